@@ -1,0 +1,1 @@
+"""Datasets of traces: where snippets come from, and how rows reach the disk."""

@@ -1,0 +1,1 @@
+"""Accuracy, belief metrics, probes and figures. Nothing is built here yet."""

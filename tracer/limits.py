@@ -1,0 +1,53 @@
+"""What one run may use, and what stops it.
+
+| field | stopped by | outcome |
+|---|---|---|
+| wall_seconds | the jail's init process | ``wall`` |
+| cpu_seconds | RLIMIT_CPU | ``cpu`` |
+| memory_bytes | RLIMIT_AS, on top of what the warm zygote already maps | ``memory``, or the snippet's own MemoryError |
+| processes | RLIMIT_NPROC and the system-call filter (no fork, no exec; threads only) | an OSError in the snippet |
+| open_files | RLIMIT_NOFILE | an OSError in the snippet |
+| file_bytes | RLIMIT_FSIZE, one file | an OSError in the snippet |
+| disk_bytes | size of the scratch file system (level 3), polled (level 2) | an OSError, or ``disk-limit`` |
+| output_bytes | the supervisor, stdout and stderr together | ``output-limit`` |
+| record_bytes | the supervisor, what the run sends about itself | ``trace-limit`` |
+| events | the recorder in the runner | ``trace-limit`` |
+| commands | the statement driver | a construct is kept whole instead |
+
+Not limited: memory bandwidth, time spent in one uninterruptible system call, CPU caches.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """Limits of one run; sizes in bytes, durations in seconds.
+
+    Raises:
+        ValueError: a limit is not positive.
+    """
+
+    wall_seconds: float = 10.0
+    cpu_seconds: int = 8
+    memory_bytes: int = 1 << 30
+    processes: int = 32
+    open_files: int = 128
+    file_bytes: int = 16 << 20
+    disk_bytes: int = 32 << 20
+    output_bytes: int = 1 << 20
+    record_bytes: int = 32 << 20
+    events: int = 200_000
+    commands: int = 400
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if value <= 0:
+                raise ValueError(f"expected Limits.{field.name} > 0, got {value!r}; give a positive number")
+
+    def as_dict(self) -> dict[str, float | int]:
+        """The limits as a JSON object."""
+        return asdict(self)

@@ -1,0 +1,162 @@
+"""The records that pass between the rooms: Snippet in, Trace or Drop out.
+
+``Snippet``  a runnable piece of a repository: what is run and where it came from.
+``Outcome``  what the sandbox says of one run. A failing snippet is data, never an exception.
+``Trace``    everything that happened, complete, with its session's text and segments.
+``Drop``     why a snippet gave no trace; every drop is counted under its reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+SCHEMA_VERSION = 1
+
+ROLES = ("prompt", "command", "reveal", "value", "hidden", "error")
+"""Segment roles. ``prompt``: ``>>> `` or ``... ``; ``command``: text that acts; ``reveal``: text that only shows;
+``value``: what was printed or echoed; ``error``: a traceback; ``hidden``: text that a view withholds."""
+
+KINDS = ("doctest", "script", "test")
+
+STATUSES = (
+    "ok",
+    "exception",
+    "exit",
+    "syntax",
+    "wall",
+    "cpu",
+    "memory",
+    "output-limit",
+    "trace-limit",
+    "disk-limit",
+    "no-end",
+)
+"""Outcome statuses; ``signal:N`` is the one that carries a number."""
+
+INTEGRITIES = ("clean", "suspect", "truncated", "forged")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Piece:
+    """One example of a docstring, or a whole script: source that is run as one unit.
+
+    ``line`` is the 1-based line of the source's first line in its file. ``want`` is the output that the
+    docstring promises (None where nothing is promised), ``options`` the doctest option names that are on for it.
+    """
+
+    source: str
+    line: int
+    want: str | None = None
+    options: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snippet:
+    """A runnable piece of a repository.
+
+    The pieces run in order in one namespace: a copy of ``module``'s globals (as doctest does), or, where ``module``
+    is None, a fresh ``__main__``; ``code`` runs silently first. ``opens`` names callables (``test_f``, ``self.test_f``)
+    whose call is opened without counting against the depth of followed calls. ``continue_on_error`` is doctest's way:
+    an example that raises does not end the session. ``path`` is relative to the repository's root, with ``/``.
+    """
+
+    kind: str
+    name: str
+    path: str
+    line: int
+    end_line: int
+    pieces: tuple[Piece, ...]
+    module: str | None = None
+    code: str = ""
+    opens: tuple[str, ...] = ()
+    continue_on_error: bool = False
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise ValueError(f"expected Snippet.kind in {KINDS}, got {self.kind!r}; name a registered kind")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What the sandbox says of one run.
+
+    ``status`` is one of STATUSES or ``signal:N``; it and the times come from the jail's init process, never from the
+    runner. ``records`` are the JSON values that the run sent, in order, each verified. ``stdout`` and ``stderr`` are
+    what reached the descriptors (what the snippet printed through a captured ``sys.stdout`` is in the records).
+    """
+
+    status: str
+    integrity: str
+    records: tuple[Any, ...] = ()
+    stdout: bytes = b""
+    stderr: bytes = b""
+    exception: str | None = None
+    tripped: tuple[str, ...] = ()
+    wall_seconds: float = 0.0
+    cpu_seconds: float = 0.0
+    peak_memory_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Segment:
+    """``text[start:end]`` has this role; ``step`` is the index of the step it belongs to."""
+
+    start: int
+    end: int
+    role: str
+    step: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One REPL command with its output.
+
+    ``source`` is the command without prompts, ``output`` what a doctest shows after it (``<BLANKLINE>`` for blank
+    lines, no final newline). ``kind`` says what produced it: ``statement``, ``condition``, ``bind`` (a parameter or
+    a name needed by a followed call), ``iterate``, ``returned``, ``reveal``. ``wrote`` names the variables whose
+    value this step changed. ``state`` maps every variable after the step to its representation (never shown to a
+    model). ``depth`` is 0 in the snippet, 1 in a call it makes; ``path``/``line`` say where the statement stands.
+    """
+
+    source: str
+    output: str
+    kind: str
+    raised: bool = False
+    wrote: tuple[str, ...] = ()
+    state: Mapping[str, str] = field(default_factory=dict)
+    depth: int = 0
+    path: str = ""
+    line: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trace:
+    """Everything that happened in one snippet, replayed and checked.
+
+    ``kept_whole`` counts constructs that were kept as one command, by reason; ``opened_calls`` counts calls whose
+    body is shown. ``setup`` is what a fresh interpreter needs before the first command (see the README's contract).
+    """
+
+    text: str
+    segments: tuple[Segment, ...]
+    steps: tuple[Step, ...]
+    setup: Mapping[str, Any]
+    view: Mapping[str, Any]
+    outcome: str
+    exception: str | None
+    integrity: str
+    sandbox: Mapping[str, Any]
+    python: str
+    opened_calls: int
+    kept_whole: Mapping[str, int]
+    doctest_passed: bool | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drop:
+    """Why a snippet gave no trace. ``reason`` is a short snake_case word that is counted; ``evidence`` is for people."""
+
+    reason: str
+    evidence: str = ""

@@ -1,0 +1,1 @@
+"""Models, kernels and the trainer. Nothing is built here yet."""
