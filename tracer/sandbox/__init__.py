@@ -1,0 +1,9 @@
+"""Confinement of the process that a snippet runs in: ``Worker`` runs jobs in a ``Jail`` and says how they ended.
+
+See ``docs/sandbox.md`` for what each level promises and what it does not.
+"""
+
+from tracer.sandbox.jail import Jail, Mount, SandboxUnavailable
+from tracer.sandbox.worker import Worker
+
+__all__ = ["Jail", "Mount", "SandboxUnavailable", "Worker"]

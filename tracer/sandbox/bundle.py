@@ -1,0 +1,59 @@
+"""What is sent into the jail: the source text of ``tracer.inside`` and of all that it and the zygote import.
+
+Text, not files: the jail shows no folder of ours, and the interpreter inside may be another version than ours.
+"""
+
+from __future__ import annotations
+
+import ast
+from functools import cache
+from importlib.resources import files
+
+ENTRY_MODULES = ("tracer.sandbox.loader", "tracer.sandbox.init")
+
+BOOTSTRAP = """
+import os, sys
+fd, supervisor, addresses = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
+if addresses == "fixed":
+    import ctypes
+    personality = ctypes.CDLL(None).personality
+    personality.argtypes = [ctypes.c_ulong]
+    now = personality(0xFFFFFFFF)
+    if not now & 0x40000 and personality(now | 0x40000) >= 0:
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+def read(size):
+    data = b""
+    while len(data) < size:
+        chunk = os.read(fd, size - len(data))
+        if not chunk:
+            os._exit(0)
+        data += chunk
+    return data
+import json
+sources, config = json.loads(read(int.from_bytes(read(8), "big")))
+namespace = {"__name__": "tracer.sandbox.loader"}
+exec(compile(sources["tracer.sandbox.loader"], "<tracer.sandbox.loader>", "exec", dont_inherit=True), namespace)
+bundle = namespace["Bundle"](sources)
+bundle.load("tracer.sandbox.init").main(bundle, config, fd, supervisor)
+"""
+"""Run with ``python -c``: optionally switches address randomisation off (needs an exec), then loads the bundle.
+Where personality is refused (Docker's filter), addresses stay random: a matter of repeatability, not of safety."""
+
+
+@cache
+def bundle_sources() -> dict[str, str]:
+    """Module name to source text: every module of ``tracer.inside``, the entry modules, and what they import of tracer."""
+    root = files("tracer")
+    inside = sorted(file.name[:-3] for file in root.joinpath("inside").iterdir() if file.name.endswith(".py"))
+    waiting = [*ENTRY_MODULES, *(f"tracer.inside.{name}" for name in inside)]
+    sources: dict[str, str] = {}
+    while waiting:
+        name = waiting.pop()
+        path = root.joinpath(*name.split(".")[1:-1], f"{name.rpartition('.')[2]}.py")
+        if name in sources or name.endswith(".__init__") or not path.is_file():
+            continue  # `from tracer.inside.values import show` names a function, no file
+        sources[name] = path.read_text(encoding="utf-8")
+        for node in ast.walk(ast.parse(sources[name])):
+            if isinstance(node, ast.ImportFrom) and node.module and node.module.partition(".")[0] == "tracer":
+                waiting += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+    return sources

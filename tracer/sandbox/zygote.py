@@ -1,0 +1,140 @@
+"""The zygote: confined, then warmed with a repository's modules, then forks one runner for each run. Runs inside.
+
+It holds no capability and no secret. From its first import on it must be taken for hostile: it is as confined as a runner,
+but for fork, setsid and adding further restrictions.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import resource
+import socket
+import traceback
+from typing import Any, NoReturn
+
+from tracer.sandbox import kernel, landlock, runner, seccomp
+from tracer.sandbox.syscalls import machine_of_this_process
+from tracer.sandbox.wire import Hangup, receive_message, send_message
+
+START_UP_BYTES = 1 << 30
+"""Address space of the zygote beyond what it maps at the start and a run's memory limit: room for imports, which
+reserve far more than they touch (numpy with one BLAS thread maps about 400 MB)."""
+
+
+def main(
+    bundle: Any, config: dict[str, Any], control: socket.socket, proc: int, init_pid: int, abi: int
+) -> NoReturn:
+    """Entered by init after the fork; never returns."""
+    try:
+        serve(*prepare(bundle, config, control, proc, init_pid, abi))
+    except Hangup:
+        pass
+    except BaseException:
+        try:
+            send_message(control, {"fault": traceback.format_exc()[-4000:]})
+        except (Hangup, OSError):
+            pass  # init is gone, nobody is left to tell
+    os._exit(1)
+
+
+def prepare(
+    bundle: Any, config: dict[str, Any], control: socket.socket, proc: int, init_pid: int, abi: int
+) -> tuple[socket.socket, runner.Setting, int]:
+    """Loads our own modules, then confines this process for good. Raises OSError where a layer is refused."""
+    kernel.die_with_parent()
+    layers = set(config["layers"])
+    machine = machine_of_this_process()
+    setting = runner.Setting(bundle, config, layers, machine, abi, init_pid)
+    setting.load_jobs()
+    statm = os.open("self/statm", os.O_RDONLY | os.O_CLOEXEC, dir_fd=proc)
+    os.close(proc)
+    null = os.open("/dev/null", os.O_RDWR)
+    for fd in (0, 1, 2):
+        os.dup2(null, fd)
+    os.close(null)
+    os.chdir(config["scratch"])
+    os.setsid()
+    if "landlock" in layers and abi < 1:
+        layers.discard("landlock")
+    names = ["namespaces"] if "namespaces" in layers else []
+    capability = 1 << kernel.CAP_DAC_READ_SEARCH if "namespaces" not in layers else 0
+    kernel.drop_capabilities(keep=kernel.permitted_capabilities() & capability)
+    kernel.no_new_privileges()
+    limits = config["limits"]
+    if "rlimits" in layers:
+        mapped = int(os.pread(statm, 64, 0).split()[0]) * resource.getpagesize()
+        space = mapped + limits["memory_bytes"] + START_UP_BYTES
+        runner.limit(resource.RLIMIT_AS, space)
+        runner.limit(resource.RLIMIT_CORE, 0)
+        runner.limit(resource.RLIMIT_FSIZE, limits["file_bytes"])
+        runner.limit(resource.RLIMIT_MEMLOCK, 0)
+        runner.limit(resource.RLIMIT_MSGQUEUE, 0)
+        runner.limit(resource.RLIMIT_SIGPENDING, 64)
+        runner.limit(resource.RLIMIT_NPROC, config["tasks"] + limits["processes"])
+    if "seccomp" in layers:
+        names.append("seccomp")
+        signals = "namespaces" in layers or ("landlock" in layers and abi >= 6)
+        program = seccomp.zygote_filter(machine, signals=signals, metadata="namespaces" in layers)
+    if "landlock" in layers:
+        names.append(f"landlock{abi}")
+        # A rule on the scratch mount point would be hidden by the file systems mounted there later. The root is mounted
+        # read-only with all its binds; each runner adds the rules for its own scratch.
+        if "namespaces" in layers:
+            landlock.restrict(abi, read=(), write=("/",))
+        else:
+            landlock.restrict(abi, read=setting.readable, write=(config["scratch"],), devices=config["devices"])
+    if "seccomp" in layers:
+        kernel.install_filter(program)
+    setting.prepare_interpreter()
+    send_message(control, {"ready": "+".join([*names, "rlimits"])})
+    return control, setting, statm
+
+
+def serve(control: socket.socket, setting: runner.Setting, statm: int) -> NoReturn:
+    pid_read, pid_write = os.pipe()
+    page = resource.getpagesize()
+    while True:
+        message, payload, fds = receive_message(control, max_fds=4)
+        if message["do"] == "warm":
+            warm(control, message["modules"])
+            continue
+        mapped = int(os.pread(statm, 64, 0).split()[0]) * page
+        middle = os.fork()
+        if middle == 0:
+            # Forked twice, so that the runner becomes init's child and init alone hears of its end.
+            runner_pid = os.fork()
+            if runner_pid == 0:
+                control.close()
+                runner.main(setting, message, payload, fds, mapped)
+            os.write(pid_write, runner_pid.to_bytes(4, "little"))
+            os._exit(0)
+        for fd in fds:
+            os.close(fd)
+        os.waitpid(middle, 0)
+        send_message(control, {"pid": int.from_bytes(os.read(pid_read, 4), "little")})
+
+
+def warm(control: socket.socket, modules: list[str]) -> None:
+    """Imports each module; what it prints goes nowhere, how it fails is told."""
+    import importlib
+
+    for name in modules:
+        send_message(control, {"begin": name})
+        try:
+            importlib.import_module(name)
+        except BaseException as error:  # also SystemExit and KeyboardInterrupt: a module's import may do anything
+            send_message(control, {"failed": name, "why": _describe(error)})
+    gc.collect()
+    gc.freeze()
+    send_message(control, {"warmed": True})
+
+
+def _describe(error: BaseException) -> str:
+    name = type.__dict__["__name__"].__get__(type(error))
+    try:
+        return f"{name}: {error}"[:500]
+    except BaseException:
+        return f"{name} (its text raises)"
+
+
