@@ -1,0 +1,173 @@
+"""From finished units to a dataset: duplicates out, splits, shards, card, statistics, errors.
+
+Streams over the units, the largest split first. What is held for each row is its text key, and for a row of a
+smaller split its sketch (1 KB), never the row. What is in ``data/`` stays until the new shards are whole.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from corpus.card import dataset_card
+from corpus.ledger import Ledger, write_atomically
+from corpus.rows import features, printable
+from corpus.shards import ShardWriter
+from corpus.source import Dropped, Row
+from corpus.splits import SPLITS, NearIndex, assign_splits
+from corpus.tally import Counts
+
+SHARD_NAME = re.compile(r"[a-z]+-\d{5}-of-\d{5}\.parquet\Z")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Merged:
+    """A finished dataset's statistics, as in ``stats.json``, and its first session."""
+
+    stats: Mapping[str, Any]
+    first_text: str | None
+
+
+def merge(
+    ledger: Ledger,
+    keys: Sequence[str],
+    *,
+    notes: Mapping[str, Any],
+    config: Mapping[str, Any],
+    on_row: Callable[[Counts], None] = lambda counts: None,
+) -> Merged:
+    """Writes ``data/``, ``README.md``, ``stats.json`` and ``errors.jsonl`` from the finished units, in the units'
+    order.
+    """
+    building = ledger.root / "building"
+    shutil.rmtree(building, ignore_errors=True)
+    building.mkdir()
+    markers = [ledger.marker(key) for key in keys]
+    splits = assign_splits(_rows_by_repository(markers))
+    order = _largest_first(markers, splits)
+    reader = _Reader(ledger, keys, markers, splits)
+    near = _Straddling(reader, order)
+    counts = Counts()
+    seen: set[bytes] = set()
+    shards, first_text = [], None
+    schema = features().arrow_schema
+    for split in order:
+        writer = ShardWriter(building, split, schema)
+        for number, key, row in reader.rows(split):
+            if key in seen or near.is_doomed(number):
+                counts.add_duplicate(row)
+            else:
+                seen.add(key)
+                near.doom_copies(row["text"], split)
+                writer.write({**row, "split": split})
+                counts.add_row(row, split)
+                first_text = first_text or row["text"]
+            on_row(counts)
+        shards += writer.close()
+    with open(building / "errors.jsonl", "w", encoding="utf-8") as file:
+        for drop in reader.drops():
+            counts.add_drop(drop)
+            file.write(json.dumps({name: _clean(value) for name, value in asdict(drop).items()}) + "\n")
+        _sync(file.fileno())
+    stats = counts.as_json(found=sum(marker["found"] for marker in markers), notes=notes, config=config)
+    _publish(ledger.out, building, shards, stats)
+    return Merged(stats=stats, first_text=first_text)
+
+
+class _Reader:
+    """The units' items by split; rows carry their number in the order of the dataset's units."""
+
+    def __init__(
+        self, ledger: Ledger, keys: Sequence[str], markers: Sequence[Mapping[str, Any]], splits: Mapping[str, str]
+    ) -> None:
+        self._ledger, self._keys, self._markers, self._splits = ledger, keys, markers, splits
+
+    def rows(self, split: str) -> Iterator[tuple[int, bytes, Row]]:
+        """(number, text key, row) of the rows whose repository is in this split."""
+        start = 0
+        for key, marker in zip(self._keys, self._markers, strict=True):
+            if any(self._splits[name] == split for name in marker["repositories"]):
+                found = (item for item in self._ledger.items(key) if not isinstance(item, Dropped))
+                for number, (text, row) in enumerate(zip(marker["texts"], found, strict=True), start):
+                    if self._splits[row["repository"]] == split:
+                        yield number, bytes.fromhex(text), row
+            start += marker["rows"]
+
+    def drops(self) -> Iterator[Dropped]:
+        """Every drop, in the units' order."""
+        for key, marker in zip(self._keys, self._markers, strict=True):
+            if marker["drops"]:
+                yield from (item for item in self._ledger.items(key) if isinstance(item, Dropped))
+
+
+class _Straddling:
+    """Near-duplicates across splits: of each pair, the row in the smaller split is doomed."""
+
+    def __init__(self, reader: _Reader, order: Sequence[str]) -> None:
+        self._rank = {split: rank for rank, split in enumerate(order)}
+        self._rows: list[tuple[int, int]] = []
+        self._doomed: set[int] = set()
+        self._index = NearIndex() if len(order) > 1 else None
+        for split in order[1:]:
+            for number, _, row in reader.rows(split):
+                assert self._index is not None
+                self._index.add(row["text"])
+                self._rows.append((number, self._rank[split]))
+
+    def is_doomed(self, number: int) -> bool:
+        """True for a row that nearly repeats one already written to a larger split."""
+        return number in self._doomed
+
+    def doom_copies(self, text: str, split: str) -> None:
+        """Dooms the near-duplicates of a written row in splits smaller than its own."""
+        rank = self._rank[split]
+        if self._index is not None and rank + 1 < len(self._rank):
+            self._doomed.update(self._rows[found][0] for found in self._index.near(text) if self._rows[found][1] > rank)
+
+
+def _rows_by_repository(markers: Sequence[Mapping[str, Any]]) -> Counter[str]:
+    num_rows: Counter[str] = Counter()
+    for marker in markers:
+        num_rows.update(marker["repositories"])
+    return num_rows
+
+
+def _largest_first(markers: Sequence[Mapping[str, Any]], splits: Mapping[str, str]) -> list[str]:
+    """The splits that have rows; train alone where nothing has."""
+    sizes: Counter[str] = Counter()
+    for repository, num_rows in _rows_by_repository(markers).items():
+        sizes[splits[repository]] += num_rows
+    return sorted((split for split in sizes if sizes[split]), key=lambda s: (-sizes[s], SPLITS.index(s))) or ["train"]
+
+
+def _publish(out: Path, building: Path, shards: Sequence[Path], stats: Mapping[str, Any]) -> None:
+    """Flushes the new shards, takes the old ones away, moves the new ones in."""
+    for shard in shards:
+        with open(shard, "rb") as file:
+            _sync(file.fileno())
+    data = out / "data"
+    data.mkdir(exist_ok=True)
+    for old in data.iterdir():
+        if SHARD_NAME.match(old.name):
+            old.unlink()
+    for shard in shards:
+        os.rename(shard, data / shard.name)
+    os.rename(building / "errors.jsonl", out / "errors.jsonl")
+    write_atomically(out / "stats.json", (json.dumps(stats, indent=2) + "\n").encode("ascii"))
+    write_atomically(out / "README.md", dataset_card(stats, sorted(shard.name for shard in shards)).encode("utf-8"))
+    building.rmdir()
+
+
+def _clean(value: object) -> object:
+    return printable(value) if isinstance(value, str) else value
+
+
+def _sync(descriptor: int) -> None:
+    os.fsync(descriptor)

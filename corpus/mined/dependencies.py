@@ -1,0 +1,141 @@
+"""What a repository imports that is neither its own nor the standard library's, as far as it is installed here.
+
+The sandbox shows no site-packages; just these packages are bound into it, with the closure of their requirements.
+They are found by name: nothing is imported. Not covered: packages that are imported under computed names, extension
+modules that are a single file.
+"""
+
+from __future__ import annotations
+
+import importlib.machinery
+import importlib.metadata
+import re
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+_FROM = re.compile(r"^[ \t]*(?:>>> |\.\.\. )?from[ \t]+([A-Za-z_]\w*)[\w.]*[ \t]+import\b", re.MULTILINE)
+_IMPORT = re.compile(r"^[ \t]*(?:>>> |\.\.\. )?import[ \t]+([\w., \t]+?)[ \t]*(?:[#;].*)?$", re.MULTILINE)
+
+OURS = frozenset(("tracer", "corpus", "tokenizer", "train", "eval"))
+"""Never shown to a snippet. A repository's own package of the same name is its own and comes first."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dependencies:
+    """``packages``: folders and single files to bind; ``requires``: ``name==version``, sorted; ``missing``: names
+    not installed.
+    """
+
+    packages: tuple[Path, ...] = ()
+    requires: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+
+
+def imported_names(text: str) -> frozenset[str]:
+    """Top-level names that a source (or a text file's examples) imports. By pattern, so that it also sees what
+    stands in docstrings; prose can match, which is harmless: only installed packages are bound.
+    """
+    names = set(_FROM.findall(text))
+    for group in _IMPORT.findall(text):
+        for part in group.split(","):
+            words = part.split()
+            if len(words) == 1 or (len(words) == 3 and words[1] == "as"):
+                names.add(words[0].partition(".")[0])
+    return frozenset(name for name in names if name.isidentifier())
+
+
+def find_dependencies(names: Iterable[str], *, own: Iterable[str], extra: Iterable[Path] = ()) -> Dependencies:
+    """Packages for the imported ``names``.
+
+    Args:
+        names: what the repository imports.
+        own: the repository's own top-level names, never looked up.
+        extra: folders of installed packages (``pip install --target``), searched first and bound whole.
+    """
+    wanted = sorted(set(names) - set(own) - OURS - sys.stdlib_module_names)
+    packages: dict[str, Path] = {}
+    requires: set[str] = set()
+    for folder in extra:
+        for path in _packages_in(folder):
+            packages.setdefault(_import_name(path), path)
+        requires.update(f"{dist.name}=={dist.version}" for dist in importlib.metadata.distributions(path=[str(folder)]))
+    owners = importlib.metadata.packages_distributions()
+    missing = []
+    distributions: set[str] = set()
+    for name in wanted:
+        if name in owners:
+            distributions.update(owners[name])
+        elif name not in packages:
+            missing.append(name)
+    for distribution in sorted(_closure(distributions)):
+        found = {name: _locate(name) for name, dists in owners.items() if distribution in dists and name not in OURS}
+        located = {name: path for name, path in found.items() if path is not None and name not in packages}
+        if located:
+            requires.add(f"{distribution}=={importlib.metadata.version(distribution)}")
+        for path in located.values():
+            packages[_import_name(path)] = path
+            shared_libraries = (
+                path.parent / f"{path.name}.libs"
+            )  # NumPy's and others' shared libraries, found by relative path
+            if shared_libraries.is_dir():
+                packages[shared_libraries.name] = shared_libraries
+    own_names = set(own)
+    kept = tuple(path for name, path in sorted(packages.items()) if name not in own_names)
+    return Dependencies(packages=kept, requires=tuple(sorted(requires)), missing=tuple(missing))
+
+
+def _closure(distributions: Iterable[str]) -> set[str]:
+    """The distributions with all that they require here, extras left out."""
+    from packaging.requirements import InvalidRequirement, Requirement
+    from packaging.utils import canonicalize_name
+
+    installed = _installed()
+    pending, seen = list(distributions), set()
+    while pending:
+        name = installed.get(canonicalize_name(pending.pop()))
+        if name is None or name in seen:
+            continue
+        seen.add(name)
+        for line in importlib.metadata.requires(name) or ():
+            try:
+                requirement = Requirement(line)
+            except InvalidRequirement:
+                continue
+            if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
+                pending.append(requirement.name)
+    return seen
+
+
+@cache
+def _installed() -> dict[str, str]:
+    from packaging.utils import canonicalize_name
+
+    return {canonicalize_name(dist.name): dist.name for dist in importlib.metadata.distributions() if dist.name}
+
+
+def _locate(name: str) -> Path | None:
+    """The package's folder or its single ``.py`` file. Searches the folders of ``sys.path`` without running
+    anyone's finder.
+    """
+    spec = importlib.machinery.PathFinder.find_spec(name)
+    if spec is None:
+        return None
+    if spec.submodule_search_locations:
+        return Path(next(iter(spec.submodule_search_locations)))
+    return Path(spec.origin) if spec.origin and spec.origin.endswith(".py") else None
+
+
+def _packages_in(folder: Path) -> Iterator[Path]:
+    for path in sorted(folder.iterdir()):
+        if path.is_dir() and not path.name.startswith((".", "__")) and path.suffix not in (".dist-info", ".egg-info"):
+            if path.name != "bin":
+                yield path
+        elif path.suffix == ".py":
+            yield path
+
+
+def _import_name(path: Path) -> str:
+    return path.name.removesuffix(".py")

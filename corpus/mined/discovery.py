@@ -1,0 +1,106 @@
+"""Everything that a repository has for the miner: its snippets in the order of its files, its imports, and its
+fingerprint.
+
+Two passes over the files: the first hashes them and collects what they import, the second, on demand, finds
+snippets; so that nothing but names is held for the whole repository.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from corpus.mined.dependencies import imported_names
+from corpus.mined.files import PYTHON_SUFFIXES, FileProblem, SourceText, read, walk
+from corpus.mined.layout import Layout
+from corpus.mined.licences import header_licence
+from corpus.mined.repositories import Repository
+from corpus.mined.snippets import SOURCES, Candidate, Context
+
+MOST_EXAMPLES = 20
+
+
+@dataclass(slots=True)
+class FileCounts:
+    """How many files were read, and which were not: by reason, with the first few paths. Files are not snippets."""
+
+    num_read: int = 0
+    unreadable: Counter[str] = field(default_factory=Counter)
+    examples: list[dict[str, str]] = field(default_factory=list)
+
+    def add(self, repository: str, problem: FileProblem) -> None:
+        """Counts a file that can't be searched."""
+        self.unreadable[problem.reason] += 1
+        if len(self.examples) < MOST_EXAMPLES:
+            self.examples.append(
+                {
+                    "repository": repository,
+                    "path": printable(problem.path),
+                    "reason": problem.reason,
+                    "evidence": printable(problem.evidence),
+                }
+            )
+
+    def as_json(self) -> dict[str, Any]:
+        """For ``stats.json``."""
+        return {"read": self.num_read, "unreadable": dict(sorted(self.unreadable.items())), "examples": self.examples}
+
+
+class Survey:
+    """A repository's files, read once for their hash and their imports.
+
+    Attributes:
+        fingerprint: hash of every file that was read and of every one that couldn't be.
+        imports: top-level names that its files import.
+    """
+
+    def __init__(self, repository: Repository, counts: FileCounts) -> None:
+        self.repository = repository
+        self._paths: list[str] = []
+        python_files = []
+        digest = hashlib.sha256()
+        imports: set[str] = set()
+        only = None if repository.only is None else frozenset(repository.only)
+        for found in walk(repository.root):
+            if isinstance(found, FileProblem):
+                if only is None or found.path in only:
+                    counts.add(repository.provenance.name, found)
+                continue
+            is_python = found.endswith(PYTHON_SUFFIXES)
+            if is_python:
+                python_files.append(found)
+            source = read(repository.root, found)
+            searched = only is None or found in only
+            if isinstance(source, FileProblem):
+                digest.update(f"{source.path!a} {source.reason}\n".encode())
+                if searched:
+                    counts.add(repository.provenance.name, source)
+                continue
+            digest.update(f"{source.path!a} {source.hash}\n".encode())
+            if found != "setup.py":  # what builds the package is not what runs it
+                imports |= imported_names(source.text)
+            counts.num_read += searched
+            if searched:
+                self._paths.append(found)
+        self.fingerprint = digest.hexdigest()[:32]
+        self.imports = frozenset(imports)
+        self.layout = Layout(repository.root, python_files)
+
+    def candidates(self, sources: Sequence[str]) -> Iterator[Candidate]:
+        """Every snippet of the named sources, by file, then by source, then by line."""
+        context = Context(self.repository.root, self.layout, stdlib=self.repository.stdlib)
+        for path in self._paths:
+            source = read(self.repository.root, path)
+            if isinstance(source, SourceText):
+                licence = header_licence(source.text)
+                for name in sources:
+                    for candidate in SOURCES[name](source, context):
+                        yield replace(candidate, licence=licence) if licence else candidate
+
+
+def printable(text: str) -> str:
+    """Lone surrogates (undecodable file names) as escapes, so that the text can be written as UTF-8."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")

@@ -1,0 +1,187 @@
+"""The licence of a repository as an SPDX expression.
+
+In this order: ``License-Expression``, licence files (``licenseclassifier``), the ``License`` field where it is
+SPDX, trove classifiers. Nothing found: ``NOASSERTION``. Several licence files with different licences are joined
+with ``AND``, which is the careful reading. A file's own ``SPDX-License-Identifier`` stands above the repository's.
+Not covered: licences named in prose only.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from corpus.mined.files import FileProblem, read_bytes
+
+NOASSERTION = "NOASSERTION"
+
+PERMISSIVE = frozenset(
+    (
+        "0BSD",
+        "AFL-2.1",
+        "AFL-3.0",
+        "Apache-2.0",
+        "BlueOak-1.0.0",
+        "BSD-1-Clause",
+        "BSD-2-Clause",
+        "BSD-2-Clause-Patent",
+        "BSD-3-Clause",
+        "BSD-3-Clause-Clear",
+        "BSD-4-Clause",
+        "BSL-1.0",
+        "CC0-1.0",
+        "CNRI-Python",
+        "HPND",
+        "ISC",
+        "MIT",
+        "MIT-0",
+        "MIT-CMU",
+        "NCSA",
+        "PostgreSQL",
+        "PSF-2.0",
+        "Python-2.0",
+        "Python-2.0.1",
+        "Unlicense",
+        "UPL-1.0",
+        "WTFPL",
+        "X11",
+        "Zlib",
+        "ZPL-2.1",
+    )
+)
+
+CLASSIFIERS = {
+    "Apache Software License": "Apache-2.0",
+    "BSD License": "BSD-3-Clause",
+    "Boost Software License 1.0 (BSL-1.0)": "BSL-1.0",
+    "CC0 1.0 Universal (CC0 1.0) Public Domain Dedication": "CC0-1.0",
+    "GNU Affero General Public License v3": "AGPL-3.0-only",
+    "GNU Affero General Public License v3 or later (AGPLv3+)": "AGPL-3.0-or-later",
+    "GNU General Public License (GPL)": "GPL-1.0-or-later",
+    "GNU General Public License v2 (GPLv2)": "GPL-2.0-only",
+    "GNU General Public License v2 or later (GPLv2+)": "GPL-2.0-or-later",
+    "GNU General Public License v3 (GPLv3)": "GPL-3.0-only",
+    "GNU General Public License v3 or later (GPLv3+)": "GPL-3.0-or-later",
+    "GNU Lesser General Public License v2 (LGPLv2)": "LGPL-2.0-only",
+    "GNU Lesser General Public License v2 or later (LGPLv2+)": "LGPL-2.0-or-later",
+    "GNU Lesser General Public License v3 (LGPLv3)": "LGPL-3.0-only",
+    "GNU Lesser General Public License v3 or later (LGPLv3+)": "LGPL-3.0-or-later",
+    "GNU Library or Lesser General Public License (LGPL)": "LGPL-2.0-or-later",
+    "Historical Permission Notice and Disclaimer (HPND)": "HPND",
+    "ISC License (ISCL)": "ISC",
+    "MIT License": "MIT",
+    "MIT No Attribution License (MIT-0)": "MIT-0",
+    "Mozilla Public License 1.1 (MPL 1.1)": "MPL-1.1",
+    "Mozilla Public License 2.0 (MPL 2.0)": "MPL-2.0",
+    "Python Software Foundation License": "PSF-2.0",
+    "The Unlicense (Unlicense)": "Unlicense",
+    "Zope Public License": "ZPL-2.1",
+    "zlib/libpng License": "Zlib",
+}
+"""Trove names of licences; ``BSD License`` doesn't say which, and the licence files above it usually do."""
+
+ALIASES = {
+    "apache 2.0": "Apache-2.0",
+    "apache license 2.0": "Apache-2.0",
+    "apache license, version 2.0": "Apache-2.0",
+    "apache-2": "Apache-2.0",
+    "bsd": "BSD-3-Clause",
+    "bsd 2-clause": "BSD-2-Clause",
+    "bsd 3-clause": "BSD-3-Clause",
+    "bsd-3": "BSD-3-Clause",
+    "mit license": "MIT",
+    "new bsd": "BSD-3-Clause",
+    "psf": "PSF-2.0",
+    "the mit license": "MIT",
+}
+
+LICENCE_FILE = re.compile(r"(licen[cs]e|copying|unlicense)([.\-_].*)?\Z", re.IGNORECASE)
+SPDX_HEADER = re.compile(r"^[ \t]*#[ \t]*SPDX-License-Identifier:[ \t]*([\w.+() \-]{1,200})$", re.MULTILINE)
+
+
+def find_licence(root: Path, *, expression: str | None, field: str | None, classifiers: Iterable[str]) -> str:
+    """The repository's licence, from its metadata and the files at its root."""
+    declared = normalise(expression)
+    if declared:
+        return declared
+    in_files = licence_of_files(root)
+    if in_files:
+        return in_files
+    named = normalise(field)
+    if named:
+        return named
+    names = (classifier.rpartition(" :: ")[2] for classifier in classifiers if classifier.startswith("License ::"))
+    known = sorted({CLASSIFIERS[name] for name in names if name in CLASSIFIERS})
+    return " AND ".join(known) or NOASSERTION
+
+
+def normalise(text: str | None) -> str | None:
+    """A canonical SPDX expression, None when the text isn't one."""
+    if not text or len(text) > 300:
+        return None
+    parsed = _parsed(ALIASES.get(text.strip().lower(), text.strip()))
+    return parsed.render() if parsed is not None else None
+
+
+def licence_of_files(root: Path) -> str | None:
+    """The licences that the files ``LICENSE*``, ``COPYING*`` (also in ``LICENSES/``) hold, joined; None when none
+    is recognised.
+    """
+    from licenseclassifier import identify_license
+
+    found: set[str] = set()
+    for folder in ("", "LICENSES/", "licenses/"):
+        try:
+            names = sorted(path.name for path in (root / folder).iterdir() if path.is_file())
+        except OSError:
+            continue
+        for name in names:
+            data = read_bytes(root, folder + name) if folder or LICENCE_FILE.match(name) else None
+            if data is not None and not isinstance(data, FileProblem):
+                found.update(match.id for match in identify_license(data.decode("utf-8", "replace")))
+    return normalise(" AND ".join(sorted(found)))
+
+
+def header_licence(text: str) -> str | None:
+    """The licence in a source file's ``SPDX-License-Identifier`` comment, looked for in its first lines."""
+    match = SPDX_HEADER.search(text[:4000])
+    return normalise(match.group(1)) if match else None
+
+
+def is_permissive(expression: str) -> bool:
+    """True when the expression leaves a choice of only permissive licences. ``NOASSERTION`` and anything unknown is
+    not.
+    """
+    parsed = _parsed(expression)
+    return parsed is not None and _permits(parsed)
+
+
+def _permits(node: Any) -> bool:
+    from license_expression import AND, OR, LicenseWithExceptionSymbol
+
+    if isinstance(node, OR):
+        return any(_permits(part) for part in node.args)
+    if isinstance(node, AND):
+        return all(_permits(part) for part in node.args)
+    if isinstance(node, LicenseWithExceptionSymbol):
+        node = node.license_symbol
+    return node.key in PERMISSIVE
+
+
+def _parsed(text: str) -> Any:
+    from license_expression import ExpressionError
+
+    try:
+        return _licensing().parse(text, validate=True)
+    except (ExpressionError, RecursionError):
+        return None
+
+
+@cache
+def _licensing() -> Any:
+    from license_expression import get_spdx_licensing
+
+    return get_spdx_licensing()

@@ -1,0 +1,223 @@
+"""From what stands on the command line to repositories: ``PATH`` (file, folder, checkout, sdist, wheel) or
+``module:NAME``.
+
+A folder without packaging files whose children have them holds several repositories. Archives, single files and
+installed modules are staged: copied into the ledger's ``sources``, under names made of their content, so that the
+sandbox is shown them and nothing beside them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.machinery
+import os
+import platform
+import shutil
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from corpus.mined.archives import is_archive, unpack
+from corpus.mined.files import LEDGER_FOLDER
+from corpus.mined.provenance import Provenance, find_provenance
+from corpus.source import CorpusError
+
+MARKERS = ("pyproject.toml", "setup.py", "setup.cfg", "PKG-INFO", ".git")
+MODULE_PREFIX = "module:"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Repository:
+    """A folder to mine, with its provenance. ``only`` restricts the search to these files (relative); None: all of
+    them. ``stdlib``: modules of the standard library, which the interpreter in the sandbox has by itself.
+    """
+
+    root: Path
+    provenance: Provenance
+    only: tuple[str, ...] | None = None
+    stdlib: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ignored:
+    """Something beside repositories that was not mined, and why."""
+
+    name: str
+    reason: str
+
+
+def open_inputs(inputs: list[str], staging: Path) -> Iterator[Repository | Ignored]:
+    """Every repository that the inputs name, in their order; the children of a folder in the order of their names.
+
+    Raises:
+        CorpusError: a path is missing (exit code 2), or can't be read or unpacked.
+    """
+    for text in inputs:
+        if text.startswith(MODULE_PREFIX):
+            yield open_module(text.removeprefix(MODULE_PREFIX), staging)
+            continue
+        path = Path(text)
+        if not path.exists():
+            hint = "for an installed module write module:NAME" if text.isidentifier() else "check the spelling"
+            raise CorpusError(f"expected a file or folder, got {text!r}, which does not exist; {hint}", exit_code=2)
+        path = path.resolve()
+        if path.is_dir():
+            yield from _open_folder(path, staging)
+        elif is_archive(path.name):
+            yield _open_archive(path, staging)
+        elif path.is_file() and path.suffix in (".py", ".rst", ".md", ".txt"):
+            yield _open_file(path, staging)
+        else:
+            raise CorpusError(
+                f"expected a folder, .py, .rst, .md, .txt, .tar.gz, .zip or .whl, got {text!r}; give one of these",
+                exit_code=2,
+            )
+
+
+def open_module(name: str, staging: Path) -> Repository:
+    """An installed module or package, or one of the standard library; of a dotted name, that part only.
+
+    Only the top-level name is looked up, without importing it: looking up ``a.b`` would run ``a``.
+
+    Raises:
+        CorpusError: there is no such module, or it has no Python source.
+    """
+    parts = name.split(".")
+    if not all(part.isidentifier() for part in parts):
+        raise CorpusError(
+            f"expected module:NAME with a dotted name, got {name!r}; write for example module:heapq", exit_code=2
+        )
+    top = parts[0]
+    spec = importlib.machinery.PathFinder.find_spec(top)
+    if spec is None or not (spec.submodule_search_locations or (spec.origin or "").endswith(".py")):
+        kind = (
+            "a built-in or compiled one"
+            if spec is not None or top in sys.builtin_module_names
+            else "not installed here"
+        )
+        raise CorpusError(
+            f"expected a module with Python source, got {name!r}, which is {kind}; name another", exit_code=2
+        )
+    locations = spec.submodule_search_locations
+    source = Path(next(iter(locations))) if locations else Path(str(spec.origin))
+    only = None
+    if len(parts) > 1:
+        inner = source.parent.joinpath(*parts)
+        if inner.is_dir():
+            only = tuple(str(path.relative_to(source.parent)) for path in sorted(inner.rglob("*.py")))
+        elif inner.with_suffix(".py").is_file():
+            only = ("/".join(parts) + ".py",)
+        else:
+            raise CorpusError(
+                f"expected a module of {top}, got {name!r}, which has no Python file; name another", exit_code=2
+            )
+    root = _stage([source], source.parent, staging, label=f"module-{top}")
+    if top in sys.stdlib_module_names:
+        provenance = Provenance(name="cpython", version=platform.python_version(), commit=None, licence="PSF-2.0")
+        return Repository(root=root, provenance=provenance, only=only, stdlib=True)
+    return Repository(root=root, provenance=_installed_provenance(top, source), only=only)
+
+
+def _installed_provenance(top: str, source: Path) -> Provenance:
+    import importlib.metadata
+
+    for distribution in importlib.metadata.packages_distributions().get(top, []):
+        folder = getattr(importlib.metadata.distribution(distribution), "_path", None)
+        if isinstance(folder, Path) and folder.is_dir():
+            return find_provenance(folder, fallback_name=distribution)
+    return find_provenance(source if source.is_dir() else source.parent, fallback_name=top)
+
+
+def _open_folder(folder: Path, staging: Path) -> Iterator[Repository | Ignored]:
+    if not os.access(folder, os.R_OK | os.X_OK):
+        raise CorpusError(f"expected a readable folder, got {folder.name!r}; change its permissions")
+    if _has_marker(folder):
+        yield _whole(folder)
+        return
+    children = [
+        child for child in sorted(folder.iterdir()) if not child.name.startswith(".") and not _is_dataset(child)
+    ]
+    repositories = [child for child in children if _is_repository(child)]
+    if not repositories:
+        yield _whole(folder)
+        return
+    for child in children:
+        if child not in repositories:
+            if child.is_dir() or child.suffix == ".py":
+                yield Ignored(
+                    name=child.name, reason="beside repositories, without packaging files; give its path to mine it"
+                )
+        elif child.is_dir():
+            yield _whole(child)
+        else:
+            try:
+                yield _open_archive(child, staging)
+            except CorpusError as error:  # one broken download must not stop the others
+                yield Ignored(name=child.name, reason=str(error))
+
+
+def _whole(folder: Path) -> Repository:
+    return Repository(root=folder, provenance=find_provenance(folder, fallback_name=folder.name))
+
+
+def _open_archive(path: Path, staging: Path) -> Repository:
+    root = unpack(path, staging)
+    stem = path.name
+    for suffix in (".gz", ".bz2", ".xz", ".tar", ".tgz", ".zip", ".whl"):
+        stem = stem.removesuffix(suffix)
+    return Repository(root=root, provenance=find_provenance(root, fallback_name=stem.rpartition("-")[0] or stem))
+
+
+def _open_file(path: Path, staging: Path) -> Repository:
+    """A single file. Of a package, the whole package is staged (its relative imports need it) and only this file
+    searched.
+    """
+    base = path.parent
+    while (base / "__init__.py").is_file():
+        base = base.parent
+    top = base / path.relative_to(base).parts[0]
+    root = _stage([top], base, staging, label=path.stem)
+    provenance = find_provenance(root, fallback_name=top.stem)
+    return Repository(root=root, provenance=provenance, only=(path.relative_to(base).as_posix(),))
+
+
+def _has_marker(folder: Path) -> bool:
+    return any((folder / marker).exists() for marker in MARKERS)
+
+
+def _is_repository(path: Path) -> bool:
+    return _has_marker(path) if path.is_dir() else path.is_file() and is_archive(path.name)
+
+
+def _is_dataset(folder: Path) -> bool:
+    return (folder / LEDGER_FOLDER).exists()
+
+
+def _stage(sources: list[Path], base: Path, staging: Path, *, label: str) -> Path:
+    """Copies files and folders into a folder named for their content; links are left out."""
+    files = []
+    for source in sources:
+        for path in sorted(source.rglob("*")) if source.is_dir() else [source]:
+            if path.is_file() and not path.is_symlink() and "__pycache__" not in path.parts:
+                files.append(path)
+    digest = hashlib.sha256()
+    try:
+        for path in files:
+            digest.update(os.fsencode(path.relative_to(base)) + b"\0")
+            with open(path, "rb") as file:
+                digest.update(hashlib.file_digest(file, "sha256").digest())
+        target = staging / f"{label}-{digest.hexdigest()[:16]}"
+        if not target.exists():
+            partial = staging / f"{target.name}.partial"
+            shutil.rmtree(partial, ignore_errors=True)
+            for path in files:
+                copy = partial / path.relative_to(base)
+                copy.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(path, copy)
+            os.rename(partial, target)
+    except PermissionError as error:
+        raise CorpusError(
+            f"{Path(str(error.filename)).name}: expected a readable file, got {error.strerror}; change its permissions"
+        ) from error
+    return target

@@ -1,0 +1,69 @@
+"""A snippet as it was found, with the reason for not running it where there is one; its JSON form for work units."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from corpus.mined.files import SourceText, read
+from corpus.mined.layout import Layout, Place
+from tracer.schema import Piece, Snippet
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """A snippet that was found. With a ``reason`` it is counted as a drop and never run; its pieces may then be empty.
+
+    ``num_skipped`` counts doctest examples that were left out for ``+SKIP``. ``source_hash`` is the SHA-256 of the
+    file.
+    """
+
+    snippet: Snippet
+    sys_path: tuple[str, ...]
+    source_hash: str
+    reason: str | None = None
+    evidence: str = ""
+    num_skipped: int = 0
+    licence: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON object; ``from_json`` is its inverse."""
+        return asdict(self)
+
+    @staticmethod
+    def from_json(data: Mapping[str, Any]) -> Candidate:
+        """The candidate whose ``to_json`` (or its copy out of a JSON file) this is."""
+        snippet = dict(data["snippet"])
+        pieces = tuple(Piece(**{**piece, "options": tuple(piece["options"])}) for piece in snippet["pieces"])
+        snippet.update(pieces=pieces, opens=tuple(snippet["opens"]))
+        return Candidate(**{**data, "snippet": Snippet(**snippet), "sys_path": tuple(data["sys_path"])})
+
+
+class Context:
+    """What a finder may ask of the repository around a file.
+
+    Args:
+        root: the repository's folder.
+        layout: names of its modules.
+        stdlib: a module of the standard library: the interpreter has it, no folder goes on ``sys.path``.
+    """
+
+    def __init__(self, root: Path, layout: Layout, *, stdlib: bool = False) -> None:
+        self.layout = layout
+        self._root = root
+        self._stdlib = stdlib
+        self._loaded: dict[str, SourceText | None] = {}
+
+    def place(self, path: str) -> Place:
+        """How the file is imported."""
+        place = self.layout.place(path)
+        return Place(sys_path=(), module=place.module) if self._stdlib else place
+
+    def load(self, path: str) -> SourceText | None:
+        """Another file of the repository, read once; None when it can't be read."""
+        if path not in self._loaded:
+            found = read(self._root, path)
+            self._loaded[path] = found if isinstance(found, SourceText) else None
+        return self._loaded[path]

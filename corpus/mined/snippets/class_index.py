@@ -1,0 +1,107 @@
+"""Classes of a repository and their ancestors, by syntax: is it a test case, which set-up does it have?"""
+
+from __future__ import annotations
+
+import ast
+from dataclasses import dataclass, field
+
+from corpus.mined.files import SourceText
+from corpus.mined.snippets.candidate import Context
+
+MAX_ANCESTORS = 50
+
+
+@dataclass(slots=True)
+class Ancestry:
+    """A class with its bases: ``methods`` by name (the first definition in the order of search), and the dotted
+    names of bases that are not the repository's own.
+    """
+
+    methods: dict[str, ast.FunctionDef | ast.AsyncFunctionDef] = field(default_factory=dict)
+    foreign: set[str] = field(default_factory=set)
+
+    @property
+    def is_test_case(self) -> bool:
+        """True when a foreign base is called ``TestCase`` or ends so."""
+        return any(name.endswith("TestCase") for name in self.foreign)
+
+    @property
+    def is_async_case(self) -> bool:
+        """True for ``IsolatedAsyncioTestCase``."""
+        return any(name.endswith("AsyncioTestCase") for name in self.foreign)
+
+
+def ancestry(source: SourceText, node: ast.ClassDef, context: Context) -> Ancestry:
+    """Follows bases through names, imports and attributes of modules of the repository. Not followed: computed
+    bases.
+    """
+    result = Ancestry()
+    pending = [(source, node)]
+    seen: set[tuple[str, int]] = set()
+    while pending and len(seen) < MAX_ANCESTORS:
+        where, current = pending.pop(0)
+        if (where.path, current.lineno) in seen:
+            continue
+        seen.add((where.path, current.lineno))
+        for statement in current.body:
+            if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef):
+                result.methods.setdefault(statement.name, statement)
+        for base in current.bases:
+            name = dotted(base)
+            if name is None:
+                continue
+            found = _lookup(where, name, context)
+            if isinstance(found, str):
+                result.foreign.add(found)
+            else:
+                pending.append(found)
+    return result
+
+
+def dotted(node: ast.expr) -> str | None:
+    """``a.b.c`` for a chain of attributes, None for anything else."""
+    parts: list[str] = []
+    while isinstance(node, ast.Attribute):
+        parts.append(node.attr)
+        node = node.value
+    if not isinstance(node, ast.Name):
+        return None
+    return ".".join([node.id, *reversed(parts)])
+
+
+def _lookup(source: SourceText, name: str, context: Context, hops: int = 8) -> tuple[SourceText, ast.ClassDef] | str:
+    """The class that ``name`` means in this file, or its dotted foreign name."""
+    head, _, rest = name.partition(".")
+    place = context.layout.place(source.path)
+    for node in source.tree.body if source.tree else []:
+        if isinstance(node, ast.ClassDef) and node.name == head and not rest:
+            return source, node
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                if (alias.asname or alias.name.partition(".")[0]) == head:
+                    full = f"{alias.name}.{rest}" if alias.asname else name
+                    return _in_module(full, place.sys_path, context, hops)
+        if isinstance(node, ast.ImportFrom):
+            for alias in node.names:
+                if (alias.asname or alias.name) == head:
+                    origin = _absolute(node, place.module, source.path)
+                    full = ".".join(part for part in (origin, alias.name, rest) if part)
+                    return _in_module(full, place.sys_path, context, hops)
+    return name
+
+
+def _in_module(
+    full: str, sys_path: tuple[str, ...], context: Context, hops: int
+) -> tuple[SourceText, ast.ClassDef] | str:
+    module, _, attribute = full.rpartition(".")
+    path = context.layout.find(module, sys_path) if module else None
+    target = context.load(path) if path and hops else None
+    return full if target is None else _lookup(target, attribute, context, hops - 1)
+
+
+def _absolute(node: ast.ImportFrom, module: str | None, path: str) -> str:
+    if not node.level:
+        return node.module or ""
+    parts = (module or "").split(".")
+    keep = len(parts) - node.level + (1 if path.endswith("__init__.py") else 0)
+    return ".".join([*parts[: max(keep, 0)], *([node.module] if node.module else [])])

@@ -1,0 +1,193 @@
+"""Doctest examples: of modules, classes, methods and functions, of ``__test__``, and of ``.rst``, ``.md`` and
+``.txt`` files.
+
+Found by syntax alone, so nothing is imported. Not found: docstrings that are computed, those of functions inside
+functions (doctest doesn't see them either), and Sphinx's ``testcode`` blocks.
+"""
+
+from __future__ import annotations
+
+import ast
+import doctest
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from corpus.mined.files import TEXT_SUFFIXES, SourceText
+from corpus.mined.layout import Place
+from corpus.mined.snippets.candidate import Candidate, Context
+from tracer.schema import Piece, Snippet
+
+STANDARD_OPTIONS = frozenset(doctest.OPTIONFLAGS_BY_NAME)
+FOREIGN_OPTIONS = (
+    "NUMBER",
+    "ALLOW_UNICODE",
+    "ALLOW_BYTES",
+    "FLOAT_CMP",
+    "IGNORE_OUTPUT",
+    "REMOTE_DATA",
+    "SHOW_WARNINGS",
+)
+"""Of pytest, its plugins and NumPy: without them the parser refuses a whole docstring. They never reach a row."""
+
+_DIRECTIVE = re.compile(r"[ \t]*#\s*doctest:\s*([^\n'\"]*)$", re.MULTILINE)
+_FENCE = re.compile(r"^[ \t]*(```|~~~).*$", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Docstring:
+    """A docstring's value, the dotted name of its owner within the module, and its lines in the file."""
+
+    name: str
+    value: str
+    line: int
+    end_line: int
+
+
+def find_doctests(source: SourceText, context: Context) -> Iterator[Candidate]:
+    """One candidate for each docstring (or text file) with an example: its examples share a namespace."""
+    if source.path.endswith(TEXT_SUFFIXES):
+        text = _FENCE.sub("", source.text) if source.path.endswith(".md") else source.text
+        whole = Docstring(name="", value=text, line=1, end_line=text.count("\n") + 1)
+        place = Place(sys_path=context.layout.main_roots, module=None)
+        yield from _candidates(source, whole, place, name=source.path)
+    elif source.tree is not None and ">>>" in source.text:
+        place = context.place(source.path)
+        for docstring in docstrings(source.tree):
+            name = ".".join(part for part in (place.module or source.path, docstring.name) if part)
+            yield from _candidates(source, docstring, place, name=name)
+
+
+def docstrings(tree: ast.Module) -> Iterator[Docstring]:
+    """Every docstring that doctest could find, in the order of the file."""
+    found = [*_own_docstring(tree, ""), *_docstrings_below(tree.body, "")]
+    yield from sorted(found, key=lambda docstring: docstring.line)
+
+
+def _docstrings_below(body: list[ast.stmt], prefix: str) -> Iterator[Docstring]:
+    for node in body:
+        if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            yield from _own_docstring(node, prefix + node.name)
+            if isinstance(node, ast.ClassDef):
+                yield from _docstrings_below(node.body, f"{prefix}{node.name}.")
+        elif isinstance(node, ast.If | ast.Try | ast.With):
+            handlers = [statement for handler in getattr(node, "handlers", []) for statement in handler.body]
+            rest = [*getattr(node, "orelse", []), *getattr(node, "finalbody", [])]
+            yield from _docstrings_below([*node.body, *handlers, *rest], prefix)
+        elif isinstance(node, ast.Assign) and not prefix:
+            yield from _test_dictionary(node)
+
+
+def _own_docstring(
+    node: ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef, name: str
+) -> Iterator[Docstring]:
+    first = node.body[0] if node.body else None
+    if isinstance(first, ast.Expr):
+        yield from _literal(first.value, name)
+
+
+def _test_dictionary(node: ast.Assign) -> Iterator[Docstring]:
+    """``__test__ = {"name": "..."}``, as far as it is literal."""
+    is_test = any(isinstance(target, ast.Name) and target.id == "__test__" for target in node.targets)
+    if is_test and isinstance(node.value, ast.Dict):
+        for key, value in zip(node.value.keys, node.value.values, strict=True):
+            if isinstance(key, ast.Constant) and isinstance(key.value, str):
+                yield from _literal(value, f"__test__.{key.value}")
+
+
+def _literal(node: ast.expr, name: str) -> Iterator[Docstring]:
+    if isinstance(node, ast.Constant) and isinstance(node.value, str) and ">>>" in node.value:
+        yield Docstring(name=name, value=node.value, line=node.lineno, end_line=node.end_lineno or node.lineno)
+
+
+def _candidates(source: SourceText, docstring: Docstring, place: Place, *, name: str) -> Iterator[Candidate]:
+    reason, evidence, num_skipped = None, "", 0
+    pieces: list[Piece] = []
+    span = (docstring.line, docstring.end_line)
+    try:
+        examples = _parser().get_examples(docstring.value, name)
+    except ValueError as error:
+        examples, reason, evidence = [], "bad_doctest", str(error)[:300]
+    else:
+        if not examples:
+            return
+        lines = file_lines(source, docstring, examples)
+        skip = doctest.OPTIONFLAGS_BY_NAME["SKIP"]
+        kept = [(example, line) for example, line in zip(examples, lines, strict=True) if not example.options.get(skip)]
+        num_skipped = len(examples) - len(kept)
+        pieces = [_piece(example, line) for example, line in kept]
+        span = (lines[0], lines[-1] + examples[-1].source.count("\n") + examples[-1].want.count("\n") - 1)
+        if not pieces:
+            reason, evidence = "all_skipped", f"all {num_skipped} examples have +SKIP"
+    if reason is None and place.module is None and source.tree is not None:
+        reason, evidence = "not_importable", "no module name leads to this file"
+    snippet = Snippet(
+        kind="doctest",
+        name=name,
+        path=source.path,
+        line=span[0],
+        end_line=max(span),
+        pieces=tuple(pieces),
+        module=place.module,
+        continue_on_error=True,
+    )
+    yield Candidate(
+        snippet=snippet,
+        sys_path=place.sys_path,
+        source_hash=source.hash,
+        reason=reason,
+        evidence=evidence,
+        num_skipped=num_skipped,
+    )
+
+
+def file_lines(source: SourceText, docstring: Docstring, examples: list[doctest.Example]) -> list[int]:
+    """The 1-based line in the file of each example's first line.
+
+    A docstring without escaped line ends has as many lines as its value, and the mapping is exact. Otherwise the
+    prompt is looked for in the file from the last one found on, and an example that isn't found gets the line of
+    the one before.
+    """
+    num_lines = docstring.end_line - docstring.line
+    if docstring.value.count("\n") == num_lines:
+        return [docstring.line + example.lineno for example in examples]
+    file = source.text.split("\n")[docstring.line - 1 : docstring.end_line]
+    lines, at = [], 0
+    for example in examples:
+        wanted = ">>> " + example.source.split("\n", 1)[0]
+        found = next((index for index in range(at, len(file)) if wanted in file[index]), None)
+        if found is not None:
+            at = found + 1
+        lines.append(docstring.line + max(at - 1, 0))
+    return lines
+
+
+def _parser() -> doctest.DocTestParser:
+    for option in FOREIGN_OPTIONS:
+        doctest.register_optionflag(option)
+    return doctest.DocTestParser()
+
+
+def _piece(example: doctest.Example, line: int) -> Piece:
+    names = {flag: name for name, flag in doctest.OPTIONFLAGS_BY_NAME.items()}
+    options = sorted(names[flag] for flag, is_on in example.options.items() if is_on)
+    return Piece(
+        source=without_directives(example.source),
+        line=line,
+        want=example.want,
+        options=tuple(option for option in options if option in STANDARD_OPTIONS),
+    )
+
+
+def without_directives(source: str) -> str:
+    """The source without its ``# doctest:`` comments, which say how to compare and not what to run. Unchanged where
+    doctest's pattern has matched inside a string literal.
+    """
+    if "doctest:" not in source:
+        return source
+    stripped = _DIRECTIVE.sub("", source)
+    try:
+        same = ast.dump(ast.parse(stripped)) == ast.dump(ast.parse(source))
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return source
+    return stripped if same else source

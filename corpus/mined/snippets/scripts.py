@@ -1,0 +1,93 @@
+"""Scripts: files with an ``if __name__ == "__main__":`` block, and ``__main__.py``. Files without one are modules,
+not scripts.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from corpus.mined.files import SourceText
+from corpus.mined.snippets.candidate import Candidate, Context
+from tracer.schema import Piece, Snippet
+
+TEST_RUNNERS = frozenset(
+    ("unittest.main", "pytest.main", "doctest.testmod", "doctest.testfile", "nose.main", "nose.runmodule", "testmod")
+)
+"""A block that calls one of these would trace the test runner; what it runs is found by the other sources."""
+
+
+def find_scripts(source: SourceText, context: Context) -> Iterator[Candidate]:
+    """At most one candidate: the whole file, run as ``__main__`` without arguments."""
+    if source.tree is None:
+        return
+    block = main_block(source.tree)
+    if block is None and source.path.rpartition("/")[2] != "__main__.py":
+        return
+    place = context.place(source.path)
+    reason, evidence = None, ""
+    runner = next((name for name in _called_names(block or source.tree) if name in TEST_RUNNERS), None)
+    if runner is not None:
+        reason, evidence = "test_runner", f"the __main__ block calls {runner}"
+    text, futures = without_futures(source.text, source.tree)
+    package = (place.module or "").rpartition(".")[0]
+    # A fresh interpreter needs the same name, arguments, package (for relative imports) and compiler flags.
+    code = ["__name__ = '__main__'", f"__import__('sys').argv = [{source.path!r}]", *futures]
+    if package:
+        code.append(f"__package__ = {package!r}")
+    if "__file__" in text:
+        code.append(f"__file__ = {source.path!r}")
+    num_lines = source.text.count("\n") + 1
+    yield Candidate(
+        snippet=Snippet(
+            kind="script",
+            name=place.module or source.path,
+            path=source.path,
+            line=1,
+            end_line=num_lines,
+            pieces=(Piece(source=text, line=1),),
+            code="\n".join(code) + "\n",
+        ),
+        sys_path=place.sys_path,
+        source_hash=source.hash,
+        reason=reason,
+        evidence=evidence,
+    )
+
+
+def main_block(tree: ast.Module) -> ast.If | None:
+    """The first ``if __name__ == "__main__":`` at the top level, either way round."""
+    for node in tree.body:
+        if isinstance(node, ast.If) and isinstance(node.test, ast.Compare) and len(node.test.comparators) == 1:
+            sides = [node.test.left, node.test.comparators[0]]
+            has_name = any(isinstance(side, ast.Name) and side.id == "__name__" for side in sides)
+            has_main = any(isinstance(side, ast.Constant) and side.value == "__main__" for side in sides)
+            if has_name and has_main and isinstance(node.test.ops[0], ast.Eq):
+                return node
+    return None
+
+
+def without_futures(text: str, tree: ast.Module) -> tuple[str, list[str]]:
+    """The text with its ``from __future__`` statements blanked (lines keep their numbers), and those statements.
+
+    In a session they must stand in the set-up: doctest takes the flags from the namespace before the first example.
+    """
+    lines = text.split("\n")
+    futures = []
+    for node in tree.body:
+        if isinstance(node, ast.ImportFrom) and node.module == "__future__":
+            futures.append(ast.unparse(node))
+            first, last = node.lineno - 1, (node.end_lineno or node.lineno) - 1
+            before = lines[first].encode()[: node.col_offset].decode()
+            after = lines[last].encode()[node.end_col_offset :].decode()
+            shared = before.strip() or after.partition("#")[0].strip()
+            lines[first : last + 1] = [""] * (last - first + 1)
+            if shared:  # `from __future__ import x; y = 1`: something has to stand between the semicolons
+                lines[first] = f"{before}pass{after}"
+    return "\n".join(lines), futures
+
+
+def _called_names(node: ast.AST) -> Iterator[str]:
+    for child in ast.walk(node):
+        if isinstance(child, ast.Call):
+            yield ast.unparse(child.func)
