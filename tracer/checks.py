@@ -1,0 +1,124 @@
+"""Two of the three checks of every trace, on data that two sandboxed runs sent; the third, replay, runs in the sandbox.
+
+``V2``  the result equals the native run's: for each piece the output, the echoes and the exception; at the end the variables.
+``V3``  the path and the locals of every opened frame equal what ``sys.settrace`` recorded of the native run.
+
+Each gives None where it holds and the evidence where it does not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tracer.inside import doctext
+
+Json = Mapping[str, Any]
+
+
+def check_result(native: Json, driven: Json, *, single: bool) -> str | None:
+    """V2. ``single``: the pieces are examples at a prompt, whose echoes count."""
+    for index, (ran, wrote) in enumerate(zip(native["pieces"], driven["pieces"], strict=False)):
+        if ran.get("syntax") or wrote.get("syntax"):
+            if bool(ran.get("syntax")) != bool(wrote.get("syntax")):
+                return f"piece {index}: native {ran['exception']}, session {wrote['exception']}"
+            continue
+        if ran["exception"] != wrote["exception"]:
+            return f"piece {index}: native raised {ran['exception']}, session raised {wrote['exception']}"
+        if _masked(ran["stdout"]) != _masked(wrote["stdout"]):
+            return f"piece {index}: native printed {ran['stdout'][:200]!r}, session printed {wrote['stdout'][:200]!r}"
+        if single and ran["echoes"] != wrote["echoes"]:
+            return f"piece {index}: native echoed {ran['echoes'][:3]}, session echoed {wrote['echoes'][:3]}"
+    if len(native["pieces"]) != len(driven["pieces"]):
+        return f"native ran {len(native['pieces'])} pieces, the session {len(driven['pieces'])}"
+    for name in sorted(native["names"].keys() | driven["names"].keys()):
+        ran_value, wrote_value = native["names"].get(name), driven["names"].get(name)
+        if ran_value != wrote_value and name != driven.get("spare"):
+            return f"variable {name}: native {ran_value}, session {wrote_value}"
+    return None
+
+
+def _masked(told: str) -> str:
+    return doctext.without_addresses(told)
+
+
+class PathMismatch(Exception):
+    """V3 failed in the frame of this code; the message is the evidence."""
+
+    def __init__(self, code: tuple[str, int, str], evidence: str) -> None:
+        super().__init__(evidence)
+        self.code = code
+
+
+def check_paths(recorded: Sequence[Json], driven: Sequence[Json]) -> None:
+    """V3: every driven frame equals a recorded one of the same code, in order.
+
+    A recorded frame that was never opened (its call was kept whole) is passed over. Lines on which the driver kept
+    something whole are passed over in both.
+
+    Raises:
+        PathMismatch: a driven frame has no equal.
+    """
+    by_code: dict[tuple[str, int, str], list[Json]] = {}
+    for frame in recorded:
+        by_code.setdefault(_key(frame), []).append(frame)
+    positions: dict[tuple[str, int, str], int] = {}
+    for frame in sorted(driven, key=lambda each: each.get("order", 0)):
+        code = _key(frame)
+        candidates = by_code.get(code, [])
+        if not candidates and not any(entry[0] == "s" and entry[1] in set(frame["lines"]) for entry in frame["log"]):
+            continue  # nothing in it that settrace could have seen at a line of its own
+        evidence = "settrace recorded no frame of this function"
+        found = False
+        for position, candidate in enumerate(candidates):
+            difference = compare_frame(candidate, frame)
+            if difference is None:
+                positions[code] = position + 1
+                found = True
+                break
+            if position == 0 or position == positions.get(code, 0):
+                evidence = difference
+        if not found:
+            raise PathMismatch(code, f"{code[2]} at {code[0]}:{code[1]}: {evidence}")
+
+
+def _key(frame: Json) -> tuple[str, int, str]:
+    filename, line, name = frame["code"]
+    return filename, line, name
+
+
+def compare_frame(recorded: Json, driven: Json) -> str | None:
+    """The first difference between a recorded frame and a driven one, or None."""
+    lines = set(driven["lines"])
+    gaps = [(entry[1], entry[2]) for entry in driven["log"] if entry[0] == "gap"]
+
+    def kept(line: int) -> bool:
+        return line in lines and not any(first <= line <= last for first, last in gaps)
+
+    ran = _distinct([(line, state) for line, state in recorded["path"] if kept(line)])
+    wrote = _distinct([(entry[1], entry[2]) for entry in driven["log"] if entry[0] == "s" and kept(entry[1])])
+    for index, (one, other) in enumerate(zip(ran, wrote, strict=False)):
+        if one[0] != other[0]:
+            return f"step {index}: settrace at line {one[0]}, session at line {other[0]}"
+        difference = _state_difference(one[1], other[1])
+        if difference is not None:
+            return f"line {one[0]}: {difference}"
+    if len(ran) != len(wrote):
+        return f"settrace saw {len(ran)} statements, the session ran {len(wrote)}"
+    return None
+
+
+def _distinct(path: list[tuple[int, dict[str, str]]]) -> list[tuple[int, dict[str, str]]]:
+    """Drops an entry equal to the one before it: a statement of many lines makes many events."""
+    return [entry for index, entry in enumerate(path) if index == 0 or entry != path[index - 1]]
+
+
+def _state_difference(ran: Mapping[str, str], wrote: Mapping[str, str]) -> str | None:
+    for name in sorted(ran.keys() | wrote.keys()):
+        if name in ran and name in wrote and ran[name] != wrote[name]:
+            return f"{name} is {ran[name][:120]} in settrace, {wrote[name][:120]} in the session"
+        if name in ran and name not in wrote:
+            return f"{name} is bound in settrace only ({ran[name][:80]})"
+        if name in wrote and name not in ran:
+            return f"{name} is bound in the session only ({wrote[name][:80]})"
+    return None

@@ -1,0 +1,444 @@
+"""Which call can be followed, and its function's body made ready for the flat session.
+
+``target_of`` finds the function behind a call by static look-ups alone. ``arguments_of`` pairs parameters with argument
+expressions as the call would. ``prepare`` renames locals, imports what the body reads from its module, and says why
+where a body has no faithful flat form.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import copy
+import sys
+import types
+from dataclasses import dataclass, field
+from typing import Any
+
+from tracer.inside.driver import Driver, Frame, missing
+from tracer.inside.names import (
+    CannotFlatten,
+    Rewriter,
+    bound_names,
+    declared,
+    local_names,
+    parameters,
+    read_names,
+    walk_scope,
+)
+from tracer.inside.program import CO_COROUTINES, CO_GENERATOR
+from tracer.inside.simple import is_inert
+from tracer.inside.text import is_literal, operand, unparse
+from tracer.inside.values import attributes
+
+_sees_frame = frozenset(
+    {"locals", "eval", "exec", "vars", "dir", "globals", "_getframe", "currentframe", "stack", "breakpoint"}
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """The function behind a call. ``bound`` is the expression of its first argument where the call's form supplies it,
+    ``owner`` the class it was found in, ``instance`` the class where the call makes an instance, ``free`` whether
+    it counts against the depth."""
+
+    function: types.FunctionType
+    definition: ast.FunctionDef
+    bound: ast.expr | None = None
+    owner: type | None = None
+    instance: type | None = None
+    free: bool = False
+
+
+@dataclass(slots=True, kw_only=True)
+class Body:
+    """A body ready to run: ``names`` maps locals to session variables, ``bindings`` are (command, variable or None)."""
+
+    filename: str
+    first_line: int
+    definition: ast.FunctionDef
+    statements: list[ast.stmt]
+    names: dict[str, str]
+    bindings: list[tuple[str, str | None]] = field(default_factory=list)
+    lines: list[int] = field(default_factory=list)
+    package: str = ""
+    instance: str | None = None
+    shared: frozenset[str] = frozenset()
+    captures: bool = False
+
+
+def static_value(driver: Driver, node: ast.expr) -> Any:
+    """The value of a name or dotted name by look-ups that run no code of the snippet; ``missing`` where that can't be."""
+    if isinstance(node, ast.Name):
+        return driver.peek(node)
+    if isinstance(node, ast.Attribute):
+        base = static_value(driver, node.value)
+        if base is missing:
+            return missing
+        if type(base) is types.ModuleType:
+            return vars(base).get(node.attr, missing)
+        if isinstance(base, type):
+            member = _member(base, node.attr)[0]
+            return member if isinstance(member, (type, types.FunctionType)) else missing
+        if type(base).__getattribute__ is not object.__getattribute__:
+            return missing
+        member = _member(type(base), node.attr)[0]
+        if (
+            member is not missing
+            and hasattr(type(member), "__set__")
+            and type(member) is not types.MemberDescriptorType
+        ):
+            return missing
+        return attributes(base).get(node.attr, missing)
+    return missing
+
+
+def _member(kind: type, name: str) -> tuple[Any, type | None]:
+    for base in type.__dict__["__mro__"].__get__(kind):
+        if name in vars(base):
+            return vars(base)[name], base
+    return missing, None
+
+
+def target_of(driver: Driver, call: ast.Call, *, generator: bool) -> Target | None:
+    """The call's target where it can be followed now; None where it can't (counted, unless only the depth forbids it)."""
+    found = _find(driver, call)
+    if found is None:
+        return None
+    function, bound, owner, instance = found
+    code = function.__code__
+    if not driver.session.sources.is_own(code.co_filename):
+        return None
+    free = driver.depth == 0 and bool(driver.opens) and unparse(call.func) in driver.opens
+    if not free and driver.depth >= driver.follow:
+        return None
+    if bool(code.co_flags & CO_GENERATOR) is not generator:
+        return None
+    reason = _refusal(driver, function)
+    definition = None if reason else driver.session.sources.definition(code)
+    if definition is None:
+        if id(call) not in driver.refused:
+            driver.refused[id(call)] = call
+            driver.keep(reason or "no_source")
+        return None
+    return Target(function=function, definition=definition, bound=bound, owner=owner, instance=instance, free=free)
+
+
+def _find(
+    driver: Driver, call: ast.Call
+) -> tuple[types.FunctionType, ast.expr | None, type | None, type | None] | None:
+    if isinstance(call.func, ast.Attribute):
+        base = static_value(driver, call.func.value)
+        if base is missing or type(base) is types.ModuleType:
+            return _plain(driver, static_value(driver, call.func), call)
+        if not isinstance(base, type) and call.func.attr in attributes(base):
+            return _plain(driver, static_value(driver, call.func), call)
+        kind = base if isinstance(base, type) else type(base)
+        if not isinstance(base, type) and kind.__getattribute__ is not object.__getattribute__:
+            return None
+        member, owner = _member(kind, call.func.attr)
+        if isinstance(member, types.FunctionType):
+            return member, None if isinstance(base, type) else call.func.value, owner, None
+        if isinstance(member, staticmethod) and isinstance(member.__func__, types.FunctionType):
+            return member.__func__, None, owner, None
+        if (
+            isinstance(member, classmethod)
+            and isinstance(base, type)
+            and isinstance(member.__func__, types.FunctionType)
+        ):
+            return member.__func__, call.func.value, owner, None
+        return _plain(driver, member, call) if isinstance(base, type) else None
+    return _plain(driver, static_value(driver, call.func), call)
+
+
+def _plain(
+    driver: Driver, value: Any, call: ast.Call
+) -> tuple[types.FunctionType, ast.expr | None, type | None, type | None] | None:
+    if isinstance(value, types.FunctionType):
+        return value, None, None, None
+    if type(value) is type and value.__new__ is object.__new__ and value is not object:
+        member, owner = _member(value, "__init__")
+        if isinstance(member, types.FunctionType) and not getattr(value, "__abstractmethods__", None):
+            return member, call.func, owner, value
+    return None
+
+
+def _refusal(driver: Driver, function: types.FunctionType) -> str | None:
+    code = function.__code__
+    if code.co_flags & CO_COROUTINES:
+        return "async"
+    if driver.session.sources.home(code) in driver.closed:
+        return "unfaithful"
+    if code.co_freevars and set(code.co_freevars) != {"__class__"}:
+        return "closure"
+    if _sees_frame & set(code.co_names):
+        return "sees_frame"
+    definition = driver.session.sources.definition(code)
+    if definition is None:
+        return "no_source"
+    if function.__globals__ is not driver.session.namespace and declared(definition.body, ast.Global):
+        return "global"
+    for node in walk_scope(definition.body):
+        if isinstance(node, ast.Name) and node.id == "__class__":
+            return "class_cell"
+        if isinstance(node, (ast.Yield, ast.YieldFrom)) and not _is_statement_yield(definition, node):
+            return "yield_expression"
+        if isinstance(node, (ast.TryStar, ast.AsyncFor, ast.AsyncWith, ast.Await)):
+            return type(node).__name__
+    return None
+
+
+def _is_statement_yield(definition: ast.FunctionDef, node: ast.expr) -> bool:
+    return any(isinstance(outer, ast.Expr) and outer.value is node for outer in walk_scope(definition.body))
+
+
+def arguments_of(driver: Driver, call: ast.Call, target: Target) -> list[tuple[str, ast.expr]]:
+    """Each parameter with the expression that it gets, in the order in which the expressions are evaluated.
+
+    Raises:
+        CannotFlatten: ``bad_arguments`` where the call would raise, ``star_arguments``, ``default`` for a default value
+            that can't be named.
+    """
+    spec = target.definition.args
+    positional = [a.arg for a in (*spec.posonlyargs, *spec.args)]
+    only_positional = {a.arg for a in spec.posonlyargs}
+    only_keyword = [a.arg for a in spec.kwonlyargs]
+    given = _positional(driver, call)
+    if target.bound is not None:
+        given.insert(0, ast.Name("", ast.Load()) if target.instance is not None else target.bound)
+    bound: list[tuple[str, ast.expr]] = list(zip(positional, given, strict=False))
+    extra = given[len(positional) :]
+    if extra and spec.vararg is None:
+        raise CannotFlatten("bad_arguments")
+    taken = {name for name, _ in bound}
+    rest: list[tuple[str, ast.expr]] = []
+    for name, value in _keywords(driver, call):
+        if name in only_keyword or (name in positional and name not in only_positional):
+            if name in taken:
+                raise CannotFlatten("bad_arguments")
+            taken.add(name)
+            bound.append((name, value))
+        elif spec.kwarg is not None:
+            rest.append((name, value))
+        else:
+            raise CannotFlatten("bad_arguments")
+    if spec.vararg is not None:
+        bound.append((spec.vararg.arg, ast.Tuple(list(extra), ast.Load())))
+    for name in [*positional, *only_keyword]:
+        if name not in taken:
+            bound.append((name, _default(call, target, name)))
+    if spec.kwarg is not None:
+        bound.append((spec.kwarg.arg, ast.Dict([ast.Constant(name) for name, _ in rest], [value for _, value in rest])))
+    if sum(not is_inert(value) and not is_literal(value) for _, value in bound) > 1 and (rest or extra):
+        raise CannotFlatten("argument_order")
+    return bound
+
+
+def _positional(driver: Driver, call: ast.Call) -> list[ast.expr]:
+    given: list[ast.expr] = []
+    for argument in call.args:
+        if not isinstance(argument, ast.Starred):
+            given.append(argument)
+            continue
+        value = driver.peek(argument.value)
+        if type(value) not in (list, tuple):
+            raise CannotFlatten("star_arguments")
+        for index in range(len(value)):
+            given.append(ast.Subscript(argument.value, ast.Constant(index), ast.Load()))
+    return given
+
+
+def _keywords(driver: Driver, call: ast.Call) -> list[tuple[str, ast.expr]]:
+    given: list[tuple[str, ast.expr]] = []
+    for keyword in call.keywords:
+        if keyword.arg is not None:
+            given.append((keyword.arg, keyword.value))
+            continue
+        value = driver.peek(keyword.value)
+        if type(value) is not dict or not all(type(key) is str for key in value):
+            raise CannotFlatten("star_arguments")
+        for key in value:
+            given.append((key, ast.Subscript(keyword.value, ast.Constant(key), ast.Load())))
+    return given
+
+
+def _default(call: ast.Call, target: Target, name: str) -> ast.expr:
+    spec = target.definition.args
+    positional = [a.arg for a in (*spec.posonlyargs, *spec.args)]
+    if name in positional:
+        index = positional.index(name) - (len(positional) - len(spec.defaults))
+        if index < 0 or len(target.function.__defaults__ or ()) != len(spec.defaults):
+            raise CannotFlatten("bad_arguments")
+        spelt: ast.expr | None = spec.defaults[index]
+        held: ast.expr = ast.Constant(index)
+        attribute = "__defaults__"
+    else:
+        spelt = spec.kw_defaults[[a.arg for a in spec.kwonlyargs].index(name)]
+        if spelt is None or name not in (target.function.__kwdefaults__ or {}):
+            raise CannotFlatten("bad_arguments")
+        held = ast.Constant(name)
+        attribute = "__kwdefaults__"
+    if isinstance(spelt, ast.Constant) or (spelt is not None and is_literal(spelt) and isinstance(spelt, ast.UnaryOp)):
+        return spelt
+    function = call.func
+    if target.instance is not None:
+        function = ast.Attribute(function, "__init__", ast.Load())
+    if any(isinstance(inner, ast.Call) for inner in ast.walk(function)):
+        raise CannotFlatten("default")
+    return ast.Subscript(ast.Attribute(function, attribute, ast.Load()), held, ast.Load())
+
+
+def prepare(driver: Driver, call: ast.Call, target: Target, bound: list[tuple[str, ast.expr]], frame: Frame) -> Body:
+    """Renames the body for the session and lists the commands that bind its parameters; emits the imports it needs.
+
+    Raises:
+        CannotFlatten: the reason why the call has to stay whole.
+    """
+    code = target.function.__code__
+    definition = copy.deepcopy(target.definition)
+    local = local_names(definition)
+    rebound = bound_names(definition.body)
+    captures = any(
+        isinstance(node, (ast.FunctionDef, ast.Lambda, ast.ClassDef, ast.GeneratorExp))
+        for node in walk_scope(definition.body)
+    )
+    outside = _outside(driver, target, definition, local, frame)
+    mapping: dict[str, str] = dict(outside)
+    names: dict[str, str] = {}
+    shared: set[str] = set()
+    for name, value in bound:
+        if isinstance(value, ast.Name) and value.id == name and name not in rebound and not captures:
+            names[name] = name
+            shared.add(name)
+    for name in sorted(local - shared):
+        names[name] = driver.claim(name, avoid=outside.keys() | set(outside.values()) | names.keys() | local)
+    mapping.update({old: new for old, new in names.items() if old != new})
+    statements = definition.body
+    first = statements[0]
+    if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str):
+        statements = statements[1:]
+    if "__class__" in code.co_freevars:
+        statements = [_explicit_super(driver, target, definition).visit(statement) for statement in statements]
+    rewriter = Rewriter(mapping, target.owner.__name__ if target.owner is not None else None)
+    statements = [rewriter.visit(statement) for statement in statements]
+    for statement in statements:
+        ast.fix_missing_locations(statement)
+    filename, first_line = driver.session.sources.home(code)
+    body = Body(
+        filename=filename,
+        first_line=first_line,
+        definition=definition,
+        statements=statements,
+        names=names,
+        package=str(target.function.__globals__.get("__package__") or ""),
+        lines=comparable_lines(target.definition.body),
+        shared=frozenset(shared),
+        captures=captures,
+    )
+    for name, value in bound:
+        if name in shared:
+            continue
+        if target.instance is not None and not body.bindings:
+            maker = unparse(call.func)
+            body.bindings.append((f"{names[name]} = {maker}.__new__({maker})", names[name]))
+            body.instance = names[name]
+        else:
+            body.bindings.append(
+                (
+                    f"{names[name]} = {operand(value) if not isinstance(value, ast.Tuple) else unparse(value)}",
+                    names[name],
+                )
+            )
+    if target.instance is not None and (body.instance is None or parameters(definition.args)[0] in rebound):
+        raise CannotFlatten("rebinds_self")
+    return body
+
+
+def _outside(
+    driver: Driver, target: Target, definition: ast.FunctionDef, local: set[str], frame: Frame
+) -> dict[str, str]:
+    """Names that the body reads from outside and that the session holds under another name; imports what it lacks."""
+    namespace = driver.session.namespace
+    home = target.function.__globals__
+    renamed: dict[str, str] = {}
+    if home is namespace:
+        return renamed
+    for name in sorted(read_names(definition.body) - local):
+        if name in home:
+            value = home[name]
+            if name in namespace and namespace[name] is value:
+                continue
+            alias = name if name not in namespace and name not in driver.taken else driver.claim(name, avoid=local)
+            driver.emit(_import(home, name, alias), frame, "bind", reveal=False)
+            driver.taken.add(alias)
+            if alias != name:
+                renamed[name] = alias
+        elif hasattr(builtins, name) and namespace.get(name, getattr(builtins, name)) is not getattr(builtins, name):
+            renamed[name] = driver.session.builtin(name)
+    return renamed
+
+
+def _import(home: dict[str, Any], name: str, alias: str) -> str:
+    value = home[name]
+    as_alias = "" if alias == name else f" as {alias}"
+    if type(value) is types.ModuleType:
+        path = value.__name__
+        if sys.modules.get(path) is value:
+            return f"import {path}" + ("" if path == alias else f" as {alias}")
+    module = str(home.get("__name__"))
+    if vars(sys.modules.get(module, builtins)).get(name, missing) is not value:
+        raise CannotFlatten("global_unreachable")
+    return f"from {module} import {name}{as_alias}"
+
+
+class _explicit_super(ast.NodeTransformer):
+    """Spells ``super()`` with its class and instance, which only a method's own frame can leave out."""
+
+    def __init__(self, driver: Driver, target: Target, definition: ast.FunctionDef) -> None:
+        owner = target.owner
+        first = parameters(definition.args)
+        if owner is None or not first:
+            raise CannotFlatten("super")
+        self.owner = owner.__name__
+        self.first = first[0]
+        if driver.session.namespace.get(self.owner) is not owner:
+            raise CannotFlatten("super")
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        self.generic_visit(node)
+        if isinstance(node.func, ast.Name) and node.func.id == "super" and not node.args:
+            node.args = [ast.Name(self.owner, ast.Load()), ast.Name(self.first, ast.Load())]
+        return node
+
+
+def comparable_lines(body: list[ast.stmt]) -> list[int]:
+    """Lines on which exactly one simple statement or ``if`` starts: where the driver's path can be held against settrace's.
+
+    Headers of loops, ``with``, ``try`` and ``match`` are left out: compilers differ on them.
+    """
+    starts: dict[int, int] = {}
+    good: set[int] = set()
+    stack = list(body)
+    while stack:
+        node = stack.pop()
+        starts[node.lineno] = starts.get(node.lineno, 0) + 1
+        if isinstance(node, _simple) and not _is_silent(node):
+            good.add(node.lineno)
+        if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            for child in ast.iter_child_nodes(node):
+                if isinstance(child, ast.stmt):
+                    stack.append(child)
+                elif isinstance(child, (ast.ExceptHandler, ast.match_case)):
+                    stack.extend(child.body)
+    return sorted(line for line in good if starts[line] == 1)
+
+
+_simple = (ast.Expr, ast.Assign, ast.AugAssign, ast.AnnAssign, ast.Return, ast.Raise, ast.Assert, ast.If)
+
+
+def _is_silent(node: ast.stmt) -> bool:
+    if isinstance(node, ast.Expr):
+        return isinstance(node.value, ast.Constant)
+    if isinstance(node, ast.AnnAssign):
+        return node.value is None
+    return isinstance(node, ast.If) and isinstance(node.test, ast.Constant)

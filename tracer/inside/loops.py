@@ -1,0 +1,224 @@
+"""Loops, unrolled: ``while`` and ``for``. Past the session's budget the remaining iterations are one command."""
+
+from __future__ import annotations
+
+import ast
+import copy
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+from tracer.inside.calls import open_generator
+from tracer.inside.driver import Break, Continue, Driver, Frame, Handler, escapes, missing
+from tracer.inside.names import bound_names
+from tracer.inside.simple import is_inert
+from tracer.inside.text import bare, expression, muted, unparse
+
+HARD_FACTOR = 3
+"""A loop that can't be cut (a ``return`` stands in it) may overrun the budget this many times before its function closes."""
+
+_sequences = (list, tuple, str, bytes)
+_spelt_iterators = frozenset({"enumerate", "zip", "map", "filter", "reversed", "iter"})
+_pure_iterators = frozenset(
+    type(iter(source))
+    for source in (
+        [],
+        (),
+        "",
+        b"",
+        {},
+        {}.values(),
+        {}.items(),
+        set(),
+        range(1),
+        range(1 << 70),
+        reversed([]),
+        "\u0101",
+    )
+)
+
+
+def run_while(driver: Driver, node: ast.While, frame: Frame) -> None:
+    """``while``: the test is a command before every iteration."""
+    constant = isinstance(node.test, ast.Constant)
+    if constant and not node.test.value:  # type: ignore[attr-defined]
+        driver.block(node.orelse, frame)
+        return
+    while True:
+        if _cut(driver, node, frame):
+            _emit_rest(driver, node, frame)
+            return
+        if not constant:
+            driver.stand(frame, node.lineno)
+            if not driver.condition(driver.lower(driver, node.test, frame), frame):
+                driver.block(node.orelse, frame)
+                return
+        try:
+            driver.block(node.body, frame)
+        except Break as signal:
+            if signal.frame is not frame:
+                raise
+            return
+        except Continue as signal:
+            if signal.frame is not frame:
+                raise
+
+
+def _cut(driver: Driver, node: ast.While | ast.For, frame: Frame) -> bool:
+    if not driver.full():
+        driver.spins += 1
+        if driver.spins > 50 * driver.max_commands:
+            driver.give_up(node, frame, "budget")
+        return False
+    if not escapes(node):
+        return True
+    if len(driver.session.commands) > HARD_FACTOR * driver.max_commands:
+        driver.give_up(node, frame, "budget")
+    return False
+
+
+def _emit_rest(driver: Driver, node: ast.stmt, frame: Frame) -> None:
+    driver.keep("budget")
+    frame.log.append(["gap", node.lineno, node.end_lineno or node.lineno])
+    if frame.is_call or not driver.single:
+        node = muted(node, driver.session.spare)
+    driver.emit(unparse(node), frame, writes=sorted(bound_names([node])))
+
+
+class _Steps:
+    """Where a loop's values come from, as command text: ``source(k)`` is the k-th value's expression."""
+
+    def __init__(self, kind: str, name: str, iterator: Iterator[Any] | None = None, values: Any = None) -> None:
+        self.kind = kind
+        self.name = name
+        self.iterator = iterator
+        self.values = values
+
+    def rest(self, done: int) -> str:
+        """An expression for the iterations that are left."""
+        if self.kind == "literal":
+            return repr(self.values[done:])
+        return f"{self.name}[{done}:]" if self.kind == "index" else self.name
+
+
+def run_for(driver: Driver, node: ast.For, frame: Frame) -> None:
+    """``for``: each value is assigned by a command, then the body's statements run."""
+    place = driver.session.place
+    place.path, place.line, place.depth = frame.filename, node.lineno, driver.depth
+    if open_generator(driver, node, frame):
+        return
+    steps = _steps(driver, node, frame)
+    target = bare(node.target)
+    writes = sorted(bound_names([ast.Assign([node.target], ast.Constant(None), lineno=node.lineno)]))
+    done = 0
+    while True:
+        if _cut(driver, node, frame):
+            rest = copy.copy(node)
+            rest.iter = ast.parse(steps.rest(done), mode="eval").body
+            _emit_rest(driver, rest, frame)
+            return
+        place.path, place.line, place.depth = frame.filename, node.lineno, driver.depth
+        if not _step(driver, steps, done, target, writes, frame):
+            break
+        done += 1
+        try:
+            driver.block(node.body, frame)
+        except Break as signal:
+            if signal.frame is not frame:
+                raise
+            _close(driver, steps, frame)
+            return
+        except Continue as signal:
+            if signal.frame is not frame:
+                raise
+    driver.block(node.orelse, frame)
+
+
+def _step(driver: Driver, steps: _Steps, done: int, target: str, writes: list[str], frame: Frame) -> bool:
+    """Assigns the next value; False where there is none."""
+    session = driver.session
+    if steps.kind != "next":
+        values = steps.values if steps.kind == "literal" else session.namespace[steps.name]
+        if done >= len(values):
+            return False
+        source = repr(values[done]) if steps.kind == "literal" else f"{steps.name}[{done}]"
+        driver.emit(f"{target} = {source}", frame, "iterate", writes)
+        return True
+    command = session.do(f"{target} = {session.builtin('next')}({steps.name})", "iterate", writes)
+    if isinstance(command.exception, StopIteration) and done >= 0:
+        if _is_pure(steps):
+            session.commands.remove(command)
+        else:
+            command.source = f"{session.builtin('next')}({steps.name}, None)"
+            command.error = command.exception = None
+        return False
+    driver.check(command, frame)
+    return True
+
+
+def _is_pure(steps: _Steps) -> bool:
+    return type(steps.iterator) in _pure_iterators
+
+
+def _close(driver: Driver, steps: _Steps, frame: Frame) -> None:
+    """A loop that was left lets go of its iterator, which may run the end of a generator."""
+    if steps.kind == "next" and not _is_pure(steps):
+        driver.emit(f"del {steps.name}", frame, "iterate", reveal=False)
+
+
+def _steps(driver: Driver, node: ast.For, frame: Frame) -> _Steps:
+    session = driver.session
+    iterable = driver.lower(driver, node.iter, frame)
+    if isinstance(iterable, ast.Name):
+        value = driver.peek(iterable)
+        if type(value) in _sequences and iterable.id not in bound_names([node]):
+            return _Steps("index", iterable.id)
+    elif is_pure(driver, iterable):
+        value = eval(compile(ast.Expression(iterable), "<pure>", "eval"), dict(session.namespace))
+        return _Steps("literal", "", values=value)
+    elif not _spells_iterator(iterable):
+        held = driver.hold(iterable, "items", frame, "iterate")
+        assert isinstance(held, ast.Name)
+        if type(session.namespace[held.id]) in _sequences:
+            return _Steps("index", held.id)
+        iterable = held
+    name = driver.temporary("iterator")
+    driver.emit(f"{name} = {session.builtin('iter')}({expression(iterable)})", frame, "iterate", [name], reveal=False)
+    return _Steps("next", name, session.namespace[name])
+
+
+def _spells_iterator(node: ast.expr) -> bool:
+    if not isinstance(node, ast.Call):
+        return False
+    if isinstance(node.func, ast.Name):
+        return node.func.id in _spelt_iterators
+    return isinstance(node.func, ast.Attribute) and node.func.attr in ("items", "values", "keys")
+
+
+def is_pure(driver: Driver, node: ast.expr) -> bool:
+    """Whether this is a ``range`` over numbers that can be computed without running anything of the snippet."""
+    if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and not node.keywords):
+        return False
+    if driver.peek(node.func) is not range or sys.modules["builtins"].range is not range:
+        return False
+    return bool(node.args) and all(_is_number(driver, argument) for argument in node.args)
+
+
+def _is_number(driver: Driver, node: ast.expr) -> bool:
+    if isinstance(node, ast.Constant):
+        return type(node.value) is int
+    if isinstance(node, ast.Name):
+        return type(driver.peek(node)) is int
+    if isinstance(node, ast.UnaryOp):
+        return isinstance(node.op, ast.USub) and _is_number(driver, node.operand)
+    if isinstance(node, ast.BinOp):
+        simple = isinstance(node.op, (ast.Add, ast.Sub, ast.Mult))
+        return simple and _is_number(driver, node.left) and _is_number(driver, node.right)
+    if isinstance(node, ast.Call) and len(node.args) == 1 and not node.keywords and is_inert(node.args[0]):
+        counted = driver.peek(node.args[0])
+        known = type(counted) in (list, tuple, str, bytes, dict, set, frozenset) and counted is not missing
+        return driver.peek(node.func) is len and known
+    return False
+
+
+HANDLERS: dict[type[ast.stmt], Handler] = {ast.While: run_while, ast.For: run_for}

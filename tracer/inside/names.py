@@ -1,0 +1,230 @@
+"""Names of a function's body: which it binds, which it reads from outside, and how to rewrite them for a flat session.
+
+A followed call's body runs at the top level of the session, so its locals become session variables. A local keeps its
+name where nothing else holds it and gets a number otherwise. Rewriting respects nested scopes: a parameter of a lambda
+hides the outer name; ``nonlocal`` becomes ``global``; a private ``self.__x`` in a method is spelt with its class.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable, Mapping
+
+FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
+_comprehensions = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+_scopes = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)
+
+
+class CannotFlatten(Exception):
+    """A body that has no faithful flat form; the message is the counted reason."""
+
+
+def parameters(arguments: ast.arguments) -> list[str]:
+    """Names of all parameters, in the order of the signature."""
+    named = [a.arg for a in (*arguments.posonlyargs, *arguments.args)]
+    if arguments.vararg:
+        named.append(arguments.vararg.arg)
+    named += [a.arg for a in arguments.kwonlyargs]
+    if arguments.kwarg:
+        named.append(arguments.kwarg.arg)
+    return named
+
+
+def bound_names(body: Iterable[ast.stmt]) -> set[str]:
+    """Names that these statements bind in their own scope (``global`` and ``nonlocal`` ones included)."""
+    found: set[str] = set()
+    for statement in body:
+        _collect_bound(statement, found)
+    return found
+
+
+def _collect_bound(node: ast.AST, found: set[str]) -> None:
+    if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+        found.add(node.name)
+        outside: list[ast.AST] = list(node.decorator_list)
+        if isinstance(node, ast.ClassDef):
+            outside += [*node.bases, *node.keywords]
+        else:
+            outside += [*node.args.defaults, *(d for d in node.args.kw_defaults if d is not None)]
+        for child in outside:
+            _collect_bound(child, found)
+        return
+    if isinstance(node, ast.Lambda):
+        return
+    if isinstance(node, _comprehensions):
+        for inner in ast.walk(node):
+            if isinstance(inner, ast.NamedExpr) and isinstance(inner.target, ast.Name):
+                found.add(inner.target.id)
+        return
+    if isinstance(node, ast.Name) and isinstance(node.ctx, (ast.Store, ast.Del)):
+        found.add(node.id)
+    elif isinstance(node, ast.ExceptHandler) and node.name:
+        found.add(node.name)
+    elif isinstance(node, (ast.Import, ast.ImportFrom)):
+        found.update((alias.asname or alias.name).split(".")[0] for alias in node.names)
+    elif isinstance(node, (ast.MatchAs, ast.MatchStar)) and node.name:
+        found.add(node.name)
+    elif isinstance(node, ast.MatchMapping) and node.rest:
+        found.add(node.rest)
+    for child in ast.iter_child_nodes(node):
+        _collect_bound(child, found)
+
+
+def declared(body: Iterable[ast.stmt], kind: type[ast.Global] | type[ast.Nonlocal]) -> set[str]:
+    """Names that ``global`` (or ``nonlocal``) statements of this scope declare."""
+    found: set[str] = set()
+    stack: list[ast.AST] = list(body)
+    while stack:
+        node = stack.pop()
+        if isinstance(node, kind):
+            found.update(node.names)
+        if not isinstance(node, _scopes):
+            stack.extend(ast.iter_child_nodes(node))
+    return found
+
+
+def local_names(function: FunctionNode) -> set[str]:
+    """Parameters and names bound in the function's own scope."""
+    own = bound_names(function.body) | set(parameters(function.args))
+    return own - declared(function.body, ast.Global) - declared(function.body, ast.Nonlocal)
+
+
+def read_names(body: Iterable[ast.AST]) -> set[str]:
+    """Every name that appears in these nodes, nested scopes included."""
+    found: set[str] = set()
+    for statement in body:
+        for node in ast.walk(statement):
+            if isinstance(node, ast.Name):
+                found.add(node.id)
+            elif isinstance(node, (ast.Global, ast.Nonlocal)):
+                found.update(node.names)
+    return found
+
+
+def walk_scope(nodes: Iterable[ast.AST]) -> Iterable[ast.AST]:
+    """The nodes of this scope in source order: bodies of nested functions, lambdas and classes are left out."""
+    for node in nodes:
+        yield node
+        if not isinstance(node, _scopes):
+            yield from walk_scope(ast.iter_child_nodes(node))
+
+
+class Rewriter(ast.NodeTransformer):
+    """Renames a function's locals, nested scopes included, and spells private names with ``owner``, their class.
+
+    ``mapping`` holds only names that change. A nested class that binds a renamed name has no faithful form.
+    """
+
+    def __init__(self, mapping: Mapping[str, str], owner: str | None) -> None:
+        self.mapping = dict(mapping)
+        self.owner = owner.lstrip("_") if owner else None
+
+    def _private(self, name: str) -> str:
+        if self.owner and name.startswith("__") and not name.endswith("__") and "." not in name:
+            return f"_{self.owner}{name}"
+        return name
+
+    def visit_Name(self, node: ast.Name) -> ast.AST:
+        new = self.mapping.get(node.id)
+        if new is None:
+            new = self._private(node.id)
+        return node if new == node.id else ast.copy_location(ast.Name(new, node.ctx), node)
+
+    def visit_Attribute(self, node: ast.Attribute) -> ast.AST:
+        self.generic_visit(node)
+        node.attr = self._private(node.attr)
+        return node
+
+    def visit_ExceptHandler(self, node: ast.ExceptHandler) -> ast.AST:
+        self.generic_visit(node)
+        if node.name:
+            node.name = self.mapping.get(node.name, node.name)
+        return node
+
+    def visit_MatchAs(self, node: ast.MatchAs) -> ast.AST:
+        self.generic_visit(node)
+        if node.name:
+            node.name = self.mapping.get(node.name, node.name)
+        return node
+
+    def visit_MatchStar(self, node: ast.MatchStar) -> ast.AST:
+        if node.name:
+            node.name = self.mapping.get(node.name, node.name)
+        return node
+
+    def visit_MatchMapping(self, node: ast.MatchMapping) -> ast.AST:
+        self.generic_visit(node)
+        if node.rest:
+            node.rest = self.mapping.get(node.rest, node.rest)
+        return node
+
+    def visit_Import(self, node: ast.Import) -> ast.AST:
+        for alias in node.names:
+            bound = (alias.asname or alias.name).split(".")[0]
+            if bound in self.mapping:
+                if alias.asname is None and "." in alias.name:
+                    raise CannotFlatten("import_rename")
+                alias.asname = self.mapping[bound]
+        return node
+
+    def visit_ImportFrom(self, node: ast.ImportFrom) -> ast.AST:
+        for alias in node.names:
+            bound = alias.asname or alias.name
+            if bound in self.mapping:
+                alias.asname = self.mapping[bound]
+        return node
+
+    def visit_Nonlocal(self, node: ast.Nonlocal) -> ast.AST:
+        return ast.copy_location(ast.Global([self.mapping.get(name, name) for name in node.names]), node)
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
+        return self._nested_function(node)
+
+    def visit_AsyncFunctionDef(self, node: ast.AsyncFunctionDef) -> ast.AST:
+        return self._nested_function(node)
+
+    def _nested_function(self, node: FunctionNode) -> ast.AST:
+        node.name = self.mapping.get(node.name, node.name)
+        node.decorator_list = [self.visit(d) for d in node.decorator_list]
+        self._defaults(node.args)
+        if node.returns is not None:
+            node.returns = self.visit(node.returns)
+        hidden = (bound_names(node.body) | set(parameters(node.args))) - declared(node.body, ast.Nonlocal)
+        self._inner(hidden, node.body)
+        return node
+
+    def _defaults(self, arguments: ast.arguments) -> None:
+        arguments.defaults = [self.visit(d) for d in arguments.defaults]
+        arguments.kw_defaults = [None if d is None else self.visit(d) for d in arguments.kw_defaults]
+        for argument in ast.walk(arguments):
+            if isinstance(argument, ast.arg) and argument.annotation is not None:
+                argument.annotation = self.visit(argument.annotation)
+
+    def _inner(self, hidden: set[str], body: list[ast.stmt]) -> None:
+        outer = self.mapping
+        self.mapping = {old: new for old, new in outer.items() if old not in hidden}
+        body[:] = [self.visit(statement) for statement in body]
+        self.mapping = outer
+
+    def visit_Lambda(self, node: ast.Lambda) -> ast.AST:
+        self._defaults(node.args)
+        outer = self.mapping
+        hidden = set(parameters(node.args))
+        self.mapping = {old: new for old, new in outer.items() if old not in hidden}
+        node.body = self.visit(node.body)
+        self.mapping = outer
+        return node
+
+    def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:
+        if bound_names(node.body) & self.mapping.keys():
+            raise CannotFlatten("class_rebinds_local")
+        outer = self.owner
+        node.decorator_list = [self.visit(d) for d in node.decorator_list]
+        node.bases = [self.visit(b) for b in node.bases]
+        for keyword in node.keywords:
+            keyword.value = self.visit(keyword.value)
+        node.name = self.mapping.get(node.name, node.name)
+        self.owner = None  # a nested class's own compilation mangles its private names
+        node.body = [self.visit(statement) for statement in node.body]
+        self.owner = outer
+        return node

@@ -1,0 +1,89 @@
+"""A session's text: rendering commands into it and parsing it back, an inverse pair.
+
+The text is a valid doctest and holds nothing but prompts, commands, continuation lines, output and tracebacks.
+``segments`` cover it exactly: every character belongs to one segment, and a line's newline to the segment it ends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from tracer.inside import doctext
+from tracer.schema import Segment, Step
+
+PROMPT = ">>> "
+CONTINUATION = "... "
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rendered:
+    """A session's text with its segments."""
+
+    text: str
+    segments: tuple[Segment, ...]
+
+
+def render(steps: Iterable[Step]) -> Rendered:
+    """Steps as one text, each followed by its output."""
+    parts: list[str] = []
+    segments: list[Segment] = []
+    position = 0
+
+    def add(piece: str, role: str, step: int) -> None:
+        nonlocal position
+        if not piece:
+            return
+        if segments and segments[-1].role == role and segments[-1].step == step:
+            last = segments.pop()
+            segments.append(Segment(start=last.start, end=last.end + len(piece), role=role, step=step))
+        else:
+            segments.append(Segment(start=position, end=position + len(piece), role=role, step=step))
+        parts.append(piece)
+        position += len(piece)
+
+    for index, step in enumerate(steps):
+        role = "reveal" if step.kind in ("reveal", "condition") else "command"
+        for number, line in enumerate(step.source.split("\n")):
+            prompt = CONTINUATION if number else PROMPT
+            add(prompt if line else prompt.rstrip(), "prompt", index)
+            add(line + "\n", role, index)
+        if step.output:
+            add(step.output + "\n", "error" if step.output.startswith(doctext.HEADER + "\n") else "value", index)
+    return Rendered(text="".join(parts), segments=tuple(segments))
+
+
+def parse(text: str) -> list[tuple[str, str]]:
+    """(command, output) of each command, as ``render`` was given them.
+
+    Raises:
+        ValueError: the text does not begin with a prompt.
+    """
+    found: list[tuple[list[str], list[str]]] = []
+    in_command = False
+    for line in text.split("\n")[:-1]:
+        if line.startswith(PROMPT) or line == PROMPT.rstrip():
+            found.append(([line[len(PROMPT) :]], []))
+            in_command = True
+        elif not found:
+            raise ValueError(f"expected a session that begins with {PROMPT!r}, got {line[:80]!r}; pass a row's text")
+        elif in_command and (line.startswith(CONTINUATION) or line == CONTINUATION.rstrip()):
+            found[-1][0].append(line[len(CONTINUATION) :])
+        else:
+            in_command = False
+            found[-1][1].append(line)
+    return [("\n".join(command), "\n".join(output)) for command, output in found]
+
+
+def full_states(changes: Sequence[dict[str, str | None]]) -> list[dict[str, str]]:
+    """The variables after each step, from what each step changed (None: the variable is gone)."""
+    current: dict[str, str] = {}
+    states = []
+    for change in changes:
+        for name, told in change.items():
+            if told is None:
+                current.pop(name, None)
+            else:
+                current[name] = told
+        states.append(dict(current))
+    return states

@@ -1,0 +1,372 @@
+"""One snippet in, one Trace or Drop out: native run, session, the three checks, and what to do when one fails.
+
+Two warm sandboxed workers: the first records and drives; the second replays in a different world (another root and
+scratch folder, host name, hash seed, clock, address layout), so that what depends on any of them can't pass for fact.
+
+A failed check is not the end. The construct or call that failed is kept whole and the session is written again; in the
+end each statement is one command. Only what fails even then is dropped, with the evidence.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from tracer import repl
+from tracer.checks import PathMismatch, check_paths, check_result
+from tracer.inside import doctext
+from tracer.limits import Limits
+from tracer.sandbox import Jail, Mount, Worker
+from tracer.schema import Drop, Outcome, Snippet, Step, Trace
+
+MAX_ROUNDS = 10
+"""How often a session is written again with more kept whole; nested functions that fail one by one need a few."""
+
+RECORD_ROOT, REPLAY_ROOT = "/repo", "/check/repo"
+PACKAGES = "/packages"
+VIEW = {"policy": "written", "style": "echo", "literals": False}
+"""The default view: after each command, each variable that it wrote is shown, unless the command spells its value."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TracerConfig:
+    """What a Tracer needs to know; picklable.
+
+    ``repository`` is bound read-only inside; ``sys_path`` holds folders below it for ``sys.path``; ``packages`` are
+    installed packages (folders or single files) bound beside it; ``own`` are path prefixes below the repository whose
+    functions count as its own, hence may be followed ("" for all); ``warm`` are modules imported once. ``library`` are
+    files or folders of the interpreter itself that count as own, for standard-library modules. ``follow`` is the depth of calls
+    whose bodies are shown; ``comprehensions`` opens list comprehensions too.
+    """
+
+    repository: Path | None = None
+    sys_path: tuple[str, ...] = ()
+    packages: tuple[Path, ...] = ()
+    own: tuple[str, ...] = ("",)
+    library: tuple[str, ...] = ()
+    warm: tuple[str, ...] = ()
+    limits: Limits = field(default_factory=Limits)
+    follow: int = 1
+    comprehensions: bool = False
+    python: str = sys.executable
+    minimum_level: int = 2
+    allow_unsafe: bool = False
+    seed: int = 0
+
+
+class _Failed(Exception):
+    """A run that gave no usable result; carries the Drop."""
+
+    def __init__(self, reason: str, evidence: str = "") -> None:
+        super().__init__(reason)
+        self.drop = Drop(reason=reason, evidence=evidence)
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """What is kept whole, hidden and opened in one attempt at a session."""
+
+    follow: int
+    open_statements: bool = True
+    whole: tuple[tuple[Any, ...], ...] = ()
+    hide: frozenset[str] = frozenset()
+    reasons: tuple[str, ...] = ()
+
+
+class Tracer:
+    """Holds the two workers of one repository. A context manager; ``close`` ends the workers.
+
+    Raises:
+        SandboxUnavailable: this machine offers less than ``minimum_level``.
+    """
+
+    def __init__(self, config: TracerConfig) -> None:
+        self.config = config
+        self._recorder = Worker(
+            self._jail(RECORD_ROOT, replaying=False),
+            config.limits,
+            minimum_level=config.minimum_level,
+            allow_unsafe=config.allow_unsafe,
+        )
+        self._replayer: Worker | None = None
+
+    def __enter__(self) -> Tracer:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Ends both workers; twice is fine."""
+        self._recorder.close()
+        if self._replayer is not None:
+            self._replayer.close()
+
+    @property
+    def sandbox(self) -> dict[str, Any]:
+        """``{"level", "layers"}`` of the recording worker."""
+        return {"level": self._recorder.level, "layers": self._recorder.layers}
+
+    @property
+    def warm_failures(self) -> dict[str, str]:
+        """Modules that could not be imported at the start, with the reason."""
+        return dict(self._recorder.warm_failures)
+
+    def _jail(self, root: str, *, replaying: bool) -> Jail:
+        config = self.config
+        packages = ("/check" if replaying else "") + PACKAGES
+        mounts = [Mount(source=package, target=f"{packages}/{package.name}") for package in config.packages]
+        if config.repository is not None:
+            mounts.insert(0, Mount(source=config.repository, target=root))
+        paths = [root if not folder or folder == "." else f"{root}/{folder}" for folder in config.sys_path]
+        if config.packages:
+            paths.append(packages)
+        return Jail(
+            python=config.python,
+            mounts=tuple(mounts),
+            sys_path=tuple(paths),
+            warm=config.warm,
+            root=root,
+            scratch="/check/scratch" if replaying else "/scratch",
+            hostname="replay" if replaying else "sandbox",
+            hash_seed=4_242 if replaying else 0,
+            aslr=replaying,
+            pinned_clock=not replaying,
+            seed=config.seed + (1 if replaying else 0),
+        )
+
+    @property
+    def replayer(self) -> Worker:
+        """The worker that replays; started when it is first needed."""
+        if self._replayer is None:
+            self._replayer = Worker(
+                self._jail(REPLAY_ROOT, replaying=True),
+                self.config.limits,
+                minimum_level=self.config.minimum_level,
+                allow_unsafe=self.config.allow_unsafe,
+            )
+        return self._replayer
+
+    # one snippet
+
+    def trace(self, snippet: Snippet) -> Trace | Drop:
+        """Records, writes, checks and replays one snippet."""
+        try:
+            return self._trace(snippet)
+        except _Failed as failed:
+            return failed.drop
+
+    def _trace(self, snippet: Snippet) -> Trace:
+        program = self._program(snippet)
+        outcome, native = self._run_native(snippet, program)
+        recorded = [record["frame"] for record in outcome.records if "frame" in record]
+        plan = _Plan(follow=self.config.follow)
+        opening = True
+        for _ in range(MAX_ROUNDS):
+            try:
+                return self._attempt(snippet, program, outcome, native, recorded, plan)
+            except _Again as again:
+                plan = again.plan
+            except _Failed as failed:
+                if not opening:
+                    raise
+                opening = False
+                plan = self._flat(plan, failed.drop.reason)
+        raise _Failed("unfaithful", f"still failing after {MAX_ROUNDS} rounds: {', '.join(plan.reasons)}")
+
+    def _flat(self, plan: _Plan, reason: str) -> _Plan:
+        """The last resort: every statement of the snippet is one command and no call is followed."""
+        return replace(plan, follow=-1, open_statements=False, whole=(), reasons=(*plan.reasons, reason))
+
+    def _program(self, snippet: Snippet) -> dict[str, Any]:
+        own = list(self.config.library)
+        if self.config.repository is not None:
+            root = self._recorder.inside(self.config.repository)
+            own += [f"{root}/{prefix}" for prefix in self.config.own]
+        return {
+            "pieces": [
+                {"source": piece.source, "line": piece.line, "want": piece.want, "options": list(piece.options)}
+                for piece in snippet.pieces
+            ],
+            "module": snippet.module,
+            "code": snippet.code,
+            "single": snippet.kind != "script",
+            "continue_on_error": snippet.continue_on_error,
+            "own": own,
+            "opens": list(snippet.opens),
+        }
+
+    def _run_native(self, snippet: Snippet, program: Mapping[str, Any]) -> tuple[Outcome, Mapping[str, Any]]:
+        limits = self.config.limits
+        depth = max(self.config.follow, 0) + 1 + (1 if snippet.opens else 0)
+        outcome = self._recorder.run(
+            {"kind": "native", "program": program, "depth": depth, **_output(limits), "events": limits.events}
+        )
+        native = _result(outcome, "native")
+        for result in native["pieces"]:
+            if not result.get("complete", True):
+                raise _Failed("tracing_ended", "a caught RecursionError or the snippet itself ended sys.settrace")
+        last = native["pieces"][-1]["exception"] if native["pieces"] else None
+        if snippet.kind == "test" and last is not None and last[0] in ("SkipTest", "Skipped"):
+            raise _Failed("test_skipped", last[1])
+        if all(result.get("syntax") for result in native["pieces"]):
+            raise _Failed("syntax_error", str(native["pieces"][0]["exception"]) if native["pieces"] else "no pieces")
+        return outcome, native
+
+    def _attempt(
+        self,
+        snippet: Snippet,
+        program: Mapping[str, Any],
+        outcome: Outcome,
+        native: Mapping[str, Any],
+        recorded: list[Mapping[str, Any]],
+        plan: _Plan,
+    ) -> Trace:
+        limits = self.config.limits
+        opens = plan.follow >= 0
+        run = self._recorder.run(
+            {
+                "kind": "drive",
+                "program": program if opens else {**program, "opens": []},
+                "follow": max(plan.follow, 0),
+                "hide": sorted(plan.hide),
+                "whole": [list(key) for key in plan.whole],
+                "commands": limits.commands,
+                "open": plan.open_statements,
+                "comprehensions": self.config.comprehensions,
+                **_output(limits),
+            }
+        )
+        driven = _result(run, "drive")
+        if "restart" in driven:
+            raise _Again(_with_whole(plan, driven["restart"], driven["reason"]))
+        if "unshowable" in driven:
+            raise _Failed("not_a_doctest", driven["unshowable"])
+        difference = check_result(native, driven, single=snippet.kind != "script")
+        if difference is not None:
+            raise _Failed("result_differs", difference)
+        try:
+            check_paths(recorded, [record["frame"] for record in run.records if "frame" in record])
+        except PathMismatch as mismatch:
+            if plan.open_statements and not mismatch.code[0].startswith("<piece"):
+                raise _Again(_with_whole(plan, mismatch.code[:2], "path_differs", str(mismatch))) from None
+            raise _Failed("path_differs", str(mismatch)) from None
+        steps = _steps([record["command"] for record in run.records if "command" in record], snippet)
+        if not steps:
+            raise _Failed("empty", "no statement of the snippet is a command")
+        rendered = repl.render(steps)
+        self._replay(program, rendered.text, plan)
+        last = next((r["exception"] for r in reversed(native["pieces"]) if r["exception"] is not None), None)
+        ended = native["pieces"][-1]["exception"]
+        kept = dict(driven["kept"])
+        for reason in plan.reasons:
+            kept[reason] = kept.get(reason, 0) + 1
+        return Trace(
+            text=rendered.text,
+            segments=rendered.segments,
+            steps=tuple(steps),
+            setup={
+                "sys_path": list(self.config.sys_path),
+                "module": snippet.module,
+                "code": snippet.code,
+                "hash_seed": 0,
+                "choices": [],
+            },
+            view=VIEW,
+            outcome="ok" if ended is None else "exit" if ended[0] == "SystemExit" else "exception",
+            exception=None if last is None else last[0],
+            integrity=run.integrity,
+            sandbox=self.sandbox,
+            python=self._recorder.python_version,
+            opened_calls=driven["opened"],
+            kept_whole=kept,
+            doctest_passed=native["passed"] if snippet.kind == "doctest" else None,
+        )
+
+    def _replay(self, program: Mapping[str, Any], text: str, plan: _Plan) -> None:
+        """V1, by both readers; a command whose output differs is hidden where it can be.
+
+        Raises:
+            _Again: the session has to be written again without that output.
+            _Failed: ``replay_mismatch``.
+        """
+        for kind in ("console", "doctest"):
+            job = {"kind": kind, "program": program, "text": text, **_output(self.config.limits)}
+            result = _result(self.replayer.run(job), kind)
+            if result["failed"] is None:
+                continue
+            source = result["source"]
+            evidence = f"{kind}: {source!r} printed {result['got'][:200]!r}, the session says {result['wanted'][:200]!r}"
+            if source in plan.hide or source.startswith(("_ = ", "ignored = ")):
+                raise _Failed("replay_mismatch", evidence)
+            raise _Again(replace(plan, hide=plan.hide | {source}, reasons=(*plan.reasons, "replay_differs")))
+
+
+class _Again(Exception):
+    """Write the session again by this plan."""
+
+    def __init__(self, plan: _Plan) -> None:
+        super().__init__()
+        self.plan = plan
+
+
+def _with_whole(plan: _Plan, key: Iterable[Any], reason: str, evidence: str = "") -> _Plan:
+    whole = tuple(key)
+    if whole in plan.whole:
+        raise _Failed(reason, evidence or f"keeping {whole} whole did not help")
+    return replace(plan, whole=(*plan.whole, whole), reasons=(*plan.reasons, reason))
+
+
+def _output(limits: Limits) -> dict[str, int]:
+    return {"output_limit": limits.output_bytes}
+
+
+def _result(outcome: Outcome, kind: str) -> Mapping[str, Any]:
+    """The summary record of a run.
+
+    Raises:
+        _Failed: the run did not end well; the outcome's status is the reason.
+    """
+    if outcome.status != "ok":
+        told = outcome.stderr.decode("utf-8", "replace")[-600:]
+        reason = outcome.status if outcome.status != "exception" else "tracer_error"
+        raise _Failed(reason.replace("-", "_"), f"{kind}: {outcome.exception or ''} {told}".strip())
+    if outcome.integrity != "clean":
+        raise _Failed("integrity_" + outcome.integrity, ", ".join(outcome.tripped))
+    for record in outcome.records:
+        if "setup" in record:
+            raise _Failed(record["setup"], record["evidence"])
+    summary: Mapping[str, Any] = next(r for r in outcome.records if "command" not in r and "frame" not in r)
+    return summary
+
+
+def _steps(commands: list[Mapping[str, Any]], snippet: Snippet) -> list[Step]:
+    states = repl.full_states([command["changes"] for command in commands])
+    steps = []
+    for command, state in zip(commands, states, strict=True):
+        path, line = command["path"], command["line"]
+        if path.startswith("<piece "):
+            line += snippet.pieces[command["piece"]].line - 1
+            path = snippet.path
+        else:
+            path = path.removeprefix(RECORD_ROOT + "/")
+        steps.append(
+            Step(
+                source=command["source"],
+                output=command["error"] if command["error"] is not None else doctext.shown(command["output"]),
+                kind=command["kind"],
+                raised=command["raised"],
+                wrote=tuple(command["wrote"]),
+                state=state,
+                depth=command["depth"],
+                path=path,
+                line=line,
+            )
+        )
+    return steps
