@@ -8,7 +8,7 @@ walks are noticed (see ``guard``), and a frame without the key's MAC is.
 from __future__ import annotations
 
 import _thread
-import hashlib
+import _blake2
 import json.encoder
 import os
 import struct
@@ -25,7 +25,7 @@ Send = Callable[[object], None]
 
 def frame_mac(key: bytes, header_and_payload: bytes) -> bytes:
     """Keyed BLAKE2b over header and payload: no length-extension, twice as fast as HMAC-SHA256 here."""
-    return hashlib.blake2b(header_and_payload, key=key, digest_size=MAC_BYTES).digest()
+    return _blake2.blake2b(header_and_payload, key=key, digest_size=MAC_BYTES).digest()
 
 
 def open_channel(fd: int, key: bytes) -> tuple[Send, Send]:
@@ -40,7 +40,7 @@ def open_channel(fd: int, key: bytes) -> tuple[Send, Send]:
 
     make_encoder = json.encoder.c_make_encoder  # type: ignore[attr-defined]  # the C class; typeshed leaves it out
     encode = make_encoder(None, refuse, json.encoder.encode_basestring_ascii, None, ":", ",", False, False, True)
-    join, pack, write, blake2b, size = "".join, HEADER.pack, os.write, hashlib.blake2b, len
+    join, pack, write, blake2b, size = "".join, HEADER.pack, os.write, _blake2.blake2b, len
     waiting: deque[tuple[int, bytes]] = deque()
     push, pop = waiting.append, waiting.popleft
     lock = _thread.allocate_lock()

@@ -173,6 +173,7 @@ class Init:
         message = self._hear_zygote(time.monotonic() + ZYGOTE_SECONDS)
         if "ready" not in message:
             raise RuntimeError(message.get("fault") or f"the zygote said {message!r} instead of being ready")
+        self._order_runner()
         send_message(self._control, {"ready": True, "layers": message["ready"]})
 
     def _hear_zygote(self, deadline: float, handles: tuple[int, ...] = ()) -> dict[str, Any]:
@@ -221,6 +222,7 @@ class Init:
 
     def _warm(self, message: dict[str, Any], payload: bytes) -> None:
         """Passes on what each import says; the supervisor restarts the jail without a module that hangs or kills it."""
+        self._dismiss_runner()
         send_message(self._zygote, message, payload)
         deadline = time.monotonic() + message["wall_seconds"]
         failures: dict[str, str] = {}
@@ -239,33 +241,55 @@ class Init:
         except ZygoteGone as error:
             send_message(self._control, {"stuck": current, "why": str(error), "failures": failures})
             raise Hangup("restart") from error
+        self._scratch.renew(self._disk_bytes)
+        self._order_runner()
         send_message(self._control, {"warmed": True, "failures": failures})
 
-    def _run(self, message: dict[str, Any], payload: bytes, fds: list[int]) -> None:
-        limits = message["limits"]
-        if limits["disk_bytes"] != self._disk_bytes:
-            self._disk_bytes = limits["disk_bytes"]
-            self._scratch.renew(self._disk_bytes)
-        go_read, go_write = os.pipe()
+    def _order_runner(self) -> None:
+        """Asks the zygote for the next runner, which prepares itself in the scratch that it will run in."""
+        ours, theirs = socket.socketpair()
         try:
             if self._last_pid is not None:
                 os.pwrite(self._last_pid, str(FIRST_PID - 1).encode(), 0)
-            try:
-                send_message(self._zygote, message, payload, (*fds, go_read))
-            finally:
-                for fd in (*fds, go_read):
-                    os.close(fd)
-            answer = self._hear_zygote(time.monotonic() + ZYGOTE_SECONDS)
-            pid = answer.get("pid")
-            if not isinstance(pid, int) or not self._is_own_child(pid):
-                raise ZygoteGone(f"expected the process id of a child of init, got {str(answer)[:500]}")
-            handle = os.pidfd_open(pid)
-            started = time.monotonic()
-            os.write(go_write, b"g")
+            send_message(self._zygote, {"do": "fork"}, fds=(theirs.fileno(),))
         except (Hangup, OSError) as error:
             raise ZygoteGone(f"{type(error).__name__}: {error}") from error
         finally:
-            os.close(go_write)
+            theirs.close()
+        ours.settimeout(ZYGOTE_SECONDS)
+        self._next_runner = ours
+
+    def _meet_runner(self) -> tuple[int, int]:
+        """Process id and handle of the ordered runner, once it is known to be a child of ours."""
+        answer = self._hear_zygote(time.monotonic() + ZYGOTE_SECONDS)
+        pid = answer.get("pid")
+        if not isinstance(pid, int) or not self._is_own_child(pid):
+            raise ZygoteGone(f"expected the process id of a child of init, got {str(answer)[:4000]}")
+        return pid, os.pidfd_open(pid)
+
+    def _dismiss_runner(self) -> None:
+        """Ends the ordered runner without a job; it was forked from a zygote that is about to change."""
+        pid, handle = self._meet_runner()
+        self._next_runner.close()
+        signal.pidfd_send_signal(handle, signal.SIGKILL)
+        os.close(handle)
+        os.waitpid(pid, 0)
+
+    def _run(self, message: dict[str, Any], payload: bytes, fds: list[int]) -> None:
+        limits = message["limits"]
+        try:
+            if limits["disk_bytes"] != self._disk_bytes:
+                self._disk_bytes = limits["disk_bytes"]
+                self._scratch.resize(self._disk_bytes)
+            pid, handle = self._meet_runner()
+            started = time.monotonic()
+            send_message(self._next_runner, message, payload, fds)
+        except (Hangup, OSError) as error:
+            raise ZygoteGone(f"{type(error).__name__}: {error}") from error
+        finally:
+            self._next_runner.close()
+            for fd in fds:
+                os.close(fd)
         try:
             why = self._watch(handle, started + limits["wall_seconds"], limits["disk_bytes"])
         finally:
@@ -281,6 +305,7 @@ class Init:
         send_message(self._control, {"done": report})
         self._reap_orphans()
         self._scratch.renew(self._disk_bytes)  # after the answer, so that nobody waits for it
+        self._order_runner()
 
     def _is_own_child(self, pid: int) -> bool:
         if pid <= 1 or pid == self._zygote_pid:

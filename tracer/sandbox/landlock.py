@@ -6,19 +6,19 @@ were open before. A rule on a mount point that has another file system mounted o
 
 from __future__ import annotations
 
-import ctypes
 import os
 import stat
 import struct
 from collections.abc import Iterable
 
-from tracer.sandbox.kernel import check, no_new_privileges, syscall
+from tracer.sandbox.kernel import no_new_privileges, syscall
 
 EXECUTE, WRITE_FILE, READ_FILE, READ_FOLDER = 1, 2, 4, 8
 MAKE_CHARACTER_DEVICE, MAKE_SOCKET, MAKE_BLOCK_DEVICE = 1 << 6, 1 << 9, 1 << 11
 REFER, TRUNCATE, IOCTL_DEVICE = 1 << 13, 1 << 14, 1 << 15
 _RULE_PATH_BENEATH = 1
 _CREATE_RULESET_VERSION = 1
+_PATH_BENEATH = struct.Struct("=Qi")
 
 
 def landlock_abi() -> int:
@@ -35,41 +35,45 @@ def file_rights(abi: int) -> int:
     return rights | (REFER if abi >= 2 else 0) | (TRUNCATE if abi >= 3 else 0) | (IOCTL_DEVICE if abi >= 5 else 0)
 
 
-def restrict(abi: int, read: Iterable[str], write: Iterable[str], devices: Iterable[str] = ()) -> None:
-    """From here on this process reads below ``read``, reads and writes below ``write`` and ``devices``, executes nothing.
+def rules_for(abi: int, read: Iterable[str] = (), write: Iterable[str] = (), devices: Iterable[str] = ()) -> list[bytes]:
+    """Read below ``read``, read and write below ``write``, open ``devices``; nothing may be executed.
 
-    Paths that do not exist are left out. Binding and connecting TCP sockets (ABI 4), abstract unix sockets and signals
-    to processes outside (ABI 6) are refused too. Calls stack: each can only take away.
+    Paths that do not exist, or lie below another of ``read``, are left out. Each rule holds a descriptor of its path, which
+    stays open (close-on-exec) for as long as the rules are to be used.
+    """
+    rights = file_rights(abi)
+    writable = rights & ~(EXECUTE | MAKE_CHARACTER_DEVICE | MAKE_SOCKET | MAKE_BLOCK_DEVICE)
+    reading = set(read)
+    outermost = [path for path in reading if not any(path.startswith(f"{other}/") for other in reading)]
+    rules = []
+    for paths, allowed in ((outermost, READ_FILE | READ_FOLDER), (write, writable), (devices, READ_FILE | WRITE_FILE)):
+        for path in paths:
+            try:
+                beneath = os.open(path, os.O_PATH | os.O_CLOEXEC)
+            except FileNotFoundError:
+                continue
+            file_only = EXECUTE | WRITE_FILE | READ_FILE | TRUNCATE | IOCTL_DEVICE
+            given = allowed if stat.S_ISDIR(os.fstat(beneath).st_mode) else allowed & file_only
+            rules.append(_PATH_BENEATH.pack(given & rights, beneath))
+    return rules
+
+
+def restrict(abi: int, rules: Iterable[bytes]) -> None:
+    """From here on this process opens nothing but what ``rules`` allow. Calls stack: each can only take away.
+
+    Binding and connecting TCP sockets (ABI 4), abstract unix sockets and signals to processes outside (ABI 6) are refused too.
 
     Raises:
         OSError: the kernel refused the rules.
     """
-    rights = file_rights(abi)
     network = 3 if abi >= 4 else 0
     scopes = 3 if abi >= 6 else 0
     size = 24 if abi >= 6 else 16 if abi >= 4 else 8
-    attributes = ctypes.create_string_buffer(struct.pack("QQQ", rights, network, scopes))
-    ruleset = syscall("landlock_create_ruleset", attributes, size, 0)
+    ruleset = syscall("landlock_create_ruleset", struct.pack("QQQ", file_rights(abi), network, scopes), size, 0)
     try:
-        writable = rights & ~(EXECUTE | MAKE_CHARACTER_DEVICE | MAKE_SOCKET | MAKE_BLOCK_DEVICE)
-        for paths, allowed in ((read, READ_FILE | READ_FOLDER), (write, writable), (devices, READ_FILE | WRITE_FILE)):
-            for path in paths:
-                _allow(ruleset, path, allowed, rights)
+        for rule in rules:
+            syscall("landlock_add_rule", ruleset, _RULE_PATH_BENEATH, rule, 0)
         no_new_privileges()
-        check(syscall("landlock_restrict_self", ruleset, 0), "landlock_restrict_self")
+        syscall("landlock_restrict_self", ruleset, 0)
     finally:
         os.close(ruleset)
-
-
-def _allow(ruleset: int, path: str, allowed: int, rights: int) -> None:
-    try:
-        beneath = os.open(path, os.O_PATH | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return
-    try:
-        if not stat.S_ISDIR(os.fstat(beneath).st_mode):
-            allowed &= rights & (EXECUTE | WRITE_FILE | READ_FILE | TRUNCATE | IOCTL_DEVICE)
-        rule = ctypes.create_string_buffer(struct.pack("=Qi", allowed, beneath))
-        syscall("landlock_add_rule", ruleset, _RULE_PATH_BENEATH, rule, 0)
-    finally:
-        os.close(beneath)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import stat
 
-from tracer.sandbox.kernel import NO_DEVICES, NO_EXEC, NO_SETUID, mount, unmount
+from tracer.sandbox.kernel import NO_DEVICES, NO_EXEC, NO_SETUID, REMOUNT, mount, unmount
 
 MAX_FILES = 2048
 MAX_DEPTH = 64
@@ -29,6 +29,10 @@ class MountedScratch:
         mount("tmpfs", self.path, "tmpfs", NO_SETUID | NO_DEVICES | NO_EXEC, options)
         self._mounted = True
 
+    def resize(self, disk_bytes: int) -> None:
+        """Another limit for the scratch that is mounted, whose runner is waiting in it already. Raises OSError."""
+        mount("tmpfs", self.path, "tmpfs", REMOUNT | NO_SETUID | NO_DEVICES | NO_EXEC, f"size={disk_bytes}")
+
     def discard(self) -> None:
         if self._mounted:
             unmount(self.path)
@@ -47,6 +51,9 @@ class FolderScratch:
 
     def renew(self, disk_bytes: int) -> None:
         empty_folder(self.path)
+
+    def resize(self, disk_bytes: int) -> None:
+        """Nothing to do: the limit is the poll's."""
 
     def discard(self) -> None:
         empty_folder(self.path)

@@ -56,7 +56,10 @@ def prepare(
     os.chdir(config["scratch"])
     os.setsid()
     if "landlock" in layers and abi < 1:
+        if "namespaces" not in layers:
+            raise RuntimeError("no Landlock: the kernel is older than 5.13, has it off, or a container's filter refuses it")
         layers.discard("landlock")
+    setting.prepare_confinement()
     names = ["namespaces"] if "namespaces" in layers else []
     capability = 1 << kernel.CAP_DAC_READ_SEARCH if "namespaces" not in layers else 0
     kernel.drop_capabilities(keep=kernel.permitted_capabilities() & capability)
@@ -81,21 +84,24 @@ def prepare(
         # A rule on the scratch mount point would be hidden by the file systems mounted there later. The root is mounted
         # read-only with all its binds; each runner adds the rules for its own scratch.
         if "namespaces" in layers:
-            landlock.restrict(abi, read=(), write=("/",))
+            landlock.restrict(abi, landlock.rules_for(abi, write=("/",)))
         else:
-            landlock.restrict(abi, read=setting.readable, write=(config["scratch"],), devices=config["devices"])
+            landlock.restrict(abi, [*setting.rules, *landlock.rules_for(abi, write=(config["scratch"],))])
     if "seccomp" in layers:
         kernel.install_filter(program)
     setting.prepare_interpreter()
+    gc.collect()
+    gc.freeze()
     send_message(control, {"ready": "+".join([*names, "rlimits"])})
     return control, setting, statm
 
 
 def serve(control: socket.socket, setting: runner.Setting, statm: int) -> NoReturn:
+    """Forks a runner when init asks for one, and tells its process id; the job goes from init to the runner directly."""
     pid_read, pid_write = os.pipe()
     page = resource.getpagesize()
     while True:
-        message, payload, fds = receive_message(control, max_fds=4)
+        message, _, fds = receive_message(control, max_fds=1)
         if message["do"] == "warm":
             warm(control, message["modules"])
             continue
@@ -105,12 +111,10 @@ def serve(control: socket.socket, setting: runner.Setting, statm: int) -> NoRetu
             # Forked twice, so that the runner becomes init's child and init alone hears of its end.
             runner_pid = os.fork()
             if runner_pid == 0:
-                control.close()
-                runner.main(setting, message, payload, fds, mapped)
+                runner.main(setting, fds[0], mapped)
             os.write(pid_write, runner_pid.to_bytes(4, "little"))
             os._exit(0)
-        for fd in fds:
-            os.close(fd)
+        os.close(fds[0])
         os.waitpid(middle, 0)
         send_message(control, {"pid": int.from_bytes(os.read(pid_read, 4), "little")})
 
