@@ -1,0 +1,364 @@
+"""The mined origin: repositories in, work units out; and the function that has one unit's snippets traced.
+
+A worker process keeps one Tracer alive, for as long as units of the same repository (and ``sys.path``) come.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import multiprocessing.util
+import platform
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import cache
+from itertools import groupby, islice
+from pathlib import Path
+from typing import Any, Protocol
+
+from corpus.mined.dependencies import Dependencies, find_dependencies
+from corpus.mined.discovery import FileCounts, Survey
+from corpus.mined.licences import is_permissive
+from corpus.mined.repositories import Ignored, Repository, open_inputs
+from corpus.mined.snippets import SOURCES, Candidate
+from corpus.rows import RowSource, make_row, printable
+from corpus.source import CorpusError, Dropped, Item, WorkUnit, content_key
+from tracer.limits import Limits
+from tracer.schema import SCHEMA_VERSION, Drop, Snippet, Trace
+
+UNIT_SNIPPETS = 32
+"""At 20-100 snippets a second a unit takes about a second: little is lost with a worker, and the flush to disk is
+1% of it.
+"""
+
+MAX_EVIDENCE = 2000
+
+OPENER = "corpus.mined.miner:open_tracer"
+
+
+class TracerLike(Protocol):
+    """What the miner asks of ``tracer.session.Tracer``."""
+
+    def trace(self, snippet: Snippet) -> Trace | Drop: ...
+
+    def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MineOptions:
+    """What to mine and how.
+
+    ``sources`` are names of SOURCES; ``follow`` is how deep calls of the repository's own functions are opened;
+    ``limit`` stops after this many snippets; ``licences`` is ``all`` or ``permissive``; ``packages`` are folders of
+    installed packages for the sandbox; ``opener`` is ``module:function``, which gives a Tracer for the keyword
+    arguments of TracerConfig.
+    """
+
+    sources: tuple[str, ...] = tuple(SOURCES)
+    follow: int = 1
+    limits: Limits = Limits()
+    limit: int | None = None
+    licences: str = "all"
+    packages: tuple[Path, ...] = ()
+    python: str = sys.executable
+    seed: int = 0
+    allow_unsafe: bool = False
+    opener: str = OPENER
+
+    def __post_init__(self) -> None:
+        unknown = [name for name in self.sources if name not in SOURCES]
+        if unknown or not self.sources:
+            raise ValueError(
+                f"expected sources among {', '.join(SOURCES)}, got {', '.join(unknown) or 'none'}; name some of them"
+            )
+        if self.licences not in ("all", "permissive"):
+            raise ValueError(f"expected licences to be all or permissive, got {self.licences!r}; write one of the two")
+        if self.limit is not None and self.limit < 1:
+            raise ValueError(f"expected limit >= 1, got {self.limit}; leave it out for everything")
+        if self.follow < 0:
+            raise ValueError(f"expected follow >= 0, got {self.follow}; 0 keeps every call whole")
+
+    def as_config(self) -> dict[str, Any]:
+        """What two runs into one dataset must have in common, without this machine's folders."""
+        return {
+            "sources": list(self.sources),
+            "follow": self.follow,
+            "limits": self.limits.as_dict(),
+            "limit": self.limit,
+            "licences": self.licences,
+            "packages": [folder.name for folder in self.packages],
+            "python": python_version(self.python),
+            "seed": self.seed,
+            "allow_unsafe": self.allow_unsafe,
+        }
+
+
+class Mined:
+    """The origin of mined traces (an ``Origin``).
+
+    Args:
+        inputs: what stands on the command line, as ``open_inputs`` takes it.
+        staging: a folder for unpacked archives.
+    """
+
+    name = "mined"
+
+    def __init__(self, inputs: Sequence[str], options: MineOptions, staging: Path) -> None:
+        self._options = options
+        self._staging = staging
+        self._files = FileCounts()
+        self._missing: dict[str, Counter[str]] = {}
+        self._repositories: list[Repository] = []
+        self._ignored: list[Ignored] = []
+        for found in open_inputs(list(inputs), staging):
+            if isinstance(found, Repository):
+                self._repositories.append(found)
+            else:
+                self._ignored.append(found)
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of the configuration and of the code that traces, finds and writes."""
+        return content_key(self._options.as_config(), self._options.opener, code_hash(), SCHEMA_VERSION)
+
+    @property
+    def traces(self) -> Callable[[Mapping[str, Any]], Iterator[Item]]:
+        """What workers call."""
+        return trace_unit
+
+    def units(self) -> Iterator[WorkUnit]:
+        """Units of at most UNIT_SNIPPETS snippets that share a repository and a ``sys.path``, in the order of the
+        repositories' files.
+        """
+        left = self._options.limit
+        for repository in self._repositories:
+            survey = Survey(repository, self._files)
+            dependencies = find_dependencies(
+                survey.imports, own=survey.layout.top_level_names(), extra=self._options.packages
+            )
+            if dependencies.missing:
+                self._missing.setdefault(repository.provenance.name, Counter()).update(dependencies.missing)
+            found = survey.candidates(self._options.sources)
+            chosen = list(islice(found, left) if left is not None else found)
+            left = None if left is None else left - len(chosen)
+            yield from self._units_of(survey, dependencies, chosen)
+
+    def notes(self) -> Mapping[str, Any]:
+        """Files and inputs that were not searched, and packages that the repositories import and this environment
+        lacks.
+        """
+        return {
+            "files": self._files.as_json(),
+            "ignored_inputs": [{"name": printable(item.name), "reason": item.reason} for item in self._ignored],
+            "missing_packages": {name: sorted(counter) for name, counter in sorted(self._missing.items())},
+        }
+
+    def _units_of(
+        self, survey: Survey, dependencies: Dependencies, candidates: Sequence[Candidate]
+    ) -> Iterator[WorkUnit]:
+        provenance = survey.repository.provenance
+        for sys_path, group in groupby(candidates, key=lambda candidate: candidate.sys_path):
+            members = list(group)
+            tracer, portable = self._tracer_arguments(survey, dependencies, sys_path)
+            for start in range(0, len(members), UNIT_SNIPPETS):
+                snippets = [self._entry(survey, candidate) for candidate in members[start : start + UNIT_SNIPPETS]]
+                repository = {**asdict(provenance), "requires": list(dependencies.requires)}
+                key = content_key(self.fingerprint, survey.fingerprint, repository, portable, snippets)
+                yield WorkUnit(
+                    key=key,
+                    payload={
+                        "opener": self._options.opener,
+                        "tracer": tracer,
+                        "hidden": [str(survey.repository.root), str(self._staging.resolve()), str(Path.home())],
+                        "repository": repository,
+                        "snippets": snippets,
+                    },
+                )
+
+    def _entry(self, survey: Survey, candidate: Candidate) -> dict[str, Any]:
+        licence = candidate.licence or survey.repository.provenance.licence
+        if candidate.reason is None and self._options.licences == "permissive" and not is_permissive(licence):
+            candidate = replace(candidate, reason="not_permissive", evidence=f"licence {licence}")
+        snippet = candidate.snippet
+        return {
+            "path": snippet.path,
+            "name": snippet.name,
+            "repository": survey.repository.provenance.name,
+            "entry": snippet.kind,
+            "line": snippet.line,
+            "candidate": candidate.to_json(),
+        }
+
+    def _tracer_arguments(
+        self, survey: Survey, dependencies: Dependencies, sys_path: tuple[str, ...]
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """TracerConfig's keyword arguments as JSON: those for this machine, and the part of them that every machine
+        shares.
+        """
+        options = self._options
+        portable: dict[str, Any] = {
+            "sys_path": list(sys_path),
+            "own": [""],
+            "warm": [],
+            "limits": options.limits.as_dict(),
+            "follow": options.follow,
+            "minimum_level": 0 if options.allow_unsafe else 2,
+            "allow_unsafe": options.allow_unsafe,
+            "seed": options.seed,
+        }
+        local = {
+            "repository": str(survey.repository.root),
+            "packages": [str(path) for path in dependencies.packages],
+            "python": options.python,
+        }
+        return {**portable, **local}, portable
+
+
+def trace_unit(payload: Mapping[str, Any]) -> Iterator[Item]:
+    """A Row or a Dropped for each snippet of the unit, in order."""
+    for entry in payload["snippets"]:
+        candidate = Candidate.from_json(entry["candidate"])
+        if candidate.reason is not None:
+            outcome: Any = Drop(reason=candidate.reason, evidence=candidate.evidence)
+        else:
+            outcome = _trace(payload, candidate)
+        if isinstance(outcome, Drop):
+            evidence = printable(_scrub(outcome.evidence, payload["hidden"]))[:MAX_EVIDENCE]
+            if candidate.num_skipped:
+                evidence = f"{evidence} ({candidate.num_skipped} examples left out for +SKIP)".strip()
+            yield Dropped(
+                reason=outcome.reason,
+                path=printable(entry["path"]),
+                name=printable(entry["name"]),
+                repository=entry["repository"],
+                entry=entry["entry"],
+                line=entry["line"],
+                evidence=evidence,
+            )
+        else:
+            yield outcome
+
+
+def _trace(payload: Mapping[str, Any], candidate: Candidate) -> Any:
+    snippet, repository = candidate.snippet, payload["repository"]
+    tracer = _tracer_for(payload)
+    try:
+        trace = tracer.trace(snippet)
+    except (AssertionError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        # A bug of ours over one snippet: counted with its evidence, and the tracer, which may be confused, replaced.
+        close_tracer()
+        return Drop(reason="internal_error", evidence=f"{type(error).__name__}: {error}")
+    if isinstance(trace, Drop):
+        return trace
+    shown = _shown_path(trace, payload["hidden"])
+    if shown:
+        return Drop(reason="shows_path", evidence=f"the output names {shown}")
+    source = RowSource(
+        origin=Mined.name,
+        repository=repository["name"],
+        version=repository["version"],
+        commit=repository["commit"],
+        licence=candidate.licence or repository["licence"],
+        requires=tuple(repository["requires"]),
+        path=snippet.path,
+        name=snippet.name,
+        line=snippet.line,
+        end_line=snippet.end_line,
+        entry=snippet.kind,
+        source_hash=candidate.source_hash,
+        num_skipped=candidate.num_skipped,
+        seed=payload["tracer"]["seed"],
+    )
+    return make_row(trace, source)
+
+
+def _shown_path(trace: Trace, hidden: Sequence[str]) -> str | None:
+    """A folder of this machine that the session shows. Such a row would neither replay elsewhere nor be the same
+    from here.
+    """
+    for folder in hidden:
+        if len(folder) > 1 and f"{folder}/" in trace.text:
+            return "a folder of this machine"
+    return None
+
+
+def _scrub(text: str, hidden: Sequence[str]) -> str:
+    for folder in hidden:
+        if len(folder) > 1:
+            text = text.replace(folder, "~")
+    return text
+
+
+_live: dict[str, Any] = {"key": None, "tracer": None}
+
+
+def _tracer_for(payload: Mapping[str, Any]) -> TracerLike:
+    """This process's Tracer, replaced when the unit needs another."""
+    key = content_key(payload["opener"], payload["tracer"])
+    if _live["key"] != key or _live["tracer"] is None:
+        close_tracer()
+        module, _, name = payload["opener"].partition(":")
+        _live["tracer"] = getattr(importlib.import_module(module), name)(payload["tracer"])
+        _live["key"] = key
+        # Worker processes end without atexit; multiprocessing's finalizers do run.
+        multiprocessing.util.Finalize(None, close_tracer, exitpriority=100)
+    tracer: TracerLike = _live["tracer"]
+    return tracer
+
+
+def close_tracer() -> None:
+    """Closes this process's Tracer, if it has one."""
+    tracer, _live["tracer"], _live["key"] = _live["tracer"], None, None
+    if tracer is not None:
+        tracer.close()
+
+
+def open_tracer(arguments: Mapping[str, Any]) -> TracerLike:
+    """The real Tracer, for TracerConfig's keyword arguments as JSON."""
+    from tracer.session import Tracer, TracerConfig
+
+    repository = arguments["repository"]
+    config = TracerConfig(
+        **{
+            **arguments,
+            "repository": None if repository is None else Path(repository),
+            "packages": tuple(Path(path) for path in arguments["packages"]),
+            "sys_path": tuple(arguments["sys_path"]),
+            "own": tuple(arguments["own"]),
+            "warm": tuple(arguments["warm"]),
+            "limits": Limits(**arguments["limits"]),
+        }
+    )
+    return Tracer(config)
+
+
+@cache
+def python_version(python: str) -> str:
+    """The version of an interpreter.
+
+    Raises:
+        CorpusError: it can't be run.
+    """
+    if python == sys.executable:
+        return platform.python_version()
+    command = [python, "-I", "-S", "-c", "import platform; print(platform.python_version())"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout.strip()
+    except (OSError, subprocess.SubprocessError) as error:
+        raise CorpusError(
+            f"expected a Python interpreter, got {python!r}: {error}; give its path", exit_code=2
+        ) from error
+
+
+@cache
+def code_hash() -> str:
+    """Hash of this project's code that a row depends on: with another tracer, finished units are done again."""
+    root = Path(__file__).resolve().parents[2]
+    digest = hashlib.sha256()
+    for folder in ("tracer", "corpus"):
+        for path in sorted((root / folder).rglob("*.py")):
+            digest.update(str(path.relative_to(root)).encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()[:32]
