@@ -8,7 +8,9 @@ Each gives None where it holds and the evidence where it does not.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from tracer.inside import doctext
@@ -16,12 +18,44 @@ from tracer.inside import doctext
 Json = Mapping[str, Any]
 
 
-def check_result(native: Json, driven: Json, *, single: bool) -> str | None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unstable:
+    """What differs between two native runs of the same program, hence proves nothing against a session.
+
+    ``names`` are variables (of any frame), ``pieces`` indices of pieces whose output or exception text differs.
+    """
+
+    names: frozenset[str] = frozenset()
+    pieces: frozenset[int] = frozenset()
+
+
+def unstable_parts(one: Json, other: Json, frames: Sequence[Json], others: Sequence[Json]) -> Unstable:
+    """Compares two native runs: summaries and recorded frames."""
+    names = {n for n in one["names"].keys() | other["names"].keys() if one["names"].get(n) != other["names"].get(n)}
+    for frame, twin in zip(frames, others, strict=False):
+        for (_, state), (_, state_twin) in zip(frame["path"], twin["path"], strict=False):
+            names |= {n for n in state.keys() & state_twin.keys() if state[n] != state_twin[n]}
+    pieces = {
+        index
+        for index, (ran, again) in enumerate(zip(one["pieces"], other["pieces"], strict=False))
+        if any(ran.get(key) != again.get(key) for key in ("stdout", "echoes", "exception"))
+    }
+    return Unstable(names=frozenset(names), pieces=frozenset(pieces))
+
+
+NOTHING = Unstable()
+
+
+def check_result(native: Json, driven: Json, *, single: bool, unstable: Unstable = NOTHING) -> str | None:
     """V2. ``single``: the pieces are examples at a prompt, whose echoes count."""
     for index, (ran, wrote) in enumerate(zip(native["pieces"], driven["pieces"], strict=False)):
         if ran.get("syntax") or wrote.get("syntax"):
             if bool(ran.get("syntax")) != bool(wrote.get("syntax")):
                 return f"piece {index}: native {ran['exception']}, session {wrote['exception']}"
+            continue
+        if index in unstable.pieces:
+            if (ran["exception"] or [None])[0] != (wrote["exception"] or [None])[0]:
+                return f"piece {index}: native raised {ran['exception']}, session raised {wrote['exception']}"
             continue
         if ran["exception"] != wrote["exception"]:
             return f"piece {index}: native raised {ran['exception']}, session raised {wrote['exception']}"
@@ -33,7 +67,7 @@ def check_result(native: Json, driven: Json, *, single: bool) -> str | None:
         return f"native ran {len(native['pieces'])} pieces, the session {len(driven['pieces'])}"
     for name in sorted(native["names"].keys() | driven["names"].keys()):
         ran_value, wrote_value = native["names"].get(name), driven["names"].get(name)
-        if ran_value != wrote_value and name != driven.get("spare"):
+        if ran_value != wrote_value and name != driven.get("spare") and name not in unstable.names:
             return f"variable {name}: native {ran_value}, session {wrote_value}"
     return None
 
@@ -50,7 +84,7 @@ class PathMismatch(Exception):
         self.code = code
 
 
-def check_paths(recorded: Sequence[Json], driven: Sequence[Json]) -> None:
+def check_paths(recorded: Sequence[Json], driven: Sequence[Json], unstable: Unstable = NOTHING) -> None:
     """V3: every driven frame equals a recorded one of the same code, in order.
 
     A recorded frame that was never opened (its call was kept whole) is passed over. Lines on which the driver kept
@@ -66,12 +100,12 @@ def check_paths(recorded: Sequence[Json], driven: Sequence[Json]) -> None:
     for frame in sorted(driven, key=lambda each: each.get("order", 0)):
         code = _key(frame)
         candidates = by_code.get(code, [])
-        if not candidates and not any(entry[0] == "s" and entry[1] in set(frame["lines"]) for entry in frame["log"]):
+        if not candidates and not any(entry[0] == "s" and entry[1] in {first for first, _ in frame["lines"]} for entry in frame["log"]):
             continue  # nothing in it that settrace could have seen at a line of its own
         evidence = "settrace recorded no frame of this function"
         found = False
         for position, candidate in enumerate(candidates):
-            difference = compare_frame(candidate, frame)
+            difference = compare_frame(candidate, frame, unstable.names)
             if difference is None:
                 positions[code] = position + 1
                 found = True
@@ -87,20 +121,27 @@ def _key(frame: Json) -> tuple[str, int, str]:
     return filename, line, name
 
 
-def compare_frame(recorded: Json, driven: Json) -> str | None:
+def compare_frame(recorded: Json, driven: Json, ignored: frozenset[str] = frozenset()) -> str | None:
     """The first difference between a recorded frame and a driven one, or None."""
-    lines = set(driven["lines"])
+    lines = {first: last for first, last in driven["lines"]}
     gaps = [(entry[1], entry[2]) for entry in driven["log"] if entry[0] == "gap"]
 
     def kept(line: int) -> bool:
         return line in lines and not any(first <= line <= last for first, last in gaps)
 
-    ran = _distinct([(line, state) for line, state in recorded["path"] if kept(line)])
+    path: list[tuple[int, dict[str, str]]] = []
+    before = 0
+    for line, state in recorded["path"]:
+        # a statement of many lines comes back to its first line when its parts are evaluated
+        if kept(line) and not line < before <= lines[line]:
+            path.append((line, state))
+        before = line
+    ran = _distinct(path)
     wrote = _distinct([(entry[1], entry[2]) for entry in driven["log"] if entry[0] == "s" and kept(entry[1])])
     for index, (one, other) in enumerate(zip(ran, wrote, strict=False)):
         if one[0] != other[0]:
             return f"step {index}: settrace at line {one[0]}, session at line {other[0]}"
-        difference = _state_difference(one[1], other[1])
+        difference = _state_difference(one[1], other[1], ignored)
         if difference is not None:
             return f"line {one[0]}: {difference}"
     if len(ran) != len(wrote):
@@ -113,9 +154,17 @@ def _distinct(path: list[tuple[int, dict[str, str]]]) -> list[tuple[int, dict[st
     return [entry for index, entry in enumerate(path) if index == 0 or entry != path[index - 1]]
 
 
-def _state_difference(ran: Mapping[str, str], wrote: Mapping[str, str]) -> str | None:
-    for name in sorted(ran.keys() | wrote.keys()):
-        if name in ran and name in wrote and ran[name] != wrote[name]:
+_renamed = re.compile(r"<(function|class) (\w+?)_\d+>")
+
+
+def _same(ran: str, wrote: str) -> bool:
+    """Equal texts, but for the number that a function of a followed call may have got at its name."""
+    return ran == wrote or ran == _renamed.sub(r"<\1 \2>", wrote)
+
+
+def _state_difference(ran: Mapping[str, str], wrote: Mapping[str, str], ignored: frozenset[str]) -> str | None:
+    for name in sorted((ran.keys() | wrote.keys()) - ignored):
+        if name in ran and name in wrote and not _same(ran[name], wrote[name]):
             return f"{name} is {ran[name][:120]} in settrace, {wrote[name][:120]} in the session"
         if name in ran and name not in wrote:
             return f"{name} is bound in settrace only ({ran[name][:80]})"

@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import Any
 
 from tracer import repl
-from tracer.checks import PathMismatch, check_paths, check_result
+from tracer.checks import NOTHING, PathMismatch, Unstable, check_paths, check_result, unstable_parts
 from tracer.inside import doctext
 from tracer.limits import Limits
 from tracer.sandbox import Jail, Mount, Worker
@@ -64,6 +64,15 @@ class _Failed(Exception):
     def __init__(self, reason: str, evidence: str = "") -> None:
         super().__init__(reason)
         self.drop = Drop(reason=reason, evidence=evidence)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Native:
+    """What ran natively: the summary, the recorded frames, and, once it ran twice, what differed by itself."""
+
+    result: Mapping[str, Any]
+    frames: tuple[Mapping[str, Any], ...]
+    unstable: Unstable | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,30 +173,32 @@ class Tracer:
 
     def _trace(self, snippet: Snippet) -> Trace:
         program = self._program(snippet)
-        outcome, native = self._run_native(snippet, program)
-        recorded = [record["frame"] for record in outcome.records if "frame" in record]
+        native = self._run_native(snippet, program)
         plan = _Plan(follow=self.config.follow)
         opening = True
         for _ in range(MAX_ROUNDS):
             try:
-                return self._attempt(snippet, program, outcome, native, recorded, plan)
+                return self._attempt(snippet, program, native, plan)
             except _Again as again:
                 plan = again.plan
             except _Failed as failed:
-                if not opening:
+                if failed.drop.reason in ("result_differs", "path_differs") and native.unstable is None:
+                    native = self._run_twice(snippet, program, native)
+                elif opening:
+                    opening = False
+                    plan = self._flat(plan, failed.drop.reason)
+                else:
                     raise
-                opening = False
-                plan = self._flat(plan, failed.drop.reason)
         raise _Failed("unfaithful", f"still failing after {MAX_ROUNDS} rounds: {', '.join(plan.reasons)}")
 
     def _flat(self, plan: _Plan, reason: str) -> _Plan:
         """The last resort: every statement of the snippet is one command and no call is followed."""
         return replace(plan, follow=-1, open_statements=False, whole=(), reasons=(*plan.reasons, reason))
 
-    def _program(self, snippet: Snippet) -> dict[str, Any]:
+    def _program(self, snippet: Snippet, worker: Worker | None = None) -> dict[str, Any]:
         own = list(self.config.library)
         if self.config.repository is not None:
-            root = self._recorder.inside(self.config.repository)
+            root = (worker or self._recorder).inside(self.config.repository)
             own += [f"{root}/{prefix}" for prefix in self.config.own]
         return {
             "pieces": [
@@ -202,10 +213,15 @@ class Tracer:
             "opens": list(snippet.opens),
         }
 
-    def _run_native(self, snippet: Snippet, program: Mapping[str, Any]) -> tuple[Outcome, Mapping[str, Any]]:
+    def _run_twice(self, snippet: Snippet, program: Mapping[str, Any], first: _Native) -> _Native:
+        """Runs the program natively once more, in the replayer's world: what differs then differs by itself."""
+        second = self._run_native(snippet, self._program(snippet, self.replayer), self.replayer)
+        return replace(first, unstable=unstable_parts(first.result, second.result, first.frames, second.frames))
+
+    def _run_native(self, snippet: Snippet, program: Mapping[str, Any], worker: Worker | None = None) -> _Native:
         limits = self.config.limits
         depth = max(self.config.follow, 0) + 1 + (1 if snippet.opens else 0)
-        outcome = self._recorder.run(
+        outcome = (worker or self._recorder).run(
             {"kind": "native", "program": program, "depth": depth, **_output(limits), "events": limits.events}
         )
         native = _result(outcome, "native")
@@ -217,17 +233,11 @@ class Tracer:
             raise _Failed("test_skipped", last[1])
         if all(result.get("syntax") for result in native["pieces"]):
             raise _Failed("syntax_error", str(native["pieces"][0]["exception"]) if native["pieces"] else "no pieces")
-        return outcome, native
+        frames = tuple(record["frame"] for record in outcome.records if "frame" in record)
+        return _Native(result=native, frames=frames)
 
-    def _attempt(
-        self,
-        snippet: Snippet,
-        program: Mapping[str, Any],
-        outcome: Outcome,
-        native: Mapping[str, Any],
-        recorded: list[Mapping[str, Any]],
-        plan: _Plan,
-    ) -> Trace:
+    def _attempt(self, snippet: Snippet, program: Mapping[str, Any], recorded: _Native, plan: _Plan) -> Trace:
+        native, unstable = recorded.result, recorded.unstable or NOTHING
         limits = self.config.limits
         opens = plan.follow >= 0
         run = self._recorder.run(
@@ -248,13 +258,14 @@ class Tracer:
             raise _Again(_with_whole(plan, driven["restart"], driven["reason"]))
         if "unshowable" in driven:
             raise _Failed("not_a_doctest", driven["unshowable"])
-        difference = check_result(native, driven, single=snippet.kind != "script")
+        difference = check_result(native, driven, single=snippet.kind != "script", unstable=unstable)
         if difference is not None:
             raise _Failed("result_differs", difference)
         try:
-            check_paths(recorded, [record["frame"] for record in run.records if "frame" in record])
+            frames = [record["frame"] for record in run.records if "frame" in record]
+            check_paths(recorded.frames, frames, unstable)
         except PathMismatch as mismatch:
-            if plan.open_statements and not mismatch.code[0].startswith("<piece"):
+            if recorded.unstable is not None and plan.open_statements and not mismatch.code[0].startswith("<piece"):
                 raise _Again(_with_whole(plan, mismatch.code[:2], "path_differs", str(mismatch))) from None
             raise _Failed("path_differs", str(mismatch)) from None
         steps = _steps([record["command"] for record in run.records if "command" in record], snippet)
@@ -299,13 +310,14 @@ class Tracer:
         for kind in ("console", "doctest"):
             job = {"kind": kind, "program": program, "text": text, **_output(self.config.limits)}
             result = _result(self.replayer.run(job), kind)
-            if result["failed"] is None:
+            if not result["failed"]:
                 continue
-            source = result["source"]
-            evidence = f"{kind}: {source!r} printed {result['got'][:200]!r}, the session says {result['wanted'][:200]!r}"
-            if source in plan.hide or source.startswith(("_ = ", "ignored = ")):
+            sources = {difference["source"] for difference in result["failed"]}
+            first = result["failed"][0]
+            evidence = f"{kind}: {first['source']!r} printed {first['got'][:200]!r}, not {first['wanted'][:200]!r}"
+            if sources <= plan.hide or first["source"].startswith(("_ = ", "ignored = ")):
                 raise _Failed("replay_mismatch", evidence)
-            raise _Again(replace(plan, hide=plan.hide | {source}, reasons=(*plan.reasons, "replay_differs")))
+            raise _Again(replace(plan, hide=plan.hide | sources, reasons=(*plan.reasons, "replay_differs")))
 
 
 class _Again(Exception):

@@ -60,7 +60,7 @@ class Body:
     statements: list[ast.stmt]
     names: dict[str, str]
     bindings: list[tuple[str, str | None]] = field(default_factory=list)
-    lines: list[int] = field(default_factory=list)
+    lines: list[tuple[int, int]] = field(default_factory=list)
     package: str = ""
     instance: str | None = None
     shared: frozenset[str] = frozenset()
@@ -411,26 +411,27 @@ class _explicit_super(ast.NodeTransformer):
         return node
 
 
-def comparable_lines(body: list[ast.stmt]) -> list[int]:
-    """Lines on which exactly one simple statement or ``if`` starts: where the driver's path can be held against settrace's.
+def comparable_lines(body: list[ast.stmt]) -> list[tuple[int, int]]:
+    """(first, last) line of each simple statement or ``if`` test that starts on a line of its own: where the driver's path can be held against settrace's.
 
     Headers of loops, ``with``, ``try`` and ``match`` are left out: compilers differ on them.
     """
     starts: dict[int, int] = {}
-    good: set[int] = set()
+    good: dict[int, int] = {}
     stack = list(body)
     while stack:
         node = stack.pop()
         starts[node.lineno] = starts.get(node.lineno, 0) + 1
         if isinstance(node, _simple) and not _is_silent(node):
-            good.add(node.lineno)
+            last = node.test if isinstance(node, ast.If) else node
+            good[node.lineno] = last.end_lineno or node.lineno
         if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
             for child in ast.iter_child_nodes(node):
                 if isinstance(child, ast.stmt):
                     stack.append(child)
                 elif isinstance(child, (ast.ExceptHandler, ast.match_case)):
                     stack.extend(child.body)
-    return sorted(line for line in good if starts[line] == 1)
+    return sorted((line, end) for line, end in good.items() if starts[line] == 1)
 
 
 _simple = (ast.Expr, ast.Assign, ast.AugAssign, ast.AnnAssign, ast.Return, ast.Raise, ast.Assert, ast.If)

@@ -47,7 +47,8 @@ def _examples(text: str) -> list[doctest.Example]:
 
 
 def replay_console(text: str, program: dict[str, Any], output_limit: int) -> dict[str, Any]:
-    """Feeds the commands to a console; gives ``{"failed": null}`` or the first difference."""
+    """Feeds the commands to a console; gives ``{"failed": [...]}``, every difference in order."""
+    failed: list[dict[str, Any]] = []
     capture = Capture(output_limit)
     sys.stdout = capture
     namespace = fresh_namespace(program)
@@ -62,24 +63,26 @@ def replay_console(text: str, program: dict[str, Any], output_limit: int) -> dic
             more = console.push("")
         got = capture.take()
         if more:
-            return _difference(index, example, "<the command is not complete>")
+            failed.append(_difference(index, example, "<the command is not complete>"))
+            break
         wanted = doctext.comparable(example.want.replace(doctext.BLANK, ""))
         if got and not got.endswith("\n"):
             got += "\n"
         if doctext.comparable(got) != wanted:
-            return _difference(index, example, got)
-    return {"failed": None}
+            failed.append(_difference(index, example, got))
+    return {"failed": failed}
 
 
 def _difference(index: int, example: doctest.Example, got: str) -> dict[str, Any]:
-    return {"failed": index, "source": example.source.rstrip("\n"), "wanted": example.want[:400], "got": got[:400]}
+    return {"command": index, "source": example.source.rstrip("\n"), "wanted": example.want[:400], "got": got[:400]}
 
 
 class _Runner(doctest.DocTestRunner):
-    """doctest's runner with the first failure kept instead of printed."""
+    """doctest's runner with its failures kept instead of printed."""
 
-    first: dict[str, Any] | None = None
-    order: dict[int, int]
+    def __init__(self) -> None:
+        super().__init__(verbose=False)
+        self.failed: list[dict[str, Any]] = []
 
     def report_start(self, out: Any, test: Any, example: Any) -> None:
         return
@@ -88,17 +91,17 @@ class _Runner(doctest.DocTestRunner):
         return
 
     def report_failure(self, out: Any, test: Any, example: Any, got: str) -> None:
-        self.first = self.first or _difference(test.examples.index(example), example, got)
+        self.failed.append(_difference(test.examples.index(example), example, got))
 
     def report_unexpected_exception(self, out: Any, test: Any, example: Any, exc_info: Any) -> None:
         told = doctext.shown_error(exc_info[1])
-        self.first = self.first or _difference(test.examples.index(example), example, told)
+        self.failed.append(_difference(test.examples.index(example), example, told))
 
 
 def replay_doctest(text: str, program: dict[str, Any]) -> dict[str, Any]:
-    """Runs the text as a doctest; gives ``{"failed": null}`` or the first difference."""
+    """Runs the text as a doctest; gives ``{"failed": [...]}``, every difference in order."""
     namespace = fresh_namespace(program)
     test = _parse().get_doctest(text, namespace, "session", None, 0)
-    runner = _Runner(verbose=False, optionflags=doctest.FAIL_FAST)
+    runner = _Runner()
     runner.run(test, out=lambda told: None, clear_globs=False)
-    return runner.first or {"failed": None}
+    return {"failed": runner.failed}

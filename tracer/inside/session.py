@@ -92,6 +92,7 @@ class Session:
         self.echoes: list[str] = []
         self.last_value: Any = None
         self._mixed: list[str] = []
+        self._gone: list[str] = []
         self._own_classes: dict[type, bool] = {}
         self._codes: dict[tuple[str, str], types.CodeType] = {}
         sys.displayhook = self._display
@@ -273,13 +274,17 @@ class Session:
     def forget(self, names: Iterable[str]) -> None:
         """Stops following variables of a call that has returned."""
         for name in names:
-            self.tracked.pop(name, None)
+            if self.tracked.pop(name, None) is not None:
+                self._gone.append(name)
             self.fields.pop(name, None)
 
     # observation
 
     def _observe(self, command: Command) -> None:
         namespace = self.namespace
+        if self._gone:
+            command.changes.update(dict.fromkeys(self._gone))
+            self._gone.clear()
         for name, before in self.tracked.items():
             if name in namespace:
                 value = namespace[name]

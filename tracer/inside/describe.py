@@ -1,0 +1,202 @@
+"""The text of any value, told by C-level getters alone: no ``repr``, property or iterator of the snippet's runs.
+
+Equal states give equal text: there are no addresses in it and sets are sorted. The text is bounded by the number of
+values visited, so that linked structures, which a depth alone would not stop, cost little.
+"""
+
+from __future__ import annotations
+
+import collections
+import datetime
+import decimal
+import enum
+import fractions
+import hashlib
+import types
+from collections.abc import Callable, Iterable
+from typing import Any
+
+ATOMS = frozenset({int, float, complex, str, bytes, bool, type(None), type(Ellipsis)})
+CONTAINERS = frozenset({list, tuple, dict, set, frozenset})
+
+LIBRARY_REPR = frozenset(
+    {
+        decimal.Decimal,
+        fractions.Fraction,
+        datetime.date,
+        datetime.time,
+        datetime.datetime,
+        datetime.timedelta,
+        datetime.timezone,
+        range,
+        bytearray,
+    }
+)
+"""Standard-library types whose ``repr`` shows plain data and runs none of the snippet's code."""
+
+MAX_DEPTH = 5
+MAX_VALUES = 200
+MAX_SET = 4_096
+LONG_ATOM = 16_384
+
+_type_name: Callable[[type], str] = type.__dict__["__name__"].__get__
+_type_mro: Callable[[type], tuple[type, ...]] = type.__dict__["__mro__"].__get__
+_type_dict: Callable[[type], Any] = type.__dict__["__dict__"].__get__
+_module_dict: Callable[[Any], dict[str, Any]] = vars(types.ModuleType)["__dict__"].__get__
+_arguments: Callable[[BaseException], Any] = BaseException.__dict__["args"].__get__
+_layouts: dict[int, tuple[type, Any, list[tuple[str, Any]]]] = {}
+
+
+def type_name(kind: type) -> str:
+    """The class's name, read by the C getter: a metaclass's property is not asked."""
+    return _type_name(kind)
+
+
+def attributes(value: Any) -> dict[str, Any]:
+    """Instance attributes (``__dict__`` and slots) read by C getters; {} where a class overrides ``__dict__``."""
+    kind = type(value)
+    layout = _layouts.get(id(kind))
+    if layout is None:
+        layout = _layouts[id(kind)] = _layout(kind)
+    _, getter, slots = layout
+    found: dict[str, Any] = {}
+    if getter is not None:
+        inner = getter(value)
+        if type(inner) is dict:
+            found = {key: held for key, held in inner.items() if type(key) is str}
+    for name, slot in slots:
+        if name not in found:
+            try:
+                found[name] = slot(value)
+            except AttributeError:
+                continue  # a slot that holds nothing yet
+    return found
+
+
+def _layout(kind: type) -> tuple[type, Any, list[tuple[str, Any]]]:
+    """Where instances of the class keep their attributes; holds the class, so that its id stays its own."""
+    getter: Any = None
+    seen_dict = False
+    slots: list[tuple[str, Any]] = []
+    for base in _type_mro(kind):
+        for name, member in _type_dict(base).items():
+            if name == "__dict__" and not seen_dict:
+                seen_dict = True
+                if type(member) is types.GetSetDescriptorType:
+                    getter = member.__get__
+            elif type(member) is types.MemberDescriptorType and base.__module__ != "builtins":
+                slots.append((name, member.__get__))
+    return kind, getter, slots
+
+
+class Teller:
+    """Tells one value; ``cut`` says whether something was left out."""
+
+    def __init__(self) -> None:
+        self.left = MAX_VALUES
+        self.cut = False
+        self._above: list[int] = []
+
+    def tell(self, value: Any, depth: int = MAX_DEPTH) -> str:
+        """The value's text."""
+        self.left -= 1
+        kind = type(value)
+        if kind in ATOMS:
+            return atom(value, kind)
+        if kind in LIBRARY_REPR:
+            return repr(value)
+        if issubclass(kind, type):
+            return f"<class {_type_name(value)}>"
+        if kind is types.ModuleType:
+            return f"<module {_module_dict(value).get('__name__')}>"
+        if kind is types.FunctionType or kind is types.BuiltinFunctionType:
+            return f"<function {value.__name__}>"
+        if kind is types.MethodType:
+            return f"<method {getattr(value.__func__, '__name__', '?')}>"
+        if id(value) in self._above:
+            return "<itself>"
+        if depth == 0 or self.left <= 0:
+            self.cut = True
+            return f"<{_type_name(kind)}>"
+        self._above.append(id(value))
+        told = self._inside(value, kind, depth - 1)
+        self._above.pop()
+        return told
+
+    def _inside(self, value: Any, kind: type, depth: int) -> str:
+        plain = kind in CONTAINERS
+        parts = self._contents(value, kind, depth)
+        if plain:
+            return parts[0]
+        name = _type_name(kind)
+        if issubclass(kind, enum.Enum):
+            return f"<{name}.{attributes(value).get('_name_')}>"
+        fields = attributes(value)
+        if fields:
+            parts.append(self._fields(fields, depth))
+        return f"{name}({'; '.join(parts)})" if parts else f"<{name}>"
+
+    def _fields(self, fields: dict[str, Any], depth: int) -> str:
+        return ", ".join(f"{key}={self.tell(field, depth)}" for key, field in self._some(fields.items()))
+
+    def _contents(self, value: Any, kind: type, depth: int) -> list[str]:
+        if issubclass(kind, dict):
+            pairs = (
+                f"{self.tell(k, depth)}: {self.tell(v, depth)}"
+                for k, v in self._some(dict.items(value))
+                if not (type(k) is str and k == "__builtins__")
+            )
+            return ["{" + ", ".join(pairs) + "}"]
+        if issubclass(kind, list):
+            return ["[" + self._items(list.__iter__(value), depth) + "]"]
+        if issubclass(kind, collections.deque):
+            return ["[" + self._items(collections.deque.__iter__(value), depth) + "]"]
+        if issubclass(kind, tuple):
+            comma = "," if tuple.__len__(value) == 1 else ""
+            return ["(" + self._items(tuple.__iter__(value), depth) + comma + ")"]
+        if issubclass(kind, set):
+            return [self._set(set.__iter__(value), set.__len__(value), depth)]
+        if issubclass(kind, frozenset):
+            return [f"frozenset({self._set(frozenset.__iter__(value), frozenset.__len__(value), depth)})"]
+        if issubclass(kind, BaseException):
+            return [self.tell(_arguments(value), depth)]
+        for base in (int, float, str, bytes, complex):
+            if issubclass(kind, base):
+                return [base.__repr__(value)]
+        return []
+
+    def _items(self, items: Iterable[Any], depth: int) -> str:
+        return ", ".join(self.tell(item, depth) for item in self._some(items))
+
+    def _set(self, items: Iterable[Any], length: int, depth: int) -> str:
+        if length == 0:
+            return "set()"
+        if length > MAX_SET or length > self.left:
+            self.cut = True
+            return f"<set of {length}>"
+        return "{" + ", ".join(sorted(self.tell(item, depth) for item in items)) + "}"
+
+    def _some(self, items: Iterable[Any]) -> list[Any]:
+        """As many items as there are values left to tell."""
+        shown: list[Any] = []
+        for item in items:
+            if len(shown) >= self.left:
+                self.cut = True
+                break
+            shown.append(item)
+        return shown
+
+
+def atom(value: Any, kind: type) -> str:
+    """The text of a plain immutable value; a very long one by its length and digest."""
+    if kind is int and value.bit_length() > 4_000:
+        return f"<int of {value.bit_length()} bits, {value % 1_000_003} modulo 1000003>"
+    if kind in (str, bytes) and len(value) > LONG_ATOM:
+        return f"<{kind.__name__} of {len(value)}, {digest(value)}>"
+    return repr(value)
+
+
+def digest(data: str | bytes) -> str:
+    """Twelve hexadecimal digits that tell two long values apart."""
+    raw = data.encode("utf-8", "surrogatepass") if isinstance(data, str) else data
+    return hashlib.blake2b(raw, digest_size=6).hexdigest()
