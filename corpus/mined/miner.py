@@ -11,18 +11,19 @@ import multiprocessing.util
 import platform
 import subprocess
 import sys
-from collections import Counter
+import traceback
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cache
-from itertools import groupby, islice
+from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
 
 from corpus.mined.dependencies import Dependencies, find_dependencies
 from corpus.mined.discovery import FileCounts, Survey
 from corpus.mined.licences import is_permissive
-from corpus.mined.repositories import Ignored, Repository, open_inputs
+from corpus.mined.repositories import MODULE_PREFIX, Ignored, Repository, open_inputs
 from corpus.mined.snippets import SOURCES, Candidate
 from corpus.rows import RowSource, make_row, printable
 from corpus.source import CorpusError, Dropped, Item, WorkUnit, content_key
@@ -59,7 +60,7 @@ class MineOptions:
 
     sources: tuple[str, ...] = tuple(SOURCES)
     follow: int = 1
-    limits: Limits = Limits()
+    limits: Limits = field(default_factory=Limits)
     limit: int | None = None
     licences: str = "all"
     packages: tuple[Path, ...] = ()
@@ -113,6 +114,7 @@ class Mined:
         self._missing: dict[str, Counter[str]] = {}
         self._repositories: list[Repository] = []
         self._ignored: list[Ignored] = []
+        self.input_names = [_input_name(text) for text in inputs]
         for found in open_inputs(list(inputs), staging):
             if isinstance(found, Repository):
                 self._repositories.append(found)
@@ -160,9 +162,11 @@ class Mined:
         self, survey: Survey, dependencies: Dependencies, candidates: Sequence[Candidate]
     ) -> Iterator[WorkUnit]:
         provenance = survey.repository.provenance
-        for sys_path, group in groupby(candidates, key=lambda candidate: candidate.sys_path):
-            members = list(group)
-            tracer, portable = self._tracer_arguments(survey, dependencies, sys_path)
+        groups: dict[tuple[str, ...], list[Candidate]] = defaultdict(list)
+        for candidate in candidates:
+            groups[candidate.sys_path].append(candidate)
+        for sys_path, members in groups.items():
+            tracer, portable = self._tracer_arguments(survey, dependencies, sys_path, warm_modules(survey, members))
             for start in range(0, len(members), UNIT_SNIPPETS):
                 snippets = [self._entry(survey, candidate) for candidate in members[start : start + UNIT_SNIPPETS]]
                 repository = {**asdict(provenance), "requires": list(dependencies.requires)}
@@ -193,7 +197,7 @@ class Mined:
         }
 
     def _tracer_arguments(
-        self, survey: Survey, dependencies: Dependencies, sys_path: tuple[str, ...]
+        self, survey: Survey, dependencies: Dependencies, sys_path: tuple[str, ...], warm: Sequence[str]
     ) -> tuple[dict[str, Any], dict[str, Any]]:
         """TracerConfig's keyword arguments as JSON: those for this machine, and the part of them that every machine
         shares.
@@ -202,7 +206,7 @@ class Mined:
         portable: dict[str, Any] = {
             "sys_path": list(sys_path),
             "own": [""],
-            "warm": [],
+            "warm": list(warm),
             "limits": options.limits.as_dict(),
             "follow": options.follow,
             "minimum_level": 0 if options.allow_unsafe else 2,
@@ -210,11 +214,26 @@ class Mined:
             "seed": options.seed,
         }
         local = {
-            "repository": str(survey.repository.root),
+            "repository": None if survey.repository.stdlib else str(survey.repository.root),
+            "library": [survey.repository.library] if survey.repository.library else [],
             "packages": [str(path) for path in dependencies.packages],
             "python": options.python,
         }
         return {**portable, **local}, portable
+
+
+def warm_modules(survey: Survey, candidates: Sequence[Candidate]) -> list[str]:
+    """Modules that are imported once for all snippets: those whose docstrings are run, and pytest, which costs 0.1
+    s. Test modules are not: importing all of them could change what one of them sees.
+    """
+    modules = {
+        candidate.snippet.module
+        for candidate in candidates
+        if candidate.reason is None and candidate.snippet.kind == "doctest"
+    }
+    if "pytest" in survey.imports and any(candidate.snippet.kind == "test" for candidate in candidates):
+        modules.add("pytest")
+    return sorted(module for module in modules if module)
 
 
 def trace_unit(payload: Mapping[str, Any]) -> Iterator[Item]:
@@ -247,15 +266,18 @@ def _trace(payload: Mapping[str, Any], candidate: Candidate) -> Any:
     tracer = _tracer_for(payload)
     try:
         trace = tracer.trace(snippet)
-    except (AssertionError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+    except CorpusError:
+        raise
+    except Exception as error:
         # A bug of ours over one snippet: counted with its evidence, and the tracer, which may be confused, replaced.
         close_tracer()
-        return Drop(reason="internal_error", evidence=f"{type(error).__name__}: {error}")
+        return Drop(reason="internal_error", evidence="".join(traceback.format_exception(error)))
     if isinstance(trace, Drop):
         return trace
-    shown = _shown_path(trace, payload["hidden"])
-    if shown:
-        return Drop(reason="shows_path", evidence=f"the output names {shown}")
+    if any(f"{folder}/" in trace.text for folder in payload["hidden"] if len(folder) > 1):
+        # Such a session would neither replay elsewhere nor come out the same from there. (Possible at level 2 only.)
+        return Drop(reason="shows_path", evidence="the session shows a folder of this machine")
+    steps = tuple(replace(step, path=_relative(step.path, payload["tracer"]["library"])) for step in trace.steps)
     source = RowSource(
         origin=Mined.name,
         repository=repository["name"],
@@ -272,17 +294,22 @@ def _trace(payload: Mapping[str, Any], candidate: Candidate) -> Any:
         num_skipped=candidate.num_skipped,
         seed=payload["tracer"]["seed"],
     )
-    return make_row(trace, source)
+    return make_row(replace(trace, steps=steps), source)
 
 
-def _shown_path(trace: Trace, hidden: Sequence[str]) -> str | None:
-    """A folder of this machine that the session shows. Such a row would neither replay elsewhere nor be the same
-    from here.
-    """
-    for folder in hidden:
-        if len(folder) > 1 and f"{folder}/" in trace.text:
-            return "a folder of this machine"
-    return None
+def _relative(path: str, library: Sequence[str]) -> str:
+    """A step's path without this machine's folders: standard-library modules are run where the interpreter has them."""
+    for source in library:
+        path = path.removeprefix(f"{Path(source).parent}/")
+    return "" if path.startswith("/") else path
+
+
+def _input_name(text: str) -> str:
+    """What an input is called in the configuration: without its folder, but told from others of its name."""
+    if text.startswith(MODULE_PREFIX):
+        return text
+    path = Path(text).resolve()
+    return f"{printable(path.name)} ({content_key(str(path).encode('utf-8', 'backslashreplace').decode())[:8]})"
 
 
 def _scrub(text: str, hidden: Sequence[str]) -> str:
@@ -318,6 +345,7 @@ def close_tracer() -> None:
 
 def open_tracer(arguments: Mapping[str, Any]) -> TracerLike:
     """The real Tracer, for TracerConfig's keyword arguments as JSON."""
+    from tracer.sandbox import SandboxUnavailable
     from tracer.session import Tracer, TracerConfig
 
     repository = arguments["repository"]
@@ -328,11 +356,15 @@ def open_tracer(arguments: Mapping[str, Any]) -> TracerLike:
             "packages": tuple(Path(path) for path in arguments["packages"]),
             "sys_path": tuple(arguments["sys_path"]),
             "own": tuple(arguments["own"]),
+            "library": tuple(arguments["library"]),
             "warm": tuple(arguments["warm"]),
             "limits": Limits(**arguments["limits"]),
         }
     )
-    return Tracer(config)
+    try:
+        return Tracer(config)
+    except SandboxUnavailable as error:
+        raise CorpusError(str(error)) from error
 
 
 @cache

@@ -36,7 +36,12 @@ class Repository:
     root: Path
     provenance: Provenance
     only: tuple[str, ...] | None = None
-    stdlib: bool = False
+    library: str | None = None
+
+    @property
+    def stdlib(self) -> bool:
+        """True for a module of the standard library."""
+        return self.library is not None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,7 +120,7 @@ def open_module(name: str, staging: Path) -> Repository:
     root = _stage([source], source.parent, staging, label=f"module-{top}")
     if top in sys.stdlib_module_names:
         provenance = Provenance(name="cpython", version=platform.python_version(), commit=None, licence="PSF-2.0")
-        return Repository(root=root, provenance=provenance, only=only, stdlib=True)
+        return Repository(root=root, provenance=provenance, only=only, library=str(source))
     return Repository(root=root, provenance=_installed_provenance(top, source), only=only)
 
 

@@ -1,0 +1,147 @@
+"""The command ``trace-mine``. Only typer is imported before the command runs: ``--help`` answers in under half a
+second.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+EPILOG = "Example: trace-mine ./boltons toolz-1.2.0.tar.gz module:heapq --out traces --jobs 4 --sources doctest,test"
+
+Paths = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="PATH...", help="File, folder, git checkout, sdist, wheel, or module:NAME.", show_default=False
+    ),
+]
+
+
+def mine(
+    paths: Paths,
+    out: Annotated[Path, typer.Option(help="Folder of the dataset; a run that was cut off goes on there.")] = Path(
+        "traces"
+    ),
+    jobs: Annotated[int, typer.Option(min=1, help="Worker processes.")] = len(os.sched_getaffinity(0)),
+    sources: Annotated[str, typer.Option(help="Comma-separated: doctest, script, test.")] = "doctest,script,test",
+    follow: Annotated[
+        int, typer.Option(min=0, help="How deep calls of the repository's own functions are opened.")
+    ] = 1,
+    limit: Annotated[int | None, typer.Option(min=1, help="Stop after this many snippets.", show_default=False)] = None,
+    licences: Annotated[str, typer.Option(help="all, or permissive: leave out other and unknown licences.")] = "all",
+    packages: Annotated[
+        list[Path] | None,
+        typer.Option(help="A folder of installed packages that snippets may import.", show_default=False),
+    ] = None,
+    timeout: Annotated[float, typer.Option(min=0.1, help="Wall-clock seconds of one run.")] = 10.0,
+    memory: Annotated[str, typer.Option(help="Memory of one run, with K, M or G.")] = "1G",
+    python: Annotated[str, typer.Option(help="The interpreter that runs the snippets.", show_default="this one")] = "",
+    seed: Annotated[int, typer.Option(help="Seed of the random module inside.")] = 0,
+    allow_unsafe_sandbox: Annotated[
+        bool, typer.Option(help="Run without a sandbox where there is none. DANGEROUS.")
+    ] = False,
+    overwrite: Annotated[bool, typer.Option(help="Start afresh in --out, whatever was begun there.")] = False,
+) -> None:
+    """Turns real Python code into a dataset of REPL sessions that replay.
+
+    Finds doctest examples, scripts and tests, runs each in a sandbox, and writes what happened;
+    datasets.load_dataset(OUT) reads it.
+    """
+    from corpus.source import CorpusError
+
+    try:
+        code = _run(
+            paths,
+            out,
+            jobs,
+            overwrite,
+            {
+                "sources": tuple(part.strip() for part in sources.split(",") if part.strip()),
+                "follow": follow,
+                "limit": limit,
+                "licences": licences,
+                "packages": tuple(packages or ()),
+                "python": python or sys.executable,
+                "seed": seed,
+                "allow_unsafe": allow_unsafe_sandbox,
+            },
+            {"wall_seconds": timeout, "cpu_seconds": math.ceil(timeout), "memory_bytes": _num_bytes(memory)},
+        )
+    except CorpusError as error:
+        from corpus.report import visible
+
+        print(visible(f"trace-mine: {error}"), file=sys.stderr)
+        code = error.exit_code
+    except KeyboardInterrupt:
+        print("trace-mine: interrupted; finished units are kept, the same command goes on from there", file=sys.stderr)
+        code = 130
+    raise typer.Exit(code)
+
+
+def _run(
+    paths: list[str], out: Path, jobs: int, overwrite: bool, options: dict[str, object], limits: dict[str, float]
+) -> int:
+    from corpus.mined.miner import Mined, MineOptions
+    from corpus.produce import open_ledger, produce
+    from corpus.report import Progress, print_session, print_summary
+    from corpus.source import CorpusError
+    from tracer.limits import Limits
+
+    try:
+        chosen = MineOptions(limits=Limits(**limits), **options)  # type: ignore[arg-type]
+    except ValueError as error:
+        raise CorpusError(str(error), exit_code=2) from error
+    _check(paths, chosen.packages)
+    with open_ledger(out, overwrite=overwrite) as ledger, Progress() as progress:
+        origin = Mined(paths, chosen, ledger.sources)
+        config = {**chosen.as_config(), "inputs": origin.input_names}
+        merged = produce(ledger, origin, config, jobs=jobs, watcher=progress)
+    print_summary(merged.stats)
+    if merged.first_text is None:
+        what = "no snippet was found" if not merged.stats["found"] else "none of the snippets became a row"
+        print(f"trace-mine: nothing could be mined: {what}; see {out}/stats.json and errors.jsonl", file=sys.stderr)
+        return 1
+    print(f"\nThe first of {merged.stats['rows']} sessions in {out}:\n")
+    print_session(merged.first_text)
+    return 0
+
+
+def _check(paths: list[str], packages: tuple[Path, ...]) -> None:
+    """Wrong usage is told before anything is written."""
+    from corpus.source import CorpusError
+
+    for path in (*(path for path in paths if not path.startswith("module:")), *(str(folder) for folder in packages)):
+        if not Path(path).exists():
+            hint = f"for an installed module write module:{path}" if path.isidentifier() else "check the spelling"
+            raise CorpusError(f"expected a file or folder, got {path!r}, which does not exist; {hint}", exit_code=2)
+
+
+def _num_bytes(text: str) -> int:
+    """``512M`` in bytes.
+
+    Raises:
+        CorpusError: the text is no size.
+    """
+    from corpus.source import CorpusError
+
+    match = re.fullmatch(r"(\d+)([KMG]?)i?B?", text.strip(), re.IGNORECASE)
+    if match is None:
+        raise CorpusError(f"expected a size like 512M or 2G, got {text!r}; write a number with K, M or G", exit_code=2)
+    return int(match.group(1)) << {"": 0, "K": 10, "M": 20, "G": 30}[match.group(2).upper()]
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+    app.command(epilog=EPILOG)(mine)
+    app(prog_name="trace-mine")
+
+
+if __name__ == "__main__":
+    main()
