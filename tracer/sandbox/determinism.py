@@ -1,8 +1,8 @@
 """Makes two runs of ordinary code alike: environment, seeds, clock, ``os.urandom``. Runs inside; no safety depends on it.
 
-Not covered: ``datetime.now()`` (the clock of its C type can't be replaced), addresses and ``id()``, thread schedules, names
-that the repository bound at import (``from time import time``). ``time.monotonic`` stays real because asyncio and
-locks wait on it; ``time.sleep`` really sleeps, and the pinned clock moves on by as much.
+Not covered: ``datetime.now()`` (the clock of its C type can't be replaced), addresses and ``id()``, thread schedules.
+``time.monotonic`` stays real because asyncio and locks wait on it; ``time.sleep`` really sleeps, and the pinned clock moves
+on by as much.
 """
 
 from __future__ import annotations
@@ -44,7 +44,10 @@ def seed_generators(seed: int) -> None:
 
 
 def pin_clock(seed: int) -> None:
-    """Replaces the clocks of ``time`` and the system's source of randomness for this process."""
+    """Replaces the clocks of ``time`` and the system's source of randomness, in this process and what it forks.
+
+    In the zygote, before its imports, so that ``from time import time`` finds the pinned clock; every fork goes on from there.
+    """
     replaced: Any = time
     now = PINNED_TIME
     real_sleep, real_gmtime, real_localtime = time.sleep, time.gmtime, time.localtime

@@ -7,6 +7,7 @@ repository, never their status or timing.
 
 from __future__ import annotations
 
+import errno
 import os
 import select
 import signal
@@ -104,10 +105,7 @@ class Init:
         binds = [(source, target) for source, target in config["binds"]]
         if not self._namespaces:
             if uid is not None:
-                keep = kernel.CAP_DAC_READ_SEARCH
-                can_keep = kernel.permitted_capabilities() >> keep & 1 and not config["readable_by_all"]
-                os.chown(config["scratch"], uid, uid)
-                kernel.become(uid, keep if can_keep else None)
+                self._give_up_root(uid)
             return
         outer_id = os.getuid()
         if uid is not None:  # real root builds the view (it may read what the new user may not), then gives root up
@@ -138,6 +136,22 @@ class Init:
             self._wait_as_outer_process(pid)
         kernel.die_with_parent()
         view.make_root_read_only()
+
+    def _give_up_root(self, uid: int) -> None:
+        """Without namespaces the jail's user may be unable to read what root can (an interpreter below /root).
+
+        Then one capability stays: to read whatever the modes say, within Landlock's list. Never without Landlock.
+        """
+        os.chown(self._config["scratch"], uid, uid)
+        needed = not self._config["readable_by_all"]
+        allowed = "landlock" in self._layers and kernel.permitted_capabilities() >> kernel.CAP_DAC_READ_SEARCH & 1
+        if needed and not allowed:
+            raise PermissionError(
+                errno.EACCES,
+                f"user {uid} of the jail can't read the interpreter or a mount; make them readable to all, move them out "
+                "of the home folder, or add CAP_DAC_READ_SEARCH (and Landlock)",
+            )
+        kernel.become(uid, kernel.CAP_DAC_READ_SEARCH if needed else None)
 
     def _wait_as_outer_process(self, pid: int) -> NoReturn:
         """The process that the supervisor knows: when it dies, process 1 dies, and with it the whole namespace."""

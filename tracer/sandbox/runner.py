@@ -13,7 +13,6 @@ import io
 import json
 import os
 import resource
-import signal
 import socket
 import sys
 import time
@@ -29,8 +28,8 @@ BROKEN = 70
 """Exit status after an error of our own code (EX_SOFTWARE); its traceback is on the run's stderr."""
 HIGHEST_FD = (1 << 31) - 1
 PARENT_SECONDS = 5.0
-# 32 and 33 belong to the C library's threads
-KEPT_SIGNALS = (signal.SIGKILL, signal.SIGSTOP, signal.SIGINT, signal.SIGPIPE, signal.SIGXFSZ, 32, 33)
+_KEPT_SIGNALS = {_signal.SIGKILL, _signal.SIGSTOP, _signal.SIGINT, _signal.SIGPIPE, _signal.SIGXFSZ}
+RESET_SIGNALS = tuple(sorted(set(map(int, _signal.valid_signals())) - _KEPT_SIGNALS))
 
 
 class Setting:
@@ -50,6 +49,7 @@ class Setting:
         self.rules: list[bytes] = []
         self.filter = b""
         self.kinds: dict[str, Any] = {}
+        self.streams = open_streams()
 
     def prepare_confinement(self) -> None:
         """What all runners' Landlock rules and filters share; the paths must be visible already."""
@@ -77,7 +77,22 @@ class Setting:
         os.environ.update(determinism.environment(self.config["hash_seed"], self.config["scratch"]))
         sys.argv[:] = [""]
         sys.orig_argv[:] = [sys.executable]
-        sys.dont_write_bytecode = True
+        self.fresh_streams()
+        if self.config["pinned_clock"]:
+            determinism.pin_clock(self.config["seed"])
+
+    def fresh_streams(self) -> None:
+        """Empties the streams' buffers (in the zygote they lead nowhere), or opens new ones where a module closed them.
+
+        The zygote imports with the streams that its runners use, because modules keep ``sys.stdout`` at import.
+        """
+        try:
+            for stream in self.streams[1:]:
+                io.TextIOWrapper.flush(stream)
+        except (ValueError, OSError):
+            self.streams = open_streams()
+        sys.stdin, sys.stdout, sys.stderr = self.streams
+        sys.__stdin__, sys.__stdout__, sys.__stderr__ = self.streams  # type: ignore[misc]  # new streams are the point
 
 
 def limit(which: int, soft: int, hard: int | None = None) -> None:
@@ -95,7 +110,7 @@ def main(setting: Setting, job_socket: int, mapped_bytes: int) -> NoReturn:
         failure = ""
         try:
             isolate(setting)
-            fresh_interpreter(setting)
+            determinism.seed_generators(setting.config["seed"])  # a fork seeds them from the system
             confine(setting)
         except BaseException:
             failure = traceback.format_exc()
@@ -144,13 +159,12 @@ def isolate(setting: Setting) -> None:
     """New session, default signals; init as the parent, whose end is this process's too."""
     os.setsid()
     # _signal: the same calls without the conversion to enums, which costs 0.4 ms for 64 signals
-    for number in range(1, signal.NSIG):
-        if number not in KEPT_SIGNALS:
-            _signal.signal(number, _signal.SIG_DFL)
-    _signal.signal(signal.SIGINT, signal.default_int_handler)
-    _signal.signal(signal.SIGPIPE, _signal.SIG_IGN)
-    _signal.signal(signal.SIGXFSZ, _signal.SIG_IGN)
-    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    for number in RESET_SIGNALS:
+        _signal.signal(number, _signal.SIG_DFL)
+    _signal.signal(_signal.SIGINT, _signal.default_int_handler)
+    _signal.signal(_signal.SIGPIPE, _signal.SIG_IGN)
+    _signal.signal(_signal.SIGXFSZ, _signal.SIG_IGN)
+    _signal.pthread_sigmask(_signal.SIG_SETMASK, ())
     deadline = time.monotonic() + PARENT_SECONDS
     while os.getppid() != setting.init_pid:  # the process between the zygote and this one ends at once
         if time.monotonic() > deadline:
@@ -194,17 +208,10 @@ def limit_resources(setting: Setting, limits: dict[str, Any], mapped_bytes: int)
     limit(resource.RLIMIT_NPROC, setting.config["tasks"] + limits["processes"])
 
 
-def fresh_interpreter(setting: Setting) -> None:
-    """Standard streams on this run's descriptors, seeds, and the clock."""
-    config = setting.config
-    sys.stdin = sys.__stdin__ = io.TextIOWrapper(  # type: ignore[misc]  # a new stream is the point
-        io.BufferedReader(io.FileIO(0, "r", closefd=False)), encoding="utf-8", errors="surrogateescape"
-    )
-    sys.stdout = sys.__stdout__ = _writer(1)  # type: ignore[misc]
-    sys.stderr = sys.__stderr__ = _writer(2)  # type: ignore[misc]
-    determinism.seed_generators(config["seed"])
-    if config["pinned_clock"]:
-        determinism.pin_clock(config["seed"])
+def open_streams() -> tuple[io.TextIOWrapper, io.TextIOWrapper, io.TextIOWrapper]:
+    """Standard streams over descriptors 0, 1 and 2, whatever they lead to by then; made once, copied by each fork."""
+    reader = io.BufferedReader(io.FileIO(0, "r", closefd=False))
+    return io.TextIOWrapper(reader, encoding="utf-8", errors="surrogateescape"), _writer(1), _writer(2)
 
 
 def _writer(fd: int) -> io.TextIOWrapper:

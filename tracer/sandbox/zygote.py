@@ -104,6 +104,10 @@ def serve(control: socket.socket, setting: runner.Setting, statm: int) -> NoRetu
         message, _, fds = receive_message(control, max_fds=1)
         if message["do"] == "warm":
             warm(control, message["modules"])
+            setting.fresh_streams()
+            gc.collect()
+            gc.freeze()
+            send_message(control, {"warmed": True})
             continue
         mapped = int(os.pread(statm, 64, 0).split()[0]) * page
         middle = os.fork()
@@ -129,9 +133,6 @@ def warm(control: socket.socket, modules: list[str]) -> None:
             importlib.import_module(name)
         except BaseException as error:  # also SystemExit and KeyboardInterrupt: a module's import may do anything
             send_message(control, {"failed": name, "why": _describe(error)})
-    gc.collect()
-    gc.freeze()
-    send_message(control, {"warmed": True})
 
 
 def _describe(error: BaseException) -> str:

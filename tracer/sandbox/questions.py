@@ -1,0 +1,109 @@
+"""Asked inside a jail by the self-test, as the source of a plain job; prints one JSON object of answers.
+
+Each answer is True where the sandbox keeps its promise, or a value to compare. The caller puts ``NUMBERS``, system-call
+numbers by name, in front. Exec is asked last: where it is not refused, it ends the test.
+"""
+
+import errno
+import json
+import os
+import resource
+import socket
+import sys
+import time
+
+NUMBERS: dict[str, int] = globals().get("NUMBERS", {})
+answers: dict[str, object] = {}
+
+
+def refused(function, *arguments):
+    """Whether the call fails; the errors of ctypes-less code only."""
+    try:
+        function(*arguments)
+    except (OSError, MemoryError, ValueError):
+        return True
+    return False
+
+
+def reaches_host(family, kind, address):
+    """A refused connection counts as reached: something on the host's side answered."""
+    try:
+        with socket.socket(family, kind) as sock:
+            sock.settimeout(1)
+            sock.connect(address)
+    except OSError as error:
+        return error.errno in (errno.ECONNREFUSED, errno.ETIMEDOUT)
+    return True
+
+
+def fork():
+    child = os.fork()
+    if child == 0:
+        os._exit(0)
+    os.waitpid(child, 0)
+
+
+def fill():
+    try:
+        with open("fill", "wb", buffering=0) as file:
+            for _ in range(256):
+                if file.write(bytes(1 << 20)) < 1 << 20:
+                    raise OSError("short write")
+    finally:
+        os.unlink("fill")
+
+
+def reached_system_calls():
+    """Dangerous calls whose answer shows that the kernel ran them: anything but EPERM and ENOSYS."""
+    import ctypes
+
+    libc = ctypes.CDLL(None, use_errno=True)
+    reached = []
+    for name, number in NUMBERS.items():
+        result = libc.syscall(ctypes.c_long(number), *[ctypes.c_long(0)] * 6)
+        if result >= 0 or ctypes.get_errno() not in (errno.EPERM, errno.ENOSYS):
+            reached.append(name)
+    return reached
+
+
+def library():
+    return os.path.dirname(os.__file__)
+
+
+answers["no_socket"] = refused(socket.socket)
+answers["no_tcp"] = not reaches_host(socket.AF_INET, socket.SOCK_STREAM, ("127.0.0.1", 9))
+answers["no_datagram_pair"] = refused(socket.socketpair, socket.AF_UNIX, socket.SOCK_DGRAM)
+answers["no_fork"] = refused(fork)
+answers["no_host_files"] = all(refused(os.listdir, path) for path in ("/var", "/proc", "/sys", "/boot"))
+answers["no_list_of_root"] = refused(os.listdir, "/")
+answers["no_write_outside"] = all(
+    refused(open, f"{folder}/trace-mine-probe", "w") for folder in ("/", "/usr/lib", "/etc", "/var/tmp", "/dev/shm", library())
+)
+answers["no_proc"] = not os.path.exists("/proc/self")
+answers["scratch_empty"] = os.listdir(".") == []
+answers["scratch_writable"] = not refused(open, "probe", "w")
+answers["file_size_bounded"] = refused(fill)
+answers["no_signal_to_parent"] = refused(os.kill, os.getppid() or 1, 0) and refused(os.kill, -1, 0)
+answers["no_limits_of_parent"] = refused(resource.prlimit, os.getppid() or 1, resource.RLIMIT_CORE)
+answers["descriptors"] = sum(not refused(os.fstat, fd) for fd in range(1024))
+answers["environment"] = sorted(os.environ)
+answers["not_root"] = os.getuid() != 0 and os.geteuid() != 0
+answers["no_setuid"] = refused(os.setuid, 0)
+answers["no_chroot"] = refused(os.chroot, ".")
+answers["memory_bounded"] = refused(bytearray, 8 << 30)
+answers["stdin_empty"] = sys.stdin.read() == ""
+answers["hash"] = hash("trace-mine")
+answers["time_zone"] = time.tzname[0]
+answers["limits"] = {
+    name: resource.getrlimit(getattr(resource, f"RLIMIT_{name}"))[1] for name in ("CPU", "FSIZE", "NOFILE", "CORE")
+}
+answers["process_id"] = os.getpid()
+answers["host_name"] = os.uname().nodename
+answers["directory"] = os.getcwd()
+answers["system_calls_reached"] = reached_system_calls()
+text = json.dumps(answers)
+os.write(1, text.encode())
+try:
+    os.execv("/bin/true", ["true"])
+except OSError:
+    os.write(1, b"\n")
