@@ -100,7 +100,9 @@ def check_paths(recorded: Sequence[Json], driven: Sequence[Json], unstable: Unst
     for frame in sorted(driven, key=lambda each: each.get("order", 0)):
         code = _key(frame)
         candidates = by_code.get(code, [])
-        if not candidates and not any(entry[0] == "s" and entry[1] in {first for first, _ in frame["lines"]} for entry in frame["log"]):
+        if not candidates and not any(
+            entry[0] == "s" and entry[1] in {first for first, _ in frame["lines"]} for entry in frame["log"]
+        ):
             continue  # nothing in it that settrace could have seen at a line of its own
         evidence = "settrace recorded no frame of this function"
         found = False
@@ -129,13 +131,15 @@ def compare_frame(recorded: Json, driven: Json, ignored: frozenset[str] = frozen
     def kept(line: int) -> bool:
         return line in lines and not any(first <= line <= last for first, last in gaps)
 
+    start_of = {line: first for first, last in driven["lines"] for line in range(first, last + 1)}
     path: list[tuple[int, dict[str, str]]] = []
-    before = 0
+    before: int | None = None
     for line, state in recorded["path"]:
-        # a statement of many lines comes back to its first line when its parts are evaluated
-        if kept(line) and not line < before <= lines[line]:
-            path.append((line, state))
-        before = line
+        start = start_of.get(line)
+        # a statement of many lines makes many events, the first of them not always at its first line
+        if start is not None and kept(start) and (start != before or lines[start] == start):
+            path.append((start, state))
+        before = start
     ran = _distinct(path)
     wrote = _distinct([(entry[1], entry[2]) for entry in driven["log"] if entry[0] == "s" and kept(entry[1])])
     for index, (one, other) in enumerate(zip(ran, wrote, strict=False)):

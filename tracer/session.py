@@ -173,9 +173,17 @@ class Tracer:
 
     def _trace(self, snippet: Snippet) -> Trace:
         program = self._program(snippet)
-        native = self._run_native(snippet, program)
         plan = _Plan(follow=self.config.follow)
         opening = True
+        try:
+            native = self._run_native(snippet, program)
+        except _Failed as failed:
+            if failed.drop.reason != "trace_limit":
+                raise
+            # too long a run to record its functions: record the snippet's own frame, and show each statement whole
+            native = self._run_native(snippet, program, depth=0)
+            opening = False
+            plan = self._flat(plan, "trace_limit")
         for _ in range(MAX_ROUNDS):
             try:
                 return self._attempt(snippet, program, native, plan)
@@ -218,9 +226,12 @@ class Tracer:
         second = self._run_native(snippet, self._program(snippet, self.replayer), self.replayer)
         return replace(first, unstable=unstable_parts(first.result, second.result, first.frames, second.frames))
 
-    def _run_native(self, snippet: Snippet, program: Mapping[str, Any], worker: Worker | None = None) -> _Native:
+    def _run_native(
+        self, snippet: Snippet, program: Mapping[str, Any], worker: Worker | None = None, depth: int | None = None
+    ) -> _Native:
         limits = self.config.limits
-        depth = max(self.config.follow, 0) + 1 + (1 if snippet.opens else 0)
+        if depth is None:
+            depth = max(self.config.follow, 0) + 1 + (1 if snippet.opens else 0)
         outcome = (worker or self._recorder).run(
             {"kind": "native", "program": program, "depth": depth, **_output(limits), "events": limits.events}
         )

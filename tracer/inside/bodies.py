@@ -307,7 +307,8 @@ def prepare(driver: Driver, call: ast.Call, target: Target, bound: list[tuple[st
     names: dict[str, str] = {}
     shared: set[str] = set()
     for name, value in bound:
-        if isinstance(value, ast.Name) and value.id == name and name not in rebound and not captures:
+        held = isinstance(value, ast.Name) and value.id == name and name in driver.session.namespace
+        if held and name not in rebound and not captures:
             names[name] = name
             shared.add(name)
     for name in sorted(local - shared):

@@ -201,7 +201,13 @@ def _enter(driver: Driver, call: ast.Call, target: Target, frame: Frame) -> tupl
 
 def _exit(driver: Driver, body: Body, inner: Frame, target: Target, result: ast.expr | None = None) -> None:
     driver.depth -= 0 if target.free else 1
-    driver.finished.append({"code": [body.filename, body.first_line, target.function.__code__.co_name], "log": inner.log, "lines": body.lines})
+    driver.finished.append(
+        {
+            "code": [body.filename, body.first_line, target.function.__code__.co_name],
+            "log": inner.log,
+            "lines": body.lines,
+        }
+    )
     driver.release(body, result.id if isinstance(result, ast.Name) else None)
 
 

@@ -234,7 +234,9 @@ def _drive_piece(
         error = raised.error
     except Signal as signal:
         raise AssertionError(f"{type(signal).__name__} left the program") from signal
-    driver.finished.append({"code": [frame.filename, 1, "<module>"], "log": frame.log, "lines": comparable_lines(tree.body)})
+    driver.finished.append(
+        {"code": [frame.filename, 1, "<module>"], "log": frame.log, "lines": comparable_lines(tree.body)}
+    )
     return {
         "stdout": "".join(session.printed),
         "echoes": list(session.echoes),

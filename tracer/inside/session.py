@@ -350,7 +350,11 @@ class Session:
 
     def _field_sources(self, name: str, value: Any) -> list[str]:
         kind = type(value)
-        if issubclass(kind, _not_state) or not self._is_own(kind) or kind.__getattribute__ is not object.__getattribute__:
+        if (
+            issubclass(kind, _not_state)
+            or not self._is_own(kind)
+            or kind.__getattribute__ is not object.__getattribute__
+        ):
             return []
         before = self.fields.get(name, {})
         after: dict[str, bytes | str] = {}
