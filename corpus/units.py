@@ -7,7 +7,10 @@ machine.
 
 from __future__ import annotations
 
+import os
 import signal
+import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -18,6 +21,7 @@ from corpus.ledger import Ledger
 from corpus.source import Dropped, Item
 
 MAX_DEATHS = 3
+WATCH_SECONDS = 0.5
 
 Traces = Callable[[Mapping[str, Any]], Iterator[Item]]
 
@@ -65,7 +69,7 @@ def _run_pool(
 
     if not keys:
         return []
-    pool = ProcessPoolExecutor(max_workers=jobs)
+    pool = ProcessPoolExecutor(max_workers=jobs, initializer=_begin_worker, initargs=(os.getpid(),))
     under_way: dict[Future[Mapping[str, Any]], str] = {}
     lost: list[str] = []
     pending = iter(keys)
@@ -90,9 +94,22 @@ def _run_pool(
     return sorted([*lost, *under_way.values()], key=list(keys).index)
 
 
+def _begin_worker(parent: int) -> None:
+    """Makes a worker follow its parent: not stop before it (Ctrl-C reaches the whole group), and not outlive it
+    (``kill -9``).
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+
+
+def _end_with(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(WATCH_SECONDS)
+    os.kill(os.getpid(), signal.SIGKILL)  # the sandboxes see the hang-up and clean up
+
+
 def _work(out: Path, key: str, traces: Traces) -> Mapping[str, Any]:
     """One unit, in a worker process."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
     ledger = Ledger(out)
     ledger.attempt(key)
     payload = ledger.payload(key)
