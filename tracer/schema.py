@@ -137,6 +137,8 @@ class Trace:
 
     ``kept_whole`` counts constructs that were kept as one command, by reason; ``opened_calls`` counts calls whose
     body is shown. ``setup`` is what a fresh interpreter needs before the first command (see the README's contract).
+    ``failed_checks`` (check to evidence) is empty in every row of a dataset; ``Tracer.trace(lenient=True)`` fills it
+    instead of dropping the snippet.
     """
 
     text: str
@@ -152,6 +154,7 @@ class Trace:
     opened_calls: int
     kept_whole: Mapping[str, int]
     doctest_passed: bool | None
+    failed_checks: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

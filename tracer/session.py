@@ -123,6 +123,11 @@ class Tracer:
         return {"level": self._recorder.level, "layers": self._recorder.layers}
 
     @property
+    def python_version(self) -> str:
+        """The version of the interpreter that runs the snippets."""
+        return self._recorder.python_version
+
+    @property
     def warm_failures(self) -> dict[str, str]:
         """Modules that could not be imported at the start, with the reason."""
         return dict(self._recorder.warm_failures)
@@ -164,14 +169,18 @@ class Tracer:
 
     # one snippet
 
-    def trace(self, snippet: Snippet) -> Trace | Drop:
-        """Records, writes, checks and replays one snippet."""
+    def trace(self, snippet: Snippet, *, lenient: bool = False) -> Trace | Drop:
+        """Records, writes, checks and replays one snippet.
+
+        ``lenient``: a session that fails a check is given all the same, as it ran, with the evidence in its
+        ``failed_checks``: for looking at one program, never for a dataset.
+        """
         try:
-            return self._trace(snippet)
+            return self._trace(snippet, lenient)
         except _Failed as failed:
             return failed.drop
 
-    def _trace(self, snippet: Snippet) -> Trace:
+    def _trace(self, snippet: Snippet, lenient: bool) -> Trace:
         program = self._program(snippet)
         plan = _Plan(follow=self.config.follow)
         opening = True
@@ -186,7 +195,11 @@ class Tracer:
             plan = self._flat(plan, "trace_limit")
         for _ in range(MAX_ROUNDS):
             try:
-                return self._attempt(snippet, program, native, plan)
+                trace = self._attempt(snippet, program, native, plan, lenient)
+                if lenient or not trace.failed_checks:
+                    return trace
+                reason, evidence = next(iter(trace.failed_checks.items()))
+                raise _Failed(reason, evidence)
             except _Again as again:
                 plan = again.plan
             except _Failed as failed:
@@ -247,43 +260,74 @@ class Tracer:
         frames = tuple(record["frame"] for record in outcome.records if "frame" in record)
         return _Native(result=native, frames=frames)
 
-    def _attempt(self, snippet: Snippet, program: Mapping[str, Any], recorded: _Native, plan: _Plan) -> Trace:
-        native, unstable = recorded.result, recorded.unstable or NOTHING
-        limits = self.config.limits
+    def _attempt(
+        self, snippet: Snippet, program: Mapping[str, Any], recorded: _Native, plan: _Plan, lenient: bool
+    ) -> Trace:
+        """Writes the session by the plan and checks it; a check that fails is in the trace's ``failed_checks``.
+
+        Raises:
+            _Again: the session has to be written again, by another plan.
+            _Failed: there is no session.
+        """
+        run = self._drive(program, plan)
+        driven = _result(run, "drive")
+        if "restart" in driven:
+            raise _Again(_with_whole(plan, driven["restart"], driven["reason"]))
+        if "unshowable" in driven:
+            raise _Failed("not_a_doctest", driven["unshowable"])
+        failed = self._differences(snippet, recorded, plan, run, driven)
+        steps = _steps([record["command"] for record in run.records if "command" in record], snippet)
+        if not steps:
+            raise _Failed("empty", "no statement of the snippet is a command")
+        rendered = repl.render(steps)
+        if lenient or not failed:
+            failed.update(self._replay(program, rendered.text, plan, lenient))
+        return self._made(snippet, recorded.result, plan, run, driven, steps, rendered, failed)
+
+    def _drive(self, program: Mapping[str, Any], plan: _Plan) -> Outcome:
         opens = plan.follow >= 0
-        run = self._recorder.run(
+        return self._recorder.run(
             {
                 "kind": "drive",
                 "program": program if opens else {**program, "opens": []},
                 "follow": max(plan.follow, 0),
                 "hide": sorted(plan.hide),
                 "whole": [list(key) for key in plan.whole],
-                "commands": limits.commands,
+                "commands": self.config.limits.commands,
                 "open": plan.open_statements,
                 "comprehensions": self.config.comprehensions,
-                **_output(limits),
+                **_output(self.config.limits),
             }
         )
-        driven = _result(run, "drive")
-        if "restart" in driven:
-            raise _Again(_with_whole(plan, driven["restart"], driven["reason"]))
-        if "unshowable" in driven:
-            raise _Failed("not_a_doctest", driven["unshowable"])
-        difference = check_result(native, driven, single=snippet.kind != "script", unstable=unstable)
+
+    def _differences(
+        self, snippet: Snippet, recorded: _Native, plan: _Plan, run: Outcome, driven: Mapping[str, Any]
+    ) -> dict[str, str]:
+        """V2 and V3; the first that fails, with its evidence."""
+        unstable = recorded.unstable or NOTHING
+        difference = check_result(recorded.result, driven, single=snippet.kind != "script", unstable=unstable)
         if difference is not None:
-            raise _Failed("result_differs", difference)
+            return {"result_differs": difference}
         try:
             frames = [record["frame"] for record in run.records if "frame" in record]
             check_paths(recorded.frames, frames, unstable)
         except PathMismatch as mismatch:
             if recorded.unstable is not None and plan.open_statements and not mismatch.code[0].startswith("<piece"):
                 raise _Again(_with_whole(plan, mismatch.code[:2], "path_differs", str(mismatch))) from None
-            raise _Failed("path_differs", str(mismatch)) from None
-        steps = _steps([record["command"] for record in run.records if "command" in record], snippet)
-        if not steps:
-            raise _Failed("empty", "no statement of the snippet is a command")
-        rendered = repl.render(steps)
-        self._replay(program, rendered.text, plan)
+            return {"path_differs": str(mismatch)}
+        return {}
+
+    def _made(
+        self,
+        snippet: Snippet,
+        native: Mapping[str, Any],
+        plan: _Plan,
+        run: Outcome,
+        driven: Mapping[str, Any],
+        steps: list[Step],
+        rendered: repl.Rendered,
+        failed: Mapping[str, str],
+    ) -> Trace:
         last = next((r["exception"] for r in reversed(native["pieces"]) if r["exception"] is not None), None)
         ended = native["pieces"][-1]["exception"]
         kept = dict(driven["kept"])
@@ -309,14 +353,14 @@ class Tracer:
             opened_calls=driven["opened"],
             kept_whole=kept,
             doctest_passed=native["passed"] if snippet.kind == "doctest" else None,
+            failed_checks=failed,
         )
 
-    def _replay(self, program: Mapping[str, Any], text: str, plan: _Plan) -> None:
-        """V1, by both readers; a command whose output differs is hidden where it can be.
+    def _replay(self, program: Mapping[str, Any], text: str, plan: _Plan, lenient: bool) -> dict[str, str]:
+        """V1, by both readers.
 
         Raises:
-            _Again: the session has to be written again without that output.
-            _Failed: ``replay_mismatch``.
+            _Again: a command's output differs; the session has to be written again without showing it.
         """
         for kind in ("console", "doctest"):
             job = {"kind": kind, "program": program, "text": text, **_output(self.config.limits)}
@@ -326,9 +370,10 @@ class Tracer:
             sources = {difference["source"] for difference in result["failed"]}
             first = result["failed"][0]
             evidence = f"{kind}: {first['source']!r} printed {first['got'][:200]!r}, not {first['wanted'][:200]!r}"
-            if sources <= plan.hide or first["source"].startswith(("_ = ", "ignored = ")):
-                raise _Failed("replay_mismatch", evidence)
+            if lenient or sources <= plan.hide or first["source"].startswith(("_ = ", "ignored = ")):
+                return {"replay_mismatch": evidence}
             raise _Again(replace(plan, hide=plan.hide | sources, reasons=(*plan.reasons, "replay_differs")))
+        return {}
 
 
 class _Again(Exception):

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import ast
 import copy
-import sys
-from collections.abc import Iterator
+import operator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from tracer.inside.calls import open_generator
-from tracer.inside.driver import Break, Continue, Driver, Frame, Handler, escapes, missing
+from tracer.inside.driver import Break, Continue, Driver, Frame, Handler, escapes
 from tracer.inside.names import bound_names
 from tracer.inside.simple import is_inert
 from tracer.inside.text import bare, expression, muted, unparse
@@ -18,6 +18,14 @@ HARD_FACTOR = 3
 """A loop that can't be cut (a ``return`` stands in it) may overrun the budget this many times before its function closes."""
 
 _sequences = (list, tuple, str, bytes)
+_counted = (list, tuple, str, bytes, dict, set, frozenset)
+_operations: dict[type[ast.operator], Callable[[int, int], int]] = {
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.FloorDiv: operator.floordiv,
+    ast.Mod: operator.mod,
+}
 _spelt_iterators = frozenset({"enumerate", "zip", "map", "filter", "reversed", "iter"})
 _pure_iterators = frozenset(
     type(iter(source))
@@ -173,9 +181,8 @@ def _steps(driver: Driver, node: ast.For, frame: Frame) -> _Steps:
         value = driver.peek(iterable)
         if type(value) in _sequences and iterable.id not in bound_names([node]):
             return _Steps("index", iterable.id)
-    elif is_pure(driver, iterable):
-        value = eval(compile(ast.Expression(iterable), "<pure>", "eval"), dict(session.namespace))
-        return _Steps("literal", "", values=value)
+    elif (spelt := pure_range(driver, iterable)) is not None:
+        return _Steps("literal", "", values=spelt)
     elif not _spells_iterator(iterable):
         held = driver.hold(iterable, "items", frame, "iterate")
         assert isinstance(held, ast.Name)
@@ -195,30 +202,37 @@ def _spells_iterator(node: ast.expr) -> bool:
     return isinstance(node.func, ast.Attribute) and node.func.attr in ("items", "values", "keys")
 
 
-def is_pure(driver: Driver, node: ast.expr) -> bool:
-    """Whether this is a ``range`` over numbers that can be computed without running anything of the snippet."""
+def pure_range(driver: Driver, node: ast.expr) -> range | None:
+    """The range that the expression makes, where it can be computed without running anything of the snippet."""
     if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and not node.keywords):
-        return False
-    if driver.peek(node.func) is not range or sys.modules["builtins"].range is not range:
-        return False
-    return bool(node.args) and all(_is_number(driver, argument) for argument in node.args)
+        return None
+    if driver.peek(node.func) is not range or not 1 <= len(node.args) <= 3:
+        return None
+    numbers = [_number(driver, argument) for argument in node.args]
+    if any(number is None for number in numbers) or (len(numbers) == 3 and numbers[2] == 0):
+        return None
+    return range(*(number for number in numbers if number is not None))
 
 
-def _is_number(driver: Driver, node: ast.expr) -> bool:
-    if isinstance(node, ast.Constant):
-        return type(node.value) is int
-    if isinstance(node, ast.Name):
-        return type(driver.peek(node)) is int
-    if isinstance(node, ast.UnaryOp):
-        return isinstance(node.op, ast.USub) and _is_number(driver, node.operand)
-    if isinstance(node, ast.BinOp):
-        simple = isinstance(node.op, (ast.Add, ast.Sub, ast.Mult))
-        return simple and _is_number(driver, node.left) and _is_number(driver, node.right)
-    if isinstance(node, ast.Call) and len(node.args) == 1 and not node.keywords and is_inert(node.args[0]):
+def _number(driver: Driver, node: ast.expr) -> int | None:
+    """The int that an expression over ints and lengths of built-in containers gives; None for any other expression."""
+    value: Any = None
+    if isinstance(node, (ast.Constant, ast.Name)):
+        value = driver.peek(node)
+    elif isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
+        operand = _number(driver, node.operand)
+        value = None if operand is None else -operand
+    elif isinstance(node, ast.BinOp):
+        left, right = _number(driver, node.left), _number(driver, node.right)
+        operation = _operations.get(type(node.op))
+        if left is not None and right is not None and operation is not None:
+            divides = isinstance(node.op, (ast.FloorDiv, ast.Mod))
+            value = None if divides and right == 0 else operation(left, right)
+    elif isinstance(node, ast.Call) and len(node.args) == 1 and not node.keywords and is_inert(node.args[0]):
         counted = driver.peek(node.args[0])
-        known = type(counted) in (list, tuple, str, bytes, dict, set, frozenset) and counted is not missing
-        return driver.peek(node.func) is len and known
-    return False
+        if driver.peek(node.func) is len and type(counted) in _counted:
+            value = len(counted)
+    return value if type(value) is int else None
 
 
 HANDLERS: dict[type[ast.stmt], Handler] = {ast.While: run_while, ast.For: run_for}

@@ -299,12 +299,14 @@ class Session:
     def _reveal(self, command: Command) -> None:
         if not command.wrote or command.kind == "reveal":
             return
-        spelt = _spelt(command.source)
+        spelt, aliased = _spelt(command.source)
         budget = MOST_REVEALS
         for name in command.wrote:
             if name == self.spare or name not in self.namespace:
                 continue
             for source in self._reveal_sources(name, name in spelt):
+                if name in aliased and "." in source:
+                    continue  # another name for an object whose fields were shown when they changed
                 if budget and source not in self.hide:
                     budget -= self._show(source)
 
@@ -380,12 +382,14 @@ def _is_property(kind: type, name: str) -> bool:
     return False
 
 
-def _spelt(source: str) -> set[str]:
-    """Names whose value the command itself spells out."""
+def _spelt(source: str) -> tuple[set[str], set[str]]:
+    """Names whose value the command itself spells out, and names that it makes mean what another name means."""
     try:
         body = ast.parse(source).body
     except SyntaxError:
-        return set()
-    if len(body) == 1 and isinstance(body[0], ast.Assign) and is_literal(body[0].value):
-        return {target.id for target in body[0].targets if isinstance(target, ast.Name)}
-    return set()
+        return set(), set()
+    if len(body) != 1 or not isinstance(body[0], ast.Assign):
+        return set(), set()
+    targets = {target.id for target in body[0].targets if isinstance(target, ast.Name)}
+    value = body[0].value
+    return (targets if is_literal(value) else set()), (targets if isinstance(value, ast.Name) else set())

@@ -1,0 +1,266 @@
+"""The command ``trace-run``: one script in the sandbox, its session on the terminal."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import re
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from tracer.limits import Limits
+from tracer.sandbox import SandboxUnavailable
+from tracer.schema import SCHEMA_VERSION, Drop, Piece, Snippet, Trace
+from tracer.session import Tracer, TracerConfig
+from tracer.show import coloured, page, visible
+
+EPILOG = """\
+examples:
+  trace-run docs/examples/bank.py
+  trace-run --follow 2 --json solve.py 42 > record.json
+  trace-run --root . --timeout 30 --html session.html scripts/demo.py
+
+The script sees an empty scratch folder as its working directory, the folder given by --root read-only at /repo, and
+nothing else of this machine. Exit codes: 0 a record was made, whatever the script did; 1 none could be made;
+2 wrong usage; 130 interrupted."""
+
+DATA_REASONS = frozenset(
+    {"syntax_error", "wall", "cpu", "memory", "output_limit", "trace_limit", "disk_limit", "no_end", "empty"}
+)
+"""Drops that are an outcome of the script, not a failure of the tool: a record without a session."""
+
+
+class _Usage(Exception):
+    """Wrong usage; the message is for the user."""
+
+
+def _parser() -> argparse.ArgumentParser:
+    defaults = Limits()
+    parser = argparse.ArgumentParser(
+        prog="trace-run",
+        description="Runs a Python script in a sandbox and prints what happened as a REPL session that replays.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("file", metavar="FILE", help="the script, or - for standard input")
+    parser.add_argument("arguments", metavar="ARG", nargs=argparse.REMAINDER, help="the script's sys.argv[1:]")
+    parser.add_argument("--json", action="store_true", help="print one JSON object instead of the session")
+    parser.add_argument("--html", type=Path, metavar="OUT", help="write the session as a self-contained page")
+    parser.add_argument(
+        "--root", type=Path, metavar="DIR", help="a folder that the script sees, read-only, and imports from"
+    )
+    parser.add_argument("--follow", type=_count, default=1, metavar="N", help="open calls N deep (default 1)")
+    parser.add_argument("--open-comprehensions", action="store_true", help="show list comprehensions as loops")
+    parser.add_argument(
+        "--timeout",
+        type=_seconds,
+        default=defaults.wall_seconds,
+        metavar="SECONDS",
+        help="wall-clock limit (default %(default)s)",
+    )
+    parser.add_argument(
+        "--cpu", type=_positive, default=None, metavar="SECONDS", help="CPU limit (default: the timeout, rounded up)"
+    )
+    parser.add_argument(
+        "--memory",
+        type=_size,
+        default=defaults.memory_bytes,
+        metavar="SIZE",
+        help="memory, with K, M or G (default 1G)",
+    )
+    parser.add_argument(
+        "--disk", type=_size, default=defaults.disk_bytes, metavar="SIZE", help="scratch space (default 32M)"
+    )
+    parser.add_argument(
+        "--output", type=_size, default=defaults.output_bytes, metavar="SIZE", help="printed text (default 1M)"
+    )
+    parser.add_argument(
+        "--events", type=_positive, default=defaults.events, metavar="N", help="recorded lines (default %(default)s)"
+    )
+    parser.add_argument(
+        "--commands",
+        type=_positive,
+        default=defaults.commands,
+        metavar="N",
+        help="commands after which nothing more is opened (default %(default)s)",
+    )
+    parser.add_argument(
+        "--python",
+        default=sys.executable,
+        metavar="EXE",
+        help="the interpreter that runs the script (default: this one)",
+    )
+    parser.add_argument(
+        "--color", choices=("auto", "always", "never"), default="auto", help="colours by role (default auto)"
+    )
+    parser.add_argument(
+        "--allow-unsafe-sandbox",
+        action="store_true",
+        help="run even where there is no sandbox: DANGEROUS, recorded as level 0",
+    )
+    return parser
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 0:
+        raise argparse.ArgumentTypeError(f"expected a number >= 0, got {text}")
+    return number
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number <= 0:
+        raise argparse.ArgumentTypeError(f"expected a number > 0, got {text}")
+    return number
+
+
+def _seconds(text: str) -> float:
+    number = float(text)
+    if not 0 < number < math.inf:
+        raise argparse.ArgumentTypeError(f"expected a number of seconds > 0, got {text}")
+    return number
+
+
+def _size(text: str) -> int:
+    found = re.fullmatch(r"(\d+)([KMG]?)i?B?", text.strip(), re.IGNORECASE)
+    if found is None or int(found.group(1)) == 0:
+        raise argparse.ArgumentTypeError(f"expected a size such as 512M, got {text}")
+    return int(found.group(1)) << {"": 0, "K": 10, "M": 20, "G": 30}[found.group(2).upper()]
+
+
+def _read(path: str) -> str:
+    """The script's source, decoded as Python does.
+
+    Raises:
+        _Usage: it can't be read or decoded.
+    """
+    from tracer.inside.program import ast_lines
+
+    try:
+        raw = sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes()
+        return "\n".join(ast_lines(raw))
+    except OSError as error:
+        raise _Usage(f"expected a readable script, got {path!r}: {error.strerror}; give an existing file") from error
+    except (SyntaxError, UnicodeDecodeError, LookupError) as error:
+        raise _Usage(
+            f"expected Python source in {path!r}, got bytes that don't decode ({error}); save it as UTF-8"
+        ) from error
+
+
+def script_snippet(source: str, name: str, arguments: Sequence[str]) -> Snippet:
+    """A script as a snippet: its future imports move to the set-up, where doctest looks for them."""
+    futures = sorted(set(re.findall(r"^from __future__ import (\w+)", source, re.MULTILINE)))
+    code = "".join(f"from __future__ import {future}\n" for future in futures)
+    code += f"__name__ = '__main__'\n__import__('sys').argv = {[name, *arguments]!r}\n"
+    lines = source.count("\n") + 1
+    return Snippet(
+        kind="script", name=name, path=name, line=1, end_line=lines, code=code, pieces=(Piece(source=source, line=1),)
+    )
+
+
+def _config(options: argparse.Namespace) -> TracerConfig:
+    root: Path | None = options.root
+    folders: tuple[str, ...] = ()
+    if root is not None:
+        if not root.is_dir():
+            raise _Usage(f"expected a folder for --root, got {str(root)!r}; give an existing folder")
+        root = root.resolve()
+        folders = (".",)
+        if options.file != "-":
+            parent = Path(options.file).resolve().parent
+            if parent != root and parent.is_relative_to(root):
+                folders = (parent.relative_to(root).as_posix(), ".")
+    limits = replace(
+        Limits(),
+        wall_seconds=options.timeout,
+        cpu_seconds=options.cpu or math.ceil(options.timeout),
+        memory_bytes=options.memory,
+        disk_bytes=options.disk,
+        output_bytes=options.output,
+        events=options.events,
+        commands=options.commands,
+    )
+    return TracerConfig(
+        repository=root,
+        sys_path=folders,
+        limits=limits,
+        follow=options.follow,
+        comprehensions=options.open_comprehensions,
+        python=options.python,
+        minimum_level=0 if options.allow_unsafe_sandbox else 2,
+        allow_unsafe=options.allow_unsafe_sandbox,
+    )
+
+
+def as_object(made: Trace | Drop, tracer: Tracer) -> dict[str, Any]:
+    """The object that ``--json`` prints; a run without a session has empty ``text``, ``segments`` and ``steps``."""
+    limits = tracer.config.limits.as_dict()
+    common: dict[str, Any] = {
+        "schema_version": SCHEMA_VERSION,
+        "sandbox": tracer.sandbox,
+        "limits": limits,
+        "python": tracer.python_version,
+    }
+    if isinstance(made, Drop):
+        outcome = {"syntax_error": "syntax"}.get(made.reason, made.reason.replace("_", "-"))
+        empty = {"text": "", "segments": [], "steps": [], "exception": None, "evidence": made.evidence}
+        return {**empty, "outcome": outcome, "integrity": "truncated", **common}
+    return {**asdict(made), **common}
+
+
+def _print(made: Trace | Drop, options: argparse.Namespace, tracer: Tracer) -> None:
+    if isinstance(made, Trace) and options.html is not None:
+        footer = f"Python {made.python}, sandbox level {made.sandbox['level']} ({made.sandbox['layers']})"
+        title = Path(options.file).name
+        options.html.write_text(page(made.text, made.segments, title=title, footer=footer), encoding="utf-8")
+    if options.json:
+        json.dump(as_object(made, tracer), sys.stdout)
+        sys.stdout.write("\n")
+        return
+    if isinstance(made, Trace):
+        colour = options.color == "always" or (
+            options.color == "auto" and sys.stdout.isatty() and "NO_COLOR" not in os.environ
+        )
+        sys.stdout.write(coloured(made.text, made.segments) if colour else visible(made.text))
+        for check, evidence in made.failed_checks.items():
+            print(visible(f"trace-run: this session does not replay ({check}): {evidence}"), file=sys.stderr)
+    else:
+        print(visible(f"trace-run: no session ({made.reason}): {made.evidence}"), file=sys.stderr)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Traces one script; gives the exit code."""
+    source = _read(options.file)
+    name = "<stdin>" if options.file == "-" else Path(options.file).name
+    config = _config(options)
+    with Tracer(config) as tracer:
+        made = tracer.trace(script_snippet(source, name, options.arguments), lenient=True)
+        _print(made, options, tracer)
+    if isinstance(made, Drop) and made.reason not in DATA_REASONS and not made.reason.startswith("signal"):
+        return 1
+    return 0
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The console script; gives the exit code."""
+    options = _parser().parse_args(argv)
+    try:
+        return run(options)
+    except _Usage as error:
+        print(visible(f"trace-run: {error}"), file=sys.stderr)
+        return 2
+    except (SandboxUnavailable, OSError) as error:
+        print(visible(f"trace-run: {error}"), file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())
