@@ -5,6 +5,7 @@ Job: ``{"kind": "plain", "source": str, "limits": {"events": int, ...}}``. It se
 
 from __future__ import annotations
 
+import builtins
 import sys
 from types import FrameType, ModuleType
 from typing import Any
@@ -18,7 +19,8 @@ FILENAME = "snippet.py"
 def run(job: dict[str, Any], send: Send, guard: Guard) -> dict[str, Any]:
     """The end record; ``trace-limit`` ends the process at once."""
     main = ModuleType("__main__")
-    main.__dict__["__file__"] = FILENAME
+    # The real builtins: exec would give the code ours, a private copy that its patches must not reach.
+    main.__dict__.update({"__file__": FILENAME, "__builtins__": builtins})
     sys.modules["__main__"] = main
     try:
         code = compile(job["source"], FILENAME, "exec", dont_inherit=True)

@@ -6,6 +6,7 @@ numbers by name, in front. Exec is asked last: where it is not refused, it ends 
 
 import errno
 import json
+import mmap
 import os
 import resource
 import socket
@@ -90,7 +91,7 @@ answers["environment"] = sorted(os.environ)
 answers["not_root"] = os.getuid() != 0 and os.geteuid() != 0
 answers["no_setuid"] = refused(os.setuid, 0)
 answers["no_chroot"] = refused(os.chroot, ".")
-answers["memory_bounded"] = refused(bytearray, 8 << 30)
+answers["memory_bounded"] = refused(mmap.mmap, -1, 8 << 30)
 answers["stdin_empty"] = sys.stdin.read() == ""
 answers["hash"] = hash("trace-mine")
 answers["time_zone"] = time.tzname[0]

@@ -30,6 +30,7 @@ from tracer.sandbox.determinism import environment
 from tracer.sandbox.frames import verify_frames
 from tracer.sandbox.identity import tasks_of_this_user, unused_uid
 from tracer.sandbox.jail import DEVICES, Interpreter, Jail, SandboxUnavailable, probe_interpreter
+from tracer.sandbox.scratch import empty_folder
 from tracer.sandbox.wire import Hangup, receive_message, send_message
 from tracer.schema import Outcome
 
@@ -42,8 +43,12 @@ LEVELS: dict[int, frozenset[str]] = {
 
 START_SECONDS = 30.0
 WARM_SECONDS = 60.0
+STOP_SECONDS = 5.0
 SPARE_SECONDS = 15.0
 """How long init may stay silent after a run's wall clock is over before the jail is taken for stuck."""
+COUNTED_CPU = 0.6
+"""RLIMIT_CPU counts clock ticks, rusage the time really had: on a busy virtual machine 0.78 s of 1 s were seen. Below
+this share of the limit, SIGXCPU or SIGKILL came from the snippet itself."""
 PIPE_BYTES = 1 << 18
 """Record pipe: four times the default spares the runner three of four waits for us; 64 pages of a user's 16,384."""
 
@@ -59,18 +64,23 @@ class _Process:
     popen: subprocess.Popen[bytes]
     control: socket.socket
     stderr: IO[bytes]
-    scratch: str
+    host_scratch: str | None
     owner_pid: int = field(default_factory=os.getpid)
 
     def stop(self) -> None:
         """Init sees the hang-up, cleans up and ends; if it does not, it is killed. Forked copies of us leave it alone."""
-        self.control.close()
         if self.owner_pid == os.getpid():
+            with contextlib.suppress(OSError):  # already disconnected
+                self.control.shutdown(socket.SHUT_RDWR)
             try:
-                self.popen.wait(5)
+                self.popen.wait(STOP_SECONDS)
             except subprocess.TimeoutExpired:
                 self.popen.kill()
                 self.popen.wait()
+            if self.host_scratch is not None and os.path.isdir(self.host_scratch):  # init was killed
+                empty_folder(self.host_scratch)
+                os.rmdir(self.host_scratch)
+        self.control.close()
         self.stderr.close()
 
 
@@ -122,6 +132,7 @@ class Worker:
         self._closed = False
         self.level = -1
         self.layers = ""
+        self.scratch = ""
         self._choose_level(minimum_level, maximum_level)
         self._warm()
 
@@ -205,7 +216,8 @@ class Worker:
         )
 
     def _start(self, level: int, layers: frozenset[str]) -> None:
-        config = self._config(level, layers)
+        host_scratch = None if "namespaces" in layers else tempfile.mkdtemp(prefix="trace-mine-")
+        config = self._config(layers, host_scratch)
         ours, theirs = socket.socketpair()
         supervisor = os.pidfd_open(os.getpid())
         stderr = tempfile.TemporaryFile()
@@ -225,7 +237,7 @@ class Worker:
         finally:
             theirs.close()
             os.close(supervisor)
-        process = _Process(popen, ours, stderr, config["scratch"])
+        process = _Process(popen, ours, stderr, host_scratch)
         self._processes.append(process)
         ours.settimeout(START_SECONDS)
         try:
@@ -238,19 +250,19 @@ class Worker:
             raise SandboxUnavailable(selftest.explain(str(message.get("fault")), message.get("errno")))
         ours.settimeout(None)
         self.layers = message["layers"]
+        self.scratch = config["scratch"]
 
-    def _config(self, level: int, layers: frozenset[str]) -> dict[str, Any]:
-        namespaces = "namespaces" in layers
+    def _config(self, layers: frozenset[str], host_scratch: str | None) -> dict[str, Any]:
+        namespaces = host_scratch is None
         mounts = [(os.path.realpath(mount.source), mount.target) for mount in self.jail.mounts]
         binds = [*((path, path) for path in self._interpreter.paths if os.path.lexists(path)), *mounts]
         uid = unused_uid()
-        scratch = self.jail.scratch if namespaces else tempfile.mkdtemp(prefix="trace-mine-")
         return {
             "layers": sorted(layers),
             "binds": binds,
             "devices": [device for device in DEVICES if os.path.exists(device)],
             "sys_path": [path if namespaces else _to_source(path, mounts) for path in self.jail.sys_path],
-            "scratch": scratch,
+            "scratch": host_scratch or self.jail.scratch,
             "hostname": self.jail.hostname,
             "hash_seed": self.jail.hash_seed,
             "seed": self.jail.seed,
@@ -402,7 +414,7 @@ def outcome_of(
     if report["why"]:
         status = report["why"]
     elif signalled:
-        used_up = report["cpu_seconds"] >= limits.cpu_seconds - 0.1
+        used_up = report["cpu_seconds"] >= limits.cpu_seconds * COUNTED_CPU
         status = "cpu" if signalled in (9, 24) and used_up else f"signal:{signalled}"
     elif end is None or report["status"] != 0:
         status = "no-end"

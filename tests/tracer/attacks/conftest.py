@@ -1,0 +1,165 @@
+"""Every attack runs at levels 3 and 2, as this user and, where this user is root, as an unprivileged one."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import pytest
+
+from tracer.limits import Limits
+from tracer.sandbox import Jail, SandboxUnavailable, Worker
+from tracer.schema import Outcome
+
+PROJECT = Path(__file__).parents[3]
+NOBODY = 65534
+LIMITS = Limits(
+    wall_seconds=4.0, cpu_seconds=1, memory_bytes=192 << 20, disk_bytes=8 << 20, file_bytes=4 << 20, output_bytes=1 << 18
+)
+
+SERVE = """
+import base64, json, sys
+from tracer.limits import Limits
+from tracer.sandbox import Jail, SandboxUnavailable, Worker
+import dataclasses
+level, limits = int(sys.argv[1]), Limits(**json.loads(sys.argv[2]))
+try:
+    worker = Worker(Jail(), limits, minimum_level=level, maximum_level=level)
+except SandboxUnavailable as error:
+    print(json.dumps({"unavailable": str(error)}), flush=True)
+    sys.exit()
+print(json.dumps({"layers": worker.layers}), flush=True)
+for line in sys.stdin:
+    request = json.loads(line)
+    outcome = dataclasses.asdict(worker.run(request["job"], Limits(**request["limits"])))
+    for name in ("stdout", "stderr"):
+        outcome[name] = base64.b64encode(outcome[name]).decode()
+    print(json.dumps(outcome), flush=True)
+worker.close()
+"""
+
+
+class Target:
+    """A worker under attack, in this process or in one of another user."""
+
+    def __init__(self, level: int, user: str) -> None:
+        self.level = level
+        self._server = None
+        if user == "me":
+            try:
+                self._worker = Worker(Jail(), LIMITS, minimum_level=level, maximum_level=level)
+            except SandboxUnavailable as error:
+                pytest.skip(f"level {level} does not work here: {error}")
+            self.supervisor = os.getpid()
+            return
+        python = public_python()
+        limits = json.dumps(LIMITS.as_dict())
+        self._server = subprocess.Popen(
+            [python, "-B", "-c", SERVE, str(level), limits],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            user=NOBODY,
+            group=NOBODY,
+            extra_groups=[],
+            cwd="/",
+            env={"PYTHONPATH": str(PROJECT), "TRACE_MINE_PLANTED": os.environ["TRACE_MINE_PLANTED"]},
+        )
+        hello = json.loads(self._server.stdout.readline())
+        if "unavailable" in hello:
+            pytest.skip(f"level {level} does not work unprivileged: {hello['unavailable']}")
+        self.supervisor = self._server.pid
+
+    def run(self, source: str, **limits: float) -> Outcome:
+        job = {"kind": "plain", "source": source}
+        given = dataclasses.replace(LIMITS, **limits)
+        if self._server is None:
+            return self._worker.run(job, given)
+        self._server.stdin.write(json.dumps({"job": job, "limits": given.as_dict()}).encode() + b"\n")
+        self._server.stdin.flush()
+        answer = json.loads(self._server.stdout.readline())
+        for name in ("stdout", "stderr"):
+            answer[name] = base64.b64decode(answer[name])
+        for name in ("records", "tripped"):
+            answer[name] = tuple(answer[name])
+        return Outcome(**answer)
+
+    def processes(self) -> list[str]:
+        """Every process that descends from the supervisor."""
+        parents, found = {}, []
+        for entry in os.scandir("/proc"):
+            if entry.name.isdigit():
+                try:
+                    stat = Path(entry.path, "stat").read_text().rpartition(")")[2].split()
+                    parents[int(entry.name)] = int(stat[1])
+                except OSError:
+                    continue
+        for pid in parents:
+            above = pid
+            while above in parents and above != self.supervisor:
+                above = parents[above]
+            if above == self.supervisor and pid != self.supervisor:
+                found.append(str(pid))
+        return found
+
+    def close(self) -> None:
+        if self._server is None:
+            self._worker.close()
+        else:
+            self._server.stdin.close()
+            assert self._server.wait(10) == 0
+
+
+def public_python() -> str:
+    """A Python that an unprivileged user can start; ours may lie in a home folder."""
+    for python in (os.path.realpath(sys.executable), "/usr/bin/python3", "/usr/local/bin/python3"):
+        command = [python, "-c", "import sys; sys.exit(sys.version_info < (3, 11))"]
+        try:
+            done = subprocess.run(command, user=NOBODY, group=NOBODY, extra_groups=[], cwd="/", env={}, capture_output=True)
+        except OSError:
+            continue
+        if done.returncode == 0:
+            return python
+    pytest.skip("no Python >= 3.11 that an unprivileged user can read")
+
+
+@pytest.fixture(scope="module", params=[(3, "me"), (2, "me"), (3, "nobody"), (2, "nobody")], ids=lambda p: f"level{p[0]}-{p[1]}")
+def shared_target(request):
+    level, user = request.param
+    if user == "nobody" and os.geteuid() != 0:
+        pytest.skip("already unprivileged: the other half of these tests runs as this user")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TRACE_MINE_PLANTED", "planted-secret")
+        target = Target(level, user)
+    yield target
+    target.close()
+
+
+@pytest.fixture
+def target(shared_target):
+    """Afterwards the worker serves the next snippet, and the host shows no trace: no process more, no file."""
+    expected = 4 if shared_target.level == 3 else 3  # outer process of the namespace, init, zygote, next runner
+    yield shared_target
+    after = shared_target.run("import os\nprint(sorted(os.listdir('.')), 'still here')")
+    assert (after.status, after.integrity, after.stdout) == ("ok", "clean", b"[] still here\n")
+    deadline = time.monotonic() + 5
+    while len(shared_target.processes()) != expected:
+        assert time.monotonic() < deadline, f"expected {expected} processes of the jail, got {shared_target.processes()}"
+        time.sleep(0.01)
+    places = [Path(place) for place in ("/", "/tmp", "/var/tmp", "/dev/shm", "/etc", "/usr/lib", Path.home(), PROJECT)]
+    left = [path for place in places for path in place.glob("trace-mine-attack*")]
+    assert left == []
+
+
+@pytest.fixture
+def public_folder():
+    """A folder that every user of the host may read and write."""
+    with tempfile.TemporaryDirectory(prefix="public-") as folder:
+        os.chmod(folder, 0o777)
+        yield Path(folder)
