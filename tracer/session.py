@@ -26,6 +26,10 @@ from tracer.schema import Drop, Outcome, Snippet, Step, Trace
 MAX_ROUNDS = 10
 """How often a session is written again with more kept whole; nested functions that fail one by one need a few."""
 
+MISSING = frozenset({"NameError", "ImportError", "ModuleNotFoundError"})
+"""Exceptions that an example or test raises, unpromised, where what it needs is not there: a plugin of its test runner,
+an import that a page of prose takes for granted. Such sessions teach nothing but that."""
+
 RECORD_ROOT, REPLAY_ROOT = "/repo", "/check/repo"
 PACKAGES = "/packages"
 VIEW = {"policy": "written", "style": "echo", "literals": False}
@@ -255,6 +259,9 @@ class Tracer:
         last = native["pieces"][-1]["exception"] if native["pieces"] else None
         if snippet.kind == "test" and last is not None and last[0] in ("SkipTest", "Skipped"):
             raise _Failed("test_skipped", last[1])
+        for result in native["pieces"]:
+            if snippet.kind != "script" and result.get("unmet") and result["exception"][0] in MISSING:
+                raise _Failed("missing_context", ": ".join(result["exception"]))
         if all(result.get("syntax") for result in native["pieces"]):
             raise _Failed("syntax_error", str(native["pieces"][0]["exception"]) if native["pieces"] else "no pieces")
         frames = tuple(record["frame"] for record in outcome.records if "frame" in record)

@@ -65,6 +65,7 @@ class Body:
     instance: str | None = None
     shared: frozenset[str] = frozenset()
     captures: bool = False
+    cells: list[str] = field(default_factory=list)
 
 
 def static_value(driver: Driver, node: ast.expr) -> Any:
@@ -112,6 +113,7 @@ def target_of(driver: Driver, call: ast.Call, *, generator: bool) -> Target | No
     free = driver.depth == 0 and bool(driver.opens) and unparse(call.func) in driver.opens
     if not free and driver.depth >= driver.follow:
         return None
+    free = free or "__wrapped__" in function.__dict__  # a decorator's wrapper: what it wraps is the call that counts
     if bool(code.co_flags & CO_GENERATOR) is not generator:
         return None
     reason = _refusal(driver, function)
@@ -169,13 +171,15 @@ def _refusal(driver: Driver, function: types.FunctionType) -> str | None:
         return "async"
     if driver.session.sources.home(code) in driver.closed:
         return "unfaithful"
-    if code.co_freevars and set(code.co_freevars) != {"__class__"}:
+    if not all(_is_filled(cell) for cell in function.__closure__ or ()):
         return "closure"
     if _sees_frame & set(code.co_names):
         return "sees_frame"
     definition = driver.session.sources.definition(code)
     if definition is None:
         return "no_source"
+    if declared(definition.body, ast.Nonlocal) & set(code.co_freevars):
+        return "closure"
     if function.__globals__ is not driver.session.namespace and declared(definition.body, ast.Global):
         return "global"
     for node in walk_scope(definition.body):
@@ -314,6 +318,19 @@ def prepare(driver: Driver, call: ast.Call, target: Target, bound: list[tuple[st
     for name in sorted(local - shared):
         names[name] = driver.claim(name, avoid=outside.keys() | set(outside.values()) | names.keys() | local)
     mapping.update({old: new for old, new in names.items() if old != new})
+    filename, first_line = driver.session.sources.home(code)
+    body = Body(
+        filename=filename,
+        first_line=first_line,
+        definition=definition,
+        statements=[],
+        names=names,
+        package=str(target.function.__globals__.get("__package__") or ""),
+        lines=comparable_lines(target.definition.body),
+        shared=frozenset(shared),
+        captures=captures,
+    )
+    body.bindings += _closed_over(driver, call, target, mapping, body)
     statements = definition.body
     first = statements[0]
     if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str):
@@ -324,22 +341,11 @@ def prepare(driver: Driver, call: ast.Call, target: Target, bound: list[tuple[st
     statements = [rewriter.visit(statement) for statement in statements]
     for statement in statements:
         ast.fix_missing_locations(statement)
-    filename, first_line = driver.session.sources.home(code)
-    body = Body(
-        filename=filename,
-        first_line=first_line,
-        definition=definition,
-        statements=statements,
-        names=names,
-        package=str(target.function.__globals__.get("__package__") or ""),
-        lines=comparable_lines(target.definition.body),
-        shared=frozenset(shared),
-        captures=captures,
-    )
+    body.statements = statements
     for name, value in bound:
         if name in shared:
             continue
-        if target.instance is not None and not body.bindings:
+        if target.instance is not None and body.instance is None:
             maker = unparse(call.func)
             body.bindings.append((f"{names[name]} = {maker}.__new__({maker})", names[name]))
             body.instance = names[name]
@@ -355,6 +361,32 @@ def prepare(driver: Driver, call: ast.Call, target: Target, bound: list[tuple[st
     return body
 
 
+def _is_filled(cell: types.CellType) -> bool:
+    try:
+        return cell.cell_contents is not missing
+    except ValueError:
+        return False
+
+
+def _closed_over(
+    driver: Driver, call: ast.Call, target: Target, mapping: dict[str, str], body: Body
+) -> list[tuple[str, str | None]]:
+    """Commands that read a real closure's variables from its cells."""
+    bindings: list[tuple[str, str | None]] = []
+    function = call.func if target.instance is None else ast.Attribute(call.func, "__init__", ast.Load())
+    for index, name in enumerate(target.function.__code__.co_freevars):
+        if name == "__class__":
+            continue
+        if any(isinstance(inner, ast.Call) for inner in ast.walk(function)):
+            raise CannotFlatten("closure")
+        held = driver.claim(name)
+        body.cells.append(held)
+        if held != name:
+            mapping[name] = held
+        bindings.append((f"{held} = {unparse(function)}.__closure__[{index}].cell_contents", held))
+    return bindings
+
+
 def _outside(
     driver: Driver, target: Target, definition: ast.FunctionDef, local: set[str], frame: Frame
 ) -> dict[str, str]:
@@ -364,7 +396,7 @@ def _outside(
     renamed: dict[str, str] = {}
     if home is namespace:
         return renamed
-    for name in sorted(read_names(definition.body) - local):
+    for name in sorted(read_names(definition.body) - local - set(target.function.__code__.co_freevars)):
         if name in home:
             value = home[name]
             if name in namespace and namespace[name] is value:

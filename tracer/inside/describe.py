@@ -104,7 +104,10 @@ class Teller:
         if kind in ATOMS:
             return atom(value, kind)
         if kind in LIBRARY_REPR:
-            return repr(value)
+            try:
+                return repr(value)
+            except AttributeError:
+                return f"<{_type_name(kind)}>"  # seen from inside its own __new__, before its fields are set
         if issubclass(kind, type):
             return f"<class {_type_name(value)}>"
         if kind is types.ModuleType:

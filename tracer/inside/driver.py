@@ -220,6 +220,7 @@ class Driver:
     def release(self, body: Body, result: str | None) -> None:
         """Lets the names of a returned call be used again, unless a closure of its may still read them."""
         own = [held for name, held in body.names.items() if name not in body.shared and held != result]
+        own += [held for held in body.cells if held != result]
         self.session.forget(own)
         if body.captures:
             return

@@ -115,7 +115,9 @@ def native(job: dict[str, Any], send: Send, guard: Any) -> dict[str, Any]:
                 "complete": complete,
             }
         )
-        passed = passed and _as_promised(piece, printed, repeated, error)
+        kept = _as_promised(piece, printed, repeated, error)
+        results[-1]["unmet"] = error is not None and not (piece.get("want") is not None and kept)
+        passed = passed and kept
         if error is not None and not program["continue_on_error"]:
             break
     send({"pieces": results, "passed": passed, "names": _variables(namespace, names)})
