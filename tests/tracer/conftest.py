@@ -1,0 +1,237 @@
+"""Runs the tracer's jobs without a sandbox, for samples of our own: one process forked from a warm one for each job.
+
+``PlainTracer`` is the real ``Tracer`` over such processes, so that its rounds and checks are the tested code, and only
+the jail is missing. The replayer has another hash seed, as in a jail.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from tracer import limits as limits_module
+from tracer.sandbox.bundle import bundle_sources
+from tracer.schema import Outcome, Piece, Snippet
+from tracer.session import Tracer, TracerConfig
+
+TESTS = Path(__file__).parent.parent
+SERVER = """
+import os, sys, json
+def read(size):
+    data = b""
+    while len(data) < size:
+        chunk = os.read(0, size - len(data))
+        if not chunk:
+            os._exit(0)
+        data += chunk
+    return data
+def receive():
+    return json.loads(read(int.from_bytes(read(8), "big")))
+sources, paths = receive()
+namespace = {"__name__": "tracer.sandbox.loader"}
+exec(compile(sources["tracer.sandbox.loader"], "<loader>", "exec", dont_inherit=True), namespace)
+jobs = namespace["Bundle"](sources).load("tracer.inside.jobs")
+sys.path[:0] = paths
+class Guard:
+    def arm(self): pass
+    def disarm(self): pass
+exit, dumps, write = os._exit, json.dumps, os.write
+while True:
+    job = receive()
+    inside, outside = os.pipe()
+    child = os.fork()
+    if not child:
+        os.close(inside)
+        records = []
+        try:
+            end = jobs.run(job, records.append, Guard())
+        except BaseException as error:
+            import traceback
+            end = {"end": "exception", "exception": traceback.format_exc()}
+        data = dumps([end, records]).encode()
+        while data:
+            data = data[write(outside, data):]
+        exit(0)
+    os.close(outside)
+    data = b""
+    while chunk := os.read(inside, 1 << 20):
+        data += chunk
+    os.close(inside)
+    os.waitpid(child, 0)
+    os.write(1, len(data).to_bytes(8, "big"))
+    while data:
+        data = data[os.write(1, data):]
+"""
+
+
+class PlainWorker:
+    """Stands in for ``tracer.sandbox.Worker``: same jobs, same records, no confinement."""
+
+    level = 0
+    layers = "none"
+
+    def __init__(self, python: str = sys.executable, hash_seed: int = 0, paths: tuple[str, ...] = ()) -> None:
+        environment = {"PYTHONHASHSEED": str(hash_seed), "PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8"}
+        self.process = subprocess.Popen(
+            [python, "-S", "-s", "-B", "-P", "-c", SERVER],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=environment,
+        )
+        self.warm_failures: dict[str, str] = {}
+        self.python_version = python
+        self._send([bundle_sources(), list(paths)])
+
+    def _send(self, message: Any) -> None:
+        raw = json.dumps(message).encode()
+        self.process.stdin.write(len(raw).to_bytes(8, "big") + raw)
+        self.process.stdin.flush()
+
+    def run(self, job: dict[str, Any]) -> Outcome:
+        self._send(job)
+        size = int.from_bytes(self.process.stdout.read(8), "big")
+        raw = self.process.stdout.read(size)
+        if not raw:
+            return Outcome(status="no-end", integrity="truncated", exception=None)
+        end, records = json.loads(raw)
+        return Outcome(status=end["end"], integrity="clean", records=tuple(records), exception=end["exception"])
+
+    def inside(self, path: Path) -> str:
+        return str(path)
+
+    def close(self) -> None:
+        self.process.stdin.close()
+        self.process.wait(timeout=10)
+        self.process.stdout.close()
+
+
+class PlainTracer(Tracer):
+    """A ``Tracer`` over plain processes."""
+
+    def __init__(self, config: TracerConfig) -> None:
+        self.config = config
+        root = str(config.repository) if config.repository else ""
+        paths = tuple(f"{root}/{folder}" for folder in config.sys_path)
+        self._recorder = PlainWorker(config.python, 0, paths)
+        self._replayer = PlainWorker(config.python, 4_242, paths)
+
+
+def script(source: str, name: str = "sample") -> Snippet:
+    """A snippet that runs the source as ``__main__``."""
+    return Snippet(
+        kind="script",
+        name=name,
+        path=f"{name}.py",
+        line=1,
+        end_line=source.count("\n") + 1,
+        pieces=(Piece(source=source, line=1),),
+        code="__name__ = '__main__'",
+    )
+
+
+def program(source: str | list[str], **options: Any) -> dict[str, Any]:
+    """A job's program: the sources as pieces of one script, or, with ``single=True``, as examples at a prompt."""
+    sources = [source] if isinstance(source, str) else source
+    base = {
+        "pieces": [{"source": each, "line": 1} for each in sources],
+        "module": None,
+        "code": "__name__ = '__main__'",
+        "single": False,
+        "continue_on_error": False,
+        "own": [],
+        "opens": [],
+    }
+    return {**base, **options}
+
+
+def driving(program: dict[str, Any], **options: Any) -> dict[str, Any]:
+    """The job that writes a session of the program."""
+    base = {
+        "kind": "drive",
+        "program": program,
+        "follow": 1,
+        "hide": [],
+        "whole": [],
+        "commands": 400,
+        "open": True,
+        "comprehensions": False,
+        "output_limit": 1_000_000,
+    }
+    return {**base, **options}
+
+
+def recording(program: dict[str, Any], **options: Any) -> dict[str, Any]:
+    """The job that runs the program natively under settrace."""
+    base = {"kind": "native", "program": program, "depth": 2, "events": 200_000, "output_limit": 1_000_000}
+    return {**base, **options}
+
+
+@pytest.fixture(scope="session")
+def kit() -> SimpleNamespace:
+    """What the tests of this folder share (importlib mode has no importable conftest)."""
+    return SimpleNamespace(
+        PlainTracer=PlainTracer,
+        PlainWorker=PlainWorker,
+        TracerConfig=TracerConfig,
+        Limits=limits_module.Limits,
+        script=script,
+        program=program,
+        driving=driving,
+        recording=recording,
+        samples=TESTS / "samples",
+        golden=TESTS / "golden",
+    )
+
+
+@pytest.fixture(scope="session")
+def worker(kit: SimpleNamespace) -> Any:
+    """A plain worker under hash seed 0."""
+    made = kit.PlainWorker()
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="session")
+def other_worker(kit: SimpleNamespace) -> Any:
+    """A plain worker under another hash seed, for replays."""
+    made = kit.PlainWorker(hash_seed=4_242)
+    yield made
+    made.close()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--update-golden", action="store_true", help="rewrite tests/golden from what the tracer writes now")
+
+
+def interpreters() -> dict[str, str | None]:
+    """Minor version to interpreter; None where this machine has none of it on PATH or beside pyenv's."""
+    found: dict[str, str | None] = {}
+    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
+    for version in ("3.11", "3.12", "3.13"):
+        if sys.version_info[:2] == tuple(int(part) for part in version.split(".")):
+            found[version] = sys.executable
+            continue
+        installed = sorted(pyenv.glob(f"{version}.*/bin/python"))
+        found[version] = str(installed[-1]) if installed else shutil.which(f"python{version}")
+    return found
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "interpreter" in metafunc.fixturenames:
+        found = interpreters()
+        metafunc.parametrize(
+            "interpreter",
+            [
+                pytest.param(path, id=version, marks=pytest.mark.skipif(path is None, reason=f"no Python {version} here"))
+                for version, path in found.items()
+            ],
+            scope="session",
+        )
