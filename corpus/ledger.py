@@ -19,6 +19,7 @@ import hashlib
 import json
 import os
 import shutil
+import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
@@ -161,7 +162,7 @@ class Ledger:
                 for line in lines:
                     item = json.loads(line)
                     yield item if is_row(item) else Dropped(**item)
-        except (OSError, EOFError, ValueError) as error:
+        except (OSError, EOFError, ValueError, zlib.error) as error:
             raise CorpusError(f"{self._result(key)}: damaged ({error}); delete it and start again") from error
 
     def attempt(self, key: str) -> None:

@@ -64,7 +64,8 @@ class ShardWriter:
             self._file = open(self._path(self._num_shards), "wb")
             self._writer = pq.ParquetWriter(self._file, self._schema, compression="zstd", compression_level=3)
             self._num_shards += 1
-        self._writer.write_table(pa.Table.from_pylist(self._rows, schema=self._schema), row_group_size=GROUP_ROWS)
+        if self._rows:  # `datasets` can't read a row group without rows
+            self._writer.write_table(pa.Table.from_pylist(self._rows, schema=self._schema), row_group_size=GROUP_ROWS)
         self._rows = []
         self._group_bytes = 0
 

@@ -176,7 +176,7 @@ class Mined:
                     payload={
                         "opener": self._options.opener,
                         "tracer": tracer,
-                        "hidden": [str(survey.repository.root), str(self._staging.resolve()), str(Path.home())],
+                        "hidden": [str(survey.repository.root), str(self._staging.resolve())],
                         "repository": repository,
                         "snippets": snippets,
                     },

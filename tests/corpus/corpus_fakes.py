@@ -1,0 +1,66 @@
+"""A tracer that runs nothing: its session quotes the pieces and what they promise. Workers import it by name."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from tracer.repl import render
+from tracer.schema import Drop, Snippet, Step, Trace
+
+OPENER = "corpus_fakes:open_fake"
+
+
+class FakeTracer:
+    """Words in the source decide: ``DIE`` kills the process, ``SLOW`` waits, ``BUG`` raises, ``DROP``, ``SUSPECT``."""
+
+    def __init__(self, arguments: Mapping[str, Any]) -> None:
+        self.arguments = arguments
+        self.closed = False
+
+    def trace(self, snippet: Snippet) -> Trace | Drop:
+        whole = "".join(piece.source for piece in snippet.pieces)
+        if "DIE" in whole:
+            os.kill(os.getpid(), signal.SIGKILL)
+        if "SLOW" in whole:
+            time.sleep(0.05)
+        if "BUG" in whole:
+            raise LookupError("a bug in the tracer")
+        if "DROP" in whole:
+            return Drop(reason="replay_mismatch", evidence="as the test wants it")
+        steps = [
+            Step(source=piece.source.strip() or "pass", output=(piece.want or "").strip(), kind="statement")
+            for piece in snippet.pieces
+        ]
+        rendered = render(steps)
+        return Trace(
+            text=rendered.text,
+            segments=rendered.segments,
+            steps=tuple(steps),
+            setup={
+                "sys_path": list(self.arguments["sys_path"]),
+                "module": snippet.module,
+                "code": snippet.code,
+                "hash_seed": 0,
+                "choices": [],
+            },
+            view={"policy": "written"},
+            outcome="ok",
+            exception=None,
+            integrity="suspect" if "SUSPECT" in whole else "clean",
+            sandbox={"level": 0, "layers": "none: a fake"},
+            python="3.11.0",
+            opened_calls=1,
+            kept_whole={"async": 1} if "async" in whole else {},
+            doctest_passed=True if snippet.kind == "doctest" else None,
+        )
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def open_fake(arguments: Mapping[str, Any]) -> FakeTracer:
+    return FakeTracer(arguments)

@@ -1,0 +1,200 @@
+"""What the command line can name, and what is known of it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from corpus.mined.dependencies import find_dependencies, imported_names
+from corpus.mined.provenance import find_commit, find_provenance, normalised_name
+from corpus.mined.repositories import Ignored, Repository, open_inputs
+from corpus.source import CorpusError
+
+Make = Callable[..., Path]
+
+
+def opened(tmp_path: Path, *inputs: object) -> list[Repository | Ignored]:
+    (tmp_path / "staging").mkdir(exist_ok=True)
+    return list(open_inputs([str(item) for item in inputs], tmp_path / "staging"))
+
+
+def test_a_folder_of_repositories(tmp_path: Path, make_repository: Make) -> None:
+    make_repository("one", {"a.py": ""})
+    make_repository("two", {"a.py": ""})
+    folder = tmp_path / "repositories"
+    (folder / "notes").mkdir()
+    (folder / ".hidden").mkdir()
+    (folder / "broken-1.0.tar.gz").write_bytes(b"?")
+    with zipfile.ZipFile(folder / "wheel-1.0-py3-none-any.whl", "w") as file:
+        file.writestr("wheel.py", "x = 1\n")
+        file.writestr("wheel-1.0.dist-info/METADATA", "Name: Wheel_Name\nVersion: 1.0\nLicense-Expression: MIT\n")
+    found = opened(tmp_path, folder)
+    assert [item.provenance.name for item in found if isinstance(item, Repository)] == ["one", "two", "wheel-name"]
+    ignored = {item.name: item.reason for item in found if isinstance(item, Ignored)}
+    assert set(ignored) == {"notes", "broken-1.0.tar.gz"}
+    assert "can't be unpacked" in ignored["broken-1.0.tar.gz"]
+
+
+def test_a_marked_or_plain_folder_is_one_repository(tmp_path: Path, make_repository: Make) -> None:
+    outer = make_repository("outer", {"a.py": ""})
+    make_repository("inner", {"b.py": ""}, parent=outer)
+    plain = tmp_path / "plain"
+    plain.mkdir()
+    (plain / "c.py").write_text("")
+    assert [item.root for item in opened(tmp_path, outer, plain) if isinstance(item, Repository)] == [outer, plain]
+
+
+def test_a_single_file_shows_nothing_beside_it(tmp_path: Path) -> None:
+    (tmp_path / "one.py").write_text("x = 1\n")
+    (tmp_path / "secret.py").write_text("x = 2\n")
+    (found,) = opened(tmp_path, tmp_path / "one.py")
+    assert isinstance(found, Repository)
+    assert [path.name for path in found.root.iterdir()] == ["one.py"]
+    assert found.only == ("one.py",)
+
+
+def test_a_file_of_a_package_brings_the_package(tmp_path: Path) -> None:
+    for path in ("pkg/__init__.py", "pkg/inner/__init__.py", "pkg/inner/a.py", "beside.py"):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text("")
+    (found,) = opened(tmp_path, tmp_path / "pkg" / "inner" / "a.py")
+    assert isinstance(found, Repository)
+    assert found.only == ("pkg/inner/a.py",)
+    assert sorted(p.name for p in found.root.rglob("*.py")) == ["__init__.py", "__init__.py", "a.py"]
+
+
+def test_modules_by_name(tmp_path: Path) -> None:
+    stdlib, dotted, installed = opened(tmp_path, "module:heapq", "module:json.decoder", "module:pluggy")
+    assert isinstance(stdlib, Repository)
+    assert isinstance(dotted, Repository)
+    assert isinstance(installed, Repository)
+    assert stdlib.stdlib
+    assert stdlib.provenance.licence == "PSF-2.0"
+    assert [path.name for path in stdlib.root.iterdir()] == ["heapq.py"]
+    assert dotted.only == ("json/decoder.py",)
+    assert not installed.stdlib
+    assert installed.provenance.name == "pluggy"
+    assert installed.provenance.licence == "MIT"
+    assert (installed.root / "pluggy" / "__init__.py").exists()
+
+
+def test_looking_up_a_module_imports_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = tmp_path / "hostile_pkg"
+    package.mkdir()
+    (package / "__init__.py").write_text("raise SystemExit('imported')")
+    (package / "inner.py").write_text("")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (found,) = opened(tmp_path, "module:hostile_pkg.inner")
+    assert isinstance(found, Repository)
+    assert "hostile_pkg" not in sys.modules
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("module:sys", "built-in or compiled"),
+        ("module:no_such_module", "not installed"),
+        ("module:json.nothing", "has no Python file"),
+        ("module:a/b", "dotted name"),
+        ("nowhere", "write module:NAME"),
+        ("./no where", "check the spelling"),
+        ("picture.png", "expected a folder"),
+    ],
+)
+def test_wrong_inputs_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, message: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "picture.png").write_bytes(b"")
+    with pytest.raises(CorpusError, match=message) as caught:
+        opened(tmp_path, text)
+    assert caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"PKG-INFO": "Metadata-Version: 2.1\nName: The.Name\nVersion: 2.0\nLicense-Expression: MIT\n\nprose\n"},
+        {"pyproject.toml": '[project]\nname = "the_name"\nversion = "2.0"\nlicense = "MIT"\n'},
+        {"pyproject.toml": '[tool.poetry]\nname = "the_name"\nversion = "2.0"\nlicense = "MIT"\n'},
+        {"setup.cfg": "[metadata]\nname = the-name\nversion = 2.0\nlicense = MIT\n"},
+        {"setup.py": "import setuptools\nsetuptools.setup(name='the_name', version='2.0', license='MIT License')\n"},
+    ],
+    ids=["pkg-info", "pyproject", "poetry", "setup.cfg", "setup.py"],
+)
+def test_provenance_from_every_kind_of_metadata(tmp_path: Path, files: dict[str, str]) -> None:
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    found = find_provenance(tmp_path, fallback_name="fallback")
+    assert (found.name, found.version, found.licence) == ("the-name", "2.0", "MIT")
+
+
+def test_hostile_metadata_is_tamed(tmp_path: Path) -> None:
+    (tmp_path / "PKG-INFO").write_text("Name: ../../\x1b[31m\nVersion: " + "9" * 10_000 + "\n")
+    found = find_provenance(tmp_path, fallback_name="x")
+    assert "/" not in found.name
+    assert found.name.isprintable()
+    assert len(found.version or "") <= 100
+    assert normalised_name("///") == "unnamed"
+
+
+def git(folder: Path, *arguments: str) -> str:
+    identity = ["-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "init.defaultBranch=trunk"]
+    command = ["git", "-C", str(folder), *identity, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def test_the_commit_is_gits_own_however_it_is_stored(tmp_path: Path) -> None:
+    assert find_commit(tmp_path) is None
+    git(tmp_path, "init", "-q")
+    assert find_commit(tmp_path) is None, "no commit yet"
+    git(tmp_path, "commit", "-q", "--allow-empty", "-m", "first")
+    head = git(tmp_path, "rev-parse", "HEAD")
+    assert find_commit(tmp_path) == head
+    git(tmp_path, "pack-refs", "--all")
+    assert find_commit(tmp_path) == head
+    git(tmp_path, "worktree", "add", "-q", str(tmp_path / "tree"), "-b", "other")
+    assert find_commit(tmp_path / "tree") == head
+    git(tmp_path, "checkout", "-q", "--detach")
+    assert find_commit(tmp_path) == head
+
+
+def test_a_forged_head_reads_nothing_else(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("a" * 40)
+    (tmp_path / ".git").mkdir()
+    (tmp_path / ".git" / "HEAD").write_text("ref: ../secret\n")
+    assert find_commit(tmp_path) is None
+
+
+def test_imports_are_seen_in_code_and_in_examples() -> None:
+    text = "import a.b, c as d  # why\nfrom e.f import g\n>>> import h\n    ... from i import (\n"
+    text += "from . import j\nimport this one\n"
+    assert imported_names(text) == {"a", "c", "e", "h", "i"}
+
+
+def test_dependencies_come_with_what_they_require() -> None:
+    found = find_dependencies(["pytest", "os", "mine", "no_such_package", "tracer"], own=["mine"])
+    names = {path.name for path in found.packages}
+    assert {"pytest", "_pytest", "pluggy"} <= names
+    assert not names & {"mine", "tracer", "os", "pip"}
+    assert any(line.startswith("pluggy==") for line in found.requires)
+    assert found.missing == ("no_such_package",)
+
+
+def test_a_repositorys_own_package_is_never_bound() -> None:
+    assert find_dependencies(["pytest"], own=["pluggy", "pytest"]).packages == ()
+
+
+def test_a_folder_of_packages_is_bound_whole(tmp_path: Path) -> None:
+    (tmp_path / "extra").mkdir()
+    (tmp_path / "single.py").write_text("")
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "extra-2.0.dist-info").mkdir()
+    (tmp_path / "extra-2.0.dist-info" / "METADATA").write_text("Name: extra\nVersion: 2.0\n")
+    found = find_dependencies(["extra", "single"], own=[], extra=[tmp_path])
+    assert [path.name for path in found.packages] == ["extra", "single.py"]
+    assert found.requires == ("extra==2.0",)
+    assert found.missing == ()

@@ -1,0 +1,111 @@
+"""The command as it is started: help, exit codes, messages, and what reaches the terminal."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+import unicodedata
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from corpus.report import visible
+
+Make = Callable[..., Path]
+
+
+def command(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "corpus", *map(str, arguments)], capture_output=True, text=True, cwd=cwd, timeout=120
+    )
+
+
+def test_help_is_quick_and_shows_an_example(tmp_path: Path) -> None:
+    command("--help", cwd=tmp_path)  # compiles what is to be compiled
+    began = time.monotonic()
+    told = command("--help", cwd=tmp_path)
+    assert time.monotonic() - began < 2, "0.1 s on an idle machine; slack for a busy one"
+    assert told.returncode == 0
+    assert "trace-mine ./boltons" in told.stdout
+
+
+def test_help_imports_nothing_heavy(tmp_path: Path) -> None:
+    code = "import sys\nsys.argv = ['trace-mine', '--help']\nfrom corpus.__main__ import main\n"
+    code += "try:\n    main()\nexcept SystemExit:\n    pass\n"
+    code += "print({'datasets', 'pyarrow', 'joblib', 'rensa', 'numpy'} & set(sys.modules))"
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path)
+    assert told.stdout.endswith("set()\n"), told.stdout + told.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "PATH"),
+        (["nowhere/at-all"], "does not exist"),
+        (["heapq"], "write module:heapq"),
+        (["module:no_such_module_here"], "not installed"),
+        (["module:heapq", "--sources", "doctest,films"], "got films"),
+        (["module:heapq", "--sources", ","], "got none"),
+        (["module:heapq", "--licences", "some"], "all or permissive"),
+        (["module:heapq", "--memory", "lots"], "a size like 512M"),
+        (["module:heapq", "--packages", "nowhere"], "does not exist"),
+        (["module:heapq", "--limit", "0"], "'--limit'"),
+        (["module:heapq", "--python", "/no/such/python"], "Python interpreter"),
+        (["module:heapq", "--films"], "--films"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else None,
+)
+def test_wrong_usage_is_told_and_exits_2(tmp_path: Path, arguments: list[str], message: str) -> None:
+    told = command(*arguments, cwd=tmp_path)
+    assert told.returncode == 2, told.stderr
+    assert message in told.stderr
+    assert "Traceback" not in told.stderr
+    assert not list(tmp_path.glob("traces/data"))
+
+
+def test_an_empty_folder_exits_1(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    told = command("empty", cwd=tmp_path)
+    assert told.returncode == 1
+    assert "no snippet was found" in told.stderr
+    assert (tmp_path / "traces" / "stats.json").exists()
+
+
+def test_only_drops_exit_1(tmp_path: Path, make_repository: Make) -> None:
+    root = make_repository("r", {"test_a.py": "def test_a(fixture): ...\n", "bad.py": "def f(:\n"})
+    told = command(root, cwd=tmp_path)
+    assert told.returncode == 1
+    assert "none of the snippets became a row" in told.stderr
+    assert "needs_fixture 1" in told.stdout
+    assert "syntax_error 1" in told.stdout
+
+
+def test_a_broken_archive_exits_1(tmp_path: Path) -> None:
+    (tmp_path / "p-1.0.tar.gz").write_bytes(b"no")
+    told = command("p-1.0.tar.gz", cwd=tmp_path)
+    assert told.returncode == 1
+    assert "can't be unpacked" in told.stderr
+    assert "Traceback" not in told.stderr
+
+
+def test_an_output_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    told = command("module:heapq", "--out", "file", cwd=tmp_path)
+    assert told.returncode == 2
+    assert "is a file" in told.stderr
+
+
+@given(st.text())
+def test_what_is_shown_cannot_act_on_a_terminal(text: str) -> None:
+    shown = visible(text)
+    assert all(char in "\n\t" or unicodedata.category(char) not in ("Cc", "Cf", "Cs") for char in shown)
+    shown.encode("utf-8")
+
+
+def test_escapes_are_visible() -> None:
+    assert visible("\x1b]0;title\x07\r\u202eab\ud800\x9b") == "\\x1b]0;title\\x07\\r\\u202eab\\ud800\\x9b"
+    assert visible("plain é 漢\n\t") == "plain é 漢\n\t"

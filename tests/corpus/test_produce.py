@@ -1,0 +1,418 @@
+"""From repositories to a dataset with a tracer that runs nothing: invariants of engine, ledger and merge."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from corpus import ledger as ledger_module
+from corpus import splits
+from corpus.ledger import Ledger
+from corpus.merge import Merged, merge
+from corpus.mined.miner import Mined, MineOptions
+from corpus.produce import open_ledger, produce
+from corpus.source import CorpusError, Dropped
+
+Make = Callable[..., Path]
+
+
+class Silent:
+    """A watcher that counts."""
+
+    def __init__(self) -> None:
+        self.keys: list[str] = []
+
+    def planned(self, num_units: int, num_snippets: int) -> None: ...
+
+    def finished(self, key: str, marker: Any) -> None:
+        self.keys.append(key)
+
+    def merged(self, counts: Any) -> None: ...
+
+
+def run(
+    out: Path, *inputs: object, jobs: int = 1, overwrite: bool = False, watcher: Any = None, **options: Any
+) -> Merged:
+    chosen = MineOptions(opener="corpus_fakes:open_fake", **options)
+    with open_ledger(out, overwrite=overwrite) as ledger:
+        origin = Mined([str(item) for item in inputs], chosen, ledger.sources)
+        config = {**chosen.as_config(), "inputs": origin.input_names}
+        return produce(ledger, origin, config, jobs=jobs, watcher=watcher or Silent())
+
+
+def doctests(*sources: str) -> str:
+    """A module with a function for each source, whose docstring holds it as an example."""
+    return "".join(
+        f'def f{number}():\n    """\n    >>> {source}\n    1\n    """\n\n' for number, source in enumerate(sources)
+    )
+
+
+def everything_below(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def errors_of(out: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (out / "errors.jsonl").read_text().splitlines()]
+
+
+MIXED = {
+    "pkg/__init__.py": "",
+    "pkg/a.py": doctests(*(f"a{number}" for number in range(70)), "DROP_1", "SUSPECT_1", "BUG_1", "'\\ud800'"),
+    "pkg/b.py": doctests("a1", "b1  # doctest: +SKIP", "async_b"),
+    "pkg/bad.py": "def f(:\n",
+    "pkg/null.py": "x = 1\0",
+    "tests/test_a.py": "def test_1(): ...\ndef test_2(tmp_path): ...\n",
+    "run.py": "if __name__ == '__main__':\n    print(1)\n",
+    "README.rst": "::\n\n    >>> readme\n    1\n",
+}
+
+
+def test_found_is_rows_and_duplicates_and_drops(tmp_path: Path, make_repository: Make) -> None:
+    stats = run(tmp_path / "out", make_repository("r", MIXED)).stats
+    assert stats["found"] == 81
+    assert stats["duplicates"] == 1
+    assert stats["drops"] == {
+        "all_skipped": 1,
+        "integrity_suspect": 1,
+        "internal_error": 1,
+        "lone_surrogate": 1,
+        "needs_fixture": 1,
+        "replay_mismatch": 1,
+    }
+    assert stats["rows"] == 81 - 1 - 6
+    for group in (*stats["by_source"].values(), *stats["by_repository"].values()):
+        assert group["found"] == group["rows"] + group["duplicates"] + sum(group["drops"].values())
+    assert stats["files"]["unreadable"] == {"null_bytes": 1, "syntax_error": 1}
+    assert stats["kept_whole"] == {"async": 1}
+    errors = errors_of(tmp_path / "out")
+    assert len(errors) == 6
+    assert all(error["reason"] and error["path"] and error["name"] and error["evidence"] for error in errors)
+
+
+def test_the_dataset_loads_whole_and_streaming(tmp_path: Path, make_repository: Make) -> None:
+    from datasets import load_dataset
+
+    merged = run(tmp_path / "out", make_repository("r", MIXED))
+    rows = load_dataset(str(tmp_path / "out"), split="train", cache_dir=str(tmp_path / "cache"))
+    assert len(rows) == merged.stats["rows"]
+    assert rows[0]["text"] == merged.first_text
+    row = next(row for row in rows if row["entry"] == "script")
+    assert row["licence"] == "MIT"
+    assert (row["path"], row["repository"], row["version"]) == ("run.py", "r", "1.0")
+    assert json.loads(row["setup"])["code"].startswith("__name__ = '__main__'")
+    assert "".join(row["text"][s["start"] : s["end"]] for s in row["segments"]) == row["text"]
+    streamed = load_dataset(str(tmp_path / "out"), split="train", streaming=True)
+    assert [row["trace_id"] for row in streamed] == rows["trace_id"]
+    assert str(tmp_path) not in json.dumps(rows[:]), "no path of this machine"
+
+
+def test_any_number_of_jobs_gives_the_same_bytes(tmp_path: Path, make_repository: Make) -> None:
+    inputs = [make_repository("r", MIXED), make_repository("s", {"m.py": doctests("s1", "a2")})]
+    for jobs in (1, 2):
+        run(tmp_path / f"out{jobs}", *inputs, jobs=jobs)
+    assert everything_below(tmp_path / "out1") == everything_below(tmp_path / "out2")
+
+
+def test_a_finished_run_does_nothing_again(
+    tmp_path: Path, make_repository: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repository = make_repository("r", MIXED)
+    run(tmp_path / "out", repository)
+    before = everything_below(tmp_path / "out")
+    monkeypatch.setattr(
+        "corpus.units._run_pool", lambda ledger, keys, *rest: [] if not keys else pytest.fail("ran again")
+    )
+    run(tmp_path / "out", repository)
+    assert everything_below(tmp_path / "out") == before
+
+
+def test_a_changed_repository_is_mined_again(tmp_path: Path, make_repository: Make) -> None:
+    repository = make_repository("r", {"m.py": doctests("old")})
+    assert ">>> old" in str(run(tmp_path / "out", repository).first_text)
+    (repository / "m.py").write_text(doctests("new"))
+    assert ">>> new" in str(run(tmp_path / "out", repository).first_text)
+    assert len(list((tmp_path / "out" / ".ledger" / "results").iterdir())) == 1, "the old unit is gone"
+
+
+def test_a_unit_that_kills_its_worker_is_quarantined_alone(tmp_path: Path, make_repository: Make) -> None:
+    files = {f"m{number}.py": doctests(*(f"x{number}_{i}" for i in range(32))) for number in range(4)}
+    files["m1.py"] = doctests(*(f"x1_{i}" for i in range(31)), "DIE")
+    merged = run(tmp_path / "out", make_repository("r", files), jobs=2)
+    assert merged.stats["drops"] == {"worker_died": 32}
+    assert merged.stats["rows"] == 96
+    assert {error["path"] for error in errors_of(tmp_path / "out")} == {"m1.py"}
+
+
+def test_attempts_and_deaths_are_counted(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path)
+    ledger.attempt("key")
+    assert [ledger.death("key"), ledger.death("key")] == [1, 2]
+    assert ledger.num_attempts("key") == 1
+    assert ledger.num_attempts("other") == 0
+
+
+DRIVER = """
+import sys
+sys.argv[0] = "trace-mine"
+from corpus.mined import miner
+miner.OPENER = "corpus_fakes:open_fake"
+miner.MineOptions.__dataclass_fields__
+original = miner.MineOptions.__init__
+def patched(self, **options):
+    original(self, **{"opener": miner.OPENER, **options})
+miner.MineOptions.__init__ = patched
+from corpus.__main__ import main
+main()
+"""
+
+
+def start(out: Path, *arguments: object) -> subprocess.Popen[str]:
+    """The command as a process of its own group, with the fake tracer."""
+    command = [sys.executable, "-c", DRIVER, *map(str, arguments), "--out", str(out)]
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True, cwd=out.parent
+    )
+
+
+def wait_for_units(out: Path, number: int) -> None:
+    deadline = time.monotonic() + 60
+    while len(list((out / ".ledger" / "done").glob("*.json") if (out / ".ledger").exists() else [])) < number:
+        assert time.monotonic() < deadline, "no unit was finished in a minute"
+        time.sleep(0.05)
+
+
+SLOW = {f"m{number}.py": doctests(*(f"SLOW{number}_{i}" for i in range(8))) for number in range(16)}
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT], ids=["kill -9", "Ctrl-C"])
+def test_a_run_cut_off_goes_on_to_the_same_bytes(tmp_path: Path, make_repository: Make, how: signal.Signals) -> None:
+    repository = make_repository("r", SLOW)
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    assert run(whole, repository, jobs=2).stats["rows"] == 128
+    process = start(cut, repository, "--jobs", 2)
+    wait_for_units(cut, 1)
+    if how is signal.SIGKILL:
+        process.kill()
+    else:
+        os.killpg(process.pid, how)
+    _, told = process.communicate(timeout=30)
+    if how is signal.SIGINT:
+        assert process.returncode == 130, told
+        assert "finished units are kept" in told
+    kept = {path.name: path.stat().st_mtime_ns for path in (cut / ".ledger" / "done").iterdir()}
+    assert 1 <= len(kept) < 4
+    again = start(cut, repository, "--jobs", 1)
+    assert again.wait(timeout=60) == 0, again.communicate()
+    assert everything_below(cut) == everything_below(whole)
+    for name, written in kept.items():
+        assert (cut / ".ledger" / "done" / name).stat().st_mtime_ns == written, "a finished unit was done again"
+
+
+def test_workers_do_not_outlive_a_killed_run(tmp_path: Path, make_repository: Make) -> None:
+    out = tmp_path / "out"
+    process = start(out, make_repository("r", SLOW), "--jobs", 2)
+    wait_for_units(out, 1)
+    children = [int(pid) for pid in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()]
+    assert len(children) >= 2
+    process.kill()
+    process.communicate(timeout=30)
+    deadline = time.monotonic() + 10
+    while alive := [pid for pid in children if Path(f"/proc/{pid}").exists() and "Z" not in status(pid)]:
+        assert time.monotonic() < deadline, alive
+        time.sleep(0.1)
+
+
+def status(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return "Z"
+
+
+def test_two_runs_do_not_share_a_dataset(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    with open_ledger(out, overwrite=False):
+        code = "import sys; from pathlib import Path; from corpus.produce import open_ledger\n"
+        code += f"with open_ledger(Path({str(out)!r}), overwrite=False): pass"
+        other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert "another trace-mine is writing" in other.stderr
+
+
+def test_another_configuration_is_refused_and_told(tmp_path: Path, make_repository: Make) -> None:
+    repository = make_repository("r", {"m.py": doctests("x")})
+    run(tmp_path / "out", repository)
+    before = everything_below(tmp_path / "out")
+    with pytest.raises(CorpusError, match=r"follow: was 1, is 2.*--overwrite") as caught:
+        run(tmp_path / "out", repository, follow=2)
+    assert caught.value.exit_code == 2
+    assert everything_below(tmp_path / "out") == before
+    assert run(tmp_path / "out", repository, follow=2, overwrite=True).stats["config"]["follow"] == 2
+
+
+def test_a_folder_of_other_files_is_not_written_to(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "train-00000-of-00001.parquet").write_bytes(b"mine")
+    with pytest.raises(CorpusError, match="holds other files"):
+        run(tmp_path, "module:heapq")
+    assert everything_below(tmp_path) == {"data/train-00000-of-00001.parquet": b"mine"}
+
+
+def test_a_damaged_result_is_done_again_or_told(tmp_path: Path, make_repository: Make) -> None:
+    repository = make_repository("r", {"m.py": doctests("x")})
+    run(tmp_path / "out", repository)
+    before = everything_below(tmp_path / "out")
+    (result,) = (tmp_path / "out" / ".ledger" / "results").iterdir()
+    data = result.read_bytes()
+    result.write_bytes(data[:-5])
+    run(tmp_path / "out", repository)
+    assert everything_below(tmp_path / "out") == before
+    result.write_bytes(data[:20] + bytes([data[20] ^ 255]) + data[21:])
+    with pytest.raises(CorpusError, match="damaged"):
+        run(tmp_path / "out", repository)
+
+
+def test_a_full_disk_keeps_finished_units(tmp_path: Path, make_repository: Make) -> None:
+    small = tmp_path / "small"
+    small.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=700k", "none", str(small)], capture_output=True)
+    if mounted.returncode:
+        pytest.skip("mounting a small file system needs privileges")
+    try:
+        filling = {f"m{n}.py": doctests(*(f"'{os.urandom(4000).hex()}'" for _ in range(8))) for n in range(12)}
+        process = start(small / "out", make_repository("r", filling), "--jobs", 1)
+        told = process.communicate(timeout=60)[1]
+        assert process.returncode == 1, told
+        assert "no space left" in told
+        assert "finished units are kept" in told
+        assert not list((small / "out").rglob("*.tmp"))
+    finally:
+        subprocess.run(["umount", "-l", str(small)], check=True)
+
+
+def test_a_full_disk_in_the_merge_is_told(
+    tmp_path: Path, make_repository: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repository = make_repository("r", {"m.py": doctests("x")})
+
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("corpus.merge._sync", full)
+        with pytest.raises(CorpusError, match="no space left"):
+            run(tmp_path / "out", repository)
+    assert len(list((tmp_path / "out" / ".ledger" / "done").iterdir())) == 1
+    assert run(tmp_path / "out", repository).stats["rows"] == 1
+
+
+def test_permissive_only(tmp_path: Path, make_repository: Make) -> None:
+    free, copyleft = make_repository("free", {"m.py": doctests("x")}), make_repository("left", {"m.py": doctests("y")})
+    (copyleft / "pyproject.toml").write_text('[project]\nname = "left"\nlicense = "GPL-3.0-only"\n')
+    (free / "own.py").write_text("# SPDX-License-Identifier: MPL-2.0\n" + doctests("z"))
+    stats = run(tmp_path / "out", free, copyleft, licences="permissive").stats
+    assert stats["drops"] == {"not_permissive": 2}
+    assert stats["by_licence"] == {"MIT": 1}
+
+
+def test_limit_counts_snippets_across_repositories(tmp_path: Path, make_repository: Make) -> None:
+    inputs = [make_repository(name, {"m.py": doctests(*(f"{name}{i}" for i in range(5)))}) for name in "abc"]
+    stats = run(tmp_path / "out", *inputs, limit=7).stats
+    assert stats["found"] == 7
+    assert stats["by_repository"]["b"]["found"] == 2
+    assert "c" not in stats["by_repository"]
+
+
+def test_near_duplicates_never_straddle(tmp_path: Path, make_repository: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    named = {"large": "train", "middle": "validation", "little": "test"}
+    monkeypatch.setattr(splits, "split_of", named.__getitem__)
+    long = " + ".join(f"word{number}" for number in range(60))
+    files = {
+        "large": doctests(long, "alpha", "beta_only", "large_3", "large_4"),
+        "middle": doctests(long.replace("word30", "other"), "alpha", "middle_only", "gamma"),
+        "little": doctests(long.replace("word10", "third"), "gamma", "little_only"),
+    }
+    inputs = [make_repository(name, {"m.py": text}) for name, text in files.items()]
+    stats = run(tmp_path / "out", *inputs).stats
+    assert stats["by_repository"]["large"]["duplicates"] == 0
+    assert stats["by_repository"]["middle"]["duplicates"] == 2, "the near copy and alpha"
+    assert stats["by_repository"]["little"]["duplicates"] == 2, "the near copy and gamma"
+    assert stats["splits"] == {"test": 1, "train": 5, "validation": 2}
+    from datasets import load_dataset
+
+    loaded = load_dataset(str(tmp_path / "out"), cache_dir=str(tmp_path / "cache"))
+    texts = {split: set(rows["text"]) for split, rows in loaded.items()}
+    assert {split: len(found) for split, found in texts.items()} == stats["splits"]
+
+
+def test_nothing_found_is_an_empty_dataset(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    merged = run(tmp_path / "out", tmp_path / "empty")
+    assert merged.first_text is None
+    assert merged.stats["found"] == 0
+    from datasets import load_dataset
+
+    # Not streaming, `datasets` refuses a split of no rows whatever the files say.
+    assert list(load_dataset(str(tmp_path / "out"), split="train", streaming=True)) == []
+
+
+def test_memory_does_not_grow_with_the_rows(
+    tmp_path: Path, make_repository: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import tracemalloc
+
+    monkeypatch.setattr("corpus.shards.GROUP_ROWS", 50)
+    peaks = []
+    for name, num_files in (("few", 5), ("many", 50)):
+        value = "x" * 2000
+        files = {f"m{n}.py": doctests(*(f"'{value}{name}{n}_{i}'" for i in range(20))) for n in range(num_files)}
+        out = tmp_path / name
+        run(out, make_repository(name, files))
+        ledger = Ledger(out)
+        keys = sorted(path.stem for path in (out / ".ledger" / "done").iterdir())
+        tracemalloc.start()
+        merge(ledger, keys, notes={}, config={})
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] - peaks[0] < 1_000_000, f"{peaks}: 900 more rows of 7 KB each are 6 MB"
+
+
+def test_the_same_input_twice_is_all_duplicates(tmp_path: Path, make_repository: Make) -> None:
+    repository = make_repository("r", {"m.py": doctests("x", "y")})
+    stats = run(tmp_path / "out", repository, repository).stats
+    assert (stats["found"], stats["rows"], stats["duplicates"]) == (4, 2, 2)
+
+
+def test_the_dataset_is_not_mined_itself(tmp_path: Path, make_repository: Make) -> None:
+    repository = make_repository("r", {"m.py": doctests("x")})
+    first = run(repository / "traces", repository).stats
+    assert run(repository / "traces", repository).stats == first
+
+
+def test_a_unit_must_account_for_every_snippet(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path)
+    with pytest.raises(AssertionError, match="2 snippets became 0 rows and 1 drops"):
+        ledger.finish("key", [Dropped(reason="r", path="p", name="n")], 2)
+    assert not ledger.is_done("key")
+
+
+def test_an_atomic_write_leaves_the_old_file_when_it_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    target = tmp_path / "file"
+    ledger_module.write_atomically(target, b"old")
+
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "full")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="full"):
+        ledger_module.write_atomically(target, b"new")
+    assert everything_below(tmp_path) == {"file": b"old"}
