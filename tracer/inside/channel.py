@@ -1,14 +1,14 @@
 """The record pipe, seen from inside: JSON values as frames with length, sequence number and MAC.
 
-Everything that sending needs is bound before foreign code runs (one C encoder object, ``os.write``, the hash), so that
-patched ``json``, ``struct``, ``os.write`` or builtins change nothing. Code that walks the heap can still find the key: such
-walks are noticed (see ``guard``), and a frame without the key's MAC is.
+Everything that sending needs is bound before foreign code runs (one C encoder object, ``os.write``, the hash), so
+that patched ``json``, ``struct``, ``os.write`` or builtins change nothing. Code that walks the heap can still find
+the key: such walks are noticed (see ``guard``), and a frame without the key's MAC is.
 """
 
 from __future__ import annotations
 
-import _thread
 import _blake2
+import _thread
 import json.encoder
 import os
 import struct
@@ -31,8 +31,9 @@ def frame_mac(key: bytes, header_and_payload: bytes) -> bytes:
 def open_channel(fd: int, key: bytes) -> tuple[Send, Send]:
     """``(send, finish)``: ``send`` writes one record, ``finish`` the end record, after which nothing more goes out.
 
-    Both take any JSON value, lone surrogates included, and may be called from any thread and from signal handlers: a call
-    that arrives while another is writing leaves its frame to that one. Raises TypeError or ValueError for what JSON lacks.
+    Both take any JSON value, lone surrogates included, and may be called from any thread and from signal handlers: a
+    call that arrives while another is writing leaves its frame to that one. Raises TypeError or ValueError for what
+    JSON lacks.
     """
 
     def refuse(value: object) -> object:

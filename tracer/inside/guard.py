@@ -1,10 +1,11 @@
 """Notices common tampering with the tracer from inside the process that it traces.
 
-Covered: trace and profile functions set or removed, audit hooks added, heap walks, other threads' frames, code objects made
-by hand, foreign-function calls, ``sys.monitoring`` callbacks. An event marks the run ``suspect`` and never raises: tests
-and libraries do some of these things for good reasons, and a row that is dropped costs less than a run that is changed.
-Not covered: what raises no audit event (``frame.f_trace``, closures reached through ``__closure__``). Tracing inside
-the process of hostile code can be falsified for that snippet itself, and for no other.
+Covered: trace and profile functions set or removed, audit hooks added, heap walks, other threads' frames, code
+objects made by hand, foreign-function calls, ``sys.monitoring`` callbacks. An event marks the run ``suspect`` and
+never raises: tests and libraries do some of these things for good reasons, and a row that is dropped costs less than
+a run that is changed. Not covered: what raises no audit event (``frame.f_trace``, closures reached through
+``__closure__``). Tracing inside the process of hostile code can be falsified for that snippet itself, and for no
+other.
 """
 
 from __future__ import annotations
@@ -16,7 +17,28 @@ from types import FrameType
 from typing import Any, NoReturn
 
 MARKED = frozenset(
-    ["sys.settrace", "sys.setprofile", "sys.addaudithook", "sys._current_frames", "sys._current_exceptions", "gc.get_objects", "gc.get_referrers", "gc.get_referents", "cpython._PySys_ClearAuditHooks", "sys.monitoring.register_callback", "ctypes.dlopen", "ctypes.dlsym", "ctypes.dlsym/handle", "ctypes.call_function", "ctypes.cdata", "ctypes.cdata/buffer", "ctypes.addressof", "ctypes.string_at", "ctypes.wstring_at", "ctypes.create_string_buffer"]
+    [
+        "sys.settrace",
+        "sys.setprofile",
+        "sys.addaudithook",
+        "sys._current_frames",
+        "sys._current_exceptions",
+        "gc.get_objects",
+        "gc.get_referrers",
+        "gc.get_referents",
+        "cpython._PySys_ClearAuditHooks",
+        "sys.monitoring.register_callback",
+        "ctypes.dlopen",
+        "ctypes.dlsym",
+        "ctypes.dlsym/handle",
+        "ctypes.call_function",
+        "ctypes.cdata",
+        "ctypes.cdata/buffer",
+        "ctypes.addressof",
+        "ctypes.string_at",
+        "ctypes.wstring_at",
+        "ctypes.create_string_buffer",
+    ]
 )
 MAX_TRIPPED = 20
 

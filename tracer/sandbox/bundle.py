@@ -42,7 +42,9 @@ Where personality is refused (Docker's filter), addresses stay random: a matter 
 
 @cache
 def bundle_sources() -> dict[str, str]:
-    """Module name to source text: every module of ``tracer.inside``, the entry modules, and what they import of tracer."""
+    """Module name to source text: every module of ``tracer.inside``, the entry modules, and what they import of
+    tracer.
+    """
     root = files("tracer")
     inside = sorted(file.name[:-3] for file in root.joinpath("inside").iterdir() if file.name.endswith(".py"))
     waiting = [*ENTRY_MODULES, *(f"tracer.inside.{name}" for name in inside)]

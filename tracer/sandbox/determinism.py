@@ -1,8 +1,9 @@
-"""Makes two runs of ordinary code alike: environment, seeds, clock, ``os.urandom``. Runs inside; no safety depends on it.
+"""Makes two runs of ordinary code alike: environment, seeds, clock, ``os.urandom``. Runs inside; no safety depends on
+it.
 
 Not covered: ``datetime.now()`` (the clock of its C type can't be replaced), addresses and ``id()``, thread schedules.
-``time.monotonic`` stays real because asyncio and locks wait on it; ``time.sleep`` really sleeps, and the pinned clock moves
-on by as much.
+``time.monotonic`` stays real because asyncio and locks wait on it; ``time.sleep`` really sleeps, and the pinned clock
+moves on by as much.
 """
 
 from __future__ import annotations
@@ -20,7 +21,13 @@ TICK_SECONDS = 0.001
 
 def environment(hash_seed: int, scratch: str = "/") -> dict[str, str]:
     """The whole environment inside; nothing is inherited."""
-    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS", "PYTHONDONTWRITEBYTECODE")
+    names = (
+        "OMP_NUM_THREADS",
+        "OPENBLAS_NUM_THREADS",
+        "MKL_NUM_THREADS",
+        "NUMEXPR_NUM_THREADS",
+        "PYTHONDONTWRITEBYTECODE",
+    )
     return {
         "PATH": "/usr/bin:/bin",
         "LANG": "C.UTF-8",
@@ -46,7 +53,8 @@ def seed_generators(seed: int) -> None:
 def pin_clock(seed: int) -> None:
     """Replaces the clocks of ``time`` and the system's source of randomness, in this process and what it forks.
 
-    In the zygote, before its imports, so that ``from time import time`` finds the pinned clock; every fork goes on from there.
+    In the zygote, before its imports, so that ``from time import time`` finds the pinned clock; every fork goes on
+    from there.
     """
     replaced: Any = time
     now = PINNED_TIME

@@ -7,7 +7,9 @@ import os
 from pathlib import Path
 
 UNUSED_UIDS = 1 << 30
-"""Above every account and every container's usual range; process id (22 bits) and a counter (8 bits) fit below 2**31."""
+"""Above every account and every container's usual range; process id (22 bits) and a counter (8 bits) fit below
+2**31.
+"""
 
 _counter = itertools.count()
 

@@ -1,8 +1,8 @@
 """Init: builds the jail, then is the parent of every runner. Trusted code only; at level 3 process 1 of the jail.
 
-It keeps the right to mount (a fresh scratch for each run) and is the only source of status: wait4, rusage, wall clock and
-kills come from here. What the zygote says is checked before use: a hostile import there can spoil the runs of its own
-repository, never their status or timing.
+It keeps the right to mount (a fresh scratch for each run) and is the only source of status: wait4, rusage, wall clock
+and kills come from here. What the zygote says is checked before use: a hostile import there can spoil the runs of its
+own repository, never their status or timing.
 """
 
 from __future__ import annotations
@@ -148,8 +148,8 @@ class Init:
         if needed and not allowed:
             raise PermissionError(
                 errno.EACCES,
-                f"user {uid} of the jail can't read the interpreter or a mount; make them readable to all, move them out "
-                "of the home folder, or add CAP_DAC_READ_SEARCH (and Landlock)",
+                f"user {uid} of the jail can't read the interpreter or a mount; make them readable to all, move them "
+                "out of the home folder, or add CAP_DAC_READ_SEARCH (and Landlock)",
             )
         kernel.become(uid, kernel.CAP_DAC_READ_SEARCH if needed else None)
 
@@ -331,7 +331,9 @@ class Init:
         return True
 
     def _watch(self, handle: int, deadline: float, disk_bytes: int) -> str:
-        """Waits for the runner's end, and says why it was killed: ``wall``, ``disk-limit``, the supervisor's word, or ``''``."""
+        """Waits for the runner's end, and says why it was killed: ``wall``, ``disk-limit``, the supervisor's word, or
+        ``''``.
+        """
         poll = select.poll()
         for fd in (handle, self._control.fileno(), self._supervisor):
             poll.register(fd, select.POLLIN)
@@ -357,7 +359,9 @@ class Init:
                 why = "disk-limit"
 
     def _reap_orphans(self) -> None:
-        """Collects what else was re-parented here (children that a hostile zygote left); the zygote's own end is not theirs."""
+        """Collects what else was re-parented here (children that a hostile zygote left); the zygote's own end is not
+        theirs.
+        """
         while True:
             try:
                 found = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
@@ -370,5 +374,3 @@ class Init:
 
 class ZygoteGone(Exception):
     """The zygote died, hangs or lies: the jail must be restarted."""
-
-

@@ -20,7 +20,9 @@ DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
 
 
 class SandboxUnavailable(RuntimeError):
-    """No level of at least the wanted strength passes its self-test here; the message says which layer is missing and why."""
+    """No level of at least the wanted strength passes its self-test here; the message says which layer is missing and
+    why.
+    """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,17 +34,20 @@ class Mount:
 
     def __post_init__(self) -> None:
         if not is_plain_absolute(self.target):
-            raise ValueError(f"expected Mount.target to be a plain absolute path below /, got {self.target!r}; e.g. /repo")
+            raise ValueError(
+                f"expected Mount.target to be a plain absolute path below /, got {self.target!r}; e.g. /repo"
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Jail:
     """How a jail looks from inside. Paths are absolute; ``sys_path`` names targets of mounts, or folders below them.
 
-    ``sys_path`` comes before the standard library, as a script's folder does. ``warm`` modules are imported once, before
-    the first run; a failure is data (``Worker.warm_failures``). ``scratch`` is each run's fresh working directory.
-    ``aslr`` False asks for fixed addresses, ``pinned_clock`` for the same time and ``os.urandom`` in each run. At level 2
-    there are no binds: files stay at their host paths, scratch is a private temporary folder, the host name is the host's.
+    ``sys_path`` comes before the standard library, as a script's folder does. ``warm`` modules are imported once,
+    before the first run; a failure is data (``Worker.warm_failures``). ``scratch`` is each run's fresh working
+    directory. ``aslr`` False asks for fixed addresses, ``pinned_clock`` for the same time and ``os.urandom`` in each
+    run. At level 2 there are no binds: files stay at their host paths, scratch is a private temporary folder, the
+    host name is the host's.
     """
 
     python: str = sys.executable
@@ -60,9 +65,13 @@ class Jail:
     def __post_init__(self) -> None:
         for name in ("root", "scratch"):
             if not is_plain_absolute(getattr(self, name)):
-                raise ValueError(f"expected Jail.{name} to be a plain absolute path below /, got {getattr(self, name)!r}")
+                raise ValueError(
+                    f"expected Jail.{name} to be a plain absolute path below /, got {getattr(self, name)!r}"
+                )
         if not 0 <= self.hash_seed < 1 << 32:
-            raise ValueError(f"expected 0 <= Jail.hash_seed < 2**32, got {self.hash_seed}; PYTHONHASHSEED takes no other")
+            raise ValueError(
+                f"expected 0 <= Jail.hash_seed < 2**32, got {self.hash_seed}; PYTHONHASHSEED takes no other"
+            )
 
 
 def is_plain_absolute(path: str) -> bool:
@@ -83,8 +92,10 @@ class Interpreter:
 _PROBE = """
 import json, os, sys, sysconfig
 get = sysconfig.get_config_var
-print(json.dumps({"version": list(sys.version_info[:3]), "implementation": sys.implementation.name,
-    "paths": [sys.executable, *sys.path, os.path.join(get("LIBDIR") or "", get("LDLIBRARY") or "") if get("Py_ENABLE_SHARED") else ""]}))
+library = os.path.join(get("LIBDIR") or "", get("LDLIBRARY") or "") if get("Py_ENABLE_SHARED") else ""
+paths = [sys.executable, *sys.path, library]
+version, implementation = list(sys.version_info[:3]), sys.implementation.name
+print(json.dumps({"version": version, "implementation": implementation, "paths": paths}))
 """
 
 
@@ -98,7 +109,9 @@ def probe_interpreter(python: str) -> Interpreter:
     executable = os.path.realpath(python)
     command = [executable, "-I", "-S", "-c", _PROBE]
     try:
-        answer: dict[str, Any] = json.loads(subprocess.run(command, capture_output=True, check=True, timeout=60, env={}).stdout)
+        answer: dict[str, Any] = json.loads(
+            subprocess.run(command, capture_output=True, check=True, timeout=60, env={}).stdout
+        )
     except (OSError, subprocess.SubprocessError, ValueError) as error:
         raise ValueError(f"expected Jail.python to be a Python interpreter, got {python!r}: {error}") from error
     version = tuple(answer["version"])

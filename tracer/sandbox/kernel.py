@@ -105,7 +105,7 @@ def no_new_privileges() -> None:
 
 
 def become(uid: int, keep: int | None = None) -> None:
-    """Gives up root for user and group ``uid``, keeping at most the capability ``keep``; then sets PDEATHSIG again."""
+    """Gives up root for user and group ``uid``, keeping at most the capability ``keep``."""
     if keep is not None:
         prctl(_PR_SET_KEEPCAPS, 1)
     os.setgroups([])
@@ -114,7 +114,6 @@ def become(uid: int, keep: int | None = None) -> None:
     if keep is not None:
         set_capabilities(1 << keep)
     prctl(_PR_SET_DUMPABLE, 1)  # else the process's own /proc files, uid_map among them, belong to root
-    die_with_parent()
 
 
 def permitted_capabilities() -> int:

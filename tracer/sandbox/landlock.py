@@ -35,11 +35,13 @@ def file_rights(abi: int) -> int:
     return rights | (REFER if abi >= 2 else 0) | (TRUNCATE if abi >= 3 else 0) | (IOCTL_DEVICE if abi >= 5 else 0)
 
 
-def rules_for(abi: int, read: Iterable[str] = (), write: Iterable[str] = (), devices: Iterable[str] = ()) -> list[bytes]:
+def rules_for(
+    abi: int, read: Iterable[str] = (), write: Iterable[str] = (), devices: Iterable[str] = ()
+) -> list[bytes]:
     """Read below ``read``, read and write below ``write``, open ``devices``; nothing may be executed.
 
-    Paths that do not exist, or lie below another of ``read``, are left out. Each rule holds a descriptor of its path, which
-    stays open (close-on-exec) for as long as the rules are to be used.
+    Paths that do not exist, or lie below another of ``read``, are left out. Each rule holds a descriptor of its path,
+    which stays open (close-on-exec) for as long as the rules are to be used.
     """
     rights = file_rights(abi)
     writable = rights & ~(EXECUTE | MAKE_CHARACTER_DEVICE | MAKE_SOCKET | MAKE_BLOCK_DEVICE)
@@ -61,7 +63,8 @@ def rules_for(abi: int, read: Iterable[str] = (), write: Iterable[str] = (), dev
 def restrict(abi: int, rules: Iterable[bytes]) -> None:
     """From here on this process opens nothing but what ``rules`` allow. Calls stack: each can only take away.
 
-    Binding and connecting TCP sockets (ABI 4), abstract unix sockets and signals to processes outside (ABI 6) are refused too.
+    Binding and connecting TCP sockets (ABI 4), abstract unix sockets and signals to processes outside (ABI 6) are
+    refused too.
 
     Raises:
         OSError: the kernel refused the rules.

@@ -1,9 +1,9 @@
 """Loads the bundle inside the jail: modules that a snippet can neither import nor patch.
 
 Each module gets a private ``__builtins__`` (a copy, so that a patched ``builtins.len`` never reaches it) whose
-``__import__`` finds ``tracer.*`` in the bundle only and everything else as usual. The modules are in ``sys.modules`` only
-while their own body runs (dataclasses look themselves up there), before any foreign code: a repository that brings its own
-``tracer`` package imports its own.
+``__import__`` finds ``tracer.*`` in the bundle only and everything else as usual. The modules are in ``sys.modules``
+only while their own body runs (dataclasses look themselves up there), before any foreign code: a repository that
+brings its own ``tracer`` package imports its own.
 """
 
 from __future__ import annotations
@@ -39,7 +39,9 @@ class Bundle:
         if name in self._modules:
             return self._modules[name]
         if name not in self._sources:
-            raise ImportError(f"expected a module of the bundle, got {name!r}; only tracer.inside and what it imports travel")
+            raise ImportError(
+                f"expected a module of the bundle, got {name!r}; only tracer.inside and what it imports travel"
+            )
         module = ModuleType(name)
         namespace = vars(module)
         namespace["__builtins__"] = self._builtins
@@ -67,7 +69,9 @@ class Bundle:
         if level or name.partition(".")[0] != "tracer":
             return self._import(name, globals, locals, fromlist or (), level)
         if not fromlist:
-            raise ImportError(f"expected `from {name} import ...` in a bundled module; plain imports of tracer have no meaning inside")
+            raise ImportError(
+                f"expected `from {name} import ...` in a bundled module; plain imports of tracer have no meaning inside"
+            )
         if name in self._sources:
             return self.load(name)
         package = ModuleType(name)

@@ -12,12 +12,14 @@ import resource
 import socket
 import sys
 import time
+from collections.abc import Callable
+from typing import Any
 
 NUMBERS: dict[str, int] = globals().get("NUMBERS", {})
 answers: dict[str, object] = {}
 
 
-def refused(function, *arguments):
+def refused(function: Callable[..., object], *arguments: object) -> bool:
     """Whether the call fails; the errors of ctypes-less code only."""
     try:
         function(*arguments)
@@ -26,7 +28,7 @@ def refused(function, *arguments):
     return False
 
 
-def reaches_host(family, kind, address):
+def reaches_host(family: int, kind: int, address: Any) -> bool:
     """A refused connection counts as reached: something on the host's side answered."""
     try:
         with socket.socket(family, kind) as sock:
@@ -37,14 +39,14 @@ def reaches_host(family, kind, address):
     return True
 
 
-def fork():
+def fork() -> None:
     child = os.fork()
     if child == 0:
         os._exit(0)
     os.waitpid(child, 0)
 
 
-def fill():
+def fill() -> None:
     try:
         with open("fill", "wb", buffering=0) as file:
             for _ in range(256):
@@ -54,7 +56,7 @@ def fill():
         os.unlink("fill")
 
 
-def reached_system_calls():
+def reached_system_calls() -> list[str]:
     """Dangerous calls whose answer shows that the kernel ran them: anything but EPERM and ENOSYS."""
     import ctypes
 
@@ -67,7 +69,7 @@ def reached_system_calls():
     return reached
 
 
-def library():
+def library() -> str:
     return os.path.dirname(os.__file__)
 
 
@@ -77,9 +79,8 @@ answers["no_datagram_pair"] = refused(socket.socketpair, socket.AF_UNIX, socket.
 answers["no_fork"] = refused(fork)
 answers["no_host_files"] = all(refused(os.listdir, path) for path in ("/var", "/proc", "/sys", "/boot"))
 answers["no_list_of_root"] = refused(os.listdir, "/")
-answers["no_write_outside"] = all(
-    refused(open, f"{folder}/trace-mine-probe", "w") for folder in ("/", "/usr/lib", "/etc", "/var/tmp", "/dev/shm", library())
-)
+outside = ("/", "/usr/lib", "/etc", "/var/tmp", "/dev/shm", library())
+answers["no_write_outside"] = all(refused(open, f"{folder}/trace-mine-probe", "w") for folder in outside)
 answers["no_proc"] = not os.path.exists("/proc/self")
 answers["scratch_empty"] = os.listdir(".") == []
 answers["scratch_writable"] = not refused(open, "probe", "w")

@@ -1,13 +1,14 @@
 """The runner: a fork of the zygote that confines itself further and runs one job. Runs inside.
 
-It is forked before its job is there, so that nobody waits for the preparation: new session; signals; die with init; seeds,
-clock and streams; scratch; Landlock with this run's scratch; the second system-call filter. Then init's message, which is
-also its word that the process is known: pipes, with all other descriptors closed; resource limits; the job.
+It is forked before its job is there, so that nobody waits for the preparation: new session; signals; die with init;
+seeds, clock and streams; scratch; Landlock with this run's scratch; the second system-call filter. Then init's
+message, which is also its word that the process is known: pipes, with all other descriptors closed; resource limits;
+the job.
 """
 
 from __future__ import annotations
 
-import _signal
+import _signal  # type: ignore[import-not-found]  # signal without enums; typeshed leaves it out
 import fcntl
 import io
 import json
@@ -15,8 +16,8 @@ import os
 import resource
 import socket
 import sys
-import time
 import traceback
+from time import monotonic, sleep  # bound before the clock is pinned
 from typing import Any, NoReturn
 
 from tracer.inside.channel import open_channel
@@ -165,11 +166,13 @@ def isolate(setting: Setting) -> None:
     _signal.signal(_signal.SIGPIPE, _signal.SIG_IGN)
     _signal.signal(_signal.SIGXFSZ, _signal.SIG_IGN)
     _signal.pthread_sigmask(_signal.SIG_SETMASK, ())
-    deadline = time.monotonic() + PARENT_SECONDS
+    deadline = monotonic() + PARENT_SECONDS
     while os.getppid() != setting.init_pid:  # the process between the zygote and this one ends at once
-        if time.monotonic() > deadline:
-            raise RuntimeError(f"expected init ({setting.init_pid}) as parent, got {os.getppid()}; the jail is going down")
-        time.sleep(0.00005)
+        if monotonic() > deadline:
+            raise RuntimeError(
+                f"expected init ({setting.init_pid}) as parent, got {os.getppid()}; the jail is going down"
+            )
+        sleep(0.00005)
     kernel.die_with_parent()
 
 

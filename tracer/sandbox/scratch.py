@@ -1,7 +1,7 @@
 """The one writable place of a run. Runs inside, in init.
 
-Level 3: a fresh tmpfs for each run, limited in bytes and files, discarded by the kernel. Below: a private folder that is
-emptied between runs and polled for its size.
+Level 3: a fresh tmpfs for each run, limited in bytes and files, discarded by the kernel. Below: a private folder that
+is emptied between runs and polled for its size.
 """
 
 from __future__ import annotations
@@ -44,7 +44,9 @@ class MountedScratch:
 
 
 class FolderScratch:
-    """``path`` is a folder of ours alone, emptied for each run; the limit is polled, so it can be passed for a moment."""
+    """``path`` is a folder of ours alone, emptied for each run; the limit is polled, so it can be passed for a
+    moment.
+    """
 
     def __init__(self, path: str) -> None:
         self.path = path

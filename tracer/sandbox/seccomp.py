@@ -3,8 +3,8 @@
 The first is an allowlist; what it does not name answers EPERM. The second is small and takes away what only the zygote
 needs (fork, setsid, further filters) and binds signals to the runner's own process id. A call must pass both.
 
-Not covered: calls that are allowed but heavy (``fsync``, ``mmap``); memory that a pipe holds (``F_SETPIPE_SZ`` is refused,
-the number of descriptors is limited). File metadata calls (chmod, utime), which Landlock does not cover, are
+Not covered: calls that are allowed but heavy (``fsync``, ``mmap``); memory that a pipe holds (``F_SETPIPE_SZ`` is
+refused, the number of descriptors is limited). File metadata calls (chmod, utime), which Landlock does not cover, are
 allowed only where everything but the scratch file system is mounted read-only.
 """
 
@@ -21,7 +21,12 @@ RETURN_KILL_PROCESS = 0x80000000
 RETURN_ERRNO = 0x00050000
 X32_BIT = 0x40000000
 
-ALLOWED = """
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(text.split())
+
+
+ALLOWED = _names("""
 read write readv writev pread64 pwrite64 preadv pwritev preadv2 pwritev2 close close_range open openat stat fstat lstat
 newfstatat statx poll ppoll select pselect6 lseek mmap mprotect munmap brk mremap madvise msync mincore rt_sigaction
 rt_sigprocmask rt_sigreturn rt_sigpending rt_sigsuspend rt_sigtimedwait sigaltstack access faccessat faccessat2 pipe
@@ -36,22 +41,23 @@ sched_getaffinity sched_getparam sched_getscheduler sched_get_priority_max sched
 epoll_create epoll_create1 epoll_ctl epoll_wait epoll_pwait epoll_pwait2 eventfd eventfd2 signalfd signalfd4 sendfile
 copy_file_range getrandom sendto recvfrom sendmsg recvmsg shutdown getsockopt getsockname getpeername getxattr lgetxattr
 fgetxattr listxattr capget
-""".split()
+""")
 """Allowed with any arguments. No setsockopt: it can attach programs to a socketpair, and asyncio does without."""
 
-ZYGOTE_ONLY = "fork setsid seccomp landlock_create_ruleset landlock_add_rule landlock_restrict_self".split()
+ZYGOTE_ONLY = _names("fork setsid seccomp landlock_create_ruleset landlock_add_rule landlock_restrict_self")
 """What the zygote needs to fork and confine a runner; the runner's own filter takes it away."""
 
-METADATA = "chmod fchmod fchmodat fchmodat2 utime utimes futimesat utimensat chown fchown lchown fchownat".split()
-SIGNALS = "kill tgkill rt_sigqueueinfo rt_tgsigqueueinfo".split()
-ABSENT = "clone3 openat2 statmount listmount".split()
+METADATA = _names("chmod fchmod fchmodat fchmodat2 utime utimes futimesat utimensat chown fchown lchown fchownat")
+SIGNALS = _names("kill tgkill rt_sigqueueinfo rt_tgsigqueueinfo")
+ABSENT = _names("clone3 openat2 statmount listmount")
 """Answered ENOSYS, so that the C library falls back to a call whose arguments a filter can read."""
 
 CLONE_THREAD = 0x00010000
 CLONE_NEW_NAMESPACES = 0x7E020000
 FCNTL_COMMANDS = (0, 1, 2, 3, 4, 5, 6, 7, 36, 37, 38, 1030, 1032, 1034)
-"""F_DUPFD .. F_SETLKW, open-file locks, F_DUPFD_CLOEXEC, F_GETPIPE_SZ, F_GET_SEALS. Not F_SETOWN and F_SETSIG: with them a
-pipe sends SIGKILL to any process of the same user. Not F_SETPIPE_SZ: pipe memory escapes RLIMIT_AS."""
+"""F_DUPFD .. F_SETLKW, open-file locks, F_DUPFD_CLOEXEC, F_GETPIPE_SZ, F_GET_SEALS. Not F_SETOWN and F_SETSIG: with
+them a pipe sends SIGKILL to any process of the same user. Not F_SETPIPE_SZ: pipe memory escapes RLIMIT_AS.
+"""
 IOCTL_COMMANDS = (0x5401, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451)
 """TCGETS (isatty), TIOCGWINSZ, FIONREAD, FIONBIO, FIONCLEX, FIOCLEX."""
 PRCTL_SAFE = (3, 15, 16)
@@ -133,7 +139,9 @@ def zygote_filter(machine: str, *, signals: bool, metadata: bool) -> bytes:
 
 
 def for_pid(template: bytes, pid: int) -> bytes:
-    """The filter of ``runner_template`` for one process; a replacement is 20 times cheaper than to assemble it again."""
+    """The filter of ``runner_template`` for one process; a replacement is 20 times cheaper than to assemble it
+    again.
+    """
     return template.replace(struct.pack("I", PID_PLACE), struct.pack("I", pid))
 
 

@@ -1,8 +1,8 @@
 """System-call numbers of Linux on x86-64 and aarch64.
 
-``TABLE`` holds ``name:x86-64:aarch64``, ``-`` where the architecture lacks the call (aarch64 has no ``open``, ``stat``,
-``fork`` ...). Source: the kernel's ``asm/unistd_64.h`` and ``asm-generic/unistd.h``; a test reads the headers again where
-they are installed. From 424 (``pidfd_send_signal``) on, both tables agree.
+``TABLE`` holds ``name:x86-64:aarch64``, ``-`` where the architecture lacks the call (aarch64 has no ``open``,
+``stat``, ``fork`` ...). Source: the kernel's ``asm/unistd_64.h`` and ``asm-generic/unistd.h``; a test reads the
+headers again where they are installed. From 424 (``pidfd_send_signal``) on, both tables agree.
 """
 
 from __future__ import annotations

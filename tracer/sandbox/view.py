@@ -1,4 +1,6 @@
-"""Builds what a level-3 jail sees: a small read-only file system with binds, and nothing of the host besides. Runs inside."""
+"""Builds what a level-3 jail sees: a small read-only file system with binds, and nothing of the host besides. Runs
+inside.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 """The supervisor: one jail, one run at a time. A run's identity is its pipes; they are made here.
 
-A Worker picks the strongest level whose self-test passes, keeps it for its life, and restarts a jail that died. Workers
-are independent: several live side by side in one process and in many. ``run`` may be called from any thread; calls queue.
+A Worker picks the strongest level whose self-test passes, keeps it for its life, and restarts a jail that died.
+Workers are independent: several live side by side in one process and in many. ``run`` may be called from any thread;
+calls queue.
 """
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ LEVELS: dict[int, frozenset[str]] = {
 
 START_SECONDS = 30.0
 WARM_SECONDS = 60.0
+WARM_ATTEMPTS = 3
 STOP_SECONDS = 5.0
 SPARE_SECONDS = 15.0
 """How long init may stay silent after a run's wall clock is over before the jail is taken for stuck."""
@@ -68,7 +70,9 @@ class _Process:
     owner_pid: int = field(default_factory=os.getpid)
 
     def stop(self) -> None:
-        """Init sees the hang-up, cleans up and ends; if it does not, it is killed. Forked copies of us leave it alone."""
+        """Init sees the hang-up, cleans up and ends; if it does not, it is killed. Forked copies of us leave it
+        alone.
+        """
         if self.owner_pid == os.getpid():
             with contextlib.suppress(OSError):  # already disconnected
                 self.control.shutdown(socket.SHUT_RDWR)
@@ -116,7 +120,8 @@ class Worker:
             )
         if not sys.platform.startswith("linux"):
             raise SandboxUnavailable(
-                f"expected Linux, got {sys.platform}; namespaces, seccomp and Landlock exist nowhere else: use a virtual machine"
+                f"expected Linux, got {sys.platform}; namespaces, seccomp and Landlock exist nowhere else: "
+                "use a virtual machine"
             )
         self.jail = jail
         self.limits = limits
@@ -189,7 +194,9 @@ class Worker:
                     # The run did not start: the zygote died before it, e.g. by a thread that an import left behind.
                     self._stop()
                     if attempt == 2:
-                        return Outcome(status="no-end", integrity="truncated", stderr=f"the jail died: {error}".encode())
+                        return Outcome(
+                            status="no-end", integrity="truncated", stderr=f"the jail died: {error}".encode()
+                        )
             raise AssertionError("unreachable")
 
     # starting ---------------------------------------------------------------------------------------------------------
@@ -274,29 +281,28 @@ class Worker:
         }
 
     def _warm(self) -> None:
-        """Imports ``jail.warm``; a module that hangs or kills the zygote is left out of the next attempt and reported."""
-        modules = list(self.jail.warm)
-        budget = self._warm_seconds
-        while modules:
-            started = time.monotonic()
-            control = self._processes[-1].control
+        """Imports ``jail.warm``; a module that hangs or kills the zygote is left out of the next attempt and reported.
+
+        An attempt may take ``warm_seconds``; after WARM_ATTEMPTS times that, what was not tried yet is left out.
+        """
+        waiting = list(self.jail.warm)
+        deadline = time.monotonic() + WARM_ATTEMPTS * self._warm_seconds
+        while waiting:
             try:
-                send_message(control, {"do": "warm", "modules": modules, "wall_seconds": max(1.0, budget)})
+                order = {"do": "warm", "modules": waiting, "wall_seconds": self._warm_seconds}
+                send_message(self._processes[-1].control, order)
                 message = self._hear()
-            except (Hangup, OSError) as error:
-                raise SandboxUnavailable(f"the jail died while importing {modules}: {error}") from error
-            except JailDied as error:
-                message = {"stuck": modules[0], "why": str(error), "failures": {}}
+            except (Hangup, OSError, JailDied) as error:
+                message = {"stuck": waiting[0], "why": str(error), "failures": {}}
             self.warm_failures |= message["failures"]
             if "stuck" not in message:
                 return
-            budget -= time.monotonic() - started
-            stuck = message["stuck"] if message["stuck"] in modules else modules[0]
+            stuck = message["stuck"] if message["stuck"] in waiting else waiting[0]
             self.warm_failures[stuck] = message["why"]
-            left = modules[modules.index(stuck) + 1 :] if budget > 0 else []
-            for skipped in modules[modules.index(stuck) + 1 :] if budget <= 0 else []:
-                self.warm_failures[skipped] = "not tried: the time for imports was used up"
-            modules = [name for name in modules[: modules.index(stuck)] if name not in self.warm_failures] + left
+            if time.monotonic() >= deadline:
+                late = waiting[waiting.index(stuck) + 1 :]
+                self.warm_failures |= dict.fromkeys(late, "not tried: the time for imports was used up")
+            waiting = [name for name in waiting if name not in self.warm_failures]
             self._stop()
             self._start(self.level, LEVELS[self.level] - self._ablate)
 

@@ -1,7 +1,7 @@
 """The zygote: confined, then warmed with a repository's modules, then forks one runner for each run. Runs inside.
 
-It holds no capability and no secret. From its first import on it must be taken for hostile: it is as confined as a runner,
-but for fork, setsid and adding further restrictions.
+It holds no capability and no secret. From its first import on it must be taken for hostile: it is as confined as a
+runner, but for fork, setsid and adding further restrictions.
 """
 
 from __future__ import annotations
@@ -22,9 +22,7 @@ START_UP_BYTES = 1 << 30
 reserve far more than they touch (numpy with one BLAS thread maps about 400 MB)."""
 
 
-def main(
-    bundle: Any, config: dict[str, Any], control: socket.socket, proc: int, init_pid: int, abi: int
-) -> NoReturn:
+def main(bundle: Any, config: dict[str, Any], control: socket.socket, proc: int, init_pid: int, abi: int) -> NoReturn:
     """Entered by init after the fork; never returns."""
     try:
         serve(*prepare(bundle, config, control, proc, init_pid, abi))
@@ -57,7 +55,9 @@ def prepare(
     os.setsid()
     if "landlock" in layers and abi < 1:
         if "namespaces" not in layers:
-            raise RuntimeError("no Landlock: the kernel is older than 5.13, has it off, or a container's filter refuses it")
+            raise RuntimeError(
+                "no Landlock: the kernel is older than 5.13, has it off, or a container's filter refuses it"
+            )
         layers.discard("landlock")
     setting.prepare_confinement()
     names = ["namespaces"] if "namespaces" in layers else []
@@ -97,7 +97,9 @@ def prepare(
 
 
 def serve(control: socket.socket, setting: runner.Setting, statm: int) -> NoReturn:
-    """Forks a runner when init asks for one, and tells its process id; the job goes from init to the runner directly."""
+    """Forks a runner when init asks for one, and tells its process id; the job goes from init to the runner
+    directly.
+    """
     pid_read, pid_write = os.pipe()
     page = resource.getpagesize()
     while True:
@@ -141,5 +143,3 @@ def _describe(error: BaseException) -> str:
         return f"{name}: {error}"[:500]
     except BaseException:
         return f"{name} (its text raises)"
-
-

@@ -21,7 +21,12 @@ from tracer.schema import Outcome
 PROJECT = Path(__file__).parents[3]
 NOBODY = 65534
 LIMITS = Limits(
-    wall_seconds=4.0, cpu_seconds=1, memory_bytes=192 << 20, disk_bytes=8 << 20, file_bytes=4 << 20, output_bytes=1 << 18
+    wall_seconds=4.0,
+    cpu_seconds=1,
+    memory_bytes=192 << 20,
+    disk_bytes=8 << 20,
+    file_bytes=4 << 20,
+    output_bytes=1 << 18,
 )
 
 SERVE = """
@@ -121,7 +126,9 @@ def public_python() -> str:
     for python in (os.path.realpath(sys.executable), "/usr/bin/python3", "/usr/local/bin/python3"):
         command = [python, "-c", "import sys; sys.exit(sys.version_info < (3, 11))"]
         try:
-            done = subprocess.run(command, user=NOBODY, group=NOBODY, extra_groups=[], cwd="/", env={}, capture_output=True)
+            done = subprocess.run(
+                command, user=NOBODY, group=NOBODY, extra_groups=[], cwd="/", env={}, capture_output=True
+            )
         except OSError:
             continue
         if done.returncode == 0:
@@ -129,7 +136,9 @@ def public_python() -> str:
     pytest.skip("no Python >= 3.11 that an unprivileged user can read")
 
 
-@pytest.fixture(scope="module", params=[(3, "me"), (2, "me"), (3, "nobody"), (2, "nobody")], ids=lambda p: f"level{p[0]}-{p[1]}")
+@pytest.fixture(
+    scope="module", params=[(3, "me"), (2, "me"), (3, "nobody"), (2, "nobody")], ids=lambda p: f"level{p[0]}-{p[1]}"
+)
 def shared_target(request):
     level, user = request.param
     if user == "nobody" and os.geteuid() != 0:
@@ -150,7 +159,9 @@ def target(shared_target):
     assert (after.status, after.integrity, after.stdout) == ("ok", "clean", b"[] still here\n")
     deadline = time.monotonic() + 5
     while len(shared_target.processes()) != expected:
-        assert time.monotonic() < deadline, f"expected {expected} processes of the jail, got {shared_target.processes()}"
+        assert time.monotonic() < deadline, (
+            f"expected {expected} processes of the jail, got {shared_target.processes()}"
+        )
         time.sleep(0.01)
     places = [Path(place) for place in ("/", "/tmp", "/var/tmp", "/dev/shm", "/etc", "/usr/lib", Path.home(), PROJECT)]
     left = [path for place in places for path in place.glob("trace-mine-attack*")]

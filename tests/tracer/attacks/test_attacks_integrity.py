@@ -29,7 +29,7 @@ def test_tampering_with_the_tracer_is_noticed(target, source):
 @pytest.mark.parametrize(
     "source",
     [
-        "import asyncio, dataclasses, collections, typing, enum, unittest.mock, functools, inspect, ctypes, uuid, logging",
+        "import asyncio, dataclasses, collections, typing, enum, unittest.mock, inspect, ctypes, uuid, logging",
         "import dataclasses\n@dataclasses.dataclass(slots=True)\nclass A:\n    x: int = 1\nprint(A())",
         "from collections import namedtuple\nprint(namedtuple('P', 'x y')(1, 2))",
         "import threading\nt = threading.Thread(target=print)\nt.start()\nt.join()",
@@ -41,8 +41,6 @@ def test_ordinary_code_stays_clean(target, source):
     outcome = target.run(source, events=10**9)
     assert (outcome.integrity, outcome.tripped) == ("clean", ()), outcome
     assert outcome.status == ("exit" if source == "exit()" else "ok")
-
-
 
 
 def test_forged_frames(target):

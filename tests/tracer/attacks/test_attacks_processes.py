@@ -39,7 +39,8 @@ def test_no_udp(target):
         outcome = target.run(f"""
 import socket
 try:
-    socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b"hello", ("127.0.0.1", {server.getsockname()[1]})); print("sent")
+    sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    sock.sendto(b"hello", ("127.0.0.1", {server.getsockname()[1]})); print("sent")
 except OSError:
     print("refused")
 """)
@@ -50,7 +51,10 @@ except OSError:
 
 def test_no_unix_sockets(target, public_folder):
     path = str(public_folder / "socket")
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as server, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as abstract:
+    with (
+        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as server,
+        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as abstract,
+    ):
         server.bind(path)
         os.chmod(path, 0o777)
         abstract.bind("\0trace-mine-test")
@@ -59,8 +63,9 @@ def test_no_unix_sockets(target, public_folder):
         outcome = target.run(f"""
 import socket
 for address in ({path!r}, "\\0trace-mine-test"):
-    for make in (lambda: socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM), lambda: socket.socketpair(type=socket.SOCK_DGRAM)[0],
-                 lambda: socket.socketpair()[0], lambda: socket.socket(40, socket.SOCK_STREAM)):
+    for make in (lambda: socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM),
+                 lambda: socket.socketpair(type=socket.SOCK_DGRAM)[0], lambda: socket.socketpair()[0], lambda:
+                 socket.socket(40, socket.SOCK_STREAM)):
         try:
             make().sendto(b"hello", address); print("sent")
         except OSError:
@@ -73,14 +78,17 @@ for address in ({path!r}, "\\0trace-mine-test"):
 
 
 def test_socket_pairs_work_for_asyncio(target):
-    outcome = target.run("import asyncio\nasync def f():\n    await asyncio.sleep(0.01)\n    print('slept')\nasyncio.run(f())")
+    outcome = target.run(
+        "import asyncio\nasync def f():\n    await asyncio.sleep(0.01)\n    print('slept')\nasyncio.run(f())"
+    )
     assert (outcome.status, outcome.stdout, outcome.integrity) == ("ok", b"slept\n", "clean"), outcome
 
 
 def test_no_fork_and_no_exec(target):
     outcome = target.run("""
 import os, subprocess, multiprocessing
-calls = [os.fork, os.forkpty, lambda: os.posix_spawn("/bin/true", ["true"], {}), lambda: os.execv("/bin/true", ["true"]),
+calls = [os.fork, os.forkpty, lambda: os.posix_spawn("/bin/true", ["true"], {}),
+         lambda: os.execv("/bin/true", ["true"]),
          lambda: subprocess.run(["/bin/true"]), lambda: os.system("true") and 1 / 0,
          lambda: multiprocessing.get_context("fork").Process(target=print).start(),
          lambda: os.execve("/proc/self/exe", ["x"], {})]
@@ -185,7 +193,8 @@ for fd in range(4096):
         kinds[fd] = stat.S_IFMT(os.fstat(fd).st_mode)
     except OSError:
         pass
-print("descriptors", len(kinds), sum(kind == stat.S_IFIFO for kind in kinds.values()), any(map(stat.S_ISDIR, kinds.values())))
+kinds = list(kinds.values())
+print("descriptors", len(kinds), kinds.count(stat.S_IFIFO), any(map(stat.S_ISDIR, kinds)))
 """, events=10**9)  # fmt: skip
     assert b"planted" not in outcome.stdout
     assert b"descriptors 4 3 False" in outcome.stdout, outcome

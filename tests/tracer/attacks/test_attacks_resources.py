@@ -76,7 +76,9 @@ for fd in range(3, 1024):
 def test_recursion(target):
     plain = target.run("def f(n):\n    return f(n + 1)\nf(0)")
     assert (plain.status, plain.exception) == ("exception", "RecursionError")
-    deep = target.run("import sys\nsys.setrecursionlimit(10**9)\nclass A:\n    def __repr__(self): return repr(self)\nrepr(A())")
+    deep = target.run(
+        "import sys\nsys.setrecursionlimit(10**9)\nclass A:\n    def __repr__(self): return repr(self)\nrepr(A())"
+    )
     assert deep.status in ("signal:11", "memory", "trace-limit") or deep.exception == "RecursionError", deep
     nested = target.run("eval('(' * 100000 + ')' * 100000)")
     assert nested.status in ("exception", "memory"), nested
