@@ -19,11 +19,18 @@ from corpus import ledger as ledger_module
 from corpus import splits
 from corpus.ledger import Ledger
 from corpus.merge import Merged, merge
+from corpus.mined import miner
 from corpus.mined.miner import Mined, MineOptions
 from corpus.produce import open_ledger, produce
 from corpus.source import CorpusError, Dropped
 
 Make = Callable[..., Path]
+
+
+@pytest.fixture(autouse=True)
+def pinned_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Someone may be editing the tracer while this runs; here as in DRIVER."""
+    monkeypatch.setattr(miner, "code_hash", lambda: "pinned")
 
 
 class Silent:
@@ -153,6 +160,18 @@ def test_a_unit_that_kills_its_worker_is_quarantined_alone(tmp_path: Path, make_
     assert {error["path"] for error in errors_of(tmp_path / "out")} == {"m1.py"}
 
 
+def test_other_code_of_ours_means_other_units(
+    tmp_path: Path, make_repository: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repository = make_repository("r", {"m.py": doctests("x")})
+    keys = []
+    for code in ("one", "two", "one"):
+        monkeypatch.setattr(miner, "code_hash", lambda code=code: code)
+        origin = Mined([str(repository)], MineOptions(), tmp_path / "staging")
+        keys.append([unit.key for unit in origin.units()])
+    assert keys[0] == keys[2] != keys[1]
+
+
 def test_attempts_and_deaths_are_counted(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path)
     ledger.attempt("key")
@@ -166,7 +185,7 @@ import sys
 sys.argv[0] = "trace-mine"
 from corpus.mined import miner
 miner.OPENER = "corpus_fakes:open_fake"
-miner.MineOptions.__dataclass_fields__
+miner.code_hash = lambda: "pinned"
 original = miner.MineOptions.__init__
 def patched(self, **options):
     original(self, **{"opener": miner.OPENER, **options})
