@@ -9,6 +9,7 @@ end each statement is one command. Only what fails even then is dropped, with th
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -29,6 +30,9 @@ MAX_ROUNDS = 10
 MISSING = frozenset({"NameError", "ImportError", "ModuleNotFoundError"})
 """Exceptions that an example or test raises, unpromised, where what it needs is not there: a plugin of its test runner,
 an import that a page of prose takes for granted. Such sessions teach nothing but that."""
+
+_denied = re.compile(r"\[Errno (1|13|30)\][^\n]*")
+"""Not permitted, permission denied, read-only: said by the sandbox, not by the program, and nowhere else the same."""
 
 RECORD_ROOT, REPLAY_ROOT = "/repo", "/check/repo"
 PACKAGES = "/packages"
@@ -287,6 +291,9 @@ class Tracer:
         if not steps:
             raise _Failed("empty", "no statement of the snippet is a command")
         rendered = repl.render(steps)
+        denied = _denied.search(rendered.text)
+        if denied is not None and not lenient:
+            raise _Failed("sandbox_denied", denied.group())
         if lenient or not failed:
             failed.update(self._replay(program, rendered.text, plan, lenient))
         return self._made(snippet, recorded.result, plan, run, driven, steps, rendered, failed)

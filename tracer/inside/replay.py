@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import code
 import doctest
+import os
 import sys
 from typing import Any
 
@@ -42,6 +43,12 @@ class _Console(code.InteractiveConsole):
         sys.stdout.write(data)
 
 
+def _shift_descriptors() -> None:
+    """Takes a few descriptors, so that a number that a file gets by chance is another one here than in the record."""
+    for _ in range(5):
+        os.dup(1)
+
+
 def _examples(text: str) -> list[doctest.Example]:
     return _parse().get_examples(text)
 
@@ -49,6 +56,7 @@ def _examples(text: str) -> list[doctest.Example]:
 def replay_console(text: str, program: dict[str, Any], output_limit: int) -> dict[str, Any]:
     """Feeds the commands to a console; gives ``{"failed": [...]}``, every difference in order."""
     failed: list[dict[str, Any]] = []
+    _shift_descriptors()
     capture = Capture(output_limit)
     sys.stdout = capture
     namespace = fresh_namespace(program)
@@ -100,6 +108,7 @@ class _Runner(doctest.DocTestRunner):
 
 def replay_doctest(text: str, program: dict[str, Any]) -> dict[str, Any]:
     """Runs the text as a doctest; gives ``{"failed": [...]}``, every difference in order."""
+    _shift_descriptors()
     namespace = fresh_namespace(program)
     test = _parse().get_doctest(text, namespace, "session", None, 0)
     runner = _Runner()

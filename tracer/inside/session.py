@@ -15,7 +15,7 @@ from typing import Any
 
 from tracer.inside import doctext, values
 from tracer.inside.program import Capture, OutputFull, Sources
-from tracer.inside.text import is_literal
+from tracer.inside.text import indented, is_literal
 
 LONGEST_VALUE = 160
 LONGEST_ECHO = 2_000
@@ -229,6 +229,11 @@ class Session:
         if reveal and error is None:
             self._reveal(command)
 
+    def drop_reveal(self, source: str) -> None:
+        """Takes back a reveal that the next command repeats."""
+        if self.commands and self.commands[-1].kind == "reveal" and self.commands[-1].source == source:
+            self.commands.pop()
+
     # exceptions
 
     def guard(self, index: int, name: str) -> str:
@@ -243,8 +248,10 @@ class Session:
             body = f"{self.spare} = {body}"
         except SyntaxError:
             pass  # a statement stands in the block as it is
-        indented = "\n".join("    " + line if line else line for line in body.split("\n"))
-        command.source = f"try:\n{indented}\nexcept BaseException as caught:\n    {name} = caught"
+        caught = "caught" if "caught" not in self.namespace else self.fresh("caught")
+        command.source = f"try:\n{indented(body)}\nexcept BaseException as {caught}:\n    {name} = {caught}"
+        if caught != "caught":
+            del self.namespace[caught]  # ``fresh`` reserves it; the command itself unbinds it
         command.error = None
         self.namespace[name] = command.exception
         return name

@@ -7,6 +7,7 @@ import copy
 
 from tracer.inside.driver import Break, Continue, Driver, Frame, Handler, Return, missing
 from tracer.inside.names import bound_names
+from tracer.inside.text import expression
 
 
 def is_inert(node: ast.expr) -> bool:
@@ -30,6 +31,7 @@ def run_expression(driver: Driver, node: ast.Expr, frame: Frame) -> None:
     if lowered is not value and is_inert(lowered):
         if not at_prompt or driver.peek(lowered) in (None, missing):
             return
+        driver.session.drop_reveal(expression(lowered))
         driver.value(lowered, frame, echo="native")
         return
     source = driver.author_text(node, frame) if lowered is value else None
