@@ -3,5 +3,4 @@ def table(rows):
         print("...", row)
 
 
-quiet = ">>> not a prompt"
-print(len(quiet))
+table([">>>"])

@@ -66,3 +66,32 @@ try:
     raise SystemExit(3)
 except SystemExit as error:
     print("exit", error.code)
+caught = "mine"
+try:
+    int("""a
+b""")
+except ValueError as error:
+    print(error)
+print(caught)
+
+
+def answer():
+    try:
+        {}["x"]
+    except KeyError as error:
+        return error
+
+
+print(repr(answer()))
+
+
+def decided():
+    n = 1
+    try:
+        return n
+    finally:
+        n = 2
+        print("too late", n)
+
+
+print(decided())

@@ -191,6 +191,11 @@ def kit() -> SimpleNamespace:
     )
 
 
+@pytest.fixture
+def update_golden(request: pytest.FixtureRequest) -> bool:
+    return bool(request.config.getoption("--update-golden"))
+
+
 @pytest.fixture(scope="session")
 def worker(kit: SimpleNamespace) -> Any:
     """A plain worker under hash seed 0."""
@@ -205,10 +210,6 @@ def other_worker(kit: SimpleNamespace) -> Any:
     made = kit.PlainWorker(hash_seed=4_242)
     yield made
     made.close()
-
-
-def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--update-golden", action="store_true", help="rewrite tests/golden from what the tracer writes now")
 
 
 def interpreters() -> dict[str, str | None]:

@@ -151,7 +151,8 @@ def _lower_call(driver: Driver, node: ast.Call, frame: Frame, sites: set[int], l
         changed.args = [collected or call]
         return _settle(driver, changed, frame, later)
     call = _lower_arguments(driver, node, frame, sites)
-    if id(node) in sites and not driver.full():
+    chained = isinstance(node.func, ast.Attribute) and id(node.func.value) in sites
+    if (id(node) in sites or chained) and not driver.full():
         target = target_of(driver, call, generator=False)
         if target is not None:
             result = open_call(driver, call, target, frame)
@@ -328,7 +329,7 @@ def _open_comprehension(driver: Driver, node: ast.ListComp, frame: Frame) -> ast
     mapping = {
         name: driver.temporary(name)
         for name in sorted(bound_names([wrapped]))
-        if driver.peek(ast.Name(name)) is not missing
+        if driver.peek(ast.Name(name)) is not missing or name in driver.taken or name in frame.names.values()
     }
     fresh = copy.deepcopy(node)
     rewriter = Rewriter(mapping, None)

@@ -11,7 +11,7 @@ import copy
 import sys
 from typing import Any
 
-from tracer.inside.driver import Driver, Frame, Handler, Raised, Restart, Signal, escapes
+from tracer.inside.driver import Driver, Frame, Handler, Raised, Restart, Return, Signal, escapes
 from tracer.inside.names import bound_names, walk_scope
 from tracer.inside.simple import is_inert
 from tracer.inside.text import bare, expression, unparse
@@ -29,7 +29,11 @@ def run_try(driver: Driver, node: ast.Try, frame: Frame) -> None:
         return
     try:
         _run_guarded(driver, node, frame)
-    except Signal:
+    except Signal as signal:
+        if isinstance(signal, Return) and isinstance(signal.result, ast.Name):
+            held = {frame.names.get(name, name) for name in bound_names(node.finalbody)} | bound_names(node.finalbody)
+            if signal.result.id in held:  # the value is decided before ``finally`` rebinds the name
+                signal.result = driver.hold(signal.result, "returned", frame, "returned", reveal=False)
         driver.block(node.finalbody, frame)
         raise
     driver.block(node.finalbody, frame)
@@ -83,14 +87,24 @@ def _handle(driver: Driver, handler: ast.ExceptHandler, raised: Raised, frame: F
     frame.errors.append((raised.error, raised.index, name))
     try:
         driver.block(handler.body, frame)
-    finally:
-        frame.errors.pop()
-        if handler.name and handler.name in session.namespace and sys.exc_info()[0] is None:
-            driver.emit(f"del {handler.name}", frame, "bind")
-        elif handler.name:
-            session.namespace.pop(handler.name, None)
-        if handler.name:
-            session.forget([handler.name])
+    except Return as signal:
+        if handler.name and isinstance(signal.result, ast.Name) and signal.result.id == handler.name:
+            signal.result = driver.hold(signal.result, "returned", frame, "returned", reveal=False)
+        _leave_handler(driver, handler, frame)
+        raise
+    except Signal:
+        _leave_handler(driver, handler, frame)
+        raise
+    _leave_handler(driver, handler, frame)
+
+
+def _leave_handler(driver: Driver, handler: ast.ExceptHandler, frame: Frame) -> None:
+    """The end of a handler, however it is left, unbinds the exception's name."""
+    frame.errors.pop()
+    if handler.name and handler.name in driver.session.namespace:
+        driver.emit(f"del {handler.name}", frame, "bind", reveal=False)
+    if handler.name:
+        driver.session.forget([handler.name])
 
 
 def run_with(driver: Driver, node: ast.With, frame: Frame) -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import ast
 import copy
 import operator
+import types
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from tracer.inside.calls import open_generator
-from tracer.inside.driver import Break, Continue, Driver, Frame, Handler, escapes
+from tracer.inside.driver import Break, Continue, Driver, Frame, Handler, Signal, escapes
 from tracer.inside.names import bound_names
 from tracer.inside.simple import is_inert
 from tracer.inside.text import bare, expression, muted, unparse
@@ -26,7 +27,8 @@ _operations: dict[type[ast.operator], Callable[[int, int], int]] = {
     ast.FloorDiv: operator.floordiv,
     ast.Mod: operator.mod,
 }
-_spelt_iterators = frozenset({"enumerate", "zip", "map", "filter", "reversed", "iter"})
+_own_iterators = (types.GeneratorType, enumerate, zip, map, filter, reversed, type(iter(int, 1)))
+"""Iterators that ``iter`` gives back as they are, without running anything of the snippet."""
 _pure_iterators = frozenset(
     type(iter(source))
     for source in (
@@ -94,9 +96,12 @@ def _emit_rest(driver: Driver, node: ast.stmt, frame: Frame) -> None:
 
 
 class _Steps:
-    """Where a loop's values come from, as command text: ``source(k)`` is the k-th value's expression."""
+    """Where a loop's values come from: the variable ``name``, which ``source`` (if any) was made into an iterator for."""
 
-    def __init__(self, kind: str, name: str, iterator: Iterator[Any] | None = None, values: Any = None) -> None:
+    def __init__(
+        self, kind: str, name: str, iterator: Iterator[Any] | None = None, values: Any = None, source: str = ""
+    ) -> None:
+        self.source = source
         self.kind = kind
         self.name = name
         self.iterator = iterator
@@ -132,13 +137,17 @@ def run_for(driver: Driver, node: ast.For, frame: Frame) -> None:
         try:
             driver.block(node.body, frame)
         except Break as signal:
+            _close(driver, steps, frame)
             if signal.frame is not frame:
                 raise
-            _close(driver, steps, frame)
             return
         except Continue as signal:
             if signal.frame is not frame:
+                _close(driver, steps, frame)
                 raise
+        except Signal:
+            _close(driver, steps, frame)
+            raise
     driver.block(node.orelse, frame)
 
 
@@ -171,35 +180,44 @@ def _is_pure(steps: _Steps) -> bool:
 def _close(driver: Driver, steps: _Steps, frame: Frame) -> None:
     """A loop that was left lets go of its iterator, which may run the end of a generator."""
     if steps.kind == "next" and not _is_pure(steps):
-        driver.emit(f"del {steps.name}", frame, "iterate", reveal=False)
+        held = [name for name in (steps.name, steps.source) if name in driver.session.namespace]
+        steps.iterator = None  # the command below is what ends the iterator's life
+        driver.emit(f"del {', '.join(held)}", frame, "iterate", reveal=False)
 
 
 def _steps(driver: Driver, node: ast.For, frame: Frame) -> _Steps:
     session = driver.session
     iterable = driver.lower(driver, node.iter, frame)
+    source = ""
     if isinstance(iterable, ast.Name):
         value = driver.peek(iterable)
         if type(value) in _sequences and iterable.id not in bound_names([node]):
             return _Steps("index", iterable.id)
     elif (spelt := pure_range(driver, iterable)) is not None:
         return _Steps("literal", "", values=spelt)
-    elif not _spells_iterator(iterable):
-        held = driver.hold(iterable, "items", frame, "iterate")
+    elif not _spells_view(iterable):
+        makes = isinstance(iterable, ast.Call) and driver.peek(iterable.func) in (*_own_iterators, iter)
+        held = driver.hold(iterable, "iterator" if makes else "items", frame, "iterate")
         assert isinstance(held, ast.Name)
-        if type(session.namespace[held.id]) in _sequences:
+        value = session.namespace[held.id]
+        if type(value) in _sequences:
             return _Steps("index", held.id)
+        if type(value) in _own_iterators:
+            return _Steps("next", held.id, value)
+        source = held.id
         iterable = held
     name = driver.temporary("iterator")
     driver.emit(f"{name} = {session.builtin('iter')}({expression(iterable)})", frame, "iterate", [name], reveal=False)
-    return _Steps("next", name, session.namespace[name])
+    return _Steps("next", name, session.namespace[name], source=source)
 
 
-def _spells_iterator(node: ast.expr) -> bool:
-    if not isinstance(node, ast.Call):
-        return False
-    if isinstance(node.func, ast.Name):
-        return node.func.id in _spelt_iterators
-    return isinstance(node.func, ast.Attribute) and node.func.attr in ("items", "values", "keys")
+def _spells_view(node: ast.expr) -> bool:
+    """A dictionary's view needs no name of its own."""
+    return (
+        isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr in ("items", "values", "keys")
+    )
 
 
 def pure_range(driver: Driver, node: ast.expr) -> range | None:

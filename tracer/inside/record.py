@@ -101,14 +101,22 @@ class Recorder:
 
     def _local(self, record: FrameRecord, names: frozenset[str] | None) -> Tracer:
         events, last, atoms, full = record.events, record.last, ATOMS, EventsFull
+        line = start = -1
 
         def local(frame: types.FrameType, event: str, argument: Any) -> Tracer | None:
+            nonlocal line, start
             if event == "line":
+                # from 3.12 on a comprehension runs in its function's frame: each turn of it is a line event too, which
+                # a statement run again is not, since that starts at the statement's first instruction
+                if frame.f_lineno == line and frame.f_lasti != start:
+                    return local
+                line, start = frame.f_lineno, frame.f_lasti
                 self.left -= 1
                 if self.left < 0:
                     raise full
                 changes: dict[str, bytes | str | None] = {}
-                variables = frame.f_locals
+                # 3.12's f_locals of a module with a comprehension in it lags behind the module's globals
+                variables = frame.f_locals if names is None else frame.f_globals
                 for name in variables if names is None else names:
                     if names is not None and name not in variables:
                         continue

@@ -72,6 +72,17 @@ def without_blank_lines(source: str) -> str:
     return "\n".join(line for number, line in enumerate(source.split("\n"), 1) if line.strip() or number in kept)
 
 
+def indented(source: str) -> str:
+    """A command's text as the body of a block; the lines of a string are not moved."""
+    block = "\n".join("    " + line if line else line for line in source.split("\n"))
+    body = ast.parse("if 1:\n" + block).body[0]
+    assert isinstance(body, ast.If)
+    whole = ast.parse(source)
+    if ast.dump(ast.Module(body.body, [])) == ast.dump(whole):
+        return block
+    return "\n".join("    " + line if line else line for line in unparse(whole).split("\n"))
+
+
 def original(lines: list[str], node: ast.stmt | ast.expr) -> str | None:
     """The node's text as its author wrote it, or None where that text would not do as a command.
 
