@@ -209,7 +209,7 @@ def as_object(made: Trace | Drop, tracer: Tracer) -> dict[str, Any]:
     }
     if isinstance(made, Drop):
         outcome = {"syntax_error": "syntax"}.get(made.reason, made.reason.replace("_", "-"))
-        empty = {"text": "", "segments": [], "steps": [], "exception": None, "evidence": made.evidence}
+        empty: dict[str, Any] = {"text": "", "segments": [], "steps": [], "exception": None, "evidence": made.evidence}
         return {**empty, "outcome": outcome, "integrity": "truncated", **common}
     return {**asdict(made), **common}
 

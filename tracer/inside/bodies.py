@@ -15,6 +15,7 @@ import types
 from dataclasses import dataclass, field
 from typing import Any
 
+from tracer.inside.describe import attributes, plain_access
 from tracer.inside.driver import Driver, Frame, missing
 from tracer.inside.names import (
     CannotFlatten,
@@ -29,7 +30,6 @@ from tracer.inside.names import (
 from tracer.inside.program import CO_COROUTINES, CO_GENERATOR
 from tracer.inside.simple import is_inert
 from tracer.inside.text import is_literal, operand, unparse
-from tracer.inside.values import attributes
 
 _sees_frame = frozenset(
     {"locals", "eval", "exec", "vars", "dir", "globals", "_getframe", "currentframe", "stack", "breakpoint"}
@@ -81,7 +81,7 @@ def static_value(driver: Driver, node: ast.expr) -> Any:
         if isinstance(base, type):
             member = _member(base, node.attr)[0]
             return member if isinstance(member, (type, types.FunctionType)) else missing
-        if type(base).__getattribute__ is not object.__getattribute__:
+        if not plain_access(type(base)):
             return missing
         member = _member(type(base), node.attr)[0]
         if (
@@ -136,7 +136,7 @@ def _find(
         if not isinstance(base, type) and call.func.attr in attributes(base):
             return _plain(driver, static_value(driver, call.func), call)
         kind = base if isinstance(base, type) else type(base)
-        if not isinstance(base, type) and kind.__getattribute__ is not object.__getattribute__:
+        if not isinstance(base, type) and not plain_access(kind):
             return None
         member, owner = _member(kind, call.func.attr)
         if isinstance(member, types.FunctionType):
@@ -158,7 +158,7 @@ def _plain(
 ) -> tuple[types.FunctionType, ast.expr | None, type | None, type | None] | None:
     if isinstance(value, types.FunctionType):
         return value, None, None, None
-    if type(value) is type and value.__new__ is object.__new__ and value is not object:
+    if type(value) is type and _member(value, "__new__")[1] is object and value is not object:
         member, owner = _member(value, "__init__")
         if isinstance(member, types.FunctionType) and not getattr(value, "__abstractmethods__", None):
             return member, call.func, owner, value

@@ -168,7 +168,7 @@ def _lower_arguments(driver: Driver, node: ast.Call, frame: Frame, sites: set[in
     changed = copy.copy(node)
     if isinstance(node.func, ast.Attribute):
         changed.func = copy.copy(node.func)
-        changed.func.value = lowered.pop(0)  # type: ignore[attr-defined]
+        changed.func.value = lowered.pop(0)
     changed.args = lowered[: len(node.args)]
     values = lowered[len(node.args) :]
     changed.keywords = [ast.keyword(k.arg, value) for k, value in zip(node.keywords, values, strict=True)]

@@ -73,6 +73,14 @@ def attributes(value: Any) -> dict[str, Any]:
     return found
 
 
+def plain_access(kind: type) -> bool:
+    """Whether the class leaves reading attributes to ``object``: no ``__getattribute__`` of its own would run."""
+    for base in _type_mro(kind):
+        if "__getattribute__" in _type_dict(base):
+            return base is object
+    return False
+
+
 def _layout(kind: type) -> tuple[type, Any, list[tuple[str, Any]]]:
     """Where instances of the class keep their attributes; holds the class, so that its id stays its own."""
     getter: Any = None

@@ -6,8 +6,8 @@ import ast
 import copy
 import operator
 import types
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, cast
 
 from tracer.inside.calls import open_generator
 from tracer.inside.driver import Break, Continue, Driver, Frame, Handler, Signal, escapes
@@ -31,19 +31,22 @@ _own_iterators = (types.GeneratorType, enumerate, zip, map, filter, reversed, ty
 """Iterators that ``iter`` gives back as they are, without running anything of the snippet."""
 _pure_iterators = frozenset(
     type(iter(source))
-    for source in (
-        [],
-        (),
-        "",
-        b"",
-        {},
-        {}.values(),
-        {}.items(),
-        set(),
-        range(1),
-        range(1 << 70),
-        reversed([]),
-        "\u0101",
+    for source in cast(
+        "tuple[Iterable[Any], ...]",
+        (
+            [],
+            (),
+            "",
+            b"",
+            {},
+            {}.values(),
+            {}.items(),
+            set(),
+            range(1),
+            range(1 << 70),
+            reversed([]),
+            "\u0101",
+        ),
     )
 )
 

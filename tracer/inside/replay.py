@@ -28,7 +28,7 @@ class _Console(code.InteractiveConsole):
 
     def runcode(self, code: Any) -> None:
         try:
-            exec(code, self.locals)  # type: ignore[arg-type]
+            exec(code, self.locals)
         except OutputFull:
             raise
         except BaseException as error:

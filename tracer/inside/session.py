@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from tracer.inside import doctext, values
+from tracer.inside.describe import plain_access
 from tracer.inside.program import Capture, OutputFull, Sources
 from tracer.inside.text import indented, is_literal
 
@@ -359,11 +360,7 @@ class Session:
 
     def _field_sources(self, name: str, value: Any) -> list[str]:
         kind = type(value)
-        if (
-            issubclass(kind, _not_state)
-            or not self._is_own(kind)
-            or kind.__getattribute__ is not object.__getattribute__
-        ):
+        if issubclass(kind, _not_state) or not self._is_own(kind) or not plain_access(kind):
             return []
         before = self.fields.get(name, {})
         after: dict[str, bytes | str] = {}
