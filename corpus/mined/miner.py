@@ -166,7 +166,9 @@ class Mined:
         for candidate in candidates:
             groups[candidate.sys_path].append(candidate)
         for sys_path, members in groups.items():
-            tracer, portable = self._tracer_arguments(survey, dependencies, sys_path, warm_modules(survey, members))
+            tracer, portable = self._tracer_arguments(
+                survey, dependencies, sys_path, warm_modules(survey, dependencies, members)
+            )
             for start in range(0, len(members), UNIT_SNIPPETS):
                 snippets = [self._entry(survey, candidate) for candidate in members[start : start + UNIT_SNIPPETS]]
                 repository = {**asdict(provenance), "requires": list(dependencies.requires)}
@@ -222,18 +224,15 @@ class Mined:
         return {**portable, **local}, portable
 
 
-def warm_modules(survey: Survey, candidates: Sequence[Candidate]) -> list[str]:
-    """Modules that are imported once for all snippets: those whose docstrings are run, and pytest, which costs 0.1
-    s. Test modules are not: importing all of them could change what one of them sees.
+def warm_modules(survey: Survey, dependencies: Dependencies, candidates: Sequence[Candidate]) -> list[str]:
+    """Modules that are imported once for all snippets: those whose docstrings are run, and the bound packages that the
+    repository imports itself (pytest alone costs 0.1 s). Test modules are not: importing all of them could change what
+    one of them sees.
     """
-    modules = {
-        candidate.snippet.module
-        for candidate in candidates
-        if candidate.reason is None and candidate.snippet.kind == "doctest"
-    }
-    if "pytest" in survey.imports and any(candidate.snippet.kind == "test" for candidate in candidates):
-        modules.add("pytest")
-    return sorted(module for module in modules if module)
+    docstrings = (one for one in candidates if one.reason is None and one.snippet.kind == "doctest")
+    modules = {candidate.snippet.module for candidate in docstrings}
+    bound = {path.name.removesuffix(".py") for path in dependencies.packages}
+    return sorted({module for module in modules if module} | (survey.imports & bound))
 
 
 def trace_unit(payload: Mapping[str, Any]) -> Iterator[Item]:
