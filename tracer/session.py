@@ -195,12 +195,12 @@ class Tracer:
         try:
             native = self._run_native(snippet, program)
         except _Failed as failed:
-            if failed.drop.reason != "trace_limit":
+            if failed.drop.reason not in ("trace_limit", "wall", "cpu"):
                 raise
             # too long a run to record its functions: record the snippet's own frame, and show each statement whole
             native = self._run_native(snippet, program, depth=0)
             opening = False
-            plan = self._flat(plan, "trace_limit")
+            plan = self._flat(plan, failed.drop.reason)
         for _ in range(MAX_ROUNDS):
             try:
                 trace = self._attempt(snippet, program, native, plan, lenient)

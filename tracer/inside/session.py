@@ -366,7 +366,7 @@ class Session:
         after: dict[str, bytes | str] = {}
         changed: list[str] = []
         for key, field in values.attributes(value).items():
-            if not key.isidentifier() or (key.startswith("__") and not key.endswith("__")):
+            if not key.isidentifier() or key.startswith("__"):
                 continue
             if _is_property(kind, key):
                 continue  # a property of that name would run the snippet's code
