@@ -287,7 +287,8 @@ class Tracer:
         if "unshowable" in driven:
             raise _Failed("not_a_doctest", driven["unshowable"])
         failed = self._differences(snippet, recorded, plan, run, driven)
-        steps = _steps([record["command"] for record in run.records if "command" in record], snippet)
+        commands = [record["command"] for record in run.records if "command" in record]
+        steps = _steps(commands, snippet)
         if not steps:
             raise _Failed("empty", "no statement of the snippet is a command")
         rendered = repl.render(steps)
@@ -295,7 +296,9 @@ class Tracer:
         if denied is not None and not lenient:
             raise _Failed("sandbox_denied", denied.group())
         if lenient or not failed:
-            failed.update(self._replay(program, rendered.text, plan, lenient))
+            mismatch, unlike = self._replay(program, rendered.text, plan, commands, lenient)
+            failed.update(mismatch)
+            steps = _masked(steps, commands, unlike)
         return self._made(snippet, recorded.result, plan, run, driven, steps, rendered, failed)
 
     def _drive(self, program: Mapping[str, Any], plan: _Plan) -> Outcome:
@@ -370,24 +373,30 @@ class Tracer:
             failed_checks=failed,
         )
 
-    def _replay(self, program: Mapping[str, Any], text: str, plan: _Plan, lenient: bool) -> dict[str, str]:
-        """V1, by both readers.
+    def _replay(
+        self, program: Mapping[str, Any], text: str, plan: _Plan, commands: list[Mapping[str, Any]], lenient: bool
+    ) -> tuple[dict[str, str], list[set[str]]]:
+        """V1, by both readers: the failed check, if any, and the variables whose value was another one after each step.
 
         Raises:
             _Again: a command's output differs; the session has to be written again without showing it.
         """
+        told = [{name: value for name, value in c["changes"].items() if value is not None} for c in commands]
+        unlike: list[set[str]] = [set() for _ in commands]
         for kind in ("console", "doctest"):
             job = {"kind": kind, "program": program, "text": text, **_output(self.config.limits)}
-            result = _result(self.replayer.run(job), kind)
+            result = _result(self.replayer.run({**job, "watch": [list(names) for names in told]}), kind)
+            for index, values in enumerate(result.get("values", ())):
+                unlike[index] |= {name for name, value in told[index].items() if values.get(name, value) != value}
             if not result["failed"]:
                 continue
             sources = {difference["source"] for difference in result["failed"]}
             first = result["failed"][0]
             evidence = f"{kind}: {first['source']!r} printed {first['got'][:200]!r}, not {first['wanted'][:200]!r}"
             if lenient or sources <= plan.hide or first["source"].startswith(("_ = ", "ignored = ")):
-                return {"replay_mismatch": evidence}
+                return {"replay_mismatch": evidence}, unlike
             raise _Again(replace(plan, hide=plan.hide | sources, reasons=(*plan.reasons, "replay_differs")))
-        return {}
+        return {}, unlike
 
 
 class _Again(Exception):
@@ -426,6 +435,23 @@ def _result(outcome: Outcome, kind: str) -> Mapping[str, Any]:
             raise _Failed(record["setup"], record["evidence"])
     summary: Mapping[str, Any] = next(r for r in outcome.records if "command" not in r and "frame" not in r)
     return summary
+
+
+DIFFERS = "<differs from run to run>"
+
+
+def _masked(steps: list[Step], commands: list[Mapping[str, Any]], unlike: list[set[str]]) -> list[Step]:
+    """The steps with states that hold in every run: a value that was another one in replay is masked.
+
+    Clocks, addresses, paths and hash order get into states even where no reveal shows them.
+    """
+    if not any(unlike):
+        return steps
+    changes = [
+        {name: DIFFERS if name in names else value for name, value in command["changes"].items()}
+        for command, names in zip(commands, unlike, strict=True)
+    ]
+    return [replace(step, state=state) for step, state in zip(steps, repl.full_states(changes), strict=True)]
 
 
 def _steps(commands: list[Mapping[str, Any]], snippet: Snippet) -> list[Step]:

@@ -13,7 +13,7 @@ import os
 import sys
 from typing import Any
 
-from tracer.inside import doctext
+from tracer.inside import doctext, values
 from tracer.inside.program import Capture, OutputFull, fresh_namespace, future_flags
 
 _parse = doctest.DocTestParser
@@ -53,8 +53,15 @@ def _examples(text: str) -> list[doctest.Example]:
     return _parse().get_examples(text)
 
 
-def replay_console(text: str, program: dict[str, Any], output_limit: int) -> dict[str, Any]:
-    """Feeds the commands to a console; gives ``{"failed": [...]}``, every difference in order."""
+def replay_console(
+    text: str, program: dict[str, Any], output_limit: int, watch: list[list[str]] | None = None
+) -> dict[str, Any]:
+    """Feeds the commands to a console; gives ``{"failed": [...], "values": [...]}``, every difference in order.
+
+    ``watch`` names, for each command, variables whose value after it goes into ``values`` as text: what a trace says
+    of its states can be held against another world.
+    """
+    seen: list[dict[str, str]] = []
     failed: list[dict[str, Any]] = []
     _shift_descriptors()
     capture = Capture(output_limit)
@@ -78,7 +85,10 @@ def replay_console(text: str, program: dict[str, Any], output_limit: int) -> dic
             got += "\n"
         if doctext.comparable(got) != wanted:
             failed.append(_difference(index, example, got))
-    return {"failed": failed}
+        if watch is not None and index < len(watch):
+            held = {name: namespace[name] for name in watch[index] if name in namespace}
+            seen.append({name: values.text(values.snapshot(value)) for name, value in held.items()})
+    return {"failed": failed, "values": seen}
 
 
 def _difference(index: int, example: doctest.Example, got: str) -> dict[str, Any]:
