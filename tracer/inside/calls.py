@@ -195,7 +195,10 @@ def _enter(driver: Driver, call: ast.Call, target: Target, frame: Frame) -> tupl
         for source, name in body.bindings:
             driver.emit(source, inner, "bind", [name] if name else [], reveal=name is not None)
     except Raised:
-        _exit(driver, body, inner, target)
+        # an argument raised, so the call never began: there is no frame to hold against settrace's
+        driver.opened_calls -= 1
+        driver.depth -= 0 if target.free else 1
+        driver.release(body, None)
         raise
     return body, inner
 

@@ -114,9 +114,9 @@ class Sources:
         self._open = open_file
         self._lines: dict[str, list[str]] = {}
         self._trees: dict[str, ast.Module] = {}
-        self._found: dict[types.CodeType, ast.FunctionDef | None] = {}
+        self._found: dict[tuple[str, types.CodeType], ast.FunctionDef | None] = {}
         self._origins: dict[str, tuple[str, ast.stmt]] = {}
-        self._homes: dict[types.CodeType, tuple[str, int]] = {}
+        self._homes: dict[tuple[str, types.CodeType], tuple[str, int]] = {}
 
     def register(self, filename: str, source: str, origin: tuple[str, ast.stmt] | None = None) -> None:
         """Makes the functions that a session command defines known.
@@ -131,7 +131,7 @@ class Sources:
     def home(self, code: types.CodeType) -> tuple[str, int]:
         """File and first line where the function stands in the program, however the session came to compile it."""
         self.definition(code)
-        return self._homes.get(code, (code.co_filename, code.co_firstlineno))
+        return self._homes.get((code.co_filename, code), (code.co_filename, code.co_firstlineno))
 
     def is_own(self, filename: str) -> bool:
         """Whether code of this file is the repository's or the session's."""
@@ -152,12 +152,13 @@ class Sources:
 
     def definition(self, code: types.CodeType) -> ast.FunctionDef | None:
         """The ``def`` that made this code object, with line numbers of its file; None where it is not found."""
-        if code not in self._found:
+        key = code.co_filename, code  # code objects of two commands are equal where their text is
+        if key not in self._found:
             found = self._find(code)
             if found is not None and code.co_filename in self._origins:
                 self._move_home(code, found)
-            self._found[code] = found
-        return self._found[code]
+            self._found[key] = found
+        return self._found[key]
 
     def _move_home(self, code: types.CodeType, found: ast.FunctionDef) -> None:
         """Gives the definition's nodes the lines of the statement that its command was made from."""
@@ -169,7 +170,7 @@ class Sources:
                 moved.setdefault(one.lineno, other.lineno)
                 if one.end_lineno is not None and other.end_lineno is not None:
                     moved.setdefault(one.end_lineno, other.end_lineno)
-        self._homes[code] = filename, moved.get(code.co_firstlineno, code.co_firstlineno)
+        self._homes[code.co_filename, code] = filename, moved.get(code.co_firstlineno, code.co_firstlineno)
         for node in ast.walk(found):
             if isinstance(node, (ast.stmt, ast.expr, ast.ExceptHandler)):
                 node.lineno = moved.get(node.lineno, node.lineno)
