@@ -34,7 +34,9 @@ def mine(
         int, typer.Option(min=0, help="How deep calls of the repository's own functions are opened.")
     ] = 1,
     limit: Annotated[int | None, typer.Option(min=1, help="Stop after this many snippets.", show_default=False)] = None,
-    licences: Annotated[str, typer.Option(help="all, or permissive: leave out other and unknown licences.")] = "all",
+    licences: Annotated[
+        str, typer.Option("--licenses", help="all, or permissive: leave out other and unknown licences.")
+    ] = "all",
     packages: Annotated[
         list[Path] | None,
         typer.Option(help="A folder of installed packages that snippets may import.", show_default=False),
@@ -46,9 +48,9 @@ def mine(
     python: Annotated[str, typer.Option(help="The interpreter that runs the snippets.", show_default="this one")] = "",
     seed: Annotated[int, typer.Option(help="Seed of the random module inside.")] = 0,
     allow_unsafe_sandbox: Annotated[
-        bool, typer.Option(help="Run without a sandbox where there is none. DANGEROUS.")
+        bool, typer.Option("--allow-unsafe-sandbox", help="Run without a sandbox where there is none. DANGEROUS.")
     ] = False,
-    overwrite: Annotated[bool, typer.Option(help="Start afresh in --out, whatever was begun there.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Start afresh in --out, whatever was begun there.")] = False,
 ) -> None:
     """Turns real Python code into a dataset of REPL sessions that replay.
 

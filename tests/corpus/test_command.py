@@ -50,7 +50,7 @@ def test_help_imports_nothing_heavy(tmp_path: Path) -> None:
         (["module:no_such_module_here"], "not installed"),
         (["module:heapq", "--sources", "doctest,films"], "got films"),
         (["module:heapq", "--sources", ","], "got none"),
-        (["module:heapq", "--licences", "some"], "all or permissive"),
+        (["module:heapq", "--licenses", "some"], "all or permissive"),
         (["module:heapq", "--memory", "lots"], "a size like 512M"),
         (["module:heapq", "--packages", "nowhere"], "does not exist"),
         (["module:heapq", "--limit", "0"], "'--limit'"),
