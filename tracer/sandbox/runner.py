@@ -1,6 +1,6 @@
 """The runner: a fork of the zygote that confines itself further and runs one job. Runs inside.
 
-It is forked before its job is there, so that nobody waits for the preparation: new session; signals; die with init;
+It is forked before its job is there, so that nobody waits for the preparation: new session; die with init;
 seeds, clock and streams; scratch; Landlock with this run's scratch; the second system-call filter. Then init's
 message, which is also its word that the process is known: pipes, with all other descriptors closed; resource limits;
 the job.
@@ -8,12 +8,12 @@ the job.
 
 from __future__ import annotations
 
-import _signal  # type: ignore[import-not-found]  # signal without enums; typeshed leaves it out
 import fcntl
 import io
 import json
 import os
 import resource
+import signal
 import socket
 import sys
 import traceback
@@ -29,8 +29,6 @@ BROKEN = 70
 """Exit status after an error of our own code (EX_SOFTWARE); its traceback is on the run's stderr."""
 HIGHEST_FD = (1 << 31) - 1
 PARENT_SECONDS = 5.0
-_KEPT_SIGNALS = {_signal.SIGKILL, _signal.SIGSTOP, _signal.SIGINT, _signal.SIGPIPE, _signal.SIGXFSZ}
-RESET_SIGNALS = tuple(sorted(set(map(int, _signal.valid_signals())) - _KEPT_SIGNALS))
 
 
 class Setting:
@@ -156,16 +154,19 @@ def report_own_error() -> NoReturn:
     os._exit(BROKEN)
 
 
+def default_signals() -> None:
+    """Python's own handlers and nothing blocked; in the zygote, before the imports, whose handlers a script has too."""
+    for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
+        signal.signal(number, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
+
 def isolate(setting: Setting) -> None:
-    """New session, default signals; init as the parent, whose end is this process's too."""
+    """New session; init as the parent, whose end is this process's too."""
     os.setsid()
-    # _signal: the same calls without the conversion to enums, which costs 0.4 ms for 64 signals
-    for number in RESET_SIGNALS:
-        _signal.signal(number, _signal.SIG_DFL)
-    _signal.signal(_signal.SIGINT, _signal.default_int_handler)
-    _signal.signal(_signal.SIGPIPE, _signal.SIG_IGN)
-    _signal.signal(_signal.SIGXFSZ, _signal.SIG_IGN)
-    _signal.pthread_sigmask(_signal.SIG_SETMASK, ())
     deadline = monotonic() + PARENT_SECONDS
     while os.getppid() != setting.init_pid:  # the process between the zygote and this one ends at once
         if monotonic() > deadline:

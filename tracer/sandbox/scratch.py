@@ -99,7 +99,16 @@ def empty_folder(path: str) -> None:
 
 def _open_folder(name: str, parent: int) -> int:
     """Opens a folder that a run may have made unreadable, never through a link."""
-    handle = os.open(name, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=parent)
+    flags = os.O_DIRECTORY | os.O_NOFOLLOW
+    try:
+        folder = os.open(name, os.O_RDONLY | flags, dir_fd=parent)
+    except PermissionError:
+        folder = -1
+    if folder >= 0:
+        if os.fstat(folder).st_mode & stat.S_IRWXU == stat.S_IRWXU:
+            return folder
+        os.close(folder)
+    handle = os.open(name, os.O_PATH | flags, dir_fd=parent)
     try:
         os.chmod(f"/proc/self/fd/{handle}", 0o700)
         return os.open(".", os.O_RDONLY | os.O_DIRECTORY, dir_fd=handle)

@@ -14,6 +14,7 @@ import traceback
 from typing import Any, NoReturn
 
 from tracer.sandbox import kernel, landlock, runner, seccomp
+from tracer.sandbox.forking import SiblingForks
 from tracer.sandbox.syscalls import machine_of_this_process
 from tracer.sandbox.wire import Hangup, receive_message, send_message
 
@@ -38,7 +39,7 @@ def main(bundle: Any, config: dict[str, Any], control: socket.socket, proc: int,
 
 def prepare(
     bundle: Any, config: dict[str, Any], control: socket.socket, proc: int, init_pid: int, abi: int
-) -> tuple[socket.socket, runner.Setting, int]:
+) -> tuple[socket.socket, runner.Setting, int, SiblingForks]:
     """Loads our own modules, then confines this process for good. Raises OSError where a layer is refused."""
     kernel.die_with_parent()
     layers = set(config["layers"])
@@ -46,7 +47,9 @@ def prepare(
     setting = runner.Setting(bundle, config, layers, machine, abi, init_pid)
     setting.load_jobs()
     statm = os.open("self/statm", os.O_RDONLY | os.O_CLOEXEC, dir_fd=proc)
+    forks = SiblingForks(os.open("self/stat", os.O_RDONLY | os.O_CLOEXEC, dir_fd=proc))
     os.close(proc)
+    runner.default_signals()
     null = os.open("/dev/null", os.O_RDWR)
     for fd in (0, 1, 2):
         os.dup2(null, fd)
@@ -93,14 +96,11 @@ def prepare(
     gc.collect()
     gc.freeze()
     send_message(control, {"ready": "+".join([*names, "rlimits"])})
-    return control, setting, statm
+    return control, setting, statm, forks
 
 
-def serve(control: socket.socket, setting: runner.Setting, statm: int) -> NoReturn:
-    """Forks a runner when init asks for one, and tells its process id; the job goes from init to the runner
-    directly.
-    """
-    pid_read, pid_write = os.pipe()
+def serve(control: socket.socket, setting: runner.Setting, statm: int, forks: SiblingForks) -> NoReturn:
+    """Forks a runner when init asks for one, and tells its process id; the job goes from init to it directly."""
     page = resource.getpagesize()
     while True:
         message, _, fds = receive_message(control, max_fds=1)
@@ -112,17 +112,9 @@ def serve(control: socket.socket, setting: runner.Setting, statm: int) -> NoRetu
             send_message(control, {"warmed": True})
             continue
         mapped = int(os.pread(statm, 64, 0).split()[0]) * page
-        middle = os.fork()
-        if middle == 0:
-            # Forked twice, so that the runner becomes init's child and init alone hears of its end.
-            runner_pid = os.fork()
-            if runner_pid == 0:
-                runner.main(setting, fds[0], mapped)
-            os.write(pid_write, runner_pid.to_bytes(4, "little"))
-            os._exit(0)
+        pid = forks.fork(lambda: runner.main(setting, fds[0], mapped))  # noqa: B023  # called before the next turn
         os.close(fds[0])
-        os.waitpid(middle, 0)
-        send_message(control, {"pid": int.from_bytes(os.read(pid_read, 4), "little")})
+        send_message(control, {"pid": pid})
 
 
 def warm(control: socket.socket, modules: list[str]) -> None:

@@ -68,7 +68,7 @@ def test_empty_folder(tmp_path):
     (scratch / "link").symlink_to(outside)
     (scratch / "dangling").symlink_to("nowhere")
     os.mkfifo(scratch / "fifo")
-    make_deep(scratch, 2500)
+    make_deep(scratch, 1200)
     (scratch / "locked").mkdir()
     (scratch / "locked" / "inner").mkdir()
     (scratch / "locked" / "inner").chmod(0)
