@@ -162,6 +162,10 @@ def _plain(
         member, owner = _member(value, "__init__")
         if isinstance(member, types.FunctionType) and not getattr(value, "__abstractmethods__", None):
             return member, call.func, owner, value
+    elif value is not missing and not isinstance(value, type):
+        member, owner = _member(type(value), "__call__")
+        if isinstance(member, types.FunctionType):
+            return member, call.func, owner, None
     return None
 
 

@@ -274,7 +274,7 @@ def _as_json(command: Command) -> dict[str, Any]:
 
 def console(job: dict[str, Any], send: Send, guard: Any) -> dict[str, Any]:
     """Replays a text through a console."""
-    return _end(send, replay_console(job["text"], job["program"], job["output_limit"], job["watch"]))
+    return _end(send, replay_console(job["text"], job["program"], job["output_limit"], job.get("watch")))
 
 
 def doctests(job: dict[str, Any], send: Send, guard: Any) -> dict[str, Any]:
