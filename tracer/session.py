@@ -157,6 +157,7 @@ class Tracer:
             root=root,
             scratch="/check/scratch" if replaying else "/scratch",
             hostname="replay" if replaying else "sandbox",
+            process_id=2_024 if replaying else 101,
             hash_seed=4_242 if replaying else 0,
             aslr=replaying,
             pinned_clock=not replaying,

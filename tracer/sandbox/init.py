@@ -25,10 +25,6 @@ from tracer.sandbox.wire import Hangup, receive_message, send_message
 ZYGOTE_SECONDS = 10.0
 """How long the zygote may take to answer; it only forks. Generous, because the machine may be busy."""
 DISK_POLL_SECONDS = 0.05
-RUNNER_PID = 101
-"""With a process-id namespace each runner gets this id, because ``os.getpid()`` shows in output (the one after it
-where the zygote has more than one thread: see ``forking``).
-"""
 MAX_ZYGOTE_MESSAGE_BYTES = 1 << 16
 
 
@@ -85,6 +81,8 @@ class Init:
         self._control = control
         self._supervisor = supervisor_fd
         self._layers = set(config["layers"])
+        # The id after it where the zygote has more than one thread: see forking.
+        self._process_id: int = config["process_id"]
         self._proc = os.open("/proc", os.O_PATH | os.O_DIRECTORY)
         self._last_pid: int | None = None
         self._isolate()
@@ -266,7 +264,7 @@ class Init:
         ours, theirs = socket.socketpair()
         try:
             if self._last_pid is not None:
-                os.pwrite(self._last_pid, str(RUNNER_PID - 1).encode(), 0)
+                os.pwrite(self._last_pid, str(self._process_id - 1).encode(), 0)
             send_message(self._zygote, {"do": "fork"}, fds=(theirs.fileno(),))
         except (Hangup, OSError) as error:
             raise ZygoteGone(f"{type(error).__name__}: {error}") from error

@@ -48,6 +48,8 @@ class Jail:
     directory. ``aslr`` False asks for fixed addresses, ``pinned_clock`` for the same time and ``os.urandom`` in each
     run. At level 2 there are no binds: files stay at their host paths, scratch is a private temporary folder, the
     host name is the host's.
+    ``process_id`` is what each run is numbered at level 3, where the kernel lets init choose, because ``os.getpid()``
+    shows in output.
     """
 
     python: str = sys.executable
@@ -57,6 +59,7 @@ class Jail:
     root: str = "/repo"
     scratch: str = "/scratch"
     hostname: str = "sandbox"
+    process_id: int = 101
     hash_seed: int = 0
     aslr: bool = False
     pinned_clock: bool = True
@@ -68,6 +71,8 @@ class Jail:
                 raise ValueError(
                     f"expected Jail.{name} to be a plain absolute path below /, got {getattr(self, name)!r}"
                 )
+        if not 10 <= self.process_id <= 30_000:
+            raise ValueError(f"expected 10 <= Jail.process_id <= 30000, got {self.process_id}; smaller ones are taken")
         if not 0 <= self.hash_seed < 1 << 32:
             raise ValueError(
                 f"expected 0 <= Jail.hash_seed < 2**32, got {self.hash_seed}; PYTHONHASHSEED takes no other"

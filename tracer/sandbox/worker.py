@@ -271,6 +271,7 @@ class Worker:
             "sys_path": [path if namespaces else _to_source(path, mounts) for path in self.jail.sys_path],
             "scratch": host_scratch or self.jail.scratch,
             "hostname": self.jail.hostname,
+            "process_id": self.jail.process_id,
             "hash_seed": self.jail.hash_seed,
             "seed": self.jail.seed,
             "pinned_clock": self.jail.pinned_clock,
