@@ -428,7 +428,8 @@ def _result(outcome: Outcome, kind: str) -> Mapping[str, Any]:
     if outcome.status != "ok":
         told = outcome.stderr.decode("utf-8", "replace")[-600:]
         reason = outcome.status if outcome.status != "exception" else "tracer_error"
-        raise _Failed(reason.replace("-", "_"), f"{kind}: {outcome.exception or ''} {told}".strip())
+        evidence = f"the {kind} run ended with {outcome.status} {outcome.exception or ''} {told}".strip()
+        raise _Failed(reason.replace("-", "_"), evidence)
     if outcome.integrity != "clean":
         raise _Failed("integrity_" + outcome.integrity, ", ".join(outcome.tripped))
     for record in outcome.records:
