@@ -125,7 +125,7 @@ class Driver:
         self.opened_calls = 0
         self.spins = 0
         self.finished: list[dict[str, Any]] = []
-        self.taken: set[str] = set()
+        self.taken = session.reserved
         self.pending: list[str] = []
         self.refused: dict[int, ast.AST] = {}
         self.lower: Callable[[Driver, ast.expr, Frame], ast.expr] = lambda driver, node, frame: node

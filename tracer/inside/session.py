@@ -86,6 +86,7 @@ class Session:
         self.hide = frozenset(hide)
         self.spare = spare
         self.commands: list[Command] = []
+        self.reserved: set[str] = set()
         self.place = Place()
         self.tracked: dict[str, bytes | str | None] = {}
         self.fields: dict[str, dict[str, bytes | str]] = {}
@@ -265,7 +266,12 @@ class Session:
     def fresh(self, stem: str) -> str:
         """A name that nothing in the session holds: ``stem_1``, ``stem_2`` and so on."""
         number = 1
-        while (name := f"{stem}_{number}") in self.namespace or name in self.tracked or hasattr(builtins, name):
+        while (
+            (name := f"{stem}_{number}") in self.namespace
+            or name in self.tracked
+            or name in self.reserved
+            or hasattr(builtins, name)
+        ):
             number += 1
         self.namespace.setdefault(name, None)
         return name
