@@ -26,8 +26,8 @@ examples:
   trace-run --root . --timeout 30 --html session.html scripts/demo.py
 
 The script sees an empty scratch folder as its working directory, the folder given by --root read-only at /repo, and
-nothing else of this machine. What follows FILE is the script's: options of trace-run stand before it. Exit codes: 0 a record was made, whatever the script did; 1 none could be made;
-2 wrong usage; 130 interrupted."""
+nothing else of this machine. What follows FILE is the script's: options of trace-run stand before it.
+Exit codes: 0 a record was made, whatever the script did; 1 none could be made; 2 wrong usage; 130 interrupted."""
 
 DATA_REASONS = frozenset(
     {"syntax_error", "wall", "cpu", "memory", "output_limit", "trace_limit", "disk_limit", "no_end", "empty"}
