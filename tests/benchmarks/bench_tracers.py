@@ -1,6 +1,7 @@
 """What watching a program costs: our settrace record against PySnooper, hunter's VarsSnooper, coverage and the floor.
 
-Run ``python tests/benchmarks/bench_tracers.py [ROUNDS]``. Each round times every tracer on every workload once, in turn,
+Run ``python tests/benchmarks/bench_tracers.py [ROUNDS]``. Each round times every tracer on every workload once, in
+turn,
 so that a change of the machine's pace hits all alike; a figure is the median over the rounds. Each tracer sees the
 workload's frames and nothing else, at any depth. What is timed is the run under the tracer: ours keeps snapshots, which
 are turned into text and JSON after the run; PySnooper and hunter write their text as they go, into memory.
@@ -178,11 +179,11 @@ RIVALS = ("PySnooper", "hunter VarsSnooper")
 
 
 def seconds(main: Main, watch: Watch, filename: str) -> float:
-    """Wall time of one watched run, without starting and stopping the tracer."""
+    """CPU time of one watched run, without starting and stopping the tracer: wall time doubles on a shared core."""
     with watch(main, filename) as run:
-        started = time.perf_counter()
+        started = time.process_time()
         run()
-        return time.perf_counter() - started
+        return time.process_time() - started
 
 
 def load(folder: Path) -> dict[str, tuple[Main, str]]:

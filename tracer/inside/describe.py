@@ -109,9 +109,10 @@ class Teller:
         """The value's text."""
         self.left -= 1
         kind = type(value)
-        if kind in ATOMS:
+        usual = type(kind) is type  # a metaclass decides how its classes hash: they are never looked up
+        if usual and kind in ATOMS:
             return atom(value, kind)
-        if kind in LIBRARY_REPR:
+        if usual and kind in LIBRARY_REPR:
             try:
                 return repr(value)
             except AttributeError:
@@ -135,7 +136,7 @@ class Teller:
         return told
 
     def _inside(self, value: Any, kind: type, depth: int) -> str:
-        plain = kind in CONTAINERS
+        plain = type(kind) is type and kind in CONTAINERS
         parts = self._contents(value, kind, depth)
         if plain:
             return parts[0]

@@ -1,39 +1,87 @@
-"""What natively ran: ``sys.settrace`` over the program's frames. This is the ground truth that the session is held against.
+"""What natively ran: ``sys.settrace`` over the program's frames. The ground truth that the session is held against.
 
 Recorded for each frame of the program and of the repository's functions down to a depth: the path of lines and, before
 each line, the locals that changed (``values.snapshot``, so nothing of the snippet runs). A caught RecursionError
 silently ends tracing on CPython 3.9-3.13: ``Recorder.complete`` says whether it is still on.
+
+While the program runs only identities are compared and immutable values kept as they are; snapshots of those are made
+when the record is read. A list of atoms is held against a copy of itself, item by item and by identity: ``==`` would be
+faster and would call what the snippet may have put into the list. Together that is 4 times cheaper on recursion and on
+sorting a list than a snapshot of each value at each line (``tests/benchmarks/bench_tracers.py``).
+
+Not covered: variables of a class body whose namespace is not a dict.
 """
 
 from __future__ import annotations
 
+import opcode
 import sys
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
+from tracer.inside.lists import ListWatch
 from tracer.inside.program import CO_GENERATOR
-from tracer.inside.values import ATOMS, snapshot, text
+from tracer.inside.values import ATOMS, LARGE, all_atoms, snapshot, text
 
+CLEANUP = frozenset({opcode.opmap["COPY"], opcode.opmap["RERAISE"]})
 Tracer = Callable[[types.FrameType, str, Any], Any]
+CO_OPTIMIZED = 0x1
 
 
 class EventsFull(BaseException):
     """More events than the limit; BaseException, so that the snippet's handlers don't swallow it."""
 
 
-class FrameRecord:
-    """One frame: code, depth, and events ``(line, {local: snapshot or None})``, in order; None marks a deleted local."""
+class _Shot:
+    """A snapshot in the log, apart from the values that stand there as they are."""
 
-    __slots__ = ("code", "depth", "events", "last", "raised", "returned")
+    __slots__ = ("shot",)
+
+    def __init__(self, shot: bytes | str) -> None:
+        self.shot = shot
+
+
+_unbound = object()
+_deleted = object()
+_items = object()
+
+
+class FrameRecord:
+    """One frame: code, depth of calls, and what happened in it.
+
+    ``log`` is flat: the line number of each event, then for each local that changed its name and what it holds (an
+    immutable value, ``_items`` and the items of a list of atoms, a ``_Shot``, or ``_deleted``).
+    """
+
+    __slots__ = ("code", "depth", "log")
 
     def __init__(self, code: types.CodeType, depth: int) -> None:
         self.code = code
         self.depth = depth
-        self.events: list[tuple[int, dict[str, bytes | str | None]]] = []
-        self.last: dict[str, tuple[Any, bytes | str]] = {}
-        self.returned: bytes | str | None = None
-        self.raised: str | None = None
+        self.log: list[Any] = []
+
+    @property
+    def events(self) -> list[tuple[int, dict[str, bytes | str | None]]]:
+        """``(line, {local: snapshot or None})`` in order; None marks a deleted local."""
+        events: list[tuple[int, dict[str, bytes | str | None]]] = []
+        last: dict[str, bytes | str | None] = {}
+        log = iter(self.log)
+        for entry in log:
+            if type(entry) is int:
+                events.append((entry, {}))
+                continue
+            held = next(log)
+            shot: bytes | str | None
+            if held is _deleted:
+                shot = None
+            elif held is _items:
+                shot = snapshot(list(next(log)))
+            else:
+                shot = held.shot if type(held) is _Shot else snapshot(held)
+            if last.get(entry, _unbound) != shot:  # assigned but equal is no change
+                last[entry] = events[-1][1][entry] = shot
+        return events
 
     def as_json(self, names: frozenset[str] | None) -> dict[str, Any]:
         """The record with locals as text, in full before each line."""
@@ -65,8 +113,10 @@ class Recorder:
         self.module_names = module_names
         self.frames: list[FrameRecord] = []
         self.depth = 0
-        self._suspended: dict[types.FrameType, FrameRecord] = {}
+        self._suspended: dict[types.FrameType, Tracer] = {}
         self._own: dict[str, bool] = {}
+        # by id, because a code object hashes all that it holds; the code is kept, so that its id stays its own
+        self._followed: dict[int, tuple[types.CodeType, bool, bool]] = {}
         self.trace: Tracer = self._on_call
 
     def start(self) -> None:
@@ -83,60 +133,135 @@ class Recorder:
 
     def _on_call(self, frame: types.FrameType, event: str, argument: Any) -> Tracer | None:
         code = frame.f_code
+        known = self._followed.get(id(code))
+        if known is None:
+            known = self._followed[id(code)] = (code, self._is_followed(code), bool(code.co_flags & CO_GENERATOR))
+        _, followed, is_generator = known
+        if not followed or self.depth > self.max_depth:
+            return None
+        if is_generator:
+            local = self._suspended.get(frame)
+            if local is None:
+                local = self._suspended[frame] = self._follow(code)
+        else:
+            local = self._follow(code)
+        self.depth += 1
+        return local
+
+    def _is_followed(self, code: types.CodeType) -> bool:
         own = self._own.get(code.co_filename)
         if own is None:
             own = self._own[code.co_filename] = self.is_own(code.co_filename)
-        if not own or (code.co_name.startswith("<") and code.co_name != "<module>"):
-            return None
-        if self.depth > self.max_depth:
-            return None
-        record = self._suspended.get(frame)
-        if record is None:
-            record = FrameRecord(code, self.depth)
-            self.frames.append(record)
-            if code.co_flags & CO_GENERATOR:
-                self._suspended[frame] = record
-        self.depth += 1
-        return self._local(record, self.module_names if code.co_name == "<module>" else None)
+        return own and (code.co_name[0] != "<" or code.co_name == "<module>")
 
-    def _local(self, record: FrameRecord, names: frozenset[str] | None) -> Tracer:
-        events, last, atoms, full = record.events, record.last, ATOMS, EventsFull
+    def _follow(self, code: types.CodeType) -> Tracer:
+        record = FrameRecord(code, self.depth)
+        self.frames.append(record)
+        add = record.log.append
+        seen: dict[str, Any] = {}
+        mutable: dict[str, Any] = {}
+        lists: dict[str, ListWatch] = {}
+        is_function = code.co_flags & CO_OPTIMIZED
+        atoms, unbound, last = ATOMS, _unbound, seen.get
         line = start = -1
+        raised = False
 
-        def local(frame: types.FrameType, event: str, argument: Any) -> Tracer | None:
-            nonlocal line, start
-            if event == "line":
-                # from 3.12 on a comprehension runs in its function's frame: each turn of it is a line event too, which
-                # a statement run again is not, since that starts at the statement's first instruction
-                if frame.f_lineno == line and frame.f_lasti != start:
-                    return local
-                line, start = frame.f_lineno, frame.f_lasti
-                self.left -= 1
-                if self.left < 0:
-                    raise full
-                changes: dict[str, bytes | str | None] = {}
-                # 3.12's f_locals of a module with a comprehension in it lags behind the module's globals
-                variables = frame.f_locals if names is None else frame.f_globals
-                for name in variables if names is None else names:
-                    if names is not None and name not in variables:
-                        continue
-                    value = variables[name]
-                    before = last.get(name)
-                    if before is not None and before[0] is value and type(value) in atoms:
-                        continue
-                    shot = snapshot(value)
-                    if before is None or before[1] != shot:
-                        changes[name] = shot
-                        last[name] = value, shot
-                    elif before[0] is not value:
-                        last[name] = value, shot
-                if len(last) > len(variables) or names is not None:
-                    for name in [name for name in last if name not in variables]:
-                        del last[name]
-                        changes[name] = None
-                events.append((frame.f_lineno, changes))
-            elif event == "return":
-                self.depth -= 1
-            return local
+        def local(frame: types.FrameType, event: str, argument: Any) -> Any:
+            nonlocal line, start, raised
+            if event != "line":
+                if event == "return":
+                    self.depth -= 1
+                raised = event == "exception"
+                return frame.f_trace  # this function; naming it here would be a cycle that keeps the locals alive
+            number, first = frame.f_lineno, frame.f_lasti
+            # from 3.12 on a comprehension runs in its function's frame: each turn of it is a line event too, which
+            # a statement run again is not, since that starts at the statement's first instruction
+            if number == line and first != start:
+                return frame.f_trace
+            if raised and code.co_code[first] in CLEANUP:
+                return frame.f_trace  # 3.11 names a finally's last line once more when an exception leaves it
+            raised = False
+            line, start = number, first
+            self.left -= 1
+            if self.left < 0:
+                raise EventsFull
+            add(number)
+            variables = frame.f_locals if is_function else self._variables(frame)
+            for name, value in variables.items():
+                if last(name, unbound) is not value:
+                    seen[name] = value
+                    kind = type(value)
+                    if type(kind) is type and kind in atoms:
+                        add(name)
+                        add(value)
+                        if mutable:
+                            mutable.pop(name, None)
+                        if lists:
+                            lists.pop(name, None)
+                    else:
+                        mutable[name] = None  # nothing to hold it against yet
+                        lists.pop(name, None)
+            for watch in lists.values():
+                if watch.header.raw != watch.known_header or watch.items.raw != watch.known_items:
+                    _look_at_lists(lists, mutable, add)
+                    break
+            if mutable:
+                _look(seen, mutable, lists, add)
+            if len(seen) != len(variables):
+                for name in [name for name in seen if name not in variables]:
+                    del seen[name]
+                    mutable.pop(name, None)
+                    lists.pop(name, None)
+                    add(name)
+                    add(_deleted)
+            return frame.f_trace
 
         return local
+
+    def _variables(self, frame: types.FrameType) -> Mapping[str, Any]:
+        """The variables of a module or a class body."""
+        if frame.f_code.co_name == "<module>":
+            held = frame.f_globals  # 3.12's f_locals of a module with a comprehension in it lags behind
+            return {name: held[name] for name in self.module_names if name in held}
+        local = frame.f_locals
+        return dict.copy(local) if isinstance(local, dict) else {}
+
+
+def _look(
+    seen: dict[str, Any], mutable: dict[str, Any], lists: dict[str, ListWatch], add: Callable[[Any], None]
+) -> None:
+    """Logs what changed in variables that are not known to hold what can't change, and takes those out that do."""
+    settled: list[str] = []
+    for name, before in mutable.items():
+        value = seen[name]
+        kind: Any = type(value)
+        if before is None and (kind is list or kind is tuple) and len(value) <= LARGE and all_atoms(value):
+            settled.append(name)
+            add(name)
+            if kind is list:
+                watch = lists[name] = ListWatch(value)
+                add(_items)
+                add(watch.copy)
+            else:
+                add(value)
+            continue
+        shot = snapshot(value)
+        if shot != before:
+            mutable[name] = shot
+            add(name)
+            add(_Shot(shot))
+    for name in settled:
+        del mutable[name]
+
+
+def _look_at_lists(lists: dict[str, ListWatch], mutable: dict[str, Any], add: Callable[[Any], None]) -> None:
+    """Logs which lists changed; one that can't be watched on is left to ``_look``."""
+    for name, watch in [*lists.items()]:
+        changed = watch.changed()
+        if changed:
+            add(name)
+            add(_items)
+            add(watch.copy)
+        elif changed is None:
+            del lists[name]
+            mutable[name] = b""  # never a snapshot, and not None: that would have it watched again

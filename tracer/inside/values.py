@@ -13,11 +13,16 @@ from __future__ import annotations
 
 import collections
 import marshal
+from collections.abc import Iterable
 from typing import Any
 
 from tracer.inside.describe import ATOMS, CONTAINERS, LIBRARY_REPR, MAX_DEPTH, Teller, attributes, digest, type_name
 
-__all__ = ["ATOMS", "attributes", "describe", "snapshot", "stable", "text", "type_name"]
+__all__ = ["ATOMS", "all_atoms", "atom_ids", "attributes", "describe", "snapshot", "stable", "text", "type_name"]
+
+atom_ids = frozenset(map(id, ATOMS))
+_container_ids = frozenset(map(id, CONTAINERS))
+# A class is looked up by its id wherever it may be the snippet's: its metaclass decides how it hashes and compares.
 
 MAX_TEXT = 300
 LARGE = 4_096
@@ -28,25 +33,31 @@ NESTED = 2
 def snapshot(value: Any) -> bytes | str:
     """Bytes for plain data, ``describe``'s text for anything else."""
     kind = type(value)
-    if kind in ATOMS or (kind in CONTAINERS and len(value) <= LARGE and _is_plain(value, kind, NESTED)):
+    key = id(kind)
+    if key in atom_ids or (key in _container_ids and len(value) <= LARGE and _is_plain(value, kind, NESTED)):
         return marshal.dumps(value, 2)
     return describe(value)
+
+
+def all_atoms(values: Iterable[Any]) -> bool:
+    """Whether each value is of a plain immutable type; runs no code of theirs."""
+    return atom_ids.issuperset(map(id, map(type, values)))
 
 
 def _is_plain(value: Any, kind: type, depth: int) -> bool:
     """Whether the container holds atoms and few, shallow containers: ``marshal`` takes exponential time over lists that
     hold each other (the links of a linked list did it).
     """
-    kinds = set(map(type, value))
+    kinds = set(map(id, map(type, value)))
     if kind is dict:
-        kinds.update(map(type, value.values()))
-    kinds -= ATOMS
+        kinds.update(map(id, map(type, value.values())))
+    kinds -= atom_ids
     if not kinds:
         return True
-    if depth == 0 or len(value) > MANY or not kinds <= CONTAINERS:
+    if depth == 0 or len(value) > MANY or not kinds <= _container_ids:
         return False
     inner = [*value, *value.values()] if kind is dict else value
-    return all(_is_plain(item, type(item), depth - 1) for item in inner if type(item) in CONTAINERS)
+    return all(_is_plain(item, type(item), depth - 1) for item in inner if id(type(item)) in _container_ids)
 
 
 def text(shot: bytes | str) -> str:
@@ -73,6 +84,8 @@ def stable(value: Any, depth: int = MAX_DEPTH, max_items: int = 400) -> bool:
     than two members.
     """
     kind = type(value)
+    if type(kind) is not type:
+        return False
     if kind in ATOMS:
         return kind is not int or value.bit_length() < 10_000
     if kind in LIBRARY_REPR:
