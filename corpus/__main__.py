@@ -50,7 +50,9 @@ def mine(
     allow_unsafe_sandbox: Annotated[
         bool, typer.Option("--allow-unsafe-sandbox", help="Run without a sandbox where there is none. DANGEROUS.")
     ] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Start afresh in --out, whatever was begun there.")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Start afresh in --out, whatever was begun there.")
+    ] = False,
 ) -> None:
     """Turns real Python code into a dataset of REPL sessions that replay.
 

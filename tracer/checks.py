@@ -1,6 +1,7 @@
 """Two of the three checks of every trace, on data that two sandboxed runs sent; the third, replay, runs in the sandbox.
 
-``V2``  the result equals the native run's: for each piece the output, the echoes and the exception; at the end the variables.
+``V2``  the result equals the native run's: for each piece the output, the echoes and the exception; at the end the
+variables.
 ``V3``  the path and the locals of every opened frame equal what ``sys.settrace`` recorded of the native run.
 
 Each gives None where it holds and the evidence where it does not.
@@ -127,7 +128,7 @@ def _key(frame: Json) -> tuple[str, int, str]:
 
 def compare_frame(recorded: Json, driven: Json, ignored: frozenset[str] = frozenset()) -> str | None:
     """The first difference between a recorded frame and a driven one, or None."""
-    lines = {first: last for first, last in driven["lines"]}
+    lines = dict(driven["lines"])
     gaps = [(entry[1], entry[2]) for entry in driven["log"] if entry[0] == "gap"]
 
     def kept(line: int) -> bool:

@@ -159,7 +159,9 @@ class Trace:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drop:
-    """Why a snippet gave no trace. ``reason`` is a short snake_case word that is counted; ``evidence`` is for people."""
+    """Why a snippet gave no trace. ``reason`` is a short snake_case word that is counted; ``evidence`` is for
+    people.
+    """
 
     reason: str
     evidence: str = ""

@@ -47,7 +47,8 @@ class TracerConfig:
     ``repository`` is bound read-only inside; ``sys_path`` holds folders below it for ``sys.path``; ``packages`` are
     installed packages (folders or single files) bound beside it; ``own`` are path prefixes below the repository whose
     functions count as its own, hence may be followed ("" for all); ``warm`` are modules imported once. ``library`` are
-    files or folders of the interpreter itself that count as own, for standard-library modules. ``follow`` is the depth of calls
+    files or folders of the interpreter itself that count as own, for standard-library modules. ``follow`` is the
+    depth of calls
     whose bodies are shown; ``comprehensions`` opens list comprehensions too.
     """
 

@@ -12,7 +12,9 @@ from collections.abc import Iterable
 from tracer.schema import Segment
 
 COLOURS = {"prompt": "2", "command": "1", "reveal": "36", "value": "32", "error": "31", "hidden": "33"}
-"""ANSI attributes of each role: dim prompts, bold commands, cyan reveals, green values, red errors, yellow hidden text."""
+"""ANSI attributes of each role: dim prompts, bold commands, cyan reveals, green values, red errors, yellow hidden
+text.
+"""
 
 _control = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
 

@@ -231,7 +231,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize(
             "interpreter",
             [
-                pytest.param(path, id=version, marks=pytest.mark.skipif(path is None, reason=f"no Python {version} here"))
+                pytest.param(
+                    path, id=version, marks=pytest.mark.skipif(path is None, reason=f"no Python {version} here")
+                )
                 for version, path in found.items()
             ],
             scope="session",

@@ -1,4 +1,6 @@
-"""Random small programs through the tracer: whatever they do, the session passes every check without the last resort."""
+"""Random small programs through the tracer: whatever they do, the session passes every check without the last
+resort.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,9 @@ FLAT = {"closed", "result_differs", "path_differs", "replay_differs", "replay_mi
 
 
 class Grammar:
-    """Writes one program: functions first, then statements that call them. Every loop is bounded, every number small."""
+    """Writes one program: functions first, then statements that call them. Every loop is bounded, every number
+    small.
+    """
 
     def __init__(self, draw: random.Random) -> None:
         self.draw = draw

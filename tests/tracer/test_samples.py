@@ -41,8 +41,9 @@ def trace_with(kit, interpreter):
 
 def golden(trace) -> str:
     kept = " ".join(f"{reason}={count}" for reason, count in sorted(trace.kept_whole.items()))
-    return f"# opened={trace.opened_calls} kept: {kept or 'nothing'}; {trace.outcome} {trace.exception or ''}".rstrip() + (
-        "\n" + trace.text
+    return (
+        f"# opened={trace.opened_calls} kept: {kept or 'nothing'}; {trace.outcome} {trace.exception or ''}".rstrip()
+        + ("\n" + trace.text)
     )
 
 
@@ -118,9 +119,7 @@ def test_package_with_relative_imports(shop, kit, update_golden):
 
 
 def test_examples_show_their_promised_echo(shop):
-    passing = dataclasses.replace(
-        examples(), pieces=(Piece(source="total([100, 50])\n", line=14, want="165\n"),)
-    )
+    passing = dataclasses.replace(examples(), pieces=(Piece(source="total([100, 50])\n", line=14, want="165\n"),))
     assert shop.trace(passing).doctest_passed
     failing = dataclasses.replace(passing, pieces=(Piece(source="total([100, 50])\n", line=14, want="166\n"),))
     assert shop.trace(failing).doctest_passed is False

@@ -12,17 +12,20 @@ import copy
 from collections.abc import Iterator
 from typing import Any
 
-from tracer.inside.bodies import Body, Target, arguments_of, prepare, target_of
+from tracer.inside.bodies import Body, arguments_of, prepare
 from tracer.inside.driver import Break, Continue, Driver, Frame, Raised, Return, missing
 from tracer.inside.names import CannotFlatten, Rewriter, bound_names, walk_scope
 from tracer.inside.simple import is_inert
+from tracer.inside.targets import Target, target_of
 from tracer.inside.text import bare, expression, operand
 
 _collectors = frozenset({"list", "tuple", "sorted", "set", "frozenset", "sum", "max", "min", "dict"})
 
 
 def lower(driver: Driver, node: ast.expr, frame: Frame) -> ast.expr:
-    """The expression with its followed calls opened (their commands are emitted here); ``node`` itself where none is."""
+    """The expression with its followed calls opened (their commands are emitted here); ``node`` itself where none
+    is.
+    """
     if driver.full() or (driver.follow == 0 and not driver.opens):
         return node
     if not any(isinstance(inner, (ast.Call, ast.ListComp)) for inner in ast.walk(node)):
@@ -325,7 +328,6 @@ def _yields_guarded(definition: ast.FunctionDef) -> bool:
 
 def _open_comprehension(driver: Driver, node: ast.ListComp, frame: Frame) -> ast.expr:
     """A list comprehension as a loop that appends; its variable gets a session name of its own."""
-    session = driver.session
     result = driver.temporary("collected")
     generator = node.generators[0]
     wrapped = ast.Assign([generator.target], ast.Constant(None), lineno=node.lineno)

@@ -28,7 +28,9 @@ Handler = Callable[["Driver", Any, "Frame"], None]
 
 
 class Restart(Exception):
-    """Run again with ``key`` kept whole; ``key`` is ``[file, line, column]`` of a statement or ``[file, line]`` of a function."""
+    """Run again with ``key`` kept whole; ``key`` is ``[file, line, column]`` of a statement or ``[file, line]`` of a
+    function.
+    """
 
     def __init__(self, key: list[Any], reason: str) -> None:
         super().__init__(reason)
@@ -94,7 +96,9 @@ class Frame:
 
 
 class Driver:
-    """Drives one program. ``whole`` and ``closed`` come from earlier runs' ``Restart``; ``follow`` is the depth of calls."""
+    """Drives one program. ``whole`` and ``closed`` come from earlier runs' ``Restart``; ``follow`` is the depth of
+    calls.
+    """
 
     def __init__(
         self,
@@ -173,7 +177,9 @@ class Driver:
         reveal: bool = True,
         origin: ast.stmt | None = None,
     ) -> Command:
-        """Executes a statement and raises what it raised; ``origin`` is the definition that the command was made from."""
+        """Executes a statement and raises what it raised; ``origin`` is the definition that the command was made
+        from.
+        """
         home = None if origin is None else (frame.filename, origin)
         return self.check(self.session.do(source, kind, writes, reveal, home), frame)
 
@@ -183,7 +189,9 @@ class Driver:
         return self.session.last_value
 
     def condition(self, node: ast.expr, frame: Frame) -> bool:
-        """Executes a test; a value that is not a bool is shown through ``bool``, which the program's own test calls too."""
+        """Executes a test; a value that is not a bool is shown through ``bool``, which the program's own test calls
+        too.
+        """
         source = self.text(node, frame)
         self.check(self.session.evaluate(source, "condition", "safe", wrapper=self.session.builtin("bool")), frame)
         return bool(self.session.last_value)
@@ -329,7 +337,9 @@ _compound = (ast.If, ast.For, ast.While, ast.Try, ast.TryStar, ast.With, ast.Mat
 
 
 def escapes(node: ast.stmt) -> bool:
-    """Whether a ``return``, ``yield``, ``await``, or a ``break`` or ``continue`` of an outer loop stands in the statement."""
+    """Whether a ``return``, ``yield``, ``await``, or a ``break`` or ``continue`` of an outer loop stands in the
+    statement.
+    """
     if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
         return False
     for inner in walk_scope([node]):

@@ -16,7 +16,9 @@ from tracer.inside.simple import is_inert
 from tracer.inside.text import bare, expression, muted, unparse
 
 HARD_FACTOR = 3
-"""A loop that can't be cut (a ``return`` stands in it) may overrun the budget this many times before its function closes."""
+"""A loop that can't be cut (a ``return`` stands in it) may overrun the budget this many times before its function
+closes.
+"""
 
 _sequences = (list, tuple, str, bytes)
 _counted = (list, tuple, str, bytes, dict, set, frozenset)
@@ -99,7 +101,9 @@ def _emit_rest(driver: Driver, node: ast.stmt, frame: Frame) -> None:
 
 
 class _Steps:
-    """Where a loop's values come from: the variable ``name``, which ``source`` (if any) was made into an iterator for."""
+    """Where a loop's values come from: the variable ``name``, which ``source`` (if any) was made into an iterator
+    for.
+    """
 
     def __init__(
         self, kind: str, name: str, iterator: Iterator[Any] | None = None, values: Any = None, source: str = ""

@@ -38,7 +38,9 @@ def bare(node: ast.expr) -> str:
 
 
 def expression(node: ast.expr) -> str:
-    """An expression that can stand alone as a command: an assignment expression and a tuple's star keep their brackets."""
+    """An expression that can stand alone as a command: an assignment expression and a tuple's star keep their
+    brackets.
+    """
     source = unparse(node)
     if isinstance(node, ast.NamedExpr) and not source.startswith("("):
         return f"({source})"
@@ -86,7 +88,8 @@ def indented(source: str) -> str:
 def original(lines: list[str], node: ast.stmt | ast.expr) -> str | None:
     """The node's text as its author wrote it, or None where that text would not do as a command.
 
-    ``lines`` are those of its file. Text of one line qualifies wherever it stands, of several lines only at the left margin,
+    ``lines`` are those of its file. Text of one line qualifies wherever it stands, of several lines only at the left
+    margin,
     never with tabs or doctest directives, and only where it parses to the very same tree (a rename makes another).
     """
     if node.end_lineno is None or node.end_col_offset is None:
@@ -154,7 +157,9 @@ def muted(node: ast.stmt, name: str) -> ast.stmt:
 
 
 def is_literal(node: ast.expr) -> bool:
-    """Whether the expression spells its value out (``5``, ``-1``, ``'a'``, ``[1, 2]``), so that showing it adds nothing."""
+    """Whether the expression spells its value out (``5``, ``-1``, ``'a'``, ``[1, 2]``), so that showing it adds
+    nothing.
+    """
     if isinstance(node, ast.Constant):
         return True
     if isinstance(node, ast.UnaryOp):
