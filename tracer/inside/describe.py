@@ -40,8 +40,8 @@ MAX_SET = 4_096
 LONG_ATOM = 16_384
 
 _type_name: Callable[[type], str] = type.__dict__["__name__"].__get__
-_type_mro: Callable[[type], tuple[type, ...]] = type.__dict__["__mro__"].__get__
-_type_dict: Callable[[type], Any] = type.__dict__["__dict__"].__get__
+class_mro: Callable[[type], tuple[type, ...]] = type.__dict__["__mro__"].__get__
+class_dict: Callable[[type], Any] = type.__dict__["__dict__"].__get__
 _module_dict: Callable[[Any], dict[str, Any]] = vars(types.ModuleType)["__dict__"].__get__
 _arguments: Callable[[BaseException], Any] = BaseException.__dict__["args"].__get__
 _layouts: dict[int, tuple[type, Any, list[tuple[str, Any]]]] = {}
@@ -75,8 +75,8 @@ def attributes(value: Any) -> dict[str, Any]:
 
 def plain_access(kind: type) -> bool:
     """Whether the class leaves reading attributes to ``object``: no ``__getattribute__`` of its own would run."""
-    for base in _type_mro(kind):
-        if "__getattribute__" in _type_dict(base):
+    for base in class_mro(kind):
+        if "__getattribute__" in class_dict(base):
             return base is object
     return False
 
@@ -86,8 +86,8 @@ def _layout(kind: type) -> tuple[type, Any, list[tuple[str, Any]]]:
     getter: Any = None
     seen_dict = False
     slots: list[tuple[str, Any]] = []
-    for base in _type_mro(kind):
-        for name, member in _type_dict(base).items():
+    for base in class_mro(kind):
+        for name, member in class_dict(base).items():
             if name == "__dict__" and not seen_dict:
                 seen_dict = True
                 if type(member) is types.GetSetDescriptorType:

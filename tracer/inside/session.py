@@ -14,14 +14,12 @@ from collections.abc import Iterable
 from typing import Any
 
 from tracer.inside import doctext, values
-from tracer.inside.describe import plain_access
 from tracer.inside.program import Capture, OutputFull, Sources
-from tracer.inside.text import indented, is_literal
+from tracer.inside.reveals import LONGEST_VALUE, NOT_STATE, Reveals, spelt_and_aliased
+from tracer.inside.text import indented
 
-LONGEST_VALUE = 160
 LONGEST_ECHO = 2_000
 MOST_REVEALS = 4
-_not_state = (types.FunctionType, types.BuiltinFunctionType, types.ModuleType, type, types.MethodType)
 
 
 class Command:
@@ -89,13 +87,12 @@ class Session:
         self.reserved: set[str] = set()
         self.place = Place()
         self.tracked: dict[str, bytes | str | None] = {}
-        self.fields: dict[str, dict[str, bytes | str]] = {}
+        self.reveals = Reveals(namespace, sources.is_own)
         self.printed: list[str] = []
         self.echoes: list[str] = []
         self.last_value: Any = None
         self._mixed: list[str] = []
         self._gone: list[str] = []
-        self._own_classes: dict[type, bool] = {}
         self._codes: dict[tuple[str, str], types.CodeType] = {}
         sys.displayhook = self._display
 
@@ -290,7 +287,7 @@ class Session:
         for name in names:
             if self.tracked.pop(name, None) is not None:
                 self._gone.append(name)
-            self.fields.pop(name, None)
+            self.reveals.forget(name)
 
     # observation
 
@@ -302,7 +299,7 @@ class Session:
         for name, before in self.tracked.items():
             if name in namespace:
                 value = namespace[name]
-                after: bytes | str | None = None if issubclass(type(value), _not_state) else values.snapshot(value)
+                after: bytes | str | None = None if issubclass(type(value), NOT_STATE) else values.snapshot(value)
             else:
                 after = None
             if after != before:
@@ -313,12 +310,12 @@ class Session:
     def _reveal(self, command: Command) -> None:
         if not command.wrote or command.kind == "reveal":
             return
-        spelt, aliased = _spelt(command.source)
+        spelt, aliased = spelt_and_aliased(command.source)
         budget = MOST_REVEALS
         for name in command.wrote:
             if name == self.spare or name not in self.namespace:
                 continue
-            for source in self._reveal_sources(name, name in spelt):
+            for source in self.reveals.sources(name, name in spelt):
                 if name in aliased and "." in source:
                     continue  # another name for an object whose fields were shown when they changed
                 if budget and source not in self.hide:
@@ -338,68 +335,3 @@ class Session:
         self.commands.append(reveal)
         builtins._ = value  # type: ignore[attr-defined]
         return 1
-
-    def _reveal_sources(self, name: str, spelt: bool) -> list[str]:
-        value = self.namespace[name]
-        if value is None:
-            return [] if spelt else [f"{name} is None"]
-        if values.stable(value):
-            if spelt:
-                return []
-            if len(repr(value)) <= LONGEST_VALUE:
-                return [name]
-            if not hasattr(value, "__len__") or self.namespace.get("len", len) is not len:
-                return []
-            sliced = isinstance(value, (str, bytes, list, tuple))
-            return [f"len({name})", f"{name}[:3]"] if sliced else [f"len({name})"]
-        return self._field_sources(name, value)
-
-    def _is_own(self, kind: type) -> bool:
-        """Whether the class is the repository's or the session's: a library's fields are its own business."""
-        known = self._own_classes.get(kind)
-        if known is None:
-            home = vars(kind).get("__module__")
-            file = getattr(sys.modules.get(home), "__file__", None) if type(home) is str else None
-            known = home == self.namespace.get("__name__") or (type(file) is str and self.sources.is_own(file))
-            self._own_classes[kind] = known
-        return known
-
-    def _field_sources(self, name: str, value: Any) -> list[str]:
-        kind = type(value)
-        if issubclass(kind, _not_state) or not self._is_own(kind) or not plain_access(kind):
-            return []
-        before = self.fields.get(name, {})
-        after: dict[str, bytes | str] = {}
-        changed: list[str] = []
-        for key, field in values.attributes(value).items():
-            if not key.isidentifier() or key.startswith("__"):
-                continue
-            if _is_property(kind, key):
-                continue  # a property of that name would run the snippet's code
-            after[key] = values.snapshot(field)
-            if before.get(key) != after[key] and values.stable(field):
-                changed.append(f"{name}.{key} is None" if field is None else f"{name}.{key}")
-        self.fields[name] = after
-        return changed
-
-
-def _is_property(kind: type, name: str) -> bool:
-    """Whether reading the attribute runs a descriptor of the class instead of showing the instance's own value."""
-    for base in kind.__mro__:
-        if name in vars(base):
-            member = vars(base)[name]
-            return type(member) is not types.MemberDescriptorType and hasattr(type(member), "__set__")
-    return False
-
-
-def _spelt(source: str) -> tuple[set[str], set[str]]:
-    """Names whose value the command itself spells out, and names that it makes mean what another name means."""
-    try:
-        body = ast.parse(source).body
-    except SyntaxError:
-        return set(), set()
-    if len(body) != 1 or not isinstance(body[0], ast.Assign):
-        return set(), set()
-    targets = {target.id for target in body[0].targets if isinstance(target, ast.Name)}
-    value = body[0].value
-    return (targets if is_literal(value) else set()), (targets if isinstance(value, ast.Name) else set())

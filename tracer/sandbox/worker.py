@@ -3,6 +3,8 @@
 A Worker picks the strongest level whose self-test passes, keeps it for its life, and restarts a jail that died.
 Workers are independent: several live side by side in one process and in many. ``run`` may be called from any thread;
 calls queue.
+
+Over 400 lines because starting, serving and restarting a jail share the state that makes each of them safe.
 """
 
 from __future__ import annotations
