@@ -164,23 +164,21 @@ class Recorder:
         is_function = code.co_flags & CO_OPTIMIZED
         atoms, unbound, last = ATOMS, _unbound, seen.get
         line = start = -1
-        raised = False
+        raw = code.co_code
 
         def local(frame: types.FrameType, event: str, argument: Any) -> Any:
-            nonlocal line, start, raised
+            nonlocal line, start
             if event != "line":
                 if event == "return":
                     self.depth -= 1
-                raised = event == "exception"
                 return frame.f_trace  # this function; naming it here would be a cycle that keeps the locals alive
             number, first = frame.f_lineno, frame.f_lasti
             # from 3.12 on a comprehension runs in its function's frame: each turn of it is a line event too, which
             # a statement run again is not, since that starts at the statement's first instruction
             if number == line and first != start:
                 return frame.f_trace
-            if raised and code.co_code[first] in CLEANUP:
+            if raw[first] in CLEANUP:
                 return frame.f_trace  # 3.11 names a finally's last line once more when an exception leaves it
-            raised = False
             line, start = number, first
             self.left -= 1
             if self.left < 0:
