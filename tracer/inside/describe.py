@@ -6,6 +6,7 @@ values visited, so that linked structures, which a depth alone would not stop, c
 
 from __future__ import annotations
 
+import abc
 import collections
 import datetime
 import decimal
@@ -33,6 +34,9 @@ LIBRARY_REPR = frozenset(
     }
 )
 """Standard-library types whose ``repr`` shows plain data and runs none of the snippet's code."""
+
+USUAL = (type, abc.ABCMeta)
+"""Metaclasses that hash and compare classes as ``type`` does (numbers' classes have the second)."""
 
 MAX_DEPTH = 5
 MAX_VALUES = 200
@@ -109,7 +113,7 @@ class Teller:
         """The value's text."""
         self.left -= 1
         kind = type(value)
-        usual = type(kind) is type  # a metaclass decides how its classes hash: they are never looked up
+        usual = type(kind) in USUAL  # a metaclass decides how its classes hash: those of others are not looked up
         if usual and kind in ATOMS:
             return atom(value, kind)
         if usual and kind in LIBRARY_REPR:
@@ -136,7 +140,7 @@ class Teller:
         return told
 
     def _inside(self, value: Any, kind: type, depth: int) -> str:
-        plain = type(kind) is type and kind in CONTAINERS
+        plain = type(kind) in USUAL and kind in CONTAINERS
         parts = self._contents(value, kind, depth)
         if plain:
             return parts[0]

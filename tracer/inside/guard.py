@@ -13,8 +13,10 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
-from types import FrameType
+from types import CodeType, FrameType
 from typing import Any, NoReturn
+
+from tracer.inside.lists import ListWatch
 
 MARKED = frozenset(
     [
@@ -69,11 +71,14 @@ class Guard:
             mark: Callable[[str], None] = tripped.append,
             size: Callable[[Any], int] = len,
             caller: Callable[[int], FrameType] = sys._getframe,
+            own_view: CodeType = ListWatch._view.__code__,
             tripped: list[str] = tripped,
         ) -> None:
             if armed and size(tripped) < MAX_TRIPPED:
                 if event in marked:
-                    mark(event)
+                    # the recorder's own look at a list's memory, known by identity: code can be made to be equal
+                    if event != "ctypes.cdata" or caller(1).f_code is not own_view:
+                        mark(event)
                 elif event == "code.__new__":
                     # The standard library makes code objects too: types.coroutine, dataclasses' replace, asyncio.
                     name = caller(1).f_code.co_filename

@@ -16,7 +16,17 @@ import marshal
 from collections.abc import Iterable
 from typing import Any
 
-from tracer.inside.describe import ATOMS, CONTAINERS, LIBRARY_REPR, MAX_DEPTH, Teller, attributes, digest, type_name
+from tracer.inside.describe import (
+    ATOMS,
+    CONTAINERS,
+    LIBRARY_REPR,
+    MAX_DEPTH,
+    USUAL,
+    Teller,
+    attributes,
+    digest,
+    type_name,
+)
 
 __all__ = ["ATOMS", "all_atoms", "atom_ids", "attributes", "describe", "snapshot", "stable", "text", "type_name"]
 
@@ -84,7 +94,7 @@ def stable(value: Any, depth: int = MAX_DEPTH, max_items: int = 400) -> bool:
     than two members.
     """
     kind = type(value)
-    if type(kind) is not type:
+    if type(kind) not in USUAL:
         return False
     if kind in ATOMS:
         return kind is not int or value.bit_length() < 10_000
