@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import builtins
+import re
 import sys
 import types
 from collections.abc import Iterable
@@ -236,11 +237,20 @@ class Session:
     # exceptions
 
     def guard(self, index: int, name: str) -> str:
-        """Rewrites a command that raised so that it binds the exception instead of ending in a traceback."""
+        """Rewrites a command that raised so that it binds the exception instead of ending in a traceback; gives its name.
+
+        The name is another one than asked for where a later command speaks of it already (``del error`` of an inner handler).
+        """
         command = self.commands[index]
         assert command.exception is not None
         if command.error is None:
             return self._guarded_name(command)
+        later = "\n".join(each.source for each in self.commands[index + 1 :])
+        number = 1
+        while re.search(rf"\b{name}\b", later):
+            number += 1
+            fresh = f"error_{number}"
+            name = name if fresh in self.namespace or fresh in self.reserved else fresh
         body = command.source
         try:
             ast.parse(body, mode="eval")
