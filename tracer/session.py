@@ -11,18 +11,19 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from tracer import repl
-from tracer.checks import NOTHING, PathMismatch, Unstable, check_paths, check_result, unstable_parts
-from tracer.inside import doctext
+from tracer.checks import NOTHING, PathMismatch, check_paths, check_result, unstable_parts
 from tracer.limits import Limits
+from tracer.rounds import Again, Failed, Native, Plan, result_of, with_whole
 from tracer.sandbox import Jail, Mount, Worker
 from tracer.schema import Drop, Outcome, Snippet, Step, Trace
+from tracer.steps import masked, steps_of
 
 MAX_ROUNDS = 10
 """How often a session is written again with more kept whole; nested functions that fail one by one need a few."""
@@ -65,34 +66,6 @@ class TracerConfig:
     minimum_level: int = 2
     allow_unsafe: bool = False
     seed: int = 0
-
-
-class _Failed(Exception):
-    """A run that gave no usable result; carries the Drop."""
-
-    def __init__(self, reason: str, evidence: str = "") -> None:
-        super().__init__(reason)
-        self.drop = Drop(reason=reason, evidence=evidence)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Native:
-    """What ran natively: the summary, the recorded frames, and, once it ran twice, what differed by itself."""
-
-    result: Mapping[str, Any]
-    frames: tuple[Mapping[str, Any], ...]
-    unstable: Unstable | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class _Plan:
-    """What is kept whole, hidden and opened in one attempt at a session."""
-
-    follow: int
-    open_statements: bool = True
-    whole: tuple[tuple[Any, ...], ...] = ()
-    hide: frozenset[str] = frozenset()
-    reasons: tuple[str, ...] = ()
 
 
 class Tracer:
@@ -187,16 +160,16 @@ class Tracer:
         """
         try:
             return self._trace(snippet, lenient)
-        except _Failed as failed:
+        except Failed as failed:
             return failed.drop
 
     def _trace(self, snippet: Snippet, lenient: bool) -> Trace:
         program = self._program(snippet)
-        plan = _Plan(follow=self.config.follow)
+        plan = Plan(follow=self.config.follow)
         opening = True
         try:
             native = self._run_native(snippet, program)
-        except _Failed as failed:
+        except Failed as failed:
             if failed.drop.reason not in ("trace_limit", "wall", "cpu"):
                 raise
             # too long a run to record its functions: record the snippet's own frame, and show each statement whole
@@ -209,10 +182,10 @@ class Tracer:
                 if lenient or not trace.failed_checks:
                     return trace
                 reason, evidence = next(iter(trace.failed_checks.items()))
-                raise _Failed(reason, evidence)
-            except _Again as again:
+                raise Failed(reason, evidence)
+            except Again as again:
                 plan = again.plan
-            except _Failed as failed:
+            except Failed as failed:
                 if failed.drop.reason in ("result_differs", "path_differs") and native.unstable is None:
                     native = self._run_twice(snippet, program, native)
                 elif opening:
@@ -220,16 +193,21 @@ class Tracer:
                     plan = self._flat(plan, failed.drop.reason)
                 else:
                     raise
-        raise _Failed("unfaithful", f"still failing after {MAX_ROUNDS} rounds: {', '.join(plan.reasons)}")
+        raise Failed("unfaithful", f"still failing after {MAX_ROUNDS} rounds: {', '.join(plan.reasons)}")
 
-    def _flat(self, plan: _Plan, reason: str) -> _Plan:
+    def _flat(self, plan: Plan, reason: str) -> Plan:
         """The last resort: every statement of the snippet is one command and no call is followed."""
         return replace(plan, follow=-1, open_statements=False, whole=(), reasons=(*plan.reasons, reason))
+
+    def _root(self, worker: Worker | None = None) -> str:
+        """Where the repository lies inside; at level 2 that is where it lies outside."""
+        repository = self.config.repository
+        return RECORD_ROOT if repository is None else (worker or self._recorder).inside(repository)
 
     def _program(self, snippet: Snippet, worker: Worker | None = None) -> dict[str, Any]:
         own = list(self.config.library)
         if self.config.repository is not None:
-            root = (worker or self._recorder).inside(self.config.repository)
+            root = self._root(worker)
             own += [f"{root}/{prefix}" for prefix in self.config.own]
         return {
             "pieces": [
@@ -244,66 +222,66 @@ class Tracer:
             "opens": list(snippet.opens),
         }
 
-    def _run_twice(self, snippet: Snippet, program: Mapping[str, Any], first: _Native) -> _Native:
+    def _run_twice(self, snippet: Snippet, program: Mapping[str, Any], first: Native) -> Native:
         """Runs the program natively once more, in the replayer's world: what differs then differs by itself."""
         second = self._run_native(snippet, self._program(snippet, self.replayer), self.replayer)
         return replace(first, unstable=unstable_parts(first.result, second.result, first.frames, second.frames))
 
     def _run_native(
         self, snippet: Snippet, program: Mapping[str, Any], worker: Worker | None = None, depth: int | None = None
-    ) -> _Native:
+    ) -> Native:
         limits = self.config.limits
         if depth is None:
             depth = max(self.config.follow, 0) + 1 + (1 if snippet.opens else 0)
         outcome = (worker or self._recorder).run(
             {"kind": "native", "program": program, "depth": depth, **_output(limits), "events": limits.events}
         )
-        native = _result(outcome, "native")
+        native = result_of(outcome, "native")
         for result in native["pieces"]:
             if not result.get("complete", True):
-                raise _Failed("tracing_ended", "a caught RecursionError or the snippet itself ended sys.settrace")
+                raise Failed("tracing_ended", "a caught RecursionError or the snippet itself ended sys.settrace")
         last = native["pieces"][-1]["exception"] if native["pieces"] else None
         if snippet.kind == "test" and last is not None and last[0] in ("SkipTest", "Skipped"):
-            raise _Failed("test_skipped", last[1])
+            raise Failed("test_skipped", last[1])
         for result in native["pieces"]:
             if snippet.kind != "script" and result.get("unmet") and result["exception"][0] in MISSING:
-                raise _Failed("missing_context", ": ".join(result["exception"]))
+                raise Failed("missing_context", ": ".join(result["exception"]))
         if all(result.get("syntax") for result in native["pieces"]):
-            raise _Failed("syntax_error", str(native["pieces"][0]["exception"]) if native["pieces"] else "no pieces")
+            raise Failed("syntax_error", str(native["pieces"][0]["exception"]) if native["pieces"] else "no pieces")
         frames = tuple(record["frame"] for record in outcome.records if "frame" in record)
-        return _Native(result=native, frames=frames)
+        return Native(result=native, frames=frames)
 
     def _attempt(
-        self, snippet: Snippet, program: Mapping[str, Any], recorded: _Native, plan: _Plan, lenient: bool
+        self, snippet: Snippet, program: Mapping[str, Any], recorded: Native, plan: Plan, lenient: bool
     ) -> Trace:
         """Writes the session by the plan and checks it; a check that fails is in the trace's ``failed_checks``.
 
         Raises:
-            _Again: the session has to be written again, by another plan.
-            _Failed: there is no session.
+            Again: the session has to be written again, by another plan.
+            Failed: there is no session.
         """
         run = self._drive(program, plan)
-        driven = _result(run, "drive")
+        driven = result_of(run, "drive")
         if "restart" in driven:
-            raise _Again(_with_whole(plan, driven["restart"], driven["reason"]))
+            raise Again(with_whole(plan, driven["restart"], driven["reason"]))
         if "unshowable" in driven:
-            raise _Failed("not_a_doctest", driven["unshowable"])
+            raise Failed("not_a_doctest", driven["unshowable"])
         failed = self._differences(snippet, recorded, plan, run, driven)
         commands = [record["command"] for record in run.records if "command" in record]
-        steps = _steps(commands, snippet)
+        steps = steps_of(commands, snippet, self._root())
         if not steps:
-            raise _Failed("empty", "no statement of the snippet is a command")
+            raise Failed("empty", "no statement of the snippet is a command")
         rendered = repl.render(steps)
         denied = _denied.search(rendered.text)
         if denied is not None and not lenient:
-            raise _Failed("sandbox_denied", denied.group())
+            raise Failed("sandbox_denied", denied.group())
         if lenient or not failed:
             mismatch, unlike = self._replay(program, rendered.text, plan, commands, lenient)
             failed.update(mismatch)
-            steps = _masked(steps, commands, unlike)
+            steps = masked(steps, commands, unlike)
         return self._made(snippet, recorded.result, plan, run, driven, steps, rendered, failed)
 
-    def _drive(self, program: Mapping[str, Any], plan: _Plan) -> Outcome:
+    def _drive(self, program: Mapping[str, Any], plan: Plan) -> Outcome:
         opens = plan.follow >= 0
         return self._recorder.run(
             {
@@ -320,7 +298,7 @@ class Tracer:
         )
 
     def _differences(
-        self, snippet: Snippet, recorded: _Native, plan: _Plan, run: Outcome, driven: Mapping[str, Any]
+        self, snippet: Snippet, recorded: Native, plan: Plan, run: Outcome, driven: Mapping[str, Any]
     ) -> dict[str, str]:
         """V2 and V3; the first that fails, with its evidence."""
         unstable = recorded.unstable or NOTHING
@@ -332,7 +310,7 @@ class Tracer:
             check_paths(recorded.frames, frames, unstable)
         except PathMismatch as mismatch:
             if recorded.unstable is not None and plan.open_statements and not mismatch.code[0].startswith("<piece"):
-                raise _Again(_with_whole(plan, mismatch.code[:2], "path_differs", str(mismatch))) from None
+                raise Again(with_whole(plan, mismatch.code[:2], "path_differs", str(mismatch))) from None
             return {"path_differs": str(mismatch)}
         return {}
 
@@ -340,7 +318,7 @@ class Tracer:
         self,
         snippet: Snippet,
         native: Mapping[str, Any],
-        plan: _Plan,
+        plan: Plan,
         run: Outcome,
         driven: Mapping[str, Any],
         steps: list[Step],
@@ -376,18 +354,18 @@ class Tracer:
         )
 
     def _replay(
-        self, program: Mapping[str, Any], text: str, plan: _Plan, commands: list[Mapping[str, Any]], lenient: bool
+        self, program: Mapping[str, Any], text: str, plan: Plan, commands: list[Mapping[str, Any]], lenient: bool
     ) -> tuple[dict[str, str], list[set[str]]]:
         """V1, by both readers: the failed check, if any, and the variables whose value was another one after each step.
 
         Raises:
-            _Again: a command's output differs; the session has to be written again without showing it.
+            Again: a command's output differs; the session has to be written again without showing it.
         """
         told = [{name: value for name, value in c["changes"].items() if value is not None} for c in commands]
         unlike: list[set[str]] = [set() for _ in commands]
         for kind in ("console", "doctest"):
             job = {"kind": kind, "program": program, "text": text, **_output(self.config.limits)}
-            result = _result(self.replayer.run({**job, "watch": [list(names) for names in told]}), kind)
+            result = result_of(self.replayer.run({**job, "watch": [list(names) for names in told]}), kind)
             for index, values in enumerate(result.get("values", ())):
                 unlike[index] |= {name for name, value in told[index].items() if values.get(name, value) != value}
             if not result["failed"]:
@@ -397,87 +375,9 @@ class Tracer:
             evidence = f"{kind}: {first['source']!r} printed {first['got'][:200]!r}, not {first['wanted'][:200]!r}"
             if lenient or sources <= plan.hide or first["source"].startswith(("_ = ", "ignored = ")):
                 return {"replay_mismatch": evidence}, unlike
-            raise _Again(replace(plan, hide=plan.hide | sources, reasons=(*plan.reasons, "replay_differs")))
+            raise Again(replace(plan, hide=plan.hide | sources, reasons=(*plan.reasons, "replay_differs")))
         return {}, unlike
-
-
-class _Again(Exception):
-    """Write the session again by this plan."""
-
-    def __init__(self, plan: _Plan) -> None:
-        super().__init__()
-        self.plan = plan
-
-
-def _with_whole(plan: _Plan, key: Iterable[Any], reason: str, evidence: str = "") -> _Plan:
-    whole = tuple(key)
-    if whole in plan.whole:
-        raise _Failed(reason, evidence or f"keeping {whole} whole did not help")
-    return replace(plan, whole=(*plan.whole, whole), reasons=(*plan.reasons, reason))
 
 
 def _output(limits: Limits) -> dict[str, int]:
     return {"output_limit": limits.output_bytes}
-
-
-def _result(outcome: Outcome, kind: str) -> Mapping[str, Any]:
-    """The summary record of a run.
-
-    Raises:
-        _Failed: the run did not end well; the outcome's status is the reason.
-    """
-    if outcome.status != "ok":
-        told = outcome.stderr.decode("utf-8", "replace")[-600:]
-        reason = outcome.status if outcome.status != "exception" else "tracer_error"
-        evidence = f"the {kind} run ended with {outcome.status} {outcome.exception or ''} {told}".strip()
-        raise _Failed(reason.replace("-", "_"), evidence)
-    if outcome.integrity != "clean":
-        raise _Failed("integrity_" + outcome.integrity, ", ".join(outcome.tripped))
-    for record in outcome.records:
-        if "setup" in record:
-            raise _Failed(record["setup"], record["evidence"])
-    summary: Mapping[str, Any] = next(r for r in outcome.records if "command" not in r and "frame" not in r)
-    return summary
-
-
-DIFFERS = "<differs from run to run>"
-
-
-def _masked(steps: list[Step], commands: list[Mapping[str, Any]], unlike: list[set[str]]) -> list[Step]:
-    """The steps with states that hold in every run: a value that was another one in replay is masked.
-
-    Clocks, addresses, paths and hash order get into states even where no reveal shows them.
-    """
-    if not any(unlike):
-        return steps
-    changes = [
-        {name: DIFFERS if name in names else value for name, value in command["changes"].items()}
-        for command, names in zip(commands, unlike, strict=True)
-    ]
-    return [replace(step, state=state) for step, state in zip(steps, repl.full_states(changes), strict=True)]
-
-
-def _steps(commands: list[Mapping[str, Any]], snippet: Snippet) -> list[Step]:
-    states = repl.full_states([command["changes"] for command in commands])
-    steps = []
-    for command, state in zip(commands, states, strict=True):
-        path, line = command["path"], command["line"]
-        if path.startswith("<piece "):
-            line += snippet.pieces[command["piece"]].line - 1
-            path = snippet.path
-        else:
-            path = path.removeprefix(RECORD_ROOT + "/")
-        steps.append(
-            Step(
-                source=command["source"],
-                output=command["error"] if command["error"] is not None else doctext.shown(command["output"]),
-                kind=command["kind"],
-                raised=command["raised"],
-                wrote=tuple(command["wrote"]),
-                state=state,
-                depth=command["depth"],
-                path=path,
-                line=line,
-            )
-        )
-    return steps

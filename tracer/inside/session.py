@@ -237,9 +237,11 @@ class Session:
     # exceptions
 
     def guard(self, index: int, name: str) -> str:
-        """Rewrites a command that raised so that it binds the exception instead of ending in a traceback; gives its name.
+        """Rewrites a command that raised so that it binds the exception instead of ending in a traceback; gives its
+        name.
 
-        The name is another one than asked for where a later command speaks of it already (``del error`` of an inner handler).
+        The name is another one than asked for where a later command speaks of it already (``del error`` of an inner
+        handler).
         """
         command = self.commands[index]
         assert command.exception is not None

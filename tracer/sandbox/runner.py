@@ -53,7 +53,9 @@ class Setting:
     def prepare_confinement(self) -> None:
         """What all runners' Landlock rules and filters share; the paths must be visible already."""
         if "landlock" in self.layers:
-            read = (*self.readable, "/etc") if "namespaces" in self.layers else self.readable
+            # the import system lists the folders of the search path, which hold nothing but binds
+            inside = (*self.readable, *self.config["sys_path"], "/etc")
+            read = inside if "namespaces" in self.layers else self.readable
             self.rules = landlock.rules_for(self.abi, read=read, devices=self.config["devices"])
         if "seccomp" in self.layers:
             self.filter = seccomp.runner_template(self.machine)

@@ -1,0 +1,73 @@
+"""How a session is written again when a check fails: plans, and the two ways in which an attempt ends early."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from tracer.checks import Unstable
+from tracer.schema import Drop, Outcome
+
+
+class Failed(Exception):
+    """A run that gave no usable result; carries the Drop."""
+
+    def __init__(self, reason: str, evidence: str = "") -> None:
+        super().__init__(reason)
+        self.drop = Drop(reason=reason, evidence=evidence)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Native:
+    """What ran natively: the summary, the recorded frames, and, once it ran twice, what differed by itself."""
+
+    result: Mapping[str, Any]
+    frames: tuple[Mapping[str, Any], ...]
+    unstable: Unstable | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is kept whole, hidden and opened in one attempt at a session."""
+
+    follow: int
+    open_statements: bool = True
+    whole: tuple[tuple[Any, ...], ...] = ()
+    hide: frozenset[str] = frozenset()
+    reasons: tuple[str, ...] = ()
+
+
+class Again(Exception):
+    """Write the session again by this plan."""
+
+    def __init__(self, plan: Plan) -> None:
+        super().__init__()
+        self.plan = plan
+
+
+def with_whole(plan: Plan, key: Iterable[Any], reason: str, evidence: str = "") -> Plan:
+    whole = tuple(key)
+    if whole in plan.whole:
+        raise Failed(reason, evidence or f"keeping {whole} whole did not help")
+    return replace(plan, whole=(*plan.whole, whole), reasons=(*plan.reasons, reason))
+
+
+def result_of(outcome: Outcome, kind: str) -> Mapping[str, Any]:
+    """The summary record of a run.
+
+    Raises:
+        Failed: the run did not end well; the outcome's status is the reason.
+    """
+    if outcome.status != "ok":
+        told = outcome.stderr.decode("utf-8", "replace")[-600:]
+        reason = outcome.status if outcome.status != "exception" else "tracer_error"
+        evidence = f"the {kind} run ended with {outcome.status} {outcome.exception or ''} {told}".strip()
+        raise Failed(reason.replace("-", "_"), evidence)
+    if outcome.integrity != "clean":
+        raise Failed("integrity_" + outcome.integrity, ", ".join(outcome.tripped))
+    for record in outcome.records:
+        if "setup" in record:
+            raise Failed(record["setup"], record["evidence"])
+    summary: Mapping[str, Any] = next(r for r in outcome.records if "command" not in r and "frame" not in r)
+    return summary

@@ -1,0 +1,56 @@
+"""From the commands that the driver sent to the steps of a trace."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from tracer import repl
+from tracer.inside import doctext
+from tracer.schema import Snippet, Step
+
+DIFFERS = "<differs from run to run>"
+
+
+def masked(steps: list[Step], commands: Sequence[Mapping[str, Any]], unlike: Sequence[set[str]]) -> list[Step]:
+    """The steps with states that hold in every run: a value that was another one in replay is masked.
+
+    Clocks, addresses, paths and hash order get into states even where no reveal shows them.
+    """
+    if not any(unlike):
+        return steps
+    changes = [
+        {name: DIFFERS if name in names else value for name, value in command["changes"].items()}
+        for command, names in zip(commands, unlike, strict=True)
+    ]
+    return [replace(step, state=state) for step, state in zip(steps, repl.full_states(changes), strict=True)]
+
+
+def steps_of(commands: Sequence[Mapping[str, Any]], snippet: Snippet, root: str) -> list[Step]:
+    """Steps with their states in full; paths below ``root``, where the repository lies inside, are made relative to
+    it.
+    """
+    states = repl.full_states([command["changes"] for command in commands])
+    steps = []
+    for command, state in zip(commands, states, strict=True):
+        path, line = command["path"], command["line"]
+        if path.startswith("<piece "):
+            line += snippet.pieces[command["piece"]].line - 1
+            path = snippet.path
+        else:
+            path = path.removeprefix(root + "/")
+        steps.append(
+            Step(
+                source=command["source"],
+                output=command["error"] if command["error"] is not None else doctext.shown(command["output"]),
+                kind=command["kind"],
+                raised=command["raised"],
+                wrote=tuple(command["wrote"]),
+                state=state,
+                depth=command["depth"],
+                path=path,
+                line=line,
+            )
+        )
+    return steps
