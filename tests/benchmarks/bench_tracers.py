@@ -127,7 +127,8 @@ def settrace_python(main: Main, filename: str) -> Iterator[Main]:
 _set_c_trace = ctypes.pythonapi.PyEval_SetTrace
 _set_c_trace.argtypes = [ctypes.c_void_p, ctypes.py_object]
 _set_c_trace.restype = None
-# A C function that does nothing and returns 0 for (object, frame, event, argument), where 0 means "go on": it compares its
+# A C function that does nothing and returns 0 for (object, frame, event, argument), where 0 means "go on": it
+# compares its
 # first two arguments, which differ, and finds the others in registers that it does not read.
 _do_nothing = ctypes.cast(ctypes.CDLL(None).pthread_equal, ctypes.c_void_p)
 
