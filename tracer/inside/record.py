@@ -56,10 +56,10 @@ class FrameRecord:
 
     __slots__ = ("code", "depth", "log")
 
-    def __init__(self, code: types.CodeType, depth: int) -> None:
+    def __init__(self, code: types.CodeType, depth: int, log: list[Any]) -> None:
         self.code = code
         self.depth = depth
-        self.log: list[Any] = []
+        self.log = log
 
     @property
     def events(self) -> list[tuple[int, dict[str, bytes | str | None]]]:
@@ -111,13 +111,18 @@ class Recorder:
         self.max_depth = max_depth
         self.left = max_events
         self.module_names = module_names
-        self.frames: list[FrameRecord] = []
+        self._logs: list[tuple[types.CodeType, int, list[Any]]] = []
         self.depth = 0
         self._suspended: dict[types.FrameType, Tracer] = {}
         self._own: dict[str, bool] = {}
         # by id, because a code object hashes all that it holds; the code is kept, so that its id stays its own
-        self._followed: dict[int, tuple[types.CodeType, bool, bool]] = {}
+        self._followed: dict[int, tuple[types.CodeType, bool, frozenset[int]]] = {}
         self.trace: Tracer = self._on_call
+
+    @property
+    def frames(self) -> list[FrameRecord]:
+        """What was recorded, in the order of the calls."""
+        return [FrameRecord(code, depth, log) for code, depth, log in self._logs]
 
     def start(self) -> None:
         """Begins to trace this thread."""
@@ -135,16 +140,16 @@ class Recorder:
         code = frame.f_code
         known = self._followed.get(id(code))
         if known is None:
-            known = self._followed[id(code)] = (code, self._is_followed(code), bool(code.co_flags & CO_GENERATOR))
-        _, followed, is_generator = known
+            known = self._followed[id(code)] = code, self._is_followed(code), _cleanup_offsets(code)
+        _, followed, cleanup = known
         if not followed or self.depth > self.max_depth:
             return None
-        if is_generator:
+        if code.co_flags & CO_GENERATOR:
             local = self._suspended.get(frame)
             if local is None:
-                local = self._suspended[frame] = self._follow(code)
+                local = self._suspended[frame] = self._follow(code, cleanup)
         else:
-            local = self._follow(code)
+            local = self._follow(code, cleanup)
         self.depth += 1
         return local
 
@@ -154,42 +159,40 @@ class Recorder:
             own = self._own[code.co_filename] = self.is_own(code.co_filename)
         return own and (code.co_name[0] != "<" or code.co_name == "<module>")
 
-    def _follow(self, code: types.CodeType) -> Tracer:
-        record = FrameRecord(code, self.depth)
-        self.frames.append(record)
-        add = record.log.append
+    def _follow(self, code: types.CodeType, cleanup: frozenset[int]) -> Tracer:
+        log: list[Any] = []
+        self._logs.append((code, self.depth, log))
+        add = log.append
         seen: dict[str, Any] = {}
         mutable: dict[str, Any] = {}
         lists: dict[str, ListWatch] = {}
-        is_function = code.co_flags & CO_OPTIMIZED
-        atoms, unbound, last = ATOMS, _unbound, seen.get
         line = start = -1
-        raw = code.co_code
 
         def local(frame: types.FrameType, event: str, argument: Any) -> Any:
             nonlocal line, start
             if event != "line":
                 if event == "return":
                     self.depth -= 1
+                    return None
                 return frame.f_trace  # this function; naming it here would be a cycle that keeps the locals alive
             number, first = frame.f_lineno, frame.f_lasti
             # from 3.12 on a comprehension runs in its function's frame: each turn of it is a line event too, which
             # a statement run again is not, since that starts at the statement's first instruction
             if number == line and first != start:
                 return frame.f_trace
-            if raw[first] in CLEANUP:
+            if first in cleanup:
                 return frame.f_trace  # 3.11 names a finally's last line once more when an exception leaves it
             line, start = number, first
             self.left -= 1
             if self.left < 0:
                 raise EventsFull
             add(number)
-            variables = frame.f_locals if is_function else self._variables(frame)
+            variables = frame.f_locals if code.co_flags & CO_OPTIMIZED else self._variables(frame)
             for name, value in variables.items():
-                if last(name, unbound) is not value:
+                if seen.get(name, _unbound) is not value:
                     seen[name] = value
                     kind = type(value)
-                    if type(kind) is type and kind in atoms:
+                    if type(kind) is type and kind in ATOMS:
                         add(name)
                         add(value)
                         if mutable:
@@ -223,6 +226,11 @@ class Recorder:
             return {name: held[name] for name in self.module_names if name in held}
         local = frame.f_locals
         return dict.copy(local) if isinstance(local, dict) else {}
+
+
+def _cleanup_offsets(code: types.CodeType) -> frozenset[int]:
+    raw = code.co_code
+    return frozenset(offset for offset in range(0, len(raw), 2) if raw[offset] in CLEANUP)
 
 
 def _look(
