@@ -35,6 +35,9 @@ an import that a page of prose takes for granted. Such sessions teach nothing bu
 _denied = re.compile(r"\[Errno (1|13|30)\][^\n]*")
 """Not permitted, permission denied, read-only: said by the sandbox, not by the program, and nowhere else the same."""
 
+RESEEDS = (2, 3, 5, 7)
+"""Seeds of ``random`` in further replays of a session in which something differed: one world may agree by luck."""
+
 RECORD_ROOT, REPLAY_ROOT = "/repo", "/check/repo"
 PACKAGES = "/packages"
 VIEW = {"policy": "written", "style": "echo", "literals": False}
@@ -363,12 +366,17 @@ class Tracer:
         """
         told = [{name: value for name, value in c["changes"].items() if value is not None} for c in commands]
         unlike: list[set[str]] = [set() for _ in commands]
-        for kind in ("console", "doctest"):
-            job = {"kind": kind, "program": program, "text": text, **_output(self.config.limits)}
-            result = result_of(self.replayer.run({**job, "watch": [list(names) for names in told]}), kind)
+        watch = [list(names) for names in told]
+        turns = [("console", 0), ("doctest", 0)]
+        while turns:
+            kind, reseed = turns.pop(0)
+            job = {"kind": kind, "program": program, "text": text, "watch": watch, "reseed": reseed}
+            result = result_of(self.replayer.run({**job, **_output(self.config.limits)}), kind)
             for index, values in enumerate(result.get("values", ())):
                 unlike[index] |= {name for name, value in told[index].items() if values.get(name, value) != value}
             if not result["failed"]:
+                if kind == "doctest" and (plan.hide or any(unlike)):
+                    turns = [("console", seed) for seed in RESEEDS]
                 continue
             sources = {difference["source"] for difference in result["failed"]}
             first = result["failed"][0]

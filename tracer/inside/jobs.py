@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import ast
 import doctest
+import random
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -274,6 +275,8 @@ def _as_json(command: Command) -> dict[str, Any]:
 
 def console(job: dict[str, Any], send: Send, guard: Any) -> dict[str, Any]:
     """Replays a text through a console."""
+    if job.get("reseed"):
+        random.seed(job["reseed"])
     return _end(send, replay_console(job["text"], job["program"], job["output_limit"], job.get("watch")))
 
 
