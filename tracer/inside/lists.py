@@ -34,16 +34,19 @@ _views: dict[int, Any] = {}
 class ListWatch:
     """Watches one list of atoms. ``copy`` holds its items as they were when ``changed`` last looked.
 
+    ``index`` is the place of the only item that ``changed`` found to differ; -1 where more than one does.
+
     Where ``header.raw == known_header and items.raw == known_items``, in that order, the list is unchanged; otherwise
     only ``changed`` can tell.
     """
 
-    __slots__ = ("_last", "_list", "copy", "header", "items", "known_header", "known_items")
+    __slots__ = ("_last", "_list", "copy", "header", "index", "items", "known_header", "known_items")
 
     def __init__(self, watched: list[Any]) -> None:
         self._list = watched
         self._last = 0
-        self.copy = tuple(watched)
+        self.index = -1
+        self.copy = watched[:]
         self.header: Any = _no_header
         self.known_header = b""
         self.items: Any = None
@@ -61,14 +64,16 @@ class ListWatch:
             first = self._last - 1 if self._last else 0
             low, high = first * WORD_BYTES, (first + 3) * WORD_BYTES
             if found[:low] == before[:low] and found[high:] == before[high:]:
+                self.index = -2
                 for index in range(first, min(first + 3, len(known))):
                     item = watched[index]
                     if item is not known[index]:
                         if id(type(item)) not in atom_ids:
                             return None
+                        known[index] = item
                         self._last = index
+                        self.index = index if self.index == -2 else -1
                 self.known_items = found
-                self.copy = tuple(watched)
                 return True
         changes = [*map(is_not, watched, known)]
         if len(watched) == len(known) and True not in changes:
@@ -77,7 +82,8 @@ class ListWatch:
             return False
         if len(watched) > LARGE or not all_atoms([*compress(watched, changes), *watched[len(known) :]]):
             return None
-        self.copy = tuple(watched)
+        self.index = -1
+        self.copy = watched[:]
         if self.header.raw == self.known_header:
             self._last = changes.index(True)
             self.known_items = self.items.raw

@@ -45,13 +45,15 @@ class _Shot:
 _unbound = object()
 _deleted = object()
 _items = object()
+_item = object()
 
 
 class FrameRecord:
     """One frame: code, depth of calls, and what happened in it.
 
     ``log`` is flat: the line number of each event, then for each local that changed its name and what it holds (an
-    immutable value, ``_items`` and the items of a list of atoms, a ``_Shot``, or ``_deleted``).
+    immutable value, ``_items`` and the items of a list of atoms, ``_item`` and the index and value of the one that
+    changed in it, a ``_Shot``, or ``_deleted``).
     """
 
     __slots__ = ("code", "depth", "log")
@@ -66,6 +68,7 @@ class FrameRecord:
         """``(line, {local: snapshot or None})`` in order; None marks a deleted local."""
         events: list[tuple[int, dict[str, bytes | str | None]]] = []
         last: dict[str, bytes | str | None] = {}
+        lists: dict[str, list[Any]] = {}
         log = iter(self.log)
         for entry in log:
             if type(entry) is int:
@@ -76,7 +79,12 @@ class FrameRecord:
             if held is _deleted:
                 shot = None
             elif held is _items:
-                shot = snapshot(list(next(log)))
+                lists[entry] = list(next(log))
+                shot = snapshot(lists[entry])
+            elif held is _item:
+                index = next(log)
+                lists[entry][index] = next(log)
+                shot = snapshot(lists[entry])
             else:
                 shot = held.shot if type(held) is _Shot else snapshot(held)
             if last.get(entry, _unbound) != shot:  # assigned but equal is no change
@@ -247,7 +255,7 @@ def _look(
             if kind is list:
                 watch = lists[name] = ListWatch(value)
                 add(_items)
-                add(watch.copy)
+                add(tuple(watch.copy))
             else:
                 add(value)
             continue
@@ -266,8 +274,13 @@ def _look_at_lists(lists: dict[str, ListWatch], mutable: dict[str, Any], add: Ca
         changed = watch.changed()
         if changed:
             add(name)
-            add(_items)
-            add(watch.copy)
+            if watch.index >= 0:
+                add(_item)
+                add(watch.index)
+                add(watch.copy[watch.index])
+            else:
+                add(_items)
+                add(tuple(watch.copy))
         elif changed is None:
             del lists[name]
             mutable[name] = b""  # never a snapshot, and not None: that would have it watched again
