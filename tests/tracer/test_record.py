@@ -1,0 +1,195 @@
+"""The recorder against a slow, naive reference: ``repr`` of every local at every line event."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tracer.inside.record import EventsFull, Recorder
+
+FILE = "<recorded>"
+
+
+def recorded(source: str, *, depth: int = 50, events: int = 100_000):
+    """``[(function, [(line, {local: text})])]`` of each frame, by the recorder."""
+    namespace = {"__name__": "recorded"}
+    code = compile(source, FILE, "exec")
+    recorder = Recorder(lambda name: name == FILE, max_depth=depth, max_events=events, module_names=frozenset())
+    before = sys.gettrace()
+    recorder.start()
+    try:
+        exec(code, namespace)
+        complete = recorder.complete()
+    finally:
+        recorder.stop()
+        sys.settrace(before)
+    frames = [record.as_json(None) for record in recorder.frames if record.code.co_name != "<module>"]
+    return complete, [(f["code"][2], [(line, state) for line, state in f["path"]]) for f in frames]
+
+
+def naive(source: str):
+    """The same by the plainest tracer: everything is copied as text at every line."""
+    namespace = {"__name__": "recorded"}
+    code = compile(source, FILE, "exec")
+    frames: dict[object, tuple[str, list]] = {}
+    kept: list[object] = []
+
+    def trace(frame, event, argument):
+        if frame.f_code.co_filename != FILE or frame.f_code.co_name.startswith("<"):
+            return None
+        if frame not in frames:
+            kept.append(frame)  # a frame that is kept is no other frame's equal
+            frames[frame] = frame.f_code.co_name, []
+        path = frames[frame][1]
+
+        def local(frame, event, argument):
+            if event == "line":
+                path.append((frame.f_lineno, {name: repr(value) for name, value in frame.f_locals.items()}))
+            return local
+
+        return local
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        exec(code, namespace)
+    finally:
+        sys.settrace(before)
+    return [frames[frame] for frame in kept]
+
+
+PROGRAMS = {
+    "mutation": """
+def f(xs):
+    ys = xs
+    for i in range(3):
+        xs.append(i)
+        ys[0] = xs[-1] * 2
+    d = {"xs": xs}
+    d["xs"].clear()
+    del ys
+    xs.extend([1, 2])
+    xs.sort(reverse=True)
+    s = set(xs)
+    s.add(9)
+    return s
+f([5])
+""",
+    "recursion": """
+def fact(n, seen):
+    seen.append(n)
+    if n < 2:
+        return 1
+    rest = fact(n - 1, seen)
+    return n * rest
+fact(4, [])
+""",
+    "interleaved generators": """
+def count(n, log):
+    for i in range(n):
+        log += [i]
+        yield i
+def run():
+    log = []
+    total = 0
+    for a, b in zip(count(3, log), count(2, log)):
+        total += a * 10 + b
+    return total
+run()
+""",
+    "exceptions": """
+def f(n):
+    try:
+        x = 1 // n
+    except ZeroDivisionError:
+        x = -1
+    else:
+        x += 1
+    finally:
+        y = [x]
+    return y
+f(0)
+f(1)
+""",
+    "equal but other": """
+def f():
+    x = [1]
+    x = [1]
+    y = 1
+    y = 1.0
+    y = True
+    x[0] = 1.0
+    x[0] = True
+    z = (x, y)
+    x.append(z[1])
+    return z
+f()
+""",
+    "nested containers": """
+def f():
+    inner = [1]
+    outer = {"a": inner, "b": (inner, [inner])}
+    inner.append(2)
+    outer["b"][1].append(3)
+    grid = [[0] * 2 for _ in range(2)]
+    grid[1][0] = 7
+    return grid
+f()
+""",
+}
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_recorder_equals_the_naive_reference(name):
+    complete, fast = recorded(PROGRAMS[name])
+    slow = naive(PROGRAMS[name])
+    assert complete
+    if sys.version_info >= (3, 12):  # a comprehension's turns are line events of its function there
+        slow = [(function, without_repeats(path)) for function, path in slow]
+        fast = [(function, without_repeats(path)) for function, path in fast]
+    assert [(function, list(path)) for function, path in slow] == fast
+
+
+def without_repeats(path):
+    return [entry for i, entry in enumerate(path) if i == 0 or entry[0] != path[i - 1][0]]
+
+
+STATEMENTS = (
+    "xs.append({n})", "xs[0] = {n}", "xs[:1] = [{n}, {n}]", "xs.pop() if len(xs) > 1 else None", "ys = xs", "ys = xs[:]",
+    "xs.reverse()", "xs = ys", "d[{n}] = xs", "d = {{}}", "a = {n}", "a = float(a)", "xs.extend(ys[:2])", "ys += [a]",
+    "xs[-1] = float(xs[-1])", "xs.insert(0, a)", "s.add(a)", "s = s | {{a}}", "del d", "d = dict(k=xs)",
+)  # fmt: skip
+
+
+@settings(max_examples=150, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+@given(st.lists(st.tuples(st.sampled_from(STATEMENTS), st.integers(0, 3)), min_size=1, max_size=12))
+def test_any_mutations_are_recorded(steps):
+    body = "\n".join("    " + statement.format(n=n) for statement, n in steps if statement != "del d")
+    source = (
+        f"def f():\n    a = 1\n    xs = [1]\n    ys = [2]\n    d = {{}}\n    s = set()\n{body}\n    return a\nf()\n"
+    )
+    complete, fast = recorded(source)
+    assert complete and fast == naive(source)
+
+
+def test_caught_recursion_error_is_told():
+    if sys.version_info >= (3, 14):
+        pytest.skip("3.14 no longer ends settrace there")
+    source = "def f(n):\n    return f(n + 1)\ntry:\n    f(0)\nexcept RecursionError:\n    pass\n"
+    complete, _ = recorded(source, depth=2)
+    assert complete is False
+
+
+def test_tampering_is_told():
+    complete, _ = recorded("import sys\nsys.settrace(None)\n")
+    assert complete is False
+
+
+def test_limits():
+    with pytest.raises(EventsFull):
+        recorded("def f():\n    while True:\n        x = 1\nf()\n", events=100)
+    _, frames = recorded(PROGRAMS["recursion"], depth=2)
+    assert [function for function, _ in frames] == ["fact", "fact"]

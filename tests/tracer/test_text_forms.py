@@ -1,0 +1,148 @@
+# ruff: noqa: E501  (cases read best on a line of their own)
+"""Inverse pairs and rewriting: render and parse, shown output and doctest's checker, renamed programs that run the same."""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import doctest
+import io
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tracer import repl
+from tracer.inside import doctext, text
+from tracer.inside.names import CannotFlatten, Rewriter, bound_names, local_names
+from tracer.schema import Step
+
+quick = settings(max_examples=300, deadline=None, derandomize=True, database=None)
+lines = st.text(alphabet="ab>. <B\n\t'é0x", max_size=24)
+COMMANDS = ("x", "print('a')", "if x:\n    y = 1", 'z = """a\n\nb"""', "def f():\n    return 1", "x = [\n    1,\n]")
+
+
+@quick
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(COMMANDS), lines, st.sampled_from(["statement", "reveal"])), min_size=1, max_size=5
+    )
+)
+def test_parse_is_the_inverse_of_render(parts):
+    steps = [
+        Step(source=source, output=doctext.shown(output), kind=kind)
+        for source, output, kind in parts
+        if doctext.why_not(output) is None
+    ]
+    rendered = repl.render(steps)
+    assert repl.parse(rendered.text) == [(step.source, step.output) for step in steps]
+    assert "".join(rendered.text[s.start : s.end] for s in rendered.segments) == rendered.text
+    assert all(one.end == two.start for one, two in zip(rendered.segments, rendered.segments[1:], strict=False))
+
+
+def test_parse_refuses_what_is_no_session():
+    with pytest.raises(ValueError, match="expected a session"):
+        repl.parse("hello\n>>> x\n")
+
+
+@quick
+@given(lines)
+def test_what_can_be_shown_passes_doctest(output):
+    """Whatever ``why_not`` lets through, doctest itself reads back and accepts."""
+    if doctext.why_not(output) is not None:
+        return
+    printed = output if not output or output.endswith("\n") else output + "\n"
+    session = repl.render([Step(source="show()", output=doctext.shown(output), kind="statement")]).text
+    examples = doctest.DocTestParser().get_examples(session + ">>> 1\n")
+    assert [example.source for example in examples] == ["show()\n", "1\n"]
+    assert examples[0].exc_msg is None
+    assert doctest.OutputChecker().check_output(examples[0].want, printed, 0)
+
+
+@pytest.mark.parametrize(
+    "output, reason",
+    [
+        ("a\tb", "control_character"),
+        ("\ud800", "control_character"),
+        (">>> x", "looks_like_prompt"),
+        ("a\n ... b", "looks_like_prompt"),
+        ("<BLANKLINE>", "holds_blankline_marker"),
+        ("Traceback (most recent call last):\n", "looks_like_traceback"),
+    ],
+)
+def test_what_no_doctest_can_show(output, reason):
+    assert doctext.why_not(output) == reason
+
+
+BODIES = [
+    "a = 1\nb = [a for a in range(3)]\nc = lambda a: a + len(b)\nprint(a, b, c(2))",
+    "a = 2\ndef inner(b, a=a):\n    c = a + b\n    return c\nb = inner(1)\nprint(a, b)",
+    "a = [1, 2]\nfor b, c in enumerate(a):\n    a = a + [c]\nprint(a, b, c)",
+    "try:\n    a = {}['k']\nexcept KeyError as b:\n    c = b.args\nprint(c)",
+    "match [1, {'k': 2}]:\n    case [a, {'k': b, **c}]:\n        print(a, b, c)",
+    "match (1, 2, 3):\n    case [a, *b] as c:\n        print(a, b, c)",
+    "import os.path as a\nfrom math import floor as b\nc = b(2.5)\nprint(a.basename('x/y'), c)",
+    "a = 1\nclass b:\n    z = a\n    def m(self):\n        return a\nc = b().m()\nprint(c, b.z)",
+    "if (a := 3) > 2:\n    b = f'{a!r:>{a}}'\ndel a\nc = 0\nprint(b, c)",
+    "a = b = c = 0\nfor a in range(2):\n    b += a\nelse:\n    c = a\nprint(a, b, c)",
+    "with open('/dev/null') as a:\n    b = a.read()\nc = {b: a for b in 'xy' for a in [b]}\nprint(b, c)",
+]
+
+
+def run(source: str) -> str:
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        exec(compile(source, "<body>", "exec"), {"__name__": "body"})
+    return printed.getvalue()
+
+
+@pytest.mark.parametrize("source", BODIES)
+def test_renamed_body_does_the_same(source):
+    tree = ast.parse(source)
+    mapping = {name: name + "_7" for name in bound_names(tree.body)}
+    changed = [Rewriter(mapping, None).visit(statement) for statement in ast.parse(source).body]
+    renamed = "\n".join(text.unparse(statement) for statement in changed)
+    assert "a_7" in renamed and run(renamed) == run(source)
+
+
+def test_nonlocal_and_private_names():
+    source = "def outer():\n    n = 0\n    def step():\n        nonlocal n\n        n += 1\n        return self.__x\n"
+    function = ast.parse(source).body[0]
+    assert local_names(function) == {"n", "step"}
+    step = Rewriter({"n": "n_2"}, "Box").visit(function.body[1])
+    told = ast.unparse(step)
+    assert "global n_2" in told and "self._Box__x" in told and "n_2 += 1" in told
+    with pytest.raises(CannotFlatten, match="class_rebinds_local"):
+        Rewriter({"n": "n_2"}, None).visit(ast.parse("class C:\n    n = n").body[0])
+
+
+@pytest.mark.parametrize("source", ["x = 1", "f(a,\n  b)", 's = """a\n\n  b"""', "if x:\n    y = '''\n\nz'''"])
+def test_indented_block_is_the_same_statement(source):
+    block = text.indented(source)
+    assert all(line.startswith("    ") or not line for line in block.split("\n")[:1])
+    inner = ast.parse("try:\n" + block + "\nfinally:\n    pass").body[0].body
+    assert ast.dump(ast.Module(inner, [])) == ast.dump(ast.parse(source))
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "class A:\n    x = 1\n\n    y = 2",
+        'def f():\n\n    s = """a\n\nb"""\n\n    return s',
+        "if 1:\n    f'''\n\n{1}'''\n",
+    ],
+)
+def test_blank_lines_go_and_strings_stay(source):
+    cleaned = text.without_blank_lines(source)
+    assert ast.dump(ast.parse(cleaned)) == ast.dump(ast.parse(source))
+    assert cleaned.count("\n") <= source.count("\n")
+
+
+def test_author_text_only_where_it_is_the_same_tree():
+    source = "x = (1,   2)  # two\nif x: y = 'a'; z = 2\n"
+    tree = ast.parse(source)
+    lines = source.split("\n")
+    assert text.original(lines, tree.body[0]) == "x = (1,   2)"
+    assert text.original(lines, tree.body[1].body[1]) == "z = 2"
+    renamed = Rewriter({"x": "x_1"}, None).visit(ast.parse(source).body[0])
+    assert text.original(lines, renamed) is None
