@@ -158,7 +158,8 @@ def without_repeats(path):
 
 
 STATEMENTS = (
-    "xs.append({n})", "xs[0] = {n}", "xs[:1] = [{n}, {n}]", "xs.pop() if len(xs) > 1 else None", "ys = xs", "ys = xs[:]",
+    "xs.append({n})", "xs[0] = {n}", "xs[:1] = [{n}, {n}]", "xs.pop() if len(xs) > 1 else None",
+    "ys = xs", "ys = xs[:]",
     "xs.reverse()", "xs = ys", "d[{n}] = xs", "d = {{}}", "a = {n}", "a = float(a)", "xs.extend(ys[:2])", "ys += [a]",
     "xs[-1] = float(xs[-1])", "xs.insert(0, a)", "s.add(a)", "s = s | {{a}}", "del d", "d = dict(k=xs)",
 )  # fmt: skip
