@@ -28,7 +28,7 @@ def lower(driver: Driver, node: ast.expr, frame: Frame) -> ast.expr:
     """
     if driver.full() or (driver.follow == 0 and not driver.opens):
         return node
-    if not any(isinstance(inner, (ast.Call, ast.ListComp)) for inner in ast.walk(node)):
+    if not driver.may_open(node):
         return node
     sites = {id(call) for call in _unconditional(node) if _opens(driver, call) is not None}
     if not sites:

@@ -132,6 +132,11 @@ class Driver:
         self.taken = session.reserved
         self.pending: list[str] = []
         self.refused: dict[int, ast.AST] = {}
+        # what is known of a node, by its id, with the node, so that the id stays its own: loops come by again and again
+        self.definitions: dict[int, Any] = {}
+        self.shapes: dict[int, Any] = {}
+        self._writes: dict[int, tuple[ast.stmt, list[str]]] = {}
+        self._calls: dict[int, tuple[ast.expr, bool]] = {}
         self.lower: Callable[[Driver, ast.expr, Frame], ast.expr] = lambda driver, node, frame: node
 
     # bookkeeping
@@ -143,6 +148,21 @@ class Driver:
     def full(self) -> bool:
         """Whether the session is long enough: from here on nothing more is opened."""
         return len(self.session.commands) >= self.max_commands
+
+    def writes(self, node: ast.stmt) -> list[str]:
+        """The names that a statement binds, sorted; the statement must stay as it is."""
+        known = self._writes.get(id(node))
+        if known is None:
+            known = self._writes[id(node)] = node, sorted(bound_names([node]))
+        return known[1]
+
+    def may_open(self, node: ast.expr) -> bool:
+        """Whether something stands in the expression that could be opened; the expression must stay as it is."""
+        known = self._calls.get(id(node))
+        if known is None:
+            found = any(isinstance(inner, (ast.Call, ast.ListComp)) for inner in ast.walk(node))
+            known = self._calls[id(node)] = node, found
+        return known[1]
 
     def stand(self, frame: Frame, line: int) -> None:
         """Sets the place of the next commands and, in the frame's log, its locals before the statement."""

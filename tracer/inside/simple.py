@@ -87,7 +87,7 @@ def run_annotated(driver: Driver, node: ast.AnnAssign, frame: Frame) -> None:
 
 def _emit_changed(driver: Driver, node: ast.stmt, field: str, lowered: ast.expr | None, frame: Frame) -> None:
     if lowered is getattr(node, field):
-        driver.emit(driver.source(node, frame), frame, writes=sorted(bound_names([node])), origin=node)
+        driver.emit(driver.source(node, frame), frame, writes=driver.writes(node), origin=node)
         return
     changed = copy.copy(node)
     setattr(changed, field, lowered)
@@ -97,7 +97,7 @@ def _emit_changed(driver: Driver, node: ast.stmt, field: str, lowered: ast.expr 
 def run_plain(driver: Driver, node: ast.stmt, frame: Frame) -> None:
     """Statements that are their own command: ``assert``, ``del``, definitions."""
     driver.stand(frame, node.lineno)
-    driver.emit(driver.source(node, frame), frame, writes=sorted(bound_names([node])), origin=node)
+    driver.emit(driver.source(node, frame), frame, writes=driver.writes(node), origin=node)
 
 
 def run_assert(driver: Driver, node: ast.Assert, frame: Frame) -> None:

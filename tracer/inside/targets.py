@@ -154,10 +154,29 @@ def _refusal(driver: Driver, function: types.FunctionType) -> str | None:
     definition = driver.session.sources.definition(code)
     if definition is None:
         return "no_source"
-    if declared(definition.body, ast.Nonlocal) & set(code.co_freevars):
+    known = driver.shapes.get(id(definition))
+    if known is None:
+        known = driver.shapes[id(definition)] = _Shape(definition)
+    if known.nonlocals.intersection(code.co_freevars):
         return "closure"
-    if function.__globals__ is not driver.session.namespace and declared(definition.body, ast.Global):
+    if function.__globals__ is not driver.session.namespace and known.has_globals:
         return "global"
+    return known.refusal
+
+
+class _Shape:
+    """What a function's tree alone tells; holds the tree, so that its id stays its own."""
+
+    __slots__ = ("definition", "has_globals", "nonlocals", "refusal")
+
+    def __init__(self, definition: ast.FunctionDef) -> None:
+        self.definition = definition
+        self.nonlocals = declared(definition.body, ast.Nonlocal)
+        self.has_globals = bool(declared(definition.body, ast.Global))
+        self.refusal = _refused_node(definition)
+
+
+def _refused_node(definition: ast.FunctionDef) -> str | None:
     for node in walk_scope(definition.body):
         if isinstance(node, ast.Name) and node.id == "__class__":
             return "class_cell"

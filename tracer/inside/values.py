@@ -6,7 +6,8 @@ True differ) and refuses everything else; the rest becomes the text of ``describ
 and for rows. ``stable(value)`` says whether ``repr(value)`` runs no code of the snippet and is the same in every
 process and under every hash seed.
 
-Not covered: state held by C extensions, by closures and by iterators: they are described by their type alone.
+Not covered: what only a part of a long value shows (containers of objects past 200 values, sets past 4,096 members,
+anything past ``HUGE`` items: there a change in the middle goes unseen); state held by C extensions, by closures and by iterators: they are described by their type alone.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from __future__ import annotations
 import collections
 import marshal
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any
 
 from tracer.inside.describe import (
@@ -32,10 +34,14 @@ __all__ = ["ATOMS", "all_atoms", "atom_ids", "attributes", "describe", "snapshot
 
 atom_ids = frozenset(map(id, ATOMS))
 _container_ids = frozenset(map(id, CONTAINERS))
+_ordered_ids = frozenset(map(id, (list, tuple, dict)))
 # A class is looked up by its id wherever it may be the snippet's: its metaclass decides how it hashes and compares.
 
 MAX_TEXT = 300
 LARGE = 4_096
+SHORT = 1_024
+"""Bytes of a snapshot whose text is worth keeping: 4,096 of them take 4 MB at most."""
+HUGE = 100_000
 MANY = 256
 NESTED = 2
 
@@ -46,7 +52,10 @@ def snapshot(value: Any) -> bytes | str:
     key = id(kind)
     if key in atom_ids or (key in _container_ids and len(value) <= LARGE and _is_plain(value, kind, NESTED)):
         return marshal.dumps(value, 2)
-    return describe(value)
+    told = describe(value)
+    if key in _ordered_ids and LARGE < len(value) <= HUGE and _is_plain(value, kind, 0):
+        return f"{told}<all of {len(value)}: {digest(marshal.dumps(value, 2))}>"  # bytes would fill the record
+    return told
 
 
 def all_atoms(values: Iterable[Any]) -> bool:
@@ -74,11 +83,19 @@ def text(shot: bytes | str) -> str:
     """The snapshot as text of at most about ``MAX_TEXT`` characters; what is left out changes the digest at its end."""
     if isinstance(shot, str):
         return shot
+    return _short_text(shot) if len(shot) < SHORT else _text(shot)
+
+
+def _text(shot: bytes) -> str:
     teller = Teller()
     told = teller.tell(marshal.loads(shot))
     if teller.cut or len(told) > MAX_TEXT:
         return f"{told[:60]}...<{len(shot)} bytes, {digest(shot)}>"
     return told
+
+
+_short_text = lru_cache(maxsize=4096)(_text)
+"""The same few values are told again and again, before each statement and after it."""
 
 
 def describe(value: Any) -> str:
