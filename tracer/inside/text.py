@@ -75,7 +75,7 @@ def without_blank_lines(source: str) -> str:
 
 
 def indented(source: str) -> str:
-    """A command's text as the body of a block; the lines of a string are not moved."""
+    """A command's text as the body of a block; no line of a string but a docstring's is moved."""
     block = "\n".join("    " + line if line else line for line in source.split("\n"))
     body = ast.parse("if 1:\n" + block).body[0]
     assert isinstance(body, ast.If)
