@@ -7,7 +7,8 @@ and for rows. ``stable(value)`` says whether ``repr(value)`` runs no code of the
 process and under every hash seed.
 
 Not covered: what only a part of a long value shows (containers of objects past 200 values, sets past 4,096 members,
-anything past ``HUGE`` items: there a change in the middle goes unseen); state held by C extensions, by closures and by iterators: they are described by their type alone.
+anything past ``HUGE`` items: there a change in the middle goes unseen); state held by C extensions, by closures and
+by iterators: they are described by their type alone.
 """
 
 from __future__ import annotations

@@ -1,0 +1,136 @@
+"""What a row costs and where: ``python tests/benchmarks/bench_pipeline.py FOLDER [--sources S] [--limit N]``.
+
+Finds the folder's snippets as ``trace-mine`` does and traces them with one ``tracer.session.Tracer``, in this process;
+nothing is written. CPU seconds are of everything: this process and, through rusage, the sandbox's. The shares: the four
+kinds of run, by what their own processes used from the fork's end to their end; ``outside``, this process, which checks,
+renders and decodes; ``rest``, the sandbox's start, its imports, and forking and ending runners.
+"""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import sys
+import time
+from collections import Counter, defaultdict
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import tracer.session
+from corpus.mined.dependencies import find_dependencies
+from corpus.mined.discovery import FileCounts, Survey
+from corpus.mined.repositories import open_inputs
+from tracer.sandbox import Worker
+from tracer.schema import Drop, Outcome, Snippet, Trace
+from tracer.session import Tracer, TracerConfig
+
+KINDS = ("native", "drive", "console", "doctest")
+
+
+class Meter:
+    """CPU and wall seconds and number of runs, by kind of job."""
+
+    def __init__(self) -> None:
+        self.cpu_seconds: dict[str, float] = defaultdict(float)
+        self.wall_seconds: dict[str, float] = defaultdict(float)
+        self.num_runs: Counter[str] = Counter()
+
+    def metered(self) -> type[Worker]:
+        """The worker's class with this meter in its ``run``."""
+        meter = self
+
+        class MeteredWorker(Worker):
+            def run(self, job: dict[str, Any], *arguments: Any, **options: Any) -> Outcome:
+                started = time.perf_counter()
+                outcome = super().run(job, *arguments, **options)
+                meter.wall_seconds[job["kind"]] += time.perf_counter() - started
+                meter.cpu_seconds[job["kind"]] += outcome.cpu_seconds
+                meter.num_runs[job["kind"]] += 1
+                return outcome
+
+        return MeteredWorker
+
+
+def cpu_seconds(who: int) -> float:
+    usage = resource.getrusage(who)
+    return usage.ru_utime + usage.ru_stime
+
+
+def trace_folder(folder: Path, sources: list[str], limit: int | None, scratch: Path) -> int:
+    """Traces the folder's snippets and prints the table; the exit code."""
+    meter = Meter()
+    tracer.session.Worker = meter.metered()  # type: ignore[misc]
+    own_before, children_before = cpu_seconds(resource.RUSAGE_SELF), cpu_seconds(resource.RUSAGE_CHILDREN)
+    started = time.perf_counter()
+    traces: list[Trace] = []
+    drops: Counter[str] = Counter()
+    num_found = 0
+    for repository in open_inputs([str(folder)], scratch):
+        survey = Survey(repository, FileCounts())
+        snippets: list[Snippet] = []
+        for candidate in survey.candidates(sources):
+            if limit is not None and num_found >= limit:
+                break
+            num_found += 1
+            if candidate.snippet is None:
+                drops[candidate.reason or "?"] += 1
+            else:
+                snippets.append(candidate.snippet)
+        found = find_dependencies(survey.imports, own=survey.layout.top_level_names())
+        config = TracerConfig(
+            repository=repository.root,
+            sys_path=survey.layout.sys_path,
+            packages=found.packages,
+            warm=tuple(sorted({snippet.module for snippet in snippets if snippet.module})),
+        )
+        with Tracer(config) as live:
+            print(f"{repository.provenance.name}: {len(snippets)} snippets, sandbox {live.sandbox}")
+            for snippet in snippets:
+                result = live.trace(snippet)
+                if isinstance(result, Drop):
+                    drops[result.reason] += 1
+                else:
+                    traces.append(result)
+    wall = time.perf_counter() - started
+    own = cpu_seconds(resource.RUSAGE_SELF) - own_before
+    children = cpu_seconds(resource.RUSAGE_CHILDREN) - children_before
+    if not traces:
+        print(f"no rows of {num_found} snippets; dropped: {dict(drops.most_common())}")
+        return 1
+    total = own + children
+    print(f"found {num_found}, rows {len(traces)}, dropped {dict(drops.most_common())}")
+    print(f"{total / len(traces) * 1000:.1f} CPU seconds per 1,000 rows; {len(traces) / wall:.0f} rows/s of wall time")
+    shares = {kind: meter.cpu_seconds[kind] for kind in KINDS}
+    shares["outside"] = own
+    shares["rest"] = children - sum(meter.cpu_seconds.values())
+    print(f"{'':10}{'runs':>8}{'CPU s':>9}{'share':>8}{'CPU ms/run':>12}{'wall ms/run':>13}")
+    for name, spent in shares.items():
+        runs = meter.num_runs[name]
+        each = f"{spent / runs * 1e3:12.1f}{meter.wall_seconds[name] / runs * 1e3:13.1f}" if runs else ""
+        print(f"{name:10}{runs or '':>8}{spent:9.2f}{spent / total:8.0%}{each}")
+    num_replays = meter.num_runs["console"] + meter.num_runs["doctest"]
+    replay_cpu = meter.cpu_seconds["console"] + meter.cpu_seconds["doctest"]
+    replay_wall = meter.wall_seconds["console"] + meter.wall_seconds["doctest"]
+    num_commands = sum(len(each.steps) for each in traces)
+    print(
+        f"replays: {num_replays / replay_cpu:.0f} per CPU second, {num_replays / replay_wall:.0f} per second of wall time; "
+        f"{num_commands} commands in the rows, {num_commands / len(traces):.1f} each"
+    )
+    return 0
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path, help="a checkout or an unpacked sdist")
+    parser.add_argument("--sources", default="doctest,script,test", help="as for trace-mine")
+    parser.add_argument("--limit", type=int, help="at most this many snippets")
+    options = parser.parse_args()
+    if not options.folder.exists():
+        parser.error(f"expected a folder, got {options.folder}; give the path of a repository")
+    with TemporaryDirectory() as scratch:
+        return trace_folder(options.folder, options.sources.split(","), options.limit, Path(scratch))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
