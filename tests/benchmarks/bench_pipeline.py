@@ -2,7 +2,8 @@
 
 Finds the folder's snippets as ``trace-mine`` does and traces them with one ``tracer.session.Tracer``, in this process;
 nothing is written. CPU seconds are of everything: this process and, through rusage, the sandbox's. The shares: the four
-kinds of run, by what their own processes used from the fork's end to their end; ``outside``, this process, which checks,
+kinds of run, by what their own processes used from the fork's end to their end; ``outside``, this process, which
+checks,
 renders and decodes; ``rest``, the sandbox's start, its imports, and forking and ending runners.
 """
 
@@ -13,6 +14,7 @@ import resource
 import sys
 import time
 from collections import Counter, defaultdict
+from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -20,9 +22,11 @@ from typing import Any
 import tracer.session
 from corpus.mined.dependencies import find_dependencies
 from corpus.mined.discovery import FileCounts, Survey
+from corpus.mined.miner import warm_modules
 from corpus.mined.repositories import open_inputs
+from corpus.mined.snippets import Candidate
 from tracer.sandbox import Worker
-from tracer.schema import Drop, Outcome, Snippet, Trace
+from tracer.schema import Drop, Outcome, Trace
 from tracer.session import Tracer, TracerConfig
 
 KINDS = ("native", "drive", "console", "doctest")
@@ -68,30 +72,26 @@ def trace_folder(folder: Path, sources: list[str], limit: int | None, scratch: P
     num_found = 0
     for repository in open_inputs([str(folder)], scratch):
         survey = Survey(repository, FileCounts())
-        snippets: list[Snippet] = []
-        for candidate in survey.candidates(sources):
-            if limit is not None and num_found >= limit:
-                break
-            num_found += 1
-            if candidate.snippet is None:
-                drops[candidate.reason or "?"] += 1
-            else:
-                snippets.append(candidate.snippet)
-        found = find_dependencies(survey.imports, own=survey.layout.top_level_names())
-        config = TracerConfig(
-            repository=repository.root,
-            sys_path=survey.layout.sys_path,
-            packages=found.packages,
-            warm=tuple(sorted({snippet.module for snippet in snippets if snippet.module})),
-        )
-        with Tracer(config) as live:
-            print(f"{repository.provenance.name}: {len(snippets)} snippets, sandbox {live.sandbox}")
-            for snippet in snippets:
-                result = live.trace(snippet)
-                if isinstance(result, Drop):
-                    drops[result.reason] += 1
-                else:
-                    traces.append(result)
+        dependencies = find_dependencies(survey.imports, own=survey.layout.top_level_names())
+        groups: dict[tuple[str, ...], list[Candidate]] = defaultdict(list)
+        for candidate in islice(survey.candidates(sources), limit):
+            groups[candidate.sys_path].append(candidate)
+        for sys_path, members in groups.items():
+            num_found += len(members)
+            config = TracerConfig(
+                repository=repository.root,
+                sys_path=sys_path,
+                packages=tuple(dependencies.packages),
+                warm=tuple(warm_modules(survey, dependencies, members)),
+            )
+            with Tracer(config) as live:
+                print(f"{repository.provenance.name} {sys_path}: {len(members)} snippets, {live.sandbox}")
+                for member in members:
+                    result = live.trace(member.snippet) if member.reason is None else Drop(reason=member.reason)
+                    if isinstance(result, Drop):
+                        drops[result.reason] += 1
+                    else:
+                        traces.append(result)
     wall = time.perf_counter() - started
     own = cpu_seconds(resource.RUSAGE_SELF) - own_before
     children = cpu_seconds(resource.RUSAGE_CHILDREN) - children_before
@@ -114,7 +114,7 @@ def trace_folder(folder: Path, sources: list[str], limit: int | None, scratch: P
     replay_wall = meter.wall_seconds["console"] + meter.wall_seconds["doctest"]
     num_commands = sum(len(each.steps) for each in traces)
     print(
-        f"replays: {num_replays / replay_cpu:.0f} per CPU second, {num_replays / replay_wall:.0f} per second of wall time; "
+        f"replays: {num_replays / replay_cpu:.0f} per CPU second, {num_replays / replay_wall:.0f} a second; "
         f"{num_commands} commands in the rows, {num_commands / len(traces):.1f} each"
     )
     return 0
