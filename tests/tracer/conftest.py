@@ -84,6 +84,7 @@ class PlainWorker:
             [python, "-S", "-s", "-B", "-P", "-c", SERVER],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,  # "generator ignored GeneratorExit" and the like
             env=environment,
         )
         self.warm_failures: dict[str, str] = {}

@@ -25,6 +25,7 @@ from tracer.inside.names import (
     read_names,
     walk_scope,
 )
+from tracer.inside.program import CO_GENERATOR
 from tracer.inside.simple import is_inert
 from tracer.inside.targets import Target
 from tracer.inside.text import is_literal, operand, unparse
@@ -192,7 +193,8 @@ def prepare(driver: Driver, call: ast.Call, target: Target, bound: list[tuple[st
     shared: set[str] = set()
     for name, value in bound:
         held = isinstance(value, ast.Name) and value.id == name and name in driver.session.namespace
-        if held and name not in rebound and not captures:
+        # a loop over a generator may rebind the caller's variable between two of the generator's statements
+        if held and name not in rebound and not captures and not code.co_flags & CO_GENERATOR:
             names[name] = name
             shared.add(name)
     for name in sorted(local - shared):
