@@ -6,7 +6,7 @@ silently ends tracing on CPython 3.9-3.13: ``Recorder.complete`` says whether it
 
 While the program runs only identities are compared and immutable values kept as they are; snapshots of those are made
 when the record is read; lists of atoms are watched (``lists``). Against a snapshot of each value at each line that is
-2.6 times cheaper on sorting a list and 1.3 times on loops and calls (``tests/benchmarks/bench_tracers.py``).
+2.6 times cheaper on sorting a list and on recursion, 1.3 times on loops (``tests/benchmarks/bench_tracers.py``).
 
 Not covered: variables of a class body whose namespace is not a dict.
 """
