@@ -107,12 +107,13 @@ if os.fork() == 0:
 os._exit_ = os._exit
 threading.Thread(target=lambda: __import__("time").sleep(1000), daemon=True).start()
 """)
+    strangers = processes_below(os.getpid())  # an idle pool of another test's, say
     with start(jail_of(repository, "evil"), level) as worker:
         assert worker.warm_failures == {}
         assert plain(worker, "import evil; print(evil.done)").stdout == b"[]\n"
         loop = plain(worker, "import time\ntime.sleep(100)", wall_seconds=0.3)
         assert loop.status == "wall"
-        descendants = processes_below(os.getpid())
+        descendants = [pid for pid in processes_below(os.getpid()) if pid not in strangers]
     assert wait_until_gone(descendants) == []
 
 
@@ -265,8 +266,11 @@ def test_no_descriptors_leak(shared):
 
 
 def test_a_killed_jail_is_started_again(level):
+    strangers = processes_below(os.getpid())
     with start(level=level) as worker:
         for pid in processes_below(os.getpid()):
+            if pid in strangers:
+                continue
             try:
                 os.kill(pid, signal.SIGKILL)
             except ProcessLookupError:
@@ -280,9 +284,10 @@ def test_a_closed_worker_leaves_nothing(level, tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", None)
     tmp_path.chmod(0o777)
     before = len(os.listdir("/proc/self/fd"))
+    strangers = processes_below(os.getpid())
     worker = start(level=level)
     plain(worker, "open('f', 'w').write('x')")
-    pids = processes_below(os.getpid())
+    pids = [pid for pid in processes_below(os.getpid()) if pid not in strangers]
     worker.close()
     assert wait_until_gone(pids) == []
     assert list(tmp_path.iterdir()) == []
