@@ -80,7 +80,7 @@ def mine(
             {"wall_seconds": timeout, "cpu_seconds": math.ceil(0.8 * timeout), "memory_bytes": _num_bytes(memory)},
         )
     except CorpusError as error:
-        from corpus.report import visible
+        from tracer.show import visible
 
         print(visible(f"trace-mine: {error}"), file=sys.stderr)
         code = error.exit_code

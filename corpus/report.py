@@ -6,27 +6,15 @@ from __future__ import annotations
 
 import sys
 import time
-import unicodedata
 from collections.abc import Mapping
 from types import TracebackType
 from typing import Any
 
 from corpus.tally import Counts
+from tracer.show import visible
 
 LINE_SECONDS = 5.0
 MOST_SESSION_LINES = 40
-HIDDEN_CATEGORIES = frozenset(("Cc", "Cf", "Cs", "Co", "Zl", "Zp"))
-"""Controls, bidirectional and zero-width formats, lone surrogates, private use, line separators."""
-
-
-def visible(text: str) -> str:
-    """The text with everything that could act on a terminal as escapes; line ends and tabs stay."""
-    return "".join(
-        char
-        if char in "\n\t" or unicodedata.category(char) not in HIDDEN_CATEGORIES
-        else char.encode("unicode_escape").decode("ascii")
-        for char in text
-    )
 
 
 class Progress:

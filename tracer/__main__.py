@@ -8,7 +8,7 @@ import math
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -54,7 +54,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--root", type=Path, metavar="DIR", help="a folder that the script sees, read-only, and imports from"
     )
-    parser.add_argument("--follow", type=_count, default=1, metavar="N", help="open calls N deep (default 1)")
+    parser.add_argument("--follow", type=_at_least(0), default=1, metavar="N", help="open calls N deep (default 1)")
     parser.add_argument("--open-comprehensions", action="store_true", help="show list comprehensions as loops")
     parser.add_argument(
         "--timeout",
@@ -64,7 +64,7 @@ def _parser() -> argparse.ArgumentParser:
         help="wall-clock limit (default %(default)s)",
     )
     parser.add_argument(
-        "--cpu", type=_positive, default=None, metavar="SECONDS", help="CPU limit (default: the timeout, rounded up)"
+        "--cpu", type=_at_least(1), default=None, metavar="SECONDS", help="CPU limit (default: the timeout, rounded up)"
     )
     parser.add_argument(
         "--memory",
@@ -80,11 +80,11 @@ def _parser() -> argparse.ArgumentParser:
         "--output", type=_size, default=defaults.output_bytes, metavar="SIZE", help="printed text (default 1M)"
     )
     parser.add_argument(
-        "--events", type=_positive, default=defaults.events, metavar="N", help="recorded lines (default %(default)s)"
+        "--events", type=_at_least(1), default=defaults.events, metavar="N", help="recorded lines (default %(default)s)"
     )
     parser.add_argument(
         "--commands",
-        type=_positive,
+        type=_at_least(1),
         default=defaults.commands,
         metavar="N",
         help="commands after which nothing more is opened (default %(default)s)",
@@ -106,17 +106,13 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _count(text: str) -> int:
-    number = int(text)
-    if number < 0:
-        raise argparse.ArgumentTypeError(f"expected a number >= 0, got {text}")
-    return number
+def _at_least(least: int) -> Callable[[str], int]:
+    def number(text: str) -> int:
+        value = int(text)
+        if value < least:
+            raise argparse.ArgumentTypeError(f"expected a number >= {least}, got {text}")
+        return value
 
-
-def _positive(text: str) -> int:
-    number = int(text)
-    if number <= 0:
-        raise argparse.ArgumentTypeError(f"expected a number > 0, got {text}")
     return number
 
 

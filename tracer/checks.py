@@ -4,7 +4,7 @@
 variables.
 ``V3``  the path and the locals of every opened frame equal what ``sys.settrace`` recorded of the native run.
 
-Each gives None where it holds and the evidence where it does not.
+Each says nothing where it holds and gives the evidence where it does not.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ class PathMismatch(Exception):
 
 
 def check_paths(recorded: Sequence[Json], driven: Sequence[Json], unstable: Unstable = NOTHING) -> None:
-    """V3: every driven frame equals a recorded one of the same code, in order.
+    """V3: every driven frame equals a recorded one of the same code, a different one for each.
 
     A recorded frame that was never opened (its call was kept whole) is passed over. Lines on which the driver kept
     something whole are passed over in both.
@@ -99,8 +99,7 @@ def check_paths(recorded: Sequence[Json], driven: Sequence[Json], unstable: Unst
     by_code: dict[tuple[str, int, str], list[Json]] = {}
     for frame in recorded:
         by_code.setdefault(_key(frame), []).append(frame)
-    positions: dict[tuple[str, int, str], int] = {}
-    for frame in sorted(driven, key=lambda each: each.get("order", 0)):
+    for frame in driven:
         code = _key(frame)
         candidates = by_code.get(code, [])
         if not candidates and not any(
@@ -108,16 +107,17 @@ def check_paths(recorded: Sequence[Json], driven: Sequence[Json], unstable: Unst
         ):
             continue  # nothing in it that settrace could have seen at a line of its own
         evidence = "settrace recorded no frame of this function"
-        found = False
+        match: int | None = None
         for position, candidate in enumerate(candidates):
             difference = compare_frame(candidate, frame, unstable.names)
             if difference is None:
-                positions[code] = position + 1
-                found = True
+                match = position
                 break
-            if position == 0 or position == positions.get(code, 0):
+            if position == 0:
                 evidence = difference
-        if not found:
+        if match is not None:
+            del candidates[match]
+        else:
             raise PathMismatch(code, f"{code[2]} at {code[0]}:{code[1]}: {evidence}")
 
 

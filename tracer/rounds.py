@@ -47,6 +47,11 @@ class Again(Exception):
 
 
 def with_whole(plan: Plan, key: Iterable[Any], reason: str, evidence: str = "") -> Plan:
+    """The plan with one more construct kept whole.
+
+    Raises:
+        Failed: it was kept whole already, and that did not help.
+    """
     whole = tuple(key)
     if whole in plan.whole:
         raise Failed(reason, evidence or f"keeping {whole} whole did not help")

@@ -52,8 +52,7 @@ class TracerConfig:
     installed packages (folders or single files) bound beside it; ``own`` are path prefixes below the repository whose
     functions count as its own, hence may be followed ("" for all); ``warm`` are modules imported once. ``library`` are
     files or folders of the interpreter itself that count as own, for standard-library modules. ``follow`` is the
-    depth of calls
-    whose bodies are shown; ``comprehensions`` opens list comprehensions too.
+    depth of calls whose bodies are shown; ``comprehensions`` opens list comprehensions too.
     """
 
     repository: Path | None = None

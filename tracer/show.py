@@ -6,7 +6,7 @@ A snippet's output is hostile: control characters are spelt out, so that none re
 from __future__ import annotations
 
 import html
-import re
+import unicodedata
 from collections.abc import Iterable
 
 from tracer.schema import Segment
@@ -16,7 +16,8 @@ COLOURS = {"prompt": "2", "command": "1", "reveal": "36", "value": "32", "error"
 text.
 """
 
-_control = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
+HIDDEN_CATEGORIES = frozenset(("Cc", "Cf", "Cs", "Co", "Zl", "Zp"))
+"""Controls, bidirectional and zero-width formats, lone surrogates, private use, line separators."""
 
 _PAGE = """<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><title>{title}</title><style>
@@ -28,8 +29,13 @@ pre {{ white-space: pre-wrap; }} .prompt {{ color: #999; }} .command {{ font-wei
 
 
 def visible(text: str) -> str:
-    """The text with control and direction-changing characters spelt as escapes; line feeds and tabs stay."""
-    return _control.sub(lambda found: found.group().encode("unicode_escape", "surrogatepass").decode("ascii"), text)
+    """The text with everything that could act on a terminal as escapes; line ends and tabs stay."""
+    return "".join(
+        char
+        if char in "\n\t" or unicodedata.category(char) not in HIDDEN_CATEGORIES
+        else char.encode("unicode_escape", "surrogatepass").decode("ascii")
+        for char in text
+    )
 
 
 def coloured(text: str, segments: Iterable[Segment]) -> str:

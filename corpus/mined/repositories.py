@@ -22,6 +22,7 @@ from corpus.mined.archives import is_archive, unpack
 from corpus.mined.files import LEDGER_FOLDER
 from corpus.mined.provenance import Provenance, find_provenance
 from corpus.source import CorpusError
+from tracer.sandbox import hidden_from_runs
 
 MARKERS = ("pyproject.toml", "setup.py", "setup.cfg", "PKG-INFO", ".git")
 MODULE_PREFIX = "module:"
@@ -162,7 +163,9 @@ def _open_folder(folder: Path, staging: Path) -> Iterator[Repository | Ignored]:
                 yield Ignored(name=child.name, reason=str(error))
 
 
-def _whole(folder: Path) -> Repository:
+def _whole(folder: Path) -> Repository | Ignored:
+    if hidden_from_runs(folder):
+        return Ignored(name=folder.name, reason="others may not read it, and root's runs are others: chmod -R o+rX it")
     return Repository(root=folder, provenance=find_provenance(folder, fallback_name=folder.name))
 
 

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from corpus.report import visible
+from tracer.show import visible
 
 Make = Callable[..., Path]
 

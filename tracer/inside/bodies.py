@@ -152,11 +152,7 @@ def _default(call: ast.Call, target: Target, name: str) -> ast.expr:
         attribute = "__kwdefaults__"
     if isinstance(spelt, ast.Constant) or (spelt is not None and is_literal(spelt) and isinstance(spelt, ast.UnaryOp)):
         return spelt
-    function = call.func
-    if target.instance is not None:
-        function = ast.Attribute(function, "__init__", ast.Load())
-    if any(isinstance(inner, ast.Call) for inner in ast.walk(function)):
-        raise CannotFlatten("default")
+    function = _naming(call, target, "default")
     return ast.Subscript(ast.Attribute(function, attribute, ast.Load()), held, ast.Load())
 
 
@@ -243,17 +239,31 @@ def prepare(driver: Driver, call: ast.Call, target: Target, bound: list[tuple[st
     return body
 
 
+def _naming(call: ast.Call, target: Target, reason: str) -> ast.expr:
+    """An expression for the function itself, to read its defaults and cells from; ``call.func`` may be its class or an
+    object that is called.
+
+    Raises:
+        CannotFlatten: with ``reason``, where evaluating it once more would run something.
+    """
+    if any(isinstance(inner, ast.Call) for inner in ast.walk(call.func)):
+        raise CannotFlatten(reason)
+    if target.instance is not None:
+        return ast.Attribute(call.func, "__init__", ast.Load())
+    if target.bound is call.func:
+        return ast.Attribute(call.func, "__call__", ast.Load())
+    return call.func
+
+
 def _closed_over(
     driver: Driver, call: ast.Call, target: Target, mapping: dict[str, str], body: Body
 ) -> list[tuple[str, str | None]]:
     """Commands that read a real closure's variables from its cells."""
     bindings: list[tuple[str, str | None]] = []
-    function = call.func if target.instance is None else ast.Attribute(call.func, "__init__", ast.Load())
     for index, name in enumerate(target.function.__code__.co_freevars):
         if name == "__class__":
             continue
-        if any(isinstance(inner, ast.Call) for inner in ast.walk(function)):
-            raise CannotFlatten("closure")
+        function = _naming(call, target, "closure")
         held = driver.claim(name)
         body.cells.append(held)
         if held != name:

@@ -29,6 +29,7 @@ from tracer.inside.program import (
     future_flags,
     piece_file,
     stored_names,
+    words,
 )
 from tracer.inside.record import EventsFull, Recorder
 from tracer.inside.replay import replay_console, replay_doctest
@@ -39,28 +40,26 @@ HANDLERS = {**simple.HANDLERS, **loops.HANDLERS, **errors.HANDLERS}
 _check_output = doctest.OutputChecker().check_output
 
 
-def _words(error: BaseException) -> str:
-    try:
-        return str(error)[:500]
-    except BaseException as second:
-        return f"<its text raised {type(second).__name__}>"
-
-
 def _told(error: BaseException) -> list[str]:
     """An exception's type and text with addresses masked: what V2 compares."""
-    return [values.type_name(type(error)), doctext.without_addresses(_words(error))]
+    return [values.type_name(type(error)), doctext.without_addresses(words(error))]
+
+
+def _prepare(job: dict[str, Any]) -> tuple[Sources, Capture, dict[str, Any], int]:
+    """What native runs and driven ones begin with: sources, captured output, the namespace and its compiler flags."""
+    sources = Sources(job["program"]["own"])
+    capture = Capture(job["output_limit"])
+    sys.stdout = capture
+    namespace = fresh_namespace(job["program"])
+    capture.take()
+    return sources, capture, namespace, future_flags(namespace)
 
 
 def native(job: dict[str, Any], send: Send, guard: Any) -> dict[str, Any]:
     """Runs the program as its author's tools would, under settrace."""
     program = job["program"]
-    sources = Sources(program["own"])
-    capture = Capture(job["output_limit"])
-    sys.stdout = capture
-    namespace = fresh_namespace(program)
-    capture.take()
+    sources, capture, namespace, flags = _prepare(job)
     names = frozenset(stored_names(program["pieces"]))
-    flags = future_flags(namespace)
     pieces = {piece_file(i) for i in range(len(program["pieces"]))}
     recorder = Recorder(
         lambda filename: filename in pieces or sources.is_own(filename),
@@ -98,7 +97,7 @@ def native(job: dict[str, Any], send: Send, guard: Any) -> dict[str, Any]:
         guard.arm()
         try:
             exec(compiled, namespace)
-        except (EventsFull, OutputFull):
+        except (EventsFull, OutputFull):  # ours, not the snippet's
             raise
         except BaseException as raised:
             error = raised
@@ -162,12 +161,7 @@ def _variables(namespace: dict[str, Any], names: frozenset[str]) -> dict[str, st
 def drive(job: dict[str, Any], send: Send, guard: Any) -> dict[str, Any]:
     """Writes the session: commands, frames, and what was kept whole, or where to restart."""
     program = job["program"]
-    sources = Sources(program["own"])
-    capture = Capture(job["output_limit"])
-    sys.stdout = capture
-    namespace = fresh_namespace(program)
-    capture.take()
-    flags = future_flags(namespace)
+    sources, capture, namespace, flags = _prepare(job)
     names = stored_names(program["pieces"])
     spare = "_" if "_" not in names and "_" not in namespace else "ignored"
     session = Session(namespace, flags, sources, capture, job["hide"], spare)

@@ -135,22 +135,13 @@ class Rewriter(ast.NodeTransformer):
         node.attr = self._private(node.attr)
         return node
 
-    def visit_ExceptHandler(self, node: ast.ExceptHandler) -> ast.AST:
+    def _binds_name(self, node: ast.ExceptHandler | ast.MatchAs | ast.MatchStar) -> ast.AST:
         self.generic_visit(node)
         if node.name:
             node.name = self.mapping.get(node.name, node.name)
         return node
 
-    def visit_MatchAs(self, node: ast.MatchAs) -> ast.AST:
-        self.generic_visit(node)
-        if node.name:
-            node.name = self.mapping.get(node.name, node.name)
-        return node
-
-    def visit_MatchStar(self, node: ast.MatchStar) -> ast.AST:
-        if node.name:
-            node.name = self.mapping.get(node.name, node.name)
-        return node
+    visit_ExceptHandler = visit_MatchAs = visit_MatchStar = _binds_name
 
     def visit_MatchMapping(self, node: ast.MatchMapping) -> ast.AST:
         self.generic_visit(node)

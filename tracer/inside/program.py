@@ -80,19 +80,20 @@ def fresh_namespace(program: dict[str, Any]) -> dict[str, Any]:
         try:
             module = importlib.import_module(name)
         except BaseException as error:
-            raise SetupError("import_error", f"{type(error).__name__}: {_words(error)}") from error
+            raise SetupError("import_error", f"{type(error).__name__}: {words(error)}") from error
         namespace = dict(vars(module))
     if program["code"]:
         try:
             exec(compile(program["code"], "<setup>", "exec", dont_inherit=True), namespace)
         except BaseException as error:
-            raise SetupError("setup_error", f"{type(error).__name__}: {_words(error)}") from error
+            raise SetupError("setup_error", f"{type(error).__name__}: {words(error)}") from error
     return namespace
 
 
-def _words(error: BaseException) -> str:
+def words(error: BaseException) -> str:
+    """An exception's text, at most 500 characters of it; runs its ``__str__``, which is the snippet's."""
     try:
-        return str(error)[:300]
+        return str(error)[:500]
     except BaseException as second:
         return f"<its text raised {type(second).__name__}>"
 

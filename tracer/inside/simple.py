@@ -29,7 +29,8 @@ def run_expression(driver: Driver, node: ast.Expr, frame: Frame) -> None:
     driver.stand(frame, node.lineno)
     lowered = driver.lower(driver, value, frame)
     if lowered is not value and is_inert(lowered):
-        if not at_prompt or driver.peek(lowered) in (None, missing):
+        held = driver.peek(lowered)
+        if not at_prompt or held is None or held is missing:
             return
         driver.session.drop_reveal(expression(lowered))
         driver.value(lowered, frame, echo="native")

@@ -39,6 +39,14 @@ class Mount:
             )
 
 
+def hidden_from_runs(source: Path) -> bool:
+    """Whether root owns the running process and others may not read ``source``: at level 3 its runs, which belong to an
+    unprivileged user, would find a folder there that they can't enter.
+    """
+    needed = 0o005 if source.is_dir() else 0o004
+    return os.geteuid() == 0 and source.stat().st_mode & needed != needed
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Jail:
     """How a jail looks from inside. Paths are absolute; ``sys_path`` names targets of mounts, or folders below them.

@@ -32,7 +32,7 @@ from tracer.sandbox.bundle import BOOTSTRAP, bundle_sources
 from tracer.sandbox.determinism import environment
 from tracer.sandbox.frames import verify_frames
 from tracer.sandbox.identity import tasks_of_this_user, unused_uid
-from tracer.sandbox.jail import DEVICES, Interpreter, Jail, SandboxUnavailable, probe_interpreter
+from tracer.sandbox.jail import DEVICES, Interpreter, Jail, SandboxUnavailable, hidden_from_runs, probe_interpreter
 from tracer.sandbox.scratch import empty_folder
 from tracer.sandbox.wire import Hangup, receive_message, send_message
 from tracer.schema import Outcome
@@ -99,6 +99,7 @@ class Worker:
     """Runs jobs in a jail; a context manager. Starts at once.
 
     Raises:
+        PermissionError: root runs this, and a mount can't be read by others (level 3).
         SandboxUnavailable: no level of at least ``minimum_level`` works here; the message says why and what to do.
         ValueError: a level below 2 without ``allow_unsafe``, or a jail that can't be (see Jail).
     """
@@ -141,6 +142,13 @@ class Worker:
         self.layers = ""
         self.scratch = ""
         self._choose_level(minimum_level, maximum_level)
+        hidden = [str(mount.source) for mount in jail.mounts if hidden_from_runs(mount.source)]
+        if hidden and self.level == 3:
+            self.close()
+            raise PermissionError(
+                f"expected mounts that every user can read, got {hidden[0]}; runs belong to an unprivileged user: "
+                "chmod -R o+rX it, or run as its owner instead of root"
+            )
         self._warm()
 
     def __enter__(self) -> Worker:

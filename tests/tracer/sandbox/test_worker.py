@@ -149,7 +149,7 @@ def test_two_workers_differ_as_asked(repository):
     recorder = jail(root="/repo", scratch="/scratch", hostname="recorder", hash_seed=0)
     replayer = jail(
         root="/check/repo",
-        scratch="/work/here",
+        scratch="/elsewhere/here",
         hostname="replayer",
         hash_seed=7,
         aslr=True,
@@ -169,7 +169,7 @@ print(time.time(), uuid.uuid4())
     assert first == again
     cells, others = first[0].decode().split("|"), second[0].decode().split("|")
     assert cells[:3] == ["/scratch", "recorder", "/repo"]
-    assert others[:3] == ["/work/here", "replayer", "/check/repo"]
+    assert others[:3] == ["/elsewhere/here", "replayer", "/check/repo"]
     assert all(a != b for a, b in zip(cells[:5], others[:5], strict=True))
     assert cells[6] == "/scratch"
     assert first[1].startswith(b"1700000000.") and not second[1].startswith(b"1700000000.")

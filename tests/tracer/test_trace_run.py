@@ -1,0 +1,144 @@
+"""The command ``trace-run``: what it prints, what its JSON holds, its exit codes, and that no control byte gets out."""
+
+import doctest
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tracer.schema import ROLES
+
+ROOT = Path(__file__).resolve().parents[2]
+GREETING = "import sys\nwho = sys.argv[1]\nprint('hello', who)\n"
+
+
+def trace_run(*arguments, source=None):
+    done = subprocess.run(
+        [sys.executable, "-m", "tracer", *map(str, arguments)],
+        cwd=ROOT,
+        input=source,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        timeout=120,
+    )
+    if "sandbox" in done.stderr and done.returncode == 1:
+        pytest.skip(f"no sandbox here: {done.stderr.strip()[:200]}")
+    return done
+
+
+@pytest.fixture
+def script(tmp_path):
+    def write(source, name="script.py"):
+        path = tmp_path / name
+        path.write_text(source, encoding="utf-8")
+        return path
+
+    return write
+
+
+def test_a_session_as_it_ran(script):
+    done = trace_run(script(GREETING), "Ada", "--json")
+    assert done.returncode == 0
+    assert done.stdout == ">>> import sys\n>>> who = sys.argv[1]\n>>> who\n'Ada'\n>>> print('hello', who)\nhello Ada\n"
+
+
+def test_json_holds_the_contract(script):
+    told = json.loads(trace_run("--json", "--timeout", 7, script(GREETING), "Ada").stdout)
+    assert {"text", "segments", "steps", "outcome", "integrity", "sandbox", "limits", "python", "setup"} <= told.keys()
+    assert told["sandbox"]["level"] >= 2 and told["sandbox"]["layers"]
+    assert (told["outcome"], told["integrity"], told["limits"]["wall_seconds"]) == ("ok", "clean", 7)
+    segments = told["segments"]
+    assert "".join(told["text"][each["start"] : each["end"]] for each in segments) == told["text"]
+    assert {each["role"] for each in segments} <= set(ROLES)
+    namespace = {}
+    exec(told["setup"]["code"], namespace)
+    test = doctest.DocTestParser().get_doctest(told["text"], namespace, "session", None, 0)
+    assert doctest.DocTestRunner(verbose=False).run(test, out=lambda text: None).failed == 0
+
+
+@pytest.mark.parametrize(
+    ("source", "outcome"),
+    [
+        ("x = (1\n", "syntax"),
+        ("while True: pass\n", "wall"),
+        ("import os\nos._exit(3)\n", "no-end"),
+        ("1 / 0\n", "exception"),
+        ("raise SystemExit(2)\n", "exit"),
+    ],
+)
+def test_whatever_the_script_does_is_data(script, source, outcome):
+    done = trace_run("--json", "--timeout", 1, "--cpu", 9, script(source))
+    assert done.returncode == 0
+    assert json.loads(done.stdout)["outcome"] == outcome
+
+
+def test_control_bytes_never_come_out_raw(script):
+    source = "print('\\x1b[31mred\\x07', '\\u202e')\n"
+    for colour in ("never", "always"):
+        shown = trace_run("--color", colour, script(source)).stdout
+        plain = re.sub(r"\x1b\[\d+m", "", shown)
+        assert "\\x1b[31mred\\x07" in plain and not re.search("[\x00-\x08\x0b-\x1f\x7f\u202e]", plain)
+    assert "\x1b" not in trace_run("--json", script(source)).stdout
+
+
+def test_a_page_needs_nothing_else_and_escapes(script, tmp_path):
+    page = tmp_path / "page.html"
+    assert trace_run("--html", page, script("print('<script>alert(1)</script>')\n")).returncode == 0
+    told = page.read_text(encoding="utf-8")
+    assert "<script>" not in told and "&lt;script&gt;" in told and "http" not in told
+
+
+def test_follow_opens_calls_and_a_root_is_imported_from(tmp_path):
+    tmp_path.chmod(0o755)
+    (tmp_path / "helper.py").write_text("def double(n):\n    result = n * 2\n    return result\n", encoding="utf-8")
+    script = tmp_path / "main.py"
+    script.write_text("from helper import double\nprint(double(4))\n", encoding="utf-8")
+    opened = trace_run("--root", tmp_path, script).stdout
+    assert ">>> result = n * 2\n>>> result\n8\n" in opened
+    whole = trace_run("--root", tmp_path, "--follow", 0, script).stdout
+    assert whole == ">>> from helper import double\n>>> print(double(4))\n8\n"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="who is not root runs snippets as themselves and reads their own folders")
+def test_a_root_that_only_root_may_read_is_said_so(tmp_path, script):
+    tmp_path.chmod(0o700)
+    done = trace_run("--root", tmp_path, script("print(1)\n"))
+    assert done.returncode == 1 and "chmod -R o+rX" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_a_session_that_does_not_replay_is_shown_and_said_so(script):
+    done = trace_run(script("import random\nprint(random.random())\n"))
+    assert done.returncode == 0 and ">>> print(random.random())\n0." in done.stdout
+    assert "does not replay" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["missing.py"], "expected a readable script"),
+        (["."], "expected a readable script"),
+        (["--root", "nowhere", "README.md"], "expected a folder for --root"),
+        (["--timeout", "0", "README.md"], "expected a number of seconds > 0"),
+        (["--follow", "-1", "README.md"], "expected a number >= 0"),
+        (["--memory", "much", "README.md"], "expected a size such as 512M"),
+    ],
+)
+def test_wrong_usage_is_one_clear_line(arguments, told):
+    done = trace_run(*arguments)
+    assert done.returncode == 2 and told in done.stderr and "Traceback" not in done.stderr
+
+
+def test_sources_are_decoded_as_python_does(tmp_path):
+    latin = tmp_path / "latin.py"
+    latin.write_bytes(b"# -*- coding: latin-1 -*-\nprint('\xe9')\n")
+    assert "é" in trace_run(latin).stdout
+    assert trace_run("-", source="\ufeffprint('bom')\n").stdout.endswith("bom\n")
+    binary = tmp_path / "binary.py"
+    binary.write_bytes(b"\x00\x01\xff")
+    done = trace_run(binary)
+    assert done.returncode == 2 and "don't decode" in done.stderr
