@@ -140,3 +140,10 @@ def test_what_differs_between_two_native_runs_proves_nothing(told):
     assert check_result(native, driven, single=False, unstable=unstable) is None
     driven["pieces"][0]["exception"] = ["TypeError", "x"]
     assert check_result(native, driven, single=False, unstable=unstable)
+
+
+def test_v3_notices_a_call_that_ran_once_and_is_shown_twice(told):
+    _, frames, _, wrote = told
+    function = next(frame for frame in wrote if frame["code"][2] == "double")
+    with pytest.raises(PathMismatch):
+        check_paths(frames, [*wrote, copy.deepcopy(function)])
