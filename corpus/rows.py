@@ -72,8 +72,27 @@ def make_row(trace: Trace, source: RowSource) -> Row | Drop:
             }
             for step in trace.steps
         ],
-        "choices": [],
-        "beliefs": [],
+        "choices": [
+            {
+                "step": choice.step,
+                "kind": choice.kind,
+                "place": printable(choice.place),
+                "outcomes": [printable(outcome) for outcome in choice.outcomes],
+                "probabilities": list(choice.probabilities),
+                "taken": choice.taken,
+            }
+            for choice in trace.choices
+        ],
+        "beliefs": [
+            {
+                "segment": belief.segment,
+                "outcomes": [printable(outcome) for outcome in belief.outcomes],
+                "probabilities": list(belief.probabilities),
+                "method": belief.method,
+                "stderr": list(belief.stderr),
+            }
+            for belief in trace.beliefs
+        ],
         "states": [json.dumps(dict(step.state)) for step in trace.steps],
         "setup": setup,
         "repository": source.repository,
@@ -142,6 +161,7 @@ def features() -> Any:
                 {
                     "step": integer,
                     "kind": string,
+                    "place": string,
                     "outcomes": [string],
                     "probabilities": [Value("float64")],
                     "taken": integer,

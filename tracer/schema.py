@@ -132,13 +132,52 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """One draw of a step whose law is known.
+
+    ``kind`` names the source and, for a continuous draw, how it was looked at (``random<``, ``randbelow``, ``input``).
+    ``outcomes`` are texts, ``probabilities`` their weights (sum 1), ``taken`` the index of the one that happened.
+    ``place`` is ``path:line`` of the statement that drew.
+    """
+
+    step: int
+    kind: str
+    outcomes: tuple[str, ...]
+    probabilities: tuple[float, ...]
+    taken: int
+    place: str = ""
+
+
+METHODS = ("exact", "bounded", "sampled")
+"""How a belief was found: all paths followed; all but a known mass; paths drawn at random."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Belief:
+    """What may be shown where a reveal stands, given all visible text before it and the session's commands.
+
+    ``segment`` is the index in ``segments`` of the text that was shown; ``outcomes`` are the texts that it could have
+    been (in the order of the text, "" where nothing is shown), ``probabilities`` their posterior weights.
+    ``method`` is one of METHODS. ``stderr`` has one number for each outcome: 0 where exact; where ``bounded``, how far
+    the probability can be off because of the mass that was not followed; where ``sampled``, the standard error.
+    """
+
+    segment: int
+    outcomes: tuple[str, ...]
+    probabilities: tuple[float, ...]
+    method: str
+    stderr: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Trace:
     """Everything that happened in one snippet, replayed and checked.
 
     ``kept_whole`` counts constructs that were kept as one command, by reason; ``opened_calls`` counts calls whose
     body is shown. ``setup`` is what a fresh interpreter needs before the first command (see the README's contract).
     ``failed_checks`` (check to evidence) is empty in every row of a dataset; ``Tracer.trace(lenient=True)`` fills it
-    instead of dropping the snippet.
+    instead of dropping the snippet. ``choices`` are in the order in which they were made, ``beliefs`` in the order of
+    the text; both are empty in a view that hides nothing.
     """
 
     text: str
@@ -155,6 +194,8 @@ class Trace:
     kept_whole: Mapping[str, int]
     doctest_passed: bool | None
     failed_checks: Mapping[str, str] = field(default_factory=dict)
+    choices: tuple[Choice, ...] = ()
+    beliefs: tuple[Belief, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
