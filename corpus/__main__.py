@@ -47,6 +47,13 @@ def mine(
     memory: Annotated[str, typer.Option(help="Memory of one run, with K, M or G.")] = "1G",
     python: Annotated[str, typer.Option(help="The interpreter that runs the snippets.", show_default="this one")] = "",
     seed: Annotated[int, typer.Option(help="Seed of the random module inside.")] = 0,
+    view: Annotated[
+        str,
+        typer.Option(help="What sessions show: written, branch, skip, with every:K, full, partial, print, echo, by +."),
+    ] = "written",
+    only_choices: Annotated[
+        bool, typer.Option("--only-choices", help="Drop snippets that draw nothing at random (with --view branch).")
+    ] = False,
     allow_unsafe_sandbox: Annotated[
         bool, typer.Option("--allow-unsafe-sandbox", help="Run without a sandbox where there is none. DANGEROUS.")
     ] = False,
@@ -75,6 +82,8 @@ def mine(
                 "packages": tuple(packages or ()),
                 "python": python or sys.executable,
                 "seed": seed,
+                "view": view,
+                "only_choices": only_choices,
                 "allow_unsafe": allow_unsafe_sandbox,
             },
             {"wall_seconds": timeout, "cpu_seconds": math.ceil(0.8 * timeout), "memory_bytes": _num_bytes(memory)},

@@ -17,12 +17,15 @@ from tracer.limits import Limits
 from tracer.sandbox import SandboxUnavailable
 from tracer.schema import SCHEMA_VERSION, Drop, Piece, Snippet, Trace
 from tracer.session import Tracer, TracerConfig
-from tracer.show import coloured, page, visible
+from tracer.show import beliefs_shown, coloured, page, visible
+from tracer.views import View, ViewError, parse_view, with_hidden_inputs
 
 EPILOG = """\
 examples:
   trace-run docs/examples/bank.py
   trace-run --follow 2 --json solve.py 42 > record.json
+  trace-run --view branch --beliefs docs/examples/shell_game.py
+  trace-run --view branch+every:2+print --seed 3 game.py
   trace-run --root . --timeout 30 --html session.html scripts/demo.py
 
 The script sees an empty scratch folder as its working directory, the folder given by --root read-only at /repo, and
@@ -55,6 +58,29 @@ def _parser() -> argparse.ArgumentParser:
         "--root", type=Path, metavar="DIR", help="a folder that the script sees, read-only, and imports from"
     )
     parser.add_argument("--follow", type=_at_least(0), default=1, metavar="N", help="open calls N deep (default 1)")
+    parser.add_argument(
+        "--view",
+        type=_view,
+        default=View(),
+        metavar="VIEW",
+        help="what the session shows: written, branch, skip, inverse:n=1|2|3, with every:K, full, print, joined by +",
+    )
+    parser.add_argument("--beliefs", action="store_true", help="print what each reveal could have been, and how likely")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the draws (default 0)")
+    parser.add_argument(
+        "--input",
+        action="append",
+        default=[],
+        metavar="A|B",
+        help="what input() may return, each as likely; again for further calls",
+    )
+    parser.add_argument(
+        "--environ",
+        action="append",
+        default=[],
+        metavar="NAME=A|B",
+        help="what an environment variable may be, each value as likely",
+    )
     parser.add_argument("--open-comprehensions", action="store_true", help="show list comprehensions as loops")
     parser.add_argument(
         "--timeout",
@@ -104,6 +130,13 @@ def _parser() -> argparse.ArgumentParser:
         help="run even where there is no sandbox: DANGEROUS, recorded as level 0",
     )
     return parser
+
+
+def _view(text: str) -> View:
+    try:
+        return parse_view(text)
+    except ViewError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _at_least(least: int) -> Callable[[str], int]:
@@ -188,10 +221,33 @@ def _config(options: argparse.Namespace) -> TracerConfig:
         limits=limits,
         follow=options.follow,
         comprehensions=options.open_comprehensions,
+        view=options.view,
+        seed=options.seed,
+        laws=_laws(options),
         python=options.python,
         minimum_level=0 if options.allow_unsafe_sandbox else 2,
         allow_unsafe=options.allow_unsafe_sandbox,
     )
+
+
+def _laws(options: argparse.Namespace) -> dict[str, Any] | None:
+    """The declared laws of inputs and of the environment, each value as likely as the others."""
+    if not options.input and not options.environ:
+        return None
+    if not options.view.hides:
+        raise _Usage("expected --view branch or inverse with --input and --environ, got another; add --view branch")
+    environ = {}
+    for text in options.environ:
+        name, equals, values = text.partition("=")
+        if not equals or not name:
+            raise _Usage(f"expected --environ NAME=A|B, got {text!r}; name the variable and its values")
+        environ[name] = _uniform(values)
+    return {"inputs": [_uniform(text) for text in options.input], "environ": environ}
+
+
+def _uniform(text: str) -> list[list[Any]]:
+    values = text.split("|")
+    return [[value, 1 / len(values)] for value in values]
 
 
 def as_object(made: Trace | Drop, tracer: Tracer) -> dict[str, Any]:
@@ -223,7 +279,10 @@ def _print(made: Trace | Drop, options: argparse.Namespace, tracer: Tracer) -> N
         colour = options.color == "always" or (
             options.color == "auto" and sys.stdout.isatty() and "NO_COLOR" not in os.environ
         )
-        sys.stdout.write(coloured(made.text, made.segments) if colour else visible(made.text))
+        if options.beliefs:
+            sys.stdout.write(beliefs_shown(made, colour=colour))
+        else:
+            sys.stdout.write(coloured(made.text, made.segments) if colour else visible(made.text))
         for check, evidence in made.failed_checks.items():
             print(visible(f"trace-run: this session does not replay ({check}): {evidence}"), file=sys.stderr)
     else:
@@ -235,6 +294,12 @@ def run(options: argparse.Namespace) -> int:
     source = _read(options.file)
     name = "<stdin>" if options.file == "-" else Path(options.file).name
     config = _config(options)
+    if options.beliefs and not options.view.hides:
+        raise _Usage("expected a view that hides outcomes with --beliefs, got another; add --view branch")
+    try:
+        source = with_hidden_inputs(source, options.view)
+    except (ViewError, SyntaxError) as error:
+        raise _Usage(str(error)) from error
     with Tracer(config) as tracer:
         made = tracer.trace(script_snippet(source, name, options.arguments), lenient=True)
         _print(made, options, tracer)

@@ -9,6 +9,7 @@ end each statement is one command. Only what fails even then is dropped, with th
 
 from __future__ import annotations
 
+import hashlib
 import re
 import sys
 from collections.abc import Mapping
@@ -22,8 +23,9 @@ from tracer.checks import NOTHING, PathMismatch, check_paths, check_result, unst
 from tracer.limits import Limits
 from tracer.rounds import Again, Failed, Native, Plan, result_of, with_whole
 from tracer.sandbox import Jail, Mount, Worker
-from tracer.schema import Drop, Outcome, Snippet, Step, Trace
+from tracer.schema import Belief, Choice, Drop, Outcome, Snippet, Step, Trace
 from tracer.steps import masked, steps_of
+from tracer.views import View
 
 MAX_ROUNDS = 10
 """How often a session is written again with more kept whole; nested functions that fail one by one need a few."""
@@ -40,8 +42,10 @@ RESEEDS = (2, 3, 5, 7)
 
 RECORD_ROOT, REPLAY_ROOT = "/repo", "/check/repo"
 PACKAGES = "/packages"
-VIEW = {"policy": "written", "style": "echo", "literals": False}
-"""The default view: after each command, each variable that it wrote is shown, unless the command spells its value."""
+GATE_SHARE, BELIEF_SHARE = 0.4, 0.6
+"""Of a run's CPU limit, what the gate of a view and the beliefs of a session may use."""
+BELIEF_SEEDS = 64
+"""Runs over which beliefs are averaged where a draw can't be enumerated."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +56,8 @@ class TracerConfig:
     installed packages (folders or single files) bound beside it; ``own`` are path prefixes below the repository whose
     functions count as its own, hence may be followed ("" for all); ``warm`` are modules imported once. ``library`` are
     files or folders of the interpreter itself that count as own, for standard-library modules. ``follow`` is the
-    depth of calls whose bodies are shown; ``comprehensions`` opens list comprehensions too.
+    depth of calls whose bodies are shown; ``comprehensions`` opens list comprehensions too. ``view`` is what a session
+    shows; ``laws`` are the declared laws of inputs and of the environment (see ``tracer.inside.draws.Laws``).
     """
 
     repository: Path | None = None
@@ -64,6 +69,8 @@ class TracerConfig:
     limits: Limits = field(default_factory=Limits)
     follow: int = 1
     comprehensions: bool = False
+    view: View = field(default_factory=View)
+    laws: Mapping[str, Any] | None = None
     python: str = sys.executable
     minimum_level: int = 2
     allow_unsafe: bool = False
@@ -138,6 +145,7 @@ class Tracer:
             aslr=replaying,
             pinned_clock=not replaying,
             seed=config.seed + (1 if replaying else 0),
+            choices=config.view.hides,
         )
 
     @property
@@ -167,7 +175,7 @@ class Tracer:
 
     def _trace(self, snippet: Snippet, lenient: bool) -> Trace:
         program = self._program(snippet)
-        plan = Plan(follow=self.config.follow)
+        plan = Plan(follow=0 if self.config.view.skips else self.config.follow)
         opening = True
         try:
             native = self._run_native(snippet, program)
@@ -206,6 +214,17 @@ class Tracer:
         repository = self.config.repository
         return RECORD_ROOT if repository is None else (worker or self._recorder).inside(repository)
 
+    def _seed(self, snippet: Snippet) -> int:
+        """The snippet's own seed: two snippets with the same first draw would be one lesson."""
+        told = f"{self.config.seed} {snippet.path} {snippet.name} {snippet.line}"
+        return int.from_bytes(hashlib.sha256(told.encode("utf-8", "backslashreplace")).digest()[:6])
+
+    def _draws(self, snippet: Snippet) -> dict[str, Any]:
+        """What a job that makes the snippet's draws needs; nothing in a view that hides none."""
+        if not self.config.view.hides:
+            return {}
+        return {"draws": {"seed": self._seed(snippet)}, "laws": self.config.laws}
+
     def _program(self, snippet: Snippet, worker: Worker | None = None) -> dict[str, Any]:
         own = list(self.config.library)
         if self.config.repository is not None:
@@ -236,7 +255,14 @@ class Tracer:
         if depth is None:
             depth = max(self.config.follow, 0) + 1 + (1 if snippet.opens else 0)
         outcome = (worker or self._recorder).run(
-            {"kind": "native", "program": program, "depth": depth, **_output(limits), "events": limits.events}
+            {
+                "kind": "native",
+                "program": program,
+                "depth": depth,
+                "events": limits.events,
+                **_output(limits),
+                **self._draws(snippet),
+            }
         )
         native = result_of(outcome, "native")
         for result in native["pieces"]:
@@ -262,7 +288,7 @@ class Tracer:
             Again: the session has to be written again, by another plan.
             Failed: there is no session.
         """
-        run = self._drive(program, plan)
+        run = self._drive(snippet, program, plan)
         driven = result_of(run, "drive")
         if "restart" in driven:
             raise Again(with_whole(plan, driven["restart"], driven["reason"]))
@@ -278,12 +304,17 @@ class Tracer:
         if denied is not None and not lenient:
             raise Failed("sandbox_denied", denied.group())
         if lenient or not failed:
-            mismatch, unlike = self._replay(program, rendered.text, plan, commands, lenient)
+            mismatch, unlike = self._replay(program, rendered.text, plan, commands, lenient, driven["draws"])
             failed.update(mismatch)
             steps = masked(steps, commands, unlike)
-        return self._made(snippet, recorded.result, plan, run, driven, steps, rendered, failed)
+        made = self._made(snippet, recorded.result, plan, run, driven, steps, rendered, failed)
+        if not self.config.view.hides or (failed and not lenient):
+            return made
+        choices, beliefs, failure = self._believe(program, steps, rendered, driven["draws"])
+        kept = dict(made.kept_whole) if failure is None else {**made.kept_whole, "beliefs_end_early": 1}
+        return replace(made, choices=choices, beliefs=beliefs, kept_whole=kept)
 
-    def _drive(self, program: Mapping[str, Any], plan: Plan) -> Outcome:
+    def _drive(self, snippet: Snippet, program: Mapping[str, Any], plan: Plan) -> Outcome:
         opens = plan.follow >= 0
         return self._recorder.run(
             {
@@ -295,9 +326,68 @@ class Tracer:
                 "commands": self.config.limits.commands,
                 "open": plan.open_statements,
                 "comprehensions": self.config.comprehensions,
+                "skip": self.config.view.skips,
+                "view": self._gate(snippet),
                 **_output(self.config.limits),
+                **self._draws(snippet),
             }
         )
+
+    def _gate(self, snippet: Snippet) -> dict[str, Any] | None:
+        view = self.config.view
+        if view.every is None and not view.hides:
+            return None
+        return {
+            "every": view.every or 0,
+            "partial": view.partial,
+            "style": view.style,
+            "seed": self._seed(snippet),
+            "seconds": GATE_SHARE * self.config.limits.cpu_seconds,
+        }
+
+    def _believe(
+        self, program: Mapping[str, Any], steps: list[Step], rendered: repl.Rendered, values: list[Any]
+    ) -> tuple[tuple[Choice, ...], tuple[Belief, ...], str | None]:
+        """Choices and beliefs of a session, and why there are fewer of them than reveals, if so.
+
+        Raises:
+            Failed: the job itself failed, or the session's draws are not those that were recorded.
+        """
+        job = {
+            "kind": "beliefs",
+            "program": program,
+            "commands": [[step.source, step.output] for step in steps],
+            "values": values,
+            "laws": self.config.laws,
+            "seeds": BELIEF_SEEDS,
+            "seconds": BELIEF_SHARE * self.config.limits.cpu_seconds,
+        }
+        found = result_of(self._recorder.run({**job, **_output(self.config.limits)}), "beliefs")
+        if found["mismatch"] is not None:
+            raise Failed("draws_differ", found["mismatch"])
+        shown = {segment.step: n for n, segment in enumerate(rendered.segments) if segment.role in ("value", "error")}
+        beliefs = tuple(
+            Belief(
+                segment=shown[told["command"]],
+                outcomes=tuple(told["outcomes"]),
+                probabilities=tuple(told["probabilities"]),
+                method=told["method"],
+                stderr=tuple(told["stderr"]),
+            )
+            for told in found["beliefs"]
+        )
+        choices = tuple(
+            Choice(
+                step=told["step"],
+                kind=told["kind"],
+                outcomes=tuple(told["outcomes"]),
+                probabilities=tuple(told["probabilities"]),
+                taken=told["taken"],
+                place=f"{steps[told['step']].path}:{steps[told['step']].line}",
+            )
+            for told in found["choices"]
+        )
+        return choices, beliefs, found["failure"]
 
     def _differences(
         self, snippet: Snippet, recorded: Native, plan: Plan, run: Outcome, driven: Mapping[str, Any]
@@ -341,9 +431,9 @@ class Tracer:
                 "module": snippet.module,
                 "code": snippet.code,
                 "hash_seed": 0,
-                "choices": [],
+                "choices": driven["draws"],
             },
-            view=VIEW,
+            view=self.config.view.as_json(),
             outcome="ok" if ended is None else "exit" if ended[0] == "SystemExit" else "exception",
             exception=None if last is None else last[0],
             integrity=run.integrity,
@@ -356,7 +446,13 @@ class Tracer:
         )
 
     def _replay(
-        self, program: Mapping[str, Any], text: str, plan: Plan, commands: list[Mapping[str, Any]], lenient: bool
+        self,
+        program: Mapping[str, Any],
+        text: str,
+        plan: Plan,
+        commands: list[Mapping[str, Any]],
+        lenient: bool,
+        values: list[Any],
     ) -> tuple[dict[str, str], list[set[str]]]:
         """V1, by both readers: the failed check, if any, and the variables whose value was another one after each step.
 
@@ -370,9 +466,11 @@ class Tracer:
         while turns:
             kind, reseed = turns.pop(0)
             job = {"kind": kind, "program": program, "text": text, "watch": watch, "reseed": reseed}
+            if self.config.view.hides:
+                job |= {"draws": {"values": values}, "laws": self.config.laws}
             result = result_of(self.replayer.run({**job, **_output(self.config.limits)}), kind)
-            for index, values in enumerate(result.get("values", ())):
-                unlike[index] |= {name for name, value in told[index].items() if values.get(name, value) != value}
+            for index, held in enumerate(result.get("values", ())):
+                unlike[index] |= {name for name, value in told[index].items() if held.get(name, value) != value}
             if not result["failed"]:
                 if kind == "doctest" and (plan.hide or any(unlike)):
                     turns = [("console", seed) for seed in RESEEDS]

@@ -8,8 +8,9 @@ from __future__ import annotations
 import html
 import unicodedata
 from collections.abc import Iterable
+from dataclasses import replace
 
-from tracer.schema import Segment
+from tracer.schema import Belief, Segment, Trace
 
 COLOURS = {"prompt": "2", "command": "1", "reveal": "36", "value": "32", "error": "31", "hidden": "33"}
 """ANSI attributes of each role: dim prompts, bold commands, cyan reveals, green values, red errors, yellow hidden
@@ -46,6 +47,38 @@ def coloured(text: str, segments: Iterable[Segment]) -> str:
         end = "\n" if body.endswith("\n") else ""
         parts.append(f"\x1b[{COLOURS[segment.role]}m{body[: len(body) - len(end)]}\x1b[0m{end}")
     return "".join(parts)
+
+
+MOST_OUTCOMES = 6
+"""Outcomes of a belief that are shown to people; the rest is told as one."""
+
+
+def beliefs_shown(trace: Trace, *, colour: bool) -> str:
+    """The session with each uncertain reveal's belief below it: the shown outcome is marked with ``*``."""
+    beliefs = {belief.segment: belief for belief in trace.beliefs}
+    parts = []
+    for index, segment in enumerate(trace.segments):
+        body = trace.text[segment.start : segment.end]
+        whole = [replace(segment, start=0, end=len(body))]
+        parts.append(coloured(body, whole) if colour else visible(body))
+        belief = beliefs.get(index)
+        if belief is not None and len(belief.outcomes) > 1:
+            told = f"    {_told(belief, body.removesuffix(chr(10)))}\n"
+            parts.append(f"\x1b[35m{told}\x1b[0m" if colour else told)
+    return "".join(parts)
+
+
+def _told(belief: Belief, shown: str) -> str:
+    ranked = sorted(zip(belief.probabilities, belief.outcomes, belief.stderr, strict=True), key=lambda each: -each[0])
+    lines = []
+    for probability, outcome, error, *_ in ranked[:MOST_OUTCOMES]:
+        about = f" ± {error:.2g}" if error else ""
+        spelt = visible(outcome).replace("\n", " ⏎ ") or "nothing"
+        lines.append(f"{probability:.4g}{about} {spelt}{' *' if outcome == shown else ''}")
+    if len(ranked) > MOST_OUTCOMES:
+        rest = sum(probability for probability, *_ in ranked[MOST_OUTCOMES:])
+        lines.append(f"{rest:.4g} {len(ranked) - MOST_OUTCOMES} others")
+    return f"{' | '.join(lines)}  ({belief.method})"
 
 
 def page(text: str, segments: Iterable[Segment], *, title: str, footer: str) -> str:

@@ -29,6 +29,7 @@ from corpus.rows import RowSource, make_row, printable
 from corpus.source import CorpusError, Dropped, Item, WorkUnit, content_key
 from tracer.limits import Limits
 from tracer.schema import SCHEMA_VERSION, Drop, Snippet, Trace
+from tracer.views import parse_view
 
 UNIT_SNIPPETS = 32
 """At 20-100 snippets a second a unit takes about a second: little is lost with a worker, and the flush to disk is
@@ -66,6 +67,8 @@ class MineOptions:
     packages: tuple[Path, ...] = ()
     python: str = sys.executable
     seed: int = 0
+    view: str = "written"
+    only_choices: bool = False
     allow_unsafe: bool = False
     opener: str = OPENER
 
@@ -81,6 +84,13 @@ class MineOptions:
             raise ValueError(f"expected limit >= 1, got {self.limit}; leave it out for everything")
         if self.follow < 0:
             raise ValueError(f"expected follow >= 0, got {self.follow}; 0 keeps every call whole")
+        view = parse_view(self.view)
+        if view.inputs:
+            raise ValueError(
+                f"expected a view for any snippet, got {self.view!r}; inverse names one program's variable"
+            )
+        if self.only_choices and not view.hides:
+            raise ValueError(f"expected a view that hides outcomes with only_choices, got {self.view!r}; add branch")
 
     def as_config(self) -> dict[str, Any]:
         """What two runs into one dataset must have in common, without this machine's folders."""
@@ -93,6 +103,8 @@ class MineOptions:
             "packages": [folder.name for folder in self.packages],
             "python": python_version(self.python),
             "seed": self.seed,
+            "view": self.view,
+            "only_choices": self.only_choices,
             "allow_unsafe": self.allow_unsafe,
         }
 
@@ -178,6 +190,7 @@ class Mined:
                     payload={
                         "opener": self._options.opener,
                         "tracer": tracer,
+                        "only_choices": self._options.only_choices,
                         "hidden": [str(survey.repository.root), str(self._staging.resolve())],
                         "repository": repository,
                         "snippets": snippets,
@@ -214,6 +227,7 @@ class Mined:
             "minimum_level": 0 if options.allow_unsafe else 2,
             "allow_unsafe": options.allow_unsafe,
             "seed": options.seed,
+            "view": options.view,
         }
         local = {
             "repository": None if survey.repository.stdlib else str(survey.repository.root),
@@ -273,6 +287,8 @@ def _trace(payload: Mapping[str, Any], candidate: Candidate) -> Any:
         return Drop(reason="internal_error", evidence="".join(traceback.format_exception(error)))
     if isinstance(trace, Drop):
         return trace
+    if payload["only_choices"] and not trace.choices:
+        return Drop(reason="no_choices", evidence="the run made no draw whose law is known")
     if any(f"{folder}/" in trace.text for folder in payload["hidden"] if len(folder) > 1):
         # Such a session would neither replay elsewhere nor come out the same from there. (Possible at level 2 only.)
         return Drop(reason="shows_path", evidence="the session shows a folder of this machine")
@@ -358,6 +374,7 @@ def open_tracer(arguments: Mapping[str, Any]) -> TracerLike:
             "library": tuple(arguments["library"]),
             "warm": tuple(arguments["warm"]),
             "limits": Limits(**arguments["limits"]),
+            "view": parse_view(arguments["view"]),
         }
     )
     try:

@@ -109,6 +109,7 @@ def drive(source: str) -> tuple[int, float]:
         "commands": 10**6,
         "open": True,
         "comprehensions": False,
+        "skip": False,
     }
     sent: list[dict[str, Any]] = []
 

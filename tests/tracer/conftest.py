@@ -164,6 +164,7 @@ def driving(program: dict[str, Any], **options: Any) -> dict[str, Any]:
         "commands": 400,
         "open": True,
         "comprehensions": False,
+        "skip": False,
         "output_limit": 1_000_000,
     }
     return {**base, **options}

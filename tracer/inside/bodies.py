@@ -106,6 +106,11 @@ def arguments_of(driver: Driver, call: ast.Call, target: Target) -> list[tuple[s
     return bound
 
 
+def _may_differ(driver: Driver) -> bool:
+    """Whether a value may be another one in a state that looks the same, so that spelling it would tell."""
+    return driver.gate is not None and not driver.gate.is_certain
+
+
 def _positional(driver: Driver, call: ast.Call) -> list[ast.expr]:
     given: list[ast.expr] = []
     for argument in call.args:
@@ -113,7 +118,7 @@ def _positional(driver: Driver, call: ast.Call) -> list[ast.expr]:
             given.append(argument)
             continue
         value = driver.peek(argument.value)
-        if type(value) not in (list, tuple):
+        if type(value) not in (list, tuple) or _may_differ(driver):
             raise CannotFlatten("star_arguments")
         for index in range(len(value)):
             given.append(ast.Subscript(argument.value, ast.Constant(index), ast.Load()))
@@ -127,7 +132,7 @@ def _keywords(driver: Driver, call: ast.Call) -> list[tuple[str, ast.expr]]:
             given.append((keyword.arg, keyword.value))
             continue
         value = driver.peek(keyword.value)
-        if type(value) is not dict or not all(type(key) is str for key in value):
+        if type(value) is not dict or not all(type(key) is str for key in value) or _may_differ(driver):
             raise CannotFlatten("star_arguments")
         for key in value:
             given.append((key, ast.Subscript(keyword.value, ast.Constant(key), ast.Load())))

@@ -42,11 +42,14 @@ def lower(driver: Driver, node: ast.expr, frame: Frame) -> ast.expr:
 
 def _opens(driver: Driver, node: ast.expr) -> Target | ast.ListComp | None:
     """What this node opens into: a call's target, or a list comprehension where those are opened too."""
-    if isinstance(node, ast.ListComp):
+    if isinstance(node, ast.ListComp) and driver.gate is None:
         simple = len(node.generators) == 1 and not node.generators[0].is_async
         return node if driver.open_comprehensions and simple else None
     if not isinstance(node, ast.Call):
         return None
+    if driver.gate is not None:
+        target = target_of(driver, node, generator=False)
+        return target if target is not None and driver.gate.opens_callee(expression(node.func)) else None
     if (inner := _collected(driver, node)) is not None:
         return target_of(driver, inner, generator=True)
     return target_of(driver, node, generator=False)
@@ -186,6 +189,10 @@ def _enter(driver: Driver, call: ast.Call, target: Target, frame: Frame) -> tupl
     except CannotFlatten as error:
         driver.keep(str(error))
         return None
+    if driver.gate is not None and not driver.gate.opens_call([source for source, _ in body.bindings], body.statements):
+        driver.keep("hidden")
+        driver.release(body, None)
+        return None
     inner = Frame(body.filename, body.names, body.definition)
     inner.package = body.package
     inner.first_line = body.first_line
@@ -272,7 +279,7 @@ def open_generator(driver: Driver, loop: ast.For, frame: Frame) -> bool:
     Only where no ``yield`` stands in a ``try`` or ``with``, so that leaving the loop early runs nothing of the
     generator's, and where the loop has no ``else``.
     """
-    if driver.full() or not isinstance(loop.iter, ast.Call) or loop.orelse:
+    if driver.full() or not isinstance(loop.iter, ast.Call) or loop.orelse or driver.gate is not None:
         return False
     target = target_of(driver, loop.iter, generator=True)
     if target is None or _yields_guarded(target.definition):

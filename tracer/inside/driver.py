@@ -23,6 +23,7 @@ from tracer.inside.text import expression, muted, original, unparse
 
 if TYPE_CHECKING:
     from tracer.inside.bodies import Body
+    from tracer.inside.gate import Gate
 
 Handler = Callable[["Driver", Any, "Frame"], None]
 
@@ -113,6 +114,7 @@ class Driver:
         single: bool,
         open_statements: bool = True,
         open_comprehensions: bool = False,
+        skip_loops: bool = False,
     ) -> None:
         self.session = session
         self.handlers = handlers
@@ -124,6 +126,7 @@ class Driver:
         self.single = single
         self.open_statements = open_statements
         self.open_comprehensions = open_comprehensions
+        self.skip_loops = skip_loops
         self.depth = 0
         self.kept: dict[str, int] = {}
         self.opened_calls = 0
@@ -137,6 +140,7 @@ class Driver:
         self.shapes: dict[int, Any] = {}
         self._writes: dict[int, tuple[ast.stmt, list[str]]] = {}
         self._calls: dict[int, tuple[ast.expr, bool]] = {}
+        self.gate: Gate | None = None
         self.lower: Callable[[Driver, ast.expr, Frame], ast.expr] = lambda driver, node, frame: node
 
     # bookkeeping
@@ -299,6 +303,8 @@ class Driver:
             self.whole(node, frame, "unfaithful")
         elif isinstance(node, _compound) and (not self.open_statements or (self.full() and not escapes(node))):
             self.whole(node, frame, "budget" if self.open_statements else "closed")
+        elif self.skip_loops and isinstance(node, (ast.For, ast.While)) and not escapes(node):
+            self.whole(node, frame, "skipped")
         else:
             handler(self, node, frame)
 

@@ -21,6 +21,9 @@ _asks_context = frozenset({"exc_info", "format_exc", "print_exc", "exception", "
 
 def run_try(driver: Driver, node: ast.Try, frame: Frame) -> None:
     """``try``: the body's statements, then those of the handler that matches, ``else`` and ``finally``."""
+    if _is_hidden(driver, node):
+        driver.whole(node, frame, "hidden")
+        return
     if any(_reads_context(handler) for handler in node.handlers):
         driver.whole(node, frame, "exception_context")
         return
@@ -37,6 +40,11 @@ def run_try(driver: Driver, node: ast.Try, frame: Frame) -> None:
         driver.block(node.finalbody, frame)
         raise
     driver.block(node.finalbody, frame)
+
+
+def _is_hidden(driver: Driver, node: ast.stmt) -> bool:
+    """Whether a view that hides outcomes keeps the statement whole."""
+    return driver.gate is not None and (escapes(node) or not driver.gate.opens_other(ast.unparse(node)))
 
 
 def _reads_context(node: ast.AST) -> bool:
@@ -109,6 +117,9 @@ def _leave_handler(driver: Driver, handler: ast.ExceptHandler, frame: Frame) -> 
 
 def run_with(driver: Driver, node: ast.With, frame: Frame) -> None:
     """``with``: ``__enter__``, the body's statements, ``__exit__``, each a command."""
+    if _is_hidden(driver, node):
+        driver.whole(node, frame, "hidden")
+        return
     if any(isinstance(inner, (ast.Yield, ast.YieldFrom, ast.Await)) for inner in walk_scope(node.body)):
         driver.whole(node, frame, "with_yield")
         return
@@ -168,6 +179,9 @@ def _leave_raising(driver: Driver, name: str, raised: Raised, frame: Frame) -> b
 
 def run_match(driver: Driver, node: ast.Match, frame: Frame) -> None:
     """``match``: one command finds the case and binds its names, then the case's statements run."""
+    if _is_hidden(driver, node):
+        driver.whole(node, frame, "hidden")
+        return
     driver.stand(frame, node.lineno)
     session = driver.session
     lowered = driver.lower(driver, node.subject, frame)

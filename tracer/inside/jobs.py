@@ -4,6 +4,11 @@
 ``drive``    writes the session
 ``console``  replays a session's text through ``code.InteractiveConsole``
 ``doctest``  replays it through ``doctest``
+``beliefs``  says what each output of a session could have been
+``samples``  runs a session's commands natively, again and again: what beliefs are held against
+
+A job with ``draws`` runs under recorded draws: ``{"seed": n}`` makes and logs them, ``{"values": [...]}`` gives them
+again, so that the native run, the driver and the replays see the same.
 
 Each sends its result as records and ends with ``{"end": "ok"}``; the snippet's own exceptions are part of the result.
 """
@@ -11,6 +16,7 @@ Each sends its result as records and ends with ``{"end": "ok"}``; the snippet's 
 from __future__ import annotations
 
 import ast
+import contextlib
 import doctest
 import random
 import sys
@@ -18,8 +24,12 @@ from collections.abc import Callable
 from typing import Any
 
 from tracer.inside import calls, doctext, errors, loops, simple, values
+from tracer.inside.beliefs import beliefs_of, choices_of, sample_path
 from tracer.inside.bodies import comparable_lines
+from tracer.inside.draws import DrawMismatch, Laws, Replay, Stream, using
 from tracer.inside.driver import Driver, Frame, Raised, Restart, Signal
+from tracer.inside.gate import Gate
+from tracer.inside.patches import install
 from tracer.inside.program import (
     Capture,
     OutputFull,
@@ -34,6 +44,8 @@ from tracer.inside.program import (
 from tracer.inside.record import EventsFull, Recorder
 from tracer.inside.replay import replay_console, replay_doctest
 from tracer.inside.session import Command, Session, Unshowable
+from tracer.inside.snapshots import CannotSnapshot
+from tracer.inside.support import World
 
 Send = Callable[[object], None]
 HANDLERS = {**simple.HANDLERS, **loops.HANDLERS, **errors.HANDLERS}
@@ -43,6 +55,40 @@ _check_output = doctest.OutputChecker().check_output
 def _told(error: BaseException) -> list[str]:
     """An exception's type and text with addresses masked: what V2 compares."""
     return [values.type_name(type(error)), doctext.without_addresses(words(error))]
+
+
+def _drawing(job: dict[str, Any]) -> contextlib.AbstractContextManager[Any]:
+    """Draws as the job wants them; the decider has ``values`` where the draws are recorded."""
+    draws = job.get("draws")
+    if draws is None:
+        return contextlib.nullcontext()
+    laws = laws_of(job)
+    return using(Stream(draws["seed"], laws=laws) if "seed" in draws else Replay(draws["values"], laws=laws))
+
+
+def laws_of(job: dict[str, Any]) -> Laws | None:
+    """The declared laws of inputs and of the environment."""
+    declared = job.get("laws")
+    return None if declared is None else Laws.from_json(declared)
+
+
+def make_world(job: dict[str, Any], sources: Sources, seed: int, seconds: float) -> World:
+    """A world at the session's start."""
+    kept = sys.modules.get("__main__")
+    namespace = fresh_namespace(job["program"])
+    try:
+        return World(
+            namespace,
+            future_flags(namespace),
+            sources.is_own,
+            output_limit=job["output_limit"],
+            max_seconds=seconds,
+            laws=laws_of(job),
+            seed=seed,
+        )
+    finally:
+        if kept is not None:
+            sys.modules["__main__"] = kept
 
 
 def _prepare(job: dict[str, Any]) -> tuple[Sources, Capture, dict[str, Any], int]:
@@ -57,8 +103,22 @@ def _prepare(job: dict[str, Any]) -> tuple[Sources, Capture, dict[str, Any], int
 
 def native(job: dict[str, Any], send: Send, guard: Any) -> dict[str, Any]:
     """Runs the program as its author's tools would, under settrace."""
-    program = job["program"]
     sources, capture, namespace, flags = _prepare(job)
+    with _drawing(job) as decider:
+        return _native(job, send, guard, sources, capture, namespace, flags, decider)
+
+
+def _native(
+    job: dict[str, Any],
+    send: Send,
+    guard: Any,
+    sources: Sources,
+    capture: Capture,
+    namespace: dict[str, Any],
+    flags: int,
+    decider: Any,
+) -> dict[str, Any]:
+    program = job["program"]
     names = frozenset(stored_names(program["pieces"]))
     pieces = {piece_file(i) for i in range(len(program["pieces"]))}
     recorder = Recorder(
@@ -120,7 +180,8 @@ def native(job: dict[str, Any], send: Send, guard: Any) -> dict[str, Any]:
         passed = passed and kept
         if error is not None and not program["continue_on_error"]:
             break
-    send({"pieces": results, "passed": passed, "names": _variables(namespace, names)})
+    drawn = [] if decider is None else list(decider.values)
+    send({"pieces": results, "passed": passed, "names": _variables(namespace, names), "draws": drawn})
     for record in recorder.frames:
         send({"frame": record.as_json(names if record.code.co_name == "<module>" else None)})
     return {"end": "ok", "exception": None}
@@ -162,6 +223,16 @@ def drive(job: dict[str, Any], send: Send, guard: Any) -> dict[str, Any]:
     """Writes the session: commands, frames, and what was kept whole, or where to restart."""
     program = job["program"]
     sources, capture, namespace, flags = _prepare(job)
+    view = job.get("view")
+    gate = None
+    if view is not None:
+        gate = Gate(
+            lambda: make_world(job, sources, 0, view["seconds"]),
+            every=view["every"],
+            partial=view["partial"],
+            style=view["style"],
+            seed=view["seed"],
+        )
     names = stored_names(program["pieces"])
     spare = "_" if "_" not in names and "_" not in namespace else "ignored"
     session = Session(namespace, flags, sources, capture, job["hide"], spare)
@@ -176,17 +247,20 @@ def drive(job: dict[str, Any], send: Send, guard: Any) -> dict[str, Any]:
         single=program["single"],
         open_statements=job["open"],
         open_comprehensions=job["comprehensions"],
+        skip_loops=job["skip"],
     )
     driver.lower = calls.lower
+    driver.gate = session.gate = gate
     driver.taken.update(names)
     guard.arm()
     results: list[dict[str, Any]] = []
     try:
-        for index, piece in enumerate(program["pieces"]):
-            result = _drive_piece(driver, program, index, piece, names)
-            results.append(result)
-            if result["exception"] is not None and not program["continue_on_error"]:
-                break
+        with _drawing(job) as decider:
+            for index, piece in enumerate(program["pieces"]):
+                result = _drive_piece(driver, program, index, piece, names)
+                results.append(result)
+                if result["exception"] is not None and not program["continue_on_error"]:
+                    break
     except Restart as restart:
         return _end(send, {"restart": restart.key, "reason": restart.reason})
     except Unshowable as unshowable:
@@ -197,7 +271,10 @@ def drive(job: dict[str, Any], send: Send, guard: Any) -> dict[str, Any]:
         send({"command": _as_json(command)})
     for finished in driver.finished:
         send({"frame": finished})
-    summary = {"pieces": results, "kept": driver.kept, "opened": driver.opened_calls}
+    if gate is not None and gate.failure is not None:
+        driver.keep("support_lost")
+    drawn = [] if decider is None else list(decider.values)
+    summary = {"pieces": results, "kept": driver.kept, "opened": driver.opened_calls, "draws": drawn}
     return _end(send, {**summary, "names": _variables(namespace, frozenset(names)), "spare": spare})
 
 
@@ -271,12 +348,48 @@ def console(job: dict[str, Any], send: Send, guard: Any) -> dict[str, Any]:
     """Replays a text through a console."""
     if job.get("reseed"):
         random.seed(job["reseed"])
-    return _end(send, replay_console(job["text"], job["program"], job["output_limit"], job.get("watch")))
+    with _drawing(job):
+        return _end(send, replay_console(job["text"], job["program"], job["output_limit"], job.get("watch")))
 
 
 def doctests(job: dict[str, Any], send: Send, guard: Any) -> dict[str, Any]:
     """Replays a text through doctest."""
-    return _end(send, replay_doctest(job["text"], job["program"]))
+    with _drawing(job):
+        return _end(send, replay_doctest(job["text"], job["program"]))
+
+
+def beliefs(job: dict[str, Any], send: Send, guard: Any) -> dict[str, Any]:
+    """Beliefs at each output of a session, and the choices that its recorded draws made."""
+    sources = Sources(job["program"]["own"])
+    commands = [(source, shown) for source, shown in job["commands"]]
+    guard.arm()
+    try:
+        result = beliefs_of(
+            commands,
+            lambda seed, seconds: make_world(job, sources, seed, seconds),
+            seeds=job["seeds"],
+            max_seconds=job["seconds"],
+        )
+        result["choices"], result["mismatch"] = [], None
+        try:
+            if job.get("values") is not None:
+                world = make_world(job, sources, 0, job["seconds"])
+                result["choices"] = choices_of(commands, world, job["values"])
+        except (DrawMismatch, CannotSnapshot) as error:
+            result["mismatch"] = str(error)
+    finally:
+        guard.disarm()
+    return _end(send, result)
+
+
+def samples(job: dict[str, Any], send: Send, guard: Any) -> dict[str, Any]:
+    """``count`` native runs of a session's commands from seed ``first`` on: the texts that each showed."""
+    sources = Sources(job["program"]["own"])
+    commands = [(source, "") for source in job["sources"]]
+    for seed in range(job["first"], job["first"] + job["count"]):
+        world = make_world(job, sources, 0, job["seconds"])
+        send({"texts": sample_path(commands, world, seed)})
+    return {"end": "ok", "exception": None}
 
 
 KINDS: dict[str, Callable[[dict[str, Any], Send, Any], dict[str, Any]]] = {
@@ -284,11 +397,15 @@ KINDS: dict[str, Callable[[dict[str, Any], Send, Any], dict[str, Any]]] = {
     "drive": drive,
     "console": console,
     "doctest": doctests,
+    "beliefs": beliefs,
+    "samples": samples,
 }
 
 
 def run(job: dict[str, Any], send: Send, guard: Any) -> dict[str, Any]:
     """Does one job; gives its end record. A limit that a job enforces itself ends it as ``trace-limit``."""
+    if job.get("draws") is not None or job["kind"] == "beliefs":
+        install()
     try:
         return KINDS[job["kind"]](job, send, guard)
     except SetupError as error:

@@ -59,7 +59,15 @@ def run_while(driver: Driver, node: ast.While, frame: Frame) -> None:
     if constant and not node.test.value:  # type: ignore[attr-defined]
         driver.block(node.orelse, frame)
         return
+    if driver.gate is not None and not driver.gate.opens_loop(node):
+        driver.whole(node, frame, "hidden")
+        return
+    test, turns = driver.text(node.test, frame), 0
     while True:
+        if turns and driver.gate is not None and not driver.gate.opens_turn(node, test):
+            _emit_rest(driver, node, frame, "hidden")
+            return
+        turns += 1
         if _cut(driver, node, frame):
             _emit_rest(driver, node, frame)
             return
@@ -92,8 +100,10 @@ def _cut(driver: Driver, node: ast.While | ast.For, frame: Frame) -> bool:
     return False
 
 
-def _emit_rest(driver: Driver, node: ast.stmt, frame: Frame) -> None:
-    driver.keep("budget")
+def _emit_rest(driver: Driver, node: ast.stmt, frame: Frame, reason: str = "budget") -> None:
+    if escapes(node):
+        driver.give_up(node, frame, reason)
+    driver.keep(reason)
     frame.log.append(["gap", node.lineno, node.end_lineno or node.lineno])
     if frame.is_call or not driver.single:
         node = muted(node, driver.session.spare)
@@ -114,6 +124,13 @@ class _Steps:
         self.iterator = iterator
         self.values = values
 
+    def assign(self, target: str, done: int) -> str:
+        """The command that assigns the next value; where there is none, one that raises."""
+        if self.kind == "literal":
+            held = repr(self.values[done]) if done < len(self.values) else "[][0]"
+            return f"{target} = {held}"
+        return f"{target} = {self.name}[{done}]" if self.kind == "index" else f"{target} = next({self.name})"
+
     def rest(self, done: int) -> str:
         """An expression for the iterations that are left."""
         if self.kind == "literal":
@@ -127,15 +144,19 @@ def run_for(driver: Driver, node: ast.For, frame: Frame) -> None:
     place.path, place.line, place.depth = frame.filename, node.lineno, driver.depth
     if open_generator(driver, node, frame):
         return
+    if driver.gate is not None and not driver.gate.opens_loop(node):
+        driver.whole(node, frame, "hidden")
+        return
     steps = _steps(driver, node, frame)
     target = bare(node.target)
     writes = sorted(bound_names([ast.Assign([node.target], ast.Constant(None), lineno=node.lineno)]))
     done = 0
     while True:
-        if _cut(driver, node, frame):
+        hidden = done > 0 and driver.gate is not None and not driver.gate.opens_turn(node, steps.assign(target, done))
+        if hidden or _cut(driver, node, frame):
             rest = copy.copy(node)
             rest.iter = ast.parse(steps.rest(done), mode="eval").body
-            _emit_rest(driver, rest, frame)
+            _emit_rest(driver, rest, frame, "hidden" if hidden else "budget")
             return
         place.path, place.line, place.depth = frame.filename, node.lineno, driver.depth
         if not _step(driver, steps, done, target, writes, frame):
@@ -165,8 +186,7 @@ def _step(driver: Driver, steps: _Steps, done: int, target: str, writes: list[st
         values = steps.values if steps.kind == "literal" else session.namespace[steps.name]
         if done >= len(values):
             return False
-        source = repr(values[done]) if steps.kind == "literal" else f"{steps.name}[{done}]"
-        driver.emit(f"{target} = {source}", frame, "iterate", writes)
+        driver.emit(steps.assign(target, done), frame, "iterate", writes)
         return True
     command = session.do(f"{target} = {session.builtin('next')}({steps.name})", "iterate", writes)
     if isinstance(command.exception, StopIteration) and done >= 0:
@@ -232,6 +252,9 @@ def pure_range(driver: Driver, node: ast.expr) -> range | None:
     if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and not node.keywords):
         return None
     if driver.peek(node.func) is not range or not 1 <= len(node.args) <= 3:
+        return None
+    hidden = driver.gate is not None and not driver.gate.is_certain
+    if hidden and not all(isinstance(argument, ast.Constant) for argument in node.args):
         return None
     numbers = [_number(driver, argument) for argument in node.args]
     if any(number is None for number in numbers) or (len(numbers) == 3 and numbers[2] == 0):

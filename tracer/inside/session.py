@@ -12,12 +12,15 @@ import re
 import sys
 import types
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tracer.inside import doctext, values
 from tracer.inside.program import Capture, OutputFull, Sources
 from tracer.inside.reveals import LONGEST_VALUE, NOT_STATE, Reveals, spelt_and_aliased
 from tracer.inside.text import indented
+
+if TYPE_CHECKING:
+    from tracer.inside.gate import Gate
 
 LONGEST_ECHO = 2_000
 MOST_REVEALS = 4
@@ -92,6 +95,7 @@ class Session:
         self.printed: list[str] = []
         self.echoes: list[str] = []
         self.last_value: Any = None
+        self.gate: Gate | None = None
         self._mixed: list[str] = []
         self._gone: list[str] = []
         self._codes: dict[tuple[str, str], types.CodeType] = {}
@@ -221,13 +225,20 @@ class Session:
         self.commands.append(command)
         if error is not None and command.output:
             self.guard(len(self.commands) - 1, self.fresh("error"))
+        if self.gate is not None:
+            self.gate.push(command.source, _shown(command))
         written = list(writes) if error is None else []
         for name in writes:
             self.tracked.setdefault(name, None)
         self._observe(command)
         command.wrote += [name for name in written if name not in command.wrote and self.tracked.get(name) is not None]
-        if reveal and error is None:
+        if not reveal or error is not None:
+            return
+        if self.gate is None:
             self._reveal(command)
+        else:
+            for source in self.gate.reveals(writes):
+                self._show_due(source)
 
     def drop_reveal(self, source: str) -> None:
         """Takes back a reveal that the next command repeats."""
@@ -300,6 +311,8 @@ class Session:
             if self.tracked.pop(name, None) is not None:
                 self._gone.append(name)
             self.reveals.forget(name)
+            if self.gate is not None:
+                self.gate.forget(name)
 
     # observation
 
@@ -333,6 +346,22 @@ class Session:
                 if budget and source not in self.hide:
                     budget -= self._show(source)
 
+    def _show_due(self, source: str) -> None:
+        """A reveal that the view asks for: an expression, or a call of ``print``; not part of the program's output."""
+        reveal = Command(source, "reveal", self.place)
+        exec(self._compile(source, "single"), self.namespace)
+        self._move_printed()
+        self.printed.pop()
+        if self._mixed and not source.startswith("print("):
+            self.echoes.pop()
+            self.printed.pop()
+        reveal.output = "".join(self._mixed)
+        self._mixed.clear()
+        reveal.echoed = not source.startswith("print(")
+        self.commands.append(reveal)
+        assert self.gate is not None
+        self.gate.push(source, _shown(reveal))
+
     def _show(self, source: str) -> int:
         try:
             value = eval(self._compile(source, "eval"), self.namespace)
@@ -347,3 +376,8 @@ class Session:
         self.commands.append(reveal)
         builtins._ = value  # type: ignore[attr-defined]
         return 1
+
+
+def _shown(command: Command) -> str:
+    """A command's output as a doctest has it."""
+    return command.error if command.error is not None else doctext.shown(command.output)

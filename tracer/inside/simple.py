@@ -168,6 +168,9 @@ def run_if(driver: Driver, node: ast.If, frame: Frame) -> None:
     """``if``: the test is a command, then the statements of the taken branch."""
     if isinstance(node.test, ast.Constant):
         taken = bool(node.test.value)
+    elif driver.gate is not None and not driver.gate.opens_test(driver.text(node.test, frame)):
+        driver.whole(node, frame, "hidden")
+        return
     else:
         driver.stand(frame, node.lineno)
         taken = driver.condition(driver.lower(driver, node.test, frame), frame)

@@ -71,6 +71,7 @@ class Jail:
     hash_seed: int = 0
     aslr: bool = False
     pinned_clock: bool = True
+    choices: bool = False
     seed: int = 0
 
     def __post_init__(self) -> None:

@@ -81,6 +81,9 @@ class Setting:
         self.fresh_streams()
         if self.config["pinned_clock"]:
             determinism.pin_clock(self.config["seed"])
+        if self.config["choices"]:
+            # before the repository's imports, so that ``from random import random`` finds the interceptable one
+            self.bundle.load("tracer.inside.patches").install()
 
     def fresh_streams(self) -> None:
         """Empties the streams' buffers (in the zygote they lead nowhere), or opens new ones where a module closed them.

@@ -285,6 +285,7 @@ class Worker:
             "hash_seed": self.jail.hash_seed,
             "seed": self.jail.seed,
             "pinned_clock": self.jail.pinned_clock,
+            "choices": self.jail.choices,
             "uid": uid,
             "tasks": 8 + (tasks_of_this_user() if uid is None else 0),
             "readable_by_all": all(_readable_by_all(source) for source, _ in binds),

@@ -1,0 +1,210 @@
+"""The support and the beliefs that come from it, against brute force over all paths."""
+
+from __future__ import annotations
+
+import itertools
+import random as real_random
+from collections.abc import Sequence
+
+import pytest
+
+from tracer.inside import beliefs, program, support
+from tracer.inside.patches import install
+
+install()
+SETUP = "from random import random, choice, randint, shuffle, gauss"
+MAIN = {
+    "pieces": [],
+    "module": None,
+    "code": SETUP,
+    "single": False,
+    "continue_on_error": False,
+    "own": [],
+    "opens": [],
+}
+
+
+def make_world(seed: int = 0, seconds: float = 20.0, code: str = SETUP) -> support.World:
+    namespace = program.fresh_namespace({**MAIN, "code": code})
+    return support.World(namespace, 0, lambda path: False, output_limit=1 << 20, max_seconds=seconds, seed=seed)
+
+
+def law(commands: Sequence[tuple[str, str]], code: str = SETUP) -> list[dict[str, float]]:
+    found = beliefs.beliefs_of(
+        commands, lambda seed, seconds: make_world(seed, seconds, code), seeds=16, max_seconds=30
+    )
+    assert found["failure"] is None
+    return [dict(zip(each["outcomes"], each["probabilities"], strict=True)) for each in found["beliefs"]]
+
+
+def swaps(sequence: Sequence[tuple[int, int] | int], p: float, n: int) -> list[str]:
+    """Commands of a maybe-swap session; an int asks for that variable."""
+    names = "abcdef"[:n]
+    commands = [f"{name} = {index}" for index, name in enumerate(names)]
+    for each in sequence:
+        if isinstance(each, int):
+            commands.append(f"print({names[each]})")
+        else:
+            left, right = names[each[0]], names[each[1]]
+            commands.append(f"if random() < {p}:\n    {left}, {right} = {right}, {left}")
+    return commands
+
+
+def brute(sequence: Sequence[tuple[int, int] | int], p: float, n: int, shown: Sequence[int]) -> list[dict[str, float]]:
+    """The same beliefs by all 2^k paths, with nothing of the engine."""
+    num_swaps = sum(isinstance(each, tuple) for each in sequence)
+    laws: list[dict[str, float]] = [{} for each in sequence if isinstance(each, int)]
+    for flips in itertools.product((False, True), repeat=num_swaps):
+        state, weight, flip, asked = list(range(n)), 1.0, iter(flips), 0
+        for each in sequence:
+            if isinstance(each, tuple):
+                if next(flip):
+                    state[each[0]], state[each[1]] = state[each[1]], state[each[0]]
+                    weight *= p
+                else:
+                    weight *= 1 - p
+            else:
+                text = str(state[each])
+                laws[asked][text] = laws[asked].get(text, 0.0) + weight
+                if state[each] != shown[asked]:
+                    break
+                asked += 1
+    return [{text: mass / sum(told.values()) for text, mass in told.items()} for told in laws]
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_maybe_swaps_agree_with_brute_force(seed: int) -> None:
+    generator = real_random.Random(seed)
+    n, p = generator.choice((2, 3, 4)), generator.choice((0.1, 0.5, 0.3))
+    sequence: list[tuple[int, int] | int] = []
+    for _ in range(9):
+        sequence.append(tuple(generator.sample(range(n), 2)))  # type: ignore[arg-type]
+        if generator.random() < 0.5:
+            sequence.append(generator.randrange(n))
+    sequence.append(0)
+    state, shown = list(range(n)), []
+    for each in sequence:
+        if isinstance(each, tuple):
+            if generator.random() < p:
+                state[each[0]], state[each[1]] = state[each[1]], state[each[0]]
+        else:
+            shown.append(state[each])
+    outputs = iter(shown)
+    commands = [(source, str(next(outputs)) if source.startswith("print") else "") for source in swaps(sequence, p, n)]
+    for exact, ours in zip(brute(sequence, p, n, shown), law(commands), strict=True):
+        assert ours.keys() == {text for text, mass in exact.items() if mass > 1e-12}
+        assert all(abs(ours[text] - exact[text]) < 1e-12 for text in ours)
+
+
+def test_twenty_maybe_swaps_are_six_states() -> None:
+    world = make_world()
+    belief = support.Support(world)
+    for source in swaps([(0, 1), (1, 2)] * 10, 0.5, 3):
+        belief.push(source, "")
+    assert len(belief.states) == 6
+    assert world.num_runs < 200
+
+
+def test_a_reveal_conditions_and_the_exact_half_comes_out() -> None:
+    commands = [
+        ("cups = ['ball', 'empty']", ""),
+        ("if random() < 0.5:\n    cups.reverse()", ""),
+        ("print(cups[0])", "empty"),
+        ("print(cups[1])", "ball"),
+    ]
+    assert law(commands) == [{"ball": 0.5, "empty": 0.5}, {"ball": 1.0}]
+
+
+def test_aliases_are_part_of_the_state() -> None:
+    commands = [
+        ("a = [0]", ""),
+        ("if random() < 0.25:\n    b = a\nelse:\n    b = [0]", ""),
+        ("b.append(1)", ""),
+        ("print(len(a))", "1"),
+        ("print(b is a)", "False"),
+    ]
+    assert law(commands) == [{"1": 0.75, "2": 0.25}, {"False": 1.0}]
+
+
+@pytest.mark.parametrize(
+    ("define", "act", "ask"),
+    [
+        ("def f(seen=[]):\n    seen.append(1)\n    return len(seen)", "f()", "print(f())"),
+        ("def f():\n    f.n += 1\n    return f.n", "f()", "print(f())"),
+        ("class C:\n    n = 0\n    def f(self):\n        C.n += 1\n        return C.n", "C().f()", "print(C().f())"),
+        (
+            "def make():\n    n = 0\n    def f():\n        nonlocal n\n        n += 1\n        return n\n    return f",
+            "f()",
+            "print(f())",
+        ),
+    ],
+    ids=["default", "attribute", "class", "closure"],
+)
+def test_state_outside_the_variables_is_part_of_the_state(define: str, act: str, ask: str) -> None:
+    setup = {"f.n": "f.n = 0", "make": "f = make()"}
+    first = next((source for key, source in setup.items() if key in define), "pass")
+    commands = [(define, ""), (first, ""), (f"if random() < 0.2:\n    _ = {act}", ""), (ask, "1")]
+    (found,) = law(commands)
+    assert found == pytest.approx({"1": 0.8, "2": 0.2}, abs=1e-12)
+
+
+def test_a_generator_has_no_snapshot_and_is_run_again() -> None:
+    commands = [
+        ("g = (n * n for n in range(9))", ""),
+        ("if random() < 0.5:\n    _ = next(g)", ""),
+        ("print(next(g))", "1"),
+        ("print(next(g))", "4"),
+    ]
+    assert law(commands) == [{"0": 0.5, "1": 0.5}, {"4": 1.0}]
+
+
+def test_a_class_with_pickling_hooks_of_its_own_is_not_trusted() -> None:
+    define = "class C:\n    def __init__(self): self.n = 0\n    def __getstate__(self): return None"
+    commands = [(define, ""), ("c = C()", ""), ("if random() < 0.5:\n    c.n = 1", ""), ("print(c.n)", "1")]
+    assert law(commands) == [{"0": 0.5, "1": 0.5}]
+
+
+def test_what_no_state_allows_is_said() -> None:
+    commands = [("x = 1 if random() < 0.5 else 2", ""), ("print(x)", "3")]
+    found = beliefs.beliefs_of(commands, make_world, seeds=4, max_seconds=10)
+    assert "no state allows" in found["failure"]
+    (told,) = found["beliefs"]
+    assert (told["outcomes"], told["probabilities"]) == (["1", "2"], [0.5, 0.5])
+
+
+def test_an_exception_that_only_some_meet_is_an_outcome() -> None:
+    commands = [("x = randint(0, 3)", ""), ("print(1 // x)", "0"), ("print(x)", "2")]
+    first, second = law(commands)
+    assert first["0"] == pytest.approx(0.5)
+    assert sum(mass for text, mass in first.items() if "ZeroDivisionError" in text) == pytest.approx(0.25)
+    assert second == pytest.approx({"2": 0.5, "3": 0.5})
+
+
+def test_a_sampled_draw_has_a_standard_error() -> None:
+    commands = [("x = random() * random()", ""), ("print(x < 0.25)", "True")]
+    found = beliefs.beliefs_of(commands, make_world, seeds=400, max_seconds=30)
+    (told,) = found["beliefs"]
+    assert told["method"] == "sampled"
+    exact = 0.25 * (1 - real_log(0.25))  # P(UV < t) = t (1 - ln t)
+    estimate = dict(zip(told["outcomes"], told["probabilities"], strict=True))["True"]
+    error = dict(zip(told["outcomes"], told["stderr"], strict=True))["True"]
+    assert 0 < error < 0.05 and abs(estimate - exact) < 4 * error
+
+
+def real_log(x: float) -> float:
+    import math
+
+    return math.log(x)
+
+
+def test_past_the_budget_the_belief_is_bounded() -> None:
+    def narrow(seed: int, seconds: float) -> support.World:
+        world = make_world(seed, seconds)
+        world.max_paths = 8
+        return world
+
+    commands = [("n = sum(random() < 0.3 for _ in range(6))", ""), ("print(n > 2)", "False")]
+    (told,) = beliefs.beliefs_of(commands, narrow, seeds=4, max_seconds=10)["beliefs"]
+    exact = sum(w * 0.3**k * 0.7 ** (6 - k) for k, w in ((0, 1), (1, 6), (2, 15)))
+    estimate = dict(zip(told["outcomes"], told["probabilities"], strict=True))["False"]
+    assert told["method"] == "bounded" and abs(estimate - exact) <= told["stderr"][0]

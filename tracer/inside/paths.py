@@ -1,0 +1,123 @@
+"""The paths of a run: every way in which its choices may go, the likeliest first.
+
+``run`` is called once for each path, in this process, under a ``Guided`` decider. What remains when the budget is spent
+is known as a mass. Two runs that agree on their outcomes have to meet the same choices: where they don't, something
+that an earlier run left behind matters, and the paths would be wrong in silence.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from tracer.inside.draws import Choice, DrawMismatch, Guided, Laws, using
+
+EPSILON = 1e-13
+"""Siblings lighter than this are not followed; the running path always is."""
+MASS_ERROR = 1e-9
+
+clock = time.perf_counter  # bound before it is patched
+
+
+class Unstable(Exception):
+    """Paths of one run disagree about its choices: state is left behind between them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Path:
+    """One way: its probability, the outcome taken at each choice, what ``run`` gave, whether a draw was sampled."""
+
+    weight: float
+    outcomes: tuple[int, ...]
+    result: Any
+    sampled: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Explored:
+    """``paths`` and the mass of those that were not followed; they sum to 1. ``num_runs`` counts calls of ``run``."""
+
+    paths: list[Path]
+    unexplored: float
+    num_runs: int
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every path but those below EPSILON was followed."""
+        return self.unexplored < MASS_ERROR
+
+
+def explore(
+    run: Callable[[], Any],
+    *,
+    seed: int = 0,
+    max_paths: int = 1_000,
+    max_seconds: float = 5.0,
+    laws: Laws | None = None,
+) -> Explored:
+    """Follows the paths of ``run``, best first, within the budget; at least one is followed.
+
+    A program whose C code refused a lazy real is explored again with plain, sampled floats.
+
+    Raises:
+        Unstable: see there.
+    """
+    until = clock() + max_seconds
+    explored, refused = _explore(run, seed, max_paths, until, laws, lazy=True)
+    if refused:
+        again, _ = _explore(run, seed, max_paths, until, laws, lazy=False)
+        return Explored(again.paths, again.unexplored, again.num_runs + explored.num_runs)
+    return explored
+
+
+def _explore(
+    run: Callable[[], Any], seed: int, max_paths: int, until: float, laws: Laws | None, *, lazy: bool
+) -> tuple[Explored, bool]:
+    order = itertools.count()
+    waiting: list[tuple[float, int, tuple[int, ...], list[Choice]]] = [(-1.0, next(order), (), [])]
+    paths: list[Path] = []
+    cut = 0.0
+    while waiting and len(paths) < max_paths and (not paths or clock() < until):
+        _, _, prefix, before = heapq.heappop(waiting)
+        decider = Guided(prefix, seed=seed, laws=laws, lazy=lazy)
+        try:
+            with using(decider):
+                result = run()
+        except DrawMismatch as mismatch:
+            raise Unstable(str(mismatch)) from None
+        if decider.refused and lazy:
+            return Explored(paths, 1.0, len(paths) + 1), True
+        _check_prefix(before, decider.log, len(prefix))
+        outcomes = decider.outcomes
+        paths.append(Path(decider.weight, outcomes, result, bool(decider.sampled)))
+        weight = 1.0
+        for position, choice in enumerate(decider.log):
+            if position >= len(prefix):
+                for index, probability in enumerate(choice.probabilities):
+                    sibling = weight * probability
+                    if index == choice.taken or sibling <= 0:
+                        continue
+                    if sibling < EPSILON:
+                        cut += sibling
+                        continue
+                    heapq.heappush(waiting, (-sibling, next(order), (*outcomes[:position], index), decider.log))
+            weight *= choice.probabilities[choice.taken]
+    unexplored = cut - sum(item[0] for item in waiting)
+    total = unexplored + sum(path.weight for path in paths)
+    if abs(total - 1.0) > MASS_ERROR:
+        raise Unstable(f"expected paths of mass 1, got {total}")
+    return Explored(paths, unexplored, len(paths)), False
+
+
+def _check_prefix(before: list[Choice], log: list[Choice], length: int) -> None:
+    """Along a forced prefix a run must meet the choices of the run that it branched from."""
+    if len(log) < length:
+        raise Unstable(f"expected {length} choices along a forced prefix, got {len(log)}")
+    for position in range(length):
+        old, new = before[position], log[position]
+        if old.kind != new.kind or old.probabilities != new.probabilities:
+            raise Unstable(f"expected choice {position} to be {old.kind} {old.probabilities}, got {new.kind}")
