@@ -41,19 +41,21 @@ def merge(
     *,
     notes: Mapping[str, Any],
     config: Mapping[str, Any],
+    splits: Mapping[str, str] | None = None,
     on_row: Callable[[Counts], None] = lambda counts: None,
 ) -> Merged:
     """Writes ``data/``, ``README.md``, ``stats.json`` and ``errors.jsonl`` from the finished units, in the units'
-    order.
+    order. ``splits`` is the origin's own assignment, if it has one (see ``Origin``).
     """
     building = ledger.root / "building"
     shutil.rmtree(building, ignore_errors=True)
     building.mkdir()
     markers = [ledger.marker(key) for key in keys]
-    splits = assign_splits(_rows_by_repository(markers))
+    decided = splits is not None
+    splits = assign_splits(_rows_by_repository(markers)) if splits is None else splits
     order = _largest_first(markers, splits)
     reader = _Reader(ledger, keys, markers, splits)
-    near = _Straddling(reader, order)
+    near = _Straddling(reader, order, is_active=not decided)
     counts = Counts()
     seen: set[bytes] = set()
     shards, first_text = [], None
@@ -110,12 +112,12 @@ class _Reader:
 class _Straddling:
     """Near-duplicates across splits: of each pair, the row in the smaller split is doomed."""
 
-    def __init__(self, reader: _Reader, order: Sequence[str]) -> None:
+    def __init__(self, reader: _Reader, order: Sequence[str], *, is_active: bool) -> None:
         self._rank = {split: rank for rank, split in enumerate(order)}
         self._rows: list[tuple[int, int]] = []
         self._doomed: set[int] = set()
-        self._index = NearIndex() if len(order) > 1 else None
-        for split in order[1:]:
+        self._index = NearIndex() if is_active and len(order) > 1 else None
+        for split in order[1:] if is_active else ():
             for number, _, row in reader.rows(split):
                 assert self._index is not None
                 self._index.add(row["text"])

@@ -74,6 +74,6 @@ def produce(ledger: Ledger, origin: Origin, config: Mapping[str, Any], *, jobs: 
         num_snippets += unit.num_snippets
         watcher.planned(len(keys), num_snippets)
     run_units(ledger, list(dict.fromkeys(keys)), origin.traces, jobs=jobs, on_done=watcher.finished)
-    merged = merge(ledger, keys, notes=origin.notes(), config=config, on_row=watcher.merged)
+    merged = merge(ledger, keys, notes=origin.notes(), config=config, splits=origin.splits, on_row=watcher.merged)
     ledger.tidy(keys)
     return merged

@@ -12,6 +12,8 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 from typing import Any, Protocol
 
 Row = dict[str, Any]
@@ -83,6 +85,12 @@ class Origin(Protocol):
         so that worker processes can be handed it.
         """
 
+    @property
+    def splits(self) -> Mapping[str, str] | None:
+        """Split of each ``repository`` where the origin decides that itself, so that its splits are disjoint by
+        construction and near-duplicates are welcome; None: by the repository's name.
+        """
+
     def units(self) -> Iterator[WorkUnit]:
         """All units, in the order of the dataset. The same inputs give the same units."""
 
@@ -100,3 +108,14 @@ def content_key(*parts: Any) -> str:
     """
     text = json.dumps(parts, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode("ascii")).hexdigest()[:32]
+
+
+@cache
+def code_hash() -> str:
+    """Hash of this project's code that a row depends on: with another tracer, finished units are done again."""
+    root = Path(__file__).resolve().parents[1]
+    digest = hashlib.sha256()
+    for folder in ("tracer", "corpus"):
+        for path in sorted((root / folder).rglob("*.py")):
+            digest.update(str(path.relative_to(root)).encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()[:32]

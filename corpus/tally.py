@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from corpus.source import Dropped, Row
-from tracer.schema import SCHEMA_VERSION
+from tracer.schema import METHODS, SCHEMA_VERSION
 
 
 @dataclass(slots=True)
@@ -45,6 +46,8 @@ class Counts:
         self._kept_whole: Counter[str] = Counter()
         self._doctests: Counter[str] = Counter()
         self._sums: Counter[str] = Counter()
+        self._beliefs: Counter[str] = Counter()
+        self._entropy = 0.0
 
     def add_row(self, row: Row, split: str) -> None:
         """A row that was written."""
@@ -56,6 +59,11 @@ class Counts:
         self._kept_whole.update(json.loads(row["kept_whole"]))
         if row["doctest_passed"] is not None:
             self._doctests["passed" if row["doctest_passed"] else "failed"] += 1
+        for belief in row["beliefs"]:
+            self._beliefs[belief["method"]] += 1
+            self._entropy += -sum(p * math.log2(p) for p in belief["probabilities"] if p > 0)
+            self._beliefs["certain"] += len(belief["outcomes"]) == 1
+        self._sums["choices"] += len(row["choices"])
         self._sums["steps"] += len(row["steps"])
         self._sums["characters"] += len(row["text"])
         self._sums["opened_calls"] += row["opened_calls"]
@@ -87,10 +95,19 @@ class Counts:
                 name: self._sums[name]
                 for name in ("steps", "characters", "opened_calls", "rows_with_opened_calls", "skipped_examples")
             },
+            "choices": self._sums["choices"],
+            "beliefs": self._beliefs_as_json(),
             **notes,
             "config": dict(config),
             "schema_version": SCHEMA_VERSION,
         }
+
+    def _beliefs_as_json(self) -> dict[str, Any]:
+        """How many beliefs there are, by method, and their mean entropy; ``certain`` ones have one outcome."""
+        methods = {method: self._beliefs[method] for method in METHODS}
+        reveals = sum(methods.values())
+        mean = round(self._entropy / reveals, 6) if reveals else None
+        return {"reveals": reveals, **methods, "certain": self._beliefs["certain"], "mean_entropy_bits": mean}
 
     def _tallies(self, source: str, repository: str) -> tuple[Tally, Tally, Tally]:
         return self.total, self._by_source[source], self._by_repository[repository]

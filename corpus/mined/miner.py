@@ -5,7 +5,6 @@ A worker process keeps one Tracer alive, for as long as units of the same reposi
 
 from __future__ import annotations
 
-import hashlib
 import importlib
 import multiprocessing.util
 import platform
@@ -26,7 +25,7 @@ from corpus.mined.licences import is_permissive
 from corpus.mined.repositories import MODULE_PREFIX, Ignored, Repository, open_inputs
 from corpus.mined.snippets import SOURCES, Candidate
 from corpus.rows import RowSource, make_row, printable
-from corpus.source import CorpusError, Dropped, Item, WorkUnit, content_key
+from corpus.source import CorpusError, Dropped, Item, WorkUnit, code_hash, content_key
 from tracer.limits import Limits
 from tracer.schema import SCHEMA_VERSION, Drop, Snippet, Trace
 from tracer.views import parse_view
@@ -142,6 +141,10 @@ class Mined:
     def traces(self) -> Callable[[Mapping[str, Any]], Iterator[Item]]:
         """What workers call."""
         return trace_unit
+
+    @property
+    def splits(self) -> None:
+        """By the repositories' names."""
 
     def units(self) -> Iterator[WorkUnit]:
         """Units of at most UNIT_SNIPPETS snippets that share a repository and a ``sys.path``, in the order of the
@@ -399,14 +402,3 @@ def python_version(python: str) -> str:
         raise CorpusError(
             f"expected a Python interpreter, got {python!r}: {error}; give its path", exit_code=2
         ) from error
-
-
-@cache
-def code_hash() -> str:
-    """Hash of this project's code that a row depends on: with another tracer, finished units are done again."""
-    root = Path(__file__).resolve().parents[2]
-    digest = hashlib.sha256()
-    for folder in ("tracer", "corpus"):
-        for path in sorted((root / folder).rglob("*.py")):
-            digest.update(str(path.relative_to(root)).encode() + b"\0" + path.read_bytes() + b"\0")
-    return digest.hexdigest()[:32]

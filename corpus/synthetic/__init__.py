@@ -1,0 +1,1 @@
+"""The synthetic origin: tasks whose law is known, with exact beliefs."""

@@ -1,0 +1,154 @@
+"""The command ``trace-synth``. Only typer is imported before the command runs."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+EPILOG = """\b
+Examples:
+  trace-synth permutations --rows 10000 --set n=5 --set moves=full --curriculum paper --out s5
+  trace-synth pfsa --set n=3 --set p=0.1 --commands 48 --spacing 2 --show 1
+  trace-synth groups --set group=A4xZ5 --rows 1000 --out a4z5
+  trace-synth pfsa --set file=docs/examples/leaky_switch.yaml --commands 20 --rows 100 --out switch
+
+\b
+An automaton's file (Q states, Sigma symbols, delta transitions, rho where a symbol may be emitted, q0 first state):
+  Q: [on, off]
+  Sigma: [tick, see-on]
+  delta: {tick: {on: {on: 9/10, off: 1/10}, off: off}}
+  rho: {see-on: [on]}
+  q0: on
+
+\b
+Tasks and their parameters: trace-synth list
+"""
+
+
+def synth(
+    task: Annotated[str, typer.Argument(metavar="TASK", help="permutations, groups or pfsa; list to list them.")],
+    rows: Annotated[int, typer.Option(min=0, help="Rows of the train split.")] = 1_000,
+    held_out: Annotated[int, typer.Option(min=0, help="Rows of validation and of test, each.")] = 100,
+    out: Annotated[Path, typer.Option(help="Folder of the dataset; a run that was cut off goes on there.")] = Path(
+        "synthetic"
+    ),
+    parameters: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="A parameter of the task.", show_default=False),
+    ] = None,
+    commands: Annotated[str, typer.Option(help="Commands of a session: N, or N-M.")] = "16",
+    spacing: Annotated[str, typer.Option(help="Commands between two reveals: N, or N-M.")] = "2",
+    curriculum: Annotated[
+        str, typer.Option(help="Stages instead of --commands and --spacing: paper or cpu.", show_default=False)
+    ] = "",
+    seed: Annotated[int, typer.Option(help="Another seed, other rows.")] = 0,
+    jobs: Annotated[int, typer.Option(min=1, help="Worker processes.")] = len(os.sched_getaffinity(0)),
+    show: Annotated[int, typer.Option(min=0, help="Print so many sessions and write nothing.")] = 0,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Start afresh in --out.")] = False,
+) -> None:
+    """Makes sessions of a task whose law is known, with the exact belief at every reveal.
+
+    The rows are those of trace-mine; datasets.load_dataset(OUT) reads them.
+    """
+    from corpus.source import CorpusError
+
+    try:
+        if task == "list":
+            from corpus.synthetic.tasks import TASKS, describe
+
+            print("\n".join(describe(name) for name in TASKS))
+            raise typer.Exit(0)
+        code = _run(
+            task,
+            dict(_pair(text) for text in parameters or ()),
+            {"train": rows, "validation": held_out, "test": held_out},
+            _stages(commands, spacing, curriculum),
+            seed,
+            out,
+            jobs,
+            show,
+            overwrite,
+        )
+    except (CorpusError, ValueError) as error:
+        from tracer.show import visible
+
+        print(visible(f"trace-synth: {error}"), file=sys.stderr)
+        code = error.exit_code if isinstance(error, CorpusError) else 2
+    except KeyboardInterrupt:
+        print("trace-synth: interrupted; finished units are kept, the same command goes on from there", file=sys.stderr)
+        code = 130
+    raise typer.Exit(code)
+
+
+def _run(
+    task: str,
+    parameters: dict[str, str],
+    rows: dict[str, int],
+    stages: tuple[Any, ...],
+    seed: int,
+    out: Path,
+    jobs: int,
+    show: int,
+    overwrite: bool,
+) -> int:
+    from corpus.produce import open_ledger, produce
+    from corpus.report import Progress, print_session, print_summary
+    from corpus.synthetic.origin import Synthetic, SynthOptions
+    from corpus.synthetic.tasks import make_task
+    from tracer.show import beliefs_shown
+
+    if show:
+        made = make_task(task, parameters)
+        for index in range(show):
+            trace = made.trace(index, seed=seed, split="train", stage=stages[index * len(stages) // show])
+            print(beliefs_shown(trace, colour=sys.stdout.isatty()))
+        return 0
+    options = SynthOptions(task=task, parameters=parameters, rows=rows, stages=stages, seed=seed)
+    with open_ledger(out, overwrite=overwrite) as ledger, Progress() as progress:
+        merged = produce(ledger, Synthetic(options), options.as_config(), jobs=jobs, watcher=progress)
+    print_summary(merged.stats)
+    if merged.first_text is None:
+        print(f"trace-synth: no row was made; see {out}/stats.json and errors.jsonl", file=sys.stderr)
+        return 1
+    print(f"\nThe first of {merged.stats['rows']} sessions in {out}:\n")
+    print_session(merged.first_text)
+    return 0
+
+
+def _pair(text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not equals or not key:
+        raise ValueError(f"expected --set KEY=VALUE, got {text!r}; trace-synth list shows the keys")
+    return key, value
+
+
+def _stages(commands: str, spacing: str, curriculum: str) -> tuple[Any, ...]:
+    from corpus.synthetic.tasks import CURRICULA, Stage
+
+    if curriculum:
+        if curriculum not in CURRICULA:
+            raise ValueError(f"expected a curriculum among {', '.join(CURRICULA)}, got {curriculum!r}")
+        return CURRICULA[curriculum]
+    return (Stage(commands=_range("commands", commands), spacing=_range("spacing", spacing)),)
+
+
+def _range(name: str, text: str) -> tuple[int, int]:
+    low, dash, high = text.partition("-")
+    if not low.isdigit() or (dash and not high.isdigit()) or not 1 <= int(low) <= int(high or low):
+        raise ValueError(f"expected --{name} N or N-M with 1 <= N <= M, got {text!r}")
+    return int(low), int(high or low)
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+    app.command(epilog=EPILOG)(synth)
+    app(prog_name="trace-synth")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,82 @@
+"""The paper's worked examples as automata: what is asked of any implementation of the filter."""
+
+from __future__ import annotations
+
+from itertools import permutations
+
+import numpy as np
+
+from corpus.synthetic.automaton import Automaton
+from corpus.synthetic.linear import Event
+
+
+def coin() -> Automaton:
+    """Two states mixed by ``flip``, told by ``see 1`` and ``see 2``: [1/2, 1/2] becomes [1, 0]."""
+    half = np.full((2, 2), 0.5)
+    transitions = np.stack([half, np.eye(2), np.eye(2)])
+    reveals = np.array([[True, True], [True, False], [False, True]])
+    return Automaton(
+        name="coin",
+        states=("1", "2"),
+        symbols=("flip", "see 1", "see 2"),
+        transitions=transitions,
+        reveals=reveals,
+        start=np.array([1.0, 0.0]),
+    )
+
+
+def figure_9() -> Automaton:
+    """State 1 absorbs half of 2 and 3 at each ``mix``, and ``not 1`` says that it is none of it: the mass of the joint
+    form halves at every cycle (1/2, 1/4, 1/8, ...), while the belief stays what it was.
+    """
+    mix = np.array([[1.0, 0.5, 0.5], [0.0, 0.5, 0.0], [0.0, 0.0, 0.5]])
+    return Automaton(
+        name="fig9",
+        states=("1", "2", "3"),
+        symbols=("mix", "not 1"),
+        transitions=np.stack([mix, np.eye(3)]),
+        reveals=np.array([[True, True, True], [False, True, True]]),
+        start=np.array([0.0, 0.5, 0.5]),
+        emissions=np.array([[1.0, 0.5, 0.5], [0.0, 0.5, 0.5]]),
+    )
+
+
+def figure_10(cycles: int) -> list[Event]:
+    """Positions 2 and 3 mixed, then position 2 revealed to hold 2, again and again (numbers from 0 here)."""
+    events: list[Event] = []
+    for _ in range(cycles):
+        events += [("mix", 1, 2, 0.5), ("reveal", 1, 1)]
+    return events
+
+
+def maybe_swaps(n: int, p: float) -> Automaton:
+    """n! orders; ``swap i k`` swaps positions i and k with probability p; ``i=j`` reveals that position i holds j."""
+    orders = list(permutations(range(n)))
+    index = {order: s for s, order in enumerate(orders)}
+    symbols, transitions, reveals = [], [], []
+    for i in range(n):
+        for k in range(i + 1, n):
+            matrix = np.zeros((len(orders), len(orders)))
+            for s, order in enumerate(orders):
+                swapped = list(order)
+                swapped[i], swapped[k] = swapped[k], swapped[i]
+                matrix[s, s] += 1 - p
+                matrix[index[tuple(swapped)], s] += p
+            symbols.append(f"swap {i} {k}")
+            transitions.append(matrix)
+            reveals.append(np.ones(len(orders), dtype=bool))
+    for i in range(n):
+        for j in range(n):
+            symbols.append(f"{i}={j}")
+            transitions.append(np.eye(len(orders)))
+            reveals.append(np.array([order[i] == j for order in orders]))
+    start = np.zeros(len(orders))
+    start[0] = 1.0
+    return Automaton(
+        name=f"maybe-swaps n={n} p={p:g}",
+        states=tuple("".join(map(str, order)) for order in orders),
+        symbols=tuple(symbols),
+        transitions=np.stack(transitions),
+        reveals=np.stack(reveals),
+        start=start,
+    )

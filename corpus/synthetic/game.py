@@ -1,0 +1,160 @@
+"""Games: finite-state programs played at a prompt, from which every REPL task is made.
+
+A game has a few variables, actions that permute what they hold, each perhaps only with a probability, and reveals of a
+variable. Its state is a number; tables over states are all that sampling, text and the exact filter need, so that many
+sessions are made at once. Which variable a reveal shows is drawn independently of the state: the text tells nothing of
+a hidden outcome but what the reveals say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Game:
+    """``variables`` and, for each state, the item that each holds: ``holds`` [states, variables]. ``items`` are the
+    texts of the items (drawn anew for each session where ``num_labels`` is set). Commands before the first action are
+    ``opening``, with ``{0}`` .. for the start's texts.
+
+    ``actions`` are commands; action a maps state q to ``moves[a, q]``, with probability ``chances[a]``, and leaves it
+    otherwise (chance 1: a visible action, no draw). ``start`` is the first state.
+    """
+
+    name: str
+    variables: tuple[str, ...]
+    holds: Ints
+    items: tuple[str, ...]
+    opening: tuple[str, ...]
+    actions: tuple[str, ...]
+    moves: Ints
+    chances: Floats
+    weights: Floats
+    start: int = 0
+    setup: str = ""
+    num_labels: int | None = None
+    shows_all: bool = False
+    style: str = "print"
+    _inverse: list[Ints] = field(default_factory=list)
+
+    @property
+    def is_hidden(self) -> bool:
+        """Whether some action may or may not happen."""
+        return bool((self.chances < 1.0).any())
+
+    def inverse(self) -> Ints:
+        """[actions, states]: the state from which each action leads to a state."""
+        if not self._inverse:
+            self._inverse.append(np.argsort(self.moves, axis=1))
+        return self._inverse[0]
+
+    def reveal_source(self, variable: int) -> str:
+        """The command that shows a variable, or all of them."""
+        names = self.variables if self.shows_all else (self.variables[variable],)
+        if self.style == "echo":
+            return ", ".join(names)
+        return f"print({', '.join(repr(name) + ', ' + name for name in names)})"
+
+    def reveal_texts_of_items(self, variable: int) -> list[str]:
+        """What a partial reveal shows for each item."""
+        prefix = "" if self.style == "echo" else f"{self.variables[variable]} "
+        return [prefix + item for item in self.items]
+
+    def reveal_texts(self, variable: int, labels: Sequence[str]) -> list[str]:
+        """What the reveal shows in each state."""
+        if not self.shows_all:
+            name = self.variables[variable]
+            prefix = "" if self.style == "echo" else f"{name} "
+            return [prefix + labels[item] for item in self.holds[:, variable]]
+        rows = [[labels[item] for item in row] for row in self.holds]
+        if self.style == "echo":
+            return [row[0] if len(row) == 1 else f"({', '.join(row)})" for row in rows]
+        return [" ".join(f"{n} {text}" for n, text in zip(self.variables, row, strict=True)) for row in rows]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Plays:
+    """A batch of sessions of one length.
+
+    ``actions``, ``states`` (after the action), ``draws`` (uniform; an action with a chance happens where the draw is
+    below it) [batch, length]; ``shown`` [batch, reveals]: the variable of each reveal, which stands after action
+    ``spacing``, ``2 spacing``, ...; ``labels`` [batch, items].
+    """
+
+    actions: Ints
+    states: Ints
+    draws: Floats
+    shown: Ints
+    labels: Ints
+    spacing: int
+
+
+def play(game: Game, length: int, spacing: int, generators: Sequence[np.random.Generator]) -> Plays:
+    """One session for each generator; a session depends on its own generator alone."""
+    num_actions, num_reveals, num_items = len(game.actions), length // spacing, len(game.items)
+    edges = np.cumsum(game.weights / game.weights.sum())
+    actions = np.empty((len(generators), length), dtype=np.int64)
+    draws = np.empty((len(generators), length))
+    shown = np.empty((len(generators), num_reveals), dtype=np.int64)
+    labels = np.empty((len(generators), num_items), dtype=np.int64)
+    for row, generator in enumerate(generators):
+        uniform = generator.random(2 * length + num_reveals)
+        actions[row] = np.minimum(np.searchsorted(edges, uniform[:length], side="right"), num_actions - 1)
+        draws[row] = uniform[length : 2 * length]
+        shown[row] = (uniform[2 * length :] * len(game.variables)).astype(np.int64)
+        labels[row] = (
+            np.arange(num_items) if game.num_labels is None else generator.integers(game.num_labels, size=num_items)
+        )
+    states = np.empty_like(actions)
+    state = np.full(len(generators), game.start, dtype=np.int64)
+    for step in range(length):
+        action = actions[:, step]
+        state = np.where(draws[:, step] < game.chances[action], game.moves[action, state], state)
+        states[:, step] = state
+    return Plays(actions=actions, states=states, draws=draws, shown=shown, labels=labels, spacing=spacing)
+
+
+def reveal_laws(game: Game, plays: Plays) -> Floats:
+    """The exact filter over a batch: [batch, reveals, items], the law of the item that each reveal shows, before it is
+    shown. With ``shows_all`` the last axis is the state.
+
+    Joint belief over states in float64, renormalised at every reveal.
+    """
+    batch, length = plays.actions.shape
+    num_states, num_items = len(game.holds), len(game.items)
+    belief = np.zeros((batch, num_states))
+    belief[:, game.start] = 1.0
+    inverse, rows = game.inverse(), np.arange(batch)[:, None]
+    laws = np.zeros((batch, plays.shown.shape[1], num_states if game.shows_all else num_items))
+    one_hot = np.eye(num_items)
+    emits = one_hot[game.holds.T]  # [variables, states, items]
+    for step in range(length):
+        action = plays.actions[:, step]
+        chance = game.chances[action][:, None]
+        belief = (1.0 - chance) * belief + chance * belief[rows, inverse[action]]
+        if (step + 1) % plays.spacing:
+            continue
+        reveal = (step + 1) // plays.spacing - 1
+        state = plays.states[:, step]
+        if game.shows_all:
+            laws[:, reveal] = belief
+            belief = np.eye(num_states)[state]
+            continue
+        variable = plays.shown[:, reveal]
+        laws[:, reveal] = np.einsum("bs,bsi->bi", belief, emits[variable])
+        held = game.holds[:, variable].T  # [batch, states]
+        item = game.holds[state, variable]
+        if game.num_labels is None:
+            kept = belief * (held == item[:, None])
+        else:
+            told = np.take_along_axis(plays.labels, item[:, None], axis=1)
+            kept = belief * (np.take_along_axis(plays.labels, held, axis=1) == told)
+        belief = kept / kept.sum(axis=1, keepdims=True)
+    return laws

@@ -1,0 +1,135 @@
+"""The synthetic origin: a task's rows as work units, so that the dataset is made, resumed and merged as a mined one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from corpus.rows import RowSource, make_row
+from corpus.source import Dropped, Item, WorkUnit, code_hash, content_key
+from corpus.synthetic.tasks import SPLITS, Stage, make_task
+from tracer.schema import SCHEMA_VERSION, Drop
+
+UNIT_ROWS = 256
+LICENCE = "CC0-1.0"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SynthOptions:
+    """``parameters`` of the task as text; ``rows`` of each split; rows go through ``stages`` in equal parts."""
+
+    task: str
+    parameters: Mapping[str, str]
+    rows: Mapping[str, int]
+    stages: tuple[Stage, ...]
+    seed: int = 0
+
+    def as_config(self) -> dict[str, Any]:
+        """What two runs into one dataset must have in common; a file is told by its content."""
+        return {
+            "task": self.task,
+            "parameters": dict(make_task(self.task, self.parameters).parameters),
+            "rows": dict(self.rows),
+            "stages": [{"commands": list(s.commands), "spacing": list(s.spacing)} for s in self.stages],
+            "seed": self.seed,
+        }
+
+
+class Synthetic:
+    """An ``Origin``. ``repository`` of a row is ``TASK-SPLIT``, its ``name`` the row's number."""
+
+    name = "synthetic"
+
+    def __init__(self, options: SynthOptions) -> None:
+        self._options = options
+        self._config = options.as_config()
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of the configuration and of the generating code."""
+        return content_key(self._config, code_hash(), SCHEMA_VERSION)
+
+    @property
+    def traces(self) -> Callable[[Mapping[str, Any]], Iterator[Item]]:
+        """What workers call."""
+        return generate_unit
+
+    @property
+    def splits(self) -> Mapping[str, str]:
+        """Decided by the rows' command sequences."""
+        return {f"{self._options.task}-{split}": split for split in SPLITS}
+
+    def units(self) -> Iterator[WorkUnit]:
+        """Slices of UNIT_ROWS rows of one split and stage."""
+        options = self._options
+        for split, total in options.rows.items():
+            for number, stage in enumerate(options.stages):
+                first, last = (total * k // len(options.stages) for k in (number, number + 1))
+                for start in range(first, last, UNIT_ROWS):
+                    yield self._unit(split, number, stage, range(start, min(start + UNIT_ROWS, last)))
+
+    def _unit(self, split: str, number: int, stage: Stage, indices: range) -> WorkUnit:
+        options = self._options
+        snippets = [
+            {
+                "path": options.task,
+                "name": f"stage {number} row {index}",
+                "repository": f"{options.task}-{split}",
+                "entry": options.task,
+                "line": index,
+            }
+            for index in indices
+        ]
+        payload = {
+            "task": options.task,
+            "parameters": dict(options.parameters),
+            "seed": options.seed,
+            "split": split,
+            "commands": list(stage.commands),
+            "spacing": list(stage.spacing),
+            "snippets": snippets,
+        }
+        told = {key: value for key, value in payload.items() if key != "parameters"}
+        return WorkUnit(key=content_key(self.fingerprint, told), payload=payload)
+
+    def notes(self) -> Mapping[str, Any]:
+        """Nothing else."""
+        return {}
+
+
+@cache
+def _task(name: str, parameters: tuple[tuple[str, str], ...]) -> Any:
+    return make_task(name, dict(parameters))
+
+
+def generate_unit(payload: Mapping[str, Any]) -> Iterator[Item]:
+    """A row for each of the unit's snippets, in order; a drop ``no_sequence`` where the split has none so short."""
+    task = _task(payload["task"], tuple(sorted(payload["parameters"].items())))
+    stage = Stage(commands=tuple(payload["commands"]), spacing=tuple(payload["spacing"]))
+    for entry in payload["snippets"]:
+        told = {key: entry[key] for key in ("path", "name", "repository", "entry", "line")}
+        try:
+            trace = task.trace(entry["line"], seed=payload["seed"], split=payload["split"], stage=stage)
+        except ValueError as error:
+            yield Dropped(reason="no_sequence", evidence=str(error), **told)
+            continue
+        source = RowSource(
+            origin=Synthetic.name,
+            repository=entry["repository"],
+            version=None,
+            commit=None,
+            licence=LICENCE,
+            requires=(),
+            path=entry["path"],
+            name=entry["name"],
+            line=entry["line"],
+            end_line=entry["line"],
+            entry=entry["entry"],
+            source_hash=content_key(payload["task"], payload["parameters"]),
+            num_skipped=0,
+            seed=payload["seed"],
+        )
+        row = make_row(trace, source)
+        yield Dropped(reason=row.reason, evidence=row.evidence, **told) if isinstance(row, Drop) else row

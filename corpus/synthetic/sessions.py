@@ -1,0 +1,200 @@
+"""From plays to traces: text, states, choices and beliefs of synthetic sessions, in the records of mined ones."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from corpus.synthetic.automaton import Automaton
+from corpus.synthetic.exact_filter import beliefs_along
+from corpus.synthetic.game import Floats, Game, Plays, reveal_laws
+from tracer import repl
+from tracer.schema import Belief, Choice, Step, Trace
+
+AUTOMATON_SETUP = """\
+from random import random
+_emissions = {emissions!r}
+_transitions = {transitions!r}
+_state = {state!r}
+def _pick(law):
+    left = random()
+    for name, probability in law:
+        left -= probability
+        if left < 0:
+            break
+    return name
+def step():
+    global _state
+    symbol = _pick(_emissions[_state])
+    _state = _pick(_transitions[symbol][_state])
+    return symbol
+"""
+
+
+def session_of(
+    steps: Sequence[Step],
+    *,
+    setup: str,
+    view: dict[str, Any],
+    draws: Sequence[float],
+    choices: Sequence[Choice],
+    beliefs: Sequence[tuple[int, Sequence[str], Sequence[float]]],
+) -> Trace:
+    """The trace of a generated session; ``beliefs`` are (step, outcomes, probabilities)."""
+    rendered = repl.render(steps)
+    shown = {segment.step: n for n, segment in enumerate(rendered.segments) if segment.role == "value"}
+    return Trace(
+        text=rendered.text,
+        segments=rendered.segments,
+        steps=tuple(steps),
+        setup={"sys_path": [], "module": None, "code": setup, "hash_seed": 0, "choices": list(draws)},
+        view=view,
+        outcome="ok",
+        exception=None,
+        integrity="clean",
+        sandbox={"level": 0, "layers": "none: generated, nothing was run"},
+        python=platform.python_version(),
+        opened_calls=0,
+        kept_whole={},
+        doctest_passed=None,
+        choices=tuple(choices),
+        beliefs=tuple(
+            Belief(
+                segment=shown[step],
+                outcomes=tuple(outcomes),
+                probabilities=tuple(probabilities),
+                method="exact",
+                stderr=(0.0,) * len(outcomes),
+            )
+            for step, outcomes, probabilities in beliefs
+        ),
+    )
+
+
+def game_sessions(game: Game, plays: Plays) -> Iterator[Trace]:
+    """One trace for each play, in order; beliefs only where the game hides something."""
+    laws = reveal_laws(game, plays) if game.is_hidden else None
+    view = {"policy": "branch" if game.is_hidden else "written", "style": game.style, "every": plays.spacing}
+    view["partial"] = not game.shows_all
+    for row in range(len(plays.actions)):
+        labels = [str(label) for label in plays.labels[row]] if game.num_labels else list(game.items)
+        start = game.holds[game.start]
+        variables = {name: labels[item] for name, item in zip(game.variables, start, strict=True)}
+        steps: list[Step] = []
+        for source, name in zip(game.opening, game.variables, strict=True):
+            held = {each: variables[each] for each in game.variables[: len(steps) + 1]}
+            filled = source.format(*(variables[each] for each in game.variables))
+            steps.append(Step(source=filled, output="", kind="statement", wrote=(name,), state=held))
+        draws: list[float] = []
+        choices: list[Choice] = []
+        beliefs: list[tuple[int, Sequence[str], Sequence[float]]] = []
+        for number, (action, state) in enumerate(zip(plays.actions[row], plays.states[row], strict=True)):
+            before = variables
+            variables = {n: labels[item] for n, item in zip(game.variables, game.holds[state], strict=True)}
+            wrote = tuple(name for name in game.variables if variables[name] != before[name])
+            chance = float(game.chances[action])
+            if chance < 1.0:
+                draw = float(plays.draws[row, number])
+                draws.append(draw)
+                choices.append(
+                    Choice(
+                        step=len(steps),
+                        kind="random",
+                        outcomes=(f"< {chance:g}", f">= {chance:g}"),
+                        probabilities=(chance, 1.0 - chance),
+                        taken=int(draw >= chance),
+                    )
+                )
+            steps.append(Step(source=game.actions[action], output="", kind="statement", wrote=wrote, state=variables))
+            if (number + 1) % plays.spacing:
+                continue
+            reveal = (number + 1) // plays.spacing - 1
+            variable = int(plays.shown[row, reveal])
+            texts = game.reveal_texts(variable, labels)
+            if laws is not None:
+                law = laws[row, reveal] if game.shows_all else _by_state(game, laws[row, reveal], variable)
+                beliefs.append((len(steps), *_merged(texts, law)))
+            source = game.reveal_source(variable)
+            steps.append(Step(source=source, output=texts[state], kind="reveal", state=variables))
+        yield session_of(steps, setup=game.setup, view=view, draws=draws, choices=choices, beliefs=beliefs)
+
+
+def _by_state(game: Game, law: Floats, variable: int) -> Floats:
+    """The law of items spread over one state for each item, so that texts of states can be told apart."""
+    spread = np.zeros(len(game.holds))
+    first = {int(item): state for state, item in reversed(list(enumerate(game.holds[:, variable])))}
+    for item, state in first.items():
+        spread[state] = law[item]
+    return spread
+
+
+def _merged(texts: Sequence[str], law: Floats) -> tuple[list[str], list[float]]:
+    merged: dict[str, float] = {}
+    for text, probability in zip(texts, law, strict=True):
+        if probability > 0:
+            merged[text] = merged.get(text, 0.0) + float(probability)
+    total = sum(merged.values())
+    outcomes = sorted(merged)
+    return outcomes, [merged[text] / total for text in outcomes]
+
+
+def automaton_setup(automaton: Automaton) -> str:
+    """The silent program that plays the automaton: ``step()`` emits a symbol and moves on.
+
+    Raises:
+        ValueError: the first state is drawn; a session begins in a known one.
+    """
+    certain = np.flatnonzero(automaton.start == 1.0)
+    if len(certain) != 1:
+        raise ValueError(f"expected q0 to be one state for a session, got {automaton.start.tolist()}; name one")
+
+    def law(column: Floats, names: Sequence[str]) -> list[tuple[str, float]]:
+        return [(name, float(p)) for name, p in zip(names, column, strict=True) if p > 0]
+
+    symbol_law = automaton.symbol_law()
+    return AUTOMATON_SETUP.format(
+        emissions={state: law(symbol_law[:, q], automaton.symbols) for q, state in enumerate(automaton.states)},
+        transitions={
+            symbol: {
+                state: law(automaton.transitions[s, :, q], automaton.states) for q, state in enumerate(automaton.states)
+            }
+            for s, symbol in enumerate(automaton.symbols)
+        },
+        state=automaton.states[int(certain[0])],
+    )
+
+
+def automaton_session(automaton: Automaton, length: int, generator: np.random.Generator) -> Trace:
+    """One session: ``step()`` shows each symbol; the belief at each is the law of the symbol given those before it."""
+    law = automaton.symbol_law()
+    state = int(np.flatnonzero(automaton.start == 1.0)[0])
+    steps, draws, symbols = [], [], []
+    for _ in range(length):
+        for column in (0, 1):
+            draws.append(float(generator.random()))
+            if column == 0:
+                symbol = _picked(law[:, state], draws[-1])
+            else:
+                state = _picked(automaton.transitions[symbol, :, state], draws[-1])
+        symbols.append(symbol)
+        told = repr(automaton.symbols[symbol])
+        steps.append(Step(source="step()", output=told, kind="statement", state={"_state": automaton.states[state]}))
+    along = beliefs_along(automaton, symbols, weigh=True)
+    texts = [repr(symbol) for symbol in automaton.symbols]
+    beliefs = [(n, *_merged(texts, law @ along[n])) for n in range(length)]
+    view = {"policy": "branch", "style": "echo", "every": 1, "partial": True}
+    return session_of(steps, setup=automaton_setup(automaton), view=view, draws=draws, choices=[], beliefs=beliefs)
+
+
+def _picked(law: Floats, draw: float) -> int:
+    """The outcome that the set-up's ``_pick`` gives: the same subtractions in the same order."""
+    left, last = draw, 0
+    for index in np.flatnonzero(law > 0):
+        left -= float(law[index])
+        last = int(index)
+        if left < 0:
+            break
+    return last
