@@ -2,10 +2,10 @@
 
 ``if``, ``while`` and ``for`` split the set by their tests and join it again; everything else is a command that runs
 from each state. Two uses. A command that is a whole loop or branch is followed state by state and not path by path,
-so that twenty hidden swaps in a loop are a few states and a bounded walk has an exact end. A piece of a program is
+so that twenty hidden swaps in a loop are a few states and a bounded walk has an exact end. And a piece of a program is
 looked at before it is opened: would its control flow tell something hidden? That is asked of the support as it is,
-without conditioning on anything that the piece would show, so that the shape of the text is the same for every session that
-looks the same so far. A construct whose tests come out differently stays whole; where a ``return``, ``break`` or
+without conditioning on anything that the piece would show, so that the shape of the text is the same for every session
+that looks the same so far. A construct whose tests come out differently stays whole; where a ``return``, ``break`` or
 ``continue`` stands in it, what it leaves has to be whole too.
 """
 

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from corpus.synthetic.__main__ import _stages
-from corpus.synthetic.examples import maybe_swaps
 from corpus.synthetic.exact_filter import beliefs_along
+from corpus.synthetic.examples import maybe_swaps
 from corpus.synthetic.groups import make_group, word_problem
 from corpus.synthetic.stream import Stream, TokenStream, words
 from corpus.synthetic.tasks import CURRICULA, SPLITS, TASKS, Stage, describe, make_task, sequence_of
@@ -100,7 +100,6 @@ def test_two_oracles_agree(name: str, parameters: dict[str, str]) -> None:
         assert_oracles_agree(task.trace(index, seed=2, split="train", stage=SMALL))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("n", [2, 3, 4])
 @pytest.mark.parametrize("p", ["0.1", "0.3", "0.5", "0.9"])
 def test_two_oracles_agree_on_a_thousand_sequences(n: int, p: str) -> None:
