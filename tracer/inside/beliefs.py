@@ -16,31 +16,36 @@ from typing import Any
 from tracer.inside.draws import Pinned, using
 from tracer.inside.paths import Unstable
 from tracer.inside.snapshots import CannotSnapshot
-from tracer.inside.support import Impossible, Spent, Support, World, clock
+from tracer.inside.support import Impossible, Refused, Spent, Support, World, clock
 
 Commands = Sequence[tuple[str, str]]
 """(source, output as a doctest has it) of each command of a session."""
+
+MakeWorld = Callable[[int, float, bool], World]
 
 BOUNDED = 1e-9
 """Relative mass that was not followed from which on a belief is called bounded."""
 
 
-def beliefs_of(
-    commands: Commands, make_world: Callable[[int, float], World], *, seeds: int, max_seconds: float
-) -> dict[str, Any]:
+def beliefs_of(commands: Commands, make_world: MakeWorld, *, seeds: int, max_seconds: float) -> dict[str, Any]:
     """``{"beliefs": [{command, outcomes, probabilities, method, stderr}], "failure": text or None}``.
 
     One belief for each command that showed something; the list ends early, with ``failure``, where what was shown has
-    no mass or the time is over. ``make_world(seed, seconds)`` gives a world at the session's start.
+    no mass or the time is over. ``make_world(seed, seconds, lazy)`` gives a world at the session's start.
     """
     until = clock() + max_seconds
-    first = _run(commands, make_world, 0, max_seconds)
+    lazy = True
+    try:
+        first = _run(commands, make_world, 0, max_seconds, lazy)
+    except Refused:
+        lazy = False
+        first = _run(commands, make_world, 0, max_seconds, lazy)
     if not first.sampled:
         return {"beliefs": _exact(first), "failure": first.failure}
     runs = [first]
     share = max(clock() - until + max_seconds, 0.01)
     while len(runs) < seeds and clock() + share < until:
-        runs.append(_run(commands, make_world, len(runs), until - clock()))
+        runs.append(_run(commands, make_world, len(runs), until - clock(), lazy))
     return {"beliefs": _sampled(runs), "failure": None if any(r.failure is None for r in runs) else first.failure}
 
 
@@ -53,10 +58,10 @@ class _Run:
         self.sampled = False
 
 
-def _run(commands: Commands, make_world: Callable[[int, float], World], seed: int, seconds: float) -> _Run:
+def _run(commands: Commands, make_world: MakeWorld, seed: int, seconds: float, lazy: bool) -> _Run:
     run = _Run()
     try:
-        world = make_world(seed, seconds)
+        world = make_world(seed, seconds, lazy)
         support = Support(world)
     except (CannotSnapshot, Spent) as error:
         run.failure = f"{type(error).__name__}: {error}"[:300]

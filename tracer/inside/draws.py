@@ -112,9 +112,6 @@ class Choice:
 class Decider:
     """What the patched primitives ask."""
 
-    refused = False
-    """Whether C code refused a lazy real; set by who runs the program."""
-
     def __init__(self, laws: Laws | None = None) -> None:
         self.laws = laws or Laws()
 
@@ -232,8 +229,7 @@ class Guided(Decider):
 
     ``log`` has the choices, ``weight`` is the product of their probabilities. ``sampled`` names the draws that have no
     outcomes to follow: their values depend on ``seed``, the outcomes so far and their number, and on nothing else.
-    ``lazy`` False makes every continuous draw a sampled float: for programs whose C code refuses a lazy one (what
-    refused is in ``refused``).
+    ``lazy`` False makes every continuous draw a sampled float: for programs whose C code refuses a lazy one.
     """
 
     def __init__(
@@ -246,7 +242,6 @@ class Guided(Decider):
         self.log: list[Choice] = []
         self.weight = 1.0
         self.sampled: list[str] = []
-        self.refused = False
 
     @property
     def outcomes(self) -> tuple[int, ...]:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable
 from tracer.inside.lookahead import HELD, Interpreter, Mass, TooMuch
 from tracer.inside.paths import Unstable
 from tracer.inside.snapshots import CannotSnapshot
-from tracer.inside.support import NEGLIGIBLE, Impossible, Spent, State, Support, World, agreed
+from tracer.inside.support import NEGLIGIBLE, Impossible, Refused, Spent, State, Support, World, agreed
 from tracer.inside.text import operand
 
 LONGEST_VALUE = 160
@@ -59,7 +59,7 @@ class Gate:
             return
         try:
             self._support.push(source, text)
-        except (Impossible, Spent, Unstable, SyntaxError) as error:
+        except (Impossible, Refused, Spent, Unstable, SyntaxError) as error:
             self._fail(error)
 
     def _ask(self, question: Callable[[World, States], bool]) -> bool:
@@ -69,7 +69,7 @@ class Gate:
             return question(self._support.world, list(self._support.states))
         except TooMuch:
             return False
-        except (Spent, Unstable) as error:
+        except (Refused, Spent, SyntaxError, Unstable) as error:
             self._fail(error)
             return False
 

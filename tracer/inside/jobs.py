@@ -72,7 +72,7 @@ def laws_of(job: dict[str, Any]) -> Laws | None:
     return None if declared is None else Laws.from_json(declared)
 
 
-def make_world(job: dict[str, Any], sources: Sources, seed: int, seconds: float) -> World:
+def make_world(job: dict[str, Any], sources: Sources, seed: int, seconds: float, lazy: bool = True) -> World:
     """A world at the session's start."""
     kept = sys.modules.get("__main__")
     namespace = fresh_namespace(job["program"])
@@ -85,6 +85,7 @@ def make_world(job: dict[str, Any], sources: Sources, seed: int, seconds: float)
             max_seconds=seconds,
             laws=laws_of(job),
             seed=seed,
+            lazy=lazy,
         )
     finally:
         if kept is not None:
@@ -366,7 +367,7 @@ def beliefs(job: dict[str, Any], send: Send, guard: Any) -> dict[str, Any]:
     try:
         result = beliefs_of(
             commands,
-            lambda seed, seconds: make_world(job, sources, seed, seconds),
+            lambda seed, seconds, lazy: make_world(job, sources, seed, seconds, lazy),
             seeds=job["seeds"],
             max_seconds=job["seconds"],
         )

@@ -58,25 +58,16 @@ def explore(
     max_paths: int = 1_000,
     max_seconds: float = 5.0,
     laws: Laws | None = None,
+    lazy: bool = True,
 ) -> Explored:
     """Follows the paths of ``run``, best first, within the budget; at least one is followed.
 
-    A program whose C code refused a lazy real is explored again with plain, sampled floats.
+    ``lazy`` False makes continuous draws plain, sampled floats: for programs whose C code refuses a lazy one.
 
     Raises:
         Unstable: see there.
     """
     until = clock() + max_seconds
-    explored, refused = _explore(run, seed, max_paths, until, laws, lazy=True)
-    if refused:
-        again, _ = _explore(run, seed, max_paths, until, laws, lazy=False)
-        return Explored(again.paths, again.unexplored, again.num_runs + explored.num_runs)
-    return explored
-
-
-def _explore(
-    run: Callable[[], Any], seed: int, max_paths: int, until: float, laws: Laws | None, *, lazy: bool
-) -> tuple[Explored, bool]:
     order = itertools.count()
     waiting: list[tuple[float, int, tuple[int, ...], list[Choice]]] = [(-1.0, next(order), (), [])]
     paths: list[Path] = []
@@ -89,8 +80,6 @@ def _explore(
                 result = run()
         except DrawMismatch as mismatch:
             raise Unstable(str(mismatch)) from None
-        if decider.refused and lazy:
-            return Explored(paths, 1.0, len(paths) + 1), True
         _check_prefix(before, decider.log, len(prefix))
         outcomes = decider.outcomes
         paths.append(Path(decider.weight, outcomes, result, bool(decider.sampled)))
@@ -110,7 +99,7 @@ def _explore(
     total = unexplored + sum(path.weight for path in paths)
     if abs(total - 1.0) > MASS_ERROR:
         raise Unstable(f"expected paths of mass 1, got {total}")
-    return Explored(paths, unexplored, len(paths)), False
+    return Explored(paths, unexplored, len(paths))
 
 
 def _check_prefix(before: list[Choice], log: list[Choice], length: int) -> None:

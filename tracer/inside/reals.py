@@ -115,6 +115,10 @@ class LazyReal:
 
     __slots__ = ("_a", "_b", "_v")
 
+    def __new__(cls, variable: Any = 0.0, a: float = 1.0, b: float = 0.0) -> Any:
+        """``type(x)(value)``, as library code makes a number of the same type, gives a float."""
+        return object.__new__(cls) if type(variable) is Variable else float(variable)
+
     def __init__(self, variable: Variable, a: float = 1.0, b: float = 0.0) -> None:
         self._v = variable
         self._a = a

@@ -17,6 +17,7 @@ from __future__ import annotations
 import ast
 import contextlib
 import math
+import re
 import sys
 import time
 import zlib
@@ -24,7 +25,7 @@ from collections.abc import Callable, Iterable, Iterator
 from types import CodeType
 from typing import Any
 
-from tracer.inside import doctext, draws, values
+from tracer.inside import doctext, values
 from tracer.inside.draws import Guided, using
 from tracer.inside.lookahead import Interpreter, TooMuch
 from tracer.inside.paths import explore
@@ -41,6 +42,16 @@ NEGLIGIBLE = 1e-9
 """Mass that was not followed and still lets a decision be called everybody's."""
 
 clock = time.perf_counter  # bound before it is pinned or patched
+
+
+_refused = re.compile(r"LazyReal|\bfloat\b")
+
+
+class Refused(BaseException):
+    """C code would not take a lazy real (json, Decimal, ...): the session has to be followed with plain floats.
+
+    A program's own TypeError that speaks of floats looks the same; following it so costs exactness, not truth.
+    """
 
 
 class Spent(BaseException):
@@ -101,6 +112,7 @@ class World:
         max_paths: int = 2_000,
         laws: Any = None,
         seed: int = 0,
+        lazy: bool = True,
     ) -> None:
         self.namespace = namespace
         self.flags = flags
@@ -110,6 +122,7 @@ class World:
         self.max_paths = max_paths
         self.laws = laws
         self.seed = seed
+        self.lazy = lazy
         self.sampled = False
         self.num_runs = 0
         self._known: dict[tuple[Any, ...], Reach] = {}
@@ -141,7 +154,7 @@ class World:
             return
         self.restore(state[0])
         for source, mode, outcomes, seed in state[1:]:
-            with using(Guided(outcomes, seed=seed, laws=self.laws)), contextlib.suppress(Exception):
+            with using(Guided(outcomes, seed=seed, laws=self.laws, lazy=self.lazy)), contextlib.suppress(Exception):
                 (eval if mode == "eval" else exec)(self.code(source, mode), self.namespace)
 
     def run(self, source: str, mode: str, state: State, turn: int = 0) -> Reach:
@@ -172,6 +185,7 @@ class World:
                 max_paths=self.max_paths,
                 max_seconds=left,
                 laws=self.laws,
+                lazy=self.lazy,
             )
         self.num_runs += explored.num_runs
         merged: dict[tuple[Any, ...], float] = {}
@@ -237,8 +251,8 @@ class World:
                 exec(self.code(source, mode), self.namespace)
         except (StopIteration, Exception, SystemExit, KeyboardInterrupt) as error:
             raised = type(error).__name__
-            if current := draws.current:
-                current.refused = "LazyReal" in str(error)  # C code that takes nothing but floats
+            if self.lazy and isinstance(error, TypeError) and _refused.search(str(error)):
+                raise Refused from None
             error_text = doctext.shown_error(error)
             error.__traceback__ = None
         text = error_text or (capture.take() if mode == "part" else doctext.shown(capture.take()))

@@ -69,10 +69,10 @@ def engine_beliefs(trace: Trace, seconds: float = 60.0) -> list[dict[str, float]
     """The second oracle: the session's commands run by the merging interpreter, nothing of the filter."""
     install()
 
-    def make_world(seed: int, seconds: float) -> support.World:
+    def make_world(seed: int, seconds: float, lazy: bool) -> support.World:
         job = {"module": None, "code": trace.setup["code"]}
         return support.World(
-            program.fresh_namespace(job), 0, lambda path: False, output_limit=1 << 20, max_seconds=seconds, seed=seed
+            program.fresh_namespace(job), 0, lambda path: False, output_limit=1 << 20, max_seconds=seconds, lazy=lazy
         )
 
     commands = [(step.source, step.output) for step in trace.steps]

@@ -24,14 +24,16 @@ MAIN = {
 }
 
 
-def make_world(seed: int = 0, seconds: float = 20.0, code: str = SETUP) -> support.World:
+def make_world(seed: int = 0, seconds: float = 20.0, lazy: bool = True, code: str = SETUP) -> support.World:
     namespace = program.fresh_namespace({**MAIN, "code": code})
-    return support.World(namespace, 0, lambda path: False, output_limit=1 << 20, max_seconds=seconds, seed=seed)
+    return support.World(
+        namespace, 0, lambda path: False, output_limit=1 << 20, max_seconds=seconds, seed=seed, lazy=lazy
+    )
 
 
 def law(commands: Sequence[tuple[str, str]], code: str = SETUP) -> list[dict[str, float]]:
     found = beliefs.beliefs_of(
-        commands, lambda seed, seconds: make_world(seed, seconds, code), seeds=16, max_seconds=30
+        commands, lambda seed, seconds, lazy: make_world(seed, seconds, lazy, code), seeds=16, max_seconds=30
     )
     assert found["failure"] is None
     return [dict(zip(each["outcomes"], each["probabilities"], strict=True)) for each in found["beliefs"]]
@@ -198,8 +200,8 @@ def real_log(x: float) -> float:
 
 
 def test_past_the_budget_the_belief_is_bounded() -> None:
-    def narrow(seed: int, seconds: float) -> support.World:
-        world = make_world(seed, seconds)
+    def narrow(seed: int, seconds: float, lazy: bool) -> support.World:
+        world = make_world(seed, seconds, lazy)
         world.max_paths = 8
         return world
 
@@ -208,3 +210,14 @@ def test_past_the_budget_the_belief_is_bounded() -> None:
     exact = sum(w * 0.3**k * 0.7 ** (6 - k) for k, w in ((0, 1), (1, 6), (2, 15)))
     estimate = dict(zip(told["outcomes"], told["probabilities"], strict=True))["False"]
     assert told["method"] == "bounded" and abs(estimate - exact) <= told["stderr"][0]
+
+
+def test_c_code_that_refuses_a_lazy_real_is_followed_with_floats() -> None:
+    setup = "from random import random; import json"
+    commands = [("x = random()", ""), ("y = json.dumps(x < 0.5) + json.dumps(x)[:2]", ""), ("print(y[:4])", "true")]
+    (found,) = beliefs.beliefs_of(
+        commands, lambda seed, seconds, lazy: make_world(seed, seconds, lazy, setup), seeds=300, max_seconds=30
+    )["beliefs"]
+    assert found["method"] == "sampled"
+    law_ = dict(zip(found["outcomes"], found["probabilities"], strict=True))
+    assert law_["true"] == pytest.approx(0.5, abs=0.12) and law_["fals"] == pytest.approx(0.5, abs=0.12)
