@@ -9,23 +9,21 @@ end each statement is one command. Only what fails even then is dropped, with th
 
 from __future__ import annotations
 
-import hashlib
 import re
-import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from dataclasses import replace
 from types import TracebackType
 from typing import Any
 
 from tracer import repl
 from tracer.checks import NOTHING, PathMismatch, check_paths, check_result, unstable_parts
+from tracer.config import TracerConfig as TracerConfig
+from tracer.hiding import believe, draws_of, gate_of
 from tracer.limits import Limits
 from tracer.rounds import Again, Failed, Native, Plan, result_of, with_whole
 from tracer.sandbox import Jail, Mount, Worker
-from tracer.schema import Belief, Choice, Drop, Outcome, Snippet, Step, Trace
+from tracer.schema import Drop, Outcome, Snippet, Step, Trace
 from tracer.steps import masked, steps_of
-from tracer.views import View
 
 MAX_ROUNDS = 10
 """How often a session is written again with more kept whole; nested functions that fail one by one need a few."""
@@ -42,39 +40,6 @@ RESEEDS = (2, 3, 5, 7)
 
 RECORD_ROOT, REPLAY_ROOT = "/repo", "/check/repo"
 PACKAGES = "/packages"
-GATE_SHARE, BELIEF_SHARE = 0.4, 0.6
-"""Of a run's CPU limit, what the gate of a view and the beliefs of a session may use."""
-BELIEF_SEEDS = 64
-"""Runs over which beliefs are averaged where a draw can't be enumerated."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TracerConfig:
-    """What a Tracer needs to know; picklable.
-
-    ``repository`` is bound read-only inside; ``sys_path`` holds folders below it for ``sys.path``; ``packages`` are
-    installed packages (folders or single files) bound beside it; ``own`` are path prefixes below the repository whose
-    functions count as its own, hence may be followed ("" for all); ``warm`` are modules imported once. ``library`` are
-    files or folders of the interpreter itself that count as own, for standard-library modules. ``follow`` is the
-    depth of calls whose bodies are shown; ``comprehensions`` opens list comprehensions too. ``view`` is what a session
-    shows; ``laws`` are the declared laws of inputs and of the environment (see ``tracer.inside.draws.Laws``).
-    """
-
-    repository: Path | None = None
-    sys_path: tuple[str, ...] = ()
-    packages: tuple[Path, ...] = ()
-    own: tuple[str, ...] = ("",)
-    library: tuple[str, ...] = ()
-    warm: tuple[str, ...] = ()
-    limits: Limits = field(default_factory=Limits)
-    follow: int = 1
-    comprehensions: bool = False
-    view: View = field(default_factory=View)
-    laws: Mapping[str, Any] | None = None
-    python: str = sys.executable
-    minimum_level: int = 2
-    allow_unsafe: bool = False
-    seed: int = 0
 
 
 class Tracer:
@@ -214,17 +179,6 @@ class Tracer:
         repository = self.config.repository
         return RECORD_ROOT if repository is None else (worker or self._recorder).inside(repository)
 
-    def _seed(self, snippet: Snippet) -> int:
-        """The snippet's own seed: two snippets with the same first draw would be one lesson."""
-        told = f"{self.config.seed} {snippet.path} {snippet.name} {snippet.line}"
-        return int.from_bytes(hashlib.sha256(told.encode("utf-8", "backslashreplace")).digest()[:6])
-
-    def _draws(self, snippet: Snippet) -> dict[str, Any]:
-        """What a job that makes the snippet's draws needs; nothing in a view that hides none."""
-        if not self.config.view.hides:
-            return {}
-        return {"draws": {"seed": self._seed(snippet)}, "laws": self.config.laws}
-
     def _program(self, snippet: Snippet, worker: Worker | None = None) -> dict[str, Any]:
         own = list(self.config.library)
         if self.config.repository is not None:
@@ -261,7 +215,7 @@ class Tracer:
                 "depth": depth,
                 "events": limits.events,
                 **_output(limits),
-                **self._draws(snippet),
+                **draws_of(self.config, snippet),
             }
         )
         native = result_of(outcome, "native")
@@ -310,7 +264,7 @@ class Tracer:
         made = self._made(snippet, recorded.result, plan, run, driven, steps, rendered, failed)
         if not self.config.view.hides or (failed and not lenient):
             return made
-        choices, beliefs, failure = self._believe(program, steps, rendered, driven["draws"])
+        choices, beliefs, failure = believe(self.config, self._recorder, program, steps, rendered, driven["draws"])
         kept = dict(made.kept_whole) if failure is None else {**made.kept_whole, "beliefs_end_early": 1}
         return replace(made, choices=choices, beliefs=beliefs, kept_whole=kept)
 
@@ -327,67 +281,11 @@ class Tracer:
                 "open": plan.open_statements,
                 "comprehensions": self.config.comprehensions,
                 "skip": self.config.view.skips,
-                "view": self._gate(snippet),
+                "view": gate_of(self.config, snippet),
                 **_output(self.config.limits),
-                **self._draws(snippet),
+                **draws_of(self.config, snippet),
             }
         )
-
-    def _gate(self, snippet: Snippet) -> dict[str, Any] | None:
-        view = self.config.view
-        if view.every is None and not view.hides:
-            return None
-        return {
-            "every": view.every or 0,
-            "partial": view.partial,
-            "style": view.style,
-            "seed": self._seed(snippet),
-            "seconds": GATE_SHARE * self.config.limits.cpu_seconds,
-        }
-
-    def _believe(
-        self, program: Mapping[str, Any], steps: list[Step], rendered: repl.Rendered, values: list[Any]
-    ) -> tuple[tuple[Choice, ...], tuple[Belief, ...], str | None]:
-        """Choices and beliefs of a session, and why there are fewer of them than reveals, if so.
-
-        Raises:
-            Failed: the job itself failed, or the session's draws are not those that were recorded.
-        """
-        job = {
-            "kind": "beliefs",
-            "program": program,
-            "commands": [[step.source, step.output] for step in steps],
-            "values": values,
-            "laws": self.config.laws,
-            "seeds": BELIEF_SEEDS,
-            "seconds": BELIEF_SHARE * self.config.limits.cpu_seconds,
-        }
-        found = result_of(self._recorder.run({**job, **_output(self.config.limits)}), "beliefs")
-        if found["mismatch"] is not None:
-            raise Failed("draws_differ", found["mismatch"])
-        shown = {segment.step: n for n, segment in enumerate(rendered.segments) if segment.role in ("value", "error")}
-        beliefs = tuple(
-            Belief(
-                segment=shown[told["command"]],
-                outcomes=tuple(told["outcomes"]),
-                probabilities=tuple(told["probabilities"]),
-                method=told["method"],
-                stderr=tuple(told["stderr"]),
-            )
-            for told in found["beliefs"]
-        )
-        choices = tuple(
-            Choice(
-                step=told["step"],
-                kind=told["kind"],
-                outcomes=tuple(told["outcomes"]),
-                probabilities=tuple(told["probabilities"]),
-                taken=told["taken"],
-                place=f"{steps[told['step']].path}:{steps[told['step']].line}",
-            )
-            for told in found["choices"]
-        )
-        return choices, beliefs, found["failure"]
 
     def _differences(
         self, snippet: Snippet, recorded: Native, plan: Plan, run: Outcome, driven: Mapping[str, Any]

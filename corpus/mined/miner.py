@@ -37,7 +37,7 @@ UNIT_SNIPPETS = 32
 
 MAX_EVIDENCE = 2000
 
-OPENER = "corpus.mined.miner:open_tracer"
+OPENER = "corpus.mined.opening:open_tracer"
 
 
 class TracerLike(Protocol):
@@ -359,31 +359,6 @@ def close_tracer() -> None:
     tracer, _live["tracer"], _live["key"] = _live["tracer"], None, None
     if tracer is not None:
         tracer.close()
-
-
-def open_tracer(arguments: Mapping[str, Any]) -> TracerLike:
-    """The real Tracer, for TracerConfig's keyword arguments as JSON."""
-    from tracer.sandbox import SandboxUnavailable
-    from tracer.session import Tracer, TracerConfig
-
-    repository = arguments["repository"]
-    config = TracerConfig(
-        **{
-            **arguments,
-            "repository": None if repository is None else Path(repository),
-            "packages": tuple(Path(path) for path in arguments["packages"]),
-            "sys_path": tuple(arguments["sys_path"]),
-            "own": tuple(arguments["own"]),
-            "library": tuple(arguments["library"]),
-            "warm": tuple(arguments["warm"]),
-            "limits": Limits(**arguments["limits"]),
-            "view": parse_view(arguments["view"]),
-        }
-    )
-    try:
-        return Tracer(config)
-    except SandboxUnavailable as error:
-        raise CorpusError(str(error)) from error
 
 
 @cache

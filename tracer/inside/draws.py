@@ -15,11 +15,11 @@ What is logged for each draw is what the primitive gives: ``random`` a float, ``
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import math
 import random
 import statistics
 import sys
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -32,6 +32,7 @@ MOST_OUTCOMES = 64
 _Generator = random.Random
 _inverse_normal = statistics.NormalDist().inv_cdf
 _log = math.log
+_digest = hashlib.blake2b
 
 
 class DrawMismatch(BaseException):
@@ -276,9 +277,8 @@ class Guided(Decider):
     def sample(self, kind: str) -> float:
         """A number in [0, 1) for a draw that can't be followed."""
         self.sampled.append(kind)
-        told = f"{self.seed} {len(self.sampled)} {self.outcomes}"
-        high, low = zlib.crc32(told.encode()), zlib.crc32(told[::-1].encode())
-        return ((high << 21) ^ low & (1 << 53) - 1) % (1 << 53) / (1 << 53)
+        told = f"{self.seed} {len(self.sampled)} {self.outcomes}".encode()
+        return (int.from_bytes(_digest(told, digest_size=8).digest()) >> 11) / (1 << 53)
 
     def real(self, law: str) -> Any:
         if not self.lazy:

@@ -16,7 +16,6 @@ Each sends its result as records and ends with ``{"end": "ok"}``; the snippet's 
 from __future__ import annotations
 
 import ast
-import contextlib
 import doctest
 import random
 import sys
@@ -24,9 +23,8 @@ from collections.abc import Callable
 from typing import Any
 
 from tracer.inside import calls, doctext, errors, loops, simple, values
-from tracer.inside.beliefs import beliefs_of, choices_of, sample_path
+from tracer.inside.belief_jobs import beliefs, drawing, make_world, samples
 from tracer.inside.bodies import comparable_lines
-from tracer.inside.draws import DrawMismatch, Laws, Replay, Stream, using
 from tracer.inside.driver import Driver, Frame, Raised, Restart, Signal
 from tracer.inside.gate import Gate
 from tracer.inside.patches import install
@@ -44,8 +42,6 @@ from tracer.inside.program import (
 from tracer.inside.record import EventsFull, Recorder
 from tracer.inside.replay import replay_console, replay_doctest
 from tracer.inside.session import Command, Session, Unshowable
-from tracer.inside.snapshots import CannotSnapshot
-from tracer.inside.support import World
 
 Send = Callable[[object], None]
 HANDLERS = {**simple.HANDLERS, **loops.HANDLERS, **errors.HANDLERS}
@@ -55,41 +51,6 @@ _check_output = doctest.OutputChecker().check_output
 def _told(error: BaseException) -> list[str]:
     """An exception's type and text with addresses masked: what V2 compares."""
     return [values.type_name(type(error)), doctext.without_addresses(words(error))]
-
-
-def _drawing(job: dict[str, Any]) -> contextlib.AbstractContextManager[Any]:
-    """Draws as the job wants them; the decider has ``values`` where the draws are recorded."""
-    draws = job.get("draws")
-    if draws is None:
-        return contextlib.nullcontext()
-    laws = laws_of(job)
-    return using(Stream(draws["seed"], laws=laws) if "seed" in draws else Replay(draws["values"], laws=laws))
-
-
-def laws_of(job: dict[str, Any]) -> Laws | None:
-    """The declared laws of inputs and of the environment."""
-    declared = job.get("laws")
-    return None if declared is None else Laws.from_json(declared)
-
-
-def make_world(job: dict[str, Any], sources: Sources, seed: int, seconds: float, lazy: bool = True) -> World:
-    """A world at the session's start."""
-    kept = sys.modules.get("__main__")
-    namespace = fresh_namespace(job["program"])
-    try:
-        return World(
-            namespace,
-            future_flags(namespace),
-            sources.is_own,
-            output_limit=job["output_limit"],
-            max_seconds=seconds,
-            laws=laws_of(job),
-            seed=seed,
-            lazy=lazy,
-        )
-    finally:
-        if kept is not None:
-            sys.modules["__main__"] = kept
 
 
 def _prepare(job: dict[str, Any]) -> tuple[Sources, Capture, dict[str, Any], int]:
@@ -105,7 +66,7 @@ def _prepare(job: dict[str, Any]) -> tuple[Sources, Capture, dict[str, Any], int
 def native(job: dict[str, Any], send: Send, guard: Any) -> dict[str, Any]:
     """Runs the program as its author's tools would, under settrace."""
     sources, capture, namespace, flags = _prepare(job)
-    with _drawing(job) as decider:
+    with drawing(job) as decider:
         return _native(job, send, guard, sources, capture, namespace, flags, decider)
 
 
@@ -256,7 +217,7 @@ def drive(job: dict[str, Any], send: Send, guard: Any) -> dict[str, Any]:
     guard.arm()
     results: list[dict[str, Any]] = []
     try:
-        with _drawing(job) as decider:
+        with drawing(job) as decider:
             for index, piece in enumerate(program["pieces"]):
                 result = _drive_piece(driver, program, index, piece, names)
                 results.append(result)
@@ -349,48 +310,14 @@ def console(job: dict[str, Any], send: Send, guard: Any) -> dict[str, Any]:
     """Replays a text through a console."""
     if job.get("reseed"):
         random.seed(job["reseed"])
-    with _drawing(job):
+    with drawing(job):
         return _end(send, replay_console(job["text"], job["program"], job["output_limit"], job.get("watch")))
 
 
 def doctests(job: dict[str, Any], send: Send, guard: Any) -> dict[str, Any]:
     """Replays a text through doctest."""
-    with _drawing(job):
+    with drawing(job):
         return _end(send, replay_doctest(job["text"], job["program"]))
-
-
-def beliefs(job: dict[str, Any], send: Send, guard: Any) -> dict[str, Any]:
-    """Beliefs at each output of a session, and the choices that its recorded draws made."""
-    sources = Sources(job["program"]["own"])
-    commands = [(source, shown) for source, shown in job["commands"]]
-    guard.arm()
-    try:
-        result = beliefs_of(
-            commands,
-            lambda seed, seconds, lazy: make_world(job, sources, seed, seconds, lazy),
-            seeds=job["seeds"],
-            max_seconds=job["seconds"],
-        )
-        result["choices"], result["mismatch"] = [], None
-        try:
-            if job.get("values") is not None:
-                world = make_world(job, sources, 0, job["seconds"])
-                result["choices"] = choices_of(commands, world, job["values"])
-        except (DrawMismatch, CannotSnapshot) as error:
-            result["mismatch"] = str(error)
-    finally:
-        guard.disarm()
-    return _end(send, result)
-
-
-def samples(job: dict[str, Any], send: Send, guard: Any) -> dict[str, Any]:
-    """``count`` native runs of a session's commands from seed ``first`` on: the texts that each showed."""
-    sources = Sources(job["program"]["own"])
-    commands = [(source, "") for source in job["sources"]]
-    for seed in range(job["first"], job["first"] + job["count"]):
-        world = make_world(job, sources, 0, job["seconds"])
-        send({"texts": sample_path(commands, world, seed)})
-    return {"end": "ok", "exception": None}
 
 
 KINDS: dict[str, Callable[[dict[str, Any], Send, Any], dict[str, Any]]] = {

@@ -1,0 +1,293 @@
+"""Views through the real sandbox: what is hidden, what is believed, and that the text tells nothing else."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import subprocess
+import sys
+from collections import Counter, defaultdict
+from pathlib import Path
+
+import pytest
+
+from tracer.__main__ import script_snippet
+from tracer.schema import Drop, Trace
+from tracer.session import Tracer, TracerConfig
+from tracer.views import View, ViewError, parse_view, with_hidden_inputs
+
+ROOT = Path(__file__).parents[3]
+SHELL = (ROOT / "docs/examples/shell_game.py").read_text()
+GAMES = {
+    "early return": """
+from random import random
+def first(p):
+    for i in range(4):
+        if random() < p:
+            return i
+    return 9
+x = first(0.5)
+y = first(0.25)
+print(x < 2)
+print(y)
+""",
+    "walk": """
+import random
+def walk(limit):
+    x = 0
+    while abs(x) < limit:
+        x += 1 if random.random() < 0.5 else -1
+    return x
+w = walk(2)
+print(w > 0)
+print(w)
+""",
+    "hidden length": """
+import random
+n = random.randint(1, 3)
+total = 0
+for i in range(n):
+    total += i + 1
+print(total > 1)
+print(total)
+""",
+    "hidden callee": """
+from random import choice
+def up(x):
+    y = x + 1
+    return y
+def down(x):
+    y = x - 1
+    return y
+f = choice([up, down])
+z = f(5)
+print(z > 4)
+print(z)
+""",
+    "hidden exception": """
+from random import randint
+d = randint(0, 2)
+try:
+    q = 6 // d
+    r = q + 1
+except ZeroDivisionError:
+    r = 0
+print(r > 3)
+print(r)
+""",
+    "hidden case": """
+from random import choice
+kind = choice(['a', 'b', 'c'])
+match kind:
+    case 'a':
+        n = 1
+    case 'b':
+        n = 2
+    case _:
+        n = 3
+print(n > 1)
+print(kind)
+""",
+    "break": """
+from random import random
+found = -1
+for i in range(3):
+    if random() < 0.4:
+        found = i
+        break
+print(found >= 0)
+print(found)
+""",
+}
+
+
+def trace(source: str, view: str, seed: int = 0) -> Trace:
+    made = tracer_for(view, seed).trace(script_snippet(source, "game.py", ()))
+    assert isinstance(made, Trace), made
+    return made
+
+
+_tracers: dict[tuple[str, int], Tracer] = {}
+
+
+def tracer_for(view: str, seed: int) -> Tracer:
+    key = (view, seed)
+    if key not in _tracers:
+        _tracers[key] = Tracer(TracerConfig(view=parse_view(view), seed=seed))
+    return _tracers[key]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def closed():
+    yield
+    for tracer in _tracers.values():
+        tracer.close()
+    _tracers.clear()
+
+
+def law(made: Trace, step: str) -> dict[str, float]:
+    """The belief at the output of the first command with this source."""
+    index = next(n for n, each in enumerate(made.steps) if each.source == step)
+    segment = next(n for n, s in enumerate(made.segments) if s.step == index and s.role in ("value", "error"))
+    belief = next(b for b in made.beliefs if b.segment == segment)
+    assert belief.method == "exact" and set(belief.stderr) == {0.0}
+    return dict(zip(belief.outcomes, belief.probabilities, strict=True))
+
+
+def test_the_shell_game() -> None:
+    made = trace(SHELL, "branch")
+    assert ">>> if random() < 0.5:\n...     cups[0], cups[1] = cups[1], cups[0]\n" in made.text
+    assert law(made, "print(cups[0])") == {"ball": 0.5, "empty": 0.5}
+    (choice,) = made.choices
+    assert (choice.kind, choice.outcomes, choice.probabilities) == ("random", ("< 0.5", ">= 0.5"), (0.5, 0.5))
+    (draw,) = made.setup["choices"]
+    assert (draw < 0.5) == (choice.taken == 0) == ("\nempty\n" in made.text)
+
+
+@pytest.mark.parametrize("name", GAMES)
+def test_every_reveal_has_a_belief_that_native_runs_confirm(name: str) -> None:
+    """Over many seeds the shown text is distributed as the beliefs say, given the text before it."""
+    source = GAMES[name]
+    shown: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
+    told: dict[tuple[str, str], dict[str, float]] = {}
+    for seed in range(24):
+        made = trace(source, "branch+every:0", seed)
+        for belief in made.beliefs:
+            segment = made.segments[belief.segment]
+            key = (name, made.text[: segment.start])
+            law_ = dict(zip(belief.outcomes, belief.probabilities, strict=True))
+            assert told.setdefault(key, law_) == pytest.approx(law_)  # a function of the visible text
+            shown[key][made.text[segment.start : segment.end].removesuffix("\n")] += 1
+            assert belief.method == "exact"
+    assert told
+    for key, counts in shown.items():
+        total = counts.total()
+        statistic = sum((counts[o] - total * p) ** 2 / (total * p) for o, p in told[key].items())
+        assert statistic < 25 + 4 * len(told[key])
+
+
+@pytest.mark.parametrize("name", GAMES)
+def test_a_command_never_tells_what_is_hidden(name: str) -> None:
+    """Sessions that look the same so far have the same next command: no classifier can do better than chance."""
+    following: dict[str, set[str]] = defaultdict(set)
+    for seed, view in itertools.product(range(24), ("branch+every:0", "branch+every:2+full+print")):
+        made = trace(GAMES[name], view, seed)
+        for index, step in enumerate(made.steps):
+            start = next(s.start for s in made.segments if s.step == index)
+            following[view + made.text[:start]].add(step.source)
+    assert all(len(commands) == 1 for commands in following.values())
+
+
+def test_what_is_hidden_is_not_in_the_commands() -> None:
+    """Blanking: with all outputs taken out, sessions of all seeds are one session until a reveal differs."""
+    for name, source in GAMES.items():
+        opening = {trace(source, "branch+every:0", seed).steps[0].source for seed in range(6)}
+        assert len(opening) == 1, name
+        commands = {
+            tuple(
+                step.source
+                for step in itertools.takewhile(lambda s: not s.output, trace(source, "branch+every:0", seed).steps)
+            )
+            for seed in range(12)
+        }
+        assert len(commands) == 1, name
+
+
+def test_early_returns_stay_whole_and_straight_bodies_open() -> None:
+    assert ">>> x = first(0.5)\n" in trace(GAMES["early return"], "branch").text
+    opened = trace(GAMES["walk"], "branch").text
+    assert ">>> while abs(x) < limit:\n" in opened and ">>> w = x\n" in opened
+
+
+def test_reveals_as_the_view_says() -> None:
+    full = trace(SHELL, "branch+every:1+full+print")
+    assert any(step.source == "print('cups', cups)" for step in full.steps)
+    none = trace(SHELL, "branch+every:0")
+    assert not any(step.kind == "reveal" for step in none.steps)
+    assert json.loads(json.dumps(dict(full.view)))["policy"] == "branch"
+
+
+def test_skip_makes_loops_and_calls_one_command() -> None:
+    source = "def f(n):\n    t = 0\n    for i in range(n):\n        t += i\n    return t\n"
+    source += "x = f(4)\nfor k in range(3):\n    x += k\nprint(x)\n"
+    made = trace(source, "skip+every:1")
+    assert ">>> x = f(4)\n" in made.text and ">>> for k in range(3):\n" in made.text
+    assert made.kept_whole["skipped"] == 1 and not made.beliefs
+
+
+def test_inverse_hides_an_input_and_asks_for_it() -> None:
+    source = "n = 3\nsquare = n * n\nprint(square % 4)\n"
+    view = parse_view("inverse:n=1|2|3|4+every:0")
+    made = Tracer(TracerConfig(view=view, seed=1))
+    with made as tracer:
+        found = tracer.trace(script_snippet(with_hidden_inputs(source, view), "game.py", ()))
+    assert isinstance(found, Trace)
+    assert found.steps[0].source == "n = __import__('random').choice([1, 2, 3, 4])"
+    last = dict(zip(found.beliefs[-1].outcomes, found.beliefs[-1].probabilities, strict=True))
+    odd = found.steps[2].output == "1"
+    assert last == pytest.approx({"n 1": 0.5, "n 3": 0.5} if odd else {"n 2": 0.5, "n 4": 0.5})
+
+
+def test_sessions_replay_under_their_recorded_draws_alone() -> None:
+    for name, source in GAMES.items():
+        made = trace(source, "branch+every:2", seed=3)
+        feed = subprocess.run(
+            [sys.executable, str(ROOT / "docs/examples/feed.py")],
+            input=json.dumps({"text": made.text, "setup": dict(made.setup)}),
+            capture_output=True,
+            text=True,
+        )
+        assert feed.returncode == 0, (name, feed.stdout, feed.stderr)
+
+
+def test_the_command_prints_beliefs() -> None:
+    command = [sys.executable, "-m", "tracer", "--view", "branch", "docs/examples/shell_game.py"]
+    done = subprocess.run([*command[:5], "--beliefs", command[5]], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert "0.5 ball" in done.stdout and "0.5 empty" in done.stdout and "(exact)" in done.stdout and not done.stderr
+    told = subprocess.run([*command[:5], "--json", command[5]], cwd=ROOT, capture_output=True, text=True, check=True)
+    made = json.loads(told.stdout)
+    belief = made["beliefs"][0]
+    segment = made["segments"][belief["segment"]]
+    assert made["text"][segment["start"] : segment["end"]].strip() in belief["outcomes"] == ["ball", "empty"]
+    assert belief["method"] == "exact" and made["choices"][0]["taken"] in (0, 1)
+
+
+def test_declared_inputs() -> None:
+    laws = {"inputs": [[["y", 0.25], ["n", 0.75]]], "environ": {"MODE": [["fast", 0.5], [None, 0.5]]}}
+    source = "import os\na = input('go? ')\nm = os.environ.get('MODE', 'slow')\nprint(a == 'y', m)\n"
+    with Tracer(TracerConfig(view=parse_view("branch+every:0"), laws=laws)) as tracer:
+        made = tracer.trace(script_snippet(source, "game.py", ()))
+    assert isinstance(made, Trace) and not isinstance(made, Drop)
+    assert sorted(law(made, "print(a == 'y', m)").values()) == pytest.approx([0.125, 0.125, 0.375, 0.375])
+
+
+@pytest.mark.parametrize(
+    "text", ["nothing", "branch+every:x", "written+branch", "inverse:n", "inverse:n=1", "inverse:n=1|x"]
+)
+def test_wrong_views_are_told(text: str) -> None:
+    with pytest.raises(ViewError, match="expected"):
+        parse_view(text)
+
+
+def test_views_say_what_they_are() -> None:
+    assert parse_view("written") == View() and not View().hides and View().is_default
+    assert parse_view("branch").every == 4 and parse_view("skip+branch").skips
+    with pytest.raises(ViewError, match="top level"):
+        with_hidden_inputs("m = 1\n", parse_view("inverse:n=1|2"))
+
+
+def test_which_variable_is_shown_tells_nothing() -> None:
+    """Whether the swap happened against which variable the next reveal shows, over 200 sessions."""
+    source = "from random import random\na = 1\nb = 2\nif random() < 0.5:\n    a, b = b, a\nc = 3\nc = 4\n"
+    table: Counter[tuple[str, int]] = Counter()
+    with Tracer(TracerConfig(view=parse_view("branch+every:5"))) as tracer:
+        for number in range(200):
+            made = tracer.trace(script_snippet(source, f"game{number}.py", ()))
+            assert isinstance(made, Trace)
+            shown = next(step.source for step in made.steps if step.kind == "reveal")
+            table[(shown, made.choices[0].taken)] += 1
+    names = sorted({name for name, _ in table})
+    assert len(names) >= 2
+    for name in names:
+        hits = [table[(name, taken)] for taken in (0, 1)]
+        assert abs(hits[0] - hits[1]) < 4 * sum(hits) ** 0.5

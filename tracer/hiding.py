@@ -1,0 +1,101 @@
+"""What a view that hides outcomes asks of the jobs: draws, a gate for the driver, and the beliefs afterwards.
+
+Choices and beliefs come from a job of their own, which gets the session's text and the draws: nothing that the driver
+knew gets into them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+from tracer import repl
+from tracer.config import TracerConfig
+from tracer.rounds import Failed, result_of
+from tracer.sandbox import Worker
+from tracer.schema import Belief, Choice, Snippet, Step
+
+GATE_SHARE = 0.4
+"""Of a run's CPU limit, what the gate of a view may use."""
+BELIEF_SHARE = 0.6
+"""Of a run's CPU limit, what the beliefs of a session may use."""
+BELIEF_SEEDS = 64
+"""Runs over which beliefs are averaged where a draw can't be enumerated."""
+
+
+def seed_of(config: TracerConfig, snippet: Snippet) -> int:
+    """The snippet's own seed: two snippets with the same first draw would be one lesson."""
+    told = f"{config.seed} {snippet.path} {snippet.name} {snippet.line}"
+    return int.from_bytes(hashlib.sha256(told.encode("utf-8", "backslashreplace")).digest()[:6])
+
+
+def draws_of(config: TracerConfig, snippet: Snippet) -> dict[str, Any]:
+    """What a job that makes the snippet's draws needs; nothing in a view that hides none."""
+    if not config.view.hides:
+        return {}
+    return {"draws": {"seed": seed_of(config, snippet)}, "laws": config.laws}
+
+
+def gate_of(config: TracerConfig, snippet: Snippet) -> dict[str, Any] | None:
+    """What the driver's gate needs to know; None in a view that shows everything."""
+    view = config.view
+    if view.every is None and not view.hides:
+        return None
+    return {
+        "every": view.every or 0,
+        "partial": view.partial,
+        "style": view.style,
+        "seed": seed_of(config, snippet),
+        "seconds": GATE_SHARE * config.limits.cpu_seconds,
+    }
+
+
+def believe(
+    config: TracerConfig,
+    worker: Worker,
+    program: Mapping[str, Any],
+    steps: list[Step],
+    rendered: repl.Rendered,
+    values: list[Any],
+) -> tuple[tuple[Choice, ...], tuple[Belief, ...], str | None]:
+    """Choices and beliefs of a session, and why there are fewer of them than reveals, if so.
+
+    Raises:
+        Failed: the job itself failed, or the session's draws are not those that were recorded.
+    """
+    job = {
+        "kind": "beliefs",
+        "program": program,
+        "commands": [[step.source, step.output] for step in steps],
+        "values": values,
+        "laws": config.laws,
+        "seeds": BELIEF_SEEDS,
+        "seconds": BELIEF_SHARE * config.limits.cpu_seconds,
+    }
+    found = result_of(worker.run({**job, "output_limit": config.limits.output_bytes}), "beliefs")
+    if found["mismatch"] is not None:
+        raise Failed("draws_differ", found["mismatch"])
+    shown = {segment.step: n for n, segment in enumerate(rendered.segments) if segment.role in ("value", "error")}
+    beliefs = tuple(
+        Belief(
+            segment=shown[told["command"]],
+            outcomes=tuple(told["outcomes"]),
+            probabilities=tuple(told["probabilities"]),
+            method=told["method"],
+            stderr=tuple(told["stderr"]),
+        )
+        for told in found["beliefs"]
+    )
+    choices = tuple(
+        Choice(
+            step=told["step"],
+            kind=told["kind"],
+            outcomes=tuple(told["outcomes"]),
+            probabilities=tuple(told["probabilities"]),
+            taken=told["taken"],
+            place=f"{steps[told['step']].path}:{steps[told['step']].line}",
+        )
+        for told in found["choices"]
+    )
+    return choices, beliefs, found["failure"]

@@ -1,0 +1,86 @@
+"""The jobs of views that hide outcomes: whose draws a run has, and what a session's outputs could have been."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from tracer.inside.beliefs import beliefs_of, choices_of, sample_path
+from tracer.inside.draws import DrawMismatch, Laws, Replay, Stream, using
+from tracer.inside.program import Sources, fresh_namespace, future_flags
+from tracer.inside.snapshots import CannotSnapshot
+from tracer.inside.support import World
+
+Send = Callable[[object], None]
+
+
+def drawing(job: dict[str, Any]) -> contextlib.AbstractContextManager[Any]:
+    """Draws as the job wants them; the decider has ``values`` where the draws are recorded."""
+    draws = job.get("draws")
+    if draws is None:
+        return contextlib.nullcontext()
+    laws = laws_of(job)
+    return using(Stream(draws["seed"], laws=laws) if "seed" in draws else Replay(draws["values"], laws=laws))
+
+
+def laws_of(job: dict[str, Any]) -> Laws | None:
+    """The declared laws of inputs and of the environment."""
+    declared = job.get("laws")
+    return None if declared is None else Laws.from_json(declared)
+
+
+def make_world(job: dict[str, Any], sources: Sources, seed: int, seconds: float, lazy: bool = True) -> World:
+    """A world at the session's start."""
+    kept = sys.modules.get("__main__")
+    namespace = fresh_namespace(job["program"])
+    try:
+        return World(
+            namespace,
+            future_flags(namespace),
+            sources.is_own,
+            output_limit=job["output_limit"],
+            max_seconds=seconds,
+            laws=laws_of(job),
+            seed=seed,
+            lazy=lazy,
+        )
+    finally:
+        if kept is not None:
+            sys.modules["__main__"] = kept
+
+
+def beliefs(job: dict[str, Any], send: Send, guard: Any) -> dict[str, Any]:
+    """Beliefs at each output of a session, and the choices that its recorded draws made."""
+    sources = Sources(job["program"]["own"])
+    commands = [(source, shown) for source, shown in job["commands"]]
+    guard.arm()
+    try:
+        result = beliefs_of(
+            commands,
+            lambda seed, seconds, lazy: make_world(job, sources, seed, seconds, lazy),
+            seeds=job["seeds"],
+            max_seconds=job["seconds"],
+        )
+        result["choices"], result["mismatch"] = [], None
+        try:
+            if job.get("values") is not None:
+                world = make_world(job, sources, 0, job["seconds"])
+                result["choices"] = choices_of(commands, world, job["values"])
+        except (DrawMismatch, CannotSnapshot) as error:
+            result["mismatch"] = str(error)
+    finally:
+        guard.disarm()
+    send(result)
+    return {"end": "ok", "exception": None}
+
+
+def samples(job: dict[str, Any], send: Send, guard: Any) -> dict[str, Any]:
+    """``count`` native runs of a session's commands from seed ``first`` on: the texts that each showed."""
+    sources = Sources(job["program"]["own"])
+    commands = [(source, "") for source in job["sources"]]
+    for seed in range(job["first"], job["first"] + job["count"]):
+        world = make_world(job, sources, 0, job["seconds"])
+        send({"texts": sample_path(commands, world, seed)})
+    return {"end": "ok", "exception": None}
