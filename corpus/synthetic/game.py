@@ -95,6 +95,18 @@ class Plays:
     labels: Ints
     spacing: int
 
+    def rows(self, which: Sequence[bool]) -> Plays:
+        """The sessions for which ``which`` is true."""
+        kept = np.asarray(which, dtype=np.bool_)
+        return Plays(
+            actions=self.actions[kept],
+            states=self.states[kept],
+            draws=self.draws[kept],
+            shown=self.shown[kept],
+            labels=self.labels[kept],
+            spacing=self.spacing,
+        )
+
 
 def play(game: Game, length: int, spacing: int, generators: Sequence[np.random.Generator]) -> Plays:
     """One session for each generator; a session depends on its own generator alone."""
@@ -108,7 +120,8 @@ def play(game: Game, length: int, spacing: int, generators: Sequence[np.random.G
         uniform = generator.random(2 * length + num_reveals)
         actions[row] = np.minimum(np.searchsorted(edges, uniform[:length], side="right"), num_actions - 1)
         draws[row] = uniform[length : 2 * length]
-        shown[row] = (uniform[2 * length :] * len(game.variables)).astype(np.int64)
+        # a full reveal shows no variable of its own: a draw that the text doesn't tell would part equal texts by split
+        shown[row] = 0 if game.shows_all else (uniform[2 * length :] * len(game.variables)).astype(np.int64)
         labels[row] = (
             np.arange(num_items) if game.num_labels is None else generator.integers(game.num_labels, size=num_items)
         )

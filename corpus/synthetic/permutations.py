@@ -54,7 +54,8 @@ def permutation_game(
             sources.append(f"{', '.join(names)} = {', '.join(names[place] for place in places_)}")
             tables.append([index[tuple(order[place] for place in places_)] for order in orders])
     count = len(sources)
-    hidden = [f"if random() < {p:g}:\n    {source}" for source in sources]
+    # repr, not :g: the text has to say the very number that the draw is compared with, or a session would not replay
+    hidden = [f"if random() < {p!r}:\n    {source}" for source in sources]
     chances, weights, actions = np.ones(count), np.ones(count), list(sources)
     if p < 1.0:
         actions = [*hidden, *(sources if visible else [])]

@@ -103,7 +103,7 @@ def game_sessions(game: Game, plays: Plays) -> Iterator[Trace]:
                     Choice(
                         step=len(steps),
                         kind="random",
-                        outcomes=(f"< {chance:g}", f">= {chance:g}"),
+                        outcomes=(f"< {chance!r}", f">= {chance!r}"),
                         probabilities=(chance, 1.0 - chance),
                         taken=int(draw >= chance),
                     )
@@ -171,14 +171,30 @@ def automaton_session(automaton: Automaton, length: int, generator: np.random.Ge
     """One session: ``step()`` shows each symbol; the belief at each is the law of the symbol given those before it."""
     law = automaton.symbol_law()
     state = int(np.flatnonzero(automaton.start == 1.0)[0])
-    steps, draws, symbols = [], [], []
+    symbol = 0
+    steps: list[Step] = []
+    draws: list[float] = []
+    symbols: list[int] = []
+    choices: list[Choice] = []
+
+    def draw(column: Floats, names: Sequence[str]) -> int:
+        draws.append(float(generator.random()))
+        taken, possible = _picked(column, draws[-1]), np.flatnonzero(column > 0).tolist()
+        if len(possible) > 1:
+            choices.append(
+                Choice(
+                    step=len(steps),
+                    kind="random",
+                    outcomes=tuple(names[n] for n in possible),
+                    probabilities=tuple(float(column[n]) for n in possible),
+                    taken=possible.index(taken),
+                )
+            )
+        return taken
+
     for _ in range(length):
-        for column in (0, 1):
-            draws.append(float(generator.random()))
-            if column == 0:
-                symbol = _picked(law[:, state], draws[-1])
-            else:
-                state = _picked(automaton.transitions[symbol, :, state], draws[-1])
+        symbol = draw(law[:, state], automaton.symbols)
+        state = draw(automaton.transitions[symbol, :, state], automaton.states)
         symbols.append(symbol)
         told = repr(automaton.symbols[symbol])
         steps.append(Step(source="step()", output=told, kind="statement", state={"_state": automaton.states[state]}))
@@ -186,7 +202,7 @@ def automaton_session(automaton: Automaton, length: int, generator: np.random.Ge
     texts = [repr(symbol) for symbol in automaton.symbols]
     beliefs = [(n, *_merged(texts, law @ along[n])) for n in range(length)]
     view = {"policy": "branch", "style": "echo", "every": 1, "partial": True}
-    return session_of(steps, setup=automaton_setup(automaton), view=view, draws=draws, choices=[], beliefs=beliefs)
+    return session_of(steps, setup=automaton_setup(automaton), view=view, draws=draws, choices=choices, beliefs=beliefs)
 
 
 def _picked(law: Floats, draw: float) -> int:

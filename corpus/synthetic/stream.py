@@ -1,8 +1,8 @@
 """Sessions for training, made as they are asked for: map-style, the same for an index every time.
 
-``batch`` is the fast form for games: word-level token numbers over a closed vocabulary, many sessions at once, with the
-exact law of every reveal on request. Words are names, operators, values, prompts and line ends; joined they are the
-session's text.
+``Stream`` gives traces, for any task. ``TokenStream`` is the fast form for games: word-level token numbers over a
+closed vocabulary, many sessions at once, with the exact law of every reveal on request. Its session i is ``Stream``'s.
+Words are names, numbers, operators, prompts, runs of spaces and line ends: joined they are the session's text.
 """
 
 from __future__ import annotations
@@ -13,22 +13,29 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from corpus.synthetic.game import Floats, Game, Ints, Plays, play, reveal_laws
-from corpus.synthetic.tasks import TRIES, Stage, Task, key_of, sequence_of, split_of
+from corpus.synthetic.game import Floats, Game, Ints, Plays, reveal_laws
+from corpus.synthetic.tasks import Stage, Task
 from tracer.schema import Trace
 
-_word = re.compile(r">>> |\.\.\. |\n|[A-Za-z_]\w*|\d+(?:\.\d+)?|[^\w\s]| +")
+_word = re.compile(r">>> |\.\.\. |\n|[A-Za-z_]\w*|\d+(?:\.\d+)?(?:e-?\d+)?|[^\w\s]| +")
+PAD = ""
+"""The word of token 0, which fills a row up after its end: joined, the words are still the text."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Batch:
-    """``tokens`` [batch, time]; ``reveals`` [reveals]: the position of each revealed value's token; ``laws`` [batch,
-    reveals, items], or None: the exact law of the item shown there; ``items`` [batch, reveals]: the item that was.
+    """``tokens`` [batch, time], filled up with 0 after each row's ``lengths`` [batch]; ``reveals`` [batch, reveals,
+    values]: the positions of the revealed values' tokens (one value, or all variables' in a full reveal);
+    ``outcomes`` [batch, reveals]: what was shown, an index into the last axis of ``laws`` [batch, reveals, outcomes],
+    the exact law of what would be shown there given the text before it (None where it wasn't asked for).
+
+    An outcome is an item (``TokenStream.labels`` has its text) or, in a full reveal, a state.
     """
 
     tokens: Ints
+    lengths: Ints
     reveals: Ints
-    items: Ints
+    outcomes: Ints
     laws: Floats | None
 
 
@@ -58,80 +65,119 @@ def words(text: str) -> list[str]:
 
 
 class TokenStream:
-    """The batch form of a game with partial reveals in print style: all sessions have the stage's largest sizes.
+    """The batch form of a game's sessions of one size. ``vocabulary`` depends on the game alone, not on size, split or
+    seed; ``labels`` are the texts that a variable may hold.
 
     Raises:
-        ValueError: the game's reveals are not single values, or its commands differ in length.
+        ValueError: the task is an automaton, or the stage leaves the size open.
     """
 
-    def __init__(self, game: Game, *, seed: int, split: str, length: int, spacing: int) -> None:
-        if game.shows_all or game.num_labels is not None:
-            raise ValueError("expected partial reveals of distinct values, got others; use Stream for those")
-        self.game = game
+    def __init__(self, task: Task, *, seed: int, split: str, stage: Stage) -> None:
+        if task.game is None:
+            raise ValueError(f"expected a task that is a game, got the automaton of {task.name}; use Stream")
+        if stage.commands[0] != stage.commands[1] or stage.spacing[0] != stage.spacing[1]:
+            raise ValueError(f"expected a stage of one size, got {stage}; make a TokenStream for each size")
+        self.task = task
         self.seed = seed
         self.split = split
-        self.length = length
-        self.spacing = spacing
-        opening = "".join(f">>> {source}\n" for source in game.opening).format(
-            *(game.items[item] for item in game.holds[game.start])
-        )
-        commands = [">>> " + source.replace("\n", "\n... ") + "\n" for source in game.actions]
-        reveals = [
-            [f">>> {game.reveal_source(v)}\n{text}\n" for text in game.reveal_texts_of_items(v)]
-            for v in range(len(game.variables))
-        ]
-        vocabulary: dict[str, int] = {}
+        self.stage = stage
+        self.game: Game = task.game
+        game = self.game
+        self.labels = game.items if game.num_labels is None else tuple(str(k) for k in range(game.num_labels))
+        numbers: dict[str, int] = {PAD: 0}
 
         def encode(text: str) -> list[int]:
-            return [vocabulary.setdefault(word, len(vocabulary)) for word in words(text)]
+            return [numbers.setdefault(word, len(numbers)) for word in words(text)]
 
-        self._opening = np.array(encode(opening), dtype=np.int64)
-        self._commands = _table([encode(text) for text in commands])
-        self._reveals = np.stack([_table([encode(text) for text in texts]) for texts in reveals])
-        self.vocabulary = tuple(vocabulary)
-        self._value = self._reveals.shape[2] - 2  # the value stands before the last line end
-
-    def _plays(self, indices: Sequence[int]) -> Plays:
-        """Sessions whose command sequences belong to the split; each index draws until it has one."""
-        generators = [self._accepted(int(index)) for index in indices]
-        return play(self.game, self.length, self.spacing, generators)
-
-    def _accepted(self, index: int) -> np.random.Generator:
-        for attempt in range(TRIES):
-            told = ("tokens", self.seed, self.split, self.length, self.spacing, index, attempt)
-            tried = play(self.game, self.length, self.spacing, [key_of(*told)])
-            if split_of(sequence_of(tried)) == self.split:
-                return key_of(*told)
-        raise ValueError(f"expected sequences of the {self.split} split among {self.length} commands, got none")
+        # what varies is written as "0" and found again by it: neither names nor prompts have digits
+        blank = ["0"] * len(self.labels)
+        opening = [f">>> {source.format(*blank)}\n" for source in game.opening]
+        shown_texts = [game.reveal_texts(v, ["0"] * len(game.items))[0] for v in range(len(game.variables))]
+        reveals = [f">>> {game.reveal_source(v)}\n{text}\n" for v, text in enumerate(shown_texts)]
+        commands = [encode(">>> " + source.replace("\n", "\n... ") + "\n") for source in game.actions]
+        self._opening = np.array(encode("".join(opening)), dtype=np.int64)
+        self._reveals = np.array([encode(text) for text in reveals], dtype=np.int64)
+        zero = numbers["0"]
+        self._opening_values = np.flatnonzero(self._opening == zero)
+        self._reveal_values = np.flatnonzero(self._reveals[0] == zero)
+        self._widths = np.array([len(command) for command in commands], dtype=np.int64)
+        self._commands = np.zeros((len(commands), int(self._widths.max())), dtype=np.int64)
+        for row, command in enumerate(commands):
+            self._commands[row, : len(command)] = command
+        self._label_tokens = np.array([encode(label)[0] for label in self.labels], dtype=np.int64)
+        self.vocabulary = tuple(numbers)
 
     def batch(self, indices: Sequence[int], *, beliefs: bool = False) -> Batch:
-        """The sessions of these indices."""
-        game = self.game
-        plays = self._plays(indices)
-        num_reveals = plays.shown.shape[1]
-        width, shown = self._commands.shape[1], self._reveals.shape[2]
-        total = len(self._opening) + self.length * width + num_reveals * shown
-        tokens = np.empty((len(indices), total), dtype=np.int64)
+        """The sessions of these indices, one a row.
+
+        Raises:
+            ValueError: the split has no sequence of this size, or beliefs are asked for where full reveals show
+                repeated values: different states then have one text.
+        """
+        if beliefs and self.game.shows_all and self.game.num_labels is not None:
+            raise ValueError("expected distinct values where beliefs over full reveals are asked for; use Stream")
+        groups = list(self.task.plays(indices, seed=self.seed, split=self.split, stage=self.stage))
+        plays = _joined(groups)
+        width, num_reveals = self._reveals.shape[1], plays.shown.shape[1]
+        length, spacing = plays.actions.shape[1], plays.spacing
+        ends = np.cumsum(self._widths[plays.actions], axis=1) + len(self._opening)
+        ends += (np.arange(length) // spacing) * width
+        starts = ends - self._widths[plays.actions]
+        lengths = ends[:, -1] + (width if length % spacing == 0 else 0)
+        # rows of the padded table are wider than their command: what spills over is written over by what comes next
+        tokens = np.zeros((len(indices), int(lengths.max()) + self._commands.shape[1]), dtype=np.int64)
+        rows = np.arange(len(indices))[:, None]
         tokens[:, : len(self._opening)] = self._opening
-        items = np.empty((len(indices), num_reveals), dtype=np.int64)
-        places = np.empty(num_reveals, dtype=np.int64)
-        at = len(self._opening)
-        for step in range(self.length):
-            tokens[:, at : at + width] = self._commands[plays.actions[:, step]]
-            at += width
-            if (step + 1) % self.spacing == 0:
-                reveal = (step + 1) // self.spacing - 1
-                variable = plays.shown[:, reveal]
-                items[:, reveal] = game.holds[plays.states[:, step], variable]
-                tokens[:, at : at + shown] = self._reveals[variable, items[:, reveal]]
-                places[reveal] = at + self._value
-                at += shown
-        laws = reveal_laws(game, plays) if beliefs else None
-        return Batch(tokens=tokens, reveals=places, items=items, laws=laws)
+        opened = np.take_along_axis(plays.labels, np.tile(self.game.holds[self.game.start], (len(indices), 1)), axis=1)
+        tokens[:, self._opening_values] = self._label_tokens[opened]
+        values = self._values(plays)
+        places = np.empty((len(indices), num_reveals, len(self._reveal_values)), dtype=np.int64)
+        for step in range(length):
+            tokens[rows, starts[:, step, None] + np.arange(self._commands.shape[1])] = self._commands[
+                plays.actions[:, step]
+            ]
+            if (step + 1) % spacing == 0:
+                reveal = (step + 1) // spacing - 1
+                at = ends[:, step, None]
+                tokens[rows, at + np.arange(width)] = self._reveals[plays.shown[:, reveal]]
+                places[:, reveal] = at + self._reveal_values
+                tokens[rows, places[:, reveal]] = self._label_tokens[values[:, reveal]]
+        tokens = tokens[:, : int(lengths.max())]
+        return Batch(
+            tokens=tokens,
+            lengths=lengths,
+            reveals=places,
+            outcomes=plays.states[:, spacing - 1 :: spacing] if self.game.shows_all else values[:, :, 0],
+            laws=self._laws(plays) if beliefs else None,
+        )
+
+    def _values(self, plays: Plays) -> Ints:
+        """[batch, reveals, values]: the labels that each reveal shows."""
+        states = plays.states[:, plays.spacing - 1 :: plays.spacing]
+        held = self.game.holds[states]  # [batch, reveals, variables]
+        items = held if self.game.shows_all else np.take_along_axis(held, plays.shown[:, :, None], axis=2)
+        return np.take_along_axis(plays.labels[:, None, :], items, axis=2)
+
+    def _laws(self, plays: Plays) -> Floats:
+        laws = reveal_laws(self.game, plays)
+        if self.game.num_labels is None:
+            return laws
+        told = np.zeros((*laws.shape[:2], self.game.num_labels))
+        rows = np.arange(len(laws))
+        for item in range(laws.shape[2]):
+            told[rows, :, plays.labels[:, item]] += laws[:, :, item]
+        return told
 
 
-def _table(rows: list[list[int]]) -> Ints:
-    lengths = {len(row) for row in rows}
-    if len(lengths) != 1:
-        raise ValueError(f"expected commands of one length in words, got {sorted(lengths)}; use Stream for this game")
-    return np.array(rows, dtype=np.int64)
+def _joined(groups: Sequence[tuple[list[int], Plays]]) -> Plays:
+    """One batch of plays in the order of the places; the groups have one size."""
+    order = np.argsort(np.concatenate([places for places, _ in groups]))
+    parts = [plays for _, plays in groups]
+    return Plays(
+        actions=np.concatenate([plays.actions for plays in parts])[order],
+        states=np.concatenate([plays.states for plays in parts])[order],
+        draws=np.concatenate([plays.draws for plays in parts])[order],
+        shown=np.concatenate([plays.shown for plays in parts])[order],
+        labels=np.concatenate([plays.labels for plays in parts])[order],
+        spacing=parts[0].spacing,
+    )

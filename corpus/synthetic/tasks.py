@@ -2,9 +2,9 @@
 
 Row i of a task depends on (parameters, seed, split, stage, i) and nothing else: its generator is keyed by their hash.
 Splits are disjoint by construction: a session's sequence of commands (actions and revealed variables, not outcomes)
-hashes to one split, and a row draws again until it has a sequence of its own split. An automaton's session has no
-commands apart from its outcomes: there splits are apart by their generators alone, and the merge drops a text that two
-of them share.
+hashes to one split, and a row draws again until it has a sequence of its own split. Two kinds of task can't be parted
+so: an automaton's session has no commands apart from its outcomes, and an adversary has a handful of sequences in all.
+There splits are apart by their generators alone, and the merge drops a text that two of them share.
 """
 
 from __future__ import annotations
@@ -12,19 +12,21 @@ from __future__ import annotations
 import hashlib
 import inspect
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from corpus.synthetic.adversary import adversary_plays
 from corpus.synthetic.automaton import Automaton
 from corpus.synthetic.automaton_yaml import read_automaton
 from corpus.synthetic.examples import figure_9
 from corpus.synthetic.game import Game, Plays, play
 from corpus.synthetic.groups import group_game
-from corpus.synthetic.permutations import permutation_game
+from corpus.synthetic.permutations import MOST, between, permutation_game
 from corpus.synthetic.sessions import automaton_session, automaton_setup, game_sessions
 from tracer.schema import Trace
 
@@ -58,14 +60,22 @@ def key_of(*parts: Any) -> np.random.Generator:
     return np.random.Generator(np.random.Philox(key=np.frombuffer(digest[:16], dtype=np.uint64)))
 
 
+Player = Callable[[Game, int, int, Sequence[np.random.Generator]], Plays]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
-    """A task with its parameters filled in. ``game`` or ``automaton`` is what is played."""
+    """A task with its parameters filled in. ``game`` or ``automaton`` is what is played; ``player`` plays the game.
+
+    ``has_splits``: whether command sequences are parted by their hash.
+    """
 
     name: str
     parameters: Mapping[str, Any] = field(default_factory=dict)
     game: Game | None = None
     automaton: Automaton | None = None
+    player: Player = play
+    has_splits: bool = True
 
     def trace(self, index: int, *, seed: int, split: str, stage: Stage) -> Trace:
         """Row ``index`` of the split.
@@ -73,27 +83,59 @@ class Task:
         Raises:
             ValueError: the split has no sequence as short as this stage's.
         """
-        told = [self.name, dict(self.parameters), seed, split, stage.commands, stage.spacing, index]
+        if self.automaton is not None:
+            # its symbols are its outcomes: choosing among sessions by them would change their law
+            length, _, generator = self._drawn(index, 0, seed, split, stage)
+            return automaton_session(self.automaton, length, generator)
+        assert self.game is not None
+        ((_, plays),) = self.plays([index], seed=seed, split=split, stage=stage)
+        return next(game_sessions(self.game, plays))
+
+    def plays(
+        self, indices: Sequence[int], *, seed: int, split: str, stage: Stage
+    ) -> Iterator[tuple[list[int], Plays]]:
+        """The game's sessions of these indices, many at once: (places in ``indices``, their plays), grouped by what
+        they have in common (number of commands, spacing, tries).
+
+        Raises:
+            ValueError: the split has no sequence as short as this stage's.
+        """
+        assert self.game is not None, "an automaton has no plays"
+        pending = list(range(len(indices)))
         for attempt in range(TRIES):
-            generator = key_of(*told, attempt)
-            length = int(generator.integers(stage.commands[0], stage.commands[1] + 1))
-            spacing = min(int(generator.integers(stage.spacing[0], stage.spacing[1] + 1)), length)
-            if self.automaton is not None:
-                # its symbols are its outcomes: choosing among sessions by them would change their law
-                return automaton_session(self.automaton, length, generator)
-            assert self.game is not None
-            plays = play(self.game, length, spacing, [generator])
-            if split_of(sequence_of(plays)) == split:
-                return next(game_sessions(self.game, plays))
+            sizes: dict[tuple[int, int], list[tuple[int, np.random.Generator]]] = {}
+            for place in pending:
+                length, spacing, generator = self._drawn(indices[place], attempt, seed, split, stage)
+                sizes.setdefault((length, spacing), []).append((place, generator))
+            pending = []
+            for (length, spacing), drawn in sizes.items():
+                plays = self.player(self.game, length, spacing, [generator for _, generator in drawn])
+                right = [not self.has_splits or split_of(sequence_of(plays, row)) == split for row in range(len(drawn))]
+                pending += [place for (place, _), is_right in zip(drawn, right, strict=True) if not is_right]
+                places = [place for (place, _), is_right in zip(drawn, right, strict=True) if is_right]
+                if places:
+                    yield places, plays if all(right) else plays.rows(right)
+            if not pending:
+                return
+            pending.sort()
         raise ValueError(
             f"expected sequences of the {split} split among sessions of {stage.commands} commands, got none in {TRIES} "
             "tries; take longer sessions"
         )
 
+    def _drawn(
+        self, index: int, attempt: int, seed: int, split: str, stage: Stage
+    ) -> tuple[int, int, np.random.Generator]:
+        told = (self.name, dict(self.parameters), seed, split, stage.commands, stage.spacing, int(index), attempt)
+        generator = key_of(*told)
+        length = int(generator.integers(stage.commands[0], stage.commands[1] + 1))
+        spacing = min(int(generator.integers(stage.spacing[0], stage.spacing[1] + 1)), length)
+        return length, spacing, generator
 
-def sequence_of(plays: Plays) -> list[Any]:
-    """What the first session of a batch commands and asks, apart from all outcomes."""
-    return [plays.spacing, plays.actions[0].tolist(), plays.shown[0].tolist()]
+
+def sequence_of(plays: Plays, row: int = 0) -> list[Any]:
+    """What a session of a batch commands and asks, apart from all outcomes."""
+    return [plays.spacing, plays.actions[row].tolist(), plays.shown[row].tolist()]
 
 
 def split_of(sequence: list[Any]) -> str:
@@ -116,8 +158,10 @@ def _groups(**parameters: Any) -> Task:
 
 def _pfsa(*, kind: str = "maybe-swaps", file: str = "", n: int = 3, p: float = 0.1, visible: float = 0.0) -> Task:
     """``kind``: ``maybe-swaps`` of ``n`` variables with probability ``p`` (a share ``visible`` of the swaps just
-    happens), ``noisy-identity`` (every action is a full permutation that rarely happens), ``fig9`` (the paper's
-    adversary), or ``file`` with a YAML automaton.
+    happens), ``noisy-identity`` (every action is a full permutation that rarely happens), ``retention`` (one maybe-swap
+    again and again, seen not to have happened; last a variable it never touched is asked for), ``fig10`` (the paper's
+    adversary: the same with p = 1/2, without that last question), ``fig9`` (the paper's automaton that halves the mass
+    at every cycle), or ``file`` with a YAML automaton.
     """
     parameters = {"kind": kind, "file": file, "n": n, "p": p, "visible": visible}
     if file:
@@ -128,7 +172,16 @@ def _pfsa(*, kind: str = "maybe-swaps", file: str = "", n: int = 3, p: float = 0
     if kind == "maybe-swaps":
         return Task(name="pfsa", parameters=parameters, game=permutation_game(n=n, p=p, visible=visible))
     if kind == "noisy-identity":
-        return Task(name="pfsa", parameters=parameters, game=permutation_game(n=n, p=p, moves="full"))
+        return Task(name="pfsa", parameters=parameters, game=permutation_game(n=n, p=p, moves="full", visible=visible))
+    if kind == "retention":
+        player = partial(adversary_plays, asks_untouched=True)
+        between("n", n, 3, MOST)
+        return Task(name="pfsa", parameters=parameters, game=_hidden_swaps(n, p), player=player, has_splits=False)
+    if kind == "fig10":
+        parameters["p"] = 0.5
+        return Task(
+            name="pfsa", parameters=parameters, game=_hidden_swaps(n, 0.5), player=adversary_plays, has_splits=False
+        )
     if kind == "fig9":
         fig9 = figure_9()
         known = Automaton(
@@ -141,7 +194,15 @@ def _pfsa(*, kind: str = "maybe-swaps", file: str = "", n: int = 3, p: float = 0
             emissions=fig9.emissions,
         )
         return Task(name="pfsa", parameters=parameters, automaton=known)
-    raise ValueError(f"expected kind to be maybe-swaps, noisy-identity or fig9, or a file, got {kind!r}")
+    raise ValueError(
+        f"expected kind to be maybe-swaps, noisy-identity, retention, fig10 or fig9, or a file, got {kind!r}"
+    )
+
+
+def _hidden_swaps(n: int, p: float) -> Game:
+    if p >= 1.0:
+        raise ValueError(f"expected p below 1, got {p}; a swap that always happens can't be seen not to have")
+    return permutation_game(n=n, p=p)
 
 
 TASKS: dict[str, tuple[Maker, Callable[..., Any]]] = {
@@ -170,7 +231,8 @@ def make_task(name: str, parameters: Mapping[str, str]) -> Task:
         raise ValueError(f"expected a task among {', '.join(TASKS)}, got {name!r}")
     maker, function = TASKS[name]
     known = inspect.signature(function).parameters
-    given: dict[str, Any] = {}
+    # defaults are filled in: a row must not depend on whether a default was spelt out
+    given: dict[str, Any] = {key: parameter.default for key, parameter in known.items()}
     for key, text in parameters.items():
         if key not in known:
             raise ValueError(f"expected a parameter of {name} ({', '.join(known)}), got {key!r}")
