@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tracer.inside.beliefs import beliefs_of, choices_of, sample_path
-from tracer.inside.draws import DrawMismatch, Laws, Replay, Stream, using
+from tracer.inside.draws import DrawMismatch, Guided, Laws, Replay, Stream, using
 from tracer.inside.program import Sources, fresh_namespace, future_flags
 from tracer.inside.snapshots import CannotSnapshot
 from tracer.inside.support import World
@@ -83,4 +83,18 @@ def samples(job: dict[str, Any], send: Send, guard: Any) -> dict[str, Any]:
     for seed in range(job["first"], job["first"] + job["count"]):
         world = make_world(job, sources, 0, job["seconds"])
         send({"texts": sample_path(commands, world, seed)})
+    return {"end": "ok", "exception": None}
+
+
+def one_path(job: dict[str, Any], send: Send, guard: Any) -> dict[str, Any]:
+    """One path of a session in a process of its own, forced along ``prefix``: the texts, and the choices that it met.
+
+    Nothing is saved, restored or merged here: the slow reference of the support.
+    """
+    world = make_world(job, Sources(job["program"]["own"]), 0, job["seconds"])
+    decider = Guided(job["prefix"], laws=world.laws)
+    with world.aside() as capture, using(decider):
+        texts = [world.execute(source, "single", capture)[0] for source in job["sources"]]
+    choices = [[choice.kind, list(choice.probabilities), choice.taken] for choice in decider.log]
+    send({"texts": texts, "choices": choices, "sampled": bool(decider.sampled)})
     return {"end": "ok", "exception": None}

@@ -29,6 +29,9 @@ from tracer.inside.reals import LazyReal, Variable
 MOST_OUTCOMES = 64
 """A discrete draw with more outcomes is sampled: following each would leave nothing for the rest."""
 
+FAR = 1e-13
+"""Weight of a path from which on it goes where chance takes it, and no longer where it is likeliest."""
+
 _Generator = random.Random
 _inverse_normal = statistics.NormalDist().inv_cdf
 _log = math.log
@@ -268,8 +271,10 @@ class Guided(Decider):
             taken = self.prefix[position]
             if taken >= len(probabilities) or probabilities[taken] <= 0:
                 raise DrawMismatch(f"expected choice {position} ({kind}) to have outcome {taken}, got {probabilities}")
-        else:
+        elif self.weight > FAR:
             taken = max(range(len(probabilities)), key=probabilities.__getitem__)
+        else:  # a loop that the likeliest outcomes never leave is left by chance
+            taken = _index_of(self._number(position), probabilities)
         self.log.append(Choice(kind, outcomes, probabilities, taken))
         self.weight *= probabilities[taken]
         return taken
@@ -277,7 +282,10 @@ class Guided(Decider):
     def sample(self, kind: str) -> float:
         """A number in [0, 1) for a draw that can't be followed."""
         self.sampled.append(kind)
-        told = f"{self.seed} {len(self.sampled)} {self.outcomes}".encode()
+        return self._number(-len(self.sampled))
+
+    def _number(self, index: int) -> float:
+        told = f"{self.seed} {index} {self.outcomes}".encode()
         return (int.from_bytes(_digest(told, digest_size=8).digest()) >> 11) / (1 << 53)
 
     def real(self, law: str) -> Any:

@@ -11,6 +11,7 @@ wait on it), randomness of C extensions other than numpy's, see ``patches_numpy`
 from __future__ import annotations
 
 import builtins
+import importlib
 import os
 import random
 import sys
@@ -41,6 +42,7 @@ def install() -> None:
         _install_generators()
         _install_system()
         _install_world()
+        _install_imports()
     vars(_global)[_SEEDED] = False
     draws.ambient.inputs_read = 0
     draws.ambient.environ.clear()
@@ -191,6 +193,21 @@ def _install_world() -> None:
         setattr(clocks, name, _clock(getattr(time, name), name))
     clocks.time_ns = _clock_ns(clocks.time, "time_ns")
     clocks.perf_counter_ns = _clock_ns(clocks.perf_counter, "perf_counter_ns")
+
+
+def _install_imports() -> None:
+    """What a module draws while it is imported is nobody's choice: it happens once a process, and not in a replay."""
+    machinery: Any = importlib._bootstrap  # type: ignore[attr-defined]
+    plain = machinery._find_and_load
+
+    def find_and_load(name: str, import_: Any) -> Any:
+        before, draws.current = draws.current, None
+        try:
+            return plain(name, import_)
+        finally:
+            draws.current = before
+
+    machinery._find_and_load = find_and_load
 
 
 def _clock(plain: Any, name: str) -> Any:

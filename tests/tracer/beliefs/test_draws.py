@@ -299,6 +299,21 @@ def test_a_walk_without_end_is_bounded() -> None:
     assert reached <= 0.4 <= reached + explored.unexplored
 
 
+def test_a_loop_that_the_likeliest_outcomes_never_leave_ends() -> None:
+    def derangement() -> tuple[int, ...]:
+        while True:
+            order = [0, 1, 2]
+            random.shuffle(order)
+            if all(place != value for place, value in enumerate(order)):
+                return tuple(order)
+
+    explored = explore(derangement, max_paths=300)
+    found = Counter(dict.fromkeys(((1, 2, 0), (2, 0, 1)), 0.0))
+    for path in explored.paths:
+        found[path.result] += path.weight
+    assert all(mass <= 0.5 <= mass + explored.unexplored for mass in found.values())
+
+
 def test_the_likeliest_paths_come_first() -> None:
     explored = explore(lambda: sum(random.random() < 0.1 for _ in range(14)), max_paths=1_000)
     assert explored.unexplored < 0.03
@@ -320,3 +335,19 @@ def test_declared_inputs_and_environment() -> None:
 def test_a_lazy_real_passes_for_a_float() -> None:
     with using(Guided()):
         assert isinstance(random.random(), float)
+
+
+def test_what_an_import_draws_is_no_choice(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "draws_at_import.py").write_text("import random\nn = random.randint(1, 6)\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    def run() -> bool:
+        import draws_at_import  # type: ignore[import-not-found]
+
+        return draws_at_import.n > 0 and random.random() < 0.5
+
+    stream = Stream(0)
+    with using(stream):
+        run()
+    assert len(stream.values) == 1
+    assert len(law(run)) == 2
