@@ -64,7 +64,7 @@ def mine(
     """Turns real Python code into a dataset of REPL sessions that replay.
 
     Finds doctest examples, scripts and tests, runs each in a sandbox, and writes what happened;
-    datasets.load_dataset(OUT) reads it.
+    datasets.load_dataset(OUT) reads it. trace-mine automaton OUT fits automata to rows with choices (--help there).
     """
     from corpus.source import CorpusError
 
@@ -152,7 +152,12 @@ def _num_bytes(text: str) -> int:
 
 
 def main() -> None:
-    """Entry point of the console script."""
+    """Entry point of the console script; ``automaton`` as the first word is the other command."""
+    if sys.argv[1:2] == ["automaton"]:
+        from corpus.fit_command import main as fit_main
+
+        fit_main()
+        return
     app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
     app.command(epilog=EPILOG)(mine)
     app(prog_name="trace-mine")

@@ -10,7 +10,7 @@ end each statement is one command. Only what fails even then is dropped, with th
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from types import TracebackType
 from typing import Any
@@ -18,7 +18,7 @@ from typing import Any
 from tracer import repl
 from tracer.checks import NOTHING, PathMismatch, check_paths, check_result, unstable_parts
 from tracer.config import TracerConfig as TracerConfig
-from tracer.hiding import believe, draws_of, gate_of
+from tracer.hiding import BELIEF_SHARE, believe, draws_of, gate_of
 from tracer.limits import Limits
 from tracer.rounds import Again, Failed, Native, Plan, result_of, with_whole
 from tracer.sandbox import Jail, Mount, Worker
@@ -124,6 +124,21 @@ class Tracer:
                 allow_unsafe=self.config.allow_unsafe,
             )
         return self._replayer
+
+    def kernel(self, sources: Sequence[str], code: str, variables: Sequence[str] = ()) -> Mapping[str, Any] | str:
+        """The automaton that a session's commands are (see ``inside.kernel``), or, as text, why they are none."""
+        program = {"pieces": [], "module": None, "code": code, "own": list(self.config.library)}
+        if self.config.repository is not None:
+            program["own"] = [f"{self._root()}/{prefix}" for prefix in self.config.own]
+        job: dict[str, Any] = {"kind": "kernel", "program": program, "sources": list(sources)}
+        job |= {"variables": list(variables), "laws": self.config.laws}
+        job["seconds"] = BELIEF_SHARE * self.config.limits.cpu_seconds
+        try:
+            found = result_of(self._recorder.run({**job, **_output(self.config.limits)}), "kernel")
+        except Failed as failed:
+            return f"{failed.drop.reason}: {failed.drop.evidence}"
+        fitted: Mapping[str, Any] | None = found["kernel"]
+        return str(found["why"]) if fitted is None else fitted
 
     # one snippet
 

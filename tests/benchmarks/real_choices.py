@@ -198,9 +198,11 @@ def main() -> int:
     parser.add_argument("--packages", type=Path, nargs="*", default=[])
     parser.add_argument("--show", default="")
     options = parser.parse_args()
-    names = {path.name for path in options.packages}
+    names = {path.name.removesuffix(".py") for path in options.packages}
     counts: Counter[str] = Counter()
-    config = TracerConfig(view=parse_view("branch+every:0"), packages=tuple(options.packages))
+    config = TracerConfig(
+        view=parse_view("branch+every:0"), packages=tuple(options.packages), warm=tuple(sorted(names))
+    )
     with Tracer(config) as tracer:
         for name, source in CASES.items():
             package = name.split(".")[0]

@@ -9,9 +9,11 @@ from typing import Any
 
 from tracer.inside.beliefs import beliefs_of, choices_of, sample_path
 from tracer.inside.draws import DrawMismatch, Guided, Laws, Replay, Stream, using
+from tracer.inside.kernel import NoFit, kernel_of
+from tracer.inside.paths import Unstable
 from tracer.inside.program import Sources, fresh_namespace, future_flags
 from tracer.inside.snapshots import CannotSnapshot
-from tracer.inside.support import World
+from tracer.inside.support import Refused, Spent, World
 
 Send = Callable[[object], None]
 
@@ -97,4 +99,14 @@ def one_path(job: dict[str, Any], send: Send, guard: Any) -> dict[str, Any]:
         texts = [world.execute(source, "single", capture)[0] for source in job["sources"]]
     choices = [[choice.kind, list(choice.probabilities), choice.taken] for choice in decider.log]
     send({"texts": texts, "choices": choices, "sampled": bool(decider.sampled)})
+    return {"end": "ok", "exception": None}
+
+
+def kernel(job: dict[str, Any], send: Send, guard: Any) -> dict[str, Any]:
+    """The automaton that a session's commands are, or why they are none."""
+    world = make_world(job, Sources(job["program"]["own"]), 0, job["seconds"])
+    try:
+        send({"kernel": kernel_of(job["sources"], world, job["variables"]), "why": None})
+    except (NoFit, Refused, Spent, Unstable) as error:
+        send({"kernel": None, "why": f"{type(error).__name__}: {error}"[:500]})
     return {"end": "ok", "exception": None}

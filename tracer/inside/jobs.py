@@ -7,6 +7,7 @@
 ``beliefs``  says what each output of a session could have been
 ``samples``  runs a session's commands natively, again and again: what beliefs are held against
 ``path``     runs one path of them in a process of its own: the slow reference
+``kernel``   fits the automaton that its commands are
 
 A job with ``draws`` runs under recorded draws: ``{"seed": n}`` makes and logs them, ``{"values": [...]}`` gives them
 again, so that the native run, the driver and the replays see the same.
@@ -24,7 +25,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tracer.inside import calls, doctext, errors, loops, simple, values
-from tracer.inside.belief_jobs import beliefs, drawing, make_world, one_path, samples
+from tracer.inside.belief_jobs import beliefs, drawing, kernel, make_world, one_path, samples
 from tracer.inside.bodies import comparable_lines
 from tracer.inside.driver import Driver, Frame, Raised, Restart, Signal
 from tracer.inside.gate import Gate
@@ -329,12 +330,13 @@ KINDS: dict[str, Callable[[dict[str, Any], Send, Any], dict[str, Any]]] = {
     "beliefs": beliefs,
     "samples": samples,
     "path": one_path,
+    "kernel": kernel,
 }
 
 
 def run(job: dict[str, Any], send: Send, guard: Any) -> dict[str, Any]:
     """Does one job; gives its end record. A limit that a job enforces itself ends it as ``trace-limit``."""
-    if job.get("draws") is not None or job["kind"] in ("beliefs", "path"):
+    if job.get("draws") is not None or job["kind"] in ("beliefs", "path", "kernel"):
         install()
     try:
         return KINDS[job["kind"]](job, send, guard)

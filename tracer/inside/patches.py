@@ -197,7 +197,7 @@ def _install_world() -> None:
 
 def _install_imports() -> None:
     """What a module draws while it is imported is nobody's choice: it happens once a process, and not in a replay."""
-    machinery: Any = importlib._bootstrap  # type: ignore[attr-defined]
+    machinery: Any = vars(importlib)["_bootstrap"]
     plain = machinery._find_and_load
 
     def find_and_load(name: str, import_: Any) -> Any:

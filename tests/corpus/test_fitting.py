@@ -1,0 +1,94 @@
+"""Automata fitted from sessions of real functions: their filter gives the beliefs that the session has."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from corpus.fitting import NoAutomaton, automaton_of
+from corpus.synthetic.automaton_yaml import parse_automaton, write_automaton
+from corpus.synthetic.exact_filter import beliefs_along
+from tracer.__main__ import script_snippet
+from tracer.schema import Trace
+from tracer.session import Tracer, TracerConfig
+from tracer.views import parse_view
+
+SCRIPTS = {
+    "cups": (
+        "from random import random\ncups = [1, 0, 0]\n"
+        "if random() < 0.25:\n    cups[0], cups[1] = cups[1], cups[0]\nprint(cups[0])\n"
+        "if random() < 0.25:\n    cups[1], cups[2] = cups[2], cups[1]\nprint(cups[2])\nprint(cups[1])\n"
+    ),
+    "random.shuffle": "import random\nxs = [1, 2, 3]\nrandom.shuffle(xs)\nprint(xs[0])\nrandom.shuffle(xs)\nprint(xs)\n",
+    "secrets.choice": "import secrets\nc = 'a'\nc = secrets.choice('abc' + c)\nprint(c > 'a')\nprint(c)\n",
+    "bounded walk": (
+        "import random\ndef step(x):\n    return max(0, min(3, x + random.choice([-1, 1])))\n"
+        "x = 1\nx = step(x)\nprint(x > 1)\nx = step(x)\nprint(x)\n"
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def tracer():
+    with Tracer(TracerConfig(view=parse_view("branch+every:0"), follow=0)) as opened:
+        yield opened
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_the_fitted_automaton_has_the_session_s_beliefs(tracer: Tracer, name: str) -> None:
+    made = tracer.trace(script_snippet(SCRIPTS[name], "script.py", ()))
+    assert isinstance(made, Trace)
+    kernel = tracer.kernel([step.source for step in made.steps], str(made.setup["code"]))
+    assert not isinstance(kernel, str), kernel
+    automaton, _ = automaton_of(kernel, name)
+    automaton = parse_automaton(write_automaton(automaton))
+    beliefs = {made.segments[belief.segment].step: belief for belief in made.beliefs}
+    symbols: list[int] = []
+    checked = 0
+    for number, step in enumerate(made.steps):
+        source = " ".join(step.source.split())
+        candidates = [s for s in automaton.symbols if s == source or s.startswith(f"{source} -> ")]
+        if not candidates or step.source not in kernel["commands"]:
+            continue
+        now = beliefs_along(automaton, symbols)[-1]
+        if number in beliefs:
+            told = dict(zip(beliefs[number].outcomes, beliefs[number].probabilities, strict=True))
+            for symbol in candidates:
+                text = symbol.removeprefix(f"{source} -> ")
+                mass = float(now[automaton.reveals[automaton.index(symbol)]].sum())
+                assert abs(told.get(text, 0.0) - mass) < 1e-12
+                checked += 1
+        symbols.append(automaton.index(f"{source} -> {step.output}" if step.output else source))
+    assert checked
+
+
+@pytest.mark.parametrize(
+    ("source", "says"),
+    [
+        ("x = 1\nprint(x)\n", "no command draws"),
+        ("import random\nx = 0\nx += random.randint(0, 1)\n", "counts without end"),
+        ("import random\nx = random.random() * random.random()\n", "can't be enumerated"),
+    ],
+)
+def test_what_does_not_fit_is_said(tracer: Tracer, source: str, says: str) -> None:
+    assert says in str(tracer.kernel(source.splitlines(), ""))
+
+
+def test_variables_that_leave_something_out_are_refused(tracer: Tracer) -> None:
+    source = ["import random", "x = y = 0", "y = random.choice([0, 1])", "x = y"]
+    assert "other variables matter" in str(tracer.kernel(source, "", ["x"]))
+    assert not isinstance(tracer.kernel(source, ""), str)
+
+
+def test_a_text_that_no_state_decides_is_refused() -> None:
+    kernel = {"states": ["a"], "start": "a", "commands": {"f()": {"a": [[0.5, "a", "1"], [0.5, "a", "2"]]}}}
+    with pytest.raises(NoAutomaton, match="neither the state before"):
+        automaton_of(kernel, "coin")
+
+
+def test_acting_and_then_showing_is_split() -> None:
+    table = {state: [[0.5, "a", "a"], [0.5, "b", "b"]] for state in "ab"}
+    automaton, notes = automaton_of({"states": ["a", "b"], "start": "a", "commands": {"f()": table}}, "coin")
+    assert automaton.symbols == ("f()", "f() shows a", "f() shows b") and "split" in notes[0]
+    assert beliefs_along(automaton, [0, 2])[1:].tolist() == [[0.5, 0.5], [0.0, 1.0]]
+    assert np.array_equal(automaton.reveals[1], [True, False])
