@@ -127,7 +127,8 @@ def _pair(text: str) -> tuple[str, str]:
 
 
 def _stages(commands: str, spacing: str, curriculum: str) -> tuple[Any, ...]:
-    from corpus.synthetic.tasks import CURRICULA, Stage
+    from corpus.synthetic.task import Stage
+    from corpus.synthetic.tasks import CURRICULA
 
     if curriculum:
         if curriculum not in CURRICULA:

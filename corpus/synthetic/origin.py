@@ -9,7 +9,8 @@ from typing import Any
 
 from corpus.rows import RowSource, make_row
 from corpus.source import Dropped, Item, WorkUnit, code_hash, content_key
-from corpus.synthetic.tasks import SPLITS, Stage, make_task
+from corpus.synthetic.task import SPLITS, Stage, Task
+from corpus.synthetic.tasks import make_task
 from tracer.schema import SCHEMA_VERSION, Drop
 
 UNIT_ROWS = 256
@@ -58,7 +59,7 @@ class Synthetic:
 
     @property
     def splits(self) -> Mapping[str, str]:
-        """Decided by the rows' command sequences."""
+        """Decided by the rows' command sequences (see ``task``)."""
         return {f"{self._options.task}-{split}": split for split in SPLITS}
 
     def units(self) -> Iterator[WorkUnit]:
@@ -100,7 +101,7 @@ class Synthetic:
 
 
 @cache
-def _task(name: str, parameters: tuple[tuple[str, str], ...]) -> Any:
+def _task(name: str, parameters: tuple[tuple[str, str], ...]) -> Task:
     return make_task(name, dict(parameters))
 
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from corpus.synthetic.game import Floats, Game, Ints, Plays, reveal_laws
-from corpus.synthetic.tasks import Stage, Task
+from corpus.synthetic.game import Floats, Ints, Plays, reveal_laws
+from corpus.synthetic.task import GameTask, Stage, Task
 from tracer.schema import Trace
 
 _word = re.compile(r">>> |\.\.\. |\n|[A-Za-z_]\w*|\d+(?:\.\d+)?(?:e-?\d+)?|[^\w\s]| +")
@@ -69,20 +69,19 @@ class TokenStream:
     seed; ``labels`` are the texts that a variable may hold.
 
     Raises:
-        ValueError: the task is an automaton, or the stage leaves the size open.
+        ValueError: the task is no game, or the stage leaves the size open.
     """
 
     def __init__(self, task: Task, *, seed: int, split: str, stage: Stage) -> None:
-        if task.game is None:
-            raise ValueError(f"expected a task that is a game, got the automaton of {task.name}; use Stream")
+        if not isinstance(task, GameTask):
+            raise ValueError(f"expected a task that is a game, got {type(task).__name__} {task.name}; use Stream")
         if stage.commands[0] != stage.commands[1] or stage.spacing[0] != stage.spacing[1]:
             raise ValueError(f"expected a stage of one size, got {stage}; make a TokenStream for each size")
         self.task = task
         self.seed = seed
         self.split = split
         self.stage = stage
-        self.game: Game = task.game
-        game = self.game
+        self.game = game = task.game
         self.labels = game.items if game.num_labels is None else tuple(str(k) for k in range(game.num_labels))
         numbers: dict[str, int] = {PAD: 0}
 

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from corpus.synthetic.stream import Stream, TokenStream, words
-from corpus.synthetic.tasks import SPLITS, Stage, make_task
+from corpus.synthetic.task import SPLITS, Stage
+from corpus.synthetic.tasks import make_task
 
 SIZE = Stage(commands=(13, 13), spacing=(3, 3))
 GAMES = [

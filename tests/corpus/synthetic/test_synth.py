@@ -17,7 +17,8 @@ from corpus.synthetic.exact_filter import beliefs_along
 from corpus.synthetic.examples import maybe_swaps
 from corpus.synthetic.groups import make_group, word_problem
 from corpus.synthetic.stream import Stream
-from corpus.synthetic.tasks import CURRICULA, SPLITS, TASKS, Stage, describe, make_task, sequence_of
+from corpus.synthetic.task import SPLITS, Stage, sequence_of
+from corpus.synthetic.tasks import CURRICULA, TASKS, describe, make_task
 from tracer.inside import beliefs, program, support
 from tracer.inside.patches import install
 from tracer.schema import Trace

@@ -10,7 +10,8 @@ import pytest
 
 from corpus.synthetic.adversary import adversary_plays
 from corpus.synthetic.permutations import permutation_game
-from corpus.synthetic.tasks import TASKS, Stage, make_task
+from corpus.synthetic.task import Stage
+from corpus.synthetic.tasks import TASKS, make_task
 
 STAGE = Stage(commands=(9, 9), spacing=(3, 3))
 
@@ -96,6 +97,9 @@ def test_swaps_happen_as_often_as_their_text_says():
         ({"kind": "retention", "n": "2"}, "3 <= n"),
         ({"kind": "retention", "p": "1"}, "p below 1"),
         ({"p": "nan"}, "<= p <="),
+        ({"kind": "fig10", "p": "0.3"}, "expected only n with kind=fig10, got p"),
+        ({"kind": "fig9", "n": "4"}, "expected only no parameters with kind=fig9, got n"),
+        ({"file": "x.yaml", "kind": "fig9", "visible": "0.1"}, "an automaton's file, got visible, kind"),
     ],
 )
 def test_wrong_adversaries_are_told(parameters, says):

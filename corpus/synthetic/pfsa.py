@@ -1,0 +1,78 @@
+"""Tasks with hidden or probabilistic actions: maybe-swaps, the paper's adversaries, and automata from files."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from corpus.synthetic.adversary import adversary_plays
+from corpus.synthetic.automaton import Automaton
+from corpus.synthetic.automaton_yaml import read_automaton
+from corpus.synthetic.examples import figure_9
+from corpus.synthetic.permutations import MOST, between, choose, permutation_game
+from corpus.synthetic.sessions import automaton_setup
+from corpus.synthetic.task import AutomatonTask, GameTask, Task
+
+PARAMETERS_OF = {
+    "maybe-swaps": ("n", "p", "visible"),
+    "noisy-identity": ("n", "p", "visible"),
+    "retention": ("n", "p"),
+    "fig10": ("n",),
+    "fig9": (),
+}
+DEFAULTS: dict[str, Any] = {"n": 3, "p": 0.1, "visible": 0.0}
+
+
+def pfsa_task(*, kind: str = "maybe-swaps", file: str = "", n: int = 3, p: float = 0.1, visible: float = 0.0) -> Task:
+    """``kind``: ``maybe-swaps`` of ``n`` variables with probability ``p`` (a share ``visible`` of the swaps just
+    happens), ``noisy-identity`` (every action is a full permutation that rarely happens), ``retention`` (one maybe-swap
+    again and again, seen not to have happened; last a variable it never touched is asked for), ``fig10`` (the paper's
+    adversary: the same with p = 1/2, without that last question), ``fig9`` (the paper's automaton that halves the mass
+    at every cycle); or ``file`` with a YAML automaton, and nothing else.
+
+    Raises:
+        ValueError: a parameter is out of range, or means nothing to this kind; the file is no automaton.
+    """
+    choose("kind", kind, tuple(PARAMETERS_OF))
+    used = () if file else PARAMETERS_OF[kind]
+    given = {"n": n, "p": p, "visible": visible}
+    useless = [key for key, value in given.items() if key not in used and value != DEFAULTS[key]]
+    useless += ["kind"] if file and kind != "maybe-swaps" else []
+    if useless:
+        what = "an automaton's file" if file else f"kind={kind}"
+        raise ValueError(f"expected only {', '.join(used) or 'no parameters'} with {what}, got {', '.join(useless)}")
+    if file:
+        automaton = read_automaton(Path(file))
+        automaton_setup(automaton)  # raises where no session could begin: before rows are planned
+        told = hashlib.sha256(Path(file).read_bytes()).hexdigest()[:16]
+        return AutomatonTask(name="pfsa", automaton=automaton, parameters={"file": Path(file).name, "sha256": told})
+    parameters = {"kind": kind, **{key: given[key] for key in used}}
+    if kind == "fig9":
+        return AutomatonTask(name="pfsa", automaton=_figure_9_from_2(), parameters=parameters)
+    if kind in ("retention", "fig10"):
+        between("n", n, 2 if kind == "fig10" else 3, MOST)
+        if p >= 1.0:
+            raise ValueError(f"expected p below 1, got {p}; a swap that always happens can't be seen not to have")
+        game = permutation_game(n=n, p=p if kind == "retention" else 0.5)
+        player = partial(adversary_plays, asks_untouched=True) if kind == "retention" else adversary_plays
+        return GameTask(name="pfsa", game=game, parameters=parameters, player=player, has_splits=False)
+    moves = "full" if kind == "noisy-identity" else "swaps"
+    return GameTask(name="pfsa", game=permutation_game(n=n, p=p, moves=moves, visible=visible), parameters=parameters)
+
+
+def _figure_9_from_2() -> Automaton:
+    """Fig. 9 from state 2: a session begins in a state that its set-up names."""
+    figure = figure_9()
+    return Automaton(
+        name=figure.name,
+        states=figure.states,
+        symbols=figure.symbols,
+        transitions=figure.transitions,
+        reveals=figure.reveals,
+        start=np.array([0.0, 1.0, 0.0]),
+        emissions=figure.emissions,
+    )
