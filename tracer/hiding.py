@@ -7,7 +7,7 @@ knew gets into them.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tracer import repl
@@ -99,3 +99,26 @@ def believe(
         for told in found["choices"]
     )
     return choices, beliefs, found["failure"]
+
+
+def kernel_of(
+    config: TracerConfig,
+    worker: Worker,
+    roots: Sequence[str],
+    sources: Sequence[str],
+    code: str,
+    variables: Sequence[str],
+) -> Mapping[str, Any] | str:
+    """The automaton that the commands are after the silent ``code``, or why they are none. ``roots`` are the folders,
+    inside, where the repository and what counts as its own lie.
+    """
+    own = [*config.library, *(f"{root}/{prefix}" for root in roots for prefix in config.own)]
+    job: dict[str, Any] = {"kind": "kernel", "program": {"pieces": [], "module": None, "code": code, "own": own}}
+    job |= {"sources": list(sources), "variables": list(variables), "laws": config.laws}
+    job |= {"seconds": BELIEF_SHARE * config.limits.cpu_seconds, "output_limit": config.limits.output_bytes}
+    try:
+        found = result_of(worker.run(job), "kernel")
+    except Failed as failed:
+        return f"{failed.drop.reason}: {failed.drop.evidence}"
+    fitted: Mapping[str, Any] | None = found["kernel"]
+    return str(found["why"]) if fitted is None else fitted

@@ -18,7 +18,7 @@ from typing import Any
 from tracer import repl
 from tracer.checks import NOTHING, PathMismatch, check_paths, check_result, unstable_parts
 from tracer.config import TracerConfig as TracerConfig
-from tracer.hiding import BELIEF_SHARE, believe, draws_of, gate_of
+from tracer.hiding import believe, draws_of, gate_of, kernel_of
 from tracer.limits import Limits
 from tracer.rounds import Again, Failed, Native, Plan, result_of, with_whole
 from tracer.sandbox import Jail, Mount, Worker
@@ -127,18 +127,8 @@ class Tracer:
 
     def kernel(self, sources: Sequence[str], code: str, variables: Sequence[str] = ()) -> Mapping[str, Any] | str:
         """The automaton that a session's commands are (see ``inside.kernel``), or, as text, why they are none."""
-        program = {"pieces": [], "module": None, "code": code, "own": list(self.config.library)}
-        if self.config.repository is not None:
-            program["own"] = [f"{self._root()}/{prefix}" for prefix in self.config.own]
-        job: dict[str, Any] = {"kind": "kernel", "program": program, "sources": list(sources)}
-        job |= {"variables": list(variables), "laws": self.config.laws}
-        job["seconds"] = BELIEF_SHARE * self.config.limits.cpu_seconds
-        try:
-            found = result_of(self._recorder.run({**job, **_output(self.config.limits)}), "kernel")
-        except Failed as failed:
-            return f"{failed.drop.reason}: {failed.drop.evidence}"
-        fitted: Mapping[str, Any] | None = found["kernel"]
-        return str(found["why"]) if fitted is None else fitted
+        roots = [self._root()] if self.config.repository is not None else []
+        return kernel_of(self.config, self._recorder, roots, sources, code, variables)
 
     # one snippet
 

@@ -19,7 +19,9 @@ SCRIPTS = {
         "if random() < 0.25:\n    cups[0], cups[1] = cups[1], cups[0]\nprint(cups[0])\n"
         "if random() < 0.25:\n    cups[1], cups[2] = cups[2], cups[1]\nprint(cups[2])\nprint(cups[1])\n"
     ),
-    "random.shuffle": "import random\nxs = [1, 2, 3]\nrandom.shuffle(xs)\nprint(xs[0])\nrandom.shuffle(xs)\nprint(xs)\n",
+    "random.shuffle": (
+        "import random\nxs = [1, 2, 3]\nrandom.shuffle(xs)\nprint(xs[0])\nrandom.shuffle(xs)\nprint(xs)\n"
+    ),
     "secrets.choice": "import secrets\nc = 'a'\nc = secrets.choice('abc' + c)\nprint(c > 'a')\nprint(c)\n",
     "bounded walk": (
         "import random\ndef step(x):\n    return max(0, min(3, x + random.choice([-1, 1])))\n"
