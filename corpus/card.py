@@ -81,7 +81,8 @@ found {found} = rows {rows} + duplicates {duplicates} + drops {num_drops}
 {repositories}
 
 ## Splits
-{splits}. A sequence of commands belongs to one split by its hash, so that none is in two of them.
+{splits}. No text is in two of them. Where commands are drawn apart from outcomes (all tasks but automata and
+adversaries), a sequence of commands belongs to one split by its hash.
 
 ## Licences
 {licences}

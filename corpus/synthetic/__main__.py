@@ -17,12 +17,15 @@ Examples:
   trace-synth pfsa --set file=docs/examples/leaky_switch.yaml --commands 20 --rows 100 --out switch
 
 \b
-An automaton's file (Q states, Sigma symbols, delta transitions, rho where a symbol may be emitted, q0 first state):
+An automaton's file (Q states; Sigma symbols; delta: symbol, state: next states, what is left out stays;
+rho: states in which a symbol may be emitted, left out: all; q0: the first state):
   Q: [on, off]
   Sigma: [tick, see-on]
   delta: {tick: {on: {on: 9/10, off: 1/10}, off: off}}
   rho: {see-on: [on]}
   q0: on
+  emissions: {on: {tick: 1/2, see-on: 1/2}, off: {tick: 1}}
+The last is optional: else each symbol that a state allows is as likely. Probabilities are numbers or fractions.
 
 \b
 Tasks and their parameters: trace-synth list
@@ -108,8 +111,9 @@ def _run(
             print(beliefs_shown(trace, colour=sys.stdout.isatty()))
         return 0
     options = SynthOptions(task=task, parameters=parameters, rows=rows, stages=stages, seed=seed)
+    origin = Synthetic(options)  # wrong usage is told before anything is written
     with open_ledger(out, overwrite=overwrite) as ledger, Progress() as progress:
-        merged = produce(ledger, Synthetic(options), options.as_config(), jobs=jobs, watcher=progress)
+        merged = produce(ledger, origin, options.as_config(), jobs=jobs, watcher=progress)
     print_summary(merged.stats)
     if merged.first_text is None:
         print(f"trace-synth: no row was made; see {out}/stats.json and errors.jsonl", file=sys.stderr)
