@@ -9,6 +9,7 @@ from typing import Any
 from corpus.synthetic.groups import group_game
 from corpus.synthetic.permutations import permutation_game
 from corpus.synthetic.pfsa import pfsa_task
+from corpus.synthetic.programs import programs_task
 from corpus.synthetic.task import GameTask, Stage, Task
 
 CURRICULA: dict[str, tuple[Stage, ...]] = {
@@ -34,6 +35,7 @@ TASKS: dict[str, tuple[Callable[..., Task], Callable[..., Any]]] = {
     "permutations": (_permutations, permutation_game),
     "groups": (_groups, group_game),
     "pfsa": (pfsa_task, pfsa_task),
+    "programs": (programs_task, programs_task),
 }
 """Task name to (maker, the function whose keyword arguments are its parameters, each with a default)."""
 
