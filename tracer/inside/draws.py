@@ -14,28 +14,29 @@ What is logged for each draw is what the primitive gives: ``random`` a float, ``
 
 from __future__ import annotations
 
+import _blake2
 import contextlib
-import hashlib
-import math
 import random
-import statistics
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tracer.inside.reals import LazyReal, Variable
+from tracer.inside import reals
+from tracer.inside.reals import LazyReal, Variable, within
 
 MOST_OUTCOMES = 64
 """A discrete draw with more outcomes is sampled: following each would leave nothing for the rest."""
+
+TICK_SECONDS = 0.001
+NOON = 1_700_000_000.0
+"""Explored clocks start here and move on by twice TICK_SECONDS at most for each reading, never back."""
 
 FAR = 1e-13
 """Weight of a path from which on it goes where chance takes it, and no longer where it is likeliest."""
 
 _Generator = random.Random
-_inverse_normal = statistics.NormalDist().inv_cdf
-_log = math.log
-_digest = hashlib.blake2b
+_digest = _blake2.blake2b
 
 
 class DrawMismatch(BaseException):
@@ -135,9 +136,13 @@ class Decider:
         """A value of a declared law."""
         raise NotImplementedError
 
-    def clock(self, reading: float) -> float:
-        """A reading of a clock that stands at ``reading``."""
+    def clock(self, name: str, reading: float) -> float:
+        """A reading, in seconds, of the clock ``time.name`` that stands at ``reading``."""
         raise NotImplementedError
+
+    def sleep(self, seconds: float, wait: Callable[[float], None]) -> None:
+        """Lets time go by: really, where ``wait`` is called."""
+        wait(seconds)
 
 
 def _index_of(u: float, weights: Sequence[float]) -> int:
@@ -150,9 +155,7 @@ def _index_of(u: float, weights: Sequence[float]) -> int:
 
 
 def _from_uniform(u: float, law: str) -> float:
-    if law == "normal":
-        return _inverse_normal(min(max(u, 1e-300), 1 - 2**-53))
-    return u if law == "uniform" else -_log(1.0 - u)
+    return u if law == "uniform" else within(law, *reals.BOUNDS[law], u)
 
 
 class Stream(Decider):
@@ -185,7 +188,7 @@ class Stream(Decider):
         value: str | None = self._logged(law[_index_of(self._uniform(), [p for _, p in law])][0])
         return value
 
-    def clock(self, reading: float) -> float:
+    def clock(self, name: str, reading: float) -> float:
         return float(self._logged(reading))
 
 
@@ -224,7 +227,7 @@ class Replay(Decider):
         value: str | None = self._take(kind, lambda value: any(value == each for each, _ in law))
         return value
 
-    def clock(self, reading: float) -> float:
+    def clock(self, name: str, reading: float) -> float:
         return float(self._take("a clock", lambda value: type(value) is float))
 
 
@@ -244,13 +247,15 @@ class Guided(Decider):
         self.seed = seed
         self.lazy = lazy
         self.log: list[Choice] = []
+        self.taken: list[int] = []
         self.weight = 1.0
         self.sampled: list[str] = []
+        self._elapsed = 0.0
 
     @property
     def outcomes(self) -> tuple[int, ...]:
         """The index taken at each choice."""
-        return tuple(choice.taken for choice in self.log)
+        return tuple(self.taken)
 
     def choose(
         self,
@@ -264,7 +269,7 @@ class Guided(Decider):
         Raises:
             DrawMismatch: the prefix asks for an outcome that this choice doesn't have.
         """
-        position = len(self.log)
+        position = len(self.taken)
         if pinned is not None:
             taken = pinned
         elif position < len(self.prefix):
@@ -272,10 +277,11 @@ class Guided(Decider):
             if taken >= len(probabilities) or probabilities[taken] <= 0:
                 raise DrawMismatch(f"expected choice {position} ({kind}) to have outcome {taken}, got {probabilities}")
         elif self.weight > FAR:
-            taken = max(range(len(probabilities)), key=probabilities.__getitem__)
+            taken = probabilities.index(max(probabilities))
         else:  # a loop that the likeliest outcomes never leave is left by chance
             taken = _index_of(self._number(position), probabilities)
         self.log.append(Choice(kind, outcomes, probabilities, taken))
+        self.taken.append(taken)
         self.weight *= probabilities[taken]
         return taken
 
@@ -284,9 +290,18 @@ class Guided(Decider):
         self.sampled.append(kind)
         return self._number(-len(self.sampled))
 
+    def sample_bits(self, kind: str, num_bits: int) -> int:
+        """An integer in [0, 2**num_bits) for a draw that can't be followed."""
+        self.sampled.append(kind)
+        made = b"".join(self._bytes(-len(self.sampled), part) for part in range(-(-num_bits // 512)))
+        return int.from_bytes(made) & ((1 << num_bits) - 1)
+
     def _number(self, index: int) -> float:
-        told = f"{self.seed} {index} {self.outcomes}".encode()
-        return (int.from_bytes(_digest(told, digest_size=8).digest()) >> 11) / (1 << 53)
+        return int.from_bytes(self._bytes(index, 0)[:7]) % (1 << 53) / (1 << 53)
+
+    def _bytes(self, index: int, part: int) -> bytes:
+        told = f"{self.seed} {index} {part} {self.taken}".encode()
+        return _digest(told).digest()
 
     def real(self, law: str) -> Any:
         if not self.lazy:
@@ -297,20 +312,28 @@ class Guided(Decider):
         if n <= 1:
             return 0
         if n > MOST_OUTCOMES:
-            return min(int(self.sample(kind) * n), n - 1)
+            bits = n.bit_length() + 64  # 64 more than n has: the law is even to 2**-64
+            return self.sample_bits(kind, bits) * n >> bits
         return self.choose(kind, lambda: range(n), (1.0 / n,) * n)
 
     def octets(self, n: int) -> bytes:
         if n == 1:
             return bytes([self.choose("urandom", lambda: range(256), (1 / 256,) * 256)])
-        return bytes(int(self.sample("urandom") * 256) for _ in range(n))
+        return self.sample_bits("urandom", 8 * n).to_bytes(n)
 
     def declared(self, law: Sequence[tuple[str | None, float]], kind: str) -> str | None:
         probabilities = tuple(p for _, p in law)
         return law[self.choose(kind, lambda: [value for value, _ in law], probabilities)][0]
 
-    def clock(self, reading: float) -> float:
-        return reading + self.sample("clock")
+    def clock(self, name: str, reading: float) -> float:
+        self._elapsed += 2 * TICK_SECONDS * self.sample("clock")
+        return (NOON if name == "time" else 0.0) + self._elapsed
+
+    def sleep(self, seconds: float, wait: Callable[[float], None]) -> None:
+        """Only the clocks notice: thousands of paths would take hours otherwise."""
+        if seconds < 0:
+            raise ValueError("sleep length must be non-negative")
+        self._elapsed += seconds
 
 
 class Pinned(Guided):
@@ -341,11 +364,11 @@ class Pinned(Guided):
         self.choose(kind, lambda: [each for each, _ in law], tuple(p for _, p in law), pinned=index)
         return value
 
-    def clock(self, reading: float) -> float:
-        return self._replay.clock(reading)
+    def clock(self, name: str, reading: float) -> float:
+        return self._replay.clock(name, reading)
 
 
-def decider_of_reals() -> Guided:
+def _decider_of_reals() -> Guided:
     """The current decider, which a lazy real asks.
 
     Raises:
@@ -356,5 +379,6 @@ def decider_of_reals() -> Guided:
     raise DrawMismatch("a continuous draw was looked at after its run")
 
 
+reals.ask = _decider_of_reals
 _plain_uniform: Any = sys.modules["_random"].Random.random
 _plain_below: Any = vars(_Generator)["_randbelow_with_getrandbits"]

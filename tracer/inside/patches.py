@@ -212,7 +212,7 @@ def _install_imports() -> None:
 
 def _clock(plain: Any, name: str) -> Any:
     def read() -> float:
-        return float(plain()) if draws.current is None else draws.current.clock(plain())
+        return float(plain()) if draws.current is None else draws.current.clock(name, plain())
 
     read.__name__ = read.__qualname__ = name
     return read

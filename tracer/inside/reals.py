@@ -6,38 +6,71 @@ is a choice between the cells that it meets. Everything that needs a number (tex
 C code, through ``__float__``) draws one within the interval and marks the path as sampled.
 
 It is not a float: C code reads a float subclass's stored value without asking, while a proxy is either asked or refused
-with a TypeError that names it; the caller then runs again with plain floats.
+with a TypeError that names it; the caller then runs again with plain floats (``is_refusal``). numpy is given a number
+through ``__array__``. Once a variable has its number, arithmetic is that of floats, in the program's own order.
+
+Not covered: ``type(x) is float`` is false, and nobody notices; so is a program that catches the TypeError itself. Two
+ways to write one number (``r * 3 - r`` and ``r * 2``) may differ in the last bit until the number is drawn.
 """
 
 from __future__ import annotations
 
 import itertools
 import math
+import operator
+import re
 import statistics
+import sys
+from collections.abc import Callable
+from fractions import Fraction
+from types import FunctionType
 from typing import Any
 
 _normal = statistics.NormalDist()
 _infinity = math.inf
-_bounds = {"uniform": (0.0, 1.0), "normal": (-_infinity, _infinity), "exponential": (0.0, _infinity)}
+_root = math.sqrt(2.0)
+_least = sys.float_info.min
+BOUNDS = {"uniform": (0.0, 1.0), "normal": (-_infinity, _infinity), "exponential": (0.0, _infinity)}
+"""Standard laws and where they live."""
 MOST_CELLS = 64
 
+ask: Callable[[], Any] = object
+"""Gives the decider of the run: ``draws``, which needs this module, sets it."""
 
-def cumulative(law: str, x: float) -> float:
-    """P(v < x) of a standard law."""
+
+_refusal = re.compile(r"LazyReal|\bfloat\b")
+
+
+def is_refusal(error: BaseException) -> bool:
+    """Whether this is C code that would not take a lazy real.
+
+    A program's own TypeError that speaks of floats looks the same; following it so costs exactness, not truth.
+    """
+    return isinstance(error, TypeError) and _refusal.search(str(error)) is not None
+
+
+def share(law: str, low: float, high: float) -> float:
+    """P(low <= v < high) of a standard law, without cancellation in a far tail."""
     if law == "uniform":
-        return min(max(x, 0.0), 1.0)
-    if law == "normal":
-        return 0.5 * math.erfc(-x / math.sqrt(2.0))
-    return -math.expm1(-x) if x > 0 else 0.0
+        return min(high, 1.0) - max(low, 0.0)
+    if law == "exponential":
+        return math.exp(-low) * -math.expm1(low - high)
+    if low > 0:  # as differences of small numbers, not of numbers near 1
+        return 0.5 * (math.erfc(low / _root) - math.erfc(high / _root))
+    return 0.5 * (math.erfc(-high / _root) - math.erfc(-low / _root))
 
 
-def quantile(law: str, q: float) -> float:
-    """The inverse of ``cumulative``."""
+def within(law: str, low: float, high: float, q: float) -> float:
+    """The number below which a part q of the interval's probability lies."""
     if law == "uniform":
-        return q
-    if law == "normal":
-        return _normal.inv_cdf(min(max(q, 1e-300), 1 - 2**-53))
-    return -math.log1p(-min(q, 1 - 2**-53))
+        x = low + (high - low) * q
+    elif law == "exponential":
+        x = low - math.log1p(q * math.expm1(low - high))
+    elif low > 0:
+        x = -_normal.inv_cdf(max(share(law, high, _infinity) + (1.0 - q) * share(law, low, high), _least))
+    else:
+        x = _normal.inv_cdf(max(share(law, -_infinity, low) + q * share(law, low, high), _least))
+    return min(max(x, low), math.nextafter(high, low))
 
 
 class Variable:
@@ -56,7 +89,7 @@ class Variable:
         value: float | None = None,
         pinned: float | None = None,
     ) -> None:
-        bounds = _bounds[law]
+        bounds = BOUNDS[law]
         self.law = law
         self.low = bounds[0] if low is None else low
         self.high = bounds[1] if high is None else high
@@ -66,20 +99,16 @@ class Variable:
     def __reduce__(self) -> Any:
         return Variable, (self.law, self.low, self.high, self.value, self.pinned)
 
-    def below(self, x: float) -> bool:
-        """Whether v < x, as a choice where the interval leaves it open."""
-        if self.value is not None:
-            return self.value < x
+    def below(self, x: float, pinned: bool | None) -> bool:
+        """Whether v < x, as a choice where the interval leaves it open. ``pinned`` is what an actual run found."""
         if x <= self.low or x >= self.high:
             return x >= self.high
-        from_, to = cumulative(self.law, self.low), cumulative(self.law, self.high)
-        p = (cumulative(self.law, x) - from_) / (to - from_)
+        p = share(self.law, self.low, x) / share(self.law, self.low, self.high)
         if 0.0 < p < 1.0:
-            pinned = None if self.pinned is None else 0 if self.pinned < x else 1
-            told = (f"< {x:g}", f">= {x:g}")
-            is_below: bool = _decider().choose(_names[self.law], lambda: told, (p, 1.0 - p), pinned) == 0
+            taken = None if pinned is None else 0 if pinned else 1
+            is_below: bool = ask().choose(_names[self.law], lambda: (f"< {x:g}", f">= {x:g}"), (p, 1.0 - p), taken) == 0
         else:
-            is_below = p >= 1.0 if self.pinned is None else self.pinned < x
+            is_below = p >= 1.0 if pinned is None else pinned
         if is_below:
             self.high = x
         else:
@@ -92,22 +121,48 @@ class Variable:
             if self.pinned is not None:
                 self.value = self.pinned
             else:
-                from_, to = cumulative(self.law, self.low), cumulative(self.law, self.high)
-                self.value = quantile(self.law, from_ + (to - from_) * _decider().sample(f"{_names[self.law]} {why}"))
+                q = ask().sample(f"{_names[self.law]} {why}")
+                self.value = within(self.law, self.low, self.high, q)
         return self.value
 
 
 _names = {"uniform": "random", "normal": "gauss", "exponential": "expovariate"}
 
 
-def _decider() -> Any:
-    from tracer.inside.draws import decider_of_reals
-
-    return decider_of_reals()
+_orders = (float.__lt__, int.__lt__)
+_sums = (float.__add__, int.__add__)
+_own_operators = ("__radd__", "__rsub__", "__rmul__", "__rtruediv__", "__rpow__", "__rmod__", "__rfloordiv__")
+_own_orders = ("__lt__", "__le__", "__gt__", "__ge__")
 
 
 def _is_number(value: Any) -> bool:
-    return type(value) in (int, float, bool)
+    """Whether comparing and calculating with the value is what it is with a float; not numpy's: its results differ."""
+    kind = type(value)
+    if kind is float or kind is int or kind is bool or kind is Fraction:
+        return True
+    if kind is LazyReal or not issubclass(kind, (float, int)):
+        return False
+    return kind.__lt__ in _orders and kind.__add__ in _sums
+
+
+def _is_numpy_scalar(value: Any) -> bool:
+    kind = type(value)
+    return kind.__module__ == "numpy" and hasattr(kind, "as_integer_ratio") | hasattr(kind, "bit_count")
+
+
+def _is_own(value: Any, methods: tuple[str, ...]) -> bool:
+    return any(isinstance(getattr(type(value), name, None), FunctionType) for name in methods)
+
+
+def _swapped(operation: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    return lambda number, other: operation(other, number)
+
+
+def _affine(variable: Variable, a: float, b: float) -> Any:
+    """a*v + b; a float where v doesn't matter or nothing finite is left."""
+    if not (math.isfinite(a) and math.isfinite(b)):
+        return a * variable.drawn("made infinite") + b
+    return LazyReal(variable, a, b) if a else b
 
 
 class LazyReal:
@@ -182,54 +237,61 @@ class LazyReal:
     def imag(self) -> float:
         return 0.0
 
+    # numpy: gives way to this class's operators, and takes a number where it makes arrays
+
+    __array_priority__ = 1e6
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
+        return sys.modules["numpy"].asarray(self._number("as array"), dtype=dtype)
+
     # order
 
-    def _below(self, other: Any, strict: bool) -> Any:
+    def _order(self, other: Any, compare: Callable[[Any, Any], Any]) -> Any:
+        """``compare(self, other)`` for one of < <= > >=."""
+        a, b, v = self._a, self._b, self._v
         if type(other) is LazyReal:
-            if other._v is self._v:
-                a, b = self._a - other._a, other._b - self._b
-                if a == 0:
-                    return b > 0 if strict else b >= 0
-                return LazyReal(self._v, a)._below(b, strict)
-            other = other._number("against another draw")
-            return self._number("against another draw") < other if strict else self._number("") <= other
-        if not _is_number(other):
-            return (
-                NotImplemented
-                if isinstance(other, (str, bytes, list, tuple, complex))
-                else self._compare(other, strict)
-            )
-        if other != other:
-            return False
-        if self._a == 0:
-            return self._b < other if strict else self._b <= other
-        x = (other - self._b) / self._a
-        return self._v.below(x) if self._a > 0 else not self._v.below(x)
-
-    def _compare(self, other: Any, strict: bool) -> Any:
-        number = self._number("compared")
-        return number < other if strict else number <= other
+            if other._v is not v or v.value is not None:
+                return compare(self._number("against another draw"), other._number("against another draw"))
+            a, b, other = a - other._a, b - other._b, 0.0
+        elif _is_numpy_scalar(other):
+            return sys.modules["numpy"].bool_(self._order(other.item(), compare))
+        elif not _is_number(other):
+            return NotImplemented if _is_own(other, _own_orders) else self._with("compared", compare, other)
+        if v.value is not None:
+            return compare(a * v.value + b, other)
+        if a == 0 or other != other:
+            return compare(b, other)
+        try:
+            x = (other - b) / a
+        except OverflowError:  # an integer that no float is as large as
+            return compare(b, other)
+        pinned = None if v.pinned is None else bool(compare(a * v.pinned + b, other))
+        falls = (compare is operator.gt or compare is operator.ge) == (a > 0)
+        if falls:
+            return not v.below(x, None if pinned is None else not pinned)
+        return v.below(x, pinned)
 
     def __lt__(self, other: Any) -> Any:
-        return self._below(other, True)
+        return self._order(other, operator.lt)
 
     def __le__(self, other: Any) -> Any:
-        return self._below(other, False)
+        return self._order(other, operator.le)
 
     def __gt__(self, other: Any) -> Any:
-        below = self._below(other, False)
-        return below if below is NotImplemented else not below
+        return self._order(other, operator.gt)
 
     def __ge__(self, other: Any) -> Any:
-        below = self._below(other, True)
-        return below if below is NotImplemented else not below
+        return self._order(other, operator.ge)
 
     def __eq__(self, other: Any) -> Any:
         if type(other) is LazyReal:
-            return other._v is self._v and other._a == self._a and other._b == self._b
-        if not _is_number(other):
-            return NotImplemented
-        return self._v.value is not None and self._number("compared") == other
+            if other._v is self._v:
+                return other._a == self._a and other._b == self._b
+            drawn = self._v.value is not None and other._v.value is not None
+            return drawn and self._number("") == other._number("")
+        if isinstance(other, complex) or _is_number(other):
+            return self._v.value is not None and self._number("compared") == other
+        return NotImplemented
 
     def __ne__(self, other: Any) -> Any:
         equal = self.__eq__(other)
@@ -237,91 +299,109 @@ class LazyReal:
 
     # affine arithmetic stays lazy
 
-    def __neg__(self) -> LazyReal:
+    def __neg__(self) -> Any:
         return LazyReal(self._v, -self._a, -self._b)
 
     def __pos__(self) -> LazyReal:
         return self
 
-    def __abs__(self) -> LazyReal:
+    def __abs__(self) -> Any:
         return self if self >= 0 else -self
 
     def __add__(self, other: Any) -> Any:
-        if type(other) is LazyReal:
-            if other._v is self._v:
-                return LazyReal(self._v, self._a + other._a, self._b + other._b)
-            return self._number("added to another draw") + other._number("added to another draw")
-        if _is_number(other):
-            return LazyReal(self._v, self._a, self._b + other)
-        return self._with("added", lambda number: number + other, other)
+        if type(other) is LazyReal and other._v is self._v and self._v.value is None:
+            return _affine(self._v, self._a + other._a, self._b + other._b)
+        if _is_number(other) and self._v.value is None:
+            return _affine(self._v, self._a, self._b + float(other))
+        return self._with("added", operator.add, other)
 
-    __radd__ = __add__
+    def __radd__(self, other: Any) -> Any:
+        if _is_number(other) and self._v.value is None:
+            return _affine(self._v, self._a, self._b + float(other))
+        return self._with("added", _swapped(operator.add), other)
 
     def __sub__(self, other: Any) -> Any:
-        if _is_number(other) or type(other) is LazyReal:
-            return self + (-other)
-        return self._with("added", lambda number: number - other, other)
+        if type(other) is LazyReal and other._v is self._v and self._v.value is None:
+            return _affine(self._v, self._a - other._a, self._b - other._b)
+        if _is_number(other) and self._v.value is None:
+            return _affine(self._v, self._a, self._b - float(other))
+        return self._with("added", operator.sub, other)
 
     def __rsub__(self, other: Any) -> Any:
-        return -self + other if _is_number(other) else self._with("added", lambda number: other - number, other)
+        if _is_number(other) and self._v.value is None:
+            return _affine(self._v, -self._a, float(other) - self._b)
+        return self._with("added", _swapped(operator.sub), other)
 
     def __mul__(self, other: Any) -> Any:
-        if _is_number(other):
-            return LazyReal(self._v, self._a * other, self._b * other)
-        if type(other) is LazyReal:
-            return self._number("times another draw") * other._number("times another draw")
-        return self._with("multiplied", lambda number: number * other, other)
+        if _is_number(other) and self._v.value is None:
+            factor = float(other)
+            return _affine(self._v, self._a * factor, self._b * factor)
+        return self._with("multiplied", operator.mul, other)
 
-    __rmul__ = __mul__
+    def __rmul__(self, other: Any) -> Any:
+        if _is_number(other) and self._v.value is None:
+            factor = float(other)
+            return _affine(self._v, self._a * factor, self._b * factor)
+        return self._with("multiplied", _swapped(operator.mul), other)
 
     def __truediv__(self, other: Any) -> Any:
-        if _is_number(other):
-            return LazyReal(self._v, self._a / other, self._b / other)
-        return self._with("divided", lambda number: number / other, other)
+        if _is_number(other) and self._v.value is None:
+            divisor = float(other)
+            return _affine(self._v, self._a / divisor, self._b / divisor)
+        return self._with("divided", operator.truediv, other)
 
     def __rtruediv__(self, other: Any) -> Any:
-        return self._with("divided", lambda number: other / number, other)
+        return self._with("divided", _swapped(operator.truediv), other)
 
-    def __pow__(self, other: Any) -> Any:
-        return self._with("to a power", lambda number: number**other, other)
+    def __pow__(self, other: Any, modulus: Any = None) -> Any:
+        return self._with("to a power", lambda number, exponent: pow(number, exponent, modulus), other)
 
     def __rpow__(self, other: Any) -> Any:
-        return self._with("to a power", lambda number: other**number, other)
+        return self._with("to a power", _swapped(operator.pow), other)
 
-    def _with(self, why: str, operation: Any, other: Any) -> Any:
-        if isinstance(other, (str, bytes, list, tuple, dict, set)) or other is None:
+    def _with(self, why: str, operation: Callable[[Any, Any], Any], other: Any) -> Any:
+        """The operation on a number; a class of the program's own is asked first, with the lazy real, as for a float.
+
+        Source: the rules of ``float``'s operators, which know nothing but numbers.
+        """
+        if type(other) is LazyReal:
+            return operation(self._number(f"{why} with another draw"), other._number(f"{why} with another draw"))
+        if other is None or isinstance(other, (str, bytes, list, tuple, dict, set)):
             return NotImplemented
-        return operation(self._number(why))
+        if not _is_number(other) and _is_own(other, _own_operators):
+            return NotImplemented
+        return operation(self._number(why), other)
 
     # to integers: a choice between the cells that the interval meets
 
     def _cell(self, integer_of: Any, why: str) -> int:
         v = self._v
-        if v.value is not None or self._a == 0 or math.isinf(v.low) or math.isinf(v.high):
+        a, b = self._a, self._b
+        if v.value is not None or math.isinf(v.low) or math.isinf(v.high):
             return int(integer_of(self._number(why)))
-        ends = sorted((self._a * v.low + self._b, self._a * v.high + self._b))
-        first, last = math.floor(ends[0]), math.ceil(ends[1])
-        if last - first > MOST_CELLS:
+        ends = sorted((a * v.low + b, a * v.high + b))
+        if not ends[1] - ends[0] < MOST_CELLS:
             return int(integer_of(self._number(why)))
-        edges = [ends[0], *(k for k in range(first, last + 1) if ends[0] < k < ends[1]), ends[1]]
-        width = cumulative(v.law, v.high) - cumulative(v.law, v.low)
-        cells: list[tuple[float, float, int]] = []
-        probabilities: list[float] = []
+        edges = [ends[0], *(k for k in range(math.floor(ends[0]) + 1, math.ceil(ends[1]))), ends[1]]
+        cells: dict[int, tuple[float, float]] = {}
         for low, high in itertools.pairwise(edges):
-            x, y = sorted(((low - self._b) / self._a, (high - self._b) / self._a))
-            share = (cumulative(v.law, y) - cumulative(v.law, x)) / width
-            if share > 0:
-                cells.append((x, y, int(integer_of((low + high) / 2))))
-                probabilities.append(share)
+            x, y = sorted(((low - b) / a, (high - b) / a))
+            integer = int(integer_of((low + high) / 2))
+            known = cells.get(integer, (x, y))  # both cells beside zero are truncated to it
+            cells[integer] = min(x, known[0]), max(y, known[1])
+        whole = share(v.law, v.low, v.high)
+        probabilities = {integer: share(v.law, *cell) / whole for integer, cell in cells.items()}
+        integers = [integer for integer in cells if probabilities[integer] > 0]
         index = 0
-        if len(cells) > 1:
+        if len(integers) > 1:
             pinned = None
             if v.pinned is not None:
-                pinned = next((i for i, (x, y, _) in enumerate(cells) if x <= v.pinned < y), len(cells) - 1)
-            told = [cell[2] for cell in cells]
-            index = _decider().choose(f"{_names[v.law]} {why}", lambda: told, tuple(probabilities), pinned)
-        v.low, v.high = cells[index][:2]
-        return cells[index][2]
+                met = int(integer_of(a * v.pinned + b))
+                pinned = integers.index(met) if met in integers else None
+            told = tuple(probabilities[integer] for integer in integers)
+            index = ask().choose(f"{_names[v.law]} {why}", lambda: integers, told, pinned)
+        v.low, v.high = cells[integers[index]]
+        return integers[index]
 
     def __floor__(self) -> int:
         return self._cell(math.floor, "floor")
@@ -336,28 +416,40 @@ class LazyReal:
 
     def __round__(self, digits: int | None = None) -> Any:
         if digits is None:
-            return (self + 0.5).__floor__()
-        scale = 10**digits
-        if abs(self._a) * (self._v.high - self._v.low) * scale <= MOST_CELLS:
-            return (self * scale + 0.5).__floor__() / scale
-        return round(self._number("rounded"), digits)
+            return (self + 0.5)._cell(math.floor, "round") if self._v.value is None else round(self._number(""))
+        v, scale = self._v, 10 ** abs(digits)
+        scaled = self * scale if digits > 0 else self / scale
+        if v.value is not None or not abs(scaled._a) * (v.high - v.low) < MOST_CELLS - 1:
+            return round(self._number("rounded"), digits)
+        integer = (scaled + 0.5)._cell(math.floor, "round")
+        return integer / scale if digits > 0 else float(integer * scale)
+
+    def _turns(self, other: Any) -> int | None:
+        """How often a finite divisor goes into it, rounded down; None where the interval is not to be split."""
+        if self._v.value is not None or not _is_number(other) or not other or not math.isfinite(other):
+            return None
+        quotient = self / other
+        return quotient._cell(math.floor, "floor") if type(quotient) is LazyReal else math.floor(quotient)
 
     def __floordiv__(self, other: Any) -> Any:
-        if _is_number(other):
-            return float((self / other).__floor__())
-        return self._with("divided", lambda number: number // other, other)
+        turns = self._turns(other)
+        return self._with("divided", operator.floordiv, other) if turns is None else float(turns)
 
     def __rfloordiv__(self, other: Any) -> Any:
-        return self._with("divided", lambda number: other // number, other)
+        return self._with("divided", _swapped(operator.floordiv), other)
 
     def __mod__(self, other: Any) -> Any:
-        if _is_number(other):
-            return self - (self / other).__floor__() * other
-        return self._with("divided", lambda number: number % other, other)
+        turns = self._turns(other)
+        return self._with("divided", operator.mod, other) if turns is None else self - turns * other
 
     def __rmod__(self, other: Any) -> Any:
-        return self._with("divided", lambda number: other % number, other)
+        return self._with("divided", _swapped(operator.mod), other)
 
     def __divmod__(self, other: Any) -> Any:
-        quotient = self // other
-        return quotient, self - quotient * other
+        turns = self._turns(other)
+        if turns is None:
+            return self._with("divided", divmod, other)
+        return float(turns), self - turns * other
+
+    def __rdivmod__(self, other: Any) -> Any:
+        return self._with("divided", _swapped(divmod), other)
