@@ -21,7 +21,8 @@ class TracerConfig:
     functions count as its own, hence may be followed ("" for all); ``warm`` are modules imported once. ``library`` are
     files or folders of the interpreter itself that count as own, for standard-library modules. ``follow`` is the
     depth of calls whose bodies are shown; ``comprehensions`` opens list comprehensions too. ``view`` is what a session
-    shows; ``laws`` are the declared laws of inputs and of the environment (see ``tracer.inside.draws.Laws``).
+    shows; ``only_choices`` drops snippets whose run draws nothing; ``laws`` are the declared laws of inputs and of the
+    environment (see ``tracer.inside.draws.Laws``).
     """
 
     repository: Path | None = None
@@ -34,6 +35,7 @@ class TracerConfig:
     follow: int = 1
     comprehensions: bool = False
     view: View = field(default_factory=View)
+    only_choices: bool = False
     laws: Mapping[str, Any] | None = None
     python: str = sys.executable
     minimum_level: int = 2

@@ -37,7 +37,7 @@ def draws_of(config: TracerConfig, snippet: Snippet) -> dict[str, Any]:
     return {"draws": {"seed": seed_of(config, snippet)}, "laws": config.laws}
 
 
-def gate_of(config: TracerConfig, snippet: Snippet) -> dict[str, Any] | None:
+def gate_of(config: TracerConfig, snippet: Snippet, *, draws: bool) -> dict[str, Any] | None:
     """What the driver's gate needs to know; None in a view that shows everything."""
     view = config.view
     if view.every is None and not view.hides:
@@ -47,6 +47,7 @@ def gate_of(config: TracerConfig, snippet: Snippet) -> dict[str, Any] | None:
         "partial": view.partial,
         "style": view.style,
         "seed": seed_of(config, snippet),
+        "draws": draws,
         "seconds": GATE_SHARE * config.limits.cpu_seconds,
     }
 

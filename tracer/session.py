@@ -224,6 +224,8 @@ class Tracer:
             }
         )
         native = result_of(outcome, "native")
+        if self.config.only_choices and not native["draws"]:
+            raise Failed("no_choices", "the run made no draw that a view could hide")
         for result in native["pieces"]:
             if not result.get("complete", True):
                 raise Failed("tracing_ended", "a caught RecursionError or the snippet itself ended sys.settrace")
@@ -247,7 +249,7 @@ class Tracer:
             Again: the session has to be written again, by another plan.
             Failed: there is no session.
         """
-        run = self._drive(snippet, program, plan)
+        run = self._drive(snippet, program, plan, draws=bool(recorded.result["draws"]))
         driven = result_of(run, "drive")
         if "restart" in driven:
             raise Again(with_whole(plan, driven["restart"], driven["reason"]))
@@ -267,13 +269,13 @@ class Tracer:
             failed.update(mismatch)
             steps = masked(steps, commands, unlike)
         made = self._made(snippet, recorded.result, plan, run, driven, steps, rendered, failed)
-        if not self.config.view.hides or (failed and not lenient):
+        if not driven["draws"] or (failed and not lenient):
             return made
         choices, beliefs, failure = believe(self.config, self._recorder, program, steps, rendered, driven["draws"])
         kept = dict(made.kept_whole) if failure is None else {**made.kept_whole, "beliefs_end_early": 1}
         return replace(made, choices=choices, beliefs=beliefs, kept_whole=kept)
 
-    def _drive(self, snippet: Snippet, program: Mapping[str, Any], plan: Plan) -> Outcome:
+    def _drive(self, snippet: Snippet, program: Mapping[str, Any], plan: Plan, *, draws: bool) -> Outcome:
         opens = plan.follow >= 0
         return self._recorder.run(
             {
@@ -286,7 +288,7 @@ class Tracer:
                 "open": plan.open_statements,
                 "comprehensions": self.config.comprehensions,
                 "skip": self.config.view.skips,
-                "view": gate_of(self.config, snippet),
+                "view": gate_of(self.config, snippet, draws=draws),
                 **_output(self.config.limits),
                 **draws_of(self.config, snippet),
             }

@@ -193,7 +193,6 @@ class Mined:
                     payload={
                         "opener": self._options.opener,
                         "tracer": tracer,
-                        "only_choices": self._options.only_choices,
                         "hidden": [str(survey.repository.root), str(self._staging.resolve())],
                         "repository": repository,
                         "snippets": snippets,
@@ -231,6 +230,7 @@ class Mined:
             "allow_unsafe": options.allow_unsafe,
             "seed": options.seed,
             "view": options.view,
+            "only_choices": options.only_choices,
         }
         local = {
             "repository": None if survey.repository.stdlib else str(survey.repository.root),
@@ -290,8 +290,6 @@ def _trace(payload: Mapping[str, Any], candidate: Candidate) -> Any:
         return Drop(reason="internal_error", evidence="".join(traceback.format_exception(error)))
     if isinstance(trace, Drop):
         return trace
-    if payload["only_choices"] and not trace.choices:
-        return Drop(reason="no_choices", evidence="the run made no draw whose law is known")
     if any(f"{folder}/" in trace.text for folder in payload["hidden"] if len(folder) > 1):
         # Such a session would neither replay elsewhere nor come out the same from there. (Possible at level 2 only.)
         return Drop(reason="shows_path", evidence="the session shows a folder of this machine")

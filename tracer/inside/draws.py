@@ -251,6 +251,8 @@ class Guided(Decider):
         self.weight = 1.0
         self.sampled: list[str] = []
         self._elapsed = 0.0
+        self._hash = _digest(f"{seed};".encode())
+        self._num_hashed = 0
 
     @property
     def outcomes(self) -> tuple[int, ...]:
@@ -300,8 +302,13 @@ class Guided(Decider):
         return int.from_bytes(self._bytes(index, 0)[:7]) % (1 << 53) / (1 << 53)
 
     def _bytes(self, index: int, part: int) -> bytes:
-        told = f"{self.seed} {index} {part} {self.taken}".encode()
-        return _digest(told).digest()
+        new = self.taken[self._num_hashed :]
+        if new:
+            self._hash.update("".join(f"{each}," for each in new).encode())
+            self._num_hashed += len(new)
+        asked = self._hash.copy()
+        asked.update(f"{index} {part}".encode())
+        return asked.digest()
 
     def real(self, law: str) -> Any:
         if not self.lazy:

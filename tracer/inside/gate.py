@@ -11,6 +11,7 @@ import ast
 import random
 from collections.abc import Callable, Iterable
 
+from tracer.inside import values
 from tracer.inside.lookahead import HELD, Interpreter, Mass, TooMuch
 from tracer.inside.paths import Unstable
 from tracer.inside.snapshots import CannotSnapshot
@@ -23,14 +24,29 @@ LONGEST_LOOP = 1_000
 States = Iterable[State]
 
 
+def showable(value: object) -> bool:
+    """Whether a value's ``repr`` is short and runs no code of the snippet."""
+    return values.stable(value) and len(repr(value)) <= LONGEST_VALUE
+
+
 class Gate:
     """Answers for one session.
 
     ``every``: commands between two reveals (0: none but the program's own output); ``partial``: one variable a time;
-    ``style``: ``print`` or ``echo``; ``seed`` draws the variable, apart from the state.
+    ``style``: ``print`` or ``echo``; ``seed`` draws the variable, apart from the state. ``make_world`` is None for a
+    program that draws nothing: then nothing is hidden, and ``may_show`` says which variables may be shown.
     """
 
-    def __init__(self, make_world: Callable[[], World], *, every: int, partial: bool, style: str, seed: int) -> None:
+    def __init__(
+        self,
+        make_world: Callable[[], World] | None,
+        *,
+        every: int,
+        partial: bool,
+        style: str,
+        seed: int,
+        may_show: Callable[[str], bool] = lambda name: False,
+    ) -> None:
         self.every = every
         self.partial = partial
         self.style = style
@@ -39,8 +55,10 @@ class Gate:
         self._draw = random.Random(f"reveals {seed}")
         self._commands = 0
         self._support: Support | None = None
+        self._draws = make_world is not None
+        self._may_show = may_show
         try:
-            self._support = Support(make_world())
+            self._support = None if make_world is None else Support(make_world())
         except (CannotSnapshot, Spent) as error:
             self._fail(error)
 
@@ -51,7 +69,7 @@ class Gate:
     @property
     def is_certain(self) -> bool:
         """Whether nothing is hidden at this point."""
-        return self._support is not None and len(self._support.states) == 1
+        return not self._draws or (self._support is not None and len(self._support.states) == 1)
 
     def push(self, source: str, text: str) -> None:
         """A command was emitted and showed this text (as a doctest has it)."""
@@ -63,6 +81,8 @@ class Gate:
             self._fail(error)
 
     def _ask(self, question: Callable[[World, States], bool]) -> bool:
+        if not self._draws:
+            return True
         if self._support is None:
             return False
         try:
@@ -165,6 +185,8 @@ class Gate:
         self._draw.shuffle(names)
         shown: list[str] = []
         for name in names:
+            if not self._draws and not self._may_show(name):
+                continue
             if self._ask(lambda world, states, name=name: all(world.showable(name, s, LONGEST_VALUE) for s in states)):  # type: ignore[misc]
                 shown.append(f"print({name!r}, {name})" if self.style == "print" else name)
                 if self.partial:

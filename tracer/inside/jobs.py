@@ -28,7 +28,7 @@ from tracer.inside import calls, doctext, errors, loops, simple, values
 from tracer.inside.belief_jobs import beliefs, drawing, kernel, make_world, one_path, samples
 from tracer.inside.bodies import comparable_lines
 from tracer.inside.driver import Driver, Frame, Raised, Restart, Signal
-from tracer.inside.gate import Gate
+from tracer.inside.gate import Gate, showable
 from tracer.inside.patches import install
 from tracer.inside.program import (
     Capture,
@@ -191,11 +191,12 @@ def drive(job: dict[str, Any], send: Send, guard: Any) -> dict[str, Any]:
     gate = None
     if view is not None:
         gate = Gate(
-            lambda: make_world(job, sources, 0, view["seconds"]),
+            (lambda: make_world(job, sources, 0, view["seconds"])) if view["draws"] else None,
             every=view["every"],
             partial=view["partial"],
             style=view["style"],
             seed=view["seed"],
+            may_show=lambda name: name in namespace and showable(namespace[name]),
         )
     names = stored_names(program["pieces"])
     spare = "_" if "_" not in names and "_" not in namespace else "ignored"

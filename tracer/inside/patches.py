@@ -2,10 +2,12 @@
 
 ``random``'s functions and unseeded generators, ``SystemRandom`` and with it ``secrets``, ``os.urandom`` and with it
 ``uuid4``, ``input``, reads of the environment, ``time.time``, ``time_ns`` and ``perf_counter``. A generator that was
-seeded (``Random(5)``, ``random.seed(5)``, ``setstate``) is no choice: its numbers are part of the program.
+seeded (``Random(5)``, ``random.seed(5)``, ``setstate``) is no choice: its numbers are part of the program. One whose
+state is asked for (``getstate``, a copy, a pickle) is seeded there and then, with a drawn 64-bit number.
 
 Not covered: ``datetime.now`` (a C type; replacing it would change ``type(x) is datetime``), ``time.monotonic`` (locks
-wait on it), randomness of C extensions other than numpy's, see ``patches_numpy``.
+wait on it), ``time.localtime`` and the like without an argument, iterating over an environment with declared variables,
+randomness of C extensions other than numpy's (``patches_numpy``).
 """
 
 from __future__ import annotations
@@ -48,54 +50,74 @@ def install() -> None:
     draws.ambient.environ.clear()
 
 
-def _open(generator: Any) -> Any:
-    """The decider that this generator's draws go to, or None."""
-    decider = draws.current
-    return None if decider is None or vars(generator).get(_SEEDED) else decider
+def _open(generator: Any, decider: Any) -> Any:
+    """The decider that this generator's draws go to, or None: it is seeded, or its class draws in a way of its own."""
+    if vars(generator).get(_SEEDED):
+        return None
+    kind = type(generator)
+    return decider if kind is _Random or kind.random in _interceptable else None
+
+
+_Random = random.Random
+_interceptable: list[Any] = []
 
 
 def _install_generators() -> None:
-    cls: Any = random.Random
+    cls: Any = _Random
     below, gauss, normal, exponential = cls._randbelow, cls.gauss, cls.normalvariate, cls.expovariate
-    seed, setstate = cls.seed, cls.setstate
+    seed, getstate, setstate = cls.seed, cls.getstate, cls.setstate
     _plain["below"] = below
 
     def patched_seed(self: Any, a: Any = None, version: int = 2) -> None:
         vars(self)[_SEEDED] = a is not None
         seed(self, a, version)
 
+    def patched_getstate(self: Any) -> Any:
+        decider = None if draws.current is None else _open(self, draws.current)
+        if decider is not None:
+            patched_seed(self, decider.below(1 << 64, "getstate"))
+        return getstate(self)
+
     def patched_setstate(self: Any, state: Any) -> None:
         vars(self)[_SEEDED] = True
         setstate(self, state)
 
     def patched_random(self: Any) -> Any:
-        decider = _open(self)
-        return _plain_random(self) if decider is None else decider.real("uniform")
+        if draws.current is None or vars(self).get(_SEEDED):
+            return _plain_random(self)
+        return draws.current.real("uniform")
 
     def patched_below(self: Any, n: int) -> int:
-        decider = _open(self)
-        return below(self, n) if decider is None else decider.below(n, "randbelow")  # type: ignore[no-any-return]
+        decider = None if draws.current is None else _open(self, draws.current)
+        if decider is not None:
+            return int(decider.below(n, "randbelow"))
+        if type(self) is not _Random or n <= 0:
+            return int(below(self, n))
+        k = n.bit_length()  # as CPython does it, without its detour through a method that is patched
+        r = _plain_bits(self, k)
+        while r >= n:
+            r = _plain_bits(self, k)
+        return int(r)
 
-    def patched_bits(self: Any, k: int) -> int:
-        decider = _open(self)
-        if decider is None or k <= 0:
-            return _plain_bits(self, k)  # type: ignore[no-any-return]
-        return decider.below(1 << k, "getrandbits")  # type: ignore[no-any-return]
+    def patched_bits(self: Any, k: int, /) -> int:
+        decider = None if draws.current is None or k <= 0 else _open(self, draws.current)
+        return int(_plain_bits(self, k) if decider is None else decider.below(1 << k, "getrandbits"))
 
     def patched_gauss(self: Any, mu: float = 0.0, sigma: float = 1.0) -> Any:
-        decider = _open(self)
-        return gauss(self, mu, sigma) if decider is None else decider.real("normal") * sigma + mu
+        decider = None if draws.current is None else _open(self, draws.current)
+        return gauss(self, mu, sigma) if decider is None else mu + decider.real("normal") * sigma
 
     def patched_normal(self: Any, mu: float = 0.0, sigma: float = 1.0) -> Any:
-        decider = _open(self)
-        return normal(self, mu, sigma) if decider is None else decider.real("normal") * sigma + mu
+        decider = None if draws.current is None else _open(self, draws.current)
+        return normal(self, mu, sigma) if decider is None else mu + decider.real("normal") * sigma
 
     def patched_exponential(self: Any, lambd: float = 1.0) -> Any:
-        decider = _open(self)
+        decider = None if draws.current is None else _open(self, draws.current)
         return exponential(self, lambd) if decider is None else decider.real("exponential") / lambd
 
     methods = {
         "seed": patched_seed,
+        "getstate": patched_getstate,
         "setstate": patched_setstate,
         "random": patched_random,
         "_randbelow": patched_below,
@@ -108,6 +130,7 @@ def _install_generators() -> None:
         method.__name__ = method.__qualname__ = name
         method.__module__ = "random"
         setattr(cls, name, method)
+    _interceptable.append(patched_random)
     for name in random.__all__:
         function = getattr(random, name)
         if getattr(function, "__self__", None) is _global:
@@ -122,9 +145,9 @@ def _install_system() -> None:
     def patched_random(self: Any) -> Any:
         return system_random(self) if draws.current is None else draws.current.real("uniform")
 
-    def patched_bits(self: Any, k: int) -> int:
+    def patched_bits(self: Any, k: int, /) -> int:
         if draws.current is None or k <= 0:
-            return system_bits(self, k)  # type: ignore[no-any-return]
+            return int(system_bits(self, k))
         return draws.current.below(1 << k, "getrandbits")
 
     def patched_below(self: Any, n: int) -> int:
@@ -135,9 +158,15 @@ def _install_system() -> None:
             return urandom(size)
         return draws.current.octets(size)
 
+    def randbytes(self: Any, n: int) -> bytes:
+        return patched_urandom(n)
+
     for name, method in (("random", patched_random), ("getrandbits", patched_bits), ("_randbelow", patched_below)):
+        method.__name__ = method.__qualname__ = name
         setattr(cls, name, method)
-    cls.randbytes = lambda self, n: patched_urandom(n)
+    cls.randbytes = randbytes
+    _interceptable.append(patched_random)
+    patched_urandom.__name__ = patched_urandom.__qualname__ = "urandom"
     os.urandom = patched_urandom
     random._urandom = patched_urandom  # type: ignore[attr-defined]
     import secrets
@@ -147,8 +176,7 @@ def _install_system() -> None:
 
 
 def _install_world() -> None:
-    plain_input, plain_item = builtins.input, os._Environ.__getitem__
-    clocks: Any = time
+    plain_input = builtins.input
 
     def patched_input(prompt: object = "", /) -> str:
         decider = draws.current
@@ -161,34 +189,70 @@ def _install_world() -> None:
         sys.stdout.write("\n")
         return str(value)
 
-    def patched_item(self: Any, key: Any) -> Any:
+    patched_input.__name__ = patched_input.__qualname__ = "input"
+    builtins.input = patched_input
+    _install_environment()
+    _install_clocks()
+
+
+def _install_environment() -> None:
+    cls: Any = os._Environ
+    plain = {name: getattr(cls, name) for name in ("__getitem__", "__setitem__", "__delitem__", "__contains__")}
+
+    def law(self: Any, key: Any) -> Any:
         decider = draws.current
-        law = None if decider is None or self is not os.environ else decider.laws.environ.get(key)
-        if decider is None or law is None:
-            return plain_item(self, key)
+        return None if decider is None or self is not os.environ else decider.laws.environ.get(key)
+
+    def patched_item(self: Any, key: Any) -> Any:
+        declared = law(self, key)
+        if declared is None:
+            return plain["__getitem__"](self, key)
         decided = draws.ambient.environ
         if key not in decided:
-            decided[key] = decider.declared(law, f"environ {key}")
+            decided[key] = draws.current.declared(declared, f"environ {key}")  # type: ignore[union-attr]  # it has a law
         if decided[key] is None:
             raise KeyError(key)
         return decided[key]
 
-    patched_input.__name__ = patched_input.__qualname__ = "input"
-    builtins.input = patched_input
-    os._Environ.__getitem__ = patched_item  # type: ignore[method-assign]
-    plain_contains = os._Environ.__contains__
+    def patched_set(self: Any, key: Any, value: Any) -> None:
+        if law(self, key) is None:
+            plain["__setitem__"](self, key, value)
+        else:  # the real variable stays: the next path begins with it
+            self.encodevalue(value)
+            draws.ambient.environ[key] = value
+
+    def patched_delete(self: Any, key: Any) -> None:
+        if law(self, key) is None:
+            plain["__delitem__"](self, key)
+        else:
+            patched_item(self, key)
+            draws.ambient.environ[key] = None
 
     def patched_contains(self: Any, key: object) -> bool:
-        decider = draws.current
-        if decider is None or self is not os.environ or key not in decider.laws.environ:
-            return plain_contains(self, key)
+        if law(self, key) is None:
+            return bool(plain["__contains__"](self, key))
         try:
             patched_item(self, key)
         except KeyError:
             return False
         return True
 
-    os._Environ.__contains__ = patched_contains  # type: ignore[method-assign]
+    for name, method in zip(plain, (patched_item, patched_set, patched_delete, patched_contains), strict=True):
+        method.__name__ = method.__qualname__ = name
+        setattr(cls, name, method)
+
+
+def _install_clocks() -> None:
+    clocks: Any = time
+    plain_sleep = time.sleep
+
+    def sleep(seconds: Any, /) -> None:
+        if draws.current is None:
+            plain_sleep(seconds)
+        else:
+            draws.current.sleep(seconds, plain_sleep)
+
+    clocks.sleep = sleep
     for name in ("time", "perf_counter"):
         setattr(clocks, name, _clock(getattr(time, name), name))
     clocks.time_ns = _clock_ns(clocks.time, "time_ns")
