@@ -26,12 +26,34 @@ _SEEDED = "_trace_seeded"
 _plain_random = sys.modules["_random"].Random.random
 _plain_bits = sys.modules["_random"].Random.getrandbits
 _global: Any = vars(random)["_inst"]
+_plain_getstate = random.Random.getstate
 _plain: dict[str, Any] = {}
 
 
 def is_seeded(generator: Any) -> bool:
     """Whether a ``random.Random`` was seeded by the program."""
     return bool(vars(generator).get(_SEEDED))
+
+
+class Outside:
+    """What draws leave behind in this process, to be put back before another path: the global generator's seeding,
+    inputs read, declared variables of the environment.
+    """
+
+    def __init__(self) -> None:
+        self._is_seeded = is_seeded(_global)
+        self._state = _plain_getstate(_global) if self._is_seeded else None
+        self._inputs_read = draws.ambient.inputs_read
+        self._environ = dict(draws.ambient.environ)
+
+    def put_back(self) -> None:
+        if self._is_seeded:
+            _global.setstate(self._state)
+        else:
+            vars(_global)[_SEEDED] = False
+        draws.ambient.inputs_read = self._inputs_read
+        draws.ambient.environ.clear()
+        draws.ambient.environ.update(self._environ)
 
 
 def install() -> None:

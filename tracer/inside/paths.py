@@ -3,18 +3,25 @@
 ``run`` is called once for each path, in this process, under a ``Guided`` decider. What remains when the budget is spent
 is known as a mass. Two runs that agree on their outcomes have to meet the same choices: where they don't, something
 that an earlier run left behind matters, and the paths would be wrong in silence.
+
+Put back before each path: the global generator where the program seeds it, inputs read, declared variables. Everything
+else that ``run`` changes outside itself is its caller's business; a cache that changes later values but no choice goes
+unnoticed. ``run`` ends by itself or by a BaseException that the program can't swallow; what it raises ends it all.
 """
 
 from __future__ import annotations
 
 import heapq
 import itertools
+import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tracer.inside.draws import Choice, DrawMismatch, Guided, Laws, using
+from tracer.inside.draws import Choice, DrawMismatch, Guided, Laws, Stream, using
+from tracer.inside.patches import Outside
+from tracer.inside.reals import is_refusal
 
 EPSILON = 1e-13
 """Siblings lighter than this are not followed; the running path always is."""
@@ -39,15 +46,19 @@ class Path:
 
 @dataclass(frozen=True, slots=True)
 class Explored:
-    """``paths`` and the mass of those that were not followed; they sum to 1. ``num_runs`` counts calls of ``run``."""
+    """``paths`` and the mass of those that were not followed; they sum to 1. ``num_runs`` counts calls of ``run``.
+
+    ``is_lazy`` False: C code refused a lazy real (or the caller said so), continuous draws were plain, sampled floats.
+    """
 
     paths: list[Path]
     unexplored: float
     num_runs: int
+    is_lazy: bool = True
 
     @property
     def is_complete(self) -> bool:
-        """Whether every path but those below EPSILON was followed."""
+        """Whether all but a negligible mass was followed."""
         return self.unexplored < MASS_ERROR
 
 
@@ -57,17 +68,40 @@ def explore(
     seed: int = 0,
     max_paths: int = 1_000,
     max_seconds: float = 5.0,
+    epsilon: float = EPSILON,
     laws: Laws | None = None,
     lazy: bool = True,
 ) -> Explored:
     """Follows the paths of ``run``, best first, within the budget; at least one is followed.
 
-    ``lazy`` False makes continuous draws plain, sampled floats: for programs whose C code refuses a lazy one.
+    Siblings lighter than ``epsilon`` are counted as unexplored. ``lazy`` False makes continuous draws plain, sampled
+    floats; so does a TypeError of C code that refuses a lazy one, where ``run`` lets it out: then all runs again.
 
     Raises:
         Unstable: see there.
     """
     until = clock() + max_seconds
+    outside = Outside()
+    try:
+        return _explore(run, seed, max_paths, until, epsilon, laws, lazy, outside)
+    except TypeError as error:
+        if not lazy or not is_refusal(error):
+            raise
+        return _explore(run, seed, max_paths, until, epsilon, laws, False, outside)
+    finally:
+        outside.put_back()
+
+
+def _explore(
+    run: Callable[[], Any],
+    seed: int,
+    max_paths: int,
+    until: float,
+    epsilon: float,
+    laws: Laws | None,
+    lazy: bool,
+    outside: Outside,
+) -> Explored:
     order = itertools.count()
     waiting: list[tuple[float, int, tuple[int, ...], list[Choice]]] = [(-1.0, next(order), (), [])]
     paths: list[Path] = []
@@ -75,6 +109,7 @@ def explore(
     while waiting and len(paths) < max_paths and (not paths or clock() < until):
         _, _, prefix, before = heapq.heappop(waiting)
         decider = Guided(prefix, seed=seed, laws=laws, lazy=lazy)
+        outside.put_back()
         try:
             with using(decider):
                 result = run()
@@ -90,7 +125,7 @@ def explore(
                     sibling = weight * probability
                     if index == choice.taken or sibling <= 0:
                         continue
-                    if sibling < EPSILON:
+                    if sibling < epsilon:
                         cut += sibling
                         continue
                     heapq.heappush(waiting, (-sibling, next(order), (*outcomes[:position], index), decider.log))
@@ -99,7 +134,42 @@ def explore(
     total = unexplored + sum(path.weight for path in paths)
     if abs(total - 1.0) > MASS_ERROR:
         raise Unstable(f"expected paths of mass 1, got {total}")
-    return Explored(paths, unexplored, len(paths))
+    return Explored(paths, unexplored, len(paths), lazy)
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One run of an estimate: what it gave, and its share of the estimate (the shares sum to 1)."""
+
+    seed: int
+    result: Any
+    weight: float
+
+
+def estimate(run: Callable[[], Any], *, seeds: Sequence[int], laws: Laws | None = None) -> list[Sample]:
+    """One run for each seed, with every draw drawn: for programs whose paths are past any budget.
+
+    The runs are independent and weigh the same. With f of the results, ``mean_and_error`` gives its mean and standard
+    error.
+    """
+    outside = Outside()
+    samples = []
+    try:
+        for seed in seeds:
+            outside.put_back()
+            with using(Stream(seed, laws)):
+                samples.append(Sample(seed, run(), 1.0 / len(seeds)))
+    finally:
+        outside.put_back()
+    return samples
+
+
+def mean_and_error(samples: Sequence[Sample], value: Callable[[Any], float]) -> tuple[float, float]:
+    """The weighted mean of ``value(result)`` and its standard error (that of a weighted mean; 0 for one sample)."""
+    mean = math.fsum(sample.weight * value(sample.result) for sample in samples)
+    spread = math.fsum((sample.weight * (value(sample.result) - mean)) ** 2 for sample in samples)
+    count = len(samples)
+    return mean, math.sqrt(spread * count / (count - 1)) if count > 1 else 0.0
 
 
 def _check_prefix(before: list[Choice], log: list[Choice], length: int) -> None:
