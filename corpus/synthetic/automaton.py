@@ -7,13 +7,35 @@ from delta(q, s): reveal first, then transition. With T = I a symbol only reveal
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
+
+from tracer.repl import Rendered, parse, render
+from tracer.schema import Step
 
 Floats = NDArray[np.float64]
 SUM_ERROR = 1e-9
+"""How far from 1 probabilities may sum: decimal fractions of a hand-written file, not a slip of the pen."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """How a symbol looks at the prompt: what is typed, and the output below it ("" for none)."""
+
+    source: str
+    output: str = ""
+
+    def __post_init__(self) -> None:
+        text = render([Step(source=self.source, output=self.output, kind="statement")]).text
+        if not self.source.strip() or parse(text) != [(self.source, self.output)]:
+            raise ValueError(
+                f"expected a command and an output that can be told apart at a prompt, got {self.source!r} and "
+                f"{self.output!r}; leave out prompts and newlines at an end"
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -22,7 +44,14 @@ class Automaton:
 
     ``reveals`` [symbols, states]: whether s may be emitted in state j (rho). ``start`` [states]. ``emissions``
     [symbols, states]: P(s | state j), columns sum to 1 and are zero where rho forbids; None means uniform over what rho
-    allows.
+    allows. ``commands`` [symbols]: each symbol at the prompt; None where nobody said.
+
+    The arrays are copied to float64 (and bool), without negative zeros, and can't be written to.
+
+    Not covered: an infinite Q, and an emission that depends on more than the state.
+
+    Raises:
+        ValueError: a shape, a name or a law is wrong; the message says where.
     """
 
     name: str
@@ -32,6 +61,7 @@ class Automaton:
     reveals: NDArray[np.bool_]
     start: Floats
     emissions: Floats | None = None
+    commands: tuple[Command, ...] | None = None
 
     def __post_init__(self) -> None:
         num_symbols, num_states = len(self.symbols), len(self.states)
@@ -39,15 +69,21 @@ class Automaton:
             if not names or len(set(names)) != len(names):
                 raise ValueError(f"expected {what} of {self.name} to be distinct and at least one, got {names}; rename")
         shapes = {
-            "transitions": (self.transitions.shape, (num_symbols, num_states, num_states)),
-            "reveals": (self.reveals.shape, (num_symbols, num_states)),
-            "start": (self.start.shape, (num_states,)),
+            "transitions": (num_symbols, num_states, num_states),
+            "reveals": (num_symbols, num_states),
+            "start": (num_states,),
+            "emissions": (num_symbols, num_states),
         }
-        if self.emissions is not None:
-            shapes["emissions"] = (self.emissions.shape, (num_symbols, num_states))
-        for what, (got, wanted) in shapes.items():
-            if got != wanted:
-                raise ValueError(f"expected {what} of shape {wanted}, got {got}; one entry for each symbol and state")
+        for what, shape in shapes.items():
+            if (given := getattr(self, what)) is not None:
+                object.__setattr__(self, what, _frozen(given, what, shape))
+        if self.commands is not None and len(self.commands) != num_symbols:
+            raise ValueError(
+                f"expected a command for each of {num_symbols} symbols, got {len(self.commands)}; give all or none"
+            )
+        self._check_laws()
+
+    def _check_laws(self) -> None:
         for index, symbol in enumerate(self.symbols):
             if not self.reveals[index].any():
                 raise ValueError(f"expected rho({symbol}) to hold a state, got none; leave the symbol out")
@@ -60,7 +96,9 @@ class Automaton:
             if self.emissions is not None:
                 _check(self.emissions[:, column], f"emissions in state {state}")
                 if self.emissions[~self.reveals[:, column], column].any():
-                    raise ValueError(f"expected emissions in state {state} to respect rho, got a symbol it forbids")
+                    raise ValueError(
+                        f"expected emissions in state {state} to respect rho, got a symbol it forbids; extend its rho"
+                    )
 
     def symbol_law(self) -> Floats:
         """P(symbol | state) [symbols, states]."""
@@ -77,7 +115,9 @@ class Automaton:
             ValueError: the automaton doesn't know it.
         """
         if symbol not in self.symbols:
-            raise ValueError(f"expected a symbol of {self.name} ({', '.join(self.symbols)}), got {symbol!r}")
+            raise ValueError(
+                f"expected one of {self.name}'s symbols, {', '.join(self.symbols)}, got {symbol!r}; see Sigma"
+            )
         return self.symbols.index(symbol)
 
     def sample(self, length: int, generator: np.random.Generator) -> tuple[list[int], list[int]]:
@@ -91,6 +131,34 @@ class Automaton:
             symbols.append(symbol)
             states.append(state)
         return symbols, states
+
+    def session(self, symbols: Sequence[int]) -> Rendered:
+        """The symbols as a REPL session, by ``commands``; a symbol that tells of the state has the role of a reveal.
+
+        Not covered: that an interpreter would print the same. The commands are the file's word for it.
+
+        Raises:
+            ValueError: the automaton has no commands.
+        """
+        if self.commands is None:
+            raise ValueError(f"expected commands for the symbols of {self.name}, got none; give `commands` in its file")
+        kinds = ["statement" if allowed.all() else "reveal" for allowed in self.reveals]
+        told = self.commands
+        return render(Step(source=told[s].source, output=told[s].output, kind=kinds[s]) for s in symbols)
+
+
+def _frozen(given: ArrayLike, what: str, shape: tuple[int, ...]) -> NDArray[Any]:
+    array: NDArray[Any] = np.array(given)
+    wanted = np.dtype(np.bool_ if what == "reveals" else np.float64)
+    if array.shape != shape:
+        raise ValueError(f"expected {what} of shape {shape}, got {array.shape}; one entry for each symbol and state")
+    if not np.can_cast(array.dtype, wanted):
+        raise ValueError(f"expected {what} of dtype {wanted}, got {array.dtype}; convert it")
+    array = array.astype(wanted)
+    if wanted.kind == "f":
+        array += 0.0  # turns -0.0 into 0.0, whose sign a file would not keep
+    array.setflags(write=False)
+    return array
 
 
 def _check(law: Floats, what: str) -> None:

@@ -1,24 +1,30 @@
-"""Automata as YAML files: keys ``Q Sigma delta rho q0``, and ``name`` and ``emissions`` if wanted.
+"""Automata as YAML files: keys ``Q Sigma delta rho q0``, and ``name``, ``emissions`` and ``commands`` if wanted.
 
 ``delta`` maps symbol -> state -> {next state: probability} (a bare state name is probability 1; a symbol that is left
 out, or a state of it, stays where it is). ``rho`` maps symbol -> states in which it may be emitted (left out: all).
-``q0`` is a state or {state: probability}. ``emissions`` maps state -> {symbol: probability}. A probability is a number
-or a fraction such as ``1/3``. Reading checks everything and says where what is wrong; writing is its inverse.
+``q0`` is a state or {state: probability}. ``emissions`` maps state -> {symbol: probability}. ``commands`` maps every
+symbol -> {source: what is typed, output: what is shown}. A probability is a number or a fraction such as ``1/3``.
+
+Names are the text that stands there: ``on``, ``01`` and ``null`` are names like any other. Reading checks everything
+and says with its line what is wrong; nothing in a file is ever run or constructed. Writing is the inverse: what is read
+back equals bit for bit.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import yaml
+from numpy.typing import NDArray
 
-from corpus.synthetic.automaton import Automaton, Floats
+from corpus.synthetic.automaton import SUM_ERROR, Automaton, Command, Floats
 
-KEYS = ("name", "Q", "Sigma", "delta", "rho", "q0", "emissions")
+KEYS = ("name", "Q", "Sigma", "delta", "rho", "q0", "emissions", "commands")
 EXAMPLE = """\
 name: leaky switch
 Q: [on, off]
@@ -31,30 +37,13 @@ rho:
   see-on: [on]
 q0: on
 """
+NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
+FRACTION = re.compile(r"\d{1,300}/\d{1,300}")
+NAMED_TAGS = {f"tag:yaml.org,2002:{kind}" for kind in ("str", "seq", "map")}
 
 
 class AutomatonError(ValueError):
     """The file is no automaton; the message says where and why."""
-
-
-class _Loader(yaml.SafeLoader):
-    """Safe, and refuses a key that is given twice."""
-
-
-def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
-    keys = [loader.construct_object(key, deep=True) for key, _ in node.value]
-    for key in keys:
-        if keys.count(key) > 1:
-            raise AutomatonError(f"expected each key once, got {key!r} twice (line {node.start_mark.line + 1})")
-    return {key: loader.construct_object(value, deep=True) for key, (_, value) in zip(keys, node.value, strict=True)}
-
-
-_Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
-# YAML 1.1 reads on, off, yes and no as booleans: here they are names like any other
-_Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:bool"]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
 
 
 def read_automaton(path: Path) -> Automaton:
@@ -76,25 +65,36 @@ def parse_automaton(text: str, name: str = "automaton") -> Automaton:
         AutomatonError: see the module's docstring.
     """
     try:
-        told = yaml.load(text, _Loader)
-    except yaml.YAMLError as error:
-        raise AutomatonError(f"expected YAML, got {' '.join(str(error).split())}; correct the file") from error
-    if not isinstance(told, Mapping):
-        raise AutomatonError(f"expected a mapping with {', '.join(KEYS[1:6])}, got {type(told).__name__}")
-    unknown = [str(key) for key in told if key not in KEYS]
-    missing = [key for key in ("Q", "Sigma", "q0") if key not in told]
+        # the base loader only: scalars stay the text that they are, tags construct nothing
+        root = yaml.compose(text, Loader=yaml.BaseLoader)
+    except (yaml.YAMLError, RecursionError) as error:
+        told = " ".join(str(error).split())
+        raise AutomatonError(f"expected YAML, got {told}; correct the file") from error
+    if root is None or not isinstance(root, yaml.MappingNode):
+        raise AutomatonError(f"expected a mapping with {', '.join(KEYS[1:6])}, got {_shown(root)}; write `Q: [..]` ..")
+    told_of = _pairs(root, "the file")
+    unknown = [key for key in told_of if key not in KEYS]
+    missing = [key for key in ("Q", "Sigma", "q0") if key not in told_of]
     if unknown or missing:
-        raise AutomatonError(f"expected the keys {', '.join(KEYS)}, got unknown {unknown}, missing {missing}")
-    states, symbols = _names(told["Q"], "Q"), _names(told["Sigma"], "Sigma")
+        raise AutomatonError(
+            f"expected the keys {', '.join(KEYS)}, got unknown {unknown}, missing {missing}; correct the keys"
+        )
+    states, symbols = _names(told_of["Q"], "Q"), _names(told_of["Sigma"], "Sigma")
+
+    def table(key: str, known: Sequence[str]) -> dict[str, yaml.Node]:
+        node = told_of.get(key)
+        return {} if node is None or _is_empty(node) else _table(node, known, key)
+
     try:
         return Automaton(
-            name=str(told.get("name", name)),
+            name=_text(told_of["name"], "name") if "name" in told_of else name,
             states=states,
             symbols=symbols,
-            transitions=_transitions(told.get("delta") or {}, states, symbols),
-            reveals=_reveals(told.get("rho") or {}, states, symbols),
-            start=_law(told["q0"], states, "q0"),
-            emissions=_emissions(told.get("emissions"), states, symbols),
+            transitions=_transitions(table("delta", symbols), states, symbols),
+            reveals=_reveals(table("rho", symbols), states, symbols),
+            start=_law(told_of["q0"], states, "q0"),
+            emissions=_emissions(table("emissions", states), states, symbols),
+            commands=_commands(table("commands", symbols), symbols),
         )
     except AutomatonError:
         raise
@@ -102,96 +102,170 @@ def parse_automaton(text: str, name: str = "automaton") -> Automaton:
         raise AutomatonError(str(error)) from error
 
 
-def _names(told: Any, where: str) -> tuple[str, ...]:
-    if not isinstance(told, list) or not told:
-        raise AutomatonError(f"expected {where} to be a list of names, got {told!r}")
-    names = tuple(str(name) for name in told)
-    if len(set(names)) != len(names):
-        raise AutomatonError(f"expected distinct names in {where}, got {list(names)}")
-    return names
-
-
-def _table(told: Any, known: tuple[str, ...], where: str) -> dict[str, Any]:
-    if not isinstance(told, Mapping):
-        raise AutomatonError(f"expected {where} to be a mapping, got {told!r}")
-    table = {str(key): value for key, value in told.items()}
-    for key in table:
-        if key not in known:
-            raise AutomatonError(f"expected {where} to speak of {', '.join(known)}, got {key!r}")
-    return table
-
-
-def _number(told: Any, where: str) -> float:
-    if isinstance(told, (int, float)) and not isinstance(told, bool):
-        return float(told)
-    try:
-        return float(Fraction(told)) if isinstance(told, str) and "/" in told else float("not a number")
-    except (ValueError, ZeroDivisionError):
-        raise AutomatonError(f"expected a number or a fraction like 1/3 in {where}, got {told!r}") from None
-
-
-def _law(told: Any, names: tuple[str, ...], where: str) -> Floats:
-    law = np.zeros(len(names))
-    table = _table(told, names, where) if isinstance(told, Mapping) else _table({str(told): 1.0}, names, where)
-    for name, value in table.items():
-        law[names.index(name)] = _number(value, where)
-    if abs(law.sum() - 1.0) > 1e-9:
-        raise AutomatonError(f"expected {where} to sum to 1, got {law.sum():.12g}; correct the numbers")
-    return law
-
-
-def _transitions(told: Any, states: tuple[str, ...], symbols: tuple[str, ...]) -> Floats:
+def _transitions(told: dict[str, yaml.Node], states: Sequence[str], symbols: Sequence[str]) -> Floats:
     matrices = np.stack([np.eye(len(states))] * len(symbols))
-    for symbol, columns in _table(told, symbols, "delta").items():
+    for symbol, columns in told.items():
         for state, law in _table(columns, states, f"delta of {symbol}").items():
             where = f"delta of {symbol} in {state}"
             matrices[symbols.index(symbol), :, states.index(state)] = _law(law, states, where)
     return matrices
 
 
-def _reveals(told: Any, states: tuple[str, ...], symbols: tuple[str, ...]) -> Any:
+def _reveals(told: dict[str, yaml.Node], states: Sequence[str], symbols: Sequence[str]) -> NDArray[np.bool_]:
     allowed = np.ones((len(symbols), len(states)), dtype=bool)
-    for symbol, members in _table(told, symbols, "rho").items():
-        if not isinstance(members, list) or not members:
-            raise AutomatonError(f"expected rho of {symbol} to be a list of states, got {members!r}")
-        names = _table({str(member): 1 for member in members}, states, f"rho of {symbol}")
-        allowed[symbols.index(symbol)] = [state in names for state in states]
+    for symbol, node in told.items():
+        where = f"rho of {symbol}"
+        if not isinstance(node, yaml.SequenceNode) or not node.value:
+            raise _wrong(f"{where} to be a list of states", node, "name at least one, or leave the symbol out")
+        members = [_text(member, where) for member in node.value]
+        for member, at in zip(members, node.value, strict=True):
+            _is_known(member, states, where, at)
+        allowed[symbols.index(symbol)] = [state in members for state in states]
     return allowed
 
 
-def _emissions(told: Any, states: tuple[str, ...], symbols: tuple[str, ...]) -> Floats | None:
-    if told is None:
+def _emissions(told: dict[str, yaml.Node], states: Sequence[str], symbols: Sequence[str]) -> Floats | None:
+    if not told:
         return None
     law = np.zeros((len(symbols), len(states)))
-    table = _table(told, states, "emissions")
-    for state in states:
-        if state not in table:
-            raise AutomatonError(f"expected emissions for every state, got none for {state}")
-        law[:, states.index(state)] = _law(table[state], symbols, f"emissions in {state}")
+    for column, state in enumerate(states):
+        if state not in told:
+            raise AutomatonError(f"expected emissions for every state, got none for {state}; add {state}")
+        law[:, column] = _law(told[state], symbols, f"emissions in {state}")
     return law
 
 
+def _commands(told: dict[str, yaml.Node], symbols: Sequence[str]) -> tuple[Command, ...] | None:
+    if not told:
+        return None
+    commands = []
+    for symbol in symbols:
+        if symbol not in told:
+            raise AutomatonError(f"expected commands for every symbol, got none for {symbol}; add {symbol}")
+        where = f"commands of {symbol}"
+        parts = _table(told[symbol], ("source", "output"), where)
+        if "source" not in parts:
+            raise _wrong(f"{where} to have a source", told[symbol], "add `source: ...`")
+        texts = {key: _text(node, f"{where}, {key}") for key, node in parts.items()}
+        try:
+            commands.append(Command(**texts))
+        except ValueError as error:
+            raise AutomatonError(f"{where}: {error}") from error
+    return tuple(commands)
+
+
+def _law(node: yaml.Node, names: Sequence[str], where: str) -> Floats:
+    law = np.zeros(len(names))
+    if isinstance(node, yaml.MappingNode):
+        for name, value in _table(node, names, where).items():
+            law[names.index(name)] = _probability(value, f"{where} for {name}")
+    else:
+        name = _text(node, where)
+        _is_known(name, names, where, node)
+        law[names.index(name)] = 1.0
+    if abs(law.sum() - 1.0) > SUM_ERROR:
+        raise _wrong(f"{where} to sum to 1", node, "correct the numbers", f"{law.sum():.12g}")
+    return law
+
+
+def _probability(node: yaml.Node, where: str) -> float:
+    is_plain = isinstance(node, yaml.ScalarNode) and node.style is None
+    text = _text(node, where) if is_plain else ""
+    if NUMBER.fullmatch(text):
+        value = float(text)
+    elif FRACTION.fullmatch(text) and int(text.partition("/")[2]):
+        value = float(Fraction(text))
+    else:
+        fix = "write it without quotes" if isinstance(node, yaml.ScalarNode) and not is_plain else "correct it"
+        raise _wrong(f"a number or a fraction like 1/3 in {where}", node, fix)
+    if not 0.0 <= value <= 1.0:
+        raise _wrong(f"{where} to be between 0 and 1, as parts that sum to 1 are", node, "correct the number")
+    return value
+
+
+def _names(node: yaml.Node, where: str) -> tuple[str, ...]:
+    if not isinstance(node, yaml.SequenceNode) or not node.value:
+        raise _wrong(f"{where} to be a list of names", node, "write [first, second, ...]")
+    names = tuple(_text(each, where) for each in node.value)
+    twice = sorted({name for name in names if names.count(name) > 1}) if len(set(names)) < len(names) else []
+    if twice:
+        raise _wrong(f"distinct names in {where}", node, "rename", f"{', '.join(twice)} more than once")
+    return names
+
+
+def _table(node: yaml.Node, known: Sequence[str], where: str) -> dict[str, yaml.Node]:
+    table = _pairs(node, where)
+    for key, value in table.items():
+        _is_known(key, known, where, value)
+    return table
+
+
+def _pairs(node: yaml.Node, where: str) -> dict[str, yaml.Node]:
+    if not isinstance(node, yaml.MappingNode) or node.tag not in NAMED_TAGS:
+        raise _wrong(f"{where} to be a mapping", node, "write {name: value, ...}")
+    pairs: dict[str, yaml.Node] = {}
+    for key_node, value in node.value:
+        key = _text(key_node, where)
+        if key in pairs:
+            raise _wrong(f"each key of {where} once", key_node, "join the two", f"{key!r} twice")
+        pairs[key] = value
+    return pairs
+
+
+def _text(node: yaml.Node, where: str) -> str:
+    if not isinstance(node, yaml.ScalarNode) or node.tag not in NAMED_TAGS:
+        raise _wrong(f"text in {where}", node, "write a plain word, or text in quotes")
+    return str(node.value)
+
+
+def _is_known(name: str, known: Sequence[str], where: str, node: yaml.Node) -> None:
+    if name not in known:
+        raise _wrong(f"{where} to speak of {', '.join(known)}", node, "correct the name", repr(name))
+
+
+def _is_empty(node: yaml.Node) -> bool:
+    return isinstance(node, yaml.ScalarNode) and node.value == "" and node.style is None
+
+
+def _shown(node: yaml.Node | None) -> str:
+    if node is None:
+        return "nothing"
+    kind = {yaml.ScalarNode: "", yaml.SequenceNode: "a list", yaml.MappingNode: "a mapping"}[type(node)]
+    tag = "" if node.tag in NAMED_TAGS else f" with the tag {node.tag}"
+    return (kind or repr(node.value)) + (tag or (" (empty)" if not node.value and kind else ""))
+
+
+def _wrong(expected: str, node: yaml.Node, fix: str, got: str = "") -> AutomatonError:
+    return AutomatonError(f"expected {expected}, got {got or _shown(node)} (line {node.start_mark.line + 1}); {fix}")
+
+
 def write_automaton(automaton: Automaton) -> str:
-    """The YAML text that ``parse_automaton`` reads back bit for bit."""
+    """The YAML text that ``parse_automaton`` reads back bit for bit; what goes without saying is left out."""
     states, symbols = automaton.states, automaton.symbols
 
-    def law(column: Floats, names: tuple[str, ...]) -> dict[str, float]:
-        return {name: float(p) for name, p in zip(names, column, strict=True) if p}
+    def law(column: Floats, names: Sequence[str]) -> Any:
+        told = {name: float(p) for name, p in zip(names, column, strict=True) if p}
+        return next(iter(told)) if list(told.values()) == [1.0] else told
 
-    told: dict[str, Any] = {
-        "name": automaton.name,
-        "Q": list(states),
-        "Sigma": list(symbols),
-        "delta": {
-            symbol: {state: law(automaton.transitions[s, :, q], states) for q, state in enumerate(states)}
-            for s, symbol in enumerate(symbols)
-        },
-        "rho": {
-            symbol: [state for state, allowed in zip(states, automaton.reveals[s], strict=True) if allowed]
-            for s, symbol in enumerate(symbols)
-        },
-        "q0": law(automaton.start, states),
-    }
+    delta, rho = {}, {}
+    for s, symbol in enumerate(symbols):
+        columns = {state: law(automaton.transitions[s, :, q], states) for q, state in enumerate(states)}
+        if moves := {state: column for state, column in columns.items() if column != state}:
+            delta[symbol] = moves
+        if not automaton.reveals[s].all():
+            rho[symbol] = [state for q, state in enumerate(states) if automaton.reveals[s, q]]
+    told: dict[str, Any] = {"name": automaton.name, "Q": list(states), "Sigma": list(symbols), "delta": delta}
+    told |= {"rho": rho, "q0": law(automaton.start, states)}
     if automaton.emissions is not None:
         told["emissions"] = {state: law(automaton.emissions[:, q], symbols) for q, state in enumerate(states)}
-    return str(yaml.safe_dump(told, sort_keys=False, default_flow_style=None, allow_unicode=True, width=120))
+    if automaton.commands is not None:
+        pairs = zip(symbols, automaton.commands, strict=True)
+        told["commands"] = {symbol: {"source": c.source, "output": c.output} for symbol, c in pairs}
+    return str(yaml.dump(told, Dumper=_Dumper, sort_keys=False, default_flow_style=None, allow_unicode=True, width=120))
+
+
+class _Dumper(yaml.SafeDumper):
+    """Spells an equal list out again: a reader of the file need not follow anchors."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
