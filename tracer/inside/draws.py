@@ -81,8 +81,8 @@ current: Decider | None = None
 
 
 @contextlib.contextmanager
-def using(decider: Decider) -> Iterator[Any]:
-    """Makes the decider current, and the one before it again at the end."""
+def using(decider: Decider | None) -> Iterator[Any]:
+    """Makes the decider current, and the one before it again at the end; None: draws are CPython's own meanwhile."""
     global current
     before, current = current, decider
     try:

@@ -20,7 +20,7 @@ import sys
 import time
 from typing import Any
 
-from tracer.inside import draws
+from tracer.inside import draws, patches_numpy
 
 _SEEDED = "_trace_seeded"
 _plain_random = sys.modules["_random"].Random.random
@@ -43,6 +43,7 @@ class Outside:
     def __init__(self) -> None:
         self._is_seeded = is_seeded(_global)
         self._state = _plain_getstate(_global) if self._is_seeded else None
+        self._numpy = patches_numpy.outside()
         self._inputs_read = draws.ambient.inputs_read
         self._environ = dict(draws.ambient.environ)
 
@@ -51,6 +52,7 @@ class Outside:
             _global.setstate(self._state)
         else:
             vars(_global)[_SEEDED] = False
+        patches_numpy.put_outside(self._numpy)
         draws.ambient.inputs_read = self._inputs_read
         draws.ambient.environ.clear()
         draws.ambient.environ.update(self._environ)
@@ -67,6 +69,7 @@ def install() -> None:
         _install_system()
         _install_world()
         _install_imports()
+    patches_numpy.install()
     vars(_global)[_SEEDED] = False
     draws.ambient.inputs_read = 0
     draws.ambient.environ.clear()
@@ -292,6 +295,8 @@ def _install_imports() -> None:
             return plain(name, import_)
         finally:
             draws.current = before
+            if name == "numpy.random":
+                patches_numpy.install()
 
     machinery._find_and_load = find_and_load
 
