@@ -1,26 +1,24 @@
 """Puts the interceptable primitives in place of the standard library's: ``install``, once a process.
 
-``random``'s functions and unseeded generators, ``SystemRandom`` and with it ``secrets``, ``os.urandom`` and with it
-``uuid4``, ``input``, reads of the environment, ``time.time``, ``time_ns`` and ``perf_counter``. A generator that was
-seeded (``Random(5)``, ``random.seed(5)``, ``setstate``) is no choice: its numbers are part of the program. One whose
-state is asked for (``getstate``, a copy, a pickle) is seeded there and then, with a drawn 64-bit number.
+Here: ``random``'s functions and unseeded generators, ``SystemRandom`` and with it ``secrets``, ``os.urandom`` and with
+it ``uuid4``. ``patches_world``: inputs, the environment, clocks. ``patches_numpy``: numpy's generators.
 
-Not covered: ``datetime.now`` (a C type; replacing it would change ``type(x) is datetime``), ``time.monotonic`` (locks
-wait on it), ``time.localtime`` and the like without an argument, iterating over an environment with declared variables,
-randomness of C extensions other than numpy's (``patches_numpy``).
+A generator that was seeded (``Random(5)``, ``random.seed(5)``, ``setstate``) is no choice: its numbers are part of the
+program. One whose state is asked for (``getstate``, a copy, a pickle) is seeded there and then, with a drawn number of
+64 bits. A subclass with a ``random`` of its own draws as it does.
+
+Not covered: randomness of C extensions other than numpy's.
 """
 
 from __future__ import annotations
 
-import builtins
 import importlib
 import os
 import random
 import sys
-import time
 from typing import Any
 
-from tracer.inside import draws, patches_numpy
+from tracer.inside import draws, patches_numpy, patches_world
 
 _SEEDED = "_trace_seeded"
 _plain_random = sys.modules["_random"].Random.random
@@ -50,8 +48,8 @@ class Outside:
     def put_back(self) -> None:
         if self._is_seeded:
             _global.setstate(self._state)
-        else:
-            vars(_global)[_SEEDED] = False
+        elif is_seeded(_global):
+            _global.seed()
         patches_numpy.put_outside(self._numpy)
         draws.ambient.inputs_read = self._inputs_read
         draws.ambient.environ.clear()
@@ -67,7 +65,7 @@ def install() -> None:
     if not _plain:
         _install_generators()
         _install_system()
-        _install_world()
+        patches_world.install()
         _install_imports()
     patches_numpy.install()
     vars(_global)[_SEEDED] = False
@@ -200,90 +198,6 @@ def _install_system() -> None:
     bound.randbits, bound.choice = bound._sysrand.getrandbits, bound._sysrand.choice
 
 
-def _install_world() -> None:
-    plain_input = builtins.input
-
-    def patched_input(prompt: object = "", /) -> str:
-        decider = draws.current
-        if decider is None or not decider.laws.inputs:
-            return plain_input(prompt)
-        sys.stdout.write(str(prompt))
-        laws, number = decider.laws.inputs, draws.ambient.inputs_read
-        draws.ambient.inputs_read += 1
-        value = decider.declared(laws[min(number, len(laws) - 1)], "input")
-        sys.stdout.write("\n")
-        return str(value)
-
-    patched_input.__name__ = patched_input.__qualname__ = "input"
-    builtins.input = patched_input
-    _install_environment()
-    _install_clocks()
-
-
-def _install_environment() -> None:
-    cls: Any = os._Environ
-    plain = {name: getattr(cls, name) for name in ("__getitem__", "__setitem__", "__delitem__", "__contains__")}
-
-    def law(self: Any, key: Any) -> Any:
-        decider = draws.current
-        return None if decider is None or self is not os.environ else decider.laws.environ.get(key)
-
-    def patched_item(self: Any, key: Any) -> Any:
-        declared = law(self, key)
-        if declared is None:
-            return plain["__getitem__"](self, key)
-        decided = draws.ambient.environ
-        if key not in decided:
-            decided[key] = draws.current.declared(declared, f"environ {key}")  # type: ignore[union-attr]  # it has a law
-        if decided[key] is None:
-            raise KeyError(key)
-        return decided[key]
-
-    def patched_set(self: Any, key: Any, value: Any) -> None:
-        if law(self, key) is None:
-            plain["__setitem__"](self, key, value)
-        else:  # the real variable stays: the next path begins with it
-            self.encodevalue(value)
-            draws.ambient.environ[key] = value
-
-    def patched_delete(self: Any, key: Any) -> None:
-        if law(self, key) is None:
-            plain["__delitem__"](self, key)
-        else:
-            patched_item(self, key)
-            draws.ambient.environ[key] = None
-
-    def patched_contains(self: Any, key: object) -> bool:
-        if law(self, key) is None:
-            return bool(plain["__contains__"](self, key))
-        try:
-            patched_item(self, key)
-        except KeyError:
-            return False
-        return True
-
-    for name, method in zip(plain, (patched_item, patched_set, patched_delete, patched_contains), strict=True):
-        method.__name__ = method.__qualname__ = name
-        setattr(cls, name, method)
-
-
-def _install_clocks() -> None:
-    clocks: Any = time
-    plain_sleep = time.sleep
-
-    def sleep(seconds: Any, /) -> None:
-        if draws.current is None:
-            plain_sleep(seconds)
-        else:
-            draws.current.sleep(seconds, plain_sleep)
-
-    clocks.sleep = sleep
-    for name in ("time", "perf_counter"):
-        setattr(clocks, name, _clock(getattr(time, name), name))
-    clocks.time_ns = _clock_ns(clocks.time, "time_ns")
-    clocks.perf_counter_ns = _clock_ns(clocks.perf_counter, "perf_counter_ns")
-
-
 def _install_imports() -> None:
     """What a module draws while it is imported is nobody's choice: it happens once a process, and not in a replay."""
     machinery: Any = vars(importlib)["_bootstrap"]
@@ -299,19 +213,3 @@ def _install_imports() -> None:
                 patches_numpy.install()
 
     machinery._find_and_load = find_and_load
-
-
-def _clock(plain: Any, name: str) -> Any:
-    def read() -> float:
-        return float(plain()) if draws.current is None else draws.current.clock(name, plain())
-
-    read.__name__ = read.__qualname__ = name
-    return read
-
-
-def _clock_ns(seconds: Any, name: str) -> Any:
-    def read() -> int:
-        return int(seconds() * 1e9)
-
-    read.__name__ = read.__qualname__ = name
-    return read
