@@ -21,13 +21,13 @@ import types
 from collections.abc import Callable
 from typing import Any
 
-from tracer.inside import draws
+from tracer.inside import draws, patches_numpy
 from tracer.inside.patches import is_seeded
 
 LARGEST = 4 << 20
 MOST_MODULES = 16
 
-Outside = tuple[Any, int, dict[str, str | None]]
+Outside = tuple[Any, Any, int, dict[str, str | None]]
 
 _kept_whole = (types.FunctionType, types.ModuleType, types.BuiltinFunctionType, type, types.CodeType)
 _hooks = ("__reduce__", "__reduce_ex__", "__getstate__", "__setstate__", "__getnewargs__", "__getnewargs_ex__")
@@ -88,15 +88,16 @@ class Snapshots:
         return held, extra, outside
 
     def outside(self) -> Outside:
-        """State that no namespace holds: the global generator where the program seeded it, what inputs were read."""
+        """State that no namespace holds: global generators where the program seeded them, what inputs were read."""
         generator: Any = vars(random)["_inst"]
         seeded = generator.getstate() if is_seeded(generator) else None
-        return seeded, draws.ambient.inputs_read, dict(draws.ambient.environ)
+        return seeded, patches_numpy.outside(), draws.ambient.inputs_read, dict(draws.ambient.environ)
 
     def put_outside(self, outside: Outside) -> None:
         """The inverse of ``outside``."""
         generator: Any = vars(random)["_inst"]
-        seeded, draws.ambient.inputs_read, environ = outside
+        seeded, numpy_state, draws.ambient.inputs_read, environ = outside
+        patches_numpy.put_outside(numpy_state)
         if seeded is not None:
             generator.setstate(seeded)
         elif is_seeded(generator):
