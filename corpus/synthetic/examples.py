@@ -1,7 +1,8 @@
-"""The paper's worked examples as automata: what is asked of any implementation of the filter."""
+"""The paper's worked examples as automata and symbol sequences: what is asked of any implementation of the filter."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import permutations
 
 import numpy as np
@@ -47,6 +48,33 @@ def figure_10(cycles: int) -> list[Event]:
     for _ in range(cycles):
         events += [("mix", 1, 2, 0.5), ("reveal", 1, 1)]
     return events
+
+
+def figure_9_symbols(cycles: int) -> list[int]:
+    """``mix``, ``not 1``, again and again."""
+    return [0, 1] * cycles
+
+
+def symbols_of(automaton: Automaton, events: Sequence[Event]) -> list[int]:
+    """Events as symbols of ``maybe_swaps``; the probability of a mix is the automaton's, not the event's.
+
+    Raises:
+        ValueError: the automaton has no such symbol.
+    """
+    names = [
+        f"swap {min(event[1:3])} {max(event[1:3])}" if event[0] == "mix" else f"{event[1]}={event[2]}"
+        for event in events
+    ]
+    return [automaton.index(name) for name in names]
+
+
+def two_swaps() -> tuple[Automaton, list[int]]:
+    """``a, b, c = 1, 2, 3``, ``a, b = b, a``, ``b, c = c, b``, then each variable printed: 2, 3, 1 (numbers from 0
+    here). Permuting values where the program permutes variables would print 3, 1, 2.
+    """
+    automaton = maybe_swaps(3, 1.0)
+    events: list[Event] = [("mix", 0, 1, 1.0), ("mix", 1, 2, 1.0), ("reveal", 0, 1), ("reveal", 1, 2), ("reveal", 2, 0)]
+    return automaton, symbols_of(automaton, events)
 
 
 def maybe_swaps(n: int, p: float) -> Automaton:
