@@ -335,13 +335,13 @@ class LazyReal:
         return self._with("added", _swapped(operator.sub), other)
 
     def __mul__(self, other: Any) -> Any:
-        if _is_number(other) and self._v.value is None:
+        if _is_number(other) and self._v.value is None and math.isfinite(other):
             factor = float(other)
             return _affine(self._v, self._a * factor, self._b * factor)
         return self._with("multiplied", operator.mul, other)
 
     def __rmul__(self, other: Any) -> Any:
-        if _is_number(other) and self._v.value is None:
+        if _is_number(other) and self._v.value is None and math.isfinite(other):
             factor = float(other)
             return _affine(self._v, self._a * factor, self._b * factor)
         return self._with("multiplied", _swapped(operator.mul), other)
