@@ -1,7 +1,8 @@
 """The paper's two linear representations of a belief, and when and how they leave the truth.
 
 Joint: h' = T Z h over all states, without the norm. Exact after normalising until it underflows: its mass is the
-product of the survival masses, hence decays exponentially, and no input can refill it.
+product of the survival masses, hence decays exponentially, and no input can refill it. Near the smallest numbers it is
+wrong before it is zero, and may stay so: 0.9 of the smallest number rounds back to it.
 Marginal: H [positions, values] of a permutation. A maybe-swap mixes rows; "position i holds j" clears row i and column
 j and puts 1 there; the decoder makes H doubly stochastic (Sinkhorn). Approximate even without underflow.
 
@@ -141,17 +142,17 @@ Event = tuple[str, int, int] | tuple[str, int, int, float]
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MarginalRun:
     """After each event [events]: the largest entry of |decoded marginals - exact marginals| (``error``); the mass of H
-    outside the revealed row and column, after a mix all of it (``unrevealed``), and in its lightest row
-    (``lightest_row``), both before the decoder; how far the decoded rows are from sums of 1 (``residual``), above 1e-12
+    outside the revealed row and column, after a mix all of it (``unrevealed``), and in its lightest row or column
+    (``lightest``), both before the decoder; how far the decoded rows are from sums of 1 (``residual``), above 1e-12
     where Sinkhorn did not converge.
 
-    ``underflow``: the first event after which a row of H is all zero in this dtype (no decoder can restore what it
-    held), None if there is none.
+    ``underflow``: the first event after which a row or column of H is all zero in this dtype (no decoder can restore
+    what it held), None if there is none.
     """
 
     error: Floats
     unrevealed: Floats
-    lightest_row: Floats
+    lightest: Floats
     residual: Floats
     underflow: int | None
 
@@ -174,7 +175,7 @@ def run_marginal(n: int, events: Sequence[Event], dtype: str = "fp64") -> Margin
     belief = np.zeros(len(orders))
     belief[index[tuple(range(n))]] = 1.0
     one_hot = np.eye(n)[orders]
-    error, unrevealed, lightest_row, residual = np.zeros((4, len(events)))
+    error, unrevealed, lightest, residual = np.zeros((4, len(events)))
     for step, event in enumerate(events):
         i, j = event[1], event[2]
         if event[0] == "mix" and len(event) == 4:
@@ -200,15 +201,15 @@ def run_marginal(n: int, events: Sequence[Event], dtype: str = "fp64") -> Margin
         decoded = sinkhorn(held)
         error[step] = np.abs(decoded - np.einsum("s,sij->ij", belief, one_hot)).max()
         residual[step] = np.abs(decoded.sum(axis=1) - 1.0).max()
-        lightest_row[step] = held.sum(axis=1).min()
+        lightest[step] = min(held.sum(axis=0).min(), held.sum(axis=1).min())
         rest = held if event[0] == "mix" else np.delete(np.delete(held, i, axis=0), j, axis=1)
         unrevealed[step] = rest.sum()
     return MarginalRun(
         error=error,
         unrevealed=unrevealed,
-        lightest_row=lightest_row,
+        lightest=lightest,
         residual=residual,
-        underflow=_first(lightest_row == 0),
+        underflow=_first(lightest == 0),
     )
 
 
