@@ -31,10 +31,12 @@ class Command:
 
     def __post_init__(self) -> None:
         text = render([Step(source=self.source, output=self.output, kind="statement")]).text
-        if not self.source.strip() or parse(text) != [(self.source, self.output)]:
+        is_blank = self.source != self.source.strip("\n") or not self.source.strip()
+        has_blank = bool(self.output) and not all(self.output.split("\n"))  # where a doctest's output would end
+        if is_blank or has_blank or parse(text) != [(self.source, self.output)]:
             raise ValueError(
                 f"expected a command and an output that can be told apart at a prompt, got {self.source!r} and "
-                f"{self.output!r}; leave out prompts and newlines at an end"
+                f"{self.output!r}; leave out prompts and blank lines (<BLANKLINE> in an output)"
             )
 
 
