@@ -23,11 +23,13 @@ Json = Mapping[str, Any]
 class Unstable:
     """What differs between two native runs of the same program, hence proves nothing against a session.
 
-    ``names`` are variables (of any frame), ``pieces`` indices of pieces whose output or exception text differs.
+    ``names`` are variables (of any frame), ``pieces`` indices of pieces whose output or exception text differs,
+    ``orders`` of pieces that echo equal values in other words: the order of a set.
     """
 
     names: frozenset[str] = frozenset()
     pieces: frozenset[int] = frozenset()
+    orders: frozenset[int] = frozenset()
 
 
 def unstable_parts(one: Json, other: Json, frames: Sequence[Json], others: Sequence[Json]) -> Unstable:
@@ -41,7 +43,9 @@ def unstable_parts(one: Json, other: Json, frames: Sequence[Json], others: Seque
         for index, (ran, again) in enumerate(zip(one["pieces"], other["pieces"], strict=False))
         if any(ran.get(key) != again.get(key) for key in ("stdout", "echoes", "exception"))
     }
-    return Unstable(names=frozenset(names), pieces=frozenset(pieces))
+    both = enumerate(zip(one["pieces"], other["pieces"], strict=False))
+    orders = {index for index, (ran, again) in both if ran.get("shown") != again.get("shown")}
+    return Unstable(names=frozenset(names), pieces=frozenset(pieces), orders=frozenset(orders - pieces))
 
 
 NOTHING = Unstable()

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from tracer.checks import Unstable
 from tracer.schema import Drop, Outcome
+
+_word = re.compile(r"[^\W\d]\w*")
+_number_at_end = re.compile(r"_\d+$")
 
 
 class Failed(Exception):
@@ -39,11 +43,51 @@ class Plan:
 
 
 class Again(Exception):
-    """Write the session again by this plan."""
+    """Write the session again by this plan. ``pieces``: the commands that replayed otherwise, with their pieces;
+    ``commands``: all of the session, as the driver sent them.
+    """
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        pieces: Mapping[str, int | None] | None = None,
+        commands: Sequence[Mapping[str, Any]] = (),
+    ) -> None:
         super().__init__()
         self.plan = plan
+        self.pieces = dict(pieces or {})
+        self.commands = commands
+
+
+def told_apart(
+    plan: Plan, native: Native, pieces: Mapping[str, int | None], commands: Sequence[Mapping[str, Any]] = ()
+) -> Plan:
+    """The plan with its last reason, ``replay_differs``, called ``unstable`` where the session is not to blame.
+
+    So it is where every command that replayed otherwise stands in a piece whose output, echo or exception differed
+    between two native runs in the two worlds, or reads a variable whose value did, or one that a command made of such
+    a value: a clock, a draw, a path, the order of a set. ``pieces`` has None for a command that shows an equal value
+    in other words, which is the order of a set again. What differs in replay alone is ours, or an effect of the
+    session's form.
+    """
+    unstable = native.unstable
+    if unstable is None:
+        return plan
+    names = set(unstable.names)
+    for command in commands:
+        if names_in(command["source"]) & names:
+            names.update(command["wrote"])
+    if not all(
+        piece is None or piece in unstable.pieces | unstable.orders or names_in(source) & names
+        for source, piece in pieces.items()
+    ):
+        return plan
+    return replace(plan, reasons=(*plan.reasons[:-1], "unstable"))
+
+
+def names_in(source: str) -> set[str]:
+    """The names that a command has, without the number that a followed call's variable may have got."""
+    return {name for word in _word.findall(source) for name in (word, _number_at_end.sub("", word))}
 
 
 def with_whole(plan: Plan, key: Iterable[Any], reason: str, evidence: str = "") -> Plan:

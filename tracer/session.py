@@ -20,7 +20,7 @@ from tracer.checks import NOTHING, PathMismatch, check_paths, check_result, unst
 from tracer.config import TracerConfig as TracerConfig
 from tracer.hiding import believe, draws_of, gate_of, kernel_of
 from tracer.limits import Limits
-from tracer.rounds import Again, Failed, Native, Plan, result_of, with_whole
+from tracer.rounds import Again, Failed, Native, Plan, result_of, told_apart, with_whole
 from tracer.sandbox import Jail, Mount, Worker
 from tracer.schema import Drop, Outcome, Snippet, Step, Trace
 from tracer.steps import masked, steps_of
@@ -165,6 +165,10 @@ class Tracer:
                 raise Failed(reason, evidence)
             except Again as again:
                 plan = again.plan
+                if plan.reasons[-1:] == ("replay_differs",):
+                    if native.unstable is None:
+                        native = self._run_twice(snippet, program, native)
+                    plan = told_apart(plan, native, again.pieces, again.commands)
             except Failed as failed:
                 if failed.drop.reason in ("result_differs", "path_differs") and native.unstable is None:
                     native = self._run_twice(snippet, program, native)
@@ -204,11 +208,16 @@ class Tracer:
 
     def _run_twice(self, snippet: Snippet, program: Mapping[str, Any], first: Native) -> Native:
         """Runs the program natively once more, in the replayer's world: what differs then differs by itself."""
-        second = self._run_native(snippet, self._program(snippet, self.replayer), self.replayer)
+        second = self._run_native(snippet, self._program(snippet, self.replayer), self.replayer, reseed=RESEEDS[0])
         return replace(first, unstable=unstable_parts(first.result, second.result, first.frames, second.frames))
 
     def _run_native(
-        self, snippet: Snippet, program: Mapping[str, Any], worker: Worker | None = None, depth: int | None = None
+        self,
+        snippet: Snippet,
+        program: Mapping[str, Any],
+        worker: Worker | None = None,
+        depth: int | None = None,
+        reseed: int = 0,
     ) -> Native:
         limits = self.config.limits
         if depth is None:
@@ -219,6 +228,7 @@ class Tracer:
                 "program": program,
                 "depth": depth,
                 "events": limits.events,
+                "reseed": reseed,
                 **_output(limits),
                 **draws_of(self.config, snippet),
             }
@@ -385,7 +395,13 @@ class Tracer:
             evidence = f"{kind}: {first['source']!r} printed {first['got'][:200]!r}, not {first['wanted'][:200]!r}"
             if lenient or sources <= plan.hide or first["source"].startswith(("_ = ", "ignored = ")):
                 return {"replay_mismatch": evidence}, unlike
-            raise Again(replace(plan, hide=plan.hide | sources, reasons=(*plan.reasons, "replay_differs")))
+            alike = {name for names in told for name in names}.difference(*unlike)
+            pieces = {c["source"]: c["piece"] for c in reversed(commands)} | dict.fromkeys(alike)
+            raise Again(
+                replace(plan, hide=plan.hide | sources, reasons=(*plan.reasons, "replay_differs")),
+                pieces={source: pieces.get(source, -1) for source in sources - plan.hide},
+                commands=commands,
+            )
         return {}, unlike
 
 

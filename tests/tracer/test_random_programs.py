@@ -14,7 +14,7 @@ from tracer.schema import Drop
 
 NUMBERS = ("a", "b", "c")
 LISTS = ("xs", "ys")
-FLAT = {"closed", "result_differs", "path_differs", "replay_differs", "replay_mismatch"}
+FLAT = {"closed", "result_differs", "path_differs", "replay_differs", "unstable", "replay_mismatch"}
 
 
 class Grammar:

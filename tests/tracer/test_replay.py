@@ -6,6 +6,8 @@ import sys
 
 import pytest
 
+from tracer.checks import Unstable
+from tracer.rounds import Native, Plan, told_apart
 from tracer.sandbox import SandboxUnavailable
 from tracer.schema import Drop
 from tracer.session import Tracer, TracerConfig
@@ -109,3 +111,33 @@ def test_sandboxed_session_equals_the_plain_one(kit, sandboxed):
         expected = (kit.golden / f"{name}.txt").read_text(encoding="utf-8").split("\n", 1)[1]
         assert trace.text == expected
         assert trace.integrity == "clean" and trace.sandbox["level"] >= 2
+
+
+def test_what_the_program_itself_repeats_otherwise_is_called_unstable(kit, sandboxed):
+    for lines in (
+        ("names = {'a', 'b', 'c', 'd', 'e', 'f'}\n", "names\n"),
+        ("import time\n", "time.time_ns()\n"),
+        ("def stamp():\n    import time\n    now = time.time_ns()\n    return now\n", "stamp()\n"),
+    ):
+        trace = sandboxed.trace(examples(kit, lines))
+        assert not isinstance(trace, Drop), trace
+        assert trace.kept_whole.get("unstable"), (lines, trace.kept_whole)
+        assert "replay_differs" not in trace.kept_whole
+
+
+def test_a_replay_that_differs_in_a_stable_program_stays_our_fault():
+    plan = Plan(follow=0, reasons=("closed", "replay_differs"))
+    moving = Unstable(names=frozenset({"now"}), pieces=frozenset({3}))
+
+    def told(unstable, pieces):
+        return told_apart(plan, Native(result={}, frames=(), unstable=unstable), pieces).reasons[-1]
+
+    assert told(None, {"x": 3}) == "replay_differs"
+    assert told(Unstable(), {"x": 3}) == "replay_differs"
+    assert told(moving, {"x": 0}) == "replay_differs"
+    assert told(moving, {"x": 3, "y": 0}) == "replay_differs"
+    assert told(moving, {"x": 3, "print(now_2 + 1)": 0}) == "unstable"
+    made = [{"source": "later = add(now)", "wrote": ["later"]}, {"source": "apart = 1", "wrote": ["apart"]}]
+    native = Native(result={}, frames=(), unstable=moving)
+    assert told_apart(plan, native, {"later": 0}, made).reasons[-1] == "unstable"
+    assert told_apart(plan, native, {"apart": 0}, made).reasons[-1] == "replay_differs"

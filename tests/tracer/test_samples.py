@@ -13,7 +13,7 @@ from tracer.schema import ROLES, Drop, Piece, Snippet
 
 SAMPLES = sorted((Path(__file__).parent.parent / "samples").glob("*.py"))
 DROPPED = {"recursion_error": "tracing_ended", "prompt_like": "not_a_doctest"}
-FLAT_REASONS = ("closed", "result_differs", "path_differs", "replay_differs", "replay_mismatch")
+FLAT_REASONS = ("closed", "result_differs", "path_differs", "replay_differs", "unstable", "replay_mismatch")
 
 
 def options(source: str) -> dict[str, int]:

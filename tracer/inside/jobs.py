@@ -21,6 +21,7 @@ import ast
 import doctest
 import random
 import sys
+import zlib
 from collections.abc import Callable
 from typing import Any
 
@@ -68,6 +69,8 @@ def _prepare(job: dict[str, Any]) -> tuple[Sources, Capture, dict[str, Any], int
 def native(job: dict[str, Any], send: Send, guard: Any) -> dict[str, Any]:
     """Runs the program as its author's tools would, under settrace."""
     sources, capture, namespace, flags = _prepare(job)
+    if job.get("reseed"):
+        random.seed(job["reseed"])
     with drawing(job) as decider:
         return _native(job, send, guard, sources, capture, namespace, flags, decider)
 
@@ -135,6 +138,7 @@ def _native(
             {
                 "stdout": printed,
                 "echoes": list(echoes),
+                "shown": [zlib.crc32(doctext.without_addresses(t).encode("utf-8", "replace")) for t in repeated],
                 "exception": None if error is None else _told(error),
                 "complete": complete,
             }
