@@ -1,0 +1,130 @@
+"""Every model of the registry keeps one contract: forward, pieces and steps agree; checkpoints come back as they were."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+torch = pytest.importorskip("torch", reason="needs the extra [train]")
+pytest.importorskip("transformers", reason="needs the extra [train]")
+
+from train.models.registry import MODELS, load_model, make_model  # noqa: E402
+
+torch.set_num_threads(1)
+SIZES = {"vocab_size": 13, "hidden_size": 32, "num_hidden_layers": 2}
+VARIANTS = [
+    *((name, {}) for name in MODELS),
+    ("delta_net", {"allow_neg_eigval": True, "use_gate": True, "expand_v": 2.0}),
+    ("delta_net", {"use_short_conv": False, "use_beta": False}),
+    ("gated_delta_net", {"allow_neg_eigval": True, "num_v_heads": 4, "head_dim": 8}),
+    ("delta_product", {"num_householder": 4, "use_forget_gate": True, "head_dim": 8}),
+    ("mamba2", {"signed": True, "n_groups": 2, "head_dim": 16}),
+]
+
+
+def made(name, keys, **more):
+    torch.manual_seed(0)
+    if name not in ("lstm", "gru"):
+        keys = {"intermediate_size": 48, **keys}
+    return make_model(name, **{**SIZES, **keys, **more})
+
+
+@pytest.mark.parametrize(("name", "keys"), VARIANTS)
+@pytest.mark.parametrize("length", [1, 16, 37])
+def test_forward_equals_steps_and_pieces(name, keys, length):
+    model = made(name, keys).double()
+    ids = torch.randint(0, 13, (2, length), generator=torch.Generator().manual_seed(1))
+    whole = model(ids, return_carry=True)
+    carry, rows = None, []
+    for t in range(length):
+        logits, carry = model.step(ids[:, t], carry)
+        rows.append(logits)
+    torch.testing.assert_close(torch.stack(rows, 1), whole.logits, rtol=0, atol=1e-10)
+    cut = max(1, length // 3)
+    first = model(ids[:, :cut], return_carry=True)
+    if cut < length:
+        second = model(ids[:, cut:], first.carry)
+        torch.testing.assert_close(torch.cat([first.logits, second.logits], 1), whole.logits, rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize(("name", "keys"), VARIANTS)
+def test_gradients_of_forward_equal_those_of_steps(name, keys):
+    model = made(name, keys).double()
+    ids = torch.randint(0, 13, (2, 19), generator=torch.Generator().manual_seed(2))
+    model(ids).logits.square().sum().backward()
+    expected = {key: p.grad.clone() for key, p in model.named_parameters() if p.grad is not None}
+    model.zero_grad()
+    carry, total = None, 0.0
+    for t in range(ids.shape[1]):
+        logits, carry = model.step(ids[:, t], carry)
+        total = total + logits.square().sum()
+    total.backward()
+    for key, p in model.named_parameters():
+        if key in expected:
+            torch.testing.assert_close(p.grad, expected[key], rtol=1e-9, atol=1e-9, msg=key)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_rows_depend_on_what_came_before_alone(name):
+    model = made(name, {}).double()
+    ids = torch.randint(0, 13, (1, 24), generator=torch.Generator().manual_seed(3))
+    other = ids.clone()
+    other[0, 15] = (other[0, 15] + 1) % 13
+    before, after = model(ids).logits[0], model(other).logits[0]
+    assert torch.equal(before[:15], after[:15])
+    assert not torch.allclose(before[15:], after[15:])
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_checkpoint_comes_back(name, tmp_path):
+    model = made(name, {})
+    model.save_pretrained(tmp_path)
+    again = load_model(tmp_path)
+    ids = torch.arange(13)[None]
+    assert type(again) is type(model)
+    assert torch.equal(again(ids).logits, model(ids).logits)
+    told = json.loads((tmp_path / "config.json").read_text())
+    assert told["model_type"] == model.config_class.model_type
+    for key in model.config_class.own:
+        assert key in told, key
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_bf16_weights_run_and_stay_close(name):
+    model = made(name, {})
+    ids = torch.randint(0, 13, (2, 40), generator=torch.Generator().manual_seed(4))
+    wide = model(ids).logits
+    narrow = model.to(torch.bfloat16)(ids).logits
+    assert narrow.isfinite().all()
+    assert (narrow.float() - wide).abs().max() < 0.1 * wide.abs().max() + 0.05
+
+
+def test_embeddings_can_be_tied():
+    model = made("delta_net", {}, tie_word_embeddings=True)
+    assert model.lm_head.weight is model.model.embeddings.weight
+
+
+@pytest.mark.parametrize(
+    ("name", "keys", "told"),
+    [
+        ("delta_nett", {}, "expected a model among"),
+        ("delta_net", {"hidden": 3}, "expected a key of delta_net"),
+        ("delta_net", {"num_heads": 5}, "multiple of num_heads=5"),
+        ("transformer", {"num_heads": 5}, "multiple of 2"),
+        ("mamba2", {"head_dim": 7}, "multiple of head_dim=7"),
+        ("delta_net", {"vocab_size": 0}, "positive whole number"),
+    ],
+)
+def test_wrong_keys_are_refused_in_one_line(name, keys, told):
+    with pytest.raises(ValueError, match=told) as caught:
+        make_model(name, **keys)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_folder_without_a_model_is_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"config\.json"):
+        load_model(tmp_path)
+    (tmp_path / "config.json").write_text('{"model_type": "bert"}')
+    with pytest.raises(ValueError, match="'bert'"):
+        load_model(tmp_path)
