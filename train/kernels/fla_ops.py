@@ -1,0 +1,102 @@
+"""flash-linear-attention's Triton kernels behind our shapes; nothing of fla is imported before a kernel is called.
+
+Its public `chunk_delta_rule` and `chunk_gated_delta_product` refuse fp32 by assertion, and half precision is wrong
+where state is tracked, so their autograd functions are called directly, in fp32. fp32 products default to TF32 on
+the GPU; `TRITON_F32_DEFAULT=ieee` is set before fla is first imported, unless the user has set it.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import importlib.util
+import os
+from importlib import metadata
+from typing import Any
+
+import torch
+from torch import Tensor
+
+OLDEST_FLA = (0, 6)  # 0.4.2 to 0.5.2 fail to import with triton 3.9
+LARGEST_KEY_DIM = 256  # fla's chunk_gated_delta_rule_fwd_h asserts it
+
+
+@functools.cache
+def available() -> str | None:
+    """None where fla's kernels can be imported, else what is missing; does not import them (that takes 7 s)."""
+    for module, package in (("fla", "flash-linear-attention"), ("triton", "triton")):
+        if importlib.util.find_spec(module) is None:
+            return f"no module named {module!r}; pip install {package}"
+    try:
+        version = metadata.version("fla-core")
+    except metadata.PackageNotFoundError:
+        return "no package fla-core; pip install 'flash-linear-attention>=0.6'"
+    if tuple(int(part) for part in version.split(".")[:2]) < OLDEST_FLA:
+        return f"fla-core {version} is too old; pip install 'flash-linear-attention>=0.6'"
+    return None
+
+
+def refusal(backend: str, q: Tensor) -> str | None:
+    """None where fla's kernel is to run for `backend`, else the reason why it isn't.
+
+    Raises:
+        ValueError: the backend is unknown, or is "fla" and fla's kernels can't run on q.
+        ModuleNotFoundError: the backend is "fla" and fla or triton is missing.
+    """
+    if backend not in ("auto", "torch", "fla"):
+        raise ValueError(f"expected backend 'auto', 'torch' or 'fla', got {backend!r}; choose one")
+    if backend == "torch":
+        return "backend is 'torch'"
+    reason = None
+    if q.device.type != "cuda":
+        reason = f"q on {q.device.type}; move the tensors to cuda"
+    elif q.dtype == torch.float64:
+        reason = "float64; fla computes in fp32"
+    elif q.shape[-1] > LARGEST_KEY_DIM:
+        reason = f"key width {q.shape[-1]}; fla's kernels go up to {LARGEST_KEY_DIM}"
+    missing = available()
+    if backend == "fla" and missing is not None:
+        raise ModuleNotFoundError(f"expected fla's kernels for backend='fla', got {missing}, or use backend='torch'")
+    if backend == "fla" and reason is not None:
+        raise ValueError(f"expected inputs that fla's kernels take, got {reason}, or use backend='torch'")
+    return missing if missing is not None else reason
+
+
+def delta_rule(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    beta: Tensor,
+    log_decay: Tensor | None,
+    num_householder: int,
+    scale: float,
+    initial_state: Tensor | None,
+) -> tuple[Tensor, Tensor]:
+    """`train.kernels.delta.delta_rule` on fp32 tensors; the shapes are fla's own."""
+    if num_householder > 1:
+        product = _load("fla.ops.gated_delta_product.chunk").ChunkGatedDeltaProductFunction
+        arguments = (q, k, v, log_decay, beta, scale, num_householder, initial_state, True, False, None, None, None)
+        return _pair(product.apply(*arguments))
+    if log_decay is None:
+        plain = _load("fla.ops.delta_rule.chunk").ChunkDeltaRuleFunction
+        return _pair(plain.apply(q, k, v, beta, scale, initial_state, True, False, None, None))
+    gated = _load("fla.ops.gated_delta_rule.chunk").chunk_gated_delta_rule
+    return _pair(gated(q, k, v, log_decay, beta, scale=scale, initial_state=initial_state, output_final_state=True))
+
+
+def decayed_attention(
+    q: Tensor, k: Tensor, v: Tensor, log_decay: Tensor, scale: float, initial_state: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    """`train.kernels.decayed.decayed_attention` without signs, on fp32 tensors."""
+    attention = _load("fla.ops.simple_gla.chunk").chunk_simple_gla
+    return _pair(attention(q, k, v, g=log_decay, scale=scale, initial_state=initial_state, output_final_state=True))
+
+
+def _load(module: str) -> Any:
+    os.environ.setdefault("TRITON_F32_DEFAULT", "ieee")
+    return importlib.import_module(module)
+
+
+def _pair(result: Any) -> tuple[Tensor, Tensor]:
+    out, state = result
+    return out, state
