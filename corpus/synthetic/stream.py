@@ -64,15 +64,25 @@ def words(text: str) -> list[str]:
     return found
 
 
+def parts(text: str) -> list[str]:
+    """A command that shows a value, in as few tokens as may be: its lines up to the value's, what stands before the
+    value, and the value with its line end; joined they are the text.
+    """
+    last_line = text.rfind("\n", 0, -1) + 1
+    value = max(text.rfind(" ", last_line, -1) + 1, last_line)
+    return [part for part in (text[:last_line], text[last_line:value], text[value:]) if part]
+
+
 class TokenStream:
     """The batch form of a game's sessions of one size. ``vocabulary`` depends on the game alone, not on size, split or
-    seed; ``labels`` are the texts that a variable may hold.
+    seed; ``labels`` are the texts that a variable may hold. ``per``: a token is a ``word``, or a whole ``command``, its
+    prompt and line end too; then a value and its line end are one token, and what stands before it another.
 
     Raises:
-        ValueError: the task is no game, or the stage leaves the size open.
+        ValueError: the task is no game, the stage leaves the size open, or full reveals are asked for per command.
     """
 
-    def __init__(self, task: Task, *, seed: int, split: str, stage: Stage) -> None:
+    def __init__(self, task: Task, *, seed: int, split: str, stage: Stage, per: str = "word") -> None:
         if not isinstance(task, GameTask):
             raise ValueError(f"expected a task that is a game, got {type(task).__name__} {task.name}; use Stream")
         if stage.commands[0] != stage.commands[1] or stage.spacing[0] != stage.spacing[1]:
@@ -85,25 +95,31 @@ class TokenStream:
         self.labels = game.items if game.num_labels is None else tuple(str(k) for k in range(game.num_labels))
         numbers: dict[str, int] = {PAD: 0}
 
-        def encode(text: str) -> list[int]:
-            return [numbers.setdefault(word, len(numbers)) for word in words(text)]
+        if per not in ("word", "command") or (per == "command" and game.shows_all):
+            raise ValueError(f"expected per word, or per command where reveals show one variable, got {per!r}")
+        whole = per == "command"
+        end = "\n" if whole else ""
+
+        def encode(text: str, *, shows: bool = True) -> list[int]:
+            found = words(text) if not whole else parts(text) if shows else [text]
+            return [numbers.setdefault(word, len(numbers)) for word in found]
 
         # what varies is written as "0" and found again by it: neither names nor prompts have digits
         blank = ["0"] * len(self.labels)
         opening = [f">>> {source.format(*blank)}\n" for source in game.opening]
         shown_texts = [game.reveal_texts(v, ["0"] * len(game.items))[0] for v in range(len(game.variables))]
         reveals = [f">>> {game.reveal_source(v)}\n{text}\n" for v, text in enumerate(shown_texts)]
-        commands = [encode(">>> " + source.replace("\n", "\n... ") + "\n") for source in game.actions]
-        self._opening = np.array(encode("".join(opening)), dtype=np.int64)
+        commands = [encode(">>> " + source.replace("\n", "\n... ") + "\n", shows=False) for source in game.actions]
+        self._opening = np.array([number for text in opening for number in encode(text)], dtype=np.int64)
         self._reveals = np.array([encode(text) for text in reveals], dtype=np.int64)
-        zero = numbers["0"]
+        zero = numbers["0" + end]
         self._opening_values = np.flatnonzero(self._opening == zero)
         self._reveal_values = np.flatnonzero(self._reveals[0] == zero)
         self._widths = np.array([len(command) for command in commands], dtype=np.int64)
         self._commands = np.zeros((len(commands), int(self._widths.max())), dtype=np.int64)
         for row, command in enumerate(commands):
             self._commands[row, : len(command)] = command
-        self._label_tokens = np.array([encode(label)[0] for label in self.labels], dtype=np.int64)
+        self.label_tokens = np.array([encode(label + end)[0] for label in self.labels], dtype=np.int64)
         self.vocabulary = tuple(numbers)
 
     def batch(self, indices: Sequence[int], *, beliefs: bool = False) -> Batch:
@@ -128,7 +144,7 @@ class TokenStream:
         rows = np.arange(len(indices))[:, None]
         tokens[:, : len(self._opening)] = self._opening
         opened = np.take_along_axis(plays.labels, np.tile(self.game.holds[self.game.start], (len(indices), 1)), axis=1)
-        tokens[:, self._opening_values] = self._label_tokens[opened]
+        tokens[:, self._opening_values] = self.label_tokens[opened]
         values = self._values(plays)
         places = np.empty((len(indices), num_reveals, len(self._reveal_values)), dtype=np.int64)
         for step in range(length):
@@ -140,7 +156,7 @@ class TokenStream:
                 at = ends[:, step, None]
                 tokens[rows, at + np.arange(width)] = self._reveals[plays.shown[:, reveal]]
                 places[:, reveal] = at + self._reveal_values
-                tokens[rows, places[:, reveal]] = self._label_tokens[values[:, reveal]]
+                tokens[rows, places[:, reveal]] = self.label_tokens[values[:, reveal]]
         tokens = tokens[:, : int(lengths.max())]
         return Batch(
             tokens=tokens,

@@ -14,7 +14,7 @@ class Recurrent(Mixer):
     """One layer. Tap: heads [B, T, 1, D], the hidden state after each step."""
 
     points = ("heads",)
-    cell: type[nn.RNNBase]
+    cell: type[Any]
 
     def __init__(self, config: Any) -> None:
         super().__init__()
@@ -37,7 +37,7 @@ class LSTM(Recurrent):
         super().__init__(config)
         with torch.no_grad():
             width = config.hidden_size
-            bias: Tensor = self.rnn.bias_hh_l0  # type: ignore[assignment]
+            bias: Tensor = self.rnn.bias_hh_l0
             bias[width : 2 * width] += config.forget_bias
 
 

@@ -1,4 +1,4 @@
-"""Every model of the registry keeps one contract: forward, pieces and steps agree; checkpoints come back as they were."""
+"""Every model of the registry keeps one contract: forward, pieces, steps agree; checkpoints come back as they were."""
 
 from __future__ import annotations
 
