@@ -1,4 +1,5 @@
 """Text to token ids with the role and step of every token, aligned by construction.
 
-Nothing is built here yet; it never imports ``corpus``.
+``kinds`` is where to start: fit a tokenizer, load one; ``encoded`` turns rows into arrays. Imports of Hugging Face's
+libraries stand in functions, so that ``trace-tokenize --help`` answers at once. It never imports ``corpus``.
 """

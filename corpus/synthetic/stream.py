@@ -87,7 +87,7 @@ class TokenStream:
             raise ValueError(f"expected a task that is a game, got {type(task).__name__} {task.name}; use Stream")
         if stage.commands[0] != stage.commands[1] or stage.spacing[0] != stage.spacing[1]:
             raise ValueError(f"expected a stage of one size, got {stage}; make a TokenStream for each size")
-        self.task = task
+        self.task: GameTask = task
         self.seed = seed
         self.split = split
         self.stage = stage

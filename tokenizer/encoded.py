@@ -1,0 +1,135 @@
+"""Rows as tokens with the role and the step of each, aligned by construction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tracer.schema import ROLES as SCHEMA_ROLES
+
+ROLES: tuple[str, ...] = tuple(SCHEMA_ROLES)
+"""A token's role is an index into these; -1 is a token that is no text."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Encoded:
+    """``ids`` int32 [T], ``roles`` int8 [T] (index into ``ROLES``, -1: no text), ``steps`` int32 [T] (-1: no text)."""
+
+    ids: NDArray[np.int32]
+    roles: NDArray[np.int8]
+    steps: NDArray[np.int32]
+
+
+def encode_text(tokenizer: Any, text: str) -> list[int]:
+    """The ids of a text; ``tokenizer.decode`` gives it back.
+
+    Raises:
+        ValueError: the text has a lone surrogate, or a piece that a closed vocabulary lacks.
+    """
+    return _encoded(tokenizer, [text])[0].tolist()
+
+
+def encode_rows(
+    tokenizer: Any, rows: Iterable[Mapping[str, Any]], *, bos: bool = False, eos: bool = False
+) -> list[Encoded]:
+    """Rows (``text``, and ``segments`` as in the dataset: start, end, role, step) as tokens.
+
+    A row's text is encoded in one piece, and each token gets the segment that its first byte lies in; where a token
+    would reach over a segment's end the row is encoded segment by segment instead, so no token has two roles. In a
+    vocabulary of whole commands a token holds prompt and command: there it has the role in which it ends.
+
+    Raises:
+        ValueError: as ``encode_text``, or segments that don't cover their text.
+    """
+    rows = list(rows)
+    texts = [row["text"] for row in rows]
+    closed = tokenizer.unk_token_id is not None
+    sizes = token_sizes(tokenizer)
+    found = []
+    for row, ids in zip(rows, _encoded(tokenizer, texts), strict=True):
+        segments = row["segments"]
+        ends = _byte_ends(row["text"], segments)
+        token_ends = np.cumsum(sizes[ids])
+        assert not len(ids) or token_ends[-1] == (ends[-1] if len(ends) else 0), "tokens don't add up to their text"
+        if not closed and not np.isin(ends, token_ends).all():
+            pieces = _encoded(tokenizer, [row["text"][s["start"] : s["end"]] for s in segments])
+            ids = np.concatenate(pieces)
+            token_ends = np.cumsum(sizes[ids])
+        at = np.searchsorted(ends, token_ends, side="left")
+        roles = np.array([ROLES.index(s["role"]) for s in segments], dtype=np.int8)[at]
+        steps = np.array([s["step"] for s in segments], dtype=np.int32)[at]
+        found.append(_framed(tokenizer, ids, roles, steps, bos, eos))
+    return found
+
+
+def token_sizes(tokenizer: Any) -> NDArray[np.int64]:
+    """Bytes of text that each id stands for; 0 for tokens that are no text."""
+    raw = tokenizer.backend_tokenizer
+    vocabulary = raw.get_vocab(with_added_tokens=True)
+    sizes = np.zeros(max(vocabulary.values()) + 1, dtype=np.int64)
+    closed = tokenizer.unk_token_id is not None
+    special = set(tokenizer.all_special_ids)
+    for token, number in vocabulary.items():
+        if number not in special:
+            # a byte-level token has one character a byte
+            sizes[number] = len(token.encode()) if closed else len(token)
+    return sizes
+
+
+def _encoded(tokenizer: Any, texts: Sequence[str]) -> list[NDArray[np.int32]]:
+    raw = tokenizer.backend_tokenizer
+    raw.encode_special_tokens = True  # the strings of special tokens are text; not stored in tokenizer.json
+    for text in texts:
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            raise ValueError(f"expected text without lone surrogates, got one at {error.start}; replace it") from None
+    found = [
+        np.array(each.ids, dtype=np.int32) for each in raw.encode_batch_fast(list(texts), add_special_tokens=False)
+    ]
+    unknown = tokenizer.unk_token_id
+    if unknown is not None:
+        for text, ids in zip(texts, found, strict=True):
+            if (ids == unknown).any():
+                raise ValueError(
+                    f"expected words of the closed vocabulary, got {_first_unknown(raw, text, unknown)!r}; "
+                    "fit a tokenizer on data that has it"
+                )
+    return found
+
+
+def _first_unknown(raw: Any, text: str, unknown: int) -> str:
+    told = raw.encode(text, add_special_tokens=False)
+    start, end = next(span for span, number in zip(told.offsets, told.ids, strict=True) if number == unknown)
+    return text[start:end]
+
+
+def _byte_ends(text: str, segments: Sequence[Mapping[str, Any]]) -> NDArray[np.int64]:
+    ends = [0, *(segment["end"] for segment in segments)]
+    if [segment["start"] for segment in segments] != ends[:-1] or ends[-1] != len(text):
+        raise ValueError("expected segments that cover their text in order, got others; read rows with datasets")
+    if text.isascii():
+        return np.array(ends[1:], dtype=np.int64)
+    return np.cumsum([len(text[s["start"] : s["end"]].encode()) for s in segments])
+
+
+def _framed(
+    tokenizer: Any,
+    ids: NDArray[np.int32],
+    roles: NDArray[np.int8],
+    steps: NDArray[np.int32],
+    bos: bool,
+    eos: bool,
+) -> Encoded:
+    before = [tokenizer.bos_token_id] if bos and tokenizer.bos_token_id is not None else []
+    after = [tokenizer.eos_token_id] if eos and tokenizer.eos_token_id is not None else []
+    none_before, none_after = [-1] * len(before), [-1] * len(after)
+    return Encoded(
+        ids=np.concatenate([np.array(before, np.int32), ids, np.array(after, np.int32)]),
+        roles=np.concatenate([np.array(none_before, np.int8), roles, np.array(none_after, np.int8)]),
+        steps=np.concatenate([np.array(none_before, np.int32), steps, np.array(none_after, np.int32)]),
+    )

@@ -1,0 +1,112 @@
+"""``trace-train``: a recipe in, a run folder out."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+EXAMPLES = """\
+Examples:
+
+  trace-train quick --out runs/quick
+
+  trace-train contrast --model lstm --set seed=1 --out runs/lstm-1
+
+  trace-train belief --set model.allow_neg_eigval=false --out runs/belief
+
+  trace-train mined --set dataset=traces --set max_steps=300 --out runs/mined
+
+  trace-train --resume runs/quick
+
+  trace-train --sweep sweep.yaml --out runs/sweep
+
+Recipes: quick contrast belief s5-cpu groups paper-s5 mined.
+"""
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+
+
+@app.command(epilog=EXAMPLES)
+def command(
+    recipe: Annotated[str, typer.Argument(help="a recipe's name")] = "",
+    out: Annotated[Path | None, typer.Option(help="run folder")] = None,
+    assignments: Annotated[
+        list[str] | None, typer.Option("--set", help="name=value, model.key=..., task.key=...")
+    ] = None,
+    model: Annotated[str, typer.Option(help="a model of the registry, with the keys that small ones have")] = "",
+    resume: Annotated[Path | None, typer.Option(help="go on with the run in this folder")] = None,
+    sweep: Annotated[Path | None, typer.Option(help="YAML list of runs")] = None,
+    jobs: Annotated[int, typer.Option(help="processes of a sweep")] = 2,
+) -> None:
+    """Trains a sequence model by a recipe; every setting has a name that --set takes."""
+    if sum((bool(recipe), resume is not None, sweep is not None)) != 1:
+        raise typer.BadParameter("expected a RECIPE, --resume RUN or --sweep FILE, one of them")
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    for noisy in ("transformers", "accelerate", "datasets", "httpx"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    try:
+        if sweep is not None:
+            from train.sweeps import run_sweep
+
+            raise SystemExit(run_sweep(sweep, out or Path("runs") / sweep.stem, jobs))
+        if resume is None:
+            from train.recipes import recipe as recipe_of
+            from train.settings import override
+
+            settings = override(recipe_of(recipe, model or None), assignments or [])
+            folder = out or Path("runs") / recipe
+        try:
+            from train import running
+        except ImportError as missing:
+            raise ValueError(f"expected the extra [train], got {missing}; pip install 'trace-mine[train]'") from None
+        try:
+            final = running.train(settings, folder) if resume is None else running.resume(resume)
+        except running.Interrupted as stopped:
+            print(f"{stopped}; go on with: trace-train --resume {resume or folder}", file=sys.stderr)
+            raise SystemExit(130) from None
+    except ValueError as error:
+        print(f"trace-train: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
+    for line in summary(final):
+        print(line)
+
+
+def summary(final: dict[str, object]) -> list[str]:
+    """A run's end in a few lines."""
+    lines = [f"{final['parameters']} parameters, {final['step']} steps, {final['tokens']} tokens, {final['seconds']} s"]
+    evaluations = final["evaluations"]
+    assert isinstance(evaluations, list)
+    for told in evaluations:
+        if "by_role" in told:
+            for role, numbers in told["by_role"].items():
+                lines.append(
+                    f"{role:8} loss {numbers['loss']:.3f} (unigram {numbers['unigram_loss']:.3f}) "
+                    f"accuracy {numbers['accuracy']:.3f}, {numbers['tokens']} tokens"
+                )
+            if "copy_last_value" in told:
+                lines.append(f"copy of the last value: accuracy {told['copy_last_value']:.3f}")
+            continue
+        line = f"{told['times']}x: {told['commands']} commands, reveal every {told['spacing']}: "
+        line += f"accuracy {told['accuracy_reveal']:.4f}, last reveal {told['accuracy_last_reveal']:.4f}"
+        if "kl" in told:
+            line += f", KL {told['kl']:.4f}, last quarter {told['kl_last_quarter']:.4f}"
+        shown = told["last_shown"]
+        line += f" (chance {told['chance']:.3f}" + ("" if shown is None else f", last shown {shown:.3f}") + ")"
+        lines.append(line)
+    return lines
+
+
+def main() -> None:
+    """Console script."""
+    try:
+        app()
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
+
+
+if __name__ == "__main__":
+    main()

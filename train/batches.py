@@ -1,0 +1,213 @@
+"""Where batches come from: synthetic tasks, made as they are asked for, and mined datasets, encoded.
+
+A source makes the rows of any indices at any step: what a row holds is a function of (settings, step, index), so the
+curriculum is a function of the index and a resumed run needs no replay of a stream.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from corpus.synthetic.stream import Batch, TokenStream
+from corpus.synthetic.task import GameTask, Stage
+from corpus.synthetic.tasks import make_task
+from train.settings import Settings, StageSettings
+
+PADDING, OTHER, REVEAL, LAST_REVEAL = range(4)
+"""Kinds of token. The loss and the metrics of a row are those of its tokens' kinds; ``LAST_REVEAL`` is a reveal too."""
+
+
+class Source(Protocol):
+    """Batches for training."""
+
+    tokenizer: Any
+    data_hash: str
+
+    def batch(self, step: int, indices: Sequence[int]) -> dict[str, Tensor]:
+        """``input_ids`` [B, T] int64 and ``kinds`` [B, T] int8, filled up on the right."""
+
+
+def stage_of(settings: Settings, step: int) -> StageSettings:
+    """The stage that step belongs to; after the last one's steps the last one goes on."""
+    left = step
+    for stage in settings.stages:
+        if left < stage.steps:
+            return stage
+        left -= stage.steps
+    return settings.stages[-1]
+
+
+class SyntheticSource:
+    """Sessions of a task. All rows of a step have one size, drawn from its stage by (data_seed, step) alone."""
+
+    def __init__(self, settings: Settings) -> None:
+        if not settings.task:
+            raise ValueError("expected a task, got none; give --set task=NAME")
+        given = {key: str(value) for key, value in settings.task_parameters.items()}
+        self.settings = settings
+        self.task = make_task(settings.task, given)
+        if not isinstance(self.task, GameTask):
+            raise ValueError(
+                f"expected a task whose sessions are tables of tokens, got {settings.task!r}; mine a dataset"
+            )
+        if settings.requires == "branch" and not self.task.game.is_hidden:
+            raise ValueError(
+                "expected a task that hides outcomes, for beliefs, got one with p=1; give --set task.p=0.1"
+            )
+        self._streams: dict[tuple[int, int, str], TokenStream] = {}
+        from tokenizer.symbols import symbols_tokenizer
+
+        self.vocabulary = self.stream(8, 1, "train").vocabulary
+        self.tokenizer = symbols_tokenizer(self.vocabulary)
+        told = json.dumps([settings.task, dict(self.task.parameters), settings.data_seed, settings.per], sort_keys=True)
+        self.data_hash = hashlib.sha256(told.encode()).hexdigest()
+
+    def stream(self, commands: int, spacing: int, split: str) -> TokenStream:
+        """The stream of sessions of one size."""
+        key = commands, min(spacing, commands), split
+        if key not in self._streams:
+            stage = Stage(commands=(commands, commands), spacing=(key[1], key[1]))
+            seed, per = self.settings.data_seed, self.settings.per
+            self._streams[key] = TokenStream(self.task, seed=seed, split=split, stage=stage, per=per)
+        return self._streams[key]
+
+    def size(self, step: int) -> tuple[int, int]:
+        """(commands, spacing) of a step."""
+        stage = stage_of(self.settings, step)
+        generator = np.random.Generator(np.random.Philox(key=[self.settings.data_seed, step]))
+        commands = int(generator.choice(stage.commands))
+        spacings = [spacing for spacing in stage.spacings if spacing <= commands] or [commands]
+        return commands, int(generator.choice(spacings))
+
+    def batch(self, step: int, indices: Sequence[int]) -> dict[str, Tensor]:
+        """See ``Source.batch``."""
+        return tensors(self.stream(*self.size(step), "train").batch(indices))
+
+
+def tensors(batch: Batch) -> dict[str, Tensor]:
+    """A stream's batch as the model and the loss take it."""
+    time = np.arange(batch.tokens.shape[1])
+    kinds = np.where(time < batch.lengths[:, None], OTHER, PADDING).astype(np.int8)
+    rows = np.arange(len(kinds))[:, None]
+    if batch.reveals.shape[1]:
+        kinds[rows, batch.reveals.reshape(len(kinds), -1)] = REVEAL
+        kinds[rows, batch.reveals[:, -1]] = LAST_REVEAL
+    return {"input_ids": torch.from_numpy(batch.tokens), "kinds": torch.from_numpy(kinds)}
+
+
+class DatasetSource:
+    """Rows of a dataset on disk, encoded by a ``python`` tokenizer fitted on its training split.
+
+    Row ``index`` is number ``index`` of an endless sequence of shuffled epochs, by data_seed. Rows longer than
+    ``max_length`` tokens are cut there, and counted in ``num_cut``.
+
+    Raises:
+        ValueError: no dataset there, or its rows lack the view that the recipe needs.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        from datasets import load_dataset
+
+        folder = Path(settings.dataset)
+        if not (folder / "stats.json").is_file():
+            raise ValueError(
+                f"expected a folder that trace-mine or trace-synth wrote, got {folder}; mine one there first"
+            )
+        loaded = load_dataset(str(folder))
+        splits = {name: list(loaded[name]) for name in loaded}
+        if settings.requires == "branch" and not any(row["beliefs"] for row in splits["train"]):
+            raise ValueError(
+                f"expected rows with beliefs, got none in {folder}; mine with --view branch --only-choices --beliefs"
+            )
+        from tokenizer.lexemes import fit_python
+
+        texts = (row["text"] for row in splits["train"])
+        self.tokenizer = fit_python(texts, vocab_size=settings.vocab_size)
+        self.settings = settings
+        self.num_cut = 0
+        self.rows = {name: self._encoded(rows) for name, rows in splits.items()}
+        identities = sorted(row["trace_id"] for rows in splits.values() for row in rows)
+        self.data_hash = hashlib.sha256("\n".join(identities).encode()).hexdigest()
+
+    def _encoded(self, rows: list[Any]) -> list[Any]:
+        from tokenizer.encoded import encode_rows
+
+        found = encode_rows(self.tokenizer, rows, bos=True, eos=True)
+        self.num_cut += sum(len(each.ids) > self.settings.max_length for each in found)
+        return [each for each in found if len(each.ids) > 1]
+
+    def held_out(self) -> list[Any]:
+        """The encoded rows of the split that evaluations take: test, validation, or, where neither is, train."""
+        return next(self.rows[name] for name in ("test", "validation", "train") if self.rows.get(name))
+
+    def batch(self, step: int, indices: Sequence[int]) -> dict[str, Tensor]:
+        """See ``Source.batch``; also ``roles`` [B, T] int8, an index into ``tokenizer.encoded.ROLES`` or -1."""
+        rows = self.rows["train"]
+        chosen = []
+        for index in indices:
+            epoch, place = divmod(index, len(rows))
+            order = np.random.Generator(np.random.Philox(key=[self.settings.data_seed, epoch])).permutation(len(rows))
+            chosen.append(rows[order[place]])
+        return padded(chosen, self.settings.max_length)
+
+
+def padded(rows: Sequence[Any], max_length: int) -> dict[str, Tensor]:
+    """Encoded rows side by side; the tokens of values are reveals."""
+    from tokenizer.encoded import ROLES
+
+    length = min(max_length, max(len(row.ids) for row in rows))
+    ids = np.zeros((len(rows), length), dtype=np.int64)
+    roles = np.full((len(rows), length), -1, dtype=np.int8)
+    kinds = np.full((len(rows), length), PADDING, dtype=np.int8)
+    value = ROLES.index("value")
+    for number, row in enumerate(rows):
+        end = min(length, len(row.ids))
+        ids[number, :end], roles[number, :end] = row.ids[:end], row.roles[:end]
+        kinds[number, :end] = np.where(row.roles[:end] == value, REVEAL, OTHER)
+        values = np.flatnonzero(row.roles[:end] == value)
+        if len(values):
+            last = row.steps[values[-1]]
+            kinds[number, values[row.steps[values] == last]] = LAST_REVEAL
+    return {"input_ids": torch.from_numpy(ids), "kinds": torch.from_numpy(kinds), "roles": torch.from_numpy(roles)}
+
+
+class Indices(torch.utils.data.Dataset[int]):
+    """Item i is i: the collator makes the rows of a batch at once."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+
+    def __len__(self) -> int:
+        return self.size
+
+    def __getitem__(self, index: int) -> int:
+        return index
+
+
+class Collator:
+    """Indices to a batch; the step is the index over the rows of a step, on all processes together."""
+
+    def __init__(self, source: Source, rows_per_step: int) -> None:
+        self.source, self.rows_per_step = source, rows_per_step
+
+    def __call__(self, indices: list[int]) -> dict[str, Tensor]:
+        return self.source.batch(indices[0] // self.rows_per_step, indices)
+
+
+def source_of(settings: Settings) -> Any:
+    """The source that the settings name.
+
+    Raises:
+        ValueError: both a task and a dataset are named: mixtures need one vocabulary, and a task's is closed.
+    """
+    if settings.dataset and settings.task:
+        raise ValueError("expected a task or a dataset, got both; give --set task='' or --set dataset=''")
+    return DatasetSource(settings) if settings.dataset else SyntheticSource(settings)

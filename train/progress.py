@@ -1,0 +1,90 @@
+"""Progress on a terminal, plain lines elsewhere; and a first Ctrl-C that saves before it stops."""
+
+from __future__ import annotations
+
+import signal
+import time
+from types import FrameType
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from transformers import TrainerCallback
+
+
+class Reporter(TrainerCallback):
+    """A bar with tokens a second, accuracy and time left; where the output is no terminal, a line a log."""
+
+    def __init__(self, trainer: Any = None) -> None:
+        self.trainer = trainer
+        self.console = Console(stderr=True)
+        self.bar: Progress | None = None
+        self.task: Any = None
+        self.first = (0, 0.0)
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **told: Any) -> None:
+        """Called by the Trainer."""
+        self.first = (self.trainer.tokens, time.monotonic())
+        if not state.is_world_process_zero or not self.console.is_terminal:
+            return
+        self.bar = Progress(
+            TextColumn("training"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[told]}"),
+            TimeRemainingColumn(),
+            console=self.console,
+        )
+        self.bar.start()
+        self.task = self.bar.add_task("train", total=state.max_steps, completed=state.global_step, told="")
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **told: Any) -> None:
+        """Called by the Trainer."""
+        if self.bar is not None:
+            self.bar.update(self.task, completed=state.global_step)
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **told: Any) -> None:
+        """Called by the Trainer."""
+        if not state.is_world_process_zero or not logs or "accuracy_reveal" not in logs:
+            return
+        tokens, started = self.first
+        rate = (self.trainer.tokens - tokens) / max(time.monotonic() - started, 1e-9)
+        line = f"loss {logs['loss_reveal']:.3f} accuracy {logs['accuracy_reveal']:.3f} {rate / 1e3:.1f}k tokens/s"
+        if self.bar is not None:
+            self.bar.update(self.task, told=line)
+        else:
+            left = (state.max_steps - state.global_step) * (time.monotonic() - started) / max(1, state.global_step)
+            self.console.print(f"step {state.global_step}/{state.max_steps} {line} {left:.0f} s left", highlight=False)
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **told: Any) -> None:
+        """Called by the Trainer."""
+        if self.bar is not None:
+            self.bar.stop()
+
+
+class StopOnSignal(TrainerCallback):
+    """The first SIGINT or SIGTERM: save at the end of this step and stop. The second: stop at once."""
+
+    def __init__(self) -> None:
+        self.caught: int | None = None
+        self.before: dict[int, Any] = {}
+
+    def __enter__(self) -> StopOnSignal:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self.before[number] = signal.signal(number, self._catch)
+        return self
+
+    def __exit__(self, *told: object) -> None:
+        for number, handler in self.before.items():
+            signal.signal(number, handler)
+
+    def _catch(self, number: int, frame: FrameType | None) -> None:
+        if self.caught is not None:
+            raise KeyboardInterrupt
+        self.caught = number
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **told: Any) -> None:
+        """Called by the Trainer."""
+        if self.caught is not None:
+            control.should_save = True
+            control.should_training_stop = True

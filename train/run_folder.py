@@ -1,0 +1,167 @@
+"""The run folder: what a run was made of, what it measured, and which checkpoints are whole.
+
+run.json        settings, versions, commit, hashes of vocabulary and data
+tokenizer/      the tokenizer
+metrics.jsonl   one line each ``log_every`` steps
+evals.jsonl     one line an evaluation
+checkpoints/    checkpoint-N, whole where complete.json says so
+model.safetensors, config.json, final.json   at the end
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import platform
+import shutil
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from train.settings import Settings, from_json
+
+PACKAGES = (
+    "trace-mine",
+    "torch",
+    "transformers",
+    "accelerate",
+    "tokenizers",
+    "flash-linear-attention",
+    "triton",
+    "numpy",
+)
+
+
+def write_json(path: Path, told: Any) -> None:
+    """Whole or not at all: written beside and renamed."""
+    beside = path.with_name(path.name + ".part")
+    beside.write_text(json.dumps(told, indent=2, default=str) + "\n", encoding="utf-8")
+    os.replace(beside, path)
+
+
+def append_line(path: Path, told: Mapping[str, Any]) -> None:
+    """One line of JSON at the end of the file."""
+    with path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(told) + "\n")
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """The file's whole lines; one that a killed process left half-written at the end is not among them."""
+    if not path.is_file():
+        return []
+    found = []
+    for line in path.read_text(encoding="utf-8").splitlines(keepends=True):
+        if not line.endswith("\n"):
+            break
+        found.append(json.loads(line))
+    return found
+
+
+def keep_lines_up_to(path: Path, step: int) -> None:
+    """Takes away the lines of steps after ``step``: a resumed run makes them again."""
+    kept = [line for line in read_lines(path) if line["step"] <= step]
+    beside = path.with_name(path.name + ".part")
+    beside.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
+    os.replace(beside, path)
+
+
+def versions() -> dict[str, str | None]:
+    """Python's and the packages' versions; None where one is not installed."""
+    found: dict[str, str | None] = {"python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            found[name] = None
+    return found
+
+
+def commit() -> str | None:
+    """The git commit of this code, with ``+`` where files differ from it; None outside a checkout."""
+    here = Path(__file__).resolve().parent
+    try:
+        head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=here, capture_output=True, text=True, check=True)
+        changed = subprocess.run(["git", "status", "--porcelain"], cwd=here, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return head.stdout.strip() + ("+" if changed.stdout.strip() else "")
+
+
+def create(folder: Path, settings: Settings, source: Any) -> None:
+    """A new run folder.
+
+    Raises:
+        ValueError: the folder holds a run already.
+    """
+    from tokenizer.kinds import vocabulary_hash
+
+    if (folder / "run.json").exists():
+        raise ValueError(
+            f"expected a new folder, got {folder}, which holds a run; give --resume {folder} or another --out"
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    source.tokenizer.save_pretrained(folder / "tokenizer")
+    hashes = {"vocabulary_hash": vocabulary_hash(source.tokenizer), "data_hash": source.data_hash}
+    told = {"settings": settings.as_json(), "versions": versions(), "commit": commit(), **hashes}
+    write_json(folder / "run.json", told)
+
+
+def read(folder: Path) -> dict[str, Any]:
+    """What ``run.json`` says.
+
+    Raises:
+        ValueError: the folder holds no run.
+    """
+    if not (folder / "run.json").is_file():
+        raise ValueError(f"expected a run folder with run.json, got {folder}; name what --out was")
+    told: dict[str, Any] = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    return told
+
+
+def settings_of(folder: Path) -> Settings:
+    """The settings of a run."""
+    return from_json(read(folder)["settings"])
+
+
+def check(folder: Path, source: Any) -> None:
+    """Raises ValueError where vocabulary or data are no longer what the run was made of."""
+    from tokenizer.kinds import vocabulary_hash
+
+    told = read(folder)
+    for key, now in (("vocabulary_hash", vocabulary_hash(source.tokenizer)), ("data_hash", source.data_hash)):
+        if told[key] != now:
+            name = key.partition("_")[0]
+            raise ValueError(
+                f"expected the {name} that {folder} was trained with ({told[key][:12]}), got another ({now[:12]}); "
+                "give the run its own dataset and version of trace-mine back, or train anew"
+            )
+
+
+def complete(checkpoint: Path, step: int) -> None:
+    """Marks a checkpoint as whole."""
+    write_json(checkpoint / "complete.json", {"step": step})
+
+
+def last_checkpoint(folder: Path) -> tuple[Path, int] | None:
+    """The latest whole checkpoint and its step, or None."""
+    found = []
+    for marker in (folder / "checkpoints").glob("checkpoint-*/complete.json"):
+        found.append((json.loads(marker.read_text(encoding="utf-8"))["step"], marker.parent))
+    if not found:
+        return None
+    step, path = max(found)
+    return path, step
+
+
+def drop_old(folder: Path, keep: int) -> None:
+    """Removes whole checkpoints but the latest ``keep``, and broken ones older than those."""
+    steps = {path: int(path.name.partition("-")[2]) for path in (folder / "checkpoints").glob("checkpoint-*")}
+    whole = sorted((step for path, step in steps.items() if (path / "complete.json").is_file()), reverse=True)
+    if not whole:
+        return
+    kept = whole[:keep]
+    for path, step in steps.items():
+        if step < kept[-1]:
+            shutil.rmtree(path)

@@ -1,0 +1,149 @@
+"""One run from settings to a finished folder, and how an interrupted one goes on."""
+
+from __future__ import annotations
+
+import json
+import logging
+import random
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import transformers
+
+from train import run_folder
+from train.batches import DatasetSource, source_of
+from train.evaluation import evaluator
+from train.models.registry import load_model, make_model
+from train.progress import Reporter, StopOnSignal
+from train.settings import Settings
+from train.trainer import Evaluations, TraceTrainer
+
+log = logging.getLogger("trace-train")
+
+
+class Interrupted(Exception):
+    """The run was asked to stop, and saved; ``step`` is where it stands."""
+
+    def __init__(self, step: int) -> None:
+        super().__init__(f"stopped at step {step}")
+        self.step = step
+
+
+def train(settings: Settings, folder: Path) -> dict[str, Any]:
+    """A new run; returns what ``final.json`` says.
+
+    Raises:
+        ValueError: the settings can't be run here, or the folder holds a run.
+        Interrupted: a signal came, and a checkpoint was saved.
+    """
+    check_machine(settings)
+    transformers.utils.logging.disable_progress_bar()  # of loading and saving; training has its own
+    source = source_of(settings)
+    model_keys = {**settings.model_keys, "vocab_size": len(source.tokenizer)}
+    seed_everything(settings.seed)
+    model = make_model(settings.model, **model_keys)
+    run_folder.create(folder, settings, source)
+    return _run(settings, folder, model, source, None)
+
+
+def resume(folder: Path) -> dict[str, Any]:
+    """Goes on from the last whole checkpoint, or from the start where there is none. A finished run is left alone.
+
+    Raises:
+        ValueError: no run there, or its vocabulary or data are no longer the same.
+        Interrupted: a signal came, and a checkpoint was saved.
+    """
+    settings = run_folder.settings_of(folder)
+    if (folder / "final.json").is_file():
+        final: dict[str, Any] = json.loads((folder / "final.json").read_text(encoding="utf-8"))
+        return final
+    check_machine(settings)
+    source = source_of(settings)
+    run_folder.check(folder, source)
+    last = run_folder.last_checkpoint(folder)
+    for name in ("metrics.jsonl", "evals.jsonl"):
+        run_folder.keep_lines_up_to(folder / name, last[1] if last else 0)
+    seed_everything(settings.seed)
+    if last is None:
+        model = make_model(settings.model, **{**settings.model_keys, "vocab_size": len(source.tokenizer)})
+        return _run(settings, folder, model, source, None)
+    return _run(settings, folder, load_model(last[0]), source, last[0])
+
+
+def _run(settings: Settings, folder: Path, model: Any, source: Any, checkpoint: Path | None) -> dict[str, Any]:
+    stage = settings.stages[-1]
+    longest = max(stage.commands, default=0)
+    spacing = max(stage.spacings, default=0)
+    evaluate = evaluator(source, rows=settings.evaluate_rows)
+    evaluations = Evaluations(lambda m: evaluate(m, longest, spacing), settings.evaluate_every, folder)
+    reporter, stopper = Reporter(), StopOnSignal()
+    trainer = TraceTrainer(model, settings, source, folder, [evaluations, reporter, stopper])
+    reporter.trainer = trainer
+    if checkpoint is not None:
+        trainer.restore_counts(json.loads((checkpoint / "counts.json").read_text(encoding="utf-8")))
+    parameters = sum(p.numel() for p in model.parameters())
+    log.info(
+        "%s: %s, %d parameters, %d steps, %s, %d torch thread(s) a process",
+        settings.recipe,
+        settings.model,
+        parameters,
+        settings.num_steps,
+        trainer.args.device,
+        torch.get_num_threads(),
+    )
+    with stopper:
+        trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+    if stopper.caught is not None and trainer.state.global_step < settings.num_steps:
+        raise Interrupted(trainer.state.global_step)
+    trainer.save_model(str(folder))
+    final: dict[str, Any] = {"step": trainer.state.global_step, "tokens": trainer.tokens, "parameters": parameters}
+    final["seconds"] = round(trainer.seconds_before + run_seconds(trainer), 3)
+    if trainer.is_world_process_zero():
+        plain = trainer.accelerator.unwrap_model(trainer.model)
+        if isinstance(source, DatasetSource):
+            final["evaluations"] = [evaluate(plain)]
+        else:
+            final["evaluations"] = [
+                {"times": times, **evaluate(plain, longest * times, spacing, "test")} for times in settings.evaluate_at
+            ]
+        run_folder.write_json(folder / "final.json", final)
+    return final
+
+
+def run_seconds(trainer: TraceTrainer) -> float:
+    """Seconds since this process began to train."""
+    import time
+
+    return time.monotonic() - trainer.started
+
+
+def check_machine(settings: Settings) -> None:
+    """Raises ValueError where the device isn't there; sets the number of threads."""
+    torch.set_num_threads(settings.threads)
+    if settings.device == "cuda" and not torch.cuda.is_available():
+        raise ValueError("expected a CUDA device, got none; give --set device=cpu, or run where there is one")
+    if settings.precision == "bf16" and not (torch.cuda.is_available() and settings.device != "cpu"):
+        raise ValueError("expected a CUDA device for bf16, got the CPU; give --set precision=fp32")
+    if settings.device != "cpu" and torch.cuda.is_available():
+        from train.kernels.fla_ops import available
+
+        missing = available()
+        if missing:
+            log.warning("fla's kernels are not used: %s; going on with our own torch form", missing)
+
+
+def seed_everything(seed: int) -> None:
+    """Seeds Python's, numpy's and torch's global generators."""
+    random.seed(seed)
+    np.random.seed(seed)
+    torch.manual_seed(seed)
+
+
+def smaller(settings: Settings, max_steps: int) -> Settings:
+    """The settings with their stages shortened in proportion, ``max_steps`` in all."""
+    total = sum(stage.steps for stage in settings.stages)
+    stages = tuple(replace(stage, steps=max(1, stage.steps * max_steps // total)) for stage in settings.stages)
+    return replace(settings, stages=stages, max_steps=max_steps)

@@ -1,0 +1,95 @@
+"""Sweeps: a list of runs, a few processes at a time, and a table at the end.
+
+- {recipe: contrast, model: lstm, seeds: [0, 1, 2], learning_rates: [0.001, 0.003]}
+- {recipe: contrast, set: {model.allow_neg_eigval: false}, name: delta01}
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from train.recipes import recipe
+from train.settings import override
+
+KEYS = ("recipe", "model", "name", "seeds", "learning_rates", "set")
+
+
+def runs_of(path: Path) -> list[tuple[str, list[str]]]:
+    """(name, arguments of trace-train) of every run of the file.
+
+    Raises:
+        ValueError: the file is no list of runs, or a run has an unknown key or setting.
+    """
+    try:
+        told = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError) as error:
+        raise ValueError(f"expected a YAML file with a list of runs, got {path}: {error}") from None
+    if not isinstance(told, list) or not all(isinstance(entry, dict) and "recipe" in entry for entry in told):
+        raise ValueError(f"expected a list of runs, each with a recipe, got something else in {path}")
+    found: list[tuple[str, list[str]]] = []
+    for entry in told:
+        for key in entry:
+            if key not in KEYS:
+                raise ValueError(f"expected a key of a run ({', '.join(KEYS)}), got {key!r} in {path}")
+        model = ["--model", entry["model"]] if "model" in entry else []
+        fixed = [f"{key}={json.dumps(value)}" for key, value in entry.get("set", {}).items()]
+        for rate in entry.get("learning_rates", [None]):
+            for seed in entry.get("seeds", [0]):
+                name = entry.get("name") or "-".join([entry["recipe"], *model[1:]])
+                chosen = [*fixed, f"seed={seed}", f"data_seed={seed}"]
+                if rate is not None:
+                    name += f"-lr{rate}"
+                    chosen.append(f"learning_rate={rate}")
+                name += f"-s{seed}"
+                override(recipe(entry["recipe"], entry.get("model")), chosen)  # refuses now what would fail later
+                if name in dict(found):
+                    raise ValueError(f"expected runs with names of their own, got {name!r} twice; give name: to one")
+                found.append((name, [entry["recipe"], *model, *(part for s in chosen for part in ("--set", s))]))
+    return found
+
+
+def run_sweep(path: Path, out: Path, jobs: int) -> int:
+    """Runs all, ``jobs`` at a time, each in a process of its own; finished ones are left alone and begun ones go on.
+    Prints the table, writes it to ``sweep.jsonl``, and returns the exit code.
+    """
+    runs = runs_of(path)
+    out.mkdir(parents=True, exist_ok=True)
+
+    def one(name: str, arguments: list[str]) -> int:
+        folder = out / name
+        begun = (folder / "run.json").is_file()
+        told = ["--resume", str(folder)] if begun else [*arguments, "--out", str(folder)]
+        with (out / f"{name}.log").open("ab") as log:
+            return subprocess.run(
+                [sys.executable, "-m", "train", *told], stdout=log, stderr=log, check=False
+            ).returncode
+
+    with ThreadPoolExecutor(max(1, jobs)) as pool:
+        codes = list(pool.map(lambda run: one(*run), runs))
+    lines: list[dict[str, Any]] = []
+    for (name, _), code in zip(runs, codes, strict=True):
+        final = out / name / "final.json"
+        if code or not final.is_file():
+            lines.append({"name": name, "failed": code, "log": str(out / f"{name}.log")})
+        else:
+            lines.append({"name": name, **json.loads(final.read_text(encoding="utf-8"))})
+    (out / "sweep.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    for line in lines:
+        print(line["name"], f"failed with {line['failed']}, see {line['log']}" if "failed" in line else told_of(line))
+    return int(any(codes))
+
+
+def told_of(line: dict[str, Any]) -> str:
+    """One run's end in a line."""
+    parts = []
+    for each in line["evaluations"]:
+        number = each.get("kl", each.get("accuracy_reveal"))
+        parts.append(f"{each.get('times', 1)}x {'KL' if 'kl' in each else 'accuracy'} {number:.4f}")
+    return f"{line['seconds']:.0f} s  " + "  ".join(parts)
