@@ -53,11 +53,12 @@ class SyntheticSource:
             raise ValueError("expected a task, got none; give --set task=NAME")
         given = {key: str(value) for key, value in settings.task_parameters.items()}
         self.settings = settings
-        self.task = make_task(settings.task, given)
-        if not isinstance(self.task, GameTask):
+        task = make_task(settings.task, given)
+        if not isinstance(task, GameTask):
             raise ValueError(
                 f"expected a task whose sessions are tables of tokens, got {settings.task!r}; mine a dataset"
             )
+        self.task = task
         if settings.requires == "branch" and not self.task.game.is_hidden:
             raise ValueError(
                 "expected a task that hides outcomes, for beliefs, got one with p=1; give --set task.p=0.1"

@@ -47,9 +47,9 @@ def quick() -> Settings:
         task="permutations",
         task_parameters={"n": 3},
         stages=(
-            StageSettings(steps=300, commands=(2, 4, 8), spacings=(1, 2)),
-            StageSettings(steps=250, commands=(8, 16), spacings=(1, 2, 4)),
-            StageSettings(steps=350, commands=(16, 32), spacings=(1, 2, 4, 8)),
+            StageSettings(steps=200, commands=(2, 4, 8), spacings=(1, 2)),
+            StageSettings(steps=150, commands=(8, 16), spacings=(1, 2, 4)),
+            StageSettings(steps=250, commands=(16, 32), spacings=(1, 2, 4, 8)),
         ),
     )
 

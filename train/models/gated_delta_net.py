@@ -17,7 +17,7 @@ from train.models.layers import Carry, GatedRMSNorm, ShortConv, decay_parameters
 class GatedDeltaNet(MatrixMixer):
     """One layer. Taps as in ``DeltaNet``, and log_decay [B, T, H] (at most 0)."""
 
-    points = ("queries", "keys", "values", "beta", "log_decay", "state", "heads")
+    points: tuple[str, ...] = ("queries", "keys", "values", "beta", "log_decay", "state", "heads")
     num_householder: int = 1
 
     def __init__(self, config: Any) -> None:
@@ -33,6 +33,8 @@ class GatedDeltaNet(MatrixMixer):
         self.v_proj = nn.Linear(width, value_width * n, bias=False)
         self.b_proj = nn.Linear(width, self.num_v_heads * n, bias=False)
         self.forgets = getattr(config, "use_forget_gate", True)
+        if not self.forgets:
+            self.points = tuple(point for point in self.points if point != "log_decay")
         if self.forgets:
             self.a_proj = nn.Linear(width, self.num_v_heads, bias=False)
             self.A_log, self.dt_bias = decay_parameters(self.num_v_heads, 0.0, 16.0, 0.001, 0.1, 1e-4)

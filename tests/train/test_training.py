@@ -1,0 +1,202 @@
+"""Runs end as they should: learned, resumed bit for bit, alike on two processes, refused in one line."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+torch = pytest.importorskip("torch", reason="needs the extra [train]")
+pytest.importorskip("transformers", reason="needs the extra [train]")
+
+from train import run_folder, running  # noqa: E402
+from train.batches import SyntheticSource, source_of  # noqa: E402
+from train.models.registry import load_model  # noqa: E402
+from train.recipes import BELIEF_MODELS, RECIPES, recipe  # noqa: E402
+from train.settings import StageSettings, from_json, override  # noqa: E402
+
+TINY = ["model.hidden_size=16", "model.intermediate_size=16", "batch_size=8", "log_every=2", "evaluate_every=4"]
+ROOT = Path(__file__).parents[2]
+
+
+def tiny(*more, name="quick"):
+    stages = (
+        StageSettings(steps=4, commands=(2, 4), spacings=(1, 2)),
+        StageSettings(steps=4, commands=(4, 8), spacings=(1, 2)),
+    )
+    settings = replace(recipe(name), stages=stages, evaluate_rows=16, save_every=4, evaluate_at=(1, 2))
+    return override(settings, [*TINY, *more])
+
+
+def lines(folder, name="metrics.jsonl"):
+    return [json.loads(line) for line in (folder / name).read_text().splitlines()]
+
+
+def weights(folder):
+    return load_model(folder).state_dict()
+
+
+def test_a_run_leaves_what_the_contract_says(tmp_path):
+    final = running.train(tiny(), tmp_path / "run")
+    told = lines(tmp_path / "run")
+    assert [line["step"] for line in told] == [2, 4, 6, 8]
+    for key in ("tokens", "seconds", "loss_reveal", "loss_other", "accuracy_reveal", "accuracy_last_reveal"):
+        assert all(isinstance(line[key], (int, float)) for line in told), key
+    assert told[-1]["tokens"] > told[0]["tokens"] > 0
+    assert (tmp_path / "run" / "model.safetensors").is_file()
+    assert [each["commands"] for each in final["evaluations"]] == [8, 16]
+    evaluation = lines(tmp_path / "run", "evals.jsonl")[-1]
+    assert len(evaluation["accuracy_by_reveal"]) == 4 and 0 < evaluation["last_shown"] < 1
+    saved = run_folder.read(tmp_path / "run")
+    assert saved["versions"]["torch"] and saved["vocabulary_hash"] and saved["data_hash"]
+    assert from_json(saved["settings"]) == tiny()
+
+
+def test_resuming_is_bit_equal(tmp_path):
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    running.train(tiny(), whole)
+    running.train(tiny(), broken)
+    # as if killed between the checkpoint of step 4 and the end
+    for name in ("model.safetensors", "final.json"):
+        (broken / name).unlink()
+    (broken / "checkpoints" / "checkpoint-8" / "complete.json").unlink()
+    assert run_folder.last_checkpoint(broken) == (broken / "checkpoints" / "checkpoint-4", 4)
+    running.resume(broken)
+    one, other = weights(whole), weights(broken)
+    assert all(torch.equal(one[key], other[key]) for key in one)
+    untimed = [{k: v for k, v in line.items() if k != "seconds"} for line in lines(whole)]
+    assert untimed == [{k: v for k, v in line.items() if k != "seconds"} for line in lines(broken)]
+
+
+def test_accumulation_changes_neither_loss_nor_weights(tmp_path):
+    stages = "stages=[{steps: 4, commands: [4], spacings: [2]}]"
+    running.train(tiny(stages), tmp_path / "one")
+    running.train(tiny(stages, "batch_size=4", "accumulate=2"), tmp_path / "two")
+    one, two = weights(tmp_path / "one"), weights(tmp_path / "two")
+    for key in one:
+        torch.testing.assert_close(one[key], two[key], rtol=1e-3, atol=1e-4)
+    for line, other in zip(lines(tmp_path / "one"), lines(tmp_path / "two"), strict=True):
+        assert line["loss_reveal"] == pytest.approx(other["loss_reveal"], rel=1e-4)
+        assert line["tokens"] == other["tokens"]
+
+
+@pytest.mark.slow
+def test_two_processes_have_the_loss_of_one(tmp_path):
+    sets = [part for s in (*TINY[:2], "log_every=1", "max_steps=4", "device=cpu") for part in ("--set", s)]
+    one = ["-m", "train", "quick", *sets, "--set", "batch_size=8", "--out", str(tmp_path / "one")]
+    subprocess.run([sys.executable, *one], cwd=ROOT, check=True, capture_output=True)
+    two = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", "-m", "train", "quick", *sets]
+    two += ["--set", "batch_size=4", "--out", str(tmp_path / "two")]
+    subprocess.run([sys.executable, *two], cwd=ROOT, check=True, capture_output=True)
+    for line, other in zip(lines(tmp_path / "one"), lines(tmp_path / "two"), strict=True):
+        for key in ("loss_reveal", "loss_other", "accuracy_reveal"):
+            assert line[key] == pytest.approx(other[key], rel=1e-4), key
+
+
+@pytest.mark.slow
+def test_killed_and_interrupted_runs_go_on(tmp_path):
+    sets = [*TINY, "save_every=2", "stages=[{steps: 400, commands: [8], spacings: [2]}]"]
+    told = [sys.executable, "-m", "train", "quick", *(p for s in sets for p in ("--set", s))]
+    for number, kill in enumerate((signal.SIGKILL, signal.SIGINT)):
+        folder = tmp_path / str(number)
+        process = subprocess.Popen([*told, "--out", str(folder)], cwd=ROOT, stderr=subprocess.DEVNULL)
+        while run_folder.last_checkpoint(folder) is None:
+            assert process.poll() is None
+            time.sleep(0.05)
+        process.send_signal(kill)
+        code = process.wait(60)
+        assert code == (-signal.SIGKILL if kill == signal.SIGKILL else 130)
+        path, step = run_folder.last_checkpoint(folder)
+        assert step >= 2 and load_model(path) is not None
+        if kill == signal.SIGINT:
+            assert step not in (0,) and not (folder / "final.json").exists()
+
+
+def test_a_broken_checkpoint_is_passed_over(tmp_path):
+    for step, whole in ((2, True), (4, True), (6, False)):
+        path = tmp_path / "checkpoints" / f"checkpoint-{step}"
+        path.mkdir(parents=True)
+        if whole:
+            run_folder.complete(path, step)
+    assert run_folder.last_checkpoint(tmp_path) == (tmp_path / "checkpoints" / "checkpoint-4", 4)
+    run_folder.drop_old(tmp_path, 1)
+    left = sorted(p.name for p in (tmp_path / "checkpoints").iterdir())
+    assert left == ["checkpoint-4", "checkpoint-6"]
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_recipe_makes_a_model_and_batches(name):
+    if name == "mined":
+        pytest.skip("needs a dataset; see test_mined")
+    settings = override(recipe(name), ["device=cpu", "precision=fp32"])
+    source = source_of(settings)
+    for step in (0, settings.num_steps - 1):
+        batch = source.batch(step, [0, 1])
+        assert batch["input_ids"].max() < len(source.tokenizer) and (batch["kinds"] >= 2).any()
+    if name != "paper-s5":
+        from train.models.registry import make_model
+
+        model = make_model(settings.model, **{**settings.model_keys, "vocab_size": len(source.tokenizer)})
+        assert model(batch["input_ids"]).logits.isfinite().all()
+
+
+@pytest.mark.parametrize("model", BELIEF_MODELS)
+def test_belief_runs_for_every_model_and_reports_divergence(model, tmp_path):
+    stages = (StageSettings(steps=2, commands=(4,), spacings=(2,)),)
+    settings = replace(recipe("belief", model), stages=stages, batch_size=4, evaluate_rows=8, evaluate_at=(1,))
+    final = running.train(settings, tmp_path / "run")
+    assert 0 < final["evaluations"][0]["kl"] < 10
+
+
+def test_batches_are_a_function_of_the_step_and_stages_keep_to_their_sizes():
+    settings = tiny()
+    one, two = SyntheticSource(settings), SyntheticSource(settings)
+    assert [one.size(step) for step in range(8)] == [two.size(step) for step in range(8)]
+    assert all(one.size(step)[0] in (2, 4) for step in range(4))
+    assert all(one.size(step)[0] in (4, 8) for step in range(4, 8))
+    batch, again = one.batch(5, [40, 41]), two.batch(5, [40, 41])
+    assert torch.equal(batch["input_ids"], again["input_ids"])
+    tokenizer = one.tokenizer
+    text = tokenizer.decode(batch["input_ids"][0][batch["kinds"][0] > 0].tolist())
+    assert text.startswith(">>> a = ") and "print(" in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["quick", "--set", "max_step=3"], "did you mean 'max_steps'"),
+        (["quick", "--set", "max_steps=many"], "expected max_steps to be int"),
+        (["quik"], "expected a recipe among"),
+        (["quick", "--set", "model=bert"], "expected a model among"),
+        (["quick", "--set", "model.heads=2"], "expected a key of delta_net"),
+        (["quick", "--set", "task.m=2"], "expected a parameter of permutations"),
+        (["belief", "--set", "task.p=1.0"], "hides outcomes"),
+        (["mined", "--set", "dataset=nowhere"], "trace-mine or trace-synth wrote"),
+        (["--resume", "nowhere"], "run folder"),
+        *([] if torch.cuda.is_available() else [(["paper-s5"], "expected a CUDA device")]),
+    ],
+)
+def test_wrong_input_is_one_clear_line(arguments, told, tmp_path):
+    environment = {**os.environ, "COLUMNS": "200"}
+    out = [] if "--resume" in arguments else ["--out", str(tmp_path / "run")]
+    done = subprocess.run(
+        [sys.executable, "-m", "train", *arguments, *out], cwd=ROOT, capture_output=True, text=True, env=environment
+    )
+    assert done.returncode == 2 and done.stdout == ""
+    assert told in done.stderr and len(done.stderr.strip().splitlines()) == 1, done.stderr
+
+
+def test_another_vocabulary_is_refused_on_resuming(tmp_path):
+    running.train(tiny(), tmp_path / "run")
+    told = run_folder.read(tmp_path / "run")
+    (tmp_path / "run" / "final.json").unlink()
+    run_folder.write_json(tmp_path / "run" / "run.json", {**told, "vocabulary_hash": "0" * 64})
+    with pytest.raises(ValueError, match="expected the vocabulary"):
+        running.resume(tmp_path / "run")

@@ -1,0 +1,231 @@
+"""``trace-tokenize``: fits a tokenizer on a dataset, shows a coloured encoding, encodes a dataset."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="Tokens of traces, with the role and step of each.",
+)
+COLOURS = {
+    "prompt": "bright_black",
+    "command": "cyan",
+    "reveal": "yellow",
+    "value": "green",
+    "hidden": "magenta",
+    "error": "red",
+}
+ROWS_AT_ONCE = 512
+
+
+@app.command(epilog="Example: trace-tokenize fit traces --out tok --vocab-size 4096")
+def fit(
+    dataset: Annotated[Path, typer.Argument(help="what trace-mine or trace-synth wrote")],
+    out: Annotated[Path, typer.Option(help="folder for tokenizer.json")],
+    kind: Annotated[str, typer.Option(help="python or symbols")] = "python",
+    per: Annotated[str, typer.Option(help="of symbols: a token a word or a command")] = "word",
+    vocab_size: Annotated[int, typer.Option(help="of python")] = 8_192,
+) -> None:
+    """Fits a tokenizer on the training split."""
+    from tokenizer.encoded import encode_rows
+    from tokenizer.kinds import KINDS, vocabulary_hash
+
+    if kind not in KINDS:
+        raise ValueError(f"expected a kind among {', '.join(KINDS)}, got {kind!r}")
+    rows = read(dataset)["train"]
+    fitted = KINDS[kind](rows, vocab_size=vocab_size, per=per)
+    tokens = in_bytes = 0
+    bytes_from, bytes_to = 3, 3 + 256
+    for part in parts(rows):
+        for each in encode_rows(fitted, part):
+            tokens += len(each.ids)
+            if kind == "python":
+                in_bytes += int(((each.ids >= bytes_from) & (each.ids < bytes_to)).sum())
+    fitted.save_pretrained(str(out))
+    told = {
+        "kind": kind,
+        "per": per,
+        "vocabulary": len(fitted),
+        "vocabulary_hash": vocabulary_hash(fitted),
+        "rows": len(rows),
+        "tokens": tokens,
+        "characters": sum(len(text) for text in rows["text"]),
+        "share_of_single_bytes": in_bytes / max(tokens, 1),
+    }
+    write(out / "fit.json", told)
+    print(json.dumps(told, indent=2))
+
+
+@app.command(epilog="Example: trace-tokenize show traces --tokenizer tok --row 3")
+def show(
+    source: Annotated[Path, typer.Argument(help="a dataset, or a file with a session")],
+    tokenizer: Annotated[
+        Path | None, typer.Option(help="a fitted tokenizer; else one of keywords and builtins")
+    ] = None,
+    row: Annotated[int, typer.Option(help="which row of the dataset")] = 0,
+) -> None:
+    """Prints a session's tokens, coloured by role, with a bar between tokens."""
+    from rich.console import Console
+    from rich.text import Text
+
+    from tokenizer.encoded import ROLES, encode_rows
+    from tokenizer.kinds import load
+    from tokenizer.lexemes import fit_python
+
+    chosen = load(tokenizer) if tokenizer is not None else fit_python([])
+    told = encode_rows(chosen, [one_row(source, row)])[0]
+    console = Console()
+    line = Text()
+    pending: list[int] = []
+    for number, role in zip(told.ids.tolist(), told.roles.tolist(), strict=True):
+        pending.append(number)
+        text = chosen.decode(pending)
+        if "\ufffd" in text and len(pending) < 4:
+            continue  # bytes of one character: shown together
+        pending = []
+        line.append(visible(text), style=COLOURS[ROLES[role]])
+        line.append("\n" if text.endswith("\n") else "|", style="dim")
+    console.print(line, end="", soft_wrap=True)
+    counts = Counter(ROLES[role] for role in told.roles.tolist())
+    legend = Text(f"{len(told.ids)} tokens: ")
+    for role_name, count in counts.most_common():
+        legend.append(f"{role_name} {count}  ", style=COLOURS[role_name])
+    console.print(legend)
+
+
+@app.command(epilog="Example: trace-tokenize encode traces --tokenizer tok --out encoded")
+def encode(
+    dataset: Annotated[Path, typer.Argument(help="what trace-mine or trace-synth wrote")],
+    tokenizer: Annotated[Path, typer.Option(help="a fitted tokenizer")],
+    out: Annotated[Path, typer.Option(help="folder for Parquet: trace_id, ids, roles, steps")],
+) -> None:
+    """Encodes every split; a split that is there already, of the same vocabulary, is left alone."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+    from rich.progress import track
+
+    from tokenizer.encoded import ROLES, encode_rows
+    from tokenizer.kinds import load, vocabulary_hash
+
+    chosen = load(tokenizer)
+    out.mkdir(parents=True, exist_ok=True)
+    identity = vocabulary_hash(chosen)
+    meta = out / "meta.json"
+    if meta.is_file() and json.loads(meta.read_text(encoding="utf-8"))["vocabulary_hash"] != identity:
+        raise ValueError(f"expected a folder of this vocabulary, got {out}, encoded with another; choose another --out")
+    write(meta, {"vocabulary_hash": identity, "roles": list(ROLES), "tokenizer": tokenizer.name})
+    schema = pa.schema(
+        [
+            ("trace_id", pa.string()),
+            ("ids", pa.list_(pa.int32())),
+            ("roles", pa.list_(pa.int8())),
+            ("steps", pa.list_(pa.int32())),
+        ]
+    )
+    for split, rows in read(dataset).items():
+        path = out / f"{split}.parquet"
+        if path.is_file() and pq.read_metadata(path).num_rows == len(rows):
+            print(f"{split}: {len(rows)} rows, there already")
+            continue
+        beside = path.with_name(path.name + ".part")
+        tokens = 0
+        with pq.ParquetWriter(beside, schema) as writer:
+            total = -(-len(rows) // ROWS_AT_ONCE)
+            for part in track(parts(rows), f"encoding {split}", total=total, disable=not sys.stderr.isatty()):
+                found = encode_rows(chosen, part)
+                tokens += sum(len(each.ids) for each in found)
+                columns = [
+                    [each["trace_id"] for each in part],
+                    [each.ids for each in found],
+                    [each.roles for each in found],
+                    [each.steps for each in found],
+                ]
+                arrays = [pa.array(values, type=field.type) for values, field in zip(columns, schema, strict=True)]
+                writer.write_table(pa.Table.from_arrays(arrays, schema=schema))
+        os.replace(beside, path)
+        print(f"{split}: {len(rows)} rows, {tokens} tokens")
+
+
+def read(dataset: Path) -> Any:
+    """The dataset's splits.
+
+    Raises:
+        ValueError: nothing there that trace-mine or trace-synth wrote.
+    """
+    if not (dataset / "stats.json").is_file():
+        raise ValueError(f"expected a folder that trace-mine or trace-synth wrote, got {dataset}")
+    from datasets import disable_progress_bars, load_dataset
+
+    disable_progress_bars()
+    return load_dataset(str(dataset))
+
+
+def parts(rows: Any) -> Iterator[list[Any]]:
+    """The rows, some hundreds at a time."""
+    for first in range(0, len(rows), ROWS_AT_ONCE):
+        yield list(rows.select(range(first, min(len(rows), first + ROWS_AT_ONCE))))
+
+
+def one_row(source: Path, number: int) -> dict[str, Any]:
+    """A row of a dataset, or a session's file as a row."""
+    if source.is_dir():
+        rows = read(source)["train"]
+        if not 0 <= number < len(rows):
+            raise ValueError(f"expected a row from 0 to {len(rows) - 1}, got {number}")
+        row: dict[str, Any] = rows[number]
+        return row
+    if not source.is_file():
+        raise ValueError(f"expected a dataset or a file, got {source}")
+    from tracer import repl
+    from tracer.schema import Step
+
+    text = source.read_text(encoding="utf-8")
+    parsed = repl.parse(text)
+    rendered = repl.render(
+        [Step(source=told, output=output.removesuffix("\n"), kind="statement") for told, output in parsed]
+    )
+    segments = [{"start": s.start, "end": s.end, "role": s.role, "step": s.step} for s in rendered.segments]
+    return {"text": rendered.text, "segments": segments}
+
+
+def visible(text: str) -> str:
+    """The text with control characters spelt out: a snippet's bytes never reach the terminal raw."""
+    told = text.replace("\n", "\u23ce")
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in told)
+
+
+def write(path: Path, told: Any) -> None:
+    """Whole or not at all."""
+    beside = path.with_name(path.name + ".part")
+    beside.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
+    os.replace(beside, path)
+
+
+def main() -> None:
+    """Console script."""
+    try:
+        app()
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
+    except (ValueError, OSError) as error:
+        print(f"trace-tokenize: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
+    except ImportError as missing:
+        print(f"trace-tokenize: expected the extra [train], got {missing}", file=sys.stderr)
+        raise SystemExit(2) from None
+
+
+if __name__ == "__main__":
+    main()
