@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -75,29 +75,46 @@ def command(
         print(line)
 
 
-def summary(final: dict[str, object]) -> list[str]:
+def summary(final: dict[str, Any]) -> list[str]:
     """A run's end in a few lines."""
-    lines = [f"{final['parameters']} parameters, {final['step']} steps, {final['tokens']} tokens, {final['seconds']} s"]
-    evaluations = final["evaluations"]
-    assert isinstance(evaluations, list)
-    for told in evaluations:
-        if "by_role" in told:
-            for role, numbers in told["by_role"].items():
-                lines.append(
-                    f"{role:8} loss {numbers['loss']:.3f} (unigram {numbers['unigram_loss']:.3f}) "
-                    f"accuracy {numbers['accuracy']:.3f}, {numbers['tokens']} tokens"
-                )
-            if "copy_last_value" in told:
-                lines.append(f"copy of the last value: accuracy {told['copy_last_value']:.3f}")
-            continue
-        line = f"{told['times']}x: {told['commands']} commands, reveal every {told['spacing']}: "
-        line += f"accuracy {told['accuracy_reveal']:.4f}, last reveal {told['accuracy_last_reveal']:.4f}"
-        if "kl" in told:
-            line += f", KL {told['kl']:.4f}, last quarter {told['kl_last_quarter']:.4f}"
-        shown = told["last_shown"]
-        line += f" (chance {told['chance']:.3f}" + ("" if shown is None else f", last shown {shown:.3f}") + ")"
-        lines.append(line)
+    first = f"{final['parameters']} parameters, {final['step']} steps, {final['tokens']} tokens, {final['seconds']} s"
+    return [first, *summary_of(final)]
+
+
+def summary_of(final: dict[str, Any]) -> list[str]:
+    """Its measurements, a line each."""
+    lines: list[str] = []
+    for told in final["evaluations"]:
+        lines += by_role(told) if "by_role" in told else [at_length(told)]
+    for told in final.get("retention", []):
+        lines.append(f"after {told['hold']} commands that don't concern it, an old fact: KL {told['kl']:.4f}")
+    rescaled = final.get("rescaled")
+    if rescaled:
+        lines.append("with the state held at its norm in training:")
+        lines += ["  " + line for line in summary_of(rescaled)]
     return lines
+
+
+def by_role(told: dict[str, Any]) -> list[str]:
+    """An evaluation on a dataset."""
+    lines = [
+        f"{role:8} loss {numbers['loss']:.3f} (unigram {numbers['unigram_loss']:.3f}) "
+        f"accuracy {numbers['accuracy']:.3f}, {numbers['tokens']} tokens"
+        for role, numbers in told["by_role"].items()
+    ]
+    if "copy_last_value" in told:
+        lines.append(f"values, by copying the last value: accuracy {told['copy_last_value']:.3f}")
+    return lines
+
+
+def at_length(told: dict[str, Any]) -> str:
+    """An evaluation on a task."""
+    line = f"{told['times']}x: {told['commands']} commands, reveal every {told['spacing']}: "
+    line += f"accuracy {told['accuracy_reveal']:.4f}, last reveal {told['accuracy_last_reveal']:.4f}"
+    if "kl" in told:
+        line += f", KL {told['kl']:.4f}, last quarter {told['kl_last_quarter']:.4f}"
+    shown = told["last_shown"]
+    return line + f" (chance {told['chance']:.3f}" + ("" if shown is None else f", last shown {shown:.3f}") + ")"
 
 
 def main() -> None:

@@ -14,8 +14,9 @@ import torch
 import transformers
 
 from train import run_folder
-from train.batches import DatasetSource, source_of
+from train.batches import source_of
 from train.evaluation import evaluator
+from train.final import final_evaluations
 from train.models.registry import load_model, make_model
 from train.progress import Reporter, StopOnSignal
 from train.settings import Settings
@@ -98,17 +99,14 @@ def _run(settings: Settings, folder: Path, model: Any, source: Any, checkpoint: 
         trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
     if stopper.caught is not None and trainer.state.global_step < settings.num_steps:
         raise Interrupted(trainer.state.global_step)
-    trainer.save_model(str(folder))
     final: dict[str, Any] = {"step": trainer.state.global_step, "tokens": trainer.tokens, "parameters": parameters}
     final["seconds"] = round(trainer.seconds_before + run_seconds(trainer), 3)
     if trainer.is_world_process_zero():
         plain = trainer.accelerator.unwrap_model(trainer.model)
-        if isinstance(source, DatasetSource):
-            final["evaluations"] = [evaluate(plain)]
-        else:
-            final["evaluations"] = [
-                {"times": times, **evaluate(plain, longest * times, spacing, "test")} for times in settings.evaluate_at
-            ]
+        final |= final_evaluations(plain, source, settings)  # before saving: it calibrates the rescale
+    trainer.accelerator.wait_for_everyone()
+    trainer.save_model(str(folder))
+    if trainer.is_world_process_zero():
         run_folder.write_json(folder / "final.json", final)
     return final
 

@@ -129,10 +129,17 @@ class TokenStream:
             ValueError: the split has no sequence of this size, or beliefs are asked for where full reveals show
                 repeated values: different states then have one text.
         """
+        groups = list(self.task.plays(indices, seed=self.seed, split=self.split, stage=self.stage))
+        return self.batch_of(_joined(groups), beliefs=beliefs)
+
+    def batch_of(self, plays: Plays, *, beliefs: bool = False) -> Batch:
+        """These plays as tokens, whatever their size; for sessions that no draw would give.
+
+        Raises:
+            ValueError: beliefs are asked for where full reveals show repeated values.
+        """
         if beliefs and self.game.shows_all and self.game.num_labels is not None:
             raise ValueError("expected distinct values where beliefs over full reveals are asked for; use Stream")
-        groups = list(self.task.plays(indices, seed=self.seed, split=self.split, stage=self.stage))
-        plays = _joined(groups)
         width, num_reveals = self._reveals.shape[1], plays.shown.shape[1]
         length, spacing = plays.actions.shape[1], plays.spacing
         ends = np.cumsum(self._widths[plays.actions], axis=1) + len(self._opening)
@@ -140,13 +147,13 @@ class TokenStream:
         starts = ends - self._widths[plays.actions]
         lengths = ends[:, -1] + (width if length % spacing == 0 else 0)
         # rows of the padded table are wider than their command: what spills over is written over by what comes next
-        tokens = np.zeros((len(indices), int(lengths.max()) + self._commands.shape[1]), dtype=np.int64)
-        rows = np.arange(len(indices))[:, None]
+        tokens = np.zeros((len(plays.actions), int(lengths.max()) + self._commands.shape[1]), dtype=np.int64)
+        rows = np.arange(len(plays.actions))[:, None]
         tokens[:, : len(self._opening)] = self._opening
-        opened = np.take_along_axis(plays.labels, np.tile(self.game.holds[self.game.start], (len(indices), 1)), axis=1)
+        opened = np.take_along_axis(plays.labels, np.tile(self.game.holds[self.game.start], (len(rows), 1)), axis=1)
         tokens[:, self._opening_values] = self.label_tokens[opened]
         values = self._values(plays)
-        places = np.empty((len(indices), num_reveals, len(self._reveal_values)), dtype=np.int64)
+        places = np.empty((len(plays.actions), num_reveals, len(self._reveal_values)), dtype=np.int64)
         for step in range(length):
             tokens[rows, starts[:, step, None] + np.arange(self._commands.shape[1])] = self._commands[
                 plays.actions[:, step]

@@ -1,0 +1,64 @@
+"""Retention asks for what the exact filter is certain of, and sees who has forgotten it."""
+
+from __future__ import annotations
+
+import pytest
+
+torch = pytest.importorskip("torch", reason="needs the extra [train]")
+pytest.importorskip("transformers", reason="needs the extra [train]")
+
+from train.batches import SyntheticSource  # noqa: E402
+from train.models.registry import make_model  # noqa: E402
+from train.recipes import recipe  # noqa: E402
+from train.retention import holding_plays, retention  # noqa: E402
+from train.settings import override  # noqa: E402
+
+
+@pytest.mark.parametrize("per", ["word", "command"])
+def test_the_question_comes_last_and_its_answer_is_certain(per):
+    source = SyntheticSource(override(recipe("belief"), [f"per={per}"]))
+    model = make_model("lstm", vocab_size=len(source.tokenizer), hidden_size=16)
+    told = retention(model, source, hold=16, spacing=2)
+    assert told["certainty"] == pytest.approx(1.0, abs=1e-12)
+    assert told["kl"] > 0
+    plays = holding_plays(source, 16, 2)
+    stream = source.stream(2, 2, "train")
+    batch = stream.batch_of(plays, beliefs=True)
+    for row in range(len(batch.tokens)):
+        text = source.tokenizer.decode(batch.tokens[row, : batch.lengths[row]].tolist())
+        lines = text.splitlines()
+        values = dict(line.removeprefix(">>> ").split(" = ") for line in lines if " = " in line and "," not in line)
+        asked = lines[-2].removeprefix(">>> ")
+        swaps = {line for line in lines if line.startswith("... ")}
+        assert len(swaps) == 1 and asked not in swaps.pop().replace("... ", "")
+        assert lines[-1] == values[asked]
+        # before the question one of the two is shown, always with its start value
+        shown = {(lines[i].removeprefix(">>> "), lines[i + 1]) for i in range(len(lines) - 2) if len(lines[i]) == 5}
+        assert len(shown) == 1 and all(values[name] == value for name, value in shown)
+
+
+def test_a_model_that_tells_the_start_retains_and_one_that_guesses_does_not():
+    source = SyntheticSource(recipe("belief"))
+    stream = source.stream(2, 2, "train")
+    size = len(source.tokenizer)
+
+    class Known(torch.nn.Module):
+        def __init__(self, certain):
+            super().__init__()
+            self.certain = torch.nn.Parameter(torch.tensor(certain))
+
+        def forward(self, input_ids):
+            logits = torch.full((*input_ids.shape, size), -20.0)
+            for name, label in zip("abc", stream.label_tokens, strict=True):
+                asked = source.tokenizer.get_vocab()[f">>> {name}\n"]
+                logits[..., label] = torch.where(input_ids == asked, self.certain.item(), 0.0)
+            return type("Output", (), {"logits": logits})
+
+    assert retention(Known(20.0), source, hold=16, spacing=2)["kl"] < 1e-6
+    assert retention(Known(0.0), source, hold=16, spacing=2)["kl"] == pytest.approx(torch.log(torch.tensor(3.0)).item())
+
+
+def test_tasks_without_maybe_swaps_are_refused():
+    source = SyntheticSource(recipe("quick"))
+    with pytest.raises(ValueError, match="maybe-swaps"):
+        holding_plays(source, 16, 2)
