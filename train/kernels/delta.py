@@ -43,7 +43,7 @@ def delta_rule(
 
     Args:
         scale: of the outputs; None is K ** -0.5
-        chunk_size: keys that one chunk holds, so chunk_size / n time steps; changes speed, not results
+        chunk_size: keys that one chunk holds, so chunk_size // n time steps; changes speed, not results
         position: time steps of the sequence taken before these; only `rescale` counts them
         backend: "auto" takes fla's kernels for CUDA tensors where fla and triton can be imported, else ours;
             "torch" takes ours, "fla" fla's or raises

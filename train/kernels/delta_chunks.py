@@ -151,14 +151,16 @@ def _score_weights(chunks: Chunks, per_step: int, log_decay: Tensor | None, like
     steps = torch.arange(chunks.size, device=like.device)
     of_key = steps.repeat_interleave(per_step)
     order = torch.arange(len(of_key), device=like.device)
-    mask = torch.cat([causal_mask(steps, of_key), causal_mask(order, order + 1)])
+    read, later = causal_mask(steps, of_key).to(like.dtype), causal_mask(order, order + 1).to(like.dtype)
     if log_decay is None:
-        return mask.to(like.dtype)
-    cumulative = chunks.pack(log_decay[..., None]).squeeze(-1).cumsum(-1)
-    at_rows = cumulative[:, torch.cat([steps, of_key])]
+        return torch.cat([read, later])
+    cumulative = chunks.pack(log_decay[..., None]).cumsum(1)
     # The exponent is never positive where the mask holds, so nothing overflows and nothing small is divided by.
-    exponent = at_rows[:, :, None] - cumulative[:, of_key][:, None, :]
-    return exponent.masked_fill_(~mask, -torch.inf).exp_()
+    decay = (cumulative - cumulative[:, of_key].transpose(1, 2)).clamp_(max=0).exp_()
+    weights = like.new_empty(chunks.flat, len(steps) + len(order), len(order))
+    torch.mul(decay, read, out=weights[:, : len(steps)])
+    torch.mul(decay if per_step == 1 else decay[:, of_key], later, out=weights[:, len(steps) :])
+    return weights
 
 
 def _decays(chunks: Chunks, per_step: int, log_decay: Tensor) -> Decays:
