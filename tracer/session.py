@@ -5,6 +5,8 @@ scratch folder, host name, hash seed, clock, address layout), so that what depen
 
 A failed check is not the end. The construct or call that failed is kept whole and the session is written again; in the
 end each statement is one command. Only what fails even then is dropped, with the evidence.
+
+Over 400 lines because the rounds and the jobs that they send are one state machine, which two files would hide.
 """
 
 from __future__ import annotations

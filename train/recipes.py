@@ -48,8 +48,8 @@ def quick() -> Settings:
         task_parameters={"n": 3},
         stages=(
             StageSettings(steps=200, commands=(2, 4, 8), spacings=(1, 2)),
-            StageSettings(steps=150, commands=(8, 16), spacings=(1, 2, 4)),
-            StageSettings(steps=250, commands=(16, 32), spacings=(1, 2, 4, 8)),
+            StageSettings(steps=120, commands=(8, 16), spacings=(1, 2, 4)),
+            StageSettings(steps=160, commands=(16, 32), spacings=(1, 2, 4, 8)),
         ),
     )
 

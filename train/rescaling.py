@@ -16,7 +16,7 @@ from torch import Tensor
 
 from train.hooks import states_along
 from train.kernels.rescale import Rescale
-from train.models.delta_net import MatrixMixer
+from train.models.delta_net import MatrixMixer, RenormedDeltaNet
 from train.models.language_model import SequenceModel
 
 EVERY = 16
@@ -25,8 +25,9 @@ SKIP = 2
 
 
 def matrix_mixers(model: SequenceModel) -> dict[int, MatrixMixer]:
-    """Layer -> mixer, of the layers with a matrix state."""
-    return {n: block.mixing for n, block in enumerate(model.blocks) if isinstance(block.mixing, MatrixMixer)}
+    """Layer -> mixer, of the layers with a matrix state, but for those that learnt a norm of their own."""
+    mixers = {n: block.mixing for n, block in enumerate(model.blocks)}
+    return {n: m for n, m in mixers.items() if isinstance(m, MatrixMixer) and not isinstance(m, RenormedDeltaNet)}
 
 
 @torch.no_grad()

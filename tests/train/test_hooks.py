@@ -108,8 +108,9 @@ def step_by_step(model, ids):
 
 
 def test_what_can_not_be_calibrated_is_refused():
-    with pytest.raises(ValueError, match="matrix state"):
-        calibrate(made("lstm"), tokens(96))
+    for name in ("lstm", "transformer", "renormed_delta_net"):
+        with pytest.raises(ValueError, match="matrix state"):
+            calibrate(made(name), tokens(96))
     with pytest.raises(ValueError, match="at least 48"):
         calibrate(made("delta_net"), tokens(20))
     with pytest.raises(ValueError, match="calibrated model"), rescaled(made("delta_net")):
