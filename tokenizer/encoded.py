@@ -9,10 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tokenizer.lexemes import plain_table
 from tracer.schema import ROLES as SCHEMA_ROLES
 
 ROLES: tuple[str, ...] = tuple(SCHEMA_ROLES)
 """A token's role is an index into these; -1 is a token that is no text."""
+
+ROLE_NUMBERS = {role: number for number, role in enumerate(ROLES)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -52,16 +55,17 @@ def encode_rows(
     found = []
     for row, ids in zip(rows, _encoded(tokenizer, texts), strict=True):
         segments = row["segments"]
-        ends = _byte_ends(row["text"], segments)
+        text_ends, numbers, segment_steps = _columns(row["text"], segments)
+        ends = text_ends if row["text"].isascii() else _byte_ends(row["text"], text_ends)
         token_ends = np.cumsum(sizes[ids])
         assert not len(ids) or token_ends[-1] == (ends[-1] if len(ends) else 0), "tokens don't add up to their text"
-        if not closed and not np.isin(ends, token_ends).all():
+        at = np.searchsorted(token_ends, ends)
+        if not closed and len(ids) and not (token_ends[at] == ends).all():
             pieces = _encoded(tokenizer, [row["text"][s["start"] : s["end"]] for s in segments])
             ids = np.concatenate(pieces)
             token_ends = np.cumsum(sizes[ids])
-        at = np.searchsorted(ends, token_ends, side="left")
-        roles = np.array([ROLES.index(s["role"]) for s in segments], dtype=np.int8)[at]
-        steps = np.array([s["step"] for s in segments], dtype=np.int32)[at]
+        at = np.searchsorted(ends, token_ends)
+        roles, steps = numbers[at], segment_steps[at]
         found.append(_framed(tokenizer, ids, roles, steps, bos, eos))
     return found
 
@@ -81,6 +85,17 @@ def token_sizes(tokenizer: Any) -> NDArray[np.int64]:
 
 
 def _encoded(tokenizer: Any, texts: Sequence[str]) -> list[NDArray[np.int32]]:
+    """The ids of each text. Plain texts of the ``python`` kind take the short way (see ``PlainTable``)."""
+    table = plain_table(tokenizer)
+    found: list[NDArray[np.int32] | None] = [None if table is None else table.encode(text) for text in texts]
+    left = [n for n, ids in enumerate(found) if ids is None]
+    for n, ids in zip(left, library_ids(tokenizer, [texts[n] for n in left]), strict=True):
+        found[n] = ids
+    return [ids for ids in found if ids is not None]
+
+
+def library_ids(tokenizer: Any, texts: Sequence[str]) -> list[NDArray[np.int32]]:
+    """The ids of each text as ``tokenizers`` gives them: what the short way is held to."""
     raw = tokenizer.backend_tokenizer
     raw.encode_special_tokens = True  # the strings of special tokens are text; not stored in tokenizer.json
     for text in texts:
@@ -108,13 +123,22 @@ def _first_unknown(raw: Any, text: str, unknown: int) -> str:
     return text[start:end]
 
 
-def _byte_ends(text: str, segments: Sequence[Mapping[str, Any]]) -> NDArray[np.int64]:
-    ends = [0, *(segment["end"] for segment in segments)]
-    if [segment["start"] for segment in segments] != ends[:-1] or ends[-1] != len(text):
+def _columns(
+    text: str, segments: Sequence[Mapping[str, Any]]
+) -> tuple[NDArray[np.int64], NDArray[np.int8], NDArray[np.int32]]:
+    """(ends in characters, roles, steps) of the segments: one pass, for there are many."""
+    told = [(s["start"], s["end"], ROLE_NUMBERS[s["role"]], s["step"]) for s in segments]
+    table = np.array(told, dtype=np.int64).reshape(-1, 4)
+    ends = table[:, 1]
+    last = int(ends[-1]) if len(ends) else 0
+    if last != len(text) or (len(ends) and table[0, 0]) or (table[1:, 0] != ends[:-1]).any():
         raise ValueError("expected segments that cover their text in order, got others; read rows with datasets")
-    if text.isascii():
-        return np.array(ends[1:], dtype=np.int64)
-    return np.cumsum([len(text[s["start"] : s["end"]].encode()) for s in segments])
+    return ends, table[:, 2].astype(np.int8), table[:, 3].astype(np.int32)
+
+
+def _byte_ends(text: str, ends: NDArray[np.int64]) -> NDArray[np.int64]:
+    starts = [0, *ends[:-1].tolist()]
+    return np.cumsum([len(text[a:b].encode()) for a, b in zip(starts, ends.tolist(), strict=True)])
 
 
 def _framed(
@@ -125,6 +149,8 @@ def _framed(
     bos: bool,
     eos: bool,
 ) -> Encoded:
+    if not bos and not eos:
+        return Encoded(ids=ids, roles=roles, steps=steps)
     before = [tokenizer.bos_token_id] if bos and tokenizer.bos_token_id is not None else []
     after = [tokenizer.eos_token_id] if eos and tokenizer.eos_token_id is not None else []
     none_before, none_after = [-1] * len(before), [-1] * len(after)

@@ -9,10 +9,14 @@ from __future__ import annotations
 
 import builtins
 import collections
+import json
 import keyword
 import re
 from collections.abc import Iterable
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 LEXEME = (
     r"(?:>>> |\.\.\. )|\r?\n|\d|[^\W\d]\w*|\*\*=|//=|>>=|<<=|!=|==|<=|>=|->|:=|\*\*|//|<<|>>|[+\-*/%&|^@]=|\.\.\."
@@ -22,6 +26,7 @@ SPECIALS = ("<pad>", "<bos>", "<eos>")
 """Ids 0, 1, 2. In a text these strings are text: they never become these ids."""
 
 _lexeme = re.compile(LEXEME)
+_plain = re.compile(r"[\x20-\x7e\n]*")
 
 
 def fit_python(texts: Iterable[str], *, vocab_size: int = 8_192, min_count: int = 3) -> Any:
@@ -69,3 +74,47 @@ def python_tokenizer(words: Iterable[str], vocab_size: int) -> Any:
         clean_up_tokenization_spaces=False,
         model_max_length=1 << 30,
     )
+
+
+class PlainTable:
+    """The ids of plain texts (printable ASCII and line ends), where Python's own regular expressions split as
+    ``tokenizers``' do: four times as fast, and held to it by a test.
+    """
+
+    def __init__(self, vocabulary: dict[str, int], letters: dict[str, int]) -> None:
+        self.ids: dict[str, int] = {}
+        for token, number in vocabulary.items():
+            told = bytes(letters[letter] for letter in token if letter in letters)
+            if len(told) == len(token) and told.isascii():
+                self.ids[told.decode()] = number
+
+    def encode(self, text: str) -> NDArray[np.int32] | None:
+        """The ids, or None where the text isn't plain."""
+        if _plain.fullmatch(text) is None:
+            return None
+        found = list(map(self.ids.get, _lexeme.findall(text)))
+        if None in found:
+            known, words = self.ids, _lexeme.findall(text)
+            found = []
+            for word in words:
+                number = known.get(word)
+                found += [known[letter] for letter in word] if number is None else [number]
+        return np.array(found, dtype=np.int32)
+
+
+def plain_table(tokenizer: Any) -> PlainTable | None:
+    """The tokenizer's table, made once; None where it isn't of the ``python`` kind."""
+    if not hasattr(tokenizer, "_plain_table"):
+        from tokenizers import pre_tokenizers
+
+        state = json.loads(tokenizer.backend_tokenizer.to_str())
+        split = [part.get("pattern") for part in (state["pre_tokenizer"] or {}).get("pretokenizers", ())]
+        table = None
+        if split[:1] == [{"Regex": LEXEME}]:
+            as_bytes = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+            letters = {as_bytes.pre_tokenize_str(chr(code))[0][0]: code for code in range(128)}
+            special = set(tokenizer.all_special_ids)
+            words = {token: n for token, n in tokenizer.get_vocab().items() if n not in special}
+            table = PlainTable(words, letters)
+        tokenizer._plain_table = table
+    return tokenizer._plain_table  # type: ignore[no-any-return]

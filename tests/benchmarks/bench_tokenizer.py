@@ -1,9 +1,9 @@
-"""Tokens and characters a second of encode_rows, with roles, against a byte-level BPE as GPT-2's, in interleaved rounds.
+"""Tokens and characters a second of encode_rows, with roles, against a byte-level BPE as GPT-2's, interleaved.
 
     python tests/benchmarks/bench_tokenizer.py DATASET
 
-GPT-2's own merges aren't at hand offline: the BPE here is trained on the same rows, with GPT-2's pre-tokenizer and up to
-50,000 merges. It gives offsets and no roles, as GPT-2's fast tokenizer does.
+GPT-2's own merges aren't at hand offline: the BPE here is trained on the same rows, with GPT-2's pre-tokenizer and up
+to 50,000 merges. It gives offsets and no roles, as GPT-2's fast tokenizer does.
 """
 
 from __future__ import annotations
@@ -57,9 +57,8 @@ def main() -> None:
         print(f"{name:20} {rate:5.2f} M tokens/s  {chars:5.2f} M characters/s  {counts[name]} tokens")
     ratios = [b / a for a, b in zip(*found.values(), strict=True)]
     scale = counts["ours, with roles"] / counts["GPT-2-like BPE"]
-    print(
-        f"tokens a second, ours over BPE: {statistics.median(ratios) * scale:.2f}; characters: {statistics.median(ratios):.2f}"
-    )
+    middle = statistics.median(ratios)
+    print(f"ours over BPE: tokens a second {middle * scale:.2f}, characters {middle:.2f}")
 
 
 main()

@@ -18,9 +18,9 @@ pytest.importorskip("transformers", reason="needs the extra [train]")
 from corpus.synthetic.stream import Stream, TokenStream  # noqa: E402
 from corpus.synthetic.task import Stage  # noqa: E402
 from corpus.synthetic.tasks import make_task  # noqa: E402
-from tokenizer.encoded import ROLES, encode_rows, encode_text  # noqa: E402
+from tokenizer.encoded import ROLES, encode_rows, encode_text, library_ids  # noqa: E402
 from tokenizer.kinds import KINDS, load, vocabulary_hash  # noqa: E402
-from tokenizer.lexemes import LEXEME, SPECIALS, fit_python  # noqa: E402
+from tokenizer.lexemes import LEXEME, SPECIALS, fit_python, plain_table  # noqa: E402
 from tokenizer.symbols import fit_symbols, symbols_tokenizer  # noqa: E402
 
 ROOT = Path(__file__).parents[2]
@@ -65,6 +65,21 @@ def test_texts_of_hostile_pieces_come_back(python, words):
     ids = encode_text(python, text)
     assert python.decode(ids) == text
     assert not set(ids) & {0, 1, 2}
+
+
+PIECES = [">>> ", "... ", "total", "tot", "    ", " ", "**=", "1", "<eos>", "\n"]
+PLAIN = st.text(st.characters(min_codepoint=10, max_codepoint=126).filter(lambda c: c == "\n" or c >= " "))
+
+
+@settings(max_examples=500, deadline=None)
+@given(text=st.one_of(PLAIN, st.lists(st.sampled_from(PIECES)).map("".join)))
+def test_the_short_way_for_plain_texts_is_the_librarys(python, text):
+    assert plain_table(python).encode(text).tolist() == library_ids(python, [text])[0].tolist()
+
+
+def test_what_is_not_plain_or_not_of_the_kind_takes_the_librarys_way(python):
+    assert all(plain_table(python).encode(text) is None for text in ("\r\n", "\t", "\x1c", "\u00e9", "\x7f"))
+    assert plain_table(symbols_tokenizer(["", "a"])) is None
 
 
 @pytest.mark.parametrize("text", NASTY)
