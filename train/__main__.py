@@ -71,8 +71,9 @@ def command(
     except ValueError as error:
         print(f"trace-train: {error}", file=sys.stderr)
         raise SystemExit(2) from None
-    for line in summary(final):
-        print(line)
+    if "evaluations" in final:  # of several processes the first alone evaluates
+        for line in summary(final):
+            print(line)
 
 
 def summary(final: dict[str, Any]) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import random
 from dataclasses import replace
 from pathlib import Path
@@ -46,7 +47,8 @@ def train(settings: Settings, folder: Path) -> dict[str, Any]:
     model_keys = {**settings.model_keys, "vocab_size": len(source.tokenizer)}
     seed_everything(settings.seed)
     model = make_model(settings.model, **model_keys)
-    run_folder.create(folder, settings, source)
+    if first_process():
+        run_folder.create(folder, settings, source)
     return _run(settings, folder, model, source, None)
 
 
@@ -65,7 +67,7 @@ def resume(folder: Path) -> dict[str, Any]:
     source = source_of(settings)
     run_folder.check(folder, source)
     last = run_folder.last_checkpoint(folder)
-    for name in ("metrics.jsonl", "evals.jsonl"):
+    for name in ("metrics.jsonl", "evals.jsonl") if first_process() else ():
         run_folder.keep_lines_up_to(folder / name, last[1] if last else 0)
     seed_everything(settings.seed)
     if last is None:
@@ -79,7 +81,9 @@ def _run(settings: Settings, folder: Path, model: Any, source: Any, checkpoint: 
     longest = max(stage.commands, default=0)
     spacing = max(stage.spacings, default=0)
     evaluate = evaluator(source, rows=settings.evaluate_rows)
-    evaluations = Evaluations(lambda m: evaluate(m, longest, spacing), settings.evaluate_every, folder)
+    # one process evaluates: where parameters are spread over processes it would wait for the others for ever
+    every = 0 if settings.fsdp else settings.evaluate_every
+    evaluations = Evaluations(lambda m: evaluate(getattr(m, "module", m), longest, spacing), every, folder)
     reporter, stopper = Reporter(), StopOnSignal()
     trainer = TraceTrainer(model, settings, source, folder, [evaluations, reporter, stopper])
     reporter.trainer = trainer
@@ -101,12 +105,12 @@ def _run(settings: Settings, folder: Path, model: Any, source: Any, checkpoint: 
         raise Interrupted(trainer.state.global_step)
     final: dict[str, Any] = {"step": trainer.state.global_step, "tokens": trainer.tokens, "parameters": parameters}
     final["seconds"] = round(trainer.seconds_before + run_seconds(trainer), 3)
-    if trainer.is_world_process_zero():
-        plain = trainer.accelerator.unwrap_model(trainer.model)
-        final |= final_evaluations(plain, source, settings)  # before saving: it calibrates the rescale
-    trainer.accelerator.wait_for_everyone()
     trainer.save_model(str(folder))
     if trainer.is_world_process_zero():
+        plain = load_model(folder)
+        plain.to(trainer.args.device)  # type: ignore[arg-type]
+        final |= final_evaluations(plain, source, settings)
+        plain.save_pretrained(folder)  # once more: the evaluations calibrate the rescale
         run_folder.write_json(folder / "final.json", final)
     return final
 
@@ -131,6 +135,11 @@ def check_machine(settings: Settings) -> None:
         missing = available()
         if missing:
             log.warning("fla's kernels are not used: %s; going on with our own torch form", missing)
+
+
+def first_process() -> bool:
+    """Whether this is the process of a torchrun, or the only one, that writes the run folder."""
+    return int(os.environ.get("RANK", "0")) == 0
 
 
 def seed_everything(seed: int) -> None:

@@ -94,7 +94,9 @@ def test_two_processes_have_the_loss_of_one(tmp_path):
     subprocess.run([sys.executable, *one], cwd=ROOT, check=True, capture_output=True)
     two = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", "-m", "train", "quick", *sets]
     two += ["--set", "batch_size=4", "--out", str(tmp_path / "two")]
-    subprocess.run([sys.executable, *two], cwd=ROOT, check=True, capture_output=True)
+    done = subprocess.run([sys.executable, *two], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3_000:]
+    assert (tmp_path / "two" / "final.json").is_file()
     for line, other in zip(lines(tmp_path / "one"), lines(tmp_path / "two"), strict=True):
         for key in ("loss_reveal", "loss_other", "accuracy_reveal"):
             assert line[key] == pytest.approx(other[key], rel=1e-4), key
