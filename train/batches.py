@@ -203,12 +203,48 @@ class Collator:
         return self.source.batch(indices[0] // self.rows_per_step, indices)
 
 
-def source_of(settings: Settings) -> Any:
-    """The source that the settings name.
+class MixedSource(DatasetSource):
+    """Steps of a dataset and steps of a task, in the dataset's vocabulary: a step is the dataset's with probability
+    ``mixture``, by (data_seed, step) alone. The task may be any, also one that is no game. The dataset is
+    what is evaluated.
 
     Raises:
-        ValueError: both a task and a dataset are named: mixtures need one vocabulary, and a task's is closed.
+        ValueError: the stages don't say how long the task's sessions are.
     """
+
+    def __init__(self, settings: Settings) -> None:
+        if not all(stage.commands and stage.spacings for stage in settings.stages):
+            raise ValueError(
+                "expected stages that say commands and spacings, for the task's share of a mixture, got none; give "
+                "--set 'stages=[{steps: 600, commands: [8, 16], spacings: [1, 2, 4]}]'"
+            )
+        super().__init__(settings)
+        given = {key: str(value) for key, value in settings.task_parameters.items()}
+        self.task = make_task(settings.task, given)
+        told = json.dumps([self.data_hash, settings.task, dict(self.task.parameters), settings.mixture], sort_keys=True)
+        self.data_hash = hashlib.sha256(told.encode()).hexdigest()
+
+    def batch(self, step: int, indices: Sequence[int]) -> dict[str, Tensor]:
+        """See ``DatasetSource.batch``."""
+        from tokenizer.encoded import encode_rows
+
+        generator = np.random.Generator(np.random.Philox(key=[self.settings.data_seed, step]))
+        if generator.random() < self.settings.mixture:
+            return super().batch(step, indices)
+        sizes = stage_of(self.settings, step)
+        commands = int(generator.choice(sizes.commands))
+        spacing = min(commands, int(generator.choice(sizes.spacings)))
+        stage = Stage(commands=(commands, commands), spacing=(spacing, spacing))
+        rows = []
+        for index in indices:
+            trace = self.task.trace(index, seed=self.settings.data_seed, split="train", stage=stage)
+            segments = [{"start": s.start, "end": s.end, "role": s.role, "step": s.step} for s in trace.segments]
+            rows.append({"text": trace.text, "segments": segments})
+        return padded(encode_rows(self.tokenizer, rows, bos=True, eos=True), self.settings.max_length)
+
+
+def source_of(settings: Settings) -> Any:
+    """The source that the settings name: a task, a dataset, or a mixture of both."""
     if settings.dataset and settings.task:
-        raise ValueError("expected a task or a dataset, got both; give --set task='' or --set dataset=''")
+        return MixedSource(settings)
     return DatasetSource(settings) if settings.dataset else SyntheticSource(settings)

@@ -29,11 +29,11 @@ class Settings:
     ``task_parameters`` what they are made with (``--set model.hidden_size=128``, ``--set task.n=5``).
 
     ``dataset``: a folder that trace-mine or trace-synth wrote; then ``task`` is "" and stages say steps alone.
-    ``mixture``: share of steps that take the dataset where both are given. ``per``: a token is a word or a command.
-    ``reveal_weight``: loss = mean over other tokens + weight x mean over reveal tokens. ``max_steps``: stop there; 0:
-    the stages' steps. ``schedule``: ``constant_then_linear`` (the last ``decay_share`` of the steps go down to
-    ``min_rate`` of the rate) or ``cosine``. ``evaluate_at``: lengths of the final evaluation, as multiples of
-    the last stage's longest. Times in steps.
+    ``mixture``: share of steps that take the dataset where both are given; the rest take the task. ``per``: a token is
+    a word or a command. ``reveal_weight``: loss = mean over other tokens + weight x mean over reveal tokens.
+    ``max_steps``: stop there; 0: the stages' steps. ``schedule``: ``constant_then_linear`` (the last ``decay_share`` of
+    the steps go down to ``min_rate`` of the rate) or ``cosine``. ``evaluate_at``: lengths of the final evaluation, as
+    multiples of the last stage's longest. Times in steps.
     """
 
     recipe: str
@@ -89,6 +89,8 @@ class Settings:
         ):
             if getattr(self, name) not in known:
                 raise ValueError(f"expected {name} to be {' or '.join(known)}, got {getattr(self, name)!r}")
+        if not 0 <= self.mixture <= 1:
+            raise ValueError(f"expected mixture from 0 to 1, a share of steps, got {self.mixture}")
         if not self.task and not self.dataset:
             raise ValueError("expected a task or a dataset, got neither; give --set task=NAME or --set dataset=FOLDER")
 

@@ -166,7 +166,7 @@ def training_arguments(settings: Settings, folder: Path) -> TrainingArguments:
         keys = {"num_decay_steps": decay, "min_lr_ratio": settings.min_rate, "decay_type": "linear"}
     more: dict[str, Any] = {}
     if settings.fsdp:
-        more = {"fsdp": "full_shard", "fsdp_config": {"version": 2, "transformer_layer_cls_to_wrap": ["Block"]}}
+        more = {"fsdp": True, "fsdp_config": {"version": 2, "transformer_layer_cls_to_wrap": ["Block"]}}
     return TrainingArguments(
         output_dir=str(folder / "checkpoints"),
         max_steps=steps,

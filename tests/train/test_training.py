@@ -88,12 +88,13 @@ def test_accumulation_changes_neither_loss_nor_weights(tmp_path):
 
 
 @pytest.mark.slow
-def test_two_processes_have_the_loss_of_one(tmp_path):
+@pytest.mark.parametrize("fsdp", ["false", "true"])
+def test_two_processes_have_the_loss_of_one(fsdp, tmp_path):
     sets = [part for s in (*TINY[:2], "log_every=1", "max_steps=4", "device=cpu") for part in ("--set", s)]
     one = ["-m", "train", "quick", *sets, "--set", "batch_size=8", "--out", str(tmp_path / "one")]
     subprocess.run([sys.executable, *one], cwd=ROOT, check=True, capture_output=True)
     two = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", "-m", "train", "quick", *sets]
-    two += ["--set", "batch_size=4", "--out", str(tmp_path / "two")]
+    two += ["--set", "batch_size=4", "--set", f"fsdp={fsdp}", "--out", str(tmp_path / "two")]
     done = subprocess.run([sys.executable, *two], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-3_000:]
     assert (tmp_path / "two" / "final.json").is_file()
@@ -202,3 +203,62 @@ def test_another_vocabulary_is_refused_on_resuming(tmp_path):
     run_folder.write_json(tmp_path / "run" / "run.json", {**told, "vocabulary_hash": "0" * 64})
     with pytest.raises(ValueError, match="expected the vocabulary"):
         running.resume(tmp_path / "run")
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory):
+    """A small dataset as trace-synth writes it, with beliefs."""
+    folder = tmp_path_factory.mktemp("data") / "rows"
+    told = [
+        sys.executable,
+        "-m",
+        "corpus.synthetic",
+        "permutations",
+        "--rows",
+        "40",
+        "--set",
+        "p=0.3",
+        "--out",
+        str(folder),
+    ]
+    subprocess.run(told, cwd=ROOT, check=True, capture_output=True)
+    return folder
+
+
+MINED = ["max_steps=4", "batch_size=4", "log_every=2", "model.hidden_size=16", "model.intermediate_size=16"]
+MINED += ["model.num_heads=2", "model.head_dim=8", "model.num_hidden_layers=1", "evaluate_every=2", "vocab_size=700"]
+
+
+def test_a_dataset_trains_with_the_loss_by_role(dataset, tmp_path):
+    settings = override(recipe("mined"), [*MINED, f"dataset={dataset}"])
+    final = running.train(settings, tmp_path / "run")
+    by_role = final["evaluations"][0]["by_role"]
+    assert set(by_role) == {"prompt", "command", "reveal", "value"}
+    assert all(numbers["loss"] > 0 and numbers["unigram_loss"] > 0 for numbers in by_role.values())
+    assert 0 <= final["evaluations"][0]["copy_last_value"] <= 1
+    source = source_of(settings)
+    batch = source.batch(0, [0, 1, 2])
+    assert (batch["kinds"] == 3).any(1).all()
+    epoch = [source.batch(0, [n])["input_ids"].tolist() for n in range(len(source.rows["train"]))]
+    assert len({str(ids) for ids in epoch}) == len(epoch)
+
+
+def test_a_mixture_takes_steps_of_both(dataset, tmp_path):
+    stages = "stages=[{steps: 40, commands: [4], spacings: [2]}]"
+    more = ["task=permutations", "task.n=4", "mixture=0.5", stages]
+    settings = override(recipe("mined"), [*MINED, f"dataset={dataset}", *more])
+    source = source_of(settings)
+    texts = [source.tokenizer.decode(source.batch(step, [0])["input_ids"][0].tolist()) for step in range(12)]
+    of_task = ["d = 4" in text for text in texts]
+    assert any(of_task) and not all(of_task)
+    assert running.train(settings, tmp_path / "run")["evaluations"][0]["by_role"]
+    with pytest.raises(ValueError, match="commands and spacings"):
+        source_of(override(recipe("mined"), [f"dataset={dataset}", "task=permutations"]))
+
+
+def test_a_dataset_without_the_needed_view_is_refused(tmp_path):
+    folder = tmp_path / "visible"
+    told = [sys.executable, "-m", "corpus.synthetic", "permutations", "--rows", "10", "--out", str(folder)]
+    subprocess.run(told, cwd=ROOT, check=True, capture_output=True)
+    with pytest.raises(ValueError, match="expected rows with beliefs"):
+        source_of(override(recipe("mined"), [f"dataset={folder}", "requires=branch"]))
