@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import sys
@@ -41,18 +42,13 @@ def fit(
     """Fits a tokenizer on the training split."""
     from tokenizer.encoded import encode_rows
     from tokenizer.kinds import KINDS, vocabulary_hash
+    from tokenizer.lexemes import fallen_to_bytes
 
     if kind not in KINDS:
         raise ValueError(f"expected a kind among {', '.join(KINDS)}, got {kind!r}")
     rows = read(dataset)["train"]
     fitted = KINDS[kind](rows, vocab_size=vocab_size, per=per)
-    tokens = in_bytes = 0
-    bytes_from, bytes_to = 3, 3 + 256
-    for part in parts(rows):
-        for each in encode_rows(fitted, part):
-            tokens += len(each.ids)
-            if kind == "python":
-                in_bytes += int(((each.ids >= bytes_from) & (each.ids < bytes_to)).sum())
+    tokens = sum(len(each.ids) for part in parts(rows) for each in encode_rows(fitted, part))
     fitted.save_pretrained(str(out))
     told = {
         "kind": kind,
@@ -62,8 +58,10 @@ def fit(
         "rows": len(rows),
         "tokens": tokens,
         "characters": sum(len(text) for text in rows["text"]),
-        "share_of_single_bytes": in_bytes / max(tokens, 1),
+        "dataset_hash": identity_of(rows),
     }
+    if kind == "python":
+        told["share_of_bytes_of_unknown_words"] = fallen_to_bytes(fitted, rows["text"]) / max(tokens, 1)
     write(out / "fit.json", told)
     print(json.dumps(told, indent=2))
 
@@ -123,9 +121,10 @@ def encode(
     out.mkdir(parents=True, exist_ok=True)
     identity = vocabulary_hash(chosen)
     meta = out / "meta.json"
-    if meta.is_file() and json.loads(meta.read_text(encoding="utf-8"))["vocabulary_hash"] != identity:
+    known: dict[str, Any] = json.loads(meta.read_text(encoding="utf-8")) if meta.is_file() else {}
+    if known and known["vocabulary_hash"] != identity:
         raise ValueError(f"expected a folder of this vocabulary, got {out}, encoded with another; choose another --out")
-    write(meta, {"vocabulary_hash": identity, "roles": list(ROLES), "tokenizer": tokenizer.name})
+    known = {"splits": {}, **known, "vocabulary_hash": identity, "roles": list(ROLES), "tokenizer": tokenizer.name}
     schema = pa.schema(
         [
             ("trace_id", pa.string()),
@@ -136,7 +135,7 @@ def encode(
     )
     for split, rows in read(dataset).items():
         path = out / f"{split}.parquet"
-        if path.is_file() and pq.read_metadata(path).num_rows == len(rows):
+        if path.is_file() and known["splits"].get(split) == identity_of(rows):
             print(f"{split}: {len(rows)} rows, there already")
             continue
         beside = path.with_name(path.name + ".part")
@@ -155,6 +154,8 @@ def encode(
                 arrays = [pa.array(values, type=field.type) for values, field in zip(columns, schema, strict=True)]
                 writer.write_table(pa.Table.from_arrays(arrays, schema=schema))
         os.replace(beside, path)
+        known["splits"][split] = identity_of(rows)
+        write(meta, known)
         print(f"{split}: {len(rows)} rows, {tokens} tokens")
 
 
@@ -170,6 +171,11 @@ def read(dataset: Path) -> Any:
 
     disable_progress_bars()
     return load_dataset(str(dataset))
+
+
+def identity_of(rows: Any) -> str:
+    """SHA-256 over the rows' trace_ids, which are hashes of what they hold, in order."""
+    return hashlib.sha256("\n".join(rows["trace_id"]).encode()).hexdigest()
 
 
 def parts(rows: Any) -> Iterator[list[Any]]:

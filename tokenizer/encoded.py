@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tokenizer.lexemes import plain_table
+from tokenizer.lexemes import plain_table, refuse_surrogates
 from tracer.schema import ROLES as SCHEMA_ROLES
 
 ROLES: tuple[str, ...] = tuple(SCHEMA_ROLES)
@@ -48,6 +48,8 @@ def encode_rows(
     Raises:
         ValueError: as ``encode_text``, or segments that don't cover their text.
     """
+    if (bos and tokenizer.bos_token_id is None) or (eos and tokenizer.eos_token_id is None):
+        raise ValueError("expected a tokenizer with <bos> and <eos>, got a closed vocabulary; leave bos and eos out")
     rows = list(rows)
     texts = [row["text"] for row in rows]
     closed = tokenizer.unk_token_id is not None
@@ -98,28 +100,28 @@ def library_ids(tokenizer: Any, texts: Sequence[str]) -> list[NDArray[np.int32]]
     """The ids of each text as ``tokenizers`` gives them: what the short way is held to."""
     raw = tokenizer.backend_tokenizer
     raw.encode_special_tokens = True  # the strings of special tokens are text; not stored in tokenizer.json
+    raw.no_truncation()  # both are left behind by a call with truncation=True or padding=True
+    raw.no_padding()
     for text in texts:
-        try:
-            text.encode()
-        except UnicodeEncodeError as error:
-            raise ValueError(f"expected text without lone surrogates, got one at {error.start}; replace it") from None
+        refuse_surrogates(text)
     found = [
         np.array(each.ids, dtype=np.int32) for each in raw.encode_batch_fast(list(texts), add_special_tokens=False)
     ]
     unknown = tokenizer.unk_token_id
     if unknown is not None:
         for text, ids in zip(texts, found, strict=True):
-            if (ids == unknown).any():
+            strangers = {unknown, tokenizer.pad_token_id}  # a literal <pad> in the text is no padding
+            if np.isin(ids, list(strangers)).any():
                 raise ValueError(
-                    f"expected words of the closed vocabulary, got {_first_unknown(raw, text, unknown)!r}; "
+                    f"expected words of the closed vocabulary, got {_first_of(raw, text, strangers)!r}; "
                     "fit a tokenizer on data that has it"
                 )
     return found
 
 
-def _first_unknown(raw: Any, text: str, unknown: int) -> str:
+def _first_of(raw: Any, text: str, numbers: set[int]) -> str:
     told = raw.encode(text, add_special_tokens=False)
-    start, end = next(span for span, number in zip(told.offsets, told.ids, strict=True) if number == unknown)
+    start, end = next(span for span, number in zip(told.offsets, told.ids, strict=True) if number in numbers)
     return text[start:end]
 
 
@@ -127,7 +129,10 @@ def _columns(
     text: str, segments: Sequence[Mapping[str, Any]]
 ) -> tuple[NDArray[np.int64], NDArray[np.int8], NDArray[np.int32]]:
     """(ends in characters, roles, steps) of the segments: one pass, for there are many."""
-    told = [(s["start"], s["end"], ROLE_NUMBERS[s["role"]], s["step"]) for s in segments]
+    try:
+        told = [(s["start"], s["end"], ROLE_NUMBERS[s["role"]], s["step"]) for s in segments]
+    except KeyError as missing:
+        raise ValueError(f"expected segments with start, end, step and a role among {ROLES}, got {missing}") from None
     table = np.array(told, dtype=np.int64).reshape(-1, 4)
     ends = table[:, 1]
     last = int(ends[-1]) if len(ends) else 0
@@ -151,8 +156,8 @@ def _framed(
 ) -> Encoded:
     if not bos and not eos:
         return Encoded(ids=ids, roles=roles, steps=steps)
-    before = [tokenizer.bos_token_id] if bos and tokenizer.bos_token_id is not None else []
-    after = [tokenizer.eos_token_id] if eos and tokenizer.eos_token_id is not None else []
+    before = [tokenizer.bos_token_id] if bos else []
+    after = [tokenizer.eos_token_id] if eos else []
     none_before, none_after = [-1] * len(before), [-1] * len(after)
     return Encoded(
         ids=np.concatenate([np.array(before, np.int32), ids, np.array(after, np.int32)]),

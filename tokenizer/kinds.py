@@ -27,13 +27,16 @@ def load(folder: str | Path) -> Any:
     """The tokenizer of a folder, offline.
 
     Raises:
-        ValueError: the folder has no tokenizer.json.
+        ValueError: the folder has no tokenizer.json, or a broken one.
     """
     if not (Path(folder) / "tokenizer.json").is_file():
         raise ValueError(f"expected a folder with tokenizer.json, got {folder}; make one with trace-tokenize fit")
     from transformers import AutoTokenizer
 
-    return AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
+    try:
+        return AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
+    except Exception as error:  # tokenizers raises Exception itself for a file that it can't read
+        raise ValueError(f"expected a tokenizer in {folder}, got {error}; fit it again") from None
 
 
 def vocabulary_hash(tokenizer: Any) -> str:

@@ -7,16 +7,16 @@ is a dictionary with byte fallback), hence as fast as they are and readable by A
 
 from __future__ import annotations
 
-import builtins
 import collections
 import json
-import keyword
 import re
 from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from tokenizer.names import BUILTINS, KEYWORDS, SYMBOLS
 
 LEXEME = (
     r"(?:>>> |\.\.\. )|\r?\n|\d|[^\W\d]\w*|\*\*=|//=|>>=|<<=|!=|==|<=|>=|->|:=|\*\*|//|<<|>>|[+\-*/%&|^@]=|\.\.\."
@@ -39,10 +39,36 @@ def fit_python(texts: Iterable[str], *, vocab_size: int = 8_192, min_count: int 
     """
     counts: collections.Counter[str] = collections.Counter()
     for text in texts:
+        refuse_surrogates(text)
         counts.update(_lexeme.findall(text))
-    fixed = [*keyword.kwlist, *sorted(keyword.softkwlist), *(name for name in sorted(dir(builtins)))]
     ranked = sorted((word for word, count in counts.items() if count >= min_count), key=lambda w: (-counts[w], w))
-    return python_tokenizer([*fixed, *ranked], vocab_size)
+    return python_tokenizer([*SYMBOLS, *KEYWORDS, *BUILTINS, *ranked], vocab_size)
+
+
+def refuse_surrogates(text: str) -> None:
+    """Raises ValueError where the text has a lone surrogate, which no UTF-8 can say."""
+    if text.isascii():
+        return
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(f"expected text without lone surrogates, got one at {error.start}; replace it") from None
+
+
+def fallen_to_bytes(tokenizer: Any, texts: Iterable[str]) -> int:
+    """Tokens that are single bytes of lexemes which the vocabulary lacks."""
+    from tokenizers import pre_tokenizers
+
+    as_bytes = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    vocabulary = tokenizer.get_vocab()
+    counts: collections.Counter[str] = collections.Counter()
+    for text in texts:
+        counts.update(_lexeme.findall(text))
+    return sum(
+        count * len(word.encode())
+        for word, count in counts.items()
+        if "".join(piece for piece, _ in as_bytes.pre_tokenize_str(word)) not in vocabulary
+    )
 
 
 def python_tokenizer(words: Iterable[str], vocab_size: int) -> Any:

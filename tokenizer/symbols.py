@@ -26,6 +26,8 @@ def symbols_tokenizer(vocabulary: Sequence[str]) -> Any:
 
     if not vocabulary or vocabulary[0] != "" or len(set(vocabulary)) != len(vocabulary):
         raise ValueError('expected words that differ, the first of them "" for padding, got another list')
+    if PAD in vocabulary or UNKNOWN in vocabulary:
+        raise ValueError(f"expected words other than {PAD} and {UNKNOWN}, got one of them")
     if len(vocabulary) > MOST_WORDS:
         raise ValueError(
             f"expected a closed vocabulary of at most {MOST_WORDS} words, got {len(vocabulary)}; use the kind python"
@@ -33,7 +35,7 @@ def symbols_tokenizer(vocabulary: Sequence[str]) -> Any:
     ids = {PAD: 0, **{word: n for n, word in enumerate(vocabulary) if n}, UNKNOWN: len(vocabulary)}
     raw = Tokenizer(models.WordLevel(ids, unk_token=UNKNOWN))
     longest_first = sorted(vocabulary[1:], key=lambda word: (-len(word), word))
-    pattern = "|".join(re.escape(word).replace("\\\n", "\n") for word in longest_first)
+    pattern = "|".join(map(alone, longest_first))
     raw.pre_tokenizer = pre_tokenizers.Split(Regex(pattern), "isolated")
     raw.decoder = decoders.Fuse()
     return PreTrainedTokenizerFast(
@@ -44,6 +46,13 @@ def symbols_tokenizer(vocabulary: Sequence[str]) -> Any:
         clean_up_tokenization_spaces=False,
         model_max_length=1 << 30,
     )
+
+
+def alone(word: str) -> str:
+    """The word as a pattern that doesn't match inside another name or number: 10 is not in 100."""
+    before = r"(?<!\w)" if re.match(r"\w", word) else ""
+    after = r"(?!\w)" if re.search(r"\w\Z", word) else ""
+    return before + re.escape(word).replace("\\\n", "\n") + after
 
 
 def fit_symbols(rows: Iterable[Any], *, per: str = "word") -> Any:

@@ -105,6 +105,12 @@ def by_role(told: dict[str, Any]) -> list[str]:
     ]
     if "copy_last_value" in told:
         lines.append(f"values, by copying the last value: accuracy {told['copy_last_value']:.3f}")
+    beliefs = told.get("beliefs", {})
+    if beliefs.get("num_beliefs"):
+        lines.append(
+            f"KL to the exact belief {beliefs['kl']:.3f} (its entropy {beliefs['entropy']:.3f}) "
+            f"at {beliefs['num_beliefs']} reveals"
+        )
     return lines
 
 

@@ -135,6 +135,7 @@ class DatasetSource:
         self.settings = settings
         self.num_cut = 0
         self.rows = {name: self._encoded(rows) for name, rows in splits.items()}
+        self.with_beliefs = {name: [row for row in rows if row["beliefs"]] for name, rows in splits.items()}
         identities = sorted(row["trace_id"] for rows in splits.values() for row in rows)
         self.data_hash = hashlib.sha256("\n".join(identities).encode()).hexdigest()
 
@@ -145,9 +146,14 @@ class DatasetSource:
         self.num_cut += sum(len(each.ids) > self.settings.max_length for each in found)
         return [each for each in found if len(each.ids) > 1]
 
+    @property
+    def evaluation_split(self) -> str:
+        """The split that evaluations take: test, validation, or, where neither is, train."""
+        return next(name for name in ("test", "validation", "train") if self.rows.get(name))
+
     def held_out(self) -> list[Any]:
-        """The encoded rows of the split that evaluations take: test, validation, or, where neither is, train."""
-        return next(self.rows[name] for name in ("test", "validation", "train") if self.rows.get(name))
+        """The encoded rows of that split."""
+        return self.rows[self.evaluation_split]
 
     def batch(self, step: int, indices: Sequence[int]) -> dict[str, Tensor]:
         """See ``Source.batch``; also ``roles`` [B, T] int8, an index into ``tokenizer.encoded.ROLES`` or -1."""

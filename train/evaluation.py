@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 
 from train.batches import OTHER, REVEAL, DatasetSource, SyntheticSource, padded, tensors
+from train.mined_beliefs import belief_kl
 from train.models.language_model import SequenceModel
 
 ROWS_AT_ONCE = 32
@@ -104,7 +105,8 @@ def last_shown(source: SyntheticSource, commands: int, spacing: int, rows: int, 
 @torch.no_grad()
 def evaluate_dataset(model: SequenceModel, source: DatasetSource, *, rows: int) -> dict[str, Any]:
     """Loss in nats and accuracy by role on held-out rows, beside a unigram of the role's tokens in training (add-one)
-    and, for values, the copy of what stood at the same place of the last value shown before.
+    and, for values, the copy of what stood at the same place of the last value shown before; belief KL where rows
+    carry beliefs.
     """
     from tokenizer.encoded import ROLES
 
@@ -138,6 +140,10 @@ def evaluate_dataset(model: SequenceModel, source: DatasetSource, *, rows: int) 
         if s[2]
     }
     told_all: dict[str, Any] = {"rows": len(held), "by_role": by_role, "num_cut": source.num_cut}
+    told_all["split"] = source.evaluation_split
+    uncertain = source.with_beliefs[source.evaluation_split][:rows]
+    if uncertain:
+        told_all["beliefs"] = belief_kl(model, source.tokenizer, uncertain, max_length=source.settings.max_length)
     if "value" in by_role:
         other = sum((s for role, s in sums.items() if role != "value"), np.zeros(4))
         told_all |= {

@@ -1,6 +1,6 @@
 """Whole models, forward and backward with the loss, in microseconds a token: interleaved rounds in one process.
 
-    PYTHONPATH=. python tests/benchmarks/bench_models.py
+    python tests/benchmarks/bench_models.py
 
 Width 128, 2 layers, MLP of 256 where the recipes have one, T = 256, B = 8, one thread.
 """
@@ -8,7 +8,11 @@ Width 128, 2 layers, MLP of 256 where the recipes have one, T = 256, B = 8, one 
 from __future__ import annotations
 
 import statistics
+import sys
 import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
 
 import torch
 

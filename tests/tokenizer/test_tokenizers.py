@@ -20,7 +20,7 @@ from corpus.synthetic.task import Stage  # noqa: E402
 from corpus.synthetic.tasks import make_task  # noqa: E402
 from tokenizer.encoded import ROLES, encode_rows, encode_text, library_ids  # noqa: E402
 from tokenizer.kinds import KINDS, load, vocabulary_hash  # noqa: E402
-from tokenizer.lexemes import LEXEME, SPECIALS, fit_python, plain_table  # noqa: E402
+from tokenizer.lexemes import LEXEME, SPECIALS, fallen_to_bytes, fit_python, plain_table  # noqa: E402
 from tokenizer.symbols import fit_symbols, symbols_tokenizer  # noqa: E402
 
 ROOT = Path(__file__).parents[2]
@@ -186,6 +186,52 @@ def test_a_closed_vocabulary_names_what_it_lacks():
     rows = [{"text": f"{n}.5\n", "segments": []} for n in range(5_000)]
     with pytest.raises(ValueError, match="closed vocabulary"):
         fit_symbols(rows)
+
+
+def test_calls_with_truncation_or_padding_leave_nothing_behind(python, tmp_path):
+    text = "é a b c\n"
+    python(text, truncation=True, max_length=2)
+    assert python.decode(encode_text(python, text)) == text
+    python([text, "é"], padding=True)
+    assert python.decode(encode_text(python, "é")) == "é"
+    python(text, truncation=True, max_length=2)
+    python.save_pretrained(tmp_path)
+    assert python.decode(encode_text(load(tmp_path), text)) == text
+
+
+@pytest.mark.parametrize(
+    ("words", "text", "told"),
+    [
+        (["", "x", "\n"], "x\n<pad>\n", "<pad>"),
+        (["", "x", "\n"], "x<unk>\n", "<unk>"),
+        (["", "10", "0", "\n"], "100\n", "100"),
+        (["", "a", "10", "\n"], "a10\n", "a10"),
+    ],
+)
+def test_a_closed_vocabulary_is_closed(words, text, told):
+    with pytest.raises(ValueError, match=f"got '{told}'"):
+        encode_text(symbols_tokenizer(words), text)
+
+
+def test_broken_input_is_a_value_error(python, tmp_path):
+    with pytest.raises(ValueError, match="other than <pad>"):
+        symbols_tokenizer(["", "<pad>"])
+    row = {"text": "x", "segments": [{"start": 0, "end": 1, "role": "colour", "step": 0}]}
+    with pytest.raises(ValueError, match="a role among"):
+        encode_rows(python, [row])
+    with pytest.raises(ValueError, match="leave bos"):
+        encode_rows(symbols_tokenizer(["", "x"]), [row], bos=True)
+    with pytest.raises(ValueError, match="lone surrogates"):
+        fit_python(["\ud800"])
+    (tmp_path / "tokenizer.json").write_text("{")
+    with pytest.raises(ValueError, match="expected a tokenizer in"):
+        load(tmp_path)
+
+
+def test_an_unfitted_tokenizer_has_prompts_and_operators():
+    unfitted = fit_python([])
+    assert len(encode_text(unfitted, ">>> x **= 2\n... ")) == 8
+    assert fallen_to_bytes(unfitted, [">>> abc = None\n"]) == 3
 
 
 def tokenize(*arguments):

@@ -119,7 +119,30 @@ def test_killed_and_interrupted_runs_go_on(tmp_path):
         path, step = run_folder.last_checkpoint(folder)
         assert step >= 2 and load_model(path) is not None
         if kill == signal.SIGINT:
-            assert step not in (0,) and not (folder / "final.json").exists()
+            assert step < 400 and not (folder / "final.json").exists()
+
+
+@pytest.mark.slow
+def test_a_run_that_was_interrupted_ends_as_one_that_was_not(tmp_path):
+    sets = [*TINY, "save_every=50", "stages=[{steps: 120, commands: [8], spacings: [2]}]"]
+    told = [sys.executable, "-m", "train", "quick", *(p for s in sets for p in ("--set", s))]
+    subprocess.run([*told, "--out", str(tmp_path / "whole")], cwd=ROOT, check=True, capture_output=True)
+    broken = tmp_path / "broken"
+    process = subprocess.Popen([*told, "--out", str(broken)], cwd=ROOT, stderr=subprocess.DEVNULL)
+    while not (broken / "metrics.jsonl").exists():
+        assert process.poll() is None
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(60) == 130
+    assert 0 < run_folder.last_checkpoint(broken)[1] < 120
+    again = [sys.executable, "-m", "train", "--resume", str(broken)]
+    subprocess.run(again, cwd=ROOT, check=True, capture_output=True)
+    one, other = weights(tmp_path / "whole"), weights(broken)
+    assert all(torch.equal(one[key], other[key]) for key in one)
+    untimed = [
+        [{k: v for k, v in each.items() if k != "seconds"} for each in lines(d)] for d in (tmp_path / "whole", broken)
+    ]
+    assert untimed[0] == untimed[1]
 
 
 def test_a_broken_checkpoint_is_passed_over(tmp_path):
@@ -236,6 +259,8 @@ def test_a_dataset_trains_with_the_loss_by_role(dataset, tmp_path):
     assert set(by_role) == {"prompt", "command", "reveal", "value"}
     assert all(numbers["loss"] > 0 and numbers["unigram_loss"] > 0 for numbers in by_role.values())
     assert 0 <= final["evaluations"][0]["copy_last_value"] <= 1
+    told = final["evaluations"][0]["beliefs"]
+    assert told["num_beliefs"] > 0 and told["kl"] > 0 and told["entropy"] > 0
     source = source_of(settings)
     batch = source.batch(0, [0, 1, 2])
     assert (batch["kinds"] == 3).any(1).all()
