@@ -6,6 +6,7 @@ smaller split its sketch (1 KB), never the row. What is in ``data/`` stays until
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -151,9 +152,11 @@ def _largest_first(markers: Sequence[Mapping[str, Any]], splits: Mapping[str, st
 
 def _publish(out: Path, building: Path, shards: Sequence[Path], stats: Mapping[str, Any]) -> None:
     """Flushes the new shards, takes the old ones away, moves the new ones in."""
-    for shard in shards:
+    content = hashlib.sha256()
+    for shard in sorted(shards):
         with open(shard, "rb") as file:
             _sync(file.fileno())
+            content.update(hashlib.file_digest(file, "sha256").digest())
     data = out / "data"
     data.mkdir(exist_ok=True)
     for old in data.iterdir():
@@ -163,7 +166,8 @@ def _publish(out: Path, building: Path, shards: Sequence[Path], stats: Mapping[s
         os.rename(shard, data / shard.name)
     os.rename(building / "errors.jsonl", out / "errors.jsonl")
     write_atomically(out / "stats.json", (json.dumps(stats, indent=2) + "\n").encode("ascii"))
-    write_atomically(out / "README.md", dataset_card(stats, sorted(shard.name for shard in shards)).encode("utf-8"))
+    card = dataset_card(stats, sorted(shard.name for shard in shards), content.hexdigest())
+    write_atomically(out / "README.md", card.encode("utf-8"))
     building.rmdir()
 
 
