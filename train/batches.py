@@ -24,6 +24,9 @@ from train.settings import Settings, StageSettings
 PADDING, OTHER, REVEAL, LAST_REVEAL = range(4)
 """Kinds of token. The loss and the metrics of a row are those of its tokens' kinds; ``LAST_REVEAL`` is a reveal too."""
 
+HELD_OUT = 0.05
+"""Share of a dataset's rows that is kept for evaluation where the dataset has no split for it."""
+
 
 class Source(Protocol):
     """Batches for training."""
@@ -108,7 +111,9 @@ class DatasetSource:
     """Rows of a dataset on disk, encoded by a ``python`` tokenizer fitted on its training split.
 
     Row ``index`` is number ``index`` of an endless sequence of shuffled epochs, by data_seed. Rows longer than
-    ``max_length`` tokens are cut there, and counted in ``num_cut``.
+    ``max_length`` tokens are cut there, and counted in ``num_cut``. What evaluations take is never trained on: the
+    test split, else validation, else (a dataset of few repositories has only train) ``HELD_OUT`` of train's rows, by
+    the hash of their trace_id; those may resemble rows that are trained on, of the same repository.
 
     Raises:
         ValueError: no dataset there, or its rows lack the view that the recipe needs.
@@ -124,9 +129,11 @@ class DatasetSource:
             )
         loaded = load_dataset(str(folder))
         splits = {name: list(loaded[name]) for name in loaded}
+        if not any(splits.get(name) for name in ("test", "validation")):
+            splits["train"], splits["held_out"] = parted(splits["train"])
         if settings.requires == "branch" and not any(row["beliefs"] for row in splits["train"]):
             raise ValueError(
-                f"expected rows with beliefs, got none in {folder}; mine with --view branch --only-choices --beliefs"
+                f"expected rows with beliefs, got none in {folder}; mine with --view branch --only-choices"
             )
         from tokenizer.lexemes import fit_python
 
@@ -148,8 +155,8 @@ class DatasetSource:
 
     @property
     def evaluation_split(self) -> str:
-        """The split that evaluations take: test, validation, or, where neither is, train."""
-        return next(name for name in ("test", "validation", "train") if self.rows.get(name))
+        """The split that evaluations take."""
+        return next(name for name in ("test", "validation", "held_out") if self.rows.get(name))
 
     def held_out(self) -> list[Any]:
         """The encoded rows of that split."""
@@ -164,6 +171,20 @@ class DatasetSource:
             order = np.random.Generator(np.random.Philox(key=[self.settings.data_seed, epoch])).permutation(len(rows))
             chosen.append(rows[order[place]])
         return padded(chosen, self.settings.max_length)
+
+
+def parted(rows: list[Any]) -> tuple[list[Any], list[Any]]:
+    """(trained on, held out): the rows whose trace_id hashes lowest, at least one of each.
+
+    Raises:
+        ValueError: there is one row at most.
+    """
+    if len(rows) < 2:
+        raise ValueError(f"expected at least two rows, to hold one out, got {len(rows)}; mine more")
+    ranked = sorted(rows, key=lambda row: hashlib.sha256(row["trace_id"].encode()).digest())
+    count = max(1, round(HELD_OUT * len(rows)))
+    held = {row["trace_id"] for row in ranked[:count]}
+    return [row for row in rows if row["trace_id"] not in held], ranked[:count]
 
 
 def padded(rows: Sequence[Any], max_length: int) -> dict[str, Tensor]:

@@ -6,7 +6,6 @@ import json
 import logging
 import os
 import random
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -104,7 +103,7 @@ def _run(settings: Settings, folder: Path, model: Any, source: Any, checkpoint: 
     if stopper.caught is not None and trainer.state.global_step < settings.num_steps:
         raise Interrupted(trainer.state.global_step)
     final: dict[str, Any] = {"step": trainer.state.global_step, "tokens": trainer.tokens, "parameters": parameters}
-    final["seconds"] = round(trainer.seconds_before + run_seconds(trainer), 3)
+    final["seconds"] = round(trainer.seconds(), 3)
     trainer.save_model(str(folder))
     if trainer.is_world_process_zero():
         plain = load_model(folder)
@@ -113,13 +112,6 @@ def _run(settings: Settings, folder: Path, model: Any, source: Any, checkpoint: 
         plain.save_pretrained(folder)  # once more: the evaluations calibrate the rescale
         run_folder.write_json(folder / "final.json", final)
     return final
-
-
-def run_seconds(trainer: TraceTrainer) -> float:
-    """Seconds since this process began to train."""
-    import time
-
-    return time.monotonic() - trainer.started
 
 
 def check_machine(settings: Settings) -> None:
@@ -147,10 +139,3 @@ def seed_everything(seed: int) -> None:
     random.seed(seed)
     np.random.seed(seed)
     torch.manual_seed(seed)
-
-
-def smaller(settings: Settings, max_steps: int) -> Settings:
-    """The settings with their stages shortened in proportion, ``max_steps`` in all."""
-    total = sum(stage.steps for stage in settings.stages)
-    stages = tuple(replace(stage, steps=max(1, stage.steps * max_steps // total)) for stage in settings.stages)
-    return replace(settings, stages=stages, max_steps=max_steps)

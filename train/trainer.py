@@ -39,12 +39,16 @@ class TraceTrainer(Trainer):
         self.remove_callback(PrinterCallback)
         self.settings, self.folder = settings, folder
         self.model_accepts_loss_kwargs = True
-        self.sums = torch.zeros(8, dtype=torch.float64)
+        self.sums = torch.zeros(7, dtype=torch.float64)
         """Since the last log: losses and counts of other and of reveal tokens, right reveals, rows whose last reveal is
-        right, rows, spare."""
+        right, rows that have one."""
         self.tokens = 0
         self.seconds_before = 0.0
         self.started = time.monotonic()
+
+    def seconds(self) -> float:
+        """Wall-clock seconds of training, those before a resumption included."""
+        return self.seconds_before + time.monotonic() - self.started
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Any:
         return torch.utils.data.SequentialSampler(self.train_dataset)  # type: ignore[arg-type]
@@ -106,7 +110,6 @@ class TraceTrainer(Trainer):
                 (right & reveal).sum().double(),
                 last_right.sum().double(),
                 has_last.sum().double(),
-                torch.zeros((), dtype=torch.float64, device=kinds.device),
             ]
         ).cpu()
 
@@ -119,7 +122,7 @@ class TraceTrainer(Trainer):
             s = sums.tolist()
             logs |= {
                 "tokens": self.tokens,
-                "seconds": round(self.seconds_before + time.monotonic() - self.started, 3),
+                "seconds": round(self.seconds(), 3),
                 "loss_reveal": s[2] / max(s[3], 1),
                 "loss_other": s[0] / max(s[1], 1),
                 "accuracy_reveal": s[4] / max(s[3], 1),
@@ -140,10 +143,8 @@ class TraceTrainer(Trainer):
         if self.is_world_process_zero():
             step = self.state.global_step
             path = self.folder / "checkpoints" / f"checkpoint-{step}"
-            seconds = self.seconds_before + time.monotonic() - self.started
-            run_folder.write_json(
-                path / "counts.json", {"tokens": self.tokens, "seconds": seconds, "sums": self.sums.tolist()}
-            )
+            counts = {"tokens": self.tokens, "seconds": self.seconds(), "sums": self.sums.tolist()}
+            run_folder.write_json(path / "counts.json", counts)
             run_folder.complete(path, step)
             run_folder.drop_old(self.folder, self.settings.keep)
 

@@ -17,7 +17,7 @@ torch = pytest.importorskip("torch", reason="needs the extra [train]")
 pytest.importorskip("transformers", reason="needs the extra [train]")
 
 from train import run_folder, running  # noqa: E402
-from train.batches import SyntheticSource, source_of  # noqa: E402
+from train.batches import SyntheticSource, parted, source_of  # noqa: E402
 from train.models.registry import load_model  # noqa: E402
 from train.recipes import BELIEF_MODELS, RECIPES, recipe  # noqa: E402
 from train.settings import StageSettings, from_json, override  # noqa: E402
@@ -157,10 +157,8 @@ def test_a_broken_checkpoint_is_passed_over(tmp_path):
     assert left == ["checkpoint-4", "checkpoint-6"]
 
 
-@pytest.mark.parametrize("name", RECIPES)
-def test_every_recipe_makes_a_model_and_batches(name):
-    if name == "mined":
-        pytest.skip("needs a dataset; see test_mined")
+@pytest.mark.parametrize("name", [name for name in RECIPES if name != "mined"])
+def test_every_recipe_of_a_task_makes_a_model_and_batches(name):
     settings = override(recipe(name), ["device=cpu", "precision=fp32"])
     source = source_of(settings)
     for step in (0, settings.num_steps - 1):
@@ -287,3 +285,16 @@ def test_a_dataset_without_the_needed_view_is_refused(tmp_path):
     subprocess.run(told, cwd=ROOT, check=True, capture_output=True)
     with pytest.raises(ValueError, match="expected rows with beliefs"):
         source_of(override(recipe("mined"), [f"dataset={folder}", "requires=branch"]))
+
+
+def test_what_is_evaluated_is_never_trained_on(dataset, tmp_path):
+    source = source_of(override(recipe("mined"), [*MINED, f"dataset={dataset}"]))
+    assert source.evaluation_split in ("test", "validation", "held_out")
+    told = [[row.ids.tolist() for row in source.rows[name]] for name in ("train", source.evaluation_split)]
+    assert told[1] and not any(ids in told[0] for ids in told[1])
+    rows = [{"trace_id": str(n)} for n in range(100)]
+    kept, held = parted(rows)
+    assert len(held) == 5 and len(kept) == 95 and parted(rows[::-1])[1] == held
+    assert len(parted(rows[:2])[1]) == 1
+    with pytest.raises(ValueError, match="at least two rows"):
+        parted(rows[:1])

@@ -1,9 +1,10 @@
 """Configurations, one class a model; keys are flash-linear-attention's where it has the model.
 
 A ``config.json`` that fla wrote loads here and one that is written here loads there: what a class doesn't know is
-kept and written again. Three keys are ours: ``initializer_range`` may be None (torch's own initialisation of linear
-layers, which small models learn state tracking from sooner than from N(0, 0.02)), ``embedding_range`` (None: as
-``initializer_range``), and ``state_norms`` (see ``train.rescaling``).
+kept and written again, and forms that are not here (``FORMS``: hybrid attention, other activations) are refused. Three
+keys are ours: ``initializer_range`` may be None (torch's own initialisation of linear layers, which small models learn
+state tracking from sooner than from N(0, 0.02)), ``embedding_range`` (None: as ``initializer_range``), and
+``state_norms`` (see ``train.rescaling``).
 """
 
 from __future__ import annotations
@@ -26,6 +27,14 @@ COMMON: dict[str, Any] = {
     "state_norms": None,
     "max_position_embeddings": 2_048,
 }
+
+FORMS: dict[str, tuple[Any, ...]] = {
+    "hidden_act": ("swish", "silu"),
+    "output_gate_activation": ("swish", "silu"),
+    "attn": (None,),
+    "attnres_block_size": (None,),
+}
+"""Keys of fla's whose other values mean another model than is here: refused, not run wrongly."""
 
 
 class SequenceConfig(PretrainedConfig):
@@ -64,6 +73,9 @@ class SequenceConfig(PretrainedConfig):
         for key in ("vocab_size", "hidden_size", "num_hidden_layers", "num_heads"):
             if not isinstance(getattr(self, key), int) or getattr(self, key) < 1:
                 raise ValueError(f"expected {key} to be a positive whole number, got {getattr(self, key)!r}")
+        for key, forms in FORMS.items():
+            if getattr(self, key, forms[0]) not in forms:
+                raise ValueError(f"expected {key} to be {' or '.join(map(repr, forms))}, got {getattr(self, key)!r}")
 
     @property
     def mlp_size(self) -> int:

@@ -22,10 +22,26 @@ class MatrixMixer(Mixer):
     nothing else changes. ``backend`` as in ``train.kernels.delta``.
     """
 
+    config: Any
+
     def __init__(self) -> None:
         super().__init__()
         self.rescale: Rescale | None = None
         self.backend = "auto"
+
+    def projected(self, x: Tensor, carry: Carry, after: Carry) -> list[Tensor]:
+        """x [B, T, D] -> q, k, v [B, T, their widths]: projected, convolved over time where the config says so, SiLU.
+        The convolutions' last inputs go into ``after``.
+        """
+        found = []
+        for name in ("q", "k", "v"):
+            y = getattr(self, f"{name}_proj")(x)
+            if self.config.use_short_conv:
+                y, after[f"conv_{name}"] = getattr(self, f"{name}_conv1d")(y, carry.get(f"conv_{name}"))
+            else:
+                y = F.silu(y)
+            found.append(y)
+        return found
 
     def mix(
         self,
@@ -92,16 +108,8 @@ class DeltaNet(MatrixMixer):
         """See ``Mixer.forward``."""
         carry = carry or {}
         after: Carry = {"position": carry.get("position", 0) + x.shape[1]}
-        projected = []
-        for name in ("q", "k", "v"):
-            y = getattr(self, f"{name}_proj")(x)
-            if self.config.use_short_conv:
-                y, after[f"conv_{name}"] = getattr(self, f"{name}_conv1d")(y, carry.get(f"conv_{name}"))
-            else:
-                y = F.silu(y)
-            projected.append(heads(y, self.num_heads))
-        q, k = self.tap("queries", l2_norm(projected[0])), self.tap("keys", l2_norm(projected[1]))
-        v = self.tap("values", projected[2])
+        q, k, v = (heads(y, self.num_heads) for y in self.projected(x, carry, after))
+        q, k, v = self.tap("queries", l2_norm(q)), self.tap("keys", l2_norm(k)), self.tap("values", v)
         beta = self.b_proj(x).sigmoid() if self.config.use_beta else torch.ones_like(q[..., 0])
         beta = self.tap("beta", beta * 2 if self.config.allow_neg_eigval else beta)
         out, state = self.mix(q, k, v, beta, carry)

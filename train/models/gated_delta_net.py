@@ -54,18 +54,11 @@ class GatedDeltaNet(MatrixMixer):
         """See ``Mixer.forward``."""
         carry, n = carry or {}, self.num_householder
         after: Carry = {"position": carry.get("position", 0) + x.shape[1]}
-        projected = []
-        for name in ("q", "k", "v"):
-            y = getattr(self, f"{name}_proj")(x)
-            if self.config.use_short_conv:
-                y, after[f"conv_{name}"] = getattr(self, f"{name}_conv1d")(y, carry.get(f"conv_{name}"))
-            else:
-                y = F.silu(y)
-            projected.append(y)
-        q = heads(projected[0], self.num_heads)
+        queries, keys, values = self.projected(x, carry, after)
+        q = heads(queries, self.num_heads)
         # fla's order of the last axis is (householder, head, width); time and householder then become one axis
-        k = projected[1].unflatten(-1, (n, self.num_heads, -1)).flatten(1, 2)
-        v = projected[2].unflatten(-1, (n, self.num_v_heads, -1)).flatten(1, 2)
+        k = keys.unflatten(-1, (n, self.num_heads, -1)).flatten(1, 2)
+        v = values.unflatten(-1, (n, self.num_v_heads, -1)).flatten(1, 2)
         shared = self.num_v_heads // self.num_heads
         if shared > 1:
             q, k = q.repeat_interleave(shared, dim=-2), k.repeat_interleave(shared, dim=-2)

@@ -7,6 +7,7 @@ hooks it costs one dictionary lookup.
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any
 
@@ -37,16 +38,16 @@ class Tapped(nn.Module):
         return value
 
 
-class Mixer(Tapped):
+class Mixer(Tapped, ABC):
     """Mixes over time. ``points`` are its taps."""
 
     points: tuple[str, ...] = ()
 
+    @abstractmethod
     def forward(self, x: Tensor, carry: Carry | None = None) -> tuple[Tensor, Carry]:
         """x [B, T, D] -> y [B, T, D] and the carry after the last step. Row t of y depends on x[:, : t + 1] and the
         carry alone.
         """
-        raise NotImplementedError
 
 
 class ShortConv(nn.Module):

@@ -110,7 +110,7 @@ def load_model(folder: str | Path) -> SequenceModel:
     """The model of a folder with ``config.json`` and ``model.safetensors``: ours, or fla's where fla has the model.
 
     Raises:
-        ValueError: the folder has no model, or one of a type that isn't in the registry.
+        ValueError: the folder has no model, one of a type that isn't in the registry, or weights that aren't all its.
     """
     path = Path(folder)
     if not (path / "config.json").is_file():
@@ -119,5 +119,20 @@ def load_model(folder: str | Path) -> SequenceModel:
     for model in MODELS.values():
         if model.config_class.model_type == kind:
             config = model.config_class.from_pretrained(path)
-            return model.from_pretrained(path, config=config)
+            return whole(model.from_pretrained(path, config=config, output_loading_info=True), path)
     raise ValueError(f"expected a model type of {', '.join(MODELS)}, got {kind!r} in {path / 'config.json'}")
+
+
+def whole(loaded: Any, path: Path) -> SequenceModel:
+    """The model of transformers' (model, report), where every weight was there and fits.
+
+    Raises:
+        ValueError: one didn't; transformers would go on with a fresh one in its place.
+    """
+    model, report = loaded
+    for what in ("missing_keys", "unexpected_keys", "error_msgs"):
+        if report[what]:
+            told = sorted(report[what])[:3]
+            raise ValueError(f"expected the weights of {type(model).__name__} in {path}, got {what}: {told}")
+    found: SequenceModel = model
+    return found

@@ -128,3 +128,33 @@ def test_a_folder_without_a_model_is_refused(tmp_path):
     (tmp_path / "config.json").write_text('{"model_type": "bert"}')
     with pytest.raises(ValueError, match="'bert'"):
         load_model(tmp_path)
+
+
+@pytest.mark.parametrize("change", ["missing", "unexpected", "shape"])
+def test_weights_that_do_not_fit_are_refused_not_drawn_anew(change, tmp_path):
+    from safetensors.torch import load_file, save_file
+
+    made("delta_net", {}).save_pretrained(tmp_path)
+    path = tmp_path / "model.safetensors"
+    weights = load_file(path)
+    name = "model.layers.0.attn.k_proj.weight"
+    if change == "missing":
+        del weights[name]
+    elif change == "unexpected":
+        weights["model.layers.0.attn.g_proj.weight"] = weights[name].clone()
+    else:
+        weights[name] = weights[name][:16].clone()
+    save_file(weights, path, metadata={"format": "pt"})
+    with pytest.raises((ValueError, RuntimeError), match=r"k_proj|g_proj|mismatched_sizes"):
+        load_model(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "key", [{"attn": {"layers": [0]}}, {"attnres_block_size": 2}, {"hidden_act": "relu"}, {"qk_norm": "sum"}]
+)
+def test_forms_of_fla_that_are_not_here_are_refused(key, tmp_path):
+    made("delta_net", {}).save_pretrained(tmp_path)
+    told = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps({**told, **key}))
+    with pytest.raises(ValueError, match=f"expected {next(iter(key))}"):
+        load_model(tmp_path)
