@@ -1,1 +1,1 @@
-"""Accuracy, belief metrics, probes and figures. Nothing is built here yet."""
+"""Who tracks state, who keeps a belief: accuracy, beliefs, probes, interventions, figures, reports."""

@@ -130,7 +130,7 @@ class TokenStream:
                 repeated values: different states then have one text.
         """
         groups = list(self.task.plays(indices, seed=self.seed, split=self.split, stage=self.stage))
-        return self.batch_of(_joined(groups), beliefs=beliefs)
+        return self.batch_of(joined(groups), beliefs=beliefs)
 
     def batch_of(self, plays: Plays, *, beliefs: bool = False) -> Batch:
         """These plays as tokens, whatever their size; for sessions that no draw would give.
@@ -191,8 +191,8 @@ class TokenStream:
         return told
 
 
-def _joined(groups: Sequence[tuple[list[int], Plays]]) -> Plays:
-    """One batch of plays in the order of the places; the groups have one size."""
+def joined(groups: Sequence[tuple[list[int], Plays]]) -> Plays:
+    """One batch of plays, in the order of the places, of groups of one size as a task's ``plays`` gives them."""
     order = np.argsort(np.concatenate([places for places, _ in groups]))
     parts = [plays for _, plays in groups]
     return Plays(

@@ -1,0 +1,73 @@
+"""Finished runs as what is evaluated: the model, the source of its sessions, and what results call it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from eval.predictors import ModelPredictor
+from train import run_folder
+from train.batches import source_of
+from train.models.language_model import SequenceModel
+from train.models.registry import load_model
+from train.settings import Settings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Subject:
+    """A run that was opened. ``label`` is the model's name, with what parts it from others of that name
+    (``delta_net [0, 1]``); runs that differ in nothing but seeds have one label.
+    """
+
+    run: str
+    label: str
+    seed: int
+    settings: Settings
+    model: SequenceModel
+    source: Any
+
+    @property
+    def predictor(self) -> ModelPredictor:
+        """The model as a predictor."""
+        return ModelPredictor(name=self.label, model=self.model)
+
+    @property
+    def trained(self) -> tuple[int, int]:
+        """(commands, spacing) of the longest and sparsest sessions it was trained on."""
+        stage = self.settings.stages[-1]
+        return max(stage.commands, default=0), max(stage.spacings, default=0)
+
+    @property
+    def named(self) -> dict[str, Any]:
+        """The fields of a result that say whose it is."""
+        return {"run": self.run, "model": self.label, "seed": self.settings.seed}
+
+
+def subject(folder: Path) -> Subject:
+    """Opens a finished run.
+
+    Raises:
+        ValueError: no run there, it isn't finished, or its vocabulary or data are no longer the same.
+    """
+    settings = run_folder.settings_of(folder)
+    if not (folder / "model.safetensors").is_file():
+        raise ValueError(
+            f"expected a finished run, got {folder} without model.safetensors; trace-train --resume {folder}"
+        )
+    source = source_of(settings)
+    run_folder.check(folder, source)
+    model = load_model(folder)
+    model.eval()
+    name = folder.resolve().name
+    return Subject(
+        run=name, label=label_of(settings), seed=settings.seed, settings=settings, model=model, source=source
+    )
+
+
+def label_of(settings: Settings) -> str:
+    """The model's name, and the range of its eigenvalues where it has one."""
+    ranged = settings.model in ("delta_net", "gated_delta_net", "delta_product")
+    if not ranged:
+        return settings.model
+    return f"{settings.model} {'[-1, 1]' if settings.model_keys.get('allow_neg_eigval') else '[0, 1]'}"
