@@ -3,7 +3,7 @@
 A row says what was measured (``metric``), on whom (``run``, ``model``, ``seed``, ``variant``), on what (``task``,
 ``split``, ``commands``, ``spacing``, ``times`` the trained length), where (``place``: a reveal's number, a role, a
 layer and head, ...), and what came out: ``value`` with a 95% bootstrap interval ``low`` .. ``high`` over ``count``
-sequences. Baselines are rows of their own: the ``run`` is empty and ``model`` says which (``chance``, ``exact filter``, ...).
+sequences. Baselines are rows of their own: the ``run`` is empty and ``model`` says which (``chance``, ...).
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ from dataclasses import asdict
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eval.results import Result, interval, measured, over_seeds, read, write
@@ -35,6 +35,7 @@ def same(one: Result, other: Result) -> bool:
 
 
 @pytest.mark.parametrize("ending", ["csv", "parquet"])
+@settings(deadline=None)
 @given(rows=st.lists(results, max_size=4))
 def test_what_is_written_is_read_back(tmp_path_factory: pytest.TempPathFactory, ending: str, rows: list) -> None:
     path = tmp_path_factory.mktemp("results") / f"r.{ending}"
