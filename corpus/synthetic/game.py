@@ -25,7 +25,8 @@ class Game:
     ``opening``, with ``{0}`` .. for the start's texts.
 
     ``actions`` are commands; action a maps state q to ``moves[a, q]``, with probability ``chances[a]``, and leaves it
-    otherwise (chance 1: a visible action, no draw). ``start`` is the first state.
+    otherwise (chance 1: a visible action, no draw). ``start`` is the first state. ``sticky``: the probability that a
+    command repeats the one before it, and that a reveal asks for the variable that the one before it showed.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Game:
     num_labels: int | None = None
     shows_all: bool = False
     style: str = "print"
+    sticky: float = 0.0
     _inverse: list[Ints] = field(default_factory=list)
 
     @property
@@ -125,6 +127,9 @@ def play(game: Game, length: int, spacing: int, generators: Sequence[np.random.G
         labels[row] = (
             np.arange(num_items) if game.num_labels is None else generator.integers(game.num_labels, size=num_items)
         )
+        if game.sticky:
+            repeats = generator.random(length + num_reveals) < game.sticky
+            actions[row], shown[row] = held(actions[row], repeats[:length]), held(shown[row], repeats[length:])
     states = np.empty_like(actions)
     state = np.full(len(generators), game.start, dtype=np.int64)
     for step in range(length):
@@ -132,6 +137,13 @@ def play(game: Game, length: int, spacing: int, generators: Sequence[np.random.G
         state = np.where(draws[:, step] < game.chances[action], game.moves[action, state], state)
         states[:, step] = state
     return Plays(actions=actions, states=states, draws=draws, shown=shown, labels=labels, spacing=spacing)
+
+
+def held(values: Ints, repeats: NDArray[np.bool_]) -> Ints:
+    """Each value, or where it ``repeats`` the one that stands before it in the result; the first is never repeated."""
+    places = np.arange(len(values))
+    fresh = np.where(repeats & (places > 0), 0, places)
+    return values[np.maximum.accumulate(fresh)] if len(values) else values
 
 
 def reveal_laws(game: Game, plays: Plays) -> Floats:

@@ -23,10 +23,13 @@ def permutation_game(
     reveals: str = "partial",
     style: str = "print",
     values: str = "distinct",
+    sticky: float = 0.0,
 ) -> Game:
     """``n`` variables; ``moves``: ``swaps`` of two or ``full`` permutations; ``p`` below 1: each happens with
     probability p (``if random() < p:``), but for the share ``visible`` of them, which just happens; ``reveals``:
-    ``partial`` or ``full``; ``style``: ``print`` or ``echo``; ``values``: ``distinct`` 1..n, or ``repeated`` digits.
+    ``partial`` or ``full``; ``style``: ``print`` or ``echo``; ``values``: ``distinct`` 1..n, or ``repeated`` digits;
+    ``sticky``: the probability that a command is the one before it again, and a reveal's variable that before it: what
+    isn't concerned stays so for long.
 
     Raises:
         ValueError: a parameter is out of range.
@@ -38,6 +41,7 @@ def permutation_game(
     between("n", n, 2, MOST)
     between("p", p, 1e-6, 1.0)
     between("visible", visible, 0.0, 1.0)
+    between("sticky", sticky, 0.0, 0.99)
     orders = list(permutations(range(n)))
     index = {order: s for s, order in enumerate(orders)}
     names = NAMES[:n]
@@ -78,6 +82,7 @@ def permutation_game(
         num_labels=None if values == "distinct" else 10,
         shows_all=reveals == "full",
         style=style,
+        sticky=sticky,
     )
 
 

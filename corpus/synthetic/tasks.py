@@ -24,7 +24,8 @@ CURRICULA: dict[str, tuple[Stage, ...]] = {
 
 
 def _permutations(**parameters: Any) -> Task:
-    return GameTask(name="permutations", game=permutation_game(**parameters), parameters=parameters)
+    told = {key: value for key, value in parameters.items() if key != "sticky" or value}  # younger than rows without it
+    return GameTask(name="permutations", game=permutation_game(**parameters), parameters=told)
 
 
 def _groups(**parameters: Any) -> Task:

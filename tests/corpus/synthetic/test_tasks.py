@@ -110,3 +110,25 @@ def test_wrong_adversaries_are_told(parameters, says):
 def test_every_task_makes_a_session_from_its_defaults():
     for name in TASKS:
         assert make_task(name, {}).trace(0, seed=0, split="train", stage=STAGE).text.startswith(">>> ")
+
+
+def test_sticky_sessions_repeat_commands_and_questions_and_nothing_else_changes():
+    stage = Stage(commands=(64, 64), spacing=(2, 2))
+    fair, sticky = (make_task("permutations", {"p": "0.1", "sticky": s}) for s in ("0", "0.9"))
+    (_, told), *_ = sticky.plays(range(64), seed=0, split="train", stage=stage)
+    again = [(a[:, 1:] == a[:, :-1]).mean() for a in (told.actions, told.shown)]
+    assert again == pytest.approx([0.9 + 0.1 / 3, 0.9 + 0.1 / 3], abs=0.02)  # one in three fresh draws is the same
+    assert sorted(set(told.shown[:, 0].tolist())) == [0, 1, 2]
+    # what happens is drawn as before: hidden, with its chance, whatever was repeated
+    assert (told.draws < 0.1).mean() == pytest.approx(0.1, abs=0.015)
+    # rows of a task that isn't sticky are what they were before there was a choice
+    assert "sticky" not in fair.parameters
+    assert sticky.parameters["sticky"] == 0.9
+
+
+def test_held_values_by_hand():
+    from corpus.synthetic.game import held
+
+    values, repeats = np.array([5, 6, 7, 8, 9]), np.array([True, False, True, True, False])
+    assert held(values, repeats).tolist() == [5, 6, 6, 6, 9]
+    assert held(values[:0], repeats[:0]).tolist() == []
