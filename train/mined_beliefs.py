@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,19 @@ MOST_BELIEFS = 256
 """Reveals that one evaluation scores: each costs a pass over its prefix and one over each outcome."""
 
 
-@torch.no_grad()
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScoredBelief:
+    """One reveal with a belief: ``row``, its number among the rows given; ``kl`` and ``entropy`` in nats; ``outcomes``,
+    how many there are; ``mass``, what the model gave to all of them together.
+    """
+
+    row: int
+    kl: float
+    entropy: float
+    outcomes: int
+    mass: float
+
+
 def belief_kl(
     model: SequenceModel,
     tokenizer: Any,
@@ -30,24 +43,44 @@ def belief_kl(
     Scored are the first ``most`` such reveals whose prefix has at most ``max_length`` tokens; ``entropy`` is the mean
     of the exact laws', which a model that only knew the outcomes' texts could not beat.
     """
+    found, too_long = scored_beliefs(model, tokenizer, rows, max_length=max_length, most=most)
+    if not found:
+        return {"num_beliefs": 0, "beliefs_too_long": too_long}
+    return {
+        "num_beliefs": len(found),
+        "beliefs_too_long": too_long,
+        "kl": float(np.mean([each.kl for each in found])),
+        "entropy": float(np.mean([each.entropy for each in found])),
+    }
+
+
+@torch.no_grad()
+def scored_beliefs(
+    model: SequenceModel,
+    tokenizer: Any,
+    rows: Sequence[Mapping[str, Any]],
+    *,
+    max_length: int,
+    most: int = MOST_BELIEFS,
+) -> tuple[list[ScoredBelief], int]:
+    """What ``belief_kl`` is the mean of, and how many reveals were left out as too long."""
     from tokenizer.encoded import encode_rows, encode_text
 
     device = next(model.parameters()).device
     was_training = model.training
     model.eval()
-    divergences: list[float] = []
-    entropies: list[float] = []
+    found: list[ScoredBelief] = []
     too_long = 0
-    for row in rows:
+    for number, row in enumerate(rows):
         wanted = [b for b in row["beliefs"] if b["method"] != "sampled" and len(b["outcomes"]) > 1]
-        if not wanted or len(divergences) >= most:
+        if not wanted or len(found) >= most:
             continue
         encoded = encode_rows(tokenizer, [row], bos=True)[0]
         for belief in wanted:
             segment = row["segments"][belief["segment"]]
             before = encode_rows(tokenizer, [_up_to(row, belief["segment"])], bos=True)[0].ids
             assert (encoded.ids[: len(before)] == before).all(), "a prefix's tokens are the row's"
-            if len(before) > max_length or len(divergences) >= most:
+            if len(before) > max_length or len(found) >= most:
                 too_long += len(before) > max_length
                 continue
             told = model(torch.from_numpy(before[None].astype(np.int64)).to(device), return_carry=True)
@@ -55,17 +88,17 @@ def belief_kl(
             ends = "\n" if row["text"][segment["start"] : segment["end"]].endswith("\n") else ""
             q = np.array([_log_probability(model, told, encode_text(tokenizer, o + ends)) for o in belief["outcomes"]])
             kept = p > 0
-            divergences.append(float((p[kept] * (np.log(p[kept]) - q[kept])).sum()))
-            entropies.append(float(-(p[kept] * np.log(p[kept])).sum()))
+            found.append(
+                ScoredBelief(
+                    row=number,
+                    kl=float((p[kept] * (np.log(p[kept]) - q[kept])).sum()),
+                    entropy=float(-(p[kept] * np.log(p[kept])).sum()),
+                    outcomes=len(p),
+                    mass=float(np.exp(q).sum()),
+                )
+            )
     model.train(was_training)
-    if not divergences:
-        return {"num_beliefs": 0, "beliefs_too_long": too_long}
-    return {
-        "num_beliefs": len(divergences),
-        "beliefs_too_long": too_long,
-        "kl": float(np.mean(divergences)),
-        "entropy": float(np.mean(entropies)),
-    }
+    return found, too_long
 
 
 def _up_to(row: Mapping[str, Any], segment: int) -> dict[str, Any]:

@@ -1,0 +1,93 @@
+"""How true a belief's confidence is: reliability, and KL by the entropy of the true belief and by age of the fact."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from eval.claims import by_seeds, numbers
+from eval.figures.base import Bench, Drawn, Figure, at_least_one
+from eval.figures.style import BASELINE, legend_below, look, panels
+from eval.measure import beliefs, compared
+from eval.predictors import ExactFilter, LastShown, Uniform, WindowFilter
+from eval.results import Result, over_seeds
+from eval.sessions import sessions_of
+
+NEEDS = ("belief-delta", "belief-gated", "belief-lstm", "belief-product", "belief-transformer")
+FEWEST = 30
+"""Sequences or, in the reliability diagram, reveals below which a point isn't drawn."""
+METRICS = (
+    ("reliability", "confidence", "share that came true"),
+    ("belief KL by entropy", "entropy of the exact belief, nats", "KL(exact || model), nats"),
+    ("belief KL by reveals", "reveals since the variable was shown", "KL(exact || model), nats"),
+)
+
+
+def draw(bench: Bench) -> Drawn:
+    """See ``Figure.draw``."""
+    at_least_one(bench, NEEDS)
+    rows: list[Result] = []
+    figure, axes = panels(1, 3, width=3.1)
+    axes[0, 0].plot([0.3, 1], [0.3, 1], **BASELINE)
+    totals, losses = {}, {}
+    beside: list[Result] = []
+    for number, group in enumerate(NEEDS):
+        found: list[Result] = []
+        for subject in bench.group(group):
+            commands, spacing = subject.trained
+            sessions = sessions_of(subject.source, commands=commands, spacing=spacing, rows=bench.rows * 2)
+            found += beliefs(sessions, subject.predictor, **subject.named, times=1.0)
+            if not beside:
+                others: list[Any] = [
+                    ExactFilter(),
+                    Uniform(),
+                    LastShown(),
+                    WindowFilter(window=0),
+                    WindowFilter(window=spacing),
+                ]
+                beside = compared(sessions, others, beliefs, times=1.0)
+        rows += found
+        if not found:
+            continue
+        label = found[0].model
+        for axis, (metric, _, _) in zip(axes[0], METRICS, strict=True):
+            table: dict[str, list[tuple[float, float]]] = {}
+            for result in found:
+                if result.metric == metric and result.count >= FEWEST:
+                    table.setdefault(result.place, []).append((result.at, result.value))
+            points = sorted(tuple(np.mean(pairs, axis=0)) for pairs in table.values())
+            axis.plot(*np.array(points).T, label=label, **look(number))
+        totals[group] = [r.value for r in found if r.metric == "calibration error"]
+        losses[label] = [r.value for r in found if r.metric == "belief KL"]
+    rows += beside
+    for axis, (_, x, y) in zip(axes[0], METRICS, strict=True):
+        axis.set_xlabel(x)
+        axis.set_ylabel(y)
+    legend_below(figure, axes, columns=5)
+    told = "; ".join(f"{label} {numbers(values)}" for label, values in losses.items())
+    floor = "; ".join(
+        f"{r.model} {values[0]:.4f}" for r, values in over_seeds([r for r in beside if r.metric == "belief KL"])
+    )
+    caption = (
+        f"On test sessions of the trained length (mean over seeds drawn). KL by seed: {told}. Beside them: {floor}. "
+        f"Expected calibration error: {'; '.join(f'{g} {numbers(v)}' for g, v in totals.items())}."
+    )
+    lstm = totals.get("belief-lstm", [])
+    claim = by_seeds(
+        "A small recurrent model's belief is calibrated at its trained length (error below .03)",
+        "not in the paper",
+        [0.03 - value for value in [*totals.get("belief-delta", []), *lstm]],
+        f"DeltaNet {numbers(totals.get('belief-delta', []))}; LSTM {numbers(lstm)}.",
+    )
+    return Drawn(figure=figure, rows=rows, caption=caption, claims=[claim])
+
+
+FIGURE = Figure(
+    name="calibration",
+    title="How true beliefs are",
+    recipe="belief: n = 3 maybe-swaps (p = .1), reveal every 2, 380 steps, at 48 commands",
+    paper="none: the paper trained no belief tracker.",
+    needs=NEEDS,
+    draw=draw,
+)

@@ -1,0 +1,27 @@
+"""Extrapolation: accuracy over a grid of commands by reveal spacing, inside and beyond what was trained."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from eval.measure import accuracy
+from eval.results import Result
+from eval.sessions import sessions_of
+from eval.subjects import Subject
+
+
+def extrapolation(subject: Subject, commands: Sequence[int], spacings: Sequence[int], *, rows: int) -> list[Result]:
+    """Accuracy over all reveals and of the last one for every pair, ``times`` being commands over the trained length.
+
+    Pairs with fewer commands than the spacing have no reveal, and no row.
+    """
+    trained = subject.trained[0]
+    found = []
+    for length in commands:
+        for spacing in spacings:
+            if spacing > length:
+                continue
+            sessions = sessions_of(subject.source, commands=length, spacing=spacing, rows=rows)
+            told = accuracy(sessions, subject.predictor, **subject.named, times=length / trained)
+            found += [result for result in told if result.metric != "accuracy by reveal"]
+    return found
