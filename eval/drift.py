@@ -17,6 +17,7 @@ import numpy as np
 import torch
 
 from corpus.synthetic.game import Floats
+from corpus.synthetic.stream import Batch
 from eval.measure import score
 from eval.predictors import ModelPredictor, WindowFilter
 from eval.results import Result, measured
@@ -47,7 +48,7 @@ def variant_of(subject: Subject, variant: str) -> Iterator[None]:
     if not subject.model.config.state_norms:
         stream = subject.source.stream(*subject.trained, "train")
         batch = stream.batch(range(CALIBRATION_ROWS))
-        calibrate(subject.model, torch.from_numpy(batch.tokens[:, : int(batch.lengths.min())]))
+        calibrate(subject.model, on_device(subject, batch))
     with rescaled(subject.model):
         yield
 
@@ -134,9 +135,15 @@ def norms(subject: Subject, *, times: int, rows: int, every: int = 16, variant: 
         raise ValueError(f"expected a model with a matrix state, got {subject.label}")
     trained, spacing = subject.trained
     batch = subject.source.stream(trained * times, spacing, "test").batch(range(rows))
-    ids = torch.from_numpy(batch.tokens[:, : int(batch.lengths.min())])
+    ids = on_device(subject, batch)
     with variant_of(subject, variant):
         states = states_along(subject.model, ids, every)
     last = states[max(states)]
-    told = torch.linalg.vector_norm(last, dim=(-2, -1)).mean(dim=(0, 2)).double().numpy()
+    told = torch.linalg.vector_norm(last, dim=(-2, -1)).mean(dim=(0, 2)).double().cpu().numpy()
     return np.arange(1.0, len(told) + 1.0) * every, np.asarray(told, dtype=np.float64)
+
+
+def on_device(subject: Subject, batch: Batch) -> torch.Tensor:
+    """The batch's tokens, cut to the shortest row, where the model is."""
+    ids = torch.from_numpy(batch.tokens[:, : int(batch.lengths.min())])
+    return ids.to(next(subject.model.parameters()).device)

@@ -43,7 +43,7 @@ def decayed_attention(
         ModuleNotFoundError: backend "fla" and fla or triton is missing.
     """
     _check_shapes(q, k, v, log_decay, sign, initial_state, chunk_size)
-    use_fla = fla_ops.refusal(backend, q) is None
+    use_fla = fla_ops.refusal(backend, q, decays=True) is None
     dtype = recurrence_dtype(q.dtype)
     q_, k_, v_, decay_ = q.to(dtype), k.to(dtype), v.to(dtype), log_decay.to(dtype)
     state_ = None if initial_state is None else initial_state.to(dtype)

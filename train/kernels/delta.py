@@ -54,7 +54,7 @@ def delta_rule(
     """
     _check_shapes(q, k, v, beta, log_decay, num_householder, initial_state, chunk_size)
     scale = q.shape[-1] ** -0.5 if scale is None else scale
-    use_fla = fla_ops.refusal(backend, q) is None
+    use_fla = fla_ops.refusal(backend, q, decays=log_decay is not None) is None
     dtype = recurrence_dtype(q.dtype)
     q_, k_, v_, beta_ = q.to(dtype), k.to(dtype), v.to(dtype), beta.to(dtype)
     decay_ = None if log_decay is None else log_decay.to(dtype)

@@ -2,7 +2,9 @@
 
 Its public `chunk_delta_rule` and `chunk_gated_delta_product` refuse fp32 by assertion, and half precision is wrong
 where state is tracked, so their autograd functions are called directly, in fp32. fp32 products default to TF32 on
-the GPU; `TRITON_F32_DEFAULT=ieee` is set before fla is first imported, unless the user has set it.
+the GPU, which loses the state; IEEE products take ptxas minutes a kernel (an H100, Triton 3.6). So
+`TRITON_F32_DEFAULT=tf32x3`, three TF32 products that come near fp32, is set before fla is first imported, unless the
+user has set it.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ import functools
 import importlib
 import importlib.util
 import os
+import re
 from importlib import metadata
 from typing import Any
 
@@ -19,6 +22,10 @@ from torch import Tensor
 
 OLDEST_FLA = (0, 6)  # 0.4.2 to 0.5.2 fail to import with triton 3.9
 LARGEST_KEY_DIM = 256  # fla's chunk_gated_delta_rule_fwd_h asserts it
+
+
+WRONG_ON_HOPPER = (3, 4, 0), (3, 7, 1)
+"""Versions of Triton, from and below, with which fla refuses its kernels with decay on Hopper: wrong results."""
 
 
 @functools.cache
@@ -36,8 +43,8 @@ def available() -> str | None:
     return None
 
 
-def refusal(backend: str, q: Tensor) -> str | None:
-    """None where fla's kernel is to run for `backend`, else the reason why it isn't.
+def refusal(backend: str, q: Tensor, *, decays: bool = False) -> str | None:
+    """None where fla's kernel is to run for `backend`, else the reason why it isn't. `decays`: the kernel takes a decay.
 
     Raises:
         ValueError: the backend is unknown, or is "fla" and fla's kernels can't run on q.
@@ -54,6 +61,14 @@ def refusal(backend: str, q: Tensor) -> str | None:
         reason = "float64; fla computes in fp32"
     elif q.shape[-1] > LARGEST_KEY_DIM:
         reason = f"key width {q.shape[-1]}; fla's kernels go up to {LARGEST_KEY_DIM}"
+    elif (
+        decays
+        and torch.cuda.get_device_capability(q.device)[0] == 9
+        and WRONG_ON_HOPPER[0] <= _triton() < WRONG_ON_HOPPER[1]
+    ):
+        reason = (
+            "Triton from 3.4.0 to 3.7.0 on a Hopper GPU, where fla's kernels with decay refuse to run; upgrade Triton"
+        )
     missing = available()
     if backend == "fla" and missing is not None:
         raise ModuleNotFoundError(f"expected fla's kernels for backend='fla', got {missing}, or use backend='torch'")
@@ -93,10 +108,20 @@ def decayed_attention(
 
 
 def _load(module: str) -> Any:
-    os.environ.setdefault("TRITON_F32_DEFAULT", "ieee")
+    os.environ.setdefault("TRITON_F32_DEFAULT", "tf32x3")
     return importlib.import_module(module)
 
 
 def _pair(result: Any) -> tuple[Tensor, Tensor]:
     out, state = result
     return out, state
+
+
+@functools.cache
+def _triton() -> tuple[int, ...]:
+    """Triton's version, (0,) where there is none."""
+    try:
+        version = metadata.version("triton")
+    except metadata.PackageNotFoundError:
+        return (0,)
+    return tuple(int(part) for part in re.findall(r"\d+", version)[:3])
