@@ -122,6 +122,11 @@ class TokenStream:
         self.label_tokens = np.array([encode(label + end)[0] for label in self.labels], dtype=np.int64)
         self.vocabulary = tuple(numbers)
 
+    @property
+    def value_offset(self) -> int:
+        """Tokens of a reveal that stand before its (first) value: the question."""
+        return int(self._reveal_values[0])
+
     def batch(self, indices: Sequence[int], *, beliefs: bool = False) -> Batch:
         """The sessions of these indices, one a row.
 

@@ -10,10 +10,14 @@ from eval.figures.base import Figure
 MODULES = {
     "fig3": "fig3",
     "fig4": "fig4",
+    "fig5": "fig5",
+    "fig6": "fig6",
     "fig9": "fig9",
     "fig10": "fig10",
     "belief-drift": "belief_drift",
     "calibration": "calibration",
+    "simplex": "simplex",
+    "adversary": "adversary",
 }
 """Figure name to the module that draws it, in the order of the report."""
 

@@ -1,10 +1,10 @@
 """flash-linear-attention's Triton kernels behind our shapes; nothing of fla is imported before a kernel is called.
 
 Its public `chunk_delta_rule` and `chunk_gated_delta_product` refuse fp32 by assertion, and half precision is wrong
-where state is tracked, so their autograd functions are called directly, in fp32. fp32 products default to TF32 on
-the GPU, which loses the state; IEEE products take ptxas minutes a kernel (an H100, Triton 3.6). So
-`TRITON_F32_DEFAULT=tf32x3`, three TF32 products that come near fp32, is set before fla is first imported, unless the
-user has set it.
+where state is tracked, so their autograd functions are called directly, in fp32. What an H100 with Triton 3.6 showed:
+IEEE products take ptxas minutes a kernel, times a dozen configurations that fla tries; plain TF32, Triton's default,
+has fp16's mantissa. So `TRITON_F32_DEFAULT=tf32x3` is set before fla is first imported, unless the user has set it
+(three TF32 products: 3e-5 off float64 with repeated keys at beta = 2), and one configuration is tried.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import importlib
 import importlib.util
 import os
 import re
+import sys
 from importlib import metadata
 from typing import Any
 
@@ -44,7 +45,7 @@ def available() -> str | None:
 
 
 def refusal(backend: str, q: Tensor, *, decays: bool = False) -> str | None:
-    """None where fla's kernel is to run for `backend`, else the reason why it isn't. `decays`: the kernel takes a decay.
+    """None where fla's kernel is to run for `backend`, else why it isn't. `decays`: the kernel takes a decay.
 
     Raises:
         ValueError: the backend is unknown, or is "fla" and fla's kernels can't run on q.
@@ -61,14 +62,8 @@ def refusal(backend: str, q: Tensor, *, decays: bool = False) -> str | None:
         reason = "float64; fla computes in fp32"
     elif q.shape[-1] > LARGEST_KEY_DIM:
         reason = f"key width {q.shape[-1]}; fla's kernels go up to {LARGEST_KEY_DIM}"
-    elif (
-        decays
-        and torch.cuda.get_device_capability(q.device)[0] == 9
-        and WRONG_ON_HOPPER[0] <= _triton() < WRONG_ON_HOPPER[1]
-    ):
-        reason = (
-            "Triton from 3.4.0 to 3.7.0 on a Hopper GPU, where fla's kernels with decay refuse to run; upgrade Triton"
-        )
+    elif decays and _is_hopper(q) and WRONG_ON_HOPPER[0] <= _triton() < WRONG_ON_HOPPER[1]:
+        reason = "Triton 3.4.0 to 3.7.0 on a Hopper GPU, where fla refuses its kernels with decay; upgrade Triton"
     missing = available()
     if backend == "fla" and missing is not None:
         raise ModuleNotFoundError(f"expected fla's kernels for backend='fla', got {missing}, or use backend='torch'")
@@ -109,7 +104,11 @@ def decayed_attention(
 
 def _load(module: str) -> Any:
     os.environ.setdefault("TRITON_F32_DEFAULT", "tf32x3")
-    return importlib.import_module(module)
+    is_new = module not in sys.modules
+    loaded = importlib.import_module(module)
+    if is_new and "TRITON_INTERPRET" not in os.environ:
+        _try_one_configuration()
+    return loaded
 
 
 def _pair(result: Any) -> tuple[Tensor, Tensor]:
@@ -125,3 +124,18 @@ def _triton() -> tuple[int, ...]:
     except metadata.PackageNotFoundError:
         return (0,)
     return tuple(int(part) for part in re.findall(r"\d+", version)[:3])
+
+
+def _is_hopper(q: Tensor) -> bool:
+    return q.device.type == "cuda" and torch.cuda.get_device_capability(q.device)[0] == 9
+
+
+def _try_one_configuration() -> None:
+    """Leaves each of fla's autotuned kernels its smallest configuration: to compile all takes longer than it saves."""
+    tuner = importlib.import_module("triton.runtime.autotuner").Autotuner
+    for name, module in list(sys.modules.items()):
+        for value in list(vars(module).values()) if name.startswith("fla.") else ():
+            while value is not None and not isinstance(value, tuner):
+                value = getattr(value, "fn", None)
+            if value is not None:
+                value.configs = sorted(value.configs, key=lambda c: (c.kwargs.get("BV", 32), -c.num_warps))[:1]

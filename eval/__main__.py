@@ -1,0 +1,192 @@
+"""``trace-eval``: runs in, results out; figures, the whole reproduction, leaderboards and task files as commands.
+
+Nothing of torch is imported before a command runs: ``--help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+EXAMPLES = """\
+Examples:
+
+  trace-eval runs/quick runs/lstm --out results.parquet
+
+  trace-eval runs/mined --dataset traces
+
+  trace-eval --hf ./gpt2 --like runs/belief
+
+  trace-eval reproduce --budget 10m --out report
+
+  trace-eval figures fig9 belief-drift --out report
+
+  trace-eval leaderboard results.parquet --metric "belief KL"
+
+  trace-eval tasks --out lm_eval_tasks
+
+Commands besides RUN...: reproduce, figures, leaderboard, tasks (--help there).
+"""
+runs_app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+TWO = min(2, len(os.sched_getaffinity(0)))
+
+Out = Annotated[Path, typer.Option(help="Folder of runs, figures, results and reports; what is there is used again.")]
+Jobs = Annotated[int, typer.Option(min=1, help="Training processes at a time, one thread each.")]
+
+
+@runs_app.command(epilog=EXAMPLES)
+def evaluate(
+    runs: Annotated[list[Path] | None, typer.Argument(metavar="RUN...", help="Folders that trace-train left.")] = None,
+    out: Annotated[Path | None, typer.Option(help="File for all results, .parquet or .csv.")] = None,
+    rows: Annotated[int, typer.Option(min=2, help="Sessions of each measurement.")] = 64,
+    dataset: Annotated[Path | None, typer.Option(help="Ask runs on datasets for the beliefs of these rows.")] = None,
+    hf: Annotated[Path | None, typer.Option(help="A local AutoModelForCausalLM with its tokenizer.")] = None,
+    like: Annotated[Path | None, typer.Option(help="With --hf: the run whose task and sizes it is scored on.")] = None,
+    probes: Annotated[bool, typer.Option(help="Also probe the residual stream and the recurrent state.")] = False,
+) -> None:
+    """Measures finished runs beside their baselines: accuracy, extrapolation, beliefs, drift, retention."""
+    if not runs and hf is None:
+        raise typer.BadParameter("expected a RUN, or --hf PATH, or a command (reproduce, figures, leaderboard, tasks)")
+    if (hf is None) != (like is None):
+        raise typer.BadParameter("expected --hf PATH and --like RUN together: the run says what sessions to score")
+    with errors_told():
+        from eval import results
+        from eval.runs import evaluate_run, summary
+        from eval.subjects import subject
+
+        found = []
+        for folder in runs or []:
+            opened = subject(folder)
+            found += evaluate_run(opened, rows=rows, dataset=dataset)
+            if probes:
+                from eval.probes import probe_run
+
+                found += probe_run(opened, rows=rows)
+        if hf is not None and like is not None:
+            from eval.hf import evaluate_hf
+
+            found += evaluate_hf(hf, subject(like), rows=rows)
+        show(("metric", "where", "model", "value", "95% interval"), summary(found))
+        if out is not None:
+            results.write(out, found)
+            print(f"{len(found)} results in {out}")
+
+
+@app.command(epilog="Example: trace-eval reproduce --budget 10m --out report")
+def reproduce(
+    budget: Annotated[
+        str, typer.Option(help="Wall time: 10m, 60m, 2h; or gpu, with the paper's configuration.")
+    ] = "10m",
+    out: Out = Path("report"),
+    jobs: Jobs = TWO,
+) -> None:
+    """Trains what is missing, draws every figure, and writes OUT/report.html with verdicts."""
+    with errors_told():
+        from eval.reproduce import budget_of
+        from eval.reproduce import reproduce as make
+
+        print(make(budget_of(budget), out, jobs=jobs))
+
+
+@app.command(epilog="Example: trace-eval figures fig9 fig10 belief-drift --out report")
+def figures(
+    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Figures' names, or all.")],
+    out: Out = Path("report"),
+    budget: Annotated[str, typer.Option(help="Also train what is missing, for so long; else only draw.")] = "",
+    jobs: Jobs = TWO,
+) -> None:
+    """Draws figures from the finished runs in OUT/runs: PNG, SVG, CSV and a caption each."""
+    with errors_told():
+        from eval.reproduce import budget_of, draw_only
+        from eval.reproduce import reproduce as make
+
+        if budget:
+            print(make(budget_of(budget), out, jobs=jobs, names=names))
+            return
+        for path in draw_only(names, out):
+            print(path)
+
+
+@app.command(epilog='Example: trace-eval leaderboard results.parquet --metric "belief KL"')
+def leaderboard(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Results, .parquet or .csv.")],
+    metric: Annotated[list[str] | None, typer.Option(help="A metric, again for more.")] = None,
+    out: Annotated[Path | None, typer.Option(help="File for the table, .md or .csv.")] = None,
+) -> None:
+    """Puts the results of many runs side by side: a line a model, mean and spread over seeds."""
+    with errors_told():
+        from eval.leaderboard import print_board
+
+        print_board(files, metric or ["accuracy", "belief KL"], out)
+
+
+@app.command(epilog="Example: trace-eval tasks --out lm_eval_tasks")
+def tasks(
+    out: Annotated[Path, typer.Option(help="Folder for the task files.")] = Path("lm_eval_tasks"),
+    docs: Annotated[int, typer.Option(min=1, help="Questions of each task.")] = 200,
+    seed: Annotated[int, typer.Option(help="Seed of the sessions.")] = 0,
+) -> None:
+    """Writes the permutation and belief suites as task files of lm-evaluation-harness."""
+    with errors_told():
+        from eval.harness import write_tasks
+
+        for path in write_tasks(out, docs=docs, seed=seed):
+            print(path)
+
+
+@contextmanager
+def errors_told() -> Iterator[None]:
+    """Bad input ends in one line and exit code 2; a missing extra too."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    for noisy in ("transformers", "accelerate", "datasets", "httpx", "matplotlib", "fontTools"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    try:
+        try:
+            import torch
+            import transformers
+
+            torch.set_num_threads(1)
+            transformers.utils.logging.disable_progress_bar()
+            yield
+        except ImportError as missing:
+            raise ValueError(f"expected the extra [eval], got {missing}; pip install 'trace-mine[eval]'") from None
+    except ValueError as error:
+        print(f"trace-eval: {error}", file=sys.stderr)
+        raise typer.Exit(2) from None
+
+
+def show(header: tuple[str, ...], lines: list[tuple[str, ...]]) -> None:
+    """A table on the terminal, or tab-separated lines where there is none."""
+    if not sys.stdout.isatty():
+        for line in (header, *lines):
+            print("\t".join(line))
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(*header)
+    for line in lines:
+        table.add_row(*line)
+    Console().print(table)
+
+
+def main() -> None:
+    """Console script: a command's name first, or runs."""
+    commands = {"reproduce", "figures", "leaderboard", "tasks"}
+    chosen = app if sys.argv[1:2] and sys.argv[1] in commands else runs_app
+    try:
+        chosen()
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
+
+
+if __name__ == "__main__":
+    main()

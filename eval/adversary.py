@@ -1,0 +1,110 @@
+"""Adversarial search: which sessions hurt a trained model's belief most?
+
+A beam over commands, questions and answers that the game can give (each answer at least ``floor`` probable), scored by
+KL(exact || predictor) at the last question. The exact filter scores 0 on all of them, so it is the predictor's fault.
+Not covered: sequences that look harmless until later are dropped when the beam is narrow.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+
+from corpus.synthetic.game import Floats, Ints, Plays, reveal_laws
+from corpus.synthetic.stream import TokenStream
+from eval.measure import score
+from eval.predictors import Predictor
+from eval.sessions import told_of
+
+FLOOR = 0.05
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Found:
+    """``worst`` [reveals]: the largest KL at each depth; ``plays``: the sessions of the last beam, worst first, and
+    ``kl`` [sessions], theirs at the last reveal.
+    """
+
+    worst: Floats
+    plays: Plays
+    kl: Floats
+
+
+def search(
+    predictor: Predictor, stream: TokenStream, *, reveals: int, spacing: int, width: int = 24, floor: float = FLOOR
+) -> Found:
+    """Beam search of ``width`` over sessions of ``reveals`` questions, one after every ``spacing`` commands.
+
+    Raises:
+        ValueError: labels are drawn anew for each session, or reveals show all variables.
+    """
+    game = stream.game
+    if game.shows_all or game.num_labels is not None:
+        raise ValueError("expected distinct values, shown one at a time, got another task")
+    moves = np.array(list(product(range(len(game.actions)), repeat=spacing)), dtype=np.int64)
+    actions, shown = np.empty((1, 0), dtype=np.int64), np.empty((1, 0), dtype=np.int64)
+    states = np.empty((1, 0), dtype=np.int64)
+    worst = []
+    plays, kl = None, np.empty(0)
+    for _ in range(reveals):
+        grown = [
+            (np.concatenate([actions[row], move]), np.append(shown[row], variable), states[row])
+            for row in range(len(actions))
+            for move in moves
+            for variable in range(len(game.variables))
+        ]
+        tried = _plays(stream, grown, spacing)
+        sessions = told_of(stream, tried)
+        scores = score(sessions.exact, sessions.laws_of(predictor), sessions.shown).kl[:, -1]
+        best = np.argsort(-scores, kind="stable")[:width]
+        worst.append(float(scores[best[0]]))
+        plays, kl = tried.rows(np.isin(np.arange(len(scores)), best).tolist()), scores
+        keep: list[tuple[Ints, Ints, Ints]] = []
+        for number in best:
+            law = reveal_laws(game, tried.rows((np.arange(len(scores)) == number).tolist()))[0, -1]
+            for item in np.flatnonzero(law >= floor):
+                state = int(np.flatnonzero(game.holds[:, grown[number][1][-1]] == item)[0])
+                path = np.concatenate([grown[number][2], np.full(spacing, state)])
+                keep.append((grown[number][0], grown[number][1], path))
+        actions, shown, states = (np.stack([each[part] for each in keep]) for part in range(3))
+        kl = scores[np.sort(best)]
+    assert plays is not None
+    order = np.argsort(-kl, kind="stable")
+    return Found(worst=np.array(worst), plays=_ordered(plays, order), kl=kl[order])
+
+
+def _plays(stream: TokenStream, grown: list[tuple[Ints, Ints, Ints]], spacing: int) -> Plays:
+    """Sessions whose states agree with the answers given so far; the last answer is any (no score depends on it)."""
+    game = stream.game
+    actions, shown = (np.stack([each[part] for each in grown]) for part in range(2))
+    before = np.stack([each[2] for each in grown])
+    last = np.full((len(grown), spacing), game.start, dtype=np.int64)
+    states = np.concatenate([before, last], axis=1)
+    labels = np.tile(np.arange(len(game.items)), (len(grown), 1))
+    draft = Plays(
+        actions=actions, states=states, draws=np.ones(actions.shape), shown=shown, labels=labels, spacing=spacing
+    )
+    laws = _last_laws(stream, draft)
+    likeliest = laws.argmax(axis=1)
+    for row, item in enumerate(likeliest):
+        states[row, -1] = int(np.flatnonzero(game.holds[:, shown[row, -1]] == item)[0])
+    return draft
+
+
+def _last_laws(stream: TokenStream, draft: Plays) -> Floats:
+    """The exact law of the last reveal, which may be filtered before what it shows is known: [batch, items]."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return reveal_laws(stream.game, draft)[:, -1]
+
+
+def _ordered(plays: Plays, order: Ints) -> Plays:
+    return Plays(
+        actions=plays.actions[order],
+        states=plays.states[order],
+        draws=plays.draws[order],
+        shown=plays.shown[order],
+        labels=plays.labels[order],
+        spacing=plays.spacing,
+    )

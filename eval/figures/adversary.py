@@ -1,0 +1,85 @@
+"""What hurts most: sessions found by search against each trained model, beside random ones and the exact filter."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from eval.adversary import search
+from eval.claims import by_seeds, numbers
+from eval.figures.base import Bench, Drawn, Figure, at_least_one
+from eval.figures.style import legend_below, look, panels
+from eval.measure import score
+from eval.predictors import ExactFilter
+from eval.results import Result
+from eval.sessions import sessions_of, told_of
+
+NEEDS = ("belief-delta", "belief-gated", "belief-lstm")
+
+
+def draw(bench: Bench) -> Drawn:
+    """See ``Figure.draw``."""
+    at_least_one(bench, NEEDS)
+    reveals, width = (5, 8) if bench.fast else (12, 24)
+    figure, axes = panels(1, 2, width=3.6)
+    rows: list[Result] = []
+    worst: dict[str, list[float]] = {}
+    fair: dict[str, list[float]] = {}
+    example = ""
+    for number, group in enumerate(NEEDS):
+        for subject in bench.group(group):
+            spacing = subject.trained[1]
+            stream = subject.source.stream(*subject.trained, "test")
+            found = search(subject.predictor, stream, reveals=reveals, spacing=spacing, width=width)
+            sessions = sessions_of(subject.source, commands=reveals * spacing, spacing=spacing, rows=bench.rows * 2)
+            usual = score(sessions.exact, sessions.laws_of(subject.predictor), sessions.shown).kl
+            at = np.arange(1, reveals + 1)
+            first = subject is bench.group(group)[0]
+            label = subject.label if first else None
+            axes[0, 0].plot(at, found.worst, label=label and f"{label}, searched", **look(number))
+            axes[0, 0].plot(at, usual.mean(0), label=label and f"{label}, random", **{**look(number), "linestyle": ":"})
+            hard = told_of(stream, found.plays)
+            truth = score(hard.exact, hard.laws_of(ExactFilter()), hard.shown).kl[:, -1]
+            axes[0, 1].plot(np.sort(found.kl)[::-1], label=None, **{**look(number), "marker": ""})
+            told = {**subject.named, "commands": reveals * spacing, "spacing": spacing}
+            for step in range(reveals):
+                rows.append(Result(metric="adversarial KL", value=float(found.worst[step]), at=step + 1.0, **told))
+                rows.append(Result(metric="random KL", value=float(usual[:, step].mean()), at=step + 1.0, **told))
+            rows.append(Result(metric="exact filter's KL there", value=float(truth.max()), **told))
+            worst.setdefault(subject.label, []).append(float(found.worst.max()))
+            fair.setdefault(subject.label, []).append(float(usual.mean()))
+            if not example:
+                tokens = hard.batch.tokens[0]
+                example = "".join(stream.vocabulary[token] for token in tokens)[-180:].replace("\n", " / ")
+    axes[0, 0].set_xlabel("reveals")
+    axes[0, 0].set_ylabel("KL(exact || model) at the last reveal")
+    axes[0, 0].set_yscale("log")
+    axes[0, 1].set_xlabel("sessions of the last beam, worst first")
+    axes[0, 1].set_ylabel("KL at the last reveal")
+    legend_below(figure, axes, columns=3)
+    parts = [
+        f"{label}: searched {numbers(values, 2)}, random {numbers(fair[label], 3)}" for label, values in worst.items()
+    ]
+    caption = (
+        f"Beam of {width} over commands, questions and answers of at least 5% each; n = 3, p = .1. Largest KL by seed: "
+        f"{'; '.join(parts)}. The exact filter's is 0 on all of them. The end of one: {example}"
+    )
+    claims = [
+        by_seeds(
+            f"Some sessions that the game can give hurt {label} over ten times as much as random ones",
+            "section 6 (for representations)",
+            [w - 10 * f for w, f in zip(values, fair[label], strict=True)],
+            f"Searched {numbers(values, 2)}; random {numbers(fair[label], 3)}.",
+        )
+        for label, values in worst.items()
+    ]
+    return Drawn(figure=figure, rows=rows, caption=caption, claims=claims)
+
+
+FIGURE = Figure(
+    name="adversary",
+    title="Sessions that hurt most",
+    recipe="belief (n = 3 maybe-swaps, reveal every 2); beam search against each trained model",
+    paper="adversaries of the joint and marginal representations, not of trained models.",
+    needs=NEEDS,
+    draw=draw,
+)

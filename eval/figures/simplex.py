@@ -1,0 +1,111 @@
+"""Is the belief in there? Probes to the exact belief, with controls, and the true simplex beside the probed one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from corpus.synthetic.game import Floats
+from eval.claims import by_seeds, numbers
+from eval.figures.base import Bench, Drawn, Figure, at_least_one
+from eval.figures.style import panels
+from eval.probes import features, joint_beliefs, positions, ridge, shuffled, untrained
+from eval.results import Result
+from eval.sessions import sessions_of
+from eval.steering import steered_run
+
+NEEDS = ("belief-delta", "belief-gated", "belief-lstm")
+CORNERS = np.array([[0.0, 0.0], [1.0, 0.0], [0.5, np.sqrt(3) / 2]])
+
+
+def draw(bench: Bench) -> Drawn:
+    """See ``Figure.draw``."""
+    at_least_one(bench, NEEDS)
+    figure, axes = panels(2, len(NEEDS), width=2.5, height=2.5)
+    rows: list[Result] = []
+    told: dict[str, list[float]] = {}
+    controls: dict[str, list[float]] = {}
+    followed: dict[str, list[float]] = {}
+    for column, group in enumerate(NEEDS):
+        for subject in bench.group(group):
+            commands, spacing = subject.trained
+            sessions = sessions_of(subject.source, commands=commands, spacing=spacing, rows=max(20, 2 * bench.rows))
+            game = sessions.stream.game
+            belief = joint_beliefs(game, sessions.plays)
+            place = "layer 0 state"
+            x = features(subject.model, sessions)[place]
+            cases = {
+                "": (x, belief),
+                "control: shuffled": (x, shuffled(belief)),
+                "control: position": (positions(x), belief),
+            }
+            cases["control: untrained"] = features(untrained(subject), sessions)[place], belief
+            for variant, (inputs, target) in cases.items():
+                probe = ridge(inputs, target)
+                where: dict[str, Any] = {**subject.named, "variant": variant, "place": place, "count": probe.count}
+                interval = {"low": probe.low, "high": probe.high}
+                rows.append(Result(metric="probe to the belief, R2", value=probe.value, **interval, **where))
+                (controls if variant else told).setdefault(f"{subject.label}{variant}", []).append(probe.value)
+                if not variant and subject is bench.group(group)[0]:
+                    first = np.eye(len(game.items))[game.holds[:, 0]]  # what the first variable holds
+                    for axis, points in (
+                        (axes[0, column], probe.true @ first),
+                        (axes[1, column], probe.predicted @ first),
+                    ):
+                        scatter(axis, points.reshape(-1, 3), (probe.true @ first).reshape(-1, 3))
+                    axes[0, column].set_title(f"true ({subject.label})")
+                    axes[1, column].set_title(f"probed, R2 {probe.value:.2f}")
+            steering = steered_run(subject, rows=max(16, bench.rows))
+            rows += steering
+            for result in steering:
+                if result.metric == "steering followed":
+                    followed.setdefault(f"{subject.label}, {result.variant or 'along the probe'}", []).append(
+                        result.value
+                    )
+    parts = [f"{label} {numbers(values, 2)}" for label, values in told.items()]
+    others = [f"{label} {numbers(values, 2)}" for label, values in controls.items()]
+    steers = [f"{label} {numbers(values, 2)}" for label, values in followed.items()]
+    caption = (
+        "Ridge from the recurrent state (after PCA) to the exact joint belief, read before the question; the "
+        "triangles show "
+        f"what variable a may hold, coloured by the truth. R2 on held-out sessions by seed: {'; '.join(parts)}. "
+        "Controls: "
+        f"{'; '.join(others)}. Steering, share of the way that the prediction follows: {'; '.join(steers)}."
+    )
+    claims = [
+        by_seeds(
+            f"The belief is linearly readable from the recurrent state of {label} (R2 above .5 and above the "
+            "untrained by .1)",
+            "not in the paper",
+            [min(v - 0.5, v - c - 0.1) for v, c in zip(values, controls[f"{label}control: untrained"], strict=True)],
+            f"R2 {numbers(values, 2)}; untrained {numbers(controls[f'{label}control: untrained'], 2)}.",
+        )
+        for label, values in told.items()
+    ]
+    return Drawn(figure=figure, rows=rows, caption=caption, claims=claims)
+
+
+def scatter(axis: Any, points: Floats, colours: Floats) -> None:
+    """Points over three outcomes as a triangle, coloured by the true mixture."""
+    at = points @ CORNERS
+    axis.plot(*np.vstack([CORNERS, CORNERS[:1]]).T, color="k", linewidth=0.8)
+    palette = np.array([[0.0, 0.447, 0.698], [0.835, 0.369, 0.0], [0.0, 0.62, 0.451]])
+    axis.scatter(*at.T, s=5, c=np.clip(colours @ palette, 0, 1), alpha=0.7, linewidths=0)
+    for corner, name in zip(CORNERS, ("a = 1", "a = 2", "a = 3"), strict=True):
+        axis.annotate(name, corner, fontsize=7, ha="center", va="bottom" if corner[1] > 0 else "top")
+    axis.set_aspect("equal")
+    axis.set_xlim(-0.25, 1.25)
+    axis.set_ylim(-0.25, 1.1)
+    axis.axis("off")
+
+
+FIGURE = Figure(
+    name="simplex",
+    title="The belief simplex, true beside probed",
+    recipe="belief (n = 3 maybe-swaps); sessions split for fitting, choosing and telling; three controls; "
+    "counterfactual push",
+    paper="none; arXiv 2405.15943 finds belief simplices in the residual streams of Transformers.",
+    needs=NEEDS,
+    draw=draw,
+)

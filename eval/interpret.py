@@ -1,0 +1,164 @@
+"""Inside the delta family: beta and keys by layer and head, and which head keeps the state.
+
+Beta near 2 makes an eigenvalue near -1 (1 - beta): such a head can swap. Its range is halved, or the head silenced, and
+what that costs is measured on the same sessions: the head whose loss costs most is the one that tracks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from corpus.synthetic.game import Floats
+from eval.measure import score
+from eval.results import Result, interval, measured
+from eval.sessions import Sessions, sessions_of
+from eval.subjects import Subject
+from train.hooks import recording, scaling_beta, zeroing_head
+
+NEAR_TWO = 1.9
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Head:
+    """``beta`` [values], of every token (and sub-step) of the sessions; ``spectrum`` [K]: the shares of its keys'
+    variance that their principal components have, largest first.
+    """
+
+    layer: int
+    head: int
+    beta: Floats
+    spectrum: Floats
+
+    @property
+    def place(self) -> str:
+        """What results call it."""
+        return f"layer {self.layer} head {self.head}"
+
+    def components(self, share: float) -> int:
+        """How many principal components have this share of the keys' variance."""
+        return int(np.searchsorted(np.cumsum(self.spectrum), share - 1e-12) + 1)
+
+
+def has_beta(subject: Subject) -> bool:
+    """Whether some layer has beta."""
+    return any("beta" in block.mixing.points for block in subject.model.blocks)
+
+
+@torch.no_grad()
+def heads_of(subject: Subject, sessions: Sessions) -> list[Head]:
+    """Every head's beta and keys on the sessions.
+
+    Raises:
+        ValueError: the model has no beta.
+    """
+    if not has_beta(subject):
+        raise ValueError(f"expected a model of the delta family, got {subject.label}, which has no beta")
+    device = next(subject.model.parameters()).device
+    layers = [n for n, block in enumerate(subject.model.blocks) if "beta" in block.mixing.points]
+    with recording(subject.model, ("beta", "keys"), layers) as readings:
+        subject.model(input_ids=torch.from_numpy(sessions.batch.tokens).to(device))
+    found = []
+    for layer in layers:
+        beta, keys = (torch.cat(readings[layer, point]).double().cpu().numpy() for point in ("beta", "keys"))
+        for head in range(beta.shape[-1]):
+            centred = keys[..., head, :].reshape(-1, keys.shape[-1])
+            values = np.linalg.svd(centred - centred.mean(0), compute_uv=False) ** 2
+            spectrum = values / max(values.sum(), 1e-300)
+            found.append(Head(layer=layer, head=head, beta=beta[..., head].ravel(), spectrum=spectrum))
+    return found
+
+
+def described(subject: Subject, heads: Sequence[Head]) -> list[Result]:
+    """Beta's quartiles, its share above 1.9 and the number of key components, by head."""
+    found = []
+    for each in heads:
+        where = {**subject.named, "place": each.place, "count": len(each.beta)}
+        for percent in (5, 25, 50, 75, 95):
+            value = float(np.percentile(each.beta, percent))
+            found.append(Result(metric="beta percentile", value=value, at=float(percent), **where))
+        found.append(Result(metric="beta above 1.9", value=float((each.beta > NEAR_TWO).mean()), unit="share", **where))
+        for share in (0.9, 0.95, 0.99):
+            count = float(each.components(share))
+            found.append(Result(metric="key components", value=count, at=share, **where))
+    return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Cost:
+    """What an intervention on one head (head -1: on all heads of the layer) costs: accuracy without, with, and
+    by sequence the difference [sequences].
+    """
+
+    layer: int
+    head: int
+    kind: str
+    before: float
+    after: float
+    lost: Floats
+
+
+KINDS = {"beta halved": lambda model, layer, head: scaling_beta(model, layer, head, 0.5), "head silenced": zeroing_head}
+
+
+def costs(subject: Subject, sessions: Sessions) -> list[Cost]:
+    """Every intervention on every head of the layers with beta (for other models: silencing alone)."""
+
+    def hits(context: AbstractContextManager[object]) -> Floats:
+        with context:
+            law = sessions.laws_of(subject.predictor)
+        return np.asarray(score(sessions.exact, law, sessions.shown).hits.mean(axis=1))
+
+    before = hits(nullcontext())
+    found = []
+    for layer, block in enumerate(subject.model.blocks):
+        for kind, context in KINDS.items():
+            if ("beta" if kind == "beta halved" else "heads") not in block.mixing.points:
+                continue
+            for head in range(getattr(block.mixing, "num_heads", 0)):
+                after = hits(context(subject.model, layer, head))
+                found.append(
+                    Cost(
+                        layer=layer,
+                        head=head,
+                        kind=kind,
+                        before=float(before.mean()),
+                        after=float(after.mean()),
+                        lost=before - after,
+                    )
+                )
+    return found
+
+
+def tracking_head(found: Sequence[Cost], kind: str = "beta halved") -> Cost:
+    """The head whose intervention costs most.
+
+    Raises:
+        ValueError: there is none of this kind.
+    """
+    of_kind = [each for each in found if each.kind == kind]
+    if not of_kind:
+        raise ValueError(f"expected costs of kind {kind!r}, got none; the model has no such point")
+    return max(of_kind, key=lambda each: float(each.lost.mean()))
+
+
+def told_costs(subject: Subject, found: Sequence[Cost]) -> list[Result]:
+    """Costs as results; the interval is of the accuracy that is lost, over sequences."""
+    rows = []
+    for each in found:
+        where = {**subject.named, "variant": each.kind, "place": f"layer {each.layer} head {each.head}"}
+        rows.append(Result(metric="accuracy under intervention", value=each.after, unit="share", **where))
+        low, high = interval(each.lost)
+        lost = measured("accuracy lost", each.lost, unit="share", **where)
+        assert (lost.low, lost.high) == (low, high) or np.isnan(low)
+        rows.append(lost)
+    return rows
+
+
+def intervened(subject: Subject, *, commands: int, spacing: int, rows: int) -> list[Cost]:
+    """``costs`` on test sessions of this size."""
+    return costs(subject, sessions_of(subject.source, commands=commands, spacing=spacing, rows=rows))
