@@ -77,7 +77,7 @@ PAPER: tuple[Kind, ...] = (
 )
 
 
-def planned(seeds: int = 5, *, gpu: bool = False) -> list[PlannedRun]:
+def planned(seeds: int = 3, *, gpu: bool = False) -> list[PlannedRun]:
     """The runs in the order in which they are trained."""
     kinds = (*TRACKING, *BELIEFS, *STICKY, *OTHERS, *(PAPER if gpu else ()))
     return [

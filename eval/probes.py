@@ -60,10 +60,12 @@ def features(model: SequenceModel, sessions: Sessions) -> dict[str, Floats]:
 def state_of(carry: Mapping[str, Any]) -> Floats | None:
     """[batch, width] of what a recurrent layer keeps: its matrix state, or an RNN's hidden (and cell); else None."""
     if "state" in carry:
-        return np.asarray(carry["state"].flatten(1).double().cpu().numpy())
+        return np.asarray(carry["state"].detach().flatten(1).double().cpu().numpy())
     if "hidden" in carry:
         parts = carry["hidden"] if isinstance(carry["hidden"], tuple) else (carry["hidden"],)
-        return np.concatenate([part.transpose(0, 1).flatten(1).double().cpu().numpy() for part in parts], axis=1)
+        return np.concatenate(
+            [part.detach().transpose(0, 1).flatten(1).double().cpu().numpy() for part in parts], axis=1
+        )
     return None
 
 

@@ -50,10 +50,11 @@ def draw(bench: Bench) -> Drawn:
         each.run: [r.value for r in rows if r.run == each.run and r.metric == "beta above 1.9"] for each in subjects
     }
     shares = "; ".join(f"{run} {numbers(values, 2)}" for run, values in high.items())
+    medians = numbers([float(np.median(r.value)) for r in rows if r.at == 50], 2)
     caption = (
         f"All tokens of two test sessions of {COMMANDS} commands, a reveal every {SPACING}; the bar is the "
         "median. Share of "
-        f"beta above 1.9 by head: {shares}. Median: {numbers([float(np.median(r.value)) for r in rows if r.at == 50], 2)}."
+        f"beta above 1.9 by head: {shares}. Medians: {medians}."
     )
     claim = by_seeds(
         "The state-tracking head alone keeps beta near 2 (a share above 1.9 that exceeds every other head's by .05)",

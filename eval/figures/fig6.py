@@ -21,7 +21,7 @@ def draw(bench: Bench) -> Drawn:
     figure, axes = panels(1, 2, width=3.6)
     rows: list[Result] = []
     fewer, alone, told = [], [], []
-    labels = []
+    labels: list[str] = []
     for number, subject in enumerate(bench.group(NEEDS[0])):
         heads = heads_of(subject, sessions_of(subject.source, commands=512, spacing=4, rows=1))
         found = intervened(subject, commands=COMMANDS, spacing=SPACING, rows=bench.rows)
@@ -39,9 +39,8 @@ def draw(bench: Bench) -> Drawn:
         lost = {(c.layer, c.head): float(c.lost.mean()) for c in halved}
         most = lost.pop((tracks.layer, tracks.head))
         alone.append(min(most - 0.3, 0.05 - max(lost.values(), default=0.0)))
-        told.append(
-            f"seed {subject.seed}: {most:.2f} lost in {tracks.layer}.{tracks.head}, {numbers(list(lost.values()), 2)} else"
-        )
+        others = numbers(list(lost.values()), 2)
+        told.append(f"seed {subject.seed}: {most:.2f} lost in {tracks.layer}.{tracks.head}, {others} elsewhere")
         for cost in found:
             place = len(labels)
             labels.append(f"s{subject.seed} {cost.layer}.{cost.head}\n{'half' if 'beta' in cost.kind else 'zero'}")

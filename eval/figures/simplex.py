@@ -16,6 +16,7 @@ from eval.sessions import sessions_of
 from eval.steering import steered_run
 
 NEEDS = ("belief-delta", "belief-gated", "belief-lstm")
+UNTRAINED = "control: untrained"
 CORNERS = np.array([[0.0, 0.0], [1.0, 0.0], [0.5, np.sqrt(3) / 2]])
 
 
@@ -40,13 +41,13 @@ def draw(bench: Bench) -> Drawn:
                 "control: shuffled": (x, shuffled(belief)),
                 "control: position": (positions(x), belief),
             }
-            cases["control: untrained"] = features(untrained(subject), sessions)[place], belief
+            cases[UNTRAINED] = features(untrained(subject), sessions)[place], belief
             for variant, (inputs, target) in cases.items():
                 probe = ridge(inputs, target)
                 where: dict[str, Any] = {**subject.named, "variant": variant, "place": place, "count": probe.count}
-                interval = {"low": probe.low, "high": probe.high}
-                rows.append(Result(metric="probe to the belief, R2", value=probe.value, **interval, **where))
-                (controls if variant else told).setdefault(f"{subject.label}{variant}", []).append(probe.value)
+                where |= {"low": probe.low, "high": probe.high}
+                rows.append(Result(metric="probe to the belief, R2", value=probe.value, **where))
+                (controls if variant else told).setdefault(named(subject.label, variant), []).append(probe.value)
                 if not variant and subject is bench.group(group)[0]:
                     first = np.eye(len(game.items))[game.holds[:, 0]]  # what the first variable holds
                     for axis, points in (
@@ -78,12 +79,17 @@ def draw(bench: Bench) -> Drawn:
             f"The belief is linearly readable from the recurrent state of {label} (R2 above .5 and above the "
             "untrained by .1)",
             "not in the paper",
-            [min(v - 0.5, v - c - 0.1) for v, c in zip(values, controls[f"{label}control: untrained"], strict=True)],
-            f"R2 {numbers(values, 2)}; untrained {numbers(controls[f'{label}control: untrained'], 2)}.",
+            [min(v - 0.5, v - c - 0.1) for v, c in zip(values, controls[named(label, UNTRAINED)], strict=True)],
+            f"R2 {numbers(values, 2)}; untrained {numbers(controls[named(label, UNTRAINED)], 2)}.",
         )
         for label, values in told.items()
     ]
     return Drawn(figure=figure, rows=rows, caption=caption, claims=claims)
+
+
+def named(label: str, variant: str) -> str:
+    """What the caption calls a model's probe."""
+    return f"{label} ({variant.removeprefix('control: ')})" if variant else label
 
 
 def scatter(axis: Any, points: Floats, colours: Floats) -> None:

@@ -1,0 +1,137 @@
+"""Probes find what was planted and nothing else; steering moves what a known readout reads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+
+from corpus.synthetic.game import reveal_laws
+from eval.probes import (
+    Linear,
+    features,
+    joint_beliefs,
+    logistic,
+    parity,
+    positions,
+    probe_run,
+    ridge,
+    shuffled,
+    split,
+    state_of,
+)
+from eval.sessions import sessions_of
+from eval.steering import changed, push, steered_run
+
+
+def planted(noise: float, sequences: int = 80) -> tuple[np.ndarray, np.ndarray]:
+    """Beliefs over 6 states, and 200 features that are a linear map of them and noise."""
+    generator = np.random.default_rng(0)
+    belief = generator.dirichlet(np.ones(6), size=(sequences, 10))
+    return belief @ generator.normal(size=(6, 200)) + noise * generator.normal(size=(sequences, 10, 200)), belief
+
+
+def test_a_planted_linear_code_is_found_and_not_by_its_controls() -> None:
+    x, belief = planted(0.01)
+    assert ridge(x, belief).value > 0.99
+    assert ridge(x, shuffled(belief)).value < 0.1
+    assert ridge(positions(x), belief).value < 0.1
+    assert ridge(np.random.default_rng(1).normal(size=x.shape), belief).value < 0.1
+
+
+def test_a_planted_class_is_found_and_not_by_its_controls() -> None:
+    x, belief = planted(0.01)
+    label = belief.argmax(-1)
+    assert logistic(x, label).value > 0.8  # regions of the largest share have straight borders only nearly
+    assert logistic(x, shuffled(label)).value < 0.35
+
+
+def test_sequences_are_split_never_tokens() -> None:
+    parts = split(50)
+    assert sorted(np.concatenate(parts).tolist()) == list(range(50))
+    # tokens of one sequence are alike, and know their sequence's target: split by token they would give it away
+    generator = np.random.default_rng(0)
+    own = generator.normal(size=(40, 1, 80)) + 0.01 * generator.normal(size=(40, 12, 80))
+    target = np.repeat(generator.normal(size=(40, 1, 3)), 12, axis=1)
+    assert ridge(own, target).value < 0.3
+    mixed = generator.permutation(40 * 12)
+    by_token = (values.reshape(-1, values.shape[-1])[mixed].reshape(values.shape) for values in (own, target))
+    assert ridge(*by_token).value > 0.9
+    with pytest.raises(ValueError, match="at least 5 sequences"):
+        split(4)
+
+
+def test_the_readout_is_what_the_probe_predicts() -> None:
+    x, belief = planted(0.1)
+    told = ridge(x, belief)
+    assert told.linear is not None
+    assert np.allclose(told.linear.read(x[split(len(x))[2]]), told.predicted)
+    assert told.low <= told.value <= told.high
+
+
+def test_a_push_makes_a_known_readout_say_the_target_by_the_least_change() -> None:
+    generator = np.random.default_rng(0)
+    linear = Linear(matrix=generator.normal(size=(30, 3)), offset=generator.normal(size=3))
+    x, target = generator.normal(size=(5, 30)), generator.normal(size=(5, 3))
+    change = push(linear, x, target)
+    assert np.allclose(linear.read(x + change), target)
+    inside = change @ np.linalg.pinv(linear.matrix).T @ linear.matrix.T  # in the span of what is read: nothing wasted
+    assert np.allclose(inside, change)
+
+
+def test_beliefs_before_reveals_are_the_filters(tiny_subject: Callable) -> None:
+    sessions = sessions_of(tiny_subject("belief", "lstm").source, commands=16, spacing=2, rows=6)
+    game, plays = sessions.stream.game, sessions.plays
+    joint = joint_beliefs(game, plays)
+    emits = np.eye(len(game.items))[game.holds.T]
+    asked = np.einsum("brs,brsi->bri", joint, emits[plays.shown])
+    assert np.allclose(asked, reveal_laws(game, plays), atol=1e-12)
+
+
+def test_parity_of_three() -> None:
+    class Three:
+        variables = ("a", "b", "c")
+        holds = np.array([[0, 1, 2], [1, 0, 2], [1, 2, 0]])
+
+    assert parity(Three()).tolist() == [0, 1, 0]  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("model", ["lstm", "gru", "delta_net", "gated_delta_net", "mamba2", "transformer"])
+def test_features_condition_on_what_came_before_and_nothing_later(model: str, tiny_subject: Callable) -> None:
+    subject = tiny_subject("belief", model)
+    sessions = sessions_of(subject.source, commands=8, spacing=2, rows=4)
+    whole = features(subject.model, sessions)
+    assert ("layer 0 state" in whole) == (model != "transformer")
+    at = int(sessions.batch.reveals[0, 2, 0]) - sessions.stream.value_offset
+    carry = subject.model(torch.from_numpy(sessions.batch.tokens[:, :at]), return_carry=True).carry
+    told = state_of(carry[0])
+    if told is not None:
+        assert np.allclose(told, whole["layer 0 state"][:, 2], atol=1e-4)
+    sessions.batch.tokens[:, at:] = 1
+    later = features(subject.model, sessions)
+    assert all(np.array_equal(whole[place][:, :3], later[place][:, :3]) for place in whole)
+
+
+@pytest.mark.parametrize("model", ["lstm", "delta_net"])
+def test_a_changed_carry_is_read_back(model: str, tiny_subject: Callable) -> None:
+    subject = tiny_subject("belief", model)
+    sessions = sessions_of(subject.source, commands=4, spacing=2, rows=3)
+    carry = subject.model(torch.from_numpy(sessions.batch.tokens), return_carry=True).carry[0]
+    before = state_of(carry)
+    assert before is not None
+    change = np.random.default_rng(0).normal(size=before.shape)
+    after = state_of(changed(carry, torch.from_numpy(change)))
+    assert after is not None and np.allclose(after, before + change, atol=1e-5)
+
+
+def test_a_run_is_probed_and_steered_with_all_controls(tiny_subject: Callable) -> None:
+    subject = tiny_subject("belief", "lstm", "stages=[{steps: 6, commands: [8], spacings: [2]}]")
+    told = probe_run(subject, rows=20)
+    assert {r.variant for r in told} == {"", "control: untrained", "control: shuffled", "control: position"}
+    assert {r.metric for r in told} == {"probe to the belief, R2", "probe to the state", "probe to the parity"}
+    steered = {(r.metric, r.variant): r.value for r in steered_run(subject, rows=10)}
+    assert steered["steering followed", "exchanged"] > steered["steering followed", "control"]
+    with pytest.raises(ValueError, match="expected a task that hides outcomes"):
+        steered_run(tiny_subject("contrast", "lstm"))
