@@ -118,14 +118,16 @@ def figures(
 @app.command(epilog='Example: trace-eval leaderboard results.parquet --metric "belief KL"')
 def leaderboard(
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Results, .parquet or .csv.")],
-    metric: Annotated[list[str] | None, typer.Option(help="A metric, again for more.")] = None,
+    metric: Annotated[
+        list[str] | None, typer.Option(help="A metric (accuracy where none is given), again for more.")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="File for the table, .md or .csv.")] = None,
 ) -> None:
     """Puts the results of many runs side by side: a line a model, mean and spread over seeds."""
     with errors_told():
-        from eval.leaderboard import print_board
+        from eval.leaderboard import COLUMNS, make_board
 
-        print_board(files, metric or ["accuracy", "belief KL"], out)
+        show(COLUMNS, [line.cells() for line in make_board(files, metric or ["accuracy"], out)])
 
 
 @app.command(epilog="Example: trace-eval tasks --out lm_eval_tasks")

@@ -97,7 +97,7 @@ class Backbone(nn.Module):
 class SequenceModel(PreTrainedModel):
     """A causal language model over tokens. Subclasses name their config and mixer.
 
-    Padding: rows are filled up on the right, and what stands there is left out of the loss; no attention mask.
+    Padding: rows are filled up on the right, and what stands there is left out of the loss; no mask is needed.
     """
 
     config_class: type[SequenceConfig] = SequenceConfig
@@ -153,9 +153,26 @@ class SequenceModel(PreTrainedModel):
             nn.init.normal_(module.weight, std=embedding or spread)
 
     def forward(
-        self, input_ids: Tensor, carry: list[Carry] | None = None, return_carry: bool = False
+        self,
+        input_ids: Tensor,
+        carry: list[Carry] | None = None,
+        return_carry: bool = False,
+        attention_mask: Tensor | None = None,
+        labels: None = None,
     ) -> SequenceOutput:
-        """input_ids [B, T], going on from ``carry`` (None: from the start) -> ``SequenceOutput``."""
+        """input_ids [B, T], going on from ``carry`` (None: from the start) -> ``SequenceOutput``.
+
+        For code that calls any causal model: an ``attention_mask`` [B, T] of rows filled up on the right is accepted,
+        and changes nothing.
+
+        Raises:
+            ValueError: a mask with padding on the left or within, which would be read as tokens; or ``labels``: which
+                tokens count is the trainer's to say.
+        """
+        if labels is not None:
+            raise ValueError("expected no labels, got some; take the loss of the logits")
+        if attention_mask is not None and bool((attention_mask[:, 1:] > attention_mask[:, :-1]).any()):
+            raise ValueError("expected rows filled up on the right, got a mask with padding before tokens; pad there")
         hidden, after = self.backbone_module(input_ids, carry)
         logits = self.lm_head(hidden)
         return SequenceOutput(logits=logits, hidden=hidden, carry=after if return_carry else None)

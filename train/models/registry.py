@@ -136,3 +136,23 @@ def whole(loaded: Any, path: Path) -> SequenceModel:
             raise ValueError(f"expected the weights of {type(model).__name__} in {path}, got {what}: {told}")
     found: SequenceModel = model
     return found
+
+
+def register_auto_classes() -> list[str]:
+    """Lets AutoConfig and AutoModelForCausalLM open folders of our models in this process; the model types that they
+    learnt.
+
+    Not mamba2: transformers has a model of this type with a config of other keys, which goes on being opened as that.
+    ``load_model`` opens ours.
+    """
+    from transformers import AutoConfig, AutoModelForCausalLM
+    from transformers.models.auto import configuration_auto
+
+    learnt = []
+    for model in MODELS.values():
+        config = model.config_class
+        if config.model_type not in configuration_auto.CONFIG_MAPPING_NAMES:  # type: ignore[attr-defined]
+            AutoConfig.register(config.model_type, config, exist_ok=True)  # fla's, where it was imported
+            AutoModelForCausalLM.register(config, model, exist_ok=True)
+            learnt.append(config.model_type)
+    return learnt

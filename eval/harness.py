@@ -1,0 +1,134 @@
+"""Task files for lm-evaluation-harness: permutation and belief suites that score any model there.
+
+Every question is the text of a session up to a revealed value; the choices are the values that it could be, the target
+what was shown. Belief tasks also carry the exact law, and a metric of their own beside accuracy: KL(exact || model),
+the model's law being its likelihoods normalised over the choices (so mass outside them doesn't count there).
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from corpus.synthetic.stream import words
+from eval.sessions import Sessions, sessions_of
+from train.batches import SyntheticSource
+from train.settings import Settings, StageSettings
+
+VERSION = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Suite:
+    """One task file. ``parameters`` are the synthetic task's."""
+
+    name: str
+    parameters: dict[str, Any]
+    commands: int
+    spacing: int
+
+    @property
+    def is_belief(self) -> bool:
+        """Whether outcomes are hidden."""
+        return "p" in self.parameters
+
+
+SUITES = (
+    *(
+        Suite(name=f"trace_permutations_n{n}_c{c}_s{s}", parameters={"n": n}, commands=c, spacing=s)
+        for n in (3, 5)
+        for c, s in ((8, 1), (16, 2), (32, 4), (64, 8), (128, 16))
+    ),
+    *(Suite(name=f"trace_belief_n3_c{c}", parameters={"n": 3, "p": 0.1}, commands=c, spacing=2) for c in (16, 48, 192)),
+)
+
+UTILS = '''"""Metrics of the belief tasks: accuracy, and KL from the exact law to the likelihoods over the choices."""
+
+import math
+
+
+def process_belief(doc, results):
+    """results: (log-likelihood, is_greedy) of each choice."""
+    logs = [result[0] for result in results]
+    highest = max(logs)
+    total = highest + math.log(sum(math.exp(value - highest) for value in logs))
+    kl = sum(p * (math.log(p) - (q - total)) for p, q in zip(doc["law"], logs) if p > 0)
+    return {"acc": float(logs.index(highest) == doc["target"]), "belief_kl": kl}
+'''
+
+
+def write_tasks(out: Path, *, docs: int, seed: int) -> list[Path]:
+    """NAME.yaml and NAME.jsonl for every suite, ``utils.py`` with the belief metric, and a group for each kind; returns
+    the YAML files. Run from that folder: ``lm_eval --include_path . --tasks trace_beliefs --model hf ...``.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "utils.py").write_text(UTILS, encoding="utf-8")
+    found = []
+    for suite in SUITES:
+        lines = [json.dumps(doc) for doc in questions(suite, docs, seed)]
+        (out / f"{suite.name}.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+        found.append(out / f"{suite.name}.yaml")
+        found[-1].write_text(task_file(suite), encoding="utf-8")
+    for group, is_belief in (("trace_permutations", False), ("trace_beliefs", True)):
+        names = "".join(f"  - {suite.name}\n" for suite in SUITES if suite.is_belief == is_belief)
+        found.append(out / f"{group}.yaml")
+        found[-1].write_text(f"group: {group}\ntask:\n{names}metadata:\n  version: {VERSION}\n", encoding="utf-8")
+    return found
+
+
+def questions(suite: Suite, docs: int, seed: int) -> list[dict[str, Any]]:
+    """One question a session, at its last reveal: ``text``, ``choices``, ``target``, ``law``, and where it is from."""
+    stages = (StageSettings(steps=1, commands=(suite.commands,), spacings=(suite.spacing,)),)
+    settings = Settings(
+        recipe="harness",
+        model="",
+        task_parameters=suite.parameters,
+        stages=stages,
+        data_seed=seed,
+    )
+    source = SyntheticSource(settings)
+    sessions = sessions_of(source, commands=suite.commands, spacing=suite.spacing, rows=docs)
+    return [question(suite, sessions, row, seed) for row in range(docs)]
+
+
+def question(suite: Suite, sessions: Sessions, row: int, seed: int) -> dict[str, Any]:
+    """The last reveal of one session."""
+    stream, last = sessions.stream, int(sessions.batch.reveals[row, -1, 0])
+    text = "".join(stream.vocabulary[token] for token in sessions.batch.tokens[row, :last])
+    assert "".join(words(text)) == text
+    return {
+        "text": text,
+        "choices": list(stream.labels),
+        "target": int(sessions.shown[row, -1]),
+        "law": sessions.exact[row, -1].tolist(),
+        "task": suite.name,
+        "parameters": suite.parameters,
+        "seed": seed,
+        "split": stream.split,
+        "index": row,
+    }
+
+
+def task_file(suite: Suite) -> str:
+    """The YAML of a task."""
+    lines = [
+        f"task: {suite.name}",
+        "dataset_path: json",
+        "dataset_kwargs:",
+        "  data_files:",
+        f"    test: {suite.name}.jsonl",
+        "test_split: test",
+        "output_type: multiple_choice",
+        'doc_to_text: "{{text}}"',
+        "doc_to_choice: choices",
+        "doc_to_target: target",
+        'target_delimiter: ""',
+    ]
+    if suite.is_belief:
+        lines += ["process_results: !function utils.process_belief"]
+    lines += ["metric_list:", "  - metric: acc", "    aggregation: mean", "    higher_is_better: true"]
+    if suite.is_belief:
+        lines += ["  - metric: belief_kl", "    aggregation: mean", "    higher_is_better: false"]
+    return "\n".join([*lines, "metadata:", f"  version: {VERSION}", ""])

@@ -1,0 +1,164 @@
+"""Any local causal language model with its tokenizer, scored on the same sessions by the likelihood of the reveals.
+
+The model reads a session's text with its own tokenizer. At a reveal every label that could stand there is written after
+the text before it, the whole is tokenised, and from the first token on that is not the same for all labels the
+likelihoods are summed: so a tokenizer that merges a value with what stands before it is scored by the tokens that it
+really has. Where all labels part at one token (most tokenizers: a digit each), that token decides, and one pass over a
+session gives all of its reveals. ``raw`` laws may sum to less than 1: the rest went to texts that are no label.
+
+Sessions longer than the model's context are refused, not cut.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from corpus.synthetic.game import Floats, Plays
+from corpus.synthetic.stream import Batch, TokenStream
+from eval.measure import accuracy, beliefs
+from eval.predictors import baselines
+from eval.results import Result
+from eval.sessions import sessions_of
+from eval.subjects import Subject
+
+ROWS_AT_ONCE = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class HFPredictor:
+    """``tokenizer`` and ``model`` as AutoTokenizer and AutoModelForCausalLM give them; ``normalised``: laws over the
+    labels alone, as likelihood-ranking does it.
+    """
+
+    name: str
+    model: Any
+    tokenizer: Any
+    normalised: bool = False
+
+    def laws(self, stream: TokenStream, plays: Plays, batch: Batch) -> Floats:
+        """See ``Predictor.laws``.
+
+        Raises:
+            ValueError: a session is longer than the model's context, or the tokenizer doesn't know its text.
+        """
+        found = np.zeros((*batch.reveals.shape[:2], len(stream.labels)))
+        for row in range(len(batch.tokens)):
+            words = [stream.vocabulary[token] for token in batch.tokens[row, : batch.lengths[row]]]
+            prefixes = ["".join(words[:place]) for place in batch.reveals[row, :, 0].tolist()]
+            ends = ["\n" if words[place].endswith("\n") else "" for place in batch.reveals[row, :, 0].tolist()]
+            found[row] = self._row(prefixes, [[label + end for label in stream.labels] for end in ends])
+        return found / found.sum(-1, keepdims=True) if self.normalised else found
+
+    def _row(self, prefixes: list[str], choices: list[list[str]]) -> Floats:
+        """[reveals, labels] of one session: in one pass where that is possible, else one for each label."""
+        told = [[self._ids(prefix + choice) for choice in row] for prefix, row in zip(prefixes, choices, strict=True)]
+        parts = [common(row) for row in told]
+        longest = max((row for at in told for row in at), key=len)
+        self._check_length(len(longest))
+        whole = told[-1][0]
+        one_pass = all(
+            len({row[part] for row in at if len(row) > part}) == len(at) and at[0][:part] == whole[:part]
+            for at, part in zip(told, parts, strict=True)
+        )
+        if one_pass:
+            logs = self._log_probabilities([whole])[0]
+            places = zip(told, parts, strict=True)
+            return np.exp(np.array([[logs[part - 1, row[part]] for row in at] for at, part in places]))
+        return np.array([self._slowly(at, part) for at, part in zip(told, parts, strict=True)])
+
+    def _slowly(self, rows: list[list[int]], part: int) -> Floats:
+        """[labels]: each label's tokens from ``part`` on, given all before them."""
+        logs = self._log_probabilities(rows)
+        return np.exp([sum(logs[n][at - 1, row[at]] for at in range(part, len(row))) for n, row in enumerate(rows)])
+
+    @torch.no_grad()
+    def _log_probabilities(self, rows: list[list[int]]) -> list[Floats]:
+        """For each row [tokens, vocabulary]: entry t is the law of token t + 1 given tokens up to t."""
+        device = next(self.model.parameters()).device
+        found = []
+        for first in range(0, len(rows), ROWS_AT_ONCE):
+            part = rows[first : first + ROWS_AT_ONCE]
+            length = max(map(len, part))
+            # filled up on the right: what stands there comes after all that is read
+            ids = torch.tensor([row + [row[-1]] * (length - len(row)) for row in part], device=device)
+            logs = self.model(input_ids=ids).logits.double().log_softmax(-1).cpu().numpy()
+            found += [logs[n, : len(row)] for n, row in enumerate(part)]
+        return found
+
+    def _ids(self, text: str) -> list[int]:
+        ids: list[int] = self.tokenizer(text)["input_ids"]
+        start = getattr(self.tokenizer, "bos_token_id", None)
+        if not ids or (start is not None and ids[0] != start and self._needs_start()):
+            ids = [start, *ids] if start is not None else ids
+        unknown = getattr(self.tokenizer, "unk_token_id", None)
+        if not ids or (unknown is not None and unknown in ids):
+            raise ValueError(f"expected a tokenizer that knows the session's text, got unknown tokens in {text[:40]!r}")
+        return ids
+
+    def _needs_start(self) -> bool:
+        """Whether the tokenizer's own habit is to begin with BOS: then a text without it is not what it trained on."""
+        return bool(getattr(self.tokenizer, "add_bos_token", False))
+
+    def _check_length(self, length: int) -> None:
+        config = self.model.config
+        most = getattr(config, "max_position_embeddings", None) or getattr(config, "n_positions", None)
+        if most is not None and length > most:
+            raise ValueError(
+                f"expected sessions of at most {most} tokens, the model's context, got {length}; take shorter ones"
+            )
+
+
+def common(rows: list[list[int]]) -> int:
+    """How many tokens all rows begin with."""
+    count = 0
+    while all(len(row) > count for row in rows) and len({row[count] for row in rows}) == 1:
+        count += 1
+    return count
+
+
+def hf_predictor(folder: Path, *, normalised: bool = False) -> HFPredictor:
+    """Opens a local folder with a model and its tokenizer (also one of our runs, its tokenizer under ``tokenizer/``).
+
+    Raises:
+        ValueError: no such folder, or no model or tokenizer in it.
+    """
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    from train.models.registry import register_auto_classes
+
+    if not (folder / "config.json").is_file():
+        raise ValueError(f"expected a local folder with config.json, got {folder}; save_pretrained the model there")
+    register_auto_classes()
+    has_own = (folder / "tokenizer").is_dir()
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder / "tokenizer" if has_own else folder, local_files_only=True)
+        model = AutoModelForCausalLM.from_pretrained(folder, local_files_only=True)
+    except (OSError, KeyError) as error:
+        raise ValueError(f"expected a model and a tokenizer in {folder}, got {error}") from None
+    return HFPredictor(name=folder.resolve().name, model=model.eval(), tokenizer=tokenizer, normalised=normalised)
+
+
+def evaluate_hf(folder: Path, like: Subject, *, rows: int) -> list[Result]:
+    """Accuracy, and beliefs where outcomes are hidden, on the sessions that the run ``like`` was trained for, with raw
+    and with normalised laws (``variant``), beside the baselines.
+
+    Raises:
+        ValueError: as ``hf_predictor`` and ``HFPredictor.laws`` do, or the run was trained on a dataset.
+    """
+    if not hasattr(like.source, "task"):
+        raise ValueError(f"expected --like a run on a task, got {like.run}, trained on a dataset")
+    opened = hf_predictor(folder)
+    commands, spacing = like.trained
+    sessions = sessions_of(like.source, commands=commands, spacing=spacing, rows=rows)
+    measure = beliefs if like.source.task.game.is_hidden else accuracy
+    found: list[Result] = []
+    for predictor in (opened, replace(opened, normalised=True), *baselines()):
+        run = {"run": str(opened.name)} if predictor.name == opened.name else {}
+        variant = "normalised" if getattr(predictor, "normalised", False) else ""
+        found += measure(sessions, predictor, model=predictor.name, variant=variant, times=1.0, **run)
+    return found

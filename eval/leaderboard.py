@@ -1,0 +1,128 @@
+"""Many runs side by side: a line a model and variant, mean and spread over seeds, the best baseline beside it."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import mean
+
+from eval.results import Result, over_seeds, read
+
+HIGHER_IS_BETTER = {"accuracy", "top-1", "share"}
+COLUMNS = (
+    "metric",
+    "task",
+    "commands",
+    "spacing",
+    "model",
+    "variant",
+    "mean",
+    "least",
+    "most",
+    "seeds",
+    "best baseline",
+)
+TRUTH = "exact filter"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """One model's standing at one size of one task."""
+
+    metric: str
+    task: str
+    commands: int
+    spacing: int
+    model: str
+    variant: str
+    values: tuple[float, ...]
+    baseline: str
+
+    def cells(self) -> tuple[str, ...]:
+        """As text, in the order of ``COLUMNS``."""
+        told = (f"{mean(self.values):.4f}", f"{min(self.values):.4f}", f"{max(self.values):.4f}", str(len(self.values)))
+        where = (self.metric, self.task, str(self.commands), str(self.spacing), self.model, self.variant)
+        return (*where, *told, self.baseline)
+
+
+def board(results: Sequence[Result], metrics: Sequence[str]) -> list[Line]:
+    """Lines in order: by metric and size of session, then the better mean first. Only whole-session numbers count (no
+    ``place``); sizes and tasks are never mixed. The baseline is the best of those that aren't the truth itself.
+
+    Raises:
+        ValueError: a metric isn't among the results.
+    """
+    kept = [each for each in results if not each.place]
+    known = sorted({each.metric for each in kept})
+    for metric in metrics:
+        if metric not in known:
+            raise ValueError(f"expected a metric among {', '.join(known)}, got {metric!r}")
+    lines = []
+    for result, values in over_seeds([each for each in kept if each.metric in metrics and each.run]):
+        up = is_up(result.metric)
+        alike = [each for each in kept if size_of(each) == size_of(result) and each.metric == result.metric]
+        beside = [each for each in alike if not each.run and each.model != TRUTH]
+        best = (max if up else min)(beside, key=lambda each: each.value, default=None)
+        lines.append(
+            Line(
+                metric=result.metric,
+                task=result.task,
+                commands=result.commands,
+                spacing=result.spacing,
+                model=result.model,
+                variant=result.variant,
+                values=tuple(values),
+                baseline=f"{best.model} {best.value:.4f}" if best else "",
+            )
+        )
+    order = {metric: n for n, metric in enumerate(metrics)}
+    return sorted(
+        lines,
+        key=lambda x: (
+            order[x.metric],
+            x.task,
+            x.commands,
+            x.spacing,
+            -mean(x.values) if is_up(x.metric) else mean(x.values),
+        ),
+    )
+
+
+def is_up(metric: str) -> bool:
+    """Whether a larger number is a better one."""
+    return any(metric.startswith(name) for name in HIGHER_IS_BETTER)
+
+
+def size_of(result: Result) -> tuple[str, int, int]:
+    """What must be the same for two numbers to be compared."""
+    return result.task, result.commands, result.spacing
+
+
+def markdown(lines: Sequence[Line]) -> str:
+    """As a Markdown table."""
+    rows = [COLUMNS, ("---",) * len(COLUMNS), *(line.cells() for line in lines)]
+    return "".join("| " + " | ".join(row) + " |\n" for row in rows)
+
+
+def as_csv(lines: Sequence[Line]) -> str:
+    """As CSV."""
+    out = io.StringIO()
+    csv.writer(out).writerows([COLUMNS, *(line.cells() for line in lines)])
+    return out.getvalue()
+
+
+def make_board(files: Sequence[Path], metrics: Sequence[str], out: Path | None) -> list[Line]:
+    """The board of these files of results, written to ``out`` (.md or .csv) where it is given.
+
+    Raises:
+        ValueError: as ``results.read`` and ``board`` do, or another ending.
+    """
+    if out is not None and out.suffix not in (".md", ".csv"):
+        raise ValueError(f"expected a file that ends in .md or .csv, got {out}")
+    lines = board([result for file in files for result in read(file)], metrics)
+    if out is not None:
+        out.write_text(markdown(lines) if out.suffix == ".md" else as_csv(lines), encoding="utf-8")
+    return lines
