@@ -88,7 +88,7 @@ def claims(finals: dict[str, list[list[float]]]) -> list[Claim]:
                 f"{name} does not (below .6), at the same data and steps",
                 "Fig. 4",
                 [0.6 - value for value in values],
-                f"{numbers(values)}. With other budgets than this it may.",
+                f"{numbers(values)}. With other budgets it may.",
             )
         )
     lstm = last.get("swaps-lstm", [])

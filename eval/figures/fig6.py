@@ -43,13 +43,13 @@ def draw(bench: Bench) -> Drawn:
         told.append(f"seed {subject.seed}: {most:.2f} lost in {tracks.layer}.{tracks.head}, {others} elsewhere")
         for cost in found:
             place = len(labels)
-            labels.append(f"s{subject.seed} {cost.layer}.{cost.head}\n{'half' if 'beta' in cost.kind else 'zero'}")
+            labels.append(f"s{subject.seed} {cost.layer}.{cost.head} {'half' if 'beta' in cost.kind else 'zero'}")
             axes[0, 1].bar(place, cost.after, color=look(number)["color"], alpha=0.9 if "beta" in cost.kind else 0.45)
     axes[0, 0].set_xlabel("principal components of the keys")
     axes[0, 0].set_ylabel("share of their variance")
     axes[0, 1].axhline(1 / 3, **BASELINE)
-    axes[0, 1].set_xticks(range(len(labels)), labels, fontsize=6)
-    axes[0, 1].set_ylabel("accuracy with one head changed")
+    axes[0, 1].set_xticks(range(len(labels)), labels, fontsize=6, rotation=90)
+    axes[0, 1].set_ylabel("accuracy, one head changed")
     legend_below(figure, axes)
     caption = (
         f"Left: keys of 512 commands. Right: n = 3, a reveal every {SPACING}, {COMMANDS} commands; one head's "
