@@ -97,7 +97,7 @@ def scatter(axis: Any, points: Floats, colours: Floats) -> None:
     at = points @ CORNERS
     axis.plot(*np.vstack([CORNERS, CORNERS[:1]]).T, color="k", linewidth=0.8)
     palette = np.array([[0.0, 0.447, 0.698], [0.835, 0.369, 0.0], [0.0, 0.62, 0.451]])
-    axis.scatter(*at.T, s=5, c=np.clip(colours @ palette, 0, 1), alpha=0.7, linewidths=0)
+    axis.scatter(*at.T, s=5, rasterized=True, c=np.clip(colours @ palette, 0, 1), alpha=0.7, linewidths=0)
     for corner, name in zip(CORNERS, ("a = 1", "a = 2", "a = 3"), strict=True):
         axis.annotate(name, corner, fontsize=7, ha="center", va="bottom" if corner[1] > 0 else "top")
     axis.set_aspect("equal")
