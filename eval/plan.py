@@ -1,4 +1,4 @@
-"""What the figures need trained: runs in order of importance, seed after seed, so that any budget gives whole seeds.
+"""What the figures need trained: runs in order of importance, so that any budget gives whole seeds.
 
 One list serves every budget on CPU: a longer one goes further down it. ``expected`` is seconds on one core, measured
 with two processes on two cores; it only decides what is still begun.
@@ -78,10 +78,12 @@ PAPER: tuple[Kind, ...] = (
 
 
 def planned(seeds: int = 3, *, gpu: bool = False) -> list[PlannedRun]:
-    """The runs in the order in which they are trained."""
-    kinds = (*TRACKING, *BELIEFS, *STICKY, *OTHERS, *(PAPER if gpu else ()))
+    """The runs in the order in which they are trained: first the cheap ones, all seeds, so that a short budget has a
+    verdict to give; then the rest, seed after seed.
+    """
+    rest = (*TRACKING, *STICKY, *OTHERS, *(PAPER if gpu else ()))
+    order = [(kind, seed) for kinds in (BELIEFS, rest) for seed in range(seeds) for kind in kinds]
     return [
         PlannedRun(group=group, seed=seed, recipe=name, model=model, overrides=overrides, expected=seconds)
-        for seed in range(seeds)
-        for group, name, model, overrides, seconds in kinds
+        for (group, name, model, overrides, seconds), seed in order
     ]

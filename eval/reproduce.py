@@ -23,7 +23,7 @@ from train import run_folder
 
 log = logging.getLogger("trace-eval")
 
-EVALUATION_SHARE = 0.3
+EVALUATION_SHARE = 0.2
 """Of the budget, for evaluating; at most ``MOST_EVALUATION`` seconds."""
 MOST_EVALUATION = 900.0
 FAST_BELOW = 1_200.0

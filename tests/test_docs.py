@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
-MODULES = {"trace-run": "tracer", "trace-mine": "corpus", "trace-synth": "corpus.synthetic"}
+MODULES = {"trace-run": "tracer", "trace-mine": "corpus", "trace-synth": "corpus.synthetic", "trace-train": "train"}
 
 
 def tracked_files():

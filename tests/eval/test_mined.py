@@ -1,0 +1,68 @@
+"""Runs on datasets: roles and steps on held-out rows, beliefs of rows beside their exact laws."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from eval.mined import by_role, on_beliefs, rows_of
+from eval.runs import evaluate_run
+from eval.subjects import Subject, subject
+from train.recipes import recipe
+from train.running import train
+from train.settings import override
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Maybe-swaps as a dataset on disk, with their exact beliefs."""
+    out = tmp_path_factory.mktemp("synthetic") / "swaps"
+    command = "permutations --rows 60 --set n=3 --set p=0.3 --seed 0 --out"
+    done = subprocess.run(
+        [sys.executable, "-m", "corpus.synthetic", *command.split(), str(out)], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    return out
+
+
+@pytest.fixture(scope="module")
+def opened(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Subject:
+    folder = tmp_path_factory.mktemp("run") / "mined"
+    small = ["max_steps=4", "batch_size=4", "evaluate_rows=4", "evaluate_every=0", "max_length=256"]
+    train(override(recipe("mined"), [f"dataset={dataset}", *small]), folder)
+    return subject(folder)
+
+
+def test_roles_and_steps_of_held_out_rows(opened: Subject) -> None:
+    told = by_role(opened, rows=6)
+    roles = {r.place for r in told if r.metric == "loss by role"}
+    assert roles >= {"prompt", "command", "value"}
+    assert any(r.model == "copy the last value" and not r.run for r in told)
+    steps = [r for r in told if r.metric == "accuracy by step"]
+    assert steps and all(0 <= r.value <= 1 for r in steps)
+
+
+def test_beliefs_of_rows_beside_guesses_that_know_the_outcomes(opened: Subject, dataset: Path) -> None:
+    told = {(r.metric, r.model): r.value for r in on_beliefs(opened, rows_of(dataset)[:8], name="swaps")}
+    own = opened.label
+    assert told["belief KL", own] > told["KL among outcomes", own] >= -1e-9
+    assert 0 < told["mass on outcomes", own] < 1
+    assert told["belief KL", "outcomes alike"] > 0
+    assert told["entropy of the exact law", "exact filter"] > 0
+    assert np.isclose(
+        evaluate_run(opened, rows=4, dataset=dataset)[0].value,
+        on_beliefs(opened, rows_of(dataset), name=dataset.name)[0].value,
+    )
+
+
+def test_no_dataset_is_told(tmp_path: Path, opened: Subject) -> None:
+    with pytest.raises(ValueError, match="expected a folder that trace-mine or trace-synth wrote"):
+        rows_of(tmp_path)
+    with pytest.raises(ValueError, match="expected rows with exact beliefs"):
+        on_beliefs(opened, [{"beliefs": []}], name="none")

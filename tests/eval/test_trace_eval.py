@@ -1,0 +1,112 @@
+"""The command ``trace-eval`` as a user calls it: results on the terminal and in files, errors in one line."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from eval import results
+from eval.mined import on_beliefs
+from eval.runs import evaluate_run, summary
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def called(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "eval", *map(str, arguments)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="module")
+def told(tiny_run: Callable, tmp_path_factory: pytest.TempPathFactory) -> tuple[subprocess.CompletedProcess[str], Path]:
+    out = tmp_path_factory.mktemp("told") / "results.parquet"
+    runs = [tiny_run("belief", "delta_net"), tiny_run("contrast", "lstm")]
+    return called(*runs, "--rows", "4", "--out", out), out
+
+
+def test_runs_are_measured_beside_their_baselines(told: tuple[subprocess.CompletedProcess[str], Path]) -> None:
+    done, out = told
+    assert done.returncode == 0, done.stderr
+    found = results.read(out)
+    metrics = {row.metric for row in found}
+    assert metrics >= {
+        "accuracy",
+        "accuracy by reveal",
+        "belief KL",
+        "calibration error",
+        "retention KL",
+        "belief KL, drift",
+    }
+    assert {row.model for row in found if not row.run} >= {
+        "exact filter",
+        "chance",
+        "last shown",
+        "most common",
+        "no memory",
+    }
+    assert {row.variant for row in found} == {"", "calibrated rescale"}
+    assert "belief KL" in done.stdout and f"{len(found)} results" in done.stdout
+    (floor,) = {
+        round(r.value, 9) for r in found if (r.model, r.metric) == ("exact filter", "belief KL") and not r.place
+    }
+    assert floor == 0
+
+
+def test_a_leaderboard_of_that_file(told: tuple[subprocess.CompletedProcess[str], Path], tmp_path: Path) -> None:
+    done = called("leaderboard", told[1], "--metric", "belief KL", "--out", tmp_path / "board.md")
+    assert done.returncode == 0, done.stderr
+    assert "delta_net [-1, 1]" in (tmp_path / "board.md").read_text()
+    wrong = called("leaderboard", told[1], "--metric", "nope")
+    assert wrong.returncode == 2 and wrong.stderr.startswith("trace-eval: expected a metric among")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["no-such-run"], "trace-eval: expected a run folder with run.json, got no-such-run"),
+        (["figures", "fig99"], "trace-eval: expected a figure among fig3"),
+        (["figures", "fig4", "--out", "nowhere"], "trace-eval: expected finished runs in nowhere/runs for fig4"),
+        (["reproduce", "--budget", "soon"], "trace-eval: expected a budget such as 10m, 60m, 2h or gpu, got 'soon'"),
+        (["--hf", "x"], "expected --hf PATH and --like RUN together"),
+        ([], "expected a RUN, or --hf PATH"),
+    ],
+)
+def test_wrong_use_is_one_clear_line(arguments: list[str], says: str) -> None:
+    done = called(*arguments)
+    assert done.returncode == 2
+    assert says in " ".join(done.stderr.replace("│", " ").split())
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("command", [[], ["reproduce"], ["figures"], ["leaderboard"], ["tasks"]])
+def test_help_shows_a_real_example(command: list[str]) -> None:
+    done = called(*command, "--help")
+    assert done.returncode == 0 and "trace-eval" in done.stdout and "Example" in done.stdout
+
+
+def test_figures_that_need_no_runs_are_drawn_anywhere(tmp_path: Path) -> None:
+    done = called("figures", "fig9", "--out", tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "figures" / "fig9.svg").is_file() and str(tmp_path) in done.stdout
+
+
+def test_task_files_are_written(tmp_path: Path) -> None:
+    done = called("tasks", "--out", tmp_path, "--docs", "2")
+    assert done.returncode == 0 and (tmp_path / "trace_beliefs.yaml").is_file()
+
+
+def test_a_summary_leaves_details_to_files(tiny_subject: Callable) -> None:
+    found = evaluate_run(tiny_subject("contrast", "lstm"), rows=4)
+    lines = summary(found)
+    assert 0 < len(lines) < len(found)
+    assert all(len(line) == 5 for line in lines)
+    assert not any(line[0] == "accuracy by reveal" for line in lines)
+
+
+def test_runs_on_tasks_cannot_read_code(tiny_subject: Callable) -> None:
+    with pytest.raises(ValueError, match="expected a run with an open vocabulary"):
+        on_beliefs(tiny_subject("contrast", "lstm"), [], name="x")
