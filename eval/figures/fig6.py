@@ -43,8 +43,13 @@ def draw(bench: Bench) -> Drawn:
         told.append(f"seed {subject.seed}: {most:.2f} lost in {tracks.layer}.{tracks.head}, {others} elsewhere")
         for cost in found:
             place = len(labels)
-            labels.append(f"s{subject.seed} {cost.layer}.{cost.head} {'half' if 'beta' in cost.kind else 'zero'}")
-            axes[0, 1].bar(place, cost.after, color=look(number)["color"], alpha=0.9 if "beta" in cost.kind else 0.45)
+            labels.append(f"s{subject.seed} {cost.layer}.{cost.head} {cost.kind.split()[-1]}")
+            axes[0, 1].bar(
+                place,
+                cost.after,
+                color=look(number)["color"],
+                alpha={"halved": 0.9, "capped": 0.65}.get(cost.kind.split()[-1], 0.4),
+            )
     axes[0, 0].set_xlabel("principal components of the keys")
     axes[0, 0].set_ylabel("share of their variance")
     axes[0, 1].axhline(1 / 3, **BASELINE)
