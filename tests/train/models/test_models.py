@@ -9,7 +9,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs the extra [train]")
 pytest.importorskip("transformers", reason="needs the extra [train]")
 
-from train.models.registry import MODELS, load_model, make_model  # noqa: E402
+from train.models.registry import MODELS, load_model, make_model, register_auto_classes  # noqa: E402
 
 torch.set_num_threads(1)
 SIZES = {"vocab_size": 13, "hidden_size": 32, "num_hidden_layers": 2}
@@ -158,3 +158,35 @@ def test_forms_of_fla_that_are_not_here_are_refused(key, tmp_path):
     (tmp_path / "config.json").write_text(json.dumps({**told, **key}))
     with pytest.raises(ValueError, match=f"expected {next(iter(key))}"):
         load_model(tmp_path)
+
+
+@pytest.mark.parametrize("name", [name for name in MODELS if name != "mamba2"])
+def test_transformers_auto_classes_open_our_folders(name, tmp_path):
+    from transformers import AutoModelForCausalLM
+
+    model = made(name, {}).eval()
+    assert model.config.model_type in register_auto_classes()
+    model.save_pretrained(tmp_path)
+    opened = AutoModelForCausalLM.from_pretrained(tmp_path, local_files_only=True).eval()
+    assert type(opened) is type(model)
+    ids = torch.arange(12)[None]
+    torch.testing.assert_close(opened(ids).logits, model(ids).logits, rtol=0, atol=0)
+
+
+def test_transformers_keeps_its_own_mamba2():
+    from transformers import AutoConfig, Mamba2Config
+
+    assert "mamba2" not in register_auto_classes()
+    assert type(AutoConfig.for_model("mamba2")) is Mamba2Config
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_mask_of_rows_filled_up_on_the_right_changes_nothing(name):
+    model = made(name, {}).eval()
+    ids = torch.arange(12).reshape(2, 6)
+    mask = torch.tensor([[1, 1, 1, 1, 1, 1], [1, 1, 1, 0, 0, 0]])
+    torch.testing.assert_close(model(ids, attention_mask=mask).logits, model(ids).logits, rtol=0, atol=0)
+    with pytest.raises(ValueError, match="filled up on the right"):
+        model(ids, attention_mask=mask.flip(1))
+    with pytest.raises(ValueError, match="expected no labels"):
+        model(ids, labels=ids)
