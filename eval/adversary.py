@@ -2,7 +2,8 @@
 
 A beam over commands, questions and answers that the game can give (each answer at least ``floor`` probable), scored by
 KL(exact || predictor) at the last question. The exact filter scores 0 on all of them, so it is the predictor's fault.
-Not covered: sequences that look harmless until later are dropped when the beam is narrow.
+Not covered: sequences that look harmless until later are dropped, for the beam is greedy; and the plays' ``draws`` are
+not those that lead to their ``states``, which only agree with the answers: texts and laws are right, replays aren't.
 """
 
 from __future__ import annotations
@@ -35,7 +36,9 @@ class Found:
 def search(
     predictor: Predictor, stream: TokenStream, *, reveals: int, spacing: int, width: int = 24, floor: float = FLOOR
 ) -> Found:
-    """Beam search of ``width`` over sessions of ``reveals`` questions, one after every ``spacing`` commands.
+    """Beam search over sessions of ``reveals`` questions, one after every ``spacing`` commands.
+
+    At each depth the ``width`` worst are kept, and go on with every answer that they may get.
 
     Raises:
         ValueError: labels are drawn anew for each session, or reveals show all variables.

@@ -42,7 +42,7 @@ class Head:
 
     def components(self, share: float) -> int:
         """How many principal components have this share of the keys' variance."""
-        return int(np.searchsorted(np.cumsum(self.spectrum), share - 1e-12) + 1)
+        return min(int(np.searchsorted(np.cumsum(self.spectrum), share - 1e-12) + 1), len(self.spectrum))
 
 
 def has_beta(subject: Subject) -> bool:
@@ -52,7 +52,7 @@ def has_beta(subject: Subject) -> bool:
 
 @torch.no_grad()
 def heads_of(subject: Subject, sessions: Sessions) -> list[Head]:
-    """Every head's beta and keys on the sessions.
+    """Every head's beta and keys on the sessions, up to the length of the shortest.
 
     Raises:
         ValueError: the model has no beta.
@@ -62,7 +62,9 @@ def heads_of(subject: Subject, sessions: Sessions) -> list[Head]:
     device = next(subject.model.parameters()).device
     layers = [n for n, block in enumerate(subject.model.blocks) if "beta" in block.mixing.points]
     with recording(subject.model, ("beta", "keys"), layers) as readings:
-        subject.model(input_ids=torch.from_numpy(sessions.batch.tokens).to(device))
+        subject.model(
+            input_ids=torch.from_numpy(sessions.batch.tokens[:, : int(sessions.batch.lengths.min())]).to(device)
+        )
     found = []
     for layer in layers:
         beta, keys = (torch.cat(readings[layer, point]).double().cpu().numpy() for point in ("beta", "keys"))

@@ -177,7 +177,7 @@ def claims(drifts: Lines, holds: Lines) -> list[Claim]:
         by_seeds(
             "A plain DeltaNet's belief drifts beyond its trained length (KL at the greatest length over 1.3 "
             "times that at 1x)",
-            "section 6; our section on drift",
+            "section 6",
             [ratio - 1.3 for ratio in growth_of(drifts, delta)],
             f"Ratios {numbers(growth_of(drifts, delta), 2)}.",
         ),

@@ -70,7 +70,8 @@ def draw(bench: Bench) -> Drawn:
         f"revealed, goes {', '.join(f'{v:g}' for v in after[:4])}, ..; it is all zero after this many cycles: {zero}. "
         f"Under random events it stays (median after {CYCLES} cycles {np.median(fair[:, -1]):.3f}), but the "
         "marginals are "
-        f"only approximate: mean largest error {errors.mean():.4f}, greatest {errors.max():.3f}."
+        f"(one mix a reveal, p = 1/2) only approximate: mean largest error {errors.mean():.4f}, greatest "
+        f"{errors.max():.3f}."
     )
     claims = [
         computed(

@@ -35,8 +35,9 @@ def draw(bench: Bench) -> Drawn:
         mine = {(h.layer, h.head): h.components(0.9) for h in heads}
         own_count = mine.pop((tracks.layer, tracks.head))
         fewer.append(min(mine.values(), default=0) - own_count)
-        halved = [cost for cost in found if cost.kind == "beta halved"]
-        lost = {(c.layer, c.head): float(c.lost.mean()) for c in halved}
+        ranged = {kind: [cost for cost in found if cost.kind == kind] for kind in ("beta halved", "beta capped")}
+        by_kind = {kind: {(c.layer, c.head): float(c.lost.mean()) for c in costs} for kind, costs in ranged.items()}
+        lost = {place: min(table[place] for table in by_kind.values()) for place in by_kind["beta halved"]}
         most = lost.pop((tracks.layer, tracks.head))
         alone.append(min(most - 0.3, 0.05 - max(lost.values(), default=0.0)))
         others = numbers(list(lost.values()), 2)
@@ -59,7 +60,8 @@ def draw(bench: Bench) -> Drawn:
     caption = (
         f"Left: keys of 512 commands. Right: n = 3, a reveal every {SPACING}, {COMMANDS} commands; one head's "
         "beta halved "
-        f"(range [0, 2] to [0, 1]) or the head silenced; chance .333. Accuracy lost by halving: {'; '.join(told)}."
+        "(range [0, 2] to [0, 1]) or the head silenced; chance .333. Accuracy lost by halving or capping, "
+        f"whichever is less: {'; '.join(told)}."
     )
     claims = [
         by_seeds(
