@@ -55,7 +55,7 @@ def draw(bench: Bench) -> Drawn:
     axes[0, 0].set_ylabel("share of their variance")
     axes[0, 1].axhline(1 / 3, **BASELINE)
     axes[0, 1].set_xticks(range(len(labels)), labels, fontsize=6, rotation=90)
-    axes[0, 1].set_ylabel("accuracy, one head changed")
+    axes[0, 1].set_ylabel("accuracy")
     legend_below(figure, axes)
     caption = (
         f"Left: keys of 512 commands. Right: n = 3, a reveal every {SPACING}, {COMMANDS} commands; one head's "
