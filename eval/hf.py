@@ -11,6 +11,7 @@ Sessions longer than the model's context are refused, not cut.
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from eval.predictors import baselines
 from eval.results import Result
 from eval.sessions import sessions_of
 from eval.subjects import Subject
+from train.models.config import SequenceConfig
 
 ROWS_AT_ONCE = 8
 
@@ -106,6 +108,8 @@ class HFPredictor:
 
     def _check_length(self, length: int) -> None:
         config = self.model.config
+        if isinstance(config, SequenceConfig):
+            return  # ours are recurrent or have rotary positions: the key is there for fla's sake, and bounds nothing
         most = getattr(config, "max_position_embeddings", None) or getattr(config, "n_positions", None)
         if most is not None and length > most:
             raise ValueError(
@@ -129,15 +133,18 @@ def hf_predictor(folder: Path, *, normalised: bool = False) -> HFPredictor:
     """
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    from train.models.registry import register_auto_classes
+    from train.models.registry import load_model, register_auto_classes
 
     if not (folder / "config.json").is_file():
         raise ValueError(f"expected a local folder with config.json, got {folder}; save_pretrained the model there")
     register_auto_classes()
+    # ours alone write this key; by its type alone our mamba2 would be opened as transformers' own, whose keys differ
+    is_ours = "state_norms" in json.loads((folder / "config.json").read_text(encoding="utf-8"))
     has_own = (folder / "tokenizer").is_dir()
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder / "tokenizer" if has_own else folder, local_files_only=True)
-        model = AutoModelForCausalLM.from_pretrained(folder, local_files_only=True)
+        auto = AutoModelForCausalLM.from_pretrained
+        model: Any = load_model(folder) if is_ours else auto(folder, local_files_only=True)
     except (OSError, KeyError) as error:
         raise ValueError(f"expected a model and a tokenizer in {folder}, got {error}") from None
     return HFPredictor(name=folder.resolve().name, model=model.eval(), tokenizer=tokenizer, normalised=normalised)
