@@ -44,9 +44,19 @@ SUITES = (
     *(Suite(name=f"trace_belief_n3_c{c}", parameters={"n": 3, "p": 0.1}, commands=c, spacing=2) for c in (16, 48, 192)),
 )
 
-UTILS = '''"""Metrics of the belief tasks: accuracy, and KL from the exact law to the likelihoods over the choices."""
+UTILS = '''"""The questions, found beside this file from any folder; the metrics of the belief tasks: accuracy,
+and KL from the exact law to the likelihoods over the choices.
+"""
 
 import math
+from pathlib import Path
+
+
+def questions(file, **_):
+    """The test split. lm_eval also hands over the task's metadata."""
+    from datasets import load_dataset
+
+    return load_dataset("json", data_files={"test": str(Path(__file__).parent / file)})
 
 
 def process_belief(doc, results):
@@ -61,7 +71,8 @@ def process_belief(doc, results):
 
 def write_tasks(out: Path, *, docs: int, seed: int) -> list[Path]:
     """NAME.yaml and NAME.jsonl for every suite, ``utils.py`` with the belief metric, and a group for each kind; returns
-    the YAML files. Run from that folder: ``lm_eval --include_path . --tasks trace_beliefs --model hf ...``.
+    the YAML files: ``lm_eval run --include_path OUT --tasks trace_beliefs --model hf ...``. The harness cuts questions
+    that are longer than a model's context from the left, with a warning; leave those suites out for such a model.
     """
     out.mkdir(parents=True, exist_ok=True)
     (out / "utils.py").write_text(UTILS, encoding="utf-8")
@@ -115,10 +126,10 @@ def task_file(suite: Suite) -> str:
     """The YAML of a task."""
     lines = [
         f"task: {suite.name}",
-        "dataset_path: json",
+        # a path in data_files is relative to where lm_eval was started
+        "custom_dataset: !function utils.questions",
         "dataset_kwargs:",
-        "  data_files:",
-        f"    test: {suite.name}.jsonl",
+        f"  file: {suite.name}.jsonl",
         "test_split: test",
         "output_type: multiple_choice",
         'doc_to_text: "{{text}}"',

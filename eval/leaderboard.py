@@ -53,7 +53,8 @@ def board(results: Sequence[Result], metrics: Sequence[str]) -> list[Line]:
     ``place``); sizes and tasks are never mixed. The baseline is the best of those that aren't the truth itself.
 
     Raises:
-        ValueError: a metric isn't among the results.
+        ValueError: a metric isn't among the results, or a line would count one seed twice: then the results are of
+            tasks with other parameters, which a result doesn't say, or some were given twice.
     """
     kept = [each for each in results if not each.place]
     known = sorted({each.metric for each in kept})
@@ -62,6 +63,7 @@ def board(results: Sequence[Result], metrics: Sequence[str]) -> list[Line]:
             raise ValueError(f"expected a metric among {', '.join(known)}, got {metric!r}")
     lines = []
     for result, values in over_seeds([each for each in kept if each.metric in metrics and each.run]):
+        refuse_twice([each for each in kept if same_line(each, result)])
         up = is_up(result.metric)
         alike = [each for each in kept if size_of(each) == size_of(result) and each.metric == result.metric]
         beside = [each for each in alike if not each.run and each.model != TRUTH]
@@ -89,6 +91,24 @@ def board(results: Sequence[Result], metrics: Sequence[str]) -> list[Line]:
             -mean(x.values) if is_up(x.metric) else mean(x.values),
         ),
     )
+
+
+def same_line(one: Result, other: Result) -> bool:
+    """Whether two runs' results are of one line."""
+    who = one.metric, one.model, one.variant, one.split, size_of(one), bool(one.run)
+    return who == (other.metric, other.model, other.variant, other.split, size_of(other), bool(other.run))
+
+
+def refuse_twice(results: Sequence[Result]) -> None:
+    """Raises ValueError where two of a line's results have one seed."""
+    seeds = [each.seed for each in results]
+    for seed in seeds:
+        if seeds.count(seed) > 1:
+            runs = ", ".join(sorted({each.run for each in results if each.seed == seed}))
+            raise ValueError(
+                f"expected each seed of {results[0].model} once for {results[0].metric}, got seed {seed} of {runs}; "
+                "give results of one task's parameters at a time, and no file twice"
+            )
 
 
 def is_up(metric: str) -> bool:

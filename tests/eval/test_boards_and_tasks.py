@@ -44,6 +44,14 @@ def test_sizes_are_never_mixed_and_unknown_metrics_told(tmp_path: Path) -> None:
         make_board([tmp_path / "r.parquet"], ["belief KL"], tmp_path / "b.txt")
 
 
+def test_other_parameters_of_a_task_are_no_seeds() -> None:
+    rows = [row("a", 0.2, 0, run="three"), row("a", 0.6, 0, run="five")]
+    with pytest.raises(ValueError, match="expected each seed of a once for belief KL, got seed 0 of five0, three0"):
+        board(rows, ["belief KL"])
+    with pytest.raises(ValueError, match="and no file twice"):
+        board([rows[0], rows[0]], ["belief KL"])
+
+
 class Loader(yaml.SafeLoader):
     """Reads ``!function module.name`` as its text, as the harness resolves it later."""
 
@@ -62,7 +70,7 @@ def test_every_task_file_is_whole(folder: Path) -> None:
     for suite in SUITES:
         told = yaml.load((folder / f"{suite.name}.yaml").read_text(), Loader)
         assert told["task"] == suite.name and told["output_type"] == "multiple_choice"
-        docs = [json.loads(x) for x in (folder / told["dataset_kwargs"]["data_files"]["test"]).read_text().splitlines()]
+        docs = [json.loads(x) for x in (folder / told["dataset_kwargs"]["file"]).read_text().splitlines()]
         assert len(docs) == 6
         for doc in docs:
             assert doc[told["doc_to_choice"]] and 0 <= doc[told["doc_to_target"]] < len(doc["choices"])
@@ -92,6 +100,16 @@ def test_the_same_seed_gives_the_same_bytes_and_another_others(folder: Path, tmp
     name = f"{SUITES[1].name}.jsonl"
     texts = [(where / name).read_bytes() for where in (folder, tmp_path / "again", tmp_path / "other")]
     assert texts[0] == texts[1] != texts[2]
+
+
+def test_questions_are_found_from_any_folder(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = importlib.util.spec_from_file_location("task_questions", folder / "utils.py")
+    assert spec is not None and spec.loader is not None
+    utils = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(utils)
+    monkeypatch.chdir(tmp_path)
+    told = utils.questions(f"{SUITES[0].name}.jsonl", version=1.0)
+    assert [doc["index"] for doc in told["test"]] == list(range(6))
 
 
 def test_the_belief_metric_is_kl_and_zero_for_the_truth(folder: Path) -> None:
