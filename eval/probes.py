@@ -1,35 +1,109 @@
 """Probes: is the state, its parity, or the exact belief a linear function of what the model holds?
 
-Read are the embedding, the residual stream and the recurrent state (``eval.features``), standardised and reduced by PCA
-fitted on training sequences; sequences, never tokens, are split, and the strength of the regularisation is chosen on
-sequences of their own. Controls: targets of other sequences (shuffled), an untrained model, and the position alone.
-Not covered: whether the model uses what a probe reads; ``eval.steering`` asks that.
+Row (b, r) conditions on all text before reveal r of session b: the model has read everything up to the last command,
+and not yet the question. Read are the recurrent state and the residual stream, standardised and reduced by PCA fitted
+on training sequences; sequences, never tokens, are split. Controls: targets of other sequences (shuffled), an
+untrained model, and the position alone.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 
-from corpus.synthetic.game import Floats, Game, Ints
-from eval.features import features, has_parity, joint_beliefs, parity, true_states
+from corpus.synthetic.game import Floats, Game, Ints, Plays
 from eval.results import Result
-from eval.sessions import sessions_of
+from eval.sessions import Sessions, sessions_of
 from eval.subjects import Subject
+from train.hooks import recording
 from train.models.language_model import SequenceModel
 from train.models.registry import make_model
 
 COMPONENTS = 64
 ALPHAS = (1e-3, 1e-1, 1.0, 10.0, 1e3)
-"""Strengths of the ridge that are tried."""
-INVERSES = (1e-2, 1e-1, 1.0)
-"""Of the logistic probe's, inverted as scikit-learn has it."""
 SHARES = (0.6, 0.2)
-"""Of the sequences, for fitting and for choosing the strength; the rest is what is told."""
+"""Of the sequences, for fitting and for choosing the ridge's strength; the rest is what is told."""
 RESAMPLES = 300
+
+
+@torch.no_grad()
+def features(model: SequenceModel, sessions: Sessions) -> dict[str, Floats]:
+    """Place -> [batch, reveals, width]: ``layer n state`` (matrix or hidden state, flat) and ``layer n residual``.
+
+    Raises:
+        ValueError: reveals stand at different positions in different sessions.
+    """
+    begins = sessions.batch.reveals[:, :, 0] - sessions.stream.value_offset
+    if (begins != begins[0]).any():
+        raise ValueError("expected commands of one width, so that reveals stand in line; give per=command")
+    device = next(model.parameters()).device
+    tokens = torch.from_numpy(sessions.batch.tokens).to(device)
+    found: dict[str, list[Floats]] = {}
+    carry, first = None, 0
+    for begin in begins[0].tolist():
+        with recording(model, ("residual",)) as readings:
+            carry = model(tokens[:, first:begin], carry, return_carry=True).carry
+        first = begin
+        for layer, kept in enumerate(carry):
+            hidden = state_of(kept)
+            if hidden is not None:
+                found.setdefault(f"layer {layer} state", []).append(hidden)
+            last = readings[layer, "residual"][0][:, -1]
+            found.setdefault(f"layer {layer} residual", []).append(last.double().cpu().numpy())
+    return {place: np.stack(parts, axis=1) for place, parts in found.items()}
+
+
+def state_of(carry: Mapping[str, Any]) -> Floats | None:
+    """[batch, width] of what a recurrent layer keeps: its matrix state, or an RNN's hidden (and cell); else None."""
+    if "state" in carry:
+        return np.asarray(carry["state"].detach().flatten(1).double().cpu().numpy())
+    if "hidden" in carry:
+        parts = carry["hidden"] if isinstance(carry["hidden"], tuple) else (carry["hidden"],)
+        return np.concatenate(
+            [part.detach().transpose(0, 1).flatten(1).double().cpu().numpy() for part in parts], axis=1
+        )
+    return None
+
+
+def joint_beliefs(game: Game, plays: Plays) -> Floats:
+    """[batch, reveals, states]: the exact joint belief before each reveal is asked for (float64, renormalised)."""
+    batch = len(plays.actions)
+    belief = np.zeros((batch, len(game.holds)))
+    belief[:, game.start] = 1.0
+    inverse, rows = game.inverse(), np.arange(batch)[:, None]
+    found = np.zeros((batch, plays.shown.shape[1], len(game.holds)))
+    for step in range(plays.actions.shape[1]):
+        action = plays.actions[:, step]
+        chance = game.chances[action][:, None]
+        belief = (1.0 - chance) * belief + chance * belief[rows, inverse[action]]
+        if (step + 1) % plays.spacing:
+            continue
+        reveal = (step + 1) // plays.spacing - 1
+        found[:, reveal] = belief
+        variable = plays.shown[:, reveal]
+        item = game.holds[plays.states[:, step], variable]
+        told = np.take_along_axis(plays.labels, item[:, None], axis=1)
+        held = np.take_along_axis(plays.labels, game.holds[:, variable].T, axis=1)
+        kept = belief * (held == told)
+        belief = kept / kept.sum(axis=1, keepdims=True)
+    return found
+
+
+def parity(game: Game) -> Ints:
+    """[states]: 0 for an even order of items, 1 for an odd one.
+
+    Raises:
+        ValueError: states aren't orders of items.
+    """
+    count = len(game.variables)
+    if any(sorted(row) != list(range(count)) for row in game.holds.tolist()):
+        raise ValueError("expected states that are orders of the items, for their parity, got others")
+    pairs = [(i, k) for i in range(count) for k in range(i + 1, count)]
+    return np.array([sum(row[i] > row[k] for i, k in pairs) % 2 for row in game.holds.tolist()])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -86,8 +160,7 @@ def ridge(x: Floats, y: Floats, *, components: int = COMPONENTS, seed: int = 0) 
     scale = np.where(spread > 1e-9, 1.0 / np.maximum(spread, 1e-9), 0.0)
     count = min(components, flat["fit"].shape[1], len(flat["fit"]) - 1)
     pca = PCA(count, svd_solver="full" if flat["fit"].shape[1] <= 512 else "randomized", random_state=seed)
-    with np.errstate(invalid="ignore"):  # features that never vary have no shares of variance, and need none
-        pca.fit((flat["fit"] - mean) * scale)
+    pca.fit((flat["fit"] - mean) * scale)
     rotation = scale[:, None] * pca.components_.T
     z = {name: (values - mean) @ rotation for name, values in flat.items()}
     best: tuple[float, Any] | None = None
@@ -117,16 +190,14 @@ def logistic(x: Floats, y: Ints, *, components: int = COMPONENTS, seed: int = 0)
     from sklearn.preprocessing import StandardScaler
 
     fit, choose, tell = split(len(x), seed)
+    fit = np.concatenate([fit, choose])
     flat = x[fit].reshape(-1, x.shape[-1])
     count = min(components, flat.shape[1], len(flat) - 1)
     solver = "full" if flat.shape[1] <= 512 else "randomized"
-    scaled = make_pipeline(StandardScaler(), PCA(count, svd_solver=solver, random_state=seed), StandardScaler())
-    with np.errstate(invalid="ignore"):  # as for ridge
-        z = scaled.fit_transform(flat)
-    chosen = scaled.transform(x[choose].reshape(-1, x.shape[-1]))
-    tried = [LogisticRegression(C=inverse, max_iter=300).fit(z, y[fit].ravel()) for inverse in INVERSES]
-    best = max(tried, key=lambda each: float(each.score(chosen, y[choose].ravel())))
-    predicted = best.predict(scaled.transform(x[tell].reshape(-1, x.shape[-1]))).reshape(y[tell].shape)
+    pca = PCA(count, svd_solver=solver, random_state=seed)
+    model = make_pipeline(StandardScaler(), pca, StandardScaler(), LogisticRegression(max_iter=300))
+    model.fit(flat, y[fit].ravel())
+    predicted = model.predict(x[tell].reshape(-1, x.shape[-1])).reshape(y[tell].shape)
     right = (predicted == y[tell]).mean(1)
     shaped = predicted[..., None].astype(float), y[tell][..., None].astype(float)
     return _told(lambda rows: float(right[rows].mean()), len(tell), *shaped, None)
@@ -143,46 +214,14 @@ def _told(value: Any, count: int, predicted: Floats, true: Floats, linear: Linea
 
 
 def shuffled(y: Any, seed: int = 0) -> Any:
-    """Every sequence's targets given to another one, none to its own: what is left is what position alone tells."""
-    order = np.random.default_rng(seed).permutation(len(y))
-    given = np.empty_like(y)
-    given[order] = y[np.roll(order, 1)]
-    return given
+    """Every sequence's targets given to another one: what is left is what position alone tells."""
+    return y[np.roll(np.random.default_rng(seed).permutation(len(y)), 1)]
 
 
 def positions(x: Floats) -> Floats:
-    """[sequences, reveals, reveals]: nothing but which reveal it is, one-hot; the best guess is the mean there."""
-    return np.tile(np.eye(x.shape[1]), (len(x), 1, 1))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Simplex:
-    """Laws over three values as points of a triangle [points, 2] with these ``corners`` [3, 2]; ``colours`` [points, 3]
-    mix one for each corner by the true law, so that a probed point shows where it should be.
-    """
-
-    true: Floats
-    probed: Floats
-    colours: Floats
-    corners: Floats
-
-
-CORNERS = np.array([[0.0, 0.0], [1.0, 0.0], [0.5, np.sqrt(3) / 2]])
-COLOURS = np.array([[0.0, 0.447, 0.698], [0.835, 0.369, 0.0], [0.0, 0.62, 0.451]])
-"""Of Okabe and Ito: told apart by the colour-blind."""
-
-
-def simplex_points(game: Game, probed: Probed, variable: int = 0) -> Simplex:
-    """The marginal of one variable, true and as a probe to the joint belief reads it, which may lie outside.
-
-    Raises:
-        ValueError: the game hasn't three items.
-    """
-    if len(game.items) != 3:
-        raise ValueError(f"expected a game of three items for a triangle, got {len(game.items)}")
-    held = np.eye(3)[game.holds[:, variable]]
-    true, read = ((law @ held).reshape(-1, 3) for law in (probed.true, probed.predicted))
-    return Simplex(true=true @ CORNERS, probed=read @ CORNERS, colours=np.clip(true @ COLOURS, 0, 1), corners=CORNERS)
+    """[sequences, reveals, 2]: nothing but which reveal it is, and its square."""
+    at = np.linspace(0.0, 1.0, x.shape[1])
+    return np.tile(np.stack([at, at**2], axis=-1), (len(x), 1, 1))
 
 
 def untrained(subject: Subject) -> SequenceModel:
@@ -193,36 +232,26 @@ def untrained(subject: Subject) -> SequenceModel:
 
 
 def probe_run(subject: Subject, *, rows: int = 128) -> list[Result]:
-    """Probes of every place, each with its controls: before the question to the joint belief (R2), the state and its
-    parity (accuracy); before the value to the law of what is asked (R2), or to the value where nothing is hidden.
-
-    What has one class only, or none (the parity of states that aren't orders), has no row.
-    """
+    """Probes of every place to the belief (R2), and to the state and its parity (accuracy), each with its controls."""
     commands, spacing = subject.trained
     sessions = sessions_of(subject.source, commands=commands, spacing=spacing, rows=max(rows, 20))
-    game, states = sessions.stream.game, true_states(sessions.plays)
-    classes = {"state": states} | ({"parity": parity(game)[states]} if has_parity(game) else {})
-    laws = {"belief": joint_beliefs(game, sessions.plays)} if game.is_hidden else {}
-    asked: dict[str, Any] = {"asked law": sessions.exact} if game.is_hidden else {}
-    shows = {} if game.is_hidden else {"asked value": sessions.shown}
-    size = {"commands": commands, "spacing": spacing}
-    fresh, found = untrained(subject), []
-    for point, linear, chosen in (("question", laws, classes), ("value", asked, shows)):
-        blank = features(fresh, sessions, point)
-        for place, x in features(subject.model, sessions, point).items():
-            if point == "value" and place.endswith("state"):
-                continue  # it is read before the question; what is asked is drawn from it into the residual
-            given = {"": (x, False), "control: untrained": (blank[place], False), "control: shuffled": (x, True)}
-            given["control: position"] = positions(x), False
-            for variant, (inputs, wrong) in given.items():
-                where = {**subject.named, **size, "variant": variant, "place": place}
-                for name, law in linear.items():
-                    told = ridge(inputs, shuffled(law) if wrong else law)
-                    found.append(_row(f"probe to the {name}, R2", told, "", where))
-                for name, target in chosen.items():
-                    if len(np.unique(target[split(len(target))[0]])) > 1:
-                        told = logistic(inputs, shuffled(target) if wrong else target)
-                        found.append(_row(f"probe to the {name}", told, "share", where))
+    game, plays = sessions.stream.game, sessions.plays
+    belief = joint_beliefs(game, plays)
+    states = plays.states[:, spacing - 1 :: spacing][:, : plays.shown.shape[1]]
+    odd = parity(game)[states]
+    found = []
+    fresh = features(untrained(subject), sessions)
+    for place, x in features(subject.model, sessions).items():
+        given = {"": (x, False), "control: untrained": (fresh[place], False), "control: shuffled": (x, True)}
+        given["control: position"] = positions(x), False
+        for variant, (inputs, wrong) in given.items():
+            where = {**subject.named, "variant": variant, "place": place, "commands": commands, "spacing": spacing}
+            if game.is_hidden:
+                told = ridge(inputs, shuffled(belief) if wrong else belief)
+                found.append(_row("probe to the belief, R2", told, "", where))
+            for name, target in (("state", states), ("parity", odd)):
+                told = logistic(inputs, shuffled(target) if wrong else target)
+                found.append(_row(f"probe to the {name}", told, "share", where))
     return found
 
 

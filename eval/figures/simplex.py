@@ -8,10 +8,9 @@ import numpy as np
 
 from corpus.synthetic.game import Floats
 from eval.claims import by_seeds, numbers
-from eval.features import features, joint_beliefs
 from eval.figures.base import Bench, Drawn, Figure, at_least_one
 from eval.figures.style import panels
-from eval.probes import positions, ridge, shuffled, untrained
+from eval.probes import features, joint_beliefs, positions, ridge, shuffled, untrained
 from eval.results import Result
 from eval.sessions import sessions_of
 from eval.steering import steered_run
