@@ -3,7 +3,7 @@
 The probe reads the joint belief off the recurrent state before a question is asked. The smallest change of the state
 that makes it read another session's belief is added, the question is asked, and the model's law is compared with what
 that belief implies. A change of equal norm in a random direction is the control; the
-other session's whole state in its place (``exchanged``) is the most that such a change could do.
+other session's whole state in its place (``exchanged``) shows what a change as large as between sessions does.
 """
 
 from __future__ import annotations
