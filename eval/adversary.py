@@ -41,16 +41,17 @@ def search(
     At each depth the ``width`` worst are kept, and go on with every answer that they may get.
 
     Raises:
-        ValueError: labels are drawn anew for each session, or reveals show all variables.
+        ValueError: labels are drawn anew for each session, or reveals show all variables, or there is no reveal.
     """
     game = stream.game
+    if reveals < 1:
+        raise ValueError(f"expected at least one reveal, got {reveals}")
     if game.shows_all or game.num_labels is not None:
         raise ValueError("expected distinct values, shown one at a time, got another task")
     moves = np.array(list(product(range(len(game.actions)), repeat=spacing)), dtype=np.int64)
     actions, shown = np.empty((1, 0), dtype=np.int64), np.empty((1, 0), dtype=np.int64)
     states = np.empty((1, 0), dtype=np.int64)
-    worst = []
-    plays, kl = None, np.empty(0)
+    worst: list[float] = []
     for _ in range(reveals):
         grown = [
             (np.concatenate([actions[row], move]), np.append(shown[row], variable), states[row])
@@ -58,24 +59,19 @@ def search(
             for move in moves
             for variable in range(len(game.variables))
         ]
-        tried = _plays(stream, grown, spacing)
-        sessions = told_of(stream, tried)
+        sessions = told_of(stream, _plays(stream, grown, spacing))
         scores = score(sessions.exact, sessions.laws_of(predictor), sessions.shown).kl[:, -1]
         best = np.argsort(-scores, kind="stable")[:width]
+        found = Found(worst=np.array([*worst, scores[best[0]]]), plays=sessions.plays.at(best), kl=scores[best])
         worst.append(float(scores[best[0]]))
-        plays, kl = tried.rows(np.isin(np.arange(len(scores)), best).tolist()), scores
         keep: list[tuple[Ints, Ints, Ints]] = []
         for number in best:
-            law = reveal_laws(game, tried.rows((np.arange(len(scores)) == number).tolist()))[0, -1]
-            for item in np.flatnonzero(law >= floor):
+            for item in np.flatnonzero(sessions.exact[number, -1] >= floor):
                 state = int(np.flatnonzero(game.holds[:, grown[number][1][-1]] == item)[0])
                 path = np.concatenate([grown[number][2], np.full(spacing, state)])
                 keep.append((grown[number][0], grown[number][1], path))
         actions, shown, states = (np.stack([each[part] for each in keep]) for part in range(3))
-        kl = scores[np.sort(best)]
-    assert plays is not None
-    order = np.argsort(-kl, kind="stable")
-    return Found(worst=np.array(worst), plays=_ordered(plays, order), kl=kl[order])
+    return found
 
 
 def _plays(stream: TokenStream, grown: list[tuple[Ints, Ints, Ints]], spacing: int) -> Plays:
@@ -89,25 +85,9 @@ def _plays(stream: TokenStream, grown: list[tuple[Ints, Ints, Ints]], spacing: i
     draft = Plays(
         actions=actions, states=states, draws=np.ones(actions.shape), shown=shown, labels=labels, spacing=spacing
     )
-    laws = _last_laws(stream, draft)
-    likeliest = laws.argmax(axis=1)
+    # the last reveal's law doesn't depend on what it shows, and what it shows has to be possible
+    with np.errstate(invalid="ignore"):  # beliefs after it, of answers that can't be, are nan and not read
+        likeliest = reveal_laws(game, draft)[:, -1].argmax(axis=1)
     for row, item in enumerate(likeliest):
         states[row, -1] = int(np.flatnonzero(game.holds[:, shown[row, -1]] == item)[0])
     return draft
-
-
-def _last_laws(stream: TokenStream, draft: Plays) -> Floats:
-    """The exact law of the last reveal, which may be filtered before what it shows is known: [batch, items]."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return reveal_laws(stream.game, draft)[:, -1]
-
-
-def _ordered(plays: Plays, order: Ints) -> Plays:
-    return Plays(
-        actions=plays.actions[order],
-        states=plays.states[order],
-        draws=plays.draws[order],
-        shown=plays.shown[order],
-        labels=plays.labels[order],
-        spacing=plays.spacing,
-    )

@@ -18,6 +18,7 @@ import torch
 
 from corpus.synthetic.game import Floats
 from corpus.synthetic.stream import Batch
+from corpus.synthetic.tasks import told as told_task
 from eval.measure import score
 from eval.predictors import ModelPredictor, WindowFilter
 from eval.results import Result, measured
@@ -84,7 +85,7 @@ def at_length(sessions: Sessions, predictor: Any, times: float, **named: Any) ->
         told_loss = score(sessions.exact, law, sessions.shown).told_loss
     scores = score(sessions.exact, law, sessions.shown)
     spacing, stream = sessions.plays.spacing, sessions.stream
-    where = {"commands": sessions.commands, "spacing": spacing, "split": stream.split, "task": stream.task.name}
+    where = {"commands": sessions.commands, "spacing": spacing, "split": stream.split, "task": told_task(stream.task)}
     where |= {"times": float(times), **named}
     late = scores.kl[:, -max(1, scores.kl.shape[1] // 4) :]
     return [
@@ -118,7 +119,8 @@ def holding(subject: Subject, *, holds: Sequence[int] = HOLDS, variant: str = ""
             continue
         with variant_of(subject, variant):
             told = retention(subject.model, subject.source, hold=hold, spacing=spacing)
-        where = {"commands": hold, "spacing": spacing, "task": subject.source.task.name, "at": float(hold)}
+        where: dict[str, Any] = {"commands": hold, "spacing": spacing, "at": float(hold)}
+        where["task"] = told_task(subject.source.task)
         found.append(
             Result(metric="retention KL", value=told["kl"], unit="nats", variant=variant, **where, **subject.named)
         )

@@ -53,8 +53,8 @@ def board(results: Sequence[Result], metrics: Sequence[str]) -> list[Line]:
     ``place``); sizes and tasks are never mixed. The baseline is the best of those that aren't the truth itself.
 
     Raises:
-        ValueError: a metric isn't among the results, or a line would count one seed twice: then the results are of
-            tasks with other parameters, which a result doesn't say, or some were given twice.
+        ValueError: a metric isn't among the results, or a line would count one seed twice: then some were given
+            twice, or come from a version of before that didn't say the task's parameters.
     """
     kept = [each for each in results if not each.place]
     known = sorted({each.metric for each in kept})

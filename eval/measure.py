@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from corpus.synthetic.game import Floats
+from corpus.synthetic.tasks import told as told_task
 from eval.predictors import SMALLEST, Predictor
 from eval.results import Result, interval, measured
 from eval.sessions import Sessions
@@ -22,6 +23,8 @@ from eval.sessions import Sessions
 BINS = 10
 ENTROPY_EDGES = (0.0, 0.05, 0.3, 0.6, 0.9, 10.0)
 """Nats; log 3 is 1.099."""
+AGES = {(1, 1): "1 ago", (2, 2): "2 ago", (3, 4): "3 to 4 ago", (5, 8): "5 to 8 ago", (9, 1 << 30): "9 ago or more"}
+"""Reveals since the asked variable was shown, and what results call them."""
 TIES = 1e-9
 
 
@@ -95,8 +98,8 @@ def beliefs(sessions: Sessions, predictor: Predictor, **where: Any) -> list[Resu
         at = float((places[-1] + 1) * sessions.plays.spacing)
         found.append(measured("belief KL by commands", scores.kl[:, places], unit="nats", **told, place=place, at=at))
     age = reveals_since(sessions)
-    for low, high in ((1, 1), (2, 2), (3, 4), (5, 8), (9, 1 << 30)):
-        found += _within("belief KL by reveals", scores.kl, (age >= low) & (age <= high), f"{low}+ ago", low, told)
+    for low, high in AGES:
+        found += _within("belief KL by reveals", scores.kl, (age >= low) & (age <= high), AGES[low, high], low, told)
     entropy = sessions.entropy
     for begin, end in pairwise(ENTROPY_EDGES):
         inside = (entropy >= begin) & (entropy < end)
@@ -188,5 +191,5 @@ def _within(metric: str, kl: Floats, inside: Any, place: str, at: float, told: d
 
 def _where(sessions: Sessions, where: dict[str, Any]) -> dict[str, Any]:
     spacing, stream = sessions.plays.spacing, sessions.stream
-    told = {"commands": sessions.commands, "spacing": spacing, "split": stream.split, "task": stream.task.name}
+    told = {"commands": sessions.commands, "spacing": spacing, "split": stream.split, "task": told_task(stream.task)}
     return {**told, **where}

@@ -13,7 +13,17 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
-from corpus.synthetic.game import Floats, Ints, Plays, reveal_laws
+from corpus.synthetic.game import (
+    Floats,
+    Game,
+    Ints,
+    Plays,
+    belief_after_action,
+    belief_after_reveal,
+    labelled,
+    law_of_item,
+    reveal_laws,
+)
 from corpus.synthetic.stream import Batch, TokenStream
 from train.models.language_model import SequenceModel
 
@@ -76,7 +86,7 @@ class ExactFilter:
 
     def laws(self, stream: TokenStream, plays: Plays, batch: Batch) -> Floats:
         """See ``Predictor.laws``."""
-        return labelled(stream, plays, reveal_laws(stream.game, plays))
+        return labelled(stream.game, plays, reveal_laws(stream.game, plays))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +105,7 @@ class WindowFilter:
 
     def laws(self, stream: TokenStream, plays: Plays, batch: Batch) -> Floats:
         """See ``Predictor.laws``."""
-        return labelled(stream, plays, window_laws(stream.game, plays, self.window))
+        return labelled(stream.game, plays, window_laws(stream.game, plays, self.window))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,18 +178,7 @@ def shown_labels(stream: TokenStream, plays: Plays) -> Ints:
     return np.take_along_axis(plays.labels, items, axis=1)
 
 
-def labelled(stream: TokenStream, plays: Plays, laws: Floats) -> Floats:
-    """Laws over items as laws over labels: items with one text are one outcome."""
-    if stream.game.num_labels is None:
-        return laws
-    told = np.zeros((*laws.shape[:2], stream.game.num_labels))
-    rows = np.arange(len(laws))
-    for item in range(laws.shape[2]):
-        told[rows, :, plays.labels[:, item]] += laws[:, :, item]
-    return told
-
-
-def window_laws(game: Any, plays: Plays, window: int) -> Floats:
+def window_laws(game: Game, plays: Plays, window: int) -> Floats:
     """[batch, reveals, items]: at each reveal, the law of a filter restarted from uniform ``window`` commands before.
 
     What is seen from there on: the actions, and every reveal after the restart. Near the start, where fewer commands
@@ -187,35 +186,17 @@ def window_laws(game: Any, plays: Plays, window: int) -> Floats:
     """
     if game.shows_all:
         raise ValueError("expected reveals of one variable, got full ones; give --set task.reveals=partial")
-    batch = len(plays.actions)
-    num_states, spacing = len(game.holds), plays.spacing
-    emits = np.eye(len(game.items))[game.holds.T]  # [variables, states, items]
-    inverse, rows = game.inverse(), np.arange(batch)[:, None]
+    batch, num_states = len(plays.actions), len(game.holds)
     found = np.zeros((batch, plays.shown.shape[1], len(game.items)))
     for reveal in range(plays.shown.shape[1]):
-        end = (reveal + 1) * spacing
-        begin = max(0, end - window)
-        if end <= window:
-            belief = np.zeros((batch, num_states))
-            belief[:, game.start] = 1.0
-        else:
-            belief = np.full((batch, num_states), 1.0 / num_states)
-        for step in range(begin, end):
-            action = plays.actions[:, step]
-            chance = game.chances[action][:, None]
-            belief = (1.0 - chance) * belief + chance * belief[rows, inverse[action]]
-            if (step + 1) % spacing or step + 1 == end:
-                continue
-            variable = plays.shown[:, (step + 1) // spacing - 1]
-            item = game.holds[plays.states[:, step], variable]
-            held = game.holds[:, variable].T
-            if game.num_labels is None:
-                kept = belief * (held == item[:, None])
-            else:
-                told = np.take_along_axis(plays.labels, item[:, None], axis=1)
-                kept = belief * (np.take_along_axis(plays.labels, held, axis=1) == told)
-            belief = kept / kept.sum(axis=1, keepdims=True)
-        found[:, reveal] = np.einsum("bs,bsi->bi", belief, emits[plays.shown[:, reveal]])
+        end = (reveal + 1) * plays.spacing
+        fresh = np.eye(num_states)[game.start] if end <= window else np.full(num_states, 1.0 / num_states)
+        belief = np.tile(fresh, (batch, 1))
+        for step in range(max(0, end - window), end):
+            belief = belief_after_action(game, belief, plays.actions[:, step])
+            if (step + 1) % plays.spacing == 0 and step + 1 < end:
+                belief = belief_after_reveal(game, belief, plays, (step + 1) // plays.spacing - 1)
+        found[:, reveal] = law_of_item(game, belief, plays.shown[:, reveal])
     return found
 
 

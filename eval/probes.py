@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from corpus.synthetic.game import Floats, Game, Ints, Plays
+from corpus.synthetic.game import Floats, Game, Ints, Plays, belief_after_action, belief_after_reveal
 from eval.results import Result
 from eval.sessions import Sessions, sessions_of
 from eval.subjects import Subject
@@ -71,25 +71,14 @@ def state_of(carry: Mapping[str, Any]) -> Floats | None:
 
 def joint_beliefs(game: Game, plays: Plays) -> Floats:
     """[batch, reveals, states]: the exact joint belief before each reveal is asked for (float64, renormalised)."""
-    batch = len(plays.actions)
-    belief = np.zeros((batch, len(game.holds)))
-    belief[:, game.start] = 1.0
-    inverse, rows = game.inverse(), np.arange(batch)[:, None]
-    found = np.zeros((batch, plays.shown.shape[1], len(game.holds)))
+    belief = np.tile(np.eye(len(game.holds))[game.start], (len(plays.actions), 1))
+    found = np.zeros((len(belief), plays.shown.shape[1], len(game.holds)))
     for step in range(plays.actions.shape[1]):
-        action = plays.actions[:, step]
-        chance = game.chances[action][:, None]
-        belief = (1.0 - chance) * belief + chance * belief[rows, inverse[action]]
-        if (step + 1) % plays.spacing:
-            continue
-        reveal = (step + 1) // plays.spacing - 1
-        found[:, reveal] = belief
-        variable = plays.shown[:, reveal]
-        item = game.holds[plays.states[:, step], variable]
-        told = np.take_along_axis(plays.labels, item[:, None], axis=1)
-        held = np.take_along_axis(plays.labels, game.holds[:, variable].T, axis=1)
-        kept = belief * (held == told)
-        belief = kept / kept.sum(axis=1, keepdims=True)
+        belief = belief_after_action(game, belief, plays.actions[:, step])
+        if (step + 1) % plays.spacing == 0:
+            reveal = (step + 1) // plays.spacing - 1
+            found[:, reveal] = belief
+            belief = belief_after_reveal(game, belief, plays, reveal)
     return found
 
 
@@ -214,8 +203,11 @@ def _told(value: Any, count: int, predicted: Floats, true: Floats, linear: Linea
 
 
 def shuffled(y: Any, seed: int = 0) -> Any:
-    """Every sequence's targets given to another one: what is left is what position alone tells."""
-    return y[np.roll(np.random.default_rng(seed).permutation(len(y)), 1)]
+    """Every sequence's targets given to another one, none its own: what is left is what position alone tells."""
+    order = np.random.default_rng(seed).permutation(len(y))
+    given = np.empty_like(order)
+    given[order] = np.roll(order, 1)  # one cycle through all of them
+    return y[given]
 
 
 def positions(x: Floats) -> Floats:

@@ -6,10 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from corpus.synthetic.game import Floats, Ints, Plays, reveal_laws
-from corpus.synthetic.stream import Batch, TokenStream
-from corpus.synthetic.stream import joined as join
-from eval.predictors import Predictor, labelled, shown_labels
+from corpus.synthetic.game import Floats, Ints, Plays, labelled, reveal_laws
+from corpus.synthetic.stream import Batch, TokenStream, joined
+from eval.predictors import Predictor, shown_labels
 from train.batches import SyntheticSource
 
 
@@ -47,12 +46,12 @@ def sessions_of(source: SyntheticSource, *, commands: int, spacing: int, rows: i
         ValueError: the game's reveals show all variables at once, or the split has no session of this size.
     """
     stream = source.stream(commands, spacing, split)
-    plays = join(list(source.task.plays(range(rows), seed=stream.seed, split=split, stage=stream.stage)))
+    plays = joined(list(source.task.plays(range(rows), seed=stream.seed, split=split, stage=stream.stage)))
     return told_of(stream, plays)
 
 
 def told_of(stream: TokenStream, plays: Plays) -> Sessions:
     """These plays as sessions, whoever made them."""
-    exact = labelled(stream, plays, reveal_laws(stream.game, plays))
+    exact = labelled(stream.game, plays, reveal_laws(stream.game, plays))
     shown = shown_labels(stream, plays)
     return Sessions(stream=stream, plays=plays, batch=stream.batch_of(plays), exact=exact, shown=shown)

@@ -99,13 +99,16 @@ class Plays:
 
     def rows(self, which: Sequence[bool]) -> Plays:
         """The sessions for which ``which`` is true."""
-        kept = np.asarray(which, dtype=np.bool_)
+        return self.at(np.flatnonzero(np.asarray(which, dtype=np.bool_)))
+
+    def at(self, places: Ints) -> Plays:
+        """The sessions at these places, in this order."""
         return Plays(
-            actions=self.actions[kept],
-            states=self.states[kept],
-            draws=self.draws[kept],
-            shown=self.shown[kept],
-            labels=self.labels[kept],
+            actions=self.actions[places],
+            states=self.states[places],
+            draws=self.draws[places],
+            shown=self.shown[places],
+            labels=self.labels[places],
             spacing=self.spacing,
         )
 
@@ -154,32 +157,52 @@ def reveal_laws(game: Game, plays: Plays) -> Floats:
     """
     batch, length = plays.actions.shape
     num_states, num_items = len(game.holds), len(game.items)
-    belief = np.zeros((batch, num_states))
-    belief[:, game.start] = 1.0
-    inverse, rows = game.inverse(), np.arange(batch)[:, None]
+    belief = np.tile(np.eye(num_states)[game.start], (batch, 1))
     laws = np.zeros((batch, plays.shown.shape[1], num_states if game.shows_all else num_items))
-    one_hot = np.eye(num_items)
-    emits = one_hot[game.holds.T]  # [variables, states, items]
     for step in range(length):
-        action = plays.actions[:, step]
-        chance = game.chances[action][:, None]
-        belief = (1.0 - chance) * belief + chance * belief[rows, inverse[action]]
+        belief = belief_after_action(game, belief, plays.actions[:, step])
         if (step + 1) % plays.spacing:
             continue
         reveal = (step + 1) // plays.spacing - 1
-        state = plays.states[:, step]
         if game.shows_all:
             laws[:, reveal] = belief
-            belief = np.eye(num_states)[state]
-            continue
-        variable = plays.shown[:, reveal]
-        laws[:, reveal] = np.einsum("bs,bsi->bi", belief, emits[variable])
-        held = game.holds[:, variable].T  # [batch, states]
-        item = game.holds[state, variable]
-        if game.num_labels is None:
-            kept = belief * (held == item[:, None])
+            belief = np.eye(num_states)[plays.states[:, step]]
         else:
-            told = np.take_along_axis(plays.labels, item[:, None], axis=1)
-            kept = belief * (np.take_along_axis(plays.labels, held, axis=1) == told)
-        belief = kept / kept.sum(axis=1, keepdims=True)
+            laws[:, reveal] = law_of_item(game, belief, plays.shown[:, reveal])
+            belief = belief_after_reveal(game, belief, plays, reveal)
     return laws
+
+
+def belief_after_action(game: Game, belief: Floats, action: Ints) -> Floats:
+    """Joint beliefs [batch, states] after one action each [batch], which may or may not have happened."""
+    chance = game.chances[action][:, None]
+    moved = belief[np.arange(len(belief))[:, None], game.inverse()[action]]
+    return np.asarray((1.0 - chance) * belief + chance * moved)
+
+
+def belief_after_reveal(game: Game, belief: Floats, plays: Plays, reveal: int) -> Floats:
+    """Joint beliefs [batch, states] after a partial reveal: the states that would have shown the same text, weighed
+    anew.
+    """
+    variable, state = plays.shown[:, reveal], plays.states[:, (reveal + 1) * plays.spacing - 1]
+    told = np.take_along_axis(plays.labels, game.holds[state, variable][:, None], axis=1)
+    held = np.take_along_axis(plays.labels, game.holds[:, variable].T, axis=1)
+    kept = belief * (held == told)
+    return np.asarray(kept / kept.sum(axis=1, keepdims=True))
+
+
+def law_of_item(game: Game, belief: Floats, variable: Ints) -> Floats:
+    """[batch, items]: the law of the item that each variable [batch] holds, of joint beliefs [batch, states]."""
+    emits = np.eye(len(game.items))[game.holds.T]  # [variables, states, items]
+    return np.asarray(np.einsum("bs,bsi->bi", belief, emits[variable]))
+
+
+def labelled(game: Game, plays: Plays, laws: Floats) -> Floats:
+    """Laws over items [batch, reveals, items] as laws over labels: items with one text are one outcome."""
+    if game.num_labels is None:
+        return laws
+    told = np.zeros((*laws.shape[:2], game.num_labels))
+    rows = np.arange(len(laws))
+    for item in range(laws.shape[2]):
+        told[rows, :, plays.labels[:, item]] += laws[:, :, item]
+    return told

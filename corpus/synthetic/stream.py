@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from corpus.synthetic.game import Floats, Ints, Plays, reveal_laws
+from corpus.synthetic.game import Floats, Ints, Plays, labelled, reveal_laws
 from corpus.synthetic.task import GameTask, Stage, Task
 from tracer.schema import Trace
 
@@ -175,7 +175,7 @@ class TokenStream:
             lengths=lengths,
             reveals=places,
             outcomes=plays.states[:, spacing - 1 :: spacing] if self.game.shows_all else values[:, :, 0],
-            laws=self._laws(plays) if beliefs else None,
+            laws=labelled(self.game, plays, reveal_laws(self.game, plays)) if beliefs else None,
         )
 
     def _values(self, plays: Plays) -> Ints:
@@ -185,26 +185,16 @@ class TokenStream:
         items = held if self.game.shows_all else np.take_along_axis(held, plays.shown[:, :, None], axis=2)
         return np.take_along_axis(plays.labels[:, None, :], items, axis=2)
 
-    def _laws(self, plays: Plays) -> Floats:
-        laws = reveal_laws(self.game, plays)
-        if self.game.num_labels is None:
-            return laws
-        told = np.zeros((*laws.shape[:2], self.game.num_labels))
-        rows = np.arange(len(laws))
-        for item in range(laws.shape[2]):
-            told[rows, :, plays.labels[:, item]] += laws[:, :, item]
-        return told
-
 
 def joined(groups: Sequence[tuple[list[int], Plays]]) -> Plays:
     """One batch of plays, in the order of the places, of groups of one size as a task's ``plays`` gives them."""
     order = np.argsort(np.concatenate([places for places, _ in groups]))
     parts = [plays for _, plays in groups]
     return Plays(
-        actions=np.concatenate([plays.actions for plays in parts])[order],
-        states=np.concatenate([plays.states for plays in parts])[order],
-        draws=np.concatenate([plays.draws for plays in parts])[order],
-        shown=np.concatenate([plays.shown for plays in parts])[order],
-        labels=np.concatenate([plays.labels for plays in parts])[order],
+        actions=np.concatenate([plays.actions for plays in parts]),
+        states=np.concatenate([plays.states for plays in parts]),
+        draws=np.concatenate([plays.draws for plays in parts]),
+        shown=np.concatenate([plays.shown for plays in parts]),
+        labels=np.concatenate([plays.labels for plays in parts]),
         spacing=parts[0].spacing,
-    )
+    ).at(order)

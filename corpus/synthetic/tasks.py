@@ -49,6 +49,13 @@ def describe(name: str) -> str:
     return f"{name}: {defaults}\n  {' '.join(told.partition('Raises:')[0].split())}"
 
 
+def told(task: Task) -> str:
+    """The task's name with the parameters that aren't its defaults: equal texts are equal tasks."""
+    known = inspect.signature(TASKS[task.name][1]).parameters if task.name in TASKS else {}
+    own = {k: v for k, v in task.parameters.items() if k not in known or v != known[k].default}
+    return f"{task.name} {', '.join(f'{key}={value}' for key, value in sorted(own.items()))}".strip()
+
+
 def make_task(name: str, parameters: Mapping[str, str]) -> Task:
     """The task with parameters given as text.
 

@@ -1,7 +1,6 @@
 """Figures, reports and budgets on tiny runs: every figure of the registry draws, and reports stand alone."""
 
 import json
-import math
 import re
 from collections.abc import Callable
 from dataclasses import replace
@@ -52,7 +51,7 @@ def test_every_figure_keeps_the_contract(name: str, bench: Bench, tmp_path: Path
     for claim in drawn.claims:
         # one seed of training can't decide anything; what is computed can
         assert claim.verdict == "can't tell" if claim.seeds else claim.verdict != "" and claim.evidence
-        assert claim.seeds in (0, 1, 2)
+        assert claim.seeds in (0, 1)
     if one.needs:
         with pytest.raises(NothingTrained):
             one.draw(Bench(plan=bench.plan, runs=tmp_path / "none", rows=4, fast=True))
@@ -77,9 +76,8 @@ def test_the_report_stands_alone_and_tells_all(bench: Bench, tmp_path: Path) -> 
     assert "Not drawn" in page and "swaps-delta-s0" in page
     markdown = (tmp_path / "report.md").read_text()
     assert "figures/fig9.png" in markdown and (tmp_path / "figures" / "fig9.png").is_file()
-    assert results.read(tmp_path / "results.parquet") == results.read(tmp_path / "results.csv") or any(
-        math.isnan(row.low) for row in results.read(tmp_path / "results.csv")
-    )
+    kept = [repr(results.read(tmp_path / f"results.{ending}")) for ending in ("parquet", "csv")]  # nan is not nan
+    assert kept[0] == kept[1] and "log2 mass" in kept[0]
 
 
 def test_a_caption_names_its_seeds(bench: Bench) -> None:

@@ -11,7 +11,7 @@ import pytest
 from corpus.synthetic.adversary import adversary_plays
 from corpus.synthetic.permutations import permutation_game
 from corpus.synthetic.task import Stage
-from corpus.synthetic.tasks import TASKS, make_task
+from corpus.synthetic.tasks import TASKS, make_task, told
 
 STAGE = Stage(commands=(9, 9), spacing=(3, 3))
 
@@ -23,6 +23,13 @@ def test_a_default_that_is_spelt_out_changes_nothing(name, spelt):
     for index in range(3):
         told = [task.trace(index, seed=0, split="train", stage=STAGE).text for task in (bare, full)]
         assert told[0] == told[1]
+
+
+def test_a_task_is_told_by_what_is_not_its_default():
+    assert told(make_task("permutations", {})) == told(make_task("permutations", {"n": "3"})) == "permutations"
+    five = told(make_task("permutations", {"n": "5", "moves": "full"}))
+    assert five == "permutations moves=full, n=5"
+    assert told(make_task("permutations", {"n": "5"})) not in (five, "permutations")
 
 
 @pytest.mark.parametrize("p", [0.1, 0.5, 0.95])
