@@ -68,7 +68,7 @@ OTHERS: tuple[Kind, ...] = (
     ("swaps-transformer", "contrast", "transformer", {}, 220),
     ("swaps-lstm", "contrast", "lstm", {"model.hidden_size": "128", "stages": LSTM_STAGES}, 260),
     ("belief-product", "belief", "delta_product", {}, 90),
-    ("belief-transformer", "belief", "transformer", {}, 60),
+    ("belief-transformer", "belief", "transformer", {}, 130),
 )
 PAPER: tuple[Kind, ...] = (
     ("paper-delta", "paper-s5", "", {}, 900),

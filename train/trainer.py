@@ -6,6 +6,7 @@ step, on all processes and micro-batches; so neither accumulation nor the number
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,11 +23,15 @@ from train.settings import Settings
 
 UNDECAYED = ("A_log", "dt_bias", ".D", "state_norm", "bias", "norm.weight", "norm_f.weight")
 
+PROJECT = "trace-mine"
+"""What trackers call all our runs together."""
+
 
 class TraceTrainer(Trainer):
     """Trains a model of the registry on a source. ``folder`` is the run folder."""
 
     def __init__(self, model: nn.Module, settings: Settings, source: Any, folder: Path, callbacks: list[Any]) -> None:
+        place_trackers(settings, folder)
         arguments = training_arguments(settings, folder)
         rows = settings.batch_size * arguments.world_size * settings.accumulate
         super().__init__(
@@ -155,6 +160,18 @@ class TraceTrainer(Trainer):
             self.sums = torch.tensor(counts["sums"], dtype=torch.float64)
 
 
+def place_trackers(settings: Settings, folder: Path) -> None:
+    """Trackers write into the run folder, under our project's name, unless the environment says otherwise."""
+    if settings.report_to == "none":
+        return
+    for name, value in (
+        ("TENSORBOARD_LOGGING_DIR", str(folder / "tensorboard")),
+        ("WANDB_DIR", str(folder)),
+        ("WANDB_PROJECT", PROJECT),
+    ):
+        os.environ.setdefault(name, value)
+
+
 def training_arguments(settings: Settings, folder: Path) -> TrainingArguments:
     """The settings as transformers has them."""
     steps = settings.num_steps
@@ -191,6 +208,8 @@ def training_arguments(settings: Settings, folder: Path) -> TrainingArguments:
         bf16=settings.precision == "bf16",
         use_cpu=settings.device == "cpu" or (settings.device == "auto" and not torch.cuda.is_available()),
         report_to=[] if settings.report_to == "none" else settings.report_to.split(","),
+        project=PROJECT,
+        run_name=folder.resolve().name,
         remove_unused_columns=False,
         dataloader_num_workers=0,
         dataloader_pin_memory=False,

@@ -21,6 +21,7 @@ from train.batches import SyntheticSource, parted, source_of  # noqa: E402
 from train.models.registry import load_model  # noqa: E402
 from train.recipes import BELIEF_MODELS, RECIPES, recipe  # noqa: E402
 from train.settings import StageSettings, from_json, override  # noqa: E402
+from train.trainer import place_trackers  # noqa: E402
 
 TINY = ["model.hidden_size=16", "model.intermediate_size=16", "batch_size=8", "log_every=2", "evaluate_every=4"]
 ROOT = Path(__file__).parents[2]
@@ -177,6 +178,25 @@ def test_belief_runs_for_every_model_and_reports_divergence(model, tmp_path):
     settings = replace(recipe("belief", model), stages=stages, batch_size=4, evaluate_rows=8, evaluate_at=(1,))
     final = running.train(settings, tmp_path / "run")
     assert 0 < final["evaluations"][0]["kl"] < 10
+
+
+def test_the_transformer_has_the_steps_that_belief_takes_it():
+    sizes = [[(stage.commands, stage.spacings) for stage in recipe("belief", m).stages] for m in (None, "transformer")]
+    assert sizes[0] == sizes[1]
+    assert recipe("belief", "transformer").num_steps == 1_000 > recipe("belief", "lstm").num_steps == 380
+    assert recipe("contrast", "transformer").stages == recipe("contrast").stages
+
+
+def test_trackers_write_into_the_run_folder_unless_told_otherwise(tmp_path, monkeypatch):
+    names = ("TENSORBOARD_LOGGING_DIR", "WANDB_DIR", "WANDB_PROJECT")
+    for name in names:
+        monkeypatch.delenv(name, raising=False)
+    place_trackers(tiny(), tmp_path)
+    assert not any(name in os.environ for name in names)
+    monkeypatch.setenv("WANDB_PROJECT", "mine")
+    place_trackers(tiny("report_to=tensorboard,wandb"), tmp_path / "run")
+    told = [os.environ[names[2]], *(os.environ.pop(name) for name in names[:2])]
+    assert told == ["mine", str(tmp_path / "run" / "tensorboard"), str(tmp_path / "run")]
 
 
 def test_batches_are_a_function_of_the_step_and_stages_keep_to_their_sizes():
