@@ -1,9 +1,24 @@
 """Counterfactual steering: push the state along a probe to another belief; does the prediction follow?
 
-The probe reads the joint belief off the recurrent state before a question is asked. The smallest change of the state
-that makes it read another session's belief is added, the question is asked, and the model's law is compared with what
-that belief implies. A change of equal norm in a random direction is the control; the
-other session's whole state in its place (``exchanged``) shows what a change as large as between sessions does.
+The probe reads the joint belief off the recurrent state before a question is asked. A change is added after which it
+reads another session's belief, the question is asked, and the model's law is compared with what that belief implies.
+
+Many changes do that, and which one is taken decides what is shown. The least one in the Euclidean norm (``least norm``)
+goes where states hardly differ, and a model needn't use that. The least one in the covariance of the model's own states
+is what of a state goes along with such a reading on average; it comes first. It is no proof that the model uses the
+probe's direction and no other: what is correlated with the belief moves too. Beside them:
+
+* ``control: random``: a random change of the same size, which is the norm in that covariance;
+* ``control: shuffled``: the same push by a probe that was fitted to other sessions' beliefs, of the same size. Left at
+  its own size it goes many times as far, since such a probe reads next to nothing off a state. Each reveal's means are
+  taken off first: sessions begin in one state, so a belief tells the time and the time something of a belief, and a
+  shuffled probe that reads the time steers a little (slopes of .02 to .36, without the time -.04 to .06);
+* ``exchanged``: the other session's whole state, what a change as large as between sessions does.
+
+A change that only disturbs makes a law flat, and flat is nearer to another session's law than confident and wrong: the
+share of the KL that is gone (``steering followed``) rewards that, and the shuffled control has had .11 to .24 of it.
+``steering slope`` doesn't: it counts movement towards this target against that towards the targets of all sessions,
+which is 0 on average for a change that doesn't know the target.
 """
 
 from __future__ import annotations
@@ -16,23 +31,59 @@ import torch
 
 from corpus.synthetic.game import Floats
 from eval.predictors import SMALLEST
-from eval.probes import Linear, features, joint_beliefs, ridge
-from eval.results import Result, measured
+from eval.probes import Linear, features, joint_beliefs, ridge, shuffled
+from eval.results import RESAMPLES, Result, measured
 from eval.sessions import Sessions, sessions_of
 from eval.subjects import Subject
 
 STRENGTH = 1e-3
-"""Singular values of the readout below this share of the largest count as none: along them nothing is read."""
+"""Singular values below this share of the largest count as none: along them nothing is read, or no state varies."""
 
 
-def push(linear: Linear, x: Floats, target: Floats) -> Floats:
-    """The change of x [batch, width] of least norm after which the readout says ``target`` [batch, outputs]."""
-    return np.asarray((target - linear.read(x)) @ np.linalg.pinv(linear.matrix, rcond=STRENGTH))
+def push(linear: Linear, x: Floats, target: Floats, states: Floats | None = None) -> Floats:
+    """The least change of x [batch, width] after which the readout says ``target`` [batch, outputs]: least in the
+    covariance of ``states`` [many, width], or in the Euclidean norm where none are given. What of the target lies
+    outside all that the readout says (of these states) isn't reached.
+    """
+    if states is None:
+        carriers = np.linalg.pinv(linear.matrix, rcond=STRENGTH)
+    else:
+        centred = states - states.mean(0)
+        read = centred @ linear.matrix
+        carriers = np.linalg.pinv(read.T @ read, rcond=STRENGTH**2, hermitian=True) @ (read.T @ centred)
+    return np.asarray((target - linear.read(x)) @ carriers)
+
+
+class Spread:
+    """Sizes of changes and random changes, in the covariance of ``states`` [many, width]."""
+
+    def __init__(self, states: Floats) -> None:
+        centred = states - states.mean(0)
+        _, lengths, axes = np.linalg.svd(centred, full_matrices=False)
+        kept = lengths > STRENGTH * lengths[0]
+        self._scales, self._axes = lengths[kept] / np.sqrt(len(states)), axes[kept]
+
+    def size(self, change: Floats) -> Floats:
+        """[batch]: how many standard deviations of the states each change is long, along what they vary in."""
+        return np.asarray(np.linalg.norm(change @ self._axes.T / self._scales, axis=1))
+
+    def random(self, size: Floats, seed: int = 0) -> Floats:
+        """Changes [batch, width] of these sizes, in directions that are uniform in the covariance."""
+        drawn = np.random.default_rng(seed).normal(size=(len(size), len(self._scales)))
+        drawn *= (size / np.linalg.norm(drawn, axis=1))[:, None]
+        return np.asarray(drawn * self._scales @ self._axes)
+
+    def resized(self, change: Floats, size: Floats) -> Floats:
+        """The changes with other sizes."""
+        return np.asarray(change * (size / np.maximum(self.size(change), SMALLEST))[:, None])
 
 
 def steered_run(subject: Subject, *, rows: int = 96, reveal: int | None = None) -> list[Result]:
-    """KL(what the target belief implies || the model's law) before, after, and after the control, at one reveal (the
-    middle one), in sessions that the probe was fitted without.
+    """At one reveal (the middle one), in sessions that the probe was fitted without, before and after each change:
+
+    ``steering KL``: KL(what the target belief implies || the model's law). ``steering followed``: 1 - after / before of
+    it. ``steering slope``: movement of the law along what the target implies less what all sessions' targets imply on
+    average, as a share of what the whole way to the target would be; 0 for a change that doesn't know the target.
 
     Raises:
         ValueError: the model's first layer has no state to push, or outcomes aren't hidden.
@@ -46,49 +97,74 @@ def steered_run(subject: Subject, *, rows: int = 96, reveal: int | None = None) 
         raise ValueError(f"expected a model with a recurrent state, got {subject.label}")
     beliefs = joint_beliefs(sessions.stream.game, sessions.plays)
     x = found["layer 0 state"]
-    told = ridge(x[:rows], beliefs[:rows])
-    assert told.linear is not None
     at = sessions.plays.shown.shape[1] // 2 if reveal is None else reveal
+    chosen = np.arange(rows, 2 * rows)
+    targets = beliefs[np.roll(chosen, 1), at]
+    moves = changes(x[:rows], beliefs[:rows], x[chosen, at], targets, at)
     where = {**subject.named, "place": "layer 0 state", "commands": commands, "spacing": spacing}
-    return steered(subject, sessions, told.linear, x[:, at], beliefs[:, at], at, range(rows, 2 * rows), where)
+    return steered(subject, sessions, moves, targets, at, chosen, where)
+
+
+def changes(states: Floats, beliefs: Floats, x: Floats, targets: Floats, reveal: int) -> dict[str, Floats]:
+    """Name -> change of x [batch, width], which stands at a reveal, towards ``targets`` [batch, outputs], the beliefs
+    of the session before each. Probes are fitted on ``states`` [sessions, reveals, width] and their ``beliefs``.
+    """
+    timeless, fleeting = states - states.mean(0), beliefs - beliefs.mean(0)
+    told, wrong = ridge(states, beliefs).linear, ridge(timeless, shuffled(fleeting)).linear
+    assert told is not None and wrong is not None
+    flat, flat_timeless = (each.reshape(-1, each.shape[-1]) for each in (states, timeless))
+    spread = Spread(flat)
+    along = push(told, x, targets, flat)
+    off = push(wrong, x - states[:, reveal].mean(0), targets - beliefs[:, reveal].mean(0), flat_timeless)
+    size = spread.size(along)
+    return {
+        "": along,
+        "least norm": push(told, x, targets),
+        "control: random": spread.random(size),
+        "control: shuffled": spread.resized(off, size),
+        "exchanged": np.roll(x, 1, axis=0) - x,
+    }
 
 
 @torch.no_grad()
 def steered(
     subject: Subject,
     sessions: Sessions,
-    linear: Linear,
-    x: Floats,
-    beliefs: Floats,
+    moves: Mapping[str, Floats],
+    targets: Floats,
     reveal: int,
     rows: Any,
     where: Mapping[str, Any],
 ) -> list[Result]:
-    """``steered_run`` with everything given."""
-    chosen = np.asarray(rows)
-    other = np.roll(chosen, 1)
-    change = push(linear, x[chosen], beliefs[other])
-    generator = np.random.default_rng(0)
-    noise = generator.normal(size=change.shape)
-    noise *= np.linalg.norm(change, axis=1, keepdims=True) / np.linalg.norm(noise, axis=1, keepdims=True)
-    whole = x[other] - x[chosen]
-    game, shown = sessions.stream.game, sessions.plays.shown[chosen, reveal]
+    """``steered_run`` with everything given; intervals resample sessions."""
+    game, shown = sessions.stream.game, sessions.plays.shown[rows, reveal]
     emits = np.eye(len(game.items))[game.holds.T]  # [variables, states, items]
-    wanted = np.einsum("bs,bsi->bi", beliefs[other], emits[shown])
-    kls = {}
-    for name, delta in (("before", None), ("after", change), ("control", noise), ("exchanged", whole)):
-        law = asked(subject, sessions, chosen, reveal, delta)
-        terms = wanted * (np.log(np.maximum(wanted, SMALLEST)) - np.log(np.maximum(law, SMALLEST)))
-        kls[name] = np.where(wanted > 0, terms, 0.0).sum(1)
-    found = [measured(f"steering KL, {name}", kl, unit="nats", **where) for name, kl in kls.items()]
-    total = kls["before"].sum()
-    for name in ("after", "control", "exchanged"):
-        followed = 1.0 - kls[name].sum() / total
-        variant = "" if name == "after" else name
-        found.append(Result(metric="steering followed", value=float(followed), unit="share", variant=variant, **where))
+    wanted, usual = (np.einsum("bs,bsi->bi", aim, emits[shown]) for aim in (targets, targets * 0 + targets.mean(0)))
+    before = asked(subject, sessions, rows, reveal, None)
+    kl_before, own = _kl(wanted, before), wanted - usual
+    found = [measured("steering KL, before", kl_before, unit="nats", **where)]
+    drawn = np.random.default_rng(0).integers(len(rows), size=(RESAMPLES, len(rows)))
+    for name, change in moves.items():
+        law = asked(subject, sessions, rows, reveal, change)
+        kl, gone = _kl(wanted, law), ((law - before) * own).sum(1)
+        found.append(measured("steering KL, after", kl, unit="nats", variant=name, **where))
+        for metric, part, whole in (
+            ("steering followed", kl_before - kl, kl_before),
+            ("steering slope", gone, ((wanted - before) * own).sum(1)),
+        ):
+            value = float(part.sum() / max(whole.sum(), SMALLEST))
+            low, high = np.percentile(part[drawn].sum(1) / np.maximum(whole[drawn].sum(1), SMALLEST), [2.5, 97.5])
+            interval = {"low": float(low), "high": float(high), "count": len(rows)}
+            found.append(Result(metric=metric, value=value, unit="share", variant=name, **interval, **where))
     return found
 
 
+def _kl(wanted: Floats, law: Floats) -> Floats:
+    terms = wanted * (np.log(np.maximum(wanted, SMALLEST)) - np.log(np.maximum(law, SMALLEST)))
+    return np.asarray(np.where(wanted > 0, terms, 0.0).sum(1))
+
+
+@torch.no_grad()
 def asked(subject: Subject, sessions: Sessions, rows: Any, reveal: int, change: Floats | None) -> Floats:
     """[rows, labels]: the model's law at the reveal, its first layer's state changed before the question."""
     device = next(subject.model.parameters()).device

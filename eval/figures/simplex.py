@@ -60,7 +60,7 @@ def draw(bench: Bench) -> Drawn:
             steering = steered_run(subject, rows=max(16, bench.rows))
             rows += steering
             for result in steering:
-                if result.metric == "steering followed":
+                if result.metric == "steering slope":
                     followed.setdefault(f"{subject.label}, {result.variant or 'along the probe'}", []).append(
                         result.value
                     )
@@ -72,7 +72,8 @@ def draw(bench: Bench) -> Drawn:
         "triangles show "
         f"what variable a may hold, coloured by the truth. R2 on held-out sessions by seed: {'; '.join(parts)}. "
         "Controls: "
-        f"{'; '.join(others)}. Steering, share of the way that the prediction follows: {'; '.join(steers)}."
+        f"{'; '.join(others)}. Steering, slope of the prediction towards the target (1: all the way): "
+        f"{'; '.join(steers)}."
     )
     claims = [
         by_seeds(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,7 +24,7 @@ from eval.probes import (
     state_of,
 )
 from eval.sessions import sessions_of
-from eval.steering import changed, push, steered_run
+from eval.steering import Spread, changed, changes, push, steered_run
 
 
 def planted(noise: float, sequences: int = 80) -> tuple[np.ndarray, np.ndarray]:
@@ -79,6 +80,38 @@ def test_a_push_makes_a_known_readout_say_the_target_by_the_least_change() -> No
     assert np.allclose(linear.read(x + change), target)
     inside = change @ np.linalg.pinv(linear.matrix).T @ linear.matrix.T  # in the span of what is read: nothing wasted
     assert np.allclose(inside, change)
+    # in the covariance of states whose width is no more than theirs, against the closed form
+    states = generator.normal(size=(400, 30)) * np.geomspace(0.1, 10, 30) + 3.0
+    carried = push(linear, x, target, states)
+    assert np.allclose(linear.read(x + carried), target)
+    covariance = np.cov(states.T, bias=True)
+    closed = linear.matrix.T @ covariance
+    assert np.allclose(carried, (target - linear.read(x)) @ np.linalg.inv(closed @ linear.matrix) @ closed)
+    spread = Spread(states)
+    sizes = np.sqrt(np.einsum("bi,ij,bj->b", carried, np.linalg.inv(covariance), carried))
+    assert np.allclose(spread.size(carried), sizes)
+    assert (spread.size(push(linear, x, target)) > sizes).all()
+    assert np.allclose(spread.size(spread.random(sizes)), sizes)
+    assert np.allclose(spread.size(spread.resized(change, sizes)), sizes)
+
+
+def test_steering_moves_what_is_used_and_no_control_does() -> None:
+    """A code in three directions of much variance that the readout of the law uses, beside as much that it doesn't;
+    the probe is fitted, and the law is read off the state by the code alone.
+    """
+    generator = np.random.default_rng(1)
+    belief = generator.dirichlet(np.ones(3), size=(80, 12))
+    code, noise = np.linalg.qr(generator.normal(size=(24, 24)))[0][:3], generator.normal(size=(80, 12, 24))
+    x = 4.0 * belief @ code + 0.3 * noise
+    targets, at = np.roll(belief[60:, 5], 1, axis=0), x[60:, 5]
+    way = targets - at @ code.T / 4.0
+
+    def gone(change: Any) -> float:
+        return float((change @ code.T / 4.0 * way).sum() / (way**2).sum())
+
+    moved = {n: gone(c) for n, c in changes(x[:60], belief[:60], at, targets, 5).items()}
+    assert moved[""] > 0.9 and moved["exchanged"] > 0.8
+    assert abs(moved["control: random"]) < 0.25 and abs(moved["control: shuffled"]) < 0.45
 
 
 def test_beliefs_before_reveals_are_the_filters(tiny_subject: Callable) -> None:
@@ -132,6 +165,8 @@ def test_a_run_is_probed_and_steered_with_all_controls(tiny_subject: Callable) -
     assert {r.variant for r in told} == {"", "control: untrained", "control: shuffled", "control: position"}
     assert {r.metric for r in told} == {"probe to the belief, R2", "probe to the state", "probe to the parity"}
     steered = {(r.metric, r.variant): r.value for r in steered_run(subject, rows=10)}
-    assert steered["steering followed", "exchanged"] > steered["steering followed", "control"]
+    variants = {"", "least norm", "control: random", "control: shuffled", "exchanged"}
+    assert {variant for metric, variant in steered if metric == "steering slope"} == variants
+    assert steered["steering followed", "exchanged"] > steered["steering followed", "control: random"]
     with pytest.raises(ValueError, match="expected a task that hides outcomes"):
         steered_run(tiny_subject("contrast", "lstm"))
