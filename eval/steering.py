@@ -139,7 +139,8 @@ def steered(
     """``steered_run`` with everything given; intervals resample sessions."""
     game, shown = sessions.stream.game, sessions.plays.shown[rows, reveal]
     emits = np.eye(len(game.items))[game.holds.T]  # [variables, states, items]
-    wanted, usual = (np.einsum("bs,bsi->bi", aim, emits[shown]) for aim in (targets, targets * 0 + targets.mean(0)))
+    everyone = np.broadcast_to(targets.mean(0), targets.shape)
+    wanted, usual = (np.einsum("bs,bsi->bi", aims, emits[shown]) for aims in (targets, everyone))
     before = asked(subject, sessions, rows, reveal, None)
     kl_before, own = _kl(wanted, before), wanted - usual
     found = [measured("steering KL, before", kl_before, unit="nats", **where)]
@@ -154,7 +155,7 @@ def steered(
         ):
             value = float(part.sum() / max(whole.sum(), SMALLEST))
             low, high = np.percentile(part[drawn].sum(1) / np.maximum(whole[drawn].sum(1), SMALLEST), [2.5, 97.5])
-            interval = {"low": float(low), "high": float(high), "count": len(rows)}
+            interval: dict[str, Any] = {"low": float(low), "high": float(high), "count": len(rows)}
             found.append(Result(metric=metric, value=value, unit="share", variant=name, **interval, **where))
     return found
 
