@@ -43,6 +43,10 @@ def decayed_attention(
         ModuleNotFoundError: backend "fla" and fla or triton is missing.
     """
     _check_shapes(q, k, v, log_decay, sign, initial_state, chunk_size)
+    if backend == "c":
+        raise ValueError(
+            "expected backend 'auto', 'torch' or 'fla', got 'c', which has the delta rule only; choose one"
+        )
     use_fla = fla_ops.refusal(backend, q, decays=True) is None
     dtype = recurrence_dtype(q.dtype)
     q_, k_, v_, decay_ = q.to(dtype), k.to(dtype), v.to(dtype), log_decay.to(dtype)

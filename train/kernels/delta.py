@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from train.kernels import fla_ops
+from train.kernels import c_ops, fla_ops
 from train.kernels.delta_function import DeltaRule
 from train.kernels.layout import recurrence_dtype
 from train.kernels.rescale import Rescale, run_in_blocks
@@ -43,18 +43,19 @@ def delta_rule(
 
     Args:
         scale: of the outputs; None is K ** -0.5
-        chunk_size: keys that one chunk holds, so chunk_size // n time steps; changes speed, not results
+        chunk_size: keys that one chunk of the torch form holds, so chunk_size // n time steps; for speed only
         position: time steps of the sequence taken before these; only `rescale` counts them
-        backend: "auto" takes fla's kernels for CUDA tensors where fla and triton can be imported, else ours;
-            "torch" takes ours, "fla" fla's or raises
+        backend: "auto" takes fla's kernels for CUDA tensors where fla and triton can be imported, the C library for CPU
+            tensors where it was built, else our torch form; "torch" takes that, "c" and "fla" the named one or raise
 
     Raises:
-        ValueError: shapes disagree, an argument is out of range, or fla's kernels can't run on these inputs.
-        ModuleNotFoundError: backend "fla" and fla or triton is missing.
+        ValueError: shapes disagree, an argument is out of range, or the named backend can't run on these inputs.
+        ModuleNotFoundError: backend "fla" and fla or triton is missing, or "c" and the library was not built.
     """
     _check_shapes(q, k, v, beta, log_decay, num_householder, initial_state, chunk_size)
     scale = q.shape[-1] ** -0.5 if scale is None else scale
     use_fla = fla_ops.refusal(backend, q, decays=log_decay is not None) is None
+    use_c = not use_fla and c_ops.refusal(backend, q, num_householder) is None
     dtype = recurrence_dtype(q.dtype)
     q_, k_, v_, beta_ = q.to(dtype), k.to(dtype), v.to(dtype), beta.to(dtype)
     decay_ = None if log_decay is None else log_decay.to(dtype)
@@ -67,7 +68,10 @@ def delta_rule(
         inputs = (q_[:, time], k_[:, keys], v_[:, keys], beta_[:, keys], decay)
         if use_fla:
             return fla_ops.delta_rule(*inputs, num_householder, scale, state)
-        out, state = DeltaRule.apply(*inputs, state, scale, num_householder, steps)
+        if use_c:
+            out, state = c_ops.DeltaRuleInC.apply(*inputs, state, scale, num_householder)
+        else:
+            out, state = DeltaRule.apply(*inputs, state, scale, num_householder, steps)
         return out, state
 
     if rescale is None:

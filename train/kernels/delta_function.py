@@ -61,7 +61,7 @@ class DeltaRule(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, dout: Tensor, dstate: Tensor) -> tuple[Tensor | None, ...]:
         whole, per_step, tensors = ctx.whole, ctx.num_householder, ctx.saved_tensors
-        per_slab = len(tensors) // len(ctx.slabs)
+        per_slab = len(tensors) // max(1, len(ctx.slabs))
         batch, heads, key_dim, value_dim = dstate.shape
         steps, keys = whole.padded, whole.padded * per_step
         dq, dk = dout.new_empty(batch, steps, heads, key_dim), dout.new_empty(batch, keys, heads, key_dim)
@@ -89,8 +89,8 @@ class DeltaRule(torch.autograd.Function):
 
 def _slabs(q: Tensor, k: Tensor, v: Tensor) -> list[slice]:
     batch = len(q)
-    size = batch
-    if q.device.type == "cpu":
+    size = max(1, batch)
+    if q.device.type == "cpu" and batch:
         sequence_bytes = max(x[0].numel() * x.element_size() for x in (q, k, v))
         size = min(batch, max(1, SLAB_BYTES // sequence_bytes))
     return [slice(start, min(start + size, batch)) for start in range(0, batch, size)]

@@ -51,10 +51,10 @@ def refusal(backend: str, q: Tensor, *, decays: bool = False) -> str | None:
         ValueError: the backend is unknown, or is "fla" and fla's kernels can't run on q.
         ModuleNotFoundError: the backend is "fla" and fla or triton is missing.
     """
-    if backend not in ("auto", "torch", "fla"):
-        raise ValueError(f"expected backend 'auto', 'torch' or 'fla', got {backend!r}; choose one")
-    if backend == "torch":
-        return "backend is 'torch'"
+    if backend not in ("auto", "torch", "c", "fla"):
+        raise ValueError(f"expected backend 'auto', 'torch', 'c' or 'fla', got {backend!r}; choose one")
+    if backend in ("torch", "c"):
+        return f"backend is {backend!r}"
     reason = None
     if q.device.type != "cuda":
         reason = f"q on {q.device.type}; move the tensors to cuda"

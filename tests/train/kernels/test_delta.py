@@ -17,6 +17,8 @@ from train.kernels.reference import delta_rule_loop
 
 torch.set_num_threads(1)
 
+pytestmark = pytest.mark.usefixtures("delta_backend")
+
 HEADS, KEY_DIM, VALUE_DIM = 3, 8, 5
 LENGTHS = (1, 7, 16, 17, 65, 100)
 
@@ -213,12 +215,22 @@ def test_slabs_of_sequences_change_nothing(monkeypatch: pytest.MonkeyPatch, slab
     inputs = random_inputs(8, batch=5, time=17)
     monkeypatch.setattr(delta_function, "SLAB_BYTES", slab_bytes)
     assert len(delta_function._slabs(*inputs[:3])) == (5 if slab_bytes == 1 else 3)
-    assert compare(inputs, 1) < 1e-10
+    assert compare(inputs, 1, backend="torch") < 1e-10
 
 
 def test_noncontiguous_inputs() -> None:
-    inputs = [x.transpose(1, 2).contiguous().transpose(1, 2) for x in random_inputs(9, time=20)[:5]]
-    assert compare([*inputs, None], 1) < 1e-10
+    inputs = [x.transpose(1, 2).contiguous().transpose(1, 2) for x in random_inputs(9, time=20)]
+    assert not any(x.is_contiguous() for x in inputs)
+    assert compare(inputs, 1) < 1e-10
+
+
+def test_no_sequence_and_one() -> None:
+    assert compare(random_inputs(10, batch=1, time=20), 1) < 1e-10
+    leaves = [x[:0].requires_grad_() for x in random_inputs(10, time=20)]
+    out, state = delta_rule(*leaves[:4], log_decay=leaves[4], initial_state=leaves[5])
+    assert out.shape == (0, 20, HEADS, VALUE_DIM) and state.shape == (0, HEADS, KEY_DIM, VALUE_DIM)
+    (out.sum() + state.sum()).backward()
+    assert [x.grad.shape for x in leaves] == [x.shape for x in leaves]
 
 
 @pytest.mark.parametrize(
@@ -228,7 +240,7 @@ def test_noncontiguous_inputs() -> None:
         ({"initial_state": torch.zeros(2, 3, 5, 8)}, r"expected initial_state \[2, 3, 8, 5\]"),
         ({"log_decay": torch.zeros(2, 7)}, r"expected log_decay \[2, 7, 3\]"),
         ({"chunk_size": 0}, "chunk_size >= 1"),
-        ({"backend": "triton"}, "expected backend 'auto', 'torch' or 'fla', got 'triton'"),
+        ({"backend": "triton"}, "expected backend 'auto', 'torch', 'c' or 'fla', got 'triton'"),
     ],
 )
 def test_wrong_arguments_are_named(change: dict[str, object], message: str) -> None:

@@ -14,6 +14,8 @@ from train.kernels.rescale import Rescale
 
 torch.set_num_threads(1)
 
+pytestmark = pytest.mark.usefixtures("delta_backend")
+
 TIME, HEADS = 43, 2
 TARGET = torch.tensor([1.5, 3.0], dtype=torch.float64)
 

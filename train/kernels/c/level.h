@@ -1,0 +1,22 @@
+/* lane.h for both number types at one level: delta.c includes this with LEVEL, TARGET, VECTOR_BYTES and TILE_ROWS set,
+ * and it unsets them. TILE_ROWS x 2 vectors of a product should fit the registers. */
+#define REAL float
+#define REAL_BYTES 4
+#define NAME(x) JOIN(x, LEVEL, float)
+#include "lane.h"
+#undef REAL
+#undef REAL_BYTES
+#undef NAME
+
+#define REAL double
+#define REAL_BYTES 8
+#define NAME(x) JOIN(x, LEVEL, double)
+#include "lane.h"
+#undef REAL
+#undef REAL_BYTES
+#undef NAME
+
+#undef LEVEL
+#undef TARGET
+#undef VECTOR_BYTES
+#undef TILE_ROWS
