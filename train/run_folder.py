@@ -1,6 +1,6 @@
 """The run folder: what a run was made of, what it measured, and which checkpoints are whole.
 
-run.json        settings, versions, commit, hashes of vocabulary and data
+run.json        settings, versions, commit, hashes of vocabulary and data, what ran the delta rule on the CPU
 tokenizer/      the tokenizer
 metrics.jsonl   one line each ``log_every`` steps
 evals.jsonl     one line an evaluation
@@ -96,6 +96,7 @@ def create(folder: Path, settings: Settings, source: Any) -> None:
         ValueError: the folder holds a run already.
     """
     from tokenizer.kinds import vocabulary_hash
+    from train.kernels import c_ops
 
     if (folder / "run.json").exists():
         raise ValueError(
@@ -105,6 +106,7 @@ def create(folder: Path, settings: Settings, source: Any) -> None:
     source.tokenizer.save_pretrained(folder / "tokenizer")
     hashes = {"vocabulary_hash": vocabulary_hash(source.tokenizer), "data_hash": source.data_hash}
     told = {"settings": settings.as_json(), "versions": versions(), "commit": commit(), **hashes}
+    told["delta_rule_on_cpu"] = c_ops.told()
     write_json(folder / "run.json", told)
 
 
@@ -137,6 +139,19 @@ def check(folder: Path, source: Any) -> None:
                 f"expected the {name} that {folder} was trained with ({told[key][:12]}), got another ({now[:12]}); "
                 "give the run its own dataset and version of trace-mine back, or train anew"
             )
+
+
+def other_kernel(folder: Path) -> str | None:
+    """What to tell where the delta rule now runs on another kernel than the run began with, else None."""
+    from train.kernels import c_ops
+
+    began, now = read(folder).get("delta_rule_on_cpu", "torch"), c_ops.told()
+    if began == now:
+        return None
+    return (
+        f"expected the delta rule in {began}, with which {folder} began, got {now}; models that have it go on, but not "
+        "bit for bit: install trace-mine as it was for that"
+    )
 
 
 def complete(checkpoint: Path, step: int) -> None:

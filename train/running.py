@@ -17,6 +17,7 @@ from train import run_folder
 from train.batches import source_of
 from train.evaluation import evaluator
 from train.final import final_evaluations
+from train.kernels import c_ops
 from train.models.registry import load_model, make_model
 from train.progress import Reporter, StopOnSignal
 from train.settings import Settings
@@ -65,6 +66,9 @@ def resume(folder: Path) -> dict[str, Any]:
     check_machine(settings)
     source = source_of(settings)
     run_folder.check(folder, source)
+    other = None if torch.cuda.is_available() and settings.device != "cpu" else run_folder.other_kernel(folder)
+    if other is not None and first_process():
+        log.warning("%s", other)
     last = run_folder.last_checkpoint(folder)
     for name in ("metrics.jsonl", "evals.jsonl") if first_process() else ():
         run_folder.keep_lines_up_to(folder / name, last[1] if last else 0)
@@ -90,13 +94,14 @@ def _run(settings: Settings, folder: Path, model: Any, source: Any, checkpoint: 
         trainer.restore_counts(json.loads((checkpoint / "counts.json").read_text(encoding="utf-8")))
     parameters = sum(p.numel() for p in model.parameters())
     log.info(
-        "%s: %s, %d parameters, %d steps, %s, %d torch thread(s) a process",
+        "%s: %s, %d parameters, %d steps, %s, %d torch thread(s) a process%s",
         settings.recipe,
         settings.model,
         parameters,
         settings.num_steps,
         trainer.args.device,
         torch.get_num_threads(),
+        f", delta rule in {c_ops.told()}" if trainer.args.device.type == "cpu" else "",
     )
     with stopper:
         trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))

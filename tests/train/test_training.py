@@ -18,6 +18,7 @@ pytest.importorskip("transformers", reason="needs the extra [train]")
 
 from train import run_folder, running  # noqa: E402
 from train.batches import SyntheticSource, parted, source_of  # noqa: E402
+from train.kernels import c_ops  # noqa: E402
 from train.models.registry import load_model  # noqa: E402
 from train.recipes import BELIEF_MODELS, RECIPES, recipe  # noqa: E402
 from train.settings import StageSettings, from_json, override  # noqa: E402
@@ -57,6 +58,7 @@ def test_a_run_leaves_what_the_contract_says(tmp_path):
     assert len(evaluation["accuracy_by_reveal"]) == 4 and 0 < evaluation["last_shown"] < 1
     saved = run_folder.read(tmp_path / "run")
     assert saved["versions"]["torch"] and saved["vocabulary_hash"] and saved["data_hash"]
+    assert saved["delta_rule_on_cpu"] == c_ops.told()
     assert from_json(saved["settings"]) == tiny()
 
 
@@ -74,6 +76,20 @@ def test_resuming_is_bit_equal(tmp_path):
     assert all(torch.equal(one[key], other[key]) for key in one)
     untimed = [{k: v for k, v in line.items() if k != "seconds"} for line in lines(whole)]
     assert untimed == [{k: v for k, v in line.items() if k != "seconds"} for line in lines(broken)]
+
+
+def test_resuming_on_another_kernel_is_told(tmp_path, monkeypatch, caplog):
+    if c_ops.available() is not None:
+        pytest.skip(f"the delta rule in C: {c_ops.available()}")
+    running.train(tiny("device=cpu"), tmp_path / "run")
+    (tmp_path / "run" / "final.json").unlink()
+    running.resume(tmp_path / "run")
+    assert "expected the delta rule" not in caplog.text
+    (tmp_path / "run" / "final.json").unlink()
+    began = c_ops.told()
+    monkeypatch.setattr(c_ops, "load", lambda: (None, "a test of the torch form"))
+    running.resume(tmp_path / "run")
+    assert f"expected the delta rule in {began}, with which {tmp_path / 'run'} began, got torch" in caplog.text
 
 
 def test_accumulation_changes_neither_loss_nor_weights(tmp_path):
