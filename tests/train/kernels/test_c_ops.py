@@ -112,15 +112,20 @@ def test_without_gradients_it_keeps_nothing() -> None:
 
 @needs_library
 @pytest.mark.parametrize("threads", [2, 5])
-def test_threads_and_batches_change_no_bit(threads: int) -> None:
+def test_threads_and_batches_change_no_bit(threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
     inputs = random_inputs()
     alone = values_and_gradients(inputs, "c")
+    started = []
+    start = threading.Thread.start
+    monkeypatch.setattr(threading.Thread, "start", lambda self: (started.append(self), start(self)))
+    monkeypatch.setattr(c_ops, "LEAST_WORK", 1)
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
         parted = values_and_gradients(inputs, "c")
     finally:
         torch.set_num_threads(before)
+    assert len(started) == 2 * (threads - 1)  # forward and backward
     single = [
         torch.cat(parts)
         for parts in zip(*(values_and_gradients([x[i : i + 1] for x in inputs], "c") for i in range(3)), strict=True)
