@@ -6,6 +6,7 @@
 | cpu_seconds | RLIMIT_CPU | ``cpu`` |
 | memory_bytes | RLIMIT_AS, on top of what the warm zygote already maps | ``memory``, or the snippet's own MemoryError |
 | processes | RLIMIT_NPROC and the system-call filter (no fork, no exec; threads only) | an OSError in the snippet |
+| forks | RLIMIT_NPROC and the system-call filter (see below); 0: no process | no fork point, paths run again |
 | open_files | RLIMIT_NOFILE | an OSError in the snippet |
 | file_bytes | RLIMIT_FSIZE, one file | an OSError in the snippet |
 | disk_bytes | size of the scratch file system (level 3), polled (level 2) | an OSError, or ``disk-limit`` |
@@ -13,6 +14,11 @@
 | record_bytes | the supervisor, what the run sends about itself | ``trace-limit`` |
 | events | the recorder in the runner | ``trace-limit`` |
 | commands | the statement driver | a construct is kept whole instead |
+
+``forks`` is a wish: only runs that follow choices (beliefs, automata) may fork, and only where it is above 0. Such a run's
+processes count together with its threads, in place of ``processes``, and each has a share of the memory, ``memory_bytes
+// (1 + forks)``. RLIMIT_CPU is each process's own: what bounds a forking run as a whole is ``wall_seconds``, times the
+number of its processes.
 
 Not limited: memory bandwidth, time spent in one uninterruptible system call, CPU caches.
 """
@@ -27,13 +33,14 @@ class Limits:
     """Limits of one run; sizes in bytes, durations in seconds.
 
     Raises:
-        ValueError: a limit is not positive.
+        ValueError: a limit is not positive (``forks``: is negative).
     """
 
     wall_seconds: float = 10.0
     cpu_seconds: int = 8
     memory_bytes: int = 1 << 30
     processes: int = 32
+    forks: int = 0
     open_files: int = 128
     file_bytes: int = 16 << 20
     disk_bytes: int = 32 << 20
@@ -45,6 +52,8 @@ class Limits:
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
+            if field.name == "forks" and value == 0:
+                continue
             if value <= 0:
                 raise ValueError(f"expected Limits.{field.name} > 0, got {value!r}; give a positive number")
 

@@ -33,7 +33,7 @@ def open_channel(fd: int, key: bytes) -> tuple[Send, Send]:
 
     Both take any JSON value, lone surrogates included, and may be called from any thread and from signal handlers: a
     call that arrives while another is writing leaves its frame to that one. Raises TypeError or ValueError for what
-    JSON lacks.
+    JSON lacks, RuntimeError in a fork of the process that opened the channel.
     """
 
     def refuse(value: object) -> object:
@@ -42,6 +42,7 @@ def open_channel(fd: int, key: bytes) -> tuple[Send, Send]:
     make_encoder = json.encoder.c_make_encoder  # type: ignore[attr-defined]  # the C class; typeshed leaves it out
     encode = make_encoder(None, refuse, json.encoder.encode_basestring_ascii, None, ":", ",", False, False, True)
     join, pack, write, blake2b, size = "".join, HEADER.pack, os.write, _blake2.blake2b, len
+    getpid, owner = os.getpid, os.getpid()
     waiting: deque[tuple[int, bytes]] = deque()
     push, pop = waiting.append, waiting.popleft
     lock = _thread.allocate_lock()
@@ -51,6 +52,8 @@ def open_channel(fd: int, key: bytes) -> tuple[Send, Send]:
 
     def drain() -> None:
         nonlocal sequence, finished
+        if getpid() != owner:
+            raise RuntimeError("expected the process that opened the channel, got a fork of it; answer on another pipe")
         while waiting and acquire(False):
             try:
                 while waiting and not finished:

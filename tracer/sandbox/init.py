@@ -3,6 +3,9 @@
 It keeps the right to mount (a fresh scratch for each run) and is the only source of status: wait4, rusage, wall clock
 and kills come from here. What the zygote says is checked before use: a hostile import there can spoil the runs of its
 own repository, never their status or timing.
+
+A run's processes are one process group, which they can't leave (setsid and setpgid are refused), and orphans come here.
+So however a run ends, one signal ends all of it, and it has ended when nobody of the group is left to wait for.
 """
 
 from __future__ import annotations
@@ -67,6 +70,16 @@ def _end_everything(config: dict[str, Any]) -> NoReturn:
             os.rmdir(config["scratch"])
     finally:
         os._exit(0)
+
+
+def _kill_group(runner: int) -> None:
+    """Ends a run's processes at once, those that are being forked included. The runner itself is still to be waited for,
+    so that nobody else can have its id.
+    """
+    try:
+        os.killpg(runner, signal.SIGKILL)
+    except ProcessLookupError:
+        pass  # a hostile zygote's runner is no group's leader; it can't have forked
 
 
 def _children() -> list[int]:
@@ -296,6 +309,8 @@ class Init:
                 self._disk_bytes = limits["disk_bytes"]
                 self._scratch.resize(self._disk_bytes)
             pid, handle = self._meet_runner()
+            if limits["forks"] and not self._namespaces:  # the supervisor ends what would outlive us
+                send_message(self._control, {"group": pid})
             started = time.monotonic()
             send_message(self._next_runner, message, payload, fds)
         except (Hangup, OSError) as error:
@@ -304,16 +319,23 @@ class Init:
             self._next_runner.close()
             for fd in fds:
                 os.close(fd)
+        self._forked_seconds = 0.0
+        if limits["forks"]:
+            # what the run forked and left counts against its limit until it is waited for
+            signal.signal(signal.SIGCHLD, lambda *_: self._reap_forked(pid))
         try:
             why = self._watch(handle, started + limits["wall_seconds"], limits["disk_bytes"])
         finally:
             os.close(handle)
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            _kill_group(pid)
         _, status, usage = os.wait4(pid, 0)
+        self._reap_forked(pid, os.WEXITED)
         report = {
             "status": status,
             "why": why,
             "wall_seconds": time.monotonic() - started,
-            "cpu_seconds": usage.ru_utime + usage.ru_stime,
+            "cpu_seconds": usage.ru_utime + usage.ru_stime + self._forked_seconds,
             "peak_memory_bytes": usage.ru_maxrss * 1024,
         }
         send_message(self._control, {"done": report})
@@ -357,6 +379,21 @@ class Init:
                 why = str(receive_message(self._control)[0]["why"])
             elif self._scratch.over(disk_bytes):
                 why = "disk-limit"
+
+    def _reap_forked(self, runner: int, options: int = os.WEXITED | os.WNOHANG) -> None:
+        """Collects what the run forked and left, but for the runner; without WNOHANG, until nobody is left of it.
+
+        A process is a child of ours or has an ancestor of its group that is: no child left means no process left.
+        """
+        while True:
+            try:
+                found = os.waitid(os.P_PGID, runner, options | os.WNOWAIT)
+            except ChildProcessError:
+                return
+            if found is None or found.si_pid == runner:
+                return
+            usage = os.wait4(found.si_pid, 0)[2]
+            self._forked_seconds += usage.ru_utime + usage.ru_stime
 
     def _reap_orphans(self) -> None:
         """Collects what else was re-parented here (children that a hostile zygote left); the zygote's own end is not

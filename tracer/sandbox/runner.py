@@ -4,6 +4,8 @@ It is forked before its job is there, so that nobody waits for the preparation: 
 seeds, clock and streams; scratch; Landlock with this run's scratch; the second system-call filter. Then init's
 message, which is also its word that the process is known: pipes, with all other descriptors closed; resource limits;
 the job.
+
+Where a worker's runs may fork at all, the message says whether this one may; there the second filter waits for it.
 """
 
 from __future__ import annotations
@@ -46,7 +48,8 @@ class Setting:
         namespaces = "namespaces" in layers
         self.readable = [target if namespaces else source for source, target in config["binds"]]
         self.rules: list[bytes] = []
-        self.filter = b""
+        self.may_fork = config["limits"]["forks"] > 0
+        self.filters: dict[bool, bytes] = {}
         self.kinds: dict[str, Any] = {}
         self.streams = open_streams()
 
@@ -58,7 +61,7 @@ class Setting:
             read = inside if "namespaces" in self.layers else self.readable
             self.rules = landlock.rules_for(self.abi, read=read, devices=self.config["devices"])
         if "seccomp" in self.layers:
-            self.filter = seccomp.runner_template(self.machine)
+            self.filters = {forks: seccomp.runner_template(self.machine, forks=forks) for forks in (False, True)}
 
     def load_jobs(self) -> None:
         """Loads the code of every job kind, before any foreign code runs."""
@@ -124,11 +127,16 @@ def main(setting: Setting, job_socket: int, mapped_bytes: int) -> NoReturn:
         if failure:
             os.write(2, failure.encode("utf-8", "backslashreplace"))
             os._exit(BROKEN)
+        forks = message["limits"]["forks"] > 0
+        if setting.may_fork:
+            take_away_calls(setting, forks=forks)
         limit_resources(setting, message["limits"], mapped_bytes)
         job = json.loads(payload)
         job.setdefault("limits", message["limits"])
         send, finish = open_channel(record, bytes.fromhex(message["key"]))
         guard = Guard(finish)
+        if forks:
+            keep_from_children(record)
         run = setting.kinds.get(job["kind"]) or setting.kinds["*"]
     except Hangup:
         os._exit(0)  # init has no job for this one
@@ -189,8 +197,14 @@ def confine(setting: Setting) -> None:
     os.umask(0o022)
     if "landlock" in setting.layers:
         landlock.restrict(setting.abi, [*setting.rules, *landlock.rules_for(setting.abi, write=(scratch,))])
+    if not setting.may_fork:
+        take_away_calls(setting, forks=False)
+
+
+def take_away_calls(setting: Setting, *, forks: bool) -> None:
+    """The second filter, for good. Raises OSError."""
     if "seccomp" in setting.layers:
-        kernel.install_filter(seccomp.for_pid(setting.filter, os.getpid()))
+        kernel.install_filter(seccomp.for_pid(setting.filters[forks], os.getpid()))
 
 
 def take_pipes(fds: list[int], wanted: int) -> int:
@@ -205,16 +219,51 @@ def take_pipes(fds: list[int], wanted: int) -> int:
     return record
 
 
+def keep_from_children(record: int) -> None:
+    """The record pipe is the runner's alone: what is forked closes it before it does anything else."""
+    held = [record]
+
+    def close() -> None:
+        if held:
+            os.close(held.pop())
+
+    os.register_at_fork(after_in_child=close)
+
+
 def limit_resources(setting: Setting, limits: dict[str, Any], mapped_bytes: int) -> None:
     """This run's resource limits, never above inherited ones. Raises OSError."""
     if "rlimits" not in setting.layers:
         return
-    limit(resource.RLIMIT_AS, mapped_bytes + limits["memory_bytes"])
+    limit(resource.RLIMIT_AS, mapped_bytes + limits["memory_bytes"] // (1 + limits["forks"]))
     # SIGXCPU at the limit; SIGKILL a second later for those that ignore it
     limit(resource.RLIMIT_CPU, limits["cpu_seconds"], limits["cpu_seconds"] + 1)
     limit(resource.RLIMIT_FSIZE, limits["file_bytes"])
     limit(resource.RLIMIT_NOFILE, limits["open_files"])
-    limit(resource.RLIMIT_NPROC, setting.config["tasks"] + limits["processes"])
+    most = setting.config["tasks"] + limits["processes"]
+    limit(resource.RLIMIT_NPROC, min(most, tasks_now(most) + limits["forks"]) if limits["forks"] else most)
+
+
+def tasks_now(most: int) -> int:
+    """How many tasks the kernel holds against this user's RLIMIT_NPROC, this process among them; ``most`` where a fork
+    fails even so.
+
+    Asked of the kernel, because what it counts (all of a user's tasks, or those of a namespace) differs by version. One
+    fork, after a few that fail.
+    """
+    hard = resource.getrlimit(resource.RLIMIT_NPROC)[1]
+    if hard != resource.RLIM_INFINITY:
+        most = min(most, hard)
+    for allowed in range(2, most + 1):
+        resource.setrlimit(resource.RLIMIT_NPROC, (allowed, hard))
+        try:
+            pid = os.fork()
+        except BlockingIOError:  # EAGAIN
+            continue
+        if pid == 0:
+            os._exit(0)
+        os.waitpid(pid, 0)
+        return allowed - 1
+    return most
 
 
 def open_streams() -> tuple[io.TextIOWrapper, io.TextIOWrapper, io.TextIOWrapper]:

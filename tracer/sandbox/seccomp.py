@@ -1,7 +1,9 @@
 """The two system-call filters: one for the zygote and all it forks, a second one on top in each runner.
 
 The first is an allowlist; what it does not name answers EPERM. The second is small and takes away what only the zygote
-needs (fork, setsid, further filters) and binds signals to the runner's own process id. A call must pass both.
+needs (fork, setsid, further filters) and binds signals to the runner's own process id. A call must pass both. A runner
+that may fork has a second filter that lets one thing more pass: a clone with exactly the flags of a plain fork. What it
+forks inherits both, so signals go to the runner or nowhere.
 
 Not covered: calls that are allowed but heavy (``fsync``, ``mmap``); memory that a pipe holds (``F_SETPIPE_SZ`` is
 refused, the number of descriptors is limited). File metadata calls (chmod, utime), which Landlock does not cover, are
@@ -53,6 +55,8 @@ ABSENT = _names("clone3 openat2 statmount listmount")
 """Answered ENOSYS, so that the C library falls back to a call whose arguments a filter can read."""
 
 CLONE_THREAD = 0x00010000
+PLAIN_FORK = 0x01200011
+"""CLONE_CHILD_SETTID, CLONE_CHILD_CLEARTID and SIGCHLD: glibc's ``fork``. musl's has other flags, and stays refused."""
 CLONE_NEW_NAMESPACES = 0x7E020000
 FCNTL_COMMANDS = (0, 1, 2, 3, 4, 5, 6, 7, 36, 37, 38, 1030, 1032, 1034)
 """F_DUPFD .. F_SETLKW, open-file locks, F_DUPFD_CLOEXEC, F_GETPIPE_SZ, F_GET_SEALS. Not F_SETOWN and F_SETSIG: with
@@ -145,11 +149,16 @@ def for_pid(template: bytes, pid: int) -> bytes:
     return template.replace(struct.pack("I", PID_PLACE), struct.pack("I", pid))
 
 
-def runner_template(machine: str) -> bytes:
-    """What a runner loses on top of the zygote's filter: processes, sessions, signals to others than PID_PLACE."""
+def runner_template(machine: str, *, forks: bool = False) -> bytes:
+    """What a runner loses on top of the zygote's filter: processes, sessions, signals to others than PID_PLACE.
+
+    ``forks``: a plain fork passes.
+    """
     numbers: Mapping[str, int] = syscall_numbers(machine)
     bodies: dict[str, list[Instruction]] = dict.fromkeys(("vfork", *ZYGOTE_ONLY), DENY)
     bodies["clone"] = [_argument(0), (JUMP_ANY_BIT, 1, 0, CLONE_THREAD), *DENY, *ALLOW]
+    if forks:
+        bodies["clone"] = [_argument(0), (JUMP_EQUAL, 2, 0, PLAIN_FORK), *bodies["clone"][1:]]
     bodies["prctl"] = _one_of(0, PRCTL_SAFE, DENY)
     bodies |= {name: _one_of(0, (PID_PLACE,), DENY) for name in SIGNALS}
     program: list[Instruction] = [(LOAD, 0, 0, OFFSET_NUMBER)]

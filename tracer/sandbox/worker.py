@@ -22,7 +22,7 @@ import threading
 import time
 import weakref
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -31,7 +31,7 @@ from tracer.sandbox import selftest
 from tracer.sandbox.bundle import BOOTSTRAP, bundle_sources
 from tracer.sandbox.determinism import environment
 from tracer.sandbox.frames import verify_frames
-from tracer.sandbox.identity import tasks_of_this_user, unused_uid
+from tracer.sandbox.identity import end_session, tasks_of_this_user, unused_uid
 from tracer.sandbox.jail import DEVICES, Interpreter, Jail, SandboxUnavailable, hidden_from_runs, probe_interpreter
 from tracer.sandbox.scratch import empty_folder
 from tracer.sandbox.wire import Hangup, receive_message, send_message
@@ -53,6 +53,9 @@ SPARE_SECONDS = 15.0
 COUNTED_CPU = 0.6
 """RLIMIT_CPU counts clock ticks, rusage the time really had: on a busy virtual machine 0.78 s of 1 s were seen. Below
 this share of the limit, SIGXCPU or SIGKILL came from the snippet itself."""
+FORKING = frozenset({"beliefs", "kernel"})
+"""Kinds of job that may fork where the limits allow it: those that follow choices. What shows how a program runs never
+does."""
 PIPE_BYTES = 1 << 18
 """Record pipe: four times the default spares the runner three of four waits for us; 64 pages of a user's 16,384."""
 
@@ -70,6 +73,8 @@ class _Process:
     stderr: IO[bytes]
     host_scratch: str | None
     owner_pid: int = field(default_factory=os.getpid)
+    group: int | None = None
+    """Process group of a run that may fork, where no namespace ends it with init."""
 
     def stop(self) -> None:
         """Init sees the hang-up, cleans up and ends; if it does not, it is killed. Forked copies of us leave it
@@ -83,6 +88,8 @@ class _Process:
             except subprocess.TimeoutExpired:
                 self.popen.kill()
                 self.popen.wait()
+            if self.group is not None:  # init was killed in the middle of the run
+                end_session(self.group)
             if self.host_scratch is not None and os.path.isdir(self.host_scratch):  # init was killed
                 empty_folder(self.host_scratch)
                 os.rmdir(self.host_scratch)
@@ -182,15 +189,18 @@ class Worker:
         """Runs one job (JSON; see ``tracer.inside.jobs``) in a fresh fork. What the snippet does is an Outcome.
 
         Raises:
-            ValueError: ``limits.memory_bytes`` above the worker's own, or the worker is closed.
+            ValueError: ``limits.memory_bytes`` or ``forks`` above the worker's own, or the worker is closed.
             SandboxUnavailable: the jail died and could not be started again.
         """
         limits = limits or self.limits
-        if limits.memory_bytes > self.limits.memory_bytes:
-            raise ValueError(
-                f"expected memory_bytes <= {self.limits.memory_bytes}, the worker's, got {limits.memory_bytes}; "
-                "start a worker with larger limits"
-            )
+        for name in ("memory_bytes", "forks"):
+            most, wanted = getattr(self.limits, name), getattr(limits, name)
+            if wanted > most:
+                raise ValueError(
+                    f"expected {name} <= {most}, the worker's, got {wanted}; start a worker with larger limits"
+                )
+        if job.get("kind") not in FORKING:
+            limits = replace(limits, forks=0)
         payload = json.dumps(dict(job)).encode("ascii")
         with self._lock:
             if self._closed:
@@ -389,9 +399,13 @@ class Worker:
             for fd, _ in ready:
                 if fd == control:
                     answer = self._hear()
+                    if "group" in answer:
+                        process.group = answer["group"]
+                        continue
                     if "done" not in answer:
                         raise JailDied(str(answer.get("gone") or answer.get("traceback") or answer))
                     report = answer["done"]
+                    process.group = None
                     poll.unregister(control)
                     deadline = time.monotonic() + 0.5
                     continue

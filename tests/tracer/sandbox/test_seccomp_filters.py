@@ -155,6 +155,28 @@ def test_what_a_runner_loses(machine):
     assert decide(program, machine, "read") == ALLOW  # everything else is the first filter's
 
 
+@pytest.mark.parametrize("machine", MACHINES)
+def test_a_runner_that_may_fork_gains_a_plain_fork_and_nothing_else(machine):
+    strict = seccomp.for_pid(seccomp.runner_template(machine), 4242)
+    program = seccomp.for_pid(seccomp.runner_template(machine, forks=True), 4242)
+    first = seccomp.zygote_filter(machine, signals=True, metadata=True)
+    plain = 0x01000000 | 0x00200000 | 17  # CLONE_CHILD_SETTID, CLONE_CHILD_CLEARTID, SIGCHLD
+    assert decide(program, machine, "clone", plain) == decide(first, machine, "clone", plain) == ALLOW
+    assert decide(strict, machine, "clone", plain) == EPERM
+    single = [1 << bit for bit in range(32)]
+    for flags in (0, 17, *single, *(plain ^ bit for bit in single), plain + 1):
+        expected = ALLOW if flags & seccomp.CLONE_THREAD else EPERM
+        assert decide(program, machine, "clone", flags) == expected, hex(flags)
+    for name in syscall_numbers(machine):
+        for arguments in ((), (4242,), (1,), (3,), (38,)):
+            if name != "clone":
+                verdicts = {decide(each, machine, name, *arguments) for each in (program, strict)}
+                assert len(verdicts) == 1, name
+    for name in ("setsid", "setpgid", "execve", "execveat", "unshare", "clone3"):
+        assert EPERM in (decide(first, machine, name), decide(program, machine, name)) or name == "clone3"
+    assert decide(first, machine, "clone3") == ENOSYS
+
+
 def test_unknown_machines_are_refused():
     with pytest.raises(ValueError, match="aarch64"):
         syscall_numbers("riscv64")
@@ -213,4 +235,8 @@ for call in (os.fork, lambda: os.kill(os.getppid(), 0), lambda: os.execv("/bin/t
 
     root = str(Path(__file__).parents[3])
     done = subprocess.run([sys.executable, "-c", source], capture_output=True, env={"PYTHONPATH": root})
+    assert done.stdout == b"refused refused refused ", done.stderr.decode()
+    forking = source.replace("runner_template(machine)", "runner_template(machine, forks=True)")
+    forking = forking.replace("(os.fork,", "(lambda: os.fork() or os._exit(0), os.setsid,")
+    done = subprocess.run([sys.executable, "-c", forking], capture_output=True, env={"PYTHONPATH": root})
     assert done.stdout == b"refused refused refused ", done.stderr.decode()
