@@ -9,6 +9,7 @@ from typing import Any
 
 from tracer.inside.beliefs import beliefs_of, choices_of, sample_path
 from tracer.inside.draws import DrawMismatch, Guided, Laws, Replay, Stream, using
+from tracer.inside.fork_points import ForkPool
 from tracer.inside.kernel import NoFit, kernel_of
 from tracer.inside.paths import Unstable
 from tracer.inside.program import Sources, fresh_namespace, future_flags
@@ -33,8 +34,22 @@ def laws_of(job: dict[str, Any]) -> Laws | None:
     return None if declared is None else Laws.from_json(declared)
 
 
-def make_world(job: dict[str, Any], sources: Sources, seed: int, seconds: float, lazy: bool = True) -> World:
-    """A world at the session's start."""
+def pool_of(job: dict[str, Any]) -> ForkPool | None:
+    """How many forks the job may use; None where it may use none."""
+    forks = job.get("limits", {}).get("forks", 0)
+    return ForkPool(forks) if forks else None
+
+
+def make_world(
+    job: dict[str, Any],
+    sources: Sources,
+    seed: int,
+    seconds: float,
+    lazy: bool = True,
+    forks: ForkPool | None = None,
+    guard: Any = None,
+) -> World:
+    """A world at the session's start. What ``guard`` notices in a fork is to be noticed here."""
     kept = sys.modules.get("__main__")
     namespace = fresh_namespace(job["program"])
     try:
@@ -47,6 +62,8 @@ def make_world(job: dict[str, Any], sources: Sources, seed: int, seconds: float,
             laws=laws_of(job),
             seed=seed,
             lazy=lazy,
+            forks=forks,
+            marks=int if guard is None else lambda: guard.num_tripped,
         )
     finally:
         if kept is not None:
@@ -57,11 +74,12 @@ def beliefs(job: dict[str, Any], send: Send, guard: Any) -> dict[str, Any]:
     """Beliefs at each output of a session, and the choices that its recorded draws made."""
     sources = Sources(job["program"]["own"])
     commands = [(source, shown) for source, shown in job["commands"]]
+    forks = pool_of(job)
     guard.arm()
     try:
         result = beliefs_of(
             commands,
-            lambda seed, seconds, lazy: make_world(job, sources, seed, seconds, lazy),
+            lambda seed, seconds, lazy: make_world(job, sources, seed, seconds, lazy, forks, guard),
             seeds=job["seeds"],
             max_seconds=job["seconds"],
         )
@@ -104,7 +122,7 @@ def one_path(job: dict[str, Any], send: Send, guard: Any) -> dict[str, Any]:
 
 def kernel(job: dict[str, Any], send: Send, guard: Any) -> dict[str, Any]:
     """The automaton that a session's commands are, or why they are none."""
-    world = make_world(job, Sources(job["program"]["own"]), 0, job["seconds"])
+    world = make_world(job, Sources(job["program"]["own"]), 0, job["seconds"], forks=pool_of(job), guard=guard)
     try:
         send({"kernel": kernel_of(job["sources"], world, job["variables"]), "why": None})
     except (NoFit, Refused, Spent, Unstable) as error:

@@ -237,6 +237,7 @@ class Guided(Decider):
     ``log`` has the choices, ``weight`` is the product of their probabilities. ``sampled`` names the draws that have no
     outcomes to follow: their values depend on ``seed``, the outcomes so far and their number, and on nothing else.
     ``lazy`` False makes every continuous draw a sampled float: for programs whose C code refuses a lazy one.
+    ``before_choice`` is told of each choice that is about to be made; it may lengthen the prefix.
     """
 
     def __init__(
@@ -250,6 +251,7 @@ class Guided(Decider):
         self.taken: list[int] = []
         self.weight = 1.0
         self.sampled: list[str] = []
+        self.before_choice: Callable[[Guided], None] | None = None
         self._elapsed = 0.0
         self._hash = _digest(f"{seed};".encode())
         self._num_hashed = 0
@@ -271,6 +273,8 @@ class Guided(Decider):
         Raises:
             DrawMismatch: the prefix asks for an outcome that this choice doesn't have.
         """
+        if self.before_choice is not None:
+            self.before_choice(self)
         position = len(self.taken)
         if pinned is not None:
             taken = pinned

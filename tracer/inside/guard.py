@@ -102,6 +102,11 @@ class Guard:
         self._tracer = tracer
         self._expects_tracer = True
 
+    @property
+    def num_tripped(self) -> int:
+        """How many events were marked so far, up to MAX_TRIPPED."""
+        return len(self._tripped)
+
     def stop(self, end: dict[str, Any]) -> NoReturn:
         """Sends the end record now and ends the process; for a tracer that has seen enough."""
         self.finish(end)

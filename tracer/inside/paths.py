@@ -1,6 +1,7 @@
 """The paths of a run: every way in which its choices may go, the likeliest first.
 
-``run`` is called once for each path, in this process, under a ``Guided`` decider. What remains when the budget is spent
+``run`` is called once for each path, in this process, under a ``Guided`` decider; where forks are allowed and the way
+to a choice is long, later paths go on from there (``fork_points``), with the same result. What remains when the budget is spent
 is known as a mass. Two runs that agree on their outcomes have to meet the same choices: where they don't, something
 that an earlier run left behind matters, and the paths would be wrong in silence.
 
@@ -20,6 +21,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from tracer.inside.draws import Choice, DrawMismatch, Guided, Laws, Stream, using
+from tracer.inside.fork_points import Followed, ForkPoints
+from tracer.inside.fork_pipes import Late
 from tracer.inside.patches import Outside
 from tracer.inside.reals import is_refusal
 
@@ -46,7 +49,8 @@ class Path:
 
 @dataclass(frozen=True, slots=True)
 class Explored:
-    """``paths`` and the mass of those that were not followed; they sum to 1. ``num_runs`` counts calls of ``run``.
+    """``paths`` and the mass of those that were not followed; they sum to 1. ``num_runs`` counts the paths that were
+    run, ``num_forked`` those of them that went on from a fork point.
 
     ``is_lazy`` False: C code refused a lazy real (or the caller said so), continuous draws were plain, sampled floats.
     """
@@ -55,6 +59,7 @@ class Explored:
     unexplored: float
     num_runs: int
     is_lazy: bool = True
+    num_forked: int = 0
 
     @property
     def is_complete(self) -> bool:
@@ -71,11 +76,13 @@ def explore(
     epsilon: float = EPSILON,
     laws: Laws | None = None,
     lazy: bool = True,
+    forks: ForkPoints | None = None,
 ) -> Explored:
     """Follows the paths of ``run``, best first, within the budget; at least one is followed.
 
     Siblings lighter than ``epsilon`` are counted as unexplored. ``lazy`` False makes continuous draws plain, sampled
     floats; so does a TypeError of C code that refuses a lazy one, where ``run`` lets it out: then all runs again.
+    ``forks`` saves time where what stands before the choices takes long; the results of ``run`` are plain data then.
 
     Raises:
         Unstable: see there.
@@ -83,12 +90,16 @@ def explore(
     until = clock() + max_seconds
     outside = Outside()
     try:
-        return _explore(run, seed, max_paths, until, epsilon, laws, lazy, outside)
+        return _explore(run, seed, max_paths, until, epsilon, laws, lazy, outside, forks)
     except TypeError as error:
         if not lazy or not is_refusal(error):
             raise
-        return _explore(run, seed, max_paths, until, epsilon, laws, False, outside)
+        if forks is not None:
+            forks.close()
+        return _explore(run, seed, max_paths, until, epsilon, laws, False, outside, forks)
     finally:
+        if forks is not None:
+            forks.close()
         outside.put_back()
 
 
@@ -101,25 +112,30 @@ def _explore(
     laws: Laws | None,
     lazy: bool,
     outside: Outside,
+    forks: ForkPoints | None,
 ) -> Explored:
     order = itertools.count()
     waiting: list[tuple[float, int, tuple[int, ...], list[Choice]]] = [(-1.0, next(order), (), [])]
     paths: list[Path] = []
     cut = 0.0
     while waiting and len(paths) < max_paths and (not paths or clock() < until):
-        _, _, prefix, before = heapq.heappop(waiting)
-        decider = Guided(prefix, seed=seed, laws=laws, lazy=lazy)
-        outside.put_back()
+        item = heapq.heappop(waiting)
+        prefix, before = item[2:]
         try:
-            with using(decider):
-                result = run()
-        except DrawMismatch as mismatch:
-            raise Unstable(str(mismatch)) from None
-        _check_prefix(before, decider.log, len(prefix))
-        outcomes = decider.outcomes
-        paths.append(Path(decider.weight, outcomes, result, bool(decider.sampled)))
+            found = None if forks is None else forks.follow(prefix, before, waiting, until)
+        except Late:
+            heapq.heappush(waiting, item)
+            break
+        if found is None:
+            decider = Guided(prefix, seed=seed, laws=laws, lazy=lazy)
+            outside.put_back()
+            if forks is not None:
+                forks.begin(decider, waiting)
+            found = _run_here(run, decider, forks)
+            _check_prefix(before, found.log, len(prefix))
+        outcomes = tuple(choice.taken for choice in found.log)
         weight = 1.0
-        for position, choice in enumerate(decider.log):
+        for position, choice in enumerate(found.log):
             if position >= len(prefix):
                 for index, probability in enumerate(choice.probabilities):
                     sibling = weight * probability
@@ -128,13 +144,30 @@ def _explore(
                     if sibling < epsilon:
                         cut += sibling
                         continue
-                    heapq.heappush(waiting, (-sibling, next(order), (*outcomes[:position], index), decider.log))
+                    heapq.heappush(waiting, (-sibling, next(order), (*outcomes[:position], index), found.log))
             weight *= choice.probabilities[choice.taken]
+        paths.append(Path(weight, outcomes, found.result, found.sampled))
     unexplored = cut - sum(item[0] for item in waiting)
     total = unexplored + sum(path.weight for path in paths)
     if abs(total - 1.0) > MASS_ERROR:
         raise Unstable(f"expected paths of mass 1, got {total}")
-    return Explored(paths, unexplored, len(paths), lazy)
+    return Explored(paths, unexplored, len(paths), lazy, 0 if forks is None else forks.num_forked)
+
+
+def _run_here(run: Callable[[], Any], decider: Guided, forks: ForkPoints | None) -> Followed:
+    """The path in this process. A fork that goes on with another path leaves it here, and never comes back."""
+    try:
+        with using(decider):
+            result = run()
+        if forks is not None:
+            forks.ended(decider, result)
+    except BaseException as error:
+        if forks is not None:
+            forks.abandoned()
+        if isinstance(error, DrawMismatch):
+            raise Unstable(str(error)) from None
+        raise
+    return Followed(decider.log, bool(decider.sampled), result)
 
 
 @dataclass(frozen=True, slots=True)

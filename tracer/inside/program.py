@@ -39,10 +39,14 @@ class Capture(io.StringIO):
         super().__init__()
         self.left = limit
 
-    def write(self, text: str, /) -> int:
-        self.left -= len(text)
+    def count(self, size: int) -> None:
+        """As much output as was made elsewhere. Raises OutputFull."""
+        self.left -= size
         if self.left < 0:
             raise OutputFull
+
+    def write(self, text: str, /) -> int:
+        self.count(len(text))
         return super().write(text)
 
     def take(self) -> str:

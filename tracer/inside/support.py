@@ -27,6 +27,7 @@ from typing import Any
 
 from tracer.inside import doctext, values
 from tracer.inside.draws import Guided, using
+from tracer.inside.fork_points import ForkPoints, ForkPool
 from tracer.inside.lookahead import Interpreter, TooMuch
 from tracer.inside.paths import explore
 from tracer.inside.program import Capture, OutputFull
@@ -113,7 +114,12 @@ class World:
         laws: Any = None,
         seed: int = 0,
         lazy: bool = True,
+        forks: ForkPool | None = None,
+        marks: Callable[[], object] = int,
     ) -> None:
+        """``marks`` gives what else, beside states, tells whether a run changed something in this process: see
+        ``fork_points``.
+        """
         self.namespace = namespace
         self.flags = flags
         self.snapshots = Snapshots(namespace, is_own)
@@ -125,6 +131,9 @@ class World:
         self.lazy = lazy
         self.sampled = False
         self.num_runs = 0
+        self.num_forked = 0
+        self._forks = forks
+        self._marks = marks
         self._known: dict[tuple[Any, ...], Reach] = {}
         self._showable: dict[tuple[str, State], bool] = {}
         self._codes: dict[tuple[str, str], CodeType] = {}
@@ -186,12 +195,14 @@ class World:
                 max_seconds=left,
                 laws=self.laws,
                 lazy=self.lazy,
+                forks=self._fork_points(capture),
             )
         self.num_runs += explored.num_runs
+        self.num_forked += explored.num_forked
         merged: dict[tuple[Any, ...], float] = {}
         sampled = False
         for path in explored.paths:
-            saved, text, value, raised = path.result
+            saved, text, value, raised, _ = path.result
             if saved is None:
                 base, steps = (state, ()) if isinstance(state, bytes) else (state[0], state[1:])
                 saved = (base, *steps, (source, mode, path.outcomes, seed))
@@ -203,6 +214,20 @@ class World:
         reach = Reach(results, explored.unexplored, len(explored.paths))
         self._known[(*key, turn) if sampled else key] = reach
         return reach
+
+    def _fork_points(self, capture: Capture) -> ForkPoints | None:
+        if self._forks is None:
+            return None
+
+        def accept(told: Any) -> tuple[Any, ...]:
+            """A result of ``_once`` that comes from a fork; what it printed counts here too."""
+            saved, text, value, raised, size = told
+            if not isinstance(saved, bytes | None) or not isinstance(text, str) or not isinstance(value, bool | None):
+                raise ValueError(f"expected a state, a text and a truth, got {told!r:.100}; the path is run again")
+            capture.count(size)
+            return saved, text, value, raised, size
+
+        return ForkPoints(self._forks, lambda: (self.snapshots.learned(), self._marks()), accept)
 
     def _follow(self, source: str, state: State) -> Reach | None:
         """A command that is a loop or a branch, followed state by state; None for any other command."""
@@ -232,12 +257,13 @@ class World:
             raise Spent
         self.restore(state)
         capture.take()
+        left = capture.left
         text, value, raised = self.execute(source, mode, capture)
         try:
             saved: State | None = self.snapshots.save()
         except CannotSnapshot:
             saved = None
-        return saved, text, value, raised
+        return saved, text, value, raised, left - capture.left
 
     def execute(self, source: str, mode: str, capture: Capture) -> tuple[str, bool | None, str | None]:
         """Runs a command in the namespace as it is; gives its text, a test's truth, and the exception's name."""

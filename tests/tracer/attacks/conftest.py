@@ -54,8 +54,9 @@ worker.close()
 class Target:
     """A worker under attack, in this process or in one of another user."""
 
-    def __init__(self, level: int, user: str) -> None:
+    def __init__(self, level: int, user: str, forks: int = 0) -> None:
         self.level = level
+        self.limits = dataclasses.replace(LIMITS, forks=forks)
         self._server = None
         # other tests may have left workers of theirs in this process, such as an idle pool
         self.supervisor = os.getpid()
@@ -64,12 +65,12 @@ class Target:
             self._strangers = frozenset(self.processes())
         if user == "me":
             try:
-                self._worker = Worker(Jail(), LIMITS, minimum_level=level, maximum_level=level)
+                self._worker = Worker(Jail(), self.limits, minimum_level=level, maximum_level=level)
             except SandboxUnavailable as error:
                 pytest.skip(f"level {level} does not work here: {error}")
             return
         python = public_python()
-        limits = json.dumps(LIMITS.as_dict())
+        limits = json.dumps(self.limits.as_dict())
         self._server = subprocess.Popen(
             [python, "-B", "-c", SERVE, str(level), limits],
             stdin=subprocess.PIPE,
@@ -86,8 +87,18 @@ class Target:
         self.supervisor = self._server.pid
 
     def run(self, source: str, **limits: float) -> Outcome:
-        job = {"kind": "plain", "source": source}
-        given = dataclasses.replace(LIMITS, **limits)
+        return self.run_job({"kind": "plain", "source": source}, **limits)
+
+    def believe(self, source: str, **limits: float) -> Outcome:
+        """The source as the one command of a session whose beliefs are asked for: a run that may fork. What it writes
+        to descriptor 1 is the outcome's ``stdout``.
+        """
+        program = dict.fromkeys(("module", "single", "continue_on_error")) | {"code": "", "own": [], "pieces": []}
+        job = {"kind": "beliefs", "program": program, "commands": [[f"exec({source!r})", ""]], "seeds": 1}
+        return self.run_job({**job, "seconds": 3.0, "output_limit": 1 << 18}, **limits)
+
+    def run_job(self, job: dict[str, object], **limits: float) -> Outcome:
+        given = dataclasses.replace(self.limits, **limits)
         if self._server is None:
             return self._worker.run(job, given)
         self._server.stdin.write(json.dumps({"job": job, "limits": given.as_dict()}).encode() + b"\n")
@@ -140,25 +151,47 @@ def public_python() -> str:
     pytest.skip("no Python >= 3.11 that an unprivileged user can read")
 
 
-@pytest.fixture(
-    scope="module", params=[(3, "me"), (2, "me"), (3, "nobody"), (2, "nobody")], ids=lambda p: f"level{p[0]}-{p[1]}"
-)
-def shared_target(request):
-    level, user = request.param
+EVERYWHERE = {"params": [(3, "me"), (2, "me"), (3, "nobody"), (2, "nobody")], "ids": lambda p: f"level{p[0]}-{p[1]}"}
+
+
+def begin(level: int, user: str, forks: int = 0) -> Target:
     if user == "nobody" and os.geteuid() != 0:
         pytest.skip("already unprivileged: the other half of these tests runs as this user")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TRACE_MINE_PLANTED", "planted-secret")
-        target = Target(level, user)
+        return Target(level, user, forks)
+
+
+@pytest.fixture(scope="module", **EVERYWHERE)
+def shared_target(request):
+    target = begin(*request.param)
+    yield target
+    target.close()
+
+
+@pytest.fixture(scope="module", **EVERYWHERE)
+def shared_forking_target(request):
+    target = begin(*request.param, forks=4)
     yield target
     target.close()
 
 
 @pytest.fixture
 def target(shared_target):
+    yield shared_target
+    leaves_nothing(shared_target)
+
+
+@pytest.fixture
+def forking_target(shared_forking_target):
+    """A worker whose runs may fork, where they follow choices."""
+    yield shared_forking_target
+    leaves_nothing(shared_forking_target)
+
+
+def leaves_nothing(shared_target: Target) -> None:
     """Afterwards the worker serves the next snippet, and the host shows no trace: no process more, no file."""
     expected = 4 if shared_target.level == 3 else 3  # outer process of the namespace, init, zygote, next runner
-    yield shared_target
     after = shared_target.run("import os\nprint(sorted(os.listdir('.')), 'still here')")
     assert (after.status, after.integrity, after.stdout) == ("ok", "clean", b"[] still here\n")
     deadline = time.monotonic() + 5
