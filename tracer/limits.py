@@ -15,10 +15,9 @@
 | events | the recorder in the runner | ``trace-limit`` |
 | commands | the statement driver | a construct is kept whole instead |
 
-``forks`` is a wish: only runs that follow choices (beliefs, automata) may fork, and only where it is above 0. Such a run's
-processes count together with its threads, in place of ``processes``, and each has a share of the memory, ``memory_bytes
-// (1 + forks)``. RLIMIT_CPU is each process's own: what bounds a forking run as a whole is ``wall_seconds``, times the
-number of its processes.
+``forks`` is for runs that follow choices (beliefs, automata); no other run may fork. There, processes and threads count
+together, ``forks`` in place of ``processes``, and each process has a share of the memory, ``memory_bytes // (1 + forks)``.
+RLIMIT_CPU is each process's own: what bounds all of them is ``wall_seconds``, and one path is run at a time.
 
 Not limited: memory bandwidth, time spent in one uninterruptible system call, CPU caches.
 """

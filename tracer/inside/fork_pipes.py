@@ -33,7 +33,9 @@ MOST_DESCRIPTORS = 1024
 clock = time.perf_counter  # bound, as all below, before a program can replace it
 _read, _write, _close, _pipe, _fstat = os.read, os.write, os.close, os.pipe, os.fstat
 _poll, _fcntl = select.poll, fcntl.fcntl
-_dumps, _loads, _digest = marshal.dumps, marshal.loads, _blake2.blake2b
+_digest = _blake2.blake2b
+_dumps: Any = marshal.dumps
+_loads: Any = marshal.loads
 
 
 class Broken(Exception):
@@ -53,7 +55,9 @@ class Pipes:
         self._ends: list[tuple[int, int]] = []
         for _ in range(num_slots + 1):
             low = _pipe()
-            self._ends.append((_fcntl(low[0], fcntl.F_DUPFD_CLOEXEC, lowest), _fcntl(low[1], fcntl.F_DUPFD_CLOEXEC, lowest)))
+            self._ends.append(
+                (_fcntl(low[0], fcntl.F_DUPFD_CLOEXEC, lowest), _fcntl(low[1], fcntl.F_DUPFD_CLOEXEC, lowest))
+            )
             for fd in low:
                 _close(fd)
         self._known = [(_identity(reader), _identity(writer)) for reader, writer in self._ends]
@@ -88,7 +92,7 @@ class Pipes:
                     _close(fd)
 
     def _send(self, slot: int, told: object) -> None:
-        payload = _dumps(told)
+        payload: bytes = _dumps(told)
         mac = _digest(payload, key=self._key, digest_size=MAC_BYTES).digest()
         message = len(payload).to_bytes(4, "big") + mac + payload
         writer = self._ends[slot][1]
@@ -157,7 +161,9 @@ def is_alone() -> bool:
 
 _num_threads, _getsignal, _getitimer = _thread._count, signal.getsignal, signal.getitimer
 
-_FAMILIES = frozenset({"os", "shutil", "tempfile", "socket", "sqlite3", "subprocess", "mmap", "fcntl", "signal", "ctypes"})
+_FAMILIES = frozenset(
+    {"os", "shutil", "tempfile", "socket", "sqlite3", "subprocess", "mmap", "fcntl", "signal", "ctypes"}
+)
 _HARMLESS = frozenset({"os.listdir", "os.scandir", "os.walk", "os.fwalk", "os.putenv", "os.unsetenv", "os.getxattr"})
 _OF_A_PROCESS = frozenset({"os.kill", "os.killpg", "signal.pthread_kill", "_thread.start_new_thread"})
 _FORKS = frozenset({"os.fork", "os.forkpty", "subprocess.Popen"})

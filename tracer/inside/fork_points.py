@@ -5,9 +5,9 @@ choice. A later path that goes through that choice is continued from there: the 
 goes on with the path's outcomes, tells the root what it met and found, and ends. The root (the process that explores)
 chooses paths one after the other, as it does without; one path is run at a time.
 
-What comes back is what the run would have given here, or nothing: where a fork raises, dies, is late, answers what is no
-answer, has written files, started threads or learned what the root must know too (``mark``), the path is run again in
-the root. So forks save time and decide nothing.
+What comes back is what the run would have given here, or nothing: where a fork raises, dies, answers what is no answer,
+asks which process it is or learns what the root must know too (``mark``), the path is run again in the root. No fork
+point is left after files were written or threads started. So forks save time and decide nothing.
 
 Not covered: handlers of ``os.register_at_fork`` run in forks; a process id asked for through a name bound before, or a
 signal to itself, are those of the fork. A run that leaves things behind in its process (a cache) leaves them in a fork.
@@ -168,13 +168,13 @@ class ForkPoints:
         mark = self._mark()
         for slot in [slot for slot, point in self._points.items() if point.mark != mark]:
             self._dismiss(slot)
-        slot = self._deepest(prefix)
-        if slot is None:
+        deepest = self._deepest(prefix)
+        if deepest is None:
             return None
         self._number += 1
         self._waiting = waiting
         try:
-            told = self._ask(slot, prefix, until)
+            told = self._ask(deepest, prefix, until)
         except Late:
             self._give_up()
             raise

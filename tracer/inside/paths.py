@@ -1,8 +1,8 @@
 """The paths of a run: every way in which its choices may go, the likeliest first.
 
 ``run`` is called once for each path, in this process, under a ``Guided`` decider; where forks are allowed and the way
-to a choice is long, later paths go on from there (``fork_points``), with the same result. What remains when the budget is spent
-is known as a mass. Two runs that agree on their outcomes have to meet the same choices: where they don't, something
+to a choice is long, later paths go on from there (``fork_points``), with the same result. What remains when the budget
+is spent is known as a mass. Two runs that agree on their outcomes have to meet the same choices: where they don't, something
 that an earlier run left behind matters, and the paths would be wrong in silence.
 
 Put back before each path: the global generator where the program seeds it, inputs read, declared variables. Everything
@@ -21,8 +21,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from tracer.inside.draws import Choice, DrawMismatch, Guided, Laws, Stream, using
-from tracer.inside.fork_points import Followed, ForkPoints
 from tracer.inside.fork_pipes import Late
+from tracer.inside.fork_points import Followed, ForkPoints
 from tracer.inside.patches import Outside
 from tracer.inside.reals import is_refusal
 

@@ -73,8 +73,8 @@ def _end_everything(config: dict[str, Any]) -> NoReturn:
 
 
 def _kill_group(runner: int) -> None:
-    """Ends a run's processes at once, those that are being forked included. The runner itself is still to be waited for,
-    so that nobody else can have its id.
+    """Ends a run's processes at once, those that are being forked included. The runner is still to be waited for, so
+    that nobody else can have its id.
     """
     try:
         os.killpg(runner, signal.SIGKILL)

@@ -57,6 +57,7 @@ class Target:
     def __init__(self, level: int, user: str, forks: int = 0) -> None:
         self.level = level
         self.limits = dataclasses.replace(LIMITS, forks=forks)
+        self.num_processes = 4 if level == 3 else 3  # outer process of the namespace, init, zygote, next runner
         self._server = None
         # other tests may have left workers of theirs in this process, such as an idle pool
         self.supervisor = os.getpid()
@@ -191,7 +192,7 @@ def forking_target(shared_forking_target):
 
 def leaves_nothing(shared_target: Target) -> None:
     """Afterwards the worker serves the next snippet, and the host shows no trace: no process more, no file."""
-    expected = 4 if shared_target.level == 3 else 3  # outer process of the namespace, init, zygote, next runner
+    expected = shared_target.num_processes
     after = shared_target.run("import os\nprint(sorted(os.listdir('.')), 'still here')")
     assert (after.status, after.integrity, after.stdout) == ("ok", "clean", b"[] still here\n")
     deadline = time.monotonic() + 5

@@ -121,11 +121,9 @@ if fork() == 0:
     ],
 )
 def test_orphans_that_ignore_signals_are_gone(forking_target, end, status):
-    expected = len(forking_target.processes())
-    outcome = forking_target.believe(ORPHAN + end, wall_seconds=3.0)
+    outcome = forking_target.believe(ORPHAN + end, wall_seconds=1.0 if status == "wall" else 30.0)
     assert outcome.status in (status, "signal:11"), outcome
-    forking_target.run("")
-    assert len(forking_target.processes()) <= expected
+    assert len(forking_target.processes()) <= forking_target.num_processes, "at once, not after a while"
 
 
 def test_a_child_that_outlives_its_run_writes_nothing(forking_target):
@@ -179,9 +177,9 @@ if other == 0:
 def test_other_clones_are_refused(forking_target):
     outcome = forking_target.believe(
         BEGIN
-        + f"""
+        + """
 import platform
-number = {{"x86_64": 56, "aarch64": 220}}[platform.machine()]
+number = {"x86_64": 56, "aarch64": 220}[platform.machine()]
 call = library.syscall
 plain = 0x01200011
 for flags in (17, 0, plain | 0x8000, plain | 0x100, plain | 0x4000, plain | 0x10000000, plain | 0x20000000, plain - 1,
