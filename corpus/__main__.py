@@ -45,6 +45,13 @@ def mine(
         float, typer.Option(min=0.1, help="Wall-clock seconds of one run; four fifths of it CPU.")
     ] = 10.0,
     memory: Annotated[str, typer.Option(help="Memory of one run, with K, M or G.")] = "1G",
+    forks: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            help="Processes of a run of beliefs (2 or more help long ways to a choice). Gives up: no processes inside.",
+        ),
+    ] = 0,
     python: Annotated[str, typer.Option(help="The interpreter that runs the snippets.", show_default="this one")] = "",
     seed: Annotated[int, typer.Option(help="Seed of the random module inside.")] = 0,
     view: Annotated[
@@ -86,7 +93,12 @@ def mine(
                 "only_choices": only_choices,
                 "allow_unsafe": allow_unsafe_sandbox,
             },
-            {"wall_seconds": timeout, "cpu_seconds": math.ceil(0.8 * timeout), "memory_bytes": _num_bytes(memory)},
+            {
+                "wall_seconds": timeout,
+                "cpu_seconds": math.ceil(0.8 * timeout),
+                "memory_bytes": _num_bytes(memory),
+                "forks": forks,
+            },
         )
     except CorpusError as error:
         from tracer.show import visible

@@ -116,6 +116,14 @@ def _parser() -> argparse.ArgumentParser:
         help="commands after which nothing more is opened (default %(default)s)",
     )
     parser.add_argument(
+        "--forks",
+        type=_at_least(0),
+        default=defaults.forks,
+        metavar="N",
+        help="with --beliefs, go on from choices with N processes at most (2 or more) where the way to them is long; "
+        "gives up: no processes inside. They share the memory and end with the run (default 0: none)",
+    )
+    parser.add_argument(
         "--python",
         default=sys.executable,
         metavar="EXE",
@@ -214,6 +222,7 @@ def _config(options: argparse.Namespace) -> TracerConfig:
         output_bytes=options.output,
         events=options.events,
         commands=options.commands,
+        forks=options.forks,
     )
     return TracerConfig(
         repository=root,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from tracer import repl
@@ -74,7 +75,7 @@ def believe(
         "seeds": BELIEF_SEEDS,
         "seconds": BELIEF_SHARE * config.limits.cpu_seconds,
     }
-    found = result_of(worker.run({**job, "output_limit": config.limits.output_bytes}), "beliefs")
+    found = _followed(config, worker, {**job, "output_limit": config.limits.output_bytes}, "failure")
     if found["mismatch"] is not None:
         raise Failed("draws_differ", found["mismatch"])
     shown = {segment.step: n for n, segment in enumerate(rendered.segments) if segment.role in ("value", "error")}
@@ -102,6 +103,27 @@ def believe(
     return choices, beliefs, found["failure"]
 
 
+def _followed(config: TracerConfig, worker: Worker, job: Mapping[str, Any], failure: str) -> Mapping[str, Any]:
+    """The result of a job that follows choices.
+
+    Where it may fork, it has less memory and fewer threads than the run that it explains. So if it fails with forks, but
+    for want of time, it is done again without.
+
+    Raises:
+        Failed: it gave no result.
+    """
+    if not config.limits.forks:
+        return result_of(worker.run(job), job["kind"])
+    try:
+        found = result_of(worker.run(job), job["kind"])
+    except Failed:
+        found = {failure: "Failed"}
+    why = found[failure] or found.get("mismatch")
+    if why is None or why.startswith("Spent"):
+        return found
+    return result_of(worker.run(job, replace(config.limits, forks=0)), job["kind"])
+
+
 def kernel_of(
     config: TracerConfig,
     worker: Worker,
@@ -118,7 +140,7 @@ def kernel_of(
     job |= {"sources": list(sources), "variables": list(variables), "laws": config.laws}
     job |= {"seconds": BELIEF_SHARE * config.limits.cpu_seconds, "output_limit": config.limits.output_bytes}
     try:
-        found = result_of(worker.run(job), "kernel")
+        found = _followed(config, worker, job, "why")
     except Failed as failed:
         return f"{failed.drop.reason}: {failed.drop.evidence}"
     fitted: Mapping[str, Any] | None = found["kernel"]

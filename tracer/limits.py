@@ -16,8 +16,8 @@
 | commands | the statement driver | a construct is kept whole instead |
 
 ``forks`` is for runs that follow choices (beliefs, automata); no other run may fork. There, processes and threads count
-together, ``forks`` in place of ``processes``, and each process has a share of the memory, ``memory_bytes // (1 + forks)``.
-RLIMIT_CPU is each process's own: what bounds all of them is ``wall_seconds``, and one path is run at a time.
+together, ``forks`` in place of ``processes``, and each process has a share of the memory, ``memory_bytes //
+(1 + forks)``. RLIMIT_CPU is each process's own; what bounds them together is ``wall_seconds``.
 
 Not limited: memory bandwidth, time spent in one uninterruptible system call, CPU caches.
 """

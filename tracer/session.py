@@ -121,7 +121,7 @@ class Tracer:
         if self._replayer is None:
             self._replayer = Worker(
                 self._jail(REPLAY_ROOT, replaying=True),
-                self.config.limits,
+                replace(self.config.limits, forks=0),
                 minimum_level=self.config.minimum_level,
                 allow_unsafe=self.config.allow_unsafe,
             )

@@ -2,8 +2,8 @@
 
 ``run`` is called once for each path, in this process, under a ``Guided`` decider; where forks are allowed and the way
 to a choice is long, later paths go on from there (``fork_points``), with the same result. What remains when the budget
-is spent is known as a mass. Two runs that agree on their outcomes have to meet the same choices: where they don't, something
-that an earlier run left behind matters, and the paths would be wrong in silence.
+is spent is known as a mass. Two runs that agree on their outcomes have to meet the same choices: where they don't,
+something that an earlier run left behind matters, and the paths would be wrong in silence.
 
 Put back before each path: the global generator where the program seeds it, inputs read, declared variables. Everything
 else that ``run`` changes outside itself is its caller's business; a cache that changes later values but no choice goes
