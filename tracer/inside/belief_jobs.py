@@ -92,6 +92,7 @@ def beliefs(job: dict[str, Any], send: Send, guard: Any) -> dict[str, Any]:
             result["mismatch"] = str(error)
     finally:
         guard.disarm()
+    result["num_forked"] = 0 if forks is None else forks.num_forked
     send(result)
     return {"end": "ok", "exception": None}
 

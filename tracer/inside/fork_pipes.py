@@ -62,6 +62,11 @@ class Pipes:
                 _close(fd)
         self._known = [(_identity(reader), _identity(writer)) for reader, writer in self._ends]
 
+    @property
+    def descriptors(self) -> frozenset[int]:
+        """The pipes' ends."""
+        return frozenset(fd for ends in self._ends for fd in ends)
+
     def request(self, slot: int, told: object) -> None:
         """From the root to the fork point that waits at ``slot``. Raises Broken."""
         self._send(slot, told)

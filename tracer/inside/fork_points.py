@@ -57,6 +57,7 @@ class ForkPool:
         self.owner = _getpid()
         self.least_seconds = LEAST_SECONDS
         self.is_measured = False
+        self.num_forked = 0
         self.broken = self.num_slots == 0
         self.closed: frozenset[int] = frozenset()
         self._pipes: Pipes | None = None
@@ -69,7 +70,7 @@ class ForkPool:
         """Made when the first fork point is about to be left."""
         if self._pipes is None:
             self._pipes = Pipes(self.num_slots)
-            self.closed = closed_descriptors()
+            self.closed -= self._pipes.descriptors  # and nothing else: the program may hold files by now
         return self._pipes
 
     def measure(self) -> None:
@@ -184,6 +185,7 @@ class ForkPoints:
         found = None if told is None else self._checked(told, prefix, before)
         if found is not None:
             self.num_forked += 1
+            self._pool.num_forked += 1
         return found
 
     def close(self) -> None:

@@ -1,0 +1,55 @@
+"""Beliefs of a session whose way to its choices is long, in a real jail: the same with forks as without."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from tracer.__main__ import script_snippet
+from tracer.limits import Limits
+from tracer.sandbox import Jail, SandboxUnavailable, Worker
+from tracer.schema import Trace
+from tracer.session import Tracer, TracerConfig
+from tracer.views import parse_view
+
+LIMITS = Limits(wall_seconds=60.0, cpu_seconds=50, forks=4)
+SETUP = "from random import random, randrange\ndef work(): return len([0 for _ in range(3_000_000)])"
+COMMANDS = [["x = [work() and randrange(2) for _ in range(1)]; y = randrange(3), random() < 0.25", ""]]
+COMMANDS += [["print(x, y)", "[0] (1, False)"], ["z = work(); print(randrange(4))", "2"]]
+
+
+@pytest.mark.parametrize("level", [3, 2])
+def test_the_same_beliefs(level: int) -> None:
+    try:
+        worker = Worker(Jail(choices=True), LIMITS, minimum_level=level, maximum_level=level)
+    except SandboxUnavailable as error:
+        pytest.skip(f"level {level} does not work here: {error}")
+    program = {"pieces": [], "module": None, "code": SETUP, "single": False, "continue_on_error": False, "own": []}
+    job = {"kind": "beliefs", "program": program, "commands": COMMANDS, "seeds": 2, "seconds": 50.0, "values": None}
+    job |= {"output_limit": 1 << 20, "laws": None}
+    with worker:
+        plain = worker.run(job, dataclasses.replace(LIMITS, forks=0))
+        forked = worker.run(job)
+    for outcome in (plain, forked):
+        assert (outcome.status, outcome.integrity, outcome.stderr) == ("ok", "clean", b""), outcome
+    told, found = plain.records[0], forked.records[0]
+    assert told["num_forked"] == 0 and found["num_forked"] >= 11
+    assert {**told, "num_forked": 0} == {**found, "num_forked": 0} and found["failure"] is None
+    assert len(found["beliefs"]) == 2
+
+
+@pytest.mark.parametrize("forks", [0, 3])
+def test_a_run_that_needs_what_forks_give_up_has_its_beliefs(forks: int) -> None:
+    """More memory than a share: what fails with forks is asked again without."""
+    source = "from random import randrange\nheld = len(bytearray(300 << 20))\nx = randrange(2)\nprint(x)\n"
+    limits = Limits(forks=forks, memory_bytes=512 << 20)
+    try:
+        with Tracer(TracerConfig(limits=limits, view=parse_view("branch"))) as tracer:
+            made = tracer.trace(script_snippet(source, Path("a.py").name, ()))
+    except SandboxUnavailable as error:
+        pytest.skip(f"no sandbox here: {error}")
+    assert isinstance(made, Trace), made
+    assert [belief.method for belief in made.beliefs][-1] == "exact"
+    assert "beliefs_end_early" not in made.kept_whole
