@@ -1,4 +1,4 @@
-"""What following choices costs: paths a second, proxied draws, and draws that nobody decides.
+"""What following choices costs: paths a second, proxied draws, draws that nobody decides, and fork points.
 
 Run ``PYTHONPATH=. python tests/benchmarks/bench_paths.py [ROUNDS]``. Baselines are taken in the same rounds, in turn: a
 snippet run unpatched as often as it has paths, and CPython's own draws, in a process that is not patched. A figure is
@@ -24,6 +24,9 @@ MOST_BARE_RATIO = 2.0
 """For ``random()`` itself: 30 ns of C, to which a Python frame adds 20."""
 PROXIED_DRAWS = 20
 """A path's length: past a weight of 1e-13 it goes by chance, which costs more and no budget gets there."""
+LEAST_FORKING_RATIO = 3.0
+DEAR_SECONDS = 0.02
+FORKS = 4
 
 
 def monty_hall() -> bool:
@@ -57,6 +60,14 @@ def walk() -> int:
     for _ in range(9):
         place += 1 if random.random() < 0.4 else -1
     return place
+
+
+def dear() -> tuple[int, ...]:
+    """Work before six draws of two outcomes: 64 paths, each of which does it again unless a fork point waits."""
+    until = time.process_time() + DEAR_SECONDS
+    while time.process_time() < until:
+        sum(range(1_000))
+    return tuple(random.randrange(2) for _ in range(6))
 
 
 SNIPPETS: dict[str, Callable[[], Any]] = {
@@ -93,6 +104,7 @@ def main() -> int:
         print(json.dumps(natively()))
         return 0
     from tracer.inside.draws import Guided, using
+    from tracer.inside.fork_points import ForkPoints, ForkPool
     from tracer.inside.patches import install
     from tracer.inside.paths import explore
 
@@ -101,6 +113,7 @@ def main() -> int:
     shares: dict[str, list[float]] = {name: [] for name in SNIPPETS}
     ratios: dict[str, list[float]] = {name: [] for name in DRAWS}
     proxied: list[float] = []
+    dear_rates: dict[bool, list[float]] = {False: [], True: []}
 
     def draws() -> None:
         for _ in range(PROXIED_DRAWS):
@@ -124,6 +137,12 @@ def main() -> int:
             with using(Guided()):
                 draws()
         proxied.append((plain_clock() - start) / 500 / PROXIED_DRAWS * 1e6)
+        for forking, rates_of_dear in dear_rates.items():
+            start = plain_clock()
+            forks = ForkPoints(ForkPool(FORKS), int, lambda told: told) if forking else None
+            found = explore(dear, max_seconds=60, forks=forks)
+            rates_of_dear.append(len(found.paths) / (plain_clock() - start))
+            assert found.num_forked == (63 if forking else 0)
 
     kept = True
     for name, found in rates.items():
@@ -137,6 +156,14 @@ def main() -> int:
         ratio = statistics.median(found)
         kept = kept and ratio <= (MOST_BARE_RATIO if name == "random()" else MOST_NATIVE_RATIO)
         print(f"{name:16} {ratio:10.2f} times CPython's, nobody deciding")
+    again, forked = (statistics.median(dear_rates[forking]) for forking in (False, True))
+    ratio = statistics.median(b / a for a, b in zip(dear_rates[False], dear_rates[True], strict=True))
+    kept = kept and ratio >= LEAST_FORKING_RATIO
+    print(
+        print(
+            f"20 ms, 6 draws   {again:10,.0f} paths a second run again, {forked:,.0f} from fork points: {ratio:.1f} times"
+        )
+    )
     print("targets met" if kept else "a target is missed")
     return 0 if kept else 1
 

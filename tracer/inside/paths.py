@@ -22,7 +22,7 @@ from typing import Any
 
 from tracer.inside.draws import Choice, DrawMismatch, Guided, Laws, Stream, using
 from tracer.inside.fork_pipes import Late
-from tracer.inside.fork_points import Followed, ForkPoints
+from tracer.inside.fork_points import ForkPoints
 from tracer.inside.patches import Outside
 from tracer.inside.reals import is_refusal
 
@@ -131,11 +131,14 @@ def _explore(
             outside.put_back()
             if forks is not None:
                 forks.begin(decider, waiting)
-            found = _run_here(run, decider, forks)
-            _check_prefix(before, found.log, len(prefix))
-        outcomes = tuple(choice.taken for choice in found.log)
+            result = _run_here(run, decider, forks)
+            log, sampled, outcomes = decider.log, bool(decider.sampled), decider.outcomes
+            _check_prefix(before, log, len(prefix))
+        else:
+            log, sampled, result = found.log, found.sampled, found.result
+            outcomes = tuple(choice.taken for choice in log)
         weight = 1.0
-        for position, choice in enumerate(found.log):
+        for position, choice in enumerate(log):
             if position >= len(prefix):
                 for index, probability in enumerate(choice.probabilities):
                     sibling = weight * probability
@@ -144,9 +147,9 @@ def _explore(
                     if sibling < epsilon:
                         cut += sibling
                         continue
-                    heapq.heappush(waiting, (-sibling, next(order), (*outcomes[:position], index), found.log))
+                    heapq.heappush(waiting, (-sibling, next(order), (*outcomes[:position], index), log))
             weight *= choice.probabilities[choice.taken]
-        paths.append(Path(weight, outcomes, found.result, found.sampled))
+        paths.append(Path(weight, outcomes, result, sampled))
     unexplored = cut - sum(item[0] for item in waiting)
     total = unexplored + sum(path.weight for path in paths)
     if abs(total - 1.0) > MASS_ERROR:
@@ -154,7 +157,7 @@ def _explore(
     return Explored(paths, unexplored, len(paths), lazy, 0 if forks is None else forks.num_forked)
 
 
-def _run_here(run: Callable[[], Any], decider: Guided, forks: ForkPoints | None) -> Followed:
+def _run_here(run: Callable[[], Any], decider: Guided, forks: ForkPoints | None) -> Any:
     """The path in this process. A fork that goes on with another path leaves it here, and never comes back."""
     try:
         with using(decider):
@@ -167,7 +170,7 @@ def _run_here(run: Callable[[], Any], decider: Guided, forks: ForkPoints | None)
         if isinstance(error, DrawMismatch):
             raise Unstable(str(error)) from None
         raise
-    return Followed(decider.log, bool(decider.sampled), result)
+    return result
 
 
 @dataclass(frozen=True, slots=True)
