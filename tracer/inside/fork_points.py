@@ -37,9 +37,9 @@ from tracer.inside.patches import Outside
 
 LEAST_SECONDS = 0.005
 """Work before a choice that is worth a fork point, at the least."""
-WORTH = 4.0
+WORTH = 2.0
 """The same, in forks of this process: a fork point costs one, and one more for each path."""
-MEASURED = 3
+MEASURED = 5
 NEVER = float("inf")
 
 clock = time.perf_counter  # bound, as all below, before a program can replace it
