@@ -47,6 +47,16 @@ def test_a_session_as_it_ran(script):
     assert done.stdout == ">>> import sys\n>>> who = sys.argv[1]\n>>> who\n'Ada'\n>>> print('hello', who)\nhello Ada\n"
 
 
+def test_forks_are_a_limit_and_change_no_belief(script):
+    source = "from random import randrange\nx = sum(range(2_000_000)) % 2, randrange(3), randrange(2)\nprint(x)\n"
+    plain, forked = (
+        json.loads(trace_run("--json", "--view", "branch", "--forks", forks, script(source)).stdout) for forks in (0, 3)
+    )
+    assert (plain["limits"].pop("forks"), forked["limits"].pop("forks")) == (0, 3)
+    assert plain == forked and plain["beliefs"]
+    assert trace_run("--forks", "-1", script(source)).returncode == 2
+
+
 def test_json_holds_the_contract(script):
     told = json.loads(trace_run("--json", "--timeout", 7, script(GREETING), "Ada").stdout)
     assert {"text", "segments", "steps", "outcome", "integrity", "sandbox", "limits", "python", "setup"} <= told.keys()

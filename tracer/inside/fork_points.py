@@ -23,16 +23,8 @@ from typing import Any, NoReturn
 
 from tracer.inside import draws
 from tracer.inside.draws import Choice, Guided
-from tracer.inside.fork_pipes import (
-    Broken,
-    Late,
-    Pipes,
-    answer_for,
-    closed_descriptors,
-    install_watch,
-    is_alone,
-    watch,
-)
+from tracer.inside.fork_pipes import Broken, Late, Pipes
+from tracer.inside.fork_watch import answer_for, closed_descriptors, install_watch, is_alone, watch
 from tracer.inside.patches import Outside
 
 LEAST_SECONDS = 0.005

@@ -1,13 +1,9 @@
-"""Which user a jail runs as when we are root: one that nobody else has, so that limits and signals stay its own.
-
-And which processes are whose, read from /proc, in the supervisor.
-"""
+"""Which user a jail runs as when we are root: one that nobody else has, so that limits and signals stay its own."""
 
 from __future__ import annotations
 
 import itertools
 import os
-import signal
 from pathlib import Path
 
 UNUSED_UIDS = 1 << 30
@@ -47,33 +43,3 @@ def tasks_of_this_user() -> int:
             except OSError:
                 continue  # it ended meanwhile
     return count
-
-
-def end_session(leader: int) -> None:
-    """Kills what is left of a session whose leader may be gone: a run's processes after the end of their init.
-
-    Each is looked at again once it is held, because its number could be another's by then; until none is left, because
-    a process that is killed may just have forked.
-    """
-    while members := [pid for pid in map(int, filter(str.isdigit, os.listdir("/proc"))) if _session(pid) == leader]:
-        for pid in members:
-            try:
-                handle = os.pidfd_open(pid)
-            except OSError:
-                continue  # it ended meanwhile
-            try:
-                if _session(pid) == leader:
-                    signal.pidfd_send_signal(handle, signal.SIGKILL)
-            except ProcessLookupError:
-                continue  # the same
-            finally:
-                os.close(handle)
-
-
-def _session(pid: int) -> int | None:
-    """The session of a process that runs; None where it has ended."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return None
-    return None if fields[0] in "ZX" else int(fields[3])

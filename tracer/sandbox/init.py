@@ -20,7 +20,7 @@ import time
 import traceback
 from typing import Any, NoReturn
 
-from tracer.sandbox import kernel, view, zygote
+from tracer.sandbox import groups, kernel, view, zygote
 from tracer.sandbox.landlock import landlock_abi
 from tracer.sandbox.scratch import FolderScratch, MountedScratch, empty_folder
 from tracer.sandbox.wire import Hangup, receive_message, send_message
@@ -70,16 +70,6 @@ def _end_everything(config: dict[str, Any]) -> NoReturn:
             os.rmdir(config["scratch"])
     finally:
         os._exit(0)
-
-
-def _kill_group(runner: int) -> None:
-    """Ends a run's processes at once, those that are being forked included. The runner is still to be waited for, so
-    that nobody else can have its id.
-    """
-    try:
-        os.killpg(runner, signal.SIGKILL)
-    except ProcessLookupError:
-        pass  # a hostile zygote's runner is no group's leader; it can't have forked
 
 
 def _children() -> list[int]:
@@ -319,23 +309,23 @@ class Init:
             self._next_runner.close()
             for fd in fds:
                 os.close(fd)
-        self._forked_seconds = 0.0
+        forked: list[float] = []
         if limits["forks"]:
             # what the run forked and left counts against its limit until it is waited for
-            signal.signal(signal.SIGCHLD, lambda *_: self._reap_forked(pid))
+            signal.signal(signal.SIGCHLD, lambda *_: forked.append(groups.reap(pid)))
         try:
             why = self._watch(handle, started + limits["wall_seconds"], limits["disk_bytes"])
         finally:
             os.close(handle)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            _kill_group(pid)
+            groups.kill(pid)
         _, status, usage = os.wait4(pid, 0)
-        self._reap_forked(pid, os.WEXITED)
+        forked.append(groups.reap(pid, until_gone=True))
         report = {
             "status": status,
             "why": why,
             "wall_seconds": time.monotonic() - started,
-            "cpu_seconds": usage.ru_utime + usage.ru_stime + self._forked_seconds,
+            "cpu_seconds": usage.ru_utime + usage.ru_stime + sum(forked),
             "peak_memory_bytes": usage.ru_maxrss * 1024,
         }
         send_message(self._control, {"done": report})
@@ -379,21 +369,6 @@ class Init:
                 why = str(receive_message(self._control)[0]["why"])
             elif self._scratch.over(disk_bytes):
                 why = "disk-limit"
-
-    def _reap_forked(self, runner: int, options: int = os.WEXITED | os.WNOHANG) -> None:
-        """Collects what the run forked and left, but for the runner; without WNOHANG, until nobody is left of it.
-
-        A process is a child of ours or has an ancestor of its group that is: no child left means no process left.
-        """
-        while True:
-            try:
-                found = os.waitid(os.P_PGID, runner, options | os.WNOWAIT)
-            except ChildProcessError:
-                return
-            if found is None or found.si_pid == runner:
-                return
-            usage = os.wait4(found.si_pid, 0)[2]
-            self._forked_seconds += usage.ru_utime + usage.ru_stime
 
     def _reap_orphans(self) -> None:
         """Collects what else was re-parented here (children that a hostile zygote left); the zygote's own end is not

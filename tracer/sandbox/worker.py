@@ -31,7 +31,8 @@ from tracer.sandbox import selftest
 from tracer.sandbox.bundle import BOOTSTRAP, bundle_sources
 from tracer.sandbox.determinism import environment
 from tracer.sandbox.frames import verify_frames
-from tracer.sandbox.identity import end_session, tasks_of_this_user, unused_uid
+from tracer.sandbox.groups import end_session
+from tracer.sandbox.identity import tasks_of_this_user, unused_uid
 from tracer.sandbox.jail import DEVICES, Interpreter, Jail, SandboxUnavailable, hidden_from_runs, probe_interpreter
 from tracer.sandbox.scratch import empty_folder
 from tracer.sandbox.wire import Hangup, receive_message, send_message

@@ -40,6 +40,24 @@ def test_the_same_beliefs(level: int) -> None:
     assert len(found["beliefs"]) == 2
 
 
+def test_the_same_automaton() -> None:
+    source = "from random import random\nx = 0\n"
+    commands = [
+        "x = (x + (len([0 for _ in range(600_000)]) and random() < 0.25) + 2 * (random() < 0.5)) % 3",
+        "print(x)",
+    ]
+    found = []
+    for forks in (0, 3):
+        try:
+            with Tracer(
+                TracerConfig(limits=dataclasses.replace(LIMITS, forks=forks), view=parse_view("branch"))
+            ) as tracer:
+                found.append(tracer.kernel(commands, source))
+        except SandboxUnavailable as error:
+            pytest.skip(f"no sandbox here: {error}")
+    assert found[0] == found[1] and not isinstance(found[0], str), found
+
+
 @pytest.mark.parametrize("forks", [0, 3])
 def test_a_run_that_needs_what_forks_give_up_has_its_beliefs(forks: int) -> None:
     """More memory than a share: what fails with forks is asked again without."""

@@ -19,8 +19,9 @@ import pytest
 
 from tracer.inside import fork_points, program, support
 from tracer.inside.draws import Laws
-from tracer.inside.fork_pipes import Pipes, watch
+from tracer.inside.fork_pipes import Pipes
 from tracer.inside.fork_points import ForkPoints, ForkPool
+from tracer.inside.fork_watch import watch
 from tracer.inside.patches import install, is_seeded
 from tracer.inside.paths import Explored, Unstable, explore
 
