@@ -113,6 +113,8 @@ def _keeps(name: str, answer: Any, expected: Any) -> bool:
 def describe(worker: Worker) -> tuple[str, ...]:
     """Lines for people: the level, its layers, what it promises."""
     lines = [f"level {worker.level}: {worker.layers}", PROMISES[worker.level]]
+    if worker.limits.forks:
+        lines.append(f"on request, runs that follow choices may make up to {worker.limits.forks} processes")
     if worker.level < 2:
         lines.append("WARNING: this code can read and change your files, and use the network")
     return tuple(lines)

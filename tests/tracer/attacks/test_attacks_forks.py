@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from tracer.limits import Limits
+from tracer.sandbox import selftest
 
 BEGIN = """
 import ctypes, os, select, signal
@@ -61,8 +62,10 @@ forked = 0
 while True:
     try:
         if fork() == 0:
+            say("born")
             while True:
-                try: fork()
+                try:
+                    if fork() == 0: say("born")
                 except OSError: wait(0.01)
         forked += 1
     except OSError as error:
@@ -71,8 +74,9 @@ while True:
 wait(0.2)
 """
     )
-    forked, number = map(int, outcome.stdout.split())
-    assert 1 <= forked <= 4 and number == errno.EAGAIN, outcome
+    lines = outcome.stdout.decode().splitlines()
+    assert 1 <= lines.count("born") <= 4 and len(lines) == lines.count("born") + 1, outcome
+    assert max(lines).endswith(f" {errno.EAGAIN}") or min(lines).endswith(f" {errno.EAGAIN}"), outcome
     assert outcome.wall_seconds < 3
 
 
@@ -270,6 +274,15 @@ def test_a_worker_that_does_not_fork_refuses_a_run_that_would(target):
         pytest.skip("asked of the worker in this process")
     with pytest.raises(ValueError, match="forks <= 0"):
         target.run("", forks=1)
+
+
+def test_the_level_says_so(target, forking_target):
+    if target.supervisor != os.getpid():
+        pytest.skip("asked of the worker in this process")
+    assert not any("processes" in line and "request" in line for line in selftest.describe(target._worker))
+    assert "on request, runs that follow choices may make up to 4 processes" in selftest.describe(
+        forking_target._worker
+    )
 
 
 def test_no_negative_number():
