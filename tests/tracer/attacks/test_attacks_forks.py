@@ -29,13 +29,6 @@ def wait(seconds): select.select([], [], [], seconds)  # time.sleep waits for no
 """
 
 
-def test_no_fork_where_none_is_allowed(target):
-    outcome = target.believe(BEGIN + "try: fork(); say('forked')\nexcept PermissionError: say('refused')")
-    assert outcome.stdout == b"refused\n", outcome
-    with_fork = target.believe(BEGIN + "try: os.fork(); say('forked')\nexcept PermissionError: say('refused')")
-    assert with_fork.stdout == b"refused\n", with_fork
-
-
 @pytest.mark.parametrize("kind", ["native", "drive", "console", "doctest", "samples", "path"])
 def test_what_shows_how_a_program_runs_may_not_fork(forking_target, kind):
     source = BEGIN + "try: fork(); say('forked')\nexcept PermissionError: say('refused')"
@@ -269,17 +262,9 @@ def _runs(pid: str) -> bool:
         return False
 
 
-def test_a_worker_that_does_not_fork_refuses_a_run_that_would(target):
-    if target.supervisor != os.getpid():
+def test_the_level_says_so(forking_target):
+    if forking_target.supervisor != os.getpid():
         pytest.skip("asked of the worker in this process")
-    with pytest.raises(ValueError, match="forks <= 0"):
-        target.run("", forks=1)
-
-
-def test_the_level_says_so(target, forking_target):
-    if target.supervisor != os.getpid():
-        pytest.skip("asked of the worker in this process")
-    assert not any("processes" in line and "request" in line for line in selftest.describe(target._worker))
     assert "on request, runs that follow choices may make up to 4 processes" in selftest.describe(
         forking_target._worker
     )

@@ -101,6 +101,27 @@ for call in calls:
     assert outcome.stdout == b"refused\n" * 8, outcome
 
 
+def test_no_fork_where_choices_are_followed(target):
+    """Some limits let such runs fork; without them they are as any other."""
+    fork = "ctypes.CDLL(None, use_errno=True).fork"
+    for call in ("os.fork()", f"{fork}() >= 0 or os.strerror(ctypes.get_errno())"):
+        outcome = target.believe(f"""
+import ctypes, os
+try:
+    os.write(1, str({call}).encode())
+except PermissionError:
+    os.write(1, b"Operation not permitted")
+""")
+        assert outcome.stdout == b"Operation not permitted", outcome
+
+
+def test_a_worker_that_does_not_fork_refuses_a_run_that_would(target):
+    if target.supervisor != os.getpid():
+        pytest.skip("asked of the worker in this process")
+    with pytest.raises(ValueError, match="forks <= 0"):
+        target.run("", forks=1)
+
+
 def test_threads_are_bounded_and_work(target):
     outcome = target.run("""
 import threading
