@@ -13,7 +13,11 @@ from typing import Annotated
 
 import typer
 
-EPILOG = "Example: trace-mine ./boltons toolz-1.2.0.tar.gz module:heapq --out traces --jobs 4 --sources doctest,test"
+EPILOG = """\
+Example: trace-mine ./boltons toolz-1.2.0.tar.gz module:heapq --out traces --jobs 4 --sources doctest,test
+
+Hidden inputs, asked for at the end: trace-mine toolz-1.2.0.tar.gz --view inverse --out calls
+"""
 
 Paths = Annotated[
     list[str],
@@ -29,7 +33,13 @@ def mine(
         "traces"
     ),
     jobs: Annotated[int, typer.Option(min=1, help="Worker processes.")] = len(os.sched_getaffinity(0)),
-    sources: Annotated[str, typer.Option(help="Comma-separated: doctest, script, test.")] = "doctest,script,test",
+    sources: Annotated[
+        str | None,
+        typer.Option(
+            help="Comma-separated: doctest, script, test; an inverse view mines calls and nothing else.",
+            show_default="doctest,script,test",
+        ),
+    ] = None,
     follow: Annotated[
         int, typer.Option(min=0, help="How deep calls of the repository's own functions are opened.")
     ] = 1,
@@ -56,7 +66,10 @@ def mine(
     seed: Annotated[int, typer.Option(help="Seed of the random module inside.")] = 0,
     view: Annotated[
         str,
-        typer.Option(help="What sessions show: written, branch, skip, with every:K, full, partial, print, echo, by +."),
+        typer.Option(
+            help="What sessions show: written, branch, skip, inverse (inputs are drawn from the repository's literal "
+            "calls) or inverse:grid (from declared values), with every:K, full, partial, print, echo, by +."
+        ),
     ] = "written",
     only_choices: Annotated[
         bool, typer.Option("--only-choices", help="Drop snippets that draw nothing at random (with --view branch).")
@@ -82,7 +95,7 @@ def mine(
             jobs,
             overwrite,
             {
-                "sources": tuple(part.strip() for part in sources.split(",") if part.strip()),
+                "sources": None if sources is None else tuple(p.strip() for p in sources.split(",") if p.strip()),
                 "follow": follow,
                 "limit": limit,
                 "licences": licences,

@@ -303,6 +303,11 @@ def run(options: argparse.Namespace) -> int:
     source = _read(options.file)
     name = "<stdin>" if options.file == "-" else Path(options.file).name
     config = _config(options)
+    if options.view.prior not in (None, "declared"):
+        raise _Usage(
+            f"expected inverse:NAME=A|B with the values of one of the script's constants, got inverse with a "
+            f"{options.view.prior} prior; priors of calls are for trace-mine"
+        )
     if options.beliefs and not options.view.hides:
         raise _Usage("expected a view that hides outcomes with --beliefs, got another; add --view branch")
     try:

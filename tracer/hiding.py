@@ -16,6 +16,7 @@ from tracer.config import TracerConfig
 from tracer.rounds import Failed, result_of
 from tracer.sandbox import Worker
 from tracer.schema import Belief, Choice, Snippet, Step
+from tracer.views import question
 
 GATE_SHARE = 0.4
 """Of a run's CPU limit, what the gate of a view may use."""
@@ -38,6 +39,13 @@ def draws_of(config: TracerConfig, snippet: Snippet) -> dict[str, Any]:
     return {"draws": {"seed": seed_of(config, snippet)}, "laws": config.laws}
 
 
+def questions_of(config: TracerConfig, snippet: Snippet) -> dict[str, str]:
+    """The variables that hold hidden inputs, each with the command that asks for it at the end."""
+    pieces = snippet.pieces[len(snippet.pieces) - len(snippet.asks) :]
+    asked = {name: piece.source.rstrip("\n") for name, piece in zip(snippet.asks, pieces, strict=True)}
+    return {**asked, **{name: question(name) for name, _ in config.view.inputs}}
+
+
 def gate_of(config: TracerConfig, snippet: Snippet, *, draws: bool) -> dict[str, Any] | None:
     """What the driver's gate needs to know; None in a view that shows everything."""
     view = config.view
@@ -47,6 +55,7 @@ def gate_of(config: TracerConfig, snippet: Snippet, *, draws: bool) -> dict[str,
         "every": view.every or 0,
         "partial": view.partial,
         "style": view.style,
+        "asked": questions_of(config, snippet),
         "seed": seed_of(config, snippet),
         "draws": draws,
         "seconds": GATE_SHARE * config.limits.cpu_seconds,

@@ -18,7 +18,7 @@ ROLES = ("prompt", "command", "reveal", "value", "hidden", "error")
 """Segment roles. ``prompt``: ``>>> `` or ``... ``; ``command``: text that acts; ``reveal``: text that only shows;
 ``value``: what was printed or echoed; ``error``: a traceback; ``hidden``: text that a view withholds."""
 
-KINDS = ("doctest", "script", "test")
+KINDS = ("doctest", "script", "test", "call")
 
 STATUSES = (
     "ok",
@@ -60,6 +60,8 @@ class Snippet:
     is None, a fresh ``__main__``; ``code`` runs silently first. ``opens`` names callables (``test_f``, ``self.test_f``)
     whose call is opened without counting against the depth of followed calls. ``continue_on_error`` is doctest's way:
     an example that raises does not end the session. ``path`` is relative to the repository's root, with ``/``.
+    ``asks`` names the variables that hold hidden inputs; the last pieces, one for each, show them, and no reveal does
+    so before.
     """
 
     kind: str
@@ -72,10 +74,15 @@ class Snippet:
     code: str = ""
     opens: tuple[str, ...] = ()
     continue_on_error: bool = False
+    asks: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
             raise ValueError(f"expected Snippet.kind in {KINDS}, got {self.kind!r}; name a registered kind")
+        if len(self.asks) > len(self.pieces):
+            raise ValueError(
+                f"expected a piece for each of Snippet.asks, got {len(self.pieces)} for {len(self.asks)}; add them last"
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

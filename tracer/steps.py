@@ -29,8 +29,9 @@ def masked(steps: list[Step], commands: Sequence[Mapping[str, Any]], unlike: Seq
 
 def steps_of(commands: Sequence[Mapping[str, Any]], snippet: Snippet, root: str) -> list[Step]:
     """Steps with their states in full; paths below ``root``, where the repository lies inside, are made relative to
-    it.
+    it. The pieces that ask for hidden inputs are reveals.
     """
+    first_asked = len(snippet.pieces) - len(snippet.asks)
     states = repl.full_states([command["changes"] for command in commands])
     steps = []
     for command, state in zip(commands, states, strict=True):
@@ -44,7 +45,7 @@ def steps_of(commands: Sequence[Mapping[str, Any]], snippet: Snippet, root: str)
             Step(
                 source=command["source"],
                 output=command["error"] if command["error"] is not None else doctext.shown(command["output"]),
-                kind=command["kind"],
+                kind="reveal" if command["piece"] >= first_asked else command["kind"],
                 raised=command["raised"],
                 wrote=tuple(command["wrote"]),
                 state=state,

@@ -6,6 +6,8 @@
 ``skip``     loops and calls are one command each: only their effect counts.
 ``inverse:NAME=A|B|C``  the inputs are hidden: the assignment of the constant NAME becomes a draw from the given values,
              each as likely as the others (a value may be given twice), and the last reveal asks for it.
+``inverse``  the same of a repository's functions: their inputs are drawn from the calls that were found there, each
+             as likely as it is frequent. ``inverse:grid`` draws them from declared values instead.
 
 Modifiers: ``every:K`` (commands between two reveals, 0 for none but the program's own output), ``full`` or ``partial``
 (all variables or one, drawn independently of the state), ``print`` or ``echo``. Parts are joined by ``+``.
@@ -18,6 +20,9 @@ from dataclasses import dataclass
 from typing import Any
 
 POLICIES = ("written", "branch", "skip", "inverse")
+PRIORS = ("declared", "mined", "grid")
+"""Where the values of hidden inputs come from: the view itself, a repository's literal calls, a grid by annotation or
+name."""
 STYLES = ("echo", "print")
 
 
@@ -27,7 +32,8 @@ class ViewError(ValueError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class View:
-    """A view. ``inputs`` has the variable names with the values that they may have (as source text), for ``inverse``.
+    """A view. ``prior`` is one of PRIORS for ``inverse``, None for others; for a declared one, ``inputs`` has the
+    variable names with the values that they may have (as source text).
 
     ``every`` is None where each command's variables are shown (``written``).
     """
@@ -36,6 +42,7 @@ class View:
     every: int | None = None
     partial: bool = True
     style: str = "echo"
+    prior: str | None = None
     inputs: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
     @property
@@ -58,6 +65,8 @@ class View:
         told: dict[str, Any] = {"policy": "+".join(self.policies), "style": self.style, "literals": False}
         if self.every is not None:
             told |= {"every": self.every, "partial": self.partial}
+        if self.prior is not None:
+            told["prior"] = self.prior
         if self.inputs:
             told["inputs"] = {name: list(values) for name, values in self.inputs}
         return told
@@ -71,6 +80,7 @@ def parse_view(text: str) -> View:
     """
     policies: list[str] = []
     inputs: list[tuple[str, tuple[str, ...]]] = []
+    priors: dict[str, None] = {}
     every: int | None = None
     partial = True
     style = "echo"
@@ -78,7 +88,9 @@ def parse_view(text: str) -> View:
         name, _, rest = part.strip().partition(":")
         if name == "inverse":
             policies.append(name)
-            inputs.append(_inputs(rest))
+            priors[{"": "mined", "grid": "grid"}.get(rest, "declared")] = None
+            if rest not in ("", "grid"):
+                inputs.append(_inputs(rest))
         elif name in POLICIES and not rest:
             policies.append(name)
         elif name == "every" and rest.isdigit():
@@ -94,10 +106,16 @@ def parse_view(text: str) -> View:
             )
     if "written" in policies and len(policies) > 1:
         raise ViewError(f"expected written alone, got {text!r}; leave one of them out")
+    if len(priors) > 1:
+        raise ViewError(
+            f"expected one prior for hidden inputs, got {', '.join(priors)} in {text!r}; choose one of them"
+        )
     chosen = tuple(dict.fromkeys(policies)) or ("written",)
     if every is None and chosen != ("written",):
         every = 4
-    return View(policies=chosen, every=every, partial=partial, style=style, inputs=tuple(inputs))
+    return View(
+        policies=chosen, every=every, partial=partial, style=style, prior=next(iter(priors), None), inputs=tuple(inputs)
+    )
 
 
 def _inputs(text: str) -> tuple[str, tuple[str, ...]]:
@@ -111,6 +129,11 @@ def _inputs(text: str) -> tuple[str, tuple[str, ...]]:
         except (ValueError, SyntaxError):
             raise ViewError(f"expected literal values for {name}, got {value!r}; quote text") from None
     return name.strip(), values
+
+
+def question(name: str, *, is_text: bool = False) -> str:
+    """The command that asks for a hidden input; one that may be a text is asked for as it is spelt."""
+    return f"print({name!r}, repr({name}))" if is_text else f"print({name!r}, {name})"
 
 
 def with_hidden_inputs(source: str, view: View) -> str:
@@ -133,5 +156,5 @@ def with_hidden_inputs(source: str, view: View) -> str:
                 break
         else:
             raise ViewError(f"expected {name} = CONSTANT at the program's top level, found none; name another input")
-        tree.body.append(ast.parse(f"print({name!r}, {name})").body[0])
+        tree.body.append(ast.parse(question(name)).body[0])
     return ast.unparse(ast.fix_missing_locations(tree))

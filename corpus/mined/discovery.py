@@ -89,9 +89,12 @@ class Survey:
         self.imports = frozenset(imports)
         self.layout = Layout(repository.root, python_files)
 
-    def candidates(self, sources: Sequence[str]) -> Iterator[Candidate]:
-        """Every snippet of the named sources, by file, then by source, then by line."""
-        context = Context(self.repository.root, self.layout, stdlib=self.repository.stdlib)
+    def candidates(self, sources: Sequence[str], prior: str = "mined") -> Iterator[Candidate]:
+        """Every snippet of the named sources, by file, then by source, then by line. ``prior`` is where the values of
+        hidden inputs come from.
+        """
+        repository = self.repository
+        context = Context(repository.root, self.layout, stdlib=repository.stdlib, paths=self._paths, prior=prior)
         for path in self._paths:
             source = read(self.repository.root, path)
             if isinstance(source, SourceText):

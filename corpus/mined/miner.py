@@ -19,11 +19,13 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
 
+from corpus.mined.asked import with_prior
 from corpus.mined.dependencies import Dependencies, find_dependencies
 from corpus.mined.discovery import FileCounts, Survey
 from corpus.mined.licences import is_permissive
 from corpus.mined.repositories import MODULE_PREFIX, Ignored, Repository, open_inputs
-from corpus.mined.snippets import SOURCES, Candidate
+from corpus.mined.snippets import DEFAULT_SOURCES, INVERSE_SOURCES, SOURCES, Candidate
+from corpus.mined.snippets.testcases import is_test_file
 from corpus.rows import RowSource, make_row, printable
 from corpus.source import CorpusError, Dropped, Item, WorkUnit, code_hash, content_key
 from tracer.limits import Limits
@@ -52,13 +54,14 @@ class TracerLike(Protocol):
 class MineOptions:
     """What to mine and how.
 
-    ``sources`` are names of SOURCES; ``follow`` is how deep calls of the repository's own functions are opened;
+    ``sources`` are names of SOURCES, None for those of the view: calls where it hides inputs, all others elsewhere;
+    ``follow`` is how deep calls of the repository's own functions are opened;
     ``limit`` stops after this many snippets; ``licences`` is ``all`` or ``permissive``; ``packages`` are folders of
     installed packages for the sandbox; ``opener`` is ``module:function``, which gives a Tracer for the keyword
     arguments of TracerConfig.
     """
 
-    sources: tuple[str, ...] = tuple(SOURCES)
+    sources: tuple[str, ...] | None = None
     follow: int = 1
     limits: Limits = field(default_factory=Limits)
     limit: int | None = None
@@ -72,8 +75,9 @@ class MineOptions:
     opener: str = OPENER
 
     def __post_init__(self) -> None:
-        unknown = [name for name in self.sources if name not in SOURCES]
-        if unknown or not self.sources:
+        view = parse_view(self.view)
+        unknown = [name for name in self.chosen_sources if name not in SOURCES]
+        if unknown or not self.chosen_sources:
             raise ValueError(
                 f"expected sources among {', '.join(SOURCES)}, got {', '.join(unknown) or 'none'}; name some of them"
             )
@@ -83,18 +87,36 @@ class MineOptions:
             raise ValueError(f"expected limit >= 1, got {self.limit}; leave it out for everything")
         if self.follow < 0:
             raise ValueError(f"expected follow >= 0, got {self.follow}; 0 keeps every call whole")
-        view = parse_view(self.view)
         if view.inputs:
             raise ValueError(
-                f"expected a view for any snippet, got {self.view!r}; inverse names one program's variable"
+                f"expected a view for any snippet, got {self.view!r}, which names one program's variable; "
+                f"write inverse or inverse:grid"
+            )
+        expected = DEFAULT_SOURCES if view.prior is None else INVERSE_SOURCES
+        if not set(self.chosen_sources) <= set(expected):
+            raise ValueError(
+                f"expected the source call with an inverse view and with no other, got "
+                f"{','.join(self.chosen_sources)} with the view {self.view!r}; leave sources out"
             )
         if self.only_choices and not view.hides:
             raise ValueError(f"expected a view that hides outcomes with only_choices, got {self.view!r}; add branch")
 
+    @property
+    def prior(self) -> str | None:
+        """Where the values of hidden inputs come from; None where the view hides none."""
+        return parse_view(self.view).prior
+
+    @property
+    def chosen_sources(self) -> tuple[str, ...]:
+        """The sources that are searched."""
+        if self.sources is not None:
+            return self.sources
+        return DEFAULT_SOURCES if self.prior is None else INVERSE_SOURCES
+
     def as_config(self) -> dict[str, Any]:
         """What two runs into one dataset must have in common, without this machine's folders."""
         return {
-            "sources": list(self.sources),
+            "sources": list(self.chosen_sources),
             "follow": self.follow,
             "limits": self.limits.as_dict(),
             "limit": self.limit,
@@ -158,7 +180,7 @@ class Mined:
             )
             if dependencies.missing:
                 self._missing.setdefault(repository.provenance.name, Counter()).update(dependencies.missing)
-            found = survey.candidates(self._options.sources)
+            found = survey.candidates(self._options.chosen_sources, self._options.prior or "mined")
             chosen = list(islice(found, left) if left is not None else found)
             left = None if left is None else left - len(chosen)
             yield from self._units_of(survey, dependencies, chosen)
@@ -242,12 +264,14 @@ class Mined:
 
 
 def warm_modules(survey: Survey, dependencies: Dependencies, candidates: Sequence[Candidate]) -> list[str]:
-    """Modules that are imported once for all snippets: those whose docstrings are run, and the bound packages that the
-    repository imports itself (pytest alone costs 0.1 s). Test modules are not: importing all of them could change what
-    one of them sees.
+    """Modules that are imported once for all snippets: those whose docstrings are run or whose functions are called,
+    and the bound packages that the repository imports itself (pytest alone costs 0.1 s). Test modules are not:
+    importing all of them could change what one of them sees.
     """
-    docstrings = (one for one in candidates if one.reason is None and one.snippet.kind == "doctest")
-    modules = {candidate.snippet.module for candidate in docstrings}
+    run = [one.snippet for one in candidates if one.reason is None]
+    modules = {snippet.module for snippet in run if snippet.kind == "doctest"}
+    called = [snippet for snippet in run if snippet.kind == "call" and not is_test_file(snippet.path)]
+    modules |= {snippet.name.rpartition(".")[0] for snippet in called}
     bound = {path.name.removesuffix(".py") for path in dependencies.packages}
     return sorted({module for module in modules if module} | (survey.imports & bound))
 
@@ -288,6 +312,8 @@ def _trace(payload: Mapping[str, Any], candidate: Candidate) -> Any:
         # A bug of ours over one snippet: counted with its evidence, and the tracer, which may be confused, replaced.
         close_tracer()
         return Drop(reason="internal_error", evidence="".join(traceback.format_exception(error)))
+    if isinstance(trace, Trace) and candidate.prior is not None:
+        trace = with_prior(trace, snippet, candidate.prior)
     if isinstance(trace, Drop):
         return trace
     if any(f"{folder}/" in trace.text for folder in payload["hidden"] if len(folder) > 1):

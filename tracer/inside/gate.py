@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ast
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from tracer.inside import values
 from tracer.inside.lookahead import HELD, Interpreter, Mass, TooMuch
@@ -33,8 +33,10 @@ class Gate:
     """Answers for one session.
 
     ``every``: commands between two reveals (0: none but the program's own output); ``partial``: one variable a time;
-    ``style``: ``print`` or ``echo``; ``seed`` draws the variable, apart from the state. ``make_world`` is None for a
-    program that draws nothing: then nothing is hidden, and ``may_show`` says which variables may be shown.
+    ``style``: ``print`` or ``echo``; ``seed`` draws the variable, apart from the state. ``asked`` are hidden inputs
+    with the commands that show them at the end: before, no reveal does, be it by another name, and after the first of
+    them none is due. ``make_world`` is None for a program that
+    draws nothing: then nothing is hidden, and ``may_show`` says which variables may be shown.
     """
 
     def __init__(
@@ -45,11 +47,14 @@ class Gate:
         partial: bool,
         style: str,
         seed: int,
+        asked: Mapping[str, str] | None = None,
         may_show: Callable[[str], bool] = lambda name: False,
     ) -> None:
         self.every = every
         self.partial = partial
         self.style = style
+        self.asked = dict(asked or {})
+        self._over = False
         self.failure: str | None = None
         self.names: dict[str, None] = {}
         self._draw = random.Random(f"reveals {seed}")
@@ -73,6 +78,7 @@ class Gate:
 
     def push(self, source: str, text: str) -> None:
         """A command was emitted and showed this text (as a doctest has it)."""
+        self._over = self._over or source in self.asked.values()
         if self._support is None:
             return
         try:
@@ -179,7 +185,7 @@ class Gate:
         """A command was emitted that binds these names; gives the reveals that are due, as commands."""
         self.names.update(dict.fromkeys(wrote))
         self._commands += 1
-        if not self.every or self._commands % self.every:
+        if self._over or not self.every or self._commands % self.every:
             return []
         names = list(self.names)
         self._draw.shuffle(names)
@@ -187,11 +193,18 @@ class Gate:
         for name in names:
             if not self._draws and not self._may_show(name):
                 continue
-            if self._ask(lambda world, states, name=name: all(world.showable(name, s, LONGEST_VALUE) for s in states)):  # type: ignore[misc]
+            if self._ask(lambda world, states, name=name: self._may_reveal(name, world, states)):  # type: ignore[misc]
                 shown.append(f"print({name!r}, {name})" if self.style == "print" else name)
                 if self.partial:
                     break
         return shown if self.partial else sorted(shown)
+
+    def _may_reveal(self, name: str, world: World, states: States) -> bool:
+        """Whether every state could show the variable, and it isn't a hidden input under this or another name."""
+        states = list(states)
+        if name in self.asked or not all(world.showable(name, state, LONGEST_VALUE) for state in states):
+            return False
+        return not any(agreed(world, f'f"{{{name}!r}}" == f"{{{asked}!r}}"', states) for asked in self.asked)
 
     def forget(self, name: str) -> None:
         """The name is free again."""

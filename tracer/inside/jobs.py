@@ -199,6 +199,7 @@ def drive(job: dict[str, Any], send: Send, guard: Any) -> dict[str, Any]:
             every=view["every"],
             partial=view["partial"],
             style=view["style"],
+            asked=view["asked"],
             seed=view["seed"],
             may_show=lambda name: name in namespace and showable(namespace[name]),
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from corpus.mined.files import SourceText
+from corpus.mined.snippets.calls import find_calls
 from corpus.mined.snippets.candidate import Candidate, Context
 from corpus.mined.snippets.doctests import find_doctests
 from corpus.mined.snippets.scripts import find_scripts
@@ -14,9 +15,14 @@ SOURCES: dict[str, Callable[[SourceText, Context], Iterator[Candidate]]] = {
     "doctest": find_doctests,
     "script": find_scripts,
     "test": find_tests,
+    "call": find_calls,
 }
 """Source name, which is the snippet's kind, to its finder. A finder only reads syntax trees: nothing of the
 repository is imported in this process.
 """
 
-__all__ = ["SOURCES", "Candidate", "Context"]
+DEFAULT_SOURCES = ("doctest", "script", "test")
+INVERSE_SOURCES = ("call",)
+"""What a view that hides inputs mines: it asks for the inputs of a call, and nothing else has any."""
+
+__all__ = ["DEFAULT_SOURCES", "INVERSE_SOURCES", "SOURCES", "Candidate", "Context"]

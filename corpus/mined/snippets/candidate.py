@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from corpus.mined.files import SourceText, read
 from corpus.mined.layout import Layout, Place
 from tracer.schema import Piece, Snippet
+
+Built = TypeVar("Built")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,7 +19,7 @@ class Candidate:
     """A snippet that was found. With a ``reason`` it is counted as a drop and never run; its pieces may then be empty.
 
     ``num_skipped`` counts doctest examples that were left out for ``+SKIP``. ``source_hash`` is the SHA-256 of the
-    file.
+    file. ``prior`` is what a row's ``view`` says of hidden inputs: where their values come from, and all of them.
     """
 
     snippet: Snippet
@@ -27,6 +29,7 @@ class Candidate:
     evidence: str = ""
     num_skipped: int = 0
     licence: str | None = None
+    prior: Mapping[str, Any] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """A JSON object; ``from_json`` is its inverse."""
@@ -37,7 +40,7 @@ class Candidate:
         """The candidate whose ``to_json`` (or its copy out of a JSON file) this is."""
         snippet = dict(data["snippet"])
         pieces = tuple(Piece(**{**piece, "options": tuple(piece["options"])}) for piece in snippet["pieces"])
-        snippet.update(pieces=pieces, opens=tuple(snippet["opens"]))
+        snippet.update(pieces=pieces, opens=tuple(snippet["opens"]), asks=tuple(snippet["asks"]))
         return Candidate(**{**data, "snippet": Snippet(**snippet), "sys_path": tuple(data["sys_path"])})
 
 
@@ -48,10 +51,23 @@ class Context:
         root: the repository's folder.
         layout: names of its modules.
         stdlib: a module of the standard library: the interpreter has it, no folder goes on ``sys.path``.
+        paths: the files that are searched.
+        prior: where the values of hidden inputs come from (see ``tracer.views.PRIORS``).
     """
 
-    def __init__(self, root: Path, layout: Layout, *, stdlib: bool = False) -> None:
+    def __init__(
+        self,
+        root: Path,
+        layout: Layout,
+        *,
+        stdlib: bool = False,
+        paths: Sequence[str] = (),
+        prior: str = "mined",
+    ) -> None:
         self.layout = layout
+        self.paths = tuple(paths)
+        self.prior = prior
+        self._built: dict[Callable[[Context], Any], Any] = {}
         self._root = root
         self._stdlib = stdlib
         self._loaded: dict[str, SourceText | None] = {}
@@ -61,9 +77,20 @@ class Context:
         place = self.layout.place(path)
         return Place(sys_path=(), module=place.module) if self._stdlib else place
 
+    def once(self, build: Callable[[Context], Built]) -> Built:
+        """What ``build`` makes of the whole repository; made when it is first asked for."""
+        if build not in self._built:
+            self._built[build] = build(self)
+        built: Built = self._built[build]
+        return built
+
+    def read(self, path: str) -> SourceText | None:
+        """A file of the repository, read and let go of; None when it can't be read."""
+        found = read(self._root, path)
+        return found if isinstance(found, SourceText) else None
+
     def load(self, path: str) -> SourceText | None:
         """Another file of the repository, read once; None when it can't be read."""
         if path not in self._loaded:
-            found = read(self._root, path)
-            self._loaded[path] = found if isinstance(found, SourceText) else None
+            self._loaded[path] = self.read(path)
         return self._loaded[path]

@@ -84,7 +84,7 @@ def _lookup(source: SourceText, name: str, context: Context, hops: int = 8) -> t
         if isinstance(node, ast.ImportFrom):
             for alias in node.names:
                 if (alias.asname or alias.name) == head:
-                    origin = _absolute(node, place.module, source.path)
+                    origin = absolute_module(node, place.module, source.path)
                     full = ".".join(part for part in (origin, alias.name, rest) if part)
                     return _in_module(full, place.sys_path, context, hops)
     return name
@@ -99,7 +99,8 @@ def _in_module(
     return full if target is None else _lookup(target, attribute, context, hops - 1)
 
 
-def _absolute(node: ast.ImportFrom, module: str | None, path: str) -> str:
+def absolute_module(node: ast.ImportFrom, module: str | None, path: str) -> str:
+    """The full name of the module that an import takes its names from; ``module`` is the importing file's own."""
     if not node.level:
         return node.module or ""
     parts = (module or "").split(".")

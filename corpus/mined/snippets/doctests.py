@@ -162,6 +162,23 @@ def file_lines(source: SourceText, docstring: Docstring, examples: list[doctest.
     return lines
 
 
+def examples_of(source: SourceText) -> Iterator[list[str]]:
+    """The sources of the examples of each docstring (or of a text file); those with ``+SKIP`` are left out, and
+    docstrings that doctest would refuse.
+    """
+    if source.tree is None:
+        texts = [_FENCE.sub("", source.text) if source.path.endswith(".md") else source.text]
+    else:
+        texts = [docstring.value for docstring in docstrings(source.tree)] if ">>>" in source.text else []
+    skip = doctest.OPTIONFLAGS_BY_NAME["SKIP"]
+    for text in texts:
+        try:
+            examples = _parser().get_examples(text)
+        except ValueError:
+            continue  # find_doctests counts it as bad_doctest
+        yield [example.source for example in examples if not example.options.get(skip)]
+
+
 def _parser() -> doctest.DocTestParser:
     for option in FOREIGN_OPTIONS:
         doctest.register_optionflag(option)

@@ -20,6 +20,12 @@ from tracer.schema import Piece, Snippet
 
 TEST_FILE = re.compile(r"(test.*|.*_test|tests)\.py\Z")
 
+
+def is_test_file(path: str) -> bool:
+    """Whether pytest and unittest would look for tests in the file."""
+    return TEST_FILE.match(path.rpartition("/")[2]) is not None
+
+
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
@@ -33,7 +39,7 @@ class Calls:
 
 def find_tests(source: SourceText, context: Context) -> Iterator[Candidate]:
     """One candidate for each test function and method, in the order of the file."""
-    if source.tree is None or not TEST_FILE.match(source.path.rpartition("/")[2]):
+    if source.tree is None or not is_test_file(source.path):
         return
     functions = {node.name: node for node in source.tree.body if isinstance(node, Function)}
     autouse = _autouse_fixture([*functions.values()])
@@ -144,7 +150,7 @@ def _refusal(node: Function, *, num_bound: int) -> tuple[str, str] | None:
     missing = _required(node, num_bound=num_bound)
     if missing:
         return "needs_fixture", f"takes {', '.join(missing)}"
-    if any(isinstance(child, ast.Yield | ast.YieldFrom) for child in _own_nodes(node)):
+    if any(isinstance(child, ast.Yield | ast.YieldFrom) for child in own_nodes(node)):
         return "generator_test", "a generator: its tests are what it yields"
     return None
 
@@ -180,7 +186,7 @@ def _required(node: Function, *, num_bound: int) -> list[str]:
     return [arg.arg for arg in (*without_default, *keyword_only)]
 
 
-def _own_nodes(node: Function) -> Iterator[ast.AST]:
+def own_nodes(node: Function) -> Iterator[ast.AST]:
     """Nodes of the function itself, not of functions and classes inside it."""
     pending: list[ast.AST] = list(node.body)
     while pending:
