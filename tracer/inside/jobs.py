@@ -66,11 +66,16 @@ def _prepare(job: dict[str, Any]) -> tuple[Sources, Capture, dict[str, Any], int
     return sources, capture, namespace, future_flags(namespace)
 
 
+def _reseed(job: dict[str, Any]) -> None:
+    """Seeds ``random`` anew where nobody decides what is drawn: a generator that is seeded is no choice any more."""
+    if job.get("reseed") and job.get("draws") is None:
+        random.seed(job["reseed"])
+
+
 def native(job: dict[str, Any], send: Send, guard: Any) -> dict[str, Any]:
     """Runs the program as its author's tools would, under settrace."""
     sources, capture, namespace, flags = _prepare(job)
-    if job.get("reseed"):
-        random.seed(job["reseed"])
+    _reseed(job)
     with drawing(job) as decider:
         return _native(job, send, guard, sources, capture, namespace, flags, decider)
 
@@ -316,8 +321,7 @@ def _as_json(command: Command) -> dict[str, Any]:
 
 def console(job: dict[str, Any], send: Send, guard: Any) -> dict[str, Any]:
     """Replays a text through a console."""
-    if job.get("reseed"):
-        random.seed(job["reseed"])
+    _reseed(job)
     with drawing(job):
         return _end(send, replay_console(job["text"], job["program"], job["output_limit"], job.get("watch")))
 

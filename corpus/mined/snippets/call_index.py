@@ -28,6 +28,9 @@ MAX_DEPTH = 12
 MAX_HOPS = 8
 """Imports that are followed from a call to the function."""
 
+MAX_RANGE = 10_000
+"""Of the numbers in a literal ``range``: larger ones are there to be lazy about."""
+
 Bindings = Mapping[str, str | None]
 """What a name is: a dotted name that was imported, ``FUNCTION``, or None for anything else."""
 
@@ -132,7 +135,7 @@ def _is_literal(node: ast.expr | None, depth: int) -> bool:
 
 def _is_integer(node: ast.expr) -> bool:
     inner = node.operand if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub) else node
-    return isinstance(inner, ast.Constant) and type(inner.value) is int
+    return isinstance(inner, ast.Constant) and type(inner.value) is int and inner.value <= MAX_RANGE
 
 
 def statements(body: Iterable[ast.stmt]) -> Iterator[ast.stmt]:
