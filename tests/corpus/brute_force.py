@@ -14,6 +14,7 @@ import itertools
 import json
 import math
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -21,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 RUN = r"""
-import io, json, resource, sys, traceback
+import io, json, re, resource, sys, traceback
 
 resource.setrlimit(resource.RLIMIT_AS, (2 << 30, 2 << 30))
 
@@ -37,7 +38,8 @@ def main(job):
             last = "".join(traceback.format_exception_only(type(error), error))
             text = told.getvalue() + "Traceback (most recent call last):\n    ...\n" + last
         lines = text.removesuffix("\n").split("\n")
-        texts.append("\n".join(line if line.strip() else "<BLANKLINE>" for line in lines) if text else "")
+        shown = "\n".join(line if line.strip() else "<BLANKLINE>" for line in lines) if text else ""
+        texts.append(re.sub(r" at 0x[0-9a-f]+", " at 0x", shown))
     sys.__stdout__.write(json.dumps(texts))
 
 main(json.load(sys.stdin))
@@ -95,7 +97,9 @@ def worst_difference(row: dict[str, Any], runs: list[tuple[float, list[str]]]) -
         law: dict[str, float] = collections.defaultdict(float)
         for weight, text in agreeing:
             law[text] += weight / total
-        told = dict(zip(belief["outcomes"], belief["probabilities"], strict=True))
+        told: dict[str, float] = collections.defaultdict(float)
+        for text, probability in zip(belief["outcomes"], belief["probabilities"], strict=True):
+            told[re.sub(r" at 0x[0-9a-f]+", " at 0x", text)] += probability
         worst = max([worst, *(abs(law.get(text, 0.0) - told.get(text, 0.0)) for text in {*law, *told})])
     return worst
 

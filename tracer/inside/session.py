@@ -352,7 +352,7 @@ class Session:
         exec(self._compile(source, "single"), self.namespace)
         self._move_printed()
         self.printed.pop()
-        if self._mixed and not source.startswith("print("):
+        if any(self._mixed) and not source.startswith("print("):  # the echo of None is nothing
             self.echoes.pop()
             self.printed.pop()
         reveal.output = "".join(self._mixed)

@@ -3,7 +3,8 @@
 One dictionary is the namespace of every state: it is cleared and refilled, because functions keep the dictionary that
 they were defined in. Functions and classes of the session stay the objects they are, and what can change in them
 (attributes, defaults, closure cells, class attributes) is part of the snapshot; so are plain globals of the
-repository's modules that the namespace knows. Two states that are equal have equal bytes.
+repository's modules that the namespace knows. What those modules tell by identity (texts, and objects without an
+equality of their own: sentinels) stays the object it is. Two states that are equal have equal bytes.
 
 Refused, with ``CannotSnapshot``, because restoring them would lose something in silence: generators, files and what
 else pickle refuses; objects whose class in the repository has pickling hooks of its own; anything past ``LARGEST``
@@ -48,6 +49,7 @@ class Snapshots:
         self._objects: dict[int, Any] = {}
         self._own_modules: dict[str, bool] = {}
         self._module_names: tuple[str, ...] = ()
+        self.constants: dict[int, Any] = {}
         objects = self._objects
 
         def resolve(number: int) -> Any:
@@ -141,6 +143,9 @@ class Snapshots:
             file = getattr(sys.modules.get(name), "__file__", None)
             known = type(file) is str and self._is_own(file)
             self._own_modules[name] = known
+            if known:
+                constants = [value for value in vars(sys.modules[name]).values() if _is_constant(value)]
+                self.constants.update((id(value), value) for value in constants)
         return known
 
     def keep(self, value: Any) -> int:
@@ -154,6 +159,14 @@ class Snapshots:
         return type(home) is str and (home == "__main__" or self._is_repository(home))
 
 
+def _is_constant(value: Any) -> bool:
+    """Whether ``is`` may tell a module's global from its copy, which nothing else does."""
+    kind = type(value)
+    if kind in (str, bytes):
+        return True
+    return kind.__eq__ is object.__eq__ and kind.__hash__ is object.__hash__ and kind not in _kept_whole
+
+
 def _counts(key: str, value: Any) -> bool:
     return not (key.startswith("__") and key.endswith("__")) and type(value) in _plain
 
@@ -164,6 +177,8 @@ class _Pickler(pickle.Pickler):
         self._snapshots = snapshots
 
     def persistent_id(self, value: Any) -> int | None:
+        if id(value) in self._snapshots.constants:
+            return self._snapshots.keep(value)
         kind = type(value)
         if kind is types.FunctionType:
             own = value.__globals__ is self._snapshots.namespace
