@@ -6,6 +6,7 @@ import ast
 import doctest
 import json
 import types
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -103,7 +104,7 @@ def find(
     layout = Layout(tmp_path, [name for name in (*(files or {}), path) if name.endswith(".py")])
     text = decode(path, source.encode())
     assert isinstance(text, SourceText), text
-    context = Context(tmp_path, layout)
+    context = Context(tmp_path, layout, paths=[*(files or {}), path])
     return {name: list(finder(text, context)) for name, finder in SOURCES.items()}
 
 
@@ -348,9 +349,18 @@ def test_other_files_hold_no_tests(tmp_path: Path) -> None:
     assert not find(TESTS, tmp_path, path="library.py", files={"helpers.py": HELPERS})["test"]
 
 
+CALLS = """\
+def f(n, k=2): ...
+def thin(n): ...
+async def g(n): ...
+def given(n): yield
+f(1), f(2), f(2, k=3), thin(1), g(1), g(2), list(given('a')), given('b')
+"""
+
+
 @pytest.mark.parametrize("name", SOURCES)
 def test_contract_of_every_source(tmp_path: Path, name: str) -> None:
-    everything = {"doctest": AWKWARD, "script": SCRIPT, "test": TESTS}[name]
+    everything = {"doctest": AWKWARD, "script": SCRIPT, "test": TESTS, "call": CALLS}[name]
     path = "test_all.py" if name == "test" else "mod.py"
     found = find(everything, tmp_path, path=path)[name]
     assert name in KINDS
@@ -381,13 +391,20 @@ snippets = st.builds(
     code=texts,
     opens=st.lists(texts, max_size=2).map(tuple),
     continue_on_error=st.booleans(),
+).flatmap(
+    lambda snippet: st.builds(replace, st.just(snippet), asks=st.lists(texts, max_size=len(snippet.pieces)).map(tuple))
 )
 
 
 @settings(max_examples=100, deadline=None)
 @given(
     st.builds(
-        Candidate, snippet=snippets, sys_path=st.lists(texts).map(tuple), source_hash=texts, reason=st.none() | texts
+        Candidate,
+        snippet=snippets,
+        sys_path=st.lists(texts).map(tuple),
+        source_hash=texts,
+        reason=st.none() | texts,
+        prior=st.none() | st.fixed_dictionaries({"prior": texts, "inputs": st.dictionaries(texts, st.lists(texts))}),
     )
 )
 def test_json_of_a_candidate_is_an_inverse_pair(candidate: Candidate) -> None:

@@ -228,6 +228,30 @@ def test_inverse_hides_an_input_and_asks_for_it() -> None:
     assert last == pytest.approx({"n 1": 0.5, "n 3": 0.5} if odd else {"n 2": 0.5, "n 4": 0.5})
 
 
+def test_inverse_shows_no_input_before_its_end() -> None:
+    """Not by its own name, not by a parameter's, and nothing after it was asked for."""
+    source = "def up(k):\n    j = k + 1\n    m = j * 2\n    return m\nn = 3\ns = up(n) % 4\nprint(s)\n"
+    view = parse_view("inverse:n=1|2|3|4+every:1+full")
+    with Tracer(TracerConfig(view=view)) as tracer:
+        found = tracer.trace(script_snippet(with_hidden_inputs(source, view), "game.py", ()))
+    assert isinstance(found, Trace)
+    reveals = [step.source for step in found.steps if step.kind == "reveal"]
+    assert ">>> k = n\n" in found.text and {"j", "m"} <= set(reveals) and not {"k", "n"} & set(reveals)
+    assert found.steps[-1].source == "print('n', n)"
+
+
+def test_a_value_that_differs_by_itself_costs_nothing() -> None:
+    """Replays under recorded draws are not seeded anew: a seeded generator's draws would be others."""
+    made = trace("from random import choice\nx = choice(range(50))\nk = id(object())\nprint(x)\n", "branch+every:0", 3)
+    assert "replay_differs" not in made.kept_whole and law(made, "print(x)")[made.steps[-1].output] == pytest.approx(0.02)
+
+
+def test_a_reveal_of_none_shows_nothing() -> None:
+    made = trace("from random import choice\nx = choice([None, 1])\ny = x\nz = y\nprint(z)\n", "branch+every:1+full")
+    assert not made.kept_whole and ">>> x\n" in made.text
+    assert law(made, "print(z)") == {"None": 1.0}
+
+
 def test_sessions_replay_under_their_recorded_draws_alone() -> None:
     for name, source in GAMES.items():
         made = trace(source, "branch+every:2", seed=3)
@@ -252,6 +276,12 @@ def test_the_command_prints_beliefs() -> None:
     assert belief["method"] == "exact" and made["choices"][0]["taken"] in (0, 1)
 
 
+def test_a_script_has_no_calls_to_draw_inputs_from() -> None:
+    command = [sys.executable, "-m", "tracer", "--view", "inverse", "docs/examples/shell_game.py"]
+    told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert told.returncode == 2 and "expected inverse:NAME=A|B" in told.stderr
+
+
 def test_declared_inputs() -> None:
     laws = {"inputs": [[["y", 0.25], ["n", 0.75]]], "environ": {"MODE": [["fast", 0.5], [None, 0.5]]}}
     source = "import os\na = input('go? ')\nm = os.environ.get('MODE', 'slow')\nprint(a == 'y', m)\n"
@@ -262,7 +292,17 @@ def test_declared_inputs() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["nothing", "branch+every:x", "written+branch", "inverse:n", "inverse:n=1", "inverse:n=1|x"]
+    "text",
+    [
+        "nothing",
+        "branch+every:x",
+        "written+branch",
+        "inverse:n",
+        "inverse:n=1",
+        "inverse:n=1|x",
+        "inverse+inverse:grid",
+        "inverse:grid+inverse:n=1|2",
+    ],
 )
 def test_wrong_views_are_told(text: str) -> None:
     with pytest.raises(ViewError, match="expected"):
@@ -271,6 +311,10 @@ def test_wrong_views_are_told(text: str) -> None:
 
 def test_views_say_what_they_are() -> None:
     assert parse_view("written") == View() and not View().hides and View().is_default
+    priors = {
+        text: parse_view(text).as_json().get("prior") for text in ("branch", "inverse", "inverse:grid", "inverse:n=1|2")
+    }
+    assert list(priors.values()) == [None, "mined", "grid", "declared"]
     assert parse_view("branch").every == 4 and parse_view("skip+branch").skips
     with pytest.raises(ViewError, match="top level"):
         with_hidden_inputs("m = 1\n", parse_view("inverse:n=1|2"))
