@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -14,23 +14,32 @@ def with_prior(trace: Trace, snippet: Snippet, prior: Mapping[str, Any]) -> Trac
     """The trace with its prior in the view, or why it asks nothing.
 
     ``no_belief``: the session's beliefs end before its questions do, so that the answer has no known law.
-    ``nothing_shown``: no output and no silence tells anything of the input.
+    ``nothing_told``: whatever the input, the session would look the same: a value that can't be shown, the same error.
     """
     first = len(trace.steps) - len(snippet.asks)
     beliefs = {trace.segments[belief.segment].step: belief for belief in trace.beliefs}
     missing = [name for step, name in enumerate(snippet.asks, first) if step not in beliefs]
     if missing:
         return Drop(reason="no_belief", evidence=f"nothing is known of what {', '.join(missing)} could be")
-    told = any(step.output for step in trace.steps[:first])
-    if not told and len(beliefs[first].outcomes) == _num_first(prior):
-        return Drop(reason="nothing_shown", evidence="no output tells anything of the input")
+    is_certain = all(len(belief.outcomes) == 1 for step, belief in beliefs.items() if step < first)
+    left = [len(beliefs[step].outcomes) for step in range(first, len(trace.steps))]
+    if is_certain and left == list(_num_values(trace, prior)):
+        return Drop(reason="nothing_told", evidence="the outputs are the same for every input")
     return replace(trace, view={**trace.view, **prior})
 
 
-def _num_first(prior: Mapping[str, Any]) -> int:
-    """How many values the first input may have before anything is shown."""
-    targets, outcomes = next(iter(prior["inputs"].items()))
-    if ", " not in targets:
-        return len(set(outcomes))
-    trees = (ast.parse(outcome, mode="eval").body for outcome in outcomes)
-    return len({ast.unparse(tree.elts[0]) for tree in trees if isinstance(tree, ast.Tuple)})
+def _num_values(trace: Trace, prior: Mapping[str, Any]) -> Iterator[int]:
+    """How many values each asked input may have where nothing but the inputs asked for before is known."""
+    for targets, outcomes in prior["inputs"].items():
+        step = next(n for n, each in enumerate(trace.steps) if each.source.startswith(f"{targets} = choice(["))
+        drawn = next(choice for choice in trace.choices if choice.step == step).taken
+        rows = [_parts(outcome, is_tuple=", " in targets) for outcome in outcomes]
+        for number, _ in enumerate(targets.split(", ")):
+            alike = [row for row in rows if row[:number] == rows[drawn][:number]]
+            yield len({row[number] for row in alike})
+
+
+def _parts(outcome: str, *, is_tuple: bool) -> list[str]:
+    """The sources of the values that one outcome gives."""
+    tree = ast.parse(outcome, mode="eval").body
+    return [ast.unparse(each) for each in tree.elts] if is_tuple and isinstance(tree, ast.Tuple) else [outcome]

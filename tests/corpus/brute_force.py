@@ -69,7 +69,7 @@ def runs_of(row: dict[str, Any], root: str) -> list[tuple[float, list[str]]]:
             commands.append(f"{target} = {values.pop(target)}" if target in values and target != source else source)
         assert not values, f"{row['name']}: no command draws {list(values)}"
         job = {"commands": commands, "sys_path": [os.path.join(root, folder) for folder in setup["sys_path"]]}
-        environment = {"PATH": os.environ["PATH"], "PYTHONHASHSEED": "0"}
+        environment = {"PATH": os.environ["PATH"], "PYTHONHASHSEED": "0", "HOME": "/scratch"}  # as in the sandbox
         with tempfile.TemporaryDirectory() as scratch:
             done = subprocess.run(
                 [sys.executable, "-B", "-c", RUN],

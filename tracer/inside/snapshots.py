@@ -161,7 +161,7 @@ class Snapshots:
 
 def _is_constant(value: Any) -> bool:
     """Whether ``is`` may tell a module's global from its copy, which nothing else does."""
-    kind = type(value)
+    kind: Any = type(value)
     if kind in (str, bytes):
         return True
     return kind.__eq__ is object.__eq__ and kind.__hash__ is object.__hash__ and kind not in _kept_whole

@@ -243,7 +243,9 @@ def test_inverse_shows_no_input_before_its_end() -> None:
 def test_a_value_that_differs_by_itself_costs_nothing() -> None:
     """Replays under recorded draws are not seeded anew: a seeded generator's draws would be others."""
     made = trace("from random import choice\nx = choice(range(50))\nk = id(object())\nprint(x)\n", "branch+every:0", 3)
-    assert "replay_differs" not in made.kept_whole and law(made, "print(x)")[made.steps[-1].output] == pytest.approx(0.02)
+    assert "replay_differs" not in made.kept_whole and law(made, "print(x)")[made.steps[-1].output] == pytest.approx(
+        0.02
+    )
 
 
 def test_a_reveal_of_none_shows_nothing() -> None:
