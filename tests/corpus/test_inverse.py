@@ -44,6 +44,8 @@ def first(xs, default=_MISSING):
 
 
 def pairs(xs, pad=PAD):
+    if not xs:
+        return []
     if pad is PAD:
         return list(zip(xs, xs[1:]))
     return [*zip(xs, xs[1:]), (xs[-1], pad)]
