@@ -3,8 +3,9 @@
 One dictionary is the namespace of every state: it is cleared and refilled, because functions keep the dictionary that
 they were defined in. Functions and classes of the session stay the objects they are, and what can change in them
 (attributes, defaults, closure cells, class attributes) is part of the snapshot; so are plain globals of the
-repository's modules that the namespace knows. What those modules tell by identity (texts, and objects without an
-equality of their own: sentinels) stays the object it is. Two states that are equal have equal bytes.
+repository's modules that the namespace knows. What those modules may tell by identity (their texts, ``object()``, and
+instances of the repository's classes without an equality of their own: sentinels) stays the object that it is; its
+attributes are part of the snapshot. Two states that are equal have equal bytes.
 
 Refused, with ``CannotSnapshot``, because restoring them would lose something in silence: generators, files and what
 else pickle refuses; objects whose class in the repository has pickling hooks of its own; anything past ``LARGEST``
@@ -33,6 +34,7 @@ Outside = tuple[Any, Any, int, dict[str, str | None]]
 _kept_whole = (types.FunctionType, types.ModuleType, types.BuiltinFunctionType, type, types.CodeType)
 _hooks = ("__reduce__", "__reduce_ex__", "__getstate__", "__setstate__", "__getnewargs__", "__getnewargs_ex__")
 _plain = (int, float, str, bytes, bool, type(None), list, dict, set, tuple, frozenset)
+_without_state = (str, bytes, object)
 _absent = object()
 
 
@@ -144,9 +146,17 @@ class Snapshots:
             known = type(file) is str and self._is_own(file)
             self._own_modules[name] = known
             if known:
-                constants = [value for value in vars(sys.modules[name]).values() if _is_constant(value)]
+                constants = [value for value in vars(sys.modules[name]).values() if self._is_constant(value)]
                 self.constants.update((id(value), value) for value in constants)
         return known
+
+    def _is_constant(self, value: Any) -> bool:
+        """Whether a module's global may be told by identity, and all that can change in it is its attributes."""
+        kind: Any = type(value)
+        if kind in _without_state:
+            return True
+        plain = all(self.is_session_class(base) and not vars(base).get("__slots__") for base in kind.__mro__[:-1])
+        return plain and kind.__eq__ is object.__eq__ and kind.__hash__ is object.__hash__
 
     def keep(self, value: Any) -> int:
         """Keeps an object by identity; gives the number that stands for it."""
@@ -159,14 +169,6 @@ class Snapshots:
         return type(home) is str and (home == "__main__" or self._is_repository(home))
 
 
-def _is_constant(value: Any) -> bool:
-    """Whether ``is`` may tell a module's global from its copy, which nothing else does."""
-    kind: Any = type(value)
-    if kind in (str, bytes):
-        return True
-    return kind.__eq__ is object.__eq__ and kind.__hash__ is object.__hash__ and kind not in _kept_whole
-
-
 def _counts(key: str, value: Any) -> bool:
     return not (key.startswith("__") and key.endswith("__")) and type(value) in _plain
 
@@ -177,9 +179,9 @@ class _Pickler(pickle.Pickler):
         self._snapshots = snapshots
 
     def persistent_id(self, value: Any) -> int | None:
-        if id(value) in self._snapshots.constants:
-            return self._snapshots.keep(value)
         kind = type(value)
+        if kind in _without_state and id(value) in self._snapshots.constants:
+            return self._snapshots.keep(value)
         if kind is types.FunctionType:
             own = value.__globals__ is self._snapshots.namespace
             return None if own else self._snapshots.keep(value)
@@ -204,6 +206,9 @@ class _Pickler(pickle.Pickler):
         if isinstance(value, type):
             members = {key: member for key, member in vars(value).items() if _is_class_state(key, member)}
             return self._snapshots.resolve, (self._snapshots.keep(value),), members, None, None, _set_class
+        if id(value) in self._snapshots.constants:
+            attributes = dict(vars(value))
+            return self._snapshots.resolve, (self._snapshots.keep(value),), attributes, None, None, _set_attributes
         kind = type(value)
         if self._snapshots.is_session_class(kind) and _has_own_hooks(kind):
             raise CannotSnapshot(f"{kind.__name__} has pickling hooks of its own")
@@ -251,6 +256,11 @@ def _set_function(function: Any, state: Any) -> None:
     for cell, (full, held) in zip(function.__closure__ or (), cells, strict=True):
         if full:
             cell.cell_contents = held
+
+
+def _set_attributes(value: Any, attributes: dict[str, Any]) -> None:
+    vars(value).clear()
+    vars(value).update(attributes)
 
 
 def _set_class(kind: Any, state: dict[str, Any]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import random as real_random
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
@@ -148,6 +149,47 @@ def test_state_outside_the_variables_is_part_of_the_state(define: str, act: str,
     commands = [(define, ""), (first, ""), (f"if random() < 0.2:\n    _ = {act}", ""), (ask, "1")]
     (found,) = law(commands)
     assert found == pytest.approx({"1": 0.8, "2": 0.2}, abs=1e-12)
+
+
+MODULE = """
+class Mark:
+    def __init__(self):
+        self.n = 0
+    def __reduce__(self):
+        return "MARK"
+MISSING = object()
+PAD = "a text that nobody interns"
+MARK = Mark()
+def tells(missing=MISSING, pad=PAD, mark=MARK):
+    return missing is MISSING, pad is PAD, mark is MARK
+def bump():
+    MARK.n += 1
+    return MARK.n
+"""
+
+
+def test_what_a_module_tells_by_identity_stays_what_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "told_by_identity.py").write_text(MODULE)
+    monkeypatch.syspath_prepend(tmp_path)
+    commands = [
+        ("from told_by_identity import MARK, MISSING, PAD, bump, tells", ""),
+        ("held = [MISSING, PAD, MARK]", ""),
+        ("x = choice([1, 2])", ""),
+        ("if random() < 0.25:\n    _ = bump()", ""),
+        ("print(tells(), tells(*held), held[2] is MARK, x > 0)", "(True, True, True) (True, True, True) True True"),
+        ("print(MARK.n, held[2].n, bump(), x)", "1 1 2 2"),
+    ]
+
+    def world(seed: int, seconds: float, lazy: bool) -> support.World:
+        namespace = program.fresh_namespace(MAIN)
+        limits = {"output_limit": 1 << 20, "max_seconds": seconds, "seed": seed, "lazy": lazy}
+        return support.World(namespace, 0, lambda path: path.startswith(str(tmp_path)), **limits)
+
+    found = beliefs.beliefs_of(commands, world, seeds=4, max_seconds=20)
+    assert found["failure"] is None
+    identity, count = (dict(zip(each["outcomes"], each["probabilities"], strict=True)) for each in found["beliefs"])
+    assert identity == {"(True, True, True) (True, True, True) True True": 1.0}
+    assert count == pytest.approx({"0 0 1 1": 0.375, "0 0 1 2": 0.375, "1 1 2 1": 0.125, "1 1 2 2": 0.125}, abs=1e-12)
 
 
 def test_a_generator_has_no_snapshot_and_is_run_again() -> None:
