@@ -7,14 +7,10 @@ from __future__ import annotations
 
 import importlib
 import multiprocessing.util
-import platform
-import subprocess
-import sys
 import traceback
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
-from functools import cache
+from dataclasses import asdict, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
@@ -23,14 +19,13 @@ from corpus.mined.asked import with_prior
 from corpus.mined.dependencies import Dependencies, find_dependencies
 from corpus.mined.discovery import FileCounts, Survey
 from corpus.mined.licences import is_permissive
+from corpus.mined.options import MineOptions as MineOptions
 from corpus.mined.repositories import MODULE_PREFIX, Ignored, Repository, open_inputs
-from corpus.mined.snippets import DEFAULT_SOURCES, INVERSE_SOURCES, SOURCES, Candidate
+from corpus.mined.snippets import Candidate
 from corpus.mined.snippets.testcases import is_test_file
 from corpus.rows import RowSource, make_row, printable
 from corpus.source import CorpusError, Dropped, Item, WorkUnit, code_hash, content_key
-from tracer.limits import Limits
 from tracer.schema import SCHEMA_VERSION, Drop, Snippet, Trace
-from tracer.views import parse_view
 
 UNIT_SNIPPETS = 32
 """At 20-100 snippets a second a unit takes about a second: little is lost with a worker, and the flush to disk is
@@ -39,8 +34,6 @@ UNIT_SNIPPETS = 32
 
 MAX_EVIDENCE = 2000
 
-OPENER = "corpus.mined.opening:open_tracer"
-
 
 class TracerLike(Protocol):
     """What the miner asks of ``tracer.session.Tracer``."""
@@ -48,86 +41,6 @@ class TracerLike(Protocol):
     def trace(self, snippet: Snippet) -> Trace | Drop: ...
 
     def close(self) -> None: ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MineOptions:
-    """What to mine and how.
-
-    ``sources`` are names of SOURCES, None for those of the view: calls where it hides inputs, all others elsewhere;
-    ``follow`` is how deep calls of the repository's own functions are opened;
-    ``limit`` stops after this many snippets; ``licences`` is ``all`` or ``permissive``; ``packages`` are folders of
-    installed packages for the sandbox; ``opener`` is ``module:function``, which gives a Tracer for the keyword
-    arguments of TracerConfig.
-    """
-
-    sources: tuple[str, ...] | None = None
-    follow: int = 1
-    limits: Limits = field(default_factory=Limits)
-    limit: int | None = None
-    licences: str = "all"
-    packages: tuple[Path, ...] = ()
-    python: str = sys.executable
-    seed: int = 0
-    view: str = "written"
-    only_choices: bool = False
-    allow_unsafe: bool = False
-    opener: str = OPENER
-
-    def __post_init__(self) -> None:
-        view = parse_view(self.view)
-        unknown = [name for name in self.chosen_sources if name not in SOURCES]
-        if unknown or not self.chosen_sources:
-            raise ValueError(
-                f"expected sources among {', '.join(SOURCES)}, got {', '.join(unknown) or 'none'}; name some of them"
-            )
-        if self.licences not in ("all", "permissive"):
-            raise ValueError(f"expected licences to be all or permissive, got {self.licences!r}; write one of the two")
-        if self.limit is not None and self.limit < 1:
-            raise ValueError(f"expected limit >= 1, got {self.limit}; leave it out for everything")
-        if self.follow < 0:
-            raise ValueError(f"expected follow >= 0, got {self.follow}; 0 keeps every call whole")
-        if view.inputs:
-            raise ValueError(
-                f"expected a view for any snippet, got {self.view!r}, which names one program's variable; "
-                f"write inverse or inverse:grid"
-            )
-        expected = DEFAULT_SOURCES if view.prior is None else INVERSE_SOURCES
-        if not set(self.chosen_sources) <= set(expected):
-            raise ValueError(
-                f"expected the source call with an inverse view and with no other, got "
-                f"{','.join(self.chosen_sources)} with the view {self.view!r}; leave sources out"
-            )
-        if self.only_choices and not view.hides:
-            raise ValueError(f"expected a view that hides outcomes with only_choices, got {self.view!r}; add branch")
-
-    @property
-    def prior(self) -> str | None:
-        """Where the values of hidden inputs come from; None where the view hides none."""
-        return parse_view(self.view).prior
-
-    @property
-    def chosen_sources(self) -> tuple[str, ...]:
-        """The sources that are searched."""
-        if self.sources is not None:
-            return self.sources
-        return DEFAULT_SOURCES if self.prior is None else INVERSE_SOURCES
-
-    def as_config(self) -> dict[str, Any]:
-        """What two runs into one dataset must have in common, without this machine's folders."""
-        return {
-            "sources": list(self.chosen_sources),
-            "follow": self.follow,
-            "limits": self.limits.as_dict(),
-            "limit": self.limit,
-            "licences": self.licences,
-            "packages": [folder.name for folder in self.packages],
-            "python": python_version(self.python),
-            "seed": self.seed,
-            "view": self.view,
-            "only_choices": self.only_choices,
-            "allow_unsafe": self.allow_unsafe,
-        }
 
 
 class Mined:
@@ -383,21 +296,3 @@ def close_tracer() -> None:
     tracer, _live["tracer"], _live["key"] = _live["tracer"], None, None
     if tracer is not None:
         tracer.close()
-
-
-@cache
-def python_version(python: str) -> str:
-    """The version of an interpreter.
-
-    Raises:
-        CorpusError: it can't be run.
-    """
-    if python == sys.executable:
-        return platform.python_version()
-    command = [python, "-I", "-S", "-c", "import platform; print(platform.python_version())"]
-    try:
-        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout.strip()
-    except (OSError, subprocess.SubprocessError) as error:
-        raise CorpusError(
-            f"expected a Python interpreter, got {python!r}: {error}; give its path", exit_code=2
-        ) from error

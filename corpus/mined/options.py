@@ -1,0 +1,116 @@
+"""What to mine and how: the options of ``trace-mine``, checked against each other."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from corpus.mined.snippets import DEFAULT_SOURCES, INVERSE_SOURCES, SOURCES
+from corpus.source import CorpusError
+from tracer.limits import Limits
+from tracer.views import parse_view
+
+OPENER = "corpus.mined.opening:open_tracer"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MineOptions:
+    """What to mine and how.
+
+    ``sources`` are names of SOURCES, None for those of the view: calls where it hides inputs, all others elsewhere;
+    ``follow`` is how deep calls of the repository's own functions are opened;
+    ``limit`` stops after this many snippets; ``licences`` is ``all`` or ``permissive``; ``packages`` are folders of
+    installed packages for the sandbox; ``opener`` is ``module:function``, which gives a Tracer for the keyword
+    arguments of TracerConfig.
+    """
+
+    sources: tuple[str, ...] | None = None
+    follow: int = 1
+    limits: Limits = field(default_factory=Limits)
+    limit: int | None = None
+    licences: str = "all"
+    packages: tuple[Path, ...] = ()
+    python: str = sys.executable
+    seed: int = 0
+    view: str = "written"
+    only_choices: bool = False
+    allow_unsafe: bool = False
+    opener: str = OPENER
+
+    def __post_init__(self) -> None:
+        view = parse_view(self.view)
+        unknown = [name for name in self.chosen_sources if name not in SOURCES]
+        if unknown or not self.chosen_sources:
+            raise ValueError(
+                f"expected sources among {', '.join(SOURCES)}, got {', '.join(unknown) or 'none'}; name some of them"
+            )
+        if self.licences not in ("all", "permissive"):
+            raise ValueError(f"expected licences to be all or permissive, got {self.licences!r}; write one of the two")
+        if self.limit is not None and self.limit < 1:
+            raise ValueError(f"expected limit >= 1, got {self.limit}; leave it out for everything")
+        if self.follow < 0:
+            raise ValueError(f"expected follow >= 0, got {self.follow}; 0 keeps every call whole")
+        if view.inputs:
+            raise ValueError(
+                f"expected a view for any snippet, got {self.view!r}, which names one program's variable; "
+                f"write inverse or inverse:grid"
+            )
+        expected = DEFAULT_SOURCES if view.prior is None else INVERSE_SOURCES
+        if not set(self.chosen_sources) <= set(expected):
+            raise ValueError(
+                f"expected the source call with an inverse view and with no other, got "
+                f"{','.join(self.chosen_sources)} with the view {self.view!r}; leave sources out"
+            )
+        if self.only_choices and not view.hides:
+            raise ValueError(f"expected a view that hides outcomes with only_choices, got {self.view!r}; add branch")
+
+    @property
+    def prior(self) -> str | None:
+        """Where the values of hidden inputs come from; None where the view hides none."""
+        return parse_view(self.view).prior
+
+    @property
+    def chosen_sources(self) -> tuple[str, ...]:
+        """The sources that are searched."""
+        if self.sources is not None:
+            return self.sources
+        return DEFAULT_SOURCES if self.prior is None else INVERSE_SOURCES
+
+    def as_config(self) -> dict[str, Any]:
+        """What two runs into one dataset must have in common, without this machine's folders."""
+        return {
+            "sources": list(self.chosen_sources),
+            "follow": self.follow,
+            "limits": self.limits.as_dict(),
+            "limit": self.limit,
+            "licences": self.licences,
+            "packages": [folder.name for folder in self.packages],
+            "python": python_version(self.python),
+            "seed": self.seed,
+            "view": self.view,
+            "only_choices": self.only_choices,
+            "allow_unsafe": self.allow_unsafe,
+        }
+
+
+@cache
+def python_version(python: str) -> str:
+    """The version of an interpreter.
+
+    Raises:
+        CorpusError: it can't be run.
+    """
+    if python == sys.executable:
+        return platform.python_version()
+    command = [python, "-I", "-S", "-c", "import platform; print(platform.python_version())"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout.strip()
+    except (OSError, subprocess.SubprocessError) as error:
+        raise CorpusError(
+            f"expected a Python interpreter, got {python!r}: {error}; give its path", exit_code=2
+        ) from error
