@@ -19,13 +19,11 @@ from torch import Tensor
 from corpus.synthetic.stream import Batch, TokenStream
 from corpus.synthetic.task import GameTask, Stage
 from corpus.synthetic.tasks import make_task
+from train.held_out import EVALUATED, joined_splits, splits_of
 from train.settings import Settings, StageSettings
 
 PADDING, OTHER, REVEAL, LAST_REVEAL = range(4)
 """Kinds of token. The loss and the metrics of a row are those of its tokens' kinds; ``LAST_REVEAL`` is a reveal too."""
-
-HELD_OUT = 0.05
-"""Share of a dataset's rows that is kept for evaluation where the dataset has no split for it."""
 
 
 class Source(Protocol):
@@ -108,7 +106,8 @@ def tensors(batch: Batch) -> dict[str, Tensor]:
 
 
 class DatasetSource:
-    """Rows of a dataset on disk, encoded by a ``python`` tokenizer fitted on its training split.
+    """Rows of a dataset on disk, or of several (``dataset`` names them by comma) as if they were one, encoded by a
+    ``python`` tokenizer fitted on the training split.
 
     Row ``index`` is number ``index`` of an endless sequence of shuffled epochs, by data_seed. Rows longer than
     ``max_length`` tokens are cut there, and counted in ``num_cut``. What evaluations take is never trained on: the
@@ -120,20 +119,12 @@ class DatasetSource:
     """
 
     def __init__(self, settings: Settings) -> None:
-        from datasets import load_dataset
-
-        folder = Path(settings.dataset)
-        if not (folder / "stats.json").is_file():
-            raise ValueError(
-                f"expected a folder that trace-mine or trace-synth wrote, got {folder}; mine one there first"
-            )
-        loaded = load_dataset(str(folder))
-        splits = {name: list(loaded[name]) for name in loaded}
-        if not any(splits.get(name) for name in ("test", "validation")):
-            splits["train"], splits["held_out"] = parted(splits["train"])
+        folders = [Path(name.strip()) for name in settings.dataset.split(",")]
+        found = [splits_of(folder) for folder in folders]
+        splits = found[0] if len(found) == 1 else joined_splits(found)
         if settings.requires == "branch" and not any(row["beliefs"] for row in splits["train"]):
             raise ValueError(
-                f"expected rows with beliefs, got none in {folder}; mine with --view branch --only-choices"
+                f"expected rows with beliefs, got none in {settings.dataset}; mine with --view branch --only-choices"
             )
         from tokenizer.lexemes import fit_python
 
@@ -156,7 +147,7 @@ class DatasetSource:
     @property
     def evaluation_split(self) -> str:
         """The split that evaluations take."""
-        return next(name for name in ("test", "validation", "held_out") if self.rows.get(name))
+        return next(name for name in EVALUATED if self.rows.get(name))
 
     def held_out(self) -> list[Any]:
         """The encoded rows of that split."""
@@ -171,20 +162,6 @@ class DatasetSource:
             order = np.random.Generator(np.random.Philox(key=[self.settings.data_seed, epoch])).permutation(len(rows))
             chosen.append(rows[order[place]])
         return padded(chosen, self.settings.max_length)
-
-
-def parted(rows: list[Any]) -> tuple[list[Any], list[Any]]:
-    """(trained on, held out): the rows whose trace_id hashes lowest, at least one of each.
-
-    Raises:
-        ValueError: there is one row at most.
-    """
-    if len(rows) < 2:
-        raise ValueError(f"expected at least two rows, to hold one out, got {len(rows)}; mine more")
-    ranked = sorted(rows, key=lambda row: hashlib.sha256(row["trace_id"].encode()).digest())
-    count = max(1, round(HELD_OUT * len(rows)))
-    held = {row["trace_id"] for row in ranked[:count]}
-    return [row for row in rows if row["trace_id"] not in held], ranked[:count]
 
 
 def padded(rows: Sequence[Any], max_length: int) -> dict[str, Tensor]:

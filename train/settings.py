@@ -28,7 +28,8 @@ class Settings:
     """All that a run depends on. ``model`` and ``task`` are names in their registries, ``model_keys`` and
     ``task_parameters`` what they are made with (``--set model.hidden_size=128``, ``--set task.n=5``).
 
-    ``dataset``: a folder that trace-mine or trace-synth wrote; then ``task`` is "" and stages say steps alone.
+    ``dataset``: a folder that trace-mine or trace-synth wrote, or several by comma; then ``task`` is "" and stages say
+    steps alone.
     ``mixture``: share of steps that take the dataset where both are given; the rest take the task. ``per``: a token is
     a word or a command. ``reveal_weight``: loss = mean over other tokens + weight x mean over reveal tokens.
     ``max_steps``: stop there; 0: the stages' steps. ``schedule``: ``constant_then_linear`` (the last ``decay_share`` of

@@ -17,7 +17,8 @@ torch = pytest.importorskip("torch", reason="needs the extra [train]")
 pytest.importorskip("transformers", reason="needs the extra [train]")
 
 from train import run_folder, running  # noqa: E402
-from train.batches import SyntheticSource, parted, source_of  # noqa: E402
+from train.batches import SyntheticSource, source_of  # noqa: E402
+from train.held_out import parted, splits_of  # noqa: E402
 from train.kernels import c_ops  # noqa: E402
 from train.models.registry import load_model  # noqa: E402
 from train.recipes import BELIEF_MODELS, RECIPES, recipe  # noqa: E402
@@ -300,6 +301,21 @@ def test_a_dataset_trains_with_the_loss_by_role(dataset, tmp_path):
     assert (batch["kinds"] == 3).any(1).all()
     epoch = [source.batch(0, [n])["input_ids"].tolist() for n in range(len(source.rows["train"]))]
     assert len({str(ids) for ids in epoch}) == len(epoch)
+
+
+def test_several_datasets_are_as_one(dataset, tmp_path):
+    other = tmp_path / "others"
+    told = [sys.executable, "-m", "corpus.synthetic", "permutations", "--rows", "12", "--held-out", "3"]
+    subprocess.run([*told, "--seed", "1", "--out", str(other)], cwd=ROOT, check=True, capture_output=True)
+    both = source_of(override(recipe("mined"), [*MINED, f"dataset={dataset},{other}"]))
+    parts = [splits_of(folder) for folder in (dataset, other)]
+    assert len(both.rows["train"]) == sum(len(part["train"]) for part in parts)
+    assert len(both.held_out()) == sum(len(part["test"]) for part in parts)
+    assert both.evaluation_split == "held_out" and len(both.with_beliefs["train"]) == len(parts[0]["train"])
+    one = source_of(override(recipe("mined"), [*MINED, f"dataset={dataset}"]))
+    assert one.data_hash != both.data_hash and one.evaluation_split == "test"
+    with pytest.raises(ValueError, match="got nowhere"):
+        source_of(override(recipe("mined"), [*MINED, f"dataset={dataset},nowhere"]))
 
 
 def test_a_mixture_takes_steps_of_both(dataset, tmp_path):

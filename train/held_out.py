@@ -1,0 +1,54 @@
+"""Rows of datasets on disk, parted into what is trained on and what is held out of it for evaluations."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+HELD_OUT = 0.05
+"""Share of a dataset's rows that is kept for evaluation where the dataset has no split for it."""
+
+EVALUATED = ("test", "validation", "held_out")
+"""What evaluations take: the first of these that has rows."""
+
+
+def splits_of(folder: Path) -> dict[str, list[Any]]:
+    """Split -> rows of a dataset; part of what is trained on held out where there is nothing else to evaluate on.
+
+    Raises:
+        ValueError: no dataset there.
+    """
+    from datasets import load_dataset
+
+    if not (folder / "stats.json").is_file():
+        raise ValueError(f"expected a folder that trace-mine or trace-synth wrote, got {folder}; mine one there first")
+    loaded = load_dataset(str(folder))
+    splits = {name: list(loaded[name]) for name in loaded}
+    if not any(splits.get(name) for name in ("test", "validation")):
+        splits["train"], splits["held_out"] = parted(splits["train"])
+    return splits
+
+
+def joined_splits(found: Sequence[Mapping[str, list[Any]]]) -> dict[str, list[Any]]:
+    """The splits of several datasets: all that is trained on, and what each is evaluated on as ``held_out``."""
+    evaluated = [next(splits[name] for name in EVALUATED if splits.get(name)) for splits in found]
+    return {
+        "train": [row for splits in found for row in splits["train"]],
+        "held_out": [row for rows in evaluated for row in rows],
+    }
+
+
+def parted(rows: list[Any]) -> tuple[list[Any], list[Any]]:
+    """(trained on, held out): the rows whose trace_id hashes lowest, at least one of each.
+
+    Raises:
+        ValueError: there is one row at most.
+    """
+    if len(rows) < 2:
+        raise ValueError(f"expected at least two rows, to hold one out, got {len(rows)}; mine more")
+    ranked = sorted(rows, key=lambda row: hashlib.sha256(row["trace_id"].encode()).digest())
+    count = max(1, round(HELD_OUT * len(rows)))
+    held = {row["trace_id"] for row in ranked[:count]}
+    return [row for row in rows if row["trace_id"] not in held], ranked[:count]
