@@ -74,6 +74,9 @@ def mine(
     only_choices: Annotated[
         bool, typer.Option("--only-choices", help="Drop snippets that draw nothing at random (with --view branch).")
     ] = False,
+    sessions: Annotated[
+        int, typer.Option(min=1, help="Sessions of each snippet that draws, each with draws of its own.")
+    ] = 1,
     allow_unsafe_sandbox: Annotated[
         bool, typer.Option("--allow-unsafe-sandbox", help="Run without a sandbox where there is none. DANGEROUS.")
     ] = False,
@@ -104,6 +107,7 @@ def mine(
                 "seed": seed,
                 "view": view,
                 "only_choices": only_choices,
+                "sessions": sessions,
                 "allow_unsafe": allow_unsafe_sandbox,
             },
             {

@@ -27,8 +27,10 @@ BELIEF_SEEDS = 64
 
 
 def seed_of(config: TracerConfig, snippet: Snippet) -> int:
-    """The snippet's own seed: two snippets with the same first draw would be one lesson."""
+    """The snippet's own seed, and each of its sessions': two with the same first draw would be one lesson."""
     told = f"{config.seed} {snippet.path} {snippet.name} {snippet.line}"
+    if snippet.session:
+        told += f" {snippet.session}"
     return int.from_bytes(hashlib.sha256(told.encode("utf-8", "backslashreplace")).digest()[:6])
 
 

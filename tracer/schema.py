@@ -61,7 +61,7 @@ class Snippet:
     whose call is opened without counting against the depth of followed calls. ``continue_on_error`` is doctest's way:
     an example that raises does not end the session. ``path`` is relative to the repository's root, with ``/``.
     ``asks`` names the variables that hold hidden inputs; the last pieces, one for each, show them, and no reveal does
-    so before.
+    so before. ``session`` numbers sessions of one snippet whose draws are each their own.
     """
 
     kind: str
@@ -75,6 +75,7 @@ class Snippet:
     opens: tuple[str, ...] = ()
     continue_on_error: bool = False
     asks: tuple[str, ...] = ()
+    session: int = 0
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:

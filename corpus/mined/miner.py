@@ -119,8 +119,10 @@ class Mined:
             tracer, portable = self._tracer_arguments(
                 survey, dependencies, sys_path, warm_modules(survey, dependencies, members)
             )
-            for start in range(0, len(members), UNIT_SNIPPETS):
-                snippets = [self._entry(survey, candidate) for candidate in members[start : start + UNIT_SNIPPETS]]
+            size = max(1, UNIT_SNIPPETS // self._options.sessions)  # a snippet's sessions stay together
+            for start in range(0, len(members), size):
+                chosen = [each for candidate in members[start : start + size] for each in self._sessions(candidate)]
+                snippets = [self._entry(survey, candidate) for candidate in chosen]
                 repository = {**asdict(provenance), "requires": list(dependencies.requires)}
                 key = content_key(self.fingerprint, survey.fingerprint, repository, portable, snippets)
                 yield WorkUnit(
@@ -133,6 +135,11 @@ class Mined:
                         "snippets": snippets,
                     },
                 )
+
+    def _sessions(self, candidate: Candidate) -> list[Candidate]:
+        """The candidate once for each session that is wanted of it."""
+        wanted = 1 if candidate.reason is not None else self._options.sessions
+        return [replace(candidate, snippet=replace(candidate.snippet, session=number)) for number in range(wanted)]
 
     def _entry(self, survey: Survey, candidate: Candidate) -> dict[str, Any]:
         licence = candidate.licence or survey.repository.provenance.licence
@@ -190,13 +197,18 @@ def warm_modules(survey: Survey, dependencies: Dependencies, candidates: Sequenc
 
 
 def trace_unit(payload: Mapping[str, Any]) -> Iterator[Item]:
-    """A Row or a Dropped for each snippet of the unit, in order."""
+    """A Row or a Dropped for each session of the unit's snippets, in order."""
+    draws = True
     for entry in payload["snippets"]:
         candidate = Candidate.from_json(entry["candidate"])
         if candidate.reason is not None:
             outcome: Any = Drop(reason=candidate.reason, evidence=candidate.evidence)
+        elif candidate.snippet.session and not draws:
+            outcome = Drop(reason="no_choices", evidence="the snippet's first session made no draw")
         else:
             outcome = _trace(payload, candidate)
+            if not candidate.snippet.session:
+                draws = outcome.reason != "no_choices" if isinstance(outcome, Drop) else bool(outcome["choices"])
         if isinstance(outcome, Drop):
             evidence = printable(_scrub(outcome.evidence, payload["hidden"]))[:MAX_EVIDENCE]
             if candidate.num_skipped:

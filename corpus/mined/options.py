@@ -24,7 +24,8 @@ class MineOptions:
 
     ``sources`` are names of SOURCES, None for those of the view: calls where it hides inputs, all others elsewhere;
     ``follow`` is how deep calls of the repository's own functions are opened;
-    ``limit`` stops after this many snippets; ``licences`` is ``all`` or ``permissive``; ``packages`` are folders of
+    ``sessions`` is how many there are of each snippet that draws, each with draws of its own; ``limit`` stops after
+    this many snippets; ``licences`` is ``all`` or ``permissive``; ``packages`` are folders of
     installed packages for the sandbox; ``opener`` is ``module:function``, which gives a Tracer for the keyword
     arguments of TracerConfig.
     """
@@ -39,6 +40,7 @@ class MineOptions:
     seed: int = 0
     view: str = "written"
     only_choices: bool = False
+    sessions: int = 1
     allow_unsafe: bool = False
     opener: str = OPENER
 
@@ -68,6 +70,11 @@ class MineOptions:
             )
         if self.only_choices and not view.hides:
             raise ValueError(f"expected a view that hides outcomes with only_choices, got {self.view!r}; add branch")
+        if self.sessions < 1 or (self.sessions > 1 and not view.hides):
+            raise ValueError(
+                f"expected one session a snippet, or more with a view that hides outcomes, got {self.sessions} with "
+                f"{self.view!r}; add branch"
+            )
 
     @property
     def prior(self) -> str | None:
@@ -94,6 +101,7 @@ class MineOptions:
             "seed": self.seed,
             "view": self.view,
             "only_choices": self.only_choices,
+            "sessions": self.sessions,
             "allow_unsafe": self.allow_unsafe,
         }
 

@@ -1,0 +1,57 @@
+"""Several sessions of one snippet: each with draws of its own, counted to the unit, the same for any number of jobs."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+MAIN = 'if __name__ == "__main__":\n'
+FILES = {
+    "toss.py": f"import random\n\n{MAIN}    coin = random.choice(['heads', 'tails'])\n    print(coin)\n",
+    "plain.py": f"{MAIN}    x = 2\n    print(x)\n",
+    "early.py": f"import random\nfrom nowhere import nothing\n\n{MAIN}    print(random.random() < 0.5)\n",
+}
+
+
+def mine(root: Path, out: Path, *arguments: str) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    command = [sys.executable, "-m", "corpus", str(root), "--view", "branch+every:0", "--out", str(out), *arguments]
+    told = subprocess.run(command, capture_output=True, text=True, timeout=200)
+    if "sandbox" in told.stderr and "level" in told.stderr:
+        pytest.skip(f"no sandbox here: {told.stderr[:200]}")
+    assert told.returncode == 0, told.stderr
+    rows = [row for shard in sorted((out / "data").glob("*.parquet")) for row in pq.read_table(shard).to_pylist()]
+    return rows, json.loads((out / "stats.json").read_text())
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    folder = tmp_path / "scripts"
+    folder.mkdir()
+    for name, text in FILES.items():
+        (folder / name).write_text(text)
+    return folder
+
+
+def test_sessions_draw_for_themselves_and_are_all_counted(root: Path, tmp_path: Path) -> None:
+    rows, stats = mine(root, tmp_path / "out", "--sessions", "8", "--jobs", "1")
+    tosses = [row for row in rows if row["path"] == "toss.py"]
+    assert {row["text"].splitlines()[-1] for row in tosses} == {"heads", "tails"}  # 1 in 128 seeds would not
+    assert len(tosses) == 2 and [row["path"] for row in rows].count("plain.py") == 1
+    assert stats["found"] == 24 and stats["duplicates"] == 6
+    assert stats["drops"] == {"no_choices": 14}  # plain.py, and early.py, which ends before its draw
+    again, _ = mine(root, tmp_path / "again", "--sessions", "8", "--jobs", "2")
+    assert again == rows
+    one, stats = mine(root, tmp_path / "one")
+    assert one == [row for row in rows if row["text"] in {each["text"] for each in one}] and stats["found"] == 3
+
+
+def test_more_sessions_need_something_hidden(root: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "corpus", str(root), "--sessions", "2", "--out", str(tmp_path / "out")]
+    told = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert told.returncode == 2 and "expected one session a snippet" in told.stderr
