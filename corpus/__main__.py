@@ -164,6 +164,12 @@ def _check(paths: list[str], packages: tuple[Path, ...]) -> None:
         if not Path(path).exists():
             hint = f"for an installed module write module:{path}" if path.isidentifier() else "check the spelling"
             raise CorpusError(f"expected a file or folder, got {path!r}, which does not exist; {hint}", exit_code=2)
+    for folder in packages:
+        if not folder.is_dir():
+            raise CorpusError(
+                f"expected a folder of installed packages, got the file {str(folder)!r}; give the folder that holds it",
+                exit_code=2,
+            )
 
 
 def _num_bytes(text: str) -> int:

@@ -53,6 +53,7 @@ def test_help_imports_nothing_heavy(tmp_path: Path) -> None:
         (["module:heapq", "--licenses", "some"], "all or permissive"),
         (["module:heapq", "--memory", "lots"], "a size like 512M"),
         (["module:heapq", "--packages", "nowhere"], "does not exist"),
+        (["module:heapq", "--packages", __file__], "expected a folder of installed packages"),
         (["module:heapq", "--limit", "0"], "'--limit'"),
         (["module:heapq", "--python", "/no/such/python"], "Python interpreter"),
         (["module:heapq", "--films"], "--films"),
