@@ -17,7 +17,7 @@ def fit(
     variables: Annotated[str, typer.Option(help="Tracked variables, by comma; those that vary otherwise.")] = "",
     out: Annotated[Path, typer.Option(help="Folder for the YAML files.")] = Path("automata"),
     root: Annotated[Path | None, typer.Option(help="The repository's folder, where rows import from it.")] = None,
-    packages: Annotated[list[Path] | None, typer.Option(help="A package that rows import.")] = None,
+    packages: Annotated[list[Path] | None, typer.Option(help="A folder of installed packages, as for mining.")] = None,
 ) -> None:
     """Fits, for each row whose variables take few values, the automaton that its commands define.
 
@@ -35,12 +35,14 @@ def fit(
 
 def _fit(dataset: Path, row: str, variables: str, out: Path, root: Path | None, packages: list[Path]) -> int:
     from corpus.fitting import NoAutomaton, automaton_of, rows_with_choices
+    from corpus.mined.dependencies import packages_in
     from corpus.synthetic.automaton_yaml import write_automaton
     from tracer.session import Tracer, TracerConfig
     from tracer.show import visible
     from tracer.views import parse_view
 
     names = [name.strip() for name in variables.split(",") if name.strip()]
+    bound = tuple(path for folder in packages for path in packages_in(folder))
     fitted = found = 0
     tracers: dict[tuple[str, ...], Tracer] = {}
     try:
@@ -56,7 +58,7 @@ def _fit(dataset: Path, row: str, variables: str, out: Path, root: Path | None, 
                 config = TracerConfig(
                     repository=None if root is None else root.resolve(),
                     sys_path=() if root is None else key,
-                    packages=tuple(packages),
+                    packages=bound,
                     view=view,
                 )
                 tracers[key] = Tracer(config)

@@ -59,7 +59,7 @@ def find_dependencies(names: Iterable[str], *, own: Iterable[str], extra: Iterab
     packages: dict[str, Path] = {}
     requires: set[str] = set()
     for folder in extra:
-        for path in _packages_in(folder):
+        for path in packages_in(folder):
             packages.setdefault(_import_name(path), path)
         requires.update(f"{dist.name}=={dist.version}" for dist in importlib.metadata.distributions(path=[str(folder)]))
     owners = importlib.metadata.packages_distributions()
@@ -128,7 +128,8 @@ def _locate(name: str) -> Path | None:
     return Path(spec.origin) if spec.origin and spec.origin.endswith(".py") else None
 
 
-def _packages_in(folder: Path) -> Iterator[Path]:
+def packages_in(folder: Path) -> Iterator[Path]:
+    """The packages and single modules of a folder that ``pip install --target`` filled."""
     for path in sorted(folder.iterdir()):
         if path.is_dir() and not path.name.startswith((".", "__")) and path.suffix not in (".dist-info", ".egg-info"):
             if path.name != "bin":

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -13,6 +18,7 @@ from tracer.schema import Trace
 from tracer.session import Tracer, TracerConfig
 from tracer.views import parse_view
 
+HERE = {"PYTHONPATH": str(Path(__file__).resolve().parents[2])}
 SCRIPTS = {
     "cups": (
         "from random import random\ncups = [1, 0, 0]\n"
@@ -74,6 +80,31 @@ def test_the_fitted_automaton_has_the_session_s_beliefs(tracer: Tracer, name: st
 )
 def test_what_does_not_fit_is_said(tracer: Tracer, source: str, says: str) -> None:
     assert says in str(tracer.kernel(source.splitlines(), ""))
+
+
+def test_a_package_that_is_not_there_is_said(tracer: Tracer) -> None:
+    told = tracer.kernel(["from elsewhere import draw", "x = draw(3)"], "", [])
+    assert isinstance(told, str) and "can't be run here: ModuleNotFoundError" in told
+
+
+def test_the_command_takes_the_folder_of_packages_that_mining_takes(tmp_path: Path) -> None:
+    package = tmp_path / "installed" / "dicey" / "__init__.py"
+    package.parent.mkdir(parents=True)
+    package.write_text("import random\n\ndef turn(n):\n    return (n + random.choice([-1, 1])) % 3\n")
+    script = tmp_path / "scripts" / "walk.py"
+    script.parent.mkdir()
+    lines = ["from dicey import turn", "n = 0", "n = turn(n)", "print(n == 0)", "n = turn(n)", "print(n)"]
+    script.write_text('if __name__ == "__main__":\n' + "".join(f"    {line}\n" for line in lines))
+    mine = [sys.executable, "-m", "corpus"]
+    for arguments in (
+        [str(script.parent), "--view", "branch+every:0", "--follow", "0", "--out", "rows"],
+        ["automaton", "rows", "--out", "automata"],
+    ):
+        command = [*mine, *arguments, "--packages", str(tmp_path / "installed")]
+        told = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env={**os.environ, **HERE})
+        assert told.returncode == 0, told.stderr + told.stdout
+    (file,) = (tmp_path / "automata").glob("*.yaml")
+    assert len(parse_automaton(file.read_text(), "walk").states) == 3
 
 
 def test_variables_that_leave_something_out_are_refused(tracer: Tracer) -> None:

@@ -14,6 +14,7 @@ from tracer.inside.support import NEGLIGIBLE, State, World
 
 MOST_STATES = 2_000
 TOLERANCE = 1e-9
+UNIMPORTED = ("ImportError", "ModuleNotFoundError")
 
 
 class NoFit(Exception):
@@ -33,6 +34,8 @@ def kernel_of(sources: Sequence[str], world: World, variables: Sequence[str]) ->
         reach = world.run(source, "single", start)
         if world.sampled:
             raise NoFit(f"{source!r} has outcomes that can't be enumerated")
+        if all(result.raised in UNIMPORTED for result in reach.results):
+            raise NoFit(f"{source!r} can't be run here: {reach.results[0].text.splitlines()[-1]}")
         if reach.num_paths > 1 or len(reach.results) != 1:
             first = index
             break
