@@ -6,6 +6,8 @@ synthetic sessions is asked about real code. A row's own number is the mean over
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,8 +19,10 @@ from eval.results import Result, measured
 from eval.subjects import Subject
 from train.batches import DatasetSource
 from train.evaluation import copied
-from train.mined_beliefs import scored_beliefs
+from train.mined_beliefs import ScoredBelief, scored_beliefs
 
+MOST = 512
+"""Reveals that are asked for, of rows in the order of their hashes: those of one repository stand together on disk."""
 STEP_EDGES = (1, 3, 5, 9, 17, 33, 1 << 30)
 
 
@@ -93,7 +97,8 @@ def on_beliefs(
     subject: Subject, rows: Sequence[Mapping[str, Any]], *, name: str, max_length: int = 1_024
 ) -> list[Result]:
     """Belief KL of the model at reveals whose exact law is known, with what it gave to the possible outcomes together;
-    beside it, of a guess that knows the outcomes' texts and nothing else (alike for each). ``task`` is ``name``.
+    beside it, of a guess that knows the outcomes' texts and nothing else (alike for each). ``task`` is ``name``. Where
+    rows hide inputs also apart (``place``): ``output``, what a call gives, and ``input``, what is asked for after it.
 
     The text is encoded by the run's own tokenizer.
 
@@ -105,14 +110,28 @@ def on_beliefs(
             f"expected a run with an open vocabulary, got {subject.run}, trained on {subject.settings.task} alone; "
             "train one on a dataset (trace-train mined --set dataset=...)"
         )
-    found, _ = scored_beliefs(subject.model, subject.source.tokenizer, rows, max_length=max_length)
+    order = sorted(rows, key=lambda row: hashlib.sha256(row.get("trace_id", "").encode()).digest())
+    found, _ = scored_beliefs(subject.model, subject.source.tokenizer, order, max_length=max_length, most=MOST)
     if not found:
         raise ValueError(f"expected rows with exact beliefs of at most {max_length} tokens, got none in {name}")
+    parts = {"": found}
+    for scored in found:
+        if "prior" in json.loads(order[scored.row]["view"]):
+            parts.setdefault("input" if asks(order[scored.row], scored) else "output", []).append(scored)
+    return [result for place, some in parts.items() for result in _told_beliefs(subject, some, name, place)]
+
+
+def asks(row: Mapping[str, Any], scored: ScoredBelief) -> bool:
+    """Whether the reveal is one of those that ask for a hidden input."""
+    return bool(row["steps"][row["segments"][scored.segment]["step"]]["kind"] == "reveal")
+
+
+def _told_beliefs(subject: Subject, found: Sequence[ScoredBelief], name: str, place: str) -> list[Result]:
     by_row = [[each for each in found if each.row == number] for number in dict.fromkeys(e.row for e in found)]
 
     def told(metric: str, of: Any, unit: str, **who: Any) -> Result:
         values = np.array([np.mean([of(each) for each in group]) for group in by_row])
-        return measured(metric, values, unit=unit, task=name, **who)
+        return measured(metric, values, unit=unit, task=name, place=place, **who)
 
     alike = {"model": "outcomes alike"}
     return [

@@ -17,11 +17,12 @@ MOST_BELIEFS = 256
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScoredBelief:
-    """One reveal with a belief: ``row``, its number among the rows given; ``kl`` and ``entropy`` in nats; ``outcomes``,
-    how many there are; ``mass``, what the model gave to all of them together.
+    """One reveal with a belief: ``row``, its number among the rows given, and ``segment``, what it shows there; ``kl``
+    and ``entropy`` in nats; ``outcomes``, how many there are; ``mass``, what the model gave to all of them together.
     """
 
     row: int
+    segment: int
     kl: float
     entropy: float
     outcomes: int
@@ -91,6 +92,7 @@ def scored_beliefs(
             found.append(
                 ScoredBelief(
                     row=number,
+                    segment=belief["segment"],
                     kl=float((p[kept] * (np.log(p[kept]) - q[kept])).sum()),
                     entropy=float(-(p[kept] * np.log(p[kept])).sum()),
                     outcomes=len(p),

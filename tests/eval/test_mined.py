@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -59,6 +61,26 @@ def test_beliefs_of_rows_beside_guesses_that_know_the_outcomes(opened: Subject, 
         evaluate_run(opened, rows=4, dataset=dataset)[0].value,
         on_beliefs(opened, rows_of(dataset), name=dataset.name)[0].value,
     )
+
+
+def test_outputs_and_hidden_inputs_are_told_apart(opened: Subject, dataset: Path) -> None:
+    rows = rows_of(dataset)[:6]
+    for row in rows:
+        row["view"] = json.dumps({**json.loads(row["view"]), "prior": "mined"})
+        for step in row["steps"][:-1]:
+            step["kind"] = "command"
+    told = {(r.place, r.model): r for r in on_beliefs(opened, rows, name="swaps") if r.metric == "belief KL"}
+    parts = [told[place, opened.label] for place in ("", "output", "input")]
+    assert parts[0].count == 6 and all(part.value > 0 for part in parts)
+    assert parts[2].value == pytest.approx(_last_only(opened, rows))
+
+
+def _last_only(opened: Subject, rows: list[dict[str, Any]]) -> float:
+    """KL at each row's last reveal alone."""
+    cut = [
+        {**row, "beliefs": row["beliefs"][-1:], "view": "{}"} for row in rows if len(row["beliefs"][-1]["outcomes"]) > 1
+    ]
+    return on_beliefs(opened, cut, name="last")[0].value
 
 
 def test_no_dataset_is_told(tmp_path: Path, opened: Subject) -> None:
