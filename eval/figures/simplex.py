@@ -16,6 +16,8 @@ from eval.sessions import sessions_of
 from eval.steering import steered_run
 
 NEEDS = ("belief-delta", "belief-gated", "belief-lstm")
+TOLD = ("", "control: random", "control: shuffled")
+"""Pushes that the claim compares."""
 UNTRAINED = "control: untrained"
 CORNERS = np.array([[0.0, 0.0], [1.0, 0.0], [0.5, np.sqrt(3) / 2]])
 
@@ -27,7 +29,7 @@ def draw(bench: Bench) -> Drawn:
     rows: list[Result] = []
     told: dict[str, list[float]] = {}
     controls: dict[str, list[float]] = {}
-    followed: dict[str, list[float]] = {}
+    followed: dict[str, dict[str, list[float]]] = {}
     for column, group in enumerate(NEEDS):
         for subject in bench.group(group):
             commands, spacing = subject.trained
@@ -61,12 +63,14 @@ def draw(bench: Bench) -> Drawn:
             rows += steering
             for result in steering:
                 if result.metric == "steering slope":
-                    followed.setdefault(f"{subject.label}, {result.variant or 'along the probe'}", []).append(
-                        result.value
-                    )
+                    followed.setdefault(subject.label, {}).setdefault(result.variant, []).append(result.value)
     parts = [f"{label} {numbers(values, 2)}" for label, values in told.items()]
     others = [f"{label} {numbers(values, 2)}" for label, values in controls.items()]
-    steers = [f"{label} {numbers(values, 2)}" for label, values in followed.items()]
+    steers = [
+        f"{label}, {variant or 'along the probe'} {numbers(values, 2)}"
+        for label, by_variant in followed.items()
+        for variant, values in by_variant.items()
+    ]
     caption = (
         "Ridge from the recurrent state (after PCA) to the exact joint belief, read before the question; the "
         "triangles show "
@@ -84,6 +88,21 @@ def draw(bench: Bench) -> Drawn:
             f"R2 {numbers(values, 2)}; untrained {numbers(controls[named(label, UNTRAINED)], 2)}.",
         )
         for label, values in told.items()
+    ]
+    claims += [
+        by_seeds(
+            f"Pushed along its probe, the state of {label} gives what the other belief implies (slope above .8, both "
+            "controls of its size below .2)",
+            "not in the paper",
+            [
+                min(v - 0.8, 0.2 - abs(r), 0.2 - abs(s))
+                for v, r, s in zip(*(slopes[name] for name in TOLD), strict=True)
+            ],
+            f"Slope {numbers(slopes[''], 2)}; random {numbers(slopes[TOLD[1]], 2)}, shuffled "
+            f"{numbers(slopes[TOLD[2]], 2)}; the least norm {numbers(slopes['least norm'], 2)}, the whole state "
+            f"exchanged {numbers(slopes['exchanged'], 2)}.",
+        )
+        for label, slopes in followed.items()
     ]
     return Drawn(figure=figure, rows=rows, caption=caption, claims=claims)
 
