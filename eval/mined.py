@@ -21,6 +21,8 @@ from train.batches import DatasetSource
 from train.evaluation import copied
 from train.mined_beliefs import ScoredBelief, scored_beliefs
 
+SKEWED = 0.1
+"""Nats by which "outcomes alike" is off at a skewed law."""
 MOST = 512
 """Reveals that are asked for, of rows in the order of their hashes: those of one repository stand together on disk."""
 STEP_EDGES = (1, 3, 5, 9, 17, 33, 1 << 30)
@@ -98,7 +100,9 @@ def on_beliefs(
 ) -> list[Result]:
     """Belief KL of the model at reveals whose exact law is known, with what it gave to the possible outcomes together;
     beside it, of a guess that knows the outcomes' texts and nothing else (alike for each). ``task`` is ``name``. Where
-    rows hide inputs also apart (``place``): ``output``, what a call gives, and ``input``, what is asked for after it.
+    rows hide inputs also apart (``place``): ``output``, what a call gives, and ``input``, what is asked for after it;
+    and the reveals of which that guess is off by SKEWED at least, apart too: most laws of real code are nearly even.
+    A KL of texts grows with their length; ``KL among outcomes`` and ``top-1 among outcomes`` don't ask for the texts.
 
     The text is encoded by the run's own tokenizer.
 
@@ -115,6 +119,9 @@ def on_beliefs(
     if not found:
         raise ValueError(f"expected rows with exact beliefs of at most {max_length} tokens, got none in {name}")
     parts = {"": found}
+    skewed = [each for each in found if np.log(each.outcomes) - each.entropy >= SKEWED]
+    if skewed:
+        parts["skewed"] = skewed
     for scored in found:
         if "prior" in json.loads(order[scored.row]["view"]):
             parts.setdefault("input" if asks(order[scored.row], scored) else "output", []).append(scored)
@@ -138,6 +145,8 @@ def _told_beliefs(subject: Subject, found: Sequence[ScoredBelief], name: str, pl
         told("belief KL", lambda each: each.kl, "nats", **subject.named),
         told("mass on outcomes", lambda each: each.mass, "share", **subject.named),
         told("KL among outcomes", lambda each: each.kl + np.log(max(each.mass, 1e-30)), "nats", **subject.named),
+        told("top-1 among outcomes", lambda each: float(each.top), "share", **subject.named),
+        told("top-1 among outcomes", lambda each: each.tops / each.outcomes, "share", **alike),
         told("belief KL", lambda each: np.log(each.outcomes) - each.entropy, "nats", **alike),
         told("entropy of the exact law", lambda each: each.entropy, "nats", model="exact filter"),
     ]

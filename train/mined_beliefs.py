@@ -18,7 +18,9 @@ MOST_BELIEFS = 256
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScoredBelief:
     """One reveal with a belief: ``row``, its number among the rows given, and ``segment``, what it shows there; ``kl``
-    and ``entropy`` in nats; ``outcomes``, how many there are; ``mass``, what the model gave to all of them together.
+    and ``entropy`` in nats; ``outcomes``, how many there are; ``mass``, what the model gave to all of them together;
+    ``top``, whether the outcome that the model holds for likeliest is a likeliest one of the law, and ``tops``, how
+    many of these there are.
     """
 
     row: int
@@ -27,6 +29,8 @@ class ScoredBelief:
     entropy: float
     outcomes: int
     mass: float
+    top: bool
+    tops: int
 
 
 def belief_kl(
@@ -88,7 +92,7 @@ def scored_beliefs(
             p = np.array(belief["probabilities"])
             ends = "\n" if row["text"][segment["start"] : segment["end"]].endswith("\n") else ""
             q = np.array([_log_probability(model, told, encode_text(tokenizer, o + ends)) for o in belief["outcomes"]])
-            kept = p > 0
+            kept, best = p > 0, p >= p.max() - 1e-9
             found.append(
                 ScoredBelief(
                     row=number,
@@ -97,6 +101,8 @@ def scored_beliefs(
                     entropy=float(-(p[kept] * np.log(p[kept])).sum()),
                     outcomes=len(p),
                     mass=float(np.exp(q).sum()),
+                    top=bool(best[q.argmax()]),
+                    tops=int(best.sum()),
                 )
             )
     model.train(was_training)

@@ -56,6 +56,7 @@ def test_beliefs_of_rows_beside_guesses_that_know_the_outcomes(opened: Subject, 
     assert told["belief KL", own] > told["KL among outcomes", own] >= -1e-9
     assert 0 < told["mass on outcomes", own] < 1
     assert told["belief KL", "outcomes alike"] > 0
+    assert 0 <= told["top-1 among outcomes", own] <= 1 and 0 < told["top-1 among outcomes", "outcomes alike"] < 1
     assert told["entropy of the exact law", "exact filter"] > 0
     assert np.isclose(
         evaluate_run(opened, rows=4, dataset=dataset)[0].value,
