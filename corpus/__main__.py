@@ -59,7 +59,8 @@ def mine(
         int,
         typer.Option(
             min=0,
-            help="Processes of a run of beliefs (2 or more help long ways to a choice). Gives up: no processes inside.",
+            help="Processes of a run of beliefs (2 or more: for long ways to a choice), each with a run's memory. "
+            "Gives up: no processes inside.",
         ),
     ] = 0,
     python: Annotated[str, typer.Option(help="The interpreter that runs the snippets.", show_default="this one")] = "",

@@ -121,7 +121,7 @@ def _parser() -> argparse.ArgumentParser:
         default=defaults.forks,
         metavar="N",
         help="with --beliefs, go on from choices with N processes at most (2 or more) where the way to them is long; "
-        "gives up: no processes inside. They share the memory and end with the run (default 0: none)",
+        "gives up: no processes inside. Each may take a run's memory, and all end with the run (default 0: none)",
     )
     parser.add_argument(
         "--python",
@@ -310,6 +310,11 @@ def run(options: argparse.Namespace) -> int:
         )
     if options.beliefs and not options.view.hides:
         raise _Usage("expected a view that hides outcomes with --beliefs, got another; add --view branch")
+    if options.forks and (options.forks < 2 or not options.view.hides):
+        raise _Usage(
+            f"expected 2 forks or more with a view that hides outcomes, got {options.forks} with "
+            f"{'+'.join(options.view.policies)}; one waits and one runs, where beliefs are computed"
+        )
     try:
         source = with_hidden_inputs(source, options.view)
     except (ViewError, SyntaxError) as error:

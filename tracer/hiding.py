@@ -117,8 +117,8 @@ def believe(
 def _followed(config: TracerConfig, worker: Worker, job: Mapping[str, Any], failure: str) -> Mapping[str, Any]:
     """The result of a job that follows choices.
 
-    Where it may fork, it has less memory and fewer threads than the run that it explains. So if it fails with forks,
-    but for want of time, it is done again without.
+    Where it may fork, there are fewer threads than in the run that it explains. So if it fails with forks, or starts
+    threads, it is done again without; but not for want of time.
 
     Raises:
         Failed: it gave no result.

@@ -16,8 +16,8 @@
 | commands | the statement driver | a construct is kept whole instead |
 
 ``forks`` is for runs that follow choices (beliefs, automata); no other run may fork. There, processes and threads count
-together, ``forks`` in place of ``processes``, and each process has a share of the memory, ``memory_bytes //
-(1 + forks)``. RLIMIT_CPU is each process's own; what bounds them together is ``wall_seconds``.
+together, ``forks`` in place of ``processes``. RLIMIT_CPU and RLIMIT_AS are each process's own: ``1 + forks`` times
+``memory_bytes`` bounds their memory together, ``wall_seconds`` their time.
 
 Not limited: memory bandwidth, time spent in one uninterruptible system call, CPU caches.
 """

@@ -70,6 +70,11 @@ class MineOptions:
             )
         if self.only_choices and not view.hides:
             raise ValueError(f"expected a view that hides outcomes with only_choices, got {self.view!r}; add branch")
+        if self.limits.forks and (self.limits.forks < 2 or not view.hides):
+            raise ValueError(
+                f"expected 2 forks or more with a view that hides outcomes, got {self.limits.forks} with "
+                f"{self.view!r}; one waits and one runs, where beliefs are computed"
+            )
         if self.sessions < 1 or (self.sessions > 1 and not view.hides):
             raise ValueError(
                 f"expected one session a snippet, or more with a view that hides outcomes, got {self.sessions} with "

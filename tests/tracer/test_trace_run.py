@@ -54,7 +54,9 @@ def test_forks_are_a_limit_and_change_no_belief(script):
     )
     assert (plain["limits"].pop("forks"), forked["limits"].pop("forks")) == (0, 3)
     assert plain == forked and plain["beliefs"]
-    assert trace_run("--forks", "-1", script(source)).returncode == 2
+    for arguments in (("--forks", "-1"), ("--forks", "1", "--view", "branch"), ("--forks", "3")):
+        told = trace_run(*arguments, script(source))
+        assert told.returncode == 2 and "Traceback" not in told.stderr
 
 
 def test_json_holds_the_contract(script):

@@ -10,12 +10,14 @@ from typing import Any
 from tracer.inside.beliefs import beliefs_of, choices_of, sample_path
 from tracer.inside.draws import DrawMismatch, Guided, Laws, Replay, Stream, using
 from tracer.inside.fork_points import ForkPool
+from tracer.inside.fork_watch import watch
 from tracer.inside.kernel import NoFit, kernel_of
 from tracer.inside.paths import Unstable
 from tracer.inside.program import Sources, fresh_namespace, future_flags
 from tracer.inside.snapshots import CannotSnapshot
 from tracer.inside.support import Refused, Spent, World
 
+THREADED = "Threads: the program starts some, and a run with forks has fewer; run it without"
 Send = Callable[[object], None]
 
 
@@ -93,6 +95,8 @@ def beliefs(job: dict[str, Any], send: Send, guard: Any) -> dict[str, Any]:
     finally:
         guard.disarm()
     result["num_forked"] = 0 if forks is None else forks.num_forked
+    if forks is not None and watch.threaded:
+        result["failure"] = THREADED
     send(result)
     return {"end": "ok", "exception": None}
 
@@ -123,9 +127,13 @@ def one_path(job: dict[str, Any], send: Send, guard: Any) -> dict[str, Any]:
 
 def kernel(job: dict[str, Any], send: Send, guard: Any) -> dict[str, Any]:
     """The automaton that a session's commands are, or why they are none."""
-    world = make_world(job, Sources(job["program"]["own"]), 0, job["seconds"], forks=pool_of(job), guard=guard)
+    forks = pool_of(job)
+    world = make_world(job, Sources(job["program"]["own"]), 0, job["seconds"], forks=forks, guard=guard)
     try:
-        send({"kernel": kernel_of(job["sources"], world, job["variables"]), "why": None})
+        found: dict[str, Any] = {"kernel": kernel_of(job["sources"], world, job["variables"]), "why": None}
     except (NoFit, Refused, Spent, Unstable) as error:
-        send({"kernel": None, "why": f"{type(error).__name__}: {error}"[:500]})
+        found = {"kernel": None, "why": f"{type(error).__name__}: {error}"[:500]}
+    if forks is not None and watch.threaded:
+        found = {"kernel": None, "why": THREADED}
+    send(found)
     return {"end": "ok", "exception": None}

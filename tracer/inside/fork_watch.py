@@ -7,6 +7,7 @@ that may not fork.
 from __future__ import annotations
 
 import _thread
+import functools
 import os
 import resource
 import select
@@ -45,20 +46,24 @@ _FAMILIES = frozenset(
     {"os", "shutil", "tempfile", "socket", "sqlite3", "subprocess", "mmap", "fcntl", "signal", "ctypes"}
 )
 _HARMLESS = frozenset({"os.listdir", "os.scandir", "os.walk", "os.fwalk", "os.putenv", "os.unsetenv", "os.getxattr"})
-_OF_A_PROCESS = frozenset({"os.kill", "os.killpg", "signal.pthread_kill", "_thread.start_new_thread"})
+_OF_A_PROCESS = frozenset({"os.kill", "os.killpg", "signal.pthread_kill"})
+_STARTS = frozenset(
+    {"start_new_thread", "start_new", "start_joinable_thread", "_start_new_thread", "_start_joinable_thread"}
+)
 _FORKS = frozenset({"os.fork", "os.forkpty", "subprocess.Popen"})
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 
 
 class Watch:
     """``touched``: something outside the process was changed since the flag was put down. ``asked``: something was done
-    that depends on which process it is. ``active`` while paths are explored with forks, ``ours`` while we fork.
+    that depends on which process it is. ``threaded``: a thread was asked for, ever; where forks are allowed there may
+    be fewer than elsewhere. ``active`` while paths are explored with forks, ``ours`` while we fork.
     """
 
-    __slots__ = ("active", "asked", "ours", "touched")
+    __slots__ = ("active", "asked", "ours", "threaded", "touched")
 
     def __init__(self) -> None:
-        self.active = self.asked = self.ours = self.touched = False
+        self.active = self.asked = self.ours = self.threaded = self.touched = False
 
 
 watch = Watch()
@@ -100,6 +105,20 @@ def install_watch() -> None:
             watch.touched = True
 
     sys.addaudithook(hook)
+    for module in filter(None, map(sys.modules.get, ("_thread", "threading"))):
+        for name in _STARTS & vars(module).keys():
+            setattr(module, name, _told(getattr(module, name)))
+
+
+def _told(start: Callable[..., Any]) -> Callable[..., Any]:
+    """What starts a thread, telling the watch: 3.11 raises no audit event there."""
+
+    @functools.wraps(start)
+    def told(*given: Any, **named: Any) -> Any:
+        watch.threaded = watch.touched = watch.asked = True
+        return start(*given, **named)
+
+    return told
 
 
 def answer_for(process_id: int) -> None:

@@ -234,7 +234,7 @@ def limit_resources(setting: Setting, limits: dict[str, Any], mapped_bytes: int)
     """This run's resource limits, never above inherited ones. Raises OSError."""
     if "rlimits" not in setting.layers:
         return
-    limit(resource.RLIMIT_AS, mapped_bytes + limits["memory_bytes"] // (1 + limits["forks"]))
+    limit(resource.RLIMIT_AS, mapped_bytes + limits["memory_bytes"])
     # SIGXCPU at the limit; SIGKILL a second later for those that ignore it
     limit(resource.RLIMIT_CPU, limits["cpu_seconds"], limits["cpu_seconds"] + 1)
     limit(resource.RLIMIT_FSIZE, limits["file_bytes"])

@@ -58,6 +58,37 @@ def test_the_same_automaton() -> None:
     assert found[0] == found[1] and not isinstance(found[0], str), found
 
 
+CATCHES = {
+    "memory": (
+        "def pick():\n    try:\n        return 0.5 * bool(bytearray(600 << 20))\n    except MemoryError:\n"
+        "        return 0.9\np = pick()\n"
+    ),
+    "threads": (
+        "import threading\nthreading.stack_size(1 << 16)\nstop, p = threading.Event(), 0.5\ntry:\n"
+        "    many = [threading.Thread(target=stop.wait) for _ in range(6)]\n"
+        "    for each in many:\n        each.start()\n"
+        "except RuntimeError:\n    p = 0.9\nstop.set()\nfor each in many:\n    if each.ident:\n        each.join()\n"
+        "del many, stop\n"
+    ),
+}
+
+
+@pytest.mark.parametrize("what", CATCHES)
+def test_a_program_that_catches_what_it_may_not_have_goes_the_recorded_way(what: str) -> None:
+    source = f"from random import random\n{CATCHES[what]}x = random() < p\nprint(x)\n"
+    told = []
+    for forks in (0, 4):
+        limits = Limits(forks=forks, memory_bytes=1 << 30)
+        try:
+            with Tracer(TracerConfig(limits=limits, view=parse_view("branch+every:0"), follow=0)) as tracer:
+                made = tracer.trace(script_snippet(source, "a.py", ()))
+        except SandboxUnavailable as error:
+            pytest.skip(f"no sandbox here: {error}")
+        assert isinstance(made, Trace), made
+        told.append([(each.outcomes, each.probabilities, each.method) for each in made.beliefs])
+    assert told[0] == told[1] and told[0][-1] == (("False", "True"), (0.5, 0.5), "exact"), told
+
+
 @pytest.mark.parametrize("forks", [0, 3])
 def test_a_run_that_needs_what_forks_give_up_has_its_beliefs(forks: int) -> None:
     """More memory than a share: what fails with forks is asked again without."""
