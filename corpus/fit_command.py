@@ -36,12 +36,16 @@ def fit(
 def _fit(dataset: Path, row: str, variables: str, out: Path, root: Path | None, packages: list[Path]) -> int:
     from corpus.fitting import NoAutomaton, automaton_of, rows_with_choices
     from corpus.mined.dependencies import packages_in
+    from corpus.source import CorpusError
     from corpus.synthetic.automaton_yaml import write_automaton
     from tracer.session import Tracer, TracerConfig
     from tracer.show import visible
     from tracer.views import parse_view
 
     names = [name.strip() for name in variables.split(",") if name.strip()]
+    for folder in (*packages, *([] if root is None else [root])):
+        if not folder.is_dir():
+            raise CorpusError(f"expected a folder, got {str(folder)!r}; check the spelling", exit_code=2)
     bound = tuple(path for folder in packages for path in packages_in(folder))
     fitted = found = 0
     tracers: dict[tuple[str, ...], Tracer] = {}
@@ -81,6 +85,10 @@ def _fit(dataset: Path, row: str, variables: str, out: Path, root: Path | None, 
     finally:
         for tracer in tracers.values():
             tracer.close()
+    if not found and row:
+        raise CorpusError(
+            f"expected the trace_id or name of a row with choices, got {row!r}; see {dataset}", exit_code=2
+        )
     print(f"{fitted} of {found} rows with choices are automata")
     return 0 if fitted else 1
 

@@ -20,7 +20,7 @@ Examples:
 
   trace-eval runs/quick runs/lstm --out results.parquet
 
-  trace-eval runs/mined --dataset traces
+  trace-eval runs/mined --dataset uncertain
 
   trace-eval --hf ./gpt2 --like runs/belief
 

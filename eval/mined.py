@@ -129,8 +129,9 @@ def on_beliefs(
 
 
 def asks(row: Mapping[str, Any], scored: ScoredBelief) -> bool:
-    """Whether the reveal is one of those that ask for a hidden input."""
-    return bool(row["steps"][row["segments"][scored.segment]["step"]]["kind"] == "reveal")
+    """Whether the reveal is one of those that ask for a hidden input: the last ones, one for each."""
+    asked = sum(len(names.split(", ")) for names in json.loads(row["view"])["inputs"])
+    return bool(row["segments"][scored.segment]["step"] >= len(row["steps"]) - asked)
 
 
 def _told_beliefs(subject: Subject, found: Sequence[ScoredBelief], name: str, place: str) -> list[Result]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +17,8 @@ from eval.results import Result
 from eval.sessions import sessions_of
 from eval.subjects import Subject
 from train.batches import DatasetSource
+
+log = logging.getLogger("trace-eval")
 
 DETAILS = {
     "accuracy by reveal",
@@ -35,13 +38,19 @@ def evaluate_run(subject: Subject, *, rows: int, dataset: Path | None = None) ->
 
     On a task: accuracy by reveal, over lengths and spacings, and where outcomes are hidden beliefs, drift, retention,
     and both with the calibrated rescale. On a dataset: accuracy by role and step, and beliefs; ``dataset`` names rows
-    whose beliefs are asked for instead of the run's own.
+    whose beliefs are asked for instead of the run's own, but for those that it was trained on.
 
     Raises:
         ValueError: the dataset can't be scored by this run.
     """
     if dataset is not None:
-        return on_beliefs(subject, rows_of(dataset), name=dataset.name)
+        rows_there = rows_of(dataset)
+        trained_on: frozenset[str] = getattr(subject.source, "trained_on", frozenset())
+        kept = [row for row in rows_there if row["trace_id"] not in trained_on]
+        if len(kept) < len(rows_there):
+            log.warning("%d of %d rows of %s are what %s was trained on: left out", len(rows_there) - len(kept),
+                        len(rows_there), dataset, subject.run)  # fmt: skip
+        return on_beliefs(subject, kept, name=dataset.name)
     if isinstance(subject.source, DatasetSource):
         found = by_role(subject, rows=rows)
         kept = subject.source.with_beliefs[subject.source.evaluation_split]

@@ -130,6 +130,7 @@ class DatasetSource:
 
         texts = (row["text"] for row in splits["train"])
         self.tokenizer = fit_python(texts, vocab_size=settings.vocab_size)
+        self.trained_on = frozenset(row["trace_id"] for row in splits["train"])
         self.settings = settings
         self.num_cut = 0
         self.rows = {name: self._encoded(rows) for name, rows in splits.items()}

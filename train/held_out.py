@@ -32,11 +32,14 @@ def splits_of(folder: Path) -> dict[str, list[Any]]:
 
 
 def joined_splits(found: Sequence[Mapping[str, list[Any]]]) -> dict[str, list[Any]]:
-    """The splits of several datasets: all that is trained on, and what each is evaluated on as ``held_out``."""
-    evaluated = [next(splits[name] for name in EVALUATED if splits.get(name)) for splits in found]
+    """The splits of several datasets: what each is evaluated on as ``held_out``, and all that each is trained on, but
+    for texts that another one holds out.
+    """
+    held_out = [row for splits in found for row in next(splits[name] for name in EVALUATED if splits.get(name))]
+    texts = {row["text"] for row in held_out}
     return {
-        "train": [row for splits in found for row in splits["train"]],
-        "held_out": [row for rows in evaluated for row in rows],
+        "train": [row for splits in found for row in splits["train"] if row["text"] not in texts],
+        "held_out": held_out,
     }
 
 

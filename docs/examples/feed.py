@@ -1,6 +1,8 @@
 """Replays one row of a view with choices through doctest, with the row's text, set-up and recorded draws alone.
 
-    python docs/examples/feed.py < row.json          {"text": ..., "setup": {"code": ..., "choices": [...]}}
+    python docs/examples/feed.py [FOLDER] < row.json    {"text": ..., "setup": {"code": ..., "choices": [...], ...}}
+
+FOLDER is where the row's repository lies, for rows that import from it (``setup["sys_path"]``, ``setup["module"]``).
 
 ``setup["choices"]`` has, in order, what each primitive gave: ``random`` a float, ``_randbelow`` and ``getrandbits`` an
 int, ``gauss`` a standard normal, ``expovariate`` a standard exponential, ``os.urandom`` ``{"bytes": hex}``, ``input`` a
@@ -9,9 +11,11 @@ that the program seeds draws by itself. Declared environment variables and numpy
 here, WITHOUT A SANDBOX: replay only what you would run anyway.
 """
 
-import builtins, doctest, json, os, random, sys, time
+import builtins, doctest, importlib, json, os, random, sys, time
 
 row = json.load(sys.stdin)
+if len(sys.argv) > 1:
+    sys.path[:0] = [os.path.join(os.path.abspath(sys.argv[1]), folder) for folder in row["setup"].get("sys_path", [])]
 draws = iter(row["setup"]["choices"])
 take = lambda *_: next(draws)
 Random = random.Random
@@ -45,7 +49,8 @@ builtins.input = lambda prompt="": print(prompt) or take()
 time.time = time.perf_counter = take
 time.time_ns = time.perf_counter_ns = lambda: int(take() * 1e9)
 
-namespace = {}
+module = row["setup"].get("module")
+namespace = {} if module is None else dict(vars(importlib.import_module(module)))
 exec(row["setup"]["code"], namespace)
 test = doctest.DocTestParser().get_doctest(row["text"], namespace, "row", None, 0)
 failed = doctest.DocTestRunner(verbose=False).run(test).failed

@@ -4,7 +4,7 @@
 
 NAME is a row's ``repository``, FOLDER where its source lies (none for the standard library). The rows' code runs here, in
 this interpreter's environment and WITHOUT A SANDBOX: replay only what you would run anyway. Each row gets a process and
-an empty working directory of its own. Prints the rows that differ, and the counts; exit code 1 if any differs.
+an empty working directory of its own; one with choices is fed its draws by feed.py beside this file. Prints the rows that differ, and the counts; exit code 1 if any differs.
 """
 
 import json
@@ -15,6 +15,7 @@ import tempfile
 from collections import Counter
 from pathlib import Path
 
+FEED = Path(__file__).resolve().parent / "feed.py"
 REPLAY = r"""
 import doctest, importlib, json, os, sys, tempfile
 
@@ -60,8 +61,18 @@ def main(dataset: Path, roots: dict[str, str]) -> int:
     for file in sorted(dataset.glob("data/*.parquet")):
         for batch in pyarrow.parquet.ParquetFile(file).iter_batches(500, columns=columns):
             rows = [dict(row, setup=json.loads(row["setup"])) for row in batch.to_pylist()]
-            jobs = "".join(json.dumps({"row": row, "root": roots.get(row["repository"])}) + "\n" for row in rows)
+            drawn, plain = ([row for row in rows if bool(row["setup"].get("choices")) is any_] for any_ in (True, False))
+            jobs = "".join(json.dumps({"row": row, "root": roots.get(row["repository"])}) + "\n" for row in plain)
             environment = {"PATH": os.environ["PATH"], "LANG": "C.UTF-8", "TMPDIR": tempfile.mkdtemp()}
+            for row in drawn:
+                root = roots.get(row["repository"])
+                fed = subprocess.run(
+                    [sys.executable, "-B", str(FEED), *([root] if root else [])],
+                    input=json.dumps(row), env=environment, cwd=tempfile.mkdtemp(), capture_output=True, text=True,
+                )
+                counts["differs" if fed.returncode else "replays"] += 1
+                if fed.returncode:
+                    print(f"--- {row['repository']} {row['name']}\n{(fed.stdout + fed.stderr)[-1500:]}")
             done = subprocess.run(
                 [sys.executable, "-B", "-c", REPLAY], input=jobs, env=environment, capture_output=True, text=True, check=True
             )
@@ -80,4 +91,5 @@ def main(dataset: Path, roots: dict[str, str]) -> int:
 if __name__ == "__main__":
     if len(sys.argv) < 2 or any("=" not in pair for pair in sys.argv[2:]):
         sys.exit(__doc__)
-    sys.exit(main(Path(sys.argv[1]), dict(pair.split("=", 1) for pair in sys.argv[2:])))
+    pairs = (pair.split("=", 1) for pair in sys.argv[2:])
+    sys.exit(main(Path(sys.argv[1]), {name: os.path.abspath(folder) for name, folder in pairs}))

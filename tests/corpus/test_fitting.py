@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from corpus.fitting import NoAutomaton, automaton_of
@@ -105,6 +107,18 @@ def test_the_command_takes_the_folder_of_packages_that_mining_takes(tmp_path: Pa
         assert told.returncode == 0, told.stderr + told.stdout
     (file,) = (tmp_path / "automata").glob("*.yaml")
     assert len(parse_automaton(file.read_text(), "walk").states) == 3
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--packages", "nowhere"], ["--packages", __file__], ["--root", "nowhere"], ["--row", "nobody"]]
+)
+def test_wrong_usage_of_the_command_is_one_line(arguments: list[str], tmp_path: Path) -> None:
+    (tmp_path / "rows" / "data").mkdir(parents=True)
+    columns = {name: pa.array([], pa.string()) for name in ("trace_id", "name", "setup", "choices", "steps")}
+    pq.write_table(pa.table(columns), tmp_path / "rows" / "data" / "a.parquet")
+    command = [sys.executable, "-m", "corpus", "automaton", "rows", *arguments]
+    told = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env={**os.environ, **HERE})
+    assert told.returncode == 2 and len(told.stderr.splitlines()) == 1 and "expected" in told.stderr, told.stderr
 
 
 def test_variables_that_leave_something_out_are_refused(tracer: Tracer) -> None:

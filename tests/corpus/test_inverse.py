@@ -78,6 +78,11 @@ def nothing(x):
     pass
 
 
+def coin(n):
+    from random import random
+    return random() < 0.5
+
+
 def lucky(n):
     from random import random
     return n + (random() < 0.25)
@@ -120,6 +125,7 @@ def test_all():
     assert shop.order([2, 1]) == shop.order([1, 2]) == shop.order([2, 1]) == [1, 2] != shop.order([3])
     shop.opaque(1), shop.opaque(2), shop.nothing(1), shop.nothing(2), shop.once(1)
     shop.shout('a', 1), shop.shout('a', 2), shop.shout('b', 2), shop.never(1), shop.never(2)
+    shop.coin(1), shop.coin(2), shop.coin(2)
     shop.lucky(1), shop.lucky(2), shop.lucky(2), shop.endless(0), shop.endless(1)
 """,
 }
@@ -156,13 +162,15 @@ def law(row: dict[str, Any], step: int) -> dict[str, float]:
 def test_every_function_is_a_row_or_a_counted_drop(mined: Any) -> None:
     _, out, rows, stats = mined
     assert set(rows) == {"half", "first", "pairs", "put", "say", "evens", "order", "lucky", "shout"}
-    assert stats["drops"] == {"nothing_told": 3, "thin_prior": 1, stats_wall(stats): 1}
-    assert stats["found"] == stats["rows"] + stats["duplicates"] + sum(stats["drops"].values()) == 14
+    assert stats["drops"] == {"nothing_told": 4, "thin_prior": 1, stats_wall(stats): 1}
+    assert stats["found"] == stats["rows"] + stats["duplicates"] + sum(stats["drops"].values()) == 15
     assert stats["by_source"]["call"]["rows"] == 9
     assert stats["beliefs"]["reveals"] == sum(len(row["beliefs"]) for row in rows.values())
     assert stats["beliefs"]["mean_entropy_bits"] > 0
     told = [json.loads(line) for line in (out / "errors.jsonl").read_text().splitlines()]
-    assert {error["name"].rpartition(".")[2] for error in told} == {"opaque", "nothing", "never", "once", "endless"}
+    assert {error["name"].rpartition(".")[2] for error in told} == {
+        "opaque", "nothing", "never", "once", "endless", "coin",
+    }  # fmt: skip
 
 
 def stats_wall(stats: dict[str, Any]) -> str:
@@ -207,15 +215,20 @@ def test_the_oracle_can_fail(mined: Any) -> None:
 def test_rows_replay_in_a_plain_doctest(mined: Any) -> None:
     root, _, rows, _ = mined
     for name, row in rows.items():
-        setup = json.loads(row["setup"])
         told = subprocess.run(
-            [sys.executable, str(FEED)],
-            input=json.dumps({"text": row["text"], "setup": setup}),
+            [sys.executable, str(FEED), str(root)],
+            input=json.dumps({"text": row["text"], "setup": json.loads(row["setup"])}),
             capture_output=True,
             text=True,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(str(root / folder) for folder in setup["sys_path"])},
         )
         assert told.returncode == 0, (name, told.stdout, told.stderr)
+
+
+def test_a_dataset_with_choices_replays_as_a_whole(mined: Any) -> None:
+    root, out, rows, _ = mined
+    command = [sys.executable, str(FEED.with_name("replay_rows.py")), str(out), f"shop={os.path.relpath(root)}"]
+    told = subprocess.run(command, capture_output=True, text=True)
+    assert told.returncode == 0 and f"'replays': {len(rows)}" in told.stdout, told.stdout + told.stderr
 
 
 def test_the_input_is_asked_for_as_it_was_drawn(mined: Any) -> None:

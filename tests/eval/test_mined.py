@@ -58,18 +58,23 @@ def test_beliefs_of_rows_beside_guesses_that_know_the_outcomes(opened: Subject, 
     assert told["belief KL", "outcomes alike"] > 0
     assert 0 <= told["top-1 among outcomes", own] <= 1 and 0 < told["top-1 among outcomes", "outcomes alike"] < 1
     assert told["entropy of the exact law", "exact filter"] > 0
-    assert np.isclose(
-        evaluate_run(opened, rows=4, dataset=dataset)[0].value,
-        on_beliefs(opened, rows_of(dataset), name=dataset.name)[0].value,
-    )
+
+
+def test_rows_that_were_trained_on_are_left_out_and_told(
+    opened: Subject, dataset: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    told = evaluate_run(opened, rows=4, dataset=dataset)
+    rows = rows_of(dataset)
+    held_out = [row for row in rows if row["trace_id"] not in opened.source.trained_on]
+    assert 0 < told[0].count <= len(held_out) < len(rows)
+    assert np.isclose(told[0].value, on_beliefs(opened, held_out, name=dataset.name)[0].value)
+    assert f"{len(rows) - len(held_out)} of {len(rows)} rows" in caplog.text
 
 
 def test_outputs_and_hidden_inputs_are_told_apart(opened: Subject, dataset: Path) -> None:
     rows = rows_of(dataset)[:6]
     for row in rows:
-        row["view"] = json.dumps({**json.loads(row["view"]), "prior": "mined"})
-        for step in row["steps"][:-1]:
-            step["kind"] = "command"
+        row["view"] = json.dumps({**json.loads(row["view"]), "prior": "mined", "inputs": {"a": ["1", "2"]}})
     told = {(r.place, r.model): r for r in on_beliefs(opened, rows, name="swaps") if r.metric == "belief KL"}
     parts = [told[place, opened.label] for place in ("", "output", "input")]
     assert parts[0].count == 6 and all(part.value > 0 for part in parts)

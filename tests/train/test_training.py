@@ -18,7 +18,7 @@ pytest.importorskip("transformers", reason="needs the extra [train]")
 
 from train import run_folder, running  # noqa: E402
 from train.batches import SyntheticSource, source_of  # noqa: E402
-from train.held_out import parted, splits_of  # noqa: E402
+from train.held_out import joined_splits, parted, splits_of  # noqa: E402
 from train.kernels import c_ops  # noqa: E402
 from train.models.registry import load_model  # noqa: E402
 from train.recipes import BELIEF_MODELS, RECIPES, recipe  # noqa: E402
@@ -312,6 +312,12 @@ def test_several_datasets_are_as_one(dataset, tmp_path):
     assert len(both.rows["train"]) == sum(len(part["train"]) for part in parts)
     assert len(both.held_out()) == sum(len(part["test"]) for part in parts)
     assert both.evaluation_split == "held_out" and len(both.with_beliefs["train"]) == len(parts[0]["train"])
+    twice = source_of(override(recipe("mined"), [*MINED, f"dataset={dataset},{dataset}"]))
+    assert {row["text"] for row in parts[0]["test"]}.isdisjoint(row["text"] for row in parts[0]["train"])
+    assert len(twice.rows["train"]) == 2 * len(parts[0]["train"])
+    leaking = {"train": [*parts[1]["train"], *parts[0]["test"]], "test": parts[1]["test"]}
+    joined = joined_splits([parts[0], leaking])
+    assert joined["train"] == [*parts[0]["train"], *parts[1]["train"]]
     one = source_of(override(recipe("mined"), [*MINED, f"dataset={dataset}"]))
     assert one.data_hash != both.data_hash and one.evaluation_split == "test"
     with pytest.raises(ValueError, match="got nowhere"):

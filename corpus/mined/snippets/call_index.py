@@ -112,13 +112,25 @@ class CallIndex:
 
 
 def literal_text(node: ast.expr) -> str | None:
-    """A literal's source in one spelling; None for what is none, or nests too deeply."""
-    return ast.unparse(node) if _is_literal(node, MAX_DEPTH) else None
+    """A literal's source, in one spelling for one value where its ``repr`` is a literal too; None for what is none, or
+    nests too deeply.
+    """
+    if not _is_literal(node, MAX_DEPTH):
+        return None
+    try:
+        if isinstance(node, ast.Call):
+            return repr(range(*map(ast.literal_eval, node.args)))
+        told = repr(ast.literal_eval(node))
+        return told if _is_literal(ast.parse(told, mode="eval").body, MAX_DEPTH) else ast.unparse(node)
+    except (ValueError, TypeError, SyntaxError):
+        return ast.unparse(
+            node
+        )  # a range within, a key that can't be hashed (its call raises), a number past all digits
 
 
 def _is_literal(node: ast.expr | None, depth: int) -> bool:
     if isinstance(node, ast.Constant):
-        return True
+        return node.value is not Ellipsis  # examples leave something out with it
     if node is None or not depth:
         return False
     if isinstance(node, ast.UnaryOp):
