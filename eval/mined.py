@@ -23,7 +23,7 @@ from train.mined_beliefs import ScoredBelief, scored_beliefs
 
 SKEWED = 0.1
 """Nats by which "outcomes alike" is off at a skewed law."""
-MOST = 512
+MOST = 256
 """Reveals that are asked for, of rows in the order of their hashes: those of one repository stand together on disk."""
 STEP_EDGES = (1, 3, 5, 9, 17, 33, 1 << 30)
 
