@@ -199,7 +199,14 @@ def start(out: Path, *arguments: object) -> subprocess.Popen[str]:
     """The command as a process of its own group, with the fake tracer."""
     command = [sys.executable, "-c", DRIVER, *map(str, arguments), "--out", str(out)]
     return subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True, cwd=out.parent
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        cwd=out.parent,
+        # tests that a shell runs in the background have Ctrl-C ignored, and their children too
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
 
 
