@@ -44,9 +44,9 @@ class TraceTrainer(Trainer):
         self.remove_callback(PrinterCallback)
         self.settings, self.folder = settings, folder
         self.model_accepts_loss_kwargs = True
-        self.sums = torch.zeros(7, dtype=torch.float64)
-        """Since the last log: losses and counts of other and of reveal tokens, right reveals, rows whose last reveal is
-        right, rows that have one."""
+        self.sums = torch.zeros(9, dtype=torch.float64)
+        """Since the last log, on this process: losses and counts of other and of reveal tokens, right reveals, rows
+        whose last reveal is right, rows that have one, losses of steps, steps."""
         self.tokens = 0
         self.seconds_before = 0.0
         self.started = time.monotonic()
@@ -77,6 +77,7 @@ class TraceTrainer(Trainer):
             kinds = batch["kinds"][:, 1:].cpu()
             counts += torch.tensor([(kinds == OTHER).sum(), (kinds >= REVEAL).sum()], dtype=torch.float64)
             self.tokens += int((batch["kinds"] > 0).sum()) * self.args.world_size
+        self.sums[8] += bool(batches) / self.args.world_size
         if self.args.world_size > 1:
             counts = self.accelerator.gather(counts.to(self.args.device)[None]).sum(0).cpu()  # type: ignore[union-attr]
         return batches, counts
@@ -97,6 +98,7 @@ class TraceTrainer(Trainer):
         counts = counts.to(losses.device).clamp(min=1).to(losses.dtype)
         self._count(logits.detach(), ids[:, 1:], kinds, loss_other.detach(), loss_reveal.detach())
         loss = loss_other / counts[0] + self.settings.reveal_weight * loss_reveal / counts[1]
+        self.sums[7] += loss.detach().double().cpu()
         if model.training:
             loss = loss * self.args.world_size
         return (loss, output) if return_outputs else loss
@@ -106,7 +108,7 @@ class TraceTrainer(Trainer):
         reveal, last = kinds >= REVEAL, kinds == LAST_REVEAL
         has_last = last.any(1)
         last_right = (right | ~last).all(1) & has_last
-        self.sums += torch.stack(
+        self.sums[:7] += torch.stack(
             [
                 loss_other.double(),
                 (kinds == OTHER).sum().double(),
@@ -119,13 +121,15 @@ class TraceTrainer(Trainer):
         ).cpu()
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """Adds what was counted since the last log, and writes the line to metrics.jsonl."""
+        """Adds what was counted since the last log, and writes the line to metrics.jsonl.
+
+        ``loss`` is ours too: after a resumption the Trainer's own has forgotten the steps between the last log and
+        the checkpoint.
+        """
         if "loss" in logs:
-            sums = self.sums
-            if self.args.world_size > 1:
-                sums = self.accelerator.gather(sums.to(self.args.device)[None]).sum(0).cpu()  # type: ignore[union-attr]
-            s = sums.tolist()
+            s = self._all_sums()
             logs |= {
+                "loss": s[7] / max(round(s[8]), 1),
                 "tokens": self.tokens,
                 "seconds": round(self.seconds(), 3),
                 "loss_reveal": s[2] / max(s[3], 1),
@@ -142,13 +146,21 @@ class TraceTrainer(Trainer):
                 run_folder.append_line(self.folder / "metrics.jsonl", line)
         super().log(logs, start_time)
 
+    def _all_sums(self) -> list[float]:
+        """``sums`` over all processes; each of them has to ask."""
+        if self.args.world_size == 1:
+            return self.sums.tolist()
+        gathered: Tensor = self.accelerator.gather(self.sums.to(self.args.device)[None])  # type: ignore[assignment]
+        return gathered.sum(0).tolist()
+
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         super()._save_checkpoint(model, trial)
         self.accelerator.wait_for_everyone()
+        sums = self._all_sums()
         if self.is_world_process_zero():
             step = self.state.global_step
             path = self.folder / "checkpoints" / f"checkpoint-{step}"
-            counts = {"tokens": self.tokens, "seconds": self.seconds(), "sums": self.sums.tolist()}
+            counts = {"tokens": self.tokens, "seconds": self.seconds(), "sums": sums}
             run_folder.write_json(path / "counts.json", counts)
             run_folder.complete(path, step)
             run_folder.drop_old(self.folder, self.settings.keep)

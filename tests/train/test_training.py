@@ -63,15 +63,19 @@ def test_a_run_leaves_what_the_contract_says(tmp_path):
     assert from_json(saved["settings"]) == tiny()
 
 
-def test_resuming_is_bit_equal(tmp_path):
+@pytest.mark.parametrize("every", [4, 3])
+def test_resuming_is_bit_equal(every, tmp_path):
     whole, broken = tmp_path / "whole", tmp_path / "broken"
-    running.train(tiny(), whole)
-    running.train(tiny(), broken)
-    # as if killed between the checkpoint of step 4 and the end
+    sets = (f"save_every={every}", "log_every=2", "keep=9")  # the checkpoint of step 3 lies between two logs
+    running.train(tiny(*sets), whole)
+    running.train(tiny(*sets), broken)
+    # as if killed between the checkpoint of that step and the end
     for name in ("model.safetensors", "final.json"):
         (broken / name).unlink()
-    (broken / "checkpoints" / "checkpoint-8" / "complete.json").unlink()
-    assert run_folder.last_checkpoint(broken) == (broken / "checkpoints" / "checkpoint-4", 4)
+    for path in (broken / "checkpoints").iterdir():
+        if path.name != f"checkpoint-{every}":
+            (path / "complete.json").unlink()
+    assert run_folder.last_checkpoint(broken) == (broken / "checkpoints" / f"checkpoint-{every}", every)
     running.resume(broken)
     one, other = weights(whole), weights(broken)
     assert all(torch.equal(one[key], other[key]) for key in one)
