@@ -1,11 +1,12 @@
-"""On a GPU: the delta rule's forms against each other, and whole models.
+"""On a GPU: the delta rule's forms against each other, whole models, and what a step of `paper-s5` takes.
 
-python tests/benchmarks/bench_gpu.py [ROUNDS] [--without-fla]
+python tests/benchmarks/bench_gpu.py [ROUNDS] [--without-fla] [--only kernels|models|paper]
+    [--configurations N]
 
 Forward and backward; everything takes a turn in every round, a ratio is the median of each form over that of ours.
-``ours``: the chunked torch form; ``fla``: its kernels behind our switch, in fp32; ``sdpa``: torch's causal attention in
-bf16, with its casts; ``loop``: a Python loop over time (every third round). Errors are relative to the recurrence in
-float64, with repeated keys at beta = 2.
+``ours``: the chunked torch form; ``fla``: its kernels behind our switch, in fp32 (N configurations of each, 1 unless
+told), both with ``+ decay`` too; ``sdpa``: torch's causal attention in bf16, with its casts; ``loop``: a Python loop
+over time (every third round). Errors are relative to the recurrence in float64, with repeated keys at beta = 2.
 """
 
 from __future__ import annotations
@@ -24,9 +25,13 @@ from torch.nn import functional
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+from train.kernels import fla_ops
 from train.kernels.delta import delta_rule
-from train.kernels.fla_ops import available
+from train.models.delta_net import MatrixMixer
 from train.models.registry import MODELS, make_model
+from train.recipes import recipe
+from train.running import source_of
+from train.settings import override
 
 BATCH, HEADS = 8, 8
 
@@ -70,11 +75,17 @@ def kernels(rounds: int) -> None:
     forms: dict[str, Callable[..., Tensor]] = {
         "fla": lambda q, k, v, b: delta_rule(q, k, v, b, backend="fla")[0],
         "ours": lambda q, k, v, b: delta_rule(q, k, v, b, backend="torch", chunk_size=64)[0],
+        "fla + decay": lambda q, k, v, b: delta_rule(q, k, v, b, log_decay=-b, backend="fla")[0],
+        "ours + decay": lambda q, k, v, b: delta_rule(q, k, v, b, log_decay=-b, backend="torch", chunk_size=64)[0],
         "sdpa": sdpa,
         "loop": loop,
     }
-    if available() is not None or "--without-fla" in sys.argv:
-        del forms["fla"]
+    for name, decays in (("fla", False), ("fla + decay", True)):
+        if (
+            "--without-fla" in sys.argv
+            or fla_ops.refusal("auto", torch.zeros(1, 1, 1, 32).cuda(), decays=decays) is not None
+        ):
+            del forms[name]
     for width in (32, 64, 128):
         for steps in (512, 2048):
             given = inputs(steps, width, repeated=False)
@@ -123,11 +134,56 @@ def models(rounds: int) -> None:
         )
 
 
+def paper() -> None:
+    """Seconds and memory of a step at the lengths of `paper-s5`'s last stage, by rows and by form of the delta rule."""
+    settings = override(recipe("paper-s5"), ["device=cpu", "precision=fp32"])
+    source = source_of(settings)
+    last = settings.num_steps - settings.stages[-1].steps
+    longest = max(range(last, last + 20), key=lambda step: source.batch(step, [0])["input_ids"].shape[1])
+    keys = {**settings.model_keys, "vocab_size": len(source.tokenizer)}
+    model = make_model(settings.model, **keys).cuda()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=settings.learning_rate)
+    for form in ("torch", *([] if "--without-fla" in sys.argv else ["auto"])):
+        for module in model.modules():
+            if isinstance(module, MatrixMixer):
+                module.backend = form
+        for rows in (2, 4, 6, 9, 12, 18, 36):
+            ids = source.batch(longest, list(range(rows)))["input_ids"].cuda()
+            torch.cuda.reset_peak_memory_stats()
+            try:
+                seconds = statistics.median(_step(model, optimizer, ids) for _ in range(3))
+            except torch.cuda.OutOfMemoryError:
+                optimizer.zero_grad()
+                print(json.dumps({"form": form, "rows": rows, "T": ids.shape[1], "GiB": "out of memory"}), flush=True)
+                break
+            finally:
+                torch.cuda.empty_cache()
+            told = {"form": form, "rows": rows, "T": ids.shape[1], "seconds": round(seconds, 3)}
+            told["GiB"] = round(torch.cuda.max_memory_allocated() / 2**30, 1)
+            print(json.dumps({**told, "tokens a second": round(ids.numel() / seconds)}), flush=True)
+
+
+def _step(model: torch.nn.Module, optimizer: torch.optim.Optimizer, ids: Tensor) -> float:
+    torch.cuda.synchronize()
+    begun = time.perf_counter()
+    optimizer.zero_grad()
+    with torch.autocast("cuda", torch.bfloat16):
+        logits = model(input_ids=ids[:, :-1]).logits.float()
+    functional.cross_entropy(logits.flatten(0, 1), ids[:, 1:].flatten()).backward()
+    optimizer.step()
+    torch.cuda.synchronize()
+    return time.perf_counter() - begun
+
+
 if __name__ == "__main__":
     if not torch.cuda.is_available():
         raise SystemExit("expected a CUDA device, got none; run it where there is one")
-    count = next((int(told) for told in sys.argv[1:] if told.isdigit()), 9)
+    count = next((int(told) for told in sys.argv[1:2] if told.isdigit()), 9)
     versions = {"device": torch.cuda.get_device_name(), "torch": torch.__version__}
     print(json.dumps({**versions, "fp32 products": os.environ.get("TRITON_F32_DEFAULT", "tf32x3")}))
-    kernels(count)
-    models(count)
+    if "--configurations" in sys.argv:
+        fla_ops.CONFIGURATIONS = int(sys.argv[sys.argv.index("--configurations") + 1])
+    only = sys.argv[sys.argv.index("--only") + 1] if "--only" in sys.argv else ""
+    for name, bench in (("kernels", lambda: kernels(count)), ("models", lambda: models(count)), ("paper", paper)):
+        if only in ("", name):
+            bench()

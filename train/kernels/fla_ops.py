@@ -24,6 +24,8 @@ from torch import Tensor
 OLDEST_FLA = (0, 6)  # 0.4.2 to 0.5.2 fail to import with triton 3.9
 LARGEST_KEY_DIM = 256  # fla's chunk_gated_delta_rule_fwd_h asserts it
 
+CONFIGURATIONS = 1
+"""How many of its configurations each of fla's autotuned kernels compiles and tries."""
 
 WRONG_ON_HOPPER = (3, 4, 0), (3, 7, 1)
 """Versions of Triton, from and below, with which fla refuses its kernels with decay on Hopper: wrong results."""
@@ -107,7 +109,7 @@ def _load(module: str) -> Any:
     is_new = module not in sys.modules
     loaded = importlib.import_module(module)
     if is_new and "TRITON_INTERPRET" not in os.environ:
-        _try_one_configuration()
+        _leave_configurations(CONFIGURATIONS)
     return loaded
 
 
@@ -130,12 +132,12 @@ def _is_hopper(q: Tensor) -> bool:
     return q.device.type == "cuda" and torch.cuda.get_device_capability(q.device)[0] == 9
 
 
-def _try_one_configuration() -> None:
-    """Leaves each of fla's autotuned kernels its smallest configuration: to compile all takes longer than it saves."""
+def _leave_configurations(count: int) -> None:
+    """Leaves each of fla's autotuned kernels its smallest ones: to compile all takes longer than it saves."""
     tuner = importlib.import_module("triton.runtime.autotuner").Autotuner
     for name, module in list(sys.modules.items()):
         for value in list(vars(module).values()) if name.startswith("fla.") else ():
             while value is not None and not isinstance(value, tuner):
                 value = getattr(value, "fn", None)
             if value is not None:
-                value.configs = sorted(value.configs, key=lambda c: (c.kwargs.get("BV", 32), -c.num_warps))[:1]
+                value.configs = sorted(value.configs, key=lambda c: (c.kwargs.get("BV", 32), -c.num_warps))[:count]
