@@ -56,6 +56,7 @@ def draw(bench: Bench) -> Drawn:
                 tokens = hard.batch.tokens[0]
                 example = "".join(stream.vocabulary[token] for token in tokens)[-180:].replace("\n", " / ")
     axes[0, 0].set_xlabel("reveals")
+    axes[0, 0].locator_params("x", integer=True)
     axes[0, 0].set_ylabel("KL(exact || model), nats")
     axes[0, 0].set_yscale("log")
     axes[0, 1].set_xlabel("sessions of the last beam, worst first")

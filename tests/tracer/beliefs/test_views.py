@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import json
 import subprocess
@@ -101,6 +102,7 @@ print(found)
 }
 
 
+@functools.cache
 def trace(source: str, view: str, seed: int = 0) -> Trace:
     made = tracer_for(view, seed).trace(script_snippet(source, "game.py", ()))
     assert isinstance(made, Trace), made
@@ -123,6 +125,7 @@ def closed():
     for tracer in _tracers.values():
         tracer.close()
     _tracers.clear()
+    trace.cache_clear()
 
 
 def law(made: Trace, step: str) -> dict[str, float]:
