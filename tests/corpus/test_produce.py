@@ -220,28 +220,29 @@ def wait_for_units(out: Path, number: int) -> None:
 SLOW = {f"m{number}.py": doctests(*(f"SLOW{number}_{i}" for i in range(8))) for number in range(28)}
 
 
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT], ids=["kill -9", "Ctrl-C"])
-def test_a_run_cut_off_goes_on_to_the_same_bytes(tmp_path: Path, make_repository: Make, how: signal.Signals) -> None:
+def test_runs_cut_off_go_on_to_the_same_bytes(tmp_path: Path, make_repository: Make) -> None:
     repository = make_repository("r", SLOW)
-    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    whole = tmp_path / "whole"
     assert run(whole, repository, jobs=2).stats["rows"] == 224
-    process = start(cut, repository, "--jobs", 2)
-    wait_for_units(cut, 1)
-    if how is signal.SIGKILL:
-        process.kill()
-    else:
-        os.killpg(process.pid, how)
-    _, told = process.communicate(timeout=30)
-    if how is signal.SIGINT:
-        assert process.returncode == 130, told
-        assert "finished units are kept" in told
-    kept = {path.name: path.stat().st_mtime_ns for path in (cut / ".ledger" / "done").iterdir()}
-    assert 1 <= len(kept) < 7
-    again = start(cut, repository, "--jobs", 1)
-    assert again.wait(timeout=60) == 0, again.communicate()
-    assert everything_below(cut) == everything_below(whole)
-    for name, written in kept.items():
-        assert (cut / ".ledger" / "done" / name).stat().st_mtime_ns == written, "a finished unit was done again"
+    for how in (signal.SIGKILL, signal.SIGINT):
+        cut = tmp_path / how.name
+        process = start(cut, repository, "--jobs", 2)
+        wait_for_units(cut, 1)
+        if how is signal.SIGKILL:
+            process.kill()
+        else:
+            os.killpg(process.pid, how)
+        _, told = process.communicate(timeout=30)
+        if how is signal.SIGINT:
+            assert process.returncode == 130, told
+            assert "finished units are kept" in told
+        kept = {path.name: path.stat().st_mtime_ns for path in (cut / ".ledger" / "done").iterdir()}
+        assert 1 <= len(kept) < 7
+        again = start(cut, repository, "--jobs", 2)
+        assert again.wait(timeout=60) == 0, again.communicate()
+        assert everything_below(cut) == everything_below(whole)
+        for name, written in kept.items():
+            assert (cut / ".ledger" / "done" / name).stat().st_mtime_ns == written, "a finished unit was done again"
 
 
 def test_workers_do_not_outlive_a_killed_run(tmp_path: Path, make_repository: Make) -> None:

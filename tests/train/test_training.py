@@ -17,6 +17,7 @@ torch = pytest.importorskip("torch", reason="needs the extra [train]")
 pytest.importorskip("transformers", reason="needs the extra [train]")
 
 from train import run_folder, running  # noqa: E402
+from train.__main__ import main  # noqa: E402
 from train.batches import SyntheticSource, source_of  # noqa: E402
 from train.held_out import joined_splits, parted, splits_of  # noqa: E402
 from train.kernels import c_ops  # noqa: E402
@@ -248,14 +249,21 @@ def test_batches_are_a_function_of_the_step_and_stages_keep_to_their_sizes():
         *([] if torch.cuda.is_available() else [(["paper-s5"], "expected a CUDA device")]),
     ],
 )
-def test_wrong_input_is_one_clear_line(arguments, told, tmp_path):
-    environment = {**os.environ, "COLUMNS": "200"}
+def test_wrong_input_is_one_clear_line(arguments, told, tmp_path, monkeypatch, capfd):
     out = [] if "--resume" in arguments else ["--out", str(tmp_path / "run")]
-    done = subprocess.run(
-        [sys.executable, "-m", "train", *arguments, *out], cwd=ROOT, capture_output=True, text=True, env=environment
-    )
+    monkeypatch.setattr(sys, "argv", ["trace-train", *arguments, *out])
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    printed, error = capfd.readouterr()
+    assert stopped.value.code == 2 and printed == ""
+    assert told in error and len(error.strip().splitlines()) == 1, error
+
+
+def test_the_command_itself_says_no_more_than_that_line(tmp_path):
+    command = [sys.executable, "-m", "train", "mined", "--set", "dataset=nowhere", "--out", str(tmp_path / "run")]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 2 and done.stdout == ""
-    assert told in done.stderr and len(done.stderr.strip().splitlines()) == 1, done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1, done.stderr
 
 
 def test_another_vocabulary_is_refused_on_resuming(tmp_path):

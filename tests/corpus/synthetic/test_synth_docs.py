@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from corpus.synthetic.automaton_yaml import parse_automaton
+from corpus.synthetic.tasks import TASKS
 
 ROOT = Path(__file__).resolve().parents[3]
 DOCUMENT = (ROOT / "docs" / "synthetic.md").read_text(encoding="utf-8")
@@ -44,6 +45,12 @@ def test_automata_that_are_shown_read():
     for automaton in told:
         assert automaton.states == ("on", "off")
         assert automaton.emissions.tolist() == [[0.5, 1.0], [0.5, 0.0]]
+
+
+def test_every_task_is_in_the_help_and_in_the_list():
+    told, listed = run("--help").stdout, run("list").stdout
+    for name in TASKS:
+        assert name in told.partition("Options:")[0] and f"{name}: " in listed
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,6 @@ import pytest
 from tracer.inside import beliefs, program, support
 from tracer.inside.patches import install
 
-install()
 SETUP = "from random import random, choice, randint, shuffle, gauss"
 MAIN = {
     "pieces": [],
@@ -23,6 +22,11 @@ MAIN = {
     "own": [],
     "opens": [],
 }
+
+
+@pytest.fixture(autouse=True)
+def fresh() -> None:
+    install()  # for each test: others seed the global generator, which is then no choice
 
 
 def make_world(seed: int = 0, seconds: float = 20.0, lazy: bool = True, code: str = SETUP) -> support.World:
