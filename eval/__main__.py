@@ -62,6 +62,8 @@ def evaluate(
         from eval.runs import evaluate_run, summary
         from eval.subjects import subject
 
+        if out is not None:
+            results.check_ending(out)
         found = []
         for folder in runs or []:
             opened = subject(folder)

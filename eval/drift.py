@@ -104,7 +104,7 @@ def memory_needed(subject: Subject, windows: Sequence[int], *, rows: int) -> lis
     for window in windows:
         filtered = WindowFilter(window=window)
         result = at_length(sessions, filtered, 1.0, model=filtered.name)[0]
-        found.append(replace(result, at=float(window)))
+        found.append(replace(result, metric="belief KL, window", at=float(window)))
     return found
 
 

@@ -26,6 +26,7 @@ from eval.predictors import baselines
 from eval.results import Result
 from eval.sessions import sessions_of
 from eval.subjects import Subject
+from train.batches import SyntheticSource
 from train.models.config import SequenceConfig
 
 ROWS_AT_ONCE = 8
@@ -52,8 +53,8 @@ class HFPredictor:
         for row in range(len(batch.tokens)):
             words = [stream.vocabulary[token] for token in batch.tokens[row, : batch.lengths[row]]]
             prefixes = ["".join(words[:place]) for place in batch.reveals[row, :, 0].tolist()]
-            ends = ["\n" if words[place].endswith("\n") else "" for place in batch.reveals[row, :, 0].tolist()]
-            found[row] = self._row(prefixes, [[label + end for label in stream.labels] for end in ends])
+            # a value ends its line, and without that end 1 would also have what 10 to 19 have
+            found[row] = self._row(prefixes, [[f"{label}\n" for label in stream.labels]] * len(prefixes))
         return found / found.sum(-1, keepdims=True) if self.normalised else found
 
     def _row(self, prefixes: list[str], choices: list[list[str]]) -> Floats:
@@ -157,8 +158,8 @@ def evaluate_hf(folder: Path, like: Subject, *, rows: int) -> list[Result]:
     Raises:
         ValueError: as ``hf_predictor`` and ``HFPredictor.laws`` do, or the run was trained on a dataset.
     """
-    if not hasattr(like.source, "task"):
-        raise ValueError(f"expected --like a run on a task, got {like.run}, trained on a dataset")
+    if not isinstance(like.source, SyntheticSource):
+        raise ValueError(f"expected --like a run on a task alone, got {like.run}, trained on a dataset")
     opened = hf_predictor(folder)
     commands, spacing = like.trained
     sessions = sessions_of(like.source, commands=commands, spacing=spacing, rows=rows)

@@ -11,7 +11,7 @@ from statistics import mean
 
 from eval.results import Result, over_seeds, read
 
-HIGHER_IS_BETTER = {"accuracy", "top-1", "share"}
+HIGHER_IS_BETTER = {"accuracy", "top-1", "share", "mass on outcomes"}
 COLUMNS = (
     "metric",
     "task",
@@ -65,9 +65,12 @@ def board(results: Sequence[Result], metrics: Sequence[str]) -> list[Line]:
     for result, values in over_seeds([each for each in kept if each.metric in metrics and each.run]):
         refuse_twice([each for each in kept if same_line(each, result)])
         up = is_up(result.metric)
-        alike = [each for each in kept if size_of(each) == size_of(result) and each.metric == result.metric]
-        beside = [each for each in alike if not each.run and each.model != TRUTH]
-        best = (max if up else min)(beside, key=lambda each: each.value, default=None)
+        beside: dict[str, list[float]] = {}
+        for each in kept:
+            alike = (size_of(each), each.metric, each.split) == (size_of(result), result.metric, result.split)
+            if alike and not each.run and each.model != TRUTH:
+                beside.setdefault(each.model, []).append(each.value)  # one of each file, on other sessions
+        best = (max if up else min)(beside, key=lambda name: mean(beside[name]), default="")
         lines.append(
             Line(
                 metric=result.metric,
@@ -77,7 +80,7 @@ def board(results: Sequence[Result], metrics: Sequence[str]) -> list[Line]:
                 model=result.model,
                 variant=result.variant,
                 values=tuple(values),
-                baseline=f"{best.model} {best.value:.4f}" if best else "",
+                baseline=f"{best} {mean(beside[best]):.4f}" if best else "",
             )
         )
     order = {metric: n for n, metric in enumerate(metrics)}

@@ -19,6 +19,7 @@ from corpus.synthetic.game import Floats, Game, Ints, Plays, belief_after_action
 from eval.results import Result
 from eval.sessions import Sessions, sessions_of
 from eval.subjects import Subject
+from train.batches import SyntheticSource
 from train.hooks import recording
 from train.models.language_model import SequenceModel
 from train.models.registry import make_model
@@ -224,7 +225,13 @@ def untrained(subject: Subject) -> SequenceModel:
 
 
 def probe_run(subject: Subject, *, rows: int = 128) -> list[Result]:
-    """Probes of every place to the belief (R2), and to the state and its parity (accuracy), each with its controls."""
+    """Probes of every place to the belief (R2), and to the state and its parity (accuracy), each with its controls.
+
+    Raises:
+        ValueError: the run was trained on a dataset, whose rows have no states to probe for.
+    """
+    if not isinstance(subject.source, SyntheticSource):
+        raise ValueError(f"expected a run on a task alone to probe, got {subject.run}, trained on a dataset")
     commands, spacing = subject.trained
     sessions = sessions_of(subject.source, commands=commands, spacing=spacing, rows=max(rows, 20))
     game, plays = sessions.stream.game, sessions.plays

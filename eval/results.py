@@ -89,6 +89,7 @@ def write(path: Path, results: Iterable[Result]) -> None:
     Raises:
         ValueError: another ending.
     """
+    check_ending(path)
     rows = [asdict(result) for result in results]
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.suffix == ".parquet":
@@ -98,12 +99,16 @@ def write(path: Path, results: Iterable[Result]) -> None:
         types = {name: pa.string() if name in TEXT else pa.int64() if name in WHOLE else pa.float64() for name in NAMES}
         columns = [pa.array([row[name] for row in rows], types[name]) for name in NAMES]
         pq.write_table(pa.table(columns, names=list(NAMES)), path)
-    elif path.suffix == ".csv":
-        with path.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, NAMES)
-            writer.writeheader()
-            writer.writerows(rows)
-    else:
+        return
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, NAMES)
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def check_ending(path: Path) -> None:
+    """Raises ValueError where no results can be written under this name."""
+    if path.suffix not in (".parquet", ".csv"):
         raise ValueError(f"expected a file that ends in .parquet or .csv, got {path}")
 
 

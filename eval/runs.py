@@ -46,7 +46,7 @@ def evaluate_run(subject: Subject, *, rows: int, dataset: Path | None = None) ->
     if dataset is not None:
         rows_there = rows_of(dataset)
         trained_on: frozenset[str] = getattr(subject.source, "trained_on", frozenset())
-        kept = [row for row in rows_there if row["trace_id"] not in trained_on]
+        kept = [row for row in rows_there if row["text"] not in trained_on]
         if len(kept) < len(rows_there):
             log.warning("%d of %d rows of %s are what %s was trained on: left out", len(rows_there) - len(kept),
                         len(rows_there), dataset, subject.run)  # fmt: skip

@@ -11,7 +11,10 @@ from train import run_folder
 from train.batches import source_of
 from train.models.language_model import SequenceModel
 from train.models.registry import load_model
+from train.recipes import RECIPES, recipe
 from train.settings import Settings
+
+RANGE = "allow_neg_eigval"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -66,8 +69,12 @@ def subject(folder: Path) -> Subject:
 
 
 def label_of(settings: Settings) -> str:
-    """The model's name, and the range of its eigenvalues where it has one."""
+    """The model's name, the range of its eigenvalues where it has one, and which of its keys aren't its recipe's."""
+    keys = settings.model_keys
+    usual = recipe(settings.recipe, settings.model).model_keys if settings.recipe in RECIPES else keys
+    other = ", ".join(
+        f"{k}={keys[k]}" for k in sorted(keys) if k not in (RANGE, "vocab_size") and keys[k] != usual.get(k)
+    )
     ranged = settings.model in ("delta_net", "gated_delta_net", "delta_product")
-    if not ranged:
-        return settings.model
-    return f"{settings.model} {'[-1, 1]' if settings.model_keys.get('allow_neg_eigval') else '[0, 1]'}"
+    label = f"{settings.model} {'[-1, 1]' if keys.get(RANGE) else '[0, 1]'}" if ranged else settings.model
+    return f"{label} ({other})" if other else label

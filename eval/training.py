@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -13,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from eval.plan import PlannedRun
-from train import run_folder
+from train import children, run_folder
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +84,7 @@ def train_missing(
         )
         with log.open("ab") as file:
             code = subprocess.run(
-                [sys.executable, "-m", "train", *told], stdout=file, stderr=file, check=False, env=environment()
+                children.command(*told), stdout=file, stderr=file, check=False, env=children.environment()
             ).returncode
         taken = time.monotonic() - started
         with lock:
@@ -110,10 +108,3 @@ def train_missing(
         failed=failed,
         seconds=time.monotonic() - begun,
     )
-
-
-def environment() -> dict[str, str]:
-    """The environment of a training process: it finds these packages also where they aren't installed."""
-    here = str(Path(__file__).resolve().parent.parent)
-    paths = [here, *filter(None, [os.environ.get("PYTHONPATH")])]
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -66,7 +67,8 @@ def command(
         try:
             final = running.train(settings, folder) if resume is None else running.resume(resume)
         except running.Interrupted as stopped:
-            print(f"{stopped}; go on with: trace-train --resume {resume or folder}", file=sys.stderr)
+            if running.first_process():
+                print(f"{stopped}; go on with: {how()} --resume {resume or folder}", file=sys.stderr)
             raise SystemExit(130) from None
     except ValueError as error:
         print(f"trace-train: {error}", file=sys.stderr)
@@ -74,6 +76,12 @@ def command(
     if "evaluations" in final:  # of several processes the first alone evaluates
         for line in summary(final):
             print(line)
+
+
+def how() -> str:
+    """The command that this process was started by."""
+    processes = int(os.environ.get("WORLD_SIZE", "1"))
+    return f"torchrun --nproc_per_node={processes} -m train" if processes > 1 else "trace-train"
 
 
 def summary(final: dict[str, Any]) -> list[str]:

@@ -46,12 +46,22 @@ def stage_of(settings: Settings, step: int) -> StageSettings:
     return settings.stages[-1]
 
 
+def check_sizes(settings: Settings) -> None:
+    """Raises ValueError where stages don't say how long a task's sessions are."""
+    if not all(stage.commands and stage.spacings for stage in settings.stages):
+        raise ValueError(
+            f"expected stages that say commands and spacings, for the task {settings.task}, got steps alone; give "
+            "--set 'stages=[{steps: 600, commands: [8, 16], spacings: [1, 2, 4]}]'"
+        )
+
+
 class SyntheticSource:
     """Sessions of a task. All rows of a step have one size, drawn from its stage by (data_seed, step) alone."""
 
     def __init__(self, settings: Settings) -> None:
         if not settings.task:
             raise ValueError("expected a task, got none; give --set task=NAME")
+        check_sizes(settings)
         given = {key: str(value) for key, value in settings.task_parameters.items()}
         self.settings = settings
         task = make_task(settings.task, given)
@@ -130,7 +140,7 @@ class DatasetSource:
 
         texts = (row["text"] for row in splits["train"])
         self.tokenizer = fit_python(texts, vocab_size=settings.vocab_size)
-        self.trained_on = frozenset(row["trace_id"] for row in splits["train"])
+        self.trained_on = frozenset(row["text"] for row in splits["train"])
         self.settings = settings
         self.num_cut = 0
         self.rows = {name: self._encoded(rows) for name, rows in splits.items()}
@@ -218,11 +228,7 @@ class MixedSource(DatasetSource):
     """
 
     def __init__(self, settings: Settings) -> None:
-        if not all(stage.commands and stage.spacings for stage in settings.stages):
-            raise ValueError(
-                "expected stages that say commands and spacings, for the task's share of a mixture, got none; give "
-                "--set 'stages=[{steps: 600, commands: [8, 16], spacings: [1, 2, 4]}]'"
-            )
+        check_sizes(settings)
         super().__init__(settings)
         given = {key: str(value) for key, value in settings.task_parameters.items()}
         self.task = make_task(settings.task, given)

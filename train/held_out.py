@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ def splits_of(folder: Path) -> dict[str, list[Any]]:
     if not (folder / "stats.json").is_file():
         raise ValueError(f"expected a folder that trace-mine or trace-synth wrote, got {folder}; mine one there first")
     loaded = load_dataset(str(folder))
-    splits = {name: list(loaded[name]) for name in loaded}
+    splits = {name: list(loaded[name]) if name == "train" else shuffled(loaded[name]) for name in loaded}
     if not any(splits.get(name) for name in ("test", "validation")):
         splits["train"], splits["held_out"] = parted(splits["train"])
     return splits
@@ -39,8 +39,13 @@ def joined_splits(found: Sequence[Mapping[str, list[Any]]]) -> dict[str, list[An
     texts = {row["text"] for row in held_out}
     return {
         "train": [row for splits in found for row in splits["train"] if row["text"] not in texts],
-        "held_out": held_out,
+        "held_out": shuffled(held_out),
     }
+
+
+def shuffled(rows: Iterable[Any]) -> list[Any]:
+    """By the hash of their trace_id: the first of them are a sample, where on disk repositories stand together."""
+    return sorted(rows, key=lambda row: hashlib.sha256(row["trace_id"].encode()).digest())
 
 
 def parted(rows: list[Any]) -> tuple[list[Any], list[Any]]:
@@ -51,7 +56,7 @@ def parted(rows: list[Any]) -> tuple[list[Any], list[Any]]:
     """
     if len(rows) < 2:
         raise ValueError(f"expected at least two rows, to hold one out, got {len(rows)}; mine more")
-    ranked = sorted(rows, key=lambda row: hashlib.sha256(row["trace_id"].encode()).digest())
+    ranked = shuffled(rows)
     count = max(1, round(HELD_OUT * len(rows)))
     held = {row["trace_id"] for row in ranked[:count]}
     return [row for row in rows if row["trace_id"] not in held], ranked[:count]

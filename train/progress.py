@@ -62,11 +62,22 @@ class Reporter(TrainerCallback):
             self.bar.stop()
 
 
+SAME_PRESS = 1.0
+"""Seconds in which a second signal is the first."""
+
+
 class StopOnSignal(TrainerCallback):
-    """The first SIGINT or SIGTERM: save at the end of this step and stop. The second: stop at once."""
+    """The first SIGINT or SIGTERM: save at the end of a step and stop. The second: stop at once; one that follows
+    within a second is the first once more (torchrun passes on to its processes what the terminal sent them itself).
+
+    Several processes stop together, where one of them was asked to: they agree at the start of a step (``agree``).
+    """
 
     def __init__(self) -> None:
         self.caught: int | None = None
+        self.caught_at = 0.0
+        self.agreed: bool | None = None
+        self.stopped = False
         self.before: dict[int, Any] = {}
 
     def __enter__(self) -> StopOnSignal:
@@ -79,12 +90,13 @@ class StopOnSignal(TrainerCallback):
             signal.signal(number, handler)
 
     def _catch(self, number: int, frame: FrameType | None) -> None:
-        if self.caught is not None:
+        if self.caught is not None and time.monotonic() - self.caught_at > SAME_PRESS:
             raise KeyboardInterrupt
-        self.caught = number
+        if self.caught is None:
+            self.caught, self.caught_at = number, time.monotonic()
 
     def on_step_end(self, args: Any, state: Any, control: Any, **told: Any) -> None:
         """Called by the Trainer."""
-        if self.caught is not None:
-            control.should_save = True
+        if self.agreed if self.agreed is not None else self.caught is not None:
+            self.stopped = control.should_save = True
             control.should_training_stop = True

@@ -38,6 +38,9 @@ BELIEF_MODELS: dict[str, dict[str, Any]] = {
 """The keys that each model has in the recipes for two cores, all of about one size."""
 
 
+COMMON_KEYS = ("tie_word_embeddings",)
+"""Keys of all models that SMALL leaves at their defaults."""
+
 BELIEF_STAGES: dict[str, tuple[int, ...]] = {"transformer": (200, 200, 600)}
 """Steps of ``belief``'s stages for models that need more of them: the Transformer is near a blind guess for 400 steps
 (KL .63 .59 .52 .40 after 100 to 400), and at .057 after these, 4.9 M tokens.
@@ -61,7 +64,7 @@ def quick() -> Settings:
 
 
 def contrast() -> Settings:
-    """``quick``'s data for any model: ``--set model=...``, and ``--set model.allow_neg_eigval=false`` for [0, 1]."""
+    """``quick``'s data for any model: ``--model lstm``, and ``--set model.allow_neg_eigval=false`` for [0, 1]."""
     return replace(quick(), recipe="contrast")
 
 
@@ -173,7 +176,8 @@ RECIPES: dict[str, Callable[[], Settings]] = {
 
 
 def recipe(name: str, model: str | None = None) -> Settings:
-    """The recipe's settings; ``model``: another model of the registry, with the keys that small models have here.
+    """The recipe's settings; ``model``: another model of the registry, with the keys that small models have here; in
+    ``mined`` and ``paper-s5`` with the recipe's own sizes and initialisation, and in ``paper-s5`` its rate.
 
     Raises:
         ValueError: no recipe or model has this name.
@@ -192,8 +196,12 @@ def recipe(name: str, model: str | None = None) -> Settings:
     )
     keys = dict(BELIEF_MODELS[model])
     if name in ("mined", "paper-s5"):
-        wide = {k: settings.model_keys[k] for k in ("hidden_size", "num_hidden_layers", "num_heads")}
-        keys |= wide
+        own = {key: value for key, value in keys.items() if key not in SMALL}
+        keys = {key: value for key, value in settings.model_keys.items() if key in SMALL or key in COMMON_KEYS} | own
+        width = keys["hidden_size"] // keys["num_heads"]
+        keys |= {key: width for key in ("head_dim", "state_size") if key in own}
+    if name == "paper-s5":
+        rates = {}
     if name == "belief" and model in BELIEF_STAGES:
         pairs = zip(settings.stages, BELIEF_STAGES[model], strict=True)
         settings = replace(settings, stages=tuple(replace(stage, steps=steps) for stage, steps in pairs))

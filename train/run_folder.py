@@ -1,6 +1,6 @@
 """The run folder: what a run was made of, what it measured, and which checkpoints are whole.
 
-run.json        settings, versions, commit, hashes of vocabulary and data, what ran the delta rule on the CPU
+run.json        settings, versions, commit, hashes of vocabulary and data, what ran the delta rule on the CPU, processes
 tokenizer/      the tokenizer
 metrics.jsonl   one line each ``log_every`` steps
 evals.jsonl     one line an evaluation
@@ -107,6 +107,7 @@ def create(folder: Path, settings: Settings, source: Any) -> None:
     hashes = {"vocabulary_hash": vocabulary_hash(source.tokenizer), "data_hash": source.data_hash}
     told = {"settings": settings.as_json(), "versions": versions(), "commit": commit(), **hashes}
     told["delta_rule_on_cpu"] = c_ops.told()
+    told["processes"] = num_processes()
     write_json(folder / "run.json", told)
 
 
@@ -139,6 +140,22 @@ def check(folder: Path, source: Any) -> None:
                 f"expected the {name} that {folder} was trained with ({told[key][:12]}), got another ({now[:12]}); "
                 "give the run its own dataset and version of trace-mine back, or train anew"
             )
+
+
+def num_processes() -> int:
+    """Processes of this torchrun; 1 without."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def check_processes(folder: Path) -> None:
+    """Raises ValueError where another number of processes began the run: a step would have other rows."""
+    began = read(folder).get("processes", 1)
+    if began != num_processes():
+        how = f"torchrun --nproc_per_node={began} -m train --resume" if began > 1 else "trace-train --resume"
+        raise ValueError(
+            f"expected {began} process(es), with which {folder} began, got {num_processes()}: a step would have other "
+            f"rows; go on with: {how} {folder}"
+        )
 
 
 def other_kernel(folder: Path) -> str | None:

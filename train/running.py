@@ -66,6 +66,7 @@ def resume(folder: Path) -> dict[str, Any]:
     check_machine(settings)
     source = source_of(settings)
     run_folder.check(folder, source)
+    run_folder.check_processes(folder)
     other = None if torch.cuda.is_available() and settings.device != "cpu" else run_folder.other_kernel(folder)
     if other is not None and first_process():
         log.warning("%s", other)
@@ -89,7 +90,7 @@ def _run(settings: Settings, folder: Path, model: Any, source: Any, checkpoint: 
     evaluations = Evaluations(lambda m: evaluate(getattr(m, "module", m), longest, spacing), every, folder)
     reporter, stopper = Reporter(), StopOnSignal()
     trainer = TraceTrainer(model, settings, source, folder, [evaluations, reporter, stopper])
-    reporter.trainer = trainer
+    reporter.trainer, trainer.stopper = trainer, stopper
     if checkpoint is not None:
         trainer.restore_counts(json.loads((checkpoint / "counts.json").read_text(encoding="utf-8")))
     parameters = sum(p.numel() for p in model.parameters())
@@ -105,7 +106,7 @@ def _run(settings: Settings, folder: Path, model: Any, source: Any, checkpoint: 
     )
     with stopper:
         trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
-    if stopper.caught is not None and trainer.state.global_step < settings.num_steps:
+    if stopper.stopped and trainer.state.global_step < settings.num_steps:
         raise Interrupted(trainer.state.global_step)
     final: dict[str, Any] = {"step": trainer.state.global_step, "tokens": trainer.tokens, "parameters": parameters}
     final["seconds"] = round(trainer.seconds(), 3)

@@ -15,12 +15,13 @@ REQUIRED_VIEWS = ("any", "branch")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StageSettings:
     """``steps`` optimiser steps on sessions whose numbers of commands and spacings are drawn from these, a pair for a
-    step. A stage should keep the spacings of those before it: a model forgets one that is dropped.
+    step; on a dataset steps alone. A stage should keep the spacings of those before it: a model forgets one that is
+    dropped.
     """
 
     steps: int
-    commands: tuple[int, ...]
-    spacings: tuple[int, ...]
+    commands: tuple[int, ...] = ()
+    spacings: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +79,8 @@ class Settings:
     def __post_init__(self) -> None:
         if not self.stages:
             raise ValueError(f"expected a recipe with stages, got none in {self.recipe!r}; give at least one")
-        for name, low in (("batch_size", 1), ("accumulate", 1), ("max_steps", 0), ("threads", 1), ("log_every", 1)):
+        least = dict.fromkeys(("batch_size", "accumulate", "threads", "log_every", "save_every", "keep"), 1)
+        for name, low in {**least, "max_steps": 0, "evaluate_every": 0, "evaluate_rows": 1}.items():
             if getattr(self, name) < low:
                 raise ValueError(f"expected {name} >= {low}, got {getattr(self, name)}")
         for name, known in (
@@ -107,10 +109,7 @@ class Settings:
 
 def from_json(told: Mapping[str, Any]) -> Settings:
     """The settings that ``as_json`` wrote."""
-    stages = tuple(
-        StageSettings(steps=s["steps"], commands=tuple(s["commands"]), spacings=tuple(s["spacings"]))
-        for s in told["stages"]
-    )
+    stages = tuple(_stage(told) for told in told["stages"])
     pairs = {key: tuple(told[key]) for key in ("betas", "evaluate_at")}
     return Settings(**{**told, **pairs, "stages": stages})
 
@@ -126,7 +125,12 @@ def override(settings: Settings, assignments: list[str]) -> Settings:
         name, equals, text = assignment.partition("=")
         if not equals:
             raise ValueError(f"expected --set name=value, got {assignment!r}")
-        value = yaml.safe_load(text) if text else ""
+        try:
+            value = yaml.safe_load(text) if text else ""
+        except yaml.YAMLError as error:
+            raise ValueError(
+                f"expected --set {name}=VALUE in YAML, got {text!r}: {' '.join(str(error).split())}"
+            ) from None
         group, dot, key = name.partition(".")
         if dot and group in ("model", "task"):
             attribute = "model_keys" if group == "model" else "task_parameters"
@@ -143,9 +147,12 @@ def override(settings: Settings, assignments: list[str]) -> Settings:
 
 def _fitted(name: str, value: Any, old: Any) -> Any:
     if name == "stages":
-        return tuple(
-            StageSettings(steps=s["steps"], commands=tuple(s["commands"]), spacings=tuple(s["spacings"])) for s in value
-        )
+        try:
+            return tuple(_stage(told) for told in value)
+        except (TypeError, KeyError, AttributeError):
+            raise ValueError(
+                f"expected stages to be like [{{steps: 300, commands: [8, 16], spacings: [1, 2]}}], got {value!r}"
+            ) from None
     if isinstance(old, tuple) and isinstance(value, list):
         return tuple(value)
     if isinstance(old, float) and not isinstance(value, bool):
@@ -156,3 +163,9 @@ def _fitted(name: str, value: Any, old: Any) -> Any:
     if type(value) is not type(old):
         raise ValueError(f"expected {name} to be {type(old).__name__}, got {value!r}")
     return value
+
+
+def _stage(told: Mapping[str, Any]) -> StageSettings:
+    if not set(told) <= {"steps", "commands", "spacings"} or not isinstance(told["steps"], int):
+        raise TypeError(told)
+    return StageSettings(steps=told["steps"], **{key: tuple(told.get(key, ())) for key in ("commands", "spacings")})

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from train import children, run_folder
 from train.recipes import recipe
-from train.settings import override
+from train.settings import Settings, override
 
 KEYS = ("recipe", "model", "name", "seeds", "learning_rates", "set")
 
@@ -48,11 +49,23 @@ def runs_of(path: Path) -> list[tuple[str, list[str]]]:
                     name += f"-lr{rate}"
                     chosen.append(f"learning_rate={rate}")
                 name += f"-s{seed}"
-                override(recipe(entry["recipe"], entry.get("model")), chosen)  # refuses now what would fail later
                 if name in dict(found):
                     raise ValueError(f"expected runs with names of their own, got {name!r} twice; give name: to one")
-                found.append((name, [entry["recipe"], *model, *(part for s in chosen for part in ("--set", s))]))
+                arguments = [entry["recipe"], *model, *(part for s in chosen for part in ("--set", s))]
+                settings_of(arguments)  # refuses now what would fail later
+                found.append((name, arguments))
     return found
+
+
+def settings_of(arguments: list[str]) -> Settings:
+    """The settings of a run that ``runs_of`` gave.
+
+    Raises:
+        ValueError: they can't be.
+    """
+    model = arguments[arguments.index("--model") + 1] if "--model" in arguments else None
+    sets = [told for before, told in pairwise(arguments) if before == "--set"]
+    return override(recipe(arguments[0], model), sets)
 
 
 def run_sweep(path: Path, out: Path, jobs: int) -> int:
@@ -61,6 +74,12 @@ def run_sweep(path: Path, out: Path, jobs: int) -> int:
     """
     runs = runs_of(path)
     out.mkdir(parents=True, exist_ok=True)
+    for name, arguments in runs:
+        begun = out / name / "run.json"
+        if begun.is_file() and run_folder.settings_of(out / name) != settings_of(arguments):
+            raise ValueError(
+                f"expected {out / name} to be a run of {path}'s settings, got others; give another --out or name"
+            )
 
     def one(name: str, arguments: list[str]) -> int:
         folder = out / name
@@ -68,7 +87,7 @@ def run_sweep(path: Path, out: Path, jobs: int) -> int:
         told = ["--resume", str(folder)] if begun else [*arguments, "--out", str(folder)]
         with (out / f"{name}.log").open("ab") as log:
             return subprocess.run(
-                [sys.executable, "-m", "train", *told], stdout=log, stderr=log, check=False
+                children.command(*told), stdout=log, stderr=log, check=False, env=children.environment()
             ).returncode
 
     with ThreadPoolExecutor(max(1, jobs)) as pool:

@@ -6,6 +6,7 @@ step, on all processes and micro-batches; so neither accumulation nor the number
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from collections.abc import Iterator
@@ -19,9 +20,11 @@ from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArgu
 
 from train import run_folder
 from train.batches import LAST_REVEAL, OTHER, REVEAL, Collator, Indices
+from train.progress import StopOnSignal
 from train.settings import Settings
 
-UNDECAYED = ("A_log", "dt_bias", ".D", "state_norm", "bias", "norm.weight", "norm_f.weight")
+log = logging.getLogger("trace-train")
+UNDECAYED = ("A_log", "dt_bias", ".D", "state_norm", "bias", "norm.weight", "norm_f.weight", "bias_ih_l0", "bias_hh_l0")
 
 PROJECT = "trace-mine"
 """What trackers call all our runs together."""
@@ -33,6 +36,9 @@ class TraceTrainer(Trainer):
     def __init__(self, model: nn.Module, settings: Settings, source: Any, folder: Path, callbacks: list[Any]) -> None:
         place_trackers(settings, folder)
         arguments = training_arguments(settings, folder)
+        if arguments.n_gpu > 1:  # else transformers would spread rows over them behind our counts
+            log.warning("expected one GPU a process, got %d; the first is used: torchrun takes all", arguments.n_gpu)
+            arguments._n_gpu = 1
         rows = settings.batch_size * arguments.world_size * settings.accumulate
         super().__init__(
             model=model,
@@ -47,6 +53,7 @@ class TraceTrainer(Trainer):
         self.sums = torch.zeros(9, dtype=torch.float64)
         """Since the last log, on this process: losses and counts of other and of reveal tokens, right reveals, rows
         whose last reveal is right, rows that have one, losses of steps, steps."""
+        self.stopper: StopOnSignal | None = None
         self.tokens = 0
         self.seconds_before = 0.0
         self.started = time.monotonic()
@@ -65,7 +72,9 @@ class TraceTrainer(Trainer):
     def get_batch_samples(
         self, epoch_iterator: Iterator[Any], num_batches: int, device: torch.device
     ) -> tuple[list[Any], Any]:
-        """The micro-batches of a step, and the step's numbers of other and reveal tokens over all processes."""
+        """The micro-batches of a step, and the step's numbers of other and reveal tokens over all processes, which
+        agree here whether it is their last.
+        """
         batches = []
         for _ in range(num_batches):
             batch = next(epoch_iterator, None)
@@ -79,7 +88,12 @@ class TraceTrainer(Trainer):
             self.tokens += int((batch["kinds"] > 0).sum()) * self.args.world_size
         self.sums[8] += bool(batches) / self.args.world_size
         if self.args.world_size > 1:
-            counts = self.accelerator.gather(counts.to(self.args.device)[None]).sum(0).cpu()  # type: ignore[union-attr]
+            asked = self.stopper is not None and self.stopper.caught is not None
+            told = torch.cat([counts, torch.tensor([float(asked)], dtype=counts.dtype)]).to(self.args.device)
+            told = self.accelerator.gather(told[None]).sum(0).cpu()  # type: ignore[union-attr]
+            counts = told[:2]
+            if self.stopper is not None:
+                self.stopper.agreed = bool(told[2])
         return batches, counts
 
     def compute_loss(

@@ -33,7 +33,9 @@ Tasks and their parameters: trace-synth list
 
 
 def synth(
-    task: Annotated[str, typer.Argument(metavar="TASK", help="permutations, groups, pfsa or programs; list to list them.")],
+    task: Annotated[
+        str, typer.Argument(metavar="TASK", help="permutations, groups, pfsa or programs; list to list them.")
+    ],
     rows: Annotated[int, typer.Option(min=0, help="Rows of the train split.")] = 1_000,
     held_out: Annotated[int, typer.Option(min=0, help="Rows of validation and of test, each.")] = 100,
     out: Annotated[Path, typer.Option(help="Folder of the dataset; a run that was cut off goes on there.")] = Path(

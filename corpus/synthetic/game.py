@@ -21,8 +21,8 @@ Floats = NDArray[np.float64]
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Game:
     """``variables`` and, for each state, the item that each holds: ``holds`` [states, variables]. ``items`` are the
-    texts of the items (drawn anew for each session where ``num_labels`` is set). Commands before the first action are
-    ``opening``, with ``{0}`` .. for the start's texts.
+    texts of the items, no two alike (where ``num_labels`` is set, drawn anew for each session, alike ones too).
+    Commands before the first action are ``opening``, with ``{0}`` .. for the start's texts.
 
     ``actions`` are commands; action a maps state q to ``moves[a, q]``, with probability ``chances[a]``, and leaves it
     otherwise (chance 1: a visible action, no draw). ``start`` is the first state. ``sticky``: the probability that a

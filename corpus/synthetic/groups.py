@@ -87,17 +87,15 @@ def group_game(*, group: str = "S3", style: str = "print", reveals: str = "parti
             right.append(f"(x + {element[-1]}) % {made.modulus}")
         actions.append(f"{', '.join(left)} = {', '.join(right)}" if left else "pass")
     table = made.table()
-    number_of_items = max(made.degree + (made.modulus if made.modulus > 1 else 0), 1)
-    holds = [
-        [*element[: made.degree], *([made.degree + element[-1]] if made.modulus > 1 else [])]
-        for element in made.elements
+    texts = [
+        [*(str(i + 1) for i in e[: made.degree]), *([str(e[-1])] if made.modulus > 1 else [])] for e in made.elements
     ]
-    items = [str(i + 1) for i in range(made.degree)] + [str(k) for k in range(made.modulus if made.modulus > 1 else 0)]
-    assert len(items) == number_of_items
+    values = [str(i + 1) for i in range(made.degree)] + [str(k) for k in range(made.modulus if made.modulus > 1 else 0)]
+    items = list(dict.fromkeys(values))  # 1 of a permuted variable and 1 of the counter are one text, so one item
     return Game(
         name="groups",
         variables=variables,
-        holds=np.array(holds, dtype=np.int64),
+        holds=np.array([[items.index(text) for text in row] for row in texts], dtype=np.int64),
         items=tuple(items),
         opening=tuple(f"{name} = {{{i}}}" for i, name in enumerate(variables)),
         actions=tuple(actions),

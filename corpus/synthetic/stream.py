@@ -105,7 +105,7 @@ class TokenStream:
             return [numbers.setdefault(word, len(numbers)) for word in found]
 
         # what varies is written as "0" and found again by it: neither names nor prompts have digits
-        blank = ["0"] * len(self.labels)
+        blank = ["0"] * len(game.variables)
         opening = [f">>> {source.format(*blank)}\n" for source in game.opening]
         shown_texts = [game.reveal_texts(v, ["0"] * len(game.items))[0] for v in range(len(game.variables))]
         reveals = [f">>> {game.reveal_source(v)}\n{text}\n" for v, text in enumerate(shown_texts)]

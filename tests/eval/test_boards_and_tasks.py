@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -42,6 +43,16 @@ def test_sizes_are_never_mixed_and_unknown_metrics_told(tmp_path: Path) -> None:
     assert "a" in (tmp_path / "b.csv").read_text()
     with pytest.raises(ValueError, match="ends in"):
         make_board([tmp_path / "r.parquet"], ["belief KL"], tmp_path / "b.txt")
+
+
+def test_a_baseline_is_a_mean_over_files_of_the_same_split() -> None:
+    rows = [row("a", 0.2, 0), row("b", 0.3, 0)]
+    rows += [row("chance", v, -1, run="") for v in (0.1, 0.9)] + [row("last shown", v, -1, run="") for v in (0.3, 0.4)]
+    rows.append(replace(row("filter of 32 commands", 0.0, -1, run=""), metric="belief KL, window"))
+    rows.append(replace(row("no memory", 0.0, -1, run=""), split="train"))
+    assert {x.baseline for x in board(rows, ["belief KL"])} == {"last shown 0.3500"}
+    mass = [row("a", 0.03, 0, metric="mass on outcomes"), row("b", 0.14, 0, metric="mass on outcomes")]
+    assert [x.model for x in board(mass, ["mass on outcomes"])] == ["b", "a"]
 
 
 def test_other_parameters_of_a_task_are_no_seeds() -> None:

@@ -2,6 +2,7 @@
 
 import json
 import re
+import subprocess
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -13,8 +14,12 @@ from eval.figures import MODULES, figure, figures
 from eval.figures.base import Bench, NothingTrained, captioned, save
 from eval.plan import PlannedRun, planned
 from eval.reproduce import budget_of, draw_all, draw_only, facts, needed
+from eval.subjects import label_of
 from eval.training import Trained, is_finished, train_missing
+from train import children
+from train.recipes import recipe
 from train.running import train
+from train.settings import override
 
 SHORT = {"max_steps": "4", "batch_size": "8", "evaluate_rows": "2", "evaluate_every": "0", "warmup": "2"}
 
@@ -157,5 +162,14 @@ def test_claims_are_kept_as_data(bench: Bench, tmp_path: Path) -> None:
     assert told[0]["verdict"] == "holds" and told[0]["seeds"] == 0
 
 
-def test_tiny_runs_open(tiny_subject: Callable) -> None:
+def test_a_label_has_what_parts_a_run_from_its_recipe(tiny_subject: Callable) -> None:
     assert tiny_subject("belief", "lstm").label == "lstm"
+    assert tiny_subject("belief", "lstm", "seed=1", "model.hidden_size=32").label == "lstm (hidden_size=32)"
+    assert label_of(override(recipe("contrast"), ["model.allow_neg_eigval=false"])) == "delta_net [0, 1]"
+
+
+def test_training_elsewhere_runs_this_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "train.py").write_text("print('another train')\n")
+    monkeypatch.chdir(tmp_path)
+    done = subprocess.run(children.command("--help"), env=children.environment(), capture_output=True, text=True)
+    assert done.returncode == 0 and "Trains a sequence model" in done.stdout

@@ -11,7 +11,10 @@ import pytest
 import torch
 
 from eval.hf import HFPredictor, common, evaluate_hf, hf_predictor
+from eval.measure import score
 from eval.sessions import sessions_of
+from train.batches import SyntheticSource
+from train.settings import Settings, StageSettings
 
 
 @pytest.mark.parametrize(("name", "model"), [("belief", "delta_net"), ("belief", "lstm"), ("contrast", "transformer")])
@@ -98,6 +101,50 @@ def test_a_tokenizer_that_merges_over_the_boundary_is_scored_by_its_own_tokens(t
     law = sessions.laws_of(HFPredictor(name="u", model=Unigram(), tokenizer=Merging()))
     expected = weights.softmax(0)[[201, 202, 203]].numpy()
     assert np.allclose(law, expected)
+
+
+class Characters:
+    """A token a character."""
+
+    bos_token_id = None
+    unk_token_id = None
+
+    def __call__(self, text: str) -> dict[str, list[int]]:
+        return {"input_ids": [ord(each) for each in text]}
+
+
+@pytest.mark.parametrize("group", ["Z12", "A4xZ5"])
+def test_labels_that_begin_another_and_labels_of_two_variables_are_one_each(group: str) -> None:
+    """A model that knows every next character is always right, and nothing is counted twice."""
+    stages = (StageSettings(steps=1, commands=(4,), spacings=(2,)),)
+    settings = Settings(
+        recipe="t", model="lstm", task="groups", task_parameters={"group": group, "style": "echo"}, stages=stages
+    )
+    sessions = sessions_of(SyntheticSource(settings), commands=4, spacing=2, rows=8)
+    words = sessions.stream.vocabulary
+    texts = ["".join(words[t] for t in row) for row in sessions.batch.tokens]
+
+    class Knowing(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = torch.nn.Parameter(torch.zeros(1))
+            self.config = SimpleNamespace(max_position_embeddings=4096)
+
+        def forward(self, input_ids: torch.Tensor) -> SimpleNamespace:
+            logits = torch.zeros(*input_ids.shape, 128, dtype=torch.float64)
+            for row, ids in enumerate(input_ids.tolist()):
+                for t in range(len(ids)):
+                    seen = "".join(map(chr, ids[: t + 1]))
+                    for text in texts:
+                        if text.startswith(seen) and len(text) > t + 1:
+                            logits[row, t, ord(text[t + 1])] = 40.0
+            return SimpleNamespace(logits=logits)
+
+    law = sessions.laws_of(HFPredictor(name="k", model=Knowing(), tokenizer=Characters()))
+    scores = score(sessions.exact, law, sessions.shown)
+    assert law.sum(-1).max() < 1 + 1e-9
+    assert scores.kl.mean() < 0.5 and scores.hits.mean() > 0.8  # sessions of one beginning are told apart by luck alone
+    assert len(set(sessions.stream.labels)) == len(sessions.stream.labels)
 
 
 def test_what_can_not_be_scored_is_refused(tiny_subject: Callable, tmp_path: Path) -> None:

@@ -10,21 +10,24 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 torch = pytest.importorskip("torch", reason="needs the extra [train]")
 pytest.importorskip("transformers", reason="needs the extra [train]")
 
-from train import run_folder, running  # noqa: E402
+from train import progress, run_folder, running, trainer  # noqa: E402
 from train.__main__ import main  # noqa: E402
 from train.batches import SyntheticSource, source_of  # noqa: E402
 from train.held_out import joined_splits, parted, splits_of  # noqa: E402
 from train.kernels import c_ops  # noqa: E402
-from train.models.registry import load_model  # noqa: E402
+from train.models.registry import load_model, make_model  # noqa: E402
+from train.progress import StopOnSignal  # noqa: E402
 from train.recipes import BELIEF_MODELS, RECIPES, recipe  # noqa: E402
 from train.settings import StageSettings, from_json, override  # noqa: E402
-from train.trainer import place_trackers  # noqa: E402
+from train.sweeps import run_sweep  # noqa: E402
+from train.trainer import place_trackers, training_arguments  # noqa: E402
 
 TINY = ["model.hidden_size=16", "model.intermediate_size=16", "batch_size=8", "log_every=2", "evaluate_every=4"]
 ROOT = Path(__file__).parents[2]
@@ -146,6 +149,31 @@ def test_killed_and_interrupted_runs_go_on(tmp_path):
 
 
 @pytest.mark.slow
+def test_two_processes_that_are_interrupted_stop_together_and_go_on(tmp_path):
+    """Most signals come while the first evaluates and the other waits for it."""
+    run = tmp_path / "run"
+    sets = (*TINY[:2], "batch_size=4", "log_every=2", "evaluate_every=1", "save_every=1000", "device=cpu")
+    stage = "stages=[{steps: 60, commands: [8], spacings: [2]}]"
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", "-m", "train"]
+    told = [*torchrun, "quick", *(part for s in (*sets, stage) for part in ("--set", s)), "--out", str(run)]
+    keys = {"cwd": ROOT, "stderr": subprocess.PIPE, "text": True, "start_new_session": True}
+    free = lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)  # noqa: E731  shells in the background ignore it
+    process = subprocess.Popen(told, preexec_fn=free, **keys)
+    while not (run / "metrics.jsonl").exists():
+        assert process.poll() is None
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode != 0 and "Traceback" not in said.partition("torch/distributed")[0], said
+    assert f"go on with: torchrun --nproc_per_node=2 -m train --resume {run}" in said
+    assert 0 < run_folder.last_checkpoint(run)[1] < 60
+    with pytest.raises(ValueError, match=r"expected 2 process\(es\), with which .* began, got 1"):
+        running.resume(run)
+    subprocess.run([*torchrun, "--resume", str(run)], cwd=ROOT, check=True, capture_output=True)
+    assert json.loads((run / "final.json").read_text())["step"] == 60
+
+
+@pytest.mark.slow
 def test_a_run_that_was_interrupted_ends_as_one_that_was_not(tmp_path):
     sets = [*TINY, "save_every=50", "stages=[{steps: 120, commands: [8], spacings: [2]}]"]
     told = [sys.executable, "-m", "train", "quick", *(p for s in sets for p in ("--set", s))]
@@ -168,6 +196,63 @@ def test_a_run_that_was_interrupted_ends_as_one_that_was_not(tmp_path):
     assert untimed[0] == untimed[1]
 
 
+def test_a_second_signal_stops_at_once_but_for_the_first_passed_on(monkeypatch):
+    stopper, control, clock = StopOnSignal(), SimpleNamespace(should_save=False), [100.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: clock[0])
+    stopper.on_step_end(None, None, control)
+    assert not stopper.stopped and not control.should_save
+    stopper._catch(signal.SIGINT, None)
+    clock[0] += 0.5
+    stopper._catch(signal.SIGINT, None)
+    stopper.agreed = False  # a step of several processes that began before
+    stopper.on_step_end(None, None, control)
+    assert not stopper.stopped
+    stopper.agreed = True
+    stopper.on_step_end(None, None, control)
+    assert stopper.stopped and control.should_save and control.should_training_stop
+    clock[0] += 1.0
+    with pytest.raises(KeyboardInterrupt):
+        stopper._catch(signal.SIGINT, None)
+
+
+def test_several_gpus_without_torchrun_are_one(tmp_path, monkeypatch, caplog):
+    def with_two(settings, folder):
+        arguments = training_arguments(settings, folder)
+        assert arguments.n_gpu < 2
+        arguments._n_gpu = 2
+        return arguments
+
+    monkeypatch.setattr(trainer, "training_arguments", with_two)
+    settings = tiny("device=cpu")
+    source = source_of(settings)
+    model = make_model(settings.model, **settings.model_keys, vocab_size=len(source.tokenizer))
+    made = trainer.TraceTrainer(model, settings, source, tmp_path, [])
+    assert made.args.train_batch_size == settings.batch_size and made.args.n_gpu == 1
+    assert "torchrun takes all" in caplog.text
+
+
+def test_biases_and_norms_do_not_decay(tmp_path):
+    settings = tiny("device=cpu")
+    source = source_of(settings)
+    for name in ("lstm", "mamba2", "gated_delta_net"):
+        model = make_model(name, **BELIEF_MODELS[name], vocab_size=len(source.tokenizer))
+        made = trainer.TraceTrainer(model, settings, source, tmp_path, [])
+        decayed = made.get_decay_parameter_names(model)
+        assert decayed and all(dict(model.named_parameters())[key].ndim > 1 for key in decayed), decayed
+
+
+def test_models_of_the_paper_s_recipe_are_of_one_size():
+    own = recipe("paper-s5").model_keys
+    for name in set(BELIEF_MODELS) - {"delta_net"}:
+        settings = recipe("paper-s5", name)
+        keys = settings.model_keys
+        assert settings.learning_rate == recipe("paper-s5").learning_rate
+        for key in ("hidden_size", "num_hidden_layers", "num_heads", "intermediate_size", "tie_word_embeddings"):
+            assert keys[key] == own[key], (name, key)
+        assert "initializer_range" not in keys and keys.get("head_dim", 128) == 128
+    assert recipe("mined", "transformer").model_keys["intermediate_size"] == 256
+
+
 def test_a_broken_checkpoint_is_passed_over(tmp_path):
     for step, whole in ((2, True), (4, True), (6, False)):
         path = tmp_path / "checkpoints" / f"checkpoint-{step}"
@@ -188,8 +273,6 @@ def test_every_recipe_of_a_task_makes_a_model_and_batches(name):
         batch = source.batch(step, [0, 1])
         assert batch["input_ids"].max() < len(source.tokenizer) and (batch["kinds"] >= 2).any()
     if name != "paper-s5":
-        from train.models.registry import make_model
-
         model = make_model(settings.model, **{**settings.model_keys, "vocab_size": len(source.tokenizer)})
         assert model(batch["input_ids"]).logits.isfinite().all()
 
@@ -207,6 +290,16 @@ def test_the_transformer_has_the_steps_that_belief_takes_it():
     assert sizes[0] == sizes[1]
     assert recipe("belief", "transformer").num_steps == 1_000 > recipe("belief", "lstm").num_steps == 380
     assert recipe("contrast", "transformer").stages == recipe("contrast").stages
+
+
+def test_an_edited_sweep_does_not_give_old_results(tmp_path):
+    told = "- {recipe: quick, name: q, set: {max_steps: %d, model.hidden_size: 16, batch_size: 8, evaluate_rows: 8}}\n"
+    (tmp_path / "s.yaml").write_text(told % 2)
+    assert run_sweep(tmp_path / "s.yaml", tmp_path / "out", 1) == 0
+    assert json.loads((tmp_path / "out" / "q-s0" / "final.json").read_text())["step"] == 2
+    (tmp_path / "s.yaml").write_text(told % 3)
+    with pytest.raises(ValueError, match=r"expected .*q-s0 to be a run of .*s\.yaml's settings, got others"):
+        run_sweep(tmp_path / "s.yaml", tmp_path / "out", 1)
 
 
 def test_trackers_write_into_the_run_folder_unless_told_otherwise(tmp_path, monkeypatch):
@@ -239,6 +332,12 @@ def test_batches_are_a_function_of_the_step_and_stages_keep_to_their_sizes():
     [
         (["quick", "--set", "max_step=3"], "did you mean 'max_steps'"),
         (["quick", "--set", "max_steps=many"], "expected max_steps to be int"),
+        (["quick", "--set", "stages=[{steps: 3}]"], "expected stages that say commands and spacings, for the task"),
+        (["quick", "--set", "stages=5"], "expected stages to be like"),
+        (["quick", "--set", "stages=[{steps: 3, commands: 8, spacings: [2]}]"], "expected stages to be like"),
+        (["quick", "--set", "stages=[{step: 3}]"], "expected stages to be like"),
+        (["quick", "--set", "seed={"], "expected --set seed=VALUE in YAML"),
+        (["quick", "--set", "keep=0"], "expected keep >= 1"),
         (["quik"], "expected a recipe among"),
         (["quick", "--set", "model=bert"], "expected a model among"),
         (["quick", "--set", "model.heads=2"], "expected a key of delta_net"),

@@ -35,6 +35,7 @@ def test_tokens_are_the_sessions_of_the_slow_form(name, parameters, split):
     fast = TokenStream(task, seed=3, split=split, stage=SIZE)
     indices = [5, 0, 11, 2]
     batch = fast.batch(indices)
+    assert len(set(fast.label_tokens.tolist())) == len(fast.labels), "no outcome is counted twice"
     for row, index in enumerate(indices):
         trace = slow[index]
         told = [fast.vocabulary[token] for token in batch.tokens[row]]
