@@ -22,13 +22,13 @@ Examples:
 
   trace-eval runs/mined --dataset uncertain
 
-  trace-eval --hf ./gpt2 --like runs/belief
+  trace-eval --hf ./gpt2 --like runs/quick --commands 16 --spacing 2
 
   trace-eval reproduce --budget 10m --out report
 
   trace-eval figures fig9 belief-drift --out report
 
-  trace-eval leaderboard results.parquet --metric "belief KL"
+  trace-eval leaderboard results.parquet --metric accuracy
 
   trace-eval tasks --out lm_eval_tasks
 
@@ -50,6 +50,8 @@ def evaluate(
     dataset: Annotated[Path | None, typer.Option(help="Ask runs on datasets for the beliefs of these rows.")] = None,
     hf: Annotated[Path | None, typer.Option(help="A local AutoModelForCausalLM with its tokenizer.")] = None,
     like: Annotated[Path | None, typer.Option(help="With --hf: the run whose task and sizes it is scored on.")] = None,
+    commands: Annotated[int, typer.Option(help="With --hf: commands of a session, instead of RUN's.")] = 0,
+    spacing: Annotated[int, typer.Option(help="With --hf: commands between two reveals, instead of RUN's.")] = 0,
     probes: Annotated[bool, typer.Option(help="Also probe the residual stream and the recurrent state.")] = False,
 ) -> None:
     """Measures finished runs beside their baselines: accuracy, extrapolation, beliefs, drift, retention."""
@@ -57,6 +59,8 @@ def evaluate(
         raise typer.BadParameter("expected a RUN, or --hf PATH, or a command (reproduce, figures, leaderboard, tasks)")
     if (hf is None) != (like is None):
         raise typer.BadParameter("expected --hf PATH and --like RUN together: the run says what sessions to score")
+    if hf is None and (commands or spacing):
+        raise typer.BadParameter("expected --commands and --spacing with --hf: runs are measured at their own sizes")
     with errors_told():
         from eval import results
         from eval.runs import evaluate_run, summary
@@ -75,7 +79,7 @@ def evaluate(
         if hf is not None and like is not None:
             from eval.hf import evaluate_hf
 
-            found += evaluate_hf(hf, subject(like), rows=rows)
+            found += evaluate_hf(hf, subject(like), rows=rows, commands=commands, spacing=spacing)
         show(("metric", "where", "model", "value", "95% interval"), summary(found))
         if out is not None:
             results.write(out, found)

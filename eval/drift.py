@@ -9,6 +9,7 @@ commands ago), the state's norm over time, and the same lengths where nothing is
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
@@ -20,7 +21,7 @@ from corpus.synthetic.game import Floats
 from corpus.synthetic.stream import Batch
 from corpus.synthetic.tasks import told as told_task
 from eval.measure import score
-from eval.predictors import ModelPredictor, WindowFilter
+from eval.predictors import ModelPredictor, WindowFilter, baselines
 from eval.results import Result, measured
 from eval.sessions import Sessions, sessions_of
 from eval.subjects import Subject
@@ -74,6 +75,17 @@ def drift(subject: Subject, *, times: Sequence[int] = TIMES, rows: int, variant:
     return found
 
 
+def baselines_along(subject: Subject, *, times: Sequence[int] = TIMES, rows: int) -> list[Result]:
+    """``drift`` of the baselines, on the same sessions."""
+    trained, spacing = subject.trained
+    found = []
+    for multiple in times:
+        sessions = sessions_of(subject.source, commands=trained * multiple, spacing=spacing, rows=rows)
+        for baseline in baselines():
+            found += at_length(sessions, baseline, multiple, model=baseline.name)
+    return found
+
+
 def at_length(sessions: Sessions, predictor: Any, times: float, **named: Any) -> list[Result]:
     """``drift`` on these sessions."""
     if isinstance(predictor, ModelPredictor):
@@ -124,6 +136,19 @@ def holding(subject: Subject, *, holds: Sequence[int] = HOLDS, variant: str = ""
         found.append(
             Result(metric="retention KL", value=told["kl"], unit="nats", variant=variant, **where, **subject.named)
         )
+    return found
+
+
+def baselines_holding(subject: Subject, *, holds: Sequence[int] = HOLDS) -> list[Result]:
+    """``holding`` of the exact filter, which is certain, and of what remembers nothing: all items are alike to it."""
+    spacing, found = subject.trained[1], []
+    where: dict[str, Any] = {"unit": "nats", "spacing": spacing, "task": told_task(subject.source.task)}
+    blind = math.log(len(subject.source.task.game.items))
+    for hold in holds:
+        if hold % spacing == 0:
+            for name, value in (("exact filter", 0.0), ("no memory", blind)):
+                told = Result(metric="retention KL", value=value, model=name, commands=hold, at=float(hold), **where)
+                found.append(told)
     return found
 
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from eval.measure import accuracy
+from eval.predictors import baselines
 from eval.results import Result
 from eval.sessions import sessions_of
 from eval.subjects import Subject
 
 
 def extrapolation(subject: Subject, commands: Sequence[int], spacings: Sequence[int], *, rows: int) -> list[Result]:
-    """Accuracy over all reveals and of the last one for every pair, ``times`` being commands over the trained length.
+    """Accuracy over all reveals and of the last one for every pair, ``times`` being commands over the trained length,
+    of the run and of the baselines.
 
     Pairs with fewer commands than the spacing have no reveal, and no row.
     """
@@ -23,5 +25,7 @@ def extrapolation(subject: Subject, commands: Sequence[int], spacings: Sequence[
                 continue
             sessions = sessions_of(subject.source, commands=length, spacing=spacing, rows=rows)
             told = accuracy(sessions, subject.predictor, **subject.named, times=length / trained)
+            for baseline in baselines():
+                told += accuracy(sessions, baseline, model=baseline.name, times=length / trained)
             found += [result for result in told if result.metric != "accuracy by reveal"]
     return found

@@ -114,7 +114,7 @@ class HFPredictor:
         most = getattr(config, "max_position_embeddings", None) or getattr(config, "n_positions", None)
         if most is not None and length > most:
             raise ValueError(
-                f"expected sessions of at most {most} tokens, the model's context, got {length}; take shorter ones"
+                f"expected sessions of at most {most} tokens, the model's context, got {length}; give --commands fewer"
             )
 
 
@@ -151,22 +151,27 @@ def hf_predictor(folder: Path, *, normalised: bool = False) -> HFPredictor:
     return HFPredictor(name=folder.resolve().name, model=model.eval(), tokenizer=tokenizer, normalised=normalised)
 
 
-def evaluate_hf(folder: Path, like: Subject, *, rows: int) -> list[Result]:
-    """Accuracy, and beliefs where outcomes are hidden, on the sessions that the run ``like`` was trained for, with raw
-    and with normalised laws (``variant``), beside the baselines.
+def evaluate_hf(folder: Path, like: Subject, *, rows: int, commands: int = 0, spacing: int = 0) -> list[Result]:
+    """Accuracy, and beliefs where outcomes are hidden, on the sessions that the run ``like`` was trained for (or of
+    another number of ``commands`` and another ``spacing``), with raw and with normalised laws (``variant``), beside the
+    baselines.
 
     Raises:
-        ValueError: as ``hf_predictor`` and ``HFPredictor.laws`` do, or the run was trained on a dataset.
+        ValueError: the sizes don't fit, the run was trained on a dataset, or as ``hf_predictor`` and
+            ``HFPredictor.laws`` do.
     """
     if not isinstance(like.source, SyntheticSource):
         raise ValueError(f"expected --like a run on a task alone, got {like.run}, trained on a dataset")
     opened = hf_predictor(folder)
-    commands, spacing = like.trained
+    trained = like.trained
+    commands, spacing = commands or trained[0], spacing or trained[1]
+    if not 0 < spacing <= commands:
+        raise ValueError(f"expected 0 < spacing <= commands, got {spacing} and {commands}")
     sessions = sessions_of(like.source, commands=commands, spacing=spacing, rows=rows)
     measure = beliefs if like.source.task.game.is_hidden else accuracy
     found: list[Result] = []
     for predictor in (opened, replace(opened, normalised=True), *baselines()):
         run = {"run": str(opened.name)} if predictor.name == opened.name else {}
         variant = "normalised" if getattr(predictor, "normalised", False) else ""
-        found += measure(sessions, predictor, model=predictor.name, variant=variant, times=1.0, **run)
+        found += measure(sessions, predictor, model=predictor.name, variant=variant, times=commands / trained[0], **run)
     return found

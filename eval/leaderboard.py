@@ -60,7 +60,7 @@ def board(results: Sequence[Result], metrics: Sequence[str]) -> list[Line]:
     known = sorted({each.metric for each in kept})
     for metric in metrics:
         if metric not in known:
-            raise ValueError(f"expected a metric among {', '.join(known)}, got {metric!r}")
+            raise ValueError(f"expected a metric among {', '.join(map(repr, known))}, got {metric!r}")
     lines = []
     for result, values in over_seeds([each for each in kept if each.metric in metrics and each.run]):
         refuse_twice([each for each in kept if same_line(each, result)])

@@ -149,5 +149,6 @@ def _told_beliefs(subject: Subject, found: Sequence[ScoredBelief], name: str, pl
         told("top-1 among outcomes", lambda each: float(each.top), "share", **subject.named),
         told("top-1 among outcomes", lambda each: each.tops / each.outcomes, "share", **alike),
         told("belief KL", lambda each: np.log(each.outcomes) - each.entropy, "nats", **alike),
+        told("KL among outcomes", lambda each: np.log(each.outcomes) - each.entropy, "nats", **alike),
         told("entropy of the exact law", lambda each: each.entropy, "nats", model="exact filter"),
     ]

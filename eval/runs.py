@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from eval.drift import drift, holding, memory_needed, variants
+from eval.drift import baselines_along, baselines_holding, drift, holding, memory_needed, variants
 from eval.grid import extrapolation
 from eval.measure import accuracy, beliefs
 from eval.mined import by_role, on_beliefs, rows_of
@@ -77,6 +77,10 @@ def on_task(subject: Subject, *, rows: int) -> list[Result]:
     grid = extrapolation(subject, lengths, sorted({1, *spacings}), rows=max(8, rows // 2))
     found += [replace(each, metric=f"{each.metric}, grid") for each in grid]
     if hidden:
+        along = baselines_along(subject, rows=rows)
+        found += [replace(each, metric=f"{each.metric}, drift") for each in along]
+        if has_holding(subject):
+            found += baselines_holding(subject)
         for variant in variants(subject):
             told = drift(subject, rows=rows, variant=variant)
             found += [replace(each, metric=f"{each.metric}, drift") for each in told]

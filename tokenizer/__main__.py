@@ -46,6 +46,8 @@ def fit(
 
     if kind not in KINDS:
         raise ValueError(f"expected a kind among {', '.join(KINDS)}, got {kind!r}")
+    if kind == "python" and per != "word":
+        raise ValueError(f"expected --per with --kind symbols alone, got --per {per} with --kind python")
     rows = read(dataset)["train"]
     fitted = KINDS[kind](rows, vocab_size=vocab_size, per=per)
     tokens = sum(len(each.ids) for part in parts(rows) for each in encode_rows(fitted, part))

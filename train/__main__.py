@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import sys
@@ -23,7 +24,15 @@ Examples:
 
   trace-train --resume runs/quick
 
+  trace-train belief --show
+
   trace-train --sweep sweep.yaml --out runs/sweep
+
+A sweep's file, where seeds set data_seed too:
+
+  - {recipe: contrast, model: lstm, seeds: [0, 1, 2], learning_rates: [0.001, 0.003]}
+
+  - {recipe: contrast, set: {model.allow_neg_eigval: false}, name: delta01}
 
 Recipes: quick contrast belief s5-cpu groups paper-s5 mined.
 """
@@ -34,18 +43,24 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_mar
 @app.command(epilog=EXAMPLES)
 def command(
     recipe: Annotated[str, typer.Argument(help="a recipe's name")] = "",
-    out: Annotated[Path | None, typer.Option(help="run folder")] = None,
+    out: Annotated[Path | None, typer.Option(help="run folder [default: runs/RECIPE]")] = None,
     assignments: Annotated[
         list[str] | None, typer.Option("--set", help="name=value, model.key=..., task.key=...")
     ] = None,
     model: Annotated[str, typer.Option(help="a model of the registry, with the keys that small ones have")] = "",
     resume: Annotated[Path | None, typer.Option(help="go on with the run in this folder")] = None,
-    sweep: Annotated[Path | None, typer.Option(help="YAML list of runs")] = None,
+    sweep: Annotated[Path | None, typer.Option(help="YAML list of runs, as below")] = None,
     jobs: Annotated[int, typer.Option(help="processes of a sweep")] = 2,
+    show: Annotated[bool, typer.Option("--show", help="print all settings of the run, and stop")] = False,
 ) -> None:
     """Trains a sequence model by a recipe; every setting has a name that --set takes."""
     if sum((bool(recipe), resume is not None, sweep is not None)) != 1:
         raise typer.BadParameter("expected a RECIPE, --resume RUN or --sweep FILE, one of them")
+    if not recipe and (assignments or model or show or (resume is not None and out is not None)):
+        raise typer.BadParameter(
+            "expected --set, --model, --show and --out with a RECIPE: a run that goes on keeps its settings and "
+            "folder, and a sweep's are in its file"
+        )
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     for noisy in ("transformers", "accelerate", "datasets", "httpx"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
@@ -59,6 +74,9 @@ def command(
             from train.settings import override
 
             settings = override(recipe_of(recipe, model or None), assignments or [])
+            if show:
+                print(told_settings(settings), end="")
+                return
             folder = out or Path("runs") / recipe
         try:
             from train import running
@@ -76,6 +94,19 @@ def command(
     if "evaluations" in final:  # of several processes the first alone evaluates
         for line in summary(final):
             print(line)
+
+
+def told_settings(settings: Any) -> str:
+    """All settings as YAML, in the words that --set takes."""
+    import yaml
+
+    told = settings.as_json()
+    nested = {group: told.pop(key) for group, key in (("model", "model_keys"), ("task", "task_parameters"))}
+    told |= {f"{group}.{key}": value for group, given in nested.items() for key, value in given.items()}
+    plain = json.loads(json.dumps(told))
+    return "".join(
+        yaml.safe_dump({key: value}, default_flow_style=True, width=1_000)[1:-2] + "\n" for key, value in plain.items()
+    )
 
 
 def how() -> str:

@@ -67,7 +67,8 @@ class SyntheticSource:
         task = make_task(settings.task, given)
         if not isinstance(task, GameTask):
             raise ValueError(
-                f"expected a task whose sessions are tables of tokens, got {settings.task!r}; mine a dataset"
+                f"expected a task whose sessions are tables of tokens, got {settings.task!r}; write them with "
+                "trace-synth and train mined --set dataset=FOLDER, or mix them in with --set mixture=0.5"
             )
         self.task = task
         if settings.requires == "branch" and not self.task.game.is_hidden:
@@ -256,6 +257,11 @@ class MixedSource(DatasetSource):
 
 def source_of(settings: Settings) -> Any:
     """The source that the settings name: a task, a dataset, or a mixture of both."""
+    if settings.dataset and settings.task and settings.mixture == 1:
+        raise ValueError(
+            f"expected a dataset or a task, got both, {settings.dataset} and {settings.task}; give --set task= for the "
+            "dataset alone, or --set mixture=0.5 for steps of both"
+        )
     if settings.dataset and settings.task:
         return MixedSource(settings)
     return DatasetSource(settings) if settings.dataset else SyntheticSource(settings)

@@ -20,11 +20,11 @@ class Reporter(TrainerCallback):
         self.console = Console(stderr=True)
         self.bar: Progress | None = None
         self.task: Any = None
-        self.first = (0, 0.0)
+        self.first = (0, 0.0, 0)
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **told: Any) -> None:
         """Called by the Trainer."""
-        self.first = (self.trainer.tokens, time.monotonic())
+        self.first = (self.trainer.tokens, time.monotonic(), state.global_step)
         if not state.is_world_process_zero or not self.console.is_terminal:
             return
         self.bar = Progress(
@@ -40,6 +40,8 @@ class Reporter(TrainerCallback):
 
     def on_step_end(self, args: Any, state: Any, control: Any, **told: Any) -> None:
         """Called by the Trainer."""
+        if state.global_step == state.max_steps:
+            control.should_log = True  # a run's last steps are told also where they are fewer than log_every
         if self.bar is not None:
             self.bar.update(self.task, completed=state.global_step)
 
@@ -47,13 +49,14 @@ class Reporter(TrainerCallback):
         """Called by the Trainer."""
         if not state.is_world_process_zero or not logs or "accuracy_reveal" not in logs:
             return
-        tokens, started = self.first
+        tokens, started, step = self.first
         rate = (self.trainer.tokens - tokens) / max(time.monotonic() - started, 1e-9)
         line = f"loss {logs['loss_reveal']:.3f} accuracy {logs['accuracy_reveal']:.3f} {rate / 1e3:.1f}k tokens/s"
         if self.bar is not None:
             self.bar.update(self.task, told=line)
         else:
-            left = (state.max_steps - state.global_step) * (time.monotonic() - started) / max(1, state.global_step)
+            a_step = (time.monotonic() - started) / max(1, state.global_step - step)
+            left = (state.max_steps - state.global_step) * a_step
             self.console.print(f"step {state.global_step}/{state.max_steps} {line} {left:.0f} s left", highlight=False)
 
     def on_train_end(self, args: Any, state: Any, control: Any, **told: Any) -> None:

@@ -62,6 +62,7 @@ def resume(folder: Path) -> dict[str, Any]:
     settings = run_folder.settings_of(folder)
     if (folder / "final.json").is_file():
         final: dict[str, Any] = json.loads((folder / "final.json").read_text(encoding="utf-8"))
+        log.warning("%s was finished at step %d; nothing to do", folder, final["step"])
         return final
     check_machine(settings)
     source = source_of(settings)

@@ -9,6 +9,14 @@ from typing import Any
 
 import yaml
 
+MEANT = {
+    "lr": "learning_rate",
+    "save_steps": "save_every",
+    "logging_steps": "log_every",
+    "eval_steps": "evaluate_every",
+}
+"""Names that other trainers have for our settings."""
+
 REQUIRED_VIEWS = ("any", "branch")
 
 
@@ -120,8 +128,9 @@ def override(settings: Settings, assignments: list[str]) -> Settings:
     Raises:
         ValueError: a name is unknown (the nearest known one is named), or a value doesn't fit.
     """
-    known = {each.name: each for each in fields(Settings)}
-    for assignment in assignments:
+    known = {each.name for each in fields(Settings)} - {"model_keys", "task_parameters", "recipe"}
+    # a task's parameters are no other task's, so that the task is chosen first
+    for assignment in sorted(assignments, key=lambda told: not told.startswith("task=")):
         name, equals, text = assignment.partition("=")
         if not equals:
             raise ValueError(f"expected --set name=value, got {assignment!r}")
@@ -137,10 +146,14 @@ def override(settings: Settings, assignments: list[str]) -> Settings:
             put: dict[str, Any] = {attribute: {**getattr(settings, attribute), key: value}}
             settings = replace(settings, **put)
             continue
-        if name not in known or name in ("model_keys", "task_parameters", "recipe"):
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(known)}, model.KEY, task.KEY"
+        if name not in known:
+            near = difflib.get_close_matches(MEANT.get(name, name), known, n=1)
+            hint = (
+                f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(sorted(known))}, model.KEY, task.KEY"
+            )
             raise ValueError(f"expected the name of a setting, got {name!r}{hint}")
+        if name == "task" and value != settings.task:
+            settings = replace(settings, task_parameters={})
         settings = replace(settings, **{name: _fitted(name, value, getattr(settings, name))})
     return settings
 
@@ -160,6 +173,8 @@ def _fitted(name: str, value: Any, old: Any) -> Any:
             return float(value)  # YAML takes 1e-3 for text
         except (TypeError, ValueError):
             raise ValueError(f"expected {name} to be a number, got {value!r}") from None
+    if isinstance(old, tuple):
+        raise ValueError(f"expected {name} to be a list such as {list(old)}, got {value!r}")
     if type(value) is not type(old):
         raise ValueError(f"expected {name} to be {type(old).__name__}, got {value!r}")
     return value

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
@@ -39,6 +40,8 @@ def runs_of(path: Path) -> list[tuple[str, list[str]]]:
         for key in entry:
             if key not in KEYS:
                 raise ValueError(f"expected a key of a run ({', '.join(KEYS)}), got {key!r} in {path}")
+        if not isinstance(entry.get("set", {}), dict):
+            raise ValueError(f"expected set: {{name: value}}, got {entry['set']!r} in {path}")
         model = ["--model", entry["model"]] if "model" in entry else []
         fixed = [f"{key}={json.dumps(value)}" for key, value in entry.get("set", {}).items()]
         for rate in entry.get("learning_rates", [None]):
@@ -85,10 +88,13 @@ def run_sweep(path: Path, out: Path, jobs: int) -> int:
         folder = out / name
         begun = (folder / "run.json").is_file()
         told = ["--resume", str(folder)] if begun else [*arguments, "--out", str(folder)]
+        print(f"{name}: {'going on' if begun else 'training'}, log in {out / name}.log", file=sys.stderr)
         with (out / f"{name}.log").open("ab") as log:
-            return subprocess.run(
+            code = subprocess.run(
                 children.command(*told), stdout=log, stderr=log, check=False, env=children.environment()
             ).returncode
+        print(f"{name}: {'done' if code == 0 else f'ended with {code}'}", file=sys.stderr)
+        return code
 
     with ThreadPoolExecutor(max(1, jobs)) as pool:
         codes = list(pool.map(lambda run: one(*run), runs))

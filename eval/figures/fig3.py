@@ -27,7 +27,7 @@ def draw(bench: Bench) -> Drawn:
         found = [r for each in subjects for r in extrapolation(each, commands, SPACINGS, rows=bench.rows // 2)]
         rows += found
         table = np.full((len(SPACINGS), len(commands)), np.nan)
-        for result, values in over_seeds([r for r in found if r.metric == "accuracy"]):
+        for result, values in over_seeds([r for r in found if r.metric == "accuracy" and r.run]):
             table[SPACINGS.index(result.spacing), commands.index(result.commands)] = np.mean(values)
             if (result.spacing, result.commands) == (16, commands[-1]):
                 far[group] = values

@@ -36,7 +36,7 @@ def test_the_better_mean_comes_first_beside_the_best_baseline() -> None:
 def test_sizes_are_never_mixed_and_unknown_metrics_told(tmp_path: Path) -> None:
     lines = board([row("a", 0.2, 0, 8), row("a", 0.6, 0, 64), row("chance", 1.0, -1, 64, run="")], ["belief KL"])
     assert [(x.commands, x.baseline) for x in lines] == [(8, ""), (64, "chance 1.0000")]
-    with pytest.raises(ValueError, match="expected a metric among belief KL, got 'nope'"):
+    with pytest.raises(ValueError, match="expected a metric among 'belief KL', got 'nope'"):
         board([row("a", 0.2, 0)], ["nope"])
     write(tmp_path / "r.parquet", [row("a", 0.2, 0)])
     assert len(make_board([tmp_path / "r.parquet"], ["belief KL"], tmp_path / "b.csv")) == 1

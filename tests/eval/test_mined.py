@@ -69,10 +69,13 @@ def test_rows_that_were_trained_on_are_left_out_and_told(
     held_out = [row for row in rows if row["text"] not in opened.source.trained_on]
     assert 0 < told[0].count <= len(held_out) < len(rows)
     assert np.isclose(told[0].value, on_beliefs(opened, held_out, name=dataset.name)[0].value)
-    assert f"{len(rows) - len(held_out)} of {len(rows)} rows" in caplog.text
+    told_once = f"{len(rows) - len(held_out)} of {len(rows)} rows"
+    assert told_once in caplog.text
     # the same sessions mined from another release have other ids
     monkeypatch.setattr(runs, "rows_of", lambda folder: [{**row, "trace_id": f"v2-{n}"} for n, row in enumerate(rows)])
-    assert evaluate_run(opened, rows=4, dataset=dataset)[0].count == told[0].count
+    caplog.clear()
+    evaluate_run(opened, rows=4, dataset=dataset)
+    assert told_once in caplog.text
 
 
 def test_outputs_and_hidden_inputs_are_told_apart(opened: Subject, dataset: Path) -> None:

@@ -49,6 +49,8 @@ def test_runs_are_measured_beside_their_baselines(told: tuple[subprocess.Complet
         "most common",
         "no memory",
     }
+    for metric in {row.metric for row in found} - {"calibration error"}:
+        assert any(row.metric == metric and not row.run for row in found), f"{metric} has no baseline"
     assert {row.variant for row in found} == {"", "calibrated rescale"}
     assert "belief KL" in done.stdout and f"{len(found)} results" in done.stdout
     (floor,) = {
@@ -74,6 +76,8 @@ def test_a_leaderboard_of_that_file(told: tuple[subprocess.CompletedProcess[str]
         (["reproduce", "--budget", "soon"], "trace-eval: expected a budget such as 10m, 60m, 2h or gpu, got 'soon'"),
         (["--hf", "x"], "expected --hf PATH and --like RUN together"),
         ([], "expected a RUN, or --hf PATH"),
+        (["nowhere", "--commands", "8"], "expected --commands and --spacing with --hf"),
+        (["nowhere", "--out", "x.json"], "expected a file that ends in .parquet or .csv, got x.json"),
     ],
 )
 def test_wrong_use_is_one_clear_line(

@@ -338,6 +338,11 @@ def test_batches_are_a_function_of_the_step_and_stages_keep_to_their_sizes():
         (["quick", "--set", "stages=[{step: 3}]"], "expected stages to be like"),
         (["quick", "--set", "seed={"], "expected --set seed=VALUE in YAML"),
         (["quick", "--set", "keep=0"], "expected keep >= 1"),
+        (["quick", "--set", "lr=1"], "did you mean 'learning_rate'"),
+        (["quick", "--set", "recipe=belief"], "expected the name of a setting, got 'recipe'; "),
+        (["quick", "--set", "betas=3"], "expected betas to be a list such as [0.9, 0.98], got 3"),
+        (["quick", "--set", "dataset=here"], "expected a dataset or a task, got both, here and permutations"),
+        (["quick", "--set", "task=pfsa", "--set", "task.kind=fig9"], "write them with trace-synth"),
         (["quik"], "expected a recipe among"),
         (["quick", "--set", "model=bert"], "expected a model among"),
         (["quick", "--set", "model.heads=2"], "expected a key of delta_net"),
@@ -356,6 +361,46 @@ def test_wrong_input_is_one_clear_line(arguments, told, tmp_path, monkeypatch, c
     printed, error = capfd.readouterr()
     assert stopped.value.code == 2 and printed == ""
     assert told in error and len(error.strip().splitlines()) == 1, error
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["--resume", "x", "--set", "seed=1"], ["--resume", "x", "--out", "y"], ["--sweep", "s.yaml", "--model", "gru"]],
+)
+def test_what_would_do_nothing_is_refused(arguments, monkeypatch, capfd):
+    monkeypatch.setattr(sys, "argv", ["trace-train", *arguments])
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    assert stopped.value.code == 2
+    assert "expected --set, --model, --show and --out with a RECIPE" in " ".join(capfd.readouterr().err.split())
+
+
+def test_what_show_prints_is_what_set_takes(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["trace-train", "belief", "--set", "seed=3", "--show"])
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    told = capsys.readouterr().out.splitlines()
+    assert not stopped.value.code and "seed: 3" in told and "task.p: 0.1" in told
+    sets = [line.replace(": ", "=", 1) for line in told if not line.startswith("recipe")]
+    assert override(recipe("belief"), sets) == override(recipe("belief"), ["seed=3"])
+
+
+def test_another_task_has_its_own_parameters():
+    told = override(recipe("belief"), ["task.group=A5", "task=groups"])
+    assert (told.task, told.task_parameters) == ("groups", {"group": "A5"})
+
+
+def test_a_sweep_s_set_is_a_mapping(tmp_path):
+    (tmp_path / "s.yaml").write_text("- {recipe: quick, set: [max_steps=5]}\n")
+    with pytest.raises(ValueError, match=r"expected set: \{name: value\}"):
+        run_sweep(tmp_path / "s.yaml", tmp_path / "out", 1)
+
+
+def test_the_last_steps_are_logged_and_a_finished_run_says_so(tmp_path, caplog):
+    running.train(tiny("log_every=5"), tmp_path / "run")
+    assert [line["step"] for line in lines(tmp_path / "run")] == [5, 8]
+    running.resume(tmp_path / "run")
+    assert "was finished at step 8; nothing to do" in caplog.text
 
 
 def test_the_command_itself_says_no_more_than_that_line(tmp_path):
@@ -445,7 +490,7 @@ def test_a_mixture_takes_steps_of_both(dataset, tmp_path):
     assert any(of_task) and not all(of_task)
     assert running.train(settings, tmp_path / "run")["evaluations"][0]["by_role"]
     with pytest.raises(ValueError, match="commands and spacings"):
-        source_of(override(recipe("mined"), [f"dataset={dataset}", "task=permutations"]))
+        source_of(override(recipe("mined"), [f"dataset={dataset}", "task=permutations", "mixture=0.5"]))
 
 
 def test_a_dataset_without_the_needed_view_is_refused(tmp_path):
