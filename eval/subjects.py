@@ -10,7 +10,7 @@ from eval.predictors import ModelPredictor
 from train import run_folder
 from train.batches import source_of
 from train.models.language_model import SequenceModel
-from train.models.registry import load_model
+from train.models.registry import MODELS, load_model
 from train.recipes import RECIPES, recipe
 from train.settings import Settings
 
@@ -70,11 +70,15 @@ def subject(folder: Path) -> Subject:
 
 def label_of(settings: Settings) -> str:
     """The model's name, the range of its eigenvalues where it has one, and which of its keys aren't its recipe's."""
-    keys = settings.model_keys
-    usual = recipe(settings.recipe, settings.model).model_keys if settings.recipe in RECIPES else keys
-    other = ", ".join(
-        f"{k}={keys[k]}" for k in sorted(keys) if k not in (RANGE, "vocab_size") and keys[k] != usual.get(k)
+    keys, config = settings.model_keys, MODELS[settings.model].config_class
+    ranged = RANGE in config.own
+    label = (
+        f"{settings.model} {'[-1, 1]' if config(**keys).allow_neg_eigval else '[0, 1]'}" if ranged else settings.model
     )
-    ranged = settings.model in ("delta_net", "gated_delta_net", "delta_product")
-    label = f"{settings.model} {'[-1, 1]' if keys.get(RANGE) else '[0, 1]'}" if ranged else settings.model
+    if settings.recipe not in RECIPES:
+        return label
+    usual_keys = recipe(settings.recipe, settings.model).model_keys
+    own, usual = config(**keys), config(**usual_keys)
+    both = sorted({*keys, *usual_keys} - {RANGE, "vocab_size"})
+    other = ", ".join(f"{key}={getattr(own, key)}" for key in both if getattr(own, key) != getattr(usual, key, None))
     return f"{label} ({other})" if other else label

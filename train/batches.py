@@ -257,11 +257,6 @@ class MixedSource(DatasetSource):
 
 def source_of(settings: Settings) -> Any:
     """The source that the settings name: a task, a dataset, or a mixture of both."""
-    if settings.dataset and settings.task and settings.mixture == 1:
-        raise ValueError(
-            f"expected a dataset or a task, got both, {settings.dataset} and {settings.task}; give --set task= for the "
-            "dataset alone, or --set mixture=0.5 for steps of both"
-        )
     if settings.dataset and settings.task:
         return MixedSource(settings)
     return DatasetSource(settings) if settings.dataset else SyntheticSource(settings)

@@ -149,8 +149,8 @@ def num_processes() -> int:
 
 def check_processes(folder: Path) -> None:
     """Raises ValueError where another number of processes began the run: a step would have other rows."""
-    began = read(folder).get("processes", 1)
-    if began != num_processes():
+    began = read(folder).get("processes")  # not told by older versions
+    if began is not None and began != num_processes():
         how = f"torchrun --nproc_per_node={began} -m train --resume" if began > 1 else "trace-train --resume"
         raise ValueError(
             f"expected {began} process(es), with which {folder} began, got {num_processes()}: a step would have other "

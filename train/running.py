@@ -41,6 +41,11 @@ def train(settings: Settings, folder: Path) -> dict[str, Any]:
         ValueError: the settings can't be run here, or the folder holds a run.
         Interrupted: a signal came, and a checkpoint was saved.
     """
+    if settings.dataset and settings.task and settings.mixture == 1:
+        raise ValueError(
+            f"expected a dataset or a task, got both, {settings.dataset} and {settings.task}; give --set task= for the "
+            "dataset alone, or --set mixture=0.5 for steps of both"
+        )
     check_machine(settings)
     transformers.utils.logging.disable_progress_bar()  # of loading and saving; training has its own
     source = source_of(settings)

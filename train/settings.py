@@ -129,6 +129,8 @@ def override(settings: Settings, assignments: list[str]) -> Settings:
         ValueError: a name is unknown (the nearest known one is named), or a value doesn't fit.
     """
     known = {each.name for each in fields(Settings)} - {"model_keys", "task_parameters", "recipe"}
+    changes: dict[str, Any] = {}
+    model_keys, parameters = dict(settings.model_keys), dict(settings.task_parameters)
     # a task's parameters are no other task's, so that the task is chosen first
     for assignment in sorted(assignments, key=lambda told: not told.startswith("task=")):
         name, equals, text = assignment.partition("=")
@@ -137,14 +139,11 @@ def override(settings: Settings, assignments: list[str]) -> Settings:
         try:
             value = yaml.safe_load(text) if text else ""
         except yaml.YAMLError as error:
-            raise ValueError(
-                f"expected --set {name}=VALUE in YAML, got {text!r}: {' '.join(str(error).split())}"
-            ) from None
+            why = " ".join(str(error).split())
+            raise ValueError(f"expected --set {name}=VALUE in YAML, got {text!r}: {why}") from None
         group, dot, key = name.partition(".")
         if dot and group in ("model", "task"):
-            attribute = "model_keys" if group == "model" else "task_parameters"
-            put: dict[str, Any] = {attribute: {**getattr(settings, attribute), key: value}}
-            settings = replace(settings, **put)
+            (model_keys if group == "model" else parameters)[key] = value
             continue
         if name not in known:
             near = difflib.get_close_matches(MEANT.get(name, name), known, n=1)
@@ -153,9 +152,9 @@ def override(settings: Settings, assignments: list[str]) -> Settings:
             )
             raise ValueError(f"expected the name of a setting, got {name!r}{hint}")
         if name == "task" and value != settings.task:
-            settings = replace(settings, task_parameters={})
-        settings = replace(settings, **{name: _fitted(name, value, getattr(settings, name))})
-    return settings
+            parameters = {}
+        changes[name] = _fitted(name, value, getattr(settings, name))
+    return replace(settings, **changes, model_keys=model_keys, task_parameters=parameters)
 
 
 def _fitted(name: str, value: Any, old: Any) -> Any:

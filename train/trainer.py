@@ -182,8 +182,11 @@ class TraceTrainer(Trainer):
     def restore_counts(self, counts: dict[str, Any]) -> None:
         """Goes on counting where a checkpoint stood."""
         self.tokens, self.seconds_before = int(counts["tokens"]), float(counts["seconds"])
-        if self.is_world_process_zero():
-            self.sums = torch.tensor(counts["sums"], dtype=torch.float64)
+        sums = torch.tensor(counts["sums"], dtype=torch.float64)
+        if len(sums) != len(self.sums):
+            log.warning("the checkpoint is an older version's: the first log leaves out the steps before it")
+        elif self.is_world_process_zero():
+            self.sums = sums
 
 
 def place_trackers(settings: Settings, folder: Path) -> None:

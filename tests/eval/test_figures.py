@@ -165,7 +165,14 @@ def test_claims_are_kept_as_data(bench: Bench, tmp_path: Path) -> None:
 def test_a_label_has_what_parts_a_run_from_its_recipe(tiny_subject: Callable) -> None:
     assert tiny_subject("belief", "lstm").label == "lstm"
     assert tiny_subject("belief", "lstm", "seed=1", "model.hidden_size=32").label == "lstm (hidden_size=32)"
-    assert label_of(override(recipe("contrast"), ["model.allow_neg_eigval=false"])) == "delta_net [0, 1]"
+    ranges = [
+        label_of(override(recipe("contrast", model), [f"model.allow_neg_eigval={told}"]))
+        for model in ("delta_net", "renormed_delta_net")
+        for told in ("true", "false")
+    ]
+    assert len(set(ranges)) == 4 and ranges[:2] == ["delta_net [-1, 1]", "delta_net [0, 1]"]
+    assert label_of(override(recipe("paper-s5"), ["model.initializer_range=null"])).endswith("(initializer_range=None)")
+    assert label_of(override(recipe("contrast"), ["model.conv_size=4"])) == "delta_net [-1, 1]", "a default of its own"
 
 
 def test_training_elsewhere_runs_this_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

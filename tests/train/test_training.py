@@ -390,6 +390,29 @@ def test_another_task_has_its_own_parameters():
     assert (told.task, told.task_parameters) == ("groups", {"group": "A5"})
 
 
+def test_settings_are_judged_together_whatever_their_order():
+    for sets in (["dataset=x", "task="], ["task=", "dataset=x"]):
+        told = override(recipe("quick"), sets)
+        assert (told.dataset, told.task) == ("x", "")
+    with pytest.raises(ValueError, match="expected a task or a dataset, got neither"):
+        override(recipe("quick"), ["task="])
+
+
+def test_a_checkpoint_of_an_older_version_goes_on(tmp_path, caplog):
+    running.train(tiny("save_every=3", "keep=9"), tmp_path / "run")
+    (tmp_path / "run" / "final.json").unlink()
+    for step in (6, 8):
+        (tmp_path / "run" / "checkpoints" / f"checkpoint-{step}" / "complete.json").unlink()
+    counts = tmp_path / "run" / "checkpoints" / "checkpoint-3" / "counts.json"
+    told = json.loads(counts.read_text())
+    counts.write_text(json.dumps({**told, "sums": told["sums"][:7]}))
+    run = json.loads((tmp_path / "run" / "run.json").read_text())
+    del run["processes"]
+    (tmp_path / "run" / "run.json").write_text(json.dumps(run))
+    assert running.resume(tmp_path / "run")["step"] == 8
+    assert "an older version's" in caplog.text
+
+
 def test_a_sweep_s_set_is_a_mapping(tmp_path):
     (tmp_path / "s.yaml").write_text("- {recipe: quick, set: [max_steps=5]}\n")
     with pytest.raises(ValueError, match=r"expected set: \{name: value\}"):
