@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -79,14 +78,15 @@ def command(
                 return
             folder = out or Path("runs") / recipe
         try:
-            from train import running
+            from train import children, run_folder, running
         except ImportError as missing:
             raise ValueError(f"expected the extra [train], got {missing}; pip install 'trace-mine[train]'") from None
         try:
             final = running.train(settings, folder) if resume is None else running.resume(resume)
         except running.Interrupted as stopped:
             if running.first_process():
-                print(f"{stopped}; go on with: {how()} --resume {resume or folder}", file=sys.stderr)
+                how = children.typed(run_folder.num_processes())
+                print(f"{stopped}; go on with: {how} --resume {resume or folder}", file=sys.stderr)
             raise SystemExit(130) from None
     except ValueError as error:
         print(f"trace-train: {error}", file=sys.stderr)
@@ -107,12 +107,6 @@ def told_settings(settings: Any) -> str:
     return "".join(
         yaml.safe_dump({key: value}, default_flow_style=True, width=1_000)[1:-2] + "\n" for key, value in plain.items()
     )
-
-
-def how() -> str:
-    """The command that this process was started by."""
-    processes = int(os.environ.get("WORLD_SIZE", "1"))
-    return f"torchrun --nproc_per_node={processes} -m train" if processes > 1 else "trace-train"
 
 
 def summary(final: dict[str, Any]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Training processes that another process starts: the same code, wherever they are started from."""
+"""How training processes are started, by another process or by hand: the same code, from wherever it is."""
 
 from __future__ import annotations
 
@@ -12,6 +12,11 @@ def command(*arguments: str) -> list[str]:
     run instead.
     """
     return [sys.executable, "-P", "-m", "train", *arguments]
+
+
+def typed(processes: int) -> str:
+    """What a user types for ``trace-train`` in so many processes."""
+    return f"torchrun --nproc_per_node={processes} -m train" if processes > 1 else "trace-train"
 
 
 def environment() -> dict[str, str]:

@@ -73,7 +73,7 @@ class StopOnSignal(TrainerCallback):
     """The first SIGINT or SIGTERM: save at the end of a step and stop. The second: stop at once; one that follows
     within a second is the first once more (torchrun passes on to its processes what the terminal sent them itself).
 
-    Several processes stop together, where one of them was asked to: they agree at the start of a step (``agree``).
+    Several processes stop together, where one of them was asked to: they agree at the start of a step (``agreed``).
     """
 
     def __init__(self) -> None:

@@ -20,6 +20,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from train import children
 from train.settings import Settings, from_json
 
 PACKAGES = (
@@ -151,10 +152,9 @@ def check_processes(folder: Path) -> None:
     """Raises ValueError where another number of processes began the run: a step would have other rows."""
     began = read(folder).get("processes")  # not told by older versions
     if began is not None and began != num_processes():
-        how = f"torchrun --nproc_per_node={began} -m train --resume" if began > 1 else "trace-train --resume"
         raise ValueError(
             f"expected {began} process(es), with which {folder} began, got {num_processes()}: a step would have other "
-            f"rows; go on with: {how} {folder}"
+            f"rows; go on with: {children.typed(began)} --resume {folder}"
         )
 
 

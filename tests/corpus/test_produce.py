@@ -1,4 +1,7 @@
-"""From repositories to a dataset with a tracer that runs nothing: invariants of engine, ledger and merge."""
+"""From repositories to a dataset with a tracer that runs nothing: invariants of engine, ledger and merge.
+
+Over 400 lines because one fake tracer and one driver process serve all of its tests.
+"""
 
 from __future__ import annotations
 

@@ -12,6 +12,8 @@ through ``__array__``. Once a variable has its number, arithmetic is that of flo
 Not covered: ``type(x) is float`` is false, and nobody notices; so is a program that catches the TypeError itself. Two
 ways to write one number (``r * 3 - r`` and ``r * 2``) may differ in the last bit until the number is drawn.
 
+Over 400 lines because a number has that many operators, and each is here to be asked or refused.
+
 More than 400 lines, because every operator of a float is answered here, one beside the other.
 """
 

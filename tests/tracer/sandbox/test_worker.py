@@ -1,4 +1,7 @@
-"""The worker as its callers see it: jails that differ, warm modules, limits, restarts, ends."""
+"""The worker as its callers see it: jails that differ, warm modules, limits, restarts, ends.
+
+Over 400 lines because its jails are dear to start, and shared by its tests.
+"""
 
 from __future__ import annotations
 
