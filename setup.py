@@ -12,7 +12,7 @@ SOURCES = Path("train/kernels/c")
 setup(
     ext_modules=[
         Extension(
-            "train.kernels._delta",
+            "trace_mine.train.kernels._delta",
             sources=[str(SOURCES / "delta.c")],
             depends=sorted(str(path) for path in SOURCES.glob("*.h")),
             extra_compile_args=["-std=gnu11", "-O3", "-g0"],

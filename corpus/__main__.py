@@ -90,7 +90,7 @@ def mine(
     Finds doctest examples, scripts and tests, runs each in a sandbox, and writes what happened;
     datasets.load_dataset(OUT) reads it. trace-mine automaton OUT fits automata to rows with choices (--help there).
     """
-    from corpus.source import CorpusError
+    from trace_mine.corpus.source import CorpusError
 
     try:
         code = _run(
@@ -119,7 +119,7 @@ def mine(
             },
         )
     except CorpusError as error:
-        from tracer.show import visible
+        from trace_mine.tracer.show import visible
 
         print(visible(f"trace-mine: {error}"), file=sys.stderr)
         code = error.exit_code
@@ -132,11 +132,11 @@ def mine(
 def _run(
     paths: list[str], out: Path, jobs: int, overwrite: bool, options: dict[str, object], limits: dict[str, float]
 ) -> int:
-    from corpus.mined.miner import Mined, MineOptions
-    from corpus.produce import open_ledger, produce
-    from corpus.report import Progress, print_session, print_summary
-    from corpus.source import CorpusError
-    from tracer.limits import Limits
+    from trace_mine.corpus.mined.miner import Mined, MineOptions
+    from trace_mine.corpus.produce import open_ledger, produce
+    from trace_mine.corpus.report import Progress, print_session, print_summary
+    from trace_mine.corpus.source import CorpusError
+    from trace_mine.tracer.limits import Limits
 
     try:
         chosen = MineOptions(limits=Limits(**limits), **options)  # type: ignore[arg-type]
@@ -159,7 +159,7 @@ def _run(
 
 def _check(paths: list[str], packages: tuple[Path, ...]) -> None:
     """Wrong usage is told before anything is written."""
-    from corpus.source import CorpusError
+    from trace_mine.corpus.source import CorpusError
 
     for path in (*(path for path in paths if not path.startswith("module:")), *(str(folder) for folder in packages)):
         if not Path(path).exists():
@@ -179,7 +179,7 @@ def _num_bytes(text: str) -> int:
     Raises:
         CorpusError: the text is no size.
     """
-    from corpus.source import CorpusError
+    from trace_mine.corpus.source import CorpusError
 
     match = re.fullmatch(r"(\d+)([KMG]?)i?B?", text.strip(), re.IGNORECASE)
     if match is None:
@@ -190,7 +190,7 @@ def _num_bytes(text: str) -> int:
 def main() -> None:
     """Entry point of the console script; ``automaton`` as the first word is the other command."""
     if sys.argv[1:2] == ["automaton"]:
-        from corpus.fit_command import main as fit_main
+        from trace_mine.corpus.fit_command import main as fit_main
 
         fit_main()
         return

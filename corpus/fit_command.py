@@ -23,8 +23,8 @@ def fit(
 
     Writes one YAML file for each, which trace-synth pfsa --set file=... plays, and says what did not fit.
     """
-    from corpus.source import CorpusError
-    from tracer.show import visible
+    from trace_mine.corpus.source import CorpusError
+    from trace_mine.tracer.show import visible
 
     try:
         raise typer.Exit(_fit(dataset, row, variables, out, root, packages or []))
@@ -34,13 +34,13 @@ def fit(
 
 
 def _fit(dataset: Path, row: str, variables: str, out: Path, root: Path | None, packages: list[Path]) -> int:
-    from corpus.fitting import NoAutomaton, automaton_of, rows_with_choices
-    from corpus.mined.dependencies import packages_in
-    from corpus.source import CorpusError
-    from corpus.synthetic.automaton_yaml import write_automaton
-    from tracer.session import Tracer, TracerConfig
-    from tracer.show import visible
-    from tracer.views import parse_view
+    from trace_mine.corpus.fitting import NoAutomaton, automaton_of, rows_with_choices
+    from trace_mine.corpus.mined.dependencies import packages_in
+    from trace_mine.corpus.source import CorpusError
+    from trace_mine.corpus.synthetic.automaton_yaml import write_automaton
+    from trace_mine.tracer.session import Tracer, TracerConfig
+    from trace_mine.tracer.show import visible
+    from trace_mine.tracer.views import parse_view
 
     names = [name.strip() for name in variables.split(",") if name.strip()]
     for folder in (*packages, *([] if root is None else [root])):

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from corpus.source import CorpusError
-from corpus.synthetic.automaton import Automaton
+from trace_mine.corpus.source import CorpusError
+from trace_mine.corpus.synthetic.automaton import Automaton
 
 Law = list[list[Any]]
 

@@ -26,8 +26,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from corpus.rows import is_row, text_key
-from corpus.source import CorpusError, Dropped, Item, WorkUnit
+from trace_mine.corpus.rows import is_row, text_key
+from trace_mine.corpus.source import CorpusError, Dropped, Item, WorkUnit
 
 FOLDER = ".ledger"
 

@@ -17,13 +17,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from corpus.card import dataset_card
-from corpus.ledger import Ledger, write_atomically
-from corpus.rows import features, printable
-from corpus.shards import ShardWriter
-from corpus.source import Dropped, Row
-from corpus.splits import SPLITS, NearIndex, assign_splits
-from corpus.tally import Counts
+from trace_mine.corpus.card import dataset_card
+from trace_mine.corpus.ledger import Ledger, write_atomically
+from trace_mine.corpus.rows import features, printable
+from trace_mine.corpus.shards import ShardWriter
+from trace_mine.corpus.source import Dropped, Row
+from trace_mine.corpus.splits import SPLITS, NearIndex, assign_splits
+from trace_mine.corpus.tally import Counts
 
 SHARD_NAME = re.compile(r"[a-z]+-\d{5}-of-\d{5}\.parquet\Z")
 

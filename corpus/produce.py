@@ -10,11 +10,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
-from corpus.ledger import FOLDER, Ledger
-from corpus.merge import Merged, merge
-from corpus.source import CorpusError, Origin
-from corpus.tally import Counts
-from corpus.units import run_units
+from trace_mine.corpus.ledger import FOLDER, Ledger
+from trace_mine.corpus.merge import Merged, merge
+from trace_mine.corpus.source import CorpusError, Origin
+from trace_mine.corpus.tally import Counts
+from trace_mine.corpus.units import run_units
 
 
 class Watcher(Protocol):

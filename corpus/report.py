@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Any
 
-from corpus.tally import Counts
-from tracer.show import visible
+from trace_mine.corpus.tally import Counts
+from trace_mine.tracer.show import visible
 
 LINE_SECONDS = 5.0
 MOST_SESSION_LINES = 40

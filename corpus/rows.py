@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from corpus.source import Row, content_key
-from tracer.schema import SCHEMA_VERSION, Drop, Trace
+from trace_mine.corpus.source import Row, content_key
+from trace_mine.tracer.schema import SCHEMA_VERSION, Drop, Trace
 
 MAX_ROW_BYTES = 8 << 20
 """Longer rows are loops that got out of hand: the longest of 2,000 sessions of seven packages has 0.3 MB."""

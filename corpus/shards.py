@@ -10,7 +10,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from corpus.source import Row
+from trace_mine.corpus.source import Row
 
 SHARD_BYTES = 500 << 20
 GROUP_ROWS = 1000

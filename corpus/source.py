@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 Row = dict[str, Any]
-"""One row as ``corpus.rows`` lays it out, without its split."""
+"""One row as ``trace_mine.corpus.rows`` lays it out, without its split."""
 
 
 class CorpusError(Exception):

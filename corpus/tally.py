@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from corpus.source import Dropped, Row
-from tracer.schema import METHODS, SCHEMA_VERSION
+from trace_mine.corpus.source import Dropped, Row
+from trace_mine.tracer.schema import METHODS, SCHEMA_VERSION
 
 
 @dataclass(slots=True)

@@ -17,8 +17,8 @@ from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
 
-from corpus.ledger import Ledger
-from corpus.source import Dropped, Item
+from trace_mine.corpus.ledger import Ledger
+from trace_mine.corpus.source import Dropped, Item
 
 MAX_DEATHS = 3
 WATCH_SECONDS = 0.5

@@ -62,9 +62,9 @@ def evaluate(
     if hf is None and (commands or spacing):
         raise typer.BadParameter("expected --commands and --spacing with --hf: runs are measured at their own sizes")
     with errors_told():
-        from eval import results
-        from eval.runs import evaluate_run, summary
-        from eval.subjects import subject
+        from trace_mine.eval import results
+        from trace_mine.eval.runs import evaluate_run, summary
+        from trace_mine.eval.subjects import subject
 
         if out is not None:
             results.check_ending(out)
@@ -73,11 +73,11 @@ def evaluate(
             opened = subject(folder)
             found += evaluate_run(opened, rows=rows, dataset=dataset)
             if probes:
-                from eval.probes import probe_run
+                from trace_mine.eval.probes import probe_run
 
                 found += probe_run(opened, rows=rows)
         if hf is not None and like is not None:
-            from eval.hf import evaluate_hf
+            from trace_mine.eval.hf import evaluate_hf
 
             found += evaluate_hf(hf, subject(like), rows=rows, commands=commands, spacing=spacing)
         show(("metric", "where", "model", "value", "95% interval"), summary(found))
@@ -96,8 +96,8 @@ def reproduce(
 ) -> None:
     """Trains what is missing, draws every figure, and writes OUT/report.html with verdicts."""
     with errors_told():
-        from eval.reproduce import budget_of
-        from eval.reproduce import reproduce as make
+        from trace_mine.eval.reproduce import budget_of
+        from trace_mine.eval.reproduce import reproduce as make
 
         print(make(budget_of(budget), out, jobs=jobs))
 
@@ -111,8 +111,8 @@ def figures(
 ) -> None:
     """Draws figures from the finished runs in OUT/runs: PNG, SVG, CSV and a caption each."""
     with errors_told():
-        from eval.reproduce import budget_of, draw_only
-        from eval.reproduce import reproduce as make
+        from trace_mine.eval.reproduce import budget_of, draw_only
+        from trace_mine.eval.reproduce import reproduce as make
 
         if budget:
             print(make(budget_of(budget), out, jobs=jobs, names=names))
@@ -131,7 +131,7 @@ def leaderboard(
 ) -> None:
     """Puts the results of many runs side by side: a line a model, mean and spread over seeds."""
     with errors_told():
-        from eval.leaderboard import COLUMNS, make_board
+        from trace_mine.eval.leaderboard import COLUMNS, make_board
 
         show(COLUMNS, [line.cells() for line in make_board(files, metric or ["accuracy"], out)])
 
@@ -144,7 +144,7 @@ def tasks(
 ) -> None:
     """Writes the permutation and belief suites as task files of lm-evaluation-harness."""
     with errors_told():
-        from eval.harness import write_tasks
+        from trace_mine.eval.harness import write_tasks
 
         for path in write_tasks(out, docs=docs, seed=seed):
             print(path)

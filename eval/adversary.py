@@ -13,11 +13,11 @@ from itertools import product
 
 import numpy as np
 
-from corpus.synthetic.game import Floats, Ints, Plays, reveal_laws
-from corpus.synthetic.stream import TokenStream
-from eval.measure import score
-from eval.predictors import Predictor
-from eval.sessions import told_of
+from trace_mine.corpus.synthetic.game import Floats, Ints, Plays, reveal_laws
+from trace_mine.corpus.synthetic.stream import TokenStream
+from trace_mine.eval.measure import score
+from trace_mine.eval.predictors import Predictor
+from trace_mine.eval.sessions import told_of
 
 FLOOR = 0.05
 

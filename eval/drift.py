@@ -17,17 +17,17 @@ from typing import Any
 import numpy as np
 import torch
 
-from corpus.synthetic.game import Floats
-from corpus.synthetic.stream import Batch
-from corpus.synthetic.tasks import told as told_task
-from eval.measure import score
-from eval.predictors import ModelPredictor, WindowFilter, baselines
-from eval.results import Result, measured
-from eval.sessions import Sessions, sessions_of
-from eval.subjects import Subject
-from train.hooks import states_along
-from train.rescaling import FROM_STEP, calibrate, matrix_mixers, rescaled
-from train.retention import retention
+from trace_mine.corpus.synthetic.game import Floats
+from trace_mine.corpus.synthetic.stream import Batch
+from trace_mine.corpus.synthetic.tasks import told as told_task
+from trace_mine.eval.measure import score
+from trace_mine.eval.predictors import ModelPredictor, WindowFilter, baselines
+from trace_mine.eval.results import Result, measured
+from trace_mine.eval.sessions import Sessions, sessions_of
+from trace_mine.eval.subjects import Subject
+from trace_mine.train.hooks import states_along
+from trace_mine.train.rescaling import FROM_STEP, calibrate, matrix_mixers, rescaled
+from trace_mine.train.retention import retention
 
 TIMES = (1, 4, 8, 16)
 HOLDS = (4, 16, 64, 256)

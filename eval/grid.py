@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from eval.measure import accuracy
-from eval.predictors import baselines
-from eval.results import Result
-from eval.sessions import sessions_of
-from eval.subjects import Subject
+from trace_mine.eval.measure import accuracy
+from trace_mine.eval.predictors import baselines
+from trace_mine.eval.results import Result
+from trace_mine.eval.sessions import sessions_of
+from trace_mine.eval.subjects import Subject
 
 
 def extrapolation(subject: Subject, commands: Sequence[int], spacings: Sequence[int], *, rows: int) -> list[Result]:

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from corpus.synthetic.stream import words
-from eval.sessions import Sessions, sessions_of
-from train.batches import SyntheticSource
-from train.settings import Settings, StageSettings
+from trace_mine.corpus.synthetic.stream import words
+from trace_mine.eval.sessions import Sessions, sessions_of
+from trace_mine.train.batches import SyntheticSource
+from trace_mine.train.settings import Settings, StageSettings
 
 VERSION = 1.0
 

@@ -19,15 +19,15 @@ from typing import Any
 import numpy as np
 import torch
 
-from corpus.synthetic.game import Floats, Plays
-from corpus.synthetic.stream import Batch, TokenStream
-from eval.measure import accuracy, beliefs
-from eval.predictors import baselines
-from eval.results import Result
-from eval.sessions import sessions_of
-from eval.subjects import Subject
-from train.batches import SyntheticSource
-from train.models.config import SequenceConfig
+from trace_mine.corpus.synthetic.game import Floats, Plays
+from trace_mine.corpus.synthetic.stream import Batch, TokenStream
+from trace_mine.eval.measure import accuracy, beliefs
+from trace_mine.eval.predictors import baselines
+from trace_mine.eval.results import Result
+from trace_mine.eval.sessions import sessions_of
+from trace_mine.eval.subjects import Subject
+from trace_mine.train.batches import SyntheticSource
+from trace_mine.train.models.config import SequenceConfig
 
 ROWS_AT_ONCE = 8
 
@@ -134,7 +134,7 @@ def hf_predictor(folder: Path, *, normalised: bool = False) -> HFPredictor:
     """
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    from train.models.registry import load_model, register_auto_classes
+    from trace_mine.train.models.registry import load_model, register_auto_classes
 
     if not (folder / "config.json").is_file():
         raise ValueError(f"expected a local folder with config.json, got {folder}; save_pretrained the model there")

@@ -13,13 +13,13 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from corpus.synthetic.game import Floats
-from eval.measure import score
-from eval.results import Result, measured
-from eval.sessions import Sessions, sessions_of
-from eval.subjects import Subject
-from train.hooks import intervening, recording, scaling_beta, zeroing_head
-from train.models.language_model import SequenceModel
+from trace_mine.corpus.synthetic.game import Floats
+from trace_mine.eval.measure import score
+from trace_mine.eval.results import Result, measured
+from trace_mine.eval.sessions import Sessions, sessions_of
+from trace_mine.eval.subjects import Subject
+from trace_mine.train.hooks import intervening, recording, scaling_beta, zeroing_head
+from trace_mine.train.models.language_model import SequenceModel
 
 NEAR_TWO = 1.9
 

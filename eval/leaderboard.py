@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
 
-from eval.results import Result, over_seeds, read
+from trace_mine.eval.results import Result, over_seeds, read
 
 HIGHER_IS_BETTER = {"accuracy", "top-1", "share", "mass on outcomes"}
 COLUMNS = (

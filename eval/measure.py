@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from corpus.synthetic.game import Floats
-from corpus.synthetic.tasks import told as told_task
-from eval.predictors import SMALLEST, Predictor
-from eval.results import Result, interval, measured
-from eval.sessions import Sessions
+from trace_mine.corpus.synthetic.game import Floats
+from trace_mine.corpus.synthetic.tasks import told as told_task
+from trace_mine.eval.predictors import SMALLEST, Predictor
+from trace_mine.eval.results import Result, interval, measured
+from trace_mine.eval.sessions import Sessions
 
 BINS = 10
 ENTROPY_EDGES = (0.0, 0.05, 0.3, 0.6, 0.9, 10.0)

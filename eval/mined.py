@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from eval.results import Result, measured
-from eval.subjects import Subject
-from train.batches import DatasetSource
-from train.evaluation import copied
-from train.mined_beliefs import ScoredBelief, scored_beliefs
+from trace_mine.eval.results import Result, measured
+from trace_mine.eval.subjects import Subject
+from trace_mine.train.batches import DatasetSource
+from trace_mine.train.evaluation import copied
+from trace_mine.train.mined_beliefs import ScoredBelief, scored_beliefs
 
 SKEWED = 0.1
 """Nats by which "outcomes alike" is off at a skewed law."""
@@ -50,7 +50,7 @@ def by_role(subject: Subject, *, rows: int) -> list[Result]:
     Raises:
         ValueError: the run was trained on a task.
     """
-    from tokenizer.encoded import ROLES
+    from trace_mine.tokenizer.encoded import ROLES
 
     source = subject.source
     if not isinstance(source, DatasetSource):

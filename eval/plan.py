@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from train.recipes import recipe
-from train.settings import Settings, override
+from trace_mine.train.recipes import recipe
+from trace_mine.train.settings import Settings, override
 
 LSTM_STAGES = (
     "[{steps: 400, commands: [1, 2, 4], spacings: [1, 2]}, {steps: 400, commands: [4, 8, 16], spacings: [1, 2, 4]},"

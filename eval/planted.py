@@ -12,13 +12,13 @@ from itertools import permutations
 import numpy as np
 import torch
 
-from corpus.synthetic.game import Game
-from corpus.synthetic.stream import TokenStream
-from eval.subjects import Subject
-from train.batches import SyntheticSource
-from train.models.language_model import SequenceModel
-from train.models.registry import make_model
-from train.settings import Settings, StageSettings
+from trace_mine.corpus.synthetic.game import Game
+from trace_mine.corpus.synthetic.stream import TokenStream
+from trace_mine.eval.subjects import Subject
+from trace_mine.train.batches import SyntheticSource
+from trace_mine.train.models.language_model import SequenceModel
+from trace_mine.train.models.registry import make_model
+from trace_mine.train.settings import Settings, StageSettings
 
 LOGIT = 20.0
 """Pre-activation of sigmoids that are to be 0 or 1: 2e-9 away."""

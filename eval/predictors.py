@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
-from corpus.synthetic.game import (
+from trace_mine.corpus.synthetic.game import (
     Floats,
     Game,
     Ints,
@@ -24,8 +24,8 @@ from corpus.synthetic.game import (
     law_of_item,
     reveal_laws,
 )
-from corpus.synthetic.stream import Batch, TokenStream
-from train.models.language_model import SequenceModel
+from trace_mine.corpus.synthetic.stream import Batch, TokenStream
+from trace_mine.train.models.language_model import SequenceModel
 
 SMALLEST = 1e-30
 ROWS_AT_ONCE = 16

@@ -15,14 +15,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from corpus.synthetic.game import Floats, Game, Ints, Plays, belief_after_action, belief_after_reveal
-from eval.results import Result
-from eval.sessions import Sessions, sessions_of
-from eval.subjects import Subject
-from train.batches import SyntheticSource
-from train.hooks import recording
-from train.models.language_model import SequenceModel
-from train.models.registry import make_model
+from trace_mine.corpus.synthetic.game import Floats, Game, Ints, Plays, belief_after_action, belief_after_reveal
+from trace_mine.eval.results import Result
+from trace_mine.eval.sessions import Sessions, sessions_of
+from trace_mine.eval.subjects import Subject
+from trace_mine.train.batches import SyntheticSource
+from trace_mine.train.hooks import recording
+from trace_mine.train.models.language_model import SequenceModel
+from trace_mine.train.models.registry import make_model
 
 COMPONENTS = 64
 ALPHAS = (1e-3, 1e-1, 1.0, 10.0, 1e3)

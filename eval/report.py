@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from eval.claims import CANNOT_TELL, DOES_NOT_HOLD, HOLDS, Claim
-from eval.figures.base import Drawn, Figure
+from trace_mine.eval.claims import CANNOT_TELL, DOES_NOT_HOLD, HOLDS, Claim
+from trace_mine.eval.figures.base import Drawn, Figure
 
 Drawings = Sequence[tuple[Figure, Drawn | None, float]]
 

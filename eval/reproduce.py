@@ -14,12 +14,12 @@ from typing import Any
 
 import torch
 
-from eval import report, results
-from eval.figures import base
-from eval.figures import figures as chosen
-from eval.plan import PlannedRun, planned
-from eval.training import Trained, train_missing
-from train import run_folder
+from trace_mine.eval import report, results
+from trace_mine.eval.figures import base
+from trace_mine.eval.figures import figures as chosen
+from trace_mine.eval.plan import PlannedRun, planned
+from trace_mine.eval.training import Trained, train_missing
+from trace_mine.train import run_folder
 
 log = logging.getLogger("trace-eval")
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from corpus.synthetic.game import Floats
+from trace_mine.corpus.synthetic.game import Floats
 
 RESAMPLES = 1_000
 

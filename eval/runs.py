@@ -8,15 +8,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from eval.drift import baselines_along, baselines_holding, drift, holding, memory_needed, variants
-from eval.grid import extrapolation
-from eval.measure import accuracy, beliefs
-from eval.mined import by_role, on_beliefs, rows_of
-from eval.predictors import baselines
-from eval.results import Result
-from eval.sessions import sessions_of
-from eval.subjects import Subject
-from train.batches import DatasetSource
+from trace_mine.eval.drift import baselines_along, baselines_holding, drift, holding, memory_needed, variants
+from trace_mine.eval.grid import extrapolation
+from trace_mine.eval.measure import accuracy, beliefs
+from trace_mine.eval.mined import by_role, on_beliefs, rows_of
+from trace_mine.eval.predictors import baselines
+from trace_mine.eval.results import Result
+from trace_mine.eval.sessions import sessions_of
+from trace_mine.eval.subjects import Subject
+from trace_mine.train.batches import DatasetSource
 
 log = logging.getLogger("trace-eval")
 
@@ -92,7 +92,7 @@ def on_task(subject: Subject, *, rows: int) -> list[Result]:
 
 def has_holding(subject: Subject) -> bool:
     """Whether the task has maybe-swaps of three or more distinct values, so that an old fact can be asked for."""
-    from train.retention import swap_of
+    from trace_mine.train.retention import swap_of
 
     game = subject.source.task.game
     whole = game.is_hidden and game.num_labels is None and len(game.variables) > 2 and not game.shows_all

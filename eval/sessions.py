@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from corpus.synthetic.game import Floats, Ints, Plays, labelled, reveal_laws
-from corpus.synthetic.stream import Batch, TokenStream, joined
-from eval.predictors import Predictor, shown_labels
-from train.batches import SyntheticSource
+from trace_mine.corpus.synthetic.game import Floats, Ints, Plays, labelled, reveal_laws
+from trace_mine.corpus.synthetic.stream import Batch, TokenStream, joined
+from trace_mine.eval.predictors import Predictor, shown_labels
+from trace_mine.train.batches import SyntheticSource
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

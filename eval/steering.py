@@ -29,12 +29,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from corpus.synthetic.game import Floats
-from eval.predictors import SMALLEST
-from eval.probes import Linear, features, joint_beliefs, ridge, shuffled
-from eval.results import RESAMPLES, Result, measured
-from eval.sessions import Sessions, sessions_of
-from eval.subjects import Subject
+from trace_mine.corpus.synthetic.game import Floats
+from trace_mine.eval.predictors import SMALLEST
+from trace_mine.eval.probes import Linear, features, joint_beliefs, ridge, shuffled
+from trace_mine.eval.results import RESAMPLES, Result, measured
+from trace_mine.eval.sessions import Sessions, sessions_of
+from trace_mine.eval.subjects import Subject
 
 STRENGTH = 1e-3
 """Singular values below this share of the largest count as none: along them nothing is read, or no state varies."""

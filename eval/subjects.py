@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from eval.predictors import ModelPredictor
-from train import run_folder
-from train.batches import source_of
-from train.models.language_model import SequenceModel
-from train.models.registry import MODELS, load_model
-from train.recipes import RECIPES, recipe
-from train.settings import Settings
+from trace_mine.eval.predictors import ModelPredictor
+from trace_mine.train import run_folder
+from trace_mine.train.batches import source_of
+from trace_mine.train.models.language_model import SequenceModel
+from trace_mine.train.models.registry import MODELS, load_model
+from trace_mine.train.recipes import RECIPES, recipe
+from trace_mine.train.settings import Settings
 
 RANGE = "allow_neg_eigval"
 

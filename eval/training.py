@@ -10,8 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from eval.plan import PlannedRun
-from train import children, run_folder
+from trace_mine.eval.plan import PlannedRun
+from trace_mine.train import children, run_folder
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,12 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
-MODULES = {"trace-run": "tracer", "trace-mine": "corpus", "trace-synth": "corpus.synthetic", "trace-train": "train"}
+MODULES = {
+    "trace-run": "trace_mine.tracer",
+    "trace-mine": "trace_mine.corpus",
+    "trace-synth": "trace_mine.corpus.synthetic",
+    "trace-train": "trace_mine.train",
+}
 
 
 def tracked_files():
@@ -53,7 +58,10 @@ def test_sessions_in_the_readme_replay():
 
 def test_the_readme_shows_a_real_run():
     made = subprocess.run(
-        [sys.executable, "-m", "tracer", "docs/examples/sharing.py"], cwd=ROOT, capture_output=True, text=True
+        [sys.executable, "-m", "trace_mine.tracer", "docs/examples/sharing.py"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
     )
     if made.returncode:
         pytest.skip(f"no sandbox here: {made.stderr.strip()}")

@@ -40,9 +40,9 @@ def fit(
     vocab_size: Annotated[int, typer.Option(help="of python")] = 8_192,
 ) -> None:
     """Fits a tokenizer on the training split."""
-    from tokenizer.encoded import encode_rows
-    from tokenizer.kinds import KINDS, vocabulary_hash
-    from tokenizer.lexemes import fallen_to_bytes
+    from trace_mine.tokenizer.encoded import encode_rows
+    from trace_mine.tokenizer.kinds import KINDS, vocabulary_hash
+    from trace_mine.tokenizer.lexemes import fallen_to_bytes
 
     if kind not in KINDS:
         raise ValueError(f"expected a kind among {', '.join(KINDS)}, got {kind!r}")
@@ -80,9 +80,9 @@ def show(
     from rich.console import Console
     from rich.text import Text
 
-    from tokenizer.encoded import ROLES, encode_rows
-    from tokenizer.kinds import load
-    from tokenizer.lexemes import fit_python
+    from trace_mine.tokenizer.encoded import ROLES, encode_rows
+    from trace_mine.tokenizer.kinds import load
+    from trace_mine.tokenizer.lexemes import fit_python
 
     chosen = load(tokenizer) if tokenizer is not None else fit_python([])
     told = encode_rows(chosen, [one_row(source, row)])[0]
@@ -116,8 +116,8 @@ def encode(
     import pyarrow.parquet as pq
     from rich.progress import track
 
-    from tokenizer.encoded import ROLES, encode_rows
-    from tokenizer.kinds import load, vocabulary_hash
+    from trace_mine.tokenizer.encoded import ROLES, encode_rows
+    from trace_mine.tokenizer.kinds import load, vocabulary_hash
 
     chosen = load(tokenizer)
     out.mkdir(parents=True, exist_ok=True)
@@ -196,8 +196,8 @@ def one_row(source: Path, number: int) -> dict[str, Any]:
         return row
     if not source.is_file():
         raise ValueError(f"expected a dataset or a file, got {source}")
-    from tracer import repl
-    from tracer.schema import Step
+    from trace_mine.tracer import repl
+    from trace_mine.tracer.schema import Step
 
     text = source.read_text(encoding="utf-8")
     parsed = repl.parse(text)

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tokenizer.lexemes import plain_table, refuse_surrogates
-from tracer.schema import ROLES as SCHEMA_ROLES
+from trace_mine.tokenizer.lexemes import plain_table, refuse_surrogates
+from trace_mine.tracer.schema import ROLES as SCHEMA_ROLES
 
 ROLES: tuple[str, ...] = tuple(SCHEMA_ROLES)
 """A token's role is an index into these; -1 is a token that is no text."""

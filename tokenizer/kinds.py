@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from tokenizer.lexemes import fit_python
-from tokenizer.symbols import fit_symbols
+from trace_mine.tokenizer.lexemes import fit_python
+from trace_mine.tokenizer.symbols import fit_symbols
 
 
 def _python(rows: Iterable[Any], *, vocab_size: int = 8_192, per: str = "word") -> Any:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tokenizer.names import BUILTINS, KEYWORDS, SYMBOLS
+from trace_mine.tokenizer.names import BUILTINS, KEYWORDS, SYMBOLS
 
 LEXEME = (
     r"(?:>>> |\.\.\. )|\r?\n|\d|[^\W\d]\w*|\*\*=|//=|>>=|<<=|!=|==|<=|>=|->|:=|\*\*|//|<<|>>|[+\-*/%&|^@]=|\.\.\."

@@ -13,12 +13,12 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from tracer.limits import Limits
-from tracer.sandbox import SandboxUnavailable
-from tracer.schema import SCHEMA_VERSION, Drop, Piece, Snippet, Trace
-from tracer.session import Tracer, TracerConfig
-from tracer.show import beliefs_shown, coloured, page, visible
-from tracer.views import View, ViewError, parse_view, with_hidden_inputs
+from trace_mine.tracer.limits import Limits
+from trace_mine.tracer.sandbox import SandboxUnavailable
+from trace_mine.tracer.schema import SCHEMA_VERSION, Drop, Piece, Snippet, Trace
+from trace_mine.tracer.session import Tracer, TracerConfig
+from trace_mine.tracer.show import beliefs_shown, coloured, page, visible
+from trace_mine.tracer.views import View, ViewError, parse_view, with_hidden_inputs
 
 EPILOG = """\
 examples:
@@ -177,7 +177,7 @@ def _read(path: str) -> str:
     Raises:
         _Usage: it can't be read or decoded.
     """
-    from tracer.inside.program import ast_lines
+    from trace_mine.tracer.inside.program import ast_lines
 
     try:
         raw = sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes()

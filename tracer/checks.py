@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tracer.inside import doctext
+from trace_mine.tracer.inside.syntax import doctext
 
 Json = Mapping[str, Any]
 

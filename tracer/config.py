@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tracer.limits import Limits
-from tracer.views import View
+from trace_mine.tracer.limits import Limits
+from trace_mine.tracer.views import View
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,7 +22,7 @@ class TracerConfig:
     files or folders of the interpreter itself that count as own, for standard-library modules. ``follow`` is the
     depth of calls whose bodies are shown; ``comprehensions`` opens list comprehensions too. ``view`` is what a session
     shows; ``only_choices`` drops snippets whose run draws nothing; ``laws`` are the declared laws of inputs and of the
-    environment (see ``tracer.inside.draws.Laws``).
+    environment (see ``trace_mine.tracer.inside.draws.deciders.Laws``).
     """
 
     repository: Path | None = None

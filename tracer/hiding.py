@@ -11,12 +11,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from tracer import repl
-from tracer.config import TracerConfig
-from tracer.rounds import Failed, result_of
-from tracer.sandbox import Worker
-from tracer.schema import Belief, Choice, Snippet, Step
-from tracer.views import question
+from trace_mine.tracer import repl
+from trace_mine.tracer.config import TracerConfig
+from trace_mine.tracer.rounds import Failed, result_of
+from trace_mine.tracer.sandbox import Worker
+from trace_mine.tracer.schema import Belief, Choice, Snippet, Step
+from trace_mine.tracer.views import question
 
 GATE_SHARE = 0.4
 """Of a run's CPU limit, what the gate of a view may use."""

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from tracer.inside import doctext
-from tracer.schema import Segment, Step
+from trace_mine.tracer.inside.syntax import doctext
+from trace_mine.tracer.schema import Segment, Step
 
 PROMPT = ">>> "
 CONTINUATION = "... "

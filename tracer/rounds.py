@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from tracer.checks import Unstable
-from tracer.schema import Drop, Outcome
+from trace_mine.tracer.checks import Unstable
+from trace_mine.tracer.schema import Drop, Outcome
 
 _word = re.compile(r"[^\W\d]\w*")
 _number_at_end = re.compile(r"_\d+$")

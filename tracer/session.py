@@ -17,15 +17,15 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Any
 
-from tracer import repl
-from tracer.checks import NOTHING, PathMismatch, check_paths, check_result, unstable_parts
-from tracer.config import TracerConfig as TracerConfig
-from tracer.hiding import believe, draws_of, gate_of, kernel_of
-from tracer.limits import Limits
-from tracer.rounds import Again, Failed, Native, Plan, result_of, told_apart, with_whole
-from tracer.sandbox import Jail, Mount, Worker
-from tracer.schema import Drop, Outcome, Snippet, Step, Trace
-from tracer.steps import masked, steps_of
+from trace_mine.tracer import repl
+from trace_mine.tracer.checks import NOTHING, PathMismatch, check_paths, check_result, unstable_parts
+from trace_mine.tracer.config import TracerConfig as TracerConfig
+from trace_mine.tracer.hiding import believe, draws_of, gate_of, kernel_of
+from trace_mine.tracer.limits import Limits
+from trace_mine.tracer.rounds import Again, Failed, Native, Plan, result_of, told_apart, with_whole
+from trace_mine.tracer.sandbox import Jail, Mount, Worker
+from trace_mine.tracer.schema import Drop, Outcome, Snippet, Step, Trace
+from trace_mine.tracer.steps import masked, steps_of
 
 MAX_ROUNDS = 10
 """How often a session is written again with more kept whole; nested functions that fail one by one need a few."""

@@ -10,7 +10,7 @@ import unicodedata
 from collections.abc import Iterable
 from dataclasses import replace
 
-from tracer.schema import Belief, Segment, Trace
+from trace_mine.tracer.schema import Belief, Segment, Trace
 
 COLOURS = {"prompt": "2", "command": "1", "reveal": "36", "value": "32", "error": "31", "hidden": "33"}
 """ANSI attributes of each role: dim prompts, bold commands, cyan reveals, green values, red errors, yellow hidden

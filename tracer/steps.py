@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from tracer import repl
-from tracer.inside import doctext
-from tracer.schema import Snippet, Step
+from trace_mine.tracer import repl
+from trace_mine.tracer.inside.syntax import doctext
+from trace_mine.tracer.schema import Snippet, Step
 
 DIFFERS = "<differs from run to run>"
 

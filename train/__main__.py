@@ -65,12 +65,12 @@ def command(
         logging.getLogger(noisy).setLevel(logging.WARNING)
     try:
         if sweep is not None:
-            from train.sweeps import run_sweep
+            from trace_mine.train.sweeps import run_sweep
 
             raise SystemExit(run_sweep(sweep, out or Path("runs") / sweep.stem, jobs))
         if resume is None:
-            from train.recipes import recipe as recipe_of
-            from train.settings import override
+            from trace_mine.train.recipes import recipe as recipe_of
+            from trace_mine.train.settings import override
 
             settings = override(recipe_of(recipe, model or None), assignments or [])
             if show:
@@ -78,7 +78,7 @@ def command(
                 return
             folder = out or Path("runs") / recipe
         try:
-            from train import children, run_folder, running
+            from trace_mine.train import children, run_folder, running
         except ImportError as missing:
             raise ValueError(f"expected the extra [train], got {missing}; pip install 'trace-mine[train]'") from None
         try:

@@ -16,11 +16,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from corpus.synthetic.stream import Batch, TokenStream
-from corpus.synthetic.task import GameTask, Stage
-from corpus.synthetic.tasks import make_task
-from train.held_out import EVALUATED, joined_splits, splits_of
-from train.settings import Settings, StageSettings
+from trace_mine.corpus.synthetic.stream import Batch, TokenStream
+from trace_mine.corpus.synthetic.task import GameTask, Stage
+from trace_mine.corpus.synthetic.tasks import make_task
+from trace_mine.train.held_out import EVALUATED, joined_splits, splits_of
+from trace_mine.train.settings import Settings, StageSettings
 
 PADDING, OTHER, REVEAL, LAST_REVEAL = range(4)
 """Kinds of token. The loss and the metrics of a row are those of its tokens' kinds; ``LAST_REVEAL`` is a reveal too."""
@@ -76,7 +76,7 @@ class SyntheticSource:
                 "expected a task that hides outcomes, for beliefs, got one with p=1; give --set task.p=0.1"
             )
         self._streams: dict[tuple[int, int, str], TokenStream] = {}
-        from tokenizer.symbols import symbols_tokenizer
+        from trace_mine.tokenizer.symbols import symbols_tokenizer
 
         self.vocabulary = self.stream(8, 1, "train").vocabulary
         self.tokenizer = symbols_tokenizer(self.vocabulary)
@@ -137,7 +137,7 @@ class DatasetSource:
             raise ValueError(
                 f"expected rows with beliefs, got none in {settings.dataset}; mine with --view branch --only-choices"
             )
-        from tokenizer.lexemes import fit_python
+        from trace_mine.tokenizer.lexemes import fit_python
 
         texts = (row["text"] for row in splits["train"])
         self.tokenizer = fit_python(texts, vocab_size=settings.vocab_size)
@@ -150,7 +150,7 @@ class DatasetSource:
         self.data_hash = hashlib.sha256("\n".join(identities).encode()).hexdigest()
 
     def _encoded(self, rows: list[Any]) -> list[Any]:
-        from tokenizer.encoded import encode_rows
+        from trace_mine.tokenizer.encoded import encode_rows
 
         found = encode_rows(self.tokenizer, rows, bos=True, eos=True)
         self.num_cut += sum(len(each.ids) > self.settings.max_length for each in found)
@@ -178,7 +178,7 @@ class DatasetSource:
 
 def padded(rows: Sequence[Any], max_length: int) -> dict[str, Tensor]:
     """Encoded rows side by side; the tokens of values are reveals."""
-    from tokenizer.encoded import ROLES
+    from trace_mine.tokenizer.encoded import ROLES
 
     length = min(max_length, max(len(row.ids) for row in rows))
     ids = np.zeros((len(rows), length), dtype=np.int64)
@@ -238,7 +238,7 @@ class MixedSource(DatasetSource):
 
     def batch(self, step: int, indices: Sequence[int]) -> dict[str, Tensor]:
         """See ``DatasetSource.batch``."""
-        from tokenizer.encoded import encode_rows
+        from trace_mine.tokenizer.encoded import encode_rows
 
         generator = np.random.Generator(np.random.Philox(key=[self.settings.data_seed, step]))
         if generator.random() < self.settings.mixture:

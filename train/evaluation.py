@@ -12,9 +12,9 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from train.batches import OTHER, REVEAL, DatasetSource, SyntheticSource, padded, tensors
-from train.mined_beliefs import belief_kl
-from train.models.language_model import SequenceModel
+from trace_mine.train.batches import OTHER, REVEAL, DatasetSource, SyntheticSource, padded, tensors
+from trace_mine.train.mined_beliefs import belief_kl
+from trace_mine.train.models.language_model import SequenceModel
 
 ROWS_AT_ONCE = 32
 
@@ -108,7 +108,7 @@ def evaluate_dataset(model: SequenceModel, source: DatasetSource, *, rows: int) 
     and, for values, the copy of what stood at the same place of the last value shown before; belief KL where rows
     carry beliefs.
     """
-    from tokenizer.encoded import ROLES
+    from trace_mine.tokenizer.encoded import ROLES
 
     device = next(model.parameters()).device
     held, size = source.held_out()[:rows], len(source.tokenizer)

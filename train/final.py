@@ -6,12 +6,12 @@ from typing import Any
 
 import torch
 
-from train.batches import DatasetSource, SyntheticSource
-from train.evaluation import evaluate_dataset, evaluate_task
-from train.models.language_model import SequenceModel
-from train.rescaling import FROM_STEP, calibrate, matrix_mixers, rescaled
-from train.retention import retention
-from train.settings import Settings
+from trace_mine.train.batches import DatasetSource, SyntheticSource
+from trace_mine.train.evaluation import evaluate_dataset, evaluate_task
+from trace_mine.train.models.language_model import SequenceModel
+from trace_mine.train.rescaling import FROM_STEP, calibrate, matrix_mixers, rescaled
+from trace_mine.train.retention import retention
+from trace_mine.train.settings import Settings
 
 HOLDS = (16, 64, 256)
 CALIBRATION_ROWS = 64

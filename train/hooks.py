@@ -13,8 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from train.models.language_model import SequenceModel
-from train.models.layers import Tapped
+from trace_mine.train.models.language_model import SequenceModel
+from trace_mine.train.models.layers import Tapped
 
 Readings = dict[tuple[int, str], list[Tensor]]
 """(layer, point) -> what stood there, one tensor a call of the model."""

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from train.models.language_model import SequenceModel
+from trace_mine.train.models.language_model import SequenceModel
 
 MOST_BELIEFS = 256
 """Reveals that one evaluation scores: each costs a pass over its prefix and one over each outcome."""
@@ -69,7 +69,7 @@ def scored_beliefs(
     most: int = MOST_BELIEFS,
 ) -> tuple[list[ScoredBelief], int]:
     """What ``belief_kl`` is the mean of, and how many reveals were left out as too long."""
-    from tokenizer.encoded import encode_rows, encode_text
+    from trace_mine.tokenizer.encoded import encode_rows, encode_text
 
     device = next(model.parameters()).device
     was_training = model.training

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from train.settings import Settings, StageSettings
+from trace_mine.train.settings import Settings, StageSettings
 
 SMALL: dict[str, Any] = {
     "hidden_size": 64,

@@ -14,10 +14,10 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from train.hooks import states_along
-from train.kernels.rescale import Rescale
-from train.models.delta_net import MatrixMixer, RenormedDeltaNet
-from train.models.language_model import SequenceModel
+from trace_mine.train.hooks import states_along
+from trace_mine.train.kernels.rescale import Rescale
+from trace_mine.train.models.delta_net import MatrixMixer, RenormedDeltaNet
+from trace_mine.train.models.language_model import SequenceModel
 
 EVERY = 16
 FROM_STEP = 48

@@ -15,9 +15,9 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from corpus.synthetic.game import Plays
-from train.batches import SyntheticSource
-from train.models.language_model import SequenceModel
+from trace_mine.corpus.synthetic.game import Plays
+from trace_mine.train.batches import SyntheticSource
+from trace_mine.train.models.language_model import SequenceModel
 
 
 def holding_plays(source: SyntheticSource, hold: int, spacing: int) -> Plays:

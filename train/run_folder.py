@@ -20,8 +20,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from train import children
-from train.settings import Settings, from_json
+from trace_mine.train import children
+from trace_mine.train.settings import Settings, from_json
 
 PACKAGES = (
     "trace-mine",
@@ -96,8 +96,8 @@ def create(folder: Path, settings: Settings, source: Any) -> None:
     Raises:
         ValueError: the folder holds a run already.
     """
-    from tokenizer.kinds import vocabulary_hash
-    from train.kernels import c_ops
+    from trace_mine.tokenizer.kinds import vocabulary_hash
+    from trace_mine.train.kernels import c_ops
 
     if (folder / "run.json").exists():
         raise ValueError(
@@ -131,7 +131,7 @@ def settings_of(folder: Path) -> Settings:
 
 def check(folder: Path, source: Any) -> None:
     """Raises ValueError where vocabulary or data are no longer what the run was made of."""
-    from tokenizer.kinds import vocabulary_hash
+    from trace_mine.tokenizer.kinds import vocabulary_hash
 
     told = read(folder)
     for key, now in (("vocabulary_hash", vocabulary_hash(source.tokenizer)), ("data_hash", source.data_hash)):
@@ -160,7 +160,7 @@ def check_processes(folder: Path) -> None:
 
 def other_kernel(folder: Path) -> str | None:
     """What to tell where the delta rule now runs on another kernel than the run began with, else None."""
-    from train.kernels import c_ops
+    from trace_mine.train.kernels import c_ops
 
     began, now = read(folder).get("delta_rule_on_cpu", "torch"), c_ops.told()
     if began == now:

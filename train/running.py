@@ -13,15 +13,15 @@ import numpy as np
 import torch
 import transformers
 
-from train import run_folder
-from train.batches import source_of
-from train.evaluation import evaluator
-from train.final import final_evaluations
-from train.kernels import c_ops
-from train.models.registry import load_model, make_model
-from train.progress import Reporter, StopOnSignal
-from train.settings import Settings
-from train.trainer import Evaluations, TraceTrainer
+from trace_mine.train import run_folder
+from trace_mine.train.batches import source_of
+from trace_mine.train.evaluation import evaluator
+from trace_mine.train.final import final_evaluations
+from trace_mine.train.kernels import c_ops
+from trace_mine.train.models.registry import load_model, make_model
+from trace_mine.train.progress import Reporter, StopOnSignal
+from trace_mine.train.settings import Settings
+from trace_mine.train.trainer import Evaluations, TraceTrainer
 
 log = logging.getLogger("trace-train")
 
@@ -134,7 +134,7 @@ def check_machine(settings: Settings) -> None:
     if settings.precision == "bf16" and not (torch.cuda.is_available() and settings.device != "cpu"):
         raise ValueError("expected a CUDA device for bf16, got the CPU; give --set precision=fp32")
     if settings.device != "cpu" and torch.cuda.is_available():
-        from train.kernels.fla_ops import available
+        from trace_mine.train.kernels.fla_ops import available
 
         missing = available()
         if missing:

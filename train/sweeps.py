@@ -16,9 +16,9 @@ from typing import Any
 
 import yaml
 
-from train import children, run_folder
-from train.recipes import recipe
-from train.settings import Settings, override
+from trace_mine.train import children, run_folder
+from trace_mine.train.recipes import recipe
+from trace_mine.train.settings import Settings, override
 
 KEYS = ("recipe", "model", "name", "seeds", "learning_rates", "set")
 

@@ -18,10 +18,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
-from train import run_folder
-from train.batches import LAST_REVEAL, OTHER, REVEAL, Collator, Indices
-from train.progress import StopOnSignal
-from train.settings import Settings
+from trace_mine.train import run_folder
+from trace_mine.train.batches import LAST_REVEAL, OTHER, REVEAL, Collator, Indices
+from trace_mine.train.progress import StopOnSignal
+from trace_mine.train.settings import Settings
 
 log = logging.getLogger("trace-train")
 UNDECAYED = ("A_log", "dt_bias", ".D", "state_norm", "bias", "norm.weight", "norm_f.weight", "bias_ih_l0", "bias_hh_l0")

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from tracer.schema import Drop, Snippet, Trace
+from trace_mine.tracer.schema import Drop, Snippet, Trace
 
 
 def with_prior(trace: Trace, snippet: Snippet, prior: Mapping[str, Any]) -> Trace | Drop:

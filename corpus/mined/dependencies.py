@@ -19,7 +19,7 @@ from pathlib import Path
 _FROM = re.compile(r"^[ \t]*(?:>>> |\.\.\. )?from[ \t]+([A-Za-z_]\w*)[\w.]*[ \t]+import\b", re.MULTILINE)
 _IMPORT = re.compile(r"^[ \t]*(?:>>> |\.\.\. )?import[ \t]+([\w., \t]+?)[ \t]*(?:[#;].*)?$", re.MULTILINE)
 
-OURS = frozenset(("tracer", "corpus", "tokenizer", "train", "eval"))
+OURS = frozenset(("trace_mine",))
 """Never shown to a snippet. A repository's own package of the same name is its own and comes first."""
 
 

@@ -13,12 +13,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from corpus.mined.dependencies import imported_names
-from corpus.mined.files import PYTHON_SUFFIXES, FileProblem, SourceText, read, walk
-from corpus.mined.layout import Layout
-from corpus.mined.licences import header_licence
-from corpus.mined.repositories import Repository
-from corpus.mined.snippets import SOURCES, Candidate, Context
+from trace_mine.corpus.mined.dependencies import imported_names
+from trace_mine.corpus.mined.files import PYTHON_SUFFIXES, FileProblem, SourceText, read, walk
+from trace_mine.corpus.mined.layout import Layout
+from trace_mine.corpus.mined.licences import header_licence
+from trace_mine.corpus.mined.repositories import Repository
+from trace_mine.corpus.mined.snippets import SOURCES, Candidate, Context
 
 MOST_EXAMPLES = 20
 

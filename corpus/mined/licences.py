@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from corpus.mined.files import FileProblem, read_bytes
+from trace_mine.corpus.mined.files import FileProblem, read_bytes
 
 NOASSERTION = "NOASSERTION"
 

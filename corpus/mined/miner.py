@@ -15,17 +15,17 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
 
-from corpus.mined.asked import with_prior
-from corpus.mined.dependencies import Dependencies, find_dependencies
-from corpus.mined.discovery import FileCounts, Survey
-from corpus.mined.licences import is_permissive
-from corpus.mined.options import MineOptions as MineOptions
-from corpus.mined.repositories import MODULE_PREFIX, Ignored, Repository, open_inputs
-from corpus.mined.snippets import Candidate
-from corpus.mined.snippets.testcases import is_test_file
-from corpus.rows import RowSource, make_row, printable
-from corpus.source import CorpusError, Dropped, Item, WorkUnit, code_hash, content_key
-from tracer.schema import SCHEMA_VERSION, Drop, Snippet, Trace
+from trace_mine.corpus.mined.asked import with_prior
+from trace_mine.corpus.mined.dependencies import Dependencies, find_dependencies
+from trace_mine.corpus.mined.discovery import FileCounts, Survey
+from trace_mine.corpus.mined.licences import is_permissive
+from trace_mine.corpus.mined.options import MineOptions as MineOptions
+from trace_mine.corpus.mined.repositories import MODULE_PREFIX, Ignored, Repository, open_inputs
+from trace_mine.corpus.mined.snippets import Candidate
+from trace_mine.corpus.mined.snippets.testcases import is_test_file
+from trace_mine.corpus.rows import RowSource, make_row, printable
+from trace_mine.corpus.source import CorpusError, Dropped, Item, WorkUnit, code_hash, content_key
+from trace_mine.tracer.schema import SCHEMA_VERSION, Drop, Snippet, Trace
 
 UNIT_SNIPPETS = 32
 """At 20-100 snippets a second a unit takes about a second: little is lost with a worker, and the flush to disk is
@@ -36,7 +36,7 @@ MAX_EVIDENCE = 2000
 
 
 class TracerLike(Protocol):
-    """What the miner asks of ``tracer.session.Tracer``."""
+    """What the miner asks of ``trace_mine.tracer.session.Tracer``."""
 
     def trace(self, snippet: Snippet) -> Trace | Drop: ...
 

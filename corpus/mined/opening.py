@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from corpus.source import CorpusError
-from tracer.limits import Limits
-from tracer.sandbox import SandboxUnavailable
-from tracer.session import Tracer, TracerConfig
-from tracer.views import parse_view
+from trace_mine.corpus.source import CorpusError
+from trace_mine.tracer.limits import Limits
+from trace_mine.tracer.sandbox import SandboxUnavailable
+from trace_mine.tracer.session import Tracer, TracerConfig
+from trace_mine.tracer.views import parse_view
 
 
 def open_tracer(arguments: Mapping[str, Any]) -> Tracer:

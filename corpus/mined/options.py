@@ -10,12 +10,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from corpus.mined.snippets import DEFAULT_SOURCES, INVERSE_SOURCES, SOURCES
-from corpus.source import CorpusError
-from tracer.limits import Limits
-from tracer.views import parse_view
+from trace_mine.corpus.mined.snippets import DEFAULT_SOURCES, INVERSE_SOURCES, SOURCES
+from trace_mine.corpus.source import CorpusError
+from trace_mine.tracer.limits import Limits
+from trace_mine.tracer.views import parse_view
 
-OPENER = "corpus.mined.opening:open_tracer"
+OPENER = "trace_mine.corpus.mined.opening:open_tracer"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

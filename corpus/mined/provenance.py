@@ -12,9 +12,9 @@ from email import message_from_string
 from email.message import Message
 from pathlib import Path
 
-from corpus.mined.files import FileProblem, parse, read_bytes
-from corpus.mined.layout import dig, load_config, load_toml
-from corpus.mined.licences import find_licence
+from trace_mine.corpus.mined.files import FileProblem, parse, read_bytes
+from trace_mine.corpus.mined.layout import dig, load_config, load_toml
+from trace_mine.corpus.mined.licences import find_licence
 
 _HASH = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?\Z")
 

@@ -18,11 +18,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from corpus.mined.archives import is_archive, unpack
-from corpus.mined.files import LEDGER_FOLDER
-from corpus.mined.provenance import Provenance, find_provenance
-from corpus.source import CorpusError
-from tracer.sandbox import hidden_from_runs
+from trace_mine.corpus.mined.archives import is_archive, unpack
+from trace_mine.corpus.mined.files import LEDGER_FOLDER
+from trace_mine.corpus.mined.provenance import Provenance, find_provenance
+from trace_mine.corpus.source import CorpusError
+from trace_mine.tracer.sandbox import hidden_from_runs
 
 MARKERS = ("pyproject.toml", "setup.py", "setup.cfg", "PKG-INFO", ".git")
 MODULE_PREFIX = "module:"

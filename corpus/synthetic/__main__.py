@@ -59,11 +59,11 @@ def synth(
 
     The rows are those of trace-mine; datasets.load_dataset(OUT) reads them.
     """
-    from corpus.source import CorpusError
+    from trace_mine.corpus.source import CorpusError
 
     try:
         if task == "list":
-            from corpus.synthetic.tasks import TASKS, describe
+            from trace_mine.corpus.synthetic.tasks import TASKS, describe
 
             print("\n".join(describe(name) for name in TASKS))
             raise typer.Exit(0)
@@ -79,7 +79,7 @@ def synth(
             overwrite,
         )
     except (CorpusError, ValueError) as error:
-        from tracer.show import visible
+        from trace_mine.tracer.show import visible
 
         print(visible(f"trace-synth: {error}"), file=sys.stderr)
         code = error.exit_code if isinstance(error, CorpusError) else 2
@@ -100,11 +100,11 @@ def _run(
     show: int,
     overwrite: bool,
 ) -> int:
-    from corpus.produce import open_ledger, produce
-    from corpus.report import Progress, print_session, print_summary
-    from corpus.synthetic.origin import Synthetic, SynthOptions
-    from corpus.synthetic.tasks import make_task
-    from tracer.show import beliefs_shown
+    from trace_mine.corpus.produce import open_ledger, produce
+    from trace_mine.corpus.report import Progress, print_session, print_summary
+    from trace_mine.corpus.synthetic.origin import Synthetic, SynthOptions
+    from trace_mine.corpus.synthetic.tasks import make_task
+    from trace_mine.tracer.show import beliefs_shown
 
     if show:
         made = make_task(task, parameters)
@@ -133,8 +133,8 @@ def _pair(text: str) -> tuple[str, str]:
 
 
 def _stages(commands: str, spacing: str, curriculum: str) -> tuple[Any, ...]:
-    from corpus.synthetic.task import Stage
-    from corpus.synthetic.tasks import CURRICULA
+    from trace_mine.corpus.synthetic.task import Stage
+    from trace_mine.corpus.synthetic.tasks import CURRICULA
 
     if curriculum:
         if curriculum not in CURRICULA:

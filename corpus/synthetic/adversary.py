@@ -15,7 +15,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from corpus.synthetic.game import Floats, Game, Ints, Plays
+from trace_mine.corpus.synthetic.game import Floats, Game, Ints, Plays
 
 
 def adversary_plays(

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from tracer.repl import Rendered, parse, render
-from tracer.schema import Step
+from trace_mine.tracer.repl import Rendered, parse, render
+from trace_mine.tracer.schema import Step
 
 Floats = NDArray[np.float64]
 SUM_ERROR = 1e-9

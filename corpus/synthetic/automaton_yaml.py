@@ -22,7 +22,7 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
-from corpus.synthetic.automaton import SUM_ERROR, Automaton, Command, Floats
+from trace_mine.corpus.synthetic.automaton import SUM_ERROR, Automaton, Command, Floats
 
 KEYS = ("name", "Q", "Sigma", "delta", "rho", "q0", "emissions", "commands")
 EXAMPLE = """\

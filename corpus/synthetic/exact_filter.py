@@ -15,7 +15,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from corpus.synthetic.automaton import Automaton, Floats
+from trace_mine.corpus.synthetic.automaton import Automaton, Floats
 
 Ints = NDArray[np.int64]
 

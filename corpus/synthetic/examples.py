@@ -7,8 +7,8 @@ from itertools import permutations
 
 import numpy as np
 
-from corpus.synthetic.automaton import Automaton
-from corpus.synthetic.linear import Event
+from trace_mine.corpus.synthetic.automaton import Automaton
+from trace_mine.corpus.synthetic.linear import Event
 
 
 def coin() -> Automaton:

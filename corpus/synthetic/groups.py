@@ -10,8 +10,8 @@ from itertools import permutations
 
 import numpy as np
 
-from corpus.synthetic.game import Game, Ints
-from corpus.synthetic.permutations import NAMES, choose
+from trace_mine.corpus.synthetic.game import Game, Ints
+from trace_mine.corpus.synthetic.permutations import NAMES, choose
 
 Element = tuple[int, ...]
 

@@ -19,8 +19,8 @@ from itertools import permutations
 
 import numpy as np
 
-from corpus.synthetic.automaton import Automaton, Floats
-from corpus.synthetic.exact_filter import ImpossibleSymbol, belief_step, beliefs_along
+from trace_mine.corpus.synthetic.automaton import Automaton, Floats
+from trace_mine.corpus.synthetic.exact_filter import ImpossibleSymbol, belief_step, beliefs_along
 
 DTYPES = {"fp16": (10, -14, 65504.0), "bf16": (7, -126, 2.0**128 - 2.0**120), "fp32": (23, -126, 2.0**128 - 2.0**104)}
 """Name to (stored bits of the mantissa, smallest normal exponent, largest finite number); fp64 is there besides."""

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from corpus.rows import RowSource, make_row
-from corpus.source import Dropped, Item, WorkUnit, code_hash, content_key
-from corpus.synthetic.task import SPLITS, Stage, Task
-from corpus.synthetic.tasks import make_task
-from tracer.schema import SCHEMA_VERSION, Drop
+from trace_mine.corpus.rows import RowSource, make_row
+from trace_mine.corpus.source import Dropped, Item, WorkUnit, code_hash, content_key
+from trace_mine.corpus.synthetic.task import SPLITS, Stage, Task
+from trace_mine.corpus.synthetic.tasks import make_task
+from trace_mine.tracer.schema import SCHEMA_VERSION, Drop
 
 UNIT_ROWS = 256
 LICENCE = "CC0-1.0"

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from corpus.synthetic.game import Game
+from trace_mine.corpus.synthetic.game import Game
 
 NAMES = "abcdefgh"
 MOST = 6

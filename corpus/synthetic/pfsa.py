@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from corpus.synthetic.adversary import adversary_plays
-from corpus.synthetic.automaton import Automaton
-from corpus.synthetic.automaton_yaml import read_automaton
-from corpus.synthetic.examples import figure_9
-from corpus.synthetic.permutations import MOST, between, choose, permutation_game
-from corpus.synthetic.sessions import automaton_setup
-from corpus.synthetic.task import AutomatonTask, GameTask, Task
+from trace_mine.corpus.synthetic.adversary import adversary_plays
+from trace_mine.corpus.synthetic.automaton import Automaton
+from trace_mine.corpus.synthetic.automaton_yaml import read_automaton
+from trace_mine.corpus.synthetic.examples import figure_9
+from trace_mine.corpus.synthetic.permutations import MOST, between, choose, permutation_game
+from trace_mine.corpus.synthetic.sessions import automaton_setup
+from trace_mine.corpus.synthetic.task import AutomatonTask, GameTask, Task
 
 PARAMETERS_OF = {
     "maybe-swaps": ("n", "p", "visible"),

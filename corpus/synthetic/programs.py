@@ -13,11 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from corpus.synthetic.permutations import NAMES, between
-from corpus.synthetic.task import TRIES, Stage, key_of, sized, split_of
-from tracer.schema import Drop, Piece, Snippet, Trace
-from tracer.session import Tracer, TracerConfig
-from tracer.views import parse_view
+from trace_mine.corpus.synthetic.permutations import NAMES, between
+from trace_mine.corpus.synthetic.task import TRIES, Stage, key_of, sized, split_of
+from trace_mine.tracer.schema import Drop, Piece, Snippet, Trace
+from trace_mine.tracer.session import Tracer, TracerConfig
+from trace_mine.tracer.views import parse_view
 
 CODE = "from random import choice, randint, random\n"
 _tracers: dict[int, Tracer] = {}

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from corpus.synthetic.automaton import Automaton
-from corpus.synthetic.exact_filter import beliefs_along
-from corpus.synthetic.game import Floats, Game, Plays, reveal_laws
-from tracer import repl
-from tracer.schema import Belief, Choice, Step, Trace
+from trace_mine.corpus.synthetic.automaton import Automaton
+from trace_mine.corpus.synthetic.exact_filter import beliefs_along
+from trace_mine.corpus.synthetic.game import Floats, Game, Plays, reveal_laws
+from trace_mine.tracer import repl
+from trace_mine.tracer.schema import Belief, Choice, Step, Trace
 
 AUTOMATON_SETUP = """\
 from random import random

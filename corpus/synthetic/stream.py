@@ -13,9 +13,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from corpus.synthetic.game import Floats, Ints, Plays, labelled, reveal_laws
-from corpus.synthetic.task import GameTask, Stage, Task
-from tracer.schema import Trace
+from trace_mine.corpus.synthetic.game import Floats, Ints, Plays, labelled, reveal_laws
+from trace_mine.corpus.synthetic.task import GameTask, Stage, Task
+from trace_mine.tracer.schema import Trace
 
 _word = re.compile(r">>> |\.\.\. |\n|[A-Za-z_]\w*|\d+(?:\.\d+)?(?:e-?\d+)?|[^\w\s]| +")
 PAD = ""

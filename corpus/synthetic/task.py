@@ -17,10 +17,10 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from corpus.synthetic.automaton import Automaton
-from corpus.synthetic.game import Game, Plays, play
-from corpus.synthetic.sessions import automaton_session, game_sessions
-from tracer.schema import Trace
+from trace_mine.corpus.synthetic.automaton import Automaton
+from trace_mine.corpus.synthetic.game import Game, Plays, play
+from trace_mine.corpus.synthetic.sessions import automaton_session, game_sessions
+from trace_mine.tracer.schema import Trace
 
 SPLITS = ("train", "validation", "test")
 HELD_OUT = 0.05

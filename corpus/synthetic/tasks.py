@@ -6,11 +6,11 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from corpus.synthetic.groups import group_game
-from corpus.synthetic.permutations import permutation_game
-from corpus.synthetic.pfsa import pfsa_task
-from corpus.synthetic.programs import programs_task
-from corpus.synthetic.task import GameTask, Stage, Task
+from trace_mine.corpus.synthetic.groups import group_game
+from trace_mine.corpus.synthetic.permutations import permutation_game
+from trace_mine.corpus.synthetic.pfsa import pfsa_task
+from trace_mine.corpus.synthetic.programs import programs_task
+from trace_mine.corpus.synthetic.task import GameTask, Stage, Task
 
 CURRICULA: dict[str, tuple[Stage, ...]] = {
     "paper": tuple(Stage(commands=(n, n), spacing=(s, s)) for n, s in ((8, 1), (16, 2), (32, 4), (64, 8))),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Sequence
 
-from eval.figures.base import Figure
+from trace_mine.eval.figures.base import Figure
 
 MODULES = {
     "fig3": "fig3",
@@ -30,7 +30,7 @@ def figure(name: str) -> Figure:
     """
     if name not in MODULES:
         raise ValueError(f"expected a figure among {', '.join(MODULES)} or all, got {name!r}")
-    found: Figure = importlib.import_module(f"eval.figures.{MODULES[name]}").FIGURE
+    found: Figure = importlib.import_module(f"trace_mine.eval.figures.{MODULES[name]}").FIGURE
     return found
 
 

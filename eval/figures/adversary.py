@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from eval.adversary import search
-from eval.claims import by_seeds, numbers
-from eval.figures.base import Bench, Drawn, Figure, at_least_one
-from eval.figures.style import legend_below, look, panels
-from eval.measure import score
-from eval.predictors import ExactFilter
-from eval.results import Result
-from eval.sessions import sessions_of, told_of
+from trace_mine.eval.adversary import search
+from trace_mine.eval.claims import by_seeds, numbers
+from trace_mine.eval.figures.base import Bench, Drawn, Figure, at_least_one
+from trace_mine.eval.figures.style import legend_below, look, panels
+from trace_mine.eval.measure import score
+from trace_mine.eval.predictors import ExactFilter
+from trace_mine.eval.results import Result
+from trace_mine.eval.sessions import sessions_of, told_of
 
 NEEDS = ("belief-delta", "belief-gated", "belief-lstm")
 

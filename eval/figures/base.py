@@ -8,12 +8,12 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from eval import results
-from eval.claims import Claim
-from eval.plan import PlannedRun
-from eval.results import Result
-from eval.subjects import Subject, subject
-from eval.training import is_finished
+from trace_mine.eval import results
+from trace_mine.eval.claims import Claim
+from trace_mine.eval.plan import PlannedRun
+from trace_mine.eval.results import Result
+from trace_mine.eval.subjects import Subject, subject
+from trace_mine.eval.training import is_finished
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -73,7 +73,7 @@ class Figure:
 
 def save(figure: Figure, drawn: Drawn, folder: Path) -> list[Path]:
     """NAME.png, .svg, .csv (rows), .md (caption) and .json (claims) in the folder."""
-    from eval.figures import style
+    from trace_mine.eval.figures import style
 
     paths = style.save(drawn.figure, folder, figure.name)
     table, caption, claims = (folder / f"{figure.name}.{ending}" for ending in ("csv", "md", "json"))

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from eval.claims import Claim, by_seeds, numbers
-from eval.drift import HOLDS, RESCALED, TIMES, drift, holding, memory_needed, norms, variants
-from eval.figures.base import Bench, Drawn, Figure, at_least_one
-from eval.figures.style import BASELINE, legend_below, look, panels
-from eval.results import Result
-from eval.subjects import Subject
-from train.rescaling import matrix_mixers
+from trace_mine.eval.claims import Claim, by_seeds, numbers
+from trace_mine.eval.drift import HOLDS, RESCALED, TIMES, drift, holding, memory_needed, norms, variants
+from trace_mine.eval.figures.base import Bench, Drawn, Figure, at_least_one
+from trace_mine.eval.figures.style import BASELINE, legend_below, look, panels
+from trace_mine.eval.results import Result
+from trace_mine.eval.subjects import Subject
+from trace_mine.train.rescaling import matrix_mixers
 
 MODELS = ("delta", "gated", "lstm")
 STREAMS = ("belief", "sticky")

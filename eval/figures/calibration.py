@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from eval.claims import by_seeds, numbers
-from eval.figures.base import Bench, Drawn, Figure, at_least_one
-from eval.figures.style import BASELINE, legend_below, look, panels
-from eval.measure import beliefs, compared
-from eval.predictors import ExactFilter, LastShown, Uniform, WindowFilter
-from eval.results import Result, over_seeds
-from eval.sessions import sessions_of
+from trace_mine.eval.claims import by_seeds, numbers
+from trace_mine.eval.figures.base import Bench, Drawn, Figure, at_least_one
+from trace_mine.eval.figures.style import BASELINE, legend_below, look, panels
+from trace_mine.eval.measure import beliefs, compared
+from trace_mine.eval.predictors import ExactFilter, LastShown, Uniform, WindowFilter
+from trace_mine.eval.results import Result, over_seeds
+from trace_mine.eval.sessions import sessions_of
 
 NEEDS = ("belief-delta", "belief-gated", "belief-lstm", "belief-product", "belief-transformer")
 FEWEST = 30

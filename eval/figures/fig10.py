@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from corpus.synthetic.linear import Event, run_marginal
-from eval.claims import computed
-from eval.figures.base import Bench, Drawn, Figure
-from eval.figures.style import legend_below, look, panels
-from eval.results import Result
+from trace_mine.corpus.synthetic.linear import Event, run_marginal
+from trace_mine.eval.claims import computed
+from trace_mine.eval.figures.base import Bench, Drawn, Figure
+from trace_mine.eval.figures.style import legend_below, look, panels
+from trace_mine.eval.results import Result
 
 CYCLES = 40
 RANDOM = 60

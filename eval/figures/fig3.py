@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from eval.claims import by_seeds, numbers
-from eval.figures.base import Bench, Drawn, Figure, at_least_one
-from eval.figures.style import panels
-from eval.grid import extrapolation
-from eval.results import over_seeds
+from trace_mine.eval.claims import by_seeds, numbers
+from trace_mine.eval.figures.base import Bench, Drawn, Figure, at_least_one
+from trace_mine.eval.figures.style import panels
+from trace_mine.eval.grid import extrapolation
+from trace_mine.eval.results import over_seeds
 
 NEEDS = ("swaps-delta", "swaps-delta01")
 COMMANDS = (32, 64, 128, 256)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from eval.claims import Claim, by_seeds, numbers
-from eval.figures.base import Bench, Drawn, Figure, at_least_one
-from eval.figures.style import BASELINE, legend_below, look, panels
-from eval.measure import accuracy, compared
-from eval.predictors import baselines
-from eval.results import Result
-from eval.sessions import sessions_of
+from trace_mine.eval.claims import Claim, by_seeds, numbers
+from trace_mine.eval.figures.base import Bench, Drawn, Figure, at_least_one
+from trace_mine.eval.figures.style import BASELINE, legend_below, look, panels
+from trace_mine.eval.measure import accuracy, compared
+from trace_mine.eval.predictors import baselines
+from trace_mine.eval.results import Result
+from trace_mine.eval.sessions import sessions_of
 
 NEEDS = ("swaps-delta", "swaps-delta01", "swaps-transformer", "swaps-lstm")
 SHOWN = {"chance", "last shown"}

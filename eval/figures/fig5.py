@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from eval.claims import by_seeds, numbers
-from eval.figures.base import Bench, Drawn, Figure, at_least_one
-from eval.figures.style import BASELINE, COLOURS, panels
-from eval.interpret import described, heads_of, intervened, tracking_head
-from eval.results import Result
-from eval.sessions import sessions_of
+from trace_mine.eval.claims import by_seeds, numbers
+from trace_mine.eval.figures.base import Bench, Drawn, Figure, at_least_one
+from trace_mine.eval.figures.style import BASELINE, COLOURS, panels
+from trace_mine.eval.interpret import described, heads_of, intervened, tracking_head
+from trace_mine.eval.results import Result
+from trace_mine.eval.sessions import sessions_of
 
 NEEDS = ("swaps-delta", "swaps-delta01")
 COMMANDS, SPACING = 512, 4

@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from corpus.synthetic.examples import figure_9
-from corpus.synthetic.linear import halvings_to_zero, log2_masses, run_joint
-from eval.claims import computed
-from eval.figures.base import Bench, Drawn, Figure
-from eval.figures.style import legend_below, look, panels
-from eval.results import Result
+from trace_mine.corpus.synthetic.examples import figure_9
+from trace_mine.corpus.synthetic.linear import halvings_to_zero, log2_masses, run_joint
+from trace_mine.eval.claims import computed
+from trace_mine.eval.figures.base import Bench, Drawn, Figure
+from trace_mine.eval.figures.style import legend_below, look, panels
+from trace_mine.eval.results import Result
 
 CYCLES = 170
 LONG = 1_100

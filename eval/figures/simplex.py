@@ -6,14 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from corpus.synthetic.game import Floats
-from eval.claims import by_seeds, numbers
-from eval.figures.base import Bench, Drawn, Figure, at_least_one
-from eval.figures.style import panels
-from eval.probes import features, joint_beliefs, positions, ridge, shuffled, untrained
-from eval.results import Result
-from eval.sessions import sessions_of
-from eval.steering import steered_run
+from trace_mine.corpus.synthetic.game import Floats
+from trace_mine.eval.claims import by_seeds, numbers
+from trace_mine.eval.figures.base import Bench, Drawn, Figure, at_least_one
+from trace_mine.eval.figures.style import panels
+from trace_mine.eval.probes import features, joint_beliefs, positions, ridge, shuffled, untrained
+from trace_mine.eval.results import Result
+from trace_mine.eval.sessions import sessions_of
+from trace_mine.eval.steering import steered_run
 
 NEEDS = ("belief-delta", "belief-gated", "belief-lstm")
 TOLD = ("", "control: random", "control: shuffled")

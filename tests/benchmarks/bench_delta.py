@@ -35,8 +35,8 @@ from torch.nn import functional
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from train.kernels import c_ops
-from train.kernels.delta import delta_rule
+from trace_mine.train.kernels import c_ops
+from trace_mine.train.kernels.delta import delta_rule
 
 BATCH, TIME, HEADS = 32, 512, 4
 CHUNK, CHUNK_IN_C = 32, 16

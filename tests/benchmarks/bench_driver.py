@@ -88,7 +88,7 @@ class _Guard:
 
 def drive(source: str) -> tuple[int, float]:
     """Commands written and CPU seconds."""
-    from tracer.inside import jobs
+    from trace_mine.tracer.inside.jobs import registry as jobs
 
     program = {
         "pieces": [{"source": source, "line": 1}],

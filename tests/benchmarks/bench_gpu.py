@@ -25,13 +25,13 @@ from torch.nn import functional
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from train.kernels import fla_ops
-from train.kernels.delta import delta_rule
-from train.models.delta_net import MatrixMixer
-from train.models.registry import MODELS, make_model
-from train.recipes import recipe
-from train.running import source_of
-from train.settings import override
+from trace_mine.train.kernels import fla_ops
+from trace_mine.train.kernels.delta import delta_rule
+from trace_mine.train.models.delta_net import MatrixMixer
+from trace_mine.train.models.registry import MODELS, make_model
+from trace_mine.train.recipes import recipe
+from trace_mine.train.running import source_of
+from trace_mine.train.settings import override
 
 BATCH, HEADS = 8, 8
 

@@ -17,8 +17,8 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 import torch
 
-from train.kernels import c_ops
-from train.models.registry import MODELS, make_model
+from trace_mine.train.kernels import c_ops
+from trace_mine.train.models.registry import MODELS, make_model
 
 ROUNDS, BATCH, TIME = 5, 8, 256
 

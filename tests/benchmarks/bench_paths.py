@@ -103,10 +103,10 @@ def main() -> int:
     if sys.argv[1:] == ["natively"]:
         print(json.dumps(natively()))
         return 0
-    from tracer.inside.draws import Guided, using
-    from tracer.inside.fork_points import ForkPoints, ForkPool
-    from tracer.inside.patches import install
-    from tracer.inside.paths import explore
+    from trace_mine.tracer.inside.draws.deciders import Guided, using
+    from trace_mine.tracer.inside.draws.patches import install
+    from trace_mine.tracer.inside.states.fork_points import ForkPoints, ForkPool
+    from trace_mine.tracer.inside.states.paths import explore
 
     plain_clock = time.perf_counter
     rates: dict[str, list[float]] = {name: [] for name in SNIPPETS}

@@ -1,6 +1,6 @@
 """What a row costs and where: ``python tests/benchmarks/bench_pipeline.py FOLDER [--sources S] [--limit N]``.
 
-Finds the folder's snippets as ``trace-mine`` does and traces them with one ``tracer.session.Tracer``, in this process;
+Finds the folder's snippets as ``trace-mine`` does and traces them with one ``Tracer``, in this process;
 nothing is written. CPU seconds are of everything: this process and, through rusage, the sandbox's. The shares: the four
 kinds of run, by what their own processes used from the fork's end to their end; ``outside``, this process, which
 checks,
@@ -19,15 +19,15 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import tracer.session
-from corpus.mined.dependencies import find_dependencies
-from corpus.mined.discovery import FileCounts, Survey
-from corpus.mined.miner import warm_modules
-from corpus.mined.repositories import open_inputs
-from corpus.mined.snippets import Candidate
-from tracer.sandbox import Worker
-from tracer.schema import Drop, Outcome, Trace
-from tracer.session import Tracer, TracerConfig
+import trace_mine.tracer.session
+from trace_mine.corpus.mined.dependencies import find_dependencies
+from trace_mine.corpus.mined.discovery import FileCounts, Survey
+from trace_mine.corpus.mined.miner import warm_modules
+from trace_mine.corpus.mined.repositories import open_inputs
+from trace_mine.corpus.mined.snippets import Candidate
+from trace_mine.tracer.sandbox import Worker
+from trace_mine.tracer.schema import Drop, Outcome, Trace
+from trace_mine.tracer.session import Tracer, TracerConfig
 
 KINDS = ("native", "drive", "console", "doctest")
 
@@ -64,7 +64,7 @@ def cpu_seconds(who: int) -> float:
 def trace_folder(folder: Path, sources: list[str], limit: int | None, scratch: Path) -> int:
     """Traces the folder's snippets and prints the table; the exit code."""
     meter = Meter()
-    tracer.session.Worker = meter.metered()  # type: ignore[misc]
+    trace_mine.tracer.session.Worker = meter.metered()  # type: ignore[misc]
     own_before, children_before = cpu_seconds(resource.RUSAGE_SELF), cpu_seconds(resource.RUSAGE_CHILDREN)
     started = time.perf_counter()
     traces: list[Trace] = []

@@ -17,8 +17,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tracer.limits import Limits
-from tracer.sandbox import Jail, SandboxUnavailable, Worker
+from trace_mine.tracer.limits import Limits
+from trace_mine.tracer.sandbox import Jail, SandboxUnavailable, Worker
 
 SNIPPET = "x = 1\nfor i in range(10):\n    x += i\nprint(x)\n"
 
@@ -36,7 +36,8 @@ exec(code, {{"__name__": "__main__"}})
 sys.settrace(None)
 sys.stderr.write(json.dumps({{"end": "ok", "events": count}}))
 """
-LOADED = f"import sys\nsys.path.insert(0, {str(Path(__file__).parents[2])!r})\nimport tracer.inside.jobs\n{TRACED}"
+ROOT = str(Path(__file__).parents[2])
+LOADED = f"import sys\nsys.path.insert(0, {ROOT!r})\nimport trace_mine.tracer.inside.jobs.registry\n{TRACED}"
 BATCH = 10
 
 

@@ -22,10 +22,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import numpy as np
 
-from corpus.rows import RowSource, make_row
-from corpus.synthetic.stream import TokenStream, words
-from corpus.synthetic.task import Stage
-from corpus.synthetic.tasks import make_task
+from trace_mine.corpus.rows import RowSource, make_row
+from trace_mine.corpus.synthetic.stream import TokenStream, words
+from trace_mine.corpus.synthetic.task import Stage
+from trace_mine.corpus.synthetic.tasks import make_task
 
 BATCH = 256
 SIZES = ((16, 2), (64, 8))

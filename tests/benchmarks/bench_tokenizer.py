@@ -52,8 +52,8 @@ def trained(texts: list[str]) -> Any:
 def main() -> None:
     from datasets import load_dataset
 
-    from tokenizer.encoded import encode_rows
-    from tokenizer.lexemes import fit_python
+    from trace_mine.tokenizer.encoded import encode_rows
+    from trace_mine.tokenizer.lexemes import fit_python
 
     rows = list(load_dataset(sys.argv[1], split="train"))
     texts = [row["text"] for row in rows]

@@ -26,7 +26,7 @@ import coverage
 import hunter
 import pysnooper
 
-from tracer.inside.record import Recorder
+from trace_mine.tracer.inside.observe.record import Recorder
 
 TARGET = 10.0
 ROUNDS = 5

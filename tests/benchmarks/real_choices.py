@@ -16,11 +16,11 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from tracer.__main__ import script_snippet
-from tracer.schema import Trace
-from tracer.session import Tracer, TracerConfig
-from tracer.show import beliefs_shown
-from tracer.views import parse_view
+from trace_mine.tracer.__main__ import script_snippet
+from trace_mine.tracer.schema import Trace
+from trace_mine.tracer.session import Tracer, TracerConfig
+from trace_mine.tracer.show import beliefs_shown
+from trace_mine.tracer.views import parse_view
 
 MOST_PATHS = 400
 NATIVE_RUNS = 2_000

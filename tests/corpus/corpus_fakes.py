@@ -8,8 +8,8 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from tracer.repl import render
-from tracer.schema import Drop, Snippet, Step, Trace
+from trace_mine.tracer.repl import render
+from trace_mine.tracer.schema import Drop, Snippet, Step, Trace
 
 OPENER = "corpus_fakes:open_fake"
 

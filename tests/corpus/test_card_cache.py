@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def made(folder, seed):
-    told = [sys.executable, "-m", "corpus.synthetic", "permutations", "--rows", "6", "--seed", str(seed)]
+    told = [sys.executable, "-m", "trace_mine.corpus.synthetic", "permutations", "--rows", "6", "--seed", str(seed)]
     subprocess.run([*told, "--out", str(folder)], cwd=ROOT, check=True, capture_output=True)
 
 

@@ -13,14 +13,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tracer.show import visible
+from trace_mine.tracer.show import visible
 
 Make = Callable[..., Path]
 
 
 def command(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "corpus", *map(str, arguments)], capture_output=True, text=True, cwd=cwd, timeout=120
+        [sys.executable, "-m", "trace_mine.corpus", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        timeout=120,
     )
 
 
@@ -34,7 +38,7 @@ def test_help_is_quick_and_shows_an_example(tmp_path: Path) -> None:
 
 
 def test_help_imports_nothing_heavy(tmp_path: Path) -> None:
-    code = "import sys\nsys.argv = ['trace-mine', '--help']\nfrom corpus.__main__ import main\n"
+    code = "import sys\nsys.argv = ['trace-mine', '--help']\nfrom trace_mine.corpus.__main__ import main\n"
     code += "try:\n    main()\nexcept SystemExit:\n    pass\n"
     code += "print({'datasets', 'pyarrow', 'joblib', 'rensa', 'numpy'} & set(sys.modules))"
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path)

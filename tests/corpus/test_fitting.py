@@ -12,13 +12,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from corpus.fitting import NoAutomaton, automaton_of
-from corpus.synthetic.automaton_yaml import parse_automaton, write_automaton
-from corpus.synthetic.exact_filter import beliefs_along
-from tracer.__main__ import script_snippet
-from tracer.schema import Trace
-from tracer.session import Tracer, TracerConfig
-from tracer.views import parse_view
+from trace_mine.corpus.fitting import NoAutomaton, automaton_of
+from trace_mine.corpus.synthetic.automaton_yaml import parse_automaton, write_automaton
+from trace_mine.corpus.synthetic.exact_filter import beliefs_along
+from trace_mine.tracer.__main__ import script_snippet
+from trace_mine.tracer.schema import Trace
+from trace_mine.tracer.session import Tracer, TracerConfig
+from trace_mine.tracer.views import parse_view
 
 HERE = {"PYTHONPATH": str(Path(__file__).resolve().parents[2])}
 SCRIPTS = {
@@ -97,7 +97,7 @@ def test_the_command_takes_the_folder_of_packages_that_mining_takes(tmp_path: Pa
     script.parent.mkdir()
     lines = ["from dicey import turn", "n = 0", "n = turn(n)", "print(n == 0)", "n = turn(n)", "print(n)"]
     script.write_text('if __name__ == "__main__":\n' + "".join(f"    {line}\n" for line in lines))
-    mine = [sys.executable, "-m", "corpus"]
+    mine = [sys.executable, "-m", "trace_mine.corpus"]
     for arguments in (
         [str(script.parent), "--view", "branch+every:0", "--follow", "0", "--out", "rows"],
         ["automaton", "rows", "--out", "automata"],
@@ -116,7 +116,7 @@ def test_wrong_usage_of_the_command_is_one_line(arguments: list[str], tmp_path: 
     (tmp_path / "rows" / "data").mkdir(parents=True)
     columns = {name: pa.array([], pa.string()) for name in ("trace_id", "name", "setup", "choices", "steps")}
     pq.write_table(pa.table(columns), tmp_path / "rows" / "data" / "a.parquet")
-    command = [sys.executable, "-m", "corpus", "automaton", "rows", *arguments]
+    command = [sys.executable, "-m", "trace_mine.corpus", "automaton", "rows", *arguments]
     told = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env={**os.environ, **HERE})
     assert told.returncode == 2 and len(told.stderr.splitlines()) == 1 and "expected" in told.stderr, told.stderr
 

@@ -132,7 +132,7 @@ def test_all():
 
 
 def mine(out: Path, *arguments: object) -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:
-    command = [sys.executable, "-m", "corpus", *map(str, arguments), "--out", str(out), "--timeout", "3"]
+    command = [sys.executable, "-m", "trace_mine.corpus", *map(str, arguments), "--out", str(out), "--timeout", "3"]
     told = subprocess.run(command, capture_output=True, text=True, timeout=280)
     if "sandbox" in told.stderr and "level" in told.stderr:
         pytest.skip(f"no sandbox here: {told.stderr[:200]}")
@@ -295,7 +295,10 @@ def test_a_declared_grid(mined: Any, tmp_path: Path) -> None:
 )
 def test_wrong_usage(tmp_path: Path, arguments: list[str], message: str) -> None:
     told = subprocess.run(
-        [sys.executable, "-m", "corpus", "module:heapq", *arguments], capture_output=True, text=True, cwd=tmp_path
+        [sys.executable, "-m", "trace_mine.corpus", "module:heapq", *arguments],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
     )
     assert told.returncode == 2 and message in told.stderr and "Traceback" not in told.stderr, told.stderr
     assert not (tmp_path / "traces").exists()

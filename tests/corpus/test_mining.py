@@ -82,7 +82,7 @@ class Cases(unittest.TestCase):
 
 
 def mine(out: Path, *arguments: object) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    command = [sys.executable, "-m", "corpus", *map(str, arguments), "--out", str(out)]
+    command = [sys.executable, "-m", "trace_mine.corpus", *map(str, arguments), "--out", str(out)]
     told = subprocess.run(command, capture_output=True, text=True, timeout=200)
     if "sandbox" in told.stderr and "level" in told.stderr:
         pytest.skip(f"no sandbox here: {told.stderr[:200]}")
@@ -148,7 +148,7 @@ def test_dependencies_are_bound_and_recorded(tmp_path: Path, make_repository: Ma
 def test_a_hostile_repository_cannot_reach_the_terminal(tmp_path: Path, make_repository: Make) -> None:
     text = 'def f():\n    r"""\n    >>> print("\\x1b]0;owned\\x07")\n    """\n'
     root = make_repository("r", {"m.py": text})
-    command = [sys.executable, "-m", "corpus", str(root), "--out", str(tmp_path / "out")]
+    command = [sys.executable, "-m", "trace_mine.corpus", str(root), "--out", str(tmp_path / "out")]
     told = subprocess.run(command, capture_output=True, timeout=200)
     assert b"\x1b" not in told.stdout + told.stderr
     assert told.returncode in (0, 1)

@@ -18,14 +18,14 @@ from typing import Any
 
 import pytest
 
-from corpus import ledger as ledger_module
-from corpus import splits
-from corpus.ledger import Ledger
-from corpus.merge import Merged, merge
-from corpus.mined import miner
-from corpus.mined.miner import Mined, MineOptions
-from corpus.produce import open_ledger, produce
-from corpus.source import CorpusError, Dropped
+from trace_mine.corpus import ledger as ledger_module
+from trace_mine.corpus import splits
+from trace_mine.corpus.ledger import Ledger
+from trace_mine.corpus.merge import Merged, merge
+from trace_mine.corpus.mined import miner
+from trace_mine.corpus.mined.miner import Mined, MineOptions
+from trace_mine.corpus.produce import open_ledger, produce
+from trace_mine.corpus.source import CorpusError, Dropped
 
 Make = Callable[..., Path]
 
@@ -140,7 +140,7 @@ def test_a_finished_run_does_nothing_again(
     run(tmp_path / "out", repository)
     before = everything_below(tmp_path / "out")
     monkeypatch.setattr(
-        "corpus.units._run_pool", lambda ledger, keys, *rest: [] if not keys else pytest.fail("ran again")
+        "trace_mine.corpus.units._run_pool", lambda ledger, keys, *rest: [] if not keys else pytest.fail("ran again")
     )
     run(tmp_path / "out", repository)
     assert everything_below(tmp_path / "out") == before
@@ -186,14 +186,14 @@ def test_attempts_and_deaths_are_counted(tmp_path: Path) -> None:
 DRIVER = """
 import sys
 sys.argv[0] = "trace-mine"
-from corpus.mined import miner
+from trace_mine.corpus.mined import miner
 miner.OPENER = "corpus_fakes:open_fake"
 miner.code_hash = lambda: "pinned"
 original = miner.MineOptions.__init__
 def patched(self, **options):
     original(self, **{"opener": miner.OPENER, **options})
 miner.MineOptions.__init__ = patched
-from corpus.__main__ import main
+from trace_mine.corpus.__main__ import main
 main()
 """
 
@@ -272,7 +272,7 @@ def status(pid: int) -> str:
 def test_two_runs_do_not_share_a_dataset(tmp_path: Path) -> None:
     out = tmp_path / "out"
     with open_ledger(out, overwrite=False):
-        code = "import sys; from pathlib import Path; from corpus.produce import open_ledger\n"
+        code = "import sys; from pathlib import Path; from trace_mine.corpus.produce import open_ledger\n"
         code += f"with open_ledger(Path({str(out)!r}), overwrite=False): pass"
         other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert "another trace-mine is writing" in other.stderr
@@ -338,7 +338,7 @@ def test_a_full_disk_in_the_merge_is_told(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patched:
-        patched.setattr("corpus.merge._sync", full)
+        patched.setattr("trace_mine.corpus.merge._sync", full)
         with pytest.raises(CorpusError, match="no space left"):
             run(tmp_path / "out", repository)
     assert len(list((tmp_path / "out" / ".ledger" / "done").iterdir())) == 1
@@ -400,7 +400,7 @@ def test_memory_does_not_grow_with_the_rows(
 ) -> None:
     import tracemalloc
 
-    monkeypatch.setattr("corpus.shards.GROUP_ROWS", 50)
+    monkeypatch.setattr("trace_mine.corpus.shards.GROUP_ROWS", 50)
     peaks = []
     for name, num_files in (("few", 5), ("many", 50)):
         value = "x" * 2000

@@ -11,10 +11,10 @@ from corpus_fakes import FakeTracer
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from corpus import rows
-from corpus.rows import RowSource, features, make_row, printable, text_key
-from corpus.shards import ShardWriter
-from tracer.schema import Drop, Piece, Snippet, Step, Trace
+from trace_mine.corpus import rows
+from trace_mine.corpus.rows import RowSource, features, make_row, printable, text_key
+from trace_mine.corpus.shards import ShardWriter
+from trace_mine.tracer.schema import Drop, Piece, Snippet, Step, Trace
 
 
 def source(**changes: Any) -> RowSource:

@@ -20,7 +20,17 @@ FILES = {
 
 
 def mine(root: Path, out: Path, *arguments: str) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    command = [sys.executable, "-m", "corpus", str(root), "--view", "branch+every:0", "--out", str(out), *arguments]
+    command = [
+        sys.executable,
+        "-m",
+        "trace_mine.corpus",
+        str(root),
+        "--view",
+        "branch+every:0",
+        "--out",
+        str(out),
+        *arguments,
+    ]
     told = subprocess.run(command, capture_output=True, text=True, timeout=200)
     if "sandbox" in told.stderr and "level" in told.stderr:
         pytest.skip(f"no sandbox here: {told.stderr[:200]}")
@@ -52,6 +62,6 @@ def test_sessions_draw_for_themselves_and_are_all_counted(root: Path, tmp_path: 
 
 
 def test_more_sessions_need_something_hidden(root: Path, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "corpus", str(root), "--sessions", "2", "--out", str(tmp_path / "out")]
+    command = [sys.executable, "-m", "trace_mine.corpus", str(root), "--sessions", "2", "--out", str(tmp_path / "out")]
     told = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert told.returncode == 2 and "expected one session a snippet" in told.stderr

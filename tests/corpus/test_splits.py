@@ -7,7 +7,7 @@ import random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from corpus.splits import SIMILARITY, SPLITS, NearIndex, assign_splits, grams, similarity, split_of
+from trace_mine.corpus.splits import SIMILARITY, SPLITS, NearIndex, assign_splits, grams, similarity, split_of
 
 
 @given(st.dictionaries(st.text(max_size=8), st.integers(0, 5), max_size=8))

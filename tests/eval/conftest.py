@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from eval.subjects import Subject, subject
-from train.recipes import recipe
-from train.running import train
-from train.settings import override
+from trace_mine.eval.subjects import Subject, subject
+from trace_mine.train.recipes import recipe
+from trace_mine.train.running import train
+from trace_mine.train.settings import override
 
 torch.set_num_threads(1)
 TINY = ("max_steps=6", "batch_size=8", "evaluate_rows=4", "evaluate_every=0", "warmup=2")

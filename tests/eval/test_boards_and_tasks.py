@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 import yaml
 
-from eval.harness import SUITES, write_tasks
-from eval.leaderboard import board, make_board, markdown
-from eval.results import Result, write
+from trace_mine.eval.harness import SUITES, write_tasks
+from trace_mine.eval.leaderboard import board, make_board, markdown
+from trace_mine.eval.results import Result, write
 
 
 def row(model: str, value: float, seed: int, commands: int = 8, metric: str = "belief KL", run: str = "r") -> Result:

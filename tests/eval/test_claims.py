@@ -2,7 +2,7 @@
 
 import pytest
 
-from eval.claims import CANNOT_TELL, DOES_NOT_HOLD, HOLDS, by_seeds, computed
+from trace_mine.eval.claims import CANNOT_TELL, DOES_NOT_HOLD, HOLDS, by_seeds, computed
 
 
 @pytest.mark.parametrize(

@@ -9,17 +9,17 @@ from pathlib import Path
 
 import pytest
 
-from eval import report, results
-from eval.figures import MODULES, figure, figures
-from eval.figures.base import Bench, NothingTrained, captioned, save
-from eval.plan import PlannedRun, planned
-from eval.reproduce import budget_of, draw_all, draw_only, facts, needed
-from eval.subjects import label_of
-from eval.training import Trained, is_finished, train_missing
-from train import children
-from train.recipes import recipe
-from train.running import train
-from train.settings import override
+from trace_mine.eval import report, results
+from trace_mine.eval.figures import MODULES, figure, figures
+from trace_mine.eval.figures.base import Bench, NothingTrained, captioned, save
+from trace_mine.eval.plan import PlannedRun, planned
+from trace_mine.eval.reproduce import budget_of, draw_all, draw_only, facts, needed
+from trace_mine.eval.subjects import label_of
+from trace_mine.eval.training import Trained, is_finished, train_missing
+from trace_mine.train import children
+from trace_mine.train.recipes import recipe
+from trace_mine.train.running import train
+from trace_mine.train.settings import override
 
 SHORT = {"max_steps": "4", "batch_size": "8", "evaluate_rows": "2", "evaluate_every": "0", "warmup": "2"}
 

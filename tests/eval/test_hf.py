@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 import torch
 
-from eval.hf import HFPredictor, common, evaluate_hf, hf_predictor
-from eval.measure import score
-from eval.sessions import sessions_of
-from train.batches import SyntheticSource
-from train.settings import Settings, StageSettings
+from trace_mine.eval.hf import HFPredictor, common, evaluate_hf, hf_predictor
+from trace_mine.eval.measure import score
+from trace_mine.eval.sessions import sessions_of
+from trace_mine.train.batches import SyntheticSource
+from trace_mine.train.settings import Settings, StageSettings
 
 
 @pytest.mark.parametrize(("name", "model"), [("belief", "delta_net"), ("belief", "lstm"), ("contrast", "transformer")])

@@ -7,9 +7,9 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from eval.hf import hf_predictor
-from eval.sessions import sessions_of
-from train.models.registry import MODELS
+from trace_mine.eval.hf import hf_predictor
+from trace_mine.eval.sessions import sessions_of
+from trace_mine.train.models.registry import MODELS
 
 
 @pytest.mark.parametrize("model", MODELS)

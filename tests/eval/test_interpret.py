@@ -8,13 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from corpus.synthetic.game import Floats, Plays
-from corpus.synthetic.stream import Batch, TokenStream
-from eval.adversary import search
-from eval.interpret import costs, described, has_beta, heads_of, told_costs, tracking_head
-from eval.planted import planted_subject
-from eval.predictors import ExactFilter
-from eval.sessions import sessions_of
+from trace_mine.corpus.synthetic.game import Floats, Plays
+from trace_mine.corpus.synthetic.stream import Batch, TokenStream
+from trace_mine.eval.adversary import search
+from trace_mine.eval.interpret import costs, described, has_beta, heads_of, told_costs, tracking_head
+from trace_mine.eval.planted import planted_subject
+from trace_mine.eval.predictors import ExactFilter
+from trace_mine.eval.sessions import sessions_of
 
 
 @pytest.mark.parametrize("head", [0, 1, 2])

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from eval.measure import beliefs, calibration, compared, reveals_since, score
-from eval.predictors import PREDICTORS, ExactFilter, LastShown, Uniform, WindowFilter, baselines
-from eval.sessions import Sessions, sessions_of
-from train.batches import SyntheticSource
-from train.settings import Settings, StageSettings
+from trace_mine.eval.measure import beliefs, calibration, compared, reveals_since, score
+from trace_mine.eval.predictors import PREDICTORS, ExactFilter, LastShown, Uniform, WindowFilter, baselines
+from trace_mine.eval.sessions import Sessions, sessions_of
+from trace_mine.train.batches import SyntheticSource
+from trace_mine.train.settings import Settings, StageSettings
 
 
 def source_with(task: str = "permutations", **parameters: object) -> SyntheticSource:

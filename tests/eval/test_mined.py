@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from eval import runs
-from eval.mined import by_role, on_beliefs, rows_of
-from eval.runs import evaluate_run
-from eval.subjects import Subject, subject
-from train.recipes import recipe
-from train.running import train
-from train.settings import override
+from trace_mine.eval import runs
+from trace_mine.eval.mined import by_role, on_beliefs, rows_of
+from trace_mine.eval.runs import evaluate_run
+from trace_mine.eval.subjects import Subject, subject
+from trace_mine.train.recipes import recipe
+from trace_mine.train.running import train
+from trace_mine.train.settings import override
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -28,7 +28,10 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("synthetic") / "swaps"
     command = "permutations --rows 60 --set n=3 --set p=0.3 --seed 0 --out"
     done = subprocess.run(
-        [sys.executable, "-m", "corpus.synthetic", *command.split(), str(out)], cwd=ROOT, capture_output=True, text=True
+        [sys.executable, "-m", "trace_mine.corpus.synthetic", *command.split(), str(out)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == 0, done.stderr
     return out

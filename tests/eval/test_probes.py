@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from corpus.synthetic.game import reveal_laws
-from eval.probes import (
+from trace_mine.corpus.synthetic.game import reveal_laws
+from trace_mine.eval.probes import (
     Linear,
     features,
     joint_beliefs,
@@ -23,8 +23,8 @@ from eval.probes import (
     split,
     state_of,
 )
-from eval.sessions import sessions_of
-from eval.steering import Spread, changed, changes, push, steered_run
+from trace_mine.eval.sessions import sessions_of
+from trace_mine.eval.steering import Spread, changed, changes, push, steered_run
 
 
 def planted(noise: float, sequences: int = 80) -> tuple[np.ndarray, np.ndarray]:

@@ -9,16 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from eval import results
-from eval.__main__ import main
-from eval.mined import on_beliefs
-from eval.runs import evaluate_run, summary
+from trace_mine.eval import results
+from trace_mine.eval.__main__ import main
+from trace_mine.eval.mined import on_beliefs
+from trace_mine.eval.runs import evaluate_run, summary
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 def called(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "eval", *map(str, arguments)]
+    command = [sys.executable, "-m", "trace_mine.eval", *map(str, arguments)]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
 
 

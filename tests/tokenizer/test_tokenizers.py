@@ -15,13 +15,13 @@ np = pytest.importorskip("numpy")
 pytest.importorskip("tokenizers", reason="needs the extra [train]")
 pytest.importorskip("transformers", reason="needs the extra [train]")
 
-from corpus.synthetic.stream import Stream, TokenStream  # noqa: E402
-from corpus.synthetic.task import Stage  # noqa: E402
-from corpus.synthetic.tasks import make_task  # noqa: E402
-from tokenizer.encoded import ROLES, encode_rows, encode_text, library_ids  # noqa: E402
-from tokenizer.kinds import KINDS, load, vocabulary_hash  # noqa: E402
-from tokenizer.lexemes import LEXEME, SPECIALS, fallen_to_bytes, fit_python, plain_table  # noqa: E402
-from tokenizer.symbols import fit_symbols, symbols_tokenizer  # noqa: E402
+from trace_mine.corpus.synthetic.stream import Stream, TokenStream  # noqa: E402
+from trace_mine.corpus.synthetic.task import Stage  # noqa: E402
+from trace_mine.corpus.synthetic.tasks import make_task  # noqa: E402
+from trace_mine.tokenizer.encoded import ROLES, encode_rows, encode_text, library_ids  # noqa: E402
+from trace_mine.tokenizer.kinds import KINDS, load, vocabulary_hash  # noqa: E402
+from trace_mine.tokenizer.lexemes import LEXEME, SPECIALS, fallen_to_bytes, fit_python, plain_table  # noqa: E402
+from trace_mine.tokenizer.symbols import fit_symbols, symbols_tokenizer  # noqa: E402
 
 ROOT = Path(__file__).parents[2]
 SESSION = ">>> total = 12\n>>> def f(x):\n...     return x + total\n>>> f(30)\n42\n>>> print('é😀', total)\né😀 12\n"
@@ -235,13 +235,13 @@ def test_an_unfitted_tokenizer_has_prompts_and_operators():
 
 
 def tokenize(*arguments):
-    told = [sys.executable, "-m", "tokenizer", *map(str, arguments)]
+    told = [sys.executable, "-m", "trace_mine.tokenizer", *map(str, arguments)]
     return subprocess.run(told, cwd=ROOT, capture_output=True, text=True)
 
 
 def test_the_command_fits_shows_and_encodes(tmp_path):
     data, tok, out = tmp_path / "data", tmp_path / "tok", tmp_path / "out"
-    made = [sys.executable, "-m", "corpus.synthetic", "permutations", "--rows", "40", "--out", str(data)]
+    made = [sys.executable, "-m", "trace_mine.corpus.synthetic", "permutations", "--rows", "40", "--out", str(data)]
     subprocess.run(made, cwd=ROOT, check=True, capture_output=True)
     told = tokenize("fit", data, "--out", tok)
     assert told.returncode == 0, told.stderr

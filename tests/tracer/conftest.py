@@ -17,10 +17,10 @@ from typing import Any
 
 import pytest
 
-from tracer import limits as limits_module
-from tracer.sandbox.bundle import bundle_sources
-from tracer.schema import Outcome, Piece, Snippet
-from tracer.session import Tracer, TracerConfig
+from trace_mine.tracer import limits as limits_module
+from trace_mine.tracer.sandbox.bundle import bundle_sources
+from trace_mine.tracer.schema import Outcome, Piece, Snippet
+from trace_mine.tracer.session import Tracer, TracerConfig
 
 TESTS = Path(__file__).parent.parent
 SERVER = """
@@ -36,9 +36,9 @@ def read(size):
 def receive():
     return json.loads(read(int.from_bytes(read(8), "big")))
 sources, paths = receive()
-namespace = {"__name__": "tracer.sandbox.loader"}
-exec(compile(sources["tracer.sandbox.loader"], "<loader>", "exec", dont_inherit=True), namespace)
-jobs = namespace["Bundle"](sources).load("tracer.inside.jobs")
+namespace = {"__name__": "trace_mine.tracer.sandbox.loader"}
+exec(compile(sources["trace_mine.tracer.sandbox.loader"], "<loader>", "exec", dont_inherit=True), namespace)
+jobs = namespace["Bundle"](sources).load("trace_mine.tracer.inside.jobs.registry")
 sys.path[:0] = paths
 class Guard:
     def arm(self): pass
@@ -73,7 +73,7 @@ while True:
 
 
 class PlainWorker:
-    """Stands in for ``tracer.sandbox.Worker``: same jobs, same records, no confinement."""
+    """Stands in for ``trace_mine.tracer.sandbox.Worker``: same jobs, same records, no confinement."""
 
     level = 0
     layers = "none"

@@ -6,7 +6,7 @@ import copy
 
 import pytest
 
-from tracer.checks import PathMismatch, check_paths, check_result, unstable_parts
+from trace_mine.tracer.checks import PathMismatch, check_paths, check_result, unstable_parts
 
 SOURCE = """def double(n):
     n = n * 2

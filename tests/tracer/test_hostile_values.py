@@ -6,9 +6,9 @@ import dataclasses
 
 import pytest
 
-from tracer.sandbox import Worker
-from tracer.schema import Piece, Snippet, Trace
-from tracer.session import Tracer, TracerConfig
+from trace_mine.tracer.sandbox import Worker
+from trace_mine.tracer.schema import Piece, Snippet, Trace
+from trace_mine.tracer.session import Tracer, TracerConfig
 
 ARRAY = """class Array:
     asked = 0

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
-from tracer.schema import Drop
+from trace_mine.tracer.schema import Drop
 
 NUMBERS = ("a", "b", "c")
 LISTS = ("xs", "ys")

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tracer.inside.record import EventsFull, Recorder
+from trace_mine.tracer.inside.observe.record import EventsFull, Recorder
 
 FILE = "<recorded>"
 

@@ -6,11 +6,11 @@ import sys
 
 import pytest
 
-from tracer.checks import Unstable
-from tracer.rounds import Native, Plan, told_apart
-from tracer.sandbox import SandboxUnavailable
-from tracer.schema import Drop
-from tracer.session import Tracer, TracerConfig
+from trace_mine.tracer.checks import Unstable
+from trace_mine.tracer.rounds import Native, Plan, told_apart
+from trace_mine.tracer.sandbox import SandboxUnavailable
+from trace_mine.tracer.schema import Drop
+from trace_mine.tracer.session import Tracer, TracerConfig
 
 GOOD = """>>> x = [1, 2]
 >>> x
@@ -98,7 +98,7 @@ def test_unstable_output_is_never_in_a_row(kit, sandboxed, cause):
 def examples(kit, sources):
     from dataclasses import replace
 
-    from tracer.schema import Piece
+    from trace_mine.tracer.schema import Piece
 
     pieces = tuple(Piece(source=source, line=1 + number) for number, source in enumerate(sources))
     return replace(kit.script("pass"), kind="doctest", pieces=pieces)

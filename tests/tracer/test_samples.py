@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tracer import repl
-from tracer.schema import ROLES, Drop, Piece, Snippet
+from trace_mine.tracer import repl
+from trace_mine.tracer.schema import ROLES, Drop, Piece, Snippet
 
 SAMPLES = sorted((Path(__file__).parent.parent / "samples").glob("*.py"))
 DROPPED = {"recursion_error": "tracing_ended", "prompt_like": "not_a_doctest"}

@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tracer import repl
-from tracer.inside import doctext, text
-from tracer.inside.names import CannotFlatten, Rewriter, bound_names, local_names
-from tracer.schema import Step
+from trace_mine.tracer import repl
+from trace_mine.tracer.inside.syntax import doctext, text
+from trace_mine.tracer.inside.syntax.names import CannotFlatten, Rewriter, bound_names, local_names
+from trace_mine.tracer.schema import Step
 
 quick = settings(max_examples=300, deadline=None, derandomize=True, database=None)
 lines = st.text(alphabet="ab>. <B\n\t'é0x", max_size=24)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tracer.schema import ROLES
+from trace_mine.tracer.schema import ROLES
 
 ROOT = Path(__file__).resolve().parents[2]
 GREETING = "import sys\nwho = sys.argv[1]\nprint('hello', who)\n"
@@ -18,7 +18,7 @@ GREETING = "import sys\nwho = sys.argv[1]\nprint('hello', who)\n"
 
 def trace_run(*arguments, source=None):
     done = subprocess.run(
-        [sys.executable, "-m", "tracer", *map(str, arguments)],
+        [sys.executable, "-m", "trace_mine.tracer", *map(str, arguments)],
         cwd=ROOT,
         input=source,
         capture_output=True,

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tracer.inside import values
+from trace_mine.tracer.inside.observe import values
 
 atoms = st.one_of(
     st.none(),

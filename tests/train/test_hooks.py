@@ -7,9 +7,9 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs the extra [train]")
 pytest.importorskip("transformers", reason="needs the extra [train]")
 
-from train.hooks import intervening, recording, scaling_beta, states_along, zeroing_head  # noqa: E402
-from train.models.registry import MODELS, load_model, make_model  # noqa: E402
-from train.rescaling import calibrate, rescaled  # noqa: E402
+from trace_mine.train.hooks import intervening, recording, scaling_beta, states_along, zeroing_head  # noqa: E402
+from trace_mine.train.models.registry import MODELS, load_model, make_model  # noqa: E402
+from trace_mine.train.rescaling import calibrate, rescaled  # noqa: E402
 
 torch.set_num_threads(1)
 MATRIX = ("delta_net", "gated_delta_net", "delta_product", "mamba2")

@@ -9,9 +9,9 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs the extra [train]")
 pytest.importorskip("transformers", reason="needs the extra [train]")
 
-from tokenizer.lexemes import fit_python  # noqa: E402
-from train.mined_beliefs import belief_kl  # noqa: E402
-from train.models.registry import make_model  # noqa: E402
+from trace_mine.tokenizer.lexemes import fit_python  # noqa: E402
+from trace_mine.train.mined_beliefs import belief_kl  # noqa: E402
+from trace_mine.train.models.registry import make_model  # noqa: E402
 
 TEXT = ">>> flip()\n12\n>>> 1\n1\n"
 SEGMENTS = [(0, 4, "prompt", 0), (4, 11, "command", 0), (11, 14, "value", 0)]
@@ -71,7 +71,7 @@ def test_a_prefix_and_its_carry_give_what_the_whole_gives(name):
     torch.manual_seed(0)
     model = make_model(name, vocab_size=len(tokenizer), hidden_size=32)
     told = belief_kl(model, tokenizer, [ROW], max_length=100)
-    from tokenizer.encoded import encode_text
+    from trace_mine.tokenizer.encoded import encode_text
 
     slow = 0.0
     for outcome, p in (("12", 0.25), ("7", 0.75)):

@@ -7,11 +7,11 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs the extra [train]")
 pytest.importorskip("transformers", reason="needs the extra [train]")
 
-from train.batches import SyntheticSource  # noqa: E402
-from train.models.registry import make_model  # noqa: E402
-from train.recipes import recipe  # noqa: E402
-from train.retention import holding_plays, retention  # noqa: E402
-from train.settings import override  # noqa: E402
+from trace_mine.train.batches import SyntheticSource  # noqa: E402
+from trace_mine.train.models.registry import make_model  # noqa: E402
+from trace_mine.train.recipes import recipe  # noqa: E402
+from trace_mine.train.retention import holding_plays, retention  # noqa: E402
+from trace_mine.train.settings import override  # noqa: E402
 
 
 @pytest.mark.parametrize("per", ["word", "command"])

@@ -13,13 +13,13 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs the extra [train]")
 pytest.importorskip("transformers", reason="needs the extra [train]")
 
-from train import running  # noqa: E402
-from train.__main__ import main  # noqa: E402
-from train.batches import source_of  # noqa: E402
-from train.models.registry import make_model  # noqa: E402
-from train.recipes import BELIEF_MODELS, RECIPES, recipe  # noqa: E402
-from train.settings import StageSettings, override  # noqa: E402
-from train.sweeps import run_sweep  # noqa: E402
+from trace_mine.train import running  # noqa: E402
+from trace_mine.train.__main__ import main  # noqa: E402
+from trace_mine.train.batches import source_of  # noqa: E402
+from trace_mine.train.models.registry import make_model  # noqa: E402
+from trace_mine.train.recipes import BELIEF_MODELS, RECIPES, recipe  # noqa: E402
+from trace_mine.train.settings import StageSettings, override  # noqa: E402
+from trace_mine.train.sweeps import run_sweep  # noqa: E402
 
 ROOT = Path(__file__).parents[2]
 
@@ -151,7 +151,16 @@ def test_a_sweep_s_set_is_a_mapping(tmp_path):
 
 
 def test_the_command_itself_says_no_more_than_that_line(tmp_path):
-    command = [sys.executable, "-m", "train", "mined", "--set", "dataset=nowhere", "--out", str(tmp_path / "run")]
+    command = [
+        sys.executable,
+        "-m",
+        "trace_mine.train",
+        "mined",
+        "--set",
+        "dataset=nowhere",
+        "--out",
+        str(tmp_path / "run"),
+    ]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 2 and done.stdout == ""
     assert len(done.stderr.strip().splitlines()) == 1, done.stderr

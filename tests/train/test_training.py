@@ -17,14 +17,14 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs the extra [train]")
 pytest.importorskip("transformers", reason="needs the extra [train]")
 
-from train import progress, run_folder, running, trainer  # noqa: E402
-from train.batches import SyntheticSource, source_of  # noqa: E402
-from train.kernels import c_ops  # noqa: E402
-from train.models.registry import load_model, make_model  # noqa: E402
-from train.progress import StopOnSignal  # noqa: E402
-from train.recipes import BELIEF_MODELS, recipe  # noqa: E402
-from train.settings import StageSettings, from_json, override  # noqa: E402
-from train.trainer import place_trackers, training_arguments  # noqa: E402
+from trace_mine.train import progress, run_folder, running, trainer  # noqa: E402
+from trace_mine.train.batches import SyntheticSource, source_of  # noqa: E402
+from trace_mine.train.kernels import c_ops  # noqa: E402
+from trace_mine.train.models.registry import load_model, make_model  # noqa: E402
+from trace_mine.train.progress import StopOnSignal  # noqa: E402
+from trace_mine.train.recipes import BELIEF_MODELS, recipe  # noqa: E402
+from trace_mine.train.settings import StageSettings, from_json, override  # noqa: E402
+from trace_mine.train.trainer import place_trackers, training_arguments  # noqa: E402
 
 TINY = ["model.hidden_size=16", "model.intermediate_size=16", "batch_size=8", "log_every=2", "evaluate_every=4"]
 
@@ -116,9 +116,18 @@ def test_accumulation_changes_neither_loss_nor_weights(tmp_path):
 @pytest.mark.parametrize("fsdp", ["false", "true"])
 def test_two_processes_have_the_loss_of_one(fsdp, tmp_path):
     sets = [part for s in (*TINY[:2], "log_every=1", "max_steps=4", "device=cpu") for part in ("--set", s)]
-    one = ["-m", "train", "quick", *sets, "--set", "batch_size=8", "--out", str(tmp_path / "one")]
+    one = ["-m", "trace_mine.train", "quick", *sets, "--set", "batch_size=8", "--out", str(tmp_path / "one")]
     subprocess.run([sys.executable, *one], cwd=ROOT, check=True, capture_output=True)
-    two = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", "-m", "train", "quick", *sets]
+    two = [
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc_per_node=2",
+        "-m",
+        "trace_mine.train",
+        "quick",
+        *sets,
+    ]
     two += ["--set", "batch_size=4", "--set", f"fsdp={fsdp}", "--out", str(tmp_path / "two")]
     done = subprocess.run([sys.executable, *two], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-3_000:]
@@ -131,7 +140,7 @@ def test_two_processes_have_the_loss_of_one(fsdp, tmp_path):
 @pytest.mark.slow
 def test_killed_and_interrupted_runs_go_on(tmp_path):
     sets = [*TINY, "save_every=2", "stages=[{steps: 400, commands: [8], spacings: [2]}]"]
-    told = [sys.executable, "-m", "train", "quick", *(p for s in sets for p in ("--set", s))]
+    told = [sys.executable, "-m", "trace_mine.train", "quick", *(p for s in sets for p in ("--set", s))]
     for number, kill in enumerate((signal.SIGKILL, signal.SIGINT)):
         folder = tmp_path / str(number)
         process = subprocess.Popen([*told, "--out", str(folder)], cwd=ROOT, stderr=subprocess.DEVNULL)
@@ -153,7 +162,15 @@ def test_two_processes_that_are_interrupted_stop_together_and_go_on(tmp_path):
     run = tmp_path / "run"
     sets = (*TINY[:2], "batch_size=4", "log_every=2", "evaluate_every=1", "save_every=1000", "device=cpu")
     stage = "stages=[{steps: 60, commands: [8], spacings: [2]}]"
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", "-m", "train"]
+    torchrun = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc_per_node=2",
+        "-m",
+        "trace_mine.train",
+    ]
     told = [*torchrun, "quick", *(part for s in (*sets, stage) for part in ("--set", s)), "--out", str(run)]
     keys = {"cwd": ROOT, "stderr": subprocess.PIPE, "text": True, "start_new_session": True}
     free = lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)  # noqa: E731  shells in the background ignore it
@@ -164,7 +181,7 @@ def test_two_processes_that_are_interrupted_stop_together_and_go_on(tmp_path):
     os.killpg(process.pid, signal.SIGINT)
     _, said = process.communicate(timeout=60)
     assert process.returncode != 0 and "Traceback" not in said.partition("torch/distributed")[0], said
-    assert f"go on with: torchrun --nproc_per_node=2 -m train --resume {run}" in said
+    assert f"go on with: torchrun --nproc_per_node=2 -m trace_mine.train --resume {run}" in said
     assert 0 < run_folder.last_checkpoint(run)[1] < 60
     with pytest.raises(ValueError, match=r"expected 2 process\(es\), with which .* began, got 1"):
         running.resume(run)
@@ -175,7 +192,7 @@ def test_two_processes_that_are_interrupted_stop_together_and_go_on(tmp_path):
 @pytest.mark.slow
 def test_a_run_that_was_interrupted_ends_as_one_that_was_not(tmp_path):
     sets = [*TINY, "save_every=50", "stages=[{steps: 120, commands: [8], spacings: [2]}]"]
-    told = [sys.executable, "-m", "train", "quick", *(p for s in sets for p in ("--set", s))]
+    told = [sys.executable, "-m", "trace_mine.train", "quick", *(p for s in sets for p in ("--set", s))]
     subprocess.run([*told, "--out", str(tmp_path / "whole")], cwd=ROOT, check=True, capture_output=True)
     broken = tmp_path / "broken"
     process = subprocess.Popen([*told, "--out", str(broken)], cwd=ROOT, stderr=subprocess.DEVNULL)
@@ -185,7 +202,7 @@ def test_a_run_that_was_interrupted_ends_as_one_that_was_not(tmp_path):
     process.send_signal(signal.SIGINT)
     assert process.wait(60) == 130
     assert 0 < run_folder.last_checkpoint(broken)[1] < 120
-    again = [sys.executable, "-m", "train", "--resume", str(broken)]
+    again = [sys.executable, "-m", "trace_mine.train", "--resume", str(broken)]
     subprocess.run(again, cwd=ROOT, check=True, capture_output=True)
     one, other = weights(tmp_path / "whole"), weights(broken)
     assert all(torch.equal(one[key], other[key]) for key in one)

@@ -12,11 +12,11 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs the extra [train]")
 pytest.importorskip("transformers", reason="needs the extra [train]")
 
-from train import running  # noqa: E402
-from train.batches import source_of  # noqa: E402
-from train.held_out import joined_splits, parted, splits_of  # noqa: E402
-from train.recipes import recipe  # noqa: E402
-from train.settings import override  # noqa: E402
+from trace_mine.train import running  # noqa: E402
+from trace_mine.train.batches import source_of  # noqa: E402
+from trace_mine.train.held_out import joined_splits, parted, splits_of  # noqa: E402
+from trace_mine.train.recipes import recipe  # noqa: E402
+from trace_mine.train.settings import override  # noqa: E402
 
 ROOT = Path(__file__).parents[2]
 
@@ -32,7 +32,7 @@ def dataset(tmp_path_factory):
     told = [
         sys.executable,
         "-m",
-        "corpus.synthetic",
+        "trace_mine.corpus.synthetic",
         "permutations",
         "--rows",
         "40",
@@ -69,7 +69,7 @@ def test_a_dataset_trains_with_the_loss_by_role(dataset, tmp_path):
 
 def test_several_datasets_are_as_one(dataset, tmp_path):
     other = tmp_path / "others"
-    told = [sys.executable, "-m", "corpus.synthetic", "permutations", "--rows", "12", "--held-out", "3"]
+    told = [sys.executable, "-m", "trace_mine.corpus.synthetic", "permutations", "--rows", "12", "--held-out", "3"]
     subprocess.run([*told, "--seed", "1", "--out", str(other)], cwd=ROOT, check=True, capture_output=True)
     both = source_of(override(recipe("mined"), [*MINED, f"dataset={dataset},{other}"]))
     parts = [splits_of(folder) for folder in (dataset, other)]
@@ -103,7 +103,7 @@ def test_a_mixture_takes_steps_of_both(dataset, tmp_path):
 
 def test_a_dataset_without_the_needed_view_is_refused(tmp_path):
     folder = tmp_path / "visible"
-    told = [sys.executable, "-m", "corpus.synthetic", "permutations", "--rows", "10", "--out", str(folder)]
+    told = [sys.executable, "-m", "trace_mine.corpus.synthetic", "permutations", "--rows", "10", "--out", str(folder)]
     subprocess.run(told, cwd=ROOT, check=True, capture_output=True)
     with pytest.raises(ValueError, match="expected rows with beliefs"):
         source_of(override(recipe("mined"), [f"dataset={folder}", "requires=branch"]))

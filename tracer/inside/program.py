@@ -244,7 +244,7 @@ def _last_line(code: types.CodeType) -> int:
 
 def stored_names(pieces: list[dict[str, Any]]) -> list[str]:
     """Names that the pieces bind at the top level, sorted: the variables of the session."""
-    from tracer.inside.names import bound_names
+    from trace_mine.tracer.inside.syntax.names import bound_names
 
     found: set[str] = set()
     for piece in pieces:

@@ -3,7 +3,7 @@
 See ``docs/sandbox.md`` for what each level promises and what it does not.
 """
 
-from tracer.sandbox.jail import Jail, Mount, SandboxUnavailable, hidden_from_runs
-from tracer.sandbox.worker import Worker
+from trace_mine.tracer.sandbox.jail import Jail, Mount, SandboxUnavailable, hidden_from_runs
+from trace_mine.tracer.sandbox.worker import Worker
 
 __all__ = ["Jail", "Mount", "SandboxUnavailable", "Worker", "hidden_from_runs"]

@@ -1,4 +1,4 @@
-"""What is sent into the jail: the source text of ``tracer.inside`` and of all that it and the zygote import.
+"""What is sent into the jail: the source text of ``trace_mine.tracer.inside`` and of all that it and the zygote import.
 
 Text, not files: the jail shows no folder of ours, and the interpreter inside may be another version than ours.
 """
@@ -6,10 +6,12 @@ Text, not files: the jail shows no folder of ours, and the interpreter inside ma
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterator
 from functools import cache
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 
-ENTRY_MODULES = ("tracer.sandbox.loader", "tracer.sandbox.init")
+ENTRY_MODULES = ("trace_mine.tracer.sandbox.loader", "trace_mine.tracer.sandbox.init")
 
 BOOTSTRAP = """
 import os, sys
@@ -31,10 +33,11 @@ def read(size):
     return data
 import json
 sources, config = json.loads(read(int.from_bytes(read(8), "big")))
-namespace = {"__name__": "tracer.sandbox.loader"}
-exec(compile(sources["tracer.sandbox.loader"], "<tracer.sandbox.loader>", "exec", dont_inherit=True), namespace)
+namespace = {"__name__": "trace_mine.tracer.sandbox.loader"}
+loader = sources["trace_mine.tracer.sandbox.loader"]
+exec(compile(loader, "<trace_mine.tracer.sandbox.loader>", "exec", dont_inherit=True), namespace)
 bundle = namespace["Bundle"](sources)
-bundle.load("tracer.sandbox.init").main(bundle, config, fd, supervisor)
+bundle.load("trace_mine.tracer.sandbox.init").main(bundle, config, fd, supervisor)
 """
 """Run with ``python -c``: optionally switches address randomisation off (needs an exec), then loads the bundle.
 Where personality is refused (Docker's filter), addresses stay random: a matter of repeatability, not of safety."""
@@ -42,20 +45,28 @@ Where personality is refused (Docker's filter), addresses stay random: a matter 
 
 @cache
 def bundle_sources() -> dict[str, str]:
-    """Module name to source text: every module of ``tracer.inside``, the entry modules, and what they import of
-    tracer.
+    """Module name to source text: every module of ``trace_mine.tracer.inside``, the entry modules, and the modules of
+    trace_mine that these import.
     """
-    root = files("tracer")
-    inside = sorted(file.name[:-3] for file in root.joinpath("inside").iterdir() if file.name.endswith(".py"))
-    waiting = [*ENTRY_MODULES, *(f"tracer.inside.{name}" for name in inside)]
+    root = files("trace_mine")
+    waiting = [*ENTRY_MODULES, *_modules_below(root.joinpath("tracer", "inside"), "trace_mine.tracer.inside")]
     sources: dict[str, str] = {}
     while waiting:
         name = waiting.pop()
         path = root.joinpath(*name.split(".")[1:-1], f"{name.rpartition('.')[2]}.py")
         if name in sources or name.endswith(".__init__") or not path.is_file():
-            continue  # `from tracer.inside.values import show` names a function, no file
+            continue  # `from trace_mine.tracer.inside.observe.values import show` names a function, no file
         sources[name] = path.read_text(encoding="utf-8")
         for node in ast.walk(ast.parse(sources[name])):
-            if isinstance(node, ast.ImportFrom) and node.module and node.module.partition(".")[0] == "tracer":
+            if isinstance(node, ast.ImportFrom) and node.module and node.module.partition(".")[0] == "trace_mine":
                 waiting += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
     return sources
+
+
+def _modules_below(folder: Traversable, package: str) -> Iterator[str]:
+    """Dotted names of all modules of a package, at any depth; in an order that does not depend on the file system."""
+    for entry in sorted(folder.iterdir(), key=lambda entry: entry.name):
+        if entry.is_dir():
+            yield from _modules_below(entry, f"{package}.{entry.name}")
+        elif entry.name.endswith(".py"):
+            yield f"{package}.{entry.name[:-3]}"

@@ -13,7 +13,7 @@ import os
 import signal
 from collections.abc import Callable
 
-from tracer.sandbox.syscalls import machine_of_this_process, syscall_numbers
+from trace_mine.tracer.sandbox.syscalls import machine_of_this_process, syscall_numbers
 
 CLONE_PARENT, CLONE_CHILD_CLEARTID, CLONE_CHILD_SETTID = 0x00008000, 0x00200000, 0x01000000
 _PR_GET_TID_ADDRESS = 40

@@ -11,7 +11,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from tracer.inside.channel import END, HEADER, MAC_BYTES, RECORD, frame_mac
+from trace_mine.tracer.inside.channel import END, HEADER, MAC_BYTES, RECORD, frame_mac
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,10 +20,10 @@ import time
 import traceback
 from typing import Any, NoReturn
 
-from tracer.sandbox import groups, kernel, view, zygote
-from tracer.sandbox.landlock import landlock_abi
-from tracer.sandbox.scratch import FolderScratch, MountedScratch, empty_folder
-from tracer.sandbox.wire import Hangup, receive_message, send_message
+from trace_mine.tracer.sandbox import groups, kernel, view, zygote
+from trace_mine.tracer.sandbox.landlock import landlock_abi
+from trace_mine.tracer.sandbox.scratch import FolderScratch, MountedScratch, empty_folder
+from trace_mine.tracer.sandbox.wire import Hangup, receive_message, send_message
 
 ZYGOTE_SECONDS = 10.0
 """How long the zygote may take to answer; it only forks. Generous, because the machine may be busy."""

@@ -9,7 +9,7 @@ import ctypes
 import os
 import struct
 
-from tracer.sandbox.syscalls import machine_of_this_process, syscall_numbers
+from trace_mine.tracer.sandbox.syscalls import machine_of_this_process, syscall_numbers
 
 NEW_MOUNTS, NEW_CGROUPS, NEW_HOST_NAME, NEW_IPC = 0x00020000, 0x02000000, 0x04000000, 0x08000000
 NEW_USERS, NEW_PIDS, NEW_NETWORK = 0x10000000, 0x20000000, 0x40000000

@@ -11,7 +11,7 @@ import stat
 import struct
 from collections.abc import Iterable
 
-from tracer.sandbox.kernel import no_new_privileges, syscall
+from trace_mine.tracer.sandbox.kernel import no_new_privileges, syscall
 
 EXECUTE, WRITE_FILE, READ_FILE, READ_FOLDER = 1, 2, 4, 8
 MAKE_CHARACTER_DEVICE, MAKE_SOCKET, MAKE_BLOCK_DEVICE = 1 << 6, 1 << 9, 1 << 11

@@ -1,9 +1,9 @@
 """Loads the bundle inside the jail: modules that a snippet can neither import nor patch.
 
 Each module gets a private ``__builtins__`` (a copy, so that a patched ``builtins.len`` never reaches it) whose
-``__import__`` finds ``tracer.*`` in the bundle only and everything else as usual. The modules are in ``sys.modules``
+``__import__`` finds ``trace_mine.*`` in the bundle only, everything else as usual. The modules are in ``sys.modules``
 only while their own body runs (dataclasses look themselves up there), before any foreign code: a repository that
-brings its own ``tracer`` package imports its own.
+brings its own ``trace_mine`` package imports its own.
 """
 
 from __future__ import annotations
@@ -66,11 +66,11 @@ class Bundle:
         fromlist: Sequence[str] | None = (),
         level: int = 0,
     ) -> ModuleType:
-        if level or name.partition(".")[0] != "tracer":
+        if level or name.partition(".")[0] != "trace_mine":
             return self._import(name, globals, locals, fromlist or (), level)
         if not fromlist:
             raise ImportError(
-                f"expected `from {name} import ...` in a bundled module; plain imports of tracer have no meaning inside"
+                f"expected `from {name} import ...` in a bundled module; plain imports of trace_mine mean nothing here"
             )
         if name in self._sources:
             return self.load(name)

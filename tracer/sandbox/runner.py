@@ -22,10 +22,10 @@ import traceback
 from time import monotonic, sleep  # bound before the clock is pinned
 from typing import Any, NoReturn
 
-from tracer.inside.channel import open_channel
-from tracer.inside.guard import Guard
-from tracer.sandbox import determinism, kernel, landlock, seccomp
-from tracer.sandbox.wire import Hangup, receive_message
+from trace_mine.tracer.inside.channel import open_channel
+from trace_mine.tracer.inside.observe.guard import Guard
+from trace_mine.tracer.sandbox import determinism, kernel, landlock, seccomp
+from trace_mine.tracer.sandbox.wire import Hangup, receive_message
 
 BROKEN = 70
 """Exit status after an error of our own code (EX_SOFTWARE); its traceback is on the run's stderr."""
@@ -65,9 +65,9 @@ class Setting:
 
     def load_jobs(self) -> None:
         """Loads the code of every job kind, before any foreign code runs."""
-        self.kinds["plain"] = self.bundle.load("tracer.inside.plain").run
-        if "tracer.inside.jobs" in self.bundle:
-            self.kinds["*"] = self.bundle.load("tracer.inside.jobs").run
+        self.kinds["plain"] = self.bundle.load("trace_mine.tracer.inside.jobs.plain").run
+        if "trace_mine.tracer.inside.jobs.registry" in self.bundle:
+            self.kinds["*"] = self.bundle.load("trace_mine.tracer.inside.jobs.registry").run
 
     def prepare_interpreter(self) -> None:
         """Search path, environment and builtins (``exit``, ``quit``, ``help``) as a script finds them."""
@@ -86,7 +86,7 @@ class Setting:
             determinism.pin_clock(self.config["seed"])
         if self.config["choices"]:
             # before the repository's imports, so that ``from random import random`` finds the interceptable one
-            self.bundle.load("tracer.inside.patches").install()
+            self.bundle.load("trace_mine.tracer.inside.draws.patches").install()
 
     def fresh_streams(self) -> None:
         """Empties the streams' buffers (in the zygote they lead nowhere), or opens new ones where a module closed them.

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import stat
 
-from tracer.sandbox.kernel import NO_DEVICES, NO_EXEC, NO_SETUID, REMOUNT, mount, unmount
+from trace_mine.tracer.sandbox.kernel import NO_DEVICES, NO_EXEC, NO_SETUID, REMOUNT, mount, unmount
 
 MAX_FILES = 2048
 MAX_DEPTH = 64

@@ -16,7 +16,7 @@ import errno
 import struct
 from collections.abc import Iterable, Mapping
 
-from tracer.sandbox.syscalls import AUDIT_ARCHITECTURES, syscall_numbers
+from trace_mine.tracer.sandbox.syscalls import AUDIT_ARCHITECTURES, syscall_numbers
 
 RETURN_ALLOW = 0x7FFF0000
 RETURN_KILL_PROCESS = 0x80000000

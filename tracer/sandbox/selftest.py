@@ -7,11 +7,11 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tracer.sandbox.determinism import environment
-from tracer.sandbox.syscalls import machine_of_this_process, syscall_numbers
+from trace_mine.tracer.sandbox.determinism import environment
+from trace_mine.tracer.sandbox.syscalls import machine_of_this_process, syscall_numbers
 
 if TYPE_CHECKING:
-    from tracer.sandbox.worker import Worker
+    from trace_mine.tracer.sandbox.worker import Worker
 
 ADVICE = (
     "Use Linux 5.13 or later with Landlock on, outside of containers whose filter refuses it; for level 3 allow user "
@@ -70,7 +70,7 @@ def self_test(worker: Worker) -> dict[str, Any]:
     """The answers from inside, by name; empty where the questions could not be asked to their end."""
     table = syscall_numbers(machine_of_this_process())
     numbers = {name: table[name] for name in DANGEROUS}
-    questions = files("tracer.sandbox").joinpath("questions.py").read_text(encoding="utf-8")
+    questions = files("trace_mine.tracer.sandbox").joinpath("questions.py").read_text(encoding="utf-8")
     head = f"NUMBERS = {numbers!r}\n"
     outcome = worker.run({"kind": "plain", "source": head + questions})
     try:

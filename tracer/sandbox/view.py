@@ -7,7 +7,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Sequence
 
-from tracer.sandbox.kernel import (
+from trace_mine.tracer.sandbox.kernel import (
     BIND,
     NO_DEVICES,
     NO_SETUID,

@@ -26,17 +26,24 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any
 
-from tracer.limits import Limits
-from tracer.sandbox import selftest
-from tracer.sandbox.bundle import BOOTSTRAP, bundle_sources
-from tracer.sandbox.determinism import environment
-from tracer.sandbox.frames import verify_frames
-from tracer.sandbox.groups import end_session
-from tracer.sandbox.identity import tasks_of_this_user, unused_uid
-from tracer.sandbox.jail import DEVICES, Interpreter, Jail, SandboxUnavailable, hidden_from_runs, probe_interpreter
-from tracer.sandbox.scratch import empty_folder
-from tracer.sandbox.wire import Hangup, receive_message, send_message
-from tracer.schema import Outcome
+from trace_mine.tracer.limits import Limits
+from trace_mine.tracer.sandbox import selftest
+from trace_mine.tracer.sandbox.bundle import BOOTSTRAP, bundle_sources
+from trace_mine.tracer.sandbox.determinism import environment
+from trace_mine.tracer.sandbox.frames import verify_frames
+from trace_mine.tracer.sandbox.groups import end_session
+from trace_mine.tracer.sandbox.identity import tasks_of_this_user, unused_uid
+from trace_mine.tracer.sandbox.jail import (
+    DEVICES,
+    Interpreter,
+    Jail,
+    SandboxUnavailable,
+    hidden_from_runs,
+    probe_interpreter,
+)
+from trace_mine.tracer.sandbox.scratch import empty_folder
+from trace_mine.tracer.sandbox.wire import Hangup, receive_message, send_message
+from trace_mine.tracer.schema import Outcome
 
 LEVELS: dict[int, frozenset[str]] = {
     3: frozenset({"namespaces", "seccomp", "landlock", "rlimits"}),
@@ -187,7 +194,7 @@ class Worker:
         raise ValueError(f"expected a path below a mount of the jail, got {path}; add a Mount for it")
 
     def run(self, job: Mapping[str, Any], limits: Limits | None = None) -> Outcome:
-        """Runs one job (JSON; see ``tracer.inside.jobs``) in a fresh fork. What the snippet does is an Outcome.
+        """Runs one job (see ``tracer.inside.jobs.registry``) in a fresh fork. The snippet's doings are an Outcome.
 
         Raises:
             ValueError: ``limits.memory_bytes`` or ``forks`` above the worker's own, or the worker is closed.

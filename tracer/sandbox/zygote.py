@@ -13,10 +13,10 @@ import socket
 import traceback
 from typing import Any, NoReturn
 
-from tracer.sandbox import kernel, landlock, runner, seccomp
-from tracer.sandbox.forking import SiblingForks
-from tracer.sandbox.syscalls import machine_of_this_process
-from tracer.sandbox.wire import Hangup, receive_message, send_message
+from trace_mine.tracer.sandbox import kernel, landlock, runner, seccomp
+from trace_mine.tracer.sandbox.forking import SiblingForks
+from trace_mine.tracer.sandbox.syscalls import machine_of_this_process
+from trace_mine.tracer.sandbox.wire import Hangup, receive_message, send_message
 
 START_UP_BYTES = 1 << 30
 """Address space of the zygote beyond what it maps at the start and a run's memory limit: room for imports, which

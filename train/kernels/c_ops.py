@@ -106,7 +106,7 @@ def _library() -> ctypes.CDLL:
 
 
 class DeltaRuleInC(torch.autograd.Function):
-    """`train.kernels.delta_function.DeltaRule` on CPU tensors, without its chunk size.
+    """`trace_mine.train.kernels.delta_function.DeltaRule` on CPU tensors, without its chunk size.
 
     Lanes are parted over as many threads as torch uses, where there is work for them; no result hangs on how many.
     Not covered: second derivatives (once_differentiable raises).

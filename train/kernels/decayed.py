@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from train.kernels import fla_ops
-from train.kernels.layout import Chunks, causal_mask, recurrence_dtype
-from train.kernels.rescale import Rescale, run_in_blocks
+from trace_mine.train.kernels import fla_ops
+from trace_mine.train.kernels.layout import Chunks, causal_mask, recurrence_dtype
+from trace_mine.train.kernels.rescale import Rescale, run_in_blocks
 
 
 def decayed_attention(
@@ -36,7 +36,7 @@ def decayed_attention(
         returns: out [B, T, H, V] in q's dtype; the state after the last step, [B, H, K, V] in float32, or in float64
             for float64 inputs, whatever an autocast says
 
-    `rescale`, `position` and `backend` are those of `train.kernels.delta.delta_rule`.
+    `rescale`, `position` and `backend` are those of `trace_mine.train.kernels.delta.delta_rule`.
 
     Raises:
         ValueError: shapes disagree, an argument is out of range, or fla's kernel can't run on these inputs.

@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from train.kernels import c_ops, fla_ops
-from train.kernels.delta_function import DeltaRule
-from train.kernels.layout import recurrence_dtype
-from train.kernels.rescale import Rescale, run_in_blocks
+from trace_mine.train.kernels import c_ops, fla_ops
+from trace_mine.train.kernels.delta_function import DeltaRule
+from trace_mine.train.kernels.layout import recurrence_dtype
+from trace_mine.train.kernels.rescale import Rescale, run_in_blocks
 
 
 def delta_rule(

@@ -23,7 +23,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from train.kernels.layout import Chunks, causal_mask
+from trace_mine.train.kernels.layout import Chunks, causal_mask
 
 
 class Decays(NamedTuple):

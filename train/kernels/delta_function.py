@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from train.kernels import delta_chunks
-from train.kernels.delta_chunks import Decays, Gradients, Saved
-from train.kernels.layout import Chunks
+from trace_mine.train.kernels import delta_chunks
+from trace_mine.train.kernels.delta_chunks import Decays, Gradients, Saved
+from trace_mine.train.kernels.layout import Chunks
 
 # On CPU the intermediates of one slab should stay in the cache of a core: with B=32, T=512, H=4, d=32 (one thread,
 # 2 MiB of L2), forward and backward took 5.9 us a token in one slab, 4.8 in slabs of 2 MiB, 4.5 to 5.3 in slabs of

@@ -84,7 +84,7 @@ def delta_rule(
     scale: float,
     initial_state: Tensor | None,
 ) -> tuple[Tensor, Tensor]:
-    """`train.kernels.delta.delta_rule` on fp32 tensors; the shapes are fla's own."""
+    """`trace_mine.train.kernels.delta.delta_rule` on fp32 tensors; the shapes are fla's own."""
     if num_householder > 1:
         product = _load("fla.ops.gated_delta_product.chunk").ChunkGatedDeltaProductFunction
         arguments = (q, k, v, log_decay, beta, scale, num_householder, initial_state, True, False, None, None, None)
@@ -99,7 +99,7 @@ def delta_rule(
 def decayed_attention(
     q: Tensor, k: Tensor, v: Tensor, log_decay: Tensor, scale: float, initial_state: Tensor | None
 ) -> tuple[Tensor, Tensor]:
-    """`train.kernels.decayed.decayed_attention` without signs, on fp32 tensors."""
+    """`trace_mine.train.kernels.decayed.decayed_attention` without signs, on fp32 tensors."""
     attention = _load("fla.ops.simple_gla.chunk").chunk_simple_gla
     return _pair(attention(q, k, v, g=log_decay, scale=scale, initial_state=initial_state, output_final_state=True))
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from train.kernels.rescale import Rescale
+from trace_mine.train.kernels.rescale import Rescale
 
 
 def delta_rule_loop(
@@ -24,7 +24,7 @@ def delta_rule_loop(
     rescale: Rescale | None = None,
     position: int = 0,
 ) -> tuple[Tensor, Tensor]:
-    """Twin of `train.kernels.delta.delta_rule`; same shapes, state in the inputs' dtype."""
+    """Twin of `trace_mine.train.kernels.delta.delta_rule`; same shapes, state in the inputs' dtype."""
     batch, time, heads, key_dim = q.shape
     scale = key_dim**-0.5 if scale is None else scale
     state = q.new_zeros(batch, heads, key_dim, v.shape[-1]) if initial_state is None else initial_state
@@ -65,7 +65,7 @@ def decayed_attention_loop(
     rescale: Rescale | None = None,
     position: int = 0,
 ) -> tuple[Tensor, Tensor]:
-    """Twin of `train.kernels.decayed.decayed_attention`; same shapes, state in the inputs' dtype."""
+    """Twin of `trace_mine.train.kernels.decayed.decayed_attention`; same shapes, state in the inputs' dtype."""
     batch, time, heads, key_dim = q.shape
     state = q.new_zeros(batch, heads, key_dim, v.shape[-1]) if initial_state is None else initial_state
     outs = []

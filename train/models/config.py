@@ -4,7 +4,7 @@ A ``config.json`` that fla wrote loads here and one that is written here loads t
 kept and written again, and forms that are not here (``FORMS``: hybrid attention, other activations) are refused. Three
 keys are ours: ``initializer_range`` may be None (torch's own initialisation of linear layers, which small models learn
 state tracking from sooner than from N(0, 0.02)), ``embedding_range`` (None: as ``initializer_range``), and
-``state_norms`` (see ``train.rescaling``).
+``state_norms`` (see ``trace_mine.train.rescaling``).
 """
 
 from __future__ import annotations

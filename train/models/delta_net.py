@@ -12,14 +12,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from train.kernels.delta import delta_rule, delta_rule_step
-from train.kernels.rescale import Rescale
-from train.models.layers import Carry, GatedRMSNorm, Mixer, ShortConv, heads, l2_norm
+from trace_mine.train.kernels.delta import delta_rule, delta_rule_step
+from trace_mine.train.kernels.rescale import Rescale
+from trace_mine.train.models.layers import Carry, GatedRMSNorm, Mixer, ShortConv, heads, l2_norm
 
 
 class MatrixMixer(Mixer):
     """A mixer with one matrix a head as its state. ``rescale`` set: the state's norm is put right as it runs, and
-    nothing else changes. ``backend`` as in ``train.kernels.delta``.
+    nothing else changes. ``backend`` as in ``trace_mine.train.kernels.delta``.
     """
 
     config: Any

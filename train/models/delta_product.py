@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from train.models.gated_delta_net import GatedDeltaNet
+from trace_mine.train.models.gated_delta_net import GatedDeltaNet
 
 
 class DeltaProduct(GatedDeltaNet):

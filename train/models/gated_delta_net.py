@@ -10,8 +10,8 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from train.models.delta_net import MatrixMixer
-from train.models.layers import Carry, GatedRMSNorm, ShortConv, decay_parameters, heads, l2_norm
+from trace_mine.train.models.delta_net import MatrixMixer
+from trace_mine.train.models.layers import Carry, GatedRMSNorm, ShortConv, decay_parameters, heads, l2_norm
 
 
 class GatedDeltaNet(MatrixMixer):

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 from transformers.utils.generic import ModelOutput
 
-from train.models.config import SequenceConfig
-from train.models.layers import Carry, GatedMLP, Mixer, Tapped
+from trace_mine.train.models.config import SequenceConfig
+from trace_mine.train.models.layers import Carry, GatedMLP, Mixer, Tapped
 
 
 @dataclass

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from train.kernels.conv import causal_conv
+from trace_mine.train.kernels.conv import causal_conv
 
 Carry = dict[str, Any]
 """What a mixer keeps from one call to the next: tensors by name, and ``position``, the number of steps seen."""

@@ -11,10 +11,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from train.kernels.conv import causal_conv
-from train.kernels.decayed import decayed_attention, decayed_attention_step
-from train.models.delta_net import MatrixMixer
-from train.models.layers import Carry, decay_parameters, heads
+from trace_mine.train.kernels.conv import causal_conv
+from trace_mine.train.kernels.decayed import decayed_attention, decayed_attention_step
+from trace_mine.train.models.delta_net import MatrixMixer
+from trace_mine.train.models.layers import Carry, decay_parameters, heads
 
 
 class GroupNormGated(nn.Module):

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from train.models.layers import Carry, Mixer
+from trace_mine.train.models.layers import Carry, Mixer
 
 
 class Recurrent(Mixer):

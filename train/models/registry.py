@@ -6,15 +6,15 @@ import json
 from pathlib import Path
 from typing import Any, ClassVar
 
-from train.models import config as configs
-from train.models.delta_net import DeltaNet, RenormedDeltaNet
-from train.models.delta_product import DeltaProduct
-from train.models.gated_delta_net import GatedDeltaNet
-from train.models.language_model import MambaBlock, SequenceModel
-from train.models.layers import Mixer
-from train.models.mamba2 import Mamba2
-from train.models.recurrent import GRU, LSTM
-from train.models.transformer import Attention
+from trace_mine.train.models import config as configs
+from trace_mine.train.models.delta_net import DeltaNet, RenormedDeltaNet
+from trace_mine.train.models.delta_product import DeltaProduct
+from trace_mine.train.models.gated_delta_net import GatedDeltaNet
+from trace_mine.train.models.language_model import MambaBlock, SequenceModel
+from trace_mine.train.models.layers import Mixer
+from trace_mine.train.models.mamba2 import Mamba2
+from trace_mine.train.models.recurrent import GRU, LSTM
+from trace_mine.train.models.transformer import Attention
 
 
 class DeltaNetForCausalLM(SequenceModel):

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from train.models.layers import Carry, Mixer, heads
+from trace_mine.train.models.layers import Carry, Mixer, heads
 
 
 def rotated(x: Tensor, first: int, theta: float) -> Tensor:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from corpus.mined.files import SourceText
-from corpus.mined.snippets.calls import find_calls
-from corpus.mined.snippets.candidate import Candidate, Context
-from corpus.mined.snippets.doctests import find_doctests
-from corpus.mined.snippets.scripts import find_scripts
-from corpus.mined.snippets.testcases import find_tests
+from trace_mine.corpus.mined.files import SourceText
+from trace_mine.corpus.mined.snippets.calls import find_calls
+from trace_mine.corpus.mined.snippets.candidate import Candidate, Context
+from trace_mine.corpus.mined.snippets.doctests import find_doctests
+from trace_mine.corpus.mined.snippets.scripts import find_scripts
+from trace_mine.corpus.mined.snippets.testcases import find_tests
 
 SOURCES: dict[str, Callable[[SourceText, Context], Iterator[Candidate]]] = {
     "doctest": find_doctests,

@@ -14,10 +14,10 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from corpus.mined.files import TEXT_SUFFIXES, SourceText
-from corpus.mined.snippets.candidate import Context
-from corpus.mined.snippets.class_index import absolute_module, dotted
-from corpus.mined.snippets.doctests import examples_of
+from trace_mine.corpus.mined.files import TEXT_SUFFIXES, SourceText
+from trace_mine.corpus.mined.snippets.candidate import Context
+from trace_mine.corpus.mined.snippets.class_index import absolute_module, dotted
+from trace_mine.corpus.mined.snippets.doctests import examples_of
 
 READERS = ("list", "tuple", "sorted", "dict", "set")
 """Built-ins that turn what an iterator gives into a value that can be shown."""

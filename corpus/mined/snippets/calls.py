@@ -26,14 +26,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from corpus.mined.files import SourceText
-from corpus.mined.snippets.call_index import CallIndex, LiteralCall, statements
-from corpus.mined.snippets.candidate import Candidate, Context
-from corpus.mined.snippets.grids import declared_grid
-from corpus.mined.snippets.priors import Arguments, Signature, mined_prior, signature
-from corpus.mined.snippets.testcases import is_test_file, own_nodes
-from tracer.schema import Piece, Snippet
-from tracer.views import question
+from trace_mine.corpus.mined.files import SourceText
+from trace_mine.corpus.mined.snippets.call_index import CallIndex, LiteralCall, statements
+from trace_mine.corpus.mined.snippets.candidate import Candidate, Context
+from trace_mine.corpus.mined.snippets.grids import declared_grid
+from trace_mine.corpus.mined.snippets.priors import Arguments, Signature, mined_prior, signature
+from trace_mine.corpus.mined.snippets.testcases import is_test_file, own_nodes
+from trace_mine.tracer.schema import Piece, Snippet
+from trace_mine.tracer.views import question
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 

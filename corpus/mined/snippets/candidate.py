@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from corpus.mined.files import SourceText, read
-from corpus.mined.layout import Layout, Place
-from tracer.schema import Piece, Snippet
+from trace_mine.corpus.mined.files import SourceText, read
+from trace_mine.corpus.mined.layout import Layout, Place
+from trace_mine.tracer.schema import Piece, Snippet
 
 Built = TypeVar("Built")
 
@@ -52,7 +52,7 @@ class Context:
         layout: names of its modules.
         stdlib: a module of the standard library: the interpreter has it, no folder goes on ``sys.path``.
         paths: the files that are searched.
-        prior: where the values of hidden inputs come from (see ``tracer.views.PRIORS``).
+        prior: where the values of hidden inputs come from (see ``trace_mine.tracer.views.PRIORS``).
     """
 
     def __init__(

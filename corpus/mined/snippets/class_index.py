@@ -5,8 +5,8 @@ from __future__ import annotations
 import ast
 from dataclasses import dataclass, field
 
-from corpus.mined.files import SourceText
-from corpus.mined.snippets.candidate import Context
+from trace_mine.corpus.mined.files import SourceText
+from trace_mine.corpus.mined.snippets.candidate import Context
 
 MAX_ANCESTORS = 50
 

@@ -13,10 +13,10 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from corpus.mined.files import TEXT_SUFFIXES, SourceText
-from corpus.mined.layout import Place
-from corpus.mined.snippets.candidate import Candidate, Context
-from tracer.schema import Piece, Snippet
+from trace_mine.corpus.mined.files import TEXT_SUFFIXES, SourceText
+from trace_mine.corpus.mined.layout import Place
+from trace_mine.corpus.mined.snippets.candidate import Candidate, Context
+from trace_mine.tracer.schema import Piece, Snippet
 
 STANDARD_OPTIONS = frozenset(doctest.OPTIONFLAGS_BY_NAME)
 FOREIGN_OPTIONS = (

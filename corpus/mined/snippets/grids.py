@@ -10,9 +10,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from corpus.mined.snippets.call_index import LiteralCall
-from corpus.mined.snippets.class_index import dotted
-from corpus.mined.snippets.priors import Signature, bind
+from trace_mine.corpus.mined.snippets.call_index import LiteralCall
+from trace_mine.corpus.mined.snippets.class_index import dotted
+from trace_mine.corpus.mined.snippets.priors import Signature, bind
 
 GRIDS: dict[str, tuple[str, ...]] = {
     "int": tuple(str(n) for n in range(-2, 9)),

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from corpus.mined.snippets.call_index import LiteralCall, literal_text
+from trace_mine.corpus.mined.snippets.call_index import LiteralCall, literal_text
 
 MAX_DISTINCT = 16
 MAX_DRAWS = 48

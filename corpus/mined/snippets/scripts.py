@@ -7,9 +7,9 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from corpus.mined.files import SourceText
-from corpus.mined.snippets.candidate import Candidate, Context
-from tracer.schema import Piece, Snippet
+from trace_mine.corpus.mined.files import SourceText
+from trace_mine.corpus.mined.snippets.candidate import Candidate, Context
+from trace_mine.tracer.schema import Piece, Snippet
 
 TEST_RUNNERS = frozenset(
     ("unittest.main", "pytest.main", "doctest.testmod", "doctest.testfile", "nose.main", "nose.runmodule", "testmod")

@@ -13,10 +13,10 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from corpus.mined.files import SourceText
-from corpus.mined.snippets.candidate import Candidate, Context
-from corpus.mined.snippets.class_index import Ancestry, ancestry, dotted
-from tracer.schema import Piece, Snippet
+from trace_mine.corpus.mined.files import SourceText
+from trace_mine.corpus.mined.snippets.candidate import Candidate, Context
+from trace_mine.corpus.mined.snippets.class_index import Ancestry, ancestry, dotted
+from trace_mine.tracer.schema import Piece, Snippet
 
 TEST_FILE = re.compile(r"(test.*|.*_test|tests)\.py\Z")
 

@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from corpus.mined.files import decode
-from corpus.mined.layout import Layout
-from corpus.mined.snippets import Candidate, Context
-from corpus.mined.snippets.call_index import CallIndex, LiteralCall, literal_text
-from corpus.mined.snippets.calls import find_calls
-from corpus.mined.snippets.grids import GRIDS, MAX_INPUTS, declared_grid
-from corpus.mined.snippets.priors import (
+from trace_mine.corpus.mined.files import decode
+from trace_mine.corpus.mined.layout import Layout
+from trace_mine.corpus.mined.snippets import Candidate, Context
+from trace_mine.corpus.mined.snippets.call_index import CallIndex, LiteralCall, literal_text
+from trace_mine.corpus.mined.snippets.calls import find_calls
+from trace_mine.corpus.mined.snippets.grids import GRIDS, MAX_INPUTS, declared_grid
+from trace_mine.corpus.mined.snippets.priors import (
     MAX_CALL_CHARS,
     MAX_DISTINCT,
     MAX_DRAWS,

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from corpus.mined.files import MAX_FILE_BYTES, FileProblem, SourceText, decode, parse, read, walk
+from trace_mine.corpus.mined.files import MAX_FILE_BYTES, FileProblem, SourceText, decode, parse, read, walk
 
 
 @pytest.mark.parametrize(

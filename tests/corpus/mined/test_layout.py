@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from corpus.mined.layout import Layout, module_name
+from trace_mine.corpus.mined.layout import Layout, module_name
 
 
 def layout_of(root: Path, *paths: str) -> Layout:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from corpus.mined.licences import (
+from trace_mine.corpus.mined.licences import (
     CLASSIFIERS,
     NOASSERTION,
     PERMISSIVE,

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from corpus.mined.dependencies import find_dependencies, imported_names
-from corpus.mined.provenance import find_commit, find_provenance, normalised_name
-from corpus.mined.repositories import Ignored, Repository, open_inputs
-from corpus.source import CorpusError
+from trace_mine.corpus.mined.dependencies import find_dependencies, imported_names
+from trace_mine.corpus.mined.provenance import find_commit, find_provenance, normalised_name
+from trace_mine.corpus.mined.repositories import Ignored, Repository, open_inputs
+from trace_mine.corpus.source import CorpusError
 
 Make = Callable[..., Path]
 
@@ -176,10 +176,10 @@ def test_imports_are_seen_in_code_and_in_examples() -> None:
 
 
 def test_dependencies_come_with_what_they_require() -> None:
-    found = find_dependencies(["pytest", "os", "mine", "no_such_package", "tracer"], own=["mine"])
+    found = find_dependencies(["pytest", "os", "mine", "no_such_package", "trace_mine"], own=["mine"])
     names = {path.name for path in found.packages}
     assert {"pytest", "_pytest", "pluggy"} <= names
-    assert not names & {"mine", "tracer", "os", "pip"}
+    assert not names & {"mine", "trace_mine", "os", "pip"}
     assert any(line.startswith("pluggy==") for line in found.requires)
     assert found.missing == ("no_such_package",)
 

@@ -16,12 +16,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from corpus.mined.files import SourceText, decode
-from corpus.mined.layout import Layout
-from corpus.mined.snippets import SOURCES, Candidate, Context
-from corpus.mined.snippets.doctests import without_directives
-from corpus.mined.snippets.scripts import without_futures
-from tracer.schema import KINDS, Piece, Snippet
+from trace_mine.corpus.mined.files import SourceText, decode
+from trace_mine.corpus.mined.layout import Layout
+from trace_mine.corpus.mined.snippets import SOURCES, Candidate, Context
+from trace_mine.corpus.mined.snippets.doctests import without_directives
+from trace_mine.corpus.mined.snippets.scripts import without_futures
+from trace_mine.tracer.schema import KINDS, Piece, Snippet
 
 AWKWARD = '''\
 """Module.

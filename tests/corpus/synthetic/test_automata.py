@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from corpus.synthetic.automaton import Automaton
-from corpus.synthetic.automaton_yaml import EXAMPLE, AutomatonError, parse_automaton, write_automaton
-from corpus.synthetic.exact_filter import ImpossibleSymbol, belief_step, beliefs_along, beliefs_of_batch
-from corpus.synthetic.examples import coin, figure_9, figure_10, maybe_swaps
-from corpus.synthetic.linear import halvings_to_zero, rounded, run_joint, run_marginal, sinkhorn
+from trace_mine.corpus.synthetic.automaton import Automaton
+from trace_mine.corpus.synthetic.automaton_yaml import EXAMPLE, AutomatonError, parse_automaton, write_automaton
+from trace_mine.corpus.synthetic.exact_filter import ImpossibleSymbol, belief_step, beliefs_along, beliefs_of_batch
+from trace_mine.corpus.synthetic.examples import coin, figure_9, figure_10, maybe_swaps
+from trace_mine.corpus.synthetic.linear import halvings_to_zero, rounded, run_joint, run_marginal, sinkhorn
 
 
 def random_automaton(seed: int) -> Automaton:

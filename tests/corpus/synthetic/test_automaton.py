@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from corpus.synthetic.automaton import Automaton, Command
-from corpus.synthetic.examples import coin
+from trace_mine.corpus.synthetic.automaton import Automaton, Command
+from trace_mine.corpus.synthetic.examples import coin
 
 PARTS = {
     "name": "switch",

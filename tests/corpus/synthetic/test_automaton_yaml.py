@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from corpus.synthetic.automaton import Automaton, Command
-from corpus.synthetic.automaton_yaml import AutomatonError, parse_automaton, read_automaton, write_automaton
+from trace_mine.corpus.synthetic.automaton import Automaton, Command
+from trace_mine.corpus.synthetic.automaton_yaml import AutomatonError, parse_automaton, read_automaton, write_automaton
 
 ROOT = Path(__file__).resolve().parents[3]
 NAMES = st.one_of(

@@ -9,9 +9,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from corpus.synthetic.automaton import Automaton
-from corpus.synthetic.exact_filter import ExactFilter, ImpossibleSymbol, belief_step, beliefs_along, beliefs_of_batch
-from corpus.synthetic.examples import coin, maybe_swaps, symbols_of, two_swaps
+from trace_mine.corpus.synthetic.automaton import Automaton
+from trace_mine.corpus.synthetic.exact_filter import (
+    ExactFilter,
+    ImpossibleSymbol,
+    belief_step,
+    beliefs_along,
+    beliefs_of_batch,
+)
+from trace_mine.corpus.synthetic.examples import coin, maybe_swaps, symbols_of, two_swaps
 
 
 def random_automaton(num_states: int, seed: int) -> Automaton:

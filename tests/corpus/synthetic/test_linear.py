@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from corpus.synthetic.exact_filter import ImpossibleSymbol
-from corpus.synthetic.examples import coin, figure_9, figure_9_symbols, figure_10, maybe_swaps, symbols_of
-from corpus.synthetic.linear import (
+from trace_mine.corpus.synthetic.exact_filter import ImpossibleSymbol
+from trace_mine.corpus.synthetic.examples import coin, figure_9, figure_9_symbols, figure_10, maybe_swaps, symbols_of
+from trace_mine.corpus.synthetic.linear import (
     Event,
     halvings_to_zero,
     log2_masses,

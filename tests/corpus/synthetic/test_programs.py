@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from corpus.synthetic.programs import program
-from corpus.synthetic.task import Stage
-from corpus.synthetic.tasks import make_task
+from trace_mine.corpus.synthetic.programs import program
+from trace_mine.corpus.synthetic.task import Stage
+from trace_mine.corpus.synthetic.tasks import make_task
 
 STAGE = Stage(commands=(3, 6), spacing=(2, 2))
 

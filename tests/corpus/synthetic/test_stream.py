@@ -7,9 +7,9 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from corpus.synthetic.stream import Stream, TokenStream, words
-from corpus.synthetic.task import SPLITS, Stage
-from corpus.synthetic.tasks import make_task
+from trace_mine.corpus.synthetic.stream import Stream, TokenStream, words
+from trace_mine.corpus.synthetic.task import SPLITS, Stage
+from trace_mine.corpus.synthetic.tasks import make_task
 
 SIZE = Stage(commands=(13, 13), spacing=(3, 3))
 GAMES = [

@@ -12,16 +12,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from corpus.synthetic.__main__ import _stages
-from corpus.synthetic.exact_filter import beliefs_along
-from corpus.synthetic.examples import maybe_swaps
-from corpus.synthetic.groups import make_group, word_problem
-from corpus.synthetic.stream import Stream
-from corpus.synthetic.task import SPLITS, Stage, sequence_of
-from corpus.synthetic.tasks import CURRICULA, TASKS, describe, make_task
-from tracer.inside import beliefs, program, support
-from tracer.inside.patches import install
-from tracer.schema import Trace
+from trace_mine.corpus.synthetic.__main__ import _stages
+from trace_mine.corpus.synthetic.exact_filter import beliefs_along
+from trace_mine.corpus.synthetic.examples import maybe_swaps
+from trace_mine.corpus.synthetic.groups import make_group, word_problem
+from trace_mine.corpus.synthetic.stream import Stream
+from trace_mine.corpus.synthetic.task import SPLITS, Stage, sequence_of
+from trace_mine.corpus.synthetic.tasks import CURRICULA, TASKS, describe, make_task
+from trace_mine.tracer.inside import program
+from trace_mine.tracer.inside.draws.patches import install
+from trace_mine.tracer.inside.states import beliefs, support
+from trace_mine.tracer.schema import Trace
 
 ROOT = Path(__file__).resolve().parents[3]
 SMALL = Stage(commands=(5, 12), spacing=(1, 3))
@@ -160,7 +161,7 @@ def test_blanking_outcomes_leaves_the_commands() -> None:
     """The same index with another chance of a swap has the same commands: they don't know what happened."""
     few, many = (make_task("pfsa", {"n": "3", "p": p}).game for p in ("0.2", "0.8"))
     assert few is not None and many is not None
-    from corpus.synthetic.game import play
+    from trace_mine.corpus.synthetic.game import play
 
     plays = [play(game, 16, 2, [np.random.default_rng(0)]) for game in (few, many)]
     assert sequence_of(plays[0]) == sequence_of(plays[1])
@@ -261,7 +262,7 @@ def test_the_command_makes_a_dataset(tmp_path: Path) -> None:
 
     from datasets import load_dataset
 
-    command = [sys.executable, "-m", "corpus.synthetic", "pfsa", "--rows", "300", "--held-out", "20"]
+    command = [sys.executable, "-m", "trace_mine.corpus.synthetic", "pfsa", "--rows", "300", "--held-out", "20"]
     for jobs in ("1", "2"):
         out = tmp_path / jobs
         done = subprocess.run([*command, "--jobs", jobs, "--out", str(out)], capture_output=True, text=True, check=True)

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from corpus.synthetic.automaton_yaml import parse_automaton
-from corpus.synthetic.tasks import TASKS
+from trace_mine.corpus.synthetic.automaton_yaml import parse_automaton
+from trace_mine.corpus.synthetic.tasks import TASKS
 
 ROOT = Path(__file__).resolve().parents[3]
 DOCUMENT = (ROOT / "docs" / "synthetic.md").read_text(encoding="utf-8")
@@ -20,7 +20,7 @@ DOCUMENT = (ROOT / "docs" / "synthetic.md").read_text(encoding="utf-8")
 
 def run(*arguments):
     return subprocess.run(
-        [sys.executable, "-m", "corpus.synthetic", *arguments], cwd=ROOT, capture_output=True, text=True
+        [sys.executable, "-m", "trace_mine.corpus.synthetic", *arguments], cwd=ROOT, capture_output=True, text=True
     )
 
 

@@ -8,10 +8,10 @@ from itertools import product
 import numpy as np
 import pytest
 
-from corpus.synthetic.adversary import adversary_plays
-from corpus.synthetic.permutations import permutation_game
-from corpus.synthetic.task import Stage
-from corpus.synthetic.tasks import TASKS, make_task, told
+from trace_mine.corpus.synthetic.adversary import adversary_plays
+from trace_mine.corpus.synthetic.permutations import permutation_game
+from trace_mine.corpus.synthetic.task import Stage
+from trace_mine.corpus.synthetic.tasks import TASKS, make_task, told
 
 STAGE = Stage(commands=(9, 9), spacing=(3, 3))
 
@@ -134,7 +134,7 @@ def test_sticky_sessions_repeat_commands_and_questions_and_nothing_else_changes(
 
 
 def test_held_values_by_hand():
-    from corpus.synthetic.game import held
+    from trace_mine.corpus.synthetic.game import held
 
     values, repeats = np.array([5, 6, 7, 8, 9]), np.array([True, False, True, True, False])
     assert held(values, repeats).tolist() == [5, 6, 6, 6, 9]

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from tracer.limits import Limits
-from tracer.sandbox import Jail, SandboxUnavailable, Worker
-from tracer.schema import Outcome
+from trace_mine.tracer.limits import Limits
+from trace_mine.tracer.sandbox import Jail, SandboxUnavailable, Worker
+from trace_mine.tracer.schema import Outcome
 
 PROJECT = Path(__file__).parents[3]
 NOBODY = 65534
@@ -31,8 +31,8 @@ LIMITS = Limits(
 
 SERVE = """
 import base64, json, sys
-from tracer.limits import Limits
-from tracer.sandbox import Jail, SandboxUnavailable, Worker
+from trace_mine.tracer.limits import Limits
+from trace_mine.tracer.sandbox import Jail, SandboxUnavailable, Worker
 import dataclasses
 level, limits = int(sys.argv[1]), Limits(**json.loads(sys.argv[2]))
 try:

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from tracer.limits import Limits
-from tracer.sandbox import selftest
+from trace_mine.tracer.limits import Limits
+from trace_mine.tracer.sandbox import selftest
 
 BEGIN = """
 import ctypes, os, select, signal

@@ -20,9 +20,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tracer.inside.draws import DrawMismatch, Guided, Laws, Pinned, Replay, Stream, using
-from tracer.inside.patches import install
-from tracer.inside.paths import Unstable, explore
+from trace_mine.tracer.inside.draws.deciders import DrawMismatch, Guided, Laws, Pinned, Replay, Stream, using
+from trace_mine.tracer.inside.draws.patches import install
+from trace_mine.tracer.inside.states.paths import Unstable, explore
 
 
 @pytest.fixture(autouse=True)

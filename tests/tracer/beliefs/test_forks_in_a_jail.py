@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from tracer.__main__ import script_snippet
-from tracer.limits import Limits
-from tracer.sandbox import Jail, SandboxUnavailable, Worker
-from tracer.schema import Trace
-from tracer.session import Tracer, TracerConfig
-from tracer.views import parse_view
+from trace_mine.tracer.__main__ import script_snippet
+from trace_mine.tracer.limits import Limits
+from trace_mine.tracer.sandbox import Jail, SandboxUnavailable, Worker
+from trace_mine.tracer.schema import Trace
+from trace_mine.tracer.session import Tracer, TracerConfig
+from trace_mine.tracer.views import parse_view
 
 LIMITS = Limits(wall_seconds=60.0, cpu_seconds=50, forks=4)
 SETUP = "from random import random, randrange\ndef work(): return len([0 for _ in range(3_000_000)])"

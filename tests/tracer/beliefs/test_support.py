@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tracer.inside import beliefs, program, support
-from tracer.inside.patches import install
+from trace_mine.tracer.inside import program
+from trace_mine.tracer.inside.draws.patches import install
+from trace_mine.tracer.inside.states import beliefs, support
 
 SETUP = "from random import random, choice, randint, shuffle, gauss"
 MAIN = {

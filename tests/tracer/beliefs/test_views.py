@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from tracer.__main__ import script_snippet
-from tracer.schema import Drop, Trace
-from tracer.session import Tracer, TracerConfig
-from tracer.views import View, ViewError, parse_view, with_hidden_inputs
+from trace_mine.tracer.__main__ import script_snippet
+from trace_mine.tracer.schema import Drop, Trace
+from trace_mine.tracer.session import Tracer, TracerConfig
+from trace_mine.tracer.views import View, ViewError, parse_view, with_hidden_inputs
 
 ROOT = Path(__file__).parents[3]
 SHELL = (ROOT / "docs/examples/shell_game.py").read_text()
@@ -270,7 +270,7 @@ def test_sessions_replay_under_their_recorded_draws_alone() -> None:
 
 
 def test_the_command_prints_beliefs() -> None:
-    command = [sys.executable, "-m", "tracer", "--view", "branch", "docs/examples/shell_game.py"]
+    command = [sys.executable, "-m", "trace_mine.tracer", "--view", "branch", "docs/examples/shell_game.py"]
     done = subprocess.run([*command[:5], "--beliefs", command[5]], cwd=ROOT, capture_output=True, text=True, check=True)
     assert "0.5 ball" in done.stdout and "0.5 empty" in done.stdout and "(exact)" in done.stdout and not done.stderr
     told = subprocess.run([*command[:5], "--json", command[5]], cwd=ROOT, capture_output=True, text=True, check=True)
@@ -282,7 +282,7 @@ def test_the_command_prints_beliefs() -> None:
 
 
 def test_a_script_has_no_calls_to_draw_inputs_from() -> None:
-    command = [sys.executable, "-m", "tracer", "--view", "inverse", "docs/examples/shell_game.py"]
+    command = [sys.executable, "-m", "trace_mine.tracer", "--view", "inverse", "docs/examples/shell_game.py"]
     told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert told.returncode == 2 and "expected inverse:NAME=A|B" in told.stderr
 

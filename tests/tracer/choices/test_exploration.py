@@ -13,9 +13,9 @@ from collections.abc import Callable
 
 import pytest
 
-from tracer.inside.draws import Guided, Laws, using
-from tracer.inside.patches import install, is_seeded
-from tracer.inside.paths import Unstable, estimate, explore, mean_and_error
+from trace_mine.tracer.inside.draws.deciders import Guided, Laws, using
+from trace_mine.tracer.inside.draws.patches import install, is_seeded
+from trace_mine.tracer.inside.states.paths import Unstable, estimate, explore, mean_and_error
 
 
 @pytest.fixture(autouse=True)
@@ -180,7 +180,7 @@ def test_sampled_values_are_the_same_however_a_path_is_reached() -> None:
 
 
 def test_a_forced_outcome_that_is_none_is_refused() -> None:
-    from tracer.inside.draws import DrawMismatch
+    from trace_mine.tracer.inside.draws.deciders import DrawMismatch
 
     with pytest.raises(DrawMismatch, match="outcome 7"), using(Guided((7,))):
         random.randrange(3)

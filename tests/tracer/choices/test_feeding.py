@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from tracer.inside.draws import Laws, Stream, using
-from tracer.inside.patches import install
+from trace_mine.tracer.inside.draws.deciders import Laws, Stream, using
+from trace_mine.tracer.inside.draws.patches import install
 
 ROOT = Path(__file__).parents[3]
 SESSION = """

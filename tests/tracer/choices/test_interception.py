@@ -20,10 +20,10 @@ from typing import Any
 
 import pytest
 
-from tracer.inside import draws
-from tracer.inside.draws import DrawMismatch, Guided, Laws, Pinned, Replay, Stream, using
-from tracer.inside.patches import install
-from tracer.inside.paths import explore
+from trace_mine.tracer.inside.draws import deciders as draws
+from trace_mine.tracer.inside.draws.deciders import DrawMismatch, Guided, Laws, Pinned, Replay, Stream, using
+from trace_mine.tracer.inside.draws.patches import install
+from trace_mine.tracer.inside.states.paths import explore
 
 ROOT = Path(__file__).parents[3]
 

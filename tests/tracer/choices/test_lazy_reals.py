@@ -21,10 +21,10 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from tracer.inside.draws import DrawMismatch, Guided, Pinned, Stream, using
-from tracer.inside.patches import install
-from tracer.inside.paths import explore
-from tracer.inside.reals import LazyReal, Variable, share, within
+from trace_mine.tracer.inside.draws.deciders import DrawMismatch, Guided, Pinned, Stream, using
+from trace_mine.tracer.inside.draws.patches import install
+from trace_mine.tracer.inside.draws.reals import LazyReal, Variable, share, within
+from trace_mine.tracer.inside.states.paths import explore
 
 
 @pytest.fixture(autouse=True)

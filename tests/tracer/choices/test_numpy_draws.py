@@ -17,10 +17,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tracer.inside.draws import Guided, Pinned, Replay, Stream, using
-from tracer.inside.patches import install
-from tracer.inside.paths import explore
-from tracer.inside.snapshots import Snapshots
+from trace_mine.tracer.inside.draws.deciders import Guided, Pinned, Replay, Stream, using
+from trace_mine.tracer.inside.draws.patches import install
+from trace_mine.tracer.inside.states.paths import explore
+from trace_mine.tracer.inside.states.snapshots import Snapshots
 
 ROOT = Path(__file__).parents[3]
 CDF = statistics.NormalDist().cdf
@@ -225,8 +225,8 @@ def test_an_unseeded_generator_stays_one_when_copied() -> None:
 
 def test_numpy_imported_later_is_patched() -> None:
     program = """
-from tracer.inside.patches import install
-from tracer.inside.draws import Stream, using
+from trace_mine.tracer.inside.draws.patches import install
+from trace_mine.tracer.inside.draws.deciders import Stream, using
 install()
 with using(Stream(1)) as stream:
     from numpy.random import rand, default_rng

@@ -9,41 +9,46 @@ import sys
 
 import pytest
 
-from tracer.sandbox.bundle import bundle_sources
-from tracer.sandbox.loader import Bundle
-from tracer.sandbox.scratch import MAX_DEPTH, MAX_FILES, empty_folder, folder_exceeds
+from trace_mine.tracer.sandbox.bundle import bundle_sources
+from trace_mine.tracer.sandbox.loader import Bundle
+from trace_mine.tracer.sandbox.scratch import MAX_DEPTH, MAX_FILES, empty_folder, folder_exceeds
 
 
 def test_the_bundle_holds_what_it_imports():
     sources = bundle_sources()
-    assert {"tracer.sandbox.init", "tracer.inside.channel", "tracer.inside.plain", "tracer.sandbox.wire"} <= set(
-        sources
-    )
-    assert not {"tracer.sandbox.worker", "tracer.sandbox.jail"} & set(sources)
+    assert {
+        "trace_mine.tracer.sandbox.init",
+        "trace_mine.tracer.inside.channel",
+        "trace_mine.tracer.inside.jobs.plain",
+        "trace_mine.tracer.sandbox.wire",
+    } <= set(sources)
+    assert not {"trace_mine.tracer.sandbox.worker", "trace_mine.tracer.sandbox.jail"} & set(sources)
     bundle = Bundle(sources)
     for name in sources:
-        if name != "tracer.sandbox.init":  # init and what it imports need Linux; they run in every other test
+        if (
+            name != "trace_mine.tracer.sandbox.init"
+        ):  # init and what it imports need Linux; they run in every other test
             bundle.load(name)
 
 
 def test_bundled_modules_are_private():
     bundle = Bundle(
         {
-            "tracer.inside.example": "def measure(x):\n    return len(x)\n",
-            "tracer.other": "from tracer.inside import example",
+            "trace_mine.tracer.inside.example": "def measure(x):\n    return len(x)\n",
+            "trace_mine.tracer.other": "from trace_mine.tracer.inside import example",
         }
     )
-    before = sys.modules.get("tracer.inside.example")
-    module = bundle.load("tracer.inside.example")
-    assert sys.modules.get("tracer.inside.example") is before
-    assert bundle.load("tracer.other").example is module
+    before = sys.modules.get("trace_mine.tracer.inside.example")
+    module = bundle.load("trace_mine.tracer.inside.example")
+    assert sys.modules.get("trace_mine.tracer.inside.example") is before
+    assert bundle.load("trace_mine.tracer.other").example is module
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(builtins, "len", lambda x: -1)
         assert module.measure("abc") == 3
     with pytest.raises(ImportError, match="absent"):
-        Bundle({"tracer.x": "from tracer.absent import name"}).load("tracer.x")
+        Bundle({"trace_mine.x": "from trace_mine.absent import name"}).load("trace_mine.x")
     with pytest.raises(ImportError, match="plain imports"):
-        Bundle({"tracer.x": "import tracer.y"}).load("tracer.x")
+        Bundle({"trace_mine.x": "import trace_mine.y"}).load("trace_mine.x")
 
 
 def test_dataclasses_work_in_the_bundle():
@@ -55,7 +60,7 @@ from dataclasses import dataclass
 class P:
     x: int = 1
 """
-    assert Bundle({"tracer.p": source}).load("tracer.p").P().x == 1
+    assert Bundle({"trace_mine.p": source}).load("trace_mine.p").P().x == 1
 
 
 def test_empty_folder(tmp_path):

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tracer.inside.channel import END, HEADER, RECORD, frame_mac, open_channel
-from tracer.sandbox.frames import verify_frames
+from trace_mine.tracer.inside.channel import END, HEADER, RECORD, frame_mac, open_channel
+from trace_mine.tracer.sandbox.frames import verify_frames
 
 KEY = bytes(range(16))
 END_RECORD = {"end": "ok", "exception": None}

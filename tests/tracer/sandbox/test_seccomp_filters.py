@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tracer.sandbox import seccomp
-from tracer.sandbox.syscalls import AUDIT_ARCHITECTURES, TABLE, syscall_numbers
+from trace_mine.tracer.sandbox import seccomp
+from trace_mine.tracer.sandbox.syscalls import AUDIT_ARCHITECTURES, TABLE, syscall_numbers
 
 MACHINES = sorted(AUDIT_ARCHITECTURES)
 ALLOW, KILL = seccomp.RETURN_ALLOW, seccomp.RETURN_KILL_PROCESS
@@ -218,8 +218,8 @@ def test_the_kernel_takes_the_filters():
     """On this machine: the zygote's, then the runner's on top, in a process of their own."""
     source = """
 import os
-from tracer.sandbox import kernel, seccomp
-from tracer.sandbox.syscalls import machine_of_this_process
+from trace_mine.tracer.sandbox import kernel, seccomp
+from trace_mine.tracer.sandbox.syscalls import machine_of_this_process
 machine = machine_of_this_process()
 kernel.no_new_privileges()
 kernel.install_filter(seccomp.zygote_filter(machine, signals=True, metadata=False))

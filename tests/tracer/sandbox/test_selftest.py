@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tracer.limits import Limits
-from tracer.sandbox import Jail, SandboxUnavailable, Worker, selftest
+from trace_mine.tracer.limits import Limits
+from trace_mine.tracer.sandbox import Jail, SandboxUnavailable, Worker, selftest
 
 LIMITS = Limits(wall_seconds=20.0, cpu_seconds=10)
 

@@ -18,8 +18,8 @@ from pathlib import Path
 
 import pytest
 
-from tracer.limits import Limits
-from tracer.sandbox import Jail, Mount, SandboxUnavailable, Worker
+from trace_mine.tracer.limits import Limits
+from trace_mine.tracer.sandbox import Jail, Mount, SandboxUnavailable, Worker
 
 PROJECT = Path(__file__).parents[3]
 LIMITS = Limits(wall_seconds=5.0, cpu_seconds=2, memory_bytes=256 << 20)
@@ -238,7 +238,7 @@ def shared():
 def test_errors_of_our_own_code_are_seen(shared):
     outcome = shared.run({"kind": "plain"})
     assert (outcome.status, outcome.exception, outcome.integrity) == ("exception", "KeyError", "suspect")
-    assert b"tracer.inside.plain" in outcome.stderr
+    assert b"trace_mine.tracer.inside.jobs.plain" in outcome.stderr
 
 
 def test_standard_streams(shared):
@@ -301,8 +301,8 @@ def test_a_closed_worker_leaves_nothing(level, tmp_path, monkeypatch):
 
 KILLED = """
 import sys, threading, time
-from tracer.limits import Limits
-from tracer.sandbox import Jail, Worker
+from trace_mine.tracer.limits import Limits
+from trace_mine.tracer.sandbox import Jail, Worker
 level = int(sys.argv[1])
 def begin():
     global worker
@@ -345,7 +345,7 @@ def test_below_level_2_only_on_demand():
 
 
 def test_refusal_names_layer_and_reason(monkeypatch):
-    import tracer.sandbox.selftest as selftest
+    import trace_mine.tracer.sandbox.selftest as selftest
 
     monkeypatch.setattr(selftest, "failures", lambda worker: ["no_socket: expected True, got False"])
     with pytest.raises(SandboxUnavailable, match=r"level 3: .*no_socket.*level 2: .*no_socket.*allow_unsafe"):

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from train.kernels import c_ops
+from trace_mine.train.kernels import c_ops
 
 
 @pytest.fixture(scope="module", params=["torch", *(f"c-{level}" for level in c_ops.LEVELS)])

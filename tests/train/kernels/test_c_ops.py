@@ -13,11 +13,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from train.kernels import c_ops
-from train.kernels.decayed import decayed_attention
-from train.kernels.delta import delta_rule
-from train.kernels.delta_function import DeltaRule
-from train.kernels.reference import delta_rule_loop
+from trace_mine.train.kernels import c_ops
+from trace_mine.train.kernels.decayed import decayed_attention
+from trace_mine.train.kernels.delta import delta_rule
+from trace_mine.train.kernels.delta_function import DeltaRule
+from trace_mine.train.kernels.reference import delta_rule_loop
 
 torch.set_num_threads(1)
 
@@ -164,14 +164,14 @@ def build(folder: Path, **environment: str) -> tuple[subprocess.CompletedProcess
     done = subprocess.run(
         [sys.executable, "setup.py", *commands], cwd=ROOT, env=os.environ | environment, capture_output=True, text=True
     )
-    return done, [path.name for path in (folder / "lib" / "train" / "kernels").glob("*.so")]
+    return done, [path.name for path in (folder / "lib" / "trace_mine" / "train" / "kernels").glob("*.so")]
 
 
 def test_without_a_compiler_the_package_is_built_all_the_same(tmp_path: Path) -> None:
     done, libraries = build(tmp_path, CC="/bin/false")
     assert done.returncode == 0, done.stderr
     assert libraries == []
-    assert (tmp_path / "lib" / "train" / "kernels" / "delta.py").is_file()
+    assert (tmp_path / "lib" / "trace_mine" / "train" / "kernels" / "delta.py").is_file()
 
 
 def test_with_a_compiler_the_library_is_in_the_package(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from train.kernels.conv import causal_conv
+from trace_mine.train.kernels.conv import causal_conv
 
 torch.set_num_threads(1)
 

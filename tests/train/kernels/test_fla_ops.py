@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch.nn import functional
 
-from train.kernels import fla_ops
-from train.kernels.decayed import decayed_attention
-from train.kernels.delta import delta_rule
+from trace_mine.train.kernels import fla_ops
+from trace_mine.train.kernels.decayed import decayed_attention
+from trace_mine.train.kernels.delta import delta_rule
 
 torch.set_num_threads(1)
 
@@ -53,7 +53,7 @@ def test_the_device_decides_not_the_import(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_fla_is_not_imported_on_cpu() -> None:
     code = (
-        "import sys, torch; from train.kernels.delta import delta_rule; q = torch.ones(1, 2, 1, 4);"
+        "import sys, torch; from trace_mine.train.kernels.delta import delta_rule; q = torch.ones(1, 2, 1, 4);"
         "delta_rule(q, q, q, q[..., 0]); print(sorted(m for m in ('fla', 'triton') if m in sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -13,7 +13,7 @@ torch = pytest.importorskip("torch", reason="needs the extra [train]")
 pytest.importorskip("fla", reason="needs flash-linear-attention")
 pytest.importorskip("triton", reason="needs triton, not for environments without a GPU")
 
-from train.models.registry import load_model, make_model  # noqa: E402
+from trace_mine.train.models.registry import load_model, make_model  # noqa: E402
 
 pytestmark = pytest.mark.slow
 

@@ -9,7 +9,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs the extra [train]")
 pytest.importorskip("transformers", reason="needs the extra [train]")
 
-from train.models.registry import MODELS, load_model, make_model, register_auto_classes  # noqa: E402
+from trace_mine.train.models.registry import MODELS, load_model, make_model, register_auto_classes  # noqa: E402
 
 torch.set_num_threads(1)
 SIZES = {"vocab_size": 13, "hidden_size": 32, "num_hidden_layers": 2}

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from train.models.registry import MODELS, load_model, make_model
-from train.recipes import BELIEF_MODELS, recipe
-from train.running import resume, train
-from train.settings import override
+from trace_mine.train.models.registry import MODELS, load_model, make_model
+from trace_mine.train.recipes import BELIEF_MODELS, recipe
+from trace_mine.train.running import resume, train
+from trace_mine.train.settings import override
 
 pytestmark = pytest.mark.gpu
 
@@ -93,10 +93,10 @@ def test_training_learns_and_resumes_on_cuda(precision: str, tmp_path: Path) -> 
 
 
 def test_figures_measurements_run_where_the_model_is(tmp_path: Path) -> None:
-    from eval.drift import RESCALED, drift, holding, norms
-    from eval.measure import beliefs
-    from eval.sessions import sessions_of
-    from eval.subjects import subject
+    from trace_mine.eval.drift import RESCALED, drift, holding, norms
+    from trace_mine.eval.measure import beliefs
+    from trace_mine.eval.sessions import sessions_of
+    from trace_mine.eval.subjects import subject
 
     settings = override(recipe("belief"), ["max_steps=5", "batch_size=8", "evaluate_rows=4", "device=cuda"])
     train(settings, tmp_path / "run")

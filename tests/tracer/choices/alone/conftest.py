@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from tracer.inside import fork_points
-from tracer.inside.fork_watch import watch
-from tracer.inside.patches import install
+from trace_mine.tracer.inside.draws.patches import install
+from trace_mine.tracer.inside.states import fork_points
+from trace_mine.tracer.inside.states.fork_watch import watch
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))  # forking.py
 

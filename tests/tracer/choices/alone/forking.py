@@ -12,10 +12,10 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from tracer.inside import fork_points
-from tracer.inside.draws import Laws
-from tracer.inside.fork_points import ForkPoints, ForkPool
-from tracer.inside.paths import Explored, explore
+from trace_mine.tracer.inside.draws.deciders import Laws
+from trace_mine.tracer.inside.states import fork_points
+from trace_mine.tracer.inside.states.fork_points import ForkPoints, ForkPool
+from trace_mine.tracer.inside.states.paths import Explored, explore
 
 wait = functools.partial(select.select, [], [], [])  # time.sleep waits for nobody while paths are followed
 WORKED = mmap.mmap(-1, mmap.PAGESIZE)

@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 from forking import alike, forked, wait
 
-from tracer.inside import fork_points, support
-from tracer.inside.fork_pipes import Pipes
-from tracer.inside.fork_points import ForkPoints, ForkPool
-from tracer.inside.patches import is_seeded
-from tracer.inside.paths import Unstable, explore
+from trace_mine.tracer.inside.draws.patches import is_seeded
+from trace_mine.tracer.inside.states import fork_points, support
+from trace_mine.tracer.inside.states.fork_pipes import Pipes
+from trace_mine.tracer.inside.states.fork_points import ForkPoints, ForkPool
+from trace_mine.tracer.inside.states.paths import Unstable, explore
 
 
 def root_of(value: Any) -> bool:

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from tracer.inside import program, support
-from tracer.inside.fork_points import ForkPool
+from trace_mine.tracer.inside import program
+from trace_mine.tracer.inside.states import support
+from trace_mine.tracer.inside.states.fork_points import ForkPool
 
 CODE = """
 from random import random, randrange, choice, gauss

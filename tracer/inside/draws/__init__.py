@@ -1,0 +1,1 @@
+"""Who decides the outcome of a random draw, and the patched primitives that ask."""

@@ -1,0 +1,1 @@
+"""The kinds of job that a runner does for the tracer."""

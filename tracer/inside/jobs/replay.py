@@ -1,0 +1,127 @@
+"""Replays a session's text in a fresh namespace, through ``code.InteractiveConsole`` and through ``doctest``.
+
+Both take the text as anybody would: ``doctest.DocTestParser`` splits it into commands and what they should print. The
+two differ on purpose. The console compiles line by line and prints as a person's prompt does; doctest knows exceptions
+and blank lines its own way. A row has to pass both.
+"""
+
+from __future__ import annotations
+
+import code
+import doctest
+import os
+import sys
+from typing import Any
+
+from trace_mine.tracer.inside.observe import values
+from trace_mine.tracer.inside.program import Capture, OutputFull, fresh_namespace, future_flags
+from trace_mine.tracer.inside.syntax import doctext
+
+_parse = doctest.DocTestParser
+
+
+class _Console(code.InteractiveConsole):
+    """A prompt whose errors go where its output goes, and that survives ``SystemExit`` to show it."""
+
+    def __init__(self, namespace: dict[str, Any], flags: int) -> None:
+        super().__init__(namespace)
+        self.compile.compiler.flags |= flags
+
+    def runcode(self, code: Any) -> None:
+        try:
+            exec(code, self.locals)
+        except OutputFull:
+            raise
+        except BaseException as error:
+            self.write(doctext.shown_error(error) + "\n")
+
+    def showsyntaxerror(self, filename: str | None = None, **rest: Any) -> None:
+        error = sys.exc_info()[1]
+        assert error is not None
+        self.write(doctext.shown_error(error) + "\n")
+
+    def write(self, data: str) -> None:
+        sys.stdout.write(data)
+
+
+def _shift_descriptors() -> None:
+    """Takes a few descriptors, so that a number that a file gets by chance is another one here than in the record."""
+    for _ in range(5):
+        os.dup(1)
+
+
+def _examples(text: str) -> list[doctest.Example]:
+    return _parse().get_examples(text)
+
+
+def replay_console(
+    text: str, program: dict[str, Any], output_limit: int, watch: list[list[str]] | None = None
+) -> dict[str, Any]:
+    """Feeds the commands to a console; gives ``{"failed": [...], "values": [...]}``, every difference in order.
+
+    ``watch`` names, for each command, variables whose value after it goes into ``values`` as text: what a trace says
+    of its states can be held against another world.
+    """
+    seen: list[dict[str, str]] = []
+    failed: list[dict[str, Any]] = []
+    _shift_descriptors()
+    capture = Capture(output_limit)
+    sys.stdout = capture
+    namespace = fresh_namespace(program)
+    console = _Console(namespace, future_flags(namespace))
+    capture.take()
+    sys.displayhook = sys.__displayhook__
+    for index, example in enumerate(_examples(text)):
+        more = False
+        for line in example.source.rstrip("\n").split("\n"):
+            more = console.push(line)
+        if more:
+            more = console.push("")
+        got = capture.take()
+        if more:
+            failed.append(_difference(index, example, "<the command is not complete>"))
+            break
+        wanted = doctext.comparable(example.want.replace(doctext.BLANK, ""))
+        if got and not got.endswith("\n"):
+            got += "\n"
+        if doctext.comparable(got) != wanted:
+            failed.append(_difference(index, example, got))
+        if watch is not None and index < len(watch):
+            held = {name: namespace[name] for name in watch[index] if name in namespace}
+            seen.append({name: values.text(values.snapshot(value)) for name, value in held.items()})
+    return {"failed": failed, "values": seen}
+
+
+def _difference(index: int, example: doctest.Example, got: str) -> dict[str, Any]:
+    return {"command": index, "source": example.source.rstrip("\n"), "wanted": example.want[:400], "got": got[:400]}
+
+
+class _Runner(doctest.DocTestRunner):
+    """doctest's runner with its failures kept instead of printed."""
+
+    def __init__(self) -> None:
+        super().__init__(verbose=False)
+        self.failed: list[dict[str, Any]] = []
+
+    def report_start(self, out: Any, test: Any, example: Any) -> None:
+        return
+
+    def report_success(self, out: Any, test: Any, example: Any, got: Any) -> None:
+        return
+
+    def report_failure(self, out: Any, test: Any, example: Any, got: str) -> None:
+        self.failed.append(_difference(test.examples.index(example), example, got))
+
+    def report_unexpected_exception(self, out: Any, test: Any, example: Any, exc_info: Any) -> None:
+        told = doctext.shown_error(exc_info[1])
+        self.failed.append(_difference(test.examples.index(example), example, told))
+
+
+def replay_doctest(text: str, program: dict[str, Any]) -> dict[str, Any]:
+    """Runs the text as a doctest; gives ``{"failed": [...]}``, every difference in order."""
+    _shift_descriptors()
+    namespace = fresh_namespace(program)
+    test = _parse().get_doctest(text, namespace, "session", None, 0)
+    runner = _Runner()
+    runner.run(test, out=lambda told: None, clear_globs=False)
+    return {"failed": runner.failed}

@@ -1,0 +1,1 @@
+"""Reading values and recording a run without executing the snippet's code."""

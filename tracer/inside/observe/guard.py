@@ -1,0 +1,118 @@
+"""Notices common tampering with the tracer from inside the process that it traces.
+
+Covered: trace and profile functions set or removed, audit hooks added, heap walks, other threads' frames, code
+objects made by hand, foreign-function calls, ``sys.monitoring`` callbacks. An event marks the run ``suspect`` and
+never raises: tests and libraries do some of these things for good reasons, and a row that is dropped costs less than
+a run that is changed. Not covered: what raises no audit event (``frame.f_trace``, closures reached through
+``__closure__``). Tracing inside the process of hostile code can be falsified for that snippet itself, and for no
+other.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from types import CodeType, FrameType
+from typing import Any, NoReturn
+
+from trace_mine.tracer.inside.observe.lists import ListWatch
+
+MARKED = frozenset(
+    [
+        "sys.settrace",
+        "sys.setprofile",
+        "sys.addaudithook",
+        "sys._current_frames",
+        "sys._current_exceptions",
+        "gc.get_objects",
+        "gc.get_referrers",
+        "gc.get_referents",
+        "cpython._PySys_ClearAuditHooks",
+        "sys.monitoring.register_callback",
+        "ctypes.dlopen",
+        "ctypes.dlsym",
+        "ctypes.dlsym/handle",
+        "ctypes.call_function",
+        "ctypes.cdata",
+        "ctypes.cdata/buffer",
+        "ctypes.addressof",
+        "ctypes.string_at",
+        "ctypes.wstring_at",
+        "ctypes.create_string_buffer",
+    ]
+)
+MAX_TRIPPED = 20
+
+
+class Guard:
+    """Armed around the snippet's own code; what trips meanwhile goes into the end record."""
+
+    def __init__(self, finish: Callable[[object], None]) -> None:
+        self._finish = finish
+        self._tripped: list[str] = []
+        self._armed: list[bool] = []
+        self._tampered = False
+        self._tracer: object = None
+        self._expects_tracer = False
+        self._get_trace = sys.gettrace
+        self._install()
+
+    def _install(self) -> None:
+        """The hook keeps its state in default arguments: no name that it looks up can be replaced."""
+        library = os.path.dirname(os.path.abspath(os.__file__)) + os.sep
+        tripped = self._tripped
+
+        def hook(
+            event: str,
+            arguments: tuple[Any, ...],
+            armed: list[bool] = self._armed,
+            marked: frozenset[str] = MARKED,
+            mark: Callable[[str], None] = tripped.append,
+            size: Callable[[Any], int] = len,
+            caller: Callable[[int], FrameType] = sys._getframe,
+            own_view: CodeType = ListWatch._view.__code__,
+            tripped: list[str] = tripped,
+        ) -> None:
+            if armed and size(tripped) < MAX_TRIPPED:
+                if event in marked:
+                    # the recorder's own look at a list's memory, known by identity: code can be made to be equal
+                    if event != "ctypes.cdata" or caller(1).f_code is not own_view:
+                        mark(event)
+                elif event == "code.__new__":
+                    # The standard library makes code objects too: types.coroutine, dataclasses' replace, asyncio.
+                    name = caller(1).f_code.co_filename
+                    if not name.startswith(library) and not name.startswith("<frozen "):
+                        mark(event)
+
+        sys.addaudithook(hook)
+
+    def arm(self) -> None:
+        """From here on the code that runs is the snippet's."""
+        self._armed.append(True)
+
+    def disarm(self) -> None:
+        """Back in our own code. Notices a tracer that is no longer the expected one."""
+        self._armed.clear()
+        if self._expects_tracer and self._get_trace() is not self._tracer:
+            self._tampered = True
+
+    def expect_tracer(self, tracer: object) -> None:
+        """At each disarm ``sys.gettrace()`` must be ``tracer`` (None: no tracer)."""
+        self._tracer = tracer
+        self._expects_tracer = True
+
+    @property
+    def num_tripped(self) -> int:
+        """How many events were marked so far, up to MAX_TRIPPED."""
+        return len(self._tripped)
+
+    def stop(self, end: dict[str, Any]) -> NoReturn:
+        """Sends the end record now and ends the process; for a tracer that has seen enough."""
+        self.finish(end)
+        os._exit(0)
+
+    def finish(self, end: dict[str, Any]) -> None:
+        """Sends the end record with what the guard saw."""
+        self._armed.clear()
+        self._finish({**end, "tripped": self._tripped[:MAX_TRIPPED], "tampered": self._tampered})

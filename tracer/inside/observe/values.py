@@ -1,0 +1,134 @@
+"""Safe representations of values: what a variable holds, told without running a line of the snippet's code.
+
+``snapshot(value)`` is cheap and comparable: two equal snapshots mean that nothing visible changed. Plain data (exact
+built-in types all the way down) becomes bytes through ``marshal``, which runs in C, is exact about types (1, 1.0 and
+True differ) and refuses everything else; the rest becomes the text of ``describe``. ``text(snapshot)`` is for people
+and for rows. ``stable(value)`` says whether ``repr(value)`` runs no code of the snippet and is the same in every
+process and under every hash seed.
+
+Not covered: what only a part of a long value shows (containers of objects past 200 values, sets past 4,096 members,
+anything past ``HUGE`` items: there a change in the middle goes unseen); state held by C extensions, by closures and
+by iterators: they are described by their type alone.
+"""
+
+from __future__ import annotations
+
+import collections
+import marshal
+from collections.abc import Iterable
+from functools import lru_cache
+from typing import Any
+
+from trace_mine.tracer.inside.observe.describe import (
+    ATOMS,
+    CONTAINERS,
+    LIBRARY_REPR,
+    MAX_DEPTH,
+    USUAL,
+    Teller,
+    attributes,
+    digest,
+    type_name,
+)
+
+__all__ = ["ATOMS", "all_atoms", "atom_ids", "attributes", "describe", "snapshot", "stable", "text", "type_name"]
+
+atom_ids = frozenset(map(id, ATOMS))
+_container_ids = frozenset(map(id, CONTAINERS))
+_ordered_ids = frozenset(map(id, (list, tuple, dict)))
+# A class is looked up by its id wherever it may be the snippet's: its metaclass decides how it hashes and compares.
+
+MAX_TEXT = 300
+LARGE = 4_096
+SHORT = 1_024
+"""Bytes of a snapshot whose text is worth keeping: 4,096 of them take 4 MB at most."""
+HUGE = 100_000
+MANY = 256
+NESTED = 2
+
+
+def snapshot(value: Any) -> bytes | str:
+    """Bytes for plain data, ``describe``'s text for anything else."""
+    kind = type(value)
+    key = id(kind)
+    if key in atom_ids or (key in _container_ids and len(value) <= LARGE and _is_plain(value, kind, NESTED)):
+        return marshal.dumps(value, 2)
+    told = describe(value)
+    if key in _ordered_ids and LARGE < len(value) <= HUGE and _is_plain(value, kind, 0):
+        return f"{told}<all of {len(value)}: {digest(marshal.dumps(value, 2))}>"  # bytes would fill the record
+    return told
+
+
+def all_atoms(values: Iterable[Any]) -> bool:
+    """Whether each value is of a plain immutable type; runs no code of theirs."""
+    return atom_ids.issuperset(map(id, map(type, values)))
+
+
+def _is_plain(value: Any, kind: type, depth: int) -> bool:
+    """Whether the container holds atoms and few, shallow containers: ``marshal`` takes exponential time over lists that
+    hold each other (the links of a linked list did it).
+    """
+    kinds = set(map(id, map(type, value)))
+    if kind is dict:
+        kinds.update(map(id, map(type, value.values())))
+    kinds -= atom_ids
+    if not kinds:
+        return True
+    if depth == 0 or len(value) > MANY or not kinds <= _container_ids:
+        return False
+    inner = [*value, *value.values()] if kind is dict else value
+    return all(_is_plain(item, type(item), depth - 1) for item in inner if id(type(item)) in _container_ids)
+
+
+def text(shot: bytes | str) -> str:
+    """The snapshot as text of at most about ``MAX_TEXT`` characters; what is left out changes the digest at its end."""
+    if isinstance(shot, str):
+        return shot
+    return _short_text(shot) if len(shot) < SHORT else _text(shot)
+
+
+def _text(shot: bytes) -> str:
+    teller = Teller()
+    told = teller.tell(marshal.loads(shot))
+    if teller.cut or len(told) > MAX_TEXT:
+        return f"{told[:60]}...<{len(shot)} bytes, {digest(shot)}>"
+    return told
+
+
+_short_text = lru_cache(maxsize=4096)(_text)
+"""The same few values are told again and again, before each statement and after it."""
+
+
+def describe(value: Any) -> str:
+    """A bounded text of the value: the same for equal states, without addresses, sets in sorted order."""
+    told = Teller().tell(value)
+    return told if len(told) <= MAX_TEXT else f"{told[:60]}...<{len(told)} characters, {digest(told)}>"
+
+
+def stable(value: Any, depth: int = MAX_DEPTH, max_items: int = 400) -> bool:
+    """Whether ``repr(value)`` is free of side effects and the same everywhere.
+
+    Sets count only with numbers in them (a string's hash, hence its place, changes with the hash seed) or with fewer
+    than two members.
+    """
+    kind = type(value)
+    if type(kind) not in USUAL:
+        return False
+    if kind in ATOMS:
+        return kind is not int or value.bit_length() < 10_000
+    if kind in LIBRARY_REPR:
+        return True
+    if depth == 0:
+        return False
+    if kind in (list, tuple, collections.deque):
+        return len(value) <= max_items and all(stable(item, depth - 1, max_items) for item in value)
+    if kind in (set, frozenset):
+        return len(value) <= max_items and (
+            all(type(item) in (int, bool) for item in value)
+            or (len(value) < 2 and all(stable(item, depth - 1, max_items) for item in value))
+        )
+    if kind in (dict, collections.OrderedDict, collections.Counter):
+        return len(value) <= max_items and all(
+            stable(key, depth - 1, max_items) and stable(item, depth - 1, max_items) for key, item in value.items()
+        )
+    return False

@@ -1,0 +1,238 @@
+"""Statements run from a whole set of states at once: the merging interpreter.
+
+``if``, ``while`` and ``for`` split the set by their tests and join it again; everything else is a command that runs
+from each state. Two uses. A command that is a whole loop or branch is followed state by state and not path by path,
+so that twenty hidden swaps in a loop are a few states and a bounded walk has an exact end. And a piece of a program is
+looked at before it is opened: would its control flow tell something hidden? That is asked of the support as it is,
+without conditioning on anything that the piece would show, so that the shape of the text is the same for every session
+that looks the same so far. A construct whose tests come out differently stays whole; where a ``return``, ``break`` or
+``continue`` stands in it, what it leaves has to be whole too.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+from trace_mine.tracer.inside.drive.driver import escapes
+
+if TYPE_CHECKING:
+    from trace_mine.tracer.inside.states.support import Reach, State
+
+Mass = dict[tuple["State", str], float]
+"""Weights of (state, what was printed so far)."""
+
+MOST_STATES = 4_096
+MOST_TURNS = 20_000
+FAINT = 1e-13
+"""Mass below which a loop is no longer followed: it is counted as lost."""
+HELD = "held_back"
+"""A name that no program has: where returned values and iterators are kept meanwhile."""
+
+_closed = (ast.Try, ast.TryStar, ast.With, ast.Match, ast.AsyncFor, ast.AsyncWith)
+
+
+class TooMuch(Exception):
+    """More than is followed, or a construct that can't be: the caller takes the statement as one command instead."""
+
+
+class Flow:
+    """What statements do to a set: what goes on, what leaves by each way, and whether something hidden decides that."""
+
+    __slots__ = ("after", "breaks", "continues", "hidden", "lost", "raises", "returns")
+
+    def __init__(self) -> None:
+        self.after: Mass = {}
+        self.breaks: Mass = {}
+        self.continues: Mass = {}
+        self.returns: Mass = {}
+        self.raises: Mass = {}
+        self.lost = 0.0
+        self.hidden = False
+
+    def leave(self, other: Flow) -> None:
+        """Takes over the ways out of another flow, all but going on."""
+        for name in ("breaks", "continues", "returns", "raises"):
+            merge(getattr(self, name), getattr(other, name))
+        self.lost += other.lost
+        self.hidden = self.hidden or other.hidden
+
+    @property
+    def ways(self) -> int:
+        """How many of the ways to leave are taken by some state."""
+        return sum(map(bool, (self.after, self.breaks, self.continues, self.returns, self.raises)))
+
+
+def merge(into: Mass, other: Mass) -> None:
+    """Adds a set's weights to another's."""
+    for key, weight in other.items():
+        into[key] = into.get(key, 0.0) + weight
+
+
+class Interpreter:
+    """Runs statements, whose names are the session's, from sets.
+
+    ``run(source, mode, state)`` is the world's. ``weighs``: weights and printed text matter (beliefs); otherwise a
+    state counts once, however it is reached (look-ahead).
+    """
+
+    def __init__(self, run: Callable[[str, str, State], Reach], *, weighs: bool) -> None:
+        self._run = run
+        self._weighs = weighs
+        self._mode = "part" if weighs else "exec"
+        self._iterators = 0
+        self._turns = 0
+
+    def block(self, body: Iterable[ast.stmt], mass: Mass) -> Flow:
+        """Statements in order."""
+        flow = Flow()
+        flow.after = mass
+        for node in body:
+            if not flow.after:
+                break
+            if len(flow.after) > MOST_STATES:
+                raise TooMuch
+            step = self.statement(node, flow.after)
+            flow.leave(step)
+            flow.after = step.after
+        return flow
+
+    def command(self, source: str, mass: Mass, mode: str = "") -> Flow:
+        """One command from each state."""
+        flow = Flow()
+        for (state, text), weight in mass.items():
+            reach = self._run(source, mode or self._mode, state)
+            flow.lost += weight * reach.unexplored
+            for result in reach.results:
+                into = flow.raises if result.raised else flow.after
+                told = result.text if result.raised else text + result.text
+                self._add(into, result.state, told, weight * result.probability)
+        return flow
+
+    def _add(self, mass: Mass, state: State, text: str, weight: float) -> None:
+        key = (state, text if self._weighs else "")
+        mass[key] = mass.get(key, 0.0) + weight
+
+    def statement(self, node: ast.stmt, mass: Mass) -> Flow:
+        """One statement; hidden where what is inside decides how it is left."""
+        if isinstance(node, ast.If):
+            return self._if(node, mass)
+        if isinstance(node, ast.While):
+            return self._while(node, mass)
+        if isinstance(node, ast.For):
+            return self._for(node, mass)
+        flow = Flow()
+        if isinstance(node, ast.Break):
+            flow.breaks = mass
+        elif isinstance(node, ast.Continue):
+            flow.continues = mass
+        elif isinstance(node, ast.Return):
+            value = "None" if node.value is None else ast.unparse(node.value)
+            done = self.command(f"{HELD} = {value}", mass)
+            flow.leave(done)
+            flow.returns = done.after
+        elif isinstance(node, (ast.Pass, ast.Global, ast.Nonlocal)):
+            flow.after = mass
+        elif isinstance(node, _closed) and escapes(node):
+            raise TooMuch
+        else:
+            flow = self.command(ast.unparse(node), mass)
+        # an exception that only some meet ends what stands around it
+        flow.hidden = bool(flow.raises) and bool(flow.after or flow.returns)
+        return flow
+
+    def _test(self, test: ast.expr, mass: Mass) -> tuple[Mass, Mass, Flow]:
+        flow = Flow()
+        true: Mass = {}
+        false: Mass = {}
+        source = ast.unparse(test)
+        for (state, text), weight in mass.items():
+            reach = self._run(source, "eval", state)
+            flow.lost += weight * reach.unexplored
+            for result in reach.results:
+                into = flow.raises if result.raised else true if result.value else false
+                told = result.text if result.raised else text + result.text
+                self._add(into, result.state, told, weight * result.probability)
+        flow.hidden = bool(flow.raises) and bool(true or false)
+        return true, false, flow
+
+    def _if(self, node: ast.If, mass: Mass) -> Flow:
+        true, false, flow = self._test(node.test, mass)
+        for body, some in ((node.body, true), (node.orelse, false)):
+            if some:
+                branch = self.block(body, some)
+                flow.leave(branch)
+                merge(flow.after, branch.after)
+        if true and false:
+            flow.hidden = escapes(node) or (bool(flow.raises) and flow.ways > 1)
+        return flow
+
+    def _while(self, node: ast.While, mass: Mass) -> Flow:
+        def turn(mass: Mass) -> tuple[Mass, Mass, Flow]:
+            return self._test(node.test, mass)
+
+        return self._loop(node, Flow(), mass, turn)
+
+    def _for(self, node: ast.For, mass: Mass) -> Flow:
+        self._iterators += 1
+        name = f"{HELD}_{self._iterators}"
+        target = ast.unparse(node.target)
+        begun = self.command(f"{name} = iter({ast.unparse(node.iter)})", mass)
+        flow = Flow()
+        flow.leave(begun)
+
+        def turn(mass: Mass) -> tuple[Mass, Mass, Flow]:
+            going: Mass = {}
+            done: Mass = {}
+            met = Flow()
+            for (state, text), weight in mass.items():
+                reach = self._run(f"{target} = next({name})", self._mode, state)
+                met.lost += weight * reach.unexplored
+                for result in reach.results:
+                    into = done if result.raised == "StopIteration" else met.raises if result.raised else going
+                    told = result.text if into is met.raises else text if result.raised else text + result.text
+                    self._add(into, result.state, told, weight * result.probability)
+            met.hidden = bool(met.raises) and bool(going or done)
+            return going, done, met
+
+        flow = self._loop(node, flow, begun.after, turn)
+        if flow.after:
+            ended = self.command(f"del {name}", flow.after)  # an iterator that is let go of is no state
+            flow.after = ended.after
+        return flow
+
+    def _loop(
+        self, node: ast.While | ast.For, flow: Flow, mass: Mass, turn: Callable[[Mass], tuple[Mass, Mass, Flow]]
+    ) -> Flow:
+        done: Mass = {}
+        seen: set[object] = set()
+        disagreed = flow.hidden
+        while mass:
+            self._turns += 1
+            if self._turns > MOST_TURNS or len(mass) > MOST_STATES or len(done) > MOST_STATES:
+                raise TooMuch
+            going, ended, met = turn(mass)
+            inside = self.block(node.body, going)
+            disagreed = disagreed or met.hidden or inside.hidden or bool(going and ended)
+            merge(done, ended)
+            merge(flow.after, inside.breaks)
+            merge(flow.returns, inside.returns)
+            for step in (met, inside):
+                merge(flow.raises, step.raises)
+                flow.lost += step.lost
+            before = mass
+            mass = inside.after
+            merge(mass, inside.continues)
+            if self._weighs:
+                if 0 < sum(mass.values()) < FAINT:
+                    flow.lost += sum(mass.values())
+                    mass = {}
+            else:
+                seen.update(before)
+                mass = {key: weight for key, weight in mass.items() if key not in seen}
+        ended_flow = self.block(node.orelse, done)
+        merge(flow.after, ended_flow.after)
+        flow.leave(ended_flow)
+        flow.hidden = (disagreed or flow.ways > 1) and (escapes(node) or bool(flow.raises))
+        return flow

@@ -1,0 +1,1 @@
+"""What a view lets the driver open and show."""
