@@ -15,9 +15,10 @@ import numpy as np
 
 from trace_mine.corpus.synthetic.game import Floats, Ints, Plays, reveal_laws
 from trace_mine.corpus.synthetic.stream import TokenStream
-from trace_mine.eval.measure import score
-from trace_mine.eval.predictors import Predictor
-from trace_mine.eval.sessions import told_of
+from trace_mine.train.measure.laws import logs
+from trace_mine.train.measure.predictors import Predictor
+from trace_mine.train.measure.scores import kl
+from trace_mine.train.measure.sessions import sessions_from
 
 FLOOR = 0.05
 
@@ -59,11 +60,11 @@ def search(
             for move in moves
             for variable in range(len(game.variables))
         ]
-        sessions = told_of(stream, _plays(stream, grown, spacing))
-        scores = score(sessions.exact, sessions.laws_of(predictor), sessions.shown).kl[:, -1]
-        best = np.argsort(-scores, kind="stable")[:width]
-        found = Found(worst=np.array([*worst, scores[best[0]]]), plays=sessions.plays.at(best), kl=scores[best])
-        worst.append(float(scores[best[0]]))
+        sessions = sessions_from(stream, _plays(stream, grown, spacing))
+        harm = kl(sessions.exact, logs(sessions.laws_of(predictor)))[:, -1]
+        best = np.argsort(-harm, kind="stable")[:width]
+        found = Found(worst=np.array([*worst, harm[best[0]]]), plays=sessions.plays.at(best), kl=harm[best])
+        worst.append(float(harm[best[0]]))
         keep: list[tuple[Ints, Ints, Ints]] = []
         for number in best:
             for item in np.flatnonzero(sessions.exact[number, -1] >= floor):
@@ -86,8 +87,7 @@ def _plays(stream: TokenStream, grown: list[tuple[Ints, Ints, Ints]], spacing: i
         actions=actions, states=states, draws=np.ones(actions.shape), shown=shown, labels=labels, spacing=spacing
     )
     # the last reveal's law doesn't depend on what it shows, and what it shows has to be possible
-    with np.errstate(invalid="ignore"):  # beliefs after it, of answers that can't be, are nan and not read
-        likeliest = reveal_laws(game, draft)[:, -1].argmax(axis=1)
+    likeliest = reveal_laws(game, draft)[:, -1].argmax(axis=1)
     for row, item in enumerate(likeliest):
         states[row, -1] = int(np.flatnonzero(game.holds[:, shown[row, -1]] == item)[0])
     return draft

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from trace_mine.eval.measure import accuracy
-from trace_mine.eval.predictors import baselines
 from trace_mine.eval.results import Result
-from trace_mine.eval.sessions import sessions_of
 from trace_mine.eval.subjects import Subject
+from trace_mine.train.measure.predictors import baselines
+from trace_mine.train.measure.sessions import sessions_of
 
 
 def extrapolation(subject: Subject, commands: Sequence[int], spacings: Sequence[int], *, rows: int) -> list[Result]:
@@ -18,14 +18,14 @@ def extrapolation(subject: Subject, commands: Sequence[int], spacings: Sequence[
     Pairs with fewer commands than the spacing have no reveal, and no row.
     """
     trained = subject.trained[0]
-    found = []
+    results = []
     for length in commands:
         for spacing in spacings:
             if spacing > length:
                 continue
-            sessions = sessions_of(subject.source, commands=length, spacing=spacing, rows=rows)
-            told = accuracy(sessions, subject.predictor, **subject.named, times=length / trained)
+            sessions = sessions_of(subject.task_batches, commands=length, spacing=spacing, rows=rows)
+            of_size = accuracy(sessions, subject.predictor, **subject.named, times=length / trained)
             for baseline in baselines():
-                told += accuracy(sessions, baseline, model=baseline.name, times=length / trained)
-            found += [result for result in told if result.metric != "accuracy by reveal"]
-    return found
+                of_size += accuracy(sessions, baseline, model=baseline.name, times=length / trained)
+            results += [result for result in of_size if result.metric != "accuracy by reveal"]
+    return results

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from trace_mine.corpus.synthetic.stream import words
-from trace_mine.eval.sessions import Sessions, sessions_of
-from trace_mine.train.batches import SyntheticSource
+from trace_mine.train.batches import TaskBatches
+from trace_mine.train.measure.sessions import Sessions, sessions_of
 from trace_mine.train.settings import Settings, StageSettings
 
 VERSION = 1.0
@@ -99,8 +99,8 @@ def questions(suite: Suite, docs: int, seed: int) -> list[dict[str, Any]]:
         stages=stages,
         data_seed=seed,
     )
-    source = SyntheticSource(settings)
-    sessions = sessions_of(source, commands=suite.commands, spacing=suite.spacing, rows=docs)
+    batches = TaskBatches(settings)
+    sessions = sessions_of(batches, commands=suite.commands, spacing=suite.spacing, rows=docs)
     return [question(suite, sessions, row, seed) for row in range(docs)]
 
 

@@ -22,11 +22,11 @@ import torch
 from trace_mine.corpus.synthetic.game import Floats, Plays
 from trace_mine.corpus.synthetic.stream import Batch, TokenStream
 from trace_mine.eval.measure import accuracy, beliefs
-from trace_mine.eval.predictors import baselines
-from trace_mine.eval.results import Result
-from trace_mine.eval.sessions import sessions_of
+from trace_mine.eval.results import Result, Where
 from trace_mine.eval.subjects import Subject
-from trace_mine.train.batches import SyntheticSource
+from trace_mine.train.batches import TaskBatches
+from trace_mine.train.measure.predictors import baselines
+from trace_mine.train.measure.sessions import sessions_of
 from trace_mine.train.models.config import SequenceConfig
 
 ROWS_AT_ONCE = 8
@@ -160,18 +160,19 @@ def evaluate_hf(folder: Path, like: Subject, *, rows: int, commands: int = 0, sp
         ValueError: the sizes don't fit, the run was trained on a dataset, or as ``hf_predictor`` and
             ``HFPredictor.laws`` do.
     """
-    if not isinstance(like.source, SyntheticSource):
+    if not isinstance(like.batches, TaskBatches):
         raise ValueError(f"expected --like a run on a task alone, got {like.run}, trained on a dataset")
     opened = hf_predictor(folder)
     trained = like.trained
     commands, spacing = commands or trained[0], spacing or trained[1]
     if not 0 < spacing <= commands:
         raise ValueError(f"expected 0 < spacing <= commands, got {spacing} and {commands}")
-    sessions = sessions_of(like.source, commands=commands, spacing=spacing, rows=rows)
-    measure = beliefs if like.source.task.game.is_hidden else accuracy
-    found: list[Result] = []
+    sessions = sessions_of(like.batches, commands=commands, spacing=spacing, rows=rows)
+    measure = beliefs if like.batches.task.game.is_hidden else accuracy
+    results: list[Result] = []
     for predictor in (opened, replace(opened, normalised=True), *baselines()):
-        run = {"run": str(opened.name)} if predictor.name == opened.name else {}
+        run: dict[str, Where] = {"run": str(opened.name)} if predictor.name == opened.name else {}
         variant = "normalised" if getattr(predictor, "normalised", False) else ""
-        found += measure(sessions, predictor, model=predictor.name, variant=variant, times=commands / trained[0], **run)
-    return found
+        times = commands / trained[0]
+        results += measure(sessions, predictor, model=predictor.name, variant=variant, times=times, **run)
+    return results

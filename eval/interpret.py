@@ -14,11 +14,11 @@ import numpy as np
 import torch
 
 from trace_mine.corpus.synthetic.game import Floats
-from trace_mine.eval.measure import score
-from trace_mine.eval.results import Result, measured
-from trace_mine.eval.sessions import Sessions, sessions_of
+from trace_mine.eval.results import Result, Where, measured, number
 from trace_mine.eval.subjects import Subject
 from trace_mine.train.hooks import intervening, recording, scaling_beta, zeroing_head
+from trace_mine.train.measure.scores import hits
+from trace_mine.train.measure.sessions import Sessions, sessions_of
 from trace_mine.train.models.language_model import SequenceModel
 
 NEAR_TWO = 1.9
@@ -37,7 +37,7 @@ class Head:
 
     @property
     def place(self) -> str:
-        """What results call it."""
+        """The place in results."""
         return f"layer {self.layer} head {self.head}"
 
     def components(self, share: float) -> int:
@@ -65,30 +65,29 @@ def heads_of(subject: Subject, sessions: Sessions) -> list[Head]:
         subject.model(
             input_ids=torch.from_numpy(sessions.batch.tokens[:, : int(sessions.batch.lengths.min())]).to(device)
         )
-    found = []
+    heads = []
     for layer in layers:
         beta, keys = (torch.cat(readings[layer, point]).double().cpu().numpy() for point in ("beta", "keys"))
         for head in range(beta.shape[-1]):
             centred = keys[..., head, :].reshape(-1, keys.shape[-1])
             values = np.linalg.svd(centred - centred.mean(0), compute_uv=False) ** 2
             spectrum = values / max(values.sum(), 1e-300)
-            found.append(Head(layer=layer, head=head, beta=beta[..., head].ravel(), spectrum=spectrum))
-    return found
+            heads.append(Head(layer=layer, head=head, beta=beta[..., head].ravel(), spectrum=spectrum))
+    return heads
 
 
 def described(subject: Subject, heads: Sequence[Head]) -> list[Result]:
     """Beta's quartiles, its share above 1.9 and the number of key components, by head."""
-    found = []
+    results = []
     for each in heads:
-        where = {**subject.named, "place": each.place, "count": len(each.beta)}
+        where: dict[str, Where] = {**subject.named, "place": each.place, "count": len(each.beta)}
         for percent in (5, 25, 50, 75, 95):
             value = float(np.percentile(each.beta, percent))
-            found.append(Result(metric="beta percentile", value=value, at=float(percent), **where))
-        found.append(Result(metric="beta above 1.9", value=float((each.beta > NEAR_TWO).mean()), unit="share", **where))
+            results.append(number("beta percentile", value, at=float(percent), **where))
+        results.append(number("beta above 1.9", float((each.beta > NEAR_TWO).mean()), unit="share", **where))
         for share in (0.9, 0.95, 0.99):
-            count = float(each.components(share))
-            found.append(Result(metric="key components", value=count, at=share, **where))
-    return found
+            results.append(number("key components", float(each.components(share)), at=share, **where))
+    return results
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -127,20 +126,21 @@ KINDS: dict[str, Callable[[SequenceModel, int, int], AbstractContextManager[obje
 def costs(subject: Subject, sessions: Sessions) -> list[Cost]:
     """Every intervention on every head of the layers with beta (for other models: silencing alone)."""
 
-    def hits(context: AbstractContextManager[object]) -> Floats:
+    def accuracies(context: AbstractContextManager[object]) -> Floats:
+        """[sequences]: of each, while inside the context."""
         with context:
             law = sessions.laws_of(subject.predictor)
-        return np.asarray(score(sessions.exact, law, sessions.shown).hits.mean(axis=1))
+        return np.asarray(hits(law, sessions.shown).mean(axis=1))
 
-    before = hits(nullcontext())
-    found = []
+    before = accuracies(nullcontext())
+    results = []
     for layer, block in enumerate(subject.model.blocks):
         for kind, context in KINDS.items():
             if ("beta" if "beta" in kind else "heads") not in block.mixing.points:
                 continue
             for head in range(getattr(block.mixing, "num_heads", 0)):
-                after = hits(context(subject.model, layer, head))
-                found.append(
+                after = accuracies(context(subject.model, layer, head))
+                results.append(
                     Cost(
                         layer=layer,
                         head=head,
@@ -150,31 +150,32 @@ def costs(subject: Subject, sessions: Sessions) -> list[Cost]:
                         lost=before - after,
                     )
                 )
-    return found
+    return results
 
 
-def tracking_head(found: Sequence[Cost], kind: str = "beta halved") -> Cost:
+def tracking_head(costs: Sequence[Cost], kind: str = "beta halved") -> Cost:
     """The head whose intervention costs most.
 
     Raises:
         ValueError: there is none of this kind.
     """
-    of_kind = [each for each in found if each.kind == kind]
+    of_kind = [each for each in costs if each.kind == kind]
     if not of_kind:
         raise ValueError(f"expected costs of kind {kind!r}, got none; the model has no such point")
     return max(of_kind, key=lambda each: float(each.lost.mean()))
 
 
-def told_costs(subject: Subject, found: Sequence[Cost]) -> list[Result]:
+def told_costs(subject: Subject, costs: Sequence[Cost]) -> list[Result]:
     """Costs as results; the interval is of the accuracy that is lost, over sequences."""
     rows = []
-    for each in found:
-        where = {**subject.named, "variant": each.kind, "place": f"layer {each.layer} head {each.head}"}
-        rows.append(Result(metric="accuracy under intervention", value=each.after, unit="share", **where))
+    for each in costs:
+        where: dict[str, Where] = {**subject.named, "variant": each.kind}
+        where["place"] = f"layer {each.layer} head {each.head}"
+        rows.append(number("accuracy under intervention", each.after, unit="share", **where))
         rows.append(measured("accuracy lost", each.lost, unit="share", **where))
     return rows
 
 
 def intervened(subject: Subject, *, commands: int, spacing: int, rows: int) -> list[Cost]:
     """``costs`` on test sessions of this size."""
-    return costs(subject, sessions_of(subject.source, commands=commands, spacing=spacing, rows=rows))
+    return costs(subject, sessions_of(subject.task_batches, commands=commands, spacing=spacing, rows=rows))

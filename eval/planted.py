@@ -15,7 +15,7 @@ import torch
 from trace_mine.corpus.synthetic.game import Game
 from trace_mine.corpus.synthetic.stream import TokenStream
 from trace_mine.eval.subjects import Subject
-from trace_mine.train.batches import SyntheticSource
+from trace_mine.train.batches import TaskBatches
 from trace_mine.train.models.language_model import SequenceModel
 from trace_mine.train.models.registry import make_model
 from trace_mine.train.settings import Settings, StageSettings
@@ -46,9 +46,9 @@ def planted_subject(*, n: int = 3, num_heads: int = 2, head: int = 0, seed: int 
         stages=stages,
         seed=seed,
     )
-    source = SyntheticSource(settings)
-    model = planted_model(source.stream(16, 2, "test"), num_heads=num_heads, head=head, seed=seed)
-    return Subject(run="planted", label="planted", seed=seed, settings=settings, model=model, source=source)
+    batches = TaskBatches(settings)
+    model = planted_model(batches.stream(16, 2, "test"), num_heads=num_heads, head=head, seed=seed)
+    return Subject(run="planted", label="planted", seed=seed, settings=settings, model=model, batches=batches)
 
 
 @torch.no_grad()
@@ -61,7 +61,7 @@ def planted_model(stream: TokenStream, *, num_heads: int = 2, head: int = 0, see
     """
     game, vocabulary = stream.game, stream.vocabulary
     if game.is_hidden or game.num_labels is not None or game.style != "echo" or ">>> a\n" not in vocabulary:
-        raise ValueError("expected visible swaps of distinct values, style=echo, per command; make such a source")
+        raise ValueError("expected visible swaps of distinct values, style=echo, per command; make such batches")
     if not 0 <= head < num_heads:
         raise ValueError(f"expected a head from 0 to {num_heads - 1}, got {head}")
     count = len(game.variables)

@@ -8,30 +8,33 @@ untrained model, and the position alone.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
-from trace_mine.corpus.synthetic.game import Floats, Game, Ints, Plays, belief_after_action, belief_after_reveal
-from trace_mine.eval.results import Result
-from trace_mine.eval.sessions import Sessions, sessions_of
+from trace_mine.corpus.synthetic.game import Floats, Game, Ints
+from trace_mine.eval.intervals import interval_of
+from trace_mine.eval.results import Result, Where, number
 from trace_mine.eval.subjects import Subject
-from trace_mine.train.batches import SyntheticSource
 from trace_mine.train.hooks import recording
+from trace_mine.train.measure.laws import joint_beliefs
+from trace_mine.train.measure.sessions import Sessions, sessions_of
+from trace_mine.train.measure.tokens import evaluating
 from trace_mine.train.models.language_model import SequenceModel
+from trace_mine.train.models.layers import Carry
 from trace_mine.train.models.registry import make_model
 
 COMPONENTS = 64
 ALPHAS = (1e-3, 1e-1, 1.0, 10.0, 1e3)
 SHARES = (0.6, 0.2)
-"""Of the sequences, for fitting and for choosing the ridge's strength; the rest is what is told."""
+"""Of the sequences, for fitting and for choosing the ridge's strength; the rest is held out, and what results say."""
 RESAMPLES = 300
 
 
-@torch.no_grad()
 def features(model: SequenceModel, sessions: Sessions) -> dict[str, Floats]:
     """Place -> [batch, reveals, width]: ``layer n state`` (matrix or hidden state, flat) and ``layer n residual``.
 
@@ -41,24 +44,24 @@ def features(model: SequenceModel, sessions: Sessions) -> dict[str, Floats]:
     begins = sessions.batch.reveals[:, :, 0] - sessions.stream.value_offset
     if (begins != begins[0]).any():
         raise ValueError("expected commands of one width, so that reveals stand in line; give per=command")
-    device = next(model.parameters()).device
-    tokens = torch.from_numpy(sessions.batch.tokens).to(device)
-    found: dict[str, list[Floats]] = {}
+    parts: dict[str, list[Floats]] = {}
     carry, first = None, 0
-    for begin in begins[0].tolist():
-        with recording(model, ("residual",)) as readings:
-            carry = model(tokens[:, first:begin], carry, return_carry=True).carry
-        first = begin
-        for layer, kept in enumerate(carry):
-            hidden = state_of(kept)
-            if hidden is not None:
-                found.setdefault(f"layer {layer} state", []).append(hidden)
-            last = readings[layer, "residual"][0][:, -1]
-            found.setdefault(f"layer {layer} residual", []).append(last.double().cpu().numpy())
-    return {place: np.stack(parts, axis=1) for place, parts in found.items()}
+    with evaluating(model) as device:
+        tokens = torch.from_numpy(sessions.batch.tokens).to(device)
+        for begin in begins[0].tolist():
+            with recording(model, ("residual",)) as readings:
+                carry = model(tokens[:, first:begin], carry, return_carry=True).carry
+            first = begin
+            for layer, kept in enumerate(carry):
+                hidden = state_of(kept)
+                if hidden is not None:
+                    parts.setdefault(f"layer {layer} state", []).append(hidden)
+                last = readings[layer, "residual"][0][:, -1]
+                parts.setdefault(f"layer {layer} residual", []).append(last.double().cpu().numpy())
+    return {place: np.stack(by_reveal, axis=1) for place, by_reveal in parts.items()}
 
 
-def state_of(carry: Mapping[str, Any]) -> Floats | None:
+def state_of(carry: Carry) -> Floats | None:
     """[batch, width] of what a recurrent layer keeps: its matrix state, or an RNN's hidden (and cell); else None."""
     if "state" in carry:
         return np.asarray(carry["state"].detach().flatten(1).double().cpu().numpy())
@@ -68,19 +71,6 @@ def state_of(carry: Mapping[str, Any]) -> Floats | None:
             [part.detach().transpose(0, 1).flatten(1).double().cpu().numpy() for part in parts], axis=1
         )
     return None
-
-
-def joint_beliefs(game: Game, plays: Plays) -> Floats:
-    """[batch, reveals, states]: the exact joint belief before each reveal is asked for (float64, renormalised)."""
-    belief = np.tile(np.eye(len(game.holds))[game.start], (len(plays.actions), 1))
-    found = np.zeros((len(belief), plays.shown.shape[1], len(game.holds)))
-    for step in range(plays.actions.shape[1]):
-        belief = belief_after_action(game, belief, plays.actions[:, step])
-        if (step + 1) % plays.spacing == 0:
-            reveal = (step + 1) // plays.spacing - 1
-            found[:, reveal] = belief
-            belief = belief_after_reveal(game, belief, plays, reveal)
-    return found
 
 
 def parity(game: Game) -> Ints:
@@ -124,7 +114,7 @@ class Probed:
 
 
 def split(count: int, seed: int = 0) -> tuple[Ints, Ints, Ints]:
-    """Sequences for fitting, choosing and telling.
+    """(for fitting, for choosing, held out): the numbers of the sequences, each in one of the three.
 
     Raises:
         ValueError: fewer than five.
@@ -139,71 +129,84 @@ def split(count: int, seed: int = 0) -> tuple[Ints, Ints, Ints]:
 def ridge(x: Floats, y: Floats, *, components: int = COMPONENTS, seed: int = 0) -> Probed:
     """A ridge probe from x [sequences, reveals, width] to y [sequences, reveals, outputs]: R2 over all outputs,
     against the mean of the fitting sequences.
+
+    Scales, principal components and weights are fitted on the fitting sequences alone, the strength is chosen on the
+    choosing ones, and the held-out ones are read once.
     """
-    from sklearn.decomposition import PCA
     from sklearn.linear_model import Ridge
 
-    fit, choose, tell = split(len(x), seed)
-    flat = {name: x[rows].reshape(-1, x.shape[-1]) for name, rows in (("fit", fit), ("choose", choose), ("tell", tell))}
-    goal = {name: y[rows].reshape(-1, y.shape[-1]) for name, rows in (("fit", fit), ("choose", choose), ("tell", tell))}
-    mean, spread = flat["fit"].mean(0), flat["fit"].std(0)
-    scale = np.where(spread > 1e-9, 1.0 / np.maximum(spread, 1e-9), 0.0)
-    count = min(components, flat["fit"].shape[1], len(flat["fit"]) - 1)
-    pca = PCA(count, svd_solver="full" if flat["fit"].shape[1] <= 512 else "randomized", random_state=seed)
-    pca.fit((flat["fit"] - mean) * scale)
-    rotation = scale[:, None] * pca.components_.T
-    z = {name: (values - mean) @ rotation for name, values in flat.items()}
-    best: tuple[float, Any] | None = None
-    for alpha in ALPHAS:
-        model = Ridge(alpha=alpha).fit(z["fit"], goal["fit"])
-        error = float(((model.predict(z["choose"]).reshape(goal["choose"].shape) - goal["choose"]) ** 2).mean())
-        if best is None or error < best[0]:
-            best = error, model
-    assert best is not None
-    weights = np.atleast_2d(best[1].coef_).T
-    linear = Linear(matrix=rotation @ weights, offset=best[1].intercept_ - mean @ rotation @ weights)
-    predicted = linear.read(x[tell])
-    residual = ((predicted - y[tell]) ** 2).sum((1, 2))
-    total = ((goal["fit"].mean(0) - y[tell]) ** 2).sum((1, 2))
+    fit, choose, held_out = split(len(x), seed)
+    x_fit, y_fit = flat(x[fit]), flat(y[fit])
+    rotation, mean = standardised_components(x_fit, components, seed)
+    z_fit, z_choose, y_choose = (x_fit - mean) @ rotation, (flat(x[choose]) - mean) @ rotation, flat(y[choose])
+    models = [Ridge(alpha=alpha).fit(z_fit, y_fit) for alpha in ALPHAS]
+    errors = [((model.predict(z_choose).reshape(y_choose.shape) - y_choose) ** 2).mean() for model in models]
+    best = models[int(np.argmin(errors))]
+    weights = np.atleast_2d(best.coef_).T
+    linear = Linear(matrix=rotation @ weights, offset=best.intercept_ - mean @ rotation @ weights)
+    predicted = linear.read(x[held_out])
+    residual = ((predicted - y[held_out]) ** 2).sum((1, 2))
+    total = ((y_fit.mean(0) - y[held_out]) ** 2).sum((1, 2))
 
-    def r2(rows: Any) -> float:
+    def r2(rows: Ints) -> float:
         return float(1.0 - residual[rows].sum() / max(total[rows].sum(), 1e-12))
 
-    return _told(r2, len(tell), predicted, y[tell], linear)
+    return _probed(r2, predicted, y[held_out], linear)
+
+
+def standardised_components(x: Floats, components: int, seed: int) -> tuple[Floats, Floats]:
+    """(rotation [width, components], mean [width]) of the principal components of standardised x [rows, width], so that
+    (x - mean) @ rotation are theirs. A feature that hardly varies is left out rather than blown up.
+    """
+    from sklearn.decomposition import PCA
+
+    mean, spread = x.mean(0), x.std(0)
+    scale = np.where(spread > 1e-9, 1.0 / np.maximum(spread, 1e-9), 0.0)
+    pca = PCA(**pca_settings(x, components, seed)).fit((x - mean) * scale)
+    return scale[:, None] * pca.components_.T, mean
+
+
+def pca_settings(x: Floats, components: int, seed: int) -> dict[str, Any]:
+    """PCA's arguments for x [rows, width]: exact where that is fast, randomised and seeded for wide features."""
+    solver = "full" if x.shape[1] <= 512 else "randomized"
+    return {"n_components": min(components, x.shape[1], len(x) - 1), "svd_solver": solver, "random_state": seed}
+
+
+def flat(values: Floats) -> Floats:
+    """[sequences, reveals, width] as [sequences * reveals, width]."""
+    return values.reshape(-1, values.shape[-1])
 
 
 def logistic(x: Floats, y: Ints, *, components: int = COMPONENTS, seed: int = 0) -> Probed:
-    """A logistic probe from x [sequences, reveals, width] to classes y [sequences, reveals]: accuracy."""
+    """A logistic probe from x [sequences, reveals, width] to classes y [sequences, reveals]: accuracy. Nothing is
+    chosen for it, so that the choosing sequences are fitted on too; the held-out ones are those of ``ridge``.
+    """
     from sklearn.decomposition import PCA
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    fit, choose, tell = split(len(x), seed)
-    fit = np.concatenate([fit, choose])
-    flat = x[fit].reshape(-1, x.shape[-1])
-    count = min(components, flat.shape[1], len(flat) - 1)
-    solver = "full" if flat.shape[1] <= 512 else "randomized"
-    pca = PCA(count, svd_solver=solver, random_state=seed)
+    fit, choose, held_out = split(len(x), seed)
+    fitted = np.concatenate([fit, choose])
+    x_fit = flat(x[fitted])
+    pca = PCA(**pca_settings(x_fit, components, seed))
     model = make_pipeline(StandardScaler(), pca, StandardScaler(), LogisticRegression(max_iter=300))
-    model.fit(flat, y[fit].ravel())
-    predicted = model.predict(x[tell].reshape(-1, x.shape[-1])).reshape(y[tell].shape)
-    right = (predicted == y[tell]).mean(1)
-    shaped = predicted[..., None].astype(float), y[tell][..., None].astype(float)
-    return _told(lambda rows: float(right[rows].mean()), len(tell), *shaped, None)
+    model.fit(x_fit, y[fitted].ravel())
+    predicted = model.predict(flat(x[held_out])).reshape(y[held_out].shape)
+    right = (predicted == y[held_out]).mean(1)
+    shaped = predicted[..., None].astype(float), y[held_out][..., None].astype(float)
+    return _probed(lambda rows: float(right[rows].mean()), *shaped, None)
 
 
-def _told(value: Any, count: int, predicted: Floats, true: Floats, linear: Linear | None) -> Probed:
-    generator = np.random.default_rng(0)
-    drawn = [value(generator.integers(count, size=count)) for _ in range(RESAMPLES)]
-    low, high = np.percentile(drawn, [2.5, 97.5])
+def _probed(value: Callable[[Ints], float], predicted: Floats, true: Floats, linear: Linear | None) -> Probed:
+    """``value(rows)`` is the probe's number on these of the held-out sequences."""
+    count = len(true)
+    low, high = interval_of(value, count, RESAMPLES)
     whole = value(np.arange(count))
-    return Probed(
-        value=whole, low=float(low), high=float(high), count=count, predicted=predicted, true=true, linear=linear
-    )
+    return Probed(value=whole, low=low, high=high, count=count, predicted=predicted, true=true, linear=linear)
 
 
-def shuffled(y: Any, seed: int = 0) -> Any:
+def shuffled(y: NDArray[Any], seed: int = 0) -> NDArray[Any]:
     """Every sequence's targets given to another one, none its own: what is left is what position alone tells."""
     order = np.random.default_rng(seed).permutation(len(y))
     given = np.empty_like(order)
@@ -220,7 +223,7 @@ def positions(x: Floats) -> Floats:
 def untrained(subject: Subject) -> SequenceModel:
     """The same model with fresh parameters."""
     torch.manual_seed(10_007 + subject.seed)
-    keys = {**subject.settings.model_keys, "vocab_size": len(subject.source.tokenizer)}
+    keys = {**subject.settings.model_keys, "vocab_size": len(subject.task_batches.tokenizer)}
     return make_model(subject.settings.model, **keys).eval()
 
 
@@ -230,29 +233,29 @@ def probe_run(subject: Subject, *, rows: int = 128) -> list[Result]:
     Raises:
         ValueError: the run was trained on a dataset, whose rows have no states to probe for.
     """
-    if not isinstance(subject.source, SyntheticSource):
-        raise ValueError(f"expected a run on a task alone to probe, got {subject.run}, trained on a dataset")
     commands, spacing = subject.trained
-    sessions = sessions_of(subject.source, commands=commands, spacing=spacing, rows=max(rows, 20))
+    sessions = sessions_of(subject.task_batches, commands=commands, spacing=spacing, rows=max(rows, 20))
     game, plays = sessions.stream.game, sessions.plays
     belief = joint_beliefs(game, plays)
     states = plays.states[:, spacing - 1 :: spacing][:, : plays.shown.shape[1]]
     odd = parity(game)[states]
-    found = []
+    results = []
     fresh = features(untrained(subject), sessions)
     for place, x in features(subject.model, sessions).items():
-        given = {"": (x, False), "control: untrained": (fresh[place], False), "control: shuffled": (x, True)}
-        given["control: position"] = positions(x), False
-        for variant, (inputs, wrong) in given.items():
-            where = {**subject.named, "variant": variant, "place": place, "commands": commands, "spacing": spacing}
+        cases = {"": (x, False), "control: untrained": (fresh[place], False), "control: shuffled": (x, True)}
+        cases["control: position"] = positions(x), False
+        for variant, (inputs, wrong) in cases.items():
+            where: dict[str, Where] = {**subject.named, "variant": variant, "place": place}
+            where |= {"commands": commands, "spacing": spacing}
             if game.is_hidden:
-                told = ridge(inputs, shuffled(belief) if wrong else belief)
-                found.append(_row("probe to the belief, R2", told, "", where))
+                probed = ridge(inputs, shuffled(belief) if wrong else belief)
+                results.append(_row("probe to the belief, R2", probed, "", where))
             for name, target in (("state", states), ("parity", odd)):
-                told = logistic(inputs, shuffled(target) if wrong else target)
-                found.append(_row(f"probe to the {name}", told, "share", where))
-    return found
+                probed = logistic(inputs, shuffled(target) if wrong else target)
+                results.append(_row(f"probe to the {name}", probed, "share", where))
+    return results
 
 
-def _row(metric: str, told: Probed, unit: str, where: dict[str, Any]) -> Result:
-    return Result(metric=metric, value=told.value, unit=unit, low=told.low, high=told.high, count=told.count, **where)
+def _row(metric: str, probed: Probed, unit: str, where: dict[str, Where]) -> Result:
+    interval: dict[str, Where] = {"low": probed.low, "high": probed.high, "count": probed.count}
+    return number(metric, probed.value, unit=unit, **interval, **where)

@@ -18,8 +18,10 @@ from typing import Any
 import numpy as np
 
 from trace_mine.corpus.synthetic.game import Floats
+from trace_mine.eval.intervals import interval
 
-RESAMPLES = 1_000
+Where = str | int | float
+"""A field of a result, as keyword arguments hand it on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,34 +55,26 @@ TEXT = tuple(f.name for f in fields(Result) if f.type == "str")
 WHOLE = tuple(f.name for f in fields(Result) if f.type == "int")
 
 
-def interval(per_sequence: Floats, seed: int = 0) -> tuple[float, float]:
-    """The 95% bootstrap interval of the mean of ``per_sequence`` [sequences], percentiles over resampled sequences.
-
-    (nan, nan) for fewer than two sequences. nan entries are sequences without such a number, and left out.
-    """
-    told = np.asarray(per_sequence, dtype=float)
-    told = told[~np.isnan(told)]
-    if len(told) < 2:
-        return math.nan, math.nan
-    generator = np.random.default_rng(seed)
-    drawn = generator.integers(len(told), size=(RESAMPLES, len(told)))
-    low, high = np.percentile(told[drawn].mean(axis=1), [2.5, 97.5])
-    return float(low), float(high)
-
-
-def measured(metric: str, per_sequence: Floats, **where: Any) -> Result:
-    """The mean over sequences with its interval; a sequence's own number is the mean over its places.
+def measured(metric: str, per_sequence: Floats, **where: Where) -> Result:
+    """The mean over sequences with its interval; ``per_sequence`` [sequences, ...]: a sequence's own number is the mean
+    over its places, nan where it has none there. ``where`` are the other fields of the result.
 
     Raises:
         ValueError: no sequence has a number.
     """
-    told = np.asarray(per_sequence, dtype=float).reshape(len(per_sequence), -1)
-    kept = told[~np.isnan(told).all(axis=1)]
+    values = np.asarray(per_sequence, dtype=float).reshape(len(per_sequence), -1)
+    kept = values[~np.isnan(values).all(axis=1)]
     if not len(kept):
         raise ValueError(f"expected at least one sequence with a number for {metric}, got none; take more rows")
     means = np.nanmean(kept, axis=1)
     low, high = interval(means)
-    return Result(metric=metric, value=float(means.mean()), low=low, high=high, count=len(means), **where)
+    return number(metric, float(means.mean()), low=low, high=high, count=len(means), **where)
+
+
+def number(metric: str, value: float, **where: Where) -> Result:
+    """A result out of its fields by name, of which only the first two are needed."""
+    fields_given: dict[str, Any] = dict(where)
+    return Result(metric=metric, value=value, **fields_given)
 
 
 def write(path: Path, results: Iterable[Result]) -> None:
@@ -127,24 +121,25 @@ def read(path: Path) -> list[Result]:
     else:
         with path.open(newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
-    found = []
+    results = []
     for row in rows:
         if set(row) != set(NAMES):
             raise ValueError(f"expected the columns {', '.join(NAMES)}, got {', '.join(row)} in {path}")
         typed: dict[str, Any] = {
             name: row[name] if name in TEXT else int(row[name]) if name in WHOLE else float(row[name]) for name in NAMES
         }
-        found.append(Result(**typed))
-    return found
+        results.append(Result(**typed))
+    return results
 
 
 def over_seeds(results: Sequence[Result]) -> list[tuple[Result, list[float]]]:
     """Results that differ in run, seed, interval and value alone, together: (one of them, the values by seed)."""
     groups: dict[tuple[Any, ...], list[Result]] = {}
     for result in results:
-        told = asdict(result)
         own = {"run", "seed", "value", "low", "high", "count"}
-        key = tuple("nan" if isinstance(v, float) and math.isnan(v) else v for k, v in told.items() if k not in own)
+        shared = {name: value for name, value in asdict(result).items() if name not in own}
+        # nan is not equal to itself, and would part results that say alike that a field doesn't apply
+        key = tuple("nan" if isinstance(value, float) and math.isnan(value) else value for value in shared.values())
         groups.setdefault(key, []).append(result)
     return [(group[0], [r.value for r in sorted(group, key=lambda r: r.seed)]) for group in groups.values()]
 

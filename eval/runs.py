@@ -6,17 +6,17 @@ import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from trace_mine.eval.drift import baselines_along, baselines_holding, drift, holding, memory_needed, variants
 from trace_mine.eval.grid import extrapolation
 from trace_mine.eval.measure import accuracy, beliefs
 from trace_mine.eval.mined import by_role, on_beliefs, rows_of
-from trace_mine.eval.predictors import baselines
-from trace_mine.eval.results import Result
-from trace_mine.eval.sessions import sessions_of
+from trace_mine.eval.results import Result, Where
 from trace_mine.eval.subjects import Subject
-from trace_mine.train.batches import DatasetSource
+from trace_mine.train.batches import DatasetBatches
+from trace_mine.train.measure.predictors import baselines
+from trace_mine.train.measure.retention import can_be_held
+from trace_mine.train.measure.sessions import Sessions, sessions_of
 
 log = logging.getLogger("trace-eval")
 
@@ -45,58 +45,61 @@ def evaluate_run(subject: Subject, *, rows: int, dataset: Path | None = None) ->
     """
     if dataset is not None:
         rows_there = rows_of(dataset)
-        trained_on: frozenset[str] = getattr(subject.source, "trained_on", frozenset())
+        batches = subject.batches
+        trained_on = batches.trained_on if isinstance(batches, DatasetBatches) else frozenset[str]()
         kept = [row for row in rows_there if row["text"] not in trained_on]
         if len(kept) < len(rows_there):
             log.warning("%d of %d rows of %s are what %s was trained on: left out", len(rows_there) - len(kept),
                         len(rows_there), dataset, subject.run)  # fmt: skip
         return on_beliefs(subject, kept, name=dataset.name)
-    if isinstance(subject.source, DatasetSource):
-        found = by_role(subject, rows=rows)
-        kept = subject.source.with_beliefs[subject.source.evaluation_split]
+    if isinstance(subject.batches, DatasetBatches):
+        results = by_role(subject, rows=rows)
+        kept = subject.batches.with_beliefs[subject.batches.evaluation_split]
         if kept:
-            found += on_beliefs(subject, kept, name="held out", max_length=subject.settings.max_length)
-        return found
+            results += on_beliefs(subject, kept, name="held out", max_length=subject.settings.max_length)
+        return results
     return on_task(subject, rows=rows)
 
 
 def on_task(subject: Subject, *, rows: int) -> list[Result]:
     """``evaluate_run`` of a run on a task."""
     commands, spacing = subject.trained
-    hidden = subject.source.task.game.is_hidden
-    found: list[Result] = []
+    hidden = subject.task_batches.task.game.is_hidden
+    results: list[Result] = []
     for times in (1, 4):
-        sessions = sessions_of(subject.source, commands=commands * times, spacing=spacing, rows=rows)
-        for predictor in [subject.predictor, *baselines()]:
-            named: dict[str, Any] = subject.named if predictor.name == subject.label else {"model": predictor.name}
-            found += accuracy(sessions, predictor, times=float(times), **named)
-            if hidden:
-                told = beliefs(sessions, predictor, times=float(times), **named)
-                found += [each for each in told if each.metric != "accuracy"]
+        sessions = sessions_of(subject.task_batches, commands=commands * times, spacing=spacing, rows=rows)
+        results += beside_baselines(subject, sessions, float(times), hidden)
     lengths, spacings = ([base * times for times in GRID] for base in (commands, spacing))
     grid = extrapolation(subject, lengths, sorted({1, *spacings}), rows=max(8, rows // 2))
-    found += [replace(each, metric=f"{each.metric}, grid") for each in grid]
-    if hidden:
-        along = baselines_along(subject, rows=rows)
-        found += [replace(each, metric=f"{each.metric}, drift") for each in along]
-        if has_holding(subject):
-            found += baselines_holding(subject)
-        for variant in variants(subject):
-            told = drift(subject, rows=rows, variant=variant)
-            found += [replace(each, metric=f"{each.metric}, drift") for each in told]
-            if has_holding(subject):
-                found += holding(subject, variant=variant)
-        found += memory_needed(subject, WINDOWS, rows=rows)
-    return found
+    results += [replace(each, metric=f"{each.metric}, grid") for each in grid]
+    return results + (on_hidden_outcomes(subject, rows=rows) if hidden else [])
 
 
-def has_holding(subject: Subject) -> bool:
-    """Whether the task has maybe-swaps of three or more distinct values, so that an old fact can be asked for."""
-    from trace_mine.train.retention import swap_of
+def beside_baselines(subject: Subject, sessions: Sessions, times: float, hidden: bool) -> list[Result]:
+    """Accuracy of the run and of the baselines, and, where outcomes are hidden, beliefs."""
+    results: list[Result] = []
+    for predictor in (subject.predictor, *baselines()):
+        named: dict[str, Where] = subject.named if predictor.name == subject.label else {"model": predictor.name}
+        results += accuracy(sessions, predictor, times=times, **named)
+        if hidden:
+            of_beliefs = beliefs(sessions, predictor, times=times, **named)
+            results += [each for each in of_beliefs if each.metric != "accuracy"]  # which ``accuracy`` has told
+    return results
 
-    game = subject.source.task.game
-    whole = game.is_hidden and game.num_labels is None and len(game.variables) > 2 and not game.shows_all
-    return whole and swap_of(subject.source, 0, 1) is not None
+
+def on_hidden_outcomes(subject: Subject, *, rows: int) -> list[Result]:
+    """Drift, retention where an old fact can be asked for, and the memory that the task asks for."""
+    has_holding = can_be_held(subject.task_batches)
+    along = baselines_along(subject, rows=rows)
+    results = [replace(each, metric=f"{each.metric}, drift") for each in along]
+    if has_holding:
+        results += baselines_holding(subject)
+    for variant in variants(subject):
+        along = drift(subject, rows=rows, variant=variant)
+        results += [replace(each, metric=f"{each.metric}, drift") for each in along]
+        if has_holding:
+            results += holding(subject, variant=variant)
+    return results + memory_needed(subject, WINDOWS, rows=rows)
 
 
 def summary(results: Sequence[Result]) -> list[tuple[str, ...]]:

@@ -24,17 +24,19 @@ which is 0 on average for a change that doesn't know the target.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import torch
 
-from trace_mine.corpus.synthetic.game import Floats
-from trace_mine.eval.predictors import SMALLEST
-from trace_mine.eval.probes import Linear, features, joint_beliefs, ridge, shuffled
-from trace_mine.eval.results import RESAMPLES, Result, measured
-from trace_mine.eval.sessions import Sessions, sessions_of
+from trace_mine.corpus.synthetic.game import Floats, Ints, law_of_item
+from trace_mine.eval.intervals import interval_of_ratio
+from trace_mine.eval.probes import Linear, features, flat, ridge, shuffled
+from trace_mine.eval.results import Result, Where, measured, number
 from trace_mine.eval.subjects import Subject
+from trace_mine.train.measure.laws import SMALLEST, joint_beliefs, logs
+from trace_mine.train.measure.scores import kl
+from trace_mine.train.measure.sessions import Sessions, sessions_of
+from trace_mine.train.models.layers import Carry
 
 STRENGTH = 1e-3
 """Singular values below this share of the largest count as none: along them nothing is read, or no state varies."""
@@ -88,20 +90,20 @@ def steered_run(subject: Subject, *, rows: int = 96, reveal: int | None = None) 
     Raises:
         ValueError: the model's first layer has no state to push, or outcomes aren't hidden.
     """
-    if not subject.source.task.game.is_hidden:
+    if not subject.task_batches.task.game.is_hidden:
         raise ValueError(f"expected a task that hides outcomes, got {subject.run}; beliefs there are certain")
     commands, spacing = subject.trained
-    sessions = sessions_of(subject.source, commands=commands, spacing=spacing, rows=2 * rows)
-    found = features(subject.model, sessions)
-    if "layer 0 state" not in found:
+    sessions = sessions_of(subject.task_batches, commands=commands, spacing=spacing, rows=2 * rows)
+    places = features(subject.model, sessions)
+    if "layer 0 state" not in places:
         raise ValueError(f"expected a model with a recurrent state, got {subject.label}")
     beliefs = joint_beliefs(sessions.stream.game, sessions.plays)
-    x = found["layer 0 state"]
+    x = places["layer 0 state"]
     at = sessions.plays.shown.shape[1] // 2 if reveal is None else reveal
     chosen = np.arange(rows, 2 * rows)
     targets = beliefs[np.roll(chosen, 1), at]
     moves = changes(x[:rows], beliefs[:rows], x[chosen, at], targets, at)
-    where = {**subject.named, "place": "layer 0 state", "commands": commands, "spacing": spacing}
+    where: dict[str, Where] = {**subject.named, "place": "layer 0 state", "commands": commands, "spacing": spacing}
     return steered(subject, sessions, moves, targets, at, chosen, where)
 
 
@@ -110,16 +112,15 @@ def changes(states: Floats, beliefs: Floats, x: Floats, targets: Floats, reveal:
     of the session before each. Probes are fitted on ``states`` [sessions, reveals, width] and their ``beliefs``.
     """
     timeless, fleeting = states - states.mean(0), beliefs - beliefs.mean(0)
-    told, wrong = ridge(states, beliefs).linear, ridge(timeless, shuffled(fleeting)).linear
-    assert told is not None and wrong is not None
-    flat, flat_timeless = (each.reshape(-1, each.shape[-1]) for each in (states, timeless))
-    spread = Spread(flat)
-    along = push(told, x, targets, flat)
-    off = push(wrong, x - states[:, reveal].mean(0), targets - beliefs[:, reveal].mean(0), flat_timeless)
+    right, wrong = ridge(states, beliefs).linear, ridge(timeless, shuffled(fleeting)).linear
+    assert right is not None and wrong is not None
+    spread = Spread(flat(states))
+    along = push(right, x, targets, flat(states))
+    off = push(wrong, x - states[:, reveal].mean(0), targets - beliefs[:, reveal].mean(0), flat(timeless))
     size = spread.size(along)
     return {
         "": along,
-        "least norm": push(told, x, targets),
+        "least norm": push(right, x, targets),
         "control: random": spread.random(size),
         "control: shuffled": spread.resized(off, size),
         "exchanged": np.roll(x, 1, axis=0) - x,
@@ -133,40 +134,33 @@ def steered(
     moves: Mapping[str, Floats],
     targets: Floats,
     reveal: int,
-    rows: Any,
-    where: Mapping[str, Any],
+    rows: Ints,
+    where: Mapping[str, Where],
 ) -> list[Result]:
     """``steered_run`` with everything given; intervals resample sessions."""
-    game, shown = sessions.stream.game, sessions.plays.shown[rows, reveal]
-    emits = np.eye(len(game.items))[game.holds.T]  # [variables, states, items]
+    game, variables = sessions.stream.game, sessions.plays.shown[rows, reveal]
     everyone = np.broadcast_to(targets.mean(0), targets.shape)
-    wanted, usual = (np.einsum("bs,bsi->bi", aims, emits[shown]) for aims in (targets, everyone))
+    wanted, usual = (law_of_item(game, aims, variables) for aims in (targets, everyone))
     before = asked(subject, sessions, rows, reveal, None)
-    kl_before, own = _kl(wanted, before), wanted - usual
-    found = [measured("steering KL, before", kl_before, unit="nats", **where)]
-    drawn = np.random.default_rng(0).integers(len(rows), size=(RESAMPLES, len(rows)))
+    kl_before, own = kl(wanted, logs(before)), wanted - usual
+    results = [measured("steering KL, before", kl_before, unit="nats", **where)]
     for name, change in moves.items():
         law = asked(subject, sessions, rows, reveal, change)
-        kl, gone = _kl(wanted, law), ((law - before) * own).sum(1)
-        found.append(measured("steering KL, after", kl, unit="nats", variant=name, **where))
+        kl_after, gone = kl(wanted, logs(law)), ((law - before) * own).sum(1)
+        results.append(measured("steering KL, after", kl_after, unit="nats", variant=name, **where))
         for metric, part, whole in (
-            ("steering followed", kl_before - kl, kl_before),
+            ("steering followed", kl_before - kl_after, kl_before),
             ("steering slope", gone, ((wanted - before) * own).sum(1)),
         ):
             value = float(part.sum() / max(whole.sum(), SMALLEST))
-            low, high = np.percentile(part[drawn].sum(1) / np.maximum(whole[drawn].sum(1), SMALLEST), [2.5, 97.5])
-            interval: dict[str, Any] = {"low": float(low), "high": float(high), "count": len(rows)}
-            found.append(Result(metric=metric, value=value, unit="share", variant=name, **interval, **where))
-    return found
-
-
-def _kl(wanted: Floats, law: Floats) -> Floats:
-    terms = wanted * (np.log(np.maximum(wanted, SMALLEST)) - np.log(np.maximum(law, SMALLEST)))
-    return np.asarray(np.where(wanted > 0, terms, 0.0).sum(1))
+            low, high = interval_of_ratio(part, whole, SMALLEST)
+            interval: dict[str, Where] = {"low": low, "high": high, "count": len(rows)}
+            results.append(number(metric, value, unit="share", variant=name, **interval, **where))
+    return results
 
 
 @torch.no_grad()
-def asked(subject: Subject, sessions: Sessions, rows: Any, reveal: int, change: Floats | None) -> Floats:
+def asked(subject: Subject, sessions: Sessions, rows: Ints, reveal: int, change: Floats | None) -> Floats:
     """[rows, labels]: the model's law at the reveal, its first layer's state changed before the question."""
     device = next(subject.model.parameters()).device
     begin = int(sessions.batch.reveals[rows[0], reveal, 0]) - sessions.stream.value_offset
@@ -180,7 +174,7 @@ def asked(subject: Subject, sessions: Sessions, rows: Any, reveal: int, change: 
     return np.asarray(logits.double().softmax(-1)[:, labels].cpu().numpy())
 
 
-def changed(carry: dict[str, Any], change: torch.Tensor) -> dict[str, Any]:
+def changed(carry: Carry, change: torch.Tensor) -> Carry:
     """The carry with its state moved by ``change`` [batch, width], laid out as ``probes.state_of`` reads it."""
     if "state" in carry:
         return {**carry, "state": carry["state"] + change.view_as(carry["state"]).to(carry["state"].dtype)}
@@ -188,7 +182,7 @@ def changed(carry: dict[str, Any], change: torch.Tensor) -> dict[str, Any]:
     moved, first = [], 0
     for part in parts:
         layers, batch, width = part.shape
-        told = change[:, first : first + layers * width].view(batch, layers, width).transpose(0, 1)
-        moved.append(part + told.to(part.dtype))
+        own = change[:, first : first + layers * width].view(batch, layers, width).transpose(0, 1)
+        moved.append(part + own.to(part.dtype))
         first += layers * width
     return {**carry, "hidden": tuple(moved) if isinstance(carry["hidden"], tuple) else moved[0]}

@@ -1,14 +1,14 @@
-"""Finished runs as what is evaluated: the model, the source of its sessions, and what results call it."""
+"""Finished runs as what is evaluated: the model, where its sessions come from, and what results call it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from trace_mine.eval.predictors import ModelPredictor
+from trace_mine.eval.results import Where
 from trace_mine.train import run_folder
-from trace_mine.train.batches import source_of
+from trace_mine.train.batches import DatasetBatches, TaskBatches, batches_of
+from trace_mine.train.measure.predictors import ModelPredictor
 from trace_mine.train.models.language_model import SequenceModel
 from trace_mine.train.models.registry import MODELS, load_model
 from trace_mine.train.recipes import RECIPES, recipe
@@ -28,12 +28,23 @@ class Subject:
     seed: int
     settings: Settings
     model: SequenceModel
-    source: Any
+    batches: TaskBatches | DatasetBatches
 
     @property
     def predictor(self) -> ModelPredictor:
         """The model as a predictor."""
         return ModelPredictor(name=self.label, model=self.model)
+
+    @property
+    def task_batches(self) -> TaskBatches:
+        """Its batches, of a run on a task alone.
+
+        Raises:
+            ValueError: the run was trained on a dataset, whose rows are no sessions of any size.
+        """
+        if not isinstance(self.batches, TaskBatches):
+            raise ValueError(f"expected a run on a task alone, got {self.run}, trained on a dataset")
+        return self.batches
 
     @property
     def trained(self) -> tuple[int, int]:
@@ -42,7 +53,7 @@ class Subject:
         return max(stage.commands, default=0), max(stage.spacings, default=0)
 
     @property
-    def named(self) -> dict[str, Any]:
+    def named(self) -> dict[str, Where]:
         """The fields of a result that say whose it is."""
         return {"run": self.run, "model": self.label, "seed": self.settings.seed}
 
@@ -58,13 +69,13 @@ def subject(folder: Path) -> Subject:
         raise ValueError(
             f"expected a finished run, got {folder} without model.safetensors; trace-train --resume {folder}"
         )
-    source = source_of(settings)
-    run_folder.check(folder, source)
+    batches = batches_of(settings)
+    run_folder.check(folder, batches)
     model = load_model(folder)
     model.eval()
     name = folder.resolve().name
     return Subject(
-        run=name, label=label_of(settings), seed=settings.seed, settings=settings, model=model, source=source
+        run=name, label=label_of(settings), seed=settings.seed, settings=settings, model=model, batches=batches
     )
 
 

@@ -1,1 +1,1 @@
-"""Models, kernels and the trainer. Nothing is built here yet."""
+"""Linear RNNs, LSTMs and Transformers, their kernels, their training on tasks and datasets, and what it is measured by."""

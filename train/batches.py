@@ -1,6 +1,6 @@
 """Where batches come from: synthetic tasks, made as they are asked for, and mined datasets, encoded.
 
-A source makes the rows of any indices at any step: what a row holds is a function of (settings, step, index), so the
+``Batches`` make the rows of any indices at any step: what a row holds is a function of (settings, step, index), so the
 curriculum is a function of the index and a resumed run needs no replay of a stream.
 """
 
@@ -15,21 +15,25 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 from torch import Tensor
+from transformers import PreTrainedTokenizerBase
 
 from trace_mine.corpus.synthetic.stream import Batch, TokenStream
 from trace_mine.corpus.synthetic.task import GameTask, Stage
 from trace_mine.corpus.synthetic.tasks import make_task
-from trace_mine.train.held_out import EVALUATED, joined_splits, splits_of
+from trace_mine.tokenizer.encoded import ROLES, Encoded, encode_rows
+from trace_mine.tokenizer.lexemes import fit_python
+from trace_mine.tokenizer.symbols import symbols_tokenizer
+from trace_mine.train.held_out import EVALUATED, Row, joined_splits, splits_of
 from trace_mine.train.settings import Settings, StageSettings
 
 PADDING, OTHER, REVEAL, LAST_REVEAL = range(4)
 """Kinds of token. The loss and the metrics of a row are those of its tokens' kinds; ``LAST_REVEAL`` is a reveal too."""
 
 
-class Source(Protocol):
-    """Batches for training."""
+class Batches(Protocol):
+    """Where training reads its batches: ``tokenizer`` wrote their ids, ``data_hash`` parts data that differ."""
 
-    tokenizer: Any
+    tokenizer: PreTrainedTokenizerBase
     data_hash: str
 
     def batch(self, step: int, indices: Sequence[int]) -> dict[str, Tensor]:
@@ -55,7 +59,7 @@ def check_sizes(settings: Settings) -> None:
         )
 
 
-class SyntheticSource:
+class TaskBatches:
     """Sessions of a task. All rows of a step have one size, drawn from its stage by (data_seed, step) alone."""
 
     def __init__(self, settings: Settings) -> None:
@@ -76,12 +80,9 @@ class SyntheticSource:
                 "expected a task that hides outcomes, for beliefs, got one with p=1; give --set task.p=0.1"
             )
         self._streams: dict[tuple[int, int, str], TokenStream] = {}
-        from trace_mine.tokenizer.symbols import symbols_tokenizer
-
         self.vocabulary = self.stream(8, 1, "train").vocabulary
         self.tokenizer = symbols_tokenizer(self.vocabulary)
-        told = json.dumps([settings.task, dict(self.task.parameters), settings.data_seed, settings.per], sort_keys=True)
-        self.data_hash = hashlib.sha256(told.encode()).hexdigest()
+        self.data_hash = hash_of([settings.task, dict(self.task.parameters), settings.data_seed, settings.per])
 
     def stream(self, commands: int, spacing: int, split: str) -> TokenStream:
         """The stream of sessions of one size."""
@@ -101,7 +102,7 @@ class SyntheticSource:
         return commands, int(generator.choice(spacings))
 
     def batch(self, step: int, indices: Sequence[int]) -> dict[str, Tensor]:
-        """See ``Source.batch``."""
+        """See ``Batches.batch``."""
         return tensors(self.stream(*self.size(step), "train").batch(indices))
 
 
@@ -116,7 +117,7 @@ def tensors(batch: Batch) -> dict[str, Tensor]:
     return {"input_ids": torch.from_numpy(batch.tokens), "kinds": torch.from_numpy(kinds)}
 
 
-class DatasetSource:
+class DatasetBatches:
     """Rows of a dataset on disk, or of several (``dataset`` names them by comma) as if they were one, encoded by a
     ``python`` tokenizer fitted on the training split.
 
@@ -130,15 +131,12 @@ class DatasetSource:
     """
 
     def __init__(self, settings: Settings) -> None:
-        folders = [Path(name.strip()) for name in settings.dataset.split(",")]
-        found = [splits_of(folder) for folder in folders]
-        splits = found[0] if len(found) == 1 else joined_splits(found)
+        datasets = [splits_of(Path(name.strip())) for name in settings.dataset.split(",")]
+        splits = datasets[0] if len(datasets) == 1 else joined_splits(datasets)
         if settings.requires == "branch" and not any(row["beliefs"] for row in splits["train"]):
             raise ValueError(
                 f"expected rows with beliefs, got none in {settings.dataset}; mine with --view branch --only-choices"
             )
-        from trace_mine.tokenizer.lexemes import fit_python
-
         texts = (row["text"] for row in splits["train"])
         self.tokenizer = fit_python(texts, vocab_size=settings.vocab_size)
         self.trained_on = frozenset(row["text"] for row in splits["train"])
@@ -149,24 +147,22 @@ class DatasetSource:
         identities = sorted(row["trace_id"] for rows in splits.values() for row in rows)
         self.data_hash = hashlib.sha256("\n".join(identities).encode()).hexdigest()
 
-    def _encoded(self, rows: list[Any]) -> list[Any]:
-        from trace_mine.tokenizer.encoded import encode_rows
-
-        found = encode_rows(self.tokenizer, rows, bos=True, eos=True)
-        self.num_cut += sum(len(each.ids) > self.settings.max_length for each in found)
-        return [each for each in found if len(each.ids) > 1]
+    def _encoded(self, rows: list[Row]) -> list[Encoded]:
+        encoded = encode_rows(self.tokenizer, rows, bos=True, eos=True)
+        self.num_cut += sum(len(each.ids) > self.settings.max_length for each in encoded)
+        return [each for each in encoded if len(each.ids) > 1]
 
     @property
     def evaluation_split(self) -> str:
         """The split that evaluations take."""
         return next(name for name in EVALUATED if self.rows.get(name))
 
-    def held_out(self) -> list[Any]:
+    def held_out(self) -> list[Encoded]:
         """The encoded rows of that split."""
         return self.rows[self.evaluation_split]
 
     def batch(self, step: int, indices: Sequence[int]) -> dict[str, Tensor]:
-        """See ``Source.batch``; also ``roles`` [B, T] int8, an index into ``tokenizer.encoded.ROLES`` or -1."""
+        """See ``Batches.batch``; also ``roles`` [B, T] int8, an index into ``tokenizer.encoded.ROLES`` or -1."""
         rows = self.rows["train"]
         chosen = []
         for index in indices:
@@ -176,10 +172,10 @@ class DatasetSource:
         return padded(chosen, self.settings.max_length)
 
 
-def padded(rows: Sequence[Any], max_length: int) -> dict[str, Tensor]:
-    """Encoded rows side by side; the tokens of values are reveals."""
-    from trace_mine.tokenizer.encoded import ROLES
-
+def padded(rows: Sequence[Encoded], max_length: int) -> dict[str, Tensor]:
+    """Encoded rows side by side, cut at ``max_length`` tokens and filled up to the longest: ``input_ids`` [B, T] int64,
+    ``kinds`` [B, T] int8 and ``roles`` [B, T] int8 (-1 where there is no text). The tokens of values are reveals.
+    """
     length = min(max_length, max(len(row.ids) for row in rows))
     ids = np.zeros((len(rows), length), dtype=np.int64)
     roles = np.full((len(rows), length), -1, dtype=np.int8)
@@ -196,8 +192,13 @@ def padded(rows: Sequence[Any], max_length: int) -> dict[str, Tensor]:
     return {"input_ids": torch.from_numpy(ids), "kinds": torch.from_numpy(kinds), "roles": torch.from_numpy(roles)}
 
 
+def hash_of(parts: list[Any]) -> str:
+    """The SHA-256 of JSON values, in hexadecimal."""
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
 class Indices(torch.utils.data.Dataset[int]):
-    """Item i is i: the collator makes the rows of a batch at once."""
+    """Item i is i: the collator makes the rows of a batch at once. ``size``: how many there are."""
 
     def __init__(self, size: int) -> None:
         self.size = size
@@ -212,14 +213,14 @@ class Indices(torch.utils.data.Dataset[int]):
 class Collator:
     """Indices to a batch; the step is the index over the rows of a step, on all processes together."""
 
-    def __init__(self, source: Source, rows_per_step: int) -> None:
-        self.source, self.rows_per_step = source, rows_per_step
+    def __init__(self, batches: Batches, rows_per_step: int) -> None:
+        self.batches, self.rows_per_step = batches, rows_per_step
 
     def __call__(self, indices: list[int]) -> dict[str, Tensor]:
-        return self.source.batch(indices[0] // self.rows_per_step, indices)
+        return self.batches.batch(indices[0] // self.rows_per_step, indices)
 
 
-class MixedSource(DatasetSource):
+class MixedBatches(DatasetBatches):
     """Steps of a dataset and steps of a task, in the dataset's vocabulary: a step is the dataset's with probability
     ``mixture``, by (data_seed, step) alone. The task may be any, also one that is no game. The dataset is
     what is evaluated.
@@ -233,13 +234,10 @@ class MixedSource(DatasetSource):
         super().__init__(settings)
         given = {key: str(value) for key, value in settings.task_parameters.items()}
         self.task = make_task(settings.task, given)
-        told = json.dumps([self.data_hash, settings.task, dict(self.task.parameters), settings.mixture], sort_keys=True)
-        self.data_hash = hashlib.sha256(told.encode()).hexdigest()
+        self.data_hash = hash_of([self.data_hash, settings.task, dict(self.task.parameters), settings.mixture])
 
     def batch(self, step: int, indices: Sequence[int]) -> dict[str, Tensor]:
-        """See ``DatasetSource.batch``."""
-        from trace_mine.tokenizer.encoded import encode_rows
-
+        """See ``DatasetBatches.batch``."""
         generator = np.random.Generator(np.random.Philox(key=[self.settings.data_seed, step]))
         if generator.random() < self.settings.mixture:
             return super().batch(step, indices)
@@ -255,8 +253,8 @@ class MixedSource(DatasetSource):
         return padded(encode_rows(self.tokenizer, rows, bos=True, eos=True), self.settings.max_length)
 
 
-def source_of(settings: Settings) -> Any:
-    """The source that the settings name: a task, a dataset, or a mixture of both."""
+def batches_of(settings: Settings) -> TaskBatches | DatasetBatches:
+    """The batches that the settings name: a task, a dataset, or a mixture of both."""
     if settings.dataset and settings.task:
-        return MixedSource(settings)
-    return DatasetSource(settings) if settings.dataset else SyntheticSource(settings)
+        return MixedBatches(settings)
+    return DatasetBatches(settings) if settings.dataset else TaskBatches(settings)

@@ -7,6 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+Row = Mapping[str, Any]
+"""A row of a dataset, by the names of its columns."""
+
 HELD_OUT = 0.05
 """Share of a dataset's rows that is kept for evaluation where the dataset has no split for it."""
 
@@ -14,7 +17,7 @@ EVALUATED = ("test", "validation", "held_out")
 """What evaluations take: the first of these that has rows."""
 
 
-def splits_of(folder: Path) -> dict[str, list[Any]]:
+def splits_of(folder: Path) -> dict[str, list[Row]]:
     """Split -> rows of a dataset; part of what is trained on held out where there is nothing else to evaluate on.
 
     Raises:
@@ -31,24 +34,24 @@ def splits_of(folder: Path) -> dict[str, list[Any]]:
     return splits
 
 
-def joined_splits(found: Sequence[Mapping[str, list[Any]]]) -> dict[str, list[Any]]:
+def joined_splits(datasets: Sequence[Mapping[str, list[Row]]]) -> dict[str, list[Row]]:
     """The splits of several datasets: what each is evaluated on as ``held_out``, and all that each is trained on, but
     for texts that another one holds out.
     """
-    held_out = [row for splits in found for row in next(splits[name] for name in EVALUATED if splits.get(name))]
+    held_out = [row for splits in datasets for row in next(splits[name] for name in EVALUATED if splits.get(name))]
     texts = {row["text"] for row in held_out}
     return {
-        "train": [row for splits in found for row in splits["train"] if row["text"] not in texts],
+        "train": [row for splits in datasets for row in splits["train"] if row["text"] not in texts],
         "held_out": shuffled(held_out),
     }
 
 
-def shuffled(rows: Iterable[Any]) -> list[Any]:
+def shuffled(rows: Iterable[Row]) -> list[Row]:
     """By the hash of their trace_id: the first of them are a sample, where on disk repositories stand together."""
     return sorted(rows, key=lambda row: hashlib.sha256(row["trace_id"].encode()).digest())
 
 
-def parted(rows: list[Any]) -> tuple[list[Any], list[Any]]:
+def parted(rows: list[Row]) -> tuple[list[Row], list[Row]]:
     """(trained on, held out): the rows whose trace_id hashes lowest, at least one of each.
 
     Raises:

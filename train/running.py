@@ -14,7 +14,7 @@ import torch
 import transformers
 
 from trace_mine.train import run_folder
-from trace_mine.train.batches import source_of
+from trace_mine.train.batches import batches_of
 from trace_mine.train.evaluation import evaluator
 from trace_mine.train.final import final_evaluations
 from trace_mine.train.kernels import c_ops
@@ -48,7 +48,7 @@ def train(settings: Settings, folder: Path) -> dict[str, Any]:
         )
     check_machine(settings)
     transformers.utils.logging.disable_progress_bar()  # of loading and saving; training has its own
-    source = source_of(settings)
+    source = batches_of(settings)
     model_keys = {**settings.model_keys, "vocab_size": len(source.tokenizer)}
     seed_everything(settings.seed)
     model = make_model(settings.model, **model_keys)
@@ -70,7 +70,7 @@ def resume(folder: Path) -> dict[str, Any]:
         log.warning("%s was finished at step %d; nothing to do", folder, final["step"])
         return final
     check_machine(settings)
-    source = source_of(settings)
+    source = batches_of(settings)
     run_folder.check(folder, source)
     run_folder.check_processes(folder)
     other = None if torch.cuda.is_available() and settings.device != "cpu" else run_folder.other_kernel(folder)

@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
 from trace_mine.train import run_folder
-from trace_mine.train.batches import LAST_REVEAL, OTHER, REVEAL, Collator, Indices
+from trace_mine.train.batches import LAST_REVEAL, OTHER, REVEAL, Batches, Collator, Indices
+from trace_mine.train.measure.tokens import token_hits, token_losses
 from trace_mine.train.progress import StopOnSignal
 from trace_mine.train.settings import Settings
 
@@ -31,9 +31,11 @@ PROJECT = "trace-mine"
 
 
 class TraceTrainer(Trainer):
-    """Trains a model of the registry on a source. ``folder`` is the run folder."""
+    """Trains a model of the registry on batches. ``folder`` is the run folder."""
 
-    def __init__(self, model: nn.Module, settings: Settings, source: Any, folder: Path, callbacks: list[Any]) -> None:
+    def __init__(
+        self, model: nn.Module, settings: Settings, batches: Batches, folder: Path, callbacks: list[TrainerCallback]
+    ) -> None:
         place_trackers(settings, folder)
         arguments = training_arguments(settings, folder)
         if arguments.n_gpu > 1:  # else transformers would spread rows over them behind our counts
@@ -44,7 +46,7 @@ class TraceTrainer(Trainer):
             model=model,
             args=arguments,
             train_dataset=Indices(settings.num_steps * rows),
-            data_collator=Collator(source, rows),
+            data_collator=Collator(batches, rows),
             callbacks=callbacks,
         )
         self.remove_callback(PrinterCallback)
@@ -89,11 +91,11 @@ class TraceTrainer(Trainer):
         self.sums[8] += bool(batches) / self.args.world_size
         if self.args.world_size > 1:
             asked = self.stopper is not None and self.stopper.caught is not None
-            told = torch.cat([counts, torch.tensor([float(asked)], dtype=counts.dtype)]).to(self.args.device)
-            told = self.accelerator.gather(told[None]).sum(0).cpu()  # type: ignore[union-attr]
-            counts = told[:2]
+            own = torch.cat([counts, torch.tensor([float(asked)], dtype=counts.dtype)]).to(self.args.device)
+            overall = self.accelerator.gather(own[None]).sum(0).cpu()  # type: ignore[union-attr]
+            counts = overall[:2]
             if self.stopper is not None:
-                self.stopper.agreed = bool(told[2])
+                self.stopper.agreed = bool(overall[2])
         return batches, counts
 
     def compute_loss(
@@ -103,7 +105,7 @@ class TraceTrainer(Trainer):
         ids, kinds = inputs["input_ids"], inputs["kinds"][:, 1:]
         output = model(input_ids=ids[:, :-1])
         logits = output.logits.float()
-        losses = F.cross_entropy(logits.flatten(0, 1), ids[:, 1:].flatten(), reduction="none").view_as(kinds)
+        losses = token_losses(logits, ids[:, 1:])
         other, reveal = kinds == OTHER, kinds >= REVEAL
         loss_other, loss_reveal = losses[other].sum(), losses[reveal].sum()
         counts = num_items_in_batch
@@ -118,7 +120,7 @@ class TraceTrainer(Trainer):
         return (loss, output) if return_outputs else loss
 
     def _count(self, logits: Tensor, targets: Tensor, kinds: Tensor, loss_other: Tensor, loss_reveal: Tensor) -> None:
-        right = logits.argmax(-1) == targets
+        right = token_hits(logits, targets)
         reveal, last = kinds >= REVEAL, kinds == LAST_REVEAL
         has_last = last.any(1)
         last_right = (right | ~last).all(1) & has_last
@@ -255,8 +257,8 @@ class Evaluations(TrainerCallback):
         self.evaluate, self.every, self.folder = evaluate, every, folder
         self.last: dict[str, Any] = {}
 
-    def on_step_end(self, args: Any, state: Any, control: Any, **told: Any) -> None:
+    def on_step_end(self, args: Any, state: Any, control: Any, **given: Any) -> None:
         """Called by the Trainer."""
         if self.every and state.global_step % self.every == 0 and state.is_world_process_zero:
-            self.last = self.evaluate(told["model"])
+            self.last = self.evaluate(given["model"])
             run_folder.append_line(self.folder / "evals.jsonl", {"step": state.global_step, **self.last})

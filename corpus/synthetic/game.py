@@ -8,7 +8,7 @@ a hidden outcome but what the reveals say.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -149,27 +149,36 @@ def held(values: Ints, repeats: NDArray[np.bool_]) -> Ints:
     return values[np.maximum.accumulate(fresh)] if len(values) else values
 
 
+def beliefs_before_reveals(
+    game: Game, plays: Plays, *, belief: Floats | None = None, first: int = 0, last: int | None = None
+) -> Iterator[Floats]:
+    """The exact filter over a batch: yields, for each reveal after commands ``first`` .. ``last`` (exclusive; None: all
+    commands), the joint belief [batch, states] before the reveal is shown, in float64.
+
+    The filter starts before command ``first`` from ``belief`` [batch, states] (None: the game's start, known). It takes
+    in every command from there on, and every reveal that it yielded a belief for.
+    """
+    if belief is None:
+        belief = np.tile(np.eye(len(game.holds))[game.start], (len(plays.actions), 1))
+    end = plays.actions.shape[1] if last is None else last
+    for step in range(first, end):
+        if step > first and step % plays.spacing == 0:  # a reveal stands between the last command and this one
+            belief = belief_after_reveal(game, belief, plays, step // plays.spacing - 1)
+        belief = belief_after_action(game, belief, plays.actions[:, step])
+        if (step + 1) % plays.spacing == 0:
+            yield belief
+
+
 def reveal_laws(game: Game, plays: Plays) -> Floats:
-    """The exact filter over a batch: [batch, reveals, items], the law of the item that each reveal shows, before it is
+    """The exact law of every reveal: [batch, reveals, items], the law of the item that each reveal shows, before it is
     shown. With ``shows_all`` the last axis is the state.
 
     Joint belief over states in float64, renormalised at every reveal.
     """
-    batch, length = plays.actions.shape
-    num_states, num_items = len(game.holds), len(game.items)
-    belief = np.tile(np.eye(num_states)[game.start], (batch, 1))
-    laws = np.zeros((batch, plays.shown.shape[1], num_states if game.shows_all else num_items))
-    for step in range(length):
-        belief = belief_after_action(game, belief, plays.actions[:, step])
-        if (step + 1) % plays.spacing:
-            continue
-        reveal = (step + 1) // plays.spacing - 1
-        if game.shows_all:
-            laws[:, reveal] = belief
-            belief = np.eye(num_states)[plays.states[:, step]]
-        else:
-            laws[:, reveal] = law_of_item(game, belief, plays.shown[:, reveal])
-            belief = belief_after_reveal(game, belief, plays, reveal)
+    num_outcomes = len(game.holds) if game.shows_all else len(game.items)
+    laws = np.zeros((*plays.shown.shape, num_outcomes))
+    for reveal, belief in enumerate(beliefs_before_reveals(game, plays)):
+        laws[:, reveal] = belief if game.shows_all else law_of_item(game, belief, plays.shown[:, reveal])
     return laws
 
 
@@ -181,13 +190,15 @@ def belief_after_action(game: Game, belief: Floats, action: Ints) -> Floats:
 
 
 def belief_after_reveal(game: Game, belief: Floats, plays: Plays, reveal: int) -> Floats:
-    """Joint beliefs [batch, states] after a partial reveal: the states that would have shown the same text, weighed
-    anew.
+    """Joint beliefs [batch, states] after a reveal: the states that would have shown the same text, weighed anew. A
+    full reveal leaves one state, the true one (its labels are distinct wherever beliefs are asked for).
     """
     variable, state = plays.shown[:, reveal], plays.states[:, (reveal + 1) * plays.spacing - 1]
-    told = np.take_along_axis(plays.labels, game.holds[state, variable][:, None], axis=1)
+    if game.shows_all:
+        return np.asarray(np.eye(len(game.holds))[state])
+    shown = np.take_along_axis(plays.labels, game.holds[state, variable][:, None], axis=1)
     held = np.take_along_axis(plays.labels, game.holds[:, variable].T, axis=1)
-    kept = belief * (held == told)
+    kept = belief * (held == shown)
     return np.asarray(kept / kept.sum(axis=1, keepdims=True))
 
 

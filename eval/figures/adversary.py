@@ -8,10 +8,10 @@ from trace_mine.eval.adversary import search
 from trace_mine.eval.claims import by_seeds, numbers
 from trace_mine.eval.figures.base import Bench, Drawn, Figure, at_least_one
 from trace_mine.eval.figures.style import legend_below, look, panels
-from trace_mine.eval.measure import score
-from trace_mine.eval.predictors import ExactFilter
-from trace_mine.eval.results import Result
-from trace_mine.eval.sessions import sessions_of, told_of
+from trace_mine.eval.results import Result, number
+from trace_mine.train.measure.predictors import ExactFilter
+from trace_mine.train.measure.scores import score
+from trace_mine.train.measure.sessions import sessions_from, sessions_of
 
 NEEDS = ("belief-delta", "belief-gated", "belief-lstm")
 
@@ -27,31 +27,31 @@ def draw(bench: Bench) -> Drawn:
     fair: dict[str, list[float]] = {}
     lucky: dict[str, list[float]] = {}
     example = ""
-    for number, group in enumerate(NEEDS):
+    for place, group in enumerate(NEEDS):
         for subject in bench.group(group):
             spacing = subject.trained[1]
-            stream = subject.source.stream(*subject.trained, "test")
+            stream = subject.task_batches.stream(*subject.trained, "test")
             found = search(subject.predictor, stream, reveals=reveals, spacing=spacing, width=width)
-            sessions = sessions_of(subject.source, commands=reveals * spacing, spacing=spacing, rows=fair_rows)
+            sessions = sessions_of(subject.task_batches, commands=reveals * spacing, spacing=spacing, rows=fair_rows)
             usual = score(sessions.exact, sessions.laws_of(subject.predictor), sessions.shown).kl
             luck = float(usual.max())
             at = np.arange(1, reveals + 1)
             first = subject is bench.group(group)[0]
             label = subject.label if first else None
-            axes[0, 0].plot(at, found.worst, label=label and f"{label}, searched", **look(number))
-            axes[0, 0].plot(at, usual.mean(0), label=label and f"{label}, random", **{**look(number), "linestyle": ":"})
-            hard = told_of(stream, found.plays)
+            axes[0, 0].plot(at, found.worst, label=label and f"{label}, searched", **look(place))
+            axes[0, 0].plot(at, usual.mean(0), label=label and f"{label}, random", **{**look(place), "linestyle": ":"})
+            hard = sessions_from(stream, found.plays)
             truth = score(hard.exact, hard.laws_of(ExactFilter()), hard.shown).kl[:, -1]
-            axes[0, 1].plot(np.sort(found.kl)[::-1], label=None, **{**look(number), "marker": ""})
+            axes[0, 1].plot(np.sort(found.kl)[::-1], label=None, **{**look(place), "marker": ""})
             told = {**subject.named, "commands": reveals * spacing, "spacing": spacing}
             for step in range(reveals):
-                rows.append(Result(metric="adversarial KL", value=float(found.worst[step]), at=step + 1.0, **told))
-                rows.append(Result(metric="random KL", value=float(usual[:, step].mean()), at=step + 1.0, **told))
-            rows.append(Result(metric="exact filter's KL there", value=float(truth.max()), **told))
+                rows.append(number("adversarial KL", float(found.worst[step]), at=step + 1.0, **told))
+                rows.append(number("random KL", float(usual[:, step].mean()), at=step + 1.0, **told))
+            rows.append(number("exact filter's KL there", float(truth.max()), **told))
             worst.setdefault(subject.label, []).append(float(found.worst.max()))
             fair.setdefault(subject.label, []).append(float(usual.mean()))
             lucky.setdefault(subject.label, []).append(luck)
-            rows.append(Result(metric="worst fair KL", value=luck, count=usual.size, **told))
+            rows.append(number("worst fair KL", luck, count=usual.size, **told))
             if not example:
                 tokens = hard.batch.tokens[0]
                 example = "".join(stream.vocabulary[token] for token in tokens)[-180:].replace("\n", " / ")

@@ -8,7 +8,7 @@ from trace_mine.eval.claims import Claim, by_seeds, numbers
 from trace_mine.eval.drift import HOLDS, RESCALED, TIMES, drift, holding, memory_needed, norms, variants
 from trace_mine.eval.figures.base import Bench, Drawn, Figure, at_least_one
 from trace_mine.eval.figures.style import BASELINE, legend_below, look, panels
-from trace_mine.eval.results import Result
+from trace_mine.eval.results import Result, number
 from trace_mine.eval.subjects import Subject
 from trace_mine.train.rescaling import matrix_mixers
 
@@ -72,18 +72,18 @@ def draw(bench: Bench) -> Drawn:
 
 def lines(axis: Any, told: dict[tuple[str, str], list[tuple[int, dict[float, float]]]]) -> None:
     """Every seed as a thin line of its own, the model's look for all of them."""
-    for number, ((label, variant), seeds) in enumerate(sorted(told.items())):
+    for line, ((label, variant), seeds) in enumerate(sorted(told.items())):
         name = f"{label} + rescale" if variant else label
         for count, (_, values) in enumerate(seeds):
             axis.plot(
-                list(values), [max(v, 1e-4) for v in values.values()], label=None if count else name, **look(number)
+                list(values), [max(v, 1e-4) for v in values.values()], label=None if count else name, **look(line)
             )
 
 
 def control(axis: Any, subjects: list[Subject], times: tuple[int, ...], rows: int) -> list[Result]:
     """The deterministic control: loss of reveals of models trained on visible swaps, with and without the rescale."""
     found = []
-    for number, variant in enumerate(("", RESCALED)):
+    for line, variant in enumerate(("", RESCALED)):
         for count, subject in enumerate(subjects):
             told = [
                 r for r in drift(subject, times=times, rows=rows // 2, variant=variant) if r.metric == "loss of reveals"
@@ -91,7 +91,7 @@ def control(axis: Any, subjects: list[Subject], times: tuple[int, ...], rows: in
             found += told
             label = None if count else f"visible swaps, {subject.label}{' + rescale' if variant else ''}"
             values = [max(r.value, 1e-4) for r in told]
-            axis.plot([r.times for r in told], values, label=label, **look(4 + number))
+            axis.plot([r.times for r in told], values, label=label, **look(4 + line))
     axis.set_title("control: nothing hidden")
     axis.set_xlabel("length (1: as trained)")
     axis.set_ylabel("loss of reveals, nats")
@@ -104,15 +104,15 @@ def control(axis: Any, subjects: list[Subject], times: tuple[int, ...], rows: in
 def growth(axis: Any, subjects: list[Subject], times: int) -> list[Result]:
     """The state's norm over time."""
     found = []
-    for number, variant in enumerate(("", RESCALED)):
+    for line, variant in enumerate(("", RESCALED)):
         for count, subject in enumerate(subjects):
             if not matrix_mixers(subject.model):
                 continue
-            steps, told = norms(subject, times=times, rows=8, variant=variant)
+            steps, means = norms(subject, times=times, rows=8, variant=variant)
             label = None if count else f"{subject.label}{' + rescale' if variant else ''} (norm)"
-            axis.plot(steps, told, label=label, **{**look(6 + number), "marker": ""})
-            for step, value in zip(steps[::16], told[::16], strict=True):
-                found.append(Result(metric="state norm", value=float(value), at=step, variant=variant, **subject.named))
+            axis.plot(steps, means, label=label, **{**look(6 + line), "marker": ""})
+            for step, value in zip(steps[::16], means[::16], strict=True):
+                found.append(number("state norm", float(value), at=float(step), variant=variant, **subject.named))
     axis.set_title("norm of DeltaNet's state")
     axis.set_xlabel("tokens")
     axis.set_ylabel("mean |S| over heads")

@@ -10,9 +10,9 @@ from trace_mine.eval.claims import by_seeds, numbers
 from trace_mine.eval.figures.base import Bench, Drawn, Figure, at_least_one
 from trace_mine.eval.figures.style import BASELINE, legend_below, look, panels
 from trace_mine.eval.measure import beliefs, compared
-from trace_mine.eval.predictors import ExactFilter, LastShown, Uniform, WindowFilter
 from trace_mine.eval.results import Result, over_seeds
-from trace_mine.eval.sessions import sessions_of
+from trace_mine.train.measure.predictors import ExactFilter, LastShown, Uniform, WindowFilter
+from trace_mine.train.measure.sessions import sessions_of
 
 NEEDS = ("belief-delta", "belief-gated", "belief-lstm", "belief-product", "belief-transformer")
 FEWEST = 30
@@ -36,7 +36,7 @@ def draw(bench: Bench) -> Drawn:
         found: list[Result] = []
         for subject in bench.group(group):
             commands, spacing = subject.trained
-            sessions = sessions_of(subject.source, commands=commands, spacing=spacing, rows=bench.rows * 2)
+            sessions = sessions_of(subject.task_batches, commands=commands, spacing=spacing, rows=bench.rows * 2)
             found += beliefs(sessions, subject.predictor, **subject.named, times=1.0)
             if not beside:
                 others: list[Any] = [

@@ -8,9 +8,9 @@ from trace_mine.eval.claims import Claim, by_seeds, numbers
 from trace_mine.eval.figures.base import Bench, Drawn, Figure, at_least_one
 from trace_mine.eval.figures.style import BASELINE, legend_below, look, panels
 from trace_mine.eval.measure import accuracy, compared
-from trace_mine.eval.predictors import baselines
 from trace_mine.eval.results import Result
-from trace_mine.eval.sessions import sessions_of
+from trace_mine.train.measure.predictors import baselines
+from trace_mine.train.measure.sessions import sessions_of
 
 NEEDS = ("swaps-delta", "swaps-delta01", "swaps-transformer", "swaps-lstm")
 SHOWN = {"chance", "last shown"}
@@ -26,7 +26,7 @@ def draw(bench: Bench) -> Drawn:
         for number, group in enumerate(NEEDS):
             for subject in bench.group(group):
                 commands = subject.trained[0] * times
-                sessions = sessions_of(subject.source, commands=commands, spacing=spacing, rows=bench.rows)
+                sessions = sessions_of(subject.task_batches, commands=commands, spacing=spacing, rows=bench.rows)
                 found = accuracy(sessions, subject.predictor, **subject.named, times=times)
                 rows += found
                 by_reveal = [r for r in found if r.metric == "accuracy by reveal"]

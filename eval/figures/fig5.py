@@ -9,7 +9,7 @@ from trace_mine.eval.figures.base import Bench, Drawn, Figure, at_least_one
 from trace_mine.eval.figures.style import BASELINE, COLOURS, panels
 from trace_mine.eval.interpret import described, heads_of, intervened, tracking_head
 from trace_mine.eval.results import Result
-from trace_mine.eval.sessions import sessions_of
+from trace_mine.train.measure.sessions import sessions_of
 
 NEEDS = ("swaps-delta", "swaps-delta01")
 COMMANDS, SPACING = 512, 4
@@ -25,7 +25,7 @@ def draw(bench: Bench) -> Drawn:
     rows: list[Result] = []
     margins, told = [], []
     for axis, subject in zip(axes[0], subjects, strict=True):
-        sessions = sessions_of(subject.source, commands=COMMANDS, spacing=SPACING, rows=2)
+        sessions = sessions_of(subject.task_batches, commands=COMMANDS, spacing=SPACING, rows=2)
         heads = heads_of(subject, sessions)
         rows += described(subject, heads)
         parts = axis.violinplot([head.beta for head in heads], showmedians=True, widths=0.8)

@@ -9,7 +9,7 @@ from trace_mine.eval.figures.base import Bench, Drawn, Figure, at_least_one
 from trace_mine.eval.figures.style import BASELINE, legend_below, look, panels
 from trace_mine.eval.interpret import described, heads_of, intervened, told_costs, tracking_head
 from trace_mine.eval.results import Result
-from trace_mine.eval.sessions import sessions_of
+from trace_mine.train.measure.sessions import sessions_of
 
 NEEDS = ("swaps-delta",)
 COMMANDS, SPACING = 64, 2
@@ -23,7 +23,7 @@ def draw(bench: Bench) -> Drawn:
     fewer, alone, told = [], [], []
     labels: list[str] = []
     for number, subject in enumerate(bench.group(NEEDS[0])):
-        heads = heads_of(subject, sessions_of(subject.source, commands=512, spacing=4, rows=1))
+        heads = heads_of(subject, sessions_of(subject.task_batches, commands=512, spacing=4, rows=1))
         found = intervened(subject, commands=COMMANDS, spacing=SPACING, rows=bench.rows)
         rows += described(subject, heads) + told_costs(subject, found)
         tracks = tracking_head(found)

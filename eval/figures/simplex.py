@@ -10,10 +10,11 @@ from trace_mine.corpus.synthetic.game import Floats
 from trace_mine.eval.claims import by_seeds, numbers
 from trace_mine.eval.figures.base import Bench, Drawn, Figure, at_least_one
 from trace_mine.eval.figures.style import panels
-from trace_mine.eval.probes import features, joint_beliefs, positions, ridge, shuffled, untrained
+from trace_mine.eval.probes import features, positions, ridge, shuffled, untrained
 from trace_mine.eval.results import Result
-from trace_mine.eval.sessions import sessions_of
 from trace_mine.eval.steering import steered_run
+from trace_mine.train.measure.laws import joint_beliefs
+from trace_mine.train.measure.sessions import sessions_of
 
 NEEDS = ("belief-delta", "belief-gated", "belief-lstm")
 TOLD = ("", "control: random", "control: shuffled")
@@ -33,7 +34,9 @@ def draw(bench: Bench) -> Drawn:
     for column, group in enumerate(NEEDS):
         for subject in bench.group(group):
             commands, spacing = subject.trained
-            sessions = sessions_of(subject.source, commands=commands, spacing=spacing, rows=max(20, 2 * bench.rows))
+            sessions = sessions_of(
+                subject.task_batches, commands=commands, spacing=spacing, rows=max(20, 2 * bench.rows)
+            )
             game = sessions.stream.game
             belief = joint_beliefs(game, sessions.plays)
             place = "layer 0 state"

@@ -30,7 +30,7 @@ from trace_mine.train.kernels.delta import delta_rule
 from trace_mine.train.models.delta_net import MatrixMixer
 from trace_mine.train.models.registry import MODELS, make_model
 from trace_mine.train.recipes import recipe
-from trace_mine.train.running import source_of
+from trace_mine.train.running import batches_of
 from trace_mine.train.settings import override
 
 BATCH, HEADS = 8, 8
@@ -137,7 +137,7 @@ def models(rounds: int) -> None:
 def paper() -> None:
     """Seconds and memory of a step at the lengths of `paper-s5`'s last stage, by rows and by form of the delta rule."""
     settings = override(recipe("paper-s5"), ["device=cpu", "precision=fp32"])
-    source = source_of(settings)
+    source = batches_of(settings)
     last = settings.num_steps - settings.stages[-1].steps
     longest = max(range(last, last + 20), key=lambda step: source.batch(step, [0])["input_ids"].shape[1])
     keys = {**settings.model_keys, "vocab_size": len(source.tokenizer)}

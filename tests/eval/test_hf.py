@@ -11,16 +11,16 @@ import pytest
 import torch
 
 from trace_mine.eval.hf import HFPredictor, common, evaluate_hf, hf_predictor
-from trace_mine.eval.measure import score
-from trace_mine.eval.sessions import sessions_of
-from trace_mine.train.batches import SyntheticSource
+from trace_mine.train.batches import TaskBatches
+from trace_mine.train.measure.scores import score
+from trace_mine.train.measure.sessions import sessions_of
 from trace_mine.train.settings import Settings, StageSettings
 
 
 @pytest.mark.parametrize(("name", "model"), [("belief", "delta_net"), ("belief", "lstm"), ("contrast", "transformer")])
 def test_ours_through_hf_equals_ours(name: str, model: str, tiny_subject: Callable, tiny_run: Callable) -> None:
     subject = tiny_subject(name, model)
-    sessions = sessions_of(subject.source, commands=12, spacing=2, rows=4)
+    sessions = sessions_of(subject.batches, commands=12, spacing=2, rows=4)
     expected = sessions.laws_of(subject.predictor)
     got = sessions.laws_of(hf_predictor(tiny_run(name, model)))
     assert np.abs(got - expected).max() < 1e-5
@@ -42,7 +42,7 @@ def gpt2(folder: Path, texts: list[str], *, merges: bool, context: int = 4_096) 
 @pytest.mark.parametrize("merges", [False, True])
 def test_a_random_gpt2_goes_through(merges: bool, tiny_subject: Callable, tmp_path: Path) -> None:
     subject = tiny_subject("belief", "lstm")
-    sessions = sessions_of(subject.source, commands=8, spacing=2, rows=3)
+    sessions = sessions_of(subject.batches, commands=8, spacing=2, rows=3)
     texts = [
         "".join(sessions.stream.vocabulary[t] for t in sessions.batch.tokens[row]) for row in range(len(sessions.shown))
     ]
@@ -86,7 +86,7 @@ class Merging:
 
 
 def test_a_tokenizer_that_merges_over_the_boundary_is_scored_by_its_own_tokens(tiny_subject: Callable) -> None:
-    sessions = sessions_of(tiny_subject("belief", "lstm").source, commands=4, spacing=2, rows=2)
+    sessions = sessions_of(tiny_subject("belief", "lstm").batches, commands=4, spacing=2, rows=2)
     weights = torch.randn(256, generator=torch.Generator().manual_seed(0)).double()
 
     class Unigram(torch.nn.Module):
@@ -120,7 +120,7 @@ def test_labels_that_begin_another_and_labels_of_two_variables_are_one_each(grou
     settings = Settings(
         recipe="t", model="lstm", task="groups", task_parameters={"group": group, "style": "echo"}, stages=stages
     )
-    sessions = sessions_of(SyntheticSource(settings), commands=4, spacing=2, rows=8)
+    sessions = sessions_of(TaskBatches(settings), commands=4, spacing=2, rows=8)
     words = sessions.stream.vocabulary
     texts = ["".join(words[t] for t in row) for row in sessions.batch.tokens]
 
@@ -152,6 +152,6 @@ def test_what_can_not_be_scored_is_refused(tiny_subject: Callable, tmp_path: Pat
         hf_predictor(tmp_path)
     subject = tiny_subject("belief", "lstm")
     folder = gpt2(tmp_path / "gpt2", ["a = 1\n"], merges=False, context=512)
-    sessions = sessions_of(subject.source, commands=64, spacing=2, rows=1)
+    sessions = sessions_of(subject.batches, commands=64, spacing=2, rows=1)
     with pytest.raises(ValueError, match="expected sessions of at most 512 tokens, the model's context"):
         sessions.laws_of(hf_predictor(folder))

@@ -13,14 +13,14 @@ from trace_mine.corpus.synthetic.stream import Batch, TokenStream
 from trace_mine.eval.adversary import search
 from trace_mine.eval.interpret import costs, described, has_beta, heads_of, told_costs, tracking_head
 from trace_mine.eval.planted import planted_subject
-from trace_mine.eval.predictors import ExactFilter
-from trace_mine.eval.sessions import sessions_of
+from trace_mine.train.measure.predictors import ExactFilter
+from trace_mine.train.measure.sessions import sessions_of
 
 
 @pytest.mark.parametrize("head", [0, 1, 2])
 def test_the_planted_head_is_the_one_found(head: int) -> None:
     subject = planted_subject(n=3, num_heads=3, head=head)
-    sessions = sessions_of(subject.source, commands=64, spacing=2, rows=8)
+    sessions = sessions_of(subject.batches, commands=64, spacing=2, rows=8)
     found = costs(subject, sessions)
     assert {cost.kind for cost in found} == {"beta halved", "beta capped", "head silenced"}
     for kind in ("beta halved", "beta capped", "head silenced"):
@@ -39,7 +39,7 @@ def test_the_planted_head_is_the_one_found(head: int) -> None:
 @pytest.mark.parametrize("model", ["delta_net", "renormed_delta_net", "gated_delta_net", "delta_product"])
 def test_every_model_of_the_delta_family_is_read(model: str, tiny_subject: Callable) -> None:
     subject = tiny_subject("belief", model)
-    sessions = sessions_of(subject.source, commands=16, spacing=2, rows=2)
+    sessions = sessions_of(subject.batches, commands=16, spacing=2, rows=2)
     heads = heads_of(subject, sessions)
     assert [head.head for head in heads] == [0, 1]
     for head in heads:
@@ -53,7 +53,7 @@ def test_every_model_of_the_delta_family_is_read(model: str, tiny_subject: Calla
 def test_models_without_beta_are_told(tiny_subject: Callable) -> None:
     subject = tiny_subject("belief", "transformer")
     assert not has_beta(subject)
-    sessions = sessions_of(subject.source, commands=4, spacing=2, rows=2)
+    sessions = sessions_of(subject.batches, commands=4, spacing=2, rows=2)
     with pytest.raises(ValueError, match="expected a model of the delta family, got transformer"):
         heads_of(subject, sessions)
     assert {cost.kind for cost in costs(subject, sessions)} == {"head silenced"}
@@ -77,13 +77,13 @@ class Blind:
 
 
 def test_nothing_hurts_the_exact_filter(tiny_subject: Callable) -> None:
-    stream = tiny_subject("belief", "lstm").source.stream(48, 2, "test")
+    stream = tiny_subject("belief", "lstm").batches.stream(48, 2, "test")
     assert search(ExactFilter(), stream, reveals=4, spacing=2, width=6).worst.max() < 1e-9
 
 
 @pytest.mark.parametrize("pair", [(2, 0), (1, 1)])
 def test_a_planted_blind_spot_is_found(pair: tuple[int, int], tiny_subject: Callable) -> None:
-    stream = tiny_subject("belief", "lstm").source.stream(48, 2, "test")
+    stream = tiny_subject("belief", "lstm").batches.stream(48, 2, "test")
     found = search(Blind(pair), stream, reveals=3, spacing=2, width=8)
     assert tuple(found.plays.actions[0, -2:]) == pair
     assert found.worst[-1] > 0.3
@@ -96,4 +96,4 @@ def test_a_planted_blind_spot_is_found(pair: tuple[int, int], tiny_subject: Call
 def test_searches_refuse_other_games(tiny_subject: Callable) -> None:
     subject = tiny_subject("belief", "lstm", "task.values=repeated")
     with pytest.raises(ValueError, match="expected distinct values"):
-        search(ExactFilter(), subject.source.stream(8, 2, "test"), reveals=1, spacing=2)
+        search(ExactFilter(), subject.batches.stream(8, 2, "test"), reveals=1, spacing=2)

@@ -3,22 +3,21 @@
 import numpy as np
 import pytest
 
-from trace_mine.eval.measure import beliefs, calibration, compared, reveals_since, score
-from trace_mine.eval.predictors import PREDICTORS, ExactFilter, LastShown, Uniform, WindowFilter, baselines
-from trace_mine.eval.sessions import Sessions, sessions_of
-from trace_mine.train.batches import SyntheticSource
+from trace_mine.eval.measure import beliefs, calibration, compared, reveals_since
+from trace_mine.train.batches import TaskBatches
+from trace_mine.train.measure.predictors import PREDICTORS, ExactFilter, LastShown, Uniform, WindowFilter, baselines
+from trace_mine.train.measure.scores import score
+from trace_mine.train.measure.sessions import Sessions, sessions_of
 from trace_mine.train.settings import Settings, StageSettings
 
 
-def source_with(task: str = "permutations", **parameters: object) -> SyntheticSource:
+def batches_with(task: str = "permutations", **parameters: object) -> TaskBatches:
     stages = (StageSettings(steps=1, commands=(8,), spacings=(2,)),)
-    return SyntheticSource(
-        Settings(recipe="t", model="delta_net", task=task, task_parameters=parameters, stages=stages)
-    )
+    return TaskBatches(Settings(recipe="t", model="delta_net", task=task, task_parameters=parameters, stages=stages))
 
 
 def sessions_with(commands: int = 24, spacing: int = 2, rows: int = 48, **parameters: object) -> Sessions:
-    return sessions_of(source_with(**parameters), commands=commands, spacing=spacing, rows=rows)
+    return sessions_of(batches_with(**parameters), commands=commands, spacing=spacing, rows=rows)
 
 
 def value_of(results: list, metric: str, model: str = "") -> float:

@@ -69,7 +69,7 @@ def test_rows_that_were_trained_on_are_left_out_and_told(
 ) -> None:
     told = evaluate_run(opened, rows=4, dataset=dataset)
     rows = rows_of(dataset)
-    held_out = [row for row in rows if row["text"] not in opened.source.trained_on]
+    held_out = [row for row in rows if row["text"] not in opened.batches.trained_on]
     assert 0 < told[0].count <= len(held_out) < len(rows)
     assert np.isclose(told[0].value, on_beliefs(opened, held_out, name=dataset.name)[0].value)
     told_once = f"{len(rows) - len(held_out)} of {len(rows)} rows"

@@ -13,7 +13,6 @@ from trace_mine.corpus.synthetic.game import reveal_laws
 from trace_mine.eval.probes import (
     Linear,
     features,
-    joint_beliefs,
     logistic,
     parity,
     positions,
@@ -23,8 +22,9 @@ from trace_mine.eval.probes import (
     split,
     state_of,
 )
-from trace_mine.eval.sessions import sessions_of
 from trace_mine.eval.steering import Spread, changed, changes, push, steered_run
+from trace_mine.train.measure.laws import joint_beliefs
+from trace_mine.train.measure.sessions import sessions_of
 
 
 def planted(noise: float, sequences: int = 80) -> tuple[np.ndarray, np.ndarray]:
@@ -115,7 +115,7 @@ def test_steering_moves_what_is_used_and_no_control_does() -> None:
 
 
 def test_beliefs_before_reveals_are_the_filters(tiny_subject: Callable) -> None:
-    sessions = sessions_of(tiny_subject("belief", "lstm").source, commands=16, spacing=2, rows=6)
+    sessions = sessions_of(tiny_subject("belief", "lstm").batches, commands=16, spacing=2, rows=6)
     game, plays = sessions.stream.game, sessions.plays
     joint = joint_beliefs(game, plays)
     emits = np.eye(len(game.items))[game.holds.T]
@@ -134,7 +134,7 @@ def test_parity_of_three() -> None:
 @pytest.mark.parametrize("model", ["lstm", "gru", "delta_net", "gated_delta_net", "mamba2", "transformer"])
 def test_features_condition_on_what_came_before_and_nothing_later(model: str, tiny_subject: Callable) -> None:
     subject = tiny_subject("belief", model)
-    sessions = sessions_of(subject.source, commands=8, spacing=2, rows=4)
+    sessions = sessions_of(subject.batches, commands=8, spacing=2, rows=4)
     whole = features(subject.model, sessions)
     assert ("layer 0 state" in whole) == (model != "transformer")
     at = int(sessions.batch.reveals[0, 2, 0]) - sessions.stream.value_offset
@@ -150,7 +150,7 @@ def test_features_condition_on_what_came_before_and_nothing_later(model: str, ti
 @pytest.mark.parametrize("model", ["lstm", "delta_net"])
 def test_a_changed_carry_is_read_back(model: str, tiny_subject: Callable) -> None:
     subject = tiny_subject("belief", model)
-    sessions = sessions_of(subject.source, commands=4, spacing=2, rows=3)
+    sessions = sessions_of(subject.batches, commands=4, spacing=2, rows=3)
     carry = subject.model(torch.from_numpy(sessions.batch.tokens), return_carry=True).carry[0]
     before = state_of(carry)
     assert before is not None

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trace_mine.eval.results import Result, interval, measured, over_seeds, read, write
+from trace_mine.eval.intervals import interval
+from trace_mine.eval.results import Result, measured, over_seeds, read, write
 
 texts = st.text(st.characters(codec="utf-8", exclude_characters="\x00\r"), max_size=12)
 numbers = st.floats(allow_nan=True, width=64)

@@ -15,7 +15,7 @@ pytest.importorskip("transformers", reason="needs the extra [train]")
 
 from trace_mine.train import running  # noqa: E402
 from trace_mine.train.__main__ import main  # noqa: E402
-from trace_mine.train.batches import source_of  # noqa: E402
+from trace_mine.train.batches import batches_of  # noqa: E402
 from trace_mine.train.models.registry import make_model  # noqa: E402
 from trace_mine.train.recipes import BELIEF_MODELS, RECIPES, recipe  # noqa: E402
 from trace_mine.train.settings import StageSettings, override  # noqa: E402
@@ -39,7 +39,7 @@ def test_models_of_the_paper_s_recipe_are_of_one_size():
 @pytest.mark.parametrize("name", [name for name in RECIPES if name != "mined"])
 def test_every_recipe_of_a_task_makes_a_model_and_batches(name):
     settings = override(recipe(name), ["device=cpu", "precision=fp32"])
-    source = source_of(settings)
+    source = batches_of(settings)
     for step in (0, settings.num_steps - 1):
         batch = source.batch(step, [0, 1])
         assert batch["input_ids"].max() < len(source.tokenizer) and (batch["kinds"] >= 2).any()

@@ -18,7 +18,7 @@ torch = pytest.importorskip("torch", reason="needs the extra [train]")
 pytest.importorskip("transformers", reason="needs the extra [train]")
 
 from trace_mine.train import progress, run_folder, running, trainer  # noqa: E402
-from trace_mine.train.batches import SyntheticSource, source_of  # noqa: E402
+from trace_mine.train.batches import TaskBatches, batches_of  # noqa: E402
 from trace_mine.train.kernels import c_ops  # noqa: E402
 from trace_mine.train.models.registry import load_model, make_model  # noqa: E402
 from trace_mine.train.progress import StopOnSignal  # noqa: E402
@@ -240,19 +240,19 @@ def test_several_gpus_without_torchrun_are_one(tmp_path, monkeypatch, caplog):
 
     monkeypatch.setattr(trainer, "training_arguments", with_two)
     settings = tiny("device=cpu")
-    source = source_of(settings)
-    model = make_model(settings.model, **settings.model_keys, vocab_size=len(source.tokenizer))
-    made = trainer.TraceTrainer(model, settings, source, tmp_path, [])
+    batches = batches_of(settings)
+    model = make_model(settings.model, **settings.model_keys, vocab_size=len(batches.tokenizer))
+    made = trainer.TraceTrainer(model, settings, batches, tmp_path, [])
     assert made.args.train_batch_size == settings.batch_size and made.args.n_gpu == 1
     assert "torchrun takes all" in caplog.text
 
 
 def test_biases_and_norms_do_not_decay(tmp_path):
     settings = tiny("device=cpu")
-    source = source_of(settings)
+    batches = batches_of(settings)
     for name in ("lstm", "mamba2", "gated_delta_net"):
-        model = make_model(name, **BELIEF_MODELS[name], vocab_size=len(source.tokenizer))
-        made = trainer.TraceTrainer(model, settings, source, tmp_path, [])
+        model = make_model(name, **BELIEF_MODELS[name], vocab_size=len(batches.tokenizer))
+        made = trainer.TraceTrainer(model, settings, batches, tmp_path, [])
         decayed = made.get_decay_parameter_names(model)
         assert decayed and all(dict(model.named_parameters())[key].ndim > 1 for key in decayed), decayed
 
@@ -283,7 +283,7 @@ def test_trackers_write_into_the_run_folder_unless_told_otherwise(tmp_path, monk
 
 def test_batches_are_a_function_of_the_step_and_stages_keep_to_their_sizes():
     settings = tiny()
-    one, two = SyntheticSource(settings), SyntheticSource(settings)
+    one, two = TaskBatches(settings), TaskBatches(settings)
     assert [one.size(step) for step in range(8)] == [two.size(step) for step in range(8)]
     assert all(one.size(step)[0] in (2, 4) for step in range(4))
     assert all(one.size(step)[0] in (4, 8) for step in range(4, 8))

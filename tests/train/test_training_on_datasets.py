@@ -13,7 +13,7 @@ torch = pytest.importorskip("torch", reason="needs the extra [train]")
 pytest.importorskip("transformers", reason="needs the extra [train]")
 
 from trace_mine.train import running  # noqa: E402
-from trace_mine.train.batches import source_of  # noqa: E402
+from trace_mine.train.batches import batches_of  # noqa: E402
 from trace_mine.train.held_out import joined_splits, parted, splits_of  # noqa: E402
 from trace_mine.train.recipes import recipe  # noqa: E402
 from trace_mine.train.settings import override  # noqa: E402
@@ -60,10 +60,10 @@ def test_a_dataset_trains_with_the_loss_by_role(dataset, tmp_path):
     assert 0 <= final["evaluations"][0]["copy_last_value"] <= 1
     told = final["evaluations"][0]["beliefs"]
     assert told["num_beliefs"] > 0 and told["kl"] > 0 and told["entropy"] > 0
-    source = source_of(settings)
-    batch = source.batch(0, [0, 1, 2])
+    batches = batches_of(settings)
+    batch = batches.batch(0, [0, 1, 2])
     assert (batch["kinds"] == 3).any(1).all()
-    epoch = [source.batch(0, [n])["input_ids"].tolist() for n in range(len(source.rows["train"]))]
+    epoch = [batches.batch(0, [n])["input_ids"].tolist() for n in range(len(batches.rows["train"]))]
     assert len({str(ids) for ids in epoch}) == len(epoch)
 
 
@@ -71,34 +71,34 @@ def test_several_datasets_are_as_one(dataset, tmp_path):
     other = tmp_path / "others"
     told = [sys.executable, "-m", "trace_mine.corpus.synthetic", "permutations", "--rows", "12", "--held-out", "3"]
     subprocess.run([*told, "--seed", "1", "--out", str(other)], cwd=ROOT, check=True, capture_output=True)
-    both = source_of(override(recipe("mined"), [*MINED, f"dataset={dataset},{other}"]))
+    both = batches_of(override(recipe("mined"), [*MINED, f"dataset={dataset},{other}"]))
     parts = [splits_of(folder) for folder in (dataset, other)]
     assert len(both.rows["train"]) == sum(len(part["train"]) for part in parts)
     assert len(both.held_out()) == sum(len(part["test"]) for part in parts)
     assert both.evaluation_split == "held_out" and len(both.with_beliefs["train"]) == len(parts[0]["train"])
-    twice = source_of(override(recipe("mined"), [*MINED, f"dataset={dataset},{dataset}"]))
+    twice = batches_of(override(recipe("mined"), [*MINED, f"dataset={dataset},{dataset}"]))
     assert {row["text"] for row in parts[0]["test"]}.isdisjoint(row["text"] for row in parts[0]["train"])
     assert len(twice.rows["train"]) == 2 * len(parts[0]["train"])
     leaking = {"train": [*parts[1]["train"], *parts[0]["test"]], "test": parts[1]["test"]}
     joined = joined_splits([parts[0], leaking])
     assert joined["train"] == [*parts[0]["train"], *parts[1]["train"]]
-    one = source_of(override(recipe("mined"), [*MINED, f"dataset={dataset}"]))
+    one = batches_of(override(recipe("mined"), [*MINED, f"dataset={dataset}"]))
     assert one.data_hash != both.data_hash and one.evaluation_split == "test"
     with pytest.raises(ValueError, match="got nowhere"):
-        source_of(override(recipe("mined"), [*MINED, f"dataset={dataset},nowhere"]))
+        batches_of(override(recipe("mined"), [*MINED, f"dataset={dataset},nowhere"]))
 
 
 def test_a_mixture_takes_steps_of_both(dataset, tmp_path):
     stages = "stages=[{steps: 40, commands: [4], spacings: [2]}]"
     more = ["task=permutations", "task.n=4", "mixture=0.5", stages]
     settings = override(recipe("mined"), [*MINED, f"dataset={dataset}", *more])
-    source = source_of(settings)
-    texts = [source.tokenizer.decode(source.batch(step, [0])["input_ids"][0].tolist()) for step in range(12)]
+    batches = batches_of(settings)
+    texts = [batches.tokenizer.decode(batches.batch(step, [0])["input_ids"][0].tolist()) for step in range(12)]
     of_task = ["d = 4" in text for text in texts]
     assert any(of_task) and not all(of_task)
     assert running.train(settings, tmp_path / "run")["evaluations"][0]["by_role"]
     with pytest.raises(ValueError, match="commands and spacings"):
-        source_of(override(recipe("mined"), [f"dataset={dataset}", "task=permutations", "mixture=0.5"]))
+        batches_of(override(recipe("mined"), [f"dataset={dataset}", "task=permutations", "mixture=0.5"]))
 
 
 def test_a_dataset_without_the_needed_view_is_refused(tmp_path):
@@ -106,13 +106,13 @@ def test_a_dataset_without_the_needed_view_is_refused(tmp_path):
     told = [sys.executable, "-m", "trace_mine.corpus.synthetic", "permutations", "--rows", "10", "--out", str(folder)]
     subprocess.run(told, cwd=ROOT, check=True, capture_output=True)
     with pytest.raises(ValueError, match="expected rows with beliefs"):
-        source_of(override(recipe("mined"), [f"dataset={folder}", "requires=branch"]))
+        batches_of(override(recipe("mined"), [f"dataset={folder}", "requires=branch"]))
 
 
 def test_what_is_evaluated_is_never_trained_on(dataset, tmp_path):
-    source = source_of(override(recipe("mined"), [*MINED, f"dataset={dataset}"]))
-    assert source.evaluation_split in ("test", "validation", "held_out")
-    told = [[row.ids.tolist() for row in source.rows[name]] for name in ("train", source.evaluation_split)]
+    batches = batches_of(override(recipe("mined"), [*MINED, f"dataset={dataset}"]))
+    assert batches.evaluation_split in ("test", "validation", "held_out")
+    told = [[row.ids.tolist() for row in batches.rows[name]] for name in ("train", batches.evaluation_split)]
     assert told[1] and not any(ids in told[0] for ids in told[1])
     rows = [{"trace_id": str(n)} for n in range(100)]
     kept, held = parted(rows)

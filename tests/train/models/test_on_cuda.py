@@ -95,8 +95,8 @@ def test_training_learns_and_resumes_on_cuda(precision: str, tmp_path: Path) -> 
 def test_figures_measurements_run_where_the_model_is(tmp_path: Path) -> None:
     from trace_mine.eval.drift import RESCALED, drift, holding, norms
     from trace_mine.eval.measure import beliefs
-    from trace_mine.eval.sessions import sessions_of
     from trace_mine.eval.subjects import subject
+    from trace_mine.train.measure.sessions import sessions_of
 
     settings = override(recipe("belief"), ["max_steps=5", "batch_size=8", "evaluate_rows=4", "device=cuda"])
     train(settings, tmp_path / "run")

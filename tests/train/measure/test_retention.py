@@ -7,25 +7,25 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs the extra [train]")
 pytest.importorskip("transformers", reason="needs the extra [train]")
 
-from trace_mine.train.batches import SyntheticSource  # noqa: E402
+from trace_mine.train.batches import TaskBatches  # noqa: E402
+from trace_mine.train.measure.retention import holding_plays, retention  # noqa: E402
 from trace_mine.train.models.registry import make_model  # noqa: E402
 from trace_mine.train.recipes import recipe  # noqa: E402
-from trace_mine.train.retention import holding_plays, retention  # noqa: E402
 from trace_mine.train.settings import override  # noqa: E402
 
 
 @pytest.mark.parametrize("per", ["word", "command"])
 def test_the_question_comes_last_and_its_answer_is_certain(per):
-    source = SyntheticSource(override(recipe("belief"), [f"per={per}"]))
-    model = make_model("lstm", vocab_size=len(source.tokenizer), hidden_size=16)
-    told = retention(model, source, hold=16, spacing=2)
+    batches = TaskBatches(override(recipe("belief"), [f"per={per}"]))
+    model = make_model("lstm", vocab_size=len(batches.tokenizer), hidden_size=16)
+    told = retention(model, batches, hold=16, spacing=2)
     assert told["certainty"] == pytest.approx(1.0, abs=1e-12)
     assert told["kl"] > 0
-    plays = holding_plays(source, 16, 2)
-    stream = source.stream(2, 2, "train")
+    plays = holding_plays(batches, 16, 2)
+    stream = batches.stream(2, 2, "train")
     batch = stream.batch_of(plays, beliefs=True)
     for row in range(len(batch.tokens)):
-        text = source.tokenizer.decode(batch.tokens[row, : batch.lengths[row]].tolist())
+        text = batches.tokenizer.decode(batch.tokens[row, : batch.lengths[row]].tolist())
         lines = text.splitlines()
         values = dict(line.removeprefix(">>> ").split(" = ") for line in lines if " = " in line and "," not in line)
         asked = lines[-2].removeprefix(">>> ")
@@ -38,9 +38,9 @@ def test_the_question_comes_last_and_its_answer_is_certain(per):
 
 
 def test_a_model_that_tells_the_start_retains_and_one_that_guesses_does_not():
-    source = SyntheticSource(recipe("belief"))
-    stream = source.stream(2, 2, "train")
-    size = len(source.tokenizer)
+    batches = TaskBatches(recipe("belief"))
+    stream = batches.stream(2, 2, "train")
+    size = len(batches.tokenizer)
 
     class Known(torch.nn.Module):
         def __init__(self, certain):
@@ -50,15 +50,17 @@ def test_a_model_that_tells_the_start_retains_and_one_that_guesses_does_not():
         def forward(self, input_ids):
             logits = torch.full((*input_ids.shape, size), -20.0)
             for name, label in zip("abc", stream.label_tokens, strict=True):
-                asked = source.tokenizer.get_vocab()[f">>> {name}\n"]
+                asked = batches.tokenizer.get_vocab()[f">>> {name}\n"]
                 logits[..., label] = torch.where(input_ids == asked, self.certain.item(), 0.0)
             return type("Output", (), {"logits": logits})
 
-    assert retention(Known(20.0), source, hold=16, spacing=2)["kl"] < 1e-6
-    assert retention(Known(0.0), source, hold=16, spacing=2)["kl"] == pytest.approx(torch.log(torch.tensor(3.0)).item())
+    assert retention(Known(20.0), batches, hold=16, spacing=2)["kl"] < 1e-6
+    assert retention(Known(0.0), batches, hold=16, spacing=2)["kl"] == pytest.approx(
+        torch.log(torch.tensor(3.0)).item()
+    )
 
 
 def test_tasks_without_maybe_swaps_are_refused():
-    source = SyntheticSource(recipe("quick"))
+    batches = TaskBatches(recipe("quick"))
     with pytest.raises(ValueError, match="maybe-swaps"):
-        holding_plays(source, 16, 2)
+        holding_plays(batches, 16, 2)

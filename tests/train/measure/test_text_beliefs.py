@@ -10,7 +10,7 @@ torch = pytest.importorskip("torch", reason="needs the extra [train]")
 pytest.importorskip("transformers", reason="needs the extra [train]")
 
 from trace_mine.tokenizer.lexemes import fit_python  # noqa: E402
-from trace_mine.train.mined_beliefs import belief_kl  # noqa: E402
+from trace_mine.train.measure.text_beliefs import belief_kl  # noqa: E402
 from trace_mine.train.models.registry import make_model  # noqa: E402
 
 TEXT = ">>> flip()\n12\n>>> 1\n1\n"
