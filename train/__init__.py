@@ -1,1 +1,1 @@
-"""Linear RNNs, LSTMs and Transformers, their kernels, their training on tasks and datasets, and what it is measured by."""
+"""Linear RNNs, LSTMs and Transformers, their kernels, their training on tasks and datasets, what it is measured by."""

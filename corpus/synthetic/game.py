@@ -64,11 +64,6 @@ class Game:
             return ", ".join(names)
         return f"print({', '.join(repr(name) + ', ' + name for name in names)})"
 
-    def reveal_texts_of_items(self, variable: int) -> list[str]:
-        """What a partial reveal shows for each item."""
-        prefix = "" if self.style == "echo" else f"{self.variables[variable]} "
-        return [prefix + item for item in self.items]
-
     def reveal_texts(self, variable: int, labels: Sequence[str]) -> list[str]:
         """What the reveal shows in each state."""
         if not self.shows_all:

@@ -1,4 +1,4 @@
-"""Word problems of small groups: as programs over variables, and as sequences of elements.
+"""Word problems of small groups, as programs over variables.
 
 Elements are permutations of points; a product of groups acts on the points side by side. Parity and Z_n are counters.
 """
@@ -105,15 +105,3 @@ def group_game(*, group: str = "S3", style: str = "print", reveals: str = "parti
         shows_all=reveals == "full",
         style=style,
     )
-
-
-def word_problem(group: str, length: int, batch: int, generator: np.random.Generator) -> tuple[Ints, Ints]:
-    """(elements, running products) [batch, length], as numbers: the symbol-sequence form of the task."""
-    table = make_group(group).table()
-    words = generator.integers(len(table), size=(batch, length))
-    products = np.empty_like(words)
-    state = np.zeros(batch, dtype=np.int64)
-    for step in range(length):
-        state = table[state, words[:, step]]
-        products[:, step] = state
-    return words, products

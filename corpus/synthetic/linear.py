@@ -105,22 +105,6 @@ def log2_masses(automaton: Automaton, symbols: Sequence[int]) -> Floats:
     return logs
 
 
-def slope_per_reveal(automaton: Automaton, symbols: Sequence[int]) -> float:
-    """The mass's rate of decay: the least-squares slope of log2 |h| after each reveal over the reveal's number.
-
-    A reveal is a symbol that some state forbids.
-
-    Raises:
-        ImpossibleSymbol: the sequence can't happen.
-        ValueError: fewer than two reveals.
-    """
-    tells = [not automaton.reveals[symbol].all() for symbol in symbols]
-    after = log2_masses(automaton, symbols)[1:][tells]
-    if len(after) < 2:
-        raise ValueError(f"expected at least 2 reveals, got {len(after)}; take a longer sequence")
-    return float(np.polyfit(np.arange(len(after)), after, 1)[0])
-
-
 def sinkhorn(matrix: Floats, rounds: int = 200, tolerance: float = 1e-12) -> Floats:
     """The doubly stochastic matrix that alternate normalising of rows and columns leads to, columns last.
 

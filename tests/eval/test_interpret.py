@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
+from planted import planted_subject
 from trace_mine.corpus.synthetic.game import Floats, Plays
 from trace_mine.corpus.synthetic.stream import Batch, TokenStream
 from trace_mine.eval.adversary import search
 from trace_mine.eval.interpret import costs, described, has_beta, heads_of, told_costs, tracking_head
-from trace_mine.eval.planted import planted_subject
 from trace_mine.train.measure.predictors import ExactFilter
 from trace_mine.train.measure.sessions import sessions_of
 

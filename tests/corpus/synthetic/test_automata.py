@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 from trace_mine.corpus.synthetic.automaton import Automaton
 from trace_mine.corpus.synthetic.automaton_yaml import EXAMPLE, AutomatonError, parse_automaton, write_automaton
-from trace_mine.corpus.synthetic.exact_filter import ImpossibleSymbol, belief_step, beliefs_along, beliefs_of_batch
-from trace_mine.corpus.synthetic.examples import coin, figure_9, figure_10, maybe_swaps
+from trace_mine.corpus.synthetic.exact_filter import ImpossibleSymbol, belief_step, beliefs_along
+from trace_mine.corpus.synthetic.examples import figure_9
 from trace_mine.corpus.synthetic.linear import halvings_to_zero, rounded, run_joint, run_marginal, sinkhorn
+from worked_automata import coin, figure_10, maybe_swaps
 
 
 def random_automaton(seed: int) -> Automaton:
@@ -59,8 +60,6 @@ def test_the_filter_agrees_with_all_paths(seed: int, weigh: bool) -> None:
     along = beliefs_along(automaton, symbols, weigh=weigh)
     for n in range(5):
         np.testing.assert_allclose(along[n], brute_belief(automaton, symbols[:n], law), atol=1e-12)
-    batch = beliefs_of_batch(automaton, np.array([symbols, symbols]), weigh=weigh)
-    np.testing.assert_allclose(batch[1], along, atol=1e-14)
 
 
 @settings(max_examples=60, deadline=None, derandomize=True)

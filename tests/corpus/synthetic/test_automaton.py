@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from trace_mine.corpus.synthetic.automaton import Automaton, Command
-from trace_mine.corpus.synthetic.examples import coin
+from worked_automata import coin
 
 PARTS = {
     "name": "switch",

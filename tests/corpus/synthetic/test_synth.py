@@ -14,8 +14,7 @@ import pytest
 
 from trace_mine.corpus.synthetic.__main__ import _stages
 from trace_mine.corpus.synthetic.exact_filter import beliefs_along
-from trace_mine.corpus.synthetic.examples import maybe_swaps
-from trace_mine.corpus.synthetic.groups import make_group, word_problem
+from trace_mine.corpus.synthetic.groups import make_group
 from trace_mine.corpus.synthetic.stream import Stream
 from trace_mine.corpus.synthetic.task import SPLITS, Stage, sequence_of
 from trace_mine.corpus.synthetic.tasks import CURRICULA, TASKS, describe, make_task
@@ -23,6 +22,7 @@ from trace_mine.tracer.inside import program
 from trace_mine.tracer.inside.draws.patches import install
 from trace_mine.tracer.inside.states import beliefs, support
 from trace_mine.tracer.schema import Trace
+from worked_automata import maybe_swaps
 
 ROOT = Path(__file__).resolve().parents[3]
 SMALL = Stage(commands=(5, 12), spacing=(1, 3))
@@ -202,11 +202,6 @@ def test_groups_are_groups(name: str, order: int) -> None:
     sample = np.random.default_rng(0).integers(order, size=(200, 3))
     for g, h, k in sample:
         assert table[table[g, h], k] == table[g, table[h, k]]
-    words_, products = word_problem(name, 9, 4, np.random.default_rng(1))
-    state = 0
-    for element, product in zip(words_[0], products[0], strict=True):
-        state = table[state, element]
-        assert product == state
 
 
 def test_solvable_and_not() -> None:

@@ -13,11 +13,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from slow_kernels import delta_rule_loop
 from trace_mine.train.kernels import c_ops
 from trace_mine.train.kernels.decayed import decayed_attention
 from trace_mine.train.kernels.delta import delta_rule
 from trace_mine.train.kernels.delta_function import DeltaRule
-from trace_mine.train.kernels.reference import delta_rule_loop
 
 torch.set_num_threads(1)
 

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from slow_kernels import decayed_attention_loop
 from trace_mine.train.kernels.decayed import decayed_attention, decayed_attention_step
-from trace_mine.train.kernels.reference import decayed_attention_loop
 
 torch.set_num_threads(1)
 

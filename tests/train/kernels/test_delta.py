@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional
 
+from slow_kernels import delta_rule_loop
 from trace_mine.train.kernels import delta_function
 from trace_mine.train.kernels.delta import delta_rule, delta_rule_step
-from trace_mine.train.kernels.reference import delta_rule_loop
 
 torch.set_num_threads(1)
 

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from slow_kernels import decayed_attention_loop, delta_rule_loop
 from trace_mine.train.kernels.decayed import decayed_attention
 from trace_mine.train.kernels.delta import delta_rule, delta_rule_step
-from trace_mine.train.kernels.reference import decayed_attention_loop, delta_rule_loop
 from trace_mine.train.kernels.rescale import Rescale
 
 torch.set_num_threads(1)

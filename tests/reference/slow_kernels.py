@@ -1,6 +1,6 @@
 """The slow twins: recurrences as they are written down, one Python step at a time, in the dtype of the inputs.
 
-Tests hold the fast forms to these, gradients included; nothing else should call them.
+Tests hold the fast forms to these, gradients included.
 """
 
 from __future__ import annotations
