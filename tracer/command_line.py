@@ -19,6 +19,7 @@ A command's module makes its ``typer.Typer`` by ``make_app`` and has a ``main`` 
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -146,6 +147,18 @@ def needs_extra(extra: str) -> Iterator[None]:
     except ImportError as missing:
         message = f"expected the extra [{extra}], got {missing}; pip install 'trace-mine[{extra}]'"
         raise ValueError(message) from None
+
+
+def num_bytes(text: str) -> int:
+    """Bytes of a size such as ``512M`` (K, M and G are powers of 1024).
+
+    Raises:
+        ValueError: the text is no size, or 0.
+    """
+    found = re.fullmatch(r"(\d+)([KMG]?)i?B?", text.strip(), re.IGNORECASE)
+    if found is None or int(found.group(1)) == 0:
+        raise ValueError(f"expected a size such as 512M, got {text!r}; write a number > 0 with K, M or G")
+    return int(found.group(1)) << {"": 0, "K": 10, "M": 20, "G": 30}[found.group(2).upper()]
 
 
 def _told(name: str, message: str, code: int) -> int:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from trace_mine.tracer.__main__ import script_snippet
+from trace_mine.tracer.scripts import script_snippet
 from trace_mine.tracer.limits import Limits
 from trace_mine.tracer.sandbox import Jail, SandboxUnavailable, Worker
 from trace_mine.tracer.schema import Trace
