@@ -21,8 +21,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from enum import IntEnum
 from typing import Annotated, Protocol
 
@@ -113,12 +112,17 @@ def run_app(
     *,
     wrong_usage: tuple[type[Exception], ...] = (ValueError,),
     failed: tuple[type[Exception], ...] = (OSError,),
+    extra: str | None = None,
 ) -> int:
     """Runs the command ``name`` and gives its exit code; ``arguments`` None: those of this process.
 
-    Exceptions of ``wrong_usage`` and typer's own end in one line on standard error and 2, those of ``failed`` in their
-    message and 1, or what their attribute ``exit_code`` says; Ctrl-C in 130; all others are our bugs and keep their
-    traceback. A command that ends otherwise than by returning raises ``typer.Exit(code)``.
+    A command that ends otherwise than by returning raises ``typer.Exit(code)``. Other exceptions end it so:
+
+    * Ctrl-C in 130;
+    * typer's own and those of ``wrong_usage`` in one line on standard error and 2;
+    * those of ``failed`` in their message and 1, or what their attribute ``exit_code`` says;
+    * a failed import, where ``extra`` is given, in one line that says to install this extra, and 2;
+    * all others are our bugs and keep their traceback.
     """
     command = get_command(app)
     command.params.append(_version_parameter(name))
@@ -130,23 +134,14 @@ def run_app(
         return _told(name, _one_line(str(error)), ExitCode.WRONG_USAGE)
     except failed as error:
         return _told(name, str(error), getattr(error, "exit_code", ExitCode.FAILED))
+    except ImportError as missing:
+        if extra is None:
+            raise
+        message = f"expected the extra [{extra}], got {missing}; pip install 'trace-mine[{extra}]'"
+        return _told(name, message, ExitCode.WRONG_USAGE)
     except (KeyboardInterrupt, typer.Abort):  # typer makes the second of an end of input at a prompt
         return ExitCode.INTERRUPTED
     return int(ended or ExitCode.DONE)
-
-
-@contextmanager
-def needs_extra(extra: str) -> Iterator[None]:
-    """Says which extra to install where a module is missing.
-
-    Raises:
-        ValueError: an import in the block failed.
-    """
-    try:
-        yield
-    except ImportError as missing:
-        message = f"expected the extra [{extra}], got {missing}; pip install 'trace-mine[{extra}]'"
-        raise ValueError(message) from None
 
 
 def num_bytes(text: str) -> int:

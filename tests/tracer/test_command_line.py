@@ -10,7 +10,7 @@ import pytest
 import typer
 
 import trace_mine
-from trace_mine.tracer.command_line import ExitCode, make_app, needs_extra, run_app
+from trace_mine.tracer.command_line import ExitCode, make_app, num_bytes, run_app
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -45,8 +45,7 @@ def app():
         if name == "missing":
             raise Missing("nothing there")
         if name == "extra":
-            with needs_extra("eval"):
-                import no_such_module  # noqa: F401
+            import no_such_module  # noqa: F401
         if name == "five":
             raise typer.Exit(5)
         print("figures", name)
@@ -89,7 +88,7 @@ def test_the_first_command_is_meant_where_none_is_named(app, arguments, printed,
     ],
 )
 def test_an_end_is_a_code_and_one_line(app, arguments, code, told, capsys):
-    assert run_app(app, "trace-shout", arguments, failed=(OSError, Missing)) == code
+    assert run_app(app, "trace-shout", arguments, failed=(OSError, Missing), extra="eval") == code
     printed, error = capsys.readouterr()
     assert told in error and error.count("\n") == bool(told) and not printed
 
@@ -107,6 +106,18 @@ def test_a_command_that_does_not_exist_is_told_with_those_that_do(capsys):
 def test_our_own_bugs_keep_their_traceback(app):
     with pytest.raises(KeyError):
         run_app(app, "trace-shout", ["figures", "bug"])
+
+
+def test_a_missing_module_is_a_bug_where_no_extra_has_it(app):
+    with pytest.raises(ImportError):
+        run_app(app, "trace-shout", ["figures", "extra"])
+
+
+def test_sizes():
+    assert [num_bytes(text) for text in ("7", "2k", "512M", "1 GiB".replace(" ", ""))] == [7, 2048, 512 << 20, 1 << 30]
+    for text in ("0", "-1M", "much", "1.5G", ""):
+        with pytest.raises(ValueError, match="expected a size such as 512M, got"):
+            num_bytes(text)
 
 
 def test_help_has_the_default_command_s_options_and_all_commands(app, capsys):
