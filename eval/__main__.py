@@ -144,7 +144,7 @@ def tasks(
 
 
 def prepare() -> None:
-    """Sets one thread, plain lines for our own log and warnings alone for other packages', before a command imports more.
+    """One thread, plain lines for our own log, and warnings alone of other packages; before a command imports more.
 
     Raises:
         ImportError: torch or transformers isn't installed.
