@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 import typer
 
-from trace_mine.tracer.command_line import make_app, num_bytes, run_app
+from trace_mine.tracer.command_line import ExitCode, make_app, num_bytes, run_app
 from trace_mine.tracer.limits import Limits
 from trace_mine.tracer.sandbox import SandboxUnavailable
 from trace_mine.tracer.schema import SCHEMA_VERSION, Drop, Trace
@@ -167,12 +167,12 @@ def command(
     """Runs a Python script in a sandbox and prints what happened as a REPL session that replays."""
     source = _read(file)
     script = None if file == "-" else Path(file)
-    if root is not None and not root.is_dir():
-        raise typer.BadParameter(f"expected a folder for --root, got {str(root)!r}; give an existing folder")
-    root = None if root is None else root.resolve()
+    repository, folders = _imports(root, script)
+    laws = _laws(view, inputs or [], environ or [])
+    _check_view(view, beliefs=beliefs, forks=forks)
     config = TracerConfig(
-        repository=root,
-        sys_path=() if root is None else import_folders(root, script),
+        repository=repository,
+        sys_path=folders,
         limits=Limits(
             wall_seconds=timeout,
             cpu_seconds=cpu or math.ceil(timeout),
@@ -187,12 +187,11 @@ def command(
         comprehensions=open_comprehensions,
         view=view,
         seed=seed,
-        laws=_laws(view, inputs or [], environ or []),
+        laws=laws,
         python=python,
         minimum_level=0 if allow_unsafe_sandbox else 2,
         allow_unsafe=allow_unsafe_sandbox,
     )
-    _check_view(view, beliefs=beliefs, forks=forks)
     try:
         source = with_hidden_inputs(source, view)
     except SyntaxError as error:
@@ -201,15 +200,33 @@ def command(
     with Tracer(config) as tracer:
         made = tracer.trace(script_snippet(source, name, arguments or ()), lenient=True)
         if isinstance(made, Trace) and html is not None:
-            footer = f"Python {made.python}, sandbox level {made.sandbox['level']} ({made.sandbox['layers']})"
-            title = Path(file).name
-            html.write_text(page(made.text, made.segments, title=title, footer=footer), encoding="utf-8")
+            html.write_text(_page(made, title=Path(file).name), encoding="utf-8")
         if as_json:
             print(json.dumps(as_object(made, tracer)))
         else:
             _print(made, beliefs=beliefs, color=color)
-    if isinstance(made, Drop) and made.reason not in DATA_REASONS and not made.reason.startswith("signal"):
-        raise typer.Exit(1)
+    if _is_failure(made):
+        raise typer.Exit(ExitCode.FAILED)
+
+
+def _imports(root: Path | None, script: Path | None) -> tuple[Path | None, tuple[str, ...]]:
+    """The root, resolved, and the folders below it that the script imports from."""
+    if root is None:
+        return None, ()
+    if not root.is_dir():
+        raise typer.BadParameter(f"expected a folder for --root, got {str(root)!r}; give an existing folder")
+    resolved = root.resolve()
+    return resolved, import_folders(resolved, script)
+
+
+def _is_failure(made: Trace | Drop) -> bool:
+    """True where there is no session and that isn't an outcome of the script."""
+    return isinstance(made, Drop) and made.reason not in DATA_REASONS and not made.reason.startswith("signal")
+
+
+def _page(trace: Trace, *, title: str) -> str:
+    footer = f"Python {trace.python}, sandbox level {trace.sandbox['level']} ({trace.sandbox['layers']})"
+    return page(trace.text, trace.segments, title=title, footer=footer)
 
 
 def _read(path: str) -> str:
@@ -276,7 +293,7 @@ def as_object(made: Trace | Drop, tracer: Tracer) -> Mapping[str, object]:
     if isinstance(made, Trace):
         return {**asdict(made), **common}
     outcome = {"syntax_error": "syntax"}.get(made.reason, made.reason.replace("_", "-"))
-    empty = {"text": "", "segments": [], "steps": [], "exception": None, "evidence": made.evidence}
+    empty: dict[str, object] = {"text": "", "segments": [], "steps": [], "exception": None, "evidence": made.evidence}
     return {**empty, "outcome": outcome, "integrity": "truncated", **common}
 
 

@@ -189,29 +189,33 @@ def _version_parameter(name: str):  # type: ignore[no-untyped-def]  # typer's cl
 
 def _usage_sentence(error: Exception, name: str) -> str:
     """Typer's error in our form: ``expected X, got Y; do Z``."""
-    context = getattr(error, "ctx", None)
+    context = getattr(error, "ctx", None)  # none in errors of the parser: an option without its value
     path = context.command_path if context is not None else name
     see = f"see {path} --help"
-    told = _one_line(getattr(error, "message", None) or "")
+    told = _one_line(getattr(error, "message", None) or "").rstrip(".")
     parameter, option = getattr(error, "param", None), getattr(error, "option_name", None)
     if told.startswith("expected "):
         return told if parameter is None else f"{_shown_name(parameter)}: {told}"
-    if parameter is not None and not told:
-        return f"expected {_shown_name(parameter)}, got none; {see}"
     if parameter is not None:
-        validation = getattr(error.__cause__, "errors", None)  # where typer validates by pydantic
-        value = f"{validation()[0]['input']!r}: " if validation is not None else ""
-        return f"expected a value that fits {_shown_name(parameter)}, got {value}{told.rstrip('.')}; {see}"
+        return f"expected {_parameter_and_value(parameter, error, told)}; {see}"
     if option is not None and hasattr(error, "possibilities"):
         near = ", ".join(error.possibilities or ())
         return f"expected an option of {path}, got {option!r}; {f'did you mean {near}?' if near else see}"
-    commands = getattr(context.command, "commands", None) if context is not None else None
-    if commands is not None:
-        return f"expected a command of {path} ({', '.join(commands)}), got: {told.rstrip('.')}; {see}"
-    if context is None:  # the parser's own, before a command has it: an option without its value
-        return f"expected {option or 'arguments'} as in the help, got: {told.rstrip('.')}; {see}"
+    if context is None:
+        return f"expected {option or 'arguments'} as in the help, got: {told}; {see}"
+    commands = getattr(context.command, "commands", None)
     usage = _one_line(context.get_usage()).removeprefix("Usage: ")
-    return f"expected {usage}, got: {told.rstrip('.')}; {see}"
+    expected = f"a command of {path} ({', '.join(commands)})" if commands else usage
+    return f"expected {expected}, got: {told}; {see}"
+
+
+def _parameter_and_value(parameter: _Parameter, error: Exception, told: str) -> str:
+    """The part of the sentence from what was expected of a parameter to what it got."""
+    if not told:
+        return f"{_shown_name(parameter)}, got none"
+    validation = getattr(error.__cause__, "errors", None)  # where typer validates by pydantic, which has the value
+    value = f"{validation()[0]['input']!r}: " if validation is not None else ""
+    return f"a value that fits {_shown_name(parameter)}, got {value}{told}"
 
 
 def _shown_name(parameter: _Parameter) -> str:
