@@ -8,43 +8,36 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-EXAMPLES = """\
+from trace_mine.tracer.command_line import make_app, run_app
+
+EXAMPLES = """\b
 Examples:
-
   trace-eval runs/quick runs/lstm --out results.parquet
-
   trace-eval runs/mined --dataset uncertain
-
   trace-eval --hf ./gpt2 --like runs/quick --commands 16 --spacing 2
-
   trace-eval reproduce --budget 10m --out report
-
   trace-eval figures fig9 belief-drift --out report
-
   trace-eval leaderboard results.parquet --metric accuracy
-
   trace-eval tasks --out lm_eval_tasks
 
-Commands besides RUN...: reproduce, figures, leaderboard, tasks (--help there).
-"""
-runs_app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+Where no command's name comes first, runs is meant."""
+
+app = make_app(epilog=EXAMPLES, default_command=True)
 TWO = min(2, len(os.sched_getaffinity(0)))
 
 Out = Annotated[Path, typer.Option(help="Folder of runs, figures, results and reports; what is there is used again.")]
 Jobs = Annotated[int, typer.Option(min=1, help="Training processes at a time, one thread each.")]
 
 
-@runs_app.command(epilog=EXAMPLES)
+@app.command("runs", epilog="Example: trace-eval runs runs/quick runs/lstm --out results.parquet")
 def evaluate(
-    runs: Annotated[list[Path] | None, typer.Argument(metavar="RUN...", help="Folders that trace-train left.")] = None,
+    runs: Annotated[list[Path] | None, typer.Argument(metavar="RUN", help="Folders that trace-train left.")] = None,
     out: Annotated[Path | None, typer.Option(help="File for all results, .parquet or .csv.")] = None,
     rows: Annotated[int, typer.Option(min=2, help="Sessions of each measurement.")] = 64,
     dataset: Annotated[Path | None, typer.Option(help="Ask runs on datasets for the beliefs of these rows.")] = None,
@@ -61,29 +54,29 @@ def evaluate(
         raise typer.BadParameter("expected --hf PATH and --like RUN together: the run says what sessions to score")
     if hf is None and (commands or spacing):
         raise typer.BadParameter("expected --commands and --spacing with --hf: runs are measured at their own sizes")
-    with errors_told():
-        from trace_mine.eval import results
-        from trace_mine.eval.runs import evaluate_run, summary
-        from trace_mine.eval.subjects import subject
+    prepare()
+    from trace_mine.eval import results
+    from trace_mine.eval.runs import evaluate_run, summary
+    from trace_mine.eval.subjects import subject
 
-        if out is not None:
-            results.check_ending(out)
-        found = []
-        for folder in runs or []:
-            opened = subject(folder)
-            found += evaluate_run(opened, rows=rows, dataset=dataset)
-            if probes:
-                from trace_mine.eval.probes import probe_run
+    if out is not None:
+        results.check_ending(out)
+    found = []
+    for folder in runs or []:
+        opened = subject(folder)
+        found += evaluate_run(opened, rows=rows, dataset=dataset)
+        if probes:
+            from trace_mine.eval.probes import probe_run
 
-                found += probe_run(opened, rows=rows)
-        if hf is not None and like is not None:
-            from trace_mine.eval.hf import evaluate_hf
+            found += probe_run(opened, rows=rows)
+    if hf is not None and like is not None:
+        from trace_mine.eval.hf import evaluate_hf
 
-            found += evaluate_hf(hf, subject(like), rows=rows, commands=commands, spacing=spacing)
-        show(("metric", "where", "model", "value", "95% interval"), summary(found))
-        if out is not None:
-            results.write(out, found)
-            print(f"{len(found)} results in {out}")
+        found += evaluate_hf(hf, subject(like), rows=rows, commands=commands, spacing=spacing)
+    show(("metric", "where", "model", "value", "95% interval"), summary(found))
+    if out is not None:
+        results.write(out, found)
+        print(f"{len(found)} results in {out}")
 
 
 @app.command(epilog="Example: trace-eval reproduce --budget 10m --out report")
@@ -95,45 +88,45 @@ def reproduce(
     jobs: Jobs = TWO,
 ) -> None:
     """Trains what is missing, draws every figure, and writes OUT/report.html with verdicts."""
-    with errors_told():
-        from trace_mine.eval.reproduce import budget_of
-        from trace_mine.eval.reproduce import reproduce as make
+    prepare()
+    from trace_mine.eval.reproduce import budget_of
+    from trace_mine.eval.reproduce import reproduce as make
 
-        print(make(budget_of(budget), out, jobs=jobs))
+    print(make(budget_of(budget), out, jobs=jobs))
 
 
 @app.command(epilog="Example: trace-eval figures fig9 fig10 belief-drift --out report")
 def figures(
-    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Figures' names, or all.")],
+    names: Annotated[list[str], typer.Argument(metavar="NAME", help="Figures' names, or all.")],
     out: Out = Path("report"),
     budget: Annotated[str, typer.Option(help="Also train what is missing, for so long; else only draw.")] = "",
     jobs: Jobs = TWO,
 ) -> None:
     """Draws figures from the finished runs in OUT/runs: PNG, SVG, CSV and a caption each."""
-    with errors_told():
-        from trace_mine.eval.reproduce import budget_of, draw_only
-        from trace_mine.eval.reproduce import reproduce as make
+    prepare()
+    from trace_mine.eval.reproduce import budget_of, draw_only
+    from trace_mine.eval.reproduce import reproduce as make
 
-        if budget:
-            print(make(budget_of(budget), out, jobs=jobs, names=names))
-            return
-        for path in draw_only(names, out):
-            print(path)
+    if budget:
+        print(make(budget_of(budget), out, jobs=jobs, names=names))
+        return
+    for path in draw_only(names, out):
+        print(path)
 
 
 @app.command(epilog='Example: trace-eval leaderboard results.parquet --metric "belief KL"')
 def leaderboard(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Results, .parquet or .csv.")],
+    files: Annotated[list[Path], typer.Argument(metavar="FILE", help="Results, .parquet or .csv.")],
     metric: Annotated[
         list[str] | None, typer.Option(help="A metric (accuracy where none is given), again for more.")
     ] = None,
     out: Annotated[Path | None, typer.Option(help="File for the table, .md or .csv.")] = None,
 ) -> None:
     """Puts the results of many runs side by side: a line a model, mean and spread over seeds."""
-    with errors_told():
-        from trace_mine.eval.leaderboard import COLUMNS, make_board
+    prepare()
+    from trace_mine.eval.leaderboard import COLUMNS, make_board
 
-        show(COLUMNS, [line.cells() for line in make_board(files, metric or ["accuracy"], out)])
+    show(COLUMNS, [line.cells() for line in make_board(files, metric or ["accuracy"], out)])
 
 
 @app.command(epilog="Example: trace-eval tasks --out lm_eval_tasks")
@@ -143,32 +136,27 @@ def tasks(
     seed: Annotated[int, typer.Option(help="Seed of the sessions.")] = 0,
 ) -> None:
     """Writes the permutation and belief suites as task files of lm-evaluation-harness."""
-    with errors_told():
-        from trace_mine.eval.harness import write_tasks
+    prepare()
+    from trace_mine.eval.harness import write_tasks
 
-        for path in write_tasks(out, docs=docs, seed=seed):
-            print(path)
+    for path in write_tasks(out, docs=docs, seed=seed):
+        print(path)
 
 
-@contextmanager
-def errors_told() -> Iterator[None]:
-    """Bad input ends in one line and exit code 2; a missing extra too."""
+def prepare() -> None:
+    """One thread, plain lines for our own log, and warnings alone of other packages; before a command imports more.
+
+    Raises:
+        ImportError: torch or transformers isn't installed.
+    """
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     for noisy in ("transformers", "accelerate", "datasets", "httpx", "matplotlib", "fontTools"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
-    try:
-        try:
-            import torch
-            import transformers
+    import torch
+    import transformers
 
-            torch.set_num_threads(1)
-            transformers.utils.logging.disable_progress_bar()
-            yield
-        except ImportError as missing:
-            raise ValueError(f"expected the extra [eval], got {missing}; pip install 'trace-mine[eval]'") from None
-    except ValueError as error:
-        print(f"trace-eval: {error}", file=sys.stderr)
-        raise typer.Exit(2) from None
+    torch.set_num_threads(1)
+    transformers.utils.logging.disable_progress_bar()
 
 
 def show(header: tuple[str, ...], lines: list[tuple[str, ...]]) -> None:
@@ -186,15 +174,10 @@ def show(header: tuple[str, ...], lines: list[tuple[str, ...]]) -> None:
     Console().print(table)
 
 
-def main() -> None:
-    """Console script: a command's name first, or runs."""
-    commands = {"reproduce", "figures", "leaderboard", "tasks"}
-    chosen = app if sys.argv[1:2] and sys.argv[1] in commands else runs_app
-    try:
-        chosen()
-    except KeyboardInterrupt:
-        raise SystemExit(130) from None
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The console script; gives the exit code."""
+    return run_app(app, "trace-eval", arguments, extra="eval")
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

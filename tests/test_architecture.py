@@ -17,6 +17,8 @@ MAY_IMPORT = {
     "train": {"train", "tokenizer", "corpus", "tracer"},
     "eval": {"eval", "train", "tokenizer", "corpus", "tracer"},
 }
+TERMINAL = {"tracer/__main__.py": {"typer"}, "tracer/command_line.py": {"typer"}}
+"""The one exception to "the tracer imports the standard library alone": its command, which no library user imports."""
 FILES = sorted(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py"))
 OTHERS = sorted(
     path for folder in ("tests", "docs") for path in (ROOT / folder).rglob("*.py") if "samples" not in path.parts
@@ -40,8 +42,8 @@ def short_names(source: str) -> set[str]:
     return {name for name in imported(source) if name.split(".")[0] in FOLDERS}
 
 
-def broken_rules(folder: str, source: str) -> set[str]:
-    """Imports of the source that a file in this folder may not have."""
+def broken_rules(folder: str, source: str, more: set[str] = frozenset()) -> set[str]:
+    """Imports of the source that a file in this folder may not have; ``more``: packages that this file may."""
     wrong = short_names(source)
     for name in imported(source):
         top, _, rest = name.partition(".")
@@ -50,14 +52,24 @@ def broken_rules(folder: str, source: str) -> set[str]:
         elif top == "trace_mine":
             if rest and rest.split(".")[0] not in MAY_IMPORT[folder]:
                 wrong.add(name)
-        elif folder == "tracer" and top not in sys.stdlib_module_names:
+        elif folder == "tracer" and top not in sys.stdlib_module_names | more:
             wrong.add(name)
     return wrong
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_imports_run_one_way(path):
-    assert not broken_rules(path.relative_to(ROOT).parts[0], path.read_text(encoding="utf-8"))
+    name = path.relative_to(ROOT)
+    more = TERMINAL.get(name.as_posix(), set())
+    assert not broken_rules(name.parts[0], path.read_text(encoding="utf-8"), more)
+
+
+def test_the_terminal_s_libraries_stay_in_the_tracer_s_command():
+    terminal = {name.removesuffix(".py").replace("/", ".") for name in TERMINAL}
+    for path in (ROOT / "tracer").rglob("*.py"):
+        if path.relative_to(ROOT).as_posix() not in TERMINAL:
+            names = imported(path.read_text(encoding="utf-8"))
+            assert not names & {f"trace_mine.{name}" for name in terminal}, path
 
 
 @pytest.mark.parametrize("path", OTHERS, ids=lambda path: str(path.relative_to(ROOT)))
@@ -68,6 +80,7 @@ def test_tests_and_examples_import_by_the_one_name(path):
 def test_the_rule_can_fail():
     assert broken_rules("tracer", "import trace_mine.corpus.rows") == {"trace_mine.corpus.rows"}
     assert broken_rules("tracer", "def f():\n    import pyarrow") == {"pyarrow"}
+    assert broken_rules("tracer", "import typer") == {"typer"}
     assert broken_rules("tokenizer", "from trace_mine.corpus import rows") == {"trace_mine.corpus"}
     assert broken_rules("corpus", "from trace_mine.train import data") == {"trace_mine.train"}
     assert broken_rules("corpus", "from . import rows") == {"."}

@@ -7,19 +7,25 @@ import json
 import os
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-app = typer.Typer(
-    add_completion=False,
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-    help="Tokens of traces, with the role and step of each.",
-)
+from trace_mine.tracer.command_line import make_app, run_app
+
+if TYPE_CHECKING:
+    from datasets import Dataset, DatasetDict
+    from transformers import PreTrainedTokenizerFast
+
+EXAMPLES = """\b
+Examples:
+  trace-tokenize fit traces --out tok --vocab-size 4096
+  trace-tokenize show traces --tokenizer tok --row 3
+  trace-tokenize encode traces --tokenizer tok --out encoded"""
+
+app = make_app(description="Tokens of traces, with the role and step of each.", epilog=EXAMPLES)
 COLOURS = {
     "prompt": "bright_black",
     "command": "cyan",
@@ -33,7 +39,7 @@ ROWS_AT_ONCE = 512
 
 @app.command(epilog="Example: trace-tokenize fit traces --out tok --vocab-size 4096")
 def fit(
-    dataset: Annotated[Path, typer.Argument(help="what trace-mine or trace-synth wrote")],
+    dataset: Annotated[Path, typer.Argument(metavar="DATASET", help="what trace-mine or trace-synth wrote")],
     out: Annotated[Path, typer.Option(help="folder for tokenizer.json")],
     kind: Annotated[str, typer.Option(help="python or symbols")] = "python",
     per: Annotated[str, typer.Option(help="of symbols: a token a word or a command")] = "word",
@@ -70,7 +76,7 @@ def fit(
 
 @app.command(epilog="Example: trace-tokenize show traces --tokenizer tok --row 3")
 def show(
-    source: Annotated[Path, typer.Argument(help="a dataset, or a file with a session")],
+    path: Annotated[Path, typer.Argument(metavar="PATH", help="a dataset, or a file with a session")],
     tokenizer: Annotated[
         Path | None, typer.Option(help="a fitted tokenizer; else one of keywords and builtins")
     ] = None,
@@ -85,7 +91,7 @@ def show(
     from trace_mine.tokenizer.lexemes import fit_python
 
     chosen = load(tokenizer) if tokenizer is not None else fit_python([])
-    told = encode_rows(chosen, [one_row(source, row)])[0]
+    told = encode_rows(chosen, [one_row(path, row)])[0]
     console = Console()
     line = Text()
     pending: list[int] = []
@@ -107,16 +113,12 @@ def show(
 
 @app.command(epilog="Example: trace-tokenize encode traces --tokenizer tok --out encoded")
 def encode(
-    dataset: Annotated[Path, typer.Argument(help="what trace-mine or trace-synth wrote")],
+    dataset: Annotated[Path, typer.Argument(metavar="DATASET", help="what trace-mine or trace-synth wrote")],
     tokenizer: Annotated[Path, typer.Option(help="a fitted tokenizer")],
     out: Annotated[Path, typer.Option(help="folder for Parquet: trace_id, ids, roles, steps")],
 ) -> None:
     """Encodes every split; a split that is there already, of the same vocabulary, is left alone."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-    from rich.progress import track
-
-    from trace_mine.tokenizer.encoded import ROLES, encode_rows
+    from trace_mine.tokenizer.encoded import ROLES
     from trace_mine.tokenizer.kinds import load, vocabulary_hash
 
     chosen = load(tokenizer)
@@ -127,6 +129,29 @@ def encode(
     if known and known["vocabulary_hash"] != identity:
         raise ValueError(f"expected a folder of this vocabulary, got {out}, encoded with another; choose another --out")
     known = {"splits": {}, **known, "vocabulary_hash": identity, "roles": list(ROLES), "tokenizer": tokenizer.name}
+    for split, rows in read(dataset).items():
+        path = out / f"{split}.parquet"
+        if path.is_file() and known["splits"].get(split) == identity_of(rows):
+            print(f"{split}: {len(rows)} rows, there already")
+            continue
+        num_tokens = encode_split(chosen, rows, path)
+        known["splits"][split] = identity_of(rows)
+        write(meta, known)
+        print(f"{split}: {len(rows)} rows, {num_tokens} tokens")
+
+
+def encode_split(tokenizer: PreTrainedTokenizerFast, rows: Dataset, path: Path) -> int:
+    """Writes a split as Parquet, whole or not at all, and returns the number of its tokens.
+
+    Columns: ``trace_id``, and the lists ``ids``, ``roles`` and ``steps`` of one length (see
+    ``trace_mine.tokenizer.encoded``).
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+    from rich.progress import track
+
+    from trace_mine.tokenizer.encoded import encode_rows
+
     schema = pa.schema(
         [
             ("trace_id", pa.string()),
@@ -135,34 +160,27 @@ def encode(
             ("steps", pa.list_(pa.int32())),
         ]
     )
-    for split, rows in read(dataset).items():
-        path = out / f"{split}.parquet"
-        if path.is_file() and known["splits"].get(split) == identity_of(rows):
-            print(f"{split}: {len(rows)} rows, there already")
-            continue
-        beside = path.with_name(path.name + ".part")
-        tokens = 0
-        with pq.ParquetWriter(beside, schema) as writer:
-            total = -(-len(rows) // ROWS_AT_ONCE)
-            for part in track(parts(rows), f"encoding {split}", total=total, disable=not sys.stderr.isatty()):
-                found = encode_rows(chosen, part)
-                tokens += sum(len(each.ids) for each in found)
-                columns = [
-                    [each["trace_id"] for each in part],
-                    [each.ids for each in found],
-                    [each.roles for each in found],
-                    [each.steps for each in found],
-                ]
-                arrays = [pa.array(values, type=field.type) for values, field in zip(columns, schema, strict=True)]
-                writer.write_table(pa.Table.from_arrays(arrays, schema=schema))
-        os.replace(beside, path)
-        known["splits"][split] = identity_of(rows)
-        write(meta, known)
-        print(f"{split}: {len(rows)} rows, {tokens} tokens")
+    beside = path.with_name(path.name + ".part")
+    num_tokens = 0
+    with pq.ParquetWriter(beside, schema) as writer:
+        total = -(-len(rows) // ROWS_AT_ONCE)
+        for part in track(parts(rows), f"encoding {path.stem}", total=total, disable=not sys.stderr.isatty()):
+            found = encode_rows(tokenizer, part)
+            num_tokens += sum(len(each.ids) for each in found)
+            columns = [
+                [each["trace_id"] for each in part],
+                [each.ids for each in found],
+                [each.roles for each in found],
+                [each.steps for each in found],
+            ]
+            arrays = [pa.array(values, type=field.type) for values, field in zip(columns, schema, strict=True)]
+            writer.write_table(pa.Table.from_arrays(arrays, schema=schema))
+    os.replace(beside, path)
+    return num_tokens
 
 
-def read(dataset: Path) -> Any:
-    """The dataset's splits.
+def read(dataset: Path) -> DatasetDict:
+    """The splits of a dataset's folder.
 
     Raises:
         ValueError: nothing there that trace-mine or trace-synth wrote.
@@ -175,31 +193,35 @@ def read(dataset: Path) -> Any:
     return load_dataset(str(dataset))
 
 
-def identity_of(rows: Any) -> str:
+def identity_of(rows: Dataset) -> str:
     """SHA-256 over the rows' trace_ids, which are hashes of what they hold, in order."""
     return hashlib.sha256("\n".join(rows["trace_id"]).encode()).hexdigest()
 
 
-def parts(rows: Any) -> Iterator[list[Any]]:
-    """The rows, some hundreds at a time."""
+def parts(rows: Dataset) -> Iterator[list[Mapping[str, Any]]]:
+    """The rows in lists of ``ROWS_AT_ONCE``."""
     for first in range(0, len(rows), ROWS_AT_ONCE):
         yield list(rows.select(range(first, min(len(rows), first + ROWS_AT_ONCE))))
 
 
-def one_row(source: Path, number: int) -> dict[str, Any]:
-    """A row of a dataset, or a session's file as a row."""
-    if source.is_dir():
-        rows = read(source)["train"]
+def one_row(path: Path, number: int) -> Mapping[str, Any]:
+    """Row ``number`` of a dataset's training split, or the session of a file as a row (``text`` and ``segments``).
+
+    Raises:
+        ValueError: no dataset, no file, or no row of this number.
+    """
+    if path.is_dir():
+        rows = read(path)["train"]
         if not 0 <= number < len(rows):
             raise ValueError(f"expected a row from 0 to {len(rows) - 1}, got {number}")
-        row: dict[str, Any] = rows[number]
+        row: Mapping[str, Any] = rows[number]
         return row
-    if not source.is_file():
-        raise ValueError(f"expected a dataset or a file, got {source}")
+    if not path.is_file():
+        raise ValueError(f"expected a dataset or a file, got {path}")
     from trace_mine.tracer import repl
     from trace_mine.tracer.schema import Step
 
-    text = source.read_text(encoding="utf-8")
+    text = path.read_text(encoding="utf-8")
     parsed = repl.parse(text)
     rendered = repl.render(
         [Step(source=told, output=output.removesuffix("\n"), kind="statement") for told, output in parsed]
@@ -209,31 +231,24 @@ def one_row(source: Path, number: int) -> dict[str, Any]:
 
 
 def visible(text: str) -> str:
-    """The text with control characters spelt out: a snippet's bytes never reach the terminal raw."""
+    """A token's text on one line: a sign for a line end, and escapes for all that isn't printable, tabs too, so that a
+    snippet's bytes never reach the terminal raw.
+    """
     told = text.replace("\n", "\u23ce")
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in told)
 
 
-def write(path: Path, told: Any) -> None:
-    """Whole or not at all."""
+def write(path: Path, told: Mapping[str, Any]) -> None:
+    """A JSON object into a file, whole or not at all: written beside and renamed."""
     beside = path.with_name(path.name + ".part")
     beside.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
     os.replace(beside, path)
 
 
-def main() -> None:
-    """Console script."""
-    try:
-        app()
-    except KeyboardInterrupt:
-        raise SystemExit(130) from None
-    except (ValueError, OSError) as error:
-        print(f"trace-tokenize: {error}", file=sys.stderr)
-        raise SystemExit(2) from None
-    except ImportError as missing:
-        print(f"trace-tokenize: expected the extra [train], got {missing}", file=sys.stderr)
-        raise SystemExit(2) from None
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The console script; gives the exit code."""
+    return run_app(app, "trace-tokenize", arguments, wrong_usage=(ValueError, OSError), extra="train")
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

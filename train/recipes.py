@@ -6,7 +6,7 @@ small models stay at chance), and later stages that keep the spacings of those b
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -189,20 +189,28 @@ def recipe(name: str, model: str | None = None) -> Settings:
         return settings
     if model not in BELIEF_MODELS:
         raise ValueError(f"expected a model among {', '.join(BELIEF_MODELS)}, got {model!r}")
-    rates = (
-        {"lstm": 1e-3, "gru": 1e-3, "transformer": 1e-3}
-        if settings.task_parameters.get("p", 1.0) == 1.0
-        else {"transformer": 1e-3}
-    )
-    keys = dict(BELIEF_MODELS[model])
+    keys = BELIEF_MODELS[model]
     if name in ("mined", "paper-s5"):
-        own = {key: value for key, value in keys.items() if key not in SMALL}
-        keys = {key: value for key, value in settings.model_keys.items() if key in SMALL or key in COMMON_KEYS} | own
-        width = keys["hidden_size"] // keys["num_heads"]
-        keys |= {key: width for key in ("head_dim", "state_size") if key in own}
-    if name == "paper-s5":
-        rates = {}
+        keys = _with_sizes_of(settings.model_keys, keys)
     if name == "belief" and model in BELIEF_STAGES:
         pairs = zip(settings.stages, BELIEF_STAGES[model], strict=True)
         settings = replace(settings, stages=tuple(replace(stage, steps=steps) for stage, steps in pairs))
-    return replace(settings, model=model, model_keys=keys, learning_rate=rates.get(model, settings.learning_rate))
+    rate = settings.learning_rate if name == "paper-s5" else _rate(settings, model)
+    return replace(settings, model=model, model_keys=dict(keys), learning_rate=rate)
+
+
+def _with_sizes_of(recipe_keys: Mapping[str, Any], model_keys: Mapping[str, Any]) -> dict[str, Any]:
+    """The recipe's sizes and initialisation with the model's own keys; a model that has a width of heads or of a state
+    gets the recipe's width of heads for it.
+    """
+    own = {key: value for key, value in model_keys.items() if key not in SMALL}
+    keys = {key: value for key, value in recipe_keys.items() if key in SMALL or key in COMMON_KEYS} | own
+    width = keys["hidden_size"] // keys["num_heads"]
+    return keys | {key: width for key in ("head_dim", "state_size") if key in own}
+
+
+def _rate(settings: Settings, model: str) -> float:
+    """The recipe's learning rate; 1e-3 for the Transformer, and for LSTM and GRU where no outcome is hidden."""
+    is_hidden = settings.task_parameters.get("p", 1.0) != 1.0
+    slower = ("transformer",) if is_hidden else ("lstm", "gru", "transformer")
+    return 1e-3 if model in slower else settings.learning_rate

@@ -18,10 +18,13 @@ import shutil
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, NotRequired, Protocol, TypedDict
 
 from trace_mine.train import children
 from trace_mine.train.settings import Settings, from_json
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
 
 PACKAGES = (
     "trace-mine",
@@ -35,20 +38,45 @@ PACKAGES = (
 )
 
 
-def write_json(path: Path, told: Any) -> None:
-    """Whole or not at all: written beside and renamed."""
+class TrainingData(Protocol):
+    """The part of what a run is trained on that its folder keeps: the tokenizer, and a hash of the data's identity."""
+
+    tokenizer: PreTrainedTokenizerFast
+    data_hash: str
+
+
+class RunRecord(TypedDict):
+    """``run.json``. Older versions have no ``delta_rule_on_cpu`` and no ``processes``."""
+
+    settings: dict[str, object]
+    versions: dict[str, str | None]
+    commit: str | None
+    vocabulary_hash: str
+    data_hash: str
+    delta_rule_on_cpu: NotRequired[str]
+    processes: NotRequired[int]
+
+
+class Line(TypedDict):
+    """A line of ``metrics.jsonl`` or ``evals.jsonl``: the step, and beside it what was measured there."""
+
+    step: int
+
+
+def write_json(path: Path, told: Mapping[str, object]) -> None:
+    """A JSON object into a file, whole or not at all: written beside and renamed."""
     beside = path.with_name(path.name + ".part")
     beside.write_text(json.dumps(told, indent=2, default=str) + "\n", encoding="utf-8")
     os.replace(beside, path)
 
 
-def append_line(path: Path, told: Mapping[str, Any]) -> None:
+def append_line(path: Path, told: Mapping[str, object]) -> None:
     """One line of JSON at the end of the file."""
     with path.open("a", encoding="utf-8") as file:
         file.write(json.dumps(told) + "\n")
 
 
-def read_lines(path: Path) -> list[dict[str, Any]]:
+def read_lines(path: Path) -> list[Line]:
     """The file's whole lines; one that a killed process left half-written at the end is not among them."""
     if not path.is_file():
         return []
@@ -90,8 +118,8 @@ def commit() -> str | None:
     return head.stdout.strip() + ("+" if changed.stdout.strip() else "")
 
 
-def create(folder: Path, settings: Settings, source: Any) -> None:
-    """A new run folder.
+def create(folder: Path, settings: Settings, data: TrainingData) -> None:
+    """A new run folder, with ``run.json`` and ``tokenizer/``.
 
     Raises:
         ValueError: the folder holds a run already.
@@ -104,24 +132,29 @@ def create(folder: Path, settings: Settings, source: Any) -> None:
             f"expected a new folder, got {folder}, which holds a run; give --resume {folder} or another --out"
         )
     folder.mkdir(parents=True, exist_ok=True)
-    source.tokenizer.save_pretrained(folder / "tokenizer")
-    hashes = {"vocabulary_hash": vocabulary_hash(source.tokenizer), "data_hash": source.data_hash}
-    told = {"settings": settings.as_json(), "versions": versions(), "commit": commit(), **hashes}
-    told["delta_rule_on_cpu"] = c_ops.told()
-    told["processes"] = num_processes()
-    write_json(folder / "run.json", told)
+    data.tokenizer.save_pretrained(folder / "tokenizer")
+    record: RunRecord = {
+        "settings": settings.as_json(),
+        "versions": versions(),
+        "commit": commit(),
+        "vocabulary_hash": vocabulary_hash(data.tokenizer),
+        "data_hash": data.data_hash,
+        "delta_rule_on_cpu": c_ops.told(),
+        "processes": num_processes(),
+    }
+    write_json(folder / "run.json", record)
 
 
-def read(folder: Path) -> dict[str, Any]:
-    """What ``run.json`` says.
+def read(folder: Path) -> RunRecord:
+    """The run's ``run.json``.
 
     Raises:
         ValueError: the folder holds no run.
     """
     if not (folder / "run.json").is_file():
         raise ValueError(f"expected a run folder with run.json, got {folder}; name what --out was")
-    told: dict[str, Any] = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-    return told
+    record: RunRecord = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    return record
 
 
 def settings_of(folder: Path) -> Settings:
@@ -129,16 +162,18 @@ def settings_of(folder: Path) -> Settings:
     return from_json(read(folder)["settings"])
 
 
-def check(folder: Path, source: Any) -> None:
+def check(folder: Path, data: TrainingData) -> None:
     """Raises ValueError where vocabulary or data are no longer what the run was made of."""
     from trace_mine.tokenizer.kinds import vocabulary_hash
 
-    told = read(folder)
-    for key, now in (("vocabulary_hash", vocabulary_hash(source.tokenizer)), ("data_hash", source.data_hash)):
-        if told[key] != now:
-            name = key.partition("_")[0]
+    record = read(folder)
+    for name, then, now in (
+        ("vocabulary", record["vocabulary_hash"], vocabulary_hash(data.tokenizer)),
+        ("data", record["data_hash"], data.data_hash),
+    ):
+        if then != now:
             raise ValueError(
-                f"expected the {name} that {folder} was trained with ({told[key][:12]}), got another ({now[:12]}); "
+                f"expected the {name} that {folder} was trained with ({then[:12]}), got another ({now[:12]}); "
                 "give the run its own dataset and version of trace-mine back, or train anew"
             )
 
@@ -188,7 +223,10 @@ def last_checkpoint(folder: Path) -> tuple[Path, int] | None:
 
 
 def drop_old(folder: Path, keep: int) -> None:
-    """Removes whole checkpoints but the latest ``keep``, and broken ones older than those."""
+    """Removes whole checkpoints but the latest ``keep``, and broken ones older than those.
+
+    A broken one that is newer stays: another process may be writing it.
+    """
     steps = {path: int(path.name.partition("-")[2]) for path in (folder / "checkpoints").glob("checkpoint-*")}
     whole = sorted((step for path, step in steps.items() if (path / "complete.json").is_file()), reverse=True)
     if not whole:

@@ -7,7 +7,7 @@ import logging
 import os
 import random
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -18,9 +18,11 @@ from trace_mine.train.batches import batches_of
 from trace_mine.train.evaluation import evaluator
 from trace_mine.train.final import final_evaluations
 from trace_mine.train.kernels import c_ops
+from trace_mine.train.models.language_model import SequenceModel
 from trace_mine.train.models.registry import load_model, make_model
 from trace_mine.train.progress import Reporter, StopOnSignal
 from trace_mine.train.settings import Settings
+from trace_mine.train.summary import Final
 from trace_mine.train.trainer import Evaluations, TraceTrainer
 
 log = logging.getLogger("trace-train")
@@ -34,8 +36,8 @@ class Interrupted(Exception):
         self.step = step
 
 
-def train(settings: Settings, folder: Path) -> dict[str, Any]:
-    """A new run; returns what ``final.json`` says.
+def train(settings: Settings, folder: Path) -> Final:
+    """A new run in the folder; returns its ``final.json``.
 
     Raises:
         ValueError: the settings can't be run here, or the folder holds a run.
@@ -57,8 +59,9 @@ def train(settings: Settings, folder: Path) -> dict[str, Any]:
     return _run(settings, folder, model, source, None)
 
 
-def resume(folder: Path) -> dict[str, Any]:
-    """Goes on from the last whole checkpoint, or from the start where there is none. A finished run is left alone.
+def resume(folder: Path) -> Final:
+    """The run in the folder goes on from its last whole checkpoint, or from the start where there is none. A finished
+    run is left alone.
 
     Raises:
         ValueError: no run there, or its vocabulary or data are no longer the same.
@@ -66,7 +69,7 @@ def resume(folder: Path) -> dict[str, Any]:
     """
     settings = run_folder.settings_of(folder)
     if (folder / "final.json").is_file():
-        final: dict[str, Any] = json.loads((folder / "final.json").read_text(encoding="utf-8"))
+        final: Final = json.loads((folder / "final.json").read_text(encoding="utf-8"))
         log.warning("%s was finished at step %d; nothing to do", folder, final["step"])
         return final
     check_machine(settings)
@@ -86,7 +89,8 @@ def resume(folder: Path) -> dict[str, Any]:
     return _run(settings, folder, load_model(last[0]), source, last[0])
 
 
-def _run(settings: Settings, folder: Path, model: Any, source: Any, checkpoint: Path | None) -> dict[str, Any]:
+def _run(settings: Settings, folder: Path, model: SequenceModel, source: Any, checkpoint: Path | None) -> Final:
+    """Trains the model to its last step, from the checkpoint on where there is one, and measures it at the end."""
     stage = settings.stages[-1]
     longest = max(stage.commands, default=0)
     spacing = max(stage.spacings, default=0)
@@ -99,22 +103,13 @@ def _run(settings: Settings, folder: Path, model: Any, source: Any, checkpoint: 
     reporter.trainer, trainer.stopper = trainer, stopper
     if checkpoint is not None:
         trainer.restore_counts(json.loads((checkpoint / "counts.json").read_text(encoding="utf-8")))
-    parameters = sum(p.numel() for p in model.parameters())
-    log.info(
-        "%s: %s, %d parameters, %d steps, %s, %d torch thread(s) a process%s",
-        settings.recipe,
-        settings.model,
-        parameters,
-        settings.num_steps,
-        trainer.args.device,
-        torch.get_num_threads(),
-        f", delta rule in {c_ops.told()}" if trainer.args.device.type == "cpu" else "",
-    )
+    num_parameters = sum(p.numel() for p in model.parameters())
+    _log_start(settings, num_parameters, trainer.args.device)
     with stopper:
         trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
     if stopper.stopped and trainer.state.global_step < settings.num_steps:
         raise Interrupted(trainer.state.global_step)
-    final: dict[str, Any] = {"step": trainer.state.global_step, "tokens": trainer.tokens, "parameters": parameters}
+    final: dict[str, Any] = {"step": trainer.state.global_step, "tokens": trainer.tokens, "parameters": num_parameters}
     final["seconds"] = round(trainer.seconds(), 3)
     trainer.save_model(str(folder))
     if trainer.is_world_process_zero():
@@ -123,7 +118,20 @@ def _run(settings: Settings, folder: Path, model: Any, source: Any, checkpoint: 
         final |= final_evaluations(plain, source, settings)
         plain.save_pretrained(folder)  # once more: the evaluations calibrate the rescale
         run_folder.write_json(folder / "final.json", final)
-    return final
+    return cast(Final, final)
+
+
+def _log_start(settings: Settings, num_parameters: int, device: torch.device) -> None:
+    log.info(
+        "%s: %s, %d parameters, %d steps, %s, %d torch thread(s) a process%s",
+        settings.recipe,
+        settings.model,
+        num_parameters,
+        settings.num_steps,
+        device,
+        torch.get_num_threads(),
+        f", delta rule in {c_ops.told()}" if device.type == "cpu" else "",
+    )
 
 
 def check_machine(settings: Settings) -> None:
@@ -142,7 +150,7 @@ def check_machine(settings: Settings) -> None:
 
 
 def first_process() -> bool:
-    """Whether this is the process of a torchrun, or the only one, that writes the run folder."""
+    """True in the process of a torchrun, or the only one, that writes the run folder."""
     return int(os.environ.get("RANK", "0")) == 0
 
 

@@ -16,8 +16,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from trace_mine.tracer.__main__ import script_snippet
 from trace_mine.tracer.schema import Trace
+from trace_mine.tracer.scripts import script_snippet
 from trace_mine.tracer.session import Tracer, TracerConfig
 from trace_mine.tracer.show import beliefs_shown
 from trace_mine.tracer.views import parse_view

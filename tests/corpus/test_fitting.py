@@ -15,8 +15,8 @@ import pytest
 from trace_mine.corpus.fitting import NoAutomaton, automaton_of
 from trace_mine.corpus.synthetic.automaton_yaml import parse_automaton, write_automaton
 from trace_mine.corpus.synthetic.exact_filter import beliefs_along
-from trace_mine.tracer.__main__ import script_snippet
 from trace_mine.tracer.schema import Trace
+from trace_mine.tracer.scripts import script_snippet
 from trace_mine.tracer.session import Tracer, TracerConfig
 from trace_mine.tracer.views import parse_view
 

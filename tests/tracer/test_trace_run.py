@@ -154,3 +154,22 @@ def test_sources_are_decoded_as_python_does(tmp_path):
     binary.write_bytes(b"\x00\x01\xff")
     done = trace_run(binary)
     assert done.returncode == 2 and "don't decode" in done.stderr
+
+
+def test_options_after_the_file_are_the_script_s(script):
+    echo = script("import sys\nprint(sys.argv[1:])\n")
+    asked = ["--help", "--version", "--view", "branch", "--", "-x"]
+    assert trace_run("--", echo, *asked).stdout == trace_run(echo, *asked).stdout
+    assert f"{asked}\n" in trace_run(echo, *asked).stdout
+
+
+def test_importing_the_command_costs_no_library_but_typer():
+    done = subprocess.run(
+        [sys.executable, "-c", "import sys, trace_mine.tracer.__main__; print(*sys.modules)"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    loaded = set(done.stdout.split())
+    assert "typer" in loaded and not loaded & {"torch", "transformers", "datasets", "pyarrow", "numpy", "rich"}

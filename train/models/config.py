@@ -13,20 +13,12 @@ from typing import Any, ClassVar
 
 from transformers import PretrainedConfig
 
+from trace_mine.train.models import keys
+
 COMMON: dict[str, Any] = {
-    "vocab_size": 32_000,
-    "hidden_size": 64,
-    "num_hidden_layers": 1,
-    "num_heads": 2,
-    "hidden_ratio": 4,
-    "intermediate_size": None,
-    "hidden_act": "swish",
-    "norm_eps": 1e-6,
-    "initializer_range": 0.02,
-    "embedding_range": None,
-    "state_norms": None,
-    "max_position_embeddings": 2_048,
+    key: default for key, default in keys.defaults(keys.ModelKeys).items() if key != "tie_word_embeddings"
 }
+"""Keys of all models with their defaults, but the one that transformers itself has."""
 
 FORMS: dict[str, tuple[Any, ...]] = {
     "hidden_act": ("swish", "silu"),
@@ -50,21 +42,23 @@ class SequenceConfig(PretrainedConfig):
     model_type = "trace_sequence"
     own: ClassVar[dict[str, Any]] = {}
 
-    def __init_subclass__(cls, **keys: Any) -> None:
+    def __init_subclass__(cls, **keys: object) -> None:
         if "__init__" not in cls.__dict__:
 
-            def __init__(self: Any, **given: Any) -> None:
-                super(cls, self).__init__(**given)
+            def __init__(self: SequenceConfig, **given: object) -> None:
+                told: dict[str, Any] = given
+                super(cls, self).__init__(**told)
 
             # transformers would put a dataclass's in its place, which knows nothing of ``own``
             cls.__init__ = __init__  # type: ignore[method-assign]
         super().__init_subclass__(**keys)
 
-    def __init__(self, **given: Any) -> None:
+    def __init__(self, **given: object) -> None:
+        rest: dict[str, Any] = given
         for key, default in {**COMMON, **self.own}.items():
-            setattr(self, key, given.pop(key, default))
-        tied = given.pop("tie_word_embeddings", False)
-        super().__init__(**given)
+            setattr(self, key, rest.pop(key, default))
+        tied = rest.pop("tie_word_embeddings", False)
+        super().__init__(**rest)
         self.tie_word_embeddings = tied
         self.check()
 
@@ -89,17 +83,7 @@ class DeltaNetConfig(SequenceConfig):
     """Delta rule. ``allow_neg_eigval``: eigenvalues in [-1, 1] instead of [0, 1]."""
 
     model_type = "delta_net"
-    own: ClassVar[dict[str, Any]] = {
-        "expand_k": 1.0,
-        "expand_v": 1.0,
-        "use_gate": False,
-        "use_short_conv": True,
-        "allow_neg_eigval": False,
-        "conv_size": 4,
-        "use_beta": True,
-        "qk_norm": "l2",
-        "qk_activation": "silu",
-    }
+    own: ClassVar[dict[str, Any]] = keys.own_defaults(keys.DeltaNetKeys)
 
     def check(self) -> None:
         """Raises ValueError where widths don't divide into heads or a form is asked for that is not here."""
@@ -120,22 +104,14 @@ class RenormedDeltaNetConfig(DeltaNetConfig):
     """Delta rule whose state has a learnt norm every ``renorm_every`` steps: trained in, hence nonlinear."""
 
     model_type = "renormed_delta_net"
-    own: ClassVar[dict[str, Any]] = {**DeltaNetConfig.own, "renorm_every": 16}
+    own: ClassVar[dict[str, Any]] = keys.own_defaults(keys.RenormedDeltaNetKeys)
 
 
 class GatedDeltaNetConfig(SequenceConfig):
     """Gated delta rule; heads are ``head_dim`` wide (keys) and ``head_dim * expand_v`` (values)."""
 
     model_type = "gated_deltanet"
-    own: ClassVar[dict[str, Any]] = {
-        "expand_v": 1.0,
-        "head_dim": 32,
-        "num_v_heads": None,
-        "use_gate": True,
-        "use_short_conv": True,
-        "allow_neg_eigval": False,
-        "conv_size": 4,
-    }
+    own: ClassVar[dict[str, Any]] = keys.own_defaults(keys.GatedDeltaNetKeys)
 
     def check(self) -> None:
         """Raises ValueError where value heads don't divide into key heads."""
@@ -152,13 +128,7 @@ class DeltaProductConfig(GatedDeltaNetConfig):
     """
 
     model_type = "gated_deltaproduct"
-    own: ClassVar[dict[str, Any]] = {
-        **{key: value for key, value in GatedDeltaNetConfig.own.items() if key != "use_gate"},
-        "use_output_gate": True,
-        "use_forget_gate": False,
-        "allow_neg_eigval": True,
-        "num_householder": 2,
-    }
+    own: ClassVar[dict[str, Any]] = keys.own_defaults(keys.DeltaProductKeys)
 
 
 class Mamba2Config(SequenceConfig):
@@ -167,27 +137,11 @@ class Mamba2Config(SequenceConfig):
     """
 
     model_type = "mamba2"
-    own: ClassVar[dict[str, Any]] = {
-        "head_dim": 32,
-        "state_size": 32,
-        "expand": 2,
-        "n_groups": 1,
-        "conv_kernel": 4,
-        "use_bias": False,
-        "use_conv_bias": True,
-        "A_init_range": (1, 16),
-        "dt_min": 0.001,
-        "dt_max": 0.1,
-        "dt_init_floor": 1e-4,
-        "dt_limit": (0.0, float("inf")),
-        "rmsnorm": True,
-        "norm_before_gate": False,
-        "signed": False,
-    }
+    own: ClassVar[dict[str, Any]] = keys.own_defaults(keys.Mamba2Keys)
 
-    def __init__(self, **given: Any) -> None:
-        width = given.get("hidden_size", COMMON["hidden_size"]) * given.get("expand", self.own["expand"])
-        given["num_heads"] = int(width // given.get("head_dim", self.own["head_dim"]))
+    def __init__(self, **given: object) -> None:
+        told: dict[str, Any] = {**COMMON, **self.own, **given}
+        given["num_heads"] = int(told["hidden_size"] * told["expand"] // told["head_dim"])
         super().__init__(**given)
 
     def check(self) -> None:
@@ -208,7 +162,7 @@ class TransformerConfig(SequenceConfig):
     """Causal attention with rotary positions; keys of fla's ``transformer``."""
 
     model_type = "trace_transformer"
-    own: ClassVar[dict[str, Any]] = {"rope_theta": 10_000.0, "qkv_bias": False}
+    own: ClassVar[dict[str, Any]] = keys.own_defaults(keys.TransformerKeys)
 
     def check(self) -> None:
         """Raises ValueError where the width doesn't divide into heads of an even width."""
@@ -223,11 +177,11 @@ class LSTMConfig(SequenceConfig):
     """torch's LSTM in a residual block; ``forget_bias`` is added to the forget gate's bias at the start."""
 
     model_type = "trace_lstm"
-    own: ClassVar[dict[str, Any]] = {"forget_bias": 1.0, "intermediate_size": 0}
+    own: ClassVar[dict[str, Any]] = keys.own_defaults(keys.LSTMKeys)
 
 
 class GRUConfig(SequenceConfig):
     """torch's GRU in a residual block."""
 
     model_type = "trace_gru"
-    own: ClassVar[dict[str, Any]] = {"intermediate_size": 0}
+    own: ClassVar[dict[str, Any]] = keys.own_defaults(keys.GRUKeys)

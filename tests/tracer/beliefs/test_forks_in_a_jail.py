@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from trace_mine.tracer.__main__ import script_snippet
 from trace_mine.tracer.limits import Limits
 from trace_mine.tracer.sandbox import Jail, SandboxUnavailable, Worker
 from trace_mine.tracer.schema import Trace
+from trace_mine.tracer.scripts import script_snippet
 from trace_mine.tracer.session import Tracer, TracerConfig
 from trace_mine.tracer.views import parse_view
 

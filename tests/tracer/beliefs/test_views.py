@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from trace_mine.tracer.__main__ import script_snippet
 from trace_mine.tracer.schema import Drop, Trace
+from trace_mine.tracer.scripts import script_snippet
 from trace_mine.tracer.session import Tracer, TracerConfig
 from trace_mine.tracer.views import View, ViewError, parse_view, with_hidden_inputs
 

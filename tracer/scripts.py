@@ -1,0 +1,44 @@
+"""A script as a snippet: its source as Python decodes it, and where it may import from."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from trace_mine.tracer.inside.program import ast_lines
+from trace_mine.tracer.schema import Piece, Snippet
+
+
+def decoded(raw: bytes) -> str:
+    """The source's text, decoded as Python does (byte-order mark, coding cookie, else UTF-8).
+
+    Raises:
+        SyntaxError, UnicodeDecodeError, LookupError: the bytes are no source.
+    """
+    return "\n".join(ast_lines(raw))
+
+
+def script_snippet(source: str, name: str, arguments: Sequence[str]) -> Snippet:
+    """The script, run as ``__main__`` with ``sys.argv = [name, *arguments]``.
+
+    Its future imports move to the set-up, where doctest looks for them.
+    """
+    futures = sorted(set(re.findall(r"^from __future__ import (\w+)", source, re.MULTILINE)))
+    code = "".join(f"from __future__ import {future}\n" for future in futures)
+    code += f"__name__ = '__main__'\n__import__('sys').argv = {[name, *arguments]!r}\n"
+    lines = source.count("\n") + 1
+    return Snippet(
+        kind="script", name=name, path=name, line=1, end_line=lines, code=code, pieces=(Piece(source=source, line=1),)
+    )
+
+
+def import_folders(root: Path, script: Path | None) -> tuple[str, ...]:
+    """Folders below ``root`` (a resolved path) for ``sys.path``: the script's own where it lies below the root, then
+    the root.
+    """
+    if script is not None:
+        parent = script.resolve().parent
+        if parent != root and parent.is_relative_to(root):
+            return parent.relative_to(root).as_posix(), "."
+    return (".",)
