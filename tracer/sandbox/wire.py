@@ -9,7 +9,7 @@ import json
 import os
 import socket
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 _HEADER = struct.Struct(">II")
@@ -20,7 +20,9 @@ class Hangup(Exception):
     """The other side closed the connection."""
 
 
-def send_message(sock: socket.socket, message: dict[str, Any], payload: bytes = b"", fds: Iterable[int] = ()) -> None:
+def send_message(
+    sock: socket.socket, message: Mapping[str, object], payload: bytes = b"", fds: Iterable[int] = ()
+) -> None:
     """Sends ``message`` and ``payload``; ``fds`` travel with the first byte. Raises Hangup or OSError."""
     encoded = json.dumps(message).encode("ascii")
     header = _HEADER.pack(len(encoded), len(payload))
