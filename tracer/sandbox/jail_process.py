@@ -180,13 +180,11 @@ class JailProcess:
             poll.register(fd, select.POLLIN)
         deadline = time.monotonic() + limits.wall_seconds + SPARE_SECONDS
         report: Report | None = None
-        killed = False
+        over = ""
         while report is None or pipes.open:
             ready = poll.poll(max(0.0, deadline - time.monotonic()) * 1000)
             if not ready:
-                if report is not None:
-                    return report  # a hostile zygote kept a copy of a pipe
-                raise JailDied("init does not answer")
+                break
             for fd, _ in ready:
                 if fd != control:
                     if not pipes.read(fd):
@@ -195,13 +193,21 @@ class JailProcess:
                     report = ended
                     poll.unregister(control)
                     deadline = time.monotonic() + DRAIN_SECONDS
-            over = pipes.cut()
-            if over and report is not None:
-                report = replace(report, why=report.why or over)
-            elif over and not killed:
-                killed = True
-                self._order_kill(over)
-        return report
+            limit = pipes.cut()
+            if limit and not over:
+                over = limit
+                if report is None:
+                    self._order_kill(over)
+        if report is None:
+            raise JailDied("init does not answer")
+        # A run may end by itself before the kill arrives; its record is cut all the same.
+        return replace(report, why=report.why or over)
+
+    def _order_kill(self, why: str) -> None:
+        try:
+            send_message(self._control, {"do": "kill", "why": why})
+        except (Hangup, OSError) as error:
+            raise JailDied(str(error)) from error
 
     def _hear_of_run(self) -> Report | None:
         """Init's report, or None where it only told the run's process group. Raises JailDied for anything else."""
@@ -213,12 +219,6 @@ class JailProcess:
             raise JailDied(str(answer.get("gone") or answer.get("traceback") or answer))
         self._group = None
         return Report(**answer["done"])
-
-    def _order_kill(self, why: str) -> None:
-        try:
-            send_message(self._control, {"do": "kill", "why": why})
-        except (Hangup, OSError) as error:
-            raise JailDied(str(error)) from error
 
     def _hear(self) -> dict[str, Any]:
         """Init's next message. Raises JailDied, with what init wrote on stderr."""

@@ -13,6 +13,7 @@ from trace_mine.tracer.sandbox.config import JailConfig
 from trace_mine.tracer.sandbox.identity import tasks_of_this_user, unused_uid
 from trace_mine.tracer.sandbox.jail import DEVICES, Interpreter, Jail, SandboxUnavailable
 from trace_mine.tracer.sandbox.jail_process import JailProcess
+from trace_mine.tracer.sandbox.layer import Layer
 from trace_mine.tracer.sandbox.layers import LEVELS, NAMESPACES, Level
 
 INIT_TASKS = 8
@@ -56,35 +57,47 @@ def start_jail(
         SandboxUnavailable: it does not come up; the message says why.
     """
     layers = tuple(layer for layer in level.layers if layer.name not in without)
-    mounts = [(os.path.realpath(mount.source), mount.target) for mount in jail.mounts]
-    binds = (*((path, path) for path in interpreter.paths if os.path.lexists(path)), *mounts)
-    uid = unused_uid()
     host_scratch = None if NAMESPACES in layers else tempfile.mkdtemp(prefix="trace-mine-")
     try:
-        config = JailConfig(
-            layers=tuple(layer.name for layer in layers),
-            required=tuple(layer.name for layer in layers if level.number in layer.required_at),
-            binds=binds,
-            devices=tuple(device for device in DEVICES if os.path.exists(device)),
-            sys_path=tuple(path if host_scratch is None else _to_source(path, mounts) for path in jail.sys_path),
-            scratch=host_scratch or jail.scratch,
-            hostname=jail.hostname,
-            process_id=jail.process_id,
-            hash_seed=jail.hash_seed,
-            seed=jail.seed,
-            pinned_clock=jail.pinned_clock,
-            choices=jail.choices,
-            uid=uid,
-            # where the jail shares our user, the kernel counts our other processes against its limit too
-            tasks=INIT_TASKS + (tasks_of_this_user() if uid is None else 0),
-            readable_by_all=all(_readable_by_all(source) for source, _ in binds),
-            limits=limits,
-        )
+        config = _config(level, layers, jail, limits, interpreter, host_scratch)
         return JailProcess(interpreter.executable, config, random_addresses=jail.aslr)
     except BaseException:
         if host_scratch is not None and os.path.isdir(host_scratch):
             os.rmdir(host_scratch)  # the jail did not start, or it would have emptied and removed it
         raise
+
+
+def _config(
+    level: Level,
+    layers: Sequence[Layer],
+    jail: Jail,
+    limits: Limits,
+    interpreter: Interpreter,
+    host_scratch: str | None,
+) -> JailConfig:
+    """``host_scratch`` is a folder of the host where the jail has no file system of its own, else None."""
+    mounts = [(os.path.realpath(mount.source), mount.target) for mount in jail.mounts]
+    binds = (*((path, path) for path in interpreter.paths if os.path.lexists(path)), *mounts)
+    uid = unused_uid()
+    return JailConfig(
+        layers=tuple(layer.name for layer in layers),
+        required=tuple(layer.name for layer in layers if level.number in layer.required_at),
+        binds=binds,
+        devices=tuple(device for device in DEVICES if os.path.exists(device)),
+        sys_path=tuple(path if host_scratch is None else _to_source(path, mounts) for path in jail.sys_path),
+        scratch=host_scratch or jail.scratch,
+        hostname=jail.hostname,
+        process_id=jail.process_id,
+        hash_seed=jail.hash_seed,
+        seed=jail.seed,
+        pinned_clock=jail.pinned_clock,
+        choices=jail.choices,
+        uid=uid,
+        # where the jail shares our user, the kernel counts our other processes against its limit too
+        tasks=INIT_TASKS + (tasks_of_this_user() if uid is None else 0),
+        readable_by_all=all(_readable_by_all(source) for source, _ in binds),
+        limits=limits,
+    )
 
 
 def _to_source(path: str, mounts: Sequence[tuple[str, str]]) -> str:
