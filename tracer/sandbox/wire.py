@@ -48,6 +48,8 @@ def receive_message(
         while len(header) < _HEADER.size:
             if max_fds and not fds:
                 chunk, fds, _, _ = socket.recv_fds(sock, _HEADER.size - len(header), max_fds)
+                for fd in fds:
+                    os.set_inheritable(fd, False)  # recv_fds drops its flags argument, MSG_CMSG_CLOEXEC with it
             else:
                 chunk = sock.recv(_HEADER.size - len(header))
             if not chunk:
