@@ -8,13 +8,13 @@ from __future__ import annotations
 import ctypes
 import os
 import struct
+from functools import cache
 
 from trace_mine.tracer.sandbox.syscalls import machine_of_this_process, syscall_numbers
 
 NEW_MOUNTS, NEW_CGROUPS, NEW_HOST_NAME, NEW_IPC = 0x00020000, 0x02000000, 0x04000000, 0x08000000
 NEW_USERS, NEW_PIDS, NEW_NETWORK = 0x10000000, 0x20000000, 0x40000000
 READ_ONLY, NO_SETUID, NO_DEVICES, NO_EXEC, REMOUNT, BIND, RECURSIVE, PRIVATE = 1, 2, 4, 8, 32, 4096, 16384, 1 << 18
-ADDR_NO_RANDOMIZE = 0x0040000
 CAP_DAC_READ_SEARCH, CAP_SETPCAP = 2, 8
 _CAPABILITY_VERSION_3 = 0x20080522
 _AT_FDCWD, _AT_RECURSIVE, _UMOUNT_DETACH = -100, 0x8000, 2
@@ -23,8 +23,13 @@ _PR_SET_CHILD_SUBREAPER, _PR_SET_NO_NEW_PRIVS, _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_
 _SECUREBITS_LOCKED = 0x2F  # no special treatment of uid 0, locked; ambient capabilities kept out by the clear above
 
 _libc = ctypes.CDLL(None, use_errno=True)
-_numbers = syscall_numbers(machine_of_this_process())
 _ulong = ctypes.c_ulong
+
+
+@cache
+def _numbers() -> dict[str, int]:
+    """Read at the first call, so that importing this file on another machine is no error. Raises ValueError there."""
+    return syscall_numbers(machine_of_this_process())
 
 
 def check(result: int, what: str) -> int:
@@ -42,7 +47,7 @@ def check(result: int, what: str) -> int:
 def syscall(name: str, *arguments: object) -> int:
     """A raw system call; integers go as C longs. Raises OSError."""
     converted = [ctypes.c_long(a) if isinstance(a, int) else a for a in arguments]
-    return check(int(_libc.syscall(ctypes.c_long(_numbers[name]), *converted)), name)
+    return check(int(_libc.syscall(ctypes.c_long(_numbers()[name]), *converted)), name)
 
 
 def prctl(option: int, argument: int = 0, second: int = 0) -> int:
@@ -85,11 +90,6 @@ def set_host_name(name: str) -> None:
     check(_libc.sethostname(encoded, ctypes.c_size_t(len(encoded))), "sethostname")
 
 
-def personality(value: int = 0xFFFFFFFF) -> int:
-    """Sets the execution domain; without an argument, reads it."""
-    return check(_libc.personality(_ulong(value)), "personality")
-
-
 def die_with_parent() -> None:
     """SIGKILL when the parent *thread* ends. A later change of user id clears it."""
     prctl(_PR_SET_PDEATHSIG, 9)
@@ -120,7 +120,7 @@ def permitted_capabilities() -> int:
     """The permitted set as a bit mask."""
     header = ctypes.create_string_buffer(struct.pack("Ii", _CAPABILITY_VERSION_3, 0))
     data = ctypes.create_string_buffer(24)
-    check(_libc.syscall(ctypes.c_long(_numbers["capget"]), header, data), "capget")
+    check(_libc.syscall(ctypes.c_long(_numbers()["capget"]), header, data), "capget")
     words = struct.unpack("6I", data.raw)
     return int(words[1] | words[4] << 32)
 
@@ -130,7 +130,7 @@ def set_capabilities(mask: int) -> None:
     header = ctypes.create_string_buffer(struct.pack("Ii", _CAPABILITY_VERSION_3, 0))
     low, high = mask & 0xFFFFFFFF, mask >> 32
     data = ctypes.create_string_buffer(struct.pack("6I", low, low, 0, high, high, 0))
-    check(_libc.syscall(ctypes.c_long(_numbers["capset"]), header, data), "capset")
+    check(_libc.syscall(ctypes.c_long(_numbers()["capset"]), header, data), "capset")
 
 
 def drop_capabilities(keep: int = 0) -> None:

@@ -12,6 +12,7 @@ import struct
 from collections.abc import Iterable
 
 from trace_mine.tracer.sandbox.kernel import no_new_privileges, syscall
+from trace_mine.tracer.sandbox.layer import Confinement
 
 EXECUTE, WRITE_FILE, READ_FILE, READ_FOLDER = 1, 2, 4, 8
 MAKE_CHARACTER_DEVICE, MAKE_SOCKET, MAKE_BLOCK_DEVICE = 1 << 6, 1 << 9, 1 << 11
@@ -80,3 +81,37 @@ def restrict(abi: int, rules: Iterable[bytes]) -> None:
         syscall("landlock_restrict_self", ruleset, 0)
     finally:
         os.close(ruleset)
+
+
+# the layer: see ``layers.LANDLOCK``
+
+
+def missing(confinement: Confinement) -> str:
+    """Why there is no Landlock here; empty where there is."""
+    if confinement.landlock_abi >= 1:
+        return ""
+    return "no Landlock: the kernel is older than 5.13, has it off, or a container's filter refuses it"
+
+
+def prepare(confinement: Confinement) -> None:
+    """Opens what all runners' rules name. Before capabilities are dropped: at level 2 root's may be needed for it."""
+    readable = confinement.readable
+    if confinement.namespaces:
+        # the import system lists the folders of the search path, which hold nothing but binds
+        readable = (*readable, *confinement.sys_path, "/etc")
+    confinement.rules = rules_for(confinement.landlock_abi, read=readable, devices=confinement.devices)
+
+
+def at_zygote(confinement: Confinement) -> None:
+    abi = confinement.landlock_abi
+    if confinement.namespaces:
+        # A rule on the scratch mount point would be hidden by the file systems mounted there later. The root is mounted
+        # read-only with all its binds; each runner adds the rules for its own scratch.
+        restrict(abi, rules_for(abi, write=("/",)))
+    else:
+        restrict(abi, [*confinement.rules, *rules_for(abi, write=(confinement.scratch,))])
+
+
+def at_runner(confinement: Confinement) -> None:
+    abi = confinement.landlock_abi
+    restrict(abi, [*confinement.rules, *rules_for(abi, write=(confinement.scratch,))])

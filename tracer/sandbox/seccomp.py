@@ -13,9 +13,13 @@ allowed only where everything but the scratch file system is mounted read-only.
 from __future__ import annotations
 
 import errno
+import os
 import struct
 from collections.abc import Iterable, Mapping
 
+from trace_mine.tracer.limits import Limits
+from trace_mine.tracer.sandbox.kernel import install_filter
+from trace_mine.tracer.sandbox.layer import Confinement
 from trace_mine.tracer.sandbox.syscalls import AUDIT_ARCHITECTURES, syscall_numbers
 
 RETURN_ALLOW = 0x7FFF0000
@@ -166,3 +170,30 @@ def runner_template(machine: str, *, forks: bool = False) -> bytes:
         if name in numbers:
             program += _on(numbers[name], body)
     return _assemble(program + ALLOW)
+
+
+# the layer: see ``layers.SECCOMP``
+
+
+def prepare(confinement: Confinement) -> None:
+    """Assembles the second filter once for all runners, with and without the right to fork."""
+    confinement.filters = {forks: runner_template(confinement.machine, forks=forks) for forks in (False, True)}
+
+
+def at_zygote(confinement: Confinement) -> None:
+    # before version 6 Landlock has no signal scope
+    scoped = "landlock" in confinement.layers and confinement.landlock_abi >= 6
+    signals = confinement.namespaces or scoped
+    install_filter(zygote_filter(confinement.machine, signals=signals, metadata=confinement.namespaces))
+
+
+def at_runner(confinement: Confinement) -> None:
+    """The second filter at once, where no run of this worker may fork: then it does not depend on the job."""
+    if not confinement.may_fork:
+        install_filter(for_pid(confinement.filters[False], os.getpid()))
+
+
+def at_job(confinement: Confinement, limits: Limits, mapped_bytes: int) -> None:
+    """The second filter, where the job decides whether its run may fork."""
+    if confinement.may_fork:
+        install_filter(for_pid(confinement.filters[limits.forks > 0], os.getpid()))

@@ -1,28 +1,28 @@
-"""Questions asked from inside decide whether a level may be claimed; and what to tell people about levels."""
+"""The self-test: questions asked from inside decide whether a level may be claimed; and what a refusal advises.
+
+What must be answered stands with the layers (``layers.Level.questions``); here they are asked and compared. The file
+knows nothing of workers: it is given a function that runs a source inside.
+"""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Mapping
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-from trace_mine.tracer.sandbox.determinism import environment
+from trace_mine.tracer.sandbox.layer import Claim
+from trace_mine.tracer.sandbox.layers import LEVELS
 from trace_mine.tracer.sandbox.syscalls import machine_of_this_process, syscall_numbers
+from trace_mine.tracer.schema import Outcome
 
-if TYPE_CHECKING:
-    from trace_mine.tracer.sandbox.worker import Worker
+Ask = Callable[[str], Outcome]
+"""Runs a source as a plain job inside."""
 
 ADVICE = (
     "Use Linux 5.13 or later with Landlock on, outside of containers whose filter refuses it; for level 3 allow user "
     "namespaces. To run without a sandbox, only code that you trust: allow_unsafe=True, minimum_level=0"
 )
-
-PROMISES = {
-    3: "nothing of the host visible; fresh scratch and fixed process id for each run; no network, processes, signals",
-    2: "no read or write outside the listed folders; no network, processes, signals; the host's names are visible",
-    0: "resource limits only: NOT a sandbox",
-}
 
 DANGEROUS = (
     "bpf",
@@ -41,83 +41,38 @@ DANGEROUS = (
     "userfaultfd",
 )
 
-SANDBOXED: dict[str, Any] = {
-    "no_socket": True,
-    "no_tcp": True,
-    "no_datagram_pair": True,
-    "no_fork": True,
-    "no_exec": True,
-    "no_host_files": True,
-    "no_write_outside": True,
-    "scratch_empty": True,
-    "scratch_writable": True,
-    "file_size_bounded": True,
-    "no_signal_to_parent": True,
-    "no_limits_of_parent": True,
-    "not_root": True,
-    "no_setuid": True,
-    "no_chroot": True,
-    "memory_bounded": True,
-    "stdin_empty": True,
-    "system_calls_reached": [],
-    "descriptors": 4,
-    "time_zone": "UTC",
-}
-"""What levels 2 and 3 promise alike: descriptors 0, 1, 2 and the record pipe."""
+"""Calls that reach kernel code with a history of holes, or another process: each is made with zeros for arguments."""
 
 
-def self_test(worker: Worker) -> dict[str, Any]:
+def self_test(ask: Ask) -> dict[str, object]:
     """The answers from inside, by name; empty where the questions could not be asked to their end."""
     table = syscall_numbers(machine_of_this_process())
     numbers = {name: table[name] for name in DANGEROUS}
     questions = files("trace_mine.tracer.sandbox").joinpath("questions.py").read_text(encoding="utf-8")
-    head = f"NUMBERS = {numbers!r}\n"
-    outcome = worker.run({"kind": "plain", "source": head + questions})
+    outcome = ask(f"NUMBERS = {numbers!r}\n{questions}")
     try:
-        answers: dict[str, Any] = json.loads(outcome.stdout)
+        answers = json.loads(outcome.stdout)
     except ValueError:
         return {}
     # Exec is asked after the last answer: only a run that goes on after it writes the line's end.
     return {**answers, "no_exec": outcome.stdout.endswith(b"\n") and outcome.status == "ok"}
 
 
-def expected_answers(worker: Worker) -> dict[str, Any]:
-    """What the worker's level promises."""
-    if worker.level < 2:
-        return {"stdin_empty": True, "memory_bounded": True, "scratch_empty": True}
-    limits, jail = worker.limits, worker.jail
-    expected = SANDBOXED | {"environment": sorted(environment(0)), "no_list_of_root": "landlock" in worker.layers}
-    bounds = {"FSIZE": limits.file_bytes, "NOFILE": limits.open_files, "CORE": 0, "CPU": limits.cpu_seconds + 1}
-    expected["limits"] = bounds
-    if worker.level == 3:
-        expected |= {"no_proc": True, "host_name": jail.hostname, "directory": jail.scratch}
-    return expected
-
-
-def failures(worker: Worker) -> list[str]:
-    """What is not as the level promises, one line each."""
-    answers = self_test(worker)
+def failures(ask: Ask, claim: Claim) -> list[str]:
+    """What is not as the claimed level promises, one line each."""
+    answers = self_test(ask)
     if not answers:
         return ["the questions did not run to their end"]
-    expected = expected_answers(worker)
-    wrong = {name: answers.get(name) for name, value in expected.items() if not _keeps(name, answers.get(name), value)}
-    return [f"{name}: expected {expected[name]!r}, got {value!r}" for name, value in wrong.items()]
+    return broken_promises(answers, claim)
 
 
-def _keeps(name: str, answer: Any, expected: Any) -> bool:
-    if name == "limits":  # an inherited lower limit keeps the promise too
-        return isinstance(answer, dict) and all(0 <= answer[key] <= bound for key, bound in expected.items())
-    return bool(answer == expected)
-
-
-def describe(worker: Worker) -> tuple[str, ...]:
-    """Lines for people: the level, its layers, what it promises."""
-    lines = [f"level {worker.level}: {worker.layers}", PROMISES[worker.level]]
-    if worker.limits.forks:
-        lines.append(f"on request, runs that follow choices may make up to {worker.limits.forks} processes")
-    if worker.level < 2:
-        lines.append("WARNING: this code can read and change your files, and use the network")
-    return tuple(lines)
+def broken_promises(answers: Mapping[str, object], claim: Claim) -> list[str]:
+    """The questions of the claimed level that ``answers`` does not answer as promised, one line each."""
+    return [
+        f"{question.name}: expected {question.wanted(claim)!r}, got {answers.get(question.name)!r}"
+        for question in LEVELS[claim.level].questions
+        if not question.kept(answers.get(question.name), claim)
+    ]
 
 
 def explain(fault: str, number: int | None) -> str:

@@ -9,7 +9,7 @@ import json
 import os
 import socket
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 _HEADER = struct.Struct(">II")
@@ -20,7 +20,9 @@ class Hangup(Exception):
     """The other side closed the connection."""
 
 
-def send_message(sock: socket.socket, message: dict[str, Any], payload: bytes = b"", fds: Iterable[int] = ()) -> None:
+def send_message(
+    sock: socket.socket, message: Mapping[str, object], payload: bytes = b"", fds: Iterable[int] = ()
+) -> None:
     """Sends ``message`` and ``payload``; ``fds`` travel with the first byte. Raises Hangup or OSError."""
     encoded = json.dumps(message).encode("ascii")
     header = _HEADER.pack(len(encoded), len(payload))
@@ -46,6 +48,8 @@ def receive_message(
         while len(header) < _HEADER.size:
             if max_fds and not fds:
                 chunk, fds, _, _ = socket.recv_fds(sock, _HEADER.size - len(header), max_fds)
+                for fd in fds:
+                    os.set_inheritable(fd, False)  # recv_fds drops its flags argument, MSG_CMSG_CLOEXEC with it
             else:
                 chunk = sock.recv(_HEADER.size - len(header))
             if not chunk:

@@ -1,117 +1,51 @@
-"""The supervisor: one jail, one run at a time. A run's identity is its pipes; they are made here.
+"""The worker: one jail, kept running, that runs one job after the other.
 
 A Worker picks the strongest level whose self-test passes, keeps it for its life, and restarts a jail that died.
 Workers are independent: several live side by side in one process and in many. ``run`` may be called from any thread;
 calls queue.
-
-Over 400 lines because starting, serving and restarting a jail share the state that makes each of them safe.
 """
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-import secrets
-import select
-import socket
-import subprocess
 import sys
-import tempfile
 import threading
 import time
 import weakref
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import IO, Any
 
 from trace_mine.tracer.limits import Limits
 from trace_mine.tracer.sandbox import selftest
-from trace_mine.tracer.sandbox.bundle import BOOTSTRAP, bundle_sources
-from trace_mine.tracer.sandbox.determinism import environment
-from trace_mine.tracer.sandbox.frames import verify_frames
-from trace_mine.tracer.sandbox.groups import end_session
-from trace_mine.tracer.sandbox.identity import tasks_of_this_user, unused_uid
-from trace_mine.tracer.sandbox.jail import (
-    DEVICES,
-    Interpreter,
-    Jail,
-    SandboxUnavailable,
-    hidden_from_runs,
-    probe_interpreter,
-)
-from trace_mine.tracer.sandbox.scratch import empty_folder
-from trace_mine.tracer.sandbox.wire import Hangup, receive_message, send_message
+from trace_mine.tracer.sandbox.jail import Jail, SandboxUnavailable, hidden_from_runs, probe_interpreter
+from trace_mine.tracer.sandbox.jail_process import JailDied, JailProcess
+from trace_mine.tracer.sandbox.layer import Claim
+from trace_mine.tracer.sandbox.layers import Level
+from trace_mine.tracer.sandbox.start_up import choose_level, start_jail
 from trace_mine.tracer.schema import Outcome
 
-LEVELS: dict[int, frozenset[str]] = {
-    3: frozenset({"namespaces", "seccomp", "landlock", "rlimits"}),
-    2: frozenset({"seccomp", "landlock", "rlimits"}),
-    0: frozenset({"rlimits"}),
-}
-"""Strongest first. Level 1 (seatbelt on macOS) is not built."""
-
-START_SECONDS = 30.0
 WARM_SECONDS = 60.0
 WARM_ATTEMPTS = 3
-STOP_SECONDS = 5.0
-SPARE_SECONDS = 15.0
-"""How long init may stay silent after a run's wall clock is over before the jail is taken for stuck."""
-COUNTED_CPU = 0.6
-"""RLIMIT_CPU counts clock ticks, rusage the time really had: on a busy virtual machine 0.78 s of 1 s were seen. Below
-this share of the limit, SIGXCPU or SIGKILL came from the snippet itself."""
+"""How many times ``warm_seconds`` all attempts to import the warm modules may take together."""
+RUN_ATTEMPTS = 2
+"""A jail that died before a run began is started again once; a second death is that run's outcome."""
 FORKING = frozenset({"beliefs", "kernel"})
 """Kinds of job that may fork where the limits allow it: those that follow choices. What shows how a program runs never
 does."""
-PIPE_BYTES = 1 << 18
-"""Record pipe: four times the default spares the runner three of four waits for us; 64 pages of a user's 16,384."""
 
 
-class JailDied(Exception):
-    """The jail ended or says that it must be restarted."""
-
-
-@dataclass(slots=True)
-class _Process:
-    """A running jail as the supervisor holds it."""
-
-    popen: subprocess.Popen[bytes]
-    control: socket.socket
-    stderr: IO[bytes]
-    host_scratch: str | None
-    owner_pid: int = field(default_factory=os.getpid)
-    group: int | None = None
-    """Process group of a run that may fork, where no namespace ends it with init."""
-
-    def stop(self) -> None:
-        """Init sees the hang-up, cleans up and ends; if it does not, it is killed. Forked copies of us leave it
-        alone.
-        """
-        if self.owner_pid == os.getpid():
-            with contextlib.suppress(OSError):  # already disconnected
-                self.control.shutdown(socket.SHUT_RDWR)
-            try:
-                self.popen.wait(STOP_SECONDS)
-            except subprocess.TimeoutExpired:
-                self.popen.kill()
-                self.popen.wait()
-            if self.group is not None:  # init was killed in the middle of the run
-                end_session(self.group)
-            if self.host_scratch is not None and os.path.isdir(self.host_scratch):  # init was killed
-                empty_folder(self.host_scratch)
-                os.rmdir(self.host_scratch)
-        self.control.close()
-        self.stderr.close()
-
-
-def _stop_all(processes: list[_Process]) -> None:
+def _stop_all(processes: list[JailProcess]) -> None:
     while processes:
         processes.pop().stop()
 
 
 class Worker:
     """Runs jobs in a jail; a context manager. Starts at once.
+
+    ``level`` and ``layers`` say how it confines, ``warm_failures`` which modules of ``jail.warm`` could not be imported
+    and why, ``restarts`` how often the jail was started again, ``python_version`` what runs inside.
 
     Raises:
         PermissionError: root runs this, and a mount can't be read by others (level 3).
@@ -130,7 +64,9 @@ class Worker:
         warm_seconds: float = WARM_SECONDS,
         ablate: frozenset[str] = frozenset(),
     ) -> None:
-        """``maximum_level`` forces a weaker level and ``ablate`` leaves single layers out; both are for tests."""
+        """``warm_seconds`` bounds one attempt to import the warm modules. ``maximum_level`` forces a weaker level and
+        ``ablate`` leaves single layers out, without a self-test; both are for tests.
+        """
         if minimum_level < 2 and not allow_unsafe:
             raise ValueError(
                 f"expected minimum_level >= 2, got {minimum_level}; below it nothing confines a snippet: "
@@ -145,32 +81,32 @@ class Worker:
         self.limits = limits
         self.warm_failures: dict[str, str] = {}
         self.restarts = 0
-        self._interpreter: Interpreter = probe_interpreter(jail.python)
+        self._interpreter = probe_interpreter(jail.python)
         self.python_version = self._interpreter.version
         self._ablate = ablate
         self._warm_seconds = warm_seconds
         self._lock = threading.RLock()
-        self._processes: list[_Process] = []
+        self._processes: list[JailProcess] = []  # one or none; a list, because the finalizer must not hold the worker
         self._finalizer = weakref.finalize(self, _stop_all, self._processes)
         self._closed = False
-        self.level = -1
-        self.layers = ""
-        self.scratch = ""
-        self._choose_level(minimum_level, maximum_level)
-        hidden = [str(mount.source) for mount in jail.mounts if hidden_from_runs(mount.source)]
-        if hidden and self.level == 3:
+        try:
+            self._level = choose_level(minimum_level, maximum_level, self._attempt)
+            self._refuse_hidden_mounts()
+            self._warm()
+        except BaseException:
             self.close()
-            raise PermissionError(
-                f"expected mounts that every user can read, got {hidden[0]}; runs belong to an unprivileged user: "
-                "chmod -R o+rX it, or run as its owner instead of root"
-            )
-        self._warm()
+            raise
 
     def __enter__(self) -> Worker:
         return self
 
     def __exit__(self, *exception: object) -> None:
         self.close()
+
+    @property
+    def level(self) -> int:
+        """3 or 2, or 0 where nothing confines."""
+        return self._level.number
 
     def close(self) -> None:
         """Takes the jail down and waits for it; the host keeps no trace. A closed worker can't run."""
@@ -193,7 +129,7 @@ class Worker:
                 return place if relative == Path(".") else f"{place}/{relative.as_posix()}"
         raise ValueError(f"expected a path below a mount of the jail, got {path}; add a Mount for it")
 
-    def run(self, job: Mapping[str, Any], limits: Limits | None = None) -> Outcome:
+    def run(self, job: Mapping[str, object], limits: Limits | None = None) -> Outcome:
         """Runs one job (see ``tracer.inside.jobs.registry``) in a fresh fork. The snippet's doings are an Outcome.
 
         Raises:
@@ -213,102 +149,64 @@ class Worker:
         with self._lock:
             if self._closed:
                 raise ValueError("expected an open Worker, got a closed one; start a new one")
-            for attempt in (1, 2):
-                try:
-                    if not self._processes:
-                        self._restart()
-                    return self._run_once(payload, limits)
-                except JailDied as error:
-                    # The run did not start: the zygote died before it, e.g. by a thread that an import left behind.
-                    self._stop()
-                    if attempt == 2:
-                        return Outcome(
-                            status="no-end", integrity="truncated", stderr=f"the jail died: {error}".encode()
-                        )
-            raise AssertionError("unreachable")
+            return self._run(payload, limits)
 
-    # starting ---------------------------------------------------------------------------------------------------------
-
-    def _choose_level(self, minimum: int, maximum: int) -> None:
-        reasons = []
-        for level, layers in LEVELS.items():
-            if not minimum <= level <= maximum:
-                continue
+    def _run(self, payload: bytes, limits: Limits) -> Outcome:
+        for _ in range(RUN_ATTEMPTS):
             try:
-                self.level = level
-                self._start(level, layers - self._ablate)
-                failures = selftest.failures(self) if not self._ablate else []
-            except SandboxUnavailable as error:
-                reasons.append(f"level {level}: {error}")
-            else:
-                if not failures:
-                    return
-                reasons.append(f"level {level}: self-test failed: {'; '.join(failures)}")
+                if not self._processes:
+                    self._restart()
+                return self._processes[-1].run(payload, limits)
+            except JailDied as error:
+                # The run did not start: the zygote died before it, e.g. by a thread that an import left behind.
+                self._stop()
+                died = error
+            except BaseException:
+                # An interrupt, say: what init reports later belongs to this run and must not be taken for the next's.
+                self._stop()
+                raise
+        return Outcome(status="no-end", integrity="truncated", stderr=f"the jail died: {died}".encode())
+
+    # starting and restarting the jail
+
+    def _attempt(self, level: Level) -> list[str]:
+        """Starts a jail of the level; what its self-test found, and then it is down again. Raises
+        SandboxUnavailable.
+        """
+        self._level = level
+        self._start()
+        failures = [] if self._ablate else selftest.failures(self.ask, self.claim())
+        if failures:
             self._stop()
-        self._closed = True
-        raise SandboxUnavailable(
-            f"expected a sandbox of level {minimum} or more, got none. " + " | ".join(reasons) + f". {selftest.ADVICE}"
+        return failures
+
+    def ask(self, source: str) -> Outcome:
+        """Runs a source as a plain job, as the self-test does. Raises as ``run``."""
+        return self.run({"kind": "plain", "source": source})
+
+    def claim(self) -> Claim:
+        """What this worker says of itself."""
+        return Claim(
+            level=self.level,
+            layers=self.layers,
+            host_name=self.jail.hostname,
+            directory=self.jail.scratch,
+            limits=self.limits,
         )
 
-    def _start(self, level: int, layers: frozenset[str]) -> None:
-        host_scratch = None if "namespaces" in layers else tempfile.mkdtemp(prefix="trace-mine-")
-        config = self._config(layers, host_scratch)
-        ours, theirs = socket.socketpair()
-        supervisor = os.pidfd_open(os.getpid())
-        stderr = tempfile.TemporaryFile()
-        addresses = "random" if self.jail.aslr else "fixed"
-        command = [self._interpreter.executable, "-s", "-S", "-B", "-P", "-c", BOOTSTRAP]
-        try:
-            popen = subprocess.Popen(
-                [*command, str(theirs.fileno()), str(supervisor), addresses],
-                env=environment(self.jail.hash_seed),
-                pass_fds=(theirs.fileno(), supervisor),
-                stdin=subprocess.DEVNULL,
-                stdout=stderr,
-                stderr=stderr,
-                start_new_session=True,
-                cwd="/",
+    def _refuse_hidden_mounts(self) -> None:
+        hidden = [str(mount.source) for mount in self.jail.mounts if hidden_from_runs(mount.source)]
+        if hidden and self.level == 3:
+            raise PermissionError(
+                f"expected mounts that every user can read, got {hidden[0]}; runs belong to an unprivileged user: "
+                "chmod -R o+rX it, or run as its owner instead of root"
             )
-        finally:
-            theirs.close()
-            os.close(supervisor)
-        process = _Process(popen, ours, stderr, host_scratch)
-        self._processes.append(process)
-        ours.settimeout(START_SECONDS)
-        try:
-            bundle = json.dumps([bundle_sources(), config]).encode("ascii")
-            ours.sendall(len(bundle).to_bytes(8, "big") + bundle)
-            message = self._hear()
-        except (OSError, JailDied) as error:
-            raise SandboxUnavailable(str(error)) from error
-        if "ready" not in message:
-            raise SandboxUnavailable(selftest.explain(str(message.get("fault")), message.get("errno")))
-        ours.settimeout(None)
-        self.layers = message["layers"]
-        self.scratch = config["scratch"]
 
-    def _config(self, layers: frozenset[str], host_scratch: str | None) -> dict[str, Any]:
-        namespaces = host_scratch is None
-        mounts = [(os.path.realpath(mount.source), mount.target) for mount in self.jail.mounts]
-        binds = [*((path, path) for path in self._interpreter.paths if os.path.lexists(path)), *mounts]
-        uid = unused_uid()
-        return {
-            "layers": sorted(layers),
-            "binds": binds,
-            "devices": [device for device in DEVICES if os.path.exists(device)],
-            "sys_path": [path if namespaces else _to_source(path, mounts) for path in self.jail.sys_path],
-            "scratch": host_scratch or self.jail.scratch,
-            "hostname": self.jail.hostname,
-            "process_id": self.jail.process_id,
-            "hash_seed": self.jail.hash_seed,
-            "seed": self.jail.seed,
-            "pinned_clock": self.jail.pinned_clock,
-            "choices": self.jail.choices,
-            "uid": uid,
-            "tasks": 8 + (tasks_of_this_user() if uid is None else 0),
-            "readable_by_all": all(_readable_by_all(source) for source, _ in binds),
-            "limits": self.limits.as_dict(),
-        }
+    def _start(self) -> None:
+        """A jail of the chosen level, never of a weaker one."""
+        process = start_jail(self._level, self.jail, self.limits, self._interpreter, without=self._ablate)
+        self._processes.append(process)
+        self.layers = process.layers
 
     def _warm(self) -> None:
         """Imports ``jail.warm``; a module that hangs or kills the zygote is left out of the next attempt and reported.
@@ -318,198 +216,25 @@ class Worker:
         waiting = list(self.jail.warm)
         deadline = time.monotonic() + WARM_ATTEMPTS * self._warm_seconds
         while waiting:
-            try:
-                order = {"do": "warm", "modules": waiting, "wall_seconds": self._warm_seconds}
-                send_message(self._processes[-1].control, order)
-                message = self._hear()
-            except (Hangup, OSError, JailDied) as error:
-                message = {"stuck": waiting[0], "why": str(error), "failures": {}}
-            self.warm_failures |= message["failures"]
-            if "stuck" not in message:
+            warmed = self._processes[-1].warm(waiting, self._warm_seconds)
+            self.warm_failures |= warmed.failures
+            if not warmed.stuck:
                 return
-            stuck = message["stuck"] if message["stuck"] in waiting else waiting[0]
-            self.warm_failures[stuck] = message["why"]
+            self.warm_failures[warmed.stuck] = warmed.why
             if time.monotonic() >= deadline:
-                late = waiting[waiting.index(stuck) + 1 :]
+                late = waiting[waiting.index(warmed.stuck) + 1 :]
                 self.warm_failures |= dict.fromkeys(late, "not tried: the time for imports was used up")
             waiting = [name for name in waiting if name not in self.warm_failures]
             self._stop()
-            self._start(self.level, LEVELS[self.level] - self._ablate)
+            self._start()
 
     def _restart(self) -> None:
-        """The same level again, never a weaker one."""
+        """Raises JailDied where a module that was imported before gets stuck now."""
         self.restarts += 1
-        self._start(self.level, LEVELS[self.level] - self._ablate)
+        self._start()
         modules = [name for name in self.jail.warm if name not in self.warm_failures]
-        if modules:
-            control = self._processes[-1].control
-            send_message(control, {"do": "warm", "modules": modules, "wall_seconds": self._warm_seconds})
-            if "warmed" not in self._hear():
-                raise JailDied("a module that was imported before hangs or crashes now")
+        if modules and self._processes[-1].warm(modules, self._warm_seconds).stuck:
+            raise JailDied("a module that was imported before hangs or crashes now")
 
     def _stop(self) -> None:
         _stop_all(self._processes)
-
-    def _hear(self) -> dict[str, Any]:
-        """Init's next message. Raises JailDied, with what init wrote on stderr."""
-        process = self._processes[-1]
-        try:
-            return receive_message(process.control)[0]
-        except (Hangup, OSError, ValueError) as error:
-            process.stderr.seek(0)
-            text = process.stderr.read(1 << 16).decode("utf-8", "replace").strip()
-            raise JailDied(f"{type(error).__name__}: {error}. {text[-2000:]}") from error
-
-    # running ----------------------------------------------------------------------------------------------------------
-
-    def _run_once(self, payload: bytes, limits: Limits) -> Outcome:
-        key = secrets.token_bytes(16)
-        message = {
-            "do": "run",
-            "limits": limits.as_dict(),
-            "key": key.hex(),
-            "record_fd": 200 + secrets.randbelow(700),
-        }
-        with contextlib.ExitStack() as stack:
-            readers, writers = zip(*(os.pipe() for _ in range(3)), strict=True)
-            for fd in readers:
-                stack.callback(os.close, fd)
-            try:
-                _widen(writers[0])
-                send_message(self._processes[-1].control, message, payload, writers)
-            except (Hangup, OSError) as error:
-                raise JailDied(str(error)) from error
-            finally:
-                for fd in writers:
-                    os.close(fd)
-            report, (record, out, err) = self._collect(readers, limits)
-        return outcome_of(report, record, out, err, key, limits)
-
-    def _collect(self, readers: tuple[int, ...], limits: Limits) -> tuple[dict[str, Any], list[bytearray]]:
-        """Reads the pipes until init reports the runner's end. Raises JailDied where no run took place."""
-        process = self._processes[-1]
-        control = process.control.fileno()
-        buffers = {fd: bytearray() for fd in readers}
-        record = readers[0]
-        poll = select.poll()
-        for fd in (*readers, control):
-            poll.register(fd, select.POLLIN)
-        open_fds = set(readers)
-        deadline = time.monotonic() + limits.wall_seconds + SPARE_SECONDS
-        report: dict[str, Any] | None = None
-        killed = False
-        while report is None or open_fds:
-            ready = poll.poll(max(0.0, deadline - time.monotonic()) * 1000)
-            if not ready:
-                if report is not None:
-                    break  # a hostile zygote kept a copy of a pipe
-                raise JailDied("init does not answer")
-            for fd, _ in ready:
-                if fd == control:
-                    answer = self._hear()
-                    if "group" in answer:
-                        process.group = answer["group"]
-                        continue
-                    if "done" not in answer:
-                        raise JailDied(str(answer.get("gone") or answer.get("traceback") or answer))
-                    report = answer["done"]
-                    process.group = None
-                    poll.unregister(control)
-                    deadline = time.monotonic() + 0.5
-                    continue
-                chunk = os.read(fd, PIPE_BYTES)
-                if not chunk:
-                    open_fds.discard(fd)
-                    poll.unregister(fd)
-                    continue
-                buffers[fd] += chunk
-            over = ""
-            if len(buffers[record]) > limits.record_bytes:
-                over = "trace-limit"
-                del buffers[record][limits.record_bytes :]
-            if sum(len(buffers[fd]) for fd in readers[1:]) > limits.output_bytes:
-                over = over or "output-limit"
-                for fd in readers[1:]:
-                    del buffers[fd][limits.output_bytes :]
-            if over and report is None and not killed:
-                killed = True
-                try:
-                    send_message(process.control, {"do": "kill", "why": over})
-                except (Hangup, OSError) as error:
-                    raise JailDied(str(error)) from error
-            elif over and report is not None and not report["why"]:
-                report["why"] = over
-        return report, [buffers[fd] for fd in readers]
-
-
-def outcome_of(
-    report: Mapping[str, Any], record: bytearray, out: bytearray, err: bytearray, key: bytes, limits: Limits
-) -> Outcome:
-    """Status from init's report first; the runner's own word counts only where it ended in good order."""
-    received = verify_frames(record, key)
-    end, integrity = received.end, received.integrity
-    signalled = os.WTERMSIG(report["status"]) if os.WIFSIGNALED(report["status"]) else 0
-    exception = None
-    tripped: tuple[str, ...] = ()
-    if report["why"]:
-        status = report["why"]
-    elif signalled:
-        used_up = report["cpu_seconds"] >= limits.cpu_seconds * COUNTED_CPU
-        status = "cpu" if signalled in (9, 24) and used_up else f"signal:{signalled}"
-    elif end is None or report["status"] != 0:
-        status = "no-end"
-    else:
-        status = end.get("end")
-        exception = end.get("exception")
-        if status not in ("ok", "exception", "exit", "syntax", "trace-limit") or not isinstance(exception, str | None):
-            status, exception, integrity = "no-end", None, "forged"
-        elif exception == "MemoryError":
-            status = "memory"
-    if end is not None:
-        named = end.get("tripped")
-        tripped = tuple(str(name)[:80] for name in named) if isinstance(named, list) else ()
-        if end.get("tampered"):
-            tripped += ("tracer replaced",)
-        if end.get("escaped"):
-            tripped += ("error of our own code",)
-        if integrity == "clean" and tripped:
-            integrity = "suspect"
-        if integrity == "clean" and (report["status"] != 0 or report["why"]):
-            integrity = "truncated"
-    return Outcome(
-        status=status,
-        integrity=integrity,
-        records=received.records,
-        stdout=bytes(out),
-        stderr=bytes(err),
-        exception=exception,
-        tripped=tripped,
-        wall_seconds=report["wall_seconds"],
-        cpu_seconds=report["cpu_seconds"],
-        peak_memory_bytes=report["peak_memory_bytes"],
-    )
-
-
-def _widen(pipe: int) -> None:
-    import fcntl
-
-    try:
-        fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
-    except OSError:
-        return  # the user's pipe memory is used up: slower, nothing else
-
-
-def _to_source(path: str, mounts: list[tuple[str, str]]) -> str:
-    """A path inside as a host path, for level 2."""
-    for source, target in sorted(mounts, key=lambda mount: -len(mount[1])):
-        if path == target or path.startswith(f"{target}/"):
-            return source + path[len(target) :]
-    return path
-
-
-def _readable_by_all(path: str) -> bool:
-    """Whether any user may read ``path`` and search the folders above it."""
-    place = Path(os.path.realpath(path))
-    if not place.exists() or not place.stat().st_mode & 0o004:
-        return False
-    return all(folder.stat().st_mode & 0o001 for folder in place.parents)

@@ -8,25 +8,35 @@ from __future__ import annotations
 
 import gc
 import os
-import resource
+import signal
 import socket
 import traceback
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
-from trace_mine.tracer.sandbox import kernel, landlock, runner, seccomp
+from trace_mine.tracer.sandbox import kernel, runner
+from trace_mine.tracer.sandbox.config import JailConfig
 from trace_mine.tracer.sandbox.forking import SiblingForks
+from trace_mine.tracer.sandbox.layer import Confinement
+from trace_mine.tracer.sandbox.layers import in_use, printed, without_missing
+from trace_mine.tracer.sandbox.rlimits import address_space
+from trace_mine.tracer.sandbox.setting import Setting
 from trace_mine.tracer.sandbox.syscalls import machine_of_this_process
 from trace_mine.tracer.sandbox.wire import Hangup, receive_message, send_message
 
-START_UP_BYTES = 1 << 30
-"""Address space of the zygote beyond what it maps at the start and a run's memory limit: room for imports, which
-reserve far more than they touch (numpy with one BLAS thread maps about 400 MB)."""
+if TYPE_CHECKING:
+    from trace_mine.tracer.sandbox.loader import Bundle
 
 
-def main(bundle: Any, config: dict[str, Any], control: socket.socket, proc: int, init_pid: int, abi: int) -> NoReturn:
-    """Entered by init after the fork; never returns."""
+def main(
+    bundle: Bundle, config: JailConfig, control: socket.socket, proc: int, init_pid: int, landlock_abi: int
+) -> NoReturn:
+    """Entered by init after the fork; never returns.
+
+    ``control`` is the socket to init, ``proc`` an open descriptor of /proc, ``landlock_abi`` the kernel's version of
+    Landlock (0: none).
+    """
     try:
-        serve(*prepare(bundle, config, control, proc, init_pid, abi))
+        serve(*prepare(bundle, config, control, proc, init_pid, landlock_abi))
     except Hangup:
         pass
     except BaseException:
@@ -38,70 +48,68 @@ def main(bundle: Any, config: dict[str, Any], control: socket.socket, proc: int,
 
 
 def prepare(
-    bundle: Any, config: dict[str, Any], control: socket.socket, proc: int, init_pid: int, abi: int
-) -> tuple[socket.socket, runner.Setting, int, SiblingForks]:
+    bundle: Bundle, config: JailConfig, control: socket.socket, proc: int, init_pid: int, landlock_abi: int
+) -> tuple[socket.socket, Setting, SiblingForks]:
     """Loads our own modules, then confines this process for good. Raises OSError where a layer is refused."""
     kernel.die_with_parent()
-    layers = set(config["layers"])
-    machine = machine_of_this_process()
-    setting = runner.Setting(bundle, config, layers, machine, abi, init_pid)
-    setting.load_jobs()
     statm = os.open("self/statm", os.O_RDONLY | os.O_CLOEXEC, dir_fd=proc)
+    confinement = confinement_of(config, landlock_abi, statm)
+    setting = Setting(bundle, config, confinement, init_pid)
+    setting.load_jobs()
     forks = SiblingForks(os.open("self/stat", os.O_RDONLY | os.O_CLOEXEC, dir_fd=proc))
     os.close(proc)
-    runner.default_signals()
+    default_signals()
     null = os.open("/dev/null", os.O_RDWR)
     for fd in (0, 1, 2):
         os.dup2(null, fd)
     os.close(null)
-    os.chdir(config["scratch"])
+    os.chdir(config.scratch)
     os.setsid()
-    if "landlock" in layers and abi < 1:
-        if "namespaces" not in layers:
-            raise RuntimeError(
-                "no Landlock: the kernel is older than 5.13, has it off, or a container's filter refuses it"
-            )
-        layers.discard("landlock")
-    setting.prepare_confinement()
-    names = ["namespaces"] if "namespaces" in layers else []
-    capability = 1 << kernel.CAP_DAC_READ_SEARCH if "namespaces" not in layers else 0
+    confinement.layers = without_missing(confinement, frozenset(config.required))
+    layers = in_use(confinement)
+    for layer in layers:
+        layer.prepare(confinement)
+    # at level 2 Landlock bounds what this capability can read; at level 3 the view is readable without it
+    capability = 0 if config.namespaces else 1 << kernel.CAP_DAC_READ_SEARCH
     kernel.drop_capabilities(keep=kernel.permitted_capabilities() & capability)
     kernel.no_new_privileges()
-    limits = config["limits"]
-    if "rlimits" in layers:
-        mapped = int(os.pread(statm, 64, 0).split()[0]) * resource.getpagesize()
-        space = mapped + limits["memory_bytes"] + START_UP_BYTES
-        runner.limit(resource.RLIMIT_AS, space)
-        runner.limit(resource.RLIMIT_CORE, 0)
-        runner.limit(resource.RLIMIT_FSIZE, limits["file_bytes"])
-        runner.limit(resource.RLIMIT_MEMLOCK, 0)
-        runner.limit(resource.RLIMIT_MSGQUEUE, 0)
-        runner.limit(resource.RLIMIT_SIGPENDING, 64)
-        runner.limit(resource.RLIMIT_NPROC, config["tasks"] + limits["processes"])
-    if "seccomp" in layers:
-        names.append("seccomp")
-        signals = "namespaces" in layers or ("landlock" in layers and abi >= 6)
-        program = seccomp.zygote_filter(machine, signals=signals, metadata="namespaces" in layers)
-    if "landlock" in layers:
-        names.append(f"landlock{abi}")
-        # A rule on the scratch mount point would be hidden by the file systems mounted there later. The root is mounted
-        # read-only with all its binds; each runner adds the rules for its own scratch.
-        if "namespaces" in layers:
-            landlock.restrict(abi, landlock.rules_for(abi, write=("/",)))
-        else:
-            landlock.restrict(abi, [*setting.rules, *landlock.rules_for(abi, write=(config["scratch"],))])
-    if "seccomp" in layers:
-        kernel.install_filter(program)
+    for layer in reversed(layers):
+        layer.at_zygote(confinement)
     setting.prepare_interpreter()
     gc.collect()
     gc.freeze()
-    send_message(control, {"ready": "+".join([*names, "rlimits"])})
-    return control, setting, statm, forks
+    send_message(control, {"ready": printed(confinement)})
+    return control, setting, forks
 
 
-def serve(control: socket.socket, setting: runner.Setting, statm: int, forks: SiblingForks) -> NoReturn:
+def confinement_of(config: JailConfig, landlock_abi: int, statm: int) -> Confinement:
+    """What the layers act on, with the paths as this process sees them."""
+    return Confinement(
+        layers=frozenset(config.layers),
+        machine=machine_of_this_process(),
+        landlock_abi=landlock_abi,
+        readable=tuple(target if config.namespaces else source for source, target in config.binds),
+        sys_path=config.sys_path,
+        devices=config.devices,
+        scratch=config.scratch,
+        tasks=config.tasks,
+        limits=config.limits,
+        statm=statm,
+    )
+
+
+def default_signals() -> None:
+    """Python's own handlers and nothing blocked; before the imports, whose handlers a script has too."""
+    for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
+        signal.signal(number, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
+
+def serve(control: socket.socket, setting: Setting, forks: SiblingForks) -> NoReturn:
     """Forks a runner when init asks for one, and tells its process id; the job goes from init to it directly."""
-    page = resource.getpagesize()
     while True:
         message, _, fds = receive_message(control, max_fds=1)
         if message["do"] == "warm":
@@ -111,7 +119,7 @@ def serve(control: socket.socket, setting: runner.Setting, statm: int, forks: Si
             gc.freeze()
             send_message(control, {"warmed": True})
             continue
-        mapped = int(os.pread(statm, 64, 0).split()[0]) * page
+        mapped = address_space(setting.confinement.statm)
         pid = forks.fork(lambda: runner.main(setting, fds[0], mapped))  # noqa: B023  # called before the next turn
         os.close(fds[0])
         send_message(control, {"pid": pid})

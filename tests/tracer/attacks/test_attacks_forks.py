@@ -15,7 +15,6 @@ from pathlib import Path
 import pytest
 
 from trace_mine.tracer.limits import Limits
-from trace_mine.tracer.sandbox import selftest
 
 BEGIN = """
 import ctypes, os, select, signal
@@ -260,14 +259,6 @@ def _runs(pid: str) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
     except OSError:
         return False
-
-
-def test_the_level_says_so(forking_target):
-    if forking_target.supervisor != os.getpid():
-        pytest.skip("asked of the worker in this process")
-    assert "on request, runs that follow choices may make up to 4 processes" in selftest.describe(
-        forking_target._worker
-    )
 
 
 def test_no_negative_number():

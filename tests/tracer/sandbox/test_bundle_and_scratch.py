@@ -111,3 +111,29 @@ def test_folder_exceeds_by_depth_and_number(tmp_path):
     for number in range(MAX_FILES + 1):
         (wide / str(number)).symlink_to("x")
     assert folder_exceeds(str(wide), 1 << 30)
+
+
+def test_folder_exceeds_to_the_byte(tmp_path):
+    (tmp_path / "file").write_bytes(bytes(100_000))
+    used = (tmp_path / "file").stat().st_blocks * 512
+    assert not folder_exceeds(str(tmp_path), used)
+    assert folder_exceeds(str(tmp_path), used - 1)
+
+
+def test_folder_exceeds_follows_no_links(tmp_path):
+    inside, outside = tmp_path / "inside", tmp_path / "outside"
+    inside.mkdir()
+    outside.mkdir()
+    (outside / "file").write_bytes(bytes(100_000))
+    (inside / "folder").symlink_to(outside)
+    (inside / "file").symlink_to(outside / "file")
+    assert not folder_exceeds(str(inside), 50_000)
+
+
+def test_depth_and_number_alone(tmp_path):
+    deep = tmp_path / "deep"
+    deep.mkdir()
+    make_deep(deep, MAX_DEPTH - 1)
+    assert not folder_exceeds(str(deep), 1 << 30)
+    make_deep(deep / "/".join("d" * (MAX_DEPTH - 1)), 2)
+    assert folder_exceeds(str(deep), 1 << 30)

@@ -347,7 +347,7 @@ def test_below_level_2_only_on_demand():
 def test_refusal_names_layer_and_reason(monkeypatch):
     import trace_mine.tracer.sandbox.selftest as selftest
 
-    monkeypatch.setattr(selftest, "failures", lambda worker: ["no_socket: expected True, got False"])
+    monkeypatch.setattr(selftest, "failures", lambda ask, claim: ["no_socket: expected True, got False"])
     with pytest.raises(SandboxUnavailable, match=r"level 3: .*no_socket.*level 2: .*no_socket.*allow_unsafe"):
         Worker(Jail(), LIMITS)
 

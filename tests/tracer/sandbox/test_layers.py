@@ -1,0 +1,185 @@
+"""The list of layers: its records, the levels they make up, and the documents that must say the same."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from trace_mine.tracer.limits import Limits
+from trace_mine.tracer.sandbox import Jail, SandboxUnavailable, Worker
+from trace_mine.tracer.sandbox.config import JailConfig
+from trace_mine.tracer.sandbox.layer import Claim, Confinement, Layer, Question
+from trace_mine.tracer.sandbox.layers import LANDLOCK, LAYERS, LEVELS, printed, without_missing
+from trace_mine.tracer.sandbox.start_up import choose_level
+
+PROJECT = Path(__file__).parents[3]
+CLAIM = Claim(level=3, layers="", host_name="h", directory="/d", limits=Limits())
+CONFIG = JailConfig(
+    layers=("seccomp", "rlimits"),
+    required=("rlimits",),
+    binds=(("/usr/lib", "/usr/lib"), ("/home/x", "/repo")),
+    devices=("/dev/null",),
+    sys_path=("/repo",),
+    scratch="/scratch",
+    hostname="h",
+    process_id=101,
+    hash_seed=0,
+    seed=0,
+    pinned_clock=True,
+    choices=False,
+    uid=None,
+    tasks=8,
+    readable_by_all=True,
+    limits=Limits(forks=2),
+)
+
+
+def confinement(*layers: str, landlock_abi: int = 7) -> Confinement:
+    return Confinement(
+        layers=frozenset(layers),
+        machine="x86_64",
+        landlock_abi=landlock_abi,
+        readable=(),
+        sys_path=(),
+        devices=(),
+        scratch="/scratch",
+        tasks=8,
+        limits=Limits(),
+        statm=-1,
+    )
+
+
+def layer_rows() -> list[str]:
+    """The table of layers in docs/sandbox.md."""
+    rows = ["| layer | levels | required at | it alone holds | questions of the self-test |", "|---|---|---|---|---|"]
+    for layer in LAYERS:
+        levels, required = (
+            ", ".join(map(str, sorted(numbers, reverse=True))) for numbers in (layer.levels, layer.required_at)
+        )
+        asked = ", ".join(f"`{question.name}`" for question in layer.questions)
+        rows.append(f"| {layer.title} | {levels} | {required} | {layer.promise} | {asked} |")
+    return rows
+
+
+def test_the_document_holds_the_list():
+    text = (PROJECT / "docs" / "sandbox.md").read_text()
+    lines = text.splitlines()
+    rows = layer_rows()
+    assert "\n".join(rows) in text, "put this table into docs/sandbox.md:\n" + "\n".join(rows)
+    for level in LEVELS.values():
+        titles = ", ".join(layer.title for layer in level.layers)
+        assert any(line.startswith(f"| {level.number} | {titles} | ") for line in lines), (level.number, titles)
+    assert list(LEVELS) == sorted(LEVELS, reverse=True), "strongest first"
+
+
+def test_the_text_in_rows():
+    assert printed(confinement("rlimits", "landlock", "seccomp", "namespaces")) == (
+        "namespaces+seccomp+landlock7+rlimits"
+    )
+    assert printed(confinement("rlimits")) == "rlimits"
+
+
+def test_a_layer_that_the_kernel_lacks():
+    here = confinement("namespaces", "seccomp", "landlock", "rlimits")
+    assert without_missing(here, frozenset({"landlock"})) == here.layers
+    lacking = confinement("namespaces", "seccomp", "landlock", "rlimits", landlock_abi=0)
+    assert without_missing(lacking, frozenset({"namespaces"})) == {"namespaces", "seccomp", "rlimits"}
+    with pytest.raises(RuntimeError, match=r"no Landlock: the kernel is older than 5\.13"):
+        without_missing(lacking, frozenset({"landlock"}))
+    assert LANDLOCK.required_at == {2}
+
+
+def test_questions_compare():
+    plain = Question(name="q")
+    assert plain.kept(True, CLAIM)
+    assert not any(plain.kept(answer, CLAIM) for answer in (False, None, 1, "True", []))
+    assert Question(name="q", expected=lambda claim: claim.host_name).kept("h", CLAIM)
+    assert Question(name="q", expected=[]).kept([], CLAIM) and not Question(name="q", expected=[]).kept(["bpf"], CLAIM)
+    limits = Question(name="q", bounds=True, expected={"CPU": 5, "CORE": 0})
+    assert limits.kept({"CPU": 5, "CORE": 0}, CLAIM) and limits.kept({"CPU": 3, "CORE": 0}, CLAIM)
+    for answer in ({"CPU": 6, "CORE": 0}, {"CPU": -1, "CORE": 0}, {"CPU": 5}, {"CPU": None, "CORE": 0}, None, True):
+        assert not limits.kept(answer, CLAIM), answer
+
+
+def test_records_that_cannot_be():
+    with pytest.raises(ValueError, match="alone_at"):
+        Question(name="q", levels=frozenset({2}), alone_at=frozenset({3}))
+    base = {"name": "x", "title": "x", "promise": "x", "required_at": frozenset()}
+    asked = Question(name="q", alone_at=frozenset({2, 3}))
+    Layer(**base, levels=frozenset({2, 3}), questions=(asked,))
+    with pytest.raises(ValueError, match="levels within"):
+        Layer(**base, levels=frozenset({2}), questions=(asked,))
+    with pytest.raises(ValueError, match="not tested"):
+        Layer(**base, levels=frozenset({2, 3}), questions=(Question(name="q", alone_at=frozenset({2})),))
+    with pytest.raises(ValueError, match="required"):
+        dataclasses.replace(CONFIG, required=("namespaces",))
+    with pytest.raises(ValueError, match="uid other than 0"):
+        dataclasses.replace(CONFIG, uid=0)
+
+
+def test_a_configuration_crosses_the_boundary():
+    import json
+
+    assert JailConfig.from_json(json.loads(json.dumps(CONFIG.to_json()))) == CONFIG
+    data = json.loads(json.dumps(CONFIG.to_json()))
+    for wrong in ({"binds": 5}, {"limits": None}, {"limits": {"forks": -1}}, {"unknown": 1}):
+        with pytest.raises((TypeError, ValueError)):
+            JailConfig.from_json(data | wrong)
+
+
+def test_the_strongest_level_that_works_is_chosen():
+    tried = []
+
+    def attempt_that_works_at(*numbers: int):
+        def attempt(level):
+            tried.append(level.number)
+            if level.number == 2 and 2 not in numbers:
+                raise SandboxUnavailable("no Landlock")
+            return [] if level.number in numbers else [f"question: wrong at {level.number}"]
+
+        return attempt
+
+    for works, minimum, maximum, chosen, order in (
+        ((3, 2, 0), 0, 3, 3, [3]),
+        ((2, 0), 0, 3, 2, [3, 2]),
+        ((0,), 0, 3, 0, [3, 2, 0]),
+        ((3, 2, 0), 0, 2, 2, [2]),
+        ((3, 2, 0), 3, 3, 3, [3]),
+    ):
+        tried.clear()
+        assert choose_level(minimum, maximum, attempt_that_works_at(*works)).number == chosen
+        assert tried == order
+    with pytest.raises(SandboxUnavailable, match=r"level 3: .*question: wrong at 3 \| level 2: no Landlock\..*unsafe"):
+        choose_level(2, 3, attempt_that_works_at(0))
+
+
+def kernel_offers(level: int) -> bool:
+    """Asked without our own code, so that a level of ours that broke is no reason to skip its tests."""
+    if level == 3:
+        names = ["--user", "--map-root-user", "--mount", "--pid", "--net", "--uts", "--ipc", "--cgroup", "--fork"]
+        inner = ["sh", "-c", "mount -t tmpfs none /mnt && hostname inside"]
+        try:
+            return subprocess.run(["unshare", *names, *inner], capture_output=True).returncode == 0
+        except FileNotFoundError:
+            return False
+    source = "import ctypes, sys; sys.exit(ctypes.CDLL(None).syscall(444, None, 0, 1) < 1)"
+    return subprocess.run([sys.executable, "-c", source], capture_output=True).returncode == 0
+
+
+@pytest.mark.parametrize("forks", [0, 2])
+@pytest.mark.parametrize("level", [3, 2])
+def test_a_level_that_the_kernel_offers_works(level, forks):
+    """Other tests skip where a level does not work; this one does not."""
+    if not kernel_offers(level):
+        pytest.skip(f"the kernel, or a container's filter, does not offer what level {level} needs")
+    try:
+        Worker(Jail(), Limits(forks=forks), minimum_level=level, maximum_level=level).close()
+    except SandboxUnavailable as error:
+        if level == 2 and os.geteuid() == 0 and "can't read the interpreter" in str(error):
+            pytest.skip(f"root without CAP_DAC_READ_SEARCH: {error}")
+        raise

@@ -1,0 +1,94 @@
+"""Messages between processes: what one side sends the other gets; anything else is an error and leaves nothing open."""
+
+from __future__ import annotations
+
+import os
+import socket
+import struct
+import threading
+
+import pytest
+
+from trace_mine.tracer.sandbox.wire import Hangup, receive_message, send_message
+
+
+@pytest.fixture
+def ends():
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        yield ours, theirs
+
+
+def raw(message: bytes, payload: bytes = b"") -> bytes:
+    return struct.pack(">II", len(message), len(payload)) + message + payload
+
+
+def test_round_trip_with_descriptors(ends):
+    ours, theirs = ends
+    reader, writer = os.pipe()
+    send_message(ours, {"text": "\udc80", "number": 1}, b"\x00payload", [writer])
+    message, payload, fds = receive_message(theirs, max_fds=1)
+    assert (message, payload, len(fds)) == ({"text": "\udc80", "number": 1}, b"\x00payload", 1)
+    assert not os.get_inheritable(fds[0])
+    os.write(fds[0], b"x")
+    assert os.read(reader, 1) == b"x"
+    for fd in (reader, writer, *fds):
+        os.close(fd)
+
+
+def test_a_slow_sender(ends):
+    ours, theirs = ends
+    data = raw(b'{"a": 1}', b"payload")
+    thread = threading.Thread(target=lambda: [ours.sendall(data[n : n + 1]) for n in range(len(data))])
+    thread.start()
+    assert receive_message(theirs)[:2] == ({"a": 1}, b"payload")
+    thread.join()
+
+
+@pytest.mark.parametrize(("length", "payload", "fits"), [(8, 92, True), (8, 93, False), (101, 0, False)])
+def test_the_size_is_bounded(ends, length, payload, fits):
+    ours, theirs = ends
+    ours.sendall(struct.pack(">II", length, payload) + b'{"a": 1}' + bytes(payload))
+    if fits:
+        assert receive_message(theirs, max_bytes=100)[0] == {"a": 1}
+    else:
+        with pytest.raises(ValueError, match="at most 100 bytes, got 101"):
+            receive_message(theirs, max_bytes=100)
+
+
+@pytest.mark.parametrize("message", [b"[1]", b"null", b"5", b"not json", b"\xff"])
+def test_only_objects_are_messages(ends, message):
+    ours, theirs = ends
+    reader, writer = os.pipe()
+    before = os.listdir("/proc/self/fd")
+    socket.send_fds(ours, [raw(message)], [writer])
+    with pytest.raises(ValueError):
+        receive_message(theirs, max_fds=1)
+    assert os.listdir("/proc/self/fd") == before, "what came with a bad message is closed"
+    os.close(reader)
+    os.close(writer)
+
+
+@pytest.mark.parametrize("cut", [0, 3, 8, 12, 17])
+def test_the_end_in_the_middle_of_a_message(ends, cut):
+    ours, theirs = ends
+    ours.sendall(raw(b'{"a": 1}', b"xx")[:cut])
+    ours.close()
+    with pytest.raises(Hangup):
+        receive_message(theirs)
+
+
+def test_an_end_with_unread_bytes_is_a_hangup(ends):
+    """The kernel reports a reset where the other side closed without reading all."""
+    ours, theirs = ends
+    theirs.sendall(b"unread")
+    ours.close()
+    with pytest.raises(Hangup):
+        receive_message(theirs)
+
+
+def test_sending_to_nobody_is_a_hangup(ends):
+    ours, theirs = ends
+    theirs.close()
+    with pytest.raises(Hangup):
+        send_message(ours, {})

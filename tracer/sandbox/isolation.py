@@ -1,0 +1,96 @@
+"""How init cuts the jail off from the host: namespaces and the view at level 3, another user at level 2. Runs inside.
+
+The order is forced by the kernel. Real root builds the view first, because it may read what the jail's user may not,
+then gives root up; only then comes the user namespace, whose owner is thus the jail's user. An ordinary user needs the
+user namespace first, since it brings the right to mount.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable
+from typing import NoReturn
+
+from trace_mine.tracer.sandbox import kernel, view
+from trace_mine.tracer.sandbox.config import JailConfig
+
+INSIDE_ID = 1000
+"""User and group id of everything at level 3, as code inside sees it; the only one that is mapped."""
+
+
+def isolate(config: JailConfig, proc: int, become_outer: Callable[[int], NoReturn]) -> int | None:
+    """Leaves this process as the first one of the jail, cut off from the host.
+
+    ``proc`` is an open descriptor of /proc. At level 3 this process forks: the child goes on as process 1 of the
+    namespace, in the parent ``become_outer(child)`` is called. Gives an open descriptor of ``ns_last_pid``, through
+    which the next process id is chosen, or None where there is none.
+
+    Raises:
+        OSError: the kernel refuses a namespace or a mount, or the jail's user can't read what it needs.
+    """
+    if not config.namespaces:
+        if config.uid is not None:
+            _give_up_root(config, config.uid)
+        kernel.adopt_orphans()
+        return None
+    _enter_namespaces(config, proc)
+    try:
+        last_pid = os.open("sys/kernel/ns_last_pid", os.O_WRONLY | os.O_CLOEXEC, dir_fd=proc)
+    except OSError:
+        last_pid = None  # /proc/sys is read-only in many containers: then process ids vary
+    pid = os.fork()  # a process-id namespace begins with the first child
+    if pid:
+        become_outer(pid)
+    kernel.die_with_parent()
+    view.make_root_read_only()
+    return last_pid
+
+
+def _enter_namespaces(config: JailConfig, proc: int) -> None:
+    uid = config.uid
+    outer_id = os.getuid()
+    if uid is not None:
+        kernel.unshare(kernel.NEW_MOUNTS)
+        view.make_mounts_private()
+        view.enter_view(config.binds, config.devices, config.scratch)
+        os.chmod("/", 0o755)  # the root of the view is root's, and the jail's user must search it
+        kernel.become(uid)
+        outer_id = uid
+    kernel.unshare(
+        kernel.NEW_USERS | kernel.NEW_MOUNTS | kernel.NEW_PIDS | kernel.NEW_NETWORK
+        | kernel.NEW_IPC | kernel.NEW_HOST_NAME | kernel.NEW_CGROUPS
+    )  # fmt: skip
+    outer_group = outer_id if uid is not None else os.getegid()
+    _write(proc, "self/setgroups", "deny")  # without it the kernel refuses gid_map to a user without privileges
+    _write(proc, "self/uid_map", f"{INSIDE_ID} {outer_id} 1")
+    _write(proc, "self/gid_map", f"{INSIDE_ID} {outer_group} 1")
+    view.make_mounts_private()  # else what is mounted from here on would show on the host
+    if uid is None:
+        view.enter_view(config.binds, config.devices, config.scratch)
+    kernel.set_host_name(config.hostname)
+
+
+def _give_up_root(config: JailConfig, uid: int) -> None:
+    """Without namespaces the jail's user may be unable to read what root can (an interpreter below /root).
+
+    Then one capability stays: to read whatever the modes say, within Landlock's list. Never without Landlock.
+    """
+    os.chown(config.scratch, uid, uid)
+    needed = not config.readable_by_all
+    allowed = "landlock" in config.layers and kernel.permitted_capabilities() >> kernel.CAP_DAC_READ_SEARCH & 1
+    if needed and not allowed:
+        raise PermissionError(
+            errno.EACCES,
+            f"user {uid} of the jail can't read the interpreter or a mount; make them readable to all, move them "
+            "out of the home folder, or add CAP_DAC_READ_SEARCH (and Landlock)",
+        )
+    kernel.become(uid, kernel.CAP_DAC_READ_SEARCH if needed else None)
+
+
+def _write(proc: int, path: str, text: str) -> None:
+    fd = os.open(path, os.O_WRONLY, dir_fd=proc)
+    try:
+        os.write(fd, text.encode())
+    finally:
+        os.close(fd)

@@ -1,0 +1,159 @@
+"""What a layer of the sandbox is: a record of where it is applied, what it promises, and how a level asks for it.
+
+``layers.LAYERS`` is the one list of them. Both sides use the records: the supervisor to choose a level and to test it,
+the zygote and the runner to confine themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from trace_mine.tracer.limits import Limits
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """What a started worker says of itself, to be held against the answers from inside.
+
+    ``layers`` is the text that rows store, e.g. ``namespaces+seccomp+landlock7+rlimits``. ``host_name`` and
+    ``directory`` are the jail's own at level 3.
+    """
+
+    level: int
+    layers: str
+    host_name: str
+    directory: str
+    limits: Limits
+
+
+Expected = Callable[[Claim], object]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """One answer of ``questions.py``, and what it must be.
+
+    ``expected`` is a value, or a function of the claim where it depends on one. ``levels`` are those at which it must
+    be so. ``alone_at`` are the levels at which no other layer gives the same answer: there the answer must change when
+    the layer is left out, and a test leaves it out. ``bounds``: the answer and the expectation are numbers by name, and
+    a lower number (an inherited limit) keeps the promise too.
+
+    Raises:
+        ValueError: ``alone_at`` names a level that is not in ``levels``.
+    """
+
+    name: str
+    expected: object = True
+    levels: frozenset[int] = frozenset({2, 3})
+    alone_at: frozenset[int] = frozenset()
+    bounds: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.alone_at <= self.levels:
+            raise ValueError(
+                f"expected Question.alone_at within levels {sorted(self.levels)}, got {sorted(self.alone_at)} for "
+                f"{self.name!r}; ask it at those levels too"
+            )
+
+    def wanted(self, claim: Claim) -> object:
+        """The answer that keeps the promise of ``claim``."""
+        return self.expected(claim) if callable(self.expected) else self.expected
+
+    def kept(self, answer: object, claim: Claim) -> bool:
+        """Whether ``answer`` keeps the promise; an answer that is missing (None) never does."""
+        wanted = self.wanted(claim)
+        if self.bounds and isinstance(wanted, Mapping):
+            return isinstance(answer, Mapping) and all(
+                isinstance(answer.get(name), int) and 0 <= answer[name] <= most for name, most in wanted.items()
+            )
+        return type(answer) is type(wanted) and answer == wanted
+
+
+@dataclass(slots=True, kw_only=True)
+class Confinement:
+    """What a layer's functions act on: made in the zygote, inherited by every runner. Runs inside.
+
+    ``layers`` are the names of those in use, ``readable`` the paths that the jail may read, as this process sees them;
+    ``limits`` are the worker's. ``tasks`` is how many threads the jail's user may have beside a run's own.
+    ``statm`` is an open descriptor of the zygote's ``/proc/self/statm``. ``rules`` and ``filters`` are prepared once by
+    the layers themselves: Landlock rules, and seccomp programs by whether the run may fork.
+    """
+
+    layers: frozenset[str]
+    machine: str
+    landlock_abi: int
+    readable: tuple[str, ...]
+    sys_path: tuple[str, ...]
+    devices: tuple[str, ...]
+    scratch: str
+    tasks: int
+    limits: Limits
+    statm: int
+    rules: list[bytes] = field(default_factory=list)
+    filters: dict[bool, bytes] = field(default_factory=dict)
+
+    @property
+    def namespaces(self) -> bool:
+        """Whether the jail has a file system, process ids and a network of its own."""
+        return "namespaces" in self.layers
+
+    @property
+    def may_fork(self) -> bool:
+        """Whether any run of this worker may make processes."""
+        return self.limits.forks > 0
+
+
+def nothing(confinement: Confinement) -> None:
+    """A stage at which a layer has nothing to do."""
+
+
+def nothing_for_a_job(confinement: Confinement, limits: Limits, mapped_bytes: int) -> None:
+    """The same, once the job is known."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layer:
+    """One independent means of confinement.
+
+    ``name`` is what rows store and ``ablate`` takes, ``title`` what documents call it. It is used at ``levels`` and can
+    be done without only at those that are not in ``required_at``; ``missing`` says why this kernel lacks it (empty: it
+    does not). ``promise`` is what it alone holds, for people. Three functions apply it, each for good, and one prepares
+    them while the zygote still has its capabilities:
+
+    ``at_zygote`` before any foreign code is imported; ``at_runner`` in each run's process, before its job is there;
+    ``at_job`` in the same process once the job is known; it is also told the job's limits and how many bytes of address
+    space the process was forked with. Each raises OSError where the kernel refuses.
+
+    Raises:
+        ValueError: ``required_at`` or a question names a level at which the layer is not used, or no question shows at
+            some level that the layer is there.
+    """
+
+    name: str
+    title: str
+    levels: frozenset[int]
+    required_at: frozenset[int]
+    promise: str
+    questions: tuple[Question, ...]
+    label: Callable[[Confinement], str] | None = None
+    missing: Callable[[Confinement], str] = lambda confinement: ""
+    prepare: Callable[[Confinement], None] = nothing
+    at_zygote: Callable[[Confinement], None] = nothing
+    at_runner: Callable[[Confinement], None] = nothing
+    at_job: Callable[[Confinement, Limits, int], None] = nothing_for_a_job
+
+    def __post_init__(self) -> None:
+        asked = frozenset[int]().union(*(question.levels for question in self.questions))
+        if not (self.required_at | asked) <= self.levels:
+            raise ValueError(
+                f"expected Layer.required_at and the questions' levels within {sorted(self.levels)}, got "
+                f"{sorted(self.required_at | asked)} for {self.name!r}; add the level to Layer.levels"
+            )
+        shown = frozenset[int]().union(*(question.alone_at for question in self.questions))
+        unseen = self.levels - shown - {0}  # level 0 promises nothing
+        if unseen:
+            raise ValueError(
+                f"expected a question that {self.name!r} alone answers at each of its levels, got none at "
+                f"{sorted(unseen)}; a layer that nobody would miss is not tested"
+            )

@@ -1,0 +1,116 @@
+"""From a Jail to its configuration and to a running jail; and the strongest level that works here."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from trace_mine.tracer.limits import Limits
+from trace_mine.tracer.sandbox import selftest
+from trace_mine.tracer.sandbox.config import JailConfig
+from trace_mine.tracer.sandbox.identity import tasks_of_this_user, unused_uid
+from trace_mine.tracer.sandbox.jail import DEVICES, Interpreter, Jail, SandboxUnavailable
+from trace_mine.tracer.sandbox.jail_process import JailProcess
+from trace_mine.tracer.sandbox.layer import Layer
+from trace_mine.tracer.sandbox.layers import LEVELS, NAMESPACES, Level
+
+INIT_TASKS = 8
+"""Tasks of a jail's user beside a run's own: outer process, init, zygote, the next runner, and short-lived forks."""
+
+
+def choose_level(minimum: int, maximum: int, attempt: Callable[[Level], Sequence[str]]) -> Level:
+    """The strongest level from ``minimum`` to ``maximum`` at which ``attempt`` finds nothing wrong.
+
+    ``attempt`` starts a jail of the level and gives what its self-test found, or raises SandboxUnavailable.
+
+    Raises:
+        SandboxUnavailable: there is none; the message says for each level which layer is missing or which question was
+            answered wrong.
+    """
+    reasons = []
+    for level in LEVELS.values():
+        if not minimum <= level.number <= maximum:
+            continue
+        try:
+            failures = attempt(level)
+        except SandboxUnavailable as error:
+            reasons.append(f"level {level.number}: {error}")
+            continue
+        if not failures:
+            return level
+        reasons.append(f"level {level.number}: self-test failed: {'; '.join(failures)}")
+    raise SandboxUnavailable(
+        f"expected a sandbox of level {minimum} or more, got none. " + " | ".join(reasons) + f". {selftest.ADVICE}"
+    )
+
+
+def start_jail(
+    level: Level, jail: Jail, limits: Limits, interpreter: Interpreter, without: frozenset[str] = frozenset()
+) -> JailProcess:
+    """A running jail of the level.
+
+    ``without`` names layers to leave out, for tests.
+
+    Raises:
+        SandboxUnavailable: it does not come up; the message says why.
+    """
+    layers = tuple(layer for layer in level.layers if layer.name not in without)
+    host_scratch = None if NAMESPACES in layers else tempfile.mkdtemp(prefix="trace-mine-")
+    try:
+        config = _config(level, layers, jail, limits, interpreter, host_scratch)
+        return JailProcess(interpreter.executable, config, random_addresses=jail.aslr)
+    except BaseException:
+        if host_scratch is not None and os.path.isdir(host_scratch):
+            os.rmdir(host_scratch)  # the jail did not start, or it would have emptied and removed it
+        raise
+
+
+def _config(
+    level: Level,
+    layers: Sequence[Layer],
+    jail: Jail,
+    limits: Limits,
+    interpreter: Interpreter,
+    host_scratch: str | None,
+) -> JailConfig:
+    """``host_scratch`` is a folder of the host where the jail has no file system of its own, else None."""
+    mounts = [(os.path.realpath(mount.source), mount.target) for mount in jail.mounts]
+    binds = (*((path, path) for path in interpreter.paths if os.path.lexists(path)), *mounts)
+    uid = unused_uid()
+    return JailConfig(
+        layers=tuple(layer.name for layer in layers),
+        required=tuple(layer.name for layer in layers if level.number in layer.required_at),
+        binds=binds,
+        devices=tuple(device for device in DEVICES if os.path.exists(device)),
+        sys_path=tuple(path if host_scratch is None else _to_source(path, mounts) for path in jail.sys_path),
+        scratch=host_scratch or jail.scratch,
+        hostname=jail.hostname,
+        process_id=jail.process_id,
+        hash_seed=jail.hash_seed,
+        seed=jail.seed,
+        pinned_clock=jail.pinned_clock,
+        choices=jail.choices,
+        uid=uid,
+        # where the jail shares our user, the kernel counts our other processes against its limit too
+        tasks=INIT_TASKS + (tasks_of_this_user() if uid is None else 0),
+        readable_by_all=all(_readable_by_all(source) for source, _ in binds),
+        limits=limits,
+    )
+
+
+def _to_source(path: str, mounts: Sequence[tuple[str, str]]) -> str:
+    """A path inside as a host path, for level 2."""
+    for source, target in sorted(mounts, key=lambda mount: -len(mount[1])):
+        if path == target or path.startswith(f"{target}/"):
+            return source + path[len(target) :]
+    return path
+
+
+def _readable_by_all(path: str) -> bool:
+    """Whether any user may read ``path`` and search the folders above it."""
+    place = Path(os.path.realpath(path))
+    if not place.exists() or not place.stat().st_mode & 0o004:
+        return False
+    return all(folder.stat().st_mode & 0o001 for folder in place.parents)
