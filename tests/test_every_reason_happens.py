@@ -1,0 +1,659 @@
+"""Every reason is produced by something that a user could give: a source, a repository, a file.
+
+A contract test over the enumeration: each meaning of each member has a case below, and a case gives exactly what a
+dataset would say. What no program can bring about stands in ``UNREACHABLE``, with the proof.
+
+Over 400 lines because the cases are one table over one enumeration.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from trace_mine.corpus.ledger import Ledger
+from trace_mine.corpus.mined.files import FileProblem, read, walk
+from trace_mine.corpus.mined.miner import Mined, MineOptions, close_tracer, trace_unit
+from trace_mine.corpus.rows import RowSource, make_row
+from trace_mine.corpus.source import WorkUnit
+from trace_mine.corpus.synthetic.origin import Synthetic, SynthOptions, generate_unit
+from trace_mine.corpus.synthetic.task import Stage as TaskStage
+from trace_mine.corpus.units import run_units
+from trace_mine.tracer.inside.drive.bodies import arguments_of
+from trace_mine.tracer.inside.drive.targets import Target
+from trace_mine.tracer.inside.reasons import Reason, Stage, reason_of
+from trace_mine.tracer.inside.syntax.names import CannotFlatten
+from trace_mine.tracer.inside.syntax.text import without_blank_lines
+from trace_mine.tracer.limits import Limits
+from trace_mine.tracer.rounds import Failed, result_of
+from trace_mine.tracer.sandbox import Jail, SandboxUnavailable, Worker
+from trace_mine.tracer.schema import Drop, Outcome, Piece, Snippet, Step, Trace
+from trace_mine.tracer.session import Tracer, TracerConfig
+from trace_mine.tracer.views import parse_view
+
+LIMITS = Limits(memory_bytes=256 << 20)
+
+# the repository that the traced programs import from
+
+MODULES = {
+    "unreachable.py": "LIMIT = 3\ndef f(x):\n    return x + LIMIT\n__name__ = 'nowhere'\n",
+    "counting.py": """\
+count = 0
+def up():
+    global count
+    count += 1
+    return count
+def counter():
+    n = 0
+    def tick():
+        nonlocal n
+        n += 1
+        return n
+    return tick
+tick = counter()
+""",
+    "family.py": """\
+class Base:
+    def told(self):
+        return 1
+class Child(Base):
+    def told(self):
+        return super().told() + 1
+child = Child()
+""",
+    "lonely.py": "def load():\n    from ... import nothing\n    return nothing\n",
+}
+
+BARE_RAISE = """\
+def again():
+    raise
+try:
+    try:
+        1 / 0
+    except ZeroDivisionError:
+        again()
+except ZeroDivisionError:
+    x = 1
+"""
+REDIRECTED = "with contextlib.redirect_stdout(held):\n    print({})\n"
+HELD = "import contextlib, io\nheld = io.StringIO()\n"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Program:
+    """A snippet for the real Tracer: a script, or examples at a prompt where ``source`` is a tuple."""
+
+    source: str | tuple[str, ...]
+    view: str = "written"
+    only_choices: bool = False
+    kind: str = ""
+    module: str | None = None
+    code: str = "__name__ = '__main__'"
+    evidence: str = ""
+
+    def snippet(self) -> Snippet:
+        at_prompt = isinstance(self.source, tuple)
+        sources = self.source if isinstance(self.source, tuple) else (self.source,)
+        return Snippet(
+            kind=self.kind or ("doctest" if at_prompt else "script"),
+            name="program",
+            path="program.py",
+            line=1,
+            end_line=len(sources),
+            pieces=tuple(Piece(source=source, line=line) for line, source in enumerate(sources, 1)),
+            module=self.module,
+            code="" if self.module else self.code,
+            continue_on_error=at_prompt and not self.kind,
+        )
+
+
+TRACING: dict[Reason, Program] = {
+    Reason.SYNTAX_ERROR: Program(source="x = = 1\n"),
+    Reason.NO_END: Program(source="import os\nos._exit(0)\n"),
+    Reason.SIGNAL: Program(source="import os\nos.abort()\n"),
+    Reason.MEMORY: Program(source="kept = []\nwhile True:\n    kept.append(bytes(1 << 22))\n"),
+    Reason.OUTPUT_LIMIT: Program(source="import os\nfor i in range(40):\n    n = os.write(1, b'x' * 65536)\n"),
+    Reason.TRACE_LIMIT: Program(source="for i in range(100001):\n    x = i\n"),
+    Reason.INTEGRITY_SUSPECT: Program(source="import ctypes\nctypes.CDLL(None)\n"),
+    Reason.IMPORT_ERROR: Program(source=("1 + 1\n",), module="nowhere"),
+    Reason.SETUP_ERROR: Program(source="x = 1\n", code="1 / 0"),
+    Reason.MISSING_CONTEXT: Program(source=("plugin(1)\n",)),
+    Reason.TEST_SKIPPED: Program(source=("import unittest\n", "raise unittest.SkipTest('not here')\n"), kind="test"),
+    Reason.NO_CHOICES: Program(source="x = 1\n", view="branch", only_choices=True),
+    Reason.EMPTY: Program(source="pass\n"),
+    Reason.SANDBOX_DENIED: Program(
+        source="try:\n    open('/etc/x', 'w')\nexcept OSError as error:\n    print(error)\n"
+    ),
+    Reason.NOT_A_DOCTEST: Program(source="print('a\\tb')\n"),
+    Reason.RESULT_DIFFERS: Program(source="import sys\n\nx = sys._getframe().f_lineno\n"),
+    Reason.PATH_DIFFERS: Program(source="import sys\n\nx = sys._getframe().f_lineno\nx = 0\n"),
+    Reason.REPLAY_MISMATCH: Program(source="import os\nprint(os.getpid())\n"),
+    Reason.DRAWS_DIFFER: Program(
+        source="from random import random\nprint(random() < 0.5)\n", view="branch", code="left = (n for n in [1])"
+    ),
+    Reason.UNFAITHFUL: Program(source=HELD + "".join(REDIRECTED.format(n) for n in range(11))),
+}
+"""Programs that give no session."""
+
+WHOLE: dict[Reason, Program] = {
+    Reason.SKIPPED: Program(source="for i in range(3):\n    x = i\n", view="skip"),
+    Reason.PATH_DIFFERS: Program(
+        source="import traceback\ndef f():\n    x = traceback.extract_stack()[-1].lineno\n    return 0\ny = f()\n"
+    ),
+    Reason.UNFAITHFUL: Program(source=HELD + REDIRECTED.format(1)),
+    Reason.BUDGET: Program(source="for i in range(500):\n    x = i\n"),
+    Reason.CLOSED: Program(source=BARE_RAISE),
+    Reason.HIDDEN: Program(
+        source="from random import random\nx = 1\nif random() < 0.5:\n    x = 2\nprint(x)\n", view="branch"
+    ),
+    Reason.EXCEPTION_CONTEXT: Program(
+        source="import sys\ntry:\n    1 / 0\nexcept ZeroDivisionError:\n    kind = sys.exc_info()[0]\n"
+    ),
+    Reason.HANDLER_TYPE: Program(
+        source="def kinds():\n    return ZeroDivisionError\ntry:\n    1 / 0\nexcept kinds():\n    x = 1\n"
+    ),
+    Reason.BARE_RAISE: Program(source=BARE_RAISE),
+    Reason.WITH_YIELD: Program(
+        source="from contextlib import nullcontext\ndef g():\n    with nullcontext():\n        yield 1\nx = list(g())\n"
+    ),
+    Reason.REDIRECTS_OUTPUT: Program(source=HELD + REDIRECTED.format(1)),
+    Reason.TRY_STAR: Program(source="try:\n    x = 1\nexcept* ValueError:\n    x = 2\n"),
+    Reason.UNPARSE: Program(source="def f(n):\n    return n\nx = f(1)" + " + 1" * 900 + "\n"),
+    Reason.ASYNC: Program(source="async def f():\n    return 1\nc = f()\nc.close()\n"),
+    Reason.AWAIT_EXPRESSION: Program(source="def f(xs):\n    g = (await x for x in xs)\n    return 1\nx = f([])\n"),
+    Reason.NO_SOURCE: Program(source="f = lambda n: n + 1\nx = f(1)\n"),
+    Reason.SEES_FRAME: Program(source="def f(n):\n    return sorted(locals())\nx = f(1)\n"),
+    Reason.CLOSURE: Program(source="from counting import tick\nx = tick()\n"),
+    Reason.GLOBAL: Program(source="from counting import up\nx = up()\n"),
+    Reason.GLOBAL_UNREACHABLE: Program(source="from unreachable import f\nx = f(1)\n"),
+    Reason.CLASS_CELL: Program(
+        source="class C:\n    def told(self):\n        return __class__.__name__\nc = C()\nx = c.told()\n"
+    ),
+    Reason.SUPER: Program(source="from family import child\nx = child.told()\n"),
+    Reason.REBINDS_SELF: Program(
+        source="class C:\n    def __init__(self):\n        self.x = 1\n        self = None\nc = C()\n"
+    ),
+    Reason.YIELD_EXPRESSION: Program(source="def g():\n    got = yield 1\nx = list(g())\n"),
+    Reason.RELATIVE_IMPORT: Program(source="import lonely\ntry:\n    lonely.load()\nexcept ImportError:\n    x = 1\n"),
+    Reason.IMPORT_RENAME: Program(source="os = 1\ndef f():\n    import os.path\n    return os.path.sep\nx = f()\n"),
+    Reason.CLASS_REBINDS_LOCAL: Program(
+        source="n = 1\ndef f(n):\n    class C:\n        n = 2\n    return C.n + n\nx = f(5)\n"
+    ),
+    Reason.BAD_ARGUMENTS: Program(source="def f(a):\n    return a\ntry:\n    f()\nexcept TypeError:\n    x = 1\n"),
+    Reason.STAR_ARGUMENTS: Program(source="def f(*a):\n    return a\nx = f(*range(2))\n"),
+    Reason.ARGUMENT_ORDER: Program(source="def f(*a, **k):\n    return len(a)\nx = f(len('a'), k=len('b'))\n"),
+}
+"""Programs of which something is kept as one command."""
+
+LESS: dict[Reason, Program] = {
+    Reason.SYNTAX_ERROR_EXAMPLE: Program(source=("x = 1\n", "y = = 2\n", "x + 1\n")),
+    Reason.REPLAY_DIFFERS: Program(source=("import sys\n", "type(sys.stdout).__name__\n")),
+    Reason.UNSTABLE: Program(source=("import os\n", "os.getpid()\n")),
+    # json's C code takes no number that is not drawn yet
+    Reason.SUPPORT_LOST: Program(
+        source="import json\nfrom random import random\nx = random()\nprint(json.dumps(x) == '')\n", view="branch"
+    ),
+    # what the command leaves outside the namespace is gone when it is run again for its other outcome
+    Reason.BELIEFS_END_EARLY: Program(
+        source="import sys\nfrom random import random\nsys.n = 1\nprint(random() < 0.45, vars(sys).pop('n', 'gone'))\n",
+        view="branch",
+    ),
+}
+"""Programs whose sessions show less than they could."""
+
+OUTPUT: dict[Reason, Program] = {
+    Reason.CONTROL_CHARACTER: Program(source="print('a\\tb')\n"),
+    Reason.LOOKS_LIKE_PROMPT: Program(source="print('>>> x')\n"),
+    Reason.HOLDS_BLANKLINE_MARKER: Program(source="print('<BLANKLINE>')\n"),
+    Reason.LOOKS_LIKE_TRACEBACK: Program(source="print('Traceback (most recent call last):')\n"),
+}
+"""Programs that print what no doctest can show."""
+
+PROGRAMS = [(stage, reason, each) for stage, cases in (
+    (Stage.TRACING, TRACING), (Stage.WHOLE, WHOLE), (Stage.LESS, LESS), (Stage.OUTPUT, OUTPUT)
+) for reason, each in cases.items()]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def tracer_of(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[Program], Tracer]]:
+    """The Tracer for a program; those with one configuration share it."""
+    root = tmp_path_factory.mktemp("repository")
+    root.chmod(0o755)
+    for name, text in MODULES.items():
+        (root / name).write_text(text)
+    made: dict[tuple[str, bool], Tracer] = {}
+
+    def give(program: Program) -> Tracer:
+        key = (program.view, program.only_choices)
+        if key not in made:
+            config = TracerConfig(
+                repository=root,
+                sys_path=(".",),
+                limits=LIMITS,
+                view=parse_view(program.view),
+                only_choices=program.only_choices,
+            )
+            try:
+                made[key] = Tracer(config)
+            except SandboxUnavailable as error:
+                pytest.skip(f"no sandbox on this machine: {error}")
+        return made[key]
+
+    yield give
+    for tracer in made.values():
+        tracer.close()
+
+
+@pytest.mark.parametrize(
+    ("stage", "reason", "program"), [pytest.param(*case, id=f"{case[0].name}-{case[1].name}") for case in PROGRAMS]
+)
+def test_a_program_gives_the_reason(
+    tracer_of: Callable[[Program], Tracer], stage: Stage, reason: Reason, program: Program
+) -> None:
+    made = tracer_of(program).trace(program.snippet())
+    if stage is Stage.TRACING:
+        assert isinstance(made, Drop) and reason_of(made.reason) is reason, made
+    elif stage is Stage.OUTPUT:
+        assert isinstance(made, Drop) and (made.reason, made.evidence) == (Reason.NOT_A_DOCTEST, reason), made
+    else:
+        assert isinstance(made, Trace) and made.kept_whole.get(reason), made
+    told = [made.reason] if isinstance(made, Drop) else [*made.kept_whole]
+    assert all(reason_of(word) for word in told)
+
+
+# limits of one run: the sandbox is asked to keep to little
+
+RUNS: dict[Reason, tuple[str, dict[str, Any]]] = {
+    Reason.WALL: ("import time\ntime.sleep(30)", {"wall_seconds": 0.3}),
+    Reason.CPU: ("while True: pass", {"cpu_seconds": 1}),
+    Reason.DISK_LIMIT: (
+        "import time\nopen('f', 'wb').write(bytes(2 << 20))\ntime.sleep(30)",
+        {"disk_bytes": 1 << 20},
+    ),
+}
+
+
+@pytest.mark.parametrize("reason", RUNS, ids=lambda reason: reason.name)
+def test_a_run_at_its_limit_gives_the_reason(reason: Reason) -> None:
+    source, limits = RUNS[reason]
+    try:
+        # at level 3 the scratch folder is as large as it may be; at level 2 its size is looked at, again and again
+        worker = Worker(Jail(), LIMITS, maximum_level=2 if reason is Reason.DISK_LIMIT else 3)
+    except SandboxUnavailable as error:
+        pytest.skip(f"no sandbox on this machine: {error}")
+    with worker, pytest.raises(Failed) as failed:
+        result_of(worker.run({"kind": "plain", "source": source}, replace(LIMITS, **limits)), "plain")
+    assert failed.value.drop.reason == reason
+
+
+OUTCOMES: dict[Reason, Outcome] = {
+    Reason.TRACER_ERROR: Outcome(status="exception", integrity="clean", exception="KeyError"),
+    Reason.INTEGRITY_TRUNCATED: Outcome(status="ok", integrity="truncated"),
+    Reason.INTEGRITY_FORGED: Outcome(status="ok", integrity="forged"),
+}
+"""Outcomes that no snippet of ours brings about, as the sandbox would tell them."""
+
+
+@pytest.mark.parametrize("reason", OUTCOMES, ids=lambda reason: reason.name)
+def test_an_outcome_gives_the_reason(reason: Reason) -> None:
+    with pytest.raises(Failed) as failed:
+        result_of(OUTCOMES[reason], "native")
+    assert failed.value.drop.reason == reason
+
+
+def test_a_caught_recursion_error_ends_tracing() -> None:
+    """In a process without the guard, which takes what CPython does there for tampering (``integrity_suspect``)."""
+    source = "def down(n):\n    return down(n + 1)\ntry:\n    down(0)\nexcept RecursionError:\n    pass\n"
+    native = {
+        "kind": "native",
+        "program": {
+            "pieces": [{"source": source, "line": 1}],
+            "module": None,
+            "code": "",
+            "single": False,
+            "continue_on_error": False,
+            "own": [],
+            "opens": [],
+        },
+        "depth": 2,
+        "events": 200_000,
+        "output_limit": 1_000,
+    }
+    runs = (
+        "import json, sys\n"
+        "from types import SimpleNamespace\n"
+        "from trace_mine.tracer.inside.jobs.registry import run\n"
+        "records, out = [], sys.stdout\n"
+        "run(json.loads(sys.argv[1]), records.append, SimpleNamespace(arm=int, disarm=int))\n"
+        "json.dump(records, out)\n"
+    )
+
+    class Unguarded:
+        def run(self, job: Mapping[str, Any]) -> Outcome:
+            done = subprocess.run(
+                [sys.executable, "-c", runs, json.dumps({**native, "program": job["program"]})],
+                cwd=Path(__file__).parents[1],
+                capture_output=True,
+                check=True,
+            )
+            return Outcome(status="ok", integrity="clean", records=tuple(json.loads(done.stdout)))
+
+        def close(self) -> None:
+            pass
+
+    class UnguardedTracer(Tracer):
+        def __init__(self) -> None:
+            self.config = TracerConfig()
+            self._recorder = self._replayer = Unguarded()  # type: ignore[assignment]
+
+    with UnguardedTracer() as tracer:
+        made = tracer.trace(Program(source=source).snippet())
+    assert isinstance(made, Drop) and made.reason == Reason.TRACING_ENDED
+
+
+# files that are not searched
+
+
+def _files() -> dict[Reason, Callable[[Path], FileProblem]]:
+    def written(name: str, data: bytes) -> Callable[[Path], FileProblem]:
+        def make(root: Path) -> FileProblem:
+            (root / name).write_bytes(data)
+            return _problem(root)
+
+        return make
+
+    def linked(target: str) -> Callable[[Path], FileProblem]:
+        def make(root: Path) -> FileProblem:
+            (root / "a.py").symlink_to(target)
+            return _problem(root)
+
+        return make
+
+    def pipe(root: Path) -> FileProblem:
+        os.mkfifo(root / "a.py")
+        return _problem(root)
+
+    def many(root: Path) -> FileProblem:
+        (root / "a.py").write_bytes(b"")
+        (root / "b.py").write_bytes(b"")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("trace_mine.corpus.mined.files.MAX_FILES", 1)
+            return next(found for found in walk(root) if isinstance(found, FileProblem))
+
+    return {
+        Reason.UNREADABLE: linked("nowhere.py"),
+        Reason.SPECIAL_FILE: pipe,
+        Reason.LINK_OUTSIDE: linked("/etc/hostname"),
+        Reason.LINK_LOOP: linked("a.py"),
+        Reason.TOO_LARGE: written("a.py", b"#" * ((2 << 20) + 1)),
+        Reason.TOO_MANY_FILES: many,
+        Reason.BINARY: written("a.txt", b"a\0b"),
+        Reason.NULL_BYTES: written("a.py", b"a\0b"),
+        Reason.BAD_ENCODING: written("a.py", b"x = '\xff'\n"),
+        Reason.SYNTAX_ERROR: written("a.py", b"x = = 1\n"),
+        Reason.TOO_DEEP: written("a.py", b"x = " + b"-" * 200_000 + b"1"),
+    }
+
+
+def _problem(root: Path) -> FileProblem:
+    """The one file of the folder, as a walk or a read gives it."""
+    (found,) = walk(root)
+    problem = found if isinstance(found, FileProblem) else read(root, found)
+    assert isinstance(problem, FileProblem)
+    return problem
+
+
+FILES = _files()
+
+
+@pytest.mark.parametrize("reason", FILES, ids=lambda reason: reason.name)
+def test_a_file_gives_the_reason(tmp_path: Path, reason: Reason) -> None:
+    assert FILES[reason](tmp_path).reason == reason
+
+
+# snippets that are found and not run
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """One file of a repository, and how it is mined."""
+
+    text: str
+    path: str = "test_a.py"
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+TEST = "def test_a{}:\n    assert 1\n"
+INVERSE = {"view": "inverse"}
+
+DISCOVERY: dict[Reason, Found] = {
+    Reason.ALL_SKIPPED: Found(text='"""\n>>> 1  # doctest: +SKIP\n1\n"""\n', path="a.py"),
+    Reason.BAD_DOCTEST: Found(text='"""\n>>>1\n1\n"""\n', path="a.py"),
+    Reason.NOT_IMPORTABLE: Found(text='"""\n>>> 1\n1\n"""\n', path="not-a-name.py"),
+    Reason.TEST_RUNNER: Found(text="import unittest\nif __name__ == '__main__':\n    unittest.main()\n", path="a.py"),
+    Reason.NEEDS_FIXTURE: Found(text=TEST.format("(tmp_path)")),
+    Reason.ASYNC_TEST: Found(text="async " + TEST.format("()")),
+    Reason.GENERATOR_TEST: Found(text="def test_a():\n    yield print\n"),
+    Reason.SKIPPED: Found(text="import pytest\n@pytest.mark.skip\n" + TEST.format("()")),
+    Reason.NEEDS_INIT: Found(
+        text="class TestA:\n    def __init__(self):\n        pass\n    def test_a(self):\n        pass\n"
+    ),
+    Reason.THIN_PRIOR: Found(text="def f(n):\n    return n\nf(1)\n", path="a.py", options=INVERSE),
+    Reason.NO_GRID: Found(text="def f(thing):\n    return thing\n", path="a.py", options={"view": "inverse:grid"}),
+    Reason.ASYNC_FUNCTION: Found(text="async def f(n):\n    return n\nf(1)\nf(2)\n", path="a.py", options=INVERSE),
+    Reason.NOT_PERMISSIVE: Found(
+        text="# SPDX-License-Identifier: GPL-3.0-only\n" + TEST.format("()"), options={"licences": "permissive"}
+    ),
+}
+
+
+def _units(root: Path, found: Found, **options: Any) -> list[WorkUnit]:
+    repository = root / "repository"
+    repository.mkdir()
+    (repository / "pyproject.toml").write_text('[project]\nname = "repository"\nversion = "1.0"\nlicense = "MIT"\n')
+    (repository / found.path).write_text(found.text)
+    return [*Mined([str(repository)], MineOptions(**{**found.options, **options}), root / "staging").units()]
+
+
+@pytest.mark.parametrize("reason", DISCOVERY, ids=lambda reason: reason.name)
+def test_a_snippet_that_is_found_gives_the_reason(tmp_path: Path, reason: Reason) -> None:
+    (unit,) = _units(tmp_path, DISCOVERY[reason])
+    (dropped,) = trace_unit(unit.payload)
+    assert not isinstance(dropped, dict) and dropped.reason == reason
+
+
+# sessions that become no row
+
+
+def _trace(**changes: Any) -> Trace:
+    """A trace that can become a row, but for the changes."""
+    fields: dict[str, Any] = {
+        "text": ">>> x = 1\n",
+        "segments": (),
+        "steps": (),
+        "setup": {},
+        "view": {"policy": "written"},
+        "outcome": "ok",
+        "exception": None,
+        "integrity": "clean",
+        "sandbox": {"level": 3, "layers": "all"},
+        "python": "3.11.0",
+        "opened_calls": 0,
+        "kept_whole": {},
+        "doctest_passed": None,
+    }
+    return Trace(**{**fields, **changes})
+
+
+def _row_of(**changes: Any) -> Callable[[Path], str]:
+    source = RowSource(
+        origin="mined", repository="r", version=None, commit=None, licence="MIT", requires=(), path="a.py", name="a",
+        line=1, end_line=1, entry="script", source_hash="0", num_skipped=0, seed=0,
+    )  # fmt: skip
+
+    def make(root: Path) -> str:
+        assert isinstance(make_row(_trace(), source), dict)
+        made = make_row(_trace(**changes), source)
+        assert isinstance(made, Drop)
+        return made.reason
+
+    return make
+
+
+def _mined(found: Found, give: Callable[[Path], Trace] | None = None) -> Callable[[Path], str]:
+    """The one drop of a mined file; ``give`` takes the tracer's place."""
+
+    def make(root: Path) -> str:
+        options: dict[str, Any] = {}
+        with pytest.MonkeyPatch.context() as patch:
+            if give is not None:
+
+                class Stub:
+                    def trace(self, snippet: Snippet) -> Trace:
+                        return give(root)
+
+                    def close(self) -> None:
+                        pass
+
+                options["opener"] = "a_tracer_of_the_test:give"
+                module = type(sys)("a_tracer_of_the_test")
+                module.give = lambda arguments: Stub()  # type: ignore[attr-defined]
+                patch.setitem(sys.modules, module.__name__, module)
+            (unit,) = _units(root, found, **options)
+            try:
+                (dropped,) = trace_unit(unit.payload)
+            finally:
+                close_tracer()
+        assert not isinstance(dropped, dict), dropped
+        return dropped.reason
+
+    return make
+
+
+def _bug(root: Path) -> Trace:
+    raise LookupError("a bug of the tracer")
+
+
+def _no_sequence(root: Path) -> str:
+    options = SynthOptions(
+        task="permutations",
+        parameters={},
+        rows={"validation": 1},
+        stages=(TaskStage(commands=(1, 1), spacing=(1, 1)),),
+    )
+    (unit,) = Synthetic(options).units()
+    (dropped,) = generate_unit(unit.payload)
+    assert not isinstance(dropped, dict)
+    return dropped.reason
+
+
+def _die(payload: Mapping[str, Any]) -> Iterator[Any]:
+    os.kill(os.getpid(), 9)
+    yield
+
+
+def _worker_died(root: Path) -> str:
+    ledger = Ledger(root)
+    snippet = {"path": "a.py", "name": "a", "repository": "r", "entry": "script", "line": 1}
+    with ledger.locked():
+        ledger.add(WorkUnit(key="unit", payload={"snippets": [snippet]}))
+        run_units(ledger, ["unit"], _die, jobs=1, on_done=lambda key, marker: None)
+        (dropped,) = ledger.items("unit")
+    assert not isinstance(dropped, dict)
+    return dropped.reason
+
+
+CALLS = "{}\nf(1)\nf(2)\nf(3)\n"
+
+ROW: dict[Reason, Callable[[Path], str]] = {
+    Reason.INTEGRITY_SUSPECT: _row_of(integrity="suspect"),
+    Reason.INTEGRITY_TRUNCATED: _row_of(integrity="truncated"),
+    Reason.INTEGRITY_FORGED: _row_of(integrity="forged"),
+    Reason.LONE_SURROGATE: _row_of(text=">>> '\ud800'\n"),
+    Reason.ROW_TOO_LARGE: _row_of(text=">>> x\n" + "x" * (8 << 20)),
+    Reason.SHOWS_PATH: _mined(
+        Found(text=TEST.format("()")), lambda root: _trace(text=f">>> import a\n>>> a\n{root}/repository/a.py\n")
+    ),
+    Reason.INTERNAL_ERROR: _mined(Found(text=TEST.format("()")), _bug),
+    # a session whose beliefs ended before its question
+    Reason.NO_BELIEF: _mined(
+        Found(text=CALLS.format("def f(n):\n    return n"), path="a.py", options=INVERSE),
+        lambda root: _trace(steps=(Step(source="print('n', n)", output="n 1", kind="statement"),)),
+    ),
+    Reason.NOTHING_TOLD: _mined(Found(text=CALLS.format("def f(n):\n    return 0"), path="a.py", options=INVERSE)),
+    Reason.NO_SEQUENCE: _no_sequence,
+    Reason.WORKER_DIED: _worker_died,
+}
+
+
+@pytest.mark.parametrize("reason", ROW, ids=lambda reason: reason.name)
+def test_a_session_without_a_row_gives_the_reason(tmp_path: Path, reason: Reason) -> None:
+    assert ROW[reason](tmp_path) == reason
+
+
+# what no program can bring about
+
+UNREACHABLE: dict[Reason, str] = {
+    Reason.YIELD: "yield 1",
+    Reason.AWAIT: "await f()",
+    Reason.ASYNC_FOR: "async for x in y:\n    pass",
+    Reason.ASYNC_WITH: "async with x:\n    pass",
+}
+"""Statements for which the code has a word and which Python does not compile outside a coroutine or generator: those
+of a coroutine are never opened, and a generator's only where its consumer is."""
+
+
+@pytest.mark.parametrize("reason", UNREACHABLE, ids=lambda reason: reason.name)
+def test_python_refuses_the_statement(reason: Reason) -> None:
+    for mode in ("exec", "single"):
+        with pytest.raises(SyntaxError):
+            compile(UNREACHABLE[reason] + "\n", "<statement>", mode)
+
+
+def test_a_statement_that_tokens_cannot_be_told_of_has_no_text() -> None:
+    """``ast.unparse`` writes what can be read again; what its text would be refused for is a guard."""
+    with pytest.raises(CannotFlatten) as refused:
+        without_blank_lines("x = '''a\n\n")
+    assert str(refused.value) == Reason.TOKENIZE
+
+
+def test_a_default_of_a_function_that_a_call_gives_is_not_named() -> None:
+    """What stands behind a call is found by names alone, so a call never stands before the function: a guard."""
+    (statement,) = ast.parse("def f(xs=[]):\n    return xs").body
+    assert isinstance(statement, ast.FunctionDef)
+    namespace: dict[str, Any] = {}
+    exec("def f(xs=[]):\n    return xs", namespace)
+    call = ast.parse("make().f()", mode="eval").body
+    assert isinstance(call, ast.Call)
+    with pytest.raises(CannotFlatten) as refused:
+        arguments_of(cast(Any, None), call, Target(function=namespace["f"], definition=statement))
+    assert str(refused.value) == Reason.DEFAULT
+
+
+GUARDS = frozenset({Reason.TOKENIZE, Reason.DEFAULT})
+
+
+def test_every_meaning_of_every_reason_has_a_case() -> None:
+    made = {
+        Stage.FILE: FILES.keys(),
+        Stage.DISCOVERY: DISCOVERY.keys(),
+        Stage.TRACING: TRACING.keys() | RUNS.keys() | OUTCOMES.keys() | {Reason.TRACING_ENDED},
+        Stage.ROW: ROW.keys(),
+        Stage.WHOLE: WHOLE.keys() | UNREACHABLE.keys() | GUARDS,
+        Stage.LESS: LESS.keys(),
+        Stage.OUTPUT: OUTPUT.keys(),
+    }
+    told = {stage: {r for r in Reason for m in r.meanings if m.stage is stage} for stage in Stage}
+    for stage in Stage:
+        missing, unknown = told[stage] - made[stage], made[stage] - told[stage]
+        assert not missing, f"no case for {missing} at {stage.name}"
+        assert not unknown, f"a case for {unknown} at {stage.name}, which they don't mean"

@@ -1,0 +1,503 @@
+"""Why there is less than was asked for: one word for each reason, with a sentence for whoever meets it in a dataset.
+
+Every reason that is counted anywhere is a member of ``Reason``: why a file was not searched, why a snippet became no
+row, why a construct of a session is one command. The members are texts, and equal the words in ``stats.json``,
+``errors.jsonl`` and the column ``kept_whole``. A word that is met at two stages (``skipped``) is one member with a
+``Meaning`` for each of them. ``docs/reasons.md`` is written from here.
+
+The corpus's reasons stand here too, above what this folder may import, so that there is one list.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import Enum, StrEnum
+
+
+class Stage(Enum):
+    """Where in the pipeline a reason is met, and where a dataset says so."""
+
+    def __init__(self, title: str, where: str) -> None:
+        self.title = title
+        self.where = where
+
+    FILE = (
+        "Files that were not searched",
+        "Counted in `stats.json` under `files`, by file: what snippets such a file has is not known.",
+    )
+    DISCOVERY = (
+        "Snippets that were found and not run",
+        "Counted in `stats.json` under `drops`, with a line each in `errors.jsonl`.",
+    )
+    TRACING = (
+        "Snippets that were run and gave no session",
+        "Counted in `stats.json` under `drops`, with a line each in `errors.jsonl`; `trace-run` prints them. Where "
+        "one of them stands in `kept_whole`, a first session failed for it, and one with every statement whole held.",
+    )
+    ROW = (
+        "Snippets whose session became no row",
+        "Counted in `stats.json` under `drops`, with a line each in `errors.jsonl`.",
+    )
+    WHOLE = (
+        "Constructs that were kept as one command",
+        "Counted in each row's `kept_whole`, and summed up in `stats.json`. Such a row is true; it only shows less.",
+    )
+    LESS = (
+        "Sessions that show less than they could",
+        "Counted in each row's `kept_whole`, and summed up in `stats.json`.",
+    )
+    OUTPUT = (
+        "Outputs that no doctest can show",
+        "The evidence of a drop `not_a_doctest`, which is what is counted.",
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Meaning:
+    """What a reason says at one stage: ``why`` it happened and, where something can be done about it, the ``cure``.
+
+    Raises:
+        ValueError: ``why`` or ``cure`` is not a sentence.
+    """
+
+    stage: Stage
+    why: str
+    cure: str = ""
+
+    def __post_init__(self) -> None:
+        for name, text in (("why", self.why), ("cure", self.cure)):
+            if (text or name == "why") and not (text[:1].isupper() and text.endswith(".")):
+                raise ValueError(f"expected Meaning.{name} to be a sentence, got {text!r}; begin it and end it as one")
+
+
+def _file(why: str, cure: str = "") -> Meaning:
+    return Meaning(stage=Stage.FILE, why=why, cure=cure)
+
+
+def _discovery(why: str, cure: str = "") -> Meaning:
+    return Meaning(stage=Stage.DISCOVERY, why=why, cure=cure)
+
+
+def _tracing(why: str, cure: str = "") -> Meaning:
+    return Meaning(stage=Stage.TRACING, why=why, cure=cure)
+
+
+def _row(why: str, cure: str = "") -> Meaning:
+    return Meaning(stage=Stage.ROW, why=why, cure=cure)
+
+
+def _whole(why: str, cure: str = "") -> Meaning:
+    return Meaning(stage=Stage.WHOLE, why=why, cure=cure)
+
+
+def _less(why: str, cure: str = "") -> Meaning:
+    return Meaning(stage=Stage.LESS, why=why, cure=cure)
+
+
+def _output(why: str, cure: str = "") -> Meaning:
+    return Meaning(stage=Stage.OUTPUT, why=why, cure=cure)
+
+
+class Reason(StrEnum):
+    """The reasons, each with its ``meanings`` in the order of the stages.
+
+    Example:
+        >>> reason_of("needs_fixture").meanings[0].why
+        'The test takes arguments, or uses fixtures or generated inputs, which only its test runner supplies.'
+    """
+
+    meanings: tuple[Meaning, ...]
+
+    def __new__(cls, word: str, *meanings: Meaning) -> Reason:
+        member = str.__new__(cls, word)
+        member._value_ = word
+        member.meanings = meanings
+        return member
+
+    # files that were not searched
+
+    UNREADABLE = (
+        "unreadable",
+        _file("The file or folder could not be opened or read.", "Make it readable to the user that mines."),
+    )
+    SPECIAL_FILE = "special_file", _file("The path leads to a pipe, a socket or a device, not to a file.")
+    LINK_OUTSIDE = (
+        "link_outside",
+        _file("The symbolic link leaves the repository.", "Put a copy of what it leads to in its place."),
+    )
+    LINK_LOOP = "link_loop", _file("The symbolic link leads back to itself.")
+    TOO_LARGE = "too_large", _file("The file has more than 2 MB, as generated tables do and written source does not.")
+    TOO_MANY_FILES = (
+        "too_many_files",
+        _file("The folder holds more than 100,000 files; those after them were not searched.", "Give smaller folders."),
+    )
+    BINARY = "binary", _file("The text file holds a null byte, so it is no text.")
+    NULL_BYTES = "null_bytes", _file("The Python file holds a null byte, which Python refuses.")
+    BAD_ENCODING = "bad_encoding", _file("The file is not text in the encoding that it declares (without one: UTF-8).")
+    TOO_DEEP = "too_deep", _file("The source nests more deeply than the parser can follow.")
+    SYNTAX_ERROR = (
+        "syntax_error",
+        _file(
+            "The interpreter that runs trace-mine can't parse the file.",
+            "Run trace-mine itself with a Python as new as the source; --python does not change how files are parsed.",
+        ),
+        _tracing("The snippet's source, or every one of its examples, does not compile."),
+    )
+
+    # found and not run
+
+    ALL_SKIPPED = "all_skipped", _discovery("Every example of the docstring has the directive +SKIP.")
+    BAD_DOCTEST = "bad_doctest", _discovery("The doctest module refuses the docstring, mostly for its indentation.")
+    NOT_IMPORTABLE = (
+        "not_importable",
+        _discovery("No module name leads to the file (a name that is no identifier, a folder outside any package)."),
+    )
+    TEST_RUNNER = (
+        "test_runner",
+        _discovery("The script's __main__ block only starts a test runner; its tests are found one by one."),
+    )
+    NEEDS_FIXTURE = (
+        "needs_fixture",
+        _discovery(
+            "The test takes arguments, or uses fixtures or generated inputs, which only its test runner supplies."
+        ),
+    )
+    ASYNC_TEST = "async_test", _discovery("The test is a coroutine, which needs an event loop.")
+    GENERATOR_TEST = (
+        "generator_test",
+        _discovery("The test is a generator: its tests are the functions that it yields."),
+    )
+    SKIPPED = (
+        "skipped",
+        _discovery("The test, or its class, is marked to be skipped."),
+        _whole(
+            "The view `skip` shows a loop as one command, of which only the effect counts.",
+            "Use another view to see the loop's statements.",
+        ),
+    )
+    NEEDS_INIT = "needs_init", _discovery("The test's class has __init__, so that pytest would not collect it.")
+    THIN_PRIOR = (
+        "thin_prior",
+        _discovery(
+            "The repository has no two distinct literal calls of the function from which to draw its inputs.",
+            "Use --view inverse:grid, which declares values instead.",
+        ),
+    )
+    NO_GRID = (
+        "no_grid",
+        _discovery(
+            "Nothing tells what kind of value a parameter takes, or there are too many parameters for a grid.",
+            "Annotate the parameters with built-in types.",
+        ),
+    )
+    ASYNC_FUNCTION = "async_function", _discovery("The function is a coroutine function: calling it gives no result.")
+    NOT_PERMISSIVE = (
+        "not_permissive",
+        _discovery(
+            "The licence of the file or of its repository is unknown or not permissive.",
+            "Leave --licenses permissive out.",
+        ),
+    )
+
+    # run, and no session: how the run ended
+
+    WALL = (
+        "wall",
+        _tracing("The run took more seconds by the clock than it may.", "Raise --timeout."),
+    )
+    CPU = (
+        "cpu",
+        _tracing("The run took more seconds of processor time than it may.", "Raise --timeout."),
+    )
+    MEMORY = "memory", _tracing("The run took more memory than it may.", "Raise --memory.")
+    OUTPUT_LIMIT = (
+        "output_limit",
+        _tracing("The run printed more than it may.", "Raise --output of trace-run; trace-mine keeps to 1 MB."),
+    )
+    DISK_LIMIT = (
+        "disk_limit",
+        _tracing("The run wrote more into its scratch folder than it may.", "Raise --disk of trace-run."),
+    )
+    TRACE_LIMIT = (
+        "trace_limit",
+        _tracing(
+            "The run went through more lines, or sent more about itself, than may be recorded.",
+            "Raise --events of trace-run, or run less: trace-mine keeps to 200,000 lines.",
+        ),
+    )
+    NO_END = (
+        "no_end",
+        _tracing("The process was gone before it said how it ended: the snippet ended it or closed its descriptors."),
+    )
+    SIGNAL = "signal:N", _tracing("The process was ended by the signal with the number N (11: a crash in C code).")
+    TRACER_ERROR = (
+        "tracer_error",
+        _tracing("The code that runs the snippet failed itself.", "Report it with the evidence: it is a bug of ours."),
+    )
+    INTEGRITY_SUSPECT = (
+        "integrity_suspect",
+        _tracing("The snippet did something with which it could have falsified its own record (ctypes, a debugger)."),
+        _row("The trace is of a run whose record the snippet could have falsified."),
+    )
+    INTEGRITY_TRUNCATED = (
+        "integrity_truncated",
+        _tracing("The record of the run is incomplete."),
+        _row("The trace is of a run whose record is incomplete."),
+    )
+    INTEGRITY_FORGED = (
+        "integrity_forged",
+        _tracing("The record of the run has parts that the sandbox did not sign."),
+        _row("The trace is of a run whose record has parts that the sandbox did not sign."),
+    )
+
+    # run, and no session: what the snippet is
+
+    IMPORT_ERROR = (
+        "import_error",
+        _tracing(
+            "The snippet's module can't be imported in the sandbox.",
+            "Install the packages that it imports beside trace-mine, or bind them with --packages DIR.",
+        ),
+    )
+    SETUP_ERROR = "setup_error", _tracing("The commands that run silently before the session raised an exception.")
+    MISSING_CONTEXT = (
+        "missing_context",
+        _tracing(
+            "An example or test needs a name or module that is not there, and does not promise the error.",
+            "Install the missing package beside trace-mine, or bind it with --packages DIR.",
+        ),
+    )
+    TEST_SKIPPED = "test_skipped", _tracing("The test skipped itself while it ran.")
+    NO_CHOICES = (
+        "no_choices",
+        _tracing(
+            "The run, or that of the snippet's first session, drew nothing at random.", "Leave --only-choices out."
+        ),
+    )
+    EMPTY = "empty", _tracing("No statement of the snippet is a command: it only passes, or is a docstring.")
+    TRACING_ENDED = (
+        "tracing_ended",
+        _tracing(
+            "The snippet ended the recording: it set a trace function, or caught a RecursionError, which ends it."
+        ),
+    )
+    SANDBOX_DENIED = (
+        "sandbox_denied",
+        _tracing("The session shows an error that only the sandbox made (not permitted, read-only)."),
+    )
+    NOT_A_DOCTEST = (
+        "not_a_doctest",
+        _tracing("The snippet prints what no doctest can show; the evidence names it."),
+    )
+
+    # run, and no session: a check failed, and keeping everything whole did not help
+
+    RESULT_DIFFERS = (
+        "result_differs",
+        _tracing("The session's output, exception or final variables are not those of the native run."),
+    )
+    PATH_DIFFERS = (
+        "path_differs",
+        _tracing("The statements that the session ran, or their variables, are not those that sys.settrace recorded."),
+        _whole("The statements of a followed call were not those that sys.settrace recorded, so the call stays whole."),
+    )
+    REPLAY_MISMATCH = (
+        "replay_mismatch",
+        _tracing(
+            "A fresh interpreter printed something else than the session says, in a command that can't be left unshown."
+        ),
+    )
+    DRAWS_DIFFER = (
+        "draws_differ",
+        _tracing("The session's commands don't ask for the random draws that were recorded of the run."),
+    )
+    UNFAITHFUL = (
+        "unfaithful",
+        _tracing("After ten sessions, each with one construct more kept whole, there was still one to keep."),
+        _whole("The construct was found to have no faithful open form only after a part of it had been shown."),
+    )
+
+    # a session, and no row
+
+    LONE_SURROGATE = "lone_surrogate", _row("The session has half a surrogate pair, which can't be written as UTF-8.")
+    ROW_TOO_LARGE = "row_too_large", _row("The row has more than 8 MB, as loops that got out of hand do.")
+    SHOWS_PATH = (
+        "shows_path",
+        _row(
+            "The session shows a folder of this machine, so it would not replay elsewhere.",
+            "Allow user namespaces: at sandbox level 3 the snippet sees no folder of this machine.",
+        ),
+    )
+    NO_BELIEF = (
+        "no_belief",
+        _row(
+            "The law of the hidden input could not be found where the session asks for it.",
+            "Raise --timeout, or --forks where the way to the draw is long.",
+        ),
+    )
+    NOTHING_TOLD = "nothing_told", _row("After all outputs each hidden input is as likely as it was before them.")
+    NO_SEQUENCE = (
+        "no_sequence",
+        _row(
+            "The synthetic task has no further sequence of commands of this length in this split.",
+            "Take longer sessions.",
+        ),
+    )
+    INTERNAL_ERROR = (
+        "internal_error",
+        _row("The tracer raised an exception over this snippet.", "Report it with the evidence: it is a bug of ours."),
+    )
+    WORKER_DIED = (
+        "worker_died",
+        _row(
+            "Three worker processes died over the 32 snippets of which this is one.",
+            "Use fewer --jobs where memory is short.",
+        ),
+    )
+
+    # one command: statements
+
+    BUDGET = (
+        "budget",
+        _whole(
+            "The session had as many commands as it may, so the rest of a loop, or a later construct, stays whole.",
+            "Raise --commands of trace-run; trace-mine keeps to 400.",
+        ),
+    )
+    CLOSED = "closed", _whole("A check failed with constructs open, so each statement of the snippet is one command.")
+    HIDDEN = (
+        "hidden",
+        _whole("To open the construct would tell a hidden outcome; the view keeps it as one command."),
+    )
+    EXCEPTION_CONTEXT = (
+        "exception_context",
+        _whole("A handler of the `try` reads the exception being handled (sys.exc_info, traceback)."),
+    )
+    HANDLER_TYPE = (
+        "handler_type",
+        _whole("The classes that a handler catches are told by a call, or by an expression that raises."),
+    )
+    BARE_RAISE = "bare_raise", _whole("A bare `raise` raises an exception that a caller is handling.")
+    WITH_YIELD = "with_yield", _whole("A `yield` stands in a `with` statement of a generator.")
+    REDIRECTS_OUTPUT = "redirects_output", _whole("The `with` statement sends the program's output elsewhere.")
+    YIELD = "yield", _whole("A `yield` stands where no consumer of the generator is shown.")
+    AWAIT = "await", _whole("An `await` stands outside a coroutine that an event loop runs.")
+    ASYNC_FOR = "AsyncFor", _whole("An `async for` needs an event loop.")
+    ASYNC_WITH = "AsyncWith", _whole("An `async with` needs an event loop.")
+    TRY_STAR = "TryStar", _whole("A `try` has `except*`, which handles groups of exceptions.")
+    UNPARSE = (
+        "unparse",
+        _whole("The statement can't be written out again: it nests too deeply, or quotes within quotes."),
+    )
+    TOKENIZE = "tokenize", _whole("The statement's blank lines can't be told from those of a string in it.")
+
+    # one command: calls that are not followed
+
+    ASYNC = "async", _whole("The function is a coroutine function.")
+    AWAIT_EXPRESSION = "Await", _whole("The function awaits something in a generator expression.")
+    NO_SOURCE = "no_source", _whole("The function's definition is not found in its file (a lambda, generated code).")
+    SEES_FRAME = "sees_frame", _whole("The function looks at its own frame or names (locals, eval, sys._getframe).")
+    CLOSURE = (
+        "closure",
+        _whole("The function rebinds a variable of the function around it, or reads one that is not bound yet."),
+    )
+    GLOBAL = "global", _whole("The function rebinds a global variable of a module other than the snippet's.")
+    GLOBAL_UNREACHABLE = (
+        "global_unreachable",
+        _whole("The function reads a global variable that no import of its module would give."),
+    )
+    CLASS_CELL = "class_cell", _whole("The method reads `__class__`, which only its own frame has.")
+    SUPER = "super", _whole("The method calls `super()`, and the session does not know its class by its name.")
+    REBINDS_SELF = "rebinds_self", _whole("The `__init__` rebinds its first parameter, or takes none.")
+    YIELD_EXPRESSION = "yield_expression", _whole("A `yield` of the generator is a part of an expression.")
+    RELATIVE_IMPORT = "relative_import", _whole("A relative import in the function leads out of its package.")
+    IMPORT_RENAME = (
+        "import_rename",
+        _whole("The function imports `a.b` under a name that the session holds for something else."),
+    )
+    CLASS_REBINDS_LOCAL = (
+        "class_rebinds_local",
+        _whole("A class in the function binds a name that had to be renamed for the session."),
+    )
+    BAD_ARGUMENTS = "bad_arguments", _whole("The call's arguments don't fit the function, so the call raises.")
+    STAR_ARGUMENTS = "star_arguments", _whole("The call spreads (`*`, `**`) what is no list, tuple or dictionary.")
+    ARGUMENT_ORDER = (
+        "argument_order",
+        _whole("Arguments that run something are gathered into `*args` or `**kwargs`, so their order could change."),
+    )
+    DEFAULT = "default", _whole("A default value is needed, and to name its function would run something once more.")
+
+    # less than could be shown
+
+    SYNTAX_ERROR_EXAMPLE = "syntax_error_example", _less("An example does not compile, so it is not in the session.")
+    REPLAY_DIFFERS = (
+        "replay_differs",
+        _less("In replay a command printed something else, though two native runs agree; its output is not shown."),
+    )
+    UNSTABLE = (
+        "unstable",
+        _less(
+            "The program itself prints something else when it is run again (a clock, a path, the order of a set); "
+            "that output is not shown."
+        ),
+    )
+    SUPPORT_LOST = (
+        "support_lost",
+        _less(
+            "The states that the session may be in could no longer be followed, so nothing more was opened.",
+            "Raise --timeout.",
+        ),
+    )
+    BELIEFS_END_EARLY = (
+        "beliefs_end_early",
+        _less("Beliefs could be found for the first of the session's outputs only.", "Raise --timeout."),
+    )
+
+    # what no doctest can show
+
+    CONTROL_CHARACTER = (
+        "control_character",
+        _output("The output has a tab, a carriage return or another character that doctest would change."),
+    )
+    LOOKS_LIKE_PROMPT = "looks_like_prompt", _output("A line of the output begins as a prompt does.")
+    HOLDS_BLANKLINE_MARKER = "holds_blankline_marker", _output("The output has the text `<BLANKLINE>`.")
+    LOOKS_LIKE_TRACEBACK = "looks_like_traceback", _output("The output has the line with which a traceback begins.")
+
+
+_signal = re.compile(r"signal:\d+")
+
+
+def reason_of(word: str) -> Reason:
+    """The reason that a word on disk names; ``signal:11`` is ``Reason.SIGNAL``.
+
+    Raises:
+        ValueError: no reason has this word.
+    """
+    if _signal.fullmatch(word):
+        return Reason.SIGNAL
+    try:
+        return Reason(word)
+    except ValueError:
+        raise ValueError(f"expected the word of a Reason, got {word!r}; add it to the enumeration") from None
+
+
+def ended_with(status: str) -> str:
+    """The word for a run that ended with this status of the sandbox (``schema.STATUSES``), other than ``ok``.
+
+    Raises:
+        ValueError: no reason has this word.
+    """
+    if status == "exception":  # the snippet's own exceptions are part of a result; this one is of the code around it
+        return Reason.TRACER_ERROR.value
+    word = status.replace("-", "_")
+    return word if reason_of(word) is Reason.SIGNAL else reason_of(word).value
+
+
+def integrity_of(integrity: str) -> Reason:
+    """The reason for not using a record of this integrity (``schema.INTEGRITIES``), other than ``clean``.
+
+    Raises:
+        ValueError: no reason has this word.
+    """
+    return reason_of(f"integrity_{integrity}")
