@@ -11,8 +11,9 @@ import copy
 import sys
 from typing import Any
 
-from trace_mine.tracer.inside.drive.driver import Driver, Frame, Handler, Raised, Restart, Return, Signal, escapes
+from trace_mine.tracer.inside.drive.driver import Driver, Frame, Handler, Raised, Restart, Return, Signal
 from trace_mine.tracer.inside.drive.statements import is_inert
+from trace_mine.tracer.inside.syntax.jumps import escapes
 from trace_mine.tracer.inside.syntax.names import bound_names, walk_scope
 from trace_mine.tracer.inside.syntax.text import bare, expression, unparse
 

@@ -19,6 +19,7 @@ from trace_mine.tracer.inside.drive.driver import Driver, Frame, missing
 from trace_mine.tracer.inside.drive.statements import is_inert
 from trace_mine.tracer.inside.drive.targets import Target
 from trace_mine.tracer.inside.program import CO_GENERATOR
+from trace_mine.tracer.inside.syntax.comparable_lines import comparable_lines
 from trace_mine.tracer.inside.syntax.names import (
     CannotFlatten,
     Rewriter,
@@ -332,38 +333,3 @@ class _explicit_super(ast.NodeTransformer):
         if isinstance(node.func, ast.Name) and node.func.id == "super" and not node.args:
             node.args = [ast.Name(self.owner, ast.Load()), ast.Name(self.first, ast.Load())]
         return node
-
-
-def comparable_lines(body: list[ast.stmt]) -> list[tuple[int, int]]:
-    """(first, last) line of each simple statement or ``if`` test that starts on a line of its own: where the driver's
-    path can be held against settrace's.
-
-    Headers of loops, ``with``, ``try`` and ``match`` are left out: compilers differ on them.
-    """
-    starts: dict[int, int] = {}
-    good: dict[int, int] = {}
-    stack = list(body)
-    while stack:
-        node = stack.pop()
-        starts[node.lineno] = starts.get(node.lineno, 0) + 1
-        if isinstance(node, _simple) and not _is_silent(node):
-            last = node.test if isinstance(node, ast.If) else node
-            good[node.lineno] = last.end_lineno or node.lineno
-        if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
-            for child in ast.iter_child_nodes(node):
-                if isinstance(child, ast.stmt):
-                    stack.append(child)
-                elif isinstance(child, (ast.ExceptHandler, ast.match_case)):
-                    stack.extend(child.body)
-    return sorted((line, end) for line, end in good.items() if starts[line] == 1)
-
-
-_simple = (ast.Expr, ast.Assign, ast.AugAssign, ast.AnnAssign, ast.Return, ast.Raise, ast.Assert, ast.If)
-
-
-def _is_silent(node: ast.stmt) -> bool:
-    if isinstance(node, ast.Expr):
-        return isinstance(node.value, ast.Constant)
-    if isinstance(node, ast.AnnAssign):
-        return node.value is None
-    return isinstance(node, ast.If) and isinstance(node.test, ast.Constant)

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 from trace_mine.tracer.inside.drive.writer import Command, Session
 from trace_mine.tracer.inside.observe import values
-from trace_mine.tracer.inside.syntax.names import CannotFlatten, bound_names, walk_scope
+from trace_mine.tracer.inside.syntax.jumps import COMPOUND, escapes
+from trace_mine.tracer.inside.syntax.names import CannotFlatten, bound_names
 from trace_mine.tracer.inside.syntax.text import expression, muted, original, unparse
 
 if TYPE_CHECKING:
@@ -301,7 +302,7 @@ class Driver:
             self.whole(node, frame, type(node).__name__)
         elif key in self.whole_keys:
             self.whole(node, frame, "unfaithful")
-        elif isinstance(node, _compound) and (not self.open_statements or (self.full() and not escapes(node))):
+        elif isinstance(node, COMPOUND) and (not self.open_statements or (self.full() and not escapes(node))):
             self.whole(node, frame, "budget" if self.open_statements else "closed")
         elif self.skip_loops and isinstance(node, (ast.For, ast.While)) and not escapes(node):
             self.whole(node, frame, "skipped")
@@ -312,7 +313,7 @@ class Driver:
         """Emits a statement as one command; one whose ``return`` or ``break`` leads out of it closes its function."""
         if escapes(node):
             self.give_up(node, frame, reason)
-        if isinstance(node, _compound):
+        if isinstance(node, COMPOUND):
             self.keep(reason)
         self.stand(frame, node.lineno)
         frame.log.append(["gap", node.lineno, node.end_lineno or node.lineno])
@@ -358,27 +359,3 @@ class _Missing:
 
 
 missing = _Missing()
-
-_compound = (ast.If, ast.For, ast.While, ast.Try, ast.TryStar, ast.With, ast.Match, ast.AsyncFor, ast.AsyncWith)
-
-
-def escapes(node: ast.stmt) -> bool:
-    """Whether a ``return``, ``yield``, ``await``, or a ``break`` or ``continue`` of an outer loop stands in the
-    statement.
-    """
-    if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
-        return False
-    for inner in walk_scope([node]):
-        if isinstance(inner, (ast.Return, ast.Yield, ast.YieldFrom, ast.Await, ast.AsyncFor, ast.AsyncWith)):
-            return True
-    return _loose_jump(node, inside=False)
-
-
-def _loose_jump(node: ast.AST, inside: bool) -> bool:
-    if isinstance(node, (ast.Break, ast.Continue)):
-        return not inside
-    if isinstance(node, (ast.For, ast.While, ast.AsyncFor)):
-        return any(_loose_jump(s, True) for s in node.body) or any(_loose_jump(s, inside) for s in node.orelse)
-    if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.expr)):
-        return False
-    return any(_loose_jump(child, inside) for child in ast.iter_child_nodes(node))

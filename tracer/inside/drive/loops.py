@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, cast
 
 from trace_mine.tracer.inside.drive.calls import open_generator
-from trace_mine.tracer.inside.drive.driver import Break, Continue, Driver, Frame, Handler, Signal, escapes
+from trace_mine.tracer.inside.drive.driver import Break, Continue, Driver, Frame, Handler, Signal
 from trace_mine.tracer.inside.drive.statements import is_inert
+from trace_mine.tracer.inside.syntax.jumps import escapes
 from trace_mine.tracer.inside.syntax.names import bound_names
 from trace_mine.tracer.inside.syntax.text import bare, expression, muted, unparse
 

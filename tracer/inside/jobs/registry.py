@@ -29,7 +29,6 @@ from trace_mine.tracer.inside.draws.patches import install
 from trace_mine.tracer.inside.drive import blocks as errors
 from trace_mine.tracer.inside.drive import calls, loops
 from trace_mine.tracer.inside.drive import statements as simple
-from trace_mine.tracer.inside.drive.bodies import comparable_lines
 from trace_mine.tracer.inside.drive.driver import Driver, Frame, Raised, Restart, Signal
 from trace_mine.tracer.inside.drive.writer import Command, Session, Unshowable
 from trace_mine.tracer.inside.jobs.beliefs import beliefs, drawing, kernel, make_world, one_path, samples
@@ -48,6 +47,7 @@ from trace_mine.tracer.inside.program import (
     words,
 )
 from trace_mine.tracer.inside.syntax import doctext
+from trace_mine.tracer.inside.syntax.comparable_lines import comparable_lines
 from trace_mine.tracer.inside.views.gate import Gate, showable
 
 Send = Callable[[object], None]

@@ -13,14 +13,11 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
 
-from trace_mine.tracer.inside.drive.driver import escapes
+from trace_mine.tracer.inside.states.records import Reach, State
+from trace_mine.tracer.inside.syntax.jumps import escapes
 
-if TYPE_CHECKING:
-    from trace_mine.tracer.inside.states.support import Reach, State
-
-Mass = dict[tuple["State", str], float]
+Mass = dict[tuple[State, str], float]
 """Weights of (state, what was printed so far)."""
 
 MOST_STATES = 4_096

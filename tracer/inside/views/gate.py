@@ -14,17 +14,10 @@ from collections.abc import Callable, Iterable, Mapping
 from trace_mine.tracer.inside.observe import values
 from trace_mine.tracer.inside.states.interpreter import HELD, Interpreter, Mass, TooMuch
 from trace_mine.tracer.inside.states.paths import Unstable
+from trace_mine.tracer.inside.states.records import NEGLIGIBLE, Refused, Spent, State
 from trace_mine.tracer.inside.states.snapshots import CannotSnapshot
-from trace_mine.tracer.inside.states.support import (
-    NEGLIGIBLE,
-    Impossible,
-    Refused,
-    Spent,
-    State,
-    Support,
-    World,
-    agreed,
-)
+from trace_mine.tracer.inside.states.support import Impossible, Support, agreed
+from trace_mine.tracer.inside.states.world import World
 from trace_mine.tracer.inside.syntax.text import operand
 
 LONGEST_VALUE = 160
