@@ -20,7 +20,8 @@ from trace_mine.corpus.synthetic.task import SPLITS, Stage, sequence_of
 from trace_mine.corpus.synthetic.tasks import CURRICULA, TASKS, describe, make_task
 from trace_mine.tracer.inside import program
 from trace_mine.tracer.inside.draws.patches import install
-from trace_mine.tracer.inside.states import beliefs, support
+from trace_mine.tracer.inside.states import beliefs
+from trace_mine.tracer.inside.states.world import World
 from trace_mine.tracer.schema import Trace
 from worked_automata import maybe_swaps
 
@@ -77,9 +78,9 @@ def engine_beliefs(trace: Trace, seconds: float = 60.0) -> list[dict[str, float]
     """The second oracle: the session's commands run by the merging interpreter, nothing of the filter."""
     install()
 
-    def make_world(seed: int, seconds: float, lazy: bool) -> support.World:
+    def make_world(seed: int, seconds: float, lazy: bool) -> World:
         job = {"module": None, "code": trace.setup["code"]}
-        return support.World(
+        return World(
             program.fresh_namespace(job), 0, lambda path: False, output_limit=1 << 20, max_seconds=seconds, lazy=lazy
         )
 

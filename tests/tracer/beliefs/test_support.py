@@ -11,7 +11,9 @@ import pytest
 
 from trace_mine.tracer.inside import program
 from trace_mine.tracer.inside.draws.patches import install
-from trace_mine.tracer.inside.states import beliefs, support
+from trace_mine.tracer.inside.states import beliefs
+from trace_mine.tracer.inside.states.support import Support
+from trace_mine.tracer.inside.states.world import World
 
 SETUP = "from random import random, choice, randint, shuffle, gauss"
 MAIN = {
@@ -30,11 +32,9 @@ def fresh() -> None:
     install()  # for each test: others seed the global generator, which is then no choice
 
 
-def make_world(seed: int = 0, seconds: float = 20.0, lazy: bool = True, code: str = SETUP) -> support.World:
+def make_world(seed: int = 0, seconds: float = 20.0, lazy: bool = True, code: str = SETUP) -> World:
     namespace = program.fresh_namespace({**MAIN, "code": code})
-    return support.World(
-        namespace, 0, lambda path: False, output_limit=1 << 20, max_seconds=seconds, seed=seed, lazy=lazy
-    )
+    return World(namespace, 0, lambda path: False, output_limit=1 << 20, max_seconds=seconds, seed=seed, lazy=lazy)
 
 
 def law(commands: Sequence[tuple[str, str]], code: str = SETUP) -> list[dict[str, float]]:
@@ -106,7 +106,7 @@ def test_maybe_swaps_agree_with_brute_force(seed: int) -> None:
 
 def test_twenty_maybe_swaps_are_six_states() -> None:
     world = make_world()
-    belief = support.Support(world)
+    belief = Support(world)
     for source in swaps([(0, 1), (1, 2)] * 10, 0.5, 3):
         belief.push(source, "")
     assert len(belief.states) == 6
@@ -185,10 +185,10 @@ def test_what_a_module_tells_by_identity_stays_what_it_is(tmp_path: Path, monkey
         ("print(MARK.n, held[2].n, bump(), x)", "1 1 2 2"),
     ]
 
-    def world(seed: int, seconds: float, lazy: bool) -> support.World:
+    def world(seed: int, seconds: float, lazy: bool) -> World:
         namespace = program.fresh_namespace(MAIN)
         limits = {"output_limit": 1 << 20, "max_seconds": seconds, "seed": seed, "lazy": lazy}
-        return support.World(namespace, 0, lambda path: path.startswith(str(tmp_path)), **limits)
+        return World(namespace, 0, lambda path: path.startswith(str(tmp_path)), **limits)
 
     found = beliefs.beliefs_of(commands, world, seeds=4, max_seconds=20)
     assert found["failure"] is None
@@ -247,7 +247,7 @@ def real_log(x: float) -> float:
 
 
 def test_past_the_budget_the_belief_is_bounded() -> None:
-    def narrow(seed: int, seconds: float, lazy: bool) -> support.World:
+    def narrow(seed: int, seconds: float, lazy: bool) -> World:
         world = make_world(seed, seconds, lazy)
         world.max_paths = 8
         return world

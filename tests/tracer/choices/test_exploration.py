@@ -13,8 +13,9 @@ from collections.abc import Callable
 
 import pytest
 
+from trace_mine.tracer.inside.draws.ambient import is_seeded
 from trace_mine.tracer.inside.draws.deciders import Guided, Laws, using
-from trace_mine.tracer.inside.draws.patches import install, is_seeded
+from trace_mine.tracer.inside.draws.patches import install
 from trace_mine.tracer.inside.states.paths import Unstable, estimate, explore, mean_and_error
 
 

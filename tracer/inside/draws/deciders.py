@@ -68,15 +68,6 @@ class Laws:
         return cls(inputs=inputs, environ=environ)
 
 
-@dataclass(slots=True)
-class Ambient:
-    """What decided draws leave behind outside the namespace: part of a program's state."""
-
-    inputs_read: int = 0
-    environ: dict[str, str | None] = field(default_factory=dict)
-
-
-ambient = Ambient()
 current: Decider | None = None
 
 

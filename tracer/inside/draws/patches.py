@@ -18,43 +18,14 @@ import random
 import sys
 from typing import Any
 
+from trace_mine.tracer.inside.draws import ambient, patches_numpy, patches_world
 from trace_mine.tracer.inside.draws import deciders as draws
-from trace_mine.tracer.inside.draws import patches_numpy, patches_world
+from trace_mine.tracer.inside.draws.ambient import SEEDED
 
-_SEEDED = "_trace_seeded"
 _plain_random = sys.modules["_random"].Random.random
 _plain_bits = sys.modules["_random"].Random.getrandbits
 _global: Any = vars(random)["_inst"]
-_plain_getstate = random.Random.getstate
 _plain: dict[str, Any] = {}
-
-
-def is_seeded(generator: Any) -> bool:
-    """Whether a ``random.Random`` was seeded by the program."""
-    return bool(vars(generator).get(_SEEDED))
-
-
-class Outside:
-    """What draws leave behind in this process, to be put back before another path: the global generator's seeding,
-    inputs read, declared variables of the environment.
-    """
-
-    def __init__(self) -> None:
-        self._is_seeded = is_seeded(_global)
-        self._state = _plain_getstate(_global) if self._is_seeded else None
-        self._numpy = patches_numpy.outside()
-        self._inputs_read = draws.ambient.inputs_read
-        self._environ = dict(draws.ambient.environ)
-
-    def put_back(self) -> None:
-        if self._is_seeded:
-            _global.setstate(self._state)
-        elif is_seeded(_global):
-            _global.seed()
-        patches_numpy.put_outside(self._numpy)
-        draws.ambient.inputs_read = self._inputs_read
-        draws.ambient.environ.clear()
-        draws.ambient.environ.update(self._environ)
 
 
 def install() -> None:
@@ -69,14 +40,12 @@ def install() -> None:
         patches_world.install()
         _install_imports()
     patches_numpy.install()
-    vars(_global)[_SEEDED] = False
-    draws.ambient.inputs_read = 0
-    draws.ambient.environ.clear()
+    ambient.forget()
 
 
 def _open(generator: Any, decider: Any) -> Any:
     """The decider that this generator's draws go to, or None: it is seeded, or its class draws in a way of its own."""
-    if vars(generator).get(_SEEDED):
+    if vars(generator).get(SEEDED):
         return None
     kind = type(generator)
     return decider if kind is _Random or kind.random in _interceptable else None
@@ -93,7 +62,7 @@ def _install_generators() -> None:
     _plain["below"] = below
 
     def patched_seed(self: Any, a: Any = None, version: int = 2) -> None:
-        vars(self)[_SEEDED] = a is not None
+        vars(self)[SEEDED] = a is not None
         seed(self, a, version)
 
     def patched_getstate(self: Any) -> Any:
@@ -103,11 +72,11 @@ def _install_generators() -> None:
         return getstate(self)
 
     def patched_setstate(self: Any, state: Any) -> None:
-        vars(self)[_SEEDED] = True
+        vars(self)[SEEDED] = True
         setstate(self, state)
 
     def patched_random(self: Any) -> Any:
-        if draws.current is None or vars(self).get(_SEEDED):
+        if draws.current is None or vars(self).get(SEEDED):
             return _plain_random(self)
         return draws.current.real("uniform")
 

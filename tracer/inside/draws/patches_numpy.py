@@ -38,13 +38,13 @@ def is_seeded() -> bool:
     return _state["seeded"]
 
 
-def outside() -> Any:
+def global_state() -> Any:
     """State of the global generator, where the program seeded it; else None."""
     return sys.modules["numpy.random"].mtrand._rand.get_state() if _state["seeded"] else None
 
 
-def put_outside(state: Any) -> None:
-    """The inverse of ``outside``."""
+def put_global_state(state: Any) -> None:
+    """The inverse of ``global_state``."""
     _state["seeded"] = state is not None
     if state is not None:
         sys.modules["numpy.random"].mtrand._rand.set_state(state)

@@ -17,6 +17,7 @@ import sys
 import time
 from typing import Any
 
+from trace_mine.tracer.inside.draws import ambient
 from trace_mine.tracer.inside.draws import deciders as draws
 
 
@@ -29,8 +30,8 @@ def install() -> None:
         if decider is None or not decider.laws.inputs:
             return plain_input(prompt)
         sys.stdout.write(str(prompt))
-        laws, number = decider.laws.inputs, draws.ambient.inputs_read
-        draws.ambient.inputs_read += 1
+        laws, number = decider.laws.inputs, ambient.inputs_read
+        ambient.inputs_read += 1
         value = decider.declared(laws[min(number, len(laws) - 1)], "input")
         sys.stdout.write("\n")
         return str(value)
@@ -53,7 +54,7 @@ def _install_environment() -> None:
         declared = law(self, key)
         if declared is None:
             return plain["__getitem__"](self, key)
-        decided = draws.ambient.environ
+        decided = ambient.environ
         if key not in decided:
             decided[key] = draws.current.declared(declared, f"environ {key}")  # type: ignore[union-attr]  # it has a law
         if decided[key] is None:
@@ -65,14 +66,14 @@ def _install_environment() -> None:
             plain["__setitem__"](self, key, value)
         else:  # the real variable stays: the next path begins with it
             self.encodevalue(value)
-            draws.ambient.environ[key] = value
+            ambient.environ[key] = value
 
     def patched_delete(self: Any, key: Any) -> None:
         if law(self, key) is None:
             plain["__delitem__"](self, key)
         else:
             patched_item(self, key)
-            draws.ambient.environ[key] = None
+            ambient.environ[key] = None
 
     def patched_contains(self: Any, key: object) -> bool:
         if law(self, key) is None:

@@ -1,7 +1,7 @@
-"""The session being written: commands that are executed as they are emitted, in one namespace.
+"""Writes the session: commands that are executed as they are emitted, in one namespace.
 
-The text that is compiled is the text that is emitted. After each command the variables are looked at (``values``), so
-that what it wrote is known, aliases included, and shown by reveals.
+The text that is compiled is the text that is emitted. After each command the variables are looked at, so that it is
+known what the command wrote, aliases included; the opening then adds the reveals that are due.
 """
 
 from __future__ import annotations
@@ -12,95 +12,70 @@ import re
 import sys
 import types
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from trace_mine.tracer.inside.drive.commands import Command, Place, Unshowable
+from trace_mine.tracer.inside.drive.variables import Variables
 from trace_mine.tracer.inside.observe import values
-from trace_mine.tracer.inside.observe.reveals import LONGEST_VALUE, NOT_STATE, Reveals, spelt_and_aliased
+from trace_mine.tracer.inside.observe.reveals import LONGEST_VALUE
 from trace_mine.tracer.inside.program import Capture, OutputFull, Sources
 from trace_mine.tracer.inside.syntax import doctext
 from trace_mine.tracer.inside.syntax.text import indented
-
-if TYPE_CHECKING:
-    from trace_mine.tracer.inside.views.gate import Gate
+from trace_mine.tracer.inside.views.opening import Opening
 
 LONGEST_ECHO = 2_000
-MOST_REVEALS = 4
+"""Characters of an echo; a longer one is bound to the spare variable instead of shown."""
 
 
-class Command:
-    """One emitted command. ``output`` is raw, without the traceback, which ``error`` holds as doctest writes it."""
+class Writer:
+    """Executes and records commands; shows what the opening asks for (``Shows``).
 
-    __slots__ = (
-        "changes",
-        "depth",
-        "echoed",
-        "error",
-        "exception",
-        "kind",
-        "line",
-        "output",
-        "path",
-        "piece",
-        "source",
-        "wrote",
-    )
-
-    def __init__(self, source: str, kind: str, place: Place) -> None:
-        self.source = source
-        self.kind = kind
-        self.output = ""
-        self.error: str | None = None
-        self.exception: BaseException | None = None
-        self.echoed = False
-        self.wrote: list[str] = []
-        self.changes: dict[str, str | None] = {}
-        self.depth = place.depth
-        self.path = place.path
-        self.line = place.line
-        self.piece = place.piece
-
-
-class Place:
-    """Where the driver stands: file, line, depth of followed calls, index of the piece."""
-
-    __slots__ = ("depth", "line", "path", "piece")
-
-    def __init__(self) -> None:
-        self.path = ""
-        self.line = 0
-        self.depth = 0
-        self.piece = 0
-
-
-class Unshowable(Exception):
-    """A command printed what no doctest can show and can't be hidden; the message is the counted reason."""
-
-
-class Session:
-    """Executes and records commands. ``hide`` holds sources whose output must not be shown (it differs in replay)."""
+    Attributes:
+        variables: the names of the session, and the namespace that commands are executed in.
+        flags: compiler flags of the program's ``from __future__`` imports.
+        sources: from functions to their trees; learns what commands define.
+        hide: sources of commands and reveals whose output must not be shown: it differs in a replay.
+        spare: the variable that takes values which the session does not show.
+        commands: what was emitted, in order.
+        place: where the next command comes from.
+        printed, echoes: what the program printed and what its prompt echoed since the piece began, apart: a native run
+            prints the one and not the other.
+        last_value: the value of the last expression.
+    """
 
     def __init__(
-        self, namespace: dict[str, Any], flags: int, sources: Sources, capture: Capture, hide: Iterable[str], spare: str
+        self,
+        variables: Variables,
+        opening: Opening,
+        *,
+        flags: int,
+        sources: Sources,
+        capture: Capture,
+        hide: Iterable[str],
+        spare: str,
     ) -> None:
-        self.namespace = namespace
+        self.variables = variables
         self.flags = flags
         self.sources = sources
-        self.capture = capture
         self.hide = frozenset(hide)
         self.spare = spare
         self.commands: list[Command] = []
-        self.reserved: set[str] = set()
         self.place = Place()
-        self.tracked: dict[str, bytes | str | None] = {}
-        self.reveals = Reveals(namespace, sources.is_own)
         self.printed: list[str] = []
         self.echoes: list[str] = []
         self.last_value: Any = None
-        self.gate: Gate | None = None
+        self._opening = opening
+        self._capture = capture
         self._mixed: list[str] = []
-        self._gone: list[str] = []
+        """Output of the running command, printed and echoed, in the order in which the session shows it."""
         self._codes: dict[tuple[str, str], types.CodeType] = {}
         sys.displayhook = self._display
+
+    def begin_piece(self, index: int) -> None:
+        """The program's next piece begins."""
+        self.place = self.place._replace(piece=index)
+        self.printed.clear()
+        self.echoes.clear()
 
     # execution
 
@@ -120,21 +95,21 @@ class Session:
         builtins._ = None  # type: ignore[attr-defined]
         self.echoes.append(values.text(values.snapshot(value)))
         self._move_printed()
-        told = repr(value)
-        if sys.stdout is self.capture:
+        text = repr(value)
+        if sys.stdout is self._capture:
             self._move_printed()
-            self._mixed.append(told + "\n")
+            self._mixed.append(text + "\n")
         else:
-            sys.stdout.write(told + "\n")
+            sys.stdout.write(text + "\n")
         builtins._ = value  # type: ignore[attr-defined]
 
     def _move_printed(self) -> None:
         """Keeps what was printed apart from what a prompt echoes: a native run prints the one and not the other."""
-        printed = self.capture.take()
+        printed = self._capture.take()
         self.printed.append(printed)
         self._mixed.append(printed)
 
-    def do(
+    def execute(
         self,
         source: str,
         kind: str = "statement",
@@ -149,7 +124,7 @@ class Session:
         command = Command(source, kind, self.place)
         before = len(self.echoes)
         try:
-            exec(self._compile(source, "single", origin), self.namespace)
+            exec(self._compile(source, "single", origin), self.variables.namespace)
         except OutputFull:
             raise
         except BaseException as error:
@@ -166,12 +141,12 @@ class Session:
 
         ``echo``: ``native`` where the program itself runs at a prompt (``repr`` is the program's), ``safe`` where only
         a value whose ``repr`` runs no code of the snippet is shown. What is not shown is bound to the spare name.
-        ``wrapper`` names the built-in that turns a condition's value to bool where it isn't one.
+        ``wrapper`` names the built-in that turns a condition's value to bool where it is not one.
         """
         command = Command(source, kind, self.place)
         value: Any = None
         try:
-            value = eval(self._compile(source, "eval"), self.namespace)
+            value = eval(self._compile(source, "eval"), self.variables.namespace)
             if wrapper is not None and type(value) is not bool:
                 value = bool(value)
                 command.source = source = f"{wrapper}({source})"
@@ -179,15 +154,15 @@ class Session:
             raise
         except BaseException as error:
             command.exception = error
-        printed = self.capture.take()
+        printed = self._capture.take()
         self.printed.append(printed)
         self.last_value = value
-        told = "" if command.exception is not None else self._echo(source, value, echo)
-        command.output = printed + (told or "")
-        command.echoed = bool(told)
-        if told is None:
+        echoed = "" if command.exception is not None else self._echo(source, value, echo)
+        command.output = printed + (echoed or "")
+        command.echoed = bool(echoed)
+        if echoed is None:
             command.source = f"{self.spare} = {source}"
-            self.namespace[self.spare] = value
+            self.variables.namespace[self.spare] = value
         self._finish(command, (), reveal)
         return command
 
@@ -197,56 +172,71 @@ class Session:
             return ""
         if echo == "native":
             self.echoes.append(values.text(values.snapshot(value)))
-            told = repr(value)
-            extra = self.capture.take()
+            text = repr(value)
+            extra = self._capture.take()
             if extra:
                 return None
         elif values.stable(value):
-            told = repr(value)
+            text = repr(value)
         else:
             return None
-        if " at 0x" in told or len(told) > LONGEST_ECHO or source in self.hide or doctext.why_not(told):
+        if " at 0x" in text or len(text) > LONGEST_ECHO or source in self.hide or doctext.why_not(text):
             return None
         builtins._ = value  # type: ignore[attr-defined]
-        return told + "\n"
+        return text + "\n"
 
     def _finish(self, command: Command, writes: Iterable[str], reveal: bool) -> None:
+        """Records an executed command that binds ``writes``, and shows what is due unless ``reveal`` is False."""
+        self._check_showable(command)
+        self.commands.append(command)
+        error = command.exception
+        if error is not None and command.output:
+            # a doctest shows either output or a traceback: the command catches its exception and keeps the output
+            self.guard(len(self.commands) - 1, self.variables.fresh("error"))
+        self._opening.emitted(command.source, command.output, command.error)
+        binds = list(writes)
+        self.variables.track(binds)
+        command.wrote, command.changes = self.variables.observe()
+        if error is not None:
+            return
+        # a name that is bound to an equal value again was written all the same
+        command.wrote += [name for name in binds if name not in command.wrote and self.variables.has_value(name)]
+        if reveal:
+            self._opening.reveal_after(command.source, binds, command.wrote, self)
+
+    def _check_showable(self, command: Command) -> None:
+        """Sets the command's traceback, if it raised.
+
+        Raises:
+            Unshowable: a doctest cannot show the output or the traceback.
+        """
         reason = doctext.why_not(command.output)
         if reason is not None:
             raise Unshowable(reason)
-        error = command.exception
-        if error is not None:
-            command.error = doctext.shown_error(error)
-            self.capture.take()
-            reason = doctext.why_not(
-                command.error.removeprefix(doctext.HEADER + "\n" + doctext.STACK + "\n").replace(doctext.BLANK, "")
-            )
-            if reason is not None:
-                raise Unshowable(reason)
-        self.commands.append(command)
-        if error is not None and command.output:
-            self.guard(len(self.commands) - 1, self.fresh("error"))
-        if self.gate is not None:
-            self.gate.push(command.source, _shown(command))
-        written = list(writes) if error is None else []
-        for name in writes:
-            self.tracked.setdefault(name, None)
-        self._observe(command)
-        command.wrote += [name for name in written if name not in command.wrote and self.tracked.get(name) is not None]
-        if not reveal or error is not None:
+        if command.exception is None:
             return
-        if self.gate is None:
-            self._reveal(command)
-        else:
-            for source in self.gate.reveals(writes):
-                self._show_due(source)
+        command.error = doctext.shown_error(command.exception)
+        self._capture.take()  # what the exception's ``__str__`` printed is no output of the command
+        message = command.error.removeprefix(doctext.HEADER + "\n" + doctext.STACK + "\n").replace(doctext.BLANK, "")
+        reason = doctext.why_not(message)
+        if reason is not None:
+            raise Unshowable(reason)
 
-    def drop_reveal(self, source: str) -> None:
+    # changes to what was emitted
+
+    def take_back_reveal(self, source: str) -> None:
         """Takes back a reveal that the next command repeats."""
         if self.commands and self.commands[-1].kind == "reveal" and self.commands[-1].source == source:
             self.commands.pop()
 
-    # exceptions
+    def take_back(self, command: Command) -> None:
+        """Takes back a command that changed nothing."""
+        self.commands.remove(command)
+
+    def replace_failed(self, command: Command, source: str) -> None:
+        """Gives a command that raised a text that does the same and raises nothing."""
+        command.source = source
+        command.error = command.exception = None
 
     def guard(self, index: int, name: str) -> str:
         """Rewrites a command that raised so that it binds the exception instead of ending in a traceback; gives its
@@ -255,7 +245,7 @@ class Session:
         The name is another one than asked for where a later command speaks of it already (``del error`` of an inner
         handler).
         """
-        command = self.commands[index]
+        command, namespace = self.commands[index], self.variables.namespace
         assert command.exception is not None
         if command.error is None:
             return self._guarded_name(command)
@@ -264,19 +254,19 @@ class Session:
         while re.search(rf"\b{name}\b", later):
             number += 1
             fresh = f"error_{number}"
-            name = name if fresh in self.namespace or fresh in self.reserved else fresh
+            name = name if fresh in namespace or self.variables.is_reserved(fresh) else fresh
         body = command.source
         try:
             ast.parse(body, mode="eval")
             body = f"{self.spare} = {body}"
         except SyntaxError:
             pass  # a statement stands in the block as it is
-        caught = "caught" if "caught" not in self.namespace else self.fresh("caught")
+        caught = "caught" if "caught" not in namespace else self.variables.fresh("caught")
         command.source = f"try:\n{indented(body)}\nexcept BaseException as {caught}:\n    {name} = {caught}"
         if caught != "caught":
-            del self.namespace[caught]  # ``fresh`` reserves it; the command itself unbinds it
+            del namespace[caught]  # ``fresh`` reserves it; the command itself unbinds it
         command.error = None
-        self.namespace[name] = command.exception
+        namespace[name] = command.exception
         return name
 
     def _guarded_name(self, command: Command) -> str:
@@ -284,101 +274,58 @@ class Session:
 
     # names
 
-    def fresh(self, stem: str) -> str:
-        """A name that nothing in the session holds: ``stem_1``, ``stem_2`` and so on."""
-        number = 1
-        while (
-            (name := f"{stem}_{number}") in self.namespace
-            or name in self.tracked
-            or name in self.reserved
-            or hasattr(builtins, name)
-        ):
-            number += 1
-        self.namespace.setdefault(name, None)
-        return name
-
     def builtin(self, name: str) -> str:
         """The built-in's name, or an alias that is imported once where the session's own variable hides it."""
-        if self.namespace.get(name, getattr(builtins, name)) is getattr(builtins, name):
+        namespace, wanted = self.variables.namespace, getattr(builtins, name)
+        if namespace.get(name, wanted) is wanted:
             return name
         alias = f"builtin_{name}"
-        if self.namespace.get(alias) is not getattr(builtins, name):
-            self.do(f"from builtins import {name} as {alias}", "bind", reveal=False)
+        if namespace.get(alias) is not wanted:
+            self.execute(f"from builtins import {name} as {alias}", "bind", reveal=False)
         return alias
 
     def forget(self, names: Iterable[str]) -> None:
         """Stops following variables of a call that has returned."""
         for name in names:
-            if self.tracked.pop(name, None) is not None:
-                self._gone.append(name)
-            self.reveals.forget(name)
-            if self.gate is not None:
-                self.gate.forget(name)
+            self.variables.forget(name)
+            self._opening.forget(name)
 
-    # observation
+    def let_go(self, name: str) -> None:
+        """Unbinds a variable, so that its name is free for another one."""
+        self.variables.unbind(name)
+        self.forget([name])
 
-    def _observe(self, command: Command) -> None:
-        namespace = self.namespace
-        if self._gone:
-            command.changes.update(dict.fromkeys(self._gone))
-            self._gone.clear()
-        for name, before in self.tracked.items():
-            if name in namespace:
-                value = namespace[name]
-                after: bytes | str | None = None if issubclass(type(value), NOT_STATE) else values.snapshot(value)
-            else:
-                after = None
-            if after != before:
-                command.wrote.append(name)
-                command.changes[name] = None if after is None else values.text(after)
-                self.tracked[name] = after
+    # reveals
 
-    def _reveal(self, command: Command) -> None:
-        if not command.wrote or command.kind == "reveal":
-            return
-        spelt, aliased = spelt_and_aliased(command.source)
-        budget = MOST_REVEALS
-        for name in command.wrote:
-            if name == self.spare or name not in self.namespace:
-                continue
-            for source in self.reveals.sources(name, name in spelt):
-                if name in aliased and "." in source:
-                    continue  # another name for an object whose fields were shown when they changed
-                if budget and source not in self.hide:
-                    budget -= self._show(source)
-
-    def _show_due(self, source: str) -> None:
-        """A reveal that the view asks for: an expression, or a call of ``print``; not part of the program's output."""
+    def show_value(self, source: str) -> bool:
+        """Shows the value of an expression whose ``repr`` runs no code of the snippet; False where it is not shown."""
+        if source in self.hide:
+            return False
+        try:
+            value = eval(self._compile(source, "eval"), self.variables.namespace)
+        except Exception:
+            return False  # a reveal that cannot be computed is left out: nothing was shown, nothing of the snippet ran
+        shown = repr(value) + "\n"
+        if len(shown) > LONGEST_VALUE or doctext.why_not(shown):
+            return False
         reveal = Command(source, "reveal", self.place)
-        exec(self._compile(source, "single"), self.namespace)
+        reveal.output = shown
+        reveal.echoed = True
+        self.commands.append(reveal)
+        builtins._ = value  # type: ignore[attr-defined]
+        return True
+
+    def show_by_command(self, source: str) -> None:
+        """Shows what a name or a call of ``print`` shows at a prompt; that is no output of the program."""
+        reveal = Command(source, "reveal", self.place)
+        reveal.echoed = not source.startswith("print(")
+        exec(self._compile(source, "single"), self.variables.namespace)
         self._move_printed()
         self.printed.pop()
-        if any(self._mixed) and not source.startswith("print("):  # the echo of None is nothing
+        if any(self._mixed) and reveal.echoed:  # the echo of None is nothing
             self.echoes.pop()
             self.printed.pop()
         reveal.output = "".join(self._mixed)
         self._mixed.clear()
-        reveal.echoed = not source.startswith("print(")
         self.commands.append(reveal)
-        assert self.gate is not None
-        self.gate.push(source, _shown(reveal))
-
-    def _show(self, source: str) -> int:
-        try:
-            value = eval(self._compile(source, "eval"), self.namespace)
-        except Exception:
-            return 0  # a reveal that can't be computed is left out: nothing is shown, nothing was run of the snippet's
-        told = repr(value) + "\n"
-        if len(told) > LONGEST_VALUE or doctext.why_not(told):
-            return 0
-        reveal = Command(source, "reveal", self.place)
-        reveal.output = told
-        reveal.echoed = True
-        self.commands.append(reveal)
-        builtins._ = value  # type: ignore[attr-defined]
-        return 1
-
-
-def _shown(command: Command) -> str:
-    """A command's output as a doctest has it."""
-    return command.error if command.error is not None else doctext.shown(command.output)
+        self._opening.emitted(source, reveal.output, None)

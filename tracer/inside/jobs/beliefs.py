@@ -14,8 +14,9 @@ from trace_mine.tracer.inside.states.beliefs import beliefs_of, choices_of, samp
 from trace_mine.tracer.inside.states.fork_points import ForkPool
 from trace_mine.tracer.inside.states.fork_watch import watch
 from trace_mine.tracer.inside.states.paths import Unstable
+from trace_mine.tracer.inside.states.records import Refused, Spent
 from trace_mine.tracer.inside.states.snapshots import CannotSnapshot
-from trace_mine.tracer.inside.states.support import Refused, Spent, World
+from trace_mine.tracer.inside.states.world import World
 
 THREADED = "Threads: the program starts some, and a run with forks has fewer; run it without"
 Send = Callable[[object], None]

@@ -26,12 +26,14 @@ from collections.abc import Callable
 from typing import Any
 
 from trace_mine.tracer.inside.draws.patches import install
-from trace_mine.tracer.inside.drive import blocks as errors
-from trace_mine.tracer.inside.drive import calls, loops
-from trace_mine.tracer.inside.drive import statements as simple
-from trace_mine.tracer.inside.drive.bodies import comparable_lines
-from trace_mine.tracer.inside.drive.driver import Driver, Frame, Raised, Restart, Signal
-from trace_mine.tracer.inside.drive.writer import Command, Session, Unshowable
+from trace_mine.tracer.inside.drive.commands import Command, Unshowable
+from trace_mine.tracer.inside.drive.constructs import HANDLERS
+from trace_mine.tracer.inside.drive.driver import Driver
+from trace_mine.tracer.inside.drive.frames import Frame, Raised, Restart, Signal
+from trace_mine.tracer.inside.drive.lowering import lower
+from trace_mine.tracer.inside.drive.rules import Rules
+from trace_mine.tracer.inside.drive.variables import Variables
+from trace_mine.tracer.inside.drive.writer import Writer
 from trace_mine.tracer.inside.jobs.beliefs import beliefs, drawing, kernel, make_world, one_path, samples
 from trace_mine.tracer.inside.jobs.replay import replay_console, replay_doctest
 from trace_mine.tracer.inside.observe import values
@@ -48,10 +50,11 @@ from trace_mine.tracer.inside.program import (
     words,
 )
 from trace_mine.tracer.inside.syntax import doctext
-from trace_mine.tracer.inside.views.gate import Gate, showable
+from trace_mine.tracer.inside.syntax.comparable_lines import comparable_lines
+from trace_mine.tracer.inside.views.choose import choose_opening
+from trace_mine.tracer.inside.views.spaced_reveals import Spacing
 
 Send = Callable[[object], None]
-HANDLERS = {**simple.HANDLERS, **loops.HANDLERS, **errors.HANDLERS}
 _check_output = doctest.OutputChecker().check_output
 
 
@@ -200,37 +203,31 @@ def drive(job: dict[str, Any], send: Send, guard: Any) -> dict[str, Any]:
     """Writes the session: commands, frames, and what was kept whole, or where to restart."""
     program = job["program"]
     sources, capture, namespace, flags = _prepare(job)
-    view = job.get("view")
-    gate = None
-    if view is not None:
-        gate = Gate(
-            (lambda: make_world(job, sources, 0, view["seconds"])) if view["draws"] else None,
-            every=view["every"],
-            partial=view["partial"],
-            style=view["style"],
-            asked=view["asked"],
-            seed=view["seed"],
-            may_show=lambda name: name in namespace and showable(namespace[name]),
-        )
     names = stored_names(program["pieces"])
     spare = "_" if "_" not in names and "_" not in namespace else "ignored"
-    session = Session(namespace, flags, sources, capture, job["hide"], spare)
-    driver = Driver(
-        session,
-        HANDLERS,
-        follow=job["follow"],
-        opens=program["opens"],
-        whole=[tuple(key) for key in job["whole"] if len(key) == 3],
-        closed=[tuple(key) for key in job["whole"] if len(key) == 2],
-        max_commands=job["commands"],
-        single=program["single"],
-        open_statements=job["open"],
-        open_comprehensions=job["comprehensions"],
-        skip_loops=job["skip"],
+    view = job.get("view")
+    opening = choose_opening(
+        namespace,
+        is_own=sources.is_own,
+        spare=spare,
+        spacing=None if view is None else _spacing(view),
+        make_world=(lambda: make_world(job, sources, 0, view["seconds"])) if view and view["draws"] else None,
+        opens_statements=job["open"],
+        skips_loops=job["skip"],
+        opens_comprehensions=job["comprehensions"],
     )
-    driver.lower = calls.lower
-    driver.gate = session.gate = gate
-    driver.taken.update(names)
+    variables = Variables(namespace)
+    variables.reserve(names)
+    writer = Writer(variables, opening, flags=flags, sources=sources, capture=capture, hide=job["hide"], spare=spare)
+    rules = Rules(
+        follow=job["follow"],
+        opens=frozenset(program["opens"]),
+        kept_statements=frozenset(tuple(key) for key in job["whole"] if len(key) == 3),
+        kept_functions=frozenset(tuple(key) for key in job["whole"] if len(key) == 2),
+        max_commands=job["commands"],
+        at_prompt=program["single"],
+    )
+    driver = Driver(writer, opening, rules, handlers=HANDLERS, lower=lower)
     guard.arm()
     results: list[dict[str, Any]] = []
     try:
@@ -246,15 +243,21 @@ def drive(job: dict[str, Any], send: Send, guard: Any) -> dict[str, Any]:
         return _end(send, {"unshowable": str(unshowable)})
     finally:
         guard.disarm()
-    for command in session.commands:
+    for command in writer.commands:
         send({"command": _as_json(command)})
-    for finished in driver.finished:
+    for finished in driver.calls.finished:
         send({"frame": finished})
-    if gate is not None and gate.failure is not None:
-        driver.keep("support_lost")
+    if opening.failure is not None:
+        driver.kept.count("support_lost")
     drawn = [] if decider is None else list(decider.values)
-    summary = {"pieces": results, "kept": driver.kept, "opened": driver.opened_calls, "draws": drawn}
+    summary = {"pieces": results, "kept": driver.kept.counts, "opened": driver.calls.num_opened, "draws": drawn}
     return _end(send, {**summary, "names": _variables(namespace, frozenset(names)), "spare": spare})
+
+
+def _spacing(view: dict[str, Any]) -> Spacing:
+    return Spacing(
+        every=view["every"], partial=view["partial"], style=view["style"], seed=view["seed"], asked=view["asked"]
+    )
 
 
 def _end(send: Send, result: dict[str, Any]) -> dict[str, Any]:
@@ -265,25 +268,23 @@ def _end(send: Send, result: dict[str, Any]) -> dict[str, Any]:
 def _drive_piece(
     driver: Driver, program: dict[str, Any], index: int, piece: dict[str, Any], names: list[str]
 ) -> dict[str, Any]:
-    session = driver.session
-    session.place.piece = index
-    session.printed.clear()
-    session.echoes.clear()
+    writer = driver.writer
+    writer.begin_piece(index)
     try:
         tree = ast.parse(piece["source"])
         compile(
             piece["source"].rstrip("\n") + "\n",
             "<check>",
             "single" if program["single"] else "exec",
-            session.flags,
+            writer.flags,
             True,
         )
     except (SyntaxError, ValueError, RecursionError, MemoryError) as broken:
-        driver.keep("syntax_error_example")
+        driver.kept.count("syntax_error_example")
         return {"syntax": True, "exception": _told(broken), "stdout": "", "echoes": []}
     if not program["single"]:
         tree.body = [node for node in tree.body if not _is_future(node)]
-    session.sources.register(piece_file(index), piece["source"])
+    writer.sources.register(piece_file(index), piece["source"])
     frame = Frame(piece_file(index), {name: name for name in names}, None)
     error: BaseException | None = None
     try:
@@ -292,12 +293,10 @@ def _drive_piece(
         error = raised.error
     except Signal as signal:
         raise AssertionError(f"{type(signal).__name__} left the program") from signal
-    driver.finished.append(
-        {"code": [frame.filename, 1, "<module>"], "log": frame.log, "lines": comparable_lines(tree.body)}
-    )
+    driver.calls.finish([frame.filename, 1, "<module>"], frame, comparable_lines(tree.body))
     return {
-        "stdout": "".join(session.printed),
-        "echoes": list(session.echoes),
+        "stdout": "".join(writer.printed),
+        "echoes": list(writer.echoes),
         "exception": None if error is None else _told(error),
     }
 

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from trace_mine.tracer.inside.observe import values
-from trace_mine.tracer.inside.states.support import NEGLIGIBLE, State, World
+from trace_mine.tracer.inside.states.records import NEGLIGIBLE, State
+from trace_mine.tracer.inside.states.world import World
 
 MOST_STATES = 2_000
 TOLERANCE = 1e-9

@@ -15,8 +15,10 @@ from typing import Any
 
 from trace_mine.tracer.inside.draws.deciders import Pinned, using
 from trace_mine.tracer.inside.states.paths import Unstable
+from trace_mine.tracer.inside.states.records import Refused, Spent
 from trace_mine.tracer.inside.states.snapshots import CannotSnapshot
-from trace_mine.tracer.inside.states.support import Impossible, Refused, Spent, Support, World, clock
+from trace_mine.tracer.inside.states.support import Impossible, Support
+from trace_mine.tracer.inside.states.world import World, clock
 
 Commands = Sequence[tuple[str, str]]
 """(source, output as a doctest has it) of each command of a session."""

@@ -22,8 +22,8 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from trace_mine.tracer.inside.draws import deciders as draws
+from trace_mine.tracer.inside.draws.ambient import Ambient
 from trace_mine.tracer.inside.draws.deciders import Choice, Guided
-from trace_mine.tracer.inside.draws.patches import Outside
 from trace_mine.tracer.inside.states.fork_pipes import Broken, Late, Pipes
 from trace_mine.tracer.inside.states.fork_watch import answer_for, closed_descriptors, install_watch, is_alone, watch
 
@@ -296,11 +296,11 @@ class ForkPoints:
         return any(len(item[2]) > len(passed) and item[2][: len(passed)] == passed for item in self._waiting)
 
     def _leave(self, decider: Guided, pipes: Pipes, slot: int) -> None:
-        outcomes, outside = decider.outcomes, Outside()
+        outcomes, ambient = decider.outcomes, Ambient.now()
         pid = fork()
         if pid == 0:
-            outside.put_back()  # the standard library seeds the global generator in every fork
-            self._wait_at(decider, pipes, slot, outside)
+            ambient.put_back()  # the standard library seeds the global generator in every fork
+            self._wait_at(decider, pipes, slot, ambient)
             return
         if pid > 0:
             if self._serves is None:
@@ -312,7 +312,7 @@ class ForkPoints:
 
     # in forks
 
-    def _wait_at(self, decider: Guided, pipes: Pipes, slot: int, outside: Outside) -> None:
+    def _wait_at(self, decider: Guided, pipes: Pipes, slot: int, ambient: Ambient) -> None:
         """The fork point: comes back only in the forks that go on with a path."""
         try:
             if self._serves is None:
@@ -331,7 +331,7 @@ class ForkPoints:
                 pipes.answer(("gone", number))
         except BaseException:
             _exit(1)
-        outside.put_back()
+        ambient.put_back()
         self._serves, self._offered, self._waiting, self._points = number, offered, (), {}
         decider.prefix = prefix
         answer_for(self._pool.owner)

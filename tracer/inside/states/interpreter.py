@@ -13,14 +13,11 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
 
-from trace_mine.tracer.inside.drive.driver import escapes
+from trace_mine.tracer.inside.states.records import Reach, State
+from trace_mine.tracer.inside.syntax.jumps import escapes
 
-if TYPE_CHECKING:
-    from trace_mine.tracer.inside.states.support import Reach, State
-
-Mass = dict[tuple["State", str], float]
+Mass = dict[tuple[State, str], float]
 """Weights of (state, what was printed so far)."""
 
 MOST_STATES = 4_096
@@ -52,15 +49,15 @@ class Flow:
         self.hidden = False
 
     def leave(self, other: Flow) -> None:
-        """Takes over the ways out of another flow, all but going on."""
+        """Takes over what leaves another flow, but not what goes on after it."""
         for name in ("breaks", "continues", "returns", "raises"):
             merge(getattr(self, name), getattr(other, name))
         self.lost += other.lost
         self.hidden = self.hidden or other.hidden
 
     @property
-    def ways(self) -> int:
-        """How many of the ways to leave are taken by some state."""
+    def num_exits(self) -> int:
+        """How many ways of leaving (going on among them) some state takes."""
         return sum(map(bool, (self.after, self.breaks, self.continues, self.returns, self.raises)))
 
 
@@ -165,7 +162,7 @@ class Interpreter:
                 flow.leave(branch)
                 merge(flow.after, branch.after)
         if true and false:
-            flow.hidden = escapes(node) or (bool(flow.raises) and flow.ways > 1)
+            flow.hidden = escapes(node) or (bool(flow.raises) and flow.num_exits > 1)
         return flow
 
     def _while(self, node: ast.While, mass: Mass) -> Flow:
@@ -234,5 +231,5 @@ class Interpreter:
         ended_flow = self.block(node.orelse, done)
         merge(flow.after, ended_flow.after)
         flow.leave(ended_flow)
-        flow.hidden = (disagreed or flow.ways > 1) and (escapes(node) or bool(flow.raises))
+        flow.hidden = (disagreed or flow.num_exits > 1) and (escapes(node) or bool(flow.raises))
         return flow

@@ -20,8 +20,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from trace_mine.tracer.inside.draws.ambient import Ambient
 from trace_mine.tracer.inside.draws.deciders import Choice, DrawMismatch, Guided, Laws, Stream, using
-from trace_mine.tracer.inside.draws.patches import Outside
 from trace_mine.tracer.inside.draws.reals import is_refusal
 from trace_mine.tracer.inside.states.fork_pipes import Late
 from trace_mine.tracer.inside.states.fork_points import ForkPoints
@@ -88,19 +88,19 @@ def explore(
         Unstable: see there.
     """
     until = clock() + max_seconds
-    outside = Outside()
+    ambient = Ambient.now()
     try:
-        return _explore(run, seed, max_paths, until, epsilon, laws, lazy, outside, forks)
+        return _explore(run, seed, max_paths, until, epsilon, laws, lazy, ambient, forks)
     except TypeError as error:
         if not lazy or not is_refusal(error):
             raise
         if forks is not None:
             forks.close()
-        return _explore(run, seed, max_paths, until, epsilon, laws, False, outside, forks)
+        return _explore(run, seed, max_paths, until, epsilon, laws, False, ambient, forks)
     finally:
         if forks is not None:
             forks.close()
-        outside.put_back()
+        ambient.put_back()
 
 
 def _explore(
@@ -111,7 +111,7 @@ def _explore(
     epsilon: float,
     laws: Laws | None,
     lazy: bool,
-    outside: Outside,
+    ambient: Ambient,
     forks: ForkPoints | None,
 ) -> Explored:
     order = itertools.count()
@@ -128,7 +128,7 @@ def _explore(
             break
         if found is None:
             decider = Guided(prefix, seed=seed, laws=laws, lazy=lazy)
-            outside.put_back()
+            ambient.put_back()
             if forks is not None:
                 forks.begin(decider, waiting)
             result = _run_here(run, decider, forks)
@@ -188,15 +188,15 @@ def estimate(run: Callable[[], Any], *, seeds: Sequence[int], laws: Laws | None 
     The runs are independent and weigh the same. With f of the results, ``mean_and_error`` gives its mean and standard
     error.
     """
-    outside = Outside()
+    ambient = Ambient.now()
     samples = []
     try:
         for seed in seeds:
-            outside.put_back()
+            ambient.put_back()
             with using(Stream(seed, laws)):
                 samples.append(Sample(seed, run(), 1.0 / len(seeds)))
     finally:
-        outside.put_back()
+        ambient.put_back()
     return samples
 
 

@@ -23,14 +23,10 @@ import types
 from collections.abc import Callable
 from typing import Any
 
-from trace_mine.tracer.inside.draws import deciders as draws
-from trace_mine.tracer.inside.draws import patches_numpy
-from trace_mine.tracer.inside.draws.patches import is_seeded
+from trace_mine.tracer.inside.draws.ambient import Ambient, is_seeded
 
 LARGEST = 4 << 20
 MOST_MODULES = 16
-
-Outside = tuple[Any, Any, int, dict[str, str | None]]
 
 _kept_whole = (types.FunctionType, types.ModuleType, types.BuiltinFunctionType, type, types.CodeType)
 _hooks = ("__reduce__", "__reduce_ex__", "__getstate__", "__setstate__", "__getnewargs__", "__getnewargs_ex__")
@@ -83,7 +79,7 @@ class Snapshots:
         held = {name: value for name, value in self.namespace.items() if name != "__builtins__"}
         target = io.BytesIO()
         try:
-            _Pickler(target, self).dump((held, self._globals(held), self.outside()))
+            _Pickler(target, self).dump((held, self._globals(held), tuple(Ambient.now())))
         except CannotSnapshot:
             raise
         except Exception as error:  # pickle raises TypeError, PicklingError, AttributeError, RecursionError, ...
@@ -92,31 +88,12 @@ class Snapshots:
             raise CannotSnapshot(f"{target.tell()} bytes")
         return target.getvalue()
 
-    def _load(self, saved: bytes) -> tuple[dict[str, Any], dict[str, dict[str, Any]], Outside]:
-        held, extra, outside = _Unpickler(io.BytesIO(saved), self._objects).load()
-        return held, extra, outside
+    def _load(self, saved: bytes) -> tuple[dict[str, Any], dict[str, dict[str, Any]], Ambient]:
+        held, extra, ambient = _Unpickler(io.BytesIO(saved), self._objects).load()
+        return held, extra, Ambient(*ambient)
 
-    def outside(self) -> Outside:
-        """State that no namespace holds: global generators where the program seeded them, what inputs were read."""
-        generator: Any = vars(random)["_inst"]
-        seeded = generator.getstate() if is_seeded(generator) else None
-        return seeded, patches_numpy.outside(), draws.ambient.inputs_read, dict(draws.ambient.environ)
-
-    def put_outside(self, outside: Outside) -> None:
-        """The inverse of ``outside``."""
-        generator: Any = vars(random)["_inst"]
-        seeded, numpy_state, draws.ambient.inputs_read, environ = outside
-        patches_numpy.put_outside(numpy_state)
-        if seeded is not None:
-            generator.setstate(seeded)
-        elif is_seeded(generator):
-            generator.seed()
-        if environ or draws.ambient.environ:
-            draws.ambient.environ.clear()
-            draws.ambient.environ.update(environ)
-
-    def _install(self, held: dict[str, Any], extra: dict[str, dict[str, Any]], outside: Outside) -> None:
-        self.put_outside(outside)
+    def _install(self, held: dict[str, Any], extra: dict[str, dict[str, Any]], ambient: Ambient) -> None:
+        ambient.put_back()
         self.namespace.clear()
         self.namespace.update(held)
         self.namespace["__builtins__"] = builtins

@@ -156,6 +156,11 @@ def muted(node: ast.stmt, name: str) -> ast.stmt:
     return muted_node
 
 
+def is_inert(node: ast.expr) -> bool:
+    """True for a name or a constant: evaluating it runs nothing, and gives the same whenever it is evaluated."""
+    return isinstance(node, (ast.Name, ast.Constant))
+
+
 def is_literal(node: ast.expr) -> bool:
     """Whether the expression spells its value out (``5``, ``-1``, ``'a'``, ``[1, 2]``), so that showing it adds
     nothing.

@@ -13,11 +13,12 @@ from typing import Any
 import pytest
 from forking import alike, forked, wait
 
-from trace_mine.tracer.inside.draws.patches import is_seeded
-from trace_mine.tracer.inside.states import fork_points, support
+from trace_mine.tracer.inside.draws.ambient import is_seeded
+from trace_mine.tracer.inside.states import fork_points
 from trace_mine.tracer.inside.states.fork_pipes import Pipes
 from trace_mine.tracer.inside.states.fork_points import ForkPoints, ForkPool
 from trace_mine.tracer.inside.states.paths import Unstable, explore
+from trace_mine.tracer.inside.states.records import Refused, Spent
 
 
 def root_of(value: Any) -> bool:
@@ -208,7 +209,7 @@ def test_late_paths_are_mass_that_was_not_followed() -> None:
 
 
 @pytest.mark.usefixtures("everywhere")
-@pytest.mark.parametrize("stop", [KeyError, SystemExit, KeyboardInterrupt, support.Spent, support.Refused, Unstable])
+@pytest.mark.parametrize("stop", [KeyError, SystemExit, KeyboardInterrupt, Spent, Refused, Unstable])
 def test_what_a_run_raises_ends_it_all_as_without(stop: type[BaseException]) -> None:
     def run() -> int:
         first = random.randrange(3)

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from trace_mine.tracer.inside import program
-from trace_mine.tracer.inside.states import support
 from trace_mine.tracer.inside.states.fork_points import ForkPool
+from trace_mine.tracer.inside.states.records import Refused, Spent, State
+from trace_mine.tracer.inside.states.world import World
 
 CODE = """
 from random import random, randrange, choice, gauss
@@ -19,7 +20,7 @@ class Box:
 """
 
 
-def world(forks: int, code: str = CODE, output_limit: int = 1 << 20, seconds: float = 60.0) -> support.World:
+def world(forks: int, code: str = CODE, output_limit: int = 1 << 20, seconds: float = 60.0) -> World:
     told = {
         "pieces": [],
         "module": None,
@@ -30,7 +31,7 @@ def world(forks: int, code: str = CODE, output_limit: int = 1 << 20, seconds: fl
         "opens": [],
     }
     namespace = program.fresh_namespace(told)
-    return support.World(
+    return World(
         namespace,
         0,
         lambda path: False,
@@ -56,12 +57,12 @@ SESSIONS = {
 @pytest.mark.usefixtures("everywhere")
 @pytest.mark.parametrize("name", SESSIONS)
 def test_worlds_agree(name: str) -> None:
-    def laws(one: support.World) -> list[Any]:
-        states: list[tuple[support.State, float]] = [(one.start, 1.0)]
+    def laws(one: World) -> list[Any]:
+        states: list[tuple[State, float]] = [(one.start, 1.0)]
         told = []
         for turn, source in enumerate(SESSIONS[name]):
             found: dict[tuple[Any, ...], float] = {}
-            after: dict[support.State, float] = {}
+            after: dict[State, float] = {}
             for state, weight in states:
                 reach = one.run(source, "single", state, turn)
                 assert sum(r.probability for r in reach.results) + reach.unexplored == pytest.approx(1.0)
@@ -104,7 +105,7 @@ def test_states_are_the_same_bytes() -> None:
 def test_output_of_forks_counts() -> None:
     source = "print('x' * 100, randrange(8))"
     for forks in (0, 4):
-        with pytest.raises(support.Spent):
+        with pytest.raises(Spent):
             one = world(forks, output_limit=500)
             one.run(source, "single", one.start)
         one = world(forks, output_limit=1000)
@@ -115,5 +116,5 @@ def test_output_of_forks_counts() -> None:
 def test_a_real_that_is_refused_in_a_fork() -> None:
     for forks in (0, 4):
         one = world(forks)
-        with pytest.raises(support.Refused):
+        with pytest.raises(Refused):
             one.run("x = json.dumps([random()]) if randrange(3) == 1 and randrange(2) else 0", "single", one.start)

@@ -1,0 +1,51 @@
+"""List comprehensions, opened into loops that append."""
+
+from __future__ import annotations
+
+import ast
+import copy
+
+from trace_mine.tracer.inside.drive.context import Context
+from trace_mine.tracer.inside.drive.frames import Frame
+from trace_mine.tracer.inside.drive.variables import missing
+from trace_mine.tracer.inside.syntax.names import Rewriter, bound_names
+
+
+def open_comprehension(context: Context, node: ast.ListComp, frame: Frame) -> ast.expr:
+    """Runs a comprehension with one ``for`` as a loop; gives the variable that holds the list.
+
+    The comprehension's variable gets a session name of its own where its name is in use: it is a scope of its own.
+    """
+    variables = context.variables
+    result = variables.temporary("collected")
+    generator = node.generators[0]
+    wrapped = ast.Assign([generator.target], ast.Constant(None), lineno=node.lineno)
+    mapping = {
+        name: variables.temporary(name)
+        for name in sorted(bound_names([wrapped]))
+        if variables.peek(ast.Name(name)) is not missing or variables.is_reserved(name) or name in frame.names.values()
+    }
+    loop = _as_loop(node, result, Rewriter(mapping, None))
+    context.emit(f"{result} = []", frame, "bind", [result], reveal=False)
+    # the loop's statements are the driver's own: settrace sees none of them in this frame
+    with frame.without_log():
+        context.block([loop], frame)
+    return ast.Name(result, ast.Load())
+
+
+def _as_loop(node: ast.ListComp, result: str, rewriter: Rewriter) -> ast.For:
+    """``[f(x) for x in xs if p(x)]`` as ``for x in xs: if p(x): result.append(f(x))``."""
+    fresh = copy.deepcopy(node)
+    generator = fresh.generators[0]
+    append = ast.Call(
+        ast.Attribute(ast.Name(result, ast.Load()), "append", ast.Load()), [rewriter.visit(fresh.elt)], []
+    )
+    body: list[ast.stmt] = [ast.Expr(append)]
+    for test in reversed(generator.ifs):
+        body = [ast.If(rewriter.visit(test), body, [])]
+    # the iterable is evaluated in the scope around the comprehension, so its names stay
+    loop = ast.For(rewriter.visit(generator.target), generator.iter, body, [])
+    for inner in ast.walk(loop):
+        if isinstance(inner, (ast.expr, ast.stmt)):
+            ast.copy_location(inner, node)
+    return loop

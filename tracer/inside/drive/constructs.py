@@ -1,0 +1,10 @@
+"""The handler of each type of statement. A type without one is always kept as one command."""
+
+from __future__ import annotations
+
+import ast
+
+from trace_mine.tracer.inside.drive import blocks, loops, statements
+from trace_mine.tracer.inside.drive.context import Handler
+
+HANDLERS: dict[type[ast.stmt], Handler] = {**statements.HANDLERS, **loops.HANDLERS, **blocks.HANDLERS}

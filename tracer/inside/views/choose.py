@@ -1,0 +1,49 @@
+"""From what a view says to the ``Opening`` of one session: the only place that knows all implementations."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from trace_mine.tracer.inside.observe.reveals import Reveals
+from trace_mine.tracer.inside.states.world import World
+from trace_mine.tracer.inside.views.narrowed import OpensNothing, SkipsLoops
+from trace_mine.tracer.inside.views.opening import Opening
+from trace_mine.tracer.inside.views.opens_agreed import OpensAgreed
+from trace_mine.tracer.inside.views.opens_all import OpensAll
+from trace_mine.tracer.inside.views.opens_spaced import OpensSpaced
+from trace_mine.tracer.inside.views.spaced_reveals import SpacedReveals, Spacing
+
+
+def choose_opening(
+    namespace: dict[str, Any],
+    *,
+    is_own: Callable[[str], bool],
+    spare: str,
+    spacing: Spacing | None,
+    make_world: Callable[[], World] | None,
+    opens_statements: bool,
+    skips_loops: bool,
+    opens_comprehensions: bool,
+) -> Opening:
+    """The opening of a session in ``namespace``.
+
+    Args:
+        is_own: says of a file name if its code is the repository's or the session's.
+        spare: the variable that takes values which the session does not show.
+        spacing: None where each variable is shown when a command wrote it.
+        make_world: gives a world at the session's start; None in a view that hides nothing. Used with a spacing only.
+        opens_statements: False keeps every compound statement as one command.
+        skips_loops: True keeps loops as one command.
+        opens_comprehensions: opens list comprehensions, in a session without a spacing.
+    """
+    opening: Opening
+    if spacing is None:
+        opening = OpensAll(Reveals(namespace, is_own), spare=spare, comprehensions=opens_comprehensions)
+    elif make_world is None:
+        opening = OpensSpaced(namespace, SpacedReveals(spacing))
+    else:
+        opening = OpensAgreed(make_world, SpacedReveals(spacing))
+    if skips_loops:
+        opening = SkipsLoops(opening)
+    return opening if opens_statements else OpensNothing(opening)

@@ -1,0 +1,83 @@
+"""Openings that keep some kinds of statement as one command and leave all else to another opening."""
+
+from __future__ import annotations
+
+import ast
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import final
+
+from trace_mine.tracer.inside.syntax.jumps import COMPOUND, escapes
+from trace_mine.tracer.inside.views.opening import Block, Loop, Opening, Shows
+
+
+class Narrowed(Opening):
+    """Asks ``inner`` everything but which statements are kept by their kind."""
+
+    def __init__(self, inner: Opening) -> None:
+        self._inner = inner
+
+    @property
+    def failure(self) -> str | None:
+        return self._inner.failure
+
+    @property
+    def is_certain(self) -> bool:
+        return self._inner.is_certain
+
+    @abstractmethod
+    def keeps(self, node: ast.stmt, *, is_full: bool) -> str | None: ...
+
+    def opens_test(self, test: str) -> bool:
+        return self._inner.opens_test(test)
+
+    def opens_loop(self, node: Loop) -> bool:
+        return self._inner.opens_loop(node)
+
+    def opens_iteration(self, node: Loop, step: str) -> bool:
+        return self._inner.opens_iteration(node, step)
+
+    def opens_block(self, node: Block) -> bool:
+        return self._inner.opens_block(node)
+
+    def opens_callee(self, function: ast.expr) -> bool:
+        return self._inner.opens_callee(function)
+
+    def opens_call(self, bindings: Sequence[tuple[str, str | None]], statements: Sequence[ast.stmt]) -> bool:
+        return self._inner.opens_call(bindings, statements)
+
+    def opens_comprehension(self, node: ast.ListComp) -> bool:
+        return self._inner.opens_comprehension(node)
+
+    def opens_generators(self) -> bool:
+        return self._inner.opens_generators()
+
+    def emitted(self, source: str, output: str, error: str | None) -> None:
+        self._inner.emitted(source, output, error)
+
+    def reveal_after(self, source: str, binds: Sequence[str], wrote: Sequence[str], session: Shows) -> None:
+        self._inner.reveal_after(source, binds, wrote, session)
+
+    def forget(self, name: str) -> None:
+        self._inner.forget(name)
+
+
+@final
+class OpensNothing(Narrowed):
+    """Keeps every compound statement as one command: the last resort where an opened session failed its checks."""
+
+    def keeps(self, node: ast.stmt, *, is_full: bool) -> str | None:
+        return "closed" if isinstance(node, COMPOUND) else self._inner.keeps(node, is_full=is_full)
+
+
+@final
+class SkipsLoops(Narrowed):
+    """Keeps loops as one command (``skip``): only their effect counts. A loop that control leaves by ``return`` cannot
+    be a command, so it is left to ``inner``.
+    """
+
+    def keeps(self, node: ast.stmt, *, is_full: bool) -> str | None:
+        reason = self._inner.keeps(node, is_full=is_full)
+        if reason is None and isinstance(node, (ast.For, ast.While)) and not escapes(node):
+            return "skipped"
+        return reason

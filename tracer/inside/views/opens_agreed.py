@@ -1,0 +1,201 @@
+"""The opening of a view that hides the outcomes of draws (``branch``, ``inverse``).
+
+Every command that the session shows is pushed through the support; every question is answered from the support as it
+is, hence from the visible text alone. Where the support cannot be kept (its budget is spent, or something outside the
+namespace matters), the answer is no from then on: constructs are kept as one command, which tells nothing.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Iterable, Sequence
+from typing import final
+
+from trace_mine.tracer.inside.states.interpreter import HELD, Interpreter, Mass, TooMuch
+from trace_mine.tracer.inside.states.paths import Unstable
+from trace_mine.tracer.inside.states.records import NEGLIGIBLE, Refused, Spent, State
+from trace_mine.tracer.inside.states.snapshots import CannotSnapshot
+from trace_mine.tracer.inside.states.support import Impossible, Support, agreed
+from trace_mine.tracer.inside.states.world import World
+from trace_mine.tracer.inside.syntax import doctext
+from trace_mine.tracer.inside.syntax.jumps import escapes
+from trace_mine.tracer.inside.syntax.text import expression, operand
+from trace_mine.tracer.inside.views.opening import Block, Loop, Opening, Shows, past_budget
+from trace_mine.tracer.inside.views.spaced_reveals import LONGEST_VALUE, SpacedReveals
+
+LONGEST_LOOP = 1_000
+"""How many values of a loop's iterable are looked at to see if the loop has a first iteration in every state."""
+
+States = Sequence[State]
+
+
+@final
+class OpensAgreed(Opening):
+    """Opens what goes the same way in every state that agrees with the text so far.
+
+    ``make_world`` gives a world at the session's start.
+    """
+
+    def __init__(self, make_world: Callable[[], World], reveals: SpacedReveals) -> None:
+        self._reveals = reveals
+        self._failure: str | None = None
+        self._support: Support | None = None
+        try:
+            self._support = Support(make_world())
+        except (CannotSnapshot, Spent) as error:
+            self._fail(error)
+
+    def _fail(self, error: BaseException) -> None:
+        self._failure = f"{type(error).__name__}: {error}"[:300]
+        self._support = None
+
+    @property
+    def failure(self) -> str | None:
+        return self._failure
+
+    @property
+    def is_certain(self) -> bool:
+        """True if one state alone agrees with the text."""
+        return self._support is not None and len(self._support.states) == 1
+
+    def _ask(self, question: Callable[[World, States], bool]) -> bool:
+        """The answer for the states of the support; False where there is no support, or following it is too much."""
+        if self._support is None:
+            return False
+        try:
+            return question(self._support.world, list(self._support.states))
+        except TooMuch:
+            return False  # this construct alone is too large to look at: the support itself is as good as before
+        except (Refused, Spent, SyntaxError, Unstable) as error:
+            self._fail(error)
+            return False
+
+    # what may be opened
+
+    def keeps(self, node: ast.stmt, *, is_full: bool) -> str | None:
+        return past_budget(node, is_full=is_full)
+
+    def opens_test(self, test: str) -> bool:
+        """True if the test has the same truth in every state."""
+        return self._ask(lambda world, states: agreed(world, test, states) is not None)
+
+    def opens_loop(self, node: Loop) -> bool:
+        """True if every state has a first iteration or none has, and nothing hidden decides how control leaves it."""
+        if isinstance(node, ast.While):
+            return self.opens_iteration(node, ast.unparse(node.test))
+        return self._ask(lambda world, states: _opens_first(world, states, node))
+
+    def opens_iteration(self, node: Loop, step: str) -> bool:
+        """True if every state has a next iteration or none has, and nothing hidden decides how control leaves it."""
+        return self._ask(lambda world, states: _opens_next(world, states, node, step))
+
+    def opens_block(self, node: Block) -> bool:
+        """True if there is one state, and no draw in the statement: it then goes one way."""
+
+        def question(world: World, states: States) -> bool:
+            reached = [world.run(ast.unparse(node), "exec", state) for state in states]
+            return len(reached) == 1 and reached[0].num_paths == 1
+
+        return not escapes(node) and self._ask(question)
+
+    def opens_callee(self, function: ast.expr) -> bool:
+        """True if every state calls the same function."""
+        source = expression(function)
+        identity = (
+            f"print(getattr({source}, '__module__', ''), getattr({source}, '__qualname__', type({source})),"
+            f" getattr(getattr({source}, '__code__', None), 'co_firstlineno', 0))"
+        )
+
+        def question(world: World, states: States) -> bool:
+            return len({r.text for state in states for r in world.run(identity, "exec", state).results}) == 1
+
+        return self.is_certain or self._ask(question)
+
+    def opens_call(self, bindings: Sequence[tuple[str, str | None]], statements: Sequence[ast.stmt]) -> bool:
+        """True if control leaves the function's body in the same way from every state."""
+
+        def question(world: World, states: States) -> bool:
+            interpreter, mass = _interpreter(world), _mass(states)
+            for source, _ in bindings:
+                bound = interpreter.command(source, mass)
+                if bound.raises:
+                    return False
+                mass = bound.after
+            flow = interpreter.block(statements, mass)
+            return not flow.hidden and flow.num_exits == 1 and flow.lost < NEGLIGIBLE
+
+        return self._ask(question)
+
+    def opens_comprehension(self, node: ast.ListComp) -> bool:
+        return False  # its tests and the number of its items would have to agree: nothing asks that of the support yet
+
+    def opens_generators(self) -> bool:
+        return False  # the interpreter does not run two bodies in turns
+
+    # what was shown, and what is to be shown
+
+    def emitted(self, source: str, output: str, error: str | None) -> None:
+        """Conditions the support on what the command showed."""
+        self._reveals.emitted(source)
+        if self._support is None:
+            return
+        try:
+            self._support.push(source, doctext.shown(output) if error is None else error)
+        except (Impossible, Refused, Spent, Unstable, SyntaxError) as failure:
+            self._fail(failure)
+
+    def reveal_after(self, source: str, binds: Sequence[str], wrote: Sequence[str], session: Shows) -> None:
+        for reveal in self._reveals.due(binds, self._may_show):
+            session.show_by_command(reveal)
+
+    def _may_show(self, name: str) -> bool:
+        """True if every state can show the variable, and it is no hidden input under this or another name."""
+
+        def question(world: World, states: States) -> bool:
+            asked = self._reveals.asked
+            if name in asked or not all(world.showable(name, state, LONGEST_VALUE) for state in states):
+                return False
+            return not any(agreed(world, f'f"{{{name}!r}}" == f"{{{other}!r}}"', states) for other in asked)
+
+        return self._ask(question)
+
+    def forget(self, name: str) -> None:
+        self._reveals.forget(name)
+
+
+def _opens_first(world: World, states: States, node: ast.For) -> bool:
+    # a loop may be endless: its first values are enough to see whether it has a first iteration everywhere
+    taken = f"[item for item, _ in zip({operand(node.iter)}, range({LONGEST_LOOP}))]"
+    begun = _interpreter(world).command(f"{HELD} = {taken}", _mass(states))
+    reached = [world.run(f"print(len({HELD}))", "exec", state) for state, _ in begun.after]
+    lengths = {result.text.strip() for reach in reached for result in reach.results}
+    if begun.raises or len(lengths) != 1:
+        return False
+    if lengths == {"0"}:
+        return True
+    return _opens_next(world, [state for state, _ in begun.after], node, f"{ast.unparse(node.target)} = {HELD}[0]")
+
+
+def _opens_next(world: World, states: States, node: Loop, step: str) -> bool:
+    interpreter = _interpreter(world)
+    going = _mass(states)
+    if isinstance(node, ast.While):
+        truth = agreed(world, step, states)
+        if not truth:
+            return truth is False  # None where the states disagree
+    else:
+        assigned = interpreter.command(step, going)
+        if assigned.raises:
+            return not assigned.after
+        going = assigned.after
+    inside = interpreter.block(node.body, going)
+    return not inside.hidden and inside.lost < NEGLIGIBLE
+
+
+def _interpreter(world: World) -> Interpreter:
+    return Interpreter(world.run, weighs=False)
+
+
+def _mass(states: Iterable[State]) -> Mass:
+    states = list(states)
+    return {(state, ""): 1.0 / len(states) for state in states}

@@ -1,0 +1,81 @@
+"""The opening of the plain view, ``written``: everything is opened, each variable is shown when a command wrote it."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Sequence
+from typing import final
+
+from trace_mine.tracer.inside.observe.reveals import Reveals, spelt_and_aliased
+from trace_mine.tracer.inside.views.opening import Block, Loop, Opening, Shows, past_budget
+
+MOST_REVEALS = 4
+"""Reveals after one command at the most: a command that changes a hundred fields is not followed by a hundred lines."""
+
+
+@final
+class OpensAll(Opening):
+    """Opens everything; ``comprehensions`` says if list comprehensions, too. ``spare`` is never shown: it takes values
+    that the session does not show.
+    """
+
+    def __init__(self, reveals: Reveals, *, spare: str, comprehensions: bool) -> None:
+        self._reveals = reveals
+        self._spare = spare
+        self._comprehensions = comprehensions
+
+    @property
+    def failure(self) -> str | None:
+        return None
+
+    @property
+    def is_certain(self) -> bool:
+        return True
+
+    def keeps(self, node: ast.stmt, *, is_full: bool) -> str | None:
+        return past_budget(node, is_full=is_full)
+
+    def opens_test(self, test: str) -> bool:
+        return True
+
+    def opens_loop(self, node: Loop) -> bool:
+        return True
+
+    def opens_iteration(self, node: Loop, step: str) -> bool:
+        return True
+
+    def opens_block(self, node: Block) -> bool:
+        return True
+
+    def opens_callee(self, function: ast.expr) -> bool:
+        return True
+
+    def opens_call(self, bindings: Sequence[tuple[str, str | None]], statements: Sequence[ast.stmt]) -> bool:
+        return True
+
+    def opens_comprehension(self, node: ast.ListComp) -> bool:
+        return self._comprehensions
+
+    def opens_generators(self) -> bool:
+        return True
+
+    def emitted(self, source: str, output: str, error: str | None) -> None:
+        pass  # nothing is hidden, so nothing has to be concluded from what was shown
+
+    def reveal_after(self, source: str, binds: Sequence[str], wrote: Sequence[str], session: Shows) -> None:
+        """Shows what the command wrote, up to ``MOST_REVEALS`` expressions."""
+        if not wrote:
+            return
+        spelt, aliased = spelt_and_aliased(source)
+        num_left = MOST_REVEALS
+        for name in wrote:
+            if name == self._spare or name not in self._reveals.namespace:
+                continue
+            for expression in self._reveals.sources(name, name in spelt):
+                if name in aliased and "." in expression:
+                    continue  # another name for an object whose fields were shown when they changed
+                if num_left and session.show_value(expression):
+                    num_left -= 1
+
+    def forget(self, name: str) -> None:
+        self._reveals.forget(name)

@@ -1,0 +1,72 @@
+"""The opening of a view that spaces its reveals and hides nothing (``written+every:4``)."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Mapping, Sequence
+from typing import Any, final
+
+from trace_mine.tracer.inside.syntax.jumps import escapes
+from trace_mine.tracer.inside.views.opening import Block, Loop, Opening, Shows, past_budget
+from trace_mine.tracer.inside.views.spaced_reveals import SpacedReveals, is_showable
+
+
+@final
+class OpensSpaced(Opening):
+    """Opens what ``OpensAgreed`` could open: no comprehension, no generator, no block that control leaves by a jump.
+
+    So a session of this view and one that hides outcomes differ by what is hidden, not by the kinds of construct that
+    they open.
+    """
+
+    def __init__(self, namespace: Mapping[str, Any], reveals: SpacedReveals) -> None:
+        self._namespace = namespace
+        self._reveals = reveals
+
+    @property
+    def failure(self) -> str | None:
+        return None
+
+    @property
+    def is_certain(self) -> bool:
+        return True
+
+    def keeps(self, node: ast.stmt, *, is_full: bool) -> str | None:
+        return past_budget(node, is_full=is_full)
+
+    def opens_test(self, test: str) -> bool:
+        return True
+
+    def opens_loop(self, node: Loop) -> bool:
+        return True
+
+    def opens_iteration(self, node: Loop, step: str) -> bool:
+        return True
+
+    def opens_block(self, node: Block) -> bool:
+        return not escapes(node)
+
+    def opens_callee(self, function: ast.expr) -> bool:
+        return True
+
+    def opens_call(self, bindings: Sequence[tuple[str, str | None]], statements: Sequence[ast.stmt]) -> bool:
+        return True
+
+    def opens_comprehension(self, node: ast.ListComp) -> bool:
+        return False
+
+    def opens_generators(self) -> bool:
+        return False
+
+    def emitted(self, source: str, output: str, error: str | None) -> None:
+        self._reveals.emitted(source)
+
+    def reveal_after(self, source: str, binds: Sequence[str], wrote: Sequence[str], session: Shows) -> None:
+        for reveal in self._reveals.due(binds, self._may_show):
+            session.show_by_command(reveal)
+
+    def _may_show(self, name: str) -> bool:
+        return name in self._namespace and is_showable(self._namespace[name])
+
+    def forget(self, name: str) -> None:
+        self._reveals.forget(name)
