@@ -165,10 +165,8 @@ def _completed(rows: datasets.Dataset, expected: datasets.Features) -> datasets.
     for name, feature in expected.items():
         if name not in rows.column_names:
             kind = expected.arrow_schema.field(name).type
-            nothing: list[object] | None = (
-                [] if pyarrow.types.is_list(kind) or pyarrow.types.is_large_list(kind) else None
-            )
-            rows = rows.add_column(name, [nothing] * len(rows), feature=feature)
+            is_list = pyarrow.types.is_list(kind) or pyarrow.types.is_large_list(kind)
+            rows = rows.add_column(name, [[] if is_list else None] * len(rows), feature=feature)
     return rows
 
 
