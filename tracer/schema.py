@@ -188,7 +188,7 @@ class Trace:
     """Everything that happened in one snippet, replayed and checked.
 
     ``kept_whole`` counts constructs that were kept as one command, by reason; ``opened_calls`` counts calls whose
-    body is shown. ``setup`` is what a fresh interpreter needs before the first command (see the README's contract).
+    body is shown. ``setup`` is what a fresh interpreter needs before the first command (see ``docs/schema.md``).
     ``failed_checks`` (check to evidence) is empty in every row of a dataset; ``Tracer.trace(lenient=True)`` fills it
     instead of dropping the snippet. ``choices`` are in the order in which they were made, ``beliefs`` in the order of
     the text; both are empty in a view that hides nothing.
