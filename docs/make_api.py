@@ -20,8 +20,7 @@ GROUPS = {
     "Datasets": ("mine", "load"),
     "Synthetic tasks": ("tasks", "Stage", "Stream"),
     "Trained models": ("load_model", "load_tokenizer"),
-    "Many programs in one sandbox": ("Tracer", "TracerConfig", "Limits", "View", "parse_view", "Snippet")
-    + ("script_snippet",),
+    "Many programs": ("Tracer", "TracerConfig", "Limits", "View", "parse_view", "Snippet", "script_snippet"),
 }
 """The headings of the page, with the names below each."""
 
@@ -30,9 +29,9 @@ _HEAD = """\
 
 <!-- Made by `python docs/make_api.py`; a test compares. -->
 
-`import trace_mine` imports nothing else; each name below is imported when it is first asked for. `dir(trace_mine)` lists
-them. What is not here may change from one version to the next. Examples are run by the tests; programs that use the
-library stand in [`examples/`](../examples).
+`import trace_mine` imports nothing else; each name below is imported when it is first asked for. `dir(trace_mine)`
+lists them. What is not here may change from one version to the next. Examples are run by the tests; programs that use
+the library stand in [`examples/`](../examples).
 """
 
 

@@ -52,8 +52,8 @@ class TaskMaker:
 class TaskRegistry(Mapping[str, TaskMaker]):
     r"""The synthetic tasks by name: sessions whose law is known from the start.
 
-    ``tasks[NAME](**parameters)`` makes a task, ``tasks[NAME].help`` says what its parameters mean, and ``Stream`` gives
-    the task's sessions.
+    ``tasks[NAME]``, called with parameters, makes a task; its ``help`` says what they mean; ``Stream`` gives the task's
+    sessions.
 
     >>> import trace_mine
     >>> sorted(trace_mine.tasks)
