@@ -3,6 +3,7 @@ library.
 """
 
 import ast
+import re
 import sys
 from pathlib import Path
 
@@ -21,8 +22,14 @@ TERMINAL = {"tracer/__main__.py": {"typer"}, "tracer/command_line.py": {"typer"}
 """The one exception to "the tracer imports the standard library alone": its command, which no library user imports."""
 FILES = sorted(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py"))
 OTHERS = sorted(
-    path for folder in ("tests", "docs") for path in (ROOT / folder).rglob("*.py") if "samples" not in path.parts
+    path
+    for path in (
+        *(ROOT / "trace_mine").glob("*.py"),
+        *(path for folder in ("tests", "docs", "examples") for path in (ROOT / folder).rglob("*.py")),
+    )
+    if "samples" not in path.parts
 )
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 INSIDE = sorted((ROOT / "tracer" / "inside").rglob("*.py"))
 
 
@@ -75,6 +82,14 @@ def test_the_terminal_s_libraries_stay_in_the_tracer_s_command():
 @pytest.mark.parametrize("path", OTHERS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_tests_and_examples_import_by_the_one_name(path):
     assert not short_names(path.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_documents_import_by_the_one_name(path):
+    rooms = "|".join(FOLDERS)
+    text = path.read_text(encoding="utf-8")
+    assert not re.search(rf"^[ >.]*(?:from (?:{rooms})(?:\.\w+)* import |import (?:{rooms})\b)", text, re.MULTILINE)
+    assert not re.search(rf"python3? -m (?:{rooms})\b", text)
 
 
 def test_the_rule_can_fail():

@@ -23,6 +23,10 @@ class TracerConfig:
     depth of calls whose bodies are shown; ``comprehensions`` opens list comprehensions too. ``view`` is what a session
     shows; ``only_choices`` drops snippets whose run draws nothing; ``laws`` are the declared laws of inputs and of the
     environment (see ``trace_mine.tracer.inside.draws.deciders.Laws``).
+
+    >>> import trace_mine
+    >>> trace_mine.TracerConfig(follow=2, view=trace_mine.parse_view("branch")).view.hides
+    True
     """
 
     repository: Path | None = None

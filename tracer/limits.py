@@ -33,6 +33,10 @@ class Limits:
 
     Raises:
         ValueError: a limit is not positive (``forks``: is negative).
+
+    >>> import trace_mine
+    >>> trace_mine.Limits(wall_seconds=2.0, memory_bytes=256 << 20).commands
+    400
     """
 
     wall_seconds: float = 10.0

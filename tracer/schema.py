@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from trace_mine.tracer.visible import marked_up, visible
+
 SCHEMA_VERSION = 1
 
 ROLES = ("prompt", "command", "reveal", "value", "hidden", "error")
@@ -62,6 +64,10 @@ class Snippet:
     an example that raises does not end the session. ``path`` is relative to the repository's root, with ``/``.
     ``asks`` names the variables that hold hidden inputs; the last pieces, one for each, show them, and no reveal does
     so before. ``session`` numbers sessions of one snippet whose draws are each their own.
+
+    >>> import trace_mine
+    >>> trace_mine.script_snippet("x = 1\\n", "script.py", ()).kind
+    'script'
     """
 
     kind: str
@@ -182,10 +188,19 @@ class Trace:
     """Everything that happened in one snippet, replayed and checked.
 
     ``kept_whole`` counts constructs that were kept as one command, by reason; ``opened_calls`` counts calls whose
-    body is shown. ``setup`` is what a fresh interpreter needs before the first command (see the README's contract).
+    body is shown. ``setup`` is what a fresh interpreter needs before the first command (see ``docs/schema.md``).
     ``failed_checks`` (check to evidence) is empty in every row of a dataset; ``Tracer.trace(lenient=True)`` fills it
     instead of dropping the snippet. ``choices`` are in the order in which they were made, ``beliefs`` in the order of
     the text; both are empty in a view that hides nothing.
+
+    ``print(trace)`` shows the session with control characters as escapes; a notebook shows it in colours.
+
+    >>> import trace_mine
+    >>> trace = trace_mine.run("x = 2\\nx += 1\\n")
+    >>> trace
+    Trace(3 steps, outcome='ok', view='written')
+    >>> trace.text.splitlines()[:2], trace.states[:2]
+    (['>>> x = 2', '>>> x += 1'], ({'x': '2'}, {'x': '3'}))
     """
 
     text: str
@@ -205,11 +220,59 @@ class Trace:
     choices: tuple[Choice, ...] = ()
     beliefs: tuple[Belief, ...] = ()
 
+    @property
+    def states(self) -> tuple[Mapping[str, str], ...]:
+        """The state after each step, aligned with ``steps``: every variable's name with its value as text."""
+        return tuple(step.state for step in self.steps)
+
+    def __str__(self) -> str:
+        return visible(self.text.removesuffix("\n"))
+
+    def __repr__(self) -> str:
+        counts = [f"{len(self.steps)} steps"]
+        counts += [f"{len(group)} {name}" for name, group in _uncertain(self) if group]
+        failed = f", failed_checks={sorted(self.failed_checks)}" if self.failed_checks else ""
+        return f"Trace({', '.join(counts)}, outcome={self.outcome!r}, view={self.view.get('policy')!r}{failed})"
+
+    def _repr_html_(self) -> str:
+        """The session for a notebook, by role, with each belief as a tooltip; nothing of it acts as HTML."""
+        tips = {
+            belief.segment: ", ".join(
+                f"{probability:.4g} {outcome.strip()!r}"
+                for probability, outcome in zip(belief.probabilities, belief.outcomes, strict=True)
+            )
+            for belief in self.beliefs
+        }
+        spans = marked_up(
+            (f"trace-mine-{segment.role}", self.text[segment.start : segment.end], tips.get(index, ""))
+            for index, segment in enumerate(self.segments)
+        )
+        return f"<style>{_STYLE}</style><pre class='trace-mine'>{spans}</pre>"
+
+
+_STYLE = (
+    ".trace-mine{max-height:40em;overflow:auto;white-space:pre-wrap}.trace-mine-prompt{color:#999}"
+    ".trace-mine-command{font-weight:600}.trace-mine-reveal{color:#06c}.trace-mine-value{color:#17692f}"
+    ".trace-mine-error{color:#b00020}.trace-mine-hidden{background:#fff2c4}"
+)
+"""Of ``_repr_html_``: the colours of a page of ``show``."""
+
+
+def _uncertain(trace: Trace) -> tuple[tuple[str, tuple[Any, ...]], ...]:
+    return ("choices", trace.choices), ("beliefs", trace.beliefs)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drop:
     """Why a snippet gave no trace. ``reason`` is a short snake_case word that is counted; ``evidence`` is for
     people.
+
+    >>> import trace_mine
+    >>> try:
+    ...     trace_mine.run("def f(:\\n")
+    ... except trace_mine.NoTraceError as error:
+    ...     print(error.drop.reason)
+    syntax_error
     """
 
     reason: str

@@ -23,6 +23,10 @@ def script_snippet(source: str, name: str, arguments: Sequence[str]) -> Snippet:
     """The script, run as ``__main__`` with ``sys.argv = [name, *arguments]``.
 
     Its future imports move to the set-up, where doctest looks for them.
+
+    >>> import trace_mine
+    >>> trace_mine.script_snippet("print('hello')\\n", "hello.py", ["--loud"]).code
+    "__name__ = '__main__'\\n__import__('sys').argv = ['hello.py', '--loud']\\n"
     """
     futures = sorted(set(re.findall(r"^from __future__ import (\w+)", source, re.MULTILINE)))
     code = "".join(f"from __future__ import {future}\n" for future in futures)

@@ -49,6 +49,15 @@ class Tracer:
 
     Raises:
         SandboxUnavailable: this machine offers less than ``minimum_level``.
+
+    Many programs share the workers, which take a second to start:
+
+    >>> import trace_mine
+    >>> with trace_mine.Tracer(trace_mine.TracerConfig()) as tracer:
+    ...     for source in ("x = 1\\n", "y = 2\\n"):
+    ...         print(repr(tracer.trace(trace_mine.script_snippet(source, "script.py", ()))))
+    Trace(1 steps, outcome='ok', view='written')
+    Trace(1 steps, outcome='ok', view='written')
     """
 
     def __init__(self, config: TracerConfig) -> None:

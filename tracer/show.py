@@ -6,19 +6,17 @@ A snippet's output is hostile: control characters are spelt out, so that none re
 from __future__ import annotations
 
 import html
-import unicodedata
 from collections.abc import Iterable
 from dataclasses import replace
 
 from trace_mine.tracer.schema import Belief, Segment, Trace
+from trace_mine.tracer.visible import marked_up
+from trace_mine.tracer.visible import visible as visible
 
 COLOURS = {"prompt": "2", "command": "1", "reveal": "36", "value": "32", "error": "31", "hidden": "33"}
 """ANSI attributes of each role: dim prompts, bold commands, cyan reveals, green values, red errors, yellow hidden
 text.
 """
-
-HIDDEN_CATEGORIES = frozenset(("Cc", "Cf", "Cs", "Co", "Zl", "Zp"))
-"""Controls, bidirectional and zero-width formats, lone surrogates, private use, line separators."""
 
 _PAGE = """<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><title>{title}</title><style>
@@ -27,16 +25,6 @@ pre {{ white-space: pre-wrap; }} .prompt {{ color: #999; }} .command {{ font-wei
 .value {{ color: #17692f; }} .error {{ color: #b00020; }} .hidden {{ background: #fff2c4; }} footer {{ color: #777; }}
 </style></head><body><h1>{title}</h1><pre>{body}</pre><footer>{footer}</footer></body></html>
 """
-
-
-def visible(text: str) -> str:
-    """The text with everything that could act on a terminal as escapes; line ends and tabs stay."""
-    return "".join(
-        char
-        if char in "\n\t" or unicodedata.category(char) not in HIDDEN_CATEGORIES
-        else char.encode("unicode_escape", "surrogatepass").decode("ascii")
-        for char in text
-    )
 
 
 def coloured(text: str, segments: Iterable[Segment]) -> str:
@@ -83,8 +71,5 @@ def _told(belief: Belief, shown: str) -> str:
 
 def page(text: str, segments: Iterable[Segment], *, title: str, footer: str) -> str:
     """The session as one HTML page that needs nothing else."""
-    body = "".join(
-        f'<span class="{segment.role}">{html.escape(visible(text[segment.start : segment.end]))}</span>'
-        for segment in segments
-    )
+    body = marked_up((segment.role, text[segment.start : segment.end], "") for segment in segments)
     return _PAGE.format(title=html.escape(visible(title)), body=body, footer=html.escape(footer))

@@ -36,6 +36,10 @@ class View:
     variable names with the values that they may have (as source text).
 
     ``every`` is None where each command's variables are shown (``written``).
+
+    >>> import trace_mine
+    >>> trace_mine.View(policies=("branch",), every=2, style="print") == trace_mine.parse_view("branch+every:2+print")
+    True
     """
 
     policies: tuple[str, ...] = ("written",)
@@ -77,6 +81,10 @@ def parse_view(text: str) -> View:
 
     Raises:
         ViewError: a part is unknown or does not go with the others.
+
+    >>> import trace_mine
+    >>> trace_mine.parse_view("skip+every:4").skips
+    True
     """
     policies: list[str] = []
     inputs: list[tuple[str, tuple[str, ...]]] = []

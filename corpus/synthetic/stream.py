@@ -40,7 +40,14 @@ class Batch:
 
 
 class Stream:
-    """A task's sessions of one split and stage. ``len`` is the number that an epoch is said to have."""
+    """A task's sessions of one split and stage. ``len`` is the number that an epoch is said to have.
+
+    >>> import trace_mine
+    >>> stage = trace_mine.Stage(commands=(2, 2), spacing=(2, 2))
+    >>> stream = trace_mine.Stream(trace_mine.tasks["permutations"](n=3), seed=0, split="train", stage=stage)
+    >>> stream[0]
+    Trace(6 steps, outcome='ok', view='written')
+    """
 
     def __init__(self, task: Task, *, seed: int, split: str, stage: Stage, size: int = 1 << 20) -> None:
         self.task = task

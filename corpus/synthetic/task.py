@@ -31,7 +31,12 @@ TRIES = 2_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stage:
-    """Ranges (both ends in) of the number of commands and of the reveal spacing."""
+    """Ranges (both ends in) of the number of commands and of the reveal spacing.
+
+    >>> import trace_mine
+    >>> trace_mine.Stage(commands=(8, 16), spacing=(1, 4)).commands
+    (8, 16)
+    """
 
     commands: tuple[int, int]
     spacing: tuple[int, int]

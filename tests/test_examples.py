@@ -1,0 +1,38 @@
+"""Programs that use the library run, with small sizes, from another folder, and print what they say."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+EXAMPLES = {
+    "quickstart": ([], "result = 9"),
+    "shell_game_beliefs": ([], "it could have shown: 0.333 ball, 0.667 empty"),
+    "mine_and_load": (["module:fractions", "--limit", "2"], "train: 2 sessions"),
+    "task_to_tokens": ([], "4 sessions of"),
+    "train_and_load": (["--steps", "2"], "the model expected"),
+}
+"""Each example with its arguments and something that it prints."""
+
+
+def test_every_example_is_tested():
+    assert {path.stem for path in (ROOT / "examples").glob("*.py")} == set(EXAMPLES)
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_the_example_runs(name, tmp_path):
+    arguments, printed = EXAMPLES[name]
+    done = subprocess.run(
+        [sys.executable, ROOT / "examples" / f"{name}.py", *arguments],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert printed in done.stdout

@@ -1,0 +1,186 @@
+"""The wheel, installed into an empty environment beside a project that has packages of our rooms' names, and used from
+a folder whose files have them too.
+
+The environment sees the test environment's dependencies by a path file, so that nothing is downloaded. Commands are
+started by their console scripts, which don't put the working folder on ``sys.path``, and by ``python -m``, which does.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import site
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+COMMANDS = ("trace-run", "trace-mine", "trace-synth", "trace-tokenize", "trace-train", "trace-eval")
+ROOMS = ("tracer", "corpus", "tokenizer", "train", "eval")
+TINY = ["max_steps=2", "batch_size=4", "evaluate_rows=2", "evaluate_at=[1]", "device=cpu"]
+BUILT = shutil.ignore_patterns(
+    ".git", ".venv", "venv", "build", "dist", "__pycache__", "*.egg-info", "*.so", ".*_cache", ".hypothesis", "traces"
+)
+
+
+def called(*command: object, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """The finished process, started without anything of this one's that leads to our modules."""
+    inherited = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "VIRTUAL_ENV")}
+    return subprocess.run(
+        [str(part) for part in command], cwd=cwd, env={**inherited, **environment}, capture_output=True, text=True
+    )
+
+
+def checked(*command: object, cwd: Path, **environment: str) -> str:
+    """What a process that ends well writes to standard output."""
+    done = called(*command, cwd=cwd, **environment)
+    assert done.returncode == 0, f"{command} gave {done.returncode}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+def pip(*arguments: object, cwd: Path) -> str:
+    return checked(sys.executable, "-m", "pip", "--disable-pip-version-check", *arguments, cwd=cwd)
+
+
+def neighbour(folder: Path) -> Path:
+    """The wheel of a project whose packages have the names of our rooms."""
+    path = folder / "neighbour-1.0-py3-none-any.whl"
+    info = "neighbour-1.0.dist-info"
+    files = {f"{room}/__init__.py": f"OWNER = 'neighbour, {room}'\n" for room in ROOMS}
+    files[f"{info}/METADATA"] = "Metadata-Version: 2.1\nName: neighbour\nVersion: 1.0\n"
+    files[f"{info}/WHEEL"] = "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+    files[f"{info}/RECORD"] = "".join(f"{name},,\n" for name in [*files, f"{info}/RECORD"])
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, text in files.items():
+            archive.writestr(name, text)
+    return path
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Built from a copy of the tree by the command that CONTRIBUTING.md names."""
+    if subprocess.run([sys.executable, "-m", "pip", "--version"], capture_output=True).returncode:
+        pytest.skip("no pip in this environment")
+    folder = tmp_path_factory.mktemp("wheel")
+    tree = folder / "tree"
+    shutil.copytree(ROOT, tree, symlinks=True, ignore=BUILT)
+    contributing = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    command = re.search(r"^python -m pip (wheel .*)$", contributing, re.MULTILINE)
+    assert command is not None, "expected the command that builds a wheel in CONTRIBUTING.md"
+    pip("-q", *command.group(1).split(), "--no-build-isolation", cwd=tree)
+    (built,) = (tree / "dist").glob("*.whl")
+    return built
+
+
+@pytest.fixture(scope="session")
+def binaries(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """``bin`` of an environment that has the wheel and the neighbour."""
+    folder = tmp_path_factory.mktemp("environment")
+    checked(sys.executable, "-m", "venv", "--without-pip", "env", cwd=folder)
+    python = folder / "env" / "bin" / "python"
+    packages = Path(checked(python, "-c", "import site; print(site.getsitepackages()[0])", cwd=folder).strip())
+    (packages / "dependencies.pth").write_text("\n".join(site.getsitepackages()) + "\n", encoding="utf-8")
+    pip("-q", "--python", python, "install", "--no-deps", "--no-index", wheel, neighbour(folder), cwd=folder)
+    return python.parent
+
+
+@pytest.fixture(scope="session")
+def elsewhere(binaries: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A working folder whose files would end whoever imported a room by its short name."""
+    folder = tmp_path_factory.mktemp("elsewhere")
+    for room in ROOMS:
+        (folder / f"{room}.py").write_text(f"raise SystemExit('the working folder has its own {room}')\n")
+    (folder / "script.py").write_text("x = 1\nx += 1\n")
+    checked(binaries / "trace-synth", "permutations", "--rows", 8, "--held-out", 2, "--jobs", 1, cwd=folder)
+    command = [binaries / "trace-train", "quick", "--out", "run"]
+    checked(*command, *(part for setting in TINY for part in ("--set", setting)), cwd=folder)
+    return folder
+
+
+def test_the_wheel_has_one_package_and_no_tests(wheel):
+    names = zipfile.ZipFile(wheel).namelist()
+    info = next(name.split("/")[0] for name in names if name.endswith(".dist-info/METADATA"))
+    assert {name.split("/")[0] for name in names} == {"trace_mine", info}
+    assert not [name for name in names if re.search(r"(^|/)(tests?|docs|examples)/|egg-info|\.pyc$|conftest", name)]
+    tree = {path.relative_to(ROOT).as_posix() for room in ROOMS for path in (ROOT / room).rglob("*.py")}
+    assert {f"trace_mine/{path}" for path in tree} <= set(names)
+    assert "trace_mine/py.typed" in names
+
+
+def test_modules_are_those_of_the_wheel(binaries, elsewhere):
+    code = "import trace_mine, train; print(trace_mine.__file__); print(train.OWNER)"
+    ours, owner = checked(binaries / "python", "-P", "-c", code, cwd=elsewhere).splitlines()
+    assert Path(ours).is_relative_to(binaries.parent)
+    assert owner == "neighbour, train"
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_tells_its_usage(command, binaries, elsewhere):
+    told = checked(binaries / command, "--help", cwd=elsewhere)
+    assert command in told
+    if "--version" in told:
+        assert re.search(r"\d+\.\d+\.\d+", checked(binaries / command, "--version", cwd=elsewhere))
+
+
+def test_trace_run(binaries, elsewhere):
+    assert checked(binaries / "trace-run", "script.py", cwd=elsewhere) == ">>> x = 1\n>>> x += 1\n>>> x\n2\n"
+    by_module = checked(binaries / "python", "-m", "trace_mine.tracer", "script.py", cwd=elsewhere)
+    assert by_module.endswith("2\n")
+
+
+def test_trace_mine(binaries, elsewhere):
+    command = [binaries / "trace-mine", "module:fractions", "--sources", "doctest", "--limit", 2, "--jobs", 1]
+    assert "Fraction" in checked(*command, cwd=elsewhere)
+    assert json.loads((elsewhere / "traces" / "stats.json").read_text())["rows"] == 2
+
+
+def test_trace_tokenize(binaries, elsewhere):
+    checked(binaries / "trace-tokenize", "fit", "synthetic", "--out", "tokens", cwd=elsewhere)
+    assert (elsewhere / "tokens" / "tokenizer.json").is_file()
+
+
+def test_trace_train_left_a_run_that_trace_eval_measures(binaries, elsewhere):
+    assert (elsewhere / "run" / "model.safetensors").is_file()
+    checked(binaries / "trace-eval", "run", "--rows", 2, "--out", "results.csv", cwd=elsewhere)
+    assert "accuracy" in (elsewhere / "results.csv").read_text()
+
+
+def test_the_compiled_library_is_found(binaries, elsewhere):
+    if shutil.which("cc") is None and shutil.which("gcc") is None:
+        pytest.skip("no compiler here: the wheel is built without the library")
+    code = "from trace_mine.train.kernels import c_ops; print(c_ops.told())"
+    assert "torch" not in checked(binaries / "python", "-P", "-c", code, cwd=elsewhere)
+
+
+def test_uninstalling_leaves_the_neighbour(binaries, elsewhere, tmp_path):
+    """In a copy of the environment's packages: the others go on using it."""
+    packages = next((binaries.parent / "lib").glob("python*/site-packages"))
+    env = tmp_path / "env"
+    checked(sys.executable, "-m", "venv", "--without-pip", env, cwd=tmp_path)
+    copied = next((env / "lib").glob("python*/site-packages"))
+    shutil.copytree(packages, copied, dirs_exist_ok=True)
+    pip("-q", "--python", env / "bin" / "python", "uninstall", "-y", "trace-mine", cwd=tmp_path)
+    code = "import train, tokenizer; print(train.OWNER, tokenizer.OWNER)"
+    assert "neighbour" in checked(env / "bin" / "python", "-c", code, cwd=tmp_path)
+    gone = called(env / "bin" / "python", "-c", "import trace_mine", cwd=tmp_path)
+    assert "No module named 'trace_mine'" in gone.stderr
+
+
+@pytest.mark.slow  # a second build of the library, 20 s
+def test_an_sdist_keeps_the_links_and_gives_the_same_wheel(wheel, tmp_path):
+    tree = wheel.parent.parent
+    checked(sys.executable, "setup.py", "-q", "sdist", "--dist-dir", tmp_path, cwd=tree)
+    (archive,) = tmp_path.glob("*.tar.gz")
+    shutil.unpack_archive(archive, tmp_path, filter="data")
+    unpacked = tmp_path / archive.name.removesuffix(".tar.gz")
+    assert all((unpacked / "trace_mine" / room).is_symlink() for room in ROOMS)
+    tests = {path.relative_to(ROOT) for path in (ROOT / "tests").rglob("*") if "__pycache__" not in path.parts}
+    assert all((unpacked / path).exists() for path in tests)
+    pip("-q", "wheel", "--no-deps", "--no-build-isolation", "-w", tmp_path, archive, cwd=tmp_path)
+    (again,) = tmp_path.glob("*.whl")
+    assert sorted(zipfile.ZipFile(again).namelist()) == sorted(zipfile.ZipFile(wheel).namelist())

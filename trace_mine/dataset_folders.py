@@ -1,0 +1,205 @@
+"""``mine`` and ``load``: dataset folders as ``datasets.DatasetDict``."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import datasets
+
+    from trace_mine.corpus.tally import Counts
+    from trace_mine.tracer.limits import Limits
+
+
+class Quiet:
+    """A watcher of a run that shows nothing."""
+
+    def planned(self, num_units: int, num_snippets: int) -> None:
+        """Nothing."""
+
+    def finished(self, key: str, marker: Mapping[str, object]) -> None:
+        """Nothing."""
+
+    def merged(self, counts: Counts) -> None:
+        """Nothing."""
+
+
+def mine(
+    paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
+    *,
+    out: str | os.PathLike[str] | None = None,
+    view: str = "written",
+    sources: Sequence[str] | None = None,
+    follow: int = 1,
+    limit: int | None = None,
+    sessions: int = 1,
+    only_choices: bool = False,
+    licences: str = "all",
+    packages: Sequence[str | os.PathLike[str]] = (),
+    seed: int = 0,
+    limits: Limits | None = None,
+    jobs: int | None = None,
+    progress: bool = False,
+    overwrite: bool = False,
+    allow_unsafe_sandbox: bool = False,
+) -> datasets.DatasetDict:
+    """Mines files, folders, git checkouts, sdists, wheels or ``module:NAME`` into a dataset, as ``trace-mine`` does.
+
+    Args:
+        paths: what to mine, one or several.
+        out: the dataset's folder, where a run that was cut off goes on; None: the rows are held in memory alone.
+        view: what sessions show (see ``parse_view``).
+        sources: which kinds of snippet, of ``doctest script test call``; None: those of the view.
+        follow: how deep calls of a repository's own functions are opened.
+        limit: stop after this many snippets.
+        sessions: sessions of each snippet that draws, each with draws of its own.
+        only_choices: drop snippets that draw nothing.
+        licences: ``all`` or ``permissive``.
+        packages: folders of installed packages that snippets may import.
+        seed: seed of the snippets' draws.
+        limits: what one run may use.
+        jobs: worker processes; None: one for each core.
+        progress: show a bar, or lines where there is no terminal.
+        overwrite: start afresh in ``out``.
+        allow_unsafe_sandbox: run even where this machine has no sandbox. DANGEROUS.
+
+    Raises:
+        trace_mine.corpus.source.CorpusError: nothing could be mined, or ``out`` holds something else.
+        ValueError: an option is unknown or doesn't go with another.
+
+    >>> import trace_mine
+    >>> rows = trace_mine.mine("module:bisect", sources=["doctest"], limit=1, jobs=1)
+    Traceback (most recent call last):
+        ...
+    trace_mine.corpus.source.CorpusError: nothing could be mined: no snippet was found; name other inputs or sources
+    >>> rows = trace_mine.mine("module:fractions", sources=["doctest"], limit=1, jobs=1)["train"]
+    >>> rows[0]["name"]
+    'fractions.Fraction.__new__'
+    """
+    from trace_mine.corpus.mined.miner import Mined
+    from trace_mine.corpus.mined.options import MineOptions
+    from trace_mine.corpus.produce import open_ledger, produce
+    from trace_mine.corpus.report import Progress
+    from trace_mine.corpus.source import CorpusError
+    from trace_mine.tracer.limits import Limits
+
+    options = MineOptions(
+        sources=None if sources is None else tuple(sources),
+        follow=follow,
+        limits=limits or Limits(),
+        limit=limit,
+        licences=licences,
+        packages=tuple(Path(folder) for folder in packages),
+        seed=seed,
+        view=view,
+        only_choices=only_choices,
+        sessions=sessions,
+        allow_unsafe=allow_unsafe_sandbox,
+    )
+    several = [paths] if isinstance(paths, str | os.PathLike) else paths
+    inputs = [os.fspath(path) for path in several]
+    with tempfile.TemporaryDirectory(prefix="trace-mine-") as scratch:
+        os.chmod(scratch, 0o755)  # archives are unpacked below it, and runs started by root belong to another user
+        folder = Path(out) if out is not None else Path(scratch) / "traces"
+        shown = Progress() if progress else None
+        with open_ledger(folder, overwrite=overwrite) as ledger:
+            origin = Mined(inputs, options, ledger.sources)
+            config = {**options.as_config(), "inputs": origin.input_names}
+            workers = jobs or len(os.sched_getaffinity(0))
+            if shown is None:
+                merged = produce(ledger, origin, config, jobs=workers, watcher=Quiet())
+            else:
+                with shown:
+                    merged = produce(ledger, origin, config, jobs=workers, watcher=shown)
+        if merged.first_text is None:
+            stats = merged.stats
+            why = ", ".join(f"{reason} {count}" for reason, count in stats["drops"].items()) or "no snippet was found"
+            raise CorpusError(f"nothing could be mined: {why}; name other inputs or sources")
+        if out is not None:
+            return load(folder)
+        return load(folder, keep_in_memory=True, cache_dir=Path(scratch) / "cache")
+
+
+def load(
+    path: str | os.PathLike[str], *, keep_in_memory: bool = False, cache_dir: str | os.PathLike[str] | None = None
+) -> datasets.DatasetDict:
+    """Opens a dataset folder that ``trace-mine``, ``trace-synth`` or ``mine`` wrote, of this version or an older one.
+
+    Columns that are younger than the dataset are there too: empty lists, or None. The rows are those that
+    ``datasets.load_dataset(path)`` gives; what is added is the check of the schema version.
+
+    Args:
+        path: the dataset's folder.
+        keep_in_memory: hold the rows in memory instead of mapping them from the cache of ``datasets``.
+        cache_dir: that cache's folder; None: where ``datasets`` has it.
+
+    Raises:
+        ValueError: the folder holds no dataset of trace-mine, or one of a later schema version.
+
+    >>> import trace_mine
+    >>> rows = trace_mine.load("traces")["train"]
+    >>> len(rows[0]["states"]) == len(rows[0]["steps"])
+    True
+    """
+    import datasets
+
+    from trace_mine.corpus.rows import features
+
+    folder = Path(path)
+    _check_version(folder)
+    found = datasets.load_dataset(
+        str(folder), keep_in_memory=keep_in_memory, cache_dir=None if cache_dir is None else str(cache_dir)
+    )
+    expected = features()
+    return datasets.DatasetDict({split: _completed(rows, expected) for split, rows in found.items()})
+
+
+def _completed(rows: datasets.Dataset, expected: datasets.Features) -> datasets.Dataset:
+    """The rows with every column of this version."""
+    import pyarrow
+
+    for name, feature in expected.items():
+        if name not in rows.column_names:
+            kind = expected.arrow_schema.field(name).type
+            is_list = pyarrow.types.is_list(kind) or pyarrow.types.is_large_list(kind)
+            rows = rows.add_column(name, [[] if is_list else None] * len(rows), feature=feature)
+    return rows
+
+
+def _check_version(folder: Path) -> None:
+    """Reads no row: the footers of the Parquet files say which versions there are.
+
+    Raises:
+        ValueError: see ``load``.
+    """
+    import pyarrow.parquet
+
+    from trace_mine.tracer.schema import SCHEMA_VERSION
+
+    shards = sorted((folder / "data").glob("*.parquet"))
+    if not shards:
+        raise ValueError(
+            f"expected a dataset folder with data/*.parquet, got {str(folder)!r}; make one with trace-mine"
+        )
+    for shard in shards:
+        metadata = pyarrow.parquet.read_metadata(shard)
+        names = metadata.schema.to_arrow_schema().names
+        if "schema_version" not in names:
+            raise ValueError(
+                f"expected rows of trace-mine, got {shard.name} without the column schema_version in {str(folder)!r}; "
+                "open it with datasets.load_dataset"
+            )
+        column = next(
+            number for number in range(metadata.num_columns) if metadata.schema.column(number).path == "schema_version"
+        )
+        for group in range(metadata.num_row_groups):
+            statistics = metadata.row_group(group).column(column).statistics
+            if statistics is not None and statistics.has_min_max and statistics.max > SCHEMA_VERSION:
+                raise ValueError(
+                    f"expected rows of schema version {SCHEMA_VERSION} or older, got {statistics.max} in "
+                    f"{str(folder)!r}; install a later trace-mine"
+                )

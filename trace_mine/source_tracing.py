@@ -1,0 +1,161 @@
+"""``run``: one program, given as text or as a file, traced in the sandbox."""
+
+from __future__ import annotations
+
+import math
+import os
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+from trace_mine.errors import NoTraceError
+from trace_mine.tracer.config import TracerConfig
+from trace_mine.tracer.limits import Limits
+from trace_mine.tracer.schema import Drop, Snippet, Trace
+from trace_mine.tracer.scripts import decoded, import_folders, script_snippet
+from trace_mine.tracer.session import Tracer
+from trace_mine.tracer.views import View, parse_view, with_hidden_inputs
+
+NAME = "<source>"
+"""What a program given as text is called."""
+
+
+def run(
+    source: str | os.PathLike[str],
+    *arguments: str,
+    view: str | View = "written",
+    follow: int = 1,
+    seed: int = 0,
+    timeout: float | None = None,
+    limits: Limits | None = None,
+    root: str | os.PathLike[str] | None = None,
+    comprehensions: bool = False,
+    python: str = sys.executable,
+    lenient: bool = False,
+    allow_unsafe_sandbox: bool = False,
+) -> Trace:
+    r"""Runs a program in the sandbox, and gives its trace.
+
+    Args:
+        source: a file as a ``Path``, or text: the name of an existing file, else the program itself.
+        arguments: the program's ``sys.argv[1:]``.
+        view: what the session shows, as text (``"branch+every:4"``) or as a ``View``.
+        follow: how deep calls are opened; 0 keeps each call one command.
+        seed: seed of the program's draws.
+        timeout: wall-clock seconds, 10 by default; of the limits' alone.
+        limits: what the run may use.
+        root: a folder that the program sees, read-only, and imports from. Without it, it sees nothing of this machine.
+        comprehensions: show list comprehensions as loops.
+        python: the interpreter that runs the program.
+        lenient: give a session that fails a check too, with the evidence in its ``failed_checks``.
+        allow_unsafe_sandbox: run even where this machine has no sandbox. DANGEROUS.
+
+    Raises:
+        NoTraceError: the program gave no session that replays; it has the reason and the cure.
+        ValueError: the view is none, or asks for something that the program lacks.
+        FileNotFoundError: there is no such file.
+        trace_mine.tracer.sandbox.SandboxUnavailable: this machine has no sandbox.
+
+    >>> import trace_mine
+    >>> trace = trace_mine.run("total = 1\nwhile total < 4:\n    total *= 2\n")
+    >>> print([step.source for step in trace.steps])
+    ['total = 1', 'total < 4', 'total *= 2', 'total', 'total < 4', 'total *= 2', 'total', 'total < 4']
+    >>> trace.states[-1]
+    {'total': '4'}
+
+    The view ``branch`` hides what a program draws; each output then has the exact belief over what it could be:
+
+    >>> game = "from random import random\nx = 1\nif random() < 0.25:\n    x = 2\nprint(x)\n"
+    >>> trace = trace_mine.run(game, view="branch")
+    >>> [(belief.outcomes, belief.probabilities) for belief in trace.beliefs]
+    [(('1', '2'), (0.75, 0.25)), (('1',), (1.0,))]
+    """
+    path = _file(source)
+    if path is None:
+        name, text = NAME, str(source)
+    else:
+        name, text = path.name, _decoded(path)
+    chosen = view if isinstance(view, View) else parse_view(view)
+    if chosen.prior not in (None, "declared"):
+        raise ValueError(
+            f"expected inverse:NAME=A|B with the values of one of the program's constants, got an inverse view with a "
+            f"{chosen.prior} prior; priors of calls are for mine"
+        )
+    try:
+        text = with_hidden_inputs(text, chosen)
+    except SyntaxError as error:
+        raise NoTraceError(name, Drop(reason="syntax_error", evidence=str(error))) from None
+    folder = None if root is None else _folder(root)
+    config = TracerConfig(
+        repository=folder,
+        sys_path=() if folder is None else import_folders(folder, path),
+        limits=with_timeout(limits, timeout),
+        follow=follow,
+        comprehensions=comprehensions,
+        view=chosen,
+        seed=seed,
+        python=python,
+        minimum_level=0 if allow_unsafe_sandbox else 2,
+        allow_unsafe=allow_unsafe_sandbox,
+    )
+    return traced(script_snippet(text, name, arguments), config, lenient=lenient)
+
+
+def traced(snippet: Snippet, config: TracerConfig, *, lenient: bool) -> Trace:
+    """The trace of one snippet, by a Tracer of its own.
+
+    Raises:
+        NoTraceError: it gave none.
+    """
+    with Tracer(config) as tracer:
+        made = tracer.trace(snippet, lenient=lenient)
+    if isinstance(made, Drop):
+        raise NoTraceError(snippet.name, made)
+    return made
+
+
+def with_timeout(limits: Limits | None, timeout: float | None) -> Limits:
+    """The limits with this many seconds of wall clock, and of CPU as many, rounded up."""
+    chosen = limits or Limits()
+    if timeout is None:
+        return chosen
+    return replace(chosen, wall_seconds=timeout, cpu_seconds=max(1, math.ceil(timeout)))
+
+
+def _file(source: str | os.PathLike[str]) -> Path | None:
+    """The file that ``source`` names; None where it is a program itself.
+
+    Raises:
+        FileNotFoundError: it can only be meant as a file, and there is none.
+        TypeError: it is neither text nor a path.
+    """
+    if not isinstance(source, str | os.PathLike):
+        raise TypeError(
+            f"expected a program as text or a pathlib.Path, got {type(source).__name__}; trace(function) is for "
+            "functions"
+        )
+    if isinstance(source, str) and ("\n" in source or "\0" in source):
+        return None
+    try:
+        is_file = Path(source).is_file()
+    except OSError:  # longer than a file's name may be
+        is_file = False
+    if is_file:
+        return Path(source)
+    if not isinstance(source, str) or (source.endswith(".py") and not source.split()[1:]):
+        raise FileNotFoundError(f"expected a program or an existing file, got {str(source)!r}; check the path")
+    return None
+
+
+def _decoded(path: Path) -> str:
+    try:
+        return decoded(path.read_bytes())
+    except (SyntaxError, UnicodeDecodeError, LookupError) as error:
+        raise ValueError(f"expected Python source in {str(path)!r}, got bytes that don't decode ({error})") from error
+
+
+def _folder(root: str | os.PathLike[str]) -> Path:
+    folder = Path(root).resolve()
+    if not folder.is_dir():
+        raise NotADirectoryError(f"expected a folder as root, got {str(root)!r}; give an existing folder")
+    return folder
