@@ -1,4 +1,4 @@
-"""What all commands have in common: exit codes, one line for wrong usage, ``--version``, completion, a default command.
+"""The conventions of all commands: exit codes, one line for wrong usage, ``--version``, completion, a default command.
 
 With ``tracer/__main__.py`` the one file of the tracer that imports more than the standard library (typer, and rich by
 it): a program that uses the tracer as a library never imports this file.
@@ -43,7 +43,7 @@ class _Parameter(Protocol):
 
 
 class ExitCode(IntEnum):
-    """What a command's process ends with."""
+    """How a command's process ends."""
 
     DONE = 0
     FAILED = 1

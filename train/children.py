@@ -17,7 +17,7 @@ def command(*arguments: str) -> list[str]:
 
 
 def typed(processes: int) -> str:
-    """What a user types for ``trace-train`` in so many processes."""
+    """The command line that stands for ``trace-train`` in so many processes, for messages."""
     return f"torchrun --nproc_per_node={processes} -m trace_mine.train" if processes > 1 else "trace-train"
 
 

@@ -1,4 +1,4 @@
-"""The run folder: what a run was made of, what it measured, and which checkpoints are whole.
+"""The run folder: how a run was made, its measurements, and which of its checkpoints are whole.
 
 run.json        settings, versions, commit, hashes of vocabulary and data, what ran the delta rule on the CPU, processes
 tokenizer/      the tokenizer
@@ -194,7 +194,7 @@ def check_processes(folder: Path) -> None:
 
 
 def other_kernel(folder: Path) -> str | None:
-    """What to tell where the delta rule now runs on another kernel than the run began with, else None."""
+    """The warning where the delta rule now runs on another kernel than the run began with, else None."""
     from trace_mine.train.kernels import c_ops
 
     began, now = read(folder).get("delta_rule_on_cpu", "torch"), c_ops.told()

@@ -32,7 +32,7 @@ MEANT = {
 """Names that other trainers have for our settings."""
 
 GROUPS = {"model": "model_keys", "task": "task_parameters"}
-"""What ``model.KEY`` and ``task.KEY`` are keys of: the field's name, which run folders have."""
+"""Group to field: ``model.KEY`` is a key of ``model_keys``, the name that run folders have."""
 
 Per = Literal["word", "command"]
 Schedule = Literal["constant_then_linear", "cosine"]

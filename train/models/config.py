@@ -30,7 +30,7 @@ FORMS: dict[str, tuple[Any, ...]] = {
 
 
 class SequenceConfig(PretrainedConfig):
-    """What all models have. ``own`` are a subclass's further keys with their defaults.
+    """The configuration of any model. ``own`` are a subclass's further keys with their defaults.
 
     ``intermediate_size``: width of the gated MLP; None: fla's rule (hidden_size * hidden_ratio * 2 / 3, rounded up to
     a multiple of 256); 0: no MLP.
