@@ -42,6 +42,16 @@ RequiredView = Literal["any", "branch"]
 CHOICES = {"per": Per, "schedule": Schedule, "device": Device, "precision": Precision, "requires": RequiredView}
 """Settings that are one of a few words."""
 
+EXPONENT = re.compile(r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)[eE][-+]?[0-9]+$")
+"""Numbers as 1e-3 that YAML 1.2 has; PyYAML reads YAML 1.1, where they are text."""
+
+
+class _Loader(yaml.SafeLoader):
+    """Plain data, with YAML 1.2's numbers."""
+
+
+_Loader.add_implicit_resolver("tag:yaml.org,2002:float", EXPONENT, list("-+.0123456789"))
+
 # Strict, so that true is no number, "8" no 8 and 8.0 no 8; whole numbers and lists do for floats and tuples, since all
 # is validated as JSON.
 STRICT = ConfigDict(extra="forbid", strict=True)
@@ -172,7 +182,7 @@ def read_config(path: Path) -> Mapping[str, object]:
     """
     try:
         told = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (OSError, ValueError, yaml.YAMLError) as error:  # ValueError: no UTF-8, or a date that is none
         why = " ".join(str(error).split())
         raise ValueError(f"expected a YAML file with settings, got {path}: {why}") from None
     if not isinstance(told, dict) or not all(isinstance(name, str) for name in told):
@@ -224,22 +234,13 @@ def override(settings: Settings, assignments: Sequence[str]) -> Settings:
             raise ValueError(f"expected --set name=value, got {assignment!r}")
         try:
             value = yaml.load(text, Loader=_Loader) if text else ""
-        except yaml.YAMLError as error:
+        except (ValueError, yaml.YAMLError) as error:
             why = " ".join(str(error).split())
             raise ValueError(f"expected --set {name}=VALUE in YAML, got {text!r}: {why}") from None
         if name == "task" and value != data["task"]:
             data["task_parameters"] = {}
         _put(data, name, value)
     return from_json(data)
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML 1.2's floats: 1e-3 is a number, which YAML 1.1 takes for text."""
-
-
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"[-+]?[0-9.]+[eE][-+]?[0-9]+$"), list("-+.0123456789")
-)
 
 
 def _put(data: dict[str, Any], name: str, value: object) -> None:

@@ -19,7 +19,7 @@ import yaml
 
 from trace_mine.train import children, run_folder
 from trace_mine.train.recipes import recipe
-from trace_mine.train.settings import Settings, override
+from trace_mine.train.settings import EXPONENT, Settings, override
 
 KEYS = ("recipe", "model", "name", "seeds", "learning_rates", "set")
 
@@ -59,7 +59,7 @@ def _check_entry(entry: Mapping[str, Any], path: Path) -> None:
 def _runs_of_entry(entry: Mapping[str, Any]) -> Iterator[tuple[str, list[str]]]:
     """(name, arguments) for each learning rate and seed of an entry."""
     model = ["--model", entry["model"]] if "model" in entry else []
-    fixed = [f"{key}={json.dumps(value)}" for key, value in entry.get("set", {}).items()]
+    fixed = [f"{key}={_yaml(value)}" for key, value in entry.get("set", {}).items()]
     for rate in entry.get("learning_rates", [None]):
         for seed in entry.get("seeds", [0]):
             name = entry.get("name") or "-".join([entry["recipe"], *model[1:]])
@@ -68,6 +68,11 @@ def _runs_of_entry(entry: Mapping[str, Any]) -> Iterator[tuple[str, list[str]]]:
                 name += f"-lr{rate}"
                 chosen.append(f"learning_rate={rate}")
             yield f"{name}-s{seed}", [entry["recipe"], *model, *(part for s in chosen for part in ("--set", s))]
+
+
+def _yaml(value: object) -> str:
+    """A value as --set takes it; 1e-3, which is text in a sweep's file, is a number there."""
+    return value if isinstance(value, str) and EXPONENT.match(value) else json.dumps(value)
 
 
 def settings_of(arguments: list[str]) -> Settings:

@@ -17,6 +17,7 @@ from trace_mine.train.__main__ import main
 from trace_mine.train.models.keys import KEYS
 from trace_mine.train.recipes import BELIEF_MODELS, RECIPES, recipe
 from trace_mine.train.settings import CHOICES, Settings, as_yaml, from_json, merge, override, read_config
+from trace_mine.train.sweeps import runs_of, settings_of
 
 ROOT = Path(__file__).resolve().parents[2]
 WORDS = {name: words.__args__ for name, words in CHOICES.items()}
@@ -107,6 +108,28 @@ def test_a_wrong_file_is_one_clear_line(text, told, tmp_path, capsys):
     assert main(["belief", "--config", str(path), "--show"]) == 2
     error = capsys.readouterr().err
     assert told in error and error.count("\n") == 1, error
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("1e-3", 1e-3), ("1.5E+2", 150.0), (".5e1", 5.0), ("7", 7.0), ("1.2.3e4", None), ("e4", None)]
+)
+def test_exponents_are_numbers(text, value, tmp_path):
+    if value is None:
+        with pytest.raises(ValueError, match="expected learning_rate to be a number, got"):
+            override(recipe("quick"), [f"learning_rate={text}"])
+        return
+    assert override(recipe("quick"), [f"learning_rate={text}"]).learning_rate == value
+    (tmp_path / "s.yaml").write_text(f"- {{recipe: quick, set: {{learning_rate: {text}, model.norm_eps: {text}}}}}\n")
+    ((_, arguments),) = runs_of(tmp_path / "s.yaml")
+    assert (settings_of(arguments).learning_rate, settings_of(arguments).model_keys["norm_eps"]) == (value, value)
+
+
+def test_dates_that_are_none_are_told(tmp_path):
+    with pytest.raises(ValueError, match="expected --set seed=VALUE in YAML, got '2024-13-45'"):
+        override(recipe("quick"), ["seed=2024-13-45"])
+    (tmp_path / "c.yaml").write_text("seed: 2024-13-45\n")
+    with pytest.raises(ValueError, match="expected a YAML file with settings, got "):
+        read_config(tmp_path / "c.yaml")
 
 
 def test_another_model_in_a_file_says_all_its_keys():
