@@ -135,6 +135,7 @@ def test_states_along_end_with_the_last_whole_block_and_go_on_from_the_one_befor
     model, ids = made("delta_net"), tokens(35)
     states = states_along(model, ids, 8)
     assert {layer: each.shape[1] for layer, each in states.items()} == {0: 4, 1: 4}
+    assert states_along(model, ids[:, :32], 8)[0].shape[1] == 4
     carry = model(ids[:, :32], return_carry=True).carry
     torch.testing.assert_close(states[0][:, 3], carry[0]["state"])
     with pytest.raises(ValueError, match="every >= 1"):
