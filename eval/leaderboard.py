@@ -64,13 +64,6 @@ def board(results: Sequence[Result], metrics: Sequence[str]) -> list[Line]:
     lines = []
     for result, values in over_seeds([each for each in kept if each.metric in metrics and each.run]):
         refuse_twice([each for each in kept if same_line(each, result)])
-        up = is_up(result.metric)
-        beside: dict[str, list[float]] = {}
-        for each in kept:
-            alike = (size_of(each), each.metric, each.split) == (size_of(result), result.metric, result.split)
-            if alike and not each.run and each.model != TRUTH:
-                beside.setdefault(each.model, []).append(each.value)  # one of each file, on other sessions
-        best = (max if up else min)(beside, key=lambda name: mean(beside[name]), default="")
         lines.append(
             Line(
                 metric=result.metric,
@@ -80,20 +73,29 @@ def board(results: Sequence[Result], metrics: Sequence[str]) -> list[Line]:
                 model=result.model,
                 variant=result.variant,
                 values=tuple(values),
-                baseline=f"{best} {mean(beside[best]):.4f}" if best else "",
+                baseline=best_baseline(result, kept),
             )
         )
-    order = {metric: n for n, metric in enumerate(metrics)}
-    return sorted(
-        lines,
-        key=lambda x: (
-            order[x.metric],
-            x.task,
-            x.commands,
-            x.spacing,
-            -mean(x.values) if is_up(x.metric) else mean(x.values),
-        ),
-    )
+    return sorted(lines, key=lambda line: (metrics.index(line.metric), *standing(line)))
+
+
+def standing(line: Line) -> tuple[str, int, int, float]:
+    """Lines of one metric in order of these: by size of session, then the better mean first."""
+    better_is_less = -1.0 if is_up(line.metric) else 1.0
+    return line.task, line.commands, line.spacing, better_is_less * mean(line.values)
+
+
+def best_baseline(result: Result, results: Sequence[Result]) -> str:
+    """Name and mean of the best baseline that was measured as ``result`` was, the truth aside; empty: there is none."""
+    beside: dict[str, list[float]] = {}
+    for each in results:
+        alike = (size_of(each), each.metric, each.split) == (size_of(result), result.metric, result.split)
+        if alike and not each.run and each.model != TRUTH:
+            beside.setdefault(each.model, []).append(each.value)  # one of each file, on other sessions
+    if not beside:
+        return ""
+    best = (max if is_up(result.metric) else min)(beside, key=lambda name: mean(beside[name]))
+    return f"{best} {mean(beside[best]):.4f}"
 
 
 def same_line(one: Result, other: Result) -> bool:

@@ -5,6 +5,7 @@ Elements are permutations of points; a product of groups acts on the points side
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from itertools import permutations
 
@@ -14,6 +15,8 @@ from trace_mine.corpus.synthetic.game import Game, Ints
 from trace_mine.corpus.synthetic.permutations import NAMES, choose
 
 Element = tuple[int, ...]
+FACTOR = re.compile(r"(Z)([2-9]|[1-9][0-9]|1[01][0-9]|120)|([SA])([345])")
+"""Z_n, or the permutations of a few points: all of them, or the even ones."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,20 +52,30 @@ def make_group(name: str) -> Group:
     Raises:
         ValueError: no such group.
     """
-    spelt = "Z2" if name == "parity" else name
-    first, _, second = spelt.partition("x")
-    degree, even, modulus = 0, False, 1
-    for part in (first, second) if second else (first,):
-        kind, number = part[:1], part[1:]
-        if kind == "Z" and number.isdigit() and 2 <= int(number) <= 120 and modulus == 1:
-            modulus = int(number)
-        elif kind in ("S", "A") and number in ("3", "4", "5") and degree == 0:
-            degree, even = int(number), kind == "A"
-        else:
-            raise ValueError(f"expected parity, Zn, Sn, An or a product such as A4xZ5, got {name!r}")
-    orders = [order for order in permutations(range(degree)) if not even or _even(order)]
+    kind, degree, modulus = _factors(name)
+    orders = [order for order in permutations(range(degree)) if kind == "S" or _even(order)]
     elements = [(*order, k) if modulus > 1 else order for order in orders for k in range(modulus)]
     return Group(name=name, degree=degree, modulus=modulus, elements=tuple(elements))
+
+
+def _factors(name: str) -> tuple[str, int, int]:
+    """(S or A, points that it permutes or 0 for none, modulus or 1 for none) of a group's name."""
+    factors = [FACTOR.fullmatch(part) for part in ("Z2" if name == "parity" else name).split("x")]
+    moduli = [int(factor[2]) for factor in factors if factor and factor[1]]
+    permuted = [(factor[3], int(factor[4])) for factor in factors if factor and factor[3]]
+    if None in factors or len(moduli) > 1 or len(permuted) > 1:
+        raise ValueError(f"expected parity, Zn, Sn, An or a product such as A4xZ5, got {name!r}")
+    return (*(permuted[0] if permuted else ("S", 0)), moduli[0] if moduli else 1)
+
+
+def command_of(group: Group, element: Element) -> str:
+    """The assignment that multiplies what the variables hold by the element: ``a, b = b, a``, ``x = (x + 2) % 5``."""
+    moved = [n for n in range(group.degree) if element[n] != n]
+    left, right = [NAMES[n] for n in moved], [NAMES[element[n]] for n in moved]
+    if group.modulus > 1 and element[-1]:
+        left.append("x")
+        right.append(f"(x + {element[-1]}) % {group.modulus}")
+    return f"{', '.join(left)} = {', '.join(right)}" if left else "pass"
 
 
 def group_game(*, group: str = "S3", style: str = "print", reveals: str = "partial") -> Game:
@@ -75,17 +88,8 @@ def group_game(*, group: str = "S3", style: str = "print", reveals: str = "parti
     choose("style", style, ("print", "echo"))
     choose("reveals", reveals, ("partial", "full"))
     made = make_group(group)
-    names = NAMES[: made.degree]
-    variables = tuple(names) + (("x",) if made.modulus > 1 else ())
-    actions = []
-    for element in made.elements[1:]:
-        targets, sources = list(names), [names[place] for place in element[: made.degree]]
-        moved = [n for n in range(made.degree) if sources[n] != targets[n]]
-        left, right = [targets[n] for n in moved], [sources[n] for n in moved]
-        if made.modulus > 1 and element[-1]:
-            left.append("x")
-            right.append(f"(x + {element[-1]}) % {made.modulus}")
-        actions.append(f"{', '.join(left)} = {', '.join(right)}" if left else "pass")
+    variables = (*NAMES[: made.degree], *(("x",) if made.modulus > 1 else ()))
+    actions = [command_of(made, element) for element in made.elements[1:]]
     table = made.table()
     texts = [
         [*(str(i + 1) for i in e[: made.degree]), *([str(e[-1])] if made.modulus > 1 else [])] for e in made.elements

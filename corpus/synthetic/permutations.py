@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import combinations, permutations
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 
 from trace_mine.corpus.synthetic.game import Game
 
+Order = tuple[int, ...]
 NAMES = "abcdefgh"
 MOST = 6
 """Variables: 6! = 720 states, and as many full permutations, is where tables stop being small."""
@@ -42,39 +44,24 @@ def permutation_game(
     between("p", p, 1e-6, 1.0)
     between("visible", visible, 0.0, 1.0)
     between("sticky", sticky, 0.0, 0.99)
+    if p < 1.0 and visible == 1.0:
+        raise ValueError("expected visible below 1 where p is, got 1; leave p out for visible moves only")
     orders = list(permutations(range(n)))
-    index = {order: s for s, order in enumerate(orders)}
     names = NAMES[:n]
-    sources: list[str] = []
-    tables: list[list[int]] = []
-    if moves == "swaps":
-        for i, k in combinations(range(n), 2):
-            places = list(range(n))
-            places[i], places[k] = k, i
-            sources.append(f"{names[i]}, {names[k]} = {names[k]}, {names[i]}")
-            tables.append([index[tuple(order[place] for place in places)] for order in orders])
-    else:
-        for places_ in orders[1:]:
-            sources.append(f"{', '.join(names)} = {', '.join(names[place] for place in places_)}")
-            tables.append([index[tuple(order[place] for place in places_)] for order in orders])
-    count = len(sources)
-    # repr, not :g: the text has to say the very number that the draw is compared with, or a session would not replay
-    hidden = [f"if random() < {p!r}:\n    {source}" for source in sources]
-    chances, weights, actions = np.ones(count), np.ones(count), list(sources)
+    sources, tables = swaps(orders) if moves == "swaps" else full_permutations(orders)
+    chances, weights = np.ones(len(sources)), np.ones(len(sources))
     if p < 1.0:
-        actions = [*hidden, *(sources if visible else [])]
-        chances = np.concatenate([np.full(count, p), np.ones(count if visible else 0)])
-        weights = np.concatenate([np.full(count, 1.0 - visible), np.full(count if visible else 0, visible)])
-        tables = tables * (2 if visible else 1)
-        if visible == 1.0:
-            raise ValueError("expected visible below 1 where p is, got 1; leave p out for visible moves only")
+        certain = sources if visible else []
+        chances = np.concatenate([np.full(len(sources), p), np.ones(len(certain))])
+        weights = np.concatenate([np.full(len(sources), 1.0 - visible), np.full(len(certain), visible)])
+        sources, tables = [*perhaps(sources, p), *certain], tables * (2 if visible else 1)
     return Game(
         name="permutations",
         variables=tuple(names),
         holds=np.array(orders, dtype=np.int64),
         items=tuple(str(i + 1) for i in range(n)) if values == "distinct" else tuple("0" for _ in range(n)),
         opening=tuple(f"{name} = {{{i}}}" for i, name in enumerate(names)),
-        actions=tuple(actions),
+        actions=tuple(sources),
         moves=np.array(tables, dtype=np.int64),
         chances=chances,
         weights=weights,
@@ -84,6 +71,39 @@ def permutation_game(
         style=style,
         sticky=sticky,
     )
+
+
+def perhaps(sources: Sequence[str], p: float) -> list[str]:
+    """Commands that each happen with probability p."""
+    # repr, not :g: the text has to say the very number that the draw is compared with, or a session would not replay
+    return [f"if random() < {p!r}:\n    {source}" for source in sources]
+
+
+def swaps(orders: Sequence[Order]) -> tuple[list[str], list[list[int]]]:
+    """(commands, tables): every swap of two variables, and for each the number of the order that it leads to from each
+    of the ``orders`` (all of the items, by the variables that hold them).
+    """
+    n = len(orders[0])
+    sources, tables = [], []
+    for i, k in combinations(range(n), 2):
+        places = list(range(n))
+        places[i], places[k] = k, i
+        sources.append(f"{NAMES[i]}, {NAMES[k]} = {NAMES[k]}, {NAMES[i]}")
+        tables.append(_table(orders, tuple(places)))
+    return sources, tables
+
+
+def full_permutations(orders: Sequence[Order]) -> tuple[list[str], list[list[int]]]:
+    """As ``swaps``: every permutation but the first of the ``orders``, which leaves all where it is."""
+    names = NAMES[: len(orders[0])]
+    sources = [f"{', '.join(names)} = {', '.join(names[place] for place in places)}" for places in orders[1:]]
+    return sources, [_table(orders, places) for places in orders[1:]]
+
+
+def _table(orders: Sequence[Order], places: Order) -> list[int]:
+    """For each order the number of the one in which each variable holds what that at its place held."""
+    index = {order: number for number, order in enumerate(orders)}
+    return [index[tuple(order[place] for place in places)] for order in orders]
 
 
 def choose(name: str, value: Any, known: tuple[str, ...]) -> None:

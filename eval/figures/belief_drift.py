@@ -33,51 +33,60 @@ def draw(bench: Bench) -> Drawn:
         for model in MODELS:
             for subject in bench.group(f"{stream}-{model}"):
                 for variant in variants(subject) if model == "delta" else ("",):
-                    told, kept = (
-                        drift(subject, times=times, rows=bench.rows, variant=variant),
-                        holding(subject, variant=variant),
-                    )
-                    rows += told + kept
+                    along = drift(subject, times=times, rows=bench.rows, variant=variant)
+                    kept = holding(subject, variant=variant)
+                    rows += along + kept
                     key = stream, subject.label, variant
-                    kls = {r.times: r.value for r in told if r.metric == "belief KL"}
+                    kls = {r.times: r.value for r in along if r.metric == "belief KL"}
                     drifts.setdefault(key, []).append((subject.seed, kls))
                     holds.setdefault(key, []).append((subject.seed, {r.at: r.value for r in kept}))
-        lines(axes[0, column], {k[1:]: v for k, v in drifts.items() if k[0] == stream})
-        lines(axes[1, column], {k[1:]: v for k, v in holds.items() if k[0] == stream})
-        subjects = bench.group(f"{stream}-{MODELS[0]}")
-        for result in memory_needed(subjects[0], WINDOWS, rows=bench.rows) if subjects else ():
-            rows.append(result)
-            if result.value > 1e-3:
-                axes[0, column].axhline(result.value, **BASELINE)
-                axes[0, column].annotate(
-                    f"exact, last {result.at:.0f} commands", (1.0, result.value), xycoords=("axes fraction", "data"),
-                    fontsize=6.5, ha="right", va="bottom",
-                )  # fmt: skip
-        name = "uniform" if stream == "belief" else "sticky"
-        axes[0, column].set_title(f"drift, trained on {name} streams")
-        axes[0, column].set_xlabel("length (1: as trained)")
-        axes[0, column].set_ylabel("KL(exact || model), nats")
-        axes[1, column].set_title(f"retention, trained on {name} streams")
-        axes[1, column].set_xlabel("commands since the fact")
-        axes[1, column].set_ylabel("KL where it is asked for")
-        for axis, ticks in ((axes[0, column], times), (axes[1, column], HOLDS)):
-            axis.set_xscale("log", base=2)
-            axis.set_xticks(ticks, [str(t) for t in ticks])
-            axis.set_yscale("log")
+        lines(axes[0, column], drifts, stream)
+        lines(axes[1, column], holds, stream)
+        rows += memory(axes[0, column], bench.group(f"{stream}-{MODELS[0]}")[:1], bench.rows)
+        name_axes(axes[:, column], "uniform" if stream == "belief" else "sticky", times)
     rows += control(axes[0, 2], bench.group(CONTROL), times[:3], bench.rows)
     rows += growth(axes[1, 2], bench.group("belief-delta"), times[-1])
     legend_below(figure, axes, columns=3)
     return Drawn(figure=figure, rows=rows, caption=caption(drifts, holds, rows), claims=claims(drifts, holds))
 
 
-def lines(axis: Any, told: dict[tuple[str, str], list[tuple[int, dict[float, float]]]]) -> None:
-    """Every seed as a thin line of its own, the model's look for all of them."""
+def lines(axis: Any, of_all: Lines, stream: str) -> None:
+    """Every seed of a stream's models as a thin line of its own, the model's look for all of them."""
+    told = {key[1:]: seeds for key, seeds in of_all.items() if key[0] == stream}
     for line, ((label, variant), seeds) in enumerate(sorted(told.items())):
         name = f"{label} + rescale" if variant else label
         for count, (_, values) in enumerate(seeds):
             axis.plot(
                 list(values), [max(v, 1e-4) for v in values.values()], label=None if count else name, **look(line)
             )
+
+
+def memory(axis: Any, subjects: list[Subject], rows: int) -> list[Result]:
+    """What the exact filter is off by where it was restarted so many commands ago, as lines across."""
+    results = [result for subject in subjects for result in memory_needed(subject, WINDOWS, rows=rows)]
+    for result in results:
+        if result.value > 1e-3:
+            axis.axhline(result.value, **BASELINE)
+            axis.annotate(
+                f"exact, last {result.at:.0f} commands", (1.0, result.value), xycoords=("axes fraction", "data"),
+                fontsize=6.5, ha="right", va="bottom",
+            )  # fmt: skip
+    return results
+
+
+def name_axes(axes: Any, name: str, times: tuple[int, ...]) -> None:
+    """Titles and scales of one column, drift above retention."""
+    drifts, holds = axes
+    drifts.set_title(f"drift, trained on {name} streams")
+    drifts.set_xlabel("length (1: as trained)")
+    drifts.set_ylabel("KL(exact || model), nats")
+    holds.set_title(f"retention, trained on {name} streams")
+    holds.set_xlabel("commands since the fact")
+    holds.set_ylabel("KL where it is asked for")
+    for axis, ticks in ((drifts, times), (holds, HOLDS)):
+        axis.set_xscale("log", base=2)
+        axis.set_xticks(ticks, [str(tick) for tick in ticks])
+        axis.set_yscale("log")
 
 
 def control(axis: Any, subjects: list[Subject], times: tuple[int, ...], rows: int) -> list[Result]:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 
+from trace_mine.corpus.synthetic.game import Floats
 from trace_mine.eval.claims import by_seeds, numbers
 from trace_mine.eval.figures.base import Bench, Drawn, Figure, at_least_one
 from trace_mine.eval.figures.style import BASELINE, legend_below, look, panels
 from trace_mine.eval.measure import beliefs, compared
 from trace_mine.eval.results import Result, over_seeds
-from trace_mine.train.measure.predictors import ExactFilter, LastShown, Uniform, WindowFilter
+from trace_mine.train.measure.predictors import ExactFilter, LastShown, Predictor, Uniform, WindowFilter
 from trace_mine.train.measure.sessions import sessions_of
 
 NEEDS = ("belief-delta", "belief-gated", "belief-lstm", "belief-product", "belief-transformer")
@@ -38,26 +39,15 @@ def draw(bench: Bench) -> Drawn:
             commands, spacing = subject.trained
             sessions = sessions_of(subject.task_batches, commands=commands, spacing=spacing, rows=bench.rows * 2)
             found += beliefs(sessions, subject.predictor, **subject.named, times=1.0)
-            if not beside:
-                others: list[Any] = [
-                    ExactFilter(),
-                    Uniform(),
-                    LastShown(),
-                    WindowFilter(window=0),
-                    WindowFilter(window=spacing),
-                ]
-                beside = compared(sessions, others, beliefs, times=1.0)
+            windows = [WindowFilter(window=window) for window in (0, spacing)]
+            others: list[Predictor] = [ExactFilter(), Uniform(), LastShown(), *windows]
+            beside = beside or compared(sessions, others, beliefs, times=1.0)
         rows += found
         if not found:
             continue
         label = found[0].model
         for axis, (metric, _, _) in zip(axes[0], METRICS, strict=True):
-            table: dict[str, list[tuple[float, float]]] = {}
-            for result in found:
-                if result.metric == metric and result.count >= FEWEST:
-                    table.setdefault(result.place, []).append((result.at, result.value))
-            points = sorted(tuple(np.mean(pairs, axis=0)) for pairs in table.values())
-            axis.plot(*np.array(points).T, label=label, **look(number))
+            axis.plot(*mean_points(found, metric).T, label=label, **look(number))
         totals[group] = [r.value for r in found if r.metric == "calibration error"]
         losses[label] = [r.value for r in found if r.metric == "belief KL"]
     rows += beside
@@ -65,14 +55,6 @@ def draw(bench: Bench) -> Drawn:
         axis.set_xlabel(x)
         axis.set_ylabel(y)
     legend_below(figure, axes, columns=5)
-    told = "; ".join(f"{label} {numbers(values)}" for label, values in losses.items())
-    floor = "; ".join(
-        f"{r.model} {values[0]:.4f}" for r, values in over_seeds([r for r in beside if r.metric == "belief KL"])
-    )
-    caption = (
-        f"On test sessions of the trained length (mean over seeds drawn). KL by seed: {told}. Beside them: {floor}. "
-        f"Expected calibration error: {'; '.join(f'{g} {numbers(v)}' for g, v in totals.items())}."
-    )
     lstm = totals.get("belief-lstm", [])
     claim = by_seeds(
         "Small recurrent models' beliefs (DeltaNet's and an LSTM's) are calibrated at the trained length "
@@ -81,7 +63,27 @@ def draw(bench: Bench) -> Drawn:
         [0.03 - max(pair) for pair in zip(totals.get("belief-delta", []), lstm, strict=False)],
         f"DeltaNet {numbers(totals.get('belief-delta', []))}; LSTM {numbers(lstm)}.",
     )
-    return Drawn(figure=figure, rows=rows, caption=caption, claims=[claim])
+    return Drawn(figure=figure, rows=rows, caption=caption(losses, beside, totals), claims=[claim])
+
+
+def caption(losses: dict[str, list[float]], beside: Sequence[Result], totals: dict[str, list[float]]) -> str:
+    """KL of every model by seed, of the known answers, and calibration errors by seed."""
+    by_seed = "; ".join(f"{label} {numbers(values)}" for label, values in losses.items())
+    kls = over_seeds([result for result in beside if result.metric == "belief KL"])
+    known = "; ".join(f"{result.model} {values[0]:.4f}" for result, values in kls)
+    return (
+        f"On test sessions of the trained length (mean over seeds drawn). KL by seed: {by_seed}. Beside them: "
+        f"{known}. Expected calibration error: {'; '.join(f'{group} {numbers(values)}' for group, values in totals.items())}."
+    )
+
+
+def mean_points(results: Sequence[Result], metric: str) -> Floats:
+    """[places, 2]: (at, value) of each place, the mean over seeds, of those that rest on ``FEWEST`` sequences."""
+    by_place: dict[str, list[tuple[float, float]]] = {}
+    for result in results:
+        if result.metric == metric and result.count >= FEWEST:
+            by_place.setdefault(result.place, []).append((result.at, result.value))
+    return np.array(sorted(tuple(np.mean(pairs, axis=0)) for pairs in by_place.values()))
 
 
 FIGURE = Figure(

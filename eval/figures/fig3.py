@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 
+from trace_mine.corpus.synthetic.game import Floats
 from trace_mine.eval.claims import by_seeds, numbers
 from trace_mine.eval.figures.base import Bench, Drawn, Figure, at_least_one
 from trace_mine.eval.figures.style import panels
 from trace_mine.eval.grid import extrapolation
-from trace_mine.eval.results import over_seeds
+from trace_mine.eval.results import Result, over_seeds
 
 NEEDS = ("swaps-delta", "swaps-delta01")
 COMMANDS = (32, 64, 128, 256)
@@ -26,15 +30,11 @@ def draw(bench: Bench) -> Drawn:
         subjects = bench.group(group)
         found = [r for each in subjects for r in extrapolation(each, commands, SPACINGS, rows=bench.rows // 2)]
         rows += found
-        table = np.full((len(SPACINGS), len(commands)), np.nan)
-        for result, values in over_seeds([r for r in found if r.metric == "accuracy" and r.run]):
-            table[SPACINGS.index(result.spacing), commands.index(result.commands)] = np.mean(values)
-            if (result.spacing, result.commands) == (16, commands[-1]):
-                far[group] = values
+        table, values = by_size(found, commands)
+        if values:
+            far[group] = values
         image = axis.imshow(table, vmin=1 / 3, vmax=1, cmap="cividis", origin="lower", aspect="auto")
-        for (y, x), value in np.ndenumerate(table):
-            if not np.isnan(value):
-                axis.text(x, y, f"{value:.2f}", ha="center", va="center", color="w" if value < 0.7 else "k", fontsize=8)
+        write_numbers(axis, table)
         axis.set_xticks(range(len(commands)), [str(c) for c in commands])
         axis.set_yticks(range(len(SPACINGS)), [str(s) for s in SPACINGS])
         axis.set_xlabel("commands (trained: up to 32)")
@@ -56,6 +56,23 @@ def draw(bench: Bench) -> Drawn:
         f"[-1, 1]: {numbers(good)}; [0, 1]: {numbers(poor)}.",
     )
     return Drawn(figure=figure, rows=rows, caption=caption, claims=[claim])
+
+
+def by_size(results: Sequence[Result], commands: Sequence[int]) -> tuple[Floats, list[float]]:
+    """(mean accuracy over seeds [spacings, commands], by seed that of the longest and sparsest sessions)."""
+    table, far = np.full((len(SPACINGS), len(commands)), np.nan), []
+    for result, values in over_seeds([r for r in results if r.metric == "accuracy" and r.run]):
+        table[SPACINGS.index(result.spacing), commands.index(result.commands)] = np.mean(values)
+        if (result.spacing, result.commands) == (SPACINGS[-1], commands[-1]):
+            far = values
+    return table, far
+
+
+def write_numbers(axis: Any, table: Floats) -> None:
+    """Each number of the table in its place of the image."""
+    for (y, x), value in np.ndenumerate(table):
+        if not np.isnan(value):
+            axis.text(x, y, f"{value:.2f}", ha="center", va="center", color="w" if value < 0.7 else "k", fontsize=8)
 
 
 FIGURE = Figure(

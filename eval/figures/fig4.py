@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import numpy as np
 
 from trace_mine.eval.claims import Claim, by_seeds, numbers
@@ -29,26 +32,14 @@ def draw(bench: Bench) -> Drawn:
                 sessions = sessions_of(subject.task_batches, commands=commands, spacing=spacing, rows=bench.rows)
                 found = accuracy(sessions, subject.predictor, **subject.named, times=times)
                 rows += found
-                by_reveal = [r for r in found if r.metric == "accuracy by reveal"]
                 label = subject.label if subject is bench.group(group)[0] else None
-                smooth = smoothed([r.value for r in by_reveal])
-                axis.plot([r.at for r in by_reveal], smooth, label=label, alpha=0.8, **{**look(number), "marker": ""})
-                last = [r.value for r in by_reveal[-max(1, len(by_reveal) // 4) :]]
-                finals.setdefault(group, [[], []])[int(spacing == 8)].append(float(np.mean(last)))
+                last = line(axis, found, label, {**look(number), "marker": ""})
+                finals.setdefault(group, [[], []])[int(spacing == 8)].append(last)
                 if number == 0 and subject.seed == bench.group(group)[0].seed:
                     rows += compared(sessions, baselines(), accuracy, times=times)
-        values = [r for r in rows if r.model in SHOWN and r.metric == "accuracy" and r.spacing == spacing]
-        for result in values:
-            axis.axhline(result.value, **BASELINE)
-        lowest = min(r.value for r in values)
-        names = ", ".join(f"{r.model} {r.value:.2f}" for r in values)
-        axis.annotate(names, (1.0, lowest - 0.01), xycoords=("axes fraction", "data"), fontsize=7, ha="right", va="top")
+        show_baselines(axis, [r for r in rows if r.model in SHOWN and r.metric == "accuracy" and r.spacing == spacing])
         trained = next(each for name in NEEDS for each in bench.group(name)).trained[0]
-        axis.axvline(trained, color="k", linewidth=0.8)
-        axis.annotate("trained to here", (trained, 0.02), fontsize=7, rotation=90, ha="right", va="bottom")
-        axis.set_xlabel("commands so far")
-        axis.set_title(f"a reveal every {spacing}")
-        axis.set_ylim(0, 1.03)
+        name_axis(axis, trained, spacing)
     axes[0, 0].set_ylabel("accuracy of the reveal")
     legend_below(figure, axes, columns=4)
     told = "; ".join(f"{bench.group(g)[0].label} {numbers(values[1])}" for g, values in finals.items())
@@ -58,6 +49,32 @@ def draw(bench: Bench) -> Drawn:
         f"quarter, with a reveal every 8: {told}; chance .333."
     )
     return Drawn(figure=figure, rows=rows, caption=caption, claims=claims(finals))
+
+
+def line(axis: Any, results: Sequence[Result], label: str | None, style: Mapping[str, Any]) -> float:
+    """One run's accuracy by reveal as a line; returns the mean over its last quarter."""
+    by_reveal = [result for result in results if result.metric == "accuracy by reveal"]
+    smooth = smoothed([result.value for result in by_reveal])
+    axis.plot([result.at for result in by_reveal], smooth, label=label, alpha=0.8, **style)
+    return float(np.mean([result.value for result in by_reveal[-max(1, len(by_reveal) // 4) :]]))
+
+
+def name_axis(axis: Any, trained: int, spacing: int) -> None:
+    """Title and scale, and where training ended."""
+    axis.axvline(trained, color="k", linewidth=0.8)
+    axis.annotate("trained to here", (trained, 0.02), fontsize=7, rotation=90, ha="right", va="bottom")
+    axis.set_xlabel("commands so far")
+    axis.set_title(f"a reveal every {spacing}")
+    axis.set_ylim(0, 1.03)
+
+
+def show_baselines(axis: Any, results: Sequence[Result]) -> None:
+    """Their values as lines across, and their names below the lowest."""
+    for result in results:
+        axis.axhline(result.value, **BASELINE)
+    lowest = min(result.value for result in results)
+    names = ", ".join(f"{result.model} {result.value:.2f}" for result in results)
+    axis.annotate(names, (1.0, lowest - 0.01), xycoords=("axes fraction", "data"), fontsize=7, ha="right", va="top")
 
 
 def smoothed(values: list[float]) -> list[float]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 
 from trace_mine.eval.claims import by_seeds, numbers
 from trace_mine.eval.figures.base import Bench, Drawn, Figure, at_least_one
 from trace_mine.eval.figures.style import BASELINE, COLOURS, panels
-from trace_mine.eval.interpret import described, heads_of, intervened, tracking_head
+from trace_mine.eval.interpret import Head, described, heads_of, intervened, tracking_head
 from trace_mine.eval.results import Result
 from trace_mine.train.measure.sessions import sessions_of
 
@@ -28,14 +31,7 @@ def draw(bench: Bench) -> Drawn:
         sessions = sessions_of(subject.task_batches, commands=COMMANDS, spacing=SPACING, rows=2)
         heads = heads_of(subject, sessions)
         rows += described(subject, heads)
-        parts = axis.violinplot([head.beta for head in heads], showmedians=True, widths=0.8)
-        for number, body in enumerate(parts["bodies"]):
-            body.set_facecolor(COLOURS[number % len(COLOURS)])
-            body.set_alpha(0.6)
-        axis.set_xticks(range(1, len(heads) + 1), [f"{head.layer}.{head.head}" for head in heads])
-        axis.axhline(2.0, **BASELINE)
-        axis.axhline(1.0, **BASELINE)
-        axis.set_xlabel("layer.head")
+        violins(axis, heads)
         axis.set_title(f"{subject.label.replace('delta_net ', '')}, seed {subject.seed}")
         if subject.settings.model_keys.get("allow_neg_eigval"):
             tracks = tracking_head(intervened(subject, commands=64, spacing=2, rows=16))
@@ -63,6 +59,18 @@ def draw(bench: Bench) -> Drawn:
         f"Share of beta above 1.9. {'; '.join(told)}.",
     )
     return Drawn(figure=figure, rows=rows, caption=caption, claims=[claim])
+
+
+def violins(axis: Any, heads: Sequence[Head]) -> None:
+    """The law of every head's beta, beside 1 and 2."""
+    parts = axis.violinplot([head.beta for head in heads], showmedians=True, widths=0.8)
+    for number, body in enumerate(parts["bodies"]):
+        body.set_facecolor(COLOURS[number % len(COLOURS)])
+        body.set_alpha(0.6)
+    axis.set_xticks(range(1, len(heads) + 1), [f"{head.layer}.{head.head}" for head in heads])
+    axis.axhline(2.0, **BASELINE)
+    axis.axhline(1.0, **BASELINE)
+    axis.set_xlabel("layer.head")
 
 
 FIGURE = Figure(

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 
 from trace_mine.eval.claims import by_seeds, numbers
 from trace_mine.eval.figures.base import Bench, Drawn, Figure, at_least_one
 from trace_mine.eval.figures.style import BASELINE, legend_below, look, panels
-from trace_mine.eval.interpret import described, heads_of, intervened, told_costs, tracking_head
+from trace_mine.eval.interpret import Cost, described, heads_of, intervened, told_costs, tracking_head
 from trace_mine.eval.results import Result
 from trace_mine.train.measure.sessions import sessions_of
 
@@ -35,22 +38,12 @@ def draw(bench: Bench) -> Drawn:
         mine = {(h.layer, h.head): h.components(0.9) for h in heads}
         own_count = mine.pop((tracks.layer, tracks.head))
         fewer.append(min(mine.values(), default=0) - own_count)
-        ranged = {kind: [cost for cost in found if cost.kind == kind] for kind in ("beta halved", "beta capped")}
-        by_kind = {kind: {(c.layer, c.head): float(c.lost.mean()) for c in costs} for kind, costs in ranged.items()}
-        lost = {place: min(table[place] for table in by_kind.values()) for place in by_kind["beta halved"]}
+        lost = least_lost(found)
         most = lost.pop((tracks.layer, tracks.head))
         alone.append(min(most - 0.3, 0.05 - max(lost.values(), default=0.0)))
         others = numbers(list(lost.values()), 2)
         told.append(f"seed {subject.seed}: {most:.2f} lost in {tracks.layer}.{tracks.head}, {others} elsewhere")
-        for cost in found:
-            place = len(labels)
-            labels.append(f"s{subject.seed} {cost.layer}.{cost.head} {cost.kind.split()[-1]}")
-            axes[0, 1].bar(
-                place,
-                cost.after,
-                color=look(number)["color"],
-                alpha={"halved": 0.9, "capped": 0.65}.get(cost.kind.split()[-1], 0.4),
-            )
+        labels += bars(axes[0, 1], found, len(labels), f"s{subject.seed}", look(number)["color"])
     axes[0, 0].set_xlabel("principal components of the keys")
     axes[0, 0].set_ylabel("share of their variance")
     axes[0, 1].axhline(1 / 3, **BASELINE)
@@ -79,6 +72,23 @@ def draw(bench: Bench) -> Drawn:
         ),
     ]
     return Drawn(figure=figure, rows=rows, caption=caption, claims=claims)
+
+
+def least_lost(costs: Sequence[Cost]) -> dict[tuple[int, int], float]:
+    """(layer, head) -> accuracy lost by halving beta or by capping it, the less of both."""
+    halved, capped = (
+        {(cost.layer, cost.head): float(cost.lost.mean()) for cost in costs if cost.kind == kind}
+        for kind in ("beta halved", "beta capped")
+    )
+    return {place: min(halved[place], capped[place]) for place in halved}
+
+
+def bars(axis: Any, costs: Sequence[Cost], first: int, seed: str, colour: str) -> list[str]:
+    """A bar of accuracy for each intervention, from place ``first`` on; returns their labels."""
+    kinds = [cost.kind.split()[-1] for cost in costs]
+    for place, (cost, kind) in enumerate(zip(costs, kinds, strict=True), first):
+        axis.bar(place, cost.after, color=colour, alpha={"halved": 0.9, "capped": 0.65}.get(kind, 0.4))
+    return [f"{seed} {cost.layer}.{cost.head} {kind}" for cost, kind in zip(costs, kinds, strict=True)]
 
 
 FIGURE = Figure(

@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from trace_mine.corpus.synthetic.game import Floats
-from trace_mine.eval.claims import by_seeds, numbers
+from trace_mine.corpus.synthetic.game import Floats, Game
+from trace_mine.eval.claims import Claim, by_seeds, numbers
 from trace_mine.eval.figures.base import Bench, Drawn, Figure, at_least_one
 from trace_mine.eval.figures.style import panels
-from trace_mine.eval.probes import features, positions, ridge, shuffled, untrained
+from trace_mine.eval.probes import Probed, features, positions, ridge, shuffled, untrained
 from trace_mine.eval.results import Result
 from trace_mine.eval.steering import steered_run
 from trace_mine.train.measure.laws import joint_beliefs
@@ -47,21 +47,15 @@ def draw(bench: Bench) -> Drawn:
                 "control: position": (positions(x), belief),
             }
             cases[UNTRAINED] = features(untrained(subject), sessions)[place], belief
+            is_first = subject is bench.group(group)[0]
             for variant, (inputs, target) in cases.items():
                 probe = ridge(inputs, target)
                 where: dict[str, Any] = {**subject.named, "variant": variant, "place": place, "count": probe.count}
                 where |= {"low": probe.low, "high": probe.high}
                 rows.append(Result(metric="probe to the belief, R2", value=probe.value, **where))
                 (controls if variant else told).setdefault(named(subject.label, variant), []).append(probe.value)
-                if not variant and subject is bench.group(group)[0]:
-                    first = np.eye(len(game.items))[game.holds[:, 0]]  # what the first variable holds
-                    for axis, points in (
-                        (axes[0, column], probe.true @ first),
-                        (axes[1, column], probe.predicted @ first),
-                    ):
-                        scatter(axis, points.reshape(-1, 3), (probe.true @ first).reshape(-1, 3))
-                    axes[0, column].set_title(f"true ({subject.label})")
-                    axes[1, column].set_title(f"probed, R2 {probe.value:.2f}")
+                if not variant and is_first:
+                    beside(axes[:, column], game, probe, subject.label)
             steering = steered_run(subject, rows=max(16, bench.rows))
             rows += steering
             for result in steering:
@@ -82,7 +76,23 @@ def draw(bench: Bench) -> Drawn:
         f"{'; '.join(others)}. Steering, slope of the prediction towards the target (1: all the way): "
         f"{'; '.join(steers)}."
     )
-    claims = [
+    return Drawn(figure=figure, rows=rows, caption=caption, claims=claims(told, controls, followed))
+
+
+def beside(axes: Any, game: Game, probe: Probed, label: str) -> None:
+    """What the first variable may hold, in truth and as probed, as two triangles."""
+    first = np.eye(len(game.items))[game.holds[:, 0]]
+    for axis, points in zip(axes, (probe.true @ first, probe.predicted @ first), strict=True):
+        scatter(axis, points.reshape(-1, 3), (probe.true @ first).reshape(-1, 3))
+    axes[0].set_title(f"true ({label})")
+    axes[1].set_title(f"probed, R2 {probe.value:.2f}")
+
+
+def claims(
+    told: dict[str, list[float]], controls: dict[str, list[float]], followed: dict[str, dict[str, list[float]]]
+) -> list[Claim]:
+    """Of every model: the belief is readable from its state, and a push along the probe moves the prediction."""
+    readable = [
         by_seeds(
             f"The belief is linearly readable from the recurrent state of {label} (R2 above .5 and above the "
             "untrained by .1)",
@@ -92,7 +102,7 @@ def draw(bench: Bench) -> Drawn:
         )
         for label, values in told.items()
     ]
-    claims += [
+    steerable = [
         by_seeds(
             f"Pushed along its probe, the state of {label} gives what the other belief implies (slope above .8, both "
             "controls of its size below .2)",
@@ -107,7 +117,7 @@ def draw(bench: Bench) -> Drawn:
         )
         for label, slopes in followed.items()
     ]
-    return Drawn(figure=figure, rows=rows, caption=caption, claims=claims)
+    return readable + steerable
 
 
 def named(label: str, variant: str) -> str:

@@ -7,12 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
+import torch
 
 from planted import planted_subject
 from trace_mine.corpus.synthetic.game import Floats, Plays
 from trace_mine.corpus.synthetic.stream import Batch, TokenStream
 from trace_mine.eval.adversary import search
-from trace_mine.eval.interpret import costs, described, has_beta, heads_of, told_costs, tracking_head
+from trace_mine.eval.interpret import Head, costs, described, has_beta, heads_of, told_costs, tracking_head
+from trace_mine.train.hooks import recording
 from trace_mine.train.measure.predictors import ExactFilter
 from trace_mine.train.measure.sessions import sessions_of
 
@@ -97,3 +99,20 @@ def test_searches_refuse_other_games(tiny_subject: Callable) -> None:
     subject = tiny_subject("belief", "lstm", "task.values=repeated")
     with pytest.raises(ValueError, match="expected distinct values"):
         search(ExactFilter(), subject.batches.stream(8, 2, "test"), reveals=1, spacing=2)
+
+
+def test_components_are_as_many_as_have_the_share_of_variance() -> None:
+    head = Head(layer=0, head=0, beta=np.ones(1), spectrum=np.array([0.5, 0.4, 0.1]))
+    assert [head.components(share) for share in (0.4, 0.5, 0.51, 0.9, 0.95, 1.0)] == [1, 1, 2, 2, 3, 3]
+
+
+def test_spectra_are_of_the_keys_variance_about_their_mean(tiny_subject: Callable) -> None:
+    subject = tiny_subject("belief", "delta_net")
+    sessions = sessions_of(subject.task_batches, commands=16, spacing=2, rows=3)
+    ids = torch.from_numpy(sessions.batch.tokens[:, : int(sessions.batch.lengths.min())])
+    with recording(subject.model, ["keys"], [0]) as readings, torch.no_grad():
+        subject.model(input_ids=ids)
+    for head in heads_of(subject, sessions):
+        keys = readings[0, "keys"][0][..., head.head, :].double().flatten(0, 1).numpy()
+        variances = np.sort(np.linalg.eigvalsh(np.cov(keys.T)))[::-1]
+        np.testing.assert_allclose(head.spectrum, variances / variances.sum(), atol=1e-9)

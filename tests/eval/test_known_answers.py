@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from trace_mine.eval.measure import beliefs, calibration, compared, reveals_since
+from trace_mine.eval.measure import accuracy, beliefs, calibration, compared, reveals_since
 from trace_mine.train.batches import TaskBatches
 from trace_mine.train.measure.predictors import PREDICTORS, ExactFilter, LastShown, Uniform, WindowFilter, baselines
 from trace_mine.train.measure.scores import score
@@ -135,3 +135,36 @@ def test_calibration_of_a_planted_liar() -> None:
 def test_baselines_are_named_apart() -> None:
     names = [each.name for each in baselines()]
     assert len(set(names)) == len(names)
+
+
+def test_numbers_by_place_are_means_of_the_reveals_there() -> None:
+    sessions = sessions_with(commands=24, rows=40, n=3, p=0.2)
+    predictor = WindowFilter(window=2)
+    scores = score(sessions.exact, sessions.laws_of(predictor), sessions.shown)
+
+    def wanted(inside: np.ndarray) -> float:
+        return float(np.mean([row[at].mean() for row, at in zip(scores.kl, inside, strict=True) if at.any()]))
+
+    told = {(r.metric, r.place): r for r in beliefs(sessions, predictor)}
+    reveals = np.tile(np.arange(12), (40, 1))
+    for quarter in range(4):
+        result = told["belief KL by commands", f"quarter {quarter + 1}"]
+        assert result.value == pytest.approx(wanted(reveals // 3 == quarter)) and result.at == 6 * (quarter + 1)
+    age, entropy = reveals_since(sessions), sessions.entropy
+    for name, low, high in (("1 ago", 1, 1), ("2 ago", 2, 2), ("3 to 4 ago", 3, 4)):
+        result = told["belief KL by reveals", name]
+        assert result.value == pytest.approx(wanted((age >= low) & (age <= high))) and result.at == low
+    for name, low, high in (("from 0.3 nats", 0.3, 0.6), ("from 0.6 nats", 0.6, 0.9)):
+        result = told["belief KL by entropy", name]
+        assert result.value == pytest.approx(wanted((entropy >= low) & (entropy < high)))
+    by_reveal = {(r.metric, r.place): r for r in accuracy(sessions, predictor)}
+    assert by_reveal["accuracy of the last reveal", ""].value == pytest.approx(scores.hits[:, -1].mean())
+    assert by_reveal["accuracy by reveal", "reveal 1"].value == pytest.approx(scores.hits[:, 0].mean())
+    assert by_reveal["accuracy by reveal", "reveal 3"].at == 6
+    assert by_reveal["accuracy", ""].count == 40
+
+
+def test_what_is_said_of_results_wins_over_what_sessions_say() -> None:
+    sessions = sessions_with(rows=6, n=3, p=0.2)
+    (first, *_) = accuracy(sessions, Uniform(), model="x", times=2.0, split="other")
+    assert (first.model, first.times, first.split, first.commands, first.spacing) == ("x", 2.0, "other", 24, 2)

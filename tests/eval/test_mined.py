@@ -6,15 +6,20 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
-from trace_mine.eval import runs
+from trace_mine.eval import mined, runs
 from trace_mine.eval.mined import by_role, on_beliefs, rows_of
 from trace_mine.eval.runs import evaluate_run
 from trace_mine.eval.subjects import Subject, subject
+from trace_mine.tokenizer.encoded import ROLES, Encoded
+from trace_mine.train.batches import DatasetBatches
+from trace_mine.train.measure.text_beliefs import ScoredBelief
 from trace_mine.train.recipes import recipe
 from trace_mine.train.running import train
 from trace_mine.train.settings import override
@@ -104,3 +109,73 @@ def test_no_dataset_is_told(tmp_path: Path, opened: Subject) -> None:
         rows_of(tmp_path)
     with pytest.raises(ValueError, match="expected rows with exact beliefs"):
         on_beliefs(opened, [{"beliefs": []}], name="none")
+
+
+def fake_subject(rows: list[Encoded], is_right: list[list[bool]]) -> Subject:
+    """A run whose held-out rows are these, and whose model is right just there: one list a row, one entry a target."""
+
+    class Model(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = torch.nn.Parameter(torch.zeros(1))
+            self.calls = 0
+
+        def forward(self, input_ids: torch.Tensor) -> Any:
+            row, right = rows[self.calls], torch.tensor(is_right[self.calls])
+            self.calls += 1
+            targets = torch.from_numpy(row.ids[1:].astype(np.int64))
+            law = torch.full((1, len(targets), 8), 0.05)
+            law[0, torch.arange(len(targets)), torch.where(right, targets, (targets + 1) % 8)] = 0.65
+            return SimpleNamespace(logits=law.log())
+
+    batches = object.__new__(DatasetBatches)
+    batches.settings = SimpleNamespace(max_length=100)  # type: ignore[assignment]
+    batches.rows = {"test": rows}
+    settings = SimpleNamespace(seed=0, task="")
+    return Subject(run="r", label="m", seed=0, settings=settings, model=Model(), batches=batches)  # type: ignore[arg-type]
+
+
+def test_a_row_s_number_is_the_mean_over_its_own_places_and_steps_count_from_one() -> None:
+    prompt, value = ROLES.index("prompt"), ROLES.index("value")
+
+    def row(steps: list[int]) -> Encoded:
+        roles = [-1, *([prompt, value] * len(steps))]
+        return Encoded(
+            ids=np.arange(len(roles), dtype=np.int32) % 8,
+            roles=np.array(roles, dtype=np.int8),
+            steps=np.array([-1, *np.repeat(steps, 2)], dtype=np.int32),
+        )
+
+    # values of steps 0, 1, 2, 3 (numbers 1 to 4): right, wrong, wrong, right; and of one step: right
+    is_right = [[True, True, True, False, True, False, False, True], [False, True]]
+    results = {
+        (r.metric, r.place, r.model): r for r in by_role(fake_subject([row([0, 1, 2, 3]), row([2])], is_right), rows=9)
+    }
+    assert results["accuracy by role", "value", "m"].value == (0.5 + 1.0) / 2
+    assert results["accuracy by role", "prompt", "m"].value == (0.75 + 0.0) / 2
+    losses = [-np.log(0.65), -np.log(0.05)]
+    assert results["loss by role", "value", "m"].value == pytest.approx((sum(losses) / 2 + losses[0]) / 2)
+    steps = {place: r.value for (metric, place, _), r in results.items() if metric == "accuracy by step"}
+    assert steps == {"steps from 1": 0.5, "steps from 3": (0.5 + 1.0) / 2}
+
+
+def test_reveals_are_asked_for_by_the_hash_of_their_row(opened: Subject, dataset: Path) -> None:
+    rows = rows_of(dataset)
+    one, other = (on_beliefs(opened, some, name="x") for some in (rows, rows[::-1]))
+    assert [(r.metric, r.value, r.count) for r in one] == [(r.metric, r.value, r.count) for r in other]
+    assert one[0].count < len(rows)  # more reveals than are asked for: so the order decides which
+
+
+def test_skewed_laws_are_those_that_a_guess_of_all_alike_is_off(
+    monkeypatch: pytest.MonkeyPatch, opened: Subject
+) -> None:
+    keys = {"segment": 0, "kl": 1.0, "mass": 0.5, "top": 1.0, "tops": 1, "outcomes": 2}
+    scored = [ScoredBelief(row=n, entropy=e, **keys) for n, e in enumerate((np.log(2), np.log(2) - 0.09, 0.1))]
+    monkeypatch.setattr(mined, "scored_beliefs", lambda *given, **named: (scored, 0))
+    rows = [{"view": "{}"}] * 3
+    told = {(r.place, r.metric, r.model): r for r in on_beliefs(opened, rows, name="x")}
+    assert told["", "belief KL", opened.label].count == 3
+    assert told["skewed", "belief KL", opened.label].count == 1
+    assert told["skewed", "belief KL", "outcomes alike"].value == pytest.approx(np.log(2) - 0.1)
+    assert told["", "KL among outcomes", opened.label].value == pytest.approx(1.0 + np.log(0.5))
+    assert told["", "top-1 among outcomes", "outcomes alike"].value == 0.5

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from trace_mine.corpus.synthetic.game import reveal_laws
+from trace_mine.eval import steering
 from trace_mine.eval.probes import (
     Linear,
     features,
@@ -21,6 +22,7 @@ from trace_mine.eval.probes import (
     shuffled,
     split,
     state_of,
+    untrained,
 )
 from trace_mine.eval.steering import Spread, changed, changes, push, steered_run
 from trace_mine.train.measure.laws import joint_beliefs
@@ -170,3 +172,111 @@ def test_a_run_is_probed_and_steered_with_all_controls(tiny_subject: Callable) -
     assert steered["steering followed", "exchanged"] > steered["steering followed", "control: random"]
     with pytest.raises(ValueError, match="expected a task that hides outcomes"):
         steered_run(tiny_subject("contrast", "lstm"))
+
+
+def with_held_out_spoilt(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Both with other numbers, far larger ones in x, for the sequences that a probe is held to."""
+    held_out, generator = split(len(x))[2], np.random.default_rng(5)
+    x, y = x.copy(), y.copy()
+    x[held_out] = 50.0 * generator.normal(size=x[held_out].shape)
+    y[held_out] = generator.permutation(y[held_out].ravel()).reshape(y[held_out].shape)
+    return x, y
+
+
+def test_nothing_of_a_probe_is_fitted_or_chosen_on_the_sequences_that_it_is_held_to() -> None:
+    x, belief = planted(0.3)
+    one, other = ridge(x, belief), ridge(*with_held_out_spoilt(x, belief))
+    assert one.linear is not None and other.linear is not None
+    assert np.array_equal(one.linear.matrix, other.linear.matrix)
+    assert np.array_equal(one.linear.offset, other.linear.offset)
+    assert one.value > 0.8 > other.value
+    # a logistic probe has no public weights: what it says of the same held-out features is told apart by its labels
+    label = belief.argmax(-1)
+    spoilt = label.copy()
+    spoilt[split(len(x))[2]] = 0
+    assert np.array_equal(logistic(x, label).predicted, logistic(x, spoilt).predicted)
+
+
+def test_r2_is_against_the_mean_of_the_fitting_sequences() -> None:
+    x, y = np.random.default_rng(0).normal(size=(30, 4, 3)), np.ones((30, 4, 2))
+    fit, _, held_out = split(30)
+    y[fit, :2], y[held_out] = 3.0, 7.0  # of the held-out sequences themselves the mean leaves nothing to explain
+    probed = ridge(x, y)
+    residual, total = ((probed.predicted - 7.0) ** 2).sum(), ((2.0 - y[held_out]) ** 2).sum()
+    assert probed.value == pytest.approx(1 - residual / total) and abs(probed.value) < 1
+    assert probed.count == len(held_out)
+
+
+def test_a_probe_sees_no_scales_and_its_strength_is_chosen() -> None:
+    x, belief = planted(0.3)
+    scales = np.geomspace(1e-3, 1e3, x.shape[-1])
+    np.testing.assert_allclose(ridge(x * scales, belief).predicted, ridge(x, belief).predicted, atol=1e-6)
+    noise = np.random.default_rng(2).normal(size=(30, 4, 60))
+    target = np.random.default_rng(3).normal(size=(30, 4, 2))
+    assert ridge(noise, target).value > -0.1  # the weakest ridge would fit 72 rows with 60 weights, and have -1
+
+
+def test_splits_are_drawn_by_their_seed() -> None:
+    parts = [np.concatenate(split(40, seed)).tolist() for seed in (0, 0, 1)]
+    assert parts[0] == parts[1] != parts[2] and sorted(parts[2]) == list(range(40))
+    assert parts[0] != list(range(40))
+    assert [len(part) for part in split(40)] == [24, 8, 8]
+
+
+def test_an_untrained_model_has_other_weights_the_same_every_time(tiny_subject: Callable) -> None:
+    subject = tiny_subject("belief", "lstm")
+    fresh = [untrained(subject).state_dict() for _ in range(2)]
+    own = subject.model.state_dict()
+    assert all(torch.equal(fresh[0][name], fresh[1][name]) for name in own)
+    assert any(not torch.equal(fresh[0][name], own[name]) for name in own)
+
+
+@pytest.fixture
+def steering_case(tiny_subject: Callable, monkeypatch: pytest.MonkeyPatch) -> tuple[Any, Any, np.ndarray, np.ndarray]:
+    """(subject, sessions, rows, targets): all rows ask for one variable, and start from the law of chance."""
+    subject = tiny_subject("belief", "lstm")
+    sessions = sessions_of(subject.task_batches, commands=8, spacing=2, rows=40)
+    rows = np.flatnonzero(sessions.plays.shown[:, 2] == 0)
+    return subject, sessions, rows, joint_beliefs(sessions.stream.game, sessions.plays)[np.roll(rows, 1), 2]
+
+
+@pytest.mark.parametrize(("share", "knows"), [(0.5, True), (1.0, True), (0.5, False), (0.0, True)])
+def test_the_slope_is_the_share_of_the_way_and_nothing_without_the_target(
+    share: float, knows: bool, steering_case: tuple, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    subject, sessions, rows, targets = steering_case
+    game = sessions.stream.game
+    wanted = targets @ np.eye(len(game.items))[game.holds[:, 0]]
+    before = np.full(wanted.shape, 1 / 3)
+    aim = wanted if knows else np.tile(wanted.mean(0), (len(rows), 1))
+    after = before + share * (aim - before)
+    monkeypatch.setattr(steering, "asked", lambda s, of, r, at, change: before if change is None else after)
+    results = steering.steered(subject, sessions, {"x": np.zeros(1)}, targets, 2, rows, subject.named)
+    told = {result.metric: result for result in results}
+    assert told["steering slope"].value == pytest.approx(share if knows else 0.0, abs=1e-9)
+    kls = [told[name].value for name in ("steering KL, before", "steering KL, after")]
+    assert told["steering followed"].value == pytest.approx(1 - kls[1] / kls[0], abs=1e-9)
+    assert (kls[1] < 1e-9) == (share == 1.0)
+    assert told["steering slope"].low - 1e-9 <= told["steering slope"].value <= told["steering slope"].high + 1e-9
+
+
+def test_sessions_are_steered_that_the_probe_was_not_fitted_on_towards_others(
+    tiny_subject: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    subject = tiny_subject("belief", "lstm")
+    met: list[tuple[np.ndarray, ...]] = []
+
+    def keep(states: np.ndarray, beliefs: np.ndarray, x: np.ndarray, targets: np.ndarray, reveal: int) -> dict:
+        met.append((states[:, reveal], beliefs[:, reveal], x, targets))
+        return {"": np.zeros_like(x)}
+
+    monkeypatch.setattr(steering, "changes", keep)
+    steered_run(subject, rows=6, reveal=3)
+    commands, spacing = subject.trained
+    sessions = sessions_of(subject.task_batches, commands=commands, spacing=spacing, rows=12)
+    places = features(subject.model, sessions)["layer 0 state"][:, 3]
+    beliefs = joint_beliefs(sessions.stream.game, sessions.plays)[:, 3]
+    ((fitted, fitted_beliefs, steered, targets),) = met
+    assert np.array_equal(fitted, places[:6]) and np.array_equal(fitted_beliefs, beliefs[:6])
+    assert np.array_equal(steered, places[6:])
+    assert np.array_equal(targets, beliefs[[11, 6, 7, 8, 9, 10]])

@@ -81,3 +81,10 @@ def test_seeds_are_put_together_and_nothing_else() -> None:
     rows.append(Result(metric="m", value=0.7, run="r2", seed=0, model="b", times=1.0))
     found = over_seeds(rows)
     assert [(r.model, values) for r, values in found] == [("a", [0.25, 0.5]), ("b", [0.7])]
+
+
+def test_variants_and_sizes_part_results_of_seeds() -> None:
+    rows = [
+        Result(metric="m", value=float(n), seed=n, variant=v, commands=c) for n in (1, 0) for v in "ab" for c in (1, 2)
+    ]
+    assert [values for _, values in over_seeds(rows)] == [[0.0, 1.0]] * 4

@@ -115,3 +115,62 @@ def test_what_can_not_be_calibrated_is_refused():
         calibrate(made("delta_net"), tokens(20))
     with pytest.raises(ValueError, match="calibrated model"), rescaled(made("delta_net")):
         pass
+
+
+def test_a_factor_is_the_one_given_and_an_exception_leaves_no_tap():
+    model, ids = made("delta_net", allow_neg_eigval=True), tokens(12)
+    with recording(model, ["beta"]) as readings:
+        model(ids)
+    with scaling_beta(model, 1, 0, 0.25), recording(model, ["beta"], [1]) as scaled:
+        model(ids)
+    # layer 0 is untouched, so that layer 1 sees what it saw
+    torch.testing.assert_close(scaled[1, "beta"][0][..., 0], readings[1, "beta"][0][..., 0] / 4)
+    assert torch.equal(scaled[1, "beta"][0][..., 1], readings[1, "beta"][0][..., 1])
+    with pytest.raises(KeyError), recording(model, ["beta", "residual"]), zeroing_head(model, 0, 0):
+        raise KeyError
+    assert all(not any(block.mixing.taps.values()) and not any(block.taps.values()) for block in model.blocks)
+
+
+def test_states_along_end_with_the_last_whole_block_and_go_on_from_the_one_before():
+    model, ids = made("delta_net"), tokens(35)
+    states = states_along(model, ids, 8)
+    assert {layer: each.shape[1] for layer, each in states.items()} == {0: 4, 1: 4}
+    assert states_along(model, ids[:, :32], 8)[0].shape[1] == 4
+    carry = model(ids[:, :32], return_carry=True).carry
+    torch.testing.assert_close(states[0][:, 3], carry[0]["state"])
+    with pytest.raises(ValueError, match="every >= 1"):
+        states_along(model, ids, 0)
+
+
+def test_calibration_is_of_states_from_the_step_on():
+    model, ids = made("delta_net"), tokens(96, rows=6, seed=3)
+    norms = calibrate(model, ids, from_step=48)
+    for layer, states in states_along(model, ids, 16).items():
+        wanted = torch.linalg.vector_norm(states[:, 2:], dim=(-2, -1)).flatten(0, 1)  # after 48, 64, 80 and 96
+        assert norms[str(layer)]["mean"] == pytest.approx(wanted.mean(0).tolist())
+        assert norms[str(layer)]["high"] == pytest.approx(wanted.quantile(0.95, dim=0).tolist())
+
+
+def test_clamping_brings_down_to_the_high_norm_alone():
+    model, ids = made("delta_net"), tokens(96)
+    calibrate(model, ids)
+    free = states_along(model, ids, 16)
+    norms = torch.linalg.vector_norm(free[0][:, 2], dim=(-2, -1))  # [B, H] after step 48, the first rescale
+    low, high = float(norms.min()) / 2, float(norms.mean())
+    model.config.state_norms = {str(n): {"mean": [low] * 2, "high": [high] * 2} for n in (0, 1)}
+    with rescaled(model, mode="clamp"):
+        held = torch.linalg.vector_norm(states_along(model, ids, 16)[0][:, 2], dim=(-2, -1))
+    torch.testing.assert_close(held, norms.clamp(max=high))
+    assert (norms > high).any() and (norms < high).any()
+
+
+@pytest.mark.parametrize(("every", "skip", "first"), [(16, 0, 1), (16, 4, 5), (32, 1, 4)])
+def test_the_first_rescale_comes_after_so_many_blocks(every, skip, first):
+    model, ids = made("delta_net"), tokens(112)
+    norms = calibrate(model, ids)
+    free = states_along(model, ids, 16)
+    with rescaled(model, every=every, skip=skip):
+        held = states_along(model, ids, 16)
+    torch.testing.assert_close(held[0][:, : first - 1], free[0][:, : first - 1])
+    after = torch.linalg.vector_norm(held[0][:, first - 1], dim=(-2, -1))
+    torch.testing.assert_close(after, torch.tensor(norms["0"]["mean"]).expand_as(after), rtol=1e-4, atol=1e-5)

@@ -10,7 +10,7 @@ torch = pytest.importorskip("torch", reason="needs the extra [train]")
 pytest.importorskip("transformers", reason="needs the extra [train]")
 
 from trace_mine.tokenizer.lexemes import fit_python  # noqa: E402
-from trace_mine.train.measure.text_beliefs import belief_kl  # noqa: E402
+from trace_mine.train.measure.text_beliefs import belief_kl, scored_beliefs  # noqa: E402
 from trace_mine.train.models.registry import make_model  # noqa: E402
 
 TEXT = ">>> flip()\n12\n>>> 1\n1\n"
@@ -81,3 +81,24 @@ def test_a_prefix_and_its_carry_give_what_the_whole_gives(name):
         q = sum(law[len(before) - 1 + n, number].item() for n, number in enumerate(ids))
         slow += p * (math.log(p) - q)
     assert told["kl"] == pytest.approx(slow, rel=1e-4)
+
+
+def test_a_scored_belief_says_what_the_outcomes_have_together_and_which_is_likeliest():
+    tokenizer = fit_python([TEXT])
+    rows = [{"beliefs": [], "text": "", "segments": []}, ROW]
+
+    def scored(first, **more):
+        return scored_beliefs(Says(tokenizer, first), tokenizer, rows, **{"max_length": 100, **more})
+
+    ((belief,), too_long) = scored({"1": 0.125, "7": 0.375, "2": 0.5})
+    assert (belief.row, belief.segment, belief.outcomes, belief.tops, too_long) == (1, 2, 2, 1, 0)
+    assert belief.mass == pytest.approx(0.5, abs=1e-5) and belief.top == 1.0
+    ((wrong,), _) = scored({"1": 0.6, "7": 0.3, "2": 0.1})
+    assert wrong.top == 0.0 and wrong.mass == pytest.approx(0.9, abs=1e-5)
+    # both outcomes are next to impossible: still the likelier one of the two is told, by their shares
+    ((tiny,), _) = scored({"1": 3e-21, "7": 1e-21, "2": 1.0})
+    assert tiny.top == 0.0 and tiny.kl > 40
+    twice = {**ROW, "beliefs": [ROW["beliefs"][0]] * 3}
+    model = Says(tokenizer, {"1": 0.5, "7": 0.5})
+    assert len(scored_beliefs(model, tokenizer, [twice, twice], max_length=100, most=2)[0]) == 2
+    assert len(scored_beliefs(model, tokenizer, [twice], max_length=100)[0]) == 3
