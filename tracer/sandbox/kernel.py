@@ -12,6 +12,8 @@ from functools import cache
 
 from trace_mine.tracer.sandbox.syscalls import machine_of_this_process, syscall_numbers
 
+# Numbers of the kernel's own headers, equal on x86-64 and aarch64: CLONE_NEW* (linux/sched.h), MS_* (linux/mount.h),
+# CAP_* (linux/capability.h), PR_* (linux/prctl.h). Python has the first in ``os`` from 3.12 on; 3.11 runs inside too.
 NEW_MOUNTS, NEW_CGROUPS, NEW_HOST_NAME, NEW_IPC = 0x00020000, 0x02000000, 0x04000000, 0x08000000
 NEW_USERS, NEW_PIDS, NEW_NETWORK = 0x10000000, 0x20000000, 0x40000000
 READ_ONLY, NO_SETUID, NO_DEVICES, NO_EXEC, REMOUNT, BIND, RECURSIVE, PRIVATE = 1, 2, 4, 8, 32, 4096, 16384, 1 << 18

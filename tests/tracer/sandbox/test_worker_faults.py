@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import select
 import signal
 from pathlib import Path
 
@@ -53,22 +54,22 @@ class Interrupt(BaseException):
     pass
 
 
-def test_an_interrupted_run_is_not_taken_for_the_next(level):
-    """Ctrl-C leaves a run behind; its report, which init may send later, must not become another run's."""
+@pytest.mark.parametrize("when", ["before its end", "after its end"])
+def test_an_interrupted_run_is_not_taken_for_the_next(level, when, monkeypatch):
+    """Ctrl-C leaves a run behind; init's report of it must not become another run's."""
 
-    def interrupt(*_: object) -> None:
+    def interrupted(process: jail_process.JailProcess, *_: object) -> None:
+        if when == "after its end":
+            assert select.select([process._control], [], [], 30)[0], "init has reported"
         raise Interrupt
 
     with start(level=level) as worker:
-        before = signal.signal(signal.SIGALRM, interrupt)
-        try:
-            signal.setitimer(signal.ITIMER_REAL, 0.2)
-            with pytest.raises(Interrupt):
-                plain(worker, "import time\ntime.sleep(1)\nprint('the first')")
-        finally:
-            signal.setitimer(signal.ITIMER_REAL, 0)
-            signal.signal(signal.SIGALRM, before)
-        assert plain(worker, "print('the second')").stdout == b"the second\n"
+        with monkeypatch.context() as patch, pytest.raises(Interrupt):
+            patch.setattr(jail_process.JailProcess, "_collect", interrupted)
+            plain(worker, "import os\nos._exit(9)")
+        outcome = plain(worker, "print('the second')")
+        assert (outcome.status, outcome.stdout) == ("ok", b"the second\n")
+        assert worker.restarts == 1
 
 
 def test_a_fork_of_ours_leaves_the_jail_alone(level):
