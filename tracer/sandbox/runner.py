@@ -86,6 +86,7 @@ def main(setting: Setting, job_socket: int, mapped_bytes: int) -> NoReturn:
 
 
 def report_own_error() -> NoReturn:
+    """Ends the process after an error of our own code, with the traceback on the run's standard error."""
     os.write(2, traceback.format_exc().encode("utf-8", "backslashreplace"))
     os._exit(BROKEN)
 

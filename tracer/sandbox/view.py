@@ -26,6 +26,7 @@ is bound from, so that no temporary folder is needed (and none is left behind wh
 
 
 def make_mounts_private() -> None:
+    """What is mounted or unmounted here from now on is not passed on to the host, nor the host's to here."""
     mount(None, "/", None, RECURSIVE | PRIVATE)
 
 

@@ -254,6 +254,17 @@ for fd in range(3, 1024):
     assert len(numbers) > 1
 
 
+def test_pipes_are_read_to_their_end(shared, monkeypatch):
+    """Not until a deadline passes: that is for a hostile zygote, which may keep a copy of a pipe."""
+    left = []
+    collected = jail_process.RunPipes.collected
+    monkeypatch.setattr(
+        jail_process.RunPipes, "collected", lambda pipes: left.append(set(pipes.open)) or collected(pipes)
+    )
+    assert plain(shared, "print(1)").status == "ok"
+    assert left == [set()]
+
+
 def test_resource_limits_of_a_run(shared):
     """All of them, soft and hard, and never above what this process has."""
     import resource
