@@ -69,7 +69,6 @@ wait(0.2)
     lines = outcome.stdout.decode().splitlines()
     assert 1 <= lines.count("born") <= 4 and len(lines) == lines.count("born") + 1, outcome
     assert max(lines).endswith(f" {errno.EAGAIN}") or min(lines).endswith(f" {errno.EAGAIN}"), outcome
-    assert outcome.wall_seconds < 3
 
 
 def test_threads_count_too(forking_target):
