@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import select
 import signal
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -108,6 +111,55 @@ def jail_processes() -> list[int]:
     while new := {child for child, parent in parents.items() if parent in found} - found:
         found |= new
     return sorted(found - {os.getpid()})
+
+
+@pytest.mark.parametrize("busy_with", ["an import", "a run"])
+def test_a_killed_init_takes_the_jail_along(repository, level, busy_with, monkeypatch):
+    """Also what does not listen: a zygote that imports, a runner that runs."""
+    (repository / "hangs.py").write_text("import time\ntime.sleep(1000)\n")
+    start(level=level).close()
+    strangers = set(jail_processes())
+    begun = threading.Event()
+    name = "warm" if busy_with == "an import" else "_collect"
+    real = getattr(jail_process.JailProcess, name)
+
+    def work() -> None:
+        with contextlib.suppress(SandboxUnavailable):
+            serve()
+
+    def serve() -> None:
+        jail = jail_of(repository, "hangs") if busy_with == "an import" else Jail()
+        with Worker(jail, LIMITS, minimum_level=level, maximum_level=level, warm_seconds=200.0) as worker:
+            if busy_with == "a run":
+                monkeypatch.setattr(jail_process.JailProcess, name, announced)
+                plain(worker, "import time\ntime.sleep(1000)", wall_seconds=200.0)
+
+    def announced(*arguments):
+        begun.set()
+        monkeypatch.setattr(jail_process.JailProcess, name, real)
+        return real(*arguments)
+
+    if busy_with == "an import":
+        monkeypatch.setattr(jail_process.JailProcess, name, announced)
+    thread = threading.Thread(target=work)
+    thread.start()
+    assert begun.wait(60)
+    time.sleep(0.3)  # the order is under way; where it comes later the test asks for less, and still passes
+    jail = [pid for pid in jail_processes() if pid not in strangers]
+    monkeypatch.setattr(Worker, "_start", lambda worker: (_ for _ in ()).throw(SandboxUnavailable("not again")))
+    os.kill(jail[1] if level == 3 else jail[0], signal.SIGKILL)  # at level 3 the first is init's outer process
+    deadline = time.monotonic() + 30  # only against what never ends
+    while left := [pid for pid in jail if runs(pid)]:
+        assert time.monotonic() < deadline, left
+        time.sleep(0.01)
+    thread.join()
+
+
+def runs(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
 
 
 @pytest.mark.parametrize("stream", [1, 2])
@@ -213,6 +265,20 @@ def test_a_jail_that_dies_before_each_run_is_an_outcome(repository):
         assert (outcome.status, outcome.integrity) == ("no-end", "truncated")
         assert b"the jail died" in outcome.stderr
         assert worker.restarts >= 1
+
+
+def test_a_run_that_can_not_be_confined_does_not_run(repository, level):
+    """What a repository's import patches can make our own set-up fail; then nothing of the run is started."""
+    (repository / "patches.py").write_text("""
+import os
+def broken(*arguments):
+    raise OSError("patched")
+os.chdir = broken
+""")
+    with start(jail_of(repository, "patches"), level) as worker:
+        outcome = plain(worker, "print('ran')")
+        assert (outcome.status, outcome.integrity, outcome.stdout) == ("no-end", "truncated", b""), outcome
+        assert b"patched" in outcome.stderr
 
 
 def test_imports_that_all_hang_come_to_an_end(repository):
