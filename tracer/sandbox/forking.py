@@ -15,6 +15,7 @@ from collections.abc import Callable
 
 from trace_mine.tracer.sandbox.syscalls import machine_of_this_process, syscall_numbers
 
+# linux/sched.h and linux/prctl.h
 CLONE_PARENT, CLONE_CHILD_CLEARTID, CLONE_CHILD_SETTID = 0x00008000, 0x00200000, 0x01000000
 _PR_GET_TID_ADDRESS = 40
 _NUM_THREADS_FIELD = 17
@@ -43,6 +44,7 @@ class SiblingForks:
         self._stat = stat
         self._address = thread_id_address()
         flags = CLONE_PARENT | CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID | signal.SIGCHLD
+        # the order of clone's last two arguments (thread-local storage, child's thread id) differs by architecture
         words = (flags, 0, 0, self._address, 0) if machine == "x86_64" else (flags, 0, 0, 0, self._address)
         self._arguments = tuple(ctypes.c_long(word) for word in (syscall_numbers(machine)["clone"], *words))
         self._pid_read, self._pid_write = os.pipe()

@@ -9,25 +9,36 @@ from __future__ import annotations
 import hmac
 import json
 from dataclasses import dataclass
-from typing import Any
 
 from trace_mine.tracer.inside.channel import END, HEADER, MAC_BYTES, RECORD, frame_mac
+
+GRADES = ("clean", "truncated", "forged")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Received:
-    """``end`` is None where no genuine end record came."""
+    """``records`` are JSON values; ``end`` is the end record, None where no genuine one came.
 
-    records: tuple[Any, ...]
-    end: dict[str, Any] | None
+    Raises:
+        ValueError: ``integrity`` is no grade of this file, or ``clean`` without an end record.
+    """
+
+    records: tuple[object, ...]
+    end: dict[str, object] | None
     integrity: str
+
+    def __post_init__(self) -> None:
+        if self.integrity not in GRADES:
+            raise ValueError(f"expected Received.integrity in {GRADES}, got {self.integrity!r}")
+        if self.integrity == "clean" and self.end is None:
+            raise ValueError("expected an end record with integrity 'clean', got none; it is 'truncated'")
 
 
 def verify_frames(data: bytes | bytearray, key: bytes) -> Received:
     """The genuine records at the front of ``data``, in order. Never raises: bad input is a grade."""
     view = memoryview(data)
-    records: list[Any] = []
-    end: dict[str, Any] | None = None
+    records: list[object] = []
+    end: dict[str, object] | None = None
     position = sequence = 0
     integrity = "clean"
     while position < len(view):

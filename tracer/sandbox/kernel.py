@@ -12,6 +12,8 @@ from functools import cache
 
 from trace_mine.tracer.sandbox.syscalls import machine_of_this_process, syscall_numbers
 
+# Numbers of the kernel's own headers, equal on x86-64 and aarch64: CLONE_NEW* (linux/sched.h), MS_* (linux/mount.h),
+# CAP_* (linux/capability.h), PR_* (linux/prctl.h). Python has the first in ``os`` from 3.12 on; 3.11 runs inside too.
 NEW_MOUNTS, NEW_CGROUPS, NEW_HOST_NAME, NEW_IPC = 0x00020000, 0x02000000, 0x04000000, 0x08000000
 NEW_USERS, NEW_PIDS, NEW_NETWORK = 0x10000000, 0x20000000, 0x40000000
 READ_ONLY, NO_SETUID, NO_DEVICES, NO_EXEC, REMOUNT, BIND, RECURSIVE, PRIVATE = 1, 2, 4, 8, 32, 4096, 16384, 1 << 18
@@ -51,14 +53,17 @@ def syscall(name: str, *arguments: object) -> int:
 
 
 def prctl(option: int, argument: int = 0, second: int = 0) -> int:
+    """Raises OSError."""
     return check(_libc.prctl(option, _ulong(argument), _ulong(second), _ulong(0), _ulong(0)), f"prctl({option})")
 
 
 def unshare(flags: int) -> None:
+    """Moves this process into new namespaces (NEW_*); new process ids are for its children. Raises OSError."""
     check(_libc.unshare(flags), f"unshare({flags:#x})")
 
 
 def mount(source: str | None, target: str, kind: str | None, flags: int, data: str | None = None) -> None:
+    """mount(2) with the flags above. Raises OSError."""
     encode = [None if text is None else os.fsencode(text) for text in (source, target, kind, data)]
     what = f"mount({source} on {target})"
     check(_libc.mount(encode[0], encode[1], encode[2], _ulong(flags), encode[3]), what)
@@ -86,6 +91,7 @@ def pivot_to(root: str) -> None:
 
 
 def set_host_name(name: str) -> None:
+    """Of this process's UTS namespace. Raises OSError."""
     encoded = os.fsencode(name)
     check(_libc.sethostname(encoded, ctypes.c_size_t(len(encoded))), "sethostname")
 
@@ -101,6 +107,7 @@ def adopt_orphans() -> None:
 
 
 def no_new_privileges() -> None:
+    """For good: no exec gains anything by set-uid or file capabilities. Filters and Landlock rules need it."""
     prctl(_PR_SET_NO_NEW_PRIVS, 1)
 
 

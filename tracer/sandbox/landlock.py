@@ -14,6 +14,8 @@ from collections.abc import Iterable
 from trace_mine.tracer.sandbox.kernel import no_new_privileges, syscall
 from trace_mine.tracer.sandbox.layer import Confinement
 
+# LANDLOCK_ACCESS_FS_* of linux/landlock.h. The rights below REFER are those of version 1; later versions added REFER
+# (in 2: links and renames between folders), TRUNCATE (3) and IOCTL_DEVICE (5).
 EXECUTE, WRITE_FILE, READ_FILE, READ_FOLDER = 1, 2, 4, 8
 MAKE_CHARACTER_DEVICE, MAKE_SOCKET, MAKE_BLOCK_DEVICE = 1 << 6, 1 << 9, 1 << 11
 REFER, TRUNCATE, IOCTL_DEVICE = 1 << 13, 1 << 14, 1 << 15
@@ -70,8 +72,9 @@ def restrict(abi: int, rules: Iterable[bytes]) -> None:
     Raises:
         OSError: the kernel refused the rules.
     """
-    network = 3 if abi >= 4 else 0
-    scopes = 3 if abi >= 6 else 0
+    network = 3 if abi >= 4 else 0  # bind and connect, TCP
+    scopes = 3 if abi >= 6 else 0  # abstract unix sockets, signals
+    # struct landlock_ruleset_attr grew by a field in each of these; an older kernel refuses the longer one
     size = 24 if abi >= 6 else 16 if abi >= 4 else 8
     ruleset = syscall("landlock_create_ruleset", struct.pack("QQQ", file_rights(abi), network, scopes), size, 0)
     try:
@@ -103,6 +106,7 @@ def prepare(confinement: Confinement) -> None:
 
 
 def at_zygote(confinement: Confinement) -> None:
+    """Level 3: write anywhere in the view, whose mounts are read-only; level 2: read what is listed, write scratch."""
     abi = confinement.landlock_abi
     if confinement.namespaces:
         # A rule on the scratch mount point would be hidden by the file systems mounted there later. The root is mounted
@@ -113,5 +117,6 @@ def at_zygote(confinement: Confinement) -> None:
 
 
 def at_runner(confinement: Confinement) -> None:
+    """Read what is listed, write this run's scratch."""
     abi = confinement.landlock_abi
     restrict(abi, [*confinement.rules, *rules_for(abi, write=(confinement.scratch,))])

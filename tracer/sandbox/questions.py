@@ -13,7 +13,6 @@ import socket
 import sys
 import time
 from collections.abc import Callable
-from typing import Any
 
 NUMBERS: dict[str, int] = globals().get("NUMBERS", {})
 answers: dict[str, object] = {}
@@ -28,7 +27,7 @@ def refused(function: Callable[..., object], *arguments: object) -> bool:
     return False
 
 
-def reaches_host(family: int, kind: int, address: Any) -> bool:
+def reaches_host(family: int, kind: int, address: tuple[str, int]) -> bool:
     """A refused connection counts as reached: something on the host's side answered."""
     try:
         with socket.socket(family, kind) as sock:

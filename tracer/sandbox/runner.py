@@ -31,7 +31,9 @@ from trace_mine.tracer.sandbox.wire import Hangup, receive_message
 BROKEN = 70
 """Exit status after an error of our own code (EX_SOFTWARE); its traceback is on the run's stderr."""
 HIGHEST_FD = (1 << 31) - 1
+"""close_range takes any number up to this one; descriptors may lie above today's RLIMIT_NOFILE, opened before it."""
 PARENT_SECONDS = 5.0
+"""How long the process between the zygote and this one may take to end; it does nothing else."""
 
 
 def main(setting: Setting, job_socket: int, mapped_bytes: int) -> NoReturn:
@@ -84,6 +86,7 @@ def main(setting: Setting, job_socket: int, mapped_bytes: int) -> NoReturn:
 
 
 def report_own_error() -> NoReturn:
+    """Ends the process after an error of our own code, with the traceback on the run's standard error."""
     os.write(2, traceback.format_exc().encode("utf-8", "backslashreplace"))
     os._exit(BROKEN)
 

@@ -34,6 +34,7 @@ class MountedScratch:
         mount("tmpfs", self.path, "tmpfs", REMOUNT | NO_SETUID | NO_DEVICES | NO_EXEC, f"size={disk_bytes}")
 
     def discard(self) -> None:
+        """Unmounts it, where it is mounted. Raises OSError."""
         if self._mounted:
             unmount(self.path)
             self._mounted = False
@@ -52,15 +53,14 @@ class FolderScratch:
         self.path = path
 
     def renew(self, disk_bytes: int) -> None:
+        """Empties it. Raises OSError."""
         empty_folder(self.path)
 
     def resize(self, disk_bytes: int) -> None:
         """Nothing to do: the limit is the poll's."""
 
-    def discard(self) -> None:
-        empty_folder(self.path)
-
     def over(self, disk_bytes: int) -> bool:
+        """Whether it holds more than ``disk_bytes``, too many files or too deep folders."""
         return folder_exceeds(self.path, disk_bytes)
 
 

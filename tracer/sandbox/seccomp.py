@@ -181,6 +181,7 @@ def prepare(confinement: Confinement) -> None:
 
 
 def at_zygote(confinement: Confinement) -> None:
+    """The first filter. Raises OSError."""
     # before version 6 Landlock has no signal scope
     scoped = "landlock" in confinement.layers and confinement.landlock_abi >= 6
     signals = confinement.namespaces or scoped

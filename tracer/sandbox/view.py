@@ -26,6 +26,7 @@ is bound from, so that no temporary folder is needed (and none is left behind wh
 
 
 def make_mounts_private() -> None:
+    """What is mounted or unmounted here from now on is not passed on to the host, nor the host's to here."""
     mount(None, "/", None, RECURSIVE | PRIVATE)
 
 
@@ -37,6 +38,7 @@ def enter_view(binds: Sequence[tuple[str, str]], devices: Iterable[str], scratch
     """
     mount("tmpfs", STAGE, "tmpfs", NO_SETUID | NO_DEVICES, "size=1m,nr_inodes=4096,mode=755")
     placed: list[str] = []
+    # parents first, so that what lies below another bind is found there already
     for source, target in sorted(dict.fromkeys(binds), key=lambda bind: bind[1].count("/")):
         if source == target and any(target.startswith(f"{above}/") for above in placed):
             continue  # its parent shows it already
@@ -54,6 +56,7 @@ def enter_view(binds: Sequence[tuple[str, str]], devices: Iterable[str], scratch
     for device in devices:
         _make_target(STAGE + device, folder=False)
         mount(device, STAGE + device, None, BIND)
+    # getpass and pwd read these; uid 1000 is the only one that is mapped (see ``isolation``)
     os.makedirs(STAGE + "/etc", exist_ok=True)
     for path, text in (("/etc/passwd", "sandbox:x:1000:1000::/:/bin/false\n"), ("/etc/group", "sandbox:x:1000:\n")):
         with open(STAGE + path, "w") as file:

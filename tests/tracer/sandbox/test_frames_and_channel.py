@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trace_mine.tracer.inside.channel import END, HEADER, RECORD, frame_mac, open_channel
-from trace_mine.tracer.sandbox.frames import verify_frames
+from trace_mine.tracer.sandbox.frames import Received, verify_frames
 
 KEY = bytes(range(16))
 END_RECORD = {"end": "ok", "exception": None}
@@ -143,3 +143,11 @@ def test_forgeries(data):
 def test_no_end_record_is_never_clean():
     assert verify_frames(written("a", end=None), KEY).integrity == "truncated"
     assert verify_frames(b"", KEY).integrity == "truncated"
+
+
+def test_what_is_received_says_what_it_is():
+    Received(records=(), end={}, integrity="clean")
+    with pytest.raises(ValueError, match="integrity in"):
+        Received(records=(), end=None, integrity="fine")
+    with pytest.raises(ValueError, match="an end record"):
+        Received(records=(), end=None, integrity="clean")
