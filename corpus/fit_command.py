@@ -66,11 +66,11 @@ def _fit(dataset: Path, row: str, variables: str, out: Path, root: Path | None, 
                     view=view,
                 )
                 tracers[key] = Tracer(config)
-            kernel = tracers[key].kernel([step["source"] for step in each["steps"]], setup["code"], names)
+            machine = tracers[key].automaton([step["source"] for step in each["steps"]], setup["code"], names)
             try:
-                if isinstance(kernel, str):
-                    raise NoAutomaton(kernel)
-                automaton, notes = automaton_of(kernel, each["name"])
+                if isinstance(machine, str):
+                    raise NoAutomaton(machine)
+                automaton, notes = automaton_of(machine, each["name"])
             except NoAutomaton as error:
                 print(visible(f"{each['name']}: did not fit: {error}"))
                 continue
@@ -78,7 +78,7 @@ def _fit(dataset: Path, row: str, variables: str, out: Path, root: Path | None, 
             path = out / f"{re.sub(r'[^0-9A-Za-z]+', '_', each['name']).strip('_')}_{each['trace_id'][:6]}.yaml"
             path.write_text(write_automaton(automaton), encoding="utf-8")
             fitted += 1
-            told = f"{len(automaton.states)} states, {len(automaton.symbols)} symbols over {kernel['variables']}"
+            told = f"{len(automaton.states)} states, {len(automaton.symbols)} symbols over {list(machine.variables)}"
             print(visible(f"{each['name']}: {told}: {path}"))
             for note in notes:
                 print(visible(f"  {note}"))

@@ -15,21 +15,22 @@ import numpy as np
 
 from trace_mine.corpus.source import CorpusError
 from trace_mine.corpus.synthetic.automaton import Automaton
+from trace_mine.tracer.inside.protocol.answers import SessionAutomaton
 
 Law = list[list[Any]]
 
 
 class NoAutomaton(ValueError):
-    """The kernel is none of a PFSA-SR; the message says which command does not fit."""
+    """The commands are no PFSA-SR; the message says which command does not fit."""
 
 
-def automaton_of(kernel: Mapping[str, Any], name: str) -> tuple[Automaton, list[str]]:
-    """The automaton of a fitted kernel, and notes on what was changed to make it one.
+def automaton_of(fitted: SessionAutomaton, name: str) -> tuple[Automaton, list[str]]:
+    """The automaton of what was fitted, and notes on what was changed to make it one.
 
     Raises:
         NoAutomaton: a command's text depends on more than the state before or after it.
     """
-    states: list[str] = kernel["states"]
+    states = fitted.states
     index = {state: n for n, state in enumerate(states)}
     symbols: list[str] = []
     transitions: list[Any] = []
@@ -44,7 +45,7 @@ def automaton_of(kernel: Mapping[str, Any], name: str) -> tuple[Automaton, list[
     def told(source: str, text: str) -> str:
         return f"{source} -> {text}" if text else source
 
-    for source, table in kernel["commands"].items():
+    for source, table in fitted.commands.items():
         matrix = np.zeros((len(states), len(states)))
         for before, law in table.items():
             for probability, after, _ in law:
@@ -67,7 +68,7 @@ def automaton_of(kernel: Mapping[str, Any], name: str) -> tuple[Automaton, list[
             if allowed.any():
                 add(f"{source} shows {text or 'nothing'}", np.eye(len(states)), allowed)
     start = np.zeros(len(states))
-    start[index[kernel["start"]]] = 1.0
+    start[index[fitted.start]] = 1.0
     covered = np.stack(reveals).any(axis=0)
     if not covered.all():
         notes.append("a symbol `pass` was added for states in which no command may be given")
@@ -75,7 +76,7 @@ def automaton_of(kernel: Mapping[str, Any], name: str) -> tuple[Automaton, list[
     return (
         Automaton(
             name=name,
-            states=tuple(states),
+            states=states,
             symbols=tuple(symbols),
             transitions=np.stack(transitions),
             reveals=np.stack(reveals),

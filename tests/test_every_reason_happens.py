@@ -30,12 +30,14 @@ from trace_mine.corpus.synthetic.task import Stage as TaskStage
 from trace_mine.corpus.units import run_units
 from trace_mine.tracer.inside.drive.bodies import arguments_of
 from trace_mine.tracer.inside.drive.targets import Target
+from trace_mine.tracer.inside.protocol.jobs import JOBS, Job, PlainJob
 from trace_mine.tracer.inside.reasons import Reason, Stage, reason_of
 from trace_mine.tracer.inside.syntax.names import CannotFlatten
 from trace_mine.tracer.inside.syntax.text import without_blank_lines
 from trace_mine.tracer.limits import Limits
-from trace_mine.tracer.rounds import Failed, result_of
+from trace_mine.tracer.rounds import Failed, check_ended
 from trace_mine.tracer.sandbox import Jail, SandboxUnavailable, Worker
+from trace_mine.tracer.sandbox.answers import with_answers
 from trace_mine.tracer.schema import Drop, Outcome, Piece, Snippet, Step, Trace
 from trace_mine.tracer.session import Tracer, TracerConfig
 from trace_mine.tracer.views import parse_view
@@ -291,7 +293,7 @@ def test_a_run_at_its_limit_gives_the_reason(reason: Reason) -> None:
     except SandboxUnavailable as error:
         pytest.skip(f"no sandbox on this machine: {error}")
     with worker, pytest.raises(Failed) as failed:
-        result_of(worker.run({"kind": "plain", "source": source}, replace(LIMITS, **limits)), "plain")
+        check_ended(worker.run(PlainJob(source=source), replace(LIMITS, **limits)), "plain")
     assert failed.value.drop.reason == reason
 
 
@@ -306,46 +308,33 @@ OUTCOMES: dict[Reason, Outcome] = {
 @pytest.mark.parametrize("reason", OUTCOMES, ids=lambda reason: reason.name)
 def test_an_outcome_gives_the_reason(reason: Reason) -> None:
     with pytest.raises(Failed) as failed:
-        result_of(OUTCOMES[reason], "native")
+        check_ended(OUTCOMES[reason], "native")
     assert failed.value.drop.reason == reason
 
 
 def test_a_caught_recursion_error_ends_tracing() -> None:
     """In a process without the guard, which takes what CPython does there for tampering (``integrity_suspect``)."""
     source = "def down(n):\n    return down(n + 1)\ntry:\n    down(0)\nexcept RecursionError:\n    pass\n"
-    native = {
-        "kind": "native",
-        "program": {
-            "pieces": [{"source": source, "line": 1}],
-            "module": None,
-            "code": "",
-            "single": False,
-            "continue_on_error": False,
-            "own": [],
-            "opens": [],
-        },
-        "depth": 2,
-        "events": 200_000,
-        "output_limit": 1_000,
-    }
     runs = (
         "import json, sys\n"
         "from types import SimpleNamespace\n"
         "from trace_mine.tracer.inside.jobs.registry import run\n"
         "records, out = [], sys.stdout\n"
-        "run(json.loads(sys.argv[1]), records.append, SimpleNamespace(arm=int, disarm=int))\n"
+        "job, limits = json.loads(sys.argv[1])\n"
+        "run(job, limits, records.append, SimpleNamespace(arm=int, disarm=int))\n"
         "json.dump(records, out)\n"
     )
 
     class Unguarded:
-        def run(self, job: Mapping[str, Any]) -> Outcome:
+        def run(self, job: Job) -> Outcome:
             done = subprocess.run(
-                [sys.executable, "-c", runs, json.dumps({**native, "program": job["program"]})],
+                [sys.executable, "-c", runs, json.dumps([JOBS.to_json(job), Limits().as_dict()])],
                 cwd=Path(__file__).parents[1],
                 capture_output=True,
                 check=True,
             )
-            return Outcome(status="ok", integrity="clean", records=tuple(json.loads(done.stdout)))
+            outcome = Outcome(status="ok", integrity="clean", records=tuple(json.loads(done.stdout)))
+            return with_answers(outcome, job)
 
         def close(self) -> None:
             pass

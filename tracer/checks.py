@@ -12,11 +12,19 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
+from trace_mine.tracer.inside.protocol.answers import (
+    Code,
+    DrivenFrame,
+    DriveSummary,
+    Error,
+    NativeFrame,
+    NativePieceResult,
+    NativeSummary,
+    PieceResult,
+    Stand,
+)
 from trace_mine.tracer.inside.syntax import doctext
-
-Json = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,51 +40,73 @@ class Unstable:
     orders: frozenset[int] = frozenset()
 
 
-def unstable_parts(one: Json, other: Json, frames: Sequence[Json], others: Sequence[Json]) -> Unstable:
+def unstable_parts(
+    one: NativeSummary, other: NativeSummary, frames: Sequence[NativeFrame], others: Sequence[NativeFrame]
+) -> Unstable:
     """Compares two native runs: summaries and recorded frames."""
-    names = {n for n in one["names"].keys() | other["names"].keys() if one["names"].get(n) != other["names"].get(n)}
+    bound = one.variables.keys() | other.variables.keys()
+    names = {name for name in bound if one.variables.get(name) != other.variables.get(name)}
     for frame, twin in zip(frames, others, strict=False):
-        for (_, state), (_, state_twin) in zip(frame["path"], twin["path"], strict=False):
+        for (_, state), (_, state_twin) in zip(frame.path, twin.path, strict=False):
             names |= {n for n in state.keys() & state_twin.keys() if state[n] != state_twin[n]}
-    pieces = {
-        index
-        for index, (ran, again) in enumerate(zip(one["pieces"], other["pieces"], strict=False))
-        if any(ran.get(key) != again.get(key) for key in ("stdout", "echoes", "exception"))
-    }
-    both = enumerate(zip(one["pieces"], other["pieces"], strict=False))
-    orders = {index for index, (ran, again) in both if ran.get("shown") != again.get("shown")}
-    return Unstable(names=frozenset(names), pieces=frozenset(pieces), orders=frozenset(orders - pieces))
+    pieces: set[int] = set()
+    orders: set[int] = set()
+    for index, (ran, again) in enumerate(zip(one.pieces, other.pieces, strict=False)):
+        if _told_by(ran) != _told_by(again):
+            pieces.add(index)
+        elif ran.repr_checksums != again.repr_checksums:
+            orders.add(index)
+    return Unstable(names=frozenset(names), pieces=frozenset(pieces), orders=frozenset(orders))
+
+
+def _told_by(piece: NativePieceResult) -> tuple[str, tuple[str, ...], Error | None]:
+    return piece.stdout, piece.echoes, piece.exception
 
 
 NOTHING = Unstable()
 
 
-def check_result(native: Json, driven: Json, *, single: bool, unstable: Unstable = NOTHING) -> str | None:
+def check_result(
+    native: NativeSummary, driven: DriveSummary, *, single: bool, unstable: Unstable = NOTHING
+) -> str | None:
     """V2. ``single``: the pieces are examples at a prompt, whose echoes count."""
-    for index, (ran, wrote) in enumerate(zip(native["pieces"], driven["pieces"], strict=False)):
-        if ran.get("syntax") or wrote.get("syntax"):
-            if bool(ran.get("syntax")) != bool(wrote.get("syntax")):
-                return f"piece {index}: native {ran['exception']}, session {wrote['exception']}"
-            continue
-        if index in unstable.pieces:
-            if (ran["exception"] or [None])[0] != (wrote["exception"] or [None])[0]:
-                return f"piece {index}: native raised {ran['exception']}, session raised {wrote['exception']}"
-            continue
-        if ran["exception"] != wrote["exception"]:
-            return f"piece {index}: native raised {ran['exception']}, session raised {wrote['exception']}"
-        if _masked(ran["stdout"]) != _masked(wrote["stdout"]):
-            return f"piece {index}: native printed {ran['stdout'][:200]!r}, session printed {wrote['stdout'][:200]!r}"
-        if single and ran["echoes"] != wrote["echoes"]:
-            return f"piece {index}: native echoed {ran['echoes'][:3]}, session echoed {wrote['echoes'][:3]}"
-    if len(native["pieces"]) != len(driven["pieces"]):
-        return f"native ran {len(native['pieces'])} pieces, the session {len(driven['pieces'])}"
-    for name in sorted(native["names"].keys() | driven["names"].keys()):
-        ran_value, wrote_value = native["names"].get(name), driven["names"].get(name)
-        if name == driven.get("spare") or name in unstable.names:
+    for index, (ran, wrote) in enumerate(zip(native.pieces, driven.pieces, strict=False)):
+        difference = _piece_difference(ran, wrote, single=single, is_unstable=index in unstable.pieces)
+        if difference is not None:
+            return f"piece {index}: {difference}"
+    if len(native.pieces) != len(driven.pieces):
+        return f"native ran {len(native.pieces)} pieces, the session {len(driven.pieces)}"
+    for name in sorted(native.variables.keys() | driven.variables.keys()):
+        ran_value, wrote_value = native.variables.get(name), driven.variables.get(name)
+        if name == driven.spare or name in unstable.names:
             continue
         if ran_value is None or wrote_value is None or not _same(ran_value, wrote_value):
             return f"variable {name}: native {ran_value}, session {wrote_value}"
     return None
+
+
+def _piece_difference(ran: PieceResult, wrote: PieceResult, *, single: bool, is_unstable: bool) -> str | None:
+    """The first difference between a piece as it ran natively and in the session; of an unstable one only the type of
+    its exception counts.
+    """
+    if ran.is_syntax_error or wrote.is_syntax_error:
+        if ran.is_syntax_error != wrote.is_syntax_error:
+            return f"native {ran.exception}, session {wrote.exception}"
+        return None
+    if is_unstable:
+        same = _type_name(ran.exception) == _type_name(wrote.exception)
+        return None if same else f"native raised {ran.exception}, session raised {wrote.exception}"
+    if ran.exception != wrote.exception:
+        return f"native raised {ran.exception}, session raised {wrote.exception}"
+    if _masked(ran.stdout) != _masked(wrote.stdout):
+        return f"native printed {ran.stdout[:200]!r}, session printed {wrote.stdout[:200]!r}"
+    if single and ran.echoes != wrote.echoes:
+        return f"native echoed {list(ran.echoes[:3])}, session echoed {list(wrote.echoes[:3])}"
+    return None
+
+
+def _type_name(error: Error | None) -> str | None:
+    return None if error is None else error.type_name
 
 
 def _masked(told: str) -> str:
@@ -86,12 +116,12 @@ def _masked(told: str) -> str:
 class PathMismatch(Exception):
     """V3 failed in the frame of this code; the message is the evidence."""
 
-    def __init__(self, code: tuple[str, int, str], evidence: str) -> None:
+    def __init__(self, code: Code, evidence: str) -> None:
         super().__init__(evidence)
         self.code = code
 
 
-def check_paths(recorded: Sequence[Json], driven: Sequence[Json], unstable: Unstable = NOTHING) -> None:
+def check_paths(recorded: Sequence[NativeFrame], driven: Sequence[DrivenFrame], unstable: Unstable = NOTHING) -> None:
     """V3: every driven frame equals a recorded one of the same code, a different one for each.
 
     A recorded frame that was never opened (its call was kept whole) is passed over. Lines on which the driver kept
@@ -100,15 +130,14 @@ def check_paths(recorded: Sequence[Json], driven: Sequence[Json], unstable: Unst
     Raises:
         PathMismatch: a driven frame has no equal.
     """
-    by_code: dict[tuple[str, int, str], list[Json]] = {}
-    for frame in recorded:
-        by_code.setdefault(_key(frame), []).append(frame)
+    by_code: dict[Code, list[NativeFrame]] = {}
+    for candidate in recorded:
+        by_code.setdefault(_key(candidate), []).append(candidate)
     for frame in driven:
         code = _key(frame)
         candidates = by_code.get(code, [])
-        if not candidates and not any(
-            entry[0] == "s" and entry[1] in {first for first, _ in frame["lines"]} for entry in frame["log"]
-        ):
+        comparable = {first for first, _ in frame.lines}
+        if not candidates and not any(line in comparable for line, _ in frame.path):
             continue  # nothing in it that settrace could have seen at a line of its own
         evidence = "settrace recorded no frame of this function"
         match: int | None = None
@@ -125,30 +154,29 @@ def check_paths(recorded: Sequence[Json], driven: Sequence[Json], unstable: Unst
             raise PathMismatch(code, f"{code[2]} at {code[0]}:{code[1]}: {evidence}")
 
 
-def _key(frame: Json) -> tuple[str, int, str]:
-    filename, line, name = frame["code"]
+def _key(frame: NativeFrame | DrivenFrame) -> Code:
+    filename, line, name = frame.code
     return filename, line, _number_at_end.sub("", name)  # a function of a followed call may have got a number
 
 
-def compare_frame(recorded: Json, driven: Json, ignored: frozenset[str] = frozenset()) -> str | None:
+def compare_frame(recorded: NativeFrame, driven: DrivenFrame, ignored: frozenset[str] = frozenset()) -> str | None:
     """The first difference between a recorded frame and a driven one, or None."""
-    lines = dict(driven["lines"])
-    gaps = [(entry[1], entry[2]) for entry in driven["log"] if entry[0] == "gap"]
+    lines = dict(driven.lines)
 
     def kept(line: int) -> bool:
-        return line in lines and not any(first <= line <= last for first, last in gaps)
+        return line in lines and not any(first <= line <= last for first, last in driven.gaps)
 
-    start_of = {line: first for first, last in driven["lines"] for line in range(first, last + 1)}
-    path: list[tuple[int, dict[str, str]]] = []
+    start_of = {line: first for first, last in driven.lines for line in range(first, last + 1)}
+    path: list[Stand] = []
     before: int | None = None
-    for line, state in recorded["path"]:
+    for line, state in recorded.path:
         start = start_of.get(line)
         # a statement of many lines makes many events, the first of them not always at its first line
         if start is not None and kept(start) and (start != before or lines[start] == start):
             path.append((start, state))
         before = start
     ran = _distinct(path)
-    wrote = _distinct([(entry[1], entry[2]) for entry in driven["log"] if entry[0] == "s" and kept(entry[1])])
+    wrote = _distinct([(line, state) for line, state in driven.path if kept(line)])
     for index, (one, other) in enumerate(zip(ran, wrote, strict=False)):
         if one[0] != other[0]:
             return f"step {index}: settrace at line {one[0]}, session at line {other[0]}"
@@ -160,7 +188,7 @@ def compare_frame(recorded: Json, driven: Json, ignored: frozenset[str] = frozen
     return None
 
 
-def _distinct(path: list[tuple[int, dict[str, str]]]) -> list[tuple[int, dict[str, str]]]:
+def _distinct(path: list[Stand]) -> list[Stand]:
     """Drops an entry equal to the one before it: a statement of many lines makes many events."""
     return [entry for index, entry in enumerate(path) if index == 0 or entry != path[index - 1]]
 

@@ -6,8 +6,8 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
+from trace_mine.tracer.inside.protocol.jobs import Laws
 from trace_mine.tracer.limits import Limits
 from trace_mine.tracer.views import View
 
@@ -22,7 +22,10 @@ class TracerConfig:
     files or folders of the interpreter itself that count as own, for standard-library modules. ``follow`` is the
     depth of calls whose bodies are shown; ``comprehensions`` opens list comprehensions too. ``view`` is what a session
     shows; ``only_choices`` drops snippets whose run draws nothing; ``laws`` are the declared laws of inputs and of the
-    environment (see ``trace_mine.tracer.inside.draws.deciders.Laws``).
+    environment, as ``Laws.from_json`` takes them.
+
+    Raises:
+        ValueError: ``laws`` are none.
 
     >>> import trace_mine
     >>> trace_mine.TracerConfig(follow=2, view=trace_mine.parse_view("branch")).view.hides
@@ -40,8 +43,12 @@ class TracerConfig:
     comprehensions: bool = False
     view: View = field(default_factory=View)
     only_choices: bool = False
-    laws: Mapping[str, Any] | None = None
+    laws: Mapping[str, object] | None = None
     python: str = sys.executable
     minimum_level: int = 2
     allow_unsafe: bool = False
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.laws is not None:
+            Laws.from_json(self.laws)

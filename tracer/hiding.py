@@ -7,12 +7,25 @@ knew gets into them.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TypeVar
 
 from trace_mine.tracer import repl
 from trace_mine.tracer.config import TracerConfig
+from trace_mine.tracer.inside.protocol.answers import AutomatonReport, BeliefsReport, SessionAutomaton
+from trace_mine.tracer.inside.protocol.jobs import (
+    AutomatonJob,
+    BeliefsJob,
+    DrawnOutcome,
+    Draws,
+    Job,
+    Laws,
+    Program,
+    Recorded,
+    Seeded,
+    ViewRequest,
+)
 from trace_mine.tracer.rounds import Failed, result_of
 from trace_mine.tracer.sandbox import Worker
 from trace_mine.tracer.schema import Belief, Choice, Snippet, Step
@@ -34,11 +47,18 @@ def seed_of(config: TracerConfig, snippet: Snippet) -> int:
     return int.from_bytes(hashlib.sha256(told.encode("utf-8", "backslashreplace")).digest()[:6])
 
 
-def draws_of(config: TracerConfig, snippet: Snippet) -> dict[str, Any]:
-    """What a job that makes the snippet's draws needs; nothing in a view that hides none."""
+def draws_of(config: TracerConfig, snippet: Snippet, recorded: Sequence[DrawnOutcome] | None = None) -> Draws | None:
+    """Whose draws a run has: made and recorded, or, where ``recorded`` are given, those again. None in a view that
+    hides no outcomes: then nobody decides them.
+    """
     if not config.view.hides:
-        return {}
-    return {"draws": {"seed": seed_of(config, snippet)}, "laws": config.laws}
+        return None
+    return Seeded(seed=seed_of(config, snippet)) if recorded is None else Recorded(outcomes=tuple(recorded))
+
+
+def laws_of(config: TracerConfig) -> Laws | None:
+    """The declared laws of inputs and of the environment."""
+    return None if config.laws is None else Laws.from_json(config.laws)
 
 
 def questions_of(config: TracerConfig, snippet: Snippet) -> dict[str, str]:
@@ -48,111 +68,124 @@ def questions_of(config: TracerConfig, snippet: Snippet) -> dict[str, str]:
     return {**asked, **{name: question(name) for name, _ in config.view.inputs}}
 
 
-def gate_of(config: TracerConfig, snippet: Snippet, *, draws: bool) -> dict[str, Any] | None:
-    """What the driver's gate needs to know; None in a view that shows everything."""
+def view_of(config: TracerConfig, snippet: Snippet, *, has_draws: bool) -> ViewRequest | None:
+    """What the driver needs to know of the view; None where it shows everything."""
     view = config.view
     if view.every is None and not view.hides:
         return None
-    return {
-        "every": view.every or 0,
-        "partial": view.partial,
-        "style": view.style,
-        "asked": questions_of(config, snippet),
-        "seed": seed_of(config, snippet),
-        "draws": draws,
-        "seconds": GATE_SHARE * config.limits.cpu_seconds,
-    }
+    return ViewRequest(
+        every=view.every or 0,
+        partial=view.partial,
+        style=view.style,  # type: ignore[arg-type]  # one of STYLES, which the record checks
+        asked=questions_of(config, snippet),
+        seed=seed_of(config, snippet),
+        has_draws=has_draws,
+        max_seconds=GATE_SHARE * config.limits.cpu_seconds,
+    )
 
 
 def believe(
     config: TracerConfig,
     worker: Worker,
-    program: Mapping[str, Any],
+    program: Program,
     steps: list[Step],
     rendered: repl.Rendered,
-    values: list[Any],
+    outcomes: Sequence[DrawnOutcome],
 ) -> tuple[tuple[Choice, ...], tuple[Belief, ...], str | None]:
     """Choices and beliefs of a session, and why there are fewer of them than reveals, if so.
 
     Raises:
         Failed: the job itself failed, or the session's draws are not those that were recorded.
     """
-    job = {
-        "kind": "beliefs",
-        "program": program,
-        "commands": [[step.source, step.output] for step in steps],
-        "values": values,
-        "laws": config.laws,
-        "seeds": BELIEF_SEEDS,
-        "seconds": BELIEF_SHARE * config.limits.cpu_seconds,
-    }
-    found = _followed(config, worker, {**job, "output_limit": config.limits.output_bytes}, "failure")
-    if found["mismatch"] is not None:
-        raise Failed("draws_differ", found["mismatch"])
+    job = BeliefsJob(
+        program=program,
+        commands=tuple((step.source, step.output) for step in steps),
+        outcomes=tuple(outcomes),
+        laws=laws_of(config),
+        num_seeds=BELIEF_SEEDS,
+        max_seconds=BELIEF_SHARE * config.limits.cpu_seconds,
+    )
+    report = _followed(config, worker, job, "beliefs", BeliefsReport, lambda report: report.failure or report.mismatch)
+    if report.mismatch is not None:
+        raise Failed("draws_differ", report.mismatch)
     shown = {segment.step: n for n, segment in enumerate(rendered.segments) if segment.role in ("value", "error")}
     beliefs = tuple(
         Belief(
-            segment=shown[told["command"]],
-            outcomes=tuple(told["outcomes"]),
-            probabilities=tuple(told["probabilities"]),
-            method=told["method"],
-            stderr=tuple(told["stderr"]),
+            segment=shown[belief.command],
+            outcomes=belief.outcomes,
+            probabilities=belief.probabilities,
+            method=belief.method,
+            stderr=belief.stderr,
         )
-        for told in found["beliefs"]
+        for belief in report.beliefs
     )
     choices = tuple(
         Choice(
-            step=told["step"],
-            kind=told["kind"],
-            outcomes=tuple(told["outcomes"]),
-            probabilities=tuple(told["probabilities"]),
-            taken=told["taken"],
-            place=f"{steps[told['step']].path}:{steps[told['step']].line}",
+            step=choice.command,
+            kind=choice.kind,
+            outcomes=choice.outcomes,
+            probabilities=choice.probabilities,
+            taken=choice.taken,
+            place=f"{steps[choice.command].path}:{steps[choice.command].line}",
         )
-        for told in found["choices"]
+        for choice in report.choices
     )
-    return choices, beliefs, found["failure"]
+    return choices, beliefs, report.failure
 
 
-def _followed(config: TracerConfig, worker: Worker, job: Mapping[str, Any], failure: str) -> Mapping[str, Any]:
-    """The result of a job that follows choices.
+R = TypeVar("R")
+
+
+def _followed(
+    config: TracerConfig,
+    worker: Worker,
+    job: Job,
+    kind: str,
+    wanted: type[R],
+    why_not: Callable[[R], str | None],
+) -> R:
+    """The answer to a job that follows choices.
 
     Where it may fork, there are fewer threads than in the run that it explains. So if it fails with forks, or starts
-    threads, it is done again without; but not for want of time.
+    threads, it is done again without; but not for want of time. ``why_not`` says of an answer how the job failed.
 
     Raises:
-        Failed: it gave no result.
+        Failed: it gave no answer.
     """
-    if not config.limits.forks:
-        return result_of(worker.run(job), job["kind"])
-    try:
-        found = result_of(worker.run(job), job["kind"])
-    except Failed:
-        found = {failure: "Failed"}
-    why = found[failure] or found.get("mismatch")
-    if why is None or why.startswith("Spent"):
-        return found
-    return result_of(worker.run(job, replace(config.limits, forks=0)), job["kind"])
+    if config.limits.forks:
+        try:
+            answer = result_of(worker.run(job), kind, wanted)
+        except Failed:
+            pass  # for want of what the forks took, perhaps
+        else:
+            failure = why_not(answer)
+            if failure is None or failure.startswith("Spent"):
+                return answer
+        return result_of(worker.run(job, replace(config.limits, forks=0)), kind, wanted)
+    return result_of(worker.run(job), kind, wanted)
 
 
-def kernel_of(
+def automaton_of(
     config: TracerConfig,
     worker: Worker,
     roots: Sequence[str],
-    sources: Sequence[str],
+    commands: Sequence[str],
     code: str,
     variables: Sequence[str],
-) -> Mapping[str, Any] | str:
+) -> SessionAutomaton | str:
     """The automaton that the commands are after the silent ``code``, or why they are none. ``roots`` are the folders,
     inside, where the repository and what counts as its own lie.
     """
-    own = [*config.library, *(f"{root}/{prefix}" for root in roots for prefix in config.own)]
-    job: dict[str, Any] = {"kind": "kernel", "program": {"pieces": [], "module": None, "code": code, "own": own}}
-    job |= {"sources": list(sources), "variables": list(variables), "laws": config.laws}
-    job |= {"seconds": BELIEF_SHARE * config.limits.cpu_seconds, "output_limit": config.limits.output_bytes}
+    own = (*config.library, *(f"{root}/{prefix}" for root in roots for prefix in config.own))
+    job = AutomatonJob(
+        program=Program(code=code, own=own),
+        commands=tuple(commands),
+        variables=tuple(variables),
+        laws=laws_of(config),
+        max_seconds=BELIEF_SHARE * config.limits.cpu_seconds,
+    )
     try:
-        found = _followed(config, worker, job, "why")
+        report = _followed(config, worker, job, "automaton", AutomatonReport, lambda report: report.why_not)
     except Failed as failed:
         return f"{failed.drop.reason}: {failed.drop.evidence}"
-    fitted: Mapping[str, Any] | None = found["kernel"]
-    return str(found["why"]) if fitted is None else fitted
+    return str(report.why_not) if report.automaton is None else report.automaton

@@ -6,7 +6,7 @@ The text is a valid doctest and holds nothing but prompts, commands, continuatio
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from trace_mine.tracer.inside.syntax import doctext
@@ -75,7 +75,7 @@ def parse(text: str) -> list[tuple[str, str]]:
     return [("\n".join(command), "\n".join(output)) for command, output in found]
 
 
-def full_states(changes: Sequence[dict[str, str | None]]) -> list[dict[str, str]]:
+def full_states(changes: Iterable[Mapping[str, str | None]]) -> list[dict[str, str]]:
     """The variables after each step, from what each step changed (None: the variable is gone)."""
     current: dict[str, str] = {}
     states = []

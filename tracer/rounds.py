@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TypeVar
 
 from trace_mine.tracer.checks import Unstable
+from trace_mine.tracer.inside.protocol.answers import NativeFrame, NativeSummary, SessionCommand, SetupFailed
+from trace_mine.tracer.inside.protocol.jobs import Place
 from trace_mine.tracer.schema import Drop, Outcome
+
+A = TypeVar("A")
 
 _word = re.compile(r"[^\W\d]\w*")
 _number_at_end = re.compile(r"_\d+$")
@@ -26,8 +30,8 @@ class Failed(Exception):
 class Native:
     """What ran natively: the summary, the recorded frames, and, once it ran twice, what differed by itself."""
 
-    result: Mapping[str, Any]
-    frames: tuple[Mapping[str, Any], ...]
+    result: NativeSummary
+    frames: tuple[NativeFrame, ...]
     unstable: Unstable | None = None
 
 
@@ -37,7 +41,7 @@ class Plan:
 
     follow: int
     open_statements: bool = True
-    whole: tuple[tuple[Any, ...], ...] = ()
+    whole: tuple[Place, ...] = ()
     hide: frozenset[str] = frozenset()
     reasons: tuple[str, ...] = ()
 
@@ -51,7 +55,7 @@ class Again(Exception):
         self,
         plan: Plan,
         pieces: Mapping[str, int | None] | None = None,
-        commands: Sequence[Mapping[str, Any]] = (),
+        commands: Sequence[SessionCommand] = (),
     ) -> None:
         super().__init__()
         self.plan = plan
@@ -60,7 +64,7 @@ class Again(Exception):
 
 
 def told_apart(
-    plan: Plan, native: Native, pieces: Mapping[str, int | None], commands: Sequence[Mapping[str, Any]] = ()
+    plan: Plan, native: Native, pieces: Mapping[str, int | None], commands: Sequence[SessionCommand] = ()
 ) -> Plan:
     """The plan with its last reason, ``replay_differs``, called ``unstable`` where the session is not to blame.
 
@@ -75,8 +79,8 @@ def told_apart(
         return plan
     names = set(unstable.names)
     for command in commands:
-        if names_in(command["source"]) & names:
-            names.update(command["wrote"])
+        if names_in(command.source) & names:
+            names.update(command.wrote)
     if not all(
         piece is None or piece in unstable.pieces | unstable.orders or names_in(source) & names
         for source, piece in pieces.items()
@@ -90,24 +94,20 @@ def names_in(source: str) -> set[str]:
     return {name for word in _word.findall(source) for name in (word, _number_at_end.sub("", word))}
 
 
-def with_whole(plan: Plan, key: Iterable[Any], reason: str, evidence: str = "") -> Plan:
+def with_whole(plan: Plan, place: Place, reason: str, evidence: str = "") -> Plan:
     """The plan with one more construct kept whole.
 
     Raises:
         Failed: it was kept whole already, and that did not help.
     """
-    whole = tuple(key)
-    if whole in plan.whole:
-        raise Failed(reason, evidence or f"keeping {whole} whole did not help")
-    return replace(plan, whole=(*plan.whole, whole), reasons=(*plan.reasons, reason))
+    if place in plan.whole:
+        where = f"{place.path}:{place.line}" + ("" if place.column is None else f":{place.column}")
+        raise Failed(reason, evidence or f"keeping {where} whole did not help")
+    return replace(plan, whole=(*plan.whole, place), reasons=(*plan.reasons, reason))
 
 
-def result_of(outcome: Outcome, kind: str) -> Mapping[str, Any]:
-    """The summary record of a run.
-
-    Raises:
-        Failed: the run did not end well; the outcome's status is the reason.
-    """
+def check_ended(outcome: Outcome, kind: str) -> None:
+    """Raises Failed where the run did not end well; the outcome's status, or its integrity, is the reason."""
     if outcome.status != "ok":
         told = outcome.stderr.decode("utf-8", "replace")[-600:]
         reason = outcome.status if outcome.status != "exception" else "tracer_error"
@@ -116,7 +116,21 @@ def result_of(outcome: Outcome, kind: str) -> Mapping[str, Any]:
     if outcome.integrity != "clean":
         raise Failed("integrity_" + outcome.integrity, ", ".join(outcome.tripped))
     for record in outcome.records:
-        if "setup" in record:
-            raise Failed(record["setup"], record["evidence"])
-    summary: Mapping[str, Any] = next(r for r in outcome.records if "command" not in r and "frame" not in r)
-    return summary
+        if isinstance(record, SetupFailed):
+            raise Failed(record.reason, record.evidence)
+
+
+def result_of(outcome: Outcome, kind: str, wanted: type[A]) -> A:
+    """The one answer of this class that a run gave.
+
+    Raises:
+        Failed: the run did not end well; see ``check_ended``.
+    """
+    check_ended(outcome, kind)
+    (answer,) = all_of(outcome, wanted)
+    return answer
+
+
+def all_of(outcome: Outcome, wanted: type[A]) -> tuple[A, ...]:
+    """The answers of this class, in order."""
+    return tuple(record for record in outcome.records if isinstance(record, wanted))

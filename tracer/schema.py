@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from trace_mine.tracer.inside.protocol.answers import Answer
+from trace_mine.tracer.inside.protocol.jobs import Piece as Piece
 from trace_mine.tracer.visible import marked_up, visible
 
 SCHEMA_VERSION = 1
@@ -38,20 +40,6 @@ STATUSES = (
 """Outcome statuses; ``signal:N`` is the one that carries a number."""
 
 INTEGRITIES = ("clean", "suspect", "truncated", "forged")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Piece:
-    """One example of a docstring, or a whole script: source that is run as one unit.
-
-    ``line`` is the 1-based line of the source's first line in its file. ``want`` is the output that the
-    docstring promises (None where nothing is promised), ``options`` the doctest option names that are on for it.
-    """
-
-    source: str
-    line: int
-    want: str | None = None
-    options: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,13 +85,14 @@ class Outcome:
     """What the sandbox says of one run.
 
     ``status`` is one of STATUSES or ``signal:N``; it and the times come from the jail's init process, never from the
-    runner. ``records`` are the JSON values that the run sent, in order, each verified. ``stdout`` and ``stderr`` are
-    what reached the descriptors (what the snippet printed through a captured ``sys.stdout`` is in the records).
+    runner. ``records`` are the answers that the run sent, in order; where one of them is bad, there is none, and
+    ``integrity`` is ``forged``. ``stdout`` and ``stderr`` are what reached the descriptors (what the snippet printed
+    through a captured ``sys.stdout`` is in the records).
     """
 
     status: str
     integrity: str
-    records: tuple[Any, ...] = ()
+    records: tuple[Answer, ...] = ()
     stdout: bytes = b""
     stderr: bytes = b""
     exception: str | None = None

@@ -12,17 +12,39 @@ Over 400 lines because the rounds and the jobs that they send are one state mach
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from types import TracebackType
-from typing import Any
+from typing import Any, Literal
 
 from trace_mine.tracer import repl
 from trace_mine.tracer.checks import NOTHING, PathMismatch, check_paths, check_result, unstable_parts
 from trace_mine.tracer.config import TracerConfig as TracerConfig
-from trace_mine.tracer.hiding import believe, draws_of, gate_of, kernel_of
-from trace_mine.tracer.limits import Limits
-from trace_mine.tracer.rounds import Again, Failed, Native, Plan, result_of, told_apart, with_whole
+from trace_mine.tracer.hiding import automaton_of, believe, draws_of, laws_of, view_of
+from trace_mine.tracer.inside.protocol.answers import (
+    Difference,
+    DrivenFrame,
+    DriveSummary,
+    MustRestart,
+    NativeFrame,
+    NativeSummary,
+    NotShowable,
+    ReplayReport,
+    SessionAutomaton,
+    SessionCommand,
+)
+from trace_mine.tracer.inside.protocol.jobs import DrawnOutcome, DriveJob, NativeJob, Place, Program, ReplayJob
+from trace_mine.tracer.rounds import (
+    Again,
+    Failed,
+    Native,
+    Plan,
+    all_of,
+    check_ended,
+    result_of,
+    told_apart,
+    with_whole,
+)
 from trace_mine.tracer.sandbox import Jail, Mount, Worker
 from trace_mine.tracer.schema import Drop, Outcome, Snippet, Step, Trace
 from trace_mine.tracer.steps import masked, steps_of
@@ -136,10 +158,12 @@ class Tracer:
             )
         return self._replayer
 
-    def kernel(self, sources: Sequence[str], code: str, variables: Sequence[str] = ()) -> Mapping[str, Any] | str:
-        """The automaton that a session's commands are (see ``inside.kernel``), or, as text, why they are none."""
+    def automaton(self, commands: Sequence[str], code: str, variables: Sequence[str] = ()) -> SessionAutomaton | str:
+        """The automaton that a session's commands are (see ``inside.states.automaton``), or, as text, why they are
+        none.
+        """
         roots = [self._root()] if self.config.repository is not None else []
-        return kernel_of(self.config, self._recorder, roots, sources, code, variables)
+        return automaton_of(self.config, self._recorder, roots, commands, code, variables)
 
     # one snippet
 
@@ -178,11 +202,11 @@ class Tracer:
                 plan = again.plan
                 if plan.reasons[-1:] == ("replay_differs",):
                     if native.unstable is None:
-                        native = self._run_twice(snippet, program, native)
+                        native = self._run_twice(snippet, native)
                     plan = told_apart(plan, native, again.pieces, again.commands)
             except Failed as failed:
                 if failed.drop.reason in ("result_differs", "path_differs") and native.unstable is None:
-                    native = self._run_twice(snippet, program, native)
+                    native = self._run_twice(snippet, native)
                 elif opening:
                     opening = False
                     plan = self._flat(plan, failed.drop.reason)
@@ -199,25 +223,22 @@ class Tracer:
         repository = self.config.repository
         return RECORD_ROOT if repository is None else (worker or self._recorder).inside(repository)
 
-    def _program(self, snippet: Snippet, worker: Worker | None = None) -> dict[str, Any]:
+    def _program(self, snippet: Snippet, worker: Worker | None = None) -> Program:
         own = list(self.config.library)
         if self.config.repository is not None:
             root = self._root(worker)
             own += [f"{root}/{prefix}" for prefix in self.config.own]
-        return {
-            "pieces": [
-                {"source": piece.source, "line": piece.line, "want": piece.want, "options": list(piece.options)}
-                for piece in snippet.pieces
-            ],
-            "module": snippet.module,
-            "code": snippet.code,
-            "single": snippet.kind != "script",
-            "continue_on_error": snippet.continue_on_error,
-            "own": own,
-            "opens": list(snippet.opens),
-        }
+        return Program(
+            pieces=snippet.pieces,
+            module=snippet.module,
+            code=snippet.code,
+            single=snippet.kind != "script",
+            continue_on_error=snippet.continue_on_error,
+            own=tuple(own),
+            opens=snippet.opens,
+        )
 
-    def _run_twice(self, snippet: Snippet, program: Mapping[str, Any], first: Native) -> Native:
+    def _run_twice(self, snippet: Snippet, first: Native) -> Native:
         """Runs the program natively once more, in the replayer's world: what differs then differs by itself."""
         second = self._run_native(snippet, self._program(snippet, self.replayer), self.replayer, reseed=RESEEDS[0])
         return replace(first, unstable=unstable_parts(first.result, second.result, first.frames, second.frames))
@@ -225,59 +246,43 @@ class Tracer:
     def _run_native(
         self,
         snippet: Snippet,
-        program: Mapping[str, Any],
+        program: Program,
         worker: Worker | None = None,
         depth: int | None = None,
         reseed: int = 0,
     ) -> Native:
-        limits = self.config.limits
+        """What happens natively.
+
+        Raises:
+            Failed: the run did not end well, or nothing can be made of it.
+        """
         if depth is None:
             depth = max(self.config.follow, 0) + 1 + (1 if snippet.opens else 0)
-        outcome = (worker or self._recorder).run(
-            {
-                "kind": "native",
-                "program": program,
-                "depth": depth,
-                "events": limits.events,
-                "reseed": reseed,
-                **_output(limits),
-                **draws_of(self.config, snippet),
-            }
+        job = NativeJob(
+            program=program,
+            max_depth=depth,
+            reseed=reseed,
+            draws=draws_of(self.config, snippet),
+            laws=laws_of(self.config),
         )
-        native = result_of(outcome, "native")
-        if self.config.only_choices and not native["draws"]:
+        outcome = (worker or self._recorder).run(job)
+        native = result_of(outcome, "native", NativeSummary)
+        if self.config.only_choices and not native.outcomes:
             raise Failed("no_choices", "the run made no draw that a view could hide")
-        for result in native["pieces"]:
-            if not result.get("complete", True):
-                raise Failed("tracing_ended", "a caught RecursionError or the snippet itself ended sys.settrace")
-        last = native["pieces"][-1]["exception"] if native["pieces"] else None
-        if snippet.kind == "test" and last is not None and last[0] in ("SkipTest", "Skipped"):
-            raise Failed("test_skipped", last[1])
-        for result in native["pieces"]:
-            if snippet.kind != "script" and result.get("unmet") and result["exception"][0] in MISSING:
-                raise Failed("missing_context", ": ".join(result["exception"]))
-        if all(result.get("syntax") for result in native["pieces"]):
-            raise Failed("syntax_error", str(native["pieces"][0]["exception"]) if native["pieces"] else "no pieces")
-        frames = tuple(record["frame"] for record in outcome.records if "frame" in record)
-        return Native(result=native, frames=frames)
+        _check_worth(snippet, native)
+        return Native(result=native, frames=all_of(outcome, NativeFrame))
 
-    def _attempt(
-        self, snippet: Snippet, program: Mapping[str, Any], recorded: Native, plan: Plan, lenient: bool
-    ) -> Trace:
+    def _attempt(self, snippet: Snippet, program: Program, recorded: Native, plan: Plan, lenient: bool) -> Trace:
         """Writes the session by the plan and checks it; a check that fails is in the trace's ``failed_checks``.
 
         Raises:
             Again: the session has to be written again, by another plan.
             Failed: there is no session.
         """
-        run = self._drive(snippet, program, plan, draws=bool(recorded.result["draws"]))
-        driven = result_of(run, "drive")
-        if "restart" in driven:
-            raise Again(with_whole(plan, driven["restart"], driven["reason"]))
-        if "unshowable" in driven:
-            raise Failed("not_a_doctest", driven["unshowable"])
+        run = self._drive(snippet, program, plan, has_draws=bool(recorded.result.outcomes))
+        driven = _summary_of(run, plan)
         failed = self._differences(snippet, recorded, plan, run, driven)
-        commands = [record["command"] for record in run.records if "command" in record]
+        commands = all_of(run, SessionCommand)
         steps = steps_of(commands, snippet, self._root())
         if not steps:
             raise Failed("empty", "no statement of the snippet is a command")
@@ -286,37 +291,35 @@ class Tracer:
         if denied is not None and not lenient:
             raise Failed("sandbox_denied", denied.group())
         if lenient or not failed:
-            mismatch, unlike = self._replay(program, rendered.text, plan, commands, lenient, driven["draws"])
+            mismatch, unlike = self._replay(snippet, program, rendered.text, plan, commands, lenient, driven.outcomes)
             failed.update(mismatch)
             steps = masked(steps, commands, unlike)
         made = self._made(snippet, recorded.result, plan, run, driven, steps, rendered, failed)
-        if not driven["draws"] or (failed and not lenient):
+        if not driven.outcomes or (failed and not lenient):
             return made
-        choices, beliefs, failure = believe(self.config, self._recorder, program, steps, rendered, driven["draws"])
+        choices, beliefs, failure = believe(self.config, self._recorder, program, steps, rendered, driven.outcomes)
         kept = dict(made.kept_whole) if failure is None else {**made.kept_whole, "beliefs_end_early": 1}
         return replace(made, choices=choices, beliefs=beliefs, kept_whole=kept)
 
-    def _drive(self, snippet: Snippet, program: Mapping[str, Any], plan: Plan, *, draws: bool) -> Outcome:
+    def _drive(self, snippet: Snippet, program: Program, plan: Plan, *, has_draws: bool) -> Outcome:
         opens = plan.follow >= 0
         return self._recorder.run(
-            {
-                "kind": "drive",
-                "program": program if opens else {**program, "opens": []},
-                "follow": max(plan.follow, 0),
-                "hide": sorted(plan.hide),
-                "whole": [list(key) for key in plan.whole],
-                "commands": self.config.limits.commands,
-                "open": plan.open_statements,
-                "comprehensions": self.config.comprehensions,
-                "skip": self.config.view.skips,
-                "view": gate_of(self.config, snippet, draws=draws),
-                **_output(self.config.limits),
-                **draws_of(self.config, snippet),
-            }
+            DriveJob(
+                program=program if opens else replace(program, opens=()),
+                follow=max(plan.follow, 0),
+                hide=tuple(sorted(plan.hide)),
+                whole=plan.whole,
+                open_statements=plan.open_statements,
+                open_comprehensions=self.config.comprehensions,
+                skip_loops=self.config.view.skips,
+                view=view_of(self.config, snippet, has_draws=has_draws),
+                draws=draws_of(self.config, snippet),
+                laws=laws_of(self.config),
+            )
         )
 
     def _differences(
-        self, snippet: Snippet, recorded: Native, plan: Plan, run: Outcome, driven: Mapping[str, Any]
+        self, snippet: Snippet, recorded: Native, plan: Plan, run: Outcome, driven: DriveSummary
     ) -> dict[str, str]:
         """V2 and V3; the first that fails, with its evidence."""
         unstable = recorded.unstable or NOTHING
@@ -324,28 +327,28 @@ class Tracer:
         if difference is not None:
             return {"result_differs": difference}
         try:
-            frames = [record["frame"] for record in run.records if "frame" in record]
-            check_paths(recorded.frames, frames, unstable)
+            check_paths(recorded.frames, all_of(run, DrivenFrame), unstable)
         except PathMismatch as mismatch:
             if recorded.unstable is not None and plan.open_statements and not mismatch.code[0].startswith("<piece"):
-                raise Again(with_whole(plan, mismatch.code[:2], "path_differs", str(mismatch))) from None
+                place = Place(path=mismatch.code[0], line=mismatch.code[1])
+                raise Again(with_whole(plan, place, "path_differs", str(mismatch))) from None
             return {"path_differs": str(mismatch)}
         return {}
 
     def _made(
         self,
         snippet: Snippet,
-        native: Mapping[str, Any],
+        native: NativeSummary,
         plan: Plan,
         run: Outcome,
-        driven: Mapping[str, Any],
+        driven: DriveSummary,
         steps: list[Step],
         rendered: repl.Rendered,
-        failed: Mapping[str, str],
+        failed: dict[str, str],
     ) -> Trace:
-        last = next((r["exception"] for r in reversed(native["pieces"]) if r["exception"] is not None), None)
-        ended = native["pieces"][-1]["exception"]
-        kept = dict(driven["kept"])
+        last = next((piece.exception for piece in reversed(native.pieces) if piece.exception is not None), None)
+        ended = native.pieces[-1].exception
+        kept = dict(driven.kept)
         for reason in plan.reasons:
             kept[reason] = kept.get(reason, 0) + 1
         return Trace(
@@ -357,64 +360,114 @@ class Tracer:
                 "module": snippet.module,
                 "code": snippet.code,
                 "hash_seed": 0,
-                "choices": driven["draws"],
+                "choices": list(driven.outcomes),
             },
             view=self.config.view.as_json(),
-            outcome="ok" if ended is None else "exit" if ended[0] == "SystemExit" else "exception",
-            exception=None if last is None else last[0],
+            outcome="ok" if ended is None else "exit" if ended.type_name == "SystemExit" else "exception",
+            exception=None if last is None else last.type_name,
             integrity=run.integrity,
             sandbox=self.sandbox,
             python=self._recorder.python_version,
-            opened_calls=driven["opened"],
+            opened_calls=driven.opened_calls,
             kept_whole=kept,
-            doctest_passed=native["passed"] if snippet.kind == "doctest" else None,
+            doctest_passed=native.passed if snippet.kind == "doctest" else None,
             failed_checks=failed,
         )
 
     def _replay(
         self,
-        program: Mapping[str, Any],
+        snippet: Snippet,
+        program: Program,
         text: str,
         plan: Plan,
-        commands: list[Mapping[str, Any]],
+        commands: Sequence[SessionCommand],
         lenient: bool,
-        values: list[Any],
+        outcomes: Sequence[DrawnOutcome],
     ) -> tuple[dict[str, str], list[set[str]]]:
         """V1, by both readers: the failed check, if any, and the variables whose value was another one after each step.
 
         Raises:
             Again: a command's output differs; the session has to be written again without showing it.
         """
-        told = [{name: value for name, value in c["changes"].items() if value is not None} for c in commands]
+        told = [{name: value for name, value in c.changes.items() if value is not None} for c in commands]
         unlike: list[set[str]] = [set() for _ in commands]
-        watch = [list(names) for names in told]
-        turns = [("console", 0), ("doctest", 0)]
+        turns: list[tuple[Literal["console", "doctest"], int]] = [("console", 0), ("doctest", 0)]
         while turns:
-            kind, reseed = turns.pop(0)
-            job = {"kind": kind, "program": program, "text": text, "watch": watch, "reseed": reseed}
-            if self.config.view.hides:
-                job |= {"draws": {"values": values}, "laws": self.config.laws}
-            result = result_of(self.replayer.run({**job, **_output(self.config.limits)}), kind)
-            for index, held in enumerate(result.get("values", ())):
-                unlike[index] |= {name for name, value in told[index].items() if held.get(name, value) != value}
-            if not result["failed"]:
-                if kind == "doctest" and (plan.hide or any(unlike)) and not self.config.view.hides:
-                    turns = [("console", seed) for seed in RESEEDS]
-                continue
-            sources = {difference["source"] for difference in result["failed"]}
-            first = result["failed"][0]
-            evidence = f"{kind}: {first['source']!r} printed {first['got'][:200]!r}, not {first['wanted'][:200]!r}"
-            if lenient or sources <= plan.hide or first["source"].startswith(("_ = ", "ignored = ")):
-                return {"replay_mismatch": evidence}, unlike
-            alike = {name for names in told for name in names}.difference(*unlike)
-            pieces = {c["source"]: c["piece"] for c in reversed(commands)} | dict.fromkeys(alike)
-            raise Again(
-                replace(plan, hide=plan.hide | sources, reasons=(*plan.reasons, "replay_differs")),
-                pieces={source: pieces.get(source, -1) for source in sources - plan.hide},
-                commands=commands,
+            reader, reseed = turns.pop(0)
+            job = ReplayJob(
+                reader=reader,
+                program=program,
+                text=text,
+                watch=tuple(tuple(names) for names in told),
+                reseed=reseed,
+                draws=draws_of(self.config, snippet, outcomes),
+                laws=laws_of(self.config),
             )
+            report = result_of(self.replayer.run(job), reader, ReplayReport)
+            for index, held in enumerate(report.values):
+                unlike[index] |= {name for name, value in told[index].items() if held.get(name, value) != value}
+            if report.differences:
+                evidence = self._replay_differs(reader, report.differences, plan, commands, lenient, told, unlike)
+                return {"replay_mismatch": evidence}, unlike
+            if reader == "doctest" and (plan.hide or any(unlike)) and not self.config.view.hides:
+                turns = [("console", seed) for seed in RESEEDS]
         return {}, unlike
 
+    def _replay_differs(
+        self,
+        reader: str,
+        differences: Sequence[Difference],
+        plan: Plan,
+        commands: Sequence[SessionCommand],
+        lenient: bool,
+        told: Sequence[dict[str, str]],
+        unlike: Sequence[set[str]],
+    ) -> str:
+        """The evidence, where hiding the commands that printed something else would not help.
 
-def _output(limits: Limits) -> dict[str, int]:
-    return {"output_limit": limits.output_bytes}
+        Raises:
+            Again: it may help.
+        """
+        sources = {difference.source for difference in differences}
+        first = differences[0]
+        evidence = f"{reader}: {first.source!r} printed {first.got[:200]!r}, not {first.wanted[:200]!r}"
+        if lenient or sources <= plan.hide or first.source.startswith(("_ = ", "ignored = ")):
+            return evidence
+        alike = {name for names in told for name in names}.difference(*unlike)
+        pieces = {c.source: c.piece for c in reversed(commands)} | dict.fromkeys(alike)
+        raise Again(
+            replace(plan, hide=plan.hide | sources, reasons=(*plan.reasons, "replay_differs")),
+            pieces={source: pieces.get(source, -1) for source in sources - plan.hide},
+            commands=commands,
+        )
+
+
+def _check_worth(snippet: Snippet, native: NativeSummary) -> None:
+    """Raises Failed where the native run shows that no session of the snippet would be worth anything."""
+    if not all(piece.is_complete for piece in native.pieces):
+        raise Failed("tracing_ended", "a caught RecursionError or the snippet itself ended sys.settrace")
+    last = native.pieces[-1].exception if native.pieces else None
+    if snippet.kind == "test" and last is not None and last.type_name in ("SkipTest", "Skipped"):
+        raise Failed("test_skipped", last.message)
+    for piece in native.pieces:
+        error = piece.exception
+        if snippet.kind != "script" and piece.is_unpromised and error is not None and error.type_name in MISSING:
+            raise Failed("missing_context", str(error))
+    if all(piece.is_syntax_error for piece in native.pieces):
+        raise Failed("syntax_error", str(native.pieces[0].exception) if native.pieces else "no pieces")
+
+
+def _summary_of(run: Outcome, plan: Plan) -> DriveSummary:
+    """The summary of a session that was written.
+
+    Raises:
+        Again: the driver asks for a restart with something kept whole.
+        Failed: the run did not end well, or the session can't be a doctest.
+    """
+    check_ended(run, "drive")
+    for restart in all_of(run, MustRestart):
+        raise Again(with_whole(plan, restart.place, restart.reason))
+    for why in all_of(run, NotShowable):
+        raise Failed("not_a_doctest", why.evidence)
+    (summary,) = all_of(run, DriveSummary)
+    return summary

@@ -89,29 +89,12 @@ class _Guard:
 def drive(source: str) -> tuple[int, float]:
     """Commands written and CPU seconds."""
     from trace_mine.tracer.inside.jobs import registry as jobs
+    from trace_mine.tracer.inside.protocol.jobs import JOBS, DriveJob, Piece, Program
+    from trace_mine.tracer.limits import Limits
 
-    program = {
-        "pieces": [{"source": source, "line": 1}],
-        "module": None,
-        "code": "",
-        "single": False,
-        "continue_on_error": False,
-        "own": [],
-        "opens": [],
-    }
-    job = {
-        "kind": "drive",
-        "program": program,
-        "output_limit": 1 << 20,
-        "follow": 2,
-        "hide": [],
-        "whole": [],
-        "commands": 10**6,
-        "open": True,
-        "comprehensions": False,
-        "skip": False,
-    }
-    sent: list[dict[str, Any]] = []
+    job = JOBS.to_json(DriveJob(program=Program(pieces=(Piece(source=source, line=1),)), follow=2))
+    limits = Limits(output_bytes=1 << 20, commands=10**6).as_dict()
+    sent: list[Any] = []
 
     def send(record: Any) -> None:
         json.dumps(record)
@@ -119,11 +102,11 @@ def drive(source: str) -> tuple[int, float]:
 
     stdout = sys.stdout
     started = time.process_time()
-    end = jobs.run(job, send, _Guard())
+    end = jobs.run(job, limits, send, _Guard())
     spent = time.process_time() - started
     sys.stdout, sys.displayhook = stdout, sys.__displayhook__
-    assert end["end"] == "ok" and "restart" not in sent[-1], (end, sent[-1])
-    return sum("command" in record for record in sent), spent
+    assert end["end"] == "ok" and "drive_summary" in sent[-1], (end, sent[-1])
+    return sum("session_command" in record for record in sent), spent
 
 
 def profile(source: str) -> list[tuple[str, float]]:

@@ -25,11 +25,17 @@ from trace_mine.corpus.mined.discovery import FileCounts, Survey
 from trace_mine.corpus.mined.miner import warm_modules
 from trace_mine.corpus.mined.repositories import open_inputs
 from trace_mine.corpus.mined.snippets import Candidate
+from trace_mine.tracer.inside.protocol.jobs import Job, ReplayJob
 from trace_mine.tracer.sandbox import Worker
 from trace_mine.tracer.schema import Drop, Outcome, Trace
 from trace_mine.tracer.session import Tracer, TracerConfig
 
 KINDS = ("native", "drive", "console", "doctest")
+
+
+def kind_of(job: Job) -> str:
+    """One of KINDS, or the name of another kind of job."""
+    return job.reader if isinstance(job, ReplayJob) else type(job).__name__.removesuffix("Job").lower()
 
 
 class Meter:
@@ -45,12 +51,12 @@ class Meter:
         meter = self
 
         class MeteredWorker(Worker):
-            def run(self, job: dict[str, Any], *arguments: Any, **options: Any) -> Outcome:
+            def run(self, job: Job, *arguments: Any, **options: Any) -> Outcome:
                 started = time.perf_counter()
                 outcome = super().run(job, *arguments, **options)
-                meter.wall_seconds[job["kind"]] += time.perf_counter() - started
-                meter.cpu_seconds[job["kind"]] += outcome.cpu_seconds
-                meter.num_runs[job["kind"]] += 1
+                meter.wall_seconds[kind_of(job)] += time.perf_counter() - started
+                meter.cpu_seconds[kind_of(job)] += outcome.cpu_seconds
+                meter.num_runs[kind_of(job)] += 1
                 return outcome
 
         return MeteredWorker

@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from trace_mine.tracer.inside.protocol.jobs import PlainJob
 from trace_mine.tracer.limits import Limits
 from trace_mine.tracer.sandbox import Jail, SandboxUnavailable, Worker
 
@@ -53,7 +54,7 @@ def bare(source: str) -> Callable[[], None]:
 
 def sandboxed(worker: Worker) -> Callable[[], None]:
     def run() -> None:
-        outcome = worker.run({"kind": "plain", "source": SNIPPET})
+        outcome = worker.run(PlainJob(source=SNIPPET))
         assert (outcome.status, outcome.integrity, outcome.stdout) == ("ok", "clean", b"46\n")
 
     return run

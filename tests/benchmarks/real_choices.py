@@ -16,6 +16,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from trace_mine.tracer.inside.protocol.jobs import PathJob, Program, SamplesJob
 from trace_mine.tracer.schema import Trace
 from trace_mine.tracer.scripts import script_snippet
 from trace_mine.tracer.session import Tracer, TracerConfig
@@ -23,6 +24,7 @@ from trace_mine.tracer.show import beliefs_shown
 from trace_mine.tracer.views import parse_view
 
 MOST_PATHS = 400
+SECONDS = 5.0
 NATIVE_RUNS = 2_000
 NX = "import networkx as nx\n"
 
@@ -134,26 +136,28 @@ CASES: dict[str, str] = {
 }
 
 
-def reference(worker: Any, job: dict[str, Any]) -> tuple[list[tuple[float, list[str]]], float]:
+def reference(worker: Any, program: Program, commands: tuple[str, ...]) -> tuple[list[tuple[float, list[str]]], float]:
     """(weight, texts) of each path, each in its own process, likeliest first; and the mass that is left."""
     waiting: list[tuple[float, list[int]]] = [(1.0, [])]
     found: list[tuple[float, list[str]]] = []
     while waiting and len(found) < MOST_PATHS:
         waiting.sort()
         _, prefix = waiting.pop()
-        outcome = worker.run({**job, "kind": "path", "prefix": prefix})
+        job = PathJob(program=program, commands=commands, prefix=tuple(prefix), max_seconds=SECONDS)
+        outcome = worker.run(job)
         record = outcome.records[0]
-        if outcome.status != "ok" or record["sampled"]:
+        if outcome.status != "ok" or record.is_sampled:
             return [], 1.0
         weight, taken = 1.0, []
-        for position, (_, probabilities, index) in enumerate(record["choices"]):
+        for position, choice in enumerate(record.choices):
+            probabilities, index = choice.probabilities, choice.taken
             if position >= len(prefix):
                 for other, p in enumerate(probabilities):
                     if other != index and p > 0:
                         waiting.append((weight * p, [*taken, other]))
             weight *= probabilities[index]
             taken.append(index)
-        found.append((weight, record["texts"]))
+        found.append((weight, list(record.texts)))
     return found, 1.0 - sum(weight for weight, _ in found)
 
 
@@ -173,17 +177,19 @@ def compare(made: Trace, paths: list[tuple[float, list[str]]]) -> float:
     return worst
 
 
-def chi_square(worker: Any, job: dict[str, Any], made: Trace) -> tuple[float, int] | None:
+def chi_square(worker: Any, program: Program, made: Trace) -> tuple[float, int] | None:
     """Native draws at the first uncertain reveal: statistic and degrees of freedom."""
     belief = next((b for b in made.beliefs if len(b.outcomes) > 1), None)
     if belief is None:
         return None
     step = made.segments[belief.segment].step
     counts: Counter[str] = Counter()
+    commands = tuple(step.source for step in made.steps)
     for first in range(0, NATIVE_RUNS, 500):
-        for record in worker.run({**job, "kind": "samples", "first": first, "count": 500}).records:
-            if all(record["texts"][n] == made.steps[n].output for n in range(step)):
-                counts[record["texts"][step]] += 1
+        job = SamplesJob(program=program, commands=commands, first_seed=first, num_samples=500, max_seconds=SECONDS)
+        for record in worker.run(job).records:
+            if all(record.texts[n] == made.steps[n].output for n in range(step)):
+                counts[record.texts[step]] += 1
     total = counts.total()
     expected = {text: total * p for text, p in zip(belief.outcomes, belief.probabilities, strict=True)}
     if belief.method == "exact" and counts.keys() - expected.keys():
@@ -216,15 +222,10 @@ def main() -> int:
                 continue
             methods = {belief.method for belief in made.beliefs}
             method = next((m for m in ("sampled", "bounded", "exact") if m in methods), "none")
-            job = {
-                "program": {"pieces": [], "module": None, "code": made.setup["code"], "own": []},
-                "sources": [step.source for step in made.steps],
-                "output_limit": 1 << 20,
-                "seconds": 5.0,
-            }
-            paths, left = reference(tracer._recorder, job)
+            program = Program(code=made.setup["code"])
+            paths, left = reference(tracer._recorder, program, tuple(step.source for step in made.steps))
             told = f"{compare(made, paths):.1e}" if paths and left < 1e-9 else f"(left {left:.2g})"
-            square = chi_square(tracer._recorder, job, made)
+            square = chi_square(tracer._recorder, program, made)
             counts[method] += 1
             shown = "-" if square is None else f"{square[0]:.1f}/{square[1]}"
             print(

@@ -15,6 +15,7 @@ import pytest
 from trace_mine.corpus.fitting import NoAutomaton, automaton_of
 from trace_mine.corpus.synthetic.automaton_yaml import parse_automaton, write_automaton
 from trace_mine.corpus.synthetic.exact_filter import beliefs_along
+from trace_mine.tracer.inside.protocol.answers import SessionAutomaton
 from trace_mine.tracer.schema import Trace
 from trace_mine.tracer.scripts import script_snippet
 from trace_mine.tracer.session import Tracer, TracerConfig
@@ -48,9 +49,9 @@ def tracer():
 def test_the_fitted_automaton_has_the_session_s_beliefs(tracer: Tracer, name: str) -> None:
     made = tracer.trace(script_snippet(SCRIPTS[name], "script.py", ()))
     assert isinstance(made, Trace)
-    kernel = tracer.kernel([step.source for step in made.steps], str(made.setup["code"]))
-    assert not isinstance(kernel, str), kernel
-    automaton, _ = automaton_of(kernel, name)
+    fitted = tracer.automaton([step.source for step in made.steps], str(made.setup["code"]))
+    assert not isinstance(fitted, str), fitted
+    automaton, _ = automaton_of(fitted, name)
     automaton = parse_automaton(write_automaton(automaton))
     beliefs = {made.segments[belief.segment].step: belief for belief in made.beliefs}
     symbols: list[int] = []
@@ -58,7 +59,7 @@ def test_the_fitted_automaton_has_the_session_s_beliefs(tracer: Tracer, name: st
     for number, step in enumerate(made.steps):
         source = " ".join(step.source.split())
         candidates = [s for s in automaton.symbols if s == source or s.startswith(f"{source} -> ")]
-        if not candidates or step.source not in kernel["commands"]:
+        if not candidates or step.source not in fitted.commands:
             continue
         now = beliefs_along(automaton, symbols)[-1]
         if number in beliefs:
@@ -81,11 +82,11 @@ def test_the_fitted_automaton_has_the_session_s_beliefs(tracer: Tracer, name: st
     ],
 )
 def test_what_does_not_fit_is_said(tracer: Tracer, source: str, says: str) -> None:
-    assert says in str(tracer.kernel(source.splitlines(), ""))
+    assert says in str(tracer.automaton(source.splitlines(), ""))
 
 
 def test_a_package_that_is_not_there_is_said(tracer: Tracer) -> None:
-    told = tracer.kernel(["from elsewhere import draw", "x = draw(3)"], "", [])
+    told = tracer.automaton(["from elsewhere import draw", "x = draw(3)"], "", [])
     assert isinstance(told, str) and "can't be run here: ModuleNotFoundError" in told
 
 
@@ -123,14 +124,15 @@ def test_wrong_usage_of_the_command_is_one_line(arguments: list[str], tmp_path: 
 
 def test_variables_that_leave_something_out_are_refused(tracer: Tracer) -> None:
     source = ["import random", "x = y = 0", "y = random.choice([0, 1])", "x = y"]
-    assert "other variables matter" in str(tracer.kernel(source, "", ["x"]))
-    assert not isinstance(tracer.kernel(source, ""), str)
+    assert "other variables matter" in str(tracer.automaton(source, "", ["x"]))
+    assert not isinstance(tracer.automaton(source, ""), str)
 
 
 def test_a_text_that_no_state_decides_is_refused() -> None:
-    kernel = {"states": ["a"], "start": "a", "commands": {"f()": {"a": [[0.5, "a", "1"], [0.5, "a", "2"]]}}}
+    moves = {"f()": {"a": ((0.5, "a", "1"), (0.5, "a", "2"))}}
+    fitted = SessionAutomaton(variables=(), states=("a",), start="a", commands=moves)
     with pytest.raises(NoAutomaton, match="neither the state before"):
-        automaton_of(kernel, "coin")
+        automaton_of(fitted, "coin")
 
 
 def test_acting_and_then_showing_is_split() -> None:

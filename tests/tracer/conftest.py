@@ -17,7 +17,11 @@ from typing import Any
 
 import pytest
 
-from trace_mine.tracer import limits as limits_module
+from trace_mine.tracer.inside.protocol.answers import ANSWERS, End
+from trace_mine.tracer.inside.protocol.codec import from_json
+from trace_mine.tracer.inside.protocol.jobs import JOBS, DriveJob, Job, NativeJob, Program
+from trace_mine.tracer.limits import Limits
+from trace_mine.tracer.sandbox.answers import with_answers
 from trace_mine.tracer.sandbox.bundle import bundle_sources
 from trace_mine.tracer.schema import Outcome, Piece, Snippet
 from trace_mine.tracer.session import Tracer, TracerConfig
@@ -45,18 +49,19 @@ class Guard:
     def disarm(self): pass
 exit, dumps, write = os._exit, json.dumps, os.write
 while True:
-    job = receive()
+    job, limits = receive()
     inside, outside = os.pipe()
     child = os.fork()
     if not child:
         os.close(inside)
         records = []
         try:
-            end = jobs.run(job, records.append, Guard())
+            end = jobs.run(job, limits, records.append, Guard())
         except BaseException as error:
             import traceback
-            end = {"end": "exception", "exception": traceback.format_exc()}
-        data = dumps([end, records]).encode()
+            print(traceback.format_exc(), file=sys.stderr)
+            end = {"end": "exception", "exception": type(error).__name__, "escaped": True}
+        data = dumps([{**end, "tripped": [], "tampered": False}, records]).encode()
         while data:
             data = data[write(outside, data):]
         exit(0)
@@ -96,14 +101,20 @@ class PlainWorker:
         self.process.stdin.write(len(raw).to_bytes(8, "big") + raw)
         self.process.stdin.flush()
 
-    def run(self, job: dict[str, Any]) -> Outcome:
-        self._send(job)
+    def run(self, job: Job, limits: Limits = Limits()) -> Outcome:  # noqa: B008  # Limits is frozen
+        self._send([JOBS.to_json(job), limits.as_dict()])
         size = int.from_bytes(self.process.stdout.read(8), "big")
         raw = self.process.stdout.read(size)
         if not raw:
             return Outcome(status="no-end", integrity="truncated", exception=None)
-        end, records = json.loads(raw)
-        return Outcome(status=end["end"], integrity="clean", records=tuple(records), exception=end["exception"])
+        value, records = json.loads(raw)
+        end = from_json(End, value)
+        outcome = Outcome(status=end.end, integrity="clean", exception=end.exception, records=tuple(records))
+        return with_answers(outcome, job)
+
+    def raw(self, job: Job) -> list[Any]:
+        """The JSON values that a run of the job sends."""
+        return [ANSWERS.to_json(record) for record in self.run(job).records]
 
     def inside(self, path: Path) -> str:
         return str(path)
@@ -138,42 +149,21 @@ def script(source: str, name: str = "sample") -> Snippet:
     )
 
 
-def program(source: str | list[str], **options: Any) -> dict[str, Any]:
+def program(source: str | list[str], **options: Any) -> Program:
     """A job's program: the sources as pieces of one script, or, with ``single=True``, as examples at a prompt."""
     sources = [source] if isinstance(source, str) else source
-    base = {
-        "pieces": [{"source": each, "line": 1} for each in sources],
-        "module": None,
-        "code": "__name__ = '__main__'",
-        "single": False,
-        "continue_on_error": False,
-        "own": [],
-        "opens": [],
-    }
-    return {**base, **options}
+    pieces = tuple(Piece(source=each, line=1) for each in sources)
+    return Program(**{"pieces": pieces, "code": "__name__ = '__main__'", **options})
 
 
-def driving(program: dict[str, Any], **options: Any) -> dict[str, Any]:
+def driving(program: Program, **options: Any) -> DriveJob:
     """The job that writes a session of the program."""
-    base = {
-        "kind": "drive",
-        "program": program,
-        "follow": 1,
-        "hide": [],
-        "whole": [],
-        "commands": 400,
-        "open": True,
-        "comprehensions": False,
-        "skip": False,
-        "output_limit": 1_000_000,
-    }
-    return {**base, **options}
+    return DriveJob(program=program, **{"follow": 1, **options})
 
 
-def recording(program: dict[str, Any], **options: Any) -> dict[str, Any]:
+def recording(program: Program, **options: Any) -> NativeJob:
     """The job that runs the program natively under settrace."""
-    base = {"kind": "native", "program": program, "depth": 2, "events": 200_000, "output_limit": 1_000_000}
-    return {**base, **options}
+    return NativeJob(program=program, **{"max_depth": 2, **options})
 
 
 @pytest.fixture(scope="session")
@@ -183,7 +173,7 @@ def kit() -> SimpleNamespace:
         PlainTracer=PlainTracer,
         PlainWorker=PlainWorker,
         TracerConfig=TracerConfig,
-        Limits=limits_module.Limits,
+        Limits=Limits,
         script=script,
         program=program,
         driving=driving,

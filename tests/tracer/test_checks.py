@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-import copy
+from dataclasses import replace
 
 import pytest
 
 from trace_mine.tracer.checks import PathMismatch, check_paths, check_result, unstable_parts
+from trace_mine.tracer.inside.protocol.answers import (
+    DrivenFrame,
+    DriveSummary,
+    Error,
+    NativeFrame,
+    NativeSummary,
+    PieceResult,
+)
+from trace_mine.tracer.rounds import all_of
 
 SOURCE = """def double(n):
     n = n * 2
@@ -24,85 +33,91 @@ items.append(1 / 0)
 def told(kit, worker):
     """(native summary, recorded frames, session summary, driven frames)"""
     program = kit.program(SOURCE)
-    native = worker.run(kit.recording(program)).records
-    driven = worker.run(kit.driving(program)).records
-    frames = [record["frame"] for record in native if "frame" in record]
-    wrote = [record["frame"] for record in driven if "frame" in record]
-    return copy.deepcopy((native[0], frames, driven[-1], wrote))
+    native = worker.run(kit.recording(program))
+    driven = worker.run(kit.driving(program))
+    (summary,), (session,) = all_of(native, NativeSummary), all_of(driven, DriveSummary)
+    return summary, all_of(native, NativeFrame), session, all_of(driven, DrivenFrame)
 
 
-def statements(frame):
-    return [entry for entry in frame["log"] if entry[0] == "s"]
+def with_piece(summary, index, **fields):
+    """The summary with another piece."""
+    pieces = list(summary.pieces)
+    pieces[index] = replace(pieces[index], **fields)
+    return replace(summary, pieces=tuple(pieces))
 
 
 def test_faithful_session_passes(told):
     native, frames, driven, wrote = told
     assert check_result(native, driven, single=False) is None
     check_paths(frames, wrote)
-    assert len(wrote) == 3 and all(statements(frame) for frame in wrote)
+    assert len(wrote) == 3 and all(frame.path for frame in wrote)
 
 
 @pytest.mark.parametrize(
-    "field, value", [("stdout", "other\n"), ("exception", ["ZeroDivisionError", "other"]), ("exception", None)]
+    "field, value",
+    [
+        ("stdout", "other\n"),
+        ("exception", Error(type_name="ZeroDivisionError", message="other")),
+        ("exception", None),
+    ],
 )
 def test_v2_notices_another_piece(told, field, value):
     native, _, driven, _ = told
-    driven["pieces"][0][field] = value
-    assert check_result(native, driven, single=False)
+    assert check_result(native, with_piece(driven, 0, **{field: value}), single=False)
 
 
 def test_v2_notices_variables(told):
     native, _, driven, _ = told
     for name, value in (("total", "3"), ("total", None), ("extra", "1")):
-        changed = copy.deepcopy(driven)
+        variables = {**driven.variables, name: value}
         if value is None:
-            del changed["names"][name]
-        else:
-            changed["names"][name] = value
-        assert name in check_result(native, changed, single=False)
+            del variables[name]
+        assert name in check_result(native, replace(driven, variables=variables), single=False)
 
 
 def test_v2_notices_echoes_pieces_and_syntax(kit, worker):
     program = kit.program(["1 + 1\n", "'a'\n"], single=True)
-    native = worker.run(kit.recording(program)).records[0]
-    driven = worker.run(kit.driving(program)).records[-1]
-    assert native["pieces"][0]["echoes"] == ["2"] and check_result(native, driven, single=True) is None
-    echo, fewer, broken = copy.deepcopy(driven), copy.deepcopy(driven), copy.deepcopy(driven)
-    echo["pieces"][1]["echoes"] = ["'b'"]
+    (native,) = all_of(worker.run(kit.recording(program)), NativeSummary)
+    (driven,) = all_of(worker.run(kit.driving(program)), DriveSummary)
+    assert native.pieces[0].echoes == ("2",) and check_result(native, driven, single=True) is None
+    echo = with_piece(driven, 1, echoes=("'b'",))
     assert "echoed" in check_result(native, echo, single=True)
     assert check_result(native, echo, single=False) is None  # a script's values are not echoed
-    fewer["pieces"].pop()
-    assert "pieces" in check_result(native, fewer, single=True)
-    broken["pieces"][0] = {"syntax": True, "exception": ["SyntaxError", "x"], "stdout": "", "echoes": []}
-    assert check_result(native, broken, single=True)
+    assert "pieces" in check_result(native, replace(driven, pieces=driven.pieces[:1]), single=True)
+    broken = PieceResult(is_syntax_error=True, exception=Error(type_name="SyntaxError", message="x"))
+    assert check_result(native, replace(driven, pieces=(broken, driven.pieces[1])), single=True)
 
 
 def wrong_local(frame):
-    statements(frame)[-1][2]["n"] = "77"
+    line, local = frame.path[-1]
+    return replace(frame, path=(*frame.path[:-1], (line, {**local, "n": "77"})))
 
 
 def missing_local(frame):
-    statements(frame)[-1][2].pop("n")
+    line, local = frame.path[-1]
+    return replace(frame, path=(*frame.path[:-1], (line, {name: local[name] for name in local if name != "n"})))
 
 
 def extra_local(frame):
-    statements(frame)[-1][2]["m"] = "1"
+    line, local = frame.path[-1]
+    return replace(frame, path=(*frame.path[:-1], (line, {**local, "m": "1"})))
 
 
 def missing_statement(frame):
-    frame["log"].remove(statements(frame)[0])
+    return replace(frame, path=frame.path[1:])
 
 
 def extra_statement(frame):
-    frame["log"].append(["s", 2, {"n": "9"}])
+    return replace(frame, path=(*frame.path, (2, {"n": "9"})))
 
 
 def another_line(frame):
-    statements(frame)[0][1] = 3
+    return replace(frame, path=((3, frame.path[0][1]), *frame.path[1:]))
 
 
 def another_function(frame):
-    frame["code"][1] += 1
+    path, line, name = frame.code
+    return replace(frame, code=(path, line + 1, name))
 
 
 @pytest.mark.parametrize(
@@ -111,39 +126,38 @@ def another_function(frame):
 )
 def test_v3_notices(told, falsify):
     _, frames, _, wrote = told
-    falsify(next(frame for frame in wrote if frame["code"][2] == "double"))
+    index = next(index for index, frame in enumerate(wrote) if frame.code[2] == "double")
     with pytest.raises(PathMismatch):
-        check_paths(frames, wrote)
+        check_paths(frames, [*wrote[:index], falsify(wrote[index]), *wrote[index + 1 :]])
 
 
 def test_v3_notices_a_frame_that_never_ran(told):
     _, frames, _, wrote = told
     with pytest.raises(PathMismatch, match="no frame"):
-        check_paths([frame for frame in frames if frame["code"][2] != "double"], wrote)
+        check_paths([frame for frame in frames if frame.code[2] != "double"], wrote)
 
 
-def test_number_at_a_renamed_function_is_no_difference():
-    one = {"pieces": [], "names": {"f": "<function step>", "c": "Point(x=1)"}}
-    two = {"pieces": [], "names": {"f": "<function step_2>", "c": "Point_1(x=1)"}}
+def test_number_at_a_renamed_function_is_no_difference(told):
+    native, _, driven, _ = told
+    one = replace(native, variables={"f": "<function step>", "c": "Point(x=1)"})
+    two = replace(driven, variables={"f": "<function step_2>", "c": "Point_1(x=1)"})
     assert check_result(one, two, single=False) is None
-    two["names"]["f"] = "<function stop_2>"
-    assert check_result(one, two, single=False)
+    assert check_result(one, replace(two, variables={**two.variables, "f": "<function stop_2>"}), single=False)
 
 
 def test_what_differs_between_two_native_runs_proves_nothing(told):
     native, frames, driven, _ = told
-    other = copy.deepcopy(native)
-    other["names"]["total"] = "5"
+    other = replace(native, variables={**native.variables, "total": "5"})
     unstable = unstable_parts(native, other, frames, frames)
     assert unstable.names == {"total"} and not unstable.pieces
-    driven["names"]["total"] = "6"
+    driven = replace(driven, variables={**driven.variables, "total": "6"})
     assert check_result(native, driven, single=False, unstable=unstable) is None
-    driven["pieces"][0]["exception"] = ["TypeError", "x"]
+    driven = with_piece(driven, 0, exception=Error(type_name="TypeError", message="x"))
     assert check_result(native, driven, single=False, unstable=unstable)
 
 
 def test_v3_notices_a_call_that_ran_once_and_is_shown_twice(told):
     _, frames, _, wrote = told
-    function = next(frame for frame in wrote if frame["code"][2] == "double")
+    function = next(frame for frame in wrote if frame.code[2] == "double")
     with pytest.raises(PathMismatch):
-        check_paths(frames, [*wrote, copy.deepcopy(function)])
+        check_paths(frames, [*wrote, function])

@@ -7,6 +7,8 @@ import sys
 import pytest
 
 from trace_mine.tracer.checks import Unstable
+from trace_mine.tracer.inside.protocol.answers import NativeSummary, SessionCommand
+from trace_mine.tracer.inside.protocol.jobs import ReplayJob
 from trace_mine.tracer.rounds import Native, Plan, told_apart
 from trace_mine.tracer.sandbox import SandboxUnavailable
 from trace_mine.tracer.schema import Drop
@@ -53,13 +55,13 @@ def test_false_session_is_refused(kit, other_worker, kind, name):
 
 @pytest.mark.parametrize("kind", ["console", "doctest"])
 def test_incomplete_command_is_refused(kit, other_worker, kind):
-    assert replay(kit, other_worker, kind, INCOMPLETE)[-1]["source"] == "for i in range(2):"
+    assert replay(kit, other_worker, kind, INCOMPLETE)[-1].source == "for i in range(2):"
 
 
 def replay(kit, worker, kind, text):
-    outcome = worker.run({"kind": kind, "program": kit.program(""), "text": text, "output_limit": 100_000})
+    outcome = worker.run(ReplayJob(reader=kind, program=kit.program(""), text=text))
     assert outcome.status == "ok", outcome
-    return outcome.records[-1]["failed"]
+    return list(outcome.records[-1].differences)
 
 
 UNSTABLE = {
@@ -91,8 +93,7 @@ def test_unstable_output_is_never_in_a_row(kit, sandboxed, cause):
                 assert trace.reason in ("replay_mismatch", "result_differs", "not_a_doctest"), trace
                 continue
             # every output that is left came out the same in another process, under another seed, clock and layout
-            again = {"kind": "doctest", "text": trace.text, "output_limit": 100_000, "program": kit.program("")}
-            assert sandboxed.replayer.run(again).records[-1]["failed"] == []
+            assert replay(kit, sandboxed.replayer, "doctest", trace.text) == []
 
 
 def examples(kit, sources):
@@ -129,15 +130,23 @@ def test_a_replay_that_differs_in_a_stable_program_stays_our_fault():
     plan = Plan(follow=0, reasons=("closed", "replay_differs"))
     moving = Unstable(names=frozenset({"now"}), pieces=frozenset({3}))
 
+    def native(unstable):
+        summary = NativeSummary(pieces=(), passed=True, variables={}, outcomes=())
+        return Native(result=summary, frames=(), unstable=unstable)
+
+    def command(source, wrote):
+        where = {"depth": 0, "path": "a.py", "line": 1, "piece": 0}
+        shown = {"output": "", "error": None, "raised": False, "kind": "statement", "changes": {wrote: "1"}}
+        return SessionCommand(source=source, wrote=(wrote,), **shown, **where)
+
     def told(unstable, pieces):
-        return told_apart(plan, Native(result={}, frames=(), unstable=unstable), pieces).reasons[-1]
+        return told_apart(plan, native(unstable), pieces).reasons[-1]
 
     assert told(None, {"x": 3}) == "replay_differs"
     assert told(Unstable(), {"x": 3}) == "replay_differs"
     assert told(moving, {"x": 0}) == "replay_differs"
     assert told(moving, {"x": 3, "y": 0}) == "replay_differs"
     assert told(moving, {"x": 3, "print(now_2 + 1)": 0}) == "unstable"
-    made = [{"source": "later = add(now)", "wrote": ["later"]}, {"source": "apart = 1", "wrote": ["apart"]}]
-    native = Native(result={}, frames=(), unstable=moving)
-    assert told_apart(plan, native, {"later": 0}, made).reasons[-1] == "unstable"
-    assert told_apart(plan, native, {"apart": 0}, made).reasons[-1] == "replay_differs"
+    made = [command("later = add(now)", "later"), command("apart = 1", "apart")]
+    assert told_apart(plan, native(moving), {"later": 0}, made).reasons[-1] == "unstable"
+    assert told_apart(plan, native(moving), {"apart": 0}, made).reasons[-1] == "replay_differs"

@@ -1,9 +1,4 @@
-"""The program of a job: its namespace, its pieces, and the source of the functions it calls.
-
-A job's ``program`` is JSON: ``pieces`` [{"source", "line"}], ``module`` (a name or null), ``code`` (run silently
-first), ``single`` (pieces are REPL examples, so expression statements echo), ``continue_on_error``, ``own`` (path
-prefixes inside the sandbox: functions from there are the repository's), ``opens`` (callables opened at no depth).
-"""
+"""The program of a job: its namespace, its pieces, and the source of the functions it calls."""
 
 from __future__ import annotations
 import __future__
@@ -13,8 +8,10 @@ import importlib
 import io
 import sys
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
+
+from trace_mine.tracer.inside.protocol.jobs import Piece, Program
 
 CO_GENERATOR = 0x20
 CO_COROUTINES = 0x80 | 0x200
@@ -68,13 +65,13 @@ def future_flags(namespace: dict[str, Any]) -> int:
     return flags
 
 
-def fresh_namespace(program: dict[str, Any]) -> dict[str, Any]:
+def fresh_namespace(program: Program) -> dict[str, Any]:
     """The namespace before the first command; installed as ``sys.modules['__main__']`` where there is no module.
 
     Raises:
         SetupError: ``import_error`` or ``setup_error``.
     """
-    name = program["module"]
+    name = program.module
     if name is None:
         main = types.ModuleType("__main__")
         namespace: dict[str, Any] = main.__dict__
@@ -86,9 +83,9 @@ def fresh_namespace(program: dict[str, Any]) -> dict[str, Any]:
         except BaseException as error:
             raise SetupError("import_error", f"{type(error).__name__}: {words(error)}") from error
         namespace = dict(vars(module))
-    if program["code"]:
+    if program.code:
         try:
-            exec(compile(program["code"], "<setup>", "exec", dont_inherit=True), namespace)
+            exec(compile(program.code, "<setup>", "exec", dont_inherit=True), namespace)
         except BaseException as error:
             raise SetupError("setup_error", f"{type(error).__name__}: {words(error)}") from error
     return namespace
@@ -114,7 +111,7 @@ class Sources:
     which was bound before the snippet ran.
     """
 
-    def __init__(self, own: list[str], open_file: Callable[..., Any] = open) -> None:
+    def __init__(self, own: Sequence[str], open_file: Callable[..., Any] = open) -> None:
         self.own = tuple(own)
         self._open = open_file
         self._lines: dict[str, list[str]] = {}
@@ -242,14 +239,14 @@ def _last_line(code: types.CodeType) -> int:
     return last
 
 
-def stored_names(pieces: list[dict[str, Any]]) -> list[str]:
+def stored_names(pieces: Sequence[Piece]) -> list[str]:
     """Names that the pieces bind at the top level, sorted: the variables of the session."""
     from trace_mine.tracer.inside.syntax.names import bound_names
 
     found: set[str] = set()
     for piece in pieces:
         try:
-            body = ast.parse(piece["source"]).body
+            body = ast.parse(piece.source).body
         except (SyntaxError, ValueError, RecursionError, MemoryError):
             continue  # the piece raises SyntaxError when it is run, which the session shows
         found |= bound_names(body)

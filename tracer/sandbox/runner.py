@@ -55,18 +55,16 @@ def main(setting: Setting, job_socket: int, mapped_bytes: int) -> NoReturn:
         limits = Limits(**message["limits"])
         confine_to_job(setting, limits, mapped_bytes)
         job = json.loads(payload)
-        job.setdefault("limits", message["limits"])
         send, finish = open_channel(record, bytes.fromhex(message["key"]))
         guard = Guard(finish)
         if limits.forks:
             keep_from_children(record)
-        run = setting.kinds.get(job["kind"]) or setting.kinds["*"]
     except Hangup:
         os._exit(0)  # init has no job for this one
     except BaseException:
         report_own_error()
     try:
-        end = run(job, send, guard)
+        end = setting.run_job(job, message["limits"], send, guard)
     except BaseException as error:
         guard.disarm()
         sys.settrace(None)

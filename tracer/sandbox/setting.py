@@ -29,14 +29,12 @@ class Setting:
         self.config = config
         self.confinement = confinement
         self.init_pid = init_pid
-        self.kinds: dict[str, Callable[..., Any]] = {}
+        self.run_job: Callable[..., dict[str, Any]]
         self.streams = open_streams()
 
     def load_jobs(self) -> None:
         """Loads the code of every job kind, before any foreign code runs."""
-        self.kinds["plain"] = self.bundle.load("trace_mine.tracer.inside.jobs.plain").run
-        if "trace_mine.tracer.inside.jobs.registry" in self.bundle:
-            self.kinds["*"] = self.bundle.load("trace_mine.tracer.inside.jobs.registry").run
+        self.run_job = self.bundle.load("trace_mine.tracer.inside.jobs.registry").run
 
     def prepare_interpreter(self) -> None:
         """Search path, environment and builtins (``exit``, ``quit``, ``help``) as a script finds them."""

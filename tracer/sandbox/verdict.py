@@ -8,20 +8,17 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Mapping
 from dataclasses import dataclass
 
+from trace_mine.tracer.inside.protocol.answers import End
 from trace_mine.tracer.limits import Limits
-from trace_mine.tracer.sandbox.frames import Received, verify_frames
+from trace_mine.tracer.sandbox.answers import read_end
+from trace_mine.tracer.sandbox.frames import verify_frames
 from trace_mine.tracer.schema import Outcome
 
 COUNTED_CPU = 0.6
 """RLIMIT_CPU counts clock ticks, rusage the time really had: on a busy virtual machine 0.78 s of 1 s were seen. Below
 this share of the limit, SIGXCPU or SIGKILL came from the snippet itself."""
-MAX_NAME_CHARACTERS = 80
-"""Of a tripwire's name in an outcome; the names come from inside."""
-END_STATUSES = ("ok", "exception", "exit", "syntax", "trace-limit")
-"""What a runner may say of its own end."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,11 +61,13 @@ def outcome_of(
 ) -> Outcome:
     """``record``, ``out`` and ``err`` are what the run's three pipes gave, ``key`` the key of its frames."""
     received = verify_frames(record, key)
-    status, exception, forged = _status(report, received, limits)
-    tripped = _tripped(received.end) if received.end is not None else ()
+    end, integrity, tripped = read_end(received)
+    status, exception = _status(report, end, limits)
+    if end is not None:
+        tripped = _tripped(end)
     return Outcome(
         status=status,
-        integrity="forged" if forged else _integrity(report, received, tripped),
+        integrity=_integrity(report, integrity, tripped),
         records=received.records,
         stdout=bytes(out),
         stderr=bytes(err),
@@ -80,37 +79,27 @@ def outcome_of(
     )
 
 
-def _status(report: Report, received: Received, limits: Limits) -> tuple[str, str | None, bool]:
-    """Status and exception name of a run, and whether its end record is none that our code writes."""
-    end = received.end
+def _status(report: Report, end: End | None, limits: Limits) -> tuple[str, str | None]:
+    """Status and exception name of a run."""
     if report.why:
-        return report.why, None, False
+        return report.why, None
     if report.signal:
         used_up = report.cpu_seconds >= limits.cpu_seconds * COUNTED_CPU
         by_limit = report.signal in (signal.SIGKILL, signal.SIGXCPU) and used_up
-        return "cpu" if by_limit else f"signal:{report.signal}", None, False
+        return "cpu" if by_limit else f"signal:{report.signal}", None
     if end is None or report.status != 0:
-        return "no-end", None, False
-    status, exception = end.get("end"), end.get("exception")
-    if status not in END_STATUSES or not isinstance(exception, str | None):
-        return "no-end", None, True
-    return "memory" if exception == "MemoryError" else status, exception, False
+        return "no-end", None
+    return "memory" if end.exception == "MemoryError" else end.end, end.exception
 
 
-def _integrity(report: Report, received: Received, tripped: tuple[str, ...]) -> str:
-    if received.integrity != "clean":
-        return received.integrity
+def _integrity(report: Report, integrity: str, tripped: tuple[str, ...]) -> str:
+    if integrity != "clean":
+        return integrity
     if tripped:
         return "suspect"
     return "clean" if report.in_good_order else "truncated"
 
 
-def _tripped(end: Mapping[str, object]) -> tuple[str, ...]:
+def _tripped(end: End) -> tuple[str, ...]:
     """What the end record says of tampering."""
-    named = end.get("tripped")
-    tripped = tuple(str(name)[:MAX_NAME_CHARACTERS] for name in named) if isinstance(named, list) else ()
-    if end.get("tampered"):
-        tripped += ("tracer replaced",)
-    if end.get("escaped"):
-        tripped += ("error of our own code",)
-    return tripped
+    return end.tripped + ("tracer replaced",) * end.tampered + ("error of our own code",) * end.escaped

@@ -13,12 +13,13 @@ import sys
 import threading
 import time
 import weakref
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from trace_mine.tracer.inside.protocol.jobs import JOBS, Job, PlainJob
 from trace_mine.tracer.limits import Limits
 from trace_mine.tracer.sandbox import selftest
+from trace_mine.tracer.sandbox.answers import with_answers
 from trace_mine.tracer.sandbox.jail import Jail, SandboxUnavailable, hidden_from_runs, probe_interpreter
 from trace_mine.tracer.sandbox.jail_process import JailDied, JailProcess
 from trace_mine.tracer.sandbox.layer import Claim
@@ -31,9 +32,6 @@ WARM_ATTEMPTS = 3
 """How many times ``warm_seconds`` all attempts to import the warm modules may take together."""
 RUN_ATTEMPTS = 2
 """A jail that died before a run began is started again once; a second death is that run's outcome."""
-FORKING = frozenset({"beliefs", "kernel"})
-"""Kinds of job that may fork where the limits allow it: those that follow choices. What shows how a program runs never
-does."""
 
 
 def _stop_all(processes: list[JailProcess]) -> None:
@@ -129,8 +127,8 @@ class Worker:
                 return place if relative == Path(".") else f"{place}/{relative.as_posix()}"
         raise ValueError(f"expected a path below a mount of the jail, got {path}; add a Mount for it")
 
-    def run(self, job: Mapping[str, object], limits: Limits | None = None) -> Outcome:
-        """Runs one job (see ``tracer.inside.jobs.registry``) in a fresh fork. The snippet's doings are an Outcome.
+    def run(self, job: Job, limits: Limits | None = None) -> Outcome:
+        """Runs one job in a fresh fork. The snippet's doings are an Outcome, bad answers among them.
 
         Raises:
             ValueError: ``limits.memory_bytes`` or ``forks`` above the worker's own, or the worker is closed.
@@ -143,13 +141,13 @@ class Worker:
                 raise ValueError(
                     f"expected {name} <= {most}, the worker's, got {wanted}; start a worker with larger limits"
                 )
-        if job.get("kind") not in FORKING:
+        if not job.may_fork:
             limits = replace(limits, forks=0)
-        payload = json.dumps(dict(job)).encode("ascii")
+        payload = json.dumps(JOBS.to_json(job)).encode("ascii")
         with self._lock:
             if self._closed:
                 raise ValueError("expected an open Worker, got a closed one; start a new one")
-            return self._run(payload, limits)
+            return with_answers(self._run(payload, limits), job)
 
     def _run(self, payload: bytes, limits: Limits) -> Outcome:
         for _ in range(RUN_ATTEMPTS):
@@ -182,7 +180,7 @@ class Worker:
 
     def ask(self, source: str) -> Outcome:
         """Runs a source as a plain job, as the self-test does. Raises as ``run``."""
-        return self.run({"kind": "plain", "source": source})
+        return self.run(PlainJob(source=source))
 
     def claim(self) -> Claim:
         """What this worker says of itself."""

@@ -20,6 +20,7 @@ from trace_mine.corpus.synthetic.task import SPLITS, Stage, sequence_of
 from trace_mine.corpus.synthetic.tasks import CURRICULA, TASKS, describe, make_task
 from trace_mine.tracer.inside import program
 from trace_mine.tracer.inside.draws.patches import install
+from trace_mine.tracer.inside.protocol.jobs import Program
 from trace_mine.tracer.inside.states import beliefs
 from trace_mine.tracer.inside.states.world import World
 from trace_mine.tracer.schema import Trace
@@ -79,9 +80,9 @@ def engine_beliefs(trace: Trace, seconds: float = 60.0) -> list[dict[str, float]
     install()
 
     def make_world(seed: int, seconds: float, lazy: bool) -> World:
-        job = {"module": None, "code": trace.setup["code"]}
+        own = Program(code=trace.setup["code"])
         return World(
-            program.fresh_namespace(job), 0, lambda path: False, output_limit=1 << 20, max_seconds=seconds, lazy=lazy
+            program.fresh_namespace(own), 0, lambda path: False, output_limit=1 << 20, max_seconds=seconds, lazy=lazy
         )
 
     commands = [(step.source, step.output) for step in trace.steps]

@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from trace_mine.tracer.inside.protocol.answers import ANSWERS
+from trace_mine.tracer.inside.protocol.jobs import JOBS, BeliefsJob, Job, PlainJob, Program
 from trace_mine.tracer.limits import Limits
 from trace_mine.tracer.sandbox import Jail, SandboxUnavailable, Worker
 from trace_mine.tracer.schema import Outcome
@@ -32,6 +34,8 @@ LIMITS = Limits(
 SERVE = """
 import base64, json, sys
 from trace_mine.tracer.limits import Limits
+from trace_mine.tracer.inside.protocol.jobs import JOBS
+from trace_mine.tracer.inside.protocol.answers import ANSWERS
 from trace_mine.tracer.sandbox import Jail, SandboxUnavailable, Worker
 import dataclasses
 level, limits = int(sys.argv[1]), Limits(**json.loads(sys.argv[2]))
@@ -43,7 +47,9 @@ except SandboxUnavailable as error:
 print(json.dumps({"layers": worker.layers}), flush=True)
 for line in sys.stdin:
     request = json.loads(line)
-    outcome = dataclasses.asdict(worker.run(request["job"], Limits(**request["limits"])))
+    outcome = worker.run(JOBS.from_json(request["job"]), Limits(**request["limits"]))
+    records = [ANSWERS.to_json(record) for record in outcome.records]
+    outcome = dataclasses.asdict(outcome) | {"records": records}
     for name in ("stdout", "stderr"):
         outcome[name] = base64.b64encode(outcome[name]).decode()
     print(json.dumps(outcome), flush=True)
@@ -88,27 +94,32 @@ class Target:
         self.supervisor = self._server.pid
 
     def run(self, source: str, **limits: float) -> Outcome:
-        return self.run_job({"kind": "plain", "source": source}, **limits)
+        return self.run_job(PlainJob(source=source), **limits)
 
     def believe(self, source: str, **limits: float) -> Outcome:
         """The source as the one command of a session whose beliefs are asked for: a run that may fork. What it writes
         to descriptor 1 is the outcome's ``stdout``.
         """
-        program = dict.fromkeys(("module", "single", "continue_on_error")) | {"code": "", "own": [], "pieces": []}
-        job = {"kind": "beliefs", "program": program, "commands": [[f"exec({source!r})", ""]], "seeds": 1}
-        return self.run_job({**job, "seconds": 3.0, "output_limit": 1 << 18}, **limits)
+        job = BeliefsJob(
+            program=Program(),
+            commands=((f"exec({source!r})", ""),),
+            outcomes=None,
+            num_seeds=1,
+            max_seconds=3.0,
+        )
+        return self.run_job(job, **limits)
 
-    def run_job(self, job: dict[str, object], **limits: float) -> Outcome:
+    def run_job(self, job: Job, **limits: float) -> Outcome:
         given = dataclasses.replace(self.limits, **limits)
         if self._server is None:
             return self._worker.run(job, given)
-        self._server.stdin.write(json.dumps({"job": job, "limits": given.as_dict()}).encode() + b"\n")
+        self._server.stdin.write(json.dumps({"job": JOBS.to_json(job), "limits": given.as_dict()}).encode() + b"\n")
         self._server.stdin.flush()
         answer = json.loads(self._server.stdout.readline())
         for name in ("stdout", "stderr"):
             answer[name] = base64.b64decode(answer[name])
-        for name in ("records", "tripped"):
-            answer[name] = tuple(answer[name])
+        answer["tripped"] = tuple(answer["tripped"])
+        answer["records"] = tuple(ANSWERS.from_json(record) for record in answer["records"])
         return Outcome(**answer)
 
     def processes(self) -> list[str]:

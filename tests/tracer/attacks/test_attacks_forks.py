@@ -14,6 +14,15 @@ from pathlib import Path
 
 import pytest
 
+from trace_mine.tracer.inside.protocol.jobs import (
+    DriveJob,
+    NativeJob,
+    PathJob,
+    Piece,
+    Program,
+    ReplayJob,
+    SamplesJob,
+)
 from trace_mine.tracer.limits import Limits
 
 BEGIN = """
@@ -28,16 +37,24 @@ def wait(seconds): select.select([], [], [], seconds)  # time.sleep waits for no
 """
 
 
-@pytest.mark.parametrize("kind", ["native", "drive", "console", "doctest", "samples", "path"])
+SHOWING = {
+    "native": lambda program, whole: NativeJob(program=program, max_depth=0),
+    "drive": lambda program, whole: DriveJob(program=program, follow=0, open_statements=False),
+    "console": lambda program, whole: ReplayJob(reader="console", program=program, text=f">>> {whole}"),
+    "doctest": lambda program, whole: ReplayJob(reader="doctest", program=program, text=f">>> {whole}"),
+    "samples": lambda program, whole: SamplesJob(
+        program=program, commands=(whole,), first_seed=0, num_samples=1, max_seconds=3.0
+    ),
+    "path": lambda program, whole: PathJob(program=program, commands=(whole,), prefix=(), max_seconds=3.0),
+}
+
+
+@pytest.mark.parametrize("kind", SHOWING)
 def test_what_shows_how_a_program_runs_may_not_fork(forking_target, kind):
     source = BEGIN + "try: fork(); say('forked')\nexcept PermissionError: say('refused')"
     whole = f"exec({source!r})\n"
-    program = {"pieces": [{"source": whole, "line": 1}], "module": None, "code": "", "single": False}
-    program |= {"continue_on_error": False, "own": [], "opens": []}
-    job = {"kind": kind, "program": program, "output_limit": 1 << 18, "seconds": 3.0, "text": f">>> {whole}"}
-    job |= {"depth": 0, "events": 1000, "follow": 0, "whole": [], "hide": [], "commands": 9, "open": False}
-    job |= {"comprehensions": False, "skip": False, "sources": [whole], "first": 0, "count": 1, "prefix": []}
-    outcome = forking_target.run_job(job)
+    program = Program(pieces=(Piece(source=whole, line=1),))
+    outcome = forking_target.run_job(SHOWING[kind](program, whole))
     assert outcome.stdout.startswith(b"refused\n") and b"forked" not in outcome.stdout, outcome
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from trace_mine.tracer.inside.protocol.jobs import BeliefsJob, Program
 from trace_mine.tracer.limits import Limits
 from trace_mine.tracer.sandbox import Jail, SandboxUnavailable, Worker
 from trace_mine.tracer.schema import Trace
@@ -16,8 +17,8 @@ from trace_mine.tracer.views import parse_view
 
 LIMITS = Limits(wall_seconds=60.0, cpu_seconds=50, forks=4)
 SETUP = "from random import random, randrange\ndef work(): return len([0 for _ in range(3_000_000)])"
-COMMANDS = [["x = [work() and randrange(2) for _ in range(1)]; y = randrange(3), random() < 0.25", ""]]
-COMMANDS += [["print(x, y)", "[0] (1, False)"], ["z = work(); print(randrange(4))", "2"]]
+COMMANDS = (("x = [work() and randrange(2) for _ in range(1)]; y = randrange(3), random() < 0.25", ""),)
+COMMANDS += (("print(x, y)", "[0] (1, False)"), ("z = work(); print(randrange(4))", "2"))
 
 
 @pytest.mark.parametrize("level", [3, 2])
@@ -26,18 +27,16 @@ def test_the_same_beliefs(level: int) -> None:
         worker = Worker(Jail(choices=True), LIMITS, minimum_level=level, maximum_level=level)
     except SandboxUnavailable as error:
         pytest.skip(f"level {level} does not work here: {error}")
-    program = {"pieces": [], "module": None, "code": SETUP, "single": False, "continue_on_error": False, "own": []}
-    job = {"kind": "beliefs", "program": program, "commands": COMMANDS, "seeds": 2, "seconds": 50.0, "values": None}
-    job |= {"output_limit": 1 << 20, "laws": None}
+    job = BeliefsJob(program=Program(code=SETUP), commands=COMMANDS, outcomes=None, num_seeds=2, max_seconds=50.0)
     with worker:
         plain = worker.run(job, dataclasses.replace(LIMITS, forks=0))
         forked = worker.run(job)
     for outcome in (plain, forked):
         assert (outcome.status, outcome.integrity, outcome.stderr) == ("ok", "clean", b""), outcome
     told, found = plain.records[0], forked.records[0]
-    assert told["num_forked"] == 0 and found["num_forked"] >= 11
-    assert {**told, "num_forked": 0} == {**found, "num_forked": 0} and found["failure"] is None
-    assert len(found["beliefs"]) == 2
+    assert told.num_forked == 0 and found.num_forked >= 11
+    assert told == dataclasses.replace(found, num_forked=0) and found.failure is None
+    assert len(found.beliefs) == 2
 
 
 def test_the_same_automaton() -> None:
@@ -52,7 +51,7 @@ def test_the_same_automaton() -> None:
             with Tracer(
                 TracerConfig(limits=dataclasses.replace(LIMITS, forks=forks), view=parse_view("branch"))
             ) as tracer:
-                found.append(tracer.kernel(commands, source))
+                found.append(tracer.automaton(commands, source))
         except SandboxUnavailable as error:
             pytest.skip(f"no sandbox here: {error}")
     assert found[0] == found[1] and not isinstance(found[0], str), found

@@ -11,20 +11,12 @@ import pytest
 
 from trace_mine.tracer.inside import program
 from trace_mine.tracer.inside.draws.patches import install
+from trace_mine.tracer.inside.protocol.jobs import Program
 from trace_mine.tracer.inside.states import beliefs
 from trace_mine.tracer.inside.states.support import Support
 from trace_mine.tracer.inside.states.world import World
 
 SETUP = "from random import random, choice, randint, shuffle, gauss"
-MAIN = {
-    "pieces": [],
-    "module": None,
-    "code": SETUP,
-    "single": False,
-    "continue_on_error": False,
-    "own": [],
-    "opens": [],
-}
 
 
 @pytest.fixture(autouse=True)
@@ -33,7 +25,7 @@ def fresh() -> None:
 
 
 def make_world(seed: int = 0, seconds: float = 20.0, lazy: bool = True, code: str = SETUP) -> World:
-    namespace = program.fresh_namespace({**MAIN, "code": code})
+    namespace = program.fresh_namespace(Program(code=code))
     return World(namespace, 0, lambda path: False, output_limit=1 << 20, max_seconds=seconds, seed=seed, lazy=lazy)
 
 
@@ -186,7 +178,7 @@ def test_what_a_module_tells_by_identity_stays_what_it_is(tmp_path: Path, monkey
     ]
 
     def world(seed: int, seconds: float, lazy: bool) -> World:
-        namespace = program.fresh_namespace(MAIN)
+        namespace = program.fresh_namespace(Program(code=SETUP))
         limits = {"output_limit": 1 << 20, "max_seconds": seconds, "seed": seed, "lazy": lazy}
         return World(namespace, 0, lambda path: path.startswith(str(tmp_path)), **limits)
 

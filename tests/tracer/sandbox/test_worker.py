@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pytest
 
+from trace_mine.tracer.inside.protocol.jobs import NativeJob, PlainJob, Program
 from trace_mine.tracer.limits import Limits
 from trace_mine.tracer.sandbox import Jail, Mount, SandboxUnavailable, Worker
 
@@ -33,7 +34,7 @@ def start(jail: Jail = Jail(), level: int = 3, **options) -> Worker:  # noqa: B0
 
 
 def plain(worker: Worker, source: str, **limits: float):
-    return worker.run({"kind": "plain", "source": source}, dataclasses.replace(LIMITS, **limits))
+    return worker.run(PlainJob(source=source), dataclasses.replace(LIMITS, **limits))
 
 
 @pytest.fixture(params=[3, 2])
@@ -236,9 +237,11 @@ def shared():
 
 
 def test_errors_of_our_own_code_are_seen(shared):
-    outcome = shared.run({"kind": "plain"})
-    assert (outcome.status, outcome.exception, outcome.integrity) == ("exception", "KeyError", "suspect")
-    assert b"trace_mine.tracer.inside.jobs.plain" in outcome.stderr
+    # an answer that is none: the message of a declared setup error is longer than evidence may be
+    code = "class Long(Exception, metaclass=type):\n    pass\nLong.__name__ = 'x' * 5_000\nraise Long"
+    outcome = shared.run(NativeJob(program=Program(code=code), max_depth=1))
+    assert (outcome.status, outcome.exception, outcome.integrity) == ("exception", "ProtocolError", "suspect")
+    assert b"trace_mine.tracer.inside.jobs.registry" in outcome.stderr
 
 
 def test_standard_streams(shared):
@@ -301,6 +304,7 @@ def test_a_closed_worker_leaves_nothing(level, tmp_path, monkeypatch):
 
 KILLED = """
 import sys, threading, time
+from trace_mine.tracer.inside.protocol.jobs import PlainJob
 from trace_mine.tracer.limits import Limits
 from trace_mine.tracer.sandbox import Jail, Worker
 level = int(sys.argv[1])
@@ -309,10 +313,10 @@ def begin():
     worker = Worker(Jail(), Limits(), minimum_level=level, maximum_level=level)
 thread = threading.Thread(target=begin)
 thread.start(); thread.join()
-assert worker.run({"kind": "plain", "source": "print(1)"}).stdout == b"1\\n"  # the thread that started it is gone
+assert worker.run(PlainJob(source="print(1)")).stdout == b"1\\n"  # the thread that started it is gone
 assert worker.restarts == 0
 print("ready", flush=True)
-worker.run({"kind": "plain", "source": "import time\\ntime.sleep(100)"}, Limits(wall_seconds=100))
+worker.run(PlainJob(source="import time\\ntime.sleep(100)"), Limits(wall_seconds=100))
 """
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from trace_mine.tracer.inside.protocol.jobs import PlainJob
 from trace_mine.tracer.limits import Limits
 from trace_mine.tracer.sandbox import Jail, Mount, SandboxUnavailable, Worker, jail_process
 from trace_mine.tracer.schema import Outcome
@@ -28,7 +29,7 @@ def start(jail: Jail = Jail(), level: int = 3, **options) -> Worker:  # noqa: B0
 
 
 def plain(worker: Worker, source: str, **limits: float) -> Outcome:
-    return worker.run({"kind": "plain", "source": source}, dataclasses.replace(LIMITS, **limits))
+    return worker.run(PlainJob(source=source), dataclasses.replace(LIMITS, **limits))
 
 
 @pytest.fixture(params=[3, 2])

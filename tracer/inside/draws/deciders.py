@@ -19,11 +19,11 @@ import contextlib
 import random
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 from trace_mine.tracer.inside.draws import reals
 from trace_mine.tracer.inside.draws.reals import LazyReal, Variable, within
+from trace_mine.tracer.inside.protocol.jobs import Laws as Laws
 
 MOST_OUTCOMES = 64
 """A discrete draw with more outcomes is sampled: following each would leave nothing for the rest."""
@@ -41,31 +41,6 @@ _digest = _blake2.blake2b
 
 class DrawMismatch(BaseException):
     """A replay draws something else than was logged; BaseException, so that no snippet swallows it."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Laws:
-    """Declared laws: ``inputs[i]`` of the i-th call of ``input`` (the last one of all further calls), ``environ`` of
-    environment variables; each is (value, probability) pairs, None for a variable that is not set.
-    """
-
-    inputs: tuple[tuple[tuple[str, float], ...], ...] = ()
-    environ: dict[str, tuple[tuple[str | None, float], ...]] = field(default_factory=dict)
-
-    @classmethod
-    def from_json(cls, told: dict[str, Any]) -> Laws:
-        """``{"inputs": [[[value, probability], ...], ...], "environ": {name: [[value, probability], ...]}}``.
-
-        Raises:
-            ValueError: the probabilities of a law don't sum to 1.
-        """
-        inputs = tuple(tuple((value, float(p)) for value, p in law) for law in told.get("inputs", ()))
-        environ = {name: tuple((v, float(p)) for v, p in law) for name, law in told.get("environ", {}).items()}
-        for law in (*inputs, *environ.values()):
-            total = sum(p for _, p in law)
-            if abs(total - 1.0) > 1e-9 or any(p < 0 for _, p in law):
-                raise ValueError(f"expected probabilities that sum to 1, got {total}; correct the declared law {law}")
-        return cls(inputs=inputs, environ=environ)
 
 
 current: Decider | None = None

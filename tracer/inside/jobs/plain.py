@@ -1,56 +1,63 @@
 """The plainest job: runs a source as ``__main__`` and counts trace events. For the self-test and for the attacks.
 
-Job: ``{"kind": "plain", "source": str, "limits": {"events": int, ...}}``. It sends no records.
+It sends no records.
 """
 
 from __future__ import annotations
 
 import builtins
 import sys
-from types import FrameType, ModuleType
-from typing import Any
+from types import CodeType, FrameType, ModuleType
 
-from trace_mine.tracer.inside.channel import Send
+from trace_mine.tracer.inside.jobs.context import Context
 from trace_mine.tracer.inside.observe.guard import Guard
+from trace_mine.tracer.inside.protocol.answers import End
+from trace_mine.tracer.inside.protocol.codec import to_json
+from trace_mine.tracer.inside.protocol.jobs import PlainJob
 
 FILENAME = "snippet.py"
 
 
-def run(job: dict[str, Any], send: Send, guard: Guard) -> dict[str, Any]:
-    """The end record; ``trace-limit`` ends the process at once."""
+def run(job: PlainJob, context: Context) -> End:
+    """``trace-limit`` ends the process at once."""
     main = ModuleType("__main__")
     # The real builtins: exec would give the code ours, a private copy that its patches must not reach.
     main.__dict__.update({"__file__": FILENAME, "__builtins__": builtins})
     sys.modules["__main__"] = main
     try:
-        code = compile(job["source"], FILENAME, "exec", dont_inherit=True)
+        code = compile(job.source, FILENAME, "exec", dont_inherit=True)
     except (SyntaxError, ValueError) as error:  # ValueError: null bytes, before 3.12
-        return {"end": "syntax", "exception": _name(error)}
-    left = job["limits"]["events"]
+        return End(end="syntax", exception=_name(error))
+    return _execute(code, main, context.guard, context.limits.max_events)
 
-    def tracer(frame: FrameType, event: str, argument: object) -> Any:
+
+def _execute(code: CodeType, main: ModuleType, guard: Guard, max_events: int) -> End:
+    left = max_events
+    full = to_json(End(end="trace-limit"))
+
+    def tracer(frame: FrameType, event: str, argument: object) -> object:
         nonlocal left
         if frame.f_code.co_filename != FILENAME:
             return None
         left -= 1
         if left < 0:
-            guard.stop({"end": "trace-limit", "exception": None})
+            guard.stop(full)
         return tracer
 
     set_trace, show = sys.settrace, sys.excepthook
     guard.expect_tracer(tracer)
-    set_trace(tracer)
+    set_trace(tracer)  # type: ignore[arg-type]  # typeshed has no name for what a tracer returns
     guard.arm()
-    end: dict[str, Any] = {"end": "ok", "exception": None}
+    end = End(end="ok")
     try:
         exec(code, main.__dict__)
         guard.disarm()
     except SystemExit:
         guard.disarm()
-        end = {"end": "exit", "exception": "SystemExit"}
+        end = End(end="exit", exception="SystemExit")
     except BaseException as error:
         guard.disarm()
-        end = {"end": "exception", "exception": _name(error)}
+        end = End(end="exception", exception=_name(error))
         set_trace(None)
         if type(error) is not MemoryError:
             show(type(error), error, error.__traceback__)

@@ -13,11 +13,22 @@ import os
 import sys
 from typing import Any
 
+from trace_mine.tracer.inside.jobs.context import Context, drawing, reseed
 from trace_mine.tracer.inside.observe import values
 from trace_mine.tracer.inside.program import Capture, OutputFull, fresh_namespace, future_flags
+from trace_mine.tracer.inside.protocol.answers import Difference, End, ReplayReport
+from trace_mine.tracer.inside.protocol.jobs import ReplayJob
 from trace_mine.tracer.inside.syntax import doctext
 
 _parse = doctest.DocTestParser
+
+
+def run(job: ReplayJob, context: Context) -> End:
+    """Sends a ReplayReport."""
+    reseed(job.reseed, job.draws)
+    with drawing(job.draws, job.laws):
+        context.send(_console(job, context) if job.reader == "console" else _doctest(job))
+    return End(end="ok")
 
 
 class _Console(code.InteractiveConsole):
@@ -54,24 +65,20 @@ def _examples(text: str) -> list[doctest.Example]:
     return _parse().get_examples(text)
 
 
-def replay_console(
-    text: str, program: dict[str, Any], output_limit: int, watch: list[list[str]] | None = None
-) -> dict[str, Any]:
-    """Feeds the commands to a console; gives ``{"failed": [...], "values": [...]}``, every difference in order.
-
-    ``watch`` names, for each command, variables whose value after it goes into ``values`` as text: what a trace says
-    of its states can be held against another world.
+def _console(job: ReplayJob, context: Context) -> ReplayReport:
+    """Feeds the commands to a console; the values of watched variables hold what a trace says of its states against
+    another world.
     """
     seen: list[dict[str, str]] = []
-    failed: list[dict[str, Any]] = []
+    differences: list[Difference] = []
     _shift_descriptors()
-    capture = Capture(output_limit)
+    capture = Capture(context.limits.max_output)
     sys.stdout = capture
-    namespace = fresh_namespace(program)
+    namespace = fresh_namespace(job.program)
     console = _Console(namespace, future_flags(namespace))
     capture.take()
     sys.displayhook = sys.__displayhook__
-    for index, example in enumerate(_examples(text)):
+    for index, example in enumerate(_examples(job.text)):
         more = False
         for line in example.source.rstrip("\n").split("\n"):
             more = console.push(line)
@@ -79,21 +86,21 @@ def replay_console(
             more = console.push("")
         got = capture.take()
         if more:
-            failed.append(_difference(index, example, "<the command is not complete>"))
+            differences.append(_difference(index, example, "<the command is not complete>"))
             break
         wanted = doctext.comparable(example.want.replace(doctext.BLANK, ""))
         if got and not got.endswith("\n"):
             got += "\n"
         if doctext.comparable(got) != wanted:
-            failed.append(_difference(index, example, got))
-        if watch is not None and index < len(watch):
-            held = {name: namespace[name] for name in watch[index] if name in namespace}
+            differences.append(_difference(index, example, got))
+        if index < len(job.watch):
+            held = {name: namespace[name] for name in job.watch[index] if name in namespace}
             seen.append({name: values.text(values.snapshot(value)) for name, value in held.items()})
-    return {"failed": failed, "values": seen}
+    return ReplayReport(differences=tuple(differences), values=tuple(seen))
 
 
-def _difference(index: int, example: doctest.Example, got: str) -> dict[str, Any]:
-    return {"command": index, "source": example.source.rstrip("\n"), "wanted": example.want[:400], "got": got[:400]}
+def _difference(index: int, example: doctest.Example, got: str) -> Difference:
+    return Difference(command=index, source=example.source.rstrip("\n"), wanted=example.want[:400], got=got[:400])
 
 
 class _Runner(doctest.DocTestRunner):
@@ -101,7 +108,7 @@ class _Runner(doctest.DocTestRunner):
 
     def __init__(self) -> None:
         super().__init__(verbose=False)
-        self.failed: list[dict[str, Any]] = []
+        self.differences: list[Difference] = []
 
     def report_start(self, out: Any, test: Any, example: Any) -> None:
         return
@@ -110,18 +117,18 @@ class _Runner(doctest.DocTestRunner):
         return
 
     def report_failure(self, out: Any, test: Any, example: Any, got: str) -> None:
-        self.failed.append(_difference(test.examples.index(example), example, got))
+        self.differences.append(_difference(test.examples.index(example), example, got))
 
     def report_unexpected_exception(self, out: Any, test: Any, example: Any, exc_info: Any) -> None:
         told = doctext.shown_error(exc_info[1])
-        self.failed.append(_difference(test.examples.index(example), example, told))
+        self.differences.append(_difference(test.examples.index(example), example, told))
 
 
-def replay_doctest(text: str, program: dict[str, Any]) -> dict[str, Any]:
-    """Runs the text as a doctest; gives ``{"failed": [...]}``, every difference in order."""
+def _doctest(job: ReplayJob) -> ReplayReport:
+    """Runs the text as a doctest."""
     _shift_descriptors()
-    namespace = fresh_namespace(program)
-    test = _parse().get_doctest(text, namespace, "session", None, 0)
+    namespace = fresh_namespace(job.program)
+    test = _parse().get_doctest(job.text, namespace, "session", None, 0)
     runner = _Runner()
     runner.run(test, out=lambda told: None, clear_globs=False)
-    return {"failed": runner.failed}
+    return ReplayReport(differences=tuple(runner.differences))

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from trace_mine.tracer.inside import program
+from trace_mine.tracer.inside.protocol.jobs import Program
 from trace_mine.tracer.inside.states.fork_points import ForkPool
 from trace_mine.tracer.inside.states.records import Refused, Spent, State
 from trace_mine.tracer.inside.states.world import World
@@ -21,16 +22,7 @@ class Box:
 
 
 def world(forks: int, code: str = CODE, output_limit: int = 1 << 20, seconds: float = 60.0) -> World:
-    told = {
-        "pieces": [],
-        "module": None,
-        "code": code,
-        "single": False,
-        "continue_on_error": False,
-        "own": [],
-        "opens": [],
-    }
-    namespace = program.fresh_namespace(told)
+    namespace = program.fresh_namespace(Program(code=code))
     return World(
         namespace,
         0,

@@ -1,0 +1,147 @@
+"""The codec by its table: what each annotation takes and refuses, and that nothing but its own error comes out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Annotated, Literal
+
+import pytest
+
+from trace_mine.tracer.inside.protocol import codec
+from trace_mine.tracer.inside.protocol.codec import (
+    AtMost,
+    Between,
+    OneOf,
+    ProtocolError,
+    Record,
+    checked,
+    from_json,
+    to_json,
+)
+
+
+@checked
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inner(Record):
+    n: Annotated[int, Between(0, 9)]
+
+
+@checked
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Other(Record):
+    text: str
+
+
+@checked
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outer(Record):
+    text: Annotated[str, AtMost(5)] = "a"
+    number: int = 1
+    real: float = 0.5
+    flag: bool = False
+    word: Literal["one", "two"] = "one"
+    maybe: Inner | None = None
+    either: Inner | Other = Inner(n=1)
+    scalars: tuple[int | float | str | Mapping[str, str] | None, ...] = ()
+    pairs: tuple[tuple[int, Mapping[str, str]], ...] = ()
+    tables: Mapping[str, Mapping[str, tuple[Inner, ...]]] = field(default_factory=dict)
+
+    def agree(self) -> None:
+        if self.number == 13:
+            raise ProtocolError("expected another number than 13")
+
+
+GOOD = [
+    Outer(),
+    Outer(text="\ud800é", number=-(10**30), real=3, flag=True, word="two"),
+    Outer(maybe=Inner(n=9), either=Other(text="x")),
+    Outer(scalars=(1, 10**400, 1.5, "a", None, {"bytes": "00"})),
+    Outer(pairs=((1, {}), (2, {"x": "1"}))),
+    Outer(tables={"a": {"b": (Inner(n=1), Inner(n=2))}, "": {}}),
+]
+
+
+def in_json(record):
+    """What arrives at the other end."""
+    return json.loads(json.dumps(to_json(record)))
+
+
+@pytest.mark.parametrize("record", GOOD)
+def test_round_trip(record):
+    again = from_json(Outer, in_json(record))
+    assert again == record
+    assert type(again.pairs) is tuple and all(type(pair) is tuple for pair in again.pairs)
+
+
+BAD = {
+    "text": [1, None, "123456", b"a", ["a"]],
+    "number": [True, 1.0, "1", None, 13],
+    "real": [True, float("nan"), float("inf"), "1", 10**400],
+    "flag": [0, 1, None, "true"],
+    "word": ["three", 1, None, ["one"], {}],
+    "maybe": [{}, {"n": 10}, {"n": 1, "m": 2}, [1], {"inner": {"n": 1}}],
+    "either": [None, {"n": 1}, {"inner": {"n": -1}}, {"inner": {"n": 1}, "other": {"text": ""}}, {"outer": {}}, [], {}],
+    "scalars": [1, None, {}, "abc", [True], [[1]], [{"bytes": 1}], [float("nan")]],
+    "pairs": [[1], [[1]], [[1, {}, 2]], [[True, {}]], [[1, []]], [[1, {"x": None}]], [{}]],
+    "tables": [[], None, {"a": []}, {"a": {"b": {}}}, {"a": {"b": [{}]}}],
+}
+
+
+@pytest.mark.parametrize(("field", "value"), [(field, value) for field, values in BAD.items() for value in values])
+def test_bad_values_are_refused(field, value):
+    good = in_json(Outer())
+    assert from_json(Outer, good) == Outer()
+    with pytest.raises(ProtocolError):
+        from_json(Outer, {**good, field: value})
+
+
+def test_keys_are_exactly_the_fields():
+    good = in_json(Outer())
+    for bad in ({**good, "more": 1}, {key: good[key] for key in good if key != "text"}, {}, [], None, "x", 1):
+        with pytest.raises(ProtocolError):
+            from_json(Outer, bad)
+
+
+def test_a_record_checks_itself_whoever_makes_it():
+    with pytest.raises(ProtocolError, match=r"Inner\.n to be from 0 to 9, got 10"):
+        Inner(n=10)
+    with pytest.raises(ProtocolError, match="a tuple"):
+        Outer(pairs=[(1, {})])
+    with pytest.raises(ProtocolError, match="13"):
+        replace(Outer(), number=13)
+
+
+def test_texts_have_a_longest(monkeypatch):
+    monkeypatch.setattr(codec, "MAX_CHARACTERS", 10)
+    assert from_json(Other, {"text": "a" * 10}).text == "a" * 10
+    for record, name, value in (
+        (Other(text=""), "text", "a" * 11),
+        (Outer(), "scalars", ["a" * 11]),
+        (Outer(), "pairs", [[1, {"x": "a" * 11}]]),
+    ):
+        with pytest.raises(ProtocolError):
+            from_json(type(record), {**in_json(record), name: value})
+
+
+def test_errors_are_short_whatever_was_sent():
+    for value in ("x" * 10**6, 10**4000, [0] * 10**6, {"k" * 10**6: 1}):
+        for read in (lambda v: from_json(Outer, {**in_json(Outer()), "flag": v}), lambda v: from_json(Other, v)):
+            with pytest.raises(ProtocolError) as caught:
+                read(value)
+            assert len(str(caught.value)) < 300
+
+
+def test_annotations_that_the_table_lacks_are_refused():
+    for annotation in (list[int], dict[int, str], object, set[str], tuple[Inner, int], Inner | Mapping[str, str]):
+        with pytest.raises(TypeError):
+            checked(dataclass(type("Wrong", (Record,), {"__annotations__": {"field": annotation}})))
+
+
+def test_one_of_several_knows_its_own():
+    choice = OneOf(Inner, Other)
+    assert choice.from_json(choice.to_json(Inner(n=3))) == Inner(n=3)
+    for bad in (None, [], {}, {"inner": {"n": 1}, "other": {"text": ""}}, {"outer": {}}, {"inner": None}, {"n": 1}):
+        with pytest.raises(ProtocolError):
+            choice.from_json(bad)

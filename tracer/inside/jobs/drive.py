@@ -1,0 +1,201 @@
+"""The job that writes a session: commands and frames, or where to restart."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Sequence
+from typing import Any
+
+from trace_mine.tracer.inside.drive.commands import Command, Unshowable
+from trace_mine.tracer.inside.drive.constructs import HANDLERS
+from trace_mine.tracer.inside.drive.driver import Driver
+from trace_mine.tracer.inside.drive.frames import Frame, Raised, Restart, Signal
+from trace_mine.tracer.inside.drive.lowering import lower
+from trace_mine.tracer.inside.drive.rules import Rules
+from trace_mine.tracer.inside.drive.variables import Variables
+from trace_mine.tracer.inside.drive.writer import Writer
+from trace_mine.tracer.inside.jobs.context import (
+    Context,
+    Prepared,
+    drawing,
+    error_of,
+    outcomes_of,
+    prepare,
+    variables_of,
+)
+from trace_mine.tracer.inside.jobs.worlds import make_world
+from trace_mine.tracer.inside.program import piece_file, stored_names
+from trace_mine.tracer.inside.protocol.answers import (
+    DrivenFrame,
+    DriveSummary,
+    End,
+    MustRestart,
+    NotShowable,
+    PieceResult,
+    SessionCommand,
+)
+from trace_mine.tracer.inside.protocol.jobs import DriveJob, Piece, Place, Program
+from trace_mine.tracer.inside.states.world import World
+from trace_mine.tracer.inside.syntax.comparable_lines import comparable_lines
+from trace_mine.tracer.inside.views.choose import choose_opening
+from trace_mine.tracer.inside.views.opening import Opening
+from trace_mine.tracer.inside.views.spaced_reveals import Spacing
+
+
+def run(job: DriveJob, context: Context) -> End:
+    """Sends SessionCommands, DrivenFrames and a DriveSummary, or else MustRestart or NotShowable alone."""
+    prepared = prepare(job.program, context)
+    namespace = prepared.namespace
+    names = stored_names(job.program.pieces)
+    spare = "_" if "_" not in names and "_" not in namespace else "ignored"
+    opening = _opening(job, prepared, context, spare)
+    variables = Variables(namespace)
+    variables.reserve(names)
+    writer = Writer(
+        variables,
+        opening,
+        flags=prepared.flags,
+        sources=prepared.sources,
+        capture=prepared.capture,
+        hide=job.hide,
+        spare=spare,
+    )
+    rules = _rules(job, context.limits.max_commands)
+    driver = Driver(writer, opening, rules, handlers=HANDLERS, lower=lower)
+    context.guard.arm()
+    try:
+        with drawing(job.draws, job.laws) as decider:
+            results = _drive_pieces(driver, job.program, names)
+    except Restart as restart:
+        context.send(MustRestart(place=_place(restart.key), reason=restart.reason))
+        return End(end="ok")
+    except Unshowable as unshowable:
+        context.send(NotShowable(evidence=str(unshowable)))
+        return End(end="ok")
+    finally:
+        context.guard.disarm()
+    for command in writer.commands:
+        context.send(_command(command))
+    for finished in driver.calls.finished:
+        context.send(_frame(finished))
+    if opening.failure is not None:
+        driver.kept.count("support_lost")
+    context.send(
+        DriveSummary(
+            pieces=tuple(results),
+            kept=driver.kept.counts,
+            opened_calls=driver.calls.num_opened,
+            outcomes=outcomes_of(decider),
+            variables=variables_of(namespace, frozenset(names)),
+            spare=spare,
+        )
+    )
+    return End(end="ok")
+
+
+def _opening(job: DriveJob, prepared: Prepared, context: Context, spare: str) -> Opening:
+    view, sources = job.view, prepared.sources
+    spacing = None
+    if view is not None:
+        spacing = Spacing(every=view.every, partial=view.partial, style=view.style, seed=view.seed, asked=view.asked)
+
+    def world() -> World:
+        assert view is not None
+        return make_world(job.program, job.laws, context, max_seconds=view.max_seconds, sources=sources)
+
+    return choose_opening(
+        prepared.namespace,
+        is_own=sources.is_own,
+        spare=spare,
+        spacing=spacing,
+        make_world=world if view is not None and view.has_draws else None,
+        opens_statements=job.open_statements,
+        skips_loops=job.skip_loops,
+        opens_comprehensions=job.open_comprehensions,
+    )
+
+
+def _rules(job: DriveJob, max_commands: int) -> Rules:
+    places = [(place.path, place.line, place.column) for place in job.whole]
+    return Rules(
+        follow=job.follow,
+        opens=frozenset(job.program.opens),
+        kept_statements=frozenset(place for place in places if place[2] is not None),
+        kept_functions=frozenset((path, line) for path, line, column in places if column is None),
+        max_commands=max_commands,
+        at_prompt=job.program.single,
+    )
+
+
+def _drive_pieces(driver: Driver, program: Program, names: Sequence[str]) -> list[PieceResult]:
+    results: list[PieceResult] = []
+    for index, piece in enumerate(program.pieces):
+        results.append(_drive_piece(driver, program, index, piece, names))
+        if results[-1].exception is not None and not program.continue_on_error:
+            break
+    return results
+
+
+def _drive_piece(driver: Driver, program: Program, index: int, piece: Piece, names: Sequence[str]) -> PieceResult:
+    writer = driver.writer
+    writer.begin_piece(index)
+    mode = "single" if program.single else "exec"
+    try:
+        tree = ast.parse(piece.source)
+        compile(piece.source.rstrip("\n") + "\n", "<check>", mode, writer.flags, True)
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as broken:
+        driver.kept.count("syntax_error_example")
+        return PieceResult(is_syntax_error=True, exception=error_of(broken))
+    if not program.single:
+        tree.body = [node for node in tree.body if not _is_future(node)]
+    writer.sources.register(piece_file(index), piece.source)
+    frame = Frame(piece_file(index), {name: name for name in names}, None)
+    error: BaseException | None = None
+    try:
+        driver.block(tree.body, frame)
+    except Raised as raised:
+        error = raised.error
+    except Signal as signal:
+        raise AssertionError(f"{type(signal).__name__} left the program") from signal
+    driver.calls.finish([frame.filename, 1, "<module>"], frame, comparable_lines(tree.body))
+    return PieceResult(
+        stdout="".join(writer.printed),
+        echoes=tuple(writer.echoes),
+        exception=None if error is None else error_of(error),
+    )
+
+
+def _is_future(node: ast.stmt) -> bool:
+    return isinstance(node, ast.ImportFrom) and node.module == "__future__"
+
+
+def _place(key: Sequence[Any]) -> Place:
+    """Where the driver wants to restart: ``[file, line, column]`` of a statement, ``[file, line]`` of a function."""
+    return Place(path=key[0], line=key[1], column=key[2] if len(key) == 3 else None)
+
+
+def _command(command: Command) -> SessionCommand:
+    return SessionCommand(
+        source=command.source,
+        output=command.output,
+        error=command.error,
+        kind=command.kind,  # type: ignore[arg-type]  # checked by the record
+        raised=command.exception is not None,
+        wrote=tuple(command.wrote),
+        changes=command.changes,
+        depth=command.depth,
+        path=command.path,
+        line=command.line,
+        piece=command.piece,
+    )
+
+
+def _frame(finished: dict[str, Any]) -> DrivenFrame:
+    """From the driver's log, whose entries are ``["s", line, locals]`` and ``["gap", first, last]``."""
+    log = finished["log"]
+    return DrivenFrame(
+        code=tuple(finished["code"]),
+        path=tuple((line, local) for what, line, local in log if what == "s"),
+        gaps=tuple((first, last) for what, first, last in log if what == "gap"),
+        lines=tuple(map(tuple, finished["lines"])),
+    )

@@ -1,0 +1,172 @@
+"""The job that runs a program as its author's tools would, under settrace: the ground truth of a session."""
+
+from __future__ import annotations
+
+import doctest
+import sys
+import zlib
+from dataclasses import dataclass, field
+from types import CodeType
+
+from trace_mine.tracer.inside.jobs.context import (
+    Context,
+    Prepared,
+    drawing,
+    error_of,
+    outcomes_of,
+    prepare,
+    reseed,
+    variables_of,
+)
+from trace_mine.tracer.inside.observe import values
+from trace_mine.tracer.inside.observe.guard import Guard
+from trace_mine.tracer.inside.observe.record import EventsFull, Recorder
+from trace_mine.tracer.inside.program import OutputFull, piece_file, stored_names
+from trace_mine.tracer.inside.protocol.answers import End, NativeFrame, NativePieceResult, NativeSummary
+from trace_mine.tracer.inside.protocol.jobs import NativeJob, Piece
+from trace_mine.tracer.inside.syntax import doctext
+
+_check_output = doctest.OutputChecker().check_output
+
+
+def run(job: NativeJob, context: Context) -> End:
+    """Sends a NativeSummary, then a NativeFrame for each activation."""
+    prepared = prepare(job.program, context)
+    reseed(job.reseed, job.draws)
+    names = frozenset(stored_names(job.program.pieces))
+    files = {piece_file(index) for index in range(len(job.program.pieces))}
+    recorder = Recorder(
+        lambda filename: filename in files or prepared.sources.is_own(filename),
+        max_depth=job.max_depth,
+        max_events=context.limits.max_events,
+        module_names=names,
+    )
+    with drawing(job.draws, job.laws) as decider:
+        results, passed = _run_pieces(job, prepared, recorder, context.guard)
+        outcomes = outcomes_of(decider)
+        variables = variables_of(prepared.namespace, names)
+        context.send(NativeSummary(pieces=tuple(results), passed=passed, variables=variables, outcomes=outcomes))
+        for record in recorder.frames:
+            frame = record.as_json(names if record.code.co_name == "<module>" else None)
+            context.send(NativeFrame(code=tuple(frame["code"]), path=tuple(map(tuple, frame["path"]))))
+    return End(end="ok")
+
+
+def _run_pieces(
+    job: NativeJob, prepared: Prepared, recorder: Recorder, guard: Guard
+) -> tuple[list[NativePieceResult], bool]:
+    """What each piece did, as far as they run, and whether each printed what its docstring promises."""
+    program = job.program
+    mode = "single" if program.single else "exec"
+    results: list[NativePieceResult] = []
+    passed = True
+    echoes = _Echoes()
+    for index, piece in enumerate(program.pieces):
+        echoes.begin()
+        try:
+            compiled = compile(piece.source.rstrip("\n") + "\n", piece_file(index), mode, prepared.flags, True)
+        except (SyntaxError, ValueError, RecursionError, MemoryError) as broken:
+            results.append(NativePieceResult(is_syntax_error=True, exception=error_of(broken)))
+            passed = False
+        else:
+            error, is_complete = _execute(compiled, prepared.namespace, recorder, guard)
+            printed = prepared.capture.take()
+            # the doctest's own comparison comes last: it may run the snippet's __str__
+            checksums = tuple(_checksum(text) for text in echoes.reprs)
+            exception = None if error is None else error_of(error)
+            kept = _as_promised(piece, printed, echoes.reprs, error)
+            results.append(
+                NativePieceResult(
+                    stdout=printed,
+                    echoes=tuple(echoes.texts),
+                    repr_checksums=checksums,
+                    exception=exception,
+                    is_complete=is_complete,
+                    is_unpromised=error is not None and not (piece.want is not None and kept),
+                )
+            )
+            passed = passed and kept
+        if results[-1].exception is not None and not program.continue_on_error:
+            break
+    return results, passed
+
+
+@dataclass(slots=True)
+class _Echoes:
+    """What a prompt would echo of a piece: ``texts`` that V2 compares, ``reprs`` that doctest does."""
+
+    texts: list[str] = field(default_factory=list)
+    reprs: list[str] = field(default_factory=list)
+
+    def begin(self) -> None:
+        """Before each piece, because the one before may have put a display hook of its own."""
+        self.texts.clear()
+        self.reprs.clear()
+        sys.displayhook = self._display
+
+    def _display(self, value: object) -> None:
+        if value is None:
+            return
+        self.texts.append(values.text(values.snapshot(value)))
+        self.reprs.append(repr(value))
+        vars(sys.modules["builtins"])["_"] = value
+
+
+def _execute(
+    compiled: CodeType, namespace: dict[str, object], recorder: Recorder, guard: Guard
+) -> tuple[BaseException | None, bool]:
+    """Runs a piece under the recorder: the exception that it ended with, and whether tracing was on to the end.
+
+    Raises:
+        EventsFull, OutputFull: a limit is reached; the snippet must not take these for its own.
+    """
+    error: BaseException | None = None
+    recorder.start()
+    guard.arm()
+    try:
+        exec(compiled, namespace)
+    except (EventsFull, OutputFull):
+        raise
+    except BaseException as raised:
+        error = raised
+    finally:
+        is_complete = recorder.complete()
+        guard.disarm()
+        recorder.stop()
+    recorder.depth = 0
+    return error, is_complete
+
+
+def _checksum(text: str) -> int:
+    return zlib.crc32(doctext.without_addresses(text).encode("utf-8", "replace"))
+
+
+def _as_promised(piece: Piece, printed: str, reprs: list[str], error: BaseException | None) -> bool:
+    """Whether an example printed what its docstring promises, by doctest's own comparison."""
+    if piece.want is None:
+        return True
+    flags = 0
+    for option in piece.options:
+        flags |= doctest.OPTIONFLAGS_BY_NAME.get(option, 0)
+    if error is not None:
+        return _raised_as_promised(piece.want, error, flags)
+    got = printed + "".join(line + "\n" for line in reprs)
+    if got and not got.endswith("\n"):
+        got += "\n"
+    return bool(_check_output(piece.want, got, flags))
+
+
+def _raised_as_promised(want: str, error: BaseException, flags: int) -> bool:
+    message = doctest.DocTestParser._EXCEPTION_RE.match(want)  # type: ignore[attr-defined]
+    told = doctext.shown_error(error).split("\n", 2)[2] + "\n"
+    if message is None:
+        return False
+    expected = message.group("msg")
+    if flags & doctest.IGNORE_EXCEPTION_DETAIL:
+        return _name_of_error(told) == _name_of_error(str(expected))
+    return bool(_check_output(expected, told, flags))
+
+
+def _name_of_error(told: str) -> str:
+    """The exception's class name, without module and message."""
+    return told.split(":")[0].rpartition(".")[2].strip()

@@ -1,0 +1,33 @@
+"""Two jobs that beliefs are held against: native runs of a session's commands, and one path of them at a time."""
+
+from __future__ import annotations
+
+from trace_mine.tracer.inside.draws.deciders import Guided, using
+from trace_mine.tracer.inside.jobs.context import Context
+from trace_mine.tracer.inside.jobs.worlds import make_world
+from trace_mine.tracer.inside.protocol.answers import End, PathChoice, PathReport, SampledTexts
+from trace_mine.tracer.inside.protocol.jobs import PathJob, SamplesJob
+from trace_mine.tracer.inside.states.beliefs import sample_path
+
+
+def run(job: SamplesJob, context: Context) -> End:
+    """Sends SampledTexts for each seed."""
+    commands = [(source, "") for source in job.commands]
+    for seed in range(job.first_seed, job.first_seed + job.num_samples):
+        world = make_world(job.program, job.laws, context, max_seconds=job.max_seconds)
+        context.send(SampledTexts(texts=tuple(sample_path(commands, world, seed))))
+    return End(end="ok")
+
+
+def run_path(job: PathJob, context: Context) -> End:
+    """Sends a PathReport. Nothing is saved, restored or merged here: the slow reference of the support."""
+    world = make_world(job.program, job.laws, context, max_seconds=job.max_seconds)
+    decider = Guided(job.prefix, laws=world.laws)
+    with world.aside() as capture, using(decider):
+        texts = [world.execute(source, "single", capture)[0] for source in job.commands]
+    choices = tuple(
+        PathChoice(kind=choice.kind, probabilities=tuple(choice.probabilities), taken=choice.taken)
+        for choice in decider.log
+    )
+    context.send(PathReport(texts=tuple(texts), choices=choices, is_sampled=bool(decider.sampled)))
+    return End(end="ok")

@@ -1,0 +1,119 @@
+"""Which answers go with which job, and what in them refers to the job: read by the supervisor."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from trace_mine.tracer.inside.protocol.answers import (
+    ANSWERS,
+    Answer,
+    AutomatonReport,
+    BeliefsReport,
+    DrivenFrame,
+    DriveSummary,
+    MustRestart,
+    NativeFrame,
+    NativeSummary,
+    NotShowable,
+    PathReport,
+    ReplayReport,
+    SampledTexts,
+    SessionCommand,
+    SetupFailed,
+)
+from trace_mine.tracer.inside.protocol.codec import ProtocolError, Record
+from trace_mine.tracer.inside.protocol.jobs import (
+    AutomatonJob,
+    BeliefsJob,
+    DriveJob,
+    Job,
+    NativeJob,
+    PathJob,
+    PlainJob,
+    ReplayJob,
+    SamplesJob,
+)
+
+ANY_NUMBER: dict[type[Job], tuple[type[Record], ...]] = {
+    NativeJob: (NativeFrame,),
+    DriveJob: (SessionCommand, DrivenFrame),
+    ReplayJob: (),
+    BeliefsJob: (),
+    SamplesJob: (SampledTexts,),
+    PathJob: (),
+    AutomatonJob: (),
+    PlainJob: (),
+}
+"""Answers of which a job sends as many as there are."""
+
+JUST_ONE: dict[type[Job], tuple[type[Record], ...]] = {
+    NativeJob: (NativeSummary, SetupFailed),
+    DriveJob: (DriveSummary, MustRestart, NotShowable, SetupFailed),
+    ReplayJob: (ReplayReport, SetupFailed),
+    BeliefsJob: (BeliefsReport, SetupFailed),
+    SamplesJob: (SetupFailed,),
+    PathJob: (PathReport, SetupFailed),
+    AutomatonJob: (AutomatonReport, SetupFailed),
+    PlainJob: (),
+}
+"""Answers of which a job sends one; samples come without."""
+
+
+def read_answers(job: Job, values: Iterable[object], *, is_complete: bool) -> tuple[Answer, ...]:
+    """The records that a run of the job sent, as JSON. ``is_complete``: it ended well, so that nothing is missing.
+
+    Raises:
+        ProtocolError: one is no record, or not one that this job sends, or refers to what the job does not have.
+    """
+    answers = tuple(ANSWERS.from_json(value) for value in values)
+    kind = type(job)
+    allowed = ANY_NUMBER[kind] + JUST_ONE[kind]
+    for answer in answers:
+        if type(answer) not in allowed:
+            raise ProtocolError(f"expected answers to a {kind.__name__}, got a {type(answer).__name__}")
+    num_summaries = sum(type(answer) in JUST_ONE[kind] for answer in answers)
+    if num_summaries > 1 or (is_complete and num_summaries < 1 and JUST_ONE[kind][:-1]):
+        raise ProtocolError(f"expected one summary of a {kind.__name__}, got {num_summaries}")
+    for answer in answers:
+        _check_references(job, answer)
+    return answers  # type: ignore[return-value]  # only the classes of ``Answer`` are in ``ANSWERS``
+
+
+def _check_references(job: Job, answer: Record) -> None:
+    """Raises ProtocolError where an index of the answer points past what the job has."""
+    match job, answer:
+        case NativeJob(), NativeSummary():
+            _at_most("pieces", len(answer.pieces), len(job.program.pieces))
+        case DriveJob(), DriveSummary():
+            _at_most("pieces", len(answer.pieces), len(job.program.pieces))
+        case DriveJob(), SessionCommand():
+            _below("SessionCommand.piece", answer.piece, job.program.pieces)
+        case ReplayJob(), ReplayReport():
+            _at_most("watched values", len(answer.values), len(job.watch))
+        case BeliefsJob(), BeliefsReport():
+            _check_beliefs(job, answer)
+        case SamplesJob(), SampledTexts():
+            _at_most("texts", len(answer.texts), len(job.commands))
+        case PathJob(), PathReport():
+            _at_most("texts", len(answer.texts), len(job.commands))
+
+
+def _check_beliefs(job: BeliefsJob, report: BeliefsReport) -> None:
+    for choice in report.choices:
+        _below("CommandChoice.command", choice.command, job.commands)
+    last = -1
+    for belief in report.beliefs:
+        _below("CommandBelief.command", belief.command, job.commands)
+        if not job.commands[belief.command][1] or belief.command <= last:
+            raise ProtocolError("expected one belief for each command that showed something, in their order")
+        last = belief.command
+
+
+def _below(name: str, index: int, items: Sequence[object]) -> None:
+    if index >= len(items):
+        raise ProtocolError(f"expected {name} below {len(items)}, got {index}")
+
+
+def _at_most(name: str, number: int, most: int) -> None:
+    if number > most:
+        raise ProtocolError(f"expected at most {most} {name}, got {number}")
