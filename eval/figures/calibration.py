@@ -71,9 +71,10 @@ def caption(losses: dict[str, list[float]], beside: Sequence[Result], totals: di
     by_seed = "; ".join(f"{label} {numbers(values)}" for label, values in losses.items())
     kls = over_seeds([result for result in beside if result.metric == "belief KL"])
     known = "; ".join(f"{result.model} {values[0]:.4f}" for result, values in kls)
+    errors = "; ".join(f"{group} {numbers(values)}" for group, values in totals.items())
     return (
-        f"On test sessions of the trained length (mean over seeds drawn). KL by seed: {by_seed}. Beside them: "
-        f"{known}. Expected calibration error: {'; '.join(f'{group} {numbers(values)}' for group, values in totals.items())}."
+        f"On test sessions of the trained length (mean over seeds drawn). KL by seed: {by_seed}. Beside them: {known}. "
+        f"Expected calibration error: {errors}."
     )
 
 

@@ -64,3 +64,5 @@ def test_tasks_without_maybe_swaps_are_refused():
     batches = TaskBatches(recipe("quick"))
     with pytest.raises(ValueError, match="maybe-swaps"):
         holding_plays(batches, 16, 2)
+    with pytest.raises(ValueError, match="hold to be a multiple of 2, got 15"):
+        holding_plays(TaskBatches(recipe("belief")), 15, 2)
