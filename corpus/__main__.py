@@ -90,7 +90,7 @@ def mine(
     Finds doctest examples, scripts and tests, runs each in a sandbox, and writes what happened;
     datasets.load_dataset(OUT) reads it. trace-mine automaton OUT fits automata to rows with choices (--help there).
     """
-    from trace_mine.corpus.source import CorpusError
+    from trace_mine.corpus.errors import CorpusError
 
     try:
         code = _run(
@@ -99,7 +99,7 @@ def mine(
             jobs,
             overwrite,
             {
-                "sources": None if sources is None else tuple(p.strip() for p in sources.split(",") if p.strip()),
+                "entries": None if sources is None else tuple(p.strip() for p in sources.split(",") if p.strip()),
                 "follow": follow,
                 "limit": limit,
                 "licences": licences,
@@ -132,10 +132,11 @@ def mine(
 def _run(
     paths: list[str], out: Path, jobs: int, overwrite: bool, options: dict[str, object], limits: dict[str, float]
 ) -> int:
+    from trace_mine.corpus.engines import ENGINES
+    from trace_mine.corpus.errors import CorpusError
     from trace_mine.corpus.mined.miner import Mined, MineOptions
     from trace_mine.corpus.produce import open_ledger, produce
     from trace_mine.corpus.report import Progress, print_session, print_summary
-    from trace_mine.corpus.source import CorpusError
     from trace_mine.tracer.limits import Limits
 
     try:
@@ -146,7 +147,7 @@ def _run(
     with open_ledger(out, overwrite=overwrite) as ledger, Progress() as progress:
         origin = Mined(paths, chosen, ledger.sources)
         config = {**chosen.as_config(), "inputs": origin.input_names}
-        merged = produce(ledger, origin, config, jobs=jobs, watcher=progress)
+        merged = produce(ledger, origin, config, engine=ENGINES["loky"](jobs), watcher=progress)
     print_summary(merged.stats)
     if merged.first_text is None:
         what = "no snippet was found" if not merged.stats["found"] else "none of the snippets became a row"
@@ -159,7 +160,7 @@ def _run(
 
 def _check(paths: list[str], packages: tuple[Path, ...]) -> None:
     """Wrong usage is told before anything is written."""
-    from trace_mine.corpus.source import CorpusError
+    from trace_mine.corpus.errors import CorpusError
 
     for path in (*(path for path in paths if not path.startswith("module:")), *(str(folder) for folder in packages)):
         if not Path(path).exists():
@@ -179,7 +180,7 @@ def _num_bytes(text: str) -> int:
     Raises:
         CorpusError: the text is no size.
     """
-    from trace_mine.corpus.source import CorpusError
+    from trace_mine.corpus.errors import CorpusError
 
     match = re.fullmatch(r"(\d+)([KMG]?)i?B?", text.strip(), re.IGNORECASE)
     if match is None:

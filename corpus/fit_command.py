@@ -23,7 +23,7 @@ def fit(
 
     Writes one YAML file for each, which trace-synth pfsa --set file=... plays, and says what did not fit.
     """
-    from trace_mine.corpus.source import CorpusError
+    from trace_mine.corpus.errors import CorpusError
     from trace_mine.tracer.show import visible
 
     try:
@@ -34,9 +34,9 @@ def fit(
 
 
 def _fit(dataset: Path, row: str, variables: str, out: Path, root: Path | None, packages: list[Path]) -> int:
+    from trace_mine.corpus.errors import CorpusError
     from trace_mine.corpus.fitting import NoAutomaton, automaton_of, rows_with_choices
     from trace_mine.corpus.mined.dependencies import packages_in
-    from trace_mine.corpus.source import CorpusError
     from trace_mine.corpus.synthetic.automaton_yaml import write_automaton
     from trace_mine.tracer.session import Tracer, TracerConfig
     from trace_mine.tracer.show import visible

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from trace_mine.corpus.source import CorpusError
+from trace_mine.corpus.errors import CorpusError
 from trace_mine.corpus.synthetic.automaton import Automaton
 from trace_mine.tracer.inside.protocol.answers import SessionAutomaton
 

@@ -18,10 +18,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from trace_mine.corpus.errors import CorpusError
 from trace_mine.corpus.mined.archives import is_archive, unpack
 from trace_mine.corpus.mined.files import LEDGER_FOLDER
 from trace_mine.corpus.mined.provenance import Provenance, find_provenance
-from trace_mine.corpus.source import CorpusError
 from trace_mine.tracer.sandbox import hidden_from_runs
 
 MARKERS = ("pyproject.toml", "setup.py", "setup.cfg", "PKG-INFO", ".git")

@@ -59,7 +59,7 @@ def synth(
 
     The rows are those of trace-mine; datasets.load_dataset(OUT) reads them.
     """
-    from trace_mine.corpus.source import CorpusError
+    from trace_mine.corpus.errors import CorpusError
 
     try:
         if task == "list":
@@ -100,6 +100,7 @@ def _run(
     show: int,
     overwrite: bool,
 ) -> int:
+    from trace_mine.corpus.engines import ENGINES
     from trace_mine.corpus.produce import open_ledger, produce
     from trace_mine.corpus.report import Progress, print_session, print_summary
     from trace_mine.corpus.synthetic.origin import Synthetic, SynthOptions
@@ -115,7 +116,7 @@ def _run(
     options = SynthOptions(task=task, parameters=parameters, rows=rows, stages=stages, seed=seed)
     origin = Synthetic(options)  # wrong usage is told before anything is written
     with open_ledger(out, overwrite=overwrite) as ledger, Progress() as progress:
-        merged = produce(ledger, origin, options.as_config(), jobs=jobs, watcher=progress)
+        merged = produce(ledger, origin, options.as_config(), engine=ENGINES["loky"](jobs), watcher=progress)
     print_summary(merged.stats)
     if merged.first_text is None:
         print(f"trace-synth: no row was made; see {out}/stats.json and errors.jsonl", file=sys.stderr)

@@ -11,8 +11,6 @@ from typing import Any
 from trace_mine.tracer.repl import render
 from trace_mine.tracer.schema import Drop, Snippet, Step, Trace
 
-OPENER = "corpus_fakes:open_fake"
-
 
 class FakeTracer:
     """Words in the source decide: ``DIE`` kills the process, ``SLOW`` waits, ``BUG`` raises, ``DROP``, ``SUSPECT``."""
@@ -62,5 +60,5 @@ class FakeTracer:
         self.closed = True
 
 
-def open_fake(arguments: Mapping[str, Any]) -> FakeTracer:
+def start_fake(arguments: Mapping[str, Any]) -> FakeTracer:
     return FakeTracer(arguments)
