@@ -6,9 +6,11 @@ from __future__ import annotations
 
 import sys
 import time
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from trace_mine.corpus.merge import Merged
 from trace_mine.corpus.stats import GroupStats, Stats
 from trace_mine.corpus.tally import Counts
 from trace_mine.corpus.work import Marker
@@ -89,6 +91,16 @@ class Progress:
         elif now - self._last_line >= LINE_SECONDS:
             self._last_line = now
             print(line, flush=True)
+
+
+def print_dataset(merged: Merged, out: Path) -> bool:
+    """The counts, and the first session; False where there is no row."""
+    print_summary(merged.stats)
+    if merged.first_text is None:
+        return False
+    print(f"\nThe first of {merged.stats['rows']} sessions in {out}:\n")
+    print_session(merged.first_text)
+    return True
 
 
 def print_summary(stats: Stats) -> None:

@@ -188,14 +188,14 @@ def test_attempts_and_deaths_are_counted(tmp_path: Path) -> None:
 DRIVER = """
 import sys
 sys.argv[0] = "trace-mine"
-from trace_mine.corpus.mined import miner
+from trace_mine.corpus.mined import miner, options
 miner.code_hash = lambda: "pinned"
-original = miner.MineOptions.__init__
+original = options.MineOptions.__init__
 def patched(self, **options):
     original(self, **{"tracer_factory": "corpus_fakes:start_fake", **options})
-miner.MineOptions.__init__ = patched
+options.MineOptions.__init__ = patched
 from trace_mine.corpus.__main__ import main
-main()
+sys.exit(main())
 """
 
 
@@ -240,7 +240,7 @@ def test_runs_cut_off_go_on_to_the_same_bytes(tmp_path: Path, make_repository: M
         if how is signal.SIGINT:
             assert process.returncode == 130, told
             assert "finished units are kept" in told
-        kept = {path.name: path.stat().st_mtime_ns for path in (cut / ".ledger" / "done").iterdir()}
+        kept = {path.name: path.stat().st_mtime_ns for path in (cut / ".ledger" / "done").glob("*.json")}
         assert 1 <= len(kept) < 7
         again = start(cut, repository, "--jobs", 2)
         assert again.wait(timeout=60) == 0, again.communicate()
