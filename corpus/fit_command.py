@@ -37,11 +37,6 @@ def fit(
     from trace_mine.corpus.fitting import NoAutomaton, rows_with_choices
     from trace_mine.tracer.show import visible
 
-    for folder in (*(packages or ()), *([] if root is None else [root])):
-        if not folder.is_dir():
-            raise CorpusError(
-                f"expected a folder, got {str(folder)!r}; check the spelling", exit_code=ExitCode.WRONG_USAGE
-            )
     names = [name.strip() for name in variables.split(",") if name.strip()]
     num_rows = num_fitted = 0
     with _Fitter(root=root, packages=tuple(packages or ()), variables=names, out=out) as fitter:
@@ -73,6 +68,13 @@ class _Fitter:
     variables: Sequence[str]
     out: Path
     _tracers: dict[tuple[str, ...], Tracer] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for folder in (*self.packages, *([] if self.root is None else [self.root])):
+            if not folder.is_dir():
+                raise CorpusError(
+                    f"expected a folder, got {str(folder)!r}; check the spelling", exit_code=ExitCode.WRONG_USAGE
+                )
 
     def __enter__(self) -> _Fitter:
         return self

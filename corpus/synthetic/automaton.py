@@ -18,6 +18,7 @@ from trace_mine.tracer.repl import Rendered, parse, render
 from trace_mine.tracer.schema import Step
 
 Floats = NDArray[np.float64]
+Flags = NDArray[np.bool_]
 SUM_ERROR = 1e-9
 """How far from 1 probabilities may sum: decimal fractions of a hand-written file, not a slip of the pen."""
 
