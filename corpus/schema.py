@@ -1,18 +1,21 @@
 """The columns of a dataset, written down once: name, type, meaning, and the schema version that brought each.
 
 The TypedDicts below are the table. From them are made the row builder's types and check (``check``), the Parquet
-schema (``features``), and the tables of the dataset card and of ``docs/rows.md`` (``markdown``, ``page``).
+schema (``features``), and the tables of the dataset card and of ``docs/schema.md`` (``markdown``).
 
 To add a column: one line here with ``since`` the next SCHEMA_VERSION (in ``tracer/schema.py``), its value in
-``rows.make_row``, and ``python -m trace_mine.corpus.schema > docs/rows.md``.
+``rows.make_row``, and ``python -m trace_mine.corpus.schema docs/schema.md``, which writes the table there anew.
 """
 
 from __future__ import annotations
 
+import re
+import sys
 import types
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypedDict, Union, get_args, get_origin, get_type_hints, is_typeddict
 
 from trace_mine.tracer.schema import INTEGRITIES, KINDS, METHODS, ROLES, SCHEMA_VERSION
@@ -258,29 +261,23 @@ def _flat(columns: tuple[Column, ...], prefix: str) -> Iterator[tuple[str, Colum
         yield from _flat(column.fields, f"{prefix}{column.name}.")
 
 
-_PAGE = """\
-# Rows
+def with_table(page: str) -> str:
+    """A page of Markdown with its table of columns made anew.
 
-<!-- Made by `python -m trace_mine.corpus.schema > docs/rows.md`; a test compares. -->
-
-A dataset of `trace-mine` and one of `trace-synth` have the same columns. This is version {version} of the schema;
-each row names the version that it was written with (`schema_version`), and *since* is the first version that has a
-column.
-
-{table}
-
-## Versions
-Columns are only ever added, never renamed or given another type, and each new one raises the version. A dataset of an
-older version lacks the younger columns and is otherwise read as it is. A folder begun by an older version is mined
-again unit by unit, since a unit's name depends on the code that made it: rows of two versions never stand in one
-dataset.
-"""
+    Raises:
+        ValueError: the page has none, or several.
+    """
+    found = re.findall(r"^\| column \|.*\n(?:\|.*\n)+", page, re.MULTILINE)
+    if len(found) != 1:
+        raise ValueError(f"expected a page with one table of columns, got {len(found)}; leave its first line as it is")
+    return page.replace(found[0], f"{markdown()}\n")
 
 
-def page() -> str:
-    """The text of ``docs/rows.md``."""
-    return _PAGE.format(version=SCHEMA_VERSION, table=markdown())
+def main(pages: Sequence[str]) -> None:
+    """Writes the table of columns into pages that have it."""
+    for page in map(Path, pages):
+        page.write_text(with_table(page.read_text(encoding="utf-8")), encoding="utf-8")
 
 
 if __name__ == "__main__":
-    print(page(), end="")
+    main(sys.argv[1:])
