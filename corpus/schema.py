@@ -267,10 +267,10 @@ def with_table(page: str) -> str:
     Raises:
         ValueError: the page has none, or several.
     """
-    found = re.findall(r"^\| column \|.*\n(?:\|.*\n)+", page, re.MULTILINE)
-    if len(found) != 1:
-        raise ValueError(f"expected a page with one table of columns, got {len(found)}; leave its first line as it is")
-    return page.replace(found[0], f"{markdown()}\n")
+    tables = re.findall(r"^\| column \|.*\n(?:\|.*\n)+", page, re.MULTILINE)
+    if len(tables) != 1:
+        raise ValueError(f"expected a page with one table of columns, got {len(tables)}; leave its first line as it is")
+    return page.replace(tables[0], f"{markdown()}\n")
 
 
 def main(pages: Sequence[str]) -> None:

@@ -67,12 +67,7 @@ def synth(
 
     The rows are those of trace-mine; datasets.load_dataset(OUT) reads them.
     """
-    if curriculum:
-        stages = _curriculum(curriculum)
-    else:
-        from trace_mine.corpus.synthetic.task import Stage
-
-        stages = (Stage(commands=_range("commands", commands), spacing=_range("spacing", spacing)),)
+    stages = _stages(commands, spacing, curriculum)
     values = dict(_pair(text) for text in parameters or ())
     if show:
         _show(task, values, stages, seed, show)
@@ -125,12 +120,15 @@ def _pair(text: str) -> tuple[str, str]:
     return key, value
 
 
-def _curriculum(name: str) -> tuple[Stage, ...]:
+def _stages(commands: str, spacing: str, curriculum: str) -> tuple[Stage, ...]:
+    from trace_mine.corpus.synthetic.task import Stage
     from trace_mine.corpus.synthetic.tasks import CURRICULA
 
-    if name not in CURRICULA:
-        raise ValueError(f"expected a curriculum among {', '.join(CURRICULA)}, got {name!r}")
-    return CURRICULA[name]
+    if not curriculum:
+        return (Stage(commands=_range("commands", commands), spacing=_range("spacing", spacing)),)
+    if curriculum not in CURRICULA:
+        raise ValueError(f"expected a curriculum among {', '.join(CURRICULA)}, got {curriculum!r}")
+    return CURRICULA[curriculum]
 
 
 def _range(name: str, text: str) -> tuple[int, int]:

@@ -146,8 +146,8 @@ class Automaton:
         if self.commands is None:
             raise ValueError(f"expected commands for the symbols of {self.name}, got none; give `commands` in its file")
         kinds = ["statement" if allowed.all() else "reveal" for allowed in self.reveals]
-        told = self.commands
-        return render(Step(source=told[s].source, output=told[s].output, kind=kinds[s]) for s in symbols)
+        commands = self.commands
+        return render(Step(source=commands[s].source, output=commands[s].output, kind=kinds[s]) for s in symbols)
 
 
 def _frozen(given: ArrayLike, what: str, shape: tuple[int, ...]) -> NDArray[Any]:

@@ -67,8 +67,8 @@ class Stream:
 
 def words(text: str) -> list[str]:
     """A session's text as words; joined they are the text."""
-    found: list[str] = _word.findall(text)
-    return found
+    split_words: list[str] = _word.findall(text)
+    return split_words
 
 
 def parts(text: str) -> list[str]:

@@ -27,7 +27,7 @@ from dataclasses import dataclass, replace
 
 from trace_mine.corpus.mined.files import SourceText
 from trace_mine.corpus.mined.snippets.call_index import CallIndex, LiteralCall, statements
-from trace_mine.corpus.mined.snippets.candidate import Candidate, Context
+from trace_mine.corpus.mined.snippets.candidate import Candidate, Context, PriorNotes
 from trace_mine.corpus.mined.snippets.grids import declared_grid
 from trace_mine.corpus.mined.snippets.priors import Arguments, Signature, mined_prior, signature
 from trace_mine.corpus.mined.snippets.testcases import is_test_file, own_nodes
@@ -99,7 +99,7 @@ class _Finder:
         draws = [Draw(keys=(grid.name,), values=tuple((value,) for value in grid.values)) for grid in grids]
         return self._candidate(draws, (), {"chosen_by": {grid.name: grid.chosen_by for grid in grids}})
 
-    def _candidate(self, draws: Sequence[Draw], constant: Arguments, law: Mapping[str, object]) -> Candidate:
+    def _candidate(self, draws: Sequence[Draw], constant: Arguments, notes: PriorNotes) -> Candidate:
         module = self._context.place(self._source.path).module
         if module is None or isinstance(self._node, ast.AsyncFunctionDef):
             return self._refused("", "")
@@ -113,7 +113,7 @@ class _Finder:
             ),
             sys_path=self._context.place(self._source.path).sys_path,
             source_hash=self._source.hash,
-            prior={"prior": self._context.prior, "inputs": writer.inputs(), **law},
+            prior={"prior": self._context.prior, "inputs": writer.inputs(), **notes},
         )
 
     def _refused(self, reason: str, evidence: str) -> Candidate:
