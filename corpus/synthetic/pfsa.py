@@ -14,7 +14,7 @@ from trace_mine.corpus.synthetic.automaton import Automaton
 from trace_mine.corpus.synthetic.automaton_yaml import read_automaton
 from trace_mine.corpus.synthetic.examples import figure_9
 from trace_mine.corpus.synthetic.permutations import MOST, between, choose, permutation_game
-from trace_mine.corpus.synthetic.sessions import automaton_setup
+from trace_mine.corpus.synthetic.play_traces import automaton_setup
 from trace_mine.corpus.synthetic.task import AutomatonTask, GameTask, Task
 
 PARAMETERS_OF = {

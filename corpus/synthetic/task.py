@@ -19,7 +19,7 @@ import numpy as np
 
 from trace_mine.corpus.synthetic.automaton import Automaton
 from trace_mine.corpus.synthetic.game import Game, Plays, play
-from trace_mine.corpus.synthetic.sessions import automaton_session, game_sessions
+from trace_mine.corpus.synthetic.play_traces import automaton_trace, game_traces
 from trace_mine.tracer.schema import Trace
 
 SPLITS = ("train", "validation", "test")
@@ -82,7 +82,7 @@ class GameTask:
             ValueError: the split has no sequence as short as this stage's.
         """
         ((_, plays),) = self.plays([index], seed=seed, split=split, stage=stage)
-        return next(game_sessions(self.game, plays))
+        return next(game_traces(self.game, plays))
 
     def plays(
         self, indices: Sequence[int], *, seed: int, split: str, stage: Stage
@@ -129,7 +129,7 @@ class AutomatonTask:
         sessions by them would change their law.
         """
         length, _, generator = sized(stage, key_of(*_key_parts(self, seed, split, stage, index, 0)))
-        return automaton_session(self.automaton, length, generator)
+        return automaton_trace(self.automaton, length, generator)
 
 
 def _key_parts(task: Task, seed: int, split: str, stage: Stage, index: int, attempt: int) -> tuple[object, ...]:

@@ -1,4 +1,4 @@
-"""From plays to traces: text, states, choices and beliefs of synthetic sessions, in the records of mined ones."""
+"""From plays to traces: text, states, choices and beliefs of generated runs, in the records of mined ones."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def step():
 """
 
 
-def session_of(
+def trace_of(
     steps: Sequence[Step],
     *,
     setup: str,
@@ -42,7 +42,7 @@ def session_of(
     choices: Sequence[Choice],
     beliefs: Sequence[tuple[int, Sequence[str], Sequence[float]]],
 ) -> Trace:
-    """The trace of a generated session; ``beliefs`` are (step, outcomes, probabilities)."""
+    """The trace of generated steps; ``beliefs`` are (step, outcomes, probabilities)."""
     rendered = repl.render(steps)
     shown = {segment.step: n for n, segment in enumerate(rendered.segments) if segment.role == "value"}
     return Trace(
@@ -73,14 +73,14 @@ def session_of(
     )
 
 
-def game_sessions(game: Game, plays: Plays) -> Iterator[Trace]:
+def game_traces(game: Game, plays: Plays) -> Iterator[Trace]:
     """One trace for each play, in order; beliefs only where the game hides something."""
     laws = reveal_laws(game, plays) if game.is_hidden else None
     for row in range(len(plays.actions)):
-        yield _GameSession(game, plays, row, None if laws is None else laws[row]).trace()
+        yield _GameTrace(game, plays, row, None if laws is None else laws[row]).trace()
 
 
-class _GameSession:
+class _GameTrace:
     """Writes one play as a trace, command by command. ``laws``: the law of each reveal, where they are asked for."""
 
     def __init__(self, game: Game, plays: Plays, row: int, laws: Floats | None) -> None:
@@ -93,7 +93,7 @@ class _GameSession:
         self._beliefs: list[tuple[int, Sequence[str], Sequence[float]]] = []
 
     def trace(self) -> Trace:
-        """The whole session."""
+        """The whole play."""
         game, plays = self._game, self._plays
         self._assign()
         for number, (action, state) in enumerate(zip(plays.actions[self._row], plays.states[self._row], strict=True)):
@@ -101,7 +101,7 @@ class _GameSession:
             if (number + 1) % plays.spacing == 0:
                 self._show((number + 1) // plays.spacing - 1, int(state))
         view = {"policy": "branch" if game.is_hidden else "written", "style": game.style, "every": plays.spacing}
-        return session_of(
+        return trace_of(
             self._steps,
             setup=game.setup,
             view={**view, "partial": not game.shows_all},
@@ -196,8 +196,8 @@ def automaton_setup(automaton: Automaton) -> str:
     )
 
 
-def automaton_session(automaton: Automaton, length: int, generator: np.random.Generator) -> Trace:
-    """One session: ``step()`` shows each symbol; the belief at each is the law of the symbol given those before it."""
+def automaton_trace(automaton: Automaton, length: int, generator: np.random.Generator) -> Trace:
+    """One play: ``step()`` shows each symbol; the belief at each is the law of the symbol given those before it."""
     law = automaton.symbol_law()
     state = int(np.flatnonzero(automaton.start == 1.0)[0])
     symbol = 0
@@ -231,7 +231,7 @@ def automaton_session(automaton: Automaton, length: int, generator: np.random.Ge
     texts = [repr(symbol) for symbol in automaton.symbols]
     beliefs = [(n, *_merged(texts, law @ along[n])) for n in range(length)]
     view = {"policy": "branch", "style": "echo", "every": 1, "partial": True}
-    return session_of(steps, setup=automaton_setup(automaton), view=view, draws=draws, choices=choices, beliefs=beliefs)
+    return trace_of(steps, setup=automaton_setup(automaton), view=view, draws=draws, choices=choices, beliefs=beliefs)
 
 
 def _picked(law: Floats, draw: float) -> int:
