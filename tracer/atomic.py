@@ -1,9 +1,14 @@
-"""Writes a file so that a reader sees the old one or the whole new one, at any moment, even after a power cut."""
+"""Files and folders that are there whole or not at all, at any moment.
+
+A file is flushed to the disk before it gets its name, so that this holds after a power cut too. A folder isn't: it is
+for copies, which can be made again.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -35,3 +40,21 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+@contextlib.contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """An empty folder that becomes ``path`` when the block ends well, and is removed when it raises.
+
+    Raises:
+        OSError: ``path`` is a file, or a folder that isn't empty, by the end of the block.
+    """
+    partial = path.with_name(f"{path.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)  # of a process that was killed
+    partial.mkdir(parents=True)
+    try:
+        yield partial
+        os.rename(partial, path)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise

@@ -22,6 +22,7 @@ from trace_mine.corpus.errors import CorpusError
 from trace_mine.corpus.mined.archives import is_archive, unpack
 from trace_mine.corpus.mined.files import LEDGER_FOLDER
 from trace_mine.corpus.mined.provenance import Provenance, find_provenance
+from trace_mine.tracer.atomic import new_folder
 from trace_mine.tracer.sandbox import hidden_from_runs
 
 MARKERS = ("pyproject.toml", "setup.py", "setup.cfg", "PKG-INFO", ".git")
@@ -220,13 +221,11 @@ def _stage(sources: list[Path], base: Path, staging: Path, *, label: str) -> Pat
                 digest.update(hashlib.file_digest(file, "sha256").digest())
         target = staging / f"{label}-{digest.hexdigest()[:16]}"
         if not target.exists():
-            partial = staging / f"{target.name}.partial"
-            shutil.rmtree(partial, ignore_errors=True)
-            for path in files:
-                copy = partial / path.relative_to(base)
-                copy.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(path, copy)
-            os.rename(partial, target)
+            with new_folder(target) as partial:
+                for path in files:
+                    copy = partial / path.relative_to(base)
+                    copy.parent.mkdir(parents=True, exist_ok=True)
+                    shutil.copyfile(path, copy)
     except PermissionError as error:
         raise CorpusError(
             f"{Path(str(error.filename)).name}: expected a readable file, got {error.strerror}; change its permissions"

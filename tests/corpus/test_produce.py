@@ -27,7 +27,6 @@ from trace_mine.corpus.mined import miner
 from trace_mine.corpus.mined.miner import Mined, MineOptions
 from trace_mine.corpus.produce import open_ledger, produce
 from trace_mine.corpus.work import Dropped
-from trace_mine.tracer.atomic import write_atomically
 
 Make = Callable[..., Path]
 
@@ -434,16 +433,3 @@ def test_a_unit_must_account_for_every_snippet(tmp_path: Path) -> None:
     with pytest.raises(AssertionError, match="2 snippets became 0 rows and 1 drops"):
         ledger.finish("key", [Dropped(reason="r", path="p", name="n")], 2)
     assert not ledger.is_done("key")
-
-
-def test_an_atomic_write_leaves_the_old_file_when_it_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    target = tmp_path / "file"
-    write_atomically(target, b"old")
-
-    def full(descriptor: int) -> None:
-        raise OSError(errno.ENOSPC, "full")
-
-    monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(OSError, match="full"):
-        write_atomically(target, b"new")
-    assert everything_below(tmp_path) == {"file": b"old"}
