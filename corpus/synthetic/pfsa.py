@@ -40,7 +40,7 @@ def pfsa_task(*, kind: str = "maybe-swaps", file: str = "", n: int = 3, p: float
     choose("kind", kind, tuple(PARAMETERS_OF))
     given = {"n": n, "p": p, "visible": visible}
     if file:
-        _refuse_others({"kind": kind, **given}, (), "an automaton's file")
+        _refuse_others({**given, "kind": kind}, (), "an automaton's file")
         return _task_of_file(Path(file))
     used = PARAMETERS_OF[kind]
     _refuse_others(given, used, f"kind={kind}")
