@@ -435,7 +435,7 @@ def test_mine_gives_the_rows_that_the_command_writes(workplace):
 
 
 def test_mining_wrong_things_is_told(tmp_path):
-    from trace_mine.corpus.source import CorpusError
+    from trace_mine.corpus.errors import CorpusError
 
     with pytest.raises(CorpusError, match="does not exist"):
         trace_mine.mine(tmp_path / "nowhere")

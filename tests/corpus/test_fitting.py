@@ -136,8 +136,9 @@ def test_a_text_that_no_state_decides_is_refused() -> None:
 
 
 def test_acting_and_then_showing_is_split() -> None:
-    table = {state: [[0.5, "a", "a"], [0.5, "b", "b"]] for state in "ab"}
-    automaton, notes = automaton_of({"states": ["a", "b"], "start": "a", "commands": {"f()": table}}, "coin")
+    table = {state: ((0.5, "a", "a"), (0.5, "b", "b")) for state in "ab"}
+    fitted = SessionAutomaton(variables=(), states=("a", "b"), start="a", commands={"f()": table})
+    automaton, notes = automaton_of(fitted, "coin")
     assert automaton.symbols == ("f()", "f() shows a", "f() shows b") and "split" in notes[0]
     assert beliefs_along(automaton, [0, 2])[1:].tolist() == [[0.5, 0.5], [0.0, 1.0]]
     assert np.array_equal(automaton.reveals[1], [True, False])

@@ -1,43 +1,80 @@
-"""How often a unit of work is tried again after its worker died."""
+"""How often a unit of work is tried again after its worker died, and what becomes of those that ran beside it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from pathlib import Path
 
 import pytest
 
-from trace_mine.corpus import units
+from trace_mine.corpus.engines import Task, WorkersLost
 from trace_mine.corpus.ledger import Ledger
-from trace_mine.corpus.source import WorkUnit
+from trace_mine.corpus.units import run_units
+from trace_mine.corpus.work import Dropped, Marker, WorkUnit
 
 SNIPPET = {"path": "m.py", "name": "f", "repository": "r", "entry": "doctest", "line": 1}
 
 
-@pytest.mark.parametrize(("deaths", "given_up"), [(2, False), (3, True), (9, True)])
-def test_a_unit_is_given_up_after_its_third_death(tmp_path: Path, monkeypatch, deaths: int, given_up: bool) -> None:
-    """No process dies here: the pool is a fake that loses its unit ``deaths`` times, then finishes it."""
+class FakeEngine:
+    """No process dies here: of each batch that holds ``deadly`` the workers are lost, ``deaths`` times; with
+    ``late`` only when all are done, before the answers are given.
+    """
+
+    def __init__(self, deadly: str, deaths: int, *, late: bool = False) -> None:
+        self.deadly, self.deaths, self.late = deadly, deaths, late
+        self.tried: list[list[str]] = []
+
+    def run(self, task: Task, keys: Sequence[str]) -> Generator[tuple[str, Marker], None, None]:
+        self.tried.append(list(keys))
+        dies = self.deadly in keys and self.deaths > 0
+        if dies and not self.late:
+            self.deaths -= 1
+            raise WorkersLost(keys)
+        markers = [(key, task(key)) for key in keys]
+        if dies:
+            self.deaths -= 1
+            raise WorkersLost(keys)
+        yield from markers
+
+
+def settled(tmp_path: Path, engine: FakeEngine, keys: Sequence[str]) -> tuple[Ledger, list[tuple[str, str]]]:
+    """The ledger after a run of these units, and (unit, reason of its drop) as it was reported."""
     ledger = Ledger(tmp_path)
-    ledger.add(WorkUnit(key="unit", payload={"snippets": [SNIPPET]}))
-    tried: list[list[str]] = []
-    reported: dict[str, int] = {}
+    for key in keys:
+        ledger.add(WorkUnit(key=key, payload={"snippets": [SNIPPET]}))
+    reported: list[tuple[str, str]] = []
 
-    def pool(ledger, keys: Sequence[str], traces, jobs, on_done) -> list[str]:
-        if not keys:
-            return []
-        tried.append(list(keys))
-        if len(tried) <= deaths:
-            return list(keys)
-        for key in keys:
-            on_done(key, ledger.finish(key, [], 0))
-        return []
+    def on_done(key: str, marker: Marker) -> None:
+        (drop,) = ledger.items(key)
+        assert isinstance(drop, Dropped) and marker.drops == 1
+        reported.append((key, drop.reason))
 
-    monkeypatch.setattr(units, "_run_pool", pool)
-    units.run_units(ledger, ["unit"], iter, jobs=1, on_done=lambda key, marker: reported.update({key: marker["drops"]}))
-    assert tried == [["unit"]] * 3
-    assert reported == {"unit": 1 if given_up else 0}
-    (drop,) = ledger.items("unit") if given_up else (None,)
-    assert drop is None or (drop.reason, drop.evidence) == (
-        "worker_died",
-        "3 workers died over this unit of 1 snippets",
+    run_units(
+        ledger, keys, lambda payload: iter([Dropped.at(SNIPPET, reason="ran", evidence="")]), engine, on_done=on_done
     )
+    return ledger, reported
+
+
+@pytest.mark.parametrize(("deaths", "given_up"), [(2, False), (3, True), (9, True)])
+def test_a_unit_is_given_up_after_its_third_death(tmp_path: Path, deaths: int, given_up: bool) -> None:
+    engine = FakeEngine("unit", deaths)
+    ledger, reported = settled(tmp_path, engine, ["unit"])
+    assert engine.tried == [["unit"]] * 3
+    assert reported == [("unit", "worker_died" if given_up else "ran")]
+    (drop,) = ledger.items("unit")
+    assert isinstance(drop, Dropped)
+    assert drop.evidence == ("3 workers died over this unit of 1 snippets" if given_up else "")
+
+
+def test_a_death_is_held_against_nobody_else(tmp_path: Path) -> None:
+    engine = FakeEngine("b", 99)
+    _, reported = settled(tmp_path, engine, ["a", "b", "c"])
+    assert sorted(reported) == [("a", "ran"), ("b", "worker_died"), ("c", "ran")]
+    assert engine.tried == [["a", "b", "c"], ["a"], ["b"], ["b"], ["c"]], "alone, each suspect by itself"
+
+
+def test_a_unit_that_was_finished_before_its_worker_died_is_not_run_again(tmp_path: Path) -> None:
+    engine = FakeEngine("b", 1, late=True)
+    _, reported = settled(tmp_path, engine, ["a", "b"])
+    assert sorted(reported) == [("a", "ran"), ("b", "ran")]
+    assert engine.tried == [["a", "b"]]
