@@ -109,3 +109,15 @@ def test_a_loop_with_a_return_may_overrun_the_budget_and_not_without_end(kit, tr
     assert not isinstance(long, Drop) and long.kept_whole == {"budget": 1, "unfaithful": 1}
     assert long.opened_calls == 0 and printed(long) == ["200"]
     assert len(long.steps) < 3 * 30
+
+
+def test_a_loop_is_cut_at_the_budget_and_no_turn_later(kit, tracer):
+    """Three commands a turn: the tenth turn ends at thirty."""
+    trace = traced(kit, tracer, "for i in range(100):\n    x = i\n", limits=kit.Limits(commands=30))
+    assert [step.source for step in trace.steps[27:]][:4] == [
+        "i = 9",
+        "x = i",
+        "x",
+        "for i in range(10, 100):\n    x = i",
+    ]
+    assert trace.kept_whole == {"budget": 1} and trace.steps[-1].state["x"] == "99"
