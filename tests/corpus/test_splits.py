@@ -68,6 +68,8 @@ def test_the_goldens_tell_another_hash(name: str) -> None:
 def test_grams() -> None:
     assert grams("") == [""]
     assert grams(">>> a") == ["> > > a"]
+    assert grams("a b c d e") == ["a b c d e"]
+    assert grams("a b c d e f") == ["a b c d e", "b c d e f"]
     assert grams("a b c d e f a b c d e") == [
         "a b c d e",
         "b c d e f",

@@ -121,3 +121,12 @@ def test_a_loop_is_cut_at_the_budget_and_no_turn_later(kit, tracer):
         "for i in range(10, 100):\n    x = i",
     ]
     assert trace.kept_whole == {"budget": 1} and trace.steps[-1].state["x"] == "99"
+
+
+@pytest.mark.parametrize("body", ["xs = [9]", "xs = xs + [9]", "xs.append(9) if len(xs) < 5 else None"])
+def test_a_loop_goes_over_what_it_began_with(kit, tracer, body):
+    """A list that the body binds anew is not the one that is gone through; one that it changes is."""
+    source = f"xs = [1, 2, 3]\nfor x in xs:\n    {body}\n    print(x)\n"
+    told: list[str] = []
+    exec(source, {"print": lambda value: told.append(str(value))})
+    assert printed(traced(kit, tracer, source)) == told
