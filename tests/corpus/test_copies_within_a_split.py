@@ -81,10 +81,12 @@ def merged(folder: Path, *units: Sequence[dict[str, Any]]) -> tuple[dict[str, An
 
 @pytest.mark.parametrize("repositories", [(TRAIN, TRAIN), (TRAIN, OTHER_TRAIN), (VALIDATION, VALIDATION), (TEST, TEST)])
 def test_near_duplicates_within_a_split_stay(tmp_path: Path, repositories: tuple[str, str]) -> None:
-    filler = [row_of(TRAIN, f"filler_{number}") for number in range(8)]
+    # three splits, and the pair in the largest or the middle one: the smallest has no smaller one to look into
+    least = VALIDATION if repositories[0] == TEST else TEST
+    filler = [*(row_of(TRAIN, f"filler_{number}") for number in range(8)), row_of(least, "least")]
     one, other = (row_of(name, changed(place)) for name, place in zip(repositories, (10, 40), strict=True))
     stats, texts = merged(tmp_path / "out", filler, [one], [other])
-    assert stats["duplicates"] == 0 and stats["rows"] == 10
+    assert stats["duplicates"] == 0 and stats["rows"] == 11
     assert {one["text"], other["text"]} <= {text for found in texts.values() for text in found}
 
 
