@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
 import unicodedata
 from collections.abc import Callable
 from pathlib import Path
@@ -30,11 +29,8 @@ def command(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_help_is_quick_and_shows_an_example(tmp_path: Path) -> None:
-    command("--help", cwd=tmp_path)  # compiles what is to be compiled
-    began = time.monotonic()
+def test_help_shows_an_example(tmp_path: Path) -> None:
     told = command("--help", cwd=tmp_path)
-    assert time.monotonic() - began < 2, "0.1 s on an idle machine; slack for a busy one"
     assert told.returncode == 0
     assert "trace-mine ./boltons" in told.stdout
 

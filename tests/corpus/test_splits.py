@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -30,18 +32,44 @@ def test_shares() -> None:
 
 
 def test_splits_never_move() -> None:
-    """Goldens: datasets made last year must agree with those made today."""
-    assert {name: split_of(name) for name in ("toolz", "boltons", "networkx", "cpython")} == {
-        "toolz": "train",
-        "boltons": "train",
-        "networkx": "train",
-        "cpython": "train",
+    """Goldens: datasets made last year must agree with those made today. Under another hash each of sha1, sha512, md5
+    and blake2b moves four of the five that are not in train.
+    """
+    assert {name: split_of(name) for name in GOLDEN} == GOLDEN
+
+
+GOLDEN = {
+    **dict.fromkeys(("toolz", "boltons", "networkx", "cpython", "numpy", "more-itertools"), "train"),
+    **dict.fromkeys(("requests", "seaborn"), "validation"),
+    **dict.fromkeys(("pluggy", "pip", "pillow"), "test"),
+}
+
+
+def test_the_largest_repository_is_moved_to_train() -> None:
+    assert assign_splits({"requests": 3, "pip": 5, "pillow": 5}) == {
+        "requests": "validation",
+        "pip": "test",
+        "pillow": "train",
     }
+    assert assign_splits({"requests": 0, "toolz": 0, "pip": 1}) == {
+        "requests": "validation",
+        "toolz": "train",
+        "pip": "train",
+    }
+
+
+@pytest.mark.parametrize("name", ["sha1", "sha512", "md5", "blake2b"])
+def test_the_goldens_tell_another_hash(name: str) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(hashlib, "sha256", getattr(hashlib, name))
+        assert {each: split_of(each) for each in GOLDEN} != GOLDEN
 
 
 def test_grams() -> None:
     assert grams("") == [""]
     assert grams(">>> a") == ["> > > a"]
+    assert grams("a b c d e") == ["a b c d e"]
+    assert grams("a b c d e f") == ["a b c d e", "b c d e f"]
     assert grams("a b c d e f a b c d e") == [
         "a b c d e",
         "b c d e f",

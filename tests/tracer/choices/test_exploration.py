@@ -7,7 +7,6 @@ import json
 import math
 import os
 import random
-import time
 from collections import Counter
 from collections.abc import Callable
 
@@ -58,15 +57,17 @@ def test_light_siblings_are_cut_and_counted() -> None:
     assert sum(path.weight for path in explored.paths) + explored.unexplored == pytest.approx(1.0, abs=1e-12)
 
 
-def test_time_ends_it() -> None:
+def test_time_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr("trace_mine.tracer.inside.states.paths.clock", lambda: now[0])
+
     def slow() -> bool:
-        until = time.process_time() + 0.01
-        while time.process_time() < until:
-            sum(range(100))
+        now[0] += 1.0
         return random.getrandbits(5) > 3
 
-    explored = explore(slow, max_seconds=0.05)
-    assert 1 <= len(explored.paths) < 32 and explored.unexplored > 0
+    explored = explore(slow, max_seconds=4.5)
+    assert len(explored.paths) == 5 and explored.unexplored == pytest.approx(27 / 32)
+    assert len(explore(slow, max_seconds=0.0).paths) == 1, "one path is always followed"
 
 
 def test_what_a_program_seeds_is_put_back() -> None:

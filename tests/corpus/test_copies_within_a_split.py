@@ -1,0 +1,155 @@
+"""What a merge takes out and what it leaves in: copies across splits and within one, and the sums it tells of the rest.
+
+Rows go straight into a ledger, so that each test says which repositories they are of.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet
+import pytest
+from corpus_fakes import FakeTracer
+
+from trace_mine.corpus.ledger import Ledger
+from trace_mine.corpus.merge import merge
+from trace_mine.corpus.rows import RowSource, make_row
+from trace_mine.corpus.source import WorkUnit
+from trace_mine.tracer.schema import Belief, Piece, Snippet, Trace
+
+TRAIN, OTHER_TRAIN, VALIDATION, TEST = "toolz", "boltons", "requests", "pip"
+WORDS = [f"word{number}" for number in range(60)]
+
+
+def changed(*numbers: int) -> str:
+    """A long session with some of its words replaced: nearly the same."""
+    return " + ".join(f"other{n}" if n in numbers else word for n, word in enumerate(WORDS))
+
+
+def row_of(repository: str, source: str, *, num_skipped: int = 0, beliefs: Sequence[Belief] = ()) -> dict[str, Any]:
+    snippet = Snippet(
+        kind="doctest", name="m.f", path="m.py", line=1, end_line=1, pieces=(Piece(source=source, line=1, want="1\n"),)
+    )
+    made = FakeTracer({"sys_path": ()}).trace(snippet)
+    assert isinstance(made, Trace)
+    fields = {name: getattr(made, name) for name in Trace.__slots__} | {"beliefs": tuple(beliefs)}
+    row = make_row(
+        Trace(**fields),
+        RowSource(
+            origin="mined",
+            repository=repository,
+            version=None,
+            commit=None,
+            licence="MIT",
+            requires=(),
+            path="m.py",
+            name="m.f",
+            line=1,
+            end_line=1,
+            entry="doctest",
+            source_hash="0",
+            num_skipped=num_skipped,
+            seed=0,
+        ),
+    )
+    assert isinstance(row, dict)
+    return row
+
+
+def merged(folder: Path, *units: Sequence[dict[str, Any]]) -> tuple[dict[str, Any], dict[str, list[str]]]:
+    """The statistics, and the texts of each split, of units of rows."""
+    folder.mkdir()
+    ledger = Ledger(folder)
+    keys = [f"unit{number}" for number in range(len(units))]
+    with ledger.locked():
+        ledger.clear()
+        for key, rows in zip(keys, units, strict=True):
+            ledger.add(WorkUnit(key=key, payload={"snippets": [{}] * len(rows)}))
+            ledger.finish(key, iter(rows), len(rows))
+        stats = dict(merge(ledger, keys, notes={}, config={}).stats)
+    texts: dict[str, list[str]] = {}
+    for shard in sorted((folder / "data").glob("*.parquet")):
+        texts.setdefault(shard.name.partition("-")[0], []).extend(
+            pyarrow.parquet.read_table(shard, columns=["text"]).column("text").to_pylist()
+        )
+    return stats, texts
+
+
+@pytest.mark.parametrize("repositories", [(TRAIN, TRAIN), (TRAIN, OTHER_TRAIN), (VALIDATION, VALIDATION), (TEST, TEST)])
+def test_near_duplicates_within_a_split_stay(tmp_path: Path, repositories: tuple[str, str]) -> None:
+    # three splits, and the pair in the largest or the middle one: the smallest has no smaller one to look into
+    least = VALIDATION if repositories[0] == TEST else TEST
+    filler = [*(row_of(TRAIN, f"filler_{number}") for number in range(8)), row_of(least, "least")]
+    one, other = (row_of(name, changed(place)) for name, place in zip(repositories, (10, 40), strict=True))
+    stats, texts = merged(tmp_path / "out", filler, [one], [other])
+    assert stats["duplicates"] == 0 and stats["rows"] == 11
+    assert {one["text"], other["text"]} <= {text for found in texts.values() for text in found}
+
+
+def test_copies_of_a_pair_within_a_split_go_from_the_smaller_split(tmp_path: Path) -> None:
+    filler = [row_of(TRAIN, f"filler_{number}") for number in range(8)]
+    kept = [row_of(TRAIN, changed(10)), row_of(OTHER_TRAIN, changed(40))]
+    straddling = [row_of(VALIDATION, changed(20)), row_of(VALIDATION, changed(30)), row_of(VALIDATION, "apart")]
+    stats, texts = merged(tmp_path / "out", straddling, filler, kept)
+    assert stats["duplicates"] == 2 and [len(texts[split]) for split in ("train", "validation")] == [10, 1]
+
+
+def test_exact_duplicates_go_everywhere(tmp_path: Path) -> None:
+    twice = [row_of(TRAIN, "same"), row_of(TRAIN, "same"), row_of(OTHER_TRAIN, "same"), row_of(TEST, "same")]
+    stats, texts = merged(tmp_path / "out", twice)
+    assert (stats["rows"], stats["duplicates"]) == (1, 3)
+    assert {split: len(found) for split, found in texts.items() if found} == {"train": 1}
+
+
+def test_the_largest_split_keeps_its_copy_whatever_its_name(tmp_path: Path) -> None:
+    rows = [row_of(VALIDATION, changed(1)), *(row_of(VALIDATION, f"filler_{n}") for n in range(4))]
+    stats, texts = merged(tmp_path / "out", [row_of(TRAIN, changed(2)), row_of(TRAIN, "apart")], rows)
+    assert stats["duplicates"] == 1 and [len(texts[split]) for split in ("train", "validation")] == [1, 5]
+
+
+def test_a_result_that_was_cut_short_is_not_done(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path)
+    with ledger.locked():
+        ledger.clear()
+        ledger.add(WorkUnit(key="unit", payload={"snippets": [{}]}))
+        ledger.finish("unit", iter([row_of(TRAIN, "whole")]), 1)
+        assert ledger.is_done("unit")
+        (result,) = (path for path in tmp_path.rglob("*") if path.is_file() and path.suffix == ".gz")
+        data = result.read_bytes()
+        for cut in (len(data) - 1, 0):
+            result.write_bytes(data[:cut])
+            assert not ledger.is_done("unit")
+        result.write_bytes(data)
+        assert ledger.is_done("unit")
+        result.unlink()
+        assert not ledger.is_done("unit")
+
+
+def test_the_sums_that_are_told_of_rows(tmp_path: Path) -> None:
+    def belief(*probabilities: float) -> Belief:
+        outcomes = tuple(f"o{n}" for n in range(len(probabilities)))
+        return Belief(
+            segment=0, outcomes=outcomes, probabilities=probabilities, method="exact", stderr=(0.0,) * len(outcomes)
+        )
+
+    rows = [
+        row_of(TRAIN, "one", num_skipped=2, beliefs=[belief(0.5, 0.5), belief(1.0)]),
+        row_of(TRAIN, "two", num_skipped=3, beliefs=[belief(0.25, 0.25, 0.5)]),
+    ]
+    stats, _ = merged(tmp_path / "out", rows)
+    assert stats["skipped_examples"] == 5 and stats["rows_with_opened_calls"] == 2 == stats["opened_calls"]
+    assert stats["characters"] == sum(len(row["text"]) for row in rows)
+    assert stats["beliefs"] == {
+        "reveals": 3,
+        "exact": 3,
+        "bounded": 0,
+        "sampled": 0,
+        "certain": 1,
+        "mean_entropy_bits": pytest.approx((1.0 + 0.0 + 1.5) / 3, abs=1e-6),
+    }
+    assert json.loads((tmp_path / "out" / "stats.json").read_text()) == stats
+    assert not math.isnan(stats["beliefs"]["mean_entropy_bits"])

@@ -1,0 +1,132 @@
+"""What a followed call's variables share with the session, and loops that a session can't show.
+
+Each program is shown with its calls open: a session that failed a check and was written again with everything whole
+would be true too, and would hide what these tests are about.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from trace_mine.tracer.schema import Drop
+from trace_mine.tracer.session import TracerConfig
+
+FLAT = {"closed", "result_differs", "path_differs", "replay_differs", "unstable", "replay_mismatch", "unfaithful"}
+
+
+@pytest.fixture(scope="module")
+def tracer(kit):
+    with kit.PlainTracer(kit.TracerConfig()) as made:
+        yield made
+
+
+def traced(kit, tracer, source, **options):
+    tracer.config = TracerConfig(**options)
+    trace = tracer.trace(kit.script(source))
+    assert not isinstance(trace, Drop), trace
+    assert not FLAT & trace.kept_whole.keys(), trace.kept_whole
+    return trace
+
+
+def printed(trace) -> list[str]:
+    return [step.output for step in trace.steps if step.source.startswith("print(")]
+
+
+CAPTURED = {
+    "lambda": "def f(n):\n    g = lambda: n\n    return g\n",
+    "function": "def f(n):\n    def g():\n        return n\n    return g\n",
+    "generator": "def f(n):\n    g = (n for _ in [0])\n    return lambda: next(g)\n",
+    "class": "def f(n):\n    class C:\n        def __call__(self):\n            return n\n    return C()\n",
+}
+
+
+@pytest.mark.parametrize("kind", CAPTURED)
+def test_a_captured_parameter_is_a_variable_of_its_own(kit, tracer, kind):
+    """The caller's variable of that name is bound anew before the closure is called."""
+    trace = traced(kit, tracer, CAPTURED[kind] + "n = 1\ng = f(n)\nn = 2\nprint(g())\nprint(n)\n")
+    assert trace.opened_calls >= 1 and printed(trace) == ["1", "2"]
+
+
+def test_a_rebound_parameter_is_a_variable_of_its_own(kit, tracer):
+    trace = traced(kit, tracer, "def f(n):\n    n += 1\n    return n\nn = 1\nprint(f(n))\nprint(n)\n")
+    assert trace.opened_calls == 1 and trace.steps[-1].output == "1"
+
+
+def test_a_parameter_that_only_reads_shares_the_callers_variable(kit, tracer):
+    trace = traced(kit, tracer, "def f(n):\n    m = n + 1\n    return m\nn = 1\nx = f(n)\nprint(x)\n")
+    assert trace.opened_calls == 1 and [step.source for step in trace.steps if step.kind == "bind"] == []
+
+
+NONLOCAL = """\
+def counter():
+    n = 0
+    def up():
+        nonlocal n
+        n += 1
+        return n
+    return up
+"""
+
+
+def test_a_function_that_rebinds_a_closure_variable_is_not_opened(kit, tracer):
+    """Its cell can be read from a session and not written. Where the maker of the closure was opened, the variable is
+    the session's, and the function is.
+    """
+    trace = traced(kit, tracer, f"made = [*map(lambda _: counter(), [0])]\n{NONLOCAL}".split("\n", 1)[1] + (
+        "up = [*map(lambda _: counter(), [0])][0]\nprint(up())\nprint(up())\n"
+    ))  # fmt: skip
+    assert trace.kept_whole == {"closure": 2} and printed(trace) == ["1", "2"]
+    opened = traced(kit, tracer, NONLOCAL + "up = counter()\nx = up()\nx = up()\nprint(x)\n")
+    assert not opened.kept_whole and opened.opened_calls == 3 and printed(opened) == ["2"]
+
+
+@pytest.mark.parametrize("body", ["pass", "continue", "if 0:\n        x = 1", "while 0:\n        pass"])
+def test_a_loop_that_gives_no_command_is_given_up(kit, body):
+    """In a jail, whose clock would end it: the driver counts turns, and says before that what has to stay whole."""
+    from trace_mine.tracer.limits import Limits
+    from trace_mine.tracer.sandbox import Jail, SandboxUnavailable, Worker
+
+    job = kit.driving(kit.program(f"while True:\n    {body}\n"), commands=20)
+    try:
+        worker = Worker(Jail(), Limits(wall_seconds=20.0, cpu_seconds=10))
+    except SandboxUnavailable as error:
+        pytest.skip(f"no sandbox on this machine: {error}")
+    with worker:
+        outcome = worker.run(job)
+    assert outcome.status == "ok", outcome
+    assert outcome.records[-1] == {"restart": ["<piece 0>", 1, 0], "reason": "budget"}
+
+
+def test_a_loop_with_a_return_may_overrun_the_budget_and_not_without_end(kit, tracer):
+    """It can't be cut; past three times the budget its function is kept whole."""
+    source = "def f(n):\n    i = 0\n    while True:\n        i += 1\n        if i == n:\n            return i\n"
+    source += "x = f({})\nprint(x)\n"
+    limits = kit.Limits(commands=30)
+    short = traced(kit, tracer, source.format(9), limits=limits)
+    assert short.opened_calls == 1 and printed(short) == ["9"]
+    tracer.config = TracerConfig(limits=limits)
+    long = tracer.trace(kit.script(source.format(200)))
+    assert not isinstance(long, Drop) and long.kept_whole == {"budget": 1, "unfaithful": 1}
+    assert long.opened_calls == 0 and printed(long) == ["200"]
+    assert len(long.steps) < 3 * 30
+
+
+def test_a_loop_is_cut_at_the_budget_and_no_turn_later(kit, tracer):
+    """Three commands a turn: the tenth turn ends at thirty."""
+    trace = traced(kit, tracer, "for i in range(100):\n    x = i\n", limits=kit.Limits(commands=30))
+    assert [step.source for step in trace.steps[27:]][:4] == [
+        "i = 9",
+        "x = i",
+        "x",
+        "for i in range(10, 100):\n    x = i",
+    ]
+    assert trace.kept_whole == {"budget": 1} and trace.steps[-1].state["x"] == "99"
+
+
+@pytest.mark.parametrize("body", ["xs = [9]", "xs = xs + [9]", "xs.append(9) if len(xs) < 5 else None"])
+def test_a_loop_goes_over_what_it_began_with(kit, tracer, body):
+    """A list that the body binds anew is not the one that is gone through; one that it changes is."""
+    source = f"xs = [1, 2, 3]\nfor x in xs:\n    {body}\n    print(x)\n"
+    told: list[str] = []
+    exec(source, {"print": lambda value: told.append(str(value))})
+    assert printed(traced(kit, tracer, source)) == told
