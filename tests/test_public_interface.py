@@ -21,6 +21,7 @@ import trace_mine
 from trace_mine.errors import CURES, OTHER_CURE
 from trace_mine.function_source import needed_names
 from trace_mine.literals import NotLiteralError, Speller
+from trace_mine.tracer.inside.reasons import Reason, Stage
 from trace_mine.tracer.schema import Drop
 from trace_mine.tracer.visible import marked_up
 
@@ -159,8 +160,13 @@ def test_a_program_without_a_session_says_why_and_what_to_do(source, options, ou
     assert error.outcome == outcome
     assert error.reason == error.drop.reason
     assert error.cure == CURES.get(error.reason, OTHER_CURE)
-    assert error.cure in str(error)
+    assert error.cure in str(error) and error.why in str(error)
     assert error.drop.evidence.splitlines()[0] in str(error)
+
+
+def test_cures_are_of_reasons_that_one_program_can_have():
+    known = {str(reason) for reason in Reason if any(each.stage is Stage.TRACING for each in reason.meanings)}
+    assert set(CURES) <= known
 
 
 def test_lenient_shows_what_failed():
