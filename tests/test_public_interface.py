@@ -76,7 +76,7 @@ def documented(name: str) -> doctest.DocTest:
 def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the dataset and the run that the examples open."""
     folder = tmp_path_factory.mktemp("workplace")
-    trace_mine.mine("module:fractions", sources=["doctest"], limit=2, jobs=1, out=folder / "traces")
+    trace_mine.mine("module:fractions", entries=["doctest"], limit=2, jobs=1, out=folder / "traces")
     command = [sys.executable, "-m", "trace_mine.train", "quick", "--out", "runs/quick"]
     for setting in ("max_steps=2", "batch_size=4", "evaluate_rows=2", "evaluate_at=[1]", "device=cpu"):
         command += ["--set", setting]
@@ -434,7 +434,7 @@ def test_tasks_take_values_of_their_own_types():
 
 
 def test_mine_gives_the_rows_that_the_command_writes(workplace):
-    rows = trace_mine.mine("module:fractions", sources=["doctest"], limit=2, jobs=1)
+    rows = trace_mine.mine("module:fractions", entries=["doctest"], limit=2, jobs=1)
     kept = trace_mine.load(workplace / "traces")
     assert rows["train"].to_list() == kept["train"].to_list()
     assert len(rows["train"]) == 2
@@ -446,6 +446,6 @@ def test_mining_wrong_things_is_told(tmp_path):
     with pytest.raises(CorpusError, match="does not exist"):
         trace_mine.mine(tmp_path / "nowhere")
     with pytest.raises(ValueError, match="sources"):
-        trace_mine.mine(tmp_path, sources=["films"])
+        trace_mine.mine(tmp_path, entries=["films"])
     with pytest.raises(ValueError, match="expected a dataset folder"):
         trace_mine.load(tmp_path)
