@@ -73,7 +73,8 @@ def caption(losses: dict[str, list[float]], beside: Sequence[Result], totals: di
     known = "; ".join(f"{result.model} {values[0]:.4f}" for result, values in kls)
     return (
         f"On test sessions of the trained length (mean over seeds drawn). KL by seed: {by_seed}. Beside them: "
-        f"{known}. Expected calibration error: {'; '.join(f'{group} {numbers(values)}' for group, values in totals.items())}."
+        f"{known}. Expected calibration error: "
+        f"{'; '.join(f'{group} {numbers(values)}' for group, values in totals.items())}."
     )
 
 
