@@ -29,7 +29,7 @@ OTHERS = sorted(
     )
     if "samples" not in path.parts
 )
-DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+DOCUMENTS = sorted({*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")} - {ROOT / "CHANGELOG.md"})  # it names old ones
 INSIDE = sorted((ROOT / "tracer" / "inside").rglob("*.py"))
 
 

@@ -21,6 +21,7 @@ import trace_mine
 from trace_mine.errors import CURES, OTHER_CURE
 from trace_mine.function_source import needed_names
 from trace_mine.literals import NotLiteralError, Speller
+from trace_mine.tracer.inside.reasons import Reason, Stage
 from trace_mine.tracer.schema import Drop
 from trace_mine.tracer.visible import marked_up
 
@@ -75,7 +76,7 @@ def documented(name: str) -> doctest.DocTest:
 def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the dataset and the run that the examples open."""
     folder = tmp_path_factory.mktemp("workplace")
-    trace_mine.mine("module:fractions", sources=["doctest"], limit=2, jobs=1, out=folder / "traces")
+    trace_mine.mine("module:fractions", entries=["doctest"], limit=2, jobs=1, out=folder / "traces")
     command = [sys.executable, "-m", "trace_mine.train", "quick", "--out", "runs/quick"]
     for setting in ("max_steps=2", "batch_size=4", "evaluate_rows=2", "evaluate_at=[1]", "device=cpu"):
         command += ["--set", setting]
@@ -159,8 +160,13 @@ def test_a_program_without_a_session_says_why_and_what_to_do(source, options, ou
     assert error.outcome == outcome
     assert error.reason == error.drop.reason
     assert error.cure == CURES.get(error.reason, OTHER_CURE)
-    assert error.cure in str(error)
+    assert error.cure in str(error) and error.why in str(error)
     assert error.drop.evidence.splitlines()[0] in str(error)
+
+
+def test_cures_are_of_reasons_that_one_program_can_have():
+    known = {str(reason) for reason in Reason if any(each.stage is Stage.TRACING for each in reason.meanings)}
+    assert set(CURES) <= known
 
 
 def test_lenient_shows_what_failed():
@@ -428,7 +434,7 @@ def test_tasks_take_values_of_their_own_types():
 
 
 def test_mine_gives_the_rows_that_the_command_writes(workplace):
-    rows = trace_mine.mine("module:fractions", sources=["doctest"], limit=2, jobs=1)
+    rows = trace_mine.mine("module:fractions", entries=["doctest"], limit=2, jobs=1)
     kept = trace_mine.load(workplace / "traces")
     assert rows["train"].to_list() == kept["train"].to_list()
     assert len(rows["train"]) == 2
@@ -440,6 +446,6 @@ def test_mining_wrong_things_is_told(tmp_path):
     with pytest.raises(CorpusError, match="does not exist"):
         trace_mine.mine(tmp_path / "nowhere")
     with pytest.raises(ValueError, match="sources"):
-        trace_mine.mine(tmp_path, sources=["films"])
+        trace_mine.mine(tmp_path, entries=["films"])
     with pytest.raises(ValueError, match="expected a dataset folder"):
         trace_mine.load(tmp_path)

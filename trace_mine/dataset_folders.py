@@ -34,7 +34,7 @@ def mine(
     *,
     out: str | os.PathLike[str] | None = None,
     view: str = "written",
-    sources: Sequence[str] | None = None,
+    entries: Sequence[str] | None = None,
     follow: int = 1,
     limit: int | None = None,
     sessions: int = 1,
@@ -54,7 +54,7 @@ def mine(
         paths: what to mine, one or several.
         out: the dataset's folder, where a run that was cut off goes on; None: the rows are held in memory alone.
         view: what sessions show (see ``parse_view``).
-        sources: which kinds of snippet, of ``doctest script test call``; None: those of the view.
+        entries: which snippets, by how they are entered: ``doctest script test call``; None: those of the view.
         follow: how deep calls of a repository's own functions are opened.
         limit: stop after this many snippets.
         sessions: sessions of each snippet that draws, each with draws of its own.
@@ -73,11 +73,11 @@ def mine(
         ValueError: an option is unknown or doesn't go with another.
 
     >>> import trace_mine
-    >>> rows = trace_mine.mine("module:bisect", sources=["doctest"], limit=1, jobs=1)
+    >>> rows = trace_mine.mine("module:bisect", entries=["doctest"], limit=1, jobs=1)
     Traceback (most recent call last):
         ...
     trace_mine.corpus.errors.CorpusError: nothing could be mined: no snippet was found; name other inputs or sources
-    >>> rows = trace_mine.mine("module:fractions", sources=["doctest"], limit=1, jobs=1)["train"]
+    >>> rows = trace_mine.mine("module:fractions", entries=["doctest"], limit=1, jobs=1)["train"]
     >>> rows[0]["name"]
     'fractions.Fraction.__new__'
     """
@@ -90,7 +90,7 @@ def mine(
     from trace_mine.tracer.limits import Limits
 
     options = MineOptions(
-        entries=None if sources is None else tuple(sources),
+        entries=None if entries is None else tuple(entries),
         follow=follow,
         limits=limits or Limits(),
         limit=limit,
@@ -120,7 +120,7 @@ def mine(
         if merged.first_text is None:
             stats = merged.stats
             why = ", ".join(f"{reason} {count}" for reason, count in stats["drops"].items()) or "no snippet was found"
-            raise CorpusError(f"nothing could be mined: {why}; name other inputs or sources")
+            raise CorpusError(f"nothing could be mined: {why}; name other inputs or entries")
         if out is not None:
             return load(folder)
         return load(folder, keep_in_memory=True, cache_dir=Path(scratch) / "cache")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from trace_mine.tracer.inside.reasons import Stage, reason_of
 from trace_mine.tracer.schema import Drop
 from trace_mine.tracer.visible import visible
 
@@ -26,9 +27,10 @@ CURES = {
     "integrity_suspect": "take out what reaches into the sandbox: frames, descriptors, the garbage collector",
     "integrity_forged": "take out what reaches into the sandbox: frames, descriptors, the garbage collector",
 }
-"""What to do about each reason for which one program gives no session; ``signal:N`` and others have OTHER_CURE."""
+"""What to do in Python about a reason for which a program gives no session (``Reason`` has the words for commands)."""
 
 OTHER_CURE = "read the evidence; lenient=True shows a session that failed a check"
+"""For all other reasons."""
 
 
 class NoTraceError(Exception):
@@ -36,7 +38,8 @@ class NoTraceError(Exception):
 
     Attributes:
         drop: the ``Drop``, with the counted ``reason`` and the ``evidence``.
-        reason: the drop's reason.
+        reason: the drop's reason, a word of ``docs/reasons.md``.
+        why: what the reason means, a sentence.
         outcome: the run outcome, as ``trace-run --json`` spells it (``syntax``, ``wall``, ``memory``, ...).
         cure: what to do.
 
@@ -52,5 +55,9 @@ class NoTraceError(Exception):
         self.drop = drop
         self.reason = drop.reason
         self.outcome = {"syntax_error": "syntax"}.get(drop.reason, drop.reason.replace("_", "-"))
+        meanings = reason_of(drop.reason).meanings
+        self.why = next((each.why for each in meanings if each.stage is Stage.TRACING), meanings[0].why)
         self.cure = CURES.get(drop.reason, OTHER_CURE)
-        super().__init__(visible(f"no session of {name}: {drop.reason}: {drop.evidence}; {self.cure}"))
+        super().__init__(
+            visible(f"no session of {name}: {drop.reason}. {self.why} ({drop.evidence}) To do: {self.cure}")
+        )
