@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from trace_mine.tracer.inside.protocol.answers import End
 from trace_mine.tracer.limits import Limits
-from trace_mine.tracer.sandbox.answers import read_end
+from trace_mine.tracer.sandbox.answers import no_collection, read_end
 from trace_mine.tracer.sandbox.frames import verify_frames
 from trace_mine.tracer.schema import Outcome
 
@@ -60,7 +60,8 @@ def outcome_of(
     limits: Limits,
 ) -> Outcome:
     """``record``, ``out`` and ``err`` are what the run's three pipes gave, ``key`` the key of its frames."""
-    received = verify_frames(record, key)
+    with no_collection():
+        received = verify_frames(record, key)
     end, integrity, tripped = read_end(received)
     status, exception = _status(report, end, limits)
     if end is not None:
