@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from trace_mine.tracer.repl import render
+from trace_mine.tracer.formats.repl import render
 from trace_mine.tracer.schema import Drop, Snippet, Step, Trace
 
 OPENER = "corpus_fakes:open_fake"

@@ -69,7 +69,7 @@ def outcome_of(
     return Outcome(
         status=status,
         integrity=_integrity(report, integrity, tripped),
-        records=received.records,
+        records=received.records,  # type: ignore[arg-type]  # JSON as yet: ``with_answers`` reads it
         stdout=bytes(out),
         stderr=bytes(err),
         exception=exception,
