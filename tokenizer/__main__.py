@@ -218,7 +218,7 @@ def one_row(path: Path, number: int) -> Mapping[str, Any]:
         return row
     if not path.is_file():
         raise ValueError(f"expected a dataset or a file, got {path}")
-    from trace_mine.tracer import repl
+    from trace_mine.tracer.formats import repl
     from trace_mine.tracer.schema import Step
 
     text = path.read_text(encoding="utf-8")

@@ -7,7 +7,7 @@ import math
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -291,7 +291,9 @@ def as_object(made: Trace | Drop, tracer: Tracer) -> Mapping[str, object]:
         "python": tracer.python_version,
     }
     if isinstance(made, Trace):
-        return {**asdict(made), **common}
+        told = asdict(replace(made, frames=()))
+        del told["frames"]  # as long as the run was; the JSON is of the session
+        return {**told, **common}
     outcome = {"syntax_error": "syntax"}.get(made.reason, made.reason.replace("_", "-"))
     empty: dict[str, object] = {"text": "", "segments": [], "steps": [], "exception": None, "evidence": made.evidence}
     return {**empty, "outcome": outcome, "integrity": "truncated", **common}

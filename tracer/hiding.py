@@ -11,8 +11,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
-from trace_mine.tracer import repl
 from trace_mine.tracer.config import TracerConfig
+from trace_mine.tracer.formats import repl
 from trace_mine.tracer.inside.protocol.answers import AutomatonReport, BeliefsReport, SessionAutomaton
 from trace_mine.tracer.inside.protocol.jobs import (
     AutomatonJob,

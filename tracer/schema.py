@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from trace_mine.tracer.inside.protocol.answers import Answer
+from trace_mine.tracer.inside.protocol.answers import Answer, NativeFrame
 from trace_mine.tracer.inside.protocol.jobs import Piece as Piece
 from trace_mine.tracer.visible import marked_up, visible
 
@@ -180,7 +180,8 @@ class Trace:
     body is shown. ``setup`` is what a fresh interpreter needs before the first command (see ``docs/schema.md``).
     ``failed_checks`` (check to evidence) is empty in every row of a dataset; ``Tracer.trace(lenient=True)`` fills it
     instead of dropping the snippet. ``choices`` are in the order in which they were made, ``beliefs`` in the order of
-    the text; both are empty in a view that hides nothing.
+    the text; both are empty in a view that hides nothing. ``frames`` are the native run's activations in the order of
+    their calls, as settrace saw them: other formats are written from them. Rows do not have them.
 
     ``print(trace)`` shows the session with control characters as escapes; a notebook shows it in colours.
 
@@ -208,6 +209,7 @@ class Trace:
     failed_checks: Mapping[str, str] = field(default_factory=dict)
     choices: tuple[Choice, ...] = ()
     beliefs: tuple[Belief, ...] = ()
+    frames: tuple[NativeFrame, ...] = ()
 
     @property
     def states(self) -> tuple[Mapping[str, str], ...]:

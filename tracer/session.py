@@ -17,9 +17,9 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Any, Literal
 
-from trace_mine.tracer import repl
 from trace_mine.tracer.checks import NOTHING, PathMismatch, check_paths, check_result, unstable_parts
 from trace_mine.tracer.config import TracerConfig as TracerConfig
+from trace_mine.tracer.formats import repl
 from trace_mine.tracer.hiding import automaton_of, believe, draws_of, laws_of, view_of
 from trace_mine.tracer.inside.protocol.answers import (
     Difference,
@@ -294,7 +294,7 @@ class Tracer:
             mismatch, unlike = self._replay(snippet, program, rendered.text, plan, commands, lenient, driven.outcomes)
             failed.update(mismatch)
             steps = masked(steps, commands, unlike)
-        made = self._made(snippet, recorded.result, plan, run, driven, steps, rendered, failed)
+        made = self._made(snippet, recorded, plan, run, driven, steps, rendered, failed)
         if not driven.outcomes or (failed and not lenient):
             return made
         choices, beliefs, failure = believe(self.config, self._recorder, program, steps, rendered, driven.outcomes)
@@ -338,7 +338,7 @@ class Tracer:
     def _made(
         self,
         snippet: Snippet,
-        native: NativeSummary,
+        recorded: Native,
         plan: Plan,
         run: Outcome,
         driven: DriveSummary,
@@ -346,6 +346,7 @@ class Tracer:
         rendered: repl.Rendered,
         failed: dict[str, str],
     ) -> Trace:
+        native = recorded.result
         last = next((piece.exception for piece in reversed(native.pieces) if piece.exception is not None), None)
         ended = native.pieces[-1].exception
         kept = dict(driven.kept)
@@ -372,6 +373,7 @@ class Tracer:
             kept_whole=kept,
             doctest_passed=native.passed if snippet.kind == "doctest" else None,
             failed_checks=failed,
+            frames=recorded.frames,
         )
 
     def _replay(

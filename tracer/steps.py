@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from trace_mine.tracer import repl
+from trace_mine.tracer.formats import repl
 from trace_mine.tracer.inside.protocol.answers import SessionCommand
 from trace_mine.tracer.inside.syntax import doctext
 from trace_mine.tracer.schema import Snippet, Step

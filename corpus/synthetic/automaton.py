@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from trace_mine.tracer.repl import Rendered, parse, render
+from trace_mine.tracer.formats.repl import Rendered, parse, render
 from trace_mine.tracer.schema import Step
 
 Floats = NDArray[np.float64]

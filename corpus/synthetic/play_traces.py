@@ -10,7 +10,7 @@ import numpy as np
 from trace_mine.corpus.synthetic.automaton import Automaton
 from trace_mine.corpus.synthetic.exact_filter import beliefs_along
 from trace_mine.corpus.synthetic.game import Floats, Game, Ints, Plays, reveal_laws
-from trace_mine.tracer import repl
+from trace_mine.tracer.formats import repl
 from trace_mine.tracer.schema import Belief, Choice, Step, Trace
 
 AUTOMATON_SETUP = """\

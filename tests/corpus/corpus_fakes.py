@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from trace_mine.corpus.work import Marker
-from trace_mine.tracer.repl import render
+from trace_mine.tracer.formats.repl import render
 from trace_mine.tracer.schema import Drop, Snippet, Step, Trace
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from trace_mine.tracer import repl
+from trace_mine.tracer.formats import repl
 from trace_mine.tracer.schema import ROLES, Drop, Piece, Snippet
 
 SAMPLES = sorted((Path(__file__).parent.parent / "samples").glob("*.py"))

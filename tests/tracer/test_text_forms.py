@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trace_mine.tracer import repl
+from trace_mine.tracer.formats import repl
 from trace_mine.tracer.inside.syntax import doctext, text
 from trace_mine.tracer.inside.syntax.names import CannotFlatten, Rewriter, bound_names, local_names
 from trace_mine.tracer.schema import Step

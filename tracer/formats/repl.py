@@ -7,50 +7,28 @@ The text is a valid doctest and holds nothing but prompts, commands, continuatio
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 
+from trace_mine.tracer.formats.rendered import Format, Pieces
+from trace_mine.tracer.formats.rendered import Rendered as Rendered
 from trace_mine.tracer.inside.syntax import doctext
-from trace_mine.tracer.schema import Segment, Step
+from trace_mine.tracer.schema import Step, Trace
 
 PROMPT = ">>> "
 CONTINUATION = "... "
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rendered:
-    """A session's text with its segments."""
-
-    text: str
-    segments: tuple[Segment, ...]
-
-
 def render(steps: Iterable[Step]) -> Rendered:
     """Steps as one text, each followed by its output."""
-    parts: list[str] = []
-    segments: list[Segment] = []
-    position = 0
-
-    def add(piece: str, role: str, step: int) -> None:
-        nonlocal position
-        if not piece:
-            return
-        if segments and segments[-1].role == role and segments[-1].step == step:
-            last = segments.pop()
-            segments.append(Segment(start=last.start, end=last.end + len(piece), role=role, step=step))
-        else:
-            segments.append(Segment(start=position, end=position + len(piece), role=role, step=step))
-        parts.append(piece)
-        position += len(piece)
-
+    pieces = Pieces()
     for index, step in enumerate(steps):
         role = "reveal" if step.kind in ("reveal", "condition") else "command"
         for number, line in enumerate(step.source.split("\n")):
             prompt = CONTINUATION if number else PROMPT
-            add(prompt if line else prompt.rstrip(), "prompt", index)
-            add(line + "\n", role, index)
+            pieces.add(prompt if line else prompt.rstrip(), "prompt", index)
+            pieces.add(line + "\n", role, index)
         if step.output:
-            add(step.output + "\n", "error" if step.output.startswith(doctext.HEADER + "\n") else "value", index)
-    return Rendered(text="".join(parts), segments=tuple(segments))
+            pieces.add(step.output + "\n", "error" if step.output.startswith(doctext.HEADER + "\n") else "value", index)
+    return pieces.rendered()
 
 
 def parse(text: str) -> list[tuple[str, str]]:
@@ -87,3 +65,11 @@ def full_states(changes: Iterable[Mapping[str, str | None]]) -> list[dict[str, s
                 current[name] = told
         states.append(dict(current))
     return states
+
+
+def render_trace(trace: Trace) -> Rendered:
+    """The trace's session; what ``Trace.text`` and ``Trace.segments`` are."""
+    return render(trace.steps)
+
+
+REPL = Format(name="repl", description="a REPL session that replays as a doctest", render=render_trace)

@@ -1,0 +1,42 @@
+"""The native run as ``sys.settrace`` saw it: one line of text for each line that was about to run.
+
+    f:2 n=3
+    f:3 total=3
+
+is line 2 of a function ``f`` with its argument, then line 3 once ``total`` was assigned. Locals stand there when they
+are new or have another value than at the frame's last line, ``-name`` where one is gone. Frames follow each other in
+the order of their calls; nothing is hidden, so a trace of a view that hides outcomes can't be written so.
+"""
+
+from __future__ import annotations
+
+from trace_mine.tracer.formats.rendered import Format, Pieces, Rendered
+from trace_mine.tracer.schema import Trace
+
+
+def render(trace: Trace) -> Rendered:
+    """Each event is a step of its own: the place is its command, the locals are its value.
+
+    Raises:
+        ValueError: the trace's view hides outcomes, or it holds no frames.
+    """
+    if trace.choices or not trace.frames:
+        raise ValueError(
+            f"expected a trace with frames that hides nothing, got {trace!r}; trace the snippet in the default view"
+        )
+    pieces = Pieces()
+    event = 0
+    for frame in trace.frames:
+        before: dict[str, str] = {}
+        for line, local in frame.path:
+            changes = [f"{name}={value}" for name, value in local.items() if before.get(name) != value]
+            changes += [f"-{name}" for name in before if name not in local]
+            told = " ".join(changes).replace("\n", "\\n")
+            pieces.add(f"{frame.code[2]}:{line}" + ("" if told else "\n"), "command", event)
+            pieces.add(f" {told}\n" if told else "", "value", event)
+            before = dict(local)
+            event += 1
+    return pieces.rendered()
+
+
+LINES = Format(name="lines", description="the lines that ran natively, with the locals that changed", render=render)

@@ -1,0 +1,9 @@
+"""All formats by name."""
+
+from __future__ import annotations
+
+from trace_mine.tracer.formats.lines import LINES
+from trace_mine.tracer.formats.rendered import Format
+from trace_mine.tracer.formats.repl import REPL
+
+FORMATS: dict[str, Format] = {each.name: each for each in (REPL, LINES)}
