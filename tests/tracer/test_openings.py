@@ -95,7 +95,6 @@ def test_a_full_session_keeps_what_it_can() -> None:
     for node in (IF, LOOP, TRY):
         assert opening.keeps(node, is_full=False) is None
         assert opening.keeps(node, is_full=True) == "budget"
-    assert opening.keeps(PLAIN, is_full=True) is None
     assert opening.keeps(RETURNING, is_full=True) is None, "it cannot be a command by itself"
 
 
@@ -111,7 +110,6 @@ def test_the_last_resort_keeps_every_compound_statement() -> None:
     opening = OpensNothing(SkipsLoops(opens_all()))
     for node in (IF, LOOP, TRY, RETURNING):
         assert opening.keeps(node, is_full=False) == opening.keeps(node, is_full=True) == "closed"
-    assert opening.keeps(PLAIN, is_full=True) is None
 
 
 @pytest.mark.parametrize("kind", [OpensNothing, SkipsLoops])

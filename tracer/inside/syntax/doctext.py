@@ -32,6 +32,11 @@ def why_not(output: str) -> str | None:
     return None
 
 
+def why_not_error(error: str) -> str | None:
+    """The same of a traceback as ``shown_error`` writes it."""
+    return why_not(error.removeprefix(f"{HEADER}\n{STACK}\n").replace(BLANK, ""))
+
+
 def shown(output: str) -> str:
     """Output as doctest writes it: blank lines marked, without the final newline."""
     if not output:
