@@ -19,14 +19,12 @@ def open_generator(context: Context, loop: ast.For, frame: Frame) -> bool:
     Only where no ``yield`` stands in a ``try`` or ``with``, so that leaving the loop early runs nothing of the
     generator's, and where the loop has no ``else``.
     """
-    if context.budget.is_full or not isinstance(loop.iter, ast.Call) or loop.orelse:
+    call = loop.iter
+    if context.budget.is_full or not isinstance(call, ast.Call) or loop.orelse:
         return False
-    if not context.opening.opens_generators():
-        return False
-    target = target_of(context, loop.iter, generator=True)
+    target = target_of(context, call, generator=True) if context.opening.opens_generators() else None
     if target is None or _has_guarded_yield(target.definition):
         return False
-    call = loop.iter
     sites = {id(inner) for inner in unconditional(call) if inner is not call and opens(context, inner)}
     call = lower_arguments(context, call, frame, sites)
     entered = enter_call(context, call, target, frame)

@@ -67,7 +67,7 @@ class Explored:
 
     @property
     def is_complete(self) -> bool:
-        """Whether all but a negligible mass was followed."""
+        """True if all but a negligible mass was followed."""
         return self.unexplored < MASS_ERROR
 
 

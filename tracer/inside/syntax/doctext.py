@@ -73,6 +73,6 @@ def comparable(output: str) -> str:
 _address = re.compile(r"\b0x[0-9a-fA-F]{4,16}\b")
 
 
-def without_addresses(told: str) -> str:
+def without_addresses(text: str) -> str:
     """The text with memory addresses masked."""
-    return _address.sub("0x", told)
+    return _address.sub("0x", text)
