@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from trace_mine.tracer.inside import program
 from trace_mine.tracer.inside.observe.reveals import Reveals
+from trace_mine.tracer.inside.program import fresh_namespace
+from trace_mine.tracer.inside.protocol.jobs import Program
 from trace_mine.tracer.inside.states.records import Spent
 from trace_mine.tracer.inside.states.world import World
 from trace_mine.tracer.inside.views.choose import choose_opening
@@ -51,7 +52,7 @@ def opens_all(namespace: dict[str, Any] | None = None, *, comprehensions: bool =
 
 
 def make_world(code: str = "", seconds: float = 20.0) -> World:
-    namespace = program.fresh_namespace({"pieces": [], "module": None, "code": code})
+    namespace = fresh_namespace(Program(code=code))
     return World(namespace, 0, lambda path: False, output_limit=1 << 16, max_seconds=seconds)
 
 
