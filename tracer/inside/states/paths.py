@@ -118,6 +118,10 @@ def _explore(
     ambient: Ambient,
     forks: ForkPoints | None,
 ) -> Explored:
+    """See ``explore``; ``ambient`` is the state outside namespaces that each path begins with.
+
+    One function, as its three ways to end (all followed, a budget spent, a fork too late) share the heap of what waits.
+    """
     order = itertools.count()
     waiting: list[Waiting] = [(-1.0, next(order), (), [])]
     paths: list[Path] = []
