@@ -101,10 +101,11 @@ class Writer:
     def _display(self, value: Any) -> None:
         if value is None:
             return
-        builtins._ = None  # type: ignore[attr-defined]
+        builtins._ = None  # type: ignore[attr-defined]  # as ``sys.displayhook`` does while ``repr`` runs
         self.echoes.append(values.text(values.snapshot(value)))
         self._move_printed()
         text = repr(value)
+        # a program that redirected its output gets its echoes there, as at a prompt of its own
         if sys.stdout is self._capture:
             self._move_printed()
             self._mixed.append(text + "\n")
@@ -136,7 +137,7 @@ class Writer:
             exec(self._compile(source, "single", origin), self.variables.namespace)
         except OutputFull:
             raise
-        except BaseException as error:
+        except BaseException as error:  # SystemExit and KeyboardInterrupt are the program's own, too
             command.exception = error
         self._move_printed()
         command.output = "".join(self._mixed)
@@ -182,13 +183,13 @@ class Writer:
         if echo == "native":
             self.echoes.append(values.text(values.snapshot(value)))
             text = repr(value)
-            extra = self._capture.take()
-            if extra:
-                return None
+            if self._capture.take():
+                return None  # the ``repr`` printed something: its order beside the echo would be another one
         elif values.stable(value):
             text = repr(value)
         else:
             return None
+        # an address is another one in each run
         if " at 0x" in text or len(text) > LONGEST_ECHO or source in self.hide or doctext.why_not(text):
             return None
         builtins._ = value  # type: ignore[attr-defined]
@@ -258,6 +259,7 @@ class Writer:
             fresh = f"error_{number}"
             name = name if fresh in namespace or self.variables.is_reserved(fresh) else fresh
         body = command.source
+        # an expression would be echoed by the prompt if it stood in a block without an assignment
         try:
             ast.parse(body, mode="eval")
             body = f"{self.spare} = {body}"

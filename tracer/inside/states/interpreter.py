@@ -244,6 +244,7 @@ class Interpreter:
                     flow.lost += sum(mass.values())
                     mass = {}
             else:
+                # a state that comes back has been looked at; else a loop that may go on for ever would never end
                 seen.update(before)
                 mass = {key: weight for key, weight in mass.items() if key not in seen}
         ended_flow = self.block(node.orelse, done)

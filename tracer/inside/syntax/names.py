@@ -224,6 +224,7 @@ class Rewriter(ast.NodeTransformer):
         for keyword in node.keywords:
             keyword.value = self.visit(keyword.value)
         node.name = self.mapping.get(node.name, node.name)
+        # the class's own names live in its own namespace, so its body sees renamed locals only where it binds none
         self.owner = None  # a nested class's own compilation mangles its private names
         node.body = [self.visit(statement) for statement in node.body]
         self.owner = outer

@@ -24,6 +24,7 @@ def unparse(node: ast.AST) -> str:
         CannotFlatten: ``unparse`` can't write it (nested quotes in an f-string before 3.12, very deep nesting).
     """
     try:
+        # ``a, b = b, a`` as one writes it: ``ast.unparse`` puts brackets around the value
         if isinstance(node, ast.Assign) and isinstance(node.value, ast.Tuple):
             return " = ".join([*(bare(target) for target in node.targets), bare(node.value)])
         return without_blank_lines(_unparse(ast.fix_missing_locations(node)))
@@ -63,6 +64,7 @@ def without_blank_lines(source: str) -> str:
     kept: set[int] = set()
     starts: list[int] = []
     try:
+        # lines of a string are kept, blank or not: they are part of its value
         for token in tokenize.generate_tokens(io.StringIO(source).readline):
             name = tokenize.tok_name[token.type]
             if name == "STRING":
