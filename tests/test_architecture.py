@@ -3,8 +3,10 @@ library.
 """
 
 import ast
+import graphlib
 import re
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -31,6 +33,8 @@ OTHERS = sorted(
 )
 DOCUMENTS = sorted({*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")} - {ROOT / "CHANGELOG.md"})  # it names old ones
 INSIDE = sorted((ROOT / "tracer" / "inside").rglob("*.py"))
+FLOORS = ("protocol", "syntax", "draws", "observe", "states", "views", "drive", "jobs")
+"""Rooms of ``tracer/inside``, bottom first: a file imports from its own room and from those below it."""
 
 
 def imported(source: str) -> set[str]:
@@ -111,6 +115,88 @@ def test_inside_the_sandbox_only_itself(path):
 
 def test_all_rooms_of_the_inside_are_looked_at():
     assert {path.parent.name for path in INSIDE} > {"inside", "drive", "states", "jobs"}
+
+
+def module_of(path: Path) -> str:
+    """The file's module, without ``trace_mine``."""
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+def module_graph(sources: Mapping[str, str]) -> dict[str, set[str]]:
+    """Each module with those of ``sources`` that it imports: at any depth, under ``TYPE_CHECKING`` too.
+
+    A type-only import makes no circle at run time, but whoever reads one of the two files has to read the other.
+    """
+    graph: dict[str, set[str]] = {}
+    for name, source in sources.items():
+        wanted: set[str] = set()
+        for node in ast.walk(ast.parse(source)):
+            if isinstance(node, ast.Import):
+                wanted.update(alias.name for alias in node.names)
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                inner = {f"{node.module}.{alias.name}" for alias in node.names}
+                modules = {each for each in inner if each.removeprefix("trace_mine.") in sources}
+                wanted |= modules
+                if modules != inner:
+                    wanted.add(node.module)
+        graph[name] = {each.removeprefix("trace_mine.") for each in wanted} & sources.keys() - {name}
+    return graph
+
+
+def circle_in(graph: Mapping[str, set[str]]) -> list[str]:
+    """The modules of one circle of imports, the first one again at the end; empty where there is none."""
+    try:
+        graphlib.TopologicalSorter(graph).prepare()
+    except graphlib.CycleError as error:
+        return list(error.args[1])
+    return []
+
+
+def floor_of(module: str, graph: Mapping[str, set[str]]) -> int:
+    """The floor of a module of the inside. A module of no room stands as high as the highest that it imports."""
+    room = module.removeprefix("tracer.inside.").partition(".")[0]
+    if room in FLOORS:
+        return FLOORS.index(room)
+    return max((floor_of(other, graph) for other in graph[module]), default=0)
+
+
+def climbing(graph: Mapping[str, set[str]]) -> list[tuple[str, str]]:
+    """(importing, imported) of each import within ``tracer/inside`` that leads to a higher floor."""
+    inside = {module for module in graph if module.startswith("tracer.inside.")}
+    return [
+        (module, other)
+        for module in sorted(inside)
+        for other in sorted(graph[module] & inside)
+        if floor_of(other, graph) > floor_of(module, graph)
+    ]
+
+
+def all_modules() -> dict[str, set[str]]:
+    return module_graph({module_of(path): path.read_text(encoding="utf-8") for path in FILES})
+
+
+def test_imports_make_no_circle():
+    assert not circle_in(all_modules())
+
+
+def test_imports_inside_do_not_climb():
+    graph = all_modules()
+    assert {path.parent.name for path in INSIDE} == {"inside", *FLOORS}, "a room without a floor, or the reverse"
+    assert not climbing(graph)
+
+
+def test_circles_and_climbing_imports_are_found():
+    low, high = "tracer.inside.syntax.low", "tracer.inside.drive.high"
+    hidden = f"from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from trace_mine.{high} import f"
+    nested = "def f():\n    from trace_mine.tracer.inside.syntax import low"
+    graph = module_graph({low: hidden, high: nested, "tracer.inside": ""})
+    assert graph == {low: {high}, high: {low}, "tracer.inside": set()}
+    assert set(circle_in(graph)) == {low, high}
+    assert climbing(graph) == [(low, high)]
+    roomless = "tracer.inside.other"
+    through = module_graph({low: f"import trace_mine.{roomless}", roomless: f"import trace_mine.{high}", high: ""})
+    assert not circle_in(through) and climbing(through) == [(low, roomless)]
+    assert not climbing(module_graph({high: f"import trace_mine.{low}", low: ""}))
 
 
 def test_origins_do_not_know_each_other():

@@ -34,7 +34,7 @@ class _NotSimple(Exception):
 
 
 def is_seeded() -> bool:
-    """Whether the program seeded numpy's global generator."""
+    """True if the program seeded numpy's global generator."""
     return _state["seeded"]
 
 

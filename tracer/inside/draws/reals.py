@@ -9,12 +9,11 @@ It is not a float: C code reads a float subclass's stored value without asking, 
 with a TypeError that names it; the caller then runs again with plain floats (``is_refusal``). numpy is given a number
 through ``__array__``. Once a variable has its number, arithmetic is that of floats, in the program's own order.
 
-Not covered: ``type(x) is float`` is false, and nobody notices; so is a program that catches the TypeError itself. Two
-ways to write one number (``r * 3 - r`` and ``r * 2``) may differ in the last bit until the number is drawn.
+Not covered: a program that asks ``type(x) is float`` gets False and goes another way than it would with a float, and so
+does one that catches the TypeError itself; neither is detected. Two ways to write one number (``r * 3 - r`` and
+``r * 2``) may differ in the last bit until the number is drawn.
 
 Over 400 lines because a number has that many operators, and each is here to be asked or refused.
-
-More than 400 lines, because every operator of a float is answered here, one beside the other.
 """
 
 from __future__ import annotations
@@ -46,9 +45,10 @@ _refusal = re.compile(r"LazyReal|\bfloat\b")
 
 
 def is_refusal(error: BaseException) -> bool:
-    """Whether this is C code that would not take a lazy real.
+    """True if this is C code that would not take a lazy real.
 
-    A program's own TypeError that speaks of floats looks the same; following it so costs exactness, not truth.
+    A TypeError of the program's own that mentions floats is taken for one, too: beliefs may then be sampled where they
+    could have been exact.
     """
     return isinstance(error, TypeError) and _refusal.search(str(error)) is not None
 
@@ -104,7 +104,7 @@ class Variable:
         return Variable, (self.law, self.low, self.high, self.value, self.pinned)
 
     def below(self, x: float, pinned: bool | None) -> bool:
-        """Whether v < x, as a choice where the interval leaves it open. ``pinned`` is what an actual run found."""
+        """True if v < x, as a choice where the interval leaves it open. ``pinned`` is what an actual run found."""
         if x <= self.low or x >= self.high:
             return x >= self.high
         p = share(self.law, self.low, x) / share(self.law, self.low, self.high)
@@ -140,7 +140,7 @@ _own_orders = ("__lt__", "__le__", "__gt__", "__ge__")
 
 
 def _is_number(value: Any) -> bool:
-    """Whether comparing and calculating with the value is what it is with a float; not numpy's: its results differ."""
+    """True if comparing and calculating with the value is what it is with a float; not numpy's: its results differ."""
     kind = type(value)
     if kind is float or kind is int or kind is bool or kind is Fraction:
         return True
@@ -167,6 +167,24 @@ def _affine(variable: Variable, a: float, b: float) -> Any:
     if not (math.isfinite(a) and math.isfinite(b)):
         return a * variable.drawn("made infinite") + b
     return LazyReal(variable, a, b) if a else b
+
+
+def _order_line(v: Variable, a: float, b: float, other: Any, compare: Callable[[Any, Any], Any]) -> Any:
+    """``compare(a * v + b, other)``, with one of < <= > >= and a number: a choice of two outcomes until v is drawn."""
+    if v.value is not None:
+        return compare(a * v.value + b, other)
+    if a == 0 or other != other:
+        return compare(b, other)
+    try:
+        x = (other - b) / a
+    except OverflowError:  # an integer that no float is as large as
+        return compare(b, other)
+    pinned = None if v.pinned is None else bool(compare(a * v.pinned + b, other))
+    # true above x instead of below it; at x itself the draw has no mass, so < and <= are one question
+    is_true_above = (compare is operator.gt or compare is operator.ge) == (a > 0)
+    if is_true_above:
+        return not v.below(x, None if pinned is None else not pinned)
+    return v.below(x, pinned)
 
 
 class LazyReal:
@@ -256,24 +274,12 @@ class LazyReal:
         if type(other) is LazyReal:
             if other._v is not v or v.value is not None:
                 return compare(self._number("against another draw"), other._number("against another draw"))
-            a, b, other = a - other._a, b - other._b, 0.0
-        elif _is_numpy_scalar(other):
+            return _order_line(v, a - other._a, b - other._b, 0.0, compare)
+        if _is_numpy_scalar(other):
             return sys.modules["numpy"].bool_(self._order(other.item(), compare))
-        elif not _is_number(other):
+        if not _is_number(other):
             return NotImplemented if _is_own(other, _own_orders) else self._with("compared", compare, other)
-        if v.value is not None:
-            return compare(a * v.value + b, other)
-        if a == 0 or other != other:
-            return compare(b, other)
-        try:
-            x = (other - b) / a
-        except OverflowError:  # an integer that no float is as large as
-            return compare(b, other)
-        pinned = None if v.pinned is None else bool(compare(a * v.pinned + b, other))
-        falls = (compare is operator.gt or compare is operator.ge) == (a > 0)
-        if falls:
-            return not v.below(x, None if pinned is None else not pinned)
-        return v.below(x, pinned)
+        return _order_line(v, a, b, other, compare)
 
     def __lt__(self, other: Any) -> Any:
         return self._order(other, operator.lt)

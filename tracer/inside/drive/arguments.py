@@ -24,9 +24,7 @@ def arguments_of(context: Context, call: ast.Call, target: Target) -> list[Argum
     """
     spec = target.definition.args
     positional, only_keyword = _positional_names(spec), [a.arg for a in spec.kwonlyargs]
-    given = _given_positional(context, call)
-    if target.bound is not None:
-        given.insert(0, ast.Name("", ast.Load()) if target.instance is not None else target.bound)
+    given = [*_given_first(target), *_given_positional(context, call)]
     arguments: list[Argument] = list(zip(positional, given, strict=False))
     extra = given[len(positional) :]
     if extra and spec.vararg is None:
@@ -40,11 +38,20 @@ def arguments_of(context: Context, call: ast.Call, target: Target) -> list[Argum
     if spec.kwarg is not None:
         keys: list[ast.expr | None] = [ast.Constant(name) for name, _ in rest]
         arguments.append((spec.kwarg.arg, ast.Dict(keys, [value for _, value in rest])))
-    # the values of ``*args`` and ``**kwargs`` are evaluated together, at the place of one of them
-    num_active = sum(not is_inert(value) and not is_literal(value) for _, value in arguments)
-    if num_active > 1 and (rest or extra):
-        raise CannotFlatten("argument_order")
+    if rest or extra:
+        _check_order(arguments)
     return arguments
+
+
+def _check_order(arguments: list[Argument]) -> None:
+    """The values of ``*args`` or ``**kwargs`` are evaluated together, which is another order where more than one
+    argument runs something.
+
+    Raises:
+        CannotFlatten: ``argument_order``.
+    """
+    if sum(not is_inert(value) and not is_literal(value) for _, value in arguments) > 1:
+        raise CannotFlatten("argument_order")
 
 
 def _positional_names(spec: ast.arguments) -> list[str]:
@@ -75,6 +82,13 @@ def _match_keywords(
         else:
             raise CannotFlatten("bad_arguments")
     return of_parameters, rest
+
+
+def _given_first(target: Target) -> list[ast.expr]:
+    """The argument that the call's form supplies: an object, a class, or an instance that is yet to be made."""
+    if target.bound is None:
+        return []
+    return [target.bound if target.instance is None else ast.Name("", ast.Load())]
 
 
 def _given_positional(context: Context, call: ast.Call) -> list[ast.expr]:

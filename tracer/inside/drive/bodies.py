@@ -140,7 +140,7 @@ def _import_globals(
     for name in sorted(outer):
         if name in home:
             if name in namespace and namespace[name] is home[name]:
-                continue
+                continue  # an earlier call imported it, or the program did
             is_unused = name not in namespace and not variables.is_reserved(name)
             alias = name if is_unused else variables.claim(name, avoid=facts.locals)
             context.emit(_import_command(home, name, alias), frame, "bind", reveal=False)

@@ -2,16 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
-
-class Place(NamedTuple):
-    """Where a command comes from: file, line, depth of followed calls, index of the program's piece."""
-
-    path: str = ""
-    line: int = 0
-    depth: int = 0
-    piece: int = 0
+Place = tuple[str, int, int]
+"""Where a command comes from: file, line, depth of followed calls. A plain tuple: one is made for each statement."""
 
 
 class Command:
@@ -26,6 +18,8 @@ class Command:
         echoed: the prompt echoed a value.
         wrote: variables that it changed or bound.
         changes: their values as text, None for a variable that is gone.
+        path, line, depth: where it comes from, see ``Place``.
+        piece: index of the program's piece.
     """
 
     __slots__ = (
@@ -43,7 +37,7 @@ class Command:
         "wrote",
     )
 
-    def __init__(self, source: str, kind: str, place: Place) -> None:
+    def __init__(self, source: str, kind: str, place: Place, piece: int) -> None:
         self.source = source
         self.kind = kind
         self.output = ""
@@ -52,7 +46,8 @@ class Command:
         self.echoed = False
         self.wrote: list[str] = []
         self.changes: dict[str, str | None] = {}
-        self.path, self.line, self.depth, self.piece = place
+        self.path, self.line, self.depth = place
+        self.piece = piece
 
 
 class Unshowable(Exception):

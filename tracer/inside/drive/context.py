@@ -87,24 +87,22 @@ class Context(ABC):
 
     def return_to(self, place: Place) -> None:
         """The next commands come from there again."""
-        self.writer.place = place
+        self.writer.move_to(place)
 
     def move_to(self, frame: Frame, line: int) -> None:
         """The next commands come from this line."""
-        self.writer.place = Place(frame.filename, line, self.calls.depth, self.place.piece)
+        self.writer.move_to((frame.filename, line, self.calls.depth))
 
     def begin_statement(self, frame: Frame, line: int) -> None:
         """The next commands come from this line, where a statement begins: the frame's log gets its locals."""
-        self.move_to(frame, line)
+        self.writer.move_to((frame.filename, line, self.calls.depth))
         namespace = self.variables.namespace
-        frame.log_statement(
-            line,
-            {
-                name: values.text(values.snapshot(namespace[variable]))
-                for name, variable in frame.names.items()
-                if variable in namespace
-            },
-        )
+        local_texts = {
+            name: values.text(values.snapshot(namespace[variable]))
+            for name, variable in frame.names.items()
+            if variable in namespace
+        }
+        frame.log.append(["s", line, local_texts])
 
     # text
 

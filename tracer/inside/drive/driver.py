@@ -47,13 +47,13 @@ class Driver(Context):
         return self._lower(self, node, frame)
 
     def block(self, body: Iterable[ast.stmt], frame: Frame) -> None:
+        temporaries = self.variables.temporaries
         for statement in body:
-            num_before = self.variables.num_temporaries
+            num_before = len(temporaries)
             self._run(statement, frame)
             # not where a signal leaves the statement: what a ``return`` hands on is still needed
-            if self.variables.num_temporaries > num_before:
-                for name in self.variables.take_temporaries(num_before):
-                    self.writer.let_go(name)
+            while len(temporaries) > num_before:
+                self.writer.let_go(temporaries.pop())
 
     def _run(self, node: ast.stmt, frame: Frame) -> None:
         """Runs one statement: opened by its handler, or as one command."""
@@ -62,7 +62,9 @@ class Driver(Context):
             self.keep_as_one_command(node, frame, type(node).__name__)
         elif (frame.filename, node.lineno, node.col_offset) in self.rules.kept_statements:
             self.keep_as_one_command(node, frame, "unfaithful")
-        elif (reason := self.opening.keeps(node, is_full=self.budget.is_full)) is not None:
+        elif (
+            isinstance(node, COMPOUND) and (reason := self.opening.keeps(node, is_full=self.budget.is_full)) is not None
+        ):
             self.keep_as_one_command(node, frame, reason)
         else:
             handler(self, node, frame)

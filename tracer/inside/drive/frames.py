@@ -162,10 +162,6 @@ class Frame:
         """True for a followed call, False for the program's own frame."""
         return self.function is not None
 
-    def log_statement(self, line: int, local_texts: dict[str, str]) -> None:
-        """A statement is about to run while the locals have these values."""
-        self.log.append(["s", line, local_texts])
-
     @contextlib.contextmanager
     def without_log(self) -> Iterator[None]:
         """What is logged meanwhile is dropped."""

@@ -14,19 +14,15 @@ from trace_mine.tracer.inside.syntax.text import bare
 
 
 def open_generator(context: Context, loop: ast.For, frame: Frame) -> bool:
-    """Runs the loop where it is over such a generator; False, with nothing emitted, where it is not.
+    """Runs the loop where it is over such a generator; False where it is not, or the call has to stay a call.
 
     Only where no ``yield`` stands in a ``try`` or ``with``, so that leaving the loop early runs nothing of the
     generator's, and where the loop has no ``else``.
     """
-    if context.budget.is_full or not isinstance(loop.iter, ast.Call) or loop.orelse:
-        return False
-    if not context.opening.opens_generators():
-        return False
-    target = target_of(context, loop.iter, generator=True)
-    if target is None or _has_guarded_yield(target.definition):
-        return False
     call = loop.iter
+    target = _target(context, loop)
+    if target is None or not isinstance(call, ast.Call):
+        return False
     sites = {id(inner) for inner in unconditional(call) if inner is not call and opens(context, inner)}
     call = lower_arguments(context, call, frame, sites)
     entered = enter_call(context, call, target, frame)
@@ -45,6 +41,16 @@ def open_generator(context: Context, loop: ast.For, frame: Frame) -> bool:
     finally:
         leave_call(context, body, inner, target)
     return True
+
+
+def _target(context: Context, loop: ast.For) -> Target | None:
+    """The generator that the loop runs over, where both can be opened."""
+    if context.budget.is_full or not isinstance(loop.iter, ast.Call) or loop.orelse:
+        return None
+    if not context.opening.opens_generators():
+        return None
+    target = target_of(context, loop.iter, generator=True)
+    return None if target is None or _has_guarded_yield(target.definition) else target
 
 
 class _Consumer:

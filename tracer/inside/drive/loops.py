@@ -97,27 +97,20 @@ def _reason_to_stop(context: Context, node: Loop, frame: Frame, step: str, num_d
     """Why no further iteration is opened, None where one is; ``step`` would begin it.
 
     The first iteration was asked for with the loop.
+
+    Raises:
+        Restart: the loop has too many iterations, and cannot be a command.
     """
     if num_done and not context.opening.opens_iteration(node, step):
         return "hidden"
-    return "budget" if _is_past_budget(context, node, frame) else None
-
-
-def _is_past_budget(context: Context, node: Loop, frame: Frame) -> bool:
-    """True where the remaining iterations are to be one command.
-
-    Raises:
-        Restart: they are too many, and cannot be a command.
-    """
+    is_endless = False
     if not context.budget.is_full:
-        if context.budget.count_iteration():
-            context.give_up(node, frame, "budget")
-        return False
-    if not escapes(node):
-        return True
-    if context.budget.is_overrun(HARD_FACTOR):
+        is_endless = context.budget.count_iteration()
+    elif not escapes(node):
+        return "budget"
+    if is_endless or context.budget.is_overrun(HARD_FACTOR):
         context.give_up(node, frame, "budget")
-    return False
+    return None
 
 
 def _emit_rest(context: Context, node: Loop, frame: Frame, reason: str) -> None:

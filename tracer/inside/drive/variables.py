@@ -28,7 +28,8 @@ class Variables:
     def __init__(self, namespace: dict[str, Any]) -> None:
         self.namespace = namespace
         self._reserved: set[str] = set()
-        self._temporaries: list[str] = []
+        self.temporaries: list[str] = []
+        """Names that the walk lets go of when the statement that made them is done; the latest last."""
         self._gone: list[str] = []
         self._tracked: dict[str, bytes | str | None] = {}
         """Name to the snapshot of its value; None while it is not bound, or holds a function, a class or a module."""
@@ -74,27 +75,16 @@ class Variables:
     def temporary(self, stem: str) -> str:
         """A fresh name that is let go of when the statement being run is done."""
         name = self.fresh(stem)
-        self._temporaries.append(name)
+        self.temporaries.append(name)
         return name
 
     def make_temporary(self, name: str) -> None:
         """Lets go of the name, too, when the statement being run is done."""
-        self._temporaries.append(name)
+        self.temporaries.append(name)
 
     def is_temporary(self, name: str) -> bool:
         """True if the name is let go of when a statement that runs now is done."""
-        return name in self._temporaries
-
-    @property
-    def num_temporaries(self) -> int:
-        """How many names wait to be let go of."""
-        return len(self._temporaries)
-
-    def take_temporaries(self, from_index: int) -> list[str]:
-        """The temporary names from the index on, latest first: they are no temporaries any more."""
-        taken = self._temporaries[from_index:]
-        del self._temporaries[from_index:]
-        return taken[::-1]
+        return name in self.temporaries
 
     def unbind(self, name: str) -> None:
         """Makes the name free for another use."""
@@ -139,8 +129,10 @@ class Variables:
         """
         namespace = self.namespace
         wrote: list[str] = []
-        changes: dict[str, str | None] = dict.fromkeys(self._gone)
-        self._gone.clear()
+        changes: dict[str, str | None] = {}
+        if self._gone:
+            changes = dict.fromkeys(self._gone)
+            self._gone.clear()
         for name, before in self._tracked.items():
             if name in namespace:
                 value = namespace[name]

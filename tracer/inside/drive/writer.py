@@ -37,7 +37,6 @@ class Writer:
         hide: sources of commands and reveals whose output must not be shown: it differs in a replay.
         spare: the variable that takes values which the session does not show.
         commands: what was emitted, in order.
-        place: where the next command comes from.
         printed, echoes: what the program printed and what its prompt echoed since the piece began, apart: a native run
             prints the one and not the other.
         last_value: the value of the last expression.
@@ -60,7 +59,8 @@ class Writer:
         self.hide = frozenset(hide)
         self.spare = spare
         self.commands: list[Command] = []
-        self.place = Place()
+        self._place: Place = ("", 0, 0)
+        self._piece = 0
         self.printed: list[str] = []
         self.echoes: list[str] = []
         self.last_value: Any = None
@@ -73,9 +73,18 @@ class Writer:
 
     def begin_piece(self, index: int) -> None:
         """The program's next piece begins."""
-        self.place = self.place._replace(piece=index)
+        self._piece = index
         self.printed.clear()
         self.echoes.clear()
+
+    @property
+    def place(self) -> Place:
+        """Where the next command comes from."""
+        return self._place
+
+    def move_to(self, place: Place) -> None:
+        """The next commands come from there."""
+        self._place = place
 
     # execution
 
@@ -92,10 +101,11 @@ class Writer:
     def _display(self, value: Any) -> None:
         if value is None:
             return
-        builtins._ = None  # type: ignore[attr-defined]
+        builtins._ = None  # type: ignore[attr-defined]  # as ``sys.displayhook`` does while ``repr`` runs
         self.echoes.append(values.text(values.snapshot(value)))
         self._move_printed()
         text = repr(value)
+        # a program that redirected its output gets its echoes there, as at a prompt of its own
         if sys.stdout is self._capture:
             self._move_printed()
             self._mixed.append(text + "\n")
@@ -121,13 +131,13 @@ class Writer:
 
         ``origin`` is the file and the definition that the command was made from.
         """
-        command = Command(source, kind, self.place)
+        command = Command(source, kind, self._place, self._piece)
         before = len(self.echoes)
         try:
             exec(self._compile(source, "single", origin), self.variables.namespace)
         except OutputFull:
             raise
-        except BaseException as error:
+        except BaseException as error:  # SystemExit and KeyboardInterrupt are the program's own, too
             command.exception = error
         self._move_printed()
         command.output = "".join(self._mixed)
@@ -143,7 +153,7 @@ class Writer:
         a value whose ``repr`` runs no code of the snippet is shown. What is not shown is bound to the spare name.
         ``wrapper`` names the built-in that turns a condition's value to bool where it is not one.
         """
-        command = Command(source, kind, self.place)
+        command = Command(source, kind, self._place, self._piece)
         value: Any = None
         try:
             value = eval(self._compile(source, "eval"), self.variables.namespace)
@@ -173,29 +183,40 @@ class Writer:
         if echo == "native":
             self.echoes.append(values.text(values.snapshot(value)))
             text = repr(value)
-            extra = self._capture.take()
-            if extra:
-                return None
+            if self._capture.take():
+                return None  # the ``repr`` printed something: its order beside the echo would be another one
         elif values.stable(value):
             text = repr(value)
         else:
             return None
+        # an address is another one in each run
         if " at 0x" in text or len(text) > LONGEST_ECHO or source in self.hide or doctext.why_not(text):
             return None
         builtins._ = value  # type: ignore[attr-defined]
         return text + "\n"
 
     def _finish(self, command: Command, writes: Iterable[str], reveal: bool) -> None:
-        """Records an executed command that binds ``writes``, and shows what is due unless ``reveal`` is False."""
-        self._check_showable(command)
-        self.commands.append(command)
+        """Records an executed command that binds ``writes``, and shows what is due unless ``reveal`` is False.
+
+        Raises:
+            Unshowable: a doctest cannot show the output or the traceback.
+        """
         error = command.exception
+        reason = doctext.why_not(command.output)
+        if reason is None and error is not None:
+            command.error = doctext.shown_error(error)
+            self._capture.take()  # what the exception's ``__str__`` printed is no output of the command
+            reason = doctext.why_not_error(command.error)
+        if reason is not None:
+            raise Unshowable(reason)
+        self.commands.append(command)
         if error is not None and command.output:
             # a doctest shows either output or a traceback: the command catches its exception and keeps the output
             self.guard(len(self.commands) - 1, self.variables.fresh("error"))
         self._opening.emitted(command.source, command.output, command.error)
         binds = list(writes)
-        self.variables.track(binds)
+        if binds:
+            self.variables.track(binds)
         command.wrote, command.changes = self.variables.observe()
         if error is not None:
             return
@@ -203,24 +224,6 @@ class Writer:
         command.wrote += [name for name in binds if name not in command.wrote and self.variables.has_value(name)]
         if reveal:
             self._opening.reveal_after(command.source, binds, command.wrote, self)
-
-    def _check_showable(self, command: Command) -> None:
-        """Sets the command's traceback, if it raised.
-
-        Raises:
-            Unshowable: a doctest cannot show the output or the traceback.
-        """
-        reason = doctext.why_not(command.output)
-        if reason is not None:
-            raise Unshowable(reason)
-        if command.exception is None:
-            return
-        command.error = doctext.shown_error(command.exception)
-        self._capture.take()  # what the exception's ``__str__`` printed is no output of the command
-        message = command.error.removeprefix(doctext.HEADER + "\n" + doctext.STACK + "\n").replace(doctext.BLANK, "")
-        reason = doctext.why_not(message)
-        if reason is not None:
-            raise Unshowable(reason)
 
     # changes to what was emitted
 
@@ -256,6 +259,7 @@ class Writer:
             fresh = f"error_{number}"
             name = name if fresh in namespace or self.variables.is_reserved(fresh) else fresh
         body = command.source
+        # an expression would be echoed by the prompt if it stood in a block without an assignment
         try:
             ast.parse(body, mode="eval")
             body = f"{self.spare} = {body}"
@@ -308,7 +312,7 @@ class Writer:
         shown = repr(value) + "\n"
         if len(shown) > LONGEST_VALUE or doctext.why_not(shown):
             return False
-        reveal = Command(source, "reveal", self.place)
+        reveal = Command(source, "reveal", self._place, self._piece)
         reveal.output = shown
         reveal.echoed = True
         self.commands.append(reveal)
@@ -317,7 +321,7 @@ class Writer:
 
     def show_by_command(self, source: str) -> None:
         """Shows what a name or a call of ``print`` shows at a prompt; that is no output of the program."""
-        reveal = Command(source, "reveal", self.place)
+        reveal = Command(source, "reveal", self._place, self._piece)
         reveal.echoed = not source.startswith("print(")
         exec(self._compile(source, "single"), self.variables.namespace)
         self._move_printed()

@@ -8,7 +8,7 @@ from trace_mine.tracer.inside.jobs.context import Context
 from trace_mine.tracer.inside.jobs.worlds import THREADED, make_world, pool_of
 from trace_mine.tracer.inside.protocol.answers import AutomatonReport, End, SessionAutomaton
 from trace_mine.tracer.inside.protocol.jobs import AutomatonJob
-from trace_mine.tracer.inside.states.automaton import NoFit, kernel_of
+from trace_mine.tracer.inside.states.automaton import NoFit, automaton_of
 from trace_mine.tracer.inside.states.fork_watch import watch
 from trace_mine.tracer.inside.states.paths import Unstable
 from trace_mine.tracer.inside.states.records import Refused, Spent
@@ -19,7 +19,7 @@ def run(job: AutomatonJob, context: Context) -> End:
     forks = pool_of(context)
     world = make_world(job.program, job.laws, context, max_seconds=job.max_seconds, forks=forks)
     try:
-        report = AutomatonReport(automaton=_record(kernel_of(job.commands, world, job.variables)), why_not=None)
+        report = AutomatonReport(automaton=_record(automaton_of(job.commands, world, job.variables)), why_not=None)
     except (NoFit, Refused, Spent, Unstable) as error:
         report = AutomatonReport(automaton=None, why_not=f"{type(error).__name__}: {error}"[:500])
     if forks is not None and watch.threaded:

@@ -63,22 +63,22 @@ def attributes(value: Any) -> dict[str, Any]:
     if layout is None:
         layout = _layouts[id(kind)] = _layout(kind)
     _, getter, slots = layout
-    found: dict[str, Any] = {}
+    own: dict[str, Any] = {}
     if getter is not None:
         inner = getter(value)
         if type(inner) is dict:
-            found = {key: held for key, held in inner.items() if type(key) is str}
+            own = {key: held for key, held in inner.items() if type(key) is str}
     for name, slot in slots:
-        if name not in found:
+        if name not in own:
             try:
-                found[name] = slot(value)
+                own[name] = slot(value)
             except AttributeError:
                 continue  # a slot that holds nothing yet
-    return found
+    return own
 
 
 def plain_access(kind: type) -> bool:
-    """Whether the class leaves reading attributes to ``object``: no ``__getattribute__`` of its own would run."""
+    """True if the class leaves reading attributes to ``object``: no ``__getattribute__`` of its own would run."""
     for base in class_mro(kind):
         if "__getattribute__" in class_dict(base):
             return base is object

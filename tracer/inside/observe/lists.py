@@ -53,17 +53,18 @@ class ListWatch:
         self.known_items = b""
 
     def changed(self) -> bool | None:
-        """Whether the list holds other objects than before; None where it can't be watched on.
+        """True if the list holds other objects than before; None where it cannot be watched any longer: it is longer
+        than ``LARGE``, or one of the objects is no atom.
 
-        That is where it is longer than ``LARGE`` or one of the objects is no atom.
+        One function in spite of its length, as it runs for each watched list at each line that settrace reports.
         """
         watched, known = self._list, self.copy
         if self.header.raw == self.known_header:
             # loops store item after item: look beside the last change first
-            found, before = self.items.raw, self.known_items
+            now, before = self.items.raw, self.known_items
             first = self._last - 1 if self._last else 0
             low, high = first * WORD_BYTES, (first + 3) * WORD_BYTES
-            if found[:low] == before[:low] and found[high:] == before[high:]:
+            if now[:low] == before[:low] and now[high:] == before[high:]:
                 self.index = -2
                 for index in range(first, min(first + 3, len(known))):
                     item = watched[index]
@@ -73,7 +74,7 @@ class ListWatch:
                         known[index] = item
                         self._last = index
                         self.index = index if self.index == -2 else -1
-                self.known_items = found
+                self.known_items = now
                 return True
         changes = [*map(is_not, watched, known)]
         if len(watched) == len(known) and True not in changes:

@@ -140,7 +140,7 @@ class Recorder:
         sys.settrace(None)
 
     def complete(self) -> bool:
-        """Whether tracing is still on: not after a caught RecursionError, nor where the snippet took it off."""
+        """True if tracing is still on: not after a caught RecursionError, nor where the snippet took it off."""
         return sys.gettrace() is self.trace
 
     def _on_call(self, frame: types.FrameType, event: str, argument: Any) -> Tracer | None:
@@ -243,7 +243,7 @@ def _cleanup_offsets(code: types.CodeType) -> frozenset[int]:
 def _look(
     seen: dict[str, Any], mutable: dict[str, Any], lists: dict[str, ListWatch], add: Callable[[Any], None]
 ) -> None:
-    """Logs what changed in variables that are not known to hold what can't change, and takes those out that do."""
+    """Logs what changed in the variables that may hold something that can change; stops looking at the others."""
     settled: list[str] = []
     for name, before in mutable.items():
         value = seen[name]

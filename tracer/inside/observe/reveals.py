@@ -51,7 +51,7 @@ class Reveals:
         return self._changed_fields(name, value)
 
     def _is_own_class(self, kind: type) -> bool:
-        """Whether the class is the repository's or the session's: a library's fields are its own business."""
+        """True if the class is the repository's or the session's: a library's fields are its own business."""
         known = self._own_classes.get(id(kind))
         if known is None:
             home = class_dict(kind).get("__module__")
@@ -80,7 +80,7 @@ class Reveals:
 
 
 def _is_property(kind: type, name: str) -> bool:
-    """Whether reading the attribute runs a descriptor of the class instead of showing the instance's own value."""
+    """True if reading the attribute runs a descriptor of the class instead of showing the instance's own value."""
     for base in class_mro(kind):
         if name in class_dict(base):
             member = class_dict(base)[name]

@@ -53,19 +53,19 @@ def snapshot(value: Any) -> bytes | str:
     key = id(kind)
     if key in atom_ids or (key in _container_ids and len(value) <= LARGE and _is_plain(value, kind, NESTED)):
         return marshal.dumps(value, 2)
-    told = describe(value)
+    text = describe(value)
     if key in _ordered_ids and LARGE < len(value) <= HUGE and _is_plain(value, kind, 0):
-        return f"{told}<all of {len(value)}: {digest(marshal.dumps(value, 2))}>"  # bytes would fill the record
-    return told
+        return f"{text}<all of {len(value)}: {digest(marshal.dumps(value, 2))}>"  # bytes would fill the record
+    return text
 
 
 def all_atoms(values: Iterable[Any]) -> bool:
-    """Whether each value is of a plain immutable type; runs no code of theirs."""
+    """True if each value is of a plain immutable type; runs no code of theirs."""
     return atom_ids.issuperset(map(id, map(type, values)))
 
 
 def _is_plain(value: Any, kind: type, depth: int) -> bool:
-    """Whether the container holds atoms and few, shallow containers: ``marshal`` takes exponential time over lists that
+    """True if the container holds atoms and few, shallow containers: ``marshal`` takes exponential time over lists that
     hold each other (the links of a linked list did it).
     """
     kinds = set(map(id, map(type, value)))
@@ -105,8 +105,12 @@ def describe(value: Any) -> str:
     return told if len(told) <= MAX_TEXT else f"{told[:60]}...<{len(told)} characters, {digest(told)}>"
 
 
+_TABLES = (dict, collections.OrderedDict, collections.Counter)
+_CONTAINERS = frozenset({list, tuple, collections.deque, set, frozenset, *_TABLES})
+
+
 def stable(value: Any, depth: int = MAX_DEPTH, max_items: int = 400) -> bool:
-    """Whether ``repr(value)`` is free of side effects and the same everywhere.
+    """True if ``repr(value)`` runs no code of the snippet and is the same everywhere.
 
     Sets count only with numbers in them (a string's hash, hence its place, changes with the hash seed) or with fewer
     than two members.
@@ -115,20 +119,14 @@ def stable(value: Any, depth: int = MAX_DEPTH, max_items: int = 400) -> bool:
     if type(kind) not in USUAL:
         return False
     if kind in ATOMS:
-        return kind is not int or value.bit_length() < 10_000
+        return kind is not int or value.bit_length() < 10_000  # the conversion to text is quadratic, and may be refused
     if kind in LIBRARY_REPR:
         return True
-    if depth == 0:
+    if depth == 0 or kind not in _CONTAINERS or len(value) > max_items:
         return False
-    if kind in (list, tuple, collections.deque):
-        return len(value) <= max_items and all(stable(item, depth - 1, max_items) for item in value)
-    if kind in (set, frozenset):
-        return len(value) <= max_items and (
-            all(type(item) in (int, bool) for item in value)
-            or (len(value) < 2 and all(stable(item, depth - 1, max_items) for item in value))
-        )
-    if kind in (dict, collections.OrderedDict, collections.Counter):
-        return len(value) <= max_items and all(
-            stable(key, depth - 1, max_items) and stable(item, depth - 1, max_items) for key, item in value.items()
-        )
-    return False
+    if kind in (set, frozenset) and all(type(item) in (int, bool) for item in value):
+        return True
+    if kind in (set, frozenset) and len(value) > 1:
+        return False
+    members = (*value.keys(), *value.values()) if kind in _TABLES else value
+    return all(stable(member, depth - 1, max_items) for member in members)

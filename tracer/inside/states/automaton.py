@@ -6,11 +6,11 @@ checked. Commands before the first draw are the opening; the alphabet is the dis
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from trace_mine.tracer.inside.observe import values
-from trace_mine.tracer.inside.states.records import NEGLIGIBLE, State
+from trace_mine.tracer.inside.states.records import NEGLIGIBLE, Result, State
 from trace_mine.tracer.inside.states.world import World
 
 MOST_STATES = 2_000
@@ -22,7 +22,7 @@ class NoFit(Exception):
     """The commands are no automaton over these variables; the message says why."""
 
 
-def kernel_of(sources: Sequence[str], world: World, variables: Sequence[str]) -> dict[str, Any]:
+def automaton_of(sources: Sequence[str], world: World, variables: Sequence[str]) -> dict[str, Any]:
     """``{"variables", "states", "start", "commands": {source: {state: [[probability, next state, text], ...]}}}``.
 
     States are texts such as ``x=1 y=2``; ``variables`` empty means all those whose value differs between states.
@@ -30,21 +30,45 @@ def kernel_of(sources: Sequence[str], world: World, variables: Sequence[str]) ->
     Raises:
         NoFit: nothing is drawn, a command fails or has too many outcomes, or the variables are not all that matters.
     """
-    start, first = world.start, len(sources)
+    start, num_opening = _after_opening(sources, world)
+    alphabet = list(dict.fromkeys(sources[num_opening:]))
+    if not alphabet:
+        raise NoFit("no command draws anything")
+    moves = _moves_from(start, alphabet, world)
+    values_by_state = {state: _variables(world, state) for state in {state for _, state in moves}}
+    names = list(variables) or _varying(values_by_state)
+    for name in names:
+        if any(name not in table for table in values_by_state.values()):
+            raise NoFit(f"{name} has no plain value in some state")
+    labels = {
+        state: " ".join(f"{name}={table[name]}" for name in names) or "only" for state, table in values_by_state.items()
+    }
+    return {
+        "variables": names,
+        "states": sorted(set(labels.values())),
+        "start": labels[start],
+        "commands": _projected(moves, alphabet, labels),
+    }
+
+
+def _after_opening(sources: Sequence[str], world: World) -> tuple[State, int]:
+    """The state after the commands before the first draw, and how many they are."""
+    state = world.start
     for index, source in enumerate(sources):
-        reach = world.run(source, "single", start)
+        reach = world.run(source, "single", state)
         if world.sampled:
             raise NoFit(f"{source!r} has outcomes that can't be enumerated")
         if all(result.raised in UNIMPORTED for result in reach.results):
             raise NoFit(f"{source!r} can't be run here: {reach.results[0].text.splitlines()[-1]}")
         if reach.num_paths > 1 or len(reach.results) != 1:
-            first = index
-            break
-        start = reach.results[0].state
-    alphabet = list(dict.fromkeys(sources[first:]))
-    if not alphabet:
-        raise NoFit("no command draws anything")
-    moves: dict[tuple[str, State], list[Any]] = {}
+            return state, index
+        state = reach.results[0].state
+    return state, len(sources)
+
+
+def _moves_from(start: State, alphabet: Sequence[str], world: World) -> dict[tuple[str, State], list[Result]]:
+    """What each command does to each state that they reach from ``start``."""
+    moves: dict[tuple[str, State], list[Result]] = {}
     waiting, seen = [start], {start}
     while waiting:
         state = waiting.pop()
@@ -61,25 +85,29 @@ def kernel_of(sources: Sequence[str], world: World, variables: Sequence[str]) ->
                     waiting.append(result.state)
         if len(seen) > MOST_STATES:
             raise NoFit(f"more than {MOST_STATES} states are reached: some variable counts without end")
-    held = {state: _variables(world, state) for state in seen}
-    names = list(variables) or _varying(held)
-    for name in names:
-        if any(name not in table for table in held.values()):
-            raise NoFit(f"{name} has no plain value in some state")
-    lumps = {state: " ".join(f"{name}={table[name]}" for name in names) or "only" for state, table in held.items()}
+    return moves
+
+
+def _projected(
+    moves: Mapping[tuple[str, State], list[Result]], alphabet: Sequence[str], labels: Mapping[State, str]
+) -> dict[str, dict[str, list[Any]]]:
+    """The moves between labels instead of states.
+
+    Raises:
+        NoFit: states of one label move differently (the projection is not lumpable).
+    """
     commands: dict[str, dict[str, list[Any]]] = {source: {} for source in alphabet}
     for (source, state), results in moves.items():
         law: dict[tuple[str, str], float] = {}
         for result in results:
-            key = (lumps[result.state], result.text)
+            key = (labels[result.state], result.text)
             law[key] = law.get(key, 0.0) + result.probability
-        known = commands[source].get(lumps[state])
-        told = [[p, after, text] for (after, text), p in sorted(law.items())]
-        if known is not None and not _same(known, told):
-            raise NoFit(f"{source!r} does different things where {lumps[state]}: other variables matter")
-        commands[source][lumps[state]] = told
-    states = sorted(set(lumps.values()))
-    return {"variables": names, "states": states, "start": lumps[start], "commands": commands}
+        row = [[probability, after, text] for (after, text), probability in sorted(law.items())]
+        known = commands[source].setdefault(labels[state], row)
+        if not _same(known, row):
+            raise NoFit(f"{source!r} does different things where {labels[state]}: other variables matter")
+        commands[source][labels[state]] = row
+    return commands
 
 
 def _variables(world: World, state: State) -> dict[str, str]:
@@ -92,9 +120,10 @@ def _variables(world: World, state: State) -> dict[str, str]:
         }
 
 
-def _varying(held: dict[State, dict[str, str]]) -> list[str]:
-    names = sorted(set().union(*held.values()))
-    return [name for name in names if len({table.get(name) for table in held.values()}) > 1]
+def _varying(values_by_state: Mapping[State, dict[str, str]]) -> list[str]:
+    """The variables whose value differs between states, sorted."""
+    names = sorted(set().union(*values_by_state.values()))
+    return [name for name in names if len({table.get(name) for table in values_by_state.values()}) > 1]
 
 
 def _same(left: list[Any], right: list[Any]) -> bool:

@@ -89,12 +89,12 @@ def _run(commands: Commands, make_world: MakeWorld, seed: int, seconds: float, l
 
 
 def _exact(run: _Run) -> list[dict[str, Any]]:
-    found = []
+    beliefs = []
     for index, law, _, lost in run.laws:
         total = sum(law.values())
         method, error = ("bounded", lost / (1.0 + lost)) if lost > BOUNDED else ("exact", 0.0)
-        found.append(_belief(index, {text: mass / total for text, mass in law.items()}, method, error))
-    return found
+        beliefs.append(_belief(index, {text: mass / total for text, mass in law.items()}, method, error))
+    return beliefs
 
 
 def _belief(index: int, law: dict[str, float], method: str, error: float | dict[str, float]) -> dict[str, Any]:
@@ -111,7 +111,7 @@ def _belief(index: int, law: dict[str, float], method: str, error: float | dict[
 def _sampled(runs: list[_Run]) -> list[dict[str, Any]]:
     """Seeds weighted by the mass that each gives to what was shown; the standard error of that ratio."""
     tables = [{index: (law, mass) for index, law, mass, _ in run.laws} for run in runs]
-    found = []
+    beliefs = []
     for index in sorted(set().union(*tables)):
         known = [table[index] for table in tables if index in table]
         top = max(mass for _, mass in known)
@@ -123,8 +123,8 @@ def _sampled(runs: list[_Run]) -> list[dict[str, Any]]:
             text: math.sqrt(sum((w * (each.get(text, 0.0) - law[text])) ** 2 for w, each in weighted)) / total
             for text in texts
         }
-        found.append(_belief(index, law, "sampled", error))
-    return found
+        beliefs.append(_belief(index, law, "sampled", error))
+    return beliefs
 
 
 def choices_of(commands: Commands, world: World, values: Sequence[Any]) -> list[dict[str, Any]]:
@@ -133,7 +133,7 @@ def choices_of(commands: Commands, world: World, values: Sequence[Any]) -> list[
     Raises:
         DrawMismatch: the session draws something else than was recorded.
     """
-    found: list[dict[str, Any]] = []
+    choices: list[dict[str, Any]] = []
     decider = Pinned(values, laws=world.laws)
     with world.aside() as capture, using(decider):
         world.restore(world.start)
@@ -145,8 +145,8 @@ def choices_of(commands: Commands, world: World, values: Sequence[Any]) -> list[
                 error.__traceback__ = None  # a command that raised is part of the session
             capture.take()
             for choice in decider.log[before:]:
-                found.append({"step": index, **choice.as_json()})
-    return found
+                choices.append({"step": index, **choice.as_json()})
+    return choices
 
 
 def sample_path(commands: Commands, world: World, seed: int) -> list[str]:

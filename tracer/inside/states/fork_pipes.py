@@ -80,7 +80,7 @@ class Pipes:
         _close(self._ends[-1][0])
 
     def close(self) -> None:
-        """In the root, for good; what waits hears it."""
+        """Ends all communication, in the root: forks that wait see the end of their pipe, and exit."""
         for ends, known in zip(self._ends, self._known, strict=True):
             for fd, identity in zip(ends, known, strict=True):
                 if _identity(fd) == identity:

@@ -289,7 +289,7 @@ class ForkPoints:
         self._leave(decider, pipes, self._offered.pop(0))
 
     def _is_wanted(self, decider: Guided) -> bool:
-        """Whether other paths go through the choice: always where this one meets it first."""
+        """True if other paths go through the choice: always where this one meets it first."""
         passed = decider.outcomes
         if len(passed) >= len(decider.prefix):
             return True

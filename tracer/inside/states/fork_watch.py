@@ -32,8 +32,8 @@ def closed_descriptors() -> frozenset[int]:
 
 
 def is_alone() -> bool:
-    """Whether a copy of this process would be all of it, and nobody notices: no threads, no timers, no handler for the
-    end of children.
+    """True if a fork would copy all of this process, and the program could not notice it: there are no threads, no
+    timers, and no handler for the end of children.
     """
     if _num_threads() or _getsignal(signal.SIGCHLD) is not signal.SIG_DFL:
         return False

@@ -1,12 +1,12 @@
-"""Statements run from a whole set of states at once: the merging interpreter.
+"""Statements run from a set of states at once: the merging interpreter.
 
 ``if``, ``while`` and ``for`` split the set by their tests and join it again; everything else is a command that runs
-from each state. Two uses. A command that is a whole loop or branch is followed state by state and not path by path,
+from each state. Two uses. A command that is an entire loop or branch is followed state by state and not path by path,
 so that twenty hidden swaps in a loop are a few states and a bounded walk has an exact end. And a piece of a program is
 looked at before it is opened: would its control flow tell something hidden? That is asked of the support as it is,
 without conditioning on anything that the piece would show, so that the shape of the text is the same for every session
-that looks the same so far. A construct whose tests come out differently stays whole; where a ``return``, ``break`` or
-``continue`` stands in it, what it leaves has to be whole too.
+that looks the same so far. A construct whose tests come out differently is kept as one command; where a
+``return``, ``break`` or ``continue`` stands in it, so is the construct that it leaves.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ FAINT = 1e-13
 HELD = "held_back"
 """A name that no program has: where returned values and iterators are kept meanwhile."""
 
-_closed = (ast.Try, ast.TryStar, ast.With, ast.Match, ast.AsyncFor, ast.AsyncWith)
+_AS_COMMAND = (ast.Try, ast.TryStar, ast.With, ast.Match, ast.AsyncFor, ast.AsyncWith)
 
 
 class TooMuch(Exception):
@@ -35,7 +35,14 @@ class TooMuch(Exception):
 
 
 class Flow:
-    """What statements do to a set: what goes on, what leaves by each way, and whether something hidden decides that."""
+    """Where statements take a set of states.
+
+    Attributes:
+        after: the states that go on with the next statement.
+        breaks, continues, returns, raises: those that leave by these ways.
+        lost: mass that was not followed.
+        hidden: states differ in the way that they take, or an exception ends the statement for some of them only.
+    """
 
     __slots__ = ("after", "breaks", "continues", "hidden", "lost", "raises", "returns")
 
@@ -103,8 +110,8 @@ class Interpreter:
             flow.lost += weight * reach.unexplored
             for result in reach.results:
                 into = flow.raises if result.raised else flow.after
-                told = result.text if result.raised else text + result.text
-                self._add(into, result.state, told, weight * result.probability)
+                shown = result.text if result.raised else text + result.text
+                self._add(into, result.state, shown, weight * result.probability)
         return flow
 
     def _add(self, mass: Mass, state: State, text: str, weight: float) -> None:
@@ -112,7 +119,9 @@ class Interpreter:
         mass[key] = mass.get(key, 0.0) + weight
 
     def statement(self, node: ast.stmt, mass: Mass) -> Flow:
-        """One statement; hidden where what is inside decides how it is left."""
+        """Runs one statement. The flow is marked ``hidden`` where states differ in how control leaves the statement, so
+        that opening it would tell which of them is the real one.
+        """
         if isinstance(node, ast.If):
             return self._if(node, mass)
         if isinstance(node, ast.While):
@@ -131,7 +140,7 @@ class Interpreter:
             flow.returns = done.after
         elif isinstance(node, (ast.Pass, ast.Global, ast.Nonlocal)):
             flow.after = mass
-        elif isinstance(node, _closed) and escapes(node):
+        elif isinstance(node, _AS_COMMAND) and escapes(node):
             raise TooMuch
         else:
             flow = self.command(ast.unparse(node), mass)
@@ -149,8 +158,8 @@ class Interpreter:
             flow.lost += weight * reach.unexplored
             for result in reach.results:
                 into = flow.raises if result.raised else true if result.value else false
-                told = result.text if result.raised else text + result.text
-                self._add(into, result.state, told, weight * result.probability)
+                shown = result.text if result.raised else text + result.text
+                self._add(into, result.state, shown, weight * result.probability)
         flow.hidden = bool(flow.raises) and bool(true or false)
         return true, false, flow
 
@@ -188,8 +197,8 @@ class Interpreter:
                 met.lost += weight * reach.unexplored
                 for result in reach.results:
                     into = done if result.raised == "StopIteration" else met.raises if result.raised else going
-                    told = result.text if into is met.raises else text if result.raised else text + result.text
-                    self._add(into, result.state, told, weight * result.probability)
+                    shown = result.text if into is met.raises else text if result.raised else text + result.text
+                    self._add(into, result.state, shown, weight * result.probability)
             met.hidden = bool(met.raises) and bool(going or done)
             return going, done, met
 
@@ -202,6 +211,15 @@ class Interpreter:
     def _loop(
         self, node: ast.While | ast.For, flow: Flow, mass: Mass, turn: Callable[[Mass], tuple[Mass, Mass, Flow]]
     ) -> Flow:
+        """Iterates until no state is left in the loop.
+
+        ``turn`` gives the states that go on with an iteration, those whose loop ended, and how others left; ``flow``
+        is how states left before the first iteration.
+
+        Where weights matter, mass that stays in the loop for ever gets fainter at each turn and is given up at last.
+        Where they do not, a state that was in the loop before has nothing new to show: the states of a loop are finite
+        or too many.
+        """
         done: Mass = {}
         seen: set[object] = set()
         disagreed = flow.hidden
@@ -226,6 +244,7 @@ class Interpreter:
                     flow.lost += sum(mass.values())
                     mass = {}
             else:
+                # a state that comes back has been looked at; else a loop that may go on for ever would never end
                 seen.update(before)
                 mass = {key: weight for key, weight in mass.items() if key not in seen}
         ended_flow = self.block(node.orelse, done)

@@ -16,7 +16,7 @@ import heapq
 import itertools
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +29,10 @@ from trace_mine.tracer.inside.states.fork_points import ForkPoints
 EPSILON = 1e-13
 """Siblings lighter than this are not followed; the running path always is."""
 MASS_ERROR = 1e-9
+
+Waiting = tuple[float, int, tuple[int, ...], list[Choice]]
+"""A path that waits to be followed: its mass, negated (the heap gives the smallest first), a number that makes equal
+ones wait in turn, its forced outcomes, and the choices of the path that it branches from."""
 
 clock = time.perf_counter  # bound before it is patched
 
@@ -63,7 +67,7 @@ class Explored:
 
     @property
     def is_complete(self) -> bool:
-        """Whether all but a negligible mass was followed."""
+        """True if all but a negligible mass was followed."""
         return self.unexplored < MASS_ERROR
 
 
@@ -114,19 +118,23 @@ def _explore(
     ambient: Ambient,
     forks: ForkPoints | None,
 ) -> Explored:
+    """See ``explore``; ``ambient`` is the state outside namespaces that each path begins with.
+
+    One function, as its three ways to end (all followed, a budget spent, a fork too late) share the heap of what waits.
+    """
     order = itertools.count()
-    waiting: list[tuple[float, int, tuple[int, ...], list[Choice]]] = [(-1.0, next(order), (), [])]
+    waiting: list[Waiting] = [(-1.0, next(order), (), [])]
     paths: list[Path] = []
     cut = 0.0
     while waiting and len(paths) < max_paths and (not paths or clock() < until):
         item = heapq.heappop(waiting)
         prefix, before = item[2:]
         try:
-            found = None if forks is None else forks.follow(prefix, before, waiting, until)
+            forked = None if forks is None else forks.follow(prefix, before, waiting, until)
         except Late:
             heapq.heappush(waiting, item)
             break
-        if found is None:
+        if forked is None:
             decider = Guided(prefix, seed=seed, laws=laws, lazy=lazy)
             ambient.put_back()
             if forks is not None:
@@ -135,26 +143,33 @@ def _explore(
             log, sampled, outcomes = decider.log, bool(decider.sampled), decider.outcomes
             _check_prefix(before, log, len(prefix))
         else:
-            log, sampled, result = found.log, found.sampled, found.result
+            log, sampled, result = forked.log, forked.sampled, forked.result
             outcomes = tuple(choice.taken for choice in log)
-        weight = 1.0
-        for position, choice in enumerate(log):
-            if position >= len(prefix):
-                for index, probability in enumerate(choice.probabilities):
-                    sibling = weight * probability
-                    if index == choice.taken or sibling <= 0:
-                        continue
-                    if sibling < epsilon:
-                        cut += sibling
-                        continue
-                    heapq.heappush(waiting, (-sibling, next(order), (*outcomes[:position], index), log))
-            weight *= choice.probabilities[choice.taken]
+        weight = math.prod((choice.probabilities[choice.taken] for choice in log), start=1.0)
         paths.append(Path(weight, outcomes, result, sampled))
+        for mass, siblings_prefix in _siblings(log, outcomes, len(prefix)):
+            if mass < epsilon:
+                cut += mass
+            else:
+                heapq.heappush(waiting, (-mass, next(order), siblings_prefix, log))
     unexplored = cut - sum(item[0] for item in waiting)
     total = unexplored + sum(path.weight for path in paths)
     if abs(total - 1.0) > MASS_ERROR:
         raise Unstable(f"expected paths of mass 1, got {total}")
     return Explored(paths, unexplored, len(paths), lazy, 0 if forks is None else forks.num_forked)
+
+
+def _siblings(log: list[Choice], outcomes: tuple[int, ...], num_forced: int) -> Iterator[tuple[float, tuple[int, ...]]]:
+    """(mass, outcomes so far) of each way that branches off a path after its forced prefix, by an outcome that the
+    path did not take and that has a probability.
+    """
+    weight = 1.0
+    for position, choice in enumerate(log):
+        if position >= num_forced:
+            for index, probability in enumerate(choice.probabilities):
+                if index != choice.taken and weight * probability > 0:
+                    yield weight * probability, (*outcomes[:position], index)
+        weight *= choice.probabilities[choice.taken]
 
 
 def _run_here(run: Callable[[], Any], decider: Guided, forks: ForkPoints | None) -> Any:

@@ -129,7 +129,7 @@ class Snapshots:
         return known
 
     def _is_constant(self, value: Any) -> bool:
-        """Whether a module's global may be told by identity, and all that can change in it is its attributes."""
+        """True if a module's global may be told by identity, and all that can change in it is its attributes."""
         kind: Any = type(value)
         if kind in _without_state:
             return True
@@ -142,7 +142,7 @@ class Snapshots:
         return id(value)
 
     def is_session_class(self, kind: type) -> bool:
-        """Whether a class belongs to the session or the repository, so that its attributes are part of the state."""
+        """True if a class belongs to the session or the repository, so that its attributes are part of the state."""
         home = kind.__dict__.get("__module__")
         return type(home) is str and (home == "__main__" or self._is_repository(home))
 
@@ -203,7 +203,7 @@ class _Unpickler(pickle.Unpickler):
 
 
 def _has_own_hooks(kind: type) -> bool:
-    """Whether the class's author says how it is pickled; what the standard library puts on a class does not count."""
+    """True if the class's author says how it is pickled; what the standard library puts on a class does not count."""
     for base in kind.__mro__[:-1]:
         for hook in _hooks:
             member = vars(base).get(hook)

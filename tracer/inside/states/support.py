@@ -75,12 +75,12 @@ class Support:
 
 def agreed(world: World, source: str, states: Iterable[State]) -> bool | None:
     """The truth of an expression where every state and draw gives the same; None where they don't, or it raises."""
-    found: set[bool | None] = set()
+    truths: set[bool | None] = set()
     for state in states:
         reach = world.run(source, "eval", state)
-        found |= {None if result.raised else result.value for result in reach.results}
+        truths |= {None if result.raised else result.value for result in reach.results}
         if reach.unexplored > NEGLIGIBLE:
             return None
-        if len(found) > 1 or None in found:
+        if len(truths) > 1 or None in truths:
             return None
-    return found.pop() if found else None
+    return truths.pop() if truths else None

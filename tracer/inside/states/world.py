@@ -35,7 +35,8 @@ _REFUSED = re.compile(r"LazyReal|\bfloat\b")
 
 
 class World:
-    """Runs commands from states in one namespace and remembers what they do. Shared by supports and look-aheads."""
+    """Runs commands from states in one namespace and remembers what they do. Shared by supports and the
+    interpreters that look ahead."""
 
     def __init__(
         self,
@@ -117,8 +118,8 @@ class World:
         if mode == "single" and (reach := self._follow(source, state)) is not None:
             self._known[key] = reach
             return reach
-        told = state if isinstance(state, bytes) else repr(state).encode("utf-8", "backslashreplace")
-        seed = zlib.crc32(told, zlib.crc32(f"{self.seed} {turn} {source}".encode("utf-8", "backslashreplace")))
+        state_bytes = state if isinstance(state, bytes) else repr(state).encode("utf-8", "backslashreplace")
+        seed = zlib.crc32(state_bytes, zlib.crc32(f"{self.seed} {turn} {source}".encode("utf-8", "backslashreplace")))
         left = self.deadline - clock()
         if left <= 0:
             raise Spent
@@ -142,8 +143,8 @@ class World:
                 base, steps = (state, ()) if isinstance(state, bytes) else (state[0], state[1:])
                 saved = (base, *steps, (source, mode, path.outcomes, seed))
             sampled = sampled or path.sampled
-            found = (saved, text, value, raised)
-            merged[found] = merged.get(found, 0.0) + path.weight
+            end = (saved, text, value, raised)
+            merged[end] = merged.get(end, 0.0) + path.weight
         results = [
             Result(probability=weight, state=end, text=text, value=value, raised=raised)
             for (end, text, value, raised), weight in merged.items()
@@ -157,11 +158,11 @@ class World:
         if self._forks is None:
             return None
 
-        def accept(told: Any) -> tuple[Any, ...]:
+        def accept(answer: Any) -> tuple[Any, ...]:
             """A result of ``_once`` that comes from a fork; what it printed counts here too."""
-            saved, text, value, raised, size = told
+            saved, text, value, raised, size = answer
             if not isinstance(saved, bytes | None) or not isinstance(text, str) or not isinstance(value, bool | None):
-                raise ValueError(f"expected a state, a text and a truth, got {told!r:.100}; the path is run again")
+                raise ValueError(f"expected a state, a text and a truth, got {answer!r:.100}; the path is run again")
             capture.count(size)
             return saved, text, value, raised, size
 
@@ -187,7 +188,7 @@ class World:
         return Reach(results=results, unexplored=flow.lost, num_paths=len(results))
 
     def showable(self, name: str, state: State, longest: int) -> bool:
-        """Whether a variable exists in the state and its ``repr`` is short and runs no code of the snippet."""
+        """True if the variable exists in the state, and its ``repr`` is short and runs no code of the snippet."""
         key = (name, state)
         if key not in self._showable:
             with self.aside():

@@ -32,6 +32,11 @@ def why_not(output: str) -> str | None:
     return None
 
 
+def why_not_error(error: str) -> str | None:
+    """The same of a traceback as ``shown_error`` writes it."""
+    return why_not(error.removeprefix(f"{HEADER}\n{STACK}\n").replace(BLANK, ""))
+
+
 def shown(output: str) -> str:
     """Output as doctest writes it: blank lines marked, without the final newline."""
     if not output:
@@ -68,6 +73,6 @@ def comparable(output: str) -> str:
 _address = re.compile(r"\b0x[0-9a-fA-F]{4,16}\b")
 
 
-def without_addresses(told: str) -> str:
+def without_addresses(text: str) -> str:
     """The text with memory addresses masked."""
-    return _address.sub("0x", told)
+    return _address.sub("0x", text)

@@ -1,4 +1,5 @@
-"""Names of a function's body: which it binds, which it reads from outside, and how to rewrite them for a flat session.
+"""Names of a function's body: which it binds, which it reads from outside, and how to rewrite them for a session, where
+the bodies of followed calls are flattened into one namespace.
 
 A followed call's body runs at the top level of the session, so its locals become session variables. A local keeps its
 name where nothing else holds it and gets a number otherwise. Rewriting respects nested scopes: a parameter of a lambda
@@ -12,11 +13,12 @@ from collections.abc import Iterable, Mapping
 
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
 _comprehensions = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+_definitions = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 _scopes = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)
 
 
 class CannotFlatten(Exception):
-    """A body that has no faithful flat form; the message is the counted reason."""
+    """A body that cannot be flattened faithfully, or text that cannot be written; the message is the counted reason."""
 
 
 def parameters(arguments: ast.arguments) -> list[str]:
@@ -32,55 +34,62 @@ def parameters(arguments: ast.arguments) -> list[str]:
 
 def bound_names(body: Iterable[ast.stmt]) -> set[str]:
     """Names that these statements bind in their own scope (``global`` and ``nonlocal`` ones included)."""
-    found: set[str] = set()
+    names: set[str] = set()
     for statement in body:
-        _collect_bound(statement, found)
-    return found
+        _collect_bound(statement, names)
+    return names
 
 
-def _collect_bound(node: ast.AST, found: set[str]) -> None:
-    if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
-        found.add(node.name)
-        outside: list[ast.AST] = list(node.decorator_list)
-        if isinstance(node, ast.ClassDef):
-            outside += [*node.bases, *node.keywords]
-        else:
-            outside += [*node.args.defaults, *(d for d in node.args.kw_defaults if d is not None)]
-        for child in outside:
-            _collect_bound(child, found)
-        return
+def _collect_bound(node: ast.AST, names: set[str]) -> None:
+    """Adds the names that a node binds in the scope that it stands in, at any depth."""
     if isinstance(node, ast.Lambda):
         return
     if isinstance(node, _comprehensions):
+        # a scope of its own, but for the targets of ``:=``, which it binds in the scope around it
         for inner in ast.walk(node):
             if isinstance(inner, ast.NamedExpr) and isinstance(inner.target, ast.Name):
-                found.add(inner.target.id)
+                names.add(inner.target.id)
         return
-    if isinstance(node, ast.Name) and isinstance(node.ctx, (ast.Store, ast.Del)):
-        found.add(node.id)
-    elif isinstance(node, ast.ExceptHandler) and node.name:
-        found.add(node.name)
-    elif isinstance(node, (ast.Import, ast.ImportFrom)):
-        found.update((alias.asname or alias.name).split(".")[0] for alias in node.names)
-    elif isinstance(node, (ast.MatchAs, ast.MatchStar)) and node.name:
-        found.add(node.name)
-    elif isinstance(node, ast.MatchMapping) and node.rest:
-        found.add(node.rest)
-    for child in ast.iter_child_nodes(node):
-        _collect_bound(child, found)
+    names.update(_bound_here(node))
+    children = _evaluated_outside(node) if isinstance(node, _definitions) else ast.iter_child_nodes(node)
+    for child in children:
+        _collect_bound(child, names)
+
+
+def _bound_here(node: ast.AST) -> Iterable[str]:
+    """The names that the node itself binds, its children left aside."""
+    if isinstance(node, ast.Name):
+        return () if isinstance(node.ctx, ast.Load) else (node.id,)
+    if isinstance(node, _definitions):
+        return (node.name,)
+    if isinstance(node, (ast.Import, ast.ImportFrom)):
+        return [(alias.asname or alias.name).split(".")[0] for alias in node.names]
+    if isinstance(node, (ast.ExceptHandler, ast.MatchAs, ast.MatchStar)):
+        return (node.name,) if node.name else ()
+    if isinstance(node, ast.MatchMapping):
+        return (node.rest,) if node.rest else ()
+    return ()
+
+
+def _evaluated_outside(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> list[ast.AST]:
+    """The parts of a definition that are evaluated in the scope around it: decorators, defaults, bases."""
+    if isinstance(node, ast.ClassDef):
+        return [*node.decorator_list, *node.bases, *node.keywords]
+    defaults = [*node.args.defaults, *(default for default in node.args.kw_defaults if default is not None)]
+    return [*node.decorator_list, *defaults]
 
 
 def declared(body: Iterable[ast.stmt], kind: type[ast.Global] | type[ast.Nonlocal]) -> set[str]:
     """Names that ``global`` (or ``nonlocal``) statements of this scope declare."""
-    found: set[str] = set()
+    names: set[str] = set()
     stack: list[ast.AST] = list(body)
     while stack:
         node = stack.pop()
         if isinstance(node, kind):
-            found.update(node.names)
+            names.update(node.names)
         if not isinstance(node, _scopes):
             stack.extend(ast.iter_child_nodes(node))
-    return found
+    return names
 
 
 def local_names(function: FunctionNode) -> set[str]:
@@ -91,14 +100,14 @@ def local_names(function: FunctionNode) -> set[str]:
 
 def read_names(body: Iterable[ast.AST]) -> set[str]:
     """Every name that appears in these nodes, nested scopes included."""
-    found: set[str] = set()
+    names: set[str] = set()
     for statement in body:
         for node in ast.walk(statement):
             if isinstance(node, ast.Name):
-                found.add(node.id)
+                names.add(node.id)
             elif isinstance(node, (ast.Global, ast.Nonlocal)):
-                found.update(node.names)
-    return found
+                names.update(node.names)
+    return names
 
 
 def walk_scope(nodes: Iterable[ast.AST]) -> Iterable[ast.AST]:
@@ -215,6 +224,7 @@ class Rewriter(ast.NodeTransformer):
         for keyword in node.keywords:
             keyword.value = self.visit(keyword.value)
         node.name = self.mapping.get(node.name, node.name)
+        # the class's own names live in its own namespace, so its body sees renamed locals only where it binds none
         self.owner = None  # a nested class's own compilation mangles its private names
         node.body = [self.visit(statement) for statement in node.body]
         self.owner = outer

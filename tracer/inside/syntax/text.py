@@ -10,6 +10,8 @@ import tokenize
 from trace_mine.tracer.inside.syntax.names import CannotFlatten
 
 _unparse = ast.unparse
+_CHANGED_BY_DOCTEST = ("\t", "\r", "\x0c", "# doctest", "#doctest", "\\\n")
+"""Parts of a text that doctest, or a prompt that takes it line by line, would read otherwise."""
 _quiet_methods = frozenset(
     {"append", "extend", "insert", "add", "discard", "remove", "sort", "reverse", "clear", "update"}
 )
@@ -22,6 +24,7 @@ def unparse(node: ast.AST) -> str:
         CannotFlatten: ``unparse`` can't write it (nested quotes in an f-string before 3.12, very deep nesting).
     """
     try:
+        # ``a, b = b, a`` as one writes it: ``ast.unparse`` puts brackets around the value
         if isinstance(node, ast.Assign) and isinstance(node.value, ast.Tuple):
             return " = ".join([*(bare(target) for target in node.targets), bare(node.value)])
         return without_blank_lines(_unparse(ast.fix_missing_locations(node)))
@@ -61,6 +64,7 @@ def without_blank_lines(source: str) -> str:
     kept: set[int] = set()
     starts: list[int] = []
     try:
+        # lines of a string are kept, blank or not: they are part of its value
         for token in tokenize.generate_tokens(io.StringIO(source).readline):
             name = tokenize.tok_name[token.type]
             if name == "STRING":
@@ -79,10 +83,10 @@ def indented(source: str) -> str:
     block = "\n".join("    " + line if line else line for line in source.split("\n"))
     body = ast.parse("if 1:\n" + block).body[0]
     assert isinstance(body, ast.If)
-    whole = ast.parse(source)
-    if ast.dump(ast.Module(body.body, [])) == ast.dump(whole):
+    tree = ast.parse(source)
+    if ast.dump(ast.Module(body.body, [])) == ast.dump(tree):
         return block
-    return "\n".join("    " + line if line else line for line in unparse(whole).split("\n"))
+    return "\n".join("    " + line if line else line for line in unparse(tree).split("\n"))
 
 
 def original(lines: list[str], node: ast.stmt | ast.expr) -> str | None:
@@ -92,16 +96,8 @@ def original(lines: list[str], node: ast.stmt | ast.expr) -> str | None:
     margin,
     never with tabs or doctest directives, and only where it parses to the very same tree (a rename makes another).
     """
-    if node.end_lineno is None or node.end_col_offset is None:
-        return None
-    first = min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", []))])
-    if node.end_lineno > len(lines) or (first != node.end_lineno and node.col_offset != 0):
-        return None
-    block = lines[first - 1 : node.end_lineno]
-    encoded = block[-1].encode("utf-8", "surrogatepass")[: node.end_col_offset]
-    block[-1] = (encoded[node.col_offset :] if len(block) == 1 else encoded).decode("utf-8", "surrogatepass")
-    text = "\n".join(block)
-    if any(mark in text for mark in ("\t", "\r", "\x0c", "# doctest", "#doctest", "\\\n")):
+    text = _text_between(lines, node)
+    if text is None or any(mark in text for mark in _CHANGED_BY_DOCTEST):
         return None
     try:
         cleaned = without_blank_lines(text)
@@ -110,12 +106,24 @@ def original(lines: list[str], node: ast.stmt | ast.expr) -> str | None:
         return None
     if len(parsed) != 1:
         return None
-    found: ast.AST = parsed[0]
-    if isinstance(node, ast.expr):
-        if not isinstance(found, ast.Expr):
-            return None
-        found = found.value
-    return cleaned if ast.dump(found) == ast.dump(node) else None
+    tree: ast.AST = parsed[0]
+    if isinstance(node, ast.expr) and isinstance(tree, ast.Expr):
+        tree = tree.value
+    return cleaned if ast.dump(tree) == ast.dump(node) else None
+
+
+def _text_between(lines: list[str], node: ast.stmt | ast.expr) -> str | None:
+    """The text from the node's first to its last character; None where lines would have to be moved to the margin."""
+    if node.end_lineno is None or node.end_col_offset is None:
+        return None
+    first = min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", []))])
+    if node.end_lineno > len(lines) or (first != node.end_lineno and node.col_offset != 0):
+        return None
+    block = lines[first - 1 : node.end_lineno]
+    # columns of a tree count bytes of UTF-8
+    encoded = block[-1].encode("utf-8", "surrogatepass")[: node.end_col_offset]
+    block[-1] = (encoded[node.col_offset :] if len(block) == 1 else encoded).decode("utf-8", "surrogatepass")
+    return "\n".join(block)
 
 
 class _Mute(ast.NodeTransformer):
@@ -162,7 +170,7 @@ def is_inert(node: ast.expr) -> bool:
 
 
 def is_literal(node: ast.expr) -> bool:
-    """Whether the expression spells its value out (``5``, ``-1``, ``'a'``, ``[1, 2]``), so that showing it adds
+    """True if the expression spells its value out (``5``, ``-1``, ``'a'``, ``[1, 2]``), so that showing it adds
     nothing.
     """
     if isinstance(node, ast.Constant):

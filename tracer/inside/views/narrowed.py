@@ -7,7 +7,7 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from typing import final
 
-from trace_mine.tracer.inside.syntax.jumps import COMPOUND, escapes
+from trace_mine.tracer.inside.syntax.jumps import escapes
 from trace_mine.tracer.inside.views.opening import Block, Loop, Opening, Shows
 
 
@@ -67,7 +67,7 @@ class OpensNothing(Narrowed):
     """Keeps every compound statement as one command: the last resort where an opened session failed its checks."""
 
     def keeps(self, node: ast.stmt, *, is_full: bool) -> str | None:
-        return "closed" if isinstance(node, COMPOUND) else self._inner.keeps(node, is_full=is_full)
+        return "closed"
 
 
 @final

@@ -14,7 +14,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Protocol
 
-from trace_mine.tracer.inside.syntax.jumps import COMPOUND, escapes
+from trace_mine.tracer.inside.syntax.jumps import escapes
 
 Loop = ast.While | ast.For
 Block = ast.Try | ast.TryStar | ast.With | ast.Match
@@ -53,8 +53,8 @@ class Opening(ABC):
 
     @abstractmethod
     def keeps(self, node: ast.stmt, *, is_full: bool) -> str | None:
-        """The reason for which the statement is kept as one command by its kind alone; None where the questions below
-        decide. ``is_full``: the session has as many commands as it may have.
+        """The reason for which a compound statement is kept as one command by its kind alone; None where the questions
+        below decide. ``is_full``: the session has as many commands as it may have.
         """
 
     @abstractmethod
@@ -115,8 +115,8 @@ class Opening(ABC):
 
 
 def past_budget(node: ast.stmt, *, is_full: bool) -> str | None:
-    """``budget`` for a compound statement that a full session keeps as one command, None for any other statement.
+    """``budget`` where a full session keeps a compound statement as one command, else None.
 
     One that control leaves by ``return`` or ``break`` goes on being opened, since it cannot be a command.
     """
-    return "budget" if is_full and isinstance(node, COMPOUND) and not escapes(node) else None
+    return "budget" if is_full and not escapes(node) else None

@@ -1,0 +1,258 @@
+"""What views let the driver open and show: each implementation of ``Opening`` against what it promises."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+from typing import Any
+
+import pytest
+
+from trace_mine.tracer.inside.observe.reveals import Reveals
+from trace_mine.tracer.inside.program import fresh_namespace
+from trace_mine.tracer.inside.protocol.jobs import Program
+from trace_mine.tracer.inside.states.records import Spent
+from trace_mine.tracer.inside.states.world import World
+from trace_mine.tracer.inside.views.choose import choose_opening
+from trace_mine.tracer.inside.views.narrowed import OpensNothing, SkipsLoops
+from trace_mine.tracer.inside.views.opening import Opening
+from trace_mine.tracer.inside.views.opens_agreed import OpensAgreed
+from trace_mine.tracer.inside.views.opens_all import MOST_REVEALS, OpensAll
+from trace_mine.tracer.inside.views.opens_spaced import OpensSpaced
+from trace_mine.tracer.inside.views.spaced_reveals import SpacedReveals, Spacing
+
+IF, LOOP, TRY = (ast.parse(text).body[0] for text in ("if x: y()", "for i in x: y()", "try: y()\nexcept E: z()"))
+RETURNING = ast.parse("def f():\n  for i in x:\n    return i").body[0].body[0]  # type: ignore[attr-defined]
+PLAIN = ast.parse("x = 1").body[0]
+
+
+class Shown:
+    """A session that records the reveals that it is asked for; values of names in ``refused`` can't be shown."""
+
+    def __init__(self, refused: tuple[str, ...] = ()) -> None:
+        self.reveals: list[str] = []
+        self.refused = refused
+
+    def show_value(self, source: str) -> bool:
+        if source not in self.refused:
+            self.reveals.append(source)
+        return source not in self.refused
+
+    def show_by_command(self, source: str) -> None:
+        self.reveals.append(source)
+
+
+def spacing(**changes: Any) -> Spacing:
+    return Spacing(**{"every": 2, "partial": False, "style": "echo", "seed": 0, **changes})
+
+
+def opens_all(namespace: dict[str, Any] | None = None, *, comprehensions: bool = False) -> OpensAll:
+    reveals = Reveals({} if namespace is None else namespace, lambda filename: True)
+    return OpensAll(reveals, spare="_", comprehensions=comprehensions)
+
+
+def make_world(code: str = "", seconds: float = 20.0) -> World:
+    namespace = fresh_namespace(Program(code=code))
+    return World(namespace, 0, lambda path: False, output_limit=1 << 16, max_seconds=seconds)
+
+
+def opens_agreed(code: str, **changes: Any) -> OpensAgreed:
+    from trace_mine.tracer.inside.draws.patches import install
+
+    install()
+    return OpensAgreed(lambda: make_world(code), SpacedReveals(spacing(**changes)))
+
+
+# which implementation
+
+
+@pytest.mark.parametrize(
+    ("has_spacing", "hides", "expected"),
+    [(False, False, OpensAll), (True, False, OpensSpaced), (True, True, OpensAgreed)],
+)
+def test_a_view_gets_its_opening(has_spacing: bool, hides: bool, expected: type) -> None:
+    def choose(*, opens_statements: bool = True, skips_loops: bool = False) -> Opening:
+        return choose_opening(
+            {},
+            is_own=lambda filename: True,
+            spare="_",
+            spacing=spacing() if has_spacing else None,
+            make_world=make_world if hides else None,
+            opens_statements=opens_statements,
+            skips_loops=skips_loops,
+            opens_comprehensions=False,
+        )
+
+    assert type(choose()) is expected
+    assert type(choose(skips_loops=True)) is SkipsLoops
+    assert type(choose(skips_loops=True, opens_statements=False)) is OpensNothing
+
+
+# what is kept by its kind
+
+
+def test_a_full_session_keeps_what_it_can() -> None:
+    opening = opens_all()
+    for node in (IF, LOOP, TRY):
+        assert opening.keeps(node, is_full=False) is None
+        assert opening.keeps(node, is_full=True) == "budget"
+    assert opening.keeps(RETURNING, is_full=True) is None, "it cannot be a command by itself"
+
+
+def test_skipping_keeps_loops_and_nothing_else() -> None:
+    opening = SkipsLoops(opens_all())
+    assert opening.keeps(LOOP, is_full=False) == "skipped"
+    assert opening.keeps(LOOP, is_full=True) == "budget"
+    assert opening.keeps(IF, is_full=False) is None
+    assert opening.keeps(RETURNING, is_full=False) is None
+
+
+def test_the_last_resort_keeps_every_compound_statement() -> None:
+    opening = OpensNothing(SkipsLoops(opens_all()))
+    for node in (IF, LOOP, TRY, RETURNING):
+        assert opening.keeps(node, is_full=False) == opening.keeps(node, is_full=True) == "closed"
+
+
+@pytest.mark.parametrize("kind", [OpensNothing, SkipsLoops])
+def test_a_narrowed_opening_leaves_all_else_to_the_inner_one(kind: type) -> None:
+    """Each question goes to the inner opening, with its arguments, and the inner one's answer comes back."""
+    asked: list[tuple[str, tuple[Any, ...]]] = []
+
+    def answering(name: str) -> Any:
+        def answer(self: Any, *arguments: Any) -> Any:
+            asked.append((name, arguments))
+            return f"answer of {name}"
+
+        return property(answer) if isinstance(vars(Opening)[name], property) else answer
+
+    names = Opening.__abstractmethods__
+    inner = type("Inner", (Opening,), {name: answering(name) for name in names})()
+    opening = kind(inner)
+    for name in sorted(names - {"keeps"}):
+        asked.clear()
+        if isinstance(vars(Opening)[name], property):
+            arguments: tuple[Any, ...] = ()
+            answer = getattr(opening, name)
+        else:
+            count = len(inspect.signature(vars(Opening)[name]).parameters) - 1
+            arguments = tuple(object() for _ in range(count))
+            answer = getattr(opening, name)(*arguments)
+        assert asked == [(name, arguments)]
+        assert answer in (f"answer of {name}", None)
+        assert answer is not None or name in ("emitted", "reveal_after", "forget")
+
+
+# the written session
+
+
+def test_written_variables_are_shown_up_to_a_bound() -> None:
+    namespace: dict[str, Any] = {name: index for index, name in enumerate("abcdefg")}
+    session = Shown(refused=("b",))
+    opens_all(namespace).reveal_after("f()", [], list("abcdefg"), session)
+    assert session.reveals == ["a", "c", "d", "e"] and len(session.reveals) == MOST_REVEALS
+
+
+def test_what_the_command_spells_is_not_shown_again() -> None:
+    namespace: dict[str, Any] = {"x": 1, "_": 2}
+    session = Shown()
+    opening = opens_all(namespace)
+    opening.reveal_after("x = 1", ["x"], ["x", "_", "gone"], session)
+    assert not session.reveals
+    opening.reveal_after("x = f()", ["x"], ["x", "_", "gone"], session)
+    assert session.reveals == ["x"]
+
+
+# spaced reveals
+
+
+def test_reveals_come_after_every_second_command() -> None:
+    namespace: dict[str, Any] = {"x": 1, "y": [1, 2], "f": print}
+    opening = OpensSpaced(namespace, SpacedReveals(spacing()))
+    session = Shown()
+    opening.reveal_after("x = 1", ["x"], [], session)
+    assert not session.reveals
+    opening.reveal_after("y = [1, 2]; f = print", ["y", "f"], [], session)
+    assert session.reveals == ["x", "y"], "a function is not shown"
+    opening.forget("x")
+    opening.reveal_after("pass", [], [], session)
+    opening.reveal_after("pass", [], [], session)
+    assert session.reveals == ["x", "y", "y"]
+
+
+def test_partial_reveals_are_drawn_by_seed_and_not_by_value() -> None:
+    def drawn(seed: int, value: int) -> list[str]:
+        namespace: dict[str, Any] = dict.fromkeys("abcdef", value)
+        opening = OpensSpaced(namespace, SpacedReveals(spacing(every=1, partial=True, style="print", seed=seed)))
+        session = Shown()
+        for _ in range(20):
+            opening.reveal_after("f()", list("abcdef"), list("abcdef")[:value], session)
+        return session.reveals
+
+    assert drawn(0, 1) == drawn(0, 2) != drawn(1, 1)
+    assert set(drawn(0, 1)) == {f"print({name!r}, {name})" for name in "abcdef"}
+
+
+def test_no_reveal_is_due_once_the_hidden_inputs_are_asked_for() -> None:
+    reveals = SpacedReveals(spacing(every=1, asked={"x": "print('x', x)"}))
+    assert reveals.due(["y"], lambda name: True) == ["y"]
+    reveals.emitted("print('x', x)")
+    assert not reveals.due(["y"], lambda name: True)
+
+
+@pytest.mark.parametrize("change", [{"every": -1}, {"style": "loud"}])
+def test_a_spacing_checks_itself(change: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"expected .*got"):
+        spacing(**change)
+
+
+def test_spaced_views_open_what_hiding_ones_could() -> None:
+    opening = OpensSpaced({}, SpacedReveals(spacing()))
+    comprehension = ast.parse("[x for x in y]", mode="eval").body
+    assert opening.opens_block(TRY)  # type: ignore[arg-type]
+    assert not opening.opens_block(ast.parse("def f():\n  with x: return 1").body[0].body[0])  # type: ignore[attr-defined]
+    assert not opening.opens_generators() and not opening.opens_comprehension(comprehension)  # type: ignore[arg-type]
+    assert opens_all(comprehensions=True).opens_comprehension(comprehension)  # type: ignore[arg-type]
+
+
+# hidden outcomes
+
+
+def test_a_test_is_opened_where_all_states_agree() -> None:
+    opening = opens_agreed("from random import random, choice")
+    opening.emitted("x = choice([1, 2, 4])", "", None)
+    assert not opening.is_certain and opening.failure is None
+    assert opening.opens_test("x > 0") and not opening.opens_test("x > 1")
+    opening.emitted("print(x % 2)", "0\n", None)
+    assert opening.opens_test("x > 1") and not opening.is_certain
+    opening.emitted("print(x)", "4\n", None)
+    assert opening.is_certain
+
+
+def test_a_hidden_input_is_shown_under_no_name() -> None:
+    opening = opens_agreed("from random import choice", every=1, asked={"x": "print('x', x)"})
+    session = Shown()
+    opening.emitted("x = choice([1, 2]); y = x; z = 3", "", None)
+    opening.reveal_after("x = choice([1, 2]); y = x; z = 3", ["x", "y", "z"], [], session)
+    assert session.reveals == ["z"]
+
+
+def test_where_the_support_is_lost_nothing_is_opened_or_shown() -> None:
+    opening = opens_agreed("from random import random", every=1)
+    opening.emitted("x = 1", "", None)
+    assert opening.opens_test("x")
+    opening.emitted("print(x)", "2\n", None)  # no state shows that
+    assert opening.failure is not None and opening.failure.startswith("Impossible")
+    loop = ast.parse("while x: pass").body[0]
+    assert not opening.opens_test("x") and not opening.opens_loop(loop)  # type: ignore[arg-type]
+    assert not opening.opens_call([], [PLAIN]) and not opening.is_certain
+    session = Shown()
+    opening.reveal_after("x = 1", ["x"], ["x"], session)
+    assert not session.reveals
+
+
+def test_a_world_that_cannot_be_made_is_a_lost_support() -> None:
+    def spent() -> World:
+        raise Spent("no time")
+
+    opening = OpensAgreed(spent, SpacedReveals(spacing()))
+    assert opening.failure == "Spent: no time" and not opening.opens_test("True")
