@@ -18,7 +18,7 @@ from corpus_fakes import FakeTracer
 from trace_mine.corpus.ledger import Ledger
 from trace_mine.corpus.merge import merge
 from trace_mine.corpus.rows import RowSource, make_row
-from trace_mine.corpus.source import WorkUnit
+from trace_mine.corpus.work import WorkUnit
 from trace_mine.tracer.schema import Belief, Piece, Snippet, Trace
 
 TRAIN, OTHER_TRAIN, VALIDATION, TEST = "toolz", "boltons", "requests", "pip"

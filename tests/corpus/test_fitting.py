@@ -136,7 +136,7 @@ def test_a_text_that_no_state_decides_is_refused() -> None:
 
 
 def test_acting_and_then_showing_is_split() -> None:
-    table = {state: ((0.5, "a", "a"), (0.5, "b", "b")) for state in "ab"}
+    table = dict.fromkeys("ab", ((0.5, "a", "a"), (0.5, "b", "b")))
     fitted = SessionAutomaton(variables=(), states=("a", "b"), start="a", commands={"f()": table})
     automaton, notes = automaton_of(fitted, "coin")
     assert automaton.symbols == ("f()", "f() shows a", "f() shows b") and "split" in notes[0]

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from trace_mine.tracer import repl
 from trace_mine.tracer.checks import PathMismatch, Unstable, check_paths, check_result, compare_frame, unstable_parts
+from trace_mine.tracer.formats import repl
 from trace_mine.tracer.rounds import Failed, Plan, result_of, with_whole
 from trace_mine.tracer.schema import Outcome, Step
 
