@@ -28,7 +28,7 @@ from trace_mine.corpus.source import WorkUnit
 from trace_mine.corpus.synthetic.origin import Synthetic, SynthOptions, generate_unit
 from trace_mine.corpus.synthetic.task import Stage as TaskStage
 from trace_mine.corpus.units import run_units
-from trace_mine.tracer.inside.drive.bodies import arguments_of
+from trace_mine.tracer.inside.drive.arguments import arguments_of
 from trace_mine.tracer.inside.drive.targets import Target
 from trace_mine.tracer.inside.protocol.jobs import JOBS, Job, PlainJob
 from trace_mine.tracer.inside.reasons import Reason, Stage, reason_of
