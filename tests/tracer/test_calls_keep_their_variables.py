@@ -8,8 +8,13 @@ from __future__ import annotations
 
 import pytest
 
+from trace_mine.tracer.inside.protocol.answers import MustRestart
+from trace_mine.tracer.inside.protocol.jobs import Place
+from trace_mine.tracer.limits import Limits
+from trace_mine.tracer.sandbox import Jail, SandboxUnavailable, Worker
+from trace_mine.tracer.sandbox.answers import with_answers
 from trace_mine.tracer.schema import Drop
-from trace_mine.tracer.session import TracerConfig
+from trace_mine.tracer.session import Tracer, TracerConfig
 
 FLAT = {"closed", "result_differs", "path_differs", "replay_differs", "unstable", "replay_mismatch", "unfaithful"}
 
@@ -20,8 +25,7 @@ def tracer(kit):
         yield made
 
 
-def traced(kit, tracer, source, **options):
-    tracer.config = TracerConfig(**options)
+def traced(kit, tracer, source):
     trace = tracer.trace(kit.script(source))
     assert not isinstance(trace, Drop), trace
     assert not FLAT & trace.kept_whole.keys(), trace.kept_whole
@@ -83,37 +87,34 @@ def test_a_function_that_rebinds_a_closure_variable_is_not_opened(kit, tracer):
 @pytest.mark.parametrize("body", ["pass", "continue", "if 0:\n        x = 1", "while 0:\n        pass"])
 def test_a_loop_that_gives_no_command_is_given_up(kit, body):
     """In a jail, whose clock would end it: the driver counts turns, and says before that what has to stay whole."""
-    from trace_mine.tracer.limits import Limits
-    from trace_mine.tracer.sandbox import Jail, SandboxUnavailable, Worker
-
-    job = kit.driving(kit.program(f"while True:\n    {body}\n"), commands=20)
     try:
-        worker = Worker(Jail(), Limits(wall_seconds=20.0, cpu_seconds=10))
+        worker = Worker(Jail(), Limits(wall_seconds=20.0, cpu_seconds=10, commands=20))
     except SandboxUnavailable as error:
         pytest.skip(f"no sandbox on this machine: {error}")
+    job = kit.driving(kit.program(f"while True:\n    {body}\n"))
     with worker:
-        outcome = worker.run(job)
-    assert outcome.status == "ok", outcome
-    assert outcome.records[-1] == {"restart": ["<piece 0>", 1, 0], "reason": "budget"}
+        answers = with_answers(worker.run(job), job)
+    assert answers.status == "ok", answers
+    assert answers.records == (MustRestart(place=Place(path="<piece 0>", line=1, column=0), reason="budget"),)
 
 
-def test_a_loop_with_a_return_may_overrun_the_budget_and_not_without_end(kit, tracer):
+def test_a_loop_with_a_return_may_overrun_the_budget_and_not_without_end(kit):
     """It can't be cut; past three times the budget its function is kept whole."""
     source = "def f(n):\n    i = 0\n    while True:\n        i += 1\n        if i == n:\n            return i\n"
     source += "x = f({})\nprint(x)\n"
-    limits = kit.Limits(commands=30)
-    short = traced(kit, tracer, source.format(9), limits=limits)
+    with Tracer(TracerConfig(limits=Limits(commands=30))) as tight:
+        short = traced(kit, tight, source.format(9))
+        long = tight.trace(kit.script(source.format(200)))
     assert short.opened_calls == 1 and printed(short) == ["9"]
-    tracer.config = TracerConfig(limits=limits)
-    long = tracer.trace(kit.script(source.format(200)))
     assert not isinstance(long, Drop) and long.kept_whole == {"budget": 1, "unfaithful": 1}
     assert long.opened_calls == 0 and printed(long) == ["200"]
     assert len(long.steps) < 3 * 30
 
 
-def test_a_loop_is_cut_at_the_budget_and_no_turn_later(kit, tracer):
+def test_a_loop_is_cut_at_the_budget_and_no_turn_later(kit):
     """Three commands a turn: the tenth turn ends at thirty."""
-    trace = traced(kit, tracer, "for i in range(100):\n    x = i\n", limits=kit.Limits(commands=30))
+    with Tracer(TracerConfig(limits=Limits(commands=30))) as tight:
+        trace = traced(kit, tight, "for i in range(100):\n    x = i\n")
     assert [step.source for step in trace.steps[27:]][:4] == [
         "i = 9",
         "x = i",

@@ -8,18 +8,11 @@ import pytest
 
 from trace_mine.tracer.inside import program
 from trace_mine.tracer.inside.draws.patches import install
+from trace_mine.tracer.inside.protocol.jobs import Program
 from trace_mine.tracer.inside.states import beliefs, support
+from trace_mine.tracer.inside.states.world import World
 
 SETUP = "from random import random, choice"
-MAIN = {
-    "pieces": [],
-    "module": None,
-    "code": SETUP,
-    "single": False,
-    "continue_on_error": False,
-    "own": [],
-    "opens": [],
-}
 
 
 @pytest.fixture(autouse=True)
@@ -27,9 +20,9 @@ def fresh() -> None:
     install()
 
 
-def make_world(max_paths: int = 2_000, seed: int = 0, lazy: bool = True) -> support.World:
-    return support.World(
-        program.fresh_namespace(MAIN),
+def make_world(max_paths: int = 2_000, seed: int = 0, lazy: bool = True) -> World:
+    return World(
+        program.fresh_namespace(Program(code=SETUP)),
         0,
         lambda path: False,
         output_limit=1 << 20,
