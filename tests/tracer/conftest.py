@@ -11,6 +11,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -83,7 +84,14 @@ class PlainWorker:
     level = 0
     layers = "none"
 
-    def __init__(self, python: str = sys.executable, hash_seed: int = 0, paths: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        python: str = sys.executable,
+        hash_seed: int = 0,
+        paths: tuple[str, ...] = (),
+        limits: Callable[[], Limits] = Limits,
+    ) -> None:
+        self._limits = limits
         environment = {"PYTHONHASHSEED": str(hash_seed), "PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8"}
         self.process = subprocess.Popen(
             [python, "-S", "-s", "-B", "-P", "-c", SERVER],
@@ -101,8 +109,8 @@ class PlainWorker:
         self.process.stdin.write(len(raw).to_bytes(8, "big") + raw)
         self.process.stdin.flush()
 
-    def run(self, job: Job, limits: Limits = Limits()) -> Outcome:  # noqa: B008  # Limits is frozen
-        self._send([JOBS.to_json(job), limits.as_dict()])
+    def run(self, job: Job, limits: Limits | None = None) -> Outcome:
+        self._send([JOBS.to_json(job), (limits or self._limits()).as_dict()])
         size = int.from_bytes(self.process.stdout.read(8), "big")
         raw = self.process.stdout.read(size)
         if not raw:
@@ -132,8 +140,8 @@ class PlainTracer(Tracer):
         self.config = config
         root = str(config.repository) if config.repository else ""
         paths = tuple(f"{root}/{folder}" for folder in config.sys_path)
-        self._recorder = PlainWorker(config.python, 0, paths)
-        self._replayer = PlainWorker(config.python, 4_242, paths)
+        self._recorder = PlainWorker(config.python, 0, paths, lambda: self.config.limits)
+        self._replayer = PlainWorker(config.python, 4_242, paths, lambda: self.config.limits)
 
 
 def script(source: str, name: str = "sample") -> Snippet:
