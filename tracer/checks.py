@@ -136,8 +136,8 @@ def check_paths(recorded: Sequence[NativeFrame], driven: Sequence[DrivenFrame], 
     for frame in driven:
         code = _key(frame)
         candidates = by_code.get(code, [])
-        comparable = {first for first, _ in frame.lines}
-        if not candidates and not any(line in comparable for line, _ in frame.path):
+        comparable = {first for first, _ in frame.comparable}
+        if not candidates and not any(line in comparable for line in frame.lines):
             continue  # nothing in it that settrace could have seen at a line of its own
         evidence = "settrace recorded no frame of this function"
         match: int | None = None
@@ -161,12 +161,12 @@ def _key(frame: NativeFrame | DrivenFrame) -> Code:
 
 def compare_frame(recorded: NativeFrame, driven: DrivenFrame, ignored: frozenset[str] = frozenset()) -> str | None:
     """The first difference between a recorded frame and a driven one, or None."""
-    lines = dict(driven.lines)
+    lines = dict(driven.comparable)
 
     def kept(line: int) -> bool:
         return line in lines and not any(first <= line <= last for first, last in driven.gaps)
 
-    start_of = {line: first for first, last in driven.lines for line in range(first, last + 1)}
+    start_of = {line: first for first, last in driven.comparable for line in range(first, last + 1)}
     path: list[Stand] = []
     before: int | None = None
     for line, state in recorded.path:

@@ -50,7 +50,7 @@ def test_faithful_session_passes(told):
     native, frames, driven, wrote = told
     assert check_result(native, driven, single=False) is None
     check_paths(frames, wrote)
-    assert len(wrote) == 3 and all(frame.path for frame in wrote)
+    assert len(wrote) == 3 and all(frame.lines for frame in wrote)
 
 
 @pytest.mark.parametrize(
@@ -88,31 +88,37 @@ def test_v2_notices_echoes_pieces_and_syntax(kit, worker):
     assert check_result(native, replace(driven, pieces=(broken, driven.pieces[1])), single=True)
 
 
+def with_path(frame, path):
+    """The frame with these (line, locals)."""
+    return replace(frame, lines=tuple(line for line, _ in path), locals=tuple(local for _, local in path))
+
+
 def wrong_local(frame):
-    line, local = frame.path[-1]
-    return replace(frame, path=(*frame.path[:-1], (line, {**local, "n": "77"})))
+    *path, (line, local) = frame.path
+    return with_path(frame, [*path, (line, {**local, "n": "77"})])
 
 
 def missing_local(frame):
-    line, local = frame.path[-1]
-    return replace(frame, path=(*frame.path[:-1], (line, {name: local[name] for name in local if name != "n"})))
+    *path, (line, local) = frame.path
+    return with_path(frame, [*path, (line, {name: local[name] for name in local if name != "n"})])
 
 
 def extra_local(frame):
-    line, local = frame.path[-1]
-    return replace(frame, path=(*frame.path[:-1], (line, {**local, "m": "1"})))
+    *path, (line, local) = frame.path
+    return with_path(frame, [*path, (line, {**local, "m": "1"})])
 
 
 def missing_statement(frame):
-    return replace(frame, path=frame.path[1:])
+    return with_path(frame, [*frame.path][1:])
 
 
 def extra_statement(frame):
-    return replace(frame, path=(*frame.path, (2, {"n": "9"})))
+    return with_path(frame, [*frame.path, (2, {"n": "9"})])
 
 
 def another_line(frame):
-    return replace(frame, path=((3, frame.path[0][1]), *frame.path[1:]))
+    (_, local), *path = frame.path
+    return with_path(frame, [(3, local), *path])
 
 
 def another_function(frame):

@@ -49,7 +49,7 @@ def test_lines_are_those_that_ran(trace):
     assert [frame.code[2] for frame in trace.frames] == ["<module>", "double", "double"]
     text = FORMATS["lines"].render(trace).text
     assert text.endswith("double:2 n=0\ndouble:3 total=0\ndouble:2 n=1\ndouble:3 total=2\n")
-    assert text.count("<module>:") == len(trace.frames[0].path)
+    assert text.count("<module>:") == len(trace.frames[0].lines)
     assert "<module>:8 text='a\\nb'" in text.replace("\\\\n", "\\n")
 
 

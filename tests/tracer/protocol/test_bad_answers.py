@@ -153,9 +153,15 @@ def test_a_changed_answer_is_a_drop_or_another_trace(told):
 
 BAD = {
     "native_summary": [("pieces", [{}]), ("passed", 1), ("variables", {"x": 1}), ("outcomes", [{"bytes": "xyz"}])],
-    "native_frame": [("code", ["a", -1, "f"]), ("path", [[1]]), ("path", [[1.5, {}]]), ("path", DEEP)],
+    "native_frame": [
+        ("code", ["a", -1, "f"]),
+        ("lines", [[1]]),
+        ("locals", [{"x": None}]),
+        ("lines", DEEP),
+        ("lines", []),
+    ],
     "session_command": [("kind", "other"), ("piece", 1), ("line", -3), ("changes", {"x": 1}), ("depth", 10**30)],
-    "driven_frame": [("gaps", [[1]]), ("lines", [1, 2]), ("path", {}), ("code", "a.py")],
+    "driven_frame": [("gaps", [[1]]), ("comparable", [1, 2]), ("locals", {}), ("code", "a.py")],
     "drive_summary": [("spare", "x" * 10_000), ("kept", {"a": -1}), ("opened_calls", float("nan")), ("pieces", None)],
     "replay_report": [("differences", [{}]), ("values", [{}] * 100), ("values", [{"x": 1}]), ("differences", {})],
     "beliefs_report": [
@@ -222,7 +228,7 @@ send = frame.f_locals["context"].send
 raw = next(cell.cell_contents for cell in send.__closure__ if callable(cell.cell_contents))
 """
 SENT = [
-    "raw({'native_frame': {'code': ['a.py', -1, 'f'], 'path': []}})",
+    "raw({'native_frame': {'code': ['a.py', -1, 'f'], 'lines': [], 'locals': []}})",
     "raw({'native_summary': {}})",
     "raw({'unknown': {}})",
     "raw([1, 2])",
@@ -230,7 +236,7 @@ SENT = [
     "raw({'setup_failed': {'reason': 'x' * 1000, 'evidence': ''}})",
     "raw({'replay_report': {'differences': [], 'values': []}})",
     "deep = []\nfor _ in range(400): deep = [deep]\nraw(deep)",
-    "raw({'native_frame': {'code': ['a.py', 1, 'f'], 'path': [[1, {'x': 'y' * 1000}]] * 100, 'more': 1}})",
+    "raw({'native_frame': {'code': ['a.py', 1, 'f'], 'lines': [1] * 100, 'locals': [{'x': 'y'}] * 100, 'more': 1}})",
 ]
 
 

@@ -195,7 +195,8 @@ def _frame(finished: dict[str, Any]) -> DrivenFrame:
     log = finished["log"]
     return DrivenFrame(
         code=tuple(finished["code"]),
-        path=tuple((line, local) for what, line, local in log if what == "s"),
+        lines=tuple(entry[1] for entry in log if entry[0] == "s"),
+        locals=tuple(entry[2] for entry in log if entry[0] == "s"),
         gaps=tuple((first, last) for what, first, last in log if what == "gap"),
-        lines=tuple(map(tuple, finished["lines"])),
+        comparable=tuple(map(tuple, finished["lines"])),
     )

@@ -48,7 +48,8 @@ def run(job: NativeJob, context: Context) -> End:
         context.send(NativeSummary(pieces=tuple(results), passed=passed, variables=variables, outcomes=outcomes))
         for record in recorder.frames:
             frame = record.as_json(names if record.code.co_name == "<module>" else None)
-            context.send(NativeFrame(code=tuple(frame["code"]), path=tuple(map(tuple, frame["path"]))))
+            lines, local = zip(*frame["path"], strict=True) if frame["path"] else ((), ())
+            context.send(NativeFrame(code=tuple(frame["code"]), lines=lines, locals=local))
     return End(end="ok")
 
 

@@ -6,7 +6,7 @@ there; what refers to the job or to another record is checked by ``dialogue``.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -104,23 +104,50 @@ class NativeSummary(Record):
 @checked
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NativeFrame(Record):
-    """One activation in the native run, as settrace saw it: the lines it went, each with the locals before it."""
+    """One activation in the native run, as settrace saw it: the ``lines`` it went, and the ``locals`` before each.
+
+    They are two columns, because a long run has 100,000 lines: a pair for each costs more than all that is checked.
+    """
 
     code: Code
-    path: tuple[Stand, ...]
+    lines: tuple[Line, ...]
+    locals: tuple[Locals, ...]
+
+    @property
+    def path(self) -> Iterator[Stand]:
+        """Each line with its locals."""
+        return zip(self.lines, self.locals, strict=True)
+
+    def agree(self) -> None:
+        _check_columns(self)
 
 
 @checked
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DrivenFrame(Record):
-    """One activation in the session: its statements as they ran, the (first, last) lines of what was kept whole, and
-    the (first, last) lines of the statements at which it can be held against settrace.
+    """One activation in the session: the ``lines`` of its statements as they ran and the ``locals`` before each,
+    ``gaps``, the (first, last) lines of what was kept whole, and ``comparable``, those of the statements at which it
+    can be held against settrace.
     """
 
     code: Code
-    path: tuple[Stand, ...]
+    lines: tuple[Line, ...]
+    locals: tuple[Locals, ...]
     gaps: tuple[tuple[Line, Line], ...]
-    lines: tuple[tuple[Line, Line], ...]
+    comparable: tuple[tuple[Line, Line], ...]
+
+    @property
+    def path(self) -> Iterator[Stand]:
+        """Each line with its locals."""
+        return zip(self.lines, self.locals, strict=True)
+
+    def agree(self) -> None:
+        _check_columns(self)
+
+
+def _check_columns(frame: NativeFrame | DrivenFrame) -> None:
+    if len(frame.lines) != len(frame.locals):
+        raise ProtocolError(f"expected locals for each of {len(frame.lines)} lines, got {len(frame.locals)}")
 
 
 @checked
