@@ -8,15 +8,26 @@ import math
 import os
 import re
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from trace_mine.corpus.errors import CorpusError
+from trace_mine.corpus.fit_command import EPILOG as FIT_EPILOG
+from trace_mine.corpus.fit_command import fit
+from trace_mine.tracer.command_line import ExitCode, make_app, run_app
+
+if TYPE_CHECKING:
+    from trace_mine.corpus.mined.options import MineOptions
 
 EPILOG = """\
 Example: trace-mine ./boltons toolz-1.2.0.tar.gz module:heapq --out traces --jobs 4 --sources doctest,test
 
 Hidden inputs, asked for at the end: trace-mine toolz-1.2.0.tar.gz --view inverse --out calls
+
+A folder that is called like one of the commands below is named with its path: trace-mine ./automaton
 """
 
 Paths = Annotated[
@@ -88,88 +99,69 @@ def mine(
     """Turns real Python code into a dataset of REPL sessions that replay.
 
     Finds doctest examples, scripts and tests, runs each in a sandbox, and writes what happened;
-    datasets.load_dataset(OUT) reads it. trace-mine automaton OUT fits automata to rows with choices (--help there).
+    datasets.load_dataset(OUT) reads it.
     """
-    from trace_mine.corpus.source import CorpusError
-
-    try:
-        code = _run(
-            paths,
-            out,
-            jobs,
-            overwrite,
-            {
-                "sources": None if sources is None else tuple(p.strip() for p in sources.split(",") if p.strip()),
-                "follow": follow,
-                "limit": limit,
-                "licences": licences,
-                "packages": tuple(packages or ()),
-                "python": python or sys.executable,
-                "seed": seed,
-                "view": view,
-                "only_choices": only_choices,
-                "sessions": sessions,
-                "allow_unsafe": allow_unsafe_sandbox,
-            },
-            {
-                "wall_seconds": timeout,
-                "cpu_seconds": math.ceil(0.8 * timeout),
-                "memory_bytes": _num_bytes(memory),
-                "forks": forks,
-            },
-        )
-    except CorpusError as error:
-        from trace_mine.tracer.show import visible
-
-        print(visible(f"trace-mine: {error}"), file=sys.stderr)
-        code = error.exit_code
-    except KeyboardInterrupt:
-        print("trace-mine: interrupted; finished units are kept, the same command goes on from there", file=sys.stderr)
-        code = 130
-    raise typer.Exit(code)
-
-
-def _run(
-    paths: list[str], out: Path, jobs: int, overwrite: bool, options: dict[str, object], limits: dict[str, float]
-) -> int:
-    from trace_mine.corpus.mined.miner import Mined, MineOptions
-    from trace_mine.corpus.produce import open_ledger, produce
-    from trace_mine.corpus.report import Progress, print_session, print_summary
-    from trace_mine.corpus.source import CorpusError
+    from trace_mine.corpus.mined.options import MineOptions
     from trace_mine.tracer.limits import Limits
 
     try:
-        chosen = MineOptions(limits=Limits(**limits), **options)  # type: ignore[arg-type]
+        options = MineOptions(
+            entries=None if sources is None else tuple(p.strip() for p in sources.split(",") if p.strip()),
+            follow=follow,
+            limits=Limits(
+                wall_seconds=timeout,
+                cpu_seconds=math.ceil(0.8 * timeout),
+                memory_bytes=_num_bytes(memory),
+                forks=forks,
+            ),
+            limit=limit,
+            licences=licences,
+            packages=tuple(packages or ()),
+            python=python or sys.executable,
+            seed=seed,
+            view=view,
+            only_choices=only_choices,
+            sessions=sessions,
+            allow_unsafe=allow_unsafe_sandbox,
+        )
     except ValueError as error:
-        raise CorpusError(str(error), exit_code=2) from error
-    _check(paths, chosen.packages)
+        raise CorpusError(str(error), exit_code=ExitCode.WRONG_USAGE) from error
+    _check(paths, options.packages)
+    try:
+        _mine(paths, options, out, jobs, overwrite=overwrite)
+    except KeyboardInterrupt:
+        print("trace-mine: interrupted; finished units are kept, the same command goes on from there", file=sys.stderr)
+        raise typer.Exit(ExitCode.INTERRUPTED) from None
+
+
+def _mine(paths: list[str], options: MineOptions, out: Path, jobs: int, *, overwrite: bool) -> None:
+    from trace_mine.corpus.engines import ENGINES
+    from trace_mine.corpus.mined.miner import Mined
+    from trace_mine.corpus.produce import open_ledger, produce
+    from trace_mine.corpus.report import Progress, print_dataset
+
     with open_ledger(out, overwrite=overwrite) as ledger, Progress() as progress:
-        origin = Mined(paths, chosen, ledger.sources)
-        config = {**chosen.as_config(), "inputs": origin.input_names}
-        merged = produce(ledger, origin, config, jobs=jobs, watcher=progress)
-    print_summary(merged.stats)
-    if merged.first_text is None:
-        what = "no snippet was found" if not merged.stats["found"] else "none of the snippets became a row"
-        print(f"trace-mine: nothing could be mined: {what}; see {out}/stats.json and errors.jsonl", file=sys.stderr)
-        return 1
-    print(f"\nThe first of {merged.stats['rows']} sessions in {out}:\n")
-    print_session(merged.first_text)
-    return 0
+        origin = Mined(paths, options, ledger.sources)
+        config = {**options.as_config(), "inputs": origin.input_names}
+        merged = produce(ledger, origin, config, engine=ENGINES["loky"](jobs), watcher=progress)
+    if not print_dataset(merged, out):
+        what = "none of the snippets became a row" if merged.stats["found"] else "no snippet was found"
+        raise CorpusError(f"nothing could be mined: {what}; see {out}/stats.json and errors.jsonl")
 
 
 def _check(paths: list[str], packages: tuple[Path, ...]) -> None:
     """Wrong usage is told before anything is written."""
-    from trace_mine.corpus.source import CorpusError
-
     for path in (*(path for path in paths if not path.startswith("module:")), *(str(folder) for folder in packages)):
         if not Path(path).exists():
             hint = f"for an installed module write module:{path}" if path.isidentifier() else "check the spelling"
-            raise CorpusError(f"expected a file or folder, got {path!r}, which does not exist; {hint}", exit_code=2)
+            raise CorpusError(
+                f"expected a file or folder, got {path!r}, which does not exist; {hint}", exit_code=ExitCode.WRONG_USAGE
+            )
     for folder in packages:
         if not folder.is_dir():
             raise CorpusError(
                 f"expected a folder of installed packages, got the file {str(folder)!r}; give the folder that holds it",
-                exit_code=2,
+                exit_code=ExitCode.WRONG_USAGE,
             )
 
 
@@ -179,25 +171,24 @@ def _num_bytes(text: str) -> int:
     Raises:
         CorpusError: the text is no size.
     """
-    from trace_mine.corpus.source import CorpusError
-
     match = re.fullmatch(r"(\d+)([KMG]?)i?B?", text.strip(), re.IGNORECASE)
     if match is None:
-        raise CorpusError(f"expected a size like 512M or 2G, got {text!r}; write a number with K, M or G", exit_code=2)
+        raise CorpusError(
+            f"expected a size like 512M or 2G, got {text!r}; write a number with K, M or G",
+            exit_code=ExitCode.WRONG_USAGE,
+        )
     return int(match.group(1)) << {"": 0, "K": 10, "M": 20, "G": 30}[match.group(2).upper()]
 
 
-def main() -> None:
-    """Entry point of the console script; ``automaton`` as the first word is the other command."""
-    if sys.argv[1:2] == ["automaton"]:
-        from trace_mine.corpus.fit_command import main as fit_main
+app = make_app(default_command=True, epilog=None)
+app.command("mine", epilog=EPILOG)(mine)
+app.command("automaton", epilog=FIT_EPILOG)(fit)
 
-        fit_main()
-        return
-    app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
-    app.command(epilog=EPILOG)(mine)
-    app(prog_name="trace-mine")
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The console script; gives the exit code."""
+    return run_app(app, "trace-mine", arguments, wrong_usage=(), failed=(CorpusError, OSError))
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

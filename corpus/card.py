@@ -1,14 +1,20 @@
 """The dataset card: README.md with the YAML that ``datasets.load_dataset(DIR)`` reads. No dates: the same dataset
 has the same card.
+
+Names in it come from strangers: a repository may be called ``x | [y](http://z)``. In the YAML block the library quotes
+them; in the Markdown body ``inline`` makes code of all that isn't plain.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
-from typing import Any
 
+from trace_mine.corpus.schema import markdown
 from trace_mine.corpus.splits import SPLITS
+from trace_mine.corpus.stats import GroupStats, Stats
+from trace_mine.tracer.show import visible
 
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 
@@ -36,6 +42,9 @@ found {found} = rows {rows} + duplicates {duplicates} + drops {num_drops}
 {sources}
 
 {repositories}
+
+## Columns
+{columns}
 
 ## Splits
 By repository, so that no project is in two of them: {splits}. Exact duplicates are dropped everywhere,
@@ -80,6 +89,9 @@ found {found} = rows {rows} + duplicates {duplicates} + drops {num_drops}
 
 {repositories}
 
+## Columns
+{columns}
+
 ## Splits
 {splits}. No text is in two of them. Where commands are drawn apart from outcomes (all tasks but automata and
 adversaries), a sequence of commands belongs to one split by its hash.
@@ -90,24 +102,36 @@ adversaries), a sequence of commands belongs to one split by its hash.
 """
 
 
-def dataset_card(stats: Mapping[str, Any], shards: Sequence[str], content: str) -> str:
+def dataset_card(stats: Stats, shards: Sequence[str], content: str) -> str:
     """The card of a dataset with these statistics and shards; ``content``: a hash of the shards, in hex.
 
     The content is told as a version: ``datasets`` keeps what it loaded by the folder's last name, the version and the
     patterns of files, so that without it another dataset in a folder of the same name, or this one made again, would
     be read from what was there before (seen with datasets 5.2).
     """
+    from huggingface_hub import DatasetCard, DatasetCardData
+
     present = [split for split in SPLITS if any(shard.startswith(f"{split}-") for shard in shards)]
-    licences = sorted(stats["by_licence"])
-    size = next((name for limit, name in _SIZES if stats["rows"] < limit), "n>1M")
-    header = ["---", "configs:", "- config_name: default", f"  version: {version_of(content)}"]
-    header.append("  data_files:")
-    for split in present:
-        header += [f"  - split: {split}", f"    path: data/{split}-*.parquet"]
-    header += ["tags:", "- code", "- execution-traces", "- python", "size_categories:", f"- {json.dumps(size)}"]
-    header += ["license: other", f"license_name: {json.dumps(', '.join(licences) or 'none')}", "---"]
-    synthetic = "task" in stats["config"]
-    body = (_SYNTHETIC if synthetic else _BODY).format(
+    data = DatasetCardData(
+        configs=[
+            {
+                "config_name": "default",
+                "version": version_of(content),
+                "data_files": [{"split": split, "path": f"data/{split}-*.parquet"} for split in present],
+            }
+        ],
+        tags=["code", "execution-traces", "python"],
+        size_categories=[next((name for limit, name in _SIZES if stats["rows"] < limit), "n>1M")],
+        license="other",
+        # one line each: a line `---` would end the block for whoever reads it without YAML
+        license_name=", ".join(_one_line(name) for name in sorted(stats["by_licence"])) or "none",
+    )
+    return str(DatasetCard(f"---\n{data.to_yaml()}\n---\n{_body(stats, present)}"))
+
+
+def _body(stats: Stats, present: Sequence[str]) -> str:
+    template = _SYNTHETIC if "task" in stats["config"] else _BODY
+    return template.format(
         config=json.dumps(stats["config"], indent=2),
         beliefs=json.dumps(stats["beliefs"]),
         found=stats["found"],
@@ -116,11 +140,11 @@ def dataset_card(stats: Mapping[str, Any], shards: Sequence[str], content: str) 
         num_drops=sum(stats["drops"].values()),
         sources=_table("source", stats["by_source"]),
         repositories=_table("repository", stats["by_repository"]),
+        columns=markdown(),
         splits=", ".join(f"{split} {stats['splits'].get(split, 0)}" for split in present),
         drops="\n".join(f"* `{reason}`: {count}" for reason, count in stats["drops"].items()) or "None was.",
-        licences=", ".join(f"{name} {count}" for name, count in stats["by_licence"].items()) or "no rows",
+        licences=", ".join(f"{inline(name)} {count}" for name, count in stats["by_licence"].items()) or "no rows",
     )
-    return "\n".join(header) + "\n" + body
 
 
 def version_of(content: str) -> str:
@@ -128,9 +152,32 @@ def version_of(content: str) -> str:
     return f"0.{int(content[:12], 16) % 10**9}.{int(content[12:24], 16) % 10**9}"
 
 
-def _table(title: str, groups: Mapping[str, Any]) -> str:
+_PLAIN = re.compile(r"(?:[A-Za-z0-9 .+/()-]|(?<=[A-Za-z0-9])_(?=[A-Za-z0-9]))+\Z")
+"""Nothing that Markdown reads as more than itself, inside a line or a table's cell."""
+
+
+def inline(text: str) -> str:
+    """A stranger's text inside a line of Markdown: as it is where it is plain, else as code, escaped.
+
+    In code nothing acts but the backtick, and in a table the bar: both are written as escapes, as control characters
+    are. ``www.`` is set as code too: renderers make a link of it.
+
+    >>> inline("more-itertools"), inline("a|`b`")
+    ('more-itertools', '`a\\\\x7c\\\\x60b\\\\x60`')
+    """
+    if _PLAIN.match(text) and text == text.strip() and "www." not in text.lower():
+        return text
+    escaped = _one_line(text.replace("\\", "\\\\")).replace("|", "\\x7c").replace("`", "\\x60")
+    return f"`{escaped or ' '}`"
+
+
+def _one_line(text: str) -> str:
+    return " ".join(visible(text).split())
+
+
+def _table(title: str, groups: Mapping[str, GroupStats]) -> str:
     lines = [f"| {title} | found | rows | duplicates | drops |", "|---|---|---|---|---|"]
-    for name, tally in groups.items():
-        drops = sum(tally["drops"].values())
-        lines.append(f"| {name} | {tally['found']} | {tally['rows']} | {tally['duplicates']} | {drops} |")
+    for name, group in groups.items():
+        numbers = (group["found"], group["rows"], group["duplicates"], sum(group["drops"].values()))
+        lines.append(f"| {inline(name)} | {' | '.join(map(str, numbers))} |")
     return "\n".join(lines)

@@ -4,11 +4,22 @@ from __future__ import annotations
 
 import json
 import re
-import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from types import TracebackType
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from trace_mine.corpus.errors import CorpusError
+from trace_mine.tracer.command_line import ExitCode
+
+if TYPE_CHECKING:
+    from trace_mine.corpus.schema import RowColumns
+    from trace_mine.tracer.session import Tracer
+
+EPILOG = "Example: trace-mine automaton traces --variables cups --out automata"
 
 
 def fit(
@@ -23,78 +34,92 @@ def fit(
 
     Writes one YAML file for each, which trace-synth pfsa --set file=... plays, and says what did not fit.
     """
-    from trace_mine.corpus.source import CorpusError
+    from trace_mine.corpus.fitting import NoAutomaton, rows_with_choices
     from trace_mine.tracer.show import visible
-
-    try:
-        raise typer.Exit(_fit(dataset, row, variables, out, root, packages or []))
-    except CorpusError as error:
-        print(visible(f"trace-mine: {error}"), file=sys.stderr)
-        raise typer.Exit(error.exit_code) from None
-
-
-def _fit(dataset: Path, row: str, variables: str, out: Path, root: Path | None, packages: list[Path]) -> int:
-    from trace_mine.corpus.fitting import NoAutomaton, automaton_of, rows_with_choices
-    from trace_mine.corpus.mined.dependencies import packages_in
-    from trace_mine.corpus.source import CorpusError
-    from trace_mine.corpus.synthetic.automaton_yaml import write_automaton
-    from trace_mine.tracer.session import Tracer, TracerConfig
-    from trace_mine.tracer.show import visible
-    from trace_mine.tracer.views import parse_view
 
     names = [name.strip() for name in variables.split(",") if name.strip()]
-    for folder in (*packages, *([] if root is None else [root])):
-        if not folder.is_dir():
-            raise CorpusError(f"expected a folder, got {str(folder)!r}; check the spelling", exit_code=2)
-    bound = tuple(path for folder in packages for path in packages_in(folder))
-    fitted = found = 0
-    tracers: dict[tuple[str, ...], Tracer] = {}
-    try:
-        for each in rows_with_choices(dataset, row):
-            found += 1
-            setup = json.loads(each["setup"])
-            key = tuple(setup["sys_path"])
-            if setup["module"] is not None:
-                print(visible(f"{each['name']}: did not fit: it runs in the module {setup['module']}"))
-                continue
-            if key not in tracers:
-                view = parse_view("branch")
-                config = TracerConfig(
-                    repository=None if root is None else root.resolve(),
-                    sys_path=() if root is None else key,
-                    packages=bound,
-                    view=view,
-                )
-                tracers[key] = Tracer(config)
-            machine = tracers[key].automaton([step["source"] for step in each["steps"]], setup["code"], names)
+    num_rows = num_fitted = 0
+    with _Fitter(root=root, packages=tuple(packages or ()), variables=names, out=out) as fitter:
+        for columns in rows_with_choices(dataset, row):
+            num_rows += 1
             try:
-                if isinstance(machine, str):
-                    raise NoAutomaton(machine)
-                automaton, notes = automaton_of(machine, each["name"])
+                lines = fitter.fit(columns)
+                num_fitted += 1
             except NoAutomaton as error:
-                print(visible(f"{each['name']}: did not fit: {error}"))
-                continue
-            out.mkdir(parents=True, exist_ok=True)
-            path = out / f"{re.sub(r'[^0-9A-Za-z]+', '_', each['name']).strip('_')}_{each['trace_id'][:6]}.yaml"
-            path.write_text(write_automaton(automaton), encoding="utf-8")
-            fitted += 1
-            told = f"{len(automaton.states)} states, {len(automaton.symbols)} symbols over {list(machine.variables)}"
-            print(visible(f"{each['name']}: {told}: {path}"))
-            for note in notes:
-                print(visible(f"  {note}"))
-    finally:
-        for tracer in tracers.values():
-            tracer.close()
-    if not found and row:
+                lines = [f"did not fit: {error}"]
+            for number, line in enumerate(lines):
+                print(visible(f"  {line}" if number else f"{columns['name']}: {line}"))
+    if not num_rows and row:
         raise CorpusError(
-            f"expected the trace_id or name of a row with choices, got {row!r}; see {dataset}", exit_code=2
+            f"expected the trace_id or name of a row with choices, got {row!r}; see {dataset}",
+            exit_code=ExitCode.WRONG_USAGE,
         )
-    print(f"{fitted} of {found} rows with choices are automata")
-    return 0 if fitted else 1
+    print(f"{num_fitted} of {num_rows} rows with choices are automata")
+    if not num_fitted:
+        raise typer.Exit(ExitCode.FAILED)
 
 
-def main() -> None:
-    """``trace-mine automaton``."""
-    app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
-    app.command(epilog="Example: trace-mine automaton traces --variables cups --out automata")(fit)
-    app(args=sys.argv[2:], prog_name="trace-mine automaton")
+@dataclass(kw_only=True)
+class _Fitter:
+    """Fits rows one by one, with a Tracer for each ``sys.path`` that they need. A context manager: it ends them."""
+
+    root: Path | None
+    packages: tuple[Path, ...]
+    variables: Sequence[str]
+    out: Path
+    _tracers: dict[tuple[str, ...], Tracer] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for folder in (*self.packages, *([] if self.root is None else [self.root])):
+            if not folder.is_dir():
+                raise CorpusError(
+                    f"expected a folder, got {str(folder)!r}; check the spelling", exit_code=ExitCode.WRONG_USAGE
+                )
+
+    def __enter__(self) -> _Fitter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for tracer in self._tracers.values():
+            tracer.close()
+
+    def fit(self, row: RowColumns) -> list[str]:
+        """Writes the row's automaton; gives what is to be said of it.
+
+        Raises:
+            NoAutomaton: the row's commands are none.
+        """
+        from trace_mine.corpus.fitting import NoAutomaton, automaton_of
+        from trace_mine.corpus.synthetic.automaton_yaml import write_automaton
+
+        setup = json.loads(row["setup"])
+        if setup["module"] is not None:
+            raise NoAutomaton(f"it runs in the module {setup['module']}")
+        tracer = self._tracer(tuple(setup["sys_path"]))
+        fitted = tracer.automaton([step["source"] for step in row["steps"]], setup["code"], self.variables)
+        if isinstance(fitted, str):
+            raise NoAutomaton(fitted)
+        automaton, notes = automaton_of(fitted, row["name"])
+        self.out.mkdir(parents=True, exist_ok=True)
+        # names of snippets are not names of files, and two snippets may share one
+        path = self.out / f"{re.sub(r'[^0-9A-Za-z]+', '_', row['name']).strip('_')}_{row['trace_id'][:6]}.yaml"
+        path.write_text(write_automaton(automaton), encoding="utf-8")
+        size = f"{len(automaton.states)} states, {len(automaton.symbols)} symbols over {list(fitted.variables)}"
+        return [f"{size}: {path}", *notes]
+
+    def _tracer(self, sys_path: tuple[str, ...]) -> Tracer:
+        from trace_mine.corpus.mined.dependencies import packages_in
+        from trace_mine.tracer.session import Tracer, TracerConfig
+        from trace_mine.tracer.views import parse_view
+
+        if sys_path not in self._tracers:
+            config = TracerConfig(
+                repository=None if self.root is None else self.root.resolve(),
+                sys_path=() if self.root is None else sys_path,
+                packages=tuple(path for folder in self.packages for path in packages_in(folder)),
+                view=parse_view("branch"),
+            )
+            self._tracers[sys_path] = Tracer(config)
+        return self._tracers[sys_path]

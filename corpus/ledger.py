@@ -7,7 +7,8 @@
                     sources/        unpacked archives
 
 Every file is written under another name, flushed to the disk and renamed. A unit's name is the hash of its inputs,
-so what is there is either right or not looked at.
+so what is there is either right or not looked at. Workers on several machines may share a ledger through a common file
+system: each writes files of its own.
 """
 
 from __future__ import annotations
@@ -17,17 +18,18 @@ import fcntl
 import gzip
 import hashlib
 import json
-import os
 import shutil
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
-from trace_mine.corpus.rows import is_row, text_key
-from trace_mine.corpus.source import CorpusError, Dropped, Item, WorkUnit
+from trace_mine.corpus.errors import CorpusError
+from trace_mine.corpus.rows import Row, text_key
+from trace_mine.corpus.work import Dropped, Item, Marker, Payload, WorkUnit
+from trace_mine.tracer.atomic import replacing, write_atomically
 
 FOLDER = ".ledger"
 
@@ -59,7 +61,7 @@ class Ledger:
                 leftover.unlink()
             yield
 
-    def check_config(self, config: Mapping[str, Any]) -> None:
+    def check_config(self, config: Mapping[str, object]) -> None:
         """Keeps the configuration of a new dataset, compares that of an old one.
 
         Raises:
@@ -94,62 +96,54 @@ class Ledger:
         if not self.is_done(unit.key):
             write_atomically(self.root / "units" / f"{unit.key}.json", json.dumps(unit.payload).encode("ascii"))
 
-    def payload(self, key: str) -> Mapping[str, Any]:
+    def payload(self, key: str) -> Payload:
         """The payload of a waiting unit."""
-        data: Mapping[str, Any] = json.loads((self.root / "units" / f"{key}.json").read_bytes())
+        data: Payload = json.loads((self.root / "units" / f"{key}.json").read_bytes())
         return data
 
     def is_done(self, key: str) -> bool:
         """True when the unit's result is there in full length."""
-        marker = self.root / "done" / f"{key}.json"
         return (
-            marker.exists()
+            self._marker(key).exists()
             and self._result(key).exists()
-            and self.marker(key)["bytes"] == self._result(key).stat().st_size
+            and self.marker(key).bytes == self._result(key).stat().st_size
         )
 
-    def finish(self, key: str, items: Iterable[Item], num_snippets: int) -> Mapping[str, Any]:
+    def finish(self, key: str, items: Iterable[Item], num_snippets: int) -> Marker:
         """Writes a unit's result as its items come, then its marker, which is returned."""
         rows = drops = 0
         texts: list[str] = []
         repositories: Counter[str] = Counter()
-        # No file name and no time in the gzip header: the same items are the same bytes.
-        with (
-            _replacing(self._result(key)) as file,
-            gzip.GzipFile(filename="", mode="wb", fileobj=file, compresslevel=6, mtime=0) as packed,
-        ):
+        with replacing(self._result(key)) as file, _packed(file) as packed:
             for item in items:
                 if isinstance(item, Dropped):
                     drops += 1
-                    line = asdict(item)
+                    line = json.dumps(asdict(item), sort_keys=True).encode("ascii")
                 else:
                     rows += 1
-                    line = item
-                    texts.append(text_key(item["text"]))
-                    repositories[item["repository"]] += 1
-                packed.write(json.dumps(line, sort_keys=True).encode("ascii") + b"\n")
+                    line = item.line
+                    texts.append(text_key(item.columns["text"]))
+                    repositories[item.columns["repository"]] += 1
+                packed.write(line + b"\n")
         assert rows + drops == num_snippets, f"unit {key}: {num_snippets} snippets became {rows} rows and {drops} drops"
-        data = self._result(key)
-        with open(data, "rb") as written:
+        result = self._result(key)
+        with open(result, "rb") as written:
             digest = hashlib.file_digest(written, "sha256").hexdigest()
-        marker = {
-            "found": num_snippets,
-            "rows": rows,
-            "drops": drops,
-            "texts": texts,
-            "repositories": dict(repositories),
-            "bytes": data.stat().st_size,
-            "sha256": digest,
-        }
-        write_atomically(self.root / "done" / f"{key}.json", json.dumps(marker, sort_keys=True).encode())
+        marker = Marker(
+            found=num_snippets,
+            rows=rows,
+            drops=drops,
+            texts=tuple(texts),
+            repositories=dict(repositories),
+            bytes=result.stat().st_size,
+            sha256=digest,
+        )
+        write_atomically(self._marker(key), json.dumps(marker.to_json(), sort_keys=True).encode())
         return marker
 
-    def marker(self, key: str) -> Mapping[str, Any]:
-        """``found rows drops texts repositories bytes sha256`` of a finished unit: ``texts`` are the rows' text keys in
-        order, ``repositories`` counts rows by repository.
-        """
-        data: Mapping[str, Any] = json.loads((self.root / "done" / f"{key}.json").read_bytes())
-        return data
+    def marker(self, key: str) -> Marker:
+        """What a finished unit holds."""
+        return Marker.from_json(json.loads(self._marker(key).read_bytes()))
 
     def items(self, key: str) -> Iterator[Item]:
         """A finished unit's rows and drops, in order.
@@ -160,8 +154,7 @@ class Ledger:
         try:
             with gzip.open(self._result(key), "rt", encoding="ascii") as lines:
                 for line in lines:
-                    item = json.loads(line)
-                    yield item if is_row(item) else Dropped(**item)
+                    yield _item(line)
         except (OSError, EOFError, ValueError, zlib.error) as error:
             raise CorpusError(f"{self._result(key)}: damaged ({error}); delete it and start again") from error
 
@@ -200,31 +193,20 @@ class Ledger:
     def _result(self, key: str) -> Path:
         return self.root / "results" / f"{key}.jsonl.gz"
 
+    def _marker(self, key: str) -> Path:
+        return self.root / "done" / f"{key}.json"
+
     def _note(self, key: str, line: bytes) -> None:
         with open(self.root / "attempts" / key, "ab", buffering=0) as file:
             file.write(line)
 
 
-def write_atomically(path: Path, data: bytes) -> None:
-    """Either the old file or the whole new one, at any moment."""
-    with _replacing(path) as file:
-        file.write(data)
+def _packed(file: BinaryIO) -> gzip.GzipFile:
+    """Compresses into the file: no file name and no time in the header, so that the same items are the same bytes."""
+    return gzip.GzipFile(filename="", mode="wb", fileobj=file, compresslevel=6, mtime=0)
 
 
-@contextlib.contextmanager
-def _replacing(path: Path) -> Iterator[BinaryIO]:
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    try:
-        with open(temporary, "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.rename(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+def _item(line: str) -> Item:
+    """The row or drop that a line of a result is; only rows have a ``trace_id``."""
+    data = json.loads(line)
+    return Row(columns=data, line=line.rstrip("\n").encode("ascii")) if "trace_id" in data else Dropped(**data)

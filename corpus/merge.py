@@ -15,15 +15,18 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import BinaryIO
 
 from trace_mine.corpus.card import dataset_card
-from trace_mine.corpus.ledger import Ledger, write_atomically
-from trace_mine.corpus.rows import features, printable
+from trace_mine.corpus.ledger import Ledger
+from trace_mine.corpus.rows import Row
+from trace_mine.corpus.schema import features
 from trace_mine.corpus.shards import ShardWriter
-from trace_mine.corpus.source import Dropped, Row
 from trace_mine.corpus.splits import SPLITS, NearIndex, assign_splits
+from trace_mine.corpus.stats import Notes, Stats
 from trace_mine.corpus.tally import Counts
+from trace_mine.corpus.work import Dropped, Marker
+from trace_mine.tracer.atomic import write_atomically
 
 SHARD_NAME = re.compile(r"[a-z]+-\d{5}-of-\d{5}\.parquet\Z")
 
@@ -32,7 +35,7 @@ SHARD_NAME = re.compile(r"[a-z]+-\d{5}-of-\d{5}\.parquet\Z")
 class Merged:
     """A finished dataset's statistics, as in ``stats.json``, and its first session."""
 
-    stats: Mapping[str, Any]
+    stats: Stats
     first_text: str | None
 
 
@@ -40,8 +43,8 @@ def merge(
     ledger: Ledger,
     keys: Sequence[str],
     *,
-    notes: Mapping[str, Any],
-    config: Mapping[str, Any],
+    notes: Notes,
+    config: Mapping[str, object],
     splits: Mapping[str, str] | None = None,
     on_row: Callable[[Counts], None] = lambda counts: None,
 ) -> Merged:
@@ -52,43 +55,61 @@ def merge(
     shutil.rmtree(building, ignore_errors=True)
     building.mkdir()
     markers = [ledger.marker(key) for key in keys]
-    decided = splits is not None
-    splits = assign_splits(_rows_by_repository(markers)) if splits is None else splits
-    order = _largest_first(markers, splits)
-    reader = _Reader(ledger, keys, markers, splits)
-    near = _Straddling(reader, order, is_active=not decided)
+    assigned = assign_splits(_rows_by_repository(markers)) if splits is None else splits
+    order = _largest_first(markers, assigned)
+    reader = _Reader(ledger, keys, markers, assigned)
     counts = Counts()
+    straddling = _Straddling(reader, order, is_active=splits is None)
+    shards, first_text = _write_rows(reader, order, straddling, building, counts, on_row)
+    _write_drops(reader, building / "errors.jsonl", counts)
+    stats = counts.as_json(found=sum(marker.found for marker in markers), notes=notes, config=config)
+    _publish(ledger.out, building, shards, stats)
+    return Merged(stats=stats, first_text=first_text)
+
+
+def _write_rows(
+    reader: _Reader,
+    order: Sequence[str],
+    straddling: _Straddling,
+    building: Path,
+    counts: Counts,
+    on_row: Callable[[Counts], None],
+) -> tuple[list[Path], str | None]:
+    """Writes every row that is no duplicate; gives the shards, and the text of the first row."""
     seen: set[bytes] = set()
-    shards, first_text = [], None
+    shards: list[Path] = []
+    first_text = None
     schema = features().arrow_schema
     for split in order:
         writer = ShardWriter(building, split, schema)
         for number, key, row in reader.rows(split):
-            if key in seen or near.is_doomed(number):
+            if key in seen or straddling.is_doomed(number):
                 counts.add_duplicate(row)
             else:
                 seen.add(key)
-                near.doom_copies(row["text"], split)
-                writer.write({**row, "split": split})
+                straddling.doom_copies(row.columns["text"], split)
+                writer.write(row)
                 counts.add_row(row, split)
-                first_text = first_text or row["text"]
+                first_text = first_text or row.columns["text"]
             on_row(counts)
         shards += writer.close()
-    with open(building / "errors.jsonl", "w", encoding="utf-8") as file:
+    return shards, first_text
+
+
+def _write_drops(reader: _Reader, path: Path, counts: Counts) -> None:
+    with open(path, "wb") as file:
         for drop in reader.drops():
             counts.add_drop(drop)
-            file.write(json.dumps({name: _clean(value) for name, value in asdict(drop).items()}) + "\n")
-        _sync(file.fileno())
-    stats = counts.as_json(found=sum(marker["found"] for marker in markers), notes=notes, config=config)
-    _publish(ledger.out, building, shards, stats)
-    return Merged(stats=stats, first_text=first_text)
+            file.write(json.dumps(asdict(drop)).encode("ascii") + b"\n")
+        file.flush()
+        _sync(file)
 
 
 class _Reader:
     """The units' items by split; rows carry their number in the order of the dataset's units."""
 
     def __init__(
-        self, ledger: Ledger, keys: Sequence[str], markers: Sequence[Mapping[str, Any]], splits: Mapping[str, str]
+        self, ledger: Ledger, keys: Sequence[str], markers: Sequence[Marker], splits: Mapping[str, str]
     ) -> None:
         self._ledger, self._keys, self._markers, self._splits = ledger, keys, markers, splits
 
@@ -96,17 +117,17 @@ class _Reader:
         """(number, text key, row) of the rows whose repository is in this split."""
         start = 0
         for key, marker in zip(self._keys, self._markers, strict=True):
-            if any(self._splits[name] == split for name in marker["repositories"]):
-                found = (item for item in self._ledger.items(key) if not isinstance(item, Dropped))
-                for number, (text, row) in enumerate(zip(marker["texts"], found, strict=True), start):
-                    if self._splits[row["repository"]] == split:
+            if any(self._splits[name] == split for name in marker.repositories):
+                rows = (item for item in self._ledger.items(key) if not isinstance(item, Dropped))
+                for number, (text, row) in enumerate(zip(marker.texts, rows, strict=True), start):
+                    if self._splits[row.columns["repository"]] == split:
                         yield number, bytes.fromhex(text), row
-            start += marker["rows"]
+            start += marker.rows
 
     def drops(self) -> Iterator[Dropped]:
         """Every drop, in the units' order."""
         for key, marker in zip(self._keys, self._markers, strict=True):
-            if marker["drops"]:
+            if marker.drops:
                 yield from (item for item in self._ledger.items(key) if isinstance(item, Dropped))
 
 
@@ -121,7 +142,7 @@ class _Straddling:
         for split in order[1:] if is_active else ():
             for number, _, row in reader.rows(split):
                 assert self._index is not None
-                self._index.add(row["text"])
+                self._index.add(row.columns["text"])
                 self._rows.append((number, self._rank[split]))
 
     def is_doomed(self, number: int) -> bool:
@@ -132,17 +153,18 @@ class _Straddling:
         """Dooms the near-duplicates of a written row in splits smaller than its own."""
         rank = self._rank[split]
         if self._index is not None and rank + 1 < len(self._rank):
-            self._doomed.update(self._rows[found][0] for found in self._index.near(text) if self._rows[found][1] > rank)
+            near = (self._rows[place] for place in self._index.near(text))
+            self._doomed.update(number for number, its_rank in near if its_rank > rank)
 
 
-def _rows_by_repository(markers: Sequence[Mapping[str, Any]]) -> Counter[str]:
+def _rows_by_repository(markers: Sequence[Marker]) -> Counter[str]:
     num_rows: Counter[str] = Counter()
     for marker in markers:
-        num_rows.update(marker["repositories"])
+        num_rows.update(marker.repositories)
     return num_rows
 
 
-def _largest_first(markers: Sequence[Mapping[str, Any]], splits: Mapping[str, str]) -> list[str]:
+def _largest_first(markers: Sequence[Marker], splits: Mapping[str, str]) -> list[str]:
     """The splits that have rows; train alone where nothing has."""
     sizes: Counter[str] = Counter()
     for repository, num_rows in _rows_by_repository(markers).items():
@@ -150,12 +172,12 @@ def _largest_first(markers: Sequence[Mapping[str, Any]], splits: Mapping[str, st
     return sorted((split for split in sizes if sizes[split]), key=lambda s: (-sizes[s], SPLITS.index(s))) or ["train"]
 
 
-def _publish(out: Path, building: Path, shards: Sequence[Path], stats: Mapping[str, Any]) -> None:
+def _publish(out: Path, building: Path, shards: Sequence[Path], stats: Stats) -> None:
     """Flushes the new shards, takes the old ones away, moves the new ones in."""
     content = hashlib.sha256()
     for shard in sorted(shards):
         with open(shard, "rb") as file:
-            _sync(file.fileno())
+            _sync(file)
             content.update(hashlib.file_digest(file, "sha256").digest())
     data = out / "data"
     data.mkdir(exist_ok=True)
@@ -171,9 +193,5 @@ def _publish(out: Path, building: Path, shards: Sequence[Path], stats: Mapping[s
     building.rmdir()
 
 
-def _clean(value: object) -> object:
-    return printable(value) if isinstance(value, str) else value
-
-
-def _sync(descriptor: int) -> None:
-    os.fsync(descriptor)
+def _sync(file: BinaryIO) -> None:
+    os.fsync(file.fileno())

@@ -8,13 +8,16 @@ import errno
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
+from trace_mine.corpus.engines import Engine
+from trace_mine.corpus.errors import CorpusError
 from trace_mine.corpus.ledger import FOLDER, Ledger
 from trace_mine.corpus.merge import Merged, merge
-from trace_mine.corpus.source import CorpusError, Origin
+from trace_mine.corpus.origin import Origin
 from trace_mine.corpus.tally import Counts
 from trace_mine.corpus.units import run_units
+from trace_mine.corpus.work import Marker
 
 
 class Watcher(Protocol):
@@ -23,7 +26,7 @@ class Watcher(Protocol):
     def planned(self, num_units: int, num_snippets: int) -> None:
         """So many units are known by now."""
 
-    def finished(self, key: str, marker: Mapping[str, Any]) -> None:
+    def finished(self, key: str, marker: Marker) -> None:
         """A unit is done, or was."""
 
     def merged(self, counts: Counts) -> None:
@@ -60,8 +63,10 @@ def open_ledger(out: Path, *, overwrite: bool) -> Iterator[Ledger]:
         raise
 
 
-def produce(ledger: Ledger, origin: Origin, config: Mapping[str, Any], *, jobs: int, watcher: Watcher) -> Merged:
-    """Makes or completes the dataset.
+def produce(
+    ledger: Ledger, origin: Origin, config: Mapping[str, object], *, engine: Engine, watcher: Watcher
+) -> Merged:
+    """Makes or completes the dataset. ``config`` is JSON: all that two runs into one dataset must have in common.
 
     Raises:
         CorpusError: the dataset was begun with another configuration, or nothing can be run here.
@@ -73,7 +78,7 @@ def produce(ledger: Ledger, origin: Origin, config: Mapping[str, Any], *, jobs: 
         keys.append(unit.key)
         num_snippets += unit.num_snippets
         watcher.planned(len(keys), num_snippets)
-    run_units(ledger, list(dict.fromkeys(keys)), origin.traces, jobs=jobs, on_done=watcher.finished)
+    run_units(ledger, list(dict.fromkeys(keys)), origin.traces, engine, on_done=watcher.finished)
     merged = merge(ledger, keys, notes=origin.notes(), config=config, splits=origin.splits, on_row=watcher.merged)
     ledger.tidy(keys)
     return merged

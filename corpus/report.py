@@ -6,12 +6,20 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Mapping
+from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING
 
+from trace_mine.corpus.merge import Merged
+from trace_mine.corpus.stats import GroupStats, Stats
 from trace_mine.corpus.tally import Counts
+from trace_mine.corpus.work import Marker
 from trace_mine.tracer.show import visible
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as Bar
+    from rich.progress import TaskID
+    from rich.table import Table
 
 LINE_SECONDS = 5.0
 MOST_SESSION_LINES = 40
@@ -21,8 +29,8 @@ class Progress:
     """A bar on a terminal, plain lines elsewhere (at most one each LINE_SECONDS). A context manager."""
 
     def __init__(self) -> None:
-        self._bar: Any = None
-        self._task: Any = None
+        self._bar: Bar | None = None
+        self._task: TaskID | None = None
         self._counts = {"units": 0, "planned": 0, "snippets": 0, "found": 0, "rows": 0, "duplicates": 0, "drops": 0}
         self._texts: set[bytes] = set()
         self._last_line = time.monotonic()
@@ -54,13 +62,13 @@ class Progress:
         self._counts.update(planned=num_units, snippets=num_snippets)
         self._show(f"found {num_snippets} snippets")
 
-    def finished(self, key: str, marker: Mapping[str, Any]) -> None:
+    def finished(self, key: str, marker: Marker) -> None:
         """A unit is done, or was."""
         counts = self._counts
         counts["units"] += 1
-        counts["found"] += marker["found"]
-        counts["drops"] += marker["drops"]
-        for text in marker["texts"]:
+        counts["found"] += marker.found
+        counts["drops"] += marker.drops
+        for text in marker.texts:
             known = bytes.fromhex(text)
             counts["duplicates" if known in self._texts else "rows"] += 1
             self._texts.add(known)
@@ -76,7 +84,7 @@ class Progress:
 
     def _show(self, line: str) -> None:
         now = time.monotonic()
-        if self._bar is not None:
+        if self._bar is not None and self._task is not None:
             self._bar.update(
                 self._task, completed=self._counts["found"], total=self._counts["snippets"], counts=self._sums()
             )
@@ -85,26 +93,40 @@ class Progress:
             print(line, flush=True)
 
 
-def print_summary(stats: Mapping[str, Any]) -> None:
+def print_dataset(merged: Merged, out: Path) -> bool:
+    """The counts, and the first session; False where there is no row."""
+    print_summary(merged.stats)
+    if merged.first_text is None:
+        return False
+    print(f"\nThe first of {merged.stats['rows']} sessions in {out}:\n")
+    print_session(merged.first_text)
+    return True
+
+
+def print_summary(stats: Stats) -> None:
     """The table by source, the reasons for drops, and what could not be read."""
     from rich.console import Console
     from rich.table import Table
 
     console = Console(markup=False, highlight=False, emoji=False)
     table = Table("source", "found", "rows", "duplicates", "drops", "reasons for drops")
-    for name, tally in [*stats["by_source"].items(), ("all", stats)]:
-        reasons = ", ".join(f"{reason} {count}" for reason, count in tally["drops"].items()) if name != "all" else ""
-        drops = sum(tally["drops"].values())
-        table.add_row(name, *(str(tally[key]) for key in ("found", "rows", "duplicates")), str(drops), visible(reasons))
+    for name, group in stats["by_source"].items():
+        _add_row(table, name, group, ", ".join(f"{reason} {count}" for reason, count in group["drops"].items()))
+    _add_row(table, "all", stats, "")
     console.print(table)
-    unreadable = stats.get("files", {}).get("unreadable", {})
+    unreadable = stats["files"]["unreadable"] if "files" in stats else {}
     if unreadable:
-        told = ", ".join(f"{reason} {count}" for reason, count in unreadable.items())
-        console.print(f"files not searched: {told} (stats.json names some)")
+        counts = ", ".join(f"{reason} {count}" for reason, count in unreadable.items())
+        console.print(f"files not searched: {counts} (stats.json names some)")
     for ignored in stats.get("ignored_inputs", []):
         console.print(visible(f"not mined: {ignored['name']}: {ignored['reason']}"))
     for repository, names in stats.get("missing_packages", {}).items():
         console.print(visible(f"{repository} imports packages that are not installed here: {', '.join(names[:12])}"))
+
+
+def _add_row(table: Table, name: str, group: GroupStats, reasons: str) -> None:
+    numbers = (group["found"], group["rows"], group["duplicates"], sum(group["drops"].values()))
+    table.add_row(name, *map(str, numbers), visible(reasons))
 
 
 def print_session(text: str) -> None:

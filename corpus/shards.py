@@ -6,11 +6,14 @@ small because nested lists in large ones can't be read back.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from trace_mine.corpus.source import Row
+from trace_mine.corpus.rows import Row
+from trace_mine.corpus.schema import SplitRowColumns
+
+if TYPE_CHECKING:
+    import pyarrow
 
 SHARD_BYTES = 500 << 20
 GROUP_ROWS = 1000
@@ -20,15 +23,17 @@ GROUP_BYTES = 32 << 20
 class ShardWriter:
     """Writes the rows of one split below ``folder``.
 
+    ``pyarrow.dataset.write_dataset`` also cuts files, but by number of rows only, and it can't name them for how many
+    there are; where it cuts row groups depends on how rows reach it. So files are cut here, by size.
+
     Args:
-        schema: a ``pyarrow.Schema``.
         shard_bytes: a shard is closed before a row group could make it larger.
     """
 
-    def __init__(self, folder: Path, split: str, schema: Any, *, shard_bytes: int = SHARD_BYTES) -> None:
+    def __init__(self, folder: Path, split: str, schema: pyarrow.Schema, *, shard_bytes: int = SHARD_BYTES) -> None:
         self._folder, self._split, self._schema = folder, split, schema
         self._shard_bytes = shard_bytes
-        self._rows: list[Row] = []
+        self._rows: list[SplitRowColumns] = []
         self._group_bytes = 0
         self._file: Any = None
         self._writer: Any = None
@@ -36,10 +41,10 @@ class ShardWriter:
 
     def write(self, row: Row) -> None:
         """Adds one row."""
-        size = len(json.dumps(row))
+        size = len(row.line) + len(f', "split": "{self._split}"')  # its JSON as it stands on disk
         if len(self._rows) >= GROUP_ROWS or (self._rows and self._group_bytes + size > GROUP_BYTES):
             self._flush()
-        self._rows.append(row)
+        self._rows.append({**row.columns, "split": self._split})
         self._group_bytes += size
 
     def close(self) -> list[Path]:

@@ -7,10 +7,15 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Literal
 
-from trace_mine.corpus.source import Dropped, Row
+from trace_mine.corpus.rows import Row
+from trace_mine.corpus.stats import BeliefStats, GroupStats, Notes, Stats
+from trace_mine.corpus.work import Dropped
 from trace_mine.tracer.schema import METHODS, SCHEMA_VERSION
+
+Grouped = Literal["licence", "outcome", "python", "sandbox_level"]
+"""Columns whose values are counted."""
 
 
 @dataclass(slots=True)
@@ -26,7 +31,7 @@ class Tally:
         """Every snippet that was counted."""
         return self.rows + self.duplicates + self.drops.total()
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> GroupStats:
         """For ``stats.json``; the most frequent reason first."""
         drops = dict(sorted(self.drops.items(), key=lambda item: (-item[1], item[0])))
         return {"found": self.found, "rows": self.rows, "duplicates": self.duplicates, "drops": drops}
@@ -37,11 +42,14 @@ class Counts:
 
     def __init__(self) -> None:
         self.total = Tally()
-        self._by_source: dict[str, Tally] = defaultdict(Tally)
+        self._by_entry: dict[str, Tally] = defaultdict(Tally)
         self._by_repository: dict[str, Tally] = defaultdict(Tally)
         self._splits: Counter[str] = Counter()
-        self._groups: dict[str, Counter[str]] = {
-            name: Counter() for name in ("licence", "outcome", "python", "sandbox_level")
+        self._groups: dict[Grouped, Counter[str]] = {
+            "licence": Counter(),
+            "outcome": Counter(),
+            "python": Counter(),
+            "sandbox_level": Counter(),
         }
         self._kept_whole: Counter[str] = Counter()
         self._doctests: Counter[str] = Counter()
@@ -51,28 +59,29 @@ class Counts:
 
     def add_row(self, row: Row, split: str) -> None:
         """A row that was written."""
-        for tally in self._tallies(row["entry"], row["repository"]):
+        columns = row.columns
+        for tally in self._tallies(columns["entry"], columns["repository"]):
             tally.rows += 1
         self._splits[split] += 1
         for name, group in self._groups.items():
-            group[str(row[name])] += 1
-        self._kept_whole.update(json.loads(row["kept_whole"]))
-        if row["doctest_passed"] is not None:
-            self._doctests["passed" if row["doctest_passed"] else "failed"] += 1
-        for belief in row["beliefs"]:
+            group[str(columns[name])] += 1
+        self._kept_whole.update(json.loads(columns["kept_whole"]))
+        if columns["doctest_passed"] is not None:
+            self._doctests["passed" if columns["doctest_passed"] else "failed"] += 1
+        for belief in columns["beliefs"]:
             self._beliefs[belief["method"]] += 1
             self._entropy += -sum(p * math.log2(p) for p in belief["probabilities"] if p > 0)
             self._beliefs["certain"] += len(belief["outcomes"]) == 1
-        self._sums["choices"] += len(row["choices"])
-        self._sums["steps"] += len(row["steps"])
-        self._sums["characters"] += len(row["text"])
-        self._sums["opened_calls"] += row["opened_calls"]
-        self._sums["rows_with_opened_calls"] += row["opened_calls"] > 0
-        self._sums["skipped_examples"] += row["num_skipped"]
+        self._sums["choices"] += len(columns["choices"])
+        self._sums["steps"] += len(columns["steps"])
+        self._sums["characters"] += len(columns["text"])
+        self._sums["opened_calls"] += columns["opened_calls"]
+        self._sums["rows_with_opened_calls"] += columns["opened_calls"] > 0
+        self._sums["skipped_examples"] += columns["num_skipped"]
 
     def add_duplicate(self, row: Row) -> None:
         """A row whose text is in the dataset already."""
-        for tally in self._tallies(row["entry"], row["repository"]):
+        for tally in self._tallies(row.columns["entry"], row.columns["repository"]):
             tally.duplicates += 1
 
     def add_drop(self, drop: Dropped) -> None:
@@ -80,21 +89,25 @@ class Counts:
         for tally in self._tallies(drop.entry, drop.repository):
             tally.drops[drop.reason] += 1
 
-    def as_json(self, *, found: int, notes: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:
+    def as_json(self, *, found: int, notes: Notes, config: Mapping[str, object]) -> Stats:
         """``stats.json``. ``found`` is what the units say: counted elsewhere, so that the invariant can fail."""
         assert found == self.total.found, f"{found} snippets were found, but {self.total.found} counted: {self.total}"
         return {
             **self.total.as_json(),
-            "by_source": {name: tally.as_json() for name, tally in sorted(self._by_source.items())},
+            "by_source": {name: tally.as_json() for name, tally in sorted(self._by_entry.items())},
             "by_repository": {name: tally.as_json() for name, tally in sorted(self._by_repository.items())},
             "splits": dict(sorted(self._splits.items())),
-            **{f"by_{name}": dict(sorted(group.items())) for name, group in self._groups.items()},
+            "by_licence": self._sorted("licence"),
+            "by_outcome": self._sorted("outcome"),
+            "by_python": self._sorted("python"),
+            "by_sandbox_level": self._sorted("sandbox_level"),
             "doctests": dict(sorted(self._doctests.items())),
             "kept_whole": dict(sorted(self._kept_whole.items(), key=lambda item: (-item[1], item[0]))),
-            **{
-                name: self._sums[name]
-                for name in ("steps", "characters", "opened_calls", "rows_with_opened_calls", "skipped_examples")
-            },
+            "steps": self._sums["steps"],
+            "characters": self._sums["characters"],
+            "opened_calls": self._sums["opened_calls"],
+            "rows_with_opened_calls": self._sums["rows_with_opened_calls"],
+            "skipped_examples": self._sums["skipped_examples"],
             "choices": self._sums["choices"],
             "beliefs": self._beliefs_as_json(),
             **notes,
@@ -102,12 +115,19 @@ class Counts:
             "schema_version": SCHEMA_VERSION,
         }
 
-    def _beliefs_as_json(self) -> dict[str, Any]:
-        """How many beliefs there are, by method, and their mean entropy; ``certain`` ones have one outcome."""
-        methods = {method: self._beliefs[method] for method in METHODS}
-        reveals = sum(methods.values())
-        mean = round(self._entropy / reveals, 6) if reveals else None
-        return {"reveals": reveals, **methods, "certain": self._beliefs["certain"], "mean_entropy_bits": mean}
+    def _sorted(self, group: Grouped) -> dict[str, int]:
+        return dict(sorted(self._groups[group].items()))
 
-    def _tallies(self, source: str, repository: str) -> tuple[Tally, Tally, Tally]:
-        return self.total, self._by_source[source], self._by_repository[repository]
+    def _beliefs_as_json(self) -> BeliefStats:
+        reveals = sum(self._beliefs[method] for method in METHODS)
+        return {
+            "reveals": reveals,
+            "exact": self._beliefs["exact"],
+            "bounded": self._beliefs["bounded"],
+            "sampled": self._beliefs["sampled"],
+            "certain": self._beliefs["certain"],
+            "mean_entropy_bits": round(self._entropy / reveals, 6) if reveals else None,
+        }
+
+    def _tallies(self, entry: str, repository: str) -> tuple[Tally, Tally, Tally]:
+        return self.total, self._by_entry[entry], self._by_repository[repository]

@@ -1,4 +1,4 @@
-"""Runs work units in worker processes (joblib's loky), any number of them, each unit in any order, any of them dying.
+"""Finishes work units with an engine, any number at a time, in any order, any of their workers dying.
 
 A unit whose worker dies is run again, alone, so that a death is held against nobody else; after MAX_DEATHS it is
 quarantined, and each of its snippets is a drop ``worker_died``. Not covered: a unit that takes down the whole
@@ -7,33 +7,36 @@ machine.
 
 from __future__ import annotations
 
-import os
-import signal
-import threading
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, wait
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from trace_mine.corpus.engines import Engine, WorkersLost
 from trace_mine.corpus.ledger import Ledger
-from trace_mine.corpus.source import Dropped, Item
+from trace_mine.corpus.work import Dropped, Marker, Traces, entries_of
 
 MAX_DEATHS = 3
-WATCH_SECONDS = 0.5
 
-Traces = Callable[[Mapping[str, Any]], Iterator[Item]]
+OnDone = Callable[[str, Marker], None]
 
 
-def run_units(
-    ledger: Ledger,
-    keys: Sequence[str],
-    traces: Traces,
-    *,
-    jobs: int,
-    on_done: Callable[[str, Mapping[str, Any]], None],
-) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnitTask:
+    """An engine's ``Task``: makes the items of a unit and writes them to the ledger of the dataset in ``out``."""
+
+    out: Path
+    traces: Traces
+
+    def __call__(self, key: str) -> Marker:
+        """One unit, in a worker process."""
+        ledger = Ledger(self.out)
+        ledger.attempt(key)
+        payload = ledger.payload(key)
+        return ledger.finish(key, self.traces(payload), len(entries_of(payload)))
+
+
+def run_units(ledger: Ledger, keys: Sequence[str], traces: Traces, engine: Engine, *, on_done: OnDone) -> None:
     """Finishes every unit of ``keys`` that is not done; ``on_done(key, marker)`` is called for each, also for those
     done before.
 
@@ -41,94 +44,49 @@ def run_units(
         KeyboardInterrupt: as it comes; finished units are kept and the workers are gone.
         Exception: what a worker raised (a full disk, no sandbox); the others' finished units are kept.
     """
+    task = UnitTask(out=ledger.out, traces=traces)
     waiting = []
     for key in keys:
         if ledger.is_done(key):
             on_done(key, ledger.marker(key))
         else:
             waiting.append(key)
-    suspects = _run_pool(ledger, waiting, traces, jobs, on_done)
+    suspects = _run(engine, task, waiting, on_done)
     while suspects:
-        unfinished: list[str] = []
         for key in suspects:
-            if ledger.is_done(key):
-                on_done(key, ledger.marker(key))
-            elif ledger.death(key) >= MAX_DEATHS:
-                on_done(key, _quarantine(ledger, key))
-            else:
-                unfinished += _run_pool(ledger, [key], traces, 1, on_done)
-        waiting = [key for key in waiting if key not in set(suspects) and not ledger.is_done(key)]
-        suspects = unfinished or _run_pool(ledger, waiting, traces, jobs, on_done)
+            _run_alone(ledger, key, task, engine, on_done)
+        waiting = [key for key in waiting if not ledger.is_done(key)]
+        suspects = _run(engine, task, waiting, on_done)
 
 
-def _run_pool(
-    ledger: Ledger, keys: Sequence[str], traces: Traces, jobs: int, on_done: Callable[[str, Mapping[str, Any]], None]
-) -> list[str]:
+def _run_alone(ledger: Ledger, key: str, task: UnitTask, engine: Engine, on_done: OnDone) -> None:
+    """Settles a unit under which a worker died: until it is finished, or MAX_DEATHS workers have died over it."""
+    while True:
+        if ledger.is_done(key):  # the worker died after the marker was written, before it could answer
+            on_done(key, ledger.marker(key))
+            return
+        if ledger.death(key) >= MAX_DEATHS:
+            on_done(key, _quarantine(ledger, key))
+            return
+        if not _run(engine, task, [key], on_done):
+            return
+
+
+def _run(engine: Engine, task: UnitTask, keys: Sequence[str], on_done: OnDone) -> Sequence[str]:
     """Runs units until all are done or a worker dies; gives the units that were under way then."""
-    from joblib.externals.loky import ProcessPoolExecutor
-
     if not keys:
-        return []
-    pool = ProcessPoolExecutor(max_workers=jobs, initializer=_begin_worker, initargs=(os.getpid(),))
-    under_way: dict[Future[Mapping[str, Any]], str] = {}
-    lost: list[str] = []
-    pending = iter(keys)
-    finished = False
-    try:
-        while not lost:
-            # Two for each worker: one runs, one waits for it.
-            while len(under_way) < 2 * jobs and (key := next(pending, None)) is not None:
-                under_way[pool.submit(_work, ledger.out, key, traces)] = key
-            if not under_way:
-                break
-            done, _ = wait(under_way, return_when=FIRST_COMPLETED)
-            for future in done:
-                key = under_way.pop(future)
-                try:
-                    on_done(key, future.result())
-                except BrokenProcessPool:
-                    lost.append(key)
-        finished = not lost
-    finally:
-        pool.shutdown(wait=True, kill_workers=not finished)
-    return sorted([*lost, *under_way.values()], key=list(keys).index)
+        return ()
+    with closing(engine.run(task, keys)) as finished:
+        try:
+            for key, marker in finished:
+                on_done(key, marker)
+        except WorkersLost as death:
+            return death.keys
+    return ()
 
 
-def _begin_worker(parent: int) -> None:
-    """Makes a worker follow its parent: not stop before it (Ctrl-C reaches the whole group), and not outlive it
-    (``kill -9``).
-    """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
-
-
-def _end_with(parent: int) -> None:
-    while os.getppid() == parent:
-        time.sleep(WATCH_SECONDS)
-    os.kill(os.getpid(), signal.SIGKILL)  # the sandboxes see the hang-up and clean up
-
-
-def _work(out: Path, key: str, traces: Traces) -> Mapping[str, Any]:
-    """One unit, in a worker process."""
-    ledger = Ledger(out)
-    ledger.attempt(key)
-    payload = ledger.payload(key)
-    return ledger.finish(key, traces(payload), len(payload["snippets"]))
-
-
-def _quarantine(ledger: Ledger, key: str) -> Mapping[str, Any]:
-    snippets = ledger.payload(key)["snippets"]
+def _quarantine(ledger: Ledger, key: str) -> Marker:
+    snippets = entries_of(ledger.payload(key))
     evidence = f"{MAX_DEATHS} workers died over this unit of {len(snippets)} snippets"
-    drops = [
-        Dropped(
-            reason="worker_died",
-            path=snippet["path"],
-            name=snippet["name"],
-            repository=snippet["repository"],
-            entry=snippet["entry"],
-            line=snippet["line"],
-            evidence=evidence,
-        )
-        for snippet in snippets
-    ]
+    drops = [Dropped.at(snippet, reason="worker_died", evidence=evidence) for snippet in snippets]
     return ledger.finish(key, drops, len(snippets))

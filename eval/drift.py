@@ -18,7 +18,7 @@ import torch
 
 from trace_mine.corpus.synthetic.game import Floats
 from trace_mine.corpus.synthetic.stream import Batch
-from trace_mine.corpus.synthetic.tasks import told as named_task
+from trace_mine.corpus.synthetic.tasks import task_label as named_task
 from trace_mine.eval.measure import fields_of
 from trace_mine.eval.results import Result, Where, measured, number
 from trace_mine.eval.subjects import Subject

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trace_mine.corpus.synthetic.game import Floats, Ints
-from trace_mine.corpus.synthetic.tasks import told as named_task
+from trace_mine.corpus.synthetic.tasks import task_label as named_task
 from trace_mine.eval.intervals import interval, interval_of
 from trace_mine.eval.results import Result, Where, measured, number
 from trace_mine.train.measure.predictors import Predictor

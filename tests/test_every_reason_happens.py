@@ -20,15 +20,17 @@ from typing import Any, cast
 
 import pytest
 
+from trace_mine.corpus.engines import ENGINES
 from trace_mine.corpus.ledger import Ledger
 from trace_mine.corpus.mined.files import FileProblem, read, walk
-from trace_mine.corpus.mined.miner import Mined, MineOptions, close_tracer, trace_unit
-from trace_mine.corpus.rows import RowSource, make_row
-from trace_mine.corpus.source import WorkUnit
+from trace_mine.corpus.mined.miner import Mined, MineOptions
+from trace_mine.corpus.mined.tracing import close_tracer, trace_unit
+from trace_mine.corpus.rows import Row, RowOrigin, make_row
 from trace_mine.corpus.synthetic.origin import Synthetic, SynthOptions, generate_unit
 from trace_mine.corpus.synthetic.task import Stage as TaskStage
 from trace_mine.corpus.units import run_units
-from trace_mine.tracer.inside.drive.bodies import arguments_of
+from trace_mine.corpus.work import Dropped, WorkUnit
+from trace_mine.tracer.inside.drive.arguments import arguments_of
 from trace_mine.tracer.inside.drive.targets import Target
 from trace_mine.tracer.inside.protocol.jobs import JOBS, Job, PlainJob
 from trace_mine.tracer.inside.reasons import Reason, Stage, reason_of
@@ -457,7 +459,7 @@ def _units(root: Path, found: Found, **options: Any) -> list[WorkUnit]:
 def test_a_snippet_that_is_found_gives_the_reason(tmp_path: Path, reason: Reason) -> None:
     (unit,) = _units(tmp_path, DISCOVERY[reason])
     (dropped,) = trace_unit(unit.payload)
-    assert not isinstance(dropped, dict) and dropped.reason == reason
+    assert isinstance(dropped, Dropped) and dropped.reason == reason
 
 
 # sessions that become no row
@@ -484,14 +486,14 @@ def _trace(**changes: Any) -> Trace:
 
 
 def _row_of(**changes: Any) -> Callable[[Path], str]:
-    source = RowSource(
+    origin = RowOrigin(
         origin="mined", repository="r", version=None, commit=None, licence="MIT", requires=(), path="a.py", name="a",
         line=1, end_line=1, entry="script", source_hash="0", num_skipped=0, seed=0,
     )  # fmt: skip
 
     def make(root: Path) -> str:
-        assert isinstance(make_row(_trace(), source), dict)
-        made = make_row(_trace(**changes), source)
+        assert isinstance(make_row(_trace(), origin), Row)
+        made = make_row(_trace(**changes), origin)
         assert isinstance(made, Drop)
         return made.reason
 
@@ -513,7 +515,7 @@ def _mined(found: Found, give: Callable[[Path], Trace] | None = None) -> Callabl
                     def close(self) -> None:
                         pass
 
-                options["opener"] = "a_tracer_of_the_test:give"
+                options["tracer_factory"] = "a_tracer_of_the_test:give"
                 module = type(sys)("a_tracer_of_the_test")
                 module.give = lambda arguments: Stub()  # type: ignore[attr-defined]
                 patch.setitem(sys.modules, module.__name__, module)
@@ -522,7 +524,7 @@ def _mined(found: Found, give: Callable[[Path], Trace] | None = None) -> Callabl
                 (dropped,) = trace_unit(unit.payload)
             finally:
                 close_tracer()
-        assert not isinstance(dropped, dict), dropped
+        assert isinstance(dropped, Dropped), dropped
         return dropped.reason
 
     return make
@@ -541,7 +543,7 @@ def _no_sequence(root: Path) -> str:
     )
     (unit,) = Synthetic(options).units()
     (dropped,) = generate_unit(unit.payload)
-    assert not isinstance(dropped, dict)
+    assert isinstance(dropped, Dropped)
     return dropped.reason
 
 
@@ -555,9 +557,9 @@ def _worker_died(root: Path) -> str:
     snippet = {"path": "a.py", "name": "a", "repository": "r", "entry": "script", "line": 1}
     with ledger.locked():
         ledger.add(WorkUnit(key="unit", payload={"snippets": [snippet]}))
-        run_units(ledger, ["unit"], _die, jobs=1, on_done=lambda key, marker: None)
+        run_units(ledger, ["unit"], _die, ENGINES["loky"](1), on_done=lambda key, marker: None)
         (dropped,) = ledger.items("unit")
-    assert not isinstance(dropped, dict)
+    assert isinstance(dropped, Dropped)
     return dropped.reason
 
 

@@ -441,10 +441,12 @@ def test_mine_gives_the_rows_that_the_command_writes(workplace):
 
 
 def test_mining_wrong_things_is_told(tmp_path):
-    from trace_mine.corpus.source import CorpusError
+    from trace_mine.corpus.errors import CorpusError
 
     with pytest.raises(CorpusError, match="does not exist"):
         trace_mine.mine(tmp_path / "nowhere")
+    with pytest.raises(ValueError, match="engine among"):
+        trace_mine.mine(tmp_path, engine="films")
     with pytest.raises(ValueError, match="sources"):
         trace_mine.mine(tmp_path, entries=["films"])
     with pytest.raises(ValueError, match="expected a dataset folder"):

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import trace_mine
-from trace_mine.corpus.rows import features
+from trace_mine.corpus.schema import features
 from trace_mine.tracer.schema import SCHEMA_VERSION
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import datasets
 
     from trace_mine.corpus.tally import Counts
+    from trace_mine.corpus.work import Marker
     from trace_mine.tracer.limits import Limits
 
 
@@ -21,7 +22,7 @@ class Quiet:
     def planned(self, num_units: int, num_snippets: int) -> None:
         """Nothing."""
 
-    def finished(self, key: str, marker: Mapping[str, object]) -> None:
+    def finished(self, key: str, marker: Marker) -> None:
         """Nothing."""
 
     def merged(self, counts: Counts) -> None:
@@ -42,6 +43,7 @@ def mine(
     packages: Sequence[str | os.PathLike[str]] = (),
     seed: int = 0,
     limits: Limits | None = None,
+    engine: str = "loky",
     jobs: int | None = None,
     progress: bool = False,
     overwrite: bool = False,
@@ -62,33 +64,37 @@ def mine(
         packages: folders of installed packages that snippets may import.
         seed: seed of the snippets' draws.
         limits: what one run may use.
-        jobs: worker processes; None: one for each core.
+        engine: what runs the work, by its name in ``trace_mine.corpus.engines.ENGINES``.
+        jobs: workers of the engine; None: one for each core.
         progress: show a bar, or lines where there is no terminal.
         overwrite: start afresh in ``out``.
         allow_unsafe_sandbox: run even where this machine has no sandbox. DANGEROUS.
 
     Raises:
-        trace_mine.corpus.source.CorpusError: nothing could be mined, or ``out`` holds something else.
+        trace_mine.corpus.errors.CorpusError: nothing could be mined, or ``out`` holds something else.
         ValueError: an option is unknown or doesn't go with another.
 
     >>> import trace_mine
     >>> rows = trace_mine.mine("module:bisect", entries=["doctest"], limit=1, jobs=1)
     Traceback (most recent call last):
         ...
-    trace_mine.corpus.source.CorpusError: nothing could be mined: no snippet was found; name other inputs or entries
+    trace_mine.corpus.errors.CorpusError: nothing could be mined: no snippet was found; name other inputs or entries
     >>> rows = trace_mine.mine("module:fractions", entries=["doctest"], limit=1, jobs=1)["train"]
     >>> rows[0]["name"]
     'fractions.Fraction.__new__'
     """
+    from trace_mine.corpus.engines import ENGINES
+    from trace_mine.corpus.errors import CorpusError
     from trace_mine.corpus.mined.miner import Mined
     from trace_mine.corpus.mined.options import MineOptions
     from trace_mine.corpus.produce import open_ledger, produce
     from trace_mine.corpus.report import Progress
-    from trace_mine.corpus.source import CorpusError
     from trace_mine.tracer.limits import Limits
 
+    if engine not in ENGINES:
+        raise ValueError(f"expected an engine among {', '.join(ENGINES)}, got {engine!r}; name one of them")
     options = MineOptions(
-        sources=None if entries is None else tuple(entries),
+        entries=None if entries is None else tuple(entries),
         follow=follow,
         limits=limits or Limits(),
         limit=limit,
@@ -109,12 +115,12 @@ def mine(
         with open_ledger(folder, overwrite=overwrite) as ledger:
             origin = Mined(inputs, options, ledger.sources)
             config = {**options.as_config(), "inputs": origin.input_names}
-            workers = jobs or len(os.sched_getaffinity(0))
+            workers = ENGINES[engine](jobs or len(os.sched_getaffinity(0)))
             if shown is None:
-                merged = produce(ledger, origin, config, jobs=workers, watcher=Quiet())
+                merged = produce(ledger, origin, config, engine=workers, watcher=Quiet())
             else:
                 with shown:
-                    merged = produce(ledger, origin, config, jobs=workers, watcher=shown)
+                    merged = produce(ledger, origin, config, engine=workers, watcher=shown)
         if merged.first_text is None:
             stats = merged.stats
             why = ", ".join(f"{reason} {count}" for reason, count in stats["drops"].items()) or "no snippet was found"
@@ -147,7 +153,7 @@ def load(
     """
     import datasets
 
-    from trace_mine.corpus.rows import features
+    from trace_mine.corpus.schema import features
 
     folder = Path(path)
     _check_version(folder)

@@ -8,11 +8,10 @@ modes, owners, times.
 from __future__ import annotations
 
 import bz2
+import errno
 import gzip
 import hashlib
 import lzma
-import os
-import shutil
 import tarfile
 import zipfile
 import zlib
@@ -21,7 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from trace_mine.corpus.source import CorpusError
+from trace_mine.corpus.errors import CorpusError
+from trace_mine.tracer.atomic import new_folder
 
 SUFFIXES = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar", ".zip", ".whl")
 
@@ -69,22 +69,16 @@ def unpack(archive: Path, folder: Path) -> Path:
         digest = hashlib.file_digest(file, "sha256").hexdigest()[:16]
     target = folder / digest
     if not target.exists():
-        partial = folder / f"{digest}.partial"
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
-        try:
-            _write_members(archive, partial)
-        except _BROKEN as error:
-            shutil.rmtree(partial, ignore_errors=True)
-            if isinstance(error, OSError) and error.errno == 28:  # the disk is full, which says nothing of the archive
-                raise
-            raise CorpusError(
-                f"{archive.name}: can't be unpacked ({type(error).__name__}: {error}); download it again"
-            ) from error
-        except CorpusError:
-            shutil.rmtree(partial, ignore_errors=True)
-            raise
-        os.rename(partial, target)
+        with new_folder(target) as partial:
+            try:
+                _write_members(archive, partial)
+            except _BROKEN as error:
+                # a full disk says nothing of the archive
+                if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+                    raise
+                raise CorpusError(
+                    f"{archive.name}: can't be unpacked ({type(error).__name__}: {error}); download it again"
+                ) from error
     children = sorted(target.iterdir())
     return children[0] if len(children) == 1 and children[0].is_dir() else target
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import ast
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
 
+from trace_mine.corpus.mined.snippets.candidate import HiddenInputs
 from trace_mine.tracer.schema import Drop, Snippet, Trace
 
 
-def with_prior(trace: Trace, snippet: Snippet, prior: Mapping[str, Any]) -> Trace | Drop:
+def with_prior(trace: Trace, snippet: Snippet, prior: HiddenInputs) -> Trace | Drop:
     """The trace with its prior in the view, or why it asks nothing.
 
     ``no_belief``: the session's beliefs end before its questions do, so that the answer has no known law.
@@ -34,7 +34,7 @@ def _near(one: float, other: float) -> bool:
     return abs(one - other) < 1e-9
 
 
-def _laws_before(trace: Trace, prior: Mapping[str, Any]) -> Iterator[list[float]]:
+def _laws_before(trace: Trace, prior: HiddenInputs) -> Iterator[list[float]]:
     """The probabilities of each asked input's values where nothing but the inputs asked for before is known."""
     for targets, outcomes in prior["inputs"].items():
         step = next(n for n, each in enumerate(trace.steps) if each.source.startswith(f"{targets} = choice(["))

@@ -11,7 +11,7 @@ import importlib.machinery
 import importlib.metadata
 import re
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -55,36 +55,43 @@ def find_dependencies(names: Iterable[str], *, own: Iterable[str], extra: Iterab
         own: the repository's own top-level names, never looked up.
         extra: folders of installed packages (``pip install --target``), searched first and bound whole.
     """
-    wanted = sorted(set(names) - set(own) - OURS - sys.stdlib_module_names)
-    packages: dict[str, Path] = {}
-    requires: set[str] = set()
-    for folder in extra:
-        for path in packages_in(folder):
-            packages.setdefault(_import_name(path), path)
-        requires.update(f"{dist.name}=={dist.version}" for dist in importlib.metadata.distributions(path=[str(folder)]))
+    own_names = set(own)
+    packages, requires = _bound_whole(extra)
     owners = importlib.metadata.packages_distributions()
-    missing = []
-    distributions: set[str] = set()
-    for name in wanted:
-        if name in owners:
-            distributions.update(owners[name])
-        elif name not in packages:
-            missing.append(name)
+    wanted = sorted(set(names) - own_names - OURS - sys.stdlib_module_names)
+    missing = tuple(name for name in wanted if name not in owners and name not in packages)
+    distributions = {distribution for name in wanted for distribution in owners.get(name, ())}
     for distribution in sorted(_closure(distributions)):
-        found = {name: _locate(name) for name, dists in owners.items() if distribution in dists and name not in OURS}
-        located = {name: path for name, path in found.items() if path is not None and name not in packages}
+        located = _packages_of(distribution, owners, packages)
         if located:
             requires.add(f"{distribution}=={importlib.metadata.version(distribution)}")
-        for path in located.values():
-            packages[_import_name(path)] = path
-            shared_libraries = (
-                path.parent / f"{path.name}.libs"
-            )  # NumPy's and others' shared libraries, found by relative path
-            if shared_libraries.is_dir():
-                packages[shared_libraries.name] = shared_libraries
-    own_names = set(own)
+        for path in located:
+            packages |= {_import_name(part): part for part in (path, *_shared_libraries(path))}
     kept = tuple(path for name, path in sorted(packages.items()) if name not in own_names)
-    return Dependencies(packages=kept, requires=tuple(sorted(requires)), missing=tuple(missing))
+    return Dependencies(packages=kept, requires=tuple(sorted(requires)), missing=missing)
+
+
+def _bound_whole(folders: Iterable[Path]) -> tuple[dict[str, Path], set[str]]:
+    """The packages of folders by import name, the first folder's of two that share one; and ``name==version``."""
+    packages: dict[str, Path] = {}
+    requires: set[str] = set()
+    for folder in folders:
+        packages = {_import_name(path): path for path in packages_in(folder)} | packages
+        requires.update(f"{dist.name}=={dist.version}" for dist in importlib.metadata.distributions(path=[str(folder)]))
+    return packages, requires
+
+
+def _packages_of(distribution: str, owners: Mapping[str, Sequence[str]], known: Container[str]) -> list[Path]:
+    """The distribution's packages as they are installed here, but for those known already."""
+    names = sorted(name for name, theirs in owners.items() if distribution in theirs)
+    located = [_locate(name) for name in names if name not in known and name not in OURS]
+    return [path for path in located if path is not None]
+
+
+def _shared_libraries(package: Path) -> list[Path]:
+    """The folder beside a package in which NumPy's and others' shared libraries are found by relative path."""
+    folder = package.parent / f"{package.name}.libs"
+    return [folder] if folder.is_dir() else []
 
 
 def _closure(distributions: Iterable[str]) -> set[str]:

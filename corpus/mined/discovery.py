@@ -11,14 +11,15 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from trace_mine.corpus.mined.dependencies import imported_names
 from trace_mine.corpus.mined.files import PYTHON_SUFFIXES, FileProblem, SourceText, read, walk
 from trace_mine.corpus.mined.layout import Layout
 from trace_mine.corpus.mined.licences import header_licence
 from trace_mine.corpus.mined.repositories import Repository
-from trace_mine.corpus.mined.snippets import SOURCES, Candidate, Context
+from trace_mine.corpus.mined.snippets import ENTRIES, Candidate, Context
+from trace_mine.corpus.rows import printable
+from trace_mine.corpus.stats import FileStats
 
 MOST_EXAMPLES = 20
 
@@ -44,7 +45,7 @@ class FileCounts:
                 }
             )
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> FileStats:
         """For ``stats.json``."""
         return {"read": self.num_read, "unreadable": dict(sorted(self.unreadable.items())), "examples": self.examples}
 
@@ -64,34 +65,33 @@ class Survey:
         digest = hashlib.sha256()
         imports: set[str] = set()
         only = None if repository.only is None else frozenset(repository.only)
-        for found in walk(repository.root):
-            if isinstance(found, FileProblem):
-                if only is None or found.path in only:
-                    counts.add(repository.provenance.name, found)
+        for path in walk(repository.root):
+            if isinstance(path, FileProblem):
+                if only is None or path.path in only:
+                    counts.add(repository.provenance.name, path)
                 continue
-            is_python = found.endswith(PYTHON_SUFFIXES)
-            if is_python:
-                python_files.append(found)
-            source = read(repository.root, found)
-            searched = only is None or found in only
+            if path.endswith(PYTHON_SUFFIXES):
+                python_files.append(path)
+            source = read(repository.root, path)
+            searched = only is None or path in only
             if isinstance(source, FileProblem):
                 digest.update(f"{source.path!a} {source.reason}\n".encode())
                 if searched:
                     counts.add(repository.provenance.name, source)
                 continue
             digest.update(f"{source.path!a} {source.hash}\n".encode())
-            if found != "setup.py":  # what builds the package is not what runs it
+            if path != "setup.py":  # what builds the package is not what runs it
                 imports |= imported_names(source.text)
             counts.num_read += searched
             if searched:
-                self._paths.append(found)
+                self._paths.append(path)
         self.fingerprint = digest.hexdigest()[:32]
         self.imports = frozenset(imports)
         self.layout = Layout(repository.root, python_files)
 
-    def candidates(self, sources: Sequence[str], prior: str = "mined") -> Iterator[Candidate]:
-        """Every snippet of the named sources, by file, then by source, then by line. ``prior`` is where the values of
-        hidden inputs come from.
+    def candidates(self, entries: Sequence[str], prior: str = "mined") -> Iterator[Candidate]:
+        """Every snippet with one of these entries, by file, then by entry, then by line. ``prior`` is where the
+        values of hidden inputs come from.
         """
         repository = self.repository
         context = Context(repository.root, self.layout, stdlib=repository.stdlib, paths=self._paths, prior=prior)
@@ -99,11 +99,6 @@ class Survey:
             source = read(self.repository.root, path)
             if isinstance(source, SourceText):
                 licence = header_licence(source.text)
-                for name in sources:
-                    for candidate in SOURCES[name](source, context):
+                for name in entries:
+                    for candidate in ENTRIES[name](source, context):
                         yield replace(candidate, licence=licence) if licence else candidate
-
-
-def printable(text: str) -> str:
-    """Lone surrogates (undecodable file names) as escapes, so that the text can be written as UTF-8."""
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")

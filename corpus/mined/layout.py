@@ -119,17 +119,17 @@ def dig(value: object, *keys: str) -> object:
 
 def _declared_roots(root: Path) -> list[str]:
     project = load_toml(root / "pyproject.toml")
-    found: list[object] = []
+    folders: list[object] = []
     where = dig(project, "tool", "setuptools", "packages", "find", "where")
-    found += where if isinstance(where, list) else []
-    found.append(dig(project, "tool", "setuptools", "package-dir", ""))
+    folders += where if isinstance(where, list) else []
+    folders.append(dig(project, "tool", "setuptools", "package-dir", ""))
     poetry = dig(project, "tool", "poetry", "packages")
-    found += [dig(item, "from") for item in poetry] if isinstance(poetry, list) else []
+    folders += [dig(item, "from") for item in poetry] if isinstance(poetry, list) else []
     config = load_config(root / "setup.cfg")
-    found.append(config.get("options.packages.find", "where", fallback=None))
+    folders.append(config.get("options.packages.find", "where", fallback=None))
     for line in config.get("options", "package_dir", fallback="").splitlines():
         package, _, folder = line.partition("=")
         if not package.strip():
-            found.append(folder)
-    clean = [item.strip().strip("/").removeprefix("./") for item in found if isinstance(item, str)]
+            folders.append(folder)
+    clean = [item.strip().strip("/").removeprefix("./") for item in folders if isinstance(item, str)]
     return [item for item in clean if item and item != "." and ".." not in item.split("/")]

@@ -132,7 +132,7 @@ def licence_of_files(root: Path) -> str | None:
     """
     from licenseclassifier import identify_license
 
-    found: set[str] = set()
+    licences: set[str] = set()
     for folder in ("", "LICENSES/", "licenses/"):
         try:
             names = sorted(path.name for path in (root / folder).iterdir() if path.is_file())
@@ -141,8 +141,8 @@ def licence_of_files(root: Path) -> str | None:
         for name in names:
             data = read_bytes(root, folder + name) if folder or LICENCE_FILE.match(name) else None
             if data is not None and not isinstance(data, FileProblem):
-                found.update(match.id for match in identify_license(data.decode("utf-8", "replace")))
-    return normalise(" AND ".join(sorted(found)))
+                licences.update(match.id for match in identify_license(data.decode("utf-8", "replace")))
+    return normalise(" AND ".join(sorted(licences)))
 
 
 def header_licence(text: str) -> str | None:

@@ -1,46 +1,38 @@
-"""The mined origin: repositories in, work units out; and the function that has one unit's snippets traced.
-
-A worker process keeps one Tracer alive, for as long as units of the same repository (and ``sys.path``) come.
-"""
+"""The mined origin: repositories in, work units out. How a worker traces a unit is in ``tracing``."""
 
 from __future__ import annotations
 
-import importlib
-import multiprocessing.util
-import traceback
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
-from typing import Any, Protocol
 
-from trace_mine.corpus.mined.asked import with_prior
+from trace_mine.corpus.hashing import code_hash, content_key
 from trace_mine.corpus.mined.dependencies import Dependencies, find_dependencies
 from trace_mine.corpus.mined.discovery import FileCounts, Survey
 from trace_mine.corpus.mined.licences import is_permissive
 from trace_mine.corpus.mined.options import MineOptions as MineOptions
+from trace_mine.corpus.mined.payload import (
+    MinedEntry,
+    MinedPayload,
+    PortableArguments,
+    RepositoryEntry,
+    TracerArguments,
+)
 from trace_mine.corpus.mined.repositories import MODULE_PREFIX, Ignored, Repository, open_inputs
 from trace_mine.corpus.mined.snippets import Candidate
 from trace_mine.corpus.mined.snippets.testcases import is_test_file
-from trace_mine.corpus.rows import RowSource, make_row, printable
-from trace_mine.corpus.source import CorpusError, Dropped, Item, WorkUnit, code_hash, content_key
-from trace_mine.tracer.schema import SCHEMA_VERSION, Drop, Snippet, Trace
+from trace_mine.corpus.mined.tracing import ORIGIN, trace_unit
+from trace_mine.corpus.rows import printable
+from trace_mine.corpus.stats import Notes
+from trace_mine.corpus.work import Traces, WorkUnit
+from trace_mine.tracer.schema import SCHEMA_VERSION
 
 UNIT_SNIPPETS = 32
 """At 20-100 snippets a second a unit takes about a second: little is lost with a worker, and the flush to disk is
 1% of it.
 """
-
-MAX_EVIDENCE = 2000
-
-
-class TracerLike(Protocol):
-    """What the miner asks of ``trace_mine.tracer.session.Tracer``."""
-
-    def trace(self, snippet: Snippet) -> Trace | Drop: ...
-
-    def close(self) -> None: ...
 
 
 class Mined:
@@ -51,7 +43,7 @@ class Mined:
         staging: a folder for unpacked archives.
     """
 
-    name = "mined"
+    name = ORIGIN
 
     def __init__(self, inputs: Sequence[str], options: MineOptions, staging: Path) -> None:
         self._options = options
@@ -61,19 +53,19 @@ class Mined:
         self._repositories: list[Repository] = []
         self._ignored: list[Ignored] = []
         self.input_names = [_input_name(text) for text in inputs]
-        for found in open_inputs(list(inputs), staging):
-            if isinstance(found, Repository):
-                self._repositories.append(found)
+        for opened in open_inputs(list(inputs), staging):
+            if isinstance(opened, Repository):
+                self._repositories.append(opened)
             else:
-                self._ignored.append(found)
+                self._ignored.append(opened)
 
     @property
     def fingerprint(self) -> str:
         """Hash of the configuration and of the code that traces, finds and writes."""
-        return content_key(self._options.as_config(), self._options.opener, code_hash(), SCHEMA_VERSION)
+        return content_key(self._options.as_config(), self._options.tracer_factory, code_hash(), SCHEMA_VERSION)
 
     @property
-    def traces(self) -> Callable[[Mapping[str, Any]], Iterator[Item]]:
+    def traces(self) -> Traces:
         """What workers call."""
         return trace_unit
 
@@ -93,12 +85,12 @@ class Mined:
             )
             if dependencies.missing:
                 self._missing.setdefault(repository.provenance.name, Counter()).update(dependencies.missing)
-            found = survey.candidates(self._options.chosen_sources, self._options.prior or "mined")
-            chosen = list(islice(found, left) if left is not None else found)
+            candidates = survey.candidates(self._options.chosen_entries, self._options.prior or "mined")
+            chosen = list(islice(candidates, left))  # islice to None goes on to the end
             left = None if left is None else left - len(chosen)
             yield from self._units_of(survey, dependencies, chosen)
 
-    def notes(self) -> Mapping[str, Any]:
+    def notes(self) -> Notes:
         """Files and inputs that were not searched, and packages that the repositories import and this environment
         lacks.
         """
@@ -123,25 +115,29 @@ class Mined:
             for start in range(0, len(members), size):
                 chosen = [each for candidate in members[start : start + size] for each in self._sessions(candidate)]
                 snippets = [self._entry(survey, candidate) for candidate in chosen]
-                repository = {**asdict(provenance), "requires": list(dependencies.requires)}
+                repository: RepositoryEntry = {
+                    "name": provenance.name,
+                    "version": provenance.version,
+                    "commit": provenance.commit,
+                    "licence": provenance.licence,
+                    "requires": list(dependencies.requires),
+                }
                 key = content_key(self.fingerprint, survey.fingerprint, repository, portable, snippets)
-                yield WorkUnit(
-                    key=key,
-                    payload={
-                        "opener": self._options.opener,
-                        "tracer": tracer,
-                        "hidden": [str(survey.repository.root), str(self._staging.resolve())],
-                        "repository": repository,
-                        "snippets": snippets,
-                    },
-                )
+                payload: MinedPayload = {
+                    "tracer_factory": self._options.tracer_factory,
+                    "tracer": tracer,
+                    "hidden": [str(survey.repository.root), str(self._staging.resolve())],
+                    "repository": repository,
+                    "snippets": snippets,
+                }
+                yield WorkUnit(key=key, payload=payload)
 
     def _sessions(self, candidate: Candidate) -> list[Candidate]:
         """The candidate once for each session that is wanted of it."""
         wanted = 1 if candidate.reason is not None else self._options.sessions
         return [replace(candidate, snippet=replace(candidate.snippet, session=number)) for number in range(wanted)]
 
-    def _entry(self, survey: Survey, candidate: Candidate) -> dict[str, Any]:
+    def _entry(self, survey: Survey, candidate: Candidate) -> MinedEntry:
         licence = candidate.licence or survey.repository.provenance.licence
         if candidate.reason is None and self._options.licences == "permissive" and not is_permissive(licence):
             candidate = replace(candidate, reason="not_permissive", evidence=f"licence {licence}")
@@ -157,12 +153,12 @@ class Mined:
 
     def _tracer_arguments(
         self, survey: Survey, dependencies: Dependencies, sys_path: tuple[str, ...], warm: Sequence[str]
-    ) -> tuple[dict[str, Any], dict[str, Any]]:
+    ) -> tuple[TracerArguments, PortableArguments]:
         """TracerConfig's keyword arguments as JSON: those for this machine, and the part of them that every machine
         shares.
         """
         options = self._options
-        portable: dict[str, Any] = {
+        portable: PortableArguments = {
             "sys_path": list(sys_path),
             "own": [""],
             "warm": list(warm),
@@ -174,13 +170,14 @@ class Mined:
             "view": options.view,
             "only_choices": options.only_choices,
         }
-        local = {
+        tracer: TracerArguments = {
+            **portable,
             "repository": None if survey.repository.stdlib else str(survey.repository.root),
             "library": [survey.repository.library] if survey.repository.library else [],
             "packages": [str(path) for path in dependencies.packages],
             "python": options.python,
         }
-        return {**portable, **local}, portable
+        return tracer, portable
 
 
 def warm_modules(survey: Survey, dependencies: Dependencies, candidates: Sequence[Candidate]) -> list[str]:
@@ -196,115 +193,9 @@ def warm_modules(survey: Survey, dependencies: Dependencies, candidates: Sequenc
     return sorted({module for module in modules if module} | (survey.imports & bound))
 
 
-def trace_unit(payload: Mapping[str, Any]) -> Iterator[Item]:
-    """A Row or a Dropped for each session of the unit's snippets, in order."""
-    draws = True
-    for entry in payload["snippets"]:
-        candidate = Candidate.from_json(entry["candidate"])
-        if candidate.reason is not None:
-            outcome: Any = Drop(reason=candidate.reason, evidence=candidate.evidence)
-        elif candidate.snippet.session and not draws:
-            outcome = Drop(reason="no_choices", evidence="the snippet's first session made no draw")
-        else:
-            outcome = _trace(payload, candidate)
-            if not candidate.snippet.session:
-                draws = outcome.reason != "no_choices" if isinstance(outcome, Drop) else bool(outcome["choices"])
-        if isinstance(outcome, Drop):
-            evidence = printable(_scrub(outcome.evidence, payload["hidden"]))[:MAX_EVIDENCE]
-            if candidate.num_skipped:
-                evidence = f"{evidence} ({candidate.num_skipped} examples left out for +SKIP)".strip()
-            yield Dropped(
-                reason=outcome.reason,
-                path=printable(entry["path"]),
-                name=printable(entry["name"]),
-                repository=entry["repository"],
-                entry=entry["entry"],
-                line=entry["line"],
-                evidence=evidence,
-            )
-        else:
-            yield outcome
-
-
-def _trace(payload: Mapping[str, Any], candidate: Candidate) -> Any:
-    snippet, repository = candidate.snippet, payload["repository"]
-    tracer = _tracer_for(payload)
-    try:
-        trace = tracer.trace(snippet)
-    except CorpusError:
-        raise
-    except Exception as error:
-        # A bug of ours over one snippet: counted with its evidence, and the tracer, which may be confused, replaced.
-        close_tracer()
-        return Drop(reason="internal_error", evidence="".join(traceback.format_exception(error)))
-    if isinstance(trace, Trace) and candidate.prior is not None:
-        trace = with_prior(trace, snippet, candidate.prior)
-    if isinstance(trace, Drop):
-        return trace
-    if any(f"{folder}/" in trace.text for folder in payload["hidden"] if len(folder) > 1):
-        # Such a session would neither replay elsewhere nor come out the same from there. (Possible at level 2 only.)
-        return Drop(reason="shows_path", evidence="the session shows a folder of this machine")
-    steps = tuple(replace(step, path=_relative(step.path, payload["tracer"]["library"])) for step in trace.steps)
-    source = RowSource(
-        origin=Mined.name,
-        repository=repository["name"],
-        version=repository["version"],
-        commit=repository["commit"],
-        licence=candidate.licence or repository["licence"],
-        requires=tuple(repository["requires"]),
-        path=snippet.path,
-        name=snippet.name,
-        line=snippet.line,
-        end_line=snippet.end_line,
-        entry=snippet.kind,
-        source_hash=candidate.source_hash,
-        num_skipped=candidate.num_skipped,
-        seed=payload["tracer"]["seed"],
-    )
-    return make_row(replace(trace, steps=steps), source)
-
-
-def _relative(path: str, library: Sequence[str]) -> str:
-    """A step's path without this machine's folders: standard-library modules are run where the interpreter has them."""
-    for source in library:
-        path = path.removeprefix(f"{Path(source).parent}/")
-    return "" if path.startswith("/") else path
-
-
 def _input_name(text: str) -> str:
     """What an input is called in the configuration: without its folder, but told from others of its name."""
     if text.startswith(MODULE_PREFIX):
         return text
     path = Path(text).resolve()
     return f"{printable(path.name)} ({content_key(str(path).encode('utf-8', 'backslashreplace').decode())[:8]})"
-
-
-def _scrub(text: str, hidden: Sequence[str]) -> str:
-    for folder in hidden:
-        if len(folder) > 1:
-            text = text.replace(folder, "~")
-    return text
-
-
-_live: dict[str, Any] = {"key": None, "tracer": None}
-
-
-def _tracer_for(payload: Mapping[str, Any]) -> TracerLike:
-    """This process's Tracer, replaced when the unit needs another."""
-    key = content_key(payload["opener"], payload["tracer"])
-    if _live["key"] != key or _live["tracer"] is None:
-        close_tracer()
-        module, _, name = payload["opener"].partition(":")
-        _live["tracer"] = getattr(importlib.import_module(module), name)(payload["tracer"])
-        _live["key"] = key
-        # Worker processes end without atexit; multiprocessing's finalizers do run.
-        multiprocessing.util.Finalize(None, close_tracer, exitpriority=100)
-    tracer: TracerLike = _live["tracer"]
-    return tracer
-
-
-def close_tracer() -> None:
-    """Closes this process's Tracer, if it has one."""
-    tracer, _live["tracer"], _live["key"] = _live["tracer"], None, None
-    if tracer is not None:
-        tracer.close()

@@ -8,29 +8,29 @@ import sys
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any
 
-from trace_mine.corpus.mined.snippets import DEFAULT_SOURCES, INVERSE_SOURCES, SOURCES
-from trace_mine.corpus.source import CorpusError
+from trace_mine.corpus.errors import CorpusError
+from trace_mine.corpus.mined.snippets import DEFAULT_ENTRIES, ENTRIES, INVERSE_ENTRIES
 from trace_mine.tracer.limits import Limits
-from trace_mine.tracer.views import parse_view
+from trace_mine.tracer.views import View, parse_view
 
-OPENER = "trace_mine.corpus.mined.opening:open_tracer"
+TRACER_FACTORY = "trace_mine.corpus.mined.start_tracer:start_tracer"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MineOptions:
     """What to mine and how.
 
-    ``sources`` are names of SOURCES, None for those of the view: calls where it hides inputs, all others elsewhere;
+    ``entries`` are names of ENTRIES (the option ``--sources``), None for those of the view: calls where it hides
+    inputs, all others elsewhere; ``parsed_view`` is what the text of ``view`` means;
     ``follow`` is how deep calls of the repository's own functions are opened;
     ``sessions`` is how many there are of each snippet that draws, each with draws of its own; ``limit`` stops after
     this many snippets; ``licences`` is ``all`` or ``permissive``; ``packages`` are folders of
-    installed packages for the sandbox; ``opener`` is ``module:function``, which gives a Tracer for the keyword
-    arguments of TracerConfig.
+    installed packages for the sandbox; ``tracer_factory`` is ``module:function``, which starts a Tracer with the
+    arguments of ``payload.TracerArguments``.
     """
 
-    sources: tuple[str, ...] | None = None
+    entries: tuple[str, ...] | None = None
     follow: int = 1
     limits: Limits = field(default_factory=Limits)
     limit: int | None = None
@@ -42,40 +42,51 @@ class MineOptions:
     only_choices: bool = False
     sessions: int = 1
     allow_unsafe: bool = False
-    opener: str = OPENER
+    tracer_factory: str = TRACER_FACTORY
+    parsed_view: View = field(init=False)
 
     def __post_init__(self) -> None:
-        view = parse_view(self.view)
-        unknown = [name for name in self.chosen_sources if name not in SOURCES]
-        if unknown or not self.chosen_sources:
+        object.__setattr__(self, "parsed_view", parse_view(self.view))
+        self._check_entries()
+        self._check_numbers()
+        self._check_view()
+
+    def _check_entries(self) -> None:
+        unknown = [name for name in self.chosen_entries if name not in ENTRIES]
+        if unknown or not self.chosen_entries:
             raise ValueError(
-                f"expected sources among {', '.join(SOURCES)}, got {', '.join(unknown) or 'none'}; name some of them"
+                f"expected sources among {', '.join(ENTRIES)}, got {', '.join(unknown) or 'none'}; name some of them"
             )
+        expected = DEFAULT_ENTRIES if self.prior is None else INVERSE_ENTRIES
+        if not set(self.chosen_entries) <= set(expected):
+            raise ValueError(
+                f"expected the source call with an inverse view and with no other, got "
+                f"{','.join(self.chosen_entries)} with the view {self.view!r}; leave sources out"
+            )
+
+    def _check_numbers(self) -> None:
         if self.licences not in ("all", "permissive"):
             raise ValueError(f"expected licences to be all or permissive, got {self.licences!r}; write one of the two")
         if self.limit is not None and self.limit < 1:
             raise ValueError(f"expected limit >= 1, got {self.limit}; leave it out for everything")
         if self.follow < 0:
             raise ValueError(f"expected follow >= 0, got {self.follow}; 0 keeps every call whole")
-        if view.inputs:
+
+    def _check_view(self) -> None:
+        hides = self.parsed_view.hides
+        if self.parsed_view.inputs:
             raise ValueError(
                 f"expected a view for any snippet, got {self.view!r}, which names one program's variable; "
                 f"write inverse or inverse:grid"
             )
-        expected = DEFAULT_SOURCES if view.prior is None else INVERSE_SOURCES
-        if not set(self.chosen_sources) <= set(expected):
-            raise ValueError(
-                f"expected the source call with an inverse view and with no other, got "
-                f"{','.join(self.chosen_sources)} with the view {self.view!r}; leave sources out"
-            )
-        if self.only_choices and not view.hides:
+        if self.only_choices and not hides:
             raise ValueError(f"expected a view that hides outcomes with only_choices, got {self.view!r}; add branch")
-        if self.limits.forks and (self.limits.forks < 2 or not view.hides):
+        if self.limits.forks and (self.limits.forks < 2 or not hides):
             raise ValueError(
                 f"expected 2 forks or more with a view that hides outcomes, got {self.limits.forks} with "
                 f"{self.view!r}; one waits and one runs, where beliefs are computed"
             )
-        if self.sessions < 1 or (self.sessions > 1 and not view.hides):
+        if self.sessions < 1 or (self.sessions > 1 and not hides):
             raise ValueError(
                 f"expected one session a snippet, or more with a view that hides outcomes, got {self.sessions} with "
                 f"{self.view!r}; add branch"
@@ -84,19 +95,19 @@ class MineOptions:
     @property
     def prior(self) -> str | None:
         """Where the values of hidden inputs come from; None where the view hides none."""
-        return parse_view(self.view).prior
+        return self.parsed_view.prior
 
     @property
-    def chosen_sources(self) -> tuple[str, ...]:
-        """The sources that are searched."""
-        if self.sources is not None:
-            return self.sources
-        return DEFAULT_SOURCES if self.prior is None else INVERSE_SOURCES
+    def chosen_entries(self) -> tuple[str, ...]:
+        """The entries that are searched for."""
+        if self.entries is not None:
+            return self.entries
+        return DEFAULT_ENTRIES if self.prior is None else INVERSE_ENTRIES
 
-    def as_config(self) -> dict[str, Any]:
+    def as_config(self) -> dict[str, object]:
         """What two runs into one dataset must have in common, without this machine's folders."""
         return {
-            "sources": list(self.chosen_sources),
+            "sources": list(self.chosen_entries),
             "follow": self.follow,
             "limits": self.limits.as_dict(),
             "limit": self.limit,

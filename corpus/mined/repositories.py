@@ -18,10 +18,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from trace_mine.corpus.errors import CorpusError
 from trace_mine.corpus.mined.archives import is_archive, unpack
 from trace_mine.corpus.mined.files import LEDGER_FOLDER
 from trace_mine.corpus.mined.provenance import Provenance, find_provenance
-from trace_mine.corpus.source import CorpusError
+from trace_mine.tracer.atomic import new_folder
 from trace_mine.tracer.sandbox import hidden_from_runs
 
 MARKERS = ("pyproject.toml", "setup.py", "setup.cfg", "PKG-INFO", ".git")
@@ -95,34 +96,37 @@ def open_module(name: str, staging: Path) -> Repository:
             f"expected module:NAME with a dotted name, got {name!r}; write for example module:heapq", exit_code=2
         )
     top = parts[0]
-    spec = importlib.machinery.PathFinder.find_spec(top)
-    if spec is None or not (spec.submodule_search_locations or (spec.origin or "").endswith(".py")):
-        kind = (
-            "a built-in or compiled one"
-            if spec is not None or top in sys.builtin_module_names
-            else "not installed here"
-        )
-        raise CorpusError(
-            f"expected a module with Python source, got {name!r}, which is {kind}; name another", exit_code=2
-        )
-    locations = spec.submodule_search_locations
-    source = Path(next(iter(locations))) if locations else Path(str(spec.origin))
-    only = None
-    if len(parts) > 1:
-        inner = source.parent.joinpath(*parts)
-        if inner.is_dir():
-            only = tuple(str(path.relative_to(source.parent)) for path in sorted(inner.rglob("*.py")))
-        elif inner.with_suffix(".py").is_file():
-            only = ("/".join(parts) + ".py",)
-        else:
-            raise CorpusError(
-                f"expected a module of {top}, got {name!r}, which has no Python file; name another", exit_code=2
-            )
+    source = _source_of_module(top, name)
+    only = _files_of_part(source, parts, name) if len(parts) > 1 else None
     root = _stage([source], source.parent, staging, label=f"module-{top}")
     if top in sys.stdlib_module_names:
         provenance = Provenance(name="cpython", version=platform.python_version(), commit=None, licence="PSF-2.0")
         return Repository(root=root, provenance=provenance, only=only, library=str(source))
     return Repository(root=root, provenance=_installed_provenance(top, source), only=only)
+
+
+def _source_of_module(top: str, name: str) -> Path:
+    """The folder or file of a top-level module; ``name`` is what was asked for."""
+    spec = importlib.machinery.PathFinder.find_spec(top)
+    if spec is not None and spec.submodule_search_locations:
+        return Path(next(iter(spec.submodule_search_locations)))
+    if spec is not None and spec.origin is not None and spec.origin.endswith(".py"):
+        return Path(spec.origin)
+    is_compiled = spec is not None or top in sys.builtin_module_names
+    kind = "a built-in or compiled one" if is_compiled else "not installed here"
+    raise CorpusError(f"expected a module with Python source, got {name!r}, which is {kind}; name another", exit_code=2)
+
+
+def _files_of_part(source: Path, parts: list[str], name: str) -> tuple[str, ...]:
+    """The files of ``a.b`` in the package ``a``, relative to the folder that holds the package."""
+    inner = source.parent.joinpath(*parts)
+    if inner.is_dir():
+        return tuple(str(path.relative_to(source.parent)) for path in sorted(inner.rglob("*.py")))
+    if inner.with_suffix(".py").is_file():
+        return ("/".join(parts) + ".py",)
+    raise CorpusError(
+        f"expected a module of {parts[0]}, got {name!r}, which has no Python file; name another", exit_code=2
+    )
 
 
 def _installed_provenance(top: str, source: Path) -> Provenance:
@@ -144,23 +148,23 @@ def _open_folder(folder: Path, staging: Path) -> Iterator[Repository | Ignored]:
     children = [
         child for child in sorted(folder.iterdir()) if not child.name.startswith(".") and not _is_dataset(child)
     ]
-    repositories = [child for child in children if _is_repository(child)]
-    if not repositories:
+    if not any(map(_is_repository, children)):
         yield _whole(folder)
         return
     for child in children:
-        if child not in repositories:
-            if child.is_dir() or child.suffix == ".py":
-                yield Ignored(
-                    name=child.name, reason="beside repositories, without packaging files; give its path to mine it"
-                )
-        elif child.is_dir():
-            yield _whole(child)
-        else:
-            try:
-                yield _open_archive(child, staging)
-            except CorpusError as error:  # one broken download must not stop the others
-                yield Ignored(name=child.name, reason=str(error))
+        if _is_repository(child):
+            yield _whole(child) if child.is_dir() else _open_child_archive(child, staging)
+        elif child.is_dir() or child.suffix == ".py":
+            yield Ignored(
+                name=child.name, reason="beside repositories, without packaging files; give its path to mine it"
+            )
+
+
+def _open_child_archive(path: Path, staging: Path) -> Repository | Ignored:
+    try:
+        return _open_archive(path, staging)
+    except CorpusError as error:  # one broken download must not stop the others
+        return Ignored(name=path.name, reason=str(error))
 
 
 def _whole(folder: Path) -> Repository | Ignored:
@@ -217,13 +221,11 @@ def _stage(sources: list[Path], base: Path, staging: Path, *, label: str) -> Pat
                 digest.update(hashlib.file_digest(file, "sha256").digest())
         target = staging / f"{label}-{digest.hexdigest()[:16]}"
         if not target.exists():
-            partial = staging / f"{target.name}.partial"
-            shutil.rmtree(partial, ignore_errors=True)
-            for path in files:
-                copy = partial / path.relative_to(base)
-                copy.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(path, copy)
-            os.rename(partial, target)
+            with new_folder(target) as partial:
+                for path in files:
+                    copy = partial / path.relative_to(base)
+                    copy.parent.mkdir(parents=True, exist_ok=True)
+                    shutil.copyfile(path, copy)
     except PermissionError as error:
         raise CorpusError(
             f"{Path(str(error.filename)).name}: expected a readable file, got {error.strerror}; change its permissions"

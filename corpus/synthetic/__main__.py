@@ -4,10 +4,18 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from trace_mine.corpus.errors import CorpusError
+from trace_mine.tracer.command_line import ExitCode, make_app, run_app
+
+if TYPE_CHECKING:
+    from trace_mine.corpus.synthetic.origin import SynthOptions
+    from trace_mine.corpus.synthetic.task import Stage
 
 EPILOG = """\b
 Examples:
@@ -59,70 +67,50 @@ def synth(
 
     The rows are those of trace-mine; datasets.load_dataset(OUT) reads them.
     """
-    from trace_mine.corpus.source import CorpusError
+    stages = _stages(commands, spacing, curriculum)
+    values = dict(_pair(text) for text in parameters or ())
+    if show:
+        _show(task, values, stages, seed, show)
+        return
+    from trace_mine.corpus.synthetic.origin import SynthOptions
 
+    split_rows = {"train": rows, "validation": held_out, "test": held_out}
+    options = SynthOptions(task=task, parameters=values, rows=split_rows, stages=stages, seed=seed)
     try:
-        if task == "list":
-            from trace_mine.corpus.synthetic.tasks import TASKS, describe
-
-            print("\n".join(describe(name) for name in TASKS))
-            raise typer.Exit(0)
-        code = _run(
-            task,
-            dict(_pair(text) for text in parameters or ()),
-            {"train": rows, "validation": held_out, "test": held_out},
-            _stages(commands, spacing, curriculum),
-            seed,
-            out,
-            jobs,
-            show,
-            overwrite,
-        )
-    except (CorpusError, ValueError) as error:
-        from trace_mine.tracer.show import visible
-
-        print(visible(f"trace-synth: {error}"), file=sys.stderr)
-        code = error.exit_code if isinstance(error, CorpusError) else 2
+        _make(options, out, jobs, overwrite=overwrite)
     except KeyboardInterrupt:
         print("trace-synth: interrupted; finished units are kept, the same command goes on from there", file=sys.stderr)
-        code = 130
-    raise typer.Exit(code)
+        raise typer.Exit(ExitCode.INTERRUPTED) from None
 
 
-def _run(
-    task: str,
-    parameters: dict[str, str],
-    rows: dict[str, int],
-    stages: tuple[Any, ...],
-    seed: int,
-    out: Path,
-    jobs: int,
-    show: int,
-    overwrite: bool,
-) -> int:
-    from trace_mine.corpus.produce import open_ledger, produce
-    from trace_mine.corpus.report import Progress, print_session, print_summary
-    from trace_mine.corpus.synthetic.origin import Synthetic, SynthOptions
+def list_tasks() -> None:
+    """Lists the tasks with their parameters and defaults."""
+    from trace_mine.corpus.synthetic.tasks import TASKS, describe
+
+    print("\n".join(describe(name) for name in TASKS))
+
+
+def _show(task: str, parameters: Mapping[str, str], stages: Sequence[Stage], seed: int, number: int) -> None:
     from trace_mine.corpus.synthetic.tasks import make_task
     from trace_mine.tracer.show import beliefs_shown
 
-    if show:
-        made = make_task(task, parameters)
-        for index in range(show):
-            trace = made.trace(index, seed=seed, split="train", stage=stages[index * len(stages) // show])
-            print(beliefs_shown(trace, colour=sys.stdout.isatty()))
-        return 0
-    options = SynthOptions(task=task, parameters=parameters, rows=rows, stages=stages, seed=seed)
+    made = make_task(task, parameters)
+    for index in range(number):
+        trace = made.trace(index, seed=seed, split="train", stage=stages[index * len(stages) // number])
+        print(beliefs_shown(trace, colour=sys.stdout.isatty()))
+
+
+def _make(options: SynthOptions, out: Path, jobs: int, *, overwrite: bool) -> None:
+    from trace_mine.corpus.engines import ENGINES
+    from trace_mine.corpus.produce import open_ledger, produce
+    from trace_mine.corpus.report import Progress, print_dataset
+    from trace_mine.corpus.synthetic.origin import Synthetic
+
     origin = Synthetic(options)  # wrong usage is told before anything is written
     with open_ledger(out, overwrite=overwrite) as ledger, Progress() as progress:
-        merged = produce(ledger, origin, options.as_config(), jobs=jobs, watcher=progress)
-    print_summary(merged.stats)
-    if merged.first_text is None:
-        print(f"trace-synth: no row was made; see {out}/stats.json and errors.jsonl", file=sys.stderr)
-        return 1
-    print(f"\nThe first of {merged.stats['rows']} sessions in {out}:\n")
-    print_session(merged.first_text)
-    return 0
+        merged = produce(ledger, origin, options.as_config(), engine=ENGINES["loky"](jobs), watcher=progress)
+    if not print_dataset(merged, out):
+        raise CorpusError(f"no row was made; see {out}/stats.json and errors.jsonl")
 
 
 def _pair(text: str) -> tuple[str, str]:
@@ -132,15 +120,15 @@ def _pair(text: str) -> tuple[str, str]:
     return key, value
 
 
-def _stages(commands: str, spacing: str, curriculum: str) -> tuple[Any, ...]:
+def _stages(commands: str, spacing: str, curriculum: str) -> tuple[Stage, ...]:
     from trace_mine.corpus.synthetic.task import Stage
     from trace_mine.corpus.synthetic.tasks import CURRICULA
 
-    if curriculum:
-        if curriculum not in CURRICULA:
-            raise ValueError(f"expected a curriculum among {', '.join(CURRICULA)}, got {curriculum!r}")
-        return CURRICULA[curriculum]
-    return (Stage(commands=_range("commands", commands), spacing=_range("spacing", spacing)),)
+    if not curriculum:
+        return (Stage(commands=_range("commands", commands), spacing=_range("spacing", spacing)),)
+    if curriculum not in CURRICULA:
+        raise ValueError(f"expected a curriculum among {', '.join(CURRICULA)}, got {curriculum!r}")
+    return CURRICULA[curriculum]
 
 
 def _range(name: str, text: str) -> tuple[int, int]:
@@ -150,12 +138,15 @@ def _range(name: str, text: str) -> tuple[int, int]:
     return int(low), int(high or low)
 
 
-def main() -> None:
-    """Entry point of the console script."""
-    app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
-    app.command(epilog=EPILOG)(synth)
-    app(prog_name="trace-synth")
+app = make_app(default_command=True)
+app.command("make", epilog=EPILOG)(synth)
+app.command("list")(list_tasks)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The console script; gives the exit code."""
+    return run_app(app, "trace-synth", arguments, failed=(CorpusError, OSError))
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

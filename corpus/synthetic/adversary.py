@@ -49,8 +49,8 @@ def adversary_plays(
         chance = float(game.chances[action])
         for start in range(0, length, spacing):
             size = min(spacing, length - start)
-            told = start < free_from
-            draws[row, start : start + size] = _draws_of_block(chance, size, generator, is_even=told)
+            is_even = start < free_from
+            draws[row, start : start + size] = _draws_of_block(chance, size, generator, is_even=is_even)
         happened = np.cumsum(draws[row] < chance) % 2
         states[row] = np.where(happened, game.moves[action, game.start], game.start)
     labels: Ints = np.tile(np.arange(len(game.items)), (batch, 1))

@@ -18,6 +18,7 @@ from trace_mine.tracer.repl import Rendered, parse, render
 from trace_mine.tracer.schema import Step
 
 Floats = NDArray[np.float64]
+Flags = NDArray[np.bool_]
 SUM_ERROR = 1e-9
 """How far from 1 probabilities may sum: decimal fractions of a hand-written file, not a slip of the pen."""
 
@@ -145,8 +146,8 @@ class Automaton:
         if self.commands is None:
             raise ValueError(f"expected commands for the symbols of {self.name}, got none; give `commands` in its file")
         kinds = ["statement" if allowed.all() else "reveal" for allowed in self.reveals]
-        told = self.commands
-        return render(Step(source=told[s].source, output=told[s].output, kind=kinds[s]) for s in symbols)
+        commands = self.commands
+        return render(Step(source=commands[s].source, output=commands[s].output, kind=kinds[s]) for s in symbols)
 
 
 def _frozen(given: ArrayLike, what: str, shape: tuple[int, ...]) -> NDArray[Any]:

@@ -68,8 +68,8 @@ def parse_automaton(text: str, name: str = "automaton") -> Automaton:
         # the base loader only: scalars stay the text that they are, tags construct nothing
         root = yaml.compose(text, Loader=yaml.BaseLoader)
     except (yaml.YAMLError, RecursionError) as error:
-        told = " ".join(str(error).split())
-        raise AutomatonError(f"expected YAML, got {told}; correct the file") from error
+        message = " ".join(str(error).split())
+        raise AutomatonError(f"expected YAML, got {message}; correct the file") from error
     if root is None or not isinstance(root, yaml.MappingNode):
         raise AutomatonError(f"expected a mapping with {', '.join(KEYS[1:6])}, got {_shown(root)}; write `Q: [..]` ..")
     told_of = _pairs(root, "the file")
@@ -102,18 +102,18 @@ def parse_automaton(text: str, name: str = "automaton") -> Automaton:
         raise AutomatonError(str(error)) from error
 
 
-def _transitions(told: dict[str, yaml.Node], states: Sequence[str], symbols: Sequence[str]) -> Floats:
+def _transitions(by_symbol: dict[str, yaml.Node], states: Sequence[str], symbols: Sequence[str]) -> Floats:
     matrices = np.stack([np.eye(len(states))] * len(symbols))
-    for symbol, columns in told.items():
+    for symbol, columns in by_symbol.items():
         for state, law in _table(columns, states, f"delta of {symbol}").items():
             where = f"delta of {symbol} in {state}"
             matrices[symbols.index(symbol), :, states.index(state)] = _law(law, states, where)
     return matrices
 
 
-def _reveals(told: dict[str, yaml.Node], states: Sequence[str], symbols: Sequence[str]) -> NDArray[np.bool_]:
+def _reveals(by_symbol: dict[str, yaml.Node], states: Sequence[str], symbols: Sequence[str]) -> NDArray[np.bool_]:
     allowed = np.ones((len(symbols), len(states)), dtype=bool)
-    for symbol, node in told.items():
+    for symbol, node in by_symbol.items():
         where = f"rho of {symbol}"
         if not isinstance(node, yaml.SequenceNode) or not node.value:
             raise _wrong(f"{where} to be a list of states", node, "name at least one, or leave the symbol out")
@@ -124,28 +124,28 @@ def _reveals(told: dict[str, yaml.Node], states: Sequence[str], symbols: Sequenc
     return allowed
 
 
-def _emissions(told: dict[str, yaml.Node], states: Sequence[str], symbols: Sequence[str]) -> Floats | None:
-    if not told:
+def _emissions(by_state: dict[str, yaml.Node], states: Sequence[str], symbols: Sequence[str]) -> Floats | None:
+    if not by_state:
         return None
     law = np.zeros((len(symbols), len(states)))
     for column, state in enumerate(states):
-        if state not in told:
+        if state not in by_state:
             raise AutomatonError(f"expected emissions for every state, got none for {state}; add {state}")
-        law[:, column] = _law(told[state], symbols, f"emissions in {state}")
+        law[:, column] = _law(by_state[state], symbols, f"emissions in {state}")
     return law
 
 
-def _commands(told: dict[str, yaml.Node], symbols: Sequence[str]) -> tuple[Command, ...] | None:
-    if not told:
+def _commands(by_symbol: dict[str, yaml.Node], symbols: Sequence[str]) -> tuple[Command, ...] | None:
+    if not by_symbol:
         return None
     commands = []
     for symbol in symbols:
-        if symbol not in told:
+        if symbol not in by_symbol:
             raise AutomatonError(f"expected commands for every symbol, got none for {symbol}; add {symbol}")
         where = f"commands of {symbol}"
-        parts = _table(told[symbol], ("source", "output"), where)
+        parts = _table(by_symbol[symbol], ("source", "output"), where)
         if "source" not in parts:
-            raise _wrong(f"{where} to have a source", told[symbol], "add `source: ...`")
+            raise _wrong(f"{where} to have a source", by_symbol[symbol], "add `source: ...`")
         texts = {key: _text(node, f"{where}, {key}") for key, node in parts.items()}
         try:
             commands.append(Command(**texts))
@@ -244,8 +244,8 @@ def write_automaton(automaton: Automaton) -> str:
     states, symbols = automaton.states, automaton.symbols
 
     def law(column: Floats, names: Sequence[str]) -> Any:
-        told = {name: float(p) for name, p in zip(names, column, strict=True) if p}
-        return next(iter(told)) if list(told.values()) == [1.0] else told
+        by_name = {name: float(p) for name, p in zip(names, column, strict=True) if p}
+        return next(iter(by_name)) if list(by_name.values()) == [1.0] else by_name
 
     delta, rho = {}, {}
     for s, symbol in enumerate(symbols):
@@ -254,14 +254,16 @@ def write_automaton(automaton: Automaton) -> str:
             delta[symbol] = moves
         if not automaton.reveals[s].all():
             rho[symbol] = [state for q, state in enumerate(states) if automaton.reveals[s, q]]
-    told: dict[str, Any] = {"name": automaton.name, "Q": list(states), "Sigma": list(symbols), "delta": delta}
-    told |= {"rho": rho, "q0": law(automaton.start, states)}
+    document: dict[str, Any] = {"name": automaton.name, "Q": list(states), "Sigma": list(symbols), "delta": delta}
+    document |= {"rho": rho, "q0": law(automaton.start, states)}
     if automaton.emissions is not None:
-        told["emissions"] = {state: law(automaton.emissions[:, q], symbols) for q, state in enumerate(states)}
+        document["emissions"] = {state: law(automaton.emissions[:, q], symbols) for q, state in enumerate(states)}
     if automaton.commands is not None:
         pairs = zip(symbols, automaton.commands, strict=True)
-        told["commands"] = {symbol: {"source": c.source, "output": c.output} for symbol, c in pairs}
-    return str(yaml.dump(told, Dumper=_Dumper, sort_keys=False, default_flow_style=None, allow_unicode=True, width=120))
+        document["commands"] = {symbol: {"source": c.source, "output": c.output} for symbol, c in pairs}
+    return str(
+        yaml.dump(document, Dumper=_Dumper, sort_keys=False, default_flow_style=None, allow_unicode=True, width=120)
+    )
 
 
 class _Dumper(yaml.SafeDumper):

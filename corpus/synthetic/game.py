@@ -207,8 +207,8 @@ def labelled(game: Game, plays: Plays, laws: Floats) -> Floats:
     """Laws over items [batch, reveals, items] as laws over labels: items with one text are one outcome."""
     if game.num_labels is None:
         return laws
-    told = np.zeros((*laws.shape[:2], game.num_labels))
+    by_label = np.zeros((*laws.shape[:2], game.num_labels))
     rows = np.arange(len(laws))
     for item in range(laws.shape[2]):
-        told[rows, :, plays.labels[:, item]] += laws[:, :, item]
-    return told
+        by_label[rows, :, plays.labels[:, item]] += laws[:, :, item]
+    return by_label

@@ -204,6 +204,6 @@ def _over(matrix: Floats, axis: int) -> Floats:
     return result
 
 
-def _first(found: np.ndarray) -> int | None:
-    places = np.flatnonzero(found)
+def _first(flags: np.ndarray) -> int | None:
+    places = np.flatnonzero(flags)
     return int(places[0]) if len(places) else None

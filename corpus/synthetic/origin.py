@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import TypedDict, cast
 
-from trace_mine.corpus.rows import RowSource, make_row
-from trace_mine.corpus.source import Dropped, Item, WorkUnit, code_hash, content_key
+from trace_mine.corpus.hashing import code_hash, content_key
+from trace_mine.corpus.rows import RowOrigin, make_row
+from trace_mine.corpus.stats import Notes
 from trace_mine.corpus.synthetic.task import SPLITS, Stage, Task
 from trace_mine.corpus.synthetic.tasks import make_task
+from trace_mine.corpus.work import Dropped, Item, Payload, SnippetEntry, Traces, WorkUnit
 from trace_mine.tracer.schema import SCHEMA_VERSION, Drop
 
 UNIT_ROWS = 256
@@ -27,7 +29,7 @@ class SynthOptions:
     stages: tuple[Stage, ...]
     seed: int = 0
 
-    def as_config(self) -> dict[str, Any]:
+    def as_config(self) -> dict[str, object]:
         """What two runs into one dataset must have in common; a file is told by its content."""
         return {
             "task": self.task,
@@ -36,6 +38,18 @@ class SynthOptions:
             "stages": [{"commands": list(s.commands), "spacing": list(s.spacing)} for s in self.stages],
             "seed": self.seed,
         }
+
+
+class SynthPayload(TypedDict):
+    """The payload of a unit: rows of one task, split and stage; a snippet's ``line`` is the row's number."""
+
+    task: str
+    parameters: dict[str, str]
+    seed: int
+    split: str
+    commands: list[int]
+    spacing: list[int]
+    snippets: list[SnippetEntry]
 
 
 class Synthetic:
@@ -53,7 +67,7 @@ class Synthetic:
         return content_key(self._config, code_hash(), SCHEMA_VERSION)
 
     @property
-    def traces(self) -> Callable[[Mapping[str, Any]], Iterator[Item]]:
+    def traces(self) -> Traces:
         """What workers call."""
         return generate_unit
 
@@ -73,7 +87,7 @@ class Synthetic:
 
     def _unit(self, split: str, number: int, stage: Stage, indices: range) -> WorkUnit:
         options = self._options
-        snippets = [
+        snippets: list[SnippetEntry] = [
             {
                 "path": options.task,
                 "name": f"stage {number} row {index}",
@@ -83,7 +97,7 @@ class Synthetic:
             }
             for index in indices
         ]
-        payload = {
+        payload: SynthPayload = {
             "task": options.task,
             "parameters": dict(options.parameters),
             "seed": options.seed,
@@ -92,10 +106,11 @@ class Synthetic:
             "spacing": list(stage.spacing),
             "snippets": snippets,
         }
-        told = {key: value for key, value in payload.items() if key != "parameters"}
-        return WorkUnit(key=content_key(self.fingerprint, told), payload=payload)
+        # The fingerprint holds the parameters, with a file's content instead of its name.
+        named = {key: value for key, value in payload.items() if key != "parameters"}
+        return WorkUnit(key=content_key(self.fingerprint, named), payload=payload)
 
-    def notes(self) -> Mapping[str, Any]:
+    def notes(self) -> Notes:
         """Nothing else."""
         return {}
 
@@ -105,32 +120,42 @@ def _task(name: str, parameters: tuple[tuple[str, str], ...]) -> Task:
     return make_task(name, dict(parameters))
 
 
-def generate_unit(payload: Mapping[str, Any]) -> Iterator[Item]:
-    """A row for each of the unit's snippets, in order; a drop ``no_sequence`` where the split has none so short."""
-    task = _task(payload["task"], tuple(sorted(payload["parameters"].items())))
-    stage = Stage(commands=tuple(payload["commands"]), spacing=tuple(payload["spacing"]))
-    for entry in payload["snippets"]:
-        told = {key: entry[key] for key in ("path", "name", "repository", "entry", "line")}
+def generate_unit(payload: Payload) -> Iterator[Item]:
+    """A row for each of the unit's snippets, in order; a drop ``no_sequence`` where the split has none so short.
+    ``payload`` is a SynthPayload.
+    """
+    unit = cast(SynthPayload, payload)
+    task = _task(unit["task"], tuple(sorted(unit["parameters"].items())))
+    stage = Stage(commands=_pair(unit["commands"]), spacing=_pair(unit["spacing"]))
+    for entry in unit["snippets"]:
         try:
-            trace = task.trace(entry["line"], seed=payload["seed"], split=payload["split"], stage=stage)
+            trace = task.trace(entry["line"], seed=unit["seed"], split=unit["split"], stage=stage)
         except ValueError as error:
-            yield Dropped(reason="no_sequence", evidence=str(error), **told)
+            yield Dropped.at(entry, reason="no_sequence", evidence=str(error))
             continue
-        source = RowSource(
-            origin=Synthetic.name,
-            repository=entry["repository"],
-            version=None,
-            commit=None,
-            licence=LICENCE,
-            requires=(),
-            path=entry["path"],
-            name=entry["name"],
-            line=entry["line"],
-            end_line=entry["line"],
-            entry=entry["entry"],
-            source_hash=content_key(payload["task"], payload["parameters"]),
-            num_skipped=0,
-            seed=payload["seed"],
-        )
-        row = make_row(trace, source)
-        yield Dropped(reason=row.reason, evidence=row.evidence, **told) if isinstance(row, Drop) else row
+        row = make_row(trace, _row_origin(unit, entry))
+        yield Dropped.at(entry, reason=row.reason, evidence=row.evidence) if isinstance(row, Drop) else row
+
+
+def _pair(values: list[int]) -> tuple[int, int]:
+    low, high = values
+    return low, high
+
+
+def _row_origin(unit: SynthPayload, entry: SnippetEntry) -> RowOrigin:
+    return RowOrigin(
+        origin=Synthetic.name,
+        repository=entry["repository"],
+        version=None,
+        commit=None,
+        licence=LICENCE,
+        requires=(),
+        path=entry["path"],
+        name=entry["name"],
+        line=entry["line"],
+        end_line=entry["line"],
+        entry=entry["entry"],
+        source_hash=content_key(unit["task"], unit["parameters"]),
+        num_skipped=0,
+        seed=unit["seed"],
+    )

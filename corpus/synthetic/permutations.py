@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import combinations, permutations
-from typing import Any
 
 import numpy as np
 
@@ -106,7 +105,7 @@ def _table(orders: Sequence[Order], places: Order) -> list[int]:
     return [index[tuple(order[place] for place in places)] for order in orders]
 
 
-def choose(name: str, value: Any, known: tuple[str, ...]) -> None:
+def choose(name: str, value: str, known: tuple[str, ...]) -> None:
     """Raises ValueError where the value is none of the known ones."""
     if value not in known:
         raise ValueError(f"expected {name} to be {' or '.join(known)}, got {value!r}")

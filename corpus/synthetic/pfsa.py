@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from trace_mine.corpus.synthetic.automaton import Automaton
 from trace_mine.corpus.synthetic.automaton_yaml import read_automaton
 from trace_mine.corpus.synthetic.examples import figure_9
 from trace_mine.corpus.synthetic.permutations import MOST, between, choose, permutation_game
-from trace_mine.corpus.synthetic.sessions import automaton_setup
+from trace_mine.corpus.synthetic.play_traces import automaton_setup
 from trace_mine.corpus.synthetic.task import AutomatonTask, GameTask, Task
 
 PARAMETERS_OF = {
@@ -24,7 +24,7 @@ PARAMETERS_OF = {
     "fig10": ("n",),
     "fig9": (),
 }
-DEFAULTS: dict[str, Any] = {"n": 3, "p": 0.1, "visible": 0.0}
+DEFAULTS: dict[str, object] = {"kind": "maybe-swaps", "n": 3, "p": 0.1, "visible": 0.0}
 
 
 def pfsa_task(*, kind: str = "maybe-swaps", file: str = "", n: int = 3, p: float = 0.1, visible: float = 0.0) -> Task:
@@ -38,30 +38,42 @@ def pfsa_task(*, kind: str = "maybe-swaps", file: str = "", n: int = 3, p: float
         ValueError: a parameter is out of range, or means nothing to this kind; the file is no automaton.
     """
     choose("kind", kind, tuple(PARAMETERS_OF))
-    used = () if file else PARAMETERS_OF[kind]
     given = {"n": n, "p": p, "visible": visible}
-    useless = [key for key, value in given.items() if key not in used and value != DEFAULTS[key]]
-    useless += ["kind"] if file and kind != "maybe-swaps" else []
-    if useless:
-        what = "an automaton's file" if file else f"kind={kind}"
-        raise ValueError(f"expected only {', '.join(used) or 'no parameters'} with {what}, got {', '.join(useless)}")
     if file:
-        automaton = read_automaton(Path(file))
-        automaton_setup(automaton)  # raises where no session could begin: before rows are planned
-        told = hashlib.sha256(Path(file).read_bytes()).hexdigest()[:16]
-        return AutomatonTask(name="pfsa", automaton=automaton, parameters={"file": Path(file).name, "sha256": told})
+        _refuse_others({"kind": kind, **given}, (), "an automaton's file")
+        return _task_of_file(Path(file))
+    used = PARAMETERS_OF[kind]
+    _refuse_others(given, used, f"kind={kind}")
     parameters = {"kind": kind, **{key: given[key] for key in used}}
     if kind == "fig9":
         return AutomatonTask(name="pfsa", automaton=_figure_9_from_2(), parameters=parameters)
     if kind in ("retention", "fig10"):
-        between("n", n, 2 if kind == "fig10" else 3, MOST)
-        if p >= 1.0:
-            raise ValueError(f"expected p below 1, got {p}; a swap that always happens can't be seen not to have")
-        game = permutation_game(n=n, p=p if kind == "retention" else 0.5)
-        player = partial(adversary_plays, asks_untouched=True) if kind == "retention" else adversary_plays
-        return GameTask(name="pfsa", game=game, parameters=parameters, player=player, has_splits=False)
+        return _adversary_task(kind, n, p, parameters)
     moves = "full" if kind == "noisy-identity" else "swaps"
     return GameTask(name="pfsa", game=permutation_game(n=n, p=p, moves=moves, visible=visible), parameters=parameters)
+
+
+def _refuse_others(given: Mapping[str, object], used: Sequence[str], what: str) -> None:
+    """Refuses parameters that would be ignored: whoever gives one expects it to matter."""
+    useless = [key for key, value in given.items() if key not in used and value != DEFAULTS[key]]
+    if useless:
+        raise ValueError(f"expected only {', '.join(used) or 'no parameters'} with {what}, got {', '.join(useless)}")
+
+
+def _task_of_file(path: Path) -> Task:
+    automaton = read_automaton(path)
+    automaton_setup(automaton)  # raises where no session could begin: before rows are planned
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+    return AutomatonTask(name="pfsa", automaton=automaton, parameters={"file": path.name, "sha256": digest})
+
+
+def _adversary_task(kind: str, n: int, p: float, parameters: Mapping[str, object]) -> Task:
+    between("n", n, 2 if kind == "fig10" else 3, MOST)
+    if p >= 1.0:
+        raise ValueError(f"expected p below 1, got {p}; a swap that always happens can't be seen not to have")
+    game = permutation_game(n=n, p=p if kind == "retention" else 0.5)
+    player = partial(adversary_plays, asks_untouched=True) if kind == "retention" else adversary_plays
+    return GameTask(name="pfsa", game=game, parameters=parameters, player=player, has_splits=False)
 
 
 def _figure_9_from_2() -> Automaton:

@@ -37,8 +37,8 @@ class ProgramTask:
             ValueError: the tracer drops the program; the message says why.
         """
         for attempt in range(TRIES):
-            told = (self.name, dict(self.parameters), seed, split, stage.commands, stage.spacing, int(index), attempt)
-            length, spacing, generator = sized(stage, key_of(*told))
+            parts = (self.name, dict(self.parameters), seed, split, stage.commands, stage.spacing, int(index), attempt)
+            length, spacing, generator = sized(stage, key_of(*parts))
             source = program(generator, length, **self.parameters)
             if split_of([source]) == split:
                 break

@@ -8,12 +8,12 @@ Words are names, numbers, operators, prompts, runs of spaces and line ends: join
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from trace_mine.corpus.synthetic.game import Floats, Ints, Plays, labelled, reveal_laws
+from trace_mine.corpus.synthetic.game import Floats, Game, Ints, Plays, labelled, reveal_laws
 from trace_mine.corpus.synthetic.task import GameTask, Stage, Task
 from trace_mine.tracer.schema import Trace
 
@@ -67,8 +67,8 @@ class Stream:
 
 def words(text: str) -> list[str]:
     """A session's text as words; joined they are the text."""
-    found: list[str] = _word.findall(text)
-    return found
+    split_words: list[str] = _word.findall(text)
+    return split_words
 
 
 def parts(text: str) -> list[str]:
@@ -78,6 +78,61 @@ def parts(text: str) -> list[str]:
     last_line = text.rfind("\n", 0, -1) + 1
     value = max(text.rfind(" ", last_line, -1) + 1, last_line)
     return [part for part in (text[:last_line], text[last_line:value], text[value:]) if part]
+
+
+BLANK = "0"
+"""Stands where a value varies, and is found again by it: neither names nor prompts have digits."""
+
+
+def _texts_of(game: Game) -> tuple[list[str], list[str], list[str]]:
+    """Texts of the first commands, of the reveal of each variable with its output, and of each action."""
+    blank = [BLANK] * len(game.variables)
+    opening = [f">>> {source.format(*blank)}\n" for source in game.opening]
+    outputs = [game.reveal_texts(v, [BLANK] * len(game.items))[0] for v in range(len(game.variables))]
+    reveals = [f">>> {game.reveal_source(v)}\n{output}\n" for v, output in enumerate(outputs)]
+    commands = [">>> " + source.replace("\n", "\n... ") + "\n" for source in game.actions]
+    return opening, reveals, commands
+
+
+def _game_task(task: Task, stage: Stage, per: str) -> GameTask:
+    """The task, if it can be streamed so."""
+    if not isinstance(task, GameTask):
+        raise ValueError(f"expected a task that is a game, got {type(task).__name__} {task.name}; use Stream")
+    if stage.commands[0] != stage.commands[1] or stage.spacing[0] != stage.spacing[1]:
+        raise ValueError(f"expected a stage of one size, got {stage}; make a TokenStream for each size")
+    if per not in ("word", "command") or (per == "command" and task.game.shows_all):
+        raise ValueError(f"expected per word, or per command where reveals show one variable, got {per!r}")
+    return task
+
+
+class _Numbers:
+    """Gives each token of a text a number, a new one the next: words, or (``whole``) commands and values with their
+    line ends.
+    """
+
+    def __init__(self, *, whole: bool) -> None:
+        self._whole = whole
+        self._numbers: dict[str, int] = {PAD: 0}
+
+    def of(self, text: str) -> list[int]:
+        """The tokens of a text that shows values."""
+        return self._numbered(parts(text) if self._whole else words(text))
+
+    def of_command(self, text: str) -> list[int]:
+        """The tokens of a command that shows nothing."""
+        return self._numbered([text] if self._whole else words(text))
+
+    def of_value(self, text: str) -> int:
+        """The token of a value."""
+        return self._numbered(parts(text + "\n") if self._whole else words(text))[0]
+
+    @property
+    def vocabulary(self) -> tuple[str, ...]:
+        """The tokens in the order of their numbers."""
+        return tuple(self._numbers)
+
+    def _numbered(self, tokens: Iterable[str]) -> list[int]:
+        return [self._numbers.setdefault(token, len(self._numbers)) for token in tokens]
 
 
 class TokenStream:
@@ -90,44 +145,27 @@ class TokenStream:
     """
 
     def __init__(self, task: Task, *, seed: int, split: str, stage: Stage, per: str = "word") -> None:
-        if not isinstance(task, GameTask):
-            raise ValueError(f"expected a task that is a game, got {type(task).__name__} {task.name}; use Stream")
-        if stage.commands[0] != stage.commands[1] or stage.spacing[0] != stage.spacing[1]:
-            raise ValueError(f"expected a stage of one size, got {stage}; make a TokenStream for each size")
-        self.task: GameTask = task
+        self.task = _game_task(task, stage, per)
         self.seed = seed
         self.split = split
         self.stage = stage
-        self.game = game = task.game
+        self.game = game = self.task.game
         self.labels = game.items if game.num_labels is None else tuple(str(k) for k in range(game.num_labels))
-        numbers: dict[str, int] = {PAD: 0}
-
-        if per not in ("word", "command") or (per == "command" and game.shows_all):
-            raise ValueError(f"expected per word, or per command where reveals show one variable, got {per!r}")
-        whole = per == "command"
-        end = "\n" if whole else ""
-
-        def encode(text: str, *, shows: bool = True) -> list[int]:
-            found = words(text) if not whole else parts(text) if shows else [text]
-            return [numbers.setdefault(word, len(numbers)) for word in found]
-
-        # what varies is written as "0" and found again by it: neither names nor prompts have digits
-        blank = ["0"] * len(game.variables)
-        opening = [f">>> {source.format(*blank)}\n" for source in game.opening]
-        shown_texts = [game.reveal_texts(v, ["0"] * len(game.items))[0] for v in range(len(game.variables))]
-        reveals = [f">>> {game.reveal_source(v)}\n{text}\n" for v, text in enumerate(shown_texts)]
-        commands = [encode(">>> " + source.replace("\n", "\n... ") + "\n", shows=False) for source in game.actions]
-        self._opening = np.array([number for text in opening for number in encode(text)], dtype=np.int64)
-        self._reveals = np.array([encode(text) for text in reveals], dtype=np.int64)
-        zero = numbers["0" + end]
+        numbers = _Numbers(whole=per == "command")
+        # The order in which texts are numbered is the order of the vocabulary: models depend on it.
+        opening, reveals, commands = _texts_of(game)
+        numbered_commands = [numbers.of_command(text) for text in commands]
+        self._opening = np.array([number for text in opening for number in numbers.of(text)], dtype=np.int64)
+        self._reveals = np.array([numbers.of(text) for text in reveals], dtype=np.int64)
+        zero = numbers.of_value(BLANK)
         self._opening_values = np.flatnonzero(self._opening == zero)
         self._reveal_values = np.flatnonzero(self._reveals[0] == zero)
-        self._widths = np.array([len(command) for command in commands], dtype=np.int64)
+        self._widths = np.array([len(command) for command in numbered_commands], dtype=np.int64)
         self._commands = np.zeros((len(commands), int(self._widths.max())), dtype=np.int64)
-        for row, command in enumerate(commands):
+        for row, command in enumerate(numbered_commands):
             self._commands[row, : len(command)] = command
-        self.label_tokens = np.array([encode(label + end)[0] for label in self.labels], dtype=np.int64)
-        self.vocabulary = tuple(numbers)
+        self.label_tokens = np.array([numbers.of_value(label) for label in self.labels], dtype=np.int64)
+        self.vocabulary = numbers.vocabulary
 
     @property
     def value_offset(self) -> int:

@@ -13,13 +13,13 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
 from trace_mine.corpus.synthetic.automaton import Automaton
 from trace_mine.corpus.synthetic.game import Game, Plays, play
-from trace_mine.corpus.synthetic.sessions import automaton_session, game_sessions
+from trace_mine.corpus.synthetic.play_traces import automaton_trace, game_traces
 from trace_mine.tracer.schema import Trace
 
 SPLITS = ("train", "validation", "test")
@@ -50,7 +50,7 @@ class Task(Protocol):
         """The task's name in the registry."""
 
     @property
-    def parameters(self) -> Mapping[str, Any]:
+    def parameters(self) -> Mapping[str, object]:
         """JSON: what its rows depend on, besides seed, split, stage and number."""
 
     def trace(self, index: int, *, seed: int, split: str, stage: Stage) -> Trace:
@@ -71,7 +71,7 @@ class GameTask:
 
     name: str
     game: Game
-    parameters: Mapping[str, Any] = field(default_factory=dict)
+    parameters: Mapping[str, object] = field(default_factory=dict)
     player: Player = play
     has_splits: bool = True
 
@@ -82,7 +82,7 @@ class GameTask:
             ValueError: the split has no sequence as short as this stage's.
         """
         ((_, plays),) = self.plays([index], seed=seed, split=split, stage=stage)
-        return next(game_sessions(self.game, plays))
+        return next(game_traces(self.game, plays))
 
     def plays(
         self, indices: Sequence[int], *, seed: int, split: str, stage: Stage
@@ -97,8 +97,8 @@ class GameTask:
         for attempt in range(TRIES):
             sizes: dict[tuple[int, int], list[tuple[int, np.random.Generator]]] = {}
             for place in pending:
-                told = _told(self, seed, split, stage, indices[place], attempt)
-                length, spacing, generator = sized(stage, key_of(*told))
+                parts = _key_parts(self, seed, split, stage, indices[place], attempt)
+                length, spacing, generator = sized(stage, key_of(*parts))
                 sizes.setdefault((length, spacing), []).append((place, generator))
             pending = []
             for (length, spacing), drawn in sizes.items():
@@ -122,21 +122,21 @@ class AutomatonTask:
 
     name: str
     automaton: Automaton
-    parameters: Mapping[str, Any] = field(default_factory=dict)
+    parameters: Mapping[str, object] = field(default_factory=dict)
 
     def trace(self, index: int, *, seed: int, split: str, stage: Stage) -> Trace:
         """Row ``index`` of the split: one draw, whatever it is. Its symbols are its outcomes, and to choose among
         sessions by them would change their law.
         """
-        length, _, generator = sized(stage, key_of(*_told(self, seed, split, stage, index, 0)))
-        return automaton_session(self.automaton, length, generator)
+        length, _, generator = sized(stage, key_of(*_key_parts(self, seed, split, stage, index, 0)))
+        return automaton_trace(self.automaton, length, generator)
 
 
-def _told(task: Task, seed: int, split: str, stage: Stage, index: int, attempt: int) -> tuple[Any, ...]:
+def _key_parts(task: Task, seed: int, split: str, stage: Stage, index: int, attempt: int) -> tuple[object, ...]:
     return task.name, dict(task.parameters), seed, split, stage.commands, stage.spacing, int(index), attempt
 
 
-def key_of(*parts: Any) -> np.random.Generator:
+def key_of(*parts: object) -> np.random.Generator:
     """A generator that depends on the parts (JSON) alone, the same on every machine."""
     digest = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).digest()
     return np.random.Generator(np.random.Philox(key=np.frombuffer(digest[:16], dtype=np.uint64)))
@@ -149,12 +149,12 @@ def sized(stage: Stage, generator: np.random.Generator) -> tuple[int, int, np.ra
     return length, spacing, generator
 
 
-def sequence_of(plays: Plays, row: int = 0) -> list[Any]:
+def sequence_of(plays: Plays, row: int = 0) -> list[object]:
     """What a session of a batch commands and asks, apart from all outcomes."""
     return [plays.spacing, plays.actions[row].tolist(), plays.shown[row].tolist()]
 
 
-def split_of(sequence: list[Any]) -> str:
+def split_of(sequence: list[object]) -> str:
     """The split that a sequence of commands belongs to."""
     digest = hashlib.sha256(json.dumps(sequence).encode()).digest()
     share = int.from_bytes(digest[:6]) / (1 << 48)

@@ -24,8 +24,8 @@ CURRICULA: dict[str, tuple[Stage, ...]] = {
 
 
 def _permutations(**parameters: Any) -> Task:
-    told = {key: value for key, value in parameters.items() if key != "sticky" or value}  # younger than rows without it
-    return GameTask(name="permutations", game=permutation_game(**parameters), parameters=told)
+    kept = {key: value for key, value in parameters.items() if key != "sticky" or value}  # younger than rows without it
+    return GameTask(name="permutations", game=permutation_game(**parameters), parameters=kept)
 
 
 def _groups(**parameters: Any) -> Task:
@@ -45,11 +45,11 @@ def describe(name: str) -> str:
     """A task's parameters with their defaults, and what they mean."""
     function = TASKS[name][1]
     defaults = ", ".join(f"{key}={p.default!r}" for key, p in inspect.signature(function).parameters.items())
-    told = inspect.getdoc(function) or ""
-    return f"{name}: {defaults}\n  {' '.join(told.partition('Raises:')[0].split())}"
+    documented = inspect.getdoc(function) or ""
+    return f"{name}: {defaults}\n  {' '.join(documented.partition('Raises:')[0].split())}"
 
 
-def told(task: Task) -> str:
+def task_label(task: Task) -> str:
     """The task's name with the parameters that aren't its defaults: equal texts are equal tasks."""
     known = inspect.signature(TASKS[task.name][1]).parameters if task.name in TASKS else {}
     own = {k: v for k, v in task.parameters.items() if k not in known or v != known[k].default}

@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import numpy as np
 
-from trace_mine.corpus.rows import RowSource, make_row
+from trace_mine.corpus.rows import RowOrigin, make_row
 from trace_mine.corpus.synthetic.stream import TokenStream, words
 from trace_mine.corpus.synthetic.task import Stage
 from trace_mine.corpus.synthetic.tasks import make_task
@@ -69,13 +69,13 @@ def rows_per_second(name: str, parameters: dict[str, str], size: tuple[int, int]
         traces.append(task.trace(len(traces), seed=0, split="train", stage=stage))
         spent += time.perf_counter() - start
     tokens = sum(len([word for word in words(trace.text) if word.strip(" ")]) for trace in traces)
-    source = RowSource(
+    origin = RowOrigin(
         origin="synthetic", repository="r", version=None, commit=None, licence="CC0-1.0", requires=(), path="p",
         name="n", line=0, end_line=0, entry="e", source_hash="h", num_skipped=0, seed=0,
     )  # fmt: skip
     start = time.perf_counter()
     for trace in traces:
-        make_row(trace, source)
+        make_row(trace, origin)
     both = spent + time.perf_counter() - start
     return len(traces) / spent, len(traces) / both, tokens / both
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from trace_mine.corpus.work import Marker
 from trace_mine.tracer.repl import render
 from trace_mine.tracer.schema import Drop, Snippet, Step, Trace
-
-OPENER = "corpus_fakes:open_fake"
 
 
 class FakeTracer:
@@ -62,5 +64,51 @@ class FakeTracer:
         self.closed = True
 
 
-def open_fake(arguments: Mapping[str, Any]) -> FakeTracer:
+def start_fake(arguments: Mapping[str, Any]) -> FakeTracer:
     return FakeTracer(arguments)
+
+
+def marker_of(key: str) -> Marker:
+    """A marker that only this key has."""
+    return Marker(found=0, rows=0, drops=0, texts=(), repositories={}, bytes=len(key), sha256=key)
+
+
+@dataclass(frozen=True)
+class MarkingTask:
+    """A ``Task`` that leaves a file named for the key, with the worker's number in it."""
+
+    folder: Path
+
+    def __call__(self, key: str) -> Marker:
+        (self.folder / key).write_text(str(os.getpid()))
+        return marker_of(key)
+
+
+@dataclass(frozen=True)
+class DyingTask(MarkingTask):
+    deadly: str
+
+    def __call__(self, key: str) -> Marker:
+        marker = MarkingTask.__call__(self, key)
+        if key == self.deadly:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return marker
+
+
+@dataclass(frozen=True)
+class FailingTask(MarkingTask):
+    def __call__(self, key: str) -> Marker:
+        raise OSError(errno.ENOSPC, "full")
+
+
+@dataclass(frozen=True)
+class SlowTask(MarkingTask):
+    """Quick with one key; with others it would take an hour."""
+
+    quick: str
+
+    def __call__(self, key: str) -> Marker:
+        marker = MarkingTask.__call__(self, key)
+        if key != self.quick:
+            time.sleep(3600)
+        return marker

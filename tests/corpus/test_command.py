@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -13,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from trace_mine import __version__
 from trace_mine.tracer.show import visible
 
 Make = Callable[..., Path]
@@ -38,7 +40,7 @@ def test_help_is_quick_and_shows_an_example(tmp_path: Path) -> None:
 
 
 def test_help_imports_nothing_heavy(tmp_path: Path) -> None:
-    code = "import sys\nsys.argv = ['trace-mine', '--help']\nfrom trace_mine.corpus.__main__ import main\n"
+    code = "import sys\nsys.argv = ['trace-mine', '--help']\nfrom trace_mine.corpus.__main__ import main\nmain()\n"
     code += "try:\n    main()\nexcept SystemExit:\n    pass\n"
     code += "print({'datasets', 'pyarrow', 'joblib', 'rensa', 'numpy'} & set(sys.modules))"
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path)
@@ -58,7 +60,7 @@ def test_help_imports_nothing_heavy(tmp_path: Path) -> None:
         (["module:heapq", "--memory", "lots"], "a size like 512M"),
         (["module:heapq", "--packages", "nowhere"], "does not exist"),
         (["module:heapq", "--packages", __file__], "expected a folder of installed packages"),
-        (["module:heapq", "--limit", "0"], "'--limit'"),
+        (["module:heapq", "--limit", "0"], "--limit"),
         (["module:heapq", "--python", "/no/such/python"], "Python interpreter"),
         (["module:heapq", "--films"], "--films"),
     ],
@@ -70,6 +72,40 @@ def test_wrong_usage_is_told_and_exits_2(tmp_path: Path, arguments: list[str], m
     assert message in told.stderr
     assert "Traceback" not in told.stderr
     assert not list(tmp_path.glob("traces/data"))
+
+
+@pytest.mark.parametrize("name", ["mine", "automaton"])
+def test_a_folder_that_is_called_like_a_command_is_named_with_its_path(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).mkdir()
+    told = command(f"./{name}", cwd=tmp_path)
+    assert told.returncode == 1 and "no snippet was found" in told.stderr
+    told = command("--out", "automaton", f"./{name}", "--jobs", "1", cwd=tmp_path)  # as an option's value it is one
+    assert told.returncode == 1 and "no snippet was found" in told.stderr
+    assert "trace-mine ./automaton" in command("--help", cwd=tmp_path).stdout
+
+
+def test_the_version_and_the_other_command(tmp_path: Path) -> None:
+    told = command("--version", cwd=tmp_path)
+    assert (told.returncode, told.stdout) == (0, f"trace-mine {__version__}\n")
+    told = command("automaton", "--help", cwd=tmp_path)
+    assert told.returncode == 0 and "trace-mine automaton traces --variables cups" in told.stdout
+    told = command("automaton", "nowhere", cwd=tmp_path)
+    assert told.returncode == 2 and "trace-mine: expected a dataset, got nowhere" in told.stderr
+
+
+def test_a_shell_completes_commands_and_options(tmp_path: Path) -> None:
+    for words, expected in (
+        ("trace-mine au", "automaton"),
+        ("trace-mine --lim", "--limit"),
+        ("trace-mine ./x --ov", "--overwrite"),
+    ):
+        environment = {**os.environ, "_TRACE_MINE_COMPLETE": "complete_bash", "COMP_WORDS": words}
+        environment["COMP_CWORD"] = str(len(words.split()) - 1)
+        code = "import sys; from trace_mine.corpus.__main__ import main; sys.exit(main())"
+        told = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, env=environment
+        )
+        assert expected in told.stdout.split(), told.stdout + told.stderr
 
 
 def test_an_empty_folder_exits_1(tmp_path: Path) -> None:

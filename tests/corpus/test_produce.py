@@ -18,14 +18,15 @@ from typing import Any
 
 import pytest
 
-from trace_mine.corpus import ledger as ledger_module
 from trace_mine.corpus import splits
+from trace_mine.corpus.engines import ENGINES
+from trace_mine.corpus.errors import CorpusError
 from trace_mine.corpus.ledger import Ledger
 from trace_mine.corpus.merge import Merged, merge
 from trace_mine.corpus.mined import miner
 from trace_mine.corpus.mined.miner import Mined, MineOptions
 from trace_mine.corpus.produce import open_ledger, produce
-from trace_mine.corpus.source import CorpusError, Dropped
+from trace_mine.corpus.work import Dropped
 
 Make = Callable[..., Path]
 
@@ -53,11 +54,11 @@ class Silent:
 def run(
     out: Path, *inputs: object, jobs: int = 1, overwrite: bool = False, watcher: Any = None, **options: Any
 ) -> Merged:
-    chosen = MineOptions(opener="corpus_fakes:open_fake", **options)
+    chosen = MineOptions(tracer_factory="corpus_fakes:start_fake", **options)
     with open_ledger(out, overwrite=overwrite) as ledger:
         origin = Mined([str(item) for item in inputs], chosen, ledger.sources)
         config = {**chosen.as_config(), "inputs": origin.input_names}
-        return produce(ledger, origin, config, jobs=jobs, watcher=watcher or Silent())
+        return produce(ledger, origin, config, engine=ENGINES["loky"](jobs), watcher=watcher or Silent())
 
 
 def doctests(*sources: str) -> str:
@@ -140,7 +141,7 @@ def test_a_finished_run_does_nothing_again(
     run(tmp_path / "out", repository)
     before = everything_below(tmp_path / "out")
     monkeypatch.setattr(
-        "trace_mine.corpus.units._run_pool", lambda ledger, keys, *rest: [] if not keys else pytest.fail("ran again")
+        "trace_mine.corpus.units._run", lambda engine, task, keys, *rest: [] if not keys else pytest.fail("ran again")
     )
     run(tmp_path / "out", repository)
     assert everything_below(tmp_path / "out") == before
@@ -186,15 +187,14 @@ def test_attempts_and_deaths_are_counted(tmp_path: Path) -> None:
 DRIVER = """
 import sys
 sys.argv[0] = "trace-mine"
-from trace_mine.corpus.mined import miner
-miner.OPENER = "corpus_fakes:open_fake"
+from trace_mine.corpus.mined import miner, options
 miner.code_hash = lambda: "pinned"
-original = miner.MineOptions.__init__
+original = options.MineOptions.__init__
 def patched(self, **options):
-    original(self, **{"opener": miner.OPENER, **options})
-miner.MineOptions.__init__ = patched
+    original(self, **{"tracer_factory": "corpus_fakes:start_fake", **options})
+options.MineOptions.__init__ = patched
 from trace_mine.corpus.__main__ import main
-main()
+sys.exit(main())
 """
 
 
@@ -239,7 +239,7 @@ def test_runs_cut_off_go_on_to_the_same_bytes(tmp_path: Path, make_repository: M
         if how is signal.SIGINT:
             assert process.returncode == 130, told
             assert "finished units are kept" in told
-        kept = {path.name: path.stat().st_mtime_ns for path in (cut / ".ledger" / "done").iterdir()}
+        kept = {path.name: path.stat().st_mtime_ns for path in (cut / ".ledger" / "done").glob("*.json")}
         assert 1 <= len(kept) < 7
         again = start(cut, repository, "--jobs", 2)
         assert again.wait(timeout=60) == 0, again.communicate()
@@ -433,16 +433,3 @@ def test_a_unit_must_account_for_every_snippet(tmp_path: Path) -> None:
     with pytest.raises(AssertionError, match="2 snippets became 0 rows and 1 drops"):
         ledger.finish("key", [Dropped(reason="r", path="p", name="n")], 2)
     assert not ledger.is_done("key")
-
-
-def test_an_atomic_write_leaves_the_old_file_when_it_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    target = tmp_path / "file"
-    ledger_module.write_atomically(target, b"old")
-
-    def full(descriptor: int) -> None:
-        raise OSError(errno.ENOSPC, "full")
-
-    monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(OSError, match="full"):
-        ledger_module.write_atomically(target, b"new")
-    assert everything_below(tmp_path) == {"file": b"old"}

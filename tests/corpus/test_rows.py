@@ -12,12 +12,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from trace_mine.corpus import rows
-from trace_mine.corpus.rows import RowSource, features, make_row, printable, text_key
+from trace_mine.corpus.rows import Row, RowOrigin, make_row, printable, text_key
+from trace_mine.corpus.schema import features
 from trace_mine.corpus.shards import ShardWriter
 from trace_mine.tracer.schema import Drop, Piece, Snippet, Step, Trace
 
 
-def source(**changes: Any) -> RowSource:
+def origin(**changes: Any) -> RowOrigin:
     values: dict[str, Any] = {
         "origin": "mined",
         "repository": "r",
@@ -34,7 +35,7 @@ def source(**changes: Any) -> RowSource:
         "num_skipped": 0,
         "seed": 0,
     }
-    return RowSource(**{**values, **changes})
+    return RowOrigin(**{**values, **changes})
 
 
 def trace_of(*sources: str, **changes: Any) -> Trace:
@@ -53,37 +54,37 @@ def trace_of(*sources: str, **changes: Any) -> Trace:
     return replace(found, **changes)
 
 
-def row_of(*sources: str, **changes: Any) -> dict[str, Any]:
-    found = make_row(trace_of(*sources, **changes), source())
-    assert isinstance(found, dict)
-    return found
+def row_of(*sources: str, **changes: Any) -> Row:
+    made = make_row(trace_of(*sources, **changes), origin())
+    assert isinstance(made, Row)
+    return made
 
 
 def test_the_row_has_the_columns_of_the_schema() -> None:
-    assert {*row_of("x"), "split"} == set(features())
+    assert [*row_of("x").columns, "split"] == list(features())
 
 
 def test_the_id_is_the_content() -> None:
-    assert row_of("x")["trace_id"] == row_of("x")["trace_id"]
-    assert row_of("x")["trace_id"] != row_of("y")["trace_id"]
+    assert row_of("x").columns["trace_id"] == row_of("x").columns["trace_id"]
+    assert row_of("x").columns["trace_id"] != row_of("y").columns["trace_id"]
 
 
 @pytest.mark.parametrize("integrity", ["suspect", "truncated", "forged"])
 def test_only_clean_traces_become_rows(integrity: str) -> None:
-    found = make_row(trace_of("x", integrity=integrity), source())
+    found = make_row(trace_of("x", integrity=integrity), origin())
     assert isinstance(found, Drop)
     assert found.reason == f"integrity_{integrity}"
 
 
 def test_a_session_with_lone_surrogates_is_a_drop() -> None:
-    found = make_row(trace_of("'\ud800'"), source())
+    found = make_row(trace_of("'\ud800'"), origin())
     assert isinstance(found, Drop)
     assert found.reason == "lone_surrogate"
 
 
 def test_a_huge_row_is_a_drop(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rows, "MAX_ROW_BYTES", 1000)
-    found = make_row(trace_of("x" * 2000), source())
+    found = make_row(trace_of("x" * 2000), origin())
     assert isinstance(found, Drop)
     assert found.reason == "row_too_large"
 
@@ -100,15 +101,14 @@ def test_parquet_is_an_inverse_pair(
     tmp_path_factory: pytest.TempPathFactory, path: str, texts: list[str], state: Any
 ) -> None:
     step = Step(source=texts[0], output="", kind="statement", wrote=tuple(texts), state=state)
-    found = make_row(trace_of("x", steps=(step,), exception=texts[-1]), source(path=path, name=texts[0]))
-    assert isinstance(found, dict)
+    found = make_row(trace_of("x", steps=(step,), exception=texts[-1]), origin(path=path, name=texts[0]))
+    assert isinstance(found, Row)
     folder = tmp_path_factory.mktemp("shards")
     writer = ShardWriter(folder, "train", features().arrow_schema)
-    row = {**found, "split": "train"}
-    writer.write(row)
+    writer.write(found)
     writer.close()
-    assert read_back(folder) == [row]
-    assert json.loads(row["states"][0]) == state
+    assert read_back(folder) == [{**found.columns, "split": "train"}]
+    assert json.loads(found.columns["states"][0]) == state
 
 
 def test_shards_are_cut_named_and_the_same_again(tmp_path: Path) -> None:
@@ -119,7 +119,7 @@ def test_shards_are_cut_named_and_the_same_again(tmp_path: Path) -> None:
         folder.mkdir()
         writer = ShardWriter(folder, "test", schema, shard_bytes=1)
         for number in range(2500):
-            writer.write({**row_of(f"x = {number}"), "split": "test"})
+            writer.write(row_of(f"x = {number}"))
         shards = writer.close()
         assert [shard.name for shard in shards] == [f"test-{number:05d}-of-00003.parquet" for number in range(3)]
         contents.append([shard.read_bytes() for shard in shards])

@@ -63,13 +63,13 @@ class CallIndex:
         self._context = context
         self._names: dict[str, Names] = {}
         self._calls: dict[tuple[str, str], list[LiteralCall]] = defaultdict(list)
-        found: list[tuple[str, str, bool, LiteralCall]] = []
+        sites: list[tuple[str, str, bool, LiteralCall]] = []
         for path in context.paths:
             source = context.read(path)
             if source is not None:
                 self._names[path] = _module_names(source, context)
-                found += [(path, *site) for site in _sites(source, context)]
-        for path, name, is_full, call in found:
+                sites += [(path, *site) for site in _sites(source, context)]
+        for path, name, is_full, call in sites:
             target = self._from(path, name, MAX_HOPS) if is_full else self._within(path, name, MAX_HOPS)
             if target is not None:
                 self._calls[target].append(call)
@@ -105,9 +105,9 @@ class CallIndex:
         sys_path = layout.main_roots if path.endswith(TEXT_SUFFIXES) else layout.place(path).sys_path
         parts = full.split(".")
         for end in range(len(parts) - 1, 0, -1):
-            found = layout.find(".".join(parts[:end]), sys_path)
-            if found is not None:
-                return self._within(found, ".".join(parts[end:]), hops)
+            module = layout.find(".".join(parts[:end]), sys_path)
+            if module is not None:
+                return self._within(module, ".".join(parts[end:]), hops)
         return None
 
 
@@ -120,30 +120,29 @@ def literal_text(node: ast.expr) -> str | None:
     try:
         if isinstance(node, ast.Call):
             return repr(range(*map(ast.literal_eval, node.args)))
-        told = repr(ast.literal_eval(node))
-        return told if _is_literal(ast.parse(told, mode="eval").body, MAX_DEPTH) else ast.unparse(node)
+        spelt = repr(ast.literal_eval(node))
+        return spelt if _is_literal(ast.parse(spelt, mode="eval").body, MAX_DEPTH) else ast.unparse(node)
     except (ValueError, TypeError, SyntaxError):
-        return ast.unparse(
-            node
-        )  # a range within, a key that can't be hashed (its call raises), a number past all digits
+        # a range within, a key that can't be hashed (its call raises), a number past all digits
+        return ast.unparse(node)
 
 
 def _is_literal(node: ast.expr | None, depth: int) -> bool:
-    if isinstance(node, ast.Constant):
-        return node.value is not Ellipsis  # examples leave something out with it
-    if node is None or not depth:
-        return False
-    if isinstance(node, ast.UnaryOp):
-        value = node.operand.value if isinstance(node.operand, ast.Constant) else None
-        return isinstance(node.op, ast.USub | ast.UAdd) and type(value) in (int, float, complex)
-    if isinstance(node, ast.Set) and len(node.elts) > 1:
-        return False  # it is shown in another order in another run
-    if isinstance(node, ast.List | ast.Tuple | ast.Set):
-        return all(_is_literal(each, depth - 1) for each in node.elts)
-    if isinstance(node, ast.Dict):
-        return all(_is_literal(each, depth - 1) for each in (*node.keys, *node.values))
-    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "range":
-        return bool(node.args) and not node.keywords and all(_is_integer(each) for each in node.args)
+    match node:
+        case ast.Constant(value=value):
+            return value is not Ellipsis  # examples leave something out with it
+        case _ if node is None or not depth:
+            return False
+        case ast.UnaryOp(op=ast.USub() | ast.UAdd(), operand=ast.Constant(value=value)):
+            return type(value) in (int, float, complex)
+        case ast.Set(elts=[_, _, *_]):
+            return False  # it is shown in another order in another run
+        case ast.List(elts=parts) | ast.Tuple(elts=parts) | ast.Set(elts=parts):
+            return all(_is_literal(part, depth - 1) for part in parts)
+        case ast.Dict(keys=keys, values=values):
+            return all(_is_literal(part, depth - 1) for part in (*keys, *values))
+        case ast.Call(func=ast.Name(id="range"), args=[_, *_] as args, keywords=[]):
+            return all(map(_is_integer, args))
     return False
 
 
@@ -174,43 +173,46 @@ def _module_names(source: SourceText, context: Context) -> Names:
 
 
 def _bound(node: ast.AST, module: str | None, path: str) -> dict[str, str | None]:
-    """What one node binds by itself, without the nodes inside it."""
-    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-        return {node.name: FUNCTION}
-    if isinstance(node, ast.ClassDef):
-        return {node.name: None}
-    if isinstance(node, ast.Import):
-        tops = [(each.asname or each.name.partition(".")[0], each) for each in node.names]
-        return {top: each.name if each.asname else top for top, each in tops}
-    if isinstance(node, ast.ImportFrom):
-        origin = absolute_module(node, module, path)
-        return {each.asname or each.name: f"{origin}.{each.name}" if origin else each.name for each in node.names}
-    if isinstance(node, ast.Assign | ast.AnnAssign | ast.AugAssign | ast.For | ast.With | ast.Delete):
-        return {
-            inner.id: None
-            for inner in ast.walk(node)
-            if isinstance(inner, ast.Name) and not isinstance(inner.ctx, ast.Load)
-        }
+    """The names that one node binds by itself, without the nodes inside it."""
+    match node:
+        case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
+            return {name: FUNCTION}
+        case ast.ClassDef(name=name):
+            return {name: None}
+        case ast.Import():
+            return dict(map(_imported, node.names))
+        case ast.ImportFrom():
+            prefix = absolute_module(node, module, path)
+            return {each.asname or each.name: f"{prefix}.{each.name}" if prefix else each.name for each in node.names}
+        case ast.Assign() | ast.AnnAssign() | ast.AugAssign() | ast.For() | ast.With() | ast.Delete():
+            names = [inner for inner in ast.walk(node) if isinstance(inner, ast.Name)]
+            return {name.id: None for name in names if not isinstance(name.ctx, ast.Load)}
     return {}
+
+
+def _imported(alias: ast.alias) -> tuple[str, str | None]:
+    """``import a.b`` binds ``a``, ``import a.b as c`` binds ``c``, to ``a.b``."""
+    top = alias.name.partition(".")[0]
+    return (alias.asname, alias.name) if alias.asname else (top, top)
 
 
 def _scope(nodes: Iterable[ast.AST], module: str | None, path: str) -> Bindings:
     """What a function's or a docstring's own statements bind; comprehensions count as theirs."""
-    found: dict[str, str | None] = {}
+    bindings: dict[str, str | None] = {}
     pending = list(nodes)
     while pending:
         node = pending.pop()
         if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
-            found[node.id] = None
+            bindings[node.id] = None
         elif isinstance(node, ast.arg):
-            found[node.arg] = None
+            bindings[node.arg] = None
         elif isinstance(node, ast.ExceptHandler) and node.name:
-            found[node.name] = None
+            bindings[node.name] = None
         bound = _bound(node, module, path)
-        found |= {name: None if full == FUNCTION else full for name, full in bound.items()}
+        bindings |= {name: None if full == FUNCTION else full for name, full in bound.items()}
         if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             pending.extend(ast.iter_child_nodes(node))
-    return found
+    return bindings
 
 
 def _sites(source: SourceText, context: Context) -> Iterator[tuple[str, bool, LiteralCall]]:
@@ -241,9 +243,9 @@ def _sites_below(
     while pending:
         node, around, reader = pending.pop()
         if isinstance(node, ast.Call):
-            found = _site(node, around, reader)
-            if found is not None:
-                yield found
+            site = _site(node, around, reader)
+            if site is not None:
+                yield site
         if isinstance(node, _scopes):
             body = node.body if isinstance(node.body, list) else [node.body]
             around = (*around, _scope([*ast.walk(node.args), *body], module, path))
@@ -260,18 +262,22 @@ def _read_by(node: ast.AST, scopes: tuple[Bindings, ...]) -> str | None:
 
 def _site(node: ast.Call, scopes: tuple[Bindings, ...], reader: str | None) -> tuple[str, bool, LiteralCall] | None:
     name = dotted(node.func)
-    if name is None:
+    call = _literal_call(node, reader)
+    if name is None or call is None:
         return None
-    args = [literal_text(argument) for argument in node.args]
-    keywords = [(keyword.arg, literal_text(keyword.value)) for keyword in node.keywords]
-    known = tuple(text for text in args if text is not None)
-    known_keywords = tuple((key, text) for key, text in keywords if key is not None and text is not None)
-    if len(known) != len(args) or len(known_keywords) != len(keywords):
-        return None
-    call = LiteralCall(args=known, keywords=known_keywords, reader=reader)
     head, _, rest = name.partition(".")
-    for scope in reversed(scopes):
-        if head in scope:
-            full = scope[head]
-            return None if full is None else (f"{full}.{rest}" if rest else full, True, call)
-    return name, False, call
+    scope = next((scope for scope in reversed(scopes) if head in scope), None)
+    if scope is None:
+        return name, False, call
+    full = scope[head]
+    return None if full is None else (f"{full}.{rest}" if rest else full, True, call)
+
+
+def _literal_call(node: ast.Call, reader: str | None) -> LiteralCall | None:
+    """The call with its arguments as text; None where one of them is no literal, or starred."""
+    args = [text for text in map(literal_text, node.args) if text is not None]
+    spelt = [(keyword.arg, literal_text(keyword.value)) for keyword in node.keywords]
+    keywords = tuple((name, text) for name, text in spelt if name is not None and text is not None)
+    if len(args) != len(node.args) or len(keywords) != len(spelt):
+        return None
+    return LiteralCall(args=tuple(args), keywords=keywords, reader=reader)

@@ -23,12 +23,11 @@ import builtins
 import keyword
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
 from trace_mine.corpus.mined.files import SourceText
 from trace_mine.corpus.mined.snippets.call_index import CallIndex, LiteralCall, statements
-from trace_mine.corpus.mined.snippets.candidate import Candidate, Context
+from trace_mine.corpus.mined.snippets.candidate import Candidate, Context, PriorNotes
 from trace_mine.corpus.mined.snippets.grids import declared_grid
 from trace_mine.corpus.mined.snippets.priors import Arguments, Signature, mined_prior, signature
 from trace_mine.corpus.mined.snippets.testcases import is_test_file, own_nodes
@@ -58,77 +57,92 @@ def find_calls(source: SourceText, context: Context) -> Iterator[Candidate]:
     if source.tree is None:
         return
     index = context.once(CallIndex)
-    is_test = is_test_file(source.path)
     last = {node.name: node for node in statements(source.tree.body) if isinstance(node, Function)}
     for name, node in last.items():
-        calls = index.calls(source.path, name)
-        if not index.is_function(source.path, name) or (is_test and name.startswith("test")):
+        if not index.is_function(source.path, name) or (is_test_file(source.path) and name.startswith("test")):
             continue
-        if context.prior == "grid":
-            if not is_test and (node.args.args or node.args.posonlyargs or node.args.kwonlyargs):
-                yield _with_grid(source, context, node, calls)
-        elif any(call.args or call.keywords for call in calls):
-            yield _with_calls(source, context, node, calls)
+        finder = _Finder(source, context, node, index.calls(source.path, name))
+        candidate = finder.with_grid() if context.prior == "grid" else finder.with_calls()
+        if candidate is not None:
+            yield candidate
 
 
-def _with_calls(source: SourceText, context: Context, node: Function, calls: Sequence[LiteralCall]) -> Candidate:
-    function = signature(node)
-    prior = mined_prior(function, calls)
-    if not prior.drawn:
-        why = ("thin_prior", f"{len(calls)} literal calls, no two distinct ones that make a prior; try inverse:grid")
-        return _candidate(source, context, node, function, [], (), None, {}, why)
-    draw = Draw(keys=prior.drawn, values=prior.draws)
-    told = {"calls": prior.num_calls, "left_out": prior.num_left_out}
-    return _candidate(source, context, node, function, [draw], prior.constant, _reader(node, calls), told, None)
+class _Finder:
+    """Makes the candidate of one function, or None where it can have none."""
 
+    def __init__(self, source: SourceText, context: Context, node: Function, calls: Sequence[LiteralCall]) -> None:
+        self._source, self._context, self._node, self._calls = source, context, node, calls
+        self._function = signature(node)
 
-def _with_grid(source: SourceText, context: Context, node: Function, calls: Sequence[LiteralCall]) -> Candidate:
-    function = signature(node)
-    grids = declared_grid(node, function, calls)
-    if isinstance(grids, str):
-        return _candidate(source, context, node, function, [], (), None, {}, ("no_grid", grids))
-    draws = [Draw(keys=(grid.name,), values=tuple((value,) for value in grid.values)) for grid in grids]
-    told = {"chosen_by": {grid.name: grid.chosen_by for grid in grids}}
-    return _candidate(source, context, node, function, draws, (), _reader(node, calls), told, None)
+    def with_calls(self) -> Candidate | None:
+        """With the law of its literal calls."""
+        if not any(call.args or call.keywords for call in self._calls):
+            return None
+        prior = mined_prior(self._function, self._calls)
+        if not prior.drawn:
+            number = len(self._calls)
+            return self._refused(
+                "thin_prior", f"{number} literal calls, no two distinct ones that make a prior; try inverse:grid"
+            )
+        draw = Draw(keys=prior.drawn, values=prior.draws)
+        return self._candidate([draw], prior.constant, {"calls": prior.num_calls, "left_out": prior.num_left_out})
 
+    def with_grid(self) -> Candidate | None:
+        """With declared values of its parameters."""
+        arguments = self._node.args
+        has_parameters = bool(arguments.args or arguments.posonlyargs or arguments.kwonlyargs)
+        if is_test_file(self._source.path) or not has_parameters:
+            return None
+        grids = declared_grid(self._node, self._function, self._calls)
+        if isinstance(grids, str):
+            return self._refused("no_grid", grids)
+        draws = [Draw(keys=(grid.name,), values=tuple((value,) for value in grid.values)) for grid in grids]
+        return self._candidate(draws, (), {"chosen_by": {grid.name: grid.chosen_by for grid in grids}})
 
-def _candidate(
-    source: SourceText,
-    context: Context,
-    node: Function,
-    function: Signature,
-    draws: Sequence[Draw],
-    constant: Arguments,
-    reader: str | None,
-    told: Mapping[str, Any],
-    why: tuple[str, str] | None,
-) -> Candidate:
-    place = context.place(source.path)
-    if isinstance(node, ast.AsyncFunctionDef):
-        why = ("async_function", "async def: a call gives a coroutine")
-    if place.module is None:
-        why = ("not_importable", "no module name leads to this file")
-    writer = Writer(node.name, place.module or "", function, draws, constant)
-    commands = [] if why else writer.commands(reader, is_procedure=_is_procedure(node))
-    asks = () if why else tuple(writer.names[key] for draw in draws for key in draw.keys)
-    first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
-    return Candidate(
-        snippet=Snippet(
+    def _candidate(self, draws: Sequence[Draw], constant: Arguments, notes: PriorNotes) -> Candidate:
+        module = self._context.place(self._source.path).module
+        if module is None or isinstance(self._node, ast.AsyncFunctionDef):
+            return self._refused("", "")
+        writer = Writer(self._node.name, module, self._function, draws, constant)
+        commands = writer.commands(_reader(self._node, self._calls), is_procedure=_is_procedure(self._node))
+        return Candidate(
+            snippet=replace(
+                self._snippet(),
+                pieces=tuple(Piece(source=f"{text}\n", line=self._node.lineno) for text in commands),
+                asks=tuple(writer.names[key] for draw in draws for key in draw.keys),
+            ),
+            sys_path=self._context.place(self._source.path).sys_path,
+            source_hash=self._source.hash,
+            prior={"prior": self._context.prior, "inputs": writer.inputs(), **notes},
+        )
+
+    def _refused(self, reason: str, evidence: str) -> Candidate:
+        """Found, and not run; a coroutine or a file that can't be imported are the reason before any other."""
+        place = self._context.place(self._source.path)
+        if isinstance(self._node, ast.AsyncFunctionDef):
+            reason, evidence = "async_function", "async def: a call gives a coroutine"
+        if place.module is None:
+            reason, evidence = "not_importable", "no module name leads to this file"
+        return Candidate(
+            snippet=self._snippet(),
+            sys_path=place.sys_path,
+            source_hash=self._source.hash,
+            reason=reason,
+            evidence=evidence,
+        )
+
+    def _snippet(self) -> Snippet:
+        """The snippet without its commands."""
+        node, place = self._node, self._context.place(self._source.path)
+        return Snippet(
             kind="call",
-            name=f"{place.module or source.path}.{node.name}",
-            path=source.path,
-            line=first,
+            name=f"{place.module or self._source.path}.{node.name}",
+            path=self._source.path,
+            line=min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)]),
             end_line=node.end_lineno or node.lineno,
-            pieces=tuple(Piece(source=f"{text}\n", line=node.lineno) for text in commands),
+            pieces=(),
             continue_on_error=True,
-            asks=asks,
-        ),
-        sys_path=place.sys_path,
-        source_hash=source.hash,
-        reason=why[0] if why else None,
-        evidence=why[1] if why else "",
-        prior=None if why else {"prior": context.prior, "inputs": writer.inputs(), **told},
-    )
+        )
 
 
 class Writer:
@@ -159,29 +173,38 @@ class Writer:
 
     def commands(self, reader: str | None, *, is_procedure: bool) -> list[str]:
         """The session: imports, draws, the call, and what asks for each input."""
-        drawn = {key for draw in self._draws for key in draw.keys}
-        mutable = [key for key, texts in self._texts.items() if any(map(_is_mutable, texts))]
         draws = [f"{self._targets(draw)} = choice([{', '.join(draw.outcomes())}])" for draw in self._draws]
-        spelt = {key: self._constant.get(key, self.names[key]) for key in self._texts}
-        copies = []
-        if is_procedure:
-            for key in mutable:
-                held = self.names[key] if key not in drawn else _free(f"given_{self.names[key]}", self._taken)
-                copies.append(f"{held} = {f'deepcopy({spelt[key]})' if key in drawn else spelt[key]}")
-                spelt[key] = held
-        else:
-            spelt |= {key: f"deepcopy({spelt[key]})" for key in mutable if key in drawn}
+        spelt, copies = self._spelt(is_procedure=is_procedure)
         call = self._call(spelt)
-        shown = [f"{reader}({call})" if reader and not copies else call, *(copy.partition(" = ")[0] for copy in copies)]
+        shown = [f"{reader}({call})" if reader and not copies else call, *copies]
         asks = [
             question(self.names[key], is_text=any(map(_is_text, self._texts[key])))
             for draw in self._draws
             for key in draw.keys
         ]
+        assigned = [f"{name} = {value}" for name, value in copies.items()]
         imports = ["from random import choice", self._import]
-        if any("deepcopy(" in text for text in (*copies, call)):
+        if any("deepcopy(" in text for text in (*assigned, call)):
             imports.insert(0, "from copy import deepcopy")
-        return [*imports, *draws, *copies, *shown, *asks]
+        return [*imports, *draws, *assigned, *shown, *asks]
+
+    def _spelt(self, *, is_procedure: bool) -> tuple[dict[str, str], dict[str, str]]:
+        """How the call spells each argument, by key, and variables that have to be assigned before it. Inputs stay
+        as they were drawn: the function gets a copy where it could change them. A procedure's mutable arguments stand
+        in variables, to be shown after it.
+        """
+        drawn = {key for draw in self._draws for key in draw.keys}
+        spelt = {key: self._constant.get(key, self.names[key]) for key in self._texts}
+        copies: dict[str, str] = {}
+        for key in [key for key, texts in self._texts.items() if any(map(_is_mutable, texts))]:
+            value = f"deepcopy({spelt[key]})" if key in drawn else spelt[key]
+            if is_procedure:
+                held = self.names[key] if key not in drawn else _free(f"given_{self.names[key]}", self._taken)
+                copies[held] = value
+                spelt[key] = held
+            else:
+                spelt[key] = value
+        return spelt, copies
 
     def _targets(self, draw: Draw) -> str:
         return ", ".join(self.names[key] for key in draw.keys)

@@ -5,13 +5,32 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypedDict, TypeVar
 
 from trace_mine.corpus.mined.files import SourceText, read
 from trace_mine.corpus.mined.layout import Layout, Place
 from trace_mine.tracer.schema import Piece, Snippet
 
 Built = TypeVar("Built")
+
+
+class PriorNotes(TypedDict, total=False):
+    """Of a mined prior how many ``calls`` there are and how many are ``left_out``, of a grid what each input's values
+    were ``chosen_by``.
+    """
+
+    calls: int
+    left_out: int
+    chosen_by: dict[str, str]
+
+
+class HiddenInputs(PriorNotes):
+    """What a row's ``view`` says of hidden inputs. ``prior``: where their values come from; ``inputs``: what each draw
+    assigns (``n``, or ``a, b``) with the source of each of its outcomes.
+    """
+
+    prior: str
+    inputs: dict[str, list[str]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,9 +48,9 @@ class Candidate:
     evidence: str = ""
     num_skipped: int = 0
     licence: str | None = None
-    prior: Mapping[str, Any] | None = None
+    prior: HiddenInputs | None = None
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """A JSON object; ``from_json`` is its inverse."""
         return asdict(self)
 
@@ -86,8 +105,8 @@ class Context:
 
     def read(self, path: str) -> SourceText | None:
         """A file of the repository, read and let go of; None when it can't be read."""
-        found = read(self._root, path)
-        return found if isinstance(found, SourceText) else None
+        source = read(self._root, path)
+        return source if isinstance(source, SourceText) else None
 
     def load(self, path: str) -> SourceText | None:
         """Another file of the repository, read once; None when it can't be read."""

@@ -50,11 +50,11 @@ def ancestry(source: SourceText, node: ast.ClassDef, context: Context) -> Ancest
             name = dotted(base)
             if name is None:
                 continue
-            found = _lookup(where, name, context)
-            if isinstance(found, str):
-                result.foreign.add(found)
+            base_class = _lookup(where, name, context)
+            if isinstance(base_class, str):
+                result.foreign.add(base_class)
             else:
-                pending.append(found)
+                pending.append(base_class)
     return result
 
 
@@ -76,18 +76,26 @@ def _lookup(source: SourceText, name: str, context: Context, hops: int = 8) -> t
     for node in source.tree.body if source.tree else []:
         if isinstance(node, ast.ClassDef) and node.name == head and not rest:
             return source, node
-        if isinstance(node, ast.Import):
-            for alias in node.names:
-                if (alias.asname or alias.name.partition(".")[0]) == head:
-                    full = f"{alias.name}.{rest}" if alias.asname else name
-                    return _in_module(full, place.sys_path, context, hops)
-        if isinstance(node, ast.ImportFrom):
-            for alias in node.names:
-                if (alias.asname or alias.name) == head:
-                    origin = absolute_module(node, place.module, source.path)
-                    full = ".".join(part for part in (origin, alias.name, rest) if part)
-                    return _in_module(full, place.sys_path, context, hops)
+        full = _imported_as(head, rest, node, place.module, source.path)
+        if full is not None:
+            return _in_module(full, place.sys_path, context, hops)
     return name
+
+
+def _imported_as(head: str, rest: str, node: ast.stmt, module: str | None, path: str) -> str | None:
+    """The full name of ``head.rest`` where this statement imports ``head``."""
+    if isinstance(node, ast.Import):
+        for alias in node.names:
+            if alias.asname == head:
+                return f"{alias.name}.{rest}"
+            if alias.asname is None and alias.name.partition(".")[0] == head:
+                return f"{head}.{rest}" if rest else head
+    if isinstance(node, ast.ImportFrom):
+        for alias in node.names:
+            if (alias.asname or alias.name) == head:
+                origin = absolute_module(node, module, path)
+                return ".".join(part for part in (origin, alias.name, rest) if part)
+    return None
 
 
 def _in_module(

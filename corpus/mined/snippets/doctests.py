@@ -60,8 +60,8 @@ def find_doctests(source: SourceText, context: Context) -> Iterator[Candidate]:
 
 def docstrings(tree: ast.Module) -> Iterator[Docstring]:
     """Every docstring that doctest could find, in the order of the file."""
-    found = [*_own_docstring(tree, ""), *_docstrings_below(tree.body, "")]
-    yield from sorted(found, key=lambda docstring: docstring.line)
+    docstrings = [*_own_docstring(tree, ""), *_docstrings_below(tree.body, "")]
+    yield from sorted(docstrings, key=lambda docstring: docstring.line)
 
 
 def _docstrings_below(body: list[ast.stmt], prefix: str) -> Iterator[Docstring]:
@@ -155,9 +155,9 @@ def file_lines(source: SourceText, docstring: Docstring, examples: list[doctest.
     lines, at = [], 0
     for example in examples:
         wanted = ">>> " + example.source.split("\n", 1)[0]
-        found = next((index for index in range(at, len(file)) if wanted in file[index]), None)
-        if found is not None:
-            at = found + 1
+        number = next((index for index in range(at, len(file)) if wanted in file[index]), None)
+        if number is not None:
+            at = number + 1
         lines.append(docstring.line + max(at - 1, 0))
     return lines
 

@@ -102,22 +102,32 @@ def _kind(
 
 def _annotated(node: ast.expr) -> str | None:
     """The kind that an annotation means; of ``A | B`` and ``Optional[A]`` the first that has one."""
-    if isinstance(node, ast.Constant) and isinstance(node.value, str):
-        try:
-            return _annotated(ast.parse(node.value, mode="eval").body)
-        except (SyntaxError, ValueError, RecursionError, MemoryError):
-            return None  # an annotation may be any text
-    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr):
-        return _annotated(node.left) or _annotated(node.right)
-    if isinstance(node, ast.Subscript):
-        outer = (dotted(node.value) or "").rpartition(".")[2]
-        inner = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
-        if outer in ("Optional", "Union"):
-            return next((kind for kind in map(_annotated, inner) if kind is not None), None)
-        kind = _annotated(node.value)
-        return "texts" if kind == "list" and _annotated(inner[0]) == "str" else kind
+    match node:
+        case ast.Constant(value=str(text)):
+            inner = _parsed(text)
+            return None if inner is None else _annotated(inner)
+        case ast.BinOp(op=ast.BitOr()):
+            return _annotated(node.left) or _annotated(node.right)
+        case ast.Subscript():
+            return _subscripted(node)
     last = (dotted(node) or "").rpartition(".")[2]
     return ANNOTATIONS.get(last, last if last in GRIDS and last != "texts" else None)
+
+
+def _subscripted(node: ast.Subscript) -> str | None:
+    outer = (dotted(node.value) or "").rpartition(".")[2]
+    parts = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
+    if outer in ("Optional", "Union"):
+        return next((kind for kind in map(_annotated, parts) if kind is not None), None)
+    kind = _annotated(node.value)
+    return "texts" if kind == "list" and _annotated(parts[0]) == "str" else kind
+
+
+def _parsed(annotation: str) -> ast.expr | None:
+    try:
+        return ast.parse(annotation, mode="eval").body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None  # an annotation may be any text
 
 
 def _spelt(text: str) -> str | None:

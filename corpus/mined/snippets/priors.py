@@ -99,29 +99,39 @@ def mined_prior(function: Signature, calls: Sequence[LiteralCall]) -> Prior:
     """The law of the calls that bind the same parameters, with literal defaults filled in: of several such groups the
     largest. ``draws`` are fewer than two distinct ones where the calls don't make a prior.
     """
-    bound = [each for each in (bind(function, call) for call in calls) if each is not None]
-    union = {key for each in bound for key in each}
-    filled = [{**{k: v for k, v in function.defaults.items() if k in union}, **each} for each in bound]
-    groups = Counter(frozenset(each) for each in filled)
-    chosen = groups.most_common(1)[0][0] if groups else frozenset()
-    known = [key for key in function.order if key in chosen]
-    order = [*known, *sorted(chosen.difference(known))]
-    counts = Counter(tuple(each[key] for key in order) for each in filled if frozenset(each) == chosen)
+    order, counts = _largest_group(function, _with_defaults(function, calls))
     kept = _thinned(counts)
-    varies = [len({values[n] for values in kept}) > 1 for n in range(len(order))]
-    draws = [
-        tuple(text for text, is_drawn in zip(values, varies, strict=True) if is_drawn)
-        for values, count in kept.items()
-        for _ in range(count)
-    ]
+    drawn = [n for n in range(len(order)) if len({values[n] for values in kept}) > 1]
+    draws = [tuple(values[n] for n in drawn) for values, count in kept.items() for _ in range(count)]
     some = next(iter(kept), ())
     return Prior(
-        drawn=tuple(key for key, is_drawn in zip(order, varies, strict=True) if is_drawn),
+        drawn=tuple(order[n] for n in drawn),
         draws=tuple(draws),
-        constant=tuple((k, text) for k, text, is_drawn in zip(order, some, varies, strict=False) if not is_drawn),
+        constant=tuple((order[n], text) for n, text in enumerate(some) if n not in drawn),
         num_calls=len(calls),
         num_left_out=len(calls) - len(draws),
     )
+
+
+def _largest_group(
+    function: Signature, bound: Sequence[Mapping[str, str]]
+) -> tuple[list[str], Counter[tuple[str, ...]]]:
+    """The arguments that most calls give, in a call's order, and how often each list of their values stands there."""
+    groups = Counter(frozenset(each) for each in bound)
+    chosen = groups.most_common(1)[0][0] if groups else frozenset()
+    known = [key for key in function.order if key in chosen]
+    order = [*known, *sorted(chosen.difference(known))]
+    return order, Counter(tuple(each[key] for key in order) for each in bound if frozenset(each) == chosen)
+
+
+def _with_defaults(function: Signature, calls: Sequence[LiteralCall]) -> list[dict[str, str]]:
+    """The calls that bind, each with the literal defaults of the arguments that only others of them give: so calls
+    that leave a default out and calls that spell it are alike.
+    """
+    bound = [each for each in (bind(function, call) for call in calls) if each is not None]
+    given = {key for each in bound for key in each}
+    defaults = {key: text for key, text in function.defaults.items() if key in given}
+    return [{**defaults, **each} for each in bound]
 
 
 def _thinned(counts: Counter[tuple[str, ...]]) -> dict[tuple[str, ...], int]:

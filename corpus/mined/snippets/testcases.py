@@ -50,31 +50,36 @@ def find_tests(source: SourceText, context: Context) -> Iterator[Candidate]:
             opens = [name.removesuffix("()") for name in (*pieces_around.before, *pieces_around.after)]
             sources = [*pieces_around.before, f"{node.name}()", *pieces_around.after]
             yield _candidate(source, context, node, node.name, sources, [*opens, node.name], why)
-        elif isinstance(node, ast.ClassDef):
+        elif isinstance(node, ast.ClassDef) and _own_tests(node):
             yield from _methods(source, context, node, pieces_around, autouse or refusal)
 
 
 def _methods(
     source: SourceText, context: Context, node: ast.ClassDef, around: Calls, refusal: tuple[str, str] | None
 ) -> Iterator[Candidate]:
-    own = [item for item in node.body if isinstance(item, Function) and item.name.startswith("test")]
-    if not own:
-        return
     family = ancestry(source, node, context)
     if not family.is_test_case and not node.name.startswith("Test"):
         return  # a mixin: its tests run in the classes that inherit it
-    why = refusal or _marks(node) or _autouse_fixture([*family.methods.values()])
-    if why is None and not family.is_test_case and "__init__" in family.methods:
-        why = ("needs_init", "pytest collects no class that has __init__")
-    if why is None and family.is_async_case:
-        why = ("async_test", "IsolatedAsyncioTestCase runs its methods in an event loop")
+    why = refusal or _marks(node) or _autouse_fixture([*family.methods.values()]) or _family_refusal(family)
     calls, class_refusal = _class_calls(node.name, family)
-    for test in own:
+    for test in _own_tests(node):
         create = f"self = {node.name}({test.name!r})" if family.is_test_case else f"self = {node.name}()"
         sources = [*around.before, create, *calls.before, f"self.{test.name}()", *calls.after, *around.after]
         opens = [call.removesuffix("()") for call in sources if call != create]
         reason = _refusal(test, num_bound=1) or why or class_refusal
         yield _candidate(source, context, test, f"{node.name}.{test.name}", sources, opens, reason)
+
+
+def _own_tests(node: ast.ClassDef) -> list[Function]:
+    return [item for item in node.body if isinstance(item, Function) and item.name.startswith("test")]
+
+
+def _family_refusal(family: Ancestry) -> tuple[str, str] | None:
+    if not family.is_test_case and "__init__" in family.methods:
+        return "needs_init", "pytest collects no class that has __init__"
+    if family.is_async_case:
+        return "async_test", "IsolatedAsyncioTestCase runs its methods in an event loop"
+    return None
 
 
 def _candidate(

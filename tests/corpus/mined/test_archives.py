@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from trace_mine.corpus.errors import CorpusError
 from trace_mine.corpus.mined import archives
 from trace_mine.corpus.mined.archives import safe_path, unpack
-from trace_mine.corpus.source import CorpusError
 
 
 def make_tar(

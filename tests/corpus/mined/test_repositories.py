@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from trace_mine.corpus.errors import CorpusError
 from trace_mine.corpus.mined.dependencies import find_dependencies, imported_names
 from trace_mine.corpus.mined.provenance import find_commit, find_provenance, normalised_name
 from trace_mine.corpus.mined.repositories import Ignored, Repository, open_inputs
-from trace_mine.corpus.source import CorpusError
 
 Make = Callable[..., Path]
 

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from trace_mine.corpus.mined.files import SourceText, decode
 from trace_mine.corpus.mined.layout import Layout
-from trace_mine.corpus.mined.snippets import SOURCES, Candidate, Context
+from trace_mine.corpus.mined.snippets import ENTRIES, Candidate, Context
 from trace_mine.corpus.mined.snippets.doctests import without_directives
 from trace_mine.corpus.mined.snippets.scripts import without_futures
 from trace_mine.tracer.schema import KINDS, Piece, Snippet
@@ -108,7 +108,7 @@ def find(
     text = decode(path, source.encode())
     assert isinstance(text, SourceText), text
     context = Context(tmp_path, layout, paths=[*(files or {}), path])
-    return {name: list(finder(text, context)) for name, finder in SOURCES.items()}
+    return {name: list(finder(text, context)) for name, finder in ENTRIES.items()}
 
 
 def test_doctests_are_those_that_doctest_finds(tmp_path: Path) -> None:
@@ -361,7 +361,7 @@ f(1), f(2), f(2, k=3), thin(1), g(1), g(2), list(given('a')), given('b')
 """
 
 
-@pytest.mark.parametrize("name", SOURCES)
+@pytest.mark.parametrize("name", ENTRIES)
 def test_contract_of_every_source(tmp_path: Path, name: str) -> None:
     everything = {"doctest": AWKWARD, "script": SCRIPT, "test": TESTS, "call": CALLS}[name]
     path = "test_all.py" if name == "test" else "mod.py"

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from trace_mine import __version__
 from trace_mine.corpus.synthetic.automaton_yaml import parse_automaton
 from trace_mine.corpus.synthetic.tasks import TASKS
 
@@ -51,6 +52,10 @@ def test_every_task_is_in_the_help_and_in_the_list():
     told, listed = run("--help").stdout, run("list").stdout
     for name in TASKS:
         assert name in told.partition("Options:")[0] and f"{name}: " in listed
+
+
+def test_the_version():
+    assert run("--version").stdout == f"trace-synth {__version__}\n"
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import pytest
 from trace_mine.corpus.synthetic.adversary import adversary_plays
 from trace_mine.corpus.synthetic.permutations import permutation_game
 from trace_mine.corpus.synthetic.task import Stage
-from trace_mine.corpus.synthetic.tasks import TASKS, make_task, told
+from trace_mine.corpus.synthetic.tasks import TASKS, make_task, task_label
 
 STAGE = Stage(commands=(9, 9), spacing=(3, 3))
 
@@ -26,10 +26,12 @@ def test_a_default_that_is_spelt_out_changes_nothing(name, spelt):
 
 
 def test_a_task_is_told_by_what_is_not_its_default():
-    assert told(make_task("permutations", {})) == told(make_task("permutations", {"n": "3"})) == "permutations"
-    five = told(make_task("permutations", {"n": "5", "moves": "full"}))
+    assert (
+        task_label(make_task("permutations", {})) == task_label(make_task("permutations", {"n": "3"})) == "permutations"
+    )
+    five = task_label(make_task("permutations", {"n": "5", "moves": "full"}))
     assert five == "permutations moves=full, n=5"
-    assert told(make_task("permutations", {"n": "5"})) not in (five, "permutations")
+    assert task_label(make_task("permutations", {"n": "5"})) not in (five, "permutations")
 
 
 @pytest.mark.parametrize("p", [0.1, 0.5, 0.95])

@@ -1,16 +1,15 @@
-"""From plays to traces: text, states, choices and beliefs of synthetic sessions, in the records of mined ones."""
+"""From plays to traces: text, states, choices and beliefs of generated runs, in the records of mined ones."""
 
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
 from trace_mine.corpus.synthetic.automaton import Automaton
 from trace_mine.corpus.synthetic.exact_filter import beliefs_along
-from trace_mine.corpus.synthetic.game import Floats, Game, Plays, reveal_laws
+from trace_mine.corpus.synthetic.game import Floats, Game, Ints, Plays, reveal_laws
 from trace_mine.tracer import repl
 from trace_mine.tracer.schema import Belief, Choice, Step, Trace
 
@@ -34,16 +33,16 @@ def step():
 """
 
 
-def session_of(
+def trace_of(
     steps: Sequence[Step],
     *,
     setup: str,
-    view: dict[str, Any],
+    view: Mapping[str, object],
     draws: Sequence[float],
     choices: Sequence[Choice],
     beliefs: Sequence[tuple[int, Sequence[str], Sequence[float]]],
 ) -> Trace:
-    """The trace of a generated session; ``beliefs`` are (step, outcomes, probabilities)."""
+    """The trace of generated steps; ``beliefs`` are (step, outcomes, probabilities)."""
     rendered = repl.render(steps)
     shown = {segment.step: n for n, segment in enumerate(rendered.segments) if segment.role == "value"}
     return Trace(
@@ -74,52 +73,82 @@ def session_of(
     )
 
 
-def game_sessions(game: Game, plays: Plays) -> Iterator[Trace]:
+def game_traces(game: Game, plays: Plays) -> Iterator[Trace]:
     """One trace for each play, in order; beliefs only where the game hides something."""
     laws = reveal_laws(game, plays) if game.is_hidden else None
-    view = {"policy": "branch" if game.is_hidden else "written", "style": game.style, "every": plays.spacing}
-    view["partial"] = not game.shows_all
     for row in range(len(plays.actions)):
-        labels = [str(label) for label in plays.labels[row]] if game.num_labels else list(game.items)
-        start = game.holds[game.start]
-        variables = {name: labels[item] for name, item in zip(game.variables, start, strict=True)}
-        steps: list[Step] = []
-        for source, name in zip(game.opening, game.variables, strict=True):
-            held = {each: variables[each] for each in game.variables[: len(steps) + 1]}
-            filled = source.format(*(variables[each] for each in game.variables))
-            steps.append(Step(source=filled, output="", kind="statement", wrote=(name,), state=held))
-        draws: list[float] = []
-        choices: list[Choice] = []
-        beliefs: list[tuple[int, Sequence[str], Sequence[float]]] = []
-        for number, (action, state) in enumerate(zip(plays.actions[row], plays.states[row], strict=True)):
-            before = variables
-            variables = {n: labels[item] for n, item in zip(game.variables, game.holds[state], strict=True)}
-            wrote = tuple(name for name in game.variables if variables[name] != before[name])
-            chance = float(game.chances[action])
-            if chance < 1.0:
-                draw = float(plays.draws[row, number])
-                draws.append(draw)
-                choices.append(
-                    Choice(
-                        step=len(steps),
-                        kind="random",
-                        outcomes=(f"< {chance!r}", f">= {chance!r}"),
-                        probabilities=(chance, 1.0 - chance),
-                        taken=int(draw >= chance),
-                    )
+        yield _GameTrace(game, plays, row, None if laws is None else laws[row]).trace()
+
+
+class _GameTrace:
+    """Writes one play as a trace, command by command. ``laws``: the law of each reveal, where they are asked for."""
+
+    def __init__(self, game: Game, plays: Plays, row: int, laws: Floats | None) -> None:
+        self._game, self._plays, self._row, self._laws = game, plays, row, laws
+        self._labels = [str(label) for label in plays.labels[row]] if game.num_labels else list(game.items)
+        self._variables = self._held(game.holds[game.start])
+        self._steps: list[Step] = []
+        self._draws: list[float] = []
+        self._choices: list[Choice] = []
+        self._beliefs: list[tuple[int, Sequence[str], Sequence[float]]] = []
+
+    def trace(self) -> Trace:
+        """The whole play."""
+        game, plays = self._game, self._plays
+        self._assign()
+        for number, (action, state) in enumerate(zip(plays.actions[self._row], plays.states[self._row], strict=True)):
+            self._act(number, int(action), int(state))
+            if (number + 1) % plays.spacing == 0:
+                self._show((number + 1) // plays.spacing - 1, int(state))
+        view = {"policy": "branch" if game.is_hidden else "written", "style": game.style, "every": plays.spacing}
+        return trace_of(
+            self._steps,
+            setup=game.setup,
+            view={**view, "partial": not game.shows_all},
+            draws=self._draws,
+            choices=self._choices,
+            beliefs=self._beliefs,
+        )
+
+    def _held(self, items: Ints) -> dict[str, str]:
+        return {name: self._labels[item] for name, item in zip(self._game.variables, items, strict=True)}
+
+    def _assign(self) -> None:
+        """The commands before the first action give the variables their first values."""
+        game = self._game
+        for number, (source, name) in enumerate(zip(game.opening, game.variables, strict=True), 1):
+            held = {each: self._variables[each] for each in game.variables[:number]}
+            filled = source.format(*(self._variables[each] for each in game.variables))
+            self._steps.append(Step(source=filled, output="", kind="statement", wrote=(name,), state=held))
+
+    def _act(self, number: int, action: int, state: int) -> None:
+        before, self._variables = self._variables, self._held(self._game.holds[state])
+        chance = float(self._game.chances[action])
+        if chance < 1.0:
+            draw = float(self._plays.draws[self._row, number])
+            self._draws.append(draw)
+            self._choices.append(
+                Choice(
+                    step=len(self._steps),
+                    kind="random",
+                    outcomes=(f"< {chance!r}", f">= {chance!r}"),
+                    probabilities=(chance, 1.0 - chance),
+                    taken=int(draw >= chance),
                 )
-            steps.append(Step(source=game.actions[action], output="", kind="statement", wrote=wrote, state=variables))
-            if (number + 1) % plays.spacing:
-                continue
-            reveal = (number + 1) // plays.spacing - 1
-            variable = int(plays.shown[row, reveal])
-            texts = game.reveal_texts(variable, labels)
-            if laws is not None:
-                law = laws[row, reveal] if game.shows_all else _by_state(game, laws[row, reveal], variable)
-                beliefs.append((len(steps), *_merged(texts, law)))
-            source = game.reveal_source(variable)
-            steps.append(Step(source=source, output=texts[state], kind="reveal", state=variables))
-        yield session_of(steps, setup=game.setup, view=view, draws=draws, choices=choices, beliefs=beliefs)
+            )
+        wrote = tuple(name for name in self._game.variables if self._variables[name] != before[name])
+        source = self._game.actions[action]
+        self._steps.append(Step(source=source, output="", kind="statement", wrote=wrote, state=self._variables))
+
+    def _show(self, reveal: int, state: int) -> None:
+        game = self._game
+        variable = int(self._plays.shown[self._row, reveal])
+        texts = game.reveal_texts(variable, self._labels)
+        if self._laws is not None:
+            law = self._laws[reveal] if game.shows_all else _by_state(game, self._laws[reveal], variable)
+            self._beliefs.append((len(self._steps), *_merged(texts, law)))
+        source = game.reveal_source(variable)
+        self._steps.append(Step(source=source, output=texts[state], kind="reveal", state=self._variables))
 
 
 def _by_state(game: Game, law: Floats, variable: int) -> Floats:
@@ -167,8 +196,8 @@ def automaton_setup(automaton: Automaton) -> str:
     )
 
 
-def automaton_session(automaton: Automaton, length: int, generator: np.random.Generator) -> Trace:
-    """One session: ``step()`` shows each symbol; the belief at each is the law of the symbol given those before it."""
+def automaton_trace(automaton: Automaton, length: int, generator: np.random.Generator) -> Trace:
+    """One play: ``step()`` shows each symbol; the belief at each is the law of the symbol given those before it."""
     law = automaton.symbol_law()
     state = int(np.flatnonzero(automaton.start == 1.0)[0])
     symbol = 0
@@ -196,13 +225,13 @@ def automaton_session(automaton: Automaton, length: int, generator: np.random.Ge
         symbol = draw(law[:, state], automaton.symbols)
         state = draw(automaton.transitions[symbol, :, state], automaton.states)
         symbols.append(symbol)
-        told = repr(automaton.symbols[symbol])
-        steps.append(Step(source="step()", output=told, kind="statement", state={"_state": automaton.states[state]}))
+        shown = repr(automaton.symbols[symbol])
+        steps.append(Step(source="step()", output=shown, kind="statement", state={"_state": automaton.states[state]}))
     along = beliefs_along(automaton, symbols, weigh=True)
     texts = [repr(symbol) for symbol in automaton.symbols]
     beliefs = [(n, *_merged(texts, law @ along[n])) for n in range(length)]
     view = {"policy": "branch", "style": "echo", "every": 1, "partial": True}
-    return session_of(steps, setup=automaton_setup(automaton), view=view, draws=draws, choices=choices, beliefs=beliefs)
+    return trace_of(steps, setup=automaton_setup(automaton), view=view, draws=draws, choices=choices, beliefs=beliefs)
 
 
 def _picked(law: Floats, draw: float) -> int:

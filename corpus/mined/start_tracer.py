@@ -1,0 +1,41 @@
+"""Starts the real Tracer in a worker process, from the arguments that a unit's payload holds as JSON."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from trace_mine.corpus.errors import CorpusError
+from trace_mine.corpus.mined.payload import TracerArguments
+from trace_mine.tracer.limits import Limits
+from trace_mine.tracer.sandbox import SandboxUnavailable
+from trace_mine.tracer.session import Tracer, TracerConfig
+from trace_mine.tracer.views import parse_view
+
+
+def start_tracer(arguments: TracerArguments) -> Tracer:
+    """A Tracer with its sandbox running.
+
+    Raises:
+        CorpusError: this machine offers less isolation than is asked for.
+    """
+    repository = arguments["repository"]
+    config = TracerConfig(
+        repository=None if repository is None else Path(repository),
+        sys_path=tuple(arguments["sys_path"]),
+        packages=tuple(Path(path) for path in arguments["packages"]),
+        own=tuple(arguments["own"]),
+        library=tuple(arguments["library"]),
+        warm=tuple(arguments["warm"]),
+        limits=Limits(**arguments["limits"]),  # type: ignore[arg-type]  # a JSON object, checked by Limits
+        follow=arguments["follow"],
+        view=parse_view(arguments["view"]),
+        only_choices=arguments["only_choices"],
+        python=arguments["python"],
+        minimum_level=arguments["minimum_level"],
+        allow_unsafe=arguments["allow_unsafe"],
+        seed=arguments["seed"],
+    )
+    try:
+        return Tracer(config)
+    except SandboxUnavailable as error:
+        raise CorpusError(str(error)) from error

@@ -1,0 +1,283 @@
+"""The columns of a dataset, written down once: name, type, meaning, and the schema version that brought each.
+
+The TypedDicts below are the table. From them are made the row builder's types and check (``check``), the Parquet
+schema (``features``), and the tables of the dataset card and of ``docs/schema.md`` (``markdown``).
+
+To add a column: one line here with ``since`` the next SCHEMA_VERSION (in ``tracer/schema.py``), its value in
+``rows.make_row``, and ``python -m trace_mine.corpus.schema docs/schema.md``, which writes the table there anew.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+import types
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, TypedDict, Union, get_args, get_origin, get_type_hints, is_typeddict
+
+from trace_mine.tracer.schema import INTEGRITIES, KINDS, METHODS, ROLES, SCHEMA_VERSION
+
+if TYPE_CHECKING:
+    from datasets import Features
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Meaning:
+    """What a column holds, for people, and the first schema version that has it."""
+
+    text: str
+    since: int
+
+    def __post_init__(self) -> None:
+        if not self.text or not 1 <= self.since <= SCHEMA_VERSION:
+            raise ValueError(
+                f"expected a text and 1 <= since <= {SCHEMA_VERSION}, got {self.text!r} since {self.since}; "
+                "raise SCHEMA_VERSION with a new column"
+            )
+
+
+def means(text: str, *, since: int = 1) -> Meaning:
+    """The meaning of a column, short enough to stand beside its type."""
+    return Meaning(text=text, since=since)
+
+
+class SegmentColumns(TypedDict):
+    """A stretch of ``text`` with one role."""
+
+    start: Annotated[int, means("index of the first character in `text`")]
+    end: Annotated[int, means("index after the last character")]
+    role: Annotated[str, means(f"one of {', '.join(f'`{role}`' for role in ROLES)}")]
+    step: Annotated[int, means("index in `steps` of the command that it belongs to")]
+
+
+class StepColumns(TypedDict):
+    """One REPL command and its output."""
+
+    source: Annotated[str, means("the command, without prompts")]
+    output: Annotated[str, means("its output as a doctest shows it, without the last newline")]
+    kind: Annotated[str, means("`statement`, `condition`, `bind`, `iterate`, `returned` or `reveal`")]
+    raised: Annotated[bool, means("true where the command ends in a traceback")]
+    wrote: Annotated[list[str], means("names of the variables whose value it changed")]
+    depth: Annotated[int, means("0 in the snippet, 1 in a call that it makes, and so on")]
+    path: Annotated[str, means("file of the statement, relative to the repository; empty where it stands in none")]
+    line: Annotated[int, means("line of the statement in that file, from 1")]
+
+
+class ChoiceColumns(TypedDict):
+    """One random draw with its law and what it gave."""
+
+    step: Annotated[int, means("index in `steps` of the command that drew")]
+    kind: Annotated[str, means("the function that drew, and how its result was looked at: `random<`, `randbelow`")]
+    place: Annotated[str, means("`path:line` of the statement that drew")]
+    outcomes: Annotated[list[str], means("all that the draw could give")]
+    probabilities: Annotated[list[float], means("probability of each of `outcomes`; they sum to 1")]
+    taken: Annotated[int, means("index in `outcomes` of what it gave")]
+
+
+class BeliefColumns(TypedDict):
+    """The law of one output, given all text before it."""
+
+    segment: Annotated[int, means("index in `segments` of the output")]
+    outcomes: Annotated[list[str], means("all texts that could have stood there")]
+    probabilities: Annotated[list[float], means("probability of each of `outcomes`")]
+    method: Annotated[str, means(f"how they were found: {', '.join(f'`{method}`' for method in METHODS)}")]
+    stderr: Annotated[list[float], means("error of each probability: 0 if exact, a bound, or a standard error")]
+
+
+class RowColumns(TypedDict):
+    """A row as an origin makes it; the merge adds ``split``."""
+
+    trace_id: Annotated[str, means("hash of the text, the set-up and where the snippet stands")]
+    origin: Annotated[str, means("`mined` or `synthetic`")]
+    text: Annotated[str, means("the whole session, a valid doctest")]
+    segments: Annotated[list[SegmentColumns], means("the parts of `text`, which they cover exactly and in order")]
+    view: Annotated[str, means("JSON: what of the run the session shows (policy, style, spacing of reveals)")]
+    steps: Annotated[list[StepColumns], means("the commands in order")]
+    choices: Annotated[list[ChoiceColumns], means("the draws in order; empty where the view hides no outcomes")]
+    beliefs: Annotated[list[BeliefColumns], means("what each output could have been; empty where nothing is hidden")]
+    states: Annotated[list[str], means("for each step JSON of every variable after it: ground truth, never shown")]
+    setup: Annotated[
+        str,
+        means("JSON of what a fresh interpreter needs first: `sys_path`, `module`, `code`, `hash_seed`, `choices`"),
+    ]
+    repository: Annotated[str, means("name of the project, normalised; of synthetic rows `TASK-SPLIT`")]
+    version: Annotated[str | None, means("version of the project")]
+    commit: Annotated[str | None, means("commit of the checkout")]
+    path: Annotated[str, means("file of the snippet, relative to the repository, with `/`")]
+    name: Annotated[str, means("qualified name of the snippet")]
+    line: Annotated[int, means("first line of the snippet, from 1; of synthetic rows the row's number")]
+    end_line: Annotated[int, means("last line of the snippet")]
+    entry: Annotated[
+        str, means(f"how the snippet is entered: {', '.join(f'`{kind}`' for kind in KINDS)}, or the synthetic task")
+    ]
+    licence: Annotated[str, means("licence of the source, as an SPDX expression; `NOASSERTION`: none was found")]
+    source_hash: Annotated[str, means("SHA-256 of the snippet's file; of synthetic rows a hash of the task")]
+    requires: Annotated[list[str], means("packages that a replay must have installed, `NAME==VERSION`")]
+    num_skipped: Annotated[int, means("doctest examples of the snippet left out for `+SKIP`")]
+    outcome: Annotated[str, means("how the run ended: `ok`, `exception` or `exit`")]
+    exception: Annotated[str | None, means("the exception that ended it")]
+    doctest_passed: Annotated[bool | None, means("the docstring's promised outputs came; only for doctests")]
+    opened_calls: Annotated[int, means("calls whose bodies the session shows")]
+    kept_whole: Annotated[str, means("JSON: reason to number of constructs shown as one command")]
+    sandbox_level: Annotated[int, means("level of isolation of the run; 0: none, or nothing was run")]
+    sandbox_layers: Annotated[str, means("the layers of isolation, for people")]
+    integrity: Annotated[str, means(f"always `{INTEGRITIES[0]}`: other runs become no rows")]
+    python: Annotated[str, means("version of the interpreter that ran the snippet")]
+    seed: Annotated[int, means("seed of the run's randomness")]
+    schema_version: Annotated[int, means("version of this table")]
+
+
+class SplitRowColumns(RowColumns):
+    """A row as it stands on disk."""
+
+    split: Annotated[str, means("`train`, `validation` or `test`")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Column:
+    """A column of the table, or a field of one that holds records.
+
+    ``scalar`` is ``str``, ``int``, ``float`` or ``bool``, or None for a record, which has ``fields``; ``is_list`` and
+    ``is_optional`` say whether the column holds a list of it and may hold None.
+    """
+
+    name: str
+    meaning: Meaning
+    scalar: type[str] | type[int] | type[float] | type[bool] | None
+    fields: tuple[Column, ...] = ()
+    is_list: bool = False
+    is_optional: bool = False
+
+    def __post_init__(self) -> None:
+        if (self.scalar is None) != bool(self.fields):
+            raise ValueError(f"expected column {self.name} to have a scalar type or fields; give one of them")
+
+    @property
+    def type_name(self) -> str:
+        """The type for people: ``list of str``, ``str or none``."""
+        name = "record" if self.scalar is None else self.scalar.__name__
+        return f"{'list of ' * self.is_list}{name}{' or none' * self.is_optional}"
+
+
+def _column(name: str, hint: object) -> Column:
+    inner, meaning = get_args(hint)
+    is_optional = get_origin(inner) in (Union, types.UnionType)
+    if is_optional:
+        inner = next(each for each in get_args(inner) if each is not type(None))
+    is_list = get_origin(inner) is list
+    if is_list:
+        (inner,) = get_args(inner)
+    return Column(
+        name=name,
+        meaning=meaning,
+        scalar=None if is_typeddict(inner) else inner,
+        fields=_columns(inner) if is_typeddict(inner) else (),
+        is_list=is_list,
+        is_optional=is_optional,
+    )
+
+
+@cache
+def _columns(table: type) -> tuple[Column, ...]:
+    return tuple(_column(name, hint) for name, hint in get_type_hints(table, include_extras=True).items())
+
+
+COLUMNS: tuple[Column, ...] = _columns(SplitRowColumns)
+"""All columns of a dataset, in the order in which they stand on disk."""
+
+_MOST, _LEAST = (1 << 63) - 1, -(1 << 63)
+
+
+def check(row: Mapping[str, object], columns: tuple[Column, ...] = COLUMNS[:-1]) -> None:
+    """Checks a row (without its split) against the table.
+
+    Raises:
+        ValueError: a column is missing, unknown, or of another type, which Parquet would refuse or turn silently.
+    """
+    if len(row) != len(columns) or any(column.name not in row for column in columns):
+        wrong = sorted({column.name for column in columns} ^ set(row))
+        raise ValueError(f"expected the columns of corpus/schema.py, got other ones: {', '.join(wrong)}; see there")
+    for column in columns:
+        value = row[column.name]
+        if value is None and column.is_optional:
+            continue
+        if not column.is_list:
+            _check_value(value, column)
+        elif isinstance(value, list):
+            for each in value:
+                _check_value(each, column)
+        else:
+            raise ValueError(f"expected {column.name} to be a list, got {value!r:.200}; see corpus/schema.py")
+
+
+def _check_value(value: object, column: Column) -> None:
+    if column.scalar is None:
+        fits = isinstance(value, dict)
+    elif column.scalar is float:
+        fits = isinstance(value, float | int)  # Parquet turns 1 into 1.0
+    else:
+        fits = type(value) is column.scalar and (column.scalar is not int or _LEAST <= value <= _MOST)  # type: ignore[operator]
+    if not fits:
+        raise ValueError(f"expected {column.name} to be {column.type_name}, got {value!r:.200}; see corpus/schema.py")
+    if column.fields:
+        check(value, column.fields)  # type: ignore[arg-type]
+
+
+_PARQUET = {str: "string", int: "int64", float: "float64", bool: "bool"}
+
+
+@cache
+def features() -> Features:
+    """``datasets.Features`` of a row with its split; ``.arrow_schema`` is the Parquet schema."""
+    from datasets import Features
+
+    return Features({column.name: _feature(column) for column in COLUMNS})
+
+
+def _feature(column: Column) -> object:
+    from datasets import Value
+
+    if column.scalar is None:
+        inner: object = {field.name: _feature(field) for field in column.fields}
+    else:
+        inner = Value(_PARQUET[column.scalar])
+    return [inner] if column.is_list else inner
+
+
+def markdown() -> str:
+    """The table for people, one line a column; the fields of records stand below theirs, as ``steps.source``."""
+    lines = ["| column | type | holds | since |", "|---|---|---|---|"]
+    for name, column in _flat(COLUMNS, ""):
+        lines.append(f"| `{name}` | {column.type_name} | {column.meaning.text} | {column.meaning.since} |")
+    return "\n".join(lines)
+
+
+def _flat(columns: tuple[Column, ...], prefix: str) -> Iterator[tuple[str, Column]]:
+    for column in columns:
+        yield prefix + column.name, column
+        yield from _flat(column.fields, f"{prefix}{column.name}.")
+
+
+def with_table(page: str) -> str:
+    """A page of Markdown with its table of columns made anew.
+
+    Raises:
+        ValueError: the page has none, or several.
+    """
+    tables = re.findall(r"^\| column \|.*\n(?:\|.*\n)+", page, re.MULTILINE)
+    if len(tables) != 1:
+        raise ValueError(f"expected a page with one table of columns, got {len(tables)}; leave its first line as it is")
+    return page.replace(tables[0], f"{markdown()}\n")
+
+
+def main(pages: Sequence[str]) -> None:
+    """Writes the table of columns into pages that have it."""
+    for page in map(Path, pages):
+        page.write_text(with_table(page.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

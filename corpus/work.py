@@ -1,0 +1,142 @@
+"""The records of the work that is done unit by unit: what a unit is, what comes of each of its snippets, and the
+marker that is left when all of them are on disk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import TypedDict
+
+from trace_mine.corpus.rows import Row, printable
+
+
+class SnippetEntry(TypedDict):
+    """Where a snippet stands: all that is needed to count it when it becomes no row."""
+
+    path: str
+    name: str
+    repository: str
+    entry: str
+    line: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dropped:
+    """A snippet that became no row: the counted ``reason``, where it stands, and ``evidence`` for people."""
+
+    reason: str
+    path: str
+    name: str
+    evidence: str = ""
+    repository: str = ""
+    entry: str = ""
+    line: int = 0
+
+    def __post_init__(self) -> None:
+        if not self.reason:
+            raise ValueError("expected Dropped.reason to be a word that can be counted, got ''; name the reason")
+
+    @staticmethod
+    def at(entry: SnippetEntry, *, reason: str, evidence: str) -> Dropped:
+        """The drop of the snippet that stands there; names and evidence are made writable as UTF-8."""
+        return Dropped(
+            reason=reason,
+            path=printable(entry["path"]),
+            name=printable(entry["name"]),
+            repository=entry["repository"],
+            entry=entry["entry"],
+            line=entry["line"],
+            evidence=printable(evidence),
+        )
+
+
+Item = Row | Dropped
+
+Payload = Mapping[str, object]
+"""What a worker is given for a unit, a JSON object. Its ``snippets`` are SnippetEntry objects; the other keys, and
+further keys of the snippets, are the origin's own.
+"""
+
+Traces = Callable[[Payload], Iterator[Item]]
+"""An origin's function that turns a unit's payload into one item for each of its snippets, in order."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkUnit:
+    """A deterministic slice of an origin's work.
+
+    ``key`` is a content hash and the unit's name on disk. It must not depend on this machine (folders, clock);
+    ``payload`` may.
+    """
+
+    key: str
+    payload: Payload
+
+    def __post_init__(self) -> None:
+        if not self.key or "/" in self.key:
+            raise ValueError(f"expected WorkUnit.key to be a file name, got {self.key!r}; use content_key")
+        entries_of(self.payload)
+
+    @property
+    def num_snippets(self) -> int:
+        """How many rows and drops the unit has to give, together."""
+        return len(entries_of(self.payload))
+
+
+def entries_of(payload: Payload) -> Sequence[SnippetEntry]:
+    """The unit's snippets: all that is needed to count them when no worker survives the unit.
+
+    Raises:
+        ValueError: it has none.
+    """
+    entries = payload.get("snippets")
+    if not isinstance(entries, list) or not all(isinstance(each, dict) and {*_ENTRY} <= {*each} for each in entries):
+        raise ValueError(f"expected payload['snippets'] to be a list of {', '.join(_ENTRY)}, got {entries!r:.200}")
+    return entries
+
+
+_ENTRY = tuple(SnippetEntry.__annotations__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Marker:
+    """Says that a unit is finished, and what its result holds; small enough to be sent between machines.
+
+    ``texts`` are the text keys of the rows, in order; ``repositories`` counts rows by repository; ``bytes`` and
+    ``sha256`` are those of the result's file.
+    """
+
+    found: int
+    rows: int
+    drops: int
+    texts: tuple[str, ...]
+    repositories: Mapping[str, int]
+    bytes: int
+    sha256: str
+
+    def __post_init__(self) -> None:
+        if self.found != self.rows + self.drops:
+            raise ValueError(
+                f"expected Marker.found = rows + drops, got {self.found} with {self.rows} rows and {self.drops} drops; "
+                "a unit gives one item for each snippet"
+            )
+        if not len(self.texts) == self.rows == sum(self.repositories.values()):
+            raise ValueError(
+                f"expected a text key and a repository for each of {self.rows} rows, got {len(self.texts)} and "
+                f"{sum(self.repositories.values())}; count each row once"
+            )
+
+    def to_json(self) -> dict[str, object]:
+        """A JSON object; ``from_json`` is its inverse."""
+        return asdict(self)
+
+    @staticmethod
+    def from_json(data: Mapping[str, object]) -> Marker:
+        """The marker whose ``to_json`` this is.
+
+        Raises:
+            TypeError: a key is missing, or there is one too many.
+            ValueError: the counts contradict each other.
+        """
+        return Marker(**{**data, "texts": tuple(data["texts"])})  # type: ignore[arg-type]

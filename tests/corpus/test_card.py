@@ -1,0 +1,124 @@
+"""The dataset card: the YAML that ``datasets`` reads, and strangers' names in it that stay names."""
+
+from __future__ import annotations
+
+import copy
+import doctest
+import json
+import re
+from typing import Any
+
+import pytest
+import yaml
+from huggingface_hub import DatasetCard
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trace_mine.corpus import card
+from trace_mine.corpus.card import dataset_card, inline
+from trace_mine.corpus.schema import COLUMNS
+from trace_mine.corpus.tally import Counts
+
+NASTY = (
+    "a | b",
+    "](http://evil.example) [x",
+    "<img src=x onerror=alert(1)>",
+    "---",
+    "x\n---\ny",
+    "x\r\n# heading\n\n```\n",
+    "`code` ``",
+    "{rows} {0} %s",
+    "name: value # comment",
+    "'quote\" \\",
+    "\\",
+    "\\|",
+    "_it_ **bold** ~x~",
+    "www.evil.example",
+    "\x1b[31mred\x07\u202e",
+    "  spaces  ",
+    "&lt;",
+    "é 漢",
+    "",
+    "null",
+    "@someone #1",
+)
+
+
+def stats_of(*names: str, **changes: Any) -> Any:
+    stats: Any = Counts().as_json(found=0, notes={}, config={"inputs": list(names)})
+    group = {"found": 1, "rows": 1, "duplicates": 0, "drops": {}}
+    stats |= {"by_repository": dict.fromkeys(names, group), "by_licence": dict.fromkeys(names, 1), "rows": len(names)}
+    stats |= {"found": len(names), "by_source": {"doctest": group}, "splits": {"train": len(names)}, **changes}
+    return copy.deepcopy(stats)
+
+
+SHARDS = ["test-00000-of-00001.parquet", "train-00000-of-00001.parquet"]
+
+
+def test_the_header_is_what_datasets_reads() -> None:
+    text = dataset_card(stats_of("MIT"), SHARDS, "0" * 64)
+    data = DatasetCard(text).data.to_dict()
+    assert data == {
+        "configs": [
+            {
+                "config_name": "default",
+                "version": "0.0.0",
+                "data_files": [
+                    {"split": "train", "path": "data/train-*.parquet"},
+                    {"split": "test", "path": "data/test-*.parquet"},
+                ],
+            }
+        ],
+        "tags": ["code", "execution-traces", "python"],
+        "size_categories": ["n<1K"],
+        "license": "other",
+        "license_name": "MIT",
+    }
+    assert yaml.safe_load(text.split("---\n")[1]) == data
+
+
+@pytest.mark.parametrize(
+    ("rows", "size"), [(0, "n<1K"), (999, "n<1K"), (1000, "1K<n<10K"), (999_999, "100K<n<1M"), (10**6, "n>1M")]
+)
+def test_the_size_category(rows: int, size: str) -> None:
+    assert DatasetCard(dataset_card(stats_of(rows=rows), SHARDS, "0" * 64)).data.size_categories == [size]
+
+
+@pytest.mark.parametrize("name", NASTY)
+def test_a_nasty_name_stays_a_name(name: str) -> None:
+    text = dataset_card(stats_of("before", name, "zlast"), SHARDS, "0" * 64)
+    read = DatasetCard(text)
+    assert read.data.license == "other" and {"before", "zlast"} <= {*read.data.license_name.split(", ")}
+    # Around the name the card is the one of a plain name: same lines, same cells.
+    plain = DatasetCard(dataset_card(stats_of("before", "plain", "zlast"), SHARDS, "0" * 64)).text
+    lines, expected = read.text.split("\n"), plain.split("\n")
+    assert len(lines) == len(expected)
+    others = [(line, other) for line, other in zip(lines, expected, strict=True) if line != other]
+    assert len(others) == 2, "the table's line and the list of licences"
+    (row,) = [line for line, other in others if other.startswith("| plain")]
+    assert row.count("|") == 6 and row.endswith(" | 1 | 1 | 0 | 0 |")
+    assert re.match(r"\| (`[^`|]+`|[\w .+/()-]+) \|", row)
+
+
+@given(st.text())
+def test_any_text_is_one_cell(text: str) -> None:
+    shown = inline(text)
+    assert re.fullmatch(r"`[^`|\n\r]+`|[A-Za-z0-9 ._+/()-]+", shown)
+    shown.encode("utf-8")
+
+
+def test_a_hostile_configuration_stays_in_its_block() -> None:
+    nasty = {"task": "pfsa", "file": "```\n# heading\n{rows}"}
+    text = dataset_card(stats_of("r", config=nasty), SHARDS, "0" * 64)
+    (block,) = re.findall(r"^```json\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+    assert json.loads(block) == nasty
+
+
+def test_the_columns_are_in_the_card() -> None:
+    for config in ({}, {"task": "pfsa"}):
+        text = dataset_card(stats_of(config=config), SHARDS, "0" * 64)
+        assert all(f"| `{column.name}` |" in text for column in COLUMNS)
+
+
+def test_examples_in_docstrings() -> None:
+    assert doctest.testmod(card).failed == 0

@@ -1,0 +1,60 @@
+"""Files and folders that are there whole or not at all, at any moment.
+
+A file is flushed to the disk before it gets its name, so that this holds after a power cut too. A folder isn't: it is
+for copies, which can be made again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Replaces the file's content; if it fails, the old file is as it was and nothing is left beside it."""
+    with replacing(path) as file:
+        file.write(data)
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """A new file that takes the place of ``path`` when the block ends well, and is removed when it raises."""
+    # The process's number keeps two writers apart; ``*.tmp`` is what a killed one leaves and the next one clears away.
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    try:
+        with open(temporary, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.rename(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    # The name is in the folder, and the folder has to reach the disk as well.
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+@contextlib.contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """An empty folder that becomes ``path`` when the block ends well, and is removed when it raises.
+
+    Raises:
+        OSError: ``path`` is a file, or a folder that isn't empty, by the end of the block.
+    """
+    partial = path.with_name(f"{path.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)  # of a process that was killed
+    partial.mkdir(parents=True)
+    try:
+        yield partial
+        os.rename(partial, path)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
