@@ -9,7 +9,7 @@ import pytest
 
 from trace_mine.corpus import units
 from trace_mine.corpus.ledger import Ledger
-from trace_mine.corpus.source import WorkUnit
+from trace_mine.corpus.work import WorkUnit
 
 SNIPPET = {"path": "m.py", "name": "f", "repository": "r", "entry": "doctest", "line": 1}
 
