@@ -445,6 +445,8 @@ def test_mining_wrong_things_is_told(tmp_path):
 
     with pytest.raises(CorpusError, match="does not exist"):
         trace_mine.mine(tmp_path / "nowhere")
+    with pytest.raises(ValueError, match="engine among"):
+        trace_mine.mine(tmp_path, engine="films")
     with pytest.raises(ValueError, match="sources"):
         trace_mine.mine(tmp_path, entries=["films"])
     with pytest.raises(ValueError, match="expected a dataset folder"):

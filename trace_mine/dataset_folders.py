@@ -43,6 +43,7 @@ def mine(
     packages: Sequence[str | os.PathLike[str]] = (),
     seed: int = 0,
     limits: Limits | None = None,
+    engine: str = "loky",
     jobs: int | None = None,
     progress: bool = False,
     overwrite: bool = False,
@@ -63,7 +64,8 @@ def mine(
         packages: folders of installed packages that snippets may import.
         seed: seed of the snippets' draws.
         limits: what one run may use.
-        jobs: worker processes; None: one for each core.
+        engine: what runs the work, by its name in ``trace_mine.corpus.engines.ENGINES``.
+        jobs: workers of the engine; None: one for each core.
         progress: show a bar, or lines where there is no terminal.
         overwrite: start afresh in ``out``.
         allow_unsafe_sandbox: run even where this machine has no sandbox. DANGEROUS.
@@ -76,7 +78,7 @@ def mine(
     >>> rows = trace_mine.mine("module:bisect", entries=["doctest"], limit=1, jobs=1)
     Traceback (most recent call last):
         ...
-    trace_mine.corpus.errors.CorpusError: nothing could be mined: no snippet was found; name other inputs or sources
+    trace_mine.corpus.errors.CorpusError: nothing could be mined: no snippet was found; name other inputs or entries
     >>> rows = trace_mine.mine("module:fractions", entries=["doctest"], limit=1, jobs=1)["train"]
     >>> rows[0]["name"]
     'fractions.Fraction.__new__'
@@ -89,6 +91,8 @@ def mine(
     from trace_mine.corpus.report import Progress
     from trace_mine.tracer.limits import Limits
 
+    if engine not in ENGINES:
+        raise ValueError(f"expected an engine among {', '.join(ENGINES)}, got {engine!r}; name one of them")
     options = MineOptions(
         entries=None if entries is None else tuple(entries),
         follow=follow,
@@ -111,12 +115,12 @@ def mine(
         with open_ledger(folder, overwrite=overwrite) as ledger:
             origin = Mined(inputs, options, ledger.sources)
             config = {**options.as_config(), "inputs": origin.input_names}
-            engine = ENGINES["loky"](jobs or len(os.sched_getaffinity(0)))
+            workers = ENGINES[engine](jobs or len(os.sched_getaffinity(0)))
             if shown is None:
-                merged = produce(ledger, origin, config, engine=engine, watcher=Quiet())
+                merged = produce(ledger, origin, config, engine=workers, watcher=Quiet())
             else:
                 with shown:
-                    merged = produce(ledger, origin, config, engine=engine, watcher=shown)
+                    merged = produce(ledger, origin, config, engine=workers, watcher=shown)
         if merged.first_text is None:
             stats = merged.stats
             why = ", ".join(f"{reason} {count}" for reason, count in stats["drops"].items()) or "no snippet was found"
