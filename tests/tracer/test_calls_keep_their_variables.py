@@ -12,7 +12,6 @@ from trace_mine.tracer.inside.protocol.answers import MustRestart
 from trace_mine.tracer.inside.protocol.jobs import Place
 from trace_mine.tracer.limits import Limits
 from trace_mine.tracer.sandbox import Jail, SandboxUnavailable, Worker
-from trace_mine.tracer.sandbox.answers import with_answers
 from trace_mine.tracer.schema import Drop
 from trace_mine.tracer.session import Tracer, TracerConfig
 
@@ -93,7 +92,7 @@ def test_a_loop_that_gives_no_command_is_given_up(kit, body):
         pytest.skip(f"no sandbox on this machine: {error}")
     job = kit.driving(kit.program(f"while True:\n    {body}\n"))
     with worker:
-        answers = with_answers(worker.run(job), job)
+        answers = worker.run(job)
     assert answers.status == "ok", answers
     assert answers.records == (MustRestart(place=Place(path="<piece 0>", line=1, column=0), reason="budget"),)
 
