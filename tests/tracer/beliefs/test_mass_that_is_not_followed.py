@@ -182,7 +182,6 @@ def test_a_loop_without_end_loses_only_what_is_faint() -> None:
     assert len(believed.states) > 30 and max(believed.states.values()) == pytest.approx(0.5)
 
 
-@pytest.mark.xfail(strict=True, reason="the bound is (lost + missing) / (1 + lost + missing), too small by a factor")
 def test_a_reveal_that_is_not_followed_in_full_bounds_its_own_error() -> None:
     """Of sixteen ways four are not followed; all that were show one text, and the others might show another: what is
     shown may be as much as a quarter off.

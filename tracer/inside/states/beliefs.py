@@ -52,7 +52,9 @@ def beliefs_of(commands: Commands, make_world: MakeWorld, *, seeds: int, max_sec
 
 
 class _Run:
-    """What one pass over the commands gave: per command with output, its law, and the log mass before it."""
+    """One pass over the commands. ``laws`` has, for each command with output: its index, the law of its text, the log
+    mass before it, and the largest error that unexplored mass can cause in a probability of that law.
+    """
 
     def __init__(self) -> None:
         self.laws: list[tuple[int, dict[str, float], float, float]] = []
@@ -81,18 +83,28 @@ def _run(commands: Commands, make_world: MakeWorld, seed: int, seconds: float, l
         finally:
             run.sampled = run.sampled or world.sampled
         if shown:
-            missing = max(0.0, 1.0 - sum(law.values()))
-            run.laws.append((index, law, before, lost + missing))
+            run.laws.append((index, law, before, _largest_error(lost, max(0.0, 1.0 - sum(law.values())))))
         if run.failure is not None:
             break
     return run
 
 
+def _largest_error(lost: float, missing: float) -> float:
+    """Bound how far a probability of a law can be off.
+
+    ``lost`` is the mass not followed before the command, relative to the states' weights, which sum to 1; ``missing``
+    the mass not followed in the command itself, so that the law's own mass is ``1 - missing``. All of it may belong to
+    one text or to none: with q of the followed mass on a text, its true probability lies between q / (1 + lost) and
+    (q + lost + missing) / (1 + lost), and q / (1 - missing) is reported. Both ends are at most this far away.
+    """
+    return min(1.0, (lost + missing) / (1.0 + lost))
+
+
 def _exact(run: _Run) -> list[dict[str, Any]]:
     beliefs = []
-    for index, law, _, lost in run.laws:
+    for index, law, _, error in run.laws:
         total = sum(law.values())
-        method, error = ("bounded", lost / (1.0 + lost)) if lost > BOUNDED else ("exact", 0.0)
+        method, error = ("bounded", error) if error > BOUNDED else ("exact", 0.0)
         beliefs.append(_belief(index, {text: mass / total for text, mass in law.items()}, method, error))
     return beliefs
 
