@@ -92,7 +92,8 @@ def drive(source: str) -> tuple[int, float]:
     from trace_mine.tracer.inside.protocol.jobs import JOBS, DriveJob, Piece, Program
     from trace_mine.tracer.limits import Limits
 
-    job = JOBS.to_json(DriveJob(program=Program(pieces=(Piece(source=source, line=1),)), follow=2))
+    request = DriveJob(program=Program(pieces=(Piece(source=source, line=1),)), follow=2)
+    job = json.loads(json.dumps(JOBS.to_json(request)))  # as it comes out of a pipe: arrays are lists
     limits = Limits(output_bytes=1 << 20, commands=10**6).as_dict()
     sent: list[Any] = []
 
