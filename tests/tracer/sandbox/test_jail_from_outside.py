@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from trace_mine.tracer.inside.protocol.jobs import PlainJob
 from trace_mine.tracer.limits import Limits
 from trace_mine.tracer.sandbox import Jail, SandboxUnavailable, Worker, start_up
 from trace_mine.tracer.sandbox.jail import DEVICES
@@ -77,7 +78,7 @@ def counted(worker: Worker) -> dict[str, tuple[int, int]]:
 
 def test_nothing_grows_from_run_to_run(worker):
     def run() -> None:
-        assert worker.run({"kind": "plain", "source": "open('f', 'w').write('x')"}).status == "ok"
+        assert worker.run(PlainJob(source="open('f', 'w').write('x')")).status == "ok"
 
     run()
     before = counted(worker)
