@@ -22,7 +22,7 @@ import pytest
 
 from trace_mine.corpus.engines import ENGINES
 from trace_mine.corpus.ledger import Ledger
-from trace_mine.corpus.mined.files import FileProblem, read, walk
+from trace_mine.corpus.mined.files import read, walk
 from trace_mine.corpus.mined.miner import Mined, MineOptions
 from trace_mine.corpus.mined.tracing import close_tracer, trace_unit
 from trace_mine.corpus.rows import Row, RowOrigin, make_row
@@ -354,31 +354,31 @@ def test_a_caught_recursion_error_ends_tracing() -> None:
 # files that are not searched
 
 
-def _files() -> dict[Reason, Callable[[Path], FileProblem]]:
-    def written(name: str, data: bytes) -> Callable[[Path], FileProblem]:
-        def make(root: Path) -> FileProblem:
+def _files() -> dict[Reason, Callable[[Path], Drop]]:
+    def written(name: str, data: bytes) -> Callable[[Path], Drop]:
+        def make(root: Path) -> Drop:
             (root / name).write_bytes(data)
             return _problem(root)
 
         return make
 
-    def linked(target: str) -> Callable[[Path], FileProblem]:
-        def make(root: Path) -> FileProblem:
+    def linked(target: str) -> Callable[[Path], Drop]:
+        def make(root: Path) -> Drop:
             (root / "a.py").symlink_to(target)
             return _problem(root)
 
         return make
 
-    def pipe(root: Path) -> FileProblem:
+    def pipe(root: Path) -> Drop:
         os.mkfifo(root / "a.py")
         return _problem(root)
 
-    def many(root: Path) -> FileProblem:
+    def many(root: Path) -> Drop:
         (root / "a.py").write_bytes(b"")
         (root / "b.py").write_bytes(b"")
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("trace_mine.corpus.mined.files.MAX_FILES", 1)
-            return next(found for found in walk(root) if isinstance(found, FileProblem))
+            return next(file.drop for file in walk(root) if file.drop is not None)
 
     return {
         Reason.UNREADABLE: linked("nowhere.py"),
@@ -395,12 +395,12 @@ def _files() -> dict[Reason, Callable[[Path], FileProblem]]:
     }
 
 
-def _problem(root: Path) -> FileProblem:
-    """The one file of the folder, as a walk or a read gives it."""
-    (found,) = walk(root)
-    problem = found if isinstance(found, FileProblem) else read(root, found)
-    assert isinstance(problem, FileProblem)
-    return problem
+def _problem(root: Path) -> Drop:
+    """The drop of the one file in the folder, as a walk or a read gives it."""
+    (file,) = walk(root)
+    drop = file.drop or read(root, file.path)
+    assert isinstance(drop, Drop)
+    return drop
 
 
 FILES = _files()

@@ -27,8 +27,6 @@ FILES = sorted(
 CALLS: dict[str, tuple[int | None, str | None]] = {
     "Drop": (None, "reason"),
     "Dropped": (None, "reason"),
-    "FileProblem": (None, "reason"),
-    "Candidate": (None, "reason"),
     "Failed": (0, "reason"),
     "SetupError": (0, "reason"),
     "CannotFlatten": (0, None),
@@ -46,7 +44,7 @@ CALLS: dict[str, tuple[int | None, str | None]] = {
 NAMES = frozenset({"reason", "why"})
 """Variables and parameters that hold a reason, or a reason and its evidence."""
 
-FUNCTIONS = frozenset({"why_not", "_refusal", "_refused_node", "_marks", "_autouse_fixture"})
+FUNCTIONS = frozenset({"why_not", "_refused_node"})
 """Functions that return a reason, or a reason and its evidence."""
 
 
@@ -102,6 +100,8 @@ def _words(node: ast.expr) -> Iterator[str]:
     """The texts that the expression may be; what is put together of parts is no text."""
     if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value:
         yield node.value
+    elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "Reason":
+        yield getattr(Reason, node.attr).value
     elif isinstance(node, ast.IfExp):
         yield from _words(node.body)
         yield from _words(node.orelse)
@@ -158,6 +158,7 @@ def test_every_member_is_used() -> None:
         ("raise Failed('no_such_word', evidence)", ["no_such_word"]),
         ("driver.give_up(node, frame, 'one' if full else 'two')", ["one", "two"]),
         ("Drop(evidence='e', reason='word')", ["word"]),
+        ("Drop(reason=Reason.WALL if late else Reason.CPU)", ["wall", "cpu"]),
         ("reason, evidence = 'word', 'e'", ["word"]),
         ("why = ('word', f'{n} things')", ["word"]),
         ("def f(node, reason='word'): pass", ["word"]),
