@@ -91,6 +91,8 @@ def unpack(archive: Path, folder: Path) -> Path:
         digest = hashlib.file_digest(file, "sha256").hexdigest()[:16]
     target = folder / digest
     if not target.exists():
+        # Unpacked beside its place and renamed: a command that is killed here leaves nothing that the next one would
+        # take for the whole archive.
         with new_folder(target) as partial:
             try:
                 _write_members(archive, partial)
@@ -115,6 +117,8 @@ def _write_members(archive: Path, folder: Path) -> None:
                 f"{archive.name}: expected at most {MAX_MEMBERS} files; unpack it yourself and give the folder"
             )
         target = folder / member.path
+        # Folders come from the files in them alone. No link is ever written, so none of them leads out of the folder
+        # (`test_a_link_to_a_folder_cannot_be_written_through`).
         target.parent.mkdir(parents=True, exist_ok=True)
         with open(target, "wb") as file:
             size = 0
@@ -156,6 +160,7 @@ def _members_of(name: str, stream: _Bounded) -> Iterator[Member]:
     with tarfile.open(fileobj=cast(Binary, stream), mode="r|") as tar:
         for info in tar:
             path = safe_path(name, info.name)  # before its kind is looked at: a link outside is an attack as well
+            # A declared size is a reason to stop early; the bytes are counted again when they are written.
             if info.size > MAX_MEMBER_BYTES:
                 raise _too_large(name)
             data = tar.extractfile(info) if info.isfile() and path else None

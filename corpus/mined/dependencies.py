@@ -16,7 +16,10 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+# The first part of an imported name, at the beginning of a line or of a line of a doctest example. A relative import
+# (`from .a import b`) does not match: it is the repository's own.
 _FROM = re.compile(r"^[ \t]*(?:>>> |\.\.\. )?from[ \t]+([A-Za-z_]\w*)[\w.]*[ \t]+import\b", re.MULTILINE)
+# All that stands between `import` and a comment or semicolon: `import a, b.c as d`.
 _IMPORT = re.compile(r"^[ \t]*(?:>>> |\.\.\. )?import[ \t]+([\w., \t]+?)[ \t]*(?:[#;].*)?$", re.MULTILINE)
 
 OURS = frozenset(("trace_mine",))
@@ -135,6 +138,7 @@ def _closure(distributions: Iterable[str]) -> set[str]:
                 requirement = Requirement(line)
             except InvalidRequirement:
                 continue
+            # With an empty extra, `; extra == "test"` is false; other markers ask about this machine.
             if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
                 pending.append(requirement.name)
     return seen
@@ -145,6 +149,7 @@ def _installed() -> dict[str, str]:
     """From the canonical name of each installed distribution to the name that it is installed under."""
     from packaging.utils import canonicalize_name
 
+    # A requirement may spell a name in any way (`Foo_Bar`, `foo-bar`). Without a name: a broken installation.
     return {canonicalize_name(dist.name): dist.name for dist in importlib.metadata.distributions() if dist.name}
 
 
@@ -158,6 +163,7 @@ def _locate(name: str) -> Path | None:
     if spec is None:
         return None
     if spec.submodule_search_locations:
+        # A namespace package may have several folders; the sandbox can bind one name once.
         return Path(next(iter(spec.submodule_search_locations)))
     return Path(spec.origin) if spec.origin and spec.origin.endswith(".py") else None
 
@@ -166,7 +172,7 @@ def packages_in(folder: Path) -> Iterator[Path]:
     """The packages and single modules of a folder that ``pip install --target`` filled."""
     for path in sorted(folder.iterdir()):
         if path.is_dir() and not path.name.startswith((".", "__")) and path.suffix not in (".dist-info", ".egg-info"):
-            if path.name != "bin":
+            if path.name != "bin":  # command-line scripts, which pip puts beside the packages
                 yield path
         elif path.suffix == ".py":
             yield path

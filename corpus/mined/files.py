@@ -183,7 +183,7 @@ def _is_skipped(folder: Path, name: str) -> bool:
 
 
 def _link_problem(root: Path, path: str) -> Drop | None:
-    """Why a symbolic link is not followed; None when it leads to a file of the same repository.
+    """The drop of a symbolic link that is not followed; None when it leads to a file of the same repository.
 
     What a link outside leads to is not the repository's, and the sandbox, which is shown the repository alone, would
     not have it.

@@ -56,6 +56,7 @@ def _laws_before(trace: Trace, prior: HiddenInputs) -> Iterator[list[float]]:
     were drawn in the inputs before it.
     """
     for targets, outcomes in prior["inputs"].items():
+        # `snippets.calls` spells a draw so, and each of its commands is one step of the session.
         step = next(n for n, each in enumerate(trace.steps) if each.source.startswith(f"{targets} = choice(["))
         taken = next(choice for choice in trace.choices if choice.step == step).taken
         rows = [_values_of(outcome, is_tuple=", " in targets) for outcome in outcomes]

@@ -15,7 +15,7 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """How a file is imported.
+    """The folders and the name with which a file is imported.
 
     Attributes:
         sys_path: folders for ``sys.path``, relative to the repository's root; the empty string is the root itself.
@@ -52,6 +52,7 @@ class Layout:
             path.rpartition("/")[0] for path in self._files if path.rpartition("/")[2] == "__init__.py"
         )
         declared = [folder for folder in _declared_roots(root) if self._holds_code(folder)]
+        # The layout is common enough to count without being declared; a package that is called src is no root.
         if "src" not in self._packages and self._holds_code("src"):
             declared.append("src")
         # The root stays on the path, last: tests and examples import helpers from it (`from tests.util import x`).
@@ -78,6 +79,7 @@ class Layout:
     def base(self, path: str) -> str:
         """The first folder upwards that is not a package."""
         folder = path.rpartition("/")[0]
+        # A repository whose root has an `__init__.py` is its own base: the folder above is not ours to put on a path.
         while folder in self._packages and folder:
             folder = folder.rpartition("/")[0]
         return folder
@@ -161,6 +163,7 @@ def _declared_roots(root: Path) -> list[str]:
     """
     project = load_toml(root / "pyproject.toml")
     folders: list[object] = []
+    # Values have any type that TOML has, whatever setuptools would say of them, so `dig` checks each level.
     where = dig(project, "tool", "setuptools", "packages", "find", "where")
     folders += where if isinstance(where, list) else []
     folders.append(dig(project, "tool", "setuptools", "package-dir", ""))

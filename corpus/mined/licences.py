@@ -150,6 +150,7 @@ def licence_of_files(root: Path) -> str | None:
     from licenseclassifier import identify_license
 
     licences: set[str] = set()
+    # LICENSES is REUSE's folder with a file for each licence; wheels have theirs in `licenses` of the metadata folder.
     for folder in ("", "LICENSES/", "licenses/"):
         try:
             names = sorted(path.name for path in (root / folder).iterdir() if path.is_file())
@@ -157,13 +158,14 @@ def licence_of_files(root: Path) -> str | None:
             continue
         for name in names:
             data = read_bytes(root, folder + name) if folder or LICENCE_FILE.match(name) else None
-            if isinstance(data, bytes):
+            if isinstance(data, bytes):  # a text in Latin-1 still has words enough to be told by
                 licences.update(match.id for match in identify_license(data.decode("utf-8", "replace")))
     return normalise(" AND ".join(sorted(licences)))
 
 
 def header_licence(text: str) -> str | None:
     """The licence in a source file's ``SPDX-License-Identifier`` comment, looked for in its first lines."""
+    # A header is in the first lines; further down, the comment would be about something else (a template, a test).
     match = SPDX_HEADER.search(text[:4000])
     return normalise(match.group(1)) if match else None
 

@@ -58,6 +58,7 @@ class Mined:
         self._repositories: list[Repository] = []
         self._ignored: list[IgnoredInput] = []
         self.input_names = [_input_name(text) for text in inputs]
+        # Here and not in `units`: a misspelt path ends the command before anything is traced.
         for opened in open_inputs(list(inputs), staging):
             if isinstance(opened, Repository):
                 self._repositories.append(opened)
@@ -95,6 +96,7 @@ class Mined:
                 survey.imports, own=survey.layout.top_level_names(), extra=self._options.packages
             )
             if dependencies.missing:
+                # Added up: two versions of one project may both be mined, under one name.
                 self._missing.setdefault(repository.provenance.name, Counter()).update(dependencies.missing)
             candidates = survey.candidates(self._options.chosen_entries, self._options.prior or "mined")
             chosen = list(islice(candidates, num_left))  # islice to None goes on to the end
@@ -124,6 +126,7 @@ class Mined:
         groups: dict[tuple[str, ...], list[Candidate]] = defaultdict(list)
         for candidate in candidates:
             groups[candidate.sys_path].append(candidate)
+        # A tracer has one `sys.path`, so snippets with another one would need it started anew.
         for sys_path, members in groups.items():
             tracer, portable = self._tracer_arguments(
                 survey, dependencies, sys_path, warm_modules(survey, dependencies, members)
@@ -139,6 +142,8 @@ class Mined:
                     "licence": provenance.licence,
                     "requires": list(dependencies.requires),
                 }
+                # Other snippets of the repository are not in the key, but all of its files are: any of them may be
+                # imported by these.
                 key = content_key(self.fingerprint, survey.fingerprint, repository, portable, snippets)
                 payload: MinedPayload = {
                     "tracer_factory": self._options.tracer_factory,
@@ -209,6 +214,7 @@ def warm_modules(survey: Survey, dependencies: Dependencies, candidates: Sequenc
     snippets = [candidate.snippet for candidate in candidates if candidate.drop is None]
     modules = {snippet.module for snippet in snippets if snippet.kind == "doctest"}
     called = [snippet for snippet in snippets if snippet.kind == "call" and not is_test_file(snippet.path)]
+    # A call runs in `__main__` and imports its function, so its snippet has no module; its name begins with it.
     modules |= {snippet.name.rpartition(".")[0] for snippet in called}
     bound = {path.name.removesuffix(".py") for path in dependencies.packages}
     return sorted({module for module in modules if module} | (survey.imports & bound))

@@ -59,6 +59,7 @@ class MineOptions:
     parsed_view: View = field(init=False)
 
     def __post_init__(self) -> None:
+        # The text is kept beside its meaning: it is what datasets and workers are told. (The record is frozen.)
         object.__setattr__(self, "parsed_view", parse_view(self.view))
         self._check_entries()
         self._check_numbers()
@@ -133,6 +134,7 @@ class MineOptions:
             "limits": self.limits.as_dict(),
             "limit": self.limit,
             "licences": self.licences,
+            # Without their parents, which are this machine's; the versions of packages are in each unit's key.
             "packages": [folder.name for folder in self.packages],
             "python": python_version(self.python),
             "seed": self.seed,
@@ -155,6 +157,7 @@ def python_version(python: str) -> str:
     # Isolated and without `site`, so that nothing of the user's environment runs.
     command = [python, "-I", "-S", "-c", "import platform; print(platform.python_version())"]
     try:
+        # With a time limit: the path may lead to a program that is no interpreter and waits.
         return subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout.strip()
     except (OSError, subprocess.SubprocessError) as error:
         raise CorpusError(

@@ -19,6 +19,7 @@ class PortableArguments(TypedDict):
     the unit's snippets; ``view`` is the text of ``--view``.
     """
 
+    # The names are those of TracerConfig's fields; `start_tracer` hands them on one by one.
     sys_path: list[str]
     own: list[str]
     warm: list[str]

@@ -80,6 +80,7 @@ def find_provenance(root: Path, *, fallback_name: str) -> Provenance:
         config.get("metadata", "version", fallback=None),
         setup.get("version"),
     )
+    # A text since PEP 639, which means an SPDX expression; before that a table, whose text may be anything.
     licence_table = dig(project, "project", "license")
     classifiers = [str(value) for value in metadata.get_all("Classifier") or []]
     listed = dig(project, "project", "classifiers")
@@ -145,6 +146,7 @@ def _head_of(root: Path) -> str | None:
 
 def _packed(file: Path, reference: str) -> str | None:
     """The commit of a reference that git packed into one file with others; None where it is not among them."""
+    # 16 MB are some 200,000 references, at about 70 bytes a line
     for line in (_text(file, limit=16 << 20) or "").splitlines():
         commit, _, name = line.partition(" ")
         if name == reference:
@@ -168,6 +170,7 @@ def _metadata(root: Path) -> Message:
         *sorted(root.glob("*.dist-info/METADATA")),
         *sorted(root.glob("*.egg-info/PKG-INFO")),
     ]
+    # By the mail parser, which never fails: metadata that is cut off or forged gives fewer fields.
     for file in candidates:
         data = read_bytes(file.parent, file.name) if file.is_file() else None
         if isinstance(data, bytes) and data:
@@ -181,6 +184,7 @@ def _setup_keywords(root: Path) -> Mapping[str, str]:
     tree = parse(data.decode("utf-8", "replace")) if isinstance(data, bytes) else None
     if not isinstance(tree, ast.Module):
         return {}
+    # `setup(...)` or `setuptools.setup(...)`; the first one counts, as further ones would install something else
     calls = (node for node in ast.walk(tree) if isinstance(node, ast.Call))
     setup = next((call for call in calls if ast.unparse(call.func).rpartition(".")[2] == "setup"), None)
     return {

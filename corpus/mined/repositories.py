@@ -123,6 +123,7 @@ def open_module(name: str, staging: Path) -> Repository:
         )
     top = parts[0]
     source = _source_of_module(top, name)
+    # All of the top-level package is staged, since the part imports the rest of it; only the part is searched.
     only = _files_of_part(source, parts, name) if len(parts) > 1 else None
     root = _stage([source], source.parent, staging, label=f"module-{top}")
     if top in sys.stdlib_module_names:
@@ -134,11 +135,13 @@ def open_module(name: str, staging: Path) -> Repository:
 
 def _source_of_module(top: str, name: str) -> Path:
     """The folder or file of a top-level module; ``name`` is the name on the command line, for the error."""
+    # PathFinder looks into the folders of `sys.path` alone; `importlib.util.find_spec` would run everybody's finders.
     spec = importlib.machinery.PathFinder.find_spec(top)
     if spec is not None and spec.submodule_search_locations:
         return Path(next(iter(spec.submodule_search_locations)))
     if spec is not None and spec.origin is not None and spec.origin.endswith(".py"):
         return Path(spec.origin)
+    # Two different cures: a compiled module can't be mined at all, a missing one can be installed.
     is_compiled = spec is not None or top in sys.builtin_module_names
     kind = "a built-in or compiled one" if is_compiled else "not installed here"
     raise CorpusError(f"expected a module with Python source, got {name!r}, which is {kind}; name another", exit_code=2)
@@ -184,7 +187,7 @@ def _open_folder(folder: Path, staging: Path) -> Iterator[Repository | IgnoredIn
     for child in children:
         if _is_repository(child):
             yield _open_repository(child) if child.is_dir() else _open_child_archive(child, staging)
-        elif child.is_dir() or child.suffix == ".py":
+        elif child.is_dir() or child.suffix == ".py":  # other files are nothing that could be mined
             explanation = "beside repositories, without packaging files; give its path to mine it"
             yield IgnoredInput(name=child.name, explanation=explanation)
 
@@ -209,7 +212,7 @@ def _open_archive(path: Path, staging: Path) -> Repository:
     """Unpack an archive; without metadata its name is the file's, up to the version (``boltons-25.0.tar.gz``)."""
     root = unpack(path, staging)
     stem = path.name
-    for suffix in (".gz", ".bz2", ".xz", ".tar", ".tgz", ".zip", ".whl"):
+    for suffix in (".gz", ".bz2", ".xz", ".tar", ".tgz", ".zip", ".whl"):  # the outer one of `.tar.gz` first
         stem = stem.removesuffix(suffix)
     return Repository(root=root, provenance=find_provenance(root, fallback_name=stem.rpartition("-")[0] or stem))
 
@@ -259,6 +262,7 @@ def _stage(sources: list[Path], base: Path, staging: Path, *, label: str) -> Pat
     files = []
     for source in sources:
         for path in sorted(source.rglob("*")) if source.is_dir() else [source]:
+            # A link could bring any file of this machine into the sandbox.
             if path.is_file() and not path.is_symlink() and "__pycache__" not in path.parts:
                 files.append(path)
     digest = hashlib.sha256()

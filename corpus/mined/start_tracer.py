@@ -28,6 +28,7 @@ def start_tracer(arguments: TracerArguments) -> Tracer:
     """
     repository = arguments["repository"]
     config = TracerConfig(
+        # Field by field and not `**arguments`: JSON has neither paths nor tuples.
         repository=None if repository is None else Path(repository),
         sys_path=tuple(arguments["sys_path"]),
         packages=tuple(Path(path) for path in arguments["packages"]),

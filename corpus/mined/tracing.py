@@ -102,6 +102,7 @@ def _trace(unit: MinedPayload, candidate: Candidate) -> Row | Drop:
         # Such a session would neither replay on another machine nor come out the same there. It can happen at sandbox
         # level 2 only: without user namespaces a snippet is shown folders under their own names.
         return Drop(reason=Reason.SHOWS_PATH, evidence="the session shows a folder of this machine")
+    # Rows of one module must be the same from every machine, wherever its interpreter stands.
     steps = tuple(replace(step, path=_relative(step.path, unit["tracer"]["library"])) for step in trace.steps)
     return make_row(replace(trace, steps=steps), _row_origin(unit, candidate))
 
@@ -148,6 +149,7 @@ def _scrub(text: str, hidden: Sequence[str]) -> str:
 class _Live:
     """This process's Tracer, and the key of the arguments that it was started with."""
 
+    # One for each process: joblib's workers handle one unit after the other, never two at once.
     key: str | None = None
     tracer: TracerLike | None = None
 

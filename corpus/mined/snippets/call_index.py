@@ -171,6 +171,7 @@ def _is_literal(node: ast.expr | None, depth: int) -> bool:
         case _ if node is None or not depth:
             return False  # None: the key of `{**other}`
         case ast.UnaryOp(op=ast.USub() | ast.UAdd(), operand=ast.Constant(value=value)):
+            # type() and not isinstance(): `-True` is an expression, not a literal that anybody would write
             return type(value) in (int, float, complex)
         case ast.Set(elts=[_, _, *_]):
             return False  # with two elements or more it is shown in another order under another hash seed
@@ -224,6 +225,7 @@ def _bound(node: ast.AST, module: str | None, path: str) -> dict[str, str | None
             prefix = absolute_module(node, module, path)
             return {each.asname or each.name: f"{prefix}.{each.name}" if prefix else each.name for each in node.names}
         case ast.Assign() | ast.AnnAssign() | ast.AugAssign() | ast.For() | ast.With() | ast.Delete():
+            # By context and not by field: targets may be nested tuples. A walrus inside is found on the way.
             names = [inner for inner in ast.walk(node) if isinstance(inner, ast.Name)]
             return {name.id: None for name in names if not isinstance(name.ctx, ast.Load)}
     return {}
@@ -265,6 +267,7 @@ def _sites(source: SourceText, context: Context) -> Iterator[CallSite]:
     if source.tree is not None:
         yield from _sites_below(source.tree, (), module, source.path)
     for docstring in examples_of(source):
+        # Example by example: one that does not compile costs itself alone.
         trees = [tree for tree in map(_parsed, docstring) if tree is not None]
         # The examples of one docstring share a namespace, in which imports of the first ones hold for all.
         scope = _scope([node for tree in trees for node in tree.body], None, source.path)
@@ -308,7 +311,7 @@ def _read_by(node: ast.AST, scopes: tuple[Bindings, ...]) -> str | None:
     """The built-in of READERS that the node calls with one argument; None where it is no such call."""
     if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in READERS):
         return None
-    is_shadowed = any(node.func.id in scope for scope in scopes)
+    is_shadowed = any(node.func.id in scope for scope in scopes)  # a parameter `list`, say, is no built-in
     return node.func.id if len(node.args) == 1 and not node.keywords and not is_shadowed else None
 
 
@@ -331,6 +334,7 @@ def _literal_call(node: ast.Call, reader: str | None) -> LiteralCall | None:
     args = [text for text in map(literal_text, node.args) if text is not None]
     spelt = [(keyword.arg, literal_text(keyword.value)) for keyword in node.keywords]
     keywords = tuple((name, text) for name, text in spelt if name is not None and text is not None)
+    # `f(*args)` has an argument that is no literal, `f(**named)` a keyword without a name: both fall short here.
     if len(args) != len(node.args) or len(keywords) != len(spelt):
         return None
     return LiteralCall(args=tuple(args), keywords=keywords, reader=reader)

@@ -79,6 +79,7 @@ def find_calls(source: SourceText, context: Context) -> Iterator[Candidate]:
     # By name: of two definitions (under an `if`, say) the later one is taken for the module's.
     functions = {node.name: node for node in statements(source.tree.body) if isinstance(node, Function)}
     for name, node in functions.items():
+        # A test function is a snippet of its own entry; helpers in test files are called like any other function.
         if not index.is_function(source.path, name) or (is_test_file(source.path) and name.startswith("test")):
             continue
         maker = _CandidateMaker(source, context, node, index.calls(source.path, name))
@@ -97,7 +98,7 @@ class _CandidateMaker:
     def with_calls(self) -> Candidate | None:
         """The candidate whose input is drawn from the law of the function's literal calls."""
         if not any(call.args or call.keywords for call in self._calls):
-            return None
+            return None  # called without arguments only: nothing could be hidden, so it is not even a drop
         prior = mined_prior(self._function, self._calls)
         if not prior.drawn:
             number = len(self._calls)
@@ -111,7 +112,7 @@ class _CandidateMaker:
         arguments = self._node.args
         has_parameters = bool(arguments.args or arguments.posonlyargs or arguments.kwonlyargs)
         if is_test_file(self._source.path) or not has_parameters:
-            return None
+            return None  # helpers of tests, too: they check, and what they return says little
         grids = declared_grid(self._node, self._function, self._calls)
         if isinstance(grids, Drop):
             return self._dropped(grids)
@@ -138,7 +139,7 @@ class _CandidateMaker:
         )
 
     def _drop_of_any_call(self, place: Place) -> Drop | None:
-        """Why the function can be called with no input at all; None where it can be called."""
+        """The drop of a function that can't be called, whatever its inputs; None for one that can."""
         if place.module is None:
             return Drop(reason=Reason.NOT_IMPORTABLE, evidence="no module name leads to this file")
         if isinstance(self._node, ast.AsyncFunctionDef):
@@ -165,6 +166,7 @@ class _CandidateMaker:
             kind="call",
             name=f"{place.module or self._source.path}.{node.name}",
             path=self._source.path,
+            # `lineno` of a definition is that of its `def`: decorators stand above it.
             line=min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)]),
             end_line=node.end_lineno or node.lineno,
             pieces=(),
@@ -190,6 +192,8 @@ class SessionWriter:
     """
 
     def __init__(self, name: str, module: str, function: Signature, draws: Sequence[Draw], constant: Arguments) -> None:
+        # `dir(builtins)` is this interpreter's; with a newer --python a name may shadow a newer built-in, which no
+        # command of ours uses.
         taken = {"choice", "deepcopy", *keyword.kwlist, *dir(builtins)}
         self._import = f"from {module} import {name}"
         self._name = _unused_name(name, taken)
@@ -231,6 +235,7 @@ class SessionWriter:
         ]
         assigned = [f"{name} = {value}" for name, value in copies.items()]
         imports = ["from random import choice", self._import]
+        # Imported only where it is used: each command of a session is one that a reader, and a model, goes through.
         if any("deepcopy(" in text for text in (*assigned, call)):
             imports.insert(0, "from copy import deepcopy")
         return [*imports, *draws, *assigned, *shown, *asks]
@@ -275,7 +280,7 @@ class SessionWriter:
                 # (`priors._with_defaults`), so the call means the same without it.
                 parts.append(f"{name}={arguments[name]}")
         starred = f"*{function.starred}"
-        if arguments.get(starred, "()") != "()":
+        if arguments.get(starred, "()") != "()":  # an empty one is not written
             parts.append(f"*{arguments[starred]}")
         named = [key for key in arguments if key in function.keyword_only or key.startswith("**")]
         parts += [f"{key.strip('*')}={arguments[key]}" for key in named]
@@ -314,6 +319,7 @@ def _is_procedure(node: Function) -> bool:
 
 def _is_mutable(text: str) -> bool:
     """Tell if a literal is, or holds, a value that a function could change."""
+    # A tuple is mutable as far as what it holds is, so the whole tree is looked at.
     return any(isinstance(node, ast.List | ast.Dict | ast.Set) for node in ast.walk(ast.parse(text, mode="eval")))
 
 

@@ -18,7 +18,7 @@ Built = TypeVar("Built")
 
 
 class PriorNotes(TypedDict, total=False):
-    """How a prior was made.
+    """The origin of a prior, in counts or by evidence.
 
     A mined prior has ``calls``, the number of literal calls that were found, and ``left_out``, those of them that it
     lacks; a grid has ``chosen_by``, by input, one of ``annotation call default name``.
@@ -131,8 +131,9 @@ class Context:
         self._loaded: dict[str, SourceText | None] = {}
 
     def place(self, path: str) -> Place:
-        """How the file is imported."""
+        """The ``sys.path`` and the module name with which the file is imported."""
         place = self.layout.place(path)
+        # A staged copy of the standard library must not come before the interpreter's own on `sys.path`.
         return Place(sys_path=(), module=place.module) if self._stdlib else place
 
     def once(self, build: Callable[[Context], Built]) -> Built:

@@ -57,7 +57,7 @@ def ancestry(source: SourceText, node: ast.ClassDef, context: Context) -> Ancest
     while pending and len(seen) < MAX_ANCESTORS:
         where, current = pending.pop(0)
         if (where.path, current.lineno) in seen:
-            continue
+            continue  # a base of several bases; or, by names alone, a class that seems to be its own ancestor
         seen.add((where.path, current.lineno))
         for statement in current.body:
             if isinstance(statement, Function):
@@ -65,9 +65,9 @@ def ancestry(source: SourceText, node: ast.ClassDef, context: Context) -> Ancest
         for base in current.bases:
             name = dotted(base)
             if name is None:
-                continue
+                continue  # computed: `class A(make_base()):`
             base_class = _lookup(where, name, context)
-            if isinstance(base_class, str):
+            if isinstance(base_class, str):  # its file is not among ours, and nothing is imported to look at it
                 result.foreign.add(base_class)
             else:
                 pending.append(base_class)
@@ -91,6 +91,7 @@ def _lookup(
     """The class that ``name`` means in this file with the file that defines it, or its dotted foreign name."""
     head, _, rest = name.partition(".")
     place = context.layout.place(source.path)
+    # Statements of the top level only: under an `if` or `try`, one of two classes of a name would have to be guessed.
     for node in source.tree.body if source.tree else []:
         if isinstance(node, ast.ClassDef) and node.name == head and not rest:
             return source, node

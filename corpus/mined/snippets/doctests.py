@@ -34,6 +34,7 @@ registered, so these are; they never reach a row.
 """
 
 _DIRECTIVE = re.compile(r"[ \t]*#\s*doctest:\s*([^\n'\"]*)$", re.MULTILINE)
+# A line that opens or closes a block of code in Markdown, with whatever stands behind the mark (a language).
 _FENCE = re.compile(r"^[ \t]*(```|~~~).*$", re.MULTILINE)
 
 
@@ -66,7 +67,7 @@ def find_doctests(source: SourceText, context: Context) -> Iterator[Candidate]:
         document = Docstring(name="", value=text, line=1, end_line=text.count("\n") + 1)
         place = Place(sys_path=context.layout.main_roots, module=None)
         yield from _candidates(source, document, place, name=source.path)
-    elif source.tree is not None and ">>>" in source.text:
+    elif source.tree is not None and ">>>" in source.text:  # most files have no prompt, and their trees need no walk
         place = context.place(source.path)
         for docstring in docstrings(source.tree):
             name = ".".join(part for part in (place.module or source.path, docstring.name) if part)
@@ -158,7 +159,7 @@ def _candidates(source: SourceText, docstring: Docstring, place: Place, *, name:
         end_line=max(span),
         pieces=tuple(pieces),
         module=place.module,
-        continue_on_error=True,
+        continue_on_error=True,  # doctest goes on after an example that raises
     )
     yield Candidate(
         snippet=snippet,
@@ -182,6 +183,8 @@ def file_lines(source: SourceText, docstring: Docstring, examples: list[doctest.
         examples: those that doctest's parser finds in it, at least one.
     """
     num_lines = docstring.end_line - docstring.line
+    # An escaped line end in the value and a joined line in the file could make up for each other. Lines would then be
+    # off by one, in the row's column only.
     if docstring.value.count("\n") == num_lines:
         return [docstring.line + example.lineno for example in examples]
     file_text = source.text.split("\n")[docstring.line - 1 : docstring.end_line]
@@ -204,6 +207,7 @@ def examples_of(source: SourceText) -> Iterator[list[str]]:
         texts = [_example_text(source)]
     else:
         texts = [docstring.value for docstring in docstrings(source.tree)] if ">>>" in source.text else []
+    # What an author skips is no call that works: it mostly needs a network, a file or another version.
     skip = doctest.OPTIONFLAGS_BY_NAME["SKIP"]
     for text in texts:
         try:
@@ -221,6 +225,7 @@ def _parser() -> doctest.DocTestParser:
 
 
 def _piece(example: doctest.Example, line: int) -> Piece:
+    # doctest keeps options as bits; a `-OPTION` only switches off what is off already, and says nothing in a row.
     names = {flag: name for name, flag in doctest.OPTIONFLAGS_BY_NAME.items()}
     options = sorted(names[flag] for flag, is_on in example.options.items() if is_on)
     return Piece(

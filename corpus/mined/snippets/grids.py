@@ -164,7 +164,7 @@ def _subscripted(node: ast.Subscript) -> str | None:
     """The kind that ``list[str]``, ``Optional[int]``, ``dict[str, int]`` and the like mean."""
     outer = (dotted(node.value) or "").rpartition(".")[2]
     parts = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
-    if outer in ("Optional", "Union"):
+    if outer in ("Optional", "Union"):  # of the alternatives the first that has a kind; None has none
         return next((kind for kind in map(_annotated, parts) if kind is not None), None)
     kind = _annotated(node.value)
     return "texts" if kind == "list" and _annotated(parts[0]) == "str" else kind
@@ -181,7 +181,7 @@ def _parsed(annotation: str) -> ast.expr | None:
 def _kind_of_literal(text: str) -> str | None:
     """The kind of a literal, as ``call_index.literal_text`` spells it; None for one of no kind (None, a set)."""
     node = ast.parse(text, mode="eval").body
-    if isinstance(node, ast.UnaryOp):
+    if isinstance(node, ast.UnaryOp):  # `-1`: the sign is an operator, not a part of the literal
         node = node.operand
     if isinstance(node, ast.Constant):
         return type(node.value).__name__ if type(node.value).__name__ in GRIDS else None
@@ -198,7 +198,7 @@ def _thinned(grids: Sequence[Grid]) -> list[Grid]:
     values = [list(grid.values) for grid in grids]
     while math.prod(map(len, values)) > MAX_INPUTS and max(map(len, values)) > 2:
         longest = max(range(len(values)), key=lambda n: len(values[n]))
-        values[longest] = values[longest][::2]
+        values[longest] = values[longest][::2]  # spread over the range, which a prefix would not be
     return [
         Grid(name=grid.name, values=tuple(kept), chosen_by=grid.chosen_by)
         for grid, kept in zip(grids, values, strict=True)

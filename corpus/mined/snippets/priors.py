@@ -110,6 +110,7 @@ def signature(node: Function) -> Signature:
     defaulted = positional[len(positional) - len(arguments.defaults) :]
     pairs = [*zip(defaulted, arguments.defaults, strict=True), *zip(keyword_only, arguments.kw_defaults, strict=True)]
     with_default = {name: default for name, default in pairs if default is not None}
+    # A default that is no literal stays the function's own: to spell it could need names that the session lacks.
     literal = {name: literal_text(default) for name, default in with_default.items()}
     return Signature(
         positional=tuple(positional),
@@ -136,7 +137,9 @@ def bind(function: Signature, call: LiteralCall) -> dict[str, str] | None:
     if extra and function.starred is None:
         return None
     if function.starred is not None:
+        # Always bound, to `()` too, so that calls with and without further arguments give the same parameters.
         bound[f"*{function.starred}"] = f"({', '.join(extra)}{',' if len(extra) == 1 else ''})"
+    # A keyword that is no parameter's, or a positional-only one's, goes to **kwargs, if there is one.
     nameable = {*function.positional[function.num_positional_only :], *function.keyword_only}
     for name, text in call.keywords:
         key = name if name in nameable else f"**{name}"
@@ -202,10 +205,12 @@ def _thinned(counts: Counter[tuple[str, ...]]) -> dict[tuple[str, ...], int]:
     when each count is 1, the least frequent calls go.
     """
     short = [values for values in counts if sum(map(len, values)) <= MAX_CALL_CHARS]
+    # The sort is stable: of equally frequent calls the one that was found first comes first.
     chosen = sorted(short, key=lambda values: -counts[values])[:MAX_DISTINCT]
     kept = {values: counts[values] for values in short if values in chosen}
     while sum(kept.values()) > MAX_DRAWS:
         kept = {values: max(1, count // 2) for values, count in kept.items()}
+    # Two more characters for each outcome: the comma and the space behind it.
     while sum(count * (sum(map(len, values)) + 2) for values, count in kept.items()) > MAX_PRIOR_CHARS:
         if max(kept.values()) > 1:
             kept = {values: max(1, count // 2) for values, count in kept.items()}

@@ -34,8 +34,9 @@ def find_scripts(source: SourceText, context: Context) -> Iterator[Candidate]:
     text, futures = without_futures(source.text, source.tree)
     package = (place.module or "").rpartition(".")[0]
     # A fresh interpreter needs the same name, arguments, package (for relative imports) and compiler flags.
+    # By `__import__`, which leaves no name `sys` behind that the script itself did not import.
     code = ["__name__ = '__main__'", f"__import__('sys').argv = [{source.path!r}]", *futures]
-    if package:
+    if package:  # else relative imports of a script in a package would fail
         code.append(f"__package__ = {package!r}")
     if "__file__" in text:  # only where it is used: an interpreter that replays the session has no such file
         code.append(f"__file__ = {source.path!r}")

@@ -20,6 +20,7 @@ from trace_mine.corpus.mined.snippets.class_index import Ancestry, Function, anc
 from trace_mine.tracer.inside.reasons import Reason
 from trace_mine.tracer.schema import Drop, Piece, Snippet
 
+# `test*.py` is unittest's pattern, which is wider than pytest's `test_*.py`.
 TEST_FILE = re.compile(r"(test.*|.*_test|tests)\.py\Z")
 
 RUNNER_MARKS = ("parametrize", "usefixtures", "given", "fixture", "expand", "data")
@@ -31,11 +32,20 @@ class SetUp:
     """Commands around each test of a module or a class: ``before`` it and ``after`` it, in order.
 
     With a ``drop`` one of them can't be called as it stands, so no test there can run, and both are empty.
+
+    Raises:
+        ValueError: there are commands and a drop.
     """
 
     before: tuple[str, ...] = ()
     after: tuple[str, ...] = ()
     drop: Drop | None = None
+
+    def __post_init__(self) -> None:
+        if self.drop is not None and (self.before or self.after):
+            raise ValueError(
+                f"expected no commands beside SetUp.drop {self.drop.reason}, got some; give one of the two"
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +80,7 @@ def find_tests(source: SourceText, context: Context) -> Iterator[Candidate]:
     # By name: of two definitions the later one is the module's, as at import.
     functions = {node.name: node for node in source.tree.body if isinstance(node, Function)}
     module = _module_set_up(functions)
+    # pytest would run such a fixture around tests that do not name it, so they can't be run without pytest either.
     file_drop = _autouse_fixture([*functions.values()]) or module.drop
     for node in source.tree.body:
         if isinstance(node, Function) and node.name.startswith("test"):
@@ -117,6 +128,7 @@ def _method_tests(node: ast.ClassDef, family: Ancestry, module: SetUp, file_drop
 
 
 def _own_tests(node: ast.ClassDef) -> list[Function]:
+    # Of the class itself. An inherited test would be found once for each class that inherits it.
     return [item for item in node.body if isinstance(item, Function) and item.name.startswith("test")]
 
 
@@ -167,6 +179,7 @@ def _class_set_up(name: str, family: Ancestry) -> SetUp:
     before: tuple[str, ...]
     after: tuple[str, ...]
     if family.is_test_case:
+        # setUpClass is called for each test, since each has a process of its own.
         # doCleanups is unittest's own and so never among the methods, unless a class overrides it.
         before, after = ("setUpClass", "setUp"), ("tearDown", "doCleanups", "tearDownClass")
     else:
