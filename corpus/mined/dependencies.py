@@ -69,10 +69,10 @@ def find_dependencies(names: Iterable[str], *, own: Iterable[str], extra: Iterab
     own_names = set(own)
     packages, requires = _bound_whole(extra)
     owners = importlib.metadata.packages_distributions()
-    wanted = sorted(set(names) - own_names - OURS - sys.stdlib_module_names)
+    foreign_names = sorted(set(names) - own_names - OURS - sys.stdlib_module_names)
     # An import name is not the name of a distribution (`yaml` is PyYAML's), and several may share one.
-    missing = tuple(name for name in wanted if name not in owners and name not in packages)
-    distributions = {distribution for name in wanted for distribution in owners.get(name, ())}
+    missing = tuple(name for name in foreign_names if name not in owners and name not in packages)
+    distributions = {distribution for name in foreign_names for distribution in owners.get(name, ())}
     for distribution in sorted(_closure(distributions)):
         paths = _packages_of(distribution, owners, packages)
         if paths:  # without one it has no Python code, or its code comes from `extra`

@@ -19,7 +19,7 @@ from trace_mine.tracer.schema import Drop, Snippet, Trace
 
 
 def add_prior(trace: Trace, snippet: Snippet, prior: HiddenInputs) -> Trace | Drop:
-    """The trace with its prior in the view, or why the session is no row.
+    """The trace with its prior in the view, or the drop of a session that is no row.
 
     The steps that ask for the inputs are the trace's last ones, one for each of ``snippet.asks``.
 
@@ -57,7 +57,7 @@ def _laws_before(trace: Trace, prior: HiddenInputs) -> Iterator[list[float]]:
     """
     for targets, outcomes in prior["inputs"].items():
         # `snippets.calls` spells a draw so, and each of its commands is one step of the session.
-        step = next(n for n, each in enumerate(trace.steps) if each.source.startswith(f"{targets} = choice(["))
+        step = next(n for n, command in enumerate(trace.steps) if command.source.startswith(f"{targets} = choice(["))
         taken = next(choice for choice in trace.choices if choice.step == step).taken
         rows = [_values_of(outcome, is_tuple=", " in targets) for outcome in outcomes]
         for column in range(targets.count(", ") + 1):

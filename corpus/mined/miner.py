@@ -133,8 +133,11 @@ class Mined:
             )
             size = max(1, UNIT_SNIPPETS // self._options.sessions)  # a snippet's sessions stay together
             for start in range(0, len(members), size):
-                chosen = [each for candidate in members[start : start + size] for each in self._sessions(candidate)]
-                snippets = [self._entry(survey, candidate) for candidate in chosen]
+                snippets = [
+                    self._entry(survey, session)
+                    for candidate in members[start : start + size]
+                    for session in self._sessions(candidate)
+                ]
                 repository: RepositoryEntry = {
                     "name": provenance.name,
                     "version": provenance.version,

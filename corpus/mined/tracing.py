@@ -33,7 +33,7 @@ class TracerLike(Protocol):
     """The part of ``trace_mine.tracer.session.Tracer`` that is used here, which a stand-in in tests has too."""
 
     def trace(self, snippet: Snippet) -> Trace | Drop:
-        """Run the snippet: a trace, or why there is none."""
+        """Run the snippet: a trace, or the drop where there is none."""
 
     def close(self) -> None:
         """End the processes of the sandbox."""

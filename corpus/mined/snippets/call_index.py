@@ -98,7 +98,7 @@ class CallIndex:
             if source is not None:
                 self._names[path] = _module_names(source, context)
                 sites += [(path, site) for site in _sites(source, context)]
-        # A second pass, since a name may lead through a module whose names come later in the first one.
+        # A second pass, since a name may lead through a module that the first one comes to later.
         for path, site in sites:
             resolve = self._resolve_full if site.is_full else self._resolve_within
             target = resolve(path, site.name, MAX_HOPS)
@@ -223,7 +223,9 @@ def _bound(node: ast.AST, module: str | None, path: str) -> dict[str, str | None
             return dict(map(_imported, node.names))
         case ast.ImportFrom():
             prefix = absolute_module(node, module, path)
-            return {each.asname or each.name: f"{prefix}.{each.name}" if prefix else each.name for each in node.names}
+            return {
+                alias.asname or alias.name: f"{prefix}.{alias.name}" if prefix else alias.name for alias in node.names
+            }
         case ast.Assign() | ast.AnnAssign() | ast.AugAssign() | ast.For() | ast.With() | ast.Delete():
             # By context and not by field: targets may be nested tuples. A walrus inside is found on the way.
             names = [inner for inner in ast.walk(node) if isinstance(inner, ast.Name)]
@@ -240,8 +242,8 @@ def _imported(alias: ast.alias) -> tuple[str, str | None]:
 def _scope(nodes: Iterable[ast.AST], module: str | None, path: str) -> Bindings:
     """The names that a function's or a docstring's own statements bind; those of comprehensions count among them.
 
-    A name that only a comprehension binds is free elsewhere in the function; to take it for bound loses a call, to take
-    it for free could find a call of another function.
+    Outside of its comprehension such a name may mean a function, whose call is then lost. To leave it out would count
+    calls of whatever the comprehension goes over.
     """
     bindings: dict[str, str | None] = {}
     pending = list(nodes)

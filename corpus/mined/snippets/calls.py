@@ -112,7 +112,7 @@ class _CandidateMaker:
         arguments = self._node.args
         has_parameters = bool(arguments.args or arguments.posonlyargs or arguments.kwonlyargs)
         if is_test_file(self._source.path) or not has_parameters:
-            return None  # helpers of tests, too: they check, and what they return says little
+            return None  # nothing in a test file, helpers included: they are written to check, not to compute
         grids = declared_grid(self._node, self._function, self._calls)
         if isinstance(grids, Drop):
             return self._dropped(grids)
@@ -235,7 +235,7 @@ class SessionWriter:
         ]
         assigned = [f"{name} = {value}" for name, value in copies.items()]
         imports = ["from random import choice", self._import]
-        # Imported only where it is used: each command of a session is one that a reader, and a model, goes through.
+        # Imported only where it is used: each command of a session is one that a model has to read.
         if any("deepcopy(" in text for text in (*assigned, call)):
             imports.insert(0, "from copy import deepcopy")
         return [*imports, *draws, *assigned, *shown, *asks]
