@@ -1,4 +1,4 @@
-"""The paper's automaton of Fig. 9, on which the joint form loses its mass: a task, and a figure."""
+"""The paper's automaton of Fig. 9, on which the joint form loses its mass: a task of its own, and a figure of ours."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from trace_mine.corpus.synthetic.automaton import Automaton
 
 
 def figure_9() -> Automaton:
-    """State 1 absorbs half of 2 and 3 at each ``mix``, and ``not 1`` says that it is none of it: the mass of the joint
-    form halves at every cycle (1/2, 1/4, 1/8, ...), while the belief stays what it was.
+    """Return the automaton of Fig. 9 (arXiv 2602.14814).
+
+    At each ``mix`` state 1 absorbs half of the mass of states 2 and 3; ``not 1`` then reveals that the state isn't 1.
+    So the mass of the joint form halves at every cycle (1/2, 1/4, 1/8, ...), while the belief stays as it was.
     """
     mix = np.array([[1.0, 0.5, 0.5], [0.0, 0.5, 0.0], [0.0, 0.0, 0.5]])
     return Automaton(
