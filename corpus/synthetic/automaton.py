@@ -115,7 +115,9 @@ class Automaton:
                     )
 
     def symbol_law(self) -> Floats:
-        """Return P(symbol | state) [symbols, states]: ``emissions``, or the uniform law over what ``reveals`` allows."""
+        """Return P(symbol | state) [symbols, states]: ``emissions``, or the uniform law over what ``reveals``
+        allows.
+        """
         if self.emissions is not None:
             return self.emissions
         allowed = self.reveals.astype(np.float64)

@@ -94,9 +94,8 @@ def parse_automaton(text: str, name: str = "automaton") -> Automaton:
         )
     except AutomatonError:
         raise
-    except (
-        ValueError
-    ) as error:  # of Automaton: a mistake that no single node shows, such as a symbol that no state allows
+    except ValueError as error:
+        # Of Automaton: a mistake that no single node shows, such as a state in which no symbol is allowed.
         raise AutomatonError(str(error)) from error
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from trace_mine.corpus.synthetic.permutations import NAMES, between
+from trace_mine.corpus.synthetic.permutations import NAMES, check_range
 from trace_mine.corpus.synthetic.task import TRIES, Stage, key_of, sized, split_of
 from trace_mine.tracer.schema import Drop, Piece, Snippet, Trace
 from trace_mine.tracer.session import Tracer, TracerConfig
@@ -66,9 +66,9 @@ def programs_task(*, variables: int = 3, modulus: int = 4, p: float = 0.4) -> Pr
     Raises:
         ValueError: a parameter is out of range.
     """
-    between("variables", variables, 2, len(NAMES))
-    between("modulus", modulus, 2, 10)
-    between("p", p, 0.0, 1.0)
+    check_range("variables", variables, 2, len(NAMES))
+    check_range("modulus", modulus, 2, 10)
+    check_range("p", p, 0.0, 1.0)
     return ProgramTask(name="programs", parameters={"variables": variables, "modulus": modulus, "p": p})
 
 
