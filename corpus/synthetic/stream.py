@@ -33,9 +33,8 @@ class Batch:
         lengths: [batch], the number of tokens of each session.
         reveals: [batch, reveals, values], the positions of the tokens of the revealed values: one value, or in a full
             reveal one for each variable.
-        outcomes: [batch, reveals], the number of the outcome that was shown: an index into ``TokenStream.labels``, or
-        in
-            a full reveal the number of a state.
+        outcomes: [batch, reveals], the number of the outcome that was shown: an index into ``TokenStream.labels``, and
+            in a full reveal the number of a state.
         laws: [batch, reveals, outcomes], float64, the exact law of each outcome given the text before the reveal; None
             if beliefs were not asked for.
     """
