@@ -58,14 +58,17 @@ class Speller:
         if kind is list:
             return f"[{', '.join(self.spell(item) for item in cast(list[object], value))}]"
         if kind is set or kind is frozenset:
-            # Sorted by their source: the order of a set hangs on the hash seed, and one call must have one text.
-            parts = sorted(self.spell(item) for item in cast(frozenset[object], value))
-            inside = f"{{{', '.join(parts)}}}" if parts else ""
-            return inside if parts and kind is set else f"{kind.__name__}({inside})"  # {} is a dict
+            return self._set(cast(frozenset[object], value), kind.__name__)
         if kind is dict:
             items = cast(dict[object, object], value).items()
             return f"{{{', '.join(f'{self.spell(key)}: {self.spell(item)}' for key, item in items)}}}"
         raise NotLiteralError(f"a {kind.__module__}.{kind.__qualname__}")
+
+    def _set(self, items: frozenset[object], type_name: str) -> str:
+        # Sorted by their source: the order of a set hangs on the hash seed, and one call must have one text.
+        parts = sorted(self.spell(item) for item in items)
+        inside = f"{{{', '.join(parts)}}}" if parts else ""
+        return inside if parts and type_name == "set" else f"{type_name}({inside})"  # {} is a dict
 
 
 def _float(value: float) -> str:
