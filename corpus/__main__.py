@@ -44,6 +44,7 @@ def mine(
     out: Annotated[Path, typer.Option(help="Folder of the dataset; a run that was cut off goes on there.")] = Path(
         "traces"
     ),
+    # The cores that this process may use: in a container there are often fewer than os.cpu_count() says.
     jobs: Annotated[int, typer.Option(min=1, help="Worker processes.")] = len(os.sched_getaffinity(0)),
     sources: Annotated[
         str | None,
@@ -105,6 +106,7 @@ def mine(
     from trace_mine.corpus.mined.options import MineOptions
     from trace_mine.tracer.limits import Limits
 
+    # MineOptions checks its own values; what it refuses is wrong usage (exit code 2), not a failure of the run.
     try:
         options = MineOptions(
             entries=None if sources is None else tuple(p.strip() for p in sources.split(",") if p.strip()),
@@ -133,6 +135,7 @@ def mine(
     try:
         _mine(paths, options, out, jobs, overwrite=overwrite)
     except KeyboardInterrupt:
+        # To standard error: standard output may be piped, and its reader is to see the counts or nothing.
         print("trace-mine: interrupted; finished units are kept, the same command goes on from there", file=sys.stderr)
         raise typer.Exit(ExitCode.INTERRUPTED) from None
 

@@ -20,6 +20,7 @@ from trace_mine.tracer.show import visible
 # The Hub's own categories; the last one is "n>1M".
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 
+# For str.format, so they hold no other braces. Names of strangers go through `inline` first.
 _BODY = """
 # Execution traces that replay
 
@@ -112,8 +113,10 @@ def dataset_card(stats: Stats, shards: Sequence[str], content: str) -> str:
         shards: the names of the Parquet files; they tell which splits there are.
         content: a hash of the shards' bytes, in hexadecimal; it becomes the version of the dataset's configuration.
     """
+    # Imported here: it takes longer than all that a worker process needs of this room.
     from huggingface_hub import DatasetCard, DatasetCardData
 
+    # A split without rows has no shard, and a pattern that matches no file is an error of `datasets`.
     present = [split for split in SPLITS if any(shard.startswith(f"{split}-") for shard in shards)]
     data = DatasetCardData(
         configs=[
@@ -129,6 +132,7 @@ def dataset_card(stats: Stats, shards: Sequence[str], content: str) -> str:
         ],
         tags=["code", "execution-traces", "python"],
         size_categories=[next((name for limit, name in _SIZES if stats["rows"] < limit), "n>1M")],
+        # The Hub knows one licence for a dataset; the rows have many. `other` with the names is its form for that.
         license="other",
         # Each name on one line: a line `---` would end the block for a program that finds it without a YAML parser.
         license_name=", ".join(_one_line(name) for name in sorted(stats["by_licence"])) or "none",

@@ -52,7 +52,9 @@ def fit(
             except NoAutomaton as error:
                 lines = [f"did not fit: {error}"]
             for number, line in enumerate(lines):
+                # Names and texts of strangers' code: control characters are shown, not sent.
                 print(visible(f"  {line}" if number else f"{columns['name']}: {line}"))
+    # A name that matches nothing is most probably mistyped; a dataset without choices is an answer.
     if not num_rows and row:
         raise CorpusError(
             f"expected the trace_id or name of a row with choices, got {row!r}; see {dataset}",
@@ -130,7 +132,7 @@ class _Fitter:
                 repository=None if self.root is None else self.root.resolve(),
                 sys_path=() if self.root is None else sys_path,
                 packages=tuple(path for folder in self.packages for path in packages_in(folder)),
-                view=parse_view("branch"),
+                view=parse_view("branch"),  # outcomes are hidden, so a command is followed from every state that fits
             )
             self._tracers[sys_path] = Tracer(config)
         return self._tracers[sys_path]

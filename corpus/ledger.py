@@ -73,6 +73,7 @@ class Ledger:
         file = self.root / "config.json"
         if file.exists():
             old = json.loads(file.read_text(encoding="utf-8"))
+            # Compared as JSON values, key by key, so that the message can name the option that differs.
             keys = sorted(key for key in {*old, *config} if old.get(key) != config.get(key))
             if keys:
                 differences = "; ".join(f"{key}: was {old.get(key)!r}, is {config.get(key)!r}" for key in keys)
@@ -131,6 +132,7 @@ class Ledger:
             for item in items:
                 if isinstance(item, Dropped):
                     drops += 1
+                    # ASCII, with escapes for all else: a line end inside a text can't end the line.
                     line = json.dumps(asdict(item), sort_keys=True).encode("ascii")
                 else:
                     rows += 1
@@ -140,6 +142,8 @@ class Ledger:
                 packed.write(line + b"\n")
         # An origin that loses a snippet is our mistake, and would break found = rows + duplicates + drops for good.
         assert rows + drops == num_snippets, f"unit {key}: {num_snippets} snippets became {rows} rows and {drops} drops"
+        # Hashed from the disk, as it stands there: the marker vouches for the file, not for what was meant to be
+        # written.
         result = self._result(key)
         with open(result, "rb") as written:
             digest = hashlib.file_digest(written, "sha256").hexdigest()
@@ -190,6 +194,7 @@ class Ledger:
         The results of ``keys`` stay, so that mining again after one repository changed costs that repository's units.
         """
         kept = set(keys)
+        # Attempts go too: once the dataset is finished, deaths are held against no unit any more.
         for name in ("units", "attempts", "sources"):
             shutil.rmtree(self.root / name)
         for name in ("results", "done"):

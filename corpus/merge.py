@@ -66,6 +66,7 @@ def merge(
     building = ledger.root / "building"
     shutil.rmtree(building, ignore_errors=True)
     building.mkdir()
+    # Markers alone tell the splits and their sizes: the rows need not be read for that.
     markers = [ledger.marker(key) for key in keys]
     assigned = assign_splits(_rows_by_repository(markers)) if splits is None else splits
     order = _largest_first(markers, assigned)
@@ -92,13 +93,14 @@ def _write_rows(
     The splits are written from the largest to the smallest. A written row dooms its near-duplicates in smaller splits,
     which are all still to come, so each pair across splits loses the row of the smaller split.
     """
-    seen: set[bytes] = set()
+    seen: set[bytes] = set()  # text keys as 16 bytes: with Python's overhead some 90 MB for a million rows
     shards: list[Path] = []
     first_text = None
     schema = features().arrow_schema
     for split in order:
         writer = ShardWriter(building, split, schema)
         for number, key, row in reader.rows(split):
+            # Exact duplicates are looked for over all splits, so the copy in the larger split is the one that stays.
             if key in seen or straddling.is_doomed(number):
                 counts.add_duplicate(row)
             else:
@@ -135,6 +137,7 @@ class _Reader:
         for key, marker in zip(self._keys, self._markers, strict=True):
             # Units without rows of this split aren't decompressed: a mined unit has one repository, so it is read once.
             if any(self._splits[name] == split for name in marker.repositories):
+                # `marker.texts` has the key of each row in order, so no text is hashed again.
                 rows = (item for item in self._ledger.items(key) if not isinstance(item, Dropped))
                 for number, (text, row) in enumerate(zip(marker.texts, rows, strict=True), start):
                     if self._splits[row.columns["repository"]] == split:
@@ -159,7 +162,7 @@ class _Straddling:
 
     def __init__(self, reader: _Reader, order: Sequence[str], *, is_active: bool) -> None:
         self._rank = {split: rank for rank, split in enumerate(order)}
-        self._rows: list[tuple[int, int]] = []
+        self._rows: list[tuple[int, int]] = []  # of each indexed session: (number, rank of its split)
         self._doomed: set[int] = set()
         self._index = NearIndex() if is_active and len(order) > 1 else None
         # The largest split is not indexed: its rows are never the copy in the smaller split.
@@ -198,6 +201,7 @@ def _largest_first(markers: Sequence[Marker], splits: Mapping[str, str]) -> list
     sizes: Counter[str] = Counter()
     for repository, num_rows in _rows_by_repository(markers).items():
         sizes[splits[repository]] += num_rows
+    # Of two splits of one size the first in SPLITS counts as larger: the order must not hang on a dictionary's.
     return sorted((split for split in sizes if sizes[split]), key=lambda s: (-sizes[s], SPLITS.index(s))) or ["train"]
 
 

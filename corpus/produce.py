@@ -62,6 +62,7 @@ def open_ledger(out: Path, *, overwrite: bool) -> Iterator[Ledger]:
                 ledger.clear()
             yield ledger
     except OSError as error:
+        # The two causes that a person can do something about get a sentence; any other is shown as it is.
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise CorpusError(
                 f"no space left for {out}; finished units are kept: free some space and start the same command again"
@@ -86,6 +87,7 @@ def produce(
     Raises:
         CorpusError: the dataset was begun with another configuration, or nothing can be run here.
     """
+    # Before any unit: a dataset of two configurations could not be told apart from one of a single one.
     ledger.check_config(config)
     keys, num_snippets = [], 0
     for unit in origin.units():
@@ -97,5 +99,6 @@ def produce(
     # second time its rows are counted as duplicates.
     run_units(ledger, list(dict.fromkeys(keys)), origin.traces, engine, on_done=watcher.finished)
     merged = merge(ledger, keys, notes=origin.notes(), config=config, splits=origin.splits, on_row=watcher.merged)
+    # Last: until the new files stand in place, a killed run needs all of the ledger.
     ledger.tidy(keys)
     return merged

@@ -44,6 +44,7 @@ class Progress:
         self._last_line = time.monotonic()
 
     def __enter__(self) -> Progress:
+        # In a log file a bar is thousands of lines of control characters.
         if sys.stdout.isatty():
             from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
             from rich.progress import Progress as Bar
@@ -98,7 +99,7 @@ class Progress:
             )
         elif now - self._last_line >= LINE_SECONDS:
             self._last_line = now
-            print(line, flush=True)
+            print(line, flush=True)  # piped output is buffered: lines of progress would come all at the end
 
 
 def print_dataset(merged: Merged, out: Path) -> bool:
@@ -142,6 +143,7 @@ def print_session(text: str) -> None:
     """Print the first MAX_SESSION_LINES lines of a session, coloured on a terminal."""
     lines = visible(text).split("\n")
     shown = "\n".join(lines[:MAX_SESSION_LINES])
+    # Piped, the session is plain text: a doctest that can be copied.
     if sys.stdout.isatty():
         from rich.console import Console
         from rich.syntax import Syntax

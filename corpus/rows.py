@@ -104,12 +104,14 @@ def make_row(trace: Trace, origin: RowOrigin) -> Row | Drop:
     columns = _columns(trace, origin)
     check(columns)
     row = Row.of(columns)
+    # After encoding: the length of the text says little, since states repeat each variable at each step.
     if len(row.line) > MAX_ROW_BYTES:
         return Drop(reason=Reason.ROW_TOO_LARGE.value, evidence=f"{len(row.line)} bytes, limit {MAX_ROW_BYTES}")
     return row
 
 
 def _columns(trace: Trace, origin: RowOrigin) -> RowColumns:
+    # Sorted keys: the set-up is a part of the trace's hash, which must not hang on the order of a dictionary.
     setup = json.dumps(dict(trace.setup), sort_keys=True)
     return {
         # Not the view, the seed or the version of trace-mine: the same session of the same snippet keeps its name.
@@ -142,6 +144,7 @@ def _columns(trace: Trace, origin: RowOrigin) -> RowColumns:
         "exception": None if trace.exception is None else printable(trace.exception),
         "doctest_passed": trace.doctest_passed,
         "opened_calls": trace.opened_calls,
+        # JSON, as for `states`: the reasons are many, and most rows have none of them.
         "kept_whole": json.dumps(dict(trace.kept_whole), sort_keys=True),
         "sandbox_level": int(trace.sandbox["level"]),
         "sandbox_layers": str(trace.sandbox["layers"]),
@@ -199,6 +202,7 @@ def text_key(text: str) -> str:
     >>> text_key(">>> 1 \\n1\\n") == text_key("\\n>>> 1\\n1")
     True
     """
+    # Half a hash's digits: 128 bits, so that a collision among a billion rows has a chance of 1e-21.
     normal = "\n".join(line.rstrip() for line in text.strip().split("\n"))
     return hashlib.sha256(normal.encode("utf-8", "backslashreplace")).hexdigest()[:32]
 

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Annotated, TypedDict, Union, get_args, get_ori
 
 from trace_mine.tracer.schema import INTEGRITIES, KINDS, METHODS, ROLES, SCHEMA_VERSION
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # importing `datasets` takes a second, and workers that make rows don't need it
     from datasets import Features
 
 
@@ -168,6 +168,8 @@ class Column:
 def _column(name: str, hint: object) -> Column:
     """Return the column of an annotation such as ``Annotated[list[str] | None, Meaning(...)]``."""
     inner, meaning = get_args(hint)
+    # `str | None` is a types.UnionType when it is written so, a typing.Union where an annotation was evaluated from
+    # text.
     is_optional = get_origin(inner) in (Union, types.UnionType)
     if is_optional:
         inner = next(each for each in get_args(inner) if each is not type(None))
@@ -189,6 +191,7 @@ def _columns(table: type) -> tuple[Column, ...]:
     return tuple(_column(name, hint) for name, hint in get_type_hints(table, include_extras=True).items())
 
 
+# `split` is last, since get_type_hints lists the base class's columns first; `check` leaves it out by its place.
 COLUMNS: tuple[Column, ...] = _columns(SplitRowColumns)
 """All columns of a dataset, in the order in which they stand on disk."""
 
@@ -206,6 +209,7 @@ def check(row: Mapping[str, object], columns: tuple[Column, ...] = COLUMNS[:-1])
     Raises:
         ValueError: a column is missing, unknown, or of another type, which Parquet would refuse or convert silently.
     """
+    # Called for every record of every row, so the message is put together only where something is wrong.
     if len(row) != len(columns) or any(column.name not in row for column in columns):
         wrong = sorted({column.name for column in columns} ^ set(row))
         raise ValueError(f"expected the columns of corpus/schema.py, got other ones: {', '.join(wrong)}; see there")
@@ -219,6 +223,7 @@ def check(row: Mapping[str, object], columns: tuple[Column, ...] = COLUMNS[:-1])
             for each in value:
                 _check_value(each, column)
         else:
+            # .200: a value may be a whole session.
             raise ValueError(f"expected {column.name} to be a list, got {value!r:.200}; see corpus/schema.py")
 
 
@@ -277,6 +282,7 @@ def with_table(page: str) -> str:
     Raises:
         ValueError: the page has no table of columns, or several.
     """
+    # The table is found by its header and ends at the first line that is none of a table.
     tables = re.findall(r"^\| column \|.*\n(?:\|.*\n)+", page, re.MULTILINE)
     if len(tables) != 1:
         raise ValueError(f"expected a page with one table of columns, got {len(tables)}; leave its first line as it is")

@@ -48,6 +48,7 @@ class ShardWriter:
 
     def write(self, row: Row) -> None:
         """Add one row; it is on disk when its row group is full, or after ``close``."""
+        # The row's JSON as the ledger has it, and the split, which is added here.
         size = len(row.line) + len(f', "split": "{self._split}"')  # its JSON as it stands on disk
         if len(self._rows) >= GROUP_ROWS or (self._rows and self._group_bytes + size > GROUP_BYTES):
             self._flush()
@@ -65,6 +66,7 @@ class ShardWriter:
         self._end_shard()
         shards = []
         for number in range(self._num_shards):
+            # The Hub's form of names, by which `datasets` finds the split even without the card.
             shard = self._folder / f"{self._split}-{number:05d}-of-{self._num_shards:05d}.parquet"
             self._path(number).rename(shard)
             shards.append(shard)
@@ -81,7 +83,7 @@ class ShardWriter:
             self._file = open(self._path(self._num_shards), "wb")
             self._writer = pq.ParquetWriter(self._file, self._schema, compression="zstd", compression_level=3)
             self._num_shards += 1
-        if self._rows:  # `datasets` can't read a row group without rows
+        if self._rows:  # an empty split's shard has no row group: `datasets` can't read one without rows
             self._writer.write_table(pa.Table.from_pylist(self._rows, schema=self._schema), row_group_size=GROUP_ROWS)
         self._rows = []
         self._group_bytes = 0

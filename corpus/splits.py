@@ -21,6 +21,7 @@ SPLITS = ("train", "validation", "test")
 # old dataset would be tested on what it was trained on (tests/corpus/test_splits.py holds the splits of known names).
 P_TRAIN, P_VALIDATION = 0.9, 0.05
 
+# 5-grams of tokens: shorter ones are shared by most sessions (`>>> print(`), longer ones by no edited copy.
 NGRAM = 5
 NUM_PERMUTATIONS = 256
 SIMILARITY = 0.7
@@ -31,6 +32,7 @@ one case of forty.
 NUM_BANDS = 64
 """Bands of four rows propose a pair at 0.7 with probability 1 - 2e-8; the estimate then decides."""
 
+# Words and single other characters; spaces don't count, so that a reformatted copy is a copy.
 _TOKEN = re.compile(r"\w+|[^\w\s]")
 
 
@@ -38,6 +40,7 @@ def split_of(repository: str) -> str:
     """Return the split of a repository: the SHA-256 of its name, read as a number in [0, 1), falls into a split's
     share.
     """
+    # sha256 and not hash(): Python's is salted anew in each process.
     share = int.from_bytes(hashlib.sha256(repository.encode()).digest()[:8], "big") / 2**64
     if share < P_TRAIN:
         return "train"
@@ -62,6 +65,7 @@ def assign_splits(num_rows: Mapping[str, int]) -> dict[str, str]:
 
 def grams(text: str) -> list[str]:
     """Return the distinct token 5-grams of a session, sorted. A session of fewer than 5 tokens is one gram."""
+    # Sorted: the sketch of a set must not hang on the order in which a set is walked through.
     tokens = _TOKEN.findall(text)
     last = max(len(tokens) - NGRAM, 0)
     return sorted({" ".join(tokens[start : start + NGRAM]) for start in range(last + 1)})

@@ -48,6 +48,7 @@ class Counts:
         self._by_entry: dict[str, Tally] = defaultdict(Tally)
         self._by_repository: dict[str, Tally] = defaultdict(Tally)
         self._splits: Counter[str] = Counter()
+        # Written out for the type checker, which knows the columns by their names.
         self._groups: dict[Grouped, Counter[str]] = {
             "licence": Counter(),
             "outcome": Counter(),
@@ -69,11 +70,13 @@ class Counts:
         for name, group in self._groups.items():
             group[str(columns[name])] += 1
         self._kept_whole.update(json.loads(columns["kept_whole"]))
+        # None for snippets that are no doctests.
         if columns["doctest_passed"] is not None:
             self._doctests["passed" if columns["doctest_passed"] else "failed"] += 1
         for belief in columns["beliefs"]:
             self._beliefs[belief["method"]] += 1
             self._entropy += -sum(p * math.log2(p) for p in belief["probabilities"] if p > 0)
+            # By the number of outcomes, not by an entropy of 0, which rounding can miss.
             self._beliefs["certain"] += len(belief["outcomes"]) == 1
         self._sums["choices"] += len(columns["choices"])
         self._sums["steps"] += len(columns["steps"])
@@ -101,6 +104,7 @@ class Counts:
             notes: further entries of the origin.
             config: the dataset's configuration.
         """
+        # An assertion, not an error for the user: a dataset whose counts don't add up is a mistake of trace-mine.
         assert found == self.total.found, f"{found} snippets were found, but {self.total.found} counted: {self.total}"
         return {
             **self.total.as_json(),

@@ -38,6 +38,7 @@ class UnitTask:
 
     def __call__(self, key: str) -> Marker:
         """Finish one unit, in a worker process, and return its marker."""
+        # A ledger of this process, without the lock: the parent holds it for all its workers.
         ledger = Ledger(self.out)
         ledger.attempt(key)
         payload = ledger.payload(key)
@@ -66,6 +67,7 @@ def run_units(ledger: Ledger, keys: Sequence[str], traces: Traces, engine: Engin
         else:
             waiting.append(key)
     suspects = _run(engine, task, waiting, on_done)
+    # A death ends the engine's run, so the units that were still to come are run again after the suspects.
     # Each round settles at least one suspect, so there are at most as many rounds as units.
     while suspects:
         for key in suspects:

@@ -79,6 +79,7 @@ class WorkUnit:
     payload: Payload
 
     def __post_init__(self) -> None:
+        # The key names files below the ledger: a slash would lead out of their folder.
         if not self.key or "/" in self.key:
             raise ValueError(f"expected WorkUnit.key to be a file name, got {self.key!r}; use content_key")
         entries_of(self.payload)
@@ -95,6 +96,7 @@ def entries_of(payload: Payload) -> Sequence[SnippetEntry]:
     Raises:
         ValueError: the payload has no list of SnippetEntry objects.
     """
+    # Checked by hand: a payload was read back from JSON, where a TypedDict promises nothing.
     entries = payload.get("snippets")
     if not isinstance(entries, list) or not all(isinstance(each, dict) and {*_ENTRY} <= {*each} for each in entries):
         raise ValueError(f"expected payload['snippets'] to be a list of {', '.join(_ENTRY)}, got {entries!r:.200}")
@@ -148,4 +150,5 @@ class Marker:
             TypeError: a key is missing, or there is one too many.
             ValueError: the counts contradict each other.
         """
+        # JSON has no tuples; a wrong key is a TypeError of the constructor.
         return Marker(**{**data, "texts": tuple(data["texts"])})  # type: ignore[arg-type]

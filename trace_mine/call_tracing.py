@@ -69,6 +69,7 @@ def trace(
     result = returned_1 ->
     result -> ('b', 'a')
     """
+    # The exact type: an object with __call__, or a subclass, could run its own code when it is looked at.
     if type(function) not in WRAPPERS:
         raise FunctionSourceError(
             f"expected a function written with def, got {type(function).__name__}; write a function that makes what "
@@ -89,6 +90,7 @@ def trace(
     if code.co_flags & inspect.CO_GENERATOR:
         # Called alone, a generator function runs none of its body.
         call = f"list({call})"
+    # A name that the function's module uses would be rebound under it.
     result = RESULT
     while not statements.is_free(result):
         result += "_"
@@ -164,6 +166,7 @@ def _packages(modules: set[str], root: Path | None) -> tuple[Path, ...]:
     Raises:
         FunctionSourceError: a module is neither in the standard library, nor installed, nor below the root.
     """
+    # As an import would: the root comes first on the session's sys.path.
     own = {each for each in modules if root and ((root / each).is_dir() or (root / f"{each}.py").is_file())}
     dependencies = find_dependencies(modules, own=own)
     if dependencies.missing:

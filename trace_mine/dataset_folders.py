@@ -118,6 +118,7 @@ def mine(
         watching: AbstractContextManager[Watcher] = Progress() if progress else nullcontext(Quiet())
         with open_ledger(folder, overwrite=overwrite) as ledger, watching as watcher:
             origin = Mined(inputs, options, ledger.sources)
+            # The same configuration as the command's: `mine` and `trace-mine` may go on with each other's folders.
             config = {**options.as_config(), "inputs": origin.input_names}
             workers = ENGINES[engine](jobs or len(os.sched_getaffinity(0)))
             merged = produce(ledger, origin, config, engine=workers, watcher=watcher)
@@ -173,6 +174,7 @@ def _completed(rows: datasets.Dataset, expected: datasets.Features) -> datasets.
     for name, feature in expected.items():
         if name not in rows.column_names:
             kind = expected.arrow_schema.field(name).type
+            # As the schema page promises: a column that holds lists is empty, any other has None.
             is_list = pyarrow.types.is_list(kind) or pyarrow.types.is_large_list(kind)
             rows = rows.add_column(name, [[] if is_list else None] * len(rows), feature=feature)
     return rows
@@ -204,6 +206,7 @@ def _check_version(folder: Path) -> None:
         column = next(
             number for number in range(metadata.num_columns) if metadata.schema.column(number).path == "schema_version"
         )
+        # The largest version in the statistics of each row group; a file without statistics isn't refused.
         for group in range(metadata.num_row_groups):
             statistics = metadata.row_group(group).column(column).statistics
             if statistics is not None and statistics.has_min_max and statistics.max > SCHEMA_VERSION:

@@ -84,6 +84,7 @@ class Statements:
             NotLiteralError: the argument is no function, no class, and has no literal.
         """
         named: Any = value
+        # `len` and the like are there in every session, by identity: the caller may have rebound the name.
         if type(value) is BuiltinFunctionType and vars(builtins).get(named.__name__) is value:
             return str(named.__name__)
         if type(value) in WRAPPERS or _is_class(value):
@@ -151,6 +152,7 @@ class Statements:
     def _assign(self, name: str, value: object, around: Mapping[str, object]) -> None:
         """Add an assignment: of the value's literal, or as the module's source has it."""
         self._bound[name] = value
+        # The value as it is now, not as it was when the module was imported, wherever it has a literal.
         try:
             self._emit(f"{name} = {self._speller.spell(value)}\n", 1)
             return
@@ -167,7 +169,7 @@ class Statements:
         # A module that says `from __future__ import annotations` has the feature object under that name.
         futures = {name for name in __future__.all_feature_names if around.get(name) is getattr(__future__, name)}
         self.futures |= futures
-        self.modules |= _imported(text)
+        self.modules |= _imported(text)  # imports inside the function's body
         for needed in needed_names(text, are_annotations_text="annotations" in futures):
             if needed in around:
                 self._need(needed, around[needed], around)
@@ -316,6 +318,7 @@ def _assignment(name: str, around: Mapping[str, object]) -> tuple[str, int] | No
     such statement, or more than one.
     """
     file = around.get("__file__")
+    # linecache has the source of notebook cells too, which are in no file.
     lines = linecache.getlines(file) if isinstance(file, str) else []
     try:
         body = ast.parse("".join(lines)).body

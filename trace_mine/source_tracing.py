@@ -87,6 +87,7 @@ def run(
         text = with_hidden_inputs(text, chosen)
     except SyntaxError as error:
         raise NoTraceError(name, Drop(reason=Reason.SYNTAX_ERROR.value, evidence=str(error))) from None
+    # Without `root` not even the file's own folder: a program sees nothing of this machine that was not named.
     folder = None if root is None else _folder(root)
     config = TracerConfig(
         repository=folder,
@@ -139,6 +140,7 @@ def _file(source: str | os.PathLike[str]) -> Path | None:
             f"expected a program as text or a pathlib.Path, got {type(source).__name__}; trace(function) is for "
             "functions"
         )
+    # Text of several lines is a program, whatever files there are; a null byte would be an error of the file system.
     if isinstance(source, str) and ("\n" in source or "\0" in source):
         return None
     try:

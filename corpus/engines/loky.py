@@ -35,7 +35,7 @@ class LokyEngine:
     def run(self, task: Task, keys: Sequence[str]) -> Generator[tuple[str, Marker], None, None]:
         """Yield (key, marker) of each unit when it is finished: see ``Engine.run``."""
         if not keys:
-            return
+            return  # a run that goes on with everything done starts no process
         from joblib.externals.loky import ProcessPoolExecutor
 
         jobs = min(self.jobs, len(keys))
@@ -60,6 +60,7 @@ class LokyEngine:
                     try:
                         marker = future.result()
                     except BrokenProcessPool:
+                        # Every unfinished future gets this error, so all that were under way are suspects.
                         lost.append(key)
                     else:
                         yield key, marker

@@ -73,8 +73,9 @@ def synth(
     """
     # A ValueError from here on is wrong usage: `run_app` prints it on one line and exits with 2.
     stages = _stages(commands, spacing, curriculum)
+    # Texts: the task's own defaults tell what types they are read as.
     values = dict(_pair(text) for text in parameters or ())
-    if show:
+    if show:  # nothing is written, so nothing of `produce` is imported
         _show(task, values, stages, seed, show)
         return
     from trace_mine.corpus.synthetic.origin import SynthOptions
@@ -144,6 +145,7 @@ def _range(name: str, text: str) -> tuple[int, int]:
         ValueError: the text is neither, or its ends are out of order.
     """
     low, dash, high = text.partition("-")
+    # isdigit, not int(): int() takes "1_6" and " 16 ", and "-3" would be read as a range without a beginning.
     if not low.isdigit() or (dash and not high.isdigit()) or not 1 <= int(low) <= int(high or low):
         raise ValueError(f"expected --{name} N or N-M with 1 <= N <= M, got {text!r}")
     return int(low), int(high or low)

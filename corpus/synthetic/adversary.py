@@ -54,14 +54,17 @@ def adversary_plays(
             unconditioned_from -= spacing
             shown[row, -1] = still[int(generator.integers(len(still)))]
         chance = float(game.chances[action])
+        # Blocks between reveals. What stands behind the last reveal is a shorter block, which no reveal constrains.
         for start in range(0, length, spacing):
             size = min(spacing, length - start)
             # A swap is its own inverse: nothing has moved exactly where it happened an even number of times, so the
             # condition falls apart into one for each block between two reveals.
             is_even = start < unconditioned_from
             draws[row, start : start + size] = _draws_of_block(chance, size, generator, is_even=is_even)
+        # A swap leads from the start to one other state and back, so its parity is the state.
         happened = np.cumsum(draws[row] < chance) % 2
         states[row] = np.where(happened, game.moves[action, game.start], game.start)
+    # Items keep their numbers as labels: the game's values are distinct, or "nothing has moved" could not be seen.
     labels: Ints = np.tile(np.arange(len(game.items)), (batch, 1))
     return Plays(actions=actions, states=states, draws=draws, shown=shown, labels=labels, spacing=spacing)
 

@@ -49,6 +49,7 @@ class Command:
             )
 
 
+# eq=False: `==` of arrays is an array, so a generated __eq__ would raise; two automata are equal if they are one.
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Automaton:
     """A PFSA-SR with numbered states and symbols.
@@ -99,12 +100,14 @@ class Automaton:
 
     def _check_laws(self) -> None:
         for index, symbol in enumerate(self.symbols):
+            # A symbol that no state allows has a likelihood of 0 everywhere: no sequence could hold it.
             if not self.reveals[index].any():
                 raise ValueError(f"expected rho({symbol}) to hold a state, got none; leave the symbol out")
             for column, state in enumerate(self.states):
                 _check(self.transitions[index, :, column], f"delta({state}, {symbol})")
         _check(self.start, "q0")
         for column, state in enumerate(self.states):
+            # A state without symbols would have no next symbol, and no law of it.
             if not self.reveals[:, column].any():
                 raise ValueError(f"expected a symbol that may be emitted in state {state}, got none; extend a rho")
             if self.emissions is not None:
@@ -162,6 +165,7 @@ def _frozen(values: ArrayLike, what: str, shape: tuple[int, ...]) -> Floats | Fl
     wanted = np.dtype(np.bool_ if what == "reveals" else np.float64)
     if array.shape != shape:
         raise ValueError(f"expected {what} of shape {shape}, got {array.shape}; one entry for each symbol and state")
+    # can_cast refuses numbers for `reveals`, where 0.5 would turn to True, and texts and complex numbers for all.
     if not np.can_cast(array.dtype, wanted):
         raise ValueError(f"expected {what} of dtype {wanted}, got {array.dtype}; convert it")
     array = array.astype(wanted)

@@ -63,10 +63,10 @@ def parse_automaton(text: str, name: str = "automaton") -> Automaton:
     try:
         # The base loader: scalars stay the text that they are, tags construct nothing.
         root = yaml.compose(text, Loader=yaml.BaseLoader)
-    except (yaml.YAMLError, RecursionError) as error:
+    except (yaml.YAMLError, RecursionError) as error:  # the composer recurses: a thousand brackets are enough
         message = " ".join(str(error).split())
         raise AutomatonError(f"expected YAML, got {message}; correct the file") from error
-    if root is None or not isinstance(root, yaml.MappingNode):
+    if root is None or not isinstance(root, yaml.MappingNode):  # an empty file has no root
         raise AutomatonError(f"expected a mapping with {', '.join(KEYS[1:6])}, got {_shown(root)}; write `Q: [..]` ..")
     nodes = _pairs(root, "the file")
     unknown = [key for key in nodes if key not in KEYS]
@@ -142,7 +142,7 @@ def _commands(by_symbol: dict[str, yaml.Node], symbols: Sequence[str]) -> tuple[
         if symbol not in by_symbol:
             raise AutomatonError(f"expected commands for every symbol, got none for {symbol}; add {symbol}")
         where = f"commands of {symbol}"
-        parts = _table(by_symbol[symbol], ("source", "output"), where)
+        parts = _table(by_symbol[symbol], ("source", "output"), where)  # `output` may be left out: it shows nothing
         if "source" not in parts:
             raise _wrong(f"{where} to have a source", by_symbol[symbol], "add `source: ...`")
         texts = {key: _text(node, f"{where}, {key}") for key, node in parts.items()}
@@ -191,6 +191,7 @@ def _names(node: yaml.Node, where: str) -> tuple[str, ...]:
     if not isinstance(node, yaml.SequenceNode) or not node.value:
         raise _wrong(f"{where} to be a list of names", node, "write [first, second, ...]")
     names = tuple(_text(each, where) for each in node.value)
+    # Counting is quadratic, so it is done only where there is something to find: a file may have thousands of states.
     twice = sorted({name for name in names if names.count(name) > 1}) if len(set(names)) < len(names) else []
     if twice:
         raise _wrong(f"distinct names in {where}", node, "rename", f"{', '.join(twice)} more than once")
@@ -210,6 +211,7 @@ def _pairs(node: yaml.Node, where: str) -> dict[str, yaml.Node]:
     pairs: dict[str, yaml.Node] = {}
     for key_node, value in node.value:
         key = _text(key_node, where)
+        # YAML forbids a key twice, but PyYAML takes the last one silently.
         if key in pairs:
             raise _wrong(f"each key of {where} once", key_node, "join the two", f"{key!r} twice")
         pairs[key] = value
@@ -259,6 +261,7 @@ def write_automaton(automaton: Automaton) -> str:
     delta, rho = {}, {}
     for s, symbol in enumerate(symbols):
         columns = {state: law(automaton.transitions[s, :, q], states) for q, state in enumerate(states)}
+        # A column that is its own state stays: the identity, which reading fills in.
         if moves := {state: column for state, column in columns.items() if column != state}:
             delta[symbol] = moves
         if not automaton.reveals[s].all():

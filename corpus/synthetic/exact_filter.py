@@ -36,6 +36,7 @@ def belief_step(belief: Floats, automaton: Automaton, symbol: int, *, weigh: boo
     _check_symbols(np.array([symbol]), automaton)
     allowed = automaton.symbol_law()[symbol] if weigh else automaton.reveals[symbol].astype(np.float64)
     kept = allowed * belief
+    # Divided by the mass before the transition: a mass of 1e-300 is still one that the product could lose.
     mass = float(kept.sum())
     if mass <= 0.0:
         raise ImpossibleSymbol(

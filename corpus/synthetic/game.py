@@ -19,6 +19,7 @@ Floats = NDArray[np.float64]
 STYLES = ("print", "echo")
 
 
+# eq=False: `==` of arrays is an array, so a generated __eq__ would raise.
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Game:
     """A finite-state program as tables.
@@ -208,6 +209,7 @@ def play(game: Game, length: int, spacing: int, generators: Sequence[np.random.G
             repeats = generator.random(length + num_reveals) < game.sticky
             actions[row] = with_repeats(actions[row], repeats[:length])
             shown[row] = with_repeats(shown[row], repeats[length:])
+    # Drawing was a loop over sessions, each with its own generator; acting is a loop over commands, for all at once.
     states = np.empty_like(actions)
     state = np.full(len(generators), game.start, dtype=np.int64)
     for step in range(length):
@@ -306,6 +308,7 @@ def labelled(game: Game, plays: Plays, laws: Floats) -> Floats:
     """Turn laws over items [batch, reveals, items] into laws over labels: items with one label are one outcome."""
     if game.num_labels is None:
         return laws
+    # A loop over items, not a scatter: within one session two items may have one label, and both must be added.
     by_label = np.zeros((*laws.shape[:2], game.num_labels))
     rows = np.arange(len(laws))
     for item in range(laws.shape[2]):

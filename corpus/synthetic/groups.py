@@ -79,6 +79,7 @@ def make_group(name: str) -> Group:
     """
     kind, degree, modulus = _factors(name)
     orders = [order for order in permutations(range(degree)) if kind == "S" or _is_even(order)]
+    # permutations() begins with the sorted order and k with 0, so the identity comes first.
     elements = [(*order, k) if modulus > 1 else order for order in orders for k in range(modulus)]
     return Group(name=name, degree=degree, modulus=modulus, elements=tuple(elements))
 
@@ -138,6 +139,7 @@ def group_game(*, group: str = "S3", style: str = "print", reveals: str = "parti
         items=tuple(items),
         opening=tuple(f"{name} = {{{i}}}" for i, name in enumerate(variables)),
         actions=tuple(actions),
+        # Row of action a: the product (state, then element a + 1); the identity is no action.
         moves=table[:, 1:].T.copy(),
         chances=np.ones(len(actions)),
         weights=np.ones(len(actions)),

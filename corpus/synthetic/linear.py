@@ -24,6 +24,7 @@ import numpy as np
 from trace_mine.corpus.synthetic.automaton import Automaton, Flags, Floats
 from trace_mine.corpus.synthetic.exact_filter import ImpossibleSymbol, belief_step, beliefs_along
 
+# bf16's largest is (2 - 2^-7) 2^127, fp32's (2 - 2^-23) 2^127; past them a sum is infinite, as on hardware.
 DTYPES = {"fp16": (10, -14, 65504.0), "bf16": (7, -126, 2.0**128 - 2.0**120), "fp32": (23, -126, 2.0**128 - 2.0**104)}
 """Name to (stored bits of the mantissa, smallest normal exponent, largest finite number). fp64 is known too, and needs
 no rounding.
@@ -58,6 +59,7 @@ def halvings_to_zero(dtype: str) -> int:
     """Return the number of times that 1 can be halved until it is zero: the number of cycles of Fig. 9's automaton
     after which the joint form has lost all mass.
     """
+    # Counted, not derived: with ties to even, half of the smallest number rounds to zero, which no formula would show.
     value, count = np.array([1.0]), 0
     while value[0] > 0:
         value = rounded(value * 0.5, dtype)
@@ -96,6 +98,7 @@ def run_joint(automaton: Automaton, symbols: Sequence[int], dtype: str = "fp64")
     mass, error = np.zeros(len(symbols) + 1), np.ones(len(symbols) + 1)
     for n in range(len(symbols) + 1):
         mass[n] = state.sum()
+        # Once h is zero nothing can be decoded: the error stays at its largest value, 1.
         if mass[n] > 0:
             error[n] = np.abs(state / mass[n] - exact[n]).max()
         if n < len(symbols):
@@ -176,7 +179,7 @@ def run_marginal(n: int, events: Sequence[Event], dtype: str = "fp64") -> Margin
     index = {tuple(order): s for s, order in enumerate(orders.tolist())}
     belief = np.zeros(len(orders))
     belief[index[tuple(range(n))]] = 1.0
-    one_hot = np.eye(n)[orders]
+    one_hot = np.eye(n)[orders]  # [orders, positions, values]
     error, unrevealed, lightest, residual = np.zeros((4, len(events)))
     for step, event in enumerate(events):
         i, j = event[1], event[2]
@@ -205,6 +208,7 @@ def run_marginal(n: int, events: Sequence[Event], dtype: str = "fp64") -> Margin
         decoded = sinkhorn(marginals)
         error[step] = np.abs(decoded - np.einsum("s,sij->ij", belief, one_hot)).max()
         residual[step] = np.abs(decoded.sum(axis=1) - 1.0).max()
+        # Before the decoder: Sinkhorn would restore the sums of all rows but those that are zero.
         lightest[step] = min(marginals.sum(axis=0).min(), marginals.sum(axis=1).min())
         rest = marginals if event[0] == "mix" else np.delete(np.delete(marginals, i, axis=0), j, axis=1)
         unrevealed[step] = rest.sum()

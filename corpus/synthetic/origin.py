@@ -61,7 +61,7 @@ class SynthOptions:
         return {
             "task": self.task,
             "parameters": dict(make_task(self.task, self.parameters).parameters),
-            "rows": dict(self.rows),
+            "rows": dict(self.rows),  # more rows are another dataset: stages would begin at other rows
             "stages": [{"commands": list(s.commands), "spacing": list(s.spacing)} for s in self.stages],
             "seed": self.seed,
         }

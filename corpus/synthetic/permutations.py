@@ -13,7 +13,7 @@ import numpy as np
 from trace_mine.corpus.synthetic.game import Game
 
 Order = tuple[int, ...]
-NAMES = "abcdefgh"
+NAMES = "abcdefgh"  # one letter each: a command is then few tokens
 MOST = 6
 """The largest number of variables: with 6! = 720 states and as many full permutations, ``moves`` has 0.5 million
 entries; 7 would make 25 million.
@@ -72,6 +72,7 @@ def permutation_game(
         moves=np.array(tables, dtype=np.int64),
         chances=chances,
         weights=weights,
+        # Silent, so that the session begins with the variables; `random` is the one name that commands need.
         setup="from random import random\n" if p < 1.0 else "",
         num_labels=None if values == "distinct" else 10,
         shows_all=reveals == "full",

@@ -40,12 +40,14 @@ def pfsa_task(*, kind: str = "maybe-swaps", file: str = "", n: int = 3, p: float
         ValueError: a parameter is out of range, or the kind has no such parameter; the file is no automaton.
     """
     check_choice("kind", kind, tuple(PARAMETERS_OF))
+    # A value that equals its default can't be told from one that was left out, and does no harm.
     given = {"n": n, "p": p, "visible": visible}
     if file:
         _refuse_others({**given, "kind": kind}, (), "an automaton's file")
         return _task_of_file(Path(file))
     used = PARAMETERS_OF[kind]
     _refuse_others(given, used, f"kind={kind}")
+    # Only what the kind uses: rows, and their generators' keys, must not hang on parameters without effect.
     parameters = {"kind": kind, **{key: given[key] for key in used}}
     if kind == "fig9":
         return AutomatonTask(name="pfsa", automaton=_figure_9_from_2(), parameters=parameters)

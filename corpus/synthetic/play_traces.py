@@ -122,6 +122,7 @@ class _GameTrace:
             self._act(number, int(action), int(state))
             if (number + 1) % plays.spacing == 0:
                 self._show((number + 1) // plays.spacing - 1, int(state))
+        # The view of a mined session that shows as much: readers of the column need not know the origin.
         view = {"policy": "branch" if game.is_hidden else "written", "style": game.style, "every": plays.spacing}
         return trace_of(
             self._steps,
@@ -148,6 +149,7 @@ class _GameTrace:
         """Write command ``number``, which leads to ``state``, with the choice that it made."""
         before, self._variables = self._variables, self._labels_of(self._game.holds[state])
         chance = float(self._game.chances[action])
+        # A visible action's draw is not recorded: its command doesn't call random().
         if chance < 1.0:
             draw = float(self._plays.draws[self._row, number])
             self._draws.append(draw)
@@ -206,6 +208,7 @@ def automaton_setup(automaton: Automaton) -> str:
     Raises:
         ValueError: the first state is drawn: a session begins in a known state.
     """
+    # A drawn first state would be a choice before the first command, which no command of the session makes.
     certain = np.flatnonzero(automaton.start == 1.0)
     if len(certain) != 1:
         raise ValueError(f"expected q0 to be one state for a session, got {automaton.start.tolist()}; name one")

@@ -96,7 +96,7 @@ def program(generator: np.random.Generator, length: int, *, variables: int, modu
 
 
 def _two_names(generator: np.random.Generator, names: str) -> tuple[str, str]:
-    first, second = generator.choice(len(names), 2, replace=False)
+    first, second = generator.choice(len(names), 2, replace=False)  # numpy integers
     return names[int(first)], names[int(second)]
 
 
@@ -116,6 +116,7 @@ def _deterministic(generator: np.random.Generator, names: str, modulus: int) -> 
     forms = (
         [_simple(generator, names, modulus)],
         [f"if {x} > {y}:", f"    {body}"],
+        # At most three rounds: the loop is unrolled in the session, and each round's states are followed in the belief.
         [f"for step in range({int(generator.integers(2, 4))}):", f"    {body}"],
     )
     return forms[int(generator.integers(len(forms)))]
@@ -124,7 +125,7 @@ def _deterministic(generator: np.random.Generator, names: str, modulus: int) -> 
 def _drawing(generator: np.random.Generator, names: str, modulus: int) -> list[str]:
     """Return the lines of a statement that draws."""
     x, y = _two_names(generator, names)
-    chance = int(generator.integers(1, 10)) / 10
+    chance = int(generator.integers(1, 10)) / 10  # .1 to .9: the text has a short literal of the very number
     body, other = _simple(generator, names, modulus), _simple(generator, names, modulus)
     forms = (
         [f"if random() < {chance}:", f"    {body}"],
@@ -146,6 +147,7 @@ def _tracer(spacing: int) -> Tracer:
     return _tracers[spacing]
 
 
+# Workers of the engine live for many units, so a Tracer has no other end than the process's.
 @atexit.register
 def _close() -> None:
     for tracer in _tracers.values():

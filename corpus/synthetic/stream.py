@@ -17,6 +17,8 @@ from trace_mine.corpus.synthetic.game import Floats, Game, Ints, Plays, labelled
 from trace_mine.corpus.synthetic.task import GameTask, Stage, Task
 from trace_mine.tracer.schema import Trace
 
+# Prompts first, before `>` and `.` match as single characters; every character is a part of some word, so that nothing
+# is lost.
 _word = re.compile(r">>> |\.\.\. |\n|[A-Za-z_]\w*|\d+(?:\.\d+)?(?:e-?\d+)?|[^\w\s]| +")
 PAD = ""
 """The word of token 0, which fills a row after its session's end. It is empty, so that the joined words of a whole row
@@ -69,6 +71,7 @@ class Stream:
         return self.size
 
     def __getitem__(self, index: int) -> Trace:
+        # IndexError is what ends a `for` loop over a sequence; negative numbers are no sessions.
         if not 0 <= index < self.size:
             raise IndexError(f"expected 0 <= index < {self.size}, got {index}")
         return self.task.trace(index, seed=self.seed, split=self.split, stage=self.stage)
@@ -224,6 +227,7 @@ class TokenStream:
             raise ValueError("expected distinct values where beliefs over full reveals are asked for; use Stream")
         width, num_reveals = self._reveals.shape[1], plays.shown.shape[1]
         length, spacing = plays.actions.shape[1], plays.spacing
+        # Position after command n: the opening, the commands up to n, and the reveals before it.
         ends = np.cumsum(self._widths[plays.actions], axis=1) + len(self._opening)
         ends += (np.arange(length) // spacing) * width
         starts = ends - self._widths[plays.actions]
@@ -270,6 +274,7 @@ def joined(groups: Sequence[tuple[list[int], Plays]]) -> Plays:
     """Join the groups that ``GameTask.plays`` yields for a stage of one size into one batch, in the order of their
     places.
     """
+    # Groups come round by round, so their places are not in order.
     order = np.argsort(np.concatenate([places for places, _ in groups]))
     parts = [plays for _, plays in groups]
     return Plays(

@@ -103,6 +103,7 @@ class GameTask:
         Raises:
             ValueError: the split has no sequence as short as this stage's.
         """
+        # The batch of one: whatever the batch, a row is the same.
         ((_, plays),) = self.plays([index], seed=seed, split=split, stage=stage)
         return next(game_traces(self.game, plays))
 
@@ -194,5 +195,6 @@ def sequence_of(plays: Plays, row: int = 0) -> list[object]:
 def split_of(sequence: list[object]) -> str:
     """Return the split to which a sequence of commands belongs, by its hash."""
     digest = hashlib.sha256(json.dumps(sequence).encode()).digest()
+    # The first 48 bits as a number in [0, 1): exact in a float64. The edges are part of the format of datasets.
     share = int.from_bytes(digest[:6]) / (1 << 48)
     return "test" if share < HELD_OUT else "validation" if share < 2 * HELD_OUT else "train"

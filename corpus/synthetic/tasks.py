@@ -80,6 +80,7 @@ def make_task(name: str, parameters: Mapping[str, str]) -> Task:
     for key, text in parameters.items():
         if key not in signature:
             raise ValueError(f"expected a parameter of {name} ({', '.join(signature)}), got {key!r}")
+        # No parameter is a bool, which any text but the empty one would make True.
         kind = type(signature[key].default)
         try:
             values[key] = kind(text)
