@@ -42,6 +42,7 @@ def automaton_of(fitted: SessionAutomaton, name: str) -> tuple[Automaton, list[s
     builder = _Builder(states)
     for command, table in fitted.commands.items():
         builder.add_command(command, table)
+    # The tracer knows the first state with certainty: it is the state after the set-up.
     start = np.zeros(len(states))
     start[states.index(fitted.start)] = 1.0
     builder.cover()

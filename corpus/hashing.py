@@ -17,6 +17,7 @@ def content_key(*parts: object) -> str:
     >>> content_key("task", {"a": 1, "b": 2}) == content_key("task", {"b": 2, "a": 1})
     True
     """
+    # Without spaces and with sorted keys: one text for one value.
     text = json.dumps(parts, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode("ascii")).hexdigest()[:32]
 
@@ -33,5 +34,6 @@ def code_hash() -> str:
     digest = hashlib.sha256()
     for folder in ("tracer", "corpus"):
         for path in sorted((root / folder).rglob("*.py")):
+            # Null bytes part names from contents, so that moving text from one to the other is another hash.
             digest.update(str(path.relative_to(root)).encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()[:32]

@@ -15,7 +15,7 @@ from trace_mine.corpus.work import Traces, WorkUnit
 
 
 class Origin(Protocol):
-    """Where rows come from."""
+    """An origin of rows: its units, and the function that makes the rows of a unit."""
 
     @property
     def name(self) -> str:

@@ -41,7 +41,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RowOrigin:
-    """Where a row's snippet stands and what ran it.
+    """The place of a row's snippet, and the conditions under which it ran.
 
     Attributes:
         origin: ``mined`` or ``synthetic``.

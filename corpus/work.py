@@ -12,7 +12,7 @@ from trace_mine.corpus.rows import Row, printable
 
 
 class SnippetEntry(TypedDict):
-    """Where a snippet stands: all that is needed to count the snippet when it becomes no row."""
+    """The place of a snippet: all that is needed to count the snippet when it becomes no row."""
 
     path: str
     name: str

@@ -27,6 +27,7 @@ def main() -> int:
     print(f"trace-mine {trace_mine.__version__}: {(trace_mine.__doc__ or '').splitlines()[0]}\n")
     for name, (module, purpose) in COMMANDS.items():
         print(f"  {name:15} python -m {module:27} {purpose}")
+    # Each command is a console script and a module, since `torchrun -m` and locked-down machines need the module.
     print("\nEach has --help with examples. From Python: import trace_mine; dir(trace_mine) lists the public names.")
     return 0 if sys.argv[1:] in ([], ["--help"], ["-h"]) else 2
 

@@ -6,6 +6,7 @@ from trace_mine.tracer.inside.reasons import Reason, Stage, reason_of
 from trace_mine.tracer.schema import Drop
 from trace_mine.tracer.visible import visible
 
+# Keyed by members; a drop's word finds its entry, since a StrEnum's member equals its word.
 CURES: dict[str, str] = {
     Reason.WALL: "give timeout=SECONDS more of it, or less work to the program",
     Reason.CPU: "give timeout=SECONDS more of it, or less work to the program",

@@ -36,6 +36,7 @@ class Speller:
             NotLiteralError: the value holds something else than values of built-in types, or a list, dict or set that
                 was spelt before: two literals would be two objects, where the program has one.
         """
+        # `type` and `is`, never isinstance: a subclass must not pass for the built-in type.
         kind = type(value)
         if kind in ATOMS:
             return repr(value)

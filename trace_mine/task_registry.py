@@ -54,6 +54,7 @@ class TaskMaker:
             if type(value) not in ((int, float) if kind is float else (kind,)):
                 raise ValueError(f"expected {key} of {self.name} to be a {kind.__name__}, got {value!r}; write one")
             chosen[key] = float(value) if kind is float else value
+        # The maker checks ranges; here only names and types are checked, as `--set` would.
         return TASKS[self.name][0](**chosen)
 
     def __repr__(self) -> str:

@@ -77,9 +77,9 @@ def parse_automaton(text: str, name: str = "automaton") -> Automaton:
         )
     states, symbols = _names(nodes["Q"], "Q"), _names(nodes["Sigma"], "Sigma")
 
-    def table(key: str, known: Sequence[str]) -> dict[str, yaml.Node]:
+    def table(key: str, allowed: Sequence[str]) -> dict[str, yaml.Node]:
         node = nodes.get(key)
-        return {} if node is None or _is_empty(node) else _table(node, known, key)
+        return {} if node is None or _is_empty(node) else _table(node, allowed, key)
 
     try:
         return Automaton(
@@ -198,10 +198,10 @@ def _names(node: yaml.Node, where: str) -> tuple[str, ...]:
     return names
 
 
-def _table(node: yaml.Node, known: Sequence[str], where: str) -> dict[str, yaml.Node]:
+def _table(node: yaml.Node, allowed: Sequence[str], where: str) -> dict[str, yaml.Node]:
     table = _pairs(node, where)
     for key, value in table.items():
-        _check_known(key, known, where, value)
+        _check_known(key, allowed, where, value)
     return table
 
 
@@ -224,9 +224,9 @@ def _text(node: yaml.Node, where: str) -> str:
     return str(node.value)
 
 
-def _check_known(name: str, known: Sequence[str], where: str, node: yaml.Node) -> None:
-    if name not in known:
-        raise _wrong(f"{where} to speak of {', '.join(known)}", node, "correct the name", repr(name))
+def _check_known(name: str, allowed: Sequence[str], where: str, node: yaml.Node) -> None:
+    if name not in allowed:
+        raise _wrong(f"{where} to speak of {', '.join(allowed)}", node, "correct the name", repr(name))
 
 
 def _is_empty(node: yaml.Node) -> bool:

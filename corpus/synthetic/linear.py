@@ -194,12 +194,14 @@ def run_marginal(n: int, events: Sequence[Event], dtype: str = "fp64") -> Margin
             # it.
             belief = (1 - p) * belief + p * belief[[index[tuple(order)] for order in moved.tolist()]]
         elif event[0] == "reveal" and len(event) == 3:
+            # The exact filter: orders that contradict the reveal get weight 0.
             kept = belief * (orders[:, i] == j)
             if kept.sum() <= 0:
                 raise ImpossibleSymbol(
                     f"expected events that can happen, got position {i} holding {j} at event {step}; check the events"
                 )
             belief = kept / kept.sum()
+            # (I - e_i e_i') H (I - e_j e_j') + e_i e_j', the paper's erase and write.
             row, column = np.eye(n)[:, [i]], np.eye(n)[:, [j]]
             marginals = (np.eye(n) - row @ row.T) @ marginals @ (np.eye(n) - column @ column.T) + row @ column.T
         else:

@@ -121,7 +121,7 @@ class Synthetic:
             {
                 "path": options.task,
                 "name": f"stage {number} row {index}",
-                "repository": f"{options.task}-{split}",
+                "repository": f"{options.task}-{split}",  # `splits` maps it to its split
                 "entry": options.task,
                 "line": index,
             }
@@ -173,7 +173,7 @@ def generate_unit(payload: Payload) -> Iterator[Item]:
 
 
 def _pair(values: list[int]) -> tuple[int, int]:
-    low, high = values
+    low, high = values  # JSON has lists where Stage has tuples
     return low, high
 
 
@@ -188,7 +188,7 @@ def _row_origin(unit: SynthPayload, entry: SnippetEntry) -> RowOrigin:
         path=entry["path"],
         name=entry["name"],
         line=entry["line"],
-        end_line=entry["line"],
+        end_line=entry["line"],  # a synthetic row has no file: its line is its number
         entry=entry["entry"],
         source_hash=content_key(unit["task"], unit["parameters"]),
         num_skipped=0,

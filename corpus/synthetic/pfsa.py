@@ -53,6 +53,7 @@ def pfsa_task(*, kind: str = "maybe-swaps", file: str = "", n: int = 3, p: float
         return AutomatonTask(name="pfsa", automaton=_figure_9_from_2(), parameters=parameters)
     if kind in ("retention", "fig10"):
         return _adversary_task(kind, n, p, parameters)
+    # With p small, a full permutation that rarely happens is the identity with noise.
     moves = "full" if kind == "noisy-identity" else "swaps"
     return GameTask(name="pfsa", game=permutation_game(n=n, p=p, moves=moves, visible=visible), parameters=parameters)
 

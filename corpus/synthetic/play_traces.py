@@ -71,9 +71,9 @@ def trace_of(
         exception=None,
         integrity="clean",
         sandbox={"level": 0, "layers": "none: generated, nothing was run"},
-        python=platform.python_version(),
+        python=platform.python_version(),  # the column has no null; the version that made the row stands for it
         opened_calls=0,
-        kept_whole={},
+        kept_whole={},  # no construct was kept as one command: a game's `if` is a command by design
         doctest_passed=None,
         choices=tuple(choices),
         beliefs=tuple(
@@ -263,6 +263,7 @@ def automaton_trace(automaton: Automaton, length: int, generator: np.random.Gene
             )
         return taken
 
+    # Symbol first, then the state: the set-up's step() draws in this order.
     for _ in range(length):
         symbol = draw(law[:, state], automaton.symbols)
         state = draw(automaton.transitions[symbol, :, state], automaton.states)

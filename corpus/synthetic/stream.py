@@ -187,10 +187,12 @@ class TokenStream:
         opening, reveals, commands = _texts_of(game)
         numbered_commands = [numbers.of_command(text) for text in commands]
         self._opening = np.array([number for text in opening for number in numbers.of(text)], dtype=np.int64)
+        # One array: the reveals of all variables have one length, since names have one token each.
         self._reveals = np.array([numbers.of(text) for text in reveals], dtype=np.int64)
         blank_token = numbers.of_value(BLANK)
         self._opening_values = np.flatnonzero(self._opening == blank_token)
         self._reveal_values = np.flatnonzero(self._reveals[0] == blank_token)
+        # Commands differ in length: `if random() < p:` has a line more.
         self._widths = np.array([len(command) for command in numbered_commands], dtype=np.int64)
         self._commands = np.zeros((len(commands), int(self._widths.max())), dtype=np.int64)
         for row, command in enumerate(numbered_commands):
@@ -241,7 +243,7 @@ class TokenStream:
             plays.labels, np.tile(self.game.holds[self.game.start], (len(rows), 1)), axis=1
         )
         tokens[:, self._opening_values] = self.label_tokens[first_labels]
-        values = self._values(plays)
+        values = self._values(plays)  # as labels, so two items with one text have one token
         places = np.empty((len(plays.actions), num_reveals, len(self._reveal_values)), dtype=np.int64)
         for step in range(length):
             tokens[rows, starts[:, step, None] + np.arange(self._commands.shape[1])] = self._commands[

@@ -24,6 +24,7 @@ from trace_mine.corpus.synthetic.game import Game, Plays, play
 from trace_mine.corpus.synthetic.play_traces import automaton_trace, game_traces
 from trace_mine.tracer.schema import Trace
 
+# Written here again and not imported from corpus.splits: there a repository's name decides, here a sequence's hash.
 SPLITS = ("train", "validation", "test")
 HELD_OUT = 0.05
 """Share of all command sequences that each of validation and test has."""
@@ -125,6 +126,7 @@ class GameTask:
         """
         pending = list(range(len(indices)))
         for attempt in range(TRIES):
+            # Grouped by size: a batch of plays has one length and one spacing.
             sizes: dict[tuple[int, int], list[tuple[int, np.random.Generator]]] = {}
             for place in pending:
                 generator = generator_for(self, seed, split, stage, indices[place], attempt)
