@@ -154,8 +154,8 @@ def _mine(paths: list[str], options: MineOptions, out: Path, jobs: int, *, overw
         merged = produce(ledger, origin, config, engine=ENGINES["loky"](jobs), watcher=progress)
     if not print_dataset(merged, out):
         # An exit code of 0 would tell a script that there is a dataset to train on.
-        why = "none of the snippets became a row" if merged.stats["found"] else "no snippet was found"
-        raise CorpusError(f"nothing could be mined: {why}; see {out}/stats.json and errors.jsonl")
+        explanation = "none of the snippets became a row" if merged.stats["found"] else "no snippet was found"
+        raise CorpusError(f"nothing could be mined: {explanation}; see {out}/stats.json and errors.jsonl")
 
 
 def _check(paths: list[str], packages: tuple[Path, ...]) -> None:
