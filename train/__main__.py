@@ -61,6 +61,8 @@ def command(
     show: Annotated[bool, typer.Option("--show", help="print all settings of the run, and stop")] = False,
 ) -> None:
     """Trains a sequence model by a recipe; every setting has a name that --set takes."""
+    # One command with three forms rather than three sub-commands: RECIPE is what nearly everyone gives, and reads best
+    # without a word before it.
     _check_options(bool(recipe), resume, sweep, out, has_settings=bool(assignments or model or config or show))
     if sweep is not None:
         _log_plainly()
@@ -120,12 +122,14 @@ def _train(settings: Settings | None, folder: Path) -> None:
             typed = children.typed_command(run_folder.num_processes())
             print(f"{interruption}; go on with: {typed} --resume {folder}", file=sys.stderr)
         raise typer.Exit(ExitCode.INTERRUPTED) from None
-    if "evaluations" in final:  # of several processes the first alone evaluates
+    # Of several processes the first alone evaluates, and it alone prints.
+    if "evaluations" in final:
         print(*summary(final), sep="\n")
 
 
 def _log_plainly() -> None:
     """Set up logging: our own messages as plain lines on stderr, of noisy packages warnings only."""
+    # stderr, because --show and the summary on stdout are meant to be piped
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     for noisy in ("transformers", "accelerate", "datasets", "httpx"):
         logging.getLogger(noisy).setLevel(logging.WARNING)

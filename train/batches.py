@@ -102,6 +102,7 @@ class TaskBatches:
                 "trace-synth and train mined --set dataset=FOLDER, or mix them in with --set mixture=0.5"
             )
         self.task = task
+        # With p = 1 nothing is hidden, and evaluations of `belief` would have no KL to report.
         if settings.requires == "branch" and not self.task.game.is_hidden:
             raise ValueError(
                 "expected a task that hides outcomes, for beliefs, got one with p=1; give --set task.p=0.1"
@@ -130,6 +131,7 @@ class TaskBatches:
         stage = stage_of(self.settings, step)
         generator = _generator(self.settings.data_seed, step)
         commands = int(generator.choice(stage.commands))
+        # A stage of (8, 16) commands may have spacing 16: sessions of 8 then take the others, or one reveal at the end.
         spacings = [spacing for spacing in stage.spacings if spacing <= commands] or [commands]
         return commands, int(generator.choice(spacings))
 
@@ -177,6 +179,7 @@ class DatasetBatches:
             raise ValueError(
                 f"expected rows with beliefs, got none in {settings.dataset}; mine with --view branch --only-choices"
             )
+        # Fitted on the training rows alone: held-out rows must not decide what has a token of its own.
         texts = (row["text"] for row in splits["train"])
         self.tokenizer = fit_python(texts, vocab_size=settings.vocab_size)
         self.trained_on = frozenset(row["text"] for row in splits["train"])
@@ -184,11 +187,13 @@ class DatasetBatches:
         self.num_cut = 0
         self.rows = {name: self._encoded(rows) for name, rows in splits.items()}
         self.with_beliefs = {name: [row for row in rows if row["beliefs"]] for name, rows in splits.items()}
+        # a trace_id hashes a row's text and origin; sorted, since the order on disk isn't part of the data's identity
         identities = sorted(row["trace_id"] for rows in splits.values() for row in rows)
         self.data_hash = hashlib.sha256("\n".join(identities).encode()).hexdigest()
 
     def _encoded(self, rows: list[Row]) -> list[Encoded]:
         """Encode rows and count those that will be cut; rows of one token, with nothing to predict, are left out."""
+        # <bos> gives the first token of a row something to be predicted from, <eos> tells the end of a session.
         encoded = encode_rows(self.tokenizer, rows, bos=True, eos=True)
         self.num_cut += sum(len(each.ids) > self.settings.max_length for each in encoded)
         return [each for each in encoded if len(each.ids) > 1]
@@ -313,6 +318,7 @@ class MixedBatches(DatasetBatches):
 
     def batch(self, step: int, indices: Sequence[int]) -> dict[str, Tensor]:
         """See ``DatasetBatches.batch``."""
+        # Whole steps, not rows: sessions of a task have one length, and rows of a dataset many.
         generator = _generator(self.settings.data_seed, step)
         if generator.random() < self.settings.mixture:
             return super().batch(step, indices)

@@ -95,6 +95,7 @@ def loss_sums(losses: Tensor, kinds: Tensor) -> Floats:
 
 def value_labels(stream: TokenStream, batch: Batch) -> np.ndarray:
     """Find the label of each shown value [batch, reveals, values], as an index into ``stream.labels``."""
+    # argmax finds the one label whose token equals the value's
     values = batch.tokens[np.arange(len(batch.tokens))[:, None, None], batch.reveals]
     return (values[..., None] == stream.label_tokens).argmax(-1)
 
@@ -129,7 +130,7 @@ def evaluate_dataset(model: SequenceModel, batches: DatasetBatches, *, rows: int
         if s[2]
     }
     metrics: dict[str, object] = {"rows": len(held_out), "by_role": by_role, "num_cut": batches.num_cut}
-    metrics["split"] = batches.evaluation_split
+    metrics["split"] = batches.evaluation_split  # says if rows come from repositories that were trained on
     uncertain = batches.with_beliefs[batches.evaluation_split][:rows]
     if uncertain:
         metrics["beliefs"] = belief_kl(model, batches.tokenizer, uncertain, max_length=max_length)

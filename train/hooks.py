@@ -56,6 +56,7 @@ def intervening(
     try:
         yield
     finally:
+        # by itself, not the last one: contexts may be left in another order than they were entered
         taps[point].remove(change)
 
 
@@ -94,7 +95,7 @@ def scaling_beta(model: SequenceModel, layer: int, head: int, factor: float) -> 
     """
 
     def change(beta: Tensor) -> Tensor:
-        scaled = beta.clone()
+        scaled = beta.clone()  # autograd may still need the tensor that came
         scaled[..., head] *= factor
         return scaled
 

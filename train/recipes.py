@@ -41,6 +41,7 @@ BELIEF_MODELS: dict[str, Keys] = {
     "gated_delta_net": GATED,
     "delta_product": {**GATED, "num_householder": 2},
     "mamba2": {**SMALL, "head_dim": 32, "state_size": 32},
+    # two layers: one layer of attention can't look up what another look-up found
     "transformer": {**SMALL, "num_hidden_layers": 2},
 }
 """Model -> the keys that it has in the recipes for a CPU, chosen for about equal numbers of parameters."""
@@ -215,6 +216,7 @@ def recipe(name: str, model: str | None = None) -> Settings:
     keys = BELIEF_MODELS[model]
     if name in ("mined", "paper-s5"):
         keys = _with_sizes_of(settings.model_keys, keys)
+    # Only there: in `contrast` all models get the same steps, which is what it compares.
     if name == "belief" and model in BELIEF_STAGES:
         pairs = zip(settings.stages, BELIEF_STAGES[model], strict=True)
         settings = replace(settings, stages=tuple(replace(stage, steps=steps) for stage, steps in pairs))

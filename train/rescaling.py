@@ -74,6 +74,7 @@ def calibrate(model: SequenceModel, input_ids: Tensor, *, from_step: int = FROM_
         measured = states[:, steps >= from_step]  # [B, N, H, K, V]
         norms_NH = torch.linalg.vector_norm(measured, dim=(-2, -1)).flatten(0, 1)  # sessions and steps are one axis
         norms[str(layer)] = {"mean": norms_NH.mean(0).tolist(), "high": norms_NH.quantile(0.95, dim=0).tolist()}
+    # In the config, not in a buffer: fla's class keeps keys that it doesn't know, but has no such weight to load.
     model.config.state_norms = norms
     return norms
 
@@ -94,6 +95,7 @@ def rescaled(
     norms: dict[str, HeadNorms] | None = model.config.state_norms
     if not norms:
         raise ValueError("expected a calibrated model, got one without state_norms; call calibrate(model, input_ids)")
+    # kept, not assumed to be None: contexts may be nested
     before = {layer: mixer.rescale for layer, mixer in matrix_mixers(model).items()}
     try:
         for layer, mixer in matrix_mixers(model).items():

@@ -74,6 +74,7 @@ def write_json(path: Path, record: Mapping[str, object]) -> None:
 
 def append_line(path: Path, record: Mapping[str, object]) -> None:
     """Append ``record`` to the file as one line of JSON."""
+    # Opened for each line: a process that is killed later loses none that was written before.
     with path.open("a", encoding="utf-8") as file:
         file.write(json.dumps(record) + "\n")
 
@@ -117,7 +118,7 @@ def commit() -> str | None:
     try:
         head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=here, capture_output=True, text=True, check=True)
         changed = subprocess.run(["git", "status", "--porcelain"], cwd=here, capture_output=True, text=True, check=True)
-    except (OSError, subprocess.CalledProcessError):
+    except (OSError, subprocess.CalledProcessError):  # no git, or an installed package
         return None
     return head.stdout.strip() + ("+" if changed.stdout.strip() else "")
 
@@ -131,6 +132,7 @@ def create(folder: Path, settings: Settings, data: TrainingData) -> None:
     from trace_mine.tokenizer.kinds import vocabulary_hash  # these import torch, which takes seconds
     from trace_mine.train.kernels import c_ops
 
+    # run.json, not the folder: an empty one, or one with files of the user's, may be there already.
     if (folder / "run.json").exists():
         raise ValueError(
             f"expected a new folder, got {folder}, which holds a run; give --resume {folder} or another --out"
@@ -146,6 +148,7 @@ def create(folder: Path, settings: Settings, data: TrainingData) -> None:
         "delta_rule_on_cpu": c_ops.kernel_name(),
         "processes": num_processes(),
     }
+    # last: a folder with run.json can be resumed, and for that it needs its tokenizer
     write_json(folder / "run.json", record)
 
 
@@ -206,7 +209,8 @@ def check_processes(folder: Path) -> None:
     Raises:
         ValueError: the number differs from the one in ``run.json``.
     """
-    began = read(folder).get("processes")  # absent in runs of older versions
+    # absent in runs of older versions, which can't be checked and go on
+    began = read(folder).get("processes")
     if began is not None and began != num_processes():
         raise ValueError(
             f"expected {began} process(es), with which {folder} began, got {num_processes()}: a step would have other "

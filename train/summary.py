@@ -76,6 +76,7 @@ def summary(final: Final) -> list[str]:
 
 def _measurements(final: Evaluations) -> list[str]:
     """Return a line for each evaluation; those with the rescale follow, indented."""
+    # also of final.json files of older versions, which may lack retention and rescaled
     lines: list[str] = []
     for evaluation in final["evaluations"]:
         lines += _by_role(evaluation) if "by_role" in evaluation else [_at_length(evaluation)]

@@ -86,6 +86,7 @@ def _runs_of_entry(entry: Entry) -> Iterator[tuple[str, list[str]]]:
     fixed = [f"{key}={_yaml(value)}" for key, value in entry.get("set", {}).items()]
     for rate in entry.get("learning_rates", [None]):
         for seed in entry.get("seeds", [0]):
+            # names say what differs within an entry; between entries `name` has to
             name = entry.get("name") or "-".join([entry["recipe"], *model[1:]])
             # both seeds: runs that shared their data would not say how much depends on it
             assignments = [*fixed, f"seed={seed}", f"data_seed={seed}"]
@@ -128,6 +129,8 @@ def run_sweep(path: Path, out: Path, jobs: int) -> int:
     """
     runs = runs_of(path)
     out.mkdir(parents=True, exist_ok=True)
+    # A sweep's file that was edited after it began: without this a run of the old settings would go on under the name
+    # of the new ones, and its numbers stand in the table.
     for name, arguments in runs:
         begun = out / name / "run.json"
         if begun.is_file() and run_folder.settings_of(out / name) != settings_of(arguments):

@@ -64,6 +64,7 @@ def load() -> tuple[ctypes.CDLL | None, str]:
         return None, f"a library that can't be loaded ({error}); run pip install again"
     if version != VERSION:
         return None, f"a library of version {version}, not {VERSION}; run pip install again"
+    # Without declared types ctypes would pass Python integers as C int, 32 bits for an int64_t.
     library.delta_saved.argtypes = [ctypes.POINTER(Problem), ctypes.c_int, *[ctypes.POINTER(ctypes.c_int64)] * 2]
     library.delta_saved.restype = None
     library.delta_run.argtypes = [ctypes.POINTER(Problem), *[ctypes.c_int] * 3, *[ctypes.c_int64] * 2]
@@ -196,6 +197,7 @@ def _run(problem: Problem, tensors: dict[str, Tensor | None], *, backward: bool)
         setattr(problem, name, None if tensor is None else tensor.data_ptr())
     q = tensors["q"]
     assert q is not None
+    # all tensors have q's dtype: `delta_rule` converts them
     real_bytes, at_level = q.element_size(), LEVELS.index(level())
     lanes = problem.batch * problem.heads
     work = lanes * problem.time * problem.per_step * (problem.key_dim + problem.value_dim)

@@ -51,10 +51,12 @@ def decayed_attention(
         raise ValueError(
             "expected backend 'auto', 'torch' or 'fla', got 'c', which has the delta rule only; choose one"
         )
+    # "auto" on a CPU is the torch form: the C library has the delta rule alone
     use_fla = fla_ops.refusal(backend, q, decays=True) is None
     dtype = recurrence_dtype(q.dtype)
     q_, k_, v_, decay_ = q.to(dtype), k.to(dtype), v.to(dtype), log_decay.to(dtype)
     state_ = None if initial_state is None else initial_state.to(dtype)
+    # detached: a sign has no gradient, and that of the product over time would be meaningless
     sign_ = None if sign is None else sign.detach().to(dtype)
 
     def run(start: int, stop: int, state: Tensor | None) -> tuple[Tensor, Tensor]:
@@ -132,6 +134,7 @@ def _chunked(
     added_by_chunk = added.view(num, lanes, key_dim, -1).unbind(0)
     kept_by_chunk = last.exp().view(num, lanes, 1, 1).unbind(0)
     state = torch.zeros_like(added_by_chunk[0]) if initial_state is None else initial_state.flatten(0, 1)
+    # Indexed lists instead of tensors written in place: autograd differentiates through the loop.
     starts = []
     for kept, new in zip(kept_by_chunk, added_by_chunk, strict=True):
         starts.append(state)

@@ -61,10 +61,13 @@ def delta_rule(
     # fla first: its check also refuses unknown names of backends
     use_fla = fla_ops.refusal(backend, q, decays=log_decay is not None) is None
     use_c = not use_fla and c_ops.refusal(backend, q, num_householder) is None
+    # All kernels get fp32 (or float64) tensors, and none of them is under autocast: half precision would be wrong here
+    # (see recurrence_dtype). The outputs go back to q's dtype, the state stays as it is for the next call.
     dtype = recurrence_dtype(q.dtype)
     q_, k_, v_, beta_ = q.to(dtype), k.to(dtype), v.to(dtype), beta.to(dtype)
     decay_ = None if log_decay is None else log_decay.to(dtype)
     state_ = None if initial_state is None else initial_state.to(dtype)
+    # the time steps of a chunk; at least one, though it then has more keys than chunk_size
     steps = max(1, chunk_size // num_householder)
 
     def run(start: int, stop: int, state: Tensor | None) -> tuple[Tensor, Tensor]:
@@ -144,6 +147,7 @@ def _check_shapes(
     batch, time, heads, key_dim = q.shape
     if time < 1:
         raise ValueError(f"expected at least one time step, got q {list(q.shape)}; skip empty sequences")
+    # Checked here, since ctypes and Triton would read beyond the end of a tensor that is too small.
     keys, value_dim = time * num_householder, v.shape[-1]
     expected: list[tuple[str, Tensor | None, tuple[int, ...]]] = [
         ("k", k, (batch, keys, heads, key_dim)),

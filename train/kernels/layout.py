@@ -56,6 +56,7 @@ class Chunks:
         If T isn't a multiple of C, the result is of a zero-padded copy, so that writing to it doesn't reach x. Zeros
         are neutral everywhere: a key with beta 0 writes nothing, and a log decay of 0 keeps the state.
         """
+        # reshape, not view: inputs may be slices of a projection, whose memory isn't contiguous
         missing = self.padded_time * per_step - x.shape[1]
         if missing:
             x = functional.pad(x, (0, 0, 0, 0, 0, missing))

@@ -56,6 +56,7 @@ class Rescale:
 
     def _scaled(self, state: Tensor) -> Tensor:
         """Bring the norm of each head's state to the target, or, in mode "clamp", at most to the target."""
+        # a target of one head would broadcast over all of them
         if len(self.target) != state.shape[1]:
             raise ValueError(f"expected a target for {state.shape[1]} heads, got {len(self.target)}; give one per head")
         norm = torch.linalg.vector_norm(state, dim=(-2, -1), keepdim=True)

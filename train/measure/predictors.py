@@ -54,6 +54,7 @@ class ModelPredictor:
 
     def laws(self, stream: TokenStream, plays: Plays, batch: Batch) -> Floats:
         """See ``Predictor.laws``."""
+        # float64: the exact laws are, and 1e-9 decides ties (scores.TIES)
         return np.exp(self.log_laws(stream, batch)).astype(np.float64)
 
     def log_laws(self, stream: TokenStream, batch: Batch) -> Floats:
@@ -155,6 +156,7 @@ class MostCommon:
     def laws(self, stream: TokenStream, plays: Plays, batch: Batch) -> Floats:
         """See ``Predictor.laws``."""
         shown = shown_labels(stream, plays)
+        # minlength: a label that no session shows has a probability of 0, and a place
         counts = np.bincount(shown.ravel(), minlength=len(stream.labels))
         return np.tile(counts / counts.sum(), (*shown.shape, 1))
 

@@ -31,6 +31,7 @@ def holding_plays(batches: TaskBatches, hold: int, spacing: int) -> Plays:
     game = batches.task.game
     if not can_be_held(batches):
         raise ValueError("expected a task of maybe-swaps of three or more distinct values, shown one at a time")
+    # All triples, so that no variable's own frequency in training decides the mean.
     rows = []
     for shown, other, asked in permutations(range(len(game.variables)), 3):
         action = swap_of(batches, shown, other)
@@ -38,6 +39,8 @@ def holding_plays(batches: TaskBatches, hold: int, spacing: int) -> Plays:
             rows.append((action, shown, asked))
     if hold % spacing:
         raise ValueError(f"expected hold to be a multiple of {spacing}, got {hold}; a reveal stands at its end")
+    # One command over and over, with draws of 1, which are below no probability: it never happens, and the state is the
+    # start's throughout.
     actions = np.array([[action] * hold for action, _, _ in rows], dtype=np.int64)
     reveals = hold // spacing
     return Plays(
@@ -95,6 +98,7 @@ def retention(model: SequenceModel, batches: TaskBatches, *, hold: int, spacing:
         ids = torch.from_numpy(batch.tokens).to(device)
         places = torch.from_numpy(batch.reveals[:, -1, 0]).to(device)
         logits = model(input_ids=ids).logits.float()
+    # The exact law is certain, so that KL(exact || model) is the cross-entropy of the value.
     rows = torch.arange(len(ids), device=device)
     kl = F.cross_entropy(logits[rows, places - 1], ids[rows, places])
     return {"hold": hold, "spacing": spacing, "kl": kl.item(), "certainty": certainty}

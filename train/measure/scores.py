@@ -81,6 +81,7 @@ def hits(law: Floats, shown: Ints) -> Floats:
     array([1. , 0.5])
     """
     best = likeliest(law)
+    # np.asarray, here and below: numpy gives a scalar instead of an array without axes
     return np.asarray(np.take_along_axis(best, shown[..., None], axis=-1)[..., 0] / best.sum(-1))
 
 
@@ -115,6 +116,7 @@ def total_variation(exact: Floats, law: Floats) -> Floats:
     It is the largest difference of their probabilities of one event. The texts that aren't labels are an event too, of
     exact probability 0.
     """
+    # half the sum of the absolute differences; the second term is that of the texts that aren't labels
     return np.asarray(0.5 * (np.abs(exact - law).sum(-1) + np.maximum(0.0, 1.0 - law.sum(-1))))
 
 
@@ -134,6 +136,7 @@ def last_quarter(by_reveal: Floats) -> Floats:
 
 def confidence_bins(confidence: Floats) -> Ints:
     """Return the bin of each confidence, [...] from 0 to ``BINS`` - 1; a bin includes its lower edge, the last both."""
+    # without the outer edges, so that confidences rounded below 0 or above 1 fall into the outer bins
     edges = np.linspace(0.0, 1.0, BINS + 1)
     return np.clip(np.digitize(confidence, edges[1:-1]), 0, BINS - 1)
 

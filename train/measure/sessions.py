@@ -61,6 +61,7 @@ def sessions_of(batches: TaskBatches, *, commands: int, spacing: int, rows: int,
     Raises:
         ValueError: the game's reveals show all variables at once, or the split has no session of this size.
     """
+    # Rows 0 to rows - 1 of the split: the same sessions for every model, checkpoint and machine.
     stream = batches.stream(commands, spacing, split)
     plays = joined(list(batches.task.plays(range(rows), seed=stream.seed, split=split, stage=stream.stage)))
     return sessions_from(stream, plays)

@@ -24,6 +24,7 @@ def evaluating(model: nn.Module) -> Iterator[torch.device]:
 
     On leaving, also by an exception, the model is in the mode that it was in.
     """
+    # the trainer evaluates between two steps, and would go on in evaluation mode
     was_training = model.training
     model.eval()
     try:

@@ -94,6 +94,7 @@ class DeltaNetConfig(SequenceConfig):
         """See ``SequenceConfig.check``: heads divide the widths of keys and values, and q and k are l2-normed."""
         super().check()
         for key in ("expand_k", "expand_v"):
+            # expand_k may be a fraction such as 0.75, whose product is a float
             width = self.hidden_size * getattr(self, key)
             if round(width) != width or round(width) % self.num_heads:
                 raise ValueError(

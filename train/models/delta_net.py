@@ -121,6 +121,7 @@ class DeltaNet(MatrixMixer):
         after: Carry = {"position": carry.get("position", 0) + x.shape[1]}
         q, k, v = (heads(y, self.num_heads) for y in self.projected(x, carry, after))
         q, k, v = self.tap("queries", l2_norm(q)), self.tap("keys", l2_norm(k)), self.tap("values", v)
+        # l2-normed keys keep the eigenvalues of transitions in range; values are free
         beta = self.b_proj(x).sigmoid() if self.config.use_beta else torch.ones_like(q[..., 0])
         # For a unit key the transition I - beta k k^T has the eigenvalue 1 - beta along k: at beta = 2 a reflection,
         # which swaps two values in one step.

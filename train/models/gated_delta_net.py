@@ -36,6 +36,7 @@ class GatedDeltaNet(MatrixMixer):
         self.v_proj = nn.Linear(width, value_width * n, bias=False)
         self.b_proj = nn.Linear(width, self.num_v_heads * n, bias=False)
         self.forgets = getattr(config, "use_forget_gate", True)  # a key of DeltaProduct's configuration alone
+        # a hook on a point that nothing passes would silently do nothing
         if not self.forgets:
             self.points = tuple(point for point in self.points if point != "log_decay")
         if self.forgets:

@@ -129,7 +129,7 @@ class SequenceModel(PreTrainedModel):
         backbone = Backbone(config, self.mixer_class, self.block_class, self.last_norm)
         setattr(self, self.base_model_prefix, backbone)
         self.lm_head = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
-        self.post_init()
+        self.post_init()  # transformers calls _init_weights and ties weights here
 
     @classmethod
     def from_pretrained(cls, *arguments: Any, **options: Any) -> Any:  # Any: as transformers declares it
@@ -140,7 +140,7 @@ class SequenceModel(PreTrainedModel):
         the uninterrupted one.
         """
         loaded = super().from_pretrained(*arguments, **options)
-        model = loaded[0] if isinstance(loaded, tuple) else loaded
+        model = loaded[0] if isinstance(loaded, tuple) else loaded  # with output_loading_info: (model, report)
         for tensor in (*model.parameters(), *model.buffers()):
             tensor.data = tensor.data.clone()
         return loaded

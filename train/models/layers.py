@@ -68,6 +68,7 @@ class ShortConv(nn.Module):
     def __init__(self, width: int, size: int) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.empty(width, 1, size))
+        # here, because _init_weights of the model knows linear layers and embeddings only
         nn.init.normal_(self.weight, std=1 / math.sqrt(size))
 
     def forward(self, x: Tensor, state: Tensor | None) -> tuple[Tensor, Tensor]:

@@ -51,6 +51,7 @@ class Mamba2(MatrixMixer):
         self.in_proj = nn.Linear(
             config.hidden_size, self.inner + self.conv_width + self.num_heads, bias=config.use_bias
         )
+        # for its parameters' names; causal_conv does the work, also with a carry
         self.conv1d = nn.Conv1d(
             self.conv_width, self.conv_width, config.conv_kernel, groups=self.conv_width, bias=config.use_conv_bias
         )
@@ -58,7 +59,7 @@ class Mamba2(MatrixMixer):
         self.A_log, self.dt_bias = decay_parameters(
             self.num_heads, low, high, config.dt_min, config.dt_max, config.dt_init_floor
         )
-        self.D = nn.Parameter(torch.ones(self.num_heads))
+        self.D = nn.Parameter(torch.ones(self.num_heads))  # the skip from x, as in Mamba-2
         self.norm = GroupNormGated(self.inner, config.n_groups, config.norm_eps)
         self.out_proj = nn.Linear(self.inner, config.hidden_size, bias=config.use_bias)
         if config.signed:

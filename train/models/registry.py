@@ -112,6 +112,7 @@ def make_model(name: str, **keys: Any) -> SequenceModel:  # Any: the types are t
         raise ValueError(f"expected a model among {', '.join(MODELS)}, got {name!r}")
     config_class = MODELS[name].config_class
     known = {**configs.COMMON, **config_class.own, "tie_word_embeddings": False}
+    # A config keeps keys that it doesn't know, for fla's sake: a misspelt one would do nothing.
     for key in keys:
         if key not in known:
             raise ValueError(f"expected a key of {name} ({', '.join(sorted(known))}), got {key!r}")
@@ -128,6 +129,7 @@ def load_model(folder: str | Path) -> SequenceModel:
     path = Path(folder)
     if not (path / "config.json").is_file():
         raise ValueError(f"expected a folder with config.json and model.safetensors, got {path}; name a finished run")
+    # Not by AutoConfig: it would need our classes registered, and has another class for mamba2.
     kind = json.loads((path / "config.json").read_text(encoding="utf-8")).get("model_type")
     for model in MODELS.values():
         if model.config_class.model_type == kind:
