@@ -70,7 +70,7 @@ def subject(folder: Path) -> Subject:
             f"expected a finished run, got {folder} without model.safetensors; trace-train --resume {folder}"
         )
     batches = batches_of(settings)
-    run_folder.check(folder, batches)
+    run_folder.check_data(folder, batches)
     model = load_model(folder)
     model.eval()
     name = folder.resolve().name

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from trace_mine.tracer.atomic import replacing, write_atomically
 from trace_mine.tracer.command_line import make_app, run_app
 
 if TYPE_CHECKING:
@@ -160,9 +160,8 @@ def encode_split(tokenizer: PreTrainedTokenizerFast, rows: Dataset, path: Path) 
             ("steps", pa.list_(pa.int32())),
         ]
     )
-    beside = path.with_name(path.name + ".part")
     num_tokens = 0
-    with pq.ParquetWriter(beside, schema) as writer:
+    with replacing(path) as file, pq.ParquetWriter(file, schema) as writer:
         total = -(-len(rows) // ROWS_AT_ONCE)
         for part in track(parts(rows), f"encoding {path.stem}", total=total, disable=not sys.stderr.isatty()):
             found = encode_rows(tokenizer, part)
@@ -175,7 +174,6 @@ def encode_split(tokenizer: PreTrainedTokenizerFast, rows: Dataset, path: Path) 
             ]
             arrays = [pa.array(values, type=field.type) for values, field in zip(columns, schema, strict=True)]
             writer.write_table(pa.Table.from_arrays(arrays, schema=schema))
-    os.replace(beside, path)
     return num_tokens
 
 
@@ -238,11 +236,9 @@ def visible(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in told)
 
 
-def write(path: Path, told: Mapping[str, Any]) -> None:
-    """A JSON object into a file, whole or not at all: written beside and renamed."""
-    beside = path.with_name(path.name + ".part")
-    beside.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
-    os.replace(beside, path)
+def write(path: Path, record: Mapping[str, Any]) -> None:
+    """Replace the file by ``record`` as indented JSON. A reader finds the old file or the new one, nothing between."""
+    write_atomically(path, (json.dumps(record, indent=2) + "\n").encode())
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
