@@ -13,7 +13,15 @@ from planted import planted_subject
 from trace_mine.corpus.synthetic.game import Floats, Plays
 from trace_mine.corpus.synthetic.stream import Batch, TokenStream
 from trace_mine.eval.adversary import search
-from trace_mine.eval.interpret import Head, costs, described, has_beta, heads_of, told_costs, tracking_head
+from trace_mine.eval.interpret import (
+    Head,
+    cost_results,
+    has_beta,
+    head_results,
+    heads_of,
+    intervention_costs,
+    tracking_head,
+)
 from trace_mine.train.hooks import recording
 from trace_mine.train.measure.predictors import ExactFilter
 from trace_mine.train.measure.sessions import sessions_of
@@ -23,7 +31,7 @@ from trace_mine.train.measure.sessions import sessions_of
 def test_the_planted_head_is_the_one_found(head: int) -> None:
     subject = planted_subject(n=3, num_heads=3, head=head)
     sessions = sessions_of(subject.batches, commands=64, spacing=2, rows=8)
-    found = costs(subject, sessions)
+    found = intervention_costs(subject, sessions)
     assert {cost.kind for cost in found} == {"beta halved", "beta capped", "head silenced"}
     for kind in ("beta halved", "beta capped", "head silenced"):
         best = tracking_head(found, kind)
@@ -32,7 +40,9 @@ def test_the_planted_head_is_the_one_found(head: int) -> None:
         assert best.after < 0.6
         others = [cost.lost for cost in found if cost.kind == kind and cost.head != head]
         assert len(others) == 2 and all((lost == 0).all() for lost in others)
-    lost = [r for r in told_costs(subject, found) if r.metric == "accuracy lost" and r.place == f"layer 0 head {head}"]
+    lost = [
+        r for r in cost_results(subject, found) if r.metric == "accuracy lost" and r.place == f"layer 0 head {head}"
+    ]
     assert len(lost) == 3 and all(r.low <= r.value <= r.high for r in lost)
     near = {each.head: float((each.beta > 1.9).mean()) for each in heads_of(subject, sessions)}
     assert max(near, key=lambda key: near[key]) == head
@@ -48,8 +58,8 @@ def test_every_model_of_the_delta_family_is_read(model: str, tiny_subject: Calla
         assert ((head.beta > 0) & (head.beta < 2)).all()
         assert head.spectrum.sum() == pytest.approx(1.0)
         assert 1 <= head.components(0.9) <= head.components(0.99) <= len(head.spectrum)
-    assert {r.metric for r in described(subject, heads)} == {"beta percentile", "beta above 1.9", "key components"}
-    assert len(costs(subject, sessions)) == 6
+    assert {r.metric for r in head_results(subject, heads)} == {"beta percentile", "beta above 1.9", "key components"}
+    assert len(intervention_costs(subject, sessions)) == 6
 
 
 def test_models_without_beta_are_told(tiny_subject: Callable) -> None:
@@ -58,9 +68,9 @@ def test_models_without_beta_are_told(tiny_subject: Callable) -> None:
     sessions = sessions_of(subject.batches, commands=4, spacing=2, rows=2)
     with pytest.raises(ValueError, match="expected a model of the delta family, got transformer"):
         heads_of(subject, sessions)
-    assert {cost.kind for cost in costs(subject, sessions)} == {"head silenced"}
+    assert {cost.kind for cost in intervention_costs(subject, sessions)} == {"head silenced"}
     with pytest.raises(ValueError, match="no such point"):
-        tracking_head(costs(subject, sessions))
+        tracking_head(intervention_costs(subject, sessions))
 
 
 @dataclass(frozen=True)
