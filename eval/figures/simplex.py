@@ -83,8 +83,8 @@ def draw(bench: Bench) -> Drawn:
     caption = (
         "Ridge from the recurrent state (after PCA) to the exact joint belief, read before the question; the triangles "
         f"show what variable a may hold, coloured by the truth. R2 on held-out sessions by seed: "
-        f"{'; '.join(of_models)}. Controls: {'; '.join(of_controls)}. Steering, slope of the prediction towards the target "
-        f"(1: all the way): {'; '.join(of_steering)}."
+        f"{'; '.join(of_models)}. Controls: {'; '.join(of_controls)}. Steering, slope of the prediction towards the "
+        f"target (1: all the way): {'; '.join(of_steering)}."
     )
     return Drawn(figure=figure, rows=rows, caption=caption, claims=claims(scores, controls, slopes))
 
