@@ -90,14 +90,7 @@ def search(
     beam = [Candidate(actions=nothing, shown=nothing, states=nothing)]
     worst: list[float] = []
     for _ in range(reveals):
-        grown = [
-            Candidate(
-                actions=np.concatenate([each.actions, move]), shown=np.append(each.shown, variable), states=each.states
-            )
-            for each in beam
-            for move in moves
-            for variable in range(len(game.variables))
-        ]
+        grown = [longer for each in beam for longer in with_questions(game, each, moves)]
         sessions = sessions_from(stream, plays_of(game, grown, spacing))
         harm = kl(sessions.exact, logs(sessions.laws_of(predictor)))[:, -1]
         # a stable order, so that ties (symmetric sessions have equal KL) give the same beam on every machine
@@ -109,6 +102,19 @@ def search(
     return SearchResult(worst=np.array(worst), plays=sessions.plays.at(best), kl=harm[best])
 
 
+def with_questions(game: Game, candidate: Candidate, moves: Ints) -> list[Candidate]:
+    """Lengthen a candidate by each of ``moves`` [moves, spacing] and a question for each variable, still unanswered."""
+    return [
+        Candidate(
+            actions=np.concatenate([candidate.actions, move]),
+            shown=np.append(candidate.shown, variable),
+            states=candidate.states,
+        )
+        for move in moves
+        for variable in range(len(game.variables))
+    ]
+
+
 def with_answers(game: Game, candidate: Candidate, sessions: Sessions, place: int, floor: float) -> list[Candidate]:
     """Answer the last question of a candidate in every way that has an exact probability of ``floor`` or more.
 
@@ -116,6 +122,7 @@ def with_answers(game: Game, candidate: Candidate, sessions: Sessions, place: in
     """
     spacing = sessions.plays.spacing
     answers = []
+    # An answer of probability 0 would have to be conditioned on: the exact law after it is 0 / 0, and its KL no number.
     for item in np.flatnonzero(sessions.exact[place, -1] >= floor):
         states = np.full(spacing, state_showing(game, int(candidate.shown[-1]), int(item)))
         answers.append(

@@ -52,6 +52,7 @@ def by_seeds(text: str, source: str, margins: Sequence[float], evidence: str) ->
         evidence = f"{evidence} Fewer than {FEWEST_SEEDS} seeds." if count else "Nothing was trained for it."
     elif all(margin > 0 for margin in margins):
         verdict = HOLDS
+    # as unanimous as "holds": one seed that shows the claim is enough not to deny it
     elif all(margin <= 0 for margin in margins):
         verdict = DOES_NOT_HOLD
     else:

@@ -109,7 +109,7 @@ def at_length(sessions: Sessions, predictor: Predictor, times: float, **named: W
     if isinstance(predictor, ModelPredictor):
         # far beyond the trained length the probability of the value shown may underflow; its logarithm doesn't
         log_law = predictor.log_laws(sessions.stream, sessions.batch)
-        law = np.exp(log_law)
+        law = np.exp(log_law)  # for hits and accuracy, which an underflow to 0 doesn't change
     else:
         law = sessions.laws_of(predictor)
         log_law = logs(law)
@@ -134,6 +134,7 @@ def memory_needed(subject: Subject, windows: Sequence[int], *, rows: int) -> lis
     results = []
     for window in windows:
         window_filter = WindowFilter(window=window)
+        # the first of the four results is the belief KL over all reveals
         of_all_reveals = at_length(sessions, window_filter, 1.0, model=window_filter.name)[0]
         results.append(replace(of_all_reveals, metric="belief KL, window", at=float(window)))
     return results
@@ -150,6 +151,7 @@ def holding(subject: Subject, *, holds: Sequence[int] = HOLDS, variant: str = ""
     for hold in holds:
         if hold % spacing:
             continue
+        # within the loop, since a variant is a context; the first one calibrates, the others find the norms
         with variant_of(subject, variant):
             kl = retention(subject.model, subject.task_batches, hold=hold, spacing=spacing)["kl"]
         where: dict[str, Where] = {"commands": hold, "spacing": spacing, "at": float(hold), "task": task}
@@ -187,6 +189,7 @@ def norms(subject: Subject, *, times: int, rows: int, every: int = 16, variant: 
     ids = on_device(subject, batch)
     with variant_of(subject, variant):
         states = states_along(subject.model, ids, every)
+    # the last layer: the one that the answer is read from; [batch, steps, heads, K, V]
     last = states[max(states)]
     means = torch.linalg.vector_norm(last, dim=(-2, -1)).mean(dim=(0, 2)).double().cpu().numpy()
     return np.arange(1.0, len(means) + 1.0) * every, np.asarray(means, dtype=np.float64)

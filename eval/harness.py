@@ -61,6 +61,7 @@ class Question(TypedDict):
 
 SUITES = (
     *(
+        # the spacing grows with the length, so that every suite has 8 reveals, and the last needs the most memory
         Suite(name=f"trace_permutations_n{n}_c{c}_s{s}", parameters={"n": n}, commands=c, spacing=s)
         for n in (3, 5)
         for c, s in ((8, 1), (16, 2), (32, 4), (64, 8), (128, 16))
@@ -118,6 +119,7 @@ def write_tasks(out: Path, *, docs: int, seed: int) -> list[Path]:
 
 def questions(suite: Suite, docs: int, seed: int) -> list[Question]:
     """Make ``docs`` questions of a suite, one for each of the first test sessions of this seed, at its last reveal."""
+    # settings of a run that is never trained: ``TaskBatches`` makes their sessions as it does for training
     stages = (StageSettings(steps=1, commands=(suite.commands,), spacings=(suite.spacing,)),)
     settings = Settings(
         recipe="harness",

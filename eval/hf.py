@@ -107,6 +107,7 @@ class HFPredictor:
             length = max(map(len, part))
             # filled up on the right, where a causal model reads it after everything that is scored: no mask is needed
             ids = torch.tensor([row + [row[-1]] * (length - len(row)) for row in part], device=device)
+            # float64 before the softmax: models in half precision give logits whose softmax is off in the third digit
             logs = self.model(input_ids=ids).logits.double().log_softmax(-1).cpu().numpy()
             log_laws += [logs[n, : len(row)] for n, row in enumerate(part)]
         return log_laws
@@ -118,6 +119,7 @@ class HFPredictor:
             ValueError: the tokenizer has no token for a piece of the text.
         """
         ids: list[int] = self.tokenizer(text)["input_ids"]
+        # with defaults, for not every tokenizer has these attributes
         start = getattr(self.tokenizer, "bos_token_id", None)
         if not ids or (start is not None and ids[0] != start and self._needs_start()):
             ids = [start, *ids] if start is not None else ids
@@ -136,6 +138,7 @@ class HFPredictor:
         if isinstance(config, SequenceConfig):
             # ours are recurrent or have rotary positions: max_position_embeddings is there for fla's sake, no bound
             return
+        # GPT-2 and its like call it n_positions; recurrent models (Mamba, RWKV) have neither, and no bound
         most = getattr(config, "max_position_embeddings", None) or getattr(config, "n_positions", None)
         if most is not None and length > most:
             raise ValueError(
@@ -169,7 +172,7 @@ def hf_predictor(folder: Path, *, normalised: bool = False) -> HFPredictor:
 
     if not (folder / "config.json").is_file():
         raise ValueError(f"expected a local folder with config.json, got {folder}; save_pretrained the model there")
-    register_auto_classes()
+    register_auto_classes()  # so that a config of a family of ours is known to transformers at all
     # ours alone write this key; by its type alone our mamba2 would be opened as transformers' own, whose keys differ
     is_ours = "state_norms" in json.loads((folder / "config.json").read_text(encoding="utf-8"))
     has_subfolder = (folder / "tokenizer").is_dir()
@@ -202,6 +205,7 @@ def evaluate_hf(folder: Path, like: Subject, *, rows: int, commands: int = 0, sp
     if not 0 < spacing <= commands:
         raise ValueError(f"expected 0 < spacing <= commands, got {spacing} and {commands}")
     sessions = sessions_of(like.batches, commands=commands, spacing=spacing, rows=rows)
+    # of certain outcomes a KL is the loss of what was shown, which says less to a reader than accuracy
     measure = beliefs if like.batches.task.game.is_hidden else accuracy
     results: list[Result] = []
     for predictor in (own, replace(own, normalised=True), *baselines()):

@@ -77,6 +77,7 @@ def heads_of(subject: Subject, sessions: Sessions) -> list[Head]:
         raise ValueError(f"expected a model of the delta family, got {subject.label}, which has no beta")
     device = next(subject.model.parameters()).device
     layers = [n for n, block in enumerate(subject.model.blocks) if "beta" in block.mixing.points]
+    # cut to the shortest, because beta and keys of padding would count like those of commands
     with recording(subject.model, ("beta", "keys"), layers) as readings:
         subject.model(
             input_ids=torch.from_numpy(sessions.batch.tokens[:, : int(sessions.batch.lengths.min())]).to(device)
@@ -87,6 +88,7 @@ def heads_of(subject: Subject, sessions: Sessions) -> list[Head]:
         for head in range(beta.shape[-1]):
             centred = keys[..., head, :].reshape(-1, keys.shape[-1])
             values = np.linalg.svd(centred - centred.mean(0), compute_uv=False) ** 2
+            # a head whose keys are all alike has no variance to share out: zeros instead of nan
             spectrum = values / max(values.sum(), 1e-300)
             heads.append(Head(layer=layer, head=head, beta=beta[..., head].ravel(), spectrum=spectrum))
     return heads
@@ -172,6 +174,7 @@ def intervention_costs(subject: Subject, sessions: Sessions) -> list[Cost]:
     results = []
     for layer, block in enumerate(subject.model.blocks):
         for kind, context in KINDS.items():
+            # points are the places where a mixer's tensors can be changed: a Transformer has heads, but no beta
             if ("beta" if "beta" in kind else "heads") not in block.mixing.points:
                 continue
             for head in range(getattr(block.mixing, "num_heads", 0)):

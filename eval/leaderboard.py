@@ -74,6 +74,7 @@ def board(results: Sequence[Result], metrics: Sequence[str]) -> list[Line]:
         if metric not in measured_metrics:
             raise ValueError(f"expected a metric among {', '.join(map(repr, measured_metrics))}, got {metric!r}")
     lines = []
+    # baselines have no run, and no line of their own: the best one stands at the end of each model's line
     for result, values in over_seeds([each for each in of_sessions if each.metric in metrics and each.run]):
         refuse_repeated_seeds([each for each in of_sessions if same_line(each, result)])
         lines.append(
@@ -113,6 +114,7 @@ def best_baseline(result: Result, results: Sequence[Result]) -> str:
 
 def same_line(one: Result, other: Result) -> bool:
     """Tell if two results belong to one line of a board, that is differ in run and seed at most."""
+    # bool(run): a baseline may bear the name of a model, such as one that somebody called "chance"
     who = one.metric, one.model, one.variant, one.split, size_of(one), bool(one.run)
     return who == (other.metric, other.model, other.variant, other.split, size_of(other), bool(other.run))
 

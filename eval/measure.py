@@ -77,6 +77,7 @@ def beliefs(sessions: Sessions, predictor: Predictor, **where: Where) -> list[Re
         measured("loss of reveals", scores.shown_loss, unit="nats", **fields),
         measured("entropy of the exact law", sessions.entropy, unit="nats", **fields),
     ]
+    # a session of fewer than four reveals has as many parts as reveals
     quarters = np.array_split(np.arange(scores.kl.shape[1]), min(4, scores.kl.shape[1]))
     for quarter, places in enumerate(quarters):
         place = f"quarter {quarter + 1}"
@@ -112,6 +113,7 @@ def calibration(confidence: Floats, hit: Floats, **fields: Where) -> list[Result
     for each in range(BINS):
         inside = bins == each
         if inside.any():
+            # nan for a sequence without a reveal in this bin: it has no say in the bin's interval
             per_row = np.array([hit[r][inside[r]].mean() if inside[r].any() else np.nan for r in range(count)])
             low, high = interval(per_row)
             # over reveals, as the error counts them; a mean over sequences would weigh their reveals unevenly
@@ -141,6 +143,7 @@ def reveals_since(sessions: Sessions) -> Ints:
     """
     shown = sessions.plays.shown
     age = np.zeros_like(shown)
+    # reveal -1 is the beginning, which shows all variables
     last = np.full((len(shown), len(sessions.stream.game.variables)), -1)
     rows = np.arange(len(shown))
     for reveal in range(shown.shape[1]):

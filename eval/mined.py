@@ -178,6 +178,8 @@ def on_beliefs(subject: Subject, rows: Sequence[Row], *, name: str, max_length: 
     skewed = [each for each in scored if np.log(each.outcomes) - each.entropy >= SKEWED]
     if skewed:
         parts["skewed"] = skewed
+    # rows of calls with hidden inputs say their prior; how well a model infers the input is another question than how
+    # well it foresees the output
     for each in scored:
         if "prior" in json.loads(order[each.row]["view"]):
             parts.setdefault("input" if asks_for_input(order[each.row], each) else "output", []).append(each)

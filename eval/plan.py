@@ -57,10 +57,12 @@ class PlannedRun:
 Kind = tuple[str, str, str, dict[str, str], float]
 """(group, recipe, model, overrides, expected seconds)."""
 
+# The two eigenvalue ranges of the same model: the paper's central comparison, and two figures need nothing else.
 TRACKING: tuple[Kind, ...] = (
     ("swaps-delta", "contrast", "delta_net", {}, 170),
     ("swaps-delta01", "contrast", "delta_net", {"model.allow_neg_eigval": "false"}, 170),
 )
+# Under a minute each, and most figures of beliefs draw from them.
 BELIEFS: tuple[Kind, ...] = tuple(
     (f"belief-{short}", "belief", model, {}, seconds)
     for short, model, seconds in (
@@ -69,16 +71,20 @@ BELIEFS: tuple[Kind, ...] = tuple(
         ("lstm", "lstm", 30.0),
     )
 )
+# The same models on streams whose commands and questions repeat (with .9), so that facts stay true for long: there
+# forgetting costs something, where on uniform streams it looks like a cure.
 STICKY: tuple[Kind, ...] = tuple(
     (group.replace("belief", "sticky"), name, model, {**overrides, "task.sticky": "0.9"}, seconds)
     for group, name, model, overrides, seconds in BELIEFS
 )
+# Slow ones, of which no figure needs all.
 OTHERS: tuple[Kind, ...] = (
     ("swaps-transformer", "contrast", "transformer", {}, 220),
     ("swaps-lstm", "contrast", "lstm", {"model.hidden_size": "128", "stages": LSTM_STAGES}, 260),
     ("belief-product", "belief", "delta_product", {}, 90),
     ("belief-transformer", "belief", "transformer", {}, 130),
 )
+# The paper's sizes, for a GPU of 80 GB: six rows of the longest sessions take 44 GiB there (docs/log.md).
 PAPER: tuple[Kind, ...] = (
     ("paper-delta", "paper-s5", "", {}, 900),
     ("paper-delta01", "paper-s5", "", {"model.allow_neg_eigval": "false"}, 900),

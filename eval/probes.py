@@ -66,6 +66,7 @@ def features(model: SequenceModel, sessions: Sessions) -> dict[str, Floats]:
         tokens = torch.from_numpy(sessions.batch.tokens).to(device)
         for begin in begins[0].tolist():
             with recording(model, ("residual",)) as readings:
+                # on from the last carry: to read every prefix from its begin would cost the square of the length
                 carry = model(tokens[:, first:begin], carry, return_carry=True).carry
             first = begin
             for layer, layer_carry in enumerate(carry):
@@ -155,6 +156,7 @@ def split(count: int, seed: int = 0) -> tuple[Ints, Ints, Ints]:
     """
     if count < 5:
         raise ValueError(f"expected at least 5 sequences to split, got {count}; take more rows")
+    # drawn, so that the parts don't depend on the order in which the sessions were made
     order = np.random.default_rng(seed).permutation(count)
     first, second = round(SHARES[0] * count), round((SHARES[0] + SHARES[1]) * count)
     return order[:first], order[first:second], order[second:]
@@ -180,6 +182,7 @@ def ridge(x: Floats, y: Floats, *, components: int = COMPONENTS, seed: int = 0) 
     weights = np.atleast_2d(best.coef_).T
     linear = Linear(matrix=rotation @ weights, offset=best.intercept_ - mean @ rotation @ weights)
     predicted = linear.read(x[held_out])
+    # one number a sequence, so that the bootstrap can draw sequences
     residual = ((predicted - y[held_out]) ** 2).sum((1, 2))
     total = ((y_fit.mean(0) - y[held_out]) ** 2).sum((1, 2))
 

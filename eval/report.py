@@ -26,6 +26,7 @@ th, td { text-align: left; vertical-align: top; padding: .35rem .6rem; border-bo
 .verdict { white-space: nowrap; font-weight: 600; } .small { color: #555; font-size: 13px; }
 @media print { body { max-width: none; } h2 { break-before: auto; } img { break-inside: avoid; } }
 """
+# A sign beside the words, so that verdicts can be found by eye in a long table.
 SIGNS = {HOLDS: "✓", DOES_NOT_HOLD: "✗", CANNOT_TELL: "?"}
 
 
@@ -107,7 +108,7 @@ def markdown(drawings: Drawings, facts: Facts) -> str:
         cells = [claim.text, f"{claim.source} ({figure.name})", claim.verdict, str(claim.seeds), claim.evidence]
         # captions say KL(exact || model): a bar within a cell ends it
         lines.append("| " + " | ".join(part.replace("|", "\\|") for part in cells) + " |")
-    lines += ["", notes(), ""]
+    lines += ["", notes(), ""]  # right below the verdicts: "does not hold" is easily read for more than it says
     for figure, drawn, seconds in drawings:
         lines += [f"## {figure.name}: {figure.title}", ""]
         if drawn is None:
@@ -156,6 +157,7 @@ def page(out: Path, drawings: Drawings, facts: Facts) -> str:
         if drawn is None:
             body.append(f"<p>Not drawn: none of its runs is finished ({html.escape(', '.join(figure.needs))}).</p>")
             continue
+        # PNG rather than SVG, whose texts look different where its fonts are missing
         data = base64.b64encode((out / "figures" / f"{figure.name}.png").read_bytes()).decode()
         body.append(f"<img alt='{html.escape(figure.title)}' src='data:image/png;base64,{data}'>")
         body.append(f"<p>{html.escape(drawn.caption)}</p>")

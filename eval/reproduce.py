@@ -120,6 +120,7 @@ def draw_all(
         try:
             drawn: base.Drawn | None = figure.draw(bench)
         except base.NothingTrained as missing:
+            # a short budget trains nothing for some figures: the report says so, and draws the others
             log.warning("%s left out: none of the runs that it needs is finished (%s)", figure.name, missing)
             drawn = None
         if drawn is not None:
@@ -138,6 +139,7 @@ def facts(
     runs = {}
     for run in plan:
         final = out / "runs" / run.name / "final.json"
+        # a run of the plan may have been finished by an earlier call: its name is in ``finished`` too
         if final.is_file() and run.name in trained.finished:
             record = json.loads(final.read_text(encoding="utf-8"))
             runs[run.name] = report.RunFacts(
@@ -166,6 +168,7 @@ def draw_only(names: Sequence[str], out: Path) -> list[Path]:
     Raises:
         ValueError: a name is unknown, or none of the runs that a figure needs is finished.
     """
+    # the longest plan: whatever somebody trained here may be drawn
     bench = base.Bench(plan=planned(gpu=True), runs=out / "runs")
     paths = []
     for figure in chosen(names):

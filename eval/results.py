@@ -118,6 +118,7 @@ def write(path: Path, results: Iterable[Result]) -> None:
         pq.write_table(pa.table(columns, names=list(NAMES)), path)
         return
     with path.open("w", newline="", encoding="utf-8") as file:
+        # nan is written as "nan", which float() reads back
         writer = csv.DictWriter(file, NAMES)
         writer.writeheader()
         writer.writerows(rows)

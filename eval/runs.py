@@ -79,6 +79,7 @@ def on_task(subject: Subject, *, rows: int) -> list[Result]:
         results += beside_baselines(subject, sessions, float(times), hidden)
     # spacing 1 beside the multiples: runs forget small spacings (.52 at 1 once it was left out of the last stages)
     lengths, spacings = ([base * times for times in GRID] for base in (commands, spacing))
+    # half the rows: the grid has up to twelve sizes, the largest four times as long as the trained one
     grid = extrapolation(subject, lengths, sorted({1, *spacings}), rows=max(8, rows // 2))
     results += [replace(each, metric=f"{each.metric}, grid") for each in grid]
     return results + (on_hidden_outcomes(subject, rows=rows) if hidden else [])
@@ -91,6 +92,7 @@ def beside_baselines(subject: Subject, sessions: Sessions, times: float, hidden:
     """
     results: list[Result] = []
     for predictor in (subject.predictor, *baselines()):
+        # baselines have no run and no seed
         named: dict[str, Where] = subject.named if predictor.name == subject.label else {"model": predictor.name}
         results += accuracy(sessions, predictor, times=times, **named)
         if hidden:

@@ -75,6 +75,7 @@ class Spread:
 
     def __init__(self, states: Floats) -> None:
         centred = states - states.mean(0)
+        # by SVD of the states, for their covariance would be width by width, 2,048 or more, of rank ``many`` at most
         _, lengths, axes = np.linalg.svd(centred, full_matrices=False)
         varies = lengths > STRENGTH * lengths[0]
         self._scales, self._axes = lengths[varies] / np.sqrt(len(states)), axes[varies]
@@ -120,7 +121,9 @@ def steered_run(subject: Subject, *, rows: int = 96, reveal: int | None = None) 
     # the first layer, since a change there passes through all that the model still computes
     x = places["layer 0 state"]
     at = sessions.plays.shown.shape[1] // 2 if reveal is None else reveal
+    # the second half; the probe is fitted on the first
     chosen = np.arange(rows, 2 * rows)
+    # the belief of the session before: one that occurs, in the same number of commands
     targets = beliefs[np.roll(chosen, 1), at]
     moves = changes(x[:rows], beliefs[:rows], x[chosen, at], targets, at)
     where: dict[str, Where] = {**subject.named, "place": "layer 0 state", "commands": commands, "spacing": spacing}
@@ -210,6 +213,7 @@ def law_after_change(subject: Subject, sessions: Sessions, rows: Ints, reveal: i
     begin = int(sessions.batch.reveals[rows[0], reveal, 0]) - sessions.stream.value_offset
     end = int(sessions.batch.reveals[rows[0], reveal, 0])
     tokens = torch.from_numpy(sessions.batch.tokens[rows]).to(device)
+    # only the first layer's state is changed; the others, and the residual stream, follow from it in what comes after
     carry = subject.model(tokens[:, :begin], return_carry=True).carry
     if change is not None:
         carry[0] = changed(carry[0], torch.from_numpy(change).to(device))

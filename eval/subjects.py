@@ -79,6 +79,8 @@ def subject(folder: Path) -> Subject:
         raise ValueError(
             f"expected a finished run, got {folder} without model.safetensors; trace-train --resume {folder}"
         )
+    # made from the settings again, and compared with the hashes in the folder: a task's code or a dataset may have
+    # changed since, and then results would be of other sessions than the run's
     batches = batches_of(settings)
     run_folder.check(folder, batches)
     model = load_model(folder)
@@ -98,6 +100,7 @@ def label_of(settings: Settings) -> str:
     label = settings.model
     if RANGE in config.own:
         label += " [-1, 1]" if config(**keys).allow_neg_eigval else " [0, 1]"
+    # settings of a recipe of the caller's own can't be compared with it
     if settings.recipe not in RECIPES:
         return label
     recipe_keys = recipe(settings.recipe, settings.model).model_keys

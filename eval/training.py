@@ -72,7 +72,9 @@ def train_missing(
     failed: dict[str, Path] = {}
     lock = threading.Lock()  # threads that wait for a process each share the lists and the slowdown
     stop = threading.Event()
-    slowdown = [1.0]  # the largest of measured over expected seconds so far, of this machine today
+    # The largest ratio of measured to expected seconds so far. Expected times are of another machine, and on a busy one
+    # a budget would be missed by the same factor. A list, since threads write to it.
+    slowdown = [1.0]
 
     def train_one(run: PlannedRun) -> None:
         folder, log = out / run.name, out / f"{run.name}.log"
@@ -87,11 +89,13 @@ def train_missing(
             return
         say(f"training {run.name} (about {run.expected * slowdown[0]:.0f} s)")
         started = time.monotonic()
+        # as a process of its own: torch's threads, its memory and a crash stay there
         model = ["--model", run.model] if run.model else []
         sets = [part for assignment in run.assignments() for part in ("--set", assignment)]
         arguments = [run.recipe, *model, *sets, "--out", str(folder)]
         if (folder / "run.json").is_file():
             arguments = ["--resume", str(folder)]
+        # appended: what an earlier call wrote about an interrupted run is part of its story
         with log.open("ab") as file:
             code = subprocess.run(
                 children.command(*arguments), stdout=file, stderr=file, check=False, env=children.environment()

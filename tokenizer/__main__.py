@@ -55,6 +55,7 @@ def fit(
 
     if kind not in KINDS:
         raise ValueError(f"expected a kind among {', '.join(KINDS)}, got {kind!r}")
+    # an error rather than a silent no-op: whoever gives --per expects whole commands
     if kind == "python" and per != "word":
         raise ValueError(f"expected --per with --kind symbols alone, got --per {per} with --kind python")
     rows = read(dataset)["train"]
@@ -94,6 +95,7 @@ def show(
     from trace_mine.tokenizer.kinds import load
     from trace_mine.tokenizer.lexemes import fit_python
 
+    # without a tokenizer one of keywords and builtins, so that the command shows something before anything is fitted
     chosen = load(tokenizer) if tokenizer is not None else fit_python([])
     encoded = encode_rows(chosen, [one_row(path, row)])[0]
     console = Console()
@@ -157,6 +159,7 @@ def encode_split(tokenizer: PreTrainedTokenizerFast, rows: Dataset, path: Path) 
 
     from trace_mine.tokenizer.encoded import encode_rows
 
+    # fixed types: a split without rows must have the columns of the others
     schema = pa.schema(
         [
             ("trace_id", pa.string()),
@@ -190,6 +193,7 @@ def read(dataset: Path) -> DatasetDict:
     Raises:
         ValueError: the folder isn't one that trace-mine or trace-synth wrote.
     """
+    # written last: a folder without it is no dataset, or one that isn't finished
     if not (dataset / "stats.json").is_file():
         raise ValueError(f"expected a folder that trace-mine or trace-synth wrote, got {dataset}")
     from datasets import disable_progress_bars, load_dataset
@@ -227,6 +231,7 @@ def one_row(path: Path, number: int) -> Row:
     from trace_mine.tracer.schema import Step
 
     text = path.read_text(encoding="utf-8")
+    # parsed and rendered again, which gives the segments that a bare file doesn't have
     parsed = repl.parse(text)
     rendered = repl.render(
         [Step(source=source, output=output.removesuffix("\n"), kind="statement") for source, output in parsed]

@@ -120,7 +120,7 @@ def command_words(row: Row) -> list[str]:
 
 
 def whole_command(text: str) -> list[str]:
-    """Give a command as one word, an assignment of a single value as two; no word for an empty text.
+    r"""Give a command as one word, an assignment of a single value as two; no word for an empty text.
 
     >>> whole_command(">>> a, b = b, a\n")
     ['>>> a, b = b, a\n']

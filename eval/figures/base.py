@@ -66,6 +66,7 @@ class Bench:
             raise ValueError(f"expected a group of the plan ({groups}), got {name!r}")
         subjects = []
         for run in planned:
+            # kept open: several figures draw from the same groups, and opening a run checks its data each time
             if run.name not in self._opened and is_finished(self.runs / run.name, run):
                 self._opened[run.name] = subject(self.runs / run.name)
             if run.name in self._opened:
@@ -102,6 +103,7 @@ def save(figure: Figure, drawn: Drawn, folder: Path) -> list[Path]:
     table, caption, claims = (folder / f"{figure.name}.{ending}" for ending in ("csv", "md", "json"))
     results.write(table, drawn.rows)
     caption.write_text(captioned(figure, drawn), encoding="utf-8")
+    # claims as data too, so that a later run can be compared without reading a page
     claims.write_text(json.dumps([asdict(claim) for claim in drawn.claims], indent=1) + "\n", encoding="utf-8")
     return [*paths, table, caption, claims]
 

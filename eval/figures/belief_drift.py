@@ -54,6 +54,7 @@ def draw(bench: Bench) -> Drawn:
                     holds.setdefault(key, []).append((subject.seed, {r.at: r.value for r in of_retention}))
         plot_lines(axes[0, column], drifts, stream)
         plot_lines(axes[1, column], holds, stream)
+        # of one run: the exact filter is the same for all of them
         rows += memory(axes[0, column], bench.group(f"{stream}-{MODELS[0]}")[:1], bench.rows)
         name_axes(axes[:, column], "uniform" if stream == "belief" else "sticky", times)
     rows += control(axes[0, 2], bench.group(CONTROL), times[:3], bench.rows)
@@ -138,9 +139,11 @@ def growth(axis: Axes, subjects: list[Subject], times: int) -> list[Result]:
         for count, subject in enumerate(subjects):
             if not matrix_mixers(subject.model):
                 continue
+            # eight sessions: their norms hardly differ
             steps, means = norms(subject, times=times, rows=8, variant=variant)
             label = None if count else f"{subject.label}{' + rescale' if variant else ''} (norm)"
             axis.plot(steps, means, label=label, **{**look(6 + line), "marker": ""})
+            # every 256 tokens is enough for a table
             for step, value in zip(steps[::16], means[::16], strict=True):
                 results.append(number("state norm", float(value), at=float(step), variant=variant, **subject.named))
     axis.set_title("norm of DeltaNet's state")
@@ -171,6 +174,7 @@ def caption(drifts: Lines, holds: Lines, rows: list[Result]) -> str:
             f"{name}: KL {numbers(first)} at 1x, {numbers(ends(drifts, key))} at {length:.0f}x; "
             f"old fact after {age:.0f}: {numbers(ends(holds, key))}"
         )
+    # filters of limited memory on uniform streams; those on sticky ones come after them
     windows = [r for r in rows if r.model.startswith("filter of")]
     memory = ", ".join(f"{r.at:.0f}: {r.value:.4f}" for r in windows[: len(WINDOWS)])
     return (

@@ -31,6 +31,7 @@ def draw(bench: Bench) -> Drawn:
     at_least_one(bench, NEEDS)
     rows: list[Result] = []
     figure, axes = panels(1, 3, width=3.1)
+    # from 0.3, since a likeliest one of three values has at least a third
     axes[0, 0].plot([0.3, 1], [0.3, 1], **BASELINE)
     errors, losses = {}, {}  # calibration error by group, belief KL by label; a value a seed
     known_answers: list[Result] = []
@@ -38,6 +39,7 @@ def draw(bench: Bench) -> Drawn:
         of_group: list[Result] = []
         for subject in bench.group(group):
             commands, spacing = subject.trained
+            # twice the sessions of other figures: bins of confidence and of entropy share them out
             sessions = sessions_of(subject.task_batches, commands=commands, spacing=spacing, rows=bench.rows * 2)
             of_group += beliefs(sessions, subject.predictor, **subject.named, times=1.0)
             windows = [WindowFilter(window=window) for window in (0, spacing)]

@@ -29,6 +29,7 @@ def draw(bench: Bench) -> Drawn:
     figure, axes = panels(1, 2, width=3.6, sharey=True)
     # by group, for a reveal every 4 and every 8: the accuracy in the last quarter, by seed
     finals: dict[str, list[list[float]]] = {}
+    # (times the trained length, spacing): both spacings were trained, 8 is the hardest of them
     for axis, (times, spacing) in zip(axes[0], ((4, 4), (4, 8)), strict=True):
         for number, group in enumerate(NEEDS):
             for subject in bench.group(group):

@@ -34,9 +34,11 @@ def draw(bench: Bench) -> Drawn:
     margins, evidence = [], []
     for axis, subject in zip(axes[0], subjects, strict=True):
         sessions = sessions_of(subject.task_batches, commands=COMMANDS, spacing=SPACING, rows=2)
+        # two sessions have 1,280 tokens and more, enough for the distribution of a head's beta
         heads = heads_of(subject, sessions)
         rows += head_results(subject, heads)
         violins(axis, heads)
+        # "[-1, 1], seed 0": the panel is too narrow for the model's name
         axis.set_title(f"{subject.label.replace('delta_net ', '')}, seed {subject.seed}")
         if subject.settings.model_keys.get("allow_neg_eigval"):
             # which head tracks is found by interventions, not by beta itself: the claim would be true by definition

@@ -31,6 +31,7 @@ def draw(bench: Bench) -> Drawn:
     fewer, alone, evidence = [], [], []
     labels: list[str] = []
     for number, subject in enumerate(bench.group(NEEDS[0])):
+        # long, so that keys of every command occur many times; one session, since sessions' keys are alike
         heads = heads_of(subject, sessions_of(subject.task_batches, commands=512, spacing=4, rows=1))
         short = sessions_of(subject.task_batches, commands=COMMANDS, spacing=SPACING, rows=bench.rows)
         costs = intervention_costs(subject, short)

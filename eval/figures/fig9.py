@@ -30,6 +30,7 @@ def draw(bench: Bench) -> Drawn:
     cycle = [automaton.index("mix"), automaton.index("not 1")]
     figure, axes = panels(1, 2, width=3.6)
     rows = []
+    # in exact arithmetic of logarithms, beside the rounded recurrences
     exact = log2_masses(automaton, cycle * CYCLES)[::2]
     for place, dtype in enumerate(DTYPES):
         run = run_joint(automaton, cycle * CYCLES, dtype)

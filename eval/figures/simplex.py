@@ -45,6 +45,7 @@ def draw(bench: Bench) -> Drawn:
     for column, group in enumerate(NEEDS):
         for subject in bench.group(group):
             commands, spacing = subject.trained
+            # twice the rows, since a fifth of them is held out
             sessions = sessions_of(
                 subject.task_batches, commands=commands, spacing=spacing, rows=max(20, 2 * bench.rows)
             )
@@ -144,6 +145,7 @@ def scatter(axis: Axes, points: Floats, colours: Floats) -> None:
     """
     at = points @ CORNERS
     axis.plot(*np.vstack([CORNERS, CORNERS[:1]]).T, color="k", linewidth=0.8)
+    # a colour an outcome, mixed as the law mixes the outcomes
     palette = np.array([[0.0, 0.447, 0.698], [0.835, 0.369, 0.0], [0.0, 0.62, 0.451]])
     axis.scatter(at[:, 0], at[:, 1], s=5, rasterized=True, c=np.clip(colours @ palette, 0, 1), alpha=0.7, linewidths=0)
     for corner, name in zip(CORNERS, ("a = 1", "a = 2", "a = 3"), strict=True):

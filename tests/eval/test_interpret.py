@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 import pytest
@@ -23,7 +24,7 @@ from trace_mine.eval.interpret import (
     tracking_head,
 )
 from trace_mine.train.hooks import recording
-from trace_mine.train.measure.predictors import ExactFilter
+from trace_mine.train.measure.predictors import ExactFilter, Uniform
 from trace_mine.train.measure.sessions import sessions_of
 
 
@@ -103,6 +104,37 @@ def test_a_planted_blind_spot_is_found(pair: tuple[int, int], tiny_subject: Call
     # what was found is a session that the game can give, and its score is no accident of the search
     law = ExactFilter().laws(stream, found.plays, stream.batch_of(found.plays))
     assert np.isfinite(law).all() and np.allclose(law.sum(-1), 1)
+
+
+@pytest.mark.parametrize("floor", [0.05, 0.2])
+def test_a_search_follows_every_answer_that_is_probable_enough_and_no_other(
+    floor: float, tiny_subject: Callable
+) -> None:
+    stream = tiny_subject("belief", "lstm").batches.stream(48, 2, "test")
+    game = stream.game
+    # so wide that nothing is dropped: sessions of a command, a question and an answer, twice
+    plays = search(Uniform(), stream, reveals=2, spacing=1, width=10_000, floor=floor).plays
+    answers = game.holds[plays.states[:, 0], plays.shown[:, 0]].tolist()
+    followed = list(zip(plays.actions.tolist(), plays.shown.tolist(), answers, strict=True))
+    pairs = list(product(range(len(game.actions)), repeat=2)), list(product(range(len(game.variables)), repeat=2))
+    expected = []
+    for actions, variables in product(*pairs):
+        # by hand: a maybe-swap from a start that is known leaves the variable as it was, or moves it
+        laws = dict.fromkeys(range(len(game.items)), 0.0)
+        for state, chance in ((game.moves[actions[0], game.start], 0.1), (game.start, 0.9)):
+            laws[int(game.holds[state, variables[0]])] += chance
+        expected += [(list(actions), list(variables), item) for item, p in laws.items() if p >= floor]
+    assert sorted(followed) == sorted(expected)
+    assert 0.1 in game.chances and any(p == 0 for p in laws.values()), "some answers can't be"
+
+
+@pytest.mark.parametrize("limits", [{"floor": 0.0}, {"floor": 0.5}, {"reveals": 0}, {"width": 0}])
+def test_a_search_refuses_limits_under_which_it_would_follow_nothing_or_the_impossible(
+    limits: dict, tiny_subject: Callable
+) -> None:
+    stream = tiny_subject("belief", "lstm").batches.stream(48, 2, "test")
+    with pytest.raises(ValueError, match=r"expected at least one reveal|expected 0 < floor <= 1/3"):
+        search(ExactFilter(), stream, **{"reveals": 1, "spacing": 2, **limits})
 
 
 def test_searches_refuse_other_games(tiny_subject: Callable) -> None:
