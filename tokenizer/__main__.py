@@ -193,7 +193,7 @@ def read(dataset: Path) -> DatasetDict:
     Raises:
         ValueError: the folder isn't one that trace-mine or trace-synth wrote.
     """
-    # written last: a folder without it is no dataset, or one that isn't finished
+    # written after all rows: a folder without it is no dataset, or one that was never finished
     if not (dataset / "stats.json").is_file():
         raise ValueError(f"expected a folder that trace-mine or trace-synth wrote, got {dataset}")
     from datasets import disable_progress_bars, load_dataset
