@@ -55,6 +55,7 @@ def evaluate(
         raise typer.BadParameter("expected --hf PATH and --like RUN together: the run says what sessions to score")
     if hf is None and (commands or spacing):
         raise typer.BadParameter("expected --commands and --spacing with --hf: runs are measured at their own sizes")
+    # wrong usage is told above, before torch is imported, which takes seconds
     prepare()
     from trace_mine.eval import results
     from trace_mine.eval.runs import evaluate_run, summary
@@ -153,6 +154,7 @@ def prepare() -> None:
         ImportError: torch or transformers isn't installed.
     """
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    # at level INFO these report every file they open and every font they look for
     for noisy in ("transformers", "accelerate", "datasets", "httpx", "matplotlib", "fontTools"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     import torch

@@ -78,14 +78,9 @@ def search(
             may have no answer left.
     """
     game = stream.game
-    if reveals < 1 or width < 1:
-        raise ValueError(f"expected at least one reveal and a width of 1, got reveals={reveals}, width={width}")
-    if game.shows_all or game.num_labels is not None:
-        raise ValueError("expected distinct values, shown one at a time, got another task")
-    # the likeliest of n answers has probability 1 / n at least: up to there every question keeps an answer
-    if not 0 < floor <= 1 / len(game.items):
-        raise ValueError(f"expected 0 < floor <= 1/{len(game.items)} (one over the number of items), got {floor}")
+    check_limits(game, reveals, width, floor)
     moves = np.array(list(product(range(len(game.actions)), repeat=spacing)), dtype=np.int64)
+    # one session without a command: all sessions begin in the game's start
     nothing = np.empty(0, dtype=np.int64)
     beam = [Candidate(actions=nothing, shown=nothing, states=nothing)]
     worst: list[float] = []
@@ -93,13 +88,24 @@ def search(
         grown = [longer for each in beam for longer in with_questions(game, each, moves)]
         sessions = sessions_from(stream, plays_of(game, grown, spacing))
         harm = kl(sessions.exact, logs(sessions.laws_of(predictor)))[:, -1]
-        # a stable order, so that ties (symmetric sessions have equal KL) give the same beam on every machine
+        # A stable order, so that ties (symmetric sessions have equal KL) give the same beam on every machine
         best = np.argsort(-harm, kind="stable")[:width]
         worst.append(float(harm[best[0]]))
         beam = [
             answered for place in best for answered in with_answers(game, grown[place], sessions, int(place), floor)
         ]
     return SearchResult(worst=np.array(worst), plays=sessions.plays.at(best), kl=harm[best])
+
+
+def check_limits(game: Game, reveals: int, width: int, floor: float) -> None:
+    """Raise ValueError where ``search`` refuses its arguments."""
+    if reveals < 1 or width < 1:
+        raise ValueError(f"expected at least one reveal and a width of 1, got reveals={reveals}, width={width}")
+    if game.shows_all or game.num_labels is not None:
+        raise ValueError("expected distinct values, shown one at a time, got another task")
+    # the likeliest of n answers has probability 1 / n at least: up to there every question keeps an answer
+    if not 0 < floor <= 1 / len(game.items):
+        raise ValueError(f"expected 0 < floor <= 1/{len(game.items)} (one over the number of items), got {floor}")
 
 
 def with_questions(game: Game, candidate: Candidate, moves: Ints) -> list[Candidate]:

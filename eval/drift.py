@@ -71,6 +71,7 @@ def variants(subject: Subject) -> tuple[str, ...]:
     Calibration measures norms from token ``FROM_STEP`` on, because a state that begins empty says nothing before.
     """
     stream = subject.task_batches.stream(*subject.trained, "train")
+    # of one session, for all of a size have about one length
     long_enough = int(stream.batch(range(1)).lengths.min()) >= FROM_STEP
     return ("", RESCALED) if matrix_mixers(subject.model) and long_enough else ("",)
 
@@ -164,6 +165,7 @@ def baselines_holding(subject: Subject, *, holds: Sequence[int] = HOLDS) -> list
     equally probable (KL log of their number).
     """
     spacing, task = subject.trained[1], subject.task_batches.task
+    # computed, not measured: both laws are known whatever the commands are that leave the variable alone
     where: dict[str, Where] = {"unit": "nats", "spacing": spacing, "task": named_task(task)}
     return [
         number("retention KL", value, model=name, commands=hold, at=float(hold), **where)

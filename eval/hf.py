@@ -80,6 +80,7 @@ class HFPredictor:
         """
         ids_by_reveal = [[self._ids(prefix + label) for label in labels] for prefix in prefixes]
         shared = [common(rows) for rows in ids_by_reveal]
+        # before the first pass: an error of the model's own would speak of an index out of range
         self._check_length(max(len(row) for rows in ids_by_reveal for row in rows))
         session = ids_by_reveal[-1][0]
         one_pass = all(
@@ -202,6 +203,7 @@ def evaluate_hf(folder: Path, like: Subject, *, rows: int, commands: int = 0, sp
     own = hf_predictor(folder)
     trained = like.trained
     commands, spacing = commands or trained[0], spacing or trained[1]
+    # checked here, for the mix of the run's sizes and the given ones is seen by nobody else
     if not 0 < spacing <= commands:
         raise ValueError(f"expected 0 < spacing <= commands, got {spacing} and {commands}")
     sessions = sessions_of(like.batches, commands=commands, spacing=spacing, rows=rows)

@@ -76,6 +76,7 @@ def heads_of(subject: Subject, sessions: Sessions) -> list[Head]:
     if not has_beta(subject):
         raise ValueError(f"expected a model of the delta family, got {subject.label}, which has no beta")
     device = next(subject.model.parameters()).device
+    # hybrid models have layers of several types
     layers = [n for n, block in enumerate(subject.model.blocks) if "beta" in block.mixing.points]
     # cut to the shortest, because beta and keys of padding would count like those of commands
     with recording(subject.model, ("beta", "keys"), layers) as readings:
@@ -86,6 +87,7 @@ def heads_of(subject: Subject, sessions: Sessions) -> list[Head]:
     for layer in layers:
         beta, keys = (torch.cat(readings[layer, point]).double().cpu().numpy() for point in ("beta", "keys"))
         for head in range(beta.shape[-1]):
+            # rows are the keys of all tokens of all sessions (and sub-steps)
             centred = keys[..., head, :].reshape(-1, keys.shape[-1])
             values = np.linalg.svd(centred - centred.mean(0), compute_uv=False) ** 2
             # a head whose keys are all alike has no variance to share out: zeros instead of nan
@@ -170,7 +172,7 @@ def intervention_costs(subject: Subject, sessions: Sessions) -> list[Cost]:
             law = sessions.laws_of(subject.predictor)
         return np.asarray(hits(law, sessions.shown).mean(axis=1))
 
-    before = accuracies(nullcontext())
+    before = accuracies(nullcontext())  # on the same sessions, so that the differences are paired
     results = []
     for layer, block in enumerate(subject.model.blocks):
         for kind, context in KINDS.items():

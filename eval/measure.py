@@ -87,6 +87,7 @@ def beliefs(sessions: Sessions, predictor: Predictor, **where: Where) -> list[Re
         )
     age = reveals_since(sessions)
     for (low, high), name in AGES.items():
+        # ``at`` is the bin's lower edge: the last bin has no upper one
         results += _within("belief KL by reveals", scores.kl, (age >= low) & (age <= high), name, low, fields)
     entropy = sessions.entropy
     for begin, end in pairwise(ENTROPY_EDGES):
@@ -109,6 +110,7 @@ def calibration(confidence: Floats, hit: Floats, **fields: Where) -> list[Result
     low, high = interval_of(error, count, CALIBRATION_RESAMPLES)
     over_all = error(np.arange(count))
     results = [number("calibration error", over_all, unit="share", low=low, high=high, count=count, **fields)]
+    # the edges by which ``confidence_bins`` sorted, for the names of the places
     edges = np.linspace(0.0, 1.0, BINS + 1)
     for each in range(BINS):
         inside = bins == each

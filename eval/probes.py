@@ -175,6 +175,7 @@ def ridge(x: Floats, y: Floats, *, components: int = COMPONENTS, seed: int = 0) 
     x_fit, y_fit = flat(x[fit]), flat(y[fit])
     rotation, mean = standardised_components(x_fit, components, seed)
     z_fit, z_choose, y_choose = (x_fit - mean) @ rotation, (flat(x[choose]) - mean) @ rotation, flat(y[choose])
+    # five fits, since z is small after PCA; strengths a hundred apart, since the error is flat around the best
     models = [Ridge(alpha=alpha).fit(z_fit, y_fit) for alpha in ALPHAS]
     errors = [((model.predict(z_choose).reshape(y_choose.shape) - y_choose) ** 2).mean() for model in models]
     best = models[int(np.argmin(errors))]
@@ -289,6 +290,7 @@ def probe_run(subject: Subject, *, rows: int = 128) -> list[Result]:
         ValueError: the run was trained on a dataset, whose rows have no states to probe for.
     """
     commands, spacing = subject.trained
+    # with fewer than 20 the held-out part would be under four sequences
     sessions = sessions_of(subject.task_batches, commands=commands, spacing=spacing, rows=max(rows, 20))
     game, plays = sessions.stream.game, sessions.plays
     belief = joint_beliefs(game, plays)

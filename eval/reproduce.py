@@ -86,7 +86,7 @@ def reproduce(budget: Budget, out: Path, *, jobs: int, names: Sequence[str] = ()
         ValueError: a figure's name is unknown, or ``out/runs`` holds other runs under the plan's names.
     """
     wanted = chosen(names)
-    begun = time.monotonic()
+    begun = time.monotonic()  # monotonic: a budget must not end because somebody set the clock
     # two threads on busy cores were 2.5 to 7 times slower than one; the second core has a training process of its own
     torch.set_num_threads(1)
     plan = needed(planned(gpu=budget.gpu), wanted)

@@ -147,6 +147,7 @@ def read(path: Path) -> list[Result]:
             rows = list(csv.DictReader(file))
     results = []
     for row in rows:
+        # exactly these: a file of an older version lacks a column that tells two results apart
         if set(row) != set(NAMES):
             raise ValueError(f"expected the columns {', '.join(NAMES)}, got {', '.join(row)} in {path}")
         # a CSV file has texts alone; from Parquet the values have their types already, and the calls change nothing

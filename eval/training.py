@@ -82,6 +82,7 @@ def train_missing(
             with lock:
                 finished.append(run.name)
             return
+        # asked when a process is free, not at the begin: the runs before may have taken longer than expected
         left = seconds - (time.monotonic() - begun)
         if stop.is_set() or run.expected * slowdown[0] > left:
             with lock:

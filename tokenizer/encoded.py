@@ -83,6 +83,7 @@ def encode_rows(
     for row, ids in zip(rows, _encoded(tokenizer, texts), strict=True):
         segments = row["segments"]
         text_ends, segment_roles, segment_steps = _columns(row["text"], segments)
+        # segments count characters, tokens bytes; in ASCII, that is in most rows, the two are the same
         ends = text_ends if row["text"].isascii() else _byte_ends(row["text"], text_ends)
         token_ends = np.cumsum(sizes[ids])
         assert not len(ids) or token_ends[-1] == (ends[-1] if len(ends) else 0), "tokens don't add up to their text"

@@ -33,6 +33,7 @@ def random_events(cycles: int, generator: np.random.Generator, n: int = 3) -> li
     order, events = list(range(n)), list[Event]()
     for _ in range(cycles):
         i, k = (int(x) for x in generator.choice(n, size=2, replace=False))
+        # the mix as it happened: a swap with p = 1/2, of which only reveals tell
         if generator.random() < 0.5:
             order[i], order[k] = order[k], order[i]
         asked = int(generator.integers(n))
@@ -53,6 +54,7 @@ def draw(bench: Bench) -> Drawn:
     at = np.arange(1, CYCLES + 1)
     axes[0, 0].semilogy(at, after, label="adversary", **look(0))
     axes[0, 0].semilogy(at, np.median(fair, axis=0), label="random events, median", **look(1))
+    # from the 10th to the 90th percentile over the random streams
     axes[0, 0].fill_between(at, *np.percentile(fair, [10, 90], axis=0), color=look(1)["color"], alpha=0.2)
     axes[0, 0].set_xlabel("cycles of mix and reveal")
     axes[0, 0].set_ylabel("mass of the lightest row or column")

@@ -50,6 +50,7 @@ def draw(bench: Bench) -> Drawn:
         axis.set_ylabel("reveal spacing (trained: up to 8)")
         axis.set_title(f"{subjects[0].label if subjects else group}, mean of {len(subjects)} seed(s)")
         axis.grid(False)
+    # of the last image, for all have one scale
     figure.colorbar(image, ax=axes, label="accuracy of reveals (chance 1/3)")
     good, poor = far.get(NEEDS[0], []), far.get(NEEDS[1], [])
     caption = (

@@ -54,7 +54,7 @@ def draw(bench: Bench) -> Drawn:
         labels += bars(axes[0, 1], costs, len(labels), f"s{subject.seed}", look(number)["color"])
     axes[0, 0].set_xlabel("principal components of the keys")
     axes[0, 0].set_ylabel("share of their variance")
-    axes[0, 1].axhline(1 / 3, **BASELINE)
+    axes[0, 1].axhline(1 / 3, **BASELINE)  # chance: one of three values
     axes[0, 1].set_xticks(range(len(labels)), labels, fontsize=6, rotation=90)
     axes[0, 1].set_ylabel("accuracy")
     legend_below(figure, axes)

@@ -61,6 +61,7 @@ def panels(
 
 def look(number: int) -> Look:
     """The colour, marker and line of the number-th thing that is compared; they repeat after eight."""
+    # all three lists have eight entries, so that a colour always goes with the same marker and line
     place = number % len(COLOURS)
     return {
         "color": COLOURS[place],
