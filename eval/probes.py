@@ -172,9 +172,9 @@ def ridge(x: Floats, y: Floats, *, components: int = COMPONENTS, seed: int = 0) 
     from sklearn.linear_model import Ridge
 
     fit, choose, held_out = split(len(x), seed)
-    x_fit, y_fit = flat(x[fit]), flat(y[fit])
+    x_fit, y_fit = as_rows(x[fit]), as_rows(y[fit])
     rotation, mean = standardised_components(x_fit, components, seed)
-    z_fit, z_choose, y_choose = (x_fit - mean) @ rotation, (flat(x[choose]) - mean) @ rotation, flat(y[choose])
+    z_fit, z_choose, y_choose = (x_fit - mean) @ rotation, (as_rows(x[choose]) - mean) @ rotation, as_rows(y[choose])
     # five fits, since z is small after PCA; strengths a hundred apart, since the error is flat around the best
     models = [Ridge(alpha=alpha).fit(z_fit, y_fit) for alpha in ALPHAS]
     errors = [((model.predict(z_choose).reshape(y_choose.shape) - y_choose) ** 2).mean() for model in models]
@@ -214,7 +214,7 @@ def make_pca(x: Floats, components: int, seed: int) -> PCA:
     return PCA(n_components=min(components, x.shape[1], len(x) - 1), svd_solver=solver, random_state=seed)
 
 
-def flat(values: Floats) -> Floats:
+def as_rows(values: Floats) -> Floats:
     """Reshape [sequences, reveals, width] to [sequences * reveals, width], the order of rows kept."""
     return values.reshape(-1, values.shape[-1])
 
@@ -231,12 +231,12 @@ def logistic(x: Floats, y: Ints, *, components: int = COMPONENTS, seed: int = 0)
 
     fit, choose, held_out = split(len(x), seed)
     fitted = np.concatenate([fit, choose])
-    x_fit = flat(x[fitted])
+    x_fit = as_rows(x[fitted])
     pca = make_pca(x_fit, components, seed)
     # scaled again after PCA, for the penalty of the logistic regression is on weights of components of one size
     model = make_pipeline(StandardScaler(), pca, StandardScaler(), LogisticRegression(max_iter=300))
     model.fit(x_fit, y[fitted].ravel())
-    predicted = model.predict(flat(x[held_out])).reshape(y[held_out].shape)
+    predicted = model.predict(as_rows(x[held_out])).reshape(y[held_out].shape)
     correct = (predicted == y[held_out]).mean(1)
     with_axis = predicted[..., None].astype(float), y[held_out][..., None].astype(float)
     return _probed(lambda rows: float(correct[rows].mean()), *with_axis, None)

@@ -33,7 +33,7 @@ import torch
 
 from trace_mine.corpus.synthetic.game import Floats, Ints, law_of_item
 from trace_mine.eval.intervals import interval_of_ratio
-from trace_mine.eval.probes import Linear, features, flat, ridge, shuffled
+from trace_mine.eval.probes import Linear, as_rows, features, ridge, shuffled
 from trace_mine.eval.results import Result, Where, measured, number
 from trace_mine.eval.subjects import Subject
 from trace_mine.train.measure.laws import SMALLEST, joint_beliefs, logs
@@ -143,10 +143,10 @@ def changes(states: Floats, beliefs: Floats, x: Floats, targets: Floats, reveal:
     centred_states, centred_beliefs = states - states.mean(0), beliefs - beliefs.mean(0)
     probe, shuffled_probe = ridge(states, beliefs).linear, ridge(centred_states, shuffled(centred_beliefs)).linear
     assert probe is not None and shuffled_probe is not None
-    spread = Spread(flat(states))
-    along_probe = push(probe, x, targets, flat(states))
+    spread = Spread(as_rows(states))
+    along_probe = push(probe, x, targets, as_rows(states))
     centred_x, centred_targets = x - states[:, reveal].mean(0), targets - beliefs[:, reveal].mean(0)
-    along_shuffled = push(shuffled_probe, centred_x, centred_targets, flat(centred_states))
+    along_shuffled = push(shuffled_probe, centred_x, centred_targets, as_rows(centred_states))
     size = spread.size(along_probe)
     return {
         "": along_probe,

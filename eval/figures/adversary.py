@@ -11,7 +11,7 @@ import numpy as np
 from trace_mine.eval.adversary import search
 from trace_mine.eval.claims import by_seeds, numbers
 from trace_mine.eval.figures.base import Bench, Drawn, Figure, at_least_one
-from trace_mine.eval.figures.style import AxesGrid, legend_below, look, panels
+from trace_mine.eval.figures.style import AxesGrid, legend_below, panels, style_of
 from trace_mine.eval.results import Result, number
 from trace_mine.train.measure.predictors import ExactFilter
 from trace_mine.train.measure.scores import score
@@ -42,12 +42,14 @@ def draw(bench: Bench) -> Drawn:
             at = np.arange(1, reveals + 1)
             # one label a group: a line for each seed would fill the legend
             label = subject.label if subject is bench.group(group)[0] else None
-            axes[0, 0].plot(at, searched.worst, label=label and f"{label}, searched", **look(place))
-            axes[0, 0].plot(at, fair.mean(0), label=label and f"{label}, random", **{**look(place), "linestyle": ":"})
+            axes[0, 0].plot(at, searched.worst, label=label and f"{label}, searched", **style_of(place))
+            axes[0, 0].plot(
+                at, fair.mean(0), label=label and f"{label}, random", **{**style_of(place), "linestyle": ":"}
+            )
             hard = sessions_from(stream, searched.plays)
             # 0 but for rounding, or the search would have left what the game can show
             truth = score(hard.exact, hard.laws_of(ExactFilter()), hard.shown).kl[:, -1]
-            axes[0, 1].plot(np.sort(searched.kl)[::-1], label=None, **{**look(place), "marker": ""})
+            axes[0, 1].plot(np.sort(searched.kl)[::-1], label=None, **{**style_of(place), "marker": ""})
             where = {**subject.named, "commands": reveals * spacing, "spacing": spacing}
             for step in range(reveals):
                 rows.append(number("adversarial KL", float(searched.worst[step]), at=step + 1.0, **where))

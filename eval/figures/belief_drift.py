@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from trace_mine.eval.claims import Claim, by_seeds, numbers
 from trace_mine.eval.drift import HOLDS, RESCALED, TIMES, drift, holding, memory_needed, norms, variants
 from trace_mine.eval.figures.base import Bench, Drawn, Figure, at_least_one
-from trace_mine.eval.figures.style import BASELINE, AxesGrid, legend_below, look, panels
+from trace_mine.eval.figures.style import BASELINE, AxesGrid, legend_below, panels, style_of
 from trace_mine.eval.results import Result, number
 from trace_mine.eval.subjects import Subject
 from trace_mine.train.rescaling import matrix_mixers
@@ -70,7 +70,7 @@ def plot_lines(axis: Axes, lines: Lines, stream: str) -> None:
         name = f"{label} + rescale" if variant else label
         for count, (_, values) in enumerate(seeds):
             kls = [max(value, LEAST) for value in values.values()]
-            axis.plot(list(values), kls, label=None if count else name, **look(place))
+            axis.plot(list(values), kls, label=None if count else name, **style_of(place))
 
 
 def memory(axis: Axes, subjects: list[Subject], rows: int) -> list[Result]:
@@ -118,7 +118,7 @@ def control(axis: Axes, subjects: list[Subject], times: tuple[int, ...], rows: i
             results += losses
             label = None if count else f"visible swaps, {subject.label}{' + rescale' if variant else ''}"
             values = [max(result.value, LEAST) for result in losses]
-            axis.plot([result.times for result in losses], values, label=label, **look(4 + line))
+            axis.plot([result.times for result in losses], values, label=label, **style_of(4 + line))
     axis.set_title("control: nothing hidden")
     axis.set_xlabel("length (1: as trained)")
     axis.set_ylabel("loss of reveals, nats")
@@ -142,7 +142,7 @@ def growth(axis: Axes, subjects: list[Subject], times: int) -> list[Result]:
             # eight sessions: their norms hardly differ
             steps, means = norms(subject, times=times, rows=8, variant=variant)
             label = None if count else f"{subject.label}{' + rescale' if variant else ''} (norm)"
-            axis.plot(steps, means, label=label, **{**look(6 + line), "marker": ""})
+            axis.plot(steps, means, label=label, **{**style_of(6 + line), "marker": ""})
             # every 256 tokens is enough for a table
             for step, value in zip(steps[::16], means[::16], strict=True):
                 results.append(number("state norm", float(value), at=float(step), variant=variant, **subject.named))

@@ -9,7 +9,7 @@ import numpy as np
 from trace_mine.corpus.synthetic.game import Floats
 from trace_mine.eval.claims import by_seeds, numbers
 from trace_mine.eval.figures.base import Bench, Drawn, Figure, at_least_one
-from trace_mine.eval.figures.style import BASELINE, legend_below, look, panels
+from trace_mine.eval.figures.style import BASELINE, legend_below, panels, style_of
 from trace_mine.eval.measure import beliefs, compared
 from trace_mine.eval.results import Result, over_seeds
 from trace_mine.train.measure.predictors import ExactFilter, LastShown, Predictor, Uniform, WindowFilter
@@ -51,7 +51,7 @@ def draw(bench: Bench) -> Drawn:
             continue
         label = of_group[0].model
         for axis, (metric, _, _) in zip(axes[0], METRICS, strict=True):
-            axis.plot(*mean_points(of_group, metric).T, label=label, **look(number))
+            axis.plot(*mean_points(of_group, metric).T, label=label, **style_of(number))
         errors[group] = [r.value for r in of_group if r.metric == "calibration error"]
         losses[label] = [r.value for r in of_group if r.metric == "belief KL"]
     rows += known_answers

@@ -11,7 +11,7 @@ import numpy as np
 from trace_mine.corpus.synthetic.linear import Event, run_marginal
 from trace_mine.eval.claims import computed
 from trace_mine.eval.figures.base import Bench, Drawn, Figure
-from trace_mine.eval.figures.style import legend_below, look, panels
+from trace_mine.eval.figures.style import legend_below, panels, style_of
 from trace_mine.eval.results import Where, number
 
 CYCLES = 40
@@ -52,14 +52,14 @@ def draw(bench: Bench) -> Drawn:
     fair = np.array([run.lightest[1::2] for run in streams])
     errors = np.array([run.error[1::2] for run in streams])
     at = np.arange(1, CYCLES + 1)
-    axes[0, 0].semilogy(at, after, label="adversary", **look(0))
-    axes[0, 0].semilogy(at, np.median(fair, axis=0), label="random events, median", **look(1))
+    axes[0, 0].semilogy(at, after, label="adversary", **style_of(0))
+    axes[0, 0].semilogy(at, np.median(fair, axis=0), label="random events, median", **style_of(1))
     # from the 10th to the 90th percentile over the random streams
-    axes[0, 0].fill_between(at, *np.percentile(fair, [10, 90], axis=0), color=look(1)["color"], alpha=0.2)
+    axes[0, 0].fill_between(at, *np.percentile(fair, [10, 90], axis=0), color=style_of(1)["color"], alpha=0.2)
     axes[0, 0].set_xlabel("cycles of mix and reveal")
     axes[0, 0].set_ylabel("mass of the lightest row or column")
-    axes[0, 1].plot(at, hard.error[1::2], label="adversary", **look(0))
-    axes[0, 1].plot(at, errors.mean(axis=0), label="random events, mean", **look(2))
+    axes[0, 1].plot(at, hard.error[1::2], label="adversary", **style_of(0))
+    axes[0, 1].plot(at, errors.mean(axis=0), label="random events, mean", **style_of(2))
     axes[0, 1].set_xlabel("cycles of mix and reveal")
     axes[0, 1].set_ylabel("largest error of the marginals")
     legend_below(figure, axes)

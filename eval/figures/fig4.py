@@ -9,7 +9,7 @@ import numpy as np
 
 from trace_mine.eval.claims import Claim, by_seeds, numbers
 from trace_mine.eval.figures.base import Bench, Drawn, Figure, at_least_one
-from trace_mine.eval.figures.style import BASELINE, Look, legend_below, look, panels
+from trace_mine.eval.figures.style import BASELINE, LineStyle, legend_below, panels, style_of
 from trace_mine.eval.measure import accuracy, compared
 from trace_mine.eval.results import Result
 from trace_mine.train.measure.predictors import baselines
@@ -38,13 +38,12 @@ def draw(bench: Bench) -> Drawn:
                 results = accuracy(sessions, subject.predictor, **subject.named, times=times)
                 rows += results
                 label = subject.label if subject is bench.group(group)[0] else None
-                last = plot_accuracy(axis, results, label, {**look(number), "marker": ""})
+                last = plot_accuracy(axis, results, label, {**style_of(number), "marker": ""})
                 finals.setdefault(group, [[], []])[int(spacing == 8)].append(last)
                 # baselines once a panel, on the sessions of the first run
                 if number == 0 and subject.seed == bench.group(group)[0].seed:
                     rows += compared(sessions, baselines(), accuracy, times=times)
-        of_panel = [each for each in rows if each.metric == "accuracy" and each.spacing == spacing]
-        show_baselines(axis, [each for each in of_panel if each.model in DRAWN_BASELINES])
+        show_baselines(axis, rows, spacing)
         trained = next(each for name in NEEDS for each in bench.group(name)).trained[0]
         name_axis(axis, trained, spacing)
     axes[0, 0].set_ylabel("accuracy of the reveal")
@@ -57,7 +56,7 @@ def draw(bench: Bench) -> Drawn:
     return Drawn(figure=figure, rows=rows, caption=caption, claims=claims(finals))
 
 
-def plot_accuracy(axis: Axes, results: Sequence[Result], label: str | None, style: Look) -> float:
+def plot_accuracy(axis: Axes, results: Sequence[Result], label: str | None, style: LineStyle) -> float:
     """Draw one run's accuracy by reveal, smoothed, as a line; return its mean over the last quarter, not smoothed."""
     by_reveal = [result for result in results if result.metric == "accuracy by reveal"]
     smooth = smoothed([result.value for result in by_reveal])
@@ -74,12 +73,14 @@ def name_axis(axis: Axes, trained: int, spacing: int) -> None:
     axis.set_ylim(0, 1.03)
 
 
-def show_baselines(axis: Axes, results: Sequence[Result]) -> None:
-    """Draw baselines as lines across the panel, with their names below the lowest one."""
-    for result in results:
+def show_baselines(axis: Axes, results: Sequence[Result], spacing: int) -> None:
+    """Draw the accuracy of two baselines at this spacing as lines across the panel, their names below the lower one."""
+    of_panel = [each for each in results if each.metric == "accuracy" and each.spacing == spacing]
+    baseline_results = [each for each in of_panel if each.model in DRAWN_BASELINES]
+    for result in baseline_results:
         axis.axhline(result.value, **BASELINE)
-    lowest = min(result.value for result in results)
-    names = ", ".join(f"{result.model} {result.value:.2f}" for result in results)
+    lowest = min(result.value for result in baseline_results)
+    names = ", ".join(f"{result.model} {result.value:.2f}" for result in baseline_results)
     axis.annotate(names, (1.0, lowest - 0.01), xycoords=("axes fraction", "data"), fontsize=7, ha="right", va="top")
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from trace_mine.eval.claims import by_seeds, numbers
 from trace_mine.eval.figures.base import Bench, Drawn, Figure, at_least_one
-from trace_mine.eval.figures.style import BASELINE, legend_below, look, panels
+from trace_mine.eval.figures.style import BASELINE, legend_below, panels, style_of
 from trace_mine.eval.interpret import Cost, cost_results, head_results, heads_of, intervention_costs, tracking_head
 from trace_mine.eval.results import Result
 from trace_mine.train.measure.sessions import sessions_of
@@ -40,7 +40,7 @@ def draw(bench: Bench) -> Drawn:
         for head in heads:
             is_tracking = (head.layer, head.head) == (tracking.layer, tracking.head)
             name = f"seed {subject.seed}, {'tracking' if is_tracking else 'other'} head"
-            style = {**look(number), "linestyle": "-" if is_tracking else ":", "markersize": 3}
+            style = {**style_of(number), "linestyle": "-" if is_tracking else ":", "markersize": 3}
             axes[0, 0].plot(np.arange(1, len(head.spectrum) + 1), np.cumsum(head.spectrum), label=name, **style)
         components = {(head.layer, head.head): head.components(0.9) for head in heads}
         own_components = components.pop((tracking.layer, tracking.head))
@@ -51,7 +51,7 @@ def draw(bench: Bench) -> Drawn:
         alone.append(min(own_lost - 0.3, 0.05 - max(lost.values(), default=0.0)))
         place, others = f"{tracking.layer}.{tracking.head}", numbers(list(lost.values()), 2)
         evidence.append(f"seed {subject.seed}: {own_lost:.2f} lost in {place}, {others} elsewhere")
-        labels += bars(axes[0, 1], costs, len(labels), f"s{subject.seed}", look(number)["color"])
+        labels += bars(axes[0, 1], costs, len(labels), f"s{subject.seed}", style_of(number)["color"])
     axes[0, 0].set_xlabel("principal components of the keys")
     axes[0, 0].set_ylabel("share of their variance")
     axes[0, 1].axhline(1 / 3, **BASELINE)  # chance: one of three values

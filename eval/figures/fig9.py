@@ -14,7 +14,7 @@ from trace_mine.corpus.synthetic.examples import figure_9
 from trace_mine.corpus.synthetic.linear import halvings_to_zero, log2_masses, run_joint
 from trace_mine.eval.claims import computed
 from trace_mine.eval.figures.base import Bench, Drawn, Figure
-from trace_mine.eval.figures.style import legend_below, look, panels
+from trace_mine.eval.figures.style import legend_below, panels, style_of
 from trace_mine.eval.results import Where, number
 
 CYCLES = 170
@@ -36,8 +36,8 @@ def draw(bench: Bench) -> Drawn:
         run = run_joint(automaton, cycle * CYCLES, dtype)
         mass, error = run.log2_mass[::2], run.error[::2]  # every second step ends a cycle
         # no line from the last number to minus infinity
-        axes[0, 0].plot(np.where(np.isfinite(mass), mass, np.nan), label=dtype, **{**look(place), "marker": ""})
-        axes[0, 1].plot(error, label=dtype, **{**look(place), "marker": ""})
+        axes[0, 0].plot(np.where(np.isfinite(mass), mass, np.nan), label=dtype, **{**style_of(place), "marker": ""})
+        axes[0, 1].plot(error, label=dtype, **{**style_of(place), "marker": ""})
         for at in range(0, CYCLES + 1, 10):
             where: dict[str, Where] = {"model": "joint, linear", "variant": dtype, "at": float(at), "task": "fig9"}
             rows.append(number("log2 mass", float(mass[at]), **where))

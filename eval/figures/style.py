@@ -21,7 +21,7 @@ from matplotlib.figure import Figure as Canvas
 AxesGrid = NDArray[np.object_]
 """[rows, columns] of matplotlib's ``Axes``."""
 # Any, for matplotlib's own keyword arguments are: a name picks its value's type.
-Look = dict[str, Any]
+LineStyle = dict[str, Any]
 """Keyword arguments of ``Axes.plot`` and the like."""
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#7F7F7F")
@@ -29,7 +29,7 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#0
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 # Four lines have names; the others are (offset, (points drawn, points left out, ...)).
 LINES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)), (0, (6, 2, 1, 2)))
-BASELINE: Look = {"color": "#555555", "linewidth": 1.0, "linestyle": (0, (2, 2)), "zorder": 1}
+BASELINE: LineStyle = {"color": "#555555", "linewidth": 1.0, "linestyle": (0, (2, 2)), "zorder": 1}
 """The look of baselines: thin grey dashes, below the models' lines."""
 SETTINGS: dict[Any, Any] = {  # Any as matplotlib's rcParams: it types their names one by one
     "font.size": 9,
@@ -59,7 +59,7 @@ def panels(
     return plt.subplots(rows, columns, figsize=(width * columns, height * rows), squeeze=False, sharey=sharey)
 
 
-def look(number: int) -> Look:
+def style_of(number: int) -> LineStyle:
     """The colour, marker and line of the number-th thing that is compared; they repeat after eight."""
     # all three lists have eight entries, so that a colour always goes with the same marker and line
     place = number % len(COLOURS)
