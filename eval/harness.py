@@ -110,6 +110,7 @@ def write_tasks(out: Path, *, docs: int, seed: int) -> list[Path]:
         (out / f"{suite.name}.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
         written.append(out / f"{suite.name}.yaml")
         written[-1].write_text(task_file(suite), encoding="utf-8")
+    # groups, so that one name on the command line runs all suites of a kind
     for group, is_belief in (("trace_permutations", False), ("trace_beliefs", True)):
         names = "".join(f"  - {suite.name}\n" for suite in SUITES if suite.is_belief == is_belief)
         written.append(out / f"{group}.yaml")

@@ -163,6 +163,7 @@ def page(out: Path, drawings: Drawings, facts: Facts) -> str:
         body.append(f"<p>{html.escape(drawn.caption)}</p>")
         small = f"Recipe: {figure.recipe}. In the paper: {figure.paper} Drawn in {seconds:.0f} s."
         body.append(f"<p class='small'>{html.escape(small)}</p>")
+    # the sizes of all runs, by which a reader can judge what "does not hold" is worth
     rows = "".join(
         f"<tr><td>{html.escape(name)}</td><td>{run.parameters:,}</td><td>{run.step:,}</td>"
         f"<td>{run.tokens:,}</td><td>{run.seconds:.0f}</td></tr>"

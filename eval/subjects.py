@@ -98,6 +98,7 @@ def label_of(settings: Settings) -> str:
     """
     keys, config = settings.model_keys, MODELS[settings.model].config_class
     label = settings.model
+    # also where it is the default: the range is the comparison of half of the figures
     if RANGE in config.own:
         label += " [-1, 1]" if config(**keys).allow_neg_eigval else " [0, 1]"
     # settings of a recipe of the caller's own can't be compared with it

@@ -37,6 +37,7 @@ def symbols_tokenizer(vocabulary: Sequence[str]) -> PreTrainedTokenizerFast:
 
     if not vocabulary or vocabulary[0] != "" or len(set(vocabulary)) != len(vocabulary):
         raise ValueError('expected words that differ, the first of them "" for padding, got another list')
+    # as a word of the task it would become the special token, and a session's text would read as padding
     if PAD in vocabulary or UNKNOWN in vocabulary:
         raise ValueError(f"expected words other than {PAD} and {UNKNOWN}, got one of them")
     if len(vocabulary) > MOST_WORDS:

@@ -59,6 +59,7 @@ def draw(bench: Bench) -> Drawn:
             fair_means.setdefault(subject.label, []).append(float(fair.mean()))
             fair_worst.setdefault(subject.label, []).append(float(fair.max()))
             rows.append(number("worst fair KL", float(fair.max()), count=fair.size, **where))
+            # the worst session against the first model, its end: the caption has room for some 180 characters
             if not example:
                 tokens = hard.batch.tokens[0]
                 example = "".join(stream.vocabulary[token] for token in tokens)[-180:].replace("\n", " / ")

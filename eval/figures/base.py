@@ -110,6 +110,7 @@ def save(figure: Figure, drawn: Drawn, folder: Path) -> list[Path]:
 
 def captioned(figure: Figure, drawn: Drawn) -> str:
     """The text of the caption file: title and seeds, the measured numbers, the recipe, and the paper's own figure."""
+    # -1 is the seed of baselines and of all that is computed
     seeds = sorted({row.seed for row in drawn.rows if row.seed >= 0})
     origin = f"seeds {', '.join(map(str, seeds))}" if seeds else "computed, nothing trained"
     return (

@@ -202,6 +202,7 @@ def claims(drifts: Lines, holds: Lines) -> list[Claim]:
         ("belief", "gated_delta_net [-1, 1]", ""),
         ("belief", "lstm", ""),
     )
+    # by label: other variants of these models would be named by what differs from the recipe
     nonlinear = ends(drifts, lstm)
     return [
         by_seeds(

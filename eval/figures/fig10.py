@@ -51,7 +51,7 @@ def draw(bench: Bench) -> Drawn:
     streams = [run_marginal(3, random_events(CYCLES, np.random.default_rng(seed))) for seed in range(RANDOM_STREAMS)]
     fair = np.array([run.lightest[1::2] for run in streams])
     errors = np.array([run.error[1::2] for run in streams])
-    at = np.arange(1, CYCLES + 1)
+    at = np.arange(1, CYCLES + 1)  # cycles count from 1 in the paper
     axes[0, 0].semilogy(at, after, label="adversary", **style_of(0))
     axes[0, 0].semilogy(at, np.median(fair, axis=0), label="random events, median", **style_of(1))
     # from the 10th to the 90th percentile over the random streams

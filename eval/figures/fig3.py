@@ -75,7 +75,7 @@ def by_size(results: Sequence[Result], commands: Sequence[int]) -> tuple[Floats,
     for result, values in over_seeds([r for r in results if r.metric == "accuracy" and r.run]):
         table[SPACINGS.index(result.spacing), commands.index(result.commands)] = np.mean(values)
         if (result.spacing, result.commands) == (SPACINGS[-1], commands[-1]):
-            far = values
+            far = values  # where the two ranges of eigenvalues differ most
     return table, far
 
 

@@ -60,6 +60,7 @@ def draw(bench: Bench) -> Drawn:
                 "control: position": (positions(x), belief),
             }
             cases[UNTRAINED] = features(untrained(subject), sessions)[place], belief
+            # triangles of one seed alone, R2 of all
             is_first = subject is bench.group(group)[0]
             for variant, (inputs, target) in cases.items():
                 probe = ridge(inputs, target)
@@ -110,6 +111,7 @@ def claims(scores: BySeed, controls: BySeed, slopes: dict[str, BySeed]) -> list[
             f"The belief is linearly readable from the recurrent state of {label} (R2 above .5 and above the untrained "
             "by .1)",
             "not in the paper",
+            # above the untrained model too, whose state has R2 .38 to .68
             [min(v - 0.5, v - c - 0.1) for v, c in zip(values, controls[named(label, UNTRAINED)], strict=True)],
             f"R2 {numbers(values, 2)}; untrained {numbers(controls[named(label, UNTRAINED)], 2)}.",
         )
