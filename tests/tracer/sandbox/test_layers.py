@@ -14,7 +14,7 @@ from trace_mine.tracer.limits import Limits
 from trace_mine.tracer.sandbox import Jail, SandboxUnavailable, Worker
 from trace_mine.tracer.sandbox.config import JailConfig
 from trace_mine.tracer.sandbox.layer import Claim, Confinement, Layer, Question
-from trace_mine.tracer.sandbox.layers import LANDLOCK, LAYERS, LEVELS, printed, without_missing
+from trace_mine.tracer.sandbox.layers import LANDLOCK, LAYERS, LEVELS, layers_text, without_missing
 from trace_mine.tracer.sandbox.start_up import choose_level
 
 PROJECT = Path(__file__).parents[3]
@@ -78,10 +78,10 @@ def test_the_document_holds_the_list():
 
 
 def test_the_text_in_rows():
-    assert printed(confinement("rlimits", "landlock", "seccomp", "namespaces")) == (
+    assert layers_text(confinement("rlimits", "landlock", "seccomp", "namespaces")) == (
         "namespaces+seccomp+landlock7+rlimits"
     )
-    assert printed(confinement("rlimits")) == "rlimits"
+    assert layers_text(confinement("rlimits")) == "rlimits"
 
 
 def test_a_layer_that_the_kernel_lacks():
