@@ -273,7 +273,7 @@ class Init:
             if left <= 0:
                 why = "wall"
                 break
-            # a millisecond more, because poll rounds down and would then return just before the deadline
+            # a millisecond more, so that the deadline is over when poll returns for it
             ready = dict(poll.poll((left if self._config.namespaces else min(left, DISK_POLL_SECONDS)) * 1000 + 1))
             if handle in ready:
                 return ""

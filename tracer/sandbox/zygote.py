@@ -82,7 +82,7 @@ def prepare(
         os.dup2(null, fd)
     os.close(null)
     os.chdir(config.scratch)
-    os.setsid()  # so that killpg of a run, or a terminal's signal, never reaches the zygote
+    os.setsid()  # out of init's process group: a signal to the own group must not reach init
     confinement.layers = without_missing(confinement, frozenset(config.required))
     layers = in_use(confinement)
     for layer in layers:
@@ -127,6 +127,7 @@ def reset_signals() -> None:
     for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
         signal.signal(number, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    # ignored as Python does at its start, so that a write to a closed pipe or over RLIMIT_FSIZE is an OSError
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())

@@ -53,8 +53,7 @@ def waiting_jail(worker: Worker) -> dict[str, int]:
     """Process ids by role, once init waits for the supervisor, the zygote for init, and the next runner for its job.
 
     That a process sleeps is not enough: a runner sleeps too while it waits for its parent, before it is confined.
-    Zygote and runner receive descriptors (recvmsg) only where they wait for a message of init; init polls without a time
-    limit only between runs.
+    Zygote and runner receive descriptors (recvmsg) only where they wait for a message of init.
     """
     numbers = syscall_numbers(machine_of_this_process())
     polls, receives = {numbers.get("poll"), numbers["ppoll"]}, {numbers["recvmsg"]}
