@@ -49,6 +49,8 @@ def main(bundle: Bundle, data: Mapping[str, object], control_fd: int, supervisor
         supervisor_fd: a pidfd of the supervisor. The socket alone does not show its end where a fork of the supervisor
             (a multiprocessing worker, say) holds a copy of the other end.
     """
+    # A supervisor's 0o077 would make the folders of the view root's alone: the jail's user then finds no library.
+    os.umask(0o022)
     control = socket.socket(fileno=control_fd)
     config = JailConfig.from_json(data)
     try:

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+import tempfile
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -25,7 +29,7 @@ class Started:
 @pytest.fixture
 def started(monkeypatch, tmp_path):
     monkeypatch.setattr(start_up, "JailProcess", Started)
-    monkeypatch.setattr(start_up.tempfile, "mkdtemp", lambda prefix: str(tmp_path / prefix))
+    monkeypatch.setattr(start_up, "tempfile", SimpleNamespace(mkdtemp=lambda prefix: str(tmp_path / prefix)))
 
     def start(level: int, jail: Jail, without: frozenset[str] = frozenset()) -> Started:
         return start_up.start_jail(LEVELS[level], jail, Limits(), INTERPRETER, without)
@@ -50,20 +54,20 @@ def test_addresses_are_random_only_on_demand(started, aslr):
     assert started(3, Jail(aslr=aslr)).random_addresses is aslr
 
 
-def test_what_all_may_read(started, tmp_path):
+def test_what_all_may_read(started):
     """A folder is readable only where those above it can be searched too."""
-    folder = tmp_path / "closed" / "open"
-    folder.mkdir(parents=True)
-    for above in (tmp_path, *tmp_path.parents):
-        if not above.stat().st_mode & 0o001:
-            above.chmod(above.stat().st_mode | 0o001)  # pytest closes its own folders
-    jail = Jail(mounts=(Mount(source=folder, target="/repo"),))
-    assert started(2, jail).config.readable_by_all
-    folder.parent.chmod(0o700)
-    assert not started(2, jail).config.readable_by_all
-    folder.parent.chmod(0o755)
-    folder.chmod(0o711)
-    assert not started(2, jail).config.readable_by_all
+    with tempfile.TemporaryDirectory(prefix="public-") as public:
+        closed, folder = Path(public, "closed"), Path(public, "closed", "open")
+        folder.mkdir(parents=True)
+        os.chmod(public, 0o755)
+        jail = Jail(mounts=(Mount(source=folder, target="/repo"),))
+        for modes, readable in (((0o755, 0o755), True), ((0o700, 0o755), False), ((0o711, 0o711), False)):
+            closed.chmod(modes[0])
+            folder.chmod(modes[1])
+            assert started(2, jail).config.readable_by_all is readable, modes
+        closed.chmod(0o711)
+        folder.chmod(0o755)
+        assert started(2, jail).config.readable_by_all, "to search a folder is enough where its name is known"
 
 
 def test_configurations_that_cannot_be(started):

@@ -7,27 +7,40 @@ import errno
 import os
 import signal
 import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
 
 import pytest
 
 from trace_mine.tracer.inside.protocol.jobs import BeliefsJob, PlainJob, Program
 from trace_mine.tracer.limits import Limits
-from trace_mine.tracer.sandbox import Jail, SandboxUnavailable, Worker, jail_process
+from trace_mine.tracer.sandbox import Jail, Mount, SandboxUnavailable, Worker, jail_process
 from trace_mine.tracer.sandbox.kernel import syscall
 from trace_mine.tracer.schema import Outcome
 
 LIMITS = Limits(wall_seconds=20.0, cpu_seconds=7, memory_bytes=256 << 20)
 
 
-def start(level: int, limits: Limits = LIMITS, **options) -> Worker:
+def start(level: int, limits: Limits = LIMITS, jail: Jail = Jail(), **options) -> Worker:  # noqa: B008  # frozen
     try:
-        return Worker(Jail(), limits, minimum_level=level, maximum_level=level, **options)
+        return Worker(jail, limits, minimum_level=level, maximum_level=level, **options)
     except SandboxUnavailable as error:
         pytest.skip(f"level {level} does not work here: {error}")
 
 
 def plain(worker: Worker, source: str, **limits: float) -> Outcome:
     return worker.run(PlainJob(source=source), dataclasses.replace(LIMITS, **limits))
+
+
+@pytest.fixture
+def public_folder():
+    """Below /tmp, where the jail's own user may read and write; pytest's tmp_path is closed to it."""
+    with tempfile.TemporaryDirectory(prefix="public-") as folder:
+        os.chmod(folder, 0o777)
+        yield Path(folder)
 
 
 @pytest.mark.parametrize("level", [3, 2])
@@ -94,3 +107,104 @@ for call in (lambda s: s.connect({server.getsockname()!r}), lambda s: s.bind(("1
         except OSError as error: print(error.errno)
 """
         assert plain(worker, source).stdout.split() == [str(errno.EACCES).encode()] * 2
+
+
+@pytest.mark.parametrize("level", [3, 2])
+def test_the_supervisors_umask(level):
+    before = os.umask(0o077)
+    try:
+        with start(level) as worker:
+            assert plain(worker, "import os\nprint(oct(os.umask(0)))").stdout == b"0o22\n"
+    finally:
+        os.umask(before)
+
+
+@pytest.mark.parametrize("level", [3, 2])
+def test_the_first_reading_of_each_clock_is_the_same_in_all_runs(level):
+    names = ("time", "perf_counter", "process_time", "thread_time", "time_ns", "process_time_ns", "thread_time_ns")
+    source = f"import time\nprint([getattr(time, name)() for name in {names!r}])"
+    with start(level) as worker:
+        assert plain(worker, source).stdout == plain(worker, source).stdout != b""
+
+
+@pytest.mark.parametrize("level", [3, 2])
+def test_what_a_hostile_import_left_does_not_stay_a_zombie(level, public_folder):
+    """Init is the parent of what the zygote's children leave; each would hold a process id until the jail's end."""
+    (public_folder / "leaves.py").write_text("""
+import os
+middle = os.fork()
+if middle == 0:
+    for _ in range(3):
+        if os.fork() == 0: os._exit(0)
+    os._exit(0)
+os.waitpid(middle, 0)
+""")
+    jail = Jail(mounts=(Mount(source=public_folder, target="/repo"),), sys_path=("/repo",), warm=("leaves",))
+    strangers = set(zombies())
+    with start(level, jail=jail) as worker:
+        assert worker.warm_failures == {}
+        plain(worker, "")
+        # init has collected them before it orders the runner that this run gets
+        assert plain(worker, "print('next')").stdout == b"next\n"
+        assert set(zombies()) <= strangers
+
+
+def zombies() -> list[int]:
+    """Processes below this one that have ended and were not waited for."""
+    parents: dict[int, int] = {}
+    ended = []
+    for path in Path("/proc").iterdir():
+        if path.name.isdigit():
+            try:
+                fields = (path / "stat").read_text().rpartition(")")[2].split()
+            except OSError:
+                continue
+            parents[int(path.name)] = int(fields[1])
+            if fields[0] == "Z":
+                ended.append(int(path.name))
+
+    def is_below(pid: int) -> bool:
+        while pid in parents:
+            if (pid := parents[pid]) == os.getpid():
+                return True
+        return False
+
+    return [pid for pid in ended if is_below(pid)]
+
+
+HELD = """
+import os, signal
+from trace_mine.tracer.inside.protocol.jobs import PlainJob
+from trace_mine.tracer.limits import Limits
+from trace_mine.tracer.sandbox import Jail, SandboxUnavailable, Worker
+try: worker = Worker(Jail(), Limits(), minimum_level=2, maximum_level=2)
+except SandboxUnavailable: print("unavailable", flush=True); raise SystemExit
+child = os.fork()
+if child == 0:
+    while True: signal.pause()
+print(child, flush=True)
+worker.run(PlainJob(source="import time\\nopen('begun', 'w').close()\\ntime.sleep(100)"), Limits(wall_seconds=100))
+"""
+
+
+def test_a_killed_supervisor_whose_sockets_a_fork_holds(public_folder):
+    """The hang-up does not show then; the handle of its process does."""
+    environment = {"PYTHONPATH": str(Path(__file__).parents[3]), "TMPDIR": str(public_folder)}
+    with subprocess.Popen([sys.executable, "-c", HELD], stdout=subprocess.PIPE, env=environment) as supervisor:
+        answer = supervisor.stdout.readline().strip()
+        if answer == b"unavailable":
+            pytest.skip("level 2 does not work here")
+        try:
+            await_that(lambda: list(public_folder.glob("*/begun")))
+            supervisor.kill()
+            await_that(lambda: not any(public_folder.iterdir()))
+        finally:
+            os.kill(int(answer), signal.SIGKILL)
+            supervisor.kill()
+
+
+def await_that(condition) -> None:
+    deadline = time.monotonic() + 30  # only against a test that hangs
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
