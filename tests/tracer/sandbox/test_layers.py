@@ -13,8 +13,9 @@ import pytest
 from trace_mine.tracer.limits import Limits
 from trace_mine.tracer.sandbox import Jail, SandboxUnavailable, Worker, landlock, seccomp
 from trace_mine.tracer.sandbox.config import JailConfig
+from trace_mine.tracer.sandbox.jail_process import Warmed
 from trace_mine.tracer.sandbox.layer import Claim, Confinement, Layer, Question
-from trace_mine.tracer.sandbox.layers import LANDLOCK, LAYERS, LEVELS, layers_text, without_missing
+from trace_mine.tracer.sandbox.layers import LANDLOCK, LAYERS, LEVELS, Level, layers_text, without_missing
 from trace_mine.tracer.sandbox.start_up import choose_level
 
 PROJECT = Path(__file__).parents[3]
@@ -120,6 +121,11 @@ def test_records_that_cannot_be():
         dataclasses.replace(CONFIG, required=("namespaces",))
     with pytest.raises(ValueError, match="uid other than 0"):
         dataclasses.replace(CONFIG, uid=0)
+    with pytest.raises(ValueError, match=r"Level\.number"):
+        Level(number=1, promise="not built")
+    for half in ({"stuck": "module"}, {"why": "it hangs"}):
+        with pytest.raises(ValueError, match="together"):
+            Warmed(failures={}, **half)
 
 
 def test_a_configuration_crosses_the_boundary():
