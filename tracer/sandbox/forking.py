@@ -83,11 +83,13 @@ class SiblingForks:
         return int.from_bytes(os.read(self._pid_read, 4), "little")
 
     def _single_threaded(self) -> bool:
+        """Ask the kernel, not ``threading``, which does not know threads that a C library started."""
         fields = os.pread(self._stat, 1024, 0).rpartition(b")")[2].split()
         return fields[_NUM_THREADS_FIELD] == b"1"
 
     def _clone(self, child: Callable[[], object]) -> int:
-        # What os.fork calls around the system call: the import lock is held over it, and the child renews its locks,
+        """Fork with one system call, and do around it what ``os.fork`` does in the interpreter. Raises OSError."""
+        # the import lock is held over it, and the child renews its locks,
         # its thread table and the seeds of ``random``.
         _python.PyOS_BeforeFork()
         pid: int = _syscall(*self._arguments)

@@ -21,8 +21,8 @@ GRADES = ("clean", "truncated", "forged")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Received:
-    """What a record pipe gave: ``records``, JSON values in the order sent, and ``end``, the end record (None where no
-    genuine one came).
+    """The content of a record pipe: ``records``, JSON values in the order sent, and ``end``, the end record (None where
+    no genuine one came).
 
     Raises:
         ValueError: ``integrity`` is no grade of this file, or ``clean`` without an end record.

@@ -69,7 +69,7 @@ def main(bundle: Bundle, data: Mapping[str, object], control_fd: int, supervisor
 
 
 def _report(control: socket.socket, report: Mapping[str, object]) -> None:
-    """Send a last message to the supervisor; where that fails write it to stderr, a file that the supervisor reads."""
+    """Send a last message to the supervisor; where that fails, write it to stderr, a file that the supervisor reads."""
     try:
         send_message(control, report)
     except (Hangup, OSError):
@@ -271,12 +271,13 @@ class Init:
             poll.register(fd, select.POLLIN)
         why = ""
         while not why:
-            left = deadline - time.monotonic()
-            if left <= 0:
+            seconds_left = deadline - time.monotonic()
+            if seconds_left <= 0:
                 why = "wall"
                 break
+            wait_seconds = seconds_left if self._config.namespaces else min(seconds_left, DISK_POLL_SECONDS)
             # a millisecond more, so that the deadline is over when poll returns for it
-            ready = dict(poll.poll((left if self._config.namespaces else min(left, DISK_POLL_SECONDS)) * 1000 + 1))
+            ready = dict(poll.poll(wait_seconds * 1000 + 1))
             if handle in ready:
                 return ""
             if self._supervisor in ready:

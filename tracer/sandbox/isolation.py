@@ -57,6 +57,7 @@ def isolate(config: JailConfig, proc: int, become_outer: Callable[[int], NoRetur
 
 
 def _enter_namespaces(config: JailConfig, proc: int) -> None:
+    """Move this process into namespaces of its own with the view as its file system; see the order above."""
     uid = config.uid
     outer_id = os.getuid()
     if uid is not None:
@@ -106,6 +107,7 @@ def _give_up_root(config: JailConfig, uid: int) -> None:
 
 
 def _write(proc: int, path: str, text: str) -> None:
+    """Write a file of /proc in one call, as the kernel wants its settings. Raises OSError."""
     fd = os.open(path, os.O_WRONLY, dir_fd=proc)
     try:
         os.write(fd, text.encode())

@@ -116,8 +116,8 @@ class Jail:
 
 def is_plain_absolute(path: str) -> bool:
     """Return True if ``path`` is absolute, below the root directory, and has neither ``..`` nor a null character."""
-    pure = PurePosixPath(path)
-    return pure.is_absolute() and len(pure.parts) > 1 and ".." not in pure.parts and "\0" not in path
+    parsed = PurePosixPath(path)
+    return parsed.is_absolute() and len(parsed.parts) > 1 and ".." not in parsed.parts and "\0" not in path
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,6 +134,8 @@ class Interpreter:
 
 
 class _ProbeAnswer(TypedDict):
+    """The JSON that the program below prints."""
+
     version: list[int]
     implementation: str
     paths: list[str]

@@ -188,6 +188,8 @@ def drop_capabilities(keep: int = 0) -> None:
 
 
 class _Program(ctypes.Structure):
+    """struct sock_fprog: the number of instructions, and where they are."""
+
     _fields_ = (("length", ctypes.c_ushort), ("filter", ctypes.c_void_p))
 
 

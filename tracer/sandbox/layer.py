@@ -72,7 +72,7 @@ class Question:
         wanted = self.wanted(claim)
         if self.bounds and isinstance(wanted, Mapping):
             return isinstance(answer, Mapping) and all(
-                isinstance(answer.get(name), int) and 0 <= answer[name] <= most for name, most in wanted.items()
+                isinstance(answer.get(name), int) and 0 <= answer[name] <= bound for name, bound in wanted.items()
             )
         # 1 == True in Python, and an answer of another type shows that the question went wrong
         return type(answer) is type(wanted) and answer == wanted
@@ -180,5 +180,5 @@ class Layer:
         if unseen:
             raise ValueError(
                 f"expected a question that {self.name!r} alone answers at each of its levels, got none at "
-                f"{sorted(unseen)}; a layer that nobody would miss is not tested"
+                f"{sorted(unseen)}; a layer that no test would miss is not tested"
             )

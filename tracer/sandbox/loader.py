@@ -32,6 +32,7 @@ class Bundle:
         self._builtins["__import__"] = self._import_from_bundle
 
     def __contains__(self, name: str) -> bool:
+        """Return True if the bundle has the module ``name``."""
         return name in self._sources
 
     def load(self, name: str) -> ModuleType:

@@ -82,15 +82,15 @@ class RunPipes:
             ``trace-limit`` (the record), ``output-limit``, or ``''`` where no limit was passed.
         """
         record, *streams = self._buffers.values()
-        over = ""
+        limit_passed = ""
         if len(record) > self._limits.record_bytes:
-            over = "trace-limit"
+            limit_passed = "trace-limit"
             del record[self._limits.record_bytes :]
         if sum(map(len, streams)) > self._limits.output_bytes:
-            over = over or "output-limit"
+            limit_passed = limit_passed or "output-limit"
             for stream in streams:
                 del stream[self._limits.output_bytes :]
-        return over
+        return limit_passed
 
     def collected(self) -> tuple[bytearray, bytearray, bytearray]:
         """Return record, stdout and stderr as far as they were read."""

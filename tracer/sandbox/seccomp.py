@@ -50,7 +50,8 @@ epoll_create epoll_create1 epoll_ctl epoll_wait epoll_pwait epoll_pwait2 eventfd
 copy_file_range getrandom sendto recvfrom sendmsg recvmsg shutdown getsockopt getsockname getpeername getxattr lgetxattr
 fgetxattr listxattr capget
 """)
-"""Allowed with any arguments. No setsockopt: it can attach programs to a socketpair, and asyncio does without."""
+"""Calls that are allowed with any arguments. No socket: a network namespace does not hold AF_VSOCK, which reaches the
+hypervisor. No setsockopt: it can attach programs to a socketpair, and asyncio does without."""
 
 ZYGOTE_ONLY = _names("fork setsid seccomp landlock_create_ruleset landlock_add_rule landlock_restrict_self")
 """Calls that the zygote needs to fork and confine a runner; the runner's own filter takes them away."""
@@ -163,7 +164,7 @@ def zygote_filter(machine: str, *, signals: bool, metadata: bool) -> bytes:
         _argument(1), (AND, 0, 0, 0xF), (JUMP_EQUAL, 0, 1, 1), *ALLOW, *DENY,
     ]  # fmt: skip
     if signals:
-        # not 0 and not negative ones: kill(0) and kill(-1) reach groups, across process-id namespaces in the first case
+        # neither 0 nor negative: those mean groups, and the own group may reach out of the process-id namespace
         to_one_process = [_argument(0), (JUMP_EQUAL, 1, 0, 0), (JUMP_ANY_BIT, 0, 1, 0x80000000), *DENY, *ALLOW]
         bodies |= dict.fromkeys(SIGNALS, to_one_process)
     for name, body in bodies.items():

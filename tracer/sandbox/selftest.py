@@ -55,7 +55,7 @@ def self_test(ask: Ask) -> dict[str, object]:
     try:
         answers = json.loads(outcome.stdout)
     except ValueError:
-        return {}  # some question raised an error that nobody thought of: the level is not claimed
+        return {}  # a question raised an error that it does not expect: then the level is not claimed
     # Exec is asked after the last answer: only a run that goes on after it writes the line's end.
     return {**answers, "no_exec": outcome.stdout.endswith(b"\n") and outcome.status == "ok"}
 

@@ -1,7 +1,7 @@
 """Prepares once what all runners of a zygote share, before any foreign code is imported. Runs inside.
 
-A runner is a fork, so it gets all of it for nothing: our code for each kind of job, loaded; the interpreter as a script
-finds it; the standard streams.
+A runner is a fork, so it inherits all of it at no cost: our code for each kind of job, loaded; the interpreter as a
+script finds it; the standard streams.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Setting:
     def prepare_interpreter(self) -> None:
         """Set up search path, environment, clock and builtins (``exit``, ``quit``, ``help``) as a script finds them."""
         # The interpreter was started without site (-S), which would read .pth files, code of the host; these three
-        # calls are what of site a script uses by name.
+        # calls make the names that a script finds in builtins.
         import site
 
         site.setquit()

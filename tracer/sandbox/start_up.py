@@ -105,7 +105,7 @@ def _config(
         pinned_clock=jail.pinned_clock,
         choices=jail.choices,
         uid=uid,
-        # where the jail shares our user, the kernel counts our other processes against its limit too
+        # where the jail shares the supervisor's user, the kernel counts that user's other processes too
         tasks=INIT_TASKS + (tasks_of_this_user() if uid is None else 0),
         readable_by_all=all(_readable_by_all(source) for source, _ in binds),
         limits=limits,

@@ -53,7 +53,7 @@ def enter_view(binds: Sequence[tuple[str, str]], devices: Iterable[str], scratch
         if source == target and any(target.startswith(f"{above}/") for above in placed):
             continue  # the bind of a folder above shows it already
         inside = STAGE + target
-        # /lib -> usr/lib: as a link, or the loader would map one library twice, by two names
+        # /lib -> usr/lib: shown as the link that it is on the host, beside the folder that it names
         if source == target and os.path.islink(source):
             os.makedirs(os.path.dirname(inside), exist_ok=True)
             os.symlink(os.readlink(source), inside)

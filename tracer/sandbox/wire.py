@@ -99,6 +99,7 @@ def field(message: Mapping[str, object], name: str, kind: type[T]) -> T:
 
 
 def _receive_exactly(sock: socket.socket, size: int) -> bytes:
+    """Receive ``size`` bytes. Raises Hangup where the other side closes before."""
     chunks = bytearray()
     while len(chunks) < size:
         # recv sets aside as many bytes as it is asked for; the length alone must not cost 256 MB

@@ -49,7 +49,7 @@ def main(
         try:
             send_message(control, {"fault": traceback.format_exc()[-4000:]})
         except (Hangup, OSError):
-            pass  # init is gone, nobody is left to tell
+            pass  # init is gone, and with it the only reader
     os._exit(1)
 
 

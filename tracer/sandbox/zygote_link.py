@@ -83,10 +83,10 @@ class ZygoteLink:
         # its hang-up only: a message of the supervisor, an order to kill say, is for later
         poll.register(control, select.POLLHUP)
         while True:
-            left = deadline - time.monotonic()
-            if left <= 0:
+            seconds_left = deadline - time.monotonic()
+            if seconds_left <= 0:
                 raise ZygoteGone("timeout")
-            ready = dict(poll.poll(left * 1000))
+            ready = dict(poll.poll(seconds_left * 1000))
             if supervisor in ready or control in ready:
                 raise Hangup("the supervisor is gone")
             if zygote in ready:  # before the handle: what it sent before it died tells why
