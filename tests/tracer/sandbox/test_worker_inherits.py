@@ -208,3 +208,12 @@ def await_that(condition) -> None:
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.01)
+
+
+@pytest.mark.parametrize("message", [{"gone": "the zygote died"}, {"traceback": "..."}, {"warmed": True}, {}])
+def test_what_is_no_report_ends_the_jail(message):
+    """Such a message is answered by another jail: the run took place in none."""
+    process = object.__new__(jail_process.JailProcess)
+    process._receive = lambda: message
+    with pytest.raises(jail_process.JailDied, match=str(next(iter(message.values()), "{}"))):
+        process._receive_of_run()
