@@ -124,7 +124,7 @@ def confine(setting: Setting) -> None:
     """Enter the scratch, then have the layers confine this process as they do in each run. Raises OSError."""
     # again, though the zygote did: at level 3 another file system is mounted there for each run
     os.chdir(setting.config.scratch)
-    os.umask(0o022)  # the supervisor's would show in the modes of files that a program prints
+    os.umask(0o022)  # an import may have set another, which would show in the modes of a program's files
     for layer in reversed(in_use(setting.confinement)):
         layer.at_runner(setting.confinement)
 
