@@ -120,16 +120,16 @@ def test_a_bounded_belief_bounds_its_error() -> None:
     commands = [(COIN, ""), ("print(sum(x) > 3)", "False"), ("print(x[0])", "0")]
     told = beliefs.beliefs_of(
         commands, lambda seed, seconds, lazy: make_world(12, seed, lazy), seeds=1, max_seconds=60.0
-    )["beliefs"]
+    ).beliefs
     truth = [{"True": 1 / 16, "False": 15 / 16}, {"0": 8 / 15, "1": 7 / 15}]
     for belief, exact in zip(told, truth, strict=True):
-        assert belief["method"] == "bounded"
-        law = dict(zip(belief["outcomes"], belief["probabilities"], strict=True))
+        assert belief.method == "bounded"
+        law = dict(zip(belief.outcomes, belief.probabilities, strict=True))
         assert sum(law.values()) == pytest.approx(1.0)
         error = max(abs(law.get(text, 0.0) - exact[text]) for text in exact)
-        assert error <= max(belief["stderr"]) < 0.5
+        assert error <= max(belief.stderr) < 0.5
         # four of sixteen were not followed: a quarter of all mass at the first reveal
-    assert max(told[0]["stderr"]) == pytest.approx(4 / 16)
+    assert max(told[0].stderr) == pytest.approx(4 / 16)
 
 
 LOOPS = {
@@ -193,10 +193,10 @@ def test_a_reveal_that_is_not_followed_in_full_bounds_its_own_error() -> None:
     shows = f"print(str({coins}) in {sorted(followed)!r})"
     (told,) = beliefs.beliefs_of(
         [(shows, "True")], lambda seed, seconds, lazy: make_world(12, seed, lazy), seeds=1, max_seconds=60.0
-    )["beliefs"]
-    law = dict(zip(told["outcomes"], told["probabilities"], strict=True))
-    assert law == {"True": pytest.approx(1.0)} and told["method"] == "bounded"
-    assert abs(law["True"] - 12 / 16) <= told["stderr"][0] + 1e-12
+    ).beliefs
+    law = dict(zip(told.outcomes, told.probabilities, strict=True))
+    assert law == {"True": pytest.approx(1.0)} and told.method == "bounded"
+    assert abs(law["True"] - 12 / 16) <= told.stderr[0] + 1e-12
 
 
 def test_seeds_weigh_as_much_as_they_explain() -> None:
@@ -209,8 +209,8 @@ def test_seeds_weigh_as_much_as_they_explain() -> None:
     ]
     told = beliefs.beliefs_of(
         commands, lambda seed, seconds, lazy: make_world(seed=seed, lazy=lazy), seeds=400, max_seconds=60.0
-    )["beliefs"][-1]
+    ).beliefs[-1]
     below = 0.25 * (1 - math.log(0.25))
     exact = below * 0.1 / (below * 0.1 + (1 - below) * 0.9)
-    estimate = dict(zip(told["outcomes"], told["probabilities"], strict=True))["True"]
-    assert told["method"] == "sampled" and abs(estimate - exact) < 4 * max(told["stderr"]) < 0.2
+    estimate = dict(zip(told.outcomes, told.probabilities, strict=True))["True"]
+    assert told.method == "sampled" and abs(estimate - exact) < 4 * max(told.stderr) < 0.2
