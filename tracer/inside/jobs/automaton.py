@@ -24,4 +24,3 @@ def run(job: AutomatonJob, context: Context) -> End:
         report = AutomatonReport(automaton=None, why_not=THREADED)
     context.send(report)
     return End(end="ok")
-
