@@ -7,6 +7,8 @@ import random
 import pytest
 from forking import LAWS, WORKED, alike, forked, program_of, work
 
+from trace_mine.tracer.inside.states import fork_points
+
 
 @pytest.mark.parametrize("seed", range(30))
 @pytest.mark.usefixtures("everywhere")
