@@ -52,6 +52,22 @@ def test_heavier_prefixes_first() -> None:
     assert sum(path.weight for path in part.paths) >= 0.9 * sum(whole[:30])
 
 
+def test_of_equal_masses_the_first_that_was_met_goes_first() -> None:
+    """After the likelier first outcome there are six ways, after the other one two: each has an eighth of all mass.
+
+    A budget that ends among them must end on the same paths in every process, or rows would differ.
+    """
+
+    def run() -> tuple[bool, int]:
+        below = random.random() < 0.25
+        return below, random.randrange(2 if below else 6)
+
+    explored = explore(run, max_paths=5)
+    assert {path.weight for path in explored.paths} == {0.125}
+    # the siblings of the first path, in the order of their outcomes, before those of the second one
+    assert [path.result for path in explored.paths] == [(False, 0), (True, 0), (False, 1), (False, 2), (False, 3)]
+
+
 def test_light_siblings_are_cut_and_counted() -> None:
     explored = explore(coins(6, 0.01), epsilon=1e-5)
     assert 0 < explored.unexplored < 6 * 1e-3 and all(sum(path.result) <= 2 for path in explored.paths)
