@@ -32,7 +32,7 @@ CO_OPTIMIZED = 0x1
 Tracer = Callable[[types.FrameType, str, object], Any]
 """A trace function. Any: it gives the trace function of the frame, whose type would contain itself."""
 Log = list[Any]
-"""The log of a frame: see ``FrameRecord``. Any: it is flat, since a tuple for each entry would be made at every line."""
+"""The log of a frame: see ``FrameRecord``. Any: it is flat, as a tuple for each entry would be made at every line."""
 Add = Callable[[object], None]
 Snapshot = bytes | str
 
