@@ -74,7 +74,7 @@ def _install_generators() -> Below:
     def patched_seed(
         self: random.Random, a: int | float | str | bytes | bytearray | None = None, version: int = 2
     ) -> None:
-        vars(self)[SEEDED] = a is not None
+        vars(self)[SEEDED] = a is not None  # ``seed()`` takes entropy: unseeded again
         seed(self, a, version)
 
     def patched_getstate(self: random.Random) -> tuple[object, ...]:
@@ -85,6 +85,7 @@ def _install_generators() -> Below:
             patched_seed(self, decider.below(1 << 64, "getstate"))
         return getstate(self)
 
+    # A state that the program stores and sets again is one of its own making: the numbers after it are no choices.
     def patched_setstate(self: random.Random, state: tuple[object, ...]) -> None:
         vars(self)[SEEDED] = True
         setstate(self, state)
@@ -139,7 +140,7 @@ def _install_generators() -> Below:
         "expovariate": patched_exponential,
     }
     for name, method in replacements.items():
-        method.__name__ = method.__qualname__ = name
+        method.__name__ = method.__qualname__ = name  # for tracebacks and ``help``, which sessions show
         method.__module__ = "random"
         setattr(_Random, name, method)
     _interceptable.append(patched_random)
@@ -202,6 +203,7 @@ def _install_imports() -> None:
 
     It is imported once a process: a second run in it, and a replay, would miss draws that the first one logged.
     """
+    # The one function that ``import``, ``importlib.import_module`` and imports in C go through where a module is new.
     machinery: ModuleType = vars(importlib)["_bootstrap"]
     plain = machinery._find_and_load
 

@@ -38,6 +38,7 @@ Size = Shape | None
 Simple = Callable[..., object]
 """A call made of primitives: takes the decider, then what numpy's function takes; may raise _NotSimple or TypeError."""
 
+# a dictionary, since functions within functions write to it
 _state = {"installed": False, "seeded": False}
 
 
@@ -65,6 +66,7 @@ def put_global_state(state: object) -> None:
 def install() -> None:
     """Patch numpy where it has been imported, once a process; count its global generator as unseeded again."""
     module = sys.modules.get("numpy.random")
+    # While numpy is being imported ``numpy.random`` is in ``sys.modules`` before it has its functions.
     if module is None or not hasattr(module, "default_rng"):
         return
     _state["seeded"] = False
@@ -79,6 +81,7 @@ def _install_functions(module: ModuleType) -> None:
     legacy = module.mtrand._rand
     simple = _legacy(sys.modules["numpy"])
     kept = ("seed", "set_state", "get_state")  # they draw nothing, but say if the generator is seeded
+    # By the object that they are bound to, and not by a list of names: numpy adds functions from version to version.
     for name in dir(module):
         plain = getattr(module, name)
         if getattr(plain, "__self__", None) is legacy and name not in kept:
@@ -94,6 +97,7 @@ def _install_functions(module: ModuleType) -> None:
         _state["seeded"] = True
         plain_set(state)
 
+    # As ``random.getstate``: an unseeded generator whose state is asked for is seeded, by a draw.
     def get_state(legacy: bool = True) -> object:
         if draws.current is not None and not _state["seeded"]:
             seed(draws.current.below(SEEDS, "numpy get_state"))
@@ -129,6 +133,7 @@ def _install_generators(module: ModuleType) -> None:
         if not name.startswith("_") and callable(plain):
             again = _by_seed(name, lambda seed: base(module.PCG64(seed)))
             setattr(Generator, name, _intercepted(name, plain, simple.get(name), again, lambda self: True))
+    # Sessions show ``Generator(PCG64)`` by this name.
     Generator.__module__, Generator.__qualname__ = base.__module__, base.__qualname__
 
     def default_rng(seed: object = None) -> object:
@@ -171,6 +176,7 @@ def _intercepted(
         if decider is None or not is_open(args):
             return plain(*args, **kwargs)
         own = args if is_bound else args[1:]
+        # Simple or not is decided by the arguments alone, and so the same in a run, its replay and each path.
         if simple is not None:
             try:
                 return simple(decider, *own, **kwargs)
@@ -222,6 +228,7 @@ def _filled(np: ModuleType, size: Size, draw: Callable[[], float], kind: type[in
 
 def _pick(decider: draws.Decider, cumulated: Sequence[float]) -> int:
     """An index with the weights' law, by one uniform number; a bisection leaves a lazy one lazy."""
+    # Up to the last index but one: the weights may sum to a little less than 1, and numpy's own pick is cut off there.
     number = decider.real("uniform") * cumulated[-1]
     return bisect.bisect_right(cumulated, number, 0, len(cumulated) - 1)
 
@@ -248,6 +255,7 @@ def _common(np: ModuleType) -> dict[str, Callable[..., object]]:
 
     def uniform(decider: draws.Decider, low: float = 0.0, high: float = 1.0, size: Size = None) -> object:
         start, width = _number(low), _number(high) - _number(low)
+        # an infinite width is an error of numpy's own, with a message that a session may show
         if not math.isfinite(width):
             raise _NotSimple
         return _filled(np, size, lambda: start + width * decider.real("uniform"), float)
@@ -307,13 +315,13 @@ def _common(np: ModuleType) -> dict[str, Callable[..., object]]:
             picks = _without_replacement(decider, n, math.prod(shape))
         if size is None:
             return picks[0] if pool is None else pool[picks[0]]
-        chosen = np.array(picks, dtype=int).reshape(shape)
+        chosen = np.array(picks, dtype=int).reshape(shape)  # items of a pool come by index, with the pool's type
         return chosen if pool is None else pool[chosen]
 
     def shuffle(decider: draws.Decider, x: Sequence[object]) -> None:
         n = len(x)
         _check_few(n)
-        if isinstance(x, np.ndarray):
+        if isinstance(x, np.ndarray):  # in place, as others may hold the array
             x[...] = x[_permuted(decider, n)]
         elif type(x) is list:
             x[:] = [x[i] for i in _permuted(decider, n)]

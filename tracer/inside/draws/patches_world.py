@@ -31,10 +31,11 @@ def install() -> None:
     def patched_input(prompt: object = "", /) -> str:
         decider = draws.current
         if decider is None or not decider.laws.inputs:
-            return plain_input(prompt)
+            return plain_input(prompt)  # EOFError in the sandbox, where there is nobody to type
         sys.stdout.write(str(prompt))
         laws, number = decider.laws.inputs, ambient.inputs_read
         ambient.inputs_read += 1
+        # the number is part of the state (``ambient``): a path that read more inputs has its own next one
         value = decider.declared(laws[min(number, len(laws) - 1)], "input")
         # At a terminal the user's return key ends the prompt's line; a session without it would show two on one.
         sys.stdout.write("\n")
@@ -120,6 +121,9 @@ def _install_clocks() -> None:
     # Of the patched clocks, so that a program which reads both forms has two readings of one clock.
     time.time_ns = _clock_ns(time.time, "time_ns")
     time.perf_counter_ns = _clock_ns(time.perf_counter, "perf_counter_ns")
+
+
+# Not ``monotonic``: locks and queues wait on it, and would wait for ever on a clock that stands still.
 
 
 def _clock(plain: Callable[[], float], name: str) -> Callable[[], float]:

@@ -198,6 +198,7 @@ def _is_number(value: object) -> TypeGuard[Number]:
     kind: type = type(value)
     if kind is float or kind is int or kind is bool or kind is Fraction:
         return True
+    # LazyReal is no subclass of float, but its instances say that it is
     if kind is LazyReal or not issubclass(kind, (float, int)):
         return False
     return kind.__lt__ in _orders and kind.__add__ in _sums
@@ -311,6 +312,8 @@ class LazyReal:
         """As of a float; False until the number is drawn."""
         return self._number("tested").is_integer() if self._v.value is not None else False
 
+    # Libraries ask these of any number (``statistics``, ``fractions``, numpy): without them a lazy real would be refused.
+
     def conjugate(self) -> LazyReal:
         """Itself, as of a float."""
         return self
@@ -325,7 +328,8 @@ class LazyReal:
         """Zero, as of a float."""
         return 0.0
 
-    # numpy gives way to this class's operators, and takes a number where it makes arrays
+    # numpy gives way to this class's operators, and takes a number where it makes arrays. An array of objects keeps the
+    # lazy reals themselves, and compares them one by one.
 
     __array_priority__ = 1e6
 
@@ -411,6 +415,7 @@ class LazyReal:
         return self._with("added", _swapped(operator.sub), other)
 
     def __mul__(self, other: object) -> object:
+        # infinity and NaN times the draw are no line: the product hangs on the sign of the number
         if _is_number(other) and self._v.value is None and math.isfinite(other):
             factor = float(other)
             return _affine(self._v, self._a * factor, self._b * factor)
@@ -424,7 +429,7 @@ class LazyReal:
 
     def __truediv__(self, other: object) -> object:
         if _is_number(other) and self._v.value is None:
-            divisor = float(other)
+            divisor = float(other)  # zero raises ZeroDivisionError below, as of a float
             return _affine(self._v, self._a / divisor, self._b / divisor)
         return self._with("divided", operator.truediv, other)
 
@@ -460,7 +465,7 @@ class LazyReal:
         """
         v = self._v
         a, b = self._a, self._b
-        if v.value is not None or math.isinf(v.low) or math.isinf(v.high):
+        if v.value is not None or math.isinf(v.low) or math.isinf(v.high):  # a normal's integers have no end
             return int(integer_of(self._number(why)))
         ends = sorted((a * v.low + b, a * v.high + b))
         if not ends[1] - ends[0] < MOST_CELLS:
@@ -483,6 +488,7 @@ class LazyReal:
                 pinned = integers.index(drawn) if drawn in integers else None
             law = tuple(probabilities[integer] for integer in integers)
             index = ask().choose(f"{_names[v.law]} {why}", lambda: integers, law, pinned)
+        # One interval even where two cells were joined: those beside zero touch each other.
         v.low, v.high = intervals[integers[index]]
         return integers[index]
 

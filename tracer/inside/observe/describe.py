@@ -159,6 +159,7 @@ class Teller:
             return f"<function {value.__name__}>"
         if kind is types.MethodType:
             return f"<method {getattr(value.__func__, '__name__', '?')}>"
+        # Of the values around it only: one that is met twice side by side is told twice, as aliasing is no part of it.
         if id(value) in self._above:
             return "<itself>"
         if depth == 0 or self.left <= 0:
@@ -210,7 +211,7 @@ class Teller:
             return [self._set(set.__iter__(value), set.__len__(value), depth)]
         if issubclass(kind, frozenset):
             return [f"frozenset({self._set(frozenset.__iter__(value), frozenset.__len__(value), depth)})"]
-        if issubclass(kind, BaseException):
+        if issubclass(kind, BaseException):  # its arguments and not its text: ``__str__`` is the snippet's
             return [self.tell(_arguments(value), depth)]
         for base in (int, float, str, bytes, complex):
             if issubclass(kind, base):

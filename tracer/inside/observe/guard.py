@@ -61,7 +61,7 @@ class Guard:
         self._tampered = False
         self._tracer: object = None
         self._expects_tracer = False
-        self._get_trace = sys.gettrace
+        self._get_trace = sys.gettrace  # bound before the snippet can replace it
         self._install()
 
     def _install(self) -> None:
@@ -80,6 +80,7 @@ class Guard:
             own_view: CodeType = ListWatch._view.__code__,
             tripped: list[str] = tripped,
         ) -> None:
+            # It never raises: libraries look at frames and heaps for good reasons, and a run must not change by that.
             if armed and size(tripped) < MAX_TRIPPED:
                 if event in marked:
                     # The recorder's own look at a list's memory is known by identity, as code can be made equal to it.

@@ -53,6 +53,7 @@ class Reveals:
             # A variable of the program named ``len`` would be called instead.
             if not hasattr(value, "__len__") or self.namespace.get("len", len) is not len:
                 return []
+            # len and slices of exact built-in types run no code of the snippet, and say something true of the value
             sliced = isinstance(value, (str, bytes, list, tuple))
             return [f"len({name})", f"{name}[:3]"] if sliced else [f"len({name})"]
         return self._changed_fields(name, value)
@@ -82,6 +83,7 @@ class Reveals:
                 continue
             if _is_property(kind, key):
                 continue
+            # Remembered even where it can't be shown: it may become a value that can.
             after[key] = values.snapshot(field)
             if before.get(key) != after[key] and values.stable(field):
                 changed.append(f"{name}.{key} is None" if field is None else f"{name}.{key}")

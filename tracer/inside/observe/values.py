@@ -139,6 +139,7 @@ def stable(value: Any, depth: int = MAX_DEPTH, max_items: int = 400) -> bool:
         return True
     if depth == 0 or kind not in _CONTAINERS or len(value) > max_items:
         return False
+    # The order of integers and bools in a set hangs on their values and the history of the set, but on no hash seed.
     if kind in (set, frozenset) and all(type(item) in (int, bool) for item in value):
         return True
     if kind in (set, frozenset) and len(value) > 1:

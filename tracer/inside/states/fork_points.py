@@ -70,7 +70,7 @@ class ForkPool:
         self.least_seconds = LEAST_SECONDS
         self.is_measured = False
         self.num_forked = 0
-        self.broken = self.num_slots == 0
+        self.broken = self.num_slots == 0  # with one process none could wait
         self.closed: frozenset[int] = frozenset()
         self._pipes: Pipes | None = None
         if not self.broken:
@@ -88,6 +88,7 @@ class ForkPool:
     def measure(self) -> None:
         """Find out how long work must take to be worth a fork point, and if this process can fork at all."""
         self.is_measured = True
+        # A process with much memory takes longer to copy: its pages' table is copied, though not the pages.
         times = []
         for _ in range(MEASURED):
             started = clock()
@@ -236,6 +237,7 @@ class ForkPoints(Generic[R]):
         answer: PathAnswer | None = None
         while True:
             kind, number, *rest = pipes.answered(until)
+            # An answer to an earlier request is of a fork that was given up, and so would all later ones be.
             if number != self._number:
                 raise Broken(f"expected an answer to request {self._number}, got one to {number}")
             if kind == "left":  # it left a fork point of its own
@@ -253,6 +255,7 @@ class ForkPoints(Generic[R]):
         """
         log, sampled, result = answer
         choices = [Choice(kind, tuple, probabilities, taken) for kind, probabilities, taken in log]
+        # ``before`` lacks the last forced outcome, which its path did not take: so the prefix is compared by itself.
         if tuple(choice.taken for choice in choices[: len(prefix)]) != prefix:
             return None
         for old, new in zip(before[: len(prefix)], choices, strict=False):
@@ -282,6 +285,7 @@ class ForkPoints(Generic[R]):
         free = [slot for slot in range(self._pool.num_slots) if slot not in self._points]
         if free:
             return free
+        # Waiting paths are far more than slots: all but the deepest fork point on the way of each can be spared.
         useful = {self._deepest(item[2]) for item in self._waiting}
         useful |= {slot for slot, point in self._points.items() if running[: len(point.outcomes)] == point.outcomes}
         for slot in [slot for slot in self._points if slot not in useful]:

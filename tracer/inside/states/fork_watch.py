@@ -110,19 +110,21 @@ def install_watch() -> None:
             return
         if event in forks:
             raise refusal(1, "Operation not permitted")
+        # Outside a path nothing that the program does is followed, and what we do ourselves is no event of its own.
         if draws.current is None:
             return  # an import, which happens once a process
         if event == "open":
             flags = arguments[2] if size(arguments) == 3 else writes
             # flags that are no int are a program's own event under this name: it is taken for a write
             is_read = kind(flags) is integer and flags & writes == 0  # type: ignore[operator]
-            watch.touched = watch.touched or not is_read
+            watch.touched = watch.touched or not is_read  # a file that is only read is the same in each process
         elif event in of_a_process:
             watch.touched = watch.asked = True
         elif event.partition(".")[0] in families and event not in harmless:
             watch.touched = True
 
     sys.addaudithook(hook)
+    # In both modules: ``threading`` bound the functions of ``_thread`` when it was imported.
     for module in filter(None, map(sys.modules.get, ("_thread", "threading"))):
         for name in _STARTS & vars(module).keys():
             setattr(module, name, _noticed(getattr(module, name)))

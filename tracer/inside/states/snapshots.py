@@ -114,6 +114,7 @@ class Snapshots:
             raise
         except Exception as error:  # pickle raises TypeError, PicklingError, AttributeError, RecursionError, ...
             raise CannotSnapshot(f"{type(error).__name__}: {error}"[:200]) from None
+        # After the fact: a file that counts while pickle writes would be Python code at each write.
         if target.tell() > LARGEST:
             raise CannotSnapshot(f"{target.tell()} bytes")
         return target.getvalue()
@@ -126,7 +127,7 @@ class Snapshots:
         ambient.put_back()
         self.namespace.clear()
         self.namespace.update(variables)
-        self.namespace["__builtins__"] = builtins
+        self.namespace["__builtins__"] = builtins  # a module, which no snapshot should have to name
         for name, values in module_globals.items():
             module = sys.modules.get(name)
             if module is None:  # the program has taken it out of ``sys.modules``
@@ -267,6 +268,7 @@ def _has_own_hooks(kind: type) -> bool:
     return False
 
 
+# By descriptor and name, since a class's dictionary holds methods and Python's own bookkeeping beside its data.
 def _is_class_state(key: str, member: object) -> bool:
     """Return True if a member of a class is data that may change: no method, property or name of Python's own."""
     reserved = key.startswith("_") and key.endswith("_")  # dunder names, and those of enumerations
@@ -277,7 +279,7 @@ def _cell(cell: types.CellType) -> tuple[bool, object]:
     """If a closure cell is full, and its contents."""
     try:
         return True, cell.cell_contents
-    except ValueError:
+    except ValueError:  # a variable that is not bound yet, or was deleted
         return False, None
 
 
