@@ -312,7 +312,7 @@ class LazyReal:
         """As of a float; False until the number is drawn."""
         return self._number("tested").is_integer() if self._v.value is not None else False
 
-    # Libraries ask these of any number (``statistics``, ``fractions``, numpy): without them a lazy real would be refused.
+    # Libraries ask these of any number (``statistics``, numpy): without them a lazy real would be refused.
 
     def conjugate(self) -> LazyReal:
         """Itself, as of a float."""

@@ -125,7 +125,7 @@ def fork() -> int:
         draws.current = before
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Point:
     """A fork that waits at a choice.
 
@@ -140,7 +140,7 @@ class Point:
     pid: int | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Followed(Generic[R]):
     """A path that was run: the choices that it met, if a draw was sampled, and the result of ``run``."""
 
@@ -241,7 +241,7 @@ class ForkPoints(Generic[R]):
             if number != self._number:
                 raise Broken(f"expected an answer to request {self._number}, got one to {number}")
             if kind == "left":  # it left a fork point of its own
-                self._points[rest[0]] = Point(rest[1], mark, None)
+                self._points[rest[0]] = Point(outcomes=rest[1], mark=mark, pid=None)
             elif kind == "told":
                 log, sampled, result = rest
                 answer = log, sampled, result
@@ -262,7 +262,7 @@ class ForkPoints(Generic[R]):
             if old.kind != new.kind or old.probabilities != new.probabilities:
                 return None
         try:
-            return Followed(choices, sampled, self._accept(result))
+            return Followed(log=choices, sampled=sampled, result=self._accept(result))
         except ValueError:
             return None
 
@@ -363,7 +363,7 @@ class ForkPoints(Generic[R]):
             return
         if pid > 0:
             if self._serves is None:
-                self._points[slot] = Point(outcomes, self._first_mark, pid)
+                self._points[slot] = Point(outcomes=outcomes, mark=self._first_mark, pid=pid)
             else:
                 pipes.answer(("left", self._serves, slot, outcomes))
         self._since = clock()

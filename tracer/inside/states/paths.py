@@ -52,7 +52,7 @@ class Unstable(Exception):
     """Paths of one run disagree about its choices: state is left behind between them."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Path(Generic[R]):
     """One way through a run.
 
@@ -68,8 +68,13 @@ class Path(Generic[R]):
     result: R
     sampled: bool
 
+    def __post_init__(self) -> None:
+        # Far from here a weight that is no probability would be a belief that is called exact.
+        if not 0.0 <= self.weight <= 1.0 + MASS_ERROR:
+            raise ValueError(f"expected a probability, got weight={self.weight}; multiply those of the choices")
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Explored(Generic[R]):
     """The paths of a run, in the order in which they were followed.
 
@@ -179,7 +184,8 @@ class _Exploration(Generic[R]):
             log = followed.log
             outcomes = tuple(choice.taken for choice in log)
             weight = math.prod((choice.probabilities[choice.taken] for choice in log), start=1.0)
-            paths.append(Path(weight, outcomes, followed.result, followed.sampled))
+            path = Path(weight=weight, outcomes=outcomes, result=followed.result, sampled=followed.sampled)
+            paths.append(path)
             for mass, sibling in _siblings(log, outcomes, len(prefix)):
                 if mass < self._epsilon:
                     self._cut += mass
@@ -190,7 +196,9 @@ class _Exploration(Generic[R]):
         if abs(total - 1.0) > MASS_ERROR:
             raise Unstable(f"expected paths of mass 1, got {total}")
         num_forked = 0 if self._forks is None else self._forks.num_forked
-        return Explored(paths, unexplored, len(paths), self._lazy, num_forked)
+        return Explored(
+            paths=paths, unexplored=unexplored, num_runs=len(paths), is_lazy=self._lazy, num_forked=num_forked
+        )
 
     def _follow(self, prefix: tuple[int, ...], before: list[Choice], until: float) -> Followed[R]:
         """Run one path: from a fork point where there is one on its way, otherwise here.
@@ -209,7 +217,7 @@ class _Exploration(Generic[R]):
             forks.begin(decider, self._waiting)
         result = self._run_here(decider)
         _check_prefix(before, decider.log, len(prefix))
-        return Followed(decider.log, bool(decider.sampled), result)
+        return Followed(log=decider.log, sampled=bool(decider.sampled), result=result)
 
     def _run_here(self, decider: Guided) -> R:
         """Run the path in this process. A fork that goes on with another path leaves it here, and never comes back."""

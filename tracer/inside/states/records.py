@@ -18,6 +18,9 @@ State = bytes | tuple[bytes, *tuple[RunAgain, ...]]
 NEGLIGIBLE = 1e-9
 """Mass that was not followed and that still lets a decision hold for every state."""
 
+MASS_ERROR = 1e-6
+"""Rounding in the sum of a reach's probabilities: a loop of 20,000 turns over 4,096 states rounds in each of them."""
+
 
 class Refused(BaseException):
     """C code did not accept a lazy real (json, Decimal, ...): the session has to be followed with plain floats.
@@ -54,6 +57,12 @@ class Result:
     value: bool | None
     raised: str | None
 
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.probability <= 1.0 + NEGLIGIBLE:
+            raise ValueError(
+                f"expected a probability, got probability={self.probability}; scale it to the state's mass"
+            )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reach:
@@ -69,3 +78,10 @@ class Reach:
     results: list[Result]
     unexplored: float
     num_paths: int
+
+    def __post_init__(self) -> None:
+        total = self.unexplored + sum(result.probability for result in self.results)
+        if abs(total - 1.0) > MASS_ERROR:
+            raise ValueError(
+                f"expected results and unexplored mass that sum to 1, got {total}; count what was left out"
+            )
