@@ -17,6 +17,8 @@ root. No fork point is left after files were written or threads started. So fork
 
 Not covered: handlers of ``os.register_at_fork`` run in forks; a process id asked for through a name bound before, or a
 signal to itself, are those of the fork. A run that leaves things behind in its process (a cache) leaves them in a fork.
+
+Over 400 lines because the root's and the forks' part of one conversation are read side by side.
 """
 
 from __future__ import annotations
