@@ -55,7 +55,7 @@ class Ambient(NamedTuple):
         return cls(state, patches_numpy.global_state(), inputs_read, dict(environ))
 
     def put_back(self) -> None:
-        """Make this the state again."""
+        """Make this the state again: of ``random``'s and numpy's global generators, inputs and variables."""
         global inputs_read
         if self.generator is not None:
             _global.setstate(self.generator)
@@ -69,7 +69,10 @@ class Ambient(NamedTuple):
 
 
 def forget() -> None:
-    """Count the global generator as unseeded, and nothing as read."""
+    """Count the global generator as unseeded, no input as read and no variable as decided: the state of a new program.
+
+    Called after the repository's imports: a module that seeds at import would switch off all later draws.
+    """
     global inputs_read
     vars(_global)[SEEDED] = False
     inputs_read = 0

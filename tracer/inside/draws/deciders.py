@@ -11,6 +11,8 @@ The value that is logged for a draw is that of the primitive: of ``random`` a fl
 ``expovariate`` a standard exponential, of ``_randbelow`` and ``getrandbits`` an int, of ``os.urandom``
 ``{"bytes": hex}``, of ``input`` and an environment variable a text or None, of a clock a float. All other functions of
 ``random`` are the standard library's own Python above these. ``patches`` puts the primitives in place.
+
+Over 400 lines because the four deciders are one interface, method by method, and are read side by side.
 """
 
 from __future__ import annotations
@@ -57,7 +59,10 @@ V = TypeVar("V", bound=DrawnOutcome)
 
 @contextlib.contextmanager
 def using(decider: D) -> Iterator[D]:
-    """Make the decider current, and at the end the one before it; None: draws are CPython's own meanwhile."""
+    """Make the decider current, and at the end the one before it again, whatever happens in between.
+
+    None lets draws be CPython's own meanwhile, as our own code needs it that runs in the midst of a program.
+    """
     global current
     before, current = current, decider
     try:
@@ -99,15 +104,21 @@ class Decider:
         raise NotImplementedError
 
     def below(self, n: int, kind: str) -> int:
-        """One of the n numbers from 0, each as likely."""
+        """One of the n numbers from 0, each as likely.
+
+        ``kind`` is that of the choice: ``randbelow``, ``getrandbits``, or the function of numpy that is being called.
+        """
         raise NotImplementedError
 
     def octets(self, n: int) -> bytes:
-        """The next n random bytes."""
+        """The next n random bytes, as the operating system's generator gives them: all that ``secrets`` is made of."""
         raise NotImplementedError
 
     def declared(self, law: Law, kind: str) -> str | None:
-        """A value of a declared law."""
+        """A value of a declared law: an input's text, or that of an environment variable (None: it is not set).
+
+        ``kind`` is that of the choice: ``input``, or ``environ`` and the variable's name.
+        """
         raise NotImplementedError
 
     def clock(self, name: str, reading: float) -> float:
@@ -115,7 +126,7 @@ class Decider:
         raise NotImplementedError
 
     def sleep(self, seconds: float, wait: Callable[[float], None]) -> None:
-        """Let time go by; ``wait`` is CPython's ``sleep``."""
+        """Let so many seconds go by, for a program that calls ``time.sleep``; ``wait`` is CPython's own."""
         wait(seconds)
 
 
@@ -251,7 +262,7 @@ class Guided(Decider):
 
     @property
     def outcomes(self) -> tuple[int, ...]:
-        """The index taken at each choice."""
+        """The index of the outcome taken at each choice so far, those of the prefix included."""
         return tuple(self.taken)
 
     def choose(
@@ -287,7 +298,10 @@ class Guided(Decider):
         return taken
 
     def sample(self, kind: str) -> float:
-        """A number in [0, 1) for a draw that can't be followed."""
+        """A number in [0, 1) for a draw that can't be followed, and whose path is a sampled one from here on.
+
+        ``kind`` says which draw it is and why it needs a number: ``random shown``, ``clock``.
+        """
         self.sampled.append(kind)
         return self._number(-len(self.sampled))  # negative: choices by chance have the numbers from 0
 

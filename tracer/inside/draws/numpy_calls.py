@@ -68,8 +68,8 @@ def _filled(np: ModuleType, size: Size, draw: Callable[[], float], kind: type[in
     if size is None:
         return draw()
     shape = _shape(size)
-    made = [kind(draw()) for _ in range(math.prod(shape))]
-    return np.array(made, dtype=np.dtype(kind)).reshape(shape)
+    numbers = [kind(draw()) for _ in range(math.prod(shape))]
+    return np.array(numbers, dtype=np.dtype(kind)).reshape(shape)
 
 
 def _pick(decider: draws.Decider, cumulated: Sequence[float]) -> int:

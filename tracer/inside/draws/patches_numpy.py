@@ -27,7 +27,7 @@ _state = {"installed": False, "seeded": False}
 
 
 def is_seeded() -> bool:
-    """Return True if the program seeded numpy's global generator."""
+    """Return True if the program seeded numpy's global generator: its numbers are then no choices."""
     return _state["seeded"]
 
 
@@ -37,7 +37,7 @@ def global_state() -> object:
 
 
 def put_global_state(state: object) -> None:
-    """Give the global generator a state that ``global_state`` gave."""
+    """Give the global generator a state that ``global_state`` gave; None makes it an unseeded one again."""
     _state["seeded"] = state is not None
     if state is not None:
         sys.modules["numpy.random"].mtrand._rand.set_state(state)

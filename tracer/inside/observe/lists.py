@@ -67,29 +67,29 @@ class ListWatch:
         One function in spite of its length, as it runs for each watched list at each line that settrace reports: on
         sorting a list, calls would cost more than they save.
         """
-        watched, known = self._list, self.copy
+        watched, items = self._list, self.copy
         if self.header.raw == self.known_header:
             now, before = self.items.raw, self.known_items
             first = self._last - 1 if self._last else 0
             low, high = first * WORD_BYTES, (first + 3) * WORD_BYTES
             if now[:low] == before[:low] and now[high:] == before[high:]:
                 self.index = -2  # no difference yet
-                for index in range(first, min(first + 3, len(known))):
+                for index in range(first, min(first + 3, len(items))):
                     item = watched[index]
-                    if item is not known[index]:
+                    if item is not items[index]:
                         if id(type(item)) not in atom_ids:
                             return None
-                        known[index] = item
+                        items[index] = item
                         self._last = index
                         self.index = index if self.index == -2 else -1
                 self.known_items = now
                 return True
-        changes = [*map(is_not, watched, known)]
-        if len(watched) == len(known) and True not in changes:
+        changes = [*map(is_not, watched, items)]
+        if len(watched) == len(items) and True not in changes:
             if _readable and len(watched) >= SHORTEST:
                 self._view()
             return False
-        if len(watched) > LARGE or not all_atoms([*compress(watched, changes), *watched[len(known) :]]):
+        if len(watched) > LARGE or not all_atoms([*compress(watched, changes), *watched[len(items) :]]):
             return None
         self.index = -1
         self.copy = watched[:]

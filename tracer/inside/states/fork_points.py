@@ -284,16 +284,16 @@ class ForkPoints(Generic[R]):
         """The slots for new fork points. Where all are taken, some are given up: those that no waiting path would be
         continued from, nor any path that the running one may add.
         """
-        free = [slot for slot in range(self._pool.num_slots) if slot not in self._points]
-        if free:
-            return free
+        free_slots = [slot for slot in range(self._pool.num_slots) if slot not in self._points]
+        if free_slots:
+            return free_slots
         # Waiting paths are far more than slots: all but the deepest fork point on the way of each can be spared.
         useful = {self._deepest(item[2]) for item in self._waiting}
         useful |= {slot for slot, point in self._points.items() if running[: len(point.outcomes)] == point.outcomes}
         for slot in [slot for slot in self._points if slot not in useful]:
             self._dismiss(slot)
-            free.append(slot)
-        return [] if self._pool.broken else free
+            free_slots.append(slot)
+        return [] if self._pool.broken else free_slots
 
     def _dismiss(self, slot: int) -> None:
         """End the fork point of a slot, and wait until it has ended: its process counts among those allowed."""
