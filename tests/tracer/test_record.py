@@ -26,8 +26,8 @@ def recorded(source: str, *, depth: int = 50, events: int = 100_000):
     finally:
         recorder.stop()
         sys.settrace(before)
-    frames = [record.as_json(None) for record in recorder.frames if record.code.co_name != "<module>"]
-    return complete, [(f["code"][2], [(line, state) for line, state in f["path"]]) for f in frames]
+    frames = [record for record in recorder.frames if record.code.co_name != "<module>"]
+    return complete, [(record.code.co_name, record.path(None)) for record in frames]
 
 
 def naive(source: str):

@@ -47,9 +47,10 @@ def run(job: NativeJob, context: Context) -> End:
         variables = variables_of(prepared.namespace, names)
         context.send(NativeSummary(pieces=tuple(results), passed=passed, variables=variables, outcomes=outcomes))
         for record in recorder.frames:
-            frame = record.as_json(names if record.code.co_name == "<module>" else None)
-            lines, local = zip(*frame["path"], strict=True) if frame["path"] else ((), ())
-            context.send(NativeFrame(code=tuple(frame["code"]), lines=lines, locals=local))
+            path = record.path(names if record.code.co_name == "<module>" else None)
+            lines, local = zip(*path, strict=True) if path else ((), ())
+            code = record.code.co_filename, record.code.co_firstlineno, record.code.co_name
+            context.send(NativeFrame(code=code, lines=lines, locals=local))
     return End(end="ok")
 
 
