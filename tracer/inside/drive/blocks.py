@@ -75,7 +75,7 @@ def _matches(context: Context, handler: ast.ExceptHandler, error: BaseException,
     """Return True if the handler catches the exception; evaluates the handler's type without a command.
 
     Raises:
-        Restart: the type is told by a call, which a session without that command would not run, or raises.
+        Restart: the type is given by a call, which no command of the session would run, or its expression raises.
     """
     if handler.type is None:
         return True

@@ -6,7 +6,10 @@ from trace_mine.tracer.inside.protocol.answers import CommandKind
 from trace_mine.tracer.inside.reasons import Reason
 
 Position = tuple[str, int, int]
-"""Where a command comes from: file, line, depth of followed calls. A plain tuple: one is made for each statement."""
+"""The position in the program that a command comes from: file, line, depth of followed calls.
+
+A plain tuple: one is made for each statement that runs.
+"""
 
 
 class Command:

@@ -102,7 +102,7 @@ class Context(ABC):
 
     @property
     def position(self) -> Position:
-        """Where the next command comes from."""
+        """The position in the program that the next command comes from."""
         return self.writer.position
 
     def return_to(self, position: Position) -> None:

@@ -1,6 +1,6 @@
 """Facts of a function that its tree alone gives: its locals, and if its body can be opened.
 
-Each fact is found once a function and kept, since the calls of a loop come by again and again.
+Each fact is worked out once for a function, on demand: a loop may call the function thousands of times.
 """
 
 from __future__ import annotations

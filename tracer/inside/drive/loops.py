@@ -20,7 +20,7 @@ from trace_mine.tracer.inside.syntax.text import muted, unparse, without_bracket
 from trace_mine.tracer.inside.views.opening import Loop
 
 HARD_FACTOR = 3
-"""How many times the budget's commands a loop with a ``return`` in it may fill before its function is kept.
+"""The multiple of the budget's commands at which a loop with a ``return`` in it ends, and its function is kept.
 
 Such a loop cannot be cut. A little patience keeps searches that are about to return; without a limit an endless one
 would run into the time limit, and the snippet would have no session.

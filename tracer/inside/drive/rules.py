@@ -21,7 +21,7 @@ emits something needs: the shortest one emits a command an iteration.
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
-    """How a program is to be driven.
+    """The settings of one run of the driver.
 
     Attributes:
         follow: depth of calls that are opened; 0 for none.

@@ -69,7 +69,7 @@ def run_yield(context: Context, node: ast.stmt, value: ast.Yield | ast.YieldFrom
         body=[ast.Expr(ast.Yield(ast.Name(name, ast.Load())))],
         orelse=[],
     )
-    # the made nodes are logged and looked up by line as all others are
+    # the loop's nodes get the line of the ``yield from``, by which they are logged and looked up like all others
     for inner in ast.walk(ast.copy_location(loop, node)):
         if isinstance(inner, (ast.expr, ast.stmt)):
             ast.copy_location(inner, node)

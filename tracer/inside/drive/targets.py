@@ -134,7 +134,7 @@ def target_of(context: Context, call: ast.Call, *, generator: bool) -> Target | 
 
 
 def _callee_of(context: Context, call: ast.Call) -> _Callee | None:
-    """Return the function that the call's form leads to; None where it is not a Python function, or not found."""
+    """Return the function that the call's form leads to; None where it is not a Python function, or cannot be found."""
     function = call.func
     if not isinstance(function, ast.Attribute):
         return _called(static_value(context, function), call)

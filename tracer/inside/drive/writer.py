@@ -32,7 +32,7 @@ LONGEST_ECHO = 2_000
 """Characters of an echo; a longer one is bound to the spare variable instead of shown."""
 
 Echo = Literal["native", "safe"]
-"""How the value of an expression is shown, see ``Writer.evaluate``."""
+"""The rule by which the value of an expression is shown, see ``Writer.evaluate``."""
 
 
 class Writer:
@@ -91,7 +91,7 @@ class Writer:
 
     @property
     def position(self) -> Position:
-        """Where the next command comes from."""
+        """The position in the program that the next command comes from."""
         return self._position
 
     def move_to(self, position: Position) -> None:
@@ -237,8 +237,8 @@ class Writer:
     def _finish(self, command: Command, writes: Iterable[str], reveal: bool) -> None:
         """Record an executed command that binds ``writes``, and show the reveals that are due, if ``reveal``.
 
-        The order matters: the opening hears of the command before the variables are compared, so that a view which
-        hides outcomes judges by the text that a reader has; the reveals come last, since they show the values compared.
+        The order matters: the opening gets the command before the variables are compared, so that a view which hides
+        outcomes judges by the text that a reader has; reveals come last, since they show the values just compared.
 
         Raises:
             Unshowable: a doctest cannot show the output or the traceback.
