@@ -30,6 +30,7 @@ def open_comprehension(context: Context, node: ast.ListComp, frame: Frame) -> as
         for name in sorted(bound_names([wrapped]))
         if variables.peek(ast.Name(name)) is not missing or variables.is_reserved(name) or name in frame.names.values()
     }
+    # no owner: private names were spelt with their class when the call's body was made ready
     loop = _as_loop(node, result, Rewriter(mapping, None))
     context.emit(f"{result} = []", frame, "bind", [result], reveal=False)
     # the loop's statements are the driver's own: settrace sees none of them in this frame, up to 3.11 since the

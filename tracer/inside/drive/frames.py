@@ -28,6 +28,10 @@ class Restart(Exception):
         self.reason = reason
 
 
+# signals are exceptions of the driver, never of the program: commands run under ``exec`` in the writer, which records
+# the program's exceptions, so neither can be taken for the other
+
+
 class Signal(Exception):
     """Control flow of the program, addressed to the frame whose statement caused it.
 
@@ -184,7 +188,7 @@ class Frame:
         """Make the frame of a call of the body's function."""
         return cls(
             body.filename,
-            body.names,
+            body.names,  # shared, not copied: what ``release`` frees are the names that the frame used
             body.definition,
             package=body.package,
             first_line=body.first_line,
@@ -209,4 +213,5 @@ class Frame:
 
     def log_gap(self, node: ast.stmt) -> None:
         """Log that the statement's lines run inside one command: the path check skips settrace's events there."""
+        # how often the lines run, and in which order, shows in no command
         self.gaps.append((node.lineno, node.end_lineno or node.lineno))

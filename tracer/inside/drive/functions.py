@@ -45,6 +45,7 @@ class FunctionFacts:
     @cached_property
     def captures(self) -> bool:
         """True if a function, class or generator made in its body may read its variables after the call."""
+        # other comprehensions are done when the statement is
         return any(
             isinstance(node, (ast.FunctionDef, ast.Lambda, ast.ClassDef, ast.GeneratorExp))
             for node in walk_scope(self.definition.body)
@@ -62,7 +63,7 @@ class FunctionFacts:
 
     @cached_property
     def has_globals(self) -> bool:
-        """True if it declares names ``global``."""
+        """True if it declares names ``global``. In a function of the program these are the session's own variables."""
         return bool(declared(self.definition.body, ast.Global))
 
     @cached_property
@@ -74,6 +75,7 @@ class FunctionFacts:
     def refusal(self) -> Reason | None:
         """The reason for which its body cannot be opened, by the nodes in it; None where no node forbids that."""
         for node in walk_scope(self.definition.body):
+            # ``super()`` can be spelt with its class (``bodies``), a bare ``__class__`` is the method's own cell
             if isinstance(node, ast.Name) and node.id == "__class__":
                 return Reason.CLASS_CELL
             if isinstance(node, (ast.Yield, ast.YieldFrom)) and not self._is_statement(node):

@@ -62,7 +62,8 @@ class Budget:
 
     @property
     def is_full(self) -> bool:
-        """True if the session is long enough: from here on nothing more is opened."""
+        """True if the session has as many commands as it may have: nothing more is opened."""
+        # the writer's own list, so reveals count and a command that was taken back does not
         return len(self._commands) >= self._max_commands
 
     def is_overrun(self, factor: int) -> bool:
@@ -129,7 +130,7 @@ class CallLog:
     def enter(self, *, counts_depth: bool) -> None:
         """Note that a call begins."""
         self.num_opened += 1
-        self.depth += counts_depth
+        self.depth += counts_depth  # a wrapper of ``functools.wraps`` counts as no level, see ``target_of``
 
     def never_began(self, *, counts_depth: bool) -> None:
         """Undo ``enter``: an argument of the call raised, so there is no frame that settrace saw."""
@@ -144,7 +145,7 @@ class CallLog:
         try:
             yield
         finally:
-            self.depth = depth
+            self.depth = depth  # set, not added to: a signal may have left calls of the consumer on the way out
 
     def leave(self, body: Body, frame: Frame, function_name: str, *, counts_depth: bool) -> None:
         """Note that a call ended, by a return or by an exception."""

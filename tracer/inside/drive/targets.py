@@ -54,6 +54,10 @@ class Target:
     instance: type | None = None
     counts_depth: bool = True
 
+    def __post_init__(self) -> None:
+        if self.instance is not None and self.bound is None:
+            raise ValueError("expected an expression for the class of the instance, got bound=None; give call.func")
+
 
 def static_value(context: Context, node: ast.expr) -> object:
     """Return the value of a name or dotted name by look-ups that run no code of the snippet.
@@ -113,11 +117,11 @@ def target_of(context: Context, call: ast.Call, *, generator: bool) -> Target | 
     rules = context.rules
     is_named = context.calls.depth == 0 and bool(rules.opens) and unparse(call.func) in rules.opens
     if not is_named and context.calls.depth >= rules.follow:
-        return None
+        return None  # not counted: the user asked for this depth
     # a decorator's wrapper (``functools.wraps``): the function that it wraps is the one that a reader means
     is_wrapper = "__wrapped__" in function.__dict__
     if bool(code.co_flags & CO_GENERATOR) is not generator:
-        return None
+        return None  # not counted: the caller asks for the other kind as well, or the call makes a generator object
     reason = _refusal(context, function)
     definition = None if reason else context.writer.sources.definition(code)
     if definition is None:

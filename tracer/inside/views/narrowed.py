@@ -74,6 +74,7 @@ class OpensNothing(Narrowed):
     """Keeps every compound statement as one command: the last resort where an opened session failed its checks."""
 
     def keeps(self, node: ast.stmt, *, is_full: bool) -> Reason | None:
+        # before any reason of ``inner``: a session that failed its checks has this one cause for all it keeps
         return Reason.CLOSED
 
 
@@ -85,6 +86,7 @@ class SkipsLoops(Narrowed):
     """
 
     def keeps(self, node: ast.stmt, *, is_full: bool) -> Reason | None:
+        # a full session keeps the loop anyway, and is counted as such: another view would not show it either
         reason = self._inner.keeps(node, is_full=is_full)
         if reason is None and isinstance(node, (ast.For, ast.While)) and not escapes(node):
             return Reason.SKIPPED

@@ -21,6 +21,7 @@ from typing import Protocol
 from trace_mine.tracer.inside.reasons import Reason
 from trace_mine.tracer.inside.syntax.jumps import escapes
 
+# what ``isinstance`` would test; ``async`` forms are missing, since no coroutine's body is opened
 Loop = ast.While | ast.For
 Block = ast.Try | ast.TryStar | ast.With | ast.Match
 
@@ -145,4 +146,5 @@ def past_budget(node: ast.stmt, *, is_full: bool) -> Reason | None:
 
     A statement that control leaves by ``return`` or ``break`` is still opened, since it cannot be a command.
     """
+    # ``escapes`` walks the statement, so it comes second: most sessions are never full
     return Reason.BUDGET if is_full and not escapes(node) else None

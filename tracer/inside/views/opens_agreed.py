@@ -217,7 +217,7 @@ def _opens_next(world: World, states: States, node: Loop, step: str) -> bool:
 
 
 def _interpreter(world: World) -> Interpreter:
-    # control flow alone is asked for, not how likely it is: sampled draws need no weights
+    # ``weighs=False``: control flow alone is asked for, so a state counts once, however many draws lead to it
     return Interpreter(world.run, weighs=False)
 
 

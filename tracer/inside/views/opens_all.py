@@ -36,7 +36,7 @@ class OpensAll(Opening):
 
     @property
     def is_certain(self) -> bool:
-        return True
+        return True  # nothing is hidden: the state that the program is in is the only one
 
     def keeps(self, node: ast.stmt, *, is_full: bool) -> Reason | None:
         return past_budget(node, is_full=is_full)

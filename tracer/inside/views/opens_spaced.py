@@ -26,11 +26,11 @@ class OpensSpaced(Opening):
 
     @property
     def failure(self) -> str | None:
-        return None
+        return None  # nothing is followed, so nothing can be lost
 
     @property
     def is_certain(self) -> bool:
-        return True
+        return True  # nothing is hidden
 
     def keeps(self, node: ast.stmt, *, is_full: bool) -> Reason | None:
         return past_budget(node, is_full=is_full)
@@ -62,6 +62,7 @@ class OpensSpaced(Opening):
         return False
 
     def emitted(self, source: str, output: str, error: str | None) -> None:
+        # the output is of no interest: which reveals are due depends on the commands alone
         self._reveals.emitted(source)
 
     def reveal_after(self, source: str, binds: Sequence[str], wrote: Sequence[str], session: Shows) -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from trace_mine.tracer.inside.observe import values
 
 LONGEST_VALUE = 160
-"""Characters of a value that such a reveal may show: a line of most terminals, and a few dozen tokens."""
+"""Characters of a value that such a reveal may show: as many as a reveal of the plain view (``observe/reveals``)."""
 
 STYLES = ("echo", "print")
 
@@ -62,7 +62,8 @@ class SpacedReveals:
         self._questions = frozenset(spacing.asked.values())
         self._is_over = False
         self._num_commands = 0
-        # a dictionary, not a set: the order of insertion makes the draw the same in every process
+        # a dictionary, not a set: the order of insertion makes the draw the same in every process, whatever its hash
+        # seed
         self._names: dict[str, None] = {}
         # seeded by a text, which ``random`` hashes by SHA-512: neighbouring seeds give unrelated draws
         self._draw = random.Random(f"reveals {spacing.seed}")
@@ -80,6 +81,7 @@ class SpacedReveals:
             may_show: returns True for a variable whose value may be shown now.
         """
         self._names.update(dict.fromkeys(binds))
+        # a reveal is reported by ``emitted`` alone, so reveals do not count as commands here
         self._num_commands += 1
         spacing = self._spacing
         if self._is_over or not spacing.every or self._num_commands % spacing.every:
