@@ -30,6 +30,7 @@ class FunctionFacts:
 
     @cached_property
     def _pickled(self) -> bytes:
+        """The tree as bytes, from which ``copy_tree`` makes its copies."""
         return _dump(self.definition, -1)
 
     @cached_property

@@ -66,6 +66,7 @@ def _computed_int(context: Context, node: ast.expr) -> int | None:
 
 
 def _computed_operation(context: Context, node: ast.BinOp) -> int | None:
+    """Return the int that an operation on two computed ints gives; None where there is none."""
     left, right = _computed_int(context, node.left), _computed_int(context, node.right)
     operation = _OPERATIONS.get(type(node.op))
     if left is None or right is None or operation is None:
@@ -76,6 +77,7 @@ def _computed_operation(context: Context, node: ast.BinOp) -> int | None:
 
 
 def _computed_length(context: Context, node: ast.Call) -> int | None:
+    """Return the int that ``len`` of a variable with a built-in container gives; None for any other call."""
     if len(node.args) != 1 or node.keywords or not is_inert(node.args[0]):
         return None
     container = context.variables.peek(node.args[0])

@@ -75,6 +75,7 @@ class Variables:
         return candidate
 
     def _is_used(self, name: str) -> bool:
+        """Return True if a new variable of this name would change the meaning of another command."""
         return (
             name in self.namespace
             or name in self._tracked

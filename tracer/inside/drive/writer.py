@@ -101,6 +101,7 @@ class Writer:
     # execution
 
     def _compile(self, source: str, mode: str, origin: tuple[str, ast.stmt] | None = None) -> types.CodeType:
+        """Return the code of a command, compiled once; ``mode`` is ``compile``'s, ``origin`` as in ``execute``."""
         key = (source, mode)
         code = self._codes.get(key)
         if code is None:

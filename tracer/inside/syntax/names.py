@@ -55,7 +55,7 @@ def bound_names(body: Iterable[ast.stmt]) -> set[str]:
 
 
 def _collect_bound(node: ast.AST, names: set[str]) -> None:
-    """Adds the names that a node binds in the scope that it stands in, at any depth."""
+    """Add the names that a node, and the nodes inside it, bind in the node's own scope."""
     if isinstance(node, ast.Lambda):
         return  # ``:=`` in a lambda binds in the lambda's own scope
     if isinstance(node, _comprehensions):
@@ -180,6 +180,7 @@ class Rewriter(ast.NodeTransformer):
         return node
 
     def _binds_name(self, node: ast.ExceptHandler | ast.MatchAs | ast.MatchStar) -> ast.AST:
+        """Rename the variable that the node binds: its name is text, which ``visit_Name`` does not see."""
         self.generic_visit(node)
         if node.name:
             node.name = self.mapping.get(node.name, node.name)
@@ -221,6 +222,7 @@ class Rewriter(ast.NodeTransformer):
         return self._nested_function(node)
 
     def _nested_function(self, node: FunctionNode) -> ast.AST:
+        """Rename the function itself and its decorators in this scope, and its body in a scope of its own."""
         node.name = self.mapping.get(node.name, node.name)
         node.decorator_list = [self.visit(d) for d in node.decorator_list]
         self._defaults(node.args)
@@ -231,6 +233,7 @@ class Rewriter(ast.NodeTransformer):
         return node
 
     def _defaults(self, arguments: ast.arguments) -> None:
+        """Rename in the parts of a signature that run where the function is defined."""
         # defaults and annotations are evaluated in the scope around the function, so its own names hide nothing here
         arguments.defaults = [self.visit(d) for d in arguments.defaults]
         arguments.kw_defaults = [None if d is None else self.visit(d) for d in arguments.kw_defaults]
@@ -239,7 +242,7 @@ class Rewriter(ast.NodeTransformer):
                 argument.annotation = self.visit(argument.annotation)
 
     def _visit_scope(self, own_names: set[str], body: list[ast.stmt]) -> None:
-        """Renames in a nested scope's body, in which ``own_names`` mean the scope's own variables."""
+        """Rename in a nested scope's body, in which ``own_names`` are the scope's own variables."""
         outer = self.mapping
         self.mapping = {old: new for old, new in outer.items() if old not in own_names}
         body[:] = [self.visit(statement) for statement in body]
