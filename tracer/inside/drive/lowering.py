@@ -184,8 +184,8 @@ def _lower(context: Context, node: ast.expr, frame: Frame, sites: set[int], is_b
 
 def _settle(context: Context, node: ast.expr, frame: Frame, is_before_site: bool) -> ast.expr:
     """Return the expression, or a variable that it was assigned to where it is evaluated before an opened call."""
-    # a name stays, although Python reads it before the call: only a function with ``global`` could rebind it, and then
-    # the result check fails and the statement is kept
+    # a name stays, although Python reads it before the call: only a function with ``global`` could rebind it
+    # (``total + add(2)``), and then the result check fails and the session is written again with statements kept
     if not is_before_site or is_inert(node):
         return node
     if isinstance(node, (ast.Lambda, ast.Starred, ast.FormattedValue, ast.Slice)):
