@@ -18,11 +18,11 @@ from trace_mine.tracer.inside.protocol.answers import (
     DrivenFrame,
     DriveSummary,
     Error,
+    Event,
     NativeFrame,
     NativePieceResult,
     NativeSummary,
     PieceResult,
-    Stand,
 )
 from trace_mine.tracer.inside.syntax import doctext
 
@@ -47,8 +47,11 @@ def unstable_parts(
     bound = one.variables.keys() | other.variables.keys()
     names = {name for name in bound if one.variables.get(name) != other.variables.get(name)}
     for frame, twin in zip(frames, others, strict=False):
-        for (_, state), (_, state_twin) in zip(frame.path, twin.path, strict=False):
-            names |= {n for n in state.keys() & state_twin.keys() if state[n] != state_twin[n]}
+        for name in frame.columns.keys() & twin.columns.keys():
+            values = zip(frame.columns[name], twin.columns[name], strict=False)
+            # a name that only one run bound at a line tells of another path, not of another value
+            if any(ours is not None and theirs is not None and ours != theirs for ours, theirs in values):
+                names.add(name)
     pieces: set[int] = set()
     orders: set[int] = set()
     for index, (ran, again) in enumerate(zip(one.pieces, other.pieces, strict=False)):
@@ -162,21 +165,19 @@ def _key(frame: NativeFrame | DrivenFrame) -> Code:
 def compare_frame(recorded: NativeFrame, driven: DrivenFrame, ignored: frozenset[str] = frozenset()) -> str | None:
     """The first difference between a recorded frame and a driven one, or None."""
     lines = dict(driven.comparable)
-
-    def kept(line: int) -> bool:
-        return line in lines and not any(first <= line <= last for first, last in driven.gaps)
-
+    # looked up for each of 100,000 lines of a long loop, so it is made once
+    kept = {line for line in lines if not any(first <= line <= last for first, last in driven.gaps)}
     start_of = {line: first for first, last in driven.comparable for line in range(first, last + 1)}
-    path: list[Stand] = []
+    path: list[Event] = []
     before: int | None = None
-    for line, state in recorded.path:
+    for index, line in enumerate(recorded.lines):
         start = start_of.get(line)
         # a statement of many lines makes many events, the first of them not always at its first line
-        if start is not None and kept(start) and (start != before or lines[start] == start):
-            path.append((start, state))
+        if start in kept and (start != before or lines[start] == start):
+            path.append((start, recorded.locals_at(index)))
         before = start
     ran = _distinct(path)
-    wrote = _distinct([(line, state) for line, state in driven.path if kept(line)])
+    wrote = _distinct([(line, driven.locals_at(index)) for index, line in enumerate(driven.lines) if line in kept])
     for index, (one, other) in enumerate(zip(ran, wrote, strict=False)):
         if one[0] != other[0]:
             return f"step {index}: settrace at line {one[0]}, session at line {other[0]}"
@@ -188,7 +189,7 @@ def compare_frame(recorded: NativeFrame, driven: DrivenFrame, ignored: frozenset
     return None
 
 
-def _distinct(path: list[Stand]) -> list[Stand]:
+def _distinct(path: list[Event]) -> list[Event]:
     """Drops an entry equal to the one before it: a statement of many lines makes many events."""
     return [entry for index, entry in enumerate(path) if index == 0 or entry != path[index - 1]]
 

@@ -8,7 +8,13 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from trace_mine.tracer.checks import Unstable
-from trace_mine.tracer.inside.protocol.answers import NativeFrame, NativeSummary, SessionCommand, SetupFailed
+from trace_mine.tracer.inside.protocol.answers import (
+    NativeFrame,
+    NativeFrames,
+    NativeSummary,
+    SessionCommand,
+    SetupFailed,
+)
 from trace_mine.tracer.inside.protocol.jobs import Place
 from trace_mine.tracer.schema import Drop, Outcome
 
@@ -134,3 +140,8 @@ def result_of(outcome: Outcome, kind: str, wanted: type[A]) -> A:
 def all_of(outcome: Outcome, wanted: type[A]) -> tuple[A, ...]:
     """The answers of this class, in order."""
     return tuple(record for record in outcome.records if isinstance(record, wanted))
+
+
+def frames_of(outcome: Outcome) -> tuple[NativeFrame, ...]:
+    """The activations that a native run recorded, in the order of their calls."""
+    return tuple(frame for answer in all_of(outcome, NativeFrames) for frame in answer.frames)

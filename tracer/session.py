@@ -23,10 +23,8 @@ from trace_mine.tracer.formats import repl
 from trace_mine.tracer.hiding import automaton_of, believe, draws_of, laws_of, view_of
 from trace_mine.tracer.inside.protocol.answers import (
     Difference,
-    DrivenFrame,
     DriveSummary,
     MustRestart,
-    NativeFrame,
     NativeSummary,
     NotShowable,
     ReplayReport,
@@ -41,6 +39,7 @@ from trace_mine.tracer.rounds import (
     Plan,
     all_of,
     check_ended,
+    frames_of,
     result_of,
     told_apart,
     with_whole,
@@ -270,7 +269,7 @@ class Tracer:
         if self.config.only_choices and not native.outcomes:
             raise Failed("no_choices", "the run made no draw that a view could hide")
         _check_worth(snippet, native)
-        return Native(result=native, frames=all_of(outcome, NativeFrame))
+        return Native(result=native, frames=frames_of(outcome))
 
     def _attempt(self, snippet: Snippet, program: Program, recorded: Native, plan: Plan, lenient: bool) -> Trace:
         """Writes the session by the plan and checks it; a check that fails is in the trace's ``failed_checks``.
@@ -282,7 +281,7 @@ class Tracer:
         run = self._drive(snippet, program, plan, has_draws=bool(recorded.result.outcomes))
         driven = _summary_of(run, plan)
         failed = self._differences(snippet, recorded, plan, run, driven)
-        commands = all_of(run, SessionCommand)
+        commands = driven.commands
         steps = steps_of(commands, snippet, self._root())
         if not steps:
             raise Failed("empty", "no statement of the snippet is a command")
@@ -327,7 +326,7 @@ class Tracer:
         if difference is not None:
             return {"result_differs": difference}
         try:
-            check_paths(recorded.frames, all_of(run, DrivenFrame), unstable)
+            check_paths(recorded.frames, driven.frames, unstable)
         except PathMismatch as mismatch:
             if recorded.unstable is not None and plan.open_statements and not mismatch.code[0].startswith("<piece"):
                 place = Place(path=mismatch.code[0], line=mismatch.code[1])

@@ -111,9 +111,10 @@ def _agreeing(cls: type[Record], values: dict[str, Any]) -> dict[str, Any]:
         values = {name: v[:size] if isinstance(v, tuple) else v for name, v in values.items()}
     if "taken" in values:
         values["taken"] %= max(1, len(values["probabilities"]))
-    if "lines" in values and "locals" in values:
-        size = min(len(values["lines"]), len(values["locals"]))
-        values |= {name: values[name][:size] for name in ("lines", "locals")}
+    if "lines" in values and "columns" in values:
+        size = min([len(values["lines"]), *map(len, values["columns"].values())])
+        values["lines"] = values["lines"][:size]
+        values["columns"] = {name: column[:size] for name, column in values["columns"].items()}
     if values.get("exception") is None and "is_syntax_error" in values:
         values |= {name: False for name in ("is_syntax_error", "is_unpromised") if name in values}
     return values

@@ -33,6 +33,7 @@ from trace_mine.tracer.inside.protocol.answers import (
     NotShowable,
     PieceResult,
     SessionCommand,
+    columns_of,
 )
 from trace_mine.tracer.inside.protocol.jobs import DriveJob, Piece, Place, Program
 from trace_mine.tracer.inside.states.world import World
@@ -43,7 +44,7 @@ from trace_mine.tracer.inside.views.spaced_reveals import Spacing
 
 
 def run(job: DriveJob, context: Context) -> End:
-    """Sends SessionCommands, DrivenFrames and a DriveSummary, or else MustRestart or NotShowable alone."""
+    """Sends a DriveSummary, or else MustRestart or NotShowable."""
     prepared = prepare(job.program, context)
     namespace = prepared.namespace
     names = stored_names(job.program.pieces)
@@ -74,14 +75,12 @@ def run(job: DriveJob, context: Context) -> End:
         return End(end="ok")
     finally:
         context.guard.disarm()
-    for command in writer.commands:
-        context.send(_command(command))
-    for finished in driver.calls.finished:
-        context.send(_frame(finished))
     if opening.failure is not None:
         driver.kept.count("support_lost")
     context.send(
         DriveSummary(
+            commands=tuple(map(_command, writer.commands)),
+            frames=tuple(map(_frame, driver.calls.finished)),
             pieces=tuple(results),
             kept=driver.kept.counts,
             opened_calls=driver.calls.num_opened,
@@ -196,7 +195,7 @@ def _frame(finished: dict[str, Any]) -> DrivenFrame:
     return DrivenFrame(
         code=tuple(finished["code"]),
         lines=tuple(entry[1] for entry in log if entry[0] == "s"),
-        locals=tuple(entry[2] for entry in log if entry[0] == "s"),
+        columns=columns_of([entry[2] for entry in log if entry[0] == "s"]),
         gaps=tuple((first, last) for what, first, last in log if what == "gap"),
         comparable=tuple(map(tuple, finished["lines"])),
     )

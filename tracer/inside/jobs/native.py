@@ -20,11 +20,15 @@ from trace_mine.tracer.inside.jobs.context import (
 )
 from trace_mine.tracer.inside.observe import values
 from trace_mine.tracer.inside.observe.guard import Guard
-from trace_mine.tracer.inside.observe.record import EventsFull, Recorder
+from trace_mine.tracer.inside.observe.record import EventsFull, FrameRecord, Recorder
 from trace_mine.tracer.inside.program import OutputFull, piece_file, stored_names
-from trace_mine.tracer.inside.protocol.answers import End, NativeFrame, NativePieceResult, NativeSummary
+from trace_mine.tracer.inside.protocol.answers import End, NativeFrame, NativeFrames, NativePieceResult, NativeSummary
 from trace_mine.tracer.inside.protocol.jobs import NativeJob, Piece
 from trace_mine.tracer.inside.syntax import doctext
+
+LINES_IN_ONE_ANSWER = 1_000
+"""Frames are sent together until they have so many lines: one message for each frame costs more than its content where
+frames are short (a recursion), and one for all could take more memory than a run may have."""
 
 _check_output = doctest.OutputChecker().check_output
 
@@ -46,11 +50,26 @@ def run(job: NativeJob, context: Context) -> End:
         outcomes = outcomes_of(decider)
         variables = variables_of(prepared.namespace, names)
         context.send(NativeSummary(pieces=tuple(results), passed=passed, variables=variables, outcomes=outcomes))
+        frames: list[NativeFrame] = []
+        num_lines = 0
         for record in recorder.frames:
-            frame = record.as_json(names if record.code.co_name == "<module>" else None)
-            lines, local = zip(*frame["path"], strict=True) if frame["path"] else ((), ())
-            context.send(NativeFrame(code=tuple(frame["code"]), lines=lines, locals=local))
+            frames.append(_frame(record, names))
+            num_lines += len(frames[-1].lines) + 1
+            if num_lines >= LINES_IN_ONE_ANSWER:
+                context.send(NativeFrames(frames=tuple(frames)))
+                frames, num_lines = [], 0
+        context.send(NativeFrames(frames=tuple(frames)))
     return End(end="ok")
+
+
+def _frame(record: FrameRecord, module_names: frozenset[str]) -> NativeFrame:
+    code = record.code
+    lines, columns = record.as_columns(module_names if code.co_name == "<module>" else None)
+    return NativeFrame(
+        code=(code.co_filename, code.co_firstlineno, code.co_name),
+        lines=tuple(lines),
+        columns={name: tuple(column) for name, column in columns.items()},
+    )
 
 
 def _run_pieces(

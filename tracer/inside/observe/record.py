@@ -90,19 +90,29 @@ class FrameRecord:
                 last[entry] = events[-1][1][entry] = shot
         return events
 
-    def as_json(self, names: frozenset[str] | None) -> dict[str, Any]:
-        """The record with locals as text, in full before each line."""
+    def as_columns(self, names: frozenset[str] | None) -> tuple[list[int], dict[str, list[str | None]]]:
+        """The lines, and for each local, in the order in which they were first bound, its value as text before each of
+        them: None where it is not bound. ``names``: only these locals; None: those of the function.
+        """
         kept = names if names is not None else {*self.code.co_varnames, *self.code.co_cellvars}
-        current: dict[str, str] = {}
-        path: list[list[Any]] = []
-        for line, changes in self.events:
+        lines: list[int] = []
+        columns: dict[str, list[str | None]] = {}
+        for index, (line, changes) in enumerate(self.events):
+            lines.append(line)
             for name, shot in changes.items():
-                if shot is None:
-                    current.pop(name, None)
-                elif name in kept:
-                    current[name] = text(shot)
-            path.append([line, dict(current)])
-        return {"code": [self.code.co_filename, self.code.co_firstlineno, self.code.co_name], "path": path}
+                if name not in kept:
+                    continue
+                column = columns.get(name)
+                if column is None:
+                    if shot is None:
+                        continue
+                    column = columns[name] = [None] * index
+                elif len(column) < index:  # nothing changed since the column was written last
+                    column.extend([column[-1]] * (index - len(column)))
+                column.append(None if shot is None else text(shot))
+        for column in columns.values():
+            column.extend([column[-1]] * (len(lines) - len(column)))
+        return lines, columns
 
 
 class Recorder:

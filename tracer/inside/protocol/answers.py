@@ -6,11 +6,11 @@ there; what refers to the job or to another record is checked by ``dialogue``.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Annotated, Literal
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import chain, repeat
+from typing import Annotated, Literal, TypeVar
 
-from trace_mine.tracer.inside.protocol.codec import AtMost, Between, OneOf, ProtocolError, Record, checked
+from trace_mine.tracer.inside.protocol.codec import AtMost, Between, OneOf, ProtocolError, Record, record
 from trace_mine.tracer.inside.protocol.jobs import (
     Count,
     DrawnOutcome,
@@ -23,21 +23,22 @@ from trace_mine.tracer.inside.protocol.jobs import (
     check_outcomes,
 )
 
+T = TypeVar("T")
+
 Reason = Annotated[str, AtMost(80)]
 """A word that is counted."""
 Evidence = Annotated[str, AtMost(4_096)]
 """For people."""
 Code = tuple[Location, Line, Name]
 """A code object by file, first line and name."""
-Stand = tuple[Line, Locals]
-"""A line that is about to run, with the frame's locals."""
+Event = tuple[Line, Locals]
+"""A line that is about to run, with the activation's locals before it."""
 Move = tuple[Probability, str, str]
 """Probability, next state, text shown."""
 CommandKind = Literal["statement", "condition", "bind", "iterate", "returned", "reveal"]
 
 
-@checked
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Error(Record):
     """An exception as text: its type's name and what it says, addresses masked."""
 
@@ -51,8 +52,7 @@ class Error(Record):
 # native runs and sessions ---------------------------------------------------------------------------------------------
 
 
-@checked
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class PieceResult(Record):
     """What a piece did: output, echoes as text, and the exception that it ended with. ``is_syntax_error``: it was not
     run, ``exception`` says why.
@@ -68,8 +68,7 @@ class PieceResult(Record):
             raise ProtocolError("expected an exception of a piece with a syntax error, got none; send it")
 
 
-@checked
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class NativePieceResult(PieceResult):
     """Of a native run also: ``repr_checksums`` of what its echoes look like, which the order of a set changes;
     ``is_complete``, that settrace was on to the end; ``is_unpromised``, that it raised what no docstring promises.
@@ -85,11 +84,65 @@ class NativePieceResult(PieceResult):
             raise ProtocolError("expected an exception of a piece that raised one unpromised, got none; send it")
 
 
-@checked
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
+class Path(Record):
+    """The lines that one activation of a function went through, with its locals before each of them.
+
+    ``lines`` are line numbers in the order in which they ran. ``columns`` has one column for each local that was ever
+    bound, in the order in which they first were: its value as text before each line, None where it was not bound. Per
+    line a dict of all locals says the same, and takes twice as long to send, to check and to read.
+    """
+
+    code: Code
+    lines: tuple[Line, ...]
+    columns: Mapping[str, tuple[str | None, ...]]
+
+    def locals_at(self, index: int) -> dict[str, str]:
+        """The locals before ``lines[index]``, by name."""
+        return {name: column[index] for name, column in self.columns.items() if column[index] is not None}  # type: ignore[misc]
+
+    @property
+    def path(self) -> Iterator[Event]:
+        """Each line with the locals before it."""
+        names = tuple(self.columns)
+        for line, values in zip(self.lines, rows_of(self.columns.values(), len(self.lines)), strict=True):
+            yield line, {name: value for name, value in zip(names, values, strict=True) if value is not None}
+
+    def agree(self) -> None:
+        for name, column in self.columns.items():
+            if len(column) != len(self.lines):
+                raise ProtocolError(
+                    f"expected a value of {name[:40]!r} for each of {len(self.lines)} lines, got {len(column)}"
+                )
+
+
+def rows_of(columns: Collection[Sequence[T]], num_rows: int) -> Iterable[tuple[T, ...]]:
+    """Columns of ``num_rows`` items each, row by row; no columns give empty rows."""
+    return zip(*columns, strict=True) if columns else repeat((), num_rows)
+
+
+def columns_of(states: Sequence[Locals]) -> dict[str, tuple[str | None, ...]]:
+    """The columns of a ``Path`` from the locals before each line."""
+    names = dict.fromkeys(chain.from_iterable(states))
+    return {name: tuple([state.get(name) for state in states]) for name in names}
+
+
+@record
+class NativeFrame(Path):
+    """One activation in the native run, as ``sys.settrace`` saw it."""
+
+
+@record
+class NativeFrames(Record):
+    """Some of the native run's activations, in the order of their calls; the next answer goes on with them."""
+
+    frames: tuple[NativeFrame, ...]
+
+
+@record
 class NativeSummary(Record):
-    """The native run's pieces as far as they ran, whether all docstrings' promises held, the variables at the end and
-    the outcomes of its draws.
+    """The result of a native run: its pieces as far as they ran, if all promises of docstrings held (``passed``), the
+    module's variables at the end and the outcomes of the draws, in order.
     """
 
     pieces: tuple[NativePieceResult, ...]
@@ -101,61 +154,26 @@ class NativeSummary(Record):
         check_outcomes(self.outcomes)
 
 
-@checked
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NativeFrame(Record):
-    """One activation in the native run, as settrace saw it: the ``lines`` it went, and the ``locals`` before each.
+@record
+class DrivenFrame(Path):
+    """One activation in the session: its statements as the driver ran them.
 
-    They are two columns, because a long run has 100,000 lines: a pair for each costs more than all that is checked.
+    ``gaps`` are the (first, last) lines of constructs that were kept as one command, whose lines the driver did not
+    see. ``comparable`` are the (first, last) lines of the statements that can be compared with settrace's lines.
     """
 
-    code: Code
-    lines: tuple[Line, ...]
-    locals: tuple[Locals, ...]
-
-    @property
-    def path(self) -> Iterator[Stand]:
-        """Each line with its locals."""
-        return zip(self.lines, self.locals, strict=True)
-
-    def agree(self) -> None:
-        _check_columns(self)
-
-
-@checked
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DrivenFrame(Record):
-    """One activation in the session: the ``lines`` of its statements as they ran and the ``locals`` before each,
-    ``gaps``, the (first, last) lines of what was kept whole, and ``comparable``, those of the statements at which it
-    can be held against settrace.
-    """
-
-    code: Code
-    lines: tuple[Line, ...]
-    locals: tuple[Locals, ...]
     gaps: tuple[tuple[Line, Line], ...]
     comparable: tuple[tuple[Line, Line], ...]
 
-    @property
-    def path(self) -> Iterator[Stand]:
-        """Each line with its locals."""
-        return zip(self.lines, self.locals, strict=True)
 
-    def agree(self) -> None:
-        _check_columns(self)
-
-
-def _check_columns(frame: NativeFrame | DrivenFrame) -> None:
-    if len(frame.lines) != len(frame.locals):
-        raise ProtocolError(f"expected locals for each of {len(frame.lines)} lines, got {len(frame.locals)}")
-
-
-@checked
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class SessionCommand(Record):
-    """One command of a session. ``output`` is raw, without the traceback, which ``error`` holds as doctest writes it.
-    ``changes`` are the variables that it changed (None: gone); ``path``, ``line``, ``depth`` and ``piece`` say where
-    its statement stands.
+    """One command of a session.
+
+    ``output`` is raw and without the traceback, which ``error`` holds as doctest writes it. ``wrote`` names the
+    variables that the command wrote, ``changes`` maps those whose value it changed to the new one (None: the variable
+    is gone). ``path``, ``line``, ``depth`` (0: in the snippet itself) and ``piece`` (an index) say where its statement
+    stands.
     """
 
     source: str
@@ -171,13 +189,17 @@ class SessionCommand(Record):
     piece: Count
 
 
-@checked
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class DriveSummary(Record):
-    """The session's pieces and variables, what was kept whole by reason, how many calls were opened, the outcomes of
-    its draws, and the name that takes values that are not shown.
+    """A session that was written: its commands and activations in order, and the result that they gave.
+
+    ``pieces`` and ``variables`` are compared with the native run's. ``kept`` counts constructs that were kept as one
+    command, by reason, ``opened_calls`` the calls whose bodies are shown. ``outcomes`` are those of the draws. ``spare``
+    is the name that the session assigns values to which are not shown.
     """
 
+    commands: tuple[SessionCommand, ...]
+    frames: tuple[DrivenFrame, ...]
     pieces: tuple[PieceResult, ...]
     kept: Mapping[str, Count]
     opened_calls: Count
@@ -189,8 +211,7 @@ class DriveSummary(Record):
         check_outcomes(self.outcomes)
 
 
-@checked
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class MustRestart(Record):
     """The session has to be written again, with this place kept whole."""
 
@@ -198,16 +219,14 @@ class MustRestart(Record):
     reason: Reason
 
 
-@checked
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class NotShowable(Record):
     """The session can't be a doctest: some output can't stand in one."""
 
     evidence: Evidence
 
 
-@checked
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class SetupFailed(Record):
     """The module could not be imported or the silent code raised; nothing of the program ran."""
 
@@ -218,8 +237,7 @@ class SetupFailed(Record):
 # replays --------------------------------------------------------------------------------------------------------------
 
 
-@checked
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Difference(Record):
     """A command of a replay that printed something else."""
 
@@ -229,8 +247,7 @@ class Difference(Record):
     got: str
 
 
-@checked
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class ReplayReport(Record):
     """Every difference in order; from the console also the watched values after each command."""
 
@@ -241,8 +258,7 @@ class ReplayReport(Record):
 # what follows choices -------------------------------------------------------------------------------------------------
 
 
-@checked
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class CommandBelief(Record):
     """What a command's output could have been; see ``trace_mine.tracer.schema.Belief``."""
 
@@ -257,8 +273,7 @@ class CommandBelief(Record):
             raise ProtocolError("expected a probability and an error for each outcome of a belief, got more or fewer")
 
 
-@checked
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class CommandChoice(Record):
     """One choice that a command made; see ``trace_mine.tracer.schema.Choice``."""
 
@@ -273,8 +288,7 @@ class CommandChoice(Record):
             raise ProtocolError("expected a probability for each outcome of a choice, and the one taken among them")
 
 
-@checked
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class BeliefsReport(Record):
     """Beliefs in the order of the commands; ``failure`` says why there are fewer of them than outputs. ``mismatch``:
     the session drew something else than was recorded, so that ``choices`` has none.
@@ -287,16 +301,14 @@ class BeliefsReport(Record):
     num_forked: Count
 
 
-@checked
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class SampledTexts(Record):
     """What each command showed in one native run."""
 
     texts: tuple[str, ...]
 
 
-@checked
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class PathChoice(Record):
     """One choice that a path met, and which way it went."""
 
@@ -309,8 +321,7 @@ class PathChoice(Record):
             raise ProtocolError("expected the outcome taken among those of the choice, got another")
 
 
-@checked
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class PathReport(Record):
     """One path: what each command showed, the choices met; ``is_sampled`` where a draw had no outcomes to follow."""
 
@@ -319,8 +330,7 @@ class PathReport(Record):
     is_sampled: bool
 
 
-@checked
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class SessionAutomaton(Record):
     """The automaton that a session's commands are: from each state, each command's moves."""
 
@@ -340,8 +350,7 @@ class SessionAutomaton(Record):
                 raise ProtocolError("expected moves to the automaton's states, got one to another")
 
 
-@checked
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class AutomatonReport(Record):
     """The automaton, or why there is none."""
 
@@ -355,9 +364,7 @@ class AutomatonReport(Record):
 
 Answer = (
     NativeSummary
-    | NativeFrame
-    | SessionCommand
-    | DrivenFrame
+    | NativeFrames
     | DriveSummary
     | MustRestart
     | NotShowable
@@ -370,9 +377,7 @@ Answer = (
 )
 ANSWERS = OneOf(
     NativeSummary,
-    NativeFrame,
-    SessionCommand,
-    DrivenFrame,
+    NativeFrames,
     DriveSummary,
     MustRestart,
     NotShowable,
@@ -385,8 +390,7 @@ ANSWERS = OneOf(
 )
 
 
-@checked
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class End(Record):
     """The last record of a run: how it ended, by its own word, and what the guard saw (``tripped``, ``tampered``).
     ``exception`` is a type's name, or what a limit or a bad job was; ``escaped``: the error is our own code's.

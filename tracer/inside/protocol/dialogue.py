@@ -9,16 +9,14 @@ from trace_mine.tracer.inside.protocol.answers import (
     Answer,
     AutomatonReport,
     BeliefsReport,
-    DrivenFrame,
     DriveSummary,
     MustRestart,
-    NativeFrame,
+    NativeFrames,
     NativeSummary,
     NotShowable,
     PathReport,
     ReplayReport,
     SampledTexts,
-    SessionCommand,
     SetupFailed,
 )
 from trace_mine.tracer.inside.protocol.codec import ProtocolError, Record
@@ -35,8 +33,8 @@ from trace_mine.tracer.inside.protocol.jobs import (
 )
 
 ANY_NUMBER: dict[type[Job], tuple[type[Record], ...]] = {
-    NativeJob: (NativeFrame,),
-    DriveJob: (SessionCommand, DrivenFrame),
+    NativeJob: (NativeFrames,),
+    DriveJob: (),
     ReplayJob: (),
     BeliefsJob: (),
     SamplesJob: (SampledTexts,),
@@ -86,8 +84,8 @@ def _check_references(job: Job, answer: Record) -> None:
             _at_most("pieces", len(answer.pieces), len(job.program.pieces))
         case DriveJob(), DriveSummary():
             _at_most("pieces", len(answer.pieces), len(job.program.pieces))
-        case DriveJob(), SessionCommand():
-            _below("SessionCommand.piece", answer.piece, job.program.pieces)
+            last_piece = max((command.piece for command in answer.commands), default=-1)
+            _below("SessionCommand.piece", last_piece, job.program.pieces)
         case ReplayJob(), ReplayReport():
             _at_most("watched values", len(answer.values), len(job.watch))
         case BeliefsJob(), BeliefsReport():

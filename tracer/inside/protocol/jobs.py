@@ -15,7 +15,7 @@ What a run may use is no part of a job: the jail gets it from the run's ``Limits
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Annotated, ClassVar, Literal
 
 from trace_mine.tracer.inside.protocol.codec import (
@@ -24,8 +24,8 @@ from trace_mine.tracer.inside.protocol.codec import (
     OneOf,
     ProtocolError,
     Record,
-    checked,
     from_json,
+    record,
 )
 
 Count = Annotated[int, Between(0, 1 << 53)]
@@ -58,8 +58,7 @@ def check_outcomes(outcomes: tuple[DrawnOutcome, ...]) -> None:
                 )
 
 
-@checked
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Piece(Record):
     """One example of a docstring, or a whole script: source that is run as one unit.
 
@@ -73,8 +72,7 @@ class Piece(Record):
     options: tuple[Name, ...] = ()
 
 
-@checked
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Program(Record):
     """What is run, and where.
 
@@ -93,16 +91,14 @@ class Program(Record):
     opens: tuple[Name, ...] = ()
 
 
-@checked
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Seeded(Record):
     """Draws are made from a private generator and recorded."""
 
     seed: Count
 
 
-@checked
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Recorded(Record):
     """Draws give these outcomes again, in order: what an earlier run recorded."""
 
@@ -115,8 +111,7 @@ class Recorded(Record):
 Draws = Seeded | Recorded
 
 
-@checked
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Laws(Record):
     """Declared laws: ``inputs[i]`` of the i-th call of ``input`` (the last one of all further calls), ``environ`` of
     environment variables.
@@ -143,8 +138,7 @@ class Laws(Record):
         return from_json(cls, {"inputs": [], "environ": {}, **declared})
 
 
-@checked
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Place(Record):
     """A statement, by file, line and column, or, where ``column`` is None, a function by file and first line."""
 
@@ -153,8 +147,7 @@ class Place(Record):
     column: Line | None = None
 
 
-@checked
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class ViewRequest(Record):
     """What the driver may open and show in a view that hides outcomes or spaces its reveals.
 
@@ -173,8 +166,7 @@ class ViewRequest(Record):
     max_seconds: Seconds
 
 
-@checked
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class NativeJob(Record):
     """Run the program under settrace, recording frames down to ``max_depth``. ``reseed`` seeds ``random`` first (0:
     not); for a job with draws it means nothing.
@@ -188,8 +180,7 @@ class NativeJob(Record):
     laws: Laws | None = None
 
 
-@checked
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class DriveJob(Record):
     """Write the session. ``follow`` is the depth of calls whose bodies are shown; ``hide`` are sources of reveals to
     leave out, ``whole`` the statements and functions to keep whole. ``view`` is None where everything is shown.
@@ -208,8 +199,7 @@ class DriveJob(Record):
     laws: Laws | None = None
 
 
-@checked
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class ReplayJob(Record):
     """Replay a session's text. ``watch`` names, for each command, variables whose value after it is wanted; only the
     console tells them.
@@ -225,8 +215,7 @@ class ReplayJob(Record):
     laws: Laws | None = None
 
 
-@checked
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class BeliefsJob(Record):
     """Tell beliefs of a session: (source, output as a doctest has it) of each command. ``outcomes`` are those that its
     draws had, for its choices; None where these are not wanted. Where a draw can't be enumerated, the law is averaged
@@ -245,8 +234,7 @@ class BeliefsJob(Record):
         check_outcomes(self.outcomes or ())
 
 
-@checked
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class SamplesJob(Record):
     """Run a session's commands natively ``num_samples`` times, from seed ``first_seed`` on."""
 
@@ -259,8 +247,7 @@ class SamplesJob(Record):
     laws: Laws | None = None
 
 
-@checked
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class PathJob(Record):
     """Run the one path of a session that takes the outcomes ``prefix`` first."""
 
@@ -272,8 +259,7 @@ class PathJob(Record):
     laws: Laws | None = None
 
 
-@checked
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class AutomatonJob(Record):
     """Fit the automaton that a session's commands are; no ``variables``: all those that differ between states."""
 
@@ -285,8 +271,7 @@ class AutomatonJob(Record):
     laws: Laws | None = None
 
 
-@checked
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class PlainJob(Record):
     """Run a source as ``__main__``, and count its trace events."""
 
@@ -298,8 +283,7 @@ Job = NativeJob | DriveJob | ReplayJob | BeliefsJob | SamplesJob | PathJob | Aut
 JOBS = OneOf(NativeJob, DriveJob, ReplayJob, BeliefsJob, SamplesJob, PathJob, AutomatonJob, PlainJob)
 
 
-@checked
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class JobLimits(Record):
     """Those limits of a run that the job itself keeps (see ``trace_mine.tracer.limits``)."""
 
