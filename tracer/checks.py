@@ -1,10 +1,13 @@
-"""Two of the three checks of every trace, on data that two sandboxed runs sent; the third, replay, runs in the sandbox.
+"""Two of the three checks of every trace, on data that two sandboxed runs sent. The third, replay, needs a run of its
+own, which ``session`` asks for.
 
-``V2``  the result equals the native run's: for each piece the output, the echoes and the exception; at the end the
-variables.
-``V3``  the path and the locals of every opened frame equal what ``sys.settrace`` recorded of the native run.
+The result check: for each piece, the session's output, echoes and exception equal the native run's; so do the
+variables at the end.
 
-Each says nothing where it holds and gives the evidence where it does not.
+The path check: the lines and the locals of every opened frame equal those that ``sys.settrace`` recorded in the native
+run.
+
+Neither check runs any code of the snippet: values arrive as text.
 """
 
 from __future__ import annotations
@@ -43,7 +46,12 @@ class Unstable:
 def unstable_parts(
     one: NativeSummary, other: NativeSummary, frames: Sequence[NativeFrame], others: Sequence[NativeFrame]
 ) -> Unstable:
-    """Compares two native runs: summaries and recorded frames."""
+    """Compare two native runs of one program.
+
+    ``frames`` are those of ``one``, ``others`` those of ``other``, each in the order of their calls. Frames are paired
+    by that order, and lines within a pair too: where the paths part, what follows differs by chance, and more names
+    are called unstable than need be. That errs on the safe side, since an unstable name is only left out of a check.
+    """
     bound = one.variables.keys() | other.variables.keys()
     names = {name for name in bound if one.variables.get(name) != other.variables.get(name)}
     for frame, twin in zip(frames, others, strict=False):
@@ -55,24 +63,29 @@ def unstable_parts(
     pieces: set[int] = set()
     orders: set[int] = set()
     for index, (ran, again) in enumerate(zip(one.pieces, other.pieces, strict=False)):
-        if _told_by(ran) != _told_by(again):
+        if _shown_by(ran) != _shown_by(again):
             pieces.add(index)
         elif ran.repr_checksums != again.repr_checksums:
             orders.add(index)
     return Unstable(names=frozenset(names), pieces=frozenset(pieces), orders=frozenset(orders))
 
 
-def _told_by(piece: NativePieceResult) -> tuple[str, tuple[str, ...], Error | None]:
+def _shown_by(piece: NativePieceResult) -> tuple[str, tuple[str, ...], Error | None]:
     return piece.stdout, piece.echoes, piece.exception
 
 
 NOTHING = Unstable()
+"""What is unstable until a program ran twice: nothing is known to differ by itself."""
 
 
 def check_result(
     native: NativeSummary, driven: DriveSummary, *, single: bool, unstable: Unstable = NOTHING
 ) -> str | None:
-    """V2. ``single``: the pieces are examples at a prompt, whose echoes count."""
+    """Check the result: the first difference between the native run and the session as evidence, None if there is none.
+
+    ``single``: the pieces are examples at a prompt, whose echoes count; a script's expression statements echo nothing.
+    What is ``unstable`` is not compared.
+    """
     for index, (ran, wrote) in enumerate(zip(native.pieces, driven.pieces, strict=False)):
         difference = _piece_difference(ran, wrote, single=single, is_unstable=index in unstable.pieces)
         if difference is not None:
@@ -112,12 +125,12 @@ def _type_name(error: Error | None) -> str | None:
     return None if error is None else error.type_name
 
 
-def _masked(told: str) -> str:
-    return doctext.without_addresses(told)
+def _masked(text: str) -> str:
+    return doctext.without_addresses(text)  # ``<object at 0x7f...>``: no two runs print the same address
 
 
 class PathMismatch(Exception):
-    """V3 failed in the frame of this code; the message is the evidence."""
+    """The path check failed in a frame of ``code``; the message is the evidence."""
 
     def __init__(self, code: Code, evidence: str) -> None:
         super().__init__(evidence)
@@ -125,10 +138,12 @@ class PathMismatch(Exception):
 
 
 def check_paths(recorded: Sequence[NativeFrame], driven: Sequence[DrivenFrame], unstable: Unstable = NOTHING) -> None:
-    """V3: every driven frame equals a recorded one of the same code, a different one for each.
+    """Check the path: every driven frame equals a recorded frame of the same code, a different one for each.
 
-    A recorded frame that was never opened (its call was kept whole) is passed over. Lines on which the driver kept
-    something whole are passed over in both.
+    A recorded frame that was never opened (its call was kept as one command) is passed over. Lines at which the driver
+    kept something as one command are passed over in both. Frames of one function are tried in the order of their
+    calls, so a session that follows all calls finds each at once. The evidence is the difference from the first frame
+    that is left, the one that should have been equal.
 
     Raises:
         PathMismatch: a driven frame has no equal.
@@ -141,7 +156,9 @@ def check_paths(recorded: Sequence[NativeFrame], driven: Sequence[DrivenFrame], 
         candidates = by_code.get(code, [])
         comparable = {first for first, _ in frame.comparable}
         if not candidates and not any(line in comparable for line in frame.lines):
-            continue  # nothing in it that settrace could have seen at a line of its own
+            # A frame whose statements all share a line with others (a lambda's body, ``def f(): return 1``): settrace
+            # has no event for them that could be compared.
+            continue
         evidence = "settrace recorded no frame of this function"
         match: int | None = None
         for position, candidate in enumerate(candidates):
@@ -163,7 +180,13 @@ def _key(frame: NativeFrame | DrivenFrame) -> Code:
 
 
 def compare_frame(recorded: NativeFrame, driven: DrivenFrame, ignored: frozenset[str] = frozenset()) -> str | None:
-    """The first difference between a recorded frame and a driven one, or None."""
+    """The first difference between a recorded frame and a driven one as evidence, None if they are equal.
+
+    settrace reports lines, the driver runs statements. So each event is assigned to the statement on whose lines it
+    lies, and counts once for each time that control enters the statement. Only ``comparable`` statements outside of
+    ``gaps`` are compared: first the lines and locals of each, in order, then how many there are. Names in ``ignored``
+    are not compared.
+    """
     lines = dict(driven.comparable)
     # looked up for each of 100,000 lines of a long loop, so it is made once
     kept = {line for line in lines if not any(first <= line <= last for first, last in driven.gaps)}
@@ -172,13 +195,14 @@ def compare_frame(recorded: NativeFrame, driven: DrivenFrame, ignored: frozenset
     before: int | None = None
     for index, line in enumerate(recorded.lines):
         start = start_of.get(line)
-        # a statement of many lines makes many events, the first of them not always at its first line
+        # A statement of many lines makes many events, and the first is not always at its first line: CPython evaluates
+        # the arguments of a call that is spread over lines before it comes back to the line of the call.
         if start in kept and (start != before or lines[start] == start):
             path.append((start, recorded.locals_at(index)))
         before = start
     ran = _distinct(path)
     wrote = _distinct([(line, driven.locals_at(index)) for index, line in enumerate(driven.lines) if line in kept])
-    for index, (one, other) in enumerate(zip(ran, wrote, strict=False)):
+    for index, (one, other) in enumerate(zip(ran, wrote, strict=False)):  # lengths are compared below
         if one[0] != other[0]:
             return f"step {index}: settrace at line {one[0]}, session at line {other[0]}"
         difference = _state_difference(one[1], other[1], ignored)
@@ -190,7 +214,7 @@ def compare_frame(recorded: NativeFrame, driven: DrivenFrame, ignored: frozenset
 
 
 def _distinct(path: list[Event]) -> list[Event]:
-    """Drops an entry equal to the one before it: a statement of many lines makes many events."""
+    """Drop an entry equal to the one before it: a statement of many lines makes many events at its first line."""
     return [entry for index, entry in enumerate(path) if index == 0 or entry != path[index - 1]]
 
 
@@ -199,11 +223,16 @@ _number = re.compile(r"(?<=\w)_\d+(?=[(>])")
 
 
 def _same(ran: str, wrote: str) -> bool:
-    """Equal texts, but for the number that a function or class of a followed call may have got at its name."""
+    """Equal texts, but for the number that a function or class of a followed call may have got at its name.
+
+    The driver runs bodies of calls in the session's one namespace, where a second ``def step`` becomes ``step_2``; its
+    value shows as ``<function step_2>``, and an instance of a class as ``Point_1(x=1)``.
+    """
     return ran == wrote or _number.sub("", ran) == _number.sub("", wrote)
 
 
 def _state_difference(ran: Mapping[str, str], wrote: Mapping[str, str], ignored: frozenset[str]) -> str | None:
+    """The first name, in alphabetical order, that is bound on one side only or to another value."""
     for name in sorted((ran.keys() | wrote.keys()) - ignored):
         if name in ran and name in wrote and not _same(ran[name], wrote[name]):
             return f"{name} is {ran[name][:120]} in settrace, {wrote[name][:120]} in the session"

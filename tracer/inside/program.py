@@ -9,7 +9,7 @@ import io
 import sys
 import types
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from trace_mine.tracer.inside.protocol.jobs import Piece, Program
 
@@ -18,9 +18,9 @@ CO_COROUTINES = 0x80 | 0x200
 
 
 class SetupError(Exception):
-    """The module could not be imported or the silent code raised; ``reason`` is a counted word."""
+    """The module could not be imported or the silent code raised; ``reason`` is the word of a ``Reason``."""
 
-    def __init__(self, reason: str, evidence: str) -> None:
+    def __init__(self, reason: Literal["import_error", "setup_error"], evidence: str) -> None:
         super().__init__(evidence)
         self.reason = reason
 

@@ -22,11 +22,12 @@ from trace_mine.tracer.inside.protocol.jobs import (
     Probability,
     check_outcomes,
 )
+from trace_mine.tracer.inside.reasons import reason_of
 
 T = TypeVar("T")
 
-Reason = Annotated[str, AtMost(80)]
-"""A word that is counted."""
+Word = Annotated[str, AtMost(80)]
+"""A word that is counted: that of a ``Reason``."""
 Evidence = Annotated[str, AtMost(4_096)]
 """For people."""
 Code = tuple[Location, Line, Name]
@@ -36,6 +37,15 @@ Event = tuple[Line, Locals]
 Move = tuple[Probability, str, str]
 """Probability, next state, text shown."""
 CommandKind = Literal["statement", "condition", "bind", "iterate", "returned", "reveal"]
+
+
+def _check_reasons(words: Iterable[str]) -> None:
+    """Raises ProtocolError where one of the words is no reason's: they are counted in datasets."""
+    for word in words:
+        try:
+            reason_of(word)
+        except ValueError as error:
+            raise ProtocolError(str(error)[:200]) from None
 
 
 @record
@@ -194,8 +204,8 @@ class DriveSummary(Record):
     """A session that was written: its commands and activations in order, and the result that they gave.
 
     ``pieces`` and ``variables`` are compared with the native run's. ``kept`` counts constructs that were kept as one
-    command, by reason, ``opened_calls`` the calls whose bodies are shown. ``outcomes`` are those of the draws. ``spare``
-    is the name that the session assigns values to which are not shown.
+    command, by reason, ``opened_calls`` the calls whose bodies are shown. ``outcomes`` are those of the draws. The
+    session assigns values that are not to be shown to the name ``spare``.
     """
 
     commands: tuple[SessionCommand, ...]
@@ -209,6 +219,7 @@ class DriveSummary(Record):
 
     def agree(self) -> None:
         check_outcomes(self.outcomes)
+        _check_reasons(self.kept)
 
 
 @record
@@ -216,7 +227,10 @@ class MustRestart(Record):
     """The session has to be written again, with this place kept whole."""
 
     place: Place
-    reason: Reason
+    reason: Word
+
+    def agree(self) -> None:
+        _check_reasons((self.reason,))
 
 
 @record
@@ -230,7 +244,7 @@ class NotShowable(Record):
 class SetupFailed(Record):
     """The module could not be imported or the silent code raised; nothing of the program ran."""
 
-    reason: Reason
+    reason: Literal["import_error", "setup_error"]
     evidence: Evidence
 
 

@@ -47,6 +47,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, FrozenInstanceError, dataclass, fields
+from itertools import chain
 from typing import Any, NamedTuple, TypeVar, cast, dataclass_transform, get_type_hints
 
 from trace_mine.tracer.inside.protocol.forms import AtMost as AtMost
@@ -292,10 +293,7 @@ def _columns(cls: type[Record]) -> Form:
                 raise refusal(where, f"a tuple of {cls.__name__}", each)
 
     def are_good(values: Sequence[tuple[object, ...]]) -> bool:
-        for each in values:
-            if type(each) is not tuple or not {*map(type, each)} <= {cls}:
-                return False
-        return True
+        return {*map(type, values)} <= {tuple} and {*map(type, chain.from_iterable(values))} <= {cls}
 
     def read(value: object, where: str) -> tuple[Record, ...]:
         body = _fields_in(cls, value)
