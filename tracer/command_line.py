@@ -1,4 +1,4 @@
-"""The conventions of all commands: exit codes, one line for wrong usage, ``--version``, completion, a default command.
+"""Conventions of all commands: exit codes, one line for wrong usage, ``--version``, completion, a default command.
 
 With ``tracer/__main__.py`` the one file of the tracer that imports more than the standard library (typer, and rich by
 it): a program that uses the tracer as a library never imports this file.
@@ -43,7 +43,7 @@ class _Parameter(Protocol):
 
 
 class ExitCode(IntEnum):
-    """How a command's process ends."""
+    """The exit codes of all commands."""
 
     DONE = 0
     FAILED = 1
@@ -129,34 +129,35 @@ def run_app(
     try:
         ended = command.main(None if arguments is None else list(arguments), prog_name=name, standalone_mode=False)
     except USAGE_ERROR as error:
-        return _told(name, _usage_sentence(error, name), ExitCode.WRONG_USAGE)
+        return _ends_with(name, _usage_sentence(error, name), ExitCode.WRONG_USAGE)
     except wrong_usage as error:
-        return _told(name, _one_line(str(error)), ExitCode.WRONG_USAGE)
+        return _ends_with(name, _one_line(str(error)), ExitCode.WRONG_USAGE)
     except failed as error:
-        return _told(name, str(error), getattr(error, "exit_code", ExitCode.FAILED))
+        return _ends_with(name, str(error), getattr(error, "exit_code", ExitCode.FAILED))
     except ImportError as missing:
         if extra is None:
             raise
         message = f"expected the extra [{extra}], got {missing}; pip install 'trace-mine[{extra}]'"
-        return _told(name, message, ExitCode.WRONG_USAGE)
+        return _ends_with(name, message, ExitCode.WRONG_USAGE)
     except (KeyboardInterrupt, typer.Abort):  # typer makes the second of an end of input at a prompt
         return ExitCode.INTERRUPTED
     return int(ended or ExitCode.DONE)
 
 
 def num_bytes(text: str) -> int:
-    """Bytes of a size such as ``512M`` (K, M and G are powers of 1024).
+    """The number of bytes of a size such as ``512M`` or ``1GiB`` (K, M and G are powers of 1024 either way).
 
     Raises:
         ValueError: the text is no size, or 0.
     """
-    found = re.fullmatch(r"(\d+)([KMG]?)i?B?", text.strip(), re.IGNORECASE)
-    if found is None or int(found.group(1)) == 0:
+    size = re.fullmatch(r"(\d+)([KMG]?)i?B?", text.strip(), re.IGNORECASE)
+    if size is None or int(size.group(1)) == 0:
         raise ValueError(f"expected a size such as 512M, got {text!r}; write a number > 0 with K, M or G")
-    return int(found.group(1)) << {"": 0, "K": 10, "M": 20, "G": 30}[found.group(2).upper()]
+    return int(size.group(1)) << {"": 0, "K": 10, "M": 20, "G": 30}[size.group(2).upper()]
 
 
-def _told(name: str, message: str, code: int) -> int:
+def _ends_with(name: str, message: str, code: int) -> int:
+    """Print one message on standard error, and give the exit code. Messages may quote hostile text."""
     print(visible(f"{name}: {message}"), file=sys.stderr)
     return code
 

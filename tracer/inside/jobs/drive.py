@@ -1,4 +1,4 @@
-"""The job that writes a session: commands and frames, or where to restart."""
+"""The drive job: writes a session, or says with which construct kept as one command to begin again."""
 
 from __future__ import annotations
 
@@ -36,6 +36,7 @@ from trace_mine.tracer.inside.protocol.answers import (
     columns_of,
 )
 from trace_mine.tracer.inside.protocol.jobs import DriveJob, Piece, Place, Program
+from trace_mine.tracer.inside.reasons import Reason
 from trace_mine.tracer.inside.states.world import World
 from trace_mine.tracer.inside.syntax.comparable_lines import comparable_lines
 from trace_mine.tracer.inside.views.choose import choose_opening
@@ -44,10 +45,17 @@ from trace_mine.tracer.inside.views.spaced_reveals import Spacing
 
 
 def run(job: DriveJob, context: Context) -> End:
-    """Sends a DriveSummary, or else MustRestart or NotShowable."""
+    """Drive the program. Sends a DriveSummary, or MustRestart, or NotShowable.
+
+    Nothing is sent before the session is complete, because a restart makes another one.
+
+    Raises:
+        SetupError: the module can't be imported, or the silent code raises.
+    """
     prepared = prepare(job.program, context)
     namespace = prepared.namespace
     names = stored_names(job.program.pieces)
+    # the session assigns values to the spare name that a prompt would echo but the program did not
     spare = "_" if "_" not in names and "_" not in namespace else "ignored"
     opening = _opening(job, prepared, context, spare)
     variables = Variables(namespace)
@@ -76,7 +84,7 @@ def run(job: DriveJob, context: Context) -> End:
     finally:
         context.guard.disarm()
     if opening.failure is not None:
-        driver.kept.count("support_lost")
+        driver.kept.count(Reason.SUPPORT_LOST.value)
     context.send(
         DriveSummary(
             commands=tuple(map(_command, writer.commands)),
@@ -93,6 +101,7 @@ def run(job: DriveJob, context: Context) -> End:
 
 
 def _opening(job: DriveJob, prepared: Prepared, context: Context, spare: str) -> Opening:
+    """The view's Opening: what the driver may open and show."""
     view, sources = job.view, prepared.sources
     spacing = None
     if view is not None:
@@ -127,6 +136,7 @@ def _rules(job: DriveJob, max_commands: int) -> Rules:
 
 
 def _drive_pieces(driver: Driver, program: Program, names: Sequence[str]) -> list[PieceResult]:
+    """Drive the pieces in order, up to the first that raises where the program does not go on after that."""
     results: list[PieceResult] = []
     for index, piece in enumerate(program.pieces):
         results.append(_drive_piece(driver, program, index, piece, names))
@@ -136,16 +146,19 @@ def _drive_pieces(driver: Driver, program: Program, names: Sequence[str]) -> lis
 
 
 def _drive_piece(driver: Driver, program: Program, index: int, piece: Piece, names: Sequence[str]) -> PieceResult:
+    """Drive one piece: its statements as commands, and the result to compare with the native run's."""
     writer = driver.writer
     writer.begin_piece(index)
     mode = "single" if program.single else "exec"
     try:
         tree = ast.parse(piece.source)
+        # ``ast.parse`` takes what the compiler refuses (``return`` outside a function, two statements at a prompt)
         compile(piece.source.rstrip("\n") + "\n", "<check>", mode, writer.flags, True)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as broken:
-        driver.kept.count("syntax_error_example")
+        driver.kept.count(Reason.SYNTAX_ERROR_EXAMPLE.value)
         return PieceResult(is_syntax_error=True, exception=error_of(broken))
     if not program.single:
+        # in the set-up already (``scripts``): a command can't turn one on for the others
         tree.body = [node for node in tree.body if not _is_future(node)]
     writer.sources.register(piece_file(index), piece.source)
     frame = Frame(piece_file(index), {name: name for name in names}, None)
@@ -169,7 +182,7 @@ def _is_future(node: ast.stmt) -> bool:
 
 
 def _place(key: Sequence[Any]) -> Place:
-    """Where the driver wants to restart: ``[file, line, column]`` of a statement, ``[file, line]`` of a function."""
+    """The place of a restart, from ``[file, line, column]`` of a statement or ``[file, line]`` of a function."""
     return Place(path=key[0], line=key[1], column=key[2] if len(key) == 3 else None)
 
 
@@ -190,7 +203,7 @@ def _command(command: Command) -> SessionCommand:
 
 
 def _frame(finished: dict[str, Any]) -> DrivenFrame:
-    """From the driver's log, whose entries are ``["s", line, locals]`` and ``["gap", first, last]``."""
+    """A frame from the driver's log, whose entries are ``["s", line, locals]`` and ``["gap", first, last]``."""
     log = finished["log"]
     return DrivenFrame(
         code=tuple(finished["code"]),

@@ -1,7 +1,7 @@
-"""What a run answers: one record for each kind of message on its record pipe, and the end record.
+"""Answers: the records that a run sends on its record pipe, one class for each kind of message, and the end record.
 
-What arrives may have been written by the snippet: everything that indexes something in the same record is checked
-there; what refers to the job or to another record is checked by ``dialogue``.
+The snippet may have written what arrives. So an index into the same record is checked there, and a reference to the
+job or to another record by ``dialogue``.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ T = TypeVar("T")
 Word = Annotated[str, AtMost(80)]
 """A word that is counted: that of a ``Reason``."""
 Evidence = Annotated[str, AtMost(4_096)]
-"""For people."""
+"""Particulars for people: an error's text, the command that differed."""
 Code = tuple[Location, Line, Name]
 """A code object by file, first line and name."""
 Event = tuple[Line, Locals]
 """A line that is about to run, with the activation's locals before it."""
 Move = tuple[Probability, str, str]
-"""Probability, next state, text shown."""
+"""A move of an automaton: its probability, the next state and the text that is shown."""
 CommandKind = Literal["statement", "condition", "bind", "iterate", "returned", "reveal"]
 
 
@@ -50,7 +50,7 @@ def _check_reasons(words: Iterable[str]) -> None:
 
 @record
 class Error(Record):
-    """An exception as text: its type's name and what it says, addresses masked."""
+    """An exception as text: its type's name and its message, with addresses masked."""
 
     type_name: Name
     message: Evidence
@@ -64,8 +64,9 @@ class Error(Record):
 
 @record
 class PieceResult(Record):
-    """What a piece did: output, echoes as text, and the exception that it ended with. ``is_syntax_error``: it was not
-    run, ``exception`` says why.
+    """The result of a piece: its output, its echoes as text, and the exception that it ended with.
+
+    ``is_syntax_error``: the piece does not compile, so that it was not run; ``exception`` says why.
     """
 
     stdout: str = ""
@@ -80,8 +81,11 @@ class PieceResult(Record):
 
 @record
 class NativePieceResult(PieceResult):
-    """Of a native run also: ``repr_checksums`` of what its echoes look like, which the order of a set changes;
-    ``is_complete``, that settrace was on to the end; ``is_unpromised``, that it raised what no docstring promises.
+    """The result of a piece in a native run.
+
+    ``repr_checksums`` are checksums of the ``repr`` of its echoes, which the order of a set changes where the echoes'
+    texts are equal. ``is_complete``: settrace was on to the end. ``is_unpromised``: the piece raised an exception that
+    its docstring does not promise.
     """
 
     repr_checksums: tuple[Count, ...] = ()
@@ -224,7 +228,7 @@ class DriveSummary(Record):
 
 @record
 class MustRestart(Record):
-    """The session has to be written again, with this place kept whole."""
+    """The session has to be written again, with this place kept as one command."""
 
     place: Place
     reason: Word
@@ -235,7 +239,7 @@ class MustRestart(Record):
 
 @record
 class NotShowable(Record):
-    """The session can't be a doctest: some output can't stand in one."""
+    """The session can't be a doctest, because no doctest can show some of its output."""
 
     evidence: Evidence
 
@@ -253,7 +257,7 @@ class SetupFailed(Record):
 
 @record
 class Difference(Record):
-    """A command of a replay that printed something else."""
+    """A command of a replay that printed something else than the session says; texts are cut at 400 characters."""
 
     command: Count
     source: str
@@ -263,7 +267,7 @@ class Difference(Record):
 
 @record
 class ReplayReport(Record):
-    """Every difference in order; from the console also the watched values after each command."""
+    """A replay: its differences in order, and, from the console, the watched values after each command, as text."""
 
     differences: tuple[Difference, ...]
     values: tuple[Locals, ...] = ()
@@ -274,7 +278,7 @@ class ReplayReport(Record):
 
 @record
 class CommandBelief(Record):
-    """What a command's output could have been; see ``trace_mine.tracer.schema.Belief``."""
+    """The law of a command's output; see ``trace_mine.tracer.schema.Belief``."""
 
     command: Count
     outcomes: tuple[str, ...]
@@ -304,8 +308,10 @@ class CommandChoice(Record):
 
 @record
 class BeliefsReport(Record):
-    """Beliefs in the order of the commands; ``failure`` says why there are fewer of them than outputs. ``mismatch``:
-    the session drew something else than was recorded, so that ``choices`` has none.
+    """Beliefs and choices in the order of the commands.
+
+    ``failure`` says why there are fewer beliefs than outputs, ``mismatch`` how the session's draws differ from those that
+    were recorded, so that there are no choices; both are None where all is well. ``num_forked`` counts forks.
     """
 
     beliefs: tuple[CommandBelief, ...]
@@ -317,14 +323,14 @@ class BeliefsReport(Record):
 
 @record
 class SampledTexts(Record):
-    """What each command showed in one native run."""
+    """The text that each command showed in one native run."""
 
     texts: tuple[str, ...]
 
 
 @record
 class PathChoice(Record):
-    """One choice that a path met, and which way it went."""
+    """One choice that a path met, with the index of the outcome that it took."""
 
     kind: Name
     probabilities: tuple[Probability, ...]
@@ -337,7 +343,10 @@ class PathChoice(Record):
 
 @record
 class PathReport(Record):
-    """One path: what each command showed, the choices met; ``is_sampled`` where a draw had no outcomes to follow."""
+    """One path: the text that each command showed, and the choices that were met.
+
+    ``is_sampled``: some draw could not be enumerated, so that its outcome is one of many.
+    """
 
     texts: tuple[str, ...]
     choices: tuple[PathChoice, ...]
@@ -346,7 +355,10 @@ class PathReport(Record):
 
 @record
 class SessionAutomaton(Record):
-    """The automaton that a session's commands are: from each state, each command's moves."""
+    """The automaton that a session's commands are: ``commands[source][state]`` are the moves from that state.
+
+    A state is the text of the ``variables``' values.
+    """
 
     variables: tuple[str, ...]
     states: tuple[str, ...]
@@ -354,19 +366,19 @@ class SessionAutomaton(Record):
     commands: Mapping[str, Mapping[str, tuple[Move, ...]]]
 
     def agree(self) -> None:
-        known = set(self.states)
-        if self.start not in known:
+        states = set(self.states)
+        if self.start not in states:
             raise ProtocolError("expected the start among the automaton's states, got another")
         for table in self.commands.values():
-            if table.keys() != known:
+            if table.keys() != states:
                 raise ProtocolError("expected moves of each command from each of the automaton's states")
-            if any(after not in known for moves in table.values() for _, after, _ in moves):
+            if any(after not in states for moves in table.values() for _, after, _ in moves):
                 raise ProtocolError("expected moves to the automaton's states, got one to another")
 
 
 @record
 class AutomatonReport(Record):
-    """The automaton, or why there is none."""
+    """The automaton, or the reason why there is none."""
 
     automaton: SessionAutomaton | None
     why_not: Evidence | None
@@ -406,8 +418,10 @@ ANSWERS = OneOf(
 
 @record
 class End(Record):
-    """The last record of a run: how it ended, by its own word, and what the guard saw (``tripped``, ``tampered``).
-    ``exception`` is a type's name, or what a limit or a bad job was; ``escaped``: the error is our own code's.
+    """The last record of a run: how it ended, by its own account. The sandbox's verdict is made of more than that.
+
+    ``exception`` is a type's name, the limit that was reached, or what is wrong with a malformed job. ``tripped`` and
+    ``tampered`` are what the guard noticed. ``escaped``: the error is one of our own code.
     """
 
     end: Literal["ok", "exception", "exit", "syntax", "trace-limit", "output-limit"]

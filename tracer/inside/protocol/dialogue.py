@@ -1,4 +1,7 @@
-"""Which answers go with which job, and what in them refers to the job: read by the supervisor."""
+"""The dialogue of a job and its answers: which answers a job sends, and what in them refers to the job.
+
+The supervisor reads all answers through ``read_answers``.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +45,7 @@ ANY_NUMBER: dict[type[Job], tuple[type[Record], ...]] = {
     AutomatonJob: (),
     PlainJob: (),
 }
-"""Answers of which a job sends as many as there are."""
+"""Answers of which a job sends any number, none included."""
 
 JUST_ONE: dict[type[Job], tuple[type[Record], ...]] = {
     NativeJob: (NativeSummary, SetupFailed),
@@ -54,14 +57,20 @@ JUST_ONE: dict[type[Job], tuple[type[Record], ...]] = {
     AutomatonJob: (AutomatonReport, SetupFailed),
     PlainJob: (),
 }
-"""Answers of which a job sends one; samples come without."""
+"""Summaries, of which a job that ends well sends one. Samples and plain jobs need not send any."""
 
 
 def read_answers(job: Job, values: Iterable[object], *, is_complete: bool) -> tuple[Answer, ...]:
-    """The records that a run of the job sent, as JSON. ``is_complete``: it ended well, so that nothing is missing.
+    """Read the answers that a run of the job sent.
+
+    Args:
+        job: the job that was sent to the run.
+        values: what the run sent, as JSON.
+        is_complete: the run ended well, so that its summary must be there.
 
     Raises:
-        ProtocolError: one is no record, or not one that this job sends, or refers to what the job does not have.
+        ProtocolError: a value is no answer, or not one that this job sends; it refers to something that the job does
+            not have; or there are more summaries than one, or none.
     """
     answers = tuple(ANSWERS.from_json(value) for value in values)
     kind = type(job)
