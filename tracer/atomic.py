@@ -26,7 +26,7 @@ def write_atomically(path: Path, data: bytes) -> None:
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
-    """A context with a new binary file, which replaces ``path`` when the block ends and is removed if the block raises."""
+    """A context with a new binary file, which replaces ``path`` when the block ends, or is removed if it raises."""
     # The process's number keeps two writers apart; ``*.tmp`` is what a killed one leaves and the next one clears away.
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:

@@ -32,7 +32,7 @@ from trace_mine.tracer.inside.syntax import doctext
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unstable:
-    """What differs between two native runs of the same program, hence proves nothing against a session.
+    """The parts in which two native runs of one program differ, so that they prove nothing against a session.
 
     ``names`` are variables (of any frame), ``pieces`` indices of pieces whose output or exception text differs,
     ``orders`` of pieces that echo equal values in other words: the order of a set.
@@ -187,20 +187,9 @@ def compare_frame(recorded: NativeFrame, driven: DrivenFrame, ignored: frozenset
     ``gaps`` are compared: first the lines and locals of each, in order, then how many there are. Names in ``ignored``
     are not compared.
     """
-    lines = dict(driven.comparable)
     # looked up for each of 100,000 lines of a long loop, so it is made once
-    kept = {line for line in lines if not any(first <= line <= last for first, last in driven.gaps)}
-    start_of = {line: first for first, last in driven.comparable for line in range(first, last + 1)}
-    path: list[Event] = []
-    before: int | None = None
-    for index, line in enumerate(recorded.lines):
-        start = start_of.get(line)
-        # A statement of many lines makes many events, and the first is not always at its first line: CPython evaluates
-        # the arguments of a call that is spread over lines before it comes back to the line of the call.
-        if start in kept and (start != before or lines[start] == start):
-            path.append((start, recorded.locals_at(index)))
-        before = start
-    ran = _distinct(path)
+    kept = {line for line, _ in driven.comparable if not any(first <= line <= last for first, last in driven.gaps)}
+    ran = _distinct(_entries(recorded, driven.comparable, kept))
     wrote = _distinct([(line, driven.locals_at(index)) for index, line in enumerate(driven.lines) if line in kept])
     for index, (one, other) in enumerate(zip(ran, wrote, strict=False)):  # lengths are compared below
         if one[0] != other[0]:
@@ -211,6 +200,25 @@ def compare_frame(recorded: NativeFrame, driven: DrivenFrame, ignored: frozenset
     if len(ran) != len(wrote):
         return f"settrace saw {len(ran)} statements, the session ran {len(wrote)}"
     return None
+
+
+def _entries(recorded: NativeFrame, comparable: Sequence[tuple[int, int]], kept: set[int]) -> list[Event]:
+    """The events of a recorded frame by the statements on whose lines they lie, those in ``kept`` by their first line.
+
+    A statement has an entry for each time that control enters it, and one for each event at its first line.
+    """
+    last_line = dict(comparable)
+    start_of = {line: first for first, last in comparable for line in range(first, last + 1)}
+    path: list[Event] = []
+    before: int | None = None
+    for index, line in enumerate(recorded.lines):
+        start = start_of.get(line)
+        # A statement of many lines makes many events, and the first is not always at its first line: CPython evaluates
+        # the arguments of a call that is spread over lines before it comes back to the line of the call.
+        if start in kept and (start != before or last_line[start] == start):
+            path.append((start, recorded.locals_at(index)))
+        before = start
+    return path
 
 
 def _distinct(path: list[Event]) -> list[Event]:

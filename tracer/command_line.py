@@ -193,30 +193,30 @@ def _usage_sentence(error: Exception, name: str) -> str:
     context = getattr(error, "ctx", None)  # none in errors of the parser: an option without its value
     path = context.command_path if context is not None else name
     see = f"see {path} --help"
-    told = _one_line(getattr(error, "message", None) or "").rstrip(".")
+    message = _one_line(getattr(error, "message", None) or "").rstrip(".")
     parameter, option = getattr(error, "param", None), getattr(error, "option_name", None)
-    if told.startswith("expected "):
-        return told if parameter is None else f"{_shown_name(parameter)}: {told}"
+    if message.startswith("expected "):
+        return message if parameter is None else f"{_shown_name(parameter)}: {message}"
     if parameter is not None:
-        return f"expected {_parameter_and_value(parameter, error, told)}; {see}"
+        return f"expected {_parameter_and_value(parameter, error, message)}; {see}"
     if option is not None and hasattr(error, "possibilities"):
         near = ", ".join(error.possibilities or ())
         return f"expected an option of {path}, got {option!r}; {f'did you mean {near}?' if near else see}"
     if context is None:
-        return f"expected {option or 'arguments'} as in the help, got: {told}; {see}"
+        return f"expected {option or 'arguments'} as in the help, got: {message}; {see}"
     commands = getattr(context.command, "commands", None)
     usage = _one_line(context.get_usage()).removeprefix("Usage: ")
     expected = f"a command of {path} ({', '.join(commands)})" if commands else usage
-    return f"expected {expected}, got: {told}; {see}"
+    return f"expected {expected}, got: {message}; {see}"
 
 
-def _parameter_and_value(parameter: _Parameter, error: Exception, told: str) -> str:
+def _parameter_and_value(parameter: _Parameter, error: Exception, message: str) -> str:
     """The part of the sentence from what was expected of a parameter to what it got."""
-    if not told:
+    if not message:
         return f"{_shown_name(parameter)}, got none"
     validation = getattr(error.__cause__, "errors", None)  # where typer validates by pydantic, which has the value
     value = f"{validation()[0]['input']!r}: " if validation is not None else ""
-    return f"a value that fits {_shown_name(parameter)}, got {value}{told}"
+    return f"a value that fits {_shown_name(parameter)}, got {value}{message}"
 
 
 def _shown_name(parameter: _Parameter) -> str:

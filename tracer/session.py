@@ -13,7 +13,7 @@ Over 400 lines because the rounds and the jobs that they send are one state mach
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from types import TracebackType
 from typing import Literal
@@ -146,9 +146,9 @@ class Tracer:
             scratch="/check/scratch" if replaying else "/scratch",
             hostname="replay" if replaying else "sandbox",
             process_id=2_024 if replaying else 101,
-            hash_seed=4_242 if replaying else 0,
-            aslr=replaying,
-            pinned_clock=not replaying,
+            hash_seed=4_242 if replaying else 0,  # sets of texts have another order in replay
+            aslr=replaying,  # addresses differ in replay, so that an `id` that is shown is noticed
+            pinned_clock=not replaying,  # a session that shows the time is noticed, too
             seed=config.seed + (1 if replaying else 0),
             choices=config.view.hides,
         )
@@ -159,7 +159,7 @@ class Tracer:
         if self._replayer is None:
             self._replayer = Worker(
                 self._jail(REPLAY_ROOT, replaying=True),
-                replace(self.config.limits, forks=0),
+                replace(self.config.limits, forks=0),  # a replay follows no choices, and the filter is stricter so
                 minimum_level=self.config.minimum_level,
                 allow_unsafe=self.config.allow_unsafe,
             )
@@ -450,7 +450,7 @@ class Tracer:
         Raises:
             Again: a command's output differs; the session has to be written again without showing it.
         """
-        changed = [{name: value for name, value in c.changes.items() if value is not None} for c in commands]
+        changed = _changed_values(commands)
         differing: list[set[str]] = [set() for _ in commands]
         turns: list[tuple[Literal["console", "doctest"], int]] = [("console", 0), ("doctest", 0)]
         while turns:
@@ -466,7 +466,7 @@ class Tracer:
             )
             report = result_of(self.replayer.run(job), reader, ReplayReport)
             for index, replayed in enumerate(report.values):
-                differing[index] |= {n for n, value in changed[index].items() if replayed.get(n, value) != value}
+                differing[index] |= _differing(changed[index], replayed)
             if report.differences:
                 evidence = self._replay_differs(reader, report.differences, plan, commands, lenient, changed, differing)
                 return {Reason.REPLAY_MISMATCH.value: evidence}, differing
@@ -518,12 +518,30 @@ def _check_worth(snippet: Snippet, native: NativeSummary) -> None:
     last = native.pieces[-1].exception if native.pieces else None
     if snippet.kind == "test" and last is not None and last.type_name in ("SkipTest", "Skipped"):
         raise Failed(Reason.TEST_SKIPPED, last.message)
-    for piece in native.pieces:
-        error = piece.exception
-        if snippet.kind != "script" and piece.is_unpromised and error is not None and error.type_name in MISSING:
-            raise Failed(Reason.MISSING_CONTEXT, str(error))
+    missing = None if snippet.kind == "script" else _missing(native)
+    if missing is not None:
+        raise Failed(Reason.MISSING_CONTEXT, missing)
     if all(piece.is_syntax_error for piece in native.pieces):
         raise Failed(Reason.SYNTAX_ERROR, str(native.pieces[0].exception) if native.pieces else "no pieces")
+
+
+def _missing(native: NativeSummary) -> str | None:
+    """The first unpromised exception by which something that the pieces need is missing, as text; None without any."""
+    for piece in native.pieces:
+        error = piece.exception
+        if piece.is_unpromised and error is not None and error.type_name in MISSING:
+            return str(error)
+    return None
+
+
+def _changed_values(commands: Sequence[SessionCommand]) -> list[dict[str, str]]:
+    """For each command, the variables that it changed, with their new values."""
+    return [{name: value for name, value in c.changes.items() if value is not None} for c in commands]
+
+
+def _differing(changed: dict[str, str], replayed: Mapping[str, str]) -> set[str]:
+    """The variables that have another value in the replay; one that is not bound there shows no other value."""
+    return {name for name, value in changed.items() if replayed.get(name, value) != value}
 
 
 def _summary_of(run: Outcome, plan: Plan) -> DriveSummary:

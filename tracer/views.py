@@ -16,6 +16,7 @@ Modifiers: ``every:K`` (commands between two reveals, 0 for none but the program
 from __future__ import annotations
 
 import ast
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 POLICIES = ("written", "branch", "skip", "inverse")
@@ -133,18 +134,23 @@ def parse_view(text: str) -> View:
                 f"expected a view such as branch, skip, inverse:n=1|2|3, every:4, full, print, joined by +, "
                 f"got {part!r}; see --help"
             )
-    if "written" in policies and len(policies) > 1:
-        raise ViewError(f"expected written alone, got {text!r}; leave one of them out")
-    if len(priors) > 1:
-        raise ViewError(
-            f"expected one prior for hidden inputs, got {', '.join(priors)} in {text!r}; choose one of them"
-        )
+    _check_parts(text, policies, priors)
     chosen = tuple(dict.fromkeys(policies)) or ("written",)
     if every is None and chosen != ("written",):
         every = 4
     return View(
         policies=chosen, every=every, partial=partial, style=style, prior=next(iter(priors), None), inputs=tuple(inputs)
     )
+
+
+def _check_parts(text: str, policies: Sequence[str], priors: Collection[str]) -> None:
+    """Raises ViewError where parts of a view's text don't go together."""
+    if "written" in policies and len(policies) > 1:
+        raise ViewError(f"expected written alone, got {text!r}; leave one of them out")
+    if len(priors) > 1:
+        raise ViewError(
+            f"expected one prior for hidden inputs, got {', '.join(priors)} in {text!r}; choose one of them"
+        )
 
 
 def _inputs(text: str) -> tuple[str, tuple[str, ...]]:

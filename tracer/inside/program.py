@@ -270,11 +270,11 @@ def stored_names(pieces: Sequence[Piece]) -> list[str]:
     """The names that the pieces bind at the top level, sorted: the variables of the session."""
     from trace_mine.tracer.inside.syntax.names import bound_names
 
-    found: set[str] = set()
+    names: set[str] = set()
     for piece in pieces:
         try:
             body = ast.parse(piece.source).body
         except (SyntaxError, ValueError, RecursionError, MemoryError):
             continue  # the piece raises SyntaxError when it is run, which the session shows
-        found |= bound_names(body)
-    return sorted(found)
+        names |= bound_names(body)
+    return sorted(names)

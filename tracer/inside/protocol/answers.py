@@ -310,8 +310,8 @@ class CommandChoice(Record):
 class BeliefsReport(Record):
     """Beliefs and choices in the order of the commands.
 
-    ``failure`` says why there are fewer beliefs than outputs, ``mismatch`` how the session's draws differ from those that
-    were recorded, so that there are no choices; both are None where all is well. ``num_forked`` counts forks.
+    ``failure`` says why there are fewer beliefs than outputs, ``mismatch`` how the session's draws differ from the
+    recorded ones, so that there are no choices; both are None where all is well. ``num_forked`` counts forks.
     """
 
     beliefs: tuple[CommandBelief, ...]

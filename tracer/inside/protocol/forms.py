@@ -1,4 +1,4 @@
-"""Forms: how the values of one annotation are checked, read from JSON and written to it.
+"""Forms: the ways in which values of one annotation are checked, read from JSON and written to it.
 
 ``form_of`` turns an annotation into a ``Form`` once, when the class of a record is defined. ``codec`` adds the forms of
 records to those that stand here, and has the table of annotations.
@@ -44,7 +44,7 @@ class AtMost:
 # Not slotted: the classes of this file are made in each process that starts, and slots make a class twice.
 @dataclass(frozen=True, eq=False, repr=False)
 class Form:
-    """How values of one annotation are checked, read and written.
+    """The way in which values of one annotation are checked, read and written.
 
     Attributes:
         types: the types that such a value may have.
