@@ -3,9 +3,9 @@
 Standard library only, so that its child runs under any interpreter.
 
 * ``schema``   the records: Snippet, Outcome, Trace, Drop
-* ``limits``   what a run may use
+* ``limits``   how much time, memory and so on a run may use
 * ``sandbox``  confinement of the process that a snippet runs in
-* ``inside``   what runs beside the snippet: settrace record, statement driver, replay
-* ``checks``   result, path and replay: the three checks of every trace
+* ``inside``   the code that runs beside the snippet: settrace record, statement driver, replay
+* ``checks``   two of the three checks of every trace: result and path; the third is replay
 * ``session``  one snippet in, one Trace or Drop out
 """

@@ -15,6 +15,7 @@ from typing import Annotated, Any
 import typer
 
 from trace_mine.tracer.command_line import ExitCode, make_app, num_bytes, run_app
+from trace_mine.tracer.inside.reasons import Reason, reason_of
 from trace_mine.tracer.limits import Limits
 from trace_mine.tracer.sandbox import SandboxUnavailable
 from trace_mine.tracer.schema import SCHEMA_VERSION, Drop, Trace
@@ -37,9 +38,19 @@ nothing else of this machine. What follows FILE is the script's: options of trac
 Exit codes: 0 a record was made, whatever the script did; 1 none could be made; 2 wrong usage; 130 interrupted."""
 
 DATA_REASONS = frozenset(
-    {"syntax_error", "wall", "cpu", "memory", "output_limit", "trace_limit", "disk_limit", "no_end", "empty"}
+    {
+        Reason.SYNTAX_ERROR,
+        Reason.WALL,
+        Reason.CPU,
+        Reason.MEMORY,
+        Reason.OUTPUT_LIMIT,
+        Reason.TRACE_LIMIT,
+        Reason.DISK_LIMIT,
+        Reason.NO_END,
+        Reason.EMPTY,
+    }
 )
-"""Drops that are an outcome of the script, not a failure of the tool: a record without a session."""
+"""Reasons that are an outcome of the script, not a failure of the tool: a record without a session, exit code 0."""
 
 DEFAULTS = Limits()
 
@@ -198,14 +209,14 @@ def command(
         raise typer.BadParameter(str(error)) from None
     name = "<stdin>" if script is None else script.name
     with Tracer(config) as tracer:
-        made = tracer.trace(script_snippet(source, name, arguments or ()), lenient=True)
-        if isinstance(made, Trace) and html is not None:
-            html.write_text(_page(made, title=Path(file).name), encoding="utf-8")
+        result = tracer.trace(script_snippet(source, name, arguments or ()), lenient=True)
+        if isinstance(result, Trace) and html is not None:
+            html.write_text(_page(result, title=Path(file).name), encoding="utf-8")
         if as_json:
-            print(json.dumps(as_object(made, tracer)))
+            print(json.dumps(as_object(result, tracer)))
         else:
-            _print(made, beliefs=beliefs, color=color)
-    if _is_failure(made):
+            _print(result, beliefs=beliefs, color=color)
+    if _is_failure(result):
         raise typer.Exit(ExitCode.FAILED)
 
 
@@ -219,9 +230,9 @@ def _imports(root: Path | None, script: Path | None) -> tuple[Path | None, tuple
     return resolved, import_folders(resolved, script)
 
 
-def _is_failure(made: Trace | Drop) -> bool:
-    """True where there is no session and that isn't an outcome of the script."""
-    return isinstance(made, Drop) and made.reason not in DATA_REASONS and not made.reason.startswith("signal")
+def _is_failure(result: Trace | Drop) -> bool:
+    """Return True if there is no session, for a reason that is no outcome of the script."""
+    return isinstance(result, Drop) and reason_of(result.reason) not in DATA_REASONS | {Reason.SIGNAL}
 
 
 def _page(trace: Trace, *, title: str) -> str:
@@ -282,7 +293,7 @@ def _uniform(text: str) -> list[list[str | float]]:
     return [[value, 1 / len(values)] for value in values]
 
 
-def as_object(made: Trace | Drop, tracer: Tracer) -> Mapping[str, object]:
+def as_object(result: Trace | Drop, tracer: Tracer) -> Mapping[str, object]:
     """The object that ``--json`` prints; a run without a session has empty ``text``, ``segments`` and ``steps``."""
     common: dict[str, object] = {
         "schema_version": SCHEMA_VERSION,
@@ -290,27 +301,28 @@ def as_object(made: Trace | Drop, tracer: Tracer) -> Mapping[str, object]:
         "limits": tracer.config.limits.as_dict(),
         "python": tracer.python_version,
     }
-    if isinstance(made, Trace):
-        told = asdict(replace(made, frames=()))
-        del told["frames"]  # as long as the run was; the JSON is of the session
-        return {**told, **common}
-    outcome = {"syntax_error": "syntax"}.get(made.reason, made.reason.replace("_", "-"))
-    empty: dict[str, object] = {"text": "", "segments": [], "steps": [], "exception": None, "evidence": made.evidence}
+    if isinstance(result, Trace):
+        fields = asdict(replace(result, frames=()))
+        del fields["frames"]  # as long as the run was; the JSON is of the session
+        return {**fields, **common}
+    # the words of ``schema.STATUSES``: a reason is written with _, a status with -
+    outcome = {"syntax_error": "syntax"}.get(result.reason, result.reason.replace("_", "-"))
+    empty: dict[str, object] = {"text": "", "segments": [], "steps": [], "exception": None, "evidence": result.evidence}
     return {**empty, "outcome": outcome, "integrity": "truncated", **common}
 
 
-def _print(made: Trace | Drop, *, beliefs: bool, color: Colour) -> None:
-    """The session on standard output, and on standard error why it doesn't replay or why there is none."""
-    if isinstance(made, Drop):
-        print(visible(f"trace-run: no session ({made.reason}): {made.evidence}"), file=sys.stderr)
+def _print(result: Trace | Drop, *, beliefs: bool, color: Colour) -> None:
+    """Print the session, and on standard error the reason why it doesn't replay, or why there is none."""
+    if isinstance(result, Drop):
+        print(visible(f"trace-run: no session ({result.reason}): {result.evidence}"), file=sys.stderr)
         return
     terminal = sys.stdout.isatty() and "NO_COLOR" not in os.environ
     colour = color is Colour.always or (color is Colour.auto and terminal)
     if beliefs:
-        sys.stdout.write(beliefs_shown(made, colour=colour))
+        sys.stdout.write(beliefs_shown(result, colour=colour))
     else:
-        sys.stdout.write(coloured(made.text, made.segments) if colour else visible(made.text))
-    for check, evidence in made.failed_checks.items():
+        sys.stdout.write(coloured(result.text, result.segments) if colour else visible(result.text))
+    for check, evidence in result.failed_checks.items():
         print(visible(f"trace-run: this session does not replay ({check}): {evidence}"), file=sys.stderr)
 
 

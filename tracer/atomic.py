@@ -1,7 +1,7 @@
-"""Files and folders that are there whole or not at all, at any moment.
+"""Writes files and folders so that at any moment they exist in full or not at all.
 
-A file is flushed to the disk before it gets its name, so that this holds after a power cut too. A folder isn't: it is
-for copies, which can be made again.
+A file is flushed to the disk before it gets its name, so that this holds after a power cut too. A folder is not: it is
+meant for copies, which can be made again.
 """
 
 from __future__ import annotations
@@ -15,14 +15,18 @@ from typing import BinaryIO
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Replaces the file's content; if it fails, the old file is as it was and nothing is left beside it."""
+    """Replace the file's content.
+
+    Raises:
+        OSError: it could not be written; the old file is as it was, and nothing is left beside it.
+    """
     with replacing(path) as file:
         file.write(data)
 
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
-    """A new file that takes the place of ``path`` when the block ends well, and is removed when it raises."""
+    """A context with a new binary file, which replaces ``path`` when the block ends, or is removed if it raises."""
     # The process's number keeps two writers apart; ``*.tmp`` is what a killed one leaves and the next one clears away.
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
@@ -44,7 +48,7 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
 
 @contextlib.contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
-    """An empty folder that becomes ``path`` when the block ends well, and is removed when it raises.
+    """A context with an empty folder, which becomes ``path`` when the block ends and is removed if the block raises.
 
     Raises:
         OSError: ``path`` is a file, or a folder that isn't empty, by the end of the block.

@@ -1,10 +1,13 @@
-"""Two of the three checks of every trace, on data that two sandboxed runs sent; the third, replay, runs in the sandbox.
+"""Two of the three checks of every trace, on data that two sandboxed runs sent. The third, replay, needs a run of its
+own, which ``session`` asks for.
 
-``V2``  the result equals the native run's: for each piece the output, the echoes and the exception; at the end the
-variables.
-``V3``  the path and the locals of every opened frame equal what ``sys.settrace`` recorded of the native run.
+The result check: for each piece, the session's output, echoes and exception equal the native run's; so do the
+variables at the end.
 
-Each says nothing where it holds and gives the evidence where it does not.
+The path check: the lines and the locals of every opened frame equal those that ``sys.settrace`` recorded in the native
+run.
+
+Neither check runs any code of the snippet: values arrive as text.
 """
 
 from __future__ import annotations
@@ -18,18 +21,18 @@ from trace_mine.tracer.inside.protocol.answers import (
     DrivenFrame,
     DriveSummary,
     Error,
+    Event,
     NativeFrame,
     NativePieceResult,
     NativeSummary,
     PieceResult,
-    Stand,
 )
 from trace_mine.tracer.inside.syntax import doctext
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unstable:
-    """What differs between two native runs of the same program, hence proves nothing against a session.
+    """The parts in which two native runs of one program differ, so that they prove nothing against a session.
 
     ``names`` are variables (of any frame), ``pieces`` indices of pieces whose output or exception text differs,
     ``orders`` of pieces that echo equal values in other words: the order of a set.
@@ -43,33 +46,46 @@ class Unstable:
 def unstable_parts(
     one: NativeSummary, other: NativeSummary, frames: Sequence[NativeFrame], others: Sequence[NativeFrame]
 ) -> Unstable:
-    """Compares two native runs: summaries and recorded frames."""
+    """Compare two native runs of one program.
+
+    ``frames`` are those of ``one``, ``others`` those of ``other``, each in the order of their calls. Frames are paired
+    by that order, and lines within a pair too: where the paths part, what follows differs by chance, and more names
+    are called unstable than need be. That errs on the safe side, since an unstable name is only left out of a check.
+    """
     bound = one.variables.keys() | other.variables.keys()
     names = {name for name in bound if one.variables.get(name) != other.variables.get(name)}
     for frame, twin in zip(frames, others, strict=False):
-        for (_, state), (_, state_twin) in zip(frame.path, twin.path, strict=False):
-            names |= {n for n in state.keys() & state_twin.keys() if state[n] != state_twin[n]}
+        for name in frame.columns.keys() & twin.columns.keys():
+            values = zip(frame.columns[name], twin.columns[name], strict=False)
+            # a name that only one run bound at a line tells of another path, not of another value
+            if any(ours is not None and theirs is not None and ours != theirs for ours, theirs in values):
+                names.add(name)
     pieces: set[int] = set()
     orders: set[int] = set()
     for index, (ran, again) in enumerate(zip(one.pieces, other.pieces, strict=False)):
-        if _told_by(ran) != _told_by(again):
+        if _shown_by(ran) != _shown_by(again):
             pieces.add(index)
         elif ran.repr_checksums != again.repr_checksums:
             orders.add(index)
     return Unstable(names=frozenset(names), pieces=frozenset(pieces), orders=frozenset(orders))
 
 
-def _told_by(piece: NativePieceResult) -> tuple[str, tuple[str, ...], Error | None]:
+def _shown_by(piece: NativePieceResult) -> tuple[str, tuple[str, ...], Error | None]:
     return piece.stdout, piece.echoes, piece.exception
 
 
 NOTHING = Unstable()
+"""What is unstable until a program ran twice: nothing is known to differ by itself."""
 
 
 def check_result(
     native: NativeSummary, driven: DriveSummary, *, single: bool, unstable: Unstable = NOTHING
 ) -> str | None:
-    """V2. ``single``: the pieces are examples at a prompt, whose echoes count."""
+    """Check the result: the first difference between the native run and the session as evidence, None if there is none.
+
+    ``single``: the pieces are examples at a prompt, whose echoes count; a script's expression statements echo nothing.
+    What is ``unstable`` is not compared.
+    """
     for index, (ran, wrote) in enumerate(zip(native.pieces, driven.pieces, strict=False)):
         difference = _piece_difference(ran, wrote, single=single, is_unstable=index in unstable.pieces)
         if difference is not None:
@@ -109,12 +125,12 @@ def _type_name(error: Error | None) -> str | None:
     return None if error is None else error.type_name
 
 
-def _masked(told: str) -> str:
-    return doctext.without_addresses(told)
+def _masked(text: str) -> str:
+    return doctext.without_addresses(text)  # ``<object at 0x7f...>``: no two runs print the same address
 
 
 class PathMismatch(Exception):
-    """V3 failed in the frame of this code; the message is the evidence."""
+    """The path check failed in a frame of ``code``; the message is the evidence."""
 
     def __init__(self, code: Code, evidence: str) -> None:
         super().__init__(evidence)
@@ -122,10 +138,12 @@ class PathMismatch(Exception):
 
 
 def check_paths(recorded: Sequence[NativeFrame], driven: Sequence[DrivenFrame], unstable: Unstable = NOTHING) -> None:
-    """V3: every driven frame equals a recorded one of the same code, a different one for each.
+    """Check the path: every driven frame equals a recorded frame of the same code, a different one for each.
 
-    A recorded frame that was never opened (its call was kept whole) is passed over. Lines on which the driver kept
-    something whole are passed over in both.
+    A recorded frame that was never opened (its call was kept as one command) is passed over. Lines at which the driver
+    kept something as one command are passed over in both. Frames of one function are tried in the order of their
+    calls, so a session that follows all calls finds each at once. The evidence is the difference from the first frame
+    that is left, the one that should have been equal.
 
     Raises:
         PathMismatch: a driven frame has no equal.
@@ -138,7 +156,9 @@ def check_paths(recorded: Sequence[NativeFrame], driven: Sequence[DrivenFrame], 
         candidates = by_code.get(code, [])
         comparable = {first for first, _ in frame.comparable}
         if not candidates and not any(line in comparable for line in frame.lines):
-            continue  # nothing in it that settrace could have seen at a line of its own
+            # A frame whose statements all share a line with others (a lambda's body, ``def f(): return 1``): settrace
+            # has no event for them that could be compared.
+            continue
         evidence = "settrace recorded no frame of this function"
         match: int | None = None
         for position, candidate in enumerate(candidates):
@@ -160,24 +180,18 @@ def _key(frame: NativeFrame | DrivenFrame) -> Code:
 
 
 def compare_frame(recorded: NativeFrame, driven: DrivenFrame, ignored: frozenset[str] = frozenset()) -> str | None:
-    """The first difference between a recorded frame and a driven one, or None."""
-    lines = dict(driven.comparable)
+    """The first difference between a recorded frame and a driven one as evidence, None if they are equal.
 
-    def kept(line: int) -> bool:
-        return line in lines and not any(first <= line <= last for first, last in driven.gaps)
-
-    start_of = {line: first for first, last in driven.comparable for line in range(first, last + 1)}
-    path: list[Stand] = []
-    before: int | None = None
-    for line, state in recorded.path:
-        start = start_of.get(line)
-        # a statement of many lines makes many events, the first of them not always at its first line
-        if start is not None and kept(start) and (start != before or lines[start] == start):
-            path.append((start, state))
-        before = start
-    ran = _distinct(path)
-    wrote = _distinct([(line, state) for line, state in driven.path if kept(line)])
-    for index, (one, other) in enumerate(zip(ran, wrote, strict=False)):
+    settrace reports lines, the driver runs statements. So each event is assigned to the statement on whose lines it
+    lies, and counts once for each time that control enters the statement. Only ``comparable`` statements outside of
+    ``gaps`` are compared: first the lines and locals of each, in order, then how many there are. Names in ``ignored``
+    are not compared.
+    """
+    # looked up for each of 100,000 lines of a long loop, so it is made once
+    kept = {line for line, _ in driven.comparable if not any(first <= line <= last for first, last in driven.gaps)}
+    ran = _distinct(_entries(recorded, driven.comparable, kept))
+    wrote = _distinct([(line, driven.locals_at(index)) for index, line in enumerate(driven.lines) if line in kept])
+    for index, (one, other) in enumerate(zip(ran, wrote, strict=False)):  # lengths are compared below
         if one[0] != other[0]:
             return f"step {index}: settrace at line {one[0]}, session at line {other[0]}"
         difference = _state_difference(one[1], other[1], ignored)
@@ -188,8 +202,27 @@ def compare_frame(recorded: NativeFrame, driven: DrivenFrame, ignored: frozenset
     return None
 
 
-def _distinct(path: list[Stand]) -> list[Stand]:
-    """Drops an entry equal to the one before it: a statement of many lines makes many events."""
+def _entries(recorded: NativeFrame, comparable: Sequence[tuple[int, int]], kept: set[int]) -> list[Event]:
+    """The events of a recorded frame by the statements on whose lines they lie, those in ``kept`` by their first line.
+
+    A statement has an entry for each time that control enters it, and one for each event at its first line.
+    """
+    last_line = dict(comparable)
+    start_of = {line: first for first, last in comparable for line in range(first, last + 1)}
+    path: list[Event] = []
+    before: int | None = None
+    for index, line in enumerate(recorded.lines):
+        start = start_of.get(line)
+        # A statement of many lines makes many events, and the first is not always at its first line: CPython evaluates
+        # the arguments of a call that is spread over lines before it comes back to the line of the call.
+        if start in kept and (start != before or last_line[start] == start):
+            path.append((start, recorded.locals_at(index)))
+        before = start
+    return path
+
+
+def _distinct(path: list[Event]) -> list[Event]:
+    """Drop an entry equal to the one before it: a statement of many lines makes many events at its first line."""
     return [entry for index, entry in enumerate(path) if index == 0 or entry != path[index - 1]]
 
 
@@ -198,11 +231,16 @@ _number = re.compile(r"(?<=\w)_\d+(?=[(>])")
 
 
 def _same(ran: str, wrote: str) -> bool:
-    """Equal texts, but for the number that a function or class of a followed call may have got at its name."""
+    """Equal texts, but for the number that a function or class of a followed call may have got at its name.
+
+    The driver runs bodies of calls in the session's one namespace, where a second ``def step`` becomes ``step_2``; its
+    value shows as ``<function step_2>``, and an instance of a class as ``Point_1(x=1)``.
+    """
     return ran == wrote or _number.sub("", ran) == _number.sub("", wrote)
 
 
 def _state_difference(ran: Mapping[str, str], wrote: Mapping[str, str], ignored: frozenset[str]) -> str | None:
+    """The first name, in alphabetical order, that is bound on one side only or to another value."""
     for name in sorted((ran.keys() | wrote.keys()) - ignored):
         if name in ran and name in wrote and not _same(ran[name], wrote[name]):
             return f"{name} is {ran[name][:120]} in settrace, {wrote[name][:120]} in the session"

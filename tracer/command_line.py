@@ -1,4 +1,4 @@
-"""The conventions of all commands: exit codes, one line for wrong usage, ``--version``, completion, a default command.
+"""Conventions of all commands: exit codes, one line for wrong usage, ``--version``, completion, a default command.
 
 With ``tracer/__main__.py`` the one file of the tracer that imports more than the standard library (typer, and rich by
 it): a program that uses the tracer as a library never imports this file.
@@ -43,7 +43,7 @@ class _Parameter(Protocol):
 
 
 class ExitCode(IntEnum):
-    """How a command's process ends."""
+    """The exit codes of all commands."""
 
     DONE = 0
     FAILED = 1
@@ -129,34 +129,35 @@ def run_app(
     try:
         ended = command.main(None if arguments is None else list(arguments), prog_name=name, standalone_mode=False)
     except USAGE_ERROR as error:
-        return _told(name, _usage_sentence(error, name), ExitCode.WRONG_USAGE)
+        return _ends_with(name, _usage_sentence(error, name), ExitCode.WRONG_USAGE)
     except wrong_usage as error:
-        return _told(name, _one_line(str(error)), ExitCode.WRONG_USAGE)
+        return _ends_with(name, _one_line(str(error)), ExitCode.WRONG_USAGE)
     except failed as error:
-        return _told(name, str(error), getattr(error, "exit_code", ExitCode.FAILED))
+        return _ends_with(name, str(error), getattr(error, "exit_code", ExitCode.FAILED))
     except ImportError as missing:
         if extra is None:
             raise
         message = f"expected the extra [{extra}], got {missing}; pip install 'trace-mine[{extra}]'"
-        return _told(name, message, ExitCode.WRONG_USAGE)
+        return _ends_with(name, message, ExitCode.WRONG_USAGE)
     except (KeyboardInterrupt, typer.Abort):  # typer makes the second of an end of input at a prompt
         return ExitCode.INTERRUPTED
     return int(ended or ExitCode.DONE)
 
 
 def num_bytes(text: str) -> int:
-    """Bytes of a size such as ``512M`` (K, M and G are powers of 1024).
+    """The number of bytes of a size such as ``512M`` or ``1GiB`` (K, M and G are powers of 1024 either way).
 
     Raises:
         ValueError: the text is no size, or 0.
     """
-    found = re.fullmatch(r"(\d+)([KMG]?)i?B?", text.strip(), re.IGNORECASE)
-    if found is None or int(found.group(1)) == 0:
+    size = re.fullmatch(r"(\d+)([KMG]?)i?B?", text.strip(), re.IGNORECASE)
+    if size is None or int(size.group(1)) == 0:
         raise ValueError(f"expected a size such as 512M, got {text!r}; write a number > 0 with K, M or G")
-    return int(found.group(1)) << {"": 0, "K": 10, "M": 20, "G": 30}[found.group(2).upper()]
+    return int(size.group(1)) << {"": 0, "K": 10, "M": 20, "G": 30}[size.group(2).upper()]
 
 
-def _told(name: str, message: str, code: int) -> int:
+def _ends_with(name: str, message: str, code: int) -> int:
+    """Print one message on standard error, and give the exit code. Messages may quote hostile text."""
     print(visible(f"{name}: {message}"), file=sys.stderr)
     return code
 
@@ -192,30 +193,30 @@ def _usage_sentence(error: Exception, name: str) -> str:
     context = getattr(error, "ctx", None)  # none in errors of the parser: an option without its value
     path = context.command_path if context is not None else name
     see = f"see {path} --help"
-    told = _one_line(getattr(error, "message", None) or "").rstrip(".")
+    message = _one_line(getattr(error, "message", None) or "").rstrip(".")
     parameter, option = getattr(error, "param", None), getattr(error, "option_name", None)
-    if told.startswith("expected "):
-        return told if parameter is None else f"{_shown_name(parameter)}: {told}"
+    if message.startswith("expected "):
+        return message if parameter is None else f"{_shown_name(parameter)}: {message}"
     if parameter is not None:
-        return f"expected {_parameter_and_value(parameter, error, told)}; {see}"
+        return f"expected {_parameter_and_value(parameter, error, message)}; {see}"
     if option is not None and hasattr(error, "possibilities"):
         near = ", ".join(error.possibilities or ())
         return f"expected an option of {path}, got {option!r}; {f'did you mean {near}?' if near else see}"
     if context is None:
-        return f"expected {option or 'arguments'} as in the help, got: {told}; {see}"
+        return f"expected {option or 'arguments'} as in the help, got: {message}; {see}"
     commands = getattr(context.command, "commands", None)
     usage = _one_line(context.get_usage()).removeprefix("Usage: ")
     expected = f"a command of {path} ({', '.join(commands)})" if commands else usage
-    return f"expected {expected}, got: {told}; {see}"
+    return f"expected {expected}, got: {message}; {see}"
 
 
-def _parameter_and_value(parameter: _Parameter, error: Exception, told: str) -> str:
+def _parameter_and_value(parameter: _Parameter, error: Exception, message: str) -> str:
     """The part of the sentence from what was expected of a parameter to what it got."""
-    if not told:
+    if not message:
         return f"{_shown_name(parameter)}, got none"
     validation = getattr(error.__cause__, "errors", None)  # where typer validates by pydantic, which has the value
     value = f"{validation()[0]['input']!r}: " if validation is not None else ""
-    return f"a value that fits {_shown_name(parameter)}, got {value}{told}"
+    return f"a value that fits {_shown_name(parameter)}, got {value}{message}"
 
 
 def _shown_name(parameter: _Parameter) -> str:

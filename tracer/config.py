@@ -1,4 +1,4 @@
-"""What a Tracer needs to know."""
+"""The configuration of a Tracer."""
 
 from __future__ import annotations
 
@@ -14,18 +14,31 @@ from trace_mine.tracer.views import View
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TracerConfig:
-    """What a Tracer needs to know; picklable.
+    """The configuration of a Tracer: what snippets can import, what sessions show, and how runs are confined.
 
-    ``repository`` is bound read-only inside; ``sys_path`` holds folders below it for ``sys.path``; ``packages`` are
-    installed packages (folders or single files) bound beside it; ``own`` are path prefixes below the repository whose
-    functions count as its own, hence may be followed ("" for all); ``warm`` are modules imported once. ``library`` are
-    files or folders of the interpreter itself that count as own, for standard-library modules. ``follow`` is the
-    depth of calls whose bodies are shown; ``comprehensions`` opens list comprehensions too. ``view`` is what a session
-    shows; ``only_choices`` drops snippets whose run draws nothing; ``laws`` are the declared laws of inputs and of the
-    environment, as ``Laws.from_json`` takes them.
+    It can be pickled, to be sent to worker processes.
+
+    Attributes:
+        repository: a folder that snippets see, read-only; None: none.
+        sys_path: folders below the repository for ``sys.path``.
+        packages: installed packages (folders or single files) that snippets may import as well.
+        own: path prefixes below the repository whose functions count as its own, so that calls of them may be followed;
+            "" for all.
+        library: files or folders of the interpreter itself that count as own: for standard-library modules.
+        warm: modules that are imported once, before the first snippet.
+        limits: the limits of one run.
+        follow: the depth of calls whose bodies are shown; 0: none.
+        comprehensions: list comprehensions are opened as loops.
+        view: what a session shows.
+        only_choices: snippets whose run draws nothing are dropped.
+        laws: the declared laws of inputs and of the environment, as ``Laws.from_json`` takes them; None: none.
+        python: the interpreter that runs the snippets.
+        minimum_level: the weakest sandbox that will do: 3 (namespaces), 2 (Landlock and seccomp) or 0 (none at all).
+        allow_unsafe: level 0 is allowed, where snippets can do whatever this process can. Dangerous.
+        seed: the seed of the ``random`` module inside, and of the snippets' draws.
 
     Raises:
-        ValueError: ``laws`` are none.
+        ValueError: ``laws`` are malformed, ``follow`` is negative, or ``minimum_level`` is no level.
 
     >>> import trace_mine
     >>> trace_mine.TracerConfig(follow=2, view=trace_mine.parse_view("branch")).view.hides
@@ -50,5 +63,9 @@ class TracerConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        if self.follow < 0:
+            raise ValueError(f"expected TracerConfig.follow >= 0, got {self.follow}; give 0 to follow no calls")
+        if self.minimum_level not in (0, 2, 3):
+            raise ValueError(f"expected TracerConfig.minimum_level 0, 2 or 3, got {self.minimum_level}; name a level")
         if self.laws is not None:
-            Laws.from_json(self.laws)
+            Laws.from_json(self.laws)  # raises ProtocolError, a ValueError, where a snippet would be run to no use

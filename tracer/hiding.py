@@ -1,7 +1,8 @@
-"""What a view that hides outcomes asks of the jobs: draws, a gate for the driver, and the beliefs afterwards.
+"""The parts of a view that concern jobs: who decides the draws of a run, what the driver may open, and the beliefs that
+are computed of a finished session.
 
-Choices and beliefs come from a job of their own, which gets the session's text and the draws: nothing that the driver
-knew gets into them.
+Choices and beliefs come from a job of their own. It gets the session's text and the outcomes of the draws, and nothing
+else that the driver knew, so that a belief depends on no more than a reader of the session sees.
 """
 
 from __future__ import annotations
@@ -26,30 +27,42 @@ from trace_mine.tracer.inside.protocol.jobs import (
     Seeded,
     ViewRequest,
 )
+from trace_mine.tracer.inside.reasons import Reason
 from trace_mine.tracer.rounds import Failed, result_of
 from trace_mine.tracer.sandbox import Worker
 from trace_mine.tracer.schema import Belief, Choice, Snippet, Step
 from trace_mine.tracer.views import question
 
-GATE_SHARE = 0.4
-"""Of a run's CPU limit, what the gate of a view may use."""
+OPENING_SHARE = 0.4
+"""The share of a run's CPU limit in which the driver may follow hidden outcomes, to find what may be opened.
+
+The rest is for the session itself."""
 BELIEF_SHARE = 0.6
-"""Of a run's CPU limit, what the beliefs of a session may use."""
+"""The share of a run's CPU limit that beliefs may take.
+
+Past it they end early, which is better than the end of the run: that would lose those that were found."""
 BELIEF_SEEDS = 64
 """Runs over which beliefs are averaged where a draw can't be enumerated."""
 
 
 def seed_of(config: TracerConfig, snippet: Snippet) -> int:
-    """The snippet's own seed, and each of its sessions': two with the same first draw would be one lesson."""
-    told = f"{config.seed} {snippet.path} {snippet.name} {snippet.line}"
-    if snippet.session:
-        told += f" {snippet.session}"
-    return int.from_bytes(hashlib.sha256(told.encode("utf-8", "backslashreplace")).digest()[:6])
+    """The seed of a snippet's draws, from 0 to 2**48 - 1: another one for each snippet and each of its sessions.
+
+    With one seed for all, the first draw of each session would be the same, and a model could learn it by heart. The
+    seed depends on where the snippet stands, not on when it is mined, so that any number of jobs gives the same rows.
+    """
+    identity = f"{config.seed} {snippet.path} {snippet.name} {snippet.line}"
+    if snippet.session:  # the first session has the seed of a snippet with one session only
+        identity += f" {snippet.session}"
+    # names come from source that may hold lone surrogates, which UTF-8 refuses
+    return int.from_bytes(hashlib.sha256(identity.encode("utf-8", "backslashreplace")).digest()[:6])
 
 
 def draws_of(config: TracerConfig, snippet: Snippet, recorded: Sequence[DrawnOutcome] | None = None) -> Draws | None:
-    """Whose draws a run has: made and recorded, or, where ``recorded`` are given, those again. None in a view that
-    hides no outcomes: then nobody decides them.
+    """The decider of a run's draws.
+
+    Without ``recorded``, draws are made from the snippet's seed and recorded; with it, these outcomes are given again.
+    None in a view that hides no outcomes: there the draws are CPython's own.
     """
     if not config.view.hides:
         return None
@@ -57,19 +70,22 @@ def draws_of(config: TracerConfig, snippet: Snippet, recorded: Sequence[DrawnOut
 
 
 def laws_of(config: TracerConfig) -> Laws | None:
-    """The declared laws of inputs and of the environment."""
+    """The declared laws of inputs and of the environment; None where there are none."""
     return None if config.laws is None else Laws.from_json(config.laws)
 
 
 def questions_of(config: TracerConfig, snippet: Snippet) -> dict[str, str]:
     """The variables that hold hidden inputs, each with the command that asks for it at the end."""
     pieces = snippet.pieces[len(snippet.pieces) - len(snippet.asks) :]
-    asked = {name: piece.source.rstrip("\n") for name, piece in zip(snippet.asks, pieces, strict=True)}
-    return {**asked, **{name: question(name) for name, _ in config.view.inputs}}
+    questions = {name: piece.source.rstrip("\n") for name, piece in zip(snippet.asks, pieces, strict=True)}
+    return {**questions, **{name: question(name) for name, _ in config.view.inputs}}
 
 
 def view_of(config: TracerConfig, snippet: Snippet, *, has_draws: bool) -> ViewRequest | None:
-    """What the driver needs to know of the view; None where it shows everything."""
+    """What the driver may open and show in the view; None where it shows everything.
+
+    ``has_draws``: the native run drew something, so that there are outcomes to hide.
+    """
     view = config.view
     if view.every is None and not view.hides:
         return None
@@ -80,7 +96,7 @@ def view_of(config: TracerConfig, snippet: Snippet, *, has_draws: bool) -> ViewR
         asked=questions_of(config, snippet),
         seed=seed_of(config, snippet),
         has_draws=has_draws,
-        max_seconds=GATE_SHARE * config.limits.cpu_seconds,
+        max_seconds=OPENING_SHARE * config.limits.cpu_seconds,
     )
 
 
@@ -92,7 +108,16 @@ def believe(
     rendered: repl.Rendered,
     outcomes: Sequence[DrawnOutcome],
 ) -> tuple[tuple[Choice, ...], tuple[Belief, ...], str | None]:
-    """Choices and beliefs of a session, and why there are fewer of them than reveals, if so.
+    """The choices and beliefs of a session.
+
+    Args:
+        steps: the session's steps; their commands and outputs are all that the job gets of it.
+        rendered: the session's text. A belief is about one segment of it: the output of its command.
+        outcomes: the outcomes of the session's draws, in order.
+
+    Returns:
+        The choices in the order in which they were made, the beliefs in the order of the text, and the reason why there
+        are fewer beliefs than outputs, None if there are not.
 
     Raises:
         Failed: the job itself failed, or the session's draws are not those that were recorded.
@@ -107,7 +132,8 @@ def believe(
     )
     report = _followed(config, worker, job, "beliefs", BeliefsReport, lambda report: report.failure or report.mismatch)
     if report.mismatch is not None:
-        raise Failed("draws_differ", report.mismatch)
+        raise Failed(Reason.DRAWS_DIFFER, report.mismatch)
+    # a command has one segment at most that shows its output
     shown = {segment.step: n for n, segment in enumerate(rendered.segments) if segment.role in ("value", "error")}
     beliefs = tuple(
         Belief(
@@ -144,22 +170,28 @@ def _followed(
     wanted: type[R],
     why_not: Callable[[R], str | None],
 ) -> R:
-    """The answer to a job that follows choices.
+    """Run a job that follows choices, first with forks where the limits allow them, and give its answer.
 
-    Where it may fork, there are fewer threads than in the run that it explains. So if it fails with forks, or starts
-    threads, it is done again without; but not for want of time. ``why_not`` says of an answer how the job failed.
+    Forks take processes and memory from the run, and a run with forks may start fewer threads than the one that it
+    explains. So a job that fails with forks is run again without. A job that ran out of time is not: without forks it
+    would be slower still.
+
+    Args:
+        kind: names the job in evidence.
+        wanted: the class of its answer.
+        why_not: tells of an answer why the job failed; None if it did not.
 
     Raises:
-        Failed: it gave no answer.
+        Failed: the job gave no answer.
     """
     if config.limits.forks:
         try:
             answer = result_of(worker.run(job), kind, wanted)
         except Failed:
-            pass  # for want of what the forks took, perhaps
+            pass  # it is run again below, with all that the forks took
         else:
             failure = why_not(answer)
-            if failure is None or failure.startswith("Spent"):
+            if failure is None or failure.startswith("Spent"):  # the exception of a search without time
                 return answer
         return result_of(worker.run(job, replace(config.limits, forks=0)), kind, wanted)
     return result_of(worker.run(job), kind, wanted)
@@ -173,8 +205,9 @@ def automaton_of(
     code: str,
     variables: Sequence[str],
 ) -> SessionAutomaton | str:
-    """The automaton that the commands are after the silent ``code``, or why they are none. ``roots`` are the folders,
-    inside, where the repository and what counts as its own lie.
+    """The automaton that the commands are after the silent ``code`` or, as text, why they are none.
+
+    ``roots`` are the folders, as code in the sandbox sees them, below which ``config.own`` lies.
     """
     own = (*config.library, *(f"{root}/{prefix}" for root in roots for prefix in config.own))
     job = AutomatonJob(

@@ -1,4 +1,4 @@
-"""What one run may use, and what stops it.
+"""The limits of one run, and the mechanism that keeps each.
 
 | field | stopped by | outcome |
 |---|---|---|
@@ -55,11 +55,11 @@ class Limits:
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
-            if field.name == "forks" and value == 0:
+            if field.name == "forks" and value == 0:  # the one limit that may be nothing at all
                 continue
             if value <= 0:
                 raise ValueError(f"expected Limits.{field.name} > 0, got {value!r}; give a positive number")
 
     def as_dict(self) -> dict[str, float | int]:
-        """The limits as a JSON object."""
+        """The limits as a JSON object: the field names with their numbers."""
         return asdict(self)

@@ -1,4 +1,9 @@
-"""How a session is written again when a check fails: plans, and the two ways in which an attempt ends early."""
+"""Plans for writing a session again when a check fails, and the two ways in which an attempt ends early.
+
+``session`` runs the rounds. Each follows a ``Plan``; an attempt raises ``Again`` with the plan for the next round, or
+``Failed`` where no other plan is known to help. Here are also the readers of a run's answers, which turn a run that
+did not end well into ``Failed``.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +13,15 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from trace_mine.tracer.checks import Unstable
-from trace_mine.tracer.inside.protocol.answers import NativeFrame, NativeSummary, SessionCommand, SetupFailed
+from trace_mine.tracer.inside.protocol.answers import (
+    NativeFrame,
+    NativeFrames,
+    NativeSummary,
+    SessionCommand,
+    SetupFailed,
+)
 from trace_mine.tracer.inside.protocol.jobs import Place
+from trace_mine.tracer.inside.reasons import Reason, ended_with, integrity_of
 from trace_mine.tracer.schema import Drop, Outcome
 
 A = TypeVar("A")
@@ -19,16 +31,24 @@ _number_at_end = re.compile(r"_\d+$")
 
 
 class Failed(Exception):
-    """A run that gave no usable result; carries the Drop."""
+    """A run that gave no usable result. ``drop`` says why.
+
+    Raises:
+        ValueError: ``reason`` is not the word of a ``Reason``.
+    """
 
     def __init__(self, reason: str, evidence: str = "") -> None:
         super().__init__(reason)
-        self.drop = Drop(reason=reason, evidence=evidence)
+        self.drop = Drop(reason=str(reason), evidence=evidence)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Native:
-    """What ran natively: the summary, the recorded frames, and, once it ran twice, what differed by itself."""
+    """A program's native run: its summary, its recorded frames, and what differed by itself in a second run.
+
+    ``unstable`` is None until there was a second run, which costs as much as the first and is made only where a check
+    fails.
+    """
 
     result: NativeSummary
     frames: tuple[NativeFrame, ...]
@@ -37,7 +57,18 @@ class Native:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is kept whole, hidden and opened in one attempt at a session."""
+    """One attempt at a session: what is opened, what is kept as one command and what is not shown.
+
+    Attributes:
+        follow: the depth of calls whose bodies are shown; -1: none, and not those of ``Snippet.opens`` either.
+        open_statements: False keeps each statement of the snippet as one command.
+        whole: statements and functions that are kept as one command.
+        hide: sources of commands whose output is not shown.
+        reasons: words of ``Reason`` for all that the plan leaves out, one for each round before this one.
+
+    Raises:
+        ValueError: ``follow`` is below -1.
+    """
 
     follow: int
     open_statements: bool = True
@@ -45,10 +76,16 @@ class Plan:
     hide: frozenset[str] = frozenset()
     reasons: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        if self.follow < -1:
+            raise ValueError(f"expected Plan.follow >= -1, got {self.follow}; give -1 to follow no call at all")
+
 
 class Again(Exception):
-    """Write the session again by this plan. ``pieces``: the commands that replayed otherwise, with their pieces;
-    ``commands``: all of the session, as the driver sent them.
+    """Write the session again by ``plan``.
+
+    Where the replay differed, ``pieces`` maps the source of each command that printed something else to the index of
+    its piece, and ``commands`` are all commands of the session, as the driver sent them.
     """
 
     def __init__(
@@ -66,18 +103,21 @@ class Again(Exception):
 def told_apart(
     plan: Plan, native: Native, pieces: Mapping[str, int | None], commands: Sequence[SessionCommand] = ()
 ) -> Plan:
-    """The plan with its last reason, ``replay_differs``, called ``unstable`` where the session is not to blame.
+    """The plan with its last reason, ``replay_differs``, replaced by ``unstable`` where the program is to blame.
 
-    So it is where every command that replayed otherwise stands in a piece whose output, echo or exception differed
-    between two native runs in the two worlds, or reads a variable whose value did, or one that a command made of such
-    a value: a clock, a draw, a path, the order of a set. ``pieces`` has None for a command that shows an equal value
-    in other words, which is the order of a set again. What differs in replay alone is ours, or an effect of the
-    session's form.
+    The program is to blame if each command that replayed otherwise
+
+    * stands in a piece whose output, echo or exception differed between two native runs in the two worlds; or
+    * reads a variable whose value differed, or one that a command made of such a value: a clock, a draw, a path, the
+      order of a set; or
+    * has None in ``pieces``: it shows an equal value in other words, which is the order of a set again.
+
+    A difference that only the replay has is a fault of the tracer, or an effect of the session's form.
     """
     unstable = native.unstable
     if unstable is None:
         return plan
-    names = set(unstable.names)
+    names = set(unstable.names)  # and, one command after the other, what was made of them
     for command in commands:
         if names_in(command.source) & names:
             names.update(command.wrote)
@@ -86,19 +126,22 @@ def told_apart(
         for source, piece in pieces.items()
     ):
         return plan
-    return replace(plan, reasons=(*plan.reasons[:-1], "unstable"))
+    return replace(plan, reasons=(*plan.reasons[:-1], Reason.UNSTABLE.value))
 
 
 def names_in(source: str) -> set[str]:
-    """The names that a command has, without the number that a followed call's variable may have got."""
+    """The words of a command, each also without the number that a followed call's variable may have got (``n_2``).
+
+    Words of its strings are among them: a name too many only makes ``told_apart`` more lenient towards the program.
+    """
     return {name for word in _word.findall(source) for name in (word, _number_at_end.sub("", word))}
 
 
 def with_whole(plan: Plan, place: Place, reason: str, evidence: str = "") -> Plan:
-    """The plan with one more construct kept whole.
+    """The plan with one more construct kept as one command, for this reason.
 
     Raises:
-        Failed: it was kept whole already, and that did not help.
+        Failed: the construct was kept as one command already, and that did not help.
     """
     if place in plan.whole:
         where = f"{place.path}:{place.line}" + ("" if place.column is None else f":{place.column}")
@@ -107,21 +150,26 @@ def with_whole(plan: Plan, place: Place, reason: str, evidence: str = "") -> Pla
 
 
 def check_ended(outcome: Outcome, kind: str) -> None:
-    """Raises Failed where the run did not end well; the outcome's status, or its integrity, is the reason."""
+    """Check that a run ended well: status ``ok``, integrity ``clean``, and no failed set-up.
+
+    ``kind`` names the run in the evidence.
+
+    Raises:
+        Failed: it did not; the reason is that of its status, of its integrity or of its set-up.
+    """
     if outcome.status != "ok":
-        told = outcome.stderr.decode("utf-8", "replace")[-600:]
-        reason = outcome.status if outcome.status != "exception" else "tracer_error"
-        evidence = f"the {kind} run ended with {outcome.status} {outcome.exception or ''} {told}".strip()
-        raise Failed(reason.replace("-", "_"), evidence)
+        last_words = outcome.stderr.decode("utf-8", "replace")[-600:]
+        evidence = f"the {kind} run ended with {outcome.status} {outcome.exception or ''} {last_words}".strip()
+        raise Failed(ended_with(outcome.status), evidence)
     if outcome.integrity != "clean":
-        raise Failed("integrity_" + outcome.integrity, ", ".join(outcome.tripped))
+        raise Failed(integrity_of(outcome.integrity), ", ".join(outcome.tripped))
     for record in outcome.records:
         if isinstance(record, SetupFailed):
             raise Failed(record.reason, record.evidence)
 
 
 def result_of(outcome: Outcome, kind: str, wanted: type[A]) -> A:
-    """The one answer of this class that a run gave.
+    """The one answer of this class that a run gave; ``dialogue`` has seen to it that there is just one.
 
     Raises:
         Failed: the run did not end well; see ``check_ended``.
@@ -132,5 +180,10 @@ def result_of(outcome: Outcome, kind: str, wanted: type[A]) -> A:
 
 
 def all_of(outcome: Outcome, wanted: type[A]) -> tuple[A, ...]:
-    """The answers of this class, in order."""
+    """The answers of this class, in the order in which they were sent."""
     return tuple(record for record in outcome.records if isinstance(record, wanted))
+
+
+def frames_of(outcome: Outcome) -> tuple[NativeFrame, ...]:
+    """The activations that a native run recorded, in the order of their calls."""
+    return tuple(frame for answer in all_of(outcome, NativeFrames) for frame in answer.frames)

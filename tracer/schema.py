@@ -1,9 +1,12 @@
-"""The records that pass between the rooms: Snippet in, Trace or Drop out.
+"""The records that pass between the rooms: a Snippet goes in, a Trace or a Drop comes out.
 
-``Snippet``  a runnable piece of a repository: what is run and where it came from.
-``Outcome``  what the sandbox says of one run. A failing snippet is data, never an exception.
-``Trace``    everything that happened, complete, with its session's text and segments.
-``Drop``     why a snippet gave no trace; every drop is counted under its reason.
+``Snippet``  a runnable piece of a repository: its source and where it stands.
+``Outcome``  the sandbox's verdict on one run. A snippet that fails is data, never an exception.
+``Trace``    everything that happened in a snippet, with its session as text, segments and steps.
+``Drop``     the reason why a snippet gave no trace; every drop is counted under its reason.
+
+All of them are frozen, so that a row, a view or a format can't change what happened. Values of the snippet stand in
+them as text only: nothing of a snippet's objects leaves the sandbox.
 """
 
 from __future__ import annotations
@@ -14,15 +17,17 @@ from typing import Any
 
 from trace_mine.tracer.inside.protocol.answers import Answer, NativeFrame
 from trace_mine.tracer.inside.protocol.jobs import Piece as Piece
+from trace_mine.tracer.inside.reasons import reason_of
 from trace_mine.tracer.visible import marked_up, visible
 
 SCHEMA_VERSION = 1
 
 ROLES = ("prompt", "command", "reveal", "value", "hidden", "error")
-"""Segment roles. ``prompt``: ``>>> `` or ``... ``; ``command``: text that acts; ``reveal``: text that only shows;
-``value``: what was printed or echoed; ``error``: a traceback; ``hidden``: text that a view withholds."""
+"""The roles of segments. ``prompt``: ``>>> `` or ``... ``; ``command``: text that acts; ``reveal``: text that only
+shows; ``value``: output that was printed or echoed; ``error``: a traceback; ``hidden``: text that a view withholds."""
 
 KINDS = ("doctest", "script", "test", "call")
+"""The kinds of snippets: a docstring's examples; a script; a test; a call whose arguments are hidden inputs."""
 
 STATUSES = (
     "ok",
@@ -37,21 +42,33 @@ STATUSES = (
     "disk-limit",
     "no-end",
 )
-"""Outcome statuses; ``signal:N`` is the one that carries a number."""
+"""The ways in which a run ends. ``signal:N``, for the signal with the number N, is one more."""
 
 INTEGRITIES = ("clean", "suspect", "truncated", "forged")
+"""How far a run's record can be trusted: in full; not, because the snippet did something with which it could have
+falsified the record; not, because the record has no end; not, because parts of it are not signed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snippet:
     """A runnable piece of a repository.
 
-    The pieces run in order in one namespace: a copy of ``module``'s globals (as doctest does), or, where ``module``
-    is None, a fresh ``__main__``; ``code`` runs silently first. ``opens`` names callables (``test_f``, ``self.test_f``)
-    whose call is opened without counting against the depth of followed calls. ``continue_on_error`` is doctest's way:
-    an example that raises does not end the session. ``path`` is relative to the repository's root, with ``/``.
-    ``asks`` names the variables that hold hidden inputs; the last pieces, one for each, show them, and no reveal does
-    so before. ``session`` numbers sessions of one snippet whose draws are each their own.
+    Attributes:
+        kind: one of KINDS.
+        name: a dotted name within the file, or the file's name.
+        path: the file, relative to the repository's root, with ``/``.
+        line, end_line: its first and last line in that file, from 1 on.
+        pieces: the source that is run, in order, in one namespace.
+        module: the module whose globals are copied for that namespace, as doctest does; None: a fresh ``__main__``.
+        code: source that runs silently first.
+        opens: callables (``test_f``, ``self.test_f``) whose call is opened without counting against the depth of
+            followed calls.
+        continue_on_error: an example that raises does not end the session, as in doctest.
+        asks: the variables that hold hidden inputs. The last pieces, one for each, show them; no reveal does so before.
+        session: numbers the sessions of one snippet, each with draws of its own, from 0 on.
+
+    Raises:
+        ValueError: ``kind`` is unknown, or ``asks`` has more names than there are pieces.
 
     >>> import trace_mine
     >>> trace_mine.script_snippet("x = 1\\n", "script.py", ()).kind
@@ -82,12 +99,22 @@ class Snippet:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What the sandbox says of one run.
+    """The sandbox's verdict on one run.
 
-    ``status`` is one of STATUSES or ``signal:N``; it and the times come from the jail's init process, never from the
-    runner. ``records`` are the answers that the run sent, in order; where one of them is bad, there is none, and
-    ``integrity`` is ``forged``. ``stdout`` and ``stderr`` are what reached the descriptors (what the snippet printed
-    through a captured ``sys.stdout`` is in the records).
+    Attributes:
+        status: one of STATUSES, or ``signal:N``. It, the times and the memory come from the jail's init process, never
+            from the process that ran the snippet.
+        integrity: one of INTEGRITIES.
+        records: the answers that the run sent, in order; empty where one of them is bad, which makes it ``forged``.
+        stdout, stderr: the bytes that reached the descriptors. Text that the snippet printed through ``sys.stdout`` is
+            in the records instead, because jobs capture it.
+        exception: the type's name where an exception ended the run, or the name of the limit that did.
+        tripped: what the guard noticed, for people.
+        wall_seconds, cpu_seconds: how long the run took, by the clock and of processor time.
+        peak_memory_bytes: the largest resident size.
+
+    Raises:
+        ValueError: ``status`` or ``integrity`` is unknown.
     """
 
     status: str
@@ -101,10 +128,22 @@ class Outcome:
     cpu_seconds: float = 0.0
     peak_memory_bytes: int = 0
 
+    def __post_init__(self) -> None:
+        if self.status not in STATUSES and not self.status.startswith("signal:"):
+            raise ValueError(f"expected Outcome.status in {STATUSES} or signal:N, got {self.status!r}; use one of them")
+        if self.integrity not in INTEGRITIES:
+            raise ValueError(f"expected Outcome.integrity in {INTEGRITIES}, got {self.integrity!r}; use one of them")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Segment:
-    """``text[start:end]`` has this role; ``step`` is the index of the step it belongs to."""
+    """A stretch of a session's text with one role.
+
+    The segment is ``text[start:end]`` (characters, not bytes), ``role`` one of ROLES, and ``step`` the index of its
+    step. The segments of a trace cover its text exactly, in order.
+    """
+
+    # Not checked one by one: a session has some 1,000 segments. ``formats.rendered.Rendered`` checks them together.
 
     start: int
     end: int
@@ -116,11 +155,18 @@ class Segment:
 class Step:
     """One REPL command with its output.
 
-    ``source`` is the command without prompts, ``output`` what a doctest shows after it (``<BLANKLINE>`` for blank
-    lines, no final newline). ``kind`` says what produced it: ``statement``, ``condition``, ``bind`` (a parameter or
-    a name needed by a followed call), ``iterate``, ``returned``, ``reveal``. ``wrote`` names the variables whose
-    value this step changed. ``state`` maps every variable after the step to its representation (never shown to a
-    model). ``depth`` is 0 in the snippet, 1 in a call it makes; ``path``/``line`` say where the statement stands.
+    Attributes:
+        source: the command without prompts; lines are joined by newlines.
+        output: the text that a doctest shows after it (``<BLANKLINE>`` for blank lines, no final newline).
+        kind: the origin of the command: ``statement``; ``condition``, the test of an ``if`` or ``while``; ``bind``, a
+            parameter or name that a followed call needs; ``iterate``, the next item of a loop; ``returned``, the value
+            of a followed call; ``reveal``, a command that only shows something.
+        raised: the command ended with an exception.
+        wrote: the variables that the command wrote.
+        state: every variable after the command, by name, with its value as text. It is ground truth and never shown to
+            a model.
+        depth: 0 in the snippet itself, 1 in a call that it makes, and so on.
+        path, line: where the statement stands; ``path`` is relative to the repository's root.
     """
 
     source: str
@@ -136,11 +182,19 @@ class Step:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
-    """One draw of a step whose law is known.
+    """One draw with its law, and the outcome that it had.
 
-    ``kind`` names the source and, for a continuous draw, how it was looked at (``random<``, ``randbelow``, ``input``).
-    ``outcomes`` are texts, ``probabilities`` their weights (sum 1), ``taken`` the index of the one that happened.
-    ``place`` is ``path:line`` of the statement that drew.
+    Attributes:
+        step: the index of the step that drew.
+        kind: the primitive that was asked and, for a continuous draw, the question (``randbelow``, ``input``,
+            ``random<`` for a comparison with a threshold).
+        outcomes: the outcomes that were possible, as text.
+        probabilities: the probability of each, aligned with ``outcomes``; they sum to 1.
+        taken: the index of the outcome that happened.
+        place: ``path:line`` of the statement that drew.
+
+    Raises:
+        ValueError: ``probabilities`` are not one for each outcome, or ``taken`` is none of them.
     """
 
     step: int
@@ -150,19 +204,34 @@ class Choice:
     taken: int
     place: str = ""
 
+    def __post_init__(self) -> None:
+        if len(self.probabilities) != len(self.outcomes) or not 0 <= self.taken < len(self.outcomes):
+            raise ValueError(
+                f"expected a probability for each outcome of a Choice and one of them taken, got {len(self.outcomes)} "
+                f"outcomes, {len(self.probabilities)} probabilities and {self.taken}; align them"
+            )
+
 
 METHODS = ("exact", "bounded", "sampled")
-"""How a belief was found: all paths followed; all but a known mass; paths drawn at random."""
+"""How a belief was found: by all paths; by all but those of a known mass; by paths drawn at random."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Belief:
-    """What may be shown where a reveal stands, given all visible text before it and the session's commands.
+    """The law of an output, given all text before it and the session's commands.
 
-    ``segment`` is the index in ``segments`` of the text that was shown; ``outcomes`` are the texts that it could have
-    been (in the order of the text, "" where nothing is shown), ``probabilities`` their posterior weights.
-    ``method`` is one of METHODS. ``stderr`` has one number for each outcome: 0 where exact; where ``bounded``, how far
-    the probability can be off because of the mass that was not followed; where ``sampled``, the standard error.
+    A reader who knows the program and the laws of its draws, but not their outcomes, can predict the output no better.
+
+    Attributes:
+        segment: the index, in ``Trace.segments``, of the output that was shown.
+        outcomes: the texts that it could have been, in their own order; "" where nothing is shown.
+        probabilities: the posterior probability of each, aligned with ``outcomes``.
+        method: one of METHODS.
+        stderr: the error of each probability, aligned with ``outcomes``: 0 where ``exact``; where ``bounded``, how far
+            it can be off because of the mass that was not followed; where ``sampled``, the standard error.
+
+    Raises:
+        ValueError: ``method`` is unknown, or probabilities and errors are not one for each outcome.
     """
 
     segment: int
@@ -171,17 +240,43 @@ class Belief:
     method: str
     stderr: tuple[float, ...]
 
+    def __post_init__(self) -> None:
+        if self.method not in METHODS:
+            raise ValueError(f"expected Belief.method in {METHODS}, got {self.method!r}; use one of them")
+        if not len(self.outcomes) == len(self.probabilities) == len(self.stderr):
+            raise ValueError(
+                f"expected a probability and an error for each outcome of a Belief, got {len(self.outcomes)} outcomes, "
+                f"{len(self.probabilities)} probabilities and {len(self.stderr)} errors; align them"
+            )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trace:
     """Everything that happened in one snippet, replayed and checked.
 
-    ``kept_whole`` counts constructs that were kept as one command, by reason; ``opened_calls`` counts calls whose
-    body is shown. ``setup`` is what a fresh interpreter needs before the first command (see ``docs/schema.md``).
-    ``failed_checks`` (check to evidence) is empty in every row of a dataset; ``Tracer.trace(lenient=True)`` fills it
-    instead of dropping the snippet. ``choices`` are in the order in which they were made, ``beliefs`` in the order of
-    the text; both are empty in a view that hides nothing. ``frames`` are the native run's activations in the order of
-    their calls, as settrace saw them: other formats are written from them. Rows do not have them.
+    The session's text is a doctest: run in a fresh interpreter after ``setup``, it prints the same again. ``segments``
+    cut that text by role, ``steps`` list its commands with the variables after each.
+
+    Attributes:
+        text: the session, from the first prompt to the last output, each line ended by a newline.
+        segments: the parts of ``text``; they cover it exactly, in order.
+        steps: the session's commands, in order.
+        setup: what a fresh interpreter needs before the first command (see ``docs/schema.md``).
+        view: the view as JSON: what of the run the session shows.
+        outcome: how the snippet ended: ``ok``, ``exception``, or ``exit`` (SystemExit).
+        exception: the type of the last exception that ended a piece; None if none did.
+        integrity: one of INTEGRITIES; ``clean`` in every row.
+        sandbox: ``level`` and ``layers`` of the sandbox that it ran in.
+        python: the version of the interpreter that ran it, such as ``3.12.4``.
+        opened_calls: how many calls have their bodies shown.
+        kept_whole: constructs that were kept as one command, counted by ``Reason``.
+        doctest_passed: all examples printed what their docstring promises; None for other kinds of snippets.
+        failed_checks: evidence by ``Reason``. Empty in every row of a dataset; ``Tracer.trace(lenient=True)`` fills it
+            instead of dropping the snippet.
+        choices: the choices in the order in which they were made; none in a view that hides nothing.
+        beliefs: the beliefs in the order of the text; none in a view that hides nothing.
+        frames: the native run's activations in the order of their calls, as ``sys.settrace`` saw them. Other formats
+            are written from them; rows do not have them.
 
     ``print(trace)`` shows the session with control characters as escapes; a notebook shows it in colours.
 
@@ -213,7 +308,7 @@ class Trace:
 
     @property
     def states(self) -> tuple[Mapping[str, str], ...]:
-        """The state after each step, aligned with ``steps``: every variable's name with its value as text."""
+        """The variables after each step, by name, with their values as text; aligned with ``steps``."""
         return tuple(step.state for step in self.steps)
 
     def __str__(self) -> str:
@@ -226,7 +321,10 @@ class Trace:
         return f"Trace({', '.join(counts)}, outcome={self.outcome!r}, view={self.view.get('policy')!r}{failed})"
 
     def _repr_html_(self) -> str:
-        """The session for a notebook, by role, with each belief as a tooltip; nothing of it acts as HTML."""
+        """HTML of the session for a notebook: colours by role, each belief as a tooltip.
+
+        The text is hostile: all of it is escaped, and control characters are spelt out.
+        """
         tips = {
             belief.segment: ", ".join(
                 f"{probability:.4g} {outcome.strip()!r}"
@@ -246,17 +344,25 @@ _STYLE = (
     ".trace-mine-command{font-weight:600}.trace-mine-reveal{color:#06c}.trace-mine-value{color:#17692f}"
     ".trace-mine-error{color:#b00020}.trace-mine-hidden{background:#fff2c4}"
 )
-"""Of ``_repr_html_``: the colours of a page of ``show``."""
+"""The style of ``_repr_html_``, in the colours of ``show.page``."""
 
 
-def _uncertain(trace: Trace) -> tuple[tuple[str, tuple[Any, ...]], ...]:
+def _uncertain(trace: Trace) -> tuple[tuple[str, tuple[object, ...]], ...]:
+    """The groups that ``repr`` counts where there are any."""
     return ("choices", trace.choices), ("beliefs", trace.beliefs)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drop:
-    """Why a snippet gave no trace. ``reason`` is a short snake_case word that is counted; ``evidence`` is for
-    people.
+    """Why a snippet gave no trace.
+
+    Attributes:
+        reason: the word of a ``Reason`` (``docs/reasons.md`` lists them), under which the drop is counted; for a run
+            that a signal ended, ``signal:11`` and the like.
+        evidence: the particulars, for people: an error's text, the command that differed.
+
+    Raises:
+        ValueError: ``reason`` is not the word of a ``Reason``.
 
     >>> import trace_mine
     >>> try:
@@ -268,3 +374,6 @@ class Drop:
 
     reason: str
     evidence: str = ""
+
+    def __post_init__(self) -> None:
+        reason_of(self.reason)

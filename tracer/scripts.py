@@ -1,4 +1,4 @@
-"""A script as a snippet: its source as Python decodes it, and where it may import from."""
+"""Makes a snippet of a script: its source as Python decodes it, and the folders that it may import from."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def decoded(raw: bytes) -> str:
 
 
 def script_snippet(source: str, name: str, arguments: Sequence[str]) -> Snippet:
-    """The script, run as ``__main__`` with ``sys.argv = [name, *arguments]``.
+    """The snippet of a script, which runs as ``__main__`` with ``sys.argv = [name, *arguments]``.
 
     Its future imports move to the set-up, where doctest looks for them.
 

@@ -1,6 +1,6 @@
-"""A session for people: coloured on a terminal, or as a self-contained HTML page.
+"""Shows a session to people: coloured on a terminal, or as a self-contained HTML page.
 
-A snippet's output is hostile: control characters are spelt out, so that none reaches a terminal, and HTML is escaped.
+A snippet's output is hostile: control characters become escapes, so that none reaches a terminal, and HTML is escaped.
 """
 
 from __future__ import annotations
@@ -28,48 +28,53 @@ pre {{ white-space: pre-wrap; }} .prompt {{ color: #999; }} .command {{ font-wei
 
 
 def coloured(text: str, segments: Iterable[Segment]) -> str:
-    """The session with ANSI colours by role."""
+    """The session with ANSI colours by role; ``segments`` cover ``text``."""
     parts = []
     for segment in segments:
         body = visible(text[segment.start : segment.end])
+        # the newline comes after the reset: some terminals colour the rest of the line otherwise
         end = "\n" if body.endswith("\n") else ""
         parts.append(f"\x1b[{COLOURS[segment.role]}m{body[: len(body) - len(end)]}\x1b[0m{end}")
     return "".join(parts)
 
 
 MOST_OUTCOMES = 6
-"""Outcomes of a belief that are shown to people; the rest is told as one."""
+"""The number of a belief's outcomes that people are shown, the likeliest first; the others are summed up."""
 
 
 def beliefs_shown(trace: Trace, *, colour: bool) -> str:
-    """The session with each uncertain reveal's belief below it: the shown outcome is marked with ``*``."""
+    """The session with a line below each output that could have been another one: its belief.
+
+    The line has the likeliest outcomes with their probabilities; the one that was shown is marked with ``*``.
+    """
     beliefs = {belief.segment: belief for belief in trace.beliefs}
     parts = []
     for index, segment in enumerate(trace.segments):
         body = trace.text[segment.start : segment.end]
-        whole = [replace(segment, start=0, end=len(body))]
-        parts.append(coloured(body, whole) if colour else visible(body))
+        alone = [replace(segment, start=0, end=len(body))]
+        parts.append(coloured(body, alone) if colour else visible(body))
         belief = beliefs.get(index)
         if belief is not None and len(belief.outcomes) > 1:
-            told = f"    {_told(belief, body.removesuffix(chr(10)))}\n"
-            parts.append(f"\x1b[35m{told}\x1b[0m" if colour else told)
+            line = f"    {_line_of(belief, body.removesuffix(chr(10)))}\n"
+            parts.append(f"\x1b[35m{line}\x1b[0m" if colour else line)
     return "".join(parts)
 
 
-def _told(belief: Belief, shown: str) -> str:
+def _line_of(belief: Belief, shown: str) -> str:
+    """``0.5 heads * | 0.5 tails  (exact)``: the outcomes in falling order of probability."""
     ranked = sorted(zip(belief.probabilities, belief.outcomes, belief.stderr, strict=True), key=lambda each: -each[0])
-    lines = []
+    parts = []
     for probability, outcome, error, *_ in ranked[:MOST_OUTCOMES]:
         about = f" ± {error:.2g}" if error else ""
-        spelt = visible(outcome).replace("\n", " ⏎ ") or "nothing"
-        lines.append(f"{probability:.4g}{about} {spelt}{' *' if outcome == shown else ''}")
+        text = visible(outcome).replace("\n", " ⏎ ") or "nothing"
+        parts.append(f"{probability:.4g}{about} {text}{' *' if outcome == shown else ''}")
     if len(ranked) > MOST_OUTCOMES:
         rest = sum(probability for probability, *_ in ranked[MOST_OUTCOMES:])
-        lines.append(f"{rest:.4g} {len(ranked) - MOST_OUTCOMES} others")
-    return f"{' | '.join(lines)}  ({belief.method})"
+        parts.append(f"{rest:.4g} {len(ranked) - MOST_OUTCOMES} others")
+    return f"{' | '.join(parts)}  ({belief.method})"
 
 
 def page(text: str, segments: Iterable[Segment], *, title: str, footer: str) -> str:
-    """The session as one HTML page that needs nothing else."""
+    """The session as one HTML page that loads nothing from elsewhere; ``footer`` and ``title`` are text, not HTML."""
     body = marked_up((segment.role, text[segment.start : segment.end], "") for segment in segments)
     return _PAGE.format(title=html.escape(visible(title)), body=body, footer=html.escape(footer))

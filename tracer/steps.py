@@ -1,4 +1,4 @@
-"""From the commands that the driver sent to the steps of a trace."""
+"""Makes the steps of a trace out of the commands that the driver sent: states in full, places in the repository."""
 
 from __future__ import annotations
 
@@ -11,25 +11,33 @@ from trace_mine.tracer.inside.syntax import doctext
 from trace_mine.tracer.schema import Snippet, Step
 
 DIFFERS = "<differs from run to run>"
+"""The value, in a step's state, of a variable that had another value in replay."""
 
 
-def masked(steps: list[Step], commands: Sequence[SessionCommand], unlike: Sequence[set[str]]) -> list[Step]:
-    """The steps with states that hold in every run: a value that was another one in replay is masked.
+def masked(steps: list[Step], commands: Sequence[SessionCommand], differing: Sequence[set[str]]) -> list[Step]:
+    """The steps with states that hold in every run: a value that was another one in replay is DIFFERS.
 
     Clocks, addresses, paths and hash order get into states even where no reveal shows them.
+
+    Args:
+        steps: the session's steps.
+        commands: the commands that they were made of, aligned with ``steps``.
+        differing: for each command, the variables that it changed and whose value was another one in replay.
     """
-    if not any(unlike):
+    if not any(differing):
         return steps
     changes = [
         {name: DIFFERS if name in names else value for name, value in command.changes.items()}
-        for command, names in zip(commands, unlike, strict=True)
+        for command, names in zip(commands, differing, strict=True)
     ]
     return [replace(step, state=state) for step, state in zip(steps, repl.full_states(changes), strict=True)]
 
 
 def steps_of(commands: Sequence[SessionCommand], snippet: Snippet, root: str) -> list[Step]:
-    """Steps with their states in full; paths below ``root``, where the repository lies inside, are made relative to
-    it. The pieces that ask for hidden inputs are reveals.
+    """The steps of a session, with their states in full.
+
+    ``root`` is the repository's folder as code in the sandbox sees it; paths below it become relative to it. Commands
+    of the pieces that ask for hidden inputs are reveals.
     """
     first_asked = len(snippet.pieces) - len(snippet.asks)
     states = repl.full_states([command.changes for command in commands])
@@ -37,7 +45,7 @@ def steps_of(commands: Sequence[SessionCommand], snippet: Snippet, root: str) ->
     for command, state in zip(commands, states, strict=True):
         path, line = command.path, command.line
         if path.startswith("<piece "):
-            line += snippet.pieces[command.piece].line - 1
+            line += snippet.pieces[command.piece].line - 1  # lines of a piece count from 1
             path = snippet.path
         else:
             path = path.removeprefix(root + "/")

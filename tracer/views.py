@@ -1,4 +1,4 @@
-"""Views: what of a trace a model sees, spelt as text (``branch``, ``skip+every:4``) and as data.
+"""Views: the part of a trace that a model sees, written as text (``branch``, ``skip+every:4``) or as a ``View``.
 
 ``written``  everything: after each command, each variable that it wrote. The default.
 ``branch``   outcomes of draws are hidden, and the statements that depend on them: a statement is opened only where all
@@ -16,8 +16,8 @@ Modifiers: ``every:K`` (commands between two reveals, 0 for none but the program
 from __future__ import annotations
 
 import ast
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 POLICIES = ("written", "branch", "skip", "inverse")
 PRIORS = ("declared", "mined", "grid")
@@ -32,10 +32,19 @@ class ViewError(ValueError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class View:
-    """A view. ``prior`` is one of PRIORS for ``inverse``, None for others; for a declared one, ``inputs`` has the
-    variable names with the values that they may have (as source text).
+    """The part of a trace that a model sees.
 
-    ``every`` is None where each command's variables are shown (``written``).
+    Attributes:
+        policies: names of POLICIES; ``written`` stands alone.
+        every: commands between two reveals, 0 for none but the program's own output. None shows each variable after
+            the command that wrote it (``written``).
+        partial: a reveal shows one variable, drawn independently of the state; else all of them.
+        style: ``echo`` reveals by an expression, ``print`` by a call of print.
+        prior: where the values of hidden inputs come from, one of PRIORS; None without ``inverse``.
+        inputs: for the prior ``declared``, variables with the values that they may have, as source text.
+
+    Raises:
+        ViewError: a policy, prior or style is unknown, or ``every`` is negative.
 
     >>> import trace_mine
     >>> trace_mine.View(policies=("branch",), every=2, style="print") == trace_mine.parse_view("branch+every:2+print")
@@ -49,35 +58,48 @@ class View:
     prior: str | None = None
     inputs: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
+    def __post_init__(self) -> None:
+        if not self.policies or not set(self.policies) <= set(POLICIES):
+            raise ViewError(f"expected View.policies of {', '.join(POLICIES)}, got {self.policies}; name one or more")
+        if self.style not in STYLES or (self.prior is not None and self.prior not in PRIORS):
+            raise ViewError(
+                f"expected View.style in {STYLES} and View.prior in {PRIORS}, got {self.style!r} and {self.prior!r}; "
+                f"use one of each"
+            )
+        if self.every is not None and self.every < 0:
+            raise ViewError(f"expected View.every >= 0, got {self.every}; give 0 for no reveals but the program's own")
+
     @property
     def hides(self) -> bool:
-        """Whether outcomes of draws are hidden, so that its rows have choices and beliefs."""
+        """True if outcomes of draws are hidden, so that rows have choices and beliefs."""
         return "branch" in self.policies or "inverse" in self.policies
 
     @property
     def skips(self) -> bool:
-        """Whether loops and calls are one command."""
+        """True if loops and calls are one command each."""
         return "skip" in self.policies
 
     @property
     def is_default(self) -> bool:
-        """Whether this is the view of a plain run."""
+        """True if this is the view of a plain run."""
         return self.policies == ("written",) and self.every is None and self.style == "echo"
 
-    def as_json(self) -> dict[str, Any]:
-        """What a row's ``view`` says."""
-        told: dict[str, Any] = {"policy": "+".join(self.policies), "style": self.style, "literals": False}
+    def as_json(self) -> dict[str, object]:
+        """The view as a JSON object: the column ``view`` of a row."""
+        fields: dict[str, object] = {"policy": "+".join(self.policies), "style": self.style, "literals": False}
         if self.every is not None:
-            told |= {"every": self.every, "partial": self.partial}
+            fields |= {"every": self.every, "partial": self.partial}
         if self.prior is not None:
-            told["prior"] = self.prior
+            fields["prior"] = self.prior
         if self.inputs:
-            told["inputs"] = {name: list(values) for name, values in self.inputs}
-        return told
+            fields["inputs"] = {name: list(values) for name, values in self.inputs}
+        return fields
 
 
 def parse_view(text: str) -> View:
-    """The view that a command line names.
+    """The view that a text such as ``branch+every:2`` names.
+
+    Views other than ``written`` have a reveal every 4 commands where the text does not say how many.
 
     Raises:
         ViewError: a part is unknown or does not go with the others.
@@ -112,12 +134,7 @@ def parse_view(text: str) -> View:
                 f"expected a view such as branch, skip, inverse:n=1|2|3, every:4, full, print, joined by +, "
                 f"got {part!r}; see --help"
             )
-    if "written" in policies and len(policies) > 1:
-        raise ViewError(f"expected written alone, got {text!r}; leave one of them out")
-    if len(priors) > 1:
-        raise ViewError(
-            f"expected one prior for hidden inputs, got {', '.join(priors)} in {text!r}; choose one of them"
-        )
+    _check_parts(text, policies, priors)
     chosen = tuple(dict.fromkeys(policies)) or ("written",)
     if every is None and chosen != ("written",):
         every = 4
@@ -126,9 +143,19 @@ def parse_view(text: str) -> View:
     )
 
 
+def _check_parts(text: str, policies: Sequence[str], priors: Collection[str]) -> None:
+    """Raises ViewError where parts of a view's text don't go together."""
+    if "written" in policies and len(policies) > 1:
+        raise ViewError(f"expected written alone, got {text!r}; leave one of them out")
+    if len(priors) > 1:
+        raise ViewError(
+            f"expected one prior for hidden inputs, got {', '.join(priors)} in {text!r}; choose one of them"
+        )
+
+
 def _inputs(text: str) -> tuple[str, tuple[str, ...]]:
-    name, equals, spelt = text.partition("=")
-    values = tuple(value.strip() for value in spelt.split("|")) if equals else ()
+    name, equals, choices = text.partition("=")
+    values = tuple(value.strip() for value in choices.split("|")) if equals else ()
     if not name.strip().isidentifier() or len(values) < 2:
         raise ViewError(f"expected inverse:NAME=A|B|..., got inverse:{text}; name a variable and two values or more")
     for value in values:
@@ -140,7 +167,10 @@ def _inputs(text: str) -> tuple[str, tuple[str, ...]]:
 
 
 def question(name: str, *, is_text: bool = False) -> str:
-    """The command that asks for a hidden input; one that may be a text is asked for as it is spelt."""
+    """The command that asks for a hidden input.
+
+    An input that may be a text is asked for by its ``repr``, so that the answer tells ``'1'`` from ``1``.
+    """
     return f"print({name!r}, repr({name}))" if is_text else f"print({name!r}, {name})"
 
 
@@ -150,7 +180,8 @@ def with_hidden_inputs(source: str, view: View) -> str:
     The prior stands in the text: ``n = __import__('random').choice([1, 2, 3])``.
 
     Raises:
-        ViewError: the program assigns no constant to that name at its top level.
+        ViewError: the program does not assign to that name at its top level.
+        SyntaxError: the program does not compile.
     """
     if not view.inputs:
         return source
@@ -159,8 +190,9 @@ def with_hidden_inputs(source: str, view: View) -> str:
         for node in tree.body:
             target = node.targets[0] if isinstance(node, ast.Assign) and len(node.targets) == 1 else None
             if isinstance(target, ast.Name) and target.id == name and isinstance(node, ast.Assign):
-                spelt = f"__import__('random').choice([{', '.join(values)}])"
-                node.value = ast.parse(spelt, mode="eval").body
+                # ``__import__``, because a statement would be one more command of the session
+                draw = f"__import__('random').choice([{', '.join(values)}])"
+                node.value = ast.parse(draw, mode="eval").body
                 break
         else:
             raise ViewError(f"expected {name} = CONSTANT at the program's top level, found none; name another input")

@@ -1,4 +1,4 @@
-"""Hostile text for people: nothing in it acts on a terminal, on the direction of a line, or as HTML."""
+"""Makes hostile text safe to show: nothing in it acts on a terminal, on the direction of a line, or as HTML."""
 
 from __future__ import annotations
 
@@ -11,7 +11,11 @@ HIDDEN_CATEGORIES = frozenset(("Cc", "Cf", "Cs", "Co", "Zl", "Zp"))
 
 
 def visible(text: str) -> str:
-    """The text with everything that could act on a terminal as escapes; line ends and tabs stay."""
+    """The text with everything that could act on a terminal as escapes; newlines and tabs stay.
+
+    >>> visible("red: \\x1b[31m, end\\n")
+    'red: \\\\x1b[31m, end\\n'
+    """
     return "".join(
         char
         if char in "\n\t" or unicodedata.category(char) not in HIDDEN_CATEGORIES

@@ -107,7 +107,7 @@ def drive(source: str) -> tuple[int, float]:
     spent = time.process_time() - started
     sys.stdout, sys.displayhook = stdout, sys.__displayhook__
     assert end["end"] == "ok" and "drive_summary" in sent[-1], (end, sent[-1])
-    return sum("session_command" in record for record in sent), spent
+    return len(sent[-1]["drive_summary"]["commands"]["source"]), spent
 
 
 def profile(source: str) -> list[tuple[str, float]]:

@@ -8,14 +8,13 @@ import pytest
 
 from trace_mine.tracer.checks import PathMismatch, check_paths, check_result, unstable_parts
 from trace_mine.tracer.inside.protocol.answers import (
-    DrivenFrame,
     DriveSummary,
     Error,
-    NativeFrame,
     NativeSummary,
     PieceResult,
+    columns_of,
 )
-from trace_mine.tracer.rounds import all_of
+from trace_mine.tracer.rounds import all_of, frames_of
 
 SOURCE = """def double(n):
     n = n * 2
@@ -36,7 +35,7 @@ def told(kit, worker):
     native = worker.run(kit.recording(program))
     driven = worker.run(kit.driving(program))
     (summary,), (session,) = all_of(native, NativeSummary), all_of(driven, DriveSummary)
-    return summary, all_of(native, NativeFrame), session, all_of(driven, DrivenFrame)
+    return summary, frames_of(native), session, session.frames
 
 
 def with_piece(summary, index, **fields):
@@ -90,7 +89,7 @@ def test_v2_notices_echoes_pieces_and_syntax(kit, worker):
 
 def with_path(frame, path):
     """The frame with these (line, locals)."""
-    return replace(frame, lines=tuple(line for line, _ in path), locals=tuple(local for _, local in path))
+    return replace(frame, lines=tuple(line for line, _ in path), columns=columns_of([local for _, local in path]))
 
 
 def wrong_local(frame):

@@ -34,22 +34,26 @@ def native(*pieces: Mapping[str, Any], **variables: str) -> NativeSummary:
 
 def session(*pieces: Mapping[str, Any], spare: str = "_", **variables: str) -> DriveSummary:
     made = tuple(PieceResult(**piece) for piece in pieces)
-    return DriveSummary(pieces=made, kept={}, opened_calls=0, outcomes=(), variables=variables, spare=spare)
+    rest = {"commands": (), "frames": (), "kept": {}, "opened_calls": 0, "outcomes": ()}
+    return DriveSummary(pieces=made, variables=variables, spare=spare, **rest)
 
 
-def frame(*lines: int, name: str = "f", **state: str) -> NativeFrame:
+def frame(*lines: int, **state: str) -> NativeFrame:
     """A recorded frame that went through these lines."""
-    return NativeFrame(code=("a.py", 1, name), path=tuple((line, state) for line in lines))
+    return NativeFrame(
+        code=("a.py", 1, "f"), lines=lines, columns={name: (value,) * len(lines) for name, value in state.items()}
+    )
 
 
-def driven(*lines: int, name: str = "f", **state: str) -> DrivenFrame:
+def driven(*lines: int, **state: str) -> DrivenFrame:
     """A frame that the session ran: the same lines, each a statement of its own."""
     return DrivenFrame(
-        code=("a.py", 1, name),
-        path=tuple((line, state) for line in lines),
+        code=("a.py", 1, "f"),
+        lines=lines,
+        columns={name: (value,) * len(lines) for name, value in state.items()},
         gaps=(),
         # where the session has no line for a statement, settrace's event of it is passed over: both have these
-        lines=((2, 2), (3, 3)),
+        comparable=((2, 2), (3, 3)),
     )
 
 

@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from trace_mine.tracer.inside.observe.record import EventsFull, Recorder
+from trace_mine.tracer.inside.protocol.answers import NativeFrame
 
 FILE = "<recorded>"
 
@@ -26,8 +27,15 @@ def recorded(source: str, *, depth: int = 50, events: int = 100_000):
     finally:
         recorder.stop()
         sys.settrace(before)
-    frames = [record for record in recorder.frames if record.code.co_name != "<module>"]
-    return complete, [(record.code.co_name, record.path(None)) for record in frames]
+    frames = [frame for frame in recorder.frames if frame.code.co_name != "<module>"]
+    return complete, [(frame.code.co_name, path_of(frame)) for frame in frames]
+
+
+def path_of(frame):
+    """Each line with the locals before it."""
+    lines, columns = frame.as_columns(None)
+    path = NativeFrame(code=("", 1, ""), lines=tuple(lines), columns={n: tuple(c) for n, c in columns.items()}).path
+    return [*path]
 
 
 def naive(source: str):

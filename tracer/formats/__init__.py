@@ -1,4 +1,4 @@
-"""Ways to write a trace as text. The trace is the record of what happened; each file here is one rendering of it.
+"""Formats: ways to write a trace as text, one in each file. The trace itself is the record of what happened.
 
-To add one: a file with a ``Format``, and its entry in ``registry``.
+To add a format, write a file with a ``Format`` and enter it in ``registry``.
 """

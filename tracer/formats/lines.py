@@ -3,19 +3,21 @@
     f:2 n=3
     f:3 total=3
 
-is line 2 of a function ``f`` with its argument, then line 3 once ``total`` was assigned. Locals stand there when they
-are new or have another value than at the frame's last line, ``-name`` where one is gone. Frames follow each other in
-the order of their calls; nothing is hidden, so a trace of a view that hides outcomes can't be written so.
+is line 2 of a function ``f`` with its argument, then line 3 once ``total`` was assigned. A local is written when it is
+new or has another value than at the frame's last line, and as ``-name`` when it is gone. Frames follow each other in
+the order of their calls. Nothing is hidden, so a trace of a view that hides outcomes can't be written in this format.
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 from trace_mine.tracer.formats.rendered import Format, Pieces, Rendered
 from trace_mine.tracer.schema import Trace
 
 
 def render(trace: Trace) -> Rendered:
-    """Each event is a step of its own: the place is its command, the locals are its value.
+    """Write the native run. Each line that ran is a step: its place is the command, its locals are the value.
 
     Raises:
         ValueError: the trace's view hides outcomes, or it holds no frames.
@@ -27,14 +29,14 @@ def render(trace: Trace) -> Rendered:
     pieces = Pieces()
     event = 0
     for frame in trace.frames:
-        before: dict[str, str] = {}
+        before: Mapping[str, str] = {}
         for line, local in frame.path:
             changes = [f"{name}={value}" for name, value in local.items() if before.get(name) != value]
             changes += [f"-{name}" for name in before if name not in local]
-            told = " ".join(changes).replace("\n", "\\n")
-            pieces.add(f"{frame.code[2]}:{line}" + ("" if told else "\n"), "command", event)
-            pieces.add(f" {told}\n" if told else "", "value", event)
-            before = dict(local)
+            values = " ".join(changes).replace("\n", "\\n")
+            pieces.add(f"{frame.code[2]}:{line}" + ("" if values else "\n"), "command", event)
+            pieces.add(f" {values}\n" if values else "", "value", event)
+            before = local
             event += 1
     return pieces.rendered()
 

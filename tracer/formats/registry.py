@@ -7,3 +7,4 @@ from trace_mine.tracer.formats.rendered import Format
 from trace_mine.tracer.formats.repl import REPL
 
 FORMATS: dict[str, Format] = {each.name: each for each in (REPL, LINES)}
+"""The formats by the name that ``Format.name`` gives them."""

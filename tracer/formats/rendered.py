@@ -1,4 +1,4 @@
-"""What a format is: a trace in, a text with segments out."""
+"""The contract of formats: a trace goes in, a text with segments comes out."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class Rendered:
     """A text with its segments, which cover it exactly: every character belongs to one, in order.
 
     Raises:
-        ValueError: they do not.
+        ValueError: the segments leave a gap, overlap, are empty, or end elsewhere than the text.
     """
 
     text: str
@@ -30,7 +30,10 @@ class Rendered:
 
 
 class Pieces:
-    """Collects a text piece by piece, with the role and the step of each; equal neighbours become one segment."""
+    """Collects a text piece by piece, with the role and the step of each.
+
+    Neighbours with the same role and step become one segment.
+    """
 
     def __init__(self) -> None:
         self._parts: list[str] = []
@@ -38,7 +41,7 @@ class Pieces:
         self._position = 0
 
     def add(self, piece: str, role: str, step: int) -> None:
-        """Appends a piece; an empty one is nothing."""
+        """Append a piece; an empty one makes no segment."""
         if not piece:
             return
         start, end = self._position, self._position + len(piece)
@@ -49,14 +52,25 @@ class Pieces:
         self._position = end
 
     def rendered(self) -> Rendered:
-        """All that was added."""
+        """The text of all pieces that were added, with its segments."""
         return Rendered(text="".join(self._parts), segments=tuple(self._segments))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Format:
-    """A rendering of traces: its name, what a reader sees in it, and the function that writes it."""
+    """A way to write traces as text.
+
+    ``name`` is the word for it on command lines and in ``registry``, ``description`` says in a phrase what the text
+    shows, and ``render`` writes it (ValueError where a trace can't be written in this format).
+
+    Raises:
+        ValueError: ``name`` is empty or has spaces.
+    """
 
     name: str
     description: str
     render: Callable[[Trace], Rendered]
+
+    def __post_init__(self) -> None:
+        if not self.name.isidentifier():
+            raise ValueError(f"expected Format.name to be one word, got {self.name!r}; use letters, digits and _")

@@ -1,4 +1,4 @@
-"""A session's text: rendering commands into it and parsing it back, an inverse pair.
+"""The session format: ``render`` writes steps as REPL text, and ``parse`` reads such text back.
 
 The text is a valid doctest and holds nothing but prompts, commands, continuation lines, output and tracebacks.
 ``segments`` cover it exactly: every character belongs to one segment, and a line's newline to the segment it ends.
@@ -18,7 +18,11 @@ CONTINUATION = "... "
 
 
 def render(steps: Iterable[Step]) -> Rendered:
-    """Steps as one text, each followed by its output."""
+    """Write steps as one text: the command of each with its prompts, then its output.
+
+    >>> render([Step(source="x = 2", output="", kind="statement"), Step(source="x", output="2", kind="reveal")]).text
+    '>>> x = 2\\n>>> x\\n2\\n'
+    """
     pieces = Pieces()
     for index, step in enumerate(steps):
         role = "reveal" if step.kind in ("reveal", "condition") else "command"
@@ -27,48 +31,49 @@ def render(steps: Iterable[Step]) -> Rendered:
             pieces.add(prompt if line else prompt.rstrip(), "prompt", index)
             pieces.add(line + "\n", role, index)
         if step.output:
+            # the one first line that a value never has: a session that prints it is no doctest, and is dropped
             pieces.add(step.output + "\n", "error" if step.output.startswith(doctext.HEADER + "\n") else "value", index)
     return pieces.rendered()
 
 
 def parse(text: str) -> list[tuple[str, str]]:
-    """(command, output) of each command, as ``render`` was given them.
+    """The (command, output) pairs of a session's text, as ``render`` was given them.
 
     Raises:
         ValueError: the text does not begin with a prompt.
     """
-    found: list[tuple[list[str], list[str]]] = []
+    commands: list[tuple[list[str], list[str]]] = []
     in_command = False
     for line in text.split("\n")[:-1]:
         if line.startswith(PROMPT) or line == PROMPT.rstrip():
-            found.append(([line[len(PROMPT) :]], []))
+            commands.append(([line[len(PROMPT) :]], []))
             in_command = True
-        elif not found:
+        elif not commands:
             raise ValueError(f"expected a session that begins with {PROMPT!r}, got {line[:80]!r}; pass a row's text")
         elif in_command and (line.startswith(CONTINUATION) or line == CONTINUATION.rstrip()):
-            found[-1][0].append(line[len(CONTINUATION) :])
+            commands[-1][0].append(line[len(CONTINUATION) :])
         else:
             in_command = False
-            found[-1][1].append(line)
-    return [("\n".join(command), "\n".join(output)) for command, output in found]
+            commands[-1][1].append(line)
+    return [("\n".join(command), "\n".join(output)) for command, output in commands]
 
 
 def full_states(changes: Iterable[Mapping[str, str | None]]) -> list[dict[str, str]]:
-    """The variables after each step, from what each step changed (None: the variable is gone)."""
+    """The variables after each step, from the changes that each step made (None: the variable is gone)."""
     current: dict[str, str] = {}
     states = []
     for change in changes:
-        for name, told in change.items():
-            if told is None:
+        for name, value in change.items():
+            if value is None:
                 current.pop(name, None)
             else:
-                current[name] = told
+                current[name] = value
         states.append(dict(current))
     return states
 
 
 def render_trace(trace: Trace) -> Rendered:
-    """The trace's session; what ``Trace.text`` and ``Trace.segments`` are."""
+    """The trace's session: the text and segments that are ``Trace.text`` and ``Trace.segments``."""
     return render(trace.steps)
 
 

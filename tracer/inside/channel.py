@@ -1,8 +1,8 @@
-"""The record pipe, seen from inside: JSON values as frames with length, sequence number and MAC.
+"""The record pipe, from inside: JSON values as frames with a length, a sequence number and a MAC.
 
 Everything that sending needs is bound before foreign code runs (one C encoder object, ``os.write``, the hash), so
 that patched ``json``, ``struct``, ``os.write`` or builtins change nothing. Code that walks the heap can still find
-the key: such walks are noticed (see ``guard``), and a frame without the key's MAC is.
+the key; the guard notices such walks, and the supervisor notices a frame that lacks the key's MAC.
 """
 
 from __future__ import annotations
@@ -47,13 +47,14 @@ def open_channel(fd: int, key: bytes) -> tuple[Send, Send]:
     push, pop = waiting.append, waiting.popleft
     lock = _thread.allocate_lock()
     acquire, release = lock.acquire, lock.release
-    sequence = 0
+    sequence = 0  # so that the supervisor notices a frame that is left out, repeated or moved
     finished = False
 
     def drain() -> None:
         nonlocal sequence, finished
         if getpid() != owner:
             raise RuntimeError("expected the process that opened the channel, got a fork of it; answer on another pipe")
+        # Never blocks: a signal handler that sends while its own thread holds the lock would wait for itself.
         while waiting and acquire(False):
             try:
                 while waiting and not finished:
@@ -62,7 +63,7 @@ def open_channel(fd: int, key: bytes) -> tuple[Send, Send]:
                     body = pack(size(payload), sequence, kind) + payload
                     sequence += 1
                     frame = body + blake2b(body, key=key, digest_size=MAC_BYTES).digest()
-                    while frame:
+                    while frame:  # a pipe may take less than all of it
                         frame = frame[write(fd, frame) :]
                 if finished:
                     return

@@ -1,4 +1,4 @@
-"""The program of a job: its namespace, its pieces, and the source of the functions it calls."""
+"""The program of a job: its namespace, its pieces, and the syntax trees of the functions that it calls."""
 
 from __future__ import annotations
 import __future__
@@ -9,18 +9,19 @@ import io
 import sys
 import types
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from trace_mine.tracer.inside.protocol.jobs import Piece, Program
 
+# flags of code objects; ``inspect`` has them too, but is slow to import
 CO_GENERATOR = 0x20
 CO_COROUTINES = 0x80 | 0x200
 
 
 class SetupError(Exception):
-    """The module could not be imported or the silent code raised; ``reason`` is a counted word."""
+    """The module could not be imported or the silent code raised; ``reason`` is the word of a ``Reason``."""
 
-    def __init__(self, reason: str, evidence: str) -> None:
+    def __init__(self, reason: Literal["import_error", "setup_error"], evidence: str) -> None:
         super().__init__(evidence)
         self.reason = reason
 
@@ -30,14 +31,20 @@ class OutputFull(BaseException):
 
 
 class Capture(io.StringIO):
-    """``sys.stdout`` of a snippet: what doctest and ``code`` put there too, bounded in characters."""
+    """The ``sys.stdout`` of a snippet: a ``StringIO``, as doctest has there too, that takes a bounded number of
+    characters.
+    """
 
     def __init__(self, limit: int) -> None:
         super().__init__()
         self.left = limit
 
     def count(self, size: int) -> None:
-        """As much output as was made elsewhere. Raises OutputFull."""
+        """Count output of ``size`` characters that was made elsewhere.
+
+        Raises:
+            OutputFull: there was more than the limit, all in all.
+        """
         self.left -= size
         if self.left < 0:
             raise OutputFull
@@ -47,7 +54,7 @@ class Capture(io.StringIO):
         return super().write(text)
 
     def take(self) -> str:
-        """What was written since the last call."""
+        """The text that was written since the last call; it is gone from here."""
         written = self.getvalue()
         if written:
             self.seek(0)
@@ -56,7 +63,7 @@ class Capture(io.StringIO):
 
 
 def future_flags(namespace: dict[str, Any]) -> int:
-    """Compiler flags of the ``from __future__`` names in the namespace, found as doctest finds them."""
+    """The compiler flags of ``from __future__`` names in the namespace, which is where doctest looks for them."""
     flags = 0
     for name in __future__.all_feature_names:
         feature = namespace.get(name)
@@ -66,21 +73,25 @@ def future_flags(namespace: dict[str, Any]) -> int:
 
 
 def fresh_namespace(program: Program) -> dict[str, Any]:
-    """The namespace before the first command; installed as ``sys.modules['__main__']`` where there is no module.
+    """The namespace before the first command, after the silent code.
+
+    Without a module it is a new ``__main__``, which ``sys.modules`` has from then on. With one it is a copy of the
+    module's globals, as in doctest, so that what the pieces assign does not change the module.
 
     Raises:
-        SetupError: ``import_error`` or ``setup_error``.
+        SetupError: the module can't be imported (``import_error``), or the silent code raises (``setup_error``).
     """
     name = program.module
     if name is None:
         main = types.ModuleType("__main__")
         namespace: dict[str, Any] = main.__dict__
+        # the module, not our private copy, which ``exec`` would put there (see ``sandbox.loader``)
         namespace["__builtins__"] = sys.modules["builtins"]
         sys.modules["__main__"] = main
     else:
         try:
             module = importlib.import_module(name)
-        except BaseException as error:
+        except BaseException as error:  # modules end the process on import, too (SystemExit)
             raise SetupError("import_error", f"{type(error).__name__}: {words(error)}") from error
         namespace = dict(vars(module))
     if program.code:
@@ -92,7 +103,7 @@ def fresh_namespace(program: Program) -> dict[str, Any]:
 
 
 def words(error: BaseException) -> str:
-    """An exception's text, at most 500 characters of it; runs its ``__str__``, which is the snippet's."""
+    """An exception's text, 500 characters of it at most. Its ``__str__`` is the snippet's code, and may raise."""
     try:
         return str(error)[:500]
     except BaseException as second:
@@ -105,10 +116,11 @@ def piece_file(index: int) -> str:
 
 
 class Sources:
-    """From a function to its syntax tree, by the code object's file and lines; parsed once a function.
+    """Finds the syntax tree of a function by its code object's file and lines.
 
-    Files are those below ``own``; session commands register what they define. Files are read through ``open_file``,
-    which was bound before the snippet ran.
+    Args:
+        own: path prefixes; functions of files below them can be found. Commands of a session register what they define.
+        open_file: reads files. It is bound before the snippet runs, which may patch ``open``.
     """
 
     def __init__(self, own: Sequence[str], open_file: Callable[..., Any] = open) -> None:
@@ -116,31 +128,31 @@ class Sources:
         self._open = open_file
         self._lines: dict[str, list[str]] = {}
         self._trees: dict[str, ast.Module] = {}
-        self._found: dict[tuple[str, types.CodeType], ast.FunctionDef | None] = {}
+        self._definitions: dict[tuple[str, types.CodeType], ast.FunctionDef | None] = {}
         self._origins: dict[str, tuple[str, ast.stmt]] = {}
         self._homes: dict[tuple[str, types.CodeType], tuple[str, int]] = {}
 
     def register(self, filename: str, source: str, origin: tuple[str, ast.stmt] | None = None) -> None:
-        """Makes the functions that a session command defines known.
+        """Register the functions that a session command defines.
 
-        ``origin`` is the file and the statement that the command was made from: the command's text may have lost lines
-        and renamed variables, but its tree has the same shape.
+        ``origin`` is the file and the statement that the command was made from. The command's text may have fewer lines
+        and renamed variables, but its tree has the same shape, so that lines can be translated node by node.
         """
         self._lines[filename] = source.split("\n")
         if origin is not None:
             self._origins[filename] = origin
 
     def home(self, code: types.CodeType) -> tuple[str, int]:
-        """File and first line where the function stands in the program, however the session came to compile it."""
+        """The file and first line of the function in the program, though a session's command may have compiled it."""
         self.definition(code)
         return self._homes.get((code.co_filename, code), (code.co_filename, code.co_firstlineno))
 
     def is_own(self, filename: str) -> bool:
-        """Whether code of this file is the repository's or the session's."""
+        """Return True if code of this file is the repository's or the session's."""
         return filename in self._lines or bool(self.own and filename.startswith(self.own))
 
     def lines(self, filename: str) -> list[str] | None:
-        """The file's lines without line ends; None where it can't be read as Python source."""
+        """The file's lines without line ends; None if it is foreign or can't be read as Python source."""
         if filename not in self._lines:
             if not self.is_own(filename):
                 return None
@@ -154,45 +166,52 @@ class Sources:
 
     def definition(self, code: types.CodeType) -> ast.FunctionDef | None:
         """The ``def`` that made this code object, with line numbers of its file; None where it is not found."""
-        key = code.co_filename, code  # code objects of two commands are equal where their text is
-        if key not in self._found:
-            found = self._find(code)
-            if found is not None and code.co_filename in self._origins:
-                self._move_home(code, found)
-            self._found[key] = found
-        return self._found[key]
+        key = code.co_filename, code  # the file too: two commands with the same text have equal code objects
+        if key not in self._definitions:
+            definition = self._find(code)
+            if definition is not None and code.co_filename in self._origins:
+                self._move_home(code, definition)
+            self._definitions[key] = definition
+        return self._definitions[key]
 
-    def _move_home(self, code: types.CodeType, found: ast.FunctionDef) -> None:
-        """Gives the definition's nodes the lines of the statement that its command was made from."""
+    def _move_home(self, code: types.CodeType, definition: ast.FunctionDef) -> None:
+        """Give the definition's nodes the lines of the statement that its command was made from.
+
+        The command's tree and the statement's have one shape. Walked side by side, they give for each line of the
+        command the line of the program that it came from; the first node at a line decides.
+        """
         filename, statement = self._origins[code.co_filename]
         emitted = ast.parse("\n".join(self._lines[code.co_filename])).body[0]
-        moved: dict[int, int] = {}
+        line_at_home: dict[int, int] = {}
         for one, other in zip(ast.walk(emitted), ast.walk(statement), strict=False):
             if isinstance(one, (ast.stmt, ast.expr)) and isinstance(other, (ast.stmt, ast.expr)):
-                moved.setdefault(one.lineno, other.lineno)
+                line_at_home.setdefault(one.lineno, other.lineno)
                 if one.end_lineno is not None and other.end_lineno is not None:
-                    moved.setdefault(one.end_lineno, other.end_lineno)
-        self._homes[code.co_filename, code] = filename, moved.get(code.co_firstlineno, code.co_firstlineno)
-        for node in ast.walk(found):
+                    line_at_home.setdefault(one.end_lineno, other.end_lineno)
+        self._homes[code.co_filename, code] = filename, line_at_home.get(code.co_firstlineno, code.co_firstlineno)
+        for node in ast.walk(definition):
             if isinstance(node, (ast.stmt, ast.expr, ast.ExceptHandler)):
-                node.lineno = moved.get(node.lineno, node.lineno)
+                node.lineno = line_at_home.get(node.lineno, node.lineno)
                 if node.end_lineno is not None:
-                    node.end_lineno = moved.get(node.end_lineno, node.end_lineno)
+                    node.end_lineno = line_at_home.get(node.end_lineno, node.end_lineno)
 
     def _find(self, code: types.CodeType) -> ast.FunctionDef | None:
         lines = self.lines(code.co_filename)
         if lines is None or code.co_firstlineno < 1 or code.co_firstlineno > len(lines):
             return None
-        return self._sliced(code, lines) or self._whole(code, lines)
+        return self._in_own_lines(code, lines) or self._in_file(code, lines)
 
-    def _sliced(self, code: types.CodeType, lines: list[str]) -> ast.FunctionDef | None:
-        """Parses the function's own lines only: a file of 2,000 lines costs 20 ms, its function 0.2 ms."""
+    def _in_own_lines(self, code: types.CodeType, lines: list[str]) -> ast.FunctionDef | None:
+        """The definition, by parsing the function's own lines: a file of 2,000 lines takes 20 ms, its function 0.2 ms.
+
+        None where the lines don't parse on their own (a string that has lines with less indentation).
+        """
         first = code.co_firstlineno
         block = lines[first - 1 : _last_line(code)]
         indent = len(block[0]) - len(block[0].lstrip())
         source = "\n".join(block)
         if indent:
-            source = "if 1:\n" + source
+            source = "if 1:\n" + source  # an indented block needs a header
         try:
             tree = ast.parse(source)
         except (SyntaxError, ValueError, RecursionError, MemoryError):
@@ -204,7 +223,8 @@ class Sources:
             return None
         return body[0] if isinstance(body[0], ast.FunctionDef) and body[0].name == code.co_name else None
 
-    def _whole(self, code: types.CodeType, lines: list[str]) -> ast.FunctionDef | None:
+    def _in_file(self, code: types.CodeType, lines: list[str]) -> ast.FunctionDef | None:
+        """The definition, by parsing the whole file, once for all its functions."""
         filename = code.co_filename
         if filename not in self._trees:
             try:
@@ -213,6 +233,7 @@ class Sources:
                 self._trees[filename] = ast.Module([], [])
         for node in ast.walk(self._trees[filename]):
             if isinstance(node, ast.FunctionDef) and node.name == code.co_name:
+                # a code object begins at its first decorator, a tree's node at ``def``
                 start = min([node.lineno, *(d.lineno for d in node.decorator_list)])
                 if start == code.co_firstlineno:
                     return node
@@ -220,14 +241,20 @@ class Sources:
 
 
 def ast_lines(raw: bytes) -> list[str]:
-    """Source bytes as lines, decoded as Python does (BOM, PEP 263), numbered as the compiler numbers them."""
-    import tokenize
+    """Source bytes as lines, decoded as Python does (BOM, PEP 263), numbered as the compiler numbers them.
+
+    Raises:
+        SyntaxError, UnicodeDecodeError, LookupError: the bytes don't decode in the encoding that they declare.
+    """
+    import tokenize  # few jobs read files, and it takes some milliseconds
 
     encoding, _ = tokenize.detect_encoding(io.BytesIO(raw).readline)
+    # not ``splitlines``: that also splits at form feeds and line separators, which the compiler does not count
     return io.StringIO(raw.decode(encoding), newline=None).read().split("\n")
 
 
 def _last_line(code: types.CodeType) -> int:
+    """The last line of a function, as far as its code and that of functions in it tells."""
     last = code.co_firstlineno
     stack = [code]
     while stack:
@@ -240,14 +267,14 @@ def _last_line(code: types.CodeType) -> int:
 
 
 def stored_names(pieces: Sequence[Piece]) -> list[str]:
-    """Names that the pieces bind at the top level, sorted: the variables of the session."""
+    """The names that the pieces bind at the top level, sorted: the variables of the session."""
     from trace_mine.tracer.inside.syntax.names import bound_names
 
-    found: set[str] = set()
+    names: set[str] = set()
     for piece in pieces:
         try:
             body = ast.parse(piece.source).body
         except (SyntaxError, ValueError, RecursionError, MemoryError):
             continue  # the piece raises SyntaxError when it is run, which the session shows
-        found |= bound_names(body)
-    return sorted(found)
+        names |= bound_names(body)
+    return sorted(names)

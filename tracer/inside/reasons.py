@@ -1,4 +1,4 @@
-"""Why there is less than was asked for: one word for each reason, with a sentence for whoever meets it in a dataset.
+"""The reasons for which a dataset has less than was asked for: a word each, with a sentence for whoever meets it.
 
 Every reason that is counted anywhere is a member of ``Reason``: why a file was not searched, why a snippet became no
 row, why a construct of a session is one command. The members are texts, and equal the words in ``stats.json``,
@@ -17,7 +17,7 @@ from enum import Enum, StrEnum
 
 
 class Stage(Enum):
-    """Where in the pipeline a reason is met, and where a dataset says so."""
+    """The stages of the pipeline at which a reason may be met: a title each, and where a dataset counts it."""
 
     def __init__(self, title: str, where: str) -> None:
         self.title = title
@@ -56,7 +56,7 @@ class Stage(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Meaning:
-    """What a reason says at one stage: ``why`` it happened and, where something can be done about it, the ``cure``.
+    """The sense of a reason at one stage: ``why`` it is met and, where something can be done about it, the ``cure``.
 
     Raises:
         ValueError: ``why`` or ``cure`` is not a sentence.
@@ -483,7 +483,9 @@ def ended_with(status: str) -> str:
     Raises:
         ValueError: no reason has this word.
     """
-    if status == "exception":  # the snippet's own exceptions are part of a result; this one is of the code around it
+    # The snippet's own exceptions are part of a result, so that an exception is one of the code around it. Only a plain
+    # job ends with ``exit`` or ``syntax``; of another run, the snippet has sent its own end record.
+    if status in ("exception", "exit", "syntax"):
         return Reason.TRACER_ERROR.value
     word = status.replace("-", "_")
     return word if reason_of(word) is Reason.SIGNAL else reason_of(word).value

@@ -153,16 +153,31 @@ def test_a_changed_answer_is_a_drop_or_another_trace(told):
 
 BAD = {
     "native_summary": [("pieces", [{}]), ("passed", 1), ("variables", {"x": 1}), ("outcomes", [{"bytes": "xyz"}])],
-    "native_frame": [
-        ("code", ["a", -1, "f"]),
-        ("lines", [[1]]),
-        ("locals", [{"x": None}]),
-        ("lines", DEEP),
-        ("lines", []),
+    "native_frames": [
+        ("frames", []),
+        ("frames", {}),
+        ("frames.code", [["a", -1, "f"]]),
+        ("frames.lines", [[[1]]]),
+        ("frames.columns", [{"x": [1]}]),
+        ("frames.lines", DEEP),
+        ("frames.lines", []),
+        ("frames.columns", [{"x": []}]),
     ],
-    "session_command": [("kind", "other"), ("piece", 1), ("line", -3), ("changes", {"x": 1}), ("depth", 10**30)],
-    "driven_frame": [("gaps", [[1]]), ("comparable", [1, 2]), ("locals", {}), ("code", "a.py")],
-    "drive_summary": [("spare", "x" * 10_000), ("kept", {"a": -1}), ("opened_calls", float("nan")), ("pieces", None)],
+    "drive_summary": [
+        ("commands.kind", ["other"]),
+        ("commands.piece", [1]),
+        ("commands.line", [-3]),
+        ("commands.changes", [{"x": 1}]),
+        ("commands.depth", [10**30]),
+        ("frames.gaps", [[[1]]]),
+        ("frames.comparable", [[1, 2]]),
+        ("frames.columns", {}),
+        ("frames.code", ["a.py"]),
+        ("spare", "x" * 10_000),
+        ("kept", {"a": -1}),
+        ("opened_calls", float("nan")),
+        ("pieces", None),
+    ],
     "replay_report": [("differences", [{}]), ("values", [{}] * 100), ("values", [{"x": 1}]), ("differences", {})],
     "beliefs_report": [
         ("beliefs", [{"command": 0, "outcomes": [], "probabilities": [], "method": "exact", "stderr": []}] * 2),
@@ -174,6 +189,16 @@ BAD = {
 }
 
 
+def with_field(record: dict[str, Any], field: str, value: Any) -> dict[str, Any]:
+    """The record with another value in a field; ``commands.line``: in the first row or rows of a column."""
+    name, _, column = field.partition(".")
+    if not column:
+        return {**record, name: value}
+    if isinstance(value, list):
+        value = [*value, *record[name][column][len(value) :]] if value else value
+    return {**record, name: {**record[name], column: value}}
+
+
 @pytest.mark.parametrize("tag", BAD)
 def test_each_kind_of_record_is_checked(told, tag):
     tracer, snippet = told
@@ -182,7 +207,7 @@ def test_each_kind_of_record_is_checked(told, tag):
         for field, value in BAD[tag]:
 
             def change(values: list[Any], field: str = field, value: Any = value) -> list[Any]:
-                return [{tag: {**v[tag], field: value}} if tag in v else v for v in values]
+                return [{tag: with_field(v[tag], field, value)} if tag in v else v for v in values]
 
             result, is_bad = traced(tracer, snippet, worker, kind, change)
             if is_bad:
@@ -228,7 +253,7 @@ send = frame.f_locals["context"].send
 raw = next(cell.cell_contents for cell in send.__closure__ if callable(cell.cell_contents))
 """
 SENT = [
-    "raw({'native_frame': {'code': ['a.py', -1, 'f'], 'lines': [], 'locals': []}})",
+    "raw({'native_frames': {'frames': {'code': [['a.py', -1, 'f']], 'lines': [[]], 'columns': [{}]}}})",
     "raw({'native_summary': {}})",
     "raw({'unknown': {}})",
     "raw([1, 2])",
@@ -236,7 +261,7 @@ SENT = [
     "raw({'setup_failed': {'reason': 'x' * 1000, 'evidence': ''}})",
     "raw({'replay_report': {'differences': [], 'values': []}})",
     "deep = []\nfor _ in range(400): deep = [deep]\nraw(deep)",
-    "raw({'native_frame': {'code': ['a.py', 1, 'f'], 'lines': [1] * 100, 'locals': [{'x': 'y'}] * 100, 'more': 1}})",
+    "raw({'native_frames': {'frames': {'code': [['a.py', 1, 'f']], 'lines': [[1] * 9], 'columns': [{'x': ['y']}]}}})",
 ]
 
 

@@ -3,39 +3,37 @@
 from __future__ import annotations
 
 import json
+import pickle
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import FrozenInstanceError, field, replace
 from typing import Annotated, Literal
 
 import pytest
 
-from trace_mine.tracer.inside.protocol import codec
+from trace_mine.tracer.inside.protocol import forms
 from trace_mine.tracer.inside.protocol.codec import (
     AtMost,
     Between,
     OneOf,
     ProtocolError,
     Record,
-    checked,
     from_json,
+    record,
     to_json,
 )
 
 
-@checked
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Inner(Record):
     n: Annotated[int, Between(0, 9)]
 
 
-@checked
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Other(Record):
     text: str
 
 
-@checked
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Outer(Record):
     text: Annotated[str, AtMost(5)] = "a"
     number: int = 1
@@ -47,10 +45,28 @@ class Outer(Record):
     scalars: tuple[int | float | str | Mapping[str, str] | None, ...] = ()
     pairs: tuple[tuple[int, Mapping[str, str]], ...] = ()
     tables: Mapping[str, Mapping[str, tuple[Inner, ...]]] = field(default_factory=dict)
+    many: tuple[Inner, ...] = ()
+    choices: tuple[Inner | Other, ...] = ()
+    columns: Mapping[str, tuple[str | None, ...]] = field(default_factory=dict)
 
     def agree(self) -> None:
         if self.number == 13:
             raise ProtocolError("expected another number than 13")
+
+
+@record
+class Pair(Record):
+    low: int
+    high: int
+
+    def agree(self) -> None:
+        if self.low > self.high:
+            raise ProtocolError("expected low <= high")
+
+
+@record
+class Pairs(Record):
+    pairs: tuple[Pair, ...]
 
 
 GOOD = [
@@ -60,6 +76,8 @@ GOOD = [
     Outer(scalars=(1, 10**400, 1.5, "a", None, {"bytes": "00"})),
     Outer(pairs=((1, {}), (2, {"x": "1"}))),
     Outer(tables={"a": {"b": (Inner(n=1), Inner(n=2))}, "": {}}),
+    Outer(many=(Inner(n=1), Inner(n=2)), choices=(Inner(n=1), Other(text="x"))),
+    Outer(columns={"a": ("1", None), "b": (), "c": (None,), "d": ("",)}),
 ]
 
 
@@ -85,7 +103,10 @@ BAD = {
     "either": [None, {"n": 1}, {"inner": {"n": -1}}, {"inner": {"n": 1}, "other": {"text": ""}}, {"outer": {}}, [], {}],
     "scalars": [1, None, {}, "abc", [True], [[1]], [{"bytes": 1}], [float("nan")]],
     "pairs": [[1], [[1]], [[1, {}, 2]], [[True, {}]], [[1, []]], [[1, {"x": None}]], [{}]],
-    "tables": [[], None, {"a": []}, {"a": {"b": {}}}, {"a": {"b": [{}]}}],
+    "tables": [[], None, {"a": []}, {"a": {"b": {}}}, {"a": {"b": [{}]}}, {"a": {"b": {"n": [10]}}}],
+    "many": [[], None, {}, {"n": 1}, {"n": [1, 10]}, {"n": [True]}, {"n": [[1]]}, {"n": [1], "m": [1]}, [{"n": 1}]],
+    "choices": [{}, None, [{"n": 1}], [{"inner": {"n": 1}}, None], [{"inner": {"n": 10}}]],
+    "columns": [[], {"a": "b"}, {"a": [1]}, {"a": [None, True]}, {"a": [["b"]]}, {"a": {}}, {"a": ["b", 1, None]}],
 }
 
 
@@ -105,7 +126,7 @@ def test_keys_are_exactly_the_fields():
 
 
 def test_a_record_checks_itself_whoever_makes_it():
-    with pytest.raises(ProtocolError, match=r"Inner\.n to be from 0 to 9, got 10"):
+    with pytest.raises(ProtocolError, match=r"Inner\.n to be an int from 0 to 9, got 10"):
         Inner(n=10)
     with pytest.raises(ProtocolError, match="a tuple"):
         Outer(pairs=[(1, {})])
@@ -113,16 +134,41 @@ def test_a_record_checks_itself_whoever_makes_it():
         replace(Outer(), number=13)
 
 
+def test_a_record_takes_its_fields_by_name_and_keeps_them():
+    made = Outer(number=2)
+    with pytest.raises(TypeError, match=r"expected a value for Inner\.n"):
+        Inner()
+    with pytest.raises(TypeError, match="got more too"):
+        Inner(n=1, more=2)
+    with pytest.raises(FrozenInstanceError):
+        made.number = 3
+    with pytest.raises(FrozenInstanceError):
+        del made.number
+    assert made.number == 2 and made != Outer() and made != 2 and hash(Inner(n=1)) == hash(Inner(n=1))
+    assert repr(Inner(n=1)) == "Inner(n=1)" and pickle.loads(pickle.dumps(made)) == made
+    assert Outer().tables is not Outer().tables
+
+
+def test_columns_agree_too():
+    """Records that are read from columns are made without their constructor; it isn't only there that they agree."""
+
+    value = in_json(Pairs(pairs=(Pair(low=1, high=2), Pair(low=3, high=4))))
+    assert value == {"pairs": {"low": [1, 3], "high": [2, 4]}}
+    for bad in ({"low": [1, 5], "high": [2, 4]}, {"low": [1], "high": [2, 4]}, {"low": [1], "high": 2}):
+        with pytest.raises(ProtocolError):
+            from_json(Pairs, {"pairs": bad})
+
+
 def test_texts_have_a_longest(monkeypatch):
-    monkeypatch.setattr(codec, "MAX_CHARACTERS", 10)
+    monkeypatch.setattr(forms, "MAX_CHARACTERS", 10)
     assert from_json(Other, {"text": "a" * 10}).text == "a" * 10
-    for record, name, value in (
+    for good, name, value in (
         (Other(text=""), "text", "a" * 11),
         (Outer(), "scalars", ["a" * 11]),
         (Outer(), "pairs", [[1, {"x": "a" * 11}]]),
     ):
         with pytest.raises(ProtocolError):
-            from_json(type(record), {**in_json(record), name: value})
+            from_json(type(good), {**in_json(good), name: value})
 
 
 def test_errors_are_short_whatever_was_sent():
@@ -136,7 +182,7 @@ def test_errors_are_short_whatever_was_sent():
 def test_annotations_that_the_table_lacks_are_refused():
     for annotation in (list[int], dict[int, str], object, set[str], tuple[Inner, int], Inner | Mapping[str, str]):
         with pytest.raises(TypeError):
-            checked(dataclass(type("Wrong", (Record,), {"__annotations__": {"field": annotation}})))
+            record(type("Wrong", (Record,), {"__annotations__": {"field": annotation}}))
 
 
 def test_one_of_several_knows_its_own():

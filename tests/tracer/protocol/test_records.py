@@ -18,6 +18,7 @@ from trace_mine.tracer.inside.protocol import answers, jobs
 from trace_mine.tracer.inside.protocol.answers import ANSWERS, SessionAutomaton
 from trace_mine.tracer.inside.protocol.codec import AtMost, Between, ProtocolError, Record, from_json, to_json
 from trace_mine.tracer.inside.protocol.jobs import JOBS
+from trace_mine.tracer.inside.reasons import Reason
 from trace_mine.tracer.limits import Limits
 
 RECORDS = sorted(
@@ -83,6 +84,10 @@ def record(cls: type[Record]) -> st.SearchStrategy[Any]:
     fields = {field.name: strategy(hints[field.name]) for field in dataclasses.fields(cls)}
     if "outcomes" in fields and cls.__name__ in ("Recorded", "NativeSummary", "DriveSummary"):
         fields["outcomes"] = OUTCOMES
+    if "kept" in fields:
+        fields["kept"] = st.dictionaries(st.sampled_from([reason.value for reason in Reason]), st.integers(0, 9))
+    if cls is answers.MustRestart:
+        fields["reason"] = st.sampled_from([reason.value for reason in Reason])
     if cls is jobs.BeliefsJob:
         fields["outcomes"] = st.none() | OUTCOMES
     if cls is jobs.Laws:
@@ -111,9 +116,10 @@ def _agreeing(cls: type[Record], values: dict[str, Any]) -> dict[str, Any]:
         values = {name: v[:size] if isinstance(v, tuple) else v for name, v in values.items()}
     if "taken" in values:
         values["taken"] %= max(1, len(values["probabilities"]))
-    if "lines" in values and "locals" in values:
-        size = min(len(values["lines"]), len(values["locals"]))
-        values |= {name: values[name][:size] for name in ("lines", "locals")}
+    if "lines" in values and "columns" in values:
+        size = min([len(values["lines"]), *map(len, values["columns"].values())])
+        values["lines"] = values["lines"][:size]
+        values["columns"] = {name: column[:size] for name, column in values["columns"].items()}
     if values.get("exception") is None and "is_syntax_error" in values:
         values |= {name: False for name in ("is_syntax_error", "is_unpromised") if name in values}
     return values

@@ -1,4 +1,4 @@
-"""The job that fits the automaton that a session's commands are, or says why they are none."""
+"""The automaton job: fits the automaton that a session's commands are, or says why they are none."""
 
 from __future__ import annotations
 
@@ -13,14 +13,18 @@ from trace_mine.tracer.inside.states.records import Refused, Spent
 
 
 def run(job: AutomatonJob, context: Context) -> End:
-    """Sends an AutomatonReport."""
+    """Fit the automaton. Sends an AutomatonReport.
+
+    Raises:
+        SetupError: the silent code raises.
+    """
     forks = pool_of(context)
     world = make_world(job.program, job.laws, context, max_seconds=job.max_seconds, forks=forks)
     try:
         report = AutomatonReport(automaton=automaton_of(job.commands, world, job.variables), why_not=None)
     except (NoFit, Refused, Spent, Unstable) as error:
         report = AutomatonReport(automaton=None, why_not=f"{type(error).__name__}: {error}"[:500])
-    if forks is not None and watch.threaded:
+    if forks is not None and watch.threaded:  # a fork has the thread that made it and no other
         report = AutomatonReport(automaton=None, why_not=THREADED)
     context.send(report)
     return End(end="ok")

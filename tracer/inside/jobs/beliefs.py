@@ -1,4 +1,4 @@
-"""The job that tells beliefs at each output of a session, and the choices that its recorded draws made."""
+"""The beliefs job: the law of each output of a session, and the choices that its recorded draws made."""
 
 from __future__ import annotations
 
@@ -15,7 +15,11 @@ from trace_mine.tracer.inside.states.world import World
 
 
 def run(job: BeliefsJob, context: Context) -> End:
-    """Sends a BeliefsReport."""
+    """Follow all choices of the session. Sends a BeliefsReport.
+
+    Raises:
+        SetupError: the module can't be imported, or the silent code raises.
+    """
     sources = Sources(job.program.own)
     forks = pool_of(context)
 
@@ -33,15 +37,16 @@ def run(job: BeliefsJob, context: Context) -> End:
 
     context.guard.arm()
     try:
-        found = beliefs_of(job.commands, world, seeds=job.num_seeds, max_seconds=job.max_seconds)
+        followed = beliefs_of(job.commands, world, seeds=job.num_seeds, max_seconds=job.max_seconds)
         choices, mismatch = _choices(job, context, sources)
     finally:
         context.guard.disarm()
+    # A fork has the thread that made it and no other: results of a program with threads would be wrong.
     threaded = forks is not None and watch.threaded
     context.send(
         BeliefsReport(
-            beliefs=found.beliefs,
-            failure=THREADED if threaded else found.failure,
+            beliefs=followed.beliefs,
+            failure=THREADED if threaded else followed.failure,
             choices=choices,
             mismatch=mismatch,
             num_forked=0 if forks is None else forks.num_forked,
@@ -51,7 +56,9 @@ def run(job: BeliefsJob, context: Context) -> End:
 
 
 def _choices(job: BeliefsJob, context: Context, sources: Sources) -> tuple[tuple[CommandChoice, ...], str | None]:
-    """The choices that the recorded outcomes imply; none, with the reason, where the session draws something else."""
+    """The choices that the recorded outcomes imply, and None; or no choices and the reason, where the session draws
+    something else than was recorded.
+    """
     if job.outcomes is None:
         return (), None
     try:

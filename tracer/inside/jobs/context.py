@@ -1,4 +1,4 @@
-"""What every job gets beside its request, and what several of them begin with."""
+"""The context that every job gets beside its request, and the steps that several of them begin or end with."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Send = Callable[[Answer], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
-    """What a job may use, where its answers go, and who watches the snippet's code."""
+    """The limits that a job keeps itself, the way for its answers, and the guard that watches the snippet's code."""
 
     limits: JobLimits
     send: Send
@@ -39,7 +39,7 @@ class Prepared:
 
 
 def prepare(program: Program, context: Context) -> Prepared:
-    """What native runs and driven ones begin with; ``sys.stdout`` is captured from here on.
+    """Prepare a program for a native run or a session; ``sys.stdout`` is captured from here on.
 
     Raises:
         SetupError: the module can't be imported, or the silent code raises.
@@ -47,13 +47,16 @@ def prepare(program: Program, context: Context) -> Prepared:
     capture = Capture(context.limits.max_output)
     sys.stdout = capture
     namespace = fresh_namespace(program)
-    capture.take()
+    capture.take()  # output of imports is no part of a session
     return Prepared(sources=Sources(program.own), capture=capture, namespace=namespace, flags=future_flags(namespace))
 
 
 @contextlib.contextmanager
 def drawing(draws: Draws | None, laws: Laws | None) -> Iterator[Stream | Replay | None]:
-    """Draws as the job wants them, for a while; None: they are CPython's own."""
+    """A context in which draws are decided as the job wants: given again, or made from a seed and recorded.
+
+    Gives the decider, or None where draws are CPython's own.
+    """
     if draws is None:
         yield None
     else:
@@ -63,21 +66,24 @@ def drawing(draws: Draws | None, laws: Laws | None) -> Iterator[Stream | Replay 
 
 
 def outcomes_of(decider: Stream | Replay | None) -> tuple[DrawnOutcome, ...]:
-    """The outcomes that a run's draws had, as far as they were recorded."""
+    """The outcomes that a run's draws had, in order; none where nobody recorded them."""
     return () if decider is None else tuple(decider.values)
 
 
 def reseed(seed: int, draws: Draws | None) -> None:
-    """Seeds ``random`` anew where nobody decides what is drawn: a generator that is seeded is no choice any more."""
+    """Seed ``random`` anew where draws are CPython's own.
+
+    Where a decider records or replays them, a seeded generator would no longer ask it: seeding makes draws certain.
+    """
     if seed and draws is None:
         random.seed(seed)
 
 
 def error_of(error: BaseException) -> Error:
-    """An exception's type and text with addresses masked: what V2 compares."""
+    """An exception as its type's name and its text, with addresses masked, as the result check compares them."""
     return Error(type_name=values.type_name(type(error)), message=doctext.without_addresses(words(error)))
 
 
 def variables_of(namespace: dict[str, object], names: frozenset[str]) -> dict[str, str]:
-    """Those of the names that are bound, with their values as text."""
+    """The values, as text, of those names that are bound; made without running the snippet's code."""
     return {name: values.text(values.snapshot(namespace[name])) for name in sorted(names) if name in namespace}

@@ -1,4 +1,4 @@
-"""The job that writes a session: commands and frames, or where to restart."""
+"""The drive job: writes a session, or says with which construct kept as one command to begin again."""
 
 from __future__ import annotations
 
@@ -32,6 +32,7 @@ from trace_mine.tracer.inside.protocol.answers import (
     NotShowable,
     PieceResult,
     SessionCommand,
+    columns_of,
 )
 from trace_mine.tracer.inside.protocol.jobs import DriveJob, Piece, Program
 from trace_mine.tracer.inside.reasons import Reason
@@ -43,10 +44,17 @@ from trace_mine.tracer.inside.views.spaced_reveals import Spacing
 
 
 def run(job: DriveJob, context: Context) -> End:
-    """Sends SessionCommands, DrivenFrames and a DriveSummary, or else MustRestart or NotShowable alone."""
+    """Drive the program. Sends a DriveSummary, or MustRestart, or NotShowable.
+
+    Nothing is sent before the session is complete, because a restart makes another one.
+
+    Raises:
+        SetupError: the module can't be imported, or the silent code raises.
+    """
     prepared = prepare(job.program, context)
     namespace = prepared.namespace
     names = stored_names(job.program.pieces)
+    # the session assigns values to the spare name that a prompt would echo but the program did not
     spare = "_" if "_" not in names and "_" not in namespace else "ignored"
     opening = _opening(job, prepared, context, spare)
     variables = Variables(namespace)
@@ -74,14 +82,12 @@ def run(job: DriveJob, context: Context) -> End:
         return End(end="ok")
     finally:
         context.guard.disarm()
-    for command in writer.commands:
-        context.send(_command(command))
-    for finished in driver.calls.finished:
-        context.send(_frame(finished))
     if opening.failure is not None:
         driver.kept.count(Reason.SUPPORT_LOST)
     context.send(
         DriveSummary(
+            commands=tuple(map(_command, writer.commands)),
+            frames=tuple(map(_frame, driver.calls.finished)),
             pieces=tuple(results),
             kept={reason.value: number for reason, number in driver.kept.counts.items()},
             opened_calls=driver.calls.num_opened,
@@ -94,6 +100,7 @@ def run(job: DriveJob, context: Context) -> End:
 
 
 def _opening(job: DriveJob, prepared: Prepared, context: Context, spare: str) -> Opening:
+    """The view's Opening: what the driver may open and show."""
     view, sources = job.view, prepared.sources
     spacing = None
     if view is not None:
@@ -127,6 +134,7 @@ def _rules(job: DriveJob, max_commands: int) -> Rules:
 
 
 def _drive_pieces(driver: Driver, program: Program, names: Sequence[str]) -> list[PieceResult]:
+    """Drive the pieces in order, up to the first that raises where the program does not go on after that."""
     results: list[PieceResult] = []
     for index, piece in enumerate(program.pieces):
         results.append(_drive_piece(driver, program, index, piece, names))
@@ -136,16 +144,19 @@ def _drive_pieces(driver: Driver, program: Program, names: Sequence[str]) -> lis
 
 
 def _drive_piece(driver: Driver, program: Program, index: int, piece: Piece, names: Sequence[str]) -> PieceResult:
+    """Drive one piece: its statements as commands, and the result to compare with the native run's."""
     writer = driver.writer
     writer.begin_piece(index)
     mode = "single" if program.single else "exec"
     try:
         tree = ast.parse(piece.source)
+        # ``ast.parse`` takes what the compiler refuses (``return`` outside a function, two statements at a prompt)
         compile(piece.source.rstrip("\n") + "\n", "<check>", mode, writer.flags, True)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as broken:
         driver.kept.count(Reason.SYNTAX_ERROR_EXAMPLE)
         return PieceResult(is_syntax_error=True, exception=error_of(broken))
     if not program.single:
+        # in the set-up already (``scripts``): a command can't turn one on for the others
         tree.body = [node for node in tree.body if not _is_future(node)]
     writer.sources.register(piece_file(index), piece.source)
     frame = Frame(piece_file(index), {name: name for name in names}, None)
@@ -188,7 +199,7 @@ def _frame(finished: FinishedFrame) -> DrivenFrame:
     return DrivenFrame(
         code=(finished.filename, finished.first_line, finished.name),
         lines=tuple(line for line, _ in finished.visits),
-        locals=tuple(locals_text for _, locals_text in finished.visits),
+        columns=columns_of([locals_text for _, locals_text in finished.visits]),
         gaps=tuple(finished.gaps),
         comparable=tuple(finished.lines),
     )

@@ -1,4 +1,7 @@
-"""The job that runs a program as its author's tools would, under settrace: the ground truth of a session."""
+"""The native job: runs a program as its author's tools would, under ``sys.settrace``, for a session to be checked by.
+
+Doctest's own comparison says if an example printed what its docstring promises.
+"""
 
 from __future__ import annotations
 
@@ -20,17 +23,26 @@ from trace_mine.tracer.inside.jobs.context import (
 )
 from trace_mine.tracer.inside.observe import values
 from trace_mine.tracer.inside.observe.guard import Guard
-from trace_mine.tracer.inside.observe.record import EventsFull, Recorder
+from trace_mine.tracer.inside.observe.record import EventsFull, FrameRecord, Recorder
 from trace_mine.tracer.inside.program import OutputFull, piece_file, stored_names
-from trace_mine.tracer.inside.protocol.answers import End, NativeFrame, NativePieceResult, NativeSummary
+from trace_mine.tracer.inside.protocol.answers import End, NativeFrame, NativeFrames, NativePieceResult, NativeSummary
 from trace_mine.tracer.inside.protocol.jobs import NativeJob, Piece
 from trace_mine.tracer.inside.syntax import doctext
+
+LINES_IN_ONE_ANSWER = 1_000
+"""Frames are sent together until they have so many lines: one message for each frame costs more than its content where
+frames are short (a recursion), and one for all could take more memory than a run may have."""
 
 _check_output = doctest.OutputChecker().check_output
 
 
 def run(job: NativeJob, context: Context) -> End:
-    """Sends a NativeSummary, then a NativeFrame for each activation."""
+    """Run the program under settrace. Sends a NativeSummary, then NativeFrames until all activations are sent.
+
+    Raises:
+        SetupError: the module can't be imported, or the silent code raises.
+        EventsFull, OutputFull: the run went through more lines, or printed more, than it may.
+    """
     prepared = prepare(job.program, context)
     reseed(job.reseed, job.draws)
     names = frozenset(stored_names(job.program.pieces))
@@ -46,18 +58,32 @@ def run(job: NativeJob, context: Context) -> End:
         outcomes = outcomes_of(decider)
         variables = variables_of(prepared.namespace, names)
         context.send(NativeSummary(pieces=tuple(results), passed=passed, variables=variables, outcomes=outcomes))
+        frames: list[NativeFrame] = []
+        num_lines = 0
         for record in recorder.frames:
-            path = record.path(names if record.code.co_name == "<module>" else None)
-            lines, local = zip(*path, strict=True) if path else ((), ())
-            code = record.code.co_filename, record.code.co_firstlineno, record.code.co_name
-            context.send(NativeFrame(code=code, lines=lines, locals=local))
+            frames.append(_frame(record, names))
+            num_lines += len(frames[-1].lines) + 1
+            if num_lines >= LINES_IN_ONE_ANSWER:
+                context.send(NativeFrames(frames=tuple(frames)))
+                frames, num_lines = [], 0
+        context.send(NativeFrames(frames=tuple(frames)))
     return End(end="ok")
+
+
+def _frame(record: FrameRecord, module_names: frozenset[str]) -> NativeFrame:
+    code = record.code
+    lines, columns = record.as_columns(module_names if code.co_name == "<module>" else None)
+    return NativeFrame(
+        code=(code.co_filename, code.co_firstlineno, code.co_name),
+        lines=tuple(lines),
+        columns={name: tuple(column) for name, column in columns.items()},
+    )
 
 
 def _run_pieces(
     job: NativeJob, prepared: Prepared, recorder: Recorder, guard: Guard
 ) -> tuple[list[NativePieceResult], bool]:
-    """What each piece did, as far as they run, and whether each printed what its docstring promises."""
+    """The result of each piece that ran, and if all of them printed what their docstring promises."""
     program = job.program
     mode = "single" if program.single else "exec"
     results: list[NativePieceResult] = []
@@ -95,13 +121,17 @@ def _run_pieces(
 
 @dataclass(slots=True)
 class _Echoes:
-    """What a prompt would echo of a piece: ``texts`` that V2 compares, ``reprs`` that doctest does."""
+    """The values that a prompt would echo of a piece.
+
+    ``texts`` are what the result check compares: they are made without running the snippet's code. ``reprs`` are what
+    doctest compares, which do run it.
+    """
 
     texts: list[str] = field(default_factory=list)
     reprs: list[str] = field(default_factory=list)
 
     def begin(self) -> None:
-        """Before each piece, because the one before may have put a display hook of its own."""
+        """Start anew, before each piece: the one before may have set a display hook of its own."""
         self.texts.clear()
         self.reprs.clear()
         sys.displayhook = self._display
@@ -111,16 +141,17 @@ class _Echoes:
             return
         self.texts.append(values.text(values.snapshot(value)))
         self.reprs.append(repr(value))
-        vars(sys.modules["builtins"])["_"] = value
+        vars(sys.modules["builtins"])["_"] = value  # as ``sys.displayhook`` does: examples may use ``_``
 
 
 def _execute(
     compiled: CodeType, namespace: dict[str, object], recorder: Recorder, guard: Guard
 ) -> tuple[BaseException | None, bool]:
-    """Runs a piece under the recorder: the exception that it ended with, and whether tracing was on to the end.
+    """Run a piece under the recorder: the exception that it ended with, and if tracing was on to the end.
 
     Raises:
-        EventsFull, OutputFull: a limit is reached; the snippet must not take these for its own.
+        EventsFull, OutputFull: a limit is reached. Both are BaseExceptions, so that no ``except Exception`` of the
+            snippet swallows them.
     """
     error: BaseException | None = None
     recorder.start()
@@ -135,16 +166,17 @@ def _execute(
         is_complete = recorder.complete()
         guard.disarm()
         recorder.stop()
-    recorder.depth = 0
+    recorder.depth = 0  # an exception left frames without a return event
     return error, is_complete
 
 
 def _checksum(text: str) -> int:
+    """A number for a text that may be long: two runs only need to know if they echoed the same."""
     return zlib.crc32(doctext.without_addresses(text).encode("utf-8", "replace"))
 
 
 def _as_promised(piece: Piece, printed: str, reprs: list[str], error: BaseException | None) -> bool:
-    """Whether an example printed what its docstring promises, by doctest's own comparison."""
+    """Return True if an example printed what its docstring promises, by doctest's own comparison."""
     if piece.want is None:
         return True
     flags = 0
@@ -159,16 +191,17 @@ def _as_promised(piece: Piece, printed: str, reprs: list[str], error: BaseExcept
 
 
 def _raised_as_promised(want: str, error: BaseException, flags: int) -> bool:
+    # doctest parses a promised traceback by this expression, and has no public way to ask for that
     message = doctest.DocTestParser._EXCEPTION_RE.match(want)  # type: ignore[attr-defined]
-    told = doctext.shown_error(error).split("\n", 2)[2] + "\n"
+    raised = doctext.shown_error(error).split("\n", 2)[2] + "\n"  # without the traceback's two first lines
     if message is None:
         return False
     expected = message.group("msg")
     if flags & doctest.IGNORE_EXCEPTION_DETAIL:
-        return _name_of_error(told) == _name_of_error(str(expected))
-    return bool(_check_output(expected, told, flags))
+        return _name_of_error(raised) == _name_of_error(str(expected))
+    return bool(_check_output(expected, raised, flags))
 
 
-def _name_of_error(told: str) -> str:
+def _name_of_error(message: str) -> str:
     """The exception's class name, without module and message."""
-    return told.split(":")[0].rpartition(".")[2].strip()
+    return message.split(":")[0].rpartition(".")[2].strip()

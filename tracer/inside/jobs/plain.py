@@ -1,6 +1,6 @@
-"""The plainest job: runs a source as ``__main__`` and counts trace events. For the self-test and for the attacks.
+"""The plain job: runs a source as ``__main__`` and counts trace events, for the self-test and the attacks.
 
-It sends no records.
+It sends no answers; the end record says all.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ FILENAME = "snippet.py"
 
 
 def run(job: PlainJob, context: Context) -> End:
-    """``trace-limit`` ends the process at once."""
+    """Run the source, and give the end record. At ``trace-limit`` the process ends at once, inside the tracer."""
     main = ModuleType("__main__")
     # The real builtins: exec would give the code ours, a private copy that its patches must not reach.
     main.__dict__.update({"__file__": FILENAME, "__builtins__": builtins})
@@ -33,6 +33,7 @@ def run(job: PlainJob, context: Context) -> End:
 
 def _execute(code: CodeType, main: ModuleType, guard: Guard, max_events: int) -> End:
     left = max_events
+    # made before the source runs: in the tracer, what the source patched must not be called
     full = to_json(End(end="trace-limit"))
 
     def tracer(frame: FrameType, event: str, argument: object) -> object:
@@ -44,7 +45,7 @@ def _execute(code: CodeType, main: ModuleType, guard: Guard, max_events: int) ->
             guard.stop(full)
         return tracer
 
-    set_trace, show = sys.settrace, sys.excepthook
+    set_trace, show = sys.settrace, sys.excepthook  # bound before the source runs
     guard.expect_tracer(tracer)
     set_trace(tracer)  # type: ignore[arg-type]  # typeshed has no name for what a tracer returns
     guard.arm()
@@ -59,13 +60,13 @@ def _execute(code: CodeType, main: ModuleType, guard: Guard, max_events: int) ->
         guard.disarm()
         end = End(end="exception", exception=_name(error))
         set_trace(None)
-        if type(error) is not MemoryError:
+        if type(error) is not MemoryError:  # showing it takes memory, and would raise another one
             show(type(error), error, error.__traceback__)
     set_trace(None)
     return end
 
 
 def _name(error: BaseException) -> str:
-    """The class's own name: the C getter itself, because a metaclass could run code in ``__name__``."""
+    """The class's own name, by the C getter itself: a metaclass could run code in ``__name__``."""
     name: str = type.__dict__["__name__"].__get__(type(error))
     return name[:80]

@@ -1,6 +1,6 @@
-"""The kinds of job that a runner does, and the one way into them.
+"""The registry of jobs that a runner does, and the one way into them.
 
-Each job sends its answers and gives an end record; the snippet's own exceptions are part of the answers.
+A job sends its answers and gives an end record. The snippet's own exceptions are part of the answers.
 """
 
 from __future__ import annotations
@@ -39,16 +39,24 @@ KINDS: dict[type[Record], Callable[..., End]] = {
     AutomatonJob: automaton.run,
     PlainJob: plain.run,
 }
-"""Each is ``run(job, context)`` with its own kind of job, which is why the table can't say more of them."""
+"""Each function is ``run(job, context)`` with its own class of job, so a common type can't name the parameter."""
 
 FOLLOWING = (BeliefsJob, PathJob, AutomatonJob)
-"""These decide draws themselves, whether or not the job has any recorded."""
+"""These jobs decide draws themselves, so the primitives that draw are patched even where no outcomes are recorded."""
 
 
 def run(job: object, limits: Mapping[str, object], send: channel.Send, guard: Guard) -> dict[str, object]:
-    """Does one job, as JSON; gives its end record, as JSON. A limit that a job enforces itself is its end.
+    """Do one job.
 
-    A job that is none ends as an error of our own code, whose ``exception`` says what is wrong with it.
+    Args:
+        job: the job as JSON, as the supervisor sent it.
+        limits: the run's limits, as ``Limits.as_dict`` gives them.
+        send: takes each answer as JSON.
+        guard: watches the snippet's code while that runs.
+
+    Returns:
+        The end record, as JSON. It names the limit, where one is reached that the job keeps itself. Where ``job`` or
+        ``limits`` are malformed, it is that of an error of our own code, and its ``exception`` says what is wrong.
     """
     return to_json(_run(job, limits, send, guard))
 

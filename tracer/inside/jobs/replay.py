@@ -1,8 +1,8 @@
-"""Replays a session's text in a fresh namespace, through ``code.InteractiveConsole`` and through ``doctest``.
+"""The replay job: runs a session's text in a fresh namespace, through ``code.InteractiveConsole`` or ``doctest``.
 
-Both take the text as anybody would: ``doctest.DocTestParser`` splits it into commands and what they should print. The
-two differ on purpose. The console compiles line by line and prints as a person's prompt does; doctest knows exceptions
-and blank lines its own way. A row has to pass both.
+For both, ``doctest.DocTestParser`` splits the text into commands and the output that each should print. A row has to
+pass both readers, because they differ: the console compiles line by line and prints as a person's prompt does; doctest
+has rules of its own for exceptions and blank lines.
 """
 
 from __future__ import annotations
@@ -24,7 +24,12 @@ _parse = doctest.DocTestParser
 
 
 def run(job: ReplayJob, context: Context) -> End:
-    """Sends a ReplayReport."""
+    """Replay the session. Sends a ReplayReport.
+
+    Raises:
+        SetupError: the module can't be imported, or the silent code raises.
+        OutputFull: the replay printed more than a run may.
+    """
     reseed(job.reseed, job.draws)
     with drawing(job.draws, job.laws):
         context.send(_console(job, context) if job.reader == "console" else _doctest(job))
@@ -36,9 +41,9 @@ class _Console(code.InteractiveConsole):
 
     def __init__(self, namespace: dict[str, Any], flags: int) -> None:
         super().__init__(namespace)
-        self.compile.compiler.flags |= flags
+        self.compile.compiler.flags |= flags  # of ``from __future__`` in the set-up
 
-    def runcode(self, code: Any) -> None:
+    def runcode(self, code: Any) -> None:  # ``Any``: the types of the standard library's own methods
         try:
             exec(code, self.locals)
         except OutputFull:
@@ -56,7 +61,7 @@ class _Console(code.InteractiveConsole):
 
 
 def _shift_descriptors() -> None:
-    """Takes a few descriptors, so that a number that a file gets by chance is another one here than in the record."""
+    """Take a few descriptors, so that a file gets another number here than it got by chance in the session."""
     for _ in range(5):
         os.dup(1)
 
@@ -66,10 +71,11 @@ def _examples(text: str) -> list[doctest.Example]:
 
 
 def _console(job: ReplayJob, context: Context) -> ReplayReport:
-    """Feeds the commands to a console; the values of watched variables hold what a trace says of its states against
-    another world.
+    """Feed the commands to a console: each difference in output, and the values of watched variables as text.
+
+    The values let a trace's states be compared with those of another world, whether or not a reveal shows them.
     """
-    seen: list[dict[str, str]] = []
+    watched: list[dict[str, str]] = []
     differences: list[Difference] = []
     _shift_descriptors()
     capture = Capture(context.limits.max_output)
@@ -83,7 +89,7 @@ def _console(job: ReplayJob, context: Context) -> ReplayReport:
         for line in example.source.rstrip("\n").split("\n"):
             more = console.push(line)
         if more:
-            more = console.push("")
+            more = console.push("")  # an indented block ends with an empty line at a prompt
         got = capture.take()
         if more:
             differences.append(_difference(index, example, "<the command is not complete>"))
@@ -94,9 +100,9 @@ def _console(job: ReplayJob, context: Context) -> ReplayReport:
         if doctext.comparable(got) != wanted:
             differences.append(_difference(index, example, got))
         if index < len(job.watch):
-            held = {name: namespace[name] for name in job.watch[index] if name in namespace}
-            seen.append({name: values.text(values.snapshot(value)) for name, value in held.items()})
-    return ReplayReport(differences=tuple(differences), values=tuple(seen))
+            bound = {name: namespace[name] for name in job.watch[index] if name in namespace}
+            watched.append({name: values.text(values.snapshot(value)) for name, value in bound.items()})
+    return ReplayReport(differences=tuple(differences), values=tuple(watched))
 
 
 def _difference(index: int, example: doctest.Example, got: str) -> Difference:
@@ -104,7 +110,10 @@ def _difference(index: int, example: doctest.Example, got: str) -> Difference:
 
 
 class _Runner(doctest.DocTestRunner):
-    """doctest's runner with its failures kept instead of printed."""
+    """doctest's runner, which collects differences instead of printing them.
+
+    The signatures are those of ``doctest.DocTestRunner``; typeshed has no types for some of their parameters.
+    """
 
     def __init__(self) -> None:
         super().__init__(verbose=False)
@@ -120,15 +129,15 @@ class _Runner(doctest.DocTestRunner):
         self.differences.append(_difference(test.examples.index(example), example, got))
 
     def report_unexpected_exception(self, out: Any, test: Any, example: Any, exc_info: Any) -> None:
-        told = doctext.shown_error(exc_info[1])
-        self.differences.append(_difference(test.examples.index(example), example, told))
+        shown = doctext.shown_error(exc_info[1])
+        self.differences.append(_difference(test.examples.index(example), example, shown))
 
 
 def _doctest(job: ReplayJob) -> ReplayReport:
-    """Runs the text as a doctest."""
+    """Run the text as a doctest: each difference in output."""
     _shift_descriptors()
     namespace = fresh_namespace(job.program)
     test = _parse().get_doctest(job.text, namespace, "session", None, 0)
     runner = _Runner()
-    runner.run(test, out=lambda told: None, clear_globs=False)
+    runner.run(test, out=lambda text: None, clear_globs=False)
     return ReplayReport(differences=tuple(runner.differences))

@@ -1,4 +1,4 @@
-"""Two jobs that beliefs are held against: native runs of a session's commands, and one path of them at a time."""
+"""Two jobs that beliefs are compared with: native runs of a session's commands, and one path of them at a time."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from trace_mine.tracer.inside.states.beliefs import sample_path
 
 
 def run(job: SamplesJob, context: Context) -> End:
-    """Sends SampledTexts for each seed."""
+    """Run the commands natively, once for each seed. Sends SampledTexts for each."""
     commands = [(source, "") for source in job.commands]
     for seed in range(job.first_seed, job.first_seed + job.num_samples):
         world = make_world(job.program, job.laws, context, max_seconds=job.max_seconds)
@@ -20,7 +20,10 @@ def run(job: SamplesJob, context: Context) -> End:
 
 
 def run_path(job: PathJob, context: Context) -> End:
-    """Sends a PathReport. Nothing is saved, restored or merged here: the slow reference of the support."""
+    """Run one path. Sends a PathReport.
+
+    Nothing is saved, restored or merged here, so that this is the slow reference of what ``states`` does.
+    """
     world = make_world(job.program, job.laws, context, max_seconds=job.max_seconds)
     decider = Guided(job.prefix, laws=world.laws)
     with world.aside() as capture, using(decider):

@@ -1,4 +1,4 @@
-"""What jobs that follow choices begin with: a world at a session's start, and how many processes it may fork."""
+"""The world that jobs begin with which follow choices, and the number of processes that it may fork."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ THREADED = "Threads: the program starts some, and a run with forks has fewer; ru
 
 
 def pool_of(context: Context) -> ForkPool | None:
-    """How many forks the job may use; None where it may use none."""
+    """The pool of forks that the job may use; None where it may use none."""
     return ForkPool(context.limits.max_forks) if context.limits.max_forks else None
 
 
@@ -29,12 +29,17 @@ def make_world(
     lazy: bool = True,
     forks: ForkPool | None = None,
 ) -> World:
-    """A world at the session's start. What the guard notices in a fork is noticed here too.
+    """Make a world at the session's start. A fork reports what its guard noticed, so that this process knows it too.
+
+    Args:
+        seed: decides the draws that can't be enumerated.
+        lazy: continuous draws are not drawn until something looks at them.
 
     Raises:
         SetupError: the module can't be imported, or the silent code raises.
     """
-    kept = sys.modules.get("__main__")
+    # ``fresh_namespace`` installs a new ``__main__``; there may be several worlds in one process
+    main_before = sys.modules.get("__main__")
     namespace = fresh_namespace(program)
     guard = context.guard
     try:
@@ -51,5 +56,5 @@ def make_world(
             marks=int if forks is None else lambda: guard.num_tripped,
         )
     finally:
-        if kept is not None:
-            sys.modules["__main__"] = kept
+        if main_before is not None:
+            sys.modules["__main__"] = main_before

@@ -100,23 +100,29 @@ class FrameRecord:
                 last[entry] = events[-1][1][entry] = after
         return events
 
-    def path(self, names: frozenset[str] | None) -> list[tuple[int, dict[str, str]]]:
-        """Each line with all locals before it, as texts.
-
-        ``names`` are the variables to tell; None for the code's own ones. The free variables of a closure are then left
-        out: they are told in the record of the function around it.
+    def as_columns(self, names: frozenset[str] | None) -> tuple[list[int], dict[str, list[str | None]]]:
+        """The lines, and for each local, in the order in which they were first bound, its value as text before each of
+        them: None where it is not bound. ``names``: only these locals; None: those of the function.
         """
         kept = names if names is not None else {*self.code.co_varnames, *self.code.co_cellvars}
-        current: dict[str, str] = {}
-        path: list[tuple[int, dict[str, str]]] = []
-        for line, changes in self.events:
+        lines: list[int] = []
+        columns: dict[str, list[str | None]] = {}
+        for index, (line, changes) in enumerate(self.events):
+            lines.append(line)
             for name, after in changes.items():
-                if after is None:
-                    current.pop(name, None)
-                elif name in kept:
-                    current[name] = text(after)
-            path.append((line, dict(current)))
-        return path
+                if name not in kept:
+                    continue
+                column = columns.get(name)
+                if column is None:
+                    if after is None:
+                        continue
+                    column = columns[name] = [None] * index
+                elif len(column) < index:  # nothing changed since the column was written last
+                    column.extend([column[-1]] * (index - len(column)))
+                column.append(None if after is None else text(after))
+        for column in columns.values():
+            column.extend([column[-1]] * (len(lines) - len(column)))
+        return lines, columns
 
 
 class Recorder:

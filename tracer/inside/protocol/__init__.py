@@ -1,1 +1,1 @@
-"""What the supervisor and the jail tell each other: records of jobs and of answers, and how they become JSON."""
+"""The messages between the supervisor and the jail: records of jobs and of answers, and how they become JSON."""

@@ -1,16 +1,16 @@
-"""What a run answers: one record for each kind of message on its record pipe, and the end record.
+"""Answers: the records that a run sends on its record pipe, one class for each kind of message, and the end record.
 
-What arrives may have been written by the snippet: everything that indexes something in the same record is checked
-there; what refers to the job or to another record is checked by ``dialogue``.
+The snippet may have written what arrives. So an index into the same record is checked there, and a reference to the
+job or to another record by ``dialogue``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Annotated, Literal
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import chain, repeat
+from typing import Annotated, Literal, TypeVar
 
-from trace_mine.tracer.inside.protocol.codec import AtMost, Between, OneOf, ProtocolError, Record, checked
+from trace_mine.tracer.inside.protocol.codec import AtMost, Between, OneOf, ProtocolError, Record, record
 from trace_mine.tracer.inside.protocol.jobs import (
     Count,
     DrawnOutcome,
@@ -22,24 +22,35 @@ from trace_mine.tracer.inside.protocol.jobs import (
     Probability,
     check_outcomes,
 )
+from trace_mine.tracer.inside.reasons import reason_of
 
-Reason = Annotated[str, AtMost(80)]
-"""A word that is counted."""
+T = TypeVar("T")
+
+Word = Annotated[str, AtMost(80)]
+"""A word that is counted: that of a ``Reason``."""
 Evidence = Annotated[str, AtMost(4_096)]
-"""For people."""
+"""Particulars for people: an error's text, the command that differed."""
 Code = tuple[Location, Line, Name]
 """A code object by file, first line and name."""
-Stand = tuple[Line, Locals]
-"""A line that is about to run, with the frame's locals."""
+Event = tuple[Line, Locals]
+"""A line that is about to run, with the activation's locals before it."""
 Move = tuple[Probability, str, str]
-"""Probability, next state, text shown."""
+"""A move of an automaton: its probability, the next state and the text that is shown."""
 CommandKind = Literal["statement", "condition", "bind", "iterate", "returned", "reveal"]
 
 
-@checked
-@dataclass(frozen=True, slots=True, kw_only=True)
+def _check_reasons(words: Iterable[str]) -> None:
+    """Raises ProtocolError where one of the words is no reason's: they are counted in datasets."""
+    for word in words:
+        try:
+            reason_of(word)
+        except ValueError as error:
+            raise ProtocolError(str(error)[:200]) from None
+
+
+@record
 class Error(Record):
-    """An exception as text: its type's name and what it says, addresses masked."""
+    """An exception as text: its type's name and its message, with addresses masked."""
 
     type_name: Name
     message: Evidence
@@ -51,11 +62,11 @@ class Error(Record):
 # native runs and sessions ---------------------------------------------------------------------------------------------
 
 
-@checked
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class PieceResult(Record):
-    """What a piece did: output, echoes as text, and the exception that it ended with. ``is_syntax_error``: it was not
-    run, ``exception`` says why.
+    """The result of a piece: its output, its echoes as text, and the exception that it ended with.
+
+    ``is_syntax_error``: the piece does not compile, so that it was not run; ``exception`` says why.
     """
 
     stdout: str = ""
@@ -68,11 +79,13 @@ class PieceResult(Record):
             raise ProtocolError("expected an exception of a piece with a syntax error, got none; send it")
 
 
-@checked
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class NativePieceResult(PieceResult):
-    """Of a native run also: ``repr_checksums`` of what its echoes look like, which the order of a set changes;
-    ``is_complete``, that settrace was on to the end; ``is_unpromised``, that it raised what no docstring promises.
+    """The result of a piece in a native run.
+
+    ``repr_checksums`` are checksums of the ``repr`` of its echoes, which the order of a set changes where the echoes'
+    texts are equal. ``is_complete``: settrace was on to the end. ``is_unpromised``: the piece raised an exception that
+    its docstring does not promise.
     """
 
     repr_checksums: tuple[Count, ...] = ()
@@ -85,11 +98,65 @@ class NativePieceResult(PieceResult):
             raise ProtocolError("expected an exception of a piece that raised one unpromised, got none; send it")
 
 
-@checked
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
+class Path(Record):
+    """The lines that one activation of a function went through, with its locals before each of them.
+
+    ``lines`` are line numbers in the order in which they ran. ``columns`` has one column for each local that was ever
+    bound, in the order in which they first were: its value as text before each line, None where it was not bound. Per
+    line a dict of all locals says the same, and takes twice as long to send, to check and to read.
+    """
+
+    code: Code
+    lines: tuple[Line, ...]
+    columns: Mapping[str, tuple[str | None, ...]]
+
+    def locals_at(self, index: int) -> dict[str, str]:
+        """The locals before ``lines[index]``, by name."""
+        return {name: column[index] for name, column in self.columns.items() if column[index] is not None}  # type: ignore[misc]
+
+    @property
+    def path(self) -> Iterator[Event]:
+        """Each line with the locals before it."""
+        names = tuple(self.columns)
+        for line, values in zip(self.lines, rows_of(self.columns.values(), len(self.lines)), strict=True):
+            yield line, {name: value for name, value in zip(names, values, strict=True) if value is not None}
+
+    def agree(self) -> None:
+        for name, column in self.columns.items():
+            if len(column) != len(self.lines):
+                raise ProtocolError(
+                    f"expected a value of {name[:40]!r} for each of {len(self.lines)} lines, got {len(column)}"
+                )
+
+
+def rows_of(columns: Collection[Sequence[T]], num_rows: int) -> Iterable[tuple[T, ...]]:
+    """Columns of ``num_rows`` items each, row by row; no columns give empty rows."""
+    return zip(*columns, strict=True) if columns else repeat((), num_rows)
+
+
+def columns_of(states: Sequence[Locals]) -> dict[str, tuple[str | None, ...]]:
+    """The columns of a ``Path`` from the locals before each line."""
+    names = dict.fromkeys(chain.from_iterable(states))
+    return {name: tuple([state.get(name) for state in states]) for name in names}
+
+
+@record
+class NativeFrame(Path):
+    """One activation in the native run, as ``sys.settrace`` saw it."""
+
+
+@record
+class NativeFrames(Record):
+    """Some of the native run's activations, in the order of their calls; the next answer goes on with them."""
+
+    frames: tuple[NativeFrame, ...]
+
+
+@record
 class NativeSummary(Record):
-    """The native run's pieces as far as they ran, whether all docstrings' promises held, the variables at the end and
-    the outcomes of its draws.
+    """The result of a native run: its pieces as far as they ran, if all promises of docstrings held (``passed``), the
+    module's variables at the end and the outcomes of the draws, in order.
     """
 
     pieces: tuple[NativePieceResult, ...]
@@ -101,61 +168,26 @@ class NativeSummary(Record):
         check_outcomes(self.outcomes)
 
 
-@checked
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NativeFrame(Record):
-    """One activation in the native run, as settrace saw it: the ``lines`` it went, and the ``locals`` before each.
+@record
+class DrivenFrame(Path):
+    """One activation in the session: its statements as the driver ran them.
 
-    They are two columns, because a long run has 100,000 lines: a pair for each costs more than all that is checked.
+    ``gaps`` are the (first, last) lines of constructs that were kept as one command, whose lines the driver did not
+    see. ``comparable`` are the (first, last) lines of the statements that can be compared with settrace's lines.
     """
 
-    code: Code
-    lines: tuple[Line, ...]
-    locals: tuple[Locals, ...]
-
-    @property
-    def path(self) -> Iterator[Stand]:
-        """Each line with its locals."""
-        return zip(self.lines, self.locals, strict=True)
-
-    def agree(self) -> None:
-        _check_columns(self)
-
-
-@checked
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DrivenFrame(Record):
-    """One activation in the session: the ``lines`` of its statements as they ran and the ``locals`` before each,
-    ``gaps``, the (first, last) lines of what was kept whole, and ``comparable``, those of the statements at which it
-    can be held against settrace.
-    """
-
-    code: Code
-    lines: tuple[Line, ...]
-    locals: tuple[Locals, ...]
     gaps: tuple[tuple[Line, Line], ...]
     comparable: tuple[tuple[Line, Line], ...]
 
-    @property
-    def path(self) -> Iterator[Stand]:
-        """Each line with its locals."""
-        return zip(self.lines, self.locals, strict=True)
 
-    def agree(self) -> None:
-        _check_columns(self)
-
-
-def _check_columns(frame: NativeFrame | DrivenFrame) -> None:
-    if len(frame.lines) != len(frame.locals):
-        raise ProtocolError(f"expected locals for each of {len(frame.lines)} lines, got {len(frame.locals)}")
-
-
-@checked
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class SessionCommand(Record):
-    """One command of a session. ``output`` is raw, without the traceback, which ``error`` holds as doctest writes it.
-    ``changes`` are the variables that it changed (None: gone); ``path``, ``line``, ``depth`` and ``piece`` say where
-    its statement stands.
+    """One command of a session.
+
+    ``output`` is raw and without the traceback, which ``error`` holds as doctest writes it. ``wrote`` names the
+    variables that the command wrote, ``changes`` maps those whose value it changed to the new one (None: the variable
+    is gone). ``path``, ``line``, ``depth`` (0: in the snippet itself) and ``piece`` (an index) say where its statement
+    stands.
     """
 
     source: str
@@ -171,13 +203,17 @@ class SessionCommand(Record):
     piece: Count
 
 
-@checked
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class DriveSummary(Record):
-    """The session's pieces and variables, what was kept whole by reason, how many calls were opened, the outcomes of
-    its draws, and the name that takes values that are not shown.
+    """A session that was written: its commands and activations in order, and the result that they gave.
+
+    ``pieces`` and ``variables`` are compared with the native run's. ``kept`` counts constructs that were kept as one
+    command, by reason, ``opened_calls`` the calls whose bodies are shown. ``outcomes`` are those of the draws. The
+    session assigns values that are not to be shown to the name ``spare``.
     """
 
+    commands: tuple[SessionCommand, ...]
+    frames: tuple[DrivenFrame, ...]
     pieces: tuple[PieceResult, ...]
     kept: Mapping[str, Count]
     opened_calls: Count
@@ -187,41 +223,41 @@ class DriveSummary(Record):
 
     def agree(self) -> None:
         check_outcomes(self.outcomes)
+        _check_reasons(self.kept)
 
 
-@checked
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class MustRestart(Record):
-    """The session has to be written again, with this place kept whole."""
+    """The session has to be written again, with this place kept as one command."""
 
     place: Place
-    reason: Reason
+    reason: Word
+
+    def agree(self) -> None:
+        _check_reasons((self.reason,))
 
 
-@checked
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class NotShowable(Record):
-    """The session can't be a doctest: some output can't stand in one."""
+    """The session can't be a doctest, because no doctest can show some of its output."""
 
     evidence: Evidence
 
 
-@checked
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class SetupFailed(Record):
     """The module could not be imported or the silent code raised; nothing of the program ran."""
 
-    reason: Reason
+    reason: Literal["import_error", "setup_error"]
     evidence: Evidence
 
 
 # replays --------------------------------------------------------------------------------------------------------------
 
 
-@checked
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Difference(Record):
-    """A command of a replay that printed something else."""
+    """A command of a replay that printed something else than the session says; texts are cut at 400 characters."""
 
     command: Count
     source: str
@@ -229,10 +265,9 @@ class Difference(Record):
     got: str
 
 
-@checked
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class ReplayReport(Record):
-    """Every difference in order; from the console also the watched values after each command."""
+    """A replay: its differences in order, and, from the console, the watched values after each command, as text."""
 
     differences: tuple[Difference, ...]
     values: tuple[Locals, ...] = ()
@@ -241,10 +276,9 @@ class ReplayReport(Record):
 # what follows choices -------------------------------------------------------------------------------------------------
 
 
-@checked
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class CommandBelief(Record):
-    """What a command's output could have been; see ``trace_mine.tracer.schema.Belief``."""
+    """The law of a command's output; see ``trace_mine.tracer.schema.Belief``."""
 
     command: Count
     outcomes: tuple[str, ...]
@@ -257,8 +291,7 @@ class CommandBelief(Record):
             raise ProtocolError("expected a probability and an error for each outcome of a belief, got more or fewer")
 
 
-@checked
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class CommandChoice(Record):
     """One choice that a command made; see ``trace_mine.tracer.schema.Choice``."""
 
@@ -273,11 +306,12 @@ class CommandChoice(Record):
             raise ProtocolError("expected a probability for each outcome of a choice, and the one taken among them")
 
 
-@checked
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class BeliefsReport(Record):
-    """Beliefs in the order of the commands; ``failure`` says why there are fewer of them than outputs. ``mismatch``:
-    the session drew something else than was recorded, so that ``choices`` has none.
+    """Beliefs and choices in the order of the commands.
+
+    ``failure`` says why there are fewer beliefs than outputs, ``mismatch`` how the session's draws differ from the
+    recorded ones, so that there are no choices; both are None where all is well. ``num_forked`` counts forks.
     """
 
     beliefs: tuple[CommandBelief, ...]
@@ -287,18 +321,16 @@ class BeliefsReport(Record):
     num_forked: Count
 
 
-@checked
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class SampledTexts(Record):
-    """What each command showed in one native run."""
+    """The text that each command showed in one native run."""
 
     texts: tuple[str, ...]
 
 
-@checked
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class PathChoice(Record):
-    """One choice that a path met, and which way it went."""
+    """One choice that a path met, with the index of the outcome that it took."""
 
     kind: Name
     probabilities: tuple[Probability, ...]
@@ -309,20 +341,24 @@ class PathChoice(Record):
             raise ProtocolError("expected the outcome taken among those of the choice, got another")
 
 
-@checked
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class PathReport(Record):
-    """One path: what each command showed, the choices met; ``is_sampled`` where a draw had no outcomes to follow."""
+    """One path: the text that each command showed, and the choices that were met.
+
+    ``is_sampled``: some draw could not be enumerated, so that its outcome is one of many.
+    """
 
     texts: tuple[str, ...]
     choices: tuple[PathChoice, ...]
     is_sampled: bool
 
 
-@checked
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class SessionAutomaton(Record):
-    """The automaton that a session's commands are: from each state, each command's moves."""
+    """The automaton that a session's commands are: ``commands[source][state]`` are the moves from that state.
+
+    A state is the text of the ``variables``' values.
+    """
 
     variables: tuple[str, ...]
     states: tuple[str, ...]
@@ -330,20 +366,19 @@ class SessionAutomaton(Record):
     commands: Mapping[str, Mapping[str, tuple[Move, ...]]]
 
     def agree(self) -> None:
-        known = set(self.states)
-        if self.start not in known:
+        states = set(self.states)
+        if self.start not in states:
             raise ProtocolError("expected the start among the automaton's states, got another")
         for table in self.commands.values():
-            if table.keys() != known:
+            if table.keys() != states:
                 raise ProtocolError("expected moves of each command from each of the automaton's states")
-            if any(after not in known for moves in table.values() for _, after, _ in moves):
+            if any(after not in states for moves in table.values() for _, after, _ in moves):
                 raise ProtocolError("expected moves to the automaton's states, got one to another")
 
 
-@checked
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class AutomatonReport(Record):
-    """The automaton, or why there is none."""
+    """The automaton, or the reason why there is none."""
 
     automaton: SessionAutomaton | None
     why_not: Evidence | None
@@ -355,9 +390,7 @@ class AutomatonReport(Record):
 
 Answer = (
     NativeSummary
-    | NativeFrame
-    | SessionCommand
-    | DrivenFrame
+    | NativeFrames
     | DriveSummary
     | MustRestart
     | NotShowable
@@ -370,9 +403,7 @@ Answer = (
 )
 ANSWERS = OneOf(
     NativeSummary,
-    NativeFrame,
-    SessionCommand,
-    DrivenFrame,
+    NativeFrames,
     DriveSummary,
     MustRestart,
     NotShowable,
@@ -385,11 +416,12 @@ ANSWERS = OneOf(
 )
 
 
-@checked
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class End(Record):
-    """The last record of a run: how it ended, by its own word, and what the guard saw (``tripped``, ``tampered``).
-    ``exception`` is a type's name, or what a limit or a bad job was; ``escaped``: the error is our own code's.
+    """The last record of a run: how it ended, by its own account. The sandbox's verdict is made of more than that.
+
+    ``exception`` is a type's name, the limit that was reached, or what is wrong with a malformed job. ``tripped`` and
+    ``tampered`` are what the guard noticed. ``escaped``: the error is one of our own code.
     """
 
     end: Literal["ok", "exception", "exit", "syntax", "trace-limit", "output-limit"]

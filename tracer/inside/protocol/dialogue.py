@@ -1,4 +1,7 @@
-"""Which answers go with which job, and what in them refers to the job: read by the supervisor."""
+"""The dialogue of a job and its answers: which answers a job sends, and what in them refers to the job.
+
+The supervisor reads all answers through ``read_answers``.
+"""
 
 from __future__ import annotations
 
@@ -9,16 +12,14 @@ from trace_mine.tracer.inside.protocol.answers import (
     Answer,
     AutomatonReport,
     BeliefsReport,
-    DrivenFrame,
     DriveSummary,
     MustRestart,
-    NativeFrame,
+    NativeFrames,
     NativeSummary,
     NotShowable,
     PathReport,
     ReplayReport,
     SampledTexts,
-    SessionCommand,
     SetupFailed,
 )
 from trace_mine.tracer.inside.protocol.codec import ProtocolError, Record
@@ -35,8 +36,8 @@ from trace_mine.tracer.inside.protocol.jobs import (
 )
 
 ANY_NUMBER: dict[type[Job], tuple[type[Record], ...]] = {
-    NativeJob: (NativeFrame,),
-    DriveJob: (SessionCommand, DrivenFrame),
+    NativeJob: (NativeFrames,),
+    DriveJob: (),
     ReplayJob: (),
     BeliefsJob: (),
     SamplesJob: (SampledTexts,),
@@ -44,7 +45,7 @@ ANY_NUMBER: dict[type[Job], tuple[type[Record], ...]] = {
     AutomatonJob: (),
     PlainJob: (),
 }
-"""Answers of which a job sends as many as there are."""
+"""Answers of which a job sends any number, none included."""
 
 JUST_ONE: dict[type[Job], tuple[type[Record], ...]] = {
     NativeJob: (NativeSummary, SetupFailed),
@@ -56,14 +57,20 @@ JUST_ONE: dict[type[Job], tuple[type[Record], ...]] = {
     AutomatonJob: (AutomatonReport, SetupFailed),
     PlainJob: (),
 }
-"""Answers of which a job sends one; samples come without."""
+"""Summaries, of which a job that ends well sends one. Samples and plain jobs need not send any."""
 
 
 def read_answers(job: Job, values: Iterable[object], *, is_complete: bool) -> tuple[Answer, ...]:
-    """The records that a run of the job sent, as JSON. ``is_complete``: it ended well, so that nothing is missing.
+    """Read the answers that a run of the job sent.
+
+    Args:
+        job: the job that was sent to the run.
+        values: what the run sent, as JSON.
+        is_complete: the run ended well, so that its summary must be there.
 
     Raises:
-        ProtocolError: one is no record, or not one that this job sends, or refers to what the job does not have.
+        ProtocolError: a value is no answer, or not one that this job sends; it refers to something that the job does
+            not have; or there are more summaries than one, or none.
     """
     answers = tuple(ANSWERS.from_json(value) for value in values)
     kind = type(job)
@@ -86,8 +93,8 @@ def _check_references(job: Job, answer: Record) -> None:
             _at_most("pieces", len(answer.pieces), len(job.program.pieces))
         case DriveJob(), DriveSummary():
             _at_most("pieces", len(answer.pieces), len(job.program.pieces))
-        case DriveJob(), SessionCommand():
-            _below("SessionCommand.piece", answer.piece, job.program.pieces)
+            last_piece = max((command.piece for command in answer.commands), default=-1)
+            _below("SessionCommand.piece", last_piece, job.program.pieces)
         case ReplayJob(), ReplayReport():
             _at_most("watched values", len(answer.values), len(job.watch))
         case BeliefsJob(), BeliefsReport():

@@ -1,21 +1,22 @@
-"""What the supervisor asks of a run: one record for each kind of job, and what they are made of.
+"""Jobs: the records by which the supervisor asks something of a run, and the records that they are made of.
 
-``NativeJob``     runs the program under settrace, as its author's tools would, and tells what happened
-``DriveJob``      writes the session
-``ReplayJob``     replays a session's text, through ``code.InteractiveConsole`` or through ``doctest``
-``BeliefsJob``    tells what each output of a session could have been
-``SamplesJob``    runs a session's commands natively, again and again: what beliefs are held against
-``PathJob``       runs one path of them in a process of its own: the slow reference
-``AutomatonJob``  fits the automaton that its commands are
-``PlainJob``      runs a source as it is: the self-test and the attacks
+``NativeJob``     run the program under settrace, as its author's tools would
+``DriveJob``      write the session
+``ReplayJob``     replay a session's text, through ``code.InteractiveConsole`` or through ``doctest``
+``BeliefsJob``    find the law of each output of a session
+``SamplesJob``    run a session's commands natively, again and again: beliefs are compared with these
+``PathJob``       run one path of them in a process of its own: the slow reference of beliefs
+``AutomatonJob``  fit the automaton that a session's commands are
+``PlainJob``      run a source as it is: for the self-test and the attacks
 
-What a run may use is no part of a job: the jail gets it from the run's ``Limits`` (``JobLimits``).
+The limits of a run are no part of a job: the jail gets them from the run's ``Limits``, and ``JobLimits`` are those that
+the job itself keeps.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Annotated, ClassVar, Literal
 
 from trace_mine.tracer.inside.protocol.codec import (
@@ -24,31 +25,38 @@ from trace_mine.tracer.inside.protocol.codec import (
     OneOf,
     ProtocolError,
     Record,
-    checked,
     from_json,
+    record,
 )
 
 Count = Annotated[int, Between(0, 1 << 53)]
 Line = Annotated[int, Between(0, 1 << 31)]
 """A line or a column; 0 where code has none."""
 Name = Annotated[str, AtMost(4_096)]
-"""An identifier, a module, an option, a type's name: longer ones are nobody's."""
+"""An identifier, a module, an option or a type's name; far longer than any in real source."""
 Location = Annotated[str, AtMost(8_192)]
 """A file as a code object names it."""
 Probability = Annotated[float, Between(0.0, 1.0 + 1e-9)]
+"""A probability; sums of many may pass 1 by rounding."""
 Seconds = Annotated[float, Between(0.0, 1e9)]
+"""A span of time; at most 32 years, so that no arithmetic on it overflows."""
 Locals = Mapping[str, str]
 """Variables with their values as text."""
 DrawnOutcome = int | float | str | None | Mapping[str, str]
-"""What a primitive gave: an int, a float, a text, nothing, or ``{"bytes": hex}``."""
+"""The outcome of one draw: an int, a float, a text, nothing, or bytes as ``{"bytes": hexadecimal digits}``."""
 Law = tuple[tuple[str | None, Probability], ...]
 """(value, probability) pairs; None for an environment variable that is not set."""
 
 TOLERANCE = 1e-9
+"""How far the probabilities of a declared law may be from a sum of 1: thirds in decimal notation don't sum to it."""
 
 
 def check_outcomes(outcomes: tuple[DrawnOutcome, ...]) -> None:
-    """Raises ProtocolError where a mapping among recorded outcomes is none of bytes."""
+    """Check that each mapping among outcomes is one of bytes.
+
+    Raises:
+        ProtocolError: one is not.
+    """
     for outcome in outcomes:
         if isinstance(outcome, dict):
             digits = outcome.get("bytes", "-")
@@ -58,8 +66,7 @@ def check_outcomes(outcomes: tuple[DrawnOutcome, ...]) -> None:
                 )
 
 
-@checked
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Piece(Record):
     """One example of a docstring, or a whole script: source that is run as one unit.
 
@@ -73,15 +80,15 @@ class Piece(Record):
     options: tuple[Name, ...] = ()
 
 
-@checked
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Program(Record):
-    """What is run, and where.
+    """The source that is run, and the namespace that it is run in.
 
     The pieces run in order in one namespace: a copy of ``module``'s globals, or, where it is None, a fresh
     ``__main__``; ``code`` runs silently first. ``single``: pieces are examples at a prompt, so expression statements
-    echo. ``own`` are path prefixes inside the jail: functions from there are the repository's. ``opens`` are callables
-    whose call is opened at no depth.
+    echo. ``continue_on_error``: a piece that raises does not end the program. ``own`` are path prefixes as code in the
+    jail sees them: functions of files there are the repository's. ``opens`` are callables whose call is opened without
+    counting as a depth.
     """
 
     pieces: tuple[Piece, ...] = ()
@@ -93,18 +100,16 @@ class Program(Record):
     opens: tuple[Name, ...] = ()
 
 
-@checked
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Seeded(Record):
-    """Draws are made from a private generator and recorded."""
+    """Draws are made from a private generator with this seed, and recorded."""
 
     seed: Count
 
 
-@checked
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Recorded(Record):
-    """Draws give these outcomes again, in order: what an earlier run recorded."""
+    """Draws give the outcomes again that an earlier run recorded, in order."""
 
     outcomes: tuple[DrawnOutcome, ...]
 
@@ -115,11 +120,15 @@ class Recorded(Record):
 Draws = Seeded | Recorded
 
 
-@checked
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Laws(Record):
-    """Declared laws: ``inputs[i]`` of the i-th call of ``input`` (the last one of all further calls), ``environ`` of
-    environment variables.
+    """Declared laws of a program's inputs.
+
+    ``inputs[i]`` is the law of the i-th call of ``input``, the last one that of all further calls. ``environ`` has laws
+    of environment variables, by name.
+
+    Raises:
+        ProtocolError: the probabilities of a law don't sum to 1.
     """
 
     inputs: tuple[Law, ...] = ()
@@ -135,33 +144,37 @@ class Laws(Record):
 
     @classmethod
     def from_json(cls, declared: Mapping[str, object]) -> Laws:
-        """``{"inputs": [[[value, probability], ...], ...], "environ": {name: [[value, probability], ...]}}``.
+        """Read ``{"inputs": [[[value, probability], ...], ...], "environ": {name: [[value, probability], ...]}}``.
+
+        Either key may be left out.
 
         Raises:
-            ProtocolError: it is something else, or the probabilities of a law don't sum to 1.
+            ProtocolError: ``declared`` has another form, or the probabilities of a law don't sum to 1.
         """
         return from_json(cls, {"inputs": [], "environ": {}, **declared})
 
 
-@checked
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Place(Record):
-    """A statement, by file, line and column, or, where ``column`` is None, a function by file and first line."""
+    """A statement by its file, line and column; where ``column`` is None, a function by its file and first line."""
 
     path: Location
     line: Line
     column: Line | None = None
 
 
-@checked
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class ViewRequest(Record):
-    """What the driver may open and show in a view that hides outcomes or spaces its reveals.
+    """A view that hides outcomes or spaces its reveals: what the driver may open and show.
 
-    ``every``: commands between two reveals (0: none but the program's own output); ``partial``: one variable a time.
-    ``asked`` are hidden inputs with the commands that show them at the end; ``seed`` draws the variables that are
-    shown. ``has_draws``: the native run drew something, so that outcomes are hidden at all. ``max_seconds`` is for
-    following what else could have been.
+    Attributes:
+        every: commands between two reveals; 0: no reveals but the program's own output.
+        partial: a reveal shows one variable, else all of them.
+        style: a reveal is an expression (``echo``) or a call of print.
+        asked: variables that hold hidden inputs, with the commands that show them at the end.
+        seed: draws the variables that are shown.
+        has_draws: the native run drew something, so that there are outcomes to hide.
+        max_seconds: how long the driver may follow the outcomes that could have been.
     """
 
     every: Count
@@ -173,11 +186,11 @@ class ViewRequest(Record):
     max_seconds: Seconds
 
 
-@checked
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class NativeJob(Record):
-    """Run the program under settrace, recording frames down to ``max_depth``. ``reseed`` seeds ``random`` first (0:
-    not); for a job with draws it means nothing.
+    """Run the program under settrace, recording activations down to ``max_depth`` of them on the stack.
+
+    ``reseed`` seeds ``random`` first (0: not). Where ``draws`` are decided, it has no effect.
     """
 
     may_fork: ClassVar[bool] = False
@@ -188,11 +201,18 @@ class NativeJob(Record):
     laws: Laws | None = None
 
 
-@checked
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class DriveJob(Record):
-    """Write the session. ``follow`` is the depth of calls whose bodies are shown; ``hide`` are sources of reveals to
-    leave out, ``whole`` the statements and functions to keep whole. ``view`` is None where everything is shown.
+    """Write the session.
+
+    Attributes:
+        follow: the depth of calls whose bodies are shown.
+        hide: sources of commands whose output is not shown.
+        whole: statements and functions to keep as one command.
+        open_statements: False keeps each statement of the snippet as one command.
+        open_comprehensions: list comprehensions are shown as loops.
+        skip_loops: loops are one command each.
+        view: what may be opened and shown; None: everything.
     """
 
     may_fork: ClassVar[bool] = False
@@ -208,11 +228,12 @@ class DriveJob(Record):
     laws: Laws | None = None
 
 
-@checked
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class ReplayJob(Record):
-    """Replay a session's text. ``watch`` names, for each command, variables whose value after it is wanted; only the
-    console tells them.
+    """Replay a session's text.
+
+    ``watch`` names, for each command, the variables whose values after it are wanted; only the console reports them.
+    ``reseed`` is as in ``NativeJob``.
     """
 
     may_fork: ClassVar[bool] = False
@@ -225,12 +246,13 @@ class ReplayJob(Record):
     laws: Laws | None = None
 
 
-@checked
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class BeliefsJob(Record):
-    """Tell beliefs of a session: (source, output as a doctest has it) of each command. ``outcomes`` are those that its
-    draws had, for its choices; None where these are not wanted. Where a draw can't be enumerated, the law is averaged
-    over up to ``num_seeds`` runs.
+    """Find the law of each output of a session.
+
+    ``commands`` are the source and the output, as a doctest has it, of each. ``outcomes`` are those of the session's
+    draws, of which its choices are made; None where choices are not wanted. Where a draw can't be enumerated, laws are
+    averaged over up to ``num_seeds`` runs.
     """
 
     may_fork: ClassVar[bool] = True
@@ -245,8 +267,7 @@ class BeliefsJob(Record):
         check_outcomes(self.outcomes or ())
 
 
-@checked
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class SamplesJob(Record):
     """Run a session's commands natively ``num_samples`` times, from seed ``first_seed`` on."""
 
@@ -259,8 +280,7 @@ class SamplesJob(Record):
     laws: Laws | None = None
 
 
-@checked
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class PathJob(Record):
     """Run the one path of a session that takes the outcomes ``prefix`` first."""
 
@@ -272,10 +292,12 @@ class PathJob(Record):
     laws: Laws | None = None
 
 
-@checked
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class AutomatonJob(Record):
-    """Fit the automaton that a session's commands are; no ``variables``: all those that differ between states."""
+    """Fit the automaton that a session's commands are.
+
+    ``variables`` are those whose values make up a state; none: all that differ between states.
+    """
 
     may_fork: ClassVar[bool] = True
     program: Program
@@ -285,8 +307,7 @@ class AutomatonJob(Record):
     laws: Laws | None = None
 
 
-@checked
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class PlainJob(Record):
     """Run a source as ``__main__``, and count its trace events."""
 
@@ -298,10 +319,9 @@ Job = NativeJob | DriveJob | ReplayJob | BeliefsJob | SamplesJob | PathJob | Aut
 JOBS = OneOf(NativeJob, DriveJob, ReplayJob, BeliefsJob, SamplesJob, PathJob, AutomatonJob, PlainJob)
 
 
-@checked
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class JobLimits(Record):
-    """Those limits of a run that the job itself keeps (see ``trace_mine.tracer.limits``)."""
+    """The limits of a run that the job itself keeps (see ``trace_mine.tracer.limits``)."""
 
     max_events: Count
     max_commands: Count
@@ -310,6 +330,10 @@ class JobLimits(Record):
 
     @classmethod
     def of(cls, limits: Mapping[str, object]) -> JobLimits:
-        """From ``Limits.as_dict``. Raises ProtocolError."""
+        """Read them from ``Limits.as_dict``; the other limits are the jail's.
+
+        Raises:
+            ProtocolError: a limit is missing, or is no count.
+        """
         names = {"max_events": "events", "max_commands": "commands", "max_output": "output_bytes", "max_forks": "forks"}
         return from_json(cls, {name: limits.get(key) for name, key in names.items()})
