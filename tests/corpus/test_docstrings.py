@@ -1,4 +1,7 @@
-"""The examples in docstrings of the corpus print what they show."""
+"""The examples in docstrings of the corpus print what they show.
+
+Those of ``mined`` are left out: a docstring there shows the session that a snippet becomes, which is no example.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,9 @@ ROOT = Path(__file__).resolve().parents[2]
 MODULES = [
     ".".join(("trace_mine", *path.relative_to(ROOT).with_suffix("").parts))
     for path in sorted((ROOT / "corpus").rglob("*.py"))
-    if ">>> " in path.read_text(encoding="utf-8") and path.name not in ("__init__.py", "__main__.py")
+    if "mined" not in path.parts
+    and ">>> " in path.read_text(encoding="utf-8")
+    and path.name not in ("__init__.py", "__main__.py")
 ]
 
 
