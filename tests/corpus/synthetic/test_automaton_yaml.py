@@ -166,7 +166,7 @@ def test_the_document_prints_what_it_shows(monkeypatch):
     assert told.getvalue() == printed
     coin = (ROOT / "docs" / "examples" / "hidden_coin.yaml").read_text(encoding="utf-8")
     broken = [coin.replace("{heads: 3/4, tails: 1/4}", "{heads: 0.9}"), coin.replace("q0: heads", "q0: edge")]
-    shown = re.search(r"said with its line:\n\n```text\n(.*?)```", document, re.DOTALL).group(1).splitlines()
+    shown = re.search(r"reported with its line:\n\n```text\n(.*?)```", document, re.DOTALL).group(1).splitlines()
     assert len(shown) == len(broken)
     for text, line in zip(broken, shown, strict=True):
         with pytest.raises(AutomatonError, match=re.escape(line)):
