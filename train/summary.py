@@ -100,7 +100,7 @@ def _by_role(evaluation: Evaluation) -> list[str]:
     if "copy_last_value" in evaluation:
         lines.append(f"values, by copying the last value: accuracy {evaluation['copy_last_value']:.3f}")
     beliefs = evaluation.get("beliefs", {})
-    if beliefs.get("num_beliefs"):
+    if beliefs.get("num_beliefs"):  # 0 if all prefixes were too long: then there is no mean
         lines.append(
             f"KL to the exact belief {beliefs['kl']:.3f} (its entropy {beliefs['entropy']:.3f}) "
             f"at {beliefs['num_beliefs']} reveals"

@@ -159,6 +159,7 @@ def _scored(number: int, belief: Belief, log_law: Floats) -> ScoredBelief:
 def _outcome_texts(row: Row, belief: Belief) -> list[str]:
     """Return the text that the row would have for each outcome: with a line end, if its segment ends with one."""
     segment = row["segments"][belief["segment"]]
+    # a value at the very end of a text may lack its line end
     end = "\n" if row["text"][segment["start"] : segment["end"]].endswith("\n") else ""
     return [outcome + end for outcome in belief["outcomes"]]
 
