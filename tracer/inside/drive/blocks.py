@@ -82,7 +82,7 @@ def _matches(context: Context, handler: ast.ExceptHandler, error: BaseException,
     if any(isinstance(inner, ast.Call) for inner in ast.walk(handler.type)):
         context.give_up(_place_of(handler), frame, Reason.HANDLER_TYPE)
     try:
-        # unlike ``except``, ``isinstance`` asks a metaclass's ``__instancecheck__``; the result check sees a difference
+        # unlike ``except``, ``isinstance`` asks a metaclass's ``__instancecheck__``: the checks see where that matters
         types = eval(compile(ast.Expression(handler.type), "<handler>", "eval"), context.variables.namespace)
         return isinstance(error, types)
     except Exception:
