@@ -1,1 +1,3 @@
-"""Datasets of traces: where snippets come from, and how rows reach the disk."""
+"""Datasets of traces: two origins of rows (``mined``, ``synthetic``), and all that turns their rows into a folder that
+``datasets.load_dataset`` reads.
+"""

@@ -1,5 +1,6 @@
-"""The command ``trace-mine``. Only typer is imported before the command runs: ``--help`` answers in under half a
-second.
+"""The command ``trace-mine``: options to a ``MineOptions``, and one call of ``produce``.
+
+Only typer is imported before the command runs, so that ``--help`` answers in under half a second.
 """
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ def mine(
     out: Annotated[Path, typer.Option(help="Folder of the dataset; a run that was cut off goes on there.")] = Path(
         "traces"
     ),
+    # The cores that this process may use: in a container there are often fewer than os.cpu_count() says.
     jobs: Annotated[int, typer.Option(min=1, help="Worker processes.")] = len(os.sched_getaffinity(0)),
     sources: Annotated[
         str | None,
@@ -104,12 +106,15 @@ def mine(
     from trace_mine.corpus.mined.options import MineOptions
     from trace_mine.tracer.limits import Limits
 
+    # MineOptions checks its own values; what it refuses is wrong usage (exit code 2), not a failure of the run.
     try:
         options = MineOptions(
             entries=None if sources is None else tuple(p.strip() for p in sources.split(",") if p.strip()),
             follow=follow,
             limits=Limits(
                 wall_seconds=timeout,
+                # Below the wall clock, so that a busy loop is counted as `cpu`, which repeats on a loaded machine, and
+                # only what waits is counted as `wall`. RLIMIT_CPU takes whole seconds.
                 cpu_seconds=math.ceil(0.8 * timeout),
                 memory_bytes=_num_bytes(memory),
                 forks=forks,
@@ -130,6 +135,7 @@ def mine(
     try:
         _mine(paths, options, out, jobs, overwrite=overwrite)
     except KeyboardInterrupt:
+        # To standard error: standard output may be piped, and its reader is to see the counts or nothing.
         print("trace-mine: interrupted; finished units are kept, the same command goes on from there", file=sys.stderr)
         raise typer.Exit(ExitCode.INTERRUPTED) from None
 
@@ -141,16 +147,23 @@ def _mine(paths: list[str], options: MineOptions, out: Path, jobs: int, *, overw
     from trace_mine.corpus.report import Progress, print_dataset
 
     with open_ledger(out, overwrite=overwrite) as ledger, Progress() as progress:
+        # `inputs` stand in the configuration, so that a second command with other paths is refused instead of
+        # replacing the first one's rows.
         origin = Mined(paths, options, ledger.sources)
         config = {**options.as_config(), "inputs": origin.input_names}
         merged = produce(ledger, origin, config, engine=ENGINES["loky"](jobs), watcher=progress)
     if not print_dataset(merged, out):
-        what = "none of the snippets became a row" if merged.stats["found"] else "no snippet was found"
-        raise CorpusError(f"nothing could be mined: {what}; see {out}/stats.json and errors.jsonl")
+        # An exit code of 0 would tell a script that there is a dataset to train on.
+        explanation = "none of the snippets became a row" if merged.stats["found"] else "no snippet was found"
+        raise CorpusError(f"nothing could be mined: {explanation}; see {out}/stats.json and errors.jsonl")
 
 
 def _check(paths: list[str], packages: tuple[Path, ...]) -> None:
-    """Wrong usage is told before anything is written."""
+    """Checks that all inputs exist, before the dataset's folder is made.
+
+    Raises:
+        CorpusError: an input or a folder of packages does not exist.
+    """
     for path in (*(path for path in paths if not path.startswith("module:")), *(str(folder) for folder in packages)):
         if not Path(path).exists():
             hint = f"for an installed module write module:{path}" if path.isidentifier() else "check the spelling"
@@ -166,7 +179,7 @@ def _check(paths: list[str], packages: tuple[Path, ...]) -> None:
 
 
 def _num_bytes(text: str) -> int:
-    """``512M`` in bytes.
+    """Turn a size like ``512M`` into bytes; K, M and G are powers of 1,024.
 
     Raises:
         CorpusError: the text is no size.
@@ -181,12 +194,13 @@ def _num_bytes(text: str) -> int:
 
 
 app = make_app(default_command=True, epilog=None)
+# The default command: `trace-mine PATH` is `trace-mine mine PATH`.
 app.command("mine", epilog=EPILOG)(mine)
 app.command("automaton", epilog=FIT_EPILOG)(fit)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The console script; gives the exit code."""
+    """Run the console script with ``arguments`` (None: ``sys.argv[1:]``), and return its exit code."""
     return run_app(app, "trace-mine", arguments, wrong_usage=(), failed=(CorpusError, OSError))
 
 

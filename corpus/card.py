@@ -1,8 +1,9 @@
-"""The dataset card: README.md with the YAML that ``datasets.load_dataset(DIR)`` reads. No dates: the same dataset
-has the same card.
+"""The dataset card: README.md, with the YAML block that ``datasets.load_dataset(DIR)`` reads.
 
-Names in it come from strangers: a repository may be called ``x | [y](http://z)``. In the YAML block the library quotes
-them; in the Markdown body ``inline`` makes code of all that isn't plain.
+The card has no dates, so that the same dataset has the same card.
+
+Names of repositories and licences are text of strangers: a repository may be called ``x | [y](http://z)``. In the YAML
+block ``huggingface_hub`` quotes such text; in the Markdown body ``inline`` sets as code all text that isn't plain.
 """
 
 from __future__ import annotations
@@ -16,8 +17,10 @@ from trace_mine.corpus.splits import SPLITS
 from trace_mine.corpus.stats import GroupStats, Stats
 from trace_mine.tracer.show import visible
 
+# The Hub's own categories; the last one is "n>1M".
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 
+# For str.format, so they hold no other braces. Names of strangers go through `inline` first.
 _BODY = """
 # Execution traces that replay
 
@@ -103,33 +106,42 @@ adversaries), a sequence of commands belongs to one split by its hash.
 
 
 def dataset_card(stats: Stats, shards: Sequence[str], content: str) -> str:
-    """The card of a dataset with these statistics and shards; ``content``: a hash of the shards, in hex.
+    """Return the text of the card.
 
-    The content is told as a version: ``datasets`` keeps what it loaded by the folder's last name, the version and the
-    patterns of files, so that without it another dataset in a folder of the same name, or this one made again, would
-    be read from what was there before (seen with datasets 5.2).
+    Args:
+        stats: the dataset's statistics, as in ``stats.json``.
+        shards: the names of the Parquet files; they tell which splits there are.
+        content: a hash of the shards' bytes, in hexadecimal; it becomes the version of the dataset's configuration.
     """
+    # Imported here: it takes longer than all that a worker process needs of this room.
     from huggingface_hub import DatasetCard, DatasetCardData
 
+    # A split without rows has no shard, and a pattern that matches no file is an error of `datasets`.
     present = [split for split in SPLITS if any(shard.startswith(f"{split}-") for shard in shards)]
     data = DatasetCardData(
         configs=[
             {
                 "config_name": "default",
+                # The cache of `datasets` names what it loaded after the folder's last name, the version and the
+                # patterns of files. Without a version that follows the content, another dataset in a folder of the
+                # same name, or this one made again, is read from the cache (datasets 5.2; a mined dataset then had
+                # three rows fewer in training than on disk; tests/corpus/test_card_cache.py).
                 "version": version_of(content),
                 "data_files": [{"split": split, "path": f"data/{split}-*.parquet"} for split in present],
             }
         ],
         tags=["code", "execution-traces", "python"],
         size_categories=[next((name for limit, name in _SIZES if stats["rows"] < limit), "n>1M")],
+        # The Hub knows one licence for a dataset; the rows have many. `other` with the names is its form for that.
         license="other",
-        # one line each: a line `---` would end the block for whoever reads it without YAML
+        # Each name on one line: a line `---` would end the block for a program that finds it without a YAML parser.
         license_name=", ".join(_one_line(name) for name in sorted(stats["by_licence"])) or "none",
     )
     return str(DatasetCard(f"---\n{data.to_yaml()}\n---\n{_body(stats, present)}"))
 
 
 def _body(stats: Stats, present: Sequence[str]) -> str:
+    # Only the configuration of the synthetic origin has a task.
     template = _SYNTHETIC if "task" in stats["config"] else _BODY
     return template.format(
         config=json.dumps(stats["config"], indent=2),
@@ -148,19 +160,25 @@ def _body(stats: Stats, present: Sequence[str]) -> str:
 
 
 def version_of(content: str) -> str:
-    """A version that differs where the hash does: 0 and two numbers of nine digits at most."""
+    """Return a version that differs where the hash does: ``0.N.M``, with two numbers of nine digits at most.
+
+    ``datasets`` takes versions of three numbers only, so the hash can't be the version itself.
+
+    >>> version_of("0123456789abcdef01234567")
+    '0.999896491.399966567'
+    """
     return f"0.{int(content[:12], 16) % 10**9}.{int(content[12:24], 16) % 10**9}"
 
 
 _PLAIN = re.compile(r"(?:[A-Za-z0-9 .+/()-]|(?<=[A-Za-z0-9])_(?=[A-Za-z0-9]))+\Z")
-"""Nothing that Markdown reads as more than itself, inside a line or a table's cell."""
+"""Text that Markdown shows as it is, inside a line and inside a table's cell. An underscore inside a word is plain."""
 
 
 def inline(text: str) -> str:
-    """A stranger's text inside a line of Markdown: as it is where it is plain, else as code, escaped.
+    """Return a stranger's text for a line of Markdown: unchanged where it is plain, else as code, escaped.
 
-    In code nothing acts but the backtick, and in a table the bar: both are written as escapes, as control characters
-    are. ``www.`` is set as code too: renderers make a link of it.
+    Inside code only the backtick acts, and in a table the bar: both are written as escapes, as control characters are.
+    Text with ``www.`` is set as code too, since renderers make a link of it.
 
     >>> inline("more-itertools"), inline("a|`b`")
     ('more-itertools', '`a\\\\x7c\\\\x60b\\\\x60`')
@@ -168,6 +186,7 @@ def inline(text: str) -> str:
     if _PLAIN.match(text) and text == text.strip() and "www." not in text.lower():
         return text
     escaped = _one_line(text.replace("\\", "\\\\")).replace("|", "\\x7c").replace("`", "\\x60")
+    # Two backticks with nothing between them are no code, so the empty text is shown as a space.
     return f"`{escaped or ' '}`"
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 
 class CorpusError(Exception):
-    """A message for the person at the terminal; ``exit_code`` is the command's: 1 failed, 2 wrong usage."""
+    """A message for the person at the terminal. The command prints it on one line, and exits with ``exit_code``: 1 for
+    a command that failed, 2 for wrong usage.
+    """
 
     def __init__(self, message: str, *, exit_code: int = 1) -> None:
         super().__init__(message)

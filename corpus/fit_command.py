@@ -1,4 +1,8 @@
-"""The command ``trace-mine automaton``: fits automata to the rows of a dataset that have choices."""
+"""The command ``trace-mine automaton``: fits automata to the rows of a dataset that have choices.
+
+``fitting`` has the mathematics; here are the options, the Tracers that run each row's commands from every state, and
+the YAML files.
+"""
 
 from __future__ import annotations
 
@@ -48,7 +52,9 @@ def fit(
             except NoAutomaton as error:
                 lines = [f"did not fit: {error}"]
             for number, line in enumerate(lines):
+                # Names and texts of strangers' code: control characters are shown, not sent.
                 print(visible(f"  {line}" if number else f"{columns['name']}: {line}"))
+    # A name that matches nothing is most probably mistyped; a dataset without choices is an answer.
     if not num_rows and row:
         raise CorpusError(
             f"expected the trace_id or name of a row with choices, got {row!r}; see {dataset}",
@@ -61,7 +67,12 @@ def fit(
 
 @dataclass(kw_only=True)
 class _Fitter:
-    """Fits rows one by one, with a Tracer for each ``sys.path`` that they need. A context manager: it ends them."""
+    """Fits rows one by one. Rows that need the same ``sys.path`` share a Tracer. Leaving the context closes all
+    Tracers.
+
+    Raises:
+        CorpusError: ``root`` or one of ``packages`` is no folder.
+    """
 
     root: Path | None
     packages: tuple[Path, ...]
@@ -86,16 +97,17 @@ class _Fitter:
             tracer.close()
 
     def fit(self, row: RowColumns) -> list[str]:
-        """Writes the row's automaton; gives what is to be said of it.
+        """Write the row's automaton to a file; return lines for the terminal: its size and path, then the notes.
 
         Raises:
-            NoAutomaton: the row's commands are none.
+            NoAutomaton: the row's commands define no automaton, or need the globals of a module.
         """
         from trace_mine.corpus.fitting import NoAutomaton, automaton_of
         from trace_mine.corpus.synthetic.automaton_yaml import write_automaton
 
         setup = json.loads(row["setup"])
         if setup["module"] is not None:
+            # The module's globals are state beside the tracked variables: the law of a command could depend on them.
             raise NoAutomaton(f"it runs in the module {setup['module']}")
         tracer = self._tracer(tuple(setup["sys_path"]))
         fitted = tracer.automaton([step["source"] for step in row["steps"]], setup["code"], self.variables)
@@ -103,7 +115,8 @@ class _Fitter:
             raise NoAutomaton(fitted)
         automaton, notes = automaton_of(fitted, row["name"])
         self.out.mkdir(parents=True, exist_ok=True)
-        # names of snippets are not names of files, and two snippets may share one
+        # A snippet's name may hold characters that a file's can't, and two snippets may share a name: so the start of
+        # the trace's hash is a part of the file's name.
         path = self.out / f"{re.sub(r'[^0-9A-Za-z]+', '_', row['name']).strip('_')}_{row['trace_id'][:6]}.yaml"
         path.write_text(write_automaton(automaton), encoding="utf-8")
         size = f"{len(automaton.states)} states, {len(automaton.symbols)} symbols over {list(fitted.variables)}"
@@ -119,7 +132,7 @@ class _Fitter:
                 repository=None if self.root is None else self.root.resolve(),
                 sys_path=() if self.root is None else sys_path,
                 packages=tuple(path for folder in self.packages for path in packages_in(folder)),
-                view=parse_view("branch"),
+                view=parse_view("branch"),  # outcomes are hidden, so a command is followed from every state that fits
             )
             self._tracers[sys_path] = Tracer(config)
         return self._tracers[sys_path]

@@ -1,8 +1,13 @@
-"""From traces to automata: the PFSA-SR that a mined session's commands define, as YAML for ``trace-synth``.
+"""From mined sessions to automata: the PFSA-SR (``synthetic.automaton``) that a session's commands define.
 
-A command that changes nothing and shows a text that the state decides is a reveal: one symbol for each text. One that
-shows what the state before decides, and then acts, is PFSA-SR's own order. One that acts and then shows what the state
-after decides is split in two symbols. Any other does not fit, and that is said.
+The tracer runs each command from every reachable state (``SessionAutomaton``) and gives, for each, the law of the next
+state and of the text shown. A PFSA-SR reveals first and acts then, so a command becomes symbols in one of three ways:
+
+* the state before decides its text: one symbol for each text, allowed in the states that show it, with the command's
+  own transition. Commands that only show a value, and commands that show nothing, are of this kind;
+* the state after decides its text: it acts and then shows, so it is split into a symbol that acts and, for each text, a
+  symbol that only reveals;
+* neither decides it: the command is no PFSA-SR, and ``NoAutomaton`` names it.
 """
 
 from __future__ import annotations
@@ -20,19 +25,24 @@ from trace_mine.tracer.inside.protocol.answers import Move, SessionAutomaton
 
 
 class NoAutomaton(ValueError):
-    """The commands are no PFSA-SR; the message says which command does not fit."""
+    """The commands of a session define no PFSA-SR; the message names the command that does not fit."""
 
 
 def automaton_of(fitted: SessionAutomaton, name: str) -> tuple[Automaton, list[str]]:
-    """The automaton of what was fitted, and notes on what was changed to make it one.
+    """Return the automaton of a session, and notes for people on commands that were split or added.
+
+    Args:
+        fitted: the reachable states, the first one, and for each command and state the law of (state after, text).
+        name: the automaton's name.
 
     Raises:
-        NoAutomaton: a command's text depends on more than the state before or after it.
+        NoAutomaton: a command's text depends on more than the state before it or the state after it.
     """
     states = fitted.states
     builder = _Builder(states)
     for command, table in fitted.commands.items():
         builder.add_command(command, table)
+    # The tracer knows the first state with certainty: it is the state after the set-up.
     start = np.zeros(len(states))
     start[states.index(fitted.start)] = 1.0
     builder.cover()
@@ -48,7 +58,9 @@ def automaton_of(fitted: SessionAutomaton, name: str) -> tuple[Automaton, list[s
 
 
 class _Builder:
-    """Gathers the symbols of an automaton: a name, a matrix (state after, state before), the states it shows up in."""
+    """Gathers the symbols of an automaton, one entry a symbol in each of three lists: ``symbols`` (names),
+    ``transitions`` [state after, state before], ``reveals`` [state before] (where the symbol may be emitted).
+    """
 
     def __init__(self, states: Sequence[str]) -> None:
         self._states = states
@@ -59,10 +71,14 @@ class _Builder:
         self.notes: list[str] = []
 
     def add_command(self, command: str, table: Mapping[str, Sequence[Move]]) -> None:
-        """The symbols of one command.
+        """Add the symbols of one command.
+
+        Args:
+            command: its source.
+            table: for each state before it, the (probability, state after, text) that it may lead to.
 
         Raises:
-            NoAutomaton: its text depends on more than the state before or after it.
+            NoAutomaton: its text depends on more than the state before it or the state after it.
         """
         matrix = np.zeros((len(self._states), len(self._states)))
         by_before: dict[str, set[str]] = defaultdict(set)
@@ -72,6 +88,7 @@ class _Builder:
                 matrix[self._index[after], self._index[before]] += probability
                 by_before[before].add(text)
                 by_after[after].add(text)
+        # The state before is asked first: where both decide, a PFSA-SR's own order needs no second symbol.
         if all(len(texts) == 1 for texts in by_before.values()):
             for text in sorted(set().union(*by_before.values())):
                 self._add(f"{command} -> {text}" if text else command, matrix, self._showing(by_before, text))
@@ -86,7 +103,7 @@ class _Builder:
             raise NoAutomaton(f"{command!r} shows what neither the state before nor the one after decides")
 
     def cover(self) -> None:
-        """Adds a symbol that does nothing where some state allows no symbol: each state must allow one."""
+        """Add the symbol ``pass`` where a state allows no symbol, as ``Automaton`` asks for one in each state."""
         if not np.stack(self.reveals).any(axis=0).all():
             self.notes.append("a symbol `pass` was added for states in which no command may be given")
             self._add("pass", np.eye(len(self._states)), np.ones(len(self._states), dtype=bool))
@@ -95,22 +112,28 @@ class _Builder:
         return np.array([texts.get(state) == {text} for state in self._states])
 
     def _add(self, symbol: str, matrix: Floats, allowed: Flags) -> None:
+        # A command of several lines is one line in a file of automata, where the symbol is a key.
         self.symbols.append(" ".join(symbol.split()))
         self.transitions.append(matrix)
         self.reveals.append(allowed)
 
 
 def rows_with_choices(dataset: Path, wanted: str = "") -> Iterator[SplitRowColumns]:
-    """Rows of a dataset that have choices: all, or the one whose ``trace_id`` or ``name`` this is.
+    """Yield the rows of a dataset that have choices.
+
+    Args:
+        dataset: the dataset's folder.
+        wanted: a ``trace_id`` or ``name``, for the rows that have it; "" for all.
 
     Raises:
-        CorpusError: there is no dataset.
+        CorpusError: the folder has no ``data/*.parquet``.
     """
     import pyarrow.parquet
 
     files = sorted(dataset.glob("data/*.parquet"))
     if not files:
         raise CorpusError(f"expected a dataset, got {dataset}, which has no data/*.parquet; mine one", exit_code=2)
+    # Read with pyarrow alone: `datasets` would first copy the whole dataset into its cache.
     for file in files:
         for batch in pyarrow.parquet.ParquetFile(file).iter_batches(200):
             for row in batch.to_pylist():

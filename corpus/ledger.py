@@ -1,14 +1,14 @@
-"""What is done and what is not, on disk: a run that is killed at any moment goes on where it stopped.
+"""The ledger: a folder of finished and waiting work units, so that a run killed at any moment goes on where it stopped.
 
-    DATASET/.ledger/config.json     what the dataset is made of; another configuration is refused
-                    units/KEY.json  a work unit's payload, while it waits
-                    results/KEY.jsonl.gz, done/KEY.json  a finished unit, and the marker that it is complete
-                    attempts/KEY    a line for each start of a unit, and one for each death
+    DATASET/.ledger/config.json     the dataset's configuration; a run with another configuration is refused
+                    units/KEY.json  a work unit's payload, while the unit waits
+                    results/KEY.jsonl.gz, done/KEY.json  a finished unit's items, and the marker that they are complete
+                    attempts/KEY    a line for each start of a unit, and one for each death of a worker over it
                     sources/        unpacked archives
 
-Every file is written under another name, flushed to the disk and renamed. A unit's name is the hash of its inputs,
-so what is there is either right or not looked at. Workers on several machines may share a ledger through a common file
-system: each writes files of its own.
+Every file but those of ``attempts`` is written under another name, flushed to the disk and renamed, so a file with its
+own name is complete. A unit's key is the hash of its inputs, so a result that no longer fits has a key that nobody asks
+for. Workers on several machines may share a ledger through a common file system: each writes files of its own.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ FOLDER = ".ledger"
 
 
 class Ledger:
-    """The ledger of the dataset in ``out``. Cheap to open, also in worker processes; its state is on disk only."""
+    """The ledger of the dataset in ``out``. All state is on disk, so each worker process opens a Ledger of its own."""
 
     def __init__(self, out: Path) -> None:
         self.out = out
@@ -45,11 +45,13 @@ class Ledger:
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """Holds the dataset for this process; the kernel lets go when the process ends, however it ends.
+        """Hold the dataset for this process while the context lasts.
 
         Raises:
-            CorpusError: another process has it.
+            CorpusError: another process holds it.
         """
+        # A lock of the operating system, not a file that says "locked": Linux releases it when the process ends,
+        # however it ends, so a killed run never leaves a dataset locked.
         with open(self.root / "lock", "w") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -57,19 +59,21 @@ class Ledger:
                 raise CorpusError(
                     f"another trace-mine is writing to {self.out}; wait for it, or give another --out"
                 ) from error
+            # Files that a killed run was writing. Safe only under the lock: another run's would vanish under it.
             for leftover in self.root.rglob("*.tmp"):
                 leftover.unlink()
             yield
 
     def check_config(self, config: Mapping[str, object]) -> None:
-        """Keeps the configuration of a new dataset, compares that of an old one.
+        """Store the configuration of a new dataset; compare it with the stored one otherwise.
 
         Raises:
-            CorpusError: the dataset was begun with another configuration; says where they differ.
+            CorpusError: the dataset was begun with another configuration; the message says where they differ.
         """
         file = self.root / "config.json"
         if file.exists():
             old = json.loads(file.read_text(encoding="utf-8"))
+            # Compared as JSON values, key by key, so that the message can name the option that differs.
             keys = sorted(key for key in {*old, *config} if old.get(key) != config.get(key))
             if keys:
                 differences = "; ".join(f"{key}: was {old.get(key)!r}, is {config.get(key)!r}" for key in keys)
@@ -81,28 +85,32 @@ class Ledger:
         write_atomically(file, (json.dumps(config, indent=2, sort_keys=True) + "\n").encode())
 
     def clear(self) -> None:
-        """Forgets everything (``--overwrite``); the finished dataset beside the ledger stays until a new one
-        replaces it.
+        """Delete all units, results and the configuration (``--overwrite``). The dataset beside the ledger stays until
+        a new one replaces it.
         """
         for child in self.root.iterdir():
             if child.is_dir():
                 shutil.rmtree(child)
-            elif child.name != "lock":
+            elif child.name != "lock":  # held by this process: a new file would be another lock
                 child.unlink()
         self._make_folders()
 
     def add(self, unit: WorkUnit) -> None:
-        """Keeps a unit's payload for the workers, unless it is done."""
+        """Store a unit's payload for the workers, unless the unit is done."""
         if not self.is_done(unit.key):
             write_atomically(self.root / "units" / f"{unit.key}.json", json.dumps(unit.payload).encode("ascii"))
 
     def payload(self, key: str) -> Payload:
-        """The payload of a waiting unit."""
+        """Return the payload of a waiting unit."""
         data: Payload = json.loads((self.root / "units" / f"{key}.json").read_bytes())
         return data
 
     def is_done(self, key: str) -> bool:
-        """True when the unit's result is there in full length."""
+        """Return True if the unit's result and marker are there, and the result has the length that the marker says.
+
+        The length, not the hash: it costs one ``stat`` a unit when a run starts again, and finds a result that was cut
+        short. Damage inside a file is found by ``items``.
+        """
         return (
             self._marker(key).exists()
             and self._result(key).exists()
@@ -110,7 +118,13 @@ class Ledger:
         )
 
     def finish(self, key: str, items: Iterable[Item], num_snippets: int) -> Marker:
-        """Writes a unit's result as its items come, then its marker, which is returned."""
+        """Write a unit's result as its items come, then its marker, and return the marker.
+
+        Args:
+            key: the unit's key.
+            items: the unit's rows and drops, in the order of its snippets.
+            num_snippets: how many items there must be.
+        """
         rows = drops = 0
         texts: list[str] = []
         repositories: Counter[str] = Counter()
@@ -118,6 +132,7 @@ class Ledger:
             for item in items:
                 if isinstance(item, Dropped):
                     drops += 1
+                    # ASCII, with escapes for all else: a line end inside a text can't end the line.
                     line = json.dumps(asdict(item), sort_keys=True).encode("ascii")
                 else:
                     rows += 1
@@ -125,7 +140,10 @@ class Ledger:
                     texts.append(text_key(item.columns["text"]))
                     repositories[item.columns["repository"]] += 1
                 packed.write(line + b"\n")
+        # An origin that loses a snippet is our mistake, and would break found = rows + duplicates + drops for good.
         assert rows + drops == num_snippets, f"unit {key}: {num_snippets} snippets became {rows} rows and {drops} drops"
+        # Hashed from the disk, as it stands there: the marker vouches for the file, not for what was meant to be
+        # written.
         result = self._result(key)
         with open(result, "rb") as written:
             digest = hashlib.file_digest(written, "sha256").hexdigest()
@@ -142,11 +160,11 @@ class Ledger:
         return marker
 
     def marker(self, key: str) -> Marker:
-        """What a finished unit holds."""
+        """Return the marker of a finished unit."""
         return Marker.from_json(json.loads(self._marker(key).read_bytes()))
 
     def items(self, key: str) -> Iterator[Item]:
-        """A finished unit's rows and drops, in order.
+        """Yield a finished unit's rows and drops, in the order of its snippets.
 
         Raises:
             CorpusError: the result was damaged on disk.
@@ -159,26 +177,24 @@ class Ledger:
             raise CorpusError(f"{self._result(key)}: damaged ({error}); delete it and start again") from error
 
     def attempt(self, key: str) -> None:
-        """Notes that a worker has begun a unit."""
+        """Note that a worker has begun a unit: after the death of the whole machine, a person finds in ``attempts``
+        which units were under way.
+        """
         self._note(key, b"start\n")
 
     def death(self, key: str) -> int:
-        """Notes that a worker has died over a unit; gives how many did."""
+        """Note that a worker has died over a unit; return how many have."""
         self._note(key, b"death\n")
         return (self.root / "attempts" / key).read_bytes().count(b"death\n")
 
-    def num_attempts(self, key: str) -> int:
-        """How often a unit was begun."""
-        file = self.root / "attempts" / key
-        return file.read_bytes().count(b"start\n") if file.exists() else 0
-
     def tidy(self, keys: Iterable[str]) -> None:
-        """After a merge: drops the payloads, the attempts, the unpacked archives, and results of units that are no
-        more.
+        """Delete, after a merge, the payloads, the attempts, the unpacked archives, and the results of units that are
+        not among ``keys``.
 
-        The finished units stay, so that a changed repository costs only its own units.
+        The results of ``keys`` stay, so that mining again after one repository changed costs that repository's units.
         """
         kept = set(keys)
+        # Attempts go too: once the dataset is finished, deaths are held against no unit any more.
         for name in ("units", "attempts", "sources"):
             shutil.rmtree(self.root / name)
         for name in ("results", "done"):
@@ -197,16 +213,19 @@ class Ledger:
         return self.root / "done" / f"{key}.json"
 
     def _note(self, key: str, line: bytes) -> None:
+        # One unbuffered write to a file opened for appending: lines of two processes never mix, and a line is there
+        # even if the worker is killed in the next instruction.
         with open(self.root / "attempts" / key, "ab", buffering=0) as file:
             file.write(line)
 
 
 def _packed(file: BinaryIO) -> gzip.GzipFile:
-    """Compresses into the file: no file name and no time in the header, so that the same items are the same bytes."""
+    """Return a gzip stream into the file whose header has no file name and no time: the same items, the same bytes."""
     return gzip.GzipFile(filename="", mode="wb", fileobj=file, compresslevel=6, mtime=0)
 
 
 def _item(line: str) -> Item:
-    """The row or drop that a line of a result is; only rows have a ``trace_id``."""
+    """Return the row or drop that a line of a result holds; only rows have a ``trace_id``."""
+    # The line itself is kept as the row's JSON: encoding it again would cost more than the rest of the merge.
     data = json.loads(line)
     return Row(columns=data, line=line.rstrip("\n").encode("ascii")) if "trace_id" in data else Dropped(**data)

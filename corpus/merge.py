@@ -1,7 +1,8 @@
-"""From finished units to a dataset: duplicates out, splits, shards, card, statistics, errors.
+"""From finished units to a dataset: leaves out duplicates, assigns splits, writes shards, card, statistics, errors.
 
-Streams over the units, the largest split first. What is held for each row is its text key, and for a row of a
-smaller split its sketch (1 KB), never the row. What is in ``data/`` stays until the new shards are whole.
+The merge reads the units once for each split, the largest split first, and holds of each row its text key, and of each
+row in a smaller split its sketch (1 KB), never the row: memory does not grow with the length of sessions. The dataset
+in ``data/`` stays untouched until the new shards are complete.
 """
 
 from __future__ import annotations
@@ -48,12 +49,24 @@ def merge(
     splits: Mapping[str, str] | None = None,
     on_row: Callable[[Counts], None] = lambda counts: None,
 ) -> Merged:
-    """Writes ``data/``, ``README.md``, ``stats.json`` and ``errors.jsonl`` from the finished units, in the units'
-    order. ``splits`` is the origin's own assignment, if it has one (see ``Origin``).
+    """Write ``data/``, ``README.md``, ``stats.json`` and ``errors.jsonl`` from finished units.
+
+    Args:
+        ledger: the dataset's ledger, locked by the caller.
+        keys: the units, all finished, in the order of the dataset.
+        notes: further entries of ``stats.json``.
+        config: the dataset's configuration, JSON, for ``stats.json`` and the card.
+        splits: the origin's own assignment of repositories to splits (see ``Origin.splits``); None: by name.
+        on_row: called with the counts after each row.
+
+    Raises:
+        CorpusError: a unit's result was damaged on disk.
     """
+    # Below the ledger, so on the same file system as `data/`: `_publish` renames files from here.
     building = ledger.root / "building"
     shutil.rmtree(building, ignore_errors=True)
     building.mkdir()
+    # Markers alone tell the splits and their sizes: the rows need not be read for that.
     markers = [ledger.marker(key) for key in keys]
     assigned = assign_splits(_rows_by_repository(markers)) if splits is None else splits
     order = _largest_first(markers, assigned)
@@ -75,14 +88,19 @@ def _write_rows(
     counts: Counts,
     on_row: Callable[[Counts], None],
 ) -> tuple[list[Path], str | None]:
-    """Writes every row that is no duplicate; gives the shards, and the text of the first row."""
-    seen: set[bytes] = set()
+    """Write every row that is no duplicate; return the shards, and the text of the first row.
+
+    The splits are written from the largest to the smallest. A written row dooms its near-duplicates in smaller splits,
+    which are all still to come, so each pair across splits loses the row of the smaller split.
+    """
+    seen: set[bytes] = set()  # text keys as 16 bytes: with Python's overhead some 90 MB for a million rows
     shards: list[Path] = []
     first_text = None
     schema = features().arrow_schema
     for split in order:
         writer = ShardWriter(building, split, schema)
         for number, key, row in reader.rows(split):
+            # Exact duplicates are looked for over all splits, so the copy in the larger split is the one that stays.
             if key in seen or straddling.is_doomed(number):
                 counts.add_duplicate(row)
             else:
@@ -90,7 +108,7 @@ def _write_rows(
                 straddling.doom_copies(row.columns["text"], split)
                 writer.write(row)
                 counts.add_row(row, split)
-                first_text = first_text or row.columns["text"]
+                first_text = first_text or row.columns["text"]  # a session is never empty: no row is without a command
             on_row(counts)
         shards += writer.close()
     return shards, first_text
@@ -106,7 +124,7 @@ def _write_drops(reader: _Reader, path: Path, counts: Counts) -> None:
 
 
 class _Reader:
-    """The units' items by split; rows carry their number in the order of the dataset's units."""
+    """Reads the units' rows split by split. A row's number is its place among all rows in the units' order."""
 
     def __init__(
         self, ledger: Ledger, keys: Sequence[str], markers: Sequence[Marker], splits: Mapping[str, str]
@@ -114,10 +132,12 @@ class _Reader:
         self._ledger, self._keys, self._markers, self._splits = ledger, keys, markers, splits
 
     def rows(self, split: str) -> Iterator[tuple[int, bytes, Row]]:
-        """(number, text key, row) of the rows whose repository is in this split."""
+        """Yield (number, text key, row) of the rows whose repository is in this split."""
         start = 0
         for key, marker in zip(self._keys, self._markers, strict=True):
+            # Units without rows of this split aren't decompressed: a mined unit has one repository, so it is read once.
             if any(self._splits[name] == split for name in marker.repositories):
+                # `marker.texts` has the key of each row in order, so no text is hashed again.
                 rows = (item for item in self._ledger.items(key) if not isinstance(item, Dropped))
                 for number, (text, row) in enumerate(zip(marker.texts, rows, strict=True), start):
                     if self._splits[row.columns["repository"]] == split:
@@ -125,20 +145,27 @@ class _Reader:
             start += marker.rows
 
     def drops(self) -> Iterator[Dropped]:
-        """Every drop, in the units' order."""
+        """Yield every drop, in the units' order."""
         for key, marker in zip(self._keys, self._markers, strict=True):
             if marker.drops:
                 yield from (item for item in self._ledger.items(key) if isinstance(item, Dropped))
 
 
 class _Straddling:
-    """Near-duplicates across splits: of each pair, the row in the smaller split is doomed."""
+    """Finds near-duplicates that stand in two splits, and dooms the row in the smaller split of each pair.
+
+    Args:
+        reader: the rows.
+        order: the splits, the largest first.
+        is_active: False where the origin keeps its splits apart by itself; then no row is doomed.
+    """
 
     def __init__(self, reader: _Reader, order: Sequence[str], *, is_active: bool) -> None:
         self._rank = {split: rank for rank, split in enumerate(order)}
-        self._rows: list[tuple[int, int]] = []
+        self._rows: list[tuple[int, int]] = []  # of each indexed session: (number, rank of its split)
         self._doomed: set[int] = set()
         self._index = NearIndex() if is_active and len(order) > 1 else None
+        # The largest split is not indexed: its rows are never the copy in the smaller split.
         for split in order[1:] if is_active else ():
             for number, _, row in reader.rows(split):
                 assert self._index is not None
@@ -146,11 +173,14 @@ class _Straddling:
                 self._rows.append((number, self._rank[split]))
 
     def is_doomed(self, number: int) -> bool:
-        """True for a row that nearly repeats one already written to a larger split."""
+        """Return True for a row that nearly repeats one already written to a larger split."""
         return number in self._doomed
 
     def doom_copies(self, text: str, split: str) -> None:
-        """Dooms the near-duplicates of a written row in splits smaller than its own."""
+        """Doom the near-duplicates of a written row that stand in splits smaller than its own.
+
+        Near-duplicates within a split stay: examples of one docstring often differ in a number alone.
+        """
         rank = self._rank[split]
         if self._index is not None and rank + 1 < len(self._rank):
             near = (self._rows[place] for place in self._index.near(text))
@@ -165,15 +195,22 @@ def _rows_by_repository(markers: Sequence[Marker]) -> Counter[str]:
 
 
 def _largest_first(markers: Sequence[Marker], splits: Mapping[str, str]) -> list[str]:
-    """The splits that have rows; train alone where nothing has."""
+    """Return the splits that have rows, the largest first; train alone where no split has rows, since
+    ``datasets.load_dataset`` refuses a folder without a Parquet file.
+    """
     sizes: Counter[str] = Counter()
     for repository, num_rows in _rows_by_repository(markers).items():
         sizes[splits[repository]] += num_rows
+    # Of two splits of one size the first in SPLITS counts as larger: the order must not hang on a dictionary's.
     return sorted((split for split in sizes if sizes[split]), key=lambda s: (-sizes[s], SPLITS.index(s))) or ["train"]
 
 
 def _publish(out: Path, building: Path, shards: Sequence[Path], stats: Stats) -> None:
-    """Flushes the new shards, takes the old ones away, moves the new ones in."""
+    """Replace the dataset's files by the new ones.
+
+    The shards are flushed to the disk before the first old one is deleted. A run that is killed between the deletions
+    and the renames leaves the finished units, from which the same command makes the dataset again.
+    """
     content = hashlib.sha256()
     for shard in sorted(shards):
         with open(shard, "rb") as file:
@@ -182,6 +219,8 @@ def _publish(out: Path, building: Path, shards: Sequence[Path], stats: Stats) ->
     data = out / "data"
     data.mkdir(exist_ok=True)
     for old in data.iterdir():
+        # All old shards, not only those that are replaced: fewer new ones would leave old rows beside them. Files that
+        # someone else put there stay.
         if SHARD_NAME.match(old.name):
             old.unlink()
     for shard in shards:

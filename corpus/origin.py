@@ -1,9 +1,8 @@
-"""What the mined and the synthetic origin share: named work units, and a function that turns one unit into rows and
-drops.
+"""The protocol of an origin of rows, which the mined and the synthetic origin keep.
 
 An origin cuts its work into units, deterministic slices whose ``key`` is a hash of everything that their result depends
-on. The engine, the ledger, the merge and the card know nothing else of an origin, and the two origins never import
-each other.
+on, and has a function that turns a unit into rows and drops. Engine, ledger, merge and card know nothing else of an
+origin, and the two origins never import each other.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from trace_mine.corpus.work import Traces, WorkUnit
 
 
 class Origin(Protocol):
-    """Where rows come from."""
+    """An origin of rows: its units, and the function that makes the rows of a unit."""
 
     @property
     def name(self) -> str:
@@ -24,24 +23,29 @@ class Origin(Protocol):
 
     @property
     def fingerprint(self) -> str:
-        """Hash of all that every unit's result depends on besides its own snippets (code, configuration, versions)."""
+        """Hash of all that the result of every unit depends on, beside the unit's own snippets: code, configuration,
+        versions.
+        """
 
     @property
     def traces(self) -> Traces:
-        """Turns a unit's payload into exactly one item for each of its snippets, in order. A module-level function,
-        so that worker processes can be handed it.
+        """The function that turns a unit's payload into exactly one item for each of its snippets, in order.
+
+        It is a function of a module, so that it can be pickled by name and sent to worker processes.
         """
 
     @property
     def splits(self) -> Mapping[str, str] | None:
-        """Split of each ``repository`` where the origin decides that itself, so that its splits are disjoint by
-        construction and near-duplicates are welcome; None: by the repository's name.
+        """The split of each ``repository``, for an origin whose splits are disjoint by construction; None for the
+        split that the repository's name decides.
+
+        With splits of its own, near-duplicates stay: sessions of one synthetic task resemble each other.
         """
 
     def units(self) -> Iterator[WorkUnit]:
-        """All units, in the order of the dataset. The same inputs give the same units."""
+        """Yield all units, in the order of the dataset. The same inputs give the same units."""
 
     def notes(self) -> Notes:
-        """Further entries of ``stats.json``, known once ``units()`` is exhausted (files that could not be read,
-        ...).
+        """Return further entries of ``stats.json``, such as the files that could not be read. They are known once
+        ``units()`` is exhausted.
         """

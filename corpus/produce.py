@@ -1,5 +1,7 @@
-"""From an origin to a dataset: plans the units, runs those that are not done, merges. What both commands, mined and
-synthetic, call.
+"""From an origin to a dataset: plans the units, runs the unfinished ones, merges all.
+
+``trace-mine``, ``trace-synth`` and ``trace_mine.mine`` call ``open_ledger`` and ``produce``; they differ in the origin
+alone.
 """
 
 from __future__ import annotations
@@ -21,27 +23,33 @@ from trace_mine.corpus.work import Marker
 
 
 class Watcher(Protocol):
-    """Is told how a run gets on."""
+    """Receives the progress of a run, in the process that started it."""
 
     def planned(self, num_units: int, num_snippets: int) -> None:
-        """So many units are known by now."""
+        """Called after each planned unit, with the totals so far."""
 
     def finished(self, key: str, marker: Marker) -> None:
-        """A unit is done, or was."""
+        """Called once for each unit: when it is finished, or at once where an earlier run had finished it."""
 
     def merged(self, counts: Counts) -> None:
-        """A row went through the merge."""
+        """Called after each row of the merge, with the counts so far."""
 
 
 @contextmanager
 def open_ledger(out: Path, *, overwrite: bool) -> Iterator[Ledger]:
-    """The ledger of the dataset in ``out``, held for this process.
+    """Open the ledger of the dataset in ``out``, and hold its lock while the context lasts.
+
+    Args:
+        out: a new or empty folder, or a dataset made here.
+        overwrite: forget what an earlier run finished there.
 
     Raises:
-        CorpusError: ``out`` is something else than a dataset or an empty folder, or is in use.
+        CorpusError: ``out`` is something else, is in use by another process, can't be written to, or has no space
+            left. The last two are also raised for what the caller does within the context.
     """
     if out.exists() and not out.is_dir():
         raise CorpusError(f"expected --out to be a folder, got {out}, which is a file; give another", exit_code=2)
+    # A folder with other files may be somebody's work: the merge would put a README.md there, over the one that stands.
     if out.is_dir() and any(out.iterdir()) and not (out / FOLDER).is_dir():
         raise CorpusError(
             f"expected --out to be new, empty or a dataset made here, got {out}, which holds other files; give another",
@@ -54,6 +62,7 @@ def open_ledger(out: Path, *, overwrite: bool) -> Iterator[Ledger]:
                 ledger.clear()
             yield ledger
     except OSError as error:
+        # The two causes that a person can do something about get a sentence; any other is shown as it is.
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise CorpusError(
                 f"no space left for {out}; finished units are kept: free some space and start the same command again"
@@ -66,11 +75,19 @@ def open_ledger(out: Path, *, overwrite: bool) -> Iterator[Ledger]:
 def produce(
     ledger: Ledger, origin: Origin, config: Mapping[str, object], *, engine: Engine, watcher: Watcher
 ) -> Merged:
-    """Makes or completes the dataset. ``config`` is JSON: all that two runs into one dataset must have in common.
+    """Make the dataset of an origin, or complete the one that an earlier run began.
+
+    Args:
+        ledger: the dataset's ledger, locked (``open_ledger``).
+        origin: the units, and the function that makes their rows.
+        config: JSON, all that two runs into one dataset must have in common.
+        engine: runs the units.
+        watcher: receives the progress.
 
     Raises:
         CorpusError: the dataset was begun with another configuration, or nothing can be run here.
     """
+    # Before any unit: a dataset of two configurations could not be told apart from one of a single one.
     ledger.check_config(config)
     keys, num_snippets = [], 0
     for unit in origin.units():
@@ -78,7 +95,10 @@ def produce(
         keys.append(unit.key)
         num_snippets += unit.num_snippets
         watcher.planned(len(keys), num_snippets)
+    # Two inputs may hold the same files, and so give the same unit twice: it is run once and merged in both places; the
+    # second time its rows are counted as duplicates.
     run_units(ledger, list(dict.fromkeys(keys)), origin.traces, engine, on_done=watcher.finished)
     merged = merge(ledger, keys, notes=origin.notes(), config=config, splits=origin.splits, on_row=watcher.merged)
+    # Last: until the new files stand in place, a killed run needs all of the ledger.
     ledger.tidy(keys)
     return merged

@@ -1,4 +1,6 @@
-"""What the command shows: progress while it runs, a table at the end, a session. Control characters never reach the
+"""The terminal output of ``trace-mine`` and ``trace-synth``: progress while a run lasts, then a table and a session.
+
+Names and sessions are text of strangers: all of it goes through ``visible``, so that control characters never reach the
 terminal raw.
 """
 
@@ -22,11 +24,17 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 LINE_SECONDS = 5.0
-MOST_SESSION_LINES = 40
+"""At most one line of progress in so many seconds, where there is no terminal."""
+MAX_SESSION_LINES = 40
+"""Lines of the first session that are shown."""
 
 
 class Progress:
-    """A bar on a terminal, plain lines elsewhere (at most one each LINE_SECONDS). A context manager."""
+    """A ``Watcher`` that shows a bar on a terminal, and plain lines elsewhere, while its context lasts.
+
+    Its counts of rows and duplicates are those of the units finished so far: near-duplicates are found by the merge
+    alone, and counted there.
+    """
 
     def __init__(self) -> None:
         self._bar: Bar | None = None
@@ -36,6 +44,7 @@ class Progress:
         self._last_line = time.monotonic()
 
     def __enter__(self) -> Progress:
+        # In a log file a bar is thousands of lines of control characters.
         if sys.stdout.isatty():
             from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
             from rich.progress import Progress as Bar
@@ -58,24 +67,24 @@ class Progress:
             self._bar.stop()
 
     def planned(self, num_units: int, num_snippets: int) -> None:
-        """So many units are known by now."""
+        """Show how many snippets were found so far."""
         self._counts.update(planned=num_units, snippets=num_snippets)
         self._show(f"found {num_snippets} snippets")
 
     def finished(self, key: str, marker: Marker) -> None:
-        """A unit is done, or was."""
+        """Add a finished unit to the counts, and show them."""
         counts = self._counts
         counts["units"] += 1
         counts["found"] += marker.found
         counts["drops"] += marker.drops
         for text in marker.texts:
-            known = bytes.fromhex(text)
-            counts["duplicates" if known in self._texts else "rows"] += 1
-            self._texts.add(known)
+            text_hash = bytes.fromhex(text)  # 16 bytes instead of 32 digits: a set of millions is held here
+            counts["duplicates" if text_hash in self._texts else "rows"] += 1
+            self._texts.add(text_hash)
         self._show(f"units {counts['units']}/{counts['planned']}: {self._sums()}")
 
     def merged(self, counts: Counts) -> None:
-        """A row went through the merge."""
+        """Show how many rows the merge has written."""
         total = counts.total
         self._show(f"writing: rows {total.rows}, duplicates {total.duplicates}")
 
@@ -90,11 +99,11 @@ class Progress:
             )
         elif now - self._last_line >= LINE_SECONDS:
             self._last_line = now
-            print(line, flush=True)
+            print(line, flush=True)  # piped output is buffered: lines of progress would come all at the end
 
 
 def print_dataset(merged: Merged, out: Path) -> bool:
-    """The counts, and the first session; False where there is no row."""
+    """Print the counts and the first session; return False if the dataset has no row."""
     print_summary(merged.stats)
     if merged.first_text is None:
         return False
@@ -104,10 +113,11 @@ def print_dataset(merged: Merged, out: Path) -> bool:
 
 
 def print_summary(stats: Stats) -> None:
-    """The table by source, the reasons for drops, and what could not be read."""
+    """Print a table of the counts by entry with the reasons for drops, then the inputs that could not be read."""
     from rich.console import Console
     from rich.table import Table
 
+    # Without markup: `[red]` in the name of a file is text.
     console = Console(markup=False, highlight=False, emoji=False)
     table = Table("source", "found", "rows", "duplicates", "drops", "reasons for drops")
     for name, group in stats["by_source"].items():
@@ -130,9 +140,10 @@ def _add_row(table: Table, name: str, group: GroupStats, reasons: str) -> None:
 
 
 def print_session(text: str) -> None:
-    """The beginning of a session, coloured on a terminal."""
+    """Print the first MAX_SESSION_LINES lines of a session, coloured on a terminal."""
     lines = visible(text).split("\n")
-    shown = "\n".join(lines[:MOST_SESSION_LINES])
+    shown = "\n".join(lines[:MAX_SESSION_LINES])
+    # Piped, the session is plain text: a doctest that can be copied.
     if sys.stdout.isatty():
         from rich.console import Console
         from rich.syntax import Syntax
@@ -140,5 +151,5 @@ def print_session(text: str) -> None:
         Console().print(Syntax(shown, "pycon", background_color="default"))
     else:
         print(shown)
-    if len(lines) > MOST_SESSION_LINES:
-        print(f"[{len(lines) - MOST_SESSION_LINES} more lines]")
+    if len(lines) > MAX_SESSION_LINES:
+        print(f"[{len(lines) - MAX_SESSION_LINES} more lines]")

@@ -1,7 +1,7 @@
 """From a Trace to a row, with the columns of ``schema``.
 
-``text`` is never repaired: a session whose text can't be written as UTF-8 (lone surrogates) would no longer replay,
-so it is a drop. Everything else that may hold such characters is JSON with escapes, or is escaped by ``printable``.
+A session whose text can't be written as UTF-8 (lone surrogates) is a drop: repaired, it would no longer replay. All
+other columns that may hold such characters are JSON, which escapes them, or go through ``printable``.
 """
 
 from __future__ import annotations
@@ -12,16 +12,22 @@ from dataclasses import dataclass
 
 from trace_mine.corpus.hashing import content_key
 from trace_mine.corpus.schema import BeliefColumns, ChoiceColumns, RowColumns, SegmentColumns, StepColumns, check
+from trace_mine.tracer.inside.reasons import Reason, integrity_of
 from trace_mine.tracer.schema import SCHEMA_VERSION, Belief, Choice, Drop, Segment, Step, Trace
 
+ORIGINS = ("mined", "synthetic")
 MAX_ROW_BYTES = 8 << 20
-"""Longer rows are loops that got out of hand: the longest of 2,000 sessions of seven packages has 0.3 MB."""
+"""The most bytes of a row's JSON. Longer rows are loops that got out of hand: the longest of 2,000 sessions of seven
+packages has 0.3 MB.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """A row without its split: its ``columns``, and the ``line`` of JSON that they are in the ledger. Both are kept
-    because encoding a row costs more than all else that is done with it: it is done once.
+    """A row without its split: its ``columns``, and the same as ``line``, the JSON that stands in the ledger.
+
+    Both are kept because encoding a row to JSON costs more than all else that is done with it, and its length is needed
+    three times (the limit of a row, the ledger, the shards).
     """
 
     columns: RowColumns
@@ -29,15 +35,28 @@ class Row:
 
     @staticmethod
     def of(columns: RowColumns) -> Row:
-        """The row with these columns."""
+        """Make the row with these columns; its line is ASCII, with sorted keys."""
         return Row(columns=columns, line=json.dumps(columns, sort_keys=True).encode("ascii"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RowOrigin:
-    """Where a row's snippet stands and what ran it. ``requires`` is what a clean interpreter must have installed;
-    ``num_skipped`` counts the doctest examples that ``+SKIP`` left out; ``version`` and ``commit`` are None when
-    unknown.
+    """The place of a row's snippet, and the conditions under which it ran.
+
+    Attributes:
+        origin: ``mined`` or ``synthetic``.
+        repository: normalised name of the project; ``version`` and ``commit`` are None where they are unknown.
+        licence: an SPDX expression, or ``NOASSERTION``.
+        requires: packages that a replay must have installed, as ``NAME==VERSION``.
+        path: the snippet's file, relative to the repository; ``line`` and ``end_line`` are 1-based and inclusive.
+        name: qualified name of the snippet.
+        entry: how the snippet is entered (``doctest``, ``script``, ...), or the synthetic task.
+        source_hash: hash of the snippet's file, or of the task.
+        num_skipped: number of the snippet's doctest examples that ``+SKIP`` left out.
+        seed: seed of the run's randomness.
+
+    Raises:
+        ValueError: ``origin`` or a number is out of range.
     """
 
     origin: str
@@ -55,40 +74,58 @@ class RowOrigin:
     num_skipped: int
     seed: int
 
+    def __post_init__(self) -> None:
+        if self.origin not in ORIGINS:
+            raise ValueError(f"expected RowOrigin.origin among {', '.join(ORIGINS)}, got {self.origin!r}; name one")
+        # 0 is the first row of a synthetic task; lines of files begin at 1.
+        if not 0 <= self.line <= self.end_line or self.num_skipped < 0:
+            raise ValueError(
+                f"expected 0 <= line <= end_line and num_skipped >= 0, got {self.line}, {self.end_line}, "
+                f"{self.num_skipped}; take the lines of the snippet in its file"
+            )
+
 
 def make_row(trace: Trace, origin: RowOrigin) -> Row | Drop:
-    """The row of a trace, without its split; a Drop where it must not enter a dataset.
+    """Return the row of a trace, or a Drop where the trace must not enter a dataset.
+
+    A trace is dropped if the snippet tampered with its record, if its text can't be written as UTF-8, or if its row is
+    longer than MAX_ROW_BYTES.
 
     Raises:
-        ValueError: a value has another type than its column: a mistake of ours, told before it is on disk.
+        ValueError: a value has another type than its column. That is a mistake of trace-mine, found before it is on
+            disk.
     """
     if trace.integrity != "clean":
-        return Drop(reason=f"integrity_{trace.integrity}", evidence=f"outcome {trace.outcome}")
+        return Drop(reason=integrity_of(trace.integrity).value, evidence=f"outcome {trace.outcome}")
     try:
         trace.text.encode("utf-8")
     except UnicodeEncodeError as error:
-        return Drop(reason="lone_surrogate", evidence=f"at character {error.start} of the session")
+        return Drop(reason=Reason.LONE_SURROGATE.value, evidence=f"at character {error.start} of the session")
     columns = _columns(trace, origin)
     check(columns)
     row = Row.of(columns)
+    # After encoding: the length of the text says little, since states repeat each variable at each step.
     if len(row.line) > MAX_ROW_BYTES:
-        return Drop(reason="row_too_large", evidence=f"{len(row.line)} bytes, limit {MAX_ROW_BYTES}")
+        return Drop(reason=Reason.ROW_TOO_LARGE.value, evidence=f"{len(row.line)} bytes, limit {MAX_ROW_BYTES}")
     return row
 
 
 def _columns(trace: Trace, origin: RowOrigin) -> RowColumns:
+    # Sorted keys: the set-up is a part of the trace's hash, which must not hang on the order of a dictionary.
     setup = json.dumps(dict(trace.setup), sort_keys=True)
     return {
+        # Not the view, the seed or the version of trace-mine: the same session of the same snippet keeps its name.
         "trace_id": content_key(
             trace.text, setup, origin.repository, origin.version, origin.path, origin.name, origin.line
         ),
         "origin": origin.origin,
-        "text": trace.text,
+        "text": trace.text,  # not through `printable`: see `make_row`
         "segments": [_segment(segment) for segment in trace.segments],
         "view": json.dumps(dict(trace.view), sort_keys=True),
         "steps": [_step(step) for step in trace.steps],
         "choices": [_choice(choice) for choice in trace.choices],
         "beliefs": [_belief(belief) for belief in trace.beliefs],
+        # JSON, not a record: names of variables differ from row to row, and Parquet has one schema for all.
         "states": [json.dumps(dict(step.state)) for step in trace.steps],
         "setup": setup,
         "repository": origin.repository,
@@ -107,6 +144,7 @@ def _columns(trace: Trace, origin: RowOrigin) -> RowColumns:
         "exception": None if trace.exception is None else printable(trace.exception),
         "doctest_passed": trace.doctest_passed,
         "opened_calls": trace.opened_calls,
+        # JSON, as for `states`: the reasons are many, and most rows have none of them.
         "kept_whole": json.dumps(dict(trace.kept_whole), sort_keys=True),
         "sandbox_level": int(trace.sandbox["level"]),
         "sandbox_layers": str(trace.sandbox["layers"]),
@@ -156,13 +194,23 @@ def _belief(belief: Belief) -> BeliefColumns:
 
 
 def text_key(text: str) -> str:
-    """Hash of the normalised text: two rows with the same key are exact duplicates. Spaces at line ends and blank
-    lines at the ends don't count.
+    """Return the hash of a session's normalised text, 32 hexadecimal digits: rows with the same key are exact
+    duplicates.
+
+    Spaces at the ends of lines and blank lines at the ends of the text don't count.
+
+    >>> text_key(">>> 1 \\n1\\n") == text_key("\\n>>> 1\\n1")
+    True
     """
+    # Half a hash's digits: 128 bits, so that a collision among a billion rows has a chance of 1e-21.
     normal = "\n".join(line.rstrip() for line in text.strip().split("\n"))
     return hashlib.sha256(normal.encode("utf-8", "backslashreplace")).hexdigest()[:32]
 
 
 def printable(text: str) -> str:
-    """Lone surrogates as ``\\udXXX`` escapes, so that the text can be written as UTF-8."""
+    """Return the text with lone surrogates as ``\\udXXX`` escapes, so that it can be written as UTF-8.
+
+    >>> printable("a\\ud800")
+    'a\\\\ud800'
+    """
     return text.encode("utf-8", "backslashreplace").decode("utf-8")

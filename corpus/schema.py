@@ -1,10 +1,10 @@
-"""The columns of a dataset, written down once: name, type, meaning, and the schema version that brought each.
+"""The columns of a dataset, defined once: name, type, meaning, and the schema version that added each.
 
-The TypedDicts below are the table. From them are made the row builder's types and check (``check``), the Parquet
-schema (``features``), and the tables of the dataset card and of ``docs/schema.md`` (``markdown``).
+The TypedDicts below are the table: the types of the row builder, the check of a row (``check``), the Parquet schema
+(``features``), and the tables of the dataset card and of ``docs/schema.md`` (``markdown``) are all made of them.
 
 To add a column: one line here with ``since`` the next SCHEMA_VERSION (in ``tracer/schema.py``), its value in
-``rows.make_row``, and ``python -m trace_mine.corpus.schema docs/schema.md``, which writes the table there anew.
+``rows.make_row``, and ``python -m trace_mine.corpus.schema docs/schema.md``, which rewrites the table of that page.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from typing import TYPE_CHECKING, Annotated, TypedDict, Union, get_args, get_ori
 
 from trace_mine.tracer.schema import INTEGRITIES, KINDS, METHODS, ROLES, SCHEMA_VERSION
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # importing `datasets` takes a second, and workers that make rows don't need it
     from datasets import Features
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Meaning:
-    """What a column holds, for people, and the first schema version that has it."""
+    """The meaning of a column for people, and ``since``, the first schema version that has the column."""
 
     text: str
     since: int
@@ -40,7 +40,7 @@ class Meaning:
 
 
 def means(text: str, *, since: int = 1) -> Meaning:
-    """The meaning of a column, short enough to stand beside its type."""
+    """Make the Meaning of a column: a call short enough to stand beside the column's type."""
     return Meaning(text=text, since=since)
 
 
@@ -67,7 +67,7 @@ class StepColumns(TypedDict):
 
 
 class ChoiceColumns(TypedDict):
-    """One random draw with its law and what it gave."""
+    """One random draw: its law, and the outcome that it gave."""
 
     step: Annotated[int, means("index in `steps` of the command that drew")]
     kind: Annotated[str, means("the function that drew, and how its result was looked at: `random<`, `randbelow`")]
@@ -131,17 +131,20 @@ class RowColumns(TypedDict):
 
 
 class SplitRowColumns(RowColumns):
-    """A row as it stands on disk."""
+    """A row as it stands on disk, in a split."""
 
     split: Annotated[str, means("`train`, `validation` or `test`")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Column:
-    """A column of the table, or a field of one that holds records.
+    """A column of the table, or a field of a column that holds records.
 
-    ``scalar`` is ``str``, ``int``, ``float`` or ``bool``, or None for a record, which has ``fields``; ``is_list`` and
-    ``is_optional`` say whether the column holds a list of it and may hold None.
+    Attributes:
+        scalar: ``str``, ``int``, ``float`` or ``bool``; None for a record.
+        fields: the fields of a record.
+        is_list: the column holds a list of scalars or records.
+        is_optional: the column may hold None.
     """
 
     name: str
@@ -157,13 +160,16 @@ class Column:
 
     @property
     def type_name(self) -> str:
-        """The type for people: ``list of str``, ``str or none``."""
+        """The type, for people: ``list of str``, ``str or none``."""
         name = "record" if self.scalar is None else self.scalar.__name__
         return f"{'list of ' * self.is_list}{name}{' or none' * self.is_optional}"
 
 
 def _column(name: str, hint: object) -> Column:
+    """Return the column of an annotation such as ``Annotated[list[str] | None, Meaning(...)]``."""
     inner, meaning = get_args(hint)
+    # `str | None` is a types.UnionType when it is written so, a typing.Union where an annotation was evaluated from
+    # text.
     is_optional = get_origin(inner) in (Union, types.UnionType)
     if is_optional:
         inner = next(each for each in get_args(inner) if each is not type(None))
@@ -185,18 +191,25 @@ def _columns(table: type) -> tuple[Column, ...]:
     return tuple(_column(name, hint) for name, hint in get_type_hints(table, include_extras=True).items())
 
 
+# `split` is last, since get_type_hints lists the base class's columns first; `check` leaves it out by its place.
 COLUMNS: tuple[Column, ...] = _columns(SplitRowColumns)
 """All columns of a dataset, in the order in which they stand on disk."""
 
-_MOST, _LEAST = (1 << 63) - 1, -(1 << 63)
+# Parquet's int64. Python's int has no bounds, and pyarrow's OverflowError would name neither row nor column.
+_INT_MIN, _INT_MAX = -(1 << 63), (1 << 63) - 1
 
 
 def check(row: Mapping[str, object], columns: tuple[Column, ...] = COLUMNS[:-1]) -> None:
-    """Checks a row (without its split) against the table.
+    """Check a row against the table.
+
+    Args:
+        row: the row, or a record of one of its columns.
+        columns: the columns that it must have; by default all but ``split``, which the merge adds.
 
     Raises:
-        ValueError: a column is missing, unknown, or of another type, which Parquet would refuse or turn silently.
+        ValueError: a column is missing, unknown, or of another type, which Parquet would refuse or convert silently.
     """
+    # Called for every record of every row, so the message is put together only where something is wrong.
     if len(row) != len(columns) or any(column.name not in row for column in columns):
         wrong = sorted({column.name for column in columns} ^ set(row))
         raise ValueError(f"expected the columns of corpus/schema.py, got other ones: {', '.join(wrong)}; see there")
@@ -210,6 +223,7 @@ def check(row: Mapping[str, object], columns: tuple[Column, ...] = COLUMNS[:-1])
             for each in value:
                 _check_value(each, column)
         else:
+            # .200: a value may be a whole session.
             raise ValueError(f"expected {column.name} to be a list, got {value!r:.200}; see corpus/schema.py")
 
 
@@ -219,7 +233,8 @@ def _check_value(value: object, column: Column) -> None:
     elif column.scalar is float:
         fits = isinstance(value, float | int)  # Parquet turns 1 into 1.0
     else:
-        fits = type(value) is column.scalar and (column.scalar is not int or _LEAST <= value <= _MOST)  # type: ignore[operator]
+        # The exact type: True is an int to isinstance, and would stand in the dataset as 1.
+        fits = type(value) is column.scalar and (column.scalar is not int or _INT_MIN <= value <= _INT_MAX)  # type: ignore[operator]
     if not fits:
         raise ValueError(f"expected {column.name} to be {column.type_name}, got {value!r:.200}; see corpus/schema.py")
     if column.fields:
@@ -231,7 +246,7 @@ _PARQUET = {str: "string", int: "int64", float: "float64", bool: "bool"}
 
 @cache
 def features() -> Features:
-    """``datasets.Features`` of a row with its split; ``.arrow_schema`` is the Parquet schema."""
+    """Return the ``datasets.Features`` of a row with its split; their ``arrow_schema`` is the Parquet schema."""
     from datasets import Features
 
     return Features({column.name: _feature(column) for column in COLUMNS})
@@ -244,29 +259,30 @@ def _feature(column: Column) -> object:
         inner: object = {field.name: _feature(field) for field in column.fields}
     else:
         inner = Value(_PARQUET[column.scalar])
-    return [inner] if column.is_list else inner
+    return [inner] if column.is_list else inner  # a list with one entry: how `datasets` spells a list of it
 
 
 def markdown() -> str:
-    """The table for people, one line a column; the fields of records stand below theirs, as ``steps.source``."""
+    """Return the table as Markdown, one line a column; the fields of a record follow it, as ``steps.source``."""
     lines = ["| column | type | holds | since |", "|---|---|---|---|"]
-    for name, column in _flat(COLUMNS, ""):
+    for name, column in _with_fields(COLUMNS, ""):
         lines.append(f"| `{name}` | {column.type_name} | {column.meaning.text} | {column.meaning.since} |")
     return "\n".join(lines)
 
 
-def _flat(columns: tuple[Column, ...], prefix: str) -> Iterator[tuple[str, Column]]:
+def _with_fields(columns: tuple[Column, ...], prefix: str) -> Iterator[tuple[str, Column]]:
     for column in columns:
         yield prefix + column.name, column
-        yield from _flat(column.fields, f"{prefix}{column.name}.")
+        yield from _with_fields(column.fields, f"{prefix}{column.name}.")
 
 
 def with_table(page: str) -> str:
-    """A page of Markdown with its table of columns made anew.
+    """Return a page of Markdown with its table of columns replaced by the current one.
 
     Raises:
-        ValueError: the page has none, or several.
+        ValueError: the page has no table of columns, or several.
     """
+    # The table is found by its header and ends at the first line that is none of a table.
     tables = re.findall(r"^\| column \|.*\n(?:\|.*\n)+", page, re.MULTILINE)
     if len(tables) != 1:
         raise ValueError(f"expected a page with one table of columns, got {len(tables)}; leave its first line as it is")
@@ -274,7 +290,7 @@ def with_table(page: str) -> str:
 
 
 def main(pages: Sequence[str]) -> None:
-    """Writes the table of columns into pages that have it."""
+    """Rewrite the table of columns in each of these files."""
     for page in map(Path, pages):
         page.write_text(with_table(page.read_text(encoding="utf-8")), encoding="utf-8")
 

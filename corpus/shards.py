@@ -1,32 +1,38 @@
-"""Parquet shards, written as rows come: ``NAME-00000-of-000NN.parquet``, at most SHARD_BYTES each.
+"""Parquet shards of a split, written as rows come: ``SPLIT-00000-of-000NN.parquet``, at most SHARD_BYTES each.
 
-The same rows give the same bytes (with the same pyarrow): no times, fixed row groups, one thread. Row groups are
-small because nested lists in large ones can't be read back.
+The same rows give the same bytes (with the same pyarrow): there are no times in the files, row groups are cut by the
+rows alone, and one thread writes.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, BinaryIO
 
 from trace_mine.corpus.rows import Row
 from trace_mine.corpus.schema import SplitRowColumns
 
 if TYPE_CHECKING:
     import pyarrow
+    import pyarrow.parquet
 
 SHARD_BYTES = 500 << 20
+# Row groups are small because pyarrow can't read back nested lists whose group has more than 2 GiB of values
+# ("Nested data conversions not implemented for chunked array outputs"), and long sessions have 0.3 MB each.
 GROUP_ROWS = 1000
 GROUP_BYTES = 32 << 20
 
 
 class ShardWriter:
-    """Writes the rows of one split below ``folder``.
+    """Writes the rows of one split into a folder.
 
-    ``pyarrow.dataset.write_dataset`` also cuts files, but by number of rows only, and it can't name them for how many
-    there are; where it cuts row groups depends on how rows reach it. So files are cut here, by size.
+    ``pyarrow.dataset.write_dataset`` cuts files too, but by number of rows only; it can't put the number of files into
+    their names, and its row groups depend on the batches in which rows arrive. So files are cut here, by size.
 
     Args:
+        folder: where the shards are written.
+        split: the rows' split, the first part of the files' names.
+        schema: the Parquet schema.
         shard_bytes: a shard is closed before a row group could make it larger.
     """
 
@@ -35,12 +41,14 @@ class ShardWriter:
         self._shard_bytes = shard_bytes
         self._rows: list[SplitRowColumns] = []
         self._group_bytes = 0
-        self._file: Any = None
-        self._writer: Any = None
+        # The open shard: None before the first row group of each.
+        self._file: BinaryIO | None = None
+        self._writer: pyarrow.parquet.ParquetWriter | None = None
         self._num_shards = 0
 
     def write(self, row: Row) -> None:
-        """Adds one row."""
+        """Add one row; it is on disk when its row group is full, or after ``close``."""
+        # The row's JSON as the ledger has it, and the split, which is added here.
         size = len(row.line) + len(f', "split": "{self._split}"')  # its JSON as it stands on disk
         if len(self._rows) >= GROUP_ROWS or (self._rows and self._group_bytes + size > GROUP_BYTES):
             self._flush()
@@ -48,12 +56,17 @@ class ShardWriter:
         self._group_bytes += size
 
     def close(self) -> list[Path]:
-        """Writes what is left and gives the shards their final names. A split without rows has one empty shard."""
+        """Write the last row group, give the shards their final names, and return their paths.
+
+        A split without rows has one empty shard: ``datasets`` then finds the columns. The names hold the number of
+        shards, so they are not known earlier.
+        """
         if self._rows or not self._num_shards:
             self._flush()
         self._end_shard()
         shards = []
         for number in range(self._num_shards):
+            # The Hub's form of names, by which `datasets` finds the split even without the card.
             shard = self._folder / f"{self._split}-{number:05d}-of-{self._num_shards:05d}.parquet"
             self._path(number).rename(shard)
             shards.append(shard)
@@ -63,20 +76,21 @@ class ShardWriter:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        if self._writer is not None and self._file.tell() + self._group_bytes > self._shard_bytes:
+        # The size that a group will have in the file is known only when it is written; its JSON is larger.
+        if self._file is not None and self._file.tell() + self._group_bytes > self._shard_bytes:
             self._end_shard()
         if self._writer is None:
             self._file = open(self._path(self._num_shards), "wb")
             self._writer = pq.ParquetWriter(self._file, self._schema, compression="zstd", compression_level=3)
             self._num_shards += 1
-        if self._rows:  # `datasets` can't read a row group without rows
+        if self._rows:  # an empty split's shard has no row group: `datasets` can't read one without rows
             self._writer.write_table(pa.Table.from_pylist(self._rows, schema=self._schema), row_group_size=GROUP_ROWS)
         self._rows = []
         self._group_bytes = 0
 
     def _end_shard(self) -> None:
-        if self._writer is not None:
-            self._writer.close()
+        if self._writer is not None and self._file is not None:
+            self._writer.close()  # writes the footer, but leaves a file that it did not open itself
             self._file.close()
         self._writer = self._file = None
 

@@ -1,20 +1,27 @@
-"""Splits by repository, and what keeps copies from straddling them.
+"""Splits by repository, and the index of near-duplicates that keeps copies of a session from straddling two splits.
 
-A repository's split is a hash of its name alone, so that it is the same in every dataset. Exact duplicates go
-everywhere; near-duplicates (Jaccard similarity of token 5-grams, estimated by MinHash) only where they straddle,
-and then the copy in the smaller split goes.
+A repository's split is a function of its name alone, so that it is the same in every dataset. ``merge`` drops exact
+duplicates everywhere, and near-duplicates (Jaccard similarity of token 5-grams, estimated by MinHash) only where the
+two stand in different splits: then the copy in the smaller split is dropped.
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rensa import RMinHash
 
 SPLITS = ("train", "validation", "test")
+
+# Shares of all names. Changing one, or the hash in `split_of`, moves repositories between splits: a model trained on an
+# old dataset would be tested on what it was trained on (tests/corpus/test_splits.py holds the splits of known names).
 P_TRAIN, P_VALIDATION = 0.9, 0.05
 
+# 5-grams of tokens: shorter ones are shared by most sessions (`>>> print(`), longer ones by no edited copy.
 NGRAM = 5
 NUM_PERMUTATIONS = 256
 SIMILARITY = 0.7
@@ -25,11 +32,15 @@ one case of forty.
 NUM_BANDS = 64
 """Bands of four rows propose a pair at 0.7 with probability 1 - 2e-8; the estimate then decides."""
 
+# Words and single other characters; spaces don't count, so that a reformatted copy is a copy.
 _TOKEN = re.compile(r"\w+|[^\w\s]")
 
 
 def split_of(repository: str) -> str:
-    """The split that a repository's name has."""
+    """Return the split of a repository: the SHA-256 of its name, read as a number in [0, 1), falls into a split's
+    share.
+    """
+    # sha256 and not hash(): Python's is salted anew in each process.
     share = int.from_bytes(hashlib.sha256(repository.encode()).digest()[:8], "big") / 2**64
     if share < P_TRAIN:
         return "train"
@@ -37,8 +48,13 @@ def split_of(repository: str) -> str:
 
 
 def assign_splits(num_rows: Mapping[str, int]) -> dict[str, str]:
-    """Repository to split; ``num_rows`` counts rows by repository. Train is never empty: where no repository with
-    rows falls into it, the largest one is moved there (of equals, the first by name).
+    """Return the split of each repository, with at least one repository with rows in train.
+
+    Where no repository with rows falls into train, the largest one is moved there (of equals, the first by name): a
+    dataset of one repository would otherwise have nothing to train on in one case of ten.
+
+    Args:
+        num_rows: repository to its number of rows.
     """
     splits = {name: split_of(name) for name in num_rows}
     filled = [name for name, count in num_rows.items() if count]
@@ -48,26 +64,28 @@ def assign_splits(num_rows: Mapping[str, int]) -> dict[str, str]:
 
 
 def grams(text: str) -> list[str]:
-    """The distinct token 5-grams of a session, sorted; of a shorter one, its tokens together."""
+    """Return the distinct token 5-grams of a session, sorted. A session of fewer than 5 tokens is one gram."""
+    # Sorted: the sketch of a set must not hang on the order in which a set is walked through.
     tokens = _TOKEN.findall(text)
     last = max(len(tokens) - NGRAM, 0)
     return sorted({" ".join(tokens[start : start + NGRAM]) for start in range(last + 1)})
 
 
 class NearIndex:
-    """Sessions of the smaller splits, asked for near-duplicates of each session of a larger one.
+    """An index of sessions that finds the near-duplicates of another session.
 
-    Holds 1 KB for each session; nothing at all where there is one split.
+    Locality-sensitive hashing proposes candidates; the MinHash estimate of their similarity decides. Each session costs
+    1 KB (256 hashes of 4 bytes).
     """
 
     def __init__(self) -> None:
         from rensa import RMinHashLSH
 
         self._index = RMinHashLSH(SIMILARITY, NUM_PERMUTATIONS, NUM_BANDS)
-        self._sketches: list[Any] = []
+        self._sketches: list[RMinHash] = []
 
     def add(self, text: str) -> int:
-        """Adds a session; gives its number."""
+        """Add a session, and return its number: 0 for the first, and so on."""
         sketch = _sketch(text)
         number = len(self._sketches)
         self._sketches.append(sketch)
@@ -75,22 +93,16 @@ class NearIndex:
         return number
 
     def near(self, text: str) -> Iterator[int]:
-        """Numbers of the sessions that this one nearly repeats."""
+        """Yield the numbers of the sessions that this one nearly repeats, in ascending order."""
         sketch = _sketch(text)
         for number in sorted(set(self._index.query(sketch))):
             if self._sketches[number].jaccard(sketch) >= SIMILARITY - MARGIN:
                 yield number
 
 
-def _sketch(text: str) -> Any:
+def _sketch(text: str) -> RMinHash:
     from rensa import RMinHash
 
-    sketch = RMinHash(NUM_PERMUTATIONS, 1)
+    sketch = RMinHash(NUM_PERMUTATIONS, 1)  # 1: the seed, fixed, so that the same dataset has the same duplicates
     sketch.update(grams(text))
     return sketch
-
-
-def similarity(left: Iterable[str], right: Iterable[str]) -> float:
-    """Exact Jaccard similarity of two sets of grams: the slow twin of the estimate."""
-    a, b = set(left), set(right)
-    return len(a & b) / len(a | b) if a or b else 1.0

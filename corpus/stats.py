@@ -1,4 +1,7 @@
-"""The shape of ``stats.json``: everything that was counted, and what two runs into one dataset must have in common."""
+"""The shape of ``stats.json``: all counts of a dataset, and the configuration that two runs into it must share.
+
+The names are those on disk; scripts read ``found``, ``rows``, ``duplicates`` and ``drops``.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,9 @@ from typing import TypedDict
 
 
 class GroupStats(TypedDict):
-    """Counts of a group of snippets: found = rows + duplicates + the sum of ``drops`` (reason to number)."""
+    """Counts of a group of snippets: ``found`` = ``rows`` + ``duplicates`` + the sum of ``drops`` (reason to number of
+    snippets, the most frequent first).
+    """
 
     found: int
     rows: int
@@ -16,7 +21,10 @@ class GroupStats(TypedDict):
 
 
 class BeliefStats(TypedDict):
-    """How many beliefs there are, by method, and their mean entropy; ``certain`` ones have one outcome."""
+    """Numbers of beliefs: all (``reveals``), by method, and those with one outcome (``certain``).
+
+    ``mean_entropy_bits`` is the mean over all beliefs; None where there are none.
+    """
 
     reveals: int
     exact: int
@@ -27,7 +35,7 @@ class BeliefStats(TypedDict):
 
 
 class FileStats(TypedDict):
-    """How many files were read, which were not, by reason, and the first few of them."""
+    """Numbers of files: ``read``, and ``unreadable`` by reason, with the first few of those as ``examples``."""
 
     read: int
     unreadable: dict[str, int]
@@ -35,7 +43,11 @@ class FileStats(TypedDict):
 
 
 class Notes(TypedDict, total=False):
-    """What the mined origin adds; the synthetic one adds nothing."""
+    """Entries that the mined origin adds; the synthetic origin adds none.
+
+    ``ignored_inputs``: ``name`` and ``reason`` of each input that is no repository; ``missing_packages``: for each
+    repository, the packages that it imports and that are not installed.
+    """
 
     files: FileStats
     ignored_inputs: list[dict[str, str]]
@@ -43,7 +55,9 @@ class Notes(TypedDict, total=False):
 
 
 class Stats(GroupStats, Notes):
-    """``stats.json``; ``by_source`` groups by how snippets are entered (the rows' column ``entry``)."""
+    """All of ``stats.json``. ``by_source`` groups by how snippets are entered (the rows' column ``entry``): the key is
+    older than the column.
+    """
 
     by_source: dict[str, GroupStats]
     by_repository: dict[str, GroupStats]

@@ -1,4 +1,7 @@
-"""Counts of a dataset, and the invariant that they keep: found = rows + duplicates + drops, reason by reason."""
+"""The counts of a dataset, gathered while the merge goes over its rows, and the invariant that they keep.
+
+Of all snippets and of each group of them: found = rows + duplicates + drops, reason by reason.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,7 @@ Grouped = Literal["licence", "outcome", "python", "sandbox_level"]
 
 @dataclass(slots=True)
 class Tally:
-    """Counts of one group of snippets."""
+    """The counts of one group of snippets; they grow as snippets are counted, so the record is not frozen."""
 
     rows: int = 0
     duplicates: int = 0
@@ -28,23 +31,24 @@ class Tally:
 
     @property
     def found(self) -> int:
-        """Every snippet that was counted."""
+        """The number of snippets that were counted, whatever came of them."""
         return self.rows + self.duplicates + self.drops.total()
 
     def as_json(self) -> GroupStats:
-        """For ``stats.json``; the most frequent reason first."""
+        """Return the entry of ``stats.json``; the most frequent reason stands first, equals by name."""
         drops = dict(sorted(self.drops.items(), key=lambda item: (-item[1], item[0])))
         return {"found": self.found, "rows": self.rows, "duplicates": self.duplicates, "drops": drops}
 
 
 class Counts:
-    """All that ``stats.json`` says of the snippets, gathered as the merge goes by."""
+    """All numbers that ``stats.json`` gives of the snippets. The merge adds each row, duplicate and drop once."""
 
     def __init__(self) -> None:
         self.total = Tally()
         self._by_entry: dict[str, Tally] = defaultdict(Tally)
         self._by_repository: dict[str, Tally] = defaultdict(Tally)
         self._splits: Counter[str] = Counter()
+        # Written out for the type checker, which knows the columns by their names.
         self._groups: dict[Grouped, Counter[str]] = {
             "licence": Counter(),
             "outcome": Counter(),
@@ -58,7 +62,7 @@ class Counts:
         self._entropy = 0.0
 
     def add_row(self, row: Row, split: str) -> None:
-        """A row that was written."""
+        """Count a row that was written, and what it holds."""
         columns = row.columns
         for tally in self._tallies(columns["entry"], columns["repository"]):
             tally.rows += 1
@@ -66,11 +70,13 @@ class Counts:
         for name, group in self._groups.items():
             group[str(columns[name])] += 1
         self._kept_whole.update(json.loads(columns["kept_whole"]))
+        # None for snippets that are no doctests.
         if columns["doctest_passed"] is not None:
             self._doctests["passed" if columns["doctest_passed"] else "failed"] += 1
         for belief in columns["beliefs"]:
             self._beliefs[belief["method"]] += 1
             self._entropy += -sum(p * math.log2(p) for p in belief["probabilities"] if p > 0)
+            # By the number of outcomes, not by an entropy of 0, which rounding can miss.
             self._beliefs["certain"] += len(belief["outcomes"]) == 1
         self._sums["choices"] += len(columns["choices"])
         self._sums["steps"] += len(columns["steps"])
@@ -80,17 +86,25 @@ class Counts:
         self._sums["skipped_examples"] += columns["num_skipped"]
 
     def add_duplicate(self, row: Row) -> None:
-        """A row whose text is in the dataset already."""
+        """Count a row that was left out, since the dataset has its text, or nearly its text, already."""
         for tally in self._tallies(row.columns["entry"], row.columns["repository"]):
             tally.duplicates += 1
 
     def add_drop(self, drop: Dropped) -> None:
-        """A snippet that became no row."""
+        """Count a snippet that became no row."""
         for tally in self._tallies(drop.entry, drop.repository):
             tally.drops[drop.reason] += 1
 
     def as_json(self, *, found: int, notes: Notes, config: Mapping[str, object]) -> Stats:
-        """``stats.json``. ``found`` is what the units say: counted elsewhere, so that the invariant can fail."""
+        """Return all of ``stats.json``.
+
+        Args:
+            found: the number of snippets by the units' markers. The workers counted them, not this class, so that the
+                invariant can fail.
+            notes: further entries of the origin.
+            config: the dataset's configuration.
+        """
+        # An assertion, not an error for the user: a dataset whose counts don't add up is a mistake of trace-mine.
         assert found == self.total.found, f"{found} snippets were found, but {self.total.found} counted: {self.total}"
         return {
             **self.total.as_json(),

@@ -1,8 +1,8 @@
-"""Finishes work units with an engine, any number at a time, in any order, any of their workers dying.
+"""Finishes work units with an engine: any number at a time, in any order, although workers may die.
 
-A unit whose worker dies is run again, alone, so that a death is held against nobody else; after MAX_DEATHS it is
-quarantined, and each of its snippets is a drop ``worker_died``. Not covered: a unit that takes down the whole
-machine.
+When a worker dies, each of the units that were under way is a suspect, and is run again, alone, so that the next death
+has one suspect. A unit over which MAX_DEATHS workers died, the first death included, is quarantined: each of its
+snippets is a drop ``worker_died``. Not covered: a unit that takes down the whole machine.
 """
 
 from __future__ import annotations
@@ -15,21 +15,30 @@ from pathlib import Path
 from trace_mine.corpus.engines import Engine, WorkersLost
 from trace_mine.corpus.ledger import Ledger
 from trace_mine.corpus.work import Dropped, Marker, Traces, entries_of
+from trace_mine.tracer.inside.reasons import Reason
 
 MAX_DEATHS = 3
+"""Deaths of workers over a unit after which the unit is given up. Another unit may be the cause of the first death, and
+a machine that is short of memory for a moment the cause of the second.
+"""
 
 OnDone = Callable[[str, Marker], None]
+"""Called with the key and the marker of each finished unit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnitTask:
-    """An engine's ``Task``: makes the items of a unit and writes them to the ledger of the dataset in ``out``."""
+    """The ``Task`` that an engine calls: makes the items of a unit, and writes them to the ledger of ``out``.
+
+    A record of a path and a function of a module, since engines pickle it.
+    """
 
     out: Path
     traces: Traces
 
     def __call__(self, key: str) -> Marker:
-        """One unit, in a worker process."""
+        """Finish one unit, in a worker process, and return its marker."""
+        # A ledger of this process, without the lock: the parent holds it for all its workers.
         ledger = Ledger(self.out)
         ledger.attempt(key)
         payload = ledger.payload(key)
@@ -37,12 +46,18 @@ class UnitTask:
 
 
 def run_units(ledger: Ledger, keys: Sequence[str], traces: Traces, engine: Engine, *, on_done: OnDone) -> None:
-    """Finishes every unit of ``keys`` that is not done; ``on_done(key, marker)`` is called for each, also for those
-    done before.
+    """Finish every unit that is not done.
+
+    Args:
+        ledger: the dataset's ledger, with the payloads of the units that are not done.
+        keys: the units, each once.
+        traces: the origin's function from a payload to items.
+        engine: runs the units in worker processes.
+        on_done: called for each unit, at once for those that an earlier run finished.
 
     Raises:
-        KeyboardInterrupt: as it comes; finished units are kept and the workers are gone.
-        Exception: what a worker raised (a full disk, no sandbox); the others' finished units are kept.
+        KeyboardInterrupt: finished units are kept, and the workers have ended.
+        Exception: the exception of a worker (a full disk, no sandbox); all finished units are kept.
     """
     task = UnitTask(out=ledger.out, traces=traces)
     waiting = []
@@ -52,6 +67,8 @@ def run_units(ledger: Ledger, keys: Sequence[str], traces: Traces, engine: Engin
         else:
             waiting.append(key)
     suspects = _run(engine, task, waiting, on_done)
+    # A death ends the engine's run, so the units that were still to come are run again after the suspects.
+    # Each round settles at least one suspect, so there are at most as many rounds as units.
     while suspects:
         for key in suspects:
             _run_alone(ledger, key, task, engine, on_done)
@@ -60,7 +77,7 @@ def run_units(ledger: Ledger, keys: Sequence[str], traces: Traces, engine: Engin
 
 
 def _run_alone(ledger: Ledger, key: str, task: UnitTask, engine: Engine, on_done: OnDone) -> None:
-    """Settles a unit under which a worker died: until it is finished, or MAX_DEATHS workers have died over it."""
+    """Run a suspect alone until it is finished, or until MAX_DEATHS workers have died over it."""
     while True:
         if ledger.is_done(key):  # the worker died after the marker was written, before it could answer
             on_done(key, ledger.marker(key))
@@ -73,9 +90,10 @@ def _run_alone(ledger: Ledger, key: str, task: UnitTask, engine: Engine, on_done
 
 
 def _run(engine: Engine, task: UnitTask, keys: Sequence[str], on_done: OnDone) -> Sequence[str]:
-    """Runs units until all are done or a worker dies; gives the units that were under way then."""
+    """Run units until all are done or a worker dies; return the units that were under way at the death, if any."""
     if not keys:
         return ()
+    # Closed at once, not when it is collected: after Ctrl-C the workers are to end before the ledger is left.
     with closing(engine.run(task, keys)) as finished:
         try:
             for key, marker in finished:
@@ -86,7 +104,8 @@ def _run(engine: Engine, task: UnitTask, keys: Sequence[str], on_done: OnDone) -
 
 
 def _quarantine(ledger: Ledger, key: str) -> Marker:
+    """Finish a unit with a drop for each of its snippets."""
     snippets = entries_of(ledger.payload(key))
     evidence = f"{MAX_DEATHS} workers died over this unit of {len(snippets)} snippets"
-    drops = [Dropped.at(snippet, reason="worker_died", evidence=evidence) for snippet in snippets]
+    drops = [Dropped.at(snippet, reason=Reason.WORKER_DIED.value, evidence=evidence) for snippet in snippets]
     return ledger.finish(key, drops, len(snippets))

@@ -1,5 +1,5 @@
-"""The records of the work that is done unit by unit: what a unit is, what comes of each of its snippets, and the
-marker that is left when all of them are on disk.
+"""The records of work that is done unit by unit: a unit, the row or drop of each of its snippets, and the marker of a
+finished unit.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from trace_mine.corpus.rows import Row, printable
 
 
 class SnippetEntry(TypedDict):
-    """Where a snippet stands: all that is needed to count it when it becomes no row."""
+    """The place of a snippet: all that is needed to count the snippet when it becomes no row."""
 
     path: str
     name: str
@@ -23,7 +23,9 @@ class SnippetEntry(TypedDict):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dropped:
-    """A snippet that became no row: the counted ``reason``, where it stands, and ``evidence`` for people."""
+    """A snippet that became no row: the counted ``reason`` (see ``docs/reasons.md``), where the snippet stands, and
+    ``evidence`` for people. Its fields are the keys of a line of ``errors.jsonl``.
+    """
 
     reason: str
     path: str
@@ -39,7 +41,7 @@ class Dropped:
 
     @staticmethod
     def at(entry: SnippetEntry, *, reason: str, evidence: str) -> Dropped:
-        """The drop of the snippet that stands there; names and evidence are made writable as UTF-8."""
+        """Make the drop of a snippet; its names and the evidence become writable as UTF-8 (``printable``)."""
         return Dropped(
             reason=reason,
             path=printable(entry["path"]),
@@ -54,8 +56,8 @@ class Dropped:
 Item = Row | Dropped
 
 Payload = Mapping[str, object]
-"""What a worker is given for a unit, a JSON object. Its ``snippets`` are SnippetEntry objects; the other keys, and
-further keys of the snippets, are the origin's own.
+"""The input of a worker for one unit, a JSON object. Its ``snippets`` are SnippetEntry objects; all other keys, and
+further keys of the snippets, belong to the origin.
 """
 
 Traces = Callable[[Payload], Iterator[Item]]
@@ -66,30 +68,35 @@ Traces = Callable[[Payload], Iterator[Item]]
 class WorkUnit:
     """A deterministic slice of an origin's work.
 
-    ``key`` is a content hash and the unit's name on disk. It must not depend on this machine (folders, clock);
-    ``payload`` may.
+    ``key`` is a content hash, and the unit's name on disk. It must not depend on this machine (folders, clock), so that
+    a dataset can be finished on another one; ``payload`` may.
+
+    Raises:
+        ValueError: the key is no file name, or the payload lists no snippets.
     """
 
     key: str
     payload: Payload
 
     def __post_init__(self) -> None:
+        # The key names files below the ledger: a slash would lead out of their folder.
         if not self.key or "/" in self.key:
             raise ValueError(f"expected WorkUnit.key to be a file name, got {self.key!r}; use content_key")
         entries_of(self.payload)
 
     @property
     def num_snippets(self) -> int:
-        """How many rows and drops the unit has to give, together."""
+        """The number of rows and drops, together, that the unit gives."""
         return len(entries_of(self.payload))
 
 
 def entries_of(payload: Payload) -> Sequence[SnippetEntry]:
-    """The unit's snippets: all that is needed to count them when no worker survives the unit.
+    """Return the unit's snippets, which are counted as drops when no worker survives the unit.
 
     Raises:
-        ValueError: it has none.
+        ValueError: the payload has no list of SnippetEntry objects.
     """
+    # Checked by hand: a payload was read back from JSON, where a TypedDict promises nothing.
     entries = payload.get("snippets")
     if not isinstance(entries, list) or not all(isinstance(each, dict) and {*_ENTRY} <= {*each} for each in entries):
         raise ValueError(f"expected payload['snippets'] to be a list of {', '.join(_ENTRY)}, got {entries!r:.200}")
@@ -101,10 +108,14 @@ _ENTRY = tuple(SnippetEntry.__annotations__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Marker:
-    """Says that a unit is finished, and what its result holds; small enough to be sent between machines.
+    """Says that a unit is finished, and counts what its result holds. A marker has a few kilobytes, so that an engine
+    may send it between machines.
 
-    ``texts`` are the text keys of the rows, in order; ``repositories`` counts rows by repository; ``bytes`` and
-    ``sha256`` are those of the result's file.
+    Attributes:
+        found: number of the unit's snippets: ``rows`` + ``drops``.
+        texts: the text keys of the rows, in order.
+        repositories: repository to number of rows.
+        bytes: size of the result's file; ``sha256`` is the hash of its content.
     """
 
     found: int
@@ -128,15 +139,16 @@ class Marker:
             )
 
     def to_json(self) -> dict[str, object]:
-        """A JSON object; ``from_json`` is its inverse."""
+        """Return the marker as a JSON object; ``from_json`` is the inverse."""
         return asdict(self)
 
     @staticmethod
     def from_json(data: Mapping[str, object]) -> Marker:
-        """The marker whose ``to_json`` this is.
+        """Return the marker whose ``to_json`` is ``data``.
 
         Raises:
             TypeError: a key is missing, or there is one too many.
             ValueError: the counts contradict each other.
         """
+        # JSON has no tuples; a wrong key is a TypeError of the constructor.
         return Marker(**{**data, "texts": tuple(data["texts"])})  # type: ignore[arg-type]

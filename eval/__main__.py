@@ -29,7 +29,8 @@ Examples:
 Where no command's name comes first, runs is meant."""
 
 app = make_app(epilog=EXAMPLES, default_command=True)
-TWO = min(2, len(os.sched_getaffinity(0)))
+# The plan's expected times were measured with two processes on two cores.
+DEFAULT_JOBS = min(2, len(os.sched_getaffinity(0)))
 
 Out = Annotated[Path, typer.Option(help="Folder of runs, figures, results and reports; what is there is used again.")]
 Jobs = Annotated[int, typer.Option(min=1, help="Training processes at a time, one thread each.")]
@@ -54,29 +55,30 @@ def evaluate(
         raise typer.BadParameter("expected --hf PATH and --like RUN together: the run says what sessions to score")
     if hf is None and (commands or spacing):
         raise typer.BadParameter("expected --commands and --spacing with --hf: runs are measured at their own sizes")
+    # wrong usage is told above, before torch is imported, which takes seconds
     prepare()
     from trace_mine.eval import results
     from trace_mine.eval.runs import evaluate_run, summary
     from trace_mine.eval.subjects import subject
 
     if out is not None:
-        results.check_ending(out)
-    found = []
+        results.check_ending(out)  # now, since measuring takes minutes
+    all_results = []
     for folder in runs or []:
-        opened = subject(folder)
-        found += evaluate_run(opened, rows=rows, dataset=dataset)
+        run = subject(folder)
+        all_results += evaluate_run(run, rows=rows, dataset=dataset)
         if probes:
             from trace_mine.eval.probes import probe_run
 
-            found += probe_run(opened, rows=rows)
+            all_results += probe_run(run, rows=rows)
     if hf is not None and like is not None:
         from trace_mine.eval.hf import evaluate_hf
 
-        found += evaluate_hf(hf, subject(like), rows=rows, commands=commands, spacing=spacing)
-    show(("metric", "where", "model", "value", "95% interval"), summary(found))
+        all_results += evaluate_hf(hf, subject(like), rows=rows, commands=commands, spacing=spacing)
+    show(("metric", "where", "model", "value", "95% interval"), summary(all_results))
     if out is not None:
-        results.write(out, found)
-        print(f"{len(found)} results in {out}")
+        results.write(out, all_results)
+        print(f"{len(all_results)} results in {out}")
 
 
 @app.command(epilog="Example: trace-eval reproduce --budget 10m --out report")
@@ -85,7 +87,7 @@ def reproduce(
         str, typer.Option(help="Wall time: 10m, 60m, 2h; or gpu, with the paper's configuration.")
     ] = "10m",
     out: Out = Path("report"),
-    jobs: Jobs = TWO,
+    jobs: Jobs = DEFAULT_JOBS,
 ) -> None:
     """Trains what is missing, draws every figure, and writes OUT/report.html with verdicts."""
     prepare()
@@ -100,7 +102,7 @@ def figures(
     names: Annotated[list[str], typer.Argument(metavar="NAME", help="Figures' names, or all.")],
     out: Out = Path("report"),
     budget: Annotated[str, typer.Option(help="Also train what is missing, for so long; else only draw.")] = "",
-    jobs: Jobs = TWO,
+    jobs: Jobs = DEFAULT_JOBS,
 ) -> None:
     """Draws figures from the finished runs in OUT/runs: PNG, SVG, CSV and a caption each."""
     prepare()
@@ -144,23 +146,27 @@ def tasks(
 
 
 def prepare() -> None:
-    """One thread, plain lines for our own log, and warnings alone of other packages; before a command imports more.
+    """Set up logging and torch for a command: plain lines of our own log, other packages' warnings alone, one thread.
+
+    Commands call this before they import anything of ``eval``, since it also is what first needs the extra [train].
 
     Raises:
         ImportError: torch or transformers isn't installed.
     """
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    # at level INFO these report every file they open and every font they look for
     for noisy in ("transformers", "accelerate", "datasets", "httpx", "matplotlib", "fontTools"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     import torch
     import transformers
 
+    # one thread a process: two on busy cores were 2.5 to 7 times slower
     torch.set_num_threads(1)
     transformers.utils.logging.disable_progress_bar()
 
 
 def show(header: tuple[str, ...], lines: list[tuple[str, ...]]) -> None:
-    """A table on the terminal, or tab-separated lines where there is none."""
+    """Print a table on a terminal, or tab-separated lines into a pipe, where other programs read them."""
     if not sys.stdout.isatty():
         for line in (header, *lines):
             print("\t".join(line))
@@ -175,7 +181,7 @@ def show(header: tuple[str, ...], lines: list[tuple[str, ...]]) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The console script; gives the exit code."""
+    """Run the console script ``trace-eval`` with these arguments (None: the process's) and return its exit code."""
     return run_app(app, "trace-eval", arguments, extra="eval")
 
 

@@ -1,9 +1,11 @@
-"""Drift against retention: does a model's belief stay true over time, and does it still know an old fact?
+"""Drift against retention: the error of a model's belief over time, and its knowledge of an old fact.
 
-Drift: KL(exact || model) at reveals, at multiples of the trained length. Retention: KL where a variable is asked for
-that nothing has touched for ``hold`` commands. What forgets does well at the first and badly at the second; what keeps
-everything, the other way round. Beside both: how much memory the task asks for at all (the exact filter restarted W
-commands ago), the state's norm over time, and the same lengths where nothing is hidden.
+Drift is KL(exact || model) at reveals, at multiples of the trained length. Retention is the KL where a variable is
+asked for that no command has touched for ``hold`` commands. A model that forgets does well at the first and badly at
+the second; a model that keeps everything does the opposite, so each number needs the other beside it.
+
+Three measurements help to read them: the memory that the task asks for at all (the exact filter restarted W commands
+ago), the norm of the state over time, and the same lengths on a task that hides nothing.
 """
 
 from __future__ import annotations
@@ -31,14 +33,20 @@ from trace_mine.train.measure.sessions import Sessions, sessions_of
 from trace_mine.train.rescaling import FROM_STEP, calibrate, matrix_mixers, rescaled
 
 TIMES = (1, 4, 8, 16)
+"""Multiples of the trained length at which drift is measured."""
 HOLDS = (4, 16, 64, 256)
+"""Commands since the fact was last touched, at which retention is measured; the recipe ``belief`` trains on 48."""
 CALIBRATION_ROWS = 64
 RESCALED = "calibrated rescale"
+"""The ``variant`` of results of a model whose states are held at the norms that they had in training."""
 
 
 @contextlib.contextmanager
 def variant_of(subject: Subject, variant: str) -> Iterator[None]:
-    """While inside, the model is the variant: "" as it is, or with the calibrated rescale.
+    """Turn the subject's model into a variant for the length of a ``with`` block: "" as it is, or ``RESCALED``.
+
+    A model that was never calibrated is calibrated first, on training sessions of the trained length; its config keeps
+    the norms, so later calls find them there.
 
     Raises:
         ValueError: another variant, or a model without a matrix state.
@@ -49,6 +57,7 @@ def variant_of(subject: Subject, variant: str) -> Iterator[None]:
         yield
         return
     if not subject.model.config.state_norms:
+        # never the test split: norms that were taken from the sessions to be scored would be fitted to them
         stream = subject.task_batches.stream(*subject.trained, "train")
         batch = stream.batch(range(CALIBRATION_ROWS))
         calibrate(subject.model, on_device(subject, batch))
@@ -57,15 +66,21 @@ def variant_of(subject: Subject, variant: str) -> Iterator[None]:
 
 
 def variants(subject: Subject) -> tuple[str, ...]:
-    """The variants that the model has."""
+    """The variants that the model has: itself, and ``RESCALED`` where it has a matrix state and long enough sessions.
+
+    Calibration measures norms from token ``FROM_STEP`` on, because a state that begins empty says nothing before.
+    """
     stream = subject.task_batches.stream(*subject.trained, "train")
+    # of one session, for all of a size have about one length
     long_enough = int(stream.batch(range(1)).lengths.min()) >= FROM_STEP
     return ("", RESCALED) if matrix_mixers(subject.model) and long_enough else ("",)
 
 
 def drift(subject: Subject, *, times: Sequence[int] = TIMES, rows: int, variant: str = "") -> list[Result]:
-    """Belief KL (where nothing is hidden: loss of reveals) over all reveals and in their last quarter, at each multiple
-    of the trained length, with the trained spacing.
+    """Measure the subject on test sessions of each multiple of the trained length, with the trained spacing.
+
+    Each length gives the belief KL over all reveals and over their last quarter, the loss of reveals (the number to
+    read where nothing is hidden, because the exact law is then certain), and the accuracy.
     """
     trained, spacing = subject.trained
     results = []
@@ -77,7 +92,7 @@ def drift(subject: Subject, *, times: Sequence[int] = TIMES, rows: int, variant:
 
 
 def baselines_along(subject: Subject, *, times: Sequence[int] = TIMES, rows: int) -> list[Result]:
-    """``drift`` of the baselines, on the same sessions."""
+    """``drift`` of the baselines, on the same sessions: a KL that grows for them too is the task's, not the model's."""
     trained, spacing = subject.trained
     results = []
     for multiple in times:
@@ -88,11 +103,14 @@ def baselines_along(subject: Subject, *, times: Sequence[int] = TIMES, rows: int
 
 
 def at_length(sessions: Sessions, predictor: Predictor, times: float, **named: Where) -> list[Result]:
-    """``drift`` on these sessions."""
+    """``drift`` of one predictor on these sessions, which are ``times`` as long as the trained ones.
+
+    ``named`` are the fields of the results that say whose they are.
+    """
     if isinstance(predictor, ModelPredictor):
-        # far beyond the trained length a model may give what is shown less than any float: its logarithm is still told
+        # far beyond the trained length the probability of the value shown may underflow; its logarithm doesn't
         log_law = predictor.log_laws(sessions.stream, sessions.batch)
-        law = np.exp(log_law)
+        law = np.exp(log_law)  # for hits and accuracy, which an underflow to 0 doesn't change
     else:
         law = sessions.laws_of(predictor)
         log_law = logs(law)
@@ -107,26 +125,34 @@ def at_length(sessions: Sessions, predictor: Predictor, times: float, **named: W
 
 
 def memory_needed(subject: Subject, windows: Sequence[int], *, rows: int) -> list[Result]:
-    """KL of exact filters restarted ``at`` commands ago, on the trained length."""
+    """Measure how much memory the task asks for: KL of exact filters restarted ``at`` commands ago.
+
+    Sessions have the trained length and spacing. A window whose KL is near 0 holds all that a model has to remember:
+    windows of 4, 8 and 16 commands have KL .205, .0144 and .0001 on maybe-swaps (n = 3, p = .1, a reveal every 2).
+    """
     commands, spacing = subject.trained
     sessions = sessions_of(subject.task_batches, commands=commands, spacing=spacing, rows=rows)
     results = []
     for window in windows:
-        filtered = WindowFilter(window=window)
-        of_all_reveals = at_length(sessions, filtered, 1.0, model=filtered.name)[0]
+        window_filter = WindowFilter(window=window)
+        # the first of the four results is the belief KL over all reveals
+        of_all_reveals = at_length(sessions, window_filter, 1.0, model=window_filter.name)[0]
         results.append(replace(of_all_reveals, metric="belief KL, window", at=float(window)))
     return results
 
 
 def holding(subject: Subject, *, holds: Sequence[int] = HOLDS, variant: str = "") -> list[Result]:
-    """Retention: KL where an untouched variable is asked for after ``at`` commands; no interval, one session for each
-    choice of variables.
+    """Measure retention: KL where a variable is asked for that no command has touched for ``at`` commands.
+
+    There is one session for each choice of variables, hence no interval. A number of commands that the trained spacing
+    doesn't divide has no reveal at its end, and no row.
     """
     spacing, task = subject.trained[1], named_task(subject.task_batches.task)
     results = []
     for hold in holds:
         if hold % spacing:
             continue
+        # within the loop, since a variant is a context; the first one calibrates, the others find the norms
         with variant_of(subject, variant):
             kl = retention(subject.model, subject.task_batches, hold=hold, spacing=spacing)["kl"]
         where: dict[str, Where] = {"commands": hold, "spacing": spacing, "at": float(hold), "task": task}
@@ -135,8 +161,11 @@ def holding(subject: Subject, *, holds: Sequence[int] = HOLDS, variant: str = ""
 
 
 def baselines_holding(subject: Subject, *, holds: Sequence[int] = HOLDS) -> list[Result]:
-    """``holding`` of the exact filter, which is certain, and of what remembers nothing: all items are alike to it."""
+    """``holding`` of two known answers: the exact filter is certain (KL 0), a predictor without memory finds all items
+    equally probable (KL log of their number).
+    """
     spacing, task = subject.trained[1], subject.task_batches.task
+    # computed, not measured: both laws are known whatever the commands are that leave the variable alone
     where: dict[str, Where] = {"unit": "nats", "spacing": spacing, "task": named_task(task)}
     return [
         number("retention KL", value, model=name, commands=hold, at=float(hold), **where)
@@ -147,7 +176,10 @@ def baselines_holding(subject: Subject, *, holds: Sequence[int] = HOLDS) -> list
 
 
 def norms(subject: Subject, *, times: int, rows: int, every: int = 16, variant: str = "") -> tuple[Floats, Floats]:
-    """(steps in tokens [N], mean over sessions and heads of |S|_F [N]) of the last layer with a matrix state.
+    """Measure the norm of the last layer's matrix state over time, on ``rows`` test sessions.
+
+    Returns (positions in tokens [N], the mean over sessions and heads of the Frobenius norm of S [N]), one entry for
+    every ``every`` tokens of sessions that are ``times`` as long as the trained ones.
 
     Raises:
         ValueError: the model has no matrix state.
@@ -159,12 +191,14 @@ def norms(subject: Subject, *, times: int, rows: int, every: int = 16, variant: 
     ids = on_device(subject, batch)
     with variant_of(subject, variant):
         states = states_along(subject.model, ids, every)
+    # the last layer: the one that the answer is read from; [batch, steps, heads, K, V]
     last = states[max(states)]
     means = torch.linalg.vector_norm(last, dim=(-2, -1)).mean(dim=(0, 2)).double().cpu().numpy()
     return np.arange(1.0, len(means) + 1.0) * every, np.asarray(means, dtype=np.float64)
 
 
 def on_device(subject: Subject, batch: Batch) -> torch.Tensor:
-    """The batch's tokens, cut to the shortest row, where the model is."""
+    """The batch's tokens [batch, shortest row] on the device of the subject's model."""
+    # padding would be read as commands: states and norms after a row's end would be those of no session
     ids = torch.from_numpy(batch.tokens[:, : int(batch.lengths.min())])
     return ids.to(next(subject.model.parameters()).device)

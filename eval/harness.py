@@ -1,8 +1,9 @@
 """Task files for lm-evaluation-harness: permutation and belief suites that score any model there.
 
-Every question is the text of a session up to a revealed value; the choices are the values that it could be, the target
-what was shown. Belief tasks also carry the exact law, and a metric of their own beside accuracy: KL(exact || model),
-the model's law being its likelihoods normalised over the choices (so mass outside them doesn't count there).
+Every question is the text of a session up to a revealed value. The choices are the values that could stand there, the
+target is the value that was shown. Belief tasks also carry the exact law and have a metric beside accuracy:
+KL(exact || model), where the model's law are its likelihoods normalised over the choices. Mass on other texts therefore
+doesn't count there, as it does in our own ``belief KL``.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 from trace_mine.corpus.synthetic.stream import words
 from trace_mine.train.batches import TaskBatches
@@ -18,25 +19,49 @@ from trace_mine.train.measure.sessions import Sessions, sessions_of
 from trace_mine.train.settings import Settings, StageSettings
 
 VERSION = 1.0
+"""In every task file; to be raised whenever the questions of a suite change, so that nobody compares across them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Suite:
-    """One task file. ``parameters`` are the synthetic task's."""
+    """One task file: ``parameters`` of the synthetic task, and the ``commands`` and ``spacing`` of its sessions."""
 
     name: str
-    parameters: dict[str, Any]
+    parameters: dict[str, int | float]
     commands: int
     spacing: int
 
+    def __post_init__(self) -> None:
+        if not 0 < self.spacing <= self.commands:
+            raise ValueError(f"expected 0 < spacing <= commands, got {self.spacing} and {self.commands} in {self.name}")
+
     @property
     def is_belief(self) -> bool:
-        """Whether outcomes are hidden."""
+        """True where outcomes are hidden: then the exact law is no certainty, and a KL says more than accuracy."""
         return "p" in self.parameters
+
+
+class Question(TypedDict):
+    """A line of a suite's .jsonl: a session's text up to its last revealed value, and where the session is from.
+
+    ``law`` is the exact law over ``choices``, ``target`` the index of the choice that was shown. ``task``,
+    ``parameters``, ``seed``, ``split`` and ``index`` make the session again.
+    """
+
+    text: str
+    choices: list[str]
+    target: int
+    law: list[float]
+    task: str
+    parameters: dict[str, int | float]
+    seed: int
+    split: str
+    index: int
 
 
 SUITES = (
     *(
+        # the spacing grows with the length, so that every suite has 8 reveals, and the last needs the most memory
         Suite(name=f"trace_permutations_n{n}_c{c}_s{s}", parameters={"n": n}, commands=c, spacing=s)
         for n in (3, 5)
         for c, s in ((8, 1), (16, 2), (32, 4), (64, 8), (128, 16))
@@ -44,6 +69,7 @@ SUITES = (
     *(Suite(name=f"trace_belief_n3_c{c}", parameters={"n": 3, "p": 0.1}, commands=c, spacing=2) for c in (16, 48, 192)),
 )
 
+# Text, not code of ours: the harness runs it where trace_mine isn't installed, and calls its functions by name.
 UTILS = '''"""The questions, found beside this file from any folder; the metrics of the belief tasks: accuracy,
 and KL from the exact law to the likelihoods over the choices.
 """
@@ -70,27 +96,31 @@ def process_belief(doc, results):
 
 
 def write_tasks(out: Path, *, docs: int, seed: int) -> list[Path]:
-    """NAME.yaml and NAME.jsonl for every suite, ``utils.py`` with the belief metric, and a group for each kind; returns
-    the YAML files: ``lm_eval run --include_path OUT --tasks trace_beliefs --model hf ...``. The harness cuts questions
-    that are longer than a model's context from the left, with a warning; leave those suites out for such a model.
+    """Write NAME.yaml and NAME.jsonl for every suite, a group for each kind, and ``utils.py``; return the YAML files.
+
+    ``docs`` is the number of questions of each suite. The files are run by
+    ``lm_eval run --include_path OUT --tasks trace_beliefs --model hf ...``. The harness cuts questions that are longer
+    than a model's context from the left, with a warning; leave those suites out for such a model.
     """
     out.mkdir(parents=True, exist_ok=True)
     (out / "utils.py").write_text(UTILS, encoding="utf-8")
-    found = []
+    written = []
     for suite in SUITES:
         lines = [json.dumps(doc) for doc in questions(suite, docs, seed)]
         (out / f"{suite.name}.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
-        found.append(out / f"{suite.name}.yaml")
-        found[-1].write_text(task_file(suite), encoding="utf-8")
+        written.append(out / f"{suite.name}.yaml")
+        written[-1].write_text(task_file(suite), encoding="utf-8")
+    # groups, so that one name on the command line runs all suites of a kind
     for group, is_belief in (("trace_permutations", False), ("trace_beliefs", True)):
         names = "".join(f"  - {suite.name}\n" for suite in SUITES if suite.is_belief == is_belief)
-        found.append(out / f"{group}.yaml")
-        found[-1].write_text(f"group: {group}\ntask:\n{names}metadata:\n  version: {VERSION}\n", encoding="utf-8")
-    return found
+        written.append(out / f"{group}.yaml")
+        written[-1].write_text(f"group: {group}\ntask:\n{names}metadata:\n  version: {VERSION}\n", encoding="utf-8")
+    return written
 
 
-def questions(suite: Suite, docs: int, seed: int) -> list[dict[str, Any]]:
-    """One question a session, at its last reveal: ``text``, ``choices``, ``target``, ``law``, and where it is from."""
+def questions(suite: Suite, docs: int, seed: int) -> list[Question]:
+    """Make ``docs`` questions of a suite, one for each of the first test sessions of this seed, at its last reveal."""
+    # settings of a run that is never trained: ``TaskBatches`` makes their sessions as it does for training
     stages = (StageSettings(steps=1, commands=(suite.commands,), spacings=(suite.spacing,)),)
     settings = Settings(
         recipe="harness",
@@ -104,11 +134,11 @@ def questions(suite: Suite, docs: int, seed: int) -> list[dict[str, Any]]:
     return [question(suite, sessions, row, seed) for row in range(docs)]
 
 
-def question(suite: Suite, sessions: Sessions, row: int, seed: int) -> dict[str, Any]:
-    """The last reveal of one session."""
+def question(suite: Suite, sessions: Sessions, row: int, seed: int) -> Question:
+    """Make the question about the last reveal of session ``row``."""
     stream, last = sessions.stream, int(sessions.batch.reveals[row, -1, 0])
     text = "".join(stream.vocabulary[token] for token in sessions.batch.tokens[row, :last])
-    assert "".join(words(text)) == text
+    assert "".join(words(text)) == text  # models there read text: a word of ours that no text spells would be lost
     return {
         "text": text,
         "choices": list(stream.labels),
@@ -123,10 +153,10 @@ def question(suite: Suite, sessions: Sessions, row: int, seed: int) -> dict[str,
 
 
 def task_file(suite: Suite) -> str:
-    """The YAML of a task."""
+    """The YAML of a suite's task, as the harness reads it."""
     lines = [
         f"task: {suite.name}",
-        # a path in data_files is relative to where lm_eval was started
+        # a function instead of data_files: a path there is relative to the folder where lm_eval was started
         "custom_dataset: !function utils.questions",
         "dataset_kwargs:",
         f"  file: {suite.name}.jsonl",
@@ -135,6 +165,7 @@ def task_file(suite: Suite) -> str:
         'doc_to_text: "{{text}}"',
         "doc_to_choice: choices",
         "doc_to_target: target",
+        # the text ends with the space before the value, so the harness must not put in its usual one
         'target_delimiter: ""',
     ]
     if suite.is_belief:

@@ -1,12 +1,14 @@
 """Any local causal language model with its tokenizer, scored on the same sessions by the likelihood of the reveals.
 
-The model reads a session's text with its own tokenizer. At a reveal every label that could stand there is written after
-the text before it, the whole is tokenised, and from the first token on that is not the same for all labels the
-likelihoods are summed: so a tokenizer that merges a value with what stands before it is scored by the tokens that it
-really has. Where all labels part at one token (most tokenizers: a digit each), that token decides, and one pass over a
-session gives all of its reveals. ``raw`` laws may sum to less than 1: the rest went to texts that are no label.
+The model reads a session's text with its own tokenizer. At a reveal, each label is written after the text before it,
+and text and label are tokenised together. The likelihoods are summed from the first token on at which the labels
+differ. So a tokenizer that merges a value with the characters before it is scored by the tokens that it really makes.
 
-Sessions longer than the model's context are refused, not cut.
+Where all labels of all reveals differ at one token each (most tokenizers: a token a digit), that token decides, and one
+pass over a session gives the laws of all its reveals. Otherwise each label of each reveal takes a pass of its own.
+
+Raw laws may sum to less than 1: the rest went to texts that are no label. Sessions longer than the model's context are
+refused, not cut, because a model that misses the beginning answers another question.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -28,20 +30,32 @@ from trace_mine.train.batches import TaskBatches
 from trace_mine.train.measure.predictors import baselines
 from trace_mine.train.measure.sessions import sessions_of
 from trace_mine.train.models.config import SequenceConfig
+from trace_mine.train.models.language_model import SequenceModel
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+# Rows of one forward pass. Its logits are [rows, tokens, vocabulary] in float64: with GPT-2's 50,257 tokens, 8 rows of
+# 1,024 tokens take 3.3 GB.
 ROWS_AT_ONCE = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class HFPredictor:
-    """``tokenizer`` and ``model`` as AutoTokenizer and AutoModelForCausalLM give them; ``normalised``: laws over the
-    labels alone, as likelihood-ranking does it.
+    """A predictor made of ``model`` and ``tokenizer``, as AutoModelForCausalLM and AutoTokenizer give them.
+
+    ``normalised`` divides each law by its sum over the labels, as ranking by likelihood does. A normalised law says
+    which label the model prefers; the raw one also says how much it gives to texts that are no label.
     """
 
     name: str
-    model: Any
-    tokenizer: Any
+    model: PreTrainedModel | SequenceModel
+    tokenizer: PreTrainedTokenizerBase
     normalised: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.name:
+            raise ValueError("expected a name, got ''; results are told apart by it")
 
     def laws(self, stream: TokenStream, plays: Plays, batch: Batch) -> Floats:
         """See ``Predictor.laws``.
@@ -49,52 +63,64 @@ class HFPredictor:
         Raises:
             ValueError: a session is longer than the model's context, or the tokenizer doesn't know its text.
         """
-        found = np.zeros((*batch.reveals.shape[:2], len(stream.labels)))
+        law = np.zeros((*batch.reveals.shape[:2], len(stream.labels)))
         for row in range(len(batch.tokens)):
             words = [stream.vocabulary[token] for token in batch.tokens[row, : batch.lengths[row]]]
             prefixes = ["".join(words[:place]) for place in batch.reveals[row, :, 0].tolist()]
-            # a value ends its line, and without that end 1 would also have what 10 to 19 have
-            found[row] = self._row(prefixes, [[f"{label}\n" for label in stream.labels]] * len(prefixes))
-        return found / found.sum(-1, keepdims=True) if self.normalised else found
+            # the line end is part of a value: without it the label 1 would also get the likelihood of 10 to 19
+            law[row] = self._session_laws(prefixes, [f"{label}\n" for label in stream.labels])
+        return law / law.sum(-1, keepdims=True) if self.normalised else law
 
-    def _row(self, prefixes: list[str], choices: list[list[str]]) -> Floats:
-        """[reveals, labels] of one session: in one pass where that is possible, else one for each label."""
-        told = [[self._ids(prefix + choice) for choice in row] for prefix, row in zip(prefixes, choices, strict=True)]
-        parts = [common(row) for row in told]
-        longest = max((row for at in told for row in at), key=len)
-        self._check_length(len(longest))
-        whole = told[-1][0]
+    def _session_laws(self, prefixes: list[str], labels: list[str]) -> Floats:
+        """[reveals, labels] of one session, whose text before each reveal is in ``prefixes``.
+
+        One pass over the longest text suffices where, at every reveal, the labels differ at a single token, and the
+        tokens before it are those of that longest text. Both fail for tokenizers that split some labels only, or that
+        merge a label with the text after it; then every label is scored by itself.
+        """
+        ids_by_reveal = [[self._ids(prefix + label) for label in labels] for prefix in prefixes]
+        shared = [common(rows) for rows in ids_by_reveal]
+        # before the first pass: an error of the model's own would speak of an index out of range
+        self._check_length(max(len(row) for rows in ids_by_reveal for row in rows))
+        session = ids_by_reveal[-1][0]
         one_pass = all(
-            len({row[part] for row in at if len(row) > part}) == len(at) and at[0][:part] == whole[:part]
-            for at, part in zip(told, parts, strict=True)
+            len({row[count] for row in rows if len(row) > count}) == len(rows) and rows[0][:count] == session[:count]
+            for rows, count in zip(ids_by_reveal, shared, strict=True)
         )
         if one_pass:
-            logs = self._log_probabilities([whole])[0]
-            places = zip(told, parts, strict=True)
-            return np.exp(np.array([[logs[part - 1, row[part]] for row in at] for at, part in places]))
-        return np.array([self._slowly(at, part) for at, part in zip(told, parts, strict=True)])
+            logs = self._log_probabilities([session])[0]
+            pairs = zip(ids_by_reveal, shared, strict=True)
+            return np.exp(np.array([[logs[count - 1, row[count]] for row in rows] for rows, count in pairs]))
+        return np.array([self._label_laws(*pair) for pair in zip(ids_by_reveal, shared, strict=True)])
 
-    def _slowly(self, rows: list[list[int]], part: int) -> Floats:
-        """[labels]: each label's tokens from ``part`` on, given all before them."""
+    def _label_laws(self, rows: list[list[int]], count: int) -> Floats:
+        """[labels]: the probability of each label's tokens from token ``count`` on, given all tokens before them."""
         logs = self._log_probabilities(rows)
-        return np.exp([sum(logs[n][at - 1, row[at]] for at in range(part, len(row))) for n, row in enumerate(rows)])
+        return np.exp([sum(logs[n][at - 1, row[at]] for at in range(count, len(row))) for n, row in enumerate(rows)])
 
     @torch.no_grad()
     def _log_probabilities(self, rows: list[list[int]]) -> list[Floats]:
-        """For each row [tokens, vocabulary]: entry t is the law of token t + 1 given tokens up to t."""
+        """For each row an array [tokens, vocabulary]: entry t is the log law of token t + 1 given tokens 0 to t."""
         device = next(self.model.parameters()).device
-        found = []
+        log_laws = []
         for first in range(0, len(rows), ROWS_AT_ONCE):
             part = rows[first : first + ROWS_AT_ONCE]
             length = max(map(len, part))
-            # filled up on the right: what stands there comes after all that is read
+            # filled up on the right, where a causal model reads it after everything that is scored: no mask is needed
             ids = torch.tensor([row + [row[-1]] * (length - len(row)) for row in part], device=device)
+            # float64 before the softmax: models in half precision give logits whose softmax is off in the third digit
             logs = self.model(input_ids=ids).logits.double().log_softmax(-1).cpu().numpy()
-            found += [logs[n, : len(row)] for n, row in enumerate(part)]
-        return found
+            log_laws += [logs[n, : len(row)] for n, row in enumerate(part)]
+        return log_laws
 
     def _ids(self, text: str) -> list[int]:
+        """The tokens of a text, begun with BOS where that is the tokenizer's habit or the text has no token.
+
+        Raises:
+            ValueError: the tokenizer has no token for a piece of the text.
+        """
         ids: list[int] = self.tokenizer(text)["input_ids"]
+        # with defaults, for not every tokenizer has these attributes
         start = getattr(self.tokenizer, "bos_token_id", None)
         if not ids or (start is not None and ids[0] != start and self._needs_start()):
             ids = [start, *ids] if start is not None else ids
@@ -104,13 +130,16 @@ class HFPredictor:
         return ids
 
     def _needs_start(self) -> bool:
-        """Whether the tokenizer's own habit is to begin with BOS: then a text without it is not what it trained on."""
+        """True where the tokenizer's own habit is to begin with BOS: its model never trained on texts without it."""
         return bool(getattr(self.tokenizer, "add_bos_token", False))
 
     def _check_length(self, length: int) -> None:
+        """Raise ValueError where the model's context is shorter than ``length`` tokens."""
         config = self.model.config
         if isinstance(config, SequenceConfig):
-            return  # ours are recurrent or have rotary positions: the key is there for fla's sake, and bounds nothing
+            # ours are recurrent or have rotary positions: max_position_embeddings is there for fla's sake, no bound
+            return
+        # GPT-2 and its like call it n_positions; recurrent models (Mamba, RWKV) have neither, and no bound
         most = getattr(config, "max_position_embeddings", None) or getattr(config, "n_positions", None)
         if most is not None and length > most:
             raise ValueError(
@@ -119,7 +148,11 @@ class HFPredictor:
 
 
 def common(rows: list[list[int]]) -> int:
-    """How many tokens all rows begin with."""
+    """Count the tokens with which all rows begin.
+
+    >>> common([[5, 7, 1], [5, 7, 2, 3]])
+    2
+    """
     count = 0
     while all(len(row) > count for row in rows) and len({row[count] for row in rows}) == 1:
         count += 1
@@ -127,7 +160,9 @@ def common(rows: list[list[int]]) -> int:
 
 
 def hf_predictor(folder: Path, *, normalised: bool = False) -> HFPredictor:
-    """Opens a local folder with a model and its tokenizer (also one of our runs, its tokenizer under ``tokenizer/``).
+    """Open a local folder with a model and its tokenizer as a predictor named after the folder.
+
+    One of our own runs is such a folder too; its tokenizer lies under ``tokenizer/``. Nothing is downloaded.
 
     Raises:
         ValueError: no such folder, or no model or tokenizer in it.
@@ -138,40 +173,45 @@ def hf_predictor(folder: Path, *, normalised: bool = False) -> HFPredictor:
 
     if not (folder / "config.json").is_file():
         raise ValueError(f"expected a local folder with config.json, got {folder}; save_pretrained the model there")
-    register_auto_classes()
+    register_auto_classes()  # so that a config of a family of ours is known to transformers at all
     # ours alone write this key; by its type alone our mamba2 would be opened as transformers' own, whose keys differ
     is_ours = "state_norms" in json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    has_own = (folder / "tokenizer").is_dir()
+    has_subfolder = (folder / "tokenizer").is_dir()
     try:
-        tokenizer = AutoTokenizer.from_pretrained(folder / "tokenizer" if has_own else folder, local_files_only=True)
+        tokenizer_folder = folder / "tokenizer" if has_subfolder else folder
+        tokenizer = AutoTokenizer.from_pretrained(tokenizer_folder, local_files_only=True)
         auto = AutoModelForCausalLM.from_pretrained
-        model: Any = load_model(folder) if is_ours else auto(folder, local_files_only=True)
+        model = load_model(folder) if is_ours else auto(folder, local_files_only=True)
     except (OSError, KeyError) as error:
         raise ValueError(f"expected a model and a tokenizer in {folder}, got {error}") from None
     return HFPredictor(name=folder.resolve().name, model=model.eval(), tokenizer=tokenizer, normalised=normalised)
 
 
 def evaluate_hf(folder: Path, like: Subject, *, rows: int, commands: int = 0, spacing: int = 0) -> list[Result]:
-    """Accuracy, and beliefs where outcomes are hidden, on the sessions that the run ``like`` was trained for (or of
-    another number of ``commands`` and another ``spacing``), with raw and with normalised laws (``variant``), beside the
-    baselines.
+    """Score the model of ``folder`` on ``rows`` test sessions of the run ``like``, beside the baselines.
+
+    Sessions have the run's trained size, unless ``commands`` or ``spacing`` give another (0: the run's). Results are
+    beliefs where the run's task hides outcomes, and accuracy where it doesn't, once with raw laws and once with
+    ``variant`` "normalised".
 
     Raises:
-        ValueError: the sizes don't fit, the run was trained on a dataset, or as ``hf_predictor`` and
+        ValueError: the sizes don't fit each other, or the run was trained on a dataset; also as ``hf_predictor`` and
             ``HFPredictor.laws`` do.
     """
     if not isinstance(like.batches, TaskBatches):
         raise ValueError(f"expected --like a run on a task alone, got {like.run}, trained on a dataset")
-    opened = hf_predictor(folder)
+    own = hf_predictor(folder)
     trained = like.trained
     commands, spacing = commands or trained[0], spacing or trained[1]
+    # checked here, for the mix of the run's sizes and the given ones is seen by nobody else
     if not 0 < spacing <= commands:
         raise ValueError(f"expected 0 < spacing <= commands, got {spacing} and {commands}")
     sessions = sessions_of(like.batches, commands=commands, spacing=spacing, rows=rows)
+    # of certain outcomes a KL is the loss of what was shown, which says less to a reader than accuracy
     measure = beliefs if like.batches.task.game.is_hidden else accuracy
     results: list[Result] = []
-    for predictor in (opened, replace(opened, normalised=True), *baselines()):
-        run: dict[str, Where] = {"run": str(opened.name)} if predictor.name == opened.name else {}
+    for predictor in (own, replace(own, normalised=True), *baselines()):
+        run: dict[str, Where] = {"run": str(own.name)} if predictor.name == own.name else {}
         variant = "normalised" if getattr(predictor, "normalised", False) else ""
         times = commands / trained[0]
         results += measure(sessions, predictor, model=predictor.name, variant=variant, times=times, **run)

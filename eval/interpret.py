@@ -1,7 +1,8 @@
-"""Inside the delta family: beta and keys by layer and head, and which head keeps the state.
+"""Inside the delta family: beta and keys by layer and head, and the head that keeps the state.
 
-Beta near 2 makes an eigenvalue near -1 (1 - beta): such a head can swap. Its range is halved, or the head silenced, and
-what that costs is measured on the same sessions: the head whose loss costs most is the one that tracks.
+A delta-rule head multiplies its state by I - beta k k^T, so 1 - beta is an eigenvalue. Beta near 2 makes it -1: such a
+step is a reflection, which can swap two values. To find the head that does so, each head in turn has its range of beta
+reduced or its output removed. The head whose intervention costs most accuracy, on the same sessions, tracks the state.
 """
 
 from __future__ import annotations
@@ -18,16 +19,19 @@ from trace_mine.eval.results import Result, Where, measured, number
 from trace_mine.eval.subjects import Subject
 from trace_mine.train.hooks import intervening, recording, scaling_beta, zeroing_head
 from trace_mine.train.measure.scores import hits
-from trace_mine.train.measure.sessions import Sessions, sessions_of
+from trace_mine.train.measure.sessions import Sessions
 from trace_mine.train.models.language_model import SequenceModel
 
+# An eigenvalue below -.9. Beta is 2 sigmoid(x), so 2 itself is never reached.
 NEAR_TWO = 1.9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Head:
-    """``beta`` [values], of every token (and sub-step) of the sessions; ``spectrum`` [K]: the shares of its keys'
-    variance that their principal components have, largest first.
+    """A head's beta and keys, measured over sessions.
+
+    ``beta`` [values]: beta of every token (and sub-step, for models with several a token) of the sessions. ``spectrum``
+    [K]: the share of the keys' variance that lies along each principal component, largest first.
     """
 
     layer: int
@@ -35,24 +39,36 @@ class Head:
     beta: Floats
     spectrum: Floats
 
+    def __post_init__(self) -> None:
+        if self.spectrum.ndim != 1 or (np.diff(self.spectrum) > 0).any():
+            raise ValueError(f"expected shares of variance, largest first, got {self.spectrum}; sort them")
+
     @property
     def place(self) -> str:
-        """The place in results."""
+        """The field ``place`` of results about this head."""
         return f"layer {self.layer} head {self.head}"
 
     def components(self, share: float) -> int:
-        """How many principal components have this share of the keys' variance."""
+        """Count the principal components, largest first, that together have this share of the keys' variance.
+
+        >>> Head(layer=0, head=0, beta=np.ones(1), spectrum=np.array([0.5, 0.4, 0.1])).components(0.9)
+        2
+        """
+        # less 1e-12, for a cumulative sum of floats reaches .9 as .8999999999999999
         return min(int(np.searchsorted(np.cumsum(self.spectrum), share - 1e-12) + 1), len(self.spectrum))
 
 
 def has_beta(subject: Subject) -> bool:
-    """Whether some layer has beta."""
+    """True where a layer of the model has beta: the delta family, and none of the others."""
     return any("beta" in block.mixing.points for block in subject.model.blocks)
 
 
 @torch.no_grad()
 def heads_of(subject: Subject, sessions: Sessions) -> list[Head]:
-    """Every head's beta and keys on the sessions, up to the length of the shortest.
+    """Record every head's beta and keys on the sessions, cut to the length of the shortest one.
+
+    The spectrum comes from the singular values of the centred keys [tokens, K]: their squares are proportional to the
+    variances along the principal components, and no covariance matrix has to be made.
 
     Raises:
         ValueError: the model has no beta.
@@ -60,7 +76,9 @@ def heads_of(subject: Subject, sessions: Sessions) -> list[Head]:
     if not has_beta(subject):
         raise ValueError(f"expected a model of the delta family, got {subject.label}, which has no beta")
     device = next(subject.model.parameters()).device
+    # hybrid models have layers of several types
     layers = [n for n, block in enumerate(subject.model.blocks) if "beta" in block.mixing.points]
+    # cut to the shortest, because beta and keys of padding would count like those of commands
     with recording(subject.model, ("beta", "keys"), layers) as readings:
         subject.model(
             input_ids=torch.from_numpy(sessions.batch.tokens[:, : int(sessions.batch.lengths.min())]).to(device)
@@ -69,31 +87,37 @@ def heads_of(subject: Subject, sessions: Sessions) -> list[Head]:
     for layer in layers:
         beta, keys = (torch.cat(readings[layer, point]).double().cpu().numpy() for point in ("beta", "keys"))
         for head in range(beta.shape[-1]):
+            # rows are the keys of all tokens of all sessions (and sub-steps)
             centred = keys[..., head, :].reshape(-1, keys.shape[-1])
             values = np.linalg.svd(centred - centred.mean(0), compute_uv=False) ** 2
+            # a head whose keys are all alike has no variance to share out: zeros instead of nan
             spectrum = values / max(values.sum(), 1e-300)
             heads.append(Head(layer=layer, head=head, beta=beta[..., head].ravel(), spectrum=spectrum))
     return heads
 
 
-def described(subject: Subject, heads: Sequence[Head]) -> list[Result]:
-    """Beta's quartiles, its share above 1.9 and the number of key components, by head."""
+def head_results(subject: Subject, heads: Sequence[Head]) -> list[Result]:
+    """Describe each head by five percentiles of its beta (``at``: the percentage), the share of beta above 1.9, and the
+    number of principal components of its keys (``at``: the share of variance that they have).
+    """
     results = []
-    for each in heads:
-        where: dict[str, Where] = {**subject.named, "place": each.place, "count": len(each.beta)}
+    for head in heads:
+        where: dict[str, Where] = {**subject.named, "place": head.place, "count": len(head.beta)}
         for percent in (5, 25, 50, 75, 95):
-            value = float(np.percentile(each.beta, percent))
+            value = float(np.percentile(head.beta, percent))
             results.append(number("beta percentile", value, at=float(percent), **where))
-        results.append(number("beta above 1.9", float((each.beta > NEAR_TWO).mean()), unit="share", **where))
+        results.append(number("beta above 1.9", float((head.beta > NEAR_TWO).mean()), unit="share", **where))
         for share in (0.9, 0.95, 0.99):
-            results.append(number("key components", float(each.components(share)), at=share, **where))
+            results.append(number("key components", float(head.components(share)), at=share, **where))
     return results
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Cost:
-    """What an intervention on one head (head -1: on all heads of the layer) costs: accuracy without, with, and
-    by sequence the difference [sequences].
+    """The accuracy that an intervention on one head costs.
+
+    ``kind`` is a key of ``KINDS``. ``before`` and ``after`` are accuracies without and with the intervention, ``lost``
+    [sequences] their difference in each sequence.
     """
 
     layer: int
@@ -103,9 +127,21 @@ class Cost:
     after: float
     lost: Floats
 
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise ValueError(f"expected an intervention among {', '.join(KINDS)}, got {self.kind!r}")
+
+    @property
+    def place(self) -> str:
+        """The field ``place`` of results about this head."""
+        return f"layer {self.layer} head {self.head}"
+
 
 def capping_beta(model: SequenceModel, layer: int, head: int) -> AbstractContextManager[object]:
-    """While inside, no beta of this head is above 1: reflections become overwriting, and overwriting stays whole."""
+    """Within the returned context, cap the beta of one head at 1.
+
+    A reflection (beta 2) then becomes an overwriting (beta 1), while a step that overwrites stays as it is.
+    """
 
     def change(beta: torch.Tensor) -> torch.Tensor:
         capped = beta.clone()
@@ -120,22 +156,27 @@ KINDS: dict[str, Callable[[SequenceModel, int, int], AbstractContextManager[obje
     "beta capped": capping_beta,
     "head silenced": zeroing_head,
 }
-"""Halving takes a range of [0, 2] to [0, 1] and also halves what was 1; capping leaves that alone."""
+"""Name -> (model, layer, head) -> a context in which that head is changed.
+
+Halving takes beta's range from [0, 2] to [0, 1], but also makes .5 out of 1, so that overwriting breaks: DeltaNet in
+[0, 1], which has no reflections, falls too. Capping at 1 leaves overwriting alone, and so tells the two apart.
+"""
 
 
-def costs(subject: Subject, sessions: Sessions) -> list[Cost]:
-    """Every intervention on every head of the layers with beta (for other models: silencing alone)."""
+def intervention_costs(subject: Subject, sessions: Sessions) -> list[Cost]:
+    """Measure every kind of intervention on every head that has its point (models without beta: silencing alone)."""
 
     def accuracies(context: AbstractContextManager[object]) -> Floats:
-        """[sequences]: of each, while inside the context."""
+        """[sequences]: the accuracy of each sequence within the context."""
         with context:
             law = sessions.laws_of(subject.predictor)
         return np.asarray(hits(law, sessions.shown).mean(axis=1))
 
-    before = accuracies(nullcontext())
+    before = accuracies(nullcontext())  # on the same sessions, so that the differences are paired
     results = []
     for layer, block in enumerate(subject.model.blocks):
         for kind, context in KINDS.items():
+            # points are the places where a mixer's tensors can be changed: a Transformer has heads, but no beta
             if ("beta" if "beta" in kind else "heads") not in block.mixing.points:
                 continue
             for head in range(getattr(block.mixing, "num_heads", 0)):
@@ -154,28 +195,25 @@ def costs(subject: Subject, sessions: Sessions) -> list[Cost]:
 
 
 def tracking_head(costs: Sequence[Cost], kind: str = "beta halved") -> Cost:
-    """The head whose intervention costs most.
+    """Find the head on which this kind of intervention costs most.
+
+    The default found the head that tracks on all three seeds of ``contrast``; the head with most beta near 2 was
+    another one on one of them (docs/log.md, 2026-11-24).
 
     Raises:
         ValueError: there is none of this kind.
     """
-    of_kind = [each for each in costs if each.kind == kind]
+    of_kind = [cost for cost in costs if cost.kind == kind]
     if not of_kind:
         raise ValueError(f"expected costs of kind {kind!r}, got none; the model has no such point")
-    return max(of_kind, key=lambda each: float(each.lost.mean()))
+    return max(of_kind, key=lambda cost: float(cost.lost.mean()))
 
 
-def told_costs(subject: Subject, costs: Sequence[Cost]) -> list[Result]:
-    """Costs as results; the interval is of the accuracy that is lost, over sequences."""
+def cost_results(subject: Subject, costs: Sequence[Cost]) -> list[Result]:
+    """Turn costs into results, two for each; the interval over sequences is that of the accuracy lost."""
     rows = []
-    for each in costs:
-        where: dict[str, Where] = {**subject.named, "variant": each.kind}
-        where["place"] = f"layer {each.layer} head {each.head}"
-        rows.append(number("accuracy under intervention", each.after, unit="share", **where))
-        rows.append(measured("accuracy lost", each.lost, unit="share", **where))
+    for cost in costs:
+        where: dict[str, Where] = {**subject.named, "variant": cost.kind, "place": cost.place}
+        rows.append(number("accuracy under intervention", cost.after, unit="share", **where))
+        rows.append(measured("accuracy lost", cost.lost, unit="share", **where))
     return rows
-
-
-def intervened(subject: Subject, *, commands: int, spacing: int, rows: int) -> list[Cost]:
-    """``costs`` on test sessions of this size."""
-    return costs(subject, sessions_of(subject.task_batches, commands=commands, spacing=spacing, rows=rows))

@@ -1,4 +1,7 @@
-"""Many runs side by side: a line a model and variant, mean and spread over seeds, the best baseline beside it."""
+"""Many runs side by side: one line for each model and variant, with mean and spread over seeds and the best baseline.
+
+Numbers are compared only where they were measured alike: on one task, with one number of commands and one spacing.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,8 @@ from statistics import mean
 
 from trace_mine.eval.results import Result, over_seeds, read
 
+# Beginnings of metrics' names: "accuracy, drift" and "accuracy of the last reveal" are among them. Every other metric
+# is a KL, a loss or an error, where less is better.
 HIGHER_IS_BETTER = {"accuracy", "top-1", "share", "mass on outcomes"}
 COLUMNS = (
     "metric",
@@ -25,12 +30,13 @@ COLUMNS = (
     "seeds",
     "best baseline",
 )
+# The baseline that is no baseline: nothing can be better, so as "best baseline" it would hide all others.
 TRUTH = "exact filter"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
-    """One model's standing at one size of one task."""
+    """One model's numbers at one size of one task: ``values`` by seed, and the best ``baseline`` as text."""
 
     metric: str
     task: str
@@ -41,29 +47,36 @@ class Line:
     values: tuple[float, ...]
     baseline: str
 
+    def __post_init__(self) -> None:
+        if not self.values:
+            raise ValueError(f"expected at least one seed's value of {self.metric} for {self.model}, got none")
+
     def cells(self) -> tuple[str, ...]:
-        """As text, in the order of ``COLUMNS``."""
-        told = (f"{mean(self.values):.4f}", f"{min(self.values):.4f}", f"{max(self.values):.4f}", str(len(self.values)))
+        """The line as text, in the order of ``COLUMNS``."""
         where = (self.metric, self.task, str(self.commands), str(self.spacing), self.model, self.variant)
-        return (*where, *told, self.baseline)
+        spread = (f"{value:.4f}" for value in (mean(self.values), min(self.values), max(self.values)))
+        return (*where, *spread, str(len(self.values)), self.baseline)
 
 
 def board(results: Sequence[Result], metrics: Sequence[str]) -> list[Line]:
-    """Lines in order: by metric and size of session, then the better mean first. Only whole-session numbers count (no
-    ``place``); sizes and tasks are never mixed. The baseline is the best of those that aren't the truth itself.
+    """Make the lines of these metrics, ordered by metric and size of session, then the better mean first.
+
+    Only numbers of whole sessions count, that is results without a ``place``. The baseline of a line is the best one
+    that isn't the truth itself.
 
     Raises:
-        ValueError: a metric isn't among the results, or a line would count one seed twice: then some were given
-            twice, or come from a version of before that didn't say the task's parameters.
+        ValueError: a metric isn't among the results; or a line would count one seed twice, because a file was given
+            twice, or was written by an older version, which didn't name the task's parameters.
     """
-    kept = [each for each in results if not each.place]
-    known = sorted({each.metric for each in kept})
+    of_sessions = [result for result in results if not result.place]
+    measured_metrics = sorted({result.metric for result in of_sessions})
     for metric in metrics:
-        if metric not in known:
-            raise ValueError(f"expected a metric among {', '.join(map(repr, known))}, got {metric!r}")
+        if metric not in measured_metrics:
+            raise ValueError(f"expected a metric among {', '.join(map(repr, measured_metrics))}, got {metric!r}")
     lines = []
-    for result, values in over_seeds([each for each in kept if each.metric in metrics and each.run]):
-        refuse_twice([each for each in kept if same_line(each, result)])
+    # baselines have no run, and no line of their own: the best one stands at the end of each model's line
+    for result, values in over_seeds([each for each in of_sessions if each.metric in metrics and each.run]):
+        refuse_repeated_seeds([each for each in of_sessions if same_line(each, result)])
         lines.append(
             Line(
                 metric=result.metric,
@@ -73,39 +86,41 @@ def board(results: Sequence[Result], metrics: Sequence[str]) -> list[Line]:
                 model=result.model,
                 variant=result.variant,
                 values=tuple(values),
-                baseline=best_baseline(result, kept),
+                baseline=best_baseline(result, of_sessions),
             )
         )
-    return sorted(lines, key=lambda line: (metrics.index(line.metric), *standing(line)))
+    return sorted(lines, key=lambda line: (metrics.index(line.metric), *rank(line)))
 
 
-def standing(line: Line) -> tuple[str, int, int, float]:
-    """Lines of one metric in order of these: by size of session, then the better mean first."""
-    better_is_less = -1.0 if is_up(line.metric) else 1.0
-    return line.task, line.commands, line.spacing, better_is_less * mean(line.values)
+def rank(line: Line) -> tuple[str, int, int, float]:
+    """The key by which lines of one metric are sorted: size of session, then the better mean first."""
+    sign = -1.0 if is_higher_better(line.metric) else 1.0
+    return line.task, line.commands, line.spacing, sign * mean(line.values)
 
 
 def best_baseline(result: Result, results: Sequence[Result]) -> str:
-    """Name and mean of the best baseline that was measured as ``result`` was, the truth aside; empty: there is none."""
-    beside: dict[str, list[float]] = {}
+    """Name and mean of the best baseline that was measured as ``result`` was, the truth aside; "" where none was."""
+    by_baseline: dict[str, list[float]] = {}
     for each in results:
         alike = (size_of(each), each.metric, each.split) == (size_of(result), result.metric, result.split)
         if alike and not each.run and each.model != TRUTH:
-            beside.setdefault(each.model, []).append(each.value)  # one of each file, on other sessions
-    if not beside:
+            # a value for each file of results: seeds have test sessions of their own, and so baselines of their own
+            by_baseline.setdefault(each.model, []).append(each.value)
+    if not by_baseline:
         return ""
-    best = (max if is_up(result.metric) else min)(beside, key=lambda name: mean(beside[name]))
-    return f"{best} {mean(beside[best]):.4f}"
+    best = (max if is_higher_better(result.metric) else min)(by_baseline, key=lambda name: mean(by_baseline[name]))
+    return f"{best} {mean(by_baseline[best]):.4f}"
 
 
 def same_line(one: Result, other: Result) -> bool:
-    """Whether two runs' results are of one line."""
+    """Tell if two results belong to one line of a board, that is differ in run and seed at most."""
+    # bool(run): a baseline may bear the name of a model, such as one that somebody called "chance"
     who = one.metric, one.model, one.variant, one.split, size_of(one), bool(one.run)
     return who == (other.metric, other.model, other.variant, other.split, size_of(other), bool(other.run))
 
 
-def refuse_twice(results: Sequence[Result]) -> None:
-    """Raises ValueError where two of a line's results have one seed."""
+def refuse_repeated_seeds(results: Sequence[Result]) -> None:
+    """Raise ValueError where two of a line's results have one seed: their mean would weigh that seed twice."""
     seeds = [each.seed for each in results]
     for seed in seeds:
         if seeds.count(seed) > 1:
@@ -116,35 +131,36 @@ def refuse_twice(results: Sequence[Result]) -> None:
             )
 
 
-def is_up(metric: str) -> bool:
-    """Whether a larger number is a better one."""
+def is_higher_better(metric: str) -> bool:
+    """Tell if a larger number of this metric is a better one."""
     return any(metric.startswith(name) for name in HIGHER_IS_BETTER)
 
 
 def size_of(result: Result) -> tuple[str, int, int]:
-    """What must be the same for two numbers to be compared."""
+    """(task, commands, spacing): numbers are compared only where these are equal."""
     return result.task, result.commands, result.spacing
 
 
 def markdown(lines: Sequence[Line]) -> str:
-    """As a Markdown table."""
+    """The lines as a Markdown table, a header before them."""
     rows = [COLUMNS, ("---",) * len(COLUMNS), *(line.cells() for line in lines)]
     return "".join("| " + " | ".join(row) + " |\n" for row in rows)
 
 
 def as_csv(lines: Sequence[Line]) -> str:
-    """As CSV."""
+    """The lines as CSV, a header before them."""
     out = io.StringIO()
     csv.writer(out).writerows([COLUMNS, *(line.cells() for line in lines)])
     return out.getvalue()
 
 
 def make_board(files: Sequence[Path], metrics: Sequence[str], out: Path | None) -> list[Line]:
-    """The board of these files of results, written to ``out`` (.md or .csv) where it is given.
+    """Make the board of these files of results, and write it to ``out`` (.md or .csv) where that is given.
 
     Raises:
-        ValueError: as ``results.read`` and ``board`` do, or another ending.
+        ValueError: ``out`` has another ending, or as ``results.read`` and ``board`` do.
     """
+    # before anything is read: a long list of files must not end in a complaint about the output's name
     if out is not None and out.suffix not in (".md", ".csv"):
         raise ValueError(f"expected a file that ends in .md or .csv, got {out}")
     lines = board([result for file in files for result in read(file)], metrics)

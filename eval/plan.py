@@ -1,14 +1,12 @@
-"""What the figures need trained: runs in order of importance, so that any budget gives whole seeds.
+"""The runs that figures need, in order of importance, so that any budget trains all seeds of what it trains.
 
-One list serves every budget on CPU: a longer one goes further down it. ``expected`` is seconds on one core, measured
-with two processes on two cores; it only decides what is still begun.
+One list serves every budget on CPU: a longer budget goes further down the list.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from trace_mine.train.recipes import recipe
 from trace_mine.train.settings import Settings, override
@@ -17,41 +15,54 @@ LSTM_STAGES = (
     "[{steps: 400, commands: [1, 2, 4], spacings: [1, 2]}, {steps: 400, commands: [4, 8, 16], spacings: [1, 2, 4]},"
     " {steps: 550, commands: [16, 32], spacings: [1, 2, 4, 8]}]"
 )
-"""What an LSTM needs to learn swaps at all: it stays at chance on the stages that suffice for DeltaNet."""
+"""The curriculum with which an LSTM learns swaps: on the stages that suffice for DeltaNet it stays at chance."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedRun:
-    """One run: ``group`` is what figures ask for (runs of a group differ in seeds alone)."""
+    """One run of the plan. Figures ask for a ``group``, whose runs differ in their seeds alone.
+
+    ``recipe``, ``model`` (empty: the recipe's own) and ``overrides`` (setting -> value, as ``--set`` takes them) say
+    what is trained. ``expected`` are seconds on one core, measured with two processes on two cores; they only decide
+    which runs are still begun.
+    """
 
     group: str
     seed: int
     recipe: str
     model: str = ""
-    overrides: Mapping[str, Any] = field(default_factory=dict)
+    overrides: Mapping[str, str] = field(default_factory=dict)
     expected: float
+
+    def __post_init__(self) -> None:
+        if self.expected <= 0:
+            raise ValueError(f"expected a positive number of seconds for {self.name}, got {self.expected}; measure it")
 
     @property
     def name(self) -> str:
-        """Its folder."""
+        """The name of the run's folder."""
         return f"{self.group}-s{self.seed}"
 
     def assignments(self) -> list[str]:
-        """What ``--set`` is given."""
+        """The overrides and the seeds as the assignments that ``--set`` takes."""
+        # both seeds: runs of one data seed would agree on the lessons of their common data, not on the model
         seeds = [f"seed={self.seed}", f"data_seed={self.seed}"]
         return [f"{key}={value}" for key, value in self.overrides.items()] + seeds
 
     def settings(self) -> Settings:
-        """The settings that its run has."""
+        """The settings of the run, by which a finished folder is known to be this run."""
         return override(recipe(self.recipe, self.model or None), self.assignments())
 
 
-Kind = tuple[str, str, str, dict[str, Any], float]
+Kind = tuple[str, str, str, dict[str, str], float]
+"""(group, recipe, model, overrides, expected seconds)."""
 
+# The two eigenvalue ranges of the same model: the paper's central comparison, and two figures need nothing else.
 TRACKING: tuple[Kind, ...] = (
     ("swaps-delta", "contrast", "delta_net", {}, 170),
     ("swaps-delta01", "contrast", "delta_net", {"model.allow_neg_eigval": "false"}, 170),
 )
+# Under a minute each, and most figures of beliefs draw from them.
 BELIEFS: tuple[Kind, ...] = tuple(
     (f"belief-{short}", "belief", model, {}, seconds)
     for short, model, seconds in (
@@ -60,16 +71,20 @@ BELIEFS: tuple[Kind, ...] = tuple(
         ("lstm", "lstm", 30.0),
     )
 )
+# The same models on streams whose commands and questions repeat (with .9), so that facts stay true for long: there
+# forgetting costs something, where on uniform streams it looks like a cure.
 STICKY: tuple[Kind, ...] = tuple(
     (group.replace("belief", "sticky"), name, model, {**overrides, "task.sticky": "0.9"}, seconds)
     for group, name, model, overrides, seconds in BELIEFS
 )
+# Slow ones, of which no figure needs all.
 OTHERS: tuple[Kind, ...] = (
     ("swaps-transformer", "contrast", "transformer", {}, 220),
     ("swaps-lstm", "contrast", "lstm", {"model.hidden_size": "128", "stages": LSTM_STAGES}, 260),
     ("belief-product", "belief", "delta_product", {}, 90),
     ("belief-transformer", "belief", "transformer", {}, 130),
 )
+# The paper's sizes, for a GPU of 80 GB: six rows of the longest sessions take 44 GiB there (docs/log.md).
 PAPER: tuple[Kind, ...] = (
     ("paper-delta", "paper-s5", "", {}, 900),
     ("paper-delta01", "paper-s5", "", {"model.allow_neg_eigval": "false"}, 900),
@@ -78,8 +93,10 @@ PAPER: tuple[Kind, ...] = (
 
 
 def planned(seeds: int = 3, *, gpu: bool = False) -> list[PlannedRun]:
-    """The runs in the order in which they are trained: first the cheap ones, all seeds, so that a short budget has a
-    verdict to give; then the rest, seed after seed.
+    """Give the runs in the order in which they are trained.
+
+    First come all seeds of the cheapest runs, so that a short budget reaches three seeds, hence a verdict, somewhere.
+    Then the others follow, seed after seed. ``gpu`` adds the paper's configuration.
     """
     rest = (*TRACKING, *STICKY, *OTHERS, *(PAPER if gpu else ()))
     order = [(kind, seed) for kinds in (BELIEFS, rest) for seed in range(seeds) for kind in kinds]

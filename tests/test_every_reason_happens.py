@@ -8,7 +8,6 @@ Over 400 lines because the cases are one table over one enumeration.
 
 from __future__ import annotations
 
-import ast
 import json
 import os
 import subprocess
@@ -16,13 +15,13 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
 from trace_mine.corpus.engines import ENGINES
 from trace_mine.corpus.ledger import Ledger
-from trace_mine.corpus.mined.files import FileProblem, read, walk
+from trace_mine.corpus.mined.files import read, walk
 from trace_mine.corpus.mined.miner import Mined, MineOptions
 from trace_mine.corpus.mined.tracing import close_tracer, trace_unit
 from trace_mine.corpus.rows import Row, RowOrigin, make_row
@@ -30,11 +29,9 @@ from trace_mine.corpus.synthetic.origin import Synthetic, SynthOptions, generate
 from trace_mine.corpus.synthetic.task import Stage as TaskStage
 from trace_mine.corpus.units import run_units
 from trace_mine.corpus.work import Dropped, WorkUnit
-from trace_mine.tracer.inside.drive.arguments import arguments_of
-from trace_mine.tracer.inside.drive.targets import Target
 from trace_mine.tracer.inside.protocol.jobs import JOBS, Job, PlainJob
 from trace_mine.tracer.inside.reasons import Reason, Stage, reason_of
-from trace_mine.tracer.inside.syntax.names import CannotFlatten
+from trace_mine.tracer.inside.syntax.names import CannotOpen
 from trace_mine.tracer.inside.syntax.text import without_blank_lines
 from trace_mine.tracer.limits import Limits
 from trace_mine.tracer.rounds import Failed, check_ended
@@ -74,6 +71,7 @@ class Child(Base):
         return super().told() + 1
 child = Child()
 """,
+    "twins.py": "def f():\n    yield 1\n",
     "lonely.py": "def load():\n    from ... import nothing\n    return nothing\n",
 }
 
@@ -354,31 +352,31 @@ def test_a_caught_recursion_error_ends_tracing() -> None:
 # files that are not searched
 
 
-def _files() -> dict[Reason, Callable[[Path], FileProblem]]:
-    def written(name: str, data: bytes) -> Callable[[Path], FileProblem]:
-        def make(root: Path) -> FileProblem:
+def _files() -> dict[Reason, Callable[[Path], Drop]]:
+    def written(name: str, data: bytes) -> Callable[[Path], Drop]:
+        def make(root: Path) -> Drop:
             (root / name).write_bytes(data)
             return _problem(root)
 
         return make
 
-    def linked(target: str) -> Callable[[Path], FileProblem]:
-        def make(root: Path) -> FileProblem:
+    def linked(target: str) -> Callable[[Path], Drop]:
+        def make(root: Path) -> Drop:
             (root / "a.py").symlink_to(target)
             return _problem(root)
 
         return make
 
-    def pipe(root: Path) -> FileProblem:
+    def pipe(root: Path) -> Drop:
         os.mkfifo(root / "a.py")
         return _problem(root)
 
-    def many(root: Path) -> FileProblem:
+    def many(root: Path) -> Drop:
         (root / "a.py").write_bytes(b"")
         (root / "b.py").write_bytes(b"")
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("trace_mine.corpus.mined.files.MAX_FILES", 1)
-            return next(found for found in walk(root) if isinstance(found, FileProblem))
+            return next(file.drop for file in walk(root) if file.drop is not None)
 
     return {
         Reason.UNREADABLE: linked("nowhere.py"),
@@ -395,12 +393,12 @@ def _files() -> dict[Reason, Callable[[Path], FileProblem]]:
     }
 
 
-def _problem(root: Path) -> FileProblem:
-    """The one file of the folder, as a walk or a read gives it."""
-    (found,) = walk(root)
-    problem = found if isinstance(found, FileProblem) else read(root, found)
-    assert isinstance(problem, FileProblem)
-    return problem
+def _problem(root: Path) -> Drop:
+    """The drop of the one file in the folder, as a walk or a read gives it."""
+    (file,) = walk(root)
+    drop = file.drop or read(root, file.path)
+    assert isinstance(drop, Drop)
+    return drop
 
 
 FILES = _files()
@@ -591,46 +589,42 @@ def test_a_session_without_a_row_gives_the_reason(tmp_path: Path, reason: Reason
     assert ROW[reason](tmp_path) == reason
 
 
-# what no program can bring about
+# statements that need no reason, since no program can have them
 
-UNREACHABLE: dict[Reason, str] = {
-    Reason.YIELD: "yield 1",
-    Reason.AWAIT: "await f()",
-    Reason.ASYNC_FOR: "async for x in y:\n    pass",
-    Reason.ASYNC_WITH: "async with x:\n    pass",
-}
-"""Statements for which the code has a word and which Python does not compile outside a coroutine or generator: those
-of a coroutine are never opened, and a generator's only where its consumer is."""
+REFUSED = ("yield 1", "await f()", "async for x in y:\n    pass", "async with x:\n    pass")
+"""Statements that the driver has no word for: Python compiles them in a coroutine or generator only. A coroutine's body
+is never opened, and a generator's only where its consumer is."""
 
 
-@pytest.mark.parametrize("reason", UNREACHABLE, ids=lambda reason: reason.name)
-def test_python_refuses_the_statement(reason: Reason) -> None:
+@pytest.mark.parametrize("statement", REFUSED)
+def test_python_refuses_the_statement(statement: str) -> None:
     for mode in ("exec", "single"):
         with pytest.raises(SyntaxError):
-            compile(UNREACHABLE[reason] + "\n", "<statement>", mode)
+            compile(statement + "\n", "<statement>", mode)
 
 
-def test_a_statement_that_tokens_cannot_be_told_of_has_no_text() -> None:
-    """``ast.unparse`` writes what can be read again; what its text would be refused for is a guard."""
-    with pytest.raises(CannotFlatten) as refused:
+def test_a_text_whose_tokens_cannot_be_told_is_not_written() -> None:
+    with pytest.raises(CannotOpen) as refused:
         without_blank_lines("x = '''a\n\n")
-    assert str(refused.value) == Reason.TOKENIZE
+    assert refused.value.reason is Reason.UNPARSE
 
 
-def test_a_default_of_a_function_that_a_call_gives_is_not_named() -> None:
-    """What stands behind a call is found by names alone, so a call never stands before the function: a guard."""
-    (statement,) = ast.parse("def f(xs=[]):\n    return xs").body
-    assert isinstance(statement, ast.FunctionDef)
-    namespace: dict[str, Any] = {}
-    exec("def f(xs=[]):\n    return xs", namespace)
-    call = ast.parse("make().f()", mode="eval").body
-    assert isinstance(call, ast.Call)
-    with pytest.raises(CannotFlatten) as refused:
-        arguments_of(cast(Any, None), call, Target(function=namespace["f"], definition=statement))
-    assert str(refused.value) == Reason.DEFAULT
+TWIN = """\
+import twins
+namespace = {}
+exec(compile('def f():\\n    return 2\\n', twins.__file__, 'exec'), namespace)
+f = namespace['f']
+x = f()
+print(x)
+"""
+"""A function whose code says that it stands where the repository has a generator of the same name."""
 
 
-GUARDS = frozenset({Reason.TOKENIZE, Reason.DEFAULT})
+def test_a_function_that_names_the_place_of_a_generator_is_not_opened(tracer_of: Callable[[Program], Tracer]) -> None:
+    program = Program(source=TWIN)
+    made = tracer_of(program).trace(program.snippet())
+    assert isinstance(made, Trace) and made.kept_whole == {Reason.NO_SOURCE: 1} and made.opened_calls == 0
+    assert [step.output for step in made.steps if step.source == "print(x)"] == ["2"]
 
 
 def test_every_meaning_of_every_reason_has_a_case() -> None:
@@ -639,7 +633,7 @@ def test_every_meaning_of_every_reason_has_a_case() -> None:
         Stage.DISCOVERY: DISCOVERY.keys(),
         Stage.TRACING: TRACING.keys() | RUNS.keys() | OUTCOMES.keys() | {Reason.TRACING_ENDED},
         Stage.ROW: ROW.keys(),
-        Stage.WHOLE: WHOLE.keys() | UNREACHABLE.keys() | GUARDS,
+        Stage.WHOLE: WHOLE.keys(),
         Stage.LESS: LESS.keys(),
         Stage.OUTPUT: OUTPUT.keys(),
     }

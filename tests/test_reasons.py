@@ -27,15 +27,13 @@ FILES = sorted(
 CALLS: dict[str, tuple[int | None, str | None]] = {
     "Drop": (None, "reason"),
     "Dropped": (None, "reason"),
-    "FileProblem": (None, "reason"),
-    "Candidate": (None, "reason"),
     "Failed": (0, "reason"),
     "SetupError": (0, "reason"),
-    "CannotFlatten": (0, None),
-    "Unshowable": (0, None),
+    "CannotOpen": (0, "reason"),
+    "Unshowable": (0, "reason"),
     "Restart": (1, "reason"),
-    "keep": (0, "reason"),
-    "whole": (2, "reason"),
+    "keep_as_one_command": (2, "reason"),
+    "count_once": (1, "reason"),
     "give_up": (2, "reason"),
     "_emit_rest": (3, "reason"),
     "_naming": (2, "reason"),
@@ -46,7 +44,10 @@ CALLS: dict[str, tuple[int | None, str | None]] = {
 NAMES = frozenset({"reason", "why"})
 """Variables and parameters that hold a reason, or a reason and its evidence."""
 
-FUNCTIONS = frozenset({"why_not", "_refusal", "_refused_node", "_marks", "_autouse_fixture"})
+FUNCTIONS = frozenset({
+    "why_unshowable", "_refusal", "refusal", "keeps", "past_budget", "_reason_to_stop",
+    "_refused_node",
+})  # fmt: skip
 """Functions that return a reason, or a reason and its evidence."""
 
 
@@ -99,9 +100,11 @@ def _first(node: ast.expr) -> ast.expr:
 
 
 def _words(node: ast.expr) -> Iterator[str]:
-    """The texts that the expression may be; what is put together of parts is no text."""
+    """The words that the expression may be, as texts or as members; what is put together of parts is no word."""
     if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value:
         yield node.value
+    elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "Reason":
+        yield getattr(Reason, node.attr).value
     elif isinstance(node, ast.IfExp):
         yield from _words(node.body)
         yield from _words(node.orelse)
@@ -165,10 +168,12 @@ def test_every_member_is_used() -> None:
         ("raise Failed('no_such_word', evidence)", ["no_such_word"]),
         ("driver.give_up(node, frame, 'one' if full else 'two')", ["one", "two"]),
         ("Drop(evidence='e', reason='word')", ["word"]),
+        ("Drop(reason=Reason.WALL if late else Reason.CPU)", ["wall", "cpu"]),
         ("reason, evidence = 'word', 'e'", ["word"]),
         ("why = ('word', f'{n} things')", ["word"]),
         ("def f(node, reason='word'): pass", ["word"]),
-        ("def why_not(output):\n    if output:\n        return 'word'\n    return None", ["word"]),
+        ("def why_unshowable(output):\n    if output:\n        return 'word'\n    return None", ["word"]),
+        ("def refusal(self):\n    return Reason.CLASS_CELL", ["class_cell"]),
         ("failed.drop.reason not in ('one', 'two')", ["one", "two"]),
         ("Ignored(reason='a sentence for people')", []),
     ],

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,11 +12,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from trace_mine.tracer.atomic import replacing, write_atomically
 from trace_mine.tracer.command_line import make_app, run_app
 
 if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict
     from transformers import PreTrainedTokenizerFast
+
+    from trace_mine.tokenizer.encoded import Row
 
 EXAMPLES = """\b
 Examples:
@@ -34,6 +36,7 @@ COLOURS = {
     "hidden": "magenta",
     "error": "red",
 }
+# Enough for the library to spread a batch over its threads, few enough to stay in a few megabytes.
 ROWS_AT_ONCE = 512
 
 
@@ -52,13 +55,15 @@ def fit(
 
     if kind not in KINDS:
         raise ValueError(f"expected a kind among {', '.join(KINDS)}, got {kind!r}")
+    # an error rather than a silent no-op: whoever gives --per expects whole commands
     if kind == "python" and per != "word":
         raise ValueError(f"expected --per with --kind symbols alone, got --per {per} with --kind python")
     rows = read(dataset)["train"]
     fitted = KINDS[kind](rows, vocab_size=vocab_size, per=per)
+    # encoded once before it is saved, so that a tokenizer which can't encode its own dataset is never left behind
     tokens = sum(len(each.ids) for part in parts(rows) for each in encode_rows(fitted, part))
     fitted.save_pretrained(str(out))
-    told = {
+    report = {
         "kind": kind,
         "per": per,
         "vocabulary": len(fitted),
@@ -69,9 +74,9 @@ def fit(
         "dataset_hash": identity_of(rows),
     }
     if kind == "python":
-        told["share_of_bytes_of_unknown_words"] = fallen_to_bytes(fitted, rows["text"]) / max(tokens, 1)
-    write(out / "fit.json", told)
-    print(json.dumps(told, indent=2))
+        report["share_of_bytes_of_unknown_words"] = fallen_to_bytes(fitted, rows["text"]) / max(tokens, 1)
+    write(out / "fit.json", report)
+    print(json.dumps(report, indent=2))
 
 
 @app.command(epilog="Example: trace-tokenize show traces --tokenizer tok --row 3")
@@ -90,22 +95,23 @@ def show(
     from trace_mine.tokenizer.kinds import load
     from trace_mine.tokenizer.lexemes import fit_python
 
+    # without a tokenizer one of keywords and builtins, so that the command shows something before anything is fitted
     chosen = load(tokenizer) if tokenizer is not None else fit_python([])
-    told = encode_rows(chosen, [one_row(path, row)])[0]
+    encoded = encode_rows(chosen, [one_row(path, row)])[0]
     console = Console()
     line = Text()
     pending: list[int] = []
-    for number, role in zip(told.ids.tolist(), told.roles.tolist(), strict=True):
+    for number, role in zip(encoded.ids.tolist(), encoded.roles.tolist(), strict=True):
         pending.append(number)
-        text = chosen.decode(pending)
+        text = str(chosen.decode(pending))  # of a list of lists it would be a list
         if "\ufffd" in text and len(pending) < 4:
-            continue  # bytes of one character: shown together
+            continue  # bytes of one character, four at most, are shown together: alone they decode to U+FFFD
         pending = []
         line.append(visible(text), style=COLOURS[ROLES[role]])
         line.append("\n" if text.endswith("\n") else "|", style="dim")
     console.print(line, end="", soft_wrap=True)
-    counts = Counter(ROLES[role] for role in told.roles.tolist())
-    legend = Text(f"{len(told.ids)} tokens: ")
+    counts = Counter(ROLES[role] for role in encoded.roles.tolist())
+    legend = Text(f"{len(encoded.ids)} tokens: ")
     for role_name, count in counts.most_common():
         legend.append(f"{role_name} {count}  ", style=COLOURS[role_name])
     console.print(legend)
@@ -125,25 +131,26 @@ def encode(
     out.mkdir(parents=True, exist_ok=True)
     identity = vocabulary_hash(chosen)
     meta = out / "meta.json"
-    known: dict[str, Any] = json.loads(meta.read_text(encoding="utf-8")) if meta.is_file() else {}
-    if known and known["vocabulary_hash"] != identity:
+    # Any, for it is read from a file
+    state: dict[str, Any] = json.loads(meta.read_text(encoding="utf-8")) if meta.is_file() else {}
+    if state and state["vocabulary_hash"] != identity:
         raise ValueError(f"expected a folder of this vocabulary, got {out}, encoded with another; choose another --out")
-    known = {"splits": {}, **known, "vocabulary_hash": identity, "roles": list(ROLES), "tokenizer": tokenizer.name}
+    state = {"splits": {}, **state, "vocabulary_hash": identity, "roles": list(ROLES), "tokenizer": tokenizer.name}
     for split, rows in read(dataset).items():
         path = out / f"{split}.parquet"
-        if path.is_file() and known["splits"].get(split) == identity_of(rows):
+        if path.is_file() and state["splits"].get(split) == identity_of(rows):
             print(f"{split}: {len(rows)} rows, there already")
             continue
         num_tokens = encode_split(chosen, rows, path)
-        known["splits"][split] = identity_of(rows)
-        write(meta, known)
+        state["splits"][split] = identity_of(rows)
+        write(meta, state)  # after each split: an interrupted call leaves those before as done
         print(f"{split}: {len(rows)} rows, {num_tokens} tokens")
 
 
 def encode_split(tokenizer: PreTrainedTokenizerFast, rows: Dataset, path: Path) -> int:
-    """Writes a split as Parquet, whole or not at all, and returns the number of its tokens.
+    """Write a split as Parquet, completely or not at all, and return the number of its tokens.
 
-    Columns: ``trace_id``, and the lists ``ids``, ``roles`` and ``steps`` of one length (see
+    The columns are ``trace_id`` and the lists ``ids``, ``roles`` and ``steps`` of one length (see
     ``trace_mine.tokenizer.encoded``).
     """
     import pyarrow as pa
@@ -152,6 +159,7 @@ def encode_split(tokenizer: PreTrainedTokenizerFast, rows: Dataset, path: Path) 
 
     from trace_mine.tokenizer.encoded import encode_rows
 
+    # fixed types: a split without rows must have the columns of the others
     schema = pa.schema(
         [
             ("trace_id", pa.string()),
@@ -160,31 +168,30 @@ def encode_split(tokenizer: PreTrainedTokenizerFast, rows: Dataset, path: Path) 
             ("steps", pa.list_(pa.int32())),
         ]
     )
-    beside = path.with_name(path.name + ".part")
     num_tokens = 0
-    with pq.ParquetWriter(beside, schema) as writer:
+    with replacing(path) as file, pq.ParquetWriter(file, schema) as writer:
         total = -(-len(rows) // ROWS_AT_ONCE)
         for part in track(parts(rows), f"encoding {path.stem}", total=total, disable=not sys.stderr.isatty()):
-            found = encode_rows(tokenizer, part)
-            num_tokens += sum(len(each.ids) for each in found)
+            encoded = encode_rows(tokenizer, part)
+            num_tokens += sum(len(each.ids) for each in encoded)
             columns = [
                 [each["trace_id"] for each in part],
-                [each.ids for each in found],
-                [each.roles for each in found],
-                [each.steps for each in found],
+                [each.ids for each in encoded],
+                [each.roles for each in encoded],
+                [each.steps for each in encoded],
             ]
             arrays = [pa.array(values, type=field.type) for values, field in zip(columns, schema, strict=True)]
             writer.write_table(pa.Table.from_arrays(arrays, schema=schema))
-    os.replace(beside, path)
     return num_tokens
 
 
 def read(dataset: Path) -> DatasetDict:
-    """The splits of a dataset's folder.
+    """Read the splits of a dataset's folder.
 
     Raises:
-        ValueError: nothing there that trace-mine or trace-synth wrote.
+        ValueError: the folder isn't one that trace-mine or trace-synth wrote.
     """
+    # written after all rows: a folder without it is no dataset, or one that was never finished
     if not (dataset / "stats.json").is_file():
         raise ValueError(f"expected a folder that trace-mine or trace-synth wrote, got {dataset}")
     from datasets import disable_progress_bars, load_dataset
@@ -194,27 +201,27 @@ def read(dataset: Path) -> DatasetDict:
 
 
 def identity_of(rows: Dataset) -> str:
-    """SHA-256 over the rows' trace_ids, which are hashes of what they hold, in order."""
+    """Hash rows by SHA-256 over their trace_ids in order, which are hashes of the rows' contents themselves."""
     return hashlib.sha256("\n".join(rows["trace_id"]).encode()).hexdigest()
 
 
-def parts(rows: Dataset) -> Iterator[list[Mapping[str, Any]]]:
-    """The rows in lists of ``ROWS_AT_ONCE``."""
+def parts(rows: Dataset) -> Iterator[list[Row]]:
+    """Yield the rows in lists of ``ROWS_AT_ONCE``, in order."""
     for first in range(0, len(rows), ROWS_AT_ONCE):
         yield list(rows.select(range(first, min(len(rows), first + ROWS_AT_ONCE))))
 
 
-def one_row(path: Path, number: int) -> Mapping[str, Any]:
-    """Row ``number`` of a dataset's training split, or the session of a file as a row (``text`` and ``segments``).
+def one_row(path: Path, number: int) -> Row:
+    """Give row ``number`` of a dataset's training split, or the session in a file as a row (``text`` and ``segments``).
 
     Raises:
-        ValueError: no dataset, no file, or no row of this number.
+        ValueError: the path is neither a dataset nor a file, or the dataset has no such row.
     """
     if path.is_dir():
         rows = read(path)["train"]
         if not 0 <= number < len(rows):
             raise ValueError(f"expected a row from 0 to {len(rows) - 1}, got {number}")
-        row: Mapping[str, Any] = rows[number]
+        row: Row = rows[number]
         return row
     if not path.is_file():
         raise ValueError(f"expected a dataset or a file, got {path}")
@@ -222,31 +229,31 @@ def one_row(path: Path, number: int) -> Mapping[str, Any]:
     from trace_mine.tracer.schema import Step
 
     text = path.read_text(encoding="utf-8")
+    # parsed and rendered again, which gives the segments that a bare file doesn't have
     parsed = repl.parse(text)
     rendered = repl.render(
-        [Step(source=told, output=output.removesuffix("\n"), kind="statement") for told, output in parsed]
+        [Step(source=source, output=output.removesuffix("\n"), kind="statement") for source, output in parsed]
     )
     segments = [{"start": s.start, "end": s.end, "role": s.role, "step": s.step} for s in rendered.segments]
     return {"text": rendered.text, "segments": segments}
 
 
 def visible(text: str) -> str:
-    """A token's text on one line: a sign for a line end, and escapes for all that isn't printable, tabs too, so that a
-    snippet's bytes never reach the terminal raw.
+    """Give a token's text on one line: a sign for a line end, and escapes for all that isn't printable, tabs too.
+
+    Texts come from snippets, whose control characters must not reach the terminal.
     """
-    told = text.replace("\n", "\u23ce")
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in told)
+    one_line = text.replace("\n", "\u23ce")
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in one_line)
 
 
-def write(path: Path, told: Mapping[str, Any]) -> None:
-    """A JSON object into a file, whole or not at all: written beside and renamed."""
-    beside = path.with_name(path.name + ".part")
-    beside.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
-    os.replace(beside, path)
+def write(path: Path, record: Mapping[str, Any]) -> None:
+    """Replace the file by ``record`` as indented JSON. A reader finds the old file or the new one, nothing between."""
+    write_atomically(path, (json.dumps(record, indent=2) + "\n").encode())
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The console script; gives the exit code."""
+    """Run the console script ``trace-tokenize`` with these arguments (None: the process's); return its exit code."""
     return run_app(app, "trace-tokenize", arguments, wrong_usage=(ValueError, OSError), extra="train")
 
 

@@ -1,46 +1,58 @@
-"""The registry of kinds, and tokenizers on disk."""
+"""The registry of kinds of tokenizers, and tokenizers on disk."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, cast
 
+from trace_mine.tokenizer.encoded import Row
 from trace_mine.tokenizer.lexemes import fit_python
 from trace_mine.tokenizer.symbols import fit_symbols
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
-def _python(rows: Iterable[Any], *, vocab_size: int = 8_192, per: str = "word") -> Any:
+
+# Both take all arguments, so that the command can call either kind alike; each ignores what it has no use for.
+def _python(rows: Iterable[Row], *, vocab_size: int = 8_192, per: str = "word") -> PreTrainedTokenizerFast:
     return fit_python((row["text"] for row in rows), vocab_size=vocab_size)
 
 
-def _symbols(rows: Iterable[Any], *, vocab_size: int = 8_192, per: str = "word") -> Any:
+def _symbols(rows: Iterable[Row], *, vocab_size: int = 8_192, per: str = "word") -> PreTrainedTokenizerFast:
     return fit_symbols(rows, per=per)
 
 
-KINDS: dict[str, Callable[..., Any]] = {"python": _python, "symbols": _symbols}
-"""Kind to (rows, vocab_size, per) -> ``PreTrainedTokenizerFast``."""
+KINDS: dict[str, Callable[..., PreTrainedTokenizerFast]] = {"python": _python, "symbols": _symbols}
+"""Kind -> a function (rows, vocab_size, per) that fits a tokenizer on the rows of a dataset."""
 
 
-def load(folder: str | Path) -> Any:
-    """The tokenizer of a folder, offline.
+def load(folder: str | Path) -> PreTrainedTokenizerFast:
+    """Load the tokenizer of a folder, without the network.
 
     Raises:
         ValueError: the folder has no tokenizer.json, or a broken one.
     """
+    # AutoTokenizer takes a folder that isn't there for the name of a model to download, and complains about that
     if not (Path(folder) / "tokenizer.json").is_file():
         raise ValueError(f"expected a folder with tokenizer.json, got {folder}; make one with trace-tokenize fit")
     from transformers import AutoTokenizer
 
     try:
-        return AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
+        tokenizer = AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
     except Exception as error:  # tokenizers raises Exception itself for a file that it can't read
         raise ValueError(f"expected a tokenizer in {folder}, got {error}; fit it again") from None
+    return cast("PreTrainedTokenizerFast", tokenizer)  # a tokenizer.json is never of the other, slow kind
 
 
-def vocabulary_hash(tokenizer: Any) -> str:
-    """SHA-256 over the tokens in the order of their ids."""
+def vocabulary_hash(tokenizer: PreTrainedTokenizerBase) -> str:
+    """Hash the vocabulary by SHA-256: equal hashes mean that every token has the same id.
+
+    A run keeps the hash, so that no model is read with a vocabulary that was fitted anew.
+    """
     vocabulary = tokenizer.get_vocab()
-    told = "\0".join(f"{vocabulary[token]}\0{token}" for token in sorted(vocabulary, key=lambda t: vocabulary[t]))
-    return hashlib.sha256(told.encode("utf-8", "surrogatepass")).hexdigest()
+    # by id, for get_vocab's own order changes from call to call
+    ordered = sorted(vocabulary, key=lambda token: vocabulary[token])
+    listing = "\0".join(f"{vocabulary[token]}\0{token}" for token in ordered)
+    return hashlib.sha256(listing.encode("utf-8", "surrogatepass")).hexdigest()

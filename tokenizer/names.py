@@ -1,5 +1,7 @@
-"""Words that every ``python`` vocabulary has, written out: an interpreter's own lists change with its version, and the
-same texts have to give the same ids everywhere.
+"""Words that every ``python`` vocabulary has.
+
+They are written out, because ``keyword.kwlist`` and ``dir(builtins)`` change with the interpreter's version, and the
+same texts have to give the same ids everywhere. A new word here changes the ids of all vocabularies fitted later.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ float format frozenset getattr globals hasattr hash help hex id input int isinst
 locals map max memoryview min next object oct open ord pow print property range repr reversed round set
 setattr slice sorted staticmethod str sum super tuple type vars zip
 """.split()
-"""Of Python 3.11."""
+"""Names of ``builtins`` in Python 3.11, without those that only a shell puts there (``exit``, ``copyright``, ...)."""
 
 SYMBOLS = [
     ">>> ",
@@ -36,4 +38,6 @@ SYMBOLS = [
     *(" " * width for width in (8, 4, 2)),
     *"**= //= >>= <<= != == <= >= -> := ** // << >> += -= *= /= %= &= |= ^= @= ...".split(),
 ]
-"""Prompts, line ends, indentation, operators of more than one character; single ones are bytes."""
+"""Prompts, line ends, indentation and operators of more than one character; operators of one character are bytes, which
+every vocabulary has.
+"""

@@ -1,10 +1,18 @@
-"""The ``symbols`` kind: the closed vocabulary of a synthetic task, a token a word or a token a whole command."""
+"""The ``symbols`` kind: the closed vocabulary of a synthetic task, with a token for each word or each whole command.
+
+A whole command as one token makes sessions short, and leaves nothing to learn but what commands do to the state.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING
+
+from trace_mine.tokenizer.encoded import Row
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
 
 PAD, UNKNOWN = "<pad>", "<unk>"
 MOST_WORDS = 4_096
@@ -14,26 +22,32 @@ WORD = re.compile(r">>> |\.\.\. |\n|[A-Za-z_]\w*|\d+(?:\.\d+)?(?:e-?\d+)?|[^\w\s
 """Names, whole numbers, prompts, line ends, runs of spaces: joined they are a synthetic session's text."""
 
 
-def symbols_tokenizer(vocabulary: Sequence[str]) -> Any:
-    """A ``PreTrainedTokenizerFast`` whose ids are places in ``vocabulary``; place 0 is "" and becomes the padding,
-    ``<unk>`` comes last. Texts are cut into the longest words that fit, from the left.
+def symbols_tokenizer(vocabulary: Sequence[str]) -> PreTrainedTokenizerFast:
+    """Make a tokenizer whose ids are places in ``vocabulary``.
+
+    Place 0 must be "" and becomes the padding; ``<unk>`` is added at the end. A text is cut from the left into the
+    longest words that fit.
 
     Raises:
-        ValueError: place 0 isn't "", or a word stands there twice.
+        ValueError: place 0 isn't "", a word stands there twice or is a special token, or there are too many words for a
+            closed vocabulary.
     """
     from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
 
     if not vocabulary or vocabulary[0] != "" or len(set(vocabulary)) != len(vocabulary):
         raise ValueError('expected words that differ, the first of them "" for padding, got another list')
+    # as a word of the task it would become the special token, and a session's text would read as padding
     if PAD in vocabulary or UNKNOWN in vocabulary:
         raise ValueError(f"expected words other than {PAD} and {UNKNOWN}, got one of them")
     if len(vocabulary) > MOST_WORDS:
         raise ValueError(
             f"expected a closed vocabulary of at most {MOST_WORDS} words, got {len(vocabulary)}; use the kind python"
         )
+    # ids as a task's ``TokenStream`` numbers its words, so that its batches need no encoding
     ids = {PAD: 0, **{word: n for n, word in enumerate(vocabulary) if n}, UNKNOWN: len(vocabulary)}
     raw = Tokenizer(models.WordLevel(ids, unk_token=UNKNOWN))
+    # the first alternative that matches is taken, so a word must come before its own beginnings
     longest_first = sorted(vocabulary[1:], key=lambda word: (-len(word), word))
     pattern = "|".join(map(alone, longest_first))
     raw.pre_tokenizer = pre_tokenizers.Split(Regex(pattern), "isolated")
@@ -49,39 +63,44 @@ def symbols_tokenizer(vocabulary: Sequence[str]) -> Any:
 
 
 def alone(word: str) -> str:
-    """The word as a pattern that doesn't match inside another name or number: 10 is not in 100."""
+    """Make a pattern that matches the word, but not within another name or number: 10 is not in 100."""
     before = r"(?<!\w)" if re.match(r"\w", word) else ""
     after = r"(?!\w)" if re.search(r"\w\Z", word) else ""
+    # re.escape puts a backslash before a line end, which the engine of ``tokenizers`` doesn't take for one
     return before + re.escape(word).replace("\\\n", "\n") + after
 
 
-def fit_symbols(rows: Iterable[Any], *, per: str = "word") -> Any:
-    """The closed vocabulary of a dataset's rows (mappings with ``text`` and ``segments``).
+def fit_symbols(rows: Iterable[Row], *, per: str = "word") -> PreTrainedTokenizerFast:
+    """Fit a tokenizer on the closed vocabulary of a dataset's rows, whose words are numbered as they first occur.
 
-    ``per="command"``: a command is one token with its prompt and line end; a value's last word and its line end are
-    one, what stands before it another.
+    With ``per="word"`` tokens are words. With ``per="command"`` a command is one token with its prompt and line end; of
+    a value, the last word with its line end is one token, and the text before it another.
 
     Raises:
-        ValueError: the rows have too many words for a closed vocabulary.
+        ValueError: ``per`` is something else, or the rows have too many words for a closed vocabulary.
     """
     if per not in ("word", "command"):
         raise ValueError(f"expected per to be word or command, got {per!r}")
-    found: dict[str, int] = {"": 0}
+    numbers: dict[str, int] = {"": 0}
     for row in rows:
         for word in WORD.findall(row["text"]) if per == "word" else command_words(row):
-            found.setdefault(word, len(found))
-        if len(found) > MOST_WORDS:
+            numbers.setdefault(word, len(numbers))
+        # within the loop: a mined dataset has millions of words, and would fill the memory first
+        if len(numbers) > MOST_WORDS:
             raise ValueError(
                 f"expected a closed vocabulary of at most {MOST_WORDS} words, got more; use the kind python"
             )
-    return symbols_tokenizer(list(found))
+    return symbols_tokenizer(list(numbers))
 
 
 _assignment = re.compile(r"(>>> [A-Za-z_]\w* = )(\S+\n)\Z")
 
 
-def command_words(row: Any) -> list[str]:
-    """A row's text as few words as may be; joined they are the text."""
+def command_words(row: Row) -> list[str]:
+    """Cut a row's text into words that are whole commands and parts of values; joined they are the text.
+
+    A command of several lines has a prompt segment (``... ``) within it, which doesn't end it.
+    """
     words: list[str] = []
     pending = ""
     for segment in row["segments"]:
@@ -95,12 +114,19 @@ def command_words(row: Any) -> list[str]:
         else:
             words += whole_command(pending)
             pending = ""
+            # the value itself apart from the name that a print shows before it: values are what is predicted
             cut = text.rfind(" ", 0, -1) + 1
             words += [part for part in (text[:cut], text[cut:]) if part]
     return [*words, *whole_command(pending)]
 
 
 def whole_command(text: str) -> list[str]:
-    """A command as one word; an assignment of a single value as two."""
+    r"""Give a command as one word, an assignment of a single value as two; no word for an empty text.
+
+    >>> whole_command(">>> a, b = b, a\n")
+    ['>>> a, b = b, a\n']
+    >>> whole_command(">>> a = 1\n")
+    ['>>> a = ', '1\n']
+    """
     assignment = _assignment.fullmatch(text)
     return list(assignment.groups()) if assignment else [text] if text else []

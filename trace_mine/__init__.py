@@ -67,7 +67,9 @@ _MODULES = {
     "tasks": "trace_mine.task_registry",
     "trace": "trace_mine.call_tracing",
 }
-"""Where each public name is defined."""
+"""The module that defines each public name. ``TYPE_CHECKING`` above has the same names for type checkers; a test holds
+both together.
+"""
 
 _ROOMS = ("tracer", "corpus", "tokenizer", "train", "eval")
 
@@ -76,13 +78,14 @@ __all__ = [*_MODULES, "__version__"]
 
 def __getattr__(name: str) -> object:
     if name in _MODULES:
-        found: object = getattr(import_module(_MODULES[name]), name)
-        globals()[name] = found
-        return found
+        value: object = getattr(import_module(_MODULES[name]), name)
+        globals()[name] = value  # __getattr__ is called for missing names only: the next access is a plain one
+        return value
     if name in _ROOMS:
         return import_module(f"{__name__}.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}; dir(trace_mine) lists the public names")
 
 
 def __dir__() -> list[str]:
+    # The public names alone: without this, dir() has the imports of this file, and lacks names not yet asked for.
     return sorted(__all__)

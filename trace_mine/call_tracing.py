@@ -17,7 +17,9 @@ from trace_mine.tracer.schema import Piece, Snippet, Trace
 from trace_mine.tracer.views import View, parse_view
 
 RESULT = "result"
-"""The variable that holds what the call returned."""
+"""The session's variable for the returned value; with underscores behind it where the function's module uses the
+name.
+"""
 
 
 def trace(
@@ -33,18 +35,18 @@ def trace(
     allow_unsafe_sandbox: bool = False,
     **kwargs: object,
 ) -> Trace:
-    r"""Calls a function of yours in the sandbox, and gives the trace of the call. Nothing is run in this process.
+    r"""Calls a function of yours in the sandbox, and returns the trace of the call. Nothing is run in this process.
 
-    The function's source goes into the session with all that it needs of its module: other functions and classes as
-    source, values of built-in types as they are now, everything of other modules as imports. What it returns is the
-    session's variable ``result``; a generator is read to its end. Installed packages that it imports are shown to the
-    sandbox.
+    The session holds the function's source with all that it needs of its module: other functions and classes as source,
+    values of built-in types as they are now, everything of other modules as imports. The returned value is the
+    session's variable ``result``; a generator is read to its end. The sandbox can import the installed packages that
+    the function imports.
 
     Args:
-        function: written with ``def``, in a file or a notebook's cell.
-        args: its arguments: values of built-in types, functions and classes.
-        kwargs: the same by name.
-        view, follow, seed, timeout, limits, root, lenient, allow_unsafe_sandbox: as ``run`` has them.
+        function: a function written with ``def``, in a file or a notebook's cell.
+        args: its positional arguments: values of built-in types, functions and classes.
+        kwargs: its arguments by name.
+        view, follow, seed, timeout, limits, root, lenient, allow_unsafe_sandbox: see ``run``.
 
     Raises:
         FunctionSourceError: the function, what it needs or an argument can't be written as source (a ValueError).
@@ -67,24 +69,28 @@ def trace(
     result = returned_1 ->
     result -> ('b', 'a')
     """
+    # The exact type: an object with __call__, or a subclass, could run its own code when it is looked at.
     if type(function) not in WRAPPERS:
         raise FunctionSourceError(
             f"expected a function written with def, got {type(function).__name__}; write a function that makes what "
             "it needs and calls it, or give text to run"
         )
-    code = inspect.unwrap(function).__code__
+    code = inspect.unwrap(function).__code__  # the written function's, below functools.wraps
     if code.co_flags & (inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR):
         raise FunctionSourceError(
             f"expected a plain function, got the async function {function.__name__}; write one that calls asyncio.run"
         )
-    given = {"view": view, "follow": follow, "seed": seed, "timeout": timeout, "limits": limits, "root": root}
-    given |= {"lenient": lenient, "allow_unsafe_sandbox": allow_unsafe_sandbox}
-    _check_options(function.__name__, code.co_varnames[: code.co_argcount + code.co_kwonlyargcount], given)
+    options = {"view": view, "follow": follow, "seed": seed, "timeout": timeout, "limits": limits, "root": root}
+    options |= {"lenient": lenient, "allow_unsafe_sandbox": allow_unsafe_sandbox}
+    # co_varnames begins with the parameters: positional ones, then keyword-only ones.
+    _check_options(function.__name__, code.co_varnames[: code.co_argcount + code.co_kwonlyargcount], options)
     statements = Statements()
     name = statements.add_function(function)
     call = f"{name}({', '.join(_arguments(statements, name, args, kwargs))})"
     if code.co_flags & inspect.CO_GENERATOR:
+        # Called alone, a generator function runs none of its body.
         call = f"list({call})"
+    # A name that the function's module uses would be rebound under it.
     result = RESULT
     while not statements.is_free(result):
         result += "_"
@@ -99,6 +105,8 @@ def trace(
         line=code.co_firstlineno,
         end_line=code.co_firstlineno,
         pieces=tuple(pieces),
+        # Features of the source's module, so that annotations and the like mean the same; the name, so that a guarded
+        # `if __name__ == "__main__"` and pickling see a script.
         code="".join(f"from __future__ import {each}\n" for each in sorted(statements.futures))
         + "__name__ = '__main__'\n",
     )
@@ -116,15 +124,17 @@ def trace(
     return traced(snippet, config, lenient=lenient)
 
 
-def _check_options(name: str, parameters: Sequence[str], given: Mapping[str, object]) -> None:
-    """Refuses an option that could be meant for the function.
+def _check_options(name: str, parameters: Sequence[str], options: Mapping[str, object]) -> None:
+    """Refuse an option of ``trace`` that could be meant for the function.
+
+    An option that has its default was most probably not given at all, so it is no cause for refusal.
 
     Raises:
         FunctionSourceError: the function has a parameter of that name.
     """
-    known = inspect.signature(trace).parameters
-    for option in set(given) & set(parameters):
-        if given[option] is not known[option].default and given[option] != known[option].default:
+    signature = inspect.signature(trace).parameters
+    for option in set(options) & set(parameters):
+        if options[option] is not signature[option].default and options[option] != signature[option].default:
             raise FunctionSourceError(
                 f"expected {option}= to be of trace or of {name}, got a function that has it too; give the function's "
                 "by position, or write a function without parameters that calls it"
@@ -132,7 +142,12 @@ def _check_options(name: str, parameters: Sequence[str], given: Mapping[str, obj
 
 
 def _arguments(statements: Statements, name: str, args: Sequence[object], kwargs: Mapping[str, object]) -> list[str]:
-    spelt = []
+    """Return the call's arguments as source.
+
+    Raises:
+        FunctionSourceError: an argument has no source.
+    """
+    sources = []
     for key, value in (*enumerate(args), *kwargs.items()):
         try:
             text = statements.spell(value)
@@ -141,21 +156,22 @@ def _arguments(statements: Statements, name: str, args: Sequence[object], kwargs
                 f"expected argument {key!r} of {name} to be made of built-in types, got {error}; write a function "
                 "that makes it and calls this one"
             ) from None
-        spelt.append(text if isinstance(key, int) else f"{key}={text}")
-    return spelt
+        sources.append(text if isinstance(key, int) else f"{key}={text}")
+    return sources
 
 
 def _packages(modules: set[str], root: Path | None) -> tuple[Path, ...]:
-    """Installed packages for the imports, with what they require.
+    """Return the installed packages of the imported modules, with the packages that those require.
 
     Raises:
-        FunctionSourceError: a module is neither the standard library's, nor installed, nor below the root.
+        FunctionSourceError: a module is neither in the standard library, nor installed, nor below the root.
     """
+    # As an import would: the root comes first on the session's sys.path.
     own = {each for each in modules if root and ((root / each).is_dir() or (root / f"{each}.py").is_file())}
-    found = find_dependencies(modules, own=own)
-    if found.missing:
+    dependencies = find_dependencies(modules, own=own)
+    if dependencies.missing:
         raise FunctionSourceError(
-            f"expected modules that the sandbox has, got {', '.join(found.missing)}, which the function imports; give "
-            "root=FOLDER, below which they lie"
+            f"expected modules that the sandbox has, got {', '.join(dependencies.missing)}, which the function "
+            "imports; give root=FOLDER, below which they lie"
         )
-    return found.packages
+    return dependencies.packages

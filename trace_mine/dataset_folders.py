@@ -1,32 +1,34 @@
-"""``mine`` and ``load``: dataset folders as ``datasets.DatasetDict``."""
+"""``mine`` and ``load``: datasets of rows as a ``datasets.DatasetDict``."""
 
 from __future__ import annotations
 
 import os
 import tempfile
 from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import datasets
 
+    from trace_mine.corpus.produce import Watcher
     from trace_mine.corpus.tally import Counts
     from trace_mine.corpus.work import Marker
     from trace_mine.tracer.limits import Limits
 
 
 class Quiet:
-    """A watcher of a run that shows nothing."""
+    """A ``corpus.produce.Watcher`` that shows nothing."""
 
     def planned(self, num_units: int, num_snippets: int) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     def finished(self, key: str, marker: Marker) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     def merged(self, counts: Counts) -> None:
-        """Nothing."""
+        """Do nothing."""
 
 
 def mine(
@@ -52,19 +54,19 @@ def mine(
     """Mines files, folders, git checkouts, sdists, wheels or ``module:NAME`` into a dataset, as ``trace-mine`` does.
 
     Args:
-        paths: what to mine, one or several.
-        out: the dataset's folder, where a run that was cut off goes on; None: the rows are held in memory alone.
-        view: what sessions show (see ``parse_view``).
-        entries: which snippets, by how they are entered: ``doctest script test call``; None: those of the view.
-        follow: how deep calls of a repository's own functions are opened.
-        limit: stop after this many snippets.
-        sessions: sessions of each snippet that draws, each with draws of its own.
-        only_choices: drop snippets that draw nothing.
+        paths: one or several of these.
+        out: the dataset's folder, where an interrupted run goes on; None: the rows are held in memory alone.
+        view: what sessions show, as ``parse_view`` reads it.
+        entries: the snippets that are mined, by how they are entered: ``doctest script test call``; None: the view's.
+        follow: how deep calls of a repository's own functions are opened; 0 keeps each call one command.
+        limit: stop after this many snippets; None: mine all.
+        sessions: number of sessions of each snippet that draws, each with draws of its own.
+        only_choices: drop snippets that draw nothing at random.
         licences: ``all`` or ``permissive``.
         packages: folders of installed packages that snippets may import.
         seed: seed of the snippets' draws.
         limits: what one run may use.
-        engine: what runs the work, by its name in ``trace_mine.corpus.engines.ENGINES``.
+        engine: the name of the engine that runs the work, in ``trace_mine.corpus.engines.ENGINES``.
         jobs: workers of the engine; None: one for each core.
         progress: show a bar, or lines where there is no terminal.
         overwrite: start afresh in ``out``.
@@ -109,24 +111,25 @@ def mine(
     several = [paths] if isinstance(paths, str | os.PathLike) else paths
     inputs = [os.fspath(path) for path in several]
     with tempfile.TemporaryDirectory(prefix="trace-mine-") as scratch:
-        os.chmod(scratch, 0o755)  # archives are unpacked below it, and runs started by root belong to another user
+        # Archives are unpacked below it, and a run that root starts belongs to another user, who must be able to read
+        # it.
+        os.chmod(scratch, 0o755)
         folder = Path(out) if out is not None else Path(scratch) / "traces"
-        shown = Progress() if progress else None
-        with open_ledger(folder, overwrite=overwrite) as ledger:
+        watching: AbstractContextManager[Watcher] = Progress() if progress else nullcontext(Quiet())
+        with open_ledger(folder, overwrite=overwrite) as ledger, watching as watcher:
             origin = Mined(inputs, options, ledger.sources)
+            # The same configuration as the command's: `mine` and `trace-mine` may go on with each other's folders.
             config = {**options.as_config(), "inputs": origin.input_names}
             workers = ENGINES[engine](jobs or len(os.sched_getaffinity(0)))
-            if shown is None:
-                merged = produce(ledger, origin, config, engine=workers, watcher=Quiet())
-            else:
-                with shown:
-                    merged = produce(ledger, origin, config, engine=workers, watcher=shown)
+            merged = produce(ledger, origin, config, engine=workers, watcher=watcher)
         if merged.first_text is None:
             stats = merged.stats
             why = ", ".join(f"{reason} {count}" for reason, count in stats["drops"].items()) or "no snippet was found"
             raise CorpusError(f"nothing could be mined: {why}; name other inputs or entries")
         if out is not None:
             return load(folder)
+        # Read to memory, with the cache in the same scratch folder: nothing is left on disk, and nothing maps a file
+        # that is deleted with it.
         return load(folder, keep_in_memory=True, cache_dir=Path(scratch) / "cache")
 
 
@@ -135,8 +138,8 @@ def load(
 ) -> datasets.DatasetDict:
     """Opens a dataset folder that ``trace-mine``, ``trace-synth`` or ``mine`` wrote, of this version or an older one.
 
-    Columns that are younger than the dataset are there too: empty lists, or None. The rows are those that
-    ``datasets.load_dataset(path)`` gives; what is added is the check of the schema version.
+    The rows are those of ``datasets.load_dataset(path)``. Beside that, the schema version is checked, and columns that
+    are younger than the dataset are added, with empty lists or None.
 
     Args:
         path: the dataset's folder.
@@ -157,27 +160,28 @@ def load(
 
     folder = Path(path)
     _check_version(folder)
-    found = datasets.load_dataset(
+    splits = datasets.load_dataset(
         str(folder), keep_in_memory=keep_in_memory, cache_dir=None if cache_dir is None else str(cache_dir)
     )
     expected = features()
-    return datasets.DatasetDict({split: _completed(rows, expected) for split, rows in found.items()})
+    return datasets.DatasetDict({split: _completed(rows, expected) for split, rows in splits.items()})
 
 
 def _completed(rows: datasets.Dataset, expected: datasets.Features) -> datasets.Dataset:
-    """The rows with every column of this version."""
+    """Return the rows with every column of this version."""
     import pyarrow
 
     for name, feature in expected.items():
         if name not in rows.column_names:
             kind = expected.arrow_schema.field(name).type
+            # As the schema page promises: a column that holds lists is empty, any other has None.
             is_list = pyarrow.types.is_list(kind) or pyarrow.types.is_large_list(kind)
             rows = rows.add_column(name, [[] if is_list else None] * len(rows), feature=feature)
     return rows
 
 
 def _check_version(folder: Path) -> None:
-    """Reads no row: the footers of the Parquet files say which versions there are.
+    """Check the schema version by the footers of the Parquet files, without reading a row.
 
     Raises:
         ValueError: see ``load``.
@@ -202,6 +206,7 @@ def _check_version(folder: Path) -> None:
         column = next(
             number for number in range(metadata.num_columns) if metadata.schema.column(number).path == "schema_version"
         )
+        # The largest version in the statistics of each row group; a file without statistics isn't refused.
         for group in range(metadata.num_row_groups):
             statistics = metadata.row_group(group).column(column).statistics
             if statistics is not None and statistics.has_min_max and statistics.max > SCHEMA_VERSION:

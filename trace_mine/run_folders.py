@@ -1,4 +1,4 @@
-"""``load_model`` and ``load_tokenizer``: what ``trace-train`` left in a run folder."""
+"""``load_model`` and ``load_tokenizer``: the model and the tokenizer of a run folder that ``trace-train`` wrote."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ if TYPE_CHECKING:
 
 
 def load_model(run: str | os.PathLike[str]) -> SequenceModel:
-    """The trained model of a run folder, or of one of its checkpoints, on the CPU.
+    """Loads the trained model of a run folder, or of one of its checkpoints, on the CPU.
 
-    ``model(input_ids)`` gives ``logits`` [batch, time, vocabulary]; it is a transformers model, so that ``generate``
-    and ``save_pretrained`` are there.
+    ``model(input_ids)`` returns an output with ``logits`` [batch, time, vocabulary]. The model is a transformers model,
+    with ``generate`` and ``save_pretrained``.
 
     Raises:
-        ValueError: the folder has no model, or one that isn't ours.
+        ValueError: the folder has no model, or one of another project.
         ImportError: the extra [train] is not installed.
 
     >>> import torch, trace_mine
@@ -36,7 +36,7 @@ def load_model(run: str | os.PathLike[str]) -> SequenceModel:
 
 
 def load_tokenizer(run: str | os.PathLike[str]) -> PreTrainedTokenizerFast:
-    """The tokenizer of a run folder, or of a folder that ``trace-tokenize fit`` wrote.
+    """Loads the tokenizer of a run folder, or of a folder that ``trace-tokenize fit`` wrote.
 
     Raises:
         ValueError: the folder has no tokenizer, or a broken one.
@@ -56,6 +56,12 @@ def load_tokenizer(run: str | os.PathLike[str]) -> PreTrainedTokenizerFast:
 
 
 def _check_extra() -> None:
+    """Check that torch and transformers are installed.
+
+    Raises:
+        ImportError: one of them isn't; the message says how to install it.
+    """
+    # Asked here, since the ImportError of a module deep in `train` would not name the extra.
     try:
         import torch  # noqa: F401
         import transformers  # noqa: F401

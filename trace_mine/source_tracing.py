@@ -10,6 +10,7 @@ from pathlib import Path
 
 from trace_mine.errors import NoTraceError
 from trace_mine.tracer.config import TracerConfig
+from trace_mine.tracer.inside.reasons import Reason
 from trace_mine.tracer.limits import Limits
 from trace_mine.tracer.schema import Drop, Snippet, Trace
 from trace_mine.tracer.scripts import decoded, import_folders, script_snippet
@@ -17,7 +18,7 @@ from trace_mine.tracer.session import Tracer
 from trace_mine.tracer.views import View, parse_view, with_hidden_inputs
 
 NAME = "<source>"
-"""What a program given as text is called."""
+"""The name of a program that was given as text."""
 
 
 def run(
@@ -34,15 +35,15 @@ def run(
     lenient: bool = False,
     allow_unsafe_sandbox: bool = False,
 ) -> Trace:
-    r"""Runs a program in the sandbox, and gives its trace.
+    r"""Runs a program in the sandbox, and returns its trace.
 
     Args:
-        source: a file as a ``Path``, or text: the name of an existing file, else the program itself.
+        source: a file as a ``Path``, or text: the name of an existing file, or else the program itself.
         arguments: the program's ``sys.argv[1:]``.
         view: what the session shows, as text (``"branch+every:4"``) or as a ``View``.
         follow: how deep calls are opened; 0 keeps each call one command.
         seed: seed of the program's draws.
-        timeout: wall-clock seconds, 10 by default; of the limits' alone.
+        timeout: wall-clock seconds, and CPU seconds rounded up; None: those of ``limits``, 10 by default.
         limits: what the run may use.
         root: a folder that the program sees, read-only, and imports from. Without it, it sees nothing of this machine.
         comprehensions: show list comprehensions as loops.
@@ -51,8 +52,8 @@ def run(
         allow_unsafe_sandbox: run even where this machine has no sandbox. DANGEROUS.
 
     Raises:
-        NoTraceError: the program gave no session that replays; it has the reason and the cure.
-        ValueError: the view is none, or asks for something that the program lacks.
+        NoTraceError: the program gave no session that replays; the error has the reason and a cure.
+        ValueError: the text of the view names no view, or the view needs something that the program lacks.
         FileNotFoundError: there is no such file.
         trace_mine.tracer.sandbox.SandboxUnavailable: this machine has no sandbox.
 
@@ -76,6 +77,7 @@ def run(
     else:
         name, text = path.name, _decoded(path)
     chosen = view if isinstance(view, View) else parse_view(view)
+    # Other priors of hidden inputs come from a repository's calls, and a single program has no repository.
     if chosen.prior not in (None, "declared"):
         raise ValueError(
             f"expected inverse:NAME=A|B with the values of one of the program's constants, got an inverse view with a "
@@ -84,7 +86,8 @@ def run(
     try:
         text = with_hidden_inputs(text, chosen)
     except SyntaxError as error:
-        raise NoTraceError(name, Drop(reason="syntax_error", evidence=str(error))) from None
+        raise NoTraceError(name, Drop(reason=Reason.SYNTAX_ERROR.value, evidence=str(error))) from None
+    # Without `root` not even the file's own folder: a program sees nothing of this machine that was not named.
     folder = None if root is None else _folder(root)
     config = TracerConfig(
         repository=folder,
@@ -95,6 +98,7 @@ def run(
         view=chosen,
         seed=seed,
         python=python,
+        # Below level 2 nothing promises that the program can't touch the host (see SECURITY.md).
         minimum_level=0 if allow_unsafe_sandbox else 2,
         allow_unsafe=allow_unsafe_sandbox,
     )
@@ -102,20 +106,22 @@ def run(
 
 
 def traced(snippet: Snippet, config: TracerConfig, *, lenient: bool) -> Trace:
-    """The trace of one snippet, by a Tracer of its own.
+    """Trace one snippet with a Tracer of its own, and return the trace.
 
     Raises:
-        NoTraceError: it gave none.
+        NoTraceError: the snippet gave no trace.
     """
     with Tracer(config) as tracer:
-        made = tracer.trace(snippet, lenient=lenient)
-    if isinstance(made, Drop):
-        raise NoTraceError(snippet.name, made)
-    return made
+        result = tracer.trace(snippet, lenient=lenient)
+    if isinstance(result, Drop):
+        raise NoTraceError(snippet.name, result)
+    return result
 
 
 def with_timeout(limits: Limits | None, timeout: float | None) -> Limits:
-    """The limits with this many seconds of wall clock, and of CPU as many, rounded up."""
+    """Return the limits with ``timeout`` seconds of wall clock, and as many of CPU, rounded up (RLIMIT_CPU takes whole
+    seconds); None leaves them as they are.
+    """
     chosen = limits or Limits()
     if timeout is None:
         return chosen
@@ -123,17 +129,18 @@ def with_timeout(limits: Limits | None, timeout: float | None) -> Limits:
 
 
 def _file(source: str | os.PathLike[str]) -> Path | None:
-    """The file that ``source`` names; None where it is a program itself.
+    """Return the file that ``source`` names, or None if ``source`` is the program itself.
 
     Raises:
-        FileNotFoundError: it can only be meant as a file, and there is none.
-        TypeError: it is neither text nor a path.
+        FileNotFoundError: ``source`` can only be meant as a file, and there is no such file.
+        TypeError: ``source`` is neither text nor a path.
     """
     if not isinstance(source, str | os.PathLike):
         raise TypeError(
             f"expected a program as text or a pathlib.Path, got {type(source).__name__}; trace(function) is for "
             "functions"
         )
+    # Text of several lines is a program, whatever files there are; a null byte would be an error of the file system.
     if isinstance(source, str) and ("\n" in source or "\0" in source):
         return None
     try:
@@ -142,12 +149,18 @@ def _file(source: str | os.PathLike[str]) -> Path | None:
         is_file = False
     if is_file:
         return Path(source)
+    # One word that ends in `.py` is a mistyped path rather than the attribute `py` of a name.
     if not isinstance(source, str) or (source.endswith(".py") and not source.split()[1:]):
         raise FileNotFoundError(f"expected a program or an existing file, got {str(source)!r}; check the path")
     return None
 
 
 def _decoded(path: Path) -> str:
+    """Return a file's source, decoded as Python decodes it (coding line, byte order mark).
+
+    Raises:
+        ValueError: the bytes don't decode.
+    """
     try:
         return decoded(path.read_bytes())
     except (SyntaxError, UnicodeDecodeError, LookupError) as error:

@@ -1,4 +1,6 @@
-"""``tasks``: the synthetic tasks by name, to be called with parameters of their own types."""
+"""``tasks``: the synthetic tasks by name. Each is called with parameters, as Python values instead of the text that
+``trace-synth --set`` takes.
+"""
 
 from __future__ import annotations
 
@@ -14,13 +16,21 @@ Parameter = int | float | str | bool
 
 @dataclass(frozen=True, slots=True)
 class TaskMaker:
-    """Makes a task of one kind. ``defaults`` are its parameters; ``help`` says what they mean."""
+    """Makes a task by its name in the registry. ``defaults`` are the parameters; ``help`` explains them.
+
+    Raises:
+        ValueError: no task has this name.
+    """
 
     name: str
 
+    def __post_init__(self) -> None:
+        if self.name not in TASKS:
+            raise ValueError(f"expected a task among {', '.join(TASKS)}, got {self.name!r}; see trace_mine.tasks")
+
     @property
     def defaults(self) -> dict[str, Parameter]:
-        """Parameter names with the values that they have when they are left out."""
+        """Parameter names, with the values that they have when they are left out."""
         parameters = inspect.signature(TASKS[self.name][1]).parameters
         return {key: parameter.default for key, parameter in parameters.items()}
 
@@ -30,7 +40,7 @@ class TaskMaker:
         return describe(self.name)
 
     def __call__(self, **parameters: Parameter) -> Task:
-        """The task with these parameters, and defaults for the rest.
+        """Make the task with these parameters, and defaults for the rest.
 
         Raises:
             ValueError: a parameter is unknown, or a value does not fit.
@@ -39,10 +49,12 @@ class TaskMaker:
         for key, value in parameters.items():
             if key not in chosen:
                 raise ValueError(f"expected a parameter of {self.name} ({', '.join(chosen)}), got {key!r}")
+            # The exact type: True is an int to isinstance, and `n=True` a mistake. An int is fine for a probability.
             kind = type(chosen[key])
             if type(value) not in ((int, float) if kind is float else (kind,)):
                 raise ValueError(f"expected {key} of {self.name} to be a {kind.__name__}, got {value!r}; write one")
             chosen[key] = float(value) if kind is float else value
+        # The maker checks ranges; here only names and types are checked, as `--set` would.
         return TASKS[self.name][0](**chosen)
 
     def __repr__(self) -> str:
@@ -50,10 +62,10 @@ class TaskMaker:
 
 
 class TaskRegistry(Mapping[str, TaskMaker]):
-    r"""The synthetic tasks by name: sessions whose law is known from the start.
+    r"""The synthetic tasks by name: their sessions have a law that is known from the start.
 
-    ``tasks[NAME]``, called with parameters, makes a task; its ``help`` says what they mean; ``Stream`` gives the task's
-    sessions.
+    ``tasks[NAME]``, called with parameters, makes a task; ``tasks[NAME].help`` explains the parameters; ``Stream``
+    gives the task's sessions.
 
     >>> import trace_mine
     >>> sorted(trace_mine.tasks)

@@ -1,1 +1,5 @@
-"""Linear RNNs, LSTMs and Transformers, their kernels, their training on tasks and datasets, what it is measured by."""
+"""Training of linear RNNs, LSTMs and Transformers on synthetic tasks and on datasets of REPL sessions.
+
+``models`` holds the networks, ``kernels`` the recurrences that they compute, ``measure`` the metrics that training and
+``eval`` share; the files here turn settings into a finished run folder.
+"""

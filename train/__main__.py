@@ -1,4 +1,8 @@
-"""``trace-train``: a recipe in, a run folder out."""
+"""``trace-train``: the command that turns a recipe, or a file of several runs, into run folders.
+
+What imports torch is imported in the functions that need it, so that ``--help``, completion and wrong usage answer at
+once: torch and transformers take 6 s.
+"""
 
 from __future__ import annotations
 
@@ -57,7 +61,9 @@ def command(
     show: Annotated[bool, typer.Option("--show", help="print all settings of the run, and stop")] = False,
 ) -> None:
     """Trains a sequence model by a recipe; every setting has a name that --set takes."""
-    _check_options(bool(recipe), resume, sweep, out, settings_told=bool(assignments or model or config or show))
+    # One command with three forms rather than three sub-commands: RECIPE is what nearly everyone gives, and reads best
+    # without a word before it.
+    _check_options(bool(recipe), resume, sweep, out, has_settings=bool(assignments or model or config or show))
     if sweep is not None:
         _log_plainly()
         from trace_mine.train.sweeps import run_sweep
@@ -76,12 +82,16 @@ def command(
 
 
 def _check_options(
-    is_recipe: bool, resume: Path | None, sweep: Path | None, out: Path | None, *, settings_told: bool
+    has_recipe: bool, resume: Path | None, sweep: Path | None, out: Path | None, *, has_settings: bool
 ) -> None:
-    """Raises BadParameter where it isn't one of RECIPE, --resume and --sweep, or options would do nothing with it."""
-    if sum((is_recipe, resume is not None, sweep is not None)) != 1:
+    """Check that the command line asks for one thing, and that each of its options has an effect there.
+
+    Raises:
+        BadParameter: it hasn't exactly one of RECIPE, --resume and --sweep, or has options that would do nothing.
+    """
+    if sum((has_recipe, resume is not None, sweep is not None)) != 1:
         raise typer.BadParameter("expected a RECIPE, --resume RUN or --sweep FILE, one of them")
-    if not is_recipe and (settings_told or (resume is not None and out is not None)):
+    if not has_recipe and (has_settings or (resume is not None and out is not None)):
         raise typer.BadParameter(
             "expected --set, --model, --show and --out with a RECIPE, --config too: a run that goes on keeps its "
             "settings and folder, and a sweep's are in its file"
@@ -89,7 +99,7 @@ def _check_options(
 
 
 def _settings(recipe: str, model: str | None, config: Path | None, assignments: Sequence[str]) -> Settings:
-    """The recipe's settings, the file's over them, the assignments over both."""
+    """Return the recipe's settings with the file's values over them and the assignments over both."""
     from trace_mine.train import recipes
     from trace_mine.train.settings import merge, override, read_config
 
@@ -100,31 +110,33 @@ def _settings(recipe: str, model: str | None, config: Path | None, assignments: 
 
 
 def _train(settings: Settings | None, folder: Path) -> None:
-    """A new run in the folder, or the one that is there goes on where ``settings`` is None; prints its end."""
+    """Train a new run in the folder, or resume the one there if ``settings`` is None; print its evaluations."""
     _log_plainly()
     from trace_mine.train import children, run_folder, running
     from trace_mine.train.summary import summary
 
     try:
         final = running.resume(folder) if settings is None else running.train(settings, folder)
-    except running.Interrupted as stopped:
-        if running.first_process():
-            how = children.typed(run_folder.num_processes())
-            print(f"{stopped}; go on with: {how} --resume {folder}", file=sys.stderr)
+    except running.Interrupted as interruption:
+        if running.is_first_process():
+            typed = children.typed_command(run_folder.num_processes())
+            print(f"{interruption}; go on with: {typed} --resume {folder}", file=sys.stderr)
         raise typer.Exit(ExitCode.INTERRUPTED) from None
-    if "evaluations" in final:  # of several processes the first alone evaluates
+    # Of several processes the first alone evaluates, and it alone prints.
+    if "evaluations" in final:
         print(*summary(final), sep="\n")
 
 
 def _log_plainly() -> None:
-    """Our own log as plain lines, warnings alone of other packages."""
+    """Set up logging: our own messages as plain lines on stderr, of noisy packages warnings only."""
+    # stderr, because --show and the summary on stdout are meant to be piped
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     for noisy in ("transformers", "accelerate", "datasets", "httpx"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The console script; gives the exit code."""
+    """Run the console script ``trace-train`` and return its exit code."""
     return run_app(app, "trace-train", arguments, extra="train")
 
 

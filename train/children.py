@@ -1,4 +1,8 @@
-"""How training processes are started, by another process or by hand: the same code, from wherever it is."""
+"""Command lines and environments of processes that train.
+
+Sweeps and the reproduction of the figures start such processes; messages name their command lines. A child runs the
+code of this package, whether it is installed or only a checkout.
+"""
 
 from __future__ import annotations
 
@@ -10,19 +14,28 @@ import trace_mine
 
 
 def command(*arguments: str) -> list[str]:
-    """``trace-train ARGUMENTS`` as a process of this Python. Without -P a ``train.py`` in the working folder would be
-    run instead.
-    """
+    """Return the argument list that runs ``trace-train ARGUMENTS`` in a new process of this Python."""
+    # -P keeps the working folder off sys.path: a `trace_mine` or `torch.py` there would be imported instead.
     return [sys.executable, "-P", "-m", "trace_mine.train", *arguments]
 
 
-def typed(processes: int) -> str:
-    """The command line that stands for ``trace-train`` in so many processes, for messages."""
-    return f"torchrun --nproc_per_node={processes} -m trace_mine.train" if processes > 1 else "trace-train"
+def typed_command(num_processes: int) -> str:
+    """Return the command that a user types to train in ``num_processes`` processes, without its arguments.
+
+    >>> typed_command(1)
+    'trace-train'
+    >>> typed_command(2)
+    'torchrun --nproc_per_node=2 -m trace_mine.train'
+    """
+    return f"torchrun --nproc_per_node={num_processes} -m trace_mine.train" if num_processes > 1 else "trace-train"
 
 
 def environment() -> dict[str, str]:
-    """The environment of such a process: it finds this package also where it isn't installed."""
+    """Return this process's environment with the folder that holds ``trace_mine`` first on ``PYTHONPATH``.
+
+    A child needs the entry in a checkout that isn't installed, because ``command`` keeps the working folder off its
+    path.
+    """
     here = str(Path(trace_mine.__file__).resolve().parent.parent)
     paths = [here, *filter(None, [os.environ.get("PYTHONPATH")])]
     return {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}

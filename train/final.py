@@ -1,4 +1,7 @@
-"""What a finished run is measured by: lengths beyond training, retention, and both with the calibrated rescale."""
+"""The evaluations of a finished run: lengths beyond training, retention, and both again with the calibrated rescale.
+
+``running`` calls this once, after the last step; ``summary`` has the types of what it returns.
+"""
 
 from __future__ import annotations
 
@@ -12,15 +15,24 @@ from trace_mine.train.rescaling import FROM_STEP, calibrate, matrix_mixers, resc
 from trace_mine.train.settings import Settings
 
 HOLDS = (16, 64, 256)
+"""Numbers of commands that a fact is left alone for, before retention asks for it."""
+
 CALIBRATION_ROWS = 64
+"""Training sessions over which each head's norm is averaged."""
 
 
 def final_evaluations(
     model: SequenceModel, batches: TaskBatches | DatasetBatches, settings: Settings
 ) -> dict[str, object]:
-    """``evaluations``: on the test split at each multiple of the training length; ``retention`` at each hold where the
-    task has maybe-swaps; ``rescaled``: the same two with each head's state held at its norm in training, which is
-    measured here and stays in the model's config. The rescale is a switch: off unless asked for.
+    """Evaluate a finished run on data that it was not trained on.
+
+    Has a side effect: calibration writes ``state_norms`` into the model's config, for ``rescaled`` to find later. The
+    rescale is a switch; the model itself is left with it off.
+
+    Returns:
+        ``evaluations``: one on the test split at each multiple ``evaluate_at`` of the training length, or one on the
+        held-out rows of a dataset. For tasks also ``retention`` at each of ``HOLDS``, if the task has maybe-swaps, and
+        ``rescaled``, the two again with each head's state held at its norm in training, if the model has such states.
     """
     if isinstance(batches, DatasetBatches):
         return {"evaluations": [evaluate_dataset(model, batches, rows=settings.evaluate_rows)]}
@@ -28,8 +40,10 @@ def final_evaluations(
     stage = settings.stages[-1]
     longest, spacing = max(stage.commands), max(stage.spacings)
     batch = batches.stream(longest, spacing, "train").batch(range(CALIBRATION_ROWS))
+    # Sessions shorter than FROM_STEP tokens have no state to measure, and none that the rescale would change.
     if matrix_mixers(model) and int(batch.lengths.min()) >= FROM_STEP:
         device = next(model.parameters()).device
+        # cut to the shortest row, so that no norm is measured over padding
         ids = torch.from_numpy(batch.tokens[:, : int(batch.lengths.min())]).to(device)
         calibrate(model, ids)
         with rescaled(model):
@@ -38,6 +52,7 @@ def final_evaluations(
 
 
 def _on_task(model: SequenceModel, batches: TaskBatches, settings: Settings) -> dict[str, object]:
+    """Evaluate at each length, and retention where the task allows it; with the model as it is."""
     stage = settings.stages[-1]
     longest, spacing = max(stage.commands), max(stage.spacings)
     evaluations = []
@@ -48,6 +63,7 @@ def _on_task(model: SequenceModel, batches: TaskBatches, settings: Settings) -> 
         evaluations.append({"times": times, **at_length})
     metrics: dict[str, object] = {"evaluations": evaluations}
     if can_be_held(batches):
+        # the question takes the place of a reveal, so it can only stand where one is due
         holds = [hold for hold in HOLDS if hold % spacing == 0]
         metrics["retention"] = [retention(model, batches, hold=hold, spacing=spacing) for hold in holds]
     return metrics

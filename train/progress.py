@@ -1,4 +1,7 @@
-"""Progress on a terminal, plain lines elsewhere; and a first Ctrl-C that saves before it stops."""
+"""Callbacks of transformers' Trainer that face the user: a progress bar or plain lines, and stopping by Ctrl-C.
+
+The signatures of the ``on_*`` methods are the Trainer's: it passes further objects by name, which nothing here uses.
+"""
 
 from __future__ import annotations
 
@@ -14,46 +17,51 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 
 
 class CountsTokens(Protocol):
-    """A trainer that says how many tokens it has trained on, all processes together."""
+    """A trainer that counts the ``tokens`` it has trained on, over all processes together."""
 
     tokens: int
 
 
 class Reporter(TrainerCallback):
-    """A bar with tokens a second, accuracy and time left; where the output is no terminal, a line a log."""
+    """Shows progress: on a terminal a bar with loss, accuracy and tokens a second, elsewhere one line for each log."""
 
     def __init__(self) -> None:
-        self.trainer: CountsTokens | None = None  # given once it is made: it is made with its callbacks
+        # Set by the caller once the trainer exists: a trainer is made with its callbacks.
+        self.trainer: CountsTokens | None = None
         self.console = Console(stderr=True)
         self.bar: Progress | None = None
         self.task: TaskID | None = None
-        self.first = (0, 0.0, 0)
+        # Tokens, time and step when this process began to train, from which rates are reckoned: a resumed run begins
+        # with the tokens and steps of before.
+        self.begun = (0, 0.0, 0)
 
     def on_train_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **told: object
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **others: object
     ) -> None:
-        """Called by the Trainer."""
-        assert self.trainer is not None, "the trainer is given before it trains"
-        self.first = (self.trainer.tokens, time.monotonic(), state.global_step)
+        """Start the bar, in the first process and on a terminal only."""
+        assert self.trainer is not None, "the trainer is set before it trains"
+        self.begun = (self.trainer.tokens, time.monotonic(), state.global_step)
         if not state.is_world_process_zero or not self.console.is_terminal:
             return
         self.bar = Progress(
             TextColumn("training"),
             BarColumn(),
             MofNCompleteColumn(),
-            TextColumn("{task.fields[told]}"),
+            TextColumn("{task.fields[measurements]}"),
             TimeRemainingColumn(),
             console=self.console,
         )
         self.bar.start()
-        self.task = self.bar.add_task("train", total=state.max_steps, completed=state.global_step, told="")
+        self.task = self.bar.add_task("train", total=state.max_steps, completed=state.global_step, measurements="")
 
     def on_step_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **told: object
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **others: object
     ) -> None:
-        """Called by the Trainer."""
+        """Advance the bar, and ask for a log after the last step."""
         if state.global_step == state.max_steps:
-            control.should_log = True  # a run's last steps are told also where they are fewer than log_every
+            # The Trainer logs at multiples of log_every: without this the steps after the last multiple, or a whole
+            # run shorter than log_every, would be missing from metrics.jsonl.
+            control.should_log = True
         if self.bar is not None and self.task is not None:
             self.bar.update(self.task, completed=state.global_step)
 
@@ -63,70 +71,82 @@ class Reporter(TrainerCallback):
         state: TrainerState,
         control: TrainerControl,
         logs: dict[str, float] | None = None,
-        **told: object,
+        **others: object,
     ) -> None:
-        """Called by the Trainer."""
+        """Show the loss and accuracy of a log, with the rate since this process began."""
+        # The Trainer also logs a summary of its own at the end, which lacks our keys.
         if not state.is_world_process_zero or not logs or "accuracy_reveal" not in logs:
             return
         assert self.trainer is not None
-        tokens, started, step = self.first
+        tokens, started, step = self.begun
         rate = (self.trainer.tokens - tokens) / max(time.monotonic() - started, 1e-9)
         line = f"loss {logs['loss_reveal']:.3f} accuracy {logs['accuracy_reveal']:.3f} {rate / 1e3:.1f}k tokens/s"
         if self.bar is not None and self.task is not None:
-            self.bar.update(self.task, told=line)
+            self.bar.update(self.task, measurements=line)
         else:
-            a_step = (time.monotonic() - started) / max(1, state.global_step - step)
-            left = (state.max_steps - state.global_step) * a_step
+            step_seconds = (time.monotonic() - started) / max(1, state.global_step - step)
+            left = (state.max_steps - state.global_step) * step_seconds
             self.console.print(f"step {state.global_step}/{state.max_steps} {line} {left:.0f} s left", highlight=False)
 
     def on_train_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **told: object
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **others: object
     ) -> None:
-        """Called by the Trainer."""
+        """Stop the bar, which would go on redrawing the terminal."""
         if self.bar is not None:
             self.bar.stop()
 
 
 Handler = Callable[[int, FrameType | None], object] | int | None
-"""A handler of a signal, as the signal module gives it."""
+"""A handler of a signal, in the forms that ``signal.signal`` takes and returns."""
 
-SAME_PRESS = 1.0
-"""Seconds in which a second signal is the first."""
+SAME_PRESS_SECONDS = 1.0
+"""A signal that follows the first within this time counts as the same press of Ctrl-C."""
 
 
 class StopOnSignal(TrainerCallback):
-    """The first SIGINT or SIGTERM: save at the end of a step and stop. The second: stop at once; one that follows
-    within a second is the first once more (torchrun passes on to its processes what the terminal sent them itself).
+    """Stops a run on SIGINT or SIGTERM. As a context manager it holds the two signals' handlers.
 
-    Several processes stop together, where one of them was asked to: they agree at the start of a step (``agreed``).
+    On the first signal the run saves at the end of its step and stops; on a second one it raises KeyboardInterrupt at
+    once. A second within ``SAME_PRESS_SECONDS`` is ignored: the terminal sends Ctrl-C to torchrun and to its processes,
+    and torchrun passes its own on to them.
+
+    Several processes stop after the same step, as soon as one of them caught a signal: saving is collective, and a
+    process that stopped alone would leave the others waiting for it.
+
+    Attributes:
+        caught: number of the first signal, None until one comes.
+        agreed: whether any process had caught one when the current step began; None in a single process, which needs
+            no agreement. ``TraceTrainer.get_batch_samples`` sets it.
+        stopped: True once the run was told to save and stop.
     """
 
     def __init__(self) -> None:
         self.caught: int | None = None
-        self.caught_at = 0.0
+        self.caught_at = 0.0  # of time.monotonic()
         self.agreed: bool | None = None
         self.stopped = False
-        self.before: dict[int, Handler] = {}
+        self.before: dict[int, Handler] = {}  # signal -> the handler that was there, to be put back
 
     def __enter__(self) -> StopOnSignal:
         for number in (signal.SIGINT, signal.SIGTERM):
             self.before[number] = signal.signal(number, self._catch)
         return self
 
-    def __exit__(self, *told: object) -> None:
+    def __exit__(self, *exception: object) -> None:
         for number, handler in self.before.items():
             signal.signal(number, handler)
 
     def _catch(self, number: int, frame: FrameType | None) -> None:
-        if self.caught is not None and time.monotonic() - self.caught_at > SAME_PRESS:
+        if self.caught is not None and time.monotonic() - self.caught_at > SAME_PRESS_SECONDS:
             raise KeyboardInterrupt
         if self.caught is None:
             self.caught, self.caught_at = number, time.monotonic()
 
     def on_step_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **told: object
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **others: object
     ) -> None:
-        """Called by the Trainer."""
-        if self.agreed if self.agreed is not None else self.caught is not None:
+        """Ask the Trainer to save and stop, if a signal was caught."""
+        should_stop = self.caught is not None if self.agreed is None else self.agreed
+        if should_stop:
             self.stopped = control.should_save = True
             control.should_training_stop = True

@@ -1,18 +1,19 @@
-"""Recipes: each a function that returns the complete settings of a run.
+"""Recipes: functions that return the complete settings of a run.
 
-Those for two cores follow what trains there: AdamW (0.9, 0.98), rate 3e-3, clip 1, batch 64, short first stages (or
-small models stay at chance), and later stages that keep the spacings of those before.
+The recipes for a CPU have what proved to train small models there: AdamW with betas (0.9, 0.98), a rate of 3e-3, clip
+1, batches of 64, first stages of short sessions (without them small models stay at chance), and later stages that keep
+the spacings of earlier ones (after spacing 1 was dropped, accuracy there fell to 0.52). docs/training.md has what each
+recipe reached.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
-from trace_mine.train.settings import Settings, StageSettings
+from trace_mine.train.settings import Keys, Settings, StageSettings
 
-SMALL: dict[str, Any] = {
+SMALL: Keys = {
     "hidden_size": 64,
     "num_hidden_layers": 1,
     "num_heads": 2,
@@ -20,12 +21,19 @@ SMALL: dict[str, Any] = {
     "initializer_range": None,
     "embedding_range": 0.5,
 }
-"""One layer of width 64. The embedding's spread counts: it is the residual stream that the first norm sees."""
+"""One layer of width 64, with torch's initialisation of linear layers and embeddings of standard deviation 0.5.
 
-DELTA: dict[str, Any] = {**SMALL, "allow_neg_eigval": True}
-GATED: dict[str, Any] = {**SMALL, "allow_neg_eigval": True, "head_dim": 32}
+The embedding's spread matters: the embeddings are the residual stream that the first block adds to, so that their size
+decides how much of it the block can change.
+"""
 
-BELIEF_MODELS: dict[str, dict[str, Any]] = {
+DELTA: Keys = {**SMALL, "allow_neg_eigval": True}
+"""``SMALL`` with eigenvalues in [-1, 1]: a swap is a reflection, which [0, 1] cannot express (docs/training.md)."""
+
+GATED: Keys = {**SMALL, "allow_neg_eigval": True, "head_dim": 32}
+
+BELIEF_MODELS: dict[str, Keys] = {
+    # No MLP: with its eight square matrices (a GRU has six) an LSTM layer is as large as another mixer and its MLP.
     "lstm": {**SMALL, "intermediate_size": 0, "embedding_range": 1.0},
     "gru": {**SMALL, "intermediate_size": 0, "embedding_range": 1.0},
     "delta_net": DELTA,
@@ -33,13 +41,13 @@ BELIEF_MODELS: dict[str, dict[str, Any]] = {
     "gated_delta_net": GATED,
     "delta_product": {**GATED, "num_householder": 2},
     "mamba2": {**SMALL, "head_dim": 32, "state_size": 32},
+    # two layers: one layer of attention can't look up what another look-up found
     "transformer": {**SMALL, "num_hidden_layers": 2},
 }
-"""The keys that each model has in the recipes for two cores, all of about one size."""
-
+"""Model -> the keys that it has in the recipes for a CPU, chosen for about equal numbers of parameters."""
 
 COMMON_KEYS = ("tie_word_embeddings",)
-"""Keys of all models that SMALL leaves at their defaults."""
+"""Keys that every model has and that ``SMALL`` leaves at their defaults."""
 
 BELIEF_STAGES: dict[str, tuple[int, ...]] = {"transformer": (200, 200, 600)}
 """Steps of ``belief``'s stages for models that need more of them: the Transformer is near a blind guess for 400 steps
@@ -48,7 +56,7 @@ BELIEF_STAGES: dict[str, tuple[int, ...]] = {"transformer": (200, 200, 600)}
 
 
 def quick() -> Settings:
-    """n = 3 swaps by a one-layer DeltaNet with eigenvalues in [-1, 1]: under 3 minutes on one core."""
+    """Swaps of 3 variables, by a one-layer DeltaNet with eigenvalues in [-1, 1]: about two minutes on one core."""
     return Settings(
         recipe="quick",
         model="delta_net",
@@ -56,6 +64,7 @@ def quick() -> Settings:
         task="permutations",
         task_parameters={"n": 3},
         stages=(
+            # 480 steps in all: 600 and 900 reach 0.997 and 0.9995 at 4 times the length, these 0.993 (docs/log.md).
             StageSettings(steps=200, commands=(2, 4, 8), spacings=(1, 2)),
             StageSettings(steps=120, commands=(8, 16), spacings=(1, 2, 4)),
             StageSettings(steps=160, commands=(16, 32), spacings=(1, 2, 4, 8)),
@@ -64,12 +73,19 @@ def quick() -> Settings:
 
 
 def contrast() -> Settings:
-    """``quick``'s data for any model: ``--model lstm``, and ``--set model.allow_neg_eigval=false`` for [0, 1]."""
+    """The data and steps of ``quick`` for any model, so that models compare.
+
+    ``--model lstm`` takes another model, ``--set model.allow_neg_eigval=false`` eigenvalues in [0, 1].
+    """
     return replace(quick(), recipe="contrast")
 
 
 def belief() -> Settings:
-    """Every swap happens with p = 0.1, a reveal every 2 commands, one token a command: keep the exact belief."""
+    """Swaps that each happen with p = 0.1, unseen, and a reveal every 2 commands: the model has to keep a belief.
+
+    One token a command, which makes sessions short enough to reach 384 commands on a CPU. ``requires`` makes the task
+    refuse p = 1, where there is nothing to believe.
+    """
     return Settings(
         recipe="belief",
         model="delta_net",
@@ -88,13 +104,17 @@ def belief() -> Settings:
 
 
 def s5_cpu() -> Settings:
-    """n = 5 swaps (``--set task.moves=full`` for full permutations) by one head of width 64."""
+    """Swaps of 5 variables by a DeltaNet with one head of width 64.
+
+    ``--set task.moves=full`` takes full permutations, of which the same budget learns nothing (docs/training.md).
+    """
     return replace(
         quick(),
         recipe="s5-cpu",
         model_keys={**DELTA, "num_heads": 1},
         task_parameters={"n": 5},
         stages=(
+            # sessions of a single command too: with longer ones to begin with small models stay at chance
             StageSettings(steps=400, commands=(1, 2, 4), spacings=(1, 2)),
             StageSettings(steps=300, commands=(4, 8, 16), spacings=(1, 2, 4)),
             StageSettings(steps=400, commands=(16, 32), spacings=(1, 2, 4, 8)),
@@ -103,19 +123,20 @@ def s5_cpu() -> Settings:
 
 
 def groups() -> Settings:
-    """Word problems of finite groups, as registers that are permuted: ``--set task.group=...``."""
+    """Word problems of finite groups, played as registers that are permuted; ``--set task.group=A5`` names a group."""
     return replace(quick(), recipe="groups", task="groups", task_parameters={})
 
 
 def paper_s5() -> Settings:
     """The configuration of arXiv 2602.14814, Fig. 4, for a GPU.
 
-    The text says width 512, 18 layers, 8 heads of 128 and about 265 M parameters. 8 x 128 is a key width of 1,024, and
-    only a width of 1,024 with a tied vocabulary of 32 k comes to 265 M; so that is what this is. The task's own
-    closed vocabulary is small: the embedding's 33 M parameters of the original do not come back.
+    The paper says width 512, 18 layers, 8 heads of 128 and about 265 M parameters. 8 heads of 128 are a key width of
+    1,024, and only a model width of 1,024 with a tied vocabulary of 32 k comes to 265 M parameters: this recipe takes
+    that width. The task's own closed vocabulary is small, so the 33 M parameters of the paper's embedding are missing.
 
-    A step has the text's 36 rows, six at a time: at 64 commands a row of 2,979 tokens takes 6.6 GiB in bf16, so six
-    with weights and optimizer 44 GiB (measured on an H200 with the torch form). With W processes: accumulate 6 / W.
+    A step has the paper's 36 rows, six at a time: at 64 commands a row of 2,979 tokens takes 6.6 GiB in bf16, so that
+    six take 44 GiB with weights and optimiser (measured on an H200 with the torch form). In W processes a step stays
+    the same with ``accumulate`` = 6 / W.
     """
     return Settings(
         recipe="paper-s5",
@@ -147,7 +168,7 @@ def paper_s5() -> Settings:
 
 
 def mined() -> Settings:
-    """A language model on a mined dataset (``--set dataset=FOLDER``), with the loss by role."""
+    """A language model on a mined dataset (``--set dataset=FOLDER``), evaluated by role of token."""
     return Settings(
         recipe="mined",
         model="gated_delta_net",
@@ -172,12 +193,15 @@ RECIPES: dict[str, Callable[[], Settings]] = {
     "paper-s5": paper_s5,
     "mined": mined,
 }
-"""Name to recipe."""
+"""Name, as the command line takes it, to recipe."""
 
 
 def recipe(name: str, model: str | None = None) -> Settings:
-    """The recipe's settings; ``model``: another model of the registry, with the keys that small models have here; in
-    ``mined`` and ``paper-s5`` with the recipe's own sizes and initialisation, and in ``paper-s5`` its rate.
+    """Return a recipe's settings, for another model of the registry if ``model`` names one.
+
+    Another model comes with the keys and the learning rate that small models of its kind train with
+    (``BELIEF_MODELS``). In ``mined`` and ``paper-s5`` it has the recipe's sizes and initialisation instead, so that
+    models compare, and in ``paper-s5`` the recipe's rate too.
 
     Raises:
         ValueError: no recipe or model has this name.
@@ -192,6 +216,7 @@ def recipe(name: str, model: str | None = None) -> Settings:
     keys = BELIEF_MODELS[model]
     if name in ("mined", "paper-s5"):
         keys = _with_sizes_of(settings.model_keys, keys)
+    # Only there: in `contrast` all models get the same steps, which is what it compares.
     if name == "belief" and model in BELIEF_STAGES:
         pairs = zip(settings.stages, BELIEF_STAGES[model], strict=True)
         settings = replace(settings, stages=tuple(replace(stage, steps=steps) for stage, steps in pairs))
@@ -199,18 +224,22 @@ def recipe(name: str, model: str | None = None) -> Settings:
     return replace(settings, model=model, model_keys=dict(keys), learning_rate=rate)
 
 
-def _with_sizes_of(recipe_keys: Mapping[str, Any], model_keys: Mapping[str, Any]) -> dict[str, Any]:
-    """The recipe's sizes and initialisation with the model's own keys; a model that has a width of heads or of a state
-    gets the recipe's width of heads for it.
+def _with_sizes_of(recipe_keys: Keys, model_keys: Keys) -> Keys:
+    """Combine the recipe's sizes and initialisation with the keys that only the model has.
+
+    ``head_dim`` and ``state_size``, if the model has them, become the recipe's width of a head.
     """
     own = {key: value for key, value in model_keys.items() if key not in SMALL}
     keys = {key: value for key, value in recipe_keys.items() if key in SMALL or key in COMMON_KEYS} | own
-    width = keys["hidden_size"] // keys["num_heads"]
-    return keys | {key: width for key in ("head_dim", "state_size") if key in own}
+    head_width = keys["hidden_size"] // keys["num_heads"]
+    return keys | {key: head_width for key in ("head_dim", "state_size") if key in own}
 
 
 def _rate(settings: Settings, model: str) -> float:
-    """The recipe's learning rate; 1e-3 for the Transformer, and for LSTM and GRU where no outcome is hidden."""
+    """Return the learning rate for a model: 1e-3 for those that the recipe's is too high for, else the recipe's.
+
+    The Transformer always takes 1e-3; LSTM and GRU do where no outcome is hidden.
+    """
     is_hidden = settings.task_parameters.get("p", 1.0) != 1.0
     slower = ("transformer",) if is_hidden else ("lstm", "gru", "transformer")
     return 1e-3 if model in slower else settings.learning_rate

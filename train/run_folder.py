@@ -1,11 +1,13 @@
-"""The run folder: how a run was made, its measurements, and which of its checkpoints are whole.
+"""The run folder: what a run was made of, its measurements, and which of its checkpoints are complete.
 
-run.json        settings, versions, commit, hashes of vocabulary and data, what ran the delta rule on the CPU, processes
+``running`` writes a folder by these functions and resumes from it; ``eval`` reads it through ``settings_of``.
+
+run.json        settings, versions, commit, hashes of vocabulary and data, kernel of the delta rule, processes
 tokenizer/      the tokenizer
-metrics.jsonl   one line each ``log_every`` steps
-evals.jsonl     one line an evaluation
-checkpoints/    checkpoint-N, whole where complete.json says so
-model.safetensors, config.json, final.json   at the end
+metrics.jsonl   one line every ``log_every`` steps
+evals.jsonl     one line for each evaluation
+checkpoints/    checkpoint-N, complete if it has complete.json, which is written last
+model.safetensors, config.json, final.json   written at the end: a folder with final.json is a finished run
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, NotRequired, Protocol, TypedDict
 
+from trace_mine.tracer.atomic import write_atomically
 from trace_mine.train import children
 from trace_mine.train.settings import Settings, from_json
 
@@ -36,17 +39,18 @@ PACKAGES = (
     "triton",
     "numpy",
 )
+"""Packages whose versions ``run.json`` records: those that can change a run's numbers."""
 
 
 class TrainingData(Protocol):
-    """The part of what a run is trained on that its folder keeps: the tokenizer, and a hash of the data's identity."""
+    """The part of ``batches.Batches`` that a run folder keeps: the tokenizer, and a hash that tells data apart."""
 
     tokenizer: PreTrainedTokenizerFast
     data_hash: str
 
 
 class RunRecord(TypedDict):
-    """``run.json``. Older versions have no ``delta_rule_on_cpu`` and no ``processes``."""
+    """``run.json``. Runs of older versions have neither ``delta_rule_on_cpu`` nor ``processes``."""
 
     settings: dict[str, object]
     versions: dict[str, str | None]
@@ -58,75 +62,77 @@ class RunRecord(TypedDict):
 
 
 class Line(TypedDict):
-    """A line of ``metrics.jsonl`` or ``evals.jsonl``: the step, and beside it what was measured there."""
+    """A line of ``metrics.jsonl`` or ``evals.jsonl``: the optimiser step, beside the numbers measured at it."""
 
     step: int
 
 
-def write_json(path: Path, told: Mapping[str, object]) -> None:
-    """A JSON object into a file, whole or not at all: written beside and renamed."""
-    beside = path.with_name(path.name + ".part")
-    beside.write_text(json.dumps(told, indent=2, default=str) + "\n", encoding="utf-8")
-    os.replace(beside, path)
+def write_json(path: Path, record: Mapping[str, object]) -> None:
+    """Replace the file by ``record`` as indented JSON. A reader finds the old file or the new one, nothing between."""
+    write_atomically(path, (json.dumps(record, indent=2, default=str) + "\n").encode())
 
 
-def append_line(path: Path, told: Mapping[str, object]) -> None:
-    """One line of JSON at the end of the file."""
+def append_line(path: Path, record: Mapping[str, object]) -> None:
+    """Append ``record`` to the file as one line of JSON."""
+    # Opened for each line: a process that is killed later loses none that was written before.
     with path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(told) + "\n")
+        file.write(json.dumps(record) + "\n")
 
 
 def read_lines(path: Path) -> list[Line]:
-    """The file's whole lines; one that a killed process left half-written at the end is not among them."""
+    """Read the complete lines of a file; a file that isn't there has none.
+
+    A process that was killed while it appended may leave a last line without its end, which is left out.
+    """
     if not path.is_file():
         return []
-    found = []
-    for line in path.read_text(encoding="utf-8").splitlines(keepends=True):
-        if not line.endswith("\n"):
+    lines = []
+    for text in path.read_text(encoding="utf-8").splitlines(keepends=True):
+        if not text.endswith("\n"):
             break
-        found.append(json.loads(line))
-    return found
+        lines.append(json.loads(text))
+    return lines
 
 
 def keep_lines_up_to(path: Path, step: int) -> None:
-    """Takes away the lines of steps after ``step``: a resumed run makes them again."""
-    kept = [line for line in read_lines(path) if line["step"] <= step]
-    beside = path.with_name(path.name + ".part")
-    beside.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
-    os.replace(beside, path)
+    """Remove the lines of steps after ``step`` from the file, since a run resumed there writes them again."""
+    lines = [line for line in read_lines(path) if line["step"] <= step]
+    write_atomically(path, "".join(json.dumps(line) + "\n" for line in lines).encode())
 
 
 def versions() -> dict[str, str | None]:
-    """Python's and the packages' versions; None where one is not installed."""
-    found: dict[str, str | None] = {"python": platform.python_version()}
+    """Return name -> installed version of Python and of ``PACKAGES``; None for a package that isn't installed."""
+    installed: dict[str, str | None] = {"python": platform.python_version()}
     for name in PACKAGES:
         try:
-            found[name] = importlib.metadata.version(name)
+            installed[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
-            found[name] = None
-    return found
+            installed[name] = None
+    return installed
 
 
 def commit() -> str | None:
-    """The git commit of this code, with ``+`` where files differ from it; None outside a checkout."""
+    """Return the git commit of this code, followed by ``+`` if files differ from it; None outside a checkout."""
+    # resolve(): trace_mine/train is a link, and git looks for its folder from the real path upwards.
     here = Path(__file__).resolve().parent
     try:
         head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=here, capture_output=True, text=True, check=True)
         changed = subprocess.run(["git", "status", "--porcelain"], cwd=here, capture_output=True, text=True, check=True)
-    except (OSError, subprocess.CalledProcessError):
+    except (OSError, subprocess.CalledProcessError):  # no git, or an installed package
         return None
     return head.stdout.strip() + ("+" if changed.stdout.strip() else "")
 
 
 def create(folder: Path, settings: Settings, data: TrainingData) -> None:
-    """A new run folder, with ``run.json`` and ``tokenizer/``.
+    """Make the folder of a new run, with ``run.json`` and ``tokenizer/``.
 
     Raises:
         ValueError: the folder holds a run already.
     """
-    from trace_mine.tokenizer.kinds import vocabulary_hash
+    from trace_mine.tokenizer.kinds import vocabulary_hash  # these import torch, which takes seconds
     from trace_mine.train.kernels import c_ops
 
+    # run.json, not the folder: an empty one, or one with files of the user's, may be there already.
     if (folder / "run.json").exists():
         raise ValueError(
             f"expected a new folder, got {folder}, which holds a run; give --resume {folder} or another --out"
@@ -139,14 +145,15 @@ def create(folder: Path, settings: Settings, data: TrainingData) -> None:
         "commit": commit(),
         "vocabulary_hash": vocabulary_hash(data.tokenizer),
         "data_hash": data.data_hash,
-        "delta_rule_on_cpu": c_ops.told(),
+        "delta_rule_on_cpu": c_ops.kernel_name(),
         "processes": num_processes(),
     }
+    # last: a folder with run.json can be resumed, and for that it needs its tokenizer
     write_json(folder / "run.json", record)
 
 
 def read(folder: Path) -> RunRecord:
-    """The run's ``run.json``.
+    """Read a run's ``run.json``.
 
     Raises:
         ValueError: the folder holds no run.
@@ -158,12 +165,22 @@ def read(folder: Path) -> RunRecord:
 
 
 def settings_of(folder: Path) -> Settings:
-    """The settings of a run."""
+    """Read the settings of a run, also one that an older version began.
+
+    Raises:
+        ValueError: the folder holds no run, or settings that this version doesn't know.
+    """
     return from_json(read(folder)["settings"])
 
 
-def check(folder: Path, data: TrainingData) -> None:
-    """Raises ValueError where vocabulary or data are no longer what the run was made of."""
+def check_data(folder: Path, data: TrainingData) -> None:
+    """Check that vocabulary and data are those that the run was begun with.
+
+    With others the ids of tokens or the rows of a step would mean something else than the checkpoint learnt.
+
+    Raises:
+        ValueError: the hash of one of the two differs from the one in ``run.json``.
+    """
     from trace_mine.tokenizer.kinds import vocabulary_hash
 
     record = read(folder)
@@ -179,25 +196,37 @@ def check(folder: Path, data: TrainingData) -> None:
 
 
 def num_processes() -> int:
-    """Processes of this torchrun; 1 without."""
+    """Return the number of processes that train together: torchrun's ``WORLD_SIZE``, or 1 without torchrun."""
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
 def check_processes(folder: Path) -> None:
-    """Raises ValueError where another number of processes began the run: a step would have other rows."""
-    began = read(folder).get("processes")  # not told by older versions
+    """Check that as many processes train as began the run.
+
+    A step has ``batch_size * processes * accumulate`` rows, and ``batches.Collator`` finds the step of a row by that
+    number: with another one the steps after a resumption would have other rows.
+
+    Raises:
+        ValueError: the number differs from the one in ``run.json``.
+    """
+    # absent in runs of older versions, which can't be checked and go on
+    began = read(folder).get("processes")
     if began is not None and began != num_processes():
         raise ValueError(
             f"expected {began} process(es), with which {folder} began, got {num_processes()}: a step would have other "
-            f"rows; go on with: {children.typed(began)} --resume {folder}"
+            f"rows; go on with: {children.typed_command(began)} --resume {folder}"
         )
 
 
-def other_kernel(folder: Path) -> str | None:
-    """The warning where the delta rule now runs on another kernel than the run began with, else None."""
+def kernel_warning(folder: Path) -> str | None:
+    """Return a warning if another kernel runs the delta rule on CPU tensors than began the run, else None.
+
+    It is no error, because kernels differ in the last bits alone: the resumed run is as good, but not bit-equal.
+    """
     from trace_mine.train.kernels import c_ops
 
-    began, now = read(folder).get("delta_rule_on_cpu", "torch"), c_ops.told()
+    # Runs of before the C library existed don't name their kernel: it was torch's.
+    began, now = read(folder).get("delta_rule_on_cpu", "torch"), c_ops.kernel_name()
     if began == now:
         return None
     return (
@@ -206,32 +235,32 @@ def other_kernel(folder: Path) -> str | None:
     )
 
 
-def complete(checkpoint: Path, step: int) -> None:
-    """Marks a checkpoint as whole."""
+def mark_complete(checkpoint: Path, step: int) -> None:
+    """Mark a checkpoint as complete; call it after all other files of the checkpoint are written."""
     write_json(checkpoint / "complete.json", {"step": step})
 
 
 def last_checkpoint(folder: Path) -> tuple[Path, int] | None:
-    """The latest whole checkpoint and its step, or None."""
-    found = []
+    """Return the latest complete checkpoint and its step; None if there is none."""
+    checkpoints = []
     for marker in (folder / "checkpoints").glob("checkpoint-*/complete.json"):
-        found.append((json.loads(marker.read_text(encoding="utf-8"))["step"], marker.parent))
-    if not found:
+        checkpoints.append((json.loads(marker.read_text(encoding="utf-8"))["step"], marker.parent))
+    if not checkpoints:
         return None
-    step, path = max(found)
+    step, path = max(checkpoints)  # by the number: by name checkpoint-800 would come after checkpoint-1000
     return path, step
 
 
-def drop_old(folder: Path, keep: int) -> None:
-    """Removes whole checkpoints but the latest ``keep``, and broken ones older than those.
+def remove_old_checkpoints(folder: Path, keep: int) -> None:
+    """Remove all checkpoints older than the latest ``keep`` complete ones, incomplete ones included.
 
-    A broken one that is newer stays: another process may be writing it.
+    An incomplete checkpoint that is newer stays, because another process may be writing it.
     """
     steps = {path: int(path.name.partition("-")[2]) for path in (folder / "checkpoints").glob("checkpoint-*")}
-    whole = sorted((step for path, step in steps.items() if (path / "complete.json").is_file()), reverse=True)
-    if not whole:
+    complete = sorted((step for path, step in steps.items() if (path / "complete.json").is_file()), reverse=True)
+    if not complete:
         return
-    kept = whole[:keep]
+    oldest_kept = complete[:keep][-1]
     for path, step in steps.items():
-        if step < kept[-1]:
+        if step < oldest_kept:
             shutil.rmtree(path)

@@ -1,9 +1,11 @@
-"""The settings of a run: nested frozen records. pydantic types what is put over them by name, and its errors are told
-in one line each.
+"""The settings of a run: frozen records, overridden by name and typed by pydantic.
 
-A recipe gives the base; a YAML file is put over it (``merge``), and ``name=value`` over that (``override``). Files, the
-command line and run folders use the same names: those of the fields of ``Settings``, and ``model.KEY`` and ``task.KEY``
-for what the model and the task are made with. ``as_yaml`` writes what ``merge`` reads.
+A recipe gives the base; ``merge`` puts a YAML file over it, and ``override`` puts ``name=value`` over that. Files, the
+command line and run folders use the same names: the fields of ``Settings``, and ``model.KEY`` and ``task.KEY`` for the
+keys that the model and the task are made with. ``as_yaml`` writes text that ``merge`` reads.
+
+Overriding works on the plain form of the settings (JSON values) and makes the record again through pydantic, whose
+errors become one sentence each. docs/decisions/0009 says which libraries were tried and why pydantic was taken.
 """
 
 from __future__ import annotations
@@ -15,53 +17,62 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, ClassVar, Literal, get_args
+from typing import Any, ClassVar, Literal, TypeVar, get_args
 
 import yaml
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
-from trace_mine.train.models.keys import KEYS
+from trace_mine.train.models.keys import KEYS, ModelKeys
 
-MEANT = {
+# Any: which type a value has depends on the model or task; pydantic checks a model's keys by its record in ``KEYS``.
+Keys = Mapping[str, Any]
+"""Keys of a model or a task with their values, which JSON can hold."""
+
+SYNONYMS = {
     "lr": "learning_rate",
     "save_steps": "save_every",
     "logging_steps": "log_every",
     "eval_steps": "evaluate_every",
 }
-"""Names that other trainers have for our settings."""
+"""Names that other trainers give our settings: hints after an unknown name use them."""
 
 GROUPS = {"model": "model_keys", "task": "task_parameters"}
-"""Group to field: ``model.KEY`` is a key of ``model_keys``, the name that run folders have."""
+"""First part of a dotted name -> field: ``model.KEY`` is a key of ``model_keys``, as run folders call it."""
 
 Per = Literal["word", "command"]
 Schedule = Literal["constant_then_linear", "cosine"]
 Device = Literal["auto", "cpu", "cuda"]
 Precision = Literal["fp32", "bf16"]
 RequiredView = Literal["any", "branch"]
-CHOICES = {"per": Per, "schedule": Schedule, "device": Device, "precision": Precision, "requires": RequiredView}
-"""Settings that are one of a few words."""
+ENUMERATIONS = {"per": Per, "schedule": Schedule, "device": Device, "precision": Precision, "requires": RequiredView}
+"""Settings that take one of a few words -> the type that lists the words."""
 
 EXPONENT = re.compile(r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)[eE][-+]?[0-9]+$")
-"""Numbers as 1e-3 that YAML 1.2 has; PyYAML reads YAML 1.1, where they are text."""
+"""Numbers such as 1e-3, which are numbers in YAML 1.2; PyYAML reads YAML 1.1, where they are text."""
 
 
 class _Loader(yaml.SafeLoader):
-    """Plain data, with YAML 1.2's numbers."""
+    """Loads plain data, with the numbers of YAML 1.2."""
 
 
 _Loader.add_implicit_resolver("tag:yaml.org,2002:float", EXPONENT, list("-+.0123456789"))
 
-# Strict, so that true is no number, "8" no 8 and 8.0 no 8; whole numbers and lists do for floats and tuples, since all
-# is validated as JSON.
+# Strict: true isn't a number, and neither "8" nor 8.0 a whole one. As all is validated as JSON, whole numbers still do
+# for floats and lists for tuples.
 STRICT = ConfigDict(extra="forbid", strict=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StageSettings:
-    """``steps`` optimiser steps on sessions whose numbers of commands and spacings are drawn from these, a pair for a
-    step; on a dataset steps alone. A stage should keep the spacings of those before it: a model forgets one that is
-    dropped.
+    """A stage of the curriculum: ``steps`` optimiser steps, each on sessions of one size.
+
+    For each step a number of commands and a spacing (commands from one reveal to the next) are drawn from ``commands``
+    and ``spacings``. Stages on a dataset have ``steps`` alone. A stage should keep the spacings of earlier ones: after
+    spacing 1 was dropped, accuracy there fell to 0.52.
+
+    Raises:
+        ValueError: ``steps`` is negative, or a size is less than 1.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
@@ -70,31 +81,54 @@ class StageSettings:
     commands: tuple[int, ...] = ()
     spacings: tuple[int, ...] = ()
 
+    def __post_init__(self) -> None:
+        if self.steps < 0:
+            raise ValueError(f"expected steps of a stage >= 0, got {self.steps}; give a number of optimiser steps")
+        if min((*self.commands, *self.spacings), default=1) < 1:
+            got = f"commands {list(self.commands)} and spacings {list(self.spacings)}"
+            raise ValueError(f"expected commands and spacings of a stage >= 1, got {got}; give numbers of commands")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """All that a run depends on. ``model`` and ``task`` are names in their registries, ``model_keys`` and
-    ``task_parameters`` what they are made with (``--set model.hidden_size=128``, ``--set task.n=5``).
+    """All that a run depends on, but for versions and data on disk. Run folders keep it as JSON.
 
-    ``dataset``: a folder that trace-mine or trace-synth wrote, or several by comma; then ``task`` is "" and stages say
-    steps alone.
-    ``mixture``: share of steps that take the dataset where both are given; the rest take the task. ``per``: a token is
-    a word or a command. ``reveal_weight``: loss = mean over other tokens + weight x mean over reveal tokens.
-    ``max_steps``: stop there; 0: the stages' steps. ``schedule``: ``constant_then_linear`` (the last ``decay_share`` of
-    the steps go down to ``min_rate`` of the rate) or ``cosine``. ``evaluate_at``: lengths of the final evaluation, as
-    multiples of the last stage's longest. Times in steps.
+    Attributes:
+        recipe: name of the recipe that made the settings.
+        model, model_keys: name in the registry of models, and the keys that it is made with.
+        task, task_parameters: name in the registry of tasks, and its parameters; "" for no task.
+        dataset: folder that trace-mine or trace-synth wrote, or several, by commas; "" for none.
+        requires: ``branch`` refuses data without hidden outcomes.
+        mixture: share of the steps that take the dataset, if there is a task too.
+        per: a token of a task's sessions is a ``word`` or a ``command``.
+        vocab_size, max_length: tokens in the vocabulary of a dataset, and of a row, which is cut there.
+        stages: the curriculum, in order.
+        max_steps: optimiser steps of the run; 0 means the sum of the stages'.
+        batch_size, accumulate: rows of a micro-batch on one process, and micro-batches of a step.
+        schedule: ``constant_then_linear`` (over the last ``decay_share`` of the steps down to ``min_rate`` times the
+            learning rate) or ``cosine`` (down to the same); both after ``warmup`` steps.
+        clip: largest norm of the gradient.
+        reveal_weight: w in loss = mean over other tokens + w * mean over reveal tokens.
+        seed, data_seed: of the weights, and of the sessions and their order.
+        log_every, evaluate_every, save_every: in steps; 0 for ``evaluate_every`` means never.
+        evaluate_rows: rows of an evaluation.
+        evaluate_at: lengths of the final evaluation, as multiples of the last stage's longest sessions.
+        keep: number of checkpoints that are kept.
+        threads: torch's threads in a process.
+        report_to: trackers, by commas, beside the JSON lines.
+        fsdp: spread parameters over the processes.
 
     Raises:
-        ValueError: a number is out of range, a word is none of those known, or there is nothing to train on.
+        ValueError: a number is out of range, a word isn't one of those known, or there is nothing to train on.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
 
     recipe: str
     model: str
-    model_keys: Mapping[str, Any] = field(default_factory=dict)
+    model_keys: Keys = field(default_factory=dict)
     task: str = "permutations"
-    task_parameters: Mapping[str, Any] = field(default_factory=dict)
+    task_parameters: Keys = field(default_factory=dict)
     dataset: str = ""
     requires: RequiredView = "any"
     mixture: float = 1.0
@@ -135,7 +169,7 @@ class Settings:
         for name, low in {**least, "max_steps": 0, "evaluate_every": 0, "evaluate_rows": 1}.items():
             if getattr(self, name) < low:
                 raise ValueError(f"expected {name} >= {low}, got {getattr(self, name)}")
-        for name, words in CHOICES.items():
+        for name, words in ENUMERATIONS.items():
             if getattr(self, name) not in get_args(words):
                 raise ValueError(_one_of(name, getattr(self, name)))
         if not 0 <= self.mixture <= 1:
@@ -145,90 +179,93 @@ class Settings:
 
     @property
     def num_steps(self) -> int:
-        """Optimiser steps of the whole run."""
+        """The number of optimiser steps of the whole run."""
         return self.max_steps or sum(stage.steps for stage in self.stages)
 
     def as_json(self) -> dict[str, object]:
-        """The settings as JSON; ``from_json`` reads them."""
+        """Return the settings as values that JSON can hold; ``from_json`` reads them."""
         return asdict(self)
 
 
-def from_json(told: Mapping[str, object]) -> Settings:
-    """The settings that ``as_json`` wrote, in this version or an older one: what is not told has its default.
+def from_json(values: Mapping[str, object]) -> Settings:
+    """Read settings that ``as_json`` wrote, in this version or an older one: missing ones have their defaults.
 
     Raises:
         ValueError: a name is unknown, or a value doesn't fit.
     """
-    settings: Settings = _validated(Settings, told)
+    settings: Settings = _validated(Settings, values)
     return replace(settings, model_keys=_model_keys(settings.model, settings.model_keys))
 
 
 def as_yaml(settings: Settings) -> str:
-    """All settings as YAML, a line each, in the words that ``--set`` takes; ``merge`` reads it."""
-    told = json.loads(json.dumps(settings.as_json()))  # YAML has no tuples
+    """Write all settings as YAML, one line each, under the names that ``--set`` takes; ``merge`` reads the text."""
+    values = json.loads(json.dumps(settings.as_json()))  # YAML has no tuples
     for group, name in GROUPS.items():
-        told |= {f"{group}.{key}": value for key, value in told.pop(name).items()}
+        values |= {f"{group}.{key}": value for key, value in values.pop(name).items()}
+    # A mapping of one name in flow style is one line, `{name: value}`; without its braces it is a line of the file.
     return "".join(
         yaml.safe_dump({name: value}, default_flow_style=True, width=float("inf"), allow_unicode=True)[1:-2] + "\n"
-        for name, value in told.items()
+        for name, value in values.items()
     )
 
 
 def read_config(path: Path) -> Mapping[str, object]:
-    """The names and values of a YAML file, which ``merge`` takes.
+    """Read the names and values of a YAML file of settings, for ``merge``.
 
     Raises:
-        ValueError: it can't be read, is no YAML, or no mapping with names.
+        ValueError: the file can't be read, or isn't YAML with a mapping from names.
     """
     try:
-        told = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
-    except (OSError, ValueError, yaml.YAMLError) as error:  # ValueError: no UTF-8, or a date that is none
+        values = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
+    except (OSError, ValueError, yaml.YAMLError) as error:  # ValueError: not UTF-8, or a date such as 2026-02-31
         why = " ".join(str(error).split())
         raise ValueError(f"expected a YAML file with settings, got {path}: {why}") from None
-    if not isinstance(told, dict) or not all(isinstance(name, str) for name in told):
+    if not isinstance(values, dict) or not all(isinstance(name, str) for name in values):
         raise ValueError(
-            f"expected NAME: VALUE lines in {path}, got {told!r:.60}; trace-train RECIPE --show prints some"
+            f"expected NAME: VALUE lines in {path}, got {values!r:.60}; trace-train RECIPE --show prints some"
         )
-    return told
+    return values
 
 
-def merge(settings: Settings, told: Mapping[str, object]) -> Settings:
-    """The settings with these put over them: names as ``override`` has them, or those of the fields.
+def merge(settings: Settings, values: Mapping[str, object]) -> Settings:
+    """Put values, by the names that ``override`` takes or those of the fields, over the settings.
 
-    Another model or task than the settings' has no key but those told: keys are no other model's.
+    If they name another model or task than the settings, none of the old one's keys or parameters stay: one model's
+    keys mean nothing to another.
 
     Raises:
-        ValueError: as ``override``; or ``recipe`` is told and isn't the settings'.
+        ValueError: as ``override``; or ``recipe`` is named and isn't the settings' own.
     """
     data: dict[str, Any] = settings.as_json()
-    if told.get("recipe", settings.recipe) != settings.recipe:
+    if values.get("recipe", settings.recipe) != settings.recipe:
         raise ValueError(
-            f"expected settings of the recipe {settings.recipe}, got those of {told['recipe']!r}; name that recipe"
+            f"expected settings of the recipe {settings.recipe}, got those of {values['recipe']!r}; name that recipe"
         )
     for group, name in GROUPS.items():
-        if told.get(group, data[group]) != data[group]:
+        if values.get(group, data[group]) != data[group]:
             data[name] = {}
-        keys = told.get(name, {})
+        keys = values.get(name, {})
         if not isinstance(keys, dict):
             raise ValueError(f"expected {name} to be {{KEY: VALUE}}, got {keys!r}")
         data[name] = {**data[name], **keys}
-    known = {"recipe", *GROUPS.values()}
-    for name, value in told.items():
-        if name not in known:
-            _put(data, name, value)
+    already_merged = {"recipe", *GROUPS.values()}
+    for name, value in values.items():
+        if name not in already_merged:
+            _set_value(data, name, value)
     return from_json(data)
 
 
 def override(settings: Settings, assignments: Sequence[str]) -> Settings:
-    """The settings with ``name=value`` (YAML values), ``model.key=value``, ``task.key=value`` and parts of lists, as
-    ``stages.0.steps=300``, put in.
+    """Put assignments ``name=value`` over the settings. Values are YAML.
+
+    A name is a field's, ``model.KEY``, ``task.KEY``, or a part of a list such as ``stages.0.steps``.
 
     Raises:
-        ValueError: a name is unknown (the nearest known one is named), or a value doesn't fit.
+        ValueError: a name is unknown (the message has the nearest known one), or a value doesn't fit.
     """
     data: dict[str, Any] = settings.as_json()
-    # a task's parameters are no other task's, so that the task is chosen first
-    for assignment in sorted(assignments, key=lambda told: not told.startswith("task=")):
+    # task= first: it empties the old task's parameters, and must not empty those that other assignments give.
+    for assignment in sorted(assignments, key=lambda text: not text.startswith("task=")):
         name, equals, text = assignment.partition("=")
         if not equals:
             raise ValueError(f"expected --set name=value, got {assignment!r}")
@@ -239,26 +276,28 @@ def override(settings: Settings, assignments: Sequence[str]) -> Settings:
             raise ValueError(f"expected --set {name}=VALUE in YAML, got {text!r}: {why}") from None
         if name == "task" and value != data["task"]:
             data["task_parameters"] = {}
-        _put(data, name, value)
+        _set_value(data, name, value)
     return from_json(data)
 
 
-def _put(data: dict[str, Any], name: str, value: object) -> None:
-    """Puts a value at a dotted name."""
+def _set_value(data: dict[str, Any], name: str, value: object) -> None:
+    """Set the value of a dotted name in the plain form of settings."""
     first, *rest = name.split(".")
-    known = [each.name for each in fields(Settings) if each.name not in ("recipe", *GROUPS.values())]
+    # A recipe isn't set but chosen, and keys have their dotted names.
+    settable = [each.name for each in fields(Settings) if each.name not in ("recipe", *GROUPS.values())]
     if first in GROUPS and rest:
         data[GROUPS[first]] = {**data[GROUPS[first]], ".".join(rest): value}
         return
-    if first not in known:
-        near = difflib.get_close_matches(MEANT.get(first, first), known, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(sorted(known))}, model.KEY, task.KEY"
+    if first not in settable:
+        nearest = difflib.get_close_matches(SYNONYMS.get(first, first), settable, n=1)
+        names = f"; known: {', '.join(sorted(settable))}, model.KEY, task.KEY"
+        hint = f"; did you mean {nearest[0]!r}?" if nearest else names
         raise ValueError(f"expected the name of a setting, got {name!r}{hint}")
-    data[first] = _changed(data[first], rest, value, name)
+    data[first] = _with_part(data[first], rest, value, name)
 
 
-def _changed(old: object, path: Sequence[str], value: object, name: str) -> object:
-    """``old`` with the value at the path of indices and keys below it."""
+def _with_part(old: object, path: Sequence[str], value: object, name: str) -> object:
+    """Return ``old`` with ``value`` at the path of indices and keys below it; ``name`` is the whole, for errors."""
     if not path:
         return value
     first, *rest = path
@@ -266,38 +305,44 @@ def _changed(old: object, path: Sequence[str], value: object, name: str) -> obje
         if not first.isdecimal() or int(first) >= len(old):
             raise ValueError(f"expected an index from 0 to {len(old) - 1} in {name!r}, got {first!r}")
         index = int(first)
-        return [*old[:index], _changed(old[index], rest, value, name), *old[index + 1 :]]
+        return [*old[:index], _with_part(old[index], rest, value, name), *old[index + 1 :]]
     if isinstance(old, dict):
-        return {**old, first: _changed(old.get(first), rest, value, name)}
+        return {**old, first: _with_part(old.get(first), rest, value, name)}
     raise ValueError(f"expected the name of a setting, got {name!r}; nothing is below {old!r}")
 
 
+Record = TypeVar("Record", Settings, ModelKeys)
+
+
 @functools.cache
-def _adapters() -> dict[type[Any], TypeAdapter[Any]]:
-    records: list[type[Any]] = [Settings, *KEYS.values()]
+def _adapters() -> dict[type[Settings | ModelKeys], TypeAdapter[Settings | ModelKeys]]:
+    """Return record -> pydantic's validator of it, built once: building takes longer than validating."""
+    records: list[type[Settings | ModelKeys]] = [Settings, *KEYS.values()]
     return {record: TypeAdapter(record) for record in records}
 
 
-def _validated(record: type[Any], told: Mapping[str, Any]) -> Any:
-    """The record of these values, typed by pydantic.
+def _validated(record: type[Record], values: Mapping[str, object]) -> Record:
+    """Make a record of values, typed by pydantic.
 
     Raises:
-        ValueError: in one line, of the first value that doesn't fit.
+        ValueError: a value doesn't fit; the message is one sentence about the first one.
     """
     try:
-        return _adapters()[record].validate_json(json.dumps(told, default=str))
+        validated = _adapters()[record].validate_json(json.dumps(values, default=str))
     except ValidationError as error:
-        # an unknown name before the known one that is missing for it
-        found = sorted(error.errors(), key=lambda told: told["type"] != "unexpected_keyword_argument")
-        raise ValueError(_sentence(record, found[0], told)) from None
+        # A misspelt name gives two errors, an unknown name and a missing one: the first says more to whoever wrote it.
+        errors = sorted(error.errors(), key=lambda error: error["type"] != "unexpected_keyword_argument")
+        raise ValueError(_sentence(record, errors[0], values)) from None
+    assert isinstance(validated, record)
+    return validated
 
 
-def _model_keys(model: str, told: Mapping[str, Any]) -> dict[str, Any]:
-    """The keys of a model of the registry, typed; those that aren't told stay so."""
+def _model_keys(model: str, values: Keys) -> Keys:
+    """Type the keys of a model of the registry. Keys that aren't given stay absent: later defaults may differ."""
     if model not in KEYS:
         raise ValueError(f"expected a model among {', '.join(KEYS)}, got {model!r}")
-    keys = _validated(KEYS[model], told)
-    return {key: getattr(keys, key) for key in told}
+    keys = _validated(KEYS[model], values)
+    return {key: getattr(keys, key) for key in values}
 
 
 EXAMPLES = {
@@ -305,33 +350,42 @@ EXAMPLES = {
     "betas": "[0.9, 0.98]",
     "evaluate_at": "[1, 4]",
 }
+"""Settings that are lists -> an example, which says more than the place of the element that doesn't fit."""
+
 TYPES = {"int": "int", "float": "a number", "bool": "bool", "string": "str", "tuple": "a list"}
-"""Our word for the first part of pydantic's name of an error."""
+"""First part of pydantic's name of an error (``int_type``, ``int_from_float``, ...) -> our word for the type."""
 
 
-def _sentence(record: type[Any], error: ErrorDetails, told: Mapping[str, Any]) -> str:
-    """pydantic's error in our form, ``expected X, got Y``."""
+def _sentence(record: type[Settings | ModelKeys], error: ErrorDetails, values: Mapping[str, object]) -> str:
+    """Turn pydantic's error into a sentence of our form, ``expected X, got Y``."""
     first = str(error["loc"][0]) if error["loc"] else ""
     name = ".".join(map(str, error["loc"]))
     kind = error["type"]
-    if kind == "value_error":
+    if kind == "value_error":  # one of ours, of a record's __post_init__
         return str(error["ctx"]["error"])
     if first == "stages":
-        got = f"{name}={error['input']!r}" if len(error["loc"]) > 1 and kind != "missing" else repr(told[first])
+        is_nested = len(error["loc"]) > 1 and kind != "missing"
+        got = f"{name}={error['input']!r}" if is_nested else repr(values[first])
         return f"expected stages to be like {EXAMPLES[first]}, got {got}"
     if kind == "unexpected_keyword_argument":
-        known = [each.name for each in fields(record)]
-        near = difflib.get_close_matches(first, known, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(sorted(known))}"
-        of = next((f"a key of {model}" for model, keys in KEYS.items() if keys is record), "the name of a setting")
-        return f"expected {of}, got {first!r}; {hint}"
+        return _unknown_name(record, first)
     if kind == "literal_error":
-        return _one_of(first, told[first])
+        return _one_of(first, values[first])
     if first in EXAMPLES:
-        return f"expected {first} to be a list such as {EXAMPLES[first]}, got {told[first]!r}"
+        return f"expected {first} to be a list such as {EXAMPLES[first]}, got {values[first]!r}"
     prefix = "model." if record is not Settings else ""
     return f"expected {prefix}{name} to be {TYPES.get(kind.partition('_')[0], error['msg'])}, got {error['input']!r}"
 
 
+def _unknown_name(record: type[Settings | ModelKeys], name: str) -> str:
+    """Return the sentence about a name that isn't a field of the record, with the nearest one that is."""
+    known = [each.name for each in fields(record)]
+    nearest = difflib.get_close_matches(name, known, n=1)
+    hint = f"did you mean {nearest[0]!r}?" if nearest else f"known: {', '.join(sorted(known))}"
+    expected = next((f"a key of {model}" for model, keys in KEYS.items() if keys is record), "the name of a setting")
+    return f"expected {expected}, got {name!r}; {hint}"
+
+
 def _one_of(name: str, value: object) -> str:
-    return f"expected {name} to be {' or '.join(get_args(CHOICES[name]))}, got {value!r}"
+    """Return the sentence about a value of an enumeration that isn't one of its words."""
+    return f"expected {name} to be {' or '.join(get_args(ENUMERATIONS[name]))}, got {value!r}"

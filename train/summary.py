@@ -1,4 +1,8 @@
-"""The end of a run, as ``final.json`` has it, and that in a few lines for the terminal."""
+"""The types of ``final.json``, and its few lines for the terminal.
+
+``final`` makes the evaluations, ``running`` writes the file; this module imports neither, nor torch, so that commands
+which only print a finished run start fast.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,7 @@ from typing import TypedDict
 
 
 class RoleScores(TypedDict):
-    """Scores of the tokens of a role: losses in nats a token."""
+    """Scores of the tokens of one role; losses are means in nats a token."""
 
     loss: float
     unigram_loss: float
@@ -16,7 +20,7 @@ class RoleScores(TypedDict):
 
 
 class BeliefScores(TypedDict, total=False):
-    """Scores at the reveals that have an exact belief; in nats."""
+    """Mean scores, in nats, at the reveals that carry an exact or bounded belief (``measure.text_beliefs``)."""
 
     num_beliefs: int
     kl: float
@@ -24,7 +28,7 @@ class BeliefScores(TypedDict, total=False):
 
 
 class Evaluation(TypedDict, total=False):
-    """An evaluation on a dataset (``by_role`` and what follows it), or on a task at one length (the rest)."""
+    """An evaluation on a dataset (its keys are the first three), or on a task at one length (the others)."""
 
     by_role: Mapping[str, RoleScores]
     copy_last_value: float
@@ -41,14 +45,14 @@ class Evaluation(TypedDict, total=False):
 
 
 class Retention(TypedDict):
-    """KL to the exact belief about a fact that ``hold`` commands did not concern."""
+    """KL to the exact belief, in nats, about a variable that the last ``hold`` commands left alone."""
 
     hold: int
     kl: float
 
 
 class Evaluations(TypedDict, total=False):
-    """All final evaluations; ``rescaled``: once more with the state held at its norm in training."""
+    """All final evaluations; ``rescaled`` has them again with the norm of the state held where it was in training."""
 
     evaluations: list[Evaluation]
     retention: list[Retention]
@@ -56,7 +60,7 @@ class Evaluations(TypedDict, total=False):
 
 
 class Final(Evaluations):
-    """``final.json``. Of several processes the first alone evaluates."""
+    """``final.json``: the run's sizes beside its evaluations, which the first of several processes alone has."""
 
     step: int
     tokens: int
@@ -65,17 +69,20 @@ class Final(Evaluations):
 
 
 def summary(final: Final) -> list[str]:
-    """Sizes first, then the measurements, a line each."""
+    """Return the lines that the terminal shows of a finished run: its sizes, then each evaluation."""
     first = f"{final['parameters']} parameters, {final['step']} steps, {final['tokens']} tokens, {final['seconds']} s"
     return [first, *_measurements(final)]
 
 
 def _measurements(final: Evaluations) -> list[str]:
+    """Return a line for each evaluation; those with the rescale follow, indented."""
+    # also of final.json files of older versions, which may lack retention and rescaled
     lines: list[str] = []
     for evaluation in final["evaluations"]:
         lines += _by_role(evaluation) if "by_role" in evaluation else [_at_length(evaluation)]
-    for held in final.get("retention", []):
-        lines.append(f"after {held['hold']} commands that don't concern it, an old fact: KL {held['kl']:.4f}")
+    for retention in final.get("retention", []):
+        hold, kl = retention["hold"], retention["kl"]
+        lines.append(f"after {hold} commands that don't concern it, an old fact: KL {kl:.4f}")
     rescaled = final.get("rescaled")
     if rescaled:
         lines.append("with the state held at its norm in training:")
@@ -84,6 +91,7 @@ def _measurements(final: Evaluations) -> list[str]:
 
 
 def _by_role(evaluation: Evaluation) -> list[str]:
+    """Return the lines of an evaluation on a dataset."""
     lines = [
         f"{role:8} loss {scores['loss']:.3f} (unigram {scores['unigram_loss']:.3f}) "
         f"accuracy {scores['accuracy']:.3f}, {scores['tokens']} tokens"
@@ -101,9 +109,11 @@ def _by_role(evaluation: Evaluation) -> list[str]:
 
 
 def _at_length(evaluation: Evaluation) -> str:
+    """Return the line of an evaluation on a task."""
     line = f"{evaluation['times']}x: {evaluation['commands']} commands, reveal every {evaluation['spacing']}: "
     line += f"accuracy {evaluation['accuracy_reveal']:.4f}, last reveal {evaluation['accuracy_last_reveal']:.4f}"
     if "kl" in evaluation:
         line += f", KL {evaluation['kl']:.4f}, last quarter {evaluation['kl_last_quarter']:.4f}"
-    shown = evaluation["last_shown"]
-    return line + f" (chance {evaluation['chance']:.3f}" + ("" if shown is None else f", last shown {shown:.3f}") + ")"
+    last_shown = evaluation["last_shown"]  # None for full reveals, where no single variable is shown
+    copying = "" if last_shown is None else f", last shown {last_shown:.3f}"
+    return line + f" (chance {evaluation['chance']:.3f}{copying})"

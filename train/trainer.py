@@ -1,7 +1,8 @@
-"""A thin subclass of transformers' Trainer: our loss, our counts, checkpoints that are whole or ignored.
+"""A thin subclass of transformers' Trainer: our loss, our counts, and checkpoints that count only when complete.
 
-Loss of a step: mean over other tokens + weight x mean over reveal tokens, where both means are over all rows of the
-step, on all processes and micro-batches; so neither accumulation nor the number of processes changes it.
+The loss of a step is the mean over its other tokens + weight * the mean over its reveal tokens. Both means are taken
+over all rows of the step, on all processes and micro-batches, so that neither accumulation nor the number of processes
+changes the loss. ``settings`` says what the numbers are, ``batches`` makes the rows, ``progress`` has the callbacks.
 """
 
 from __future__ import annotations
@@ -9,36 +10,84 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from enum import IntEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import torch
 from torch import Tensor, nn
-from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
+from transformers import (
+    PreTrainedModel,
+    PrinterCallback,
+    Trainer,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+)
 
 from trace_mine.train import run_folder
-from trace_mine.train.batches import LAST_REVEAL, OTHER, REVEAL, Batches, Collator, Indices
+from trace_mine.train.batches import LAST_REVEAL, OTHER, PADDING, REVEAL, Batches, Collator, Indices
 from trace_mine.train.measure.tokens import token_hits, token_losses
+from trace_mine.train.models.language_model import SequenceModel
 from trace_mine.train.progress import StopOnSignal
 from trace_mine.train.settings import Settings
 
 log = logging.getLogger("trace-train")
 UNDECAYED = ("A_log", "dt_bias", ".D", "state_norm", "bias", "norm.weight", "norm_f.weight", "bias_ih_l0", "bias_hh_l0")
+"""Ends of the names of parameters without weight decay.
+
+Decay pulls towards 0. That is the wrong place for a norm's weight or a learnt norm (1 is neutral), and for A_log and
+dt_bias it would pull the rate of forgetting towards a fixed one.
+"""
 
 PROJECT = "trace-mine"
-"""What trackers call all our runs together."""
+"""Name under which trackers group our runs."""
+
+
+class Sum(IntEnum):
+    """Places in ``TraceTrainer.sums``, which checkpoints store in this order.
+
+    Losses are sums in nats over tokens; ``STEP_LOSS`` sums the losses of steps.
+    """
+
+    OTHER_LOSS = 0
+    OTHER_TOKENS = 1
+    REVEAL_LOSS = 2
+    REVEAL_TOKENS = 3
+    REVEAL_HITS = 4
+    LAST_REVEAL_HITS = 5  # rows whose last reveal has all its tokens right
+    LAST_REVEAL_ROWS = 6  # rows that have a last reveal
+    STEP_LOSS = 7
+    STEPS = 8
+
+
+class Counts(TypedDict):
+    """``counts.json`` of a checkpoint; ``sums`` are over all processes, since the log before the checkpoint."""
+
+    tokens: int
+    seconds: float
+    sums: list[float]
 
 
 class TraceTrainer(Trainer):
-    """Trains a model of the registry on batches. ``folder`` is the run folder."""
+    """Trains a model of the registry on batches and keeps the run folder.
+
+    Attributes:
+        sums: [9] float64 on this process, since the last log: see ``Sum``.
+        tokens: tokens trained on since the run began, padding left out, all processes together.
+        stopper: if set, the processes agree at each step whether any of them is to stop.
+    """
 
     def __init__(
         self, model: nn.Module, settings: Settings, batches: Batches, folder: Path, callbacks: list[TrainerCallback]
     ) -> None:
         place_trackers(settings, folder)
         arguments = training_arguments(settings, folder)
-        if arguments.n_gpu > 1:  # else transformers would spread rows over them behind our counts
+        if arguments.n_gpu > 1:
+            # In a single process transformers would take DataParallel, which divides a batch over all GPUs: the loss
+            # would then average means, and world_size, by which tokens are counted, would stay 1.
             log.warning("expected one GPU a process, got %d; the first is used: torchrun takes all", arguments.n_gpu)
             arguments._n_gpu = 1
         rows = settings.batch_size * arguments.world_size * settings.accumulate
@@ -49,33 +98,43 @@ class TraceTrainer(Trainer):
             data_collator=Collator(batches, rows),
             callbacks=callbacks,
         )
-        self.remove_callback(PrinterCallback)
+        self.remove_callback(PrinterCallback)  # it prints each log; ``progress.Reporter`` does that
         self.settings, self.folder = settings, folder
+        # True: the Trainer passes num_items_in_batch to compute_loss, and doesn't divide the loss by the number of
+        # micro-batches itself. It would guess this from the arguments of the model's forward.
         self.model_accepts_loss_kwargs = True
-        self.sums = torch.zeros(9, dtype=torch.float64)
-        """Since the last log, on this process: losses and counts of other and of reveal tokens, right reveals, rows
-        whose last reveal is right, rows that have one, losses of steps, steps."""
+        self.sums = torch.zeros(len(Sum), dtype=torch.float64)
         self.stopper: StopOnSignal | None = None
         self.tokens = 0
         self.seconds_before = 0.0
         self.started = time.monotonic()
 
     def seconds(self) -> float:
-        """Wall-clock seconds of training, those before a resumption included."""
+        """Return the wall-clock seconds of training, those before a resumption included."""
         return self.seconds_before + time.monotonic() - self.started
 
-    def _get_train_sampler(self, train_dataset: Any = None) -> Any:
+    def _get_train_sampler(
+        self, train_dataset: torch.utils.data.Dataset[int] | None = None
+    ) -> torch.utils.data.SequentialSampler:
+        # In order: an index means a step, and batches shuffle datasets themselves.
         return torch.utils.data.SequentialSampler(self.train_dataset)  # type: ignore[arg-type]
 
-    def get_decay_parameter_names(self, model: Any) -> list[str]:
-        """Weights that decay: all but norms, biases and the parameters of decays."""
+    def get_decay_parameter_names(self, model: PreTrainedModel | nn.Module) -> list[str]:
+        """Return the names of the parameters that decay: all but those of ``UNDECAYED``."""
         return [name for name, _ in model.named_parameters() if not name.endswith(UNDECAYED)]
 
     def get_batch_samples(
-        self, epoch_iterator: Iterator[Any], num_batches: int, device: torch.device
-    ) -> tuple[list[Any], Any]:
-        """The micro-batches of a step, and the step's numbers of other and reveal tokens over all processes, which
-        agree here whether it is their last.
+        self, epoch_iterator: Iterator[dict[str, Tensor]], num_batches: int, device: torch.device
+    ) -> tuple[list[dict[str, Tensor]], Tensor]:
+        """Take the micro-batches of a step from the iterator, and count the step's tokens.
+
+        The Trainer calls this at the start of each step and passes the counts to ``compute_loss``. In several
+        processes this is also where they agree whether one of them caught a signal: the gathering happens in every
+        process at every step, which nothing else that they all reach before saving does.
+
+        Returns:
+            the micro-batches, none at the end of the data; and [2] float64, the numbers of other and of reveal tokens
+            over all micro-batches and processes.
         """
         batches = []
         for _ in range(num_batches):
@@ -85,13 +144,16 @@ class TraceTrainer(Trainer):
             batches.append(batch)
         counts = torch.zeros(2, dtype=torch.float64)
         for batch in batches:
-            kinds = batch["kinds"][:, 1:].cpu()
+            kinds = batch["kinds"][:, 1:].cpu()  # the first token of a row is never a target
             counts += torch.tensor([(kinds == OTHER).sum(), (kinds >= REVEAL).sum()], dtype=torch.float64)
-            self.tokens += int((batch["kinds"] > 0).sum()) * self.args.world_size
-        self.sums[8] += bool(batches) / self.args.world_size
+            # An estimate in several processes, whose rows may differ in padding: exact counts would need a gathering
+            # before the loop, and tokens are for display.
+            self.tokens += int((batch["kinds"] > PADDING).sum()) * self.args.world_size
+        # A share of a step for each process, since sums are added over processes.
+        self.sums[Sum.STEPS] += bool(batches) / self.args.world_size
         if self.args.world_size > 1:
-            asked = self.stopper is not None and self.stopper.caught is not None
-            own = torch.cat([counts, torch.tensor([float(asked)], dtype=counts.dtype)]).to(self.args.device)
+            has_caught = self.stopper is not None and self.stopper.caught is not None
+            own = torch.cat([counts, torch.tensor([float(has_caught)], dtype=counts.dtype)]).to(self.args.device)
             overall = self.accelerator.gather(own[None]).sum(0).cpu()  # type: ignore[union-attr]
             counts = overall[:2]
             if self.stopper is not None:
@@ -99,90 +161,111 @@ class TraceTrainer(Trainer):
         return batches, counts
 
     def compute_loss(
-        self, model: nn.Module, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
+        self,
+        model: nn.Module,
+        inputs: dict[str, Any],
+        return_outputs: bool = False,
+        num_items_in_batch: Tensor | int | None = None,
     ) -> Any:
-        """The part of the step's loss that these rows have, times the number of processes, which average gradients."""
+        """Return the part of the step's loss that comes from these rows, times the number of processes.
+
+        The parts of all micro-batches and processes add up to the step's loss. Times the number of processes, because
+        DistributedDataParallel averages gradients over processes where their sum is wanted.
+
+        Args:
+            inputs: ``input_ids`` [B, T] and ``kinds`` [B, T].
+            return_outputs: return (loss, the model's output), as the Trainer may ask.
+            num_items_in_batch: [2], what ``get_batch_samples`` counted; None: these rows are the whole step.
+        """
+        # Row t of the logits predicts token t + 1: the last token is no input, and the first no target.
         ids, kinds = inputs["input_ids"], inputs["kinds"][:, 1:]
         output = model(input_ids=ids[:, :-1])
-        logits = output.logits.float()
+        logits = output.logits.float()  # the loss in fp32 under bf16 too
         losses = token_losses(logits, ids[:, 1:])
         other, reveal = kinds == OTHER, kinds >= REVEAL
         loss_other, loss_reveal = losses[other].sum(), losses[reveal].sum()
-        counts = num_items_in_batch
-        if counts is None:
+        if isinstance(num_items_in_batch, Tensor):
+            counts = num_items_in_batch
+        else:
             counts = torch.stack([other.sum(), reveal.sum()])
-        counts = counts.to(losses.device).clamp(min=1).to(losses.dtype)
+        counts = counts.to(losses.device).clamp(min=1).to(losses.dtype)  # 1 for a step without reveals: 0 / 1, not NaN
         self._count(logits.detach(), ids[:, 1:], kinds, loss_other.detach(), loss_reveal.detach())
         loss = loss_other / counts[0] + self.settings.reveal_weight * loss_reveal / counts[1]
-        self.sums[7] += loss.detach().double().cpu()
+        self.sums[Sum.STEP_LOSS] += loss.detach().double().cpu()
         if model.training:
             loss = loss * self.args.world_size
         return (loss, output) if return_outputs else loss
 
     def _count(self, logits: Tensor, targets: Tensor, kinds: Tensor, loss_other: Tensor, loss_reveal: Tensor) -> None:
-        right = token_hits(logits, targets)
+        """Add a micro-batch's losses, tokens and hits to ``sums``."""
+        hits = token_hits(logits, targets)
         reveal, last = kinds >= REVEAL, kinds == LAST_REVEAL
         has_last = last.any(1)
-        last_right = (right | ~last).all(1) & has_last
-        self.sums[:7] += torch.stack(
+        last_right = (hits | ~last).all(1) & has_last
+        # in the order of Sum, up to STEP_LOSS; stacked, so that a GPU is waited for once
+        self.sums[: Sum.STEP_LOSS] += torch.stack(
             [
                 loss_other.double(),
                 (kinds == OTHER).sum().double(),
                 loss_reveal.double(),
                 reveal.sum().double(),
-                (right & reveal).sum().double(),
+                (hits & reveal).sum().double(),
                 last_right.sum().double(),
                 has_last.sum().double(),
             ]
         ).cpu()
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """Adds what was counted since the last log, and writes the line to metrics.jsonl.
+        """Add our measurements since the last log to the Trainer's, and write them to ``metrics.jsonl``.
 
-        ``loss`` is ours too: after a resumption the Trainer's own has forgotten the steps between the last log and
-        the checkpoint.
+        ``loss`` is replaced by ours too: after a resumption the Trainer's own has forgotten the steps between the last
+        log and the checkpoint.
         """
-        if "loss" in logs:
-            s = self._all_sums()
+        if "loss" in logs:  # the Trainer's summary at the end has none
+            sums = self._all_sums()
             logs |= {
-                "loss": s[7] / max(round(s[8]), 1),
+                # rounded: shares such as 1/3 of three processes don't add up to a whole step exactly
+                "loss": sums[Sum.STEP_LOSS] / max(round(sums[Sum.STEPS]), 1),
                 "tokens": self.tokens,
                 "seconds": round(self.seconds(), 3),
-                "loss_reveal": s[2] / max(s[3], 1),
-                "loss_other": s[0] / max(s[1], 1),
-                "accuracy_reveal": s[4] / max(s[3], 1),
-                "accuracy_last_reveal": s[5] / max(s[6], 1),
+                "loss_reveal": sums[Sum.REVEAL_LOSS] / max(sums[Sum.REVEAL_TOKENS], 1),
+                "loss_other": sums[Sum.OTHER_LOSS] / max(sums[Sum.OTHER_TOKENS], 1),
+                "accuracy_reveal": sums[Sum.REVEAL_HITS] / max(sums[Sum.REVEAL_TOKENS], 1),
+                "accuracy_last_reveal": sums[Sum.LAST_REVEAL_HITS] / max(sums[Sum.LAST_REVEAL_ROWS], 1),
             }
             self.sums = torch.zeros_like(self.sums)
             if self.is_world_process_zero():
-                line: dict[str, Any] = {
-                    "step": self.state.global_step,
-                    **{k: v for k, v in logs.items() if k != "epoch"},
-                }
-                run_folder.append_line(self.folder / "metrics.jsonl", line)
+                # The Trainer's epoch means nothing here: the index runs through the whole run once.
+                measurements = {key: value for key, value in logs.items() if key != "epoch"}
+                run_folder.append_line(self.folder / "metrics.jsonl", {"step": self.state.global_step, **measurements})
         super().log(logs, start_time)
 
     def _all_sums(self) -> list[float]:
-        """``sums`` over all processes; each of them has to ask."""
+        """Return ``sums`` added over all processes. Collective: every process has to call it."""
         if self.args.world_size == 1:
             return self.sums.tolist()
         gathered: Tensor = self.accelerator.gather(self.sums.to(self.args.device)[None])  # type: ignore[assignment]
         return gathered.sum(0).tolist()
 
-    def _save_checkpoint(self, model: Any, trial: Any) -> None:
-        super()._save_checkpoint(model, trial)
+    def _save_checkpoint(self, model: nn.Module, trial: object) -> None:
+        """Save a checkpoint as the Trainer does, with our counts, and mark it as complete once all have written."""
+        super()._save_checkpoint(model, trial)  # type: ignore[arg-type]
+        # Each process writes its own random state: the mark may come only after the last of them.
         self.accelerator.wait_for_everyone()
         sums = self._all_sums()
         if self.is_world_process_zero():
             step = self.state.global_step
             path = self.folder / "checkpoints" / f"checkpoint-{step}"
-            counts = {"tokens": self.tokens, "seconds": self.seconds(), "sums": sums}
+            counts: Counts = {"tokens": self.tokens, "seconds": self.seconds(), "sums": sums}
             run_folder.write_json(path / "counts.json", counts)
-            run_folder.complete(path, step)
-            run_folder.drop_old(self.folder, self.settings.keep)
+            run_folder.mark_complete(path, step)
+            run_folder.remove_old_checkpoints(self.folder, self.settings.keep)
 
-    def restore_counts(self, counts: dict[str, Any]) -> None:
-        """Goes on counting where a checkpoint stood."""
+    def restore_counts(self, counts: Counts) -> None:
+        """Continue counting from a checkpoint's ``counts.json``.
+
+        The first process alone takes its sums, which are those of all processes together.
+        """
         self.tokens, self.seconds_before = int(counts["tokens"]), float(counts["seconds"])
         sums = torch.tensor(counts["sums"], dtype=torch.float64)
         if len(sums) != len(self.sums):
@@ -192,7 +275,10 @@ class TraceTrainer(Trainer):
 
 
 def place_trackers(settings: Settings, folder: Path) -> None:
-    """Trackers write into the run folder, under our project's name, unless the environment says otherwise."""
+    """Make trackers write into the run folder, under our project's name, unless the environment says otherwise.
+
+    Trackers read the places from environment variables, which this sets; a variable that is set already is kept.
+    """
     if settings.report_to == "none":
         return
     for name, value in (
@@ -204,7 +290,7 @@ def place_trackers(settings: Settings, folder: Path) -> None:
 
 
 def training_arguments(settings: Settings, folder: Path) -> TrainingArguments:
-    """The settings as transformers has them."""
+    """Translate the settings into transformers' arguments."""
     steps = settings.num_steps
     if settings.schedule == "cosine":
         schedule = "cosine_with_min_lr"
@@ -226,14 +312,15 @@ def training_arguments(settings: Settings, folder: Path) -> TrainingArguments:
         adam_beta2=settings.betas[1],
         weight_decay=settings.weight_decay,
         max_grad_norm=settings.clip,
-        warmup_steps=min(settings.warmup, max(1, steps // 4)),
+        warmup_steps=min(settings.warmup, max(1, steps // 4)),  # a short run is not all warm-up
         lr_scheduler_type=schedule,
         lr_scheduler_kwargs=keys,
         logging_steps=settings.log_every,
-        logging_nan_inf_filter=False,
+        logging_nan_inf_filter=False,  # a loss that is NaN is logged as NaN, not as the mean of those before
         save_strategy="steps",
         save_steps=settings.save_every,
-        save_total_limit=None,  # run_folder.drop_old does it, once the new one is whole
+        # Not by the Trainer, which removes old checkpoints before ours is marked as complete.
+        save_total_limit=None,
         seed=settings.seed,
         data_seed=settings.data_seed,
         bf16=settings.precision == "bf16",
@@ -241,24 +328,27 @@ def training_arguments(settings: Settings, folder: Path) -> TrainingArguments:
         report_to=[] if settings.report_to == "none" else settings.report_to.split(","),
         project=PROJECT,
         run_name=folder.resolve().name,
-        remove_unused_columns=False,
-        dataloader_num_workers=0,
+        remove_unused_columns=False,  # it would drop `kinds`, which is no argument of the model's forward
+        dataloader_num_workers=0,  # rows cost little beside a step, and a worker process would take a core
         dataloader_pin_memory=False,
-        disable_tqdm=True,
+        disable_tqdm=True,  # ``progress.Reporter`` has the bar
         ddp_find_unused_parameters=False,
         **more,
     )
 
 
 class Evaluations(TrainerCallback):
-    """Every ``every`` steps: hands the model to ``evaluate(model, step)`` and writes what comes back."""
+    """Calls ``evaluate(model)`` every ``every`` steps (0: never) and appends its metrics to ``evals.jsonl``.
 
-    def __init__(self, evaluate: Any, every: int, folder: Path) -> None:
+    The first process alone evaluates. ``last`` are the metrics of the last evaluation.
+    """
+
+    def __init__(self, evaluate: Callable[[SequenceModel], Mapping[str, object]], every: int, folder: Path) -> None:
         self.evaluate, self.every, self.folder = evaluate, every, folder
-        self.last: dict[str, Any] = {}
+        self.last: Mapping[str, object] = {}
 
-    def on_step_end(self, args: Any, state: Any, control: Any, **given: Any) -> None:
-        """Called by the Trainer."""
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **others: Any) -> None:
+        """Evaluate, if the step is one of those: the Trainer calls this after each and passes the model by name."""
         if self.every and state.global_step % self.every == 0 and state.is_world_process_zero:
-            self.last = self.evaluate(given["model"])
+            self.last = self.evaluate(others["model"])
             run_folder.append_line(self.folder / "evals.jsonl", {"step": state.global_step, **self.last})

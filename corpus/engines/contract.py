@@ -1,4 +1,4 @@
-"""What ``units`` and an engine promise each other."""
+"""The contract between ``corpus/units.py`` and an engine: what each promises the other."""
 
 from __future__ import annotations
 
@@ -9,15 +9,17 @@ from trace_mine.corpus.work import Marker
 
 
 class Task(Protocol):
-    """Finishes one unit, in a worker. Can be pickled; calling it twice with a key is harmless."""
+    """Finishes one unit, in a worker. A task can be pickled, and calling it twice with a key is harmless."""
 
     def __call__(self, key: str) -> Marker:
-        """The marker of the unit, whose result is then on disk."""
+        """Write the result of the unit to disk, and return its marker."""
 
 
 class WorkersLost(Exception):
-    """A worker died. ``keys`` are the units that were handed out and didn't come back: one of them may be the cause,
-    the others are bystanders. Some may be done all the same, when the worker died between the marker and the answer.
+    """A worker died. ``keys`` are the units that were handed out and didn't come back.
+
+    One of them may be the cause. Some may be finished: a worker may die after it wrote the marker and before the
+    marker reached the caller.
     """
 
     def __init__(self, keys: Sequence[str]) -> None:
@@ -29,13 +31,13 @@ class Engine(Protocol):
     """Calls a task with each of many keys, in processes of its own, several at a time."""
 
     def run(self, task: Task, keys: Sequence[str]) -> Generator[tuple[str, Marker], None, None]:
-        """(key, its marker), as the units are finished, in any order; each key at most once.
+        """Yield (key, marker) of each unit when it is finished, in any order, each key at most once.
 
-        Hands out few more units than there are workers, so that few are suspects when one dies. Closing the generator
-        early (an exception in the loop over it, Ctrl-C) ends the workers and whatever they run before it returns.
-        One key alone runs in a worker that runs nothing else.
+        An engine hands out few more units than it has workers, so that few are suspects when a worker dies. A single
+        key runs in a worker that runs nothing else. Closing the generator early (an exception in the loop over it,
+        Ctrl-C) ends the workers, and the sandboxes below them, before ``close`` returns.
 
         Raises:
-            WorkersLost: a worker died; all units that were finished have been given before.
-            Exception: what the task raised, as it was.
+            WorkersLost: a worker died. All units that were finished have been yielded before.
+            Exception: the exception that the task raised, unchanged.
         """

@@ -1,5 +1,6 @@
-"""Worker processes on this machine: the executor of joblib, which notices that a worker died (unlike
-``multiprocessing``'s pool, which then waits for ever).
+"""The engine ``loky``: worker processes on this machine, by joblib's executor.
+
+loky notices that a worker died and raises ``BrokenProcessPool``; ``multiprocessing.Pool`` would wait for ever.
 """
 
 from __future__ import annotations
@@ -16,10 +17,15 @@ from trace_mine.corpus.engines.contract import Task, WorkersLost
 from trace_mine.corpus.work import Marker
 
 WATCH_SECONDS = 0.5
+"""Seconds between two looks of a worker at its parent."""
 
 
 class LokyEngine:
-    """An ``Engine``. The processes start with ``run`` and end with it: starting costs 0.2 to 0.6 s."""
+    """An ``Engine`` of ``jobs`` processes. They start with ``run``, which takes 0.2 to 0.6 s, and end with it.
+
+    Raises:
+        ValueError: there are no jobs.
+    """
 
     def __init__(self, jobs: int) -> None:
         if jobs < 1:
@@ -27,12 +33,14 @@ class LokyEngine:
         self.jobs = jobs
 
     def run(self, task: Task, keys: Sequence[str]) -> Generator[tuple[str, Marker], None, None]:
-        """See ``Engine``."""
+        """Yield (key, marker) of each unit when it is finished: see ``Engine.run``."""
         if not keys:
-            return
+            return  # a run that goes on with everything done starts no process
         from joblib.externals.loky import ProcessPoolExecutor
 
         jobs = min(self.jobs, len(keys))
+        # An executor of our own, not `get_reusable_executor`, whose workers outlive the call: a run after a death must
+        # start with fresh ones.
         pool = ProcessPoolExecutor(max_workers=jobs, initializer=_begin_worker, initargs=(os.getpid(),))
         under_way: dict[Future[Marker], str] = {}
         lost: list[str] = []
@@ -40,7 +48,8 @@ class LokyEngine:
         finished = False
         try:
             while not lost:
-                # Two for each worker: one runs, one waits for it.
+                # Two for each worker: one runs, one waits, so that no worker idles while the answer travels. More would
+                # be more suspects when a worker dies.
                 while len(under_way) < 2 * jobs and (key := next(pending, None)) is not None:
                     under_way[pool.submit(task, key)] = key
                 if not under_way:
@@ -51,19 +60,24 @@ class LokyEngine:
                     try:
                         marker = future.result()
                     except BrokenProcessPool:
+                        # Every unfinished future gets this error, so all that were under way are suspects.
                         lost.append(key)
                     else:
                         yield key, marker
             finished = not lost
         finally:
+            # Reached by an exception and by `close` too. Workers that are in a unit are killed: waiting for a unit can
+            # take minutes after Ctrl-C.
             pool.shutdown(wait=True, kill_workers=not finished)
         if lost:
             raise WorkersLost(sorted([*lost, *under_way.values()], key=list(keys).index))
 
 
 def _begin_worker(parent: int) -> None:
-    """Makes a worker follow its parent: not stop before it (Ctrl-C reaches the whole group), and not outlive it
-    (``kill -9``).
+    """Tie a worker's life to its parent's: it neither stops earlier nor lives on.
+
+    Ctrl-C reaches all processes of the terminal's group, so a worker ignores it and the parent ends the workers. A
+    parent that was killed (``kill -9``) can't, so a thread looks for that.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()

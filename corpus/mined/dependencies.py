@@ -1,8 +1,8 @@
-"""What a repository imports that is neither its own nor the standard library's, as far as it is installed here.
+"""Finds the installed packages that a repository imports, for the sandbox to show.
 
-The sandbox shows no site-packages; just these packages are bound into it, with the closure of their requirements.
-They are found by name: nothing is imported. Not covered: packages that are imported under computed names, extension
-modules that are a single file.
+The sandbox shows no site-packages. Just the packages that are neither the repository's own nor the standard library's
+are bound into it, with all that they require. They are found by name: nothing is imported. Not covered: packages that
+are imported under computed names, extension modules that are a single file.
 """
 
 from __future__ import annotations
@@ -16,17 +16,26 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+# The first part of an imported name, at the beginning of a line or of a line of a doctest example. A relative import
+# (`from .a import b`) does not match: it is the repository's own.
 _FROM = re.compile(r"^[ \t]*(?:>>> |\.\.\. )?from[ \t]+([A-Za-z_]\w*)[\w.]*[ \t]+import\b", re.MULTILINE)
+# All that stands between `import` and a comment or semicolon: `import a, b.c as d`.
 _IMPORT = re.compile(r"^[ \t]*(?:>>> |\.\.\. )?import[ \t]+([\w., \t]+?)[ \t]*(?:[#;].*)?$", re.MULTILINE)
 
 OURS = frozenset(("trace_mine",))
-"""Never shown to a snippet. A repository's own package of the same name is its own and comes first."""
+"""Packages that no snippet is shown: our code goes inside as text that no snippet can import. A repository's own
+package of the same name is its own and comes first.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dependencies:
-    """``packages``: folders and single files to bind; ``requires``: ``name==version``, sorted; ``missing``: names
-    not installed.
+    """The packages that a repository needs beside the standard library.
+
+    Attributes:
+        packages: folders and single files to bind into the sandbox, by import name.
+        requires: ``name==version`` of their distributions, sorted, as rows tell it.
+        missing: import names that are not installed here, sorted.
     """
 
     packages: tuple[Path, ...] = ()
@@ -35,44 +44,51 @@ class Dependencies:
 
 
 def imported_names(text: str) -> frozenset[str]:
-    """Top-level names that a source (or a text file's examples) imports. By pattern, so that it also sees what
-    stands in docstrings; prose can match, which is harmless: only installed packages are bound.
+    """Top-level names that a source (or a text file's examples) imports.
+
+    By pattern and not by syntax tree, so that imports in the examples of docstrings are seen too. Prose can match,
+    which is harmless: only installed packages are bound.
     """
     names = set(_FROM.findall(text))
     for group in _IMPORT.findall(text):
         for part in group.split(","):
-            words = part.split()
+            words = part.split()  # `a.b`, or `a.b as c`
             if len(words) == 1 or (len(words) == 3 and words[1] == "as"):
                 names.add(words[0].partition(".")[0])
     return frozenset(name for name in names if name.isidentifier())
 
 
 def find_dependencies(names: Iterable[str], *, own: Iterable[str], extra: Iterable[Path] = ()) -> Dependencies:
-    """Packages for the imported ``names``.
+    """Find the packages for the imported ``names``, with all that they require.
 
     Args:
-        names: what the repository imports.
+        names: top-level names that the repository imports.
         own: the repository's own top-level names, never looked up.
         extra: folders of installed packages (``pip install --target``), searched first and bound whole.
     """
     own_names = set(own)
     packages, requires = _bound_whole(extra)
     owners = importlib.metadata.packages_distributions()
-    wanted = sorted(set(names) - own_names - OURS - sys.stdlib_module_names)
-    missing = tuple(name for name in wanted if name not in owners and name not in packages)
-    distributions = {distribution for name in wanted for distribution in owners.get(name, ())}
+    foreign_names = sorted(set(names) - own_names - OURS - sys.stdlib_module_names)
+    # An import name is not the name of a distribution (`yaml` is PyYAML's), and several may share one.
+    missing = tuple(name for name in foreign_names if name not in owners and name not in packages)
+    distributions = {distribution for name in foreign_names for distribution in owners.get(name, ())}
     for distribution in sorted(_closure(distributions)):
-        located = _packages_of(distribution, owners, packages)
-        if located:
+        paths = _packages_of(distribution, owners, packages)
+        if paths:  # without one it has no Python code, or its code comes from `extra`
             requires.add(f"{distribution}=={importlib.metadata.version(distribution)}")
-        for path in located:
+        for path in paths:
             packages |= {_import_name(part): part for part in (path, *_shared_libraries(path))}
-    kept = tuple(path for name, path in sorted(packages.items()) if name not in own_names)
-    return Dependencies(packages=kept, requires=tuple(sorted(requires)), missing=missing)
+    # A repository that is mined may itself be installed here, in another version: its own files are what is traced.
+    foreign = tuple(path for name, path in sorted(packages.items()) if name not in own_names)
+    return Dependencies(packages=foreign, requires=tuple(sorted(requires)), missing=missing)
 
 
 def _bound_whole(folders: Iterable[Path]) -> tuple[dict[str, Path], set[str]]:
-    """The packages of folders by import name, the first folder's of two that share one; and ``name==version``."""
+    """The packages of folders by import name, and ``name==version`` of their distributions.
+
+    Of two folders with a package of one name the first counts, as on ``sys.path``.
+    """
     packages: dict[str, Path] = {}
     requires: set[str] = set()
     for folder in folders:
@@ -81,11 +97,17 @@ def _bound_whole(folders: Iterable[Path]) -> tuple[dict[str, Path], set[str]]:
     return packages, requires
 
 
-def _packages_of(distribution: str, owners: Mapping[str, Sequence[str]], known: Container[str]) -> list[Path]:
-    """The distribution's packages as they are installed here, but for those known already."""
-    names = sorted(name for name, theirs in owners.items() if distribution in theirs)
-    located = [_locate(name) for name in names if name not in known and name not in OURS]
-    return [path for path in located if path is not None]
+def _packages_of(distribution: str, owners: Mapping[str, Sequence[str]], have: Container[str]) -> list[Path]:
+    """The distribution's packages as they are installed here, without those that we ``have`` already.
+
+    Args:
+        distribution: its name, as installed.
+        owners: by import name, the distributions that install it.
+        have: import names.
+    """
+    names = sorted(name for name, distributions in owners.items() if distribution in distributions)
+    paths = [_locate(name) for name in names if name not in have and name not in OURS]
+    return [path for path in paths if path is not None]
 
 
 def _shared_libraries(package: Path) -> list[Path]:
@@ -95,7 +117,12 @@ def _shared_libraries(package: Path) -> list[Path]:
 
 
 def _closure(distributions: Iterable[str]) -> set[str]:
-    """The distributions with all that they require here, extras left out."""
+    """The distributions with all that they require on this machine, extras left out.
+
+    A requirement that is not installed, or that can't be read, is passed over: whether a snippet needs it shows when it
+    is run.
+    """
+    # imported here: 20 ms that whoever needs `packages_in` alone does not pay
     from packaging.requirements import InvalidRequirement, Requirement
     from packaging.utils import canonicalize_name
 
@@ -111,6 +138,7 @@ def _closure(distributions: Iterable[str]) -> set[str]:
                 requirement = Requirement(line)
             except InvalidRequirement:
                 continue
+            # With an empty extra, `; extra == "test"` is false; other markers ask about this machine.
             if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
                 pending.append(requirement.name)
     return seen
@@ -118,19 +146,24 @@ def _closure(distributions: Iterable[str]) -> set[str]:
 
 @cache
 def _installed() -> dict[str, str]:
+    """From the canonical name of each installed distribution to the name that it is installed under."""
     from packaging.utils import canonicalize_name
 
+    # A requirement may spell a name in any way (`Foo_Bar`, `foo-bar`). Without a name: a broken installation.
     return {canonicalize_name(dist.name): dist.name for dist in importlib.metadata.distributions() if dist.name}
 
 
 def _locate(name: str) -> Path | None:
-    """The package's folder or its single ``.py`` file. Searches the folders of ``sys.path`` without running
-    anyone's finder.
+    """The package's folder or its single ``.py`` file; None where it has neither.
+
+    Only the folders of ``sys.path`` are searched. ``importlib.util.find_spec`` would run the finders on
+    ``sys.meta_path`` as well, among them those that editable installations add.
     """
     spec = importlib.machinery.PathFinder.find_spec(name)
     if spec is None:
         return None
     if spec.submodule_search_locations:
+        # A namespace package may have several folders; the sandbox can bind one name once.
         return Path(next(iter(spec.submodule_search_locations)))
     return Path(spec.origin) if spec.origin and spec.origin.endswith(".py") else None
 
@@ -139,11 +172,12 @@ def packages_in(folder: Path) -> Iterator[Path]:
     """The packages and single modules of a folder that ``pip install --target`` filled."""
     for path in sorted(folder.iterdir()):
         if path.is_dir() and not path.name.startswith((".", "__")) and path.suffix not in (".dist-info", ".egg-info"):
-            if path.name != "bin":
+            if path.name != "bin":  # command-line scripts, which pip puts beside the packages
                 yield path
         elif path.suffix == ".py":
             yield path
 
 
 def _import_name(path: Path) -> str:
+    """The name by which a package's folder or a module's file is imported."""
     return path.name.removesuffix(".py")

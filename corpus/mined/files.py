@@ -1,13 +1,17 @@
-"""The files of a repository and their text: a walk that follows nothing outside, and reads that never fail silently.
+"""The files of a repository and their text: a walk that follows no link to a folder, and reads that never raise.
 
-What can't be read is a ``FileProblem`` with a countable reason, never an exception: ``unreadable special_file
-link_outside link_loop too_large binary null_bytes bad_encoding syntax_error too_deep``. Not covered: text files in
-other encodings than UTF-8, and Python newer than the interpreter that runs this (its files are ``syntax_error``).
+A file that can't be read or parsed gives a ``Drop`` with one of the reasons of ``Stage.FILE``, never an exception: a
+repository is somebody else's, and one bad file in it must not cost the others. ``discovery`` counts these drops.
+
+Not covered: text files in other encodings than UTF-8, and Python newer than the interpreter that runs this module (its
+files are ``syntax_error``).
 """
 
 from __future__ import annotations
 
 import ast
+import errno
+import hashlib
 import io
 import os
 import stat
@@ -17,6 +21,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from trace_mine.tracer.inside.reasons import Reason
+from trace_mine.tracer.schema import Drop
+
 PYTHON_SUFFIXES = (".py",)
 TEXT_SUFFIXES = (".rst", ".md", ".txt")
 
@@ -24,6 +31,7 @@ MAX_FILE_BYTES = 2 << 20
 """Larger sources are generated tables: the largest hand-written module of the standard library has 0.25 MB."""
 
 MAX_FILES = 100_000
+"""Python and text files of one repository; the sdist of torch has 40,000 files of all kinds."""
 
 SKIPPED_FOLDERS = frozenset(("__pycache__", "node_modules", "site-packages", "__pypackages__"))
 LEDGER_FOLDER = ".ledger"
@@ -31,17 +39,28 @@ LEDGER_FOLDER = ".ledger"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FileProblem:
-    """A file that was not searched, and why."""
+class FoundFile:
+    """A path that a walk came to, relative to the repository's root with ``/``.
+
+    Attributes:
+        path: a file to read or, with a ``drop``, a file or folder that can't be.
+        drop: why it is not to be read; None for a file that ``read`` may be tried on.
+    """
 
     path: str
-    reason: str
-    evidence: str = ""
+    drop: Drop | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceText:
-    """A decoded file. ``text`` has ``\\n`` line ends; ``tree`` is None for text files."""
+    """A decoded file.
+
+    Attributes:
+        path: relative to the repository's root, with ``/``.
+        text: with ``\\n`` line ends, whatever the file has.
+        tree: the syntax tree of a Python file; None for a text file.
+        hash: SHA-256 of the file's bytes, in hexadecimal.
+    """
 
     path: str
     text: str
@@ -49,112 +68,111 @@ class SourceText:
     hash: str
 
 
-def walk(root: Path) -> Iterator[str | FileProblem]:
-    """Paths of the Python and text files below ``root``, relative with ``/``, sorted; a FileProblem for each that
-    is left out.
+def walk(root: Path) -> Iterator[FoundFile]:
+    """List the Python and text files below ``root``, in an order that depends on their names alone.
 
-    Hidden folders, virtual environments and datasets are skipped; links to folders are not followed, so loops can't
-    be entered.
+    Hidden folders, virtual environments and datasets are skipped. Links to folders are not followed, so no loop can be
+    entered; a link to a file is followed when it stays in the repository.
     """
     num_files = 0
     pending = [""]
     while pending:
         folder = pending.pop()
         try:
+            # By bytes: names need not be UTF-8, and the order of lone surrogates would hang on the locale.
             entries = sorted(os.scandir(root / folder), key=lambda entry: os.fsencode(entry.name))
         except OSError as error:
-            yield FileProblem(path=folder or ".", reason="unreadable", evidence=_reason_of(error))
+            yield FoundFile(path=folder or ".", drop=_unreadable(error))
             continue
         subfolders = []
         for entry in entries:
             path = f"{folder}/{entry.name}" if folder else entry.name
             if entry.is_dir(follow_symlinks=False):
-                if not _skipped(root / path, entry.name):
+                if not _is_skipped(root / path, entry.name):
                     subfolders.append(path)
             elif entry.name.endswith(PYTHON_SUFFIXES + TEXT_SUFFIXES):
                 num_files += 1
                 if num_files > MAX_FILES:
-                    yield FileProblem(
-                        path=path, reason="too_many_files", evidence=f"more than {MAX_FILES}; give smaller folders"
-                    )
+                    evidence = f"more than {MAX_FILES}; give smaller folders"
+                    yield FoundFile(path=path, drop=Drop(reason=Reason.TOO_MANY_FILES, evidence=evidence))
                     return
-                problem = _link_problem(root, path) if entry.is_symlink() else None
-                yield problem or path
+                yield FoundFile(path=path, drop=_link_problem(root, path) if entry.is_symlink() else None)
+        # Reversed, since the last of a stack comes first: folders are entered in the order of their names.
         pending.extend(reversed(subfolders))
 
 
-def read(root: Path, path: str) -> SourceText | FileProblem:
+def read(root: Path, path: str) -> SourceText | Drop:
     """The text of ``root/path``, parsed when it is Python."""
     data = read_bytes(root, path)
-    if isinstance(data, FileProblem):
-        return data
-    return decode(path, data)
+    return data if isinstance(data, Drop) else decode(path, data)
 
 
-def read_bytes(root: Path, path: str) -> bytes | FileProblem:
-    """The bytes of a regular file of at most MAX_FILE_BYTES. A pipe or a device is never waited for."""
+def read_bytes(root: Path, path: str) -> bytes | Drop:
+    """The bytes of a regular file of at most MAX_FILE_BYTES; a pipe or a device is refused and never waited for."""
     try:
+        # O_NONBLOCK: to open a named pipe that nobody writes to would block for ever. The kind of file is asked of the
+        # descriptor, not of the path, which could lead to another file by then.
         descriptor = os.open(root / path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
-        return FileProblem(path=path, reason="unreadable", evidence=_reason_of(error))
+        return _unreadable(error)
     with open(descriptor, "rb") as file:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
-            return FileProblem(path=path, reason="special_file", evidence=stat.filemode(status.st_mode))
+            return Drop(reason=Reason.SPECIAL_FILE, evidence=stat.filemode(status.st_mode))
         if status.st_size > MAX_FILE_BYTES:
-            return FileProblem(
-                path=path, reason="too_large", evidence=f"{status.st_size} bytes, limit {MAX_FILE_BYTES}"
-            )
+            return Drop(reason=Reason.TOO_LARGE, evidence=f"{status.st_size} bytes, limit {MAX_FILE_BYTES}")
         try:
             return file.read(MAX_FILE_BYTES + 1)
         except OSError as error:
-            return FileProblem(path=path, reason="unreadable", evidence=_reason_of(error))
+            return _unreadable(error)
 
 
-def decode(path: str, data: bytes) -> SourceText | FileProblem:
-    """Decodes as Python would (byte-order mark, PEP 263 cookie, else UTF-8) and parses; text files are UTF-8."""
-    from hashlib import sha256
+def decode(path: str, data: bytes) -> SourceText | Drop:
+    """Decode a file as Python would (byte-order mark, PEP 263 cookie, else UTF-8) and parse it; text files are UTF-8.
 
+    The suffix of ``path`` says which of the two the file is.
+    """
     is_python = path.endswith(PYTHON_SUFFIXES)
     if b"\0" in data:
-        reason = "null_bytes" if is_python else "binary"
-        return FileProblem(path=path, reason=reason, evidence=f"first at byte {data.index(0)}")
+        # CPython's parser accepts no null byte either, but its error differs from version to version.
+        reason = Reason.NULL_BYTES if is_python else Reason.BINARY
+        return Drop(reason=reason, evidence=f"first at byte {data.index(0)}")
     encoding = "utf-8-sig"
     try:
         if is_python:
             encoding = tokenize.detect_encoding(io.BytesIO(data).readline)[0]
         text = data.decode(encoding)
     except (SyntaxError, UnicodeError, LookupError) as error:
-        return FileProblem(path=path, reason="bad_encoding", evidence=f"{type(error).__name__}: {error}"[:300])
+        # LookupError: a codec that does not exist, or that is none of text, as in `# coding: rot13`
+        return Drop(reason=Reason.BAD_ENCODING, evidence=f"{type(error).__name__}: {error}"[:300])
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     tree = None
     if is_python:
         parsed = parse(text)
-        if isinstance(parsed, str):
-            reason, _, evidence = parsed.partition(": ")
-            return FileProblem(path=path, reason=reason, evidence=evidence)
+        if isinstance(parsed, Drop):
+            return parsed
         tree = parsed
-    return SourceText(path=path, text=text, tree=tree, hash=sha256(data).hexdigest())
+    return SourceText(path=path, text=text, tree=tree, hash=hashlib.sha256(data).hexdigest())
 
 
-def parse(text: str) -> ast.Module | str:
-    """The syntax tree, or ``reason: evidence``. Source that nests too deeply raises RecursionError or MemoryError
-    in the parser.
-    """
+def parse(text: str) -> ast.Module | Drop:
+    """The syntax tree of a module's source, or why it has none."""
     parser: Callable[..., ast.Module] = ast.parse
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # invalid escapes and `is` with literals are the author's business
             return parser(text)
     except SyntaxError as error:
-        return f"syntax_error: line {error.lineno}: {error.msg}"
+        return Drop(reason=Reason.SYNTAX_ERROR, evidence=f"line {error.lineno}: {error.msg}")
     except (RecursionError, MemoryError) as error:
-        return f"too_deep: {type(error).__name__}"
+        # CPython's parser says so of source that nests too deeply: MemoryError is its own stack, not the machine's.
+        return Drop(reason=Reason.TOO_DEEP, evidence=type(error).__name__)
     except (ValueError, OverflowError) as error:
-        return f"syntax_error: {type(error).__name__}: {error}"
+        # a null byte before CPython 3.12 (setup.py comes here without decode's check), a lone surrogate
+        return Drop(reason=Reason.SYNTAX_ERROR, evidence=f"{type(error).__name__}: {error}")
 
 
-def _skipped(folder: Path, name: str) -> bool:
+def _is_skipped(folder: Path, name: str) -> bool:
     return (
         name.startswith(".")
         or name in SKIPPED_FOLDERS
@@ -164,17 +182,24 @@ def _skipped(folder: Path, name: str) -> bool:
     )
 
 
-def _link_problem(root: Path, path: str) -> FileProblem | None:
-    """None when the link leads to a file of the same repository."""
+def _link_problem(root: Path, path: str) -> Drop | None:
+    """The drop of a symbolic link that is not followed; None when it leads to a file of the same repository.
+
+    What a link outside leads to is not the repository's, and the sandbox, which is shown the repository alone, would
+    not have it.
+    """
     try:
         target = (root / path).resolve(strict=True)
-    except (OSError, RuntimeError) as error:  # RuntimeError: a loop, before Python 3.13
-        loop = isinstance(error, RuntimeError) or getattr(error, "errno", None) == 40
-        return FileProblem(path=path, reason="link_loop" if loop else "unreadable", evidence=_reason_of(error))
+    except RuntimeError as error:  # a loop, before Python 3.13, which raises OSError with ELOOP
+        return Drop(reason=Reason.LINK_LOOP, evidence=type(error).__name__)
+    except OSError as error:
+        problem = _unreadable(error)
+        return Drop(reason=Reason.LINK_LOOP, evidence=problem.evidence) if error.errno == errno.ELOOP else problem
     if not target.is_relative_to(root.resolve()):
-        return FileProblem(path=path, reason="link_outside", evidence="a symbolic link that leaves the repository")
+        return Drop(reason=Reason.LINK_OUTSIDE, evidence="a symbolic link that leaves the repository")
     return None
 
 
-def _reason_of(error: BaseException) -> str:
-    return os.strerror(error.errno) if isinstance(error, OSError) and error.errno else type(error).__name__
+def _unreadable(error: OSError) -> Drop:
+    """The drop of a file that the system would not open or read, without the path that ``str(error)`` shows."""
+    return Drop(reason=Reason.UNREADABLE, evidence=os.strerror(error.errno) if error.errno else type(error).__name__)

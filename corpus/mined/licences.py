@@ -1,9 +1,9 @@
-"""The licence of a repository as an SPDX expression.
+"""Finds the licence of a repository, as an SPDX expression.
 
-In this order: ``License-Expression``, licence files (``licenseclassifier``), the ``License`` field where it is
-SPDX, trove classifiers. Nothing found: ``NOASSERTION``. Several licence files with different licences are joined
-with ``AND``, which is the careful reading. A file's own ``SPDX-License-Identifier`` stands above the repository's.
-Not covered: licences named in prose only.
+The first of these that says something decides: ``License-Expression``, licence files (read by ``licenseclassifier``),
+the ``License`` field where it is SPDX, trove classifiers. Otherwise it is ``NOASSERTION``. Several licence files with
+different licences are joined with ``AND``, which is the careful reading: rows are permissive only where all of them
+are. A file's own ``SPDX-License-Identifier`` stands above the repository's. Not covered: licences named in prose only.
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from trace_mine.corpus.mined.files import FileProblem, read_bytes
+from trace_mine.corpus.mined.files import read_bytes
 
 NOASSERTION = "NOASSERTION"
+"""SPDX's word for a licence that is not known."""
 
 PERMISSIVE = frozenset(
     (
@@ -52,6 +53,7 @@ PERMISSIVE = frozenset(
         "ZPL-2.1",
     )
 )
+"""SPDX identifiers of licences that ask for no more than a notice. A licence that is not listed is not permissive."""
 
 CLASSIFIERS = {
     "Apache Software License": "Apache-2.0",
@@ -81,7 +83,7 @@ CLASSIFIERS = {
     "Zope Public License": "ZPL-2.1",
     "zlib/libpng License": "Zlib",
 }
-"""Trove names of licences; ``BSD License`` doesn't say which, and the licence files above it usually do."""
+"""Trove names of licences. ``BSD License`` doesn't say which one; the licence files, which come first, mostly do."""
 
 ALIASES = {
     "apache 2.0": "Apache-2.0",
@@ -97,13 +99,24 @@ ALIASES = {
     "psf": "PSF-2.0",
     "the mit license": "MIT",
 }
+"""Spellings in ``License`` fields that are common and no SPDX, in lower case."""
 
 LICENCE_FILE = re.compile(r"(licen[cs]e|copying|unlicense)([.\-_].*)?\Z", re.IGNORECASE)
 SPDX_HEADER = re.compile(r"^[ \t]*#[ \t]*SPDX-License-Identifier:[ \t]*([\w.+() \-]{1,200})$", re.MULTILINE)
 
 
 def find_licence(root: Path, *, expression: str | None, field: str | None, classifiers: Iterable[str]) -> str:
-    """The repository's licence, from its metadata and the files at its root."""
+    """The licence of a repository, from its metadata and the files at its root.
+
+    Args:
+        root: the repository's folder.
+        expression: ``License-Expression`` of the metadata.
+        field: ``License`` of the metadata, which often has the whole text of a licence.
+        classifiers: trove classifiers of all kinds.
+
+    Returns:
+        An SPDX expression, ``NOASSERTION`` where nothing tells.
+    """
     declared = normalise(expression)
     if declared:
         return declared
@@ -114,25 +127,30 @@ def find_licence(root: Path, *, expression: str | None, field: str | None, class
     if named:
         return named
     names = (classifier.rpartition(" :: ")[2] for classifier in classifiers if classifier.startswith("License ::"))
-    known = sorted({CLASSIFIERS[name] for name in names if name in CLASSIFIERS})
-    return " AND ".join(known) or NOASSERTION
+    classified = sorted({CLASSIFIERS[name] for name in names if name in CLASSIFIERS})
+    return " AND ".join(classified) or NOASSERTION
 
 
 def normalise(text: str | None) -> str | None:
-    """A canonical SPDX expression, None when the text isn't one."""
-    if not text or len(text) > 300:
+    """The text as a canonical SPDX expression; None when it isn't one.
+
+    Example:
+        >>> normalise("apache 2.0"), normalise("mit or gpl-2.0"), normalise("see the file")
+        ('Apache-2.0', 'MIT OR GPL-2.0-only', None)
+    """
+    if not text or len(text) > 300:  # the text of a licence, which is no expression
         return None
     parsed = _parsed(ALIASES.get(text.strip().lower(), text.strip()))
     return parsed.render() if parsed is not None else None
 
 
 def licence_of_files(root: Path) -> str | None:
-    """The licences that the files ``LICENSE*``, ``COPYING*`` (also in ``LICENSES/``) hold, joined; None when none
-    is recognised.
-    """
+    """The licences in the files ``LICENSE*``, ``COPYING*`` and ``LICENSES/*``, joined; None when none is recognised."""
+    # imported here: with it come the texts of all licences, which a repository that declares its own does not need
     from licenseclassifier import identify_license
 
     licences: set[str] = set()
+    # LICENSES is REUSE's folder with a file for each licence; wheels have theirs in `licenses` of the metadata folder.
     for folder in ("", "LICENSES/", "licenses/"):
         try:
             names = sorted(path.name for path in (root / folder).iterdir() if path.is_file())
@@ -140,25 +158,30 @@ def licence_of_files(root: Path) -> str | None:
             continue
         for name in names:
             data = read_bytes(root, folder + name) if folder or LICENCE_FILE.match(name) else None
-            if data is not None and not isinstance(data, FileProblem):
+            if isinstance(data, bytes):  # a text in Latin-1 still has words enough to be told by
                 licences.update(match.id for match in identify_license(data.decode("utf-8", "replace")))
     return normalise(" AND ".join(sorted(licences)))
 
 
 def header_licence(text: str) -> str | None:
     """The licence in a source file's ``SPDX-License-Identifier`` comment, looked for in its first lines."""
+    # A header is in the first lines; further down, the comment would be about something else (a template, a test).
     match = SPDX_HEADER.search(text[:4000])
     return normalise(match.group(1)) if match else None
 
 
 def is_permissive(expression: str) -> bool:
-    """True when the expression leaves a choice of only permissive licences. ``NOASSERTION`` and anything unknown is
-    not.
+    """Tell if the expression leaves a choice of permissive licences alone.
+
+    Example:
+        >>> [is_permissive(text) for text in ("MIT", "MIT OR GPL-2.0-only", "MIT AND GPL-2.0-only", "NOASSERTION")]
+        [True, True, False, False]
     """
     parsed = _parsed(expression)
     return parsed is not None and _permits(parsed)
 
 
+# Any: license_expression has no types. Its nodes are AND and OR with `args`, or a licence with a `key`.
 def _permits(node: Any) -> bool:
     from license_expression import AND, OR, LicenseWithExceptionSymbol
 
@@ -167,20 +190,21 @@ def _permits(node: Any) -> bool:
     if isinstance(node, AND):
         return all(_permits(part) for part in node.args)
     if isinstance(node, LicenseWithExceptionSymbol):
-        node = node.license_symbol
+        node = node.license_symbol  # an exception only permits more than the licence does
     return node.key in PERMISSIVE
 
 
 def _parsed(text: str) -> Any:
+    """The tree of an SPDX expression; None where the text is none."""
     from license_expression import ExpressionError
 
     try:
         return _licensing().parse(text, validate=True)
-    except (ExpressionError, RecursionError):
+    except (ExpressionError, RecursionError):  # deeply nested parentheses: the parser recurses
         return None
 
 
-@cache
+@cache  # it reads a table of 2,000 licences
 def _licensing() -> Any:
     from license_expression import get_spdx_licensing
 

@@ -1,4 +1,4 @@
-"""The mined origin: repositories in, work units out. How a worker traces a unit is in ``tracing``."""
+"""Makes work units out of repositories: the mined origin of a dataset. ``tracing`` traces a unit in a worker."""
 
 from __future__ import annotations
 
@@ -20,18 +20,19 @@ from trace_mine.corpus.mined.payload import (
     RepositoryEntry,
     TracerArguments,
 )
-from trace_mine.corpus.mined.repositories import MODULE_PREFIX, Ignored, Repository, open_inputs
+from trace_mine.corpus.mined.repositories import MODULE_PREFIX, IgnoredInput, Repository, open_inputs
 from trace_mine.corpus.mined.snippets import Candidate
 from trace_mine.corpus.mined.snippets.testcases import is_test_file
 from trace_mine.corpus.mined.tracing import ORIGIN, trace_unit
 from trace_mine.corpus.rows import printable
 from trace_mine.corpus.stats import Notes
 from trace_mine.corpus.work import Traces, WorkUnit
-from trace_mine.tracer.schema import SCHEMA_VERSION
+from trace_mine.tracer.inside.reasons import Reason
+from trace_mine.tracer.schema import SCHEMA_VERSION, Drop
 
 UNIT_SNIPPETS = 32
-"""At 20-100 snippets a second a unit takes about a second: little is lost with a worker, and the flush to disk is
-1% of it.
+"""Snippets of a unit. At 20-100 snippets a second a unit takes about a second: little is lost with a worker, and the
+flush to disk is 1% of it.
 """
 
 
@@ -39,8 +40,12 @@ class Mined:
     """The origin of mined traces (an ``Origin``).
 
     Args:
-        inputs: what stands on the command line, as ``open_inputs`` takes it.
+        inputs: paths and ``module:NAME``, as ``open_inputs`` takes them.
+        options: the snippets to mine, and how to trace them.
         staging: a folder for unpacked archives.
+
+    Raises:
+        CorpusError: an input does not exist, or can't be read or unpacked.
     """
 
     name = ORIGIN
@@ -51,8 +56,9 @@ class Mined:
         self._files = FileCounts()
         self._missing: dict[str, Counter[str]] = {}
         self._repositories: list[Repository] = []
-        self._ignored: list[Ignored] = []
+        self._ignored: list[IgnoredInput] = []
         self.input_names = [_input_name(text) for text in inputs]
+        # Here and not in `units`: a misspelt path ends the command before anything is traced.
         for opened in open_inputs(list(inputs), staging):
             if isinstance(opened, Repository):
                 self._repositories.append(opened)
@@ -61,60 +67,77 @@ class Mined:
 
     @property
     def fingerprint(self) -> str:
-        """Hash of the configuration and of the code that traces, finds and writes."""
+        """A hash of the configuration and of the code that traces, finds and writes.
+
+        It is part of every unit's key, so that a dataset that was begun with other code is done again.
+        """
         return content_key(self._options.as_config(), self._options.tracer_factory, code_hash(), SCHEMA_VERSION)
 
     @property
     def traces(self) -> Traces:
-        """What workers call."""
+        """The function that workers call."""
         return trace_unit
 
     @property
     def splits(self) -> None:
-        """By the repositories' names."""
+        """None: rows are split by their repositories' names."""
 
     def units(self) -> Iterator[WorkUnit]:
-        """Units of at most UNIT_SNIPPETS snippets that share a repository and a ``sys.path``, in the order of the
+        """Find the snippets of all repositories and cut them into units.
+
+        A unit has at most UNIT_SNIPPETS sessions (those of one snippet stay together, so more where one has more) of
+        snippets that share a repository and a ``sys.path``, and with them a tracer. Units come in the order of the
         repositories' files.
         """
-        left = self._options.limit
+        num_left = self._options.limit
         for repository in self._repositories:
             survey = Survey(repository, self._files)
             dependencies = find_dependencies(
                 survey.imports, own=survey.layout.top_level_names(), extra=self._options.packages
             )
             if dependencies.missing:
+                # Added up: two versions of one project may both be mined, under one name.
                 self._missing.setdefault(repository.provenance.name, Counter()).update(dependencies.missing)
             candidates = survey.candidates(self._options.chosen_entries, self._options.prior or "mined")
-            chosen = list(islice(candidates, left))  # islice to None goes on to the end
-            left = None if left is None else left - len(chosen)
+            chosen = list(islice(candidates, num_left))  # islice to None goes on to the end
+            num_left = None if num_left is None else num_left - len(chosen)
             yield from self._units_of(survey, dependencies, chosen)
 
     def notes(self) -> Notes:
-        """Files and inputs that were not searched, and packages that the repositories import and this environment
-        lacks.
+        """The files and inputs that were not searched, and the packages that are imported and not installed here.
+
+        The notes are those of the units that were made, so they are complete after ``units`` is exhausted.
         """
         return {
             "files": self._files.as_json(),
-            "ignored_inputs": [{"name": printable(item.name), "reason": item.reason} for item in self._ignored],
+            "ignored_inputs": [{"name": printable(item.name), "reason": item.explanation} for item in self._ignored],
             "missing_packages": {name: sorted(counter) for name, counter in sorted(self._missing.items())},
         }
 
     def _units_of(
         self, survey: Survey, dependencies: Dependencies, candidates: Sequence[Candidate]
     ) -> Iterator[WorkUnit]:
+        """Cut the snippets of one repository into units, by ``sys.path``.
+
+        A unit's key is a hash of all that its result depends on and of nothing else: its payload has folders of this
+        machine, and so is not hashed itself.
+        """
         provenance = survey.repository.provenance
         groups: dict[tuple[str, ...], list[Candidate]] = defaultdict(list)
         for candidate in candidates:
             groups[candidate.sys_path].append(candidate)
+        # A tracer has one `sys.path`, so snippets with another one would need it started anew.
         for sys_path, members in groups.items():
             tracer, portable = self._tracer_arguments(
                 survey, dependencies, sys_path, warm_modules(survey, dependencies, members)
             )
             size = max(1, UNIT_SNIPPETS // self._options.sessions)  # a snippet's sessions stay together
             for start in range(0, len(members), size):
-                chosen = [each for candidate in members[start : start + size] for each in self._sessions(candidate)]
-                snippets = [self._entry(survey, candidate) for candidate in chosen]
+                snippets = [
+                    self._entry(survey, session)
+                    for candidate in members[start : start + size]
+                    for session in self._sessions(candidate)
+                ]
                 repository: RepositoryEntry = {
                     "name": provenance.name,
                     "version": provenance.version,
@@ -122,6 +145,8 @@ class Mined:
                     "licence": provenance.licence,
                     "requires": list(dependencies.requires),
                 }
+                # Other snippets of the repository are not in the key, but all of its files are: any of them may be
+                # imported by these.
                 key = content_key(self.fingerprint, survey.fingerprint, repository, portable, snippets)
                 payload: MinedPayload = {
                     "tracer_factory": self._options.tracer_factory,
@@ -133,14 +158,17 @@ class Mined:
                 yield WorkUnit(key=key, payload=payload)
 
     def _sessions(self, candidate: Candidate) -> list[Candidate]:
-        """The candidate once for each session that is wanted of it."""
-        wanted = 1 if candidate.reason is not None else self._options.sessions
-        return [replace(candidate, snippet=replace(candidate.snippet, session=number)) for number in range(wanted)]
+        """The candidate once for each of its sessions; one that is not run counts once."""
+        num_sessions = 1 if candidate.drop is not None else self._options.sessions
+        return [
+            replace(candidate, snippet=replace(candidate.snippet, session=number)) for number in range(num_sessions)
+        ]
 
     def _entry(self, survey: Survey, candidate: Candidate) -> MinedEntry:
+        """The snippet as the unit's payload has it, dropped where its licence is not among the wanted ones."""
         licence = candidate.licence or survey.repository.provenance.licence
-        if candidate.reason is None and self._options.licences == "permissive" and not is_permissive(licence):
-            candidate = replace(candidate, reason="not_permissive", evidence=f"licence {licence}")
+        if candidate.drop is None and self._options.licences == "permissive" and not is_permissive(licence):
+            candidate = replace(candidate, drop=Drop(reason=Reason.NOT_PERMISSIVE, evidence=f"licence {licence}"))
         snippet = candidate.snippet
         return {
             "path": snippet.path,
@@ -154,16 +182,15 @@ class Mined:
     def _tracer_arguments(
         self, survey: Survey, dependencies: Dependencies, sys_path: tuple[str, ...], warm: Sequence[str]
     ) -> tuple[TracerArguments, PortableArguments]:
-        """TracerConfig's keyword arguments as JSON: those for this machine, and the part of them that every machine
-        shares.
-        """
+        """The keyword arguments of ``TracerConfig`` as JSON, and the part of them that every machine shares."""
         options = self._options
         portable: PortableArguments = {
             "sys_path": list(sys_path),
-            "own": [""],
+            "own": [""],  # calls of all modules below the repository's root may be opened
             "warm": list(warm),
             "limits": options.limits.as_dict(),
             "follow": options.follow,
+            # From level 2 on runs are confined by the kernel; without the option mining refuses to start below that.
             "minimum_level": 0 if options.allow_unsafe else 2,
             "allow_unsafe": options.allow_unsafe,
             "seed": options.seed,
@@ -181,20 +208,26 @@ class Mined:
 
 
 def warm_modules(survey: Survey, dependencies: Dependencies, candidates: Sequence[Candidate]) -> list[str]:
-    """Modules that are imported once for all snippets: those whose docstrings are run or whose functions are called,
-    and the bound packages that the repository imports itself (pytest alone costs 0.1 s). Test modules are not:
-    importing all of them could change what one of them sees.
+    """Names of the modules that are imported once for all snippets, before the first of them is run.
+
+    They are those whose docstrings are run or whose functions are called, and the bound packages that the repository
+    imports itself (pytest alone costs 0.1 s). Test modules are left out: importing all of them could change what one of
+    them sees.
     """
-    run = [one.snippet for one in candidates if one.reason is None]
-    modules = {snippet.module for snippet in run if snippet.kind == "doctest"}
-    called = [snippet for snippet in run if snippet.kind == "call" and not is_test_file(snippet.path)]
+    snippets = [candidate.snippet for candidate in candidates if candidate.drop is None]
+    modules = {snippet.module for snippet in snippets if snippet.kind == "doctest"}
+    called = [snippet for snippet in snippets if snippet.kind == "call" and not is_test_file(snippet.path)]
+    # A call runs in `__main__` and imports its function, so its snippet has no module; its name begins with it.
     modules |= {snippet.name.rpartition(".")[0] for snippet in called}
     bound = {path.name.removesuffix(".py") for path in dependencies.packages}
     return sorted({module for module in modules if module} | (survey.imports & bound))
 
 
 def _input_name(text: str) -> str:
-    """What an input is called in the configuration: without its folder, but told from others of its name."""
+    """The name of an input in the configuration: without its folder, but with a hash that tells it from others.
+
+    The configuration is in the dataset, which must not show folders of this machine.
+    """
     if text.startswith(MODULE_PREFIX):
         return text
     path = Path(text).resolve()

@@ -1,4 +1,4 @@
-"""What to mine and how: the options of ``trace-mine``, checked against each other."""
+"""The options of ``trace-mine``, checked against each other."""
 
 from __future__ import annotations
 
@@ -15,19 +15,32 @@ from trace_mine.tracer.limits import Limits
 from trace_mine.tracer.views import View, parse_view
 
 TRACER_FACTORY = "trace_mine.corpus.mined.start_tracer:start_tracer"
+"""The function that starts a worker's tracer, by name, since a unit's payload is JSON."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MineOptions:
-    """What to mine and how.
+    """The snippets to mine, and how to trace them.
 
-    ``entries`` are names of ENTRIES (the option ``--sources``), None for those of the view: calls where it hides
-    inputs, all others elsewhere; ``parsed_view`` is what the text of ``view`` means;
-    ``follow`` is how deep calls of the repository's own functions are opened;
-    ``sessions`` is how many there are of each snippet that draws, each with draws of its own; ``limit`` stops after
-    this many snippets; ``licences`` is ``all`` or ``permissive``; ``packages`` are folders of
-    installed packages for the sandbox; ``tracer_factory`` is ``module:function``, which starts a Tracer with the
-    arguments of ``payload.TracerArguments``.
+    Attributes:
+        entries: names of ``snippets.ENTRIES`` (the option ``--sources``); None for those of the view: calls where it
+            hides inputs, all others elsewhere.
+        follow: how deep calls of the repository's own functions are opened; 0 keeps every call as one command.
+        limits: of one run.
+        limit: the number of snippets to stop after; None for all of them.
+        licences: ``all`` or ``permissive``.
+        packages: folders of installed packages for the sandbox.
+        python: the interpreter that runs the snippets.
+        seed: of the random module inside.
+        view: the text of ``--view``.
+        only_choices: snippets that draw nothing at random are dropped.
+        sessions: the number of sessions of each snippet that draws, each with draws of its own.
+        allow_unsafe: run without a sandbox where there is none.
+        tracer_factory: ``module:function``, which starts a Tracer with the arguments of ``payload.TracerArguments``.
+        parsed_view: the meaning of ``view``.
+
+    Raises:
+        ValueError: an option is out of its range, or two options contradict each other.
     """
 
     entries: tuple[str, ...] | None = None
@@ -46,10 +59,13 @@ class MineOptions:
     parsed_view: View = field(init=False)
 
     def __post_init__(self) -> None:
+        # The text is kept beside its meaning: it is what datasets and workers are told. (The record is frozen.)
         object.__setattr__(self, "parsed_view", parse_view(self.view))
         self._check_entries()
         self._check_numbers()
         self._check_view()
+
+    # The messages name the options as the command line spells them, since it shows them as they are.
 
     def _check_entries(self) -> None:
         unknown = [name for name in self.chosen_entries if name not in ENTRIES]
@@ -81,6 +97,7 @@ class MineOptions:
             )
         if self.only_choices and not hides:
             raise ValueError(f"expected a view that hides outcomes with only_choices, got {self.view!r}; add branch")
+        # 0 forks: beliefs are found without fork points, by running the program again from its start.
         if self.limits.forks and (self.limits.forks < 2 or not hides):
             raise ValueError(
                 f"expected 2 forks or more with a view that hides outcomes, got {self.limits.forks} with "
@@ -94,7 +111,9 @@ class MineOptions:
 
     @property
     def prior(self) -> str | None:
-        """Where the values of hidden inputs come from; None where the view hides none."""
+        """The origin of hidden inputs' values, one of ``trace_mine.tracer.views.PRIORS``; None where the view hides
+        none.
+        """
         return self.parsed_view.prior
 
     @property
@@ -105,13 +124,17 @@ class MineOptions:
         return DEFAULT_ENTRIES if self.prior is None else INVERSE_ENTRIES
 
     def as_config(self) -> dict[str, object]:
-        """What two runs into one dataset must have in common, without this machine's folders."""
+        """The options that two runs into one dataset must share, without this machine's folders.
+
+        The keys are on disk; ``sources`` are the entries.
+        """
         return {
             "sources": list(self.chosen_entries),
             "follow": self.follow,
             "limits": self.limits.as_dict(),
             "limit": self.limit,
             "licences": self.licences,
+            # Without their parents, which are this machine's; the versions of packages are in each unit's key.
             "packages": [folder.name for folder in self.packages],
             "python": python_version(self.python),
             "seed": self.seed,
@@ -124,15 +147,17 @@ class MineOptions:
 
 @cache
 def python_version(python: str) -> str:
-    """The version of an interpreter.
+    """The version of an interpreter (``3.12.4``), asked once.
 
     Raises:
         CorpusError: it can't be run.
     """
     if python == sys.executable:
         return platform.python_version()
+    # Isolated and without `site`, so that nothing of the user's environment runs.
     command = [python, "-I", "-S", "-c", "import platform; print(platform.python_version())"]
     try:
+        # With a time limit: the path may lead to a program that is no interpreter and waits.
         return subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout.strip()
     except (OSError, subprocess.SubprocessError) as error:
         raise CorpusError(

@@ -1,4 +1,8 @@
-"""What a worker is given for a unit of mined snippets, as JSON: the tracer to start, and the snippets to trace."""
+"""The JSON that a worker is given for a unit of mined snippets: the tracer to start, and the snippets to trace.
+
+The types say what ``miner`` writes and ``tracing`` reads. They are ``TypedDict`` and not records because the payload is
+JSON on its whole way: into the ledger, and from there, in another process, to the worker.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +13,13 @@ from trace_mine.corpus.work import SnippetEntry
 
 
 class PortableArguments(TypedDict):
-    """The part of ``TracerConfig`` that every machine shares; it belongs to the unit's key."""
+    """The part of ``TracerConfig`` that does not depend on the machine; the unit's key is a hash over it.
 
+    ``sys_path`` are folders relative to the repository's root; ``warm`` are modules that are imported once for all of
+    the unit's snippets; ``view`` is the text of ``--view``.
+    """
+
+    # The names are those of TracerConfig's fields; `start_tracer` hands them on one by one.
     sys_path: list[str]
     own: list[str]
     warm: list[str]
@@ -24,7 +33,11 @@ class PortableArguments(TypedDict):
 
 
 class TracerArguments(PortableArguments):
-    """``TracerConfig`` as JSON, with what is this machine's alone: its folders, its interpreter."""
+    """The whole of ``TracerConfig`` as JSON, with the folders and the interpreter of this machine.
+
+    ``repository`` is None for modules of the standard library; ``library`` then has the folder or file of the module.
+    ``packages`` are folders and files that are bound into the sandbox.
+    """
 
     repository: str | None
     library: list[str]
@@ -33,7 +46,7 @@ class TracerArguments(PortableArguments):
 
 
 class RepositoryEntry(TypedDict):
-    """The repository of a unit, as its rows name it; ``requires`` are the packages that its snippets need."""
+    """The repository of a unit as its rows name it, with the packages that its snippets need (``name==version``)."""
 
     name: str
     version: str | None
@@ -43,13 +56,15 @@ class RepositoryEntry(TypedDict):
 
 
 class MinedEntry(SnippetEntry):
-    """A snippet of a unit; ``candidate`` is what ``Candidate.to_json`` gives."""
+    """A snippet of a unit; ``candidate`` is the result of ``Candidate.to_json``."""
 
     candidate: Mapping[str, object]
 
 
 class MinedPayload(TypedDict):
-    """The payload of a unit. ``tracer_factory`` is ``module:function``, a function of TracerArguments; ``hidden`` are
+    """The payload of a unit.
+
+    ``tracer_factory`` is ``module:function``, a function of TracerArguments that starts a tracer; ``hidden`` are
     folders of this machine that no row may show.
     """
 

@@ -1,4 +1,8 @@
-"""Starts the real Tracer in a worker process, from the arguments that a unit's payload holds as JSON."""
+"""Starts a Tracer in a worker process, from the arguments that a unit's payload holds as JSON.
+
+``tracing`` finds this function by its name in the payload, so that finding snippets never loads the sandbox, and tests
+can name another one.
+"""
 
 from __future__ import annotations
 
@@ -13,13 +17,18 @@ from trace_mine.tracer.views import parse_view
 
 
 def start_tracer(arguments: TracerArguments) -> Tracer:
-    """A Tracer with its sandbox running.
+    """Start a Tracer with its sandbox running.
+
+    Args:
+        arguments: the keyword arguments of ``TracerConfig`` as JSON.
 
     Raises:
         CorpusError: this machine offers less isolation than is asked for.
+        ValueError: a limit or the view is out of its range.
     """
     repository = arguments["repository"]
     config = TracerConfig(
+        # Field by field and not `**arguments`: JSON has neither paths nor tuples.
         repository=None if repository is None else Path(repository),
         sys_path=tuple(arguments["sys_path"]),
         packages=tuple(Path(path) for path in arguments["packages"]),
@@ -37,5 +46,5 @@ def start_tracer(arguments: TracerArguments) -> Tracer:
     )
     try:
         return Tracer(config)
-    except SandboxUnavailable as error:
+    except SandboxUnavailable as error:  # it concerns all units, so it ends the command instead of dropping snippets
         raise CorpusError(str(error)) from error

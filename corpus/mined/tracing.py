@@ -1,4 +1,4 @@
-"""How a worker traces a unit of mined snippets: one row or drop for each.
+"""Traces a unit of mined snippets in a worker: one row or drop for each.
 
 A worker process keeps one Tracer alive, for as long as units of the same repository (and ``sys.path``) come: starting
 one costs as much as a hundred snippets.
@@ -16,40 +16,57 @@ from typing import Protocol, cast
 
 from trace_mine.corpus.errors import CorpusError
 from trace_mine.corpus.hashing import content_key
-from trace_mine.corpus.mined.asked import with_prior
+from trace_mine.corpus.mined.hidden_inputs import add_prior
 from trace_mine.corpus.mined.payload import MinedPayload
 from trace_mine.corpus.mined.snippets import Candidate
 from trace_mine.corpus.rows import Row, RowOrigin, make_row, printable
 from trace_mine.corpus.work import Dropped, Item
+from trace_mine.tracer.inside.reasons import Reason
 from trace_mine.tracer.schema import Drop, Snippet, Trace
 
 ORIGIN = "mined"
 MAX_EVIDENCE = 2000
+"""Characters of a drop's evidence that are kept; a whole output would make ``errors.jsonl`` as large as the dataset."""
 
 
 class TracerLike(Protocol):
-    """The part of ``trace_mine.tracer.session.Tracer`` that is used here."""
+    """The part of ``trace_mine.tracer.session.Tracer`` that is used here, which a stand-in in tests has too."""
 
-    def trace(self, snippet: Snippet) -> Trace | Drop: ...
+    def trace(self, snippet: Snippet) -> Trace | Drop:
+        """Run the snippet: a trace, or the drop where there is none."""
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """End the processes of the sandbox."""
 
 
 def trace_unit(payload: Mapping[str, object]) -> Iterator[Item]:
-    """A Row or a Dropped for each session of the unit's snippets, in order; ``payload`` is a MinedPayload."""
+    """Trace the sessions of a unit's snippets.
+
+    The sessions of one snippet stand behind each other in a unit. When the first one draws nothing at random, the
+    others would be the same, so they are dropped without a run.
+
+    Args:
+        payload: a ``MinedPayload``.
+
+    Yields:
+        A Row or a Dropped for each session, in order.
+
+    Raises:
+        CorpusError: no tracer can be started on this machine.
+    """
     unit = cast(MinedPayload, payload)
-    draws = True  # of the snippet whose sessions come: its first session shows whether there is a point in more
+    first_session_draws = True
     for entry in unit["snippets"]:
         candidate = Candidate.from_json(entry["candidate"])
         result: Row | Drop
-        if candidate.reason is not None:
-            result = Drop(reason=candidate.reason, evidence=candidate.evidence)
-        elif candidate.snippet.session and not draws:
-            result = Drop(reason="no_choices", evidence="the snippet's first session made no draw")
+        if candidate.drop is not None:
+            result = candidate.drop
+        elif candidate.snippet.session and not first_session_draws:
+            result = Drop(reason=Reason.NO_CHOICES, evidence="the snippet's first session made no draw")
         else:
             result = _trace(unit, candidate)
             if not candidate.snippet.session:
-                draws = result.reason != "no_choices" if isinstance(result, Drop) else bool(result.columns["choices"])
+                first_session_draws = _may_draw(result)
         if isinstance(result, Drop):
             evidence = printable(_scrub(result.evidence, unit["hidden"]))[:MAX_EVIDENCE]
             if candidate.num_skipped:
@@ -59,24 +76,33 @@ def trace_unit(payload: Mapping[str, object]) -> Iterator[Item]:
             yield result
 
 
+def _may_draw(result: Row | Drop) -> bool:
+    """Tell if another session of the snippet could differ; a drop for another reason leaves that open."""
+    return result.reason != Reason.NO_CHOICES if isinstance(result, Drop) else bool(result.columns["choices"])
+
+
 def _trace(unit: MinedPayload, candidate: Candidate) -> Row | Drop:
+    """Trace one session, and make a row of it where nothing speaks against that."""
     snippet = candidate.snippet
     tracer = _tracer_for(unit)
     try:
         trace = tracer.trace(snippet)
     except CorpusError:
-        raise
+        raise  # no sandbox, say: the same for all snippets
     except Exception as error:
-        # A bug of ours over one snippet: counted with its evidence, and the tracer, which may be confused, replaced.
+        # A bug of ours over one snippet is counted with its evidence. The tracer, which may be in the middle of a
+        # conversation with its sandbox, is replaced.
         close_tracer()
-        return Drop(reason="internal_error", evidence="".join(traceback.format_exception(error)))
+        return Drop(reason=Reason.INTERNAL_ERROR, evidence="".join(traceback.format_exception(error)))
     if isinstance(trace, Trace) and candidate.prior is not None:
-        trace = with_prior(trace, snippet, candidate.prior)
+        trace = add_prior(trace, snippet, candidate.prior)
     if isinstance(trace, Drop):
         return trace
     if any(f"{folder}/" in trace.text for folder in unit["hidden"] if len(folder) > 1):
-        # Such a session would neither replay elsewhere nor come out the same from there. (Possible at level 2 only.)
-        return Drop(reason="shows_path", evidence="the session shows a folder of this machine")
+        # Such a session would neither replay on another machine nor come out the same there. It can happen at sandbox
+        # level 2 only: without user namespaces a snippet is shown folders under their own names.
+        return Drop(reason=Reason.SHOWS_PATH, evidence="the session shows a folder of this machine")
+    # Rows of one module must be the same from every machine, wherever its interpreter stands.
     steps = tuple(replace(step, path=_relative(step.path, unit["tracer"]["library"])) for step in trace.steps)
     return make_row(replace(trace, steps=steps), _row_origin(unit, candidate))
 
@@ -102,15 +128,20 @@ def _row_origin(unit: MinedPayload, candidate: Candidate) -> RowOrigin:
 
 
 def _relative(path: str, library: Sequence[str]) -> str:
-    """A step's path without this machine's folders: standard-library modules are run where the interpreter has them."""
+    """A step's path relative to the repository; empty for one that is not in it.
+
+    ``library`` are the files or folders of standard-library modules, which are run where the interpreter has them;
+    paths in them become relative to the folder around them.
+    """
     for source in library:
         path = path.removeprefix(f"{Path(source).parent}/")
     return "" if path.startswith("/") else path
 
 
 def _scrub(text: str, hidden: Sequence[str]) -> str:
+    """The text without the folders of this machine, which evidence (a traceback, say) may name."""
     for folder in hidden:
-        if len(folder) > 1:
+        if len(folder) > 1:  # a repository at `/` would turn each slash into a tilde
             text = text.replace(folder, "~")
     return text
 
@@ -118,6 +149,7 @@ def _scrub(text: str, hidden: Sequence[str]) -> str:
 class _Live:
     """This process's Tracer, and the key of the arguments that it was started with."""
 
+    # One for each process: joblib's workers handle one unit after the other, never two at once.
     key: str | None = None
     tracer: TracerLike | None = None
 
@@ -130,13 +162,15 @@ def _tracer_for(unit: MinedPayload) -> TracerLike:
         module, _, name = unit["tracer_factory"].partition(":")
         tracer: TracerLike = getattr(importlib.import_module(module), name)(unit["tracer"])
         _Live.key, _Live.tracer = key, tracer
-        # Worker processes end without atexit; multiprocessing's finalizers do run.
+        # Worker processes end without atexit, so that a tracer's processes would outlive them; the finalizers of
+        # multiprocessing do run.
         multiprocessing.util.Finalize(None, close_tracer, exitpriority=100)
     return _Live.tracer
 
 
 def close_tracer() -> None:
-    """Closes this process's Tracer, if it has one."""
+    """Close this process's Tracer, if it has one."""
+    # Forgotten before it is closed: where closing fails, the next unit starts another one.
     tracer, _Live.tracer, _Live.key = _Live.tracer, None, None
     if tracer is not None:
         tracer.close()

@@ -1,4 +1,7 @@
-"""The command ``trace-synth``. Only typer is imported before the command runs."""
+"""The command ``trace-synth``: options to a task and its stages, then sessions on the terminal or a dataset.
+
+Only typer is imported before the command runs, so that ``--help`` answers in under half a second.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +20,7 @@ if TYPE_CHECKING:
     from trace_mine.corpus.synthetic.origin import SynthOptions
     from trace_mine.corpus.synthetic.task import Stage
 
+# "\b" on a line of its own keeps click from refilling the paragraph below it.
 EPILOG = """\b
 Examples:
   trace-synth permutations --rows 10000 --set n=5 --set moves=full --curriculum paper --out s5
@@ -67,9 +71,11 @@ def synth(
 
     The rows are those of trace-mine; datasets.load_dataset(OUT) reads them.
     """
+    # A ValueError from here on is wrong usage: `run_app` prints it on one line and exits with 2.
     stages = _stages(commands, spacing, curriculum)
+    # Texts: the task's own defaults tell what types they are read as.
     values = dict(_pair(text) for text in parameters or ())
-    if show:
+    if show:  # nothing is written, so nothing of `produce` is imported
         _show(task, values, stages, seed, show)
         return
     from trace_mine.corpus.synthetic.origin import SynthOptions
@@ -94,9 +100,10 @@ def _show(task: str, parameters: Mapping[str, str], stages: Sequence[Stage], see
     from trace_mine.corpus.synthetic.tasks import make_task
     from trace_mine.tracer.show import beliefs_shown
 
-    made = make_task(task, parameters)
+    chosen_task = make_task(task, parameters)
     for index in range(number):
-        trace = made.trace(index, seed=seed, split="train", stage=stages[index * len(stages) // number])
+        # As in a dataset, the rows are spread over the stages in equal parts.
+        trace = chosen_task.trace(index, seed=seed, split="train", stage=stages[index * len(stages) // number])
         print(beliefs_shown(trace, colour=sys.stdout.isatty()))
 
 
@@ -132,7 +139,13 @@ def _stages(commands: str, spacing: str, curriculum: str) -> tuple[Stage, ...]:
 
 
 def _range(name: str, text: str) -> tuple[int, int]:
+    """Return the ends of ``N`` or ``N-M``, both included.
+
+    Raises:
+        ValueError: the text is neither, or its ends are out of order.
+    """
     low, dash, high = text.partition("-")
+    # isdigit, not int(): int() takes "1_6" and " 16 ", and "-3" would be read as a range without a beginning.
     if not low.isdigit() or (dash and not high.isdigit()) or not 1 <= int(low) <= int(high or low):
         raise ValueError(f"expected --{name} N or N-M with 1 <= N <= M, got {text!r}")
     return int(low), int(high or low)
@@ -144,7 +157,7 @@ app.command("list")(list_tasks)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The console script; gives the exit code."""
+    """Run the console script with ``arguments`` (None: ``sys.argv[1:]``), and return its exit code."""
     return run_app(app, "trace-synth", arguments, failed=(CorpusError, OSError))
 
 

@@ -1,13 +1,13 @@
-"""Automata as YAML files: keys ``Q Sigma delta rho q0``, and ``name``, ``emissions`` and ``commands`` if wanted.
+"""Automata as YAML files: keys ``Q Sigma delta rho q0``, and optionally ``name``, ``emissions`` and ``commands``.
 
 ``delta`` maps symbol -> state -> {next state: probability} (a bare state name is probability 1; a symbol that is left
 out, or a state of it, stays where it is). ``rho`` maps symbol -> states in which it may be emitted (left out: all).
 ``q0`` is a state or {state: probability}. ``emissions`` maps state -> {symbol: probability}. ``commands`` maps every
 symbol -> {source: what is typed, output: what is shown}. A probability is a number or a fraction such as ``1/3``.
 
-Names are the text that stands there: ``on``, ``01`` and ``null`` are names like any other. Reading checks everything
-and says with its line what is wrong; nothing in a file is ever run or constructed. Writing is the inverse: what is read
-back equals bit for bit.
+Names are the text in the file: ``on``, ``01`` and ``null`` are names like any other, although YAML would read a bool, a
+number and a null. Reading checks everything and reports a mistake with its line; nothing in a file is run or
+constructed. Writing is the inverse: the automaton that is read back equals the written one bit for bit.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ import re
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import yaml
@@ -25,32 +24,22 @@ from numpy.typing import NDArray
 from trace_mine.corpus.synthetic.automaton import SUM_ERROR, Automaton, Command, Floats
 
 KEYS = ("name", "Q", "Sigma", "delta", "rho", "q0", "emissions", "commands")
-EXAMPLE = """\
-name: leaky switch
-Q: [on, off]
-Sigma: [tick, see-on]
-delta:
-  tick:
-    on: {on: 9/10, off: 1/10}
-    off: off
-rho:
-  see-on: [on]
-q0: on
-"""
 NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
+# Python refuses to turn texts of more than 4,300 digits into int, by an error that has no line; no fraction needs 300.
 FRACTION = re.compile(r"\d{1,300}/\d{1,300}")
+# The tags of plain scalars, lists and mappings; every other tag (`!!python/object`, ...) is refused.
 NAMED_TAGS = {f"tag:yaml.org,2002:{kind}" for kind in ("str", "seq", "map")}
 
 
 class AutomatonError(ValueError):
-    """The file is no automaton; the message says where and why."""
+    """A file describes no automaton; the message says where in it and why."""
 
 
 def read_automaton(path: Path) -> Automaton:
-    """The automaton of a file.
+    """Read the automaton of a file; its name is the file's, where the file gives none.
 
     Raises:
-        AutomatonError: it can't be read, or is none.
+        AutomatonError: the file can't be read, or describes no automaton.
     """
     try:
         return parse_automaton(path.read_text(encoding="utf-8"), path.stem)
@@ -59,50 +48,59 @@ def read_automaton(path: Path) -> Automaton:
 
 
 def parse_automaton(text: str, name: str = "automaton") -> Automaton:
-    """The automaton that a YAML text describes; ``name`` where it has none.
+    """Parse the automaton that a YAML text describes.
+
+    The text is composed to YAML nodes only, which keep their lines and their texts; each key then has a function that
+    checks its node and turns it into an array.
+
+    Args:
+        text: YAML, as the module's docstring describes it.
+        name: the automaton's name where the text gives none.
 
     Raises:
-        AutomatonError: see the module's docstring.
+        AutomatonError: the text is no YAML, or describes no automaton; the message has the line.
     """
     try:
-        # the base loader only: scalars stay the text that they are, tags construct nothing
+        # The base loader: scalars stay the text that they are, tags construct nothing.
         root = yaml.compose(text, Loader=yaml.BaseLoader)
-    except (yaml.YAMLError, RecursionError) as error:
+    except (yaml.YAMLError, RecursionError) as error:  # the composer recurses: a thousand brackets are enough
         message = " ".join(str(error).split())
         raise AutomatonError(f"expected YAML, got {message}; correct the file") from error
-    if root is None or not isinstance(root, yaml.MappingNode):
+    if root is None or not isinstance(root, yaml.MappingNode):  # an empty file has no root
         raise AutomatonError(f"expected a mapping with {', '.join(KEYS[1:6])}, got {_shown(root)}; write `Q: [..]` ..")
-    told_of = _pairs(root, "the file")
-    unknown = [key for key in told_of if key not in KEYS]
-    missing = [key for key in ("Q", "Sigma", "q0") if key not in told_of]
+    nodes = _pairs(root, "the file")
+    unknown = [key for key in nodes if key not in KEYS]
+    missing = [key for key in ("Q", "Sigma", "q0") if key not in nodes]
     if unknown or missing:
         raise AutomatonError(
             f"expected the keys {', '.join(KEYS)}, got unknown {unknown}, missing {missing}; correct the keys"
         )
-    states, symbols = _names(told_of["Q"], "Q"), _names(told_of["Sigma"], "Sigma")
+    states, symbols = _names(nodes["Q"], "Q"), _names(nodes["Sigma"], "Sigma")
 
-    def table(key: str, known: Sequence[str]) -> dict[str, yaml.Node]:
-        node = told_of.get(key)
-        return {} if node is None or _is_empty(node) else _table(node, known, key)
+    def table(key: str, allowed: Sequence[str]) -> dict[str, yaml.Node]:
+        node = nodes.get(key)
+        return {} if node is None or _is_empty(node) else _table(node, allowed, key)
 
     try:
         return Automaton(
-            name=_text(told_of["name"], "name") if "name" in told_of else name,
+            name=_text(nodes["name"], "name") if "name" in nodes else name,
             states=states,
             symbols=symbols,
             transitions=_transitions(table("delta", symbols), states, symbols),
             reveals=_reveals(table("rho", symbols), states, symbols),
-            start=_law(told_of["q0"], states, "q0"),
+            start=_law(nodes["q0"], states, "q0"),
             emissions=_emissions(table("emissions", states), states, symbols),
             commands=_commands(table("commands", symbols), symbols),
         )
     except AutomatonError:
         raise
     except ValueError as error:
+        # Of Automaton: a mistake that no single node shows, such as a state in which no symbol is allowed.
         raise AutomatonError(str(error)) from error
 
 
 def _transitions(by_symbol: dict[str, yaml.Node], states: Sequence[str], symbols: Sequence[str]) -> Floats:
+    """Return T [symbols, states, states] of ``delta``; what is left out is a column of the identity."""
     matrices = np.stack([np.eye(len(states))] * len(symbols))
     for symbol, columns in by_symbol.items():
         for state, law in _table(columns, states, f"delta of {symbol}").items():
@@ -112,6 +110,7 @@ def _transitions(by_symbol: dict[str, yaml.Node], states: Sequence[str], symbols
 
 
 def _reveals(by_symbol: dict[str, yaml.Node], states: Sequence[str], symbols: Sequence[str]) -> NDArray[np.bool_]:
+    """Return the array [symbols, states] of ``rho``; a symbol that is left out is allowed everywhere."""
     allowed = np.ones((len(symbols), len(states)), dtype=bool)
     for symbol, node in by_symbol.items():
         where = f"rho of {symbol}"
@@ -119,7 +118,7 @@ def _reveals(by_symbol: dict[str, yaml.Node], states: Sequence[str], symbols: Se
             raise _wrong(f"{where} to be a list of states", node, "name at least one, or leave the symbol out")
         members = [_text(member, where) for member in node.value]
         for member, at in zip(members, node.value, strict=True):
-            _is_known(member, states, where, at)
+            _check_known(member, states, where, at)
         allowed[symbols.index(symbol)] = [state in members for state in states]
     return allowed
 
@@ -143,7 +142,7 @@ def _commands(by_symbol: dict[str, yaml.Node], symbols: Sequence[str]) -> tuple[
         if symbol not in by_symbol:
             raise AutomatonError(f"expected commands for every symbol, got none for {symbol}; add {symbol}")
         where = f"commands of {symbol}"
-        parts = _table(by_symbol[symbol], ("source", "output"), where)
+        parts = _table(by_symbol[symbol], ("source", "output"), where)  # `output` may be left out: it shows nothing
         if "source" not in parts:
             raise _wrong(f"{where} to have a source", by_symbol[symbol], "add `source: ...`")
         texts = {key: _text(node, f"{where}, {key}") for key, node in parts.items()}
@@ -155,13 +154,17 @@ def _commands(by_symbol: dict[str, yaml.Node], symbols: Sequence[str]) -> tuple[
 
 
 def _law(node: yaml.Node, names: Sequence[str], where: str) -> Floats:
+    """Return the law over ``names`` of a node: {name: probability}, or one name, which is certain.
+
+    The sum is checked here and not left to Automaton, since only the node has a line for the message.
+    """
     law = np.zeros(len(names))
     if isinstance(node, yaml.MappingNode):
         for name, value in _table(node, names, where).items():
             law[names.index(name)] = _probability(value, f"{where} for {name}")
     else:
         name = _text(node, where)
-        _is_known(name, names, where, node)
+        _check_known(name, names, where, node)
         law[names.index(name)] = 1.0
     if abs(law.sum() - 1.0) > SUM_ERROR:
         raise _wrong(f"{where} to sum to 1", node, "correct the numbers", f"{law.sum():.12g}")
@@ -169,6 +172,7 @@ def _law(node: yaml.Node, names: Sequence[str], where: str) -> Floats:
 
 
 def _probability(node: yaml.Node, where: str) -> float:
+    """Return the number or fraction of a node. In quotes it is a text, as everywhere in YAML, and refused."""
     is_plain = isinstance(node, yaml.ScalarNode) and node.style is None
     text = _text(node, where) if is_plain else ""
     if NUMBER.fullmatch(text):
@@ -187,16 +191,17 @@ def _names(node: yaml.Node, where: str) -> tuple[str, ...]:
     if not isinstance(node, yaml.SequenceNode) or not node.value:
         raise _wrong(f"{where} to be a list of names", node, "write [first, second, ...]")
     names = tuple(_text(each, where) for each in node.value)
+    # Counting is quadratic, so it is done only where there is something to find: a file may have thousands of states.
     twice = sorted({name for name in names if names.count(name) > 1}) if len(set(names)) < len(names) else []
     if twice:
         raise _wrong(f"distinct names in {where}", node, "rename", f"{', '.join(twice)} more than once")
     return names
 
 
-def _table(node: yaml.Node, known: Sequence[str], where: str) -> dict[str, yaml.Node]:
+def _table(node: yaml.Node, allowed: Sequence[str], where: str) -> dict[str, yaml.Node]:
     table = _pairs(node, where)
     for key, value in table.items():
-        _is_known(key, known, where, value)
+        _check_known(key, allowed, where, value)
     return table
 
 
@@ -206,6 +211,7 @@ def _pairs(node: yaml.Node, where: str) -> dict[str, yaml.Node]:
     pairs: dict[str, yaml.Node] = {}
     for key_node, value in node.value:
         key = _text(key_node, where)
+        # YAML forbids a key twice, but PyYAML takes the last one silently.
         if key in pairs:
             raise _wrong(f"each key of {where} once", key_node, "join the two", f"{key!r} twice")
         pairs[key] = value
@@ -218,9 +224,9 @@ def _text(node: yaml.Node, where: str) -> str:
     return str(node.value)
 
 
-def _is_known(name: str, known: Sequence[str], where: str, node: yaml.Node) -> None:
-    if name not in known:
-        raise _wrong(f"{where} to speak of {', '.join(known)}", node, "correct the name", repr(name))
+def _check_known(name: str, allowed: Sequence[str], where: str, node: yaml.Node) -> None:
+    if name not in allowed:
+        raise _wrong(f"{where} to speak of {', '.join(allowed)}", node, "correct the name", repr(name))
 
 
 def _is_empty(node: yaml.Node) -> bool:
@@ -228,6 +234,7 @@ def _is_empty(node: yaml.Node) -> bool:
 
 
 def _shown(node: yaml.Node | None) -> str:
+    """Return a node as a message names it: a text in quotes, ``a list``, ``a mapping``."""
     if node is None:
         return "nothing"
     kind = {yaml.ScalarNode: "", yaml.SequenceNode: "a list", yaml.MappingNode: "a mapping"}[type(node)]
@@ -240,21 +247,26 @@ def _wrong(expected: str, node: yaml.Node, fix: str, got: str = "") -> Automaton
 
 
 def write_automaton(automaton: Automaton) -> str:
-    """The YAML text that ``parse_automaton`` reads back bit for bit; what goes without saying is left out."""
+    """Return the YAML text of an automaton; ``parse_automaton`` reads it back bit for bit.
+
+    Columns of the identity, and a ``rho`` that allows all states, are left out. A float is written as its ``repr``, the
+    shortest decimal that reads back as the same number.
+    """
     states, symbols = automaton.states, automaton.symbols
 
-    def law(column: Floats, names: Sequence[str]) -> Any:
+    def law(column: Floats, names: Sequence[str]) -> str | dict[str, float]:
         by_name = {name: float(p) for name, p in zip(names, column, strict=True) if p}
         return next(iter(by_name)) if list(by_name.values()) == [1.0] else by_name
 
     delta, rho = {}, {}
     for s, symbol in enumerate(symbols):
         columns = {state: law(automaton.transitions[s, :, q], states) for q, state in enumerate(states)}
+        # A column that is its own state stays: the identity, which reading fills in.
         if moves := {state: column for state, column in columns.items() if column != state}:
             delta[symbol] = moves
         if not automaton.reveals[s].all():
             rho[symbol] = [state for q, state in enumerate(states) if automaton.reveals[s, q]]
-    document: dict[str, Any] = {"name": automaton.name, "Q": list(states), "Sigma": list(symbols), "delta": delta}
+    document: dict[str, object] = {"name": automaton.name, "Q": list(states), "Sigma": list(symbols), "delta": delta}
     document |= {"rho": rho, "q0": law(automaton.start, states)}
     if automaton.emissions is not None:
         document["emissions"] = {state: law(automaton.emissions[:, q], symbols) for q, state in enumerate(states)}
@@ -267,7 +279,7 @@ def write_automaton(automaton: Automaton) -> str:
 
 
 class _Dumper(yaml.SafeDumper):
-    """Spells an equal list out again: a reader of the file need not follow anchors."""
+    """Writes an equal list again in full, where YAML's default is an anchor that a reader would have to follow."""
 
-    def ignore_aliases(self, data: Any) -> bool:
+    def ignore_aliases(self, data: object) -> bool:
         return True

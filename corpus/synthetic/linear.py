@@ -1,14 +1,16 @@
-"""The paper's two linear representations of a belief, and when and how they leave the truth.
+"""The paper's two linear representations of a belief, and where each departs from the exact belief.
 
-Joint: h' = T Z h over all states, without the norm. Exact after normalising until it underflows: its mass is the
-product of the survival masses, hence decays exponentially, and no input can refill it. Near the smallest numbers it is
-wrong before it is zero, and may stay so: 0.9 of the smallest number rounds back to it.
-Marginal: H [positions, values] of a permutation. A maybe-swap mixes rows; "position i holds j" clears row i and column
-j and puts 1 there; the decoder makes H doubly stochastic (Sinkhorn). Approximate even without underflow.
+Joint form: h' = T Z h over all states, without normalisation. Normalised afterwards it is exact until it underflows:
+its mass is the product of the survival masses, so it decays exponentially, and no input can refill it. Near the
+smallest number of a dtype it is wrong before it is zero, and may stay so: 0.9 of the smallest number rounds back to it.
 
-The truth is the exact filter in float64. A dtype here is that of the state between two steps: one step is computed in
-float64 and rounded once, so that what is seen is the storage's doing. Not covered: sums that are accumulated in the
-dtype itself, and hardware that flushes subnormal numbers to zero, which reach zero sooner.
+Marginal form: H [positions, values] of a permutation. A maybe-swap mixes two rows; the reveal "position i holds j"
+clears row i and column j and puts 1 there; the decoder makes H doubly stochastic (Sinkhorn). It is approximate even
+without underflow, since it forgets how positions depend on each other.
+
+The exact belief is the filter in float64. A dtype here is that of the state between two steps: each step is computed in
+float64 and rounded once, so that the errors seen are those of storing the state. Not covered: sums that are accumulated
+in the dtype itself, and hardware that flushes subnormal numbers to zero; both reach zero sooner.
 """
 
 from __future__ import annotations
@@ -19,19 +21,27 @@ from itertools import permutations
 
 import numpy as np
 
-from trace_mine.corpus.synthetic.automaton import Automaton, Floats
+from trace_mine.corpus.synthetic.automaton import Automaton, Flags, Floats
 from trace_mine.corpus.synthetic.exact_filter import ImpossibleSymbol, belief_step, beliefs_along
 
+# bf16's largest is (2 - 2^-7) 2^127, fp32's (2 - 2^-23) 2^127; past them a sum is infinite, as on hardware.
 DTYPES = {"fp16": (10, -14, 65504.0), "bf16": (7, -126, 2.0**128 - 2.0**120), "fp32": (23, -126, 2.0**128 - 2.0**104)}
-"""Name to (stored bits of the mantissa, smallest normal exponent, largest finite number); fp64 is there besides."""
+"""Name to (stored bits of the mantissa, smallest normal exponent, largest finite number). fp64 is known too, and needs
+no rounding.
+"""
 
 
 def rounded(values: Floats, dtype: str) -> Floats:
-    """The values as ``dtype`` (fp16, bf16, fp32, fp64) holds them, in float64: once to nearest, ties to even, with
-    gradual underflow, and infinite past the largest.
+    """Return the values as ``dtype`` (fp16, bf16, fp32, fp64) stores them, as float64.
+
+    They are rounded once to nearest, ties to even, with gradual underflow; past the largest number they are infinite.
+    numpy has no bf16, and a cast by way of float32 would round twice.
 
     Raises:
         ValueError: there is no such dtype.
+
+    >>> rounded(np.array([1.01171875]), "bf16").tolist()
+    [1.015625]
     """
     if dtype == "fp64":
         return values.copy()
@@ -39,13 +49,17 @@ def rounded(values: Floats, dtype: str) -> Floats:
         raise ValueError(f"expected a dtype among {', '.join([*DTYPES, 'fp64'])}, got {dtype!r}; take one of them")
     mantissa_bits, smallest, largest = DTYPES[dtype]
     _, exponents = np.frexp(values)  # |values| = m 2^exponent, 1/2 <= m < 1
+    # The exponent of the last stored bit; below the smallest normal number it stays, which is gradual underflow.
     quantum = np.maximum(exponents - 1, smallest) - mantissa_bits
     result: Floats = np.ldexp(np.rint(np.ldexp(values, -quantum)), quantum)
     return np.where(np.abs(result) > largest, np.copysign(np.inf, result), result)
 
 
 def halvings_to_zero(dtype: str) -> int:
-    """How many times 1 can be halved before it is zero: the horizon of the joint form under Fig. 9's adversary."""
+    """Return the number of times that 1 can be halved until it is zero: the number of cycles of Fig. 9's automaton
+    after which the joint form has lost all mass.
+    """
+    # Counted, not derived: with ties to even, half of the smallest number rounds to zero, which no formula would show.
     value, count = np.array([1.0]), 0
     while value[0] > 0:
         value = rounded(value * 0.5, dtype)
@@ -55,10 +69,12 @@ def halvings_to_zero(dtype: str) -> int:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JointRun:
-    """Arrays of length + 1; entry n is before symbol n.
+    """The joint form along a sequence. Arrays have length + 1 entries; entry n is before symbol n.
 
-    ``log2_mass``: log2 of |h|, -inf once it is zero; ``error``: the largest difference between h/|h| and the exact
-    belief, 1 once |h| is zero; ``underflow``: the first n at which h is zero in this dtype, None if it never is.
+    Attributes:
+        log2_mass: log2 of |h|; -inf once h is zero.
+        error: the largest absolute difference between h/|h| and the exact belief; 1 once h is zero.
+        underflow: the first n at which h is zero in this dtype; None if there is none.
     """
 
     log2_mass: Floats
@@ -66,34 +82,36 @@ class JointRun:
     underflow: int | None
 
     def off_at(self, tolerance: float) -> int | None:
-        """The first n at which the error is above ``tolerance``, None if it never is."""
+        """Return the first n at which the error is above ``tolerance``; None if there is none."""
         return _first(self.error > tolerance)
 
 
 def run_joint(automaton: Automaton, symbols: Sequence[int], dtype: str = "fp64") -> JointRun:
-    """h' = T Z h along the symbols, rounded to ``dtype`` after every step, beside the exact filter.
+    """Run the joint form h' = T Z h along the symbols, rounded to ``dtype`` after every step, beside the exact filter.
 
     Raises:
         ImpossibleSymbol: the sequence can't happen.
+        ValueError: there is no such dtype or symbol.
     """
     exact = beliefs_along(automaton, symbols)
     state = rounded(automaton.start, dtype)
     mass, error = np.zeros(len(symbols) + 1), np.ones(len(symbols) + 1)
     for n in range(len(symbols) + 1):
         mass[n] = state.sum()
+        # Once h is zero nothing can be decoded: the error stays at its largest value, 1.
         if mass[n] > 0:
             error[n] = np.abs(state / mass[n] - exact[n]).max()
         if n < len(symbols):
             state = rounded(automaton.transitions[symbols[n]] @ (automaton.reveals[symbols[n]] * state), dtype)
-    with np.errstate(divide="ignore"):
+    with np.errstate(divide="ignore"):  # log2 of a mass of 0 is meant to be -inf
         log2_mass = np.log2(mass)
     return JointRun(log2_mass=log2_mass, error=error, underflow=_first(mass == 0))
 
 
 def log2_masses(automaton: Automaton, symbols: Sequence[int]) -> Floats:
-    """log2 of the mass that h has without rounding [len(symbols) + 1]; entry n is before symbol n.
+    """Return log2 of the mass that h would have without rounding, [len(symbols) + 1]; entry n is before symbol n.
 
-    Sums the logarithms of the exact filter's survival masses: goes on where every dtype has reached zero.
+    It is the sum of the logarithms of the exact filter's survival masses, so it goes on where every dtype is at zero.
 
     Raises:
         ImpossibleSymbol: the sequence can't happen.
@@ -106,12 +124,12 @@ def log2_masses(automaton: Automaton, symbols: Sequence[int]) -> Floats:
 
 
 def sinkhorn(matrix: Floats, rounds: int = 200, tolerance: float = 1e-12) -> Floats:
-    """The doubly stochastic matrix that alternate normalising of rows and columns leads to, columns last.
+    """Return the doubly stochastic matrix to which normalising rows and columns in turn leads; columns come last.
 
-    Stops when rows sum to 1 within ``tolerance``, or after ``rounds``; a matrix without total support converges
-    slowly, and one with a row or column of zeros never: that row or column stays zero.
+    It stops when all rows sum to 1 within ``tolerance``, or after ``rounds``. A matrix without total support converges
+    slowly; one with a row or column of zeros doesn't: that row or column stays zero.
     """
-    result = np.maximum(matrix, 0.0)
+    result = np.maximum(matrix, 0.0)  # a model's decoder may be given small negative entries
     for _ in range(rounds):
         result = _over(_over(result, 1), 0)
         if np.abs(result.sum(axis=1) - 1.0).max() < tolerance:
@@ -125,13 +143,15 @@ Event = tuple[str, int, int] | tuple[str, int, int, float]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MarginalRun:
-    """After each event [events]: the largest entry of |decoded marginals - exact marginals| (``error``); the mass of H
-    outside the revealed row and column, after a mix all of it (``unrevealed``), and in its lightest row or column
-    (``lightest``), both before the decoder; how far the decoded rows are from sums of 1 (``residual``), above 1e-12
-    where Sinkhorn did not converge.
+    """The marginal form along a sequence of events. Arrays are [events]; entry n is after event n.
 
-    ``underflow``: the first event after which a row or column of H is all zero in this dtype (no decoder can restore
-    what it held), None if there is none.
+    Attributes:
+        error: the largest entry of |decoded marginals - exact marginals|.
+        unrevealed: the mass of H outside the revealed row and column; after a mix, of all of H.
+        lightest: the mass of H in its lightest row or column. This and ``unrevealed`` are taken before the decoder.
+        residual: the largest distance of a decoded row's sum from 1; above 1e-12 where Sinkhorn did not converge.
+        underflow: the first event after which a row or column of H is all zero in this dtype, so that no decoder can
+            restore it; None if there is none.
     """
 
     error: Floats
@@ -141,24 +161,25 @@ class MarginalRun:
     underflow: int | None
 
     def off_at(self, tolerance: float) -> int | None:
-        """The first event after which the error is above ``tolerance``, None if there is none."""
+        """Return the first event after which the error is above ``tolerance``; None if there is none."""
         return _first(self.error > tolerance)
 
 
 def run_marginal(n: int, events: Sequence[Event], dtype: str = "fp64") -> MarginalRun:
-    """The marginal form along the events, from the identity, rounded to ``dtype`` after each, beside the exact filter
-    over all n! orders.
+    """Run the marginal form along the events, rounded to ``dtype`` after each, beside the exact filter.
+
+    Both start from the identity: position i holds value i. The exact filter keeps a weight for each of the n! orders.
 
     Raises:
         ImpossibleSymbol: a reveal contradicts the events before it.
-        ValueError: an event is neither a mix nor a reveal.
+        ValueError: an event is neither a mix nor a reveal, or there is no such dtype.
     """
-    held = np.eye(n)
+    marginals = np.eye(n)
     orders = np.array(list(permutations(range(n))))  # orders[s, i]: the value at position i
     index = {tuple(order): s for s, order in enumerate(orders.tolist())}
     belief = np.zeros(len(orders))
     belief[index[tuple(range(n))]] = 1.0
-    one_hot = np.eye(n)[orders]
+    one_hot = np.eye(n)[orders]  # [orders, positions, values]
     error, unrevealed, lightest, residual = np.zeros((4, len(events)))
     for step, event in enumerate(events):
         i, j = event[1], event[2]
@@ -166,27 +187,32 @@ def run_marginal(n: int, events: Sequence[Event], dtype: str = "fp64") -> Margin
             p = float(event[3])
             swap = np.eye(n)
             swap[[i, j]] = swap[[j, i]]
-            held = (1 - p) * held + p * swap @ held
+            marginals = (1 - p) * marginals + p * swap @ marginals
             moved = orders.copy()
             moved[:, [i, j]] = moved[:, [j, i]]
+            # A swap is its own inverse: the mass that comes to an order is that of the order which the swap makes of
+            # it.
             belief = (1 - p) * belief + p * belief[[index[tuple(order)] for order in moved.tolist()]]
         elif event[0] == "reveal" and len(event) == 3:
+            # The exact filter: orders that contradict the reveal get weight 0.
             kept = belief * (orders[:, i] == j)
             if kept.sum() <= 0:
                 raise ImpossibleSymbol(
                     f"expected events that can happen, got position {i} holding {j} at event {step}; check the events"
                 )
             belief = kept / kept.sum()
+            # (I - e_i e_i') H (I - e_j e_j') + e_i e_j', the paper's erase and write.
             row, column = np.eye(n)[:, [i]], np.eye(n)[:, [j]]
-            held = (np.eye(n) - row @ row.T) @ held @ (np.eye(n) - column @ column.T) + row @ column.T
+            marginals = (np.eye(n) - row @ row.T) @ marginals @ (np.eye(n) - column @ column.T) + row @ column.T
         else:
             raise ValueError(f"expected ('mix', i, k, p) or ('reveal', i, j), got {event} at event {step}; write one")
-        held = rounded(held, dtype)
-        decoded = sinkhorn(held)
+        marginals = rounded(marginals, dtype)
+        decoded = sinkhorn(marginals)
         error[step] = np.abs(decoded - np.einsum("s,sij->ij", belief, one_hot)).max()
         residual[step] = np.abs(decoded.sum(axis=1) - 1.0).max()
-        lightest[step] = min(held.sum(axis=0).min(), held.sum(axis=1).min())
-        rest = held if event[0] == "mix" else np.delete(np.delete(held, i, axis=0), j, axis=1)
+        # Before the decoder: Sinkhorn would restore the sums of all rows but those that are zero.
+        lightest[step] = min(marginals.sum(axis=0).min(), marginals.sum(axis=1).min())
+        rest = marginals if event[0] == "mix" else np.delete(np.delete(marginals, i, axis=0), j, axis=1)
         unrevealed[step] = rest.sum()
     return MarginalRun(
         error=error,
@@ -198,12 +224,13 @@ def run_marginal(n: int, events: Sequence[Event], dtype: str = "fp64") -> Margin
 
 
 def _over(matrix: Floats, axis: int) -> Floats:
-    """Sums along the axis made 1; a sum of zero stays zero."""
+    """Return the matrix with sums of 1 along the axis; a sum of zero stays zero."""
     total = matrix.sum(axis=axis, keepdims=True)
     result: Floats = np.divide(matrix, total, out=np.zeros_like(matrix), where=total > 0)
     return result
 
 
-def _first(flags: np.ndarray) -> int | None:
+def _first(flags: Flags) -> int | None:
+    """Return the place of the first true flag; None if all are false."""
     places = np.flatnonzero(flags)
     return int(places[0]) if len(places) else None

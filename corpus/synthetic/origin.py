@@ -1,4 +1,6 @@
-"""The synthetic origin: a task's rows as work units, so that the dataset is made, resumed and merged as a mined one."""
+"""The synthetic origin: the rows of a task as work units, which ``produce`` makes, resumes and merges like mined
+ones.
+"""
 
 from __future__ import annotations
 
@@ -13,15 +15,28 @@ from trace_mine.corpus.stats import Notes
 from trace_mine.corpus.synthetic.task import SPLITS, Stage, Task
 from trace_mine.corpus.synthetic.tasks import make_task
 from trace_mine.corpus.work import Dropped, Item, Payload, SnippetEntry, Traces, WorkUnit
+from trace_mine.tracer.inside.reasons import Reason
 from trace_mine.tracer.schema import SCHEMA_VERSION, Drop
 
 UNIT_ROWS = 256
+"""Rows of a unit; those of ``programs`` take some 17 seconds (15 rows a second), those of games far less."""
 LICENCE = "CC0-1.0"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SynthOptions:
-    """``parameters`` of the task as text; ``rows`` of each split; rows go through ``stages`` in equal parts."""
+    """The options of ``trace-synth``.
+
+    Attributes:
+        task: the task's name in the registry.
+        parameters: the task's parameters as text, those without a default value of their own left out.
+        rows: split to number of rows.
+        stages: the rows of a split go through the stages in order, in equal parts.
+        seed: another seed, other rows.
+
+    Raises:
+        ValueError: there is no stage, a split is unknown, or a number of rows is negative.
+    """
 
     task: str
     parameters: Mapping[str, str]
@@ -29,12 +44,24 @@ class SynthOptions:
     stages: tuple[Stage, ...]
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        if not self.stages or not set(self.rows) <= set(SPLITS) or min(self.rows.values(), default=0) < 0:
+            raise ValueError(
+                f"expected a stage or more, and 0 or more rows of {', '.join(SPLITS)}, got {len(self.stages)} stages "
+                f"and {dict(self.rows)}; correct them"
+            )
+
     def as_config(self) -> dict[str, object]:
-        """What two runs into one dataset must have in common; a file is told by its content."""
+        """Return the configuration that two runs into one dataset must share, JSON. An automaton's file stands in it by
+        its content, so an edited file is another configuration.
+
+        Raises:
+            ValueError: the task or a parameter is unknown, or a value does not fit.
+        """
         return {
             "task": self.task,
             "parameters": dict(make_task(self.task, self.parameters).parameters),
-            "rows": dict(self.rows),
+            "rows": dict(self.rows),  # more rows are another dataset: stages would begin at other rows
             "stages": [{"commands": list(s.commands), "spacing": list(s.spacing)} for s in self.stages],
             "seed": self.seed,
         }
@@ -68,19 +95,22 @@ class Synthetic:
 
     @property
     def traces(self) -> Traces:
-        """What workers call."""
+        """The function that workers call."""
         return generate_unit
 
     @property
     def splits(self) -> Mapping[str, str]:
-        """Decided by the rows' command sequences (see ``task``)."""
+        """One repository for each split: the rows' sequences of commands decide the split (see ``task``), so all rows
+        that were made for a split stand in it.
+        """
         return {f"{self._options.task}-{split}": split for split in SPLITS}
 
     def units(self) -> Iterator[WorkUnit]:
-        """Slices of UNIT_ROWS rows of one split and stage."""
+        """Yield units of at most UNIT_ROWS rows of one split and stage."""
         options = self._options
         for split, total in options.rows.items():
             for number, stage in enumerate(options.stages):
+                # Cut at fractions of the total: the parts differ by one row at most, and together they have all rows.
                 first, last = (total * k // len(options.stages) for k in (number, number + 1))
                 for start in range(first, last, UNIT_ROWS):
                     yield self._unit(split, number, stage, range(start, min(start + UNIT_ROWS, last)))
@@ -91,7 +121,7 @@ class Synthetic:
             {
                 "path": options.task,
                 "name": f"stage {number} row {index}",
-                "repository": f"{options.task}-{split}",
+                "repository": f"{options.task}-{split}",  # `splits` maps it to its split
                 "entry": options.task,
                 "line": index,
             }
@@ -106,39 +136,44 @@ class Synthetic:
             "spacing": list(stage.spacing),
             "snippets": snippets,
         }
-        # The fingerprint holds the parameters, with a file's content instead of its name.
+        # The fingerprint holds the parameters with a file's content instead of its name: a path would make the key
+        # depend on the machine.
         named = {key: value for key, value in payload.items() if key != "parameters"}
         return WorkUnit(key=content_key(self.fingerprint, named), payload=payload)
 
     def notes(self) -> Notes:
-        """Nothing else."""
+        """Return no further entries."""
         return {}
 
 
+# Once for each worker process, not for each unit: full permutations of 6 variables are a table of 719 x 720 entries.
 @cache
 def _task(name: str, parameters: tuple[tuple[str, str], ...]) -> Task:
     return make_task(name, dict(parameters))
 
 
 def generate_unit(payload: Payload) -> Iterator[Item]:
-    """A row for each of the unit's snippets, in order; a drop ``no_sequence`` where the split has none so short.
-    ``payload`` is a SynthPayload.
+    """Yield a row for each of the unit's snippets, in order, or a drop: ``no_sequence`` where the split has no sequence
+    as short as the stage's.
+
+    Args:
+        payload: a ``SynthPayload``.
     """
-    unit = cast(SynthPayload, payload)
+    unit = cast(SynthPayload, payload)  # as `Synthetic._unit` made it: the ledger only stored it as JSON
     task = _task(unit["task"], tuple(sorted(unit["parameters"].items())))
     stage = Stage(commands=_pair(unit["commands"]), spacing=_pair(unit["spacing"]))
     for entry in unit["snippets"]:
         try:
             trace = task.trace(entry["line"], seed=unit["seed"], split=unit["split"], stage=stage)
         except ValueError as error:
-            yield Dropped.at(entry, reason="no_sequence", evidence=str(error))
+            yield Dropped.at(entry, reason=Reason.NO_SEQUENCE.value, evidence=str(error))
             continue
         row = make_row(trace, _row_origin(unit, entry))
         yield Dropped.at(entry, reason=row.reason, evidence=row.evidence) if isinstance(row, Drop) else row
 
 
 def _pair(values: list[int]) -> tuple[int, int]:
-    low, high = values
+    low, high = values  # JSON has lists where Stage has tuples
     return low, high
 
 
@@ -153,7 +188,7 @@ def _row_origin(unit: SynthPayload, entry: SnippetEntry) -> RowOrigin:
         path=entry["path"],
         name=entry["name"],
         line=entry["line"],
-        end_line=entry["line"],
+        end_line=entry["line"],  # a synthetic row has no file: its line is its number
         entry=entry["entry"],
         source_hash=content_key(unit["task"], unit["parameters"]),
         num_skipped=0,

@@ -1,4 +1,7 @@
-"""Permutations of variables: the paper's swaps and full permutations, visible or only perhaps."""
+"""Games that permute variables: the paper's swaps and full permutations, visible or happening with a probability.
+
+The two checks of parameters at the end are shared with the other tasks.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +13,11 @@ import numpy as np
 from trace_mine.corpus.synthetic.game import Game
 
 Order = tuple[int, ...]
-NAMES = "abcdefgh"
+NAMES = "abcdefgh"  # one letter each: a command is then few tokens
 MOST = 6
-"""Variables: 6! = 720 states, and as many full permutations, is where tables stop being small."""
+"""The largest number of variables: with 6! = 720 states and as many full permutations, ``moves`` has 0.5 million
+entries; 7 would make 25 million.
+"""
 
 
 def permutation_game(
@@ -26,23 +31,24 @@ def permutation_game(
     values: str = "distinct",
     sticky: float = 0.0,
 ) -> Game:
-    """``n`` variables; ``moves``: ``swaps`` of two or ``full`` permutations; ``p`` below 1: each happens with
-    probability p (``if random() < p:``), but for the share ``visible`` of them, which just happens; ``reveals``:
-    ``partial`` or ``full``; ``style``: ``print`` or ``echo``; ``values``: ``distinct`` 1..n, or ``repeated`` digits;
-    ``sticky``: the probability that a command is the one before it again, and a reveal's variable that before it: what
-    isn't concerned stays so for long.
+    """``n`` variables; ``moves``: ``swaps`` of two or ``full`` permutations; ``p`` below 1: a command's move happens
+    with probability p (``if random() < p:``), but for a share ``visible`` of the commands, whose move always happens;
+    ``reveals``: ``partial`` or ``full``; ``style``: ``print`` or ``echo``; ``values``: ``distinct`` 1..n, or
+    ``repeated`` digits; ``sticky``: the probability that a command repeats the one before it, and a reveal the variable
+    of the one before it, so that the other variables are left alone for long.
 
     Raises:
         ValueError: a parameter is out of range.
     """
-    choose("moves", moves, ("swaps", "full"))
-    choose("reveals", reveals, ("partial", "full"))
-    choose("style", style, ("print", "echo"))
-    choose("values", values, ("distinct", "repeated"))
-    between("n", n, 2, MOST)
-    between("p", p, 1e-6, 1.0)
-    between("visible", visible, 0.0, 1.0)
-    between("sticky", sticky, 0.0, 0.99)
+    check_choice("moves", moves, ("swaps", "full"))
+    check_choice("reveals", reveals, ("partial", "full"))
+    check_choice("style", style, ("print", "echo"))
+    check_choice("values", values, ("distinct", "repeated"))
+    check_range("n", n, 2, MOST)
+    check_range("p", p, 1e-6, 1.0)
+    check_range("visible", visible, 0.0, 1.0)
+    check_range("sticky", sticky, 0.0, 0.99)
+    # 1e-6: a p of 0 would make commands that never act, and 1 - p must differ from 1 in the text of the law.
     if p < 1.0 and visible == 1.0:
         raise ValueError("expected visible below 1 where p is, got 1; leave p out for visible moves only")
     orders = list(permutations(range(n)))
@@ -50,20 +56,23 @@ def permutation_game(
     sources, tables = swaps(orders) if moves == "swaps" else full_permutations(orders)
     chances, weights = np.ones(len(sources)), np.ones(len(sources))
     if p < 1.0:
+        # Each move is there twice, hidden and visible; without visible ones no action has the weight 0.
         certain = sources if visible else []
         chances = np.concatenate([np.full(len(sources), p), np.ones(len(certain))])
         weights = np.concatenate([np.full(len(sources), 1.0 - visible), np.full(len(certain), visible)])
-        sources, tables = [*perhaps(sources, p), *certain], tables * (2 if visible else 1)
+        sources, tables = [*maybe_commands(sources, p), *certain], tables * (2 if visible else 1)
     return Game(
         name="permutations",
         variables=tuple(names),
         holds=np.array(orders, dtype=np.int64),
+        # With repeated values the texts are drawn for each session; here only the number of items counts.
         items=tuple(str(i + 1) for i in range(n)) if values == "distinct" else tuple("0" for _ in range(n)),
         opening=tuple(f"{name} = {{{i}}}" for i, name in enumerate(names)),
         actions=tuple(sources),
         moves=np.array(tables, dtype=np.int64),
         chances=chances,
         weights=weights,
+        # Silent, so that the session begins with the variables; `random` is the one name that commands need.
         setup="from random import random\n" if p < 1.0 else "",
         num_labels=None if values == "distinct" else 10,
         shows_all=reveals == "full",
@@ -72,15 +81,20 @@ def permutation_game(
     )
 
 
-def perhaps(sources: Sequence[str], p: float) -> list[str]:
-    """Commands that each happen with probability p."""
-    # repr, not :g: the text has to say the very number that the draw is compared with, or a session would not replay
+def maybe_commands(sources: Sequence[str], p: float) -> list[str]:
+    """Return commands that run each source with probability p."""
+    # repr, not :g: a session replays only if its text has the very number that the draw is compared with.
     return [f"if random() < {p!r}:\n    {source}" for source in sources]
 
 
 def swaps(orders: Sequence[Order]) -> tuple[list[str], list[list[int]]]:
-    """(commands, tables): every swap of two variables, and for each the number of the order that it leads to from each
-    of the ``orders`` (all of the items, by the variables that hold them).
+    """Return every swap of two variables, as (commands, tables).
+
+    Args:
+        orders: all orders of the items: ``order[v]`` is the item that variable v holds.
+
+    Returns:
+        The commands, and for each command a table: entry s is the number of the order to which it leads from order s.
     """
     n = len(orders[0])
     sources, tables = [], []
@@ -93,25 +107,25 @@ def swaps(orders: Sequence[Order]) -> tuple[list[str], list[list[int]]]:
 
 
 def full_permutations(orders: Sequence[Order]) -> tuple[list[str], list[list[int]]]:
-    """As ``swaps``: every permutation but the first of the ``orders``, which leaves all where it is."""
+    """Return every permutation but the identity, which is the first of ``orders``, as ``swaps`` returns swaps."""
     names = NAMES[: len(orders[0])]
     sources = [f"{', '.join(names)} = {', '.join(names[place] for place in places)}" for places in orders[1:]]
     return sources, [_table(orders, places) for places in orders[1:]]
 
 
 def _table(orders: Sequence[Order], places: Order) -> list[int]:
-    """For each order the number of the one in which each variable holds what that at its place held."""
+    """Return, for each order, the number of the order in which variable v holds what variable ``places[v]`` held."""
     index = {order: number for number, order in enumerate(orders)}
     return [index[tuple(order[place] for place in places)] for order in orders]
 
 
-def choose(name: str, value: str, known: tuple[str, ...]) -> None:
-    """Raises ValueError where the value is none of the known ones."""
-    if value not in known:
-        raise ValueError(f"expected {name} to be {' or '.join(known)}, got {value!r}")
+def check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
+    """Raise ValueError if the parameter's value is none of the choices."""
+    if value not in choices:
+        raise ValueError(f"expected {name} to be {' or '.join(choices)}, got {value!r}")
 
 
-def between(name: str, value: float, low: float, high: float) -> None:
-    """Raises ValueError where the value is out of range."""
+def check_range(name: str, value: float, low: float, high: float) -> None:
+    """Raise ValueError if the parameter's value is not within [low, high]."""
     if not low <= value <= high:
         raise ValueError(f"expected {low:g} <= {name} <= {high:g}, got {value}")

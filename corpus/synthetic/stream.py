@@ -1,7 +1,7 @@
-"""Sessions for training, made as they are asked for: map-style, the same for an index every time.
+"""Sessions for training, made on request: an index gives the same session every time, in any order.
 
 ``Stream`` gives traces, for any task. ``TokenStream`` is the fast form for games: word-level token numbers over a
-closed vocabulary, many sessions at once, with the exact law of every reveal on request. Its session i is ``Stream``'s.
+closed vocabulary, many sessions at once, with the exact law of every reveal on request. Session i of both is the same.
 Words are names, numbers, operators, prompts, runs of spaces and line ends: joined they are the session's text.
 """
 
@@ -17,19 +17,28 @@ from trace_mine.corpus.synthetic.game import Floats, Game, Ints, Plays, labelled
 from trace_mine.corpus.synthetic.task import GameTask, Stage, Task
 from trace_mine.tracer.schema import Trace
 
+# Prompts first, before `>` and `.` match as single characters; every character is a part of some word, so that nothing
+# is lost.
 _word = re.compile(r">>> |\.\.\. |\n|[A-Za-z_]\w*|\d+(?:\.\d+)?(?:e-?\d+)?|[^\w\s]| +")
 PAD = ""
-"""The word of token 0, which fills a row up after its end: joined, the words are still the text."""
+"""The word of token 0, which fills a row after its session's end. It is empty, so that the joined words of a whole row
+are the text too.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Batch:
-    """``tokens`` [batch, time], filled up with 0 after each row's ``lengths`` [batch]; ``reveals`` [batch, reveals,
-    values]: the positions of the revealed values' tokens (one value, or all variables' in a full reveal);
-    ``outcomes`` [batch, reveals]: what was shown, an index into the last axis of ``laws`` [batch, reveals, outcomes],
-    the exact law of what would be shown there given the text before it (None where it wasn't asked for).
+    """Sessions as tokens.
 
-    An outcome is an item (``TokenStream.labels`` has its text) or, in a full reveal, a state.
+    Attributes:
+        tokens: [batch, time], with 0 after a session's end.
+        lengths: [batch], the number of tokens of each session.
+        reveals: [batch, reveals, values], the positions of the tokens of the revealed values: one value, or in a full
+            reveal one for each variable.
+        outcomes: [batch, reveals], the number of the outcome that was shown: an index into ``TokenStream.labels``, and
+            in a full reveal the number of a state.
+        laws: [batch, reveals, outcomes], float64, the exact law of each outcome given the text before the reveal; None
+            if beliefs were not asked for.
     """
 
     tokens: Ints
@@ -40,7 +49,9 @@ class Batch:
 
 
 class Stream:
-    """A task's sessions of one split and stage. ``len`` is the number that an epoch is said to have.
+    """The sessions of a task, for one split and stage, as a sequence of traces.
+
+    ``size`` is the length of the sequence, so of an epoch: a task itself has no last session.
 
     >>> import trace_mine
     >>> stage = trace_mine.Stage(commands=(2, 2), spacing=(2, 2))
@@ -60,20 +71,24 @@ class Stream:
         return self.size
 
     def __getitem__(self, index: int) -> Trace:
+        # IndexError is what ends a `for` loop over a sequence; negative numbers are no sessions.
         if not 0 <= index < self.size:
             raise IndexError(f"expected 0 <= index < {self.size}, got {index}")
         return self.task.trace(index, seed=self.seed, split=self.split, stage=self.stage)
 
 
 def words(text: str) -> list[str]:
-    """A session's text as words; joined they are the text."""
+    """Split a session's text into words; joined they are the text."""
     split_words: list[str] = _word.findall(text)
     return split_words
 
 
-def parts(text: str) -> list[str]:
-    """A command that shows a value, in as few tokens as may be: its lines up to the value's, what stands before the
-    value, and the value with its line end; joined they are the text.
+def command_parts(text: str) -> list[str]:
+    """Split a command that shows a value into as few tokens as possible: the lines before the output, the text before
+    the value, the value with its line end. Joined they are the text.
+
+    >>> command_parts(">>> print('a', a)\\na 1\\n")
+    [">>> print('a', a)\\n", 'a ', '1\\n']
     """
     last_line = text.rfind("\n", 0, -1) + 1
     value = max(text.rfind(" ", last_line, -1) + 1, last_line)
@@ -81,11 +96,13 @@ def parts(text: str) -> list[str]:
 
 
 BLANK = "0"
-"""Stands where a value varies, and is found again by it: neither names nor prompts have digits."""
+"""The text that stands for a varying value in a template, where its token is found again: neither names nor prompts
+have digits.
+"""
 
 
 def _texts_of(game: Game) -> tuple[list[str], list[str], list[str]]:
-    """Texts of the first commands, of the reveal of each variable with its output, and of each action."""
+    """Return the texts of the opening commands, of each variable's reveal with its output, and of each action."""
     blank = [BLANK] * len(game.variables)
     opening = [f">>> {source.format(*blank)}\n" for source in game.opening]
     outputs = [game.reveal_texts(v, [BLANK] * len(game.items))[0] for v in range(len(game.variables))]
@@ -95,7 +112,11 @@ def _texts_of(game: Game) -> tuple[list[str], list[str], list[str]]:
 
 
 def _game_task(task: Task, stage: Stage, per: str) -> GameTask:
-    """The task, if it can be streamed so."""
+    """Return the task as a GameTask.
+
+    Raises:
+        ValueError: it can't be streamed as tokens; see ``TokenStream``.
+    """
     if not isinstance(task, GameTask):
         raise ValueError(f"expected a task that is a game, got {type(task).__name__} {task.name}; use Stream")
     if stage.commands[0] != stage.commands[1] or stage.spacing[0] != stage.spacing[1]:
@@ -106,25 +127,25 @@ def _game_task(task: Task, stage: Stage, per: str) -> GameTask:
 
 
 class _Numbers:
-    """Gives each token of a text a number, a new one the next: words, or (``whole``) commands and values with their
-    line ends.
+    """Numbers tokens in the order in which they are first met. A token is a word, or with ``per_command`` a command or
+    a value with its line end.
     """
 
-    def __init__(self, *, whole: bool) -> None:
-        self._whole = whole
+    def __init__(self, *, per_command: bool) -> None:
+        self._per_command = per_command
         self._numbers: dict[str, int] = {PAD: 0}
 
     def of(self, text: str) -> list[int]:
-        """The tokens of a text that shows values."""
-        return self._numbered(parts(text) if self._whole else words(text))
+        """Return the token numbers of a text that shows values."""
+        return self._numbered(command_parts(text) if self._per_command else words(text))
 
     def of_command(self, text: str) -> list[int]:
-        """The tokens of a command that shows nothing."""
-        return self._numbered([text] if self._whole else words(text))
+        """Return the token numbers of a command that shows nothing."""
+        return self._numbered([text] if self._per_command else words(text))
 
     def of_value(self, text: str) -> int:
-        """The token of a value."""
-        return self._numbered(parts(text + "\n") if self._whole else words(text))[0]
+        """Return the token number of a value."""
+        return self._numbered(command_parts(text + "\n") if self._per_command else words(text))[0]
 
     @property
     def vocabulary(self) -> tuple[str, ...]:
@@ -136,9 +157,19 @@ class _Numbers:
 
 
 class TokenStream:
-    """The batch form of a game's sessions of one size. ``vocabulary`` depends on the game alone, not on size, split or
-    seed; ``labels`` are the texts that a variable may hold. ``per``: a token is a ``word``, or a whole ``command``, its
-    prompt and line end too; then a value and its line end are one token, and what stands before it another.
+    """The sessions of a game, all of one size, in batches of tokens.
+
+    Args:
+        task: a GameTask.
+        seed, split, stage: as a ``Stream`` has them; the stage has one number of commands and one spacing.
+        per: a token is a ``word``, or a whole ``command`` with its prompt and line end. In the second form a value with
+            its line end is one token, and the text before it in its line is another.
+
+    Attributes:
+        vocabulary: the text of each token number. It depends on the game and ``per`` alone, not on size, split or seed,
+            so a model reads sessions of any size.
+        labels: the text of each outcome of a partial reveal.
+        label_tokens: [labels], the token number of each.
 
     Raises:
         ValueError: the task is no game, the stage leaves the size open, or full reveals are asked for per command.
@@ -151,15 +182,17 @@ class TokenStream:
         self.stage = stage
         self.game = game = self.task.game
         self.labels = game.items if game.num_labels is None else tuple(str(k) for k in range(game.num_labels))
-        numbers = _Numbers(whole=per == "command")
-        # The order in which texts are numbered is the order of the vocabulary: models depend on it.
+        numbers = _Numbers(per_command=per == "command")
+        # The order in which texts are numbered is the order of the vocabulary: trained models depend on it.
         opening, reveals, commands = _texts_of(game)
         numbered_commands = [numbers.of_command(text) for text in commands]
         self._opening = np.array([number for text in opening for number in numbers.of(text)], dtype=np.int64)
+        # One array: the reveals of all variables have one length, since names have one token each.
         self._reveals = np.array([numbers.of(text) for text in reveals], dtype=np.int64)
-        zero = numbers.of_value(BLANK)
-        self._opening_values = np.flatnonzero(self._opening == zero)
-        self._reveal_values = np.flatnonzero(self._reveals[0] == zero)
+        blank_token = numbers.of_value(BLANK)
+        self._opening_values = np.flatnonzero(self._opening == blank_token)
+        self._reveal_values = np.flatnonzero(self._reveals[0] == blank_token)
+        # Commands differ in length: `if random() < p:` has a line more.
         self._widths = np.array([len(command) for command in numbered_commands], dtype=np.int64)
         self._commands = np.zeros((len(commands), int(self._widths.max())), dtype=np.int64)
         for row, command in enumerate(numbered_commands):
@@ -169,11 +202,11 @@ class TokenStream:
 
     @property
     def value_offset(self) -> int:
-        """Tokens of a reveal that stand before its (first) value: the question."""
+        """The number of a reveal's tokens before its first value: the length of the question."""
         return int(self._reveal_values[0])
 
     def batch(self, indices: Sequence[int], *, beliefs: bool = False) -> Batch:
-        """The sessions of these indices, one a row.
+        """Return the sessions of these indices, one a row.
 
         Raises:
             ValueError: the split has no sequence of this size, or beliefs are asked for where full reveals show
@@ -183,7 +216,11 @@ class TokenStream:
         return self.batch_of(joined(groups), beliefs=beliefs)
 
     def batch_of(self, plays: Plays, *, beliefs: bool = False) -> Batch:
-        """These plays as tokens, whatever their size; for sessions that no draw would give.
+        """Return plays of any one size as tokens, such as those of an adversary, which the task would hardly draw.
+
+        Places are computed for all sessions at once: a command's first token follows from the lengths of the commands
+        before it and from the number of reveals before it, which have one length. Then commands are written step by
+        step, each for the whole batch.
 
         Raises:
             ValueError: beliefs are asked for where full reveals show repeated values.
@@ -192,17 +229,21 @@ class TokenStream:
             raise ValueError("expected distinct values where beliefs over full reveals are asked for; use Stream")
         width, num_reveals = self._reveals.shape[1], plays.shown.shape[1]
         length, spacing = plays.actions.shape[1], plays.spacing
+        # Position after command n: the opening, the commands up to n, and the reveals before it.
         ends = np.cumsum(self._widths[plays.actions], axis=1) + len(self._opening)
         ends += (np.arange(length) // spacing) * width
         starts = ends - self._widths[plays.actions]
         lengths = ends[:, -1] + (width if length % spacing == 0 else 0)
-        # rows of the padded table are wider than their command: what spills over is written over by what comes next
+        # Rows of `_commands` are padded to the longest command. The padding that spills over a shorter command is
+        # written over by what comes next, and after the last command it is 0, as the padding of a batch is.
         tokens = np.zeros((len(plays.actions), int(lengths.max()) + self._commands.shape[1]), dtype=np.int64)
         rows = np.arange(len(plays.actions))[:, None]
         tokens[:, : len(self._opening)] = self._opening
-        opened = np.take_along_axis(plays.labels, np.tile(self.game.holds[self.game.start], (len(rows), 1)), axis=1)
-        tokens[:, self._opening_values] = self.label_tokens[opened]
-        values = self._values(plays)
+        first_labels = np.take_along_axis(
+            plays.labels, np.tile(self.game.holds[self.game.start], (len(rows), 1)), axis=1
+        )
+        tokens[:, self._opening_values] = self.label_tokens[first_labels]
+        values = self._values(plays)  # as labels, so two items with one text have one token
         places = np.empty((len(plays.actions), num_reveals, len(self._reveal_values)), dtype=np.int64)
         for step in range(length):
             tokens[rows, starts[:, step, None] + np.arange(self._commands.shape[1])] = self._commands[
@@ -224,15 +265,18 @@ class TokenStream:
         )
 
     def _values(self, plays: Plays) -> Ints:
-        """[batch, reveals, values]: the labels that each reveal shows."""
+        """Return the labels [batch, reveals, values] that each reveal shows."""
         states = plays.states[:, plays.spacing - 1 :: plays.spacing]
-        held = self.game.holds[states]  # [batch, reveals, variables]
-        items = held if self.game.shows_all else np.take_along_axis(held, plays.shown[:, :, None], axis=2)
+        all_items = self.game.holds[states]  # [batch, reveals, variables]
+        items = all_items if self.game.shows_all else np.take_along_axis(all_items, plays.shown[:, :, None], axis=2)
         return np.take_along_axis(plays.labels[:, None, :], items, axis=2)
 
 
 def joined(groups: Sequence[tuple[list[int], Plays]]) -> Plays:
-    """One batch of plays, in the order of the places, of groups of one size as a task's ``plays`` gives them."""
+    """Join the groups that ``GameTask.plays`` yields for a stage of one size into one batch, in the order of their
+    places.
+    """
+    # Groups come round by round, so their places are not in order.
     order = np.argsort(np.concatenate([places for places, _ in groups]))
     parts = [plays for _, plays in groups]
     return Plays(

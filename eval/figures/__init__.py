@@ -1,4 +1,4 @@
-"""The registry of figures: one file each."""
+"""The registry of figures: one file each, imported when its figure is asked for, because matplotlib takes a second."""
 
 from __future__ import annotations
 
@@ -23,18 +23,23 @@ MODULES = {
 
 
 def figure(name: str) -> Figure:
-    """The figure of that name.
+    """Import the figure of that name.
 
     Raises:
-        ValueError: there is none.
+        ValueError: there is no such figure.
     """
     if name not in MODULES:
         raise ValueError(f"expected a figure among {', '.join(MODULES)} or all, got {name!r}")
-    found: Figure = importlib.import_module(f"trace_mine.eval.figures.{MODULES[name]}").FIGURE
-    return found
+    # annotated, for the attribute of a module that is found at run time is Any
+    named_figure: Figure = importlib.import_module(f"trace_mine.eval.figures.{MODULES[name]}").FIGURE
+    return named_figure
 
 
 def figures(names: Sequence[str]) -> list[Figure]:
-    """The figures of these names, ``all`` for every one."""
+    """Import the figures of these names, each once, in their order; ``all`` or no name at all means every figure.
+
+    Raises:
+        ValueError: a name is unknown.
+    """
     chosen = list(MODULES) if "all" in names or not names else list(dict.fromkeys(names))
     return [figure(name) for name in chosen]

@@ -1,4 +1,4 @@
-"""What a figure is: a recipe of what it needs, a function that draws it, and what it leaves behind."""
+"""The contract of a figure: the runs that it needs, the function that draws it, and the files that it leaves behind."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from trace_mine.eval import results
 from trace_mine.eval.claims import Claim
@@ -15,21 +15,33 @@ from trace_mine.eval.results import Result
 from trace_mine.eval.subjects import Subject, subject
 from trace_mine.eval.training import is_finished
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure as Canvas
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Drawn:
-    """A drawn figure: matplotlib's, the rows behind it, a caption with the measured numbers, claims with verdicts."""
+    """A drawn figure: matplotlib's ``figure``, and all that is said with it.
 
-    figure: Any
+    ``rows`` are the results behind it, ``caption`` has the measured numbers in words, ``claims`` are sentences with a
+    verdict each.
+    """
+
+    figure: Canvas
     rows: list[Result]
     caption: str
     claims: list[Claim] = field(default_factory=list)
 
+    def __post_init__(self) -> None:
+        if not self.rows or not self.caption:
+            raise ValueError(f"expected results and a caption, got {len(self.rows)} results and {self.caption!r}")
+
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Bench:
-    """What figures draw from: the runs of a plan that are finished under ``runs``, opened once. ``rows``: sessions of a
-    measurement; ``fast`` leaves out what takes longest.
+    """The runs that figures draw from: those of a plan that are finished under the folder ``runs``, each opened once.
+
+    ``rows`` is the number of sessions of a measurement; ``fast`` leaves out the lengths and sessions that take longest.
     """
 
     plan: Sequence[PlannedRun]
@@ -38,29 +50,37 @@ class Bench:
     fast: bool = False
     _opened: dict[str, Subject] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        if self.rows < 2:
+            raise ValueError(f"expected at least two sessions a measurement, for an interval, got {self.rows}")
+
     def group(self, name: str) -> list[Subject]:
         """The finished runs of a group, by seed; empty where none is finished.
 
         Raises:
             ValueError: the plan has no such group.
         """
-        wanted = [run for run in self.plan if run.group == name]
-        if not wanted:
-            known = ", ".join(dict.fromkeys(run.group for run in self.plan))
-            raise ValueError(f"expected a group of the plan ({known}), got {name!r}")
-        found = []
-        for run in wanted:
+        planned = [run for run in self.plan if run.group == name]
+        if not planned:
+            groups = ", ".join(dict.fromkeys(run.group for run in self.plan))
+            raise ValueError(f"expected a group of the plan ({groups}), got {name!r}")
+        subjects = []
+        for run in planned:
+            # kept open: several figures draw from the same groups, and opening a run checks its data each time
             if run.name not in self._opened and is_finished(self.runs / run.name, run):
                 self._opened[run.name] = subject(self.runs / run.name)
             if run.name in self._opened:
-                found.append(self._opened[run.name])
-        return sorted(found, key=lambda each: each.seed)
+                subjects.append(self._opened[run.name])
+        return sorted(subjects, key=lambda each: each.seed)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figure:
-    """``recipe``: what is trained for it and how it is measured; ``paper``: what the paper shows there; ``needs``:
-    groups of the plan (empty: computed, nothing trained).
+    """A figure of the registry: a name, its texts, its needs and the function that draws it.
+
+    ``recipe`` says in words what is trained and how it is measured, ``paper`` what the paper shows there. ``needs`` are
+    groups of the plan, empty where everything is computed. ``draw`` makes the drawing from a bench, and raises
+    ``NothingTrained`` where none of the needed runs is finished.
     """
 
     name: str
@@ -70,31 +90,39 @@ class Figure:
     needs: tuple[str, ...]
     draw: Callable[[Bench], Drawn]
 
+    def __post_init__(self) -> None:
+        if not (self.name and self.title and self.recipe and self.paper):
+            raise ValueError(f"expected a name, title, recipe and a word on the paper, got {self}")
+
 
 def save(figure: Figure, drawn: Drawn, folder: Path) -> list[Path]:
-    """NAME.png, .svg, .csv (rows), .md (caption) and .json (claims) in the folder."""
-    from trace_mine.eval.figures import style
+    """Write NAME.png, .svg, .csv (results), .md (caption) and .json (claims) into the folder; return their paths."""
+    from trace_mine.eval.figures import style  # here, since this module is imported without matplotlib too
 
     paths = style.save(drawn.figure, folder, figure.name)
     table, caption, claims = (folder / f"{figure.name}.{ending}" for ending in ("csv", "md", "json"))
     results.write(table, drawn.rows)
     caption.write_text(captioned(figure, drawn), encoding="utf-8")
+    # claims as data too, so that a later run can be compared without reading a page
     claims.write_text(json.dumps([asdict(claim) for claim in drawn.claims], indent=1) + "\n", encoding="utf-8")
     return [*paths, table, caption, claims]
 
 
 def captioned(figure: Figure, drawn: Drawn) -> str:
-    """The caption file: title, what was measured, how, and what the paper shows."""
+    """The text of the caption file: title and seeds, the measured numbers, the recipe, and the paper's own figure."""
+    # -1 is the seed of baselines and of all that is computed
     seeds = sorted({row.seed for row in drawn.rows if row.seed >= 0})
-    told = f"seeds {', '.join(map(str, seeds))}" if seeds else "computed, nothing trained"
-    return f"**{figure.title}** ({told}). {drawn.caption}\n\nRecipe: {figure.recipe}\n\nIn the paper: {figure.paper}\n"
+    origin = f"seeds {', '.join(map(str, seeds))}" if seeds else "computed, nothing trained"
+    return (
+        f"**{figure.title}** ({origin}). {drawn.caption}\n\nRecipe: {figure.recipe}\n\nIn the paper: {figure.paper}\n"
+    )
 
 
 class NothingTrained(Exception):
-    """None of the runs that the figure needs is finished."""
+    """None of the runs that the figure needs is finished; the message names their groups."""
 
 
 def at_least_one(bench: Bench, needs: Sequence[str]) -> None:
-    """Raises ``NothingTrained`` where no group has a finished run."""
+    """Raise ``NothingTrained`` where none of these groups has a finished run; one run suffices to draw something."""
     if not any(bench.group(name) for name in needs):
         raise NothingTrained(", ".join(needs))

@@ -1,30 +1,41 @@
-"""Drift against retention: the figure that the field doesn't have."""
+"""Drift against retention: KL by length above, KL of an old fact below, a column for each kind of training stream.
+
+The third column has the control (nothing is hidden) and the norm of the state. Papers show drift alone, by which a
+model that forgets looks cured; the lower panels show what it lost.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from trace_mine.eval.claims import Claim, by_seeds, numbers
 from trace_mine.eval.drift import HOLDS, RESCALED, TIMES, drift, holding, memory_needed, norms, variants
 from trace_mine.eval.figures.base import Bench, Drawn, Figure, at_least_one
-from trace_mine.eval.figures.style import BASELINE, legend_below, look, panels
+from trace_mine.eval.figures.style import BASELINE, AxesGrid, legend_below, panels, style_of
 from trace_mine.eval.results import Result, number
 from trace_mine.eval.subjects import Subject
 from trace_mine.train.rescaling import matrix_mixers
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 MODELS = ("delta", "gated", "lstm")
 STREAMS = ("belief", "sticky")
 CONTROL = "swaps-delta"
 NEEDS = (*(f"{stream}-{model}" for stream in STREAMS for model in MODELS), CONTROL)
 WINDOWS = (4, 8, 16, 32)
+"""Commands that the exact filter looks back over, for the lines across the panels of drift."""
+LEAST = 1e-4
+"""Values below are drawn here, since a logarithmic axis has no 0."""
 
-Lines = dict[tuple[str, str, str], list[tuple[int, dict[float, float]]]]
-"""(stream, model's label, variant) -> (seed, at -> value) of each seed."""
+Key = tuple[str, str, str]
+Lines = dict[Key, list[tuple[int, dict[float, float]]]]
+"""(stream, model's label, variant) -> (seed, length or age -> KL) of each seed."""
 
 
 def draw(bench: Bench) -> Drawn:
     """See ``Figure.draw``."""
-    at_least_one(bench, NEEDS[:-1])
+    at_least_one(bench, NEEDS[:-1])  # the control alone would be a figure about something else
     times = TIMES[:3] if bench.fast else TIMES
     figure, axes = panels(2, 3, width=3.3, height=2.6)
     rows: list[Result] = []
@@ -32,16 +43,18 @@ def draw(bench: Bench) -> Drawn:
     for column, stream in enumerate(STREAMS):
         for model in MODELS:
             for subject in bench.group(f"{stream}-{model}"):
+                # the rescale is a cure for states that grow without bound: a gate or an LSTM bounds its own
                 for variant in variants(subject) if model == "delta" else ("",):
-                    along = drift(subject, times=times, rows=bench.rows, variant=variant)
-                    kept = holding(subject, variant=variant)
-                    rows += along + kept
+                    of_drift = drift(subject, times=times, rows=bench.rows, variant=variant)
+                    of_retention = holding(subject, variant=variant)
+                    rows += of_drift + of_retention
                     key = stream, subject.label, variant
-                    kls = {r.times: r.value for r in along if r.metric == "belief KL"}
+                    kls = {r.times: r.value for r in of_drift if r.metric == "belief KL"}
                     drifts.setdefault(key, []).append((subject.seed, kls))
-                    holds.setdefault(key, []).append((subject.seed, {r.at: r.value for r in kept}))
-        lines(axes[0, column], drifts, stream)
-        lines(axes[1, column], holds, stream)
+                    holds.setdefault(key, []).append((subject.seed, {r.at: r.value for r in of_retention}))
+        plot_lines(axes[0, column], drifts, stream)
+        plot_lines(axes[1, column], holds, stream)
+        # of one run: the exact filter is the same for all of them
         rows += memory(axes[0, column], bench.group(f"{stream}-{MODELS[0]}")[:1], bench.rows)
         name_axes(axes[:, column], "uniform" if stream == "belief" else "sticky", times)
     rows += control(axes[0, 2], bench.group(CONTROL), times[:3], bench.rows)
@@ -50,22 +63,24 @@ def draw(bench: Bench) -> Drawn:
     return Drawn(figure=figure, rows=rows, caption=caption(drifts, holds, rows), claims=claims(drifts, holds))
 
 
-def lines(axis: Any, of_all: Lines, stream: str) -> None:
-    """Every seed of a stream's models as a thin line of its own, the model's look for all of them."""
-    told = {key[1:]: seeds for key, seeds in of_all.items() if key[0] == stream}
-    for line, ((label, variant), seeds) in enumerate(sorted(told.items())):
+def plot_lines(axis: Axes, lines: Lines, stream: str) -> None:
+    """Plot every seed of one stream's models as a line of its own, all seeds of a model alike."""
+    of_stream = {key[1:]: seeds for key, seeds in lines.items() if key[0] == stream}
+    for place, ((label, variant), seeds) in enumerate(sorted(of_stream.items())):
         name = f"{label} + rescale" if variant else label
         for count, (_, values) in enumerate(seeds):
-            axis.plot(
-                list(values), [max(v, 1e-4) for v in values.values()], label=None if count else name, **look(line)
-            )
+            kls = [max(value, LEAST) for value in values.values()]
+            axis.plot(list(values), kls, label=None if count else name, **style_of(place))
 
 
-def memory(axis: Any, subjects: list[Subject], rows: int) -> list[Result]:
-    """What the exact filter is off by where it was restarted so many commands ago, as lines across."""
+def memory(axis: Axes, subjects: list[Subject], rows: int) -> list[Result]:
+    """Measure exact filters restarted W commands ago, and draw the KL of each as a line across the panel.
+
+    A model above such a line keeps less than the last W commands would tell it.
+    """
     results = [result for subject in subjects for result in memory_needed(subject, WINDOWS, rows=rows)]
     for result in results:
-        if result.value > 1e-3:
+        if result.value > 1e-3:  # smaller ones lie below the panel
             axis.axhline(result.value, **BASELINE)
             axis.annotate(
                 f"exact, last {result.at:.0f} commands", (1.0, result.value), xycoords=("axes fraction", "data"),
@@ -74,8 +89,8 @@ def memory(axis: Any, subjects: list[Subject], rows: int) -> list[Result]:
     return results
 
 
-def name_axes(axes: Any, name: str, times: tuple[int, ...]) -> None:
-    """Titles and scales of one column, drift above retention."""
+def name_axes(axes: AxesGrid, name: str, times: tuple[int, ...]) -> None:
+    """Name and scale the axes of one column: drift above, retention below."""
     drifts, holds = axes
     drifts.set_title(f"drift, trained on {name} streams")
     drifts.set_xlabel("length (1: as trained)")
@@ -89,103 +104,110 @@ def name_axes(axes: Any, name: str, times: tuple[int, ...]) -> None:
         axis.set_yscale("log")
 
 
-def control(axis: Any, subjects: list[Subject], times: tuple[int, ...], rows: int) -> list[Result]:
-    """The deterministic control: loss of reveals of models trained on visible swaps, with and without the rescale."""
-    found = []
+def control(axis: Axes, subjects: list[Subject], times: tuple[int, ...], rows: int) -> list[Result]:
+    """Draw the deterministic control: models trained on visible swaps, with and without the rescale.
+
+    Runs without anything to forget drift a little too (and the rescale can harm them), so that not all of a drift is a
+    matter of beliefs. Where nothing is hidden the loss of reveals is the KL.
+    """
+    results = []
     for line, variant in enumerate(("", RESCALED)):
         for count, subject in enumerate(subjects):
-            told = [
-                r for r in drift(subject, times=times, rows=rows // 2, variant=variant) if r.metric == "loss of reveals"
-            ]
-            found += told
+            measured = drift(subject, times=times, rows=rows // 2, variant=variant)
+            losses = [result for result in measured if result.metric == "loss of reveals"]
+            results += losses
             label = None if count else f"visible swaps, {subject.label}{' + rescale' if variant else ''}"
-            values = [max(r.value, 1e-4) for r in told]
-            axis.plot([r.times for r in told], values, label=label, **look(4 + line))
+            values = [max(result.value, LEAST) for result in losses]
+            axis.plot([result.times for result in losses], values, label=label, **style_of(4 + line))
     axis.set_title("control: nothing hidden")
     axis.set_xlabel("length (1: as trained)")
     axis.set_ylabel("loss of reveals, nats")
     axis.set_xscale("log", base=2)
     axis.set_xticks(times, [str(t) for t in times])
     axis.set_yscale("log")
-    return found
+    return results
 
 
-def growth(axis: Any, subjects: list[Subject], times: int) -> list[Result]:
-    """The state's norm over time."""
-    found = []
+def growth(axis: Axes, subjects: list[Subject], times: int) -> list[Result]:
+    """Draw the norm of the state over sessions of ``times`` the trained length, with and without the rescale.
+
+    A growing norm alone doesn't explain drift: ``renormed_delta_net`` holds its norm and drifts, and on a repeated swap
+    DeltaNet's norm stays flat and nothing drifts (docs/log.md, 2026-11-24).
+    """
+    results = []
     for line, variant in enumerate(("", RESCALED)):
         for count, subject in enumerate(subjects):
             if not matrix_mixers(subject.model):
                 continue
+            # eight sessions: their norms hardly differ
             steps, means = norms(subject, times=times, rows=8, variant=variant)
             label = None if count else f"{subject.label}{' + rescale' if variant else ''} (norm)"
-            axis.plot(steps, means, label=label, **{**look(6 + line), "marker": ""})
+            axis.plot(steps, means, label=label, **{**style_of(6 + line), "marker": ""})
+            # every 256 tokens is enough for a table
             for step, value in zip(steps[::16], means[::16], strict=True):
-                found.append(number("state norm", float(value), at=float(step), variant=variant, **subject.named))
+                results.append(number("state norm", float(value), at=float(step), variant=variant, **subject.named))
     axis.set_title("norm of DeltaNet's state")
     axis.set_xlabel("tokens")
     axis.set_ylabel("mean |S| over heads")
-    return found
+    return results
 
 
-def growth_of(told: Lines, key: tuple[str, str, str]) -> list[float]:
-    """For each seed, the value at the greatest length over that at the first."""
-    return [values[max(values)] / max(values[min(values)], 1e-9) for _, values in told.get(key, [])]
+def growth_of(lines: Lines, key: Key) -> list[float]:
+    """For each seed, the ratio of the value at the greatest length (or age) to that at the smallest."""
+    return [values[max(values)] / max(values[min(values)], 1e-9) for _, values in lines.get(key, [])]
 
 
-def ends(told: Lines, key: tuple[str, str, str]) -> list[float]:
-    """For each seed, the value at the greatest length."""
-    return [values[max(values)] for _, values in told.get(key, [])]
+def ends(lines: Lines, key: Key) -> list[float]:
+    """For each seed, the value at the greatest length (or age); empty where nothing was trained."""
+    return [values[max(values)] for _, values in lines.get(key, [])]
 
 
 def caption(drifts: Lines, holds: Lines, rows: list[Result]) -> str:
-    """The numbers of every line, seed by seed."""
+    """Give the numbers of every line, seed by seed, and say what they show."""
     parts = []
     for key in sorted(drifts):
         stream, label, variant = key
         name = f"{label}{' + rescale' if variant else ''}, {'uniform' if stream == 'belief' else stream}"
         first = [values[min(values)] for _, values in drifts[key]]
-        length, hold = (max(table[key][0][1]) for table in (drifts, holds))
+        length, age = (max(lines[key][0][1]) for lines in (drifts, holds))
         parts.append(
             f"{name}: KL {numbers(first)} at 1x, {numbers(ends(drifts, key))} at {length:.0f}x; "
-            f"old fact after {hold:.0f}: {numbers(ends(holds, key))}"
+            f"old fact after {age:.0f}: {numbers(ends(holds, key))}"
         )
+    # filters of limited memory on uniform streams; those on sticky ones come after them
     windows = [r for r in rows if r.model.startswith("filter of")]
     memory = ", ".join(f"{r.at:.0f}: {r.value:.4f}" for r in windows[: len(WINDOWS)])
     return (
         f"Every swap of n = 3 happens with p = .1 only, a reveal every 2; each line one seed. {'. '.join(parts)}. "
-        "The exact "
-        f"filter restarted W commands ago is off by ({memory}): the uniform task asks for little memory, so "
-        "that forgetting "
-        f"looks like a cure. {what_is_shown()}"
+        f"The exact filter restarted W commands ago is off by ({memory}): the uniform task asks for little memory, so "
+        f"that forgetting looks like a cure. {scope()}"
     )
 
 
-def what_is_shown() -> str:
-    """What the figure shows and doesn't, whatever came out."""
+def scope() -> str:
+    """The sentences that say what the figure can show and what it can't, whatever the numbers are."""
     return (
-        "What is shown: how far small models of these kinds, trained for a minute or less, leave the exact "
-        "belief beyond "
-        "their trained length, and whether they still know an old fact. What isn't: that linear recurrences "
-        "must drift (a "
-        "gate is linear in the state too), nor that nonlinear ones don't; nor anything of larger models or "
-        "longer training. "
-        "The rescale is nonlinear, applied after training, and a switch: where nothing is hidden it can do harm."
+        "What is shown: how far small models of these kinds, trained for a minute or less, leave the exact belief "
+        "beyond their trained length, and whether they still know an old fact. What isn't: that linear recurrences "
+        "must drift (a gate is linear in the state too), nor that nonlinear ones don't; nor anything of larger models "
+        "or longer training. The rescale is nonlinear, applied after training, and a switch: where nothing is hidden "
+        "it can do harm."
     )
 
 
 def claims(drifts: Lines, holds: Lines) -> list[Claim]:
-    """On uniform streams; margins in the text."""
+    """Judge the figure's claims, all on uniform streams but the last; each text names its margin."""
     delta, gated, lstm = (
         ("belief", "delta_net [-1, 1]", ""),
         ("belief", "gated_delta_net [-1, 1]", ""),
         ("belief", "lstm", ""),
     )
+    # by label: other variants of these models would be named by what differs from the recipe
     nonlinear = ends(drifts, lstm)
     return [
         by_seeds(
-            "A plain DeltaNet's belief drifts beyond its trained length (KL at the greatest length over 1.3 "
-            "times that at 1x)",
+            "A plain DeltaNet's belief drifts beyond its trained length (KL at the greatest length over 1.3 times that "
+            "at 1x)",
             "section 6",
             [ratio - 1.3 for ratio in growth_of(drifts, delta)],
             f"Ratios {numbers(growth_of(drifts, delta), 2)}.",
@@ -199,6 +221,7 @@ def claims(drifts: Lines, holds: Lines) -> list[Claim]:
         by_seeds(
             "A nonlinear RNN (LSTM) keeps its belief at the greatest length better than a plain DeltaNet",
             "abstract",
+            # not strict, here and below: of two models one may have been trained with fewer seeds yet
             [d - n for d, n in zip(ends(drifts, delta), nonlinear, strict=False)],
             f"KL: DeltaNet {numbers(ends(drifts, delta))}; LSTM {numbers(nonlinear)}.",
         ),
@@ -213,27 +236,36 @@ def claims(drifts: Lines, holds: Lines) -> list[Claim]:
     ]
 
 
-def rescue(drifts: Lines, holds: Lines, key: tuple[str, str, str], name: str) -> Claim:
-    """Whether the calibrated rescale takes half of the growth of KL away and no old fact with it, on these streams."""
+def rescue(drifts: Lines, holds: Lines, key: Key, name: str) -> Claim:
+    """Judge the claim that the calibrated rescale removes over half of the growth of KL and no old fact.
+
+    ``key`` is the model without the rescale, ``name`` the name of its streams. A seed shows the claim where its KL at
+    the greatest length grew by less than half as much with the rescale, and its KL of an old fact rose by no more than
+    .001 nats, which counts as no change.
+    """
     rescaled = (*key[:2], RESCALED)
     first = [values[min(values)] for _, values in drifts.get(key, [])]
-    far, held = (list(zip(ends(t, key), ends(t, rescaled), strict=False)) for t in (drifts, holds))
-    margins = [min((d - at) / 2 - (r - at), h - k + 1e-3) for at, (d, r), (h, k) in zip(first, far, held, strict=False)]
+    # (without the rescale, with it) of each seed
+    far, old = (list(zip(ends(lines, key), ends(lines, rescaled), strict=False)) for lines in (drifts, holds))
+    margins = [
+        min((far_without - start) / 2 - (far_with - start), old_without - old_with + 1e-3)
+        for start, (far_without, far_with), (old_without, old_with) in zip(first, far, old, strict=False)
+    ]
     return by_seeds(
         f"The calibrated rescale takes over half of DeltaNet's growth of KL away, and no old fact ({name} streams)",
         "not in the paper",
         margins,
-        f"KL at the greatest length {numbers([d for d, _ in far])} to {numbers([r for _, r in far])}; old fact "
-        f"{numbers([h for h, _ in held])} to {numbers([k for _, k in held])}.",
+        f"KL at the greatest length {numbers([without for without, _ in far])} to "
+        f"{numbers([with_rescale for _, with_rescale in far])}; old fact "
+        f"{numbers([without for without, _ in old])} to {numbers([with_rescale for _, with_rescale in old])}.",
     )
 
 
 FIGURE = Figure(
     name="belief-drift",
     title="Drift against retention",
-    recipe="belief: n = 3 maybe-swaps (p = .1), reveal every 2, one token a command, 380 steps, uniform and "
-    "sticky (.9) "
-    "training streams; tested on the task's own streams at 1 to 16 times the length, and on facts left alone",
+    recipe="belief: n = 3 maybe-swaps (p = .1), reveal every 2, one token a command, 380 steps, uniform and sticky "
+    "(.9) training streams; tested on the task's own streams at 1 to 16 times the length, and on facts left alone",
     paper="argues from representations that linear RNNs lose belief mass; no trained tracker is reported.",
     needs=NEEDS,
     draw=draw,

@@ -1,4 +1,7 @@
-"""How figures look: readable in print and for the colour-blind; colour never tells alone, markers and lines do too."""
+"""The look of figures: readable in print and for the colour-blind, and the same bytes for the same numbers.
+
+Whatever a colour distinguishes, a marker and a line style distinguish too.
+"""
 
 from __future__ import annotations
 
@@ -6,16 +9,29 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib
+import numpy as np
+from numpy.typing import NDArray
 
+# before pyplot is imported, which else looks for a display
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
+from matplotlib.artist import Artist
+from matplotlib.figure import Figure as Canvas
+
+AxesGrid = NDArray[np.object_]
+"""[rows, columns] of matplotlib's ``Axes``."""
+# Any, for matplotlib's own keyword arguments are: a name picks its value's type.
+LineStyle = dict[str, Any]
+"""Keyword arguments of ``Axes.plot`` and the like."""
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#7F7F7F")
 """Okabe and Ito's palette, without its yellow, which is too pale on paper."""
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+# Four lines have names; the others are (offset, (points drawn, points left out, ...)).
 LINES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)), (0, (6, 2, 1, 2)))
-BASELINE: dict[str, Any] = {"color": "#555555", "linewidth": 1.0, "linestyle": (0, (2, 2)), "zorder": 1}
-SETTINGS: dict[Any, Any] = {
+BASELINE: LineStyle = {"color": "#555555", "linewidth": 1.0, "linestyle": (0, (2, 2)), "zorder": 1}
+"""The look of baselines: thin grey dashes, below the models' lines."""
+SETTINGS: dict[Any, Any] = {  # Any as matplotlib's rcParams: it types their names one by one
     "font.size": 9,
     "axes.titlesize": 9.5,
     "axes.labelsize": 8.5,
@@ -28,19 +44,24 @@ SETTINGS: dict[Any, Any] = {
     "grid.alpha": 0.25,
     "grid.linewidth": 0.6,
     "figure.constrained_layout.use": True,
-    "svg.fonttype": "none",
-    "svg.hashsalt": "trace-mine",
+    "svg.fonttype": "none",  # texts stay texts, which can be searched and copied
+    "svg.hashsalt": "trace-mine",  # ids in the file are hashes of this; without it they are drawn at random
 }
 
 
-def panels(rows: int = 1, columns: int = 1, *, width: float = 3.4, height: float = 2.7, **keys: Any) -> tuple[Any, Any]:
-    """A figure and its axes, always as an array [rows, columns]."""
-    matplotlib.rcParams.update(SETTINGS)  # for as long as the figure is drawn: texts take their size when they are made
-    return plt.subplots(rows, columns, figsize=(width * columns, height * rows), squeeze=False, **keys)
+def panels(
+    rows: int = 1, columns: int = 1, *, width: float = 3.4, height: float = 2.7, sharey: bool = False
+) -> tuple[Canvas, AxesGrid]:
+    """Make a figure of rows by columns panels, of ``width`` by ``height`` inches each, and its axes [rows, columns]."""
+    # not within rc_context: texts take their size when they are made, so the settings must last until the end
+    matplotlib.rcParams.update(SETTINGS)
+    # squeeze would give one Axes or a flat array where there is one row: then every figure would index differently
+    return plt.subplots(rows, columns, figsize=(width * columns, height * rows), squeeze=False, sharey=sharey)
 
 
-def look(number: int) -> dict[str, Any]:
-    """Colour, marker and line of the number-th thing compared."""
+def style_of(number: int) -> LineStyle:
+    """The colour, marker and line of the number-th thing that is compared; they repeat after eight."""
+    # all three lists have eight entries, so that a colour always goes with the same marker and line
     place = number % len(COLOURS)
     return {
         "color": COLOURS[place],
@@ -51,22 +72,23 @@ def look(number: int) -> dict[str, Any]:
     }
 
 
-def legend_below(figure: Any, axes: Any, columns: int = 3) -> None:
-    """One legend for all panels, under them, each label once."""
-    found: dict[str, Any] = {}
-    for axis in axes.flat:
+def legend_below(figure: Canvas, axes: AxesGrid, columns: int = 3) -> None:
+    """Draw one legend for all panels below them, each label once."""
+    handles: dict[str, Artist] = {}
+    for axis in axes.ravel().tolist():
         for handle, label in zip(*axis.get_legend_handles_labels(), strict=True):
-            found.setdefault(label, handle)
-    if found:
-        figure.legend(found.values(), found.keys(), loc="outside lower center", ncols=columns, frameon=False)
+            handles.setdefault(label, handle)
+    if handles:
+        figure.legend(list(handles.values()), list(handles), loc="outside lower center", ncols=columns, frameon=False)
 
 
-def save(figure: Any, folder: Path, name: str) -> list[Path]:
-    """PNG and SVG, the same bytes for the same figure; closes it."""
+def save(figure: Canvas, folder: Path, name: str) -> list[Path]:
+    """Write NAME.png and NAME.svg, whose bytes depend on the figure alone, and close the figure."""
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / f"{name}.png", folder / f"{name}.svg"]
     with plt.rc_context(SETTINGS):
+        # no version of matplotlib and no date in the files: both would change bytes when no number did
         figure.savefig(paths[0], dpi=150, metadata={"Software": None})
         figure.savefig(paths[1], metadata={"Date": None, "Creator": None})
-    plt.close(figure)
+    plt.close(figure)  # pyplot holds every figure until it is closed, and warns at the twentieth
     return paths

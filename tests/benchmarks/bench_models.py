@@ -44,7 +44,7 @@ def main() -> None:
             model.zero_grad()
             if turn:
                 seconds[name].append(time.process_time() - started)
-    print(f"the delta rule runs in {c_ops.told()}")
+    print(f"the delta rule runs in {c_ops.kernel_name()}")
     middle = {name: statistics.median(each) for name, each in seconds.items()}
     for name, each in sorted(middle.items(), key=lambda pair: pair[1]):
         micro = each / (BATCH * TIME) * 1e6

@@ -93,7 +93,7 @@ def trace_folder(folder: Path, sources: list[str], limit: int | None, scratch: P
             with Tracer(config) as live:
                 print(f"{repository.provenance.name} {sys_path}: {len(members)} snippets, {live.sandbox}")
                 for member in members:
-                    result = live.trace(member.snippet) if member.reason is None else Drop(reason=member.reason)
+                    result = member.drop or live.trace(member.snippet)
                     if isinstance(result, Drop):
                         drops[result.reason] += 1
                     else:

@@ -1,6 +1,6 @@
-"""What a merge takes out and what it leaves in: copies across splits and within one, and the sums it tells of the rest.
+"""A merge takes copies out across splits and keeps near-copies within one; the sums that it reports of the rows.
 
-Rows go straight into a ledger, so that each test says which repositories they are of.
+Rows go straight into a ledger, so that each test names the repositories that they come from.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,8 @@ from corpus_fakes import FakeTracer
 
 from trace_mine.corpus.ledger import Ledger
 from trace_mine.corpus.merge import merge
-from trace_mine.corpus.rows import RowSource, make_row
-from trace_mine.corpus.work import WorkUnit
+from trace_mine.corpus.rows import Row, RowOrigin, make_row
+from trace_mine.corpus.work import SnippetEntry, WorkUnit
 from trace_mine.tracer.schema import Belief, Piece, Snippet, Trace
 
 TRAIN, OTHER_TRAIN, VALIDATION, TEST = "toolz", "boltons", "requests", "pip"
@@ -30,16 +31,15 @@ def changed(*numbers: int) -> str:
     return " + ".join(f"other{n}" if n in numbers else word for n, word in enumerate(WORDS))
 
 
-def row_of(repository: str, source: str, *, num_skipped: int = 0, beliefs: Sequence[Belief] = ()) -> dict[str, Any]:
+def row_of(repository: str, source: str, *, num_skipped: int = 0, beliefs: Sequence[Belief] = ()) -> Row:
     snippet = Snippet(
         kind="doctest", name="m.f", path="m.py", line=1, end_line=1, pieces=(Piece(source=source, line=1, want="1\n"),)
     )
-    made = FakeTracer({"sys_path": ()}).trace(snippet)
-    assert isinstance(made, Trace)
-    fields = {name: getattr(made, name) for name in Trace.__slots__} | {"beliefs": tuple(beliefs)}
+    trace = FakeTracer({"sys_path": ()}).trace(snippet)
+    assert isinstance(trace, Trace)
     row = make_row(
-        Trace(**fields),
-        RowSource(
+        replace(trace, beliefs=tuple(beliefs)),
+        RowOrigin(
             origin="mined",
             repository=repository,
             version=None,
@@ -56,11 +56,23 @@ def row_of(repository: str, source: str, *, num_skipped: int = 0, beliefs: Seque
             seed=0,
         ),
     )
-    assert isinstance(row, dict)
+    assert isinstance(row, Row)
     return row
 
 
-def merged(folder: Path, *units: Sequence[dict[str, Any]]) -> tuple[dict[str, Any], dict[str, list[str]]]:
+def entry_of(row: Row) -> SnippetEntry:
+    """The snippet that became this row, as a unit's payload names it."""
+    columns = row.columns
+    return SnippetEntry(
+        path=columns["path"],
+        name=columns["name"],
+        repository=columns["repository"],
+        entry=columns["entry"],
+        line=columns["line"],
+    )
+
+
+def merged(folder: Path, *units: Sequence[Row]) -> tuple[dict[str, Any], dict[str, list[str]]]:
     """The statistics, and the texts of each split, of units of rows."""
     folder.mkdir()
     ledger = Ledger(folder)
@@ -68,7 +80,7 @@ def merged(folder: Path, *units: Sequence[dict[str, Any]]) -> tuple[dict[str, An
     with ledger.locked():
         ledger.clear()
         for key, rows in zip(keys, units, strict=True):
-            ledger.add(WorkUnit(key=key, payload={"snippets": [{}] * len(rows)}))
+            ledger.add(WorkUnit(key=key, payload={"snippets": [entry_of(row) for row in rows]}))
             ledger.finish(key, iter(rows), len(rows))
         stats = dict(merge(ledger, keys, notes={}, config={}).stats)
     texts: dict[str, list[str]] = {}
@@ -87,7 +99,7 @@ def test_near_duplicates_within_a_split_stay(tmp_path: Path, repositories: tuple
     one, other = (row_of(name, changed(place)) for name, place in zip(repositories, (10, 40), strict=True))
     stats, texts = merged(tmp_path / "out", filler, [one], [other])
     assert stats["duplicates"] == 0 and stats["rows"] == 11
-    assert {one["text"], other["text"]} <= {text for found in texts.values() for text in found}
+    assert {one.columns["text"], other.columns["text"]} <= {text for found in texts.values() for text in found}
 
 
 def test_copies_of_a_pair_within_a_split_go_from_the_smaller_split(tmp_path: Path) -> None:
@@ -115,8 +127,9 @@ def test_a_result_that_was_cut_short_is_not_done(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path)
     with ledger.locked():
         ledger.clear()
-        ledger.add(WorkUnit(key="unit", payload={"snippets": [{}]}))
-        ledger.finish("unit", iter([row_of(TRAIN, "whole")]), 1)
+        row = row_of(TRAIN, "whole")
+        ledger.add(WorkUnit(key="unit", payload={"snippets": [entry_of(row)]}))
+        ledger.finish("unit", iter([row]), 1)
         assert ledger.is_done("unit")
         (result,) = (path for path in tmp_path.rglob("*") if path.is_file() and path.suffix == ".gz")
         data = result.read_bytes()
@@ -142,7 +155,7 @@ def test_the_sums_that_are_told_of_rows(tmp_path: Path) -> None:
     ]
     stats, _ = merged(tmp_path / "out", rows)
     assert stats["skipped_examples"] == 5 and stats["rows_with_opened_calls"] == 2 == stats["opened_calls"]
-    assert stats["characters"] == sum(len(row["text"]) for row in rows)
+    assert stats["characters"] == sum(len(row.columns["text"]) for row in rows)
     assert stats["beliefs"] == {
         "reveals": 3,
         "exact": 3,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 import pytest
@@ -13,9 +14,17 @@ from planted import planted_subject
 from trace_mine.corpus.synthetic.game import Floats, Plays
 from trace_mine.corpus.synthetic.stream import Batch, TokenStream
 from trace_mine.eval.adversary import search
-from trace_mine.eval.interpret import Head, costs, described, has_beta, heads_of, told_costs, tracking_head
+from trace_mine.eval.interpret import (
+    Head,
+    cost_results,
+    has_beta,
+    head_results,
+    heads_of,
+    intervention_costs,
+    tracking_head,
+)
 from trace_mine.train.hooks import recording
-from trace_mine.train.measure.predictors import ExactFilter
+from trace_mine.train.measure.predictors import ExactFilter, Uniform
 from trace_mine.train.measure.sessions import sessions_of
 
 
@@ -23,7 +32,7 @@ from trace_mine.train.measure.sessions import sessions_of
 def test_the_planted_head_is_the_one_found(head: int) -> None:
     subject = planted_subject(n=3, num_heads=3, head=head)
     sessions = sessions_of(subject.batches, commands=64, spacing=2, rows=8)
-    found = costs(subject, sessions)
+    found = intervention_costs(subject, sessions)
     assert {cost.kind for cost in found} == {"beta halved", "beta capped", "head silenced"}
     for kind in ("beta halved", "beta capped", "head silenced"):
         best = tracking_head(found, kind)
@@ -32,7 +41,9 @@ def test_the_planted_head_is_the_one_found(head: int) -> None:
         assert best.after < 0.6
         others = [cost.lost for cost in found if cost.kind == kind and cost.head != head]
         assert len(others) == 2 and all((lost == 0).all() for lost in others)
-    lost = [r for r in told_costs(subject, found) if r.metric == "accuracy lost" and r.place == f"layer 0 head {head}"]
+    lost = [
+        r for r in cost_results(subject, found) if r.metric == "accuracy lost" and r.place == f"layer 0 head {head}"
+    ]
     assert len(lost) == 3 and all(r.low <= r.value <= r.high for r in lost)
     near = {each.head: float((each.beta > 1.9).mean()) for each in heads_of(subject, sessions)}
     assert max(near, key=lambda key: near[key]) == head
@@ -48,8 +59,8 @@ def test_every_model_of_the_delta_family_is_read(model: str, tiny_subject: Calla
         assert ((head.beta > 0) & (head.beta < 2)).all()
         assert head.spectrum.sum() == pytest.approx(1.0)
         assert 1 <= head.components(0.9) <= head.components(0.99) <= len(head.spectrum)
-    assert {r.metric for r in described(subject, heads)} == {"beta percentile", "beta above 1.9", "key components"}
-    assert len(costs(subject, sessions)) == 6
+    assert {r.metric for r in head_results(subject, heads)} == {"beta percentile", "beta above 1.9", "key components"}
+    assert len(intervention_costs(subject, sessions)) == 6
 
 
 def test_models_without_beta_are_told(tiny_subject: Callable) -> None:
@@ -58,9 +69,9 @@ def test_models_without_beta_are_told(tiny_subject: Callable) -> None:
     sessions = sessions_of(subject.batches, commands=4, spacing=2, rows=2)
     with pytest.raises(ValueError, match="expected a model of the delta family, got transformer"):
         heads_of(subject, sessions)
-    assert {cost.kind for cost in costs(subject, sessions)} == {"head silenced"}
+    assert {cost.kind for cost in intervention_costs(subject, sessions)} == {"head silenced"}
     with pytest.raises(ValueError, match="no such point"):
-        tracking_head(costs(subject, sessions))
+        tracking_head(intervention_costs(subject, sessions))
 
 
 @dataclass(frozen=True)
@@ -93,6 +104,37 @@ def test_a_planted_blind_spot_is_found(pair: tuple[int, int], tiny_subject: Call
     # what was found is a session that the game can give, and its score is no accident of the search
     law = ExactFilter().laws(stream, found.plays, stream.batch_of(found.plays))
     assert np.isfinite(law).all() and np.allclose(law.sum(-1), 1)
+
+
+@pytest.mark.parametrize("floor", [0.05, 0.2])
+def test_a_search_follows_every_answer_that_is_probable_enough_and_no_other(
+    floor: float, tiny_subject: Callable
+) -> None:
+    stream = tiny_subject("belief", "lstm").batches.stream(48, 2, "test")
+    game = stream.game
+    # so wide that nothing is dropped: sessions of a command, a question and an answer, twice
+    plays = search(Uniform(), stream, reveals=2, spacing=1, width=10_000, floor=floor).plays
+    answers = game.holds[plays.states[:, 0], plays.shown[:, 0]].tolist()
+    followed = list(zip(plays.actions.tolist(), plays.shown.tolist(), answers, strict=True))
+    pairs = list(product(range(len(game.actions)), repeat=2)), list(product(range(len(game.variables)), repeat=2))
+    expected = []
+    for actions, variables in product(*pairs):
+        # by hand: a maybe-swap from a start that is known leaves the variable as it was, or moves it
+        laws = dict.fromkeys(range(len(game.items)), 0.0)
+        for state, chance in ((game.moves[actions[0], game.start], 0.1), (game.start, 0.9)):
+            laws[int(game.holds[state, variables[0]])] += chance
+        expected += [(list(actions), list(variables), item) for item, p in laws.items() if p >= floor]
+    assert sorted(followed) == sorted(expected)
+    assert 0.1 in game.chances and any(p == 0 for p in laws.values()), "some answers can't be"
+
+
+@pytest.mark.parametrize("limits", [{"floor": 0.0}, {"floor": 0.5}, {"reveals": 0}, {"width": 0}])
+def test_a_search_refuses_limits_under_which_it_would_follow_nothing_or_the_impossible(
+    limits: dict, tiny_subject: Callable
+) -> None:
+    stream = tiny_subject("belief", "lstm").batches.stream(48, 2, "test")
+    with pytest.raises(ValueError, match=r"expected at least one reveal|expected 0 < floor <= 1/3"):
+        search(ExactFilter(), stream, **{"reveals": 1, "spacing": 2, **limits})
 
 
 def test_searches_refuse_other_games(tiny_subject: Callable) -> None:

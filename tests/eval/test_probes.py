@@ -250,7 +250,7 @@ def test_the_slope_is_the_share_of_the_way_and_nothing_without_the_target(
     before = np.full(wanted.shape, 1 / 3)
     aim = wanted if knows else np.tile(wanted.mean(0), (len(rows), 1))
     after = before + share * (aim - before)
-    monkeypatch.setattr(steering, "asked", lambda s, of, r, at, change: before if change is None else after)
+    monkeypatch.setattr(steering, "law_after_change", lambda s, of, r, at, change: before if change is None else after)
     results = steering.steered(subject, sessions, {"x": np.zeros(1)}, targets, 2, rows, subject.named)
     told = {result.metric: result for result in results}
     assert told["steering slope"].value == pytest.approx(share if knows else 0.0, abs=1e-9)

@@ -92,3 +92,15 @@ def maybe_swaps(n: int, p: float) -> Automaton:
         reveals=np.stack(reveals),
         start=start,
     )
+
+
+def sample(automaton: Automaton, length: int, generator: np.random.Generator) -> list[int]:
+    """The symbols of one run."""
+    law = automaton.symbol_law()
+    state = int(generator.choice(len(automaton.states), p=automaton.start))
+    symbols = []
+    for _ in range(length):
+        symbol = int(generator.choice(len(automaton.symbols), p=law[:, state]))
+        state = int(generator.choice(len(automaton.states), p=automaton.transitions[symbol, :, state]))
+        symbols.append(symbol)
+    return symbols

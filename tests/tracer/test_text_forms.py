@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from trace_mine.tracer.formats import repl
 from trace_mine.tracer.inside.syntax import doctext, text
-from trace_mine.tracer.inside.syntax.names import CannotFlatten, Rewriter, bound_names, local_names
+from trace_mine.tracer.inside.syntax.names import CannotOpen, Rewriter, bound_names, local_names
 from trace_mine.tracer.schema import Step
 
 quick = settings(max_examples=300, deadline=None, derandomize=True, database=None)
@@ -32,7 +32,7 @@ def test_parse_is_the_inverse_of_render(parts):
     steps = [
         Step(source=source, output=doctext.shown(output), kind=kind)
         for source, output, kind in parts
-        if doctext.why_not(output) is None
+        if doctext.why_unshowable(output) is None
     ]
     rendered = repl.render(steps)
     assert repl.parse(rendered.text) == [(step.source, step.output) for step in steps]
@@ -48,8 +48,8 @@ def test_parse_refuses_what_is_no_session():
 @quick
 @given(lines)
 def test_what_can_be_shown_passes_doctest(output):
-    """Whatever ``why_not`` lets through, doctest itself reads back and accepts."""
-    if doctext.why_not(output) is not None:
+    """Whatever ``why_unshowable`` lets through, doctest itself reads back and accepts."""
+    if doctext.why_unshowable(output) is not None:
         return
     printed = output if not output or output.endswith("\n") else output + "\n"
     session = repl.render([Step(source="show()", output=doctext.shown(output), kind="statement")]).text
@@ -71,7 +71,7 @@ def test_what_can_be_shown_passes_doctest(output):
     ],
 )
 def test_what_no_doctest_can_show(output, reason):
-    assert doctext.why_not(output) == reason
+    assert doctext.why_unshowable(output) == reason
 
 
 BODIES = [
@@ -112,7 +112,7 @@ def test_nonlocal_and_private_names():
     step = Rewriter({"n": "n_2"}, "Box").visit(function.body[1])
     told = ast.unparse(step)
     assert "global n_2" in told and "self._Box__x" in told and "n_2 += 1" in told
-    with pytest.raises(CannotFlatten, match="class_rebinds_local"):
+    with pytest.raises(CannotOpen, match="class_rebinds_local"):
         Rewriter({"n": "n_2"}, None).visit(ast.parse("class C:\n    n = n").body[0])
 
 
@@ -142,7 +142,7 @@ def test_author_text_only_where_it_is_the_same_tree():
     source = "x = (1,   2)  # two\nif x: y = 'a'; z = 2\n"
     tree = ast.parse(source)
     lines = source.split("\n")
-    assert text.original(lines, tree.body[0]) == "x = (1,   2)"
-    assert text.original(lines, tree.body[1].body[1]) == "z = 2"
+    assert text.text_as_written(lines, tree.body[0]) == "x = (1,   2)"
+    assert text.text_as_written(lines, tree.body[1].body[1]) == "z = 2"
     renamed = Rewriter({"x": "x_1"}, None).visit(ast.parse(source).body[0])
-    assert text.original(lines, renamed) is None
+    assert text.text_as_written(lines, renamed) is None

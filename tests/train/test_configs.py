@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 from trace_mine.train.__main__ import main
 from trace_mine.train.models.keys import KEYS
 from trace_mine.train.recipes import BELIEF_MODELS, RECIPES, recipe
-from trace_mine.train.settings import CHOICES, Settings, as_yaml, from_json, merge, override, read_config
+from trace_mine.train.settings import ENUMERATIONS, Settings, as_yaml, from_json, merge, override, read_config
 from trace_mine.train.sweeps import runs_of, settings_of
 
 ROOT = Path(__file__).resolve().parents[2]
-WORDS = {name: words.__args__ for name, words in CHOICES.items()}
+WORDS = {name: words.__args__ for name, words in ENUMERATIONS.items()}
 VALUES = {
     "int": st.integers(1, 10**9),
     "float": st.floats(0, 1),

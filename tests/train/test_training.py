@@ -62,7 +62,7 @@ def test_a_run_leaves_what_the_contract_says(tmp_path):
     assert len(evaluation["accuracy_by_reveal"]) == 4 and 0 < evaluation["last_shown"] < 1
     saved = run_folder.read(tmp_path / "run")
     assert saved["versions"]["torch"] and saved["vocabulary_hash"] and saved["data_hash"]
-    assert saved["delta_rule_on_cpu"] == c_ops.told()
+    assert saved["delta_rule_on_cpu"] == c_ops.kernel_name()
     assert from_json(saved["settings"]) == tiny()
 
 
@@ -94,7 +94,7 @@ def test_resuming_on_another_kernel_is_told(tmp_path, monkeypatch, caplog):
     running.resume(tmp_path / "run")
     assert "expected the delta rule" not in caplog.text
     (tmp_path / "run" / "final.json").unlink()
-    began = c_ops.told()
+    began = c_ops.kernel_name()
     monkeypatch.setattr(c_ops, "load", lambda: (None, "a test of the torch form"))
     running.resume(tmp_path / "run")
     assert f"expected the delta rule in {began}, with which {tmp_path / 'run'} began, got torch" in caplog.text
@@ -262,9 +262,9 @@ def test_a_broken_checkpoint_is_passed_over(tmp_path):
         path = tmp_path / "checkpoints" / f"checkpoint-{step}"
         path.mkdir(parents=True)
         if whole:
-            run_folder.complete(path, step)
+            run_folder.mark_complete(path, step)
     assert run_folder.last_checkpoint(tmp_path) == (tmp_path / "checkpoints" / "checkpoint-4", 4)
-    run_folder.drop_old(tmp_path, 1)
+    run_folder.remove_old_checkpoints(tmp_path, 1)
     left = sorted(p.name for p in (tmp_path / "checkpoints").iterdir())
     assert left == ["checkpoint-4", "checkpoint-6"]
 

@@ -14,7 +14,7 @@ pytest.importorskip("transformers", reason="needs the extra [train]")
 
 from trace_mine.train import running  # noqa: E402
 from trace_mine.train.batches import batches_of  # noqa: E402
-from trace_mine.train.held_out import joined_splits, parted, splits_of  # noqa: E402
+from trace_mine.train.held_out import hold_out, joined_splits, splits_of  # noqa: E402
 from trace_mine.train.recipes import recipe  # noqa: E402
 from trace_mine.train.settings import override  # noqa: E402
 
@@ -115,8 +115,8 @@ def test_what_is_evaluated_is_never_trained_on(dataset, tmp_path):
     told = [[row.ids.tolist() for row in batches.rows[name]] for name in ("train", batches.evaluation_split)]
     assert told[1] and not any(ids in told[0] for ids in told[1])
     rows = [{"trace_id": str(n)} for n in range(100)]
-    kept, held = parted(rows)
-    assert len(held) == 5 and len(kept) == 95 and parted(rows[::-1])[1] == held
-    assert len(parted(rows[:2])[1]) == 1
+    trained, held = hold_out(rows)
+    assert len(held) == 5 and len(trained) == 95 and hold_out(rows[::-1])[1] == held
+    assert len(hold_out(rows[:2])[1]) == 1
     with pytest.raises(ValueError, match="at least two rows"):
-        parted(rows[:1])
+        hold_out(rows[:1])

@@ -382,16 +382,11 @@ class Reason(StrEnum):
     BARE_RAISE = "bare_raise", _whole("A bare `raise` raises an exception that a caller is handling.")
     WITH_YIELD = "with_yield", _whole("A `yield` stands in a `with` statement of a generator.")
     REDIRECTS_OUTPUT = "redirects_output", _whole("The `with` statement sends the program's output elsewhere.")
-    YIELD = "yield", _whole("A `yield` stands where no consumer of the generator is shown.")
-    AWAIT = "await", _whole("An `await` stands outside a coroutine that an event loop runs.")
-    ASYNC_FOR = "AsyncFor", _whole("An `async for` needs an event loop.")
-    ASYNC_WITH = "AsyncWith", _whole("An `async with` needs an event loop.")
     TRY_STAR = "TryStar", _whole("A `try` has `except*`, which handles groups of exceptions.")
     UNPARSE = (
         "unparse",
         _whole("The statement can't be written out again: it nests too deeply, or quotes within quotes."),
     )
-    TOKENIZE = "tokenize", _whole("The statement's blank lines can't be told from those of a string in it.")
 
     # one command: calls that are not followed
 
@@ -427,7 +422,6 @@ class Reason(StrEnum):
         "argument_order",
         _whole("Arguments that run something are gathered into `*args` or `**kwargs`, so their order could change."),
     )
-    DEFAULT = "default", _whole("A default value is needed, and to name its function would run something once more.")
 
     # less than could be shown
 

@@ -1,4 +1,4 @@
-"""Confinement of the process that a snippet runs in: ``Worker`` runs jobs in a ``Jail`` and says how they ended.
+"""Confines the process that a snippet runs in: a ``Worker`` runs jobs in a ``Jail`` and reports how each run ended.
 
 See ``docs/sandbox.md`` for what each level promises and what it does not.
 """

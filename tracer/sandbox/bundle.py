@@ -1,6 +1,8 @@
-"""What is sent into the jail: the source text of ``trace_mine.tracer.inside`` and of all that it and the zygote import.
+"""Collects what is sent into the jail: the source text of ``trace_mine.tracer.inside`` and of all modules of trace_mine
+that it and the zygote import.
 
-Text, not files: the jail shows no folder of ours, and the interpreter inside may be another version than ours.
+Source text instead of files, because the jail shows no folder of ours; source text instead of bytecode, because the
+interpreter inside may be another version than ours. ``loader`` runs it.
 """
 
 from __future__ import annotations
@@ -39,16 +41,23 @@ exec(compile(loader, "<trace_mine.tracer.sandbox.loader>", "exec", dont_inherit=
 bundle = namespace["Bundle"](sources)
 bundle.load("trace_mine.tracer.sandbox.init").main(bundle, config, fd, supervisor)
 """
-"""Run with ``python -c``: optionally switches address randomisation off (needs an exec), then loads the bundle.
-Where personality is refused (Docker's filter), addresses stay random: a matter of repeatability, not of safety."""
+"""The program that init is started with (``python -c``): it switches address randomisation off where that is wanted,
+then reads the bundle from the control socket and enters ``init.main``.
+
+Randomisation is a property of an exec (ADDR_NO_RANDOMIZE, 0x40000, of personality(2)), so the program executes itself
+once more after the change. Where personality is refused (Docker's filter), addresses stay random: repeatability
+suffers, not safety. The supervisor may be gone before all is read; then the program ends without a word."""
 
 
 @cache
 def bundle_sources() -> dict[str, str]:
-    """Module name to source text: every module of ``trace_mine.tracer.inside``, the entry modules, and the modules of
-    trace_mine that these import.
+    """Map module names to source text: every module of ``trace_mine.tracer.inside``, ENTRY_MODULES, and the modules of
+    trace_mine that these import, at any distance.
+
+    Imports are found in the syntax trees, so ``TYPE_CHECKING`` imports travel too; they are never run inside.
     """
     root = files("trace_mine")
+    # all of ``inside``, imported by the entry modules or not: ``Setting`` loads ``jobs.registry`` by name
     waiting = [*ENTRY_MODULES, *_modules_below(root.joinpath("tracer", "inside"), "trace_mine.tracer.inside")]
     sources: dict[str, str] = {}
     while waiting:
@@ -64,7 +73,9 @@ def bundle_sources() -> dict[str, str]:
 
 
 def _modules_below(folder: Traversable, package: str) -> Iterator[str]:
-    """Dotted names of all modules of a package, at any depth; in an order that does not depend on the file system."""
+    """Give the dotted names of all modules of a package, at any depth, in an order that does not depend on the file
+    system.
+    """
     for entry in sorted(folder.iterdir(), key=lambda entry: entry.name):
         if entry.is_dir():
             yield from _modules_below(entry, f"{package}.{entry.name}")

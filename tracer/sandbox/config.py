@@ -1,7 +1,11 @@
-"""What a jail is built from: one record, made by the supervisor, read by init, the zygote and the runners."""
+"""The record that a jail is built from: the supervisor makes it, init, the zygote and the runners read it.
+
+``jail.Jail`` is what a caller asks for; this record is the same after all decisions (level, user, paths of the host).
+"""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
@@ -10,15 +14,23 @@ from trace_mine.tracer.limits import Limits
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JailConfig:
-    """``layers`` names the layers to apply, ``required`` those of them without which the level is not reached.
+    """A jail with all decisions made.
 
-    ``binds`` are (source, target) pairs to show read-only, ``devices`` paths to show as they are. ``sys_path`` and
-    ``scratch`` are paths as code inside sees them. ``uid`` is the user to become (None: stay who we are), ``tasks`` how
-    many threads that user may have beside a run's own, ``readable_by_all`` whether any user may read all of ``binds``.
-    The other fields are those of Jail and the worker's limits.
+    Args:
+        layers: names of the layers to apply (``layers.LAYERS``).
+        required: those of ``layers`` without which the level is not reached.
+        binds: (source on the host, target inside) pairs to show read-only.
+        devices: device files to show as they are.
+        sys_path, scratch: paths as code inside sees them.
+        uid: the user to become; None keeps the supervisor's.
+        tasks: how many threads that user may have beside a run's own.
+        readable_by_all: True if any user may read all of ``binds``.
+        hostname, process_id, hash_seed, seed, pinned_clock, choices: as in ``Jail``.
+        limits: the worker's limits.
 
     Raises:
-        ValueError: a required layer is not among ``layers``, or the user would be root.
+        ValueError: a required layer is not among ``layers``, a path is not absolute, the user would be root, or
+            ``tasks`` is negative.
     """
 
     layers: tuple[str, ...]
@@ -43,19 +55,31 @@ class JailConfig:
             raise ValueError(f"expected JailConfig.required within layers {self.layers}, got {self.required}")
         if self.uid == 0:
             raise ValueError("expected JailConfig.uid other than 0, got 0; RLIMIT_NPROC does not bind root")
+        if self.tasks < 0:
+            raise ValueError(f"expected JailConfig.tasks >= 0, got {self.tasks}")
+        # Init mounts, empties and removes what these name: a relative path would mean its own working directory.
+        for path in (self.scratch, *self.devices, *itertools.chain(*self.binds)):
+            if not path.startswith("/"):
+                raise ValueError(f"expected absolute paths in JailConfig, got {path!r}")
 
     @property
     def namespaces(self) -> bool:
-        """Whether the jail has a file system, process ids and a network of its own."""
+        """True if the jail has a file system, process ids and a network of its own (level 3)."""
         return "namespaces" in self.layers
 
     def to_json(self) -> dict[str, object]:
-        """The record as a JSON object."""
+        """Return the record as a JSON object."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, data: Mapping[str, object]) -> JailConfig:
-        """The record that ``to_json`` gave. Raises TypeError or ValueError where ``data`` is none."""
+        """Return the record that ``to_json`` wrote.
+
+        Raises:
+            TypeError: a field is missing or unknown.
+            ValueError: ``binds`` or ``limits`` has another shape, or a value is out of range.
+        """
+        # JSON has no tuples: they come back as lists, and a frozen record must not hold a list
         values = {name: tuple(value) if isinstance(value, list) else value for name, value in data.items()}
         binds, limits = data["binds"], data["limits"]
         if not isinstance(binds, list) or not isinstance(limits, dict):

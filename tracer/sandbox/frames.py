@@ -1,7 +1,11 @@
-"""The record pipe, seen from the supervisor: what arrives is hostile input.
+"""Verifies what arrived on a record pipe. Runs in the supervisor, on hostile input.
 
-Checked in this order: length, sequence number, MAC, JSON. Grades: ``truncated`` (it ends early: no end record),
-``forged`` (bytes that our sender did not write, or something after the end record).
+``inside.channel`` writes the frames. Each is checked in this order: sequence number and kind, length, MAC, JSON; so
+JSON is parsed only where the MAC shows that our sender wrote it. Grades: ``truncated`` (the data end early: no end
+record), ``forged`` (bytes that our sender did not write, or anything after the end record).
+
+Not covered: a snippet that finds the key on the heap can write genuine frames about itself (``inside.observe.guard``
+notices the search); never about another run, because each has a key and a pipe of its own.
 """
 
 from __future__ import annotations
@@ -17,7 +21,8 @@ GRADES = ("clean", "truncated", "forged")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Received:
-    """``records`` are JSON values; ``end`` is the end record, None where no genuine one came.
+    """The content of a record pipe: ``records``, JSON values in the order sent, and ``end``, the end record (None where
+    no genuine one came).
 
     Raises:
         ValueError: ``integrity`` is no grade of this file, or ``clean`` without an end record.
@@ -35,7 +40,11 @@ class Received:
 
 
 def verify_frames(data: bytes | bytearray, key: bytes) -> Received:
-    """The genuine records at the front of ``data``, in order. Never raises: bad input is a grade."""
+    """Read the genuine records at the front of ``data``; ``key`` is the run's.
+
+    Reading stops at the first frame that is not genuine: what follows it can't be trusted to begin where it seems to.
+    Never raises: bad input is a grade.
+    """
     view = memoryview(data)
     records: list[object] = []
     end: dict[str, object] | None = None
@@ -43,7 +52,7 @@ def verify_frames(data: bytes | bytearray, key: bytes) -> Received:
     integrity = "clean"
     while position < len(view):
         if end is not None:
-            integrity = "forged"
+            integrity = "forged"  # our sender writes nothing after its end record
             break
         if len(view) - position < HEADER.size:
             integrity = "truncated"
@@ -54,15 +63,16 @@ def verify_frames(data: bytes | bytearray, key: bytes) -> Received:
             integrity = "forged"
             break
         if body_end + MAC_BYTES > len(view):
-            integrity = "truncated"
+            integrity = "truncated"  # the usual end of a run that was killed while it wrote
             break
         body = bytes(view[position:body_end])
+        # the MAC covers header and payload: neither length nor number can be changed alone
         if not hmac.compare_digest(frame_mac(key, body), bytes(view[body_end : body_end + MAC_BYTES])):
             integrity = "forged"
             break
         try:
             value = json.loads(body[HEADER.size :])
-        except (ValueError, RecursionError):
+        except (ValueError, RecursionError):  # RecursionError: arrays nested deeper than the parser goes
             integrity = "forged"
             break
         if kind == END and not isinstance(value, dict):

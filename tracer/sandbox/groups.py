@@ -1,6 +1,7 @@
-"""A run's processes: one group and one session, which they can't leave. Init ends them, or the supervisor after it.
+"""Ends a run's processes and collects them. Used by init, and by the supervisor where init was killed.
 
-A run that may not fork is a group of one.
+A run's processes are one process group and one session, which they can't leave: the second filter refuses setsid, and
+no filter allows setpgid. A run that may not fork is a group of one.
 """
 
 from __future__ import annotations
@@ -11,8 +12,11 @@ from pathlib import Path
 
 
 def kill(runner: int) -> None:
-    """Ends a run's processes at once, those that are being forked included. The runner is still to be waited for, so
-    that nobody else can have its id.
+    """Kill the process group that ``runner`` leads, at once and whole.
+
+    The kernel signals all members of a group under one lock that fork takes too, so no process that is just being
+    forked escapes; killing them one by one would race with a program that forks faster. Call it before the runner is
+    waited for: until then no other process can get its id.
     """
     try:
         os.killpg(runner, signal.SIGKILL)
@@ -21,29 +25,37 @@ def kill(runner: int) -> None:
 
 
 def reap(runner: int, *, until_gone: bool = False) -> float:
-    """Collects what the run forked and left to init, but for the runner; gives the CPU seconds of it. ``until_gone``
-    waits for all of it, and the runner must have been waited for.
+    """Wait for what a run forked and left to init, but not for the runner itself.
 
-    A process is a child of init or has an ancestor of its group that is: no child left means no process left.
+    Args:
+        runner: the process id of the runner, which is the id of its group too.
+        until_gone: wait until no process of the group is left. The runner must have been waited for before. A process
+            of the group is a child of init or has an ancestor in the group that is, so no child left means no process
+            left.
+
+    Returns:
+        CPU seconds of the processes collected now, user and system together.
     """
     seconds = 0.0
     options = os.WEXITED | os.WNOWAIT | (0 if until_gone else os.WNOHANG)
     while True:
         try:
-            found = os.waitid(os.P_PGID, runner, options)
+            # WNOWAIT only looks: the runner's own end must stay for the wait4 that makes the report
+            ended = os.waitid(os.P_PGID, runner, options)
         except ChildProcessError:
             return seconds
-        if found is None or found.si_pid == runner:
+        if ended is None or ended.si_pid == runner:
             return seconds
-        usage = os.wait4(found.si_pid, 0)[2]
+        usage = os.wait4(ended.si_pid, 0)[2]
         seconds += usage.ru_utime + usage.ru_stime
 
 
 def end_session(leader: int) -> None:
-    """Kills what is left of a session whose leader may be gone: a run's processes after the end of their init.
+    """Kill what is left of a session whose leader may be gone: a run's processes after the end of their init.
 
-    Each is looked at again once it is held, because its number could be another's by then; until none is left, because
-    a process that is killed may just have forked.
+    Not killpg: once the leader was waited for, its number may name another group. So members are found in /proc. Each
+    is looked at again once a pidfd holds it, because its number could be another process's by then. The search is
+    repeated until it finds none, because a process may have forked just before it was killed.
     """
     while members := [pid for pid in map(int, filter(str.isdigit, os.listdir("/proc"))) if _session(pid) == leader]:
         for pid in members:
@@ -55,15 +67,16 @@ def end_session(leader: int) -> None:
                 if _session(pid) == leader:
                     signal.pidfd_send_signal(handle, signal.SIGKILL)
             except ProcessLookupError:
-                continue  # the same
+                continue  # it ended after it was looked at again
             finally:
                 os.close(handle)
 
 
 def _session(pid: int) -> int | None:
-    """The session of a process that runs; None where it has ended."""
+    """Return the session id of a process, or None where it has ended."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
         return None
+    # a zombie keeps its session until its parent waits for it, which may be never: it must not count as left
     return None if fields[0] in "ZX" else int(fields[3])

@@ -1,4 +1,8 @@
-"""Which user a jail runs as when we are root: one that nobody else has, so that limits and signals stay its own."""
+"""Chooses the user that a jail runs as when the supervisor is root.
+
+RLIMIT_NPROC counts, and kill() reaches, all processes of a user. So each jail gets a user id that no account and no
+other jail has. Root's own never runs a snippet: the kernel does not enforce RLIMIT_NPROC for it.
+"""
 
 from __future__ import annotations
 
@@ -7,33 +11,39 @@ import os
 from pathlib import Path
 
 UNUSED_UIDS = 1 << 30
-"""Above every account and every container's usual range; process id (22 bits) and a counter (8 bits) fit below
-2**31.
+"""The lowest id given to a jail: above every account and every container's usual range. A process id (22 bits) and a
+counter (8 bits) fit above it and below 2**31, where some tools take ids for negative numbers.
 """
 
 _counter = itertools.count()
 
 
 def unused_uid() -> int | None:
-    """A user id for one jail of this process, or None where we are not root, or root of a namespace of one user.
+    """Return a user id for one jail of this process.
 
-    In a user namespace only mapped ids exist; then one from the upper half of the mapping is taken.
+    None where the supervisor is an ordinary user, or root of a user namespace that maps (almost) nobody else: then a
+    jail shares its user. In a user namespace only mapped ids exist; there an id from the upper half of the longest
+    mapping is taken.
     """
     if os.geteuid() != 0:
         return None
     number = next(_counter)
+    # the process id makes it unused by other supervisors, the counter by other jails of this one
     wanted = UNUSED_UIDS + (os.getpid() << 8) + number % 256
     ranges = [tuple(map(int, line.split())) for line in Path("/proc/self/uid_map").read_text().splitlines()]
     if any(first <= wanted < first + length for first, _, length in ranges):
         return wanted
     first, _, length = max(ranges, key=lambda entry: entry[2])
-    if length < 2000:
+    if length < 2000:  # rootless containers map one id, or 65,536; a few are accounts of the container's own
         return None
     return first + length - 1 - (os.getpid() * 7 + number) % (length // 2)
 
 
 def tasks_of_this_user() -> int:
-    """Threads that our user runs now: RLIMIT_NPROC counts them too where a jail shares our user id."""
+    """Count the threads that the supervisor's user runs now.
+
+    RLIMIT_NPROC counts them too where a jail shares that user, so a jail's limit is set above them.
+    """
     count = 0
     for entry in os.scandir("/proc"):
         if entry.name.isdigit():

@@ -1,11 +1,12 @@
 """Init: builds the jail, then is the parent of every runner. Trusted code only; at level 3 process 1 of the jail.
 
-It keeps the right to mount (a fresh scratch for each run) and is the only source of status: wait4, rusage, wall clock
-and kills come from here. What the zygote says is checked before use (see ``zygote_link``): a hostile import there can
-spoil the runs of its own repository, never their status or timing.
+Init keeps the right to mount (each run gets a fresh scratch) and is the only source of a run's status: wait4, rusage,
+wall clock and kills are init's. What the zygote says is checked before use (see ``zygote_link``): a hostile import
+there can spoil the runs of its own repository, never their status or timing (docs/decisions/0002-confined-zygote.md).
 
-A run's processes are one process group, which they can't leave (setsid and setpgid are refused), and orphans come here.
-So however a run ends, one signal ends all of it, and it has ended when nobody of the group is left to wait for.
+A run's processes are one process group, which they can't leave (setsid and setpgid are refused), and its orphans become
+children of init. So however a run ends, one signal ends all of its processes, and they have ended when no process of
+the group is left to wait for.
 """
 
 from __future__ import annotations
@@ -18,14 +19,15 @@ import sys
 import time
 import traceback
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
+from trace_mine.tracer.limits import Limits
 from trace_mine.tracer.sandbox import groups, kernel, zygote
 from trace_mine.tracer.sandbox.config import JailConfig
 from trace_mine.tracer.sandbox.isolation import isolate
 from trace_mine.tracer.sandbox.landlock import landlock_abi
 from trace_mine.tracer.sandbox.scratch import FolderScratch, MountedScratch, empty_folder
-from trace_mine.tracer.sandbox.wire import Hangup, receive_message, send_message
+from trace_mine.tracer.sandbox.wire import Hangup, field, receive_message, send_message
 from trace_mine.tracer.sandbox.zygote_link import ZYGOTE_SECONDS, Ends, ZygoteGone, ZygoteLink
 
 if TYPE_CHECKING:
@@ -36,10 +38,19 @@ DISK_POLL_SECONDS = 0.05
 
 
 def main(bundle: Bundle, data: Mapping[str, object], control_fd: int, supervisor_fd: int) -> NoReturn:
-    """Entered by the bootstrap; never returns. What goes wrong while building is told to the supervisor.
+    """Build the jail and serve the supervisor until it hangs up; the bootstrap enters here. Never returns.
 
-    ``data`` is a JailConfig as JSON, ``control_fd`` the socket to the supervisor, ``supervisor_fd`` its pidfd.
+    An error while building is sent to the supervisor, which knows the settings of a host that cause it.
+
+    Args:
+        bundle: our own code.
+        data: a JailConfig as JSON.
+        control_fd: descriptor of the socket to the supervisor.
+        supervisor_fd: a pidfd of the supervisor. The socket alone does not show its end where a fork of the supervisor
+            (a multiprocessing worker, say) holds a copy of the other end.
     """
+    # A supervisor's 0o077 would make the folders of the view root's alone: the jail's user then finds no library.
+    os.umask(0o022)
     control = socket.socket(fileno=control_fd)
     config = JailConfig.from_json(data)
     try:
@@ -48,16 +59,17 @@ def main(bundle: Bundle, data: Mapping[str, object], control_fd: int, supervisor
     except Hangup:
         pass  # the supervisor closed the worker or is gone: everything here goes with it
     except ZygoteGone as error:
-        _tell(control, {"gone": str(error)})
+        _report(control, {"gone": str(error)})
     except BaseException as error:
         number = error.errno if isinstance(error, OSError) else None
         fault = f"{type(error).__name__}: {error}"
-        _tell(control, {"fault": fault, "errno": number, "traceback": traceback.format_exc()})
+        _report(control, {"fault": fault, "errno": number, "traceback": traceback.format_exc()})
     finally:
         _end_everything(config)
 
 
-def _tell(control: socket.socket, report: Mapping[str, object]) -> None:
+def _report(control: socket.socket, report: Mapping[str, object]) -> None:
+    """Send a last message to the supervisor; where that fails, write it to stderr, a file that the supervisor reads."""
     try:
         send_message(control, report)
     except (Hangup, OSError):
@@ -65,11 +77,15 @@ def _tell(control: socket.socket, report: Mapping[str, object]) -> None:
 
 
 def _end_everything(config: JailConfig) -> NoReturn:
-    """Kills what is left of the jail. With a process-id namespace the kernel does it when process 1 ends."""
+    """End this process and all others of the jail.
+
+    With a process-id namespace the kernel kills the others when process 1 ends. Without one init is a subreaper, so
+    killing its children until there are none ends their descendants too: each orphan becomes a child of init.
+    """
     if os.getpid() == 1:
         os._exit(0)
     try:
-        while children := _children():
+        while children := _children():  # again, because a child may have forked before the signal came
             for pid in children:
                 os.kill(pid, signal.SIGKILL)
             os.waitpid(-1, 0)
@@ -81,19 +97,19 @@ def _end_everything(config: JailConfig) -> NoReturn:
 
 
 def _children() -> list[int]:
-    """Children of this process, which as a subreaper inherits what they leave behind."""
+    """Return the process ids of this process's children."""
     with open(f"/proc/self/task/{os.getpid()}/children") as file:
         return [int(pid) for pid in file.read().split()]
 
 
 class Init:
-    """The first process of a jail. Building it builds the jail; ``serve`` runs jobs in it."""
+    """The first process of a jail: making the object builds the jail, ``serve`` runs jobs in it."""
 
     def __init__(self, bundle: Bundle, config: JailConfig, control: socket.socket, supervisor_fd: int) -> None:
         self._config = config
         self._control = control
         self._supervisor = supervisor_fd
-        proc = os.open("/proc", os.O_PATH | os.O_DIRECTORY)  # the view of level 3 shows none
+        proc = os.open("/proc", os.O_PATH | os.O_DIRECTORY)  # opened now: the view of level 3 shows none
         last_pid = isolate(config, proc, self._wait_as_outer_process)
         self._scratch = MountedScratch(config.scratch) if config.namespaces else FolderScratch(config.scratch)
         self._disk_bytes = config.limits.disk_bytes
@@ -102,17 +118,24 @@ class Init:
         os.close(proc)
 
     def _wait_as_outer_process(self, pid: int) -> NoReturn:
-        """The process that the supervisor knows: when it dies, process 1 dies, and with it the whole namespace."""
+        """Go on as the process that the supervisor started, outside the namespace: wait for process 1.
+
+        When this process dies, process 1 dies with it (PDEATHSIG), and with that the kernel ends the namespace.
+        """
+        # its copies would keep the socket open after the end of process 1, and the supervisor would not see that end
         self._control.close()
         os.close(self._supervisor)
         _, status = os.waitpid(pid, 0)
         os._exit(0 if status == 0 else 1)
 
     def _start_zygote(self, bundle: Bundle, proc: int, last_pid: int | None) -> ZygoteLink:
+        """Fork the zygote, wait until it is confined, order the first runner and tell the supervisor the layers."""
         ours, theirs = socket.socketpair()
         init_pid = os.getpid()
         pid = os.fork()
         if pid == 0:
+            # The zygote will run hostile imports: what init holds must not be open there. tests/tracer/sandbox
+            # (test_what_an_import_inherits) counts what is.
             ours.close()
             self._control.close()
             os.close(self._supervisor)
@@ -124,7 +147,7 @@ class Init:
         link = ZygoteLink(ours, pid, ends, last_pid, self._config.process_id)
         if self._config.namespaces:
             kernel.no_new_privileges()  # not sooner: the zygote sets its own, and drops its capabilities before it
-        message = link.hear(time.monotonic() + ZYGOTE_SECONDS)
+        message = link.receive(time.monotonic() + ZYGOTE_SECONDS)
         if "ready" not in message:
             raise RuntimeError(message.get("fault") or f"the zygote said {message!r} instead of being ready")
         link.order_runner()
@@ -132,7 +155,12 @@ class Init:
         return link
 
     def serve(self) -> NoReturn:
-        """Answers the supervisor until it hangs up; after a ZygoteGone the jail is of no more use and ends."""
+        """Answer the supervisor until it hangs up.
+
+        Raises:
+            Hangup: the supervisor closed the socket or is gone.
+            ZygoteGone: the zygote is of no more use, so the jail must end.
+        """
         poll = select.poll()
         for fd in (self._control.fileno(), self._zygote.handle, self._supervisor):
             poll.register(fd, select.POLLIN)
@@ -147,22 +175,26 @@ class Init:
                 self._warm(message, payload)
             elif message["do"] == "run":
                 self._run(message, payload, fds)
-            # "kill" may arrive just after the run it meant has ended
+            # "kill" is dropped here: it may arrive just after the run that it meant has ended
 
-    def _warm(self, message: dict[str, Any], payload: bytes) -> None:
-        """Passes on what each import says; the supervisor restarts the jail without a module that hangs or kills it."""
+    def _warm(self, message: dict[str, object], payload: bytes) -> None:
+        """Have the zygote import modules, and report to the supervisor how each went.
+
+        A module that hangs or kills the zygote ends the jail; the supervisor starts it again without that module.
+        """
+        # the runner that waits was forked before the imports and would not have them
         self._zygote.dismiss_runner()
         self._zygote.send(message, payload)
-        deadline = time.monotonic() + message["wall_seconds"]
+        deadline = time.monotonic() + field(message, "wall_seconds", float)
         failures: dict[str, str] = {}
         current = ""
         try:
             while True:
-                answer = self._zygote.hear(deadline)
+                answer = self._zygote.receive(deadline)
                 if "begin" in answer:
                     current = str(answer["begin"])
                 elif "failed" in answer:
-                    failures[str(answer["failed"])] = str(answer["why"])[:500]
+                    failures[str(answer["failed"])] = str(answer["why"])[:500]  # the text is the module's own
                 elif "warmed" in answer:
                     break
                 else:
@@ -170,54 +202,68 @@ class Init:
         except ZygoteGone as error:
             send_message(self._control, {"stuck": current, "why": str(error), "failures": failures})
             raise Hangup("restart") from error
-        self._scratch.renew(self._disk_bytes)
+        self._scratch.renew(self._disk_bytes)  # imports may have written files, which no run is to find
         self._zygote.order_runner()
         send_message(self._control, {"warmed": True, "failures": failures})
 
-    def _run(self, message: dict[str, Any], payload: bytes, fds: list[int]) -> None:
-        limits = message["limits"]
+    def _run(self, message: dict[str, object], payload: bytes, fds: list[int]) -> None:
+        """Give the waiting runner its job, wait for the end of the run, report it, and prepare the next runner.
+
+        ``payload`` and ``fds`` (the writing ends of the run's three pipes) go on to the runner unread.
+        """
+        limits = Limits(**field(message, "limits", dict))
         try:
-            if limits["disk_bytes"] != self._disk_bytes:
-                self._disk_bytes = limits["disk_bytes"]
+            if limits.disk_bytes != self._disk_bytes:
+                self._disk_bytes = limits.disk_bytes
                 self._scratch.resize(self._disk_bytes)
-            pid, handle = self._zygote.meet_runner()
-            if limits["forks"] and not self._config.namespaces:  # the supervisor ends what would outlive us
+            pid, handle = self._zygote.accept_runner()
+            if limits.forks and not self._config.namespaces:  # the supervisor ends what outlives init
                 send_message(self._control, {"group": pid})
-            started = time.monotonic()
+            started = time.monotonic()  # the preparation before is the same for all runs and counts for none
             send_message(self._zygote.next_runner, message, payload, fds)
         except (Hangup, OSError) as error:
             raise ZygoteGone(f"{type(error).__name__}: {error}") from error
         finally:
+            # the supervisor sees the end of a pipe only when every copy of its writing end is closed
             self._zygote.next_runner.close()
             for fd in fds:
                 os.close(fd)
-        forked: list[float] = []
-        if limits["forks"]:
+        cpu_of_forks: list[float] = []
+        if limits.forks:
             # what the run forked and left counts against its limit until it is waited for
-            signal.signal(signal.SIGCHLD, lambda *_: forked.append(groups.reap(pid)))
+            signal.signal(signal.SIGCHLD, lambda *_: cpu_of_forks.append(groups.reap(pid)))
         try:
-            why = self._watch(handle, started + limits["wall_seconds"], limits["disk_bytes"])
+            why = self._watch(handle, started + limits.wall_seconds, limits.disk_bytes)
         finally:
             os.close(handle)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            groups.kill(pid)
+            groups.kill(pid)  # before wait4, after which the group's number could be another's
         _, status, usage = os.wait4(pid, 0)
-        forked.append(groups.reap(pid, until_gone=True))
+        # until all are gone: the scratch must not be renewed, nor the next run begin, while one of them still writes
+        cpu_of_forks.append(groups.reap(pid, until_gone=True))
         report = {
             "status": status,
             "why": why,
             "wall_seconds": time.monotonic() - started,
-            "cpu_seconds": usage.ru_utime + usage.ru_stime + sum(forked),
-            "peak_memory_bytes": usage.ru_maxrss * 1024,
+            "cpu_seconds": usage.ru_utime + usage.ru_stime + sum(cpu_of_forks),
+            "peak_memory_bytes": usage.ru_maxrss * 1024,  # Linux counts kilobytes
         }
         send_message(self._control, {"done": report})
         self._reap_orphans()
-        self._scratch.renew(self._disk_bytes)  # after the answer, so that nobody waits for it
+        self._scratch.renew(self._disk_bytes)  # after the report, so that the supervisor does not wait for it
         self._zygote.order_runner()
 
     def _watch(self, handle: int, deadline: float, disk_bytes: int) -> str:
-        """Waits for the runner's end, and says why it was killed: ``wall``, ``disk-limit``, the supervisor's word, or
-        ``''``.
+        """Wait for the runner's end, and kill the runner at a limit.
+
+        Args:
+            handle: the runner's pidfd; unlike its process id it can't come to mean another process.
+            deadline: end of the wall clock's limit, by ``time.monotonic``.
+            disk_bytes: the most that the scratch may hold.
+
+        Returns:
+            Why the runner was killed: ``wall``, ``disk-limit`` or the supervisor's reason; empty where it ended by
+            itself.
         """
         control = self._control.fileno()
         poll = select.poll()
@@ -225,34 +271,38 @@ class Init:
             poll.register(fd, select.POLLIN)
         why = ""
         while not why:
-            left = deadline - time.monotonic()
-            if left <= 0:
+            seconds_left = deadline - time.monotonic()
+            if seconds_left <= 0:
                 why = "wall"
                 break
-            ready = dict(poll.poll((left if self._config.namespaces else min(left, DISK_POLL_SECONDS)) * 1000 + 1))
+            wait_seconds = seconds_left if self._config.namespaces else min(seconds_left, DISK_POLL_SECONDS)
+            # a millisecond more, so that the deadline is over when poll returns for it
+            ready = dict(poll.poll(wait_seconds * 1000 + 1))
             if handle in ready:
                 return ""
             if self._supervisor in ready:
                 raise Hangup("the supervisor is gone")
             if control in ready:
-                why = str(receive_message(self._control)[0]["why"])
+                why = field(receive_message(self._control)[0], "why", str)
             elif self._scratch.over(disk_bytes):
                 why = "disk-limit"
         signal.pidfd_send_signal(handle, signal.SIGKILL)
+        # what else the supervisor sends is for ``serve``; only the end of the runner is still waited for
         poll.unregister(control)
         poll.unregister(self._supervisor)
         poll.poll()
         return why
 
     def _reap_orphans(self) -> None:
-        """Collects what else was re-parented here (children that a hostile zygote left); the zygote's own end is not
-        theirs.
+        """Wait for other ended children of init: processes that a hostile zygote made and left.
+
+        Each would otherwise stay a zombie and hold a process id. The zygote's own end is left to be seen by ``serve``.
         """
         while True:
             try:
-                found = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+                ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
             except ChildProcessError:
                 return
-            if found is None or found.si_pid == self._zygote.pid:
+            if ended is None or ended.si_pid == self._zygote.pid:
                 return
-            os.waitpid(found.si_pid, 0)
+            os.waitpid(ended.si_pid, 0)

@@ -1,4 +1,4 @@
-"""What a worker's jail looks like: the records Jail and Mount, and what an interpreter needs to start in one."""
+"""The records by which a caller describes a jail (Jail, Mount), and what an interpreter needs to start in one."""
 
 from __future__ import annotations
 
@@ -9,25 +9,32 @@ import sys
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import TypedDict
 
 MINIMUM_PYTHON = (3, 11)
+"""The oldest interpreter that may run inside: the jail is started with ``-P``, which is new in 3.11."""
 
 SYSTEM_PATHS = ("/usr/lib", "/usr/lib64", "/lib", "/lib64", "/usr/share/zoneinfo", "/etc/ld.so.cache")
 """Shared libraries and time zones: read-only, readable by everybody on every system."""
 
+# none of them stores anything or leads to hardware; /dev/tty and /dev/shm are left out for that
 DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
 
 
 class SandboxUnavailable(RuntimeError):
-    """No level of at least the wanted strength passes its self-test here; the message says which layer is missing and
-    why.
+    """No level of at least the wanted strength passes its self-test on this machine.
+
+    The message says for each level which layer is missing, why, and what to do.
     """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mount:
-    """A read-only view of ``source`` (a file or a folder) at ``target``, an absolute path inside."""
+    """A read-only view of ``source`` (a file or a folder of the host) at ``target``, an absolute path inside.
+
+    Raises:
+        ValueError: ``target`` is relative, the root directory, or has ``..`` in it.
+    """
 
     source: Path
     target: str
@@ -40,8 +47,10 @@ class Mount:
 
 
 def hidden_from_runs(source: Path) -> bool:
-    """Whether root owns the running process and others may not read ``source``: at level 3 its runs, which belong to an
-    unprivileged user, would find a folder there that they can't enter.
+    """Return True if a jail of level 3 would show ``source`` as something that its runs can't read.
+
+    That is so where the supervisor is root, whose runs belong to an unprivileged user, and ``source`` is closed to
+    others.
     """
     needed = 0o005 if source.is_dir() else 0o004
     return os.geteuid() == 0 and source.stat().st_mode & needed != needed
@@ -49,15 +58,30 @@ def hidden_from_runs(source: Path) -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Jail:
-    """How a jail looks from inside. Paths are absolute; ``sys_path`` names targets of mounts, or folders below them.
+    """A jail as it looks from inside.
 
-    ``sys_path`` comes before the standard library, as a script's folder does. ``warm`` modules are imported once,
-    before the first run; a failure is data (``Worker.warm_failures``). ``scratch`` is each run's fresh working
-    directory. ``aslr`` False asks for fixed addresses, ``pinned_clock`` for the same time and ``os.urandom`` in each
-    run. At level 2 there are no binds: files stay at their host paths, scratch is a private temporary folder, the
-    host name is the host's.
-    ``process_id`` is what each run is numbered at level 3, where the kernel lets init choose, because ``os.getpid()``
-    shows in output.
+    At level 2 there are no binds: files stay at their host paths, scratch is a private temporary folder, the host name
+    is the host's.
+
+    Args:
+        python: the interpreter to run inside.
+        mounts: what of the host is shown, beside the interpreter and its libraries.
+        sys_path: folders to import from, before the standard library as a script's folder is; targets of mounts, or
+            folders below them.
+        warm: modules to import once, before the first run; a failure is data (``Worker.warm_failures``).
+        root: absolute path inside where a repository is shown.
+        scratch: absolute path inside of each run's fresh working directory.
+        hostname: the name of the machine, as code inside sees it.
+        process_id: the number of each run's process at level 3, where the kernel lets init choose; the same for all
+            runs, because ``os.getpid()`` shows in output.
+        hash_seed: PYTHONHASHSEED, by which sets of strings have the same order in each run.
+        aslr: True leaves addresses random; False asks for fixed ones, which show in a default ``repr``.
+        pinned_clock: True gives each run the same time and the same ``os.urandom``.
+        choices: True if runs record what they draw.
+        seed: of the global generators and of the pinned ``os.urandom``.
+
+    Raises:
+        ValueError: a path is relative, or a number is out of range.
     """
 
     python: str = sys.executable
@@ -80,6 +104,8 @@ class Jail:
                 raise ValueError(
                     f"expected Jail.{name} to be a plain absolute path below /, got {getattr(self, name)!r}"
                 )
+        # init, zygote, the process between two forks and the runner that waits have the first numbers; the default
+        # limit of process ids is 32,768
         if not 10 <= self.process_id <= 30_000:
             raise ValueError(f"expected 10 <= Jail.process_id <= 30000, got {self.process_id}; smaller ones are taken")
         if not 0 <= self.hash_seed < 1 << 32:
@@ -89,18 +115,30 @@ class Jail:
 
 
 def is_plain_absolute(path: str) -> bool:
-    """Whether ``path`` is absolute, below the root directory and free of ``.`` and ``..``."""
-    pure = PurePosixPath(path)
-    return pure.is_absolute() and len(pure.parts) > 1 and ".." not in pure.parts and "\0" not in path
+    """Return True if ``path`` is absolute, below the root directory, and has neither ``..`` nor a null character."""
+    parsed = PurePosixPath(path)
+    return parsed.is_absolute() and len(parsed.parts) > 1 and ".." not in parsed.parts and "\0" not in path
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Interpreter:
-    """``executable`` is the real file (a virtual environment's link resolved), ``paths`` what it reads of the host."""
+    """An interpreter that was found to work.
+
+    ``executable`` is the real file (a virtual environment's link resolved), ``version`` like ``3.11.4``, ``paths`` what
+    it reads of the host: libraries of the system, its standard library, itself.
+    """
 
     executable: str
     version: str
     paths: tuple[str, ...]
+
+
+class _ProbeAnswer(TypedDict):
+    """The JSON that the program below prints."""
+
+    version: list[int]
+    implementation: str
+    paths: list[str]
 
 
 _PROBE = """
@@ -115,7 +153,10 @@ print(json.dumps({"version": version, "implementation": implementation, "paths":
 
 @cache
 def probe_interpreter(python: str) -> Interpreter:
-    """Asks ``python`` where its standard library is (one start of it, about 20 ms; cached).
+    """Start ``python`` once and ask where its standard library is (about 20 ms; the answer is cached).
+
+    It is started outside of any jail, isolated (``-I``) and without site packages (``-S``), so that no file of a
+    repository runs; the interpreter itself is trusted.
 
     Raises:
         ValueError: it does not start, or is not CPython 3.11 or later.
@@ -123,14 +164,17 @@ def probe_interpreter(python: str) -> Interpreter:
     executable = os.path.realpath(python)
     command = [executable, "-I", "-S", "-c", _PROBE]
     try:
-        answer: dict[str, Any] = json.loads(
+        answer: _ProbeAnswer = json.loads(
             subprocess.run(command, capture_output=True, check=True, timeout=60, env={}).stdout
         )
     except (OSError, subprocess.SubprocessError, ValueError) as error:
         raise ValueError(f"expected Jail.python to be a Python interpreter, got {python!r}: {error}") from error
     version = tuple(answer["version"])
     if version[:2] < MINIMUM_PYTHON or answer["implementation"] != "cpython":
-        found = f"{answer['implementation']} {'.'.join(map(str, version))}"
-        raise ValueError(f"expected CPython >= 3.11 as Jail.python, got {found} at {python}; name a newer interpreter")
+        found_version = f"{answer['implementation']} {'.'.join(map(str, version))}"
+        raise ValueError(
+            f"expected CPython >= 3.11 as Jail.python, got {found_version} at {python}; name a newer interpreter"
+        )
+    # resolved, so that each is bound once, and in the order found; a zip of the library may not exist
     paths = tuple(dict.fromkeys(os.path.realpath(path) for path in answer["paths"] if path and os.path.exists(path)))
     return Interpreter(executable=executable, version=".".join(map(str, version)), paths=(*SYSTEM_PATHS, *paths))

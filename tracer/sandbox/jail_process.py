@@ -1,6 +1,6 @@
-"""A running jail as the supervisor holds it, and what the two say to each other.
+"""The supervisor's side of a running jail: starts it, sends it jobs, reads a run's pipes, takes it down.
 
-The supervisor talks with init only. A jail that does not answer, or answers that it can't go on, is a JailDied: the
+The supervisor talks with init only. A jail that does not answer, or answers that it can't go on, raises JailDied: the
 worker starts another.
 """
 
@@ -17,7 +17,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import IO, Any
+from typing import IO
 
 from trace_mine.tracer.limits import Limits
 from trace_mine.tracer.sandbox import selftest
@@ -29,40 +29,53 @@ from trace_mine.tracer.sandbox.jail import SandboxUnavailable
 from trace_mine.tracer.sandbox.run_pipes import RunPipes
 from trace_mine.tracer.sandbox.scratch import empty_folder
 from trace_mine.tracer.sandbox.verdict import Report, outcome_of
-from trace_mine.tracer.sandbox.wire import Hangup, receive_message, send_message
+from trace_mine.tracer.sandbox.wire import Hangup, field, receive_message, send_message
 from trace_mine.tracer.schema import Outcome
 
 START_SECONDS = 30.0
+"""How long a jail may take to come up; generous, because many may start at once on a busy machine."""
 STOP_SECONDS = 5.0
+"""How long init may take to clean up before it is killed."""
 SPARE_SECONDS = 15.0
 """How long init may stay silent after a run's wall clock is over before the jail is taken for stuck."""
 DRAIN_SECONDS = 0.5
 """How long pipes are read after init reported the runner's end: by then only a hostile zygote can hold a copy open."""
 KEY_BYTES = 16
 RECORD_FDS = range(200, 900)
-"""Numbers that the record pipe may have inside; another for each run, so that no program can count on one."""
+"""Numbers that the record pipe may have inside: another for each run, so that no program can count on one; above those
+that a program's own files get. Where RLIMIT_NOFILE is lower, the runner takes the next number below."""
 MAX_STDERR_BYTES = 1 << 16
+"""How much of init's stderr is read for an error message; it is our own text, but may repeat a hostile one."""
 
 
 class JailDied(Exception):
-    """The jail ended or says that it must be restarted."""
+    """The jail ended, or init says that it must be restarted. No outcome of a run: none took place."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Warmed:
-    """How an attempt to import modules went.
+    """The result of an attempt to import modules.
 
     ``failures`` maps a module to why its import failed. ``stuck`` is the module at which the attempt came to an end (it
-    hung or killed the zygote) and ``why`` what happened; empty where all were tried.
+    hung or killed the zygote) and ``why`` what happened; both are empty where all modules were tried.
+
+    Raises:
+        ValueError: one of ``stuck`` and ``why`` is empty and the other is not.
     """
 
     failures: dict[str, str]
     stuck: str = ""
     why: str = ""
 
+    def __post_init__(self) -> None:
+        if bool(self.stuck) != bool(self.why):
+            raise ValueError(f"expected Warmed.stuck and why together, got {self.stuck!r} and {self.why!r}")
+
 
 class JailProcess:
-    """One jail, from its start to its end; runs one job at a time.
+    """One jail, from its start to its end. It runs one job at a time.
+
+    ``layers`` is the text that rows store, e.g. ``namespaces+seccomp+landlock7+rlimits``.
 
     Raises:
         SandboxUnavailable: a layer is refused, or the jail does not come up; the message says why and what to do.
@@ -76,9 +89,11 @@ class JailProcess:
         self._host_scratch = None if config.namespaces else config.scratch
         self._group: int | None = None  # of a run that may fork, where no namespace ends it with init
         self._control, theirs = socket.socketpair()
+        # a file, not a pipe: nobody reads it meanwhile, and a full pipe would block init
         self._stderr: IO[bytes] = tempfile.TemporaryFile()
         supervisor = os.pidfd_open(os.getpid())
-        # no user site, no site, no bytecode, no current folder in the search path
+        # No user site (-s), no site (-S), no bytecode files (-B), no current folder in the search path (-P). Not -I,
+        # which would ignore PYTHONHASHSEED.
         command = [executable, "-s", "-S", "-B", "-P", "-c", BOOTSTRAP]
         arguments = [str(theirs.fileno()), str(supervisor), "random" if random_addresses else "fixed"]
         try:
@@ -89,7 +104,7 @@ class JailProcess:
                 stdin=subprocess.DEVNULL,
                 stdout=self._stderr,
                 stderr=self._stderr,
-                start_new_session=True,
+                start_new_session=True,  # Ctrl-C on the terminal is for the supervisor, which then takes the jail down
                 cwd="/",
             )
         except BaseException:
@@ -97,7 +112,7 @@ class JailProcess:
             self._stderr.close()
             raise
         finally:
-            theirs.close()
+            theirs.close()  # while a copy is open here, the end of the jail can't be seen
             os.close(supervisor)
         try:
             self.layers = self._begin(config)
@@ -106,24 +121,29 @@ class JailProcess:
             raise
 
     def _begin(self, config: JailConfig) -> str:
-        """Sends our code and the configuration; the layers in use, once the jail stands."""
+        """Send our code and the configuration; return the layers in use, once the jail is built."""
         self._control.settimeout(START_SECONDS)
         try:
             bundle = json.dumps([bundle_sources(), config.to_json()]).encode("ascii")
             self._control.sendall(len(bundle).to_bytes(8, "big") + bundle)
-            message = self._hear()
+            message = self._receive()
         except (OSError, JailDied) as error:
             raise SandboxUnavailable(str(error)) from error
         if "ready" not in message:
-            raise SandboxUnavailable(selftest.explain(str(message.get("fault")), message.get("errno")))
+            errno = message.get("errno")
+            raise SandboxUnavailable(
+                selftest.explain(str(message.get("fault")), errno if isinstance(errno, int) else None)
+            )
         self._control.settimeout(None)
         return str(message["layers"])
 
     def stop(self) -> None:
-        """Init sees the hang-up, cleans up and ends; if it does not, it is killed. Forked copies of us leave it
-        alone.
+        """Take the jail down: init sees the hang-up, cleans up and ends; if it does not, it is killed.
+
+        In a fork of the supervisor only the fork's own descriptors are closed: the jail is not the fork's.
         """
         if self._owner_pid == os.getpid():
+            # not close: forks of the supervisor may hold copies of the socket, and init would see no end of it
             with contextlib.suppress(OSError):  # already disconnected
                 self._control.shutdown(socket.SHUT_RDWR)
             try:
@@ -140,20 +160,30 @@ class JailProcess:
         self._stderr.close()
 
     def warm(self, modules: Sequence[str], wall_seconds: float) -> Warmed:
-        """Imports ``modules`` in the zygote, in order; where one gets stuck the jail is of no more use."""
+        """Import ``modules`` in the zygote, in order, in at most ``wall_seconds`` together.
+
+        Where the answer names a module that got stuck, the jail has ended. Never raises: whatever the jail says or does
+        not say is an answer.
+        """
         try:
-            send_message(self._control, {"do": "warm", "modules": list(modules), "wall_seconds": wall_seconds})
-            message = self._hear()
+            send_message(self._control, {"do": "warm", "modules": list(modules), "wall_seconds": float(wall_seconds)})
+            message = self._receive()
         except (Hangup, OSError, JailDied) as error:
             return Warmed(failures={}, stuck=modules[0], why=str(error))
-        failures = {str(name): str(why) for name, why in message["failures"].items()}
+        failures = {str(name): str(why) for name, why in field(message, "failures", dict).items()}
         if "stuck" not in message:
             return Warmed(failures=failures)
-        stuck = message["stuck"] if message["stuck"] in modules else modules[0]
-        return Warmed(failures=failures, stuck=stuck, why=str(message["why"]))
+        # the name comes from the zygote, which may lie or die before it tells one; some module must be left out next
+        # time, or the attempts would never end
+        stuck = field(message, "stuck", str)
+        return Warmed(failures=failures, stuck=stuck if stuck in modules else modules[0], why=str(message["why"]))
 
     def run(self, job: bytes, limits: Limits) -> Outcome:
-        """Runs a job (its JSON) in a fresh fork of the zygote. Raises JailDied where no run took place."""
+        """Run a job (its JSON) in a fresh fork of the zygote.
+
+        Raises:
+            JailDied: no run took place.
+        """
         key = secrets.token_bytes(KEY_BYTES)
         message = {
             "do": "run",
@@ -167,20 +197,28 @@ class JailProcess:
             except (Hangup, OSError) as error:
                 raise JailDied(str(error)) from error
             finally:
-                pipes.close_writers()
+                pipes.close_writers()  # only then do the pipes end with the run
             report = self._collect(pipes, limits)
             record, out, err = pipes.collected()
         return outcome_of(report, record, out, err, key, limits)
 
     def _collect(self, pipes: RunPipes, limits: Limits) -> Report:
-        """Reads the pipes until init reports the runner's end. Raises JailDied where no run took place."""
+        """Read the pipes until they end and init has reported the runner's end.
+
+        All must be read meanwhile: a run that fills a pipe waits until somebody reads it. Where a pipe is over its
+        limit, init is told to kill the run, and its pipes are still read and cut. After the report they are read for
+        DRAIN_SECONDS at most, because a process that outlives the run could hold an end open.
+
+        Raises:
+            JailDied: init does not answer, or answers that no run took place.
+        """
         control = self._control.fileno()
         poll = select.poll()
         for fd in (*pipes.open, control):
             poll.register(fd, select.POLLIN)
         deadline = time.monotonic() + limits.wall_seconds + SPARE_SECONDS
         report: Report | None = None
-        over = ""
+        limit_reached = ""
         while report is None or pipes.open:
             ready = poll.poll(max(0.0, deadline - time.monotonic()) * 1000)
             if not ready:
@@ -189,39 +227,48 @@ class JailProcess:
                 if fd != control:
                     if not pipes.read(fd):
                         poll.unregister(fd)
-                elif (ended := self._hear_of_run()) is not None:
-                    report = ended
+                elif (run_report := self._receive_of_run()) is not None:
+                    report = run_report
                     poll.unregister(control)
                     deadline = time.monotonic() + DRAIN_SECONDS
             limit = pipes.cut()
-            if limit and not over:
-                over = limit
+            if limit and not limit_reached:
+                limit_reached = limit
                 if report is None:
-                    self._order_kill(over)
+                    self._order_kill(limit_reached)
         if report is None:
             raise JailDied("init does not answer")
         # A run may end by itself before the kill arrives; its record is cut all the same.
-        return replace(report, why=report.why or over)
+        return replace(report, why=report.why or limit_reached)
 
     def _order_kill(self, why: str) -> None:
+        """Tell init to kill the run, which may have ended by itself meanwhile. Raises JailDied."""
         try:
             send_message(self._control, {"do": "kill", "why": why})
         except (Hangup, OSError) as error:
             raise JailDied(str(error)) from error
 
-    def _hear_of_run(self) -> Report | None:
-        """Init's report, or None where it only told the run's process group. Raises JailDied for anything else."""
-        answer = self._hear()
+    def _receive_of_run(self) -> Report | None:
+        """Receive init's report, or None where init only names the run's process group (level 2, forks).
+
+        Raises:
+            JailDied: init's message is anything else.
+        """
+        answer = self._receive()
         if "group" in answer:
-            self._group = answer["group"]
+            self._group = field(answer, "group", int)
             return None
         if "done" not in answer:
             raise JailDied(str(answer.get("gone") or answer.get("traceback") or answer))
         self._group = None
-        return Report(**answer["done"])
+        return Report(**field(answer, "done", dict))
 
-    def _hear(self) -> dict[str, Any]:
-        """Init's next message. Raises JailDied, with what init wrote on stderr."""
+    def _receive(self) -> dict[str, object]:
+        """Receive init's next message.
+
+        Raises:
+            JailDied: there is none, or a bad one; the text ends with what init wrote on stderr.
+        """
         try:
             return receive_message(self._control)[0]
         except (Hangup, OSError, ValueError) as error:

@@ -1,7 +1,8 @@
-"""Landlock: which files a process may read and write, whatever its user may. Runs inside.
+"""The layer of Landlock: which files a process may read and write, whatever its user may. Runs inside.
 
 Not covered by Landlock: stat, chmod, utime and chdir (the system-call filter covers chmod and utime), descriptors that
-were open before. A rule on a mount point that has another file system mounted over it has no effect.
+were open before. A rule on a mount point that has another file system mounted over it has no effect: rules belong to
+the folder that was opened, not to its path.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ _PATH_BENEATH = struct.Struct("=Qi")
 
 
 def landlock_abi() -> int:
-    """The kernel's Landlock version, 0 where there is none."""
+    """Return the kernel's Landlock version, 0 where it has none, has it off, or a container's filter refuses it."""
     try:
         return syscall("landlock_create_ruleset", None, 0, _CREATE_RULESET_VERSION)
     except OSError:
@@ -33,7 +34,7 @@ def landlock_abi() -> int:
 
 
 def file_rights(abi: int) -> int:
-    """All file-system rights that ``abi`` knows."""
+    """Return all file-system rights that ``abi`` knows, as a bit mask. A right that a ruleset does not name is free."""
     rights = REFER - 1
     return rights | (REFER if abi >= 2 else 0) | (TRUNCATE if abi >= 3 else 0) | (IOCTL_DEVICE if abi >= 5 else 0)
 
@@ -41,12 +42,17 @@ def file_rights(abi: int) -> int:
 def rules_for(
     abi: int, read: Iterable[str] = (), write: Iterable[str] = (), devices: Iterable[str] = ()
 ) -> list[bytes]:
-    """Read below ``read``, read and write below ``write``, open ``devices``; nothing may be executed.
+    """Return rules to read below ``read``, to read and write below ``write``, to open ``devices``; none to execute.
 
-    Paths that do not exist, or lie below another of ``read``, are left out. Each rule holds a descriptor of its path,
-    which stays open (close-on-exec) for as long as the rules are to be used.
+    Paths that do not exist, or lie below another of ``read``, are left out. Each rule (struct
+    landlock_path_beneath_attr) holds a descriptor of its path, which stays open (close-on-exec) for as long as the
+    rules are to be used.
+
+    Raises:
+        OSError: a path can't be opened for another reason.
     """
     rights = file_rights(abi)
+    # no programs, and no sockets or devices, through which something outside could be reached
     writable = rights & ~(EXECUTE | MAKE_CHARACTER_DEVICE | MAKE_SOCKET | MAKE_BLOCK_DEVICE)
     reading = set(read)
     outermost = [path for path in reading if not any(path.startswith(f"{other}/") for other in reading)]
@@ -57,14 +63,15 @@ def rules_for(
                 beneath = os.open(path, os.O_PATH | os.O_CLOEXEC)
             except FileNotFoundError:
                 continue
+            # the kernel answers EINVAL to a rule that gives a file the rights of a folder
             file_only = EXECUTE | WRITE_FILE | READ_FILE | TRUNCATE | IOCTL_DEVICE
-            given = allowed if stat.S_ISDIR(os.fstat(beneath).st_mode) else allowed & file_only
-            rules.append(_PATH_BENEATH.pack(given & rights, beneath))
+            path_rights = allowed if stat.S_ISDIR(os.fstat(beneath).st_mode) else allowed & file_only
+            rules.append(_PATH_BENEATH.pack(path_rights & rights, beneath))
     return rules
 
 
 def restrict(abi: int, rules: Iterable[bytes]) -> None:
-    """From here on this process opens nothing but what ``rules`` allow. Calls stack: each can only take away.
+    """Bind this process, from here on and for good, to what ``rules`` allow. Calls stack: each can only take away.
 
     Binding and connecting TCP sockets (ABI 4), abstract unix sockets and signals to processes outside (ABI 6) are
     refused too.
@@ -90,14 +97,17 @@ def restrict(abi: int, rules: Iterable[bytes]) -> None:
 
 
 def missing(confinement: Confinement) -> str:
-    """Why there is no Landlock here; empty where there is."""
+    """Return why the kernel offers no Landlock; empty where it does."""
     if confinement.landlock_abi >= 1:
         return ""
     return "no Landlock: the kernel is older than 5.13, has it off, or a container's filter refuses it"
 
 
 def prepare(confinement: Confinement) -> None:
-    """Opens what all runners' rules name. Before capabilities are dropped: at level 2 root's may be needed for it."""
+    """Open what all runners' rules name.
+
+    Before capabilities are dropped: at level 2 one of root's may be needed to open a path. Raises OSError.
+    """
     readable = confinement.readable
     if confinement.namespaces:
         # the import system lists the folders of the search path, which hold nothing but binds
@@ -106,7 +116,11 @@ def prepare(confinement: Confinement) -> None:
 
 
 def at_zygote(confinement: Confinement) -> None:
-    """Level 3: write anywhere in the view, whose mounts are read-only; level 2: read what is listed, write scratch."""
+    """Restrict the zygote.
+
+    At level 3 it may write anywhere in the view, whose mounts are read-only; at level 2 it may read what is listed and
+    write the scratch folder. Raises OSError.
+    """
     abi = confinement.landlock_abi
     if confinement.namespaces:
         # A rule on the scratch mount point would be hidden by the file systems mounted there later. The root is mounted
@@ -117,6 +131,7 @@ def at_zygote(confinement: Confinement) -> None:
 
 
 def at_runner(confinement: Confinement) -> None:
-    """Read what is listed, write this run's scratch."""
+    """Restrict a runner to reading what is listed and writing its own run's scratch. Raises OSError."""
+    # the scratch is opened here, not in ``prepare``: at level 3 another file system is mounted there for each run
     abi = confinement.landlock_abi
     restrict(abi, [*confinement.rules, *rules_for(abi, write=(confinement.scratch,))])

@@ -1,4 +1,4 @@
-"""What a layer of the sandbox is: a record of where it is applied, what it promises, and how a level asks for it.
+"""Defines a layer of the sandbox: a record of where it is applied, what it promises, and how a level asks for it.
 
 ``layers.LAYERS`` is the one list of them. Both sides use the records: the supervisor to choose a level and to test it,
 the zygote and the runner to confine themselves.
@@ -14,7 +14,7 @@ from trace_mine.tracer.limits import Limits
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
-    """What a started worker says of itself, to be held against the answers from inside.
+    """The confinement that a started worker claims, to be compared with the answers from inside.
 
     ``layers`` is the text that rows store, e.g. ``namespaces+seccomp+landlock7+rlimits``. ``host_name`` and
     ``directory`` are the jail's own at level 3.
@@ -32,12 +32,19 @@ Expected = Callable[[Claim], object]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """One answer of ``questions.py``, and what it must be.
+    """One answer of ``questions.py``, and the answer that is expected.
 
-    ``expected`` is a value, or a function of the claim where it depends on one. ``levels`` are those at which it must
-    be so. ``alone_at`` are the levels at which no other layer gives the same answer: there the answer must change when
-    the layer is left out, and a test leaves it out. ``bounds``: the answer and the expectation are numbers by name, and
-    a lower number (an inherited limit) keeps the promise too.
+    Args:
+        name: the answer's name.
+        expected: a value, or a function of the claim where the value depends on it.
+        levels: the levels at which the answer must be the expected one.
+        alone_at: the levels at which no other layer gives the same answer: there the answer must change when the layer
+            is left out, and a test leaves it out.
+        bounds: True if answer and expectation are numbers by name, and a lower number (an inherited limit) keeps the
+            promise too.
+
+    >>> Question(name="not_root").kept(1, Claim(level=3, layers="", host_name="", directory="", limits=Limits()))
+    False
 
     Raises:
         ValueError: ``alone_at`` names a level that is not in ``levels``.
@@ -57,27 +64,37 @@ class Question:
             )
 
     def wanted(self, claim: Claim) -> object:
-        """The answer that keeps the promise of ``claim``."""
+        """Return the answer that keeps the promise of ``claim``."""
         return self.expected(claim) if callable(self.expected) else self.expected
 
     def kept(self, answer: object, claim: Claim) -> bool:
-        """Whether ``answer`` keeps the promise; an answer that is missing (None) never does."""
+        """Return True if ``answer`` keeps the promise; an answer that is missing (None) never does."""
         wanted = self.wanted(claim)
         if self.bounds and isinstance(wanted, Mapping):
             return isinstance(answer, Mapping) and all(
-                isinstance(answer.get(name), int) and 0 <= answer[name] <= most for name, most in wanted.items()
+                isinstance(answer.get(name), int) and 0 <= answer[name] <= bound for name, bound in wanted.items()
             )
+        # 1 == True in Python, and an answer of another type shows that the question went wrong
         return type(answer) is type(wanted) and answer == wanted
 
 
 @dataclass(slots=True, kw_only=True)
 class Confinement:
-    """What a layer's functions act on: made in the zygote, inherited by every runner. Runs inside.
+    """The state that a layer's functions act on: made in the zygote, inherited by every runner. Runs inside.
 
-    ``layers`` are the names of those in use, ``readable`` the paths that the jail may read, as this process sees them;
-    ``limits`` are the worker's. ``tasks`` is how many threads the jail's user may have beside a run's own.
-    ``statm`` is an open descriptor of the zygote's ``/proc/self/statm``. ``rules`` and ``filters`` are prepared once by
-    the layers themselves: Landlock rules, and seccomp programs by whether the run may fork.
+    Not frozen, because layers prepare part of it themselves while the zygote still has its capabilities.
+
+    Args:
+        layers: names of the layers in use.
+        machine: as in ``syscalls.machine_of_this_process``.
+        landlock_abi: the kernel's version of Landlock, 0 for none.
+        readable: paths that the jail may read, as this process sees them.
+        sys_path, devices, scratch: as in JailConfig.
+        tasks: how many threads the jail's user may have beside a run's own.
+        limits: the worker's.
+        statm: an open descriptor of the zygote's ``/proc/self/statm``.
+        rules: Landlock rules, once ``landlock.prepare`` made them.
+        filters: seccomp programs by whether the run may fork, once ``seccomp.prepare`` made them.
     """
 
     layers: frozenset[str]
@@ -95,35 +112,43 @@ class Confinement:
 
     @property
     def namespaces(self) -> bool:
-        """Whether the jail has a file system, process ids and a network of its own."""
+        """True if the jail has a file system, process ids and a network of its own (level 3)."""
         return "namespaces" in self.layers
 
     @property
     def may_fork(self) -> bool:
-        """Whether any run of this worker may make processes."""
+        """True if some run of this worker may make processes."""
         return self.limits.forks > 0
 
 
-def nothing(confinement: Confinement) -> None:
-    """A stage at which a layer has nothing to do."""
+def do_nothing(confinement: Confinement) -> None:
+    """Stand for a stage at which a layer has nothing to do."""
 
 
-def nothing_for_a_job(confinement: Confinement, limits: Limits, mapped_bytes: int) -> None:
-    """The same, once the job is known."""
+def do_nothing_at_job(confinement: Confinement, limits: Limits, mapped_bytes: int) -> None:
+    """Stand for the last stage, where a layer has nothing to do once the job is known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layer:
     """One independent means of confinement.
 
-    ``name`` is what rows store and ``ablate`` takes, ``title`` what documents call it. It is used at ``levels`` and can
-    be done without only at those that are not in ``required_at``; ``missing`` says why this kernel lacks it (empty: it
-    does not). ``promise`` is what it alone holds, for people. Three functions apply it, each for good, and one prepares
-    them while the zygote still has its capabilities:
+    Three functions apply a layer, each for good, and one prepares them. Each raises OSError where the kernel refuses.
 
-    ``at_zygote`` before any foreign code is imported; ``at_runner`` in each run's process, before its job is there;
-    ``at_job`` in the same process once the job is known; it is also told the job's limits and how many bytes of address
-    space the process was forked with. Each raises OSError where the kernel refuses.
+    Args:
+        name: what rows store and ``Worker(ablate=...)`` takes.
+        title: what documents call it.
+        levels: the levels at which it is used.
+        required_at: those of ``levels`` that are not reached without it.
+        promise: what it alone holds, for people.
+        questions: what the self-test asks to see that it is there.
+        label: the text for rows where it is more than ``name``.
+        missing: returns why this kernel lacks the layer; empty where it does not.
+        prepare: runs in the zygote while that still has its capabilities.
+        at_zygote: runs in the zygote before any foreign code is imported.
+        at_runner: runs in each run's process, before its job is there.
+        at_job: runs in the same process once the job is known; it also gets the job's limits, and how many bytes of
+            address space the process was forked with.
 
     Raises:
         ValueError: ``required_at`` or a question names a level at which the layer is not used, or no question shows at
@@ -138,10 +163,10 @@ class Layer:
     questions: tuple[Question, ...]
     label: Callable[[Confinement], str] | None = None
     missing: Callable[[Confinement], str] = lambda confinement: ""
-    prepare: Callable[[Confinement], None] = nothing
-    at_zygote: Callable[[Confinement], None] = nothing
-    at_runner: Callable[[Confinement], None] = nothing
-    at_job: Callable[[Confinement, Limits, int], None] = nothing_for_a_job
+    prepare: Callable[[Confinement], None] = do_nothing
+    at_zygote: Callable[[Confinement], None] = do_nothing
+    at_runner: Callable[[Confinement], None] = do_nothing
+    at_job: Callable[[Confinement, Limits, int], None] = do_nothing_at_job
 
     def __post_init__(self) -> None:
         asked = frozenset[int]().union(*(question.levels for question in self.questions))
@@ -155,5 +180,5 @@ class Layer:
         if unseen:
             raise ValueError(
                 f"expected a question that {self.name!r} alone answers at each of its levels, got none at "
-                f"{sorted(unseen)}; a layer that nobody would miss is not tested"
+                f"{sorted(unseen)}; a layer that no test would miss is not tested"
             )

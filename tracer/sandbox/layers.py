@@ -1,4 +1,5 @@
-"""The layers of the sandbox, the levels that they make up, and what is asked from inside to see that they hold.
+"""Lists the layers of the sandbox, the levels that they make up, and the questions that show from inside that they
+hold.
 
 To add a layer: write its mechanism in a file of its own, and one record here. The level choice, the text in rows, the
 self-test, the refusal and the test of ``docs/sandbox.md`` read this list.
@@ -40,10 +41,10 @@ SECCOMP = Layer(
     at_job=seccomp.at_job,
     questions=(
         Question(name="no_socket", alone_at=BOTH),
-        Question(name="no_tcp"),
+        Question(name="no_tcp"),  # the empty network namespace answers the same at level 3, Landlock at level 2
         Question(name="no_datagram_pair", alone_at=BOTH),
         Question(name="no_fork", alone_at=BOTH),
-        Question(name="no_exec"),
+        Question(name="no_exec"),  # Landlock gives no right to execute either
         Question(name="no_signal_to_parent"),
         Question(name="no_limits_of_parent", alone_at=BOTH),
         Question(name="no_setuid"),
@@ -96,8 +97,9 @@ RESOURCE_LIMITS = Layer(
 )
 
 LAYERS = (NAMESPACES, SECCOMP, LANDLOCK, RESOURCE_LIMITS)
-"""In the order in which they are printed. The zygote and the runner put them on from the last to the first, because the
-system-call filter refuses the calls that the others are made of."""
+"""All layers, in the order in which they are printed. The zygote and the runner put them on from the last to the first,
+because the system-call filter refuses the calls that the others are made of. At the last stage, ``at_job``, the order
+is the printed one: ``runner.confine_to_job`` says why."""
 
 SET_UP = (
     Question(name="stdin_empty", levels=ALL),
@@ -108,24 +110,32 @@ SET_UP = (
     Question(name="time_zone", expected="UTC"),
     Question(name="environment", expected=sorted(environment(0))),
 )
-"""What a run finds however it is confined: made by the runner itself, by no layer."""
+"""Questions about what a run finds at every level: the runner itself makes it so, no layer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Level:
-    """``promise`` is one line for people."""
+    """A strength of the sandbox; ``promise`` says in one line, for people, what it holds.
+
+    Raises:
+        ValueError: no layer is used at this level.
+    """
 
     number: int
     promise: str
 
+    def __post_init__(self) -> None:
+        if not self.layers:
+            raise ValueError(f"expected Level.number of a level that layers name, got {self.number}; see LAYERS")
+
     @property
     def layers(self) -> tuple[Layer, ...]:
-        """Those used at this level, in the order of LAYERS."""
+        """The layers used at this level, in the order of LAYERS."""
         return tuple(layer for layer in LAYERS if self.number in layer.levels)
 
     @property
     def questions(self) -> tuple[Question, ...]:
-        """All that must be answered as promised before the level may be claimed."""
+        """All questions that must be answered as promised before the level may be claimed."""
         asked = (*SET_UP, *(question for layer in LAYERS for question in layer.questions))
         return tuple(question for question in asked if self.number in question.levels)
 
@@ -150,12 +160,12 @@ LEVELS = {
 
 
 def in_use(confinement: Confinement) -> tuple[Layer, ...]:
-    """The layers of a jail, in the order of LAYERS."""
+    """Return the layers of a jail, in the order of LAYERS."""
     return tuple(layer for layer in LAYERS if layer.name in confinement.layers)
 
 
 def without_missing(confinement: Confinement, required: frozenset[str]) -> frozenset[str]:
-    """Names of the layers in use that this kernel has.
+    """Return the names of the layers in use that this kernel has.
 
     Raises:
         RuntimeError: one that the level requires is missing; the message says why.
@@ -167,6 +177,6 @@ def without_missing(confinement: Confinement, required: frozenset[str]) -> froze
     return confinement.layers - missing.keys()
 
 
-def printed(confinement: Confinement) -> str:
-    """The layers in use as rows store them, e.g. ``namespaces+seccomp+landlock7+rlimits``."""
+def layers_text(confinement: Confinement) -> str:
+    """Return the layers in use as rows store them, e.g. ``namespaces+seccomp+landlock7+rlimits``."""
     return "+".join(layer.label(confinement) if layer.label else layer.name for layer in in_use(confinement))

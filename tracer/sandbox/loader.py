@@ -1,9 +1,12 @@
-"""Loads the bundle inside the jail: modules that a snippet can neither import nor patch.
+"""Loads our own modules inside the jail, from the bundle's text, so that a snippet can neither import nor patch them.
 
 Each module gets a private ``__builtins__`` (a copy, so that a patched ``builtins.len`` never reaches it) whose
 ``__import__`` finds ``trace_mine.*`` in the bundle only, everything else as usual. The modules are in ``sys.modules``
-only while their own body runs (dataclasses look themselves up there), before any foreign code: a repository that
-brings its own ``trace_mine`` package imports its own.
+only while their own body runs, which is before any foreign code: a repository that brings its own ``trace_mine``
+package imports its own.
+
+Not covered: modules of the standard library, which our code shares with the snippet. So our code binds what it needs of
+them at its import (see ``inside.channel``).
 """
 
 from __future__ import annotations
@@ -14,12 +17,14 @@ from collections.abc import Mapping, Sequence
 from types import ModuleType
 
 _MISSING = object()
+"""Stands for a name that ``sys.modules`` does not have, where None is a value: it forbids an import."""
 
 
 class Bundle:
-    """``sources`` maps module names to source text; packages need no entry."""
+    """Our modules by name, each loaded when it is first asked for."""
 
     def __init__(self, sources: Mapping[str, str]) -> None:
+        """``sources`` maps module names to source text; packages need no entry."""
         self._sources = sources
         self._modules: dict[str, ModuleType] = {}
         self._builtins = dict(vars(builtins))
@@ -27,13 +32,14 @@ class Bundle:
         self._builtins["__import__"] = self._import_from_bundle
 
     def __contains__(self, name: str) -> bool:
+        """Return True if the bundle has the module ``name``."""
         return name in self._sources
 
     def load(self, name: str) -> ModuleType:
-        """The module ``name``, run on first use.
+        """Return the module ``name``; run it first where that has not been done.
 
         Raises:
-            ImportError: not in the bundle.
+            ImportError: it is not in the bundle.
         """
         if name in self._modules:
             return self._modules[name]
@@ -45,10 +51,11 @@ class Bundle:
         namespace = vars(module)
         namespace["__builtins__"] = self._builtins
         namespace["__package__"] = name.rpartition(".")[0]
-        self._modules[name] = module
+        self._modules[name] = module  # before its body runs, as Python does: a circular import finds it unfinished
         shadowed = sys.modules.get(name, _MISSING)
-        sys.modules[name] = module
+        sys.modules[name] = module  # dataclasses looks up the module of a class there, for string annotations
         try:
+            # dont_inherit: otherwise this file's own __future__ imports would hold for the module too
             exec(compile(self._sources[name], f"<{name}>", "exec", dont_inherit=True), namespace)
         finally:
             if isinstance(shadowed, ModuleType):
@@ -65,6 +72,11 @@ class Bundle:
         fromlist: Sequence[str] | None = (),
         level: int = 0,
     ) -> ModuleType:
+        """Stand in for ``__import__`` in our own modules.
+
+        Raises:
+            ImportError: the module is not in the bundle, or the statement is ``import trace_mine...`` without ``from``.
+        """
         if level or name.partition(".")[0] != "trace_mine":
             return self._import(name, globals, locals, fromlist or (), level)
         if not fromlist:
@@ -73,6 +85,7 @@ class Bundle:
             )
         if name in self._sources:
             return self.load(name)
+        # `from package import module`: the package itself has no code, only the modules asked for
         package = ModuleType(name)
         for submodule in fromlist:
             setattr(package, submodule, self.load(f"{name}.{submodule}"))

@@ -1,7 +1,8 @@
-"""Asked inside a jail by the self-test, as the source of a plain job; prints one JSON object of answers.
+"""The questions of the self-test: the source of a plain job that runs inside a jail and prints one JSON object of
+answers.
 
-Each answer is True where the sandbox keeps its promise, or a value to compare. The caller puts ``NUMBERS``, system-call
-numbers by name, in front. Exec is asked last: where it is not refused, it ends the test.
+Each answer is True where the sandbox keeps its promise, or a value to compare (``layers`` says with what). The caller
+puts ``NUMBERS``, system-call numbers by name, in front. Exec is asked last: where it is not refused, it ends the test.
 """
 
 import errno
@@ -19,7 +20,7 @@ answers: dict[str, object] = {}
 
 
 def refused(function: Callable[..., object], *arguments: object) -> bool:
-    """Whether the call fails; the errors of ctypes-less code only."""
+    """Return True if the call fails with one of the errors that Python makes of a refusal."""
     try:
         function(*arguments)
     except (OSError, MemoryError, ValueError):
@@ -28,7 +29,11 @@ def refused(function: Callable[..., object], *arguments: object) -> bool:
 
 
 def reaches_host(family: int, kind: int, address: tuple[str, int]) -> bool:
-    """A refused connection counts as reached: something on the host's side answered."""
+    """Return True if a connection gets an answer from the host.
+
+    A refused connection is an answer: something outside said no. "Network unreachable" (an empty network namespace) and
+    "operation not permitted" (the filter) are none.
+    """
     try:
         with socket.socket(family, kind) as sock:
             sock.settimeout(1)
@@ -39,6 +44,7 @@ def reaches_host(family: int, kind: int, address: tuple[str, int]) -> bool:
 
 
 def fork() -> None:
+    """Make a process and wait for its end."""
     child = os.fork()
     if child == 0:
         os._exit(0)
@@ -46,9 +52,11 @@ def fork() -> None:
 
 
 def fill() -> None:
+    """Write a file of 256 MB, far over every limit; raise OSError where that fails."""
     try:
         with open("fill", "wb", buffering=0) as file:
             for _ in range(256):
+                # the kernel writes as much as the limit allows; only the next write fails
                 if file.write(bytes(1 << 20)) < 1 << 20:
                     raise OSError("short write")
     finally:
@@ -56,7 +64,7 @@ def fill() -> None:
 
 
 def reached_system_calls() -> list[str]:
-    """Dangerous calls whose answer shows that the kernel ran them: anything but EPERM and ENOSYS."""
+    """Return the dangerous calls whose answer shows that the kernel ran them: anything but EPERM and ENOSYS."""
     import ctypes
 
     libc = ctypes.CDLL(None, use_errno=True)
@@ -69,6 +77,7 @@ def reached_system_calls() -> list[str]:
 
 
 def library() -> str:
+    """Return the folder of the standard library."""
     return os.path.dirname(os.__file__)
 
 
@@ -84,6 +93,7 @@ answers["no_proc"] = not os.path.exists("/proc/self")
 answers["scratch_empty"] = os.listdir(".") == []
 answers["scratch_writable"] = not refused(open, "probe", "w")
 answers["file_size_bounded"] = refused(fill)
+# At level 3 the parent is process 1; 0 stands for a parent outside the namespace, and would mean our own group to kill.
 answers["no_signal_to_parent"] = refused(os.kill, os.getppid() or 1, 0) and refused(os.kill, -1, 0)
 answers["no_limits_of_parent"] = refused(resource.prlimit, os.getppid() or 1, resource.RLIMIT_CORE)
 answers["descriptors"] = sum(not refused(os.fstat, fd) for fd in range(1024))
@@ -91,6 +101,7 @@ answers["environment"] = sorted(os.environ)
 answers["not_root"] = os.getuid() != 0 and os.geteuid() != 0
 answers["no_setuid"] = refused(os.setuid, 0)
 answers["no_chroot"] = refused(os.chroot, ".")
+# only reserved, never touched: where no limit refuses it, it costs nothing
 answers["memory_bounded"] = refused(mmap.mmap, -1, 8 << 30)
 answers["stdin_empty"] = sys.stdin.read() == ""
 answers["hash"] = hash("trace-mine")
@@ -103,7 +114,7 @@ answers["host_name"] = os.uname().nodename
 answers["directory"] = os.getcwd()
 answers["system_calls_reached"] = reached_system_calls()
 text = json.dumps(answers)
-os.write(1, text.encode())
+os.write(1, text.encode())  # not print: a buffer would be lost with the exec
 try:
     os.execv("/bin/true", ["true"])
 except OSError:

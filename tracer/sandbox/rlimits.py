@@ -1,4 +1,4 @@
-"""The layer of resource limits: what a process may use, held by the kernel. Runs inside.
+"""The layer of resource limits: bounds what a process may use, held by the kernel. Runs inside.
 
 Limits are only ever lowered, so that an inherited lower one stays. The zygote gets limits for its imports, each run its
 own. Not covered: time spent in one call that can't be interrupted, memory bandwidth, caches.
@@ -19,8 +19,18 @@ PENDING_SIGNALS = 64
 """Queued signals and timers; Linux gives a user some 60,000, and each takes kernel memory."""
 
 
-def limit(which: int, soft: int, hard: int | None = None) -> None:
-    """Sets a resource limit, never above an inherited lower hard limit. Raises OSError or ValueError."""
+def set_limit(which: int, soft: int, hard: int | None = None) -> None:
+    """Set the resource limit ``which`` (RLIMIT_*), never above a lower hard limit that is inherited.
+
+    Args:
+        which: a constant RLIMIT_* of ``resource``.
+        soft: the limit that the kernel applies.
+        hard: the most that the process may raise it to; the same as ``soft`` where left out.
+
+    Raises:
+        OSError: the kernel refuses.
+        ValueError: the kernel does not know the limit.
+    """
     inherited = resource.getrlimit(which)[1]
     hard = soft if hard is None else hard
     if inherited != resource.RLIM_INFINITY:
@@ -29,54 +39,58 @@ def limit(which: int, soft: int, hard: int | None = None) -> None:
 
 
 def address_space(statm: int) -> int:
-    """Address space of the process whose ``/proc/PID/statm`` is open as ``statm``."""
+    """Return the address space in bytes of the process whose ``/proc/PID/statm`` is open as ``statm``."""
     return int(os.pread(statm, 64, 0).split()[0]) * resource.getpagesize()
 
 
 def at_zygote(confinement: Confinement) -> None:
-    """Limits for the imports, and those that no run changes."""
+    """Set the limits for the imports, and those that no run changes. Raises OSError."""
     limits = confinement.limits
-    limit(resource.RLIMIT_AS, address_space(confinement.statm) + limits.memory_bytes + START_UP_BYTES)
-    limit(resource.RLIMIT_CORE, 0)  # a core file would be written outside the record of the run
-    limit(resource.RLIMIT_FSIZE, limits.file_bytes)
-    limit(resource.RLIMIT_MEMLOCK, 0)
-    limit(resource.RLIMIT_MSGQUEUE, 0)
-    limit(resource.RLIMIT_SIGPENDING, PENDING_SIGNALS)
-    limit(resource.RLIMIT_NPROC, confinement.tasks + limits.processes)
+    set_limit(resource.RLIMIT_AS, address_space(confinement.statm) + limits.memory_bytes + START_UP_BYTES)
+    set_limit(resource.RLIMIT_CORE, 0)  # a core file would be written outside the record of the run
+    set_limit(resource.RLIMIT_FSIZE, limits.file_bytes)
+    # The kernel lets each user have 8 MB of locked memory and 800 KB of message queues, which no other limit counts.
+    set_limit(resource.RLIMIT_MEMLOCK, 0)
+    set_limit(resource.RLIMIT_MSGQUEUE, 0)
+    set_limit(resource.RLIMIT_SIGPENDING, PENDING_SIGNALS)
+    set_limit(resource.RLIMIT_NPROC, confinement.tasks + limits.processes)
 
 
 def at_job(confinement: Confinement, limits: Limits, mapped_bytes: int) -> None:
-    """This run's limits."""
-    limit(resource.RLIMIT_AS, mapped_bytes + limits.memory_bytes)
-    # SIGXCPU at the limit; SIGKILL a second later for those that ignore it
-    limit(resource.RLIMIT_CPU, limits.cpu_seconds, limits.cpu_seconds + 1)
-    limit(resource.RLIMIT_FSIZE, limits.file_bytes)
-    limit(resource.RLIMIT_NOFILE, limits.open_files)
-    most = confinement.tasks + limits.processes
+    """Set this run's limits. Raises OSError."""
+    # beyond what the zygote maps, which a run can't give back: the same job gets as much after large imports
+    set_limit(resource.RLIMIT_AS, mapped_bytes + limits.memory_bytes)
+    # SIGXCPU at the soft limit; SIGKILL at the hard one, a second later, for programs that ignore the first
+    set_limit(resource.RLIMIT_CPU, limits.cpu_seconds, limits.cpu_seconds + 1)
+    set_limit(resource.RLIMIT_FSIZE, limits.file_bytes)
+    set_limit(resource.RLIMIT_NOFILE, limits.open_files)
+    max_tasks = confinement.tasks + limits.processes
     # a run that may fork is limited by what runs now, so that exactly `forks` more can start
-    limit(resource.RLIMIT_NPROC, min(most, tasks_now(most) + limits.forks) if limits.forks else most)
+    set_limit(resource.RLIMIT_NPROC, min(max_tasks, tasks_now(max_tasks) + limits.forks) if limits.forks else max_tasks)
 
 
-def tasks_now(most: int) -> int:
-    """How many tasks the kernel holds against this user's RLIMIT_NPROC, this process among them; ``most`` where a fork
-    fails even so.
+def tasks_now(max_tasks: int) -> int:
+    """Count the tasks that the kernel counts against this user's RLIMIT_NPROC, this process among them.
 
-    Asked of the kernel, because what it counts (all of a user's tasks, or those of a namespace) differs by version. One
-    fork, after a few that fail.
+    The kernel itself is asked, because what it counts (all of a user's tasks, or those of a namespace) differs by its
+    version: the limit is raised by one until a fork succeeds. So it costs one fork, after a few that fail.
+
+    Returns:
+        The number of tasks, or ``max_tasks`` where a fork fails even under that limit.
     """
     hard = resource.getrlimit(resource.RLIMIT_NPROC)[1]
     if hard != resource.RLIM_INFINITY:
-        most = min(most, hard)
-    for allowed in range(2, most + 1):
+        max_tasks = min(max_tasks, hard)
+    for allowed in range(2, max_tasks + 1):
         resource.setrlimit(resource.RLIMIT_NPROC, (allowed, hard))
         try:
             pid = os.fork()
         except BlockingIOError:  # EAGAIN
             continue
         except OSError:
-            return most  # a C library whose forks the filter doesn't know: there will be none
+            return max_tasks  # a C library whose forks the filter doesn't know: there will be none
         if pid == 0:
             os._exit(0)
         os.waitpid(pid, 0)
         return allowed - 1
-    return most
+    return max_tasks

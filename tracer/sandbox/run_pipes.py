@@ -1,7 +1,7 @@
-"""The three pipes of one run, seen from the supervisor, which makes them: record, stdout, stderr.
+"""Makes and reads the three pipes of one run: record, stdout, stderr. Runs in the supervisor.
 
-A run's identity is its pipes: what arrives on them belongs to this run and to no other. Each has a limit, because what
-writes may be hostile.
+A run's identity is its pipes: data that arrive on them belong to this run and to no other. Each has a limit, because
+the process that writes may be hostile.
 """
 
 from __future__ import annotations
@@ -12,14 +12,19 @@ import os
 from trace_mine.tracer.limits import Limits
 
 PIPE_BYTES = 1 << 18
-"""Record pipe: four times the default spares the runner three of four waits for us; 64 pages of a user's 16,384."""
+"""Size of the record pipe: four times the default spares the runner three of four waits for the supervisor. It takes 64
+of the 16,384 pages that a user may have in pipes (/proc/sys/fs/pipe-user-pages-soft)."""
 
 
 class RunPipes:
-    """Makes the pipes at once. A context manager: at its end all descriptors are closed.
+    """The pipes of one run, made at once. A context manager: at its end all descriptors are closed.
 
-    ``writers`` are to be sent to the runner, then closed here with ``close_writers``, so that the ends of the pipes can
-    be seen. Raises OSError where there are no descriptors left.
+    ``writers`` are the ends to send to the runner, in the order record, stdout, stderr; after that they must be closed
+    here with ``close_writers``, so that the ends of the pipes can be seen. ``open`` are the reading ends of pipes that
+    have not ended.
+
+    Raises:
+        OSError: there are no descriptors left.
     """
 
     def __init__(self, limits: Limits) -> None:
@@ -48,18 +53,18 @@ class RunPipes:
         self.close()
 
     def close_writers(self) -> None:
-        """Closes our copies of the writing ends; twice is fine."""
+        """Close the supervisor's copies of the writing ends; twice is fine."""
         while self.writers:
             os.close(self.writers.pop())
 
     def close(self) -> None:
-        """Closes what is open; twice is fine."""
+        """Close all ends that are open; twice is fine."""
         self.close_writers()
         while self._readers:
             os.close(self._readers.pop())
 
     def read(self, fd: int) -> bool:
-        """Takes what is there on a pipe of ``open``; False where it has ended, which takes it out of ``open``."""
+        """Read what is there on a pipe of ``open``. False means that it has ended; it is then no longer in ``open``."""
         chunk = os.read(fd, PIPE_BYTES)
         if not chunk:
             self.open.discard(fd)
@@ -68,21 +73,26 @@ class RunPipes:
         return True
 
     def cut(self) -> str:
-        """Cuts what is over a limit and names the limit: ``trace-limit``, ``output-limit`` or ``''``. Standard output
-        and standard error count together, and each is cut to the limit.
+        """Cut what was read to the limits, and name the one that was passed.
+
+        Standard output and standard error count together, and each is cut to the limit. Called after each read, so the
+        buffers never hold more than the limits and one read.
+
+        Returns:
+            ``trace-limit`` (the record), ``output-limit``, or ``''`` where no limit was passed.
         """
         record, *streams = self._buffers.values()
-        over = ""
+        limit_passed = ""
         if len(record) > self._limits.record_bytes:
-            over = "trace-limit"
+            limit_passed = "trace-limit"
             del record[self._limits.record_bytes :]
         if sum(map(len, streams)) > self._limits.output_bytes:
-            over = over or "output-limit"
+            limit_passed = limit_passed or "output-limit"
             for stream in streams:
                 del stream[self._limits.output_bytes :]
-        return over
+        return limit_passed
 
     def collected(self) -> tuple[bytearray, bytearray, bytearray]:
-        """Record, stdout and stderr as far as they were read."""
+        """Return record, stdout and stderr as far as they were read."""
         record, out, err = self._buffers.values()
         return record, out, err

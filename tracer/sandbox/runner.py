@@ -1,11 +1,13 @@
 """The runner: a fork of the zygote that confines itself further and runs one job. Runs inside.
 
-It is forked before its job is there, so that nobody waits for the preparation: new session; die with init;
-seeds, clock and streams; scratch; Landlock with this run's scratch; the second system-call filter. Then init's
-message, which is also its word that the process is known: pipes, with all other descriptors closed; resource limits;
-the job.
+It is forked before its job is there, so that the preparation costs a run no time: new session; die with init; seeds;
+scratch; Landlock with this run's scratch; the second system-call filter. Then it waits for init's message, which shows
+too that init has accepted the process as a runner. After the message: pipes, with all other descriptors closed;
+resource limits; the job.
 
-Where a worker's runs may fork at all, the message says whether this one may; there the second filter waits for it.
+The order matters. The filter comes last of the layers, because it refuses the calls that the others are made of; the
+pipes come with the job, so that a runner that is never used holds none. Where a worker's runs may fork at all, the
+message says if this one may; there the second filter is put on after the message.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ from trace_mine.tracer.limits import Limits
 from trace_mine.tracer.sandbox import determinism, kernel
 from trace_mine.tracer.sandbox.layers import in_use
 from trace_mine.tracer.sandbox.setting import Setting
-from trace_mine.tracer.sandbox.wire import Hangup, receive_message
+from trace_mine.tracer.sandbox.wire import Hangup, field, receive_message
 
 BROKEN = 70
 """Exit status after an error of our own code (EX_SOFTWARE); its traceback is on the run's stderr."""
@@ -37,25 +39,31 @@ PARENT_SECONDS = 5.0
 
 
 def main(setting: Setting, job_socket: int, mapped_bytes: int) -> NoReturn:
-    """Prepares, waits for one job on ``job_socket``, runs it and ends the process."""
+    """Prepare, wait for one job on ``job_socket``, run it and end the process.
+
+    Args:
+        setting: what the zygote prepared for all runners.
+        job_socket: descriptor of a socket to init.
+        mapped_bytes: address space of the zygote at the fork; the run's memory limit is counted from there.
+    """
     try:
         failure = ""
         try:
-            isolate(setting)
+            start_session(setting)
             determinism.seed_generators(setting.config.seed)  # a fork seeds them from the system
             confine(setting)
         except BaseException:
-            failure = traceback.format_exc()
+            failure = traceback.format_exc()  # shown once there is a stderr that leads to the supervisor
         with socket.socket(fileno=job_socket) as job_source:
             message, payload, fds = receive_message(job_source, max_fds=3)
-        record = take_pipes(fds, message["record_fd"])
+        record = take_pipes(fds, field(message, "record_fd", int))
         if failure:
             os.write(2, failure.encode("utf-8", "backslashreplace"))
             os._exit(BROKEN)
-        limits = Limits(**message["limits"])
+        limits = Limits(**field(message, "limits", dict))
         confine_to_job(setting, limits, mapped_bytes)
         job = json.loads(payload)
-        send, finish = open_channel(record, bytes.fromhex(message["key"]))
+        send, finish = open_channel(record, bytes.fromhex(field(message, "key", str)))
         guard = Guard(finish)
         if limits.forks:
             keep_from_children(record)
@@ -64,13 +72,16 @@ def main(setting: Setting, job_socket: int, mapped_bytes: int) -> NoReturn:
     except BaseException:
         report_own_error()
     try:
-        end = setting.run_job(job, message["limits"], send, guard)
+        end = setting.run_job(job, limits.as_dict(), send, guard)
     except BaseException as error:
+        # what our own code does to report this must neither trip the guard nor call the snippet's trace function
         guard.disarm()
         sys.settrace(None)
         os.write(2, traceback.format_exc().encode("utf-8", "backslashreplace"))
+        # past the metaclass, whose __getattribute__ ``type(error).__name__`` would call: code of the snippet
         name = type.__dict__["__name__"].__get__(type(error))[:80]
         end = {"end": "exception", "exception": name, "escaped": True}
+    # os._exit, below, does not flush
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
@@ -80,19 +91,26 @@ def main(setting: Setting, job_socket: int, mapped_bytes: int) -> NoReturn:
         guard.finish(end)
     except BaseException:
         report_own_error()
+    # not sys.exit: neither atexit functions nor threads of the snippet are to run on
     os._exit(0)
 
 
 def report_own_error() -> NoReturn:
-    """Ends the process after an error of our own code, with the traceback on the run's standard error."""
+    """End the process after an error of our own code, with the traceback on the run's standard error."""
     os.write(2, traceback.format_exc().encode("utf-8", "backslashreplace"))
     os._exit(BROKEN)
 
 
-def isolate(setting: Setting) -> None:
-    """New session; init as the parent, whose end is this process's too."""
+def start_session(setting: Setting) -> None:
+    """Start a new session, wait until init is the parent, and have the end of init end this process.
+
+    Raises:
+        RuntimeError: init did not become the parent; the jail is going down.
+    """
     os.setsid()
     deadline = monotonic() + PARENT_SECONDS
+    # PDEATHSIG is sent at the end of the parent that the process has when it asks for it. Set before this wait, it
+    # would kill the runner at the end of the process between the zygote and this one.
     while os.getppid() != setting.init_pid:  # the process between the zygote and this one ends at once
         if monotonic() > deadline:
             raise RuntimeError(
@@ -103,15 +121,16 @@ def isolate(setting: Setting) -> None:
 
 
 def confine(setting: Setting) -> None:
-    """Scratch, then what the layers do in each run's process. Raises OSError."""
+    """Enter the scratch, then have the layers confine this process as they do in each run. Raises OSError."""
+    # again, though the zygote did: at level 3 another file system is mounted there for each run
     os.chdir(setting.config.scratch)
-    os.umask(0o022)
+    os.umask(0o022)  # an import may have set another, which would show in the modes of a program's files
     for layer in reversed(in_use(setting.confinement)):
         layer.at_runner(setting.confinement)
 
 
 def confine_to_job(setting: Setting, limits: Limits, mapped_bytes: int) -> None:
-    """What the layers do once the job is known. Raises OSError.
+    """Have the layers do what waits for the job. Raises OSError.
 
     The system-call filter comes first here: to set a run's limits a process is forked, which must not be able to leave
     the run's group.
@@ -120,24 +139,37 @@ def confine_to_job(setting: Setting, limits: Limits, mapped_bytes: int) -> None:
         layer.at_job(setting.confinement, limits, mapped_bytes)
 
 
-def take_pipes(fds: list[int], wanted: int) -> int:
-    """The run's own stdout and stderr; returns the record pipe's descriptor, the only other one left open."""
+def take_pipes(fds: list[int], record_fd: int) -> int:
+    """Make the run's pipes descriptors 1 and 2 and the record pipe, and close all others but 0.
+
+    Args:
+        fds: record, stdout and stderr as they came from init.
+        record_fd: the number that the record pipe is to have; RLIMIT_NOFILE may bound it.
+
+    Returns:
+        The record pipe's descriptor.
+    """
     record, out, err = fds
     os.dup2(out, 1)
     os.dup2(err, 2)
     highest = resource.getrlimit(resource.RLIMIT_NOFILE)[0] - 1
-    record = fcntl.fcntl(record, fcntl.F_DUPFD_CLOEXEC, min(wanted, highest))
+    record = fcntl.fcntl(record, fcntl.F_DUPFD_CLOEXEC, min(record_fd, highest))
+    # Among them: the socket to init, descriptors of Landlock rules, whatever an import opened.
     os.closerange(3, record)
     os.closerange(record + 1, HIGHEST_FD)
     return record
 
 
 def keep_from_children(record: int) -> None:
-    """The record pipe is the runner's alone: what is forked closes it before it does anything else."""
-    held = [record]
+    """Keep the record pipe to the runner: a fork closes its copy before it does anything else.
+
+    The supervisor sees the end of the pipe only when every copy is closed, and a fork that wrote there would mix its
+    frames with the runner's.
+    """
+    open_record = [record]
 
     def close() -> None:
-        if held:
-            os.close(held.pop())
+        if open_record:  # a fork of a fork has none, and the number may be a file of the program's by then
+            os.close(open_record.pop())
 
     os.register_at_fork(after_in_child=close)

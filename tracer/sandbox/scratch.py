@@ -1,4 +1,4 @@
-"""The one writable place of a run. Runs inside, in init.
+"""Makes the scratch of each run, the only place where it may write. Runs inside, in init.
 
 Level 3: a fresh tmpfs for each run, limited in bytes and files, discarded by the kernel. Below: a private folder that
 is emptied between runs and polled for its size.
@@ -12,63 +12,73 @@ import stat
 from trace_mine.tracer.sandbox.kernel import NO_DEVICES, NO_EXEC, NO_SETUID, REMOUNT, mount, unmount
 
 MAX_FILES = 2048
+"""Files and folders of one run. Each costs kernel memory (about 1 KB) however small it is."""
 MAX_DEPTH = 64
+"""Levels of folders at level 2, where init must walk them; on a tmpfs only MAX_FILES bounds them."""
 
 
 class MountedScratch:
-    """Fresh tmpfs at ``path`` for each run; whoever still holds the old one holds it alone."""
+    """A fresh tmpfs at ``path`` for each run. A process that still holds the old one shares it with no later run."""
 
     def __init__(self, path: str) -> None:
         self.path = path
         self._mounted = False
 
     def renew(self, disk_bytes: int) -> None:
-        """Raises OSError."""
-        self.discard()
+        """Mount an empty file system of at most ``disk_bytes``. Raises OSError."""
+        self.discard()  # else each run would leave a mount below the next one's
         options = f"size={disk_bytes},nr_inodes={MAX_FILES},mode=700"
         mount("tmpfs", self.path, "tmpfs", NO_SETUID | NO_DEVICES | NO_EXEC, options)
         self._mounted = True
 
     def resize(self, disk_bytes: int) -> None:
-        """Another limit for the scratch that is mounted, whose runner is waiting in it already. Raises OSError."""
+        """Give the scratch that is mounted another limit. Raises OSError.
+
+        Not a new file system: the next runner is waiting in this one, and its Landlock rule names it.
+        """
         mount("tmpfs", self.path, "tmpfs", REMOUNT | NO_SETUID | NO_DEVICES | NO_EXEC, f"size={disk_bytes}")
 
     def discard(self) -> None:
-        """Unmounts it, where it is mounted. Raises OSError."""
+        """Unmount the scratch where it is mounted. Raises OSError."""
         if self._mounted:
             unmount(self.path)
             self._mounted = False
 
     def over(self, disk_bytes: int) -> bool:
-        """The kernel enforces the limit: a write beyond it fails."""
+        """Return False: the kernel enforces the limit, so a write beyond it fails."""
         return False
 
 
 class FolderScratch:
-    """``path`` is a folder of ours alone, emptied for each run; the limit is polled, so it can be passed for a
-    moment.
+    """The folder ``path`` of the host, private to this jail and emptied for each run.
+
+    No file system limits it, so init measures it every 50 ms: a run can pass its limit for that long.
     """
 
     def __init__(self, path: str) -> None:
         self.path = path
 
     def renew(self, disk_bytes: int) -> None:
-        """Empties it. Raises OSError."""
+        """Empty the folder. Raises OSError."""
         empty_folder(self.path)
 
     def resize(self, disk_bytes: int) -> None:
-        """Nothing to do: the limit is the poll's."""
+        """Do nothing: each measurement is told the limit (see ``over``)."""
 
     def over(self, disk_bytes: int) -> bool:
-        """Whether it holds more than ``disk_bytes``, too many files or too deep folders."""
+        """Return True if the folder holds more than ``disk_bytes``, too many files or too deep folders."""
         return folder_exceeds(self.path, disk_bytes)
 
 
 def empty_folder(path: str) -> None:
-    """Deletes everything below ``path`` without recursion and without following links.
+    """Delete everything below ``path`` without recursion and without following links.
 
-    Deep trees kill a recursive walk (``shutil.rmtree`` dies at about 1,500 levels) and outgrow PATH_MAX, so a folder's
-    folders are first moved up beside it, then emptied in their turn.
+    Deep trees kill a recursive walk (``shutil.rmtree`` dies at about 1,500 levels) and outgrow PATH_MAX. So each folder
+    at the top loses its files, its own folders are moved up beside it, and it is removed; that repeats until nothing is
+    left. Every path has one part, relative to a descriptor.
+
+    Raises:
+        OSError: something can't be removed.
     """
     base = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     try:
@@ -82,8 +92,9 @@ def empty_folder(path: str) -> None:
                 try:
                     for inner in os.listdir(folder):
                         if stat.S_ISDIR(os.stat(inner, dir_fd=folder, follow_symlinks=False).st_mode):
-                            os.close(_open_folder(inner, folder))  # moving a folder needs the right to write in it
-                            while True:
+                            # moving a folder to another parent changes its "..", which needs the right to write in it
+                            os.close(_open_folder(inner, folder))
+                            while True:  # a program may have used the name
                                 moved += 1
                                 if not _exists(f"moved-{moved}", base):
                                     break
@@ -98,7 +109,7 @@ def empty_folder(path: str) -> None:
 
 
 def _open_folder(name: str, parent: int) -> int:
-    """Opens a folder that a run may have made unreadable, never through a link."""
+    """Open a folder that a run may have made unreadable, never through a link. Raises OSError."""
     flags = os.O_DIRECTORY | os.O_NOFOLLOW
     try:
         folder = os.open(name, os.O_RDONLY | flags, dir_fd=parent)
@@ -108,6 +119,8 @@ def _open_folder(name: str, parent: int) -> int:
         if os.fstat(folder).st_mode & stat.S_IRWXU == stat.S_IRWXU:
             return folder
         os.close(folder)
+    # O_PATH opens without any right. chmod goes through /proc because fchmod refuses such a descriptor, and chmod by
+    # name would follow a link that took the folder's place meanwhile.
     handle = os.open(name, os.O_PATH | flags, dir_fd=parent)
     try:
         os.chmod(f"/proc/self/fd/{handle}", 0o700)
@@ -117,6 +130,7 @@ def _open_folder(name: str, parent: int) -> int:
 
 
 def _exists(name: str, parent: int) -> bool:
+    """Return True if ``parent`` has an entry ``name``, a broken link among them."""
     try:
         os.stat(name, dir_fd=parent, follow_symlinks=False)
     except FileNotFoundError:
@@ -125,7 +139,10 @@ def _exists(name: str, parent: int) -> bool:
 
 
 def folder_exceeds(path: str, disk_bytes: int) -> bool:
-    """Whether the files below ``path`` take more than ``disk_bytes``, MAX_FILES entries or MAX_DEPTH levels."""
+    """Return True if the tree below ``path`` takes more than ``disk_bytes``, MAX_FILES entries or MAX_DEPTH levels.
+
+    The walk ends at the first limit that is passed, so a hostile tree costs no more than one at the limits.
+    """
     used = entries = 0
     waiting = [(path, 0)]
     while waiting:
@@ -137,6 +154,7 @@ def folder_exceeds(path: str, disk_bytes: int) -> bool:
         for entry in listing:
             entries += 1
             try:
+                # blocks, not the size: a file with holes takes less, one of a few bytes more
                 used += entry.stat(follow_symlinks=False).st_blocks * 512
                 is_folder = entry.is_dir(follow_symlinks=False)
             except OSError:

@@ -1,4 +1,4 @@
-"""The two system-call filters: one for the zygote and all it forks, a second one on top in each runner.
+"""The layer of seccomp: two system-call filters, one for the zygote and all it forks, a second on top in each runner.
 
 The first is an allowlist; what it does not name answers EPERM. The second is small and takes away what only the zygote
 needs (fork, setsid, further filters) and binds signals to the runner's own process id. A call must pass both. A runner
@@ -26,9 +26,11 @@ RETURN_ALLOW = 0x7FFF0000
 RETURN_KILL_PROCESS = 0x80000000
 RETURN_ERRNO = 0x00050000
 X32_BIT = 0x40000000
+"""Marks calls of the x32 table, which an x86-64 kernel takes under the same architecture with other numbers."""
 
 
 def _names(text: str) -> tuple[str, ...]:
+    """Split a table of names."""
     return tuple(text.split())
 
 
@@ -48,11 +50,13 @@ epoll_create epoll_create1 epoll_ctl epoll_wait epoll_pwait epoll_pwait2 eventfd
 copy_file_range getrandom sendto recvfrom sendmsg recvmsg shutdown getsockopt getsockname getpeername getxattr lgetxattr
 fgetxattr listxattr capget
 """)
-"""Allowed with any arguments. No setsockopt: it can attach programs to a socketpair, and asyncio does without."""
+"""Calls that are allowed with any arguments. No socket: a network namespace does not hold AF_VSOCK, which reaches the
+hypervisor. No setsockopt: it can attach programs to a socketpair, and asyncio does without."""
 
 ZYGOTE_ONLY = _names("fork setsid seccomp landlock_create_ruleset landlock_add_rule landlock_restrict_self")
-"""What the zygote needs to fork and confine a runner; the runner's own filter takes it away."""
+"""Calls that the zygote needs to fork and confine a runner; the runner's own filter takes them away."""
 
+# No Landlock right covers these: at level 2 they would change files of the host that belong to the jail's user.
 METADATA = _names("chmod fchmod fchmodat fchmodat2 utime utimes futimesat utimensat chown fchown lchown fchownat")
 SIGNALS = _names("kill tgkill rt_sigqueueinfo rt_tgsigqueueinfo")
 ABSENT = _names("clone3 openat2 statmount listmount")
@@ -62,6 +66,7 @@ CLONE_THREAD = 0x00010000
 PLAIN_FORK = 0x01200011
 """CLONE_CHILD_SETTID, CLONE_CHILD_CLEARTID and SIGCHLD: glibc's ``fork``. musl's has other flags, and stays refused."""
 CLONE_NEW_NAMESPACES = 0x7E020000
+"""All CLONE_NEW* flags: a new user namespace would bring back the right to mount, and kernel code that it opens."""
 FCNTL_COMMANDS = (0, 1, 2, 3, 4, 5, 6, 7, 36, 37, 38, 1030, 1032, 1034)
 """F_DUPFD .. F_SETLKW, open-file locks, F_DUPFD_CLOEXEC, F_GETPIPE_SZ, F_GET_SEALS. Not F_SETOWN and F_SETSIG: with
 them a pipe sends SIGKILL to any process of the same user. Not F_SETPIPE_SZ: pipe memory escapes RLIMIT_AS.
@@ -75,46 +80,64 @@ SECCOMP_SET_MODE_FILTER = 1
 PID_PLACE = 0x5A5A5A5A
 """Stands for the runner's process id; above the largest possible one (2**22)."""
 
+# Operations of classic BPF (linux/bpf_common.h) and the offsets of struct seccomp_data that they load from.
 LOAD, JUMP_EQUAL, JUMP_GREATER_EQUAL, JUMP_ANY_BIT, AND, RETURN = 0x20, 0x15, 0x35, 0x45, 0x54, 0x06
 OFFSET_NUMBER, OFFSET_ARCHITECTURE = 0, 4
 
 Instruction = tuple[int, int, int, int]
+"""Operation, instructions to skip where a test holds, where it does not, operand (struct sock_filter)."""
 DENY: list[Instruction] = [(RETURN, 0, 0, RETURN_ERRNO | errno.EPERM)]
 ALLOW: list[Instruction] = [(RETURN, 0, 0, RETURN_ALLOW)]
 
 
 def _argument(index: int) -> Instruction:
-    """Loads the low 32 bits of an argument; every checked argument is a C int or has its flags there."""
+    """Load the low 32 bits of an argument; every argument that is checked is a C int or has its flags there.
+
+    The kernel ignores the high bits of a C int too, so a program can't hide a value in them.
+    """
     return (LOAD, 0, 0, 16 + 8 * index)
 
 
-def _one_of(index: int, values: Iterable[int], otherwise: list[Instruction]) -> list[Instruction]:
+def _if_argument_in(index: int, values: Iterable[int], otherwise: list[Instruction]) -> list[Instruction]:
+    """Allow a call whose argument is one of ``values``; ``otherwise`` is for the rest, and must return."""
     body = [_argument(index)]
     for value in values:
         body += [(JUMP_EQUAL, 0, 1, value), *ALLOW]
     return body + otherwise
 
 
-def _on(number: int, body: list[Instruction]) -> list[Instruction]:
-    """``body``, which must return, where the loaded system-call number is ``number``."""
+def _if_number(number: int, body: list[Instruction]) -> list[Instruction]:
+    """Run ``body``, which must return, where the loaded system-call number is ``number``."""
     assert len(body) < 256, "a BPF jump reaches 255 instructions"
     return [(JUMP_EQUAL, 0, len(body), number), *body]
 
 
 def _assemble(instructions: Iterable[Instruction]) -> bytes:
+    """Return the instructions as an array of struct sock_filter."""
     return b"".join(struct.pack("HBBI", code, yes, no, k & 0xFFFFFFFF) for code, yes, no, k in instructions)
 
 
 def zygote_filter(machine: str, *, signals: bool, metadata: bool) -> bytes:
-    """The allowlist, as an array of struct sock_filter.
+    """Assemble the first filter, the allowlist, as an array of struct sock_filter.
 
-    ``signals``: signals to single processes (positive ids) pass here, because another layer (a process-id namespace,
-    Landlock's signal scope) keeps them inside; without such a layer none pass, a runner's to itself included.
+    The program checks the architecture, loads the number, and compares it with each call that it knows; behind each
+    stands a body that ends in a verdict. What no comparison matches is denied.
+
+    Args:
+        machine: ``x86_64`` or ``aarch64``.
+        signals: True lets signals to single processes (positive ids) pass here, because another layer (a process-id
+            namespace, Landlock's signal scope) keeps them inside; without such a layer none pass, a runner's to itself
+            included.
+        metadata: True allows METADATA.
+
+    Raises:
+        ValueError: another machine.
     """
     numbers = syscall_numbers(machine)
     program: list[Instruction] = [
         (LOAD, 0, 0, OFFSET_ARCHITECTURE),
         (JUMP_EQUAL, 1, 0, AUDIT_ARCHITECTURES[machine]),
+        # 32-bit calls (int 0x80 in a 64-bit program): their numbers mean other calls, so none may be compared
         (RETURN, 0, 0, RETURN_KILL_PROCESS),
         (LOAD, 0, 0, OFFSET_NUMBER),
     ]
@@ -124,51 +147,64 @@ def zygote_filter(machine: str, *, signals: bool, metadata: bool) -> bytes:
     bodies: dict[str, list[Instruction]] = {name: ALLOW for name in allowed if name != "seccomp"}
     bodies |= {name: [(RETURN, 0, 0, RETURN_ERRNO | errno.ENOSYS)] for name in ABSENT}
     if not metadata:
+        # ENOSYS, where the C library asks if the kernel has it: it then tries fchmodat, which answers EPERM
         bodies["fchmodat2"] = [(RETURN, 0, 0, RETURN_ERRNO | errno.ENOSYS)]
     bodies["clone"] = [_argument(0), (JUMP_ANY_BIT, 0, 1, CLONE_NEW_NAMESPACES), *DENY, *ALLOW]
-    bodies["fcntl"] = _one_of(1, FCNTL_COMMANDS, DENY)
-    bodies["ioctl"] = _one_of(1, IOCTL_COMMANDS, [(RETURN, 0, 0, RETURN_ERRNO | errno.ENOTTY)])
-    bodies["prctl"] = _one_of(0, (*PRCTL_SAFE, PR_SET_PDEATHSIG, PR_SET_NO_NEW_PRIVS), DENY)
-    bodies["seccomp"] = _one_of(0, (SECCOMP_SET_MODE_FILTER,), DENY)
-    bodies["prlimit64"] = _one_of(0, (0,), DENY)
-    bodies["setrlimit"] = ALLOW
+    bodies["fcntl"] = _if_argument_in(1, FCNTL_COMMANDS, DENY)
+    bodies["ioctl"] = _if_argument_in(1, IOCTL_COMMANDS, [(RETURN, 0, 0, RETURN_ERRNO | errno.ENOTTY)])
+    bodies["prctl"] = _if_argument_in(0, (*PRCTL_SAFE, PR_SET_PDEATHSIG, PR_SET_NO_NEW_PRIVS), DENY)
+    bodies["seccomp"] = _if_argument_in(0, (SECCOMP_SET_MODE_FILTER,), DENY)
+    # Only for the caller itself (process id 0): a limit of 0 CPU seconds on the parent would kill it. By the caller's
+    # own number too it is refused, since the zygote's filter is made before the runner has one.
+    bodies["prlimit64"] = _if_argument_in(0, (0,), DENY)
+    bodies["setrlimit"] = ALLOW  # for itself, and never above the hard limit without a capability
     # asyncio's self-pipe. A datagram pair could sendto() a unix socket of the host; other families have no pairs.
     bodies["socketpair"] = [
         _argument(0), (JUMP_EQUAL, 1, 0, 1), *DENY,
         _argument(1), (AND, 0, 0, 0xF), (JUMP_EQUAL, 0, 1, 1), *ALLOW, *DENY,
     ]  # fmt: skip
     if signals:
+        # neither 0 nor negative: those mean groups, and the own group may reach out of the process-id namespace
         to_one_process = [_argument(0), (JUMP_EQUAL, 1, 0, 0), (JUMP_ANY_BIT, 0, 1, 0x80000000), *DENY, *ALLOW]
         bodies |= dict.fromkeys(SIGNALS, to_one_process)
     for name, body in bodies.items():
         if name in numbers:
-            program += _on(numbers[name], body)
-    return _assemble(program + DENY)
+            program += _if_number(numbers[name], body)
+    return _assemble(program + DENY)  # EPERM, not a kill: libraries try calls and go on without them
 
 
 def for_pid(template: bytes, pid: int) -> bytes:
-    """The filter of ``runner_template`` for one process; a replacement is 20 times cheaper than to assemble it
-    again.
+    """Return the filter of ``runner_template`` for the process ``pid``.
+
+    A replacement of bytes, because that is 20 times cheaper than to assemble the filter for each run.
     """
     return template.replace(struct.pack("I", PID_PLACE), struct.pack("I", pid))
 
 
 def runner_template(machine: str, *, forks: bool = False) -> bytes:
-    """What a runner loses on top of the zygote's filter: processes, sessions, signals to others than PID_PLACE.
+    """Assemble the second filter, which denies processes, sessions, further filters, and signals to others than
+    PID_PLACE, and allows the rest: the first filter is still asked.
 
-    ``forks``: a plain fork passes.
+    Args:
+        machine: ``x86_64`` or ``aarch64``.
+        forks: True lets a plain fork pass.
+
+    Raises:
+        ValueError: another machine.
     """
     numbers: Mapping[str, int] = syscall_numbers(machine)
     bodies: dict[str, list[Instruction]] = dict.fromkeys(("vfork", *ZYGOTE_ONLY), DENY)
     bodies["clone"] = [_argument(0), (JUMP_ANY_BIT, 1, 0, CLONE_THREAD), *DENY, *ALLOW]
     if forks:
+        # the whole word is compared: no other flag beside, so no vfork, no CLONE_PARENT (a sibling that init never
+        # waits for), no namespace
         bodies["clone"] = [_argument(0), (JUMP_EQUAL, 2, 0, PLAIN_FORK), *bodies["clone"][1:]]
-    bodies["prctl"] = _one_of(0, PRCTL_SAFE, DENY)
-    bodies |= {name: _one_of(0, (PID_PLACE,), DENY) for name in SIGNALS}
+    bodies["prctl"] = _if_argument_in(0, PRCTL_SAFE, DENY)
+    bodies |= {name: _if_argument_in(0, (PID_PLACE,), DENY) for name in SIGNALS}
     program: list[Instruction] = [(LOAD, 0, 0, OFFSET_NUMBER)]
     for name, body in bodies.items():
         if name in numbers:
-            program += _on(numbers[name], body)
+            program += _if_number(numbers[name], body)
     return _assemble(program + ALLOW)
 
 
@@ -176,25 +212,28 @@ def runner_template(machine: str, *, forks: bool = False) -> bytes:
 
 
 def prepare(confinement: Confinement) -> None:
-    """Assembles the second filter once for all runners, with and without the right to fork."""
+    """Assemble the second filter once for all runners, with and without the right to fork."""
     confinement.filters = {forks: runner_template(confinement.machine, forks=forks) for forks in (False, True)}
 
 
 def at_zygote(confinement: Confinement) -> None:
-    """The first filter. Raises OSError."""
-    # before version 6 Landlock has no signal scope
+    """Install the first filter. Raises OSError."""
+    # Level 2 has no process-id namespace; before version 6 Landlock has no signal scope.
     scoped = "landlock" in confinement.layers and confinement.landlock_abi >= 6
     signals = confinement.namespaces or scoped
     install_filter(zygote_filter(confinement.machine, signals=signals, metadata=confinement.namespaces))
 
 
 def at_runner(confinement: Confinement) -> None:
-    """The second filter at once, where no run of this worker may fork: then it does not depend on the job."""
+    """Install the second filter at once where no run of this worker may fork: then it does not depend on the job.
+
+    Raises OSError.
+    """
     if not confinement.may_fork:
         install_filter(for_pid(confinement.filters[False], os.getpid()))
 
 
 def at_job(confinement: Confinement, limits: Limits, mapped_bytes: int) -> None:
-    """The second filter, where the job decides whether its run may fork."""
+    """Install the second filter where it depends on the job whether its run may fork. Raises OSError."""
     if confinement.may_fork:
         install_filter(for_pid(confinement.filters[limits.forks > 0], os.getpid()))

@@ -1,7 +1,7 @@
-"""The self-test: questions asked from inside decide whether a level may be claimed; and what a refusal advises.
+"""The self-test: asks questions from inside, whose answers decide if a level may be claimed; and words a refusal.
 
-What must be answered stands with the layers (``layers.Level.questions``); here they are asked and compared. The file
-knows nothing of workers: it is given a function that runs a source inside.
+The expected answers stand with the layers (``layers.Level.questions``); here the questions are asked and the answers
+compared. The file knows nothing of workers: it is given a function that runs a source inside.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from trace_mine.tracer.sandbox.syscalls import machine_of_this_process, syscall_
 from trace_mine.tracer.schema import Outcome
 
 Ask = Callable[[str], Outcome]
-"""Runs a source as a plain job inside."""
+"""A function that runs a source as a plain job inside."""
 
 ADVICE = (
     "Use Linux 5.13 or later with Landlock on, outside of containers whose filter refuses it; for level 3 allow user "
@@ -40,12 +40,14 @@ DANGEROUS = (
     "unshare",
     "userfaultfd",
 )
-
 """Calls that reach kernel code with a history of holes, or another process: each is made with zeros for arguments."""
 
 
 def self_test(ask: Ask) -> dict[str, object]:
-    """The answers from inside, by name; empty where the questions could not be asked to their end."""
+    """Ask the questions; return the answers by name, or no answers where the questions did not run to their end.
+
+    Never raises for what the inside says: text that is no JSON object is no answers.
+    """
     table = syscall_numbers(machine_of_this_process())
     numbers = {name: table[name] for name in DANGEROUS}
     questions = files("trace_mine.tracer.sandbox").joinpath("questions.py").read_text(encoding="utf-8")
@@ -53,13 +55,13 @@ def self_test(ask: Ask) -> dict[str, object]:
     try:
         answers = json.loads(outcome.stdout)
     except ValueError:
-        return {}
+        return {}  # a question raised an error that it does not expect: then the level is not claimed
     # Exec is asked after the last answer: only a run that goes on after it writes the line's end.
     return {**answers, "no_exec": outcome.stdout.endswith(b"\n") and outcome.status == "ok"}
 
 
 def failures(ask: Ask, claim: Claim) -> list[str]:
-    """What is not as the claimed level promises, one line each."""
+    """Run the self-test; return the promises of the claimed level that are not kept, one line each."""
     answers = self_test(ask)
     if not answers:
         return ["the questions did not run to their end"]
@@ -67,7 +69,10 @@ def failures(ask: Ask, claim: Claim) -> list[str]:
 
 
 def broken_promises(answers: Mapping[str, object], claim: Claim) -> list[str]:
-    """The questions of the claimed level that ``answers`` does not answer as promised, one line each."""
+    """Return the questions of the claimed level that ``answers`` does not answer as promised, one line each.
+
+    An answer that is missing breaks its promise.
+    """
     return [
         f"{question.name}: expected {question.wanted(claim)!r}, got {answers.get(question.name)!r}"
         for question in LEVELS[claim.level].questions
@@ -76,7 +81,12 @@ def broken_promises(answers: Mapping[str, object], claim: Claim) -> list[str]:
 
 
 def explain(fault: str, number: int | None) -> str:
-    """An init's fault with the settings that are known to cause it."""
+    """Return init's error message, with the settings of this host that are known to cause such errors.
+
+    Args:
+        fault: the message.
+        number: its errno, None where it has none.
+    """
     hints = [
         f"{path} is {value}: {meaning}"
         for path, bad, meaning in (
@@ -96,6 +106,7 @@ def explain(fault: str, number: int | None) -> str:
 
 
 def _read(path: str) -> str:
+    """Return the value of a setting, empty where this kernel does not have it."""
     try:
         return Path(path).read_text().strip()
     except OSError:

@@ -1,4 +1,8 @@
-"""What every runner of a zygote has in common, prepared once, before any foreign code is imported. Runs inside."""
+"""Prepares once what all runners of a zygote share, before any foreign code is imported. Runs inside.
+
+A runner is a fork, so it inherits all of it at no cost: our code for each kind of job, loaded; the interpreter as a
+script finds it; the standard streams.
+"""
 
 from __future__ import annotations
 
@@ -12,16 +16,19 @@ from trace_mine.tracer.sandbox.config import JailConfig
 from trace_mine.tracer.sandbox.layer import Confinement
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from typing import Any
+    from collections.abc import Callable, Mapping
 
+    from trace_mine.tracer.inside.channel import Send
+    from trace_mine.tracer.inside.observe.guard import Guard
     from trace_mine.tracer.sandbox.loader import Bundle
 
 
 class Setting:
-    """What a runner is forked with: our code for each kind of job, the streams, and what its layers need.
+    """The state that a runner is forked with.
 
-    ``confinement`` is where the layers keep what they prepare; ``init_pid`` is init's process id as seen here.
+    ``run_job`` does a job of any kind, once ``load_jobs`` was called; ``confinement`` is where the layers keep what
+    they prepare; ``init_pid`` is init's process id as this process sees it; ``streams`` are standard input, output and
+    error.
     """
 
     def __init__(self, bundle: Bundle, config: JailConfig, confinement: Confinement, init_pid: int) -> None:
@@ -29,15 +36,17 @@ class Setting:
         self.config = config
         self.confinement = confinement
         self.init_pid = init_pid
-        self.run_job: Callable[..., dict[str, Any]]
+        self.run_job: Callable[[object, Mapping[str, object], Send, Guard], dict[str, object]]
         self.streams = open_streams()
 
     def load_jobs(self) -> None:
-        """Loads the code of every job kind, before any foreign code runs."""
+        """Load the code of every kind of job, before any foreign code runs."""
         self.run_job = self.bundle.load("trace_mine.tracer.inside.jobs.registry").run
 
     def prepare_interpreter(self) -> None:
-        """Search path, environment and builtins (``exit``, ``quit``, ``help``) as a script finds them."""
+        """Set up search path, environment, clock and builtins (``exit``, ``quit``, ``help``) as a script finds them."""
+        # The interpreter was started without site (-S), which would read .pth files, code of the host; these three
+        # calls make the names that a script finds in builtins.
         import site
 
         site.setquit()
@@ -46,6 +55,7 @@ class Setting:
         sys.path[:0] = self.config.sys_path
         os.environ.clear()
         os.environ.update(determinism.environment(self.config.hash_seed, self.config.scratch))
+        # in place: modules that are loaded already hold these lists
         sys.argv[:] = [""]
         sys.orig_argv[:] = [sys.executable]
         self.fresh_streams()
@@ -56,13 +66,15 @@ class Setting:
             self.bundle.load("trace_mine.tracer.inside.draws.patches").install()
 
     def fresh_streams(self) -> None:
-        """Empties the streams' buffers (in the zygote they lead nowhere), or opens new ones where a module closed them.
+        """Empty the streams' buffers, or open new streams where a module closed them.
 
-        The zygote imports with the streams that its runners use, because modules keep ``sys.stdout`` at import.
+        The zygote imports with the very streams that its runners use, because modules keep ``sys.stdout`` at import. In
+        the zygote they lead to /dev/null, so text that is still in a buffer must go there: it would come out in every
+        run.
         """
         try:
             for stream in self.streams[1:]:
-                io.TextIOWrapper.flush(stream)
+                io.TextIOWrapper.flush(stream)  # not stream.flush: a module may have patched the object
         except (ValueError, OSError):
             self.streams = open_streams()
         sys.stdin, sys.stdout, sys.stderr = self.streams
@@ -70,11 +82,16 @@ class Setting:
 
 
 def open_streams() -> tuple[io.TextIOWrapper, io.TextIOWrapper, io.TextIOWrapper]:
-    """Standard streams over descriptors 0, 1 and 2, whatever they lead to by then; made once, copied by each fork."""
+    """Open standard streams over descriptors 0, 1 and 2.
+
+    The runner replaces the descriptors below them (dup2), so that the streams then lead to its own pipes.
+    """
     reader = io.BufferedReader(io.FileIO(0, "r", closefd=False))
     return io.TextIOWrapper(reader, encoding="utf-8", errors="surrogateescape"), _writer(1), _writer(2)
 
 
 def _writer(fd: int) -> io.TextIOWrapper:
+    """Open a standard stream for writing. ``backslashreplace``: a lone surrogate shows as its escape and is no
+    error."""
     raw = io.BufferedWriter(io.FileIO(fd, "w", closefd=False))
     return io.TextIOWrapper(raw, encoding="utf-8", errors="backslashreplace", line_buffering=True)

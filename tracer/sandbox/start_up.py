@@ -1,4 +1,4 @@
-"""From a Jail to its configuration and to a running jail; and the strongest level that works here."""
+"""Makes a configuration of a Jail and starts a jail of it; and chooses the strongest level that works here."""
 
 from __future__ import annotations
 
@@ -17,11 +17,12 @@ from trace_mine.tracer.sandbox.layer import Layer
 from trace_mine.tracer.sandbox.layers import LEVELS, NAMESPACES, Level
 
 INIT_TASKS = 8
-"""Tasks of a jail's user beside a run's own: outer process, init, zygote, the next runner, and short-lived forks."""
+"""Tasks of a jail's user beside a run's own: outer process, init, zygote, the next runner, and as many again for
+short-lived forks (the one between two forks, the one by which tasks are counted)."""
 
 
 def choose_level(minimum: int, maximum: int, attempt: Callable[[Level], Sequence[str]]) -> Level:
-    """The strongest level from ``minimum`` to ``maximum`` at which ``attempt`` finds nothing wrong.
+    """Return the strongest level from ``minimum`` to ``maximum`` at which ``attempt`` finds nothing wrong.
 
     ``attempt`` starts a jail of the level and gives what its self-test found, or raises SandboxUnavailable.
 
@@ -49,14 +50,20 @@ def choose_level(minimum: int, maximum: int, attempt: Callable[[Level], Sequence
 def start_jail(
     level: Level, jail: Jail, limits: Limits, interpreter: Interpreter, without: frozenset[str] = frozenset()
 ) -> JailProcess:
-    """A running jail of the level.
+    """Start a jail of the level.
 
-    ``without`` names layers to leave out, for tests.
+    Args:
+        level: the level, of whose layers all are applied but those in ``without``.
+        jail: what the caller asks for.
+        limits: the worker's.
+        interpreter: the probed ``jail.python``.
+        without: names of layers to leave out, for tests.
 
     Raises:
         SandboxUnavailable: it does not come up; the message says why.
     """
     layers = tuple(layer for layer in level.layers if layer.name not in without)
+    # mkdtemp makes a folder for its owner alone, under a name that nobody can guess
     host_scratch = None if NAMESPACES in layers else tempfile.mkdtemp(prefix="trace-mine-")
     try:
         config = _config(level, layers, jail, limits, interpreter, host_scratch)
@@ -75,7 +82,12 @@ def _config(
     interpreter: Interpreter,
     host_scratch: str | None,
 ) -> JailConfig:
-    """``host_scratch`` is a folder of the host where the jail has no file system of its own, else None."""
+    """Decide what a Jail leaves open: binds, user, paths as code inside sees them.
+
+    ``host_scratch`` is a folder of the host where the jail has no file system of its own, else None.
+    """
+    # Resolved: a bind follows a link at its source, and Landlock rules and the comparison of paths must mean that
+    # folder.
     mounts = [(os.path.realpath(mount.source), mount.target) for mount in jail.mounts]
     binds = (*((path, path) for path in interpreter.paths if os.path.lexists(path)), *mounts)
     uid = unused_uid()
@@ -93,7 +105,7 @@ def _config(
         pinned_clock=jail.pinned_clock,
         choices=jail.choices,
         uid=uid,
-        # where the jail shares our user, the kernel counts our other processes against its limit too
+        # where the jail shares the supervisor's user, the kernel counts that user's other processes too
         tasks=INIT_TASKS + (tasks_of_this_user() if uid is None else 0),
         readable_by_all=all(_readable_by_all(source) for source, _ in binds),
         limits=limits,
@@ -101,7 +113,8 @@ def _config(
 
 
 def _to_source(path: str, mounts: Sequence[tuple[str, str]]) -> str:
-    """A path inside as a host path, for level 2."""
+    """Return the host path of a path inside, for level 2, where files stay at their host paths."""
+    # the longest target first: a mount may lie below another one
     for source, target in sorted(mounts, key=lambda mount: -len(mount[1])):
         if path == target or path.startswith(f"{target}/"):
             return source + path[len(target) :]
@@ -109,7 +122,7 @@ def _to_source(path: str, mounts: Sequence[tuple[str, str]]) -> str:
 
 
 def _readable_by_all(path: str) -> bool:
-    """Whether any user may read ``path`` and search the folders above it."""
+    """Return True if any user may read ``path`` and search the folders above it. Access lists are not looked at."""
     place = Path(os.path.realpath(path))
     if not place.exists() or not place.stat().st_mode & 0o004:
         return False

@@ -1,4 +1,4 @@
-"""System-call numbers of Linux on x86-64 and aarch64.
+"""Holds the system-call numbers of Linux on x86-64 and aarch64. Runs inside and outside.
 
 ``TABLE`` holds ``name:x86-64:aarch64``, ``-`` where the architecture lacks the call (aarch64 has no ``open``,
 ``stat``, ``fork`` ...). Source: the kernel's ``asm/unistd_64.h`` and ``asm-generic/unistd.h``; a test reads the
@@ -72,14 +72,17 @@ mseal:462:462 setxattrat:463:463 open_tree_attr:467:467 file_getattr:468:468
 """
 
 AUDIT_ARCHITECTURES = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
-"""AUDIT_ARCH_* of linux/audit.h: what seccomp_data.arch holds."""
+"""AUDIT_ARCH_* of linux/audit.h by machine: the values of seccomp_data.arch."""
 
 
 def syscall_numbers(machine: str) -> dict[str, int]:
-    """Name to number for ``machine`` (``x86_64`` or ``aarch64``).
+    """Map the names of system calls to their numbers on ``machine`` (``x86_64`` or ``aarch64``).
 
     Raises:
-        ValueError: another machine; a filter with the wrong numbers would be worse than none.
+        ValueError: another machine. A filter with the wrong numbers would be worse than none, so there is no guess.
+
+    >>> syscall_numbers("x86_64")["fork"], "fork" in syscall_numbers("aarch64")
+    (57, False)
     """
     if machine not in AUDIT_ARCHITECTURES:
         raise ValueError(f"expected machine in {sorted(AUDIT_ARCHITECTURES)}, got {machine!r}; add its table first")
@@ -89,7 +92,7 @@ def syscall_numbers(machine: str) -> dict[str, int]:
 
 
 def machine_of_this_process() -> str:
-    """The machine whose system calls this process makes (``x86_64``, ``aarch64``, or what uname says).
+    """Return the machine whose system calls this process makes (``x86_64``, ``aarch64``, or what uname says).
 
     A 32-bit interpreter on a 64-bit kernel makes 32-bit calls, which no table here describes.
     """

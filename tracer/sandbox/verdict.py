@@ -1,7 +1,7 @@
-"""How a run ended: init's report and the frames on the record pipe, put together as an Outcome.
+"""Judges how a run ended: puts init's report and the frames on the record pipe together as an Outcome.
 
-Init's word comes first. The runner's own word counts only where it ended in good order: what runs there may be hostile,
-so an exit status other than 0, a signal or a missing end record is never ``ok``.
+Init's report comes first. The runner's own end record counts only where the process ended in good order: the code that
+runs there may be hostile, so an exit status other than 0, a signal or a missing end record is never ``ok``.
 """
 
 from __future__ import annotations
@@ -9,8 +9,9 @@ from __future__ import annotations
 import os
 import signal
 from dataclasses import dataclass
+from typing import cast
 
-from trace_mine.tracer.inside.protocol.answers import End
+from trace_mine.tracer.inside.protocol.answers import Answer, End
 from trace_mine.tracer.limits import Limits
 from trace_mine.tracer.sandbox.answers import no_collection, read_end
 from trace_mine.tracer.sandbox.frames import verify_frames
@@ -18,12 +19,12 @@ from trace_mine.tracer.schema import Outcome
 
 COUNTED_CPU = 0.6
 """RLIMIT_CPU counts clock ticks, rusage the time really had: on a busy virtual machine 0.78 s of 1 s were seen. Below
-this share of the limit, SIGXCPU or SIGKILL came from the snippet itself."""
+this share of the limit, SIGXCPU or SIGKILL came from the snippet itself (or, SIGKILL, from a kernel out of memory)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """What init saw of a run: ``status`` as from ``waitpid``, ``why`` init ended it (empty where it did not).
+    """Init's report of a run: ``status`` as from ``waitpid``, ``why`` init ended it (empty where it did not).
 
     Raises:
         ValueError: a time or size is negative.
@@ -47,7 +48,7 @@ class Report:
 
     @property
     def in_good_order(self) -> bool:
-        """Whether the runner ended by itself with exit status 0."""
+        """True if the runner ended by itself with exit status 0."""
         return self.status == 0 and not self.why
 
 
@@ -59,7 +60,17 @@ def outcome_of(
     key: bytes,
     limits: Limits,
 ) -> Outcome:
-    """``record``, ``out`` and ``err`` are what the run's three pipes gave, ``key`` the key of its frames."""
+    """Make the outcome of a run; its records are JSON as yet (``answers.with_answers`` reads them).
+
+    Args:
+        report: init's.
+        record, out, err: the bytes that the run's three pipes gave.
+        key: the key of the run's frames.
+        limits: the run's.
+
+    Returns:
+        An outcome, whatever came; never raises for it.
+    """
     with no_collection():
         received = verify_frames(record, key)
     end, integrity, tripped = read_end(received)
@@ -69,7 +80,9 @@ def outcome_of(
     return Outcome(
         status=status,
         integrity=_integrity(report, integrity, tripped),
-        records=received.records,  # type: ignore[arg-type]  # JSON as yet: ``with_answers`` reads it
+        records=cast(
+            "tuple[Answer, ...]", received.records
+        ),  # no answers yet: ``with_answers`` makes them of this JSON
         stdout=bytes(out),
         stderr=bytes(err),
         exception=exception,
@@ -81,11 +94,13 @@ def outcome_of(
 
 
 def _status(report: Report, end: End | None, limits: Limits) -> tuple[str, str | None]:
-    """Status and exception name of a run."""
+    """Return status and exception name of a run, by the first source that tells: init's order, a signal, the end
+    record."""
     if report.why:
         return report.why, None
     if report.signal:
         used_up = report.cpu_seconds >= limits.cpu_seconds * COUNTED_CPU
+        # RLIMIT_CPU sends SIGXCPU, then SIGKILL; a snippet can send itself both, with its time unused
         by_limit = report.signal in (signal.SIGKILL, signal.SIGXCPU) and used_up
         return "cpu" if by_limit else f"signal:{report.signal}", None
     if end is None or report.status != 0:
@@ -94,6 +109,7 @@ def _status(report: Report, end: End | None, limits: Limits) -> tuple[str, str |
 
 
 def _integrity(report: Report, integrity: str, tripped: tuple[str, ...]) -> str:
+    """Return the grade of a run: the worst of what its frames, its tripwires and its end say."""
     if integrity != "clean":
         return integrity
     if tripped:
@@ -102,5 +118,5 @@ def _integrity(report: Report, integrity: str, tripped: tuple[str, ...]) -> str:
 
 
 def _tripped(end: End) -> tuple[str, ...]:
-    """What the end record says of tampering."""
+    """Return what the end record says of tampering, as short texts."""
     return end.tripped + ("tracer replaced",) * end.tampered + ("error of our own code",) * end.escaped

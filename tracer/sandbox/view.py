@@ -1,5 +1,5 @@
-"""Builds what a level-3 jail sees: a small read-only file system with binds, and nothing of the host besides. Runs
-inside.
+"""Builds the file system that a level-3 jail sees: small, read-only, with binds and nothing else of the host. Runs
+inside, in init.
 """
 
 from __future__ import annotations
@@ -21,17 +21,27 @@ from trace_mine.tracer.sandbox.kernel import (
 )
 
 STAGE = "/proc"
-"""Where the new root is put together, in a mount namespace of our own: a folder that exists everywhere and that nothing
-is bound from, so that no temporary folder is needed (and none is left behind when the supervisor is killed)."""
+"""The folder over which the new root is mounted, in a mount namespace of our own. It exists everywhere and nothing is
+bound from it, so no temporary folder is needed (and none is left behind when the supervisor is killed)."""
 
 
 def make_mounts_private() -> None:
-    """What is mounted or unmounted here from now on is not passed on to the host, nor the host's to here."""
+    """Keep mounts and unmounts of this namespace from the host, and the host's from this namespace. Raises OSError.
+
+    systemd makes the host's mounts shared: without this call a jail's mounts would show there.
+    """
     mount(None, "/", None, RECURSIVE | PRIVATE)
 
 
 def enter_view(binds: Sequence[tuple[str, str]], devices: Iterable[str], scratch: str) -> None:
-    """Binds each (source, target) read-only below a fresh root and makes it this mount namespace's root directory.
+    """Bind each source read-only below a fresh root, and make that this mount namespace's root directory.
+
+    No /proc is mounted: it would show other processes and settings of the kernel, and many containers refuse it.
+
+    Args:
+        binds: (source on the host, target inside) pairs.
+        devices: device files to show; only binds of single ones, since a new /dev needs real root.
+        scratch: the folder to make for the scratch.
 
     Raises:
         OSError: a source is missing or a mount is refused.
@@ -41,9 +51,10 @@ def enter_view(binds: Sequence[tuple[str, str]], devices: Iterable[str], scratch
     # parents first, so that what lies below another bind is found there already
     for source, target in sorted(dict.fromkeys(binds), key=lambda bind: bind[1].count("/")):
         if source == target and any(target.startswith(f"{above}/") for above in placed):
-            continue  # its parent shows it already
+            continue  # the bind of a folder above shows it already
         inside = STAGE + target
-        if source == target and os.path.islink(source):  # /lib -> usr/lib
+        # /lib -> usr/lib: shown as the link that it is on the host, beside the folder that it names
+        if source == target and os.path.islink(source):
             os.makedirs(os.path.dirname(inside), exist_ok=True)
             os.symlink(os.readlink(source), inside)
             continue
@@ -62,12 +73,14 @@ def enter_view(binds: Sequence[tuple[str, str]], devices: Iterable[str], scratch
         with open(STAGE + path, "w") as file:
             file.write(text)
     os.makedirs(STAGE + scratch, exist_ok=True)
+    # programs that write to /tmp by name find the scratch; unless a mount of the jail is there
     if not os.path.lexists(STAGE + "/tmp"):
         os.symlink(scratch, STAGE + "/tmp")
     pivot_to(STAGE)
 
 
 def _make_target(path: str, *, folder: bool) -> None:
+    """Make an empty folder or file to mount on, where there is none (a bind may have brought it)."""
     if os.path.exists(path):
         return
     os.makedirs(path if folder else os.path.dirname(path), exist_ok=True)
@@ -76,5 +89,8 @@ def _make_target(path: str, *, folder: bool) -> None:
 
 
 def make_root_read_only() -> None:
-    """Last step: the root of the view, which holds only mount points, becomes read-only."""
+    """Make the root of the view read-only; it holds only mount points. Raises OSError.
+
+    The last step: a mount point for the scratch has to be made before.
+    """
     mount(None, "/", None, REMOUNT | BIND | READ_ONLY | NO_SETUID | NO_DEVICES)

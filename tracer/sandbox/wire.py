@@ -1,6 +1,9 @@
-"""Messages between supervisor, init and zygote: one JSON object, optional raw bytes, optional descriptors.
+"""Sends and receives messages between supervisor, init, zygote and runner.
 
-Used on both sides, so it imports the standard library only. ``json`` with ensure_ascii lets lone surrogates pass.
+A message is one JSON object, then raw bytes (the payload), with descriptors beside it; each may be empty. In front
+stand the two lengths in bytes, as 4 bytes each, big-endian. Used on both sides, so it imports the standard library
+only.
+The default of ``json`` (ASCII with escapes) lets lone surrogates pass, which UTF-8 can't hold.
 """
 
 from __future__ import annotations
@@ -10,10 +13,13 @@ import os
 import socket
 import struct
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TypeVar
 
 _HEADER = struct.Struct(">II")
 MAX_MESSAGE_BYTES = 256 << 20
+"""Of JSON and payload together: far above any job, and a bound on what a wrong length can ask for."""
+
+T = TypeVar("T")
 
 
 class Hangup(Exception):
@@ -23,10 +29,16 @@ class Hangup(Exception):
 def send_message(
     sock: socket.socket, message: Mapping[str, object], payload: bytes = b"", fds: Iterable[int] = ()
 ) -> None:
-    """Sends ``message`` and ``payload``; ``fds`` travel with the first byte. Raises Hangup or OSError."""
+    """Send ``message`` and ``payload``; ``fds`` travel with the first byte.
+
+    Raises:
+        Hangup: the other side closed the connection.
+        OSError: another failure of the socket, a timeout that was set on it among them.
+    """
     encoded = json.dumps(message).encode("ascii")
     header = _HEADER.pack(len(encoded), len(payload))
     try:
+        # descriptors with the header only: sendmsg may send less than all, and a second sendmsg would send them again
         sent = socket.send_fds(sock, [header], list(fds)) if fds else sock.send(header)
         sock.sendall(header[sent:] + encoded + payload)
     except (BrokenPipeError, ConnectionResetError) as error:
@@ -35,12 +47,13 @@ def send_message(
 
 def receive_message(
     sock: socket.socket, max_fds: int = 0, max_bytes: int = MAX_MESSAGE_BYTES
-) -> tuple[dict[str, Any], bytes, list[int]]:
-    """The next message, its payload and descriptors (close-on-exec).
+) -> tuple[dict[str, object], bytes, list[int]]:
+    """Receive the next message with its payload and its descriptors, which are close-on-exec.
 
     Raises:
         Hangup: end of file, also in the middle of a message.
-        ValueError: longer than ``max_bytes``, or no JSON object.
+        ValueError: the message is longer than ``max_bytes``, or no JSON object.
+        OSError: another failure of the socket, a timeout that was set on it among them.
     """
     fds: list[int] = []
     header = b""
@@ -56,6 +69,7 @@ def receive_message(
                 raise Hangup("closed")
             header += chunk
         length, payload_length = _HEADER.unpack(header)
+        # before anything is read: the lengths may come from a hostile zygote
         if length + payload_length > max_bytes:
             raise ValueError(f"expected a message of at most {max_bytes} bytes, got {length + payload_length}")
         message = json.loads(_receive_exactly(sock, length))
@@ -64,6 +78,7 @@ def receive_message(
             raise ValueError(f"expected a JSON object, got {type(message).__name__}")
         return message, payload, fds
     except BaseException as error:
+        # what came with a bad message must not stay open: a hostile zygote could use up init's descriptors
         for fd in fds:
             os.close(fd)
         if isinstance(error, ConnectionResetError):
@@ -71,9 +86,23 @@ def receive_message(
         raise
 
 
+def field(message: Mapping[str, object], name: str, kind: type[T]) -> T:
+    """Return a field of a message.
+
+    Raises:
+        ValueError: there is none of that name, or it is of another type.
+    """
+    value = message.get(name)
+    if not isinstance(value, kind):
+        raise ValueError(f"expected {kind.__name__} as {name!r} of a message, got {value!r:.200}")
+    return value
+
+
 def _receive_exactly(sock: socket.socket, size: int) -> bytes:
+    """Receive ``size`` bytes. Raises Hangup where the other side closes before."""
     chunks = bytearray()
     while len(chunks) < size:
+        # recv sets aside as many bytes as it is asked for; the length alone must not cost 256 MB
         chunk = sock.recv(min(1 << 20, size - len(chunks)))
         if not chunk:
             raise Hangup("closed in the middle of a message")

@@ -1,4 +1,4 @@
-"""The worker: one jail, kept running, that runs one job after the other.
+"""Keeps one jail running and runs one job after the other in it.
 
 A Worker picks the strongest level whose self-test passes, keeps it for its life, and restarts a jail that died.
 Workers are independent: several live side by side in one process and in many. ``run`` may be called from any thread;
@@ -28,22 +28,30 @@ from trace_mine.tracer.sandbox.start_up import choose_level, start_jail
 from trace_mine.tracer.schema import Outcome
 
 WARM_SECONDS = 60.0
+"""How long one attempt to import the warm modules may take by default."""
 WARM_ATTEMPTS = 3
 """How many times ``warm_seconds`` all attempts to import the warm modules may take together."""
 RUN_ATTEMPTS = 2
-"""A jail that died before a run began is started again once; a second death is that run's outcome."""
+"""How many jails a run may take: one that died before the run began is started again once; a second death is the
+outcome of the run."""
 
 
 def _stop_all(processes: list[JailProcess]) -> None:
+    """Take all jails of the list down. A function, not a method: a finalizer that knew the worker would keep it
+    alive."""
     while processes:
         processes.pop().stop()
 
 
 class Worker:
-    """Runs jobs in a jail; a context manager. Starts at once.
+    """A jail that runs jobs, one at a time. A context manager; starts at once.
 
     ``level`` and ``layers`` say how it confines, ``warm_failures`` which modules of ``jail.warm`` could not be imported
-    and why, ``restarts`` how often the jail was started again, ``python_version`` what runs inside.
+    and why, ``restarts`` how often the jail was started again, ``python_version`` the version of the interpreter
+    inside.
+
+    Covered: what ``docs/sandbox.md`` promises for ``level``. Not covered: the truth of what a run says of itself, and
+    runs that a hostile import of ``jail.warm`` spoils.
 
     Raises:
         PermissionError: root runs this, and a mount can't be read by others (level 3).
@@ -62,8 +70,16 @@ class Worker:
         warm_seconds: float = WARM_SECONDS,
         ablate: frozenset[str] = frozenset(),
     ) -> None:
-        """``warm_seconds`` bounds one attempt to import the warm modules. ``maximum_level`` forces a weaker level and
-        ``ablate`` leaves single layers out, without a self-test; both are for tests.
+        """Choose a level, start the jail, import the warm modules.
+
+        Args:
+            jail: how the jail looks.
+            limits: of each run, where the call of ``run`` gives no lower ones.
+            minimum_level: the weakest level to accept; below 2 only with ``allow_unsafe``.
+            allow_unsafe: True accepts level 0, which confines nothing.
+            maximum_level: forces a weaker level; for tests.
+            warm_seconds: bounds one attempt to import the warm modules.
+            ablate: leaves layers out, by name, and skips the self-test; for tests.
         """
         if minimum_level < 2 and not allow_unsafe:
             raise ValueError(
@@ -83,11 +99,12 @@ class Worker:
         self.python_version = self._interpreter.version
         self._ablate = ablate
         self._warm_seconds = warm_seconds
-        self._lock = threading.RLock()
+        self._lock = threading.RLock()  # re-entrant: the self-test, in _attempt, calls run
         self._processes: list[JailProcess] = []  # one or none; a list, because the finalizer must not hold the worker
         self._finalizer = weakref.finalize(self, _stop_all, self._processes)
         self._closed = False
         try:
+            # the self-test before the imports: nothing foreign runs in a jail that was not tested
             self._level = choose_level(minimum_level, maximum_level, self._attempt)
             self._refuse_hidden_mounts()
             self._warm()
@@ -107,13 +124,13 @@ class Worker:
         return self._level.number
 
     def close(self) -> None:
-        """Takes the jail down and waits for it; the host keeps no trace. A closed worker can't run."""
+        """Take the jail down and wait for its end; nothing of it stays on the host. A closed worker can't run jobs."""
         with self._lock:
             self._closed = True
             self._finalizer()
 
     def inside(self, path: Path) -> str:
-        """``path``, a host path below a mount's source, as code inside sees it; at level 2 the same path.
+        """Return a host path below a mount's source as code inside sees it; at level 2 that is the same path.
 
         Raises:
             ValueError: no mount shows it.
@@ -128,18 +145,24 @@ class Worker:
         raise ValueError(f"expected a path below a mount of the jail, got {path}; add a Mount for it")
 
     def run(self, job: Job, limits: Limits | None = None) -> Outcome:
-        """Runs one job in a fresh fork. The snippet's doings are an Outcome, bad answers among them.
+        """Run one job in a fresh fork of the zygote. All that the snippet does, bad answers too, is an Outcome.
+
+        Args:
+            job: the job, of any kind.
+            limits: of this run; the worker's where left out. ``forks`` counts for jobs that may fork only.
 
         Raises:
-            ValueError: ``limits.memory_bytes`` or ``forks`` above the worker's own, or the worker is closed.
+            ValueError: ``limits.memory_bytes`` or ``limits.forks`` is above the worker's, or the worker is closed.
             SandboxUnavailable: the jail died and could not be started again.
         """
         limits = limits or self.limits
+        # The zygote's own limits are made of these two, and a run can only lower what it inherits.
         for name in ("memory_bytes", "forks"):
-            most, wanted = getattr(self.limits, name), getattr(limits, name)
-            if wanted > most:
+            worker_limit, run_limit = getattr(self.limits, name), getattr(limits, name)
+            if run_limit > worker_limit:
                 raise ValueError(
-                    f"expected {name} <= {most}, the worker's, got {wanted}; start a worker with larger limits"
+                    f"expected {name} <= {worker_limit}, the worker's, got {run_limit}; "
+                    "start a worker with larger limits"
                 )
         if not job.may_fork:
             limits = replace(limits, forks=0)
@@ -150,6 +173,7 @@ class Worker:
             return with_answers(self._run(payload, limits), job)
 
     def _run(self, payload: bytes, limits: Limits) -> Outcome:
+        """Run a job, in another jail where the present one died before. Raises SandboxUnavailable."""
         for _ in range(RUN_ATTEMPTS):
             try:
                 if not self._processes:
@@ -158,18 +182,19 @@ class Worker:
             except JailDied as error:
                 # The run did not start: the zygote died before it, e.g. by a thread that an import left behind.
                 self._stop()
-                died = error
+                death = error
             except BaseException:
                 # An interrupt, say: what init reports later belongs to this run and must not be taken for the next's.
                 self._stop()
                 raise
-        return Outcome(status="no-end", integrity="truncated", stderr=f"the jail died: {died}".encode())
+        return Outcome(status="no-end", integrity="truncated", stderr=f"the jail died: {death}".encode())
 
     # starting and restarting the jail
 
     def _attempt(self, level: Level) -> list[str]:
-        """Starts a jail of the level; what its self-test found, and then it is down again. Raises
-        SandboxUnavailable.
+        """Start a jail of the level and test it; return the promises that it does not keep.
+
+        Where there are some, the jail is taken down again. Raises SandboxUnavailable.
         """
         self._level = level
         self._start()
@@ -179,11 +204,11 @@ class Worker:
         return failures
 
     def ask(self, source: str) -> Outcome:
-        """Runs a source as a plain job, as the self-test does. Raises as ``run``."""
+        """Run a source as a plain job, as the self-test does. Raises as ``run`` does."""
         return self.run(PlainJob(source=source))
 
     def claim(self) -> Claim:
-        """What this worker says of itself."""
+        """Return what this worker claims, for the self-test to compare with the answers from inside."""
         return Claim(
             level=self.level,
             layers=self.layers,
@@ -193,6 +218,7 @@ class Worker:
         )
 
     def _refuse_hidden_mounts(self) -> None:
+        """Raise PermissionError where runs would find a mount that they can't enter: better now than in each run."""
         hidden = [str(mount.source) for mount in self.jail.mounts if hidden_from_runs(mount.source)]
         if hidden and self.level == 3:
             raise PermissionError(
@@ -201,15 +227,16 @@ class Worker:
             )
 
     def _start(self) -> None:
-        """A jail of the chosen level, never of a weaker one."""
+        """Start a jail of the chosen level, never of a weaker one. Raises SandboxUnavailable."""
         process = start_jail(self._level, self.jail, self.limits, self._interpreter, without=self._ablate)
         self._processes.append(process)
         self.layers = process.layers
 
     def _warm(self) -> None:
-        """Imports ``jail.warm``; a module that hangs or kills the zygote is left out of the next attempt and reported.
+        """Import ``jail.warm``; a module that hangs or kills the zygote is left out of the next attempt and reported.
 
-        An attempt may take ``warm_seconds``; after WARM_ATTEMPTS times that, what was not tried yet is left out.
+        Each attempt has a new jail, because the one before ended with its zygote. An attempt may take ``warm_seconds``;
+        after WARM_ATTEMPTS times that, what was not tried yet is left out.
         """
         waiting = list(self.jail.warm)
         deadline = time.monotonic() + WARM_ATTEMPTS * self._warm_seconds
@@ -227,7 +254,12 @@ class Worker:
             self._start()
 
     def _restart(self) -> None:
-        """Raises JailDied where a module that was imported before gets stuck now."""
+        """Start another jail with the modules that the first one could import.
+
+        Raises:
+            JailDied: a module that was imported before gets stuck now.
+            SandboxUnavailable: the jail does not come up.
+        """
         self.restarts += 1
         self._start()
         modules = [name for name in self.jail.warm if name not in self.warm_failures]
@@ -235,4 +267,5 @@ class Worker:
             raise JailDied("a module that was imported before hangs or crashes now")
 
     def _stop(self) -> None:
+        """Take the jail down, if there is one."""
         _stop_all(self._processes)

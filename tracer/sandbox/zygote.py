@@ -1,7 +1,8 @@
-"""The zygote: confined, then warmed with a repository's modules, then forks one runner for each run. Runs inside.
+"""The zygote: confines itself, imports a repository's modules, then forks one runner for each run. Runs inside.
 
-It holds no capability and no secret. From its first import on it must be taken for hostile: it is as confined as a
-runner, but for fork, setsid and adding further restrictions.
+It holds no secret, and no capability but, at level 2, the one to read its list of files. From its first import on it
+must be taken for hostile: so it is as confined as a runner, but for fork, setsid and adding further restrictions. Why
+it is confined before the first import: docs/decisions/0002-confined-zygote.md.
 """
 
 from __future__ import annotations
@@ -17,11 +18,11 @@ from trace_mine.tracer.sandbox import kernel, runner
 from trace_mine.tracer.sandbox.config import JailConfig
 from trace_mine.tracer.sandbox.forking import SiblingForks
 from trace_mine.tracer.sandbox.layer import Confinement
-from trace_mine.tracer.sandbox.layers import in_use, printed, without_missing
+from trace_mine.tracer.sandbox.layers import in_use, layers_text, without_missing
 from trace_mine.tracer.sandbox.rlimits import address_space
 from trace_mine.tracer.sandbox.setting import Setting
 from trace_mine.tracer.sandbox.syscalls import machine_of_this_process
-from trace_mine.tracer.sandbox.wire import Hangup, receive_message, send_message
+from trace_mine.tracer.sandbox.wire import Hangup, field, receive_message, send_message
 
 if TYPE_CHECKING:
     from trace_mine.tracer.sandbox.loader import Bundle
@@ -30,10 +31,15 @@ if TYPE_CHECKING:
 def main(
     bundle: Bundle, config: JailConfig, control: socket.socket, proc: int, init_pid: int, landlock_abi: int
 ) -> NoReturn:
-    """Entered by init after the fork; never returns.
+    """Confine this process and serve init; init enters here after the fork. Never returns.
 
-    ``control`` is the socket to init, ``proc`` an open descriptor of /proc, ``landlock_abi`` the kernel's version of
-    Landlock (0: none).
+    Args:
+        bundle: our own code.
+        config: the jail.
+        control: the socket to init.
+        proc: an open descriptor of the host's /proc; closed before anything foreign runs.
+        init_pid: init's process id as this process sees it.
+        landlock_abi: the kernel's version of Landlock, 0 for none.
     """
     try:
         serve(*prepare(bundle, config, control, proc, init_pid, landlock_abi))
@@ -43,14 +49,25 @@ def main(
         try:
             send_message(control, {"fault": traceback.format_exc()[-4000:]})
         except (Hangup, OSError):
-            pass  # init is gone, nobody is left to tell
+            pass  # init is gone, and with it the only reader
     os._exit(1)
 
 
 def prepare(
     bundle: Bundle, config: JailConfig, control: socket.socket, proc: int, init_pid: int, landlock_abi: int
 ) -> tuple[socket.socket, Setting, SiblingForks]:
-    """Loads our own modules, then confines this process for good. Raises OSError where a layer is refused."""
+    """Load our own modules, then confine this process for good.
+
+    The order is forced: files of /proc and of our own code are opened before the layers close them off, Landlock's
+    paths while capabilities are held, and the system-call filter comes last (see ``layers.LAYERS``).
+
+    Returns:
+        What ``serve`` needs: the socket to init, what runners share, the way to fork them.
+
+    Raises:
+        OSError: the kernel refuses a layer.
+        RuntimeError: it lacks one that the level requires.
+    """
     kernel.die_with_parent()
     statm = os.open("self/statm", os.O_RDONLY | os.O_CLOEXEC, dir_fd=proc)
     confinement = confinement_of(config, landlock_abi, statm)
@@ -58,13 +75,14 @@ def prepare(
     setting.load_jobs()
     forks = SiblingForks(os.open("self/stat", os.O_RDONLY | os.O_CLOEXEC, dir_fd=proc))
     os.close(proc)
-    default_signals()
+    reset_signals()
+    # the control socket is all that leads out from here on
     null = os.open("/dev/null", os.O_RDWR)
     for fd in (0, 1, 2):
         os.dup2(null, fd)
     os.close(null)
     os.chdir(config.scratch)
-    os.setsid()
+    os.setsid()  # out of init's process group: a signal to the own group must not reach init
     confinement.layers = without_missing(confinement, frozenset(config.required))
     layers = in_use(confinement)
     for layer in layers:
@@ -76,14 +94,16 @@ def prepare(
     for layer in reversed(layers):
         layer.at_zygote(confinement)
     setting.prepare_interpreter()
+    # Frozen objects are never looked at by a collection, which would write to their headers: each runner would get
+    # copies of all the zygote's pages.
     gc.collect()
     gc.freeze()
-    send_message(control, {"ready": printed(confinement)})
+    send_message(control, {"ready": layers_text(confinement)})
     return control, setting, forks
 
 
 def confinement_of(config: JailConfig, landlock_abi: int, statm: int) -> Confinement:
-    """What the layers act on, with the paths as this process sees them."""
+    """Return what the layers act on, with the paths as this process sees them."""
     return Confinement(
         layers=frozenset(config.layers),
         machine=machine_of_this_process(),
@@ -98,22 +118,31 @@ def confinement_of(config: JailConfig, landlock_abi: int, statm: int) -> Confine
     )
 
 
-def default_signals() -> None:
-    """Python's own handlers and nothing blocked; before the imports, whose handlers a script has too."""
+def reset_signals() -> None:
+    """Give signals Python's own handlers, and block none.
+
+    Signals that the supervisor ignores or blocks (nohup ignores SIGHUP) are inherited even by a new program. Before the
+    imports, because handlers that a module sets are there in a script too.
+    """
     for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
         signal.signal(number, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    # ignored as Python does at its start, so that a write to a closed pipe or over RLIMIT_FSIZE is an OSError
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
 def serve(control: socket.socket, setting: Setting, forks: SiblingForks) -> NoReturn:
-    """Forks a runner when init asks for one, and tells its process id; the job goes from init to it directly."""
+    """Import modules or fork a runner whenever init asks for it.
+
+    A runner's job comes to it from init directly, over a socket of its own, which the zygote passes on and closes: a
+    hostile zygote sees no job and no pipe of a run.
+    """
     while True:
         message, _, fds = receive_message(control, max_fds=1)
         if message["do"] == "warm":
-            warm(control, message["modules"])
+            warm(control, field(message, "modules", list))
             setting.fresh_streams()
             gc.collect()
             gc.freeze()
@@ -126,11 +155,11 @@ def serve(control: socket.socket, setting: Setting, forks: SiblingForks) -> NoRe
 
 
 def warm(control: socket.socket, modules: list[str]) -> None:
-    """Imports each module; what it prints goes nowhere, how it fails is told."""
+    """Import each module and report to init how that failed, where it did. What a module prints goes to /dev/null."""
     import importlib
 
     for name in modules:
-        send_message(control, {"begin": name})
+        send_message(control, {"begin": name})  # so that init knows which one hangs or kills this process
         try:
             importlib.import_module(name)
         except BaseException as error:  # also SystemExit and KeyboardInterrupt: a module's import may do anything
@@ -138,6 +167,7 @@ def warm(control: socket.socket, modules: list[str]) -> None:
 
 
 def _describe(error: BaseException) -> str:
+    """Return an exception's type and text; its ``__str__`` is code of the module, and may raise."""
     name = type.__dict__["__name__"].__get__(type(error))
     try:
         return f"{name}: {error}"[:500]

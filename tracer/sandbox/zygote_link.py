@@ -1,7 +1,7 @@
 """Init's side of the conversation with the zygote, which must be taken for hostile. Runs inside.
 
-The zygote may lie about everything that it says: process ids are believed only of children of init, messages are
-limited in size, and each answer has a deadline.
+The zygote may lie in every message: init believes process ids only of its own children, limits the size of messages,
+and gives each answer a deadline.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from trace_mine.tracer.sandbox.wire import Hangup, receive_message, send_message
 ZYGOTE_SECONDS = 10.0
 """How long the zygote may take to answer; it only forks. Generous, because the machine may be busy."""
 MAX_ZYGOTE_MESSAGE_BYTES = 1 << 16
+"""Room for a traceback of 4,000 characters, escaped; nothing else that it says is long."""
 
 
 class ZygoteGone(Exception):
@@ -27,7 +28,13 @@ class ZygoteGone(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ends:
-    """What is watched while the zygote is waited for: the supervisor's socket, and a handle (pidfd) of its process."""
+    """The two signs of the supervisor's end, watched while init waits for the zygote.
+
+    ``control`` is the socket to the supervisor, ``supervisor`` a handle (pidfd) of its process.
+
+    Raises:
+        ValueError: one of them is closed.
+    """
 
     control: socket.socket
     supervisor: int
@@ -38,11 +45,21 @@ class Ends:
 
 
 class ZygoteLink:
-    """The socket to the zygote and a handle of its process; orders runners from it, one ahead of the jobs."""
+    """The socket to the zygote and a handle of its process.
+
+    Runners are ordered from it one ahead of the jobs: ``next_runner`` is the socket to the one that waits.
+    """
 
     def __init__(self, sock: socket.socket, pid: int, ends: Ends, last_pid: int | None, process_id: int) -> None:
-        """``last_pid`` is an open ``ns_last_pid`` or None; through it a runner gets the number ``process_id``, or the
-        one after it where the zygote has more than one thread (see ``forking``).
+        """Connect to a zygote.
+
+        Args:
+            sock: the socket to it.
+            pid: its process id.
+            ends: what shows the supervisor's end.
+            last_pid: an open descriptor of ``ns_last_pid``, or None where it can't be written.
+            process_id: the number that runners are to get through ``last_pid``; the one after it where the zygote has
+                more than one thread (see ``forking``).
         """
         self.pid = pid
         self.handle = os.pidfd_open(pid)
@@ -52,8 +69,8 @@ class ZygoteLink:
         self._last_pid = last_pid
         self._process_id = process_id
 
-    def hear(self, deadline: float) -> dict[str, object]:
-        """The zygote's next message.
+    def receive(self, deadline: float) -> dict[str, object]:
+        """Receive the zygote's next message.
 
         Raises:
             ZygoteGone: it died, or said nothing until ``deadline`` (of ``time.monotonic``).
@@ -63,15 +80,16 @@ class ZygoteLink:
         poll = select.poll()
         for fd in (zygote, self.handle, supervisor):
             poll.register(fd, select.POLLIN)
+        # its hang-up only: a message of the supervisor, an order to kill say, is for later
         poll.register(control, select.POLLHUP)
         while True:
-            left = deadline - time.monotonic()
-            if left <= 0:
+            seconds_left = deadline - time.monotonic()
+            if seconds_left <= 0:
                 raise ZygoteGone("timeout")
-            ready = dict(poll.poll(left * 1000))
+            ready = dict(poll.poll(seconds_left * 1000))
             if supervisor in ready or control in ready:
                 raise Hangup("the supervisor is gone")
-            if zygote in ready:
+            if zygote in ready:  # before the handle: what it sent before it died tells why
                 try:
                     return receive_message(self._socket, max_bytes=MAX_ZYGOTE_MESSAGE_BYTES)[0]
                 except (Hangup, ValueError, OSError) as error:
@@ -80,18 +98,21 @@ class ZygoteLink:
                 raise ZygoteGone("died")
 
     def send(self, message: Mapping[str, object], payload: bytes = b"", fds: Iterable[int] = ()) -> None:
-        """Raises ZygoteGone."""
+        """Send a message to the zygote. Raises ZygoteGone."""
         try:
             send_message(self._socket, message, payload, fds)
         except (Hangup, OSError) as error:
             raise ZygoteGone(f"{type(error).__name__}: {error}") from error
 
     def order_runner(self) -> None:
-        """Asks the zygote for the next runner, which prepares itself in the scratch that it will run in. Raises
-        ZygoteGone.
+        """Ask the zygote for the next runner, which prepares itself in the scratch that it will run in.
+
+        Raises:
+            ZygoteGone: it died or does not take the message.
         """
         ours, theirs = socket.socketpair()
         try:
+            # the kernel gives the next process the next free number after this one
             if self._last_pid is not None:
                 os.pwrite(self._last_pid, str(self._process_id - 1).encode(), 0)
             self.send({"do": "fork"}, fds=(theirs.fileno(),))
@@ -102,29 +123,40 @@ class ZygoteLink:
         ours.settimeout(ZYGOTE_SECONDS)
         self.next_runner = ours
 
-    def meet_runner(self) -> tuple[int, int]:
-        """Process id and handle of the ordered runner, once it is known to be a child of init. Raises ZygoteGone."""
-        answer = self.hear(time.monotonic() + ZYGOTE_SECONDS)
+    def accept_runner(self) -> tuple[int, int]:
+        """Wait until the ordered runner exists, and check that it is a child of init.
+
+        Returns:
+            The runner's process id and a handle (pidfd) of it, which the caller closes.
+
+        Raises:
+            ZygoteGone: the zygote names no child of init, or nothing in time.
+        """
+        answer = self.receive(time.monotonic() + ZYGOTE_SECONDS)
         pid = answer.get("pid")
         if not isinstance(pid, int) or not self._is_own_child(pid):
             raise ZygoteGone(f"expected the process id of a child of init, got {str(answer)[:4000]}")
+        # no race: a child of init keeps its number until init waits for it
         return pid, os.pidfd_open(pid)
 
     def dismiss_runner(self) -> None:
-        """Ends the ordered runner without a job; it was forked from a zygote that is about to change."""
-        pid, handle = self.meet_runner()
+        """End the ordered runner without a job: it was forked from a zygote that is about to import more."""
+        pid, handle = self.accept_runner()
         self.next_runner.close()
         signal.pidfd_send_signal(handle, signal.SIGKILL)
         os.close(handle)
         os.waitpid(pid, 0)
 
     def _is_own_child(self, pid: int) -> bool:
-        """Whether ``pid`` may be signalled and waited for as a runner. At level 2 process ids are the host's: a zygote
-        that names another process of the same user must not get it killed.
+        """Return True if ``pid`` may be signalled and waited for as a runner.
+
+        At level 2 process ids are the host's: a zygote that names another process of the same user must not get it
+        killed. A number below 2 means groups to kill() and waitid(), or init itself.
         """
         if pid <= 1 or pid == self.pid:
             return False
         try:
+            # only looks (WNOWAIT), and fails with ECHILD for a process that is no child
             os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
         except OSError:
             return False

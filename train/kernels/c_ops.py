@@ -1,7 +1,9 @@
-"""The delta rule in C, where the library was built: found, loaded, and wrapped as one differentiable function.
+"""The delta rule in C as one differentiable function of torch tensors.
 
-The library is `train/kernels/_delta.*.so` of `train/kernels/c/delta.c`, built by setup.py where there is a compiler.
-It is no Python module and knows nothing of torch: ctypes loads it and hands it pointers.
+The library is `train/kernels/_delta.*.so`, built from `train/kernels/c/delta.c` by setup.py if there is a compiler. It
+isn't a Python module and knows nothing of torch: ctypes loads it and passes it pointers, so that building it takes
+neither's headers. It is 2.1 to 2.7 times as fast as the torch form (docs/models.md); docs/decisions/0008 says why it is
+optional. Without it `refusal` says what is missing, and `delta` takes the torch form.
 """
 
 from __future__ import annotations
@@ -18,21 +20,26 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 VERSION = 1
-"""What `delta_version` must say: raised together with it."""
+"""The version of the library's interface; `delta_version` in delta.c is raised together with it.
+
+A checkout's library isn't rebuilt when its sources change, and ctypes checks no argument: an old one would be called
+with pointers in other places.
+"""
 
 LEVELS = ("portable", "avx2", "avx512")
-"""The instruction sets that the library holds, slowest first."""
+"""The instruction sets that the library is compiled for, in the order of the numbers that it gives them."""
 
 LEAST_WORK = 1 << 16
 """Numbers in k and v for which another thread is started: 0.2 ms of work forward, 0.5 back; a thread costs 0.06."""
 
+# Names of tensors, as the fields of `struct delta_problem` have them.
 INPUTS = ("q", "k", "v", "beta", "decay", "initial")
 SAVED = (*INPUTS, "states", "written")
 POINTERS = (*INPUTS, "out", "state", "states", "written", "dout", "dstate", *(f"d{name}" for name in INPUTS))
 
 
 class Problem(ctypes.Structure):
-    """`struct delta_problem` of delta.c."""
+    """Sizes and pointers of one call: `struct delta_problem` of delta.c, field by field and in its order."""
 
     _fields_ = (
         *((name, ctypes.c_int64) for name in ("batch", "time", "heads", "key_dim", "value_dim", "per_step")),
@@ -43,10 +50,11 @@ class Problem(ctypes.Structure):
 
 @functools.cache
 def load() -> tuple[ctypes.CDLL | None, str]:
-    """The library and "", or None and why there is none."""
+    """Load the library once; return it and "", or None and the reason why it can't be used."""
     folder = Path(__file__).parent
-    found = [folder / f"_delta{suffix}" for suffix in importlib.machinery.EXTENSION_SUFFIXES]
-    path = next((path for path in found if path.is_file()), None)
+    # setuptools names it as an extension module, by Python's version and platform
+    candidates = [folder / f"_delta{suffix}" for suffix in importlib.machinery.EXTENSION_SUFFIXES]
+    path = next((path for path in candidates if path.is_file()), None)
     if path is None:
         return None, "no compiled library; run pip install again where there is a C compiler"
     try:
@@ -56,6 +64,7 @@ def load() -> tuple[ctypes.CDLL | None, str]:
         return None, f"a library that can't be loaded ({error}); run pip install again"
     if version != VERSION:
         return None, f"a library of version {version}, not {VERSION}; run pip install again"
+    # Without declared types ctypes would pass Python integers as C int, 32 bits for an int64_t.
     library.delta_saved.argtypes = [ctypes.POINTER(Problem), ctypes.c_int, *[ctypes.POINTER(ctypes.c_int64)] * 2]
     library.delta_saved.restype = None
     library.delta_run.argtypes = [ctypes.POINTER(Problem), *[ctypes.c_int] * 3, *[ctypes.c_int64] * 2]
@@ -63,22 +72,29 @@ def load() -> tuple[ctypes.CDLL | None, str]:
 
 
 def available() -> str | None:
-    """None where the library can be used, else what is missing."""
+    """Return None if the library can be used, else what is missing."""
     return load()[1] or None
 
 
 def level() -> str:
-    """The fastest instruction set that both the library and this machine have."""
+    """Return the fastest instruction set that both the library and this machine have."""
     return LEVELS[_library().delta_level()]
 
 
-def told() -> str:
-    """What runs the delta rule on CPU tensors under "auto"; results of one differ from another's in the last bits."""
+def kernel_name() -> str:
+    """Name the kernel that runs the delta rule on CPU tensors under "auto": `torch`, `c (avx2)` and the like.
+
+    `run.json` keeps it: results of two kernels differ in the last bits, so a run resumed on another isn't bit-equal.
+    """
     return "torch" if available() else f"c ({level()})"
 
 
 def refusal(backend: str, q: Tensor, per_step: int) -> str | None:
-    """None where the library is to run the delta rule for `backend`, else why it isn't; `per_step` keys a time step.
+    """Tell if the library is to run the delta rule on q for this backend: None if so, else the reason why not.
+
+    Args:
+        backend: as in `delta.delta_rule`; "auto" takes the library where it can run.
+        per_step: keys of one time step; the library takes up to 16, the keys of one of its chunks.
 
     Raises:
         ValueError: the backend is "c" and the library can't run on q.
@@ -100,17 +116,21 @@ def refusal(backend: str, q: Tensor, per_step: int) -> str | None:
 
 
 def _library() -> ctypes.CDLL:
+    """Return the library, whose callers have asked `available` or `refusal` before."""
     library, missing = load()
     assert library is not None, missing
     return library
 
 
 class DeltaRuleInC(torch.autograd.Function):
-    """`trace_mine.train.kernels.delta_function.DeltaRule` on CPU tensors, without its chunk size.
+    """The delta rule on float32 or float64 CPU tensors of one dtype, as an autograd function.
 
-    Lanes are parted over as many threads as torch uses, where there is work for them; no result hangs on how many.
+    The same function of the same arguments as `delta_function.DeltaRule`, but for its chunk size. Lanes (a head of a
+    sequence) are divided over as many threads as torch uses, if there is work for them; no result depends on how many.
     Not covered: second derivatives (once_differentiable raises).
     """
+
+    # Any: the context is an object of torch that takes whatever attributes are set on it.
 
     @staticmethod
     def forward(
@@ -126,12 +146,14 @@ class DeltaRuleInC(torch.autograd.Function):
     ) -> tuple[Tensor, Tensor]:
         batch, time, heads, key_dim = q.shape
         value_dim = v.shape[-1]
+        # The library takes factors and exponentiates nothing; its ddecay is the gradient of the logarithm again.
         decay = None if log_decay is None else log_decay.exp()
-        given = {"q": q, "k": k, "v": v, "beta": beta, "decay": decay, "initial": initial_state}
-        tensors = {name: None if x is None else x.contiguous() for name, x in given.items()}
+        inputs = {"q": q, "k": k, "v": v, "beta": beta, "decay": decay, "initial": initial_state}
+        tensors = {name: None if x is None else x.contiguous() for name, x in inputs.items()}
         tensors["out"] = out = q.new_empty(batch, time, heads, value_dim)
         tensors["state"] = state = q.new_empty(batch, heads, key_dim, value_dim)
         problem = Problem(batch, time, heads, key_dim, value_dim, num_householder, scale)
+        # Without a backward pass to come nothing is kept, and the library skips what it would write there.
         if any(ctx.needs_input_grad):
             states_count, written_count = _saved(problem, q.element_size())
             tensors["states"] = q.new_empty(batch * heads * states_count)
@@ -154,34 +176,44 @@ class DeltaRuleInC(torch.autograd.Function):
 
 
 def _saved(problem: Problem, real_bytes: int) -> tuple[int, int]:
+    """Return how many numbers forward keeps for backward in each lane, in `states` and in `written`."""
     states, written = ctypes.c_int64(), ctypes.c_int64()
     _library().delta_saved(problem, real_bytes, states, written)
     return states.value, written.value
 
 
 def _run(problem: Problem, tensors: dict[str, Tensor | None], *, backward: bool) -> None:
-    """One pass over all lanes; ctypes gives up the GIL meanwhile."""
+    """Run one pass, forward or backward, over all lanes, and wait for its end.
+
+    Threads of Python do: ctypes releases the GIL during a call, and lanes write to memory of their own.
+
+    Raises:
+        MemoryError: a thread got no memory for its intermediate results.
+    """
     library = _library()
     for name, tensor in tensors.items():
+        # `tensors` keeps them alive until the end of the call: the library holds pointers only
         assert tensor is None or tensor.is_contiguous()
         setattr(problem, name, None if tensor is None else tensor.data_ptr())
     q = tensors["q"]
     assert q is not None
+    # all tensors have q's dtype: `delta_rule` converts them
     real_bytes, at_level = q.element_size(), LEVELS.index(level())
     lanes = problem.batch * problem.heads
     work = lanes * problem.time * problem.per_step * (problem.key_dim + problem.value_dim)
     threads = max(1, min(torch.get_num_threads(), lanes, work // LEAST_WORK))
-    cuts = [lanes * i // threads for i in range(threads + 1)]
-    done = [0] * threads
+    boundaries = [lanes * i // threads for i in range(threads + 1)]
+    succeeded = [0] * threads
 
     def run(i: int) -> None:
-        done[i] = library.delta_run(problem, real_bytes, at_level, backward, cuts[i], cuts[i + 1])
+        succeeded[i] = library.delta_run(problem, real_bytes, at_level, backward, boundaries[i], boundaries[i + 1])
 
+    # this thread takes the first part itself: with one part, the usual case, none is started
     others = [threading.Thread(target=run, args=(i,)) for i in range(1, threads)]
     for thread in others:
         thread.start()
     run(0)
     for thread in others:
         thread.join()
-    if not all(done):
+    if not all(succeeded):
         raise MemoryError(f"expected some KiB for each of {threads} threads, got none; free memory")

@@ -1,4 +1,7 @@
-"""A causal depthwise convolution over time, as the short convolutions of linear RNNs need it."""
+"""A causal depthwise convolution over time: the short convolution in front of a linear RNN's queries, keys and values.
+
+``models.layers.ShortConv`` and ``models.mamba2`` hold its weights.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +13,9 @@ from torch.nn import functional
 def causal_conv(
     x: Tensor, weight: Tensor, bias: Tensor | None = None, state: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
-    """y_t = bias + sum_i weight[:, i] * x_{t - W + 1 + i}, so weight[:, -1] meets the current step; no activation.
+    """Convolve each channel over time: y_t = bias + sum_i weight[:, i] * x_{t - W + 1 + i}, without an activation.
 
-    W shifted multiply-adds on [B, T, D] as it is: forward and backward take 1.25x less than a depthwise conv1d on the
-    transposed tensor (CPU). T = 1 is the step form.
+    So weight[:, -1] meets the current step. A call with T = 1 and the last call's state is the step form.
 
     Shapes:
         x: [B, T, D]
@@ -36,8 +38,11 @@ def causal_conv(
         )
     else:
         padded = torch.cat([state.to(x.dtype), x], 1)
+    # under autocast x may be bf16 and the weight fp32
     dtype = torch.promote_types(x.dtype, weight.dtype)
     inputs, weight = padded.to(dtype), weight.to(dtype)
+    # W shifted multiply-adds on [B, T, D] as it lies: on a CPU forward and backward take 1.25 times less than a
+    # depthwise conv1d, which needs time as the last axis and so a transposed copy.
     y = inputs[:, :time] * weight[:, 0]
     for i in range(1, taps):
         y = torch.addcmul(y, inputs[:, i : i + time], weight[:, i])

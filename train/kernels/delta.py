@@ -1,4 +1,8 @@
-"""The delta rule: S <- S + beta k (v - S^T k)^T, with decay, several sub-steps per time step, and a rescaled state."""
+"""The delta rule, S <- S + beta k (v - S^T k)^T, with decay, several sub-steps a time step, and a rescaled state.
+
+The recurrence of DeltaNet (arXiv 2406.06484), of the gated one (arXiv 2412.06464) and of DeltaProduct (arXiv
+2502.10297). This file checks shapes and dtypes and chooses the kernel; the mathematics is in ``delta_chunks``.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +30,7 @@ def delta_rule(
     position: int = 0,
     backend: str = "auto",
 ) -> tuple[Tensor, Tensor]:
-    """The delta rule over a sequence, in chunks.
+    """Compute the delta rule over a sequence, in chunks.
 
     At time step t: S <- exp(log_decay_t) S once; S <- S + beta_i k_i (v_i - S^T k_i)^T for the `num_householder` (n)
     sub-steps i = t n ... t n + n - 1; out_t = scale * S^T q_t; S <- rescale(S) where that is due. beta in [0, 1] gives
@@ -54,15 +58,20 @@ def delta_rule(
     """
     _check_shapes(q, k, v, beta, log_decay, num_householder, initial_state, chunk_size)
     scale = q.shape[-1] ** -0.5 if scale is None else scale
+    # fla first: its check also refuses unknown names of backends
     use_fla = fla_ops.refusal(backend, q, decays=log_decay is not None) is None
     use_c = not use_fla and c_ops.refusal(backend, q, num_householder) is None
+    # All kernels get fp32 (or float64) tensors, and none of them is under autocast: half precision would be wrong here
+    # (see recurrence_dtype). The outputs go back to q's dtype, the state stays as it is for the next call.
     dtype = recurrence_dtype(q.dtype)
     q_, k_, v_, beta_ = q.to(dtype), k.to(dtype), v.to(dtype), beta.to(dtype)
     decay_ = None if log_decay is None else log_decay.to(dtype)
     state_ = None if initial_state is None else initial_state.to(dtype)
+    # the time steps of a chunk; at least one, though it then has more keys than chunk_size
     steps = max(1, chunk_size // num_householder)
 
     def run(start: int, stop: int, state: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Run the steps from `start` to `stop` from a state on; without a rescale that is the whole sequence."""
         time, keys = slice(start, stop), slice(start * num_householder, stop * num_householder)
         decay = None if decay_ is None else decay_[:, time]
         inputs = (q_[:, time], k_[:, keys], v_[:, keys], beta_[:, keys], decay)
@@ -92,7 +101,9 @@ def delta_rule_step(
     num_householder: int = 1,
     scale: float | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """One time step of `delta_rule`; a rescaled state is `rescale.after(state, steps_done)` of what this returns.
+    """Compute one time step of `delta_rule` by the recurrence itself.
+
+    It rescales nothing: a caller with a `Rescale` passes the new state through `rescale.after(state, steps_done)`.
 
     Shapes:
         q: [B, H, K]; k: [B, n, H, K]; v: [B, n, H, V]; beta: [B, n, H]; log_decay: [B, H] or None
@@ -111,6 +122,7 @@ def delta_rule_step(
         q_, k_, v_, beta_, state = q.to(dtype), k.to(dtype), v.to(dtype), beta.to(dtype), state.to(dtype)
         if log_decay is not None:
             state = state * log_decay.to(dtype).exp()[..., None, None]
+        # the decay once, before the first sub-step: sub-steps are one time step
         for i in range(num_householder):
             read = (k_[:, i, :, None] @ state).squeeze(-2)
             written = beta_[:, i, :, None] * (v_[:, i] - read)
@@ -135,6 +147,7 @@ def _check_shapes(
     batch, time, heads, key_dim = q.shape
     if time < 1:
         raise ValueError(f"expected at least one time step, got q {list(q.shape)}; skip empty sequences")
+    # Checked here, since ctypes and Triton would read beyond the end of a tensor that is too small.
     keys, value_dim = time * num_householder, v.shape[-1]
     expected: list[tuple[str, Tensor | None, tuple[int, ...]]] = [
         ("k", k, (batch, keys, heads, key_dim)),

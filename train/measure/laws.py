@@ -1,8 +1,8 @@
-"""Laws of reveals: for each reveal of each session, a probability of each label that it may show.
+"""Laws of reveals: for each reveal of each session, the probability of each label that it may show.
 
 A law is conditioned on all text before its reveal. Arrays are [batch, reveals, labels] in float64; the labels are those
-of ``TokenStream.labels``. The exact laws are the game's own filter's, renormalised at every reveal. A predictor's law
-may sum to less than 1: the rest is what it gives to texts that are no label.
+of ``TokenStream.labels``. The exact laws come from the game's own filter, which conditions its belief on each reveal.
+A predictor's law may sum to less than 1: the rest is the probability that it gives to texts that aren't labels.
 """
 
 from __future__ import annotations
@@ -26,32 +26,32 @@ from trace_mine.corpus.synthetic.game import (
 from trace_mine.corpus.synthetic.stream import TokenStream
 
 SMALLEST = 1e-30
-"""Probabilities count as no less than this where their logarithm is taken: 69 nats."""
+"""Smallest probability that a logarithm is taken of, -69 nats: a wrong certainty costs much, but no infinity."""
 
 
 def logs(law: Floats) -> Floats:
-    """log of a law of any shape, in nats; 0 counts as ``SMALLEST``."""
+    """Take the logarithm, in nats, of a law of any shape; 0 counts as ``SMALLEST``."""
     return np.asarray(np.log(np.maximum(law, SMALLEST)))
 
 
 def exact_laws(game: Game, plays: Plays) -> Floats:
-    """[batch, reveals, labels]: the exact law of each partial reveal."""
+    """Compute the exact law of each partial reveal, [batch, reveals, labels], given the text before it."""
     return labelled(game, plays, reveal_laws(game, plays))
 
 
 def joint_beliefs(game: Game, plays: Plays) -> Floats:
-    """[batch, reveals, states]: the exact joint belief before each reveal is asked for."""
-    found = np.zeros((*plays.shown.shape, len(game.holds)))
+    """Compute the exact joint belief about all variables before each reveal, [batch, reveals, states]."""
+    beliefs = np.zeros((*plays.shown.shape, len(game.holds)))
     for reveal, belief in enumerate(beliefs_before_reveals(game, plays)):
-        found[:, reveal] = belief
-    return found
+        beliefs[:, reveal] = belief
+    return beliefs
 
 
 def window_laws(game: Game, plays: Plays, window: int) -> Floats:
-    """[batch, reveals, items]: at each reveal, the law of a filter restarted from uniform ``window`` commands before.
+    """Compute the laws of a filter that remembers ``window`` commands, [batch, reveals, items].
 
-    It takes in the commands from there on, and every reveal after the restart. Near the start, where ``window`` or
-    fewer commands have passed, it knows the start.
+    At each reveal it is restarted from the uniform belief ``window`` commands before, and takes in the commands and
+    reveals since. Where no more than ``window`` commands have passed it starts from the true start.
 
     Raises:
         ValueError: the game's reveals show all variables at once.
@@ -61,29 +61,33 @@ def window_laws(game: Game, plays: Plays, window: int) -> Floats:
     laws = np.zeros((*plays.shown.shape, len(game.items)))
     for reveal in range(plays.shown.shape[1]):
         end = (reveal + 1) * plays.spacing
-        fresh = np.eye(num_states)[game.start] if end <= window else np.full(num_states, 1.0 / num_states)
-        belief = np.tile(fresh, (len(plays.actions), 1))
-        since = beliefs_before_reveals(game, plays, belief=belief, first=max(0, end - window), last=end)
-        last = deque(since, maxlen=1)  # the others are beliefs before the reveals in the window; none where it is 0
+        restart = np.eye(num_states)[game.start] if end <= window else np.full(num_states, 1.0 / num_states)
+        belief = np.tile(restart, (len(plays.actions), 1))
+        beliefs = beliefs_before_reveals(game, plays, belief=belief, first=max(0, end - window), last=end)
+        # The last is the belief before this reveal, those before it before earlier reveals in the window. A window of 0
+        # has none.
+        last = deque(beliefs, maxlen=1)
         laws[:, reveal] = law_of_item(game, last[0] if last else belief, plays.shown[:, reveal])
     return laws
 
 
 def shown_labels(stream: TokenStream, plays: Plays) -> Ints:
-    """[batch, reveals]: the label that each partial reveal shows.
+    """Find the label that each partial reveal shows, [batch, reveals].
 
     Raises:
         ValueError: the game's reveals show all variables at once.
     """
     refuse_full_reveals(stream.game)
+    # the state after every ``spacing`` commands; commands after the last reveal are left out
     states = plays.states[:, plays.spacing - 1 :: plays.spacing][:, : plays.shown.shape[1]]
     items = np.take_along_axis(stream.game.holds[states], plays.shown[:, :, None], axis=2)[:, :, 0]
     return np.take_along_axis(plays.labels, items, axis=1)
 
 
 def last_shown_labels(stream: TokenStream, plays: Plays) -> Ints:
-    """[batch, reveals]: the label that the asked variable showed last, before it is shown again; at first the one that
-    it started with.
+    """Find the label that the variable of each reveal showed before, [batch, reveals].
+
+    For a variable that wasn't shown yet it is the label that it started with, which the text says too.
 
     Raises:
         ValueError: the game's reveals show all variables at once.
@@ -101,16 +105,25 @@ def last_shown_labels(stream: TokenStream, plays: Plays) -> Ints:
 
 
 def refuse_full_reveals(game: Game) -> None:
-    """Raises ValueError where the game's reveals show all variables at once: their law is not one of labels."""
+    """Refuse games whose reveals show all variables at once: the law of a reveal is then not one of labels.
+
+    Raises:
+        ValueError: the game is one of these.
+    """
     if game.shows_all:
         raise ValueError("expected reveals of one variable, got full ones; give --set task.reveals=partial")
 
 
 def log_laws_at(logits: Tensor, places: Tensor, labels: Tensor) -> Floats:
-    """[batch, ..., labels]: the model's log-probability of each label's token (``labels``, token ids) at each of the
-    ``places`` [batch, ...] (positions of values), under the softmax over the whole vocabulary, in float64.
+    """Compute a model's log-probabilities of labels at given places, [batch, ..., labels] in float64.
 
-    ``logits`` [batch, time, vocabulary]: row t predicts token t + 1, so what stands before a place predicts it.
+    The softmax is over the whole vocabulary: labels get less than 1 together.
+
+    Args:
+        logits: [batch, time, vocabulary]; row t predicts token t + 1.
+        places: [batch, ...], positions of the tokens that show values.
+        labels: [labels], the token of each label.
     """
     rows = torch.arange(len(logits), device=logits.device).view(-1, *[1] * (places.ndim - 1))
+    # places - 1: the token before a place predicts it
     return np.asarray(logits[rows, places - 1].double().log_softmax(-1)[..., labels].cpu().numpy())

@@ -1,7 +1,7 @@
-"""Who predicts reveals: a trained model, or a known answer (exact filter, filters that forget, copy, chance).
+"""Predictors of reveals: trained models and known answers (the exact filter, filters that forget, copying, chance).
 
-All answer the same question about the same sessions: what will each reveal show, given the text before it? So a model's
-numbers and its baselines' come out of one measurement, and a baseline can stand in for a model in a test.
+All answer one question about the same sessions: what will each reveal show, given the text before it? So the numbers
+of models and baselines come out of one measurement, and tests measure a baseline in the place of a model.
 """
 
 from __future__ import annotations
@@ -20,20 +20,28 @@ from trace_mine.train.measure.tokens import evaluating
 from trace_mine.train.models.language_model import SequenceModel
 
 ROWS_AT_ONCE = 16
+"""Rows of one forward pass, if ``MOST_TOKENS`` allows so many."""
+
 MOST_TOKENS = 1 << 19
-"""Tokens that one forward pass takes at most, over its rows."""
+"""Tokens of one forward pass, over all its rows: long sessions go fewer at a time, for their logits have to fit."""
 
 
 class Predictor(Protocol):
-    """``name`` is what results call it."""
+    """Anything that answers with a law of each reveal."""
 
     @property
     def name(self) -> str:
-        """Short and unique among those compared."""
+        """The name in results: short, and unique among those compared."""
 
     def laws(self, stream: TokenStream, plays: Plays, batch: Batch) -> Floats:
-        """[batch, reveals, labels]: the probability of each label at each reveal, given the text before it. May sum to
-        less than 1: what is missing was given to texts that are no label, and counts against the predictor.
+        """Return the probability of each label at each reveal, given the text before it, [batch, reveals, labels].
+
+        A law may sum to less than 1: the rest was given to texts that aren't labels, and counts against the predictor.
+
+        Args:
+            stream: the stream that made the batch; it knows the game and the labels.
+            plays: the sessions in tables.
+            batch: the same sessions as tokens.
         """
 
 
@@ -46,16 +54,18 @@ class ModelPredictor:
 
     def laws(self, stream: TokenStream, plays: Plays, batch: Batch) -> Floats:
         """See ``Predictor.laws``."""
+        # float64: the exact laws are, and 1e-9 decides ties (scores.TIES)
         return np.exp(self.log_laws(stream, batch)).astype(np.float64)
 
     def log_laws(self, stream: TokenStream, batch: Batch) -> Floats:
-        """The logarithms of ``laws``, which don't underflow."""
+        """Return the logarithms of ``laws``, which don't underflow where the laws would."""
         parts = []
         size = max(1, min(ROWS_AT_ONCE, MOST_TOKENS // max(1, batch.tokens.shape[1])))
         with evaluating(self.model) as device:
             labels = torch.from_numpy(stream.label_tokens).to(device)
             for first in range(0, len(batch.tokens), size):
                 ids = torch.from_numpy(batch.tokens[first : first + size, :-1]).to(device)
+                # [..., 0]: a partial reveal shows a single value
                 places = torch.from_numpy(batch.reveals[first : first + size, :, 0]).to(device)
                 parts.append(log_laws_at(self.model(input_ids=ids).logits, places, labels))
         return np.concatenate(parts)
@@ -63,7 +73,7 @@ class ModelPredictor:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExactFilter:
-    """The truth: the game's own law, and so the floor of every loss and the ceiling of accuracy (Bayes)."""
+    """The exact law: the floor of every loss and the ceiling of accuracy, on average over sessions."""
 
     name: str = "exact filter"
 
@@ -74,12 +84,19 @@ class ExactFilter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WindowFilter:
-    """The exact filter that forgot everything older than ``window`` commands: at each reveal it is restarted from the
-    uniform belief that many commands ago, and sees what was shown since. 0 knows nothing: no memory. How fast it nears
-    the exact filter says how much memory the task asks for.
+    """The exact filter with a memory of ``window`` commands; 0 means no memory at all (see ``laws.window_laws``).
+
+    The window at which it comes near the exact filter tells how much memory a task asks for.
+
+    Raises:
+        ValueError: the window is negative.
     """
 
     window: int
+
+    def __post_init__(self) -> None:
+        if self.window < 0:
+            raise ValueError(f"expected window >= 0, got {self.window}; give a number of commands")
 
     @property
     def name(self) -> str:
@@ -93,27 +110,35 @@ class WindowFilter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LastShown:
-    """Says again what this variable showed last (at first: what it started with), and is sure of it by ``confidence``;
-    the rest is spread over the other labels. With ``confidence`` None it is the law of that share under the game's own
-    mean, found from the sessions themselves.
+    """Repeats the label that the variable showed last (at first: its start), and spreads the rest over the others.
+
+    ``confidence`` is the probability of the repeated label; None takes the share of the sessions in which it is right,
+    the best that this predictor could choose.
+
+    Raises:
+        ValueError: the confidence isn't a probability.
     """
 
     confidence: float | None = None
     name: str = "last shown"
 
+    def __post_init__(self) -> None:
+        if self.confidence is not None and not 0 <= self.confidence <= 1:
+            raise ValueError(f"expected confidence from 0 to 1, got {self.confidence}; give a probability or None")
+
     def laws(self, stream: TokenStream, plays: Plays, batch: Batch) -> Floats:
         """See ``Predictor.laws``."""
         shown, guess = shown_labels(stream, plays), last_shown_labels(stream, plays)
         count = len(stream.labels)
-        sure = copying_accuracy(guess, shown) if self.confidence is None else self.confidence
-        law = np.full((*shown.shape, count), (1.0 - sure) / (count - 1))
-        np.put_along_axis(law, guess[..., None], sure, axis=2)
+        p_repeated = copying_accuracy(guess, shown) if self.confidence is None else self.confidence
+        law = np.full((*shown.shape, count), (1.0 - p_repeated) / (count - 1))
+        np.put_along_axis(law, guess[..., None], p_repeated, axis=2)
         return law
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Uniform:
-    """Every label alike: chance."""
+    """Gives every label the same probability: chance."""
 
     name: str = "chance"
 
@@ -124,24 +149,25 @@ class Uniform:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MostCommon:
-    """The label that these sessions show most, with the labels' own frequencies as its law."""
+    """Answers every reveal with the labels' frequencies in the sessions that it is asked about."""
 
     name: str = "most common"
 
     def laws(self, stream: TokenStream, plays: Plays, batch: Batch) -> Floats:
         """See ``Predictor.laws``."""
         shown = shown_labels(stream, plays)
+        # minlength: a label that no session shows has a probability of 0, and a place
         counts = np.bincount(shown.ravel(), minlength=len(stream.labels))
         return np.tile(counts / counts.sum(), (*shown.shape, 1))
 
 
 def chance(stream: TokenStream) -> float:
-    """The accuracy of holding all labels for alike: one over their number (in full reveals: for each value)."""
+    """Return the accuracy of chance: one over the number of labels, in full reveals for each value."""
     return 1.0 / len(stream.labels)
 
 
 def copying_accuracy(guess: Ints, shown: Ints) -> float:
-    """The share of reveals that show the label guessed, [batch, reveals] each: of saying again what was shown last."""
+    """Return the share of reveals [batch, reveals] that show the label guessed [batch, reveals]."""
     return float((guess == shown).mean())
 
 
@@ -152,9 +178,9 @@ PREDICTORS: dict[str, Callable[[], Predictor]] = {
     "last shown": LastShown,
     "no memory": lambda: WindowFilter(window=0),
 }
-"""The known answers by name. A test holds every member to the same contract."""
+"""The known answers: name -> a function that makes one. A test checks the laws of each."""
 
 
 def baselines() -> list[Predictor]:
-    """What stands beside every number of a task: the floor, the ceilings, and three that track nothing."""
+    """Return a predictor of each kind in ``PREDICTORS``, to be reported beside every model of a task."""
     return [make() for make in PREDICTORS.values()]

@@ -1,7 +1,7 @@
-"""How far a predictor's laws are from the exact ones, and how often they are right. Each definition stands here alone.
+"""Scores of laws: the distance of a predictor's laws from the exact ones, and how often they are right.
 
-Laws are [..., labels], ``shown`` [...] is the label that came. All functions work on any leading axes and average over
-none of them: means, and intervals over sequences, are the caller's.
+Laws are [..., labels]; ``shown`` [...] is the label that a reveal showed. The functions work on any leading axes and
+average over none of them, since callers need the single values for intervals over sessions.
 """
 
 from __future__ import annotations
@@ -15,18 +15,29 @@ from trace_mine.corpus.synthetic.game import Floats, Ints
 from trace_mine.train.measure.laws import logs
 
 TIES = 1e-9
-"""Probabilities that differ by less are alike: a label ties for the likeliest within it."""
+"""Largest difference of two probabilities that count as equal when the likeliest labels are sought.
+
+Laws that are equal on paper differ in their last bits, and the first of them would win by rounding.
+"""
+
 BINS = 10
-"""Equal bins of confidence, over which the calibration error is summed."""
+"""Number of equal bins of confidence that the calibration error is summed over."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Scores:
-    """What one predictor did at every reveal, [batch, reveals] each.
+    """The scores of one predictor at every reveal, [batch, reveals] each.
 
-    ``hits``: see ``hits``, in [0, 1]. ``shown_loss``: -log of the probability of what was shown, in nats. ``kl``:
-    KL(exact || predictor) in nats. ``variation``: total variation, in [0, 1]. ``agrees``: see ``agreement``, in [0, 1].
-    ``confidence``: the probability of the predictor's likeliest label.
+    Attributes:
+        hits: in [0, 1], see the function ``hits``.
+        shown_loss: -log of the probability of the label shown, in nats.
+        kl: KL(exact || predictor) in nats.
+        variation: total variation distance, in [0, 1].
+        agrees: in [0, 1], see ``agreement``.
+        confidence: the probability of the predictor's likeliest label.
+
+    Raises:
+        ValueError: the arrays have different shapes.
     """
 
     hits: Floats
@@ -43,7 +54,7 @@ class Scores:
 
 
 def score(exact: Floats, law: Floats, shown: Ints) -> Scores:
-    """Scores of a predictor's law [batch, reveals, labels] where the exact one is ``exact`` and ``shown`` came."""
+    """Score a predictor's laws [batch, reveals, labels] by the exact ones and the labels shown [batch, reveals]."""
     return Scores(
         hits=hits(law, shown),
         shown_loss=shown_loss(logs(law), shown),
@@ -55,33 +66,35 @@ def score(exact: Floats, law: Floats, shown: Ints) -> Scores:
 
 
 def likeliest(law: Floats) -> NDArray[np.bool_]:
-    """[..., labels] of bool: the labels that are likeliest, or tie with the likeliest within ``TIES``."""
+    """Return [..., labels] bool, True for the labels that are likeliest or within ``TIES`` of it."""
     return np.asarray(law >= law.max(-1, keepdims=True) - TIES)
 
 
 def hits(law: Floats, shown: Ints) -> Floats:
-    """[...] in [0, 1]: 1 where the shown label is the law's likeliest one. Labels that tie for the likeliest share the
-    hit, so that no label gains by its place in the list, and chance is one over the number of labels exactly.
+    """Return [...] in [0, 1]: 1 where the shown label is the law's likeliest one, 0 elsewhere.
 
-    Only labels compete: a model that gives more to a text which is no label may still hit, and pays in ``kl``.
+    Labels that tie for the likeliest share the hit, so that no label gains by its place in the list, and the accuracy
+    of chance is one over the number of labels exactly. Only labels compete: a model that gives more to a text which
+    isn't a label may still hit, and pays for it in ``kl``.
 
     >>> hits(np.array([[0.2, 0.8], [0.5, 0.5]]), np.array([1, 1]))
     array([1. , 0.5])
     """
     best = likeliest(law)
+    # np.asarray, here and below: numpy gives a scalar instead of an array without axes
     return np.asarray(np.take_along_axis(best, shown[..., None], axis=-1)[..., 0] / best.sum(-1))
 
 
 def shown_loss(log_law: Floats, shown: Ints) -> Floats:
-    """[...] in nats: -log of the probability of what was shown."""
+    """Return -log of the probability of the label shown, [...] in nats."""
     return np.asarray(-np.take_along_axis(log_law, shown[..., None], axis=-1)[..., 0])
 
 
 def kl(exact: Floats, log_law: Floats) -> Floats:
-    """[...] in nats: KL(exact || law) = sum of p (log p - log q); labels that the exact law rules out add nothing.
+    """Compute KL(exact || law) = sum over labels of p (log p - log q), [...] in nats, with 0 log 0 = 0.
 
-    Takes log q, because q of a long text underflows where log q doesn't. Mass that the law gives to no label counts
-    against it: q then sums to less than 1.
+    It takes log q, because q of a long text underflows where log q doesn't. Probability that the law gives to texts
+    that aren't labels counts against it: q then sums to less than 1.
 
     >>> kl(np.array([0.5, 0.5]), np.log([0.25, 0.25])) == np.log(2)
     True
@@ -92,40 +105,51 @@ def kl(exact: Floats, log_law: Floats) -> Floats:
 
 
 def entropy(law: Floats) -> Floats:
-    """[...] in nats: 0 where nothing is uncertain."""
+    """Compute the entropy of a law, [...] in nats: 0 where it is certain."""
+    # clipped: 0 log 0 would be NaN, and 0 times any finite number is 0
     return np.asarray(-(law * np.log(np.clip(law, 1e-300, 1.0))).sum(-1))
 
 
 def total_variation(exact: Floats, law: Floats) -> Floats:
-    """[...] in [0, 1]: the largest difference of the two laws' probabilities of one event. What the law gives to texts
-    that are no label is an event too, of exact probability 0.
+    """Compute the total variation distance of two laws, [...] in [0, 1].
+
+    It is the largest difference of their probabilities of one event. The texts that aren't labels are an event too, of
+    exact probability 0.
     """
+    # half the sum of the absolute differences; the second term is that of the texts that aren't labels
     return np.asarray(0.5 * (np.abs(exact - law).sum(-1) + np.maximum(0.0, 1.0 - law.sum(-1))))
 
 
 def agreement(exact: Floats, law: Floats) -> Floats:
-    """[...] in [0, 1] ("top-1"): the share of the law's likeliest labels that are likeliest under the exact law too."""
+    """Return the share of the law's likeliest labels that are likeliest under the exact law too, [...] in [0, 1].
+
+    With one likeliest label each it is 1 or 0 (top-1 agreement).
+    """
     best = likeliest(law)
     return np.asarray((best & likeliest(exact)).sum(-1) / best.sum(-1))
 
 
 def last_quarter(by_reveal: Floats) -> Floats:
-    """The last quarter of the columns of [batch, reveals], one at least."""
+    """Return the last quarter of the columns of [batch, reveals], at least one: drift shows there first."""
     return by_reveal[:, -max(1, by_reveal.shape[1] // 4) :]
 
 
 def confidence_bins(confidence: Floats) -> Ints:
-    """[...]: the bin from 0 to ``BINS`` - 1 of each confidence; a bin has its lower edge, the last one both."""
+    """Return the bin of each confidence, [...] from 0 to ``BINS`` - 1; a bin includes its lower edge, the last both."""
+    # without the outer edges, so that confidences rounded below 0 or above 1 fall into the outer bins
     edges = np.linspace(0.0, 1.0, BINS + 1)
     return np.clip(np.digitize(confidence, edges[1:-1]), 0, BINS - 1)
 
 
 def calibration_error(confidence: Floats, hit: Floats) -> float:
-    """In [0, 1]: over the bins of confidence, weighed by their share of reveals, |mean confidence - mean hit|."""
+    """Compute the expected calibration error, in [0, 1].
+
+    It is the mean over the bins of confidence, weighted by their share of reveals, of |mean confidence - mean hit|.
+    """
     bins = confidence_bins(confidence)
     error = 0.0
-    for each in range(BINS):
-        inside = bins == each
+    for number in range(BINS):
+        inside = bins == number
         if inside.any():
             error += inside.sum() / bins.size * abs(confidence[inside].mean() - hit[inside].mean())
     return float(error)

@@ -1,10 +1,14 @@
-"""Belief KL on rows of a dataset: the exact law of what a reveal shows against the model's, text by text."""
+"""Belief KL on rows of a dataset: the exact law of a reveal's output against the model's, outcome by outcome.
+
+In rows of real code an outcome is a text of several tokens, not a label: its probability is a product over them, and
+each costs a forward pass. ``eval.mined`` takes the single scores, ``train.evaluation`` their means.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 import torch
@@ -18,15 +22,34 @@ from trace_mine.train.measure.tokens import evaluating
 from trace_mine.train.models.language_model import SequenceModel, SequenceOutput
 
 MOST_BELIEFS = 256
-"""Reveals that one evaluation scores: each costs a pass over its prefix and one over each outcome."""
+"""Largest number of reveals of one evaluation: each costs a pass over its prefix and one over each outcome."""
+
+
+class Belief(TypedDict):
+    """The fields of a row's belief that are read here; ``docs/schema.md`` has all of them."""
+
+    segment: int
+    method: str
+    outcomes: list[str]
+    probabilities: list[float]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScoredBelief:
-    """One reveal with a belief: ``row``, its number among the rows given, and ``segment``, what it shows there; ``kl``
-    and ``entropy`` in nats; ``outcomes``, how many there are; ``mass``, what the model gave to all of them together;
-    ``top``, the agreement (``scores.agreement``) of the model's law among the outcomes with the exact one, and
-    ``tops``, how many outcomes are likeliest under the exact one.
+    """The scores of a model at one reveal that carries a belief.
+
+    Attributes:
+        row: number of the row among those given.
+        segment: number of the row's segment that is the reveal's output.
+        kl: KL(exact || model) in nats.
+        entropy: of the exact law, in nats.
+        outcomes: number of outcomes of the exact law.
+        mass: probability that the model gave to all outcomes together.
+        top: ``scores.agreement`` of the model's law among the outcomes with the exact one.
+        tops: number of outcomes that are likeliest under the exact law.
+
+    Raises:
+        ValueError: ``tops`` isn't a number from 1 to ``outcomes``.
     """
 
     row: int
@@ -51,12 +74,16 @@ def belief_kl(
     max_length: int,
     most: int = MOST_BELIEFS,
 ) -> dict[str, float | int]:
-    """KL(exact || model) in nats at the reveals that carry an exact or bounded belief over at least two outcomes: the
-    sum over outcomes of p (log p - log q), q being the probability that the model gives the outcome's text and line end
-    after the text before it. What q leaves to texts outside the outcomes counts against the model.
+    """Compute the mean KL(exact || model) over the reveals that carry an exact or bounded belief.
 
-    Scored are the first ``most`` such reveals whose prefix has at most ``max_length`` tokens; ``entropy`` is the mean
-    of the exact laws', which a model that only knew the outcomes' texts could not beat.
+    KL is the sum over outcomes of p (log p - log q), where q is the probability that the model gives to the outcome's
+    text and line end after the text before it. Probability given to other texts counts against the model. Scored are
+    the first ``most`` reveals with at least two outcomes and a prefix of at most ``max_length`` tokens.
+
+    Returns:
+        ``num_beliefs``, reveals scored; ``beliefs_too_long``, reveals left out for their prefix; and if any was scored,
+        the means of ``kl`` and ``entropy`` in nats. A model that gave all outcomes the same probability would have a KL
+        of log(outcomes) - entropy.
     """
     scored, too_long = scored_beliefs(model, tokenizer, rows, max_length=max_length, most=most)
     if not scored:
@@ -77,33 +104,45 @@ def scored_beliefs(
     max_length: int,
     most: int = MOST_BELIEFS,
 ) -> tuple[list[ScoredBelief], int]:
-    """The reveals that ``belief_kl`` is the mean over, and the number of those left out as too long."""
+    """Score the reveals that ``belief_kl`` averages over; return also the number left out for a too long prefix.
+
+    The model runs over a reveal's prefix once, and from the carry after it over each outcome.
+    """
     scored: list[ScoredBelief] = []
     too_long = 0
     with evaluating(model) as device:
         for number, row in enumerate(rows):
-            # sampled beliefs are estimates, whose KL would measure their error too; one outcome is no question
-            wanted = [b for b in row["beliefs"] if b["method"] != "sampled" and len(b["outcomes"]) > 1]
-            if not wanted or len(scored) >= most:
+            beliefs = [belief for belief in row["beliefs"] if _is_scorable(belief)]
+            if not beliefs or len(scored) >= most:
                 continue
             encoded = encode_rows(tokenizer, [row], bos=True)[0]
-            for belief in wanted:
-                before = encode_rows(tokenizer, [_up_to(row, belief["segment"])], bos=True)[0].ids
-                assert (encoded.ids[: len(before)] == before).all(), "a prefix's tokens are the row's"
-                if len(before) > max_length or len(scored) >= most:
-                    too_long += len(before) > max_length
+            for belief in beliefs:
+                ids = encode_rows(tokenizer, [_prefix_of(row, belief["segment"])], bos=True)[0].ids
+                # The model was trained on tokens of whole rows. If a prefix had others, its last token would have been
+                # cut by the segment's start, and KL would measure that; the encoder never lets a token span segments.
+                assert (encoded.ids[: len(ids)] == ids).all(), "a prefix's tokens are the row's"
+                if len(ids) > max_length or len(scored) >= most:
+                    too_long += len(ids) > max_length
                     continue
-                prefix = model(torch.from_numpy(before[None].astype(np.int64)).to(device), return_carry=True)
+                prefix = model(torch.from_numpy(ids[None].astype(np.int64)).to(device), return_carry=True)
                 texts = _outcome_texts(row, belief)
                 log_law = np.array([_log_probability(model, prefix, encode_text(tokenizer, text)) for text in texts])
                 scored.append(_scored(number, belief, log_law))
     return scored, too_long
 
 
-def _scored(number: int, belief: Mapping[str, Any], log_law: Floats) -> ScoredBelief:
-    """The score of row ``number``'s belief where ``log_law`` [outcomes] is the model's."""
+def _is_scorable(belief: Belief) -> bool:
+    """Return True for a belief over several outcomes that isn't sampled.
+
+    Sampled beliefs are estimates, and the KL from one would measure its error too.
+    """
+    return belief["method"] != "sampled" and len(belief["outcomes"]) > 1
+
+
+def _scored(number: int, belief: Belief, log_law: Floats) -> ScoredBelief:
+    """Score a belief of row ``number`` by the model's log-probabilities of its outcomes [outcomes]."""
     exact = np.array(belief["probabilities"])
-    # likelihoods of long texts are tiny, so they are compared as shares of what the outcomes have together
+    # Probabilities of long texts are tiny and would all tie within scores.TIES: they are compared as shares.
     among = np.exp(log_law - log_law.max())
     return ScoredBelief(
         row=number,
@@ -117,24 +156,24 @@ def _scored(number: int, belief: Mapping[str, Any], log_law: Floats) -> ScoredBe
     )
 
 
-def _outcome_texts(row: Row, belief: Mapping[str, Any]) -> list[str]:
-    """What stands in the row where each outcome is shown: with its line end, if the segment has one."""
+def _outcome_texts(row: Row, belief: Belief) -> list[str]:
+    """Return the text that the row would have for each outcome: with a line end, if its segment ends with one."""
     segment = row["segments"][belief["segment"]]
     end = "\n" if row["text"][segment["start"] : segment["end"]].endswith("\n") else ""
     return [outcome + end for outcome in belief["outcomes"]]
 
 
-def _up_to(row: Row, segment: int) -> dict[str, Any]:
-    """The row before a segment."""
+def _prefix_of(row: Row, segment: int) -> Row:
+    """Return the part of a row before a segment, as a row."""
     return {"text": row["text"][: row["segments"][segment]["start"]], "segments": row["segments"][:segment]}
 
 
 def _log_probability(model: SequenceModel, prefix: SequenceOutput, ids: Sequence[int]) -> float:
-    """log of the probability of these tokens after the prefix that ``prefix`` is the output of."""
+    """Return the log-probability of tokens after a prefix, where ``prefix`` is the model's output on it."""
     assert prefix.logits is not None
-    numbers = torch.tensor([ids], device=prefix.logits.device)
-    logits = prefix.logits[:, -1:]
+    targets = torch.tensor([ids], device=prefix.logits.device)
+    logits = prefix.logits[:, -1:]  # the prefix's last row predicts the first of the tokens
     if len(ids) > 1:
-        after = model(numbers[:, :-1], prefix.carry).logits
+        after = model(targets[:, :-1], prefix.carry).logits
         logits = torch.cat([logits, after], 1)
-    return float(logits.double().log_softmax(-1).gather(-1, numbers[..., None]).sum())
+    return float(logits.double().log_softmax(-1).gather(-1, targets[..., None]).sum())

@@ -1,7 +1,7 @@
-"""Losses and hits token by token, of models over any vocabulary: what training counts, and rows of datasets.
+"""Losses and hits of single tokens, for models over any vocabulary: training and rows of datasets are counted by them.
 
-Here a hit is the whole vocabulary's likeliest token. ``scores.hits``, of a reveal's law, lets only labels compete, and
-shares ties; which of the two a metric is, its place says: these are of tokens, those of reveals.
+A hit here is a token that is the likeliest of the whole vocabulary. ``scores.hits``, for reveals, lets only labels
+compete and shares ties: accuracies of tokens and accuracies of reveals are two metrics.
 """
 
 from __future__ import annotations
@@ -20,9 +20,11 @@ from trace_mine.tokenizer.encoded import Encoded
 
 @contextlib.contextmanager
 def evaluating(model: nn.Module) -> Iterator[torch.device]:
-    """While inside, the model is in evaluation mode and no gradients are kept; yields its device. On leaving, also by
-    an exception, it is in the mode that it was in.
+    """Within the context, put a model into evaluation mode and keep no gradients; yield the model's device.
+
+    On leaving, also by an exception, the model is in the mode that it was in.
     """
+    # the trainer evaluates between two steps, and would go on in evaluation mode
     was_training = model.training
     model.eval()
     try:
@@ -33,25 +35,30 @@ def evaluating(model: nn.Module) -> Iterator[torch.device]:
 
 
 def token_losses(logits: Tensor, targets: Tensor) -> Tensor:
-    """[B, T] in nats: -log of the probability of each target [B, T] under ``logits`` [B, T, V], in their dtype."""
+    """Compute -log p of each target [B, T] under ``logits`` [B, T, V], in nats and in the logits' dtype, [B, T]."""
     return F.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction="none").view_as(targets)
 
 
 def token_hits(logits: Tensor, targets: Tensor) -> Tensor:
-    """[B, T] of bool: whether each target [B, T] is the likeliest token under ``logits`` [B, T, V]."""
+    """Return [B, T] bool, True where the target [B, T] is the likeliest token under ``logits`` [B, T, V]."""
     return logits.argmax(-1) == targets
 
 
 def copied_values(row: Encoded, value: int, max_length: int) -> Floats:
-    """(right, all): the tokens of values (role ``value``) among the first ``max_length`` of an encoded row, where each
-    is guessed to be the token at the same place of the value shown before it; the first value has no guess, and is
-    wrong.
+    """Count the tokens of values that repeating the last value gets right: [2] = (right, all).
+
+    Each token is guessed to be the one at the same place of the value shown before. The first value of a row, and
+    tokens beyond the end of a shorter value, have no guess and count as wrong.
+
+    Args:
+        row: an encoded row, of which the first ``max_length`` tokens count.
+        value: the number of the role ``value``.
     """
-    at = np.flatnonzero(row.roles[:max_length] == value)
-    before: list[int] = []
-    right = 0
-    for step in dict.fromkeys(row.steps[at].tolist()):
-        now = row.ids[at[row.steps[at] == step]].tolist()
-        right += sum(one == other for one, other in zip(now, before, strict=False))
-        before = now
-    return np.array([right, len(at)], dtype=float)
+    positions = np.flatnonzero(row.roles[:max_length] == value)
+    last_value: list[int] = []
+    num_right = 0
+    for step in dict.fromkeys(row.steps[positions].tolist()):  # in their order; the tokens of a value share a step
+        shown_value = row.ids[positions[row.steps[positions] == step]].tolist()
+        num_right += sum(token == guess for token, guess in zip(shown_value, last_value, strict=False))
+        last_value = shown_value
+    return np.array([num_right, len(positions)], dtype=float)

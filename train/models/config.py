@@ -1,10 +1,9 @@
-"""Configurations, one class a model; keys are flash-linear-attention's where it has the model.
+"""Configurations in transformers' form, one class for each model; ``keys`` has their keys with types and defaults.
 
-A ``config.json`` that fla wrote loads here and one that is written here loads there: what a class doesn't know is
-kept and written again, and forms that are not here (``FORMS``: hybrid attention, other activations) are refused. Three
-keys are ours: ``initializer_range`` may be None (torch's own initialisation of linear layers, which small models learn
-state tracking from sooner than from N(0, 0.02)), ``embedding_range`` (None: as ``initializer_range``), and
-``state_norms`` (see ``trace_mine.train.rescaling``).
+A ``config.json`` that flash-linear-attention (fla) wrote loads here, and one written here loads there: keys that a
+class doesn't know are kept and written again, and values that mean a form of the model that is not here (``FORMS``:
+hybrid attention, other activations) are refused. ``initializer_range`` None, ``embedding_range`` and ``state_norms``
+are ours alone.
 """
 
 from __future__ import annotations
@@ -15,55 +14,59 @@ from transformers import PretrainedConfig
 
 from trace_mine.train.models import keys
 
-COMMON: dict[str, Any] = {
+COMMON: dict[str, object] = {
     key: default for key, default in keys.defaults(keys.ModelKeys).items() if key != "tie_word_embeddings"
 }
-"""Keys of all models with their defaults, but the one that transformers itself has."""
+"""Keys of all models -> their defaults, without ``tie_word_embeddings``, which transformers itself sets."""
 
-FORMS: dict[str, tuple[Any, ...]] = {
+FORMS: dict[str, tuple[object, ...]] = {
     "hidden_act": ("swish", "silu"),
     "output_gate_activation": ("swish", "silu"),
     "attn": (None,),
     "attnres_block_size": (None,),
 }
-"""Keys of fla's whose other values mean another model than is here: refused, not run wrongly."""
+"""Keys of fla's -> the values that are implemented here. Others mean another model, and are refused."""
 
 
 class SequenceConfig(PretrainedConfig):
-    """The configuration of any model. ``own`` are a subclass's further keys with their defaults.
+    """The configuration of any model; its keys, given by name, are attributes.
 
-    ``intermediate_size``: width of the gated MLP; None: fla's rule (hidden_size * hidden_ratio * 2 / 3, rounded up to
-    a multiple of 256); 0: no MLP.
+    ``own`` has the keys of a subclass that aren't keys of all models, with their defaults.
 
     Raises:
-        ValueError: widths don't divide into heads, or a number is out of range.
+        ValueError: a number is out of range, widths don't divide into heads, or a form is asked for that is not here.
     """
 
     model_type = "trace_sequence"
-    own: ClassVar[dict[str, Any]] = {}
+    own: ClassVar[dict[str, object]] = {}
 
-    def __init_subclass__(cls, **keys: object) -> None:
+    def __init_subclass__(cls, **options: object) -> None:
+        # transformers makes a dataclass of each subclass. To one without an __init__ of its own it gives the
+        # dataclass's, which knows nothing of ``own``.
         if "__init__" not in cls.__dict__:
 
-            def __init__(self: SequenceConfig, **given: object) -> None:
-                told: dict[str, Any] = given
-                super(cls, self).__init__(**told)
+            def __init__(self: SequenceConfig, **values: Any) -> None:  # Any: the types are those of each key
+                super(cls, self).__init__(**values)
 
-            # transformers would put a dataclass's in its place, which knows nothing of ``own``
             cls.__init__ = __init__  # type: ignore[method-assign]
-        super().__init_subclass__(**keys)
+        super().__init_subclass__(**options)
 
-    def __init__(self, **given: object) -> None:
-        rest: dict[str, Any] = given
+    def __init__(self, **values: Any) -> None:
+        # Ours first: the rest, transformers' own keys and those that no class knows, is PretrainedConfig's, which keeps
+        # and writes them.
         for key, default in {**COMMON, **self.own}.items():
-            setattr(self, key, rest.pop(key, default))
-        tied = rest.pop("tie_word_embeddings", False)
-        super().__init__(**rest)
-        self.tie_word_embeddings = tied
+            setattr(self, key, values.pop(key, default))
+        tied = values.pop("tie_word_embeddings", False)
+        super().__init__(**values)
+        self.tie_word_embeddings = tied  # after: PretrainedConfig sets it to its own default
         self.check()
 
     def check(self) -> None:
-        """Raises ValueError where the numbers don't fit together."""
+        """Check that the values fit together. Subclasses extend it.
+
+        Raises:
+            ValueError: they don't.
+        """
         for key in ("vocab_size", "hidden_size", "num_hidden_layers", "num_heads"):
             if not isinstance(getattr(self, key), int) or getattr(self, key) < 1:
                 raise ValueError(f"expected {key} to be a positive whole number, got {getattr(self, key)!r}")
@@ -73,22 +76,25 @@ class SequenceConfig(PretrainedConfig):
 
     @property
     def mlp_size(self) -> int:
-        """Width of the gated MLP; 0 where there is none."""
+        """The width of the gated MLP; 0 means that there is none."""
         if self.intermediate_size is not None:
             return int(self.intermediate_size)
+        # fla's rule: hidden_size * hidden_ratio * 2 / 3, rounded up to a multiple of 256. For small models that is
+        # several times the width asked for: give intermediate_size.
         return 256 * ((int(self.hidden_size * (self.hidden_ratio or 4) * 2 / 3) + 255) // 256)
 
 
 class DeltaNetConfig(SequenceConfig):
-    """Delta rule. ``allow_neg_eigval``: eigenvalues in [-1, 1] instead of [0, 1]."""
+    """The configuration of DeltaNet."""
 
     model_type = "delta_net"
-    own: ClassVar[dict[str, Any]] = keys.own_defaults(keys.DeltaNetKeys)
+    own: ClassVar[dict[str, object]] = keys.own_defaults(keys.DeltaNetKeys)
 
     def check(self) -> None:
-        """Raises ValueError where widths don't divide into heads or a form is asked for that is not here."""
+        """See ``SequenceConfig.check``: heads divide the widths of keys and values, and q and k are l2-normed."""
         super().check()
         for key in ("expand_k", "expand_v"):
+            # expand_k may be a fraction such as 0.75, whose product is a float
             width = self.hidden_size * getattr(self, key)
             if round(width) != width or round(width) % self.num_heads:
                 raise ValueError(
@@ -101,20 +107,20 @@ class DeltaNetConfig(SequenceConfig):
 
 
 class RenormedDeltaNetConfig(DeltaNetConfig):
-    """Delta rule whose state has a learnt norm every ``renorm_every`` steps: trained in, hence nonlinear."""
+    """The configuration of DeltaNet with a renormalised state; fla has no such model."""
 
     model_type = "renormed_delta_net"
-    own: ClassVar[dict[str, Any]] = keys.own_defaults(keys.RenormedDeltaNetKeys)
+    own: ClassVar[dict[str, object]] = keys.own_defaults(keys.RenormedDeltaNetKeys)
 
 
 class GatedDeltaNetConfig(SequenceConfig):
-    """Gated delta rule; heads are ``head_dim`` wide (keys) and ``head_dim * expand_v`` (values)."""
+    """The configuration of Gated DeltaNet; ``model_type`` is spelt as fla spells it."""
 
     model_type = "gated_deltanet"
-    own: ClassVar[dict[str, Any]] = keys.own_defaults(keys.GatedDeltaNetKeys)
+    own: ClassVar[dict[str, object]] = keys.own_defaults(keys.GatedDeltaNetKeys)
 
     def check(self) -> None:
-        """Raises ValueError where value heads don't divide into key heads."""
+        """See ``SequenceConfig.check``: heads of keys divide heads of values, and these have a whole width."""
         super().check()
         if self.num_v_heads is not None and self.num_v_heads % self.num_heads:
             raise ValueError(f"expected num_v_heads to be a multiple of {self.num_heads}, got {self.num_v_heads}")
@@ -123,29 +129,29 @@ class GatedDeltaNetConfig(SequenceConfig):
 
 
 class DeltaProductConfig(GatedDeltaNetConfig):
-    """``num_householder`` delta-rule updates a token. fla's layer and config disagree in their defaults: all three keys
-    are set here, and written.
-    """
+    """The configuration of DeltaProduct; see ``keys.DeltaProductKeys`` for fla's defaults, which disagree."""
 
     model_type = "gated_deltaproduct"
-    own: ClassVar[dict[str, Any]] = keys.own_defaults(keys.DeltaProductKeys)
+    own: ClassVar[dict[str, object]] = keys.own_defaults(keys.DeltaProductKeys)
 
 
 class Mamba2Config(SequenceConfig):
-    """State-space duality; ``signed``: the decay has a sign from the input (not in fla; strict fla checkpoints have it
-    off). ``num_heads`` follows from ``expand * hidden_size / head_dim``.
+    """The configuration of Mamba-2.
+
+    ``num_heads`` isn't free: it is ``expand * hidden_size / head_dim``, whatever is given. transformers has a model of
+    the same type with other keys; ``registry.register_auto_classes`` leaves it alone.
     """
 
     model_type = "mamba2"
-    own: ClassVar[dict[str, Any]] = keys.own_defaults(keys.Mamba2Keys)
+    own: ClassVar[dict[str, object]] = keys.own_defaults(keys.Mamba2Keys)
 
-    def __init__(self, **given: object) -> None:
-        told: dict[str, Any] = {**COMMON, **self.own, **given}
-        given["num_heads"] = int(told["hidden_size"] * told["expand"] // told["head_dim"])
-        super().__init__(**given)
+    def __init__(self, **values: Any) -> None:
+        known: dict[str, Any] = {**COMMON, **self.own, **values}
+        values["num_heads"] = int(known["hidden_size"] * known["expand"] // known["head_dim"])
+        super().__init__(**values)
 
     def check(self) -> None:
-        """Raises ValueError where widths don't divide into heads and groups."""
+        """See ``SequenceConfig.check``: heads divide the inner width, and groups the heads."""
         super().check()
         if int(self.expand * self.hidden_size) % self.head_dim:
             raise ValueError(
@@ -159,13 +165,13 @@ class Mamba2Config(SequenceConfig):
 
 
 class TransformerConfig(SequenceConfig):
-    """Causal attention with rotary positions; keys of fla's ``transformer``."""
+    """The configuration of the Transformer. A type of its own: fla's class can't be made without flash-attn."""
 
     model_type = "trace_transformer"
-    own: ClassVar[dict[str, Any]] = keys.own_defaults(keys.TransformerKeys)
+    own: ClassVar[dict[str, object]] = keys.own_defaults(keys.TransformerKeys)
 
     def check(self) -> None:
-        """Raises ValueError where the width doesn't divide into heads of an even width."""
+        """See ``SequenceConfig.check``: heads have an even width, for rotary positions turn pairs."""
         super().check()
         if self.hidden_size % (2 * self.num_heads):
             raise ValueError(
@@ -174,14 +180,14 @@ class TransformerConfig(SequenceConfig):
 
 
 class LSTMConfig(SequenceConfig):
-    """torch's LSTM in a residual block; ``forget_bias`` is added to the forget gate's bias at the start."""
+    """The configuration of the LSTM."""
 
     model_type = "trace_lstm"
-    own: ClassVar[dict[str, Any]] = keys.own_defaults(keys.LSTMKeys)
+    own: ClassVar[dict[str, object]] = keys.own_defaults(keys.LSTMKeys)
 
 
 class GRUConfig(SequenceConfig):
-    """torch's GRU in a residual block."""
+    """The configuration of the GRU."""
 
     model_type = "trace_gru"
-    own: ClassVar[dict[str, Any]] = keys.own_defaults(keys.GRUKeys)
+    own: ClassVar[dict[str, object]] = keys.own_defaults(keys.GRUKeys)

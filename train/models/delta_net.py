@@ -1,12 +1,12 @@
 """DeltaNet: the delta rule, with eigenvalues in [0, 1] or [-1, 1], and its variant with a renormalised state.
 
-Source: arXiv 2406.06484; negative eigenvalues: arXiv 2411.12537. Parameter names are fla's ``DeltaNet``.
+Source: arXiv 2406.06484; negative eigenvalues: arXiv 2411.12537. Parameters have the names of fla's ``DeltaNet``.
+``MatrixMixer`` is also the base of the other mixers whose state is a matrix for each head.
 """
 
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -14,34 +14,38 @@ from torch import Tensor, nn
 
 from trace_mine.train.kernels.delta import delta_rule, delta_rule_step
 from trace_mine.train.kernels.rescale import Rescale
+from trace_mine.train.models.config import SequenceConfig
 from trace_mine.train.models.layers import Carry, GatedRMSNorm, Mixer, ShortConv, heads, l2_norm
 
 
 class MatrixMixer(Mixer):
-    """A mixer with one matrix a head as its state. ``rescale`` set: the state's norm is put right as it runs, and
-    nothing else changes. ``backend`` as in ``trace_mine.train.kernels.delta``.
+    """A mixer whose state is a matrix for each head.
+
+    Attributes:
+        rescale: if set, the norm of the state is rescaled while the mixer runs; its parameters don't change.
+        backend: the kernel, as in ``trace_mine.train.kernels.delta.delta_rule``.
     """
 
-    config: Any
-
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, config: SequenceConfig) -> None:
+        super().__init__(config)
         self.rescale: Rescale | None = None
         self.backend = "auto"
 
     def projected(self, x: Tensor, carry: Carry, after: Carry) -> list[Tensor]:
-        """x [B, T, D] -> q, k, v [B, T, their widths]: projected, convolved over time where the config says so, SiLU.
-        The convolutions' last inputs go into ``after``.
+        """Project x [B, T, D] to queries, keys and values [B, T, their widths], with a short convolution and SiLU.
+
+        The convolution over time is left out if the config says so. Its last inputs are read from ``carry`` and
+        written to ``after``.
         """
-        found = []
+        projections = []
         for name in ("q", "k", "v"):
             y = getattr(self, f"{name}_proj")(x)
             if self.config.use_short_conv:
                 y, after[f"conv_{name}"] = getattr(self, f"{name}_conv1d")(y, carry.get(f"conv_{name}"))
             else:
-                y = F.silu(y)
-            found.append(y)
-        return found
+                y = F.silu(y)  # ShortConv applies SiLU itself
+            projections.append(y)
+        return projections
 
     def mix(
         self,
@@ -54,8 +58,14 @@ class MatrixMixer(Mixer):
         log_decay: Tensor | None = None,
         n: int = 1,
     ) -> tuple[Tensor, Tensor]:
-        """The delta rule from the carry's state on: over time, or, for one step with a carry, the recurrent form."""
+        """Compute the delta rule from the carry's state on: over time, or for a single step in its recurrent form.
+
+        Shapes:
+            q: [B, T, H, K]; k: [B, T * n, H, K]; v: [B, T * n, H, V]; beta: [B, T * n, H]; log_decay: [B, T, H]
+            returns: out [B, T, H, V]; the state after the last step [B, H, K, V]
+        """
         state = carry.get("state")
+        # delta_rule_step rescales nothing; the general form counts positions and rescales where that is due.
         if q.shape[1] == 1 and state is not None and self.rescale is None:
             out, state = delta_rule_step(
                 q[:, 0], k, v, beta, state, log_decay=None if log_decay is None else log_decay[:, 0], num_householder=n
@@ -76,15 +86,16 @@ class MatrixMixer(Mixer):
 
 
 class DeltaNet(MatrixMixer):
-    """One layer. Taps: queries, keys [B, T, H, K] (unit length), values [B, T, H, V], beta [B, T, H], state
-    [B, H, K, V] (after the last step), heads [B, T, H, V] (normed, before the output projection).
+    """The mixer of one layer: S_t = S_{t-1} + beta_t k_t (v_t - S_{t-1}^T k_t)^T, out_t = S_t^T q_t / sqrt(K).
+
+    Taps: queries, keys [B, T, H, K] (unit length), values [B, T, H, V], beta [B, T, H], state [B, H, K, V] (after the
+    last step), heads [B, T, H, V] (normed, before the output projection).
     """
 
     points = ("queries", "keys", "values", "beta", "state", "heads")
 
-    def __init__(self, config: Any) -> None:
-        super().__init__()
-        self.config = config
+    def __init__(self, config: SequenceConfig) -> None:
+        super().__init__(config)
         width, self.num_heads = config.hidden_size, config.num_heads
         key_width, value_width = round(width * config.expand_k), round(width * config.expand_v)
         self.q_proj = nn.Linear(width, key_width, bias=False)
@@ -110,10 +121,13 @@ class DeltaNet(MatrixMixer):
         after: Carry = {"position": carry.get("position", 0) + x.shape[1]}
         q, k, v = (heads(y, self.num_heads) for y in self.projected(x, carry, after))
         q, k, v = self.tap("queries", l2_norm(q)), self.tap("keys", l2_norm(k)), self.tap("values", v)
+        # l2-normed keys keep the eigenvalues of transitions in range; values are free
         beta = self.b_proj(x).sigmoid() if self.config.use_beta else torch.ones_like(q[..., 0])
+        # For a unit key the transition I - beta k k^T has the eigenvalue 1 - beta along k: at beta = 2 a reflection,
+        # which swaps two values in one step.
         beta = self.tap("beta", beta * 2 if self.config.allow_neg_eigval else beta)
         out, state = self.mix(q, k, v, beta, carry)
-        after["state"] = self.tap("state", state)
+        after["state"] = self.tap("state", state)  # a hook here changes the carry, so what later pieces start from
         out = out.to(x.dtype)
         out = self.o_norm(out, heads(self.g_proj(x), self.num_heads)) if self.config.use_gate else self.o_norm(out)
         y = self.o_proj(self.tap("heads", out).flatten(-2))
@@ -121,17 +135,20 @@ class DeltaNet(MatrixMixer):
 
 
 class RenormedDeltaNet(DeltaNet):
-    """The delta rule with its state brought to a learnt norm a head every ``renorm_every`` steps, from the first on.
+    """DeltaNet whose state is brought to a learnt norm, one for each head, after every ``renorm_every`` time steps.
 
-    Linear between two such steps, nonlinear over them: it can forget by scale, and does (see docs/models.md).
+    Linear between two rescalings and nonlinear over them: whatever is written between makes older writes smaller.
+    Trained in like this it doesn't stop the drift of beliefs (docs/training.md).
     """
 
-    def __init__(self, config: Any) -> None:
+    def __init__(self, config: SequenceConfig) -> None:
         super().__init__(config)
+        # sqrt(K V) a head: entries of the state then have a root mean square of 1, above that of a trained DeltaNet
         per_head = round(config.hidden_size * config.expand_k) * round(config.hidden_size * config.expand_v)
         self.state_norm = nn.Parameter(torch.full((self.num_heads,), math.sqrt(per_head) / self.num_heads))
 
     def forward(self, x: Tensor, carry: Carry | None = None) -> tuple[Tensor, Carry]:
         """See ``Mixer.forward``."""
+        # made anew: a parameter that was replaced, by loading or moving to a device, must not be held here
         self.rescale = Rescale(target=self.state_norm, every=self.config.renorm_every, skip=0)
         return super().forward(x, carry)

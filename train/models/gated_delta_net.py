@@ -1,28 +1,31 @@
-"""Gated delta rule: the delta rule with a decay of the state that depends on the input.
+"""Gated DeltaNet: the delta rule with a decay of the state that depends on the input.
 
-Source: arXiv 2412.06464. Parameter names are fla's ``GatedDeltaNet``.
+Source: arXiv 2412.06464. Parameters have the names of fla's ``GatedDeltaNet``. ``delta_product`` derives from it.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from trace_mine.train.models.config import SequenceConfig
 from trace_mine.train.models.delta_net import MatrixMixer
 from trace_mine.train.models.layers import Carry, GatedRMSNorm, ShortConv, decay_parameters, heads, l2_norm
 
 
 class GatedDeltaNet(MatrixMixer):
-    """One layer. Taps as in ``DeltaNet``, and log_decay [B, T, H] (at most 0)."""
+    """The mixer of one layer: S_t = a_t S_{t-1} + beta_t k_t (v_t - a_t S_{t-1}^T k_t)^T.
+
+    a_t = exp(-exp(A_log) softplus(a_proj(x_t) + dt_bias)) is a number in (0, 1) for each head.
+    Taps as in ``DeltaNet``, and log_decay [B, T, H], the logarithm of a_t. H counts heads of values, of which several
+    may share a head of keys.
+    """
 
     points: tuple[str, ...] = ("queries", "keys", "values", "beta", "log_decay", "state", "heads")
     num_householder: int = 1
 
-    def __init__(self, config: Any) -> None:
-        super().__init__()
-        self.config = config
+    def __init__(self, config: SequenceConfig) -> None:
+        super().__init__(config)
         width, n = config.hidden_size, self.num_householder
         self.num_heads, self.num_v_heads = config.num_heads, config.num_v_heads or config.num_heads
         key_width = config.num_heads * config.head_dim
@@ -32,7 +35,8 @@ class GatedDeltaNet(MatrixMixer):
         self.k_proj = nn.Linear(width, key_width * n, bias=False)
         self.v_proj = nn.Linear(width, value_width * n, bias=False)
         self.b_proj = nn.Linear(width, self.num_v_heads * n, bias=False)
-        self.forgets = getattr(config, "use_forget_gate", True)
+        self.forgets = getattr(config, "use_forget_gate", True)  # a key of DeltaProduct's configuration alone
+        # a hook on a point that nothing passes would silently do nothing
         if not self.forgets:
             self.points = tuple(point for point in self.points if point != "log_decay")
         if self.forgets:
@@ -42,6 +46,7 @@ class GatedDeltaNet(MatrixMixer):
             self.q_conv1d = ShortConv(key_width, config.conv_size)
             self.k_conv1d = ShortConv(key_width * n, config.conv_size)
             self.v_conv1d = ShortConv(value_width * n, config.conv_size)
+        # fla's name of the key: use_output_gate in DeltaProduct, use_gate in GatedDeltaNet
         self.gates_output = getattr(config, "use_output_gate", getattr(config, "use_gate", True))
         if self.gates_output:
             self.g_proj = nn.Linear(width, value_width, bias=False)

@@ -1,8 +1,8 @@
-"""The keys that a model is made with, one record a model: names, types and defaults, without torch.
+"""The keys that a model is made with, one record for each model: names, types and defaults, without torch.
 
-Names and defaults are flash-linear-attention's where it has the model. ``trace_mine.train.models.config`` turns them
-into transformers' configurations, and ``trace_mine.train.settings`` checks ``--set model.KEY=VALUE`` against them
-before anything of torch is imported.
+Names and defaults are flash-linear-attention's (fla's) where it has the model, so a key that looks odd here is one that
+fla's ``config.json`` has. ``config`` turns them into transformers' configurations and checks how they fit together;
+``trace_mine.train.settings`` checks ``--set model.KEY=VALUE`` against the types before anything of torch is imported.
 """
 
 from __future__ import annotations
@@ -18,13 +18,21 @@ from pydantic import ConfigDict
 class ModelKeys:
     """Keys of all models.
 
-    ``hidden_size``: width of the residual stream. ``intermediate_size``: width of the gated MLP; None: fla's rule
-    (hidden_size * hidden_ratio * 2 / 3, rounded up to a multiple of 256); 0: no MLP. ``initializer_range`` None:
-    torch's own initialisation of linear layers, which small models learn state tracking from sooner than from
-    N(0, 0.02). ``embedding_range`` None: as ``initializer_range``. ``state_norms``: see ``trace_mine.train.rescaling``.
+    Attributes:
+        vocab_size: tokens; the tokenizer decides it in a run.
+        hidden_size: width D of the residual stream.
+        num_hidden_layers, num_heads: L and H.
+        intermediate_size: width of the gated MLP; 0 for none; None for fla's rule, hidden_size * hidden_ratio * 2 / 3
+            rounded up to a multiple of 256.
+        norm_eps: added to the mean square in RMS norms.
+        initializer_range: standard deviation of linear layers and embeddings at the start; None leaves torch's own
+            initialisation, from which small models learn state tracking sooner than from N(0, 0.02).
+        embedding_range: standard deviation of the embeddings at the start; None means ``initializer_range``.
+        state_norms: what ``trace_mine.train.rescaling.calibrate`` measured.
+        tie_word_embeddings: the embedding is also the map from hidden to logits.
     """
 
-    # extra and strict: a key that no field has, and 1 for True or "8" for 8, are the caller's mistakes
+    # forbid and strict: a key that no field has, 1 for True and "8" for 8 are the caller's mistakes
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid", strict=True)
 
     vocab_size: int = 32_000
@@ -44,7 +52,15 @@ class ModelKeys:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeltaNetKeys(ModelKeys):
-    """Delta rule. ``allow_neg_eigval``: eigenvalues in [-1, 1] instead of [0, 1]."""
+    """Keys of DeltaNet.
+
+    Attributes:
+        expand_k, expand_v: widths of all keys and of all values together, as multiples of ``hidden_size``.
+        use_gate: gate the output of the heads.
+        use_short_conv, conv_size: convolve q, k and v over this many time steps.
+        allow_neg_eigval: double beta, so that transitions have eigenvalues in [-1, 1] instead of [0, 1].
+        use_beta: False makes beta 1 everywhere.
+    """
 
     expand_k: float = 1.0
     expand_v: float = 1.0
@@ -59,14 +75,19 @@ class DeltaNetKeys(ModelKeys):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RenormedDeltaNetKeys(DeltaNetKeys):
-    """Delta rule whose state has a learnt norm every ``renorm_every`` steps."""
+    """Keys of DeltaNet with a renormalised state: it is rescaled after every ``renorm_every`` time steps."""
 
     renorm_every: int = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GatedDeltaNetKeys(ModelKeys):
-    """Gated delta rule; heads are ``head_dim`` wide (keys) and ``head_dim * expand_v`` (values)."""
+    """Keys of Gated DeltaNet. As in DeltaNet, but that heads have a width of their own, whatever ``hidden_size`` is.
+
+    Attributes:
+        head_dim: width K of a head's keys; its values are ``head_dim * expand_v`` wide.
+        num_v_heads: heads of values, a multiple of ``num_heads`` (None: as many); several share a head of keys.
+    """
 
     expand_v: float = 1.0
     head_dim: int = 32
@@ -79,10 +100,10 @@ class GatedDeltaNetKeys(ModelKeys):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeltaProductKeys(ModelKeys):
-    """``num_householder`` delta-rule updates a token.
+    """Keys of DeltaProduct: ``num_householder`` delta-rule updates a token, with a decay if ``use_forget_gate``.
 
-    fla's layer and configuration disagree in their defaults of ``use_output_gate``, ``use_forget_gate`` and
-    ``allow_neg_eigval``: all three are keys here, so that a checkpoint says which it was.
+    fla's layer and its configuration disagree in the defaults of ``use_output_gate``, ``use_forget_gate`` and
+    ``allow_neg_eigval``. All three are keys here and always written, so that a checkpoint says which it has.
     """
 
     expand_v: float = 1.0
@@ -98,8 +119,14 @@ class DeltaProductKeys(ModelKeys):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mamba2Keys(ModelKeys):
-    """State-space duality; ``signed``: the decay has a sign from the input (fla has no such key: off there).
-    ``num_heads`` follows from ``expand * hidden_size / head_dim``.
+    """Keys of Mamba-2; ``num_heads`` follows from ``expand * hidden_size / head_dim``.
+
+    Attributes:
+        state_size: width N of B and C, the keys and queries of the recurrence.
+        n_groups: heads of B and C, which the heads share.
+        A_init_range, dt_min, dt_max, dt_init_floor: ranges that A and the bias of the time step are drawn from.
+        dt_limit: range that time steps are clamped to.
+        signed: give the decay a sign that depends on the input, for eigenvalues in [-1, 1]; fla has no such key.
     """
 
     head_dim: int = 32
@@ -121,7 +148,7 @@ class Mamba2Keys(ModelKeys):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TransformerKeys(ModelKeys):
-    """Causal attention with rotary positions; keys of fla's ``transformer``."""
+    """Keys of the Transformer, named as in fla's: base of the rotary positions, and biases of q, k and v."""
 
     rope_theta: float = 10_000.0
     qkv_bias: bool = False
@@ -129,7 +156,7 @@ class TransformerKeys(ModelKeys):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LSTMKeys(ModelKeys):
-    """torch's LSTM in a residual block; ``forget_bias`` is added to the forget gate's bias at the start."""
+    """Keys of the LSTM. ``forget_bias`` is added to the forget gate's bias at the start; no MLP by default."""
 
     forget_bias: float = 1.0
     intermediate_size: int | None = 0
@@ -137,7 +164,7 @@ class LSTMKeys(ModelKeys):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GRUKeys(ModelKeys):
-    """torch's GRU in a residual block."""
+    """Keys of the GRU; no MLP by default."""
 
     intermediate_size: int | None = 0
 
@@ -152,15 +179,19 @@ KEYS: dict[str, type[ModelKeys]] = {
     "lstm": LSTMKeys,
     "gru": GRUKeys,
 }
-"""Name of a model to its keys; a test holds it to the registry of models."""
+"""Name of a model -> the record of its keys. A test compares it with the registry of models, which needs torch."""
 
 
 def defaults(keys: type[ModelKeys]) -> dict[str, object]:
-    """Key to default, all of them."""
+    """Return key -> default of all keys of a model.
+
+    >>> defaults(RenormedDeltaNetKeys)["renorm_every"]
+    16
+    """
     return {field.name: field.default for field in fields(keys)}
 
 
 def own_defaults(keys: type[ModelKeys]) -> dict[str, object]:
-    """Key to default of those that aren't keys of all models, or have another default there."""
+    """Return key -> default of the keys that ``ModelKeys`` lacks, or that have another default there."""
     common = defaults(ModelKeys)
     return {key: value for key, value in defaults(keys).items() if key not in common or common[key] != value}

@@ -1,9 +1,12 @@
-"""Blocks and language models around a mixer: forward over time, and one step at a time with a carry."""
+"""Blocks and the language model around a mixer: forward over time, in pieces, and one step at a time with a carry.
+
+``registry`` derives a class for each mixer. Names of parameters are fla's, two of them by model: Mamba-2's differ.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -16,8 +19,12 @@ from trace_mine.train.models.layers import Carry, GatedMLP, Mixer, Tapped
 
 @dataclass
 class SequenceOutput(ModelOutput):
-    """``logits`` [B, T, V]: row t is the prediction of token t + 1; ``hidden`` [B, T, D]: the normed last residual, of
-    which the logits are a linear map; ``carry``: one of each layer, after the last step (None unless asked for).
+    """The output of a model. A plain dataclass with defaults, because ``ModelOutput`` asks for that.
+
+    Attributes:
+        logits: [B, T, V]; row t predicts token t + 1.
+        hidden: [B, T, D], the normed output of the last block, of which the logits are a linear map.
+        carry: one for each layer, after the last step; None unless asked for.
     """
 
     logits: Tensor | None = None
@@ -26,7 +33,10 @@ class SequenceOutput(ModelOutput):
 
 
 class Block(Tapped):
-    """Pre-norm residual block: mixer, then the gated MLP where the config has one. Tap: residual [B, T, D], its end."""
+    """A pre-norm residual block: the mixer, then the gated MLP if the config has one.
+
+    Tap: residual [B, T, D], the block's output. Parameters have fla's names, which call any mixer ``attn``.
+    """
 
     points = ("residual",)
 
@@ -45,7 +55,7 @@ class Block(Tapped):
         return self.attn
 
     def forward(self, x: Tensor, carry: Carry | None) -> tuple[Tensor, Carry]:
-        """x [B, T, D] -> [B, T, D] and the mixer's carry."""
+        """Map x [B, T, D] to [B, T, D]; also return the mixer's carry."""
         mixed, after = self.attn(self.attn_norm(x), carry)
         x = x + mixed
         if self.has_mlp:
@@ -54,7 +64,7 @@ class Block(Tapped):
 
 
 class MambaBlock(Tapped):
-    """Pre-norm residual block without MLP, with fla's names for Mamba-2."""
+    """A pre-norm residual block without an MLP, with fla's names for Mamba-2. Tap: residual [B, T, D], its output."""
 
     points = ("residual",)
 
@@ -69,15 +79,19 @@ class MambaBlock(Tapped):
         return self.mixer
 
     def forward(self, x: Tensor, carry: Carry | None) -> tuple[Tensor, Carry]:
-        """x [B, T, D] -> [B, T, D] and the mixer's carry."""
+        """Map x [B, T, D] to [B, T, D]; also return the mixer's carry."""
         mixed, after = self.mixer(self.norm(x), carry)
         return self.tap("residual", x + mixed), after
 
 
-class Backbone(nn.Module):
-    """Embeddings, blocks, last norm."""
+AnyBlock = Block | MambaBlock
+"""A layer of a model. The two differ in the names of their parameters and in the MLP."""
 
-    def __init__(self, config: SequenceConfig, mixer: type[Any], block: type[Any], last_norm: str) -> None:
+
+class Backbone(nn.Module):
+    """Embeddings, blocks and a last norm, whose parameter has the name ``last_norm``."""
+
+    def __init__(self, config: SequenceConfig, mixer: type[Mixer], block: type[AnyBlock], last_norm: str) -> None:
         super().__init__()
         self.embeddings: nn.Module = nn.Embedding(config.vocab_size, config.hidden_size)
         self.layers = nn.ModuleList([block(config, mixer(config)) for _ in range(config.num_hidden_layers)])
@@ -85,26 +99,28 @@ class Backbone(nn.Module):
         setattr(self, last_norm, nn.RMSNorm(config.hidden_size, eps=config.norm_eps))
 
     def forward(self, input_ids: Tensor, carry: list[Carry] | None) -> tuple[Tensor, list[Carry]]:
-        """input_ids [B, T] -> hidden [B, T, D], carries."""
+        """Map input_ids [B, T] to hidden [B, T, D], from the layers' carries on; return also their new carries."""
         x = self.embeddings(input_ids)
         after = []
         for index, layer in enumerate(self.layers):
-            x, kept = layer(x, None if carry is None else carry[index])
-            after.append(kept)
+            x, layer_carry = layer(x, None if carry is None else carry[index])
+            after.append(layer_carry)
         return getattr(self, self.last_norm)(x), after
 
 
 class SequenceModel(PreTrainedModel):
-    """A causal language model over tokens. Subclasses name their config and mixer.
+    """A causal language model over tokens. Subclasses name their config and mixer, and differing parameter names.
 
-    Padding: rows are filled up on the right, and what stands there is left out of the loss; no mask is needed.
+    Rows are padded on the right, and padding is left out of the loss. No mask is needed, since a causal model's outputs
+    before the padding don't depend on it.
     """
 
     config_class: type[SequenceConfig] = SequenceConfig
     base_model_prefix: str = "model"
     mixer_class: ClassVar[type[Mixer]]
-    block_class: ClassVar[type[Any]] = Block
+    block_class: ClassVar[type[AnyBlock]] = Block
     last_norm: ClassVar[str] = "norm"
+    # Any: transformers' own attributes, of types that differ between its versions.
     _tied_weights_keys: Any = {"lm_head.weight": "model.embeddings.weight"}  # noqa: RUF012
     _no_split_modules: Any = ["Block", "MambaBlock"]  # noqa: RUF012
 
@@ -113,18 +129,18 @@ class SequenceModel(PreTrainedModel):
         backbone = Backbone(config, self.mixer_class, self.block_class, self.last_norm)
         setattr(self, self.base_model_prefix, backbone)
         self.lm_head = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
-        self.post_init()
+        self.post_init()  # transformers calls _init_weights and ties weights here
 
     @classmethod
-    def from_pretrained(cls, *given: Any, **named: Any) -> Any:
-        """As transformers', with the weights in memory of their own.
+    def from_pretrained(cls, *arguments: Any, **options: Any) -> Any:  # Any: as transformers declares it
+        """Load a model as transformers does, and copy its weights into memory of their own.
 
-        They come memory-mapped at any address of the file, and products of matrices that are not aligned to 64 bytes
-        come out otherwise in the last bit: a GRU's did on an AMD EPYC, so that a run that goes on from a checkpoint
-        would not equal the one that didn't stop.
+        Loaded weights are memory-mapped at any address of the file, and products of matrices that aren't aligned to 64
+        bytes differ in the last bit: a GRU's did on an AMD EPYC, so that a run resumed from a checkpoint did not equal
+        the uninterrupted one.
         """
-        loaded = super().from_pretrained(*given, **named)
-        model = loaded[0] if isinstance(loaded, tuple) else loaded
+        loaded = super().from_pretrained(*arguments, **options)
+        model = loaded[0] if isinstance(loaded, tuple) else loaded  # with output_loading_info: (model, report)
         for tensor in (*model.parameters(), *model.buffers()):
             tensor.data = tensor.data.clone()
         return loaded
@@ -136,35 +152,40 @@ class SequenceModel(PreTrainedModel):
         return module
 
     @property
-    def blocks(self) -> list[Any]:
+    def blocks(self) -> list[AnyBlock]:
         """The blocks, first layer first."""
-        return list(self.backbone_module.layers)
+        return [cast(AnyBlock, layer) for layer in self.backbone_module.layers]
 
     def get_input_embeddings(self) -> nn.Module:
-        """The embedding of tokens."""
+        """Return the embedding of tokens; transformers asks for it by this name."""
         return self.backbone_module.embeddings
 
     def set_input_embeddings(self, value: nn.Module) -> None:
-        """Puts another embedding in its place."""
+        """Replace the embedding of tokens."""
         self.backbone_module.embeddings = value
 
     def get_output_embeddings(self) -> nn.Module:
-        """The map from hidden to logits."""
+        """Return the map from hidden to logits; transformers ties its weight to the embedding's."""
         head: nn.Module = self.lm_head
         return head
 
     def set_output_embeddings(self, new_embeddings: nn.Module) -> None:
-        """Puts another map in its place."""
+        """Replace the map from hidden to logits."""
         self.lm_head = new_embeddings
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
-        """N(0, ``initializer_range``) for linear layers and embeddings; None leaves torch's own initialisation."""
-        spread, embedding = self.config.initializer_range, self.config.embedding_range
-        if isinstance(module, nn.Linear) and spread is not None:
-            nn.init.normal_(module.weight, std=spread)
-        elif isinstance(module, nn.Embedding) and (embedding or spread) is not None:
-            nn.init.normal_(module.weight, std=embedding or spread)
+        """Draw a module's first weights; transformers calls this for each module of a new model.
+
+        Linear layers are N(0, ``initializer_range``), embeddings N(0, ``embedding_range``); a range of None leaves
+        torch's own initialisation. Other modules have drawn theirs when they were made.
+        """
+        linear_range = self.config.initializer_range
+        embedding_range = self.config.embedding_range or linear_range
+        if isinstance(module, nn.Linear) and linear_range is not None:
+            nn.init.normal_(module.weight, std=linear_range)
+        elif isinstance(module, nn.Embedding) and embedding_range is not None:
+            nn.init.normal_(module.weight, std=embedding_range)
 
     def forward(
         self,
@@ -174,14 +195,14 @@ class SequenceModel(PreTrainedModel):
         attention_mask: Tensor | None = None,
         labels: None = None,
     ) -> SequenceOutput:
-        """input_ids [B, T], going on from ``carry`` (None: from the start) -> ``SequenceOutput``.
+        """Run the model over input_ids [B, T], continuing from ``carry`` (None: from the start).
 
-        For code that calls any causal model: an ``attention_mask`` [B, T] of rows filled up on the right is accepted,
-        and changes nothing.
+        ``attention_mask`` [B, T] and ``labels`` are here for code that calls any causal model: a mask of rows padded on
+        the right is accepted and changes nothing.
 
         Raises:
-            ValueError: a mask with padding on the left or within, which would be read as tokens; or ``labels``: which
-                tokens count is the trainer's to say.
+            ValueError: a mask has padding on the left or within, which would be read as tokens; or ``labels`` are
+                given, whose loss would count all tokens alike.
         """
         if labels is not None:
             raise ValueError("expected no labels, got some; take the loss of the logits")
@@ -192,9 +213,10 @@ class SequenceModel(PreTrainedModel):
         return SequenceOutput(logits=logits, hidden=hidden, carry=after if return_carry else None)
 
     def step(self, input_ids: Tensor, carry: list[Carry] | None = None) -> tuple[Tensor, list[Carry]]:
-        """One token a row: input_ids [B] -> logits [B, V] for the token after it, and the carry to go on with.
+        """Run the model over one token a row, input_ids [B], in the recurrent form of each mixer.
 
-        T steps give the rows of one ``forward`` over T tokens, through the recurrent form of each mixer.
+        Returns logits [B, V] for the next token, and the carry to continue with. T steps give the logits of one
+        ``forward`` over T tokens (1e-10 in float64, a test).
         """
-        told = self(input_ids[:, None], carry, return_carry=True)
-        return told.logits[:, 0], told.carry
+        output = self(input_ids[:, None], carry, return_carry=True)
+        return output.logits[:, 0], output.carry

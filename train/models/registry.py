@@ -1,16 +1,21 @@
-"""The registry of models, and how a checkpoint becomes a model again."""
+"""The registry of models by name: new models, and models loaded from checkpoints.
+
+The classes here only put a config and a mixer together, under the names that flash-linear-attention (fla) gives its
+classes: ``config.json`` has them in ``architectures``.
+"""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 from trace_mine.train.models import config as configs
 from trace_mine.train.models.delta_net import DeltaNet, RenormedDeltaNet
 from trace_mine.train.models.delta_product import DeltaProduct
 from trace_mine.train.models.gated_delta_net import GatedDeltaNet
-from trace_mine.train.models.language_model import MambaBlock, SequenceModel
+from trace_mine.train.models.language_model import AnyBlock, MambaBlock, SequenceModel
 from trace_mine.train.models.layers import Mixer
 from trace_mine.train.models.mamba2 import Mamba2
 from trace_mine.train.models.recurrent import GRU, LSTM
@@ -18,60 +23,60 @@ from trace_mine.train.models.transformer import Attention
 
 
 class DeltaNetForCausalLM(SequenceModel):
-    """DeltaNet."""
+    """A language model of DeltaNet layers."""
 
     config_class: type[configs.SequenceConfig] = configs.DeltaNetConfig
     mixer_class: ClassVar[type[Mixer]] = DeltaNet
 
 
 class RenormedDeltaNetForCausalLM(SequenceModel):
-    """DeltaNet with a renormalised state."""
+    """A language model of DeltaNet layers whose state is renormed."""
 
     config_class: type[configs.SequenceConfig] = configs.RenormedDeltaNetConfig
     mixer_class: ClassVar[type[Mixer]] = RenormedDeltaNet
 
 
 class GatedDeltaNetForCausalLM(SequenceModel):
-    """Gated DeltaNet."""
+    """A language model of Gated DeltaNet layers."""
 
     config_class: type[configs.SequenceConfig] = configs.GatedDeltaNetConfig
     mixer_class: ClassVar[type[Mixer]] = GatedDeltaNet
 
 
 class GatedDeltaProductForCausalLM(SequenceModel):
-    """DeltaProduct."""
+    """A language model of DeltaProduct layers."""
 
     config_class: type[configs.SequenceConfig] = configs.DeltaProductConfig
     mixer_class: ClassVar[type[Mixer]] = DeltaProduct
 
 
 class Mamba2ForCausalLM(SequenceModel):
-    """Mamba-2."""
+    """A language model of Mamba-2 layers; fla gives its parameters other names than the others'."""
 
     config_class: type[configs.SequenceConfig] = configs.Mamba2Config
     base_model_prefix: str = "backbone"
     mixer_class: ClassVar[type[Mixer]] = Mamba2
-    block_class: ClassVar[type[Any]] = MambaBlock
+    block_class: ClassVar[type[AnyBlock]] = MambaBlock
     last_norm: ClassVar[str] = "norm_f"
     _tied_weights_keys: Any = {"lm_head.weight": "backbone.embeddings.weight"}  # noqa: RUF012
 
 
 class TransformerForCausalLM(SequenceModel):
-    """Transformer."""
+    """A language model of attention layers."""
 
     config_class: type[configs.SequenceConfig] = configs.TransformerConfig
     mixer_class: ClassVar[type[Mixer]] = Attention
 
 
 class LSTMForCausalLM(SequenceModel):
-    """LSTM."""
+    """A language model of LSTM layers."""
 
     config_class: type[configs.SequenceConfig] = configs.LSTMConfig
     mixer_class: ClassVar[type[Mixer]] = LSTM
 
 
 class GRUForCausalLM(SequenceModel):
-    """GRU."""
+    """A language model of GRU layers."""
 
     config_class: type[configs.SequenceConfig] = configs.GRUConfig
     mixer_class: ClassVar[type[Mixer]] = GRU
@@ -87,19 +92,27 @@ MODELS: dict[str, type[SequenceModel]] = {
     "lstm": LSTMForCausalLM,
     "gru": GRUForCausalLM,
 }
-"""Name to class. A test holds every member to the same contract."""
+"""Name -> class. A test checks that forward, pieces and steps agree for each of them."""
 
 
-def make_model(name: str, **keys: Any) -> SequenceModel:
-    """A model with fresh parameters (from torch's global generator).
+def make_model(name: str, **keys: Any) -> SequenceModel:  # Any: the types are those of each key
+    """Make a model whose first weights are drawn from torch's global generator.
+
+    >>> make_model("delta_net", vocab_size=32, hidden_size=64, intermediate_size=128).config.num_heads
+    2
+
+    Args:
+        name: a name in ``MODELS``.
+        keys: keys of the model (``keys.KEYS[name]``); others have their defaults.
 
     Raises:
-        ValueError: the name or a key is unknown, or the numbers don't fit together.
+        ValueError: the name or a key is unknown, or the values don't fit together.
     """
     if name not in MODELS:
         raise ValueError(f"expected a model among {', '.join(MODELS)}, got {name!r}")
     config_class = MODELS[name].config_class
     known = {**configs.COMMON, **config_class.own, "tie_word_embeddings": False}
+    # A config keeps keys that it doesn't know, for fla's sake: a misspelt one would do nothing.
     for key in keys:
         if key not in known:
             raise ValueError(f"expected a key of {name} ({', '.join(sorted(known))}), got {key!r}")
@@ -107,52 +120,55 @@ def make_model(name: str, **keys: Any) -> SequenceModel:
 
 
 def load_model(folder: str | Path) -> SequenceModel:
-    """The model of a folder with ``config.json`` and ``model.safetensors``: ours, or fla's where fla has the model.
+    """Load the model of a folder with ``config.json`` and ``model.safetensors``, written here or by fla.
 
     Raises:
-        ValueError: the folder has no model, one of a type that isn't in the registry, or weights that aren't all its.
+        ValueError: the folder has no model, or one of a type that isn't in the registry; or weights are missing, left
+            over, or of the wrong shape.
     """
     path = Path(folder)
     if not (path / "config.json").is_file():
         raise ValueError(f"expected a folder with config.json and model.safetensors, got {path}; name a finished run")
+    # Not by AutoConfig: it would need our classes registered, and has another class for mamba2.
     kind = json.loads((path / "config.json").read_text(encoding="utf-8")).get("model_type")
     for model in MODELS.values():
         if model.config_class.model_type == kind:
             config = model.config_class.from_pretrained(path)
-            return whole(model.from_pretrained(path, config=config, output_loading_info=True), path)
+            loaded, report = model.from_pretrained(path, config=config, output_loading_info=True)
+            _check_weights(loaded, report, path)
+            return cast(SequenceModel, loaded)
     raise ValueError(f"expected a model type of {', '.join(MODELS)}, got {kind!r} in {path / 'config.json'}")
 
 
-def whole(loaded: Any, path: Path) -> SequenceModel:
-    """The model of transformers' (model, report), where every weight was there and fits.
+def _check_weights(model: SequenceModel, report: Mapping[str, Collection[str]], path: Path) -> None:
+    """Check transformers' report on loading: it only warns of a missing weight and goes on with a random one.
 
     Raises:
-        ValueError: one didn't; transformers would go on with a fresh one in its place.
+        ValueError: a weight was missing, left over, or didn't fit.
     """
-    model, report = loaded
-    for what in ("missing_keys", "unexpected_keys", "error_msgs"):
-        if report[what]:
-            told = sorted(report[what])[:3]
-            raise ValueError(f"expected the weights of {type(model).__name__} in {path}, got {what}: {told}")
-    found: SequenceModel = model
-    return found
+    for problem in ("missing_keys", "unexpected_keys", "error_msgs"):
+        if report[problem]:
+            first_names = sorted(report[problem])[:3]
+            raise ValueError(f"expected the weights of {type(model).__name__} in {path}, got {problem}: {first_names}")
 
 
 def register_auto_classes() -> list[str]:
-    """Lets AutoConfig and AutoModelForCausalLM open folders of our models in this process; the model types that they
-    learnt.
+    """Make AutoConfig and AutoModelForCausalLM open folders of our models in this process.
 
-    Not mamba2: transformers has a model of this type with a config of other keys, which goes on being opened as that.
-    ``load_model`` opens ours.
+    Not those of Mamba-2: transformers has a model of that type with other keys, which stays what it is. ``load_model``
+    opens ours.
+
+    Returns:
+        the model types that were registered.
     """
     from transformers import AutoConfig, AutoModelForCausalLM
     from transformers.models.auto import configuration_auto
 
-    learnt = []
+    registered = []
     for model in MODELS.values():
         config = model.config_class
         if config.model_type not in configuration_auto.CONFIG_MAPPING_NAMES:  # type: ignore[attr-defined]
-            AutoConfig.register(config.model_type, config, exist_ok=True)  # fla's, where it was imported
+            AutoConfig.register(config.model_type, config, exist_ok=True)  # fla may have registered its own before
             AutoModelForCausalLM.register(config, model, exist_ok=True)
-            learnt.append(config.model_type)
-    return learnt
+            registered.append(config.model_type)
+    return registered

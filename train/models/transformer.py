@@ -1,39 +1,45 @@
 """Causal attention with rotary positions, through torch's scaled_dot_product_attention.
 
-Parameter names are fla's ``Attention``, whose class needs flash-attn even to be made.
+Source: arXiv 1706.03762; rotary positions: arXiv 2104.09864. Parameters have the names of fla's ``Attention``, whose
+class needs flash-attn even to be made.
 """
 
 from __future__ import annotations
-
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from trace_mine.train.models.config import SequenceConfig
 from trace_mine.train.models.layers import Carry, Mixer, heads
 
 
 def rotated(x: Tensor, first: int, theta: float) -> Tensor:
-    """x [B, H, T, D], whose step 0 is position ``first``: pairs (i, i + D / 2) turned by position / theta^(2i / D)."""
+    """Turn the pairs (i, i + D / 2) of x [B, H, T, D] by the angle position * theta^(-2i / D).
+
+    Step 0 of x is at position ``first``. The dot product of a turned query and a turned key depends on the difference
+    of their positions alone.
+    """
     half = x.shape[-1] // 2
+    # float64: angles reach thousands of radians, of which fp32 keeps four decimals
     rate = theta ** (-torch.arange(half, device=x.device, dtype=torch.float64) / half)
     angle = torch.arange(first, first + x.shape[-2], device=x.device, dtype=torch.float64)[:, None] * rate
     cos, sin = angle.cos().to(x.dtype), angle.sin().to(x.dtype)
-    one, other = x[..., :half], x[..., half:]
-    return torch.cat([one * cos - other * sin, one * sin + other * cos], -1)
+    x_1, x_2 = x[..., :half], x[..., half:]
+    return torch.cat([x_1 * cos - x_2 * sin, x_1 * sin + x_2 * cos], -1)
 
 
 class Attention(Mixer):
-    """One layer. Taps: queries, keys [B, H, T, D] (rotated), values [B, H, T, D], heads [B, T, H, D].
+    """The mixer of one layer: out_t = sum over j <= t of softmax_j(q_t . k_j / sqrt(D)) v_j.
 
-    The carry is all keys and values so far: it grows with time.
+    Taps: queries, keys [B, H, T, D] (with positions), values [B, H, T, D], heads [B, T, H, D].
+    The carry has all keys and values so far: it grows with time, unlike those of the recurrent mixers.
     """
 
     points = ("queries", "keys", "values", "heads")
 
-    def __init__(self, config: Any) -> None:
-        super().__init__()
+    def __init__(self, config: SequenceConfig) -> None:
+        super().__init__(config)
         self.num_heads, self.theta = config.num_heads, float(config.rope_theta)
         width = config.hidden_size
         self.q_proj = nn.Linear(width, width, bias=config.qkv_bias)
@@ -50,9 +56,11 @@ class Attention(Mixer):
         q, k, v = self.tap("queries", q), self.tap("keys", k), self.tap("values", v)
         if first:
             k, v = torch.cat([carry["keys"], k], 2), torch.cat([carry["values"], v], 2)
-        seen = None
+        # is_causal aligns the mask at the first key, which is wrong after a carry: there step i sees first + i keys
+        # more. A single step sees all keys and needs no mask.
+        mask = None
         if first and length > 1:
-            seen = torch.ones(length, first + length, dtype=torch.bool, device=x.device).tril(first)
-        out = F.scaled_dot_product_attention(q, k, v, attn_mask=seen, is_causal=not first)
+            mask = torch.ones(length, first + length, dtype=torch.bool, device=x.device).tril(first)
+        out = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=not first)
         y = self.o_proj(self.tap("heads", out.transpose(1, 2)).flatten(-2))
         return y, {"position": first + length, "keys": k, "values": v}

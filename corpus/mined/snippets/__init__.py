@@ -1,4 +1,8 @@
-"""Where snippets are found: one file an entry, and the registry that the command and the contract tests iterate."""
+"""Finds the snippets of a repository: one file for each entry, and the registry of them.
+
+A finder reads syntax trees alone: nothing of a repository is imported in this process. A new entry is one file with a
+finder, a line in ENTRIES, and its name in ``trace_mine.tracer.schema.KINDS``.
+"""
 
 from __future__ import annotations
 
@@ -17,12 +21,12 @@ ENTRIES: dict[str, Callable[[SourceText, Context], Iterator[Candidate]]] = {
     "test": find_tests,
     "call": find_calls,
 }
-"""How a snippet is entered (its ``kind``, the rows' column ``entry``) to its finder. A finder only reads syntax trees:
-nothing of the repository is imported in this process.
+"""From an entry, the way in which a snippet is entered (its ``kind``, the rows' column ``entry``), to its finder. The
+command and the contract tests iterate over it.
 """
 
 DEFAULT_ENTRIES = ("doctest", "script", "test")
 INVERSE_ENTRIES = ("call",)
-"""What a view that hides inputs mines: it asks for the inputs of a call, and nothing else has any."""
+"""The entries of a view that hides inputs, and of no other one: of all snippets, only calls have inputs to ask for."""
 
 __all__ = ["DEFAULT_ENTRIES", "ENTRIES", "INVERSE_ENTRIES", "Candidate", "Context"]

@@ -1,4 +1,7 @@
-"""A snippet as it was found, with the reason for not running it where there is one; its JSON form for work units."""
+"""A snippet as a finder found it, with its drop where it is not to be run; its JSON form for work units.
+
+``Context`` is what finders may ask of the repository around a file.
+"""
 
 from __future__ import annotations
 
@@ -9,14 +12,16 @@ from typing import Any, TypedDict, TypeVar
 
 from trace_mine.corpus.mined.files import SourceText, read
 from trace_mine.corpus.mined.layout import Layout, Place
-from trace_mine.tracer.schema import Piece, Snippet
+from trace_mine.tracer.schema import Drop, Piece, Snippet
 
 Built = TypeVar("Built")
 
 
 class PriorNotes(TypedDict, total=False):
-    """Of a mined prior how many ``calls`` there are and how many are ``left_out``, of a grid what each input's values
-    were ``chosen_by``.
+    """The origin of a prior, in counts or by evidence.
+
+    A mined prior has ``calls``, the number of literal calls that were found, and ``left_out``, those of them that it
+    lacks; a grid has ``chosen_by``, by input, one of ``annotation call default name``.
     """
 
     calls: int
@@ -25,8 +30,11 @@ class PriorNotes(TypedDict, total=False):
 
 
 class HiddenInputs(PriorNotes):
-    """What a row's ``view`` says of hidden inputs. ``prior``: where their values come from; ``inputs``: what each draw
-    assigns (``n``, or ``a, b``) with the source of each of its outcomes.
+    """The part of a row's ``view`` about hidden inputs.
+
+    ``prior`` says where their values come from (one of ``trace_mine.tracer.views.PRIORS``); ``inputs`` maps what each
+    draw assigns (``n``, or ``a, b``) to the source text of each of its outcomes, one for each draw of the law: an
+    outcome that is twice as likely stands there twice.
     """
 
     prior: str
@@ -35,43 +43,74 @@ class HiddenInputs(PriorNotes):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """A snippet that was found. With a ``reason`` it is counted as a drop and never run; its pieces may then be empty.
+    """A snippet that was found.
 
-    ``num_skipped`` counts doctest examples that were left out for ``+SKIP``. ``source_hash`` is the SHA-256 of the
-    file. ``prior`` is what a row's ``view`` says of hidden inputs: where their values come from, and all of them.
+    Attributes:
+        snippet: what to run; with a ``drop`` its pieces may be empty.
+        sys_path: folders of the repository, relative to its root, that go on ``sys.path`` of the run.
+        source_hash: SHA-256 of the file, in hexadecimal.
+        drop: why the snippet is counted and never run; None for one that is run.
+        num_skipped: doctest examples that were left out for ``+SKIP``.
+        licence: SPDX expression in the file's own header; None where the repository's licence holds.
+        prior: of a snippet with hidden inputs, what its rows' ``view`` says of them.
+
+    Raises:
+        ValueError: there is nothing to run, and no drop that says why; or an input is asked for that has no prior.
     """
 
     snippet: Snippet
     sys_path: tuple[str, ...]
     source_hash: str
-    reason: str | None = None
-    evidence: str = ""
+    drop: Drop | None = None
     num_skipped: int = 0
     licence: str | None = None
     prior: HiddenInputs | None = None
+
+    def __post_init__(self) -> None:
+        if self.drop is None and not self.snippet.pieces:
+            raise ValueError(
+                f"expected Candidate.snippet with pieces, got none for {self.snippet.name!r}; give a drop that says why"
+            )
+        if self.num_skipped < 0:
+            raise ValueError(f"expected Candidate.num_skipped >= 0, got {self.num_skipped}; count the examples")
+        if self.snippet.asks and self.prior is None:
+            raise ValueError(
+                f"expected Candidate.prior for the inputs {self.snippet.asks}, got None; say what they are drawn from"
+            )
 
     def to_json(self) -> dict[str, object]:
         """A JSON object; ``from_json`` is its inverse."""
         return asdict(self)
 
     @staticmethod
-    def from_json(data: Mapping[str, Any]) -> Candidate:
-        """The candidate whose ``to_json`` (or its copy out of a JSON file) this is."""
-        snippet = dict(data["snippet"])
+    def from_json(data: Mapping[str, object]) -> Candidate:
+        """The candidate whose ``to_json`` (or its copy out of a JSON file) this is.
+
+        Raises:
+            TypeError, KeyError: a key is missing, or there is one too many.
+            ValueError: a value is out of its range.
+        """
+        # Any: a JSON object is checked by the constructors that take its values. JSON has no tuples, so those that
+        # became lists are turned back: records that are compared and hashed must equal the ones that were written.
+        fields: dict[str, Any] = dict(data)
+        snippet: dict[str, Any] = dict(fields["snippet"])
         pieces = tuple(Piece(**{**piece, "options": tuple(piece["options"])}) for piece in snippet["pieces"])
         snippet.update(pieces=pieces, opens=tuple(snippet["opens"]), asks=tuple(snippet["asks"]))
-        return Candidate(**{**data, "snippet": Snippet(**snippet), "sys_path": tuple(data["sys_path"])})
+        drop = None if fields["drop"] is None else Drop(**fields["drop"])
+        fields.update(snippet=Snippet(**snippet), sys_path=tuple(fields["sys_path"]), drop=drop)
+        return Candidate(**fields)
 
 
 class Context:
-    """What a finder may ask of the repository around a file.
+    """The repository around a file, as finders may ask for it.
 
     Args:
         root: the repository's folder.
         layout: names of its modules.
-        stdlib: a module of the standard library: the interpreter has it, no folder goes on ``sys.path``.
+        stdlib: True for a module of the standard library, which the interpreter in the sandbox has by itself, so that
+            no folder goes on ``sys.path``.
         paths: the files that are searched.
-        prior: where the values of hidden inputs come from (see ``trace_mine.tracer.views.PRIORS``).
+        prior: where the values of hidden inputs come from, one of ``trace_mine.tracer.views.PRIORS``.
     """
 
     def __init__(
@@ -86,30 +125,38 @@ class Context:
         self.layout = layout
         self.paths = tuple(paths)
         self.prior = prior
-        self._built: dict[Callable[[Context], Any], Any] = {}
+        self._built: dict[object, object] = {}
         self._root = root
         self._stdlib = stdlib
         self._loaded: dict[str, SourceText | None] = {}
 
     def place(self, path: str) -> Place:
-        """How the file is imported."""
+        """The ``sys.path`` and the module name with which the file is imported."""
         place = self.layout.place(path)
+        # A staged copy of the standard library must not come before the interpreter's own on `sys.path`.
         return Place(sys_path=(), module=place.module) if self._stdlib else place
 
     def once(self, build: Callable[[Context], Built]) -> Built:
-        """What ``build`` makes of the whole repository; made when it is first asked for."""
+        """The result of ``build`` for this repository, built when it is first asked for and shared by all files.
+
+        Example:
+            ``context.once(CallIndex)`` reads the whole repository once, not once for each of its files.
+        """
         if build not in self._built:
             self._built[build] = build(self)
-        built: Built = self._built[build]
+        built: Built = self._built[build]  # type: ignore[assignment]  # the value under a key is what the key built
         return built
 
     def read(self, path: str) -> SourceText | None:
-        """A file of the repository, read and let go of; None when it can't be read."""
+        """A file of the repository, which this object does not keep; None when it can't be read."""
         source = read(self._root, path)
         return source if isinstance(source, SourceText) else None
 
     def load(self, path: str) -> SourceText | None:
-        """Another file of the repository, read once; None when it can't be read."""
+        """Another file of the repository, read once and kept; None when it can't be read.
+
+        Base classes of tests stand in a few files that all test files ask for, so these are worth their memory.
+        """
         if path not in self._loaded:
             self._loaded[path] = self.read(path)
         return self._loaded[path]

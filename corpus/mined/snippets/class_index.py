@@ -1,4 +1,7 @@
-"""Classes of a repository and their ancestors, by syntax: is it a test case, which set-up does it have?"""
+"""Finds the ancestors of a repository's classes by syntax: their methods, and the base classes from elsewhere.
+
+``testcases`` needs them: set-up methods are mostly inherited, and only an ancestor says that a class is a test case.
+"""
 
 from __future__ import annotations
 
@@ -8,16 +11,26 @@ from dataclasses import dataclass, field
 from trace_mine.corpus.mined.files import SourceText
 from trace_mine.corpus.mined.snippets.candidate import Context
 
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+
 MAX_ANCESTORS = 50
+"""Classes that are looked at for one class; hand-written hierarchies have a tenth of that."""
+
+MAX_HOPS = 8
+"""Re-exports that are followed from a name to its class; a name may be re-exported in a circle."""
 
 
 @dataclass(slots=True)
 class Ancestry:
-    """A class with its bases: ``methods`` by name (the first definition in the order of search), and the dotted
-    names of bases that are not the repository's own.
+    """A class with its bases.
+
+    Attributes:
+        methods: by name, the first definition in the order of search.
+        foreign: dotted names of bases that are not the repository's own, as far as imports tell them
+            (``unittest.TestCase``, or ``TestCase`` after a star import).
     """
 
-    methods: dict[str, ast.FunctionDef | ast.AsyncFunctionDef] = field(default_factory=dict)
+    methods: dict[str, Function] = field(default_factory=dict)
     foreign: set[str] = field(default_factory=set)
 
     @property
@@ -32,7 +45,10 @@ class Ancestry:
 
 
 def ancestry(source: SourceText, node: ast.ClassDef, context: Context) -> Ancestry:
-    """Follows bases through names, imports and attributes of modules of the repository. Not followed: computed
+    """Collect the methods of a class and of its bases, breadth first.
+
+    Bases are followed through names, imports and attributes of modules of the repository. Python's own order (the MRO)
+    is another where an ancestor of the first base and the second base both define a method. Not followed: computed
     bases.
     """
     result = Ancestry()
@@ -41,17 +57,17 @@ def ancestry(source: SourceText, node: ast.ClassDef, context: Context) -> Ancest
     while pending and len(seen) < MAX_ANCESTORS:
         where, current = pending.pop(0)
         if (where.path, current.lineno) in seen:
-            continue
+            continue  # a base of several bases; or, by names alone, a class that seems to be its own ancestor
         seen.add((where.path, current.lineno))
         for statement in current.body:
-            if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef):
+            if isinstance(statement, Function):
                 result.methods.setdefault(statement.name, statement)
         for base in current.bases:
             name = dotted(base)
             if name is None:
-                continue
+                continue  # computed: `class A(make_base()):`
             base_class = _lookup(where, name, context)
-            if isinstance(base_class, str):
+            if isinstance(base_class, str):  # its file is not among ours, and nothing is imported to look at it
                 result.foreign.add(base_class)
             else:
                 pending.append(base_class)
@@ -69,10 +85,13 @@ def dotted(node: ast.expr) -> str | None:
     return ".".join([node.id, *reversed(parts)])
 
 
-def _lookup(source: SourceText, name: str, context: Context, hops: int = 8) -> tuple[SourceText, ast.ClassDef] | str:
-    """The class that ``name`` means in this file, or its dotted foreign name."""
+def _lookup(
+    source: SourceText, name: str, context: Context, hops: int = MAX_HOPS
+) -> tuple[SourceText, ast.ClassDef] | str:
+    """The class that ``name`` means in this file with the file that defines it, or its dotted foreign name."""
     head, _, rest = name.partition(".")
     place = context.layout.place(source.path)
+    # Statements of the top level only: under an `if` or `try`, one of two classes of a name would have to be guessed.
     for node in source.tree.body if source.tree else []:
         if isinstance(node, ast.ClassDef) and node.name == head and not rest:
             return source, node
@@ -83,11 +102,12 @@ def _lookup(source: SourceText, name: str, context: Context, hops: int = 8) -> t
 
 
 def _imported_as(head: str, rest: str, node: ast.stmt, module: str | None, path: str) -> str | None:
-    """The full name of ``head.rest`` where this statement imports ``head``."""
+    """The full name of ``head.rest`` where this statement imports ``head``; None where it does not."""
     if isinstance(node, ast.Import):
         for alias in node.names:
             if alias.asname == head:
                 return f"{alias.name}.{rest}"
+            # `import a.b` binds `a`, and the base is then spelt `a.b.C`: the name is full already
             if alias.asname is None and alias.name.partition(".")[0] == head:
                 return f"{head}.{rest}" if rest else head
     if isinstance(node, ast.ImportFrom):
@@ -101,6 +121,7 @@ def _imported_as(head: str, rest: str, node: ast.stmt, module: str | None, path:
 def _in_module(
     full: str, sys_path: tuple[str, ...], context: Context, hops: int
 ) -> tuple[SourceText, ast.ClassDef] | str:
+    """The class with this full name, where its module is a file of the repository; the name itself elsewhere."""
     module, _, attribute = full.rpartition(".")
     path = context.layout.find(module, sys_path) if module else None
     target = context.load(path) if path and hops else None
@@ -108,9 +129,20 @@ def _in_module(
 
 
 def absolute_module(node: ast.ImportFrom, module: str | None, path: str) -> str:
-    """The full name of the module that an import takes its names from; ``module`` is the importing file's own."""
+    """The full name of the module that an import takes its names from.
+
+    Args:
+        node: the import.
+        module: the importing file's own name; None where no name leads to it, which leaves a relative import relative
+            to nothing.
+        path: the importing file.
+
+    Example:
+        In ``a/b/c.py`` (``a.b.c``), ``from ..d import x`` takes ``x`` from ``a.d``.
+    """
     if not node.level:
         return node.module or ""
     parts = (module or "").split(".")
+    # One dot means the file's package. The name of an `__init__.py` is that package, so one part less goes.
     keep = len(parts) - node.level + (1 if path.endswith("__init__.py") else 0)
     return ".".join([*parts[: max(keep, 0)], *([node.module] if node.module else [])])

@@ -1,8 +1,8 @@
-"""Doctest examples: of modules, classes, methods and functions, of ``__test__``, and of ``.rst``, ``.md`` and
+"""Finds doctest examples: of modules, classes, methods and functions, of ``__test__``, and of ``.rst``, ``.md`` and
 ``.txt`` files.
 
-Found by syntax alone, so nothing is imported. Not found: docstrings that are computed, those of functions inside
-functions (doctest doesn't see them either), and Sphinx's ``testcode`` blocks.
+Examples are found by syntax alone, so nothing is imported. Not found: docstrings that are computed, those of functions
+inside functions (doctest doesn't see them either), and Sphinx's ``testcode`` blocks.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from trace_mine.corpus.mined.files import TEXT_SUFFIXES, SourceText
 from trace_mine.corpus.mined.layout import Place
 from trace_mine.corpus.mined.snippets.candidate import Candidate, Context
-from trace_mine.tracer.schema import Piece, Snippet
+from trace_mine.tracer.inside.reasons import Reason
+from trace_mine.tracer.schema import Drop, Piece, Snippet
 
 STANDARD_OPTIONS = frozenset(doctest.OPTIONFLAGS_BY_NAME)
 FOREIGN_OPTIONS = (
@@ -28,30 +29,45 @@ FOREIGN_OPTIONS = (
     "REMOTE_DATA",
     "SHOW_WARNINGS",
 )
-"""Of pytest, its plugins and NumPy: without them the parser refuses a whole docstring. They never reach a row."""
+"""Options of pytest, its plugins and NumPy. The parser refuses a whole docstring for one option that is not
+registered, so these are; they never reach a row.
+"""
 
 _DIRECTIVE = re.compile(r"[ \t]*#\s*doctest:\s*([^\n'\"]*)$", re.MULTILINE)
+# A line that opens or closes a block of code in Markdown, with whatever stands behind the mark (a language).
 _FENCE = re.compile(r"^[ \t]*(```|~~~).*$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Docstring:
-    """A docstring's value, the dotted name of its owner within the module, and its lines in the file."""
+    """A docstring's value, the dotted name of its owner within the module, and its lines in the file.
+
+    ``name`` is empty for a module's own docstring and for a text file. Lines are 1-based, and ``end_line`` is the last.
+
+    Raises:
+        ValueError: the lines are not those of a file.
+    """
 
     name: str
     value: str
     line: int
     end_line: int
 
+    def __post_init__(self) -> None:
+        if not 1 <= self.line <= self.end_line:
+            raise ValueError(
+                f"expected 1 <= Docstring.line <= end_line, got {self.line} and {self.end_line}; count lines from 1"
+            )
+
 
 def find_doctests(source: SourceText, context: Context) -> Iterator[Candidate]:
-    """One candidate for each docstring (or text file) with an example: its examples share a namespace."""
+    """Find one candidate for each docstring (or text file) with an example: its examples share a namespace."""
     if source.path.endswith(TEXT_SUFFIXES):
-        text = _FENCE.sub("", source.text) if source.path.endswith(".md") else source.text
-        whole = Docstring(name="", value=text, line=1, end_line=text.count("\n") + 1)
+        text = _example_text(source)
+        document = Docstring(name="", value=text, line=1, end_line=text.count("\n") + 1)
         place = Place(sys_path=context.layout.main_roots, module=None)
-        yield from _candidates(source, whole, place, name=source.path)
-    elif source.tree is not None and ">>>" in source.text:
+        yield from _candidates(source, document, place, name=source.path)
+    elif source.tree is not None and ">>>" in source.text:  # most files have no prompt, and their trees need no walk
         place = context.place(source.path)
         for docstring in docstrings(source.tree):
             name = ".".join(part for part in (place.module or source.path, docstring.name) if part)
@@ -59,12 +75,24 @@ def find_doctests(source: SourceText, context: Context) -> Iterator[Candidate]:
 
 
 def docstrings(tree: ast.Module) -> Iterator[Docstring]:
-    """Every docstring that doctest could find, in the order of the file."""
-    docstrings = [*_own_docstring(tree, ""), *_docstrings_below(tree.body, "")]
-    yield from sorted(docstrings, key=lambda docstring: docstring.line)
+    """Every docstring with a prompt that doctest could find, in the order of the file."""
+    unsorted = [*_own_docstring(tree, ""), *_docstrings_below(tree.body, "")]
+    yield from sorted(unsorted, key=lambda docstring: docstring.line)
+
+
+def _example_text(source: SourceText) -> str:
+    """A text file's text. Markdown's code fences become empty lines: doctest would take one that closes a block for
+    output of the block's last example.
+    """
+    return _FENCE.sub("", source.text) if source.path.endswith(".md") else source.text
 
 
 def _docstrings_below(body: list[ast.stmt], prefix: str) -> Iterator[Docstring]:
+    """The docstrings of the classes and functions of a body; ``prefix`` is the dotted name of the class around it.
+
+    Functions are not entered: doctest finds docstrings on objects, and an inner function is none before its outer one
+    is called.
+    """
     for node in body:
         if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             yield from _own_docstring(node, prefix + node.name)
@@ -87,7 +115,7 @@ def _own_docstring(
 
 
 def _test_dictionary(node: ast.Assign) -> Iterator[Docstring]:
-    """``__test__ = {"name": "..."}``, as far as it is literal."""
+    """The docstrings of ``__test__ = {"name": "..."}``, doctest's table of further ones, as far as it is literal."""
     is_test = any(isinstance(target, ast.Name) and target.id == "__test__" for target in node.targets)
     if is_test and isinstance(node.value, ast.Dict):
         for key, value in zip(node.value.keys, node.value.values, strict=True):
@@ -101,13 +129,14 @@ def _literal(node: ast.expr, name: str) -> Iterator[Docstring]:
 
 
 def _candidates(source: SourceText, docstring: Docstring, place: Place, *, name: str) -> Iterator[Candidate]:
-    reason, evidence, num_skipped = None, "", 0
+    drop: Drop | None = None
+    num_skipped = 0
     pieces: list[Piece] = []
     span = (docstring.line, docstring.end_line)
     try:
         examples = _parser().get_examples(docstring.value, name)
     except ValueError as error:
-        examples, reason, evidence = [], "bad_doctest", str(error)[:300]
+        examples, drop = [], Drop(reason=Reason.BAD_DOCTEST, evidence=str(error)[:300])
     else:
         if not examples:
             return
@@ -116,11 +145,12 @@ def _candidates(source: SourceText, docstring: Docstring, place: Place, *, name:
         kept = [(example, line) for example, line in zip(examples, lines, strict=True) if not example.options.get(skip)]
         num_skipped = len(examples) - len(kept)
         pieces = [_piece(example, line) for example, line in kept]
+        # From the first prompt to the last line of expected output: the prose around them is not the snippet's.
         span = (lines[0], lines[-1] + examples[-1].source.count("\n") + examples[-1].want.count("\n") - 1)
         if not pieces:
-            reason, evidence = "all_skipped", f"all {num_skipped} examples have +SKIP"
-    if reason is None and place.module is None and source.tree is not None:
-        reason, evidence = "not_importable", "no module name leads to this file"
+            drop = Drop(reason=Reason.ALL_SKIPPED, evidence=f"all {num_skipped} examples have +SKIP")
+    if drop is None and place.module is None and source.tree is not None:
+        drop = Drop(reason=Reason.NOT_IMPORTABLE, evidence="no module name leads to this file")
     snippet = Snippet(
         kind="doctest",
         name=name,
@@ -129,14 +159,13 @@ def _candidates(source: SourceText, docstring: Docstring, place: Place, *, name:
         end_line=max(span),
         pieces=tuple(pieces),
         module=place.module,
-        continue_on_error=True,
+        continue_on_error=True,  # doctest goes on after an example that raises
     )
     yield Candidate(
         snippet=snippet,
         sys_path=place.sys_path,
         source_hash=source.hash,
-        reason=reason,
-        evidence=evidence,
+        drop=drop,
         num_skipped=num_skipped,
     )
 
@@ -144,32 +173,41 @@ def _candidates(source: SourceText, docstring: Docstring, place: Place, *, name:
 def file_lines(source: SourceText, docstring: Docstring, examples: list[doctest.Example]) -> list[int]:
     """The 1-based line in the file of each example's first line.
 
-    A docstring without escaped line ends has as many lines as its value, and the mapping is exact. Otherwise the
-    prompt is looked for in the file from the last one found on, and an example that isn't found gets the line of
-    the one before.
+    A docstring without escaped line ends has as many lines as its value, and the mapping is exact. In another one
+    (``"first\\n\\n>>> 6"``) each prompt is looked for in the file's lines, behind the prompt before it; an example
+    whose prompt is not there gets the line of the one before.
+
+    Args:
+        source: the file.
+        docstring: one of its docstrings.
+        examples: those that doctest's parser finds in it, at least one.
     """
     num_lines = docstring.end_line - docstring.line
+    # An escaped line end in the value and a joined line in the file could make up for each other. Lines would then be
+    # off by one, in the row's column only.
     if docstring.value.count("\n") == num_lines:
         return [docstring.line + example.lineno for example in examples]
-    file = source.text.split("\n")[docstring.line - 1 : docstring.end_line]
-    lines, at = [], 0
+    file_text = source.text.split("\n")[docstring.line - 1 : docstring.end_line]
+    lines, start = [], 0
     for example in examples:
-        wanted = ">>> " + example.source.split("\n", 1)[0]
-        number = next((index for index in range(at, len(file)) if wanted in file[index]), None)
+        prompt = ">>> " + example.source.split("\n", 1)[0]
+        number = next((index for index in range(start, len(file_text)) if prompt in file_text[index]), None)
         if number is not None:
-            at = number + 1
-        lines.append(docstring.line + max(at - 1, 0))
+            start = number + 1
+        lines.append(docstring.line + max(start - 1, 0))
     return lines
 
 
 def examples_of(source: SourceText) -> Iterator[list[str]]:
-    """The sources of the examples of each docstring (or of a text file); those with ``+SKIP`` are left out, and
-    docstrings that doctest would refuse.
+    """The sources of the examples of each docstring, or of a text file.
+
+    Examples with ``+SKIP`` and docstrings that doctest would refuse are left out.
     """
     if source.tree is None:
-        texts = [_FENCE.sub("", source.text) if source.path.endswith(".md") else source.text]
+        texts = [_example_text(source)]
     else:
         texts = [docstring.value for docstring in docstrings(source.tree)] if ">>>" in source.text else []
+    # What an author skips is no call that works: it mostly needs a network, a file or another version.
     skip = doctest.OPTIONFLAGS_BY_NAME["SKIP"]
     for text in texts:
         try:
@@ -180,12 +218,14 @@ def examples_of(source: SourceText) -> Iterator[list[str]]:
 
 
 def _parser() -> doctest.DocTestParser:
+    # Here and not at import, which should change nothing; to register an option again gives the same flag.
     for option in FOREIGN_OPTIONS:
         doctest.register_optionflag(option)
     return doctest.DocTestParser()
 
 
 def _piece(example: doctest.Example, line: int) -> Piece:
+    # doctest keeps options as bits; a `-OPTION` only switches off what is off already, and says nothing in a row.
     names = {flag: name for name, flag in doctest.OPTIONFLAGS_BY_NAME.items()}
     options = sorted(names[flag] for flag, is_on in example.options.items() if is_on)
     return Piece(
@@ -197,8 +237,14 @@ def _piece(example: doctest.Example, line: int) -> Piece:
 
 
 def without_directives(source: str) -> str:
-    """The source without its ``# doctest:`` comments, which say how to compare and not what to run. Unchanged where
-    doctest's pattern has matched inside a string literal.
+    """The source without its ``# doctest:`` comments, which say how to compare outputs and not what to run.
+
+    Doctest finds them by a pattern, which also matches inside a string literal; there the source is left as it is,
+    since its syntax tree would change.
+
+    Example:
+        >>> without_directives("x  # doctest: +ELLIPSIS\\n")
+        'x\\n'
     """
     if "doctest:" not in source:
         return source

@@ -1,5 +1,6 @@
-"""Scripts: files with an ``if __name__ == "__main__":`` block, and ``__main__.py``. Files without one are modules,
-not scripts.
+"""Finds scripts: files with an ``if __name__ == "__main__":`` block, and ``__main__.py``.
+
+Files without such a block are modules: what they do at import is mostly to define things.
 """
 
 from __future__ import annotations
@@ -9,33 +10,35 @@ from collections.abc import Iterator
 
 from trace_mine.corpus.mined.files import SourceText
 from trace_mine.corpus.mined.snippets.candidate import Candidate, Context
-from trace_mine.tracer.schema import Piece, Snippet
+from trace_mine.tracer.inside.reasons import Reason
+from trace_mine.tracer.schema import Drop, Piece, Snippet
 
 TEST_RUNNERS = frozenset(
     ("unittest.main", "pytest.main", "doctest.testmod", "doctest.testfile", "nose.main", "nose.runmodule", "testmod")
 )
-"""A block that calls one of these would trace the test runner; what it runs is found by the other sources."""
+"""A block that calls one of these would trace the test runner; the tests that it runs are found one by one."""
 
 
 def find_scripts(source: SourceText, context: Context) -> Iterator[Candidate]:
-    """At most one candidate: the whole file, run as ``__main__`` without arguments."""
+    """Find at most one candidate: the whole file, run as ``__main__`` without arguments."""
     if source.tree is None:
         return
     block = main_block(source.tree)
     if block is None and source.path.rpartition("/")[2] != "__main__.py":
         return
     place = context.place(source.path)
-    reason, evidence = None, ""
+    drop = None
     runner = next((name for name in _called_names(block or source.tree) if name in TEST_RUNNERS), None)
     if runner is not None:
-        reason, evidence = "test_runner", f"the __main__ block calls {runner}"
+        drop = Drop(reason=Reason.TEST_RUNNER, evidence=f"the __main__ block calls {runner}")
     text, futures = without_futures(source.text, source.tree)
     package = (place.module or "").rpartition(".")[0]
     # A fresh interpreter needs the same name, arguments, package (for relative imports) and compiler flags.
+    # By `__import__`, which leaves no name `sys` behind that the script itself did not import.
     code = ["__name__ = '__main__'", f"__import__('sys').argv = [{source.path!r}]", *futures]
-    if package:
+    if package:  # else relative imports of a script in a package would fail
         code.append(f"__package__ = {package!r}")
-    if "__file__" in text:
+    if "__file__" in text:  # only where it is used: an interpreter that replays the session has no such file
         code.append(f"__file__ = {source.path!r}")
     num_lines = source.text.count("\n") + 1
     yield Candidate(
@@ -50,13 +53,12 @@ def find_scripts(source: SourceText, context: Context) -> Iterator[Candidate]:
         ),
         sys_path=place.sys_path,
         source_hash=source.hash,
-        reason=reason,
-        evidence=evidence,
+        drop=drop,
     )
 
 
 def main_block(tree: ast.Module) -> ast.If | None:
-    """The first ``if __name__ == "__main__":`` at the top level, either way round."""
+    """The first ``if __name__ == "__main__":`` at the top level, either way round; None without one."""
     for node in tree.body:
         if isinstance(node, ast.If) and isinstance(node.test, ast.Compare) and len(node.test.comparators) == 1:
             sides = [node.test.left, node.test.comparators[0]]
@@ -70,7 +72,13 @@ def main_block(tree: ast.Module) -> ast.If | None:
 def without_futures(text: str, tree: ast.Module) -> tuple[str, list[str]]:
     """The text with its ``from __future__`` statements blanked (lines keep their numbers), and those statements.
 
-    In a session they must stand in the set-up: doctest takes the flags from the namespace before the first example.
+    In a session they must stand in the set-up: doctest takes the compiler's flags from the names that the namespace
+    holds before the first example.
+
+    Example:
+        >>> text = "from __future__ import annotations; x = 1"
+        >>> without_futures(text, ast.parse(text))
+        ('pass; x = 1', ['from __future__ import annotations'])
     """
     lines = text.split("\n")
     futures = []
@@ -78,6 +86,7 @@ def without_futures(text: str, tree: ast.Module) -> tuple[str, list[str]]:
         if isinstance(node, ast.ImportFrom) and node.module == "__future__":
             futures.append(ast.unparse(node))
             first, last = node.lineno - 1, (node.end_lineno or node.lineno) - 1
+            # Offsets of a syntax tree count bytes of UTF-8, not characters.
             before = lines[first].encode()[: node.col_offset].decode()
             after = lines[last].encode()[node.end_col_offset :].decode()
             shared = before.strip() or after.partition("#")[0].strip()
@@ -88,6 +97,7 @@ def without_futures(text: str, tree: ast.Module) -> tuple[str, list[str]]:
 
 
 def _called_names(node: ast.AST) -> Iterator[str]:
+    """The callee of each call below the node, as it is written."""
     for child in ast.walk(node):
         if isinstance(child, ast.Call):
             yield ast.unparse(child.func)

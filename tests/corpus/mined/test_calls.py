@@ -27,6 +27,7 @@ from trace_mine.corpus.mined.snippets.priors import (
     mined_prior,
     signature,
 )
+from trace_mine.tracer.schema import Drop
 
 PACKAGE = {
     "pkg/__init__.py": "from .core import *\nfrom .core import f as renamed\nfrom . import core as inner\n",
@@ -109,7 +110,7 @@ def candidates(root: Path, files: dict[str, str], prior: str = "mined") -> dict[
 
 def session(root: Path, files: dict[str, str], prior: str = "mined") -> list[str]:
     (candidate,) = candidates(root, files, prior).values()
-    assert candidate.reason is None, candidate.evidence
+    assert candidate.drop is None, candidate.drop
     return [piece.source.rstrip("\n") for piece in candidate.snippet.pieces]
 
 
@@ -210,19 +211,19 @@ def test_a_prior_is_as_frequent_as_its_calls() -> None:
     calls = [call(text) for text in ("3", "3", "5", "x=3", "8", "", "9, 9")]
     prior = mined_prior(function("x"), calls)
     assert prior.drawn == ("x",) and not prior.constant
-    assert Counter(prior.draws) == {("3",): 3, ("5",): 1, ("8",): 1}
+    assert Counter(prior.outcomes) == {("3",): 3, ("5",): 1, ("8",): 1}
     assert (prior.num_calls, prior.num_left_out) == (7, 2)
 
 
 def test_arguments_that_agree_stay_and_defaults_are_filled_in() -> None:
     prior = mined_prior(function("x, k=2, *, flag=False"), [call("1, 2"), call("4"), call("4, flag=True")])
     assert prior.drawn == ("x", "flag") and prior.constant == (("k", "2"),)
-    assert prior.draws == (("1", "False"), ("4", "False"), ("4", "True"))
+    assert prior.outcomes == (("1", "False"), ("4", "False"), ("4", "True"))
 
 
 def test_calls_that_bind_other_parameters_are_left_out() -> None:
     prior = mined_prior(function("x, key=MISSING"), [call("1"), call("2"), call("3, 4")])
-    assert prior.drawn == ("x",) and Counter(prior.draws) == {("1",): 1, ("2",): 1}
+    assert prior.drawn == ("x",) and Counter(prior.outcomes) == {("1",): 1, ("2",): 1}
     assert prior.num_left_out == 1
 
 
@@ -231,17 +232,17 @@ def test_calls_that_bind_other_parameters_are_left_out() -> None:
 def test_priors_are_short_and_nothing_in_them_is_new(numbers: list[tuple[int, int, bool]]) -> None:
     calls = [call(f"{'7' * 50 * is_long}{a}, {b}") for a, b, is_long in numbers]
     prior = mined_prior(function("a, b"), calls)
-    assert len(set(prior.draws)) <= MAX_DISTINCT and len(prior.draws) <= MAX_DRAWS
-    assert sum(sum(map(len, draw)) + 2 for draw in prior.draws) <= MAX_PRIOR_CHARS
-    assert len(prior.draws) + prior.num_left_out == prior.num_calls == len(calls)
+    assert len(set(prior.outcomes)) <= MAX_DISTINCT and len(prior.outcomes) <= MAX_DRAWS
+    assert sum(sum(map(len, draw)) + 2 for draw in prior.outcomes) <= MAX_PRIOR_CHARS
+    assert len(prior.outcomes) + prior.num_left_out == prior.num_calls == len(calls)
     if prior.drawn == ("a", "b"):
-        assert not Counter(prior.draws) - Counter(each.args for each in calls)
-    assert prior.drawn == () or len(set(prior.draws)) > 1
+        assert not Counter(prior.outcomes) - Counter(each.args for each in calls)
+    assert prior.drawn == () or len(set(prior.outcomes)) > 1
 
 
 def test_a_long_call_is_left_out() -> None:
     prior = mined_prior(function("x"), [call("'" + "a" * MAX_CALL_CHARS + "'"), call("1"), call("2")])
-    assert prior.draws == (("1",), ("2",)) and prior.num_left_out == 1
+    assert prior.outcomes == (("1",), ("2",)) and prior.num_left_out == 1
 
 
 def test_one_argument_is_drawn_by_itself(tmp_path: Path) -> None:
@@ -325,7 +326,7 @@ def test_reasons_for_not_running(tmp_path: Path) -> None:
         "my-tool.py": "def f(x): ...\nf(1)\nf(2)\n",
     }
     found = candidates(tmp_path, files)
-    assert {name: each.reason for name, each in found.items()} == {
+    assert {name: each.drop and each.drop.reason for name, each in found.items()} == {
         "m.once": "thin_prior",
         "m.refused": "thin_prior",
         "m.later": "async_function",
@@ -337,8 +338,9 @@ def grid_of(text: str, *calls: str) -> dict[str, tuple[str, str]] | str:
     (node,) = ast.parse(f"def f({text}): ...").body
     assert isinstance(node, ast.FunctionDef)
     found = declared_grid(node, signature(node), [call(each) for each in calls])
-    if isinstance(found, str):
-        return found
+    if isinstance(found, Drop):
+        assert found.reason == "no_grid"
+        return found.evidence
     kinds = {values: kind for kind, values in GRIDS.items()}
     return {grid.name: (kinds.get(grid.values, "thinned"), grid.chosen_by) for grid in found}
 
@@ -360,7 +362,7 @@ def test_grids_of_several_parameters_are_thinned(tmp_path: Path) -> None:
     (node,) = ast.parse("def f(n: int, k: int, s: str): ...").body
     assert isinstance(node, ast.FunctionDef)
     found = declared_grid(node, signature(node), [])
-    assert not isinstance(found, str)
+    assert not isinstance(found, Drop)
     sizes = [len(grid.values) for grid in found]
     assert sizes[0] * sizes[1] * sizes[2] <= MAX_INPUTS and min(sizes) >= 2
     commands = session(tmp_path, {"m.py": "def f(n: int, k: int):\n    return n * k\n"}, prior="grid")

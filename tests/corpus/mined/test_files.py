@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trace_mine.corpus.mined.files import MAX_FILE_BYTES, FileProblem, SourceText, decode, parse, read, walk
+from trace_mine.corpus.mined.files import MAX_FILE_BYTES, FoundFile, SourceText, decode, parse, read, walk
+from trace_mine.tracer.schema import Drop
 
 
 @pytest.mark.parametrize(
@@ -30,7 +31,7 @@ from trace_mine.corpus.mined.files import MAX_FILE_BYTES, FileProblem, SourceTex
 def test_bad_python_is_a_counted_reason(tmp_path: Path, data: bytes, reason: str) -> None:
     (tmp_path / "bad.py").write_bytes(data)
     found = read(tmp_path, "bad.py")
-    assert isinstance(found, FileProblem)
+    assert isinstance(found, Drop)
     assert found.reason == reason
     assert found.evidence
 
@@ -58,14 +59,17 @@ def test_decoding_is_pythons_own(data: bytes, value: str) -> None:
 
 def test_a_text_file_with_null_bytes_is_binary() -> None:
     found = decode("notes.txt", b">>> 1\0")
-    assert isinstance(found, FileProblem)
+    assert isinstance(found, Drop)
     assert found.reason == "binary"
 
 
 def test_newer_syntax_is_a_syntax_error() -> None:
     if sys.version_info >= (3, 14):
         pytest.skip("template strings parse from Python 3.14 on")
-    assert str(parse("x = t'{1}'\n")).startswith("syntax_error: line 1")
+    parsed = parse("x = t'{1}'\n")
+    assert isinstance(parsed, Drop)
+    assert parsed.reason == "syntax_error"
+    assert parsed.evidence.startswith("line 1")
 
 
 @settings(max_examples=200, deadline=None)
@@ -80,9 +84,9 @@ def test_pipes_and_folders_called_py_are_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.py")
     (tmp_path / "folder.py").mkdir()
     found = read(tmp_path, "pipe.py")
-    assert isinstance(found, FileProblem)
+    assert isinstance(found, Drop)
     assert found.reason == "special_file"
-    assert list(walk(tmp_path)) == ["pipe.py"]
+    assert list(walk(tmp_path)) == [FoundFile(path="pipe.py")]
 
 
 def test_links_are_followed_only_inside(tmp_path: Path) -> None:
@@ -97,8 +101,8 @@ def test_links_are_followed_only_inside(tmp_path: Path) -> None:
     (root / "gone.py").symlink_to("nowhere.py")
     (root / "package" / "up").symlink_to("..")
     found = list(walk(root))
-    paths = [item for item in found if isinstance(item, str)]
-    problems = {item.path: item.reason for item in found if isinstance(item, FileProblem)}
+    paths = [file.path for file in found if file.drop is None]
+    problems = {file.path: file.drop.reason for file in found if file.drop is not None}
     assert paths == ["inside.py", "package/real.py"]
     assert problems == {"leaves.py": "link_outside", "loop.py": "link_loop", "gone.py": "unreadable"}
 
@@ -110,16 +114,16 @@ def test_unreadable_folders_and_files_are_counted(tmp_path: Path) -> None:
     (tmp_path / "closed").chmod(0)
     (tmp_path / "secret.py").write_text("x = 1\n")
     (tmp_path / "secret.py").chmod(0)
-    (problem,) = (item for item in walk(tmp_path) if isinstance(item, FileProblem))
-    assert (problem.path, problem.reason) == ("closed", "unreadable")
+    (closed,) = (file for file in walk(tmp_path) if file.drop is not None)
+    assert (closed.path, closed.drop and closed.drop.reason) == ("closed", "unreadable")
     found = read(tmp_path, "secret.py")
-    assert isinstance(found, FileProblem)
+    assert isinstance(found, Drop)
     assert found.reason == "unreadable"
 
 
 def test_missing_files_are_unreadable(tmp_path: Path) -> None:
     found = read(tmp_path, "gone.py")
-    assert isinstance(found, FileProblem)
+    assert isinstance(found, Drop)
     assert found.reason == "unreadable"
 
 
@@ -129,4 +133,4 @@ def test_hidden_folders_environments_and_datasets_are_left_out(tmp_path: Path) -
         (tmp_path / folder / "a.py").write_text("")
     (tmp_path / "venv" / "pyvenv.cfg").write_text("")
     (tmp_path / "traces" / ".ledger").mkdir()
-    assert list(walk(tmp_path)) == ["kept/a.py"]
+    assert list(walk(tmp_path)) == [FoundFile(path="kept/a.py")]

@@ -13,12 +13,12 @@ import pytest
 from trace_mine.corpus.errors import CorpusError
 from trace_mine.corpus.mined.dependencies import find_dependencies, imported_names
 from trace_mine.corpus.mined.provenance import find_commit, find_provenance, normalised_name
-from trace_mine.corpus.mined.repositories import Ignored, Repository, open_inputs
+from trace_mine.corpus.mined.repositories import IgnoredInput, Repository, open_inputs
 
 Make = Callable[..., Path]
 
 
-def opened(tmp_path: Path, *inputs: object) -> list[Repository | Ignored]:
+def opened(tmp_path: Path, *inputs: object) -> list[Repository | IgnoredInput]:
     (tmp_path / "staging").mkdir(exist_ok=True)
     return list(open_inputs([str(item) for item in inputs], tmp_path / "staging"))
 
@@ -35,7 +35,7 @@ def test_a_folder_of_repositories(tmp_path: Path, make_repository: Make) -> None
         file.writestr("wheel-1.0.dist-info/METADATA", "Name: Wheel_Name\nVersion: 1.0\nLicense-Expression: MIT\n")
     found = opened(tmp_path, folder)
     assert [item.provenance.name for item in found if isinstance(item, Repository)] == ["one", "two", "wheel-name"]
-    ignored = {item.name: item.reason for item in found if isinstance(item, Ignored)}
+    ignored = {item.name: item.explanation for item in found if isinstance(item, IgnoredInput)}
     assert set(ignored) == {"notes", "broken-1.0.tar.gz"}
     assert "can't be unpacked" in ignored["broken-1.0.tar.gz"]
 

@@ -21,7 +21,7 @@ from trace_mine.corpus.mined.layout import Layout
 from trace_mine.corpus.mined.snippets import ENTRIES, Candidate, Context
 from trace_mine.corpus.mined.snippets.doctests import without_directives
 from trace_mine.corpus.mined.snippets.scripts import without_futures
-from trace_mine.tracer.schema import KINDS, Piece, Snippet
+from trace_mine.tracer.schema import KINDS, Drop, Piece, Snippet
 
 AWKWARD = '''\
 """Module.
@@ -111,6 +111,10 @@ def find(
     return {name: list(finder(text, context)) for name, finder in ENTRIES.items()}
 
 
+def reason_of(candidate: Candidate) -> str | None:
+    return candidate.drop.reason if candidate.drop else None
+
+
 def test_doctests_are_those_that_doctest_finds(tmp_path: Path) -> None:
     found = find(AWKWARD.replace(">>>8", ">>> 8"), tmp_path)["doctest"]
     module = types.ModuleType("mod")
@@ -133,7 +137,7 @@ def test_lines_and_pieces_are_those_of_the_file(tmp_path: Path) -> None:
     )
     assert found["mod.Outer.conditional"].num_skipped == 1
     assert [piece.source for piece in found["mod.Outer.conditional"].snippet.pieces] == ["5\n"]
-    reasons = {name: candidate.reason for name, candidate in found.items() if candidate.reason}
+    reasons = {name: candidate.drop.reason for name, candidate in found.items() if candidate.drop}
     assert reasons == {"mod.skipped": "all_skipped", "mod.broken": "bad_doctest"}
     assert all(
         candidate.snippet.continue_on_error and candidate.snippet.module == "mod" for candidate in found.values()
@@ -155,7 +159,7 @@ def test_directives_are_taken_off_only_as_comments(source: str, expected: str) -
 
 def test_foreign_options_do_not_cost_the_docstring(tmp_path: Path) -> None:
     (candidate,) = find('"""\n>>> 1.0  # doctest: +NUMBER\n1.0\n"""\n', tmp_path)["doctest"]
-    assert candidate.reason is None
+    assert candidate.drop is None
     assert candidate.snippet.pieces[0].options == ()
     assert candidate.snippet.pieces[0].source == "1.0\n"
 
@@ -175,7 +179,7 @@ def test_text_files_are_one_session(tmp_path: Path, suffix: str) -> None:
 
 def test_a_file_that_cannot_be_imported_is_a_reason(tmp_path: Path) -> None:
     (candidate,) = find('"""\n>>> 1\n1\n"""\n', tmp_path, path="my-tool.py")["doctest"]
-    assert candidate.reason == "not_importable"
+    assert reason_of(candidate) == "not_importable"
 
 
 SCRIPT = '''\
@@ -210,7 +214,7 @@ def test_a_script_runs_the_same_from_its_set_up(tmp_path: Path) -> None:
 )
 def test_main_blocks(tmp_path: Path, block: str, reason: str | None) -> None:
     (candidate,) = find(block, tmp_path)["script"]
-    assert candidate.reason == reason
+    assert reason_of(candidate) == reason
 
 
 @pytest.mark.parametrize("text", ["x = 1\n", "if __name__ != '__main__':\n    pass\n", "if __name__:\n    pass\n"])
@@ -293,7 +297,7 @@ class Async(ut.IsolatedAsyncioTestCase): ...
 
 def test_tests_and_their_reasons(tmp_path: Path) -> None:
     found = find(TESTS, tmp_path, path="test_all.py", files={"helpers.py": HELPERS})["test"]
-    reasons = {candidate.snippet.name.removeprefix("test_all."): candidate.reason for candidate in found}
+    reasons = {candidate.snippet.name.removeprefix("test_all."): reason_of(candidate) for candidate in found}
     assert reasons == {
         "test_plain": None,
         "test_default": None,
@@ -339,13 +343,13 @@ def test_module_set_up_is_called(tmp_path: Path) -> None:
         "tearDownModule()\n",
     ]
     (wants,) = find(text.replace("setup_module()", "setup_module(module)"), tmp_path, path="test_m.py")["test"]
-    assert wants.reason == "needs_fixture"
+    assert reason_of(wants) == "needs_fixture"
 
 
 def test_autouse_fixtures_are_a_reason(tmp_path: Path) -> None:
     text = "import pytest\n@pytest.fixture(autouse=True)\ndef clock(): ...\ndef test_a(): ...\n"
     (candidate,) = find(text, tmp_path, path="test_m.py")["test"]
-    assert candidate.reason == "needs_fixture"
+    assert reason_of(candidate) == "needs_fixture"
 
 
 def test_other_files_hold_no_tests(tmp_path: Path) -> None:
@@ -373,7 +377,7 @@ def test_contract_of_every_source(tmp_path: Path, name: str) -> None:
         assert candidate.snippet.path == path
         assert 1 <= candidate.snippet.line <= candidate.snippet.end_line
         assert candidate.source_hash
-        assert bool(candidate.snippet.pieces) or candidate.reason
+        assert bool(candidate.snippet.pieces) or candidate.drop
         assert Candidate.from_json(json.loads(json.dumps(candidate.to_json()))) == candidate
     assert found == find(everything, tmp_path, path=path)[name]
 
@@ -399,16 +403,31 @@ snippets = st.builds(
 )
 
 
+drops = st.builds(Drop, reason=texts, evidence=texts)
+priors = st.fixed_dictionaries({"prior": texts, "inputs": st.dictionaries(texts, st.lists(texts))})
+
+
 @settings(max_examples=100, deadline=None)
 @given(
-    st.builds(
-        Candidate,
-        snippet=snippets,
-        sys_path=st.lists(texts).map(tuple),
-        source_hash=texts,
-        reason=st.none() | texts,
-        prior=st.none() | st.fixed_dictionaries({"prior": texts, "inputs": st.dictionaries(texts, st.lists(texts))}),
+    snippets.flatmap(
+        lambda snippet: st.builds(
+            Candidate,
+            snippet=st.just(snippet),
+            sys_path=st.lists(texts).map(tuple),
+            source_hash=texts,
+            drop=st.none() | drops if snippet.pieces else drops,
+            prior=priors if snippet.asks else st.none() | priors,
+        )
     )
 )
 def test_json_of_a_candidate_is_an_inverse_pair(candidate: Candidate) -> None:
     assert Candidate.from_json(json.loads(json.dumps(candidate.to_json()))) == candidate
+
+
+def test_a_candidate_that_could_not_be_run_nor_counted_is_refused() -> None:
+    snippet = Snippet(kind="call", name="m.f", path="m.py", line=1, end_line=1, pieces=())
+    with pytest.raises(ValueError, match="with pieces"):
+        Candidate(snippet=snippet, sys_path=(), source_hash="")
+    asking = replace(snippet, pieces=(Piece(source="n\n", line=1),), asks=("n",))
+    with pytest.raises(ValueError, match="say what they are drawn from"):
+        Candidate(snippet=asking, sys_path=(), source_hash="")

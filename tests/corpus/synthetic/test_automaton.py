@@ -1,11 +1,14 @@
-"""The automaton's record: what it refuses, that it stays as it is, its samples, its sessions."""
+"""The automaton's record: what it refuses, that it stays as it is, its sessions, and the ones that it plays."""
 
 from __future__ import annotations
+
+import ast
 
 import numpy as np
 import pytest
 
 from trace_mine.corpus.synthetic.automaton import Automaton, Command
+from trace_mine.corpus.synthetic.play_traces import automaton_trace
 from worked_automata import coin
 
 PARTS = {
@@ -53,10 +56,12 @@ def test_an_automaton_stays_as_it_was_made():
             array[0] = 0
 
 
-def test_sampled_symbols_keep_to_rho_and_to_the_law():
-    """20,000 steps of the coin: after a flip each side is up half the time, within 5 standard errors."""
+def test_played_symbols_keep_to_rho_and_to_the_law():
+    """5,000 steps of the coin: after a flip each side is up half the time, within 5 standard errors."""
     automaton = coin()
-    symbols, states = automaton.sample(20_000, np.random.default_rng(0))
+    trace = automaton_trace(automaton, 5_000, np.random.default_rng(0))
+    symbols = [automaton.index(ast.literal_eval(step.output)) for step in trace.steps]
+    states = [int(automaton.start.argmax()), *(automaton.states.index(step.state["_state"]) for step in trace.steps)]
     assert len(states) == len(symbols) + 1
     assert all(automaton.reveals[symbol, state] for symbol, state in zip(symbols, states, strict=False))
     after_flips = [states[n + 1] for n, symbol in enumerate(symbols) if symbol == 0]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from trace_mine.corpus.synthetic.automaton import Automaton
 from trace_mine.corpus.synthetic.exact_filter import ImpossibleSymbol, belief_step, beliefs_along
-from worked_automata import coin, two_swaps
+from worked_automata import coin, sample, two_swaps
 
 
 def random_automaton(num_states: int, seed: int) -> Automaton:
@@ -57,7 +57,7 @@ def paths(automaton: Automaton, symbols: list[int], weigh: bool) -> np.ndarray:
 @given(seed=st.integers(0, 10**6), weigh=st.booleans())
 def test_the_filter_is_all_paths(num_states: int, seed: int, weigh: bool) -> None:
     automaton = random_automaton(num_states, seed)
-    symbols, _ = automaton.sample(4, np.random.default_rng(seed))
+    symbols = sample(automaton, 4, np.random.default_rng(seed))
     belief, mass = automaton.start, 1.0
     for n, symbol in enumerate(symbols):
         belief, survived = belief_step(belief, automaton, symbol, weigh=weigh)

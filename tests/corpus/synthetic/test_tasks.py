@@ -136,8 +136,8 @@ def test_sticky_sessions_repeat_commands_and_questions_and_nothing_else_changes(
 
 
 def test_held_values_by_hand():
-    from trace_mine.corpus.synthetic.game import held
+    from trace_mine.corpus.synthetic.game import with_repeats
 
     values, repeats = np.array([5, 6, 7, 8, 9]), np.array([True, False, True, True, False])
-    assert held(values, repeats).tolist() == [5, 6, 6, 6, 9]
-    assert held(values[:0], repeats[:0]).tolist() == []
+    assert with_repeats(values, repeats).tolist() == [5, 6, 6, 6, 9]
+    assert with_repeats(values[:0], repeats[:0]).tolist() == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import math
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from trace_mine.tracer.inside import program
 from trace_mine.tracer.inside.draws.patches import install
 from trace_mine.tracer.inside.protocol.jobs import Program
-from trace_mine.tracer.inside.states import beliefs, support
+from trace_mine.tracer.inside.states import beliefs, interpreter, records, support
 from trace_mine.tracer.inside.states.world import World
 
 SETUP = "from random import random, choice"
@@ -68,6 +69,12 @@ def test_of_too_many_states_the_heaviest_stay_and_the_rest_is_lost() -> None:
     assert math.exp(believed.log_mass) == pytest.approx(5 / 6)
 
 
+def test_of_equal_states_the_first_stay() -> None:
+    believed = support.Support(make_world(), max_states=2)
+    believed.push("x = choice([3, 1, 0, 2])", "")
+    assert believed.push("print(x)", "3").keys() == {"3", "1"}
+
+
 def test_a_branch_whose_test_is_not_followed_in_full_loses_that_mass() -> None:
     believed = support.Support(make_world(max_paths=12))
     believed.push("if sum(choice([0, 1]) for _ in range(4)) >= 0:\n    x = 1", "")
@@ -120,16 +127,16 @@ def test_a_bounded_belief_bounds_its_error() -> None:
     commands = [(COIN, ""), ("print(sum(x) > 3)", "False"), ("print(x[0])", "0")]
     told = beliefs.beliefs_of(
         commands, lambda seed, seconds, lazy: make_world(12, seed, lazy), seeds=1, max_seconds=60.0
-    )["beliefs"]
+    ).beliefs
     truth = [{"True": 1 / 16, "False": 15 / 16}, {"0": 8 / 15, "1": 7 / 15}]
     for belief, exact in zip(told, truth, strict=True):
-        assert belief["method"] == "bounded"
-        law = dict(zip(belief["outcomes"], belief["probabilities"], strict=True))
+        assert belief.method == "bounded"
+        law = dict(zip(belief.outcomes, belief.probabilities, strict=True))
         assert sum(law.values()) == pytest.approx(1.0)
         error = max(abs(law.get(text, 0.0) - exact[text]) for text in exact)
-        assert error <= max(belief["stderr"]) < 0.5
+        assert error <= max(belief.stderr) < 0.5
         # four of sixteen were not followed: a quarter of all mass at the first reveal
-    assert max(told[0]["stderr"]) == pytest.approx(4 / 16)
+    assert max(told[0].stderr) == pytest.approx(4 / 16)
 
 
 LOOPS = {
@@ -193,10 +200,10 @@ def test_a_reveal_that_is_not_followed_in_full_bounds_its_own_error() -> None:
     shows = f"print(str({coins}) in {sorted(followed)!r})"
     (told,) = beliefs.beliefs_of(
         [(shows, "True")], lambda seed, seconds, lazy: make_world(12, seed, lazy), seeds=1, max_seconds=60.0
-    )["beliefs"]
-    law = dict(zip(told["outcomes"], told["probabilities"], strict=True))
-    assert law == {"True": pytest.approx(1.0)} and told["method"] == "bounded"
-    assert abs(law["True"] - 12 / 16) <= told["stderr"][0] + 1e-12
+    ).beliefs
+    law = dict(zip(told.outcomes, told.probabilities, strict=True))
+    assert law == {"True": pytest.approx(1.0)} and told.method == "bounded"
+    assert abs(law["True"] - 12 / 16) <= told.stderr[0] + 1e-12
 
 
 def test_seeds_weigh_as_much_as_they_explain() -> None:
@@ -209,8 +216,54 @@ def test_seeds_weigh_as_much_as_they_explain() -> None:
     ]
     told = beliefs.beliefs_of(
         commands, lambda seed, seconds, lazy: make_world(seed=seed, lazy=lazy), seeds=400, max_seconds=60.0
-    )["beliefs"][-1]
+    ).beliefs[-1]
     below = 0.25 * (1 - math.log(0.25))
     exact = below * 0.1 / (below * 0.1 + (1 - below) * 0.9)
-    estimate = dict(zip(told["outcomes"], told["probabilities"], strict=True))["True"]
-    assert told["method"] == "sampled" and abs(estimate - exact) < 4 * max(told["stderr"]) < 0.2
+    estimate = dict(zip(told.outcomes, told.probabilities, strict=True))["True"]
+    assert told.method == "sampled" and abs(estimate - exact) < 4 * max(told.stderr) < 0.2
+
+
+class Counting:
+    """A world of one variable n, with one state for each of its values: ``n < end`` is a test, all else counts up."""
+
+    def __init__(self, end: int) -> None:
+        self.end = end
+
+    def run(self, source: str, mode: str, state: records.State) -> records.Reach:
+        assert isinstance(state, bytes)
+        n = int(state)
+        assert n < 50_000, "a loop without end is followed without end"
+        value = n < self.end if mode == "eval" else None
+        after = state if mode == "eval" else b"%d" % (n + 1)
+        result = records.Result(probability=1.0, state=after, text="", value=value, raised=None)
+        return records.Reach(results=[result], unexplored=0.0, num_paths=1)
+
+
+@pytest.mark.parametrize("weighs", [True, False])
+def test_a_loop_of_many_turns_is_followed_up_to_a_limit(weighs: bool) -> None:
+    """Twenty thousand turns, the last of which only finds that the loop has ended."""
+    loop = ast.parse("while n < end:\n    n += 1").body
+    start: interpreter.Mass = {(b"0", ""): 1.0}
+    flow = interpreter.Interpreter(Counting(19_999).run, weighs=weighs).block(loop, start)
+    assert flow.after == {(b"19999", ""): 1.0} and not flow.hidden
+    for end in (20_000, 10**9):
+        with pytest.raises(interpreter.TooMuch):
+            interpreter.Interpreter(Counting(end).run, weighs=weighs).block(loop, start)
+
+
+def test_turns_of_all_loops_in_a_statement_count() -> None:
+    loops = ast.parse("if n < end:\n    while n < end:\n        n += 1\n    while n < end:\n        n += 1").body
+    followed = interpreter.Interpreter(Counting(19_998).run, weighs=True)
+    assert followed.block(loops, {(b"0", ""): 1.0}).after == {(b"19998", ""): 1.0}
+    with pytest.raises(interpreter.TooMuch):
+        interpreter.Interpreter(Counting(19_999).run, weighs=True).block(loops, {(b"0", ""): 1.0})
+
+
+def test_a_loop_with_too_many_turns_is_run_path_by_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(interpreter, "MOST_TURNS", 5)
+    believed = support.Support(make_world())
+    believed.push("n = 0", "")
+    believed.push("for _ in range(6):\n    n += choice([0, 1])", "")
+    assert believed.world.num_runs > 2**6, "each path once"
+    law = believed.push("print(n)", "3")
+    assert law == pytest.approx({str(n): math.comb(6, n) / 2**6 for n in range(7)}) and believed.lost == 0

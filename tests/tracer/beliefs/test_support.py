@@ -33,8 +33,8 @@ def law(commands: Sequence[tuple[str, str]], code: str = SETUP) -> list[dict[str
     found = beliefs.beliefs_of(
         commands, lambda seed, seconds, lazy: make_world(seed, seconds, lazy, code), seeds=16, max_seconds=30
     )
-    assert found["failure"] is None
-    return [dict(zip(each["outcomes"], each["probabilities"], strict=True)) for each in found["beliefs"]]
+    assert found.failure is None
+    return [dict(zip(each.outcomes, each.probabilities, strict=True)) for each in found.beliefs]
 
 
 def swaps(sequence: Sequence[tuple[int, int] | int], p: float, n: int) -> list[str]:
@@ -183,8 +183,8 @@ def test_what_a_module_tells_by_identity_stays_what_it_is(tmp_path: Path, monkey
         return World(namespace, 0, lambda path: path.startswith(str(tmp_path)), **limits)
 
     found = beliefs.beliefs_of(commands, world, seeds=4, max_seconds=20)
-    assert found["failure"] is None
-    identity, count = (dict(zip(each["outcomes"], each["probabilities"], strict=True)) for each in found["beliefs"])
+    assert found.failure is None
+    identity, count = (dict(zip(each.outcomes, each.probabilities, strict=True)) for each in found.beliefs)
     assert identity == {"(True, True, True) (True, True, True) True True": 1.0}
     assert count == pytest.approx({"0 0 1 1": 0.375, "0 0 1 2": 0.375, "1 1 2 1": 0.125, "1 1 2 2": 0.125}, abs=1e-12)
 
@@ -208,9 +208,9 @@ def test_a_class_with_pickling_hooks_of_its_own_is_not_trusted() -> None:
 def test_what_no_state_allows_is_said() -> None:
     commands = [("x = 1 if random() < 0.5 else 2", ""), ("print(x)", "3")]
     found = beliefs.beliefs_of(commands, make_world, seeds=4, max_seconds=10)
-    assert "no state allows" in found["failure"]
-    (told,) = found["beliefs"]
-    assert (told["outcomes"], told["probabilities"]) == (["1", "2"], [0.5, 0.5])
+    assert "no state allows" in found.failure
+    (told,) = found.beliefs
+    assert (told.outcomes, told.probabilities) == (("1", "2"), (0.5, 0.5))
 
 
 def test_an_exception_that_only_some_meet_is_an_outcome() -> None:
@@ -224,11 +224,11 @@ def test_an_exception_that_only_some_meet_is_an_outcome() -> None:
 def test_a_sampled_draw_has_a_standard_error() -> None:
     commands = [("x = random() * random()", ""), ("print(x < 0.25)", "True")]
     found = beliefs.beliefs_of(commands, make_world, seeds=400, max_seconds=30)
-    (told,) = found["beliefs"]
-    assert told["method"] == "sampled"
+    (told,) = found.beliefs
+    assert told.method == "sampled"
     exact = 0.25 * (1 - real_log(0.25))  # P(UV < t) = t (1 - ln t)
-    estimate = dict(zip(told["outcomes"], told["probabilities"], strict=True))["True"]
-    error = dict(zip(told["outcomes"], told["stderr"], strict=True))["True"]
+    estimate = dict(zip(told.outcomes, told.probabilities, strict=True))["True"]
+    error = dict(zip(told.outcomes, told.stderr, strict=True))["True"]
     assert 0 < error < 0.05 and abs(estimate - exact) < 4 * error
 
 
@@ -245,10 +245,10 @@ def test_past_the_budget_the_belief_is_bounded() -> None:
         return world
 
     commands = [("n = sum(random() < 0.3 for _ in range(6))", ""), ("print(n > 2)", "False")]
-    (told,) = beliefs.beliefs_of(commands, narrow, seeds=4, max_seconds=10)["beliefs"]
+    (told,) = beliefs.beliefs_of(commands, narrow, seeds=4, max_seconds=10).beliefs
     exact = sum(w * 0.3**k * 0.7 ** (6 - k) for k, w in ((0, 1), (1, 6), (2, 15)))
-    estimate = dict(zip(told["outcomes"], told["probabilities"], strict=True))["False"]
-    assert told["method"] == "bounded" and abs(estimate - exact) <= told["stderr"][0]
+    estimate = dict(zip(told.outcomes, told.probabilities, strict=True))["False"]
+    assert told.method == "bounded" and abs(estimate - exact) <= told.stderr[0]
 
 
 def test_c_code_that_refuses_a_lazy_real_is_followed_with_floats() -> None:
@@ -256,7 +256,7 @@ def test_c_code_that_refuses_a_lazy_real_is_followed_with_floats() -> None:
     commands = [("x = random()", ""), ("y = json.dumps(x < 0.5) + json.dumps(x)[:2]", ""), ("print(y[:4])", "true")]
     (found,) = beliefs.beliefs_of(
         commands, lambda seed, seconds, lazy: make_world(seed, seconds, lazy, setup), seeds=300, max_seconds=30
-    )["beliefs"]
-    assert found["method"] == "sampled"
-    law_ = dict(zip(found["outcomes"], found["probabilities"], strict=True))
+    ).beliefs
+    assert found.method == "sampled"
+    law_ = dict(zip(found.outcomes, found.probabilities, strict=True))
     assert law_["true"] == pytest.approx(0.5, abs=0.12) and law_["fals"] == pytest.approx(0.5, abs=0.12)

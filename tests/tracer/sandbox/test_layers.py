@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 
 from trace_mine.tracer.limits import Limits
-from trace_mine.tracer.sandbox import Jail, SandboxUnavailable, Worker
+from trace_mine.tracer.sandbox import Jail, SandboxUnavailable, Worker, landlock, seccomp
 from trace_mine.tracer.sandbox.config import JailConfig
+from trace_mine.tracer.sandbox.jail_process import Warmed
 from trace_mine.tracer.sandbox.layer import Claim, Confinement, Layer, Question
-from trace_mine.tracer.sandbox.layers import LANDLOCK, LAYERS, LEVELS, printed, without_missing
+from trace_mine.tracer.sandbox.layers import LANDLOCK, LAYERS, LEVELS, Level, layers_text, without_missing
 from trace_mine.tracer.sandbox.start_up import choose_level
 
 PROJECT = Path(__file__).parents[3]
@@ -78,10 +79,10 @@ def test_the_document_holds_the_list():
 
 
 def test_the_text_in_rows():
-    assert printed(confinement("rlimits", "landlock", "seccomp", "namespaces")) == (
+    assert layers_text(confinement("rlimits", "landlock", "seccomp", "namespaces")) == (
         "namespaces+seccomp+landlock7+rlimits"
     )
-    assert printed(confinement("rlimits")) == "rlimits"
+    assert layers_text(confinement("rlimits")) == "rlimits"
 
 
 def test_a_layer_that_the_kernel_lacks():
@@ -120,6 +121,11 @@ def test_records_that_cannot_be():
         dataclasses.replace(CONFIG, required=("namespaces",))
     with pytest.raises(ValueError, match="uid other than 0"):
         dataclasses.replace(CONFIG, uid=0)
+    with pytest.raises(ValueError, match=r"Level\.number"):
+        Level(number=1, promise="not built")
+    for half in ({"stuck": "module"}, {"why": "it hangs"}):
+        with pytest.raises(ValueError, match="together"):
+            Warmed(failures={}, **half)
 
 
 def test_a_configuration_crosses_the_boundary():
@@ -156,6 +162,31 @@ def test_the_strongest_level_that_works_is_chosen():
         assert tried == order
     with pytest.raises(SandboxUnavailable, match=r"level 3: .*question: wrong at 3 \| level 2: no Landlock\..*unsafe"):
         choose_level(2, 3, attempt_that_works_at(0))
+
+
+@pytest.mark.parametrize(
+    ("layers", "abi", "signals", "metadata"),
+    [
+        (("landlock", "seccomp"), 5, False, False),
+        (("landlock", "seccomp"), 6, True, False),
+        (("seccomp",), 7, False, False),
+        (("namespaces", "seccomp"), 0, True, True),
+    ],
+)
+def test_signals_pass_the_first_filter_only_where_another_layer_holds_them(monkeypatch, layers, abi, signals, metadata):
+    installed = []
+    monkeypatch.setattr(seccomp, "install_filter", installed.append)
+    seccomp.at_zygote(confinement(*layers, landlock_abi=abi))
+    assert installed == [seccomp.zygote_filter("x86_64", signals=signals, metadata=metadata)]
+
+
+def test_no_rule_of_landlock_lets_a_program_be_executed(tmp_path):
+    """An attack does not show it: the interpreter that a script names may not be executed either."""
+    rules = landlock.rules_for(7, read=["/usr"], write=[str(tmp_path)], devices=["/dev/null"])
+    rights = [landlock._PATH_BENEATH.unpack(rule)[0] for rule in rules]
+    for rule in rules:
+        os.close(landlock._PATH_BENEATH.unpack(rule)[1])
+    assert len(rights) == 3 and all(rights) and not any(right & landlock.EXECUTE for right in rights)
 
 
 def kernel_offers(level: int) -> bool:

@@ -9,7 +9,7 @@ import threading
 
 import pytest
 
-from trace_mine.tracer.sandbox.wire import Hangup, receive_message, send_message
+from trace_mine.tracer.sandbox.wire import Hangup, field, receive_message, send_message
 
 
 @pytest.fixture
@@ -92,3 +92,12 @@ def test_sending_to_nobody_is_a_hangup(ends):
     theirs.close()
     with pytest.raises(Hangup):
         send_message(ours, {})
+
+
+def test_fields_have_the_type_that_is_asked_for():
+    message = {"number": 3, "text": "x" * 1000}
+    assert field(message, "number", int) == 3
+    for name, kind in (("number", str), ("text", int), ("absent", str)):
+        with pytest.raises(ValueError, match=f"expected {kind.__name__} as '{name}'") as error:
+            field(message, name, kind)
+        assert len(str(error.value)) < 300, "a hostile value is not repeated in full"

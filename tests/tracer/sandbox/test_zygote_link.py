@@ -57,7 +57,7 @@ def sleeper() -> subprocess.Popen[bytes]:
 def test_a_child_of_ours_is_a_runner(scene):
     child = sleeper()
     send_message(scene.zygote, {"pid": child.pid})
-    pid, handle = scene.link.meet_runner()
+    pid, handle = scene.link.accept_runner()
     assert pid == child.pid
     signal.pidfd_send_signal(handle, signal.SIGKILL)
     os.close(handle)
@@ -74,7 +74,7 @@ def test_other_processes_are_none(scene, whose):
         pids = {"own": os.getpid(), "parent": os.getppid(), "grandchild": grandchild, "zygote": scene.process.pid}
         send_message(scene.zygote, {"pid": pids[whose]})
         with pytest.raises(ZygoteGone, match="child of init"):
-            scene.link.meet_runner()
+            scene.link.accept_runner()
         os.kill(grandchild, 0)
     finally:
         os.kill(grandchild, signal.SIGKILL)
@@ -88,7 +88,7 @@ def test_other_processes_are_none(scene, whose):
 def test_answers_without_a_process_id(scene, answer):
     send_message(scene.zygote, answer)
     with pytest.raises(ZygoteGone, match="child of init"):
-        scene.link.meet_runner()
+        scene.link.accept_runner()
 
 
 @pytest.mark.parametrize("pid", [1, 0, -1, -2, 1 << 40])
@@ -100,23 +100,23 @@ def test_process_ids_that_mean_many_or_none(scene, pid, monkeypatch):
         monkeypatch.undo()
     send_message(scene.zygote, {"pid": pid})
     with pytest.raises((ZygoteGone, OverflowError)):
-        scene.link.meet_runner()
+        scene.link.accept_runner()
     assert asked == []
 
 
 def test_a_zygote_that_says_nothing_or_dies(scene):
     with pytest.raises(ZygoteGone, match="timeout"):
-        scene.link.hear(time.monotonic() - 1)
+        scene.link.receive(time.monotonic() - 1)
     scene.process.kill()
     with pytest.raises(ZygoteGone, match="died"):
-        scene.link.hear(soon())
+        scene.link.receive(soon())
 
 
 def test_what_it_said_before_it_died_is_heard(scene):
     send_message(scene.zygote, {"last": "word"})
     scene.process.kill()
     scene.process.wait()
-    assert scene.link.hear(soon()) == {"last": "word"}
+    assert scene.link.receive(soon()) == {"last": "word"}
 
 
 @pytest.mark.parametrize("how", ["too long", "no object", "hang-up"])
@@ -128,7 +128,7 @@ def test_a_zygote_that_talks_nonsense(scene, how):
     else:
         scene.zygote.close()
     with pytest.raises(ZygoteGone):
-        scene.link.hear(soon())
+        scene.link.receive(soon())
 
 
 @pytest.mark.parametrize("how", ["dies", "hangs up"])
@@ -138,7 +138,7 @@ def test_the_supervisors_end_is_heard_meanwhile(scene, how):
     else:
         scene.control_of_supervisor.close()
     with pytest.raises(Hangup):
-        scene.link.hear(soon())
+        scene.link.receive(soon())
 
 
 def test_a_dismissed_runner_is_gone(scene):

@@ -70,7 +70,7 @@ def test_a_missing_library_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(c_ops.importlib.machinery, "EXTENSION_SUFFIXES", [".none"])
     monkeypatch.setattr(c_ops, "load", c_ops.load.__wrapped__)
     inputs = random_inputs()
-    assert c_ops.told() == "torch"
+    assert c_ops.kernel_name() == "torch"
     with pytest.raises(ModuleNotFoundError, match="for backend='c', got no compiled library; run pip install again"):
         delta_rule(*inputs, backend="c")
     assert torch.equal(delta_rule(*inputs)[0], delta_rule(*inputs, backend="torch")[0])

@@ -1,69 +1,78 @@
-"""State that draws leave outside every namespace: part of a program's state all the same.
+"""State that draws leave outside every namespace, and that is part of a program's state all the same.
 
 ``inputs_read`` and ``environ`` are the live values that the patched ``input`` and ``os.environ`` work on; the global
-generators of ``random`` and numpy hold the rest. ``Ambient`` is all of it at one moment, to be put back before another
-path of the program is run.
+generators of ``random`` and numpy hold the rest. ``Ambient`` is all of it at one moment. Each path of a program begins
+with the same one.
 """
 
 from __future__ import annotations
 
 import random
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from trace_mine.tracer.inside.draws import patches_numpy
 
 SEEDED = "_trace_seeded"
 """The attribute of a generator that says that the program seeded it."""
 
-_global: Any = vars(random)["_inst"]
+_global: random.Random = vars(random)["_inst"]
 _plain_getstate = random.Random.getstate  # bound before ``patches`` replaces it: the patched one seeds the generator
 
 inputs_read = 0
-"""How many declared inputs the program has read."""
+"""The number of declared inputs that the program has read."""
 
 environ: dict[str, str | None] = {}
 """Variables of the environment with a declared law whose value is decided; None for one that is not set."""
 
 
-def is_seeded(generator: Any) -> bool:
-    """True if the program seeded the ``random.Random``: its numbers are then no choices."""
+def is_seeded(generator: random.Random) -> bool:
+    """Return True if the program seeded the generator: its numbers are then part of the program, and no choices."""
     return bool(vars(generator).get(SEEDED))
 
 
 class Ambient(NamedTuple):
     """The state outside namespaces at one moment.
 
-    A tuple, since snapshots contain it: as plain data it is pickled without a reference to this class.
+    A tuple and no dataclass, since snapshots contain it: as plain data it is pickled without a reference to this class,
+    which snippets can't import.
+
+    Attributes:
+        generator: the state of ``random``'s global generator where the program seeded it, else None.
+        numpy: the same of numpy's.
+        inputs_read: the number of declared inputs read.
+        environ: the declared variables that are decided.
     """
 
-    generator: Any
-    """State of ``random``'s global generator where the program seeded it, else None."""
-    numpy: Any
-    """The same of numpy's."""
+    generator: tuple[object, ...] | None
+    numpy: object
     inputs_read: int
     environ: dict[str, str | None]
 
     @classmethod
     def now(cls) -> Ambient:
-        """The state as it is."""
+        """The state at this moment. A generator that nobody seeded has none: its numbers are draws."""
         state = _plain_getstate(_global) if is_seeded(_global) else None
         return cls(state, patches_numpy.global_state(), inputs_read, dict(environ))
 
     def put_back(self) -> None:
-        """Makes the state this one again."""
+        """Make this the state again: of ``random``'s and numpy's global generators, inputs and variables."""
         global inputs_read
         if self.generator is not None:
             _global.setstate(self.generator)
         elif is_seeded(_global):
-            _global.seed()  # as unseeded as it was: the patched ``seed`` without an argument takes the mark away
+            _global.seed()  # unseeded again: the patched ``seed`` takes the mark away where it gets no argument
         patches_numpy.put_global_state(self.numpy)
         inputs_read = self.inputs_read
+        # In place: the patched ``os.environ`` reads this very dictionary through the module.
         environ.clear()
         environ.update(self.environ)
 
 
 def forget() -> None:
-    """The global generator counts as unseeded, nothing as read."""
+    """Count the global generator as unseeded, no input as read and no variable as decided: the state of a new program.
+
+    Called after the repository's imports: a module that seeds at import would switch off all later draws.
+    """
     global inputs_read
     vars(_global)[SEEDED] = False
     inputs_read = 0

@@ -7,6 +7,10 @@ A generator that was seeded (``Random(5)``, ``random.seed(5)``, ``setstate``) is
 program. One whose state is asked for (``getstate``, a copy, a pickle) is seeded there and then, with a drawn number of
 64 bits. A subclass with a ``random`` of its own draws as it does.
 
+The primitives are the methods that the standard library's own Python builds on: ``randint``, ``choice``, ``shuffle``
+and ``sample`` call ``_randbelow``; ``uniform``, ``choices`` and ``triangular`` call ``random``. So the n! outcomes of
+a ``shuffle`` become n - 1 draws of few outcomes each.
+
 Not covered: randomness of C extensions other than numpy's.
 """
 
@@ -15,100 +19,116 @@ from __future__ import annotations
 import importlib
 import os
 import random
+import secrets
 import sys
-from typing import Any
+from collections.abc import Callable
+from types import ModuleType
 
 from trace_mine.tracer.inside.draws import ambient, patches_numpy, patches_world
 from trace_mine.tracer.inside.draws import deciders as draws
 from trace_mine.tracer.inside.draws.ambient import SEEDED
 
-_plain_random = sys.modules["_random"].Random.random
-_plain_bits = sys.modules["_random"].Random.getrandbits
-_global: Any = vars(random)["_inst"]
-_plain: dict[str, Any] = {}
+_Random = random.Random
+_plain_random: Callable[[random.Random], float] = sys.modules["_random"].Random.random
+_plain_bits: Callable[[random.Random, int], int] = sys.modules["_random"].Random.getrandbits
+_global: random.Random = vars(random)["_inst"]
+
+Below = Callable[[random.Random, int], int]
+_interceptable: list[object] = []
+"""The functions ``random`` that were put in place: a class that has another one draws in a way of its own."""
+_installed: list[bool] = []
 
 
 def install() -> None:
-    """Patches this process, the first time; every time, the global generator counts as unseeded again.
+    """Patch this process, the first time; every time, count the global generator as unseeded again.
 
-    Before a repository's imports, so that ``from random import random`` finds the interceptable one. A module that
-    seeds at import would switch its importers' draws off: call it again after the imports.
+    Call it before a repository's imports, so that ``from random import random`` finds the interceptable function, and
+    once more after them: a module that seeds at import would switch its importers' draws off.
     """
-    if not _plain:
-        _install_generators()
-        _install_system()
+    if not _installed:
+        _installed.append(True)
+        plain_below = _install_generators()
+        _install_system(plain_below)
         patches_world.install()
         _install_imports()
     patches_numpy.install()
     ambient.forget()
 
 
-def _open(generator: Any, decider: Any) -> Any:
-    """The decider that this generator's draws go to, or None: it is seeded, or its class draws in a way of its own."""
-    if vars(generator).get(SEEDED):
+def _decider_of(generator: random.Random) -> draws.Decider | None:
+    """The decider of this generator's draws; None where it is seeded, or its class draws in a way of its own."""
+    decider = draws.current
+    if decider is None or vars(generator).get(SEEDED):
         return None
     kind = type(generator)
     return decider if kind is _Random or kind.random in _interceptable else None
 
 
-_Random = random.Random
-_interceptable: list[Any] = []
+def _install_generators() -> Below:
+    """Replace the primitives of ``random.Random`` and rebind the module's functions; gives the plain ``_randbelow``."""
+    methods = vars(_Random)
+    plain_below: Below = methods["_randbelow"]
+    gauss, normal, exponential = _Random.gauss, _Random.normalvariate, _Random.expovariate
+    seed, getstate, setstate = _Random.seed, _Random.getstate, _Random.setstate
 
-
-def _install_generators() -> None:
-    cls: Any = _Random
-    below, gauss, normal, exponential = cls._randbelow, cls.gauss, cls.normalvariate, cls.expovariate
-    seed, getstate, setstate = cls.seed, cls.getstate, cls.setstate
-    _plain["below"] = below
-
-    def patched_seed(self: Any, a: Any = None, version: int = 2) -> None:
-        vars(self)[SEEDED] = a is not None
+    def patched_seed(
+        self: random.Random, a: int | float | str | bytes | bytearray | None = None, version: int = 2
+    ) -> None:
+        vars(self)[SEEDED] = a is not None  # ``seed()`` takes entropy: unseeded again
         seed(self, a, version)
 
-    def patched_getstate(self: Any) -> Any:
-        decider = None if draws.current is None else _open(self, draws.current)
+    def patched_getstate(self: random.Random) -> tuple[object, ...]:
+        # The state of an unseeded generator comes from the operating system: a program that stores it would have other
+        # numbers in each replay. With a drawn seed it is a choice like any other, and then CPython's own numbers.
+        decider = _decider_of(self)
         if decider is not None:
             patched_seed(self, decider.below(1 << 64, "getstate"))
         return getstate(self)
 
-    def patched_setstate(self: Any, state: Any) -> None:
+    # A state that the program stores and sets again is one of its own making: the numbers after it are no choices.
+    def patched_setstate(self: random.Random, state: tuple[object, ...]) -> None:
         vars(self)[SEEDED] = True
         setstate(self, state)
 
-    def patched_random(self: Any) -> Any:
+    def patched_random(self: random.Random) -> float:
+        # the most frequent draw, so that nothing is called for it; a subclass that overrides it does not come here
         if draws.current is None or vars(self).get(SEEDED):
             return _plain_random(self)
         return draws.current.real("uniform")
 
-    def patched_below(self: Any, n: int) -> int:
-        decider = None if draws.current is None else _open(self, draws.current)
+    def patched_below(self: random.Random, n: int) -> int:
+        decider = _decider_of(self)
         if decider is not None:
             return int(decider.below(n, "randbelow"))
         if type(self) is not _Random or n <= 0:
-            return int(below(self, n))
-        k = n.bit_length()  # as CPython does it, without its detour through a method that is patched
+            return int(plain_below(self, n))
+        # as CPython does it, without its detour through ``getrandbits``, which is patched
+        k = n.bit_length()
         r = _plain_bits(self, k)
         while r >= n:
             r = _plain_bits(self, k)
         return int(r)
 
-    def patched_bits(self: Any, k: int, /) -> int:
-        decider = None if draws.current is None or k <= 0 else _open(self, draws.current)
+    def patched_bits(self: random.Random, k: int, /) -> int:
+        decider = None if k <= 0 else _decider_of(self)  # k = 0 gives 0 without a draw, below it CPython's error
         return int(_plain_bits(self, k) if decider is None else decider.below(1 << k, "getrandbits"))
 
-    def patched_gauss(self: Any, mu: float = 0.0, sigma: float = 1.0) -> Any:
-        decider = None if draws.current is None else _open(self, draws.current)
+    # ``gauss`` and ``expovariate`` are primitives though they are Python: made of uniform numbers, through logarithms
+    # and cosines, a comparison with them would be no comparison of a draw with a number.
+
+    def patched_gauss(self: random.Random, mu: float = 0.0, sigma: float = 1.0) -> float:
+        decider = _decider_of(self)
         return gauss(self, mu, sigma) if decider is None else mu + decider.real("normal") * sigma
 
-    def patched_normal(self: Any, mu: float = 0.0, sigma: float = 1.0) -> Any:
-        decider = None if draws.current is None else _open(self, draws.current)
+    def patched_normal(self: random.Random, mu: float = 0.0, sigma: float = 1.0) -> float:
+        decider = _decider_of(self)
         return normal(self, mu, sigma) if decider is None else mu + decider.real("normal") * sigma
 
-    def patched_exponential(self: Any, lambd: float = 1.0) -> Any:
-        decider = None if draws.current is None else _open(self, draws.current)
+    def patched_exponential(self: random.Random, lambd: float = 1.0) -> float:
+        decider = _decider_of(self)
         return exponential(self, lambd) if decider is None else decider.real("exponential") / lambd
 
-    methods = {
+    replacements: dict[str, Callable[..., object]] = {
         "seed": patched_seed,
         "getstate": patched_getstate,
         "setstate": patched_setstate,
@@ -119,67 +139,81 @@ def _install_generators() -> None:
         "normalvariate": patched_normal,
         "expovariate": patched_exponential,
     }
-    for name, method in methods.items():
-        method.__name__ = method.__qualname__ = name
+    for name, method in replacements.items():
+        method.__name__ = method.__qualname__ = name  # for tracebacks and ``help``, which sessions show
         method.__module__ = "random"
-        setattr(cls, name, method)
+        setattr(_Random, name, method)
     _interceptable.append(patched_random)
+    # The module's functions are methods that were bound before: they would go on with the plain ones.
     for name in random.__all__:
         function = getattr(random, name)
         if getattr(function, "__self__", None) is _global:
             setattr(random, name, getattr(_global, name))
+    return plain_below
 
 
-def _install_system() -> None:
-    cls: Any = random.SystemRandom
-    system_random, system_bits, urandom = cls.random, cls.getrandbits, os.urandom
-    below = _plain["below"]
+def _install_system(plain_below: Below) -> None:
+    """Replace the operating system's randomness.
 
-    def patched_random(self: Any) -> Any:
+    ``SystemRandom`` has primitives of its own. It inherits from ``Random``, so that it would also take those above;
+    with them ``secrets.choice`` drew from a Mersenne twister, and was 54 standard errors off its law.
+    """
+    system_random, system_bits = random.SystemRandom.random, random.SystemRandom.getrandbits
+    urandom = os.urandom
+
+    def patched_random(self: random.SystemRandom) -> float:
         return system_random(self) if draws.current is None else draws.current.real("uniform")
 
-    def patched_bits(self: Any, k: int, /) -> int:
+    def patched_bits(self: random.SystemRandom, k: int, /) -> int:
         if draws.current is None or k <= 0:
             return int(system_bits(self, k))
         return draws.current.below(1 << k, "getrandbits")
 
-    def patched_below(self: Any, n: int) -> int:
-        return int(below(self, n)) if draws.current is None else draws.current.below(n, "randbelow")
+    def patched_below(self: random.SystemRandom, n: int) -> int:
+        return int(plain_below(self, n)) if draws.current is None else draws.current.below(n, "randbelow")
 
     def patched_urandom(size: int, /) -> bytes:
         if draws.current is None or size <= 0:
             return urandom(size)
         return draws.current.octets(size)
 
-    def randbytes(self: Any, n: int) -> bytes:
+    def randbytes(self: random.SystemRandom, n: int) -> bytes:
         return patched_urandom(n)
 
-    for name, method in (("random", patched_random), ("getrandbits", patched_bits), ("_randbelow", patched_below)):
+    replacements: dict[str, Callable[..., object]] = {
+        "random": patched_random,
+        "getrandbits": patched_bits,
+        "_randbelow": patched_below,
+    }
+    for name, method in replacements.items():
         method.__name__ = method.__qualname__ = name
-        setattr(cls, name, method)
-    cls.randbytes = randbytes
+        setattr(random.SystemRandom, name, method)
+    random.SystemRandom.randbytes = randbytes  # type: ignore[assignment, method-assign]  # whatever CPython's calls
     _interceptable.append(patched_random)
     patched_urandom.__name__ = patched_urandom.__qualname__ = "urandom"
     os.urandom = patched_urandom
-    random._urandom = patched_urandom  # type: ignore[attr-defined]
-    import secrets
-
-    bound: Any = secrets
-    bound.randbits, bound.choice = bound._sysrand.getrandbits, bound._sysrand.choice
+    # ``random`` and ``secrets`` bound functions of theirs when they were imported.
+    vars(random)["_urandom"] = patched_urandom
+    system: random.SystemRandom = vars(secrets)["_sysrand"]
+    secrets.randbits, secrets.choice = system.getrandbits, system.choice
 
 
 def _install_imports() -> None:
-    """What a module draws while it is imported is nobody's choice: it happens once a process, and not in a replay."""
-    machinery: Any = vars(importlib)["_bootstrap"]
+    """Let nobody decide the draws of a module that is being imported.
+
+    It is imported once a process: a second run in it, and a replay, would miss draws that the first one logged.
+    """
+    # The one function that ``import``, ``importlib.import_module`` and imports in C go through where a module is new.
+    machinery: ModuleType = vars(importlib)["_bootstrap"]
     plain = machinery._find_and_load
 
-    def find_and_load(name: str, import_: Any) -> Any:
+    def find_and_load(name: str, import_: object) -> object:
         before, draws.current = draws.current, None
         try:
             return plain(name, import_)
         finally:
             draws.current = before
-            if name == "numpy.random":
+            if name == "numpy.random":  # it is not there before the program imports it
                 patches_numpy.install()
 
-    machinery._find_and_load = find_and_load
+    vars(machinery)["_find_and_load"] = find_and_load

@@ -15,27 +15,33 @@ import builtins
 import os
 import sys
 import time
-from typing import Any
+from collections.abc import Callable
 
 from trace_mine.tracer.inside.draws import ambient
 from trace_mine.tracer.inside.draws import deciders as draws
+from trace_mine.tracer.inside.protocol.jobs import Law
+
+Environ = os._Environ[str]
 
 
 def install() -> None:
-    """Once a process; see ``patches.install``."""
+    """Patch this process; once, see ``patches.install``."""
     plain_input = builtins.input
 
     def patched_input(prompt: object = "", /) -> str:
         decider = draws.current
         if decider is None or not decider.laws.inputs:
-            return plain_input(prompt)
+            return plain_input(prompt)  # EOFError in the sandbox, where there is nobody to type
         sys.stdout.write(str(prompt))
         laws, number = decider.laws.inputs, ambient.inputs_read
         ambient.inputs_read += 1
+        # the number is part of the state (``ambient``): a path that read more inputs has its own next one
         value = decider.declared(laws[min(number, len(laws) - 1)], "input")
+        # At a terminal the user's return key ends the prompt's line; a session without it would show two on one.
         sys.stdout.write("\n")
         return str(value)
 
+    # The names are CPython's own, since tracebacks and ``help`` of a session show them.
     patched_input.__name__ = patched_input.__qualname__ = "input"
     builtins.input = patched_input
     _install_environment()
@@ -43,40 +49,51 @@ def install() -> None:
 
 
 def _install_environment() -> None:
-    cls: Any = os._Environ
-    plain = {name: getattr(cls, name) for name in ("__getitem__", "__setitem__", "__delitem__", "__contains__")}
+    """Replace the methods of the class of ``os.environ``, through which ``os.getenv`` and ``get`` go as well.
 
-    def law(self: Any, key: Any) -> Any:
+    The class and not the object: programs have ``os.environ`` bound by the time that a law is declared.
+    """
+    environ_type = os._Environ
+    plain: dict[str, Callable[..., str]] = {
+        name: getattr(environ_type, name) for name in ("__getitem__", "__setitem__", "__delitem__", "__contains__")
+    }
+
+    def law_of(self: Environ, key: object) -> Law | None:
+        # ``os.environb`` and environments that the program builds are of the same class
         decider = draws.current
-        return None if decider is None or self is not os.environ else decider.laws.environ.get(key)
+        if decider is None or self is not os.environ or not isinstance(key, str):
+            return None
+        return decider.laws.environ.get(key)
 
-    def patched_item(self: Any, key: Any) -> Any:
-        declared = law(self, key)
-        if declared is None:
+    def patched_item(self: Environ, key: str) -> str:
+        law = law_of(self, key)
+        if law is None or draws.current is None:
             return plain["__getitem__"](self, key)
         decided = ambient.environ
+        # Drawn at the first read: a variable that no code of the path reads is no choice of the path.
         if key not in decided:
-            decided[key] = draws.current.declared(declared, f"environ {key}")  # type: ignore[union-attr]  # it has a law
-        if decided[key] is None:
+            decided[key] = draws.current.declared(law, f"environ {key}")
+        value = decided[key]
+        if value is None:
             raise KeyError(key)
-        return decided[key]
+        return value
 
-    def patched_set(self: Any, key: Any, value: Any) -> None:
-        if law(self, key) is None:
+    def patched_set(self: Environ, key: str, value: str) -> None:
+        if law_of(self, key) is None:
             plain["__setitem__"](self, key, value)
         else:  # the real variable stays: the next path begins with it
-            self.encodevalue(value)
+            self.encodevalue(value)  # raises for what is no str, as CPython does
             ambient.environ[key] = value
 
-    def patched_delete(self: Any, key: Any) -> None:
-        if law(self, key) is None:
+    def patched_delete(self: Environ, key: str) -> None:
+        if law_of(self, key) is None:
             plain["__delitem__"](self, key)
         else:
-            patched_item(self, key)
+            patched_item(self, key)  # raises KeyError where it isn't set, which is a draw
             ambient.environ[key] = None
 
-    def patched_contains(self: Any, key: object) -> bool:
-        if law(self, key) is None:
+    def patched_contains(self: Environ, key: object) -> bool:
+        if law_of(self, key) is None or not isinstance(key, str):
             return bool(plain["__contains__"](self, key))
         try:
             patched_item(self, key)
@@ -86,27 +103,30 @@ def _install_environment() -> None:
 
     for name, method in zip(plain, (patched_item, patched_set, patched_delete, patched_contains), strict=True):
         method.__name__ = method.__qualname__ = name
-        setattr(cls, name, method)
+        setattr(environ_type, name, method)
 
 
 def _install_clocks() -> None:
-    clocks: Any = time
     plain_sleep = time.sleep
 
-    def sleep(seconds: Any, /) -> None:
+    def sleep(seconds: float, /) -> None:
         if draws.current is None:
             plain_sleep(seconds)
         else:
             draws.current.sleep(seconds, plain_sleep)
 
-    clocks.sleep = sleep
+    time.sleep = sleep  # type: ignore[assignment]  # of floats, as all that counts in seconds here
     for name in ("time", "perf_counter"):
-        setattr(clocks, name, _clock(getattr(time, name), name))
-    clocks.time_ns = _clock_ns(clocks.time, "time_ns")
-    clocks.perf_counter_ns = _clock_ns(clocks.perf_counter, "perf_counter_ns")
+        setattr(time, name, _clock(getattr(time, name), name))
+    # Of the patched clocks, so that a program which reads both forms has two readings of one clock.
+    time.time_ns = _clock_ns(time.time, "time_ns")
+    time.perf_counter_ns = _clock_ns(time.perf_counter, "perf_counter_ns")
 
 
-def _clock(plain: Any, name: str) -> Any:
+# Not ``monotonic``: locks and queues wait on it, and would wait for ever on a clock that stands still.
+
+
+def _clock(plain: Callable[[], float], name: str) -> Callable[[], float]:
     def read() -> float:
         return float(plain()) if draws.current is None else draws.current.clock(name, plain())
 
@@ -114,7 +134,7 @@ def _clock(plain: Any, name: str) -> Any:
     return read
 
 
-def _clock_ns(seconds: Any, name: str) -> Any:
+def _clock_ns(seconds: Callable[[], float], name: str) -> Callable[[], int]:
     def read() -> int:
         return int(seconds() * 1e9)
 

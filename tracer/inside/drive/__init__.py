@@ -1,1 +1,1 @@
-"""The statement driver: a program's syntax tree in, commands of a session out."""
+"""The statement driver: walks a program's syntax tree and executes, as REPL commands, the statements that run."""

@@ -1,4 +1,8 @@
-"""Which argument of a call goes to which parameter, without evaluating any."""
+"""Binds the arguments of a call to the parameters of its function, as expressions: nothing is evaluated.
+
+``inspect.Signature.bind`` binds values. Here the session's commands evaluate the expressions one by one, so the order
+of evaluation has to be kept as well.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,8 @@ import ast
 
 from trace_mine.tracer.inside.drive.context import Context
 from trace_mine.tracer.inside.drive.targets import Target
-from trace_mine.tracer.inside.syntax.names import CannotFlatten
+from trace_mine.tracer.inside.reasons import Reason
+from trace_mine.tracer.inside.syntax.names import CannotOpen
 from trace_mine.tracer.inside.syntax.text import is_inert, is_literal
 
 Argument = tuple[str, ast.expr]
@@ -14,13 +19,14 @@ Argument = tuple[str, ast.expr]
 
 
 def arguments_of(context: Context, call: ast.Call, target: Target) -> list[Argument]:
-    """Each parameter with the expression that it gets, in the order in which the expressions are evaluated.
-
-    ``f(1, c=g())`` of ``def f(a, b=2, *, c)`` gives ``[("a", 1), ("c", g()), ("b", 2)]``.
+    """Return each parameter with the expression that it gets, in the order in which the expressions are evaluated.
 
     Raises:
-        CannotFlatten: ``bad_arguments`` where the call would raise, ``star_arguments``, ``argument_order``, ``default``
-            for a default value that cannot be named.
+        CannotOpen: ``BAD_ARGUMENTS`` where the call itself would raise, ``STAR_ARGUMENTS``, ``ARGUMENT_ORDER``.
+
+    Example:
+        ``f(1, c=g())`` of ``def f(a, b=2, *, c)`` gives ``[("a", 1), ("c", g()), ("b", 2)]``: the default comes last,
+        since it was evaluated long ago.
     """
     spec = target.definition.args
     positional, only_keyword = _positional_names(spec), [a.arg for a in spec.kwonlyargs]
@@ -28,7 +34,8 @@ def arguments_of(context: Context, call: ast.Call, target: Target) -> list[Argum
     arguments: list[Argument] = list(zip(positional, given, strict=False))
     extra = given[len(positional) :]
     if extra and spec.vararg is None:
-        raise CannotFlatten("bad_arguments")
+        raise CannotOpen(Reason.BAD_ARGUMENTS)
+    # Python evaluates all positional arguments before the keywords, in the order of the call
     by_name, rest = _match_keywords(spec, _given_keywords(context, call), {name for name, _ in arguments})
     arguments += by_name
     matched = {name for name, _ in arguments}
@@ -44,71 +51,85 @@ def arguments_of(context: Context, call: ast.Call, target: Target) -> list[Argum
 
 
 def _check_order(arguments: list[Argument]) -> None:
-    """The values of ``*args`` or ``**kwargs`` are evaluated together, which is another order where more than one
-    argument runs something.
+    """Refuse a call with ``*args`` or ``**kwargs`` whose arguments could be evaluated in another order.
+
+    One command evaluates all values of ``args`` together, which is another order where more than one argument runs
+    code.
 
     Raises:
-        CannotFlatten: ``argument_order``.
+        CannotOpen: ``ARGUMENT_ORDER``.
     """
     if sum(not is_inert(value) and not is_literal(value) for _, value in arguments) > 1:
-        raise CannotFlatten("argument_order")
+        raise CannotOpen(Reason.ARGUMENT_ORDER)
 
 
 def _positional_names(spec: ast.arguments) -> list[str]:
+    """Return the names of the parameters that take positional arguments, in their order."""
     return [a.arg for a in (*spec.posonlyargs, *spec.args)]
 
 
 def _match_keywords(
     spec: ast.arguments, given: list[Argument], matched: set[str]
 ) -> tuple[list[Argument], list[Argument]]:
-    """Parts keyword arguments into those of parameters and those for ``**kwargs``; ``matched`` are parameters that have
-    got a positional argument.
+    """Part keyword arguments into those of parameters and those for ``**kwargs``.
+
+    ``matched`` are the parameters that have a positional argument already.
 
     Raises:
-        CannotFlatten: ``bad_arguments``.
+        CannotOpen: ``BAD_ARGUMENTS``.
     """
     matched = set(matched)
+    # not the positional-only ones: a keyword of such a name goes into ``**kwargs``
     nameable = {a.arg for a in (*spec.args, *spec.kwonlyargs)}
     of_parameters: list[Argument] = []
     rest: list[Argument] = []
     for name, value in given:
         if name in nameable:
             if name in matched:
-                raise CannotFlatten("bad_arguments")
+                raise CannotOpen(Reason.BAD_ARGUMENTS)
             matched.add(name)
             of_parameters.append((name, value))
         elif spec.kwarg is not None:
             rest.append((name, value))
         else:
-            raise CannotFlatten("bad_arguments")
+            raise CannotOpen(Reason.BAD_ARGUMENTS)
     return of_parameters, rest
 
 
 def _given_first(target: Target) -> list[ast.expr]:
-    """The argument that the call's form supplies: an object, a class, or an instance that is yet to be made."""
+    """Return the argument that the call's form supplies: an object, a class, or an instance that is yet to be made."""
     if target.bound is None:
         return []
+    # the instance has no expression: ``bodies`` binds the parameter by ``__new__``
     return [target.bound if target.instance is None else ast.Name("", ast.Load())]
 
 
 def _given_positional(context: Context, call: ast.Call) -> list[ast.expr]:
-    """The positional arguments; ``*xs`` as ``xs[0], xs[1]``, where ``xs`` is a list or tuple."""
+    """Return the positional arguments; ``*xs`` as ``xs[0], xs[1]``, where ``xs`` is a list or tuple.
+
+    Raises:
+        CannotOpen: ``STAR_ARGUMENTS``: anything else is spread.
+    """
     given: list[ast.expr] = []
     for argument in call.args:
         if not isinstance(argument, ast.Starred):
             given.append(argument)
             continue
         value = context.variables.peek(argument.value)
-        # how many there are is spelt by the session, so it must not depend on what the view hides
-        if type(value) not in (list, tuple) or not context.opening.is_certain:
-            raise CannotFlatten("star_arguments")
+        # the session spells how many there are, so the number must not depend on what the view hides
+        if not (type(value) is list or type(value) is tuple) or not context.opening.is_certain:
+            raise CannotOpen(Reason.STAR_ARGUMENTS)
         for index in range(len(value)):
             given.append(ast.Subscript(argument.value, ast.Constant(index), ast.Load()))
     return given
 
 
 def _given_keywords(context: Context, call: ast.Call) -> list[Argument]:
-    """The keyword arguments; ``**table`` as ``a=table['a'], b=table['b']``, where ``table`` is a dictionary."""
+    """Return the keyword arguments; ``**table`` as ``a=table['a'], b=table['b']``, where ``table`` is a dictionary.
+
+    Raises:
+        CannotOpen: ``STAR_ARGUMENTS``: anything else is spread, or the keys are no names.
+    """
     given: list[Argument] = []
     for keyword in call.keywords:
         if keyword.arg is not None:
@@ -116,15 +137,20 @@ def _given_keywords(context: Context, call: ast.Call) -> list[Argument]:
             continue
         value = context.variables.peek(keyword.value)
         if type(value) is not dict or not all(type(key) is str for key in value) or not context.opening.is_certain:
-            raise CannotFlatten("star_arguments")
+            raise CannotOpen(Reason.STAR_ARGUMENTS)
         for key in value:
             given.append((key, ast.Subscript(keyword.value, ast.Constant(key), ast.Load())))
     return given
 
 
 def _default(call: ast.Call, target: Target, name: str) -> ast.expr:
-    """An expression for the default value of a parameter: spelt where it is a constant, else read from the function,
-    which evaluated it when it was defined.
+    """Return an expression for the default value of a parameter.
+
+    A constant is spelt; anything else is read from the function, which evaluated it once, when it was defined: ``[]``
+    as a default is the same list in every call.
+
+    Raises:
+        CannotOpen: ``BAD_ARGUMENTS``: there is no default.
     """
     spec = target.definition.args
     if name in _positional_names(spec):
@@ -133,38 +159,36 @@ def _default(call: ast.Call, target: Target, name: str) -> ast.expr:
         spelt, attribute, key = _keyword_default(target, name)
     if isinstance(spelt, ast.Constant) or (is_literal(spelt) and isinstance(spelt, ast.UnaryOp)):
         return spelt
-    return ast.Subscript(ast.Attribute(name_of(call, target, "default"), attribute, ast.Load()), key, ast.Load())
+    return ast.Subscript(ast.Attribute(name_of(call, target), attribute, ast.Load()), key, ast.Load())
 
 
 def _positional_default(target: Target, name: str) -> tuple[ast.expr, str, ast.Constant]:
-    """The default as it is written, and where the function keeps it: attribute and key."""
+    """Return the default of a positional parameter as it is written, with the attribute and key that hold its value."""
     spec, names = target.definition.args, _positional_names(target.definition.args)
-    index = names.index(name) - (len(names) - len(spec.defaults))
+    index = names.index(name) - (len(names) - len(spec.defaults))  # defaults belong to the last parameters
+    # the program may assign to ``__defaults__``: then the definition does not say what the call gets
     if index < 0 or len(target.function.__defaults__ or ()) != len(spec.defaults):
-        raise CannotFlatten("bad_arguments")
+        raise CannotOpen(Reason.BAD_ARGUMENTS)
     return spec.defaults[index], "__defaults__", ast.Constant(index)
 
 
 def _keyword_default(target: Target, name: str) -> tuple[ast.expr, str, ast.Constant]:
-    """The same of a keyword-only parameter."""
+    """Return the default of a keyword-only parameter as it is written, with the attribute and key of its value."""
     spec = target.definition.args
     spelt = spec.kw_defaults[[a.arg for a in spec.kwonlyargs].index(name)]
     if spelt is None or name not in (target.function.__kwdefaults__ or {}):
-        raise CannotFlatten("bad_arguments")
+        raise CannotOpen(Reason.BAD_ARGUMENTS)
     return spelt, "__kwdefaults__", ast.Constant(name)
 
 
-def name_of(call: ast.Call, target: Target, reason: str) -> ast.expr:
-    """An expression for the function itself, to read its defaults and cells from; ``call.func`` may be its class or an
-    object that is called.
+def name_of(call: ast.Call, target: Target) -> ast.expr:
+    """Return an expression for the function itself, from which to read its defaults and cells.
 
-    Raises:
-        CannotFlatten: with ``reason``, where evaluating it once more would run something.
+    To evaluate it once more runs nothing: ``target_of`` follows names and attributes that can be looked up without
+    running code of the snippet, and no other expression.
     """
-    if any(isinstance(inner, ast.Call) for inner in ast.walk(call.func)):
-        raise CannotFlatten(reason)
     if target.instance is not None:
-        return ast.Attribute(call.func, "__init__", ast.Load())
+        return ast.Attribute(call.func, "__init__", ast.Load())  # ``call.func`` is the class
     if target.bound is call.func:
-        return ast.Attribute(call.func, "__call__", ast.Load())
+        return ast.Attribute(call.func, "__call__", ast.Load())  # ``call.func`` is an object that is called
     return call.func

@@ -1,7 +1,9 @@
-"""``try``, ``with`` and ``match``.
+"""Handlers of ``try``, ``with`` and ``match``.
 
-An exception shows as a traceback after the command that raised it; the handler's statements follow. Where the program
-needs the exception object (a name for it, a bare ``raise``, an ``__exit__``), that command is rewritten to bind it.
+An exception shows as a traceback after the command that raised it; the handler's statements follow. A prompt has no
+exception being handled then. So where the program needs the exception object (``except E as error``, a bare ``raise``,
+an ``__exit__``), the command that raised is rewritten to bind it (``Writer.guard``), and a handler that asks the
+interpreter for it is kept as one command with its ``try``.
 """
 
 from __future__ import annotations
@@ -9,25 +11,27 @@ from __future__ import annotations
 import ast
 import copy
 import sys
-from typing import Any
+from typing import cast
 
 from trace_mine.tracer.inside.drive.context import Context, Handler
 from trace_mine.tracer.inside.drive.frames import Frame, Handled, Raised, Restart, Return, Signal
+from trace_mine.tracer.inside.protocol.jobs import Place
+from trace_mine.tracer.inside.reasons import Reason
 from trace_mine.tracer.inside.syntax.jumps import escapes
 from trace_mine.tracer.inside.syntax.names import bound_names, walk_scope
-from trace_mine.tracer.inside.syntax.text import bare, expression, is_inert, unparse
+from trace_mine.tracer.inside.syntax.text import expression, is_inert, unparse, without_brackets
 
 _ASKS_CONTEXT = frozenset({"exc_info", "format_exc", "print_exc", "exception", "last_traceback", "_getframe"})
 """Names that read the exception being handled: when a handler is opened, no exception is."""
 
 
 def run_try(context: Context, node: ast.Try, frame: Frame) -> None:
-    """``try``: the body's statements, then those of the handler that matches, ``else`` and ``finally``."""
+    """Run ``try``: the body's statements, then those of the handler that matches, ``else`` and ``finally``."""
     if not context.opening.opens_block(node):
-        context.keep_as_one_command(node, frame, "hidden")
+        context.keep_as_one_command(node, frame, Reason.HIDDEN)
         return
     if any(_reads_context(handler) for handler in node.handlers):
-        context.keep_as_one_command(node, frame, "exception_context")
+        context.keep_as_one_command(node, frame, Reason.EXCEPTION_CONTEXT)
         return
     if not node.finalbody:
         _run_guarded(context, node, frame)
@@ -36,15 +40,17 @@ def run_try(context: Context, node: ast.Try, frame: Frame) -> None:
         _run_guarded(context, node, frame)
     except Signal as signal:
         if isinstance(signal, Return) and isinstance(signal.result, ast.Name):
-            held = {frame.names.get(name, name) for name in bound_names(node.finalbody)} | bound_names(node.finalbody)
-            if signal.result.id in held:  # the value is decided before ``finally`` rebinds the name
-                signal.result = context.hold(signal.result, "returned", frame, "returned", reveal=False)
-        context.block(node.finalbody, frame)
+            bound = bound_names(node.finalbody)
+            # the value is decided before ``finally`` rebinds the name (tests/samples/try_kinds.py, ``decided``)
+            if signal.result.id in {frame.names.get(name, name) for name in bound} | bound:
+                signal.result = context.assign_temporary(signal.result, "returned", frame, "returned", reveal=False)
+        context.block(node.finalbody, frame)  # a ``return`` in it raises another signal, and this one is lost
         raise
     context.block(node.finalbody, frame)
 
 
 def _reads_context(node: ast.AST) -> bool:
+    """Return True if a name in the node may ask the interpreter for the exception being handled."""
     return any(
         (isinstance(inner, ast.Attribute) and inner.attr in _ASKS_CONTEXT)
         or (isinstance(inner, ast.Name) and inner.id in _ASKS_CONTEXT)
@@ -53,6 +59,7 @@ def _reads_context(node: ast.AST) -> bool:
 
 
 def _run_guarded(context: Context, node: ast.Try, frame: Frame) -> None:
+    """Run the body, and the handler that matches or the ``else``."""
     try:
         context.block(node.body, frame)
     except Raised as raised:
@@ -61,26 +68,34 @@ def _run_guarded(context: Context, node: ast.Try, frame: Frame) -> None:
                 _handle(context, handler, raised, frame)
                 return
         raise
-    context.block(node.orelse, frame)
+    context.block(node.orelse, frame)  # outside the ``try`` above: its exceptions are not the handlers'
 
 
 def _matches(context: Context, handler: ast.ExceptHandler, error: BaseException, frame: Frame) -> bool:
+    """Return True if the handler catches the exception; evaluates the handler's type without a command.
+
+    Raises:
+        Restart: the type is given by a call, which no command of the session would run, or its expression raises.
+    """
     if handler.type is None:
         return True
     if any(isinstance(inner, ast.Call) for inner in ast.walk(handler.type)):
-        context.give_up(_statement(handler), frame, "handler_type")
+        context.give_up(_place_of(handler), frame, Reason.HANDLER_TYPE)
     try:
-        kinds = eval(compile(ast.Expression(handler.type), "<handler>", "eval"), context.variables.namespace)
-        return isinstance(error, kinds)
+        # unlike ``except``, ``isinstance`` asks a metaclass's ``__instancecheck__``; the result check sees where it matters
+        types = eval(compile(ast.Expression(handler.type), "<handler>", "eval"), context.variables.namespace)
+        return isinstance(error, types)
     except Exception:
-        context.give_up(_statement(handler), frame, "handler_type")
+        context.give_up(_place_of(handler), frame, Reason.HANDLER_TYPE)
 
 
-def _statement(handler: ast.ExceptHandler) -> ast.stmt:
+def _place_of(handler: ast.ExceptHandler) -> ast.stmt:
+    """Return the statement by which a handler is named in ``Restart``: the handler is no statement itself."""
     return handler.body[0]
 
 
 def _handle(context: Context, handler: ast.ExceptHandler, raised: Raised, frame: Frame) -> None:
+    """Run the handler's body, with the exception bound to the handler's name, if it has one."""
     if handler.name:
         name = context.writer.guard(raised.index, handler.name)
         if name != handler.name:
@@ -89,8 +104,9 @@ def _handle(context: Context, handler: ast.ExceptHandler, raised: Raised, frame:
     try:
         context.block(handler.body, frame)
     except Return as signal:
+        # the end of the handler unbinds its name, so ``return error`` goes on through another variable
         if handler.name and isinstance(signal.result, ast.Name) and signal.result.id == handler.name:
-            signal.result = context.hold(signal.result, "returned", frame, "returned", reveal=False)
+            signal.result = context.assign_temporary(signal.result, "returned", frame, "returned", reveal=False)
         _leave_handler(context, handler, frame)
         raise
     except Signal:
@@ -100,8 +116,9 @@ def _handle(context: Context, handler: ast.ExceptHandler, raised: Raised, frame:
 
 
 def _leave_handler(context: Context, handler: ast.ExceptHandler, frame: Frame) -> None:
-    """The end of a handler, however it is left, unbinds the exception's name."""
+    """Unbind the exception's name by a command, as Python does however a handler is left."""
     frame.handled.pop()
+    # the handler itself may have deleted it
     if handler.name and handler.name in context.variables.namespace:
         context.emit(f"del {handler.name}", frame, "bind", reveal=False)
     if handler.name:
@@ -109,44 +126,56 @@ def _leave_handler(context: Context, handler: ast.ExceptHandler, frame: Frame) -
 
 
 def run_with(context: Context, node: ast.With, frame: Frame) -> None:
-    """``with``: ``__enter__``, the body's statements, ``__exit__``, each a command."""
+    """Run ``with``: ``__enter__``, the body's statements and ``__exit__`` are commands.
+
+    Raises:
+        Restart: see ``_run_items``.
+    """
     if not context.opening.opens_block(node):
-        context.keep_as_one_command(node, frame, "hidden")
+        context.keep_as_one_command(node, frame, Reason.HIDDEN)
         return
+    # a generator that is left at such a ``yield`` runs ``__exit__`` when it is closed, at a time that no command shows
     if any(isinstance(inner, (ast.Yield, ast.YieldFrom, ast.Await)) for inner in walk_scope(node.body)):
-        context.keep_as_one_command(node, frame, "with_yield")
+        context.keep_as_one_command(node, frame, Reason.WITH_YIELD)
         return
     context.begin_statement(frame, node.lineno)
     _run_items(context, node, list(node.items), frame)
 
 
 def _run_items(context: Context, node: ast.With, items: list[ast.withitem], frame: Frame) -> None:
+    """Enter the first of the managers, run the others and the body inside it, and leave it.
+
+    Raises:
+        Restart: the manager sends the program's output elsewhere, and with it the output of each command.
+    """
     if not items:
         context.block(node.body, frame)
         return
     item, rest = items[0], items[1:]
     lowered = context.lower(item.context_expr, frame)
-    manager = lowered if is_inert(lowered) else context.hold(lowered, "manager", frame, reveal=False)
+    manager = lowered if is_inert(lowered) else context.assign_temporary(lowered, "manager", frame, reveal=False)
     name = expression(manager)
-    before = sys.stdout
+    stdout = sys.stdout
     if item.optional_vars is None:
         context.evaluate(f"{name}.__enter__()", frame)
     else:
-        target = bare(item.optional_vars)
+        target = without_brackets(item.optional_vars)
         writes = bound_names([ast.Assign([item.optional_vars], ast.Constant(None), lineno=node.lineno)])
         context.emit(f"{target} = {name}.__enter__()", frame, writes=sorted(writes))
-    if sys.stdout is not before:
+    if sys.stdout is not stdout:
         # what is shown after this command would go where the program sends its output
-        sys.stdout = before
+        sys.stdout = stdout
         if frame.function is not None and escapes(node):
-            context.give_up(node, frame, "redirects_output")
-        raise Restart([frame.filename, node.lineno, node.col_offset], "redirects_output")
+            context.give_up(node, frame, Reason.REDIRECTS_OUTPUT)
+        # in a followed call, too, the statement alone: the rest of the function can be shown
+        place = Place(path=frame.filename, line=node.lineno, column=node.col_offset)
+        raise Restart(place, Reason.REDIRECTS_OUTPUT)
     try:
         _run_items(context, node, rest, frame)
     except Raised as raised:
         if _leave_raising(context, name, raised, frame):
             return
-    except Signal:
+    except Signal:  # a jump leaves the manager as the body's end does
         _leave(context, name, frame)
         raise
     else:
@@ -154,11 +183,12 @@ def _run_items(context: Context, node: ast.With, items: list[ast.withitem], fram
 
 
 def _leave(context: Context, name: str, frame: Frame) -> None:
+    """Leave a manager whose body raised nothing."""
     context.evaluate(f"{name}.__exit__(None, None, None)", frame)
 
 
 def _leave_raising(context: Context, name: str, raised: Raised, frame: Frame) -> bool:
-    """Hands the exception to ``__exit__``; True where that swallowed it, otherwise it is raised again by a command."""
+    """Hand the exception to ``__exit__``; return True if that swallowed it, else raise it again by a command."""
     error = context.writer.guard(raised.index, context.variables.temporary("error"))
     if context.evaluate(f"{name}.__exit__(type({error}), {error}, {error}.__traceback__)", frame):
         return True
@@ -167,27 +197,32 @@ def _leave_raising(context: Context, name: str, raised: Raised, frame: Frame) ->
 
 
 def run_match(context: Context, node: ast.Match, frame: Frame) -> None:
-    """``match``: one command finds the case and binds its names, then the case's statements run."""
+    """Run ``match``: one command finds the case and binds its names, then the statements of that case run.
+
+    That command is the program's ``match`` with ``case_1 = 0``, ``case_1 = 1`` and so on for bodies: patterns bind
+    names, call ``__len__`` and compare, so nothing but a ``match`` does the same.
+    """
     if not context.opening.opens_block(node):
-        context.keep_as_one_command(node, frame, "hidden")
+        context.keep_as_one_command(node, frame, Reason.HIDDEN)
         return
     context.begin_statement(frame, node.lineno)
     lowered = context.lower(node.subject, frame)
-    subject = lowered if is_inert(lowered) else context.hold(lowered, "subject", frame)
-    chosen = context.variables.temporary("case")
-    cases: list[Any] = []
+    subject = lowered if is_inert(lowered) else context.assign_temporary(lowered, "subject", frame)
+    variable = context.variables.temporary("case")
+    cases: list[ast.match_case] = []
     for number, case in enumerate(node.cases):
-        taken = ast.Assign([ast.Name(chosen, ast.Store())], ast.Constant(number), lineno=case.pattern.lineno)
-        cases.append(ast.match_case(copy.deepcopy(case.pattern), copy.deepcopy(case.guard), [taken]))
-    context.variables.namespace[chosen] = None
+        body = ast.Assign([ast.Name(variable, ast.Store())], ast.Constant(number), lineno=case.pattern.lineno)
+        # copies, since the statement's own patterns are used again in the loop's next iteration
+        cases.append(ast.match_case(copy.deepcopy(case.pattern), copy.deepcopy(case.guard), [body]))
+    context.variables.namespace[variable] = None
     matcher = ast.copy_location(ast.Match(subject, cases), node)
-    writes = sorted(bound_names([matcher]) - {chosen})
-    context.emit(f"{chosen} = None", frame, "bind", reveal=False)
+    writes = sorted(bound_names([matcher]) - {variable})
+    context.emit(f"{variable} = None", frame, "bind", reveal=False)  # where no case matches
     context.emit(unparse(matcher), frame, "condition", writes)
-    number = context.variables.namespace[chosen]
-    context.evaluate(chosen, frame, "condition")
-    if number is not None:
-        context.block(node.cases[number].body, frame)
+    taken = cast("int | None", context.variables.namespace[variable])
+    context.evaluate(variable, frame, "condition")
+    if taken is not None:
+        context.block(node.cases[taken].body, frame)
 
 
 HANDLERS: dict[type[ast.stmt], Handler] = {ast.Try: run_try, ast.With: run_with, ast.Match: run_match}

@@ -1,7 +1,7 @@
-"""A followed call's body, made ready for the session, which has one namespace for all.
+"""Makes a followed call's body ready for the session, which has one namespace for all.
 
-``prepare`` renames locals, reads closures from their cells, imports what the body reads from its module, and says why
-where a body has no faithful form when flattened.
+``prepare`` renames locals, reads a closure's variables from its cells, imports the globals that the body reads from its
+module, and refuses a body that has no faithful form in one namespace.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import ast
 import builtins
 import sys
 import types
-from typing import Any
+from collections.abc import Mapping
 
 from trace_mine.tracer.inside.drive.arguments import Argument, name_of
 from trace_mine.tracer.inside.drive.context import Context
@@ -19,15 +19,25 @@ from trace_mine.tracer.inside.drive.functions import FunctionFacts
 from trace_mine.tracer.inside.drive.targets import Target
 from trace_mine.tracer.inside.drive.variables import missing
 from trace_mine.tracer.inside.program import CO_GENERATOR
-from trace_mine.tracer.inside.syntax.names import CannotFlatten, Rewriter, parameters, read_names
+from trace_mine.tracer.inside.reasons import Reason
+from trace_mine.tracer.inside.syntax.names import CannotOpen, Rewriter, parameters, read_names
 from trace_mine.tracer.inside.syntax.text import operand, unparse
 
 
 def prepare(context: Context, call: ast.Call, target: Target, arguments: list[Argument], frame: Frame) -> Body:
-    """Renames the body for the session and lists the commands that bind its parameters; emits the imports it needs.
+    """Rename a body for the session and list the commands that bind its parameters; emit the imports that it needs.
+
+    The names are decided in the order imports, shared parameters, locals, closure variables: a local must not get the
+    name of an import that the same body reads, and the other way round.
+
+    Args:
+        call: the call, with its arguments lowered.
+        target: its function.
+        arguments: each parameter with its expression, see ``arguments_of``.
+        frame: the caller's activation.
 
     Raises:
-        CannotFlatten: the reason why the call has to stay a call.
+        CannotOpen: the call has to stay a call, for the reason that the exception carries.
     """
     code = target.function.__code__
     facts = context.functions.facts(target.definition)
@@ -39,6 +49,7 @@ def prepare(context: Context, call: ast.Call, target: Target, arguments: list[Ar
         avoid = imported.keys() | set(imported.values()) | names.keys() | facts.locals
         names[name] = context.variables.claim(name, avoid=avoid)
     filename, first_line = context.writer.sources.home(code)
+    # from here on the names are claimed: where the body is refused below they stay so, which only costs a number
     body = Body(
         filename=filename,
         first_line=first_line,
@@ -54,16 +65,19 @@ def prepare(context: Context, call: ast.Call, target: Target, arguments: list[Ar
     _bind_closure(context, call, target, renamed, body)
     body.statements = _rewritten(context, target, definition, renamed)
     _bind_parameters(call, target, arguments, body)
+    # the call's result is the variable of ``self``, which must hold the instance until the end
     if target.instance is not None and (body.instance is None or parameters(definition.args)[0] in facts.rebound):
-        raise CannotFlatten("rebinds_self")
+        raise CannotOpen(Reason.REBINDS_SELF)
     return body
 
 
 def _shared_parameters(
     context: Context, target: Target, facts: FunctionFacts, arguments: list[Argument]
 ) -> frozenset[str]:
-    """Parameters that need no variable of their own: the argument is the caller's variable of the same name, and
-    nothing rebinds either while the other is in use.
+    """Return the parameters that need no variable of their own.
+
+    Those are the ones whose argument is the caller's variable of the same name, where nothing rebinds either while the
+    other is in use. They save a command like ``n = n``, or a second name for the same value.
     """
     if facts.captures or target.function.__code__.co_flags & CO_GENERATOR:
         # a closure may read the parameter after the caller rebound its variable, and a loop over a generator may
@@ -82,11 +96,12 @@ def _shared_parameters(
 def _rewritten(
     context: Context, target: Target, definition: ast.FunctionDef, renamed: dict[str, str]
 ) -> list[ast.stmt]:
-    """The definition's statements in session names, without the docstring; changes its tree."""
+    """Return the definition's statements in session names, without the docstring; changes its tree."""
     statements = definition.body
     first = statements[0]
     if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str):
         statements = statements[1:]
+    # the compiler gives a method that cell if its body says ``super`` or ``__class__``
     if "__class__" in target.function.__code__.co_freevars:
         super_call = _ExplicitSuper(context, target, definition)
         statements = [super_call.visit(statement) for statement in statements]
@@ -98,14 +113,18 @@ def _rewritten(
 
 
 def _bind_parameters(call: ast.Call, target: Target, arguments: list[Argument], body: Body) -> None:
-    """Adds the commands that bind the parameters. Where the call makes an instance, the first one makes it."""
+    """Add the commands that bind the parameters. Where the call makes an instance, the first one makes it.
+
+    ``C(1)`` is ``self = C.__new__(C)``, then the body of ``__init__``: ``target_of`` follows only classes that are made
+    by ``object.__new__``.
+    """
     for name, value in arguments:
         if name in body.shared:
             continue
         variable = body.names[name]
         if target.instance is not None and body.instance is None:
-            kind = unparse(call.func)
-            body.bindings.append((f"{variable} = {kind}.__new__({kind})", variable))
+            cls = unparse(call.func)
+            body.bindings.append((f"{variable} = {cls}.__new__({cls})", variable))
             body.instance = variable
         else:
             text = unparse(value) if isinstance(value, ast.Tuple) else operand(value)
@@ -113,11 +132,14 @@ def _bind_parameters(call: ast.Call, target: Target, arguments: list[Argument], 
 
 
 def _bind_closure(context: Context, call: ast.Call, target: Target, renamed: dict[str, str], body: Body) -> None:
-    """Adds the commands that read a real closure's variables from its cells; adds them to ``renamed``."""
+    """Add the commands that read a closure's variables from its cells, and the variables' new names to ``renamed``.
+
+    The commands copy values, so a body that rebinds such a variable is refused before (``targets``).
+    """
     for index, name in enumerate(target.function.__code__.co_freevars):
         if name == "__class__":
-            continue
-        function = name_of(call, target, "closure")
+            continue  # ``_ExplicitSuper`` spells it
+        function = name_of(call, target)
         variable = context.variables.claim(name)
         body.cells.append(variable)
         if variable != name:
@@ -128,14 +150,19 @@ def _bind_closure(context: Context, call: ast.Call, target: Target, renamed: dic
 def _import_globals(
     context: Context, target: Target, definition: ast.FunctionDef, facts: FunctionFacts, frame: Frame
 ) -> dict[str, str]:
-    """Imports what the body reads from its module and the session lacks; gives the names of the body that the session
-    has under another name, with that name.
+    """Import the globals that the body reads from its module and the session lacks.
+
+    Returns:
+        From names in the body to their names in the session, where the two differ.
+
+    Raises:
+        CannotOpen: ``GLOBAL_UNREACHABLE``, see ``_import_command``.
     """
     namespace, variables = context.variables.namespace, context.variables
     home = target.function.__globals__
     renamed: dict[str, str] = {}
     if home is namespace:
-        return renamed
+        return renamed  # a function of the program's own: its globals are the session's
     outer = read_names(definition.body) - facts.locals - set(target.function.__code__.co_freevars)
     for name in sorted(outer):
         if name in home:
@@ -144,19 +171,20 @@ def _import_globals(
             is_unused = name not in namespace and not variables.is_reserved(name)
             alias = name if is_unused else variables.claim(name, avoid=facts.locals)
             context.emit(_import_command(home, name, alias), frame, "bind", reveal=False)
-            variables.reserve([alias])
+            variables.reserve([alias])  # for the session's whole length: later calls read it again
             if alias != name:
                 renamed[name] = alias
         elif hasattr(builtins, name) and namespace.get(name, getattr(builtins, name)) is not getattr(builtins, name):
+            # a variable of the session hides the built-in that the body means
             renamed[name] = context.writer.builtin(name)
     return renamed
 
 
-def _import_command(home: dict[str, Any], name: str, alias: str) -> str:
-    """The command that imports the global ``name`` of a module, whose globals are ``home``, as ``alias``.
+def _import_command(home: Mapping[str, object], name: str, alias: str) -> str:
+    """Return the command that imports the global ``name`` of a module, whose globals are ``home``, as ``alias``.
 
     Raises:
-        CannotFlatten: ``global_unreachable``: no import gives this very object.
+        CannotOpen: ``GLOBAL_UNREACHABLE``: no import gives this very object.
     """
     value = home[name]
     as_alias = "" if alias == name else f" as {alias}"
@@ -164,24 +192,29 @@ def _import_command(home: dict[str, Any], name: str, alias: str) -> str:
         path = value.__name__
         if sys.modules.get(path) is value:
             return f"import {path}" + ("" if path == alias else f" as {alias}")
+    # by identity, since a module may have been reloaded, or its ``__name__`` changed, since the function was made
     module = str(home.get("__name__"))
     if vars(sys.modules.get(module, builtins)).get(name, missing) is not value:
-        raise CannotFlatten("global_unreachable")
+        raise CannotOpen(Reason.GLOBAL_UNREACHABLE)
     return f"from {module} import {name}{as_alias}"
 
 
 class _ExplicitSuper(ast.NodeTransformer):
-    """Spells ``super()`` with its class and instance, which only a method's own frame can leave out."""
+    """Spells ``super()`` with its class and instance, which only a method's own frame can leave out.
+
+    Raises:
+        CannotOpen: when it is made, if the session does not know the class by its name.
+    """
 
     def __init__(self, context: Context, target: Target, definition: ast.FunctionDef) -> None:
         owner = target.owner
         names = parameters(definition.args)
         if owner is None or not names:
-            raise CannotFlatten("super")
+            raise CannotOpen(Reason.SUPER)
         self.owner = owner.__name__
         self.instance = names[0]
         if context.variables.namespace.get(self.owner) is not owner:
-            raise CannotFlatten("super")
+            raise CannotOpen(Reason.SUPER)
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
         self.generic_visit(node)

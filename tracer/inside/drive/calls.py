@@ -1,6 +1,11 @@
 """Followed calls: a call of the repository's own function becomes its body's statements.
 
-Parameters become assignments, locals get session names of their own, the result stands where the call stood.
+Parameters become assignments, locals get session names of their own, and an expression for the result takes the place
+of the call. ``def f(n): return n + 1`` and ``y = f(4)`` give::
+
+    >>> n = 4
+    >>> returned_1 = n + 1
+    >>> y = returned_1
 """
 
 from __future__ import annotations
@@ -12,21 +17,31 @@ from trace_mine.tracer.inside.drive.bodies import prepare
 from trace_mine.tracer.inside.drive.context import Context
 from trace_mine.tracer.inside.drive.frames import Body, Frame, Raised, Return
 from trace_mine.tracer.inside.drive.targets import Target
-from trace_mine.tracer.inside.syntax.names import CannotFlatten
+from trace_mine.tracer.inside.reasons import Reason
+from trace_mine.tracer.inside.syntax.names import CannotOpen
 from trace_mine.tracer.inside.syntax.text import expression, operand
 
 
 def enter_call(context: Context, call: ast.Call, target: Target, frame: Frame) -> tuple[Body, Frame] | None:
-    """Emits what a body needs before its first statement; None where the call has to stay a call."""
+    """Emit the commands that a body needs before its first statement: imports of its globals, and its parameters.
+
+    The caller runs ``body.statements`` in the frame and ends with ``leave_call``, whatever happens.
+
+    Returns:
+        The body and the frame of the call; None where the call has to stay a call, which is counted.
+
+    Raises:
+        Raised: an argument raised an exception. The call did not begin.
+    """
     try:
         arguments = arguments_of(context, call, target)
         body = prepare(context, call, target, arguments, frame)
-    except CannotFlatten as error:
-        context.kept.count(str(error))
+    except CannotOpen as error:
+        context.kept.count(error.reason)
         return None
     if not context.opening.opens_call(body.bindings, body.statements):
-        context.kept.count("hidden")
-        context.release(body, None)
+        context.kept.count(Reason.HIDDEN)
+        context.release(body, None)  # its locals' names were claimed
         return None
     inner = Frame.of_call(body)
     context.calls.enter(counts_depth=target.counts_depth)
@@ -42,15 +57,20 @@ def enter_call(context: Context, call: ast.Call, target: Target, frame: Frame) -
 
 
 def leave_call(context: Context, body: Body, inner: Frame, target: Target, result: ast.expr | None = None) -> None:
-    """The call is over, however it ended; ``result`` is the expression that gives what it returned."""
+    """End a call, however it was left; ``result`` is the expression that gives the returned value."""
     name = target.function.__code__.co_name
     context.calls.leave(body, inner, name, counts_depth=target.counts_depth)
     context.release(body, result.id if isinstance(result, ast.Name) else None)
 
 
 def open_call(context: Context, call: ast.Call, target: Target, frame: Frame) -> ast.expr | None:
-    """Runs the called function's body here; gives the expression that holds its result, None where the call has to
-    stay a call.
+    """Run the called function's body in place of the call.
+
+    Returns:
+        The expression that holds its result; None where the call has to stay a call.
+
+    Raises:
+        Raised: the body raised an exception.
     """
     entered = enter_call(context, call, target, frame)
     if entered is None:
@@ -59,12 +79,13 @@ def open_call(context: Context, call: ast.Call, target: Target, frame: Frame) ->
     result: ast.expr | None = None
     try:
         context.block(body.statements, inner)
-        result = ast.Constant(None)
+        result = ast.Constant(None)  # the end of the body is ``return None``
     except Return as signal:
         if signal.frame is not inner:
-            raise
+            raise  # of a generator's consumer, whose function runs around this call
         result = signal.result
     finally:
+        # a call of a class gives the instance, whatever ``__init__`` returns
         if body.instance is not None:
             result = ast.Name(body.instance, ast.Load())
         leave_call(context, body, inner, target, result)
@@ -72,9 +93,15 @@ def open_call(context: Context, call: ast.Call, target: Target, frame: Frame) ->
 
 
 def collect_yielded(context: Context, call: ast.Call, target: Target, frame: Frame) -> ast.expr | None:
-    """Runs a generator's body to its end and appends what it yields to a list, whose variable is given; None where the
-    call has to stay a call.
+    """Run a generator's body to its end, appending the values that it yields to a list.
+
+    For ``list(g())``, ``sum(g())`` and the like: built-ins that take all values and run no statement between two of
+    them, so the body runs as one piece.
+
+    Returns:
+        The variable of the list; None where the call has to stay a call.
     """
+    # before the call is entered, so that the name lives as long as the statement with the call
     name = context.variables.temporary("yielded")
     entered = enter_call(context, call, target, frame)
     if entered is None:
@@ -97,7 +124,7 @@ def collect_yielded(context: Context, call: ast.Call, target: Target, frame: Fra
 
 
 def yielded_text(value: ast.expr | None) -> str:
-    """The text of a yielded expression, as an argument or on the right of ``=``."""
+    """Return the text of a yielded expression as an argument or a right side; ``None`` for a bare ``yield``."""
     if value is None:
         return "None"
     return operand(value) if isinstance(value, ast.Tuple) else expression(value)

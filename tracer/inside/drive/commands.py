@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
-Place = tuple[str, int, int]
-"""Where a command comes from: file, line, depth of followed calls. A plain tuple: one is made for each statement."""
+from trace_mine.tracer.inside.protocol.answers import CommandKind
+from trace_mine.tracer.inside.reasons import Reason
+
+Position = tuple[str, int, int]
+"""The position in the program that a command comes from: file, line, depth of followed calls.
+
+A plain tuple: one is made for each statement that runs.
+"""
 
 
 class Command:
@@ -11,17 +17,19 @@ class Command:
 
     Attributes:
         source: its text, without prompts.
-        kind: ``statement``, ``condition``, ``iterate``, ``bind``, ``returned`` or ``reveal``.
+        kind: ``statement``; ``condition``, a test; ``iterate``, the next value of a loop; ``bind``, a parameter or
+            another variable that the driver needs; ``returned``, what a followed call gives; ``reveal``.
         output: what it printed and echoed, as it was printed; without the traceback.
         error: the traceback as doctest writes it, None where the session shows none.
         exception: the exception that it raised, also where a rewritten command catches it.
-        echoed: the prompt echoed a value.
+        echoed: True if the prompt echoed a value.
         wrote: variables that it changed or bound.
         changes: their values as text, None for a variable that is gone.
-        path, line, depth: where it comes from, see ``Place``.
+        path, line, depth: where it comes from, see ``Position``.
         piece: index of the program's piece.
     """
 
+    # one for each command and reveal: slots, and no dataclass, whose checks would run as often
     __slots__ = (
         "changes",
         "depth",
@@ -37,18 +45,22 @@ class Command:
         "wrote",
     )
 
-    def __init__(self, source: str, kind: str, place: Place, piece: int) -> None:
+    def __init__(self, source: str, kind: CommandKind, position: Position, piece: int) -> None:
         self.source = source
-        self.kind = kind
+        self.kind: CommandKind = kind
         self.output = ""
         self.error: str | None = None
         self.exception: BaseException | None = None
         self.echoed = False
         self.wrote: list[str] = []
         self.changes: dict[str, str | None] = {}
-        self.path, self.line, self.depth = place
+        self.path, self.line, self.depth = position
         self.piece = piece
 
 
 class Unshowable(Exception):
-    """A command printed what no doctest can show, and it cannot be hidden; the message is the counted reason."""
+    """A command printed what no doctest can show, so the snippet has no session; the message is the reason."""
+
+    def __init__(self, reason: Reason) -> None:
+        super().__init__(reason)
+        self.reason = reason

@@ -1,4 +1,9 @@
-"""List comprehensions, opened into loops that append."""
+"""List comprehensions, opened into loops that append.
+
+``y = [n * n for n in xs if n]`` is run as ``for n in xs: if n: collected_1.append(n * n)``, by the handlers of ``for``
+and ``if``, so that each item and each test is a command. Other comprehensions stay expressions: a set hides which item
+was new, and a generator expression runs when its consumer asks.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +17,9 @@ from trace_mine.tracer.inside.syntax.names import Rewriter, bound_names
 
 
 def open_comprehension(context: Context, node: ast.ListComp, frame: Frame) -> ast.expr:
-    """Runs a comprehension with one ``for`` as a loop; gives the variable that holds the list.
+    """Run a comprehension with one ``for`` as a loop, and return the variable that holds the list.
 
-    The comprehension's variable gets a session name of its own where its name is in use: it is a scope of its own.
+    The comprehension is a scope of its own, so its variable gets another name in the session where its name is in use.
     """
     variables = context.variables
     result = variables.temporary("collected")
@@ -25,20 +30,22 @@ def open_comprehension(context: Context, node: ast.ListComp, frame: Frame) -> as
         for name in sorted(bound_names([wrapped]))
         if variables.peek(ast.Name(name)) is not missing or variables.is_reserved(name) or name in frame.names.values()
     }
+    # no owner: private names were spelt with their class when the call's body was made ready
     loop = _as_loop(node, result, Rewriter(mapping, None))
     context.emit(f"{result} = []", frame, "bind", [result], reveal=False)
-    # the loop's statements are the driver's own: settrace sees none of them in this frame
+    # the loop's statements are the driver's own: settrace sees none of them in this frame, up to 3.11 since the
+    # comprehension has a frame of its own, from 3.12 on, where it is inlined, since it is one line of this one
     with frame.without_log():
         context.block([loop], frame)
     return ast.Name(result, ast.Load())
 
 
 def _as_loop(node: ast.ListComp, result: str, rewriter: Rewriter) -> ast.For:
-    """``[f(x) for x in xs if p(x)]`` as ``for x in xs: if p(x): result.append(f(x))``."""
-    fresh = copy.deepcopy(node)
-    generator = fresh.generators[0]
+    """Return ``[f(x) for x in xs if p(x)]`` as the loop ``for x in xs: if p(x): result.append(f(x))``."""
+    comprehension = copy.deepcopy(node)  # the rewriter changes the tree that it visits
+    generator = comprehension.generators[0]
     append = ast.Call(
-        ast.Attribute(ast.Name(result, ast.Load()), "append", ast.Load()), [rewriter.visit(fresh.elt)], []
+        ast.Attribute(ast.Name(result, ast.Load()), "append", ast.Load()), [rewriter.visit(comprehension.elt)], []
     )
     body: list[ast.stmt] = [ast.Expr(append)]
     for test in reversed(generator.ifs):

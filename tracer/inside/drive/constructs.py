@@ -1,4 +1,7 @@
-"""The handler of each type of statement. A type without one is always kept as one command."""
+"""The handler of each type of statement. A type without one (``except*``) is always kept as one command.
+
+A new construct is a function in one of the modules below and a line in its ``HANDLERS``.
+"""
 
 from __future__ import annotations
 

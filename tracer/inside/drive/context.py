@@ -1,7 +1,8 @@
-"""What the handler of a construct may use: ``Context``, which the driver implements.
+"""The interface between the driver and the handlers of constructs: ``Context``, which ``Driver`` implements.
 
 A handler runs one construct of the program: it emits the commands that stand for it and has the statements inside run
-by ``block``. It reads the program's state by ``variables`` and asks ``opening`` what may be opened.
+by ``block``. It reads the program's state by ``variables`` and asks ``opening`` what may be opened. Handlers know this
+class and not the driver, so that the driver can import them all.
 """
 
 from __future__ import annotations
@@ -11,30 +12,35 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from typing import Any, NoReturn
 
-from trace_mine.tracer.inside.drive.commands import Command, Place
+from trace_mine.tracer.inside.drive.commands import Command, Position
 from trace_mine.tracer.inside.drive.frames import Body, Frame, Raised, Restart
 from trace_mine.tracer.inside.drive.functions import KnownFunctions
 from trace_mine.tracer.inside.drive.rules import Budget, CallLog, Kept, Rules
-from trace_mine.tracer.inside.drive.writer import Writer
+from trace_mine.tracer.inside.drive.writer import Echo, Writer
 from trace_mine.tracer.inside.observe import values
-from trace_mine.tracer.inside.syntax.names import CannotFlatten, bound_names
-from trace_mine.tracer.inside.syntax.text import expression, original, unparse
+from trace_mine.tracer.inside.protocol.answers import CommandKind
+from trace_mine.tracer.inside.protocol.jobs import Place
+from trace_mine.tracer.inside.reasons import Reason
+from trace_mine.tracer.inside.syntax.names import CannotOpen, bound_names
+from trace_mine.tracer.inside.syntax.text import expression, text_as_written, unparse
 from trace_mine.tracer.inside.views.opening import Opening
 
+# ``Any``: each handler takes the one type of statement that is its key in ``constructs.HANDLERS``, which no type of
+# a dictionary's values can say
 Handler = Callable[["Context", Any, Frame], None]
-"""Runs a statement of one type, in a frame. The statement's type is the key of the handler in its registry."""
+"""Runs a statement of one type, in a frame."""
 
 
 class Context(ABC):
-    """The session being written, with what is known and counted on the way. Nothing here is set from outside.
+    """The session being written, with the facts and counts that its handlers share.
 
     Attributes:
         writer: executes and records commands.
-        variables: the session's names, and values without a command.
-        opening: what may be opened.
-        rules: what the driver was told.
+        variables: the names of the session, and values read without a command.
+        opening: answers which constructs may be opened.
+        rules: the settings of this run of the driver.
         budget: how long the session may get.
-        kept: constructs kept as one command, by reason.
+        kept: constructs kept as one command, counted by reason.
         calls: opened calls.
         functions: facts of functions.
     """
@@ -48,7 +54,8 @@ class Context(ABC):
         self.kept = Kept()
         self.calls = CallLog()
         self.functions = KnownFunctions()
-        # by id of a node, with the node, so that its id is not given to another one: loops come by again and again
+        # by id of a node, with the node, so that its id is not given to another one. A loop's statements come by again
+        # and again: this and the like in ``Frame.texts`` and ``functions`` gave a third more commands a second
         self._writes: dict[int, tuple[ast.stmt, list[str]]] = {}
         self._with_calls: dict[int, tuple[ast.expr, bool]] = {}
 
@@ -56,11 +63,16 @@ class Context(ABC):
 
     @abstractmethod
     def block(self, body: Iterable[ast.stmt], frame: Frame) -> None:
-        """Runs statements in order."""
+        """Run statements in order.
+
+        Raises:
+            Signal: control leaves the block; the frame that it is addressed to takes it.
+            Restart: see ``give_up``.
+        """
 
     @abstractmethod
-    def keep_as_one_command(self, node: ast.stmt, frame: Frame, reason: str) -> None:
-        """Emits a statement as one command, counted under the reason.
+    def keep_as_one_command(self, node: ast.stmt, frame: Frame, reason: Reason) -> None:
+        """Emit a statement as one command, counted under the reason.
 
         Raises:
             Restart: control may leave the statement by ``return`` or ``break``; its function is to be kept instead.
@@ -68,33 +80,44 @@ class Context(ABC):
 
     @abstractmethod
     def lower(self, node: ast.expr, frame: Frame) -> ast.expr:
-        """Opens the calls in an expression that can be opened, and gives the expression with their results in place of
-        them; ``node`` itself where none was opened.
+        """Open the calls in an expression that can be opened.
+
+        Returns:
+            The expression with the calls' results in their place; ``node`` itself where none was opened.
         """
 
-    def give_up(self, node: ast.stmt, frame: Frame, reason: str) -> NoReturn:
-        """Ends the run: calls of the frame's function, or this statement, are to be kept as one command."""
-        if frame.function is not None:
-            raise Restart([frame.filename, frame.first_line], reason)
-        raise Restart([frame.filename, node.lineno, node.col_offset], reason)
+    def give_up(self, node: ast.stmt, frame: Frame, reason: Reason) -> NoReturn:
+        """End the run, to begin again with one construct more kept as one command.
 
-    # places
+        That is every call of the frame's function, or the statement where it is the program's own.
+
+        Raises:
+            Restart: always.
+        """
+        if frame.function is not None:
+            raise Restart(Place(path=frame.filename, line=frame.first_line), reason)
+        raise Restart(Place(path=frame.filename, line=node.lineno, column=node.col_offset), reason)
+
+    # positions in the program
 
     @property
-    def place(self) -> Place:
-        """Where the next command comes from."""
-        return self.writer.place
+    def position(self) -> Position:
+        """The position in the program that the next command comes from."""
+        return self.writer.position
 
-    def return_to(self, place: Place) -> None:
-        """The next commands come from there again."""
-        self.writer.move_to(place)
+    def return_to(self, position: Position) -> None:
+        """Note that the next commands come from an earlier position again."""
+        self.writer.move_to(position)
 
     def move_to(self, frame: Frame, line: int) -> None:
-        """The next commands come from this line."""
+        """Note that the next commands come from this line."""
         self.writer.move_to((frame.filename, line, self.calls.depth))
 
     def begin_statement(self, frame: Frame, line: int) -> None:
-        """The next commands come from this line, where a statement begins: the frame's log gets its locals."""
+        """Note that a statement begins at this line, and log the frame's locals as they are now.
+
+        The path check compares the locals with those that settrace saw at the line's event, before the statement ran.
+        """
         self.writer.move_to((frame.filename, line, self.calls.depth))
         namespace = self.variables.namespace
         local_texts = {
@@ -102,57 +125,63 @@ class Context(ABC):
             for name, variable in frame.names.items()
             if variable in namespace
         }
-        frame.log.append(["s", line, local_texts])
+        frame.visits.append((line, local_texts))
 
     # text
 
     def author_text(self, node: ast.stmt | ast.expr, frame: Frame) -> str | None:
-        """The node's text as its author wrote it, where that is the same program; None otherwise."""
-        known = frame.texts.get(id(node))
-        if known is None or known[0] is not node:
+        """Return the node's text as its author wrote it, where that is the same program; None otherwise."""
+        entry = frame.texts.get(id(node))
+        if entry is None or entry[0] is not node:
             lines = self.writer.sources.lines(frame.filename)
-            known = frame.texts[id(node)] = node, None if lines is None else original(lines, node)
-        return known[1]
+            entry = frame.texts[id(node)] = node, None if lines is None else text_as_written(lines, node)
+        return entry[1]
 
     def text(self, node: ast.expr, frame: Frame) -> str:
-        """An expression's command."""
+        """Return an expression's command: as its author wrote it where that can be, as the tree says otherwise."""
         return self.author_text(node, frame) or expression(node)
 
     def source(self, node: ast.stmt, frame: Frame, rewritten: bool = False) -> str:
-        """A statement's command: as its author wrote it where that can be, as the tree says otherwise."""
+        """Return a statement's command: as its author wrote it where that can be, as the tree says otherwise.
+
+        ``rewritten``: the statement is a changed copy, so its author's text is another statement.
+
+        Raises:
+            Restart: the statement cannot be written out.
+        """
         text = None if rewritten else self.author_text(node, frame)
         if text is not None:
             return text
         try:
             return unparse(node)
-        except CannotFlatten as error:
-            self.give_up(node, frame, str(error))
+        except CannotOpen as error:
+            self.give_up(node, frame, error.reason)
 
     def writes(self, node: ast.stmt) -> list[str]:
-        """The names that a statement binds, sorted; the statement must stay as it is."""
-        known = self._writes.get(id(node))
-        if known is None:
-            known = self._writes[id(node)] = node, sorted(bound_names([node]))
-        return known[1]
+        """Return the names that a statement binds, sorted. The statement must not change afterwards."""
+        entry = self._writes.get(id(node))
+        if entry is None:
+            entry = self._writes[id(node)] = node, sorted(bound_names([node]))
+        return entry[1]
 
     def may_be_lowered(self, node: ast.expr) -> bool:
-        """True if the expression contains a call or a list comprehension; the expression must stay as it is."""
-        known = self._with_calls.get(id(node))
-        if known is None:
+        """Return True if the expression contains a call or a list comprehension. It must not change afterwards."""
+        entry = self._with_calls.get(id(node))
+        if entry is None:
             has_calls = any(isinstance(inner, (ast.Call, ast.ListComp)) for inner in ast.walk(node))
-            known = self._with_calls[id(node)] = node, has_calls
-        return known[1]
+            entry = self._with_calls[id(node)] = node, has_calls
+        return entry[1]
 
     # commands
 
     def check(self, command: Command, frame: Frame) -> Command:
-        """Turns an exception that a command recorded into control flow.
+        """Return the command, or turn the exception that it recorded into control flow.
 
         Raises:
             Raised: the command raised an exception.
         """
         if command.exception is not None:
-            # by identity, and not the last one: reveals and aliases may stand after it
+            # by identity, and not the last one: reveals and aliases of built-ins may stand after it
             index = max(i for i, each in enumerate(self.writer.commands) if each is command)
             raise Raised(frame, command.exception, index)
         return command
@@ -161,37 +190,57 @@ class Context(ABC):
         self,
         source: str,
         frame: Frame,
-        kind: str = "statement",
+        kind: CommandKind = "statement",
         writes: Iterable[str] = (),
         reveal: bool = True,
         origin: ast.stmt | None = None,
     ) -> Command:
-        """Executes a statement as a command; ``origin`` is the statement of the program that it was made from.
+        """Execute a statement as a command.
+
+        Args:
+            source: the command's text.
+            frame: the activation that it belongs to.
+            kind: see ``Command``.
+            writes: the names that the text binds.
+            reveal: show what the command wrote, where the opening says so.
+            origin: the statement of the program that the command was made from, where it defines a function: the
+                function's lines are then those of the program.
 
         Raises:
-            Raised: see ``check``.
+            Raised: the command raised an exception.
+            Unshowable: see ``Writer.execute``.
         """
         home = None if origin is None else (frame.filename, origin)
         return self.check(self.writer.execute(source, kind, writes, reveal, home), frame)
 
     def evaluate(
-        self, source: str, frame: Frame, kind: str = "statement", echo: str = "safe", wrapper: str | None = None
-    ) -> Any:
-        """Executes an expression as a command, shown where it may be, and gives its value; see ``Writer.evaluate``.
+        self,
+        source: str,
+        frame: Frame,
+        kind: CommandKind = "statement",
+        echo: Echo = "safe",
+        wrapper: str | None = None,
+    ) -> object:
+        """Execute an expression as a command, shown where it may be, and return its value; see ``Writer.evaluate``.
 
         Raises:
-            Raised: see ``check``.
+            Raised: the command raised an exception.
         """
         self.check(self.writer.evaluate(source, kind, echo, wrapper), frame)
         return self.writer.last_value
 
     def condition(self, node: ast.expr, frame: Frame) -> bool:
-        """Executes a test; a value that is no bool is shown through ``bool``, which the program's test calls too."""
+        """Execute a test and return its truth; a value that is no bool is shown through ``bool``.
+
+        The program's own test calls ``__bool__`` as well, and once: the command is the call that counts.
+        """
         source = self.text(node, frame)
         return bool(self.evaluate(source, frame, "condition", wrapper=self.writer.builtin("bool")))
 
-    def hold(self, node: ast.expr, stem: str, frame: Frame, kind: str = "statement", reveal: bool = True) -> ast.Name:
-        """Assigns an expression to a fresh temporary variable and gives that variable."""
+    def assign_temporary(
+        self, node: ast.expr, stem: str, frame: Frame, kind: CommandKind = "statement", reveal: bool = True
+    ) -> ast.Name:
+        """Assign an expression to a fresh temporary variable, named ``stem_1`` or so, and return that variable."""
         name = self.variables.temporary(stem)
         self.emit(f"{name} = {expression(node)}", frame, kind, [name], reveal)
         return ast.Name(name, ast.Load())
@@ -199,15 +248,17 @@ class Context(ABC):
     # calls
 
     def release(self, body: Body, result: str | None) -> None:
-        """Frees the names of a call that returned, unless a closure made in it may still read them; ``result`` is the
-        variable that holds what it returned.
+        """Free the session's names of a call that returned, unless a closure made in it may still read them.
+
+        ``result`` is the variable that holds the returned value, None where a constant or nothing is returned. That
+        variable lives until the statement with the call is done.
         """
-        variables = [held for name, held in body.names.items() if name not in body.shared and held != result]
-        variables += [held for held in body.cells if held != result]
+        variables = [name for local, name in body.names.items() if local not in body.shared and name != result]
+        variables += [name for name in body.cells if name != result]
         self.writer.forget(variables)
         if body.captures:
-            return
+            return  # tests/tracer/test_calls_keep_their_variables.py: a lambda that is called after the return
         for variable in variables:
-            self.writer.let_go(variable)
+            self.writer.unbind(variable)
         if result is not None and result in body.names.values() and result not in body.shared:
             self.variables.make_temporary(result)

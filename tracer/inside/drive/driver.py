@@ -1,11 +1,15 @@
 """The statement driver: walks a program's syntax tree and emits, as commands, the statements that run.
 
-Control flow is decided here and in the handlers; the text of each command is what is executed (``writer``). Statements
-of a followed call run in the same flat namespace under names of their own. A construct that has no faithful form when
-opened is kept as one command, and counted. There is one handler for each type of statement, in ``constructs``.
+For each statement the driver either *opens* it, which its handler does (``constructs``), or *keeps it as one command*.
+A handler takes the decisions of control flow from the values that its commands gave: it emits the test of an ``if``,
+reads the test's value, and has the statements of the taken branch run. Statements of a followed call run in the same
+namespace as all others, under names of their own. A construct that has no faithful form when opened is kept as one
+command, and counted under a ``Reason``; the worst case is a program of one command, so every program has a session.
 
-Where it is found only after part of a construct was emitted that the construct cannot be opened, ``Restart`` ends the
-run and says what to keep the next time: the supervisor runs the snippet again from the start.
+A construct may turn out to have no faithful form only after part of it has been emitted. Then ``Restart`` ends the run
+and names the construct, and the supervisor runs the snippet again from the start, with that construct kept.
+
+The decision for this design, and what it was chosen over, is docs/decisions/0001-statement-driver.md.
 """
 
 from __future__ import annotations
@@ -18,17 +22,28 @@ from trace_mine.tracer.inside.drive.context import Context, Handler
 from trace_mine.tracer.inside.drive.frames import Frame
 from trace_mine.tracer.inside.drive.rules import Rules
 from trace_mine.tracer.inside.drive.writer import Writer
+from trace_mine.tracer.inside.reasons import Reason
 from trace_mine.tracer.inside.syntax.jumps import COMPOUND, escapes
 from trace_mine.tracer.inside.syntax.names import bound_names
 from trace_mine.tracer.inside.syntax.text import muted
 from trace_mine.tracer.inside.views.opening import Opening
 
 Lower = Callable[[Context, ast.expr, Frame], ast.expr]
+"""Opens the calls in an expression, see ``Context.lower``."""
 
 
 @final
 class Driver(Context):
-    """Drives one program."""
+    """Walks one program, piece by piece.
+
+    Args:
+        writer: executes and records the commands.
+        opening: answers which constructs may be opened.
+        rules: the settings of this run.
+        handlers: the handler of each type of statement; given from outside, like ``lower``, since handlers and lowering
+            run statements themselves: an import of them here would be a circle.
+        lower: opens the calls in an expression.
+    """
 
     def __init__(
         self,
@@ -51,17 +66,20 @@ class Driver(Context):
         for statement in body:
             num_before = len(temporaries)
             self._run(statement, frame)
-            # not where a signal leaves the statement: what a ``return`` hands on is still needed
+            # not where a signal leaves the statement: what a ``return`` hands on is still needed by the statement that
+            # has the call, which unbinds it here in its turn
             while len(temporaries) > num_before:
-                self.writer.let_go(temporaries.pop())
+                self.writer.unbind(temporaries.pop())
 
     def _run(self, node: ast.stmt, frame: Frame) -> None:
-        """Runs one statement: opened by its handler, or as one command."""
+        """Run one statement: opened by its handler, or as one command."""
         handler = self._handlers.get(type(node))
         if handler is None:
-            self.keep_as_one_command(node, frame, type(node).__name__)
+            # the only compound statement without a handler that gets here: Python compiles ``async for`` and
+            # ``async with`` in a coroutine only, and a coroutine's body is never opened (``targets``)
+            self.keep_as_one_command(node, frame, Reason.TRY_STAR)
         elif (frame.filename, node.lineno, node.col_offset) in self.rules.kept_statements:
-            self.keep_as_one_command(node, frame, "unfaithful")
+            self.keep_as_one_command(node, frame, Reason.UNFAITHFUL)
         elif (
             isinstance(node, COMPOUND) and (reason := self.opening.keeps(node, is_full=self.budget.is_full)) is not None
         ):
@@ -69,14 +87,15 @@ class Driver(Context):
         else:
             handler(self, node, frame)
 
-    def keep_as_one_command(self, node: ast.stmt, frame: Frame, reason: str) -> None:
+    def keep_as_one_command(self, node: ast.stmt, frame: Frame, reason: Reason) -> None:
         if escapes(node):
             self.give_up(node, frame, reason)
-        if isinstance(node, COMPOUND):
+        if isinstance(node, COMPOUND):  # a simple statement is one command anyway: nothing less is shown
             self.kept.count(reason)
         self.begin_statement(frame, node.lineno)
         frame.log_gap(node)
         source = self.source(node, frame)
+        # hidden: its output differs in a replay, and of that output the echoes can be left out
         is_hidden = source in self.writer.hide
         if is_hidden or frame.is_call or not self.rules.at_prompt:
             # a prompt would echo expression statements inside it, which this program's own run does not

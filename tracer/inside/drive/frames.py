@@ -6,23 +6,38 @@ import ast
 import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+
+from trace_mine.tracer.inside.protocol.jobs import Place
+from trace_mine.tracer.inside.reasons import Reason
 
 
 class Restart(Exception):
-    """Part of a construct was written before it turned out that it cannot be opened: run the snippet again from the
-    start, and keep ``key`` as one command. ``key`` is ``[file, line, column]`` of a statement, or ``[file, line]`` of
-    a function whose calls are to stay calls.
+    """Ends the run of the driver: a construct cannot be opened, and part of it has been written already.
+
+    The supervisor runs the snippet again from the start. A process cannot be set back, and commands that were executed
+    cannot be unwritten.
+
+    Attributes:
+        place: the statement to keep as one command the next time, or the function whose calls are to stay calls.
+        reason: the reason that is counted for it.
     """
 
-    def __init__(self, key: list[Any], reason: str) -> None:
+    def __init__(self, place: Place, reason: Reason) -> None:
         super().__init__(reason)
-        self.key = key
+        self.place = place
         self.reason = reason
 
 
+# signals are exceptions of the driver, never of the program: commands run under ``exec`` in the writer, which records
+# the program's exceptions, so neither can be taken for the other
+
+
 class Signal(Exception):
-    """Control flow of the program, addressed to the frame whose statement it is."""
+    """Control flow of the program, addressed to the frame whose statement caused it.
+
+    A loop over an opened generator runs two frames in turns inside one another's Python calls, so a handler must pass
+    on a signal that is addressed to another frame than its own.
+    """
 
     def __init__(self, frame: Frame) -> None:
         super().__init__()
@@ -30,15 +45,15 @@ class Signal(Exception):
 
 
 class Break(Signal):
-    """``break`` in a loop of the frame."""
+    """Leaves the innermost loop of the frame."""
 
 
 class Continue(Signal):
-    """``continue`` in a loop of the frame."""
+    """Ends the iteration of the innermost loop of the frame."""
 
 
 class Return(Signal):
-    """``return``; ``result`` is the expression, in session names, that gives the value."""
+    """Ends the frame's function; ``result`` is the expression, in session names, that gives what it returns."""
 
     def __init__(self, frame: Frame, result: ast.expr) -> None:
         super().__init__(frame)
@@ -46,7 +61,12 @@ class Return(Signal):
 
 
 class Raised(Signal):
-    """An exception of the program that no handler has caught yet; ``index`` is the command that showed it."""
+    """Carries an exception of the program that no handler has caught yet.
+
+    Attributes:
+        error: the exception.
+        index: the position in the session of the command that raised it.
+    """
 
     def __init__(self, frame: Frame, error: BaseException, index: int) -> None:
         super().__init__(frame)
@@ -56,30 +76,40 @@ class Raised(Signal):
 
 @dataclass(slots=True, kw_only=True)
 class Handled:
-    """An exception whose handler runs: ``index`` is the command that showed it, ``name`` the variable that holds it,
-    None as long as none does.
+    """An exception whose handler runs now.
+
+    Attributes:
+        error: the exception.
+        index: the position in the session of the command that raised it.
+        name: the variable that holds it; None as long as no variable does, which is until a bare ``raise`` needs one.
     """
 
     error: BaseException
     index: int
     name: str | None
 
+    def __post_init__(self) -> None:
+        if self.index < 0:
+            raise ValueError(f"expected the index of a command, got {self.index}; give the one that raised")
+
 
 @dataclass(slots=True, kw_only=True)
 class Body:
     """The body of a called function, made ready to run in the session.
 
+    ``bodies.prepare`` makes one for each call; it fills the lists step by step, so the record is not frozen.
+
     Attributes:
-        filename, first_line: where the function stands in the program.
+        filename, first_line: where the function stands in the program; lines count from 1.
         definition: its tree, with the program's line numbers.
         statements: its statements, in session names.
         names: from locals to session variables.
         bindings: (command, variable or None) of the commands that bind its parameters.
-        lines: where its path can be compared with settrace's.
+        lines: where its path can be compared with settrace's, see ``comparable_lines``.
         package: the package that its relative imports start from.
         instance: the session variable of ``self`` where the call makes an instance.
         shared: locals that are variables of the caller, under the same name.
-        captures: a function or generator made in the body may read its variables after the call.
+        captures: True if a function or generator made in the body may read its variables after the call.
         cells: session variables that hold what its closure's cells hold.
     """
 
@@ -96,30 +126,37 @@ class Body:
     captures: bool = False
     cells: list[str] = field(default_factory=list)
 
+    def __post_init__(self) -> None:
+        unknown = self.shared - self.names.keys()
+        if unknown:
+            raise ValueError(f"expected shared locals to be among names, got {sorted(unknown)}; add them to names")
+
 
 class Frame:
     """One activation: the program's own (``function`` None) or a followed call's.
 
     Attributes:
         names: from locals to session variables.
-        log: what check V3 compares with settrace: ``["s", line, {local: text}]`` before each simple statement, and
-            ``["gap", first, last]`` for lines that ran inside one command.
+        visits: for the path check, (line, {local: text}) before each statement that ran.
+        gaps: for the path check, (first, last) lines of statements that ran inside one command.
         handled: the exceptions whose handlers run, innermost last.
-        collect: for a generator's frame, what is done with each yielded expression (None for a bare ``yield``).
+        collect: for a generator's frame, the function that takes each yielded expression (None for a bare ``yield``).
         captures: see ``Body``.
     """
 
+    # one frame for each followed call
     __slots__ = (
         "captures",
         "collect",
         "filename",
         "first_line",
         "function",
+        "gaps",
         "handled",
-        "log",
         "names",
         "package",
         "texts",
+        "visits",
     )
 
     def __init__(
@@ -140,17 +177,18 @@ class Frame:
         self.first_line = first_line
         self.captures = captures
         self.collect = collect
-        self.log: list[list[Any]] = []
+        self.visits: list[tuple[int, dict[str, str]]] = []
+        self.gaps: list[tuple[int, int]] = []
         self.handled: list[Handled] = []
         # the author's text of nodes, by id; the node is kept with it, so that its id is not given to another one
         self.texts: dict[int, tuple[ast.AST, str | None]] = {}
 
     @classmethod
     def of_call(cls, body: Body) -> Frame:
-        """The frame of a call of the body's function."""
+        """Make the frame of a call of the body's function."""
         return cls(
             body.filename,
-            body.names,
+            body.names,  # shared, not copied: what ``release`` frees are the names that the frame used
             body.definition,
             package=body.package,
             first_line=body.first_line,
@@ -164,13 +202,16 @@ class Frame:
 
     @contextlib.contextmanager
     def without_log(self) -> Iterator[None]:
-        """What is logged meanwhile is dropped."""
-        log, self.log = self.log, []
+        """Drop what is logged inside the ``with``: statements that the driver made, which settrace sees nothing of."""
+        visits, self.visits = self.visits, []
+        gaps, self.gaps = self.gaps, []
         try:
             yield
         finally:
-            self.log = log
+            self.visits = visits
+            self.gaps = gaps
 
     def log_gap(self, node: ast.stmt) -> None:
-        """The statement's lines run inside one command: how often and in which order is not told."""
-        self.log.append(["gap", node.lineno, node.end_lineno or node.lineno])
+        """Log that the statement's lines run inside one command: the path check skips settrace's events there."""
+        # how often the lines run, and in which order, shows in no command
+        self.gaps.append((node.lineno, node.end_lineno or node.lineno))

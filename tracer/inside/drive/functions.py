@@ -1,4 +1,7 @@
-"""What a function's tree alone tells of it, worked out once a function: calls come by again and again."""
+"""Facts of a function that its tree alone gives: its locals, and if its body can be opened.
+
+Each fact is worked out once for a function, on demand: a loop may call the function thousands of times.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import ast
 import pickle
 from functools import cached_property
 
+from trace_mine.tracer.inside.reasons import Reason
 from trace_mine.tracer.inside.syntax.comparable_lines import comparable_lines
 from trace_mine.tracer.inside.syntax.names import bound_names, declared, local_names, walk_scope
 
@@ -14,33 +18,35 @@ _dump, _load = pickle.dumps, pickle.loads
 
 
 class FunctionFacts:
-    """Of one definition. Holds its tree, so that the tree's id stays its own."""
+    """The facts of one definition. Holds its tree, so that the tree's id is not given to another one."""
 
     def __init__(self, definition: ast.FunctionDef) -> None:
         self.definition = definition
 
     def copy_tree(self) -> ast.FunctionDef:
-        """The definition's tree, to be changed at will."""
+        """Return a copy of the definition's tree, which each call renames for itself."""
         tree: ast.FunctionDef = _load(self._pickled)
         return tree
 
     @cached_property
     def _pickled(self) -> bytes:
+        """The tree as bytes, from which ``copy_tree`` makes its copies."""
         return _dump(self.definition, -1)
 
     @cached_property
     def locals(self) -> frozenset[str]:
-        """Its parameters and the names that its body binds."""
+        """The names of its local variables: its parameters and the names that its body binds."""
         return frozenset(local_names(self.definition))
 
     @cached_property
     def rebound(self) -> frozenset[str]:
-        """The names that its body binds."""
+        """The names that its body binds: parameters that are among them change their value."""
         return frozenset(bound_names(self.definition.body))
 
     @cached_property
     def captures(self) -> bool:
-        """True if something made in its body may read its variables after the call: a function, class or generator."""
+        """True if a function, class or generator made in its body may read its variables after the call."""
+        # other comprehensions are done when the statement is
         return any(
             isinstance(node, (ast.FunctionDef, ast.Lambda, ast.ClassDef, ast.GeneratorExp))
             for node in walk_scope(self.definition.body)
@@ -48,45 +54,56 @@ class FunctionFacts:
 
     @cached_property
     def lines(self) -> list[tuple[int, int]]:
-        """Where its path can be compared with settrace's."""
+        """The lines at which its path can be compared with settrace's."""
         return comparable_lines(self.definition.body)
 
     @cached_property
     def nonlocals(self) -> frozenset[str]:
-        """Names that it declares ``nonlocal``."""
+        """The names that it declares ``nonlocal``."""
         return frozenset(declared(self.definition.body, ast.Nonlocal))
 
     @cached_property
     def has_globals(self) -> bool:
-        """True if it declares names ``global``."""
+        """True if it declares names ``global``. In a function of the program these are the session's own variables."""
         return bool(declared(self.definition.body, ast.Global))
 
     @cached_property
-    def refusal(self) -> str | None:
-        """Why its body cannot be opened, by what stands in it; None where nothing forbids that."""
+    def is_generator(self) -> bool:
+        """True if a ``yield`` stands in its body."""
+        return any(isinstance(node, (ast.Yield, ast.YieldFrom)) for node in walk_scope(self.definition.body))
+
+    @cached_property
+    def refusal(self) -> Reason | None:
+        """The reason for which its body cannot be opened, by the nodes in it; None where no node forbids that."""
         for node in walk_scope(self.definition.body):
+            # ``super()`` can be spelt with its class (``bodies``), a bare ``__class__`` is the method's own cell
             if isinstance(node, ast.Name) and node.id == "__class__":
-                return "class_cell"
+                return Reason.CLASS_CELL
             if isinstance(node, (ast.Yield, ast.YieldFrom)) and not self._is_statement(node):
-                return "yield_expression"
-            if isinstance(node, (ast.TryStar, ast.AsyncFor, ast.AsyncWith, ast.Await)):
-                return type(node).__name__
+                # its value comes by ``send``, from a consumer whose commands are not those of the generator
+                return Reason.YIELD_EXPRESSION
+            if isinstance(node, ast.TryStar):
+                return Reason.TRY_STAR
+            # in a function that is no coroutine, which is refused before, ``await`` can stand in a generator
+            # expression only; the other two are for a tree that is not the function's own (``compile(text, path)``)
+            if isinstance(node, (ast.Await, ast.AsyncFor, ast.AsyncWith)):
+                return Reason.AWAIT_EXPRESSION
         return None
 
     def _is_statement(self, node: ast.expr) -> bool:
-        """True if the expression is a statement by itself, so that nothing uses its value."""
+        """Return True if the expression is a statement by itself, so that nothing uses its value."""
         return any(isinstance(outer, ast.Expr) and outer.value is node for outer in walk_scope(self.definition.body))
 
 
 class KnownFunctions:
-    """The facts of every function that was asked for."""
+    """The facts of every function that was asked for, by the id of its definition."""
 
     def __init__(self) -> None:
         self._facts: dict[int, FunctionFacts] = {}
 
     def facts(self, definition: ast.FunctionDef) -> FunctionFacts:
-        """What is known of the definition; the tree must stay as it is."""
-        known = self._facts.get(id(definition))
-        if known is None:
-            known = self._facts[id(definition)] = FunctionFacts(definition)
-        return known
+        """Return the facts of a definition, whose tree must not change afterwards."""
+        facts = self._facts.get(id(definition))
+        if facts is None:
+            facts = self._facts[id(definition)] = FunctionFacts(definition)
+        return facts

@@ -1,4 +1,9 @@
-"""Loops over generators of the repository's own: the generator's body runs, and at each ``yield`` the loop's body."""
+"""Loops over generators of the repository's own: the generator's body runs, and at each ``yield`` the loop's body.
+
+Two frames run in turns. In the driver the loop's body is called from the middle of the generator's body
+(``Frame.collect``), so a ``break`` of the loop leaves the generator's statements as a signal that is addressed to the
+loop's frame.
+"""
 
 from __future__ import annotations
 
@@ -10,19 +15,23 @@ from trace_mine.tracer.inside.drive.frames import Break, Continue, Frame, Return
 from trace_mine.tracer.inside.drive.lowering import lower_arguments, opens, unconditional
 from trace_mine.tracer.inside.drive.targets import Target, target_of
 from trace_mine.tracer.inside.syntax.names import bound_names, walk_scope
-from trace_mine.tracer.inside.syntax.text import bare
+from trace_mine.tracer.inside.syntax.text import without_brackets
 
 
 def open_generator(context: Context, loop: ast.For, frame: Frame) -> bool:
-    """Runs the loop where it is over such a generator; False where it is not, or the call has to stay a call.
+    """Run the loop if it is over a call of such a generator; return False where it is not, or the call has to stay one.
 
     Only where no ``yield`` stands in a ``try`` or ``with``, so that leaving the loop early runs nothing of the
     generator's, and where the loop has no ``else``.
+
+    Raises:
+        Signal: control left the loop's body by ``return``, or the body or the generator raised an exception.
     """
     call = loop.iter
     target = _target(context, loop)
     if target is None or not isinstance(call, ast.Call):
         return False
+    # the arguments are evaluated when the generator is made, so calls in them are opened before its body
     sites = {id(inner) for inner in unconditional(call) if inner is not call and opens(context, inner)}
     call = lower_arguments(context, call, frame, sites)
     entered = enter_call(context, call, target, frame)
@@ -34,17 +43,17 @@ def open_generator(context: Context, loop: ast.For, frame: Frame) -> bool:
         context.block(body.statements, inner)
     except Return as signal:
         if signal.frame is not inner:
-            raise
+            raise  # the loop's function returned; a generator that returns only ends the loop
     except Break as signal:
         if signal.frame is not frame:
-            raise
+            raise  # of a loop around this one, whose body runs in turns with another generator
     finally:
         leave_call(context, body, inner, target)
     return True
 
 
 def _target(context: Context, loop: ast.For) -> Target | None:
-    """The generator that the loop runs over, where both can be opened."""
+    """Return the generator function that the loop runs over; None where it or the loop cannot be opened."""
     if context.budget.is_full or not isinstance(loop.iter, ast.Call) or loop.orelse:
         return None
     if not context.opening.opens_generators():
@@ -62,15 +71,19 @@ class _Consumer:
         self._frame = frame
         self._generator = generator
         self._target = target
-        self._variable = bare(loop.target)
+        self._variable = without_brackets(loop.target)
         self._writes = sorted(bound_names([ast.Assign([loop.target], ast.Constant(None), lineno=loop.lineno)]))
 
     def consume(self, value: ast.expr | None) -> None:
-        """One iteration; ``value`` is the yielded expression."""
+        """Run one iteration; ``value`` is the yielded expression, None for a bare ``yield``.
+
+        Raises:
+            Signal: control left the loop's body other than by its end or ``continue``.
+        """
         context = self._context
-        place = context.place
+        position = context.position
         source = yielded_text(value)
-        if source != self._variable:
+        if source != self._variable:  # ``x = x`` would say nothing
             context.emit(f"{self._variable} = {source}", self._generator, "iterate", self._writes)
         try:
             with context.calls.suspended(counts_depth=self._target.counts_depth):
@@ -79,11 +92,11 @@ class _Consumer:
             if signal.frame is not self._frame:
                 raise
         finally:
-            context.return_to(place)
+            context.return_to(position)  # the generator's next commands come from its own line again
 
 
 def _has_guarded_yield(definition: ast.FunctionDef) -> bool:
-    """True if a ``yield`` stands in a ``try`` or ``with``."""
+    """Return True if a ``yield`` stands in a ``try`` or ``with``: closing the generator there runs its statements."""
     return any(
         isinstance(node, (ast.Try, ast.TryStar, ast.With))
         and any(isinstance(inner, (ast.Yield, ast.YieldFrom)) for inner in walk_scope([node]))

@@ -1,12 +1,17 @@
-"""The values of a ``for`` loop that is opened: spelt out, taken from a sequence by index, or from an iterator."""
+"""The values of a ``for`` loop that is opened: spelt out, taken from a sequence by index, or from an iterator.
+
+``i = 0`` says the value without another look; ``x = xs[0]`` keeps the reader aware that ``x`` is an element of ``xs``,
+the same object; ``x = next(iterator_1)`` is the general form. Each is chosen only where it runs what the program's own
+loop runs, no more and no less.
+"""
 
 from __future__ import annotations
 
 import ast
 import types
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
-from typing import Any, cast, final
+from collections.abc import Iterable, Iterator, Sized
+from typing import cast, final
 
 from trace_mine.tracer.inside.drive.context import Context
 from trace_mine.tracer.inside.drive.frames import Frame
@@ -15,16 +20,19 @@ from trace_mine.tracer.inside.syntax.names import bound_names
 from trace_mine.tracer.inside.syntax.text import expression
 
 _SEQUENCES = (list, tuple, str, bytes)
+"""Types, exactly these, whose items can be taken by index: a subclass may have an ``__iter__`` of its own."""
+
 _OWN_ITERATORS = (types.GeneratorType, enumerate, zip, map, filter, reversed, type(iter(int, 1)))
 """Iterators that ``iter`` gives back as they are, without running anything of the snippet."""
 
-_ITERABLES: tuple[Iterable[Any], ...] = cast(
-    "tuple[Iterable[Any], ...]",
+_ITERABLES: tuple[Iterable[object], ...] = cast(
+    "tuple[Iterable[object], ...]",
     (
         *([], (), "", b"", {}, {}.values(), {}.items(), set()),
-        *(range(1), range(1 << 70)),  # a long one has an iterator of another type
+        # CPython has a second type of iterator for ranges past a C long, and one for texts that are not ASCII
+        *(range(1), range(1 << 70)),
         reversed([]),
-        "\u0101",  # so has a text that is not ASCII
+        "\u0101",
     ),
 )
 _QUIET_ITERATORS = frozenset(type(iter(iterable)) for iterable in _ITERABLES)
@@ -32,34 +40,43 @@ _QUIET_ITERATORS = frozenset(type(iter(iterable)) for iterable in _ITERABLES)
 
 
 class Items(ABC):
-    """The values of one loop."""
+    """The values of one loop, as commands that assign them. Iterations count from 0."""
 
     @abstractmethod
     def assignment(self, target: str, index: int) -> str:
-        """The command that assigns the value of this iteration; where there is none, one that raises."""
+        """Return the command that assigns the value of this iteration; where there is no value, one that raises."""
 
     @abstractmethod
     def rest(self, index: int) -> str:
-        """An expression for the values from this iteration on."""
+        """Return an expression for the values from this iteration on."""
 
     @abstractmethod
     def assign(self, context: Context, target: str, index: int, writes: list[str], frame: Frame) -> bool:
-        """Emits the assignment; False where there is no value."""
+        """Emit the assignment of this iteration's value; return False where there is no value.
+
+        Args:
+            target: the loop's target, as source.
+            index: the number of the iteration.
+            writes: the names that the target binds.
+
+        Raises:
+            Raised: the snippet's iterator raised an exception.
+        """
 
     def close(self, context: Context, frame: Frame) -> None:
-        """The loop was left before its end."""
+        """Emit what Python does where a loop is left before its end: nothing, but for iterators that run code then."""
         return
 
 
 @final
 class SpeltItems(Items):
-    """Values of a range, spelt out."""
+    """Values of a range, spelt out: ``i = 0``."""
 
     def __init__(self, values: range) -> None:
         self._values = values
 
     def assignment(self, target: str, index: int) -> str:
-        value = repr(self._values[index]) if index < len(self._values) else "[][0]"
+        value = repr(self._values[index]) if index < len(self._values) else "[][0]"  # raises, as promised
         return f"{target} = {value}"
 
     def rest(self, index: int) -> str:
@@ -74,7 +91,11 @@ class SpeltItems(Items):
 
 @final
 class IndexedItems(Items):
-    """Items of a sequence that a variable holds; the loop's body may change the sequence."""
+    """Items of a sequence that a variable holds: ``x = xs[0]``.
+
+    The loop's body may change the sequence, as it may under Python's own iterator, which counts an index likewise
+    (tests/samples/for_kinds.py appends to the list).
+    """
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -86,7 +107,7 @@ class IndexedItems(Items):
         return f"{self._name}[{index}:]"
 
     def assign(self, context: Context, target: str, index: int, writes: list[str], frame: Frame) -> bool:
-        if index >= len(context.variables.namespace[self._name]):
+        if index >= len(cast("Sized", context.variables.namespace[self._name])):
             return False
         context.emit(self.assignment(target, index), frame, "iterate", writes)
         return True
@@ -94,12 +115,18 @@ class IndexedItems(Items):
 
 @final
 class IteratorItems(Items):
-    """What an iterator gives, which the variable ``name`` holds. It was made from the variable ``iterable``, if any."""
+    """Values that an iterator gives, one at a time: ``x = next(iterator_1)``.
 
-    def __init__(self, name: str, iterator: Iterator[Any], iterable: str = "") -> None:
+    Args:
+        name: the variable that holds the iterator.
+        iterator: the iterator itself.
+        iterable: the variable that the iterator was made from, '' where there is none.
+    """
+
+    def __init__(self, name: str, iterator: Iterator[object], iterable: str = "") -> None:
         self._name = name
         self._iterable = iterable
-        self._iterator: Iterator[Any] | None = iterator
+        self._iterator: Iterator[object] | None = iterator
         self._is_quiet = type(iterator) in _QUIET_ITERATORS
 
     def assignment(self, target: str, index: int) -> str:
@@ -116,12 +143,12 @@ class IteratorItems(Items):
             return True
         if self._is_quiet:
             writer.take_back(command)
-        else:  # asking once too often may have run something
+        else:  # the last ``next`` may have run code, such as what a generator prints at its end
             writer.replace_failed(command, f"{writer.builtin('next')}({self._name}, None)")
         return False
 
     def close(self, context: Context, frame: Frame) -> None:
-        """Lets go of the iterator, which may run the end of a generator, as the program's own loop does."""
+        """Unbind the iterator by a command, which may run the end of a generator, as the program's own loop does."""
         if self._is_quiet:
             return
         variables = [name for name in (self._name, self._iterable) if name in context.variables.namespace]
@@ -130,11 +157,19 @@ class IteratorItems(Items):
 
 
 def items_of(context: Context, node: ast.For, frame: Frame) -> Items:
-    """The values of the loop; emits the commands that make them."""
+    """Return the values of the loop, after emitting the commands that they are made by.
+
+    The iterable is evaluated once. Where it is a variable that holds a sequence, items are taken from it by index;
+    where it is a range over known numbers, its values are spelt out; where it is another expression, a temporary
+    variable holds its value; and only where none of these gives the values, a command calls ``iter``.
+
+    Raises:
+        Raised: the iterable's expression, or ``iter``, raised an exception.
+    """
     iterable = context.lower(node.iter, frame)
-    held = ""
+    variable = ""
     if isinstance(iterable, ast.Name):
-        # a name that the loop rebinds is no name for the sequence
+        # a loop over ``xs`` that rebinds ``xs`` goes on over the old sequence, which no name has then
         if type(context.variables.peek(iterable)) in _SEQUENCES and iterable.id not in bound_names([node]):
             return IndexedItems(iterable.id)
     elif (values := computed_range(context, iterable)) is not None:
@@ -144,21 +179,22 @@ def items_of(context: Context, node: ast.For, frame: Frame) -> Items:
             *_OWN_ITERATORS,
             iter,
         )
-        iterable = context.hold(iterable, "iterator" if makes_iterator else "items", frame, "iterate")
-        held = iterable.id
-        value = context.variables.namespace[held]
+        iterable = context.assign_temporary(iterable, "iterator" if makes_iterator else "items", frame, "iterate")
+        variable = iterable.id
+        value = context.variables.namespace[variable]
         if type(value) in _SEQUENCES:
-            return IndexedItems(held)
+            return IndexedItems(variable)
         if type(value) in _OWN_ITERATORS:
-            return IteratorItems(held, value)
+            return IteratorItems(variable, cast("Iterator[object]", value))
     name = context.variables.temporary("iterator")
     command = f"{name} = {context.writer.builtin('iter')}({expression(iterable)})"
     context.emit(command, frame, "iterate", [name], reveal=False)
-    return IteratorItems(name, context.variables.namespace[name], held)
+    # ``iter`` has checked that this is an iterator
+    return IteratorItems(name, cast("Iterator[object]", context.variables.namespace[name]), variable)
 
 
 def _is_dictionary_view(node: ast.expr) -> bool:
-    """True for ``d.items()`` and its like, which need no variable of their own."""
+    """Return True for ``d.items()`` and its like: ``iter(d.items())`` reads better than two variables."""
     return (
         isinstance(node, ast.Call)
         and isinstance(node.func, ast.Attribute)

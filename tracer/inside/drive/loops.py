@@ -1,4 +1,8 @@
-"""Loops, unrolled: ``while`` and ``for``. Past the session's budget the remaining iterations are one command."""
+"""Handlers of ``while`` and ``for``: loops are unrolled, iteration by iteration.
+
+Once the session has as many commands as it may have, the remaining iterations are one command: a loop that goes on
+where the session stands. A loop with a ``return`` in it has no such command, so its function is kept instead.
+"""
 
 from __future__ import annotations
 
@@ -9,25 +13,32 @@ from trace_mine.tracer.inside.drive.context import Context, Handler
 from trace_mine.tracer.inside.drive.frames import Break, Continue, Frame, Signal
 from trace_mine.tracer.inside.drive.generators import open_generator
 from trace_mine.tracer.inside.drive.items import items_of
+from trace_mine.tracer.inside.reasons import Reason
 from trace_mine.tracer.inside.syntax.jumps import escapes
 from trace_mine.tracer.inside.syntax.names import bound_names
-from trace_mine.tracer.inside.syntax.text import bare, muted, unparse
+from trace_mine.tracer.inside.syntax.text import muted, unparse, without_brackets
 from trace_mine.tracer.inside.views.opening import Loop
 
 HARD_FACTOR = 3
-"""A loop that cannot be cut, since a ``return`` stands in it, may overrun the budget this many times before its
-function is kept.
+"""The multiple of the budget's commands at which a loop with a ``return`` in it ends, and its function is kept.
+
+Such a loop cannot be cut. A little patience keeps searches that are about to return; without a limit an endless one
+would run into the time limit, and the snippet would have no session.
 """
 
 
 def run_while(context: Context, node: ast.While, frame: Frame) -> None:
-    """``while``: the test is a command before every iteration, unless it is a constant."""
+    """Run ``while``: its test is a command before every iteration, unless it is a constant.
+
+    Raises:
+        Restart: see ``_reason_to_stop``.
+    """
     is_constant = isinstance(node.test, ast.Constant)
     if isinstance(node.test, ast.Constant) and not node.test.value:
-        context.block(node.orelse, frame)
+        context.block(node.orelse, frame)  # ``while 0:`` compiles to its ``else`` alone
         return
     if not context.opening.opens_loop(node):
-        context.keep_as_one_command(node, frame, "hidden")
+        context.keep_as_one_command(node, frame, Reason.HIDDEN)
         return
     test, num_done = context.text(node.test, frame), 0
     while True:
@@ -46,20 +57,29 @@ def run_while(context: Context, node: ast.While, frame: Frame) -> None:
 
 
 def run_for(context: Context, node: ast.For, frame: Frame) -> None:
-    """``for``: each value is assigned by a command, then the body's statements run."""
+    """Run ``for``: each value is assigned by a command, then the body's statements run.
+
+    ``items`` decides which command gives the next value; a loop over a generator of the repository's own, whose body
+    can be opened, is another walk (``generators``).
+
+    Raises:
+        Restart: see ``_reason_to_stop``.
+    """
     context.move_to(frame, node.lineno)
     if open_generator(context, node, frame):
         return
     if not context.opening.opens_loop(node):
-        context.keep_as_one_command(node, frame, "hidden")
+        context.keep_as_one_command(node, frame, Reason.HIDDEN)
         return
     items = items_of(context, node, frame)
-    target = bare(node.target)
+    target = without_brackets(node.target)
+    # the names that the target binds: those of an assignment of anything to it
     writes = sorted(bound_names([ast.Assign([node.target], ast.Constant(None), lineno=node.lineno)]))
     num_done = 0
     while True:
         reason = _reason_to_stop(context, node, frame, items.assignment(target, num_done), num_done)
         if reason is not None:
+            # the same loop over what is left of the values
             rest = copy.copy(node)
             rest.iter = ast.parse(items.rest(num_done), mode="eval").body
             _emit_rest(context, rest, frame, reason)
@@ -68,6 +88,7 @@ def run_for(context: Context, node: ast.For, frame: Frame) -> None:
         if not items.assign(context, target, num_done, writes, frame):
             break
         num_done += 1
+        # a loop that is left early lets go of its iterator at once: a generator's ``finally`` runs then, not later
         try:
             goes_on = _run_iteration(context, node, frame)
         except Signal:
@@ -80,12 +101,12 @@ def run_for(context: Context, node: ast.For, frame: Frame) -> None:
 
 
 def _run_iteration(context: Context, node: Loop, frame: Frame) -> bool:
-    """Runs the loop's body; False where ``break`` ended the loop."""
+    """Run the loop's body; return False where ``break`` ended the loop."""
     try:
         context.block(node.body, frame)
     except Break as signal:
         if signal.frame is not frame:
-            raise
+            raise  # of a loop over a generator, in whose body this loop stands
         return False
     except Continue as signal:
         if signal.frame is not frame:
@@ -93,34 +114,41 @@ def _run_iteration(context: Context, node: Loop, frame: Frame) -> bool:
     return True
 
 
-def _reason_to_stop(context: Context, node: Loop, frame: Frame, step: str, num_done: int) -> str | None:
-    """Why no further iteration is opened, None where one is; ``step`` would begin it.
+def _reason_to_stop(context: Context, node: Loop, frame: Frame, step: str, num_done: int) -> Reason | None:
+    """Return the reason for which no further iteration is opened, None where one is.
 
-    The first iteration was asked for with the loop.
+    Args:
+        step: the command that would begin the iteration, see ``Opening.opens_iteration``.
+        num_done: the number of iterations so far; the first one was asked for with the loop.
 
     Raises:
         Restart: the loop has too many iterations, and cannot be a command.
     """
     if num_done and not context.opening.opens_iteration(node, step):
-        return "hidden"
+        return Reason.HIDDEN
     is_endless = False
     if not context.budget.is_full:
         is_endless = context.budget.count_iteration()
     elif not escapes(node):
-        return "budget"
+        return Reason.BUDGET
     if is_endless or context.budget.is_overrun(HARD_FACTOR):
-        context.give_up(node, frame, "budget")
+        context.give_up(node, frame, Reason.BUDGET)
     return None
 
 
-def _emit_rest(context: Context, node: Loop, frame: Frame, reason: str) -> None:
-    """Emits the remaining iterations as one command."""
+def _emit_rest(context: Context, node: Loop, frame: Frame, reason: Reason) -> None:
+    """Emit the remaining iterations as one command.
+
+    Raises:
+        Restart: control may leave the loop by ``return`` or ``break``.
+    """
     if escapes(node):
         context.give_up(node, frame, reason)
     context.kept.count(reason)
     frame.log_gap(node)
     rest: ast.stmt = node
     if frame.is_call or not context.rules.at_prompt:
+        # the prompt would echo expression statements in the loop, which the program's own run does not
         rest = muted(node, context.writer.spare)
     context.emit(unparse(rest), frame, writes=sorted(bound_names([rest])))
 

@@ -1,4 +1,4 @@
-"""What a driver is told before it begins, and what it counts on the way."""
+"""The settings of a driver (``Rules``), and its counts on the way: budget, kept constructs, opened calls."""
 
 from __future__ import annotations
 
@@ -6,33 +6,38 @@ import ast
 import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from trace_mine.tracer.inside.drive.commands import Command
 from trace_mine.tracer.inside.drive.frames import Body, Frame
+from trace_mine.tracer.inside.reasons import Reason
 
 MOST_ITERATIONS = 50
-"""Iterations of opened loops for each command that a session may have: a loop that emits no command has to end too."""
+"""Iterations of opened loops for each command that a session may have.
+
+``while True: pass`` emits no command, so a limit of commands alone would never end it. 50 is far more than a loop that
+emits something needs: the shortest one emits a command an iteration.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
-    """How a program is to be driven.
+    """The settings of one run of the driver.
 
     Attributes:
         follow: depth of calls that are opened; 0 for none.
         opens: callables, as the program spells them, whose calls are opened and count as no depth.
-        kept_statements: (file, line, column) of statements that are to be kept as one command: an earlier run ended
-            with ``Restart`` there.
-        kept_functions: (file, line) of functions whose calls are to stay calls, for the same reason.
-        max_commands: length from which on the session opens nothing more.
-        at_prompt: the pieces are examples at a prompt, so expression statements echo.
+        kept_statements: (file, line, column) of statements to keep as one command: an earlier run ended with
+            ``Restart`` there, or a check failed there.
+        kept_functions: (file, line) of functions whose calls are to stay calls, for the same reasons.
+        max_commands: commands from which on the session opens nothing more.
+        at_prompt: True for examples at a prompt, whose expression statements echo; False for a script.
     """
 
     follow: int
     opens: frozenset[str]
-    kept_statements: frozenset[tuple[Any, ...]]
-    kept_functions: frozenset[tuple[Any, ...]]
+    # tuples, not the protocol's ``Place``: one is made for each statement that runs, to be looked up here
+    kept_statements: frozenset[tuple[str, int, int]]
+    kept_functions: frozenset[tuple[str, int]]
     max_commands: int
     at_prompt: bool
 
@@ -44,7 +49,11 @@ class Rules:
 
 
 class Budget:
-    """How long a session may get."""
+    """The limit on a session's commands, with the commands so far.
+
+    A full session goes on, but opens nothing more: the remaining statements are one command each, so that the session
+    is still complete.
+    """
 
     def __init__(self, commands: list[Command], max_commands: int) -> None:
         self._commands = commands
@@ -53,70 +62,105 @@ class Budget:
 
     @property
     def is_full(self) -> bool:
-        """True if the session is long enough: from here on nothing more is opened."""
+        """True if the session has as many commands as it may have: nothing more is opened."""
+        # the writer's own list, so reveals count and a command that was taken back does not
         return len(self._commands) >= self._max_commands
 
     def is_overrun(self, factor: int) -> bool:
-        """True if the session is more than ``factor`` times as long as it should be."""
+        """Return True if the session has more than ``factor`` times as many commands as it may have."""
         return len(self._commands) > factor * self._max_commands
 
     def count_iteration(self) -> bool:
-        """Counts an iteration of an opened loop; True if there were too many of them."""
+        """Count an iteration of an opened loop; return True if there were too many of them, see ``MOST_ITERATIONS``."""
         self._num_iterations += 1
         return self._num_iterations > MOST_ITERATIONS * self._max_commands
 
 
 class Kept:
-    """Constructs that were kept as one command, counted by reason."""
+    """Constructs that were kept as one command, counted by reason (the column ``kept_whole``)."""
 
     def __init__(self) -> None:
-        self.counts: dict[str, int] = {}
-        self._counted: dict[int, ast.AST] = {}
+        self.counts: dict[Reason, int] = {}
+        self._counted: dict[int, ast.AST] = {}  # with the node, so that its id is not given to another one
 
-    def count(self, reason: str) -> None:
-        """One more."""
+    def count(self, reason: Reason) -> None:
+        """Count one construct more, each time that it is kept."""
         self.counts[reason] = self.counts.get(reason, 0) + 1
 
-    def count_once(self, node: ast.AST, reason: str) -> None:
-        """One more, if this node was not counted before."""
+    def count_once(self, node: ast.AST, reason: Reason) -> None:
+        """Count a construct, if this node was not counted before.
+
+        Its target is looked for again and again while the expression around it is lowered.
+        """
         if id(node) not in self._counted:
             self._counted[id(node)] = node
             self.count(reason)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FinishedFrame:
+    """An activation that ended, for the path check.
+
+    Attributes:
+        filename, first_line, name: the code that ran in it, as settrace names it.
+        visits, gaps: see ``Frame``.
+        lines: the (first, last) lines at which it can be compared with settrace's path.
+    """
+
+    filename: str
+    first_line: int
+    name: str
+    visits: list[tuple[int, dict[str, str]]]
+    gaps: list[tuple[int, int]]
+    lines: list[tuple[int, int]]
+
+    def __post_init__(self) -> None:
+        if self.first_line < 1:
+            raise ValueError(f"expected a line from 1 on, got first_line={self.first_line}; count as the file does")
+
+
 class CallLog:
-    """The opened calls: how deep they are nested now, and what check V3 compares with settrace of each that ended."""
+    """The opened calls: how deeply they are nested now, and the frames that ended, for the path check."""
 
     def __init__(self) -> None:
         self.depth = 0
         self.num_opened = 0
-        self.finished: list[dict[str, Any]] = []
+        self.finished: list[FinishedFrame] = []
 
     def enter(self, *, counts_depth: bool) -> None:
-        """A call begins."""
+        """Note that a call begins."""
         self.num_opened += 1
-        self.depth += counts_depth
+        self.depth += counts_depth  # a wrapper of ``functools.wraps`` counts as no level, see ``target_of``
 
     def never_began(self, *, counts_depth: bool) -> None:
-        """An argument of the call that was entered raised: it has no frame that settrace saw."""
+        """Undo ``enter``: an argument of the call raised, so there is no frame that settrace saw."""
         self.num_opened -= 1
         self.depth -= counts_depth
 
     @contextlib.contextmanager
     def suspended(self, *, counts_depth: bool) -> Iterator[None]:
-        """What is run meanwhile is the consumer of the generator that was entered, not part of its call."""
+        """Leave the generator's depth inside the ``with``, where the statements of its consumer run."""
         depth = self.depth
         self.depth -= counts_depth
         try:
             yield
         finally:
-            self.depth = depth
+            self.depth = depth  # set, not added to: a signal may have left calls of the consumer on the way out
 
     def leave(self, body: Body, frame: Frame, function_name: str, *, counts_depth: bool) -> None:
-        """A call ended."""
+        """Note that a call ended, by a return or by an exception."""
         self.depth -= counts_depth
-        self.finish([body.filename, body.first_line, function_name], frame, body.lines)
+        self.finish(frame, body.first_line, function_name, body.lines)
 
-    def finish(self, code: list[Any], frame: Frame, lines: list[tuple[int, int]]) -> None:
-        """An activation ended; ``code`` is ``[file, first line, name]`` of what ran in it."""
-        self.finished.append({"code": code, "log": frame.log, "lines": lines})
+    def finish(self, frame: Frame, first_line: int, name: str, lines: list[tuple[int, int]]) -> None:
+        """Note that an activation ended; ``first_line`` and ``name`` are those of its code object."""
+        self.finished.append(
+            FinishedFrame(
+                filename=frame.filename,
+                first_line=first_line,
+                name=name,
+                visits=frame.visits,
+                gaps=frame.gaps,
+                lines=lines,
+            )
+        )

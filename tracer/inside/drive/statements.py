@@ -1,4 +1,8 @@
-"""Statements without control flow of their own, and ``if``."""
+"""Handlers of the statements without control flow of their own, of jumps, and of ``if``.
+
+Each handler emits its statement as one command, with the calls in it opened first where that is possible; a jump emits
+nothing and becomes a ``Signal``.
+"""
 
 from __future__ import annotations
 
@@ -8,21 +12,23 @@ import copy
 from trace_mine.tracer.inside.drive.context import Context, Handler
 from trace_mine.tracer.inside.drive.frames import Break, Continue, Frame, Return
 from trace_mine.tracer.inside.drive.variables import missing
+from trace_mine.tracer.inside.reasons import Reason
 from trace_mine.tracer.inside.syntax.names import bound_names
 from trace_mine.tracer.inside.syntax.text import expression, is_inert
 
 
 def run_expression(context: Context, node: ast.Expr, frame: Frame) -> None:
-    """A call or value for its own sake; at a program's own prompt its echo belongs to the program."""
+    """Run an expression statement; at a program's own prompt its echo belongs to the program.
+
+    An ``await`` does not get here: Python refuses it outside a function, and a function that has one is not opened.
+    """
     at_prompt = context.rules.at_prompt and not frame.is_call
     value = node.value
     if isinstance(value, ast.Constant) and not at_prompt:
-        return
+        return  # a string used as a comment: the compiler makes no code of it
     if isinstance(value, (ast.Yield, ast.YieldFrom)):
         run_yield(context, node, value, frame)
         return
-    if isinstance(value, ast.Await):
-        context.give_up(node, frame, "await")
     context.begin_statement(frame, node.lineno)
     lowered = context.lower(value, frame)
     if lowered is value:
@@ -35,7 +41,7 @@ def run_expression(context: Context, node: ast.Expr, frame: Frame) -> None:
 
 
 def _echo_result(context: Context, result: ast.expr, frame: Frame, at_prompt: bool) -> None:
-    """Shows what an opened call returned, where a prompt would echo it."""
+    """Show the value that an opened call returned, where a prompt would echo it."""
     value = context.variables.peek(result)
     if not at_prompt or value is None or value is missing:
         return
@@ -44,9 +50,14 @@ def _echo_result(context: Context, result: ast.expr, frame: Frame, at_prompt: bo
 
 
 def run_yield(context: Context, node: ast.stmt, value: ast.Yield | ast.YieldFrom, frame: Frame) -> None:
-    """A ``yield`` of a generator whose body is opened: its consumer runs here. ``yield from`` is a loop of yields."""
-    if frame.collect is None:
-        context.give_up(node, frame, "yield")
+    """Run a ``yield`` of a generator whose body is opened: its consumer takes the value in the middle of the body.
+
+    ``yield from xs`` is run as ``for item_1 in xs: yield item_1``: its value, and what a consumer would ``send`` to the
+    inner generator, are not needed, since the statement uses neither.
+    """
+    # Python refuses a ``yield`` outside a function, and a generator's body is entered by ``collect_yielded`` and
+    # ``open_generator`` only, which set the consumer before the first statement runs
+    assert frame.collect is not None
     context.begin_statement(frame, node.lineno)
     if isinstance(value, ast.Yield):
         frame.collect(None if value.value is None else context.lower(value.value, frame))
@@ -58,29 +69,37 @@ def run_yield(context: Context, node: ast.stmt, value: ast.Yield | ast.YieldFrom
         body=[ast.Expr(ast.Yield(ast.Name(name, ast.Load())))],
         orelse=[],
     )
+    # the loop's nodes get the line of the ``yield from``, by which they are logged and looked up like all others
     for inner in ast.walk(ast.copy_location(loop, node)):
         if isinstance(inner, (ast.expr, ast.stmt)):
             ast.copy_location(inner, node)
-    frame.log_gap(node)
+    frame.log_gap(node)  # settrace sees one line, however many values it yields
     context.block([loop], frame)
 
 
 def run_assign(context: Context, node: ast.Assign, frame: Frame) -> None:
-    """``a = b = value``; the value is evaluated before the targets, so calls in it may be opened."""
+    """Run ``a = b = value``; the value is evaluated before the targets, so calls in it may be opened."""
     context.begin_statement(frame, node.lineno)
     lowered = context.lower(node.value, frame)
     _emit_changed(context, node, "value", lowered, frame)
 
 
 def run_augmented(context: Context, node: ast.AugAssign, frame: Frame) -> None:
-    """``x += value``; an attribute or item is read before the value is evaluated, so only a plain name is opened."""
+    """Run ``x += value``; calls in the value may be opened where the target is a plain name.
+
+    An attribute or item is read before the value is evaluated, so commands for the value would come too early.
+    """
     context.begin_statement(frame, node.lineno)
     lowered = context.lower(node.value, frame) if isinstance(node.target, ast.Name) else node.value
     _emit_changed(context, node, "value", lowered, frame)
 
 
 def run_annotated(context: Context, node: ast.AnnAssign, frame: Frame) -> None:
-    """``x: int = value``; a function evaluates no annotation of its variables, so there it is a plain assignment."""
+    """Run ``x: int = value``, in a function as the assignment ``x = value``.
+
+    A function does not evaluate the annotations of its variables; at the top level, where the session runs, Python
+    does. The annotation may not even be a name that exists (tests/samples/scope_words.py).
+    """
     if not frame.is_call:
         context.begin_statement(frame, node.lineno)
         _emit_changed(context, node, "value", node.value, frame)
@@ -89,6 +108,7 @@ def run_annotated(context: Context, node: ast.AnnAssign, frame: Frame) -> None:
 
 
 def _emit_changed(context: Context, node: ast.stmt, field: str, lowered: ast.expr | None, frame: Frame) -> None:
+    """Emit a statement with the expression of one field replaced by its lowered form, which may be the same."""
     if lowered is getattr(node, field):
         context.emit(context.source(node, frame), frame, writes=context.writes(node), origin=node)
         return
@@ -98,23 +118,28 @@ def _emit_changed(context: Context, node: ast.stmt, field: str, lowered: ast.exp
 
 
 def run_plain(context: Context, node: ast.stmt, frame: Frame) -> None:
-    """Statements that are their own command: ``assert``, ``del``, definitions."""
+    """Run a statement that is its own command: ``del``, an import, a definition."""
     context.begin_statement(frame, node.lineno)
     context.emit(context.source(node, frame), frame, writes=context.writes(node), origin=node)
 
 
 def run_assert(context: Context, node: ast.Assert, frame: Frame) -> None:
-    """``assert``; calls in its test may be opened, its message is evaluated only when it fails."""
+    """Run ``assert``; calls in its test may be opened, its message is evaluated only when the test fails."""
     context.begin_statement(frame, node.lineno)
     _emit_changed(context, node, "test", context.lower(node.test, frame), frame)
 
 
 def run_import_from(context: Context, node: ast.ImportFrom, frame: Frame) -> None:
-    """``from ... import``; a relative one of a followed call is spelt in full, since the session has another home."""
+    """Run ``from ... import``; a relative one of a followed call is written with the package's full name.
+
+    The session runs in another module than the function, so the dots would mean another package.
+    """
     if node.level and frame.is_call:
         package = frame.package.split(".")
         if not frame.package or node.level > len(package):
-            context.give_up(node, frame, "relative_import")
+            # the program's own import raises ImportError here: the call shows it
+            context.give_up(node, frame, Reason.RELATIVE_IMPORT)
+        # one dot is the package itself, each further one a package above
         base = package[: len(package) - node.level + 1]
         node = ast.copy_location(
             ast.ImportFrom(".".join([*base, *([node.module] if node.module else [])]), node.names, 0), node
@@ -123,25 +148,34 @@ def run_import_from(context: Context, node: ast.ImportFrom, frame: Frame) -> Non
 
 
 def run_return(context: Context, node: ast.Return, frame: Frame) -> None:
-    """``return``: a name or constant is passed on as it is, anything else through a variable of its own."""
+    """Run ``return``: a constant, or a variable of this call, stands for the result; else a temporary variable is made.
+
+    Raises:
+        Return: always, with the expression that gives the result.
+    """
     context.begin_statement(frame, node.lineno)
     if node.value is None:
         raise Return(frame, ast.Constant(None))
     lowered = context.lower(node.value, frame)
-    # not a local that a closure may rebind before the caller reads it
+    # not a local that a closure may rebind before the caller reads it, and not a global, which anything may rebind
     can_be_passed_on = isinstance(lowered, ast.Constant) or (
         isinstance(lowered, ast.Name)
         and (context.variables.is_temporary(lowered.id) or (lowered.id in frame.names.values() and not frame.captures))
     )
-    raise Return(frame, lowered if can_be_passed_on else context.hold(lowered, "returned", frame, "returned"))
+    if not can_be_passed_on:
+        lowered = context.assign_temporary(lowered, "returned", frame, "returned")
+    raise Return(frame, lowered)
 
 
 def run_raise(context: Context, node: ast.Raise, frame: Frame) -> None:
-    """``raise``; a bare one raises the exception being handled, bound to a name for it."""
+    """Run ``raise``; a bare one raises the exception being handled, which gets a variable for it.
+
+    When a handler is opened, no exception is being handled at the prompt, so a bare ``raise`` would raise RuntimeError.
+    """
     context.begin_statement(frame, node.lineno)
     if node.exc is None:
         if not frame.handled:
-            context.give_up(node, frame, "bare_raise")
+            context.give_up(node, frame, Reason.BARE_RAISE)
         handled = frame.handled[-1]
         if handled.name is None:
             handled.name = context.writer.guard(handled.index, context.variables.temporary("error"))
@@ -151,32 +185,35 @@ def run_raise(context: Context, node: ast.Raise, frame: Frame) -> None:
 
 
 def run_nothing(context: Context, node: ast.stmt, frame: Frame) -> None:
-    """``pass``; ``global`` and ``nonlocal`` of a followed call, since all variables are the session's own."""
+    """Run ``pass``, ``global`` and ``nonlocal``, which do nothing at the top level, where the session runs.
+
+    ``global`` in the program's own text is kept as a command, which changes nothing either.
+    """
     if not frame.is_call and isinstance(node, ast.Global):
         run_plain(context, node, frame)
 
 
 def run_break(context: Context, node: ast.Break, frame: Frame) -> None:
-    """Ends the innermost loop of this frame."""
+    """Leave the innermost loop of this frame; ``break`` has no command."""
     raise Break(frame)
 
 
 def run_continue(context: Context, node: ast.Continue, frame: Frame) -> None:
-    """Ends the iteration of the innermost loop of this frame."""
+    """End the iteration of the innermost loop of this frame; ``continue`` has no command."""
     raise Continue(frame)
 
 
 def run_if(context: Context, node: ast.If, frame: Frame) -> None:
-    """``if``: the test is a command, then the statements of the taken branch."""
+    """Run ``if``: its test is a command, then the statements of the branch that is taken."""
     if isinstance(node.test, ast.Constant):
-        taken = bool(node.test.value)
+        is_true = bool(node.test.value)  # the compiler drops such a test, so settrace sees no event for it
     elif not context.opening.opens_test(context.text(node.test, frame)):
-        context.keep_as_one_command(node, frame, "hidden")
+        context.keep_as_one_command(node, frame, Reason.HIDDEN)
         return
     else:
         context.begin_statement(frame, node.lineno)
-        taken = context.condition(context.lower(node.test, frame), frame)
-    context.block(node.body if taken else node.orelse, frame)
+        is_true = context.condition(context.lower(node.test, frame), frame)
+    context.block(node.body if is_true else node.orelse, frame)
 
 
 HANDLERS: dict[type[ast.stmt], Handler] = {

@@ -1,7 +1,8 @@
-"""Which function stands behind a call, and if its body can be shown.
+"""Finds the function behind a call, and decides if its body can be opened.
 
-``target_of`` finds it by static look-ups alone: names, attributes read by C getters, methods found on classes. Where
-finding it would run the snippet's code, it is not looked for.
+``target_of`` finds it by static look-ups alone: names, attributes read by C getters, methods found on classes. A
+look-up that would run the snippet's code (a property, ``__getattr__``, a metaclass) is not made, and the call stays a
+call: the program's own look-up, in the command, must remain the only one.
 """
 
 from __future__ import annotations
@@ -9,12 +10,12 @@ from __future__ import annotations
 import ast
 import types
 from dataclasses import dataclass
-from typing import Any
 
 from trace_mine.tracer.inside.drive.context import Context
 from trace_mine.tracer.inside.drive.variables import missing
 from trace_mine.tracer.inside.observe.describe import attributes, plain_access
 from trace_mine.tracer.inside.program import CO_COROUTINES, CO_GENERATOR
+from trace_mine.tracer.inside.reasons import Reason
 from trace_mine.tracer.inside.syntax.text import unparse
 
 _SEES_FRAME = frozenset(
@@ -38,6 +39,8 @@ class Target:
     """The function behind a call.
 
     Attributes:
+        function: the function itself.
+        definition: its tree, with the program's line numbers.
         bound: the expression of its first argument where the call's form supplies it (``x`` in ``x.method()``).
         owner: the class that it was found in.
         instance: the class, where the call makes an instance.
@@ -51,10 +54,16 @@ class Target:
     instance: type | None = None
     counts_depth: bool = True
 
+    def __post_init__(self) -> None:
+        if self.instance is not None and self.bound is None:
+            raise ValueError("expected an expression for the class of the instance, got bound=None; give call.func")
 
-def static_value(context: Context, node: ast.expr) -> Any:
-    """The value of a name or dotted name by look-ups that run no code of the snippet; ``missing`` where there are
-    none.
+
+def static_value(context: Context, node: ast.expr) -> object:
+    """Return the value of a name or dotted name by look-ups that run no code of the snippet.
+
+    Returns:
+        ``missing`` where there is no such look-up, or no such name.
     """
     if isinstance(node, ast.Name):
         return context.variables.peek(node)
@@ -66,28 +75,38 @@ def static_value(context: Context, node: ast.expr) -> Any:
     if type(base) is types.ModuleType:
         return vars(base).get(node.attr, missing)
     if isinstance(base, type):
+        # other members may be descriptors, whose ``__get__`` is the snippet's
         member = _member(base, node.attr)[0]
         return member if isinstance(member, (type, types.FunctionType)) else missing
     if not plain_access(type(base)):
-        return missing
+        return missing  # its class has a ``__getattribute__`` of its own, or the like
     member = _member(type(base), node.attr)[0]
+    # a descriptor with ``__set__`` goes before the object's own attributes
     is_descriptor = member is not missing and hasattr(type(member), "__set__")
     if is_descriptor and type(member) is not types.MemberDescriptorType:  # a slot's getter is C code
         return missing
     return attributes(base).get(node.attr, missing)
 
 
-def _member(kind: type, name: str) -> tuple[Any, type | None]:
-    """The attribute of a class and the class that it stands in, found as ``type`` finds it."""
-    for base in type.__dict__["__mro__"].__get__(kind):
+def _member(cls: type, name: str) -> tuple[object, type | None]:
+    """Return the attribute of a class and the class that it stands in, found as ``type`` finds it."""
+    # ``cls.__mro__`` would ask a metaclass that has an ``__mro__`` of its own
+    for base in type.__dict__["__mro__"].__get__(cls):
         if name in vars(base):
             return vars(base)[name], base
     return missing, None
 
 
 def target_of(context: Context, call: ast.Call, *, generator: bool) -> Target | None:
-    """The call's target where it can be followed now; None where it cannot (counted, unless only the depth forbids
-    it). ``generator`` says if the function is to be a generator or a plain one.
+    """Return the call's target where it can be opened now.
+
+    Args:
+        call: a call; its arguments don't matter here.
+        generator: True to look for a generator function, False for a plain one.
+
+    Returns:
+        None where the call has to stay a call. That is counted under its reason where the function is the repository's
+        own and of the kind looked for, and the depth of calls would allow it.
     """
     callee = _callee_of(context, call)
     if callee is None:
@@ -98,14 +117,15 @@ def target_of(context: Context, call: ast.Call, *, generator: bool) -> Target | 
     rules = context.rules
     is_named = context.calls.depth == 0 and bool(rules.opens) and unparse(call.func) in rules.opens
     if not is_named and context.calls.depth >= rules.follow:
-        return None
-    is_wrapper = "__wrapped__" in function.__dict__  # a decorator's: what it wraps is the call that counts
+        return None  # not counted: the user asked for this depth
+    # a decorator's wrapper (``functools.wraps``): the function that it wraps is the one that a reader means
+    is_wrapper = "__wrapped__" in function.__dict__
     if bool(code.co_flags & CO_GENERATOR) is not generator:
-        return None
+        return None  # not counted: the caller asks for the other kind as well, or the call makes a generator object
     reason = _refusal(context, function)
     definition = None if reason else context.writer.sources.definition(code)
     if definition is None:
-        context.kept.count_once(call, reason or "no_source")
+        context.kept.count_once(call, reason or Reason.NO_SOURCE)
         return None
     return Target(
         function=function,
@@ -118,7 +138,7 @@ def target_of(context: Context, call: ast.Call, *, generator: bool) -> Target | 
 
 
 def _callee_of(context: Context, call: ast.Call) -> _Callee | None:
-    """The function that the call's form leads to; None where it is none of the program's, or cannot be found."""
+    """Return the function that the call's form leads to; None where it is not a Python function, or cannot be found."""
     function = call.func
     if not isinstance(function, ast.Attribute):
         return _called(static_value(context, function), call)
@@ -127,14 +147,18 @@ def _callee_of(context: Context, call: ast.Call) -> _Callee | None:
         return _called(static_value(context, function), call)
     if isinstance(base, type):
         return _class_attribute(base, function, call)
+    # an object's own attribute, as in ``self.callback(1)``, gets no ``self``
     if function.attr in attributes(base):
         return _called(static_value(context, function), call)
     return _method(type(base), function) if plain_access(type(base)) else None
 
 
-def _method(kind: type, function: ast.Attribute) -> _Callee | None:
-    """A method or static method, called on an instance; a class method's first argument has no expression here."""
-    member, owner = _member(kind, function.attr)
+def _method(cls: type, function: ast.Attribute) -> _Callee | None:
+    """Return the method or static method of a call on an instance of ``cls``.
+
+    None for a class method: its first argument is the class of the instance, for which the call has no expression.
+    """
+    member, owner = _member(cls, function.attr)
     if isinstance(member, types.FunctionType):
         return _Callee(function=member, bound=function.value, owner=owner)
     if isinstance(member, staticmethod) and isinstance(member.__func__, types.FunctionType):
@@ -143,7 +167,7 @@ def _method(kind: type, function: ast.Attribute) -> _Callee | None:
 
 
 def _class_attribute(base: type, function: ast.Attribute, call: ast.Call) -> _Callee | None:
-    """A method, static method or class method, or another value, called on a class."""
+    """Return the function of a call on a class: a method, static method or class method, or another value's."""
     member, owner = _member(base, function.attr)
     if isinstance(member, types.FunctionType):
         return _Callee(function=member, owner=owner)
@@ -154,10 +178,11 @@ def _class_attribute(base: type, function: ast.Attribute, call: ast.Call) -> _Ca
     return _called(member, call)
 
 
-def _called(value: Any, call: ast.Call) -> _Callee | None:
-    """What calling the value runs: a function itself, the ``__init__`` of a class, an object's ``__call__``."""
+def _called(value: object, call: ast.Call) -> _Callee | None:
+    """Return the function that a call of the value runs: itself, or a class's ``__init__``, or a ``__call__``."""
     if isinstance(value, types.FunctionType):
         return _Callee(function=value)
+    # neither a metaclass nor a ``__new__`` of its own: nothing but ``__init__`` runs. An abstract class would raise
     if type(value) is type and _member(value, "__new__")[1] is object and value is not object:
         member, owner = _member(value, "__init__")
         if isinstance(member, types.FunctionType) and not getattr(value, "__abstractmethods__", None):
@@ -169,30 +194,37 @@ def _called(value: Any, call: ast.Call) -> _Callee | None:
     return None
 
 
-def _refusal(context: Context, function: types.FunctionType) -> str | None:
-    """Why the function's body cannot be opened, None where nothing forbids it; a counted reason."""
+def _refusal(context: Context, function: types.FunctionType) -> Reason | None:
+    """Return the reason for which the function's body cannot be opened; None where nothing forbids it.
+
+    The cheap tests come first, those of the tree last: it may have to be read from the file and parsed.
+    """
     code = function.__code__
     sources = context.writer.sources
     if code.co_flags & CO_COROUTINES:
-        return "async"
+        return Reason.ASYNC
     if sources.home(code) in context.rules.kept_functions:
-        return "unfaithful"
+        return Reason.UNFAITHFUL  # an earlier run gave the function up
     if not all(_is_filled(cell) for cell in function.__closure__ or ()):
-        return "closure"
+        return Reason.CLOSURE
     if _SEES_FRAME & set(code.co_names):
-        return "sees_frame"
+        return Reason.SEES_FRAME
     definition = sources.definition(code)
     if definition is None:
-        return "no_source"
+        return Reason.NO_SOURCE
     facts = context.functions.facts(definition)
+    if facts.is_generator is not bool(code.co_flags & CO_GENERATOR):
+        # the program compiled a text of its own under this file's name: the tree is that of another function
+        return Reason.NO_SOURCE
     if facts.nonlocals.intersection(code.co_freevars):
-        return "closure"  # what it binds there, others see: a session's variable is no cell
+        return Reason.CLOSURE  # others see what it binds there: a session's variable is no cell
     if function.__globals__ is not context.variables.namespace and facts.has_globals:
-        return "global"
+        return Reason.GLOBAL
     return facts.refusal
 
 
 def _is_filled(cell: types.CellType) -> bool:
+    """Return True if a closure's variable is bound; one that is assigned later in the function around is not yet."""
     try:
         return cell.cell_contents is not missing
     except ValueError:

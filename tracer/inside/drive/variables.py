@@ -1,51 +1,59 @@
-"""The session's variables: which names are in use, and what each tracked variable held after the last command."""
+"""The session's variables: the names in use, and the value of each tracked variable after the last command."""
 
 from __future__ import annotations
 
 import ast
 import builtins
 from collections.abc import Iterable
-from typing import Any
 
 from trace_mine.tracer.inside.observe import values
 from trace_mine.tracer.inside.observe.reveals import NOT_STATE
 
 
 class _Missing:
-    """The value of a name that is not bound."""
+    """The type of ``missing``."""
 
 
 missing = _Missing()
+"""The value of a name that is not bound. An object of its own, since a variable may well hold None."""
 
 
 class Variables:
     """Names over the namespace that commands are executed in.
 
     A name is *tracked* from the command on that binds it as a variable of the program, until it is forgotten; it is
-    *reserved* where a command may use it later although nothing is bound to it now.
+    *reserved* where a command may use it later although nothing is bound to it now; it is *temporary* if it is unbound
+    at the end of the statement that made it.
+
+    Attributes:
+        namespace: the one dictionary of globals in which all commands run.
+        temporaries: the temporary names, the latest last.
     """
 
-    def __init__(self, namespace: dict[str, Any]) -> None:
+    def __init__(self, namespace: dict[str, object]) -> None:
         self.namespace = namespace
         self._reserved: set[str] = set()
         self.temporaries: list[str] = []
-        """Names that the walk lets go of when the statement that made them is done; the latest last."""
         self._gone: list[str] = []
+        """Variables forgotten since the last look: the next command's changes say that they are gone."""
         self._tracked: dict[str, bytes | str | None] = {}
         """Name to the snapshot of its value; None while it is not bound, or holds a function, a class or a module."""
 
     # names
 
     def reserve(self, names: Iterable[str]) -> None:
-        """Keeps these names for the program."""
+        """Keep these names for the program: no other variable gets them."""
         self._reserved.update(names)
 
     def is_reserved(self, name: str) -> bool:
-        """True if the name may be used later."""
+        """Return True if the name is kept for a later command."""
         return name in self._reserved
 
     def fresh(self, stem: str) -> str:
-        """A name that nothing in the session uses: the first of ``stem_1``, ``stem_2`` and so on; bound to None."""
+        """Return a name that nothing in the session uses: the first of ``stem_1``, ``stem_2`` and so on.
+
+        The name is bound to None at once, so that the next call does not give it again.
+        """
         number = 1
         while self._is_used(name := f"{stem}_{number}"):
             number += 1
@@ -53,8 +61,10 @@ class Variables:
         return name
 
     def claim(self, name: str, avoid: Iterable[str] = ()) -> str:
-        """A session name for a local, reserved from now on: the local's own where nothing else uses that, else the
-        name with a number. Names of ``avoid`` are not given, but for the local's own.
+        """Return a session name for a local, reserved from now on.
+
+        It is the local's own name where nothing else uses that, else the name with a number: the locals ``n`` of three
+        nested calls are ``n``, ``n_1`` and ``n_2``. Names of ``avoid`` are not given, but for the local's own.
         """
         avoided = set(avoid) - {name}
         candidate, number = name, 0
@@ -65,6 +75,7 @@ class Variables:
         return candidate
 
     def _is_used(self, name: str) -> bool:
+        """Return True if a new variable of this name would change the meaning of another command."""
         return (
             name in self.namespace
             or name in self._tracked
@@ -73,33 +84,36 @@ class Variables:
         )
 
     def temporary(self, stem: str) -> str:
-        """A fresh name that is let go of when the statement being run is done."""
+        """Return a fresh name that is unbound when the statement being run is done."""
         name = self.fresh(stem)
         self.temporaries.append(name)
         return name
 
     def make_temporary(self, name: str) -> None:
-        """Lets go of the name, too, when the statement being run is done."""
+        """Make a variable temporary: it is unbound when the statement being run is done."""
         self.temporaries.append(name)
 
     def is_temporary(self, name: str) -> bool:
-        """True if the name is let go of when a statement that runs now is done."""
+        """Return True if the name is unbound when a statement that runs now is done."""
         return name in self.temporaries
 
     def unbind(self, name: str) -> None:
-        """Makes the name free for another use."""
+        """Unbind the name, without a command, and let other variables have it."""
         self.namespace.pop(name, None)
         self._reserved.discard(name)
 
-    def peek(self, node: ast.expr) -> Any:
-        """The value of a name or constant, without a command; ``missing`` for an unbound name and for any other
-        expression.
+    def peek(self, node: ast.expr) -> object:
+        """Return the value of a name or constant, without a command and without running code of the snippet.
+
+        Returns:
+            ``missing`` for an unbound name and for any other expression.
         """
         if isinstance(node, ast.Constant):
             return node.value
         if isinstance(node, ast.Name):
             if node.id in self.namespace:
                 return self.namespace[node.id]
+            # CPython puts the module into ``__main__`` and the module's dictionary everywhere else
             built_in = self.namespace["__builtins__"]
             table = built_in if isinstance(built_in, dict) else vars(built_in)
             return table.get(node.id, missing)
@@ -108,24 +122,29 @@ class Variables:
     # values
 
     def track(self, names: Iterable[str]) -> None:
-        """A command binds these names."""
+        """Note that a command binds these names: their values are compared after each command from now on."""
         for name in names:
             self._tracked.setdefault(name, None)
 
     def forget(self, name: str) -> None:
-        """Stops following a variable; if it held a value, the next command's changes say that it is gone."""
+        """Stop tracking a variable; if it held a value, the next command's changes say that it is gone."""
         if self._tracked.pop(name, None) is not None:
             self._gone.append(name)
 
     def has_value(self, name: str) -> bool:
-        """True if the tracked variable held a value of the program's state after the last command."""
+        """Return True if the tracked variable held a value of the program's state after the last command."""
         return self._tracked.get(name) is not None
 
     def observe(self) -> tuple[list[str], dict[str, str | None]]:
-        """Looks at every tracked variable. Gives the names whose value is another than at the last look, and the
-        values of these and of variables forgotten since, as text (None where there is none).
+        """Compare every tracked variable with its value after the last command.
 
-        By value, not by name: a command that changes a list is seen to change each variable that holds the list.
+        By value, not by name: a command that changes a list is seen to change each variable that holds the list. This
+        is where a long session's time goes, as it grows with the variables; recording only what a statement's text
+        binds would miss such aliases.
+
+        Returns:
+            The names whose value changed, and the new values of these and of variables forgotten since, as text (None
+            where there is no value any more).
         """
         namespace = self.namespace
         wrote: list[str] = []
@@ -136,6 +155,7 @@ class Variables:
         for name, before in self._tracked.items():
             if name in namespace:
                 value = namespace[name]
+                # ``type(value)``, since ``isinstance`` would ask the snippet's ``__class__``
                 after: bytes | str | None = None if issubclass(type(value), NOT_STATE) else values.snapshot(value)
             else:
                 after = None

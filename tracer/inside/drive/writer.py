@@ -1,7 +1,11 @@
 """Writes the session: commands that are executed as they are emitted, in one namespace.
 
-The text that is compiled is the text that is emitted. After each command the variables are looked at, so that it is
-known what the command wrote, aliases included; the opening then adds the reveals that are due.
+The text that is compiled is the text that is emitted, so a session is true by construction: what it shows has happened.
+After each command the writer compares all variables with their values before it, so that the command's writes are
+known, those through another name included; the opening then adds the reveals that are due.
+
+A command is executed as a statement (``execute``: compiled in ``single`` mode, echoed by ``sys.displayhook``) or as an
+expression (``evaluate``: compiled in ``eval`` mode, since the driver needs its value).
 """
 
 from __future__ import annotations
@@ -12,13 +16,14 @@ import re
 import sys
 import types
 from collections.abc import Iterable
-from typing import Any
+from typing import Literal
 
-from trace_mine.tracer.inside.drive.commands import Command, Place, Unshowable
+from trace_mine.tracer.inside.drive.commands import Command, Position, Unshowable
 from trace_mine.tracer.inside.drive.variables import Variables
 from trace_mine.tracer.inside.observe import values
 from trace_mine.tracer.inside.observe.reveals import LONGEST_VALUE
 from trace_mine.tracer.inside.program import Capture, OutputFull, Sources
+from trace_mine.tracer.inside.protocol.answers import CommandKind
 from trace_mine.tracer.inside.syntax import doctext
 from trace_mine.tracer.inside.syntax.text import indented
 from trace_mine.tracer.inside.views.opening import Opening
@@ -26,19 +31,25 @@ from trace_mine.tracer.inside.views.opening import Opening
 LONGEST_ECHO = 2_000
 """Characters of an echo; a longer one is bound to the spare variable instead of shown."""
 
+Echo = Literal["native", "safe"]
+"""The rule by which the value of an expression is shown, see ``Writer.evaluate``."""
+
 
 class Writer:
-    """Executes and records commands; shows what the opening asks for (``Shows``).
+    """Executes and records commands, and adds the reveals that the opening asks for (``Shows``).
+
+    Takes over ``sys.displayhook``, by which a prompt echoes values.
 
     Attributes:
         variables: the names of the session, and the namespace that commands are executed in.
         flags: compiler flags of the program's ``from __future__`` imports.
-        sources: from functions to their trees; learns what commands define.
+        sources: finds the trees of functions, those that commands define included.
         hide: sources of commands and reveals whose output must not be shown: it differs in a replay.
         spare: the variable that takes values which the session does not show.
-        commands: what was emitted, in order.
-        printed, echoes: what the program printed and what its prompt echoed since the piece began, apart: a native run
-            prints the one and not the other.
+        commands: the emitted commands, in order.
+        printed: the texts that the program printed since the piece began.
+        echoes: the values that its prompt echoed since then, as text. Apart from ``printed``, since the result check
+            compares each with the native run, which in a script prints and does not echo.
         last_value: the value of the last expression.
     """
 
@@ -59,49 +70,54 @@ class Writer:
         self.hide = frozenset(hide)
         self.spare = spare
         self.commands: list[Command] = []
-        self._place: Place = ("", 0, 0)
+        self._position: Position = ("", 0, 0)
         self._piece = 0
         self.printed: list[str] = []
         self.echoes: list[str] = []
-        self.last_value: Any = None
+        self.last_value: object = None
         self._opening = opening
         self._capture = capture
         self._mixed: list[str] = []
         """Output of the running command, printed and echoed, in the order in which the session shows it."""
         self._codes: dict[tuple[str, str], types.CodeType] = {}
+        """Compiled commands by text and mode: a loop emits the same ones in every iteration."""
         sys.displayhook = self._display
 
     def begin_piece(self, index: int) -> None:
-        """The program's next piece begins."""
+        """Note that the piece with this index begins: what was printed and echoed before belongs to other pieces."""
         self._piece = index
         self.printed.clear()
         self.echoes.clear()
 
     @property
-    def place(self) -> Place:
-        """Where the next command comes from."""
-        return self._place
+    def position(self) -> Position:
+        """The position in the program that the next command comes from."""
+        return self._position
 
-    def move_to(self, place: Place) -> None:
-        """The next commands come from there."""
-        self._place = place
+    def move_to(self, position: Position) -> None:
+        """Note where the next commands come from."""
+        self._position = position
 
     # execution
 
     def _compile(self, source: str, mode: str, origin: tuple[str, ast.stmt] | None = None) -> types.CodeType:
+        """Return the code of a command, compiled once; ``mode`` is ``compile``'s, ``origin`` as in ``execute``."""
         key = (source, mode)
         code = self._codes.get(key)
         if code is None:
+            # a file name of its own, by which ``sources`` finds the text of a function that the command defines
             filename = f"<command {len(self._codes)}>"
             self.sources.register(filename, source, origin)
             text = source if mode == "eval" else source + "\n"
             code = self._codes[key] = compile(text, filename, mode, self.flags, True)
         return code
 
-    def _display(self, value: Any) -> None:
+    def _display(self, value: object) -> None:
+        """Echo a value as a prompt does: ``sys.displayhook`` of the session."""
         if value is None:
             return
         builtins._ = None  # type: ignore[attr-defined]  # as ``sys.displayhook`` does while ``repr`` runs
+        # before ``repr``, which is the snippet's and may change the value
         self.echoes.append(values.text(values.snapshot(value)))
         self._move_printed()
         text = repr(value)
@@ -114,7 +130,7 @@ class Writer:
         builtins._ = value  # type: ignore[attr-defined]
 
     def _move_printed(self) -> None:
-        """Keeps what was printed apart from what a prompt echoes: a native run prints the one and not the other."""
+        """Move what was printed since the last look to ``printed``, and into the running command's output."""
         printed = self._capture.take()
         self.printed.append(printed)
         self._mixed.append(printed)
@@ -122,42 +138,66 @@ class Writer:
     def execute(
         self,
         source: str,
-        kind: str = "statement",
+        kind: CommandKind = "statement",
         writes: Iterable[str] = (),
         reveal: bool = True,
         origin: tuple[str, ast.stmt] | None = None,
     ) -> Command:
-        """Executes a statement as a command; an exception is recorded in it, not raised.
+        """Execute a statement as a command; an exception is recorded in it, not raised.
 
-        ``origin`` is the file and the definition that the command was made from.
+        Args:
+            source: the command's text.
+            kind: see ``Command``.
+            writes: the names that the text binds; they are tracked from now on.
+            reveal: False for a command after which nothing is to be shown.
+            origin: the file and the definition that the command was made from.
+
+        Raises:
+            Unshowable: a doctest cannot show the output or the traceback.
+            OutputFull: the program printed more than it may.
         """
-        command = Command(source, kind, self._place, self._piece)
-        before = len(self.echoes)
+        command = Command(source, kind, self._position, self._piece)
+        num_echoes = len(self.echoes)
         try:
+            # one dictionary as globals and locals, as at a prompt: nested functions and comprehensions find all names
             exec(self._compile(source, "single", origin), self.variables.namespace)
         except OutputFull:
-            raise
+            raise  # the run's own limit, which is no exception of the program
         except BaseException as error:  # SystemExit and KeyboardInterrupt are the program's own, too
             command.exception = error
         self._move_printed()
         command.output = "".join(self._mixed)
         self._mixed.clear()
-        command.echoed = len(self.echoes) > before
+        command.echoed = len(self.echoes) > num_echoes
         self._finish(command, writes, reveal)
         return command
 
-    def evaluate(self, source: str, kind: str, echo: str, wrapper: str | None = None, reveal: bool = True) -> Command:
-        """Executes an expression as a command; its value is in ``last_value``.
+    def evaluate(
+        self, source: str, kind: CommandKind, echo: Echo, wrapper: str | None = None, reveal: bool = True
+    ) -> Command:
+        """Execute an expression as a command; its value is in ``last_value`` (None where it raised).
 
-        ``echo``: ``native`` where the program itself runs at a prompt (``repr`` is the program's), ``safe`` where only
-        a value whose ``repr`` runs no code of the snippet is shown. What is not shown is bound to the spare name.
-        ``wrapper`` names the built-in that turns a condition's value to bool where it is not one.
+        A value that is not shown is bound to the spare variable, so that the prompt echoes nothing.
+
+        Args:
+            source: the expression's text.
+            kind: see ``Command``.
+            echo: ``native`` where the program itself runs at a prompt, so that ``repr`` is called by the program;
+                ``safe`` where only a value whose ``repr`` runs no code of the snippet is shown.
+            wrapper: the name of the built-in ``bool`` for a condition, whose value it turns to bool; the command then
+                spells that. None for any other expression.
+            reveal: see ``execute``.
+
+        Raises:
+            Unshowable: a doctest cannot show the output or the traceback.
+            OutputFull: the program printed more than it may.
         """
-        command = Command(source, kind, self._place, self._piece)
-        value: Any = None
+        command = Command(source, kind, self._position, self._piece)
+        value: object = None
         try:
             value = eval(self._compile(source, "eval"), self.variables.namespace)
             if wrapper is not None and type(value) is not bool:
+                # the snippet's ``__bool__``, once as in the native run: tests/samples/side_effects.py prints in it
                 value = bool(value)
                 command.source = source = f"{wrapper}({source})"
         except OutputFull:
@@ -176,8 +216,8 @@ class Writer:
         self._finish(command, (), reveal)
         return command
 
-    def _echo(self, source: str, value: Any, echo: str) -> str | None:
-        """The echo's text, '' for None, or None where it must be hidden."""
+    def _echo(self, source: str, value: object, echo: Echo) -> str | None:
+        """Return the echo's text, '' for the value None, or None where the value must not be shown."""
         if value is None:
             return ""
         if echo == "native":
@@ -190,23 +230,26 @@ class Writer:
         else:
             return None
         # an address is another one in each run
-        if " at 0x" in text or len(text) > LONGEST_ECHO or source in self.hide or doctext.why_not(text):
+        if " at 0x" in text or len(text) > LONGEST_ECHO or source in self.hide or doctext.why_unshowable(text):
             return None
-        builtins._ = value  # type: ignore[attr-defined]
+        builtins._ = value  # type: ignore[attr-defined]  # a later command of the program may read ``_``
         return text + "\n"
 
     def _finish(self, command: Command, writes: Iterable[str], reveal: bool) -> None:
-        """Records an executed command that binds ``writes``, and shows what is due unless ``reveal`` is False.
+        """Record an executed command that binds ``writes``, and show the reveals that are due, if ``reveal``.
+
+        The order matters: the opening gets the command before the variables are compared, so that a view which hides
+        outcomes judges by the text that a reader has; reveals come last, since they show the values just compared.
 
         Raises:
             Unshowable: a doctest cannot show the output or the traceback.
         """
         error = command.exception
-        reason = doctext.why_not(command.output)
+        reason = doctext.why_unshowable(command.output)
         if reason is None and error is not None:
             command.error = doctext.shown_error(error)
             self._capture.take()  # what the exception's ``__str__`` printed is no output of the command
-            reason = doctext.why_not_error(command.error)
+            reason = doctext.why_unshowable_error(command.error)
         if reason is not None:
             raise Unshowable(reason)
         self.commands.append(command)
@@ -219,7 +262,7 @@ class Writer:
             self.variables.track(binds)
         command.wrote, command.changes = self.variables.observe()
         if error is not None:
-            return
+            return  # a reveal here would stand between the command and the handler's statements
         # a name that is bound to an equal value again was written all the same
         command.wrote += [name for name in binds if name not in command.wrote and self.variables.has_value(name)]
         if reveal:
@@ -228,30 +271,37 @@ class Writer:
     # changes to what was emitted
 
     def take_back_reveal(self, source: str) -> None:
-        """Takes back a reveal that the next command repeats."""
+        """Take back a reveal that the next command, the program's own echo of this expression, repeats."""
         if self.commands and self.commands[-1].kind == "reveal" and self.commands[-1].source == source:
             self.commands.pop()
 
     def take_back(self, command: Command) -> None:
-        """Takes back a command that changed nothing."""
+        """Take back a command that changed nothing: in a replay it would change nothing either."""
         self.commands.remove(command)
 
     def replace_failed(self, command: Command, source: str) -> None:
-        """Gives a command that raised a text that does the same and raises nothing."""
+        """Give a command that raised another text, which does the same and raises nothing."""
         command.source = source
         command.error = command.exception = None
 
     def guard(self, index: int, name: str) -> str:
-        """Rewrites a command that raised so that it binds the exception instead of ending in a traceback; gives its
-        name.
+        """Rewrite a command that raised so that it binds the exception instead of ending in a traceback.
 
-        The name is another one than asked for where a later command speaks of it already (``del error`` of an inner
-        handler).
+        The command was executed already, so its text is changed afterwards, and the namespace gets what the new text
+        would have bound.
+
+        Args:
+            index: the command's position in the session.
+            name: the variable that is to hold the exception.
+
+        Returns:
+            The variable that holds it: another one than asked for where a later command uses that name already
+            (``del error`` of an inner handler would unbind it), or where an earlier call bound the exception.
         """
         command, namespace = self.commands[index], self.variables.namespace
         assert command.exception is not None
         if command.error is None:
-            return self._guarded_name(command)
+            return self._guarded_name(command)  # rewritten before, by an inner handler or ``with``
         later = "\n".join(each.source for each in self.commands[index + 1 :])
         number = 1
         while re.search(rf"\b{name}\b", later):
@@ -267,42 +317,56 @@ class Writer:
             pass  # a statement stands in the block as it is
         caught = "caught" if "caught" not in namespace else self.variables.fresh("caught")
         command.source = f"try:\n{indented(body)}\nexcept BaseException as {caught}:\n    {name} = {caught}"
+        # the ``except`` clause unbinds its own name at its end, so the exception is bound to a second one
         if caught != "caught":
-            del namespace[caught]  # ``fresh`` reserves it; the command itself unbinds it
+            del namespace[caught]  # ``fresh`` bound it to None; the command itself leaves it unbound
         command.error = None
         namespace[name] = command.exception
         return name
 
     def _guarded_name(self, command: Command) -> str:
+        """Return the variable that a command which ``guard`` rewrote binds: its last line is ``name = caught``."""
         return command.source.rsplit("\n    ", 1)[1].split(" = ", 1)[0]
 
     # names
 
     def builtin(self, name: str) -> str:
-        """The built-in's name, or an alias that is imported once where the session's own variable hides it."""
-        namespace, wanted = self.variables.namespace, getattr(builtins, name)
-        if namespace.get(name, wanted) is wanted:
+        """Return the built-in's name, or an alias of it, which a command imports once, where a variable hides it.
+
+        A program may call its variables ``next``, ``iter`` or ``bool`` (tests/samples/names_hidden.py does), which the
+        driver's own commands need.
+        """
+        namespace, function = self.variables.namespace, getattr(builtins, name)
+        if namespace.get(name, function) is function:
             return name
         alias = f"builtin_{name}"
-        if namespace.get(alias) is not wanted:
+        if namespace.get(alias) is not function:
             self.execute(f"from builtins import {name} as {alias}", "bind", reveal=False)
         return alias
 
     def forget(self, names: Iterable[str]) -> None:
-        """Stops following variables of a call that has returned."""
+        """Stop tracking variables: those of a call that has returned, or of a handler that has ended."""
         for name in names:
             self.variables.forget(name)
             self._opening.forget(name)
 
-    def let_go(self, name: str) -> None:
-        """Unbinds a variable, so that its name is free for another one."""
+    def unbind(self, name: str) -> None:
+        """Unbind a variable, so that its name can be given to another one.
+
+        No command says so: in a replay the name keeps its old value until a command binds it again, and every variable
+        that gets the name later is bound before it is read. Only a list of all names (``dir()``) could tell.
+        """
         self.variables.unbind(name)
         self.forget([name])
 
     # reveals
 
     def show_value(self, source: str) -> bool:
-        """Shows the value of an expression whose ``repr`` runs no code of the snippet; False where it is not shown."""
+        """Show the value of an expression whose ``repr`` runs no code of the snippet; return False if it is not shown.
+
+        A value is not shown where it differs in a replay, where it is longer than ``LONGEST_VALUE`` characters, or
+        where no doctest can show it.
+        """
         if source in self.hide:
             return False
         try:
@@ -310,9 +374,9 @@ class Writer:
         except Exception:
             return False  # a reveal that cannot be computed is left out: nothing was shown, nothing of the snippet ran
         shown = repr(value) + "\n"
-        if len(shown) > LONGEST_VALUE or doctext.why_not(shown):
+        if len(shown) > LONGEST_VALUE or doctext.why_unshowable(shown):
             return False
-        reveal = Command(source, "reveal", self._place, self._piece)
+        reveal = Command(source, "reveal", self._position, self._piece)
         reveal.output = shown
         reveal.echoed = True
         self.commands.append(reveal)
@@ -320,12 +384,12 @@ class Writer:
         return True
 
     def show_by_command(self, source: str) -> None:
-        """Shows what a name or a call of ``print`` shows at a prompt; that is no output of the program."""
-        reveal = Command(source, "reveal", self._place, self._piece)
+        """Execute a name, or a call of ``print``, as a command; what it shows is no output of the program."""
+        reveal = Command(source, "reveal", self._position, self._piece)
         reveal.echoed = not source.startswith("print(")
         exec(self._compile(source, "single"), self.variables.namespace)
         self._move_printed()
-        self.printed.pop()
+        self.printed.pop()  # the result check compares ``printed`` and ``echoes`` with the native run, without reveals
         if any(self._mixed) and reveal.echoed:  # the echo of None is nothing
             self.echoes.pop()
             self.printed.pop()

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from trace_mine.tracer.inside.jobs.context import Context
 from trace_mine.tracer.inside.jobs.worlds import THREADED, make_world, pool_of
-from trace_mine.tracer.inside.protocol.answers import AutomatonReport, End, SessionAutomaton
+from trace_mine.tracer.inside.protocol.answers import AutomatonReport, End
 from trace_mine.tracer.inside.protocol.jobs import AutomatonJob
 from trace_mine.tracer.inside.states.automaton import NoFit, automaton_of
 from trace_mine.tracer.inside.states.fork_watch import watch
@@ -23,22 +21,10 @@ def run(job: AutomatonJob, context: Context) -> End:
     forks = pool_of(context)
     world = make_world(job.program, job.laws, context, max_seconds=job.max_seconds, forks=forks)
     try:
-        report = AutomatonReport(automaton=_record(automaton_of(job.commands, world, job.variables)), why_not=None)
+        report = AutomatonReport(automaton=automaton_of(job.commands, world, job.variables), why_not=None)
     except (NoFit, Refused, Spent, Unstable) as error:
         report = AutomatonReport(automaton=None, why_not=f"{type(error).__name__}: {error}"[:500])
     if forks is not None and watch.threaded:  # a fork has the thread that made it and no other
         report = AutomatonReport(automaton=None, why_not=THREADED)
     context.send(report)
     return End(end="ok")
-
-
-def _record(fitted: dict[str, Any]) -> SessionAutomaton:
-    return SessionAutomaton(
-        variables=tuple(fitted["variables"]),
-        states=tuple(fitted["states"]),
-        start=fitted["start"],
-        commands={
-            source: {state: tuple((p, after, text) for p, after, text in moves) for state, moves in table.items()}
-            for source, table in fitted["commands"].items()
-        },
-    )

@@ -6,7 +6,7 @@ from trace_mine.tracer.inside.draws.deciders import DrawMismatch
 from trace_mine.tracer.inside.jobs.context import Context
 from trace_mine.tracer.inside.jobs.worlds import THREADED, make_world, pool_of
 from trace_mine.tracer.inside.program import Sources
-from trace_mine.tracer.inside.protocol.answers import BeliefsReport, CommandBelief, CommandChoice, End
+from trace_mine.tracer.inside.protocol.answers import BeliefsReport, CommandChoice, End
 from trace_mine.tracer.inside.protocol.jobs import BeliefsJob
 from trace_mine.tracer.inside.states.beliefs import beliefs_of, choices_of
 from trace_mine.tracer.inside.states.fork_watch import watch
@@ -45,17 +45,8 @@ def run(job: BeliefsJob, context: Context) -> End:
     threaded = forks is not None and watch.threaded
     context.send(
         BeliefsReport(
-            beliefs=tuple(
-                CommandBelief(
-                    command=belief["command"],
-                    outcomes=tuple(belief["outcomes"]),
-                    probabilities=tuple(belief["probabilities"]),
-                    method=belief["method"],
-                    stderr=tuple(belief["stderr"]),
-                )
-                for belief in followed["beliefs"]
-            ),
-            failure=THREADED if threaded else followed["failure"],
+            beliefs=followed.beliefs,
+            failure=THREADED if threaded else followed.failure,
             choices=choices,
             mismatch=mismatch,
             num_forked=0 if forks is None else forks.num_forked,
@@ -72,16 +63,6 @@ def _choices(job: BeliefsJob, context: Context, sources: Sources) -> tuple[tuple
         return (), None
     try:
         world = make_world(job.program, job.laws, context, max_seconds=job.max_seconds, sources=sources)
-        choices = choices_of(job.commands, world, job.outcomes)
+        return choices_of(job.commands, world, job.outcomes), None
     except (DrawMismatch, CannotSnapshot) as error:
         return (), str(error)[:500]
-    return tuple(
-        CommandChoice(
-            command=choice["step"],
-            kind=choice["kind"],
-            outcomes=tuple(choice["outcomes"]),
-            probabilities=tuple(choice["probabilities"]),
-            taken=choice["taken"],
-        )
-        for choice in choices
-    ), None

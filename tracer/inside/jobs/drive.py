@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Sequence
-from typing import Any
 
 from trace_mine.tracer.inside.drive.commands import Command, Unshowable
 from trace_mine.tracer.inside.drive.constructs import HANDLERS
 from trace_mine.tracer.inside.drive.driver import Driver
 from trace_mine.tracer.inside.drive.frames import Frame, Raised, Restart, Signal
 from trace_mine.tracer.inside.drive.lowering import lower
-from trace_mine.tracer.inside.drive.rules import Rules
+from trace_mine.tracer.inside.drive.rules import FinishedFrame, Rules
 from trace_mine.tracer.inside.drive.variables import Variables
 from trace_mine.tracer.inside.drive.writer import Writer
 from trace_mine.tracer.inside.jobs.context import (
@@ -35,7 +34,7 @@ from trace_mine.tracer.inside.protocol.answers import (
     SessionCommand,
     columns_of,
 )
-from trace_mine.tracer.inside.protocol.jobs import DriveJob, Piece, Place, Program
+from trace_mine.tracer.inside.protocol.jobs import DriveJob, Piece, Program
 from trace_mine.tracer.inside.reasons import Reason
 from trace_mine.tracer.inside.states.world import World
 from trace_mine.tracer.inside.syntax.comparable_lines import comparable_lines
@@ -76,21 +75,21 @@ def run(job: DriveJob, context: Context) -> End:
         with drawing(job.draws, job.laws) as decider:
             results = _drive_pieces(driver, job.program, names)
     except Restart as restart:
-        context.send(MustRestart(place=_place(restart.key), reason=restart.reason))
+        context.send(MustRestart(place=restart.place, reason=restart.reason.value))
         return End(end="ok")
     except Unshowable as unshowable:
-        context.send(NotShowable(evidence=str(unshowable)))
+        context.send(NotShowable(evidence=unshowable.reason.value))
         return End(end="ok")
     finally:
         context.guard.disarm()
     if opening.failure is not None:
-        driver.kept.count(Reason.SUPPORT_LOST.value)
+        driver.kept.count(Reason.SUPPORT_LOST)
     context.send(
         DriveSummary(
             commands=tuple(map(_command, writer.commands)),
             frames=tuple(map(_frame, driver.calls.finished)),
             pieces=tuple(results),
-            kept=driver.kept.counts,
+            kept={reason.value: number for reason, number in driver.kept.counts.items()},
             opened_calls=driver.calls.num_opened,
             outcomes=outcomes_of(decider),
             variables=variables_of(namespace, frozenset(names)),
@@ -124,12 +123,11 @@ def _opening(job: DriveJob, prepared: Prepared, context: Context, spare: str) ->
 
 
 def _rules(job: DriveJob, max_commands: int) -> Rules:
-    places = [(place.path, place.line, place.column) for place in job.whole]
     return Rules(
         follow=job.follow,
         opens=frozenset(job.program.opens),
-        kept_statements=frozenset(place for place in places if place[2] is not None),
-        kept_functions=frozenset((path, line) for path, line, column in places if column is None),
+        kept_statements=frozenset((p.path, p.line, p.column) for p in job.whole if p.column is not None),
+        kept_functions=frozenset((p.path, p.line) for p in job.whole if p.column is None),
         max_commands=max_commands,
         at_prompt=job.program.single,
     )
@@ -155,7 +153,7 @@ def _drive_piece(driver: Driver, program: Program, index: int, piece: Piece, nam
         # ``ast.parse`` takes what the compiler refuses (``return`` outside a function, two statements at a prompt)
         compile(piece.source.rstrip("\n") + "\n", "<check>", mode, writer.flags, True)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as broken:
-        driver.kept.count(Reason.SYNTAX_ERROR_EXAMPLE.value)
+        driver.kept.count(Reason.SYNTAX_ERROR_EXAMPLE)
         return PieceResult(is_syntax_error=True, exception=error_of(broken))
     if not program.single:
         # in the set-up already (``scripts``): a command can't turn one on for the others
@@ -169,7 +167,7 @@ def _drive_piece(driver: Driver, program: Program, index: int, piece: Piece, nam
         error = raised.error
     except Signal as signal:
         raise AssertionError(f"{type(signal).__name__} left the program") from signal
-    driver.calls.finish([frame.filename, 1, "<module>"], frame, comparable_lines(tree.body))
+    driver.calls.finish(frame, 1, "<module>", comparable_lines(tree.body))
     return PieceResult(
         stdout="".join(writer.printed),
         echoes=tuple(writer.echoes),
@@ -181,17 +179,12 @@ def _is_future(node: ast.stmt) -> bool:
     return isinstance(node, ast.ImportFrom) and node.module == "__future__"
 
 
-def _place(key: Sequence[Any]) -> Place:
-    """The place of a restart, from ``[file, line, column]`` of a statement or ``[file, line]`` of a function."""
-    return Place(path=key[0], line=key[1], column=key[2] if len(key) == 3 else None)
-
-
 def _command(command: Command) -> SessionCommand:
     return SessionCommand(
         source=command.source,
         output=command.output,
         error=command.error,
-        kind=command.kind,  # type: ignore[arg-type]  # checked by the record
+        kind=command.kind,
         raised=command.exception is not None,
         wrote=tuple(command.wrote),
         changes=command.changes,
@@ -202,13 +195,11 @@ def _command(command: Command) -> SessionCommand:
     )
 
 
-def _frame(finished: dict[str, Any]) -> DrivenFrame:
-    """A frame from the driver's log, whose entries are ``["s", line, locals]`` and ``["gap", first, last]``."""
-    log = finished["log"]
+def _frame(finished: FinishedFrame) -> DrivenFrame:
     return DrivenFrame(
-        code=tuple(finished["code"]),
-        lines=tuple(entry[1] for entry in log if entry[0] == "s"),
-        columns=columns_of([entry[2] for entry in log if entry[0] == "s"]),
-        gaps=tuple((first, last) for what, first, last in log if what == "gap"),
-        comparable=tuple(map(tuple, finished["lines"])),
+        code=(finished.filename, finished.first_line, finished.name),
+        lines=tuple(line for line, _ in finished.visits),
+        columns=columns_of([locals_text for _, locals_text in finished.visits]),
+        gaps=tuple(finished.gaps),
+        comparable=tuple(finished.lines),
     )

@@ -1,7 +1,12 @@
-"""The text of any value, told by C-level getters alone: no ``repr``, property or iterator of the snippet's runs.
+"""The text of any value, made by C-level getters alone: no ``repr``, property or iterator of the snippet runs.
+
+A tracer that calls the program's own methods changes the program: a ``__repr__`` may print, count, raise or never
+return. So attributes are read through the descriptors of the C types, contents through the built-in's own iterator.
 
 Equal states give equal text: there are no addresses in it and sets are sorted. The text is bounded by the number of
 values visited, so that linked structures, which a depth alone would not stop, cost little.
+
+Example: an instance with the attributes x = 1 and next = itself is ``Node(x=1, next=<itself>)``.
 """
 
 from __future__ import annotations
@@ -14,8 +19,8 @@ import enum
 import fractions
 import hashlib
 import types
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar
 
 ATOMS = frozenset({int, float, complex, str, bytes, bool, type(None), type(Ellipsis)})
 CONTAINERS = frozenset({list, tuple, dict, set, frozenset})
@@ -40,34 +45,50 @@ USUAL = (type, abc.ABCMeta)
 
 MAX_DEPTH = 5
 MAX_VALUES = 200
+"""Values that one text visits; 5 levels of 200 items each would be 3.2e11."""
 MAX_SET = 4_096
+"""Members of a set that are sorted by their texts, all of which have to be made."""
 LONG_ATOM = 16_384
+"""Characters from which on a text stands for itself by its digest."""
 
+Item = TypeVar("Item")
+
+Getter = Callable[[object], Any]
+"""A C getter bound to no instance. Any, because it gives whatever the snippet has put there."""
+Layout = tuple[type, Getter | None, list[tuple[str, Getter]]]
+"""A class, the getter of its instances' ``__dict__``, and the getters of their slots by name."""
+
+# Bound through the types' own dictionaries: ``value.__name__`` would ask the metaclass of the snippet.
 _type_name: Callable[[type], str] = type.__dict__["__name__"].__get__
 class_mro: Callable[[type], tuple[type, ...]] = type.__dict__["__mro__"].__get__
-class_dict: Callable[[type], Any] = type.__dict__["__dict__"].__get__
-_module_dict: Callable[[Any], dict[str, Any]] = vars(types.ModuleType)["__dict__"].__get__
-_arguments: Callable[[BaseException], Any] = BaseException.__dict__["args"].__get__
-_layouts: dict[int, tuple[type, Any, list[tuple[str, Any]]]] = {}
+class_dict: Callable[[type], Mapping[str, object]] = type.__dict__["__dict__"].__get__
+_module_dict: Callable[[object], dict[str, object]] = vars(types.ModuleType)["__dict__"].__get__
+_arguments: Callable[[BaseException], object] = BaseException.__dict__["args"].__get__
+_layouts: dict[int, Layout] = {}
+"""By the class's id, as a metaclass of the snippet may decide how the class hashes."""
 
 
 def type_name(kind: type) -> str:
-    """The class's name, read by the C getter: a metaclass's property is not asked."""
+    """The class's name, read by the C getter: no property of a metaclass runs."""
     return _type_name(kind)
 
 
-def attributes(value: Any) -> dict[str, Any]:
-    """Instance attributes (``__dict__`` and slots) read by C getters; {} where a class overrides ``__dict__``."""
+def attributes(value: object) -> dict[str, object]:
+    """The instance attributes of a value (``__dict__`` and slots), read by C getters.
+
+    A ``__dict__`` is left out where a class overrides it: the override is the snippet's code.
+    """
     kind = type(value)
     layout = _layouts.get(id(kind))
     if layout is None:
         layout = _layouts[id(kind)] = _layout(kind)
     _, getter, slots = layout
-    own: dict[str, Any] = {}
+    own: dict[str, object] = {}
     if getter is not None:
-        inner = getter(value)
-        if type(inner) is dict:
-            own = {key: held for key, held in inner.items() if type(key) is str}
+        instance_dict = getter(value)
+        # A key of a subclass of str would be compared by its own ``__eq__``.
+        if type(instance_dict) is dict:
+            own = {key: field for key, field in instance_dict.items() if type(key) is str}
     for name, slot in slots:
         if name not in own:
             try:
@@ -78,18 +99,18 @@ def attributes(value: Any) -> dict[str, Any]:
 
 
 def plain_access(kind: type) -> bool:
-    """True if the class leaves reading attributes to ``object``: no ``__getattribute__`` of its own would run."""
+    """Return True if the class reads attributes as ``object`` does: no ``__getattribute__`` of its own would run."""
     for base in class_mro(kind):
         if "__getattribute__" in class_dict(base):
             return base is object
     return False
 
 
-def _layout(kind: type) -> tuple[type, Any, list[tuple[str, Any]]]:
-    """Where instances of the class keep their attributes; holds the class, so that its id stays its own."""
-    getter: Any = None
+def _layout(kind: type) -> Layout:
+    """The getters of the attributes of a class's instances; holds the class, so that its id stays its own."""
+    getter: Getter | None = None
     seen_dict = False
-    slots: list[tuple[str, Any]] = []
+    slots: list[tuple[str, Getter]] = []
     for base in class_mro(kind):
         for name, member in class_dict(base).items():
             if name == "__dict__" and not seen_dict:
@@ -102,7 +123,12 @@ def _layout(kind: type) -> tuple[type, Any, list[tuple[str, Any]]]:
 
 
 class Teller:
-    """Tells one value; ``cut`` says whether something was left out."""
+    """Makes the text of one value.
+
+    Attributes:
+        left: the number of values that may still be visited.
+        cut: True once something was left out.
+    """
 
     def __init__(self) -> None:
         self.left = MAX_VALUES
@@ -110,10 +136,14 @@ class Teller:
         self._above: list[int] = []
 
     def tell(self, value: Any, depth: int = MAX_DEPTH) -> str:
-        """The value's text."""
+        """The value's text; ``depth`` is the number of levels inside of it that are shown.
+
+        The cases go from those that are certainly harmless to those that are looked into: exact built-in types by their
+        own ``repr``; classes, modules and functions by their name; all else by its contents and attributes.
+        """
         self.left -= 1
         kind = type(value)
-        usual = type(kind) in USUAL  # a metaclass decides how its classes hash: those of others are not looked up
+        usual = type(kind) in USUAL  # a metaclass decides how its classes hash: others are not looked up in a set
         if usual and kind in ATOMS:
             return atom(value, kind)
         if usual and kind in LIBRARY_REPR:
@@ -129,22 +159,24 @@ class Teller:
             return f"<function {value.__name__}>"
         if kind is types.MethodType:
             return f"<method {getattr(value.__func__, '__name__', '?')}>"
+        # Of the values around it only: one that is met twice side by side is told twice, as aliasing is no part of it.
         if id(value) in self._above:
             return "<itself>"
         if depth == 0 or self.left <= 0:
             self.cut = True
             return f"<{_type_name(kind)}>"
         self._above.append(id(value))
-        told = self._inside(value, kind, depth - 1)
+        text = self._inside(value, kind, depth - 1)
         self._above.pop()
-        return told
+        return text
 
-    def _inside(self, value: Any, kind: type, depth: int) -> str:
+    def _inside(self, value: object, kind: type, depth: int) -> str:
         plain = type(kind) in USUAL and kind in CONTAINERS
         parts = self._contents(value, kind, depth)
         if plain:
             return parts[0]
         name = _type_name(kind)
+        # A member of an enumeration is its name; its attributes lead to all other members.
         if issubclass(kind, enum.Enum):
             return f"<{name}.{attributes(value).get('_name_')}>"
         fields = attributes(value)
@@ -152,15 +184,20 @@ class Teller:
             parts.append(self._fields(fields, depth))
         return f"{name}({'; '.join(parts)})" if parts else f"<{name}>"
 
-    def _fields(self, fields: dict[str, Any], depth: int) -> str:
+    def _fields(self, fields: dict[str, object], depth: int) -> str:
         return ", ".join(f"{key}={self.tell(field, depth)}" for key, field in self._some(fields.items()))
 
     def _contents(self, value: Any, kind: type, depth: int) -> list[str]:
+        """The text of the items of a container or of the built-in value that a subclass holds; [] of anything else.
+
+        Subclasses are read by the built-in's own methods (``list.__iter__(value)``), never by theirs. One case a type,
+        in one function, since the first that fits counts.
+        """
         if issubclass(kind, dict):
             pairs = (
                 f"{self.tell(k, depth)}: {self.tell(v, depth)}"
                 for k, v in self._some(dict.items(value))
-                if not (type(k) is str and k == "__builtins__")
+                if not (type(k) is str and k == "__builtins__")  # of a namespace: the same in each
             )
             return ["{" + ", ".join(pairs) + "}"]
         if issubclass(kind, list):
@@ -174,17 +211,17 @@ class Teller:
             return [self._set(set.__iter__(value), set.__len__(value), depth)]
         if issubclass(kind, frozenset):
             return [f"frozenset({self._set(frozenset.__iter__(value), frozenset.__len__(value), depth)})"]
-        if issubclass(kind, BaseException):
+        if issubclass(kind, BaseException):  # its arguments and not its text: ``__str__`` is the snippet's
             return [self.tell(_arguments(value), depth)]
         for base in (int, float, str, bytes, complex):
             if issubclass(kind, base):
                 return [base.__repr__(value)]
         return []
 
-    def _items(self, items: Iterable[Any], depth: int) -> str:
+    def _items(self, items: Iterable[object], depth: int) -> str:
         return ", ".join(self.tell(item, depth) for item in self._some(items))
 
-    def _set(self, items: Iterable[Any], length: int, depth: int) -> str:
+    def _set(self, items: Iterable[object], length: int, depth: int) -> str:
         if length == 0:
             return "set()"
         if length > MAX_SET or length > self.left:
@@ -192,9 +229,9 @@ class Teller:
             return f"<set of {length}>"
         return "{" + ", ".join(sorted(self.tell(item, depth) for item in items)) + "}"
 
-    def _some(self, items: Iterable[Any]) -> list[Any]:
-        """As many items as there are values left to tell."""
-        shown: list[Any] = []
+    def _some(self, items: Iterable[Item]) -> list[Item]:
+        """As many of the items as values may still be visited."""
+        shown: list[Item] = []
         for item in items:
             if len(shown) >= self.left:
                 self.cut = True
@@ -205,6 +242,7 @@ class Teller:
 
 def atom(value: Any, kind: type) -> str:
     """The text of a plain immutable value; a very long one by its length and digest."""
+    # Decimal digits take quadratic time, and Python refuses more than 4,300 of them (14,000 bits).
     if kind is int and value.bit_length() > 4_000:
         return f"<int of {value.bit_length()} bits, {value % 1_000_003} modulo 1000003>"
     if kind in (str, bytes) and len(value) > LONG_ATOM:

@@ -1,4 +1,4 @@
-"""Notices common tampering with the tracer from inside the process that it traces.
+"""Notices common tampering with the tracer, from inside the process that it traces.
 
 Covered: trace and profile functions set or removed, audit hooks added, heap walks, other threads' frames, code
 objects made by hand, foreign-function calls, ``sys.monitoring`` callbacks. An event marks the run ``suspect`` and
@@ -12,9 +12,9 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import CodeType, FrameType
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from trace_mine.tracer.inside.observe.lists import ListWatch
 
@@ -42,41 +42,48 @@ MARKED = frozenset(
         "ctypes.create_string_buffer",
     ]
 )
+"""Names of the audit events that mark a run as suspect."""
 MAX_TRIPPED = 20
+"""Events that are kept: a few say what the snippet does, and the record has a limit."""
 
 
 class Guard:
-    """Armed around the snippet's own code; what trips meanwhile goes into the end record."""
+    """Notices tampering while it is armed, which is around the snippet's own code; the end record has the result.
+
+    Args:
+        finish: sends the end record.
+    """
 
     def __init__(self, finish: Callable[[object], None]) -> None:
         self._finish = finish
         self._tripped: list[str] = []
-        self._armed: list[bool] = []
+        self._armed: list[bool] = []  # a list, which the hook can hold; armed where it has an item
         self._tampered = False
         self._tracer: object = None
         self._expects_tracer = False
-        self._get_trace = sys.gettrace
+        self._get_trace = sys.gettrace  # bound before the snippet can replace it
         self._install()
 
     def _install(self) -> None:
-        """The hook keeps its state in default arguments: no name that it looks up can be replaced."""
+        """Add the audit hook. Its state is in default arguments: no name that it looks up can be replaced."""
         library = os.path.dirname(os.path.abspath(os.__file__)) + os.sep
         tripped = self._tripped
 
         def hook(
             event: str,
-            arguments: tuple[Any, ...],
+            arguments: tuple[object, ...],
             armed: list[bool] = self._armed,
             marked: frozenset[str] = MARKED,
             mark: Callable[[str], None] = tripped.append,
-            size: Callable[[Any], int] = len,
+            size: Callable[[list[str]], int] = len,
             caller: Callable[[int], FrameType] = sys._getframe,
             own_view: CodeType = ListWatch._view.__code__,
             tripped: list[str] = tripped,
         ) -> None:
+            # It never raises: libraries look at frames and heaps for good reasons, and a run must not change by that.
             if armed and size(tripped) < MAX_TRIPPED:
                 if event in marked:
-                    # the recorder's own look at a list's memory, known by identity: code can be made to be equal
+                    # The recorder's own look at a list's memory is known by identity, as code can be made equal to it.
                     if event != "ctypes.cdata" or caller(1).f_code is not own_view:
                         mark(event)
                 elif event == "code.__new__":
@@ -88,31 +95,31 @@ class Guard:
         sys.addaudithook(hook)
 
     def arm(self) -> None:
-        """From here on the code that runs is the snippet's."""
+        """Begin to notice: the code that runs from here on is the snippet's."""
         self._armed.append(True)
 
     def disarm(self) -> None:
-        """Back in our own code. Notices a tracer that is no longer the expected one."""
+        """Stop noticing: the code that runs from here on is ours. A tracer that is not the expected one is noted."""
         self._armed.clear()
         if self._expects_tracer and self._get_trace() is not self._tracer:
             self._tampered = True
 
     def expect_tracer(self, tracer: object) -> None:
-        """At each disarm ``sys.gettrace()`` must be ``tracer`` (None: no tracer)."""
+        """Expect ``sys.gettrace()`` to be ``tracer`` at each disarm (None: no tracer)."""
         self._tracer = tracer
         self._expects_tracer = True
 
     @property
     def num_tripped(self) -> int:
-        """How many events were marked so far, up to MAX_TRIPPED."""
+        """The number of events marked so far, up to MAX_TRIPPED."""
         return len(self._tripped)
 
-    def stop(self, end: dict[str, Any]) -> NoReturn:
-        """Sends the end record now and ends the process; for a tracer that has seen enough."""
+    def stop(self, end: Mapping[str, object]) -> NoReturn:
+        """Send the end record now and end the process, without handlers; for a tracer that has seen enough."""
         self.finish(end)
-        os._exit(0)
+        os._exit(0)  # an exception would run the snippet's own ``finally`` and ``except`` blocks
 
-    def finish(self, end: dict[str, Any]) -> None:
-        """Sends the end record with what the guard saw."""
+    def finish(self, end: Mapping[str, object]) -> None:
+        """Send the end record, with the marked events added."""
         self._armed.clear()
         self._finish({**end, "tripped": self._tripped[:MAX_TRIPPED], "tampered": self._tampered})

@@ -1,12 +1,13 @@
-"""What natively ran: ``sys.settrace`` over the program's frames. The ground truth that the session is held against.
+"""The record of a native run: ``sys.settrace`` over the program's frames. The session is checked against it.
 
 Recorded for each frame of the program and of the repository's functions down to a depth: the path of lines and, before
 each line, the locals that changed (``values.snapshot``, so nothing of the snippet runs). A caught RecursionError
-silently ends tracing on CPython 3.9-3.13: ``Recorder.complete`` says whether it is still on.
+silently ends tracing on CPython 3.9-3.13: ``Recorder.complete`` tells if it is still on.
 
-While the program runs only identities are compared and immutable values kept as they are; snapshots of those are made
-when the record is read; lists of atoms are watched (``lists``). Against a snapshot of each value at each line that is
-2.6 times cheaper on sorting a list and on recursion, 1.3 times on loops (``tests/benchmarks/bench_tracers.py``).
+While the program runs only identities are compared, and immutable values are kept as they are; their snapshots are
+made when the record is read. Lists of atoms are watched (``lists``). Compared with a snapshot of each value at each
+line that is 2.6 times cheaper on sorting a list and on recursion, 1.3 times on loops
+(``tests/benchmarks/bench_tracers.py``).
 
 Not covered: variables of a class body whose namespace is not a dict.
 """
@@ -24,23 +25,32 @@ from trace_mine.tracer.inside.observe.values import ATOMS, LARGE, all_atoms, sna
 from trace_mine.tracer.inside.program import CO_GENERATOR
 
 CLEANUP = frozenset({opcode.opmap["COPY"], opcode.opmap["RERAISE"]})
-Tracer = Callable[[types.FrameType, str, Any], Any]
+"""Instructions with which CPython 3.11 leaves a ``finally`` by an exception: see ``Recorder._follow``."""
 CO_OPTIMIZED = 0x1
+"""The flag of code whose locals are fast ones: functions, but not modules and class bodies."""
+
+Tracer = Callable[[types.FrameType, str, object], Any]
+"""A trace function. Any: it gives the trace function of the frame, whose type would contain itself."""
+Log = list[Any]
+"""The log of a frame: see ``FrameRecord``. Any: it is flat, as a tuple for each entry would be made at every line."""
+Add = Callable[[object], None]
+Snapshot = bytes | str
 
 
 class EventsFull(BaseException):
     """More events than the limit; BaseException, so that the snippet's handlers don't swallow it."""
 
 
-class _Shot:
-    """A snapshot in the log, apart from the values that stand there as they are."""
+class _Logged:
+    """A snapshot in the log, wrapped to be told apart from values that stand there as they are (texts and bytes)."""
 
-    __slots__ = ("shot",)
+    __slots__ = ("snapshot",)
 
-    def __init__(self, shot: bytes | str) -> None:
-        self.shot = shot
+    def __init__(self, snapshot: Snapshot) -> None:
+        self.snapshot = snapshot
 
 
+# Marks in a log, which no value of the program is.
 _unbound = object()
 _deleted = object()
 _items = object()
@@ -48,77 +58,83 @@ _item = object()
 
 
 class FrameRecord:
-    """One frame: code, depth of calls, and what happened in it.
+    """The record of one frame: its code, the depth of calls, and its lines with the locals that changed.
 
-    ``log`` is flat: the line number of each event, then for each local that changed its name and what it holds (an
-    immutable value, ``_items`` and the items of a list of atoms, ``_item`` and the index and value of the one that
-    changed in it, a ``_Shot``, or ``_deleted``).
+    ``log`` is flat: the number of each line, then for each local that changed its name and its new value, which is one
+    of: an immutable value; ``_items`` and the items of a list of atoms; ``_item`` with the index and the value of the
+    one item that changed in such a list; a ``_Logged`` snapshot; ``_deleted``.
     """
 
     __slots__ = ("code", "depth", "log")
 
-    def __init__(self, code: types.CodeType, depth: int, log: list[Any]) -> None:
+    def __init__(self, code: types.CodeType, depth: int, log: Log) -> None:
         self.code = code
         self.depth = depth
         self.log = log
 
     @property
-    def events(self) -> list[tuple[int, dict[str, bytes | str | None]]]:
-        """``(line, {local: snapshot or None})`` in order; None marks a deleted local."""
-        events: list[tuple[int, dict[str, bytes | str | None]]] = []
-        last: dict[str, bytes | str | None] = {}
-        lists: dict[str, list[Any]] = {}
+    def events(self) -> list[tuple[int, dict[str, Snapshot | None]]]:
+        """Each line with the locals that changed before it, as snapshots; None marks a deleted local."""
+        events: list[tuple[int, dict[str, Snapshot | None]]] = []
+        last: dict[str, object] = {}
+        lists: dict[str, list[object]] = {}
         log = iter(self.log)
         for entry in log:
             if type(entry) is int:
                 events.append((entry, {}))
                 continue
-            held = next(log)
-            shot: bytes | str | None
-            if held is _deleted:
-                shot = None
-            elif held is _items:
+            logged = next(log)
+            after: Snapshot | None
+            if logged is _deleted:
+                after = None
+            elif logged is _items:
                 lists[entry] = list(next(log))
-                shot = snapshot(lists[entry])
-            elif held is _item:
+                after = snapshot(lists[entry])
+            elif logged is _item:
                 index = next(log)
                 lists[entry][index] = next(log)
-                shot = snapshot(lists[entry])
+                after = snapshot(lists[entry])
             else:
-                shot = held.shot if type(held) is _Shot else snapshot(held)
-            if last.get(entry, _unbound) != shot:  # assigned but equal is no change
-                last[entry] = events[-1][1][entry] = shot
+                after = logged.snapshot if type(logged) is _Logged else snapshot(logged)
+            if last.get(entry, _unbound) != after:  # a variable that is assigned an equal value did not change
+                last[entry] = events[-1][1][entry] = after
         return events
 
     def as_columns(self, names: frozenset[str] | None) -> tuple[list[int], dict[str, list[str | None]]]:
-        """The lines, and for each local, in the order in which they were first bound, its value as text before each of
-        them: None where it is not bound. ``names``: only these locals; None: those of the function.
+        """The lines and, for each local in the order in which they were first bound, its value before each line.
+
+        Values are texts, None where the local is not bound. ``names`` are the variables to record; None: the code's own.
+        The free variables of a closure are then left out: they are in the record of the function around it.
         """
         kept = names if names is not None else {*self.code.co_varnames, *self.code.co_cellvars}
         lines: list[int] = []
         columns: dict[str, list[str | None]] = {}
         for index, (line, changes) in enumerate(self.events):
             lines.append(line)
-            for name, shot in changes.items():
+            for name, after in changes.items():
                 if name not in kept:
                     continue
                 column = columns.get(name)
                 if column is None:
-                    if shot is None:
+                    if after is None:
                         continue
                     column = columns[name] = [None] * index
                 elif len(column) < index:  # nothing changed since the column was written last
                     column.extend([column[-1]] * (index - len(column)))
-                column.append(None if shot is None else text(shot))
+                column.append(None if after is None else text(after))
         for column in columns.values():
             column.extend([column[-1]] * (len(lines) - len(column)))
         return lines, columns
 
 
 class Recorder:
-    """Records frames whose file ``is_own`` accepts, down to ``max_depth`` of them on the stack; at most ``max_events``.
+    """Records the frames of a run.
 
-    ``module_names`` are the variables recorded in module-level frames, which hold the whole namespace otherwise.
+    Args:
+        is_own: tells by a file's path if its functions are recorded.
+        max_depth: frames recorded on the stack at a time; deeper ones are left out.
+        max_events: lines recorded; EventsFull is raised in the program past them.
+        module_names: the variables recorded in module-level frames, which hold the entire namespace otherwise.
     """
 
     def __init__(
@@ -128,8 +144,10 @@ class Recorder:
         self.max_depth = max_depth
         self.left = max_events
         self.module_names = module_names
-        self._logs: list[tuple[types.CodeType, int, list[Any]]] = []
+        self._logs: list[tuple[types.CodeType, int, Log]] = []
         self.depth = 0
+        # A generator's frame is called at each resumption: its record goes on then. The frame is kept, so that no other
+        # frame is taken for it.
         self._suspended: dict[types.FrameType, Tracer] = {}
         self._own: dict[str, bool] = {}
         # by id, because a code object hashes all that it holds; the code is kept, so that its id stays its own
@@ -138,28 +156,29 @@ class Recorder:
 
     @property
     def frames(self) -> list[FrameRecord]:
-        """What was recorded, in the order of the calls."""
+        """The records so far, in the order of the calls."""
         return [FrameRecord(code, depth, log) for code, depth, log in self._logs]
 
     def start(self) -> None:
-        """Begins to trace this thread."""
+        """Begin to trace this thread."""
         sys.settrace(self.trace)
 
     def stop(self) -> None:
-        """Ends tracing."""
+        """End tracing."""
         sys.settrace(None)
 
     def complete(self) -> bool:
-        """True if tracing is still on: not after a caught RecursionError, nor where the snippet took it off."""
+        """Return True if tracing is still on: not after a caught RecursionError, nor if the snippet took it off."""
         return sys.gettrace() is self.trace
 
-    def _on_call(self, frame: types.FrameType, event: str, argument: Any) -> Tracer | None:
+    def _on_call(self, frame: types.FrameType, event: str, argument: object) -> Tracer | None:
+        """The trace function of a call: a frame that is recorded gets one of its own."""
         code = frame.f_code
-        known = self._followed.get(id(code))
-        if known is None:
-            known = self._followed[id(code)] = code, self._is_followed(code), _cleanup_offsets(code)
-        _, followed, cleanup = known
-        if not followed or self.depth > self.max_depth:
+        entry = self._followed.get(id(code))
+        if entry is None:
+            entry = self._followed[id(code)] = code, self._is_followed(code), _cleanup_offsets(code)
+        _, is_followed, cleanup = entry
+        if not is_followed or self.depth > self.max_depth:
             return None
         if code.co_flags & CO_GENERATOR:
             local = self._suspended.get(frame)
@@ -171,27 +190,37 @@ class Recorder:
         return local
 
     def _is_followed(self, code: types.CodeType) -> bool:
-        own = self._own.get(code.co_filename)
-        if own is None:
-            own = self._own[code.co_filename] = self.is_own(code.co_filename)
-        return own and (code.co_name[0] != "<" or code.co_name == "<module>")
+        is_own = self._own.get(code.co_filename)
+        if is_own is None:
+            is_own = self._own[code.co_filename] = self.is_own(code.co_filename)
+        # Lambdas and comprehensions are expressions to the driver, which has no lines of theirs to compare.
+        return is_own and (code.co_name[0] != "<" or code.co_name == "<module>")
 
     def _follow(self, code: types.CodeType, cleanup: frozenset[int]) -> Tracer:
-        log: list[Any] = []
+        """The trace function of one frame, which logs its lines.
+
+        Before each line it finds the locals that are bound to another object than before. Atoms are logged as they are.
+        All others may change in place: they go to ``mutable`` with the last snapshot, and from there, lists of atoms to
+        ``lists``, where their memory is watched. One closure, since it runs at every line: an object with attributes in
+        place of its variables would be slower.
+        """
+        log: Log = []
         self._logs.append((code, self.depth, log))
         add = log.append
-        seen: dict[str, Any] = {}
-        mutable: dict[str, Any] = {}
+        seen: dict[str, object] = {}
+        mutable: dict[str, Snapshot | None] = {}
         lists: dict[str, ListWatch] = {}
         line = start = -1
 
-        def local(frame: types.FrameType, event: str, argument: Any) -> Any:
+        def local(frame: types.FrameType, event: str, argument: object) -> Any:
             nonlocal line, start
             if event != "line":
                 if event == "return":
                     self.depth -= 1
                     return None
-                return frame.f_trace  # this function; naming it here would be a cycle that keeps the locals alive
+                # This function. Naming it here would be a cycle of references, which keeps all locals alive until the
+                # garbage is collected: finalizers of the program would run later than they do untraced.
+                return frame.f_trace
             number, first = frame.f_lineno, frame.f_lasti
             # from 3.12 on a comprehension runs in its function's frame: each turn of it is a line event too, which
             # a statement run again is not, since that starts at the statement's first instruction
@@ -209,6 +238,7 @@ class Recorder:
                 if seen.get(name, _unbound) is not value:
                     seen[name] = value
                     kind = type(value)
+                    # a metaclass of the snippet would decide how its class hashes
                     if type(kind) is type and kind in ATOMS:
                         add(name)
                         add(value)
@@ -217,14 +247,15 @@ class Recorder:
                         if lists:
                             lists.pop(name, None)
                     else:
-                        mutable[name] = None  # nothing to hold it against yet
+                        mutable[name] = None  # no snapshot yet to compare with
                         lists.pop(name, None)
+            # Most lines change no list: a comparison for each list finds that out, and saves the call.
             for watch in lists.values():
                 if watch.header.raw != watch.known_header or watch.items.raw != watch.known_items:
-                    _look_at_lists(lists, mutable, add)
+                    _log_lists(lists, mutable, add)
                     break
             if mutable:
-                _look(seen, mutable, lists, add)
+                _log_mutable(seen, mutable, lists, add)
             if len(seen) != len(variables):
                 for name in [name for name in seen if name not in variables]:
                     del seen[name]
@@ -236,49 +267,55 @@ class Recorder:
 
         return local
 
-    def _variables(self, frame: types.FrameType) -> Mapping[str, Any]:
+    def _variables(self, frame: types.FrameType) -> Mapping[str, object]:
         """The variables of a module or a class body."""
         if frame.f_code.co_name == "<module>":
-            held = frame.f_globals  # 3.12's f_locals of a module with a comprehension in it lags behind
-            return {name: held[name] for name in self.module_names if name in held}
+            variables = frame.f_globals  # 3.12's f_locals of a module with a comprehension in it lags behind
+            return {name: variables[name] for name in self.module_names if name in variables}
         local = frame.f_locals
+        # A metaclass's ``__prepare__`` may give a class body any mapping; copying a subclass would call its methods.
         return dict.copy(local) if isinstance(local, dict) else {}
 
 
 def _cleanup_offsets(code: types.CodeType) -> frozenset[int]:
+    """The offsets in a code object at which CPython 3.11 leaves a ``finally``; instructions are two bytes long."""
     raw = code.co_code
     return frozenset(offset for offset in range(0, len(raw), 2) if raw[offset] in CLEANUP)
 
 
-def _look(
-    seen: dict[str, Any], mutable: dict[str, Any], lists: dict[str, ListWatch], add: Callable[[Any], None]
+def _log_mutable(
+    seen: dict[str, object], mutable: dict[str, Snapshot | None], lists: dict[str, ListWatch], add: Add
 ) -> None:
-    """Logs what changed in the variables that may hold something that can change; stops looking at the others."""
+    """Log the variables in ``mutable`` whose snapshot differs from the last one.
+
+    Those that need no snapshot leave ``mutable``: a list of atoms is watched from now on, a tuple of atoms can't
+    change.
+    """
     settled: list[str] = []
     for name, before in mutable.items():
         value = seen[name]
-        kind: Any = type(value)
-        if before is None and (kind is list or kind is tuple) and len(value) <= LARGE and all_atoms(value):
+        if before is None and type(value) is list and len(value) <= LARGE and all_atoms(value):
+            settled.append(name)
+            watch = lists[name] = ListWatch(value)
+            add(name)
+            add(_items)
+            add(tuple(watch.copy))
+        elif before is None and type(value) is tuple and len(value) <= LARGE and all_atoms(value):
             settled.append(name)
             add(name)
-            if kind is list:
-                watch = lists[name] = ListWatch(value)
-                add(_items)
-                add(tuple(watch.copy))
-            else:
-                add(value)
-            continue
-        shot = snapshot(value)
-        if shot != before:
-            mutable[name] = shot
-            add(name)
-            add(_Shot(shot))
+            add(value)
+        else:
+            after = snapshot(value)
+            if after != before:
+                mutable[name] = after
+                add(name)
+                add(_Logged(after))
     for name in settled:
         del mutable[name]
 
 
-def _look_at_lists(lists: dict[str, ListWatch], mutable: dict[str, Any], add: Callable[[Any], None]) -> None:
-    """Logs which lists changed; one that can't be watched on is left to ``_look``."""
+def _log_lists(lists: dict[str, ListWatch], mutable: dict[str, Snapshot | None], add: Add) -> None:
+    """Log the lists that changed; one that can't be watched any longer is left to ``_log_mutable``."""
     for name, watch in [*lists.items()]:
         changed = watch.changed()
         if changed:

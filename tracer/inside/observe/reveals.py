@@ -1,7 +1,8 @@
-"""What to show of a variable that a command wrote: expressions whose evaluation runs nothing of the snippet's.
+"""Chooses the expressions that show a variable which a command wrote. Their evaluation runs no code of the snippet.
 
-Plain values are shown whole, long ones by their length and beginning, objects of the repository's own classes by the
-fields that changed. What can't be shown safely, or would differ elsewhere, is left out.
+Plain values are shown in full. Long ones become other expressions (``len(x)``, ``x[:3]``) and never cut text: a value
+that is cut can look equal to another one. Objects of the repository's own classes are shown by the fields that changed.
+Values that can't be shown safely, or would look different in another process, are left out.
 """
 
 from __future__ import annotations
@@ -17,13 +18,15 @@ from trace_mine.tracer.inside.observe.describe import class_dict, class_mro, pla
 from trace_mine.tracer.inside.syntax.text import is_literal
 
 LONGEST_VALUE = 160
+"""Characters of a value that is shown in full: more would fill a session of short commands with data."""
 NOT_STATE = (types.FunctionType, types.BuiltinFunctionType, types.ModuleType, type, types.MethodType)
 """Types of values that are no part of a program's state: what defines it rather than what it holds."""
 
 
 class Reveals:
-    """Remembers the fields of objects, so that only those that changed are shown."""
+    """Chooses reveals, and remembers the fields of objects, so that only those that changed are shown."""
 
+    # Any: values of the program, whose type decides how they are shown
     def __init__(self, namespace: dict[str, Any], is_own: Callable[[str], bool]) -> None:
         self.namespace = namespace
         self.is_own = is_own
@@ -31,36 +34,44 @@ class Reveals:
         self._own_classes: dict[int, tuple[type, bool]] = {}
 
     def forget(self, name: str) -> None:
-        """The variable is gone."""
+        """Forget the fields of a variable that is gone."""
         self._fields.pop(name, None)
 
     def sources(self, name: str, spelt: bool) -> list[str]:
-        """Expressions that show the variable; ``spelt`` says that the command spells its value."""
+        """The expressions that show the variable; none where nothing has to be shown, or can be.
+
+        ``spelt``: the command spells the value (``x = 1``), so that a plain one is not shown again.
+        """
         value = self.namespace[name]
-        if value is None:
+        if value is None:  # an echo shows nothing of None
             return [] if spelt else [f"{name} is None"]
         if values.stable(value):
             if spelt:
                 return []
             if len(repr(value)) <= LONGEST_VALUE:
                 return [name]
+            # A variable of the program named ``len`` would be called instead.
             if not hasattr(value, "__len__") or self.namespace.get("len", len) is not len:
                 return []
+            # len and slices of exact built-in types run no code of the snippet, and say something true of the value
             sliced = isinstance(value, (str, bytes, list, tuple))
             return [f"len({name})", f"{name}[:3]"] if sliced else [f"len({name})"]
         return self._changed_fields(name, value)
 
     def _is_own_class(self, kind: type) -> bool:
-        """True if the class is the repository's or the session's: a library's fields are its own business."""
-        known = self._own_classes.get(id(kind))
-        if known is None:
+        """Return True if the class is the repository's or the session's. The fields of a library's class are details of
+        the library, and may differ between its versions.
+        """
+        entry = self._own_classes.get(id(kind))
+        if entry is None:
             home = class_dict(kind).get("__module__")
             file = getattr(sys.modules.get(home), "__file__", None) if type(home) is str else None
             own = home == self.namespace.get("__name__") or (type(file) is str and self.is_own(file))
-            known = self._own_classes[id(kind)] = kind, own
-        return known[1]
+            entry = self._own_classes[id(kind)] = kind, own
+        return entry[1]
 
-    def _changed_fields(self, name: str, value: Any) -> list[str]:
+    def _changed_fields(self, name: str, value: object) -> list[str]:
+        """Expressions that show the fields of an object that changed since it was shown under this name."""
         kind = type(value)
         if issubclass(kind, NOT_STATE) or not self._is_own_class(kind) or not plain_access(kind):
             return []
@@ -68,10 +79,11 @@ class Reveals:
         after: dict[str, bytes | str] = {}
         changed: list[str] = []
         for key, field in values.attributes(value).items():
-            if not key.isidentifier() or key.startswith("__"):
+            if not key.isidentifier() or key.startswith("__"):  # ``__name`` would be mangled, or is Python's own
                 continue
             if _is_property(kind, key):
-                continue  # a property of that name would run the snippet's code
+                continue
+            # Remembered even where it can't be shown: it may become a value that can.
             after[key] = values.snapshot(field)
             if before.get(key) != after[key] and values.stable(field):
                 changed.append(f"{name}.{key} is None" if field is None else f"{name}.{key}")
@@ -80,7 +92,10 @@ class Reveals:
 
 
 def _is_property(kind: type, name: str) -> bool:
-    """True if reading the attribute runs a descriptor of the class instead of showing the instance's own value."""
+    """Return True if reading the attribute runs a descriptor of the class, which may be the snippet's code.
+
+    Python asks descriptors with ``__set__`` before the instance's dictionary; those of slots are C code.
+    """
     for base in class_mro(kind):
         if name in class_dict(base):
             member = class_dict(base)[name]
@@ -89,7 +104,7 @@ def _is_property(kind: type, name: str) -> bool:
 
 
 def spelt_and_aliased(source: str) -> tuple[set[str], set[str]]:
-    """Names whose value the command itself spells out, and names that it makes mean what another name means."""
+    """The names whose value a command itself spells out, and the names that it binds to the value of another name."""
     try:
         body = ast.parse(source).body
     except SyntaxError:

@@ -1,10 +1,13 @@
-"""Safe representations of values: what a variable holds, told without running a line of the snippet's code.
+"""Safe representations of values, made without running a line of the snippet's code.
 
 ``snapshot(value)`` is cheap and comparable: two equal snapshots mean that nothing visible changed. Plain data (exact
 built-in types all the way down) becomes bytes through ``marshal``, which runs in C, is exact about types (1, 1.0 and
 True differ) and refuses everything else; the rest becomes the text of ``describe``. ``text(snapshot)`` is for people
-and for rows. ``stable(value)`` says whether ``repr(value)`` runs no code of the snippet and is the same in every
-process and under every hash seed.
+and for rows. ``stable(value)`` tells if ``repr(value)`` runs no code of the snippet and is the same in every process
+and under every hash seed.
+
+Example: ``snapshot([1, "a"])`` is marshal's bytes, and ``text`` of them ``[1, 'a']``; of an instance of a class of the
+snippet ``snapshot`` is the text ``Point(x=1, y=2)``, and ``stable`` False.
 
 Not covered: what only a part of a long value shows (containers of objects past 200 values, sets past 4,096 members,
 anything past ``HUGE`` items: there a change in the middle goes unseen); state held by C extensions, by closures and
@@ -36,37 +39,43 @@ __all__ = ["ATOMS", "all_atoms", "atom_ids", "attributes", "describe", "snapshot
 atom_ids = frozenset(map(id, ATOMS))
 _container_ids = frozenset(map(id, CONTAINERS))
 _ordered_ids = frozenset(map(id, (list, tuple, dict)))
-# A class is looked up by its id wherever it may be the snippet's: its metaclass decides how it hashes and compares.
+# A class is looked up by its id wherever it may be the snippet's: its metaclass decides how it hashes and compares
+# (``tests/tracer/test_hostile_values.py`` has one that raises).
 
 MAX_TEXT = 300
+"""Characters of a text; of a longer one the beginning and a digest are shown."""
 LARGE = 4_096
+"""Items of a container whose snapshot has all of them."""
 SHORT = 1_024
 """Bytes of a snapshot whose text is worth keeping: 4,096 of them take 4 MB at most."""
 HUGE = 100_000
+"""Items of a container whose snapshot has a digest of all of them."""
 MANY = 256
 NESTED = 2
+"""Containers that ``marshal`` may take within one another, of at most MANY items each: see ``_is_plain``."""
 
 
 def snapshot(value: Any) -> bytes | str:
-    """Bytes for plain data, ``describe``'s text for anything else."""
+    """A value that is equal for two values only if nothing visible differs: bytes of plain data, else a text."""
     kind = type(value)
     key = id(kind)
     if key in atom_ids or (key in _container_ids and len(value) <= LARGE and _is_plain(value, kind, NESTED)):
-        return marshal.dumps(value, 2)
+        return marshal.dumps(value, 2)  # version 2 writes no references: equal values that share objects are equal
     text = describe(value)
     if key in _ordered_ids and LARGE < len(value) <= HUGE and _is_plain(value, kind, 0):
         return f"{text}<all of {len(value)}: {digest(marshal.dumps(value, 2))}>"  # bytes would fill the record
     return text
 
 
-def all_atoms(values: Iterable[Any]) -> bool:
-    """True if each value is of a plain immutable type; runs no code of theirs."""
+def all_atoms(values: Iterable[object]) -> bool:
+    """Return True if each value is of a plain immutable type; runs no code of theirs."""
     return atom_ids.issuperset(map(id, map(type, values)))
 
 
 def _is_plain(value: Any, kind: type, depth: int) -> bool:
-    """True if the container holds atoms and few, shallow containers: ``marshal`` takes exponential time over lists that
-    hold each other (the links of a linked list did it).
+    """Return True if the container holds atoms and few, shallow containers.
+
+    ``marshal`` takes exponential time over lists that hold each other (the links of a linked list did it).
     """
     kinds = set(map(id, map(type, value)))
     if kind is dict:
@@ -89,20 +98,22 @@ def text(shot: bytes | str) -> str:
 
 def _text(shot: bytes) -> str:
     teller = Teller()
-    told = teller.tell(marshal.loads(shot))
-    if teller.cut or len(told) > MAX_TEXT:
-        return f"{told[:60]}...<{len(shot)} bytes, {digest(shot)}>"
-    return told
+    full_text = teller.tell(marshal.loads(shot))
+    if teller.cut or len(full_text) > MAX_TEXT:
+        return f"{full_text[:60]}...<{len(shot)} bytes, {digest(shot)}>"
+    return full_text
 
 
 _short_text = lru_cache(maxsize=4096)(_text)
-"""The same few values are told again and again, before each statement and after it."""
+"""Kept, since the same few values are made into text again and again, before each statement and after it."""
 
 
-def describe(value: Any) -> str:
+def describe(value: object) -> str:
     """A bounded text of the value: the same for equal states, without addresses, sets in sorted order."""
-    told = Teller().tell(value)
-    return told if len(told) <= MAX_TEXT else f"{told[:60]}...<{len(told)} characters, {digest(told)}>"
+    full_text = Teller().tell(value)
+    if len(full_text) <= MAX_TEXT:
+        return full_text
+    return f"{full_text[:60]}...<{len(full_text)} characters, {digest(full_text)}>"
 
 
 _TABLES = (dict, collections.OrderedDict, collections.Counter)
@@ -110,10 +121,14 @@ _CONTAINERS = frozenset({list, tuple, collections.deque, set, frozenset, *_TABLE
 
 
 def stable(value: Any, depth: int = MAX_DEPTH, max_items: int = 400) -> bool:
-    """True if ``repr(value)`` runs no code of the snippet and is the same everywhere.
+    """Return True if ``repr(value)`` runs no code of the snippet and is the same in every process.
 
-    Sets count only with numbers in them (a string's hash, hence its place, changes with the hash seed) or with fewer
-    than two members.
+    So the type is exactly a built-in one, and so are those of all items, down to ``depth`` levels and of at most
+    ``max_items`` each. Sets count only with numbers in them (a string's hash, hence its place, changes with the hash
+    seed) or with fewer than two members: tracing and replaying under one hash seed once hid that order.
+
+    One function, as each test is a line and their order matters: nothing of the value is looked up before its type is
+    known to be harmless.
     """
     kind = type(value)
     if type(kind) not in USUAL:
@@ -124,6 +139,7 @@ def stable(value: Any, depth: int = MAX_DEPTH, max_items: int = 400) -> bool:
         return True
     if depth == 0 or kind not in _CONTAINERS or len(value) > max_items:
         return False
+    # The order of integers and bools in a set hangs on their values and the history of the set, but on no hash seed.
     if kind in (set, frozenset) and all(type(item) in (int, bool) for item in value):
         return True
     if kind in (set, frozenset) and len(value) > 1:

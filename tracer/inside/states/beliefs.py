@@ -1,19 +1,26 @@
-"""Beliefs of a session, from its text alone: what each output could have been, given all that stands before it.
+"""Beliefs of a session, from its text alone: the law of each output, given all text that stands before it.
 
-Whatever view made the text, the question is the same: run the commands in order from every state that agrees with
-what was shown. ``exact`` where every draw's outcomes were followed, ``bounded`` where a known mass was not; where a
-draw has no outcomes to follow (a continuous one that is printed, hashed, multiplied), the draw is sampled and the
-result averaged over seeds, each weighted by how well it explains what was shown.
+A belief does not depend on the view that made the text. The commands are run in order from every state that agrees
+with the outputs so far (``support``), and the texts that a command may show, with their probabilities, are the belief.
+Its method says how far it can be trusted:
+
+``exact``    every outcome of every draw was followed
+``bounded``  a known mass was not followed; ``stderr`` bounds the error of a probability
+``sampled``  some draw has no outcomes to follow (a continuous one that is printed, hashed, multiplied): the draw is
+             sampled, and the laws of several seeds are averaged, each weighted by how well it explains the outputs
 """
 
 from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
 
 from trace_mine.tracer.inside.draws.deciders import Pinned, using
+from trace_mine.tracer.inside.protocol.answers import CommandBelief, CommandChoice
+from trace_mine.tracer.inside.protocol.jobs import DrawnOutcome
 from trace_mine.tracer.inside.states.paths import Unstable
 from trace_mine.tracer.inside.states.records import Refused, Spent
 from trace_mine.tracer.inside.states.snapshots import CannotSnapshot
@@ -24,66 +31,114 @@ Commands = Sequence[tuple[str, str]]
 """(source, output as a doctest has it) of each command of a session."""
 
 MakeWorld = Callable[[int, float, bool], World]
+"""Makes a world at the session's start, of a seed, the seconds that it may take, and ``lazy`` (see ``Guided``)."""
 
 BOUNDED = 1e-9
-"""Relative mass that was not followed from which on a belief is called bounded."""
+"""The error of a probability from which on a belief is called bounded."""
+
+FAILURE_CHARACTERS = 300
 
 
-def beliefs_of(commands: Commands, make_world: MakeWorld, *, seeds: int, max_seconds: float) -> dict[str, Any]:
-    """``{"beliefs": [{command, outcomes, probabilities, method, stderr}], "failure": text or None}``.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionBeliefs:
+    """The beliefs of a session, in the order of its commands; ``failure`` says why there are fewer than outputs."""
 
-    One belief for each command that showed something; the list ends early, with ``failure``, where what was shown has
-    no mass or the time is over. ``make_world(seed, seconds, lazy)`` gives a world at the session's start.
+    beliefs: tuple[CommandBelief, ...]
+    failure: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _OutputLaw:
+    """The law of one output in one pass.
+
+    Attributes:
+        command: the index of the command that shows the output.
+        mass_by_text: the mass of each text; all of it together is less than 1 where mass was not followed.
+        log_mass: the logarithm of the mass of all outputs before this one: the evidence for the pass's sampled draws.
+        error: the largest error that mass not followed can cause in a probability of this law.
+    """
+
+    command: int
+    mass_by_text: Mapping[str, float]
+    log_mass: float
+    error: float
+
+
+@dataclass(slots=True, kw_only=True)
+class _Pass:
+    """One pass over the commands with one seed: the laws met so far, why it ended early, and if a draw was sampled."""
+
+    laws: list[_OutputLaw] = field(default_factory=list)
+    failure: str | None = None
+    sampled: bool = False
+
+
+def beliefs_of(commands: Commands, make_world: MakeWorld, *, seeds: int, max_seconds: float) -> SessionBeliefs:
+    """Find the belief at each output of a session.
+
+    One pass is enough where no draw is sampled. Otherwise passes with further seeds follow until there are ``seeds`` of
+    them or the time is over, and their laws are averaged.
+
+    Args:
+        commands: the session; an output of "" is no output and gets no belief.
+        make_world: called once for each pass, since what a pass does to the process must not reach the next.
+        seeds: the largest number of passes.
+        max_seconds: for all passes together.
+
+    Returns:
+        One belief for each command with an output. They end early, with ``failure``, where the output has no mass, or
+        the namespace can't be saved, or the time is over.
     """
     until = clock() + max_seconds
     lazy = True
     try:
-        first = _run(commands, make_world, 0, max_seconds, lazy)
+        first = _run_pass(commands, make_world, 0, max_seconds, lazy)
     except Refused:
+        # C code of the program (json, Decimal, ...) takes no lazy real: all draws are plain floats, hence sampled.
+        # The world that was refused has run parts of the session, so that a new one begins.
         lazy = False
-        first = _run(commands, make_world, 0, max_seconds, lazy)
+        first = _run_pass(commands, make_world, 0, max_seconds, lazy)
     if not first.sampled:
-        return {"beliefs": _exact(first), "failure": first.failure}
-    runs = [first]
-    share = max(clock() - until + max_seconds, 0.01)
-    while len(runs) < seeds and clock() + share < until:
-        runs.append(_run(commands, make_world, len(runs), until - clock(), lazy))
-    return {"beliefs": _sampled(runs), "failure": None if any(r.failure is None for r in runs) else first.failure}
+        return SessionBeliefs(beliefs=_unsampled_beliefs(first), failure=first.failure)
+    passes = [first]
+    # The first pass tells how long one takes. Another is begun only where it will probably end in time: one that is cut
+    # off says nothing of the later outputs, and what it says of the others is not worth an overrun.
+    pass_seconds = max(clock() - until + max_seconds, 0.01)
+    while len(passes) < seeds and clock() + pass_seconds < until:
+        passes.append(_run_pass(commands, make_world, len(passes), until - clock(), lazy))
+    # One seed's draws may be impossible under the outputs (a sampled number was shown) while another's are not.
+    failure = None if any(each.failure is None for each in passes) else first.failure
+    return SessionBeliefs(beliefs=_sampled_beliefs(passes), failure=failure)
 
 
-class _Run:
-    """One pass over the commands. ``laws`` has, for each command with output: its index, the law of its text, the log
-    mass before it, and the largest error that unexplored mass can cause in a probability of that law.
-    """
-
-    def __init__(self) -> None:
-        self.laws: list[tuple[int, dict[str, float], float, float]] = []
-        self.failure: str | None = None
-        self.sampled = False
-
-
-def _run(commands: Commands, make_world: MakeWorld, seed: int, seconds: float, lazy: bool) -> _Run:
-    run = _Run()
+def _run_pass(commands: Commands, make_world: MakeWorld, seed: int, seconds: float, lazy: bool) -> _Pass:
+    """Run the commands from every state that agrees with the outputs, with one seed for sampled draws."""
+    run = _Pass()
     try:
         world = make_world(seed, seconds, lazy)
         support = Support(world)
     except (CannotSnapshot, Spent) as error:
-        run.failure = f"{type(error).__name__}: {error}"[:300]
+        run.failure = f"{type(error).__name__}: {error}"[:FAILURE_CHARACTERS]
         return run
-    for index, (source, shown) in enumerate(commands):
-        before, lost = support.log_mass, support.lost
+    for index, (source, output) in enumerate(commands):
+        # Both are read before the command runs: the belief at an output is conditioned on those before it alone.
+        log_mass, lost = support.log_mass, support.lost
         try:
-            law = support.push(source, shown)
+            law = support.push(source, output)
         except Impossible as error:
-            run.failure = f"Impossible: {error}"[:300]
+            # The law is still right: it was found before the output contradicted it.
+            run.failure = f"Impossible: {error}"[:FAILURE_CHARACTERS]
             law = error.law
         except (Spent, Unstable, SyntaxError) as error:
-            run.failure = f"{type(error).__name__}: {error}"[:300]
+            run.failure = f"{type(error).__name__}: {error}"[:FAILURE_CHARACTERS]
             break
         finally:
             run.sampled = run.sampled or world.sampled
-        if shown:
-            run.laws.append((index, law, before, _largest_error(lost, max(0.0, 1.0 - sum(law.values())))))
+        if output:
+            missing = max(0.0, 1.0 - sum(law.values()))
+            run.laws.append(
+                _OutputLaw(command=index, mass_by_text=law, log_mass=log_mass, error=_largest_error(lost, missing))
+            )
         if run.failure is not None:
             break
     return run
@@ -100,69 +155,103 @@ def _largest_error(lost: float, missing: float) -> float:
     return min(1.0, (lost + missing) / (1.0 + lost))
 
 
-def _exact(run: _Run) -> list[dict[str, Any]]:
+def _unsampled_beliefs(run: _Pass) -> tuple[CommandBelief, ...]:
+    """The beliefs of a pass in which every draw was followed, or all but a known mass."""
     beliefs = []
-    for index, law, _, error in run.laws:
-        total = sum(law.values())
-        method, error = ("bounded", error) if error > BOUNDED else ("exact", 0.0)
-        beliefs.append(_belief(index, {text: mass / total for text, mass in law.items()}, method, error))
-    return beliefs
+    for law in run.laws:
+        total = sum(law.mass_by_text.values())
+        probabilities = {text: mass / total for text, mass in law.mass_by_text.items()}
+        is_bounded = law.error > BOUNDED
+        errors = dict.fromkeys(probabilities, law.error if is_bounded else 0.0)
+        beliefs.append(_belief(law.command, probabilities, "bounded" if is_bounded else "exact", errors))
+    return tuple(beliefs)
 
 
-def _belief(index: int, law: dict[str, float], method: str, error: float | dict[str, float]) -> dict[str, Any]:
-    outcomes = sorted(law)
-    return {
-        "command": index,
-        "outcomes": outcomes,
-        "probabilities": [law[text] for text in outcomes],
-        "method": method,
-        "stderr": [error if isinstance(error, float) else error[text] for text in outcomes],
-    }
+def _belief(
+    command: int,
+    probabilities: Mapping[str, float],
+    method: Literal["exact", "bounded", "sampled"],
+    errors: Mapping[str, float],
+) -> CommandBelief:
+    # Sorted, since rows are compared byte by byte: the order in which paths meet the texts depends on the budget.
+    outcomes = sorted(probabilities)
+    return CommandBelief(
+        command=command,
+        outcomes=tuple(outcomes),
+        probabilities=tuple(probabilities[text] for text in outcomes),
+        method=method,
+        stderr=tuple(errors[text] for text in outcomes),
+    )
 
 
-def _sampled(runs: list[_Run]) -> list[dict[str, Any]]:
-    """Seeds weighted by the mass that each gives to what was shown; the standard error of that ratio."""
-    tables = [{index: (law, mass) for index, law, mass, _ in run.laws} for run in runs]
+def _sampled_beliefs(passes: Sequence[_Pass]) -> tuple[CommandBelief, ...]:
+    """Average the laws of several passes, output by output.
+
+    A pass with sampled draws u gives P(text | outputs before, u) and the weight w = P(outputs before | u). The belief
+    is the ratio of the means of w * P and w over the seeds (self-normalized importance sampling), and its standard
+    error is sqrt(sum of w^2 (P - mean)^2) / sum of w, that of a ratio of means. The laws are not scaled to a sum of 1
+    first: mass that a pass did not follow makes all of its texts lighter.
+
+    Source: A. B. Owen, Monte Carlo theory, methods and examples, section 9.2.
+    """
+    tables = [{law.command: law for law in each.laws} for each in passes]
     beliefs = []
-    for index in sorted(set().union(*tables)):
-        known = [table[index] for table in tables if index in table]
-        top = max(mass for _, mass in known)
-        weighted = [(math.exp(mass - top), each) for each, mass in known]
+    for command in sorted(set().union(*tables)):
+        laws = [table[command] for table in tables if command in table]
+        # Relative to the heaviest: the masses of a long session are below what a float can hold.
+        heaviest = max(law.log_mass for law in laws)
+        weighted = [(math.exp(law.log_mass - heaviest), law.mass_by_text) for law in laws]
         total = sum(weight for weight, _ in weighted)
-        texts = sorted(set().union(*(each for each, _ in known)))
-        law = {text: sum(w * each.get(text, 0.0) for w, each in weighted) / total for text in texts}
-        error = {
-            text: math.sqrt(sum((w * (each.get(text, 0.0) - law[text])) ** 2 for w, each in weighted)) / total
-            for text in texts
-        }
-        beliefs.append(_belief(index, law, "sampled", error))
-    return beliefs
+        probabilities, errors = {}, {}
+        for text in sorted(set().union(*(law.mass_by_text for law in laws))):
+            mean = sum(weight * masses.get(text, 0.0) for weight, masses in weighted) / total
+            squares = sum((weight * (masses.get(text, 0.0) - mean)) ** 2 for weight, masses in weighted)
+            probabilities[text], errors[text] = mean, math.sqrt(squares) / total
+        beliefs.append(_belief(command, probabilities, "sampled", errors))
+    return tuple(beliefs)
 
 
-def choices_of(commands: Commands, world: World, values: Sequence[Any]) -> list[dict[str, Any]]:
-    """The choices that the recorded draws made, command by command: kind, place, outcomes, probabilities, taken.
+def choices_of(commands: Commands, world: World, outcomes: Sequence[DrawnOutcome]) -> tuple[CommandChoice, ...]:
+    """Tell the choices that a session's recorded draws made, command by command.
+
+    Args:
+        commands: the session.
+        world: at the session's start.
+        outcomes: what each primitive gave in the recorded run, in order.
 
     Raises:
         DrawMismatch: the session draws something else than was recorded.
     """
-    choices: list[dict[str, Any]] = []
-    decider = Pinned(values, laws=world.laws)
+    choices: list[CommandChoice] = []
+    decider = Pinned(outcomes, laws=world.laws)
     with world.aside() as capture, using(decider):
         world.restore(world.start)
         for index, (source, _) in enumerate(commands):
-            before = len(decider.log)
+            num_before = len(decider.log)
             try:
                 exec(world.code(source, "single"), world.namespace)
             except Exception as error:
-                error.__traceback__ = None  # a command that raised is part of the session
-            capture.take()
-            for choice in decider.log[before:]:
-                choices.append({"step": index, **choice.as_json()})
-    return choices
+                # A command that raised is part of the session. Its traceback would keep the locals of its frames alive.
+                error.__traceback__ = None
+            capture.take()  # the output is known already: only the draws are asked for
+            choices.extend(
+                CommandChoice(
+                    command=index,
+                    kind=choice.kind,
+                    outcomes=choice.outcome_texts(),
+                    probabilities=tuple(choice.probabilities),
+                    taken=choice.taken,
+                )
+                for choice in decider.log[num_before:]
+            )
+    return tuple(choices)
 
 
 def sample_path(commands: Commands, world: World, seed: int) -> list[str]:
-    """The texts that the commands show in one native run, nothing intercepted: what beliefs are held against."""
+    """Run the commands once, natively, with no draw intercepted; gives the texts that they show.
+
+    Many of these runs give the frequencies that beliefs are tested against, with nothing of the support in them.
+    """
     random.seed(seed)
     texts = []
     with world.aside() as capture:

@@ -1,12 +1,20 @@
 """Statements run from a set of states at once: the merging interpreter.
 
 ``if``, ``while`` and ``for`` split the set by their tests and join it again; everything else is a command that runs
-from each state. Two uses. A command that is an entire loop or branch is followed state by state and not path by path,
-so that twenty hidden swaps in a loop are a few states and a bounded walk has an exact end. And a piece of a program is
-looked at before it is opened: would its control flow tell something hidden? That is asked of the support as it is,
-without conditioning on anything that the piece would show, so that the shape of the text is the same for every session
-that looks the same so far. A construct whose tests come out differently is kept as one command; where a
-``return``, ``break`` or ``continue`` stands in it, so is the construct that it leaves.
+from each state. It has two uses.
+
+*Beliefs*: a command that is an entire loop or branch is followed state by state and not path by path, so that twenty
+hidden swaps in a loop are a few states, and a bounded random walk has an exact end.
+
+*Look-ahead*: before the driver opens a construct, it asks if the control flow inside would tell a hidden outcome. That
+"a draw happens in it" is no answer: ``x = random() < 0.3; if x: ...`` has none in the ``if``. So the construct is run
+from the states of the support, and is opened only if all of them go the same way. The support is not conditioned on
+anything that the construct would show: the decision is then a function of the visible text, and is the same for every
+session that looks the same so far. Where a hidden test decides over a ``return``, ``break`` or ``continue``, the
+construct that the jump leaves is kept as one command, too.
+
+Example: from two states with ``x`` 0 and 1, ``if x: y = 1`` gives a flow with two states in ``after``. With a ``break``
+in the branch it gives one state in ``after``, one in ``breaks``, and is ``hidden``.
 """
 
 from __future__ import annotations
@@ -14,20 +22,25 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Iterable
 
-from trace_mine.tracer.inside.states.records import Reach, State
+from trace_mine.tracer.inside.states.records import Mode, Reach, State
 from trace_mine.tracer.inside.syntax.jumps import escapes
 
 Mass = dict[tuple[State, str], float]
-"""Weights of (state, what was printed so far)."""
+"""Weights of (state, text printed so far). Where weights do not matter the texts are ""."""
+Split = tuple[Mass, Mass, "Flow"]
+"""The states that go on into a body, those that go past it, and how others left meanwhile."""
 
 MOST_STATES = 4_096
+"""As many as a support keeps (``Support.max_states``)."""
 MOST_TURNS = 20_000
+"""Turns of all loops in one statement together: 10 s where each runs one command on a new state (2,000 a second)."""
 FAINT = 1e-13
 """Mass below which a loop is no longer followed: it is counted as lost."""
 HELD = "held_back"
 """A name that no program has: where returned values and iterators are kept meanwhile."""
 
 _AS_COMMAND = (ast.Try, ast.TryStar, ast.With, ast.Match, ast.AsyncFor, ast.AsyncWith)
+"""Compound statements that are run as one command, which a jump out of them can't be part of."""
 
 
 class TooMuch(Exception):
@@ -35,7 +48,7 @@ class TooMuch(Exception):
 
 
 class Flow:
-    """Where statements take a set of states.
+    """The sets of states that statements lead to, one for each way of leaving them.
 
     Attributes:
         after: the states that go on with the next statement.
@@ -56,7 +69,7 @@ class Flow:
         self.hidden = False
 
     def leave(self, other: Flow) -> None:
-        """Takes over what leaves another flow, but not what goes on after it."""
+        """Add the states that leave another flow, but not those that go on after it."""
         for name in ("breaks", "continues", "returns", "raises"):
             merge(getattr(self, name), getattr(other, name))
         self.lost += other.lost
@@ -64,32 +77,38 @@ class Flow:
 
     @property
     def num_exits(self) -> int:
-        """How many ways of leaving (going on among them) some state takes."""
+        """The number of ways of leaving, going on among them, that some state takes."""
         return sum(map(bool, (self.after, self.breaks, self.continues, self.returns, self.raises)))
 
 
 def merge(into: Mass, other: Mass) -> None:
-    """Adds a set's weights to another's."""
+    """Add a set's weights to another's."""
     for key, weight in other.items():
         into[key] = into.get(key, 0.0) + weight
 
 
 class Interpreter:
-    """Runs statements, whose names are the session's, from sets.
+    """Runs statements from sets of states. The statements' names are those of the session.
 
-    ``run(source, mode, state)`` is the world's. ``weighs``: weights and printed text matter (beliefs); otherwise a
-    state counts once, however it is reached (look-ahead).
+    Args:
+        run: ``World.run``; called with source, mode and state.
+        weighs: True if weights and printed text matter (beliefs). Otherwise a state counts once, however it is reached
+            and whatever was printed on the way (look-ahead), so that there are fewer.
+
+    Raises:
+        TooMuch: by each method, where there is more to follow than the limits above allow.
     """
 
-    def __init__(self, run: Callable[[str, str, State], Reach], *, weighs: bool) -> None:
+    def __init__(self, run: Callable[[str, Mode, State], Reach], *, weighs: bool) -> None:
         self._run = run
         self._weighs = weighs
-        self._mode = "part" if weighs else "exec"
-        self._iterators = 0
-        self._turns = 0
+        # ``part`` echoes expression statements, as a prompt does inside of a compound statement; look-ahead shows none
+        self._mode: Mode = "part" if weighs else "exec"
+        self._num_iterators = 0
+        self._num_turns = 0
 
     def block(self, body: Iterable[ast.stmt], mass: Mass) -> Flow:
-        """Statements in order."""
+        """Run statements in order."""
         flow = Flow()
         flow.after = mass
         for node in body:
@@ -102,14 +121,15 @@ class Interpreter:
             flow.after = step.after
         return flow
 
-    def command(self, source: str, mass: Mass, mode: str = "") -> Flow:
-        """One command from each state."""
+    def command(self, source: str, mass: Mass) -> Flow:
+        """Run one command from each state."""
         flow = Flow()
         for (state, text), weight in mass.items():
-            reach = self._run(source, mode or self._mode, state)
+            reach = self._run(source, self._mode, state)
             flow.lost += weight * reach.unexplored
             for result in reach.results:
                 into = flow.raises if result.raised else flow.after
+                # A doctest shows of a command that raises the traceback alone, and not what it printed before.
                 shown = result.text if result.raised else text + result.text
                 self._add(into, result.state, shown, weight * result.probability)
         return flow
@@ -119,8 +139,10 @@ class Interpreter:
         mass[key] = mass.get(key, 0.0) + weight
 
     def statement(self, node: ast.stmt, mass: Mass) -> Flow:
-        """Runs one statement. The flow is marked ``hidden`` where states differ in how control leaves the statement, so
-        that opening it would tell which of them is the real one.
+        """Run one statement.
+
+        The flow is ``hidden`` where states differ in how control leaves the statement, so that opening it would tell
+        which of them is the real one.
         """
         if isinstance(node, ast.If):
             return self._if(node, mass)
@@ -134,10 +156,11 @@ class Interpreter:
         elif isinstance(node, ast.Continue):
             flow.continues = mass
         elif isinstance(node, ast.Return):
+            # Run for what it may raise, and since a call in it may change the state; the value itself is not needed.
             value = "None" if node.value is None else ast.unparse(node.value)
-            done = self.command(f"{HELD} = {value}", mass)
-            flow.leave(done)
-            flow.returns = done.after
+            evaluated = self.command(f"{HELD} = {value}", mass)
+            flow.leave(evaluated)
+            flow.returns = evaluated.after
         elif isinstance(node, (ast.Pass, ast.Global, ast.Nonlocal)):
             flow.after = mass
         elif isinstance(node, _AS_COMMAND) and escapes(node):
@@ -148,7 +171,8 @@ class Interpreter:
         flow.hidden = bool(flow.raises) and bool(flow.after or flow.returns)
         return flow
 
-    def _test(self, test: ast.expr, mass: Mass) -> tuple[Mass, Mass, Flow]:
+    def _test(self, test: ast.expr, mass: Mass) -> Split:
+        """The states for which a test is true, those for which it is false, and those in which it raises."""
         flow = Flow()
         true: Mass = {}
         false: Mass = {}
@@ -171,84 +195,97 @@ class Interpreter:
                 flow.leave(branch)
                 merge(flow.after, branch.after)
         if true and false:
+            # States that take different branches and meet again may be told apart by nothing: the ``if`` is then one
+            # command. Only if a jump or an exception stands in it must what surrounds it be kept whole, too.
             flow.hidden = escapes(node) or (bool(flow.raises) and flow.num_exits > 1)
         return flow
 
     def _while(self, node: ast.While, mass: Mass) -> Flow:
-        def turn(mass: Mass) -> tuple[Mass, Mass, Flow]:
+        def turn(mass: Mass) -> Split:
             return self._test(node.test, mass)
 
         return self._loop(node, Flow(), mass, turn)
 
     def _for(self, node: ast.For, mass: Mass) -> Flow:
-        self._iterators += 1
-        name = f"{HELD}_{self._iterators}"
+        self._num_iterators += 1
+        name = f"{HELD}_{self._num_iterators}"  # loops nest: each needs a name of its own
         target = ast.unparse(node.target)
+        # The iterator is a variable of the session meanwhile, so that how far each state has come is part of the state.
         begun = self.command(f"{name} = iter({ast.unparse(node.iter)})", mass)
         flow = Flow()
         flow.leave(begun)
 
-        def turn(mass: Mass) -> tuple[Mass, Mass, Flow]:
+        def turn(mass: Mass) -> Split:
             going: Mass = {}
-            done: Mass = {}
-            met = Flow()
+            ended: Mass = {}
+            left = Flow()
             for (state, text), weight in mass.items():
                 reach = self._run(f"{target} = next({name})", self._mode, state)
-                met.lost += weight * reach.unexplored
+                left.lost += weight * reach.unexplored
                 for result in reach.results:
-                    into = done if result.raised == "StopIteration" else met.raises if result.raised else going
-                    shown = result.text if into is met.raises else text if result.raised else text + result.text
+                    into = ended if result.raised == "StopIteration" else left.raises if result.raised else going
+                    shown = result.text if into is left.raises else text if result.raised else text + result.text
                     self._add(into, result.state, shown, weight * result.probability)
-            met.hidden = bool(met.raises) and bool(going or done)
-            return going, done, met
+            left.hidden = bool(left.raises) and bool(going or ended)
+            return going, ended, left
 
         flow = self._loop(node, flow, begun.after, turn)
         if flow.after:
-            ended = self.command(f"del {name}", flow.after)  # an iterator that is let go of is no state
-            flow.after = ended.after
+            # Left there, iterators that came to different ends would keep states apart that are equal otherwise.
+            flow.after = self.command(f"del {name}", flow.after).after
         return flow
 
-    def _loop(
-        self, node: ast.While | ast.For, flow: Flow, mass: Mass, turn: Callable[[Mass], tuple[Mass, Mass, Flow]]
-    ) -> Flow:
-        """Iterates until no state is left in the loop.
+    def _loop(self, node: ast.While | ast.For, flow: Flow, mass: Mass, turn: Callable[[Mass], Split]) -> Flow:
+        """Iterate until no state is left in the loop.
 
-        ``turn`` gives the states that go on with an iteration, those whose loop ended, and how others left; ``flow``
-        is how states left before the first iteration.
+        The set of states goes through the loop together, one iteration at a time. At each of them some states go on
+        into the body, some end the loop and wait in ``ended`` for its ``else``, and some leave it by a jump; those that
+        come to the body's end, or to a ``continue``, are the set of the next iteration. States that are equal then are
+        one again, however they went: this is what keeps a loop over draws from having as many states as paths.
 
-        Where weights matter, mass that stays in the loop for ever gets fainter at each turn and is given up at last.
-        Where they do not, a state that was in the loop before has nothing new to show: the states of a loop are finite
-        or too many.
+        It ends in two ways. Where weights matter, mass that stays in the loop gets fainter at each turn, and is given
+        up below FAINT (``while random() < 0.5`` has 44 turns). Where they don't, a state that was in the loop before
+        has nothing new to show, so that the loop ends when no new one comes: its states are finite, or too many.
+
+        Args:
+            node: the loop.
+            flow: how states left before the first iteration; it is added to.
+            mass: the states that begin the loop.
+            turn: runs the loop's test, or takes the iterator's next value.
         """
-        done: Mass = {}
+        ended: Mass = {}
         seen: set[object] = set()
         disagreed = flow.hidden
         while mass:
-            self._turns += 1
-            if self._turns > MOST_TURNS or len(mass) > MOST_STATES or len(done) > MOST_STATES:
+            self._num_turns += 1
+            if self._num_turns > MOST_TURNS or len(mass) > MOST_STATES or len(ended) > MOST_STATES:
                 raise TooMuch
-            going, ended, met = turn(mass)
+            going, ending, left = turn(mass)
             inside = self.block(node.body, going)
-            disagreed = disagreed or met.hidden or inside.hidden or bool(going and ended)
-            merge(done, ended)
+            disagreed = disagreed or left.hidden or inside.hidden or bool(going and ending)
+            merge(ended, ending)
             merge(flow.after, inside.breaks)
             merge(flow.returns, inside.returns)
-            for step in (met, inside):
+            for step in (left, inside):
                 merge(flow.raises, step.raises)
                 flow.lost += step.lost
-            before = mass
-            mass = inside.after
-            merge(mass, inside.continues)
-            if self._weighs:
-                if 0 < sum(mass.values()) < FAINT:
-                    flow.lost += sum(mass.values())
-                    mass = {}
-            else:
-                # a state that comes back has been looked at; else a loop that may go on for ever would never end
-                seen.update(before)
-                mass = {key: weight for key, weight in mass.items() if key not in seen}
-        ended_flow = self.block(node.orelse, done)
-        merge(flow.after, ended_flow.after)
-        flow.leave(ended_flow)
+            remaining = inside.after
+            merge(remaining, inside.continues)
+            mass = self._of_another_turn(remaining, mass, seen, flow)
+        # After a ``break`` the ``else`` is not run: states in ``breaks`` are in ``flow.after`` already.
+        otherwise = self.block(node.orelse, ended)
+        merge(flow.after, otherwise.after)
+        flow.leave(otherwise)
         flow.hidden = (disagreed or flow.num_exits > 1) and (escapes(node) or bool(flow.raises))
         return flow
+
+    def _of_another_turn(self, mass: Mass, before: Mass, seen: set[object], flow: Flow) -> Mass:
+        """The states that begin another turn of a loop: all, or the new ones; see ``_loop``."""
+        if not self._weighs:
+            seen.update(before)
+            return {key: weight for key, weight in mass.items() if key not in seen}
+        total = sum(mass.values())
+        if 0 < total < FAINT:
+            flow.lost += total
+            return {}
+        return mass

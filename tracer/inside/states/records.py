@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Literal
 
-State = bytes | tuple[Any, ...]
-"""A snapshot of the namespace, or ``(snapshot, (source, mode, outcomes, seed), ...)``: the way there."""
+Mode = Literal["single", "eval", "exec", "part"]
+"""How a command is compiled: ``single`` as at a prompt, ``eval`` a test, ``exec`` a statement that echoes nothing,
+``part`` a statement of a command, as ``single`` but with its output as it is."""
+
+RunAgain = tuple[str, Mode, tuple[int, ...], int]
+"""A command to be run again: its source, mode, the outcomes of its choices, and the seed of its sampled draws."""
+
+State = bytes | tuple[bytes, *tuple[RunAgain, ...]]
+"""A snapshot of the namespace; or, where it has none, an earlier snapshot and the commands that lead from there."""
 
 NEGLIGIBLE = 1e-9
 """Mass that was not followed and that still lets a decision hold for every state."""
+
+MASS_ERROR = 1e-6
+"""Rounding in the sum of a reach's probabilities: a loop of 20,000 turns over 4,096 states rounds in each of them."""
 
 
 class Refused(BaseException):
@@ -23,7 +33,10 @@ class Refused(BaseException):
 
 
 class Spent(BaseException):
-    """The budget of time is used up; BaseException, so that no snippet swallows it."""
+    """The budget of time or of output is used up; BaseException, so that no snippet swallows it.
+
+    A time-out raised as an Exception was caught by the snippet's own handlers, and the path went on.
+    """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,15 +57,31 @@ class Result:
     value: bool | None
     raised: str | None
 
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.probability <= 1.0 + NEGLIGIBLE:
+            raise ValueError(
+                f"expected a probability, got probability={self.probability}; scale it to the state's mass"
+            )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reach:
     """Every result that a command may have from one state.
 
-    ``unexplored`` is the probability of what was not followed: it and those of ``results`` sum to 1. ``num_paths`` is
-    the number of ways in which the command's draws went.
+    Attributes:
+        results: those that were followed; paths that come out equal are one result.
+        unexplored: the probability of all others: it and those of ``results`` sum to 1.
+        num_paths: the number of ways in which the command's draws went. More than one for a command that draws, even
+            where all of them have one result.
     """
 
     results: list[Result]
     unexplored: float
     num_paths: int
+
+    def __post_init__(self) -> None:
+        total = self.unexplored + sum(result.probability for result in self.results)
+        if abs(total - 1.0) > MASS_ERROR:
+            raise ValueError(
+                f"expected results and unexplored mass that sum to 1, got {total}; count what was left out"
+            )

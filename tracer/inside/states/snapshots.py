@@ -1,14 +1,19 @@
-"""A namespace as bytes that can be taken up again: what a support's states are made of.
+"""Snapshots: a namespace as bytes, from which it can be restored. A support's states are snapshots.
 
 One dictionary is the namespace of every state: it is cleared and refilled, because functions keep the dictionary that
-they were defined in. Functions and classes of the session stay the objects they are, and what can change in them
-(attributes, defaults, closure cells, class attributes) is part of the snapshot; so are plain globals of the
-repository's modules that the namespace knows. What those modules may tell by identity (their texts, ``object()``, and
-instances of the repository's classes without an equality of their own: sentinels) stays the object that it is; its
-attributes are part of the snapshot. Two states that are equal have equal bytes.
+they were defined in; with a new one they wrote to a stale ``__globals__``. Functions and classes of the session stay
+the objects they are, and all that can change in them (attributes, defaults, closure cells, class attributes) is part of
+the snapshot. Without it beliefs were off by 0.5, and called exact. So are plain globals of the repository's modules
+that the namespace knows.
 
-Refused, with ``CannotSnapshot``, because restoring them would lose something in silence: generators, files and what
-else pickle refuses; objects whose class in the repository has pickling hooks of its own; anything past ``LARGEST``
+A module may compare some objects by identity: its texts, ``object()``, and instances of the repository's classes
+without an equality of their own (sentinels). They stay the objects they are, and their attributes are part of the
+snapshot.
+
+Two states that are equal have equal bytes; so states are compared, hashed and merged as bytes.
+
+Refused, with ``CannotSnapshot``, because restoring them would lose something in silence: generators, files and all else
+that pickle refuses; objects whose class in the repository has pickling hooks of its own; anything past ``LARGEST``
 bytes. Not covered: state held by C extensions, by caches (``lru_cache``) and by modules outside the repository.
 """
 
@@ -26,12 +31,22 @@ from typing import Any
 from trace_mine.tracer.inside.draws.ambient import Ambient, is_seeded
 
 LARGEST = 4 << 20
+"""Bytes of a snapshot; 4,096 states of a support are kept at a time, in the memory of one run."""
 MOST_MODULES = 16
+"""Modules of the repository whose globals are saved: each costs time at every snapshot, of which a path takes one."""
 
-_kept_whole = (types.FunctionType, types.ModuleType, types.BuiltinFunctionType, type, types.CodeType)
+Namespace = dict[str, object]
+Globals = dict[str, dict[str, object]]
+"""Plain globals by module."""
+FunctionState = tuple[dict[str, object], tuple[object, ...] | None, dict[str, object] | None, list[tuple[bool, object]]]
+"""All that can change in a function: attributes, defaults, keyword defaults, closure cells."""
+
+_by_identity = (types.FunctionType, types.ModuleType, types.BuiltinFunctionType, type, types.CodeType)
 _hooks = ("__reduce__", "__reduce_ex__", "__getstate__", "__setstate__", "__getnewargs__", "__getnewargs_ex__")
+"""Types whose values stand for themselves in a snapshot, by number: see ``Snapshots.keep``."""
 _plain = (int, float, str, bytes, bool, type(None), list, dict, set, tuple, frozenset)
 _without_state = (str, bytes, object)
+"""Exact types of constants that a module may compare by identity, and in which nothing can change."""
 _absent = object()
 
 
@@ -40,139 +55,174 @@ class CannotSnapshot(Exception):
 
 
 class Snapshots:
-    """Saves and restores ``namespace``, in place."""
+    """Saves and restores a namespace, in place.
 
-    def __init__(self, namespace: dict[str, Any], is_own: Callable[[str], bool]) -> None:
+    Args:
+        namespace: that of the session; the same dictionary for good.
+        is_own: tells by a file's path if it is the repository's.
+
+    Attributes:
+        constants: objects that a module of the repository may compare by identity, by their ``id``.
+    """
+
+    def __init__(self, namespace: Namespace, is_own: Callable[[str], bool]) -> None:
         self.namespace = namespace
         self._is_own = is_own
-        self._objects: dict[int, Any] = {}
+        # By ``id``, as snapshots name them. They are kept for good, so that no other object gets the id of one.
+        self._objects: dict[int, object] = {}
         self._own_modules: dict[str, bool] = {}
         self._module_names: tuple[str, ...] = ()
-        self.constants: dict[int, Any] = {}
+        self.constants: dict[int, object] = {}
         objects = self._objects
 
-        def resolve(number: int) -> Any:
+        def resolve(number: int) -> object:
             return objects[number]
 
+        # Pickles refer to it, so that it must be found by pickle itself: as a function it is kept by its number, too.
         self.resolve = resolve
 
     def save(self) -> bytes:
-        """The namespace's bytes; equal states give equal bytes.
+        """Save the namespace; equal states give equal bytes.
 
         Raises:
             CannotSnapshot: see the module's docstring.
         """
         first = self._dump()
-        # pickle's memo tells strings that are one object from equal ones: bytes of restored bytes don't
+        # Pickle writes a text that it has met before as a reference, if it is the same object, and again if it is an
+        # equal one: the bytes would tell how a state was reached. A state that was restored from bytes has shared
+        # objects where the bytes had, however it was reached.
         self._install(*self._load(first))
         return self._dump()
 
     def learned(self) -> object:
-        """What saving in this process has added to what every saved state leans on: objects kept, modules known."""
+        """A value that changes when this process learns of an object or module that later snapshots refer to.
+
+        A fork in which it changed is no use: its snapshots name objects that other processes don't have.
+        """
         return len(self._objects), self._module_names
 
     def restore(self, saved: bytes) -> None:
-        """Fills the namespace with a saved state."""
+        """Make the namespace that of a saved state."""
         self._install(*self._load(saved))
 
     def _dump(self) -> bytes:
-        held = {name: value for name, value in self.namespace.items() if name != "__builtins__"}
+        variables = {name: value for name, value in self.namespace.items() if name != "__builtins__"}
         target = io.BytesIO()
         try:
-            _Pickler(target, self).dump((held, self._globals(held), tuple(Ambient.now())))
+            _Pickler(target, self).dump((variables, self._globals(variables), tuple(Ambient.now())))
         except CannotSnapshot:
             raise
         except Exception as error:  # pickle raises TypeError, PicklingError, AttributeError, RecursionError, ...
             raise CannotSnapshot(f"{type(error).__name__}: {error}"[:200]) from None
+        # After the fact: a file that counts while pickle writes would be Python code at each write.
         if target.tell() > LARGEST:
             raise CannotSnapshot(f"{target.tell()} bytes")
         return target.getvalue()
 
-    def _load(self, saved: bytes) -> tuple[dict[str, Any], dict[str, dict[str, Any]], Ambient]:
-        held, extra, ambient = _Unpickler(io.BytesIO(saved), self._objects).load()
-        return held, extra, Ambient(*ambient)
+    def _load(self, saved: bytes) -> tuple[Namespace, Globals, Ambient]:
+        variables, module_globals, ambient = _Unpickler(io.BytesIO(saved), self._objects).load()
+        return variables, module_globals, Ambient(*ambient)
 
-    def _install(self, held: dict[str, Any], extra: dict[str, dict[str, Any]], ambient: Ambient) -> None:
+    def _install(self, variables: Namespace, module_globals: Globals, ambient: Ambient) -> None:
         ambient.put_back()
         self.namespace.clear()
-        self.namespace.update(held)
-        self.namespace["__builtins__"] = builtins
-        for name, values in extra.items():
+        self.namespace.update(variables)
+        self.namespace["__builtins__"] = builtins  # a module, which no snapshot should have to name
+        for name, values in module_globals.items():
             module = sys.modules.get(name)
-            if module is None:
+            if module is None:  # the program has taken it out of ``sys.modules``
                 continue
             table = vars(module)
-            for gone in [key for key in table if key not in values and _counts(key, table[key])]:
+            # Globals that the state does not have were made after it.
+            for gone in [key for key in table if key not in values and _is_state(key, table[key])]:
                 del table[gone]
             table.update(values)
 
-    def _globals(self, held: dict[str, Any]) -> dict[str, dict[str, Any]]:
-        """Plain globals of the repository's modules whose functions, classes or selves the namespace knows."""
-        names = {str(getattr(value, "__module__", "")) for value in held.values() if isinstance(value, _kept_whole)}
-        names |= {value.__name__ for value in held.values() if isinstance(value, types.ModuleType)}
-        known = sorted(name for name in names | set(self._module_names) if self._is_repository(name))[:MOST_MODULES]
-        self._module_names = tuple(known)
+    def _globals(self, variables: Namespace) -> Globals:
+        """The plain globals of the repository's modules that the namespace knows: the modules themselves, and those
+        whose functions or classes it has.
+
+        A module that was known once stays known: a command that deletes its name does not undo what it changed there.
+        """
+        values = [value for value in variables.values() if isinstance(value, _by_identity)]
+        names = {str(getattr(value, "__module__", "")) for value in values}
+        names |= {value.__name__ for value in values if isinstance(value, types.ModuleType)}
+        names |= set(self._module_names)
+        own_names = sorted(name for name in names if self._is_repository(name))[:MOST_MODULES]
+        self._module_names = tuple(own_names)
         return {
-            name: {key: value for key, value in vars(sys.modules[name]).items() if _counts(key, value)}
-            for name in known
+            name: {key: value for key, value in vars(sys.modules[name]).items() if _is_state(key, value)}
+            for name in own_names
         }
 
     def _is_repository(self, name: str) -> bool:
-        known = self._own_modules.get(name)
-        if known is None:
+        """Return True if a module is the repository's; the first time, remember its constants."""
+        is_own = self._own_modules.get(name)
+        if is_own is None:
             file = getattr(sys.modules.get(name), "__file__", None)
-            known = type(file) is str and self._is_own(file)
-            self._own_modules[name] = known
-            if known:
+            is_own = type(file) is str and self._is_own(file)
+            self._own_modules[name] = is_own
+            if is_own:
                 constants = [value for value in vars(sys.modules[name]).values() if self._is_constant(value)]
                 self.constants.update((id(value), value) for value in constants)
-        return known
+        return is_own
 
-    def _is_constant(self, value: Any) -> bool:
-        """True if a module's global may be told by identity, and all that can change in it is its attributes."""
-        kind: Any = type(value)
+    def _is_constant(self, value: object) -> bool:
+        """Return True if a module may compare a global by identity, and all that can change in it is its attributes."""
+        kind: Any = type(value)  # mypy takes methods of two classes to be different
         if kind in _without_state:
             return True
         plain = all(self.is_session_class(base) and not vars(base).get("__slots__") for base in kind.__mro__[:-1])
         return plain and kind.__eq__ is object.__eq__ and kind.__hash__ is object.__hash__
 
-    def keep(self, value: Any) -> int:
-        """Keeps an object by identity; gives the number that stands for it."""
+    def keep(self, value: object) -> int:
+        """Keep an object by identity; gives the number that stands for it in snapshots."""
         self._objects[id(value)] = value
         return id(value)
 
     def is_session_class(self, kind: type) -> bool:
-        """True if a class belongs to the session or the repository, so that its attributes are part of the state."""
+        """Return True if a class is the session's or the repository's, so that its attributes are part of the state."""
+        # From the class's dictionary: ``kind.__module__`` may be a property of the program's metaclass.
         home = kind.__dict__.get("__module__")
         return type(home) is str and (home == "__main__" or self._is_repository(home))
 
 
-def _counts(key: str, value: Any) -> bool:
+def _is_state(key: str, value: object) -> bool:
+    """Return True if a module's global is part of the state: plain data, under a name of the program's."""
     return not (key.startswith("__") and key.endswith("__")) and type(value) in _plain
 
 
 class _Pickler(pickle.Pickler):
+    """Pickles data by value, and by number what is the same object in each state of a process.
+
+    Functions and classes of the session are both: the object by number, with all that can change in it by value.
+    """
+
     def __init__(self, target: io.BytesIO, snapshots: Snapshots) -> None:
-        super().__init__(target, 5)
+        super().__init__(target, 5)  # fixed, since the default differs between Python versions
         self._snapshots = snapshots
 
-    def persistent_id(self, value: Any) -> int | None:
+    def persistent_id(self, value: object) -> int | None:
+        """The number of an object that stands for itself; None for one that is pickled. Called for every object."""
         kind = type(value)
         if kind in _without_state and id(value) in self._snapshots.constants:
             return self._snapshots.keep(value)
-        if kind is types.FunctionType:
-            own = value.__globals__ is self._snapshots.namespace
+        if type(value) is types.FunctionType:
+            own = value.__globals__ is self._snapshots.namespace  # defined by the session, so that it may change
             return None if own else self._snapshots.keep(value)
         if isinstance(value, type):
             return None if self._snapshots.is_session_class(value) else self._snapshots.keep(value)
-        if kind in _kept_whole or kind.__module__ == "__future__":
+        if kind in _by_identity or kind.__module__ == "__future__":
             return self._snapshots.keep(value)
-        owner = value.__self__ if kind is types.MethodType else value
+        # An unseeded generator's next number is no state. Pickled, its state would be asked for, and that would seed it
+        # (``patches``); its bound methods are the patched ones, which pickle would look for in vain.
+        owner = value.__self__ if type(value) is types.MethodType else value
         if isinstance(owner, random.Random) and not is_seeded(owner):
-            return self._snapshots.keep(value)  # what it draws next is no state, and its methods may be patched ones
+            return self._snapshots.keep(value)
         return None
 
-    def reducer_override(self, value: Any) -> Any:
+    def reducer_override(self, value: object) -> Any:  # pickle's own union of tuples of two to six items
+        """The recipe for an object that stands for itself and has a state: find it by number, then set the state."""
         if type(value) is types.FunctionType:
             state = (
                 dict(value.__dict__),
@@ -189,21 +239,26 @@ class _Pickler(pickle.Pickler):
             return self._snapshots.resolve, (self._snapshots.keep(value),), attributes, None, None, _set_attributes
         kind = type(value)
         if self._snapshots.is_session_class(kind) and _has_own_hooks(kind):
+            # Hooks may leave out what their author does not count as state (a cache, a lock).
             raise CannotSnapshot(f"{kind.__name__} has pickling hooks of its own")
         return NotImplemented
 
 
 class _Unpickler(pickle.Unpickler):
-    def __init__(self, source: io.BytesIO, objects: dict[int, Any]) -> None:
+    def __init__(self, source: io.BytesIO, objects: dict[int, object]) -> None:
         super().__init__(source)
         self._objects = objects
 
-    def persistent_load(self, number: int) -> Any:
+    def persistent_load(self, number: int) -> object:
+        """The object that a number stands for."""
         return self._objects[number]
 
 
 def _has_own_hooks(kind: type) -> bool:
-    """True if the class's author says how it is pickled; what the standard library puts on a class does not count."""
+    """Return True if the class's author says how it is pickled.
+
+    Hooks that the standard library puts on a class (``dataclass(slots=True)`` makes two) do not count.
+    """
     for base in kind.__mro__[:-1]:
         for hook in _hooks:
             member = vars(base).get(hook)
@@ -213,37 +268,41 @@ def _has_own_hooks(kind: type) -> bool:
     return False
 
 
-def _is_class_state(key: str, member: Any) -> bool:
+# By descriptor and name, since a class's dictionary holds methods and Python's own bookkeeping beside its data.
+def _is_class_state(key: str, member: object) -> bool:
+    """Return True if a member of a class is data that may change: no method, property or name of Python's own."""
     reserved = key.startswith("_") and key.endswith("_")  # dunder names, and those of enumerations
     return not reserved and not key.startswith("_abc") and not hasattr(member, "__get__")
 
 
-def _cell(cell: types.CellType) -> tuple[bool, Any]:
+def _cell(cell: types.CellType) -> tuple[bool, object]:
+    """If a closure cell is full, and its contents."""
     try:
         return True, cell.cell_contents
-    except ValueError:
+    except ValueError:  # a variable that is not bound yet, or was deleted
         return False, None
 
 
-def _set_function(function: Any, state: Any) -> None:
+def _set_function(function: types.FunctionType, state: FunctionState) -> None:
     attributes, defaults, keyword_defaults, cells = state
     function.__dict__.clear()
     function.__dict__.update(attributes)
     function.__defaults__ = defaults
     function.__kwdefaults__ = keyword_defaults
-    for cell, (full, held) in zip(function.__closure__ or (), cells, strict=True):
-        if full:
-            cell.cell_contents = held
+    for cell, (is_full, contents) in zip(function.__closure__ or (), cells, strict=True):
+        if is_full:
+            cell.cell_contents = contents
 
 
-def _set_attributes(value: Any, attributes: dict[str, Any]) -> None:
+def _set_attributes(value: object, attributes: Namespace) -> None:
     vars(value).clear()
     vars(value).update(attributes)
 
 
-def _set_class(kind: Any, state: dict[str, Any]) -> None:
+def _set_class(kind: type, state: Namespace) -> None:
     for key in [key for key, member in vars(kind).items() if _is_class_state(key, member) and key not in state]:
         delattr(kind, key)
     for key, member in state.items():
+        # Setting an equal member again would invalidate the type's method cache, for every state.
         if vars(kind).get(key, _absent) is not member:
             setattr(kind, key, member)

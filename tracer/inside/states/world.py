@@ -1,46 +1,76 @@
-"""A world: one namespace in which commands are run from any state, and the memory of what they do.
+"""A world: one namespace in which commands are run from any state, and the memory of their results.
 
-A state is a snapshot of the namespace where that can be taken. Where it cannot, a state is the way to it: the commands
-since the last snapshot with the outcomes of their draws, which are run again whenever the state is needed. A command
-that is an entire loop or branch is followed state by state by the merging interpreter, any other one path by path.
+A state is a snapshot of the namespace where one can be taken. Where none can (a generator, an open file), a state is
+the last snapshot before it and the commands since, each with the outcomes of its draws; they are run again whenever the
+state is needed. A command that is an entire loop or branch is followed state by state by the merging interpreter, any
+other one path by path.
+
+One process runs all of it, one command after the other, so that all that is not in a state must be put back by hand:
+output, the display hook, ``__main__``, and the state outside namespaces (``aside``).
 """
 
 from __future__ import annotations
 
 import ast
 import contextlib
-import re
 import sys
 import time
 import zlib
 from collections.abc import Callable, Iterator
 from types import CodeType
-from typing import Any
 
 from trace_mine.tracer.inside.draws.ambient import Ambient
 from trace_mine.tracer.inside.draws.deciders import Guided, Laws, using
+from trace_mine.tracer.inside.draws.reals import is_refusal
 from trace_mine.tracer.inside.observe import values
 from trace_mine.tracer.inside.program import Capture, OutputFull
 from trace_mine.tracer.inside.states.fork_points import ForkPoints, ForkPool
 from trace_mine.tracer.inside.states.interpreter import Interpreter, TooMuch
-from trace_mine.tracer.inside.states.paths import explore
-from trace_mine.tracer.inside.states.records import Reach, Refused, Result, Spent, State
+from trace_mine.tracer.inside.states.paths import Explored, explore
+from trace_mine.tracer.inside.states.records import Mode, Reach, Refused, Result, RunAgain, Spent, State
 from trace_mine.tracer.inside.states.snapshots import CannotSnapshot, Snapshots
 from trace_mine.tracer.inside.syntax import doctext
 
 clock = time.perf_counter  # bound before it is pinned or patched
 
-_REFUSED = re.compile(r"LazyReal|\bfloat\b")
-"""In the text of a TypeError: what C code says that wanted a float and got a lazy real."""
+Ran = tuple[bytes | None, str, bool | None, str | None, int]
+"""One run of a command: the snapshot after it (None: it has none), the text that it shows, a test's truth, the name of
+the exception's class, and the number of characters that it printed. Plain data, as it may come from a fork."""
+
+Key = tuple[str, Mode, State]
 
 
 class World:
-    """Runs commands from states in one namespace and remembers what they do. Shared by supports and the
-    interpreters that look ahead."""
+    """Runs commands from states in one namespace, and remembers the results.
+
+    Supports share it, and the interpreters that look ahead: what one of them has run costs the other nothing.
+
+    Args:
+        namespace: the session's; the world works in it, in place.
+        flags: the compiler flags of the session's ``from __future__`` imports.
+        is_own: tells by a file's path if it is the repository's.
+        output_limit: characters that a run may print.
+        max_seconds: for all that the world ever runs.
+        max_paths: for each command from each state.
+        laws: the declared laws of inputs and of environment variables.
+        seed: of sampled draws.
+        lazy: False makes continuous draws sampled floats.
+        forks: the processes that may be forked; None for none.
+        marks: gives what else, beside states, tells that a run changed something in this process which the process that
+            explores must know: see ``fork_points``.
+
+    Attributes:
+        start: the state that the namespace is in when the world is made.
+        sampled: True once some run has sampled a draw.
+        num_runs: the number of runs, ``num_forked`` of which went on from a fork point.
+
+    Raises:
+        CannotSnapshot: the namespace at the start has no snapshot; there is no way to it that could be run again.
+    """
 
     def __init__(
         self,
-        namespace: dict[str, Any],
+        namespace: dict[str, object],
         flags: int,
         is_own: Callable[[str], bool],
         *,
@@ -53,9 +83,6 @@ class World:
         forks: ForkPool | None = None,
         marks: Callable[[], object] = int,
     ) -> None:
-        """``marks`` gives what else, beside states, tells whether a run changed something in this process: see
-        ``fork_points``.
-        """
         self.namespace = namespace
         self.flags = flags
         self.snapshots = Snapshots(namespace, is_own)
@@ -70,101 +97,89 @@ class World:
         self.num_forked = 0
         self._forks = forks
         self._marks = marks
-        self._known: dict[tuple[Any, ...], Reach] = {}
+        self._reaches: dict[Key | tuple[Key, int], Reach] = {}
         self._showable: dict[tuple[str, State], bool] = {}
-        self._codes: dict[tuple[str, str], CodeType] = {}
+        self._codes: dict[tuple[str, Mode], CodeType] = {}
         self._module = sys.modules.get("__main__")
-        self.start = self._save((b"",))
+        self.start: State = self.snapshots.save()
 
-    def _save(self, way: State) -> State:
-        try:
-            return self.snapshots.save()
-        except CannotSnapshot:
-            if way == (b"",):
-                raise
-            return way
-
-    def code(self, source: str, mode: str) -> CodeType:
-        """The compiled command; what the console of a replay would run."""
+    def code(self, source: str, mode: Mode) -> CodeType:
+        """The compiled command, as the console of a replay would run it."""
         key = (source, mode)
         if key not in self._codes:
+            # The line break ends a compound statement, as the empty line does that a prompt waits for.
             text = source if mode == "eval" else source + "\n"
             self._codes[key] = compile(text, "<command>", "single" if mode == "part" else mode, self.flags, True)
         return self._codes[key]
 
     def restore(self, state: State) -> None:
-        """Makes the namespace that of the state."""
+        """Make the namespace that of the state."""
         if isinstance(state, bytes):
             self.snapshots.restore(state)
             return
-        self.restore(state[0])
+        self.snapshots.restore(state[0])
         for source, mode, outcomes, seed in state[1:]:
+            # An exception is part of the way: the run that reached this state met it as well.
             with using(Guided(outcomes, seed=seed, laws=self.laws, lazy=self.lazy)), contextlib.suppress(Exception):
                 (eval if mode == "eval" else exec)(self.code(source, mode), self.namespace)
 
-    def run(self, source: str, mode: str, state: State, turn: int = 0) -> Reach:
-        """Everything that the command may do to the state.
+    def run(self, source: str, mode: Mode, state: State, turn: int = 0) -> Reach:
+        """All results that the command may have from the state.
 
-        Draws that have to be sampled come out differently in another ``turn``: a state that comes back is not bound to
-        repeat itself.
+        Draws that have to be sampled come out differently in another ``turn``: a state that comes back in a session is
+        not bound to repeat itself. So a reach with sampled draws is remembered for its turn, any other one for all.
 
         Raises:
-            Spent: no time is left. paths.Unstable: runs of one command disagree; something outside the state matters.
+            Spent: no time is left, or the command printed more than it may.
+            Refused: C code of the program does not take a lazy real.
+            Unstable: runs of the command disagree (``paths``); something outside the state matters.
         """
         key = (source, mode, state)
-        known = self._known.get(key) or self._known.get((*key, turn))
-        if known is not None:
-            return known
-        if mode == "single" and (reach := self._follow(source, state)) is not None:
-            self._known[key] = reach
+        reach = self._reaches.get(key) or self._reaches.get((key, turn))
+        if reach is not None:
             return reach
+        if mode == "single" and (reach := self._follow(source, state)) is not None:
+            self._reaches[key] = reach
+            return reach
+        # By the text and not by ``hash``, which is another number in each process: rows would differ from run to run.
         state_bytes = state if isinstance(state, bytes) else repr(state).encode("utf-8", "backslashreplace")
         seed = zlib.crc32(state_bytes, zlib.crc32(f"{self.seed} {turn} {source}".encode("utf-8", "backslashreplace")))
-        left = self.deadline - clock()
-        if left <= 0:
+        seconds_left = self.deadline - clock()
+        if seconds_left <= 0:
             raise Spent
         with self.aside() as capture:
             explored = explore(
-                lambda: self._once(source, mode, state, capture),
+                lambda: self._run_once(source, mode, state, capture),
                 seed=seed,
                 max_paths=self.max_paths,
-                max_seconds=left,
+                max_seconds=seconds_left,
                 laws=self.laws,
                 lazy=self.lazy,
                 forks=self._fork_points(capture),
             )
         self.num_runs += explored.num_runs
         self.num_forked += explored.num_forked
-        merged: dict[tuple[Any, ...], float] = {}
-        sampled = False
-        for path in explored.paths:
-            saved, text, value, raised, _ = path.result
-            if saved is None:
-                base, steps = (state, ()) if isinstance(state, bytes) else (state[0], state[1:])
-                saved = (base, *steps, (source, mode, path.outcomes, seed))
-            sampled = sampled or path.sampled
-            end = (saved, text, value, raised)
-            merged[end] = merged.get(end, 0.0) + path.weight
-        results = [
-            Result(probability=weight, state=end, text=text, value=value, raised=raised)
-            for (end, text, value, raised), weight in merged.items()
-        ]
+        sampled = any(path.sampled for path in explored.paths)
         self.sampled = self.sampled or sampled
-        reach = Reach(results=results, unexplored=explored.unexplored, num_paths=len(explored.paths))
-        self._known[(*key, turn) if sampled else key] = reach
+        reach = Reach(
+            results=_merged(explored, source, mode, state, seed),
+            unexplored=explored.unexplored,
+            num_paths=len(explored.paths),
+        )
+        self._reaches[(key, turn) if sampled else key] = reach
         return reach
 
-    def _fork_points(self, capture: Capture) -> ForkPoints | None:
+    def _fork_points(self, capture: Capture) -> ForkPoints[Ran] | None:
         if self._forks is None:
             return None
 
-        def accept(answer: Any) -> tuple[Any, ...]:
-            """A result of ``_once`` that comes from a fork; what it printed counts here too."""
-            saved, text, value, raised, size = answer
-            if not isinstance(saved, bytes | None) or not isinstance(text, str) or not isinstance(value, bool | None):
-                raise ValueError(f"expected a state, a text and a truth, got {answer!r:.100}; the path is run again")
-            capture.count(size)
-            return saved, text, value, raised, size
+        def accept(answer: object) -> Ran:
+            """A result of ``_run_once`` that comes from a fork; the characters that it printed count here too."""
+            match answer:
+                case (bytes() | None as saved, str(text), bool() | None as value, str() | None as raised, int(size)):
+                    capture.count(size)
+                    return saved, text, value, raised, size
+            raise ValueError(f"expected a state, a text and a truth, got {answer!r:.100}; the path is run again")
 
         return ForkPoints(self._forks, lambda: (self.snapshots.learned(), self._marks()), accept)
 
@@ -176,7 +191,7 @@ class World:
         try:
             flow = Interpreter(self.run, weighs=True).block(body, {(state, ""): 1.0})
         except TooMuch:
-            return None
+            return None  # it is run path by path, and the mass that doesn't fit into the budget is counted
         results = [
             Result(probability=mass, state=end, text=doctext.shown(text), value=None, raised=None)
             for (end, text), mass in flow.after.items()
@@ -188,7 +203,7 @@ class World:
         return Reach(results=results, unexplored=flow.lost, num_paths=len(results))
 
     def showable(self, name: str, state: State, longest: int) -> bool:
-        """True if the variable exists in the state, and its ``repr`` is short and runs no code of the snippet."""
+        """Return True if the state has the variable, and its ``repr`` is short and runs no code of the snippet."""
         key = (name, state)
         if key not in self._showable:
             with self.aside():
@@ -197,21 +212,26 @@ class World:
                 self._showable[key] = value is not self and values.stable(value) and len(repr(value)) <= longest
         return self._showable[key]
 
-    def _once(self, source: str, mode: str, state: State, capture: Capture) -> tuple[Any, ...]:
+    def _run_once(self, source: str, mode: Mode, state: State, capture: Capture) -> Ran:
+        """Run the command along one path, from the state."""
         if clock() > self.deadline:
             raise Spent
         self.restore(state)
-        capture.take()
-        left = capture.left
+        capture.take()  # commands that lead to the state may have printed
+        num_left = capture.left
         text, value, raised = self.execute(source, mode, capture)
         try:
-            saved: State | None = self.snapshots.save()
+            saved: bytes | None = self.snapshots.save()
         except CannotSnapshot:
             saved = None
-        return saved, text, value, raised, left - capture.left
+        return saved, text, value, raised, num_left - capture.left
 
-    def execute(self, source: str, mode: str, capture: Capture) -> tuple[str, bool | None, str | None]:
-        """Runs a command in the namespace as it is; gives its text, a test's truth, and the exception's name."""
+    def execute(self, source: str, mode: Mode, capture: Capture) -> tuple[str, bool | None, str | None]:
+        """Run a command in the namespace as it is; gives its text, a test's truth, and the exception's name.
+
+        Raises:
+            Refused: C code of the program does not take a lazy real.
+        """
         value: bool | None = None
         raised: str | None = None
         error_text = ""
@@ -222,21 +242,22 @@ class World:
                 exec(self.code(source, mode), self.namespace)
         except (StopIteration, Exception, SystemExit, KeyboardInterrupt) as error:
             raised = type(error).__name__
-            if self.lazy and isinstance(error, TypeError) and _REFUSED.search(str(error)):
+            if self.lazy and is_refusal(error):
                 raise Refused from None
             error_text = doctext.shown_error(error)
-            error.__traceback__ = None
+            error.__traceback__ = None  # it would keep the locals of its frames alive
         text = error_text or (capture.take() if mode == "part" else doctext.shown(capture.take()))
-        capture.take()
+        capture.take()  # of a command that raised: a doctest shows the traceback alone
         return text, value, raised
 
     @contextlib.contextmanager
     def aside(self) -> Iterator[Capture]:
-        """Output, displayed values and ``__main__`` are the world's own while it runs."""
+        """Give the world output, displayed values and ``__main__`` of its own; put the process's back at the end."""
         capture = Capture(self.output_limit)
         ambient = Ambient.now()
         saved = sys.stdout, sys.displayhook, sys.modules.get("__main__")
         sys.stdout, sys.displayhook = capture, _display
+        # Classes of the session are pickled by their module's name: snapshots look for them there.
         if self._module is not None:
             sys.modules["__main__"] = self._module
         try:
@@ -250,6 +271,26 @@ class World:
                 sys.modules["__main__"] = saved[2]
 
 
-def _display(value: Any) -> None:
+def _merged(explored: Explored[Ran], source: str, mode: Mode, state: State, seed: int) -> list[Result]:
+    """The results of a command's paths; those that are equal in all are one, with the sum of their weights."""
+    weights: dict[tuple[State, str, bool | None, str | None], float] = {}
+    for path in explored.paths:
+        saved, text, value, raised, _ = path.result
+        end: State
+        if saved is None:
+            again: RunAgain = (source, mode, path.outcomes, seed)
+            end = (state, again) if isinstance(state, bytes) else (*state, again)
+        else:
+            end = saved
+        key = (end, text, value, raised)
+        weights[key] = weights.get(key, 0.0) + path.weight
+    return [
+        Result(probability=weight, state=end, text=text, value=value, raised=raised)
+        for (end, text, value, raised), weight in weights.items()
+    ]
+
+
+def _display(value: object) -> None:
+    # Unlike the prompt's it does not set ``_``: builtins are no part of a state, and it would leak from one to another.
     if value is not None:
         sys.stdout.write(repr(value) + "\n")

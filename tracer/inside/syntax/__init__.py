@@ -1,1 +1,1 @@
-"""Syntax trees and text: scopes and renaming, commands as text, output as a doctest can show it."""
+"""From syntax trees to command text, and back from output to doctest text: pure functions that run no program."""

@@ -1,4 +1,8 @@
-"""The lines at which the driver's path can be compared with the path that ``sys.settrace`` reports."""
+"""The lines at which the driver's path can be compared with the path that ``sys.settrace`` reports.
+
+The path check (``trace_mine.tracer.checks``) holds the statements that the driver ran against settrace's line events.
+The two agree line by line only where a line means one statement and every supported CPython reports it once.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +12,14 @@ _SIMPLE = (ast.Expr, ast.Assign, ast.AugAssign, ast.AnnAssign, ast.Return, ast.R
 
 
 def comparable_lines(body: list[ast.stmt]) -> list[tuple[int, int]]:
-    """(first, last) line of each simple statement or ``if`` test that starts on a line of its own, sorted.
+    """Return the (first, last) line of each simple statement or ``if`` test that starts on a line of its own.
 
-    Headers of loops, ``with``, ``try`` and ``match`` are left out: compilers differ on the events of these lines.
+    Headers of loops, ``with``, ``try`` and ``match`` are left out: CPython's versions differ in how often, and on which
+    line, they report an event for these.
+
+    Returns:
+        Pairs sorted by line, numbered from 1 as in the file; the last line is that of the statement's end, or of the
+        test of an ``if``.
     """
     num_starts: dict[int, int] = {}
     last_lines: dict[int, int] = {}
@@ -22,11 +31,12 @@ def comparable_lines(body: list[ast.stmt]) -> list[tuple[int, int]]:
             last = node.test if isinstance(node, ast.If) else node
             last_lines[node.lineno] = last.end_lineno or node.lineno
         waiting += _nested_statements(node)
+    # ``if x: y = 1`` on one line, and ``a = 1; b = 2``, are one event for two statements
     return sorted((line, last) for line, last in last_lines.items() if num_starts[line] == 1)
 
 
 def _nested_statements(node: ast.stmt) -> list[ast.stmt]:
-    """The statements directly inside a statement; a definition's body runs elsewhere and at another time."""
+    """Return the statements directly inside a statement; a definition's body runs elsewhere and at another time."""
     if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
         return []
     nested: list[ast.stmt] = []
@@ -34,14 +44,15 @@ def _nested_statements(node: ast.stmt) -> list[ast.stmt]:
         if isinstance(child, ast.stmt):
             nested.append(child)
         elif isinstance(child, (ast.ExceptHandler, ast.match_case)):
-            nested += child.body
+            nested += child.body  # these two are no statements themselves, but hold some
     return nested
 
 
 def _has_no_event(node: ast.stmt) -> bool:
-    """True for statements that compile to nothing: a constant, a bare annotation, ``if`` of a constant."""
+    """Return True for statements that compile to nothing: a constant, a bare annotation, ``if`` of a constant."""
     if isinstance(node, ast.Expr):
         return isinstance(node.value, ast.Constant)
     if isinstance(node, ast.AnnAssign):
         return node.value is None
+    # the compiler drops the test of ``if True:`` and ``if 0:``, and the branch that is never taken with it
     return isinstance(node, ast.If) and isinstance(node.test, ast.Constant)

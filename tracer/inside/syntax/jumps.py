@@ -1,4 +1,4 @@
-"""Statements that contain others, and those whose control flow leads out of them."""
+"""Statements that contain others, and those that control can leave by a jump."""
 
 from __future__ import annotations
 
@@ -13,30 +13,36 @@ _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 
 def escapes(node: ast.stmt) -> bool:
-    """True if control can leave the statement other than by its end or an exception: if a ``return``, ``yield`` or
-    ``await``, or a ``break`` or ``continue`` of a loop around the statement, stands in it.
+    """Return True if control can leave the statement other than by its end or an exception.
 
-    Such a statement cannot be a command by itself: at a prompt there is no function and no loop around it.
+    That is so if a ``return``, ``yield`` or ``await`` stands in it, or a ``break`` or ``continue`` that belongs to a
+    loop around it. Such a statement cannot be a command by itself: at a prompt there is no function and no loop around
+    it, so Python would not compile it.
+
+    Example:
+        ``if x: break`` escapes; ``while x: break`` does not, since the ``break`` belongs to the loop inside.
     """
     if isinstance(node, _DEFINITIONS):
-        return False
+        return False  # jumps in a definition's body belong to the function that is defined, not to the definition
     for inner in walk_scope([node]):
         if isinstance(inner, (ast.Return, ast.Yield, ast.YieldFrom, ast.Await, ast.AsyncFor, ast.AsyncWith)):
             return True
-    return _has_outward_jump(node, in_loop=False)
+    return _has_outward_jump(node, is_in_loop=False)
 
 
-def _has_outward_jump(node: ast.AST, in_loop: bool) -> bool:
-    """True if a ``break`` or ``continue`` in the node belongs to a loop around the node; ``in_loop`` says that a loop
-    inside it was entered on the way.
+def _has_outward_jump(node: ast.AST, is_in_loop: bool) -> bool:
+    """Return True if a ``break`` or ``continue`` in the node belongs to a loop around the node.
+
+    ``is_in_loop``: the walk has entered a loop inside the statement that was asked about.
     """
     if isinstance(node, (ast.Break, ast.Continue)):
-        return not in_loop
+        return not is_in_loop
     if isinstance(node, (ast.For, ast.While, ast.AsyncFor)):
         # a jump in the ``else`` of a loop belongs to the loop around that loop
         return any(_has_outward_jump(inner, True) for inner in node.body) or any(
-            _has_outward_jump(inner, in_loop) for inner in node.orelse
+            _has_outward_jump(inner, is_in_loop) for inner in node.orelse
         )
+    # no expression contains a jump: leaving expressions out makes the walk as long as the statements are many
     if isinstance(node, (*_DEFINITIONS, ast.expr)):
         return False
-    return any(_has_outward_jump(child, in_loop) for child in ast.iter_child_nodes(node))
+    return any(_has_outward_jump(child, is_in_loop) for child in ast.iter_child_nodes(node))

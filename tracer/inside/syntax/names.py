@@ -1,9 +1,9 @@
-"""Names of a function's body: which it binds, which it reads from outside, and how to rewrite them for a session, where
-the bodies of followed calls are flattened into one namespace.
+"""Names of a function's body: those that it binds, those that it reads from outside, and how to rename them.
 
-A followed call's body runs at the top level of the session, so its locals become session variables. A local keeps its
-name where nothing else holds it and gets a number otherwise. Rewriting respects nested scopes: a parameter of a lambda
-hides the outer name; ``nonlocal`` becomes ``global``; a private ``self.__x`` in a method is spelt with its class.
+A followed call's body runs at the top level of the session, which has one namespace for all, so the function's locals
+become session variables. A local keeps its name where nothing else has that name, and gets a number otherwise
+(``drive/bodies`` decides). Renaming respects nested scopes: a parameter of a lambda hides the outer name; ``nonlocal``
+becomes ``global``; a private ``self.__x`` in a method is spelt with its class.
 """
 
 from __future__ import annotations
@@ -11,18 +11,28 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterable, Mapping
 
+from trace_mine.tracer.inside.reasons import Reason
+
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
 _comprehensions = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 _definitions = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 _scopes = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)
 
 
-class CannotFlatten(Exception):
-    """A body that cannot be flattened faithfully, or text that cannot be written; the message is the counted reason."""
+class CannotOpen(Exception):
+    """A body that has no faithful form in one namespace, or a statement that cannot be written out.
+
+    Attributes:
+        reason: the reason that is counted where the construct is then kept as one command.
+    """
+
+    def __init__(self, reason: Reason) -> None:
+        super().__init__(reason)
+        self.reason = reason
 
 
 def parameters(arguments: ast.arguments) -> list[str]:
-    """Names of all parameters, in the order of the signature."""
+    """Return the names of all parameters, in the order of the signature."""
     named = [a.arg for a in (*arguments.posonlyargs, *arguments.args)]
     if arguments.vararg:
         named.append(arguments.vararg.arg)
@@ -33,7 +43,11 @@ def parameters(arguments: ast.arguments) -> list[str]:
 
 
 def bound_names(body: Iterable[ast.stmt]) -> set[str]:
-    """Names that these statements bind in their own scope (``global`` and ``nonlocal`` ones included)."""
+    """Return the names that these statements bind in their own scope, ``global`` and ``nonlocal`` ones included.
+
+    Example:
+        ``x = [y for y in z]`` binds ``x``; ``def f(a): b = 1`` binds ``f``; ``import a.b`` binds ``a``.
+    """
     names: set[str] = set()
     for statement in body:
         _collect_bound(statement, names)
@@ -41,9 +55,9 @@ def bound_names(body: Iterable[ast.stmt]) -> set[str]:
 
 
 def _collect_bound(node: ast.AST, names: set[str]) -> None:
-    """Adds the names that a node binds in the scope that it stands in, at any depth."""
+    """Add the names that a node, and the nodes inside it, bind in the node's own scope."""
     if isinstance(node, ast.Lambda):
-        return
+        return  # ``:=`` in a lambda binds in the lambda's own scope
     if isinstance(node, _comprehensions):
         # a scope of its own, but for the targets of ``:=``, which it binds in the scope around it
         for inner in ast.walk(node):
@@ -57,13 +71,16 @@ def _collect_bound(node: ast.AST, names: set[str]) -> None:
 
 
 def _bound_here(node: ast.AST) -> Iterable[str]:
-    """The names that the node itself binds, its children left aside."""
+    """Return the names that the node itself binds, its children left aside."""
     if isinstance(node, ast.Name):
+        # ``del x`` counts as well: to the compiler it makes ``x`` a local like an assignment does
         return () if isinstance(node.ctx, ast.Load) else (node.id,)
     if isinstance(node, _definitions):
         return (node.name,)
     if isinstance(node, (ast.Import, ast.ImportFrom)):
+        # ``import a.b`` binds ``a``, ``import a.b as c`` binds ``c``
         return [(alias.asname or alias.name).split(".")[0] for alias in node.names]
+    # these three, and ``**rest`` below, hold the name that they bind as text, not as a ``Name`` node
     if isinstance(node, (ast.ExceptHandler, ast.MatchAs, ast.MatchStar)):
         return (node.name,) if node.name else ()
     if isinstance(node, ast.MatchMapping):
@@ -72,7 +89,7 @@ def _bound_here(node: ast.AST) -> Iterable[str]:
 
 
 def _evaluated_outside(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> list[ast.AST]:
-    """The parts of a definition that are evaluated in the scope around it: decorators, defaults, bases."""
+    """Return the parts of a definition that are evaluated in the scope around it: decorators, defaults, bases."""
     if isinstance(node, ast.ClassDef):
         return [*node.decorator_list, *node.bases, *node.keywords]
     defaults = [*node.args.defaults, *(default for default in node.args.kw_defaults if default is not None)]
@@ -80,7 +97,7 @@ def _evaluated_outside(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassD
 
 
 def declared(body: Iterable[ast.stmt], kind: type[ast.Global] | type[ast.Nonlocal]) -> set[str]:
-    """Names that ``global`` (or ``nonlocal``) statements of this scope declare."""
+    """Return the names that ``global`` (or ``nonlocal``) statements of this scope declare."""
     names: set[str] = set()
     stack: list[ast.AST] = list(body)
     while stack:
@@ -93,13 +110,17 @@ def declared(body: Iterable[ast.stmt], kind: type[ast.Global] | type[ast.Nonloca
 
 
 def local_names(function: FunctionNode) -> set[str]:
-    """Parameters and names bound in the function's own scope."""
-    own = bound_names(function.body) | set(parameters(function.args))
-    return own - declared(function.body, ast.Global) - declared(function.body, ast.Nonlocal)
+    """Return the function's local variables: its parameters and the names that its own scope binds."""
+    bound = bound_names(function.body) | set(parameters(function.args))
+    return bound - declared(function.body, ast.Global) - declared(function.body, ast.Nonlocal)
 
 
 def read_names(body: Iterable[ast.AST]) -> set[str]:
-    """Every name that appears in these nodes, nested scopes included."""
+    """Return every name that appears in these nodes, nested scopes included.
+
+    More than what is read from outside, since a nested scope's own names are in it: the caller imports a name that
+    its module has, and one import too many is harmless.
+    """
     names: set[str] = set()
     for statement in body:
         for node in ast.walk(statement):
@@ -111,7 +132,7 @@ def read_names(body: Iterable[ast.AST]) -> set[str]:
 
 
 def walk_scope(nodes: Iterable[ast.AST]) -> Iterable[ast.AST]:
-    """The nodes of this scope in source order: bodies of nested functions, lambdas and classes are left out."""
+    """Yield the nodes of this scope in source order, with a nested function, lambda or class but not its contents."""
     for node in nodes:
         yield node
         if not isinstance(node, _scopes):
@@ -119,16 +140,30 @@ def walk_scope(nodes: Iterable[ast.AST]) -> Iterable[ast.AST]:
 
 
 class Rewriter(ast.NodeTransformer):
-    """Renames a function's locals, nested scopes included, and spells private names with ``owner``, their class.
+    """Renames a function's locals, nested scopes included, and spells private names with the class that owns them.
 
-    ``mapping`` holds only names that change. A nested class that binds a renamed name has no faithful form.
+    Changes the tree that it visits: give it a copy. A nested scope that binds a name of its own hides the outer one, so
+    the name is left out of ``mapping`` while that scope is visited.
+
+    Args:
+        mapping: old names to new ones; holds only names that change.
+        owner: the class in which the function stands, None for a function outside classes.
+
+    Raises:
+        CannotOpen: from ``visit``. A nested class binds a renamed name, or ``import a.b`` binds one.
+
+    Example:
+        With ``{"n": "n_1"}``, ``lambda x, n=n: x + n`` becomes ``lambda x, n=n_1: x + n``: the default is evaluated
+        outside the lambda, its body reads the parameter.
     """
 
     def __init__(self, mapping: Mapping[str, str], owner: str | None) -> None:
         self.mapping = dict(mapping)
+        # as the compiler mangles: leading underscores of the class are dropped, ``_C`` gives ``_C__x``
         self.owner = owner.lstrip("_") if owner else None
 
     def _private(self, name: str) -> str:
+        """Return a private name as the compiler mangles it in the owner's methods; any other name as it is."""
         if self.owner and name.startswith("__") and not name.endswith("__") and "." not in name:
             return f"_{self.owner}{name}"
         return name
@@ -145,6 +180,7 @@ class Rewriter(ast.NodeTransformer):
         return node
 
     def _binds_name(self, node: ast.ExceptHandler | ast.MatchAs | ast.MatchStar) -> ast.AST:
+        """Rename the variable that the node binds: its name is text, which ``visit_Name`` does not see."""
         self.generic_visit(node)
         if node.name:
             node.name = self.mapping.get(node.name, node.name)
@@ -162,8 +198,9 @@ class Rewriter(ast.NodeTransformer):
         for alias in node.names:
             bound = (alias.asname or alias.name).split(".")[0]
             if bound in self.mapping:
+                # ``import a.b as x`` binds the module ``a.b``, ``import a.b`` binds ``a``: no other name can be given
                 if alias.asname is None and "." in alias.name:
-                    raise CannotFlatten("import_rename")
+                    raise CannotOpen(Reason.IMPORT_RENAME)
                 alias.asname = self.mapping[bound]
         return node
 
@@ -175,6 +212,7 @@ class Rewriter(ast.NodeTransformer):
         return node
 
     def visit_Nonlocal(self, node: ast.Nonlocal) -> ast.AST:
+        # the variable of the function around is a global of the session now
         return ast.copy_location(ast.Global([self.mapping.get(name, name) for name in node.names]), node)
 
     def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
@@ -184,40 +222,45 @@ class Rewriter(ast.NodeTransformer):
         return self._nested_function(node)
 
     def _nested_function(self, node: FunctionNode) -> ast.AST:
+        """Rename the function itself and its decorators in this scope, and its body in a scope of its own."""
         node.name = self.mapping.get(node.name, node.name)
         node.decorator_list = [self.visit(d) for d in node.decorator_list]
         self._defaults(node.args)
         if node.returns is not None:
             node.returns = self.visit(node.returns)
-        hidden = (bound_names(node.body) | set(parameters(node.args))) - declared(node.body, ast.Nonlocal)
-        self._inner(hidden, node.body)
+        own_names = (bound_names(node.body) | set(parameters(node.args))) - declared(node.body, ast.Nonlocal)
+        self._visit_scope(own_names, node.body)
         return node
 
     def _defaults(self, arguments: ast.arguments) -> None:
+        """Rename in the parts of a signature that run where the function is defined."""
+        # defaults and annotations are evaluated in the scope around the function, so its own names hide nothing here
         arguments.defaults = [self.visit(d) for d in arguments.defaults]
         arguments.kw_defaults = [None if d is None else self.visit(d) for d in arguments.kw_defaults]
         for argument in ast.walk(arguments):
             if isinstance(argument, ast.arg) and argument.annotation is not None:
                 argument.annotation = self.visit(argument.annotation)
 
-    def _inner(self, hidden: set[str], body: list[ast.stmt]) -> None:
+    def _visit_scope(self, own_names: set[str], body: list[ast.stmt]) -> None:
+        """Rename in a nested scope's body, in which ``own_names`` are the scope's own variables."""
         outer = self.mapping
-        self.mapping = {old: new for old, new in outer.items() if old not in hidden}
+        self.mapping = {old: new for old, new in outer.items() if old not in own_names}
         body[:] = [self.visit(statement) for statement in body]
         self.mapping = outer
 
     def visit_Lambda(self, node: ast.Lambda) -> ast.AST:
         self._defaults(node.args)
         outer = self.mapping
-        hidden = set(parameters(node.args))
-        self.mapping = {old: new for old, new in outer.items() if old not in hidden}
+        own_names = set(parameters(node.args))
+        self.mapping = {old: new for old, new in outer.items() if old not in own_names}
         node.body = self.visit(node.body)
         self.mapping = outer
         return node
 
     def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:
+        # a class body reads a name that it binds from the function around until it has bound it: no one name is both
         if bound_names(node.body) & self.mapping.keys():
-            raise CannotFlatten("class_rebinds_local")
+            raise CannotOpen(Reason.CLASS_REBINDS_LOCAL)
         outer = self.owner
         node.decorator_list = [self.visit(d) for d in node.decorator_list]
         node.bases = [self.visit(b) for b in node.bases]

@@ -1,4 +1,9 @@
-"""From syntax trees to command text: one statement, one command, no blank line outside strings."""
+"""From syntax trees to command text: one statement, one command, no blank line outside strings.
+
+A command is the author's own text where that parses to the very same tree (``text_as_written``), and ``ast.unparse``'s
+text otherwise, put right where a prompt would read it otherwise than a file: blank lines end a block, and expression
+statements inside a block are echoed.
+"""
 
 from __future__ import annotations
 
@@ -7,33 +12,37 @@ import copy
 import io
 import tokenize
 
-from trace_mine.tracer.inside.syntax.names import CannotFlatten
+from trace_mine.tracer.inside.reasons import Reason
+from trace_mine.tracer.inside.syntax.names import CannotOpen
 
-_unparse = ast.unparse
+_unparse = ast.unparse  # bound before the snippet runs, which may patch ``ast``
 _CHANGED_BY_DOCTEST = ("\t", "\r", "\x0c", "# doctest", "#doctest", "\\\n")
 """Parts of a text that doctest, or a prompt that takes it line by line, would read otherwise."""
 _quiet_methods = frozenset(
     {"append", "extend", "insert", "add", "discard", "remove", "sort", "reverse", "clear", "update"}
 )
+"""Methods that return None in the built-in containers, so that a prompt echoes nothing: such calls stay as they are."""
 
 
 def unparse(node: ast.AST) -> str:
-    """The node as source of at least one line, without blank lines.
+    """Return the node as source of at least one line, without blank lines.
 
     Raises:
-        CannotFlatten: ``unparse`` can't write it (nested quotes in an f-string before 3.12, very deep nesting).
+        CannotOpen: ``ast.unparse`` can't write it (nested quotes in an f-string before 3.12, very deep nesting).
     """
     try:
         # ``a, b = b, a`` as one writes it: ``ast.unparse`` puts brackets around the value
         if isinstance(node, ast.Assign) and isinstance(node.value, ast.Tuple):
-            return " = ".join([*(bare(target) for target in node.targets), bare(node.value)])
+            return " = ".join([*map(without_brackets, node.targets), without_brackets(node.value)])
+        # nodes that the driver made have no line numbers, which ``ast.unparse`` asks for in some statements
         return without_blank_lines(_unparse(ast.fix_missing_locations(node)))
     except (ValueError, RecursionError) as error:
-        raise CannotFlatten("unparse") from error
+        raise CannotOpen(Reason.UNPARSE) from error
 
 
-def bare(node: ast.expr) -> str:
-    """A tuple without its brackets, as one writes it beside ``=``; any other expression as it is."""
+def without_brackets(node: ast.expr) -> str:
+    """Return a tuple without its brackets, as one writes it beside ``=``; any other expression as it is."""
+    # a leading ``:=`` without brackets is a syntax error beside ``=``
     if not isinstance(node, ast.Tuple) or not node.elts or isinstance(node.elts[0], ast.NamedExpr):
         return unparse(node)
     items = ", ".join(unparse(item) for item in node.elts)
@@ -41,9 +50,7 @@ def bare(node: ast.expr) -> str:
 
 
 def expression(node: ast.expr) -> str:
-    """An expression that can stand alone as a command: an assignment expression and a tuple's star keep their
-    brackets.
-    """
+    """Return an expression as a command of its own: an assignment expression keeps its brackets there."""
     source = unparse(node)
     if isinstance(node, ast.NamedExpr) and not source.startswith("("):
         return f"({source})"
@@ -51,50 +58,62 @@ def expression(node: ast.expr) -> str:
 
 
 def operand(node: ast.expr) -> str:
-    """An expression that can stand as one argument or on the right of ``=`` in a list of assignments."""
+    """Return an expression as one argument of a call or as a right side, in brackets where it needs them."""
     source = expression(node)
-    loose = (ast.Tuple, ast.Lambda, ast.IfExp, ast.NamedExpr, ast.Yield, ast.Await)
-    return f"({source})" if isinstance(node, loose) and not source.startswith("(") else source
+    needs_brackets = (ast.Tuple, ast.Lambda, ast.IfExp, ast.NamedExpr, ast.Yield, ast.Await)
+    return f"({source})" if isinstance(node, needs_brackets) and not source.startswith("(") else source
 
 
 def without_blank_lines(source: str) -> str:
-    """Removes blank lines, which end a block at a prompt, except inside strings."""
+    """Return the source without its blank lines, which end a block at a prompt; those inside strings stay.
+
+    ``ast.unparse`` itself puts blank lines between the methods of a class.
+
+    Raises:
+        CannotOpen: the source's tokens can't be told.
+    """
     if "\n" not in source or not any(not line.strip() for line in source.split("\n")):
         return source
-    kept: set[int] = set()
+    string_lines: set[int] = set()
     starts: list[int] = []
     try:
         # lines of a string are kept, blank or not: they are part of its value
         for token in tokenize.generate_tokens(io.StringIO(source).readline):
+            # by name, since 3.11's ``token`` has no constants for f-strings: there an f-string is one STRING
             name = tokenize.tok_name[token.type]
             if name == "STRING":
-                kept.update(range(token.start[0], token.end[0] + 1))
+                string_lines.update(range(token.start[0], token.end[0] + 1))
             elif name == "FSTRING_START":
-                starts.append(token.start[0])
+                starts.append(token.start[0])  # f-strings nest from 3.12 on, so the starts are a stack
             elif name == "FSTRING_END" and starts:
-                kept.update(range(starts.pop(), token.end[0] + 1))
+                string_lines.update(range(starts.pop(), token.end[0] + 1))
     except (tokenize.TokenError, SyntaxError) as error:
-        raise CannotFlatten("tokenize") from error
-    return "\n".join(line for number, line in enumerate(source.split("\n"), 1) if line.strip() or number in kept)
+        raise CannotOpen(Reason.UNPARSE) from error
+    lines = enumerate(source.split("\n"), 1)
+    return "\n".join(line for number, line in lines if line.strip() or number in string_lines)
 
 
 def indented(source: str) -> str:
-    """A command's text as the body of a block; no line of a string but a docstring's is moved."""
+    """Return a command's text as the body of a block; no line of a string but a docstring's is moved."""
     block = "\n".join("    " + line if line else line for line in source.split("\n"))
     body = ast.parse("if 1:\n" + block).body[0]
     assert isinstance(body, ast.If)
     tree = ast.parse(source)
     if ast.dump(ast.Module(body.body, [])) == ast.dump(tree):
         return block
+    # a string of several lines got the indent into its value: ``unparse`` writes such a string with ``\n`` in it
     return "\n".join("    " + line if line else line for line in unparse(tree).split("\n"))
 
 
-def original(lines: list[str], node: ast.stmt | ast.expr) -> str | None:
-    """The node's text as its author wrote it, or None where that text would not do as a command.
+def text_as_written(lines: list[str], node: ast.stmt | ast.expr) -> str | None:
+    """Return the node's text as its author wrote it; None where that text would not do as a command.
 
-    ``lines`` are those of its file. Text of one line qualifies wherever it stands, of several lines only at the left
-    margin,
-    never with tabs or doctest directives, and only where it parses to the very same tree (a rename makes another).
+    Text of one line qualifies wherever it stands, text of several lines only at the left margin; neither with tabs or
+    doctest directives, and both only where they parse to the very same tree, which a renamed local makes another.
+
+    Args:
+        lines: the lines of the node's file.
+        node: a node of the file's tree, with the line numbers and columns that ``ast.parse`` gave it.
     """
     text = _text_between(lines, node)
     if text is None or any(mark in text for mark in _CHANGED_BY_DOCTEST):
@@ -102,20 +121,22 @@ def original(lines: list[str], node: ast.stmt | ast.expr) -> str | None:
     try:
         cleaned = without_blank_lines(text)
         parsed = ast.parse(cleaned).body
-    except (CannotFlatten, SyntaxError, ValueError, RecursionError):
-        return None
+    except (CannotOpen, SyntaxError, ValueError, RecursionError):
+        return None  # a part of a statement need not compile by itself: the tree then says what the command is
     if len(parsed) != 1:
         return None
     tree: ast.AST = parsed[0]
     if isinstance(node, ast.expr) and isinstance(tree, ast.Expr):
         tree = tree.value
+    # the file on disk may have changed since it was imported, and renamed trees keep the positions of the old ones
     return cleaned if ast.dump(tree) == ast.dump(node) else None
 
 
 def _text_between(lines: list[str], node: ast.stmt | ast.expr) -> str | None:
-    """The text from the node's first to its last character; None where lines would have to be moved to the margin."""
+    """Return the text from the node's first character to its last; None where its lines are not at the left margin."""
     if node.end_lineno is None or node.end_col_offset is None:
         return None
+    # a decorated definition's ``lineno`` is that of ``def``
     first = min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", []))])
     if node.end_lineno > len(lines) or (first != node.end_lineno and node.col_offset != 0):
         return None
@@ -127,7 +148,11 @@ def _text_between(lines: list[str], node: ast.stmt | ast.expr) -> str | None:
 
 
 class _Mute(ast.NodeTransformer):
-    """Turns expression statements inside a compound statement into assignments: only a prompt would echo them."""
+    """Turns expression statements inside a compound statement into assignments to ``name``, which echo nothing.
+
+    A compound statement compiled in ``single`` mode echoes the expression statements inside it; the program's own run,
+    compiled in ``exec`` mode, echoes none.
+    """
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -135,8 +160,9 @@ class _Mute(ast.NodeTransformer):
     def visit_Expr(self, node: ast.Expr) -> ast.AST:
         value = node.value
         if isinstance(value, ast.Constant):
-            return node
+            return node  # its echo tells nothing of the program, and a string used as a comment stays readable
         if isinstance(value, ast.Call):
+            # the usual calls that return None are left as they read best
             called = value.func
             if isinstance(called, ast.Name) and called.id == "print":
                 return node
@@ -145,6 +171,8 @@ class _Mute(ast.NodeTransformer):
         if isinstance(value, (ast.Yield, ast.YieldFrom, ast.Await)):
             return node
         return ast.copy_location(ast.Assign([ast.Name(self.name, ast.Store())], value), node)
+
+    # a definition's body runs in frames of its own, which no prompt echoes
 
     def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
         return node
@@ -157,7 +185,10 @@ class _Mute(ast.NodeTransformer):
 
 
 def muted(node: ast.stmt, name: str) -> ast.stmt:
-    """A compound statement that echoes nothing at a prompt; ``name`` takes the values that it would have echoed."""
+    """Return a copy of a compound statement that echoes nothing at a prompt; definitions and expressions stay.
+
+    ``name`` is the variable that takes the values which would have been echoed.
+    """
     if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Expr)):
         return node
     muted_node: ast.stmt = _Mute(name).visit(copy.deepcopy(node))
@@ -165,13 +196,14 @@ def muted(node: ast.stmt, name: str) -> ast.stmt:
 
 
 def is_inert(node: ast.expr) -> bool:
-    """True for a name or a constant: evaluating it runs nothing, and gives the same whenever it is evaluated."""
+    """Return True for a name or a constant: to evaluate it runs no code of the snippet."""
     return isinstance(node, (ast.Name, ast.Constant))
 
 
 def is_literal(node: ast.expr) -> bool:
-    """True if the expression spells its value out (``5``, ``-1``, ``'a'``, ``[1, 2]``), so that showing it adds
-    nothing.
+    """Return True if the expression spells its value out (``5``, ``-1``, ``'a'``, ``[1, 2]``).
+
+    A reveal of such a value would add nothing to the command that has it.
     """
     if isinstance(node, ast.Constant):
         return True

@@ -1,1 +1,1 @@
-"""What a view lets the driver open and show."""
+"""Which constructs a view lets the driver open, and which reveals it adds: one ``Opening`` for each kind of view."""

@@ -1,9 +1,8 @@
-"""From what a view says to the ``Opening`` of one session: the only place that knows all implementations."""
+"""Makes the ``Opening`` of one session from the settings of its view: the only place that knows all implementations."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from trace_mine.tracer.inside.observe.reveals import Reveals
 from trace_mine.tracer.inside.states.world import World
@@ -16,7 +15,7 @@ from trace_mine.tracer.inside.views.spaced_reveals import SpacedReveals, Spacing
 
 
 def choose_opening(
-    namespace: dict[str, Any],
+    namespace: dict[str, object],
     *,
     is_own: Callable[[str], bool],
     spare: str,
@@ -26,16 +25,17 @@ def choose_opening(
     skips_loops: bool,
     opens_comprehensions: bool,
 ) -> Opening:
-    """The opening of a session in ``namespace``.
+    """Make the opening of a session.
 
     Args:
-        is_own: says of a file name if its code is the repository's or the session's.
+        namespace: the dictionary of globals in which the session's commands run.
+        is_own: returns True for a file whose code is the repository's or the session's.
         spare: the variable that takes values which the session does not show.
         spacing: None where each variable is shown when a command wrote it.
-        make_world: gives a world at the session's start; None in a view that hides nothing. Used with a spacing only.
+        make_world: makes a world at the session's start; None in a view that hides nothing. Used with a spacing only.
         opens_statements: False keeps every compound statement as one command.
         skips_loops: True keeps loops as one command.
-        opens_comprehensions: opens list comprehensions, in a session without a spacing.
+        opens_comprehensions: True opens list comprehensions, in a session without a spacing.
     """
     opening: Opening
     if spacing is None:
@@ -44,6 +44,7 @@ def choose_opening(
         opening = OpensSpaced(namespace, SpacedReveals(spacing))
     else:
         opening = OpensAgreed(make_world, SpacedReveals(spacing))
+    # ``OpensNothing`` is the outer one: it keeps loops as well, so the count says why nothing was opened
     if skips_loops:
         opening = SkipsLoops(opening)
     return opening if opens_statements else OpensNothing(opening)

@@ -1,4 +1,7 @@
-"""Openings that keep some kinds of statement as one command and leave all else to another opening."""
+"""Openings that keep some kinds of statement as one command and leave all else to another opening.
+
+They are decorators: ``SkipsLoops(OpensAll(...))`` opens everything but loops, and shows the reveals of ``OpensAll``.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +10,16 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from typing import final
 
+from trace_mine.tracer.inside.reasons import Reason
 from trace_mine.tracer.inside.syntax.jumps import escapes
 from trace_mine.tracer.inside.views.opening import Block, Loop, Opening, Shows
 
 
 class Narrowed(Opening):
-    """Asks ``inner`` everything but which statements are kept by their kind."""
+    """Passes every question and every command on to ``inner``, but for the statements that it keeps by their kind.
+
+    Each method is written out: a ``__getattr__`` that passes on would hide a new question of ``Opening`` from mypy.
+    """
 
     def __init__(self, inner: Opening) -> None:
         self._inner = inner
@@ -26,7 +33,7 @@ class Narrowed(Opening):
         return self._inner.is_certain
 
     @abstractmethod
-    def keeps(self, node: ast.stmt, *, is_full: bool) -> str | None: ...
+    def keeps(self, node: ast.stmt, *, is_full: bool) -> Reason | None: ...
 
     def opens_test(self, test: str) -> bool:
         return self._inner.opens_test(test)
@@ -66,18 +73,21 @@ class Narrowed(Opening):
 class OpensNothing(Narrowed):
     """Keeps every compound statement as one command: the last resort where an opened session failed its checks."""
 
-    def keeps(self, node: ast.stmt, *, is_full: bool) -> str | None:
-        return "closed"
+    def keeps(self, node: ast.stmt, *, is_full: bool) -> Reason | None:
+        # before any reason of ``inner``: a session that failed its checks has this one cause for all it keeps
+        return Reason.CLOSED
 
 
 @final
 class SkipsLoops(Narrowed):
-    """Keeps loops as one command (``skip``): only their effect counts. A loop that control leaves by ``return`` cannot
-    be a command, so it is left to ``inner``.
+    """Keeps loops as one command (the view ``skip``): a session shows a loop's effect only.
+
+    A loop that control leaves by ``return`` cannot be a command, so ``inner`` decides about it.
     """
 
-    def keeps(self, node: ast.stmt, *, is_full: bool) -> str | None:
+    def keeps(self, node: ast.stmt, *, is_full: bool) -> Reason | None:
+        # a full session keeps the loop anyway, and is counted as such: another view would not show it either
         reason = self._inner.keeps(node, is_full=is_full)
         if reason is None and isinstance(node, (ast.For, ast.While)) and not escapes(node):
-            return "skipped"
+            return Reason.SKIPPED
         return reason

@@ -1,8 +1,12 @@
-"""What a view lets the driver open and show: ``Opening``.
+"""``Opening``: the questions that the driver asks of a view, and the events that it reports to it.
 
 To *open* a construct (an ``if``, a loop, a call, ...) is to write the statements that ran in it; a construct that is
-not opened is *kept as one command*. A *reveal* is a command that only shows something. The driver and the writer are
-given one ``Opening`` when they are made, and ask it; neither knows which view stands behind it.
+not opened is *kept as one command*. A *reveal* is a command that only shows something. The driver and the writer get
+one ``Opening`` when they are made, and never learn which view it belongs to.
+
+The questions exist for views that hide the outcomes of draws. There the statements that a session shows tell which
+branch was taken; so a construct may be opened only if the text before it already tells that. A view that hides nothing
+answers yes to all of them.
 
 A new view is a new implementation of this class, made in ``choose``.
 """
@@ -14,109 +18,133 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Protocol
 
+from trace_mine.tracer.inside.reasons import Reason
 from trace_mine.tracer.inside.syntax.jumps import escapes
 
+# what ``isinstance`` would test; ``async`` forms are missing, since no coroutine's body is opened
 Loop = ast.While | ast.For
 Block = ast.Try | ast.TryStar | ast.With | ast.Match
 
 
 class Shows(Protocol):
-    """What an opening may add to a session: reveals. The writer implements it."""
+    """The part of the writer that an opening uses: it adds reveals to the session."""
 
     def show_value(self, source: str) -> bool:
-        """Shows the value of an expression, and says if it did: not where no doctest can, or where it is long."""
+        """Show the value of an expression; return False if it is too long, or no doctest can show it."""
         ...
 
     def show_by_command(self, source: str) -> None:
-        """Shows what a statement or expression shows at a prompt."""
+        """Execute a command and show what the prompt shows of it."""
         ...
 
 
 class Opening(ABC):
-    """What may be opened in one session, and which reveals it gets.
+    """Decides which constructs of one session may be opened, and which reveals the session gets.
 
-    An implementation keeps up with the session by ``emitted``, ``reveal_after`` and ``forget``. Its answers hold for
-    the session as it is when they are given.
+    An implementation follows the session by ``emitted``, ``reveal_after`` and ``forget``. Its answers hold for the
+    session as it stands when they are given: ask again after the next command.
     """
 
     @property
     @abstractmethod
     def failure(self) -> str | None:
-        """Why the opening could not keep up with the session, so that it keeps all constructs as one command."""
+        """The error because of which the opening lost track of the session, None as long as it has not.
+
+        From then on it keeps every construct as one command and adds no reveals.
+        """
 
     @property
     @abstractmethod
     def is_certain(self) -> bool:
-        """True if commands may spell values out: no state that looks the same so far has other values."""
+        """True if commands may spell values out (``i = 0``): no state that agrees with the text has other values."""
 
     # what may be opened
 
     @abstractmethod
-    def keeps(self, node: ast.stmt, *, is_full: bool) -> str | None:
-        """The reason for which a compound statement is kept as one command by its kind alone; None where the questions
-        below decide. ``is_full``: the session has as many commands as it may have.
+    def keeps(self, node: ast.stmt, *, is_full: bool) -> Reason | None:
+        """Return the reason for which a compound statement is kept as one command by its kind alone.
+
+        ``is_full``: the session has as many commands as it may have.
+
+        Returns:
+            None where the questions below decide.
         """
 
     @abstractmethod
     def opens_test(self, test: str) -> bool:
-        """True if an ``if`` with this test, as source, may be opened."""
+        """Return True if an ``if`` with this test, as source, may be opened."""
 
     @abstractmethod
     def opens_loop(self, node: Loop) -> bool:
-        """True if the loop's first iteration may be opened."""
+        """Return True if the loop's first iteration may be opened."""
 
     @abstractmethod
     def opens_iteration(self, node: Loop, step: str) -> bool:
-        """True if the loop's next iteration may be opened. ``step`` begins it: a ``while`` loop's test, or the
-        assignment of the next value to a ``for`` loop's target.
+        """Return True if the loop's next iteration may be opened.
+
+        ``step`` is the source that begins it: a ``while`` loop's test, or the assignment of the next value to a ``for``
+        loop's target.
         """
 
     @abstractmethod
     def opens_block(self, node: Block) -> bool:
-        """True if a ``try``, ``with`` or ``match`` may be opened."""
+        """Return True if a ``try``, ``with`` or ``match`` may be opened."""
 
     @abstractmethod
     def opens_callee(self, function: ast.expr) -> bool:
-        """True if it may be told which function a call calls, ``function`` being the expression that is called."""
+        """Return True if a session may tell which function a call calls; ``function`` is the expression called."""
 
     @abstractmethod
     def opens_call(self, bindings: Sequence[tuple[str, str | None]], statements: Sequence[ast.stmt]) -> bool:
-        """True if a call may be opened: ``bindings`` are (command, variable) of the commands that bind its parameters,
-        ``statements`` its function's body.
+        """Return True if a call may be opened.
+
+        Args:
+            bindings: (command, variable) of the commands that bind the parameters, None for a command without one.
+            statements: the function's body, in session names.
         """
 
     @abstractmethod
     def opens_comprehension(self, node: ast.ListComp) -> bool:
-        """True if a list comprehension may be opened into a loop."""
+        """Return True if a list comprehension may be opened into a loop."""
 
     @abstractmethod
     def opens_generators(self) -> bool:
-        """True if bodies of generators may be opened, where a loop or ``list`` and its like run them."""
+        """Return True if bodies of generators may be opened, where a loop, or ``list`` and the like, runs them."""
 
-    # what was shown, and what is to be shown
+    # events of the session, and the reveals that follow them
 
     @abstractmethod
     def emitted(self, source: str, output: str, error: str | None) -> None:
-        """A command was executed. ``output`` is what it printed, as it was printed; ``error`` is its traceback as
-        doctest has it, which the session then shows instead.
+        """Take note that a command was executed.
+
+        Args:
+            source: the command's text.
+            output: the text that it printed and echoed, as it was printed.
+            error: its traceback as doctest writes it, which the session then shows instead of the output; None where
+                it raised nothing.
         """
 
     @abstractmethod
     def reveal_after(self, source: str, binds: Sequence[str], wrote: Sequence[str], session: Shows) -> None:
-        """Shows the reveals that are due after a command that raised nothing.
+        """Add the reveals that are due after a command that raised nothing.
 
-        ``binds`` are the names that the command's text binds, ``wrote`` the variables whose value it changed: only
-        an opening that hides nothing may use the latter.
+        Args:
+            source: the command's text.
+            binds: the names that the text binds.
+            wrote: the variables whose value the command changed. Only an opening that hides nothing may use these:
+                which values changed depends on the hidden outcomes.
+            session: takes the reveals.
         """
 
     @abstractmethod
     def forget(self, name: str) -> None:
-        """The variable is gone; its name may come again for another one."""
+        """Take note that a variable is gone; another variable may get its name."""
 
 
-def past_budget(node: ast.stmt, *, is_full: bool) -> str | None:
-    """``budget`` where a full session keeps a compound statement as one command, else None.
+def past_budget(node: ast.stmt, *, is_full: bool) -> Reason | None:
+    """Return ``Reason.BUDGET`` where a full session keeps a compound statement as one command, else None.
 
-    One that control leaves by ``return`` or ``break`` goes on being opened, since it cannot be a command.
+    A statement that control leaves by ``return`` or ``break`` is still opened, since it cannot be a command.
     """
-    return "budget" if is_full and not escapes(node) else None
+    # ``escapes`` walks the statement, so it comes second: most sessions are never full
+    return Reason.BUDGET if is_full and not escapes(node) else None

@@ -1,8 +1,12 @@
 """The opening of a view that hides the outcomes of draws (``branch``, ``inverse``).
 
-Every command that the session shows is pushed through the support; every question is answered from the support as it
-is, hence from the visible text alone. Where the support cannot be kept (its budget is spent, or something outside the
-namespace matters), the answer is no from then on: constructs are kept as one command, which tells nothing.
+The *support* is the set of weighted program states that agree with the text so far. Every command that the session
+shows is executed from each of these states, and states with another output are left out. Every question is answered
+from the support as it is, hence from the visible text alone: an ``if`` is opened only where its test has the same truth
+in all states, so that the statements of the branch tell a reader nothing new.
+
+Where the support cannot be followed any further (its budget is spent, or something outside the namespace matters), the
+answer is no from then on: constructs are kept as one command, which tells nothing.
 """
 
 from __future__ import annotations
@@ -11,6 +15,7 @@ import ast
 from collections.abc import Callable, Iterable, Sequence
 from typing import final
 
+from trace_mine.tracer.inside.reasons import Reason
 from trace_mine.tracer.inside.states.interpreter import HELD, Interpreter, Mass, TooMuch
 from trace_mine.tracer.inside.states.paths import Unstable
 from trace_mine.tracer.inside.states.records import NEGLIGIBLE, Refused, Spent, State
@@ -24,16 +29,18 @@ from trace_mine.tracer.inside.views.opening import Block, Loop, Opening, Shows, 
 from trace_mine.tracer.inside.views.spaced_reveals import LONGEST_VALUE, SpacedReveals
 
 LONGEST_LOOP = 1_000
-"""How many values of a loop's iterable are looked at to see if the loop has a first iteration in every state."""
+"""Values of a loop's iterable that are taken to see if the loop has a first iteration in every state."""
 
 States = Sequence[State]
 
 
 @final
 class OpensAgreed(Opening):
-    """Opens what goes the same way in every state that agrees with the text so far.
+    """Opens constructs that take the same path in every state that agrees with the text so far.
 
-    ``make_world`` gives a world at the session's start.
+    Args:
+        make_world: makes a world, which executes commands from any state, at the session's start.
+        reveals: draws the reveals.
     """
 
     def __init__(self, make_world: Callable[[], World], reveals: SpacedReveals) -> None:
@@ -43,9 +50,10 @@ class OpensAgreed(Opening):
         try:
             self._support = Support(make_world())
         except (CannotSnapshot, Spent) as error:
-            self._fail(error)
+            self._fail(error)  # a lost support is no lost session: it shows less
 
     def _fail(self, error: BaseException) -> None:
+        """Give the support up; the failure's text goes into the job's answer, so its length is bounded."""
         self._failure = f"{type(error).__name__}: {error}"[:300]
         self._support = None
 
@@ -59,7 +67,7 @@ class OpensAgreed(Opening):
         return self._support is not None and len(self._support.states) == 1
 
     def _ask(self, question: Callable[[World, States], bool]) -> bool:
-        """The answer for the states of the support; False where there is no support, or following it is too much."""
+        """Answer a question for the states of the support; False where there is none, or it is too much to follow."""
         if self._support is None:
             return False
         try:
@@ -72,25 +80,31 @@ class OpensAgreed(Opening):
 
     # what may be opened
 
-    def keeps(self, node: ast.stmt, *, is_full: bool) -> str | None:
+    def keeps(self, node: ast.stmt, *, is_full: bool) -> Reason | None:
         return past_budget(node, is_full=is_full)
 
     def opens_test(self, test: str) -> bool:
-        """True if the test has the same truth in every state."""
+        """Return True if the test has the same truth in every state."""
         return self._ask(lambda world, states: agreed(world, test, states) is not None)
 
     def opens_loop(self, node: Loop) -> bool:
-        """True if every state has a first iteration or none has, and nothing hidden decides how control leaves it."""
+        """Return True if every state has a first iteration or none has, and all leave it in the same way."""
         if isinstance(node, ast.While):
             return self.opens_iteration(node, ast.unparse(node.test))
         return self._ask(lambda world, states: _opens_first(world, states, node))
 
     def opens_iteration(self, node: Loop, step: str) -> bool:
-        """True if every state has a next iteration or none has, and nothing hidden decides how control leaves it."""
+        """Return True if every state has a next iteration or none has, and all leave it in the same way.
+
+        To leave in the same way: by the end of the body, by ``break``, by ``return`` or by an exception.
+        """
         return self._ask(lambda world, states: _opens_next(world, states, node, step))
 
     def opens_block(self, node: Block) -> bool:
-        """True if there is one state, and no draw in the statement: it then goes one way."""
+        """Return True if there is one state, and no draw in the statement: the statement then has one path.
+
+        Stricter than for ``if`` and loops: where an exception is raised is not followed state by state.
+        """
 
         def question(world: World, states: States) -> bool:
             reached = [world.run(ast.unparse(node), "exec", state) for state in states]
@@ -99,8 +113,10 @@ class OpensAgreed(Opening):
         return not escapes(node) and self._ask(question)
 
     def opens_callee(self, function: ast.expr) -> bool:
-        """True if every state calls the same function."""
+        """Return True if every state calls the same function."""
         source = expression(function)
+        # a function is the same if its module, name and line are: states are other copies of the same objects, so their
+        # identities say nothing
         identity = (
             f"print(getattr({source}, '__module__', ''), getattr({source}, '__qualname__', type({source})),"
             f" getattr(getattr({source}, '__code__', None), 'co_firstlineno', 0))"
@@ -112,7 +128,7 @@ class OpensAgreed(Opening):
         return self.is_certain or self._ask(question)
 
     def opens_call(self, bindings: Sequence[tuple[str, str | None]], statements: Sequence[ast.stmt]) -> bool:
-        """True if control leaves the function's body in the same way from every state."""
+        """Return True if control leaves the function's body in the same way from every state."""
 
         def question(world: World, states: States) -> bool:
             interpreter, mass = _interpreter(world), _mass(states)
@@ -122,6 +138,7 @@ class OpensAgreed(Opening):
                     return False
                 mass = bound.after
             flow = interpreter.block(statements, mass)
+            # states that were left unfollowed could leave the body in another way
             return not flow.hidden and flow.num_exits == 1 and flow.lost < NEGLIGIBLE
 
         return self._ask(question)
@@ -135,7 +152,7 @@ class OpensAgreed(Opening):
     # what was shown, and what is to be shown
 
     def emitted(self, source: str, output: str, error: str | None) -> None:
-        """Conditions the support on what the command showed."""
+        """Execute the command from every state of the support, and leave out the states that show something else."""
         self._reveals.emitted(source)
         if self._support is None:
             return
@@ -149,12 +166,13 @@ class OpensAgreed(Opening):
             session.show_by_command(reveal)
 
     def _may_show(self, name: str) -> bool:
-        """True if every state can show the variable, and it is no hidden input under this or another name."""
+        """Return True if every state can show the variable, and it is no hidden input under this or another name."""
 
         def question(world: World, states: States) -> bool:
             asked = self._reveals.asked
             if name in asked or not all(world.showable(name, state, LONGEST_VALUE) for state in states):
                 return False
+            # compared as text: ``==`` could run the snippet's code, and ``1 == True``
             return not any(agreed(world, f'f"{{{name}!r}}" == f"{{{other}!r}}"', states) for other in asked)
 
         return self._ask(question)
@@ -164,10 +182,15 @@ class OpensAgreed(Opening):
 
 
 def _opens_first(world: World, states: States, node: ast.For) -> bool:
+    """Return True if all states agree on a ``for`` loop's number of values, and on its first iteration.
+
+    Evaluates the iterable in each state, binds its first values to a name of ours, and goes on with the first of them.
+    """
     # a loop may be endless: its first values are enough to see whether it has a first iteration everywhere
-    taken = f"[item for item, _ in zip({operand(node.iter)}, range({LONGEST_LOOP}))]"
-    begun = _interpreter(world).command(f"{HELD} = {taken}", _mass(states))
+    first_values = f"[item for item, _ in zip({operand(node.iter)}, range({LONGEST_LOOP}))]"
+    begun = _interpreter(world).command(f"{HELD} = {first_values}", _mass(states))
     reached = [world.run(f"print(len({HELD}))", "exec", state) for state, _ in begun.after]
+    # the number of values shows by the number of iterations, so it must be no secret
     lengths = {result.text.strip() for reach in reached for result in reach.results}
     if begun.raises or len(lengths) != 1:
         return False
@@ -177,25 +200,28 @@ def _opens_first(world: World, states: States, node: ast.For) -> bool:
 
 
 def _opens_next(world: World, states: States, node: Loop, step: str) -> bool:
+    """Return True if ``step`` begins an iteration in all states or in none, and all leave its body in the same way."""
     interpreter = _interpreter(world)
-    going = _mass(states)
+    mass = _mass(states)
     if isinstance(node, ast.While):
         truth = agreed(world, step, states)
         if not truth:
             return truth is False  # None where the states disagree
     else:
-        assigned = interpreter.command(step, going)
+        assigned = interpreter.command(step, mass)
         if assigned.raises:
-            return not assigned.after
-        going = assigned.after
-    inside = interpreter.block(node.body, going)
-    return not inside.hidden and inside.lost < NEGLIGIBLE
+            return not assigned.after  # the end of the values, if it is the end in every state
+        mass = assigned.after
+    flow = interpreter.block(node.body, mass)
+    return not flow.hidden and flow.lost < NEGLIGIBLE
 
 
 def _interpreter(world: World) -> Interpreter:
+    # ``weighs=False``: control flow alone is asked for, so a state counts once, however many draws lead to it
     return Interpreter(world.run, weighs=False)
 
 
 def _mass(states: Iterable[State]) -> Mass:
+    """Return the states with equal weights: only which states are possible matters here."""
     states = list(states)
     return {(state, ""): 1.0 / len(states) for state in states}

@@ -1,4 +1,4 @@
-"""The opening of the plain view, ``written``: everything is opened, each variable is shown when a command wrote it."""
+"""The opening of the plain view, ``written``: everything is opened, and a variable is shown when a command wrote it."""
 
 from __future__ import annotations
 
@@ -7,16 +7,22 @@ from collections.abc import Sequence
 from typing import final
 
 from trace_mine.tracer.inside.observe.reveals import Reveals, spelt_and_aliased
+from trace_mine.tracer.inside.reasons import Reason
 from trace_mine.tracer.inside.views.opening import Block, Loop, Opening, Shows, past_budget
 
 MOST_REVEALS = 4
-"""Reveals after one command at the most: a command that changes a hundred fields is not followed by a hundred lines."""
+"""Reveals after one command: one that changes a hundred fields is followed by four lines, not by a hundred."""
 
 
 @final
 class OpensAll(Opening):
-    """Opens everything; ``comprehensions`` says if list comprehensions, too. ``spare`` is never shown: it takes values
-    that the session does not show.
+    """Opens everything, and shows what each command wrote.
+
+    Args:
+        reveals: finds the expressions that show a variable.
+        spare: the variable that takes values which the session does not show; it is never revealed.
+        comprehensions: True opens list comprehensions as well. They are off by default in the tracer, since one reads
+            better as an expression than as a loop of ``append``.
     """
 
     def __init__(self, reveals: Reveals, *, spare: str, comprehensions: bool) -> None:
@@ -30,9 +36,9 @@ class OpensAll(Opening):
 
     @property
     def is_certain(self) -> bool:
-        return True
+        return True  # nothing is hidden: the state that the program is in is the only one
 
-    def keeps(self, node: ast.stmt, *, is_full: bool) -> str | None:
+    def keeps(self, node: ast.stmt, *, is_full: bool) -> Reason | None:
         return past_budget(node, is_full=is_full)
 
     def opens_test(self, test: str) -> bool:
@@ -63,7 +69,7 @@ class OpensAll(Opening):
         pass  # nothing is hidden, so nothing has to be concluded from what was shown
 
     def reveal_after(self, source: str, binds: Sequence[str], wrote: Sequence[str], session: Shows) -> None:
-        """Shows what the command wrote, up to ``MOST_REVEALS`` expressions."""
+        """Show the variables that the command wrote, by up to ``MOST_REVEALS`` expressions."""
         if not wrote:
             return
         spelt, aliased = spelt_and_aliased(source)
@@ -71,6 +77,7 @@ class OpensAll(Opening):
         for name in wrote:
             if name == self._spare or name not in self._reveals.namespace:
                 continue
+            # asked for all of them, shown or not: ``sources`` remembers the fields as they are now
             for expression in self._reveals.sources(name, name in spelt):
                 if name in aliased and "." in expression:
                     continue  # another name for an object whose fields were shown when they changed

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Mapping, Sequence
-from typing import Any, final
+from typing import final
 
+from trace_mine.tracer.inside.reasons import Reason
 from trace_mine.tracer.inside.syntax.jumps import escapes
 from trace_mine.tracer.inside.views.opening import Block, Loop, Opening, Shows, past_budget
 from trace_mine.tracer.inside.views.spaced_reveals import SpacedReveals, is_showable
@@ -15,23 +16,23 @@ from trace_mine.tracer.inside.views.spaced_reveals import SpacedReveals, is_show
 class OpensSpaced(Opening):
     """Opens what ``OpensAgreed`` could open: no comprehension, no generator, no block that control leaves by a jump.
 
-    So a session of this view and one that hides outcomes differ by what is hidden, not by the kinds of construct that
-    they open.
+    So a session of this view and one of a view that hides outcomes differ by what is hidden, not by the kinds of
+    construct that they open, and a model trained on the one can be compared with a model trained on the other.
     """
 
-    def __init__(self, namespace: Mapping[str, Any], reveals: SpacedReveals) -> None:
+    def __init__(self, namespace: Mapping[str, object], reveals: SpacedReveals) -> None:
         self._namespace = namespace
         self._reveals = reveals
 
     @property
     def failure(self) -> str | None:
-        return None
+        return None  # nothing is followed, so nothing can be lost
 
     @property
     def is_certain(self) -> bool:
-        return True
+        return True  # nothing is hidden
 
-    def keeps(self, node: ast.stmt, *, is_full: bool) -> str | None:
+    def keeps(self, node: ast.stmt, *, is_full: bool) -> Reason | None:
         return past_budget(node, is_full=is_full)
 
     def opens_test(self, test: str) -> bool:
@@ -52,6 +53,8 @@ class OpensSpaced(Opening):
     def opens_call(self, bindings: Sequence[tuple[str, str | None]], statements: Sequence[ast.stmt]) -> bool:
         return True
 
+    # as in ``OpensAgreed``, for the reasons given there
+
     def opens_comprehension(self, node: ast.ListComp) -> bool:
         return False
 
@@ -59,6 +62,7 @@ class OpensSpaced(Opening):
         return False
 
     def emitted(self, source: str, output: str, error: str | None) -> None:
+        # the output is of no interest: which reveals are due depends on the commands alone
         self._reveals.emitted(source)
 
     def reveal_after(self, source: str, binds: Sequence[str], wrote: Sequence[str], session: Shows) -> None:
@@ -66,6 +70,7 @@ class OpensSpaced(Opening):
             session.show_by_command(reveal)
 
     def _may_show(self, name: str) -> bool:
+        """Return True if the variable is bound now, and its value can be shown."""
         return name in self._namespace and is_showable(self._namespace[name])
 
     def forget(self, name: str) -> None:

@@ -1,4 +1,8 @@
-"""Reveals with a spacing: after every k-th command, of variables that are drawn independently of their values."""
+"""Reveals with a spacing: after every k-th command, of variables that are drawn independently of their values.
+
+If the values decided what is shown, then a variable that is *not* shown would tell something, and the exact belief over
+hidden outcomes would have to account for it.
+"""
 
 from __future__ import annotations
 
@@ -9,25 +13,25 @@ from dataclasses import dataclass, field
 from trace_mine.tracer.inside.observe import values
 
 LONGEST_VALUE = 160
-"""Characters of a value that such a reveal may show."""
+"""Characters of a value that such a reveal may show: as many as a reveal of the plain view (``observe/reveals``)."""
 
 STYLES = ("echo", "print")
 
 
 def is_showable(value: object) -> bool:
-    """True if the value's ``repr`` is short and runs no code of the snippet."""
+    """Return True if the value's ``repr`` is short and runs no code of the snippet."""
     return values.stable(value) and len(repr(value)) <= LONGEST_VALUE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spacing:
-    """Which reveals a session gets.
+    """The reveals that a session gets.
 
     Attributes:
         every: commands between two reveals; 0 for none but the program's own output.
-        partial: one variable at a time instead of all.
+        partial: True for one variable at a time, False for all.
         style: ``echo`` (``>>> x``) or ``print`` (``>>> print('x', x)``).
-        seed: draws the variables.
+        seed: the seed by which variables are drawn.
         asked: hidden inputs, each with the command that asks for it at the session's end. No reveal is due from the
             first of these commands on.
     """
@@ -46,7 +50,11 @@ class Spacing:
 
 
 class SpacedReveals:
-    """Counts a session's commands and draws its reveals."""
+    """Counts a session's commands and draws its reveals.
+
+    Attributes:
+        asked: the names of the hidden inputs.
+    """
 
     def __init__(self, spacing: Spacing) -> None:
         self.asked = tuple(spacing.asked)
@@ -54,25 +62,32 @@ class SpacedReveals:
         self._questions = frozenset(spacing.asked.values())
         self._is_over = False
         self._num_commands = 0
-        # a dictionary, not a set: the order of insertion makes the draw the same in every process
+        # a dictionary, not a set: the order of insertion makes the draw the same in every process, whatever its hash
+        # seed
         self._names: dict[str, None] = {}
+        # seeded by a text, which ``random`` hashes by SHA-512: neighbouring seeds give unrelated draws
         self._draw = random.Random(f"reveals {spacing.seed}")
 
     def emitted(self, source: str) -> None:
-        """A command was executed."""
+        """Take note of an executed command: the first question for a hidden input ends the reveals."""
         self._is_over = self._is_over or source in self._questions
 
     def due(self, binds: Sequence[str], may_show: Callable[[str], bool]) -> list[str]:
-        """The reveals after a command that binds these names, as commands. ``may_show`` says of a name if its value
-        may be shown now.
+        """Return the reveals after a command, as commands.
 
-        The names that the text binds count, not the variables that changed: what changed may depend on what is hidden.
+        Args:
+            binds: the names that the command's text binds. The variables whose value changed would not do: which ones
+                changed may depend on hidden outcomes.
+            may_show: returns True for a variable whose value may be shown now.
         """
         self._names.update(dict.fromkeys(binds))
+        # a reveal is reported by ``emitted`` alone, so reveals do not count as commands here
         self._num_commands += 1
         spacing = self._spacing
         if self._is_over or not spacing.every or self._num_commands % spacing.every:
             return []
+        # shuffled whether or not all are shown, and before anything is asked of values: the generator's state stays a
+        # function of the text alone
         names = list(self._names)
         self._draw.shuffle(names)
         reveals: list[str] = []
@@ -84,5 +99,5 @@ class SpacedReveals:
         return sorted(reveals)
 
     def forget(self, name: str) -> None:
-        """The variable is gone."""
+        """Leave a variable out that is gone."""
         self._names.pop(name, None)

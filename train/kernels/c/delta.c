@@ -1,9 +1,10 @@
 /* The chunked delta rule and its gradient on one CPU core, float32 and float64: the library behind
  * train/kernels/c_ops.py. Plain C over the compiler's vector extension; no headers of Python or torch.
  *
- * lane.h is compiled for each level of instructions below, and the machine is asked which it has: a wheel runs on any
- * machine of its architecture. (target_clones would do that too, but no test could reach all clones.) Callers name a
- * level, or take the fastest.
+ * lane.h is compiled for each level of instructions below, and the machine is asked when it runs which it has: a wheel
+ * runs on any machine of its architecture. (target_clones would do that too, but it needs ifunc, and no test could
+ * reach all clones.) Callers name a level, or take the fastest. Neither -march=native nor -ffast-math: results of one
+ * level are the same on every machine that has it.
  */
 #include <stdint.h>
 #include <stdlib.h>
@@ -40,7 +41,9 @@ struct delta_problem {
     void *dq, *dk, *dv, *dbeta, *ddecay, *dinitial;
 };
 
-/* A chunk holds `steps` time steps; `top` is that in whole fours. The rest are widths and counts with padding. */
+/* Sizes of a problem as lane.h works with them. A chunk has `steps` time steps with KEYS keys at most; `top` is `steps`
+ * rounded up to a multiple of 4, the rows that a product takes at a time. `chunks` and `segments` count a lane's; the
+ * widths of keys and values are padded to whole cache lines, so that every row starts on one. */
 struct shape {
     long steps, top, chunks, segments, keys_padded, values_padded;
 };
@@ -48,6 +51,8 @@ struct shape {
 #define JOIN_(a, b, c) a##_##b##_##c
 #define JOIN(a, b, c) JOIN_(a, b, c)
 
+/* TILE_ROWS times 2 vectors of sums, 2 of the right factor and one number of the left have to fit the registers: 16 of
+ * them up to AVX2, 32 with AVX-512. Measured: AVX2 is as fast as AVX-512, 16-byte vectors about half as fast. */
 #define LEVEL portable
 #define TARGET
 #define VECTOR_BYTES 16
@@ -85,10 +90,10 @@ static struct shape shape_of(const struct delta_problem *p, int real_bytes)
 /* Raised with every change of what is called or stored, so that a library built from other sources is not used. */
 int delta_version(void) { return 1; }
 
-/* The keys of one time step may not outnumber this. */
+/* The largest number of keys in a time step, all of which have to be in one chunk. */
 int delta_most_per_step(void) { return KEYS; }
 
-/* The fastest level that this machine runs: 0 portable, 1 AVX2, 2 AVX-512. */
+/* The fastest level that this machine runs: 0 portable, 1 AVX2, 2 AVX-512, the order of c_ops.LEVELS. */
 int delta_level(void)
 {
 #if defined(__x86_64__)
@@ -101,7 +106,7 @@ int delta_level(void)
     return 0;
 }
 
-/* The numbers of a lane that states and written hold. */
+/* How many numbers of each lane `states` and `written` hold, for the caller to allocate them. */
 void delta_saved(const struct delta_problem *p, int real_bytes, int64_t *states, int64_t *written)
 {
     struct shape shape = shape_of(p, real_bytes);
@@ -109,7 +114,8 @@ void delta_saved(const struct delta_problem *p, int real_bytes, int64_t *states,
     *written = shape.chunks * KEYS * shape.values_padded;
 }
 
-/* Runs lanes first to last - 1, of batch * heads. Returns 0 where there is no memory or no such level, else 1.
+/* Runs one pass, forward or backward, over the lanes from first to last - 1, of batch * heads. Returns 1, or 0 if there
+ * is no memory or the machine doesn't have the level (an instruction that it lacks would end the process).
  * Keeps nothing between calls: threads may run lanes of one problem side by side. */
 int delta_run(const struct delta_problem *p, int real_bytes, int level, int backward, int64_t first, int64_t last)
 {

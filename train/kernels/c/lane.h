@@ -1,24 +1,32 @@
 /* One lane, a head of a sequence: the chunked delta rule over its time steps and its gradient. level.h includes this
- * for each number type. The mathematics is that of train/kernels/delta_chunks.py, with these
- * differences:
+ * for each number type. The mathematics, and the names rows (R), scores, reads, written (U) and state (S), are those of
+ * train/kernels/delta_chunks.py, with these differences:
  *
- * - A chunk holds KEYS keys, and (I + A)^-1 is never formed: substitution runs in registers.
+ * - A chunk has KEYS keys, and (I + A)^-1 is never formed: substitution runs in registers.
  * - Decays come as factors a_t = exp(log decay), and weights are running products of them, so nothing is exponentiated
- *   here and nothing divided. Rows of a factor are scaled where it is shorter: diag(g) R S is diag(g) (R S).
- * - The forward pass keeps what keys write and the state before every SEGMENT-th chunk, where a backward pass is to
- *   come; that makes the rest again.
+ *   here and nothing divided. Rows are scaled after a product where that is the smaller matrix: diag(g) R S is
+ *   diag(g) (R S).
+ * - If a backward pass is to come, the forward pass keeps what keys write and the state before every SEGMENT-th chunk;
+ *   the backward pass computes the other states again (keeping all took 1.3 times as long at d = 64).
+ *
+ * Matrices of a chunk have `top` rows for queries, of which the first `steps` are used, and KEYS rows for keys below
+ * them. Rows and columns of padding are zero and add nothing: no loop of a product asks where the data end.
  */
 #include "products.h"
 
-/* What a lane works in; `top` rows belong to queries, the KEYS below them to keys. All are zero-padded. */
+/* The memory that a lane works in: matrices of one chunk, and the states of one segment in `state`. It is allocated
+ * once for all lanes of a call and stays in the cache of the core. */
 struct NAME(scratch) {
     REAL *rows, *keys, *keys_transposed, *scores, *weights, *state, *written, *kept, *reads, *values;
     REAL *state_transposed, *dstate, *dstate_transposed, *written_transposed, *dscores, *dwritten, *drows, *dkeys;
     REAL *to_rows, *from_keys, *betas, *block;
 };
 
+/* Allocates all matrices in one block, each from a cache line on and zeroed once: padding is never written after that,
+ * but by zeros. Returns 0 if there is no memory. */
 static int NAME(allocate)(struct NAME(scratch) *s, const struct shape *shape)
 {
+    /* `wide`: matrices that hold keys at one time may hold values at another. */
     long rows = shape->top + KEYS, states = shape->keys_padded * shape->values_padded;
     long wide = shape->keys_padded > shape->values_padded ? shape->keys_padded : shape->values_padded;
     struct {
@@ -62,7 +70,8 @@ static int NAME(allocate)(struct NAME(scratch) *s, const struct shape *shape)
     return 1;
 }
 
-/* Copies a chunk's q, k and beta into rows and keys; what lies past the end is zero, and writes and reads nothing. */
+/* Copies the chunk that begins at time step `step` into the scratch: rows = [scale q ; beta k] and keys = k. Beyond the
+ * sequence's end all are zero: a key with beta 0 writes nothing, and a query of zeros reads zeros. */
 static TARGET void NAME(pack)(struct NAME(scratch) *s, const struct delta_problem *p, const struct shape *shape,
                               long batch, long head, long step)
 {
@@ -90,8 +99,10 @@ static TARGET void NAME(pack)(struct NAME(scratch) *s, const struct delta_proble
     }
 }
 
-/* Fills weights, to_rows and from_keys for the chunk at `step`, and returns what the whole chunk keeps of the state.
- * Without decay all factors are 1 and weights are the mask: one call serves every chunk. */
+/* Fills weights, to_rows and from_keys for the chunk at `step`, and returns the factor by which the state decays over
+ * the chunk. With a_t the decay of step t, the weight of row i and key j is the product of a_t from the step after j's
+ * to i's, 0 where the mask is: it is made row by row, each from the one above it. Without decay all factors are 1 and
+ * weights are the mask, so that one call serves every chunk. */
 static TARGET REAL NAME(weigh)(struct NAME(scratch) *s, const struct delta_problem *p, const struct shape *shape,
                                long batch, long head, long step)
 {
@@ -103,7 +114,7 @@ static TARGET REAL NAME(weigh)(struct NAME(scratch) *s, const struct delta_probl
                          : 1;
     REAL *weights = s->weights, running = 1;
     for (long i = 0; i < shape->top; i++) {
-        REAL factor = i < shape->steps ? factors[i] : 1;
+        REAL factor = i < shape->steps ? factors[i] : 1; /* rows from `steps` to `top` are padding */
         for (long j = 0; j < KEYS; j++) {
             long of = j / p->per_step;
             weights[i * KEYS + j] = of < i ? weights[(i - 1) * KEYS + j] * factor : of == i;
@@ -111,6 +122,7 @@ static TARGET REAL NAME(weigh)(struct NAME(scratch) *s, const struct delta_probl
         running *= factor;
         s->to_rows[i] = running;
     }
+    /* A key decays like the query of its own time step, and meets the keys before it alone. */
     for (long i = 0; i < KEYS; i++) {
         long of = i / p->per_step < shape->steps ? i / p->per_step : shape->steps - 1;
         for (long j = 0; j < KEYS; j++)
@@ -121,7 +133,7 @@ static TARGET REAL NAME(weigh)(struct NAME(scratch) *s, const struct delta_probl
     return running;
 }
 
-/* scores = (rows keys^T) * weights. */
+/* scores = (rows keys^T) * weights, [top + KEYS, KEYS]. Below `top` stands A of the solve. */
 static TARGET void NAME(score)(struct NAME(scratch) *s, const struct shape *shape)
 {
     long padded = shape->keys_padded, rows = shape->top + KEYS;
@@ -131,7 +143,7 @@ static TARGET void NAME(score)(struct NAME(scratch) *s, const struct shape *shap
         STORE(s->scores + x, LOAD(s->scores + x) * LOAD(s->weights + x));
 }
 
-/* state <- keep * state + keys^T diag(from_keys) written, from `state` into `after`. */
+/* The state after a chunk: after = keep * state + keys^T diag(from_keys) written. `after` may be `state` itself. */
 static TARGET void NAME(advance)(struct NAME(scratch) *s, const struct shape *shape, const REAL *state, REAL *after,
                                  const REAL *written, REAL keep, int gated)
 {
@@ -141,12 +153,15 @@ static TARGET void NAME(advance)(struct NAME(scratch) *s, const struct shape *sh
             NAME(scaled)(s->kept + j * values, written + j * values, s->from_keys[j], values);
         written = s->kept;
     }
+    /* Without decay and in place there is nothing to scale or copy: the product adds to the state. */
     if (gated || after != state)
         for (long x = 0; x < keys * values; x += LANES)
             STORE(after + x, keep * LOAD(state + x));
     NAME(product)(after, values, s->keys, 1, keys, written, values, keys, values, KEYS, 1);
 }
 
+/* The forward pass over one lane. For each chunk: pack, score, reads = (R S) scaled, then U = (I + A)^-1 (beta V -
+ * lower reads) by substitution, out = upper reads + upper scores U, and the next state. */
 static TARGET void NAME(forward)(struct NAME(scratch) *s, const struct delta_problem *p, const struct shape *shape,
                                  long lane)
 {
@@ -161,6 +176,7 @@ static TARGET void NAME(forward)(struct NAME(scratch) *s, const struct delta_pro
         NAME(weigh)(s, p, shape, batch, head, 0);
     for (long chunk = 0; chunk < shape->chunks; chunk++) {
         long step = chunk * shape->steps, left = p->time - step, steps = left < shape->steps ? left : shape->steps;
+        /* dwritten is free in this pass: it holds U where no backward pass needs it */
         REAL *written = s->dwritten;
         if (p->written != NULL)
             written = (REAL *)p->written + (lane * shape->chunks + chunk) * KEYS * values;
@@ -174,6 +190,7 @@ static TARGET void NAME(forward)(struct NAME(scratch) *s, const struct delta_pro
         NAME(product)(s->reads, values, s->rows, keys, 1, state, values, top + KEYS, values, keys, 0);
         for (long i = 0; i < top + KEYS && gated; i++)
             NAME(scaled)(s->reads + i * values, s->reads + i * values, s->to_rows[i], values);
+        /* the right side of the solve */
         const REAL *v = (const REAL *)p->v + ((batch * p->time + step) * p->per_step * p->heads + head) * width;
         for (long j = 0; j < KEYS; j++) {
             if (j < steps * p->per_step)
@@ -195,7 +212,11 @@ static TARGET void NAME(forward)(struct NAME(scratch) *s, const struct delta_pro
         NAME(scaled)((REAL *)p->state + (lane * p->key_dim + i) * width, state + i * values, 1, width);
 }
 
-/* The decay's gradient over one chunk: that of the cumulative log decay at every row, summed from the end. */
+/* The gradient of the log decays of one chunk. A factor exp(x) of a product adds (the product) * (its gradient) to the
+ * gradient of x, and every x here is a difference of cumulative log decays G: scores have G_row - G_key, reads G_row,
+ * what keys leave in the state G_end - G_key, and the state G_end. at_steps collects the gradients of G by time step;
+ * the gradient of a step's own log decay is their sum from that step to the end, kept in `running`.
+ * Called while drows and dkeys hold the parts that decay, before the gradients of the scores are added to them. */
 static TARGET void NAME(decay_gradient)(struct NAME(scratch) *s, const struct delta_problem *p,
                                         const struct shape *shape, long batch, long head, long step, const REAL *state,
                                         REAL keep)
@@ -204,7 +225,7 @@ static TARGET void NAME(decay_gradient)(struct NAME(scratch) *s, const struct de
     REAL at_steps[KEYS] = {0}, running = keep * NAME(dot)(state, s->dstate, keys * shape->values_padded);
     for (long i = 0; i < top + KEYS; i++) {
         long of = i < top ? i : (i - top) / per_step;
-        if (of >= shape->steps)
+        if (of >= shape->steps) /* padding */
             continue;
         REAL at = NAME(dot)(s->drows + i * keys, s->rows + i * keys, keys);
         for (long j = 0; j < KEYS; j++) {
@@ -231,7 +252,8 @@ static TARGET void NAME(decay_gradient)(struct NAME(scratch) *s, const struct de
     }
 }
 
-/* Writes the gradients of a chunk's q, k, v and beta from those of rows, keys and beta v (in dwritten). */
+/* Writes the gradients of a chunk's q, k, v and beta from those of rows, keys and beta v (in dwritten): the lower rows
+ * are beta k, so that their gradient goes to both, as that of beta v does to beta and v. */
 static TARGET void NAME(unpack)(struct NAME(scratch) *s, const struct delta_problem *p, const struct shape *shape,
                                 long batch, long head, long step, long steps)
 {
@@ -254,6 +276,10 @@ static TARGET void NAME(unpack)(struct NAME(scratch) *s, const struct delta_prob
     }
 }
 
+/* The backward pass over one lane, from the last chunk to the first. dstate is the gradient of the state after the
+ * chunk at hand, first that of the final state, at the end that of the initial one. For each chunk: the state before
+ * it, dU = (I + A)^-T (keys dstate + upper scores^T dout), from it the gradients of reads and scores, of rows and keys,
+ * of q, k, v and beta, and then dstate before the chunk. */
 static TARGET void NAME(backward)(struct NAME(scratch) *s, const struct delta_problem *p, const struct shape *shape,
                                   long lane)
 {
@@ -270,6 +296,8 @@ static TARGET void NAME(backward)(struct NAME(scratch) *s, const struct delta_pr
         long step = chunk * shape->steps, left = p->time - step, steps = left < shape->steps ? left : shape->steps;
         const REAL *all_written = (const REAL *)p->written + lane * shape->chunks * KEYS * values;
         const REAL *written = all_written + chunk * KEYS * values;
+        /* At the last chunk of a segment, compute its states again from the one that was kept: s->state then has the
+         * states before each of its chunks, and the following chunks find theirs there. */
         long within = chunk % SEGMENT;
         if (within == SEGMENT - 1 || chunk == shape->chunks - 1) {
             memcpy(s->state, (const REAL *)p->states + (lane * shape->segments + chunk / SEGMENT) * keys * values,
@@ -289,7 +317,7 @@ static TARGET void NAME(backward)(struct NAME(scratch) *s, const struct delta_pr
             keep = NAME(weigh)(s, p, shape, batch, head, step);
         NAME(score)(s, shape);
 
-        /* reads holds the gradient of the reads: that of out on top, minus that of beta v below. */
+        /* From here on s->reads holds the gradient of the reads: that of out on top, minus that of beta v below. */
         const REAL *dout = (const REAL *)p->dout + ((batch * p->time + step) * p->heads + head) * width;
         for (long i = 0; i < steps; i++)
             NAME(scaled)(s->reads + i * values, dout + i * p->heads * width, 1, width);
@@ -302,8 +330,10 @@ static TARGET void NAME(backward)(struct NAME(scratch) *s, const struct delta_pr
         NAME(solve_transposed)(s->dwritten, values, s->scores + top * KEYS);
         NAME(scaled)(s->reads + top * values, s->dwritten, -1, KEYS * values);
 
+        /* Products run along the rows of their right factor: what stands transposed there is transposed first. */
         NAME(transpose)(s->written_transposed, written, KEYS, values);
         NAME(product)(s->dscores, KEYS, s->reads, values, 1, s->written_transposed, KEYS, rows, KEYS, values, 0);
+        /* dscores is computed before the rows of reads are scaled: only reads decay from the chunk's start. */
         const REAL *kept = written;
         if (gated) {
             for (long i = 0; i < rows; i++)
@@ -332,6 +362,7 @@ static TARGET void NAME(backward)(struct NAME(scratch) *s, const struct delta_pr
         NAME(scaled)((REAL *)p->dinitial + (lane * p->key_dim + i) * width, s->dstate + i * values, 1, width);
 }
 
+/* Runs one pass over the lanes from first to last - 1; returns 0 if there is no memory. */
 static int NAME(run)(const struct delta_problem *p, const struct shape *shape, int backward, long first, long last)
 {
     struct NAME(scratch) s;

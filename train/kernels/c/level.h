@@ -1,5 +1,5 @@
-/* lane.h for both number types at one level: delta.c includes this with LEVEL, TARGET, VECTOR_BYTES and TILE_ROWS set,
- * and it unsets them. TILE_ROWS x 2 vectors of a product should fit the registers. */
+/* lane.h for both number types at one level of instructions: delta.c includes this with LEVEL, TARGET, VECTOR_BYTES and
+ * TILE_ROWS set, and it unsets them. NAME(run) becomes run_LEVEL_float and run_LEVEL_double, and so do all others. */
 #define REAL float
 #define REAL_BYTES 4
 #define NAME(x) JOIN(x, LEVEL, float)

@@ -2,10 +2,11 @@
  * instruction set: lane.h includes this with REAL, REAL_BYTES, VECTOR_BYTES, TARGET, TILE_ROWS and NAME() set.
  *
  * Matrices are row-major and zero-padded: columns to whole cache lines, rows to multiples of 4. Vectors are the
- * compiler's own extension, so that what runs doesn't hang on what an optimiser sees; every function carries TARGET,
- * because GCC cuts wide vectors into narrow ones before it inlines.
+ * compiler's own extension, so that speed doesn't depend on what an optimiser finds. Every function carries TARGET, the
+ * inlined ones too, because GCC cuts wide vectors into narrow ones before it inlines.
  */
 
+/* `vector` is aligned, for registers; `loose` is for memory at any address, of any type (may_alias). */
 typedef REAL NAME(vector) __attribute__((vector_size(VECTOR_BYTES)));
 typedef REAL NAME(loose) __attribute__((vector_size(VECTOR_BYTES), aligned(REAL_BYTES), may_alias));
 
@@ -38,7 +39,8 @@ INLINE TARGET void NAME(tile)(REAL *restrict c, long c_row, const REAL *restrict
             STORE(c + i * c_row + x * LANES, sum[i][x]);
 }
 
-/* c [rows, columns] = a b, or c += a b where `add`; rows in fours, columns in whole cache lines. */
+/* c [rows, columns] = a b, or c += a b if `add`; `rows` is a multiple of 4, `columns` of a cache line. Two vectors of
+ * columns at a time, and for the rest one; rows by TILE_ROWS, and for the rest by 4. */
 static TARGET NOINLINE void NAME(product)(REAL *restrict c, long c_row, const REAL *restrict a, long a_row,
                                           long a_column, const REAL *restrict b, long b_row, long rows, long columns,
                                           long inner, int add)
@@ -64,7 +66,8 @@ static TARGET NOINLINE void NAME(product)(REAL *restrict c, long c_row, const RE
     }
 }
 
-/* x [KEYS, columns] <- (I + a)^-1 x, of a only what is below the diagonal. */
+/* x [KEYS, columns] <- (I + a)^-1 x by forward substitution; of a only the part below the diagonal is read. A column of
+ * KEYS vectors stays in registers. Substitution, not Neumann doubling, which is wrong where keys repeat at beta = 2. */
 static TARGET NOINLINE void NAME(solve)(REAL *restrict x, long columns, const REAL *restrict a)
 {
     for (long at = 0; at < columns; at += LANES) {
@@ -79,7 +82,7 @@ static TARGET NOINLINE void NAME(solve)(REAL *restrict x, long columns, const RE
     }
 }
 
-/* x [KEYS, columns] <- (I + a)^-T x. */
+/* x [KEYS, columns] <- (I + a)^-T x by backward substitution: the gradient of `solve`. */
 static TARGET NOINLINE void NAME(solve_transposed)(REAL *restrict x, long columns, const REAL *restrict a)
 {
     for (long at = 0; at < columns; at += LANES) {

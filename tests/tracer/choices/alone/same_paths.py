@@ -7,6 +7,8 @@ import random
 import pytest
 from forking import LAWS, WORKED, alike, forked, program_of, work
 
+from trace_mine.tracer.inside.states import fork_points
+
 
 @pytest.mark.parametrize("seed", range(30))
 @pytest.mark.usefixtures("everywhere")
@@ -22,7 +24,7 @@ def test_a_long_way_is_gone_once() -> None:
 
     WORKED[0] = 0
     found = forked(run, forks=2, max_seconds=60)
-    assert (len(found.paths), found.num_forked, found.is_complete) == (16, 15, True)
+    assert (len(found.paths), found.num_forked, found.unexplored < 1e-9) == (16, 15, True)
     assert WORKED[0] == 1  # 16 without
 
 
@@ -40,7 +42,8 @@ def test_long_ways_between_choices_are_seldom_gone_twice() -> None:
     assert 7 <= WORKED[0] <= 12  # 24 without
 
 
-def test_a_short_way_is_gone_again() -> None:
+def test_a_short_way_is_gone_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fork_points, "clock", lambda: 0.0)  # on a busy machine six throws may take 5 ms
     found = forked(lambda: tuple(random.randrange(2) for _ in range(6)))
     assert (len(found.paths), found.num_forked) == (64, 0)
 
