@@ -1,5 +1,5 @@
-"""One word has one meaning: the glossary of ARCHITECTURE.md is held to the code, and each public class has a name of its
-own.
+"""One word has one meaning: the code has what the glossary of ARCHITECTURE.md names, and no two public classes share a
+name.
 """
 
 import ast
@@ -19,7 +19,9 @@ RETIRED = {
     "lookahead": "interpreter",
     "kernel_of": "automaton_of",
 }
-"""Identifiers that were given up, with the word to use: they said nothing of what they hold, or had a second meaning."""
+"""Identifiers that were given up, with the word to use: they said nothing of what they hold, or had two meanings."""
+COUNTS_FOUND = {"corpus/merge.py", "corpus/report.py", "corpus/stats.py", "corpus/tally.py", "corpus/work.py"}
+"""Files that speak of the count ``found`` of stats.json, which is a contract with readers."""
 
 
 def glossary() -> list[tuple[str, str, str]]:
@@ -109,7 +111,8 @@ def retired_in(source: str) -> set[str]:
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_no_retired_word_comes_back(path):
-    assert not retired_in(path.read_text(encoding="utf-8"))
+    allowed = {"found"} if str(path.relative_to(ROOT)) in COUNTS_FOUND else set()
+    assert not retired_in(path.read_text(encoding="utf-8")) - allowed
 
 
 def test_the_rules_can_fail():

@@ -127,7 +127,7 @@ class _CandidateMaker:
         if drop is not None:
             return self._dropped(drop)
         assert place.module is not None  # else the drop would be not_importable
-        writer = SessionWriter(self._node.name, place.module, self._function, draws, constant)
+        writer = CallSnippetWriter(self._node.name, place.module, self._function, draws, constant)
         commands = writer.commands(_reader(self._node, self._calls), is_procedure=_is_procedure(self._node))
         return Candidate(
             snippet=replace(
@@ -176,7 +176,7 @@ class _CandidateMaker:
         )
 
 
-class SessionWriter:
+class CallSnippetWriter:
     """Writes the commands of one session.
 
     The names in a session never clash: with built-ins, which the function's arguments and the reveals use, with what
