@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from trace_mine.corpus.schema import markdown
 from trace_mine.corpus.splits import SPLITS
 from trace_mine.corpus.stats import GroupStats, Stats
+from trace_mine.tracer.inside.reasons import drop_sentence
 from trace_mine.tracer.show import visible
 
 # The Hub's own categories; the last one is "n>1M".
@@ -154,9 +155,13 @@ def _body(stats: Stats, present: Sequence[str]) -> str:
         repositories=_table("repository", stats["by_repository"]),
         columns=markdown(),
         splits=", ".join(f"{split} {stats['splits'].get(split, 0)}" for split in present),
-        drops="\n".join(f"* `{reason}`: {count}" for reason, count in stats["drops"].items()) or "None was.",
+        drops=_drops(stats["drops"]) or "None was.",
         licences=", ".join(f"{inline(name)} {count}" for name, count in stats["by_licence"].items()) or "no rows",
     )
+
+
+def _drops(drops: Mapping[str, int]) -> str:
+    return "\n".join(f"* `{reason}`: {count}. {drop_sentence(reason)}" for reason, count in drops.items())
 
 
 def version_of(content: str) -> str:

@@ -16,6 +16,7 @@ from trace_mine.corpus.merge import Merged
 from trace_mine.corpus.stats import GroupStats, Stats
 from trace_mine.corpus.tally import Counts
 from trace_mine.corpus.work import Marker
+from trace_mine.tracer.inside.reasons import drop_sentence
 from trace_mine.tracer.show import visible
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ LINE_SECONDS = 5.0
 """At most one line of progress in so many seconds, where there is no terminal."""
 MAX_SESSION_LINES = 40
 """Lines of the first session that are shown."""
+MAX_EXPLAINED_REASONS = 5
+"""Reasons for drops that are explained below the table, the most counted first."""
 
 
 class Progress:
@@ -124,6 +127,9 @@ def print_summary(stats: Stats) -> None:
         _add_row(table, name, group, ", ".join(f"{reason} {count}" for reason, count in group["drops"].items()))
     _add_row(table, "all", stats, "")
     console.print(table)
+    # The commonest few: all of them are explained in the card and in docs/reasons.md.
+    for reason, _ in sorted(stats["drops"].items(), key=lambda item: -item[1])[:MAX_EXPLAINED_REASONS]:
+        console.print(f"{reason}: {drop_sentence(reason)}")
     unreadable = stats["files"]["unreadable"] if "files" in stats else {}
     if unreadable:
         counts = ", ".join(f"{reason} {count}" for reason, count in unreadable.items())

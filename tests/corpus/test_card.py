@@ -16,8 +16,10 @@ from hypothesis import strategies as st
 
 from trace_mine.corpus import card
 from trace_mine.corpus.card import dataset_card, inline
+from trace_mine.corpus.report import print_summary
 from trace_mine.corpus.schema import COLUMNS
 from trace_mine.corpus.tally import Counts
+from trace_mine.tracer.inside.reasons import Reason, ReasonStage, drop_sentence
 
 NASTY = (
     "a | b",
@@ -122,3 +124,16 @@ def test_the_columns_are_in_the_card() -> None:
 
 def test_examples_in_docstrings() -> None:
     assert doctest.testmod(card).failed == 0
+
+
+def test_every_reason_for_a_drop_is_explained_in_the_card_and_on_the_terminal(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    stages = (ReasonStage.DISCOVERY, ReasonStage.TRACING, ReasonStage.ROW)
+    reasons = [reason for reason in Reason if any(meaning.stage in stages for meaning in reason.meanings)]
+    words = [reason.value for reason in reasons if reason is not Reason.SIGNAL]
+    stats = stats_of("repository", drops=dict.fromkeys(words, 1) | {"signal:11": 2})
+    text = dataset_card(stats, SHARDS, "0" * 64)
+    assert all(f"* `{word}`: 1. {drop_sentence(word)}\n" in text for word in words) and len(words) > 40
+    print_summary(stats)
+    assert "signal:11: The process was ended by" in capsys.readouterr().out

@@ -460,6 +460,7 @@ class Reason(StrEnum):
     LOOKS_LIKE_TRACEBACK = "looks_like_traceback", _output("The output has the line with which a traceback begins.")
 
 
+_DROP_STAGES = (ReasonStage.DISCOVERY, ReasonStage.TRACING, ReasonStage.ROW)
 _signal = re.compile(r"signal:\d+")
 
 
@@ -475,6 +476,22 @@ def reason_of(word: str) -> Reason:
         return Reason(word)
     except ValueError:
         raise ValueError(f"expected the word of a Reason, got {word!r}; add it to the enumeration") from None
+
+
+def drop_sentence(word: str) -> str:
+    """Say why a snippet was dropped under this word, and the cure where there is one.
+
+    Example:
+        >>> drop_sentence("skipped")
+        'The test, or its class, is marked to be skipped.'
+
+    Raises:
+        ValueError: no reason has this word.
+    """
+    meanings = reason_of(word).meanings
+    # A word that is met at several stages counts files or constructs at the others, which a drop is not.
+    meaning = next((each for each in meanings if each.stage in _DROP_STAGES), meanings[0])
+    return f"{meaning.why} {meaning.cure}".strip()
 
 
 def ended_with(status: str) -> str:
