@@ -25,7 +25,7 @@ if TYPE_CHECKING:  # importing `datasets` takes a second, and workers that make 
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Meaning:
+class ColumnMeaning:
     """The meaning of a column for people, and ``since``, the first schema version that has the column."""
 
     text: str
@@ -39,9 +39,9 @@ class Meaning:
             )
 
 
-def means(text: str, *, since: int = 1) -> Meaning:
+def means(text: str, *, since: int = 1) -> ColumnMeaning:
     """Make the Meaning of a column: a call short enough to stand beside the column's type."""
-    return Meaning(text=text, since=since)
+    return ColumnMeaning(text=text, since=since)
 
 
 class SegmentColumns(TypedDict):
@@ -148,7 +148,7 @@ class Column:
     """
 
     name: str
-    meaning: Meaning
+    meaning: ColumnMeaning
     scalar: type[str] | type[int] | type[float] | type[bool] | None
     fields: tuple[Column, ...] = ()
     is_list: bool = False

@@ -28,7 +28,7 @@ OnDone = Callable[[str, Marker], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnitTask:
-    """The ``Task`` that an engine calls: makes the items of a unit, and writes them to the ledger of ``out``.
+    """The ``UnitCall`` that an engine runs: makes the items of a unit, and writes them to the ledger of ``out``.
 
     A record of a path and a function of a module, since engines pickle it.
     """

@@ -47,7 +47,7 @@ class SearchResult:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Candidate:
+class BeamCandidate:
     """One session of the beam: ``actions`` [commands] and ``shown`` [reveals], the variables asked for.
 
     ``states`` [commands]: states that agree with all answers so far; they are shorter than ``actions`` by ``spacing``
@@ -82,7 +82,7 @@ def search(
     moves = np.array(list(product(range(len(game.actions)), repeat=spacing)), dtype=np.int64)
     # one session without a command: all sessions begin in the game's start
     nothing = np.empty(0, dtype=np.int64)
-    beam = [Candidate(actions=nothing, shown=nothing, states=nothing)]
+    beam = [BeamCandidate(actions=nothing, shown=nothing, states=nothing)]
     worst: list[float] = []
     for _ in range(reveals):
         grown = [longer for each in beam for longer in with_questions(game, each, moves)]
@@ -108,10 +108,10 @@ def check_limits(game: Game, reveals: int, width: int, floor: float) -> None:
         raise ValueError(f"expected 0 < floor <= 1/{len(game.items)} (one over the number of items), got {floor}")
 
 
-def with_questions(game: Game, candidate: Candidate, moves: Ints) -> list[Candidate]:
+def with_questions(game: Game, candidate: BeamCandidate, moves: Ints) -> list[BeamCandidate]:
     """Lengthen a candidate by each of ``moves`` [moves, spacing] and a question for each variable, still unanswered."""
     return [
-        Candidate(
+        BeamCandidate(
             actions=np.concatenate([candidate.actions, move]),
             shown=np.append(candidate.shown, variable),
             states=candidate.states,
@@ -121,7 +121,9 @@ def with_questions(game: Game, candidate: Candidate, moves: Ints) -> list[Candid
     ]
 
 
-def with_answers(game: Game, candidate: Candidate, sessions: Sessions, place: int, floor: float) -> list[Candidate]:
+def with_answers(
+    game: Game, candidate: BeamCandidate, sessions: Sessions, place: int, floor: float
+) -> list[BeamCandidate]:
     """Answer the last question of a candidate in every way that has an exact probability of ``floor`` or more.
 
     ``place`` is the candidate's row in ``sessions``. An answer is said by a state that shows it.
@@ -132,7 +134,7 @@ def with_answers(game: Game, candidate: Candidate, sessions: Sessions, place: in
     for item in np.flatnonzero(sessions.exact[place, -1] >= floor):
         states = np.full(spacing, state_showing(game, int(candidate.shown[-1]), int(item)))
         answers.append(
-            Candidate(
+            BeamCandidate(
                 actions=candidate.actions,
                 shown=candidate.shown,
                 states=np.concatenate([candidate.states, states]),
@@ -141,7 +143,7 @@ def with_answers(game: Game, candidate: Candidate, sessions: Sessions, place: in
     return answers
 
 
-def plays_of(game: Game, candidates: list[Candidate], spacing: int) -> Plays:
+def plays_of(game: Game, candidates: list[BeamCandidate], spacing: int) -> Plays:
     """Sessions out of candidates whose last question has no answer yet; each gets its likeliest answer.
 
     The filter reads of a state only what a reveal shows in it, so one state that shows the answer stands for all the

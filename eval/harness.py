@@ -41,7 +41,7 @@ class Suite:
         return "p" in self.parameters
 
 
-class Question(TypedDict):
+class HarnessQuestion(TypedDict):
     """A line of a suite's .jsonl: a session's text up to its last revealed value, and where the session is from.
 
     ``law`` is the exact law over ``choices``, ``target`` the index of the choice that was shown. ``task``,
@@ -118,7 +118,7 @@ def write_tasks(out: Path, *, docs: int, seed: int) -> list[Path]:
     return written
 
 
-def questions(suite: Suite, docs: int, seed: int) -> list[Question]:
+def questions(suite: Suite, docs: int, seed: int) -> list[HarnessQuestion]:
     """Make ``docs`` questions of a suite, one for each of the first test sessions of this seed, at its last reveal."""
     # settings of a run that is never trained: ``TaskBatches`` makes their sessions as it does for training
     stages = (StageSettings(steps=1, commands=(suite.commands,), spacings=(suite.spacing,)),)
@@ -134,7 +134,7 @@ def questions(suite: Suite, docs: int, seed: int) -> list[Question]:
     return [question(suite, sessions, row, seed) for row in range(docs)]
 
 
-def question(suite: Suite, sessions: Sessions, row: int, seed: int) -> Question:
+def question(suite: Suite, sessions: Sessions, row: int, seed: int) -> HarnessQuestion:
     """Make the question about the last reveal of session ``row``."""
     stream, last = sessions.stream, int(sessions.batch.reveals[row, -1, 0])
     text = "".join(stream.vocabulary[token] for token in sessions.batch.tokens[row, :last])

@@ -35,7 +35,7 @@ TRUTH = "exact filter"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Line:
+class BoardLine:
     """One model's numbers at one size of one task: ``values`` by seed, and the best ``baseline`` as text."""
 
     metric: str
@@ -58,7 +58,7 @@ class Line:
         return (*where, *spread, str(len(self.values)), self.baseline)
 
 
-def board(results: Sequence[Result], metrics: Sequence[str]) -> list[Line]:
+def board(results: Sequence[Result], metrics: Sequence[str]) -> list[BoardLine]:
     """Make the lines of these metrics, ordered by metric and size of session, then the better mean first.
 
     Only numbers of whole sessions count, that is results without a ``place``. The baseline of a line is the best one
@@ -78,7 +78,7 @@ def board(results: Sequence[Result], metrics: Sequence[str]) -> list[Line]:
     for result, values in over_seeds([each for each in of_sessions if each.metric in metrics and each.run]):
         refuse_repeated_seeds([each for each in of_sessions if same_line(each, result)])
         lines.append(
-            Line(
+            BoardLine(
                 metric=result.metric,
                 task=result.task,
                 commands=result.commands,
@@ -92,7 +92,7 @@ def board(results: Sequence[Result], metrics: Sequence[str]) -> list[Line]:
     return sorted(lines, key=lambda line: (metrics.index(line.metric), *rank(line)))
 
 
-def rank(line: Line) -> tuple[str, int, int, float]:
+def rank(line: BoardLine) -> tuple[str, int, int, float]:
     """The key by which lines of one metric are sorted: size of session, then the better mean first."""
     sign = -1.0 if is_higher_better(line.metric) else 1.0
     return line.task, line.commands, line.spacing, sign * mean(line.values)
@@ -141,20 +141,20 @@ def size_of(result: Result) -> tuple[str, int, int]:
     return result.task, result.commands, result.spacing
 
 
-def markdown(lines: Sequence[Line]) -> str:
+def markdown(lines: Sequence[BoardLine]) -> str:
     """The lines as a Markdown table, a header before them."""
     rows = [COLUMNS, ("---",) * len(COLUMNS), *(line.cells() for line in lines)]
     return "".join("| " + " | ".join(row) + " |\n" for row in rows)
 
 
-def as_csv(lines: Sequence[Line]) -> str:
+def as_csv(lines: Sequence[BoardLine]) -> str:
     """The lines as CSV, a header before them."""
     out = io.StringIO()
     csv.writer(out).writerows([COLUMNS, *(line.cells() for line in lines)])
     return out.getvalue()
 
 
-def make_board(files: Sequence[Path], metrics: Sequence[str], out: Path | None) -> list[Line]:
+def make_board(files: Sequence[Path], metrics: Sequence[str], out: Path | None) -> list[BoardLine]:
     """Make the board of these files of results, and write it to ``out`` (.md or .csv) where that is given.
 
     Raises:

@@ -34,7 +34,7 @@ FAST_BELOW = 1_200.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Budget:
+class TimeBudget:
     """Wall time for training and evaluation together, in ``seconds``; ``gpu`` adds the paper's configuration."""
 
     name: str
@@ -56,7 +56,7 @@ class Budget:
         return self.seconds < FAST_BELOW
 
 
-def budget_of(text: str) -> Budget:
+def budget_of(text: str) -> TimeBudget:
     """Parse a budget: a number with s, m or h, or ``gpu`` (ten hours, with the paper's configuration).
 
     >>> budget_of("10m").seconds
@@ -68,14 +68,14 @@ def budget_of(text: str) -> Budget:
     if text == "gpu":
         if not torch.cuda.is_available():
             raise ValueError("expected a CUDA device for --budget gpu, got none; give --budget 60m")
-        return Budget(name=text, seconds=36_000.0, gpu=True)
+        return TimeBudget(name=text, seconds=36_000.0, gpu=True)
     match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh])", text)
     if not match or float(match[1]) <= 0:
         raise ValueError(f"expected a budget such as 10m, 60m, 2h or gpu, got {text!r}")
-    return Budget(name=text, seconds=float(match[1]) * {"s": 1, "m": 60, "h": 3600}[match[2]], gpu=False)
+    return TimeBudget(name=text, seconds=float(match[1]) * {"s": 1, "m": 60, "h": 3600}[match[2]], gpu=False)
 
 
-def reproduce(budget: Budget, out: Path, *, jobs: int, names: Sequence[str] = ()) -> Path:
+def reproduce(budget: TimeBudget, out: Path, *, jobs: int, names: Sequence[str] = ()) -> Path:
     """Train, draw and report within a budget; return the path of ``report.html``.
 
     Leaves under ``out``: ``runs/`` (finished ones of earlier calls are kept), ``figures/``, ``results.parquet``,
@@ -133,7 +133,7 @@ def draw_all(
 
 
 def facts(
-    plan: Sequence[PlannedRun], trained: Trained, out: Path, budget: Budget, seconds: float, jobs: int
+    plan: Sequence[PlannedRun], trained: Trained, out: Path, budget: TimeBudget, seconds: float, jobs: int
 ) -> report.Facts:
     """Collect the circumstances of a report; sizes of runs are read from the ``final.json`` that each left."""
     runs = {}

@@ -26,11 +26,11 @@ from trace_mine.corpus.mined.miner import Mined, MineOptions
 from trace_mine.corpus.mined.tracing import close_tracer, trace_unit
 from trace_mine.corpus.rows import Row, RowOrigin, make_row
 from trace_mine.corpus.synthetic.origin import Synthetic, SynthOptions, generate_unit
-from trace_mine.corpus.synthetic.task import Stage as TaskStage
+from trace_mine.corpus.synthetic.task import ReasonStage as TaskStage
 from trace_mine.corpus.units import run_units
 from trace_mine.corpus.work import Dropped, WorkUnit
 from trace_mine.tracer.inside.protocol.jobs import JOBS, Job, PlainJob
-from trace_mine.tracer.inside.reasons import Reason, Stage, reason_of
+from trace_mine.tracer.inside.reasons import Reason, ReasonStage, reason_of
 from trace_mine.tracer.inside.syntax.names import CannotOpen
 from trace_mine.tracer.inside.syntax.text import without_blank_lines
 from trace_mine.tracer.limits import Limits
@@ -221,7 +221,7 @@ OUTPUT: dict[Reason, Program] = {
 """Programs that print what no doctest can show."""
 
 PROGRAMS = [(stage, reason, each) for stage, cases in (
-    (Stage.TRACING, TRACING), (Stage.WHOLE, WHOLE), (Stage.LESS, LESS), (Stage.OUTPUT, OUTPUT)
+    (ReasonStage.TRACING, TRACING), (ReasonStage.WHOLE, WHOLE), (ReasonStage.LESS, LESS), (ReasonStage.OUTPUT, OUTPUT)
 ) for reason, each in cases.items()]  # fmt: skip
 
 
@@ -259,12 +259,12 @@ def tracer_of(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[Pr
     ("stage", "reason", "program"), [pytest.param(*case, id=f"{case[0].name}-{case[1].name}") for case in PROGRAMS]
 )
 def test_a_program_gives_the_reason(
-    tracer_of: Callable[[Program], Tracer], stage: Stage, reason: Reason, program: Program
+    tracer_of: Callable[[Program], Tracer], stage: ReasonStage, reason: Reason, program: Program
 ) -> None:
     made = tracer_of(program).trace(program.snippet())
-    if stage is Stage.TRACING:
+    if stage is ReasonStage.TRACING:
         assert isinstance(made, Drop) and reason_of(made.reason) is reason, made
-    elif stage is Stage.OUTPUT:
+    elif stage is ReasonStage.OUTPUT:
         assert isinstance(made, Drop) and (made.reason, made.evidence) == (Reason.NOT_A_DOCTEST, reason), made
     else:
         assert isinstance(made, Trace) and made.kept_whole.get(reason), made
@@ -629,16 +629,16 @@ def test_a_function_that_names_the_place_of_a_generator_is_not_opened(tracer_of:
 
 def test_every_meaning_of_every_reason_has_a_case() -> None:
     made = {
-        Stage.FILE: FILES.keys(),
-        Stage.DISCOVERY: DISCOVERY.keys(),
-        Stage.TRACING: TRACING.keys() | RUNS.keys() | OUTCOMES.keys() | {Reason.TRACING_ENDED},
-        Stage.ROW: ROW.keys(),
-        Stage.WHOLE: WHOLE.keys(),
-        Stage.LESS: LESS.keys(),
-        Stage.OUTPUT: OUTPUT.keys(),
+        ReasonStage.FILE: FILES.keys(),
+        ReasonStage.DISCOVERY: DISCOVERY.keys(),
+        ReasonStage.TRACING: TRACING.keys() | RUNS.keys() | OUTCOMES.keys() | {Reason.TRACING_ENDED},
+        ReasonStage.ROW: ROW.keys(),
+        ReasonStage.WHOLE: WHOLE.keys(),
+        ReasonStage.LESS: LESS.keys(),
+        ReasonStage.OUTPUT: OUTPUT.keys(),
     }
-    told = {stage: {r for r in Reason for m in r.meanings if m.stage is stage} for stage in Stage}
-    for stage in Stage:
+    told = {stage: {r for r in Reason for m in r.meanings if m.stage is stage} for stage in ReasonStage}
+    for stage in ReasonStage:
         missing, unknown = told[stage] - made[stage], made[stage] - told[stage]
         assert not missing, f"no case for {missing} at {stage.name}"
         assert not unknown, f"a case for {unknown} at {stage.name}, which they don't mean"

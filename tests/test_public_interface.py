@@ -21,7 +21,7 @@ import trace_mine
 from trace_mine.errors import CURES, OTHER_CURE
 from trace_mine.function_source import needed_names
 from trace_mine.literals import NotLiteralError, Speller
-from trace_mine.tracer.inside.reasons import Reason, Stage
+from trace_mine.tracer.inside.reasons import Reason, ReasonStage
 from trace_mine.tracer.schema import Drop
 from trace_mine.tracer.visible import marked_up
 
@@ -165,7 +165,7 @@ def test_a_program_without_a_session_says_why_and_what_to_do(source, options, ou
 
 
 def test_cures_are_of_reasons_that_one_program_can_have():
-    known = {str(reason) for reason in Reason if any(each.stage is Stage.TRACING for each in reason.meanings)}
+    known = {str(reason) for reason in Reason if any(each.stage is ReasonStage.TRACING for each in reason.meanings)}
     assert set(CURES) <= known
 
 

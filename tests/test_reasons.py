@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from trace_mine.tracer.inside import reasons
-from trace_mine.tracer.inside.reasons import Meaning, Reason, Stage, ended_with, integrity_of, reason_of
+from trace_mine.tracer.inside.reasons import Meaning, Reason, ReasonStage, ended_with, integrity_of, reason_of
 from trace_mine.tracer.reasons_page import page
 from trace_mine.tracer.schema import INTEGRITIES, STATUSES
 
@@ -208,13 +208,13 @@ def test_a_member_says_one_thing_at_a_stage() -> None:
     for reason in Reason:
         stages = [meaning.stage for meaning in reason.meanings]
         assert stages and len(set(stages)) == len(stages), reason
-        assert stages == sorted(stages, key=[*Stage].index), reason
+        assert stages == sorted(stages, key=[*ReasonStage].index), reason
 
 
 @pytest.mark.parametrize("why", ["", "no capital.", "No full stop"])
 def test_a_meaning_is_a_sentence(why: str) -> None:
     with pytest.raises(ValueError, match=r"expected Meaning\.why to be a sentence"):
-        Meaning(stage=Stage.FILE, why=why)
+        Meaning(stage=ReasonStage.FILE, why=why)
 
 
 def test_the_page_is_what_the_code_says() -> None:

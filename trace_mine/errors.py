@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from trace_mine.tracer.inside.reasons import Reason, Stage, reason_of
+from trace_mine.tracer.inside.reasons import Reason, ReasonStage, reason_of
 from trace_mine.tracer.schema import Drop
 from trace_mine.tracer.visible import visible
 
@@ -65,7 +65,7 @@ class NoTraceError(Exception):
         self.outcome = {"syntax_error": "syntax"}.get(drop.reason, drop.reason.replace("_", "-"))
         meanings = reason_of(drop.reason).meanings
         # A word may be a reason at several stages (`syntax_error` of a file, of a snippet): here a program was traced.
-        self.why = next((each.why for each in meanings if each.stage is Stage.TRACING), meanings[0].why)
+        self.why = next((each.why for each in meanings if each.stage is ReasonStage.TRACING), meanings[0].why)
         self.cure = CURES.get(drop.reason, OTHER_CURE)
         # The evidence quotes the program: no control character of its text reaches a terminal by a traceback.
         super().__init__(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 
-from trace_mine.tracer.inside.reasons import Reason, Stage
+from trace_mine.tracer.inside.reasons import Reason, ReasonStage
 
 HEAD = """\
 # Reasons
@@ -23,7 +23,7 @@ This page is written from `trace_mine.tracer.inside.reasons`:
 def page() -> str:
     """The page, with one table for each stage."""
     parts = [HEAD]
-    for stage in Stage:
+    for stage in ReasonStage:
         rows = ["| reason | why | what to do |", "|---|---|---|"]
         for reason in Reason:
             for meaning in reason.meanings:

@@ -16,7 +16,7 @@ from typing import Protocol
 import numpy as np
 import torch
 from torch import Tensor
-from transformers import PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerFast
 
 from trace_mine.corpus.synthetic.stream import Batch, TokenStream
 from trace_mine.corpus.synthetic.task import GameTask, Stage, Task
@@ -43,7 +43,7 @@ class Batches(Protocol):
         data_hash: SHA-256 in hexadecimal, equal only for batches of the same data; resuming checks it.
     """
 
-    tokenizer: PreTrainedTokenizerBase
+    tokenizer: PreTrainedTokenizerFast
     data_hash: str
 
     def batch(self, step: int, indices: Sequence[int]) -> dict[str, Tensor]:

@@ -52,6 +52,7 @@ def evaluate_task(
     has_beliefs = game.is_hidden and not game.shows_all
     hit_parts: list[Floats] = []
     kl_parts: list[Floats] = []
+    # sums and parts over batches of rows: all logits of a split would not fit the memory
     sums = np.zeros(4)
     with evaluating(model) as device:
         labels = torch.from_numpy(stream.label_tokens).to(device)

@@ -142,6 +142,7 @@ def states_along(model: SequenceModel, input_ids: Tensor, every: int) -> dict[in
     states_by_layer: dict[int, list[Tensor]] = {}
     carry = None
     # Kernels give the state after their last step only, so that the model runs piece by piece, from carry to carry.
+    # attention is run too, though it has no state: its layers feed those that have
     for first in range(0, input_ids.shape[1] - every + 1, every):
         carry = model(input_ids[:, first : first + every], carry, return_carry=True).carry
         for layer, layer_carry in enumerate(carry):

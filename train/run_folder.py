@@ -61,7 +61,7 @@ class RunRecord(TypedDict):
     processes: NotRequired[int]
 
 
-class Line(TypedDict):
+class LogLine(TypedDict):
     """A line of ``metrics.jsonl`` or ``evals.jsonl``: the optimiser step, beside the numbers measured at it."""
 
     step: int
@@ -79,7 +79,7 @@ def append_line(path: Path, record: Mapping[str, object]) -> None:
         file.write(json.dumps(record) + "\n")
 
 
-def read_lines(path: Path) -> list[Line]:
+def read_lines(path: Path) -> list[LogLine]:
     """Read the complete lines of a file; a file that isn't there has none.
 
     A process that was killed while it appended may leave a last line without its end, which is left out.

@@ -165,6 +165,7 @@ class Settings:
     def __post_init__(self) -> None:
         if not self.stages:
             raise ValueError(f"expected a recipe with stages, got none in {self.recipe!r}; give at least one")
+        # Types are pydantic's; ranges are checked here, so that a recipe in Python is checked too.
         least = dict.fromkeys(("batch_size", "accumulate", "threads", "log_every", "save_every", "keep"), 1)
         for name, low in {**least, "max_steps": 0, "evaluate_every": 0, "evaluate_rows": 1}.items():
             if getattr(self, name) < low:
@@ -241,6 +242,7 @@ def merge(settings: Settings, values: Mapping[str, object]) -> Settings:
         raise ValueError(
             f"expected settings of the recipe {settings.recipe}, got those of {values['recipe']!r}; name that recipe"
         )
+    # First the groups: whether keys stay depends on the model and task that the values name, wherever they stand.
     for group, name in GROUPS.items():
         if values.get(group, data[group]) != data[group]:
             data[name] = {}
@@ -285,6 +287,7 @@ def _set_value(data: dict[str, Any], name: str, value: object) -> None:
     first, *rest = name.split(".")
     # A recipe isn't set but chosen, and keys have their dotted names.
     settable = [each.name for each in fields(Settings) if each.name not in ("recipe", *GROUPS.values())]
+    # Keys of a model or task may hold dots themselves, and aren't known here: from_json checks those of models.
     if first in GROUPS and rest:
         data[GROUPS[first]] = {**data[GROUPS[first]], ".".join(rest): value}
         return

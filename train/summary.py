@@ -51,15 +51,15 @@ class Retention(TypedDict):
     kl: float
 
 
-class Evaluations(TypedDict, total=False):
+class EvaluationScores(TypedDict, total=False):
     """All final evaluations; ``rescaled`` has them again with the norm of the state held where it was in training."""
 
     evaluations: list[Evaluation]
     retention: list[Retention]
-    rescaled: Evaluations | None
+    rescaled: EvaluationScores | None
 
 
-class Final(Evaluations):
+class Final(EvaluationScores):
     """``final.json``: the run's sizes beside its evaluations, which the first of several processes alone has."""
 
     step: int
@@ -74,7 +74,7 @@ def summary(final: Final) -> list[str]:
     return [first, *_measurements(final)]
 
 
-def _measurements(final: Evaluations) -> list[str]:
+def _measurements(final: EvaluationScores) -> list[str]:
     """Return a line for each evaluation; those with the rescale follow, indented."""
     # also of final.json files of older versions, which may lack retention and rescaled
     lines: list[str] = []
@@ -100,7 +100,7 @@ def _by_role(evaluation: Evaluation) -> list[str]:
     if "copy_last_value" in evaluation:
         lines.append(f"values, by copying the last value: accuracy {evaluation['copy_last_value']:.3f}")
     beliefs = evaluation.get("beliefs", {})
-    if beliefs.get("num_beliefs"):
+    if beliefs.get("num_beliefs"):  # 0 if all prefixes were too long: then there is no mean
         lines.append(
             f"KL to the exact belief {beliefs['kl']:.3f} (its entropy {beliefs['entropy']:.3f}) "
             f"at {beliefs['num_beliefs']} reveals"

@@ -63,7 +63,7 @@ class Sum(IntEnum):
     STEPS = 8
 
 
-class Counts(TypedDict):
+class TrainerCounts(TypedDict):
     """``counts.json`` of a checkpoint; ``sums`` are over all processes, since the log before the checkpoint."""
 
     tokens: int
@@ -256,12 +256,12 @@ class TraceTrainer(Trainer):
         if self.is_world_process_zero():
             step = self.state.global_step
             path = self.folder / "checkpoints" / f"checkpoint-{step}"
-            counts: Counts = {"tokens": self.tokens, "seconds": self.seconds(), "sums": sums}
+            counts: TrainerCounts = {"tokens": self.tokens, "seconds": self.seconds(), "sums": sums}
             run_folder.write_json(path / "counts.json", counts)
             run_folder.mark_complete(path, step)
             run_folder.remove_old_checkpoints(self.folder, self.settings.keep)
 
-    def restore_counts(self, counts: Counts) -> None:
+    def restore_counts(self, counts: TrainerCounts) -> None:
         """Continue counting from a checkpoint's ``counts.json``.
 
         The first process alone takes its sums, which are those of all processes together.

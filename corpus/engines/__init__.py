@@ -1,6 +1,6 @@
 """Engines run work units in worker processes, on this machine or on others. One file an engine, and their registry.
 
-An engine knows nothing of ledgers, rows or snippets: it calls a ``Task`` with the keys of units, in workers. A task
+An engine knows nothing of ledgers, rows or snippets: it calls a ``UnitCall`` with the keys of units, in workers. A task
 leaves its result in files of the dataset's folder, so all workers must see that folder (on several machines: a common
 file system). They share nothing else, neither memory nor an order. The caller receives a ``Marker`` of a few kilobytes
 for each unit.
@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from trace_mine.corpus.engines.contract import Engine, Task, WorkersLost
+from trace_mine.corpus.engines.contract import Engine, UnitCall, WorkersLost
 from trace_mine.corpus.engines.loky import LokyEngine
 
 ENGINES: dict[str, Callable[[int], Engine]] = {"loky": LokyEngine}
@@ -25,4 +25,4 @@ ENGINES: dict[str, Callable[[int], Engine]] = {"loky": LokyEngine}
 heavy, since commands read this table for ``--help``.
 """
 
-__all__ = ["ENGINES", "Engine", "Task", "WorkersLost"]
+__all__ = ["ENGINES", "Engine", "UnitCall", "WorkersLost"]

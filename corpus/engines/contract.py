@@ -8,7 +8,7 @@ from typing import Protocol
 from trace_mine.corpus.work import Marker
 
 
-class Task(Protocol):
+class UnitCall(Protocol):
     """Finishes one unit, in a worker. A task can be pickled, and calling it twice with a key is harmless."""
 
     def __call__(self, key: str) -> Marker:
@@ -30,7 +30,7 @@ class WorkersLost(Exception):
 class Engine(Protocol):
     """Calls a task with each of many keys, in processes of its own, several at a time."""
 
-    def run(self, task: Task, keys: Sequence[str]) -> Generator[tuple[str, Marker], None, None]:
+    def run(self, task: UnitCall, keys: Sequence[str]) -> Generator[tuple[str, Marker], None, None]:
         """Yield (key, marker) of each unit when it is finished, in any order, each key at most once.
 
         An engine hands out few more units than it has workers, so that few are suspects when a worker dies. A single

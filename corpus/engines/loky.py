@@ -13,7 +13,7 @@ from collections.abc import Generator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 
-from trace_mine.corpus.engines.contract import Task, WorkersLost
+from trace_mine.corpus.engines.contract import UnitCall, WorkersLost
 from trace_mine.corpus.work import Marker
 
 WATCH_SECONDS = 0.5
@@ -32,7 +32,7 @@ class LokyEngine:
             raise ValueError(f"expected jobs >= 1, got {jobs}; one worker is the least")
         self.jobs = jobs
 
-    def run(self, task: Task, keys: Sequence[str]) -> Generator[tuple[str, Marker], None, None]:
+    def run(self, task: UnitCall, keys: Sequence[str]) -> Generator[tuple[str, Marker], None, None]:
         """Yield (key, marker) of each unit when it is finished: see ``Engine.run``."""
         if not keys:
             return  # a run that goes on with everything done starts no process

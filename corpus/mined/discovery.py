@@ -17,7 +17,7 @@ from trace_mine.corpus.mined.files import PYTHON_SUFFIXES, SourceText, read, wal
 from trace_mine.corpus.mined.layout import Layout
 from trace_mine.corpus.mined.licences import header_licence
 from trace_mine.corpus.mined.repositories import Repository
-from trace_mine.corpus.mined.snippets import ENTRIES, Candidate, Context
+from trace_mine.corpus.mined.snippets import ENTRIES, Candidate, RepositoryContext
 from trace_mine.corpus.rows import printable
 from trace_mine.corpus.stats import FileStats
 from trace_mine.tracer.schema import Drop
@@ -119,7 +119,9 @@ class Survey:
                 ask for it.
         """
         repository = self.repository
-        context = Context(repository.root, self.layout, stdlib=repository.stdlib, paths=self._paths, prior=prior)
+        context = RepositoryContext(
+            repository.root, self.layout, stdlib=repository.stdlib, paths=self._paths, prior=prior
+        )
         for path in self._paths:
             source = read(self.repository.root, path)  # again: the text of the first pass was let go of
             if isinstance(source, SourceText):

@@ -14,7 +14,7 @@ from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class ImportPlace:
     """The folders and the name with which a file is imported.
 
     Attributes:
@@ -58,7 +58,7 @@ class Layout:
         # The root stays on the path, last: tests and examples import helpers from it (`from tests.util import x`).
         self.main_roots = tuple(dict.fromkeys([*declared, ""]))
 
-    def place(self, path: str) -> Place:
+    def place(self, path: str) -> ImportPlace:
         """The file's ``sys.path`` and module name.
 
         Files below a main root share one path, and so one warm sandbox. A file whose base lies elsewhere (``tests/``,
@@ -74,7 +74,7 @@ class Layout:
         # Another file may stand before it: of `a.py` and `a/__init__.py` an import loads the package.
         if name is None or self.find(name, sys_path) != path:
             name = None
-        return Place(sys_path=sys_path, module=name)
+        return ImportPlace(sys_path=sys_path, module=name)
 
     def base(self, path: str) -> str:
         """The first folder upwards that is not a package."""

@@ -26,7 +26,7 @@ mistake in a hand-written file.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Command:
+class AutomatonCommand:
     """A symbol at the prompt: the ``source`` that is typed, and the ``output`` below it ("" for none).
 
     Raises:
@@ -76,7 +76,7 @@ class Automaton:
     reveals: NDArray[np.bool_]
     start: Floats
     emissions: Floats | None = None
-    commands: tuple[Command, ...] | None = None
+    commands: tuple[AutomatonCommand, ...] | None = None
 
     def __post_init__(self) -> None:
         num_symbols, num_states = len(self.symbols), len(self.states)

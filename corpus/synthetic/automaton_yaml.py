@@ -21,7 +21,7 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
-from trace_mine.corpus.synthetic.automaton import SUM_ERROR, Automaton, Command, Floats
+from trace_mine.corpus.synthetic.automaton import SUM_ERROR, Automaton, AutomatonCommand, Floats
 
 KEYS = ("name", "Q", "Sigma", "delta", "rho", "q0", "emissions", "commands")
 NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
@@ -134,7 +134,7 @@ def _emissions(by_state: dict[str, yaml.Node], states: Sequence[str], symbols: S
     return law
 
 
-def _commands(by_symbol: dict[str, yaml.Node], symbols: Sequence[str]) -> tuple[Command, ...] | None:
+def _commands(by_symbol: dict[str, yaml.Node], symbols: Sequence[str]) -> tuple[AutomatonCommand, ...] | None:
     if not by_symbol:
         return None
     commands = []
@@ -147,7 +147,7 @@ def _commands(by_symbol: dict[str, yaml.Node], symbols: Sequence[str]) -> tuple[
             raise _wrong(f"{where} to have a source", by_symbol[symbol], "add `source: ...`")
         texts = {key: _text(node, f"{where}, {key}") for key, node in parts.items()}
         try:
-            commands.append(Command(**texts))
+            commands.append(AutomatonCommand(**texts))
         except ValueError as error:
             raise AutomatonError(f"{where}: {error}") from error
     return tuple(commands)

@@ -157,9 +157,8 @@ def measure(width: int, rounds: int) -> bool:
             ratios[name].append(taken[name][-1] / taken["ours"][-1])
     in_c = c_ops.available() is None
     targets = TARGETS | (TARGETS_IN_C if in_c else {})
-    print(
-        f"d={width}: B={BATCH} T={TIME} H={HEADS}, forward + backward, {rounds} rounds, ours in {c_ops.kernel_name()}"
-    )
+    kernel = c_ops.kernel_name()
+    print(f"d={width}: B={BATCH} T={TIME} H={HEADS}, forward + backward, {rounds} rounds, ours in {kernel}")
     reached = True
     for name in ops:
         ratio, target = statistics.median(ratios[name]), targets.get((name, width))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from trace_mine.corpus.engines import Task, WorkersLost
+from trace_mine.corpus.engines import UnitCall, WorkersLost
 from trace_mine.corpus.ledger import Ledger
 from trace_mine.corpus.units import run_units
 from trace_mine.corpus.work import Dropped, Marker, WorkUnit
@@ -24,7 +24,7 @@ class FakeEngine:
         self.deadly, self.deaths, self.late = deadly, deaths, late
         self.tried: list[list[str]] = []
 
-    def run(self, task: Task, keys: Sequence[str]) -> Generator[tuple[str, Marker], None, None]:
+    def run(self, task: UnitCall, keys: Sequence[str]) -> Generator[tuple[str, Marker], None, None]:
         self.tried.append(list(keys))
         dies = self.deadly in keys and self.deaths > 0
         if dies and not self.late:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from enum import Enum, StrEnum
 
 
-class Stage(Enum):
+class ReasonStage(Enum):
     """The stages of the pipeline at which a reason may be met: a title each, and where a dataset counts it."""
 
     def __init__(self, title: str, where: str) -> None:
@@ -62,7 +62,7 @@ class Meaning:
         ValueError: ``why`` or ``cure`` is not a sentence.
     """
 
-    stage: Stage
+    stage: ReasonStage
     why: str
     cure: str = ""
 
@@ -73,31 +73,31 @@ class Meaning:
 
 
 def _file(why: str, cure: str = "") -> Meaning:
-    return Meaning(stage=Stage.FILE, why=why, cure=cure)
+    return Meaning(stage=ReasonStage.FILE, why=why, cure=cure)
 
 
 def _discovery(why: str, cure: str = "") -> Meaning:
-    return Meaning(stage=Stage.DISCOVERY, why=why, cure=cure)
+    return Meaning(stage=ReasonStage.DISCOVERY, why=why, cure=cure)
 
 
 def _tracing(why: str, cure: str = "") -> Meaning:
-    return Meaning(stage=Stage.TRACING, why=why, cure=cure)
+    return Meaning(stage=ReasonStage.TRACING, why=why, cure=cure)
 
 
 def _row(why: str, cure: str = "") -> Meaning:
-    return Meaning(stage=Stage.ROW, why=why, cure=cure)
+    return Meaning(stage=ReasonStage.ROW, why=why, cure=cure)
 
 
 def _whole(why: str, cure: str = "") -> Meaning:
-    return Meaning(stage=Stage.WHOLE, why=why, cure=cure)
+    return Meaning(stage=ReasonStage.WHOLE, why=why, cure=cure)
 
 
 def _less(why: str, cure: str = "") -> Meaning:
-    return Meaning(stage=Stage.LESS, why=why, cure=cure)
+    return Meaning(stage=ReasonStage.LESS, why=why, cure=cure)
 
 
 def _output(why: str, cure: str = "") -> Meaning:
-    return Meaning(stage=Stage.OUTPUT, why=why, cure=cure)
+    return Meaning(stage=ReasonStage.OUTPUT, why=why, cure=cure)
 
 
 class Reason(StrEnum):

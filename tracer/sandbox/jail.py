@@ -121,7 +121,7 @@ def is_plain_absolute(path: str) -> bool:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Interpreter:
+class PythonInstallation:
     """An interpreter that was found to work.
 
     ``executable`` is the real file (a virtual environment's link resolved), ``version`` like ``3.11.4``, ``paths`` what
@@ -152,7 +152,7 @@ print(json.dumps({"version": version, "implementation": implementation, "paths":
 
 
 @cache
-def probe_interpreter(python: str) -> Interpreter:
+def probe_interpreter(python: str) -> PythonInstallation:
     """Start ``python`` once and ask where its standard library is (about 20 ms; the answer is cached).
 
     It is started outside of any jail, isolated (``-I``) and without site packages (``-S``), so that no file of a
@@ -177,4 +177,4 @@ def probe_interpreter(python: str) -> Interpreter:
         )
     # resolved, so that each is bound once, and in the order found; a zip of the library may not exist
     paths = tuple(dict.fromkeys(os.path.realpath(path) for path in answer["paths"] if path and os.path.exists(path)))
-    return Interpreter(executable=executable, version=".".join(map(str, version)), paths=(*SYSTEM_PATHS, *paths))
+    return PythonInstallation(executable=executable, version=".".join(map(str, version)), paths=(*SYSTEM_PATHS, *paths))

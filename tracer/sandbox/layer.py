@@ -13,7 +13,7 @@ from trace_mine.tracer.limits import Limits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Claim:
+class LevelClaim:
     """The confinement that a started worker claims, to be compared with the answers from inside.
 
     ``layers`` is the text that rows store, e.g. ``namespaces+seccomp+landlock7+rlimits``. ``host_name`` and
@@ -27,7 +27,7 @@ class Claim:
     limits: Limits
 
 
-Expected = Callable[[Claim], object]
+Expected = Callable[[LevelClaim], object]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,11 +63,11 @@ class Question:
                 f"{self.name!r}; ask it at those levels too"
             )
 
-    def wanted(self, claim: Claim) -> object:
+    def wanted(self, claim: LevelClaim) -> object:
         """Return the answer that keeps the promise of ``claim``."""
         return self.expected(claim) if callable(self.expected) else self.expected
 
-    def kept(self, answer: object, claim: Claim) -> bool:
+    def kept(self, answer: object, claim: LevelClaim) -> bool:
         """Return True if ``answer`` keeps the promise; an answer that is missing (None) never does."""
         wanted = self.wanted(claim)
         if self.bounds and isinstance(wanted, Mapping):

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from importlib.resources import files
 from pathlib import Path
 
-from trace_mine.tracer.sandbox.layer import Claim
+from trace_mine.tracer.sandbox.layer import LevelClaim
 from trace_mine.tracer.sandbox.layers import LEVELS
 from trace_mine.tracer.sandbox.syscalls import machine_of_this_process, syscall_numbers
 from trace_mine.tracer.schema import Outcome
@@ -60,7 +60,7 @@ def self_test(ask: Ask) -> dict[str, object]:
     return {**answers, "no_exec": outcome.stdout.endswith(b"\n") and outcome.status == "ok"}
 
 
-def failures(ask: Ask, claim: Claim) -> list[str]:
+def failures(ask: Ask, claim: LevelClaim) -> list[str]:
     """Run the self-test; return the promises of the claimed level that are not kept, one line each."""
     answers = self_test(ask)
     if not answers:
@@ -68,7 +68,7 @@ def failures(ask: Ask, claim: Claim) -> list[str]:
     return broken_promises(answers, claim)
 
 
-def broken_promises(answers: Mapping[str, object], claim: Claim) -> list[str]:
+def broken_promises(answers: Mapping[str, object], claim: LevelClaim) -> list[str]:
     """Return the questions of the claimed level that ``answers`` does not answer as promised, one line each.
 
     An answer that is missing breaks its promise.

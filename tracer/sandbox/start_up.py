@@ -11,7 +11,7 @@ from trace_mine.tracer.limits import Limits
 from trace_mine.tracer.sandbox import selftest
 from trace_mine.tracer.sandbox.config import JailConfig
 from trace_mine.tracer.sandbox.identity import tasks_of_this_user, unused_uid
-from trace_mine.tracer.sandbox.jail import DEVICES, Interpreter, Jail, SandboxUnavailable
+from trace_mine.tracer.sandbox.jail import DEVICES, Jail, PythonInstallation, SandboxUnavailable
 from trace_mine.tracer.sandbox.jail_process import JailProcess
 from trace_mine.tracer.sandbox.layer import Layer
 from trace_mine.tracer.sandbox.layers import LEVELS, NAMESPACES, Level
@@ -48,7 +48,7 @@ def choose_level(minimum: int, maximum: int, attempt: Callable[[Level], Sequence
 
 
 def start_jail(
-    level: Level, jail: Jail, limits: Limits, interpreter: Interpreter, without: frozenset[str] = frozenset()
+    level: Level, jail: Jail, limits: Limits, interpreter: PythonInstallation, without: frozenset[str] = frozenset()
 ) -> JailProcess:
     """Start a jail of the level.
 
@@ -79,7 +79,7 @@ def _config(
     layers: Sequence[Layer],
     jail: Jail,
     limits: Limits,
-    interpreter: Interpreter,
+    interpreter: PythonInstallation,
     host_scratch: str | None,
 ) -> JailConfig:
     """Decide what a Jail leaves open: binds, user, paths as code inside sees them.

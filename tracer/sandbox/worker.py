@@ -22,7 +22,7 @@ from trace_mine.tracer.sandbox import selftest
 from trace_mine.tracer.sandbox.answers import with_answers
 from trace_mine.tracer.sandbox.jail import Jail, SandboxUnavailable, hidden_from_runs, probe_interpreter
 from trace_mine.tracer.sandbox.jail_process import JailDied, JailProcess
-from trace_mine.tracer.sandbox.layer import Claim
+from trace_mine.tracer.sandbox.layer import LevelClaim
 from trace_mine.tracer.sandbox.layers import Level
 from trace_mine.tracer.sandbox.start_up import choose_level, start_jail
 from trace_mine.tracer.schema import Outcome
@@ -207,9 +207,9 @@ class Worker:
         """Run a source as a plain job, as the self-test does. Raises as ``run`` does."""
         return self.run(PlainJob(source=source))
 
-    def claim(self) -> Claim:
+    def claim(self) -> LevelClaim:
         """Return what this worker claims, for the self-test to compare with the answers from inside."""
-        return Claim(
+        return LevelClaim(
             level=self.level,
             layers=self.layers,
             host_name=self.jail.hostname,

@@ -48,4 +48,5 @@ def causal_conv(
         y = torch.addcmul(y, inputs[:, i : i + time], weight[:, i])
     if bias is not None:
         y = y + bias.to(dtype)
+    # the last W - 1 inputs, or zeros and fewer where the sequence was shorter
     return y.to(x.dtype), padded[:, time:]

@@ -83,6 +83,7 @@ def delta_rule(
             out, state = DeltaRule.apply(*inputs, state, scale, num_householder, steps)
         return out, state
 
+    # One call over the whole sequence if nothing interrupts it: kernels are fastest on long ones.
     if rescale is None:
         out, state = run(0, q.shape[1], state_)
     else:

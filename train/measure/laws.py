@@ -93,6 +93,7 @@ def last_shown_labels(stream: TokenStream, plays: Plays) -> Ints:
         ValueError: the game's reveals show all variables at once.
     """
     shown = shown_labels(stream, plays)
+    # `latest` is what a reader of the text knows: the start is written there, then each reveal.
     rows = np.arange(len(shown))
     start = np.tile(stream.game.holds[stream.game.start], (len(shown), 1))
     latest = np.take_along_axis(plays.labels, start, axis=1)  # [batch, variables]

@@ -25,7 +25,7 @@ MOST_BELIEFS = 256
 """Largest number of reveals of one evaluation: each costs a pass over its prefix and one over each outcome."""
 
 
-class Belief(TypedDict):
+class TextBelief(TypedDict):
     """The fields of a row's belief that are read here; ``docs/schema.md`` has all of them."""
 
     segment: int
@@ -131,7 +131,7 @@ def scored_beliefs(
     return scored, too_long
 
 
-def _is_scorable(belief: Belief) -> bool:
+def _is_scorable(belief: TextBelief) -> bool:
     """Return True for a belief over several outcomes that isn't sampled.
 
     Sampled beliefs are estimates, and the KL from one would measure its error too.
@@ -139,7 +139,7 @@ def _is_scorable(belief: Belief) -> bool:
     return belief["method"] != "sampled" and len(belief["outcomes"]) > 1
 
 
-def _scored(number: int, belief: Belief, log_law: Floats) -> ScoredBelief:
+def _scored(number: int, belief: TextBelief, log_law: Floats) -> ScoredBelief:
     """Score a belief of row ``number`` by the model's log-probabilities of its outcomes [outcomes]."""
     exact = np.array(belief["probabilities"])
     # Probabilities of long texts are tiny and would all tie within scores.TIES: they are compared as shares.
@@ -156,9 +156,10 @@ def _scored(number: int, belief: Belief, log_law: Floats) -> ScoredBelief:
     )
 
 
-def _outcome_texts(row: Row, belief: Belief) -> list[str]:
+def _outcome_texts(row: Row, belief: TextBelief) -> list[str]:
     """Return the text that the row would have for each outcome: with a line end, if its segment ends with one."""
     segment = row["segments"][belief["segment"]]
+    # a value at the very end of a text may lack its line end
     end = "\n" if row["text"][segment["start"] : segment["end"]].endswith("\n") else ""
     return [outcome + end for outcome in belief["outcomes"]]
 

@@ -39,6 +39,7 @@ class ModelKeys:
     hidden_size: int = 64
     num_hidden_layers: int = 1
     num_heads: int = 2
+    # Defaults are those of small models here; names and the rule behind None are fla's.
     hidden_ratio: float | None = 4
     intermediate_size: int | None = None
     hidden_act: str = "swish"
@@ -48,6 +49,13 @@ class ModelKeys:
     state_norms: Mapping[str, object] | None = None
     max_position_embeddings: int = 2_048
     tie_word_embeddings: bool = False
+
+    def __post_init__(self) -> None:
+        # config.SequenceConfig.check has the same rule, for folders that others wrote; here it answers --set at once,
+        # before torch is imported.
+        for key in ("vocab_size", "hidden_size", "num_hidden_layers", "num_heads"):
+            if getattr(self, key) < 1:
+                raise ValueError(f"expected {key} to be a positive whole number, got {getattr(self, key)!r}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,6 +144,7 @@ class Mamba2Keys(ModelKeys):
     conv_kernel: int = 4
     use_bias: bool = False
     use_conv_bias: bool = True
+    # the ranges that Mamba-2 was published with
     A_init_range: tuple[float, float] = (1, 16)
     dt_min: float = 0.001
     dt_max: float = 0.1
@@ -159,7 +168,7 @@ class LSTMKeys(ModelKeys):
     """Keys of the LSTM. ``forget_bias`` is added to the forget gate's bias at the start; no MLP by default."""
 
     forget_bias: float = 1.0
-    intermediate_size: int | None = 0
+    intermediate_size: int | None = 0  # a recurrent layer is as large as a mixer with its MLP
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -54,6 +54,7 @@ class Attention(Mixer):
         q, k, v = (heads(p(x), self.num_heads).transpose(1, 2) for p in (self.q_proj, self.k_proj, self.v_proj))
         q, k = rotated(q, first, self.theta), rotated(k, first, self.theta)
         q, k, v = self.tap("queries", q), self.tap("keys", k), self.tap("values", v)
+        # after the taps, so that a hook sees the keys of these steps alone, with a carry or without
         if first:
             k, v = torch.cat([carry["keys"], k], 2), torch.cat([carry["values"], v], 2)
         # is_causal aligns the mask at the first key, which is wrong after a carry: there step i sees first + i keys

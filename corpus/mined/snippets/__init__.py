@@ -10,12 +10,12 @@ from collections.abc import Callable, Iterator
 
 from trace_mine.corpus.mined.files import SourceText
 from trace_mine.corpus.mined.snippets.calls import find_calls
-from trace_mine.corpus.mined.snippets.candidate import Candidate, Context
+from trace_mine.corpus.mined.snippets.candidate import Candidate, RepositoryContext
 from trace_mine.corpus.mined.snippets.doctests import find_doctests
 from trace_mine.corpus.mined.snippets.scripts import find_scripts
 from trace_mine.corpus.mined.snippets.testcases import find_tests
 
-ENTRIES: dict[str, Callable[[SourceText, Context], Iterator[Candidate]]] = {
+ENTRIES: dict[str, Callable[[SourceText, RepositoryContext], Iterator[Candidate]]] = {
     "doctest": find_doctests,
     "script": find_scripts,
     "test": find_tests,
@@ -29,4 +29,4 @@ DEFAULT_ENTRIES = ("doctest", "script", "test")
 INVERSE_ENTRIES = ("call",)
 """The entries of a view that hides inputs, and of no other one: of all snippets, only calls have inputs to ask for."""
 
-__all__ = ["DEFAULT_ENTRIES", "ENTRIES", "INVERSE_ENTRIES", "Candidate", "Context"]
+__all__ = ["DEFAULT_ENTRIES", "ENTRIES", "INVERSE_ENTRIES", "Candidate", "RepositoryContext"]

@@ -18,7 +18,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from trace_mine.corpus.mined.files import TEXT_SUFFIXES, SourceText
-from trace_mine.corpus.mined.snippets.candidate import Context
+from trace_mine.corpus.mined.snippets.candidate import RepositoryContext
 from trace_mine.corpus.mined.snippets.class_index import MAX_HOPS, Function, absolute_module, dotted
 from trace_mine.corpus.mined.snippets.doctests import examples_of
 
@@ -88,7 +88,7 @@ class CallIndex:
         context: the repository. ``context.once(CallIndex)`` builds one index for all of its files.
     """
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: RepositoryContext) -> None:
         self._context = context
         self._names: dict[str, Names] = {}
         self._calls: dict[tuple[str, str], list[LiteralCall]] = defaultdict(list)
@@ -200,7 +200,7 @@ def statements(body: Iterable[ast.stmt]) -> Iterator[ast.stmt]:
             yield from statements(getattr(node, "finalbody", []))
 
 
-def _module_names(source: SourceText, context: Context) -> Names:
+def _module_names(source: SourceText, context: RepositoryContext) -> Names:
     """The meaning of the names of a module at its end: of two statements that bind one, the later one's."""
     names = Names()
     module = context.layout.place(source.path).module
@@ -263,7 +263,7 @@ def _scope(nodes: Iterable[ast.AST], module: str | None, path: str) -> Bindings:
     return bindings
 
 
-def _sites(source: SourceText, context: Context) -> Iterator[CallSite]:
+def _sites(source: SourceText, context: RepositoryContext) -> Iterator[CallSite]:
     """The literal calls of a file: those of its code, then those of its examples."""
     module = context.layout.place(source.path).module if source.tree else None
     if source.tree is not None:

@@ -10,8 +10,8 @@ the input.
     n 3
 
 The prior is the law of the repository's literal calls of the function (``priors``), or a declared grid (``grids``), as
-``Context.prior`` says; it stands in the text. An input stays as it was drawn: where the function could change it, the
-function gets a copy. Of a function that returns nothing, the changed copy is the output.
+``RepositoryContext.prior`` says; it stands in the text. An input stays as it was drawn: where the function could
+change it, the function gets a copy. Of a function that returns nothing, the changed copy is the output.
 
 Found and not run: ``thin_prior`` (no two distinct calls), ``no_grid``, ``async_function``, ``not_importable``. Not
 found: methods, functions inside functions, test functions, functions that are wrapped by a later statement.
@@ -27,9 +27,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from trace_mine.corpus.mined.files import SourceText
-from trace_mine.corpus.mined.layout import Place
+from trace_mine.corpus.mined.layout import ImportPlace
 from trace_mine.corpus.mined.snippets.call_index import CallIndex, LiteralCall, statements
-from trace_mine.corpus.mined.snippets.candidate import Candidate, Context, PriorNotes
+from trace_mine.corpus.mined.snippets.candidate import Candidate, PriorNotes, RepositoryContext
 from trace_mine.corpus.mined.snippets.class_index import Function
 from trace_mine.corpus.mined.snippets.grids import declared_grid
 from trace_mine.corpus.mined.snippets.priors import Arguments, Signature, mined_prior, signature
@@ -71,7 +71,7 @@ class Draw:
         return [texts[0] if len(texts) == 1 else f"({', '.join(texts)})" for texts in self.values]
 
 
-def find_calls(source: SourceText, context: Context) -> Iterator[Candidate]:
+def find_calls(source: SourceText, context: RepositoryContext) -> Iterator[Candidate]:
     """Find one candidate for each module-level function that has literal calls or, with a grid, that has parameters."""
     if source.tree is None:
         return
@@ -91,7 +91,9 @@ def find_calls(source: SourceText, context: Context) -> Iterator[Candidate]:
 class _CandidateMaker:
     """Makes the candidate of one function; None where the function has no call, or no parameter to put a grid on."""
 
-    def __init__(self, source: SourceText, context: Context, node: Function, calls: Sequence[LiteralCall]) -> None:
+    def __init__(
+        self, source: SourceText, context: RepositoryContext, node: Function, calls: Sequence[LiteralCall]
+    ) -> None:
         self._source, self._context, self._node, self._calls = source, context, node, calls
         self._function = signature(node)
 
@@ -125,7 +127,7 @@ class _CandidateMaker:
         if drop is not None:
             return self._dropped(drop)
         assert place.module is not None  # else the drop would be not_importable
-        writer = SessionWriter(self._node.name, place.module, self._function, draws, constant)
+        writer = CallSnippetWriter(self._node.name, place.module, self._function, draws, constant)
         commands = writer.commands(_reader(self._node, self._calls), is_procedure=_is_procedure(self._node))
         return Candidate(
             snippet=replace(
@@ -138,7 +140,7 @@ class _CandidateMaker:
             prior={"prior": self._context.prior, "inputs": writer.inputs(), **notes},
         )
 
-    def _drop_of_any_call(self, place: Place) -> Drop | None:
+    def _drop_of_any_call(self, place: ImportPlace) -> Drop | None:
         """The drop of a function that can't be called, whatever its inputs; None for one that can."""
         if place.module is None:
             return Drop(reason=Reason.NOT_IMPORTABLE, evidence="no module name leads to this file")
@@ -174,7 +176,7 @@ class _CandidateMaker:
         )
 
 
-class SessionWriter:
+class CallSnippetWriter:
     """Writes the commands of one session.
 
     The names in a session never clash: with built-ins, which the function's arguments and the reveals use, with what

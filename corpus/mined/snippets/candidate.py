@@ -1,6 +1,6 @@
 """A snippet as a finder found it, with its drop where it is not to be run; its JSON form for work units.
 
-``Context`` is what finders may ask of the repository around a file.
+``RepositoryContext`` is what finders may ask of the repository around a file.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, TypedDict, TypeVar
 
 from trace_mine.corpus.mined.files import SourceText, read
-from trace_mine.corpus.mined.layout import Layout, Place
+from trace_mine.corpus.mined.layout import ImportPlace, Layout
 from trace_mine.tracer.schema import Drop, Piece, Snippet
 
 Built = TypeVar("Built")
@@ -101,7 +101,7 @@ class Candidate:
         return Candidate(**fields)
 
 
-class Context:
+class RepositoryContext:
     """The repository around a file, as finders may ask for it.
 
     Args:
@@ -130,13 +130,13 @@ class Context:
         self._stdlib = stdlib
         self._loaded: dict[str, SourceText | None] = {}
 
-    def place(self, path: str) -> Place:
+    def place(self, path: str) -> ImportPlace:
         """The ``sys.path`` and the module name with which the file is imported."""
         place = self.layout.place(path)
         # A staged copy of the standard library must not come before the interpreter's own on `sys.path`.
-        return Place(sys_path=(), module=place.module) if self._stdlib else place
+        return ImportPlace(sys_path=(), module=place.module) if self._stdlib else place
 
-    def once(self, build: Callable[[Context], Built]) -> Built:
+    def once(self, build: Callable[[RepositoryContext], Built]) -> Built:
         """The result of ``build`` for this repository, built when it is first asked for and shared by all files.
 
         Example:

@@ -9,7 +9,7 @@ import ast
 from dataclasses import dataclass, field
 
 from trace_mine.corpus.mined.files import SourceText
-from trace_mine.corpus.mined.snippets.candidate import Context
+from trace_mine.corpus.mined.snippets.candidate import RepositoryContext
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -44,7 +44,7 @@ class Ancestry:
         return any(name.endswith("AsyncioTestCase") for name in self.foreign)
 
 
-def ancestry(source: SourceText, node: ast.ClassDef, context: Context) -> Ancestry:
+def ancestry(source: SourceText, node: ast.ClassDef, context: RepositoryContext) -> Ancestry:
     """Collect the methods of a class and of its bases, breadth first.
 
     Bases are followed through names, imports and attributes of modules of the repository. Python's own order (the MRO)
@@ -86,7 +86,7 @@ def dotted(node: ast.expr) -> str | None:
 
 
 def _lookup(
-    source: SourceText, name: str, context: Context, hops: int = MAX_HOPS
+    source: SourceText, name: str, context: RepositoryContext, hops: int = MAX_HOPS
 ) -> tuple[SourceText, ast.ClassDef] | str:
     """The class that ``name`` means in this file with the file that defines it, or its dotted foreign name."""
     head, _, rest = name.partition(".")
@@ -119,7 +119,7 @@ def _imported_as(head: str, rest: str, node: ast.stmt, module: str | None, path:
 
 
 def _in_module(
-    full: str, sys_path: tuple[str, ...], context: Context, hops: int
+    full: str, sys_path: tuple[str, ...], context: RepositoryContext, hops: int
 ) -> tuple[SourceText, ast.ClassDef] | str:
     """The class with this full name, where its module is a file of the repository; the name itself elsewhere."""
     module, _, attribute = full.rpartition(".")

@@ -14,8 +14,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from trace_mine.corpus.mined.files import TEXT_SUFFIXES, SourceText
-from trace_mine.corpus.mined.layout import Place
-from trace_mine.corpus.mined.snippets.candidate import Candidate, Context
+from trace_mine.corpus.mined.layout import ImportPlace
+from trace_mine.corpus.mined.snippets.candidate import Candidate, RepositoryContext
 from trace_mine.tracer.inside.reasons import Reason
 from trace_mine.tracer.schema import Drop, Piece, Snippet
 
@@ -60,12 +60,12 @@ class Docstring:
             )
 
 
-def find_doctests(source: SourceText, context: Context) -> Iterator[Candidate]:
+def find_doctests(source: SourceText, context: RepositoryContext) -> Iterator[Candidate]:
     """Find one candidate for each docstring (or text file) with an example: its examples share a namespace."""
     if source.path.endswith(TEXT_SUFFIXES):
         text = _example_text(source)
         document = Docstring(name="", value=text, line=1, end_line=text.count("\n") + 1)
-        place = Place(sys_path=context.layout.main_roots, module=None)
+        place = ImportPlace(sys_path=context.layout.main_roots, module=None)
         yield from _candidates(source, document, place, name=source.path)
     elif source.tree is not None and ">>>" in source.text:  # most files have no prompt, and their trees need no walk
         place = context.place(source.path)
@@ -128,7 +128,7 @@ def _literal(node: ast.expr, name: str) -> Iterator[Docstring]:
         yield Docstring(name=name, value=node.value, line=node.lineno, end_line=node.end_lineno or node.lineno)
 
 
-def _candidates(source: SourceText, docstring: Docstring, place: Place, *, name: str) -> Iterator[Candidate]:
+def _candidates(source: SourceText, docstring: Docstring, place: ImportPlace, *, name: str) -> Iterator[Candidate]:
     drop: Drop | None = None
     num_skipped = 0
     pieces: list[Piece] = []

@@ -9,7 +9,7 @@ import ast
 from collections.abc import Iterator
 
 from trace_mine.corpus.mined.files import SourceText
-from trace_mine.corpus.mined.snippets.candidate import Candidate, Context
+from trace_mine.corpus.mined.snippets.candidate import Candidate, RepositoryContext
 from trace_mine.tracer.inside.reasons import Reason
 from trace_mine.tracer.schema import Drop, Piece, Snippet
 
@@ -19,7 +19,7 @@ TEST_RUNNERS = frozenset(
 """A block that calls one of these would trace the test runner; the tests that it runs are found one by one."""
 
 
-def find_scripts(source: SourceText, context: Context) -> Iterator[Candidate]:
+def find_scripts(source: SourceText, context: RepositoryContext) -> Iterator[Candidate]:
     """Find at most one candidate: the whole file, run as ``__main__`` without arguments."""
     if source.tree is None:
         return

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from trace_mine.corpus.mined.files import SourceText
-from trace_mine.corpus.mined.snippets.candidate import Candidate, Context
+from trace_mine.corpus.mined.snippets.candidate import Candidate, RepositoryContext
 from trace_mine.corpus.mined.snippets.class_index import Ancestry, Function, ancestry, dotted
 from trace_mine.tracer.inside.reasons import Reason
 from trace_mine.tracer.schema import Drop, Piece, Snippet
@@ -68,7 +68,7 @@ def is_test_file(path: str) -> bool:
     return TEST_FILE.match(path.rpartition("/")[2]) is not None
 
 
-def find_tests(source: SourceText, context: Context) -> Iterator[Candidate]:
+def find_tests(source: SourceText, context: RepositoryContext) -> Iterator[Candidate]:
     """Find one candidate for each test function and method, in the order of the file.
 
     Example:
@@ -140,7 +140,7 @@ def _family_drop(family: Ancestry) -> Drop | None:
     return None
 
 
-def _candidate(source: SourceText, context: Context, test: FoundTest) -> Candidate:
+def _candidate(source: SourceText, context: RepositoryContext, test: FoundTest) -> Candidate:
     place = context.place(source.path)
     node, drop = test.node, test.drop
     if place.module is None and drop is None:

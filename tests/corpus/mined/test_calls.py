@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from trace_mine.corpus.mined.files import decode
 from trace_mine.corpus.mined.layout import Layout
-from trace_mine.corpus.mined.snippets import Candidate, Context
+from trace_mine.corpus.mined.snippets import Candidate, RepositoryContext
 from trace_mine.corpus.mined.snippets.call_index import CallIndex, LiteralCall, literal_text
 from trace_mine.corpus.mined.snippets.calls import find_calls
 from trace_mine.corpus.mined.snippets.grids import GRIDS, MAX_INPUTS, declared_grid
@@ -95,11 +95,13 @@ def test():
 }
 
 
-def context_of(root: Path, files: dict[str, str], prior: str = "mined") -> Context:
+def context_of(root: Path, files: dict[str, str], prior: str = "mined") -> RepositoryContext:
     for name, text in files.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text(text)
-    return Context(root, Layout(root, [name for name in files if name.endswith(".py")]), paths=[*files], prior=prior)
+    return RepositoryContext(
+        root, Layout(root, [name for name in files if name.endswith(".py")]), paths=[*files], prior=prior
+    )
 
 
 def candidates(root: Path, files: dict[str, str], prior: str = "mined") -> dict[str, Candidate]:

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from trace_mine.corpus.mined.files import SourceText, decode
 from trace_mine.corpus.mined.layout import Layout
-from trace_mine.corpus.mined.snippets import ENTRIES, Candidate, Context
+from trace_mine.corpus.mined.snippets import ENTRIES, Candidate, RepositoryContext
 from trace_mine.corpus.mined.snippets.doctests import without_directives
 from trace_mine.corpus.mined.snippets.scripts import without_futures
 from trace_mine.tracer.schema import KINDS, Drop, Piece, Snippet
@@ -107,7 +107,7 @@ def find(
     layout = Layout(tmp_path, [name for name in (*(files or {}), path) if name.endswith(".py")])
     text = decode(path, source.encode())
     assert isinstance(text, SourceText), text
-    context = Context(tmp_path, layout, paths=[*(files or {}), path])
+    context = RepositoryContext(tmp_path, layout, paths=[*(files or {}), path])
     return {name: list(finder(text, context)) for name, finder in ENTRIES.items()}
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from trace_mine.corpus.mined.files import read
 from trace_mine.corpus.mined.layout import Layout
-from trace_mine.corpus.mined.snippets import Context
+from trace_mine.corpus.mined.snippets import RepositoryContext
 from trace_mine.corpus.mined.snippets.testcases import find_tests
 
 CASES = {
@@ -34,7 +34,7 @@ def test_an_argument_that_nothing_binds_is_a_reason(tmp_path: Path, head: str) -
     indent = "        " if head.startswith("class") else "    "
     (tmp_path / "test_a.py").write_text(f"{head}\n{indent}assert True\n")
     source = read(tmp_path, "test_a.py")
-    context = Context(tmp_path, Layout(tmp_path, ["test_a.py"]), paths=["test_a.py"])
+    context = RepositoryContext(tmp_path, Layout(tmp_path, ["test_a.py"]), paths=["test_a.py"])
     (found,) = find_tests(source, context)  # type: ignore[arg-type]
     assert (found.drop and found.drop.reason) == CASES[head]
 
@@ -43,5 +43,5 @@ def test_an_argument_that_nothing_binds_is_a_reason(tmp_path: Path, head: str) -
 def test_tests_of_a_class_that_no_runner_collects_are_not_found(tmp_path: Path, name: str) -> None:
     (tmp_path / "test_a.py").write_text(f"class {name}:\n    def test_a(self):\n        assert True\n")
     source = read(tmp_path, "test_a.py")
-    context = Context(tmp_path, Layout(tmp_path, ["test_a.py"]), paths=["test_a.py"])
+    context = RepositoryContext(tmp_path, Layout(tmp_path, ["test_a.py"]), paths=["test_a.py"])
     assert [*find_tests(source, context)] == []  # type: ignore[arg-type]

@@ -7,7 +7,7 @@ import ast
 import numpy as np
 import pytest
 
-from trace_mine.corpus.synthetic.automaton import Automaton, Command
+from trace_mine.corpus.synthetic.automaton import Automaton, AutomatonCommand
 from trace_mine.corpus.synthetic.play_traces import automaton_trace
 from worked_automata import coin
 
@@ -38,7 +38,7 @@ PARTS = {
         ({"start": np.array([1j, 0])}, "start of dtype float64, got complex"),
         ({"emissions": np.array([[0.5, 0.5], [0.5, 0.5]])}, "emissions in state off to respect rho"),
         ({"emissions": np.array([[0.5, 0.9], [0.5, 0.0]])}, "emissions in state off to sum to 1, got 0.9"),
-        ({"commands": (Command(source="tick()"),)}, "a command for each of 2 symbols, got 1"),
+        ({"commands": (AutomatonCommand(source="tick()"),)}, "a command for each of 2 symbols, got 1"),
     ],
 )
 def test_what_is_no_automaton_is_refused(changed, says):
@@ -78,7 +78,10 @@ def test_symbols_are_known_by_name():
 
 
 def test_a_session_shows_each_symbol_s_command():
-    commands = (Command(source="if random() < 0.1:\n    on = False"), Command(source="on", output="True"))
+    commands = (
+        AutomatonCommand(source="if random() < 0.1:\n    on = False"),
+        AutomatonCommand(source="on", output="True"),
+    )
     automaton = Automaton(**PARTS, commands=commands)
     session = automaton.session([1, 0])
     assert session.text == ">>> on\nTrue\n>>> if random() < 0.1:\n...     on = False\n"
@@ -92,4 +95,4 @@ def test_a_session_shows_each_symbol_s_command():
 )
 def test_commands_that_a_prompt_can_t_show_are_refused(source, output):
     with pytest.raises(ValueError, match="that can be told apart at a prompt"):
-        Command(source=source, output=output)
+        AutomatonCommand(source=source, output=output)

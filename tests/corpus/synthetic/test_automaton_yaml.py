@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trace_mine.corpus.synthetic.automaton import Automaton, Command
+from trace_mine.corpus.synthetic.automaton import Automaton, AutomatonCommand
 from trace_mine.corpus.synthetic.automaton_yaml import AutomatonError, parse_automaton, read_automaton, write_automaton
 from worked_automata import sample
 
@@ -46,7 +46,7 @@ def automata(draw):
         emissions = weights / weights.sum(axis=0)
     texts = st.sampled_from(["print('a', a)", "if x:\n    y = 1", "yes", "1", "'\u00e9' \"#\""])
     commands = tuple(
-        Command(source=draw(texts), output=draw(st.sampled_from(["", "a 1", "on", "x\ny"]))) for _ in symbols
+        AutomatonCommand(source=draw(texts), output=draw(st.sampled_from(["", "a 1", "on", "x\ny"]))) for _ in symbols
     )
     return Automaton(
         name=draw(st.text()),
@@ -166,7 +166,7 @@ def test_the_document_prints_what_it_shows(monkeypatch):
     assert told.getvalue() == printed
     coin = (ROOT / "docs" / "examples" / "hidden_coin.yaml").read_text(encoding="utf-8")
     broken = [coin.replace("{heads: 3/4, tails: 1/4}", "{heads: 0.9}"), coin.replace("q0: heads", "q0: edge")]
-    shown = re.search(r"said with its line:\n\n```text\n(.*?)```", document, re.DOTALL).group(1).splitlines()
+    shown = re.search(r"reported with its line:\n\n```text\n(.*?)```", document, re.DOTALL).group(1).splitlines()
     assert len(shown) == len(broken)
     for text, line in zip(broken, shown, strict=True):
         with pytest.raises(AutomatonError, match=re.escape(line)):

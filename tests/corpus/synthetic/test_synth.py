@@ -270,9 +270,9 @@ def test_the_command_makes_a_dataset(tmp_path: Path) -> None:
         assert (tmp_path / "1" / file).read_bytes() == (tmp_path / "2" / file).read_bytes()
     stats = json.loads((tmp_path / "1" / "stats.json").read_text())
     assert stats["found"] == 340 == stats["rows"] + stats["duplicates"] + sum(stats["drops"].values())
-    assert stats.beliefs["exact"] == stats.beliefs["reveals"] > 0
-    assert 0 < stats.beliefs["mean_entropy_bits"] < math.log2(3)
+    assert stats["beliefs"]["exact"] == stats["beliefs"]["reveals"] > 0
+    assert 0 < stats["beliefs"]["mean_entropy_bits"] < math.log2(3)
     row = load_dataset(str(tmp_path / "1"), split="test", cache_dir=str(tmp_path / "cache"))[0]
-    belief, segment = row.beliefs[0], row["segments"][row.beliefs[0]["segment"]]
-    assert row["text"][segment["start"] : segment["end"]].rstrip("\n") in belief.outcomes
+    belief, segment = row["beliefs"][0], row["segments"][row["beliefs"][0]["segment"]]
+    assert row["text"][segment["start"] : segment["end"]].rstrip("\n") in belief["outcomes"]
     assert segment["role"] == "value" and row["origin"] == "synthetic"

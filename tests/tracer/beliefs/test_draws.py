@@ -20,9 +20,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trace_mine.tracer.inside.draws.deciders import DrawMismatch, Guided, Laws, Pinned, Replay, Stream, using
+from trace_mine.tracer.inside.draws.deciders import DrawMismatch, Guided, Laws, Pinned, Replay, SeededDecider, using
 from trace_mine.tracer.inside.draws.patches import install
-from trace_mine.tracer.inside.states.paths import Unstable, explore
+from trace_mine.tracer.inside.states.paths import RunsDisagree, explore
 
 
 @pytest.fixture(autouse=True)
@@ -176,7 +176,7 @@ def everything() -> list[Any]:
 
 @pytest.mark.parametrize("seed", range(20))
 def test_a_stream_replays_and_is_pinned(seed: int) -> None:
-    stream = Stream(seed)
+    stream = SeededDecider(seed)
     with using(stream):
         first = everything()
     logged = json.loads(json.dumps(stream.values))
@@ -277,7 +277,7 @@ def test_state_between_paths_is_noticed() -> None:
         calls.append(1)
         return random.random() < (0.5 if len(calls) == 1 else 0.25)
 
-    with pytest.raises(Unstable, match="choice 0"):
+    with pytest.raises(RunsDisagree, match="choice 0"):
         explore(run)
 
 
@@ -345,7 +345,7 @@ def test_what_an_import_draws_is_no_choice(tmp_path: Any, monkeypatch: pytest.Mo
 
         return draws_at_import.n > 0 and random.random() < 0.5
 
-    stream = Stream(0)
+    stream = SeededDecider(0)
     with using(stream):
         run()
     assert len(stream.values) == 1

@@ -235,7 +235,7 @@ class Counting:
         assert n < 50_000, "a loop without end is followed without end"
         value = n < self.end if mode == "eval" else None
         after = state if mode == "eval" else b"%d" % (n + 1)
-        result = records.Result(probability=1.0, state=after, text="", value=value, raised=None)
+        result = records.StateResult(probability=1.0, state=after, text="", value=value, raised=None)
         return records.Reach(results=[result], unexplored=0.0, num_paths=1)
 
 

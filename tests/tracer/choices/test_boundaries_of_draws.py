@@ -15,11 +15,11 @@ from trace_mine.tracer.inside.draws.deciders import (
     Laws,
     Pinned,
     Replay,
-    Stream,
+    SeededDecider,
     using,
 )
 from trace_mine.tracer.inside.draws.patches import install
-from trace_mine.tracer.inside.states.paths import Unstable, explore
+from trace_mine.tracer.inside.states.paths import RunsDisagree, explore
 
 
 @pytest.fixture(autouse=True)
@@ -70,7 +70,7 @@ def test_time_is_never_slept_backwards() -> None:
 
 def test_streams_of_two_seeds_differ_and_of_one_agree() -> None:
     def drawn(seed: int) -> list[Any]:
-        stream = Stream(seed)
+        stream = SeededDecider(seed)
         return [stream.real("uniform"), stream.real("normal"), stream.below(1 << 40, "randbelow"), stream.octets(4)]
 
     assert drawn(1) == drawn(1)
@@ -99,5 +99,5 @@ def test_another_kind_of_choice_along_a_prefix_is_noticed() -> None:
         first = asked[min(runs[-1], 1)]()
         return first, random.random() < 0.25
 
-    with pytest.raises(Unstable, match="expected choice 0 to be"):
+    with pytest.raises(RunsDisagree, match="expected choice 0 to be"):
         explore(run)

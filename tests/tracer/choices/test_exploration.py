@@ -14,9 +14,9 @@ from collections.abc import Callable
 import pytest
 
 from trace_mine.tracer.inside.draws.ambient import is_seeded
-from trace_mine.tracer.inside.draws.deciders import Guided, Laws, Stream, using
+from trace_mine.tracer.inside.draws.deciders import Guided, Laws, SeededDecider, using
 from trace_mine.tracer.inside.draws.patches import install
-from trace_mine.tracer.inside.states.paths import Unstable, explore
+from trace_mine.tracer.inside.states.paths import RunsDisagree, explore
 
 
 @pytest.fixture(autouse=True)
@@ -138,7 +138,7 @@ def test_a_cache_that_hides_a_choice_is_noticed() -> None:
     def cached() -> bool:
         return random.random() < 0.5
 
-    with pytest.raises(Unstable):
+    with pytest.raises(RunsDisagree):
         explore(lambda: (cached(), random.random() < 0.25))
 
 
@@ -149,7 +149,7 @@ def test_a_longer_way_along_a_prefix_is_noticed() -> None:
         seen.append(1)
         return random.randrange(3) if len(seen) < 2 else random.randrange(2)
 
-    with pytest.raises(Unstable):
+    with pytest.raises(RunsDisagree):
         explore(run)
 
 
@@ -214,7 +214,7 @@ def test_drawn_runs_agree_with_the_paths() -> None:
     exact = sum(path.weight * path.result for path in explore(run).paths)
     results = []
     for seed in range(3_000):
-        with using(Stream(seed)):
+        with using(SeededDecider(seed)):
             results.append(run())
     error = statistics.stdev(results) / math.sqrt(len(results))
     assert exact == pytest.approx(5.0) and abs(statistics.fmean(results) - exact) < 4 * error

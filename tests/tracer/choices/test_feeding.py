@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from trace_mine.tracer.inside.draws.deciders import Laws, Stream, using
+from trace_mine.tracer.inside.draws.deciders import Laws, SeededDecider, using
 from trace_mine.tracer.inside.draws.patches import install
 
 ROOT = Path(__file__).parents[3]
@@ -54,7 +54,7 @@ def test_a_session_replays_from_its_draws(seed: int) -> None:
     install()
     text = ""
     namespace: dict[str, object] = {}
-    stream = Stream(seed, Laws.from_json({"inputs": [[["Ann", 0.5], ["Bo", 0.5]]]}))
+    stream = SeededDecider(seed, Laws.from_json({"inputs": [[["Ann", 0.5], ["Bo", 0.5]]]}))
     with using(stream):
         for source in SESSION:
             shown = io.StringIO()

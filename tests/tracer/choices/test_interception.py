@@ -21,7 +21,7 @@ from typing import Any
 import pytest
 
 from trace_mine.tracer.inside.draws import deciders as draws
-from trace_mine.tracer.inside.draws.deciders import DrawMismatch, Guided, Laws, Pinned, Replay, Stream, using
+from trace_mine.tracer.inside.draws.deciders import DrawMismatch, Guided, Laws, Pinned, Replay, SeededDecider, using
 from trace_mine.tracer.inside.draws.patches import install
 from trace_mine.tracer.inside.states.paths import explore
 
@@ -132,7 +132,7 @@ def test_a_stream_has_the_laws_of_native_draws(seed: int) -> None:
     law = {}
     for path in explore(run).paths:
         law[path.result] = path.weight
-    with using(Stream(seed)):
+    with using(SeededDecider(seed)):
         found = Counter(run() for _ in range(3_000))
     assert len(law) == 32 and chi_square(found, law) < 6
 
@@ -181,7 +181,7 @@ LAWS = Laws.from_json({"inputs": [[["Ann", 0.5], ["Bo", 0.5]]], "environ": {"MOD
 @pytest.mark.parametrize("seed", range(10))
 def test_every_primitive_replays_and_is_pinned(seed: int, capsys: Any) -> None:
     told = []
-    stream = Stream(seed, LAWS)
+    stream = SeededDecider(seed, LAWS)
     with using(stream):
         told.append(everything())
     assert told[0][:2] == [True, True]  # a state that was asked for is one that comes back
@@ -212,9 +212,9 @@ def test_a_mismatch_is_not_swallowed_by_a_program() -> None:
 
 
 def test_deciders_nest_and_are_restored() -> None:
-    with using(Stream(1)) as outer:
+    with using(SeededDecider(1)) as outer:
         random.random()
-        with pytest.raises(KeyboardInterrupt), using(Stream(2)):
+        with pytest.raises(KeyboardInterrupt), using(SeededDecider(2)):
             raise KeyboardInterrupt
         assert draws.current is outer
         with using(None):
@@ -244,7 +244,7 @@ def test_inputs_without_a_law_are_read_as_ever(monkeypatch: pytest.MonkeyPatch) 
     import io
 
     monkeypatch.setattr(sys, "stdin", io.StringIO("typed\n"))
-    with using(Stream(1)) as stream:
+    with using(SeededDecider(1)) as stream:
         assert input() == "typed"
     assert stream.values == []
 
@@ -265,7 +265,7 @@ def test_explored_clocks_never_go_back_and_nobody_waits() -> None:
 def test_a_module_draws_nothing_while_it_is_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "drawing_module.py").write_text("import random\nVALUE = random.random()\n")
     monkeypatch.syspath_prepend(str(tmp_path))
-    with using(Stream(1)) as stream:
+    with using(SeededDecider(1)) as stream:
         import drawing_module  # type: ignore[import-not-found]
     assert 0 <= drawing_module.VALUE < 1 and stream.values == []
 

@@ -21,7 +21,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from trace_mine.tracer.inside.draws.deciders import DrawMismatch, Guided, Pinned, Stream, using
+from trace_mine.tracer.inside.draws.deciders import DrawMismatch, Guided, Pinned, SeededDecider, using
 from trace_mine.tracer.inside.draws.patches import install
 from trace_mine.tracer.inside.draws.reals import LazyReal, Variable, share, within
 from trace_mine.tracer.inside.states.paths import explore
@@ -275,7 +275,7 @@ def test_pinned_comparisons_come_out_as_the_run_did(seed: int, thresholds: list[
         told: list[Any] = [[each < t for t in thresholds] for each in (x, y, z)]
         return [*told, int(x * 7), round(y) if abs(y) < 0.4 else None, [thresholds[0] < 3 * z + 1]]
 
-    stream = Stream(seed)
+    stream = SeededDecider(seed)
     with using(stream):
         native = run()
     pinned = Pinned(stream.values)

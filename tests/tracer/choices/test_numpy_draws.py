@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from trace_mine.tracer.inside.draws.deciders import Guided, Pinned, Replay, Stream, using
+from trace_mine.tracer.inside.draws.deciders import Guided, Pinned, Replay, SeededDecider, using
 from trace_mine.tracer.inside.draws.patches import install
 from trace_mine.tracer.inside.states.paths import explore
 from trace_mine.tracer.inside.states.snapshots import Snapshots
@@ -128,7 +128,7 @@ SCALARS: dict[str, Callable[[], Any]] = {
 @pytest.mark.parametrize("name", SCALARS)
 def test_types_and_shapes_are_numpys(name: str) -> None:
     native = SCALARS[name]()
-    for decider in (Stream(1), Guided()):
+    for decider in (SeededDecider(1), Guided()):
         with using(decider):
             drawn = SCALARS[name]()
             assert isinstance(drawn, type(native)) and np.shape(drawn) == np.shape(native)
@@ -172,7 +172,7 @@ def everything() -> str:
 
 @pytest.mark.parametrize("seed", range(5))
 def test_numpy_replays_and_is_pinned(seed: int) -> None:
-    with using(Stream(seed)) as stream:
+    with using(SeededDecider(seed)) as stream:
         native = everything()
     logged = json.loads(json.dumps(stream.values))
     for decider in (Replay(logged), Pinned(logged)):

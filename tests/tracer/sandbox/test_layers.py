@@ -14,12 +14,12 @@ from trace_mine.tracer.limits import Limits
 from trace_mine.tracer.sandbox import Jail, SandboxUnavailable, Worker, landlock, seccomp
 from trace_mine.tracer.sandbox.config import JailConfig
 from trace_mine.tracer.sandbox.jail_process import Warmed
-from trace_mine.tracer.sandbox.layer import Claim, Confinement, Layer, Question
+from trace_mine.tracer.sandbox.layer import Confinement, Layer, LevelClaim, Question
 from trace_mine.tracer.sandbox.layers import LANDLOCK, LAYERS, LEVELS, Level, layers_text, without_missing
 from trace_mine.tracer.sandbox.start_up import choose_level
 
 PROJECT = Path(__file__).parents[3]
-CLAIM = Claim(level=3, layers="", host_name="h", directory="/d", limits=Limits())
+CLAIM = LevelClaim(level=3, layers="", host_name="h", directory="/d", limits=Limits())
 CONFIG = JailConfig(
     layers=("seccomp", "rlimits"),
     required=("rlimits",),

@@ -13,10 +13,10 @@ import pytest
 from trace_mine.tracer.limits import Limits
 from trace_mine.tracer.sandbox import Jail, Mount, start_up
 from trace_mine.tracer.sandbox.config import JailConfig
-from trace_mine.tracer.sandbox.jail import Interpreter
+from trace_mine.tracer.sandbox.jail import PythonInstallation
 from trace_mine.tracer.sandbox.layers import LEVELS
 
-INTERPRETER = Interpreter(executable="/usr/bin/python3", version="3.11.0", paths=("/usr/lib",))
+INTERPRETER = PythonInstallation(executable="/usr/bin/python3", version="3.11.0", paths=("/usr/lib",))
 
 
 class Started:

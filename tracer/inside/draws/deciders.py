@@ -2,7 +2,7 @@
 
 As a rule nobody does, and everything is CPython's own. ``using(decider)`` hands the draws to one of four deciders.
 
-``Stream(seed)``      makes plain values from a private generator and logs them in ``values``: an actual run
+``SeededDecider(seed)``      makes plain values from a private generator and logs them in ``values``: an actual run
 ``Replay(values)``    gives logged values again, in order
 ``Guided(prefix)``    explores: discrete draws and comparisons of continuous ones are choices, forced along ``prefix``
 ``Pinned(values)``    makes the choices that Guided would meet, with the outcomes that the logged values imply
@@ -71,7 +71,7 @@ def using(decider: D) -> Iterator[D]:
         current = before
 
 
-class Choice:
+class DrawnChoice:
     """One choice that was met: its kind, its law, and the index of the outcome that was taken."""
 
     __slots__ = ("_outcomes", "kind", "probabilities", "taken")
@@ -146,7 +146,7 @@ def _from_uniform(u: float, law: str) -> float:
     return u if law == "uniform" else within(law, *reals.BOUNDS[law], u)
 
 
-class Stream(Decider):
+class SeededDecider(Decider):
     """Plain values from a private generator, logged in ``values``: the decider of an actual run."""
 
     def __init__(self, seed: int, laws: Laws | None = None) -> None:
@@ -251,7 +251,7 @@ class Guided(Decider):
         self.prefix = tuple(prefix)
         self.seed = seed
         self.lazy = lazy
-        self.log: list[Choice] = []
+        self.log: list[DrawnChoice] = []
         self.taken: list[int] = []
         self.weight = 1.0
         self.sampled: list[str] = []
@@ -292,7 +292,7 @@ class Guided(Decider):
             # A loop that the likeliest outcomes never leave (``while random() < 0.9``) is left by chance. The path
             # weighs next to nothing by now, so that it does not matter where it ends, but that it does.
             taken = _index_of(self._number(position), probabilities)
-        self.log.append(Choice(kind, outcomes, probabilities, taken))
+        self.log.append(DrawnChoice(kind, outcomes, probabilities, taken))
         self.taken.append(taken)
         self.weight *= probabilities[taken]
         return taken

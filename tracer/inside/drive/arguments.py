@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ast
 
-from trace_mine.tracer.inside.drive.context import Context
+from trace_mine.tracer.inside.drive.context import DriveContext
 from trace_mine.tracer.inside.drive.targets import Target
 from trace_mine.tracer.inside.reasons import Reason
 from trace_mine.tracer.inside.syntax.names import CannotOpen
@@ -18,7 +18,7 @@ Argument = tuple[str, ast.expr]
 """A parameter with the expression that it gets."""
 
 
-def arguments_of(context: Context, call: ast.Call, target: Target) -> list[Argument]:
+def arguments_of(context: DriveContext, call: ast.Call, target: Target) -> list[Argument]:
     """Return each parameter with the expression that it gets, in the order in which the expressions are evaluated.
 
     Raises:
@@ -104,7 +104,7 @@ def _given_first(target: Target) -> list[ast.expr]:
     return [target.bound if target.instance is None else ast.Name("", ast.Load())]
 
 
-def _given_positional(context: Context, call: ast.Call) -> list[ast.expr]:
+def _given_positional(context: DriveContext, call: ast.Call) -> list[ast.expr]:
     """Return the positional arguments; ``*xs`` as ``xs[0], xs[1]``, where ``xs`` is a list or tuple.
 
     Raises:
@@ -124,7 +124,7 @@ def _given_positional(context: Context, call: ast.Call) -> list[ast.expr]:
     return given
 
 
-def _given_keywords(context: Context, call: ast.Call) -> list[Argument]:
+def _given_keywords(context: DriveContext, call: ast.Call) -> list[Argument]:
     """Return the keyword arguments; ``**table`` as ``a=table['a'], b=table['b']``, where ``table`` is a dictionary.
 
     Raises:

@@ -13,7 +13,7 @@ import copy
 import sys
 from typing import cast
 
-from trace_mine.tracer.inside.drive.context import Context, Handler
+from trace_mine.tracer.inside.drive.context import DriveContext, Handler
 from trace_mine.tracer.inside.drive.frames import Frame, Handled, Raised, Restart, Return, Signal
 from trace_mine.tracer.inside.protocol.jobs import Place
 from trace_mine.tracer.inside.reasons import Reason
@@ -25,7 +25,7 @@ _ASKS_CONTEXT = frozenset({"exc_info", "format_exc", "print_exc", "exception", "
 """Names that read the exception being handled: when a handler is opened, no exception is."""
 
 
-def run_try(context: Context, node: ast.Try, frame: Frame) -> None:
+def run_try(context: DriveContext, node: ast.Try, frame: Frame) -> None:
     """Run ``try``: the body's statements, then those of the handler that matches, ``else`` and ``finally``."""
     if not context.opening.opens_block(node):
         context.keep_as_one_command(node, frame, Reason.HIDDEN)
@@ -58,7 +58,7 @@ def _reads_context(node: ast.AST) -> bool:
     )
 
 
-def _run_guarded(context: Context, node: ast.Try, frame: Frame) -> None:
+def _run_guarded(context: DriveContext, node: ast.Try, frame: Frame) -> None:
     """Run the body, and the handler that matches or the ``else``."""
     try:
         context.block(node.body, frame)
@@ -71,7 +71,7 @@ def _run_guarded(context: Context, node: ast.Try, frame: Frame) -> None:
     context.block(node.orelse, frame)  # outside the ``try`` above: its exceptions are not the handlers'
 
 
-def _matches(context: Context, handler: ast.ExceptHandler, error: BaseException, frame: Frame) -> bool:
+def _matches(context: DriveContext, handler: ast.ExceptHandler, error: BaseException, frame: Frame) -> bool:
     """Return True if the handler catches the exception; evaluates the handler's type without a command.
 
     Raises:
@@ -82,7 +82,7 @@ def _matches(context: Context, handler: ast.ExceptHandler, error: BaseException,
     if any(isinstance(inner, ast.Call) for inner in ast.walk(handler.type)):
         context.give_up(_place_of(handler), frame, Reason.HANDLER_TYPE)
     try:
-        # unlike ``except``, ``isinstance`` asks a metaclass's ``__instancecheck__``; the result check sees where it matters
+        # unlike ``except``, ``isinstance`` asks a metaclass's ``__instancecheck__``: the checks see where that matters
         types = eval(compile(ast.Expression(handler.type), "<handler>", "eval"), context.variables.namespace)
         return isinstance(error, types)
     except Exception:
@@ -94,7 +94,7 @@ def _place_of(handler: ast.ExceptHandler) -> ast.stmt:
     return handler.body[0]
 
 
-def _handle(context: Context, handler: ast.ExceptHandler, raised: Raised, frame: Frame) -> None:
+def _handle(context: DriveContext, handler: ast.ExceptHandler, raised: Raised, frame: Frame) -> None:
     """Run the handler's body, with the exception bound to the handler's name, if it has one."""
     if handler.name:
         name = context.writer.guard(raised.index, handler.name)
@@ -115,7 +115,7 @@ def _handle(context: Context, handler: ast.ExceptHandler, raised: Raised, frame:
     _leave_handler(context, handler, frame)
 
 
-def _leave_handler(context: Context, handler: ast.ExceptHandler, frame: Frame) -> None:
+def _leave_handler(context: DriveContext, handler: ast.ExceptHandler, frame: Frame) -> None:
     """Unbind the exception's name by a command, as Python does however a handler is left."""
     frame.handled.pop()
     # the handler itself may have deleted it
@@ -125,7 +125,7 @@ def _leave_handler(context: Context, handler: ast.ExceptHandler, frame: Frame) -
         context.writer.forget([handler.name])
 
 
-def run_with(context: Context, node: ast.With, frame: Frame) -> None:
+def run_with(context: DriveContext, node: ast.With, frame: Frame) -> None:
     """Run ``with``: ``__enter__``, the body's statements and ``__exit__`` are commands.
 
     Raises:
@@ -142,7 +142,7 @@ def run_with(context: Context, node: ast.With, frame: Frame) -> None:
     _run_items(context, node, list(node.items), frame)
 
 
-def _run_items(context: Context, node: ast.With, items: list[ast.withitem], frame: Frame) -> None:
+def _run_items(context: DriveContext, node: ast.With, items: list[ast.withitem], frame: Frame) -> None:
     """Enter the first of the managers, run the others and the body inside it, and leave it.
 
     Raises:
@@ -182,12 +182,12 @@ def _run_items(context: Context, node: ast.With, items: list[ast.withitem], fram
         _leave(context, name, frame)
 
 
-def _leave(context: Context, name: str, frame: Frame) -> None:
+def _leave(context: DriveContext, name: str, frame: Frame) -> None:
     """Leave a manager whose body raised nothing."""
     context.evaluate(f"{name}.__exit__(None, None, None)", frame)
 
 
-def _leave_raising(context: Context, name: str, raised: Raised, frame: Frame) -> bool:
+def _leave_raising(context: DriveContext, name: str, raised: Raised, frame: Frame) -> bool:
     """Hand the exception to ``__exit__``; return True if that swallowed it, else raise it again by a command."""
     error = context.writer.guard(raised.index, context.variables.temporary("error"))
     if context.evaluate(f"{name}.__exit__(type({error}), {error}, {error}.__traceback__)", frame):
@@ -196,7 +196,7 @@ def _leave_raising(context: Context, name: str, raised: Raised, frame: Frame) ->
     return False
 
 
-def run_match(context: Context, node: ast.Match, frame: Frame) -> None:
+def run_match(context: DriveContext, node: ast.Match, frame: Frame) -> None:
     """Run ``match``: one command finds the case and binds its names, then the statements of that case run.
 
     That command is the program's ``match`` with ``case_1 = 0``, ``case_1 = 1`` and so on for bodies: patterns bind

@@ -13,7 +13,7 @@ import types
 from collections.abc import Mapping
 
 from trace_mine.tracer.inside.drive.arguments import Argument, name_of
-from trace_mine.tracer.inside.drive.context import Context
+from trace_mine.tracer.inside.drive.context import DriveContext
 from trace_mine.tracer.inside.drive.frames import Body, Frame
 from trace_mine.tracer.inside.drive.functions import FunctionFacts
 from trace_mine.tracer.inside.drive.targets import Target
@@ -24,7 +24,7 @@ from trace_mine.tracer.inside.syntax.names import CannotOpen, Rewriter, paramete
 from trace_mine.tracer.inside.syntax.text import operand, unparse
 
 
-def prepare(context: Context, call: ast.Call, target: Target, arguments: list[Argument], frame: Frame) -> Body:
+def prepare(context: DriveContext, call: ast.Call, target: Target, arguments: list[Argument], frame: Frame) -> Body:
     """Rename a body for the session and list the commands that bind its parameters; emit the imports that it needs.
 
     The names are decided in the order imports, shared parameters, locals, closure variables: a local must not get the
@@ -72,7 +72,7 @@ def prepare(context: Context, call: ast.Call, target: Target, arguments: list[Ar
 
 
 def _shared_parameters(
-    context: Context, target: Target, facts: FunctionFacts, arguments: list[Argument]
+    context: DriveContext, target: Target, facts: FunctionFacts, arguments: list[Argument]
 ) -> frozenset[str]:
     """Return the parameters that need no variable of their own.
 
@@ -94,7 +94,7 @@ def _shared_parameters(
 
 
 def _rewritten(
-    context: Context, target: Target, definition: ast.FunctionDef, renamed: dict[str, str]
+    context: DriveContext, target: Target, definition: ast.FunctionDef, renamed: dict[str, str]
 ) -> list[ast.stmt]:
     """Return the definition's statements in session names, without the docstring; changes its tree."""
     statements = definition.body
@@ -131,7 +131,7 @@ def _bind_parameters(call: ast.Call, target: Target, arguments: list[Argument], 
             body.bindings.append((f"{variable} = {text}", variable))
 
 
-def _bind_closure(context: Context, call: ast.Call, target: Target, renamed: dict[str, str], body: Body) -> None:
+def _bind_closure(context: DriveContext, call: ast.Call, target: Target, renamed: dict[str, str], body: Body) -> None:
     """Add the commands that read a closure's variables from its cells, and the variables' new names to ``renamed``.
 
     The commands copy values, so a body that rebinds such a variable is refused before (``targets``).
@@ -148,7 +148,7 @@ def _bind_closure(context: Context, call: ast.Call, target: Target, renamed: dic
 
 
 def _import_globals(
-    context: Context, target: Target, definition: ast.FunctionDef, facts: FunctionFacts, frame: Frame
+    context: DriveContext, target: Target, definition: ast.FunctionDef, facts: FunctionFacts, frame: Frame
 ) -> dict[str, str]:
     """Import the globals that the body reads from its module and the session lacks.
 
@@ -206,7 +206,7 @@ class _ExplicitSuper(ast.NodeTransformer):
         CannotOpen: when it is made, if the session does not know the class by its name.
     """
 
-    def __init__(self, context: Context, target: Target, definition: ast.FunctionDef) -> None:
+    def __init__(self, context: DriveContext, target: Target, definition: ast.FunctionDef) -> None:
         owner = target.owner
         names = parameters(definition.args)
         if owner is None or not names:

@@ -14,7 +14,7 @@ import ast
 
 from trace_mine.tracer.inside.drive.arguments import arguments_of
 from trace_mine.tracer.inside.drive.bodies import prepare
-from trace_mine.tracer.inside.drive.context import Context
+from trace_mine.tracer.inside.drive.context import DriveContext
 from trace_mine.tracer.inside.drive.frames import Body, Frame, Raised, Return
 from trace_mine.tracer.inside.drive.targets import Target
 from trace_mine.tracer.inside.reasons import Reason
@@ -22,7 +22,7 @@ from trace_mine.tracer.inside.syntax.names import CannotOpen
 from trace_mine.tracer.inside.syntax.text import expression, operand
 
 
-def enter_call(context: Context, call: ast.Call, target: Target, frame: Frame) -> tuple[Body, Frame] | None:
+def enter_call(context: DriveContext, call: ast.Call, target: Target, frame: Frame) -> tuple[Body, Frame] | None:
     """Emit the commands that a body needs before its first statement: imports of its globals, and its parameters.
 
     The caller runs ``body.statements`` in the frame and ends with ``leave_call``, whatever happens.
@@ -56,14 +56,14 @@ def enter_call(context: Context, call: ast.Call, target: Target, frame: Frame) -
     return body, inner
 
 
-def leave_call(context: Context, body: Body, inner: Frame, target: Target, result: ast.expr | None = None) -> None:
+def leave_call(context: DriveContext, body: Body, inner: Frame, target: Target, result: ast.expr | None = None) -> None:
     """End a call, however it was left; ``result`` is the expression that gives the returned value."""
     name = target.function.__code__.co_name
     context.calls.leave(body, inner, name, counts_depth=target.counts_depth)
     context.release(body, result.id if isinstance(result, ast.Name) else None)
 
 
-def open_call(context: Context, call: ast.Call, target: Target, frame: Frame) -> ast.expr | None:
+def open_call(context: DriveContext, call: ast.Call, target: Target, frame: Frame) -> ast.expr | None:
     """Run the called function's body in place of the call.
 
     Returns:
@@ -92,7 +92,7 @@ def open_call(context: Context, call: ast.Call, target: Target, frame: Frame) ->
     return result
 
 
-def collect_yielded(context: Context, call: ast.Call, target: Target, frame: Frame) -> ast.expr | None:
+def collect_yielded(context: DriveContext, call: ast.Call, target: Target, frame: Frame) -> ast.expr | None:
     """Run a generator's body to its end, appending the values that it yields to a list.
 
     For ``list(g())``, ``sum(g())`` and the like: built-ins that take all values and run no statement between two of

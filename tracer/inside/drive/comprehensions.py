@@ -10,13 +10,13 @@ from __future__ import annotations
 import ast
 import copy
 
-from trace_mine.tracer.inside.drive.context import Context
+from trace_mine.tracer.inside.drive.context import DriveContext
 from trace_mine.tracer.inside.drive.frames import Frame
 from trace_mine.tracer.inside.drive.variables import missing
 from trace_mine.tracer.inside.syntax.names import Rewriter, bound_names
 
 
-def open_comprehension(context: Context, node: ast.ListComp, frame: Frame) -> ast.expr:
+def open_comprehension(context: DriveContext, node: ast.ListComp, frame: Frame) -> ast.expr:
     """Run a comprehension with one ``for`` as a loop, and return the variable that holds the list.
 
     The comprehension is a scope of its own, so its variable gets another name in the session where its name is in use.

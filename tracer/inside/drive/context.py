@@ -1,4 +1,4 @@
-"""The interface between the driver and the handlers of constructs: ``Context``, which ``Driver`` implements.
+"""The interface between the driver and the handlers of constructs: ``DriveContext``, which ``Driver`` implements.
 
 A handler runs one construct of the program: it emits the commands that stand for it and has the statements inside run
 by ``block``. It reads the program's state by ``variables`` and asks ``opening`` what may be opened. Handlers know this
@@ -15,8 +15,8 @@ from typing import Any, NoReturn
 from trace_mine.tracer.inside.drive.commands import Command, Position
 from trace_mine.tracer.inside.drive.frames import Body, Frame, Raised, Restart
 from trace_mine.tracer.inside.drive.functions import KnownFunctions
-from trace_mine.tracer.inside.drive.rules import Budget, CallLog, Kept, Rules
-from trace_mine.tracer.inside.drive.writer import Echo, Writer
+from trace_mine.tracer.inside.drive.rules import CallLog, CommandBudget, Kept, Rules
+from trace_mine.tracer.inside.drive.writer import Echo, SessionWriter
 from trace_mine.tracer.inside.observe import values
 from trace_mine.tracer.inside.protocol.answers import CommandKind
 from trace_mine.tracer.inside.protocol.jobs import Place
@@ -27,11 +27,11 @@ from trace_mine.tracer.inside.views.opening import Opening
 
 # ``Any``: each handler takes the one type of statement that is its key in ``constructs.HANDLERS``, which no type of
 # a dictionary's values can say
-Handler = Callable[["Context", Any, Frame], None]
+Handler = Callable[["DriveContext", Any, Frame], None]
 """Runs a statement of one type, in a frame."""
 
 
-class Context(ABC):
+class DriveContext(ABC):
     """The session being written, with the facts and counts that its handlers share.
 
     Attributes:
@@ -45,12 +45,12 @@ class Context(ABC):
         functions: facts of functions.
     """
 
-    def __init__(self, writer: Writer, opening: Opening, rules: Rules) -> None:
+    def __init__(self, writer: SessionWriter, opening: Opening, rules: Rules) -> None:
         self.writer = writer
         self.variables = writer.variables
         self.opening = opening
         self.rules = rules
-        self.budget = Budget(writer.commands, rules.max_commands)
+        self.budget = CommandBudget(writer.commands, rules.max_commands)
         self.kept = Kept()
         self.calls = CallLog()
         self.functions = KnownFunctions()
@@ -208,7 +208,7 @@ class Context(ABC):
 
         Raises:
             Raised: the command raised an exception.
-            Unshowable: see ``Writer.execute``.
+            Unshowable: see ``SessionWriter.execute``.
         """
         home = None if origin is None else (frame.filename, origin)
         return self.check(self.writer.execute(source, kind, writes, reveal, home), frame)
@@ -221,7 +221,7 @@ class Context(ABC):
         echo: Echo = "safe",
         wrapper: str | None = None,
     ) -> object:
-        """Execute an expression as a command, shown where it may be, and return its value; see ``Writer.evaluate``.
+        """Execute an expression as a command, shown where it may be, and return its value (``SessionWriter.evaluate``).
 
         Raises:
             Raised: the command raised an exception.

@@ -18,22 +18,22 @@ import ast
 from collections.abc import Callable, Iterable, Mapping
 from typing import final
 
-from trace_mine.tracer.inside.drive.context import Context, Handler
+from trace_mine.tracer.inside.drive.context import DriveContext, Handler
 from trace_mine.tracer.inside.drive.frames import Frame
 from trace_mine.tracer.inside.drive.rules import Rules
-from trace_mine.tracer.inside.drive.writer import Writer
+from trace_mine.tracer.inside.drive.writer import SessionWriter
 from trace_mine.tracer.inside.reasons import Reason
 from trace_mine.tracer.inside.syntax.jumps import COMPOUND, escapes
 from trace_mine.tracer.inside.syntax.names import bound_names
 from trace_mine.tracer.inside.syntax.text import muted
 from trace_mine.tracer.inside.views.opening import Opening
 
-Lower = Callable[[Context, ast.expr, Frame], ast.expr]
-"""Opens the calls in an expression, see ``Context.lower``."""
+Lower = Callable[[DriveContext, ast.expr, Frame], ast.expr]
+"""Opens the calls in an expression, see ``DriveContext.lower``."""
 
 
 @final
-class Driver(Context):
+class Driver(DriveContext):
     """Walks one program, piece by piece.
 
     Args:
@@ -47,7 +47,7 @@ class Driver(Context):
 
     def __init__(
         self,
-        writer: Writer,
+        writer: SessionWriter,
         opening: Opening,
         rules: Rules,
         *,

@@ -10,7 +10,7 @@ from __future__ import annotations
 import ast
 
 from trace_mine.tracer.inside.drive.calls import enter_call, leave_call, yielded_text
-from trace_mine.tracer.inside.drive.context import Context
+from trace_mine.tracer.inside.drive.context import DriveContext
 from trace_mine.tracer.inside.drive.frames import Break, Continue, Frame, Return
 from trace_mine.tracer.inside.drive.lowering import lower_arguments, opens, unconditional
 from trace_mine.tracer.inside.drive.targets import Target, target_of
@@ -18,7 +18,7 @@ from trace_mine.tracer.inside.syntax.names import bound_names, walk_scope
 from trace_mine.tracer.inside.syntax.text import without_brackets
 
 
-def open_generator(context: Context, loop: ast.For, frame: Frame) -> bool:
+def open_generator(context: DriveContext, loop: ast.For, frame: Frame) -> bool:
     """Run the loop if it is over a call of such a generator; return False where it is not, or the call has to stay one.
 
     Only where no ``yield`` stands in a ``try`` or ``with``, so that leaving the loop early runs nothing of the
@@ -52,7 +52,7 @@ def open_generator(context: Context, loop: ast.For, frame: Frame) -> bool:
     return True
 
 
-def _target(context: Context, loop: ast.For) -> Target | None:
+def _target(context: DriveContext, loop: ast.For) -> Target | None:
     """Return the generator function that the loop runs over; None where it or the loop cannot be opened."""
     if context.budget.is_full or not isinstance(loop.iter, ast.Call) or loop.orelse:
         return None
@@ -65,7 +65,7 @@ def _target(context: Context, loop: ast.For) -> Target | None:
 class _Consumer:
     """Runs the loop's body, in its own frame, for each value that the generator yields."""
 
-    def __init__(self, context: Context, loop: ast.For, frame: Frame, generator: Frame, target: Target) -> None:
+    def __init__(self, context: DriveContext, loop: ast.For, frame: Frame, generator: Frame, target: Target) -> None:
         self._context = context
         self._loop = loop
         self._frame = frame

@@ -13,7 +13,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sized
 from typing import cast, final
 
-from trace_mine.tracer.inside.drive.context import Context
+from trace_mine.tracer.inside.drive.context import DriveContext
 from trace_mine.tracer.inside.drive.frames import Frame
 from trace_mine.tracer.inside.drive.ranges import computed_range
 from trace_mine.tracer.inside.syntax.names import bound_names
@@ -51,7 +51,7 @@ class Items(ABC):
         """Return an expression for the values from this iteration on."""
 
     @abstractmethod
-    def assign(self, context: Context, target: str, index: int, writes: list[str], frame: Frame) -> bool:
+    def assign(self, context: DriveContext, target: str, index: int, writes: list[str], frame: Frame) -> bool:
         """Emit the assignment of this iteration's value; return False where there is no value.
 
         Args:
@@ -63,7 +63,7 @@ class Items(ABC):
             Raised: the snippet's iterator raised an exception.
         """
 
-    def close(self, context: Context, frame: Frame) -> None:
+    def close(self, context: DriveContext, frame: Frame) -> None:
         """Emit what Python does where a loop is left before its end: nothing, but for iterators that run code then."""
         return
 
@@ -82,7 +82,7 @@ class SpeltItems(Items):
     def rest(self, index: int) -> str:
         return repr(self._values[index:])
 
-    def assign(self, context: Context, target: str, index: int, writes: list[str], frame: Frame) -> bool:
+    def assign(self, context: DriveContext, target: str, index: int, writes: list[str], frame: Frame) -> bool:
         if index >= len(self._values):
             return False
         context.emit(self.assignment(target, index), frame, "iterate", writes)
@@ -106,7 +106,7 @@ class IndexedItems(Items):
     def rest(self, index: int) -> str:
         return f"{self._name}[{index}:]"
 
-    def assign(self, context: Context, target: str, index: int, writes: list[str], frame: Frame) -> bool:
+    def assign(self, context: DriveContext, target: str, index: int, writes: list[str], frame: Frame) -> bool:
         if index >= len(cast("Sized", context.variables.namespace[self._name])):
             return False
         context.emit(self.assignment(target, index), frame, "iterate", writes)
@@ -135,7 +135,7 @@ class IteratorItems(Items):
     def rest(self, index: int) -> str:
         return self._name
 
-    def assign(self, context: Context, target: str, index: int, writes: list[str], frame: Frame) -> bool:
+    def assign(self, context: DriveContext, target: str, index: int, writes: list[str], frame: Frame) -> bool:
         writer = context.writer
         command = writer.execute(f"{target} = {writer.builtin('next')}({self._name})", "iterate", writes)
         if not isinstance(command.exception, StopIteration):
@@ -147,7 +147,7 @@ class IteratorItems(Items):
             writer.replace_failed(command, f"{writer.builtin('next')}({self._name}, None)")
         return False
 
-    def close(self, context: Context, frame: Frame) -> None:
+    def close(self, context: DriveContext, frame: Frame) -> None:
         """Unbind the iterator by a command, which may run the end of a generator, as the program's own loop does."""
         if self._is_quiet:
             return
@@ -156,7 +156,7 @@ class IteratorItems(Items):
         context.emit(f"del {', '.join(variables)}", frame, "iterate", reveal=False)
 
 
-def items_of(context: Context, node: ast.For, frame: Frame) -> Items:
+def items_of(context: DriveContext, node: ast.For, frame: Frame) -> Items:
     """Return the values of the loop, after emitting the commands that they are made by.
 
     The iterable is evaluated once. Where it is a variable that holds a sequence, items are taken from it by index;

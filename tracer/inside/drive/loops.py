@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 import copy
 
-from trace_mine.tracer.inside.drive.context import Context, Handler
+from trace_mine.tracer.inside.drive.context import DriveContext, Handler
 from trace_mine.tracer.inside.drive.frames import Break, Continue, Frame, Signal
 from trace_mine.tracer.inside.drive.generators import open_generator
 from trace_mine.tracer.inside.drive.items import items_of
@@ -27,7 +27,7 @@ would run into the time limit, and the snippet would have no session.
 """
 
 
-def run_while(context: Context, node: ast.While, frame: Frame) -> None:
+def run_while(context: DriveContext, node: ast.While, frame: Frame) -> None:
     """Run ``while``: its test is a command before every iteration, unless it is a constant.
 
     Raises:
@@ -56,7 +56,7 @@ def run_while(context: Context, node: ast.While, frame: Frame) -> None:
     context.block(node.orelse, frame)
 
 
-def run_for(context: Context, node: ast.For, frame: Frame) -> None:
+def run_for(context: DriveContext, node: ast.For, frame: Frame) -> None:
     """Run ``for``: each value is assigned by a command, then the body's statements run.
 
     ``items`` decides which command gives the next value; a loop over a generator of the repository's own, whose body
@@ -100,7 +100,7 @@ def run_for(context: Context, node: ast.For, frame: Frame) -> None:
     context.block(node.orelse, frame)
 
 
-def _run_iteration(context: Context, node: Loop, frame: Frame) -> bool:
+def _run_iteration(context: DriveContext, node: Loop, frame: Frame) -> bool:
     """Run the loop's body; return False where ``break`` ended the loop."""
     try:
         context.block(node.body, frame)
@@ -114,7 +114,7 @@ def _run_iteration(context: Context, node: Loop, frame: Frame) -> bool:
     return True
 
 
-def _reason_to_stop(context: Context, node: Loop, frame: Frame, step: str, num_done: int) -> Reason | None:
+def _reason_to_stop(context: DriveContext, node: Loop, frame: Frame, step: str, num_done: int) -> Reason | None:
     """Return the reason for which no further iteration is opened, None where one is.
 
     Args:
@@ -136,7 +136,7 @@ def _reason_to_stop(context: Context, node: Loop, frame: Frame, step: str, num_d
     return None
 
 
-def _emit_rest(context: Context, node: Loop, frame: Frame, reason: Reason) -> None:
+def _emit_rest(context: DriveContext, node: Loop, frame: Frame, reason: Reason) -> None:
     """Emit the remaining iterations as one command.
 
     Raises:

@@ -19,7 +19,7 @@ from typing import cast
 
 from trace_mine.tracer.inside.drive.calls import collect_yielded, open_call
 from trace_mine.tracer.inside.drive.comprehensions import open_comprehension
-from trace_mine.tracer.inside.drive.context import Context
+from trace_mine.tracer.inside.drive.context import DriveContext
 from trace_mine.tracer.inside.drive.frames import Frame
 from trace_mine.tracer.inside.drive.targets import target_of
 from trace_mine.tracer.inside.syntax.text import is_inert
@@ -50,7 +50,7 @@ Part = tuple[str, int | None]
 """A field of a node, and the index in it where it is a list."""
 
 
-def lower(context: Context, node: ast.expr, frame: Frame) -> ast.expr:
+def lower(context: DriveContext, node: ast.expr, frame: Frame) -> ast.expr:
     """Open the calls in an expression that can be opened: their commands are emitted here.
 
     First the *sites* are found, the nodes that can be opened now. Then the expression is walked in the order of
@@ -77,7 +77,7 @@ def lower(context: Context, node: ast.expr, frame: Frame) -> ast.expr:
     return lowered
 
 
-def opens(context: Context, node: ast.expr) -> bool:
+def opens(context: DriveContext, node: ast.expr) -> bool:
     """Return True if the node can be opened now: a call, or a list comprehension where the view opens those."""
     if isinstance(node, ast.ListComp):
         is_simple = len(node.generators) == 1 and not node.generators[0].is_async
@@ -89,7 +89,7 @@ def opens(context: Context, node: ast.expr) -> bool:
     return target_of(context, node, generator=False) is not None and context.opening.opens_callee(node.func)
 
 
-def _collected(context: Context, node: ast.Call) -> ast.Call | None:
+def _collected(context: DriveContext, node: ast.Call) -> ast.Call | None:
     """Return the generator call in ``list(g(...))`` and its like; None for any other call."""
     # no keywords: ``max(g(), key=f)`` runs ``f`` between two values
     if not (
@@ -163,7 +163,7 @@ def _has_site(node: ast.expr, sites: set[int]) -> bool:
     return any(id(inner) in sites for inner in unconditional(node))
 
 
-def _lower(context: Context, node: ast.expr, frame: Frame, sites: set[int], is_before_site: bool) -> ast.expr:
+def _lower(context: DriveContext, node: ast.expr, frame: Frame, sites: set[int], is_before_site: bool) -> ast.expr:
     """Open the nodes whose ids are in ``sites``, and return the expression that is left.
 
     ``is_before_site``: something is opened after this expression, so its value must not depend on when it is read.
@@ -182,7 +182,7 @@ def _lower(context: Context, node: ast.expr, frame: Frame, sites: set[int], is_b
     return _settle(context, changed, frame, is_before_site)
 
 
-def _settle(context: Context, node: ast.expr, frame: Frame, is_before_site: bool) -> ast.expr:
+def _settle(context: DriveContext, node: ast.expr, frame: Frame, is_before_site: bool) -> ast.expr:
     """Return the expression, or a variable that it was assigned to where it is evaluated before an opened call."""
     # a name stays, although Python reads it before the call: only a function with ``global`` could rebind it
     # (``total + add(2)``), and then the result check fails and the session is written again with statements kept
@@ -193,7 +193,7 @@ def _settle(context: Context, node: ast.expr, frame: Frame, is_before_site: bool
     return context.assign_temporary(node, "value", frame)
 
 
-def _lower_call(context: Context, node: ast.Call, frame: Frame, sites: set[int], is_before_site: bool) -> ast.expr:
+def _lower_call(context: DriveContext, node: ast.Call, frame: Frame, sites: set[int], is_before_site: bool) -> ast.expr:
     """Open the sites among a call's arguments, then the call itself if it is one.
 
     Its target is looked for again, since the arguments' commands may have rebound the function, and a call that was a
@@ -219,7 +219,7 @@ def _lower_call(context: Context, node: ast.Call, frame: Frame, sites: set[int],
     return _settle(context, call, frame, is_before_site)
 
 
-def lower_arguments(context: Context, node: ast.Call, frame: Frame, sites: set[int]) -> ast.Call:
+def lower_arguments(context: DriveContext, node: ast.Call, frame: Frame, sites: set[int]) -> ast.Call:
     """Open the sites in a call's arguments, and in the object of a method; return the call with their results."""
     children = _children(node)
     has_site = [_has_site(child, sites) for child in children]

@@ -9,7 +9,7 @@ import ast
 import operator
 from collections.abc import Callable
 
-from trace_mine.tracer.inside.drive.context import Context
+from trace_mine.tracer.inside.drive.context import DriveContext
 from trace_mine.tracer.inside.syntax.text import is_inert
 
 _SIZED = (list, tuple, str, bytes, dict, set, frozenset)
@@ -25,7 +25,7 @@ _OPERATIONS: dict[type[ast.operator], Callable[[int, int], int]] = {
 """Operators on ints that raise nothing but ZeroDivisionError and need little time: no powers, no shifts."""
 
 
-def computed_range(context: Context, node: ast.expr) -> range | None:
+def computed_range(context: DriveContext, node: ast.expr) -> range | None:
     """Return the range that the expression makes, computed here.
 
     Returns:
@@ -50,7 +50,7 @@ def computed_range(context: Context, node: ast.expr) -> range | None:
     return range(*numbers)
 
 
-def _computed_int(context: Context, node: ast.expr) -> int | None:
+def _computed_int(context: DriveContext, node: ast.expr) -> int | None:
     """Return the int that an expression over ints and lengths of built-in containers gives; None for any other one."""
     value: object = None
     if is_inert(node):
@@ -65,7 +65,7 @@ def _computed_int(context: Context, node: ast.expr) -> int | None:
     return value if type(value) is int else None  # not a bool, and no subclass with operators of its own
 
 
-def _computed_operation(context: Context, node: ast.BinOp) -> int | None:
+def _computed_operation(context: DriveContext, node: ast.BinOp) -> int | None:
     """Return the int that an operation on two computed ints gives; None where there is none."""
     left, right = _computed_int(context, node.left), _computed_int(context, node.right)
     operation = _OPERATIONS.get(type(node.op))
@@ -76,7 +76,7 @@ def _computed_operation(context: Context, node: ast.BinOp) -> int | None:
     return operation(left, right)
 
 
-def _computed_length(context: Context, node: ast.Call) -> int | None:
+def _computed_length(context: DriveContext, node: ast.Call) -> int | None:
     """Return the int that ``len`` of a variable with a built-in container gives; None for any other call."""
     if len(node.args) != 1 or node.keywords or not is_inert(node.args[0]):
         return None

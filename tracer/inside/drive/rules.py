@@ -48,7 +48,7 @@ class Rules:
             raise ValueError(f"expected max_commands >= 0, got {self.max_commands}; 0 opens nothing")
 
 
-class Budget:
+class CommandBudget:
     """The limit on a session's commands, with the commands so far.
 
     A full session goes on, but opens nothing more: the remaining statements are one command each, so that the session

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 import copy
 
-from trace_mine.tracer.inside.drive.context import Context, Handler
+from trace_mine.tracer.inside.drive.context import DriveContext, Handler
 from trace_mine.tracer.inside.drive.frames import Break, Continue, Frame, Return
 from trace_mine.tracer.inside.drive.variables import missing
 from trace_mine.tracer.inside.reasons import Reason
@@ -17,7 +17,7 @@ from trace_mine.tracer.inside.syntax.names import bound_names
 from trace_mine.tracer.inside.syntax.text import expression, is_inert
 
 
-def run_expression(context: Context, node: ast.Expr, frame: Frame) -> None:
+def run_expression(context: DriveContext, node: ast.Expr, frame: Frame) -> None:
     """Run an expression statement; at a program's own prompt its echo belongs to the program.
 
     An ``await`` does not get here: Python refuses it outside a function, and a function that has one is not opened.
@@ -40,7 +40,7 @@ def run_expression(context: Context, node: ast.Expr, frame: Frame) -> None:
         context.evaluate(context.text(lowered, frame), frame, echo="native" if at_prompt else "safe")
 
 
-def _echo_result(context: Context, result: ast.expr, frame: Frame, at_prompt: bool) -> None:
+def _echo_result(context: DriveContext, result: ast.expr, frame: Frame, at_prompt: bool) -> None:
     """Show the value that an opened call returned, where a prompt would echo it."""
     value = context.variables.peek(result)
     if not at_prompt or value is None or value is missing:
@@ -49,7 +49,7 @@ def _echo_result(context: Context, result: ast.expr, frame: Frame, at_prompt: bo
     context.evaluate(context.text(result, frame), frame, echo="native")
 
 
-def run_yield(context: Context, node: ast.stmt, value: ast.Yield | ast.YieldFrom, frame: Frame) -> None:
+def run_yield(context: DriveContext, node: ast.stmt, value: ast.Yield | ast.YieldFrom, frame: Frame) -> None:
     """Run a ``yield`` of a generator whose body is opened: its consumer takes the value in the middle of the body.
 
     ``yield from xs`` is run as ``for item_1 in xs: yield item_1``: its value, and what a consumer would ``send`` to the
@@ -77,14 +77,14 @@ def run_yield(context: Context, node: ast.stmt, value: ast.Yield | ast.YieldFrom
     context.block([loop], frame)
 
 
-def run_assign(context: Context, node: ast.Assign, frame: Frame) -> None:
+def run_assign(context: DriveContext, node: ast.Assign, frame: Frame) -> None:
     """Run ``a = b = value``; the value is evaluated before the targets, so calls in it may be opened."""
     context.begin_statement(frame, node.lineno)
     lowered = context.lower(node.value, frame)
     _emit_changed(context, node, "value", lowered, frame)
 
 
-def run_augmented(context: Context, node: ast.AugAssign, frame: Frame) -> None:
+def run_augmented(context: DriveContext, node: ast.AugAssign, frame: Frame) -> None:
     """Run ``x += value``; calls in the value may be opened where the target is a plain name.
 
     An attribute or item is read before the value is evaluated, so commands for the value would come too early.
@@ -94,7 +94,7 @@ def run_augmented(context: Context, node: ast.AugAssign, frame: Frame) -> None:
     _emit_changed(context, node, "value", lowered, frame)
 
 
-def run_annotated(context: Context, node: ast.AnnAssign, frame: Frame) -> None:
+def run_annotated(context: DriveContext, node: ast.AnnAssign, frame: Frame) -> None:
     """Run ``x: int = value``, in a function as the assignment ``x = value``.
 
     A function does not evaluate the annotations of its variables; at the top level, where the session runs, Python
@@ -107,7 +107,7 @@ def run_annotated(context: Context, node: ast.AnnAssign, frame: Frame) -> None:
         run_assign(context, ast.copy_location(ast.Assign([node.target], node.value), node), frame)
 
 
-def _emit_changed(context: Context, node: ast.stmt, field: str, lowered: ast.expr | None, frame: Frame) -> None:
+def _emit_changed(context: DriveContext, node: ast.stmt, field: str, lowered: ast.expr | None, frame: Frame) -> None:
     """Emit a statement with the expression of one field replaced by its lowered form, which may be the same."""
     if lowered is getattr(node, field):
         context.emit(context.source(node, frame), frame, writes=context.writes(node), origin=node)
@@ -117,19 +117,19 @@ def _emit_changed(context: Context, node: ast.stmt, field: str, lowered: ast.exp
     context.emit(context.source(changed, frame, rewritten=True), frame, writes=sorted(bound_names([node])))
 
 
-def run_plain(context: Context, node: ast.stmt, frame: Frame) -> None:
+def run_plain(context: DriveContext, node: ast.stmt, frame: Frame) -> None:
     """Run a statement that is its own command: ``del``, an import, a definition."""
     context.begin_statement(frame, node.lineno)
     context.emit(context.source(node, frame), frame, writes=context.writes(node), origin=node)
 
 
-def run_assert(context: Context, node: ast.Assert, frame: Frame) -> None:
+def run_assert(context: DriveContext, node: ast.Assert, frame: Frame) -> None:
     """Run ``assert``; calls in its test may be opened, its message is evaluated only when the test fails."""
     context.begin_statement(frame, node.lineno)
     _emit_changed(context, node, "test", context.lower(node.test, frame), frame)
 
 
-def run_import_from(context: Context, node: ast.ImportFrom, frame: Frame) -> None:
+def run_import_from(context: DriveContext, node: ast.ImportFrom, frame: Frame) -> None:
     """Run ``from ... import``; a relative one of a followed call is written with the package's full name.
 
     The session runs in another module than the function, so the dots would mean another package.
@@ -147,7 +147,7 @@ def run_import_from(context: Context, node: ast.ImportFrom, frame: Frame) -> Non
     run_plain(context, node, frame)
 
 
-def run_return(context: Context, node: ast.Return, frame: Frame) -> None:
+def run_return(context: DriveContext, node: ast.Return, frame: Frame) -> None:
     """Run ``return``: a constant, or a variable of this call, stands for the result; else a temporary variable is made.
 
     Raises:
@@ -167,7 +167,7 @@ def run_return(context: Context, node: ast.Return, frame: Frame) -> None:
     raise Return(frame, lowered)
 
 
-def run_raise(context: Context, node: ast.Raise, frame: Frame) -> None:
+def run_raise(context: DriveContext, node: ast.Raise, frame: Frame) -> None:
     """Run ``raise``; a bare one raises the exception being handled, which gets a variable for it.
 
     When a handler is opened, no exception is being handled at the prompt, so a bare ``raise`` would raise RuntimeError.
@@ -184,7 +184,7 @@ def run_raise(context: Context, node: ast.Raise, frame: Frame) -> None:
     context.emit(context.source(node, frame), frame)
 
 
-def run_nothing(context: Context, node: ast.stmt, frame: Frame) -> None:
+def run_nothing(context: DriveContext, node: ast.stmt, frame: Frame) -> None:
     """Run ``pass``, ``global`` and ``nonlocal``, which do nothing at the top level, where the session runs.
 
     ``global`` in the program's own text is kept as a command, which changes nothing either.
@@ -193,17 +193,17 @@ def run_nothing(context: Context, node: ast.stmt, frame: Frame) -> None:
         run_plain(context, node, frame)
 
 
-def run_break(context: Context, node: ast.Break, frame: Frame) -> None:
+def run_break(context: DriveContext, node: ast.Break, frame: Frame) -> None:
     """Leave the innermost loop of this frame; ``break`` has no command."""
     raise Break(frame)
 
 
-def run_continue(context: Context, node: ast.Continue, frame: Frame) -> None:
+def run_continue(context: DriveContext, node: ast.Continue, frame: Frame) -> None:
     """End the iteration of the innermost loop of this frame; ``continue`` has no command."""
     raise Continue(frame)
 
 
-def run_if(context: Context, node: ast.If, frame: Frame) -> None:
+def run_if(context: DriveContext, node: ast.If, frame: Frame) -> None:
     """Run ``if``: its test is a command, then the statements of the branch that is taken."""
     if isinstance(node.test, ast.Constant):
         is_true = bool(node.test.value)  # the compiler drops such a test, so settrace sees no event for it

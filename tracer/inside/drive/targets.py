@@ -11,7 +11,7 @@ import ast
 import types
 from dataclasses import dataclass
 
-from trace_mine.tracer.inside.drive.context import Context
+from trace_mine.tracer.inside.drive.context import DriveContext
 from trace_mine.tracer.inside.drive.variables import missing
 from trace_mine.tracer.inside.observe.describe import attributes, plain_access
 from trace_mine.tracer.inside.program import CO_COROUTINES, CO_GENERATOR
@@ -59,7 +59,7 @@ class Target:
             raise ValueError("expected an expression for the class of the instance, got bound=None; give call.func")
 
 
-def static_value(context: Context, node: ast.expr) -> object:
+def static_value(context: DriveContext, node: ast.expr) -> object:
     """Return the value of a name or dotted name by look-ups that run no code of the snippet.
 
     Returns:
@@ -97,7 +97,7 @@ def _member(cls: type, name: str) -> tuple[object, type | None]:
     return missing, None
 
 
-def target_of(context: Context, call: ast.Call, *, generator: bool) -> Target | None:
+def target_of(context: DriveContext, call: ast.Call, *, generator: bool) -> Target | None:
     """Return the call's target where it can be opened now.
 
     Args:
@@ -137,7 +137,7 @@ def target_of(context: Context, call: ast.Call, *, generator: bool) -> Target | 
     )
 
 
-def _callee_of(context: Context, call: ast.Call) -> _Callee | None:
+def _callee_of(context: DriveContext, call: ast.Call) -> _Callee | None:
     """Return the function that the call's form leads to; None where it is not a Python function, or cannot be found."""
     function = call.func
     if not isinstance(function, ast.Attribute):
@@ -194,7 +194,7 @@ def _called(value: object, call: ast.Call) -> _Callee | None:
     return None
 
 
-def _refusal(context: Context, function: types.FunctionType) -> Reason | None:
+def _refusal(context: DriveContext, function: types.FunctionType) -> Reason | None:
     """Return the reason for which the function's body cannot be opened; None where nothing forbids it.
 
     The cheap tests come first, those of the tree last: it may have to be read from the file and parsed.

@@ -32,10 +32,10 @@ LONGEST_ECHO = 2_000
 """Characters of an echo; a longer one is bound to the spare variable instead of shown."""
 
 Echo = Literal["native", "safe"]
-"""The rule by which the value of an expression is shown, see ``Writer.evaluate``."""
+"""The rule by which the value of an expression is shown, see ``SessionWriter.evaluate``."""
 
 
-class Writer:
+class SessionWriter:
     """Executes and records commands, and adds the reveals that the opening asks for (``Shows``).
 
     Takes over ``sys.displayhook``, by which a prompt echoes values.

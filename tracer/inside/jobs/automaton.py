@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from trace_mine.tracer.inside.jobs.context import Context
+from trace_mine.tracer.inside.jobs.context import JobContext
 from trace_mine.tracer.inside.jobs.worlds import THREADED, make_world, pool_of
 from trace_mine.tracer.inside.protocol.answers import AutomatonReport, End
 from trace_mine.tracer.inside.protocol.jobs import AutomatonJob
 from trace_mine.tracer.inside.states.automaton import NoFit, automaton_of
 from trace_mine.tracer.inside.states.fork_watch import watch
-from trace_mine.tracer.inside.states.paths import Unstable
+from trace_mine.tracer.inside.states.paths import RunsDisagree
 from trace_mine.tracer.inside.states.records import Refused, Spent
 
 
-def run(job: AutomatonJob, context: Context) -> End:
+def run(job: AutomatonJob, context: JobContext) -> End:
     """Fit the automaton. Sends an AutomatonReport.
 
     Raises:
@@ -22,7 +22,7 @@ def run(job: AutomatonJob, context: Context) -> End:
     world = make_world(job.program, job.laws, context, max_seconds=job.max_seconds, forks=forks)
     try:
         report = AutomatonReport(automaton=automaton_of(job.commands, world, job.variables), why_not=None)
-    except (NoFit, Refused, Spent, Unstable) as error:
+    except (NoFit, Refused, Spent, RunsDisagree) as error:
         report = AutomatonReport(automaton=None, why_not=f"{type(error).__name__}: {error}"[:500])
     if forks is not None and watch.threaded:  # a fork has the thread that made it and no other
         report = AutomatonReport(automaton=None, why_not=THREADED)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from trace_mine.tracer.inside.draws.deciders import DrawMismatch
-from trace_mine.tracer.inside.jobs.context import Context
+from trace_mine.tracer.inside.jobs.context import JobContext
 from trace_mine.tracer.inside.jobs.worlds import THREADED, make_world, pool_of
 from trace_mine.tracer.inside.program import Sources
 from trace_mine.tracer.inside.protocol.answers import BeliefsReport, CommandChoice, End
@@ -14,7 +14,7 @@ from trace_mine.tracer.inside.states.snapshots import CannotSnapshot
 from trace_mine.tracer.inside.states.world import World
 
 
-def run(job: BeliefsJob, context: Context) -> End:
+def run(job: BeliefsJob, context: JobContext) -> End:
     """Follow all choices of the session. Sends a BeliefsReport.
 
     Raises:
@@ -55,7 +55,7 @@ def run(job: BeliefsJob, context: Context) -> End:
     return End(end="ok")
 
 
-def _choices(job: BeliefsJob, context: Context, sources: Sources) -> tuple[tuple[CommandChoice, ...], str | None]:
+def _choices(job: BeliefsJob, context: JobContext, sources: Sources) -> tuple[tuple[CommandChoice, ...], str | None]:
     """The choices that the recorded outcomes imply, and None; or no choices and the reason, where the session draws
     something else than was recorded.
     """

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from trace_mine.tracer.inside.draws.deciders import Replay, Stream, using
+from trace_mine.tracer.inside.draws.deciders import Replay, SeededDecider, using
 from trace_mine.tracer.inside.observe import values
 from trace_mine.tracer.inside.observe.guard import Guard
 from trace_mine.tracer.inside.program import Capture, Sources, fresh_namespace, future_flags, words
@@ -20,7 +20,7 @@ Send = Callable[[Answer], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Context:
+class JobContext:
     """The limits that a job keeps itself, the way for its answers, and the guard that watches the snippet's code."""
 
     limits: JobLimits
@@ -38,7 +38,7 @@ class Prepared:
     flags: int
 
 
-def prepare(program: Program, context: Context) -> Prepared:
+def prepare(program: Program, context: JobContext) -> Prepared:
     """Prepare a program for a native run or a session; ``sys.stdout`` is captured from here on.
 
     Raises:
@@ -52,7 +52,7 @@ def prepare(program: Program, context: Context) -> Prepared:
 
 
 @contextlib.contextmanager
-def drawing(draws: Draws | None, laws: Laws | None) -> Iterator[Stream | Replay | None]:
+def drawing(draws: Draws | None, laws: Laws | None) -> Iterator[SeededDecider | Replay | None]:
     """A context in which draws are decided as the job wants: given again, or made from a seed and recorded.
 
     Gives the decider, or None where draws are CPython's own.
@@ -60,12 +60,12 @@ def drawing(draws: Draws | None, laws: Laws | None) -> Iterator[Stream | Replay 
     if draws is None:
         yield None
     else:
-        decider = Replay(draws.outcomes, laws) if isinstance(draws, Recorded) else Stream(draws.seed, laws)
+        decider = Replay(draws.outcomes, laws) if isinstance(draws, Recorded) else SeededDecider(draws.seed, laws)
         with using(decider):
             yield decider
 
 
-def outcomes_of(decider: Stream | Replay | None) -> tuple[DrawnOutcome, ...]:
+def outcomes_of(decider: SeededDecider | Replay | None) -> tuple[DrawnOutcome, ...]:
     """The outcomes that a run's draws had, in order; none where nobody recorded them."""
     return () if decider is None else tuple(decider.values)
 

@@ -12,9 +12,9 @@ from trace_mine.tracer.inside.drive.frames import Frame, Raised, Restart, Signal
 from trace_mine.tracer.inside.drive.lowering import lower
 from trace_mine.tracer.inside.drive.rules import FinishedFrame, Rules
 from trace_mine.tracer.inside.drive.variables import Variables
-from trace_mine.tracer.inside.drive.writer import Writer
+from trace_mine.tracer.inside.drive.writer import SessionWriter
 from trace_mine.tracer.inside.jobs.context import (
-    Context,
+    JobContext,
     Prepared,
     drawing,
     error_of,
@@ -43,7 +43,7 @@ from trace_mine.tracer.inside.views.opening import Opening
 from trace_mine.tracer.inside.views.spaced_reveals import Spacing
 
 
-def run(job: DriveJob, context: Context) -> End:
+def run(job: DriveJob, context: JobContext) -> End:
     """Drive the program. Sends a DriveSummary, or MustRestart, or NotShowable.
 
     Nothing is sent before the session is complete, because a restart makes another one.
@@ -59,7 +59,7 @@ def run(job: DriveJob, context: Context) -> End:
     opening = _opening(job, prepared, context, spare)
     variables = Variables(namespace)
     variables.reserve(names)
-    writer = Writer(
+    writer = SessionWriter(
         variables,
         opening,
         flags=prepared.flags,
@@ -99,7 +99,7 @@ def run(job: DriveJob, context: Context) -> End:
     return End(end="ok")
 
 
-def _opening(job: DriveJob, prepared: Prepared, context: Context, spare: str) -> Opening:
+def _opening(job: DriveJob, prepared: Prepared, context: JobContext, spare: str) -> Opening:
     """The view's Opening: what the driver may open and show."""
     view, sources = job.view, prepared.sources
     spacing = None

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from types import CodeType
 
 from trace_mine.tracer.inside.jobs.context import (
-    Context,
+    JobContext,
     Prepared,
     drawing,
     error_of,
@@ -36,7 +36,7 @@ frames are short (a recursion), and one for all could take more memory than a ru
 _check_output = doctest.OutputChecker().check_output
 
 
-def run(job: NativeJob, context: Context) -> End:
+def run(job: NativeJob, context: JobContext) -> End:
     """Run the program under settrace. Sends a NativeSummary, then NativeFrames until all activations are sent.
 
     Raises:

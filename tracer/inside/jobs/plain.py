@@ -9,7 +9,7 @@ import builtins
 import sys
 from types import CodeType, FrameType, ModuleType
 
-from trace_mine.tracer.inside.jobs.context import Context
+from trace_mine.tracer.inside.jobs.context import JobContext
 from trace_mine.tracer.inside.observe.guard import Guard
 from trace_mine.tracer.inside.protocol.answers import End
 from trace_mine.tracer.inside.protocol.codec import to_json
@@ -18,7 +18,7 @@ from trace_mine.tracer.inside.protocol.jobs import PlainJob
 FILENAME = "snippet.py"
 
 
-def run(job: PlainJob, context: Context) -> End:
+def run(job: PlainJob, context: JobContext) -> End:
     """Run the source, and give the end record. At ``trace-limit`` the process ends at once, inside the tracer."""
     main = ModuleType("__main__")
     # The real builtins: exec would give the code ours, a private copy that its patches must not reach.

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from trace_mine.tracer.inside import channel
 from trace_mine.tracer.inside.draws.patches import install
 from trace_mine.tracer.inside.jobs import automaton, beliefs, drive, native, plain, replay, samples
-from trace_mine.tracer.inside.jobs.context import Context
+from trace_mine.tracer.inside.jobs.context import JobContext
 from trace_mine.tracer.inside.observe.guard import Guard
 from trace_mine.tracer.inside.observe.record import EventsFull
 from trace_mine.tracer.inside.program import OutputFull, SetupError
@@ -64,7 +64,9 @@ def run(job: object, limits: Mapping[str, object], send: channel.Send, guard: Gu
 def _run(value: object, limits: Mapping[str, object], send: channel.Send, guard: Guard) -> End:
     try:
         job = JOBS.from_json(value, "a job")
-        context = Context(limits=JobLimits.of(limits), send=lambda answer: send(ANSWERS.to_json(answer)), guard=guard)
+        context = JobContext(
+            limits=JobLimits.of(limits), send=lambda answer: send(ANSWERS.to_json(answer)), guard=guard
+        )
     except ProtocolError as error:
         return End(end="exception", exception=f"ProtocolError: {error}"[:300], escaped=True)
     if getattr(job, "draws", None) is not None or isinstance(job, FOLLOWING):

@@ -13,7 +13,7 @@ import os
 import sys
 from typing import Any
 
-from trace_mine.tracer.inside.jobs.context import Context, drawing, reseed
+from trace_mine.tracer.inside.jobs.context import JobContext, drawing, reseed
 from trace_mine.tracer.inside.observe import values
 from trace_mine.tracer.inside.program import Capture, OutputFull, fresh_namespace, future_flags
 from trace_mine.tracer.inside.protocol.answers import Difference, End, ReplayReport
@@ -23,7 +23,7 @@ from trace_mine.tracer.inside.syntax import doctext
 _parse = doctest.DocTestParser
 
 
-def run(job: ReplayJob, context: Context) -> End:
+def run(job: ReplayJob, context: JobContext) -> End:
     """Replay the session. Sends a ReplayReport.
 
     Raises:
@@ -70,7 +70,7 @@ def _examples(text: str) -> list[doctest.Example]:
     return _parse().get_examples(text)
 
 
-def _console(job: ReplayJob, context: Context) -> ReplayReport:
+def _console(job: ReplayJob, context: JobContext) -> ReplayReport:
     """Feed the commands to a console: each difference in output, and the values of watched variables as text.
 
     The values let a trace's states be compared with those of another world, whether or not a reveal shows them.

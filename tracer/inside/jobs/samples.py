@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from trace_mine.tracer.inside.draws.deciders import Guided, using
-from trace_mine.tracer.inside.jobs.context import Context
+from trace_mine.tracer.inside.jobs.context import JobContext
 from trace_mine.tracer.inside.jobs.worlds import make_world
 from trace_mine.tracer.inside.protocol.answers import End, PathChoice, PathReport, SampledTexts
 from trace_mine.tracer.inside.protocol.jobs import PathJob, SamplesJob
 from trace_mine.tracer.inside.states.beliefs import sample_path
 
 
-def run(job: SamplesJob, context: Context) -> End:
+def run(job: SamplesJob, context: JobContext) -> End:
     """Run the commands natively, once for each seed. Sends SampledTexts for each."""
     commands = [(source, "") for source in job.commands]
     for seed in range(job.first_seed, job.first_seed + job.num_samples):
@@ -19,7 +19,7 @@ def run(job: SamplesJob, context: Context) -> End:
     return End(end="ok")
 
 
-def run_path(job: PathJob, context: Context) -> End:
+def run_path(job: PathJob, context: JobContext) -> End:
     """Run one path. Sends a PathReport.
 
     Nothing is saved, restored or merged here, so that this is the slow reference of what ``states`` does.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from trace_mine.tracer.inside.jobs.context import Context
+from trace_mine.tracer.inside.jobs.context import JobContext
 from trace_mine.tracer.inside.program import Sources, fresh_namespace, future_flags
 from trace_mine.tracer.inside.protocol.jobs import Laws, Program
 from trace_mine.tracer.inside.states.fork_points import ForkPool
@@ -13,7 +13,7 @@ from trace_mine.tracer.inside.states.world import World
 THREADED = "Threads: the program starts some, and a run with forks has fewer; run it without"
 
 
-def pool_of(context: Context) -> ForkPool | None:
+def pool_of(context: JobContext) -> ForkPool | None:
     """The pool of forks that the job may use; None where it may use none."""
     return ForkPool(context.limits.max_forks) if context.limits.max_forks else None
 
@@ -21,7 +21,7 @@ def pool_of(context: Context) -> ForkPool | None:
 def make_world(
     program: Program,
     laws: Laws | None,
-    context: Context,
+    context: JobContext,
     *,
     max_seconds: float,
     sources: Sources | None = None,

@@ -103,7 +103,7 @@ class FrameRecord:
     def as_columns(self, names: frozenset[str] | None) -> tuple[list[int], dict[str, list[str | None]]]:
         """The lines and, for each local in the order in which they were first bound, its value before each line.
 
-        Values are texts, None where the local is not bound. ``names`` are the variables to record; None: all its own.
+        Values are texts, None where the local is not bound. ``names``: the variables to record; None: the code's own.
         The free variables of a closure are then left out: they are in the record of the function around it.
         """
         kept = names if names is not None else {*self.code.co_varnames, *self.code.co_cellvars}

@@ -2,6 +2,8 @@
 
 The snippet may have written what arrives. So an index into the same record is checked there, and a reference to the
 job or to another record by ``dialogue``.
+
+Over 400 lines: the answers of all jobs stand together, so that a reader finds every record that can cross the boundary.
 """
 
 from __future__ import annotations

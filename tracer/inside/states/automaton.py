@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 
 from trace_mine.tracer.inside.observe import values
 from trace_mine.tracer.inside.protocol.answers import Move, SessionAutomaton
-from trace_mine.tracer.inside.states.records import NEGLIGIBLE, Result, State
+from trace_mine.tracer.inside.states.records import NEGLIGIBLE, State, StateResult
 from trace_mine.tracer.inside.states.world import World
 
 MOST_STATES = 2_000
@@ -89,9 +89,9 @@ def _after_opening(sources: Sequence[str], world: World) -> tuple[State, int]:
     return state, len(sources)
 
 
-def _explore_moves(start: State, alphabet: Sequence[str], world: World) -> dict[tuple[str, State], list[Result]]:
+def _explore_moves(start: State, alphabet: Sequence[str], world: World) -> dict[tuple[str, State], list[StateResult]]:
     """The results of each command from each state that the commands reach from ``start``."""
-    results_by_move: dict[tuple[str, State], list[Result]] = {}
+    results_by_move: dict[tuple[str, State], list[StateResult]] = {}
     waiting, seen = [start], {start}
     while waiting:
         state = waiting.pop()
@@ -114,7 +114,7 @@ def _explore_moves(start: State, alphabet: Sequence[str], world: World) -> dict[
 
 
 def _project(
-    results_by_move: Mapping[tuple[str, State], list[Result]], alphabet: Sequence[str], labels: Mapping[State, str]
+    results_by_move: Mapping[tuple[str, State], list[StateResult]], alphabet: Sequence[str], labels: Mapping[State, str]
 ) -> dict[str, dict[str, tuple[Move, ...]]]:
     """The moves between labels instead of states.
 

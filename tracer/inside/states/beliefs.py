@@ -21,7 +21,7 @@ from typing import Literal
 from trace_mine.tracer.inside.draws.deciders import Pinned, using
 from trace_mine.tracer.inside.protocol.answers import CommandBelief, CommandChoice
 from trace_mine.tracer.inside.protocol.jobs import DrawnOutcome
-from trace_mine.tracer.inside.states.paths import Unstable
+from trace_mine.tracer.inside.states.paths import RunsDisagree
 from trace_mine.tracer.inside.states.records import Refused, Spent
 from trace_mine.tracer.inside.states.snapshots import CannotSnapshot
 from trace_mine.tracer.inside.states.support import Impossible, Support
@@ -129,7 +129,7 @@ def _run_pass(commands: Commands, make_world: MakeWorld, seed: int, seconds: flo
             # The law is still right: it was found before the output contradicted it.
             run.failure = f"Impossible: {error}"[:FAILURE_CHARACTERS]
             law = error.law
-        except (Spent, Unstable, SyntaxError) as error:
+        except (Spent, RunsDisagree, SyntaxError) as error:
             run.failure = f"{type(error).__name__}: {error}"[:FAILURE_CHARACTERS]
             break
         finally:

@@ -31,7 +31,7 @@ from typing import Generic, NoReturn, TypeVar
 
 from trace_mine.tracer.inside.draws import deciders as draws
 from trace_mine.tracer.inside.draws.ambient import Ambient
-from trace_mine.tracer.inside.draws.deciders import Choice, Guided
+from trace_mine.tracer.inside.draws.deciders import DrawnChoice, Guided
 from trace_mine.tracer.inside.states.fork_pipes import Broken, Late, Pipes
 from trace_mine.tracer.inside.states.fork_watch import answer_for, closed_descriptors, install_watch, is_alone, watch
 
@@ -48,7 +48,7 @@ clock = time.perf_counter  # bound, as all below, before a program can replace i
 _fork, _wait, _exit, _getpid = os.fork, os.waitpid, os._exit, os.getpid
 
 Outcomes = tuple[int, ...]
-Waiting = Iterable[tuple[float, int, Outcomes, list[Choice]]]
+Waiting = Iterable[tuple[float, int, Outcomes, list[DrawnChoice]]]
 """The paths that wait to be followed: see ``paths.Waiting``."""
 PathAnswer = tuple[list[tuple[str, tuple[float, ...], int]], bool, object]
 """A path as a fork sends it: (kind, probabilities, index taken) of each choice, if a draw was sampled, the result."""
@@ -146,7 +146,7 @@ class Point:
 class Followed(Generic[R]):
     """A path that was run: the choices that it met, if a draw was sampled, and the result of ``run``."""
 
-    log: list[Choice]
+    log: list[DrawnChoice]
     sampled: bool
     result: R
 
@@ -188,7 +188,7 @@ class ForkPoints(Generic[R]):
         self._first_mark = self._mark()
         self._start(decider)
 
-    def follow(self, prefix: Outcomes, before: list[Choice], waiting: Waiting, until: float) -> Followed[R] | None:
+    def follow(self, prefix: Outcomes, before: list[DrawnChoice], waiting: Waiting, until: float) -> Followed[R] | None:
         """Run a path from the deepest fork point on its way; None: the caller has to run it here.
 
         Args:
@@ -250,13 +250,13 @@ class ForkPoints(Generic[R]):
             else:  # "gone": its process has ended, and no longer counts among those that are allowed
                 return answer
 
-    def _checked(self, answer: PathAnswer, prefix: Outcomes, before: list[Choice]) -> Followed[R] | None:
+    def _checked(self, answer: PathAnswer, prefix: Outcomes, before: list[DrawnChoice]) -> Followed[R] | None:
         """The path that a fork sent; None where it is not the one that was asked for, or its result is none.
 
         The root weighs the path by these choices, so that a wrong answer is run again and not believed.
         """
         log, sampled, result = answer
-        choices = [Choice(kind, tuple, probabilities, taken) for kind, probabilities, taken in log]
+        choices = [DrawnChoice(kind, tuple, probabilities, taken) for kind, probabilities, taken in log]
         # ``before`` lacks the last forced outcome, which its path did not take: so the prefix is compared by itself.
         if tuple(choice.taken for choice in choices[: len(prefix)]) != prefix:
             return None

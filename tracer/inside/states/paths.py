@@ -28,7 +28,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from trace_mine.tracer.inside.draws.ambient import Ambient
-from trace_mine.tracer.inside.draws.deciders import Choice, DrawMismatch, Guided, Laws, using
+from trace_mine.tracer.inside.draws.deciders import DrawMismatch, DrawnChoice, Guided, Laws, using
 from trace_mine.tracer.inside.draws.reals import is_refusal
 from trace_mine.tracer.inside.states.fork_pipes import Late
 from trace_mine.tracer.inside.states.fork_points import Followed, ForkPoints
@@ -39,7 +39,7 @@ choices never came to an end: each of the 26! orders of ``shuffle`` is lighter."
 MASS_ERROR = 1e-9
 """Rounding in the sum of 2,000 products of probabilities stays far below; a path counted twice does not."""
 
-Waiting = tuple[float, int, tuple[int, ...], list[Choice]]
+Waiting = tuple[float, int, tuple[int, ...], list[DrawnChoice]]
 """A path that waits to be followed: its mass, negated (the heap gives the smallest first), a number that makes equal
 ones wait in turn, its forced outcomes, and the choices of the path that it branches from."""
 
@@ -48,12 +48,12 @@ R = TypeVar("R")
 clock = time.perf_counter  # bound before it is patched
 
 
-class Unstable(Exception):
+class RunsDisagree(Exception):
     """Paths of one run disagree about its choices: state is left behind between them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Path(Generic[R]):
+class ExploredPath(Generic[R]):
     """One way through a run.
 
     Attributes:
@@ -86,7 +86,7 @@ class Explored(Generic[R]):
         num_forked: how many of the paths went on from a fork point.
     """
 
-    paths: list[Path[R]]
+    paths: list[ExploredPath[R]]
     unexplored: float
     num_runs: int
     is_lazy: bool = True
@@ -172,7 +172,7 @@ class _Exploration(Generic[R]):
         The heaviest waiting path is run with its outcomes forced, and goes on with the likeliest outcome at each
         further choice. Each outcome that it did not take there is a path that waits from now on.
         """
-        paths: list[Path[R]] = []
+        paths: list[ExploredPath[R]] = []
         while self._waiting and len(paths) < max_paths and (not paths or clock() < until):
             item = heapq.heappop(self._waiting)
             prefix, before = item[2:]
@@ -184,7 +184,7 @@ class _Exploration(Generic[R]):
             log = followed.log
             outcomes = tuple(choice.taken for choice in log)
             weight = math.prod((choice.probabilities[choice.taken] for choice in log), start=1.0)
-            path = Path(weight=weight, outcomes=outcomes, result=followed.result, sampled=followed.sampled)
+            path = ExploredPath(weight=weight, outcomes=outcomes, result=followed.result, sampled=followed.sampled)
             paths.append(path)
             for mass, sibling in _siblings(log, outcomes, len(prefix)):
                 if mass < self._epsilon:
@@ -194,13 +194,13 @@ class _Exploration(Generic[R]):
         unexplored = self._cut - sum(item[0] for item in self._waiting)
         total = unexplored + sum(path.weight for path in paths)
         if abs(total - 1.0) > MASS_ERROR:
-            raise Unstable(f"expected paths of mass 1, got {total}")
+            raise RunsDisagree(f"expected paths of mass 1, got {total}")
         num_forked = 0 if self._forks is None else self._forks.num_forked
         return Explored(
             paths=paths, unexplored=unexplored, num_runs=len(paths), is_lazy=self._lazy, num_forked=num_forked
         )
 
-    def _follow(self, prefix: tuple[int, ...], before: list[Choice], until: float) -> Followed[R]:
+    def _follow(self, prefix: tuple[int, ...], before: list[DrawnChoice], until: float) -> Followed[R]:
         """Run one path: from a fork point where there is one on its way, otherwise here.
 
         Raises:
@@ -232,12 +232,14 @@ class _Exploration(Generic[R]):
                 forks.abandoned()
             # A forced outcome that the choice does not have: the run meets other choices than the one before it.
             if isinstance(error, DrawMismatch):
-                raise Unstable(str(error)) from None
+                raise RunsDisagree(str(error)) from None
             raise
         return result
 
 
-def _siblings(log: list[Choice], outcomes: tuple[int, ...], num_forced: int) -> Iterator[tuple[float, tuple[int, ...]]]:
+def _siblings(
+    log: list[DrawnChoice], outcomes: tuple[int, ...], num_forced: int
+) -> Iterator[tuple[float, tuple[int, ...]]]:
     """(mass, outcomes so far) of each way that branches off a path after its forced prefix, by an outcome that the
     path did not take and that has a probability.
 
@@ -252,15 +254,15 @@ def _siblings(log: list[Choice], outcomes: tuple[int, ...], num_forced: int) -> 
         weight *= choice.probabilities[choice.taken]
 
 
-def _check_prefix(before: Sequence[Choice], log: Sequence[Choice], length: int) -> None:
+def _check_prefix(before: Sequence[DrawnChoice], log: Sequence[DrawnChoice], length: int) -> None:
     """Check that along a forced prefix a run met the choices of the run that it branched from.
 
     Raises:
         Unstable: it met others, or fewer.
     """
     if len(log) < length:
-        raise Unstable(f"expected {length} choices along a forced prefix, got {len(log)}")
+        raise RunsDisagree(f"expected {length} choices along a forced prefix, got {len(log)}")
     for position in range(length):
         old, new = before[position], log[position]
         if old.kind != new.kind or old.probabilities != new.probabilities:
-            raise Unstable(f"expected choice {position} to be {old.kind} {old.probabilities}, got {new.kind}")
+            raise RunsDisagree(f"expected choice {position} to be {old.kind} {old.probabilities}, got {new.kind}")

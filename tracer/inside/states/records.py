@@ -40,7 +40,7 @@ class Spent(BaseException):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Result:
+class StateResult:
     """One result that a command may have from a state.
 
     Attributes:
@@ -75,7 +75,7 @@ class Reach:
             where all of them have one result.
     """
 
-    results: list[Result]
+    results: list[StateResult]
     unexplored: float
     num_paths: int
 

@@ -27,7 +27,7 @@ from trace_mine.tracer.inside.program import Capture, OutputFull
 from trace_mine.tracer.inside.states.fork_points import ForkPoints, ForkPool
 from trace_mine.tracer.inside.states.interpreter import Interpreter, TooMuch
 from trace_mine.tracer.inside.states.paths import Explored, explore
-from trace_mine.tracer.inside.states.records import Mode, Reach, Refused, Result, RunAgain, Spent, State
+from trace_mine.tracer.inside.states.records import Mode, Reach, Refused, RunAgain, Spent, State, StateResult
 from trace_mine.tracer.inside.states.snapshots import CannotSnapshot, Snapshots
 from trace_mine.tracer.inside.syntax import doctext
 
@@ -193,11 +193,11 @@ class World:
         except TooMuch:
             return None  # it is run path by path, and the mass that doesn't fit into the budget is counted
         results = [
-            Result(probability=mass, state=end, text=doctext.shown(text), value=None, raised=None)
+            StateResult(probability=mass, state=end, text=doctext.shown(text), value=None, raised=None)
             for (end, text), mass in flow.after.items()
         ]
         results += [
-            Result(probability=mass, state=end, text=text, value=None, raised="raised")
+            StateResult(probability=mass, state=end, text=text, value=None, raised="raised")
             for (end, text), mass in flow.raises.items()
         ]
         return Reach(results=results, unexplored=flow.lost, num_paths=len(results))
@@ -271,7 +271,7 @@ class World:
                 sys.modules["__main__"] = saved[2]
 
 
-def _merged(explored: Explored[Ran], source: str, mode: Mode, state: State, seed: int) -> list[Result]:
+def _merged(explored: Explored[Ran], source: str, mode: Mode, state: State, seed: int) -> list[StateResult]:
     """The results of a command's paths; those that are equal in all are one, with the sum of their weights."""
     weights: dict[tuple[State, str, bool | None, str | None], float] = {}
     for path in explored.paths:
@@ -285,7 +285,7 @@ def _merged(explored: Explored[Ran], source: str, mode: Mode, state: State, seed
         key = (end, text, value, raised)
         weights[key] = weights.get(key, 0.0) + path.weight
     return [
-        Result(probability=weight, state=end, text=text, value=value, raised=raised)
+        StateResult(probability=weight, state=end, text=text, value=value, raised=raised)
         for (end, text, value, raised), weight in weights.items()
     ]
 

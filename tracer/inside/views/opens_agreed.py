@@ -17,7 +17,7 @@ from typing import final
 
 from trace_mine.tracer.inside.reasons import Reason
 from trace_mine.tracer.inside.states.interpreter import HELD, Interpreter, Mass, TooMuch
-from trace_mine.tracer.inside.states.paths import Unstable
+from trace_mine.tracer.inside.states.paths import RunsDisagree
 from trace_mine.tracer.inside.states.records import NEGLIGIBLE, Refused, Spent, State
 from trace_mine.tracer.inside.states.snapshots import CannotSnapshot
 from trace_mine.tracer.inside.states.support import Impossible, Support, agreed
@@ -74,7 +74,7 @@ class OpensAgreed(Opening):
             return question(self._support.world, list(self._support.states))
         except TooMuch:
             return False  # this construct alone is too large to look at: the support itself is as good as before
-        except (Refused, Spent, SyntaxError, Unstable) as error:
+        except (Refused, Spent, SyntaxError, RunsDisagree) as error:
             self._fail(error)
             return False
 
@@ -158,7 +158,7 @@ class OpensAgreed(Opening):
             return
         try:
             self._support.push(source, doctext.shown(output) if error is None else error)
-        except (Impossible, Refused, Spent, Unstable, SyntaxError) as failure:
+        except (Impossible, Refused, Spent, RunsDisagree, SyntaxError) as failure:
             self._fail(failure)
 
     def reveal_after(self, source: str, binds: Sequence[str], wrote: Sequence[str], session: Shows) -> None:

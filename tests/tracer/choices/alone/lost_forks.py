@@ -17,7 +17,7 @@ from trace_mine.tracer.inside.draws.ambient import is_seeded
 from trace_mine.tracer.inside.states import fork_points
 from trace_mine.tracer.inside.states.fork_pipes import Pipes
 from trace_mine.tracer.inside.states.fork_points import ForkPoints, ForkPool
-from trace_mine.tracer.inside.states.paths import Unstable, explore
+from trace_mine.tracer.inside.states.paths import RunsDisagree, explore
 from trace_mine.tracer.inside.states.records import Refused, Spent
 
 
@@ -209,7 +209,7 @@ def test_late_paths_are_mass_that_was_not_followed() -> None:
 
 
 @pytest.mark.usefixtures("everywhere")
-@pytest.mark.parametrize("stop", [KeyError, SystemExit, KeyboardInterrupt, Spent, Refused, Unstable])
+@pytest.mark.parametrize("stop", [KeyError, SystemExit, KeyboardInterrupt, Spent, Refused, RunsDisagree])
 def test_what_a_run_raises_ends_it_all_as_without(stop: type[BaseException]) -> None:
     def run() -> int:
         first = random.randrange(3)
@@ -234,7 +234,7 @@ def test_a_refused_real_and_an_unstable_run() -> None:
         seen.append(1)
         return random.randrange(3) if len(seen) < 2 else random.randrange(2)
 
-    with pytest.raises(Unstable):
+    with pytest.raises(RunsDisagree):
         explore(unstable)
 
 

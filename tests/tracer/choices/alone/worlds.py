@@ -80,10 +80,10 @@ def test_states_are_the_same_bytes() -> None:
     one = world(5)
     pool = one._forks
     for source in ("x = [slow(), randrange(3), {randrange(2)}]", "z = Box(randrange(4)), slow, randrange(2)"):
-        one._known.clear()
+        one._reaches.clear()
         one._forks = None
         plain = one.run(source, "single", one.start)
-        one._known.clear()
+        one._reaches.clear()
         one._forks = pool
         before = one.num_forked
         found = one.run(source, "single", one.start)
