@@ -120,11 +120,11 @@ def test_a_statement_or_variable_more_or_less_is_a_difference(recorded: NativeFr
 
 def test_a_construct_that_stayed_whole_once_is_not_kept_whole_again() -> None:
     place = Place(path="a.py", line=3, column=0)
-    plan = with_whole(Plan(follow=1), place, "yield")
-    assert plan.whole == (place,) and plan.reasons == ("yield",)
+    plan = with_whole(Plan(follow=1), place, "bare_raise")
+    assert plan.whole == (place,) and plan.reasons == ("bare_raise",)
     with pytest.raises(Failed) as failed:
-        with_whole(plan, place, "yield")
-    assert failed.value.drop.reason == "yield" and "did not help" in failed.value.drop.evidence
+        with_whole(plan, place, "bare_raise")
+    assert failed.value.drop.reason == "bare_raise" and "did not help" in failed.value.drop.evidence
 
 
 def test_a_run_that_is_not_clean_gives_no_result() -> None:
