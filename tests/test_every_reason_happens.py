@@ -26,7 +26,7 @@ from trace_mine.corpus.mined.miner import Mined, MineOptions
 from trace_mine.corpus.mined.tracing import close_tracer, trace_unit
 from trace_mine.corpus.rows import Row, RowOrigin, make_row
 from trace_mine.corpus.synthetic.origin import Synthetic, SynthOptions, generate_unit
-from trace_mine.corpus.synthetic.task import ReasonStage as TaskStage
+from trace_mine.corpus.synthetic.task import Stage as TaskStage
 from trace_mine.corpus.units import run_units
 from trace_mine.corpus.work import Dropped, WorkUnit
 from trace_mine.tracer.inside.protocol.jobs import JOBS, Job, PlainJob

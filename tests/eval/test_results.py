@@ -13,20 +13,25 @@ from trace_mine.eval.results import Result, measured, over_seeds, read, write
 
 texts = st.text(st.characters(codec="utf-8", exclude_characters="\x00\r"), max_size=12)
 numbers = st.floats(allow_nan=True, width=64)
-results = st.builds(
-    Result,
-    metric=texts,
-    value=numbers,
-    unit=texts,
-    low=numbers,
-    high=numbers,
-    count=st.integers(0, 10**9),
-    run=texts,
-    model=texts,
-    seed=st.integers(-1, 99),
-    commands=st.integers(0, 4096),
-    place=texts,
-    at=numbers,
+metrics = texts.filter(bool)
+# An interval's ends are in order, which a nan never contradicts.
+intervals = st.tuples(numbers, numbers).map(lambda ends: ends[::-1] if ends[0] > ends[1] else ends)
+results = intervals.flatmap(
+    lambda ends: st.builds(
+        Result,
+        metric=metrics,
+        value=numbers,
+        unit=texts,
+        low=st.just(ends[0]),
+        high=st.just(ends[1]),
+        count=st.integers(0, 10**9),
+        run=texts,
+        model=texts,
+        seed=st.integers(-1, 99),
+        commands=st.integers(0, 4096),
+        place=texts,
+        at=numbers,
+    )
 )
 
 

@@ -21,6 +21,7 @@ from trace_mine.corpus.mined.layout import Layout
 from trace_mine.corpus.mined.snippets import ENTRIES, Candidate, RepositoryContext
 from trace_mine.corpus.mined.snippets.doctests import without_directives
 from trace_mine.corpus.mined.snippets.scripts import without_futures
+from trace_mine.tracer.inside.reasons import Reason
 from trace_mine.tracer.schema import KINDS, Drop, Piece, Snippet
 
 AWKWARD = '''\
@@ -403,7 +404,7 @@ snippets = st.builds(
 )
 
 
-drops = st.builds(Drop, reason=texts, evidence=texts)
+drops = st.builds(Drop, reason=st.sampled_from([reason.value for reason in Reason]), evidence=texts)
 priors = st.fixed_dictionaries({"prior": texts, "inputs": st.dictionaries(texts, st.lists(texts))})
 
 

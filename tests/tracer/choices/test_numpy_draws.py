@@ -226,9 +226,9 @@ def test_an_unseeded_generator_stays_one_when_copied() -> None:
 def test_numpy_imported_later_is_patched() -> None:
     program = """
 from trace_mine.tracer.inside.draws.patches import install
-from trace_mine.tracer.inside.draws.deciders import Stream, using
+from trace_mine.tracer.inside.draws.deciders import SeededDecider, using
 install()
-with using(Stream(1)) as stream:
+with using(SeededDecider(1)) as stream:
     from numpy.random import rand, default_rng
     rand(), default_rng().integers(3)
 print(len(stream.values))
