@@ -19,6 +19,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.timeout(900)  # the first test builds and installs a wheel, minutes where others work beside it
+
 ROOT = Path(__file__).resolve().parent.parent
 COMMANDS = ("trace-run", "trace-mine", "trace-synth", "trace-tokenize", "trace-train", "trace-eval")
 ROOMS = ("tracer", "corpus", "tokenizer", "train", "eval")

@@ -106,8 +106,12 @@ class PlainWorker:
 
     def _send(self, message: Any) -> None:
         raw = json.dumps(message).encode()
-        self.process.stdin.write(len(raw).to_bytes(8, "big") + raw)
-        self.process.stdin.flush()
+        try:
+            self.process.stdin.write(len(raw).to_bytes(8, "big") + raw)
+            self.process.stdin.flush()
+        except BrokenPipeError:
+            # A job of an earlier test killed the process that all share: its exit status says how.
+            raise AssertionError(f"expected a living worker, got exit status {self.process.wait(10)}") from None
 
     def run(self, job: Job, limits: Limits | None = None) -> Outcome:
         self._send([JOBS.to_json(job), (limits or self._limits()).as_dict()])
