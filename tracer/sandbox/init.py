@@ -182,6 +182,7 @@ class Init:
 
         A module that hangs or kills the zygote ends the jail; the supervisor starts it again without that module.
         """
+        modules = field(message, "modules", list)
         # the runner that waits was forked before the imports and would not have them
         self._zygote.dismiss_runner()
         self._zygote.send(message, payload)
@@ -193,12 +194,13 @@ class Init:
                 answer = self._zygote.receive(deadline)
                 if "begin" in answer:
                     current = str(answer["begin"])
-                elif "failed" in answer:
+                # other names than these could fill init's memory, which no limit bounds
+                elif answer.get("failed") in modules and "why" in answer:
                     failures[str(answer["failed"])] = str(answer["why"])[:500]  # the text is the module's own
                 elif "warmed" in answer:
                     break
                 else:
-                    raise ZygoteGone(str(answer.get("fault"))[:500])
+                    raise ZygoteGone(str(answer.get("fault") or answer)[:500])
         except ZygoteGone as error:
             send_message(self._control, {"stuck": current, "why": str(error), "failures": failures})
             raise Hangup("restart") from error

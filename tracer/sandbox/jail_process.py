@@ -30,6 +30,7 @@ from trace_mine.tracer.sandbox.run_pipes import RunPipes
 from trace_mine.tracer.sandbox.scratch import empty_folder
 from trace_mine.tracer.sandbox.verdict import Report, outcome_of
 from trace_mine.tracer.sandbox.wire import Hangup, field, receive_message, send_message
+from trace_mine.tracer.sandbox.zygote_link import ZYGOTE_SECONDS
 from trace_mine.tracer.schema import Outcome
 
 START_SECONDS = 30.0
@@ -37,7 +38,8 @@ START_SECONDS = 30.0
 STOP_SECONDS = 5.0
 """How long init may take to clean up before it is killed."""
 SPARE_SECONDS = 15.0
-"""How long init may stay silent after a run's wall clock is over before the jail is taken for stuck."""
+"""How long init may stay silent after a run's wall clock, or that of imports, is over before the jail is taken for
+stuck."""
 DRAIN_SECONDS = 0.5
 """How long pipes are read after init reported the runner's end: by then only a hostile zygote can hold a copy open."""
 KEY_BYTES = 16
@@ -167,9 +169,16 @@ class JailProcess:
         """
         try:
             send_message(self._control, {"do": "warm", "modules": list(modules), "wall_seconds": float(wall_seconds)})
+            # Init bounds the time itself, but not that in which a hostile zygote sends one message byte by byte.
+            self._control.settimeout(wall_seconds + ZYGOTE_SECONDS + SPARE_SECONDS)
             message = self._receive()
+            self._control.settimeout(None)
         except (Hangup, OSError, JailDied) as error:
             return Warmed(failures={}, stuck=modules[0], why=str(error))
+        if "failures" not in message:  # init went down over an answer of the zygote, and says why
+            return Warmed(
+                failures={}, stuck=modules[0], why=str(message.get("gone") or message.get("fault") or message)
+            )
         failures = {str(name): str(why) for name, why in field(message, "failures", dict).items()}
         if "stuck" not in message:
             return Warmed(failures=failures)

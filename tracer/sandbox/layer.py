@@ -43,7 +43,7 @@ class Question:
         bounds: True if answer and expectation are numbers by name, and a lower number (an inherited limit) keeps the
             promise too.
 
-    >>> Question(name="not_root").kept(1, Claim(level=3, layers="", host_name="", directory="", limits=Limits()))
+    >>> Question(name="not_root").kept(1, LevelClaim(level=3, layers="", host_name="", directory="", limits=Limits()))
     False
 
     Raises:

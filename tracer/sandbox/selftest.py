@@ -54,8 +54,10 @@ def self_test(ask: Ask) -> dict[str, object]:
     outcome = ask(f"NUMBERS = {numbers!r}\n{questions}")
     try:
         answers = json.loads(outcome.stdout)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}  # a question raised an error that it does not expect: then the level is not claimed
+    if not isinstance(answers, dict):
+        return {}
     # Exec is asked after the last answer: only a run that goes on after it writes the line's end.
     return {**answers, "no_exec": outcome.stdout.endswith(b"\n") and outcome.status == "ok"}
 

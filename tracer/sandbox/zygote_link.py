@@ -92,7 +92,7 @@ class ZygoteLink:
             if zygote in ready:  # before the handle: what it sent before it died tells why
                 try:
                     return receive_message(self._socket, max_bytes=MAX_ZYGOTE_MESSAGE_BYTES)[0]
-                except (Hangup, ValueError, OSError) as error:
+                except (Hangup, ValueError, OSError, RecursionError) as error:  # RecursionError: deeply nested JSON
                     raise ZygoteGone(f"{type(error).__name__}: {error}") from error
             if self.handle in ready:
                 raise ZygoteGone("died")
@@ -158,6 +158,6 @@ class ZygoteLink:
         try:
             # only looks (WNOWAIT), and fails with ECHILD for a process that is no child
             os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-        except OSError:
+        except (OSError, OverflowError):  # OverflowError: a number that no process can have
             return False
         return True

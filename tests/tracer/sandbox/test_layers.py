@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import doctest
 import os
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import pytest
 
 from trace_mine.tracer.limits import Limits
 from trace_mine.tracer.sandbox import Jail, SandboxUnavailable, Worker, landlock, seccomp
+from trace_mine.tracer.sandbox import layer as layer_module
 from trace_mine.tracer.sandbox.config import JailConfig
 from trace_mine.tracer.sandbox.jail_process import Warmed
 from trace_mine.tracer.sandbox.layer import Confinement, Layer, LevelClaim, Question
@@ -214,3 +216,7 @@ def test_a_level_that_the_kernel_offers_works(level, forks):
         if level == 2 and os.geteuid() == 0 and "can't read the interpreter" in str(error):
             pytest.skip(f"root without CAP_DAC_READ_SEARCH: {error}")
         raise
+
+
+def test_examples_in_the_records_docstrings_run():
+    assert doctest.testmod(layer_module) == (0, 1)

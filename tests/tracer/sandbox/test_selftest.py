@@ -7,6 +7,7 @@ import pytest
 from trace_mine.tracer.limits import Limits
 from trace_mine.tracer.sandbox import Jail, SandboxUnavailable, Worker, selftest
 from trace_mine.tracer.sandbox.layers import LAYERS, LEVELS
+from trace_mine.tracer.schema import Outcome
 
 LIMITS = Limits(wall_seconds=20.0, cpu_seconds=10)
 
@@ -66,6 +67,11 @@ def test_a_removed_layer_flips_its_answers(level, layer):
 def test_hash_is_the_same_in_every_worker():
     with start(3) as one, start(3) as two:
         assert selftest.self_test(one.ask)["hash"] == selftest.self_test(two.ask)["hash"]
+
+
+@pytest.mark.parametrize("stdout", [b"", b"{", b"[]", b"5", b"null", b"\xff", b"[" * 100_000])
+def test_text_that_is_no_object_is_no_answers(stdout):
+    assert selftest.self_test(lambda source: Outcome(status="ok", integrity="clean", stdout=stdout)) == {}
 
 
 def test_explanations_name_the_setting(monkeypatch):
