@@ -36,24 +36,30 @@ def automaton_of(fitted: SessionAutomaton, name: str) -> tuple[Automaton, list[s
         name: the automaton's name.
 
     Raises:
-        NoAutomaton: a command's text depends on more than the state before it or the state after it.
+        NoAutomaton: a command's text depends on more than the state before it or the state after it, or the laws are
+            none: they come from a run of the row's program, which may be hostile.
     """
     states = fitted.states
     builder = _Builder(states)
     for command, table in fitted.commands.items():
         builder.add_command(command, table)
+    if not builder.symbols:
+        raise NoAutomaton("no command does anything")
     # The tracer knows the first state with certainty: it is the state after the set-up.
     start = np.zeros(len(states))
     start[states.index(fitted.start)] = 1.0
     builder.cover()
-    automaton = Automaton(
-        name=name,
-        states=states,
-        symbols=tuple(builder.symbols),
-        transitions=np.stack(builder.transitions),
-        reveals=np.stack(builder.reveals),
-        start=start,
-    )
+    try:
+        automaton = Automaton(
+            name=name,
+            states=states,
+            symbols=tuple(builder.symbols),
+            transitions=np.stack(builder.transitions),
+            reveals=np.stack(builder.reveals),
+            start=start,
+        )
+    except ValueError as error:
+        raise NoAutomaton(str(error)) from error
     return automaton, builder.notes
 
 

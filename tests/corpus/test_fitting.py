@@ -135,6 +135,21 @@ def test_a_text_that_no_state_decides_is_refused() -> None:
         automaton_of(fitted, "coin")
 
 
+@pytest.mark.parametrize(
+    "commands",
+    [
+        {},
+        {"f()": {"a": ((0.25, "a", "1"),)}},
+        {"f()": {"a": ()}},
+        {command: {"a": ((1.0, "a", ""),)} for command in ("f()", "f() ")},
+    ],
+)
+def test_laws_that_are_none_are_refused(commands: dict) -> None:
+    fitted = SessionAutomaton(variables=(), states=("a",), start="a", commands=commands)
+    with pytest.raises(NoAutomaton):
+        automaton_of(fitted, "coin")
+
+
 def test_acting_and_then_showing_is_split() -> None:
     table = dict.fromkeys("ab", ((0.5, "a", "a"), (0.5, "b", "b")))
     fitted = SessionAutomaton(variables=(), states=("a", "b"), start="a", commands={"f()": table})

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from trace_mine.tracer.inside.protocol.codec import ProtocolError
 from trace_mine.tracer.inside.protocol.dialogue import read_answers
-from trace_mine.tracer.inside.protocol.jobs import JOBS, PlainJob, Program, SamplesJob
+from trace_mine.tracer.inside.protocol.jobs import JOBS, AutomatonJob, PlainJob, Program, SamplesJob
 from trace_mine.tracer.limits import Limits
 from trace_mine.tracer.sandbox import SandboxUnavailable, Worker
 from trace_mine.tracer.sandbox.answers import read_end, with_answers
@@ -229,6 +229,23 @@ def test_answers_to_another_job_and_missing_or_doubled_ones():
             read_answers(job, values, is_complete=True)
     with pytest.raises(ProtocolError, match="answers to a PlainJob"):
         read_answers(PlainJob(source=""), [texts], is_complete=True)
+
+
+def automaton(states: list[str], *commands: str) -> dict[str, Any]:
+    """The answer of an automaton that stays in each of its states."""
+    table = {state: [[1.0, state, ""]] for state in states}
+    fields = {"variables": [], "states": states, "start": states[0], "commands": dict.fromkeys(commands, table)}
+    return {"automaton_report": {"automaton": fields, "why_not": None}}
+
+
+def test_an_automaton_is_one_of_the_jobs_commands_with_few_states():
+    """Its readers make a matrix of its states for each command."""
+    job = AutomatonJob(program=Program(), commands=("a", "b"), variables=(), max_seconds=1.0)
+    states = [str(number) for number in range(2_000)]
+    assert read_answers(job, [automaton(states, "a")], is_complete=True)
+    for bad in (automaton([*states, "x"], "a"), automaton(["s"], "a", "c"), automaton(["s", "s"], "a")):
+        with pytest.raises(ProtocolError):
+            read_answers(job, [bad], is_complete=True)
 
 
 @pytest.mark.parametrize("key", ["end", "exception", "tripped", "tampered", "escaped"])

@@ -38,6 +38,9 @@ Event = tuple[Line, Locals]
 """A line that is about to run, with the activation's locals before it."""
 Move = tuple[Probability, str, str]
 """A move of an automaton: its probability, the next state and the text that is shown."""
+MOST_STATES = 2_000
+"""States of an automaton, of which its readers make matrices with a row and a column for each. More than any automaton
+has that sequences can be drawn from; a variable that counts without end gets past it soon."""
 CommandKind = Literal["statement", "condition", "bind", "iterate", "returned", "reveal"]
 
 
@@ -363,12 +366,14 @@ class SessionAutomaton(Record):
     """
 
     variables: tuple[str, ...]
-    states: tuple[str, ...]
+    states: Annotated[tuple[str, ...], AtMost(MOST_STATES)]
     start: str
     commands: Mapping[str, Mapping[str, tuple[Move, ...]]]
 
     def agree(self) -> None:
         states = set(self.states)
+        if len(states) < len(self.states):
+            raise ProtocolError("expected an automaton's states once each, got one twice")
         if self.start not in states:
             raise ProtocolError("expected the start among the automaton's states, got another")
         for table in self.commands.values():

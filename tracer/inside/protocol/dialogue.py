@@ -103,6 +103,9 @@ def _check_references(job: Job, answer: Record) -> None:
             _at_most("texts", len(answer.texts), len(job.commands))
         case PathJob(), PathReport():
             _at_most("texts", len(answer.texts), len(job.commands))
+        case AutomatonJob(), AutomatonReport():
+            if answer.automaton is not None and not answer.automaton.commands.keys() <= {*job.commands}:
+                raise ProtocolError("expected an automaton of the job's commands, got one of others")
 
 
 def _check_beliefs(job: BeliefsJob, report: BeliefsReport) -> None:

@@ -13,12 +13,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from trace_mine.tracer.inside.observe import values
-from trace_mine.tracer.inside.protocol.answers import Move, SessionAutomaton
+from trace_mine.tracer.inside.protocol.answers import MOST_STATES, Move, SessionAutomaton
 from trace_mine.tracer.inside.states.records import NEGLIGIBLE, State, StateResult
 from trace_mine.tracer.inside.states.world import World
 
-MOST_STATES = 2_000
-"""More than any automaton that sequences can be drawn from; a variable that counts without end gets past it soon."""
 TOLERANCE = 1e-9
 """Two states with one label must move alike, but for rounding in sums of up to MOST_STATES probabilities."""
 UNIMPORTED = ("ImportError", "ModuleNotFoundError")
