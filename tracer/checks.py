@@ -13,6 +13,7 @@ Neither check runs any code of the snippet: values arrive as text.
 from __future__ import annotations
 
 import re
+from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -208,7 +209,12 @@ def _entries(recorded: NativeFrame, comparable: Sequence[tuple[int, int]], kept:
     A statement has an entry for each time that control enters it, and one for each event at its first line.
     """
     last_line = dict(comparable)
-    start_of = {line: first for first, last in comparable for line in range(first, last + 1)}
+    start_of: dict[int, int] = {}
+    lines = sorted(set(recorded.lines))
+    for first, last in comparable:
+        # The lines that ran, not all from first to last: a forged statement may be said to have 2**31 of them.
+        for line in lines[bisect_left(lines, first) : bisect_right(lines, last)]:
+            start_of[line] = first
     path: list[Event] = []
     before: int | None = None
     for index, line in enumerate(recorded.lines):

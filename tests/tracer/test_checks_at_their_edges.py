@@ -118,6 +118,19 @@ def test_a_statement_or_variable_more_or_less_is_a_difference(recorded: NativeFr
     assert compare_frame(recorded, told) is not None
 
 
+def test_a_statement_that_is_said_to_have_two_billion_lines_costs_none_of_them() -> None:
+    """Such a frame is forged: a table of the lines would take the supervisor's memory."""
+    told = DrivenFrame(code=("a.py", 1, "f"), lines=(1,), columns={}, gaps=(), comparable=((1, 1 << 31),))
+    assert compare_frame(frame(1, 7, 1 << 20), told) is None
+
+
+def test_of_statements_that_share_a_line_the_later_one_has_it() -> None:
+    comparable = ((1, 3), (3, 3))
+    told = DrivenFrame(code=("a.py", 1, "f"), lines=(1, 3), columns={}, gaps=(), comparable=comparable)
+    assert compare_frame(frame(1, 2, 3), told) is None
+    assert "at line 1, session at line 3" not in str(compare_frame(frame(1, 2, 1, 3), told))
+
+
 def test_a_construct_that_stayed_whole_once_is_not_kept_whole_again() -> None:
     place = Place(path="a.py", line=3, column=0)
     plan = with_whole(Plan(follow=1), place, "bare_raise")
