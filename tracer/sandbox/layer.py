@@ -43,8 +43,9 @@ class Question:
         bounds: True if answer and expectation are numbers by name, and a lower number (an inherited limit) keeps the
             promise too.
 
-    >>> Question(name="not_root").kept(1, Claim(level=3, layers="", host_name="", directory="", limits=Limits()))
-    False
+    >>> claim = LevelClaim(level=3, layers="", host_name="", directory="", limits=Limits())
+    >>> Question(name="not_root").kept(True, claim), Question(name="not_root").kept(1, claim)
+    (True, False)
 
     Raises:
         ValueError: ``alone_at`` names a level that is not in ``levels``.
