@@ -43,9 +43,8 @@ class Question:
         bounds: True if answer and expectation are numbers by name, and a lower number (an inherited limit) keeps the
             promise too.
 
-    >>> claim = LevelClaim(level=3, layers="", host_name="", directory="", limits=Limits())
-    >>> Question(name="not_root").kept(True, claim), Question(name="not_root").kept(1, claim)
-    (True, False)
+    >>> Question(name="not_root").kept(1, LevelClaim(level=3, layers="", host_name="", directory="", limits=Limits()))
+    False
 
     Raises:
         ValueError: ``alone_at`` names a level that is not in ``levels``.
