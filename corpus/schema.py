@@ -70,7 +70,7 @@ class ChoiceColumns(TypedDict):
     """One random draw: its law, and the outcome that it gave."""
 
     step: Annotated[int, means("index in `steps` of the command that drew")]
-    kind: Annotated[str, means("the function that drew, and how its result was looked at: `random<`, `randbelow`")]
+    kind: Annotated[str, means("the primitive that drew: `randbelow`, `random` (compared with a number), `input`, ...")]
     place: Annotated[str, means("`path:line` of the statement that drew")]
     outcomes: Annotated[list[str], means("all that the draw could give")]
     probabilities: Annotated[list[float], means("probability of each of `outcomes`; they sum to 1")]

@@ -57,7 +57,8 @@ def mine(
         paths: one or several of these.
         out: the dataset's folder, where an interrupted run goes on; None: the rows are held in memory alone.
         view: what sessions show, as ``parse_view`` reads it.
-        entries: the snippets that are mined, by how they are entered: ``doctest script test call``; None: the view's.
+        entries: the snippets that are mined, by how they are entered; None: ``doctest``, ``script`` and ``test``, or
+            with an inverse view ``call``, which goes with no other.
         follow: how deep calls of a repository's own functions are opened; 0 keeps each call one command.
         limit: stop after this many snippets; None: mine all.
         sessions: number of sessions of each snippet that draws, each with draws of its own.

@@ -186,8 +186,8 @@ class Choice:
 
     Attributes:
         step: the index of the step that drew.
-        kind: the primitive that was asked and, for a continuous draw, the question (``randbelow``, ``input``,
-            ``random<`` for a comparison with a threshold).
+        kind: the primitive that was asked (``randbelow``, ``input``; ``random`` where a continuous draw was compared
+            with a number) and, where a continuous draw was made an integer, how.
         outcomes: the outcomes that were possible, as text.
         probabilities: the probability of each, aligned with ``outcomes``; they sum to 1.
         taken: the index of the outcome that happened.

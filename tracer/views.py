@@ -131,8 +131,8 @@ def parse_view(text: str) -> View:
             style = part
         else:
             raise ViewError(
-                f"expected a view such as branch, skip, inverse:n=1|2|3, every:4, full, print, joined by +, "
-                f"got {part!r}; see --help"
+                f"expected a view made of {', '.join(POLICIES)}, inverse:grid, inverse:NAME=A|B, every:NUMBER, "
+                f"partial, full, {', '.join(STYLES)}, joined by +, got {part!r}; write some of these"
             )
     _check_parts(text, policies, priors)
     chosen = tuple(dict.fromkeys(policies)) or ("written",)

@@ -1,6 +1,6 @@
 """Engines run work units in worker processes, on this machine or on others. One file an engine, and their registry.
 
-An engine knows nothing of ledgers, rows or snippets: it calls a ``UnitCall`` with the keys of units, in workers. A task
+An engine knows nothing of ledgers, rows or snippets: it calls a ``UnitCall`` with the keys of units, in workers. A call
 leaves its result in files of the dataset's folder, so all workers must see that folder (on several machines: a common
 file system). They share nothing else, neither memory nor an order. The caller receives a ``Marker`` of a few kilobytes
 for each unit.
@@ -21,8 +21,8 @@ from trace_mine.corpus.engines.contract import Engine, UnitCall, WorkersLost
 from trace_mine.corpus.engines.loky import LokyEngine
 
 ENGINES: dict[str, Callable[[int], Engine]] = {"loky": LokyEngine}
-"""The name of each engine, and its maker, which takes the number of workers. A maker starts nothing and imports nothing
-heavy, since commands read this table for ``--help``.
+"""The name of each engine, and its maker, which takes the number of workers. ``trace_mine.mine(engine=NAME)`` looks
+it up; the commands take ``loky``. A maker starts nothing and imports nothing heavy.
 """
 
 __all__ = ["ENGINES", "Engine", "UnitCall", "WorkersLost"]

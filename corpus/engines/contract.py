@@ -9,7 +9,7 @@ from trace_mine.corpus.work import Marker
 
 
 class UnitCall(Protocol):
-    """Finishes one unit, in a worker. A task can be pickled, and calling it twice with a key is harmless."""
+    """Finishes one unit, in a worker. It can be pickled, and calling it twice with a key is harmless."""
 
     def __call__(self, key: str) -> Marker:
         """Write the result of the unit to disk, and return its marker."""
@@ -28,7 +28,7 @@ class WorkersLost(Exception):
 
 
 class Engine(Protocol):
-    """Calls a task with each of many keys, in processes of its own, several at a time."""
+    """Makes a unit call with each of many keys, in processes of its own, several at a time."""
 
     def run(self, task: UnitCall, keys: Sequence[str]) -> Generator[tuple[str, Marker], None, None]:
         """Yield (key, marker) of each unit when it is finished, in any order, each key at most once.

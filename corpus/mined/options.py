@@ -71,13 +71,14 @@ class MineOptions:
         unknown = [name for name in self.chosen_entries if name not in ENTRIES]
         if unknown or not self.chosen_entries:
             raise ValueError(
-                f"expected sources among {', '.join(ENTRIES)}, got {', '.join(unknown) or 'none'}; name some of them"
+                f"expected entries (--sources) among {', '.join(ENTRIES)}, got {', '.join(unknown) or 'none'}; "
+                f"name some of them"
             )
         expected = DEFAULT_ENTRIES if self.prior is None else INVERSE_ENTRIES
         if not set(self.chosen_entries) <= set(expected):
             raise ValueError(
-                f"expected the source call with an inverse view and with no other, got "
-                f"{','.join(self.chosen_entries)} with the view {self.view!r}; leave sources out"
+                f"expected the entry call with an inverse view and with no other, got "
+                f"{','.join(self.chosen_entries)} with the view {self.view!r}; leave entries (--sources) out"
             )
 
     def _check_numbers(self) -> None:

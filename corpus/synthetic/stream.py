@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from trace_mine.corpus.synthetic.game import Floats, Game, Ints, Plays, labelled, reveal_laws
-from trace_mine.corpus.synthetic.task import GameTask, Stage, Task
+from trace_mine.corpus.synthetic.task import GameTask, Stage, Task, check_split
 from trace_mine.tracer.schema import Trace
 
 # Prompts first, before `>` and `.` match as single characters; every character is a part of some word, so that nothing
@@ -51,7 +51,15 @@ class Batch:
 class Stream:
     """The sessions of a task, for one split and stage, as a sequence of traces.
 
-    ``size`` is the length of the sequence, so of an epoch: a task itself has no last session.
+    Args:
+        task: what a function of ``tasks`` made.
+        seed: another seed gives other sessions.
+        split: ``train``, ``validation`` or ``test``.
+        stage: the lengths of sessions.
+        size: the length of the sequence, so of an epoch: a task itself has no last session.
+
+    Raises:
+        ValueError: there is no such split.
 
     >>> import trace_mine
     >>> stage = trace_mine.Stage(commands=(2, 2), spacing=(2, 2))
@@ -61,6 +69,7 @@ class Stream:
     """
 
     def __init__(self, task: Task, *, seed: int, split: str, stage: Stage, size: int = 1 << 20) -> None:
+        check_split(split)
         self.task = task
         self.seed = seed
         self.split = split
@@ -172,10 +181,12 @@ class TokenStream:
         label_tokens: [labels], the token number of each.
 
     Raises:
-        ValueError: the task is no game, the stage leaves the size open, or full reveals are asked for per command.
+        ValueError: the task is no game, the stage leaves the size open, full reveals are asked for per command, or
+            there is no such split.
     """
 
     def __init__(self, task: Task, *, seed: int, split: str, stage: Stage, per: str = "word") -> None:
+        check_split(split)
         self.task = _game_task(task, stage, per)
         self.seed = seed
         self.split = split

@@ -39,7 +39,7 @@ class Stage:
     """Ranges, both ends included, of a session's number of commands and of the commands between two reveals.
 
     Raises:
-        ValueError: a range does not begin at 1 or more, or ends before it begins.
+        ValueError: a range is no pair of numbers, does not begin at 1 or more, or ends before it begins.
 
     >>> import trace_mine
     >>> trace_mine.Stage(commands=(8, 16), spacing=(1, 4)).commands
@@ -50,9 +50,10 @@ class Stage:
     spacing: tuple[int, int]
 
     def __post_init__(self) -> None:
-        for name, (low, high) in (("commands", self.commands), ("spacing", self.spacing)):
-            if not 1 <= low <= high:
-                raise ValueError(f"expected {name} (N, M) with 1 <= N <= M, got {(low, high)}; give the two ends")
+        ranges: tuple[tuple[str, object], ...] = (("commands", self.commands), ("spacing", self.spacing))
+        for name, ends in ranges:
+            if not (isinstance(ends, tuple) and len(ends) == 2 and 1 <= ends[0] <= ends[1]):
+                raise ValueError(f"expected {name} (N, M) with 1 <= N <= M, got {ends!r}; give the two ends")
 
 
 class Task(Protocol):
@@ -93,9 +94,9 @@ class GameTask:
     """
 
     name: str
-    game: Game
+    game: Game = field(repr=False)  # its tables are pages long
     parameters: Mapping[str, object] = field(default_factory=dict)
-    player: Player = play
+    player: Player = field(default=play, repr=False)
     has_splits: bool = True
 
     def trace(self, index: int, *, seed: int, split: str, stage: Stage) -> Trace:
@@ -156,7 +157,7 @@ class AutomatonTask:
     """An automaton that emits symbols. Every command shows its symbol, so the stage's spacing has no effect."""
 
     name: str
-    automaton: Automaton
+    automaton: Automaton = field(repr=False)
     parameters: Mapping[str, object] = field(default_factory=dict)
 
     def trace(self, index: int, *, seed: int, split: str, stage: Stage) -> Trace:
@@ -166,6 +167,12 @@ class AutomatonTask:
         """
         length, _, generator = draw_size(stage, generator_for(self, seed, split, stage, index, 0))
         return automaton_trace(self.automaton, length, generator)
+
+
+def check_split(split: str) -> None:
+    """Raise ValueError if ``split`` is none of SPLITS: rows of a misspelt split would be of another one, unnoticed."""
+    if split not in SPLITS:
+        raise ValueError(f"expected a split among {', '.join(SPLITS)}, got {split!r}; name one of them")
 
 
 def generator_for(task: Task, seed: int, split: str, stage: Stage, index: int, attempt: int) -> np.random.Generator:

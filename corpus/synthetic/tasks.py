@@ -85,5 +85,5 @@ def make_task(name: str, parameters: Mapping[str, str]) -> Task:
         try:
             values[key] = kind(text)
         except ValueError:
-            raise ValueError(f"expected {key} of {name} to be a {kind.__name__}, got {text!r}") from None
+            raise ValueError(f"expected {key} of {name} to be of type {kind.__name__}, got {text!r}") from None
     return maker(**values)

@@ -57,6 +57,7 @@ def main(dataset: Path, roots: dict[str, str]) -> int:
     import pyarrow.parquet
 
     counts: Counter[str] = Counter()
+    unplaced: set[str] = set()
     columns = ["trace_id", "repository", "name", "text", "setup"]
     for file in sorted(dataset.glob("data/*.parquet")):
         for batch in pyarrow.parquet.ParquetFile(file).iter_batches(500, columns=columns):
@@ -72,6 +73,7 @@ def main(dataset: Path, roots: dict[str, str]) -> int:
                 )
                 counts["differs" if fed.returncode else "replays"] += 1
                 if fed.returncode:
+                    unplaced |= {row["repository"]} - roots.keys()
                     print(f"--- {row['repository']} {row['name']}\n{(fed.stdout + fed.stderr)[-1500:]}")
             done = subprocess.run(
                 [sys.executable, "-B", "-c", REPLAY], input=jobs, env=environment, capture_output=True, text=True, check=True
@@ -83,8 +85,11 @@ def main(dataset: Path, roots: dict[str, str]) -> int:
                 failed, told = answer["result"]
                 counts["differs" if failed else "replays"] += 1
                 if failed:
+                    unplaced |= {row["repository"]} - roots.keys()
                     print(f"--- {row['repository']} {row['name']}\n{told}")
     print(dict(counts))
+    if unplaced:
+        print(f"no NAME=FOLDER was given for {', '.join(sorted(unplaced))}", file=sys.stderr)
     return 1 if counts["differs"] or not counts["replays"] else 0
 
 

@@ -286,9 +286,9 @@ def test_a_declared_grid(mined: Any, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--view", "inverse", "--sources", "doctest"], "expected the source call"),
-        (["--sources", "call"], "expected the source call"),
-        (["--view", "branch", "--sources", "doctest,call"], "expected the source call"),
+        (["--view", "inverse", "--sources", "doctest"], "expected the entry call"),
+        (["--sources", "call"], "expected the entry call"),
+        (["--view", "branch", "--sources", "doctest,call"], "expected the entry call"),
         (["--view", "inverse:n=1|2"], "write inverse or inverse:grid"),
         (["--view", "inverse+inverse:grid"], "one prior"),
     ],

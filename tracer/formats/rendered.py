@@ -60,7 +60,7 @@ class Pieces:
 class Format:
     """A way to write traces as text.
 
-    ``name`` is the word for it on command lines and in ``registry``, ``description`` says in a phrase what the text
+    ``name`` is the word for it in ``registry``, ``description`` says in a phrase what the text
     shows, and ``render`` writes it (ValueError where a trace can't be written in this format).
 
     Raises:

@@ -377,7 +377,7 @@ class Reason(StrEnum):
     )
     HANDLER_TYPE = (
         "handler_type",
-        _whole("The classes that a handler catches are told by a call, or by an expression that raises."),
+        _whole("The classes that a handler catches are given by a call, or by an expression that raises."),
     )
     BARE_RAISE = "bare_raise", _whole("A bare `raise` raises an exception that a caller is handling.")
     WITH_YIELD = "with_yield", _whole("A `yield` stands in a `with` statement of a generator.")

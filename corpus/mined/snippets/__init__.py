@@ -1,7 +1,7 @@
 """Finds the snippets of a repository: one file for each entry, and the registry of them.
 
 A finder reads syntax trees alone: nothing of a repository is imported in this process. A new entry is one file with a
-finder, a line in ENTRIES, and its name in ``trace_mine.tracer.schema.KINDS``.
+finder, a line in ENTRIES, its name in DEFAULT_ENTRIES or INVERSE_ENTRIES, and in ``trace_mine.tracer.schema.KINDS``.
 """
 
 from __future__ import annotations

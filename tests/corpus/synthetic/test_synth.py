@@ -228,7 +228,7 @@ def test_solvable_and_not() -> None:
         ("nothing", {}, "a task among"),
         ("permutations", {"m": "3"}, "a parameter of permutations"),
         ("permutations", {"n": "9"}, "2 <= n <= 6"),
-        ("permutations", {"n": "x"}, "n of permutations to be a int"),
+        ("permutations", {"n": "x"}, "n of permutations to be of type int"),
         ("permutations", {"p": "0"}, "<= p <="),
         ("groups", {"group": "Q8"}, "expected parity"),
         ("pfsa", {"kind": "other"}, "expected kind"),

@@ -10,10 +10,23 @@ import pytest
 
 from trace_mine.corpus.synthetic.adversary import adversary_plays
 from trace_mine.corpus.synthetic.permutations import permutation_game
+from trace_mine.corpus.synthetic.stream import Stream, TokenStream
 from trace_mine.corpus.synthetic.task import Stage
 from trace_mine.corpus.synthetic.tasks import TASKS, make_task, task_label
 
 STAGE = Stage(commands=(9, 9), spacing=(3, 3))
+
+
+@pytest.mark.parametrize("kind", [Stream, TokenStream])
+def test_a_misspelt_split_is_refused(kind):
+    with pytest.raises(ValueError, match="expected a split among train, validation, test, got 'val'"):
+        kind(make_task("permutations", {}), seed=0, split="val", stage=STAGE)
+
+
+@pytest.mark.parametrize("ends", [4, (4,), (0, 4), (4, 3)])
+def test_a_stage_has_two_ends(ends):
+    with pytest.raises(ValueError, match=r"expected commands .N, M. with 1 <= N <= M"):
+        Stage(commands=ends, spacing=(1, 1))
 
 
 @pytest.mark.parametrize(("name", "spelt"), [("permutations", {"n": "3"}), ("groups", {"group": "S3"}), ("pfsa", {})])

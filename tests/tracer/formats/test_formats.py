@@ -54,7 +54,7 @@ def test_lines_are_those_that_ran(trace):
 
 
 def test_lines_can_not_be_written_of_what_is_hidden(trace):
-    choice = Choice(step=0, kind="random<", outcomes=("a",), probabilities=(1.0,), taken=0)
+    choice = Choice(step=0, kind="random", outcomes=("a",), probabilities=(1.0,), taken=0)
     for other in (dataclasses.replace(trace, frames=()), dataclasses.replace(trace, choices=(choice,))):
         with pytest.raises(ValueError, match="expected a trace with frames"):
             FORMATS["lines"].render(other)
