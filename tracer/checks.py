@@ -100,7 +100,7 @@ def check_result(
         # the spare name is the session's own: the driver took one that the program binds nowhere
         if name == driven.spare or name in unstable.names:
             continue
-        # A name that one side lacks is a difference. It once counted as equal, and states had values of unbound names.
+        # a name that one side lacks is a difference as well: the session forgot a variable, or left one over
         if ran_value is None or wrote_value is None or not _same(ran_value, wrote_value):
             return f"variable {name}: native {ran_value}, session {wrote_value}"
     return None

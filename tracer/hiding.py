@@ -95,7 +95,7 @@ def view_of(config: TracerConfig, snippet: Snippet, *, has_draws: bool) -> ViewR
     if view.every is None and not view.hides:
         return None
     return ViewRequest(
-        every=view.every or 0,  # ``skip`` made by hand may leave it out
+        every=view.every or 0,  # a View made by hand may hide outcomes and leave it out
         partial=view.partial,
         style=view.style,  # type: ignore[arg-type]  # one of STYLES, which the record checks
         asked=questions_of(config, snippet),

@@ -109,7 +109,7 @@ def _opening(job: DriveJob, prepared: Prepared, context: JobContext, spare: str)
     if view is not None:
         spacing = Spacing(every=view.every, partial=view.partial, style=view.style, seed=view.seed, asked=view.asked)
 
-    # made when the opening first needs it: it runs the set-up a second time, and most views need none
+    # a function, because only one of the openings calls it: a world runs the set-up a second time
     def world() -> World:
         assert view is not None
         return make_world(job.program, job.laws, context, max_seconds=view.max_seconds, sources=sources)
