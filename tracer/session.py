@@ -152,7 +152,7 @@ class Tracer:
         """
         config = self.config
         plan = Plan(follow=0 if config.view.skips else config.follow)
-        opening = True
+        opening = True  # until the last plan, after which no other is left to try
         try:
             native = run_natively(config, snippet, self._recorder)
         except Failed as failed:
@@ -176,7 +176,8 @@ class Tracer:
                 ).trace()
                 if lenient or not trace.failed_checks:
                     return trace
-                # an attempt stops at the first check that fails, so that there is just one
+                # An attempt stops at the first check that fails, so that there is just one. Raised here for the handler
+                # below, which treats it like an attempt that gave no session at all.
                 reason, evidence = next(iter(trace.failed_checks.items()))
                 raise Failed(reason, evidence)
             except Again as again:
@@ -201,4 +202,5 @@ class Tracer:
 
     def _closed(self, plan: Plan, reason: str) -> Plan:
         """The last plan: every statement of the snippet is one command, and no call is followed."""
+        # ``whole`` has no meaning any more, ``hide`` keeps its own: an output that differs does so in one command too
         return replace(plan, follow=-1, open_statements=False, whole=(), reasons=(*plan.reasons, reason))
