@@ -6,6 +6,7 @@ Standard library only, so that its child runs under any interpreter.
 * ``limits``   how much time, memory and so on a run may use
 * ``sandbox``  confinement of the process that a snippet runs in
 * ``inside``   the code that runs beside the snippet: settrace record, statement driver, replay
-* ``checks``   two of the three checks of every trace: result and path; the third is replay
-* ``session``  one snippet in, one Trace or Drop out
+* ``checks``   two of the three checks of every trace: result and path; ``replay_check`` is the third
+* ``attempt``  one session written, checked and made a Trace
+* ``session``  one snippet in, one Trace or Drop out, by attempts
 """

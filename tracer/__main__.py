@@ -67,6 +67,7 @@ class Colour(StrEnum):
 
 def _at_least(least: int) -> Callable[[int | None], int | None]:
     def checked(number: int | None) -> int | None:
+        # None: typer asks the callback of an option that was not given, too
         if number is not None and number < least:
             raise typer.BadParameter(f"expected a number >= {least}, got {number}")
         return number
@@ -75,7 +76,7 @@ def _at_least(least: int) -> Callable[[int | None], int | None]:
 
 
 def _seconds(number: float) -> float:
-    if not 0 < number < math.inf:
+    if not 0 < number < math.inf:  # refuses NaN as well
         raise typer.BadParameter(f"expected a number of seconds > 0, got {number:g}")
     return number
 
@@ -186,7 +187,7 @@ def command(
         sys_path=folders,
         limits=Limits(
             wall_seconds=timeout,
-            cpu_seconds=cpu or math.ceil(timeout),
+            cpu_seconds=cpu or math.ceil(timeout),  # RLIMIT_CPU takes whole seconds
             memory_bytes=memory,
             disk_bytes=disk,
             output_bytes=output,
@@ -203,12 +204,14 @@ def command(
         minimum_level=0 if allow_unsafe_sandbox else 2,
         allow_unsafe=allow_unsafe_sandbox,
     )
+    # before the sandbox starts: a view that does not fit the script is wrong usage, and costs no second of waiting
     try:
         source = with_hidden_inputs(source, view)
     except SyntaxError as error:
         raise typer.BadParameter(str(error)) from None
     name = "<stdin>" if script is None else script.name
     with Tracer(config) as tracer:
+        # lenient: whoever looks at one program wants to see the session that fails a check, and is told that it does
         result = tracer.trace(script_snippet(source, name, arguments or ()), lenient=True)
         if isinstance(result, Trace) and html is not None:
             html.write_text(_page(result, title=Path(file).name), encoding="utf-8")
@@ -264,6 +267,7 @@ def _check_view(view: View, *, beliefs: bool, forks: int) -> None:
         )
     if beliefs and not view.hides:
         raise typer.BadParameter("expected a view that hides outcomes with --beliefs, got another; add --view branch")
+    # one fork alone can only wait: the path that goes on from it is a second process
     if forks and (forks < 2 or not view.hides):
         raise typer.BadParameter(
             f"expected 2 forks or more with a view that hides outcomes, got {forks} with "
@@ -275,6 +279,7 @@ def _laws(view: View, inputs: Sequence[str], environ: Sequence[str]) -> dict[str
     """The declared laws of inputs and of the environment, each value as likely as the others; None: there are none."""
     if not inputs and not environ:
         return None
+    # elsewhere nothing replaces ``input``, and the laws would be declared for nothing
     if not view.hides:
         raise typer.BadParameter(
             "expected --view branch or inverse with --input and --environ, got another; add --view branch"
@@ -316,6 +321,7 @@ def _print(result: Trace | Drop, *, beliefs: bool, color: Colour) -> None:
     if isinstance(result, Drop):
         print(visible(f"trace-run: no session ({result.reason}): {result.evidence}"), file=sys.stderr)
         return
+    # NO_COLOR (https://no-color.org) is a wish for all programs, --color a wish for this run, which goes before it
     terminal = sys.stdout.isatty() and "NO_COLOR" not in os.environ
     colour = color is Colour.always or (color is Colour.auto and terminal)
     if beliefs:

@@ -1,5 +1,5 @@
 """Two of the three checks of every trace, on data that two sandboxed runs sent. The third, replay, needs a run of its
-own, which ``session`` asks for.
+own, which ``replay_check`` asks for.
 
 The result check: for each piece, the session's output, echoes and exception equal the native run's; so do the
 variables at the end.
@@ -63,7 +63,9 @@ def unstable_parts(
                 names.add(name)
     pieces: set[int] = set()
     orders: set[int] = set()
+    # not strict: the run that raised earlier has fewer pieces, and the pieces after that have nothing to compare with
     for index, (ran, again) in enumerate(zip(one.pieces, other.pieces, strict=False)):
+        # texts first: where they differ, checksums differ too, and would call an order what is another value
         if _shown_by(ran) != _shown_by(again):
             pieces.add(index)
         elif ran.repr_checksums != again.repr_checksums:
@@ -87,6 +89,7 @@ def check_result(
     ``single``: the pieces are examples at a prompt, whose echoes count; a script's expression statements echo nothing.
     What is ``unstable`` is not compared.
     """
+    # pieces before variables: a piece that ended early leaves variables unbound, and its exception says why
     for index, (ran, wrote) in enumerate(zip(native.pieces, driven.pieces, strict=False)):
         difference = _piece_difference(ran, wrote, single=single, is_unstable=index in unstable.pieces)
         if difference is not None:
@@ -95,8 +98,10 @@ def check_result(
         return f"native ran {len(native.pieces)} pieces, the session {len(driven.pieces)}"
     for name in sorted(native.variables.keys() | driven.variables.keys()):
         ran_value, wrote_value = native.variables.get(name), driven.variables.get(name)
+        # the spare name is the session's own: the driver took one that the program binds nowhere
         if name == driven.spare or name in unstable.names:
             continue
+        # a name that one side lacks is a difference as well: the session forgot a variable, or left one over
         if ran_value is None or wrote_value is None or not _same(ran_value, wrote_value):
             return f"variable {name}: native {ran_value}, session {wrote_value}"
     return None
@@ -106,16 +111,19 @@ def _piece_difference(ran: PieceResult, wrote: PieceResult, *, single: bool, is_
     """The first difference between a piece as it ran natively and in the session; of an unstable one only the type of
     its exception counts.
     """
+    # The exception's text is not compared: it names the file, which the driver compiles under another name.
     if ran.is_syntax_error or wrote.is_syntax_error:
         if ran.is_syntax_error != wrote.is_syntax_error:
             return f"native {ran.exception}, session {wrote.exception}"
         return None
     if is_unstable:
+        # its text proves nothing, but another type of exception is another way through the program
         same = _type_name(ran.exception) == _type_name(wrote.exception)
         return None if same else f"native raised {ran.exception}, session raised {wrote.exception}"
     if ran.exception != wrote.exception:
         return f"native raised {ran.exception}, session raised {wrote.exception}"
     if _masked(ran.stdout) != _masked(wrote.stdout):
+        # cut, as all evidence: a program may print a megabyte, and evidence is a line for people
         return f"native printed {ran.stdout[:200]!r}, session printed {wrote.stdout[:200]!r}"
     if single and ran.echoes != wrote.echoes:
         return f"native echoed {list(ran.echoes[:3])}, session echoed {list(wrote.echoes[:3])}"
@@ -170,6 +178,7 @@ def check_paths(recorded: Sequence[NativeFrame], driven: Sequence[DrivenFrame], 
             if position == 0:
                 evidence = difference
         if match is not None:
+            # taken: without this, a call that ran once would explain a session that shows it twice
             del candidates[match]
         else:
             raise PathMismatch(code, f"{code[2]} at {code[0]}:{code[1]}: {evidence}")
@@ -247,6 +256,7 @@ def _same(ran: str, wrote: str) -> bool:
 
 def _state_difference(ran: Mapping[str, str], wrote: Mapping[str, str], ignored: frozenset[str]) -> str | None:
     """The first name, in alphabetical order, that is bound on one side only or to another value."""
+    # sorted, so that the evidence of a drop is the same each time that it is mined
     for name in sorted((ran.keys() | wrote.keys()) - ignored):
         if name in ran and name in wrote and not _same(ran[name], wrote[name]):
             return f"{name} is {ran[name][:120]} in settrace, {wrote[name][:120]} in the session"

@@ -81,6 +81,7 @@ class DefaultCommandGroup(TyperGroup):
 
     def shell_complete(self, ctx: typer.Context, incomplete: str) -> list[object]:  # type: ignore[override]
         """Commands and options of the group, and the default command's options."""
+        # twice the same completion would be offered where both have an option, as all have --help
         default = self.commands[self._default()]
         own = super().shell_complete(ctx, incomplete)
         known = {item.value for item in own}
@@ -100,8 +101,8 @@ def make_app(
         cls=DefaultCommandGroup if default_command else TyperGroup,
         help=description,
         epilog=epilog,
-        rich_markup_mode=None,
-        pretty_exceptions_enable=False,
+        rich_markup_mode=None,  # help with brackets ([train]) is text, and no markup
+        pretty_exceptions_enable=False,  # some versions show local variables, which may hold hostile text
     )
 
 
@@ -153,6 +154,7 @@ def num_bytes(text: str) -> int:
     size = re.fullmatch(r"(\d+)([KMG]?)i?B?", text.strip(), re.IGNORECASE)
     if size is None or int(size.group(1)) == 0:
         raise ValueError(f"expected a size such as 512M, got {text!r}; write a number > 0 with K, M or G")
+    # powers of 1024 either way: what is compared with it, memory and disk, is measured so
     return int(size.group(1)) << {"": 0, "K": 10, "M": 20, "G": 30}[size.group(2).upper()]
 
 

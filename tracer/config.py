@@ -48,23 +48,24 @@ class TracerConfig:
     repository: Path | None = None
     sys_path: tuple[str, ...] = ()
     packages: tuple[Path, ...] = ()
-    own: tuple[str, ...] = ("",)
+    own: tuple[str, ...] = ("",)  # every path begins with it
     library: tuple[str, ...] = ()
     warm: tuple[str, ...] = ()
     limits: Limits = field(default_factory=Limits)
-    follow: int = 1
+    follow: int = 1  # deeper is longer: with 400 commands a session, depth takes from breadth
     comprehensions: bool = False
     view: View = field(default_factory=View)
     only_choices: bool = False
     laws: Mapping[str, object] | None = None
     python: str = sys.executable
-    minimum_level: int = 2
+    minimum_level: int = 2  # it needs no privilege, so that it is there in most containers; 3 needs namespaces
     allow_unsafe: bool = False
     seed: int = 0
 
     def __post_init__(self) -> None:
         if self.follow < 0:
             raise ValueError(f"expected TracerConfig.follow >= 0, got {self.follow}; give 0 to follow no calls")
+        # no 1: that level stands for macOS's seatbelt, which is not built
         if self.minimum_level not in (0, 2, 3):
             raise ValueError(f"expected TracerConfig.minimum_level 0, 2 or 3, got {self.minimum_level}; name a level")
         if self.laws is not None:

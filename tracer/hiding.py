@@ -42,7 +42,9 @@ BELIEF_SHARE = 0.6
 
 Past it they end early, which is better than the end of the run: that would lose those that were found."""
 BELIEF_SEEDS = 64
-"""Runs over which beliefs are averaged where a draw can't be enumerated."""
+"""Runs over which beliefs are averaged where a draw can't be enumerated.
+
+Of 64, a probability has a standard error of 1/16 at most."""
 
 
 def seed_of(config: TracerConfig, snippet: Snippet) -> int:
@@ -54,7 +56,8 @@ def seed_of(config: TracerConfig, snippet: Snippet) -> int:
     identity = f"{config.seed} {snippet.path} {snippet.name} {snippet.line}"
     if snippet.session:  # the first session has the seed of a snippet with one session only
         identity += f" {snippet.session}"
-    # names come from source that may hold lone surrogates, which UTF-8 refuses
+    # sha256, not ``hash``: that is another one in each process. Six bytes: an int up to 2**53 is exact in any JSON.
+    # Names come from source that may hold lone surrogates, which UTF-8 refuses.
     return int.from_bytes(hashlib.sha256(identity.encode("utf-8", "backslashreplace")).digest()[:6])
 
 
@@ -64,6 +67,7 @@ def draws_of(config: TracerConfig, snippet: Snippet, recorded: Sequence[DrawnOut
     Without ``recorded``, draws are made from the snippet's seed and recorded; with it, these outcomes are given again.
     None in a view that hides no outcomes: there the draws are CPython's own.
     """
+    # The default view leaves draws alone: a patched generator is one more difference between a run and the program.
     if not config.view.hides:
         return None
     return Seeded(seed=seed_of(config, snippet)) if recorded is None else Recorded(outcomes=tuple(recorded))
@@ -76,6 +80,7 @@ def laws_of(config: TracerConfig) -> Laws | None:
 
 def questions_of(config: TracerConfig, snippet: Snippet) -> dict[str, str]:
     """The variables that hold hidden inputs, each with the command that asks for it at the end."""
+    # not ``[-len(asks):]``, which is all pieces where nothing is asked
     pieces = snippet.pieces[len(snippet.pieces) - len(snippet.asks) :]
     questions = {name: piece.source.rstrip("\n") for name, piece in zip(snippet.asks, pieces, strict=True)}
     return {**questions, **{name: question(name) for name, _ in config.view.inputs}}
@@ -90,7 +95,7 @@ def view_of(config: TracerConfig, snippet: Snippet, *, has_draws: bool) -> ViewR
     if view.every is None and not view.hides:
         return None
     return ViewRequest(
-        every=view.every or 0,
+        every=view.every or 0,  # a View made by hand may hide outcomes and leave it out
         partial=view.partial,
         style=view.style,  # type: ignore[arg-type]  # one of STYLES, which the record checks
         asked=questions_of(config, snippet),
@@ -131,6 +136,7 @@ def believe(
         max_seconds=BELIEF_SHARE * config.limits.cpu_seconds,
     )
     report = _followed(config, worker, job, "beliefs", BeliefsReport, lambda report: report.failure or report.mismatch)
+    # No row without its choices: of draws that are not the session's, the beliefs after them would be false too.
     if report.mismatch is not None:
         raise Failed(Reason.DRAWS_DIFFER, report.mismatch)
     # a command has one segment at most that shows its output
@@ -209,6 +215,7 @@ def automaton_of(
 
     ``roots`` are the folders, as code in the sandbox sees them, below which ``config.own`` lies.
     """
+    # no ``module``: an automaton's commands bring their own set-up as ``code``, as a row has it
     own = (*config.library, *(f"{root}/{prefix}" for root in roots for prefix in config.own))
     job = AutomatonJob(
         program=Program(code=code, own=own),
@@ -220,5 +227,6 @@ def automaton_of(
     try:
         report = _followed(config, worker, job, "automaton", AutomatonReport, lambda report: report.why_not)
     except Failed as failed:
+        # text and no drop: the session is a row already, and lacks nothing if it has no automaton
         return f"{failed.drop.reason}: {failed.drop.evidence}"
     return str(report.why_not) if report.automaton is None else report.automaton

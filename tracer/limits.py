@@ -39,6 +39,8 @@ class Limits:
     400
     """
 
+    # The clock's limit is above that of the processor, which should decide: by the clock alone, load decides what a
+    # dataset holds. Of one dataset's 13 drops for ``wall``, each had used 1 or 2 of its 8 CPU seconds.
     wall_seconds: float = 10.0
     cpu_seconds: int = 8
     memory_bytes: int = 1 << 30
@@ -50,7 +52,7 @@ class Limits:
     output_bytes: int = 1 << 20
     record_bytes: int = 32 << 20
     events: int = 200_000
-    commands: int = 400
+    commands: int = 400  # real sessions have a median of 8 to 14, and nine of ten have fewer than 75
 
     def __post_init__(self) -> None:
         for field in fields(self):

@@ -23,6 +23,7 @@ This page is written from `trace_mine.tracer.inside.reasons`:
 def page() -> str:
     """The page, with one table for each stage."""
     parts = [HEAD]
+    # Stage by stage, not reason by reason: a reader has met a word at one stage and looks for it there.
     for stage in ReasonStage:
         rows = ["| reason | why | what to do |", "|---|---|---|"]
         for reason in Reason:
@@ -34,6 +35,7 @@ def page() -> str:
 
 
 def _cell(text: str) -> str:
+    # a bar ends a cell in Markdown, in code spans as well
     return text.replace("|", "\\|")
 
 

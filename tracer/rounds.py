@@ -1,8 +1,8 @@
 """Plans for writing a session again when a check fails, and the two ways in which an attempt ends early.
 
-``session`` runs the rounds. Each follows a ``Plan``; an attempt raises ``Again`` with the plan for the next round, or
-``Failed`` where no other plan is known to help. Here are also the readers of a run's answers, which turn a run that
-did not end well into ``Failed``.
+``session`` runs the rounds. Each makes an ``attempt`` by a ``Plan``, which raises ``Again`` with the plan for the next
+round, or ``Failed`` where no other plan is known to help. Here are also the readers of a run's answers, which turn a
+run that did not end well into ``Failed``.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from trace_mine.tracer.schema import Drop, Outcome
 
 A = TypeVar("A")
 
+# a regular expression, not the parser: hundreds of commands are read so, and a name too many does no harm
 _word = re.compile(r"[^\W\d]\w*")
 _number_at_end = re.compile(r"_\d+$")
 
@@ -39,6 +40,7 @@ class Failed(Exception):
 
     def __init__(self, reason: str, evidence: str = "") -> None:
         super().__init__(reason)
+        # made here, so that a word that is no reason's fails where it is written, not where drops are counted
         self.drop = Drop(reason=str(reason), evidence=evidence)
 
 
@@ -118,6 +120,7 @@ def told_apart(
     if unstable is None:
         return plan
     names = set(unstable.names)  # and, one command after the other, what was made of them
+    # once is enough: commands come in the order in which they ran, so a value's origin stands before it
     for command in commands:
         if names_in(command.source) & names:
             names.update(command.wrote)
@@ -143,6 +146,7 @@ def with_whole(plan: Plan, place: Place, reason: str, evidence: str = "") -> Pla
     Raises:
         Failed: the construct was kept as one command already, and that did not help.
     """
+    # A driver that opens a place which it was told to keep would ask again in each round, to no other end.
     if place in plan.whole:
         where = f"{place.path}:{place.line}" + ("" if place.column is None else f":{place.column}")
         raise Failed(reason, evidence or f"keeping {where} whole did not help")
@@ -157,12 +161,15 @@ def check_ended(outcome: Outcome, kind: str) -> None:
     Raises:
         Failed: it did not; the reason is that of its status, of its integrity or of its set-up.
     """
+    # The status first: a run that was killed has a truncated record too, and "wall" says more than "truncated".
     if outcome.status != "ok":
+        # bytes of the snippet's, so "replace"; their end, because a traceback names its exception last
         last_words = outcome.stderr.decode("utf-8", "replace")[-600:]
         evidence = f"the {kind} run ended with {outcome.status} {outcome.exception or ''} {last_words}".strip()
         raise Failed(ended_with(outcome.status), evidence)
     if outcome.integrity != "clean":
         raise Failed(integrity_of(outcome.integrity), ", ".join(outcome.tripped))
+    # Last, and of a clean record only: a forged message once chose its own reason for a drop.
     for record in outcome.records:
         if isinstance(record, SetupFailed):
             raise Failed(record.reason, record.evidence)
@@ -186,4 +193,5 @@ def all_of(outcome: Outcome, wanted: type[A]) -> tuple[A, ...]:
 
 def frames_of(outcome: Outcome) -> tuple[NativeFrame, ...]:
     """The activations that a native run recorded, in the order of their calls."""
+    # several answers: see ``LINES_IN_ONE_ANSWER`` in ``inside.jobs.native``
     return tuple(frame for answer in all_of(outcome, NativeFrames) for frame in answer.frames)

@@ -20,6 +20,7 @@ from trace_mine.tracer.inside.protocol.jobs import Piece as Piece
 from trace_mine.tracer.inside.reasons import reason_of
 from trace_mine.tracer.visible import marked_up, visible
 
+# raised with each column that changes its meaning: readers refuse a dataset of another version
 SCHEMA_VERSION = 1
 
 ROLES = ("prompt", "command", "reveal", "value", "hidden", "error")
@@ -91,6 +92,7 @@ class Snippet:
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
             raise ValueError(f"expected Snippet.kind in {KINDS}, got {self.kind!r}; name a registered kind")
+        # the last pieces are those that ask, one for each name: ``hiding`` and ``steps`` count from the end
         if len(self.asks) > len(self.pieces):
             raise ValueError(
                 f"expected a piece for each of Snippet.asks, got {len(self.pieces)} for {len(self.asks)}; add them last"
@@ -129,6 +131,7 @@ class Outcome:
     peak_memory_bytes: int = 0
 
     def __post_init__(self) -> None:
+        # Checked, though the sandbox is ours: a status that nobody knows would be counted under no reason.
         if self.status not in STATUSES and not self.status.startswith("signal:"):
             raise ValueError(f"expected Outcome.status in {STATUSES} or signal:N, got {self.status!r}; use one of them")
         if self.integrity not in INTEGRITIES:
@@ -174,6 +177,7 @@ class Step:
     kind: str
     raised: bool = False
     wrote: tuple[str, ...] = ()
+    # In full at each step, not as changes: a probe or a reader asks for one step, and would have to add up all before.
     state: Mapping[str, str] = field(default_factory=dict)
     depth: int = 0
     path: str = ""
@@ -291,10 +295,11 @@ class Trace:
     text: str
     segments: tuple[Segment, ...]
     steps: tuple[Step, ...]
+    # ``Any`` in these three: values as JSON has them, for whoever reads a row to look into
     setup: Mapping[str, Any]
     view: Mapping[str, Any]
     outcome: str
-    exception: str | None
+    exception: str | None  # of the last piece that raised, which need not be the last piece
     integrity: str
     sandbox: Mapping[str, Any]
     python: str
@@ -312,9 +317,11 @@ class Trace:
         return tuple(step.state for step in self.steps)
 
     def __str__(self) -> str:
+        # ``print`` in a terminal is where a session's control characters would act
         return visible(self.text.removesuffix("\n"))
 
     def __repr__(self) -> str:
+        # counts, not the fields: a prompt shows the repr of whatever is returned, and a trace may have megabytes
         counts = [f"{len(self.steps)} steps"]
         counts += [f"{len(group)} {name}" for name, group in _uncertain(self) if group]
         failed = f", failed_checks={sorted(self.failed_checks)}" if self.failed_checks else ""
@@ -325,6 +332,7 @@ class Trace:
 
         The text is hostile: all of it is escaped, and control characters are spelt out.
         """
+        # by segment, and not by step: a step's command and its output are segments of one step
         tips = {
             belief.segment: ", ".join(
                 f"{probability:.4g} {outcome.strip()!r}"
@@ -376,4 +384,4 @@ class Drop:
     evidence: str = ""
 
     def __post_init__(self) -> None:
-        reason_of(self.reason)
+        reason_of(self.reason)  # raises for a word that ``docs/reasons.md`` would not explain

@@ -28,8 +28,12 @@ def script_snippet(source: str, name: str, arguments: Sequence[str]) -> Snippet:
     >>> trace_mine.script_snippet("print('hello')\\n", "hello.py", ["--loud"]).code
     "__name__ = '__main__'\\n__import__('sys').argv = ['hello.py', '--loud']\\n"
     """
+    # Not parsed: this runs outside the sandbox, where a source that nests deeply could end the process. And a script
+    # that does not compile is to get its SyntaxError inside, as any other outcome.
     futures = sorted(set(re.findall(r"^from __future__ import (\w+)", source, re.MULTILINE)))
     code = "".join(f"from __future__ import {future}\n" for future in futures)
+    # ``__import__``: a statement would make ``sys`` a variable of the session. ``__name__`` is for readers of rows, who
+    # run the set-up in a namespace of their own.
     code += f"__name__ = '__main__'\n__import__('sys').argv = {[name, *arguments]!r}\n"
     lines = source.count("\n") + 1
     return Snippet(
@@ -42,7 +46,7 @@ def import_folders(root: Path, script: Path | None) -> tuple[str, ...]:
     the root.
     """
     if script is not None:
-        parent = script.resolve().parent
+        parent = script.resolve().parent  # resolved: CPython too follows a script's link before it takes the folder
         if parent != root and parent.is_relative_to(root):
             return parent.relative_to(root).as_posix(), "."
     return (".",)

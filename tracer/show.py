@@ -31,6 +31,7 @@ def coloured(text: str, segments: Iterable[Segment]) -> str:
     """The session with ANSI colours by role; ``segments`` cover ``text``."""
     parts = []
     for segment in segments:
+        # escaped before the colours go round it: an escape sequence of the snippet's own must not be among ours
         body = visible(text[segment.start : segment.end])
         # the newline comes after the reset: some terminals colour the rest of the line otherwise
         end = "\n" if body.endswith("\n") else ""
@@ -54,6 +55,7 @@ def beliefs_shown(trace: Trace, *, colour: bool) -> str:
         alone = [replace(segment, start=0, end=len(body))]
         parts.append(coloured(body, alone) if colour else visible(body))
         belief = beliefs.get(index)
+        # a belief with one outcome says that the output was certain, as most are: a line each would bury the others
         if belief is not None and len(belief.outcomes) > 1:
             line = f"    {_line_of(belief, body.removesuffix(chr(10)))}\n"
             parts.append(f"\x1b[35m{line}\x1b[0m" if colour else line)
@@ -66,6 +68,7 @@ def _line_of(belief: Belief, shown: str) -> str:
     parts = []
     for probability, outcome, error, *_ in ranked[:MOST_OUTCOMES]:
         about = f" ± {error:.2g}" if error else ""
+        # on one line, whatever was printed; an output may be empty, and "nothing" can be read
         text = visible(outcome).replace("\n", " ⏎ ") or "nothing"
         parts.append(f"{probability:.4g}{about} {text}{' *' if outcome == shown else ''}")
     if len(ranked) > MOST_OUTCOMES:

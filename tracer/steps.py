@@ -24,12 +24,14 @@ def masked(steps: list[Step], commands: Sequence[SessionCommand], differing: Seq
         commands: the commands that they were made of, aligned with ``steps``.
         differing: for each command, the variables that it changed and whose value was another one in replay.
     """
+    # most sessions: what follows makes each state anew, and a long session has thousands of variables in them
     if not any(differing):
         return steps
     changes = [
         {name: DIFFERS if name in names else value for name, value in command.changes.items()}
         for command, names in zip(commands, differing, strict=True)
     ]
+    # from the changes, not state by state: a masked value stays masked until a command changes the variable again
     return [replace(step, state=state) for step, state in zip(steps, repl.full_states(changes), strict=True)]
 
 
@@ -48,6 +50,7 @@ def steps_of(commands: Sequence[SessionCommand], snippet: Snippet, root: str) ->
             line += snippet.pieces[command.piece].line - 1  # lines of a piece count from 1
             path = snippet.path
         else:
+            # a path elsewhere stays in full: of a standard-library module that counts as own (``config.library``)
             path = path.removeprefix(root + "/")
         steps.append(
             Step(

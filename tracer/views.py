@@ -59,6 +59,7 @@ class View:
     inputs: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
     def __post_init__(self) -> None:
+        # ``written`` beside others is let through: ``parse_view`` refuses it with the words of the text
         if not self.policies or not set(self.policies) <= set(POLICIES):
             raise ViewError(f"expected View.policies of {', '.join(POLICIES)}, got {self.policies}; name one or more")
         if self.style not in STYLES or (self.prior is not None and self.prior not in PRIORS):
@@ -110,7 +111,7 @@ def parse_view(text: str) -> View:
     """
     policies: list[str] = []
     inputs: list[tuple[str, tuple[str, ...]]] = []
-    priors: dict[str, None] = {}
+    priors: dict[str, None] = {}  # a set that keeps the order of the text, for the error
     every: int | None = None
     partial = True
     style = "echo"
@@ -119,8 +120,10 @@ def parse_view(text: str) -> View:
         if name == "inverse":
             policies.append(name)
             priors[{"": "mined", "grid": "grid"}.get(rest, "declared")] = None
+            # any other word is an input's declaration, and is refused below where it is none
             if rest not in ("", "grid"):
                 inputs.append(_inputs(rest))
+        # ``not rest``: ``branch:2`` is a slip, of which nothing must be guessed
         elif name in POLICIES and not rest:
             policies.append(name)
         elif name == "every" and rest.isdigit():
@@ -135,6 +138,7 @@ def parse_view(text: str) -> View:
                 f"partial, full, {', '.join(STYLES)}, joined by +, got {part!r}; write some of these"
             )
     _check_parts(text, policies, priors)
+    # once each: ``inverse:n=1|2+inverse:m=3|4`` names its policy twice
     chosen = tuple(dict.fromkeys(policies)) or ("written",)
     if every is None and chosen != ("written",):
         every = 4
@@ -158,6 +162,7 @@ def _inputs(text: str) -> tuple[str, tuple[str, ...]]:
     values = tuple(value.strip() for value in choices.split("|")) if equals else ()
     if not name.strip().isidentifier() or len(values) < 2:
         raise ViewError(f"expected inverse:NAME=A|B|..., got inverse:{text}; name a variable and two values or more")
+    # Literals alone: the values become a part of the program, where anything else would run as code.
     for value in values:
         try:
             ast.literal_eval(value)
@@ -185,6 +190,7 @@ def with_hidden_inputs(source: str, view: View) -> str:
     """
     if not view.inputs:
         return source
+    # By the tree, not by the text: an assignment may stand behind a semicolon, or over several lines.
     tree = ast.parse(source)
     for name, values in view.inputs:
         for node in tree.body:
@@ -193,8 +199,9 @@ def with_hidden_inputs(source: str, view: View) -> str:
                 # ``__import__``, because a statement would be one more command of the session
                 draw = f"__import__('random').choice([{', '.join(values)}])"
                 node.value = ast.parse(draw, mode="eval").body
-                break
+                break  # the first assignment is the input; a later one is what the program makes of it
         else:
             raise ViewError(f"expected {name} = CONSTANT at the program's top level, found none; name another input")
         tree.body.append(ast.parse(question(name)).body[0])
+    # new nodes have no lines, without which the tree does not unparse; comments are lost, which no session shows
     return ast.unparse(ast.fix_missing_locations(tree))

@@ -18,7 +18,9 @@ def visible(text: str) -> str:
     """
     return "".join(
         char
+        # by category, not by a list of ESC and the like: U+202E turns the rest of a line round, U+2028 ends one
         if char in "\n\t" or unicodedata.category(char) not in HIDDEN_CATEGORIES
+        # lone surrogates come from the snippet too, and no terminal's encoding takes them
         else char.encode("unicode_escape", "surrogatepass").decode("ascii")
         for char in text
     )

@@ -22,6 +22,7 @@ def render(trace: Trace) -> Rendered:
     Raises:
         ValueError: the trace's view hides outcomes, or it holds no frames.
     """
+    # choices, not the view: a view that hides outcomes hides nothing of a run that draws none
     if trace.choices or not trace.frames:
         raise ValueError(
             f"expected a trace with frames that hides nothing, got {trace!r}; trace the snippet in the default view"
@@ -29,10 +30,11 @@ def render(trace: Trace) -> Rendered:
     pieces = Pieces()
     event = 0
     for frame in trace.frames:
-        before: Mapping[str, str] = {}
+        before: Mapping[str, str] = {}  # anew for each frame: an activation has locals of its own
         for line, local in frame.path:
             changes = [f"{name}={value}" for name, value in local.items() if before.get(name) != value]
             changes += [f"-{name}" for name in before if name not in local]
+            # a text's repr has no newline, but that of an object may
             values = " ".join(changes).replace("\n", "\\n")
             pieces.add(f"{frame.code[2]}:{line}" + ("" if values else "\n"), "command", event)
             pieces.add(f" {values}\n" if values else "", "value", event)

@@ -20,6 +20,8 @@ class Rendered:
     segments: tuple[Segment, ...]
 
     def __post_init__(self) -> None:
+        # Checked in full: the loss by role and the places of beliefs go by these numbers, and one character too few
+        # would be noticed nowhere else.
         position = 0
         for segment in self.segments:
             if segment.start != position or segment.end <= position:
@@ -45,6 +47,7 @@ class Pieces:
         if not piece:
             return
         start, end = self._position, self._position + len(piece)
+        # so that a format may add a text in as many pieces as suits it: beliefs and roles count segments
         if self._segments and self._segments[-1].role == role and self._segments[-1].step == step:
             start = self._segments.pop().start
         self._segments.append(Segment(start=start, end=end, role=role, step=step))
@@ -72,5 +75,6 @@ class Format:
     render: Callable[[Trace], Rendered]
 
     def __post_init__(self) -> None:
+        # typed at a prompt, and a key of the registry
         if not self.name.isidentifier():
             raise ValueError(f"expected Format.name to be one word, got {self.name!r}; use letters, digits and _")

@@ -25,9 +25,11 @@ def render(steps: Iterable[Step]) -> Rendered:
     """
     pieces = Pieces()
     for index, step in enumerate(steps):
+        # A condition is a reveal too: its echo shows a value that a model can be asked for.
         role = "reveal" if step.kind in ("reveal", "condition") else "command"
         for number, line in enumerate(step.source.split("\n")):
             prompt = CONTINUATION if number else PROMPT
+            # an empty line has a prompt without its space, as doctest's own examples have; editors strip it anyway
             pieces.add(prompt if line else prompt.rstrip(), "prompt", index)
             pieces.add(line + "\n", role, index)
         if step.output:
@@ -44,12 +46,14 @@ def parse(text: str) -> list[tuple[str, str]]:
     """
     commands: list[tuple[list[str], list[str]]] = []
     in_command = False
+    # not ``splitlines``, which also splits at form feeds and U+2028; the last item is what follows the last newline
     for line in text.split("\n")[:-1]:
         if line.startswith(PROMPT) or line == PROMPT.rstrip():
             commands.append(([line[len(PROMPT) :]], []))
             in_command = True
         elif not commands:
             raise ValueError(f"expected a session that begins with {PROMPT!r}, got {line[:80]!r}; pass a row's text")
+        # only right after a command: further down, a line that begins with dots is output
         elif in_command and (line.startswith(CONTINUATION) or line == CONTINUATION.rstrip()):
             commands[-1][0].append(line[len(CONTINUATION) :])
         else:
@@ -68,7 +72,7 @@ def full_states(changes: Iterable[Mapping[str, str | None]]) -> list[dict[str, s
                 current.pop(name, None)
             else:
                 current[name] = value
-        states.append(dict(current))
+        states.append(dict(current))  # a copy: the next change would show in all states before it
     return states
 
 

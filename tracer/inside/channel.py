@@ -15,9 +15,10 @@ import struct
 from collections import deque
 from collections.abc import Callable
 
+# sizes and byte order spelt out: the interpreter that reads may be another build than the one that writes
 HEADER = struct.Struct(">IIB")
 """Payload length in bytes, sequence number from 0, kind."""
-MAC_BYTES = 16
+MAC_BYTES = 16  # 128 bits; and a forger has one try, since the first wrong frame ends the reading
 RECORD, END = 1, 2
 
 Send = Callable[[object], None]
@@ -52,6 +53,7 @@ def open_channel(fd: int, key: bytes) -> tuple[Send, Send]:
 
     def drain() -> None:
         nonlocal sequence, finished
+        # a fork has the key and the sequence too: two senders with one sequence would spoil a record that is genuine
         if getpid() != owner:
             raise RuntimeError("expected the process that opened the channel, got a fork of it; answer on another pipe")
         # Never blocks: a signal handler that sends while its own thread holds the lock would wait for itself.

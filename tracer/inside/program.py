@@ -57,6 +57,7 @@ class Capture(io.StringIO):
         """The text that was written since the last call; it is gone from here."""
         written = self.getvalue()
         if written:
+            # emptied, not replaced: the snippet may hold on to the ``sys.stdout`` that it found
             self.seek(0)
             self.truncate(0)
         return written
@@ -67,6 +68,7 @@ def future_flags(namespace: dict[str, Any]) -> int:
     flags = 0
     for name in __future__.all_feature_names:
         feature = namespace.get(name)
+        # by identity: a variable ``annotations`` is no future import, and ``==`` would run the snippet's code
         if feature is getattr(__future__, name):
             flags |= feature.compiler_flag
     return flags
@@ -96,6 +98,7 @@ def fresh_namespace(program: Program) -> dict[str, Any]:
         namespace = dict(vars(module))
     if program.code:
         try:
+            # dont_inherit: else the future import of this file would hold for the program's set-up
             exec(compile(program.code, "<setup>", "exec", dont_inherit=True), namespace)
         except BaseException as error:
             raise SetupError("setup_error", f"{type(error).__name__}: {words(error)}") from error
@@ -197,6 +200,7 @@ class Sources:
 
     def _find(self, code: types.CodeType) -> ast.FunctionDef | None:
         lines = self.lines(code.co_filename)
+        # code that was made at run time (by ``exec``, a named tuple) may name any line of any file
         if lines is None or code.co_firstlineno < 1 or code.co_firstlineno > len(lines):
             return None
         return self._in_own_lines(code, lines) or self._in_file(code, lines)
@@ -230,7 +234,7 @@ class Sources:
             try:
                 self._trees[filename] = ast.parse("\n".join(lines))
             except (SyntaxError, ValueError, RecursionError, MemoryError):
-                self._trees[filename] = ast.Module([], [])
+                self._trees[filename] = ast.Module([], [])  # remembered, so that it is not parsed for each call
         for node in ast.walk(self._trees[filename]):
             if isinstance(node, ast.FunctionDef) and node.name == code.co_name:
                 # a code object begins at its first decorator, a tree's node at ``def``

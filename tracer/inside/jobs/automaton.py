@@ -22,6 +22,7 @@ def run(job: AutomatonJob, context: JobContext) -> End:
     world = make_world(job.program, job.laws, context, max_seconds=job.max_seconds, forks=forks)
     try:
         report = AutomatonReport(automaton=automaton_of(job.commands, world, job.variables), why_not=None)
+    # the type's name comes first: the supervisor tells a job that ran out of time (``Spent``) by it
     except (NoFit, Refused, Spent, RunsDisagree) as error:
         report = AutomatonReport(automaton=None, why_not=f"{type(error).__name__}: {error}"[:500])
     if forks is not None and watch.threaded:  # a fork has the thread that made it and no other

@@ -20,7 +20,7 @@ def run(job: BeliefsJob, context: JobContext) -> End:
     Raises:
         SetupError: the module can't be imported, or the silent code raises.
     """
-    sources = Sources(job.program.own)
+    sources = Sources(job.program.own)  # one for all worlds: each would read and parse the files again
     forks = pool_of(context)
 
     def world(seed: int, seconds: float, lazy: bool) -> World:
@@ -35,6 +35,7 @@ def run(job: BeliefsJob, context: JobContext) -> End:
             forks=forks,
         )
 
+    # The set-up runs under the guard too: each of many worlds has one, and code of the snippet runs between them.
     context.guard.arm()
     try:
         followed = beliefs_of(job.commands, world, seeds=job.num_seeds, max_seconds=job.max_seconds)
@@ -63,6 +64,7 @@ def _choices(job: BeliefsJob, context: JobContext, sources: Sources) -> tuple[tu
         return (), None
     try:
         world = make_world(job.program, job.laws, context, max_seconds=job.max_seconds, sources=sources)
+        # a world of its own, without forks: there is one path to follow, with all its outcomes given
         return choices_of(job.commands, world, job.outcomes), None
     except (DrawMismatch, CannotSnapshot) as error:
         return (), str(error)[:500]

@@ -45,7 +45,7 @@ def prepare(program: Program, context: JobContext) -> Prepared:
         SetupError: the module can't be imported, or the silent code raises.
     """
     capture = Capture(context.limits.max_output)
-    sys.stdout = capture
+    sys.stdout = capture  # before the import, which may print, or keep ``sys.stdout`` for later
     namespace = fresh_namespace(program)
     capture.take()  # output of imports is no part of a session
     return Prepared(sources=Sources(program.own), capture=capture, namespace=namespace, flags=future_flags(namespace))
@@ -75,6 +75,7 @@ def reseed(seed: int, draws: Draws | None) -> None:
 
     Where a decider records or replays them, a seeded generator would no longer ask it: seeding makes draws certain.
     """
+    # replays of sessions with recorded draws were seeded once, drew otherwise, and were dropped
     if seed and draws is None:
         random.seed(seed)
 
@@ -86,4 +87,5 @@ def error_of(error: BaseException) -> Error:
 
 def variables_of(namespace: dict[str, object], names: frozenset[str]) -> dict[str, str]:
     """The values, as text, of those names that are bound; made without running the snippet's code."""
+    # sorted, so that equal runs send equal bytes whatever the hash seed
     return {name: values.text(values.snapshot(namespace[name])) for name in sorted(names) if name in namespace}

@@ -58,6 +58,7 @@ def run(job: DriveJob, context: JobContext) -> End:
     spare = "_" if "_" not in names and "_" not in namespace else "ignored"
     opening = _opening(job, prepared, context, spare)
     variables = Variables(namespace)
+    # before anything runs: a variable of ours must not take a name that the program binds later
     variables.reserve(names)
     writer = SessionWriter(
         variables,
@@ -74,6 +75,7 @@ def run(job: DriveJob, context: JobContext) -> End:
     try:
         with drawing(job.draws, job.laws) as decider:
             results = _drive_pieces(driver, job.program, names)
+    # a restart is an answer and no failure: the run did what was asked, and says what to ask next
     except Restart as restart:
         context.send(MustRestart(place=restart.place, reason=restart.reason.value))
         return End(end="ok")
@@ -82,6 +84,7 @@ def run(job: DriveJob, context: JobContext) -> End:
         return End(end="ok")
     finally:
         context.guard.disarm()
+    # The session is true all the same: without the support it opens less, and the row counts that it does.
     if opening.failure is not None:
         driver.kept.count(Reason.SUPPORT_LOST)
     context.send(
@@ -106,6 +109,7 @@ def _opening(job: DriveJob, prepared: Prepared, context: JobContext, spare: str)
     if view is not None:
         spacing = Spacing(every=view.every, partial=view.partial, style=view.style, seed=view.seed, asked=view.asked)
 
+    # a function, because only one of the openings calls it: a world runs the set-up a second time
     def world() -> World:
         assert view is not None
         return make_world(job.program, job.laws, context, max_seconds=view.max_seconds, sources=sources)
@@ -126,6 +130,7 @@ def _rules(job: DriveJob, max_commands: int) -> Rules:
     return Rules(
         follow=job.follow,
         opens=frozenset(job.program.opens),
+        # a column tells a statement from a function: both may begin on one line
         kept_statements=frozenset((p.path, p.line, p.column) for p in job.whole if p.column is not None),
         kept_functions=frozenset((p.path, p.line) for p in job.whole if p.column is None),
         max_commands=max_commands,
@@ -158,14 +163,16 @@ def _drive_piece(driver: Driver, program: Program, index: int, piece: Piece, nam
     if not program.single:
         # in the set-up already (``scripts``): a command can't turn one on for the others
         tree.body = [node for node in tree.body if not _is_future(node)]
+    # under the name that the native run compiles it by, so that frames of both have one code
     writer.sources.register(piece_file(index), piece.source)
+    # at the top level names stay as they are; only those of followed calls may be renamed
     frame = Frame(piece_file(index), {name: name for name in names}, None)
     error: BaseException | None = None
     try:
         driver.block(tree.body, frame)
     except Raised as raised:
         error = raised.error
-    except Signal as signal:
+    except Signal as signal:  # the compiler refused a ``break`` or ``return`` out of place above
         raise AssertionError(f"{type(signal).__name__} left the program") from signal
     driver.calls.finish(frame, 1, "<module>", comparable_lines(tree.body))
     return PieceResult(

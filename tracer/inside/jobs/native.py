@@ -44,7 +44,7 @@ def run(job: NativeJob, context: JobContext) -> End:
         EventsFull, OutputFull: the run went through more lines, or printed more, than it may.
     """
     prepared = prepare(job.program, context)
-    reseed(job.reseed, job.draws)
+    reseed(job.reseed, job.draws)  # after the set-up, which may draw: the pieces begin alike in each run
     names = frozenset(stored_names(job.program.pieces))
     files = {piece_file(index) for index in range(len(job.program.pieces))}
     recorder = Recorder(
@@ -62,7 +62,7 @@ def run(job: NativeJob, context: JobContext) -> End:
         num_lines = 0
         for record in recorder.frames:
             frames.append(_frame(record, names))
-            num_lines += len(frames[-1].lines) + 1
+            num_lines += len(frames[-1].lines) + 1  # a frame with no lines has its name and place, which are sent too
             if num_lines >= LINES_IN_ONE_ANSWER:
                 context.send(NativeFrames(frames=tuple(frames)))
                 frames, num_lines = [], 0
@@ -92,7 +92,10 @@ def _run_pieces(
     for index, piece in enumerate(program.pieces):
         echoes.begin()
         try:
+            # Mode ``single`` wants a newline at the end of a block. The last argument: our own future imports must not
+            # hold for the program.
             compiled = compile(piece.source.rstrip("\n") + "\n", piece_file(index), mode, prepared.flags, True)
+        # ValueError of null bytes; the others where the source nests more deeply than the compiler goes
         except (SyntaxError, ValueError, RecursionError, MemoryError) as broken:
             results.append(NativePieceResult(is_syntax_error=True, exception=error_of(broken)))
             passed = False
@@ -139,6 +142,7 @@ class _Echoes:
     def _display(self, value: object) -> None:
         if value is None:
             return
+        # the text first: ``repr`` is the snippet's code, and may change the value that it shows
         self.texts.append(values.text(values.snapshot(value)))
         self.reprs.append(repr(value))
         vars(sys.modules["builtins"])["_"] = value  # as ``sys.displayhook`` does: examples may use ``_``
@@ -154,15 +158,17 @@ def _execute(
             snippet swallows them.
     """
     error: BaseException | None = None
+    # armed after the recorder's own ``sys.settrace``, and disarmed before it is taken off: the guard reports both
     recorder.start()
     guard.arm()
     try:
         exec(compiled, namespace)
     except (EventsFull, OutputFull):
         raise
-    except BaseException as raised:
+    except BaseException as raised:  # SystemExit and KeyboardInterrupt are the program's own ends, too
         error = raised
     finally:
+        # first, while the trace function is still ours: it is gone where a RecursionError was caught
         is_complete = recorder.complete()
         guard.disarm()
         recorder.stop()

@@ -69,13 +69,17 @@ def _run(value: object, limits: Mapping[str, object], send: channel.Send, guard:
         )
     except ProtocolError as error:
         return End(end="exception", exception=f"ProtocolError: {error}"[:300], escaped=True)
+    # Before the program's module is imported: ``from random import randint`` binds what it finds for good. A run that
+    # records no draws stays unpatched, so that it is CPython's own.
     if getattr(job, "draws", None) is not None or isinstance(job, FOLLOWING):
         install()
     try:
         return KINDS[type(job)](job, context)
+    # an answer, not a failed run: there is just no program that could have run
     except SetupError as error:
         context.send(SetupFailed(reason=error.reason, evidence=str(error)))
         return End(end="ok")
+    # limits that the job keeps itself: the jail sees only that the process ended well
     except EventsFull:
         return End(end="trace-limit", exception="events")
     except OutputFull:

@@ -47,8 +47,8 @@ class _Console(code.InteractiveConsole):
         try:
             exec(code, self.locals)
         except OutputFull:
-            raise
-        except BaseException as error:
+            raise  # it ends the run, and is no exception of the program's
+        except BaseException as error:  # SystemExit too: a session goes on after it, where a prompt would close
             self.write(doctext.shown_error(error) + "\n")
 
     def showsyntaxerror(self, filename: str | None = None, **rest: Any) -> None:
@@ -57,11 +57,12 @@ class _Console(code.InteractiveConsole):
         self.write(doctext.shown_error(error) + "\n")
 
     def write(self, data: str) -> None:
-        sys.stdout.write(data)
+        sys.stdout.write(data)  # looked up each time: the session may have redirected it
 
 
 def _shift_descriptors() -> None:
     """Take a few descriptors, so that a file gets another number here than it got by chance in the session."""
+    # any number would do: it is the same file that must not get the same one
     for _ in range(5):
         os.dup(1)
 
@@ -83,6 +84,7 @@ def _console(job: ReplayJob, context: JobContext) -> ReplayReport:
     namespace = fresh_namespace(job.program)
     console = _Console(namespace, future_flags(namespace))
     capture.take()
+    # a prompt's own: a module may have set another when it was imported, of which the text says nothing
     sys.displayhook = sys.__displayhook__
     for index, example in enumerate(_examples(job.text)):
         more = False
@@ -93,12 +95,15 @@ def _console(job: ReplayJob, context: JobContext) -> ReplayReport:
         got = capture.take()
         if more:
             differences.append(_difference(index, example, "<the command is not complete>"))
-            break
+            break  # the console would take the next command for the rest of this one
+        # the console prints the blank lines that doctest marks
         wanted = doctext.comparable(example.want.replace(doctext.BLANK, ""))
+        # as doctest does: a session's text ends each output with a newline, printed or not
         if got and not got.endswith("\n"):
             got += "\n"
         if doctext.comparable(got) != wanted:
             differences.append(_difference(index, example, got))
+        # after the comparison, and as snapshots: nothing of the program runs for it
         if index < len(job.watch):
             bound = {name: namespace[name] for name in job.watch[index] if name in namespace}
             watched.append({name: values.text(values.snapshot(value)) for name, value in bound.items()})
@@ -139,5 +144,6 @@ def _doctest(job: ReplayJob) -> ReplayReport:
     namespace = fresh_namespace(job.program)
     test = _parse().get_doctest(job.text, namespace, "session", None, 0)
     runner = _Runner()
+    # not cleared: the end of the program's objects would run its ``__del__`` after the last command
     runner.run(test, out=lambda text: None, clear_globs=False)
     return ReplayReport(differences=tuple(runner.differences))

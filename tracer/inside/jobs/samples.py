@@ -14,6 +14,7 @@ def run(job: SamplesJob, context: JobContext) -> End:
     """Run the commands natively, once for each seed. Sends SampledTexts for each."""
     commands = [(source, "") for source in job.commands]
     for seed in range(job.first_seed, job.first_seed + job.num_samples):
+        # a world for each: state of the last sample would be a cause that the next one's belief knows nothing of
         world = make_world(job.program, job.laws, context, max_seconds=job.max_seconds)
         context.send(SampledTexts(texts=tuple(sample_path(commands, world, seed))))
     return End(end="ok")

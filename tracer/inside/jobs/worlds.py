@@ -53,6 +53,7 @@ def make_world(
             seed=seed,
             lazy=lazy,
             forks=forks,
+            # ``int`` gives 0 each time: without forks there is no other process that could notice anything
             marks=int if forks is None else lambda: guard.num_tripped,
         )
     finally:

@@ -41,6 +41,7 @@ Move = tuple[Probability, str, str]
 MOST_STATES = 2_000
 """States of an automaton, of which its readers make matrices with a row and a column for each. More than any automaton
 has that sequences can be drawn from; a variable that counts without end gets past it soon."""
+# A closed list: a kind decides the role of a segment, and a word of the snippet's own would get into a column.
 CommandKind = Literal["statement", "condition", "bind", "iterate", "returned", "reveal"]
 
 
@@ -50,6 +51,7 @@ def _check_reasons(words: Iterable[str]) -> None:
         try:
             reason_of(word)
         except ValueError as error:
+            # cut: the keys of ``DriveSummary.kept`` are texts of any length, and the snippet may have sent them
             raise ProtocolError(str(error)[:200]) from None
 
 
@@ -98,6 +100,7 @@ class NativePieceResult(PieceResult):
     is_unpromised: bool = False
 
     def agree(self) -> None:
+        # not ``super()``: a slotted dataclass is another class than the one that this method was compiled in
         PieceResult.agree(self)
         if self.is_unpromised and self.exception is None:
             raise ProtocolError("expected an exception of a piece that raised one unpromised, got none; send it")
@@ -124,6 +127,7 @@ class Path(Record):
     def path(self) -> Iterator[Event]:
         """Each line with the locals before it."""
         names = tuple(self.columns)
+        # row by row in C: ``locals_at`` for each of 100,000 lines looks up each column anew
         for line, values in zip(self.lines, rows_of(self.columns.values(), len(self.lines)), strict=True):
             yield line, {name: value for name, value in zip(names, values, strict=True) if value is not None}
 
@@ -137,12 +141,13 @@ class Path(Record):
 
 def rows_of(columns: Collection[Sequence[T]], num_rows: int) -> Iterable[tuple[T, ...]]:
     """Columns of ``num_rows`` items each, row by row; no columns give empty rows."""
+    # ``zip`` of no columns gives no rows at all, and a frame without locals has lines all the same
     return zip(*columns, strict=True) if columns else repeat((), num_rows)
 
 
 def columns_of(states: Sequence[Locals]) -> dict[str, tuple[str | None, ...]]:
     """The columns of a ``Path`` from the locals before each line."""
-    names = dict.fromkeys(chain.from_iterable(states))
+    names = dict.fromkeys(chain.from_iterable(states))  # a set would order columns by the hash seed
     return {name: tuple([state.get(name) for state in states]) for name in names}
 
 
@@ -155,6 +160,7 @@ class NativeFrame(Path):
 class NativeFrames(Record):
     """Some of the native run's activations, in the order of their calls; the next answer goes on with them."""
 
+    # Several answers, because one of all frames could take more memory than a run may have.
     frames: tuple[NativeFrame, ...]
 
 
@@ -220,7 +226,7 @@ class DriveSummary(Record):
     commands: tuple[SessionCommand, ...]
     frames: tuple[DrivenFrame, ...]
     pieces: tuple[PieceResult, ...]
-    kept: Mapping[str, Count]
+    kept: Mapping[str, Count]  # its keys are texts here; ``agree`` holds them to the enumeration
     opened_calls: Count
     outcomes: tuple[DrawnOutcome, ...]
     variables: Locals
@@ -253,6 +259,7 @@ class NotShowable(Record):
 class SetupFailed(Record):
     """The module could not be imported or the silent code raised; nothing of the program ran."""
 
+    # Two words, not any reason's: a forged message of this kind once put HTML of the snippet's into the dataset card.
     reason: Literal["import_error", "setup_error"]
     evidence: Evidence
 
@@ -307,6 +314,7 @@ class CommandChoice(Record):
     taken: Count
 
     def agree(self) -> None:
+        # checked before a row is made of it: an index past the end would raise far from here, in who reads the row
         if len(self.outcomes) != len(self.probabilities) or self.taken >= len(self.outcomes):
             raise ProtocolError("expected a probability for each outcome of a choice, and the one taken among them")
 
@@ -377,6 +385,7 @@ class SessionAutomaton(Record):
         if self.start not in states:
             raise ProtocolError("expected the start among the automaton's states, got another")
         for table in self.commands.values():
+            # from every state, also where a command can't be reached: a filter takes the table as a whole matrix
             if table.keys() != states:
                 raise ProtocolError("expected moves of each command from each of the automaton's states")
             if any(after not in states for moves in table.values() for _, after, _ in moves):
@@ -391,6 +400,7 @@ class AutomatonReport(Record):
     why_not: Evidence | None
 
     def agree(self) -> None:
+        # two fields, not two kinds of answer: whoever asked for an automaton reads one record, whatever came of it
         if (self.automaton is None) == (self.why_not is None):
             raise ProtocolError("expected either an automaton or why there is none, got both or neither")
 
@@ -408,6 +418,7 @@ Answer = (
     | PathReport
     | AutomatonReport
 )
+# ``End`` is in neither list: it comes as a message of its own kind, which no answer can imitate.
 ANSWERS = OneOf(
     NativeSummary,
     NativeFrames,
@@ -432,6 +443,7 @@ class End(Record):
     """
 
     end: Literal["ok", "exception", "exit", "syntax", "trace-limit", "output-limit"]
+    # Short, each of them: the process that writes this is the snippet's, and people read it in evidence.
     exception: Annotated[str, AtMost(300)] | None = None
     tripped: Annotated[tuple[Annotated[str, AtMost(80)], ...], AtMost(20)] = ()
     tampered: bool = False

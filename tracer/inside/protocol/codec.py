@@ -88,7 +88,7 @@ class Record:
     _fields = cast("Mapping[str, _Field]", {})
 
     def __init__(self, **values: object) -> None:
-        num_given = 0
+        num_given = 0  # counted, so that no set is made of the names where all is well
         for name, (where, form, _, put, default) in self._fields.items():
             if name in values:
                 num_given += 1
@@ -98,7 +98,7 @@ class Record:
             else:
                 raise TypeError(f"expected a value for {where}, got none; pass it by its name")
             form.check(value, where)
-            put(self, value)
+            put(self, value)  # the slot's own setter, which goes past ``__setattr__`` below
         if num_given != len(values):
             extra = ", ".join(sorted(values.keys() - self._fields.keys()))
             raise TypeError(f"expected the fields of {type(self).__name__}, got {extra} too; leave it out")
@@ -121,6 +121,7 @@ class Record:
         return tuple([field.get(self) for field in self._fields.values()])
 
     def __eq__(self, other: object) -> bool:
+        # classes may have the same fields: a driven path must not equal a recorded one by that alone
         if type(other) is not type(self):
             return NotImplemented
         return self._values() == other._values()
@@ -149,10 +150,10 @@ def record(cls: type[R]) -> type[R]:
         TypeError: an annotation that the table above does not have.
     """
     made = dataclass(slots=True, kw_only=True, init=False, repr=False, eq=False)(cls)
-    hints = get_type_hints(made, include_extras=True)
+    hints = get_type_hints(made, include_extras=True)  # the extras are the limits of ``Annotated``
     compiled: dict[str, _Field] = {}
     for field in fields(made):  # type: ignore[arg-type]  # mypy: a type variable is no dataclass
-        slot = getattr(made, field.name)
+        slot = getattr(made, field.name)  # of a slotted class this is the slot, not the default
         default: Callable[[], object] | None = None
         if field.default is not MISSING:
             default = _always(field.default)
@@ -197,6 +198,7 @@ def from_json(cls: type[R], value: object) -> R:
     """
     body = _fields_in(cls, value)
     made = _blank(cls)
+    # read, check, store, field by field: a record of which one field is bad is never seen by anyone
     for name, (where, form, _, put, _) in cls._fields.items():
         item = body[name] if form.read is None else form.read(body[name], where)
         form.check(item, where)
@@ -210,10 +212,13 @@ _blank = object.__new__  # without ``__init__``: what is read is checked and sto
 
 def _fields_in(cls: type[Record], value: object) -> dict[str, Any]:
     """The JSON object that has just the fields of a record. Raises ProtocolError."""
+    # ``type``, here and below: what ``json`` reads has exact types, and any other would be foreign code
     if type(value) is not dict:
         raise refusal(cls.__name__, "an object with its fields", value)
+    # All of them, defaults too: both ends are of one version, so a sender that leaves one out is not ours.
     if value.keys() != cls._fields.keys():
         missing = sorted(cls._fields.keys() - value.keys())
+        # three, each cut short: there may be a million of them
         extra = [shown(key) for key in sorted(value.keys() - cls._fields.keys())[:3]]
         raise ProtocolError(f"expected the fields of {cls.__name__}, got {extra or 'none'} more and {missing} missing")
     return value
@@ -300,6 +305,7 @@ def _columns(cls: type[Record]) -> Form:
     def read(value: object, where: str) -> tuple[Record, ...]:
         body = _fields_in(cls, value)
         sizes = {len(column) if type(column) is list else -1 for column in body.values()}
+        # before any record is made: columns of unequal length would leave slots empty
         if len(sizes) != 1 or -1 in sizes:
             raise refusal(where, f"arrays of one length for the fields of {cls.__name__}", value)
         made = [_blank(cls) for _ in range(sizes.pop())]
@@ -307,10 +313,12 @@ def _columns(cls: type[Record]) -> Form:
             column = body[name]
             if form.read is not None:
                 column = [form.read(each, column_name) for each in column]
+            # in a few loops in C; only a column that fails is looked at value by value, to name the one that is wrong
             if not form.are_good(column):
                 for each in column:
                     form.check(each, column_name)
             deque(map(put, made, column), maxlen=0)  # calls ``put`` for each, in C
+        # most classes have nothing to agree on, and a call for each of a long run's records shows in its time
         if cls.agree is not Record.agree:
             for each in made:
                 each.agree()

@@ -72,13 +72,17 @@ def read_answers(job: Job, values: Iterable[object], *, is_complete: bool) -> tu
         ProtocolError: a value is no answer, or not one that this job sends; it refers to something that the job does
             not have; or there are more summaries than one, or none.
     """
+    # All are read before any is used: one bad value makes the whole run forged, whatever came before it.
     answers = tuple(ANSWERS.from_json(value) for value in values)
     kind = type(job)
     allowed = ANY_NUMBER[kind] + JUST_ONE[kind]
+    # a well-formed answer to another job is as wrong as a malformed one: a snippet may send what it has seen sent
     for answer in answers:
         if type(answer) not in allowed:
             raise ProtocolError(f"expected answers to a {kind.__name__}, got a {type(answer).__name__}")
     num_summaries = sum(type(answer) in JUST_ONE[kind] for answer in answers)
+    # Without the last of the table, which is SetupFailed: a job that has no other summary need not send one. And of a
+    # run that was cut off, an answer that is missing is no fault.
     if num_summaries > 1 or (is_complete and num_summaries < 1 and JUST_ONE[kind][:-1]):
         raise ProtocolError(f"expected one summary of a {kind.__name__}, got {num_summaries}")
     for answer in answers:
@@ -88,6 +92,7 @@ def read_answers(job: Job, values: Iterable[object], *, is_complete: bool) -> tu
 
 def _check_references(job: Job, answer: Record) -> None:
     """Raises ProtocolError where an index of the answer points past what the job has."""
+    # At most, not just as many: a program ends at the piece that raises, a replay at a command that is incomplete.
     match job, answer:
         case NativeJob(), NativeSummary():
             _at_most("pieces", len(answer.pieces), len(job.program.pieces))
@@ -114,6 +119,7 @@ def _check_beliefs(job: BeliefsJob, report: BeliefsReport) -> None:
     last = -1
     for belief in report.beliefs:
         _below("CommandBelief.command", belief.command, job.commands)
+        # a command that showed nothing has no segment that a belief could be about
         if not job.commands[belief.command][1] or belief.command <= last:
             raise ProtocolError("expected one belief for each command that showed something, in their order")
         last = belief.command

@@ -92,10 +92,12 @@ def form_of(annotation: object, of_records: Callable[[tuple[object, ...]], Form 
         TypeError: the table of ``codec`` has no such annotation.
     """
     origin, arguments = get_origin(annotation), get_args(annotation)
+    # first: what stands in ``Annotated`` is one of the others
     if origin is Annotated:
         return _limited(arguments[0], form_of(arguments[0], of_records), arguments[1])
     if origin is Literal:
         return _literal(arguments)
+    # ``Optional[A]`` is the first, ``A | B`` the second; from 3.14 on they are one
     if origin in (Union, UnionType):
         return _union(arguments, of_records)
     if origin is tuple and arguments[1:] == (...,):
@@ -158,6 +160,7 @@ def _float(low: float | None = None, high: float | None = None, *, takes_ints: b
     """Finite numbers. Where an int may stand for one, it is taken: JSON of other writers has 1 for 1.0."""
 
     def check(value: object, where: str) -> None:
+        # Python's ``json`` reads NaN and Infinity, which no limit of a field would refuse where it has none.
         is_number = (type(value) is float and isfinite(value)) or (
             takes_ints and type(value) is int and abs(value) <= LARGEST_EXACT_INT
         )
@@ -181,6 +184,7 @@ _PLAIN: dict[object, Form] = {
     bool: _of_type(bool),
     NoneType: _of_type(NoneType),
 }
+# in ``int | float``, 1 must stay an int: a draw that gave 1 shows another text than one that gave 1.0
 _FLOAT_BESIDE_INT = _float(takes_ints=False)
 
 
@@ -227,7 +231,7 @@ def _many(item: Form) -> Form:
     def check(value: object, where: str) -> None:
         if type(value) is not tuple:
             raise refusal(where, "a tuple", value)
-        if not item.are_good(value):
+        if not item.are_good(value):  # else they are good, all of them, and no call was made for each
             for each in value:
                 item.check(each, where)
 
@@ -295,6 +299,7 @@ def _mapping(item: Form) -> Form:
         )
 
     def read(value: object, where: str) -> object:
+        # what is no dict is left for ``check``, which says so
         if type(value) is not dict or read_item is None:
             return value
         return {key: read_item(each, where) for key, each in value.items()}
@@ -315,6 +320,7 @@ def _mapping(item: Form) -> Form:
 
 
 def _union(members: tuple[object, ...], of_records: Callable[[tuple[object, ...]], Form | None]) -> Form:
+    # Several records are one form with a tag: in JSON all of them are objects, so that no type tells them apart.
     records = tuple(each for each in members if isinstance(each, type) and of_records((each,)) is not None)
     tagged = of_records(records) if len(records) > 1 else None
     forms = [

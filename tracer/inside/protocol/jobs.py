@@ -29,6 +29,8 @@ from trace_mine.tracer.inside.protocol.codec import (
     record,
 )
 
+# Bounded, because a column of 64 bits takes no more: one row with a count of 2**70 once stopped every merge after it.
+# Up to 2**53 each int is a float exactly, too, which is all that a reader of JSON has to have.
 Count = Annotated[int, Between(0, 1 << 53)]
 Line = Annotated[int, Between(0, 1 << 31)]
 """A line or a column; 0 where code has none."""
@@ -42,6 +44,7 @@ Seconds = Annotated[float, Between(0.0, 1e9)]
 """A span of time; at most 32 years, so that no arithmetic on it overflows."""
 Locals = Mapping[str, str]
 """Variables with their values as text."""
+# JSON has no bytes. An object can't be taken for a drawn text, which a text of digits could.
 DrawnOutcome = int | float | str | None | Mapping[str, str]
 """The outcome of one draw: an int, a float, a text, nothing, or bytes as ``{"bytes": hexadecimal digits}``."""
 Law = tuple[tuple[str | None, Probability], ...]
@@ -59,7 +62,7 @@ def check_outcomes(outcomes: tuple[DrawnOutcome, ...]) -> None:
     """
     for outcome in outcomes:
         if isinstance(outcome, dict):
-            digits = outcome.get("bytes", "-")
+            digits = outcome.get("bytes", "-")  # "-" is no digit, so that another key is refused below
             if len(outcome) != 1 or len(digits) % 2 or digits.strip("0123456789abcdef"):
                 raise ProtocolError(
                     'expected {"bytes": hexadecimal digits} as the outcome of a draw, got another object'
@@ -135,6 +138,7 @@ class Laws(Record):
     environ: Mapping[str, Law] = field(default_factory=dict)
 
     def agree(self) -> None:
+        # here, not where an input is drawn: a law comes from a user, who is to hear of it before anything runs
         for law in (*self.inputs, *self.environ.values()):
             total = sum(p for _, p in law)
             if abs(total - 1.0) > TOLERANCE:
@@ -151,6 +155,7 @@ class Laws(Record):
         Raises:
             ProtocolError: ``declared`` has another form, or the probabilities of a law don't sum to 1.
         """
+        # the codec takes no record with a key left out; a declaration, written by hand, may lack one
         return from_json(cls, {"inputs": [], "environ": {}, **declared})
 
 
@@ -193,6 +198,7 @@ class NativeJob(Record):
     ``reseed`` seeds ``random`` first (0: not). Where ``draws`` are decided, it has no effect.
     """
 
+    # no field, and sent nowhere: the supervisor asks the class, because a run's filter of system calls depends on it
     may_fork: ClassVar[bool] = False
     program: Program
     max_depth: Count
@@ -237,6 +243,7 @@ class ReplayJob(Record):
     """
 
     may_fork: ClassVar[bool] = False
+    # a job each: what one reader leaves behind (modules, files, the display hook) must not be there for the other
     reader: Literal["console", "doctest"]
     program: Program
     text: str
@@ -257,6 +264,7 @@ class BeliefsJob(Record):
 
     may_fork: ClassVar[bool] = True
     program: Program
+    # the session's text and no more: what the driver knew beside it would make beliefs better than a reader's
     commands: tuple[tuple[str, str], ...]
     outcomes: tuple[DrawnOutcome, ...] | None
     num_seeds: Count
@@ -315,6 +323,7 @@ class PlainJob(Record):
     source: str
 
 
+# Twice, for two readers: a type checker can't make a union of a tuple, nor ``OneOf`` a registry of a union.
 Job = NativeJob | DriveJob | ReplayJob | BeliefsJob | SamplesJob | PathJob | AutomatonJob | PlainJob
 JOBS = OneOf(NativeJob, DriveJob, ReplayJob, BeliefsJob, SamplesJob, PathJob, AutomatonJob, PlainJob)
 
@@ -336,4 +345,5 @@ class JobLimits(Record):
             ProtocolError: a limit is missing, or is no count.
         """
         names = {"max_events": "events", "max_commands": "commands", "max_output": "output_bytes", "max_forks": "forks"}
+        # ``get``: None in the place of a missing limit is refused like any other value that is no count
         return from_json(cls, {name: limits.get(key) for name, key in names.items()})

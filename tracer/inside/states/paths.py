@@ -69,8 +69,8 @@ class ExploredPath(Generic[R]):
     sampled: bool
 
     def __post_init__(self) -> None:
-        # Far from here a weight that is no probability would be a belief that is called exact.
-        if not 0.0 <= self.weight <= 1.0 + MASS_ERROR:
+        # Not more than 1 is asked of all paths together, where too much means that runs disagree (``RunsDisagree``).
+        if not 0.0 <= self.weight < math.inf:
             raise ValueError(f"expected a probability, got weight={self.weight}; multiply those of the choices")
 
 
@@ -117,7 +117,7 @@ def explore(
         forks: saves time where the way to the choices is long; the results of ``run`` are plain data then.
 
     Raises:
-        Unstable: the runs disagree about their choices, or the mass of all paths is not 1.
+        RunsDisagree: the runs disagree about their choices, or the mass of all paths is not 1.
     """
     until = clock() + max_seconds
     ambient = Ambient.now()
@@ -205,7 +205,7 @@ class _Exploration(Generic[R]):
 
         Raises:
             Late: the fork that goes on with it did not come to its end in time.
-            Unstable: it does not meet the choices ``before`` along its prefix.
+            RunsDisagree: it does not meet the choices ``before`` along its prefix.
         """
         forks = self._forks
         forked = None if forks is None else forks.follow(prefix, before, self._waiting, until)
@@ -258,7 +258,7 @@ def _check_prefix(before: Sequence[DrawnChoice], log: Sequence[DrawnChoice], len
     """Check that along a forced prefix a run met the choices of the run that it branched from.
 
     Raises:
-        Unstable: it met others, or fewer.
+        RunsDisagree: it met others, or fewer.
     """
     if len(log) < length:
         raise RunsDisagree(f"expected {length} choices along a forced prefix, got {len(log)}")

@@ -57,7 +57,7 @@ class Support:
 
         Raises:
             Impossible: no state agrees.
-            Spent, Unstable: see ``World.run``.
+            Spent, RunsDisagree: see ``World.run``.
         """
         law: dict[str, float] = {}
         agreeing: dict[State, float] = {}

@@ -132,7 +132,7 @@ class World:
         Raises:
             Spent: no time is left, or the command printed more than it may.
             Refused: C code of the program does not take a lazy real.
-            Unstable: runs of the command disagree (``paths``); something outside the state matters.
+            RunsDisagree: runs of the command disagree (``paths``); something outside the state matters.
         """
         key = (source, mode, state)
         reach = self._reaches.get(key) or self._reaches.get((key, turn))

@@ -1,0 +1,196 @@
+"""One attempt at a session: write it by a plan, hold it to the three checks, and make the Trace of it.
+
+``session`` makes attempts, one for each round, until one passes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from trace_mine.tracer.checks import NOTHING, PathMismatch, check_paths, check_result
+from trace_mine.tracer.config import TracerConfig
+from trace_mine.tracer.formats import repl
+from trace_mine.tracer.hiding import believe, draws_of, laws_of, view_of
+from trace_mine.tracer.inside.protocol.answers import DriveSummary, MustRestart, NotShowable
+from trace_mine.tracer.inside.protocol.jobs import DriveJob, Place, Program
+from trace_mine.tracer.inside.reasons import Reason
+from trace_mine.tracer.replay_check import WrittenSession, replay_session
+from trace_mine.tracer.rounds import Again, Failed, Native, Plan, all_of, check_ended, with_whole
+from trace_mine.tracer.sandbox import Worker
+from trace_mine.tracer.schema import Outcome, Snippet, Step, Trace
+from trace_mine.tracer.steps import masked, steps_of
+from trace_mine.tracer.two_worlds import program_of, root_of
+
+_denied = re.compile(r"\[Errno (1|13|30)\][^\n]*")
+"""EPERM, EACCES and EROFS in a session's text: errors of the sandbox, which the program would not meet elsewhere."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One attempt at a session of a snippet.
+
+    Attributes:
+        config: the tracer's configuration.
+        recorder: the worker that writes the session.
+        replayer: gives the worker that replays it. It is called when the replay is due and not before: the worker
+            takes a second to start.
+        snippet: what the session is of.
+        native: the snippet's native run.
+        plan: what is opened, kept as one command, and not shown.
+        lenient: a check that fails does not end the attempt.
+    """
+
+    config: TracerConfig
+    recorder: Worker
+    replayer: Callable[[], Worker]
+    snippet: Snippet
+    native: Native
+    plan: Plan
+    lenient: bool
+
+    def trace(self) -> Trace:
+        """Write the session by the plan and check it; a check that fails is in the trace's ``failed_checks``.
+
+        The replay comes last because it takes a run of its own for each reader; beliefs only follow if all checks
+        held, because they take longer than all other runs together.
+
+        Raises:
+            Again: the session has to be written again, by another plan.
+            Failed: there is no session.
+        """
+        program = program_of(self.config, self.snippet, self.recorder)
+        run = self._drive(program)
+        driven = _summary_of(run, self.plan)
+        failed = self._differences(driven)
+        steps = steps_of(driven.commands, self.snippet, root_of(self.config, self.recorder))
+        if not steps:
+            raise Failed(Reason.EMPTY, "no statement of the snippet is a command")
+        rendered = repl.render(steps)
+        # The text is searched, not the exceptions: a program that catches the error and prints it is spoilt as well.
+        denied = _denied.search(rendered.text)
+        if denied is not None and not self.lenient:
+            raise Failed(Reason.SANDBOX_DENIED, denied.group())
+        if self.lenient or not failed:
+            session = WrittenSession(
+                snippet=self.snippet,
+                program=program,
+                text=rendered.text,
+                plan=self.plan,
+                commands=driven.commands,
+                outcomes=driven.outcomes,
+            )
+            mismatch, differing = replay_session(self.config, self.replayer(), session, lenient=self.lenient)
+            failed.update(mismatch)
+            steps = masked(steps, driven.commands, differing)
+        trace = self._trace_of(run, driven, steps, rendered, failed)
+        if not driven.outcomes or (failed and not self.lenient):
+            return trace
+        choices, beliefs, failure = believe(self.config, self.recorder, program, steps, rendered, driven.outcomes)
+        # Beliefs that end early are no failed check: those that were found hold, and the row says that some lack.
+        kept = dict(trace.kept_whole) if failure is None else {**trace.kept_whole, Reason.BELIEFS_END_EARLY.value: 1}
+        return replace(trace, choices=choices, beliefs=beliefs, kept_whole=kept)
+
+    def _drive(self, program: Program) -> Outcome:
+        """Run the driver, which writes the session."""
+        plan, config = self.plan, self.config
+        # a plan that follows nothing means it: a test's function counts as no depth, so ``follow`` alone would open it
+        opens = plan.follow >= 0
+        return self.recorder.run(
+            DriveJob(
+                program=program if opens else replace(program, opens=()),
+                follow=max(plan.follow, 0),
+                hide=tuple(
+                    sorted(plan.hide)
+                ),  # sorted, so that equal plans are equal bytes under any hash seed of ours
+                whole=plan.whole,
+                open_statements=plan.open_statements,
+                open_comprehensions=config.comprehensions,
+                skip_loops=config.view.skips,
+                view=view_of(config, self.snippet, has_draws=bool(self.native.result.outcomes)),
+                # made from the seed again, as in the native run: a session that draws in another order then has
+                # another result, which the checks notice
+                draws=draws_of(config, self.snippet),
+                laws=laws_of(config),
+            )
+        )
+
+    def _differences(self, driven: DriveSummary) -> dict[str, str]:
+        """The first of the result check and the path check that fails, as a reason with its evidence; else empty.
+
+        Raises:
+            Again: the path of a followed call differs, and keeping that call as one command may help.
+        """
+        native, plan = self.native, self.plan
+        unstable = native.unstable or NOTHING
+        # The result first: it looks at no frames, and where both differ its evidence says more to a reader.
+        is_prompt = self.snippet.kind != "script"
+        difference = check_result(native.result, driven, single=is_prompt, unstable=unstable)
+        if difference is not None:
+            return {Reason.RESULT_DIFFERS.value: difference}
+        try:
+            check_paths(native.frames, driven.frames, unstable)
+        except PathMismatch as mismatch:
+            # Not before the second native run, which may show that the path differs by itself. Not for a piece's own
+            # frame, which can't be kept as one command: there the session's last plan is left.
+            if native.unstable is not None and plan.open_statements and not mismatch.code[0].startswith("<piece"):
+                place = Place(path=mismatch.code[0], line=mismatch.code[1])
+                raise Again(with_whole(plan, place, Reason.PATH_DIFFERS.value, str(mismatch))) from None
+            return {Reason.PATH_DIFFERS.value: str(mismatch)}
+        return {}
+
+    def _trace_of(
+        self, run: Outcome, driven: DriveSummary, steps: list[Step], rendered: repl.Rendered, failed: dict[str, str]
+    ) -> Trace:
+        """The trace of a session, without choices and beliefs, which are found only for one that passed."""
+        native = self.native.result
+        last = next((piece.exception for piece in reversed(native.pieces) if piece.exception is not None), None)
+        # ``last`` may belong to an example in the middle, after which a doctest goes on: the end is the last piece's
+        ended = native.pieces[-1].exception
+        kept = dict(driven.kept)
+        # what earlier rounds learnt is left out of this session too, and the driver knows nothing of earlier rounds
+        for reason in self.plan.reasons:
+            kept[reason] = kept.get(reason, 0) + 1
+        return Trace(
+            text=rendered.text,
+            segments=rendered.segments,
+            steps=tuple(steps),
+            setup={
+                "sys_path": list(self.config.sys_path),
+                "module": self.snippet.module,
+                "code": self.snippet.code,
+                "hash_seed": 0,  # the recording world's
+                "choices": list(driven.outcomes),
+            },
+            view=self.config.view.as_json(),
+            outcome="ok" if ended is None else "exit" if ended.type_name == "SystemExit" else "exception",
+            exception=None if last is None else last.type_name,
+            integrity=run.integrity,
+            sandbox={"level": self.recorder.level, "layers": self.recorder.layers},
+            # the interpreter inside, which need not be the one that runs this
+            python=self.recorder.python_version,
+            opened_calls=driven.opened_calls,
+            kept_whole=kept,
+            doctest_passed=native.passed if self.snippet.kind == "doctest" else None,
+            failed_checks=failed,
+            frames=self.native.frames,
+        )
+
+
+def _summary_of(run: Outcome, plan: Plan) -> DriveSummary:
+    """The summary of a session that was written.
+
+    Raises:
+        Again: the driver asks for a restart with something kept whole.
+        Failed: the run did not end well, or the session can't be a doctest.
+    """
+    check_ended(run, "drive")
+    # A driver that finds out late that a construct can't be opened has executed part of it already, and executing the
+    # rest as one command would run that part twice. So it asks for a new run instead of going on.
+    for restart in all_of(run, MustRestart):
+        raise Again(with_whole(plan, restart.place, restart.reason))
+    for why in all_of(run, NotShowable):
+        raise Failed(Reason.NOT_A_DOCTEST, why.evidence)
+    (summary,) = all_of(run, DriveSummary)
+    return summary

@@ -1,0 +1,111 @@
+"""Native runs of a snippet, under ``sys.settrace``: the ground truth that each session is checked by.
+
+``run_natively`` makes one and checks that a session of it would be of use. ``run_again`` makes a second one in the
+other world, to find what differs by itself.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from trace_mine.tracer.checks import unstable_parts
+from trace_mine.tracer.config import TracerConfig
+from trace_mine.tracer.hiding import draws_of, laws_of
+from trace_mine.tracer.inside.protocol.answers import NativeSummary
+from trace_mine.tracer.inside.protocol.jobs import NativeJob
+from trace_mine.tracer.inside.reasons import Reason
+from trace_mine.tracer.replay_check import RESEEDS
+from trace_mine.tracer.rounds import Failed, Native, frames_of, result_of
+from trace_mine.tracer.sandbox import Worker
+from trace_mine.tracer.schema import Snippet
+from trace_mine.tracer.two_worlds import program_of
+
+MISSING = frozenset({"NameError", "ImportError", "ModuleNotFoundError"})
+"""Exceptions that an example or test raises without promising them where something that it needs is missing: a plugin
+of its test runner, or an import that a page of prose takes for granted. Such a session would show only that."""
+
+
+def run_natively(
+    config: TracerConfig, snippet: Snippet, worker: Worker, *, depth: int | None = None, reseed: int = 0
+) -> Native:
+    """Run the snippet natively, under ``sys.settrace``.
+
+    Args:
+        config: the tracer's configuration.
+        snippet: what is run.
+        worker: where it is run.
+        depth: how deep activations are recorded; None: as deep as the session may follow calls.
+        reseed: a seed for ``random`` at the start; 0: none but the sandbox's own.
+
+    Raises:
+        Failed: the run did not end well, or no session of it would be of use.
+    """
+    if depth is None:
+        # one more for the snippet's own frame, one for a test's function, which is opened at no depth
+        depth = max(config.follow, 0) + 1 + (1 if snippet.opens else 0)
+    job = NativeJob(
+        program=program_of(config, snippet, worker),
+        max_depth=depth,
+        reseed=reseed,
+        draws=draws_of(config, snippet),
+        laws=laws_of(config),
+    )
+    outcome = worker.run(job)
+    native = result_of(outcome, "native", NativeSummary)
+    # Asked here, not of the session: a drop now saves the drive and the replays.
+    if config.only_choices and not native.outcomes:
+        raise Failed(Reason.NO_CHOICES, "the run made no draw that a view could hide")
+    _check_worth(snippet, native)
+    return Native(result=native, frames=frames_of(outcome))
+
+
+def run_again(config: TracerConfig, snippet: Snippet, first: Native, worker: Worker) -> Native:
+    """Run the snippet natively once more, in the replayer's world: values that differ then differ by themselves.
+
+    Args:
+        config: the tracer's configuration.
+        snippet: what is run.
+        first: its first native run, in the recorder's world.
+        worker: the replayer.
+
+    Returns:
+        The first run, with the parts that differed as ``unstable``.
+
+    Raises:
+        Failed: the second run did not end well.
+    """
+    second = run_natively(config, snippet, worker, reseed=RESEEDS[0])
+    return replace(first, unstable=unstable_parts(first.result, second.result, first.frames, second.frames))
+
+
+def _check_worth(snippet: Snippet, native: NativeSummary) -> None:
+    """Check that a session of the snippet would be of use, by its native run.
+
+    Raises:
+        Failed: the recording was cut off, the test skipped itself, something that the snippet needs is missing, or
+            none of its pieces compiles.
+    """
+    # First, since it is about the record itself: a RecursionError that the program catches ends ``sys.settrace``
+    # without a word on CPython 3.9 to 3.13, and the path check would then hold a session to half a record.
+    if not all(piece.is_complete for piece in native.pieces):
+        raise Failed(Reason.TRACING_ENDED, "a caught RecursionError or the snippet itself ended sys.settrace")
+    # by the type's name: unittest's and pytest's exceptions are classes inside the sandbox, and no object leaves that
+    last = native.pieces[-1].exception if native.pieces else None
+    if snippet.kind == "test" and last is not None and last.type_name in ("SkipTest", "Skipped"):
+        raise Failed(Reason.TEST_SKIPPED, last.message)
+    # a script's NameError is the program's own behaviour: a script brings all that it needs
+    missing = None if snippet.kind == "script" else _missing(native)
+    if missing is not None:
+        raise Failed(Reason.MISSING_CONTEXT, missing)
+    # ``all``, not ``any``: one broken example among good ones is left out and counted (``syntax_error_example``)
+    if all(piece.is_syntax_error for piece in native.pieces):
+        raise Failed(Reason.SYNTAX_ERROR, str(native.pieces[0].exception) if native.pieces else "no pieces")
+
+
+def _missing(native: NativeSummary) -> str | None:
+    """The first unpromised exception by which something that the pieces need is missing, as text; None without any."""
+    for piece in native.pieces:
+        error = piece.exception
+        if piece.is_unpromised and error is not None and error.type_name in MISSING:
+            return str(error)
+    return None

@@ -1,0 +1,73 @@
+"""The two worlds that a snippet runs in, as jails; and a snippet as a program in one of them.
+
+The first world records: its clock is pinned, its hash seed and addresses are fixed. The second only replays, and
+whatever a program can ask of its machine is another thing there, so that output that depends on it is noticed.
+``docs/decisions/0003-two-worlds.md`` says why one world is not enough, and what even two can't tell.
+"""
+
+from __future__ import annotations
+
+from trace_mine.tracer.config import TracerConfig
+from trace_mine.tracer.inside.protocol.jobs import Program
+from trace_mine.tracer.sandbox import Jail, Mount, Worker
+from trace_mine.tracer.schema import Snippet
+
+# Of different lengths: a session that shows no path, but a width or a count made of one, differs in replay as well.
+RECORD_ROOT, REPLAY_ROOT = "/repo", "/check/repo"
+"""The repository's folder in each world, at sandbox level 3."""
+PACKAGES = "/packages"
+"""The folder of installed packages in the recording world; the replaying one has it below ``/check``."""
+
+
+def jail_of(config: TracerConfig, *, replaying: bool) -> Jail:
+    """The jail of one of the two worlds: the same repository and packages, all else as different as can be."""
+    root = REPLAY_ROOT if replaying else RECORD_ROOT
+    packages = ("/check" if replaying else "") + PACKAGES
+    mounts = [Mount(source=package, target=f"{packages}/{package.name}") for package in config.packages]
+    if config.repository is not None:
+        mounts.insert(0, Mount(source=config.repository, target=root))
+    paths = [root if not folder or folder == "." else f"{root}/{folder}" for folder in config.sys_path]
+    if config.packages:
+        # last: a repository that is installed as a package too must be imported from its own folder
+        paths.append(packages)
+    return Jail(
+        python=config.python,
+        mounts=tuple(mounts),
+        sys_path=tuple(paths),
+        warm=config.warm,
+        root=root,
+        scratch="/check/scratch" if replaying else "/scratch",
+        hostname="replay" if replaying else "sandbox",
+        process_id=2_024 if replaying else 101,  # any two numbers that differ, for sessions that show ``os.getpid()``
+        hash_seed=4_242 if replaying else 0,  # sets of texts have another order in replay
+        aslr=replaying,  # addresses differ in replay, so that an `id` that is shown is noticed
+        pinned_clock=not replaying,  # a session that shows the time is noticed, too
+        seed=config.seed + (1 if replaying else 0),  # and one that shows a draw, where a view does not replay draws
+        choices=config.view.hides,
+    )
+
+
+def root_of(config: TracerConfig, worker: Worker) -> str:
+    """The repository's folder as code in the worker's sandbox sees it.
+
+    At level 2 that is its path on the host: there are no namespaces in which it could lie elsewhere.
+    """
+    return RECORD_ROOT if config.repository is None else worker.inside(config.repository)
+
+
+def program_of(config: TracerConfig, snippet: Snippet, worker: Worker) -> Program:
+    """The snippet as a job runs it in the worker's sandbox."""
+    own = list(config.library)
+    if config.repository is not None:
+        # per worker, since the root differs: by the recorder's prefixes, no function in the other world would be own
+        root = root_of(config, worker)
+        own += [f"{root}/{prefix}" for prefix in config.own]
+    return Program(
+        pieces=snippet.pieces,
+        module=snippet.module,
+        code=snippet.code,
+        single=snippet.kind != "script",  # all other kinds are examples at a prompt, which echoes expressions
+        continue_on_error=snippet.continue_on_error,
+        own=tuple(own),
+        opens=snippet.opens,
+    )
