@@ -95,7 +95,7 @@ def test_a_killed_jail_leaves_no_folder(tmp_path, monkeypatch):
     strangers = jail_processes()  # workers that other tests of this process share
     with start(level=2) as worker:
         plain(worker, "open('f', 'w').write('x')")
-        for pid in set(jail_processes()).difference(strangers):
+        for pid in [pid for pid in jail_processes() if pid not in strangers]:
             os.kill(pid, signal.SIGKILL)
     assert list(tmp_path.iterdir()) == []
 
@@ -251,7 +251,7 @@ def test_imports_survive_a_restart(repository, level):
     (repository / "ready.py").write_text("")
     strangers = jail_processes()
     with start(jail_of(repository, "ready"), level) as worker:
-        for pid in set(jail_processes()).difference(strangers):
+        for pid in [pid for pid in jail_processes() if pid not in strangers]:
             try:
                 os.kill(pid, signal.SIGKILL)
             except ProcessLookupError:
