@@ -78,7 +78,7 @@ def _shown_by(piece: NativePieceResult) -> tuple[str, tuple[str, ...], Error | N
 
 
 NOTHING = Unstable()
-"""What is unstable until a program ran twice: nothing is known to differ by itself."""
+"""The unstable parts of a program that ran once: none is known to differ by itself yet."""
 
 
 def check_result(

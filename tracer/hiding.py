@@ -87,7 +87,7 @@ def questions_of(config: TracerConfig, snippet: Snippet) -> dict[str, str]:
 
 
 def view_of(config: TracerConfig, snippet: Snippet, *, has_draws: bool) -> ViewRequest | None:
-    """What the driver may open and show in the view; None where it shows everything.
+    """Return what the view lets the driver open and show, or None if the view shows everything.
 
     ``has_draws``: the native run drew something, so that there are outcomes to hide.
     """
