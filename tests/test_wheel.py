@@ -39,7 +39,7 @@ def called(*command: object, cwd: Path, **environment: str) -> subprocess.Comple
 
 
 def checked(*command: object, cwd: Path, **environment: str) -> str:
-    """What a process that ends well writes to standard output."""
+    """The standard output of a process that has to end well."""
     done = called(*command, cwd=cwd, **environment)
     assert done.returncode == 0, f"{command} gave {done.returncode}\n{done.stdout}\n{done.stderr}"
     return done.stdout

@@ -82,7 +82,7 @@ GOOD = [
 
 
 def in_json(record):
-    """What arrives at the other end."""
+    """The record that arrives at the other end."""
     return json.loads(json.dumps(to_json(record)))
 
 

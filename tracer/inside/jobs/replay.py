@@ -11,6 +11,8 @@ import code
 import doctest
 import os
 import sys
+from collections.abc import Callable
+from types import CodeType, TracebackType
 from typing import Any
 
 from trace_mine.tracer.inside.jobs.context import JobContext, drawing, reseed
@@ -19,6 +21,10 @@ from trace_mine.tracer.inside.program import Capture, OutputFull, fresh_namespac
 from trace_mine.tracer.inside.protocol.answers import Difference, End, ReplayReport
 from trace_mine.tracer.inside.protocol.jobs import ReplayJob
 from trace_mine.tracer.inside.syntax import doctext
+
+Out = Callable[[str], object]
+"""The function by which doctest's runner writes; ours never calls it."""
+ExceptionInfo = tuple[type[BaseException], BaseException, TracebackType]
 
 _parse = doctest.DocTestParser
 
@@ -43,7 +49,7 @@ class _Console(code.InteractiveConsole):
         super().__init__(namespace)
         self.compile.compiler.flags |= flags  # of ``from __future__`` in the set-up
 
-    def runcode(self, code: Any) -> None:  # ``Any``: the types of the standard library's own methods
+    def runcode(self, code: CodeType) -> None:
         try:
             exec(code, self.locals)
         except OutputFull:
@@ -117,23 +123,29 @@ def _difference(index: int, example: doctest.Example, got: str) -> Difference:
 class _Runner(doctest.DocTestRunner):
     """doctest's runner, which collects differences instead of printing them.
 
-    The signatures are those of ``doctest.DocTestRunner``; typeshed has no types for some of their parameters.
+    The signatures are those of ``doctest.DocTestRunner``.
     """
 
     def __init__(self) -> None:
         super().__init__(verbose=False)
         self.differences: list[Difference] = []
 
-    def report_start(self, out: Any, test: Any, example: Any) -> None:
+    def report_start(self, out: Out, test: doctest.DocTest, example: doctest.Example) -> None:
         return
 
-    def report_success(self, out: Any, test: Any, example: Any, got: Any) -> None:
+    def report_success(self, out: Out, test: doctest.DocTest, example: doctest.Example, got: str) -> None:
         return
 
-    def report_failure(self, out: Any, test: Any, example: Any, got: str) -> None:
+    def report_failure(self, out: Out, test: doctest.DocTest, example: doctest.Example, got: str) -> None:
         self.differences.append(_difference(test.examples.index(example), example, got))
 
-    def report_unexpected_exception(self, out: Any, test: Any, example: Any, exc_info: Any) -> None:
+    def report_unexpected_exception(
+        self,
+        out: Out,
+        test: doctest.DocTest,
+        example: doctest.Example,
+        exc_info: ExceptionInfo,
+    ) -> None:
         shown = doctext.shown_error(exc_info[1])
         self.differences.append(_difference(test.examples.index(example), example, shown))
 
