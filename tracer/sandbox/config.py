@@ -27,6 +27,7 @@ class JailConfig:
         readable_by_all: True if any user may read all of ``binds``.
         hostname, process_id, hash_seed, seed, pinned_clock, choices: as in ``Jail``.
         limits: the worker's limits.
+        cgroup: the version of the kernel's interface by which the jail's control group bounds it; 0 where it has none.
 
     Raises:
         ValueError: a required layer is not among ``layers``, a path is not absolute, the user would be root, or
@@ -49,6 +50,7 @@ class JailConfig:
     tasks: int
     readable_by_all: bool
     limits: Limits
+    cgroup: int = 0
 
     def __post_init__(self) -> None:
         if not set(self.required) <= set(self.layers):

@@ -1,13 +1,13 @@
 """Tells how long a process had for itself: by the clock, less the time for which it waited for a processor. Runs
 inside, in init.
 
-By the clock alone, what else runs on the machine would decide which runs end at a limit. The time of its own is what the
-clock would have said on a machine with nothing else to do: the process computed, or it waited for something that no
-processor brings sooner (a sleep, a lock, a pipe).
+By the clock alone, what else runs on the machine would decide which runs end at a limit. The time of its own is what
+the clock would have said on a machine with nothing else to do: the process computed, or it waited for something that
+no processor brings sooner (a sleep, a lock, a pipe).
 
 The kernel counts for each thread how long it was ready to run and did not (``run_delay`` of ``/proc/PID/schedstat``,
-Linux with CONFIG_SCHEDSTATS). Where that can't be read (``hidepid``), the processor time decides: a stretch in which the
-process had next to none of it was waiting, any other counts as long as its processor time.
+Linux with CONFIG_SCHEDSTATS). Where that can't be read (``hidepid``), the processor time decides: a stretch in which
+the process had next to none of it was waiting, any other counts as long as its processor time.
 
 Not covered: time that a hypervisor gave to another machine counts as the process's own, where the kernel is not told.
 """

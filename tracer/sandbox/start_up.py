@@ -9,16 +9,17 @@ from pathlib import Path
 
 from trace_mine.tracer.limits import Limits
 from trace_mine.tracer.sandbox import selftest
+from trace_mine.tracer.sandbox.cgroups import JAIL_TASKS, make_group
 from trace_mine.tracer.sandbox.config import JailConfig
 from trace_mine.tracer.sandbox.identity import tasks_of_this_user, unused_uid
 from trace_mine.tracer.sandbox.jail import DEVICES, Jail, PythonInstallation, SandboxUnavailable
 from trace_mine.tracer.sandbox.jail_process import JailProcess
 from trace_mine.tracer.sandbox.layer import Layer
-from trace_mine.tracer.sandbox.layers import LEVELS, NAMESPACES, Level
+from trace_mine.tracer.sandbox.layers import CONTROL_GROUP, LEVELS, NAMESPACES, Level
 
-INIT_TASKS = 8
-"""Tasks of a jail's user beside a run's own: outer process, init, zygote, the next runner, and as many again for
-short-lived forks (the one between two forks, the one by which tasks are counted)."""
+INIT_TASKS = 2 * JAIL_TASKS
+"""Tasks of a jail's user beside a run's own, by RLIMIT_NPROC. Twice those that a jail has, because where there is a
+control group its bound is to be met first: it counts this jail alone, and shows that it holds (``layers``)."""
 
 
 def choose_level(minimum: int, maximum: int, attempt: Callable[[Level], Sequence[str]]) -> Level:
@@ -63,12 +64,17 @@ def start_jail(
         SandboxUnavailable: it does not come up; the message says why.
     """
     layers = tuple(layer for layer in level.layers if layer.name not in without)
+    group = make_group(limits) if CONTROL_GROUP in layers else None
+    if group is None:
+        layers = tuple(layer for layer in layers if layer is not CONTROL_GROUP)
     # mkdtemp makes a folder for its owner alone, under a name that nobody can guess
     host_scratch = None if NAMESPACES in layers else tempfile.mkdtemp(prefix="trace-mine-")
     try:
-        config = _config(level, layers, jail, limits, interpreter, host_scratch)
-        return JailProcess(interpreter.executable, config, random_addresses=jail.aslr)
+        config = _config(level, layers, jail, limits, interpreter, host_scratch, group.version if group else 0)
+        return JailProcess(interpreter.executable, config, random_addresses=jail.aslr, group=group)
     except BaseException:
+        if group is not None:
+            group.remove()
         if host_scratch is not None and os.path.isdir(host_scratch):
             os.rmdir(host_scratch)  # the jail did not start, or it would have emptied and removed it
         raise
@@ -81,10 +87,12 @@ def _config(
     limits: Limits,
     interpreter: PythonInstallation,
     host_scratch: str | None,
+    cgroup: int,
 ) -> JailConfig:
     """Decide what a Jail leaves open: binds, user, paths as code inside sees them.
 
-    ``host_scratch`` is a folder of the host where the jail has no file system of its own, else None.
+    ``host_scratch`` is a folder of the host where the jail has no file system of its own, else None; ``cgroup`` is the
+    version of its control group.
     """
     # Resolved: a bind follows a link at its source, and Landlock rules and the comparison of paths must mean that
     # folder.
@@ -109,6 +117,7 @@ def _config(
         tasks=INIT_TASKS + (tasks_of_this_user() if uid is None else 0),
         readable_by_all=all(_readable_by_all(source) for source, _ in binds),
         limits=limits,
+        cgroup=cgroup,
     )
 
 

@@ -22,8 +22,8 @@ from typing import TypeVar
 
 _HEADER = struct.Struct(">II")
 MAX_MESSAGE_BYTES = 64 << 20
-"""Of JSON and payload together: far above any job, and a bound on what a wrong length can ask for. Init, whose memory is
-limited (``rlimits.INIT_BYTES``), holds up to four copies of what it hands on."""
+"""Of JSON and payload together: far above any job, and a bound on what a wrong length can ask for. Init, whose memory
+is limited (``rlimits.INIT_BYTES``), holds up to four copies of what it hands on."""
 
 T = TypeVar("T")
 

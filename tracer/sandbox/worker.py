@@ -31,8 +31,8 @@ WARM_SECONDS = 60.0
 WARM_ATTEMPTS = 3
 """How many times ``warm_seconds`` all attempts to import the warm modules may take together."""
 RUN_ATTEMPTS = 2
-"""How many jails a run may take: one that died before the run began is started again once; a second death, and any after
-the run began, is the outcome of the run."""
+"""How many jails a run may take: one that died before the run began is started again once; a second death, and any
+after the run began, is the outcome of the run."""
 
 
 def _stop_all(processes: list[JailProcess]) -> None:
@@ -188,7 +188,8 @@ class Worker:
                 # An interrupt, say: what init reports later belongs to this run and must not be taken for the next's.
                 self._stop()
                 raise
-        return Outcome(status="no-end", integrity="truncated", stderr=f"the jail died: {death}".encode())
+        status = "memory" if death.out_of_memory else "no-end"
+        return Outcome(status=status, integrity="truncated", stderr=f"the jail died: {death}".encode())
 
     # starting and restarting the jail
 

@@ -27,6 +27,9 @@ from trace_mine.tracer.sandbox.wire import Hangup, field, receive_message, send_
 if TYPE_CHECKING:
     from trace_mine.tracer.sandbox.loader import Bundle
 
+OOM_SCORE = b"500"
+"""Half of what the kernel ranks a process by that has all memory: more than any that behaves well has."""
+
 
 def main(
     bundle: Bundle, config: JailConfig, control: socket.socket, proc: int, init_pid: int, landlock_abi: int
@@ -71,6 +74,7 @@ def prepare(
     kernel.die_with_parent()
     statm = os.open("self/statm", os.O_RDONLY | os.O_CLOEXEC, dir_fd=proc)
     confinement = confinement_of(config, landlock_abi, statm)
+    prefer_for_oom_kill(proc)
     setting = Setting(bundle, config, confinement, init_pid)
     setting.load_jobs()
     forks = SiblingForks(os.open("self/stat", os.O_RDONLY | os.O_CLOEXEC, dir_fd=proc))
@@ -115,7 +119,21 @@ def confinement_of(config: JailConfig, landlock_abi: int, statm: int) -> Confine
         tasks=config.tasks,
         limits=config.limits,
         statm=statm,
+        cgroup=config.cgroup,
     )
+
+
+def prefer_for_oom_kill(proc: int) -> None:
+    """Make the zygote and its runners the first that the kernel kills where memory is used up, in the jail's group or
+    on the whole machine: init must stay to report it, and the host's processes have nothing to do with it.
+
+    ``proc`` is an open descriptor of the host's /proc. Raises OSError.
+    """
+    fd = os.open("self/oom_score_adj", os.O_WRONLY | os.O_CLOEXEC, dir_fd=proc)
+    try:
+        os.write(fd, OOM_SCORE)
+    finally:
+        os.close(fd)
 
 
 def reset_signals() -> None:

@@ -280,7 +280,7 @@ def test_a_run_that_inits_death_interrupts(level, moment, status, restarts, monk
 
         def receiving(process):
             report = receive(process)
-            if (moment == "when the run begins" and report is None) or moment == "when the run is over" and report:
+            if (moment == "when the run begins" and report is None) or (moment == "when the run is over" and report):
                 kill()
             return report
 
