@@ -132,7 +132,7 @@ class ControlGroup:
         return {int(pid) for folder in self.folders for pid in _read(f"{folder}/cgroup.procs").split()}
 
     def remove(self) -> None:
-        """Kill what is left of the jail, and remove the group; twice is fine. A fork of its maker only lets go of it."""
+        """Kill what is left of the jail, and remove the group; twice is fine. A fork of its maker lets go of it."""
         if self._events is not None:
             os.close(self._events)
             self._events = None
