@@ -101,7 +101,8 @@ def _check_references(job: Job, answer: Record) -> None:
             last_piece = max((command.piece for command in answer.commands), default=-1)
             _below("SessionCommand.piece", last_piece, job.program.pieces)
         case ReplayJob(), ReplayReport():
-            _at_most("watched values", len(answer.values), len(job.watch))
+            _at_most("commands", len(answer.commands), len(job.commands))
+            _at_most("watched values", len(answer.values), len(answer.commands))
         case BeliefsJob(), BeliefsReport():
             _check_beliefs(job, answer)
         case SamplesJob(), SampledTexts():
