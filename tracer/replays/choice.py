@@ -14,11 +14,16 @@ MORE_REPLAYS = 20
 """Further replays of a session in which threads were started. A row that fails one replay in ten passes two such
 replays four times of five, and twenty-two once in ten."""
 
-REFLECTION = frozenset(re.findall(r"\w+", """
+REFLECTION = frozenset(
+    re.findall(
+        r"\w+",
+        """
 _getframe _current_frames currentframe f_back f_locals f_globals f_code tb_frame gi_frame cr_frame gc
 get_objects get_referrers get_referents settrace setprofile stdout __stdout__ stderr __stderr__ stdin
 __stdin__ displayhook excepthook ps1 ps2 monitoring doctest ctypes last_value last_traceback getsource
-"""))
+""",
+    )
+)
 """Words of a source that looks at frames, at the heap, or at what a prompt and a doctest have otherwise."""
 REFLECTION_EVENTS = frozenset(("sys._getframe", "gc.get_objects", "gc.get_referrers", "gc.get_referents"))
 THREADS = frozenset(
