@@ -93,10 +93,15 @@ def _check_scalars(values: Sequence[object], column: Column) -> None:
         return
     if not kinds <= {column.scalar}:
         _refuse(column, (value for value in values if type(value) is not column.scalar))
-    if column.scalar is int and values and not (_INT_MIN <= min(values) and max(values) <= _INT_MAX):  # type: ignore[type-var]
-        _refuse(column, (value for value in values if not _INT_MIN <= value <= _INT_MAX))  # type: ignore[operator]
+    if column.scalar is int:
+        _check_ints(values, column)  # type: ignore[arg-type]
     if column.scalar is str:
         _check_texts(values, column)  # type: ignore[arg-type]
+
+
+def _check_ints(values: Sequence[int], column: Column) -> None:
+    if values and not (min(values) >= _INT_MIN and max(values) <= _INT_MAX):
+        _refuse(column, (value for value in values if not _INT_MIN <= value <= _INT_MAX))
 
 
 def _is_number(value: object) -> bool:

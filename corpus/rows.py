@@ -109,12 +109,13 @@ def make_row(trace: Trace, origin: RowOrigin) -> Row | Drop:
     # A mistake of trace-mine, or a value from the jail that no type there refused: one snippet's loss, and not that of
     # all that are still to come. (RecursionError: of a value in a mapping, which JSON nests too deeply.)
     try:
-        row = Row.of(check_row(_columns(trace, origin)))
+        row = Row.of(_columns(trace, origin))
+        # After encoding: the length of the text says little, since states repeat each variable at each step.
+        if len(row.line) > MAX_ROW_BYTES:
+            return Drop(reason=Reason.ROW_TOO_LARGE.value, evidence=f"{len(row.line)} bytes, limit {MAX_ROW_BYTES}")
+        check_row(row.columns)
     except (ValueError, TypeError, OverflowError, RecursionError) as error:
         return Drop(reason=Reason.BAD_ROW.value, evidence=f"{type(error).__name__}: {error}"[:MAX_EVIDENCE])
-    # After encoding: the length of the text says little, since states repeat each variable at each step.
-    if len(row.line) > MAX_ROW_BYTES:
-        return Drop(reason=Reason.ROW_TOO_LARGE.value, evidence=f"{len(row.line)} bytes, limit {MAX_ROW_BYTES}")
     return row
 
 

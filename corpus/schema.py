@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 import sys
 import types
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -132,9 +132,7 @@ class RowColumns(TypedDict):
     name: Annotated[str, means("qualified name of the snippet")]
     line: Annotated[int, means("first line of the snippet, from 1; of synthetic rows the row's number")]
     end_line: Annotated[int, means("last line of the snippet")]
-    entry: Annotated[
-        str, means(f"how the snippet is entered: {_listed(KINDS)}, or the synthetic task")
-    ]
+    entry: Annotated[str, means(f"how the snippet is entered: {_listed(KINDS)}, or the synthetic task")]
     licence: Annotated[str, means("licence of the source, as an SPDX expression; `NOASSERTION`: none was found")]
     source_hash: Annotated[str, means("SHA-256 of the snippet's file; of synthetic rows a hash of the task")]
     requires: Annotated[list[str], means("packages that a replay must have installed, `NAME==VERSION`")]

@@ -419,7 +419,7 @@ def test_a_marker_that_is_none_is_refused(change: dict[str, Any]) -> None:
 
 # the poison repository ------------------------------------------------------------------------------------------------
 
-REACH = '''
+REACH = """
 import sys
 def forge(change):
     frame = sys._getframe()
@@ -432,13 +432,17 @@ def forge(change):
     raw = cell.cell_contents
     cell.cell_contents = lambda message: raw(change(message))
     return 1
-'''
+"""
+SUMMARY = "m['drive_summary']"
 FORGERIES = {
-    "opened_calls": "{'drive_summary': {**m['drive_summary'], 'opened_calls': 2**70}}",
-    "kept": "{'drive_summary': {**m['drive_summary'], 'kept': {'## Licences': 1}}}",
-    "depth": "{'drive_summary': {**m['drive_summary'], 'commands': {**m['drive_summary']['commands'], 'depth': [2**70]}}}",
-    "spare": "{'drive_summary': {**m['drive_summary'], 'spare': chr(0xd800) * 9999}}",
-    "any": "{'drive_summary': [[[[2**70]]]]}",
+    name: f"{{'drive_summary': {{**{SUMMARY}, {fields}}}}}"
+    for name, fields in {
+        "opened_calls": "'opened_calls': 2**70",
+        "kept": "'kept': {'## Licences': 1}",
+        "depth": f"'commands': {{**{SUMMARY}['commands'], 'depth': [2**70]}}",
+        "spare": "'spare': chr(0xd800) * 9999",
+        "more": "'films': [[[[2**70]]]]",
+    }.items()
 }
 
 
