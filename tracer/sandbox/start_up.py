@@ -49,8 +49,9 @@ def choose_level(minimum: int, maximum: int, attempt: Callable[[Level], Sequence
                 return level
             reason = f"level {level.number}: self-test failed: {'; '.join(failures)}"
         reasons.append(reason)
+    wanted = f"{minimum}" if minimum == maximum else f"{minimum} or more"
     raise SandboxUnavailable(
-        f"expected a sandbox of level {minimum} or more, got none. " + " | ".join(reasons) + f". {selftest.ADVICE}"
+        f"expected a sandbox of level {wanted}, got none. " + " | ".join(reasons) + f". {selftest.ADVICE}"
     )
 
 
