@@ -28,7 +28,7 @@ def choose_level(minimum: int, maximum: int, attempt: Callable[[Level], Sequence
     """Return the strongest level from ``minimum`` to ``maximum`` at which ``attempt`` finds nothing wrong.
 
     ``attempt`` starts a jail of the level and gives what its self-test found, or raises SandboxUnavailable. Each level
-    has LEVEL_ATTEMPTS of them: a jail one of whose processes was killed while it started must not make the level weaker.
+    has LEVEL_ATTEMPTS of them: a jail of which a process was killed while it started must not make the level weaker.
 
     Raises:
         SandboxUnavailable: there is none; the message says for each level which layer is missing or which question was
