@@ -296,7 +296,11 @@ def disturb(process: subprocess.Popen[str], disturbance: Disturbance, trial: Tri
         time.sleep(max(0.002, moment - time.monotonic()))
         if process.poll() is not None:
             return False
-        if targets := by_role(process.pid).get(disturbance.role):
+        targets = by_role(process.pid).get(disturbance.role, [])
+        if disturbance.how == "freeze" and disturbance.role == "worker":
+            # One that is stopped before it has tied its life to the command's (its first 0.3 s) stays stopped.
+            targets = [pid for pid in targets if below(pid, processes())]
+        if targets:
             break
     target = draw.choice(targets)
     trial.notes.append(f"process {target} of {len(targets)}")
@@ -344,24 +348,32 @@ def files_of(out: Path) -> dict[str, bytes]:
     }
 
 
+FUNCTION = '''def f{n}(x):
+    """
+    >>> total = {number}
+    >>> for k in range({n} + 2):
+    ...     total += k * {module}
+    >>> f{n}(total)
+    {result}
+    """
+    return x + {n}
+
+
+'''
+
+
 def write_repositories(folder: Path, num_repositories: int = 3, num_modules: int = 3) -> list[Path]:
-    """Write small repositories with doctests, a few of whose runs take long enough to be met by a signal."""
+    """Write small repositories with doctests, each of whose texts is another."""
     roots = []
     for number in range(num_repositories):
         root = folder / f"repository{number}"
+        root.mkdir(parents=True)
         for module in range(num_modules):
-            tests = "".join(
-                f'def f{n}(x):\n    """\n    >>> total = {number}\n    >>> for k in range({n + 2}):\n'
-                f"    ...     total += k * {module}\n    >>> f{n}(total)\n    {(number + sum(range(n + 2)) * module) + n}\n"
-                f'    """\n    return x + {n}\n\n'
-                for n in range(4)
-            )
-            path = root / f"m{number}{module}.py"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(tests)
-        (root / "pyproject.toml").write_text(
-            f'[project]\nname = "repository{number}"\nversion = "1.0"\nlicense = "MIT"\n'
-        )
+            results = {n: number + sum(range(n + 2)) * module + n for n in range(4)}
+            tests = [FUNCTION.format(n=n, number=number, module=module, result=results[n]) for n in results]
+            (root / f"m{number}{module}.py").write_text("".join(tests))
+        project = f'[project]\nname = "{root.name}"\nversion = "1.0"\nlicense = "MIT"\n'
+        (root / "pyproject.toml").write_text(project)
         roots.append(root)
     return roots
 

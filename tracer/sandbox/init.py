@@ -36,6 +36,8 @@ from trace_mine.tracer.sandbox.zygote_link import ZYGOTE_SECONDS, Ends, ZygoteGo
 if TYPE_CHECKING:
     from trace_mine.tracer.sandbox.loader import Bundle
 
+ORPHAN_SECONDS = 5.0
+"""How long a jail may take to end by itself once its supervisor is gone."""
 DISK_POLL_SECONDS = 0.05
 """How often a scratch folder is measured at level 2, where no file system limits it."""
 CONTROL_SECONDS = 60.0
@@ -134,8 +136,12 @@ class Init:
         self._supervisor = supervisor_fd
         self._replayer: Replayer | None = None
         proc = os.open("/proc", os.O_PATH | os.O_DIRECTORY)  # opened now: the view of level 3 shows none
+        self._life, self._alive = os.pipe()  # by which the outer process, where there is one, sees the end of this one
         last_pid = isolate(config, proc, self._wait_as_outer_process)
         self._proc = proc  # kept, for the clocks of what runs; the zygote closes its copy
+        os.close(self._life)
+        if not config.namespaces:
+            kernel.continue_when_ready(control.fileno())  # no outer process ends a stopped init
         self._scratch = MountedScratch(config.scratch) if config.namespaces else FolderScratch(config.scratch)
         self._disk_bytes = config.limits.disk_bytes
         self._scratch.renew(self._disk_bytes)
@@ -145,11 +151,20 @@ class Init:
     def _wait_as_outer_process(self, pid: int) -> NoReturn:
         """Go on as the process that the supervisor started, outside the namespace: wait for process 1.
 
-        When this process dies, process 1 dies with it (PDEATHSIG), and with that the kernel ends the namespace.
+        When this process dies, process 1 dies with it (PDEATHSIG), and with that the kernel ends the namespace. It also
+        dies ORPHAN_SECONDS after the supervisor: process 1 ends at once then, unless somebody stopped it.
         """
         # its copies would keep the socket open after the end of process 1, and the supervisor would not see that end
         self._control.close()
-        os.close(self._supervisor)
+        os.close(self._alive)
+        kernel.continue_when_ready(self._life)  # stopped, this process would never see the end of process 1
+        poll = select.poll()
+        for fd in (self._supervisor, handle := os.pidfd_open(pid)):
+            poll.register(fd, select.POLLIN)
+        if handle not in dict(poll.poll()):
+            poll.unregister(self._supervisor)
+            if not poll.poll(ORPHAN_SECONDS * 1000):
+                os._exit(1)
         _, status = os.waitpid(pid, 0)
         os._exit(0 if status == 0 else 1)
 
@@ -166,6 +181,7 @@ class Init:
             ours.close()
             self._control.close()
             os.close(self._supervisor)
+            os.close(self._alive)
             if last_pid is not None:
                 os.close(last_pid)
             if self._replayer is not None:

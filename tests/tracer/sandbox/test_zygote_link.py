@@ -127,7 +127,7 @@ def test_a_message_that_comes_byte_by_byte(scene, monkeypatch):
     thread = threading.Thread(target=drip)
     thread.start()
     try:
-        with pytest.raises(ZygoteGone, match="time for this message is over|timed out"):
+        with pytest.raises(ZygoteGone, match=r"time for this message is over|timed out"):
             scene.link.receive(clock(scene))
     finally:
         ended.set()
