@@ -37,6 +37,8 @@ CONFIG = JailConfig(
     uid=None,
     tasks=8,
     readable_by_all=True,
+    zygote="recorder",
+    executable="/usr/bin/python3",
     limits=Limits(forks=2),
 )
 
