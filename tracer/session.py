@@ -39,7 +39,7 @@ class Tracer:
     Use a Tracer as a context manager, or call ``close``, so that the workers end. A Tracer runs one snippet at a time.
 
     Raises:
-        SandboxUnavailable: this machine offers less than ``config.minimum_level``.
+        SandboxUnavailable: this machine offers less than ``config`` asks for.
 
     Many programs share the workers, which take a second to start:
 
@@ -56,8 +56,7 @@ class Tracer:
         self._recorder = Worker(
             jail_of(config, replaying=False),
             config.limits,
-            minimum_level=config.minimum_level,
-            allow_unsafe=config.allow_unsafe,
+            **config.worker_levels,
         )
         self._replays = ReplayJails(config)
 

@@ -45,8 +45,7 @@ class ReplayJails:
                 replaying_jail(self._config, kind),
                 # a replay follows no choices, and the filter is stricter so
                 replace(self._config.limits, forks=0),
-                minimum_level=self._config.minimum_level,
-                allow_unsafe=self._config.allow_unsafe,
+                **self._config.worker_levels,
             )
         return self._workers[kind]
 
