@@ -15,7 +15,7 @@ from trace_mine.tracer.replays.session import Reading, Session
 from trace_mine.tracer.rounds import Failed
 from trace_mine.tracer.sandbox import Worker
 from trace_mine.tracer.sandbox.conversation import ended_as
-from trace_mine.tracer.sandbox.prompt import SetUp
+from trace_mine.tracer.sandbox.prompt import SetUpResult
 from trace_mine.tracer.sandbox.verdict import Report
 
 Jails = Literal["replayer", "fresh replayer", "other world"]
@@ -52,7 +52,7 @@ class Reader:
             raise ValueError(f"expected Reader.name to be one word, got {self.name!r}; use letters, digits and _")
 
 
-def check_set_up(set_up: SetUp) -> None:
+def check_set_up(set_up: SetUpResult) -> None:
     """Check that a run has a namespace for its first command.
 
     Raises:

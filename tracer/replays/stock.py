@@ -12,7 +12,7 @@ from trace_mine.tracer.replays.reader import Reader, check_report, check_set_up
 from trace_mine.tracer.replays.session import Printed, Reading, Session
 from trace_mine.tracer.sandbox import Worker
 from trace_mine.tracer.sandbox.conversation import Conversation, RunOver
-from trace_mine.tracer.sandbox.prompt import Prompt, RunRequest, SetUp, read_set_up
+from trace_mine.tracer.sandbox.prompt import Prompt, RunRequest, SetUpResult, read_set_up
 
 STATEMENT_FEATURES = frozenset({"annotations", "barry_as_FLUFL"})
 """Features of ``__future__`` that a prompt has only after a statement; the others are every interpreter's by now."""
@@ -29,10 +29,10 @@ def read(worker: Worker, session: Session, reseed: int = 0) -> Reading:
     return Reading(printed=tuple(printed), why=why, exit_status=exited)
 
 
-def _talk(talk: Conversation, session: Session, request: RunRequest) -> tuple[SetUp, list[Printed], str]:
+def _talk(talk: Conversation, session: Session, request: RunRequest) -> tuple[SetUpResult, list[Printed], str]:
     """Give one command after the other; return what they printed, and why not all of them were read."""
     printed: list[Printed] = []
-    set_up = SetUp()
+    set_up = SetUpResult()
     try:
         set_up = read_set_up(talk)
         if set_up.failed:

@@ -250,8 +250,8 @@ class JailProcess:
                 pipes.close_theirs()
             conversation = Conversation(pipes, limits, self._control.fileno(), self._receive_of_run)
             try:
-                told = talk(conversation)
-                return told, conversation.finish(self._order_kill)
+                spoken = talk(conversation)
+                return spoken, conversation.finish(self._order_kill)
             except InitSilent as error:
                 raise JailDied(str(error)) from error
 
