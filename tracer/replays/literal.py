@@ -10,7 +10,7 @@ import json
 import re
 import secrets
 
-from trace_mine.tracer.replays.reader import Reader, check_report, check_set_up
+from trace_mine.tracer.replays.reader import Reader, speak
 from trace_mine.tracer.replays.session import Printed, Reading, Session, TextCommand
 from trace_mine.tracer.sandbox import Worker
 from trace_mine.tracer.sandbox.conversation import Conversation, RunOver
@@ -27,9 +27,7 @@ def read(worker: Worker, session: Session, reseed: int = 0) -> Reading:
     program = session.program
     request = RunRequest(module=program.module, code=program.code, reseed=reseed, program=PROGRAM)
     pairs = [(command.source, secrets.token_hex(16)) for command in session.commands]
-    (set_up, reports, why), report = worker.converse(request, lambda talk: _talk(talk, pairs))
-    check_set_up(set_up)
-    check_report("literal", report, worker.limits, why)
+    reports, _, _ = speak("literal", worker, request, lambda talk: _talk(talk, pairs))
     return _reading(session.commands, pairs, reports)
 
 
@@ -45,7 +43,9 @@ def _talk(talk: Conversation, pairs: list[tuple[str, str]]) -> tuple[SetUpResult
         while True:
             talk.wait()
     except RunOver as over:
-        return set_up, talk.mark.decode("utf-8", "backslashreplace"), over.why
+        # the end of the run is what is waited for, and reports that lack show by themselves
+        why = "" if over.why == "ended" else over.why
+        return set_up, talk.mark.decode("utf-8", "backslashreplace"), why
 
 
 def _reading(commands: tuple[TextCommand, ...], pairs: list[tuple[str, str]], reports: str) -> Reading:

@@ -66,6 +66,7 @@ def run(commands: int, mark: int, namespace: dict[str, object], features: Sequen
             try:
                 value = namespace[source]
                 shown = show(value) if kind == REPR else text_of(snapshot(value))
+                del value  # a command that deletes the variable ends the object, too
             except BaseException as error:  # KeyError: the variable is not bound
                 answer(nonce, False, type(error).__name__[:80])
             else:
