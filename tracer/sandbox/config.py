@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 
 from trace_mine.tracer.limits import Limits
+from trace_mine.tracer.sandbox.machine import Machine
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,7 +26,7 @@ class JailConfig:
         uid: the user to become; None keeps the supervisor's.
         tasks: how many threads that user may have beside a run's own.
         readable_by_all: True if any user may read all of ``binds``.
-        hostname, process_id, hash_seed, seed, pinned_clock, choices: as in ``Jail``.
+        hostname, process_id, hash_seed, seed, machine, pinned_clock, choices: as in ``Jail``.
         limits: the worker's limits.
 
     Raises:
@@ -49,6 +50,7 @@ class JailConfig:
     tasks: int
     readable_by_all: bool
     limits: Limits
+    machine: Machine = field(default_factory=Machine)
 
     def __post_init__(self) -> None:
         if not set(self.required) <= set(self.layers):
@@ -77,12 +79,18 @@ class JailConfig:
 
         Raises:
             TypeError: a field is missing or unknown.
-            ValueError: ``binds`` or ``limits`` has another shape, or a value is out of range.
+            ValueError: ``binds``, ``limits`` or ``machine`` has another shape, or a value is out of range.
         """
         # JSON has no tuples: they come back as lists, and a frozen record must not hold a list
         values = {name: tuple(value) if isinstance(value, list) else value for name, value in data.items()}
-        binds, limits = data["binds"], data["limits"]
-        if not isinstance(binds, list) or not isinstance(limits, dict):
-            raise ValueError(f"expected binds as a list and limits as an object, got {binds!r} and {limits!r}")
-        values |= {"binds": tuple((source, target) for source, target in binds), "limits": Limits(**limits)}
+        binds, limits, machine = data["binds"], data["limits"], data["machine"]
+        if not isinstance(binds, list) or not isinstance(limits, dict) or not isinstance(machine, dict):
+            raise ValueError(
+                f"expected binds as a list, limits and machine as objects, got {binds!r}, {limits!r} and {machine!r}"
+            )
+        values |= {
+            "binds": tuple((source, target) for source, target in binds),
+            "limits": Limits(**limits),
+            "machine": Machine(**machine),
+        }
         return cls(**values)  # type: ignore[arg-type]  # the supervisor is trusted: names are checked, types are its own

@@ -6,10 +6,12 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import TypedDict
+
+from trace_mine.tracer.sandbox.machine import Machine
 
 MINIMUM_PYTHON = (3, 11)
 """The oldest interpreter that may run inside: the jail is started with ``-P``, which is new in 3.11."""
@@ -76,7 +78,9 @@ class Jail:
             runs, because ``os.getpid()`` shows in output.
         hash_seed: PYTHONHASHSEED, by which sets of strings have the same order in each run.
         aslr: True leaves addresses random; False asks for fixed ones, which show in a default ``repr``.
-        pinned_clock: True gives each run the same time and the same ``os.urandom``.
+        machine: what the kernel and the environment say of the machine.
+        pinned_clock: True gives each run the same time, the same ``os.urandom`` and, of its machine, numbers that are
+            no machine's (``pinned_machine``).
         choices: True if runs record what they draw.
         seed: of the global generators and of the pinned ``os.urandom``.
 
@@ -94,6 +98,7 @@ class Jail:
     process_id: int = 101
     hash_seed: int = 0
     aslr: bool = False
+    machine: Machine = field(default_factory=Machine)
     pinned_clock: bool = True
     choices: bool = False
     seed: int = 0

@@ -77,7 +77,8 @@ class Warmed:
 class JailProcess:
     """One jail, from its start to its end. It runs one job at a time.
 
-    ``layers`` is the text that rows store, e.g. ``namespaces+seccomp+landlock7+rlimits``.
+    ``layers`` is the text that rows store, e.g. ``namespaces+seccomp+landlock7+rlimits``; ``environment`` are the
+    variables of its runs.
 
     Raises:
         SandboxUnavailable: a layer is refused, or the jail does not come up; the message says why and what to do.
@@ -87,6 +88,7 @@ class JailProcess:
         """``executable`` is the interpreter to run inside. A ``config`` without namespaces names a scratch folder of
         the host, which belongs to this record from here on: it is emptied and removed at the end.
         """
+        self.environment = environment(config.hash_seed, config.scratch, config.machine)
         self._owner_pid = os.getpid()
         self._host_scratch = None if config.namespaces else config.scratch
         self._group: int | None = None  # of a run that may fork, where no namespace ends it with init
@@ -101,7 +103,7 @@ class JailProcess:
         try:
             self._popen = subprocess.Popen(
                 [*command, *arguments],
-                env=environment(config.hash_seed),
+                env=environment(config.hash_seed, machine=config.machine),
                 pass_fds=(theirs.fileno(), supervisor),
                 stdin=subprocess.DEVNULL,
                 stdout=self._stderr,

@@ -11,6 +11,7 @@ import os
 import stat
 import struct
 from collections.abc import Iterable
+from os import fstat  # bound before it is pinned
 
 from trace_mine.tracer.sandbox.kernel import no_new_privileges, syscall
 from trace_mine.tracer.sandbox.layer import Confinement
@@ -65,7 +66,7 @@ def rules_for(
                 continue
             # the kernel answers EINVAL to a rule that gives a file the rights of a folder
             file_only = EXECUTE | WRITE_FILE | READ_FILE | TRUNCATE | IOCTL_DEVICE
-            path_rights = allowed if stat.S_ISDIR(os.fstat(beneath).st_mode) else allowed & file_only
+            path_rights = allowed if stat.S_ISDIR(fstat(beneath).st_mode) else allowed & file_only
             rules.append(_PATH_BENEATH.pack(path_rights & rights, beneath))
     return rules
 

@@ -17,13 +17,14 @@ class LevelClaim:
     """The confinement that a started worker claims, to be compared with the answers from inside.
 
     ``layers`` is the text that rows store, e.g. ``namespaces+seccomp+landlock7+rlimits``. ``host_name`` and
-    ``directory`` are the jail's own at level 3.
+    ``directory`` are the jail's own at level 3, ``environment`` its variables at all levels.
     """
 
     level: int
     layers: str
     host_name: str
     directory: str
+    environment: Mapping[str, str]
     limits: Limits
 
 
@@ -43,7 +44,8 @@ class Question:
         bounds: True if answer and expectation are numbers by name, and a lower number (an inherited limit) keeps the
             promise too.
 
-    >>> Question(name="not_root").kept(1, LevelClaim(level=3, layers="", host_name="", directory="", limits=Limits()))
+    >>> claim = LevelClaim(level=3, layers="", host_name="", directory="", environment={}, limits=Limits())
+    >>> Question(name="not_root").kept(1, claim)
     False
 
     Raises:

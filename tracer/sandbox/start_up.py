@@ -102,6 +102,7 @@ def _config(
         process_id=jail.process_id,
         hash_seed=jail.hash_seed,
         seed=jail.seed,
+        machine=jail.machine,
         pinned_clock=jail.pinned_clock,
         choices=jail.choices,
         uid=uid,

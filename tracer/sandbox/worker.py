@@ -214,6 +214,7 @@ class Worker:
             layers=self.layers,
             host_name=self.jail.hostname,
             directory=self.jail.scratch,
+            environment=self._processes[-1].environment,
             limits=self.limits,
         )
 
