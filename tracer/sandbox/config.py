@@ -8,9 +8,14 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from typing import Literal
 
 from trace_mine.tracer.limits import Limits
 from trace_mine.tracer.sandbox.machine import Machine
+
+ZygoteKind = Literal["recorder", "replayer"]
+"""``recorder``: a fork of init, which holds our code and does jobs. ``replayer``: a program of its own, with nothing of
+ours in it, which runs commands and knows of no job."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +33,9 @@ class JailConfig:
         readable_by_all: True if any user may read all of ``binds``.
         hostname, process_id, hash_seed, seed, machine, pinned_clock, choices: as in ``Jail``.
         limits: the worker's limits.
+        zygote: as in ``Jail``.
+        executable: the interpreter, as code inside sees its path; a zygote that is a program of its own is started
+            from there.
 
     Raises:
         ValueError: a required layer is not among ``layers``, a path is not absolute, the user would be root, or
@@ -50,6 +58,8 @@ class JailConfig:
     tasks: int
     readable_by_all: bool
     limits: Limits
+    zygote: ZygoteKind
+    executable: str
     machine: Machine = field(default_factory=Machine)
 
     def __post_init__(self) -> None:
@@ -60,7 +70,7 @@ class JailConfig:
         if self.tasks < 0:
             raise ValueError(f"expected JailConfig.tasks >= 0, got {self.tasks}")
         # Init mounts, empties and removes what these name: a relative path would mean its own working directory.
-        for path in (self.scratch, *self.devices, *itertools.chain(*self.binds)):
+        for path in (self.scratch, self.executable, *self.devices, *itertools.chain(*self.binds)):
             if not path.startswith("/"):
                 raise ValueError(f"expected absolute paths in JailConfig, got {path!r}")
 

@@ -26,6 +26,8 @@ from trace_mine.tracer.sandbox import groups, kernel, zygote
 from trace_mine.tracer.sandbox.config import JailConfig
 from trace_mine.tracer.sandbox.isolation import isolate
 from trace_mine.tracer.sandbox.landlock import landlock_abi
+from trace_mine.tracer.sandbox.layer import Orders
+from trace_mine.tracer.sandbox.replayer import Replayer
 from trace_mine.tracer.sandbox.scratch import FolderScratch, MountedScratch, empty_folder
 from trace_mine.tracer.sandbox.wire import Hangup, field, receive_message, send_message
 from trace_mine.tracer.sandbox.zygote_link import ZYGOTE_SECONDS, Ends, ZygoteGone, ZygoteLink
@@ -96,6 +98,18 @@ def _end_everything(config: JailConfig) -> NoReturn:
         os._exit(0)
 
 
+def _become_replayer(replayer: Replayer, control: socket.socket, proc: int) -> NoReturn:
+    """Go on as a replayer's zygote, or tell init why not. Never returns."""
+    try:
+        replayer.become(control, proc)
+    except BaseException:
+        try:
+            send_message(control, {"fault": traceback.format_exc()[-4000:]})
+        except (Hangup, OSError):
+            pass  # init is gone, and with it the only reader
+    os._exit(1)
+
+
 def _children() -> list[int]:
     """Return the process ids of this process's children."""
     with open(f"/proc/self/task/{os.getpid()}/children") as file:
@@ -109,6 +123,7 @@ class Init:
         self._config = config
         self._control = control
         self._supervisor = supervisor_fd
+        self._replayer: Replayer | None = None
         proc = os.open("/proc", os.O_PATH | os.O_DIRECTORY)  # opened now: the view of level 3 shows none
         last_pid = isolate(config, proc, self._wait_as_outer_process)
         self._scratch = MountedScratch(config.scratch) if config.namespaces else FolderScratch(config.scratch)
@@ -132,6 +147,8 @@ class Init:
         """Fork the zygote, wait until it is confined, order the first runner and tell the supervisor the layers."""
         ours, theirs = socket.socketpair()
         init_pid = os.getpid()
+        if self._config.zygote == "replayer":
+            self._replayer = Replayer(self._config, landlock_abi())
         pid = os.fork()
         if pid == 0:
             # The zygote will run hostile imports: what init holds must not be open there. tests/tracer/sandbox
@@ -141,10 +158,15 @@ class Init:
             os.close(self._supervisor)
             if last_pid is not None:
                 os.close(last_pid)
+            if self._replayer is not None:
+                _become_replayer(self._replayer, theirs, proc)
             zygote.main(bundle, self._config, theirs, proc, init_pid, landlock_abi())
         theirs.close()
         ends = Ends(control=self._control, supervisor=self._supervisor)
-        link = ZygoteLink(ours, pid, ends, last_pid, self._config.process_id)
+        runner_orders = Orders if self._replayer is None else self._replayer.runner_orders
+        link = ZygoteLink(ours, pid, ends, last_pid, self._config.process_id, runner_orders)
+        if self._replayer is not None:
+            self._replayer.introduce(bundle, ours, init_pid)
         if self._config.namespaces:
             kernel.no_new_privileges()  # not sooner: the zygote sets its own, and drops its capabilities before it
         message = link.receive(time.monotonic() + ZYGOTE_SECONDS)
@@ -170,7 +192,7 @@ class Init:
                 raise Hangup("the supervisor is gone")
             if self._control.fileno() not in ready:
                 raise ZygoteGone("died between runs")
-            message, payload, fds = receive_message(self._control, max_fds=3)
+            message, payload, fds = receive_message(self._control, max_fds=4)
             if message["do"] == "warm":
                 self._warm(message, payload)
             elif message["do"] == "run":
@@ -211,7 +233,7 @@ class Init:
     def _run(self, message: dict[str, object], payload: bytes, fds: list[int]) -> None:
         """Give the waiting runner its job, wait for the end of the run, report it, and prepare the next runner.
 
-        ``payload`` and ``fds`` (the writing ends of the run's three pipes) go on to the runner unread.
+        ``payload`` and ``fds`` (the ends of the run's pipes) go on to the runner unread.
         """
         limits = Limits(**field(message, "limits", dict))
         try:
@@ -221,6 +243,8 @@ class Init:
             pid, handle = self._zygote.accept_runner()
             if limits.forks and not self._config.namespaces:  # the supervisor ends what outlives init
                 send_message(self._control, {"group": pid})
+            if self._replayer is not None:
+                message["orders"] = self._replayer.job_orders(limits).as_json()
             started = time.monotonic()  # the preparation before is the same for all runs and counts for none
             send_message(self._zygote.next_runner, message, payload, fds)
         except (Hangup, OSError) as error:

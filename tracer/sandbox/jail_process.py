@@ -15,14 +15,15 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import IO
+from typing import IO, TypeVar
 
 from trace_mine.tracer.limits import Limits
 from trace_mine.tracer.sandbox import selftest
 from trace_mine.tracer.sandbox.bundle import BOOTSTRAP, bundle_sources
 from trace_mine.tracer.sandbox.config import JailConfig
+from trace_mine.tracer.sandbox.conversation import Conversation, InitSilent, TalkPipes
 from trace_mine.tracer.sandbox.determinism import environment
 from trace_mine.tracer.sandbox.groups import end_session
 from trace_mine.tracer.sandbox.jail import SandboxUnavailable
@@ -48,6 +49,9 @@ RECORD_FDS = range(200, 900)
 that a program's own files get. Where RLIMIT_NOFILE is lower, the runner takes the next number below."""
 MAX_STDERR_BYTES = 1 << 16
 """How much of init's stderr is read for an error message; it is our own text, but may repeat a hostile one."""
+
+
+T = TypeVar("T")
 
 
 class JailDied(Exception):
@@ -212,6 +216,28 @@ class JailProcess:
             report = self._collect(pipes, limits)
             record, out, err = pipes.collected()
         return outcome_of(report, record, out, err, key, limits)
+
+    def converse(self, job: bytes, limits: Limits, talk: Callable[[Conversation], T]) -> tuple[T, Report]:
+        """Speak with a run in a fresh fork of a replayer's zygote; return what ``talk`` gives, and init's report.
+
+        The run is ended when ``talk`` returns or raises.
+
+        Raises:
+            JailDied: the jail ended or does not answer; whatever was said till then counts for nothing.
+        """
+        with TalkPipes() as pipes:
+            try:
+                send_message(self._control, {"do": "run", "limits": limits.as_dict()}, job, pipes.theirs)
+            except (Hangup, OSError) as error:
+                raise JailDied(str(error)) from error
+            finally:
+                pipes.close_theirs()
+            conversation = Conversation(pipes, limits, self._control.fileno(), self._receive_of_run)
+            try:
+                told = talk(conversation)
+                return told, conversation.finish(self._order_kill)
+            except InitSilent as error:
+                raise JailDied(str(error)) from error
 
     def _collect(self, pipes: RunPipes, limits: Limits) -> Report:
         """Read the pipes until they end and init has reported the runner's end.

@@ -11,7 +11,7 @@ import resource
 from resource import getrlimit, setrlimit  # bound before they are pinned
 
 from trace_mine.tracer.limits import Limits
-from trace_mine.tracer.sandbox.layer import Confinement
+from trace_mine.tracer.sandbox.layer import Confinement, Orders
 
 START_UP_BYTES = 1 << 30
 """Address space of the zygote beyond what it maps at the start and a run's memory limit: room for imports, which
@@ -57,14 +57,29 @@ def at_zygote(confinement: Confinement) -> None:
     set_limit(resource.RLIMIT_NPROC, confinement.tasks + limits.processes)
 
 
+def limits_of(limits: Limits) -> list[tuple[int, int, int, bool]]:
+    """Return the limits of a run as ``Orders.limits`` has them, all but that of tasks."""
+    return [
+        # beyond what the zygote maps, which a run can't give back: the same job gets as much after large imports
+        (resource.RLIMIT_AS, limits.memory_bytes, limits.memory_bytes, True),
+        # SIGXCPU at the soft limit; SIGKILL at the hard one, a second later, for programs that ignore the first
+        (resource.RLIMIT_CPU, limits.cpu_seconds, limits.cpu_seconds + 1, False),
+        (resource.RLIMIT_FSIZE, limits.file_bytes, limits.file_bytes, False),
+        (resource.RLIMIT_NOFILE, limits.open_files, limits.open_files, False),
+    ]
+
+
+def order_job(confinement: Confinement, limits: Limits, orders: Orders) -> None:
+    """Order this run's limits."""
+    max_tasks = confinement.tasks + limits.processes
+    orders.limits += [*limits_of(limits), (resource.RLIMIT_NPROC, max_tasks, max_tasks, False)]
+
+
 def at_job(confinement: Confinement, limits: Limits, mapped_bytes: int) -> None:
     """Set this run's limits. Raises OSError."""
-    # beyond what the zygote maps, which a run can't give back: the same job gets as much after large imports
-    set_limit(resource.RLIMIT_AS, mapped_bytes + limits.memory_bytes)
-    # SIGXCPU at the soft limit; SIGKILL at the hard one, a second later, for programs that ignore the first
-    set_limit(resource.RLIMIT_CPU, limits.cpu_seconds, limits.cpu_seconds + 1)
-    set_limit(resource.RLIMIT_FSIZE, limits.file_bytes)
-    set_limit(resource.RLIMIT_NOFILE, limits.open_files)
+    for which, soft, hard, relative in limits_of(limits):
+        beyond = mapped_bytes if relative else 0
+        set_limit(which, soft + beyond, hard + beyond)
     max_tasks = confinement.tasks + limits.processes
     # a run that may fork is limited by what runs now, so that exactly `forks` more can start
     set_limit(resource.RLIMIT_NPROC, min(max_tasks, tasks_now(max_tasks) + limits.forks) if limits.forks else max_tasks)

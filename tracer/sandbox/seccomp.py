@@ -19,7 +19,7 @@ from collections.abc import Iterable, Mapping
 
 from trace_mine.tracer.limits import Limits
 from trace_mine.tracer.sandbox.kernel import install_filter
-from trace_mine.tracer.sandbox.layer import Confinement
+from trace_mine.tracer.sandbox.layer import Confinement, Orders
 from trace_mine.tracer.sandbox.syscalls import AUDIT_ARCHITECTURES, syscall_numbers
 
 RETURN_ALLOW = 0x7FFF0000
@@ -216,12 +216,27 @@ def prepare(confinement: Confinement) -> None:
     confinement.filters = {forks: runner_template(confinement.machine, forks=forks) for forks in (False, True)}
 
 
-def at_zygote(confinement: Confinement) -> None:
-    """Install the first filter. Raises OSError."""
+def first_filter(confinement: Confinement) -> bytes:
+    """Assemble the first filter as this jail needs it."""
     # Level 2 has no process-id namespace; before version 6 Landlock has no signal scope.
     scoped = "landlock" in confinement.layers and confinement.landlock_abi >= 6
     signals = confinement.namespaces or scoped
-    install_filter(zygote_filter(confinement.machine, signals=signals, metadata=confinement.namespaces))
+    return zygote_filter(confinement.machine, signals=signals, metadata=confinement.namespaces)
+
+
+def at_zygote(confinement: Confinement) -> None:
+    """Install the first filter. Raises OSError."""
+    install_filter(first_filter(confinement))
+
+
+def order_zygote(confinement: Confinement, orders: Orders) -> None:
+    """Order the first filter."""
+    orders.filters.append(first_filter(confinement))
+
+
+def order_runner(confinement: Confinement, orders: Orders) -> None:
+    """Order the second filter: no run of a replayer may fork."""
+    orders.filters.append(confinement.filters[False])
 
 
 def at_runner(confinement: Confinement) -> None:

@@ -110,6 +110,8 @@ def _config(
         tasks=INIT_TASKS + (tasks_of_this_user() if uid is None else 0),
         readable_by_all=all(_readable_by_all(source) for source, _ in binds),
         limits=limits,
+        zygote=jail.zygote,
+        executable=interpreter.executable,  # its folder is bound at its own path
     )
 
 
