@@ -53,6 +53,7 @@ def jail_of(config: TracerConfig, *, replaying: bool) -> Jail:
         warm=config.warm,
         root=root,
         scratch="/check/scratch" if replaying else "/scratch",
+        interpreter="/check/interpreter" if replaying else "/python",
         hostname="replay" if replaying else "sandbox",
         process_id=2_024 if replaying else 101,  # any two numbers that differ, for sessions that show ``os.getpid()``
         hash_seed=4_242 if replaying else 0,  # sets of texts have another order in replay

@@ -22,8 +22,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, NoReturn
 
 from trace_mine.tracer.limits import Limits
-from trace_mine.tracer.sandbox import groups, kernel, zygote
-from trace_mine.tracer.sandbox.config import JailConfig
+from trace_mine.tracer.sandbox import groups, kernel, recorder
+from trace_mine.tracer.sandbox.config import NO_START, JailConfig
 from trace_mine.tracer.sandbox.isolation import isolate
 from trace_mine.tracer.sandbox.landlock import landlock_abi
 from trace_mine.tracer.sandbox.layer import Orders
@@ -98,9 +98,11 @@ def _end_everything(config: JailConfig) -> NoReturn:
         os._exit(0)
 
 
-def _become_replayer(replayer: Replayer, control: socket.socket, proc: int) -> NoReturn:
-    """Go on as a replayer's zygote, or tell init why not. Never returns."""
+def _become_zygote(config: JailConfig, replayer: Replayer | None, control: socket.socket, proc: int) -> NoReturn:
+    """Go on as the zygote of a replayer, or of a recorder, or tell init why not. Never returns."""
     try:
+        if replayer is None:
+            recorder.become(config, control, proc)
         replayer.become(control, proc)
     except BaseException:
         try:
@@ -126,6 +128,7 @@ class Init:
         self._replayer: Replayer | None = None
         proc = os.open("/proc", os.O_PATH | os.O_DIRECTORY)  # opened now: the view of level 3 shows none
         last_pid = isolate(config, proc, self._wait_as_outer_process)
+        recorder.find_library(config)
         self._scratch = MountedScratch(config.scratch) if config.namespaces else FolderScratch(config.scratch)
         self._disk_bytes = config.limits.disk_bytes
         self._scratch.renew(self._disk_bytes)
@@ -158,18 +161,25 @@ class Init:
             os.close(self._supervisor)
             if last_pid is not None:
                 os.close(last_pid)
-            if self._replayer is not None:
-                _become_replayer(self._replayer, theirs, proc)
-            zygote.main(bundle, self._config, theirs, proc, init_pid, landlock_abi())
+            _become_zygote(self._config, self._replayer, theirs, proc)
         theirs.close()
         ends = Ends(control=self._control, supervisor=self._supervisor)
         runner_orders = Orders if self._replayer is None else self._replayer.runner_orders
         link = ZygoteLink(ours, pid, ends, last_pid, self._config.process_id, runner_orders)
-        if self._replayer is not None:
-            self._replayer.introduce(bundle, ours, init_pid)
+        try:
+            if self._replayer is None:
+                recorder.introduce(self._config, bundle, ours, proc, init_pid, landlock_abi())
+            else:
+                self._replayer.introduce(bundle, ours, init_pid)
+        except OSError as error:  # it ended before it had read all: its last words say why
+            last = link.receive(time.monotonic() + ZYGOTE_SECONDS)
+            raise RuntimeError(f"{NO_START} at {self._config.executable}: {last.get('fault', error)}") from error
         if self._config.namespaces:
             kernel.no_new_privileges()  # not sooner: the zygote sets its own, and drops its capabilities before it
-        message = link.receive(time.monotonic() + ZYGOTE_SECONDS)
+        try:
+            message = link.receive(time.monotonic() + ZYGOTE_SECONDS)
+        except ZygoteGone as error:
+            raise RuntimeError(f"{NO_START} at {self._config.executable}: {error}") from error
         if "ready" not in message:
             raise RuntimeError(message.get("fault") or f"the zygote said {message!r} instead of being ready")
         link.order_runner()

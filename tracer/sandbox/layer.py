@@ -93,6 +93,7 @@ class Confinement:
         machine: as in ``syscalls.machine_of_this_process``.
         landlock_abi: the kernel's version of Landlock, 0 for none.
         readable: paths that the jail may read, as this process sees them.
+        loadable: folders whose files may be read, but which may not be listed.
         sys_path, devices, scratch: as in JailConfig.
         tasks: how many threads the jail's user may have beside a run's own.
         limits: the worker's.
@@ -105,6 +106,7 @@ class Confinement:
     machine: str
     landlock_abi: int
     readable: tuple[str, ...]
+    loadable: tuple[str, ...]
     sys_path: tuple[str, ...]
     devices: tuple[str, ...]
     scratch: str

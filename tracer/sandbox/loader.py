@@ -24,9 +24,13 @@ class Bundle:
     """Our modules by name, each loaded when it is first asked for."""
 
     def __init__(self, sources: Mapping[str, str | CodeType]) -> None:
-        """``sources`` maps module names to source text, or to code compiled of it; packages need no entry."""
+        """``sources`` maps module names to source text, or to code compiled of it; packages need no entry.
+
+        ``compiled`` is the code of the modules that were loaded.
+        """
         self._sources = sources
         self._modules: dict[str, ModuleType] = {}
+        self.compiled: dict[str, CodeType] = {}
         self._builtins = dict(vars(builtins))
         self._import = builtins.__import__
         self._builtins["__import__"] = self._import_from_bundle
@@ -34,6 +38,10 @@ class Bundle:
     def __contains__(self, name: str) -> bool:
         """Return True if the bundle has the module ``name``."""
         return name in self._sources
+
+    def sources(self) -> Mapping[str, str | CodeType]:
+        """Return what the bundle was made of."""
+        return self._sources
 
     def source(self, name: str) -> str:
         """Return the text of the module ``name``. Raises KeyError."""
@@ -64,6 +72,7 @@ class Bundle:
             # dont_inherit: otherwise this file's own __future__ imports would hold for the module too
             source = self._sources[name]
             code = compile(source, f"<{name}>", "exec", dont_inherit=True) if isinstance(source, str) else source
+            self.compiled[name] = code
             exec(code, namespace)
         finally:
             if isinstance(shadowed, ModuleType):

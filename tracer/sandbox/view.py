@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 import random
 
+from trace_mine.tracer.sandbox.build_facts import files_of_build, neutral_build_facts
 from trace_mine.tracer.sandbox.config import JailConfig
 from trace_mine.tracer.sandbox.kernel import (
     BIND,
@@ -51,7 +52,7 @@ def enter_view(config: JailConfig) -> None:
     mount("tmpfs", STAGE, "tmpfs", NO_SETUID | NO_DEVICES, "size=4m,nr_inodes=4096,mode=755")
     placed: list[str] = []
     # parents first, so that what lies below another bind is found there already
-    for source, target in sorted(dict.fromkeys(binds), key=lambda bind: bind[1].count("/")):
+    for source, target in sorted(dict.fromkeys((*binds, *config.libraries)), key=lambda bind: bind[1].count("/")):
         if source == target and any(target.startswith(f"{above}/") for above in placed):
             continue  # the bind of a folder above shows it already
         inside = STAGE + target
@@ -74,6 +75,10 @@ def enter_view(config: JailConfig) -> None:
             # only binds of single ones, since a new /dev needs real root
             _make_target(STAGE + device, folder=False)
             mount(device, STAGE + device, None, BIND)
+    for path, destination in config.links:
+        os.makedirs(os.path.dirname(STAGE + path), exist_ok=True)
+        os.symlink(destination, STAGE + path)
+    _cover(config)
     for path, text in _files_of(config.machine).items():
         _write(STAGE + path, text.encode())
     os.makedirs(STAGE + scratch, exist_ok=True)
@@ -81,6 +86,25 @@ def enter_view(config: JailConfig) -> None:
     if not os.path.lexists(STAGE + "/tmp"):
         os.symlink(scratch, STAGE + "/tmp")
     pivot_to(STAGE)
+
+
+def _cover(config: JailConfig) -> None:
+    """Lay empty files and folders over what is hidden, and other facts of the build over the interpreter's own."""
+    if not config.library:
+        return
+    folder, file, facts = f"{STAGE}/covers", f"{STAGE}/covers.empty", f"{STAGE}/covers.py"
+    os.mkdir(folder)
+    _write(file, b"")
+    _write(facts, neutral_build_facts(os.path.dirname(os.path.dirname(config.executable))).encode())
+    for path in config.hidden:
+        if os.path.exists(STAGE + path) and not os.path.islink(STAGE + path):
+            bind_read_only(folder if os.path.isdir(STAGE + path) else file, STAGE + path)
+    for path in files_of_build(STAGE + config.library):
+        bind_read_only(facts if path.endswith(".py") else file, path)
+    # what is mounted stays; the names go
+    os.rmdir(folder)
+    os.unlink(file)
+    os.unlink(facts)
 
 
 def _files_of(machine: Machine) -> dict[str, str]:

@@ -25,13 +25,22 @@ from trace_mine.tracer.sandbox.syscalls import machine_of_this_process
 from trace_mine.tracer.sandbox.wire import Hangup, field, receive_message, send_message
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from trace_mine.tracer.sandbox.loader import Bundle
+
+
+def begin(
+    bundle: Bundle, config: Mapping[str, object], control_fd: int, proc: int, init_pid: int, landlock_abi: int
+) -> NoReturn:
+    """Enter ``main`` from the program that ``recorder`` sends; ``config`` is a JailConfig as JSON. Never returns."""
+    main(bundle, JailConfig.from_json(config), socket.socket(fileno=control_fd), proc, init_pid, landlock_abi)
 
 
 def main(
     bundle: Bundle, config: JailConfig, control: socket.socket, proc: int, init_pid: int, landlock_abi: int
 ) -> NoReturn:
-    """Confine this process and serve init; init enters here after the fork. Never returns.
+    """Confine this process and serve init; the zygote enters here. Never returns.
 
     Args:
         bundle: our own code.
@@ -109,6 +118,7 @@ def confinement_of(config: JailConfig, landlock_abi: int, statm: int) -> Confine
         machine=machine_of_this_process(),
         landlock_abi=landlock_abi,
         readable=tuple(target if config.namespaces else source for source, target in config.binds),
+        loadable=config.loadable,
         sys_path=config.sys_path,
         devices=config.devices,
         scratch=config.scratch,
