@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 
 from trace_mine.tracer.limits import Limits
-from trace_mine.tracer.sandbox.verdict import COUNTED_CPU, Report
+from trace_mine.tracer.sandbox.verdict import Report
 
 CHUNK_BYTES = 1 << 16
 SPARE_SECONDS = 15.0
@@ -217,6 +217,6 @@ def ended_as(report: Report, limits: Limits) -> str:
         return report.why
     if report.why or not report.signal:
         return "ok"
-    used_up = report.cpu_seconds >= limits.cpu_seconds * COUNTED_CPU
+    used_up = report.cpu_seconds >= limits.cpu_seconds
     by_limit = report.signal in (signal.SIGKILL, signal.SIGXCPU) and used_up
     return "cpu" if by_limit else f"signal:{report.signal}"

@@ -163,7 +163,10 @@ class _ProbeAnswer(TypedDict):
     search: list[str]
 
 
+# PR_SET_PDEATHSIG first: a probe that is stopped would otherwise outlive a killed supervisor.
 _PROBE = """
+import ctypes
+ctypes.CDLL(None).prctl(1, 9, 0, 0, 0)
 import json, os, sys, sysconfig
 get = sysconfig.get_config_var
 library = os.path.join(get("LIBDIR") or "", get("LDLIBRARY") or "") if get("Py_ENABLE_SHARED") else ""
@@ -187,9 +190,11 @@ def probe_interpreter(python: str) -> PythonInstallation:
     executable = os.path.realpath(python)
     command = [executable, "-I", "-S", "-c", _PROBE]
     try:
-        answer: _ProbeAnswer = json.loads(
-            subprocess.run(command, capture_output=True, check=True, timeout=60, env={}).stdout
-        )
+        probe = subprocess.run(command, capture_output=True, timeout=60, env={})
+        if probe.returncode < 0:  # killed, by a kernel out of memory, say: that says nothing of the interpreter
+            probe = subprocess.run(command, capture_output=True, timeout=60, env={})
+        probe.check_returncode()
+        answer: _ProbeAnswer = json.loads(probe.stdout)
     except (OSError, subprocess.SubprocessError, ValueError) as error:
         raise ValueError(f"expected Jail.python to be a Python interpreter, got {python!r}: {error}") from error
     version = tuple(answer["version"])

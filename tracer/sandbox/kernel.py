@@ -7,7 +7,9 @@ OSError where the kernel refuses the call: a layer that was not put on must neve
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import os
+import signal
 import struct
 from functools import cache
 
@@ -137,6 +139,17 @@ def die_with_parent() -> None:
     before the call sends nothing: the caller checks ``getppid`` where that can be. Raises OSError.
     """
     prctl(_PR_SET_PDEATHSIG, 9)
+
+
+def continue_when_ready(fd: int) -> None:
+    """Have the kernel send this process SIGCONT when there is something to read at ``fd``, its end above all.
+
+    A process that was stopped (SIGSTOP) so sees the end of another one and can end too; one that runs ignores the
+    signal. ``fd`` is a pipe or a socket. Raises OSError.
+    """
+    fcntl.fcntl(fd, fcntl.F_SETOWN, os.getpid())
+    fcntl.fcntl(fd, fcntl.F_SETSIG, signal.SIGCONT)
+    fcntl.fcntl(fd, fcntl.F_SETFL, fcntl.fcntl(fd, fcntl.F_GETFL) | os.O_ASYNC)
 
 
 def adopt_orphans() -> None:

@@ -94,7 +94,8 @@ RESOURCE_LIMITS = Layer(
                 "FSIZE": claim.limits.file_bytes,
                 "NOFILE": claim.limits.open_files,
                 "CORE": 0,
-                "CPU": claim.limits.cpu_seconds + 1,  # the hard limit, a second after the soft one
+                # the hard limit, a second after the soft one
+                "CPU": rlimits.CPU_FACTOR * claim.limits.cpu_seconds + 1,
             },
         ),
     ),

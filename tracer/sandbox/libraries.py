@@ -1,7 +1,7 @@
 """Finds the shared libraries that an interpreter and its extension modules need, by reading their files alone.
 
-Nothing is loaded and no program is run for it: packages and repositories hold extension modules, too, and what they hold
-is hostile. So reading is bounded, and a library that one of theirs names must lie where the system's loader looks.
+Nothing is loaded and no program is run for it: packages and repositories hold extension modules, too, and what they
+hold is hostile. So reading is bounded, and a library that one of theirs names must lie where the system's loader looks.
 
 Not covered: libraries that are named at run time (``dlopen`` with a path or a name of its own), but for ``USUAL``.
 """

@@ -24,10 +24,11 @@ if TYPE_CHECKING:
 PROGRAM = """
 import json, marshal
 sources, config, proc, init_pid, landlock_abi = marshal.loads(read(int.from_bytes(read(8), "big")))
-namespace = {"__name__": "trace_mine.tracer.sandbox.loader"}
-exec(compile(sources[namespace["__name__"]], "<trace_mine.tracer.sandbox.loader>", "exec", dont_inherit=True), namespace)
+name = "trace_mine.tracer.sandbox.loader"
+namespace = {"__name__": name}
+exec(compile(sources[name], f"<{name}>", "exec", dont_inherit=True), namespace)
 bundle = namespace["Bundle"](sources)
-del sources, namespace
+del name, sources, namespace
 bundle.load("trace_mine.tracer.sandbox.zygote").begin(bundle, json.loads(config), fd, proc, init_pid, landlock_abi)
 """
 """The program that the interpreter is sent; ``read`` and ``fd`` are those of ``fresh_interpreter``."""

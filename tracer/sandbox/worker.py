@@ -11,7 +11,6 @@ import json
 import os
 import sys
 import threading
-import time
 import weakref
 from collections.abc import Callable
 from dataclasses import replace
@@ -34,12 +33,12 @@ from trace_mine.tracer.sandbox.verdict import Report
 from trace_mine.tracer.schema import Outcome
 
 WARM_SECONDS = 60.0
-"""How long one attempt to import the warm modules may take by default."""
+"""How long one attempt to import the warm modules may take by default, of the zygote's own time."""
 WARM_ATTEMPTS = 3
 """How many times ``warm_seconds`` all attempts to import the warm modules may take together."""
 RUN_ATTEMPTS = 2
-"""How many jails a run may take: one that died before the run began is started again once; a second death is the
-outcome of the run."""
+"""How many jails a run may take: one that died before the run began is started again once; a second death, and any
+after the run began, is the outcome of the run."""
 
 
 T = TypeVar("T")
@@ -87,7 +86,7 @@ class Worker:
             minimum_level: the weakest level to accept; below 2 only with ``allow_unsafe``.
             allow_unsafe: True accepts level 0, which confines nothing.
             maximum_level: forces a weaker level; for tests.
-            warm_seconds: bounds one attempt to import the warm modules.
+            warm_seconds: bounds one attempt to import the warm modules, in the zygote's own time (see ``Limits``).
             ablate: leaves layers out, by name, and skips the self-test; for tests.
         """
         if minimum_level < 2 and not allow_unsafe:
@@ -220,16 +219,18 @@ class Worker:
         raise SandboxUnavailable(f"the replaying jail died in two runs of one session: {death}")
 
     def _run(self, payload: bytes, limits: Limits) -> Outcome:
-        """Run a job, in another jail where the present one died before. Raises SandboxUnavailable."""
+        """Run a job, in another jail where the present one died before it. Raises SandboxUnavailable."""
         for _ in range(RUN_ATTEMPTS):
             try:
                 if not self._processes:
                     self._restart()
                 return self._processes[-1].run(payload, limits)
             except JailDied as error:
-                # The run did not start: the zygote died before it, e.g. by a thread that an import left behind.
                 self._stop()
                 death = error
+                if error.begun:  # again, it would be clean, and nobody would know what the first one did
+                    break
+                # It did not: the zygote died before it, e.g. by a thread that an import left behind.
             except BaseException:
                 # An interrupt, say: what init reports later belongs to this run and must not be taken for the next's.
                 self._stop()
@@ -291,14 +292,15 @@ class Worker:
         after WARM_ATTEMPTS times that, what was not tried yet is left out.
         """
         waiting = list(self.jail.warm)
-        deadline = time.monotonic() + WARM_ATTEMPTS * self._warm_seconds
+        seconds_left = WARM_ATTEMPTS * self._warm_seconds
         while waiting:
             warmed = self._processes[-1].warm(waiting, self._warm_seconds)
+            seconds_left -= warmed.seconds
             self.warm_failures |= warmed.failures
             if not warmed.stuck:
                 return
             self.warm_failures[warmed.stuck] = warmed.why
-            if time.monotonic() >= deadline:
+            if seconds_left <= 0:
                 late = waiting[waiting.index(warmed.stuck) + 1 :]
                 self.warm_failures |= dict.fromkeys(late, "not tried: the time for imports was used up")
             waiting = [name for name in waiting if name not in self.warm_failures]
