@@ -7,6 +7,8 @@ whatever a program can ask of its machine is another thing there, so that output
 
 from __future__ import annotations
 
+import os
+
 from trace_mine.tracer.config import TracerConfig
 from trace_mine.tracer.inside.protocol.jobs import Program
 from trace_mine.tracer.sandbox import Jail, Mount, Worker
@@ -73,9 +75,22 @@ def root_of(config: TracerConfig, worker: Worker) -> str:
     return RECORD_ROOT if config.repository is None else worker.inside(config.repository)
 
 
+def library_inside(path: str, worker: Worker) -> str:
+    """A path of the host's standard library as code in the worker's sandbox sees it; any other path as it is."""
+    on_host, inside = worker.library
+    place = os.path.realpath(path) if path else path
+    return inside + place.removeprefix(on_host) if on_host != inside and place.startswith(on_host) else path
+
+
+def library_on_host(path: str, worker: Worker) -> str:
+    """The host's path of a file of the standard library that code in the worker's sandbox sees as ``path``."""
+    on_host, inside = worker.library
+    return on_host + path.removeprefix(inside) if on_host != inside and path.startswith(f"{inside}/") else path
+
+
 def program_of(config: TracerConfig, snippet: Snippet, worker: Worker) -> Program:
     """The snippet as a job runs it in the worker's sandbox."""
-    own = list(config.library)
+    own = [library_inside(path, worker) for path in config.library]
     if config.repository is not None:
         # per worker, since the root differs: by the recorder's prefixes, no function in the other world would be own
         root = root_of(config, worker)

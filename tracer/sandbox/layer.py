@@ -106,13 +106,13 @@ class Confinement:
     machine: str
     landlock_abi: int
     readable: tuple[str, ...]
-    loadable: tuple[str, ...]
     sys_path: tuple[str, ...]
     devices: tuple[str, ...]
     scratch: str
     tasks: int
     limits: Limits
     statm: int
+    loadable: tuple[str, ...] = ()
     rules: list[bytes] = field(default_factory=list)
     filters: dict[bool, bytes] = field(default_factory=dict)
 

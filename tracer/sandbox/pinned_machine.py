@@ -112,13 +112,12 @@ def _pin_system(module: ModuleType, machine: Machine, host_name: str) -> None:
 
 
 def _pin_user(module: ModuleType, machine: Machine) -> None:
-    """Answer with the jail's user where it is the host's, at level 2; and with no groups beside its own."""
+    """Answer with the jail's user where it is the host's, at level 2."""
     user_id = machine.user_id
     for name in ("getuid", "geteuid", "getgid", "getegid"):
         replace(module, name, lambda: user_id)
     for name in ("getresuid", "getresgid"):
         replace(module, name, lambda: (user_id,) * 3)
-    replace(module, "getgroups", lambda: [user_id])
     replace(module, "getppid", lambda: PARENT_ID)
 
 
