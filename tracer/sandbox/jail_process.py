@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import json
+import marshal
 import os
 import secrets
 import select
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -21,7 +23,7 @@ from typing import IO, TypeVar
 
 from trace_mine.tracer.limits import Limits
 from trace_mine.tracer.sandbox import selftest
-from trace_mine.tracer.sandbox.bundle import BOOTSTRAP, bundle_sources
+from trace_mine.tracer.sandbox.bundle import BOOTSTRAP, bundle_code, bundle_sources
 from trace_mine.tracer.sandbox.config import JailConfig
 from trace_mine.tracer.sandbox.conversation import Conversation, InitSilent, TalkPipes
 from trace_mine.tracer.sandbox.determinism import environment
@@ -106,6 +108,7 @@ class JailProcess:
         the host, which belongs to this record from here on: it is emptied and removed at the end.
         """
         self.environment = environment(config.hash_seed, config.scratch, config.machine)
+        self._same_interpreter = executable == os.path.realpath(sys.executable)
         self._owner_pid = os.getpid()
         self._host_scratch = None if config.namespaces else config.scratch
         self._begun = False
@@ -147,7 +150,9 @@ class JailProcess:
         deadline = time.monotonic() + START_SECONDS
         self._control.settimeout(START_SECONDS)  # sendall's is for all bytes together
         try:
-            bundle = json.dumps([bundle_sources(), config.to_json()]).encode("ascii")
+            compiled = bundle_code() if self._same_interpreter else {}
+            # version 4 is read by every interpreter that may run inside; code is sent to our own only
+            bundle = marshal.dumps((bundle_sources(), compiled, json.dumps(config.to_json())), 4)
             self._control.sendall(len(bundle).to_bytes(8, "big") + bundle)
             message = self._receive(deadline)
         except (OSError, JailDied) as error:

@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 
 PROGRAM = """
 import json, marshal
-sources, config, proc, init_pid, landlock_abi = marshal.loads(read(int.from_bytes(read(8), "big")))
+sources, compiled, config, proc, init_pid, landlock_abi = marshal.loads(read(int.from_bytes(read(8), "big")))
 name = "trace_mine.tracer.sandbox.loader"
 namespace = {"__name__": name}
 exec(compile(sources[name], f"<{name}>", "exec", dont_inherit=True), namespace)
-bundle = namespace["Bundle"](sources)
-del name, sources, namespace
+bundle = namespace["Bundle"](sources, compiled)
+del name, sources, compiled, namespace
 bundle.load("trace_mine.tracer.sandbox.zygote").begin(bundle, json.loads(config), fd, proc, init_pid, landlock_abi)
 """
 """The program that the interpreter is sent; ``read`` and ``fd`` are those of ``fresh_interpreter``."""
@@ -48,8 +48,8 @@ def introduce(
     config: JailConfig, bundle: Bundle, control: socket.socket, proc: int, init_pid: int, landlock_abi: int
 ) -> None:
     """Send the zygote its program and all our code, compiled as far as init had to. Raises OSError."""
-    sources = {**bundle.sources(), **bundle.compiled}
-    data = marshal.dumps((sources, json.dumps(config.to_json()), proc, init_pid, landlock_abi))
+    sources = dict(bundle.sources())
+    data = marshal.dumps((sources, bundle.compiled, json.dumps(config.to_json()), proc, init_pid, landlock_abi))
     control.sendall(program_message(PROGRAM) + len(data).to_bytes(8, "big") + data)
 
 

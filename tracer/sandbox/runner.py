@@ -29,6 +29,7 @@ from trace_mine.tracer.inside.observe.guard import Guard
 from trace_mine.tracer.limits import Limits
 from trace_mine.tracer.sandbox import determinism, kernel
 from trace_mine.tracer.sandbox.layers import in_use
+from trace_mine.tracer.sandbox.pinned_world import begin_run
 from trace_mine.tracer.sandbox.setting import Setting
 from trace_mine.tracer.sandbox.wire import Hangup, field, receive_message
 
@@ -124,7 +125,7 @@ def confine(setting: Setting) -> None:
     """Enter the scratch, then have the layers confine this process as they do in each run. Raises OSError."""
     # again, though the zygote did: at level 3 another file system is mounted there for each run
     os.chdir(setting.config.scratch)
-    determinism.begin_run(may_set_times=setting.config.namespaces)
+    begin_run(may_set_times=setting.config.namespaces)
     os.umask(0o022)  # an import may have set another, which would show in the modes of a program's files
     for layer in reversed(in_use(setting.confinement)):
         layer.at_runner(setting.confinement)

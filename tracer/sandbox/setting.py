@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from trace_mine.tracer.sandbox import determinism
 from trace_mine.tracer.sandbox.config import JailConfig
 from trace_mine.tracer.sandbox.layer import Confinement
+from trace_mine.tracer.sandbox.pinned_world import pin_world
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -62,7 +63,7 @@ class Setting:
         sys.orig_argv[:] = [sys.executable]
         self.fresh_streams()
         if self.config.pinned_clock:
-            determinism.pin_world(self.config.seed, self.config.machine, self.config.hostname)
+            pin_world(self.config.seed, self.config.machine, self.config.hostname)
         if self.config.choices:
             # before the repository's imports, so that ``from random import random`` finds the interceptable one
             self.bundle.load("trace_mine.tracer.inside.draws.patches").install()

@@ -5,7 +5,7 @@ inside, in init.
 from __future__ import annotations
 
 import os
-import random
+from _random import Random  # the C module alone: ``random`` imports hashlib, and with it OpenSSL
 
 from trace_mine.tracer.sandbox.build_facts import files_of_build, neutral_build_facts
 from trace_mine.tracer.sandbox.config import JailConfig
@@ -70,7 +70,7 @@ def enter_view(config: JailConfig) -> None:
     for device in devices:
         if config.pinned_clock and device in RANDOM_DEVICES:
             # a file: each that opens it reads the same bytes, so that two runs are alike
-            _write(STAGE + device, random.Random(config.seed).randbytes(RANDOM_BYTES))
+            _write(STAGE + device, Random(config.seed).getrandbits(8 * RANDOM_BYTES).to_bytes(RANDOM_BYTES, "little"))
         else:
             # only binds of single ones, since a new /dev needs real root
             _make_target(STAGE + device, folder=False)
