@@ -88,9 +88,13 @@ def measured(path: str, max_bytes: int, file_bytes: int, leader: int | None, *, 
         _add_folder(usage, folder, began_ns, depth=0)
     if leader is not None:
         for process in processes(leader, forks=forks):
-            # one may end while it is looked at
-            with suppress(FileNotFoundError, ProcessLookupError):
+            try:
                 _add_nameless(usage, process, os.fsencode(os.path.realpath(path)))
+            except (FileNotFoundError, ProcessLookupError):
+                pass  # it has ended meanwhile
+            except PermissionError:
+                if not _has_ended(process):  # what it has open can't be counted, so no limit would hold
+                    raise
     # again, without counting: a folder that did not change until now did not change while it was read
     if not usage.over and not usage.moved:
         again = Usage(max_bytes=max_bytes, file_bytes=file_bytes)
@@ -219,6 +223,15 @@ def _group(pid: int) -> int | None:
         return os.getpgid(pid)
     except ProcessLookupError:
         return None
+
+
+def _has_ended(process: str) -> bool:
+    """Return True if a process is gone, or a zombie: what it had open is closed, and root's to look at."""
+    try:
+        with open(f"{process}/stat", "rb") as file:
+            return file.read().rpartition(b")")[2].split()[0] in (b"Z", b"X")
+    except (FileNotFoundError, ProcessLookupError):
+        return True
 
 
 @contextmanager
