@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from trace_mine.tracer.checks import NOTHING, PathMismatch, check_paths, check_result
@@ -17,6 +16,7 @@ from trace_mine.tracer.inside.protocol.answers import DriveSummary, MustRestart,
 from trace_mine.tracer.inside.protocol.jobs import DriveJob, Place, Program
 from trace_mine.tracer.inside.reasons import Reason
 from trace_mine.tracer.replay_check import WrittenSession, replay_session
+from trace_mine.tracer.replays.jails import ReplayJails
 from trace_mine.tracer.rounds import Again, Failed, Native, Plan, all_of, check_ended, with_whole
 from trace_mine.tracer.sandbox import Worker
 from trace_mine.tracer.schema import Outcome, Snippet, Step, Trace, Verification
@@ -34,8 +34,7 @@ class Attempt:
     Attributes:
         config: the tracer's configuration.
         recorder: the worker that writes the session.
-        replayer: gives the worker that replays it. It is called when the replay is due and not before: the worker
-            takes a second to start.
+        replays: the jails that replay it.
         snippet: what the session is of.
         native: the snippet's native run.
         plan: what is opened, kept as one command, and not shown.
@@ -44,7 +43,7 @@ class Attempt:
 
     config: TracerConfig
     recorder: Worker
-    replayer: Callable[[], Worker]
+    replays: ReplayJails
     snippet: Snippet
     native: Native
     plan: Plan
@@ -81,13 +80,12 @@ class Attempt:
                 plan=self.plan,
                 commands=driven.commands,
                 outcomes=driven.outcomes,
+                noticed=self.native.result.noticed,
             )
-            mismatch, differing = replay_session(self.config, self.replayer(), session, lenient=self.lenient)
-            failed.update(mismatch)
-            steps = masked(steps, driven.commands, differing)
-            if not mismatch:
-                changes = sum(value is not None for command in driven.commands for value in command.changes.values())
-                verification = Verification(printed=("console", "doctest"), states_total=changes)
+            replayed = replay_session(self.config, self.replays, session, lenient=self.lenient)
+            failed.update(replayed.failed)
+            steps = masked(steps, driven.commands, replayed.differing, replayed.unbound)
+            verification = replayed.verification
         trace = replace(self._trace_of(run, driven, steps, rendered, failed), verification=verification)
         if not driven.outcomes or (failed and not self.lenient):
             return trace
