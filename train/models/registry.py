@@ -145,7 +145,7 @@ def load_model(folder: str | Path) -> SequenceModel:
     else:
         raise DamagedFile(f"expected a model type of {', '.join(MODELS)}, got {kind!r:.60} in {path / 'config.json'}")
     tensors = read_tensors(path / "model.safetensors")
-    loaded = _empty(model, record, len(tensors), path)
+    loaded = _empty(model, len(tensors), path)
     _check_weights(loaded, tensors, path)
     loaded.load_state_dict(tensors, strict=False, assign=True)
     loaded.tie_weights()
@@ -153,14 +153,15 @@ def load_model(folder: str | Path) -> SequenceModel:
     return loaded
 
 
-def _empty(model: type[SequenceModel], record: Mapping[str, Any], num_tensors: int, path: Path) -> SequenceModel:
+def _empty(model: type[SequenceModel], num_tensors: int, path: Path) -> SequenceModel:
     """Make the model of a config without memory for its weights.
 
     Raises:
         DamagedFile: the config can't be one of this model, or has more layers than there are tensors.
     """
     try:
-        config = model.config_class.from_dict(dict(record))
+        # of this one file, which was read before in bounds; from_pretrained would open others that it names
+        config = model.config_class.from_json_file(path / "config.json")
         if config.num_hidden_layers > num_tensors:
             raise ValueError(f"{config.num_hidden_layers} layers, and {num_tensors} tensors")
         with torch.device("meta"):
