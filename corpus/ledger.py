@@ -127,8 +127,8 @@ class Ledger:
         try:
             with open(self._result(key), "rb") as file:
                 held = os.fstat(file.fileno())
-                found = (held.st_ino, held.st_size, held.st_mtime_ns, marker.sha256)
-                if self._verified.get(key) == found:
+                seen = (held.st_ino, held.st_size, held.st_mtime_ns, marker.sha256)
+                if self._verified.get(key) == seen:
                     return True
                 is_whole = (
                     held.st_size == marker.bytes and hashlib.file_digest(file, "sha256").hexdigest() == marker.sha256
@@ -136,7 +136,7 @@ class Ledger:
         except OSError:
             return False
         if is_whole:
-            self._verified[key] = found
+            self._verified[key] = seen
         return is_whole
 
     def finish(self, key: str, items: Iterable[Item], num_snippets: int) -> Marker:
