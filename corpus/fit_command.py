@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from trace_mine.corpus.errors import CorpusError
-from trace_mine.tracer.command_line import ExitCode
+from trace_mine.tracer.command_line import ExitCode, tell_sandbox
 
 if TYPE_CHECKING:
     from trace_mine.corpus.schema import RowColumns
@@ -135,4 +135,6 @@ class _Fitter:
                 view=parse_view("branch"),  # outcomes are hidden, so a command is followed from every state that fits
             )
             self._tracers[sys_path] = Tracer(config)
+            if len(self._tracers) == 1:
+                tell_sandbox(self._tracers[sys_path].sandbox)
         return self._tracers[sys_path]

@@ -12,8 +12,8 @@ import hashlib
 import json
 import os
 import stat
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
 MAX_JSON_BYTES = 64 << 20
 """More than any JSON file of a run: the largest, the Trainer's, has a line for each log."""
@@ -31,7 +31,7 @@ class DamagedFile(ValueError):
     exit_code = 1
 
 
-def open_regular(path: Path) -> BinaryIO:
+def open_regular(path: Path) -> BufferedReader:
     """Open a regular file, or a link to one, for reading.
 
     Raises:

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import IntEnum
 from typing import Annotated, Protocol
 
@@ -143,6 +143,16 @@ def run_app(
     except (KeyboardInterrupt, typer.Abort):  # typer makes the second of an end of input at a prompt
         return ExitCode.INTERRUPTED
     return int(ended or ExitCode.DONE)
+
+
+def tell_sandbox(sandbox: Mapping[str, object]) -> None:
+    """Print one line on standard error that says how strongly snippets are confined.
+
+    ``sandbox`` has ``level`` and ``layers``, as ``Tracer.sandbox`` gives them. Not on standard output, which is for
+    sessions, counts and JSON.
+    """
+    unsafe = "" if sandbox["level"] else ": NOT a sandbox"
+    print(f"sandbox: level {sandbox['level']} ({sandbox['layers']}){unsafe}", file=sys.stderr, flush=True)
 
 
 def num_bytes(text: str) -> int:

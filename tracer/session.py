@@ -37,7 +37,7 @@ class Tracer:
     Use a Tracer as a context manager, or call ``close``, so that the workers end. A Tracer runs one snippet at a time.
 
     Raises:
-        SandboxUnavailable: this machine offers less than ``config.minimum_level``.
+        SandboxUnavailable: this machine offers less than ``config`` asks for.
 
     Many programs share the workers, which take a second to start:
 
@@ -54,8 +54,7 @@ class Tracer:
         self._recorder = Worker(
             jail_of(config, replaying=False),
             config.limits,
-            minimum_level=config.minimum_level,
-            allow_unsafe=config.allow_unsafe,
+            **config.worker_levels,
         )
         self._replayer: Worker | None = None
 
@@ -95,8 +94,7 @@ class Tracer:
             self._replayer = Worker(
                 jail_of(self.config, replaying=True),
                 replace(self.config.limits, forks=0),  # a replay follows no choices, and the filter is stricter so
-                minimum_level=self.config.minimum_level,
-                allow_unsafe=self.config.allow_unsafe,
+                **self.config.worker_levels,
             )
         return self._replayer
 

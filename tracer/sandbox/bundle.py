@@ -13,7 +13,11 @@ from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 
-ENTRY_MODULES = ("trace_mine.tracer.sandbox.loader", "trace_mine.tracer.sandbox.init")
+ENTRY_MODULES = (
+    "trace_mine.tracer.sandbox.loader",
+    "trace_mine.tracer.sandbox.init",
+    "trace_mine.tracer.sandbox.clean_zygote",  # imported by none: init sends its text to another interpreter
+)
 
 BOOTSTRAP = """
 import os, sys

@@ -8,8 +8,13 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from typing import Literal
 
 from trace_mine.tracer.limits import Limits
+
+ZygoteKind = Literal["recorder", "replayer"]
+"""``recorder``: a fork of init, which holds our code and does jobs. ``replayer``: a program of its own, with nothing of
+ours in it, which runs commands and knows of no job."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +32,9 @@ class JailConfig:
         readable_by_all: True if any user may read all of ``binds``.
         hostname, process_id, hash_seed, seed, pinned_clock, choices: as in ``Jail``.
         limits: the worker's limits.
+        zygote: as in ``Jail``.
+        executable: the interpreter, as code inside sees its path; a zygote that is a program of its own is started
+            from there.
 
     Raises:
         ValueError: a required layer is not among ``layers``, a path is not absolute, the user would be root, or
@@ -49,6 +57,8 @@ class JailConfig:
     tasks: int
     readable_by_all: bool
     limits: Limits
+    zygote: ZygoteKind
+    executable: str
 
     def __post_init__(self) -> None:
         if not set(self.required) <= set(self.layers):
@@ -58,7 +68,7 @@ class JailConfig:
         if self.tasks < 0:
             raise ValueError(f"expected JailConfig.tasks >= 0, got {self.tasks}")
         # Init mounts, empties and removes what these name: a relative path would mean its own working directory.
-        for path in (self.scratch, *self.devices, *itertools.chain(*self.binds)):
+        for path in (self.scratch, self.executable, *self.devices, *itertools.chain(*self.binds)):
             if not path.startswith("/"):
                 raise ValueError(f"expected absolute paths in JailConfig, got {path!r}")
 

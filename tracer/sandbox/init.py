@@ -22,10 +22,13 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, NoReturn
 
 from trace_mine.tracer.limits import Limits
-from trace_mine.tracer.sandbox import groups, kernel, zygote
+from trace_mine.tracer.sandbox import groups, kernel, rlimits, zygote
 from trace_mine.tracer.sandbox.config import JailConfig
 from trace_mine.tracer.sandbox.isolation import isolate
 from trace_mine.tracer.sandbox.landlock import landlock_abi
+from trace_mine.tracer.sandbox.layer import Orders
+from trace_mine.tracer.sandbox.own_time import LOOK_SECONDS, OwnTime
+from trace_mine.tracer.sandbox.replayer import Replayer
 from trace_mine.tracer.sandbox.scratch import FolderScratch, MountedScratch, empty_folder
 from trace_mine.tracer.sandbox.wire import Hangup, field, receive_message, send_message
 from trace_mine.tracer.sandbox.zygote_link import ZYGOTE_SECONDS, Ends, ZygoteGone, ZygoteLink
@@ -35,6 +38,14 @@ if TYPE_CHECKING:
 
 DISK_POLL_SECONDS = 0.05
 """How often a scratch folder is measured at level 2, where no file system limits it."""
+CONTROL_SECONDS = 60.0
+"""How long one message to or from the supervisor may take; then the jail ends. So long because the supervisor may be
+stopped in the middle (Ctrl-Z); not for ever, because a fork of a supervisor that died may hold the socket open."""
+
+
+def soon() -> float:
+    """Return the deadline of a message that is exchanged now with a process of ours."""
+    return time.monotonic() + CONTROL_SECONDS
 
 
 def main(bundle: Bundle, data: Mapping[str, object], control_fd: int, supervisor_fd: int) -> NoReturn:
@@ -96,6 +107,18 @@ def _end_everything(config: JailConfig) -> NoReturn:
         os._exit(0)
 
 
+def _become_replayer(replayer: Replayer, control: socket.socket, proc: int) -> NoReturn:
+    """Go on as a replayer's zygote, or tell init why not. Never returns."""
+    try:
+        replayer.become(control, proc)
+    except BaseException:
+        try:
+            send_message(control, {"fault": traceback.format_exc()[-4000:]})
+        except (Hangup, OSError):
+            pass  # init is gone, and with it the only reader
+    os._exit(1)
+
+
 def _children() -> list[int]:
     """Return the process ids of this process's children."""
     with open(f"/proc/self/task/{os.getpid()}/children") as file:
@@ -109,13 +132,15 @@ class Init:
         self._config = config
         self._control = control
         self._supervisor = supervisor_fd
+        self._replayer: Replayer | None = None
         proc = os.open("/proc", os.O_PATH | os.O_DIRECTORY)  # opened now: the view of level 3 shows none
         last_pid = isolate(config, proc, self._wait_as_outer_process)
+        self._proc = proc  # kept, for the clocks of what runs; the zygote closes its copy
         self._scratch = MountedScratch(config.scratch) if config.namespaces else FolderScratch(config.scratch)
         self._disk_bytes = config.limits.disk_bytes
         self._scratch.renew(self._disk_bytes)
         self._zygote = self._start_zygote(bundle, proc, last_pid)
-        os.close(proc)
+        rlimits.at_init(proc)  # not sooner: the zygote would inherit them
 
     def _wait_as_outer_process(self, pid: int) -> NoReturn:
         """Go on as the process that the supervisor started, outside the namespace: wait for process 1.
@@ -132,6 +157,8 @@ class Init:
         """Fork the zygote, wait until it is confined, order the first runner and tell the supervisor the layers."""
         ours, theirs = socket.socketpair()
         init_pid = os.getpid()
+        if self._config.zygote == "replayer":
+            self._replayer = Replayer(self._config, landlock_abi())
         pid = os.fork()
         if pid == 0:
             # The zygote will run hostile imports: what init holds must not be open there. tests/tracer/sandbox
@@ -141,17 +168,22 @@ class Init:
             os.close(self._supervisor)
             if last_pid is not None:
                 os.close(last_pid)
+            if self._replayer is not None:
+                _become_replayer(self._replayer, theirs, proc)
             zygote.main(bundle, self._config, theirs, proc, init_pid, landlock_abi())
         theirs.close()
         ends = Ends(control=self._control, supervisor=self._supervisor)
-        link = ZygoteLink(ours, pid, ends, last_pid, self._config.process_id)
+        runner_orders = Orders if self._replayer is None else self._replayer.runner_orders
+        link = ZygoteLink(ours, pid, ends, last_pid, self._config.process_id, runner_orders, proc)
+        if self._replayer is not None:
+            self._replayer.introduce(bundle, ours, init_pid)
         if self._config.namespaces:
             kernel.no_new_privileges()  # not sooner: the zygote sets its own, and drops its capabilities before it
-        message = link.receive(time.monotonic() + ZYGOTE_SECONDS)
+        message = link.receive(link.clock(ZYGOTE_SECONDS))
         if "ready" not in message:
             raise RuntimeError(message.get("fault") or f"the zygote said {message!r} instead of being ready")
         link.order_runner()
-        send_message(self._control, {"ready": True, "layers": message["ready"]})
+        self._tell({"ready": True, "layers": message["ready"]})
         return link
 
     def serve(self) -> NoReturn:
@@ -170,7 +202,7 @@ class Init:
                 raise Hangup("the supervisor is gone")
             if self._control.fileno() not in ready:
                 raise ZygoteGone("died between runs")
-            message, payload, fds = receive_message(self._control, max_fds=3)
+            message, payload, fds = receive_message(self._control, max_fds=4, deadline=soon())
             if message["do"] == "warm":
                 self._warm(message, payload)
             elif message["do"] == "run":
@@ -180,38 +212,46 @@ class Init:
     def _warm(self, message: dict[str, object], payload: bytes) -> None:
         """Have the zygote import modules, and report to the supervisor how each went.
 
-        A module that hangs or kills the zygote ends the jail; the supervisor starts it again without that module.
+        A module that hangs or kills the zygote ends the jail; the supervisor starts it again without that module. The
+        report says how much of its own time the zygote took, since load must not decide how many modules are tried.
         """
         modules = field(message, "modules", list)
         # the runner that waits was forked before the imports and would not have them
         self._zygote.dismiss_runner()
         self._zygote.send(message, payload)
-        deadline = time.monotonic() + field(message, "wall_seconds", float)
+        clock = self._zygote.clock(field(message, "wall_seconds", float))
         failures: dict[str, str] = {}
         current = ""
         try:
-            while True:
-                answer = self._zygote.receive(deadline)
+            for _ in range(2 * len(modules) + 1):  # two messages for each module, and one at the end
+                answer = self._zygote.receive(clock)
                 if "begin" in answer:
-                    current = str(answer["begin"])
-                # other names than these could fill init's memory, which no limit bounds
+                    current = str(answer["begin"])[:500]
+                # other names than these could fill init's memory
                 elif answer.get("failed") in modules and "why" in answer:
                     failures[str(answer["failed"])] = str(answer["why"])[:500]  # the text is the module's own
                 elif "warmed" in answer:
                     break
                 else:
                     raise ZygoteGone(str(answer.get("fault") or answer)[:500])
+            else:
+                raise ZygoteGone(f"expected two messages for each of {len(modules)} modules, got more")
         except ZygoteGone as error:
-            send_message(self._control, {"stuck": current, "why": str(error), "failures": failures})
+            clock.look()
+            self._tell({"stuck": current, "why": str(error), "failures": failures, "seconds": clock.own_seconds})
             raise Hangup("restart") from error
+        clock.look()
         self._scratch.renew(self._disk_bytes)  # imports may have written files, which no run is to find
         self._zygote.order_runner()
-        send_message(self._control, {"warmed": True, "failures": failures})
+        self._tell({"warmed": True, "failures": failures, "seconds": clock.own_seconds})
 
     def _run(self, message: dict[str, object], payload: bytes, fds: list[int]) -> None:
         """Give the waiting runner its job, wait for the end of the run, report it, and prepare the next runner.
 
-        ``payload`` and ``fds`` (the writing ends of the run's three pipes) go on to the runner unread.
+        The supervisor is told before the runner is: where init dies later, the run may have begun, and where it dies
+        sooner the run has not.
+
+        ``payload`` and ``fds`` (the ends of the run's pipes) go on to the runner unread.
         """
         limits = Limits(**field(message, "limits", dict))
         try:
@@ -219,10 +259,13 @@ class Init:
                 self._disk_bytes = limits.disk_bytes
                 self._scratch.resize(self._disk_bytes)
             pid, handle = self._zygote.accept_runner()
-            if limits.forks and not self._config.namespaces:  # the supervisor ends what outlives init
-                send_message(self._control, {"group": pid})
+            # the group: at level 2 the supervisor ends what outlives init
+            self._tell({"begun": pid if limits.forks and not self._config.namespaces else 0})
+            if self._replayer is not None:
+                message["orders"] = self._replayer.job_orders(limits).as_json()
             started = time.monotonic()  # the preparation before is the same for all runs and counts for none
-            send_message(self._zygote.next_runner, message, payload, fds)
+            clock = OwnTime(pid, handle, self._proc, limits.wall_seconds, forks=limits.forks > 0)
+            send_message(self._zygote.next_runner, message, payload, fds, started + ZYGOTE_SECONDS)
         except (Hangup, OSError) as error:
             raise ZygoteGone(f"{type(error).__name__}: {error}") from error
         finally:
@@ -235,7 +278,7 @@ class Init:
             # what the run forked and left counts against its limit until it is waited for
             signal.signal(signal.SIGCHLD, lambda *_: cpu_of_forks.append(groups.reap(pid)))
         try:
-            why = self._watch(handle, started + limits.wall_seconds, limits.disk_bytes)
+            why = self._watch(handle, clock, limits)
         finally:
             os.close(handle)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
@@ -250,22 +293,22 @@ class Init:
             "cpu_seconds": usage.ru_utime + usage.ru_stime + sum(cpu_of_forks),
             "peak_memory_bytes": usage.ru_maxrss * 1024,  # Linux counts kilobytes
         }
-        send_message(self._control, {"done": report})
+        self._tell({"done": report})
         self._reap_orphans()
         self._scratch.renew(self._disk_bytes)  # after the report, so that the supervisor does not wait for it
         self._zygote.order_runner()
 
-    def _watch(self, handle: int, deadline: float, disk_bytes: int) -> str:
+    def _watch(self, handle: int, clock: OwnTime, limits: Limits) -> str:
         """Wait for the runner's end, and kill the runner at a limit.
 
         Args:
             handle: the runner's pidfd; unlike its process id it can't come to mean another process.
-            deadline: end of the wall clock's limit, by ``time.monotonic``.
-            disk_bytes: the most that the scratch may hold.
+            clock: of the runner's own time.
+            limits: the run's.
 
         Returns:
-            Why the runner was killed: ``wall``, ``disk-limit`` or the supervisor's reason; empty where it ended by
-            itself.
+            Why the runner was killed: ``cpu``, ``wall``, ``disk-limit`` or the supervisor's reason; empty where it
+            ended by itself.
         """
         control = self._control.fileno()
         poll = select.poll()
@@ -273,27 +316,38 @@ class Init:
             poll.register(fd, select.POLLIN)
         why = ""
         while not why:
-            seconds_left = deadline - time.monotonic()
-            if seconds_left <= 0:
-                why = "wall"
-                break
-            wait_seconds = seconds_left if self._config.namespaces else min(seconds_left, DISK_POLL_SECONDS)
-            # a millisecond more, so that the deadline is over when poll returns for it
+            wait_seconds = clock.wait_seconds(LOOK_SECONDS if self._config.namespaces else DISK_POLL_SECONDS)
+            # a millisecond more, so that the time is over when poll returns for it
             ready = dict(poll.poll(wait_seconds * 1000 + 1))
             if handle in ready:
                 return ""
             if self._supervisor in ready:
                 raise Hangup("the supervisor is gone")
             if control in ready:
-                why = field(receive_message(self._control)[0], "why", str)
-            elif self._scratch.over(disk_bytes):
-                why = "disk-limit"
+                why = field(receive_message(self._control, deadline=soon())[0], "why", str)
+            else:
+                why = self._limit_passed(clock, limits)
         signal.pidfd_send_signal(handle, signal.SIGKILL)
         # what else the supervisor sends is for ``serve``; only the end of the runner is still waited for
         poll.unregister(control)
         poll.unregister(self._supervisor)
         poll.poll()
         return why
+
+    def _limit_passed(self, clock: OwnTime, limits: Limits) -> str:
+        """Return the limit of time or disk that the run has passed; empty for none."""
+        is_over = clock.over()
+        # Processes of the run count together here only where it is said which limit its own time meant; RLIMIT_CPU
+        # bounds each of them.
+        if not limits.forks and clock.cpu_seconds >= limits.cpu_seconds:
+            return "cpu"
+        if is_over:
+            return "cpu" if clock.mostly_computed else "wall"
+        return "disk-limit" if self._scratch.over(limits.disk_bytes) else ""
+
+    def _tell(self, message: Mapping[str, object]) -> None:
+        """Send the supervisor a message. Raises Hangup, OSError."""
+        send_message(self._control, message, deadline=soon())
 
     def _reap_orphans(self) -> None:
         """Wait for other ended children of init: processes that a hostile zygote made and left.

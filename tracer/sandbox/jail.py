@@ -11,6 +11,8 @@ from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import TypedDict
 
+from trace_mine.tracer.sandbox.config import ZygoteKind
+
 MINIMUM_PYTHON = (3, 11)
 """The oldest interpreter that may run inside: the jail is started with ``-P``, which is new in 3.11."""
 
@@ -79,9 +81,11 @@ class Jail:
         pinned_clock: True gives each run the same time and the same ``os.urandom``.
         choices: True if runs record what they draw.
         seed: of the global generators and of the pinned ``os.urandom``.
+        zygote: what runs are forked from (``config.ZygoteKind``). A replayer pins no clock, records no choices and may
+            not fork.
 
     Raises:
-        ValueError: a path is relative, or a number is out of range.
+        ValueError: a path is relative, a number is out of range, or a replayer is to do what it can't.
     """
 
     python: str = sys.executable
@@ -97,6 +101,7 @@ class Jail:
     pinned_clock: bool = True
     choices: bool = False
     seed: int = 0
+    zygote: ZygoteKind = "recorder"
 
     def __post_init__(self) -> None:
         for name in ("root", "scratch"):
@@ -112,6 +117,8 @@ class Jail:
             raise ValueError(
                 f"expected 0 <= Jail.hash_seed < 2**32, got {self.hash_seed}; PYTHONHASHSEED takes no other"
             )
+        if self.zygote == "replayer" and (self.pinned_clock or self.choices):
+            raise ValueError("expected pinned_clock=False and choices=False of a Jail that replays; both need our code")
 
 
 def is_plain_absolute(path: str) -> bool:

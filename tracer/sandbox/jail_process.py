@@ -15,17 +15,19 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import IO
+from typing import IO, TypeVar
 
 from trace_mine.tracer.limits import Limits
 from trace_mine.tracer.sandbox import selftest
 from trace_mine.tracer.sandbox.bundle import BOOTSTRAP, bundle_sources
 from trace_mine.tracer.sandbox.config import JailConfig
+from trace_mine.tracer.sandbox.conversation import Conversation, InitSilent, TalkPipes
 from trace_mine.tracer.sandbox.determinism import environment
 from trace_mine.tracer.sandbox.groups import end_session
 from trace_mine.tracer.sandbox.jail import SandboxUnavailable
+from trace_mine.tracer.sandbox.own_time import GUARD
 from trace_mine.tracer.sandbox.run_pipes import RunPipes
 from trace_mine.tracer.sandbox.scratch import empty_folder
 from trace_mine.tracer.sandbox.verdict import Report, outcome_of
@@ -33,13 +35,15 @@ from trace_mine.tracer.sandbox.wire import Hangup, field, receive_message, send_
 from trace_mine.tracer.sandbox.zygote_link import ZYGOTE_SECONDS
 from trace_mine.tracer.schema import Outcome
 
-START_SECONDS = 30.0
-"""How long a jail may take to come up; generous, because many may start at once on a busy machine."""
+START_SECONDS = 60.0
+"""How long a jail may take to come up, in all; generous, because many may start at once on a busy machine."""
 STOP_SECONDS = 5.0
 """How long init may take to clean up before it is killed."""
-SPARE_SECONDS = 15.0
-"""How long init may stay silent after a run's wall clock, or that of imports, is over before the jail is taken for
-stuck."""
+SPARE_SECONDS = 30.0
+"""How long init may stay silent after the guard by the clock (``own_time.GUARD``) of a run, or of imports, before the
+jail is taken for stuck."""
+MESSAGE_SECONDS = 30.0
+"""How long one message from or to init may take, from its first byte to its last."""
 DRAIN_SECONDS = 0.5
 """How long pipes are read after init reported the runner's end: by then only a hostile zygote can hold a copy open."""
 KEY_BYTES = 16
@@ -50,8 +54,19 @@ MAX_STDERR_BYTES = 1 << 16
 """How much of init's stderr is read for an error message; it is our own text, but may repeat a hostile one."""
 
 
+T = TypeVar("T")
+
+
 class JailDied(Exception):
-    """The jail ended, or init says that it must be restarted. No outcome of a run: none took place."""
+    """The jail ended, or init says that it must be restarted.
+
+    Where ``begun`` is False no run took place: it may be tried again in another jail. Where it is True the run may have
+    done anything before its end; to run it again would hide that.
+    """
+
+    def __init__(self, why: str, *, begun: bool = False) -> None:
+        super().__init__(why)
+        self.begun = begun
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +74,8 @@ class Warmed:
     """The result of an attempt to import modules.
 
     ``failures`` maps a module to why its import failed. ``stuck`` is the module at which the attempt came to an end (it
-    hung or killed the zygote) and ``why`` what happened; both are empty where all modules were tried.
+    hung or killed the zygote) and ``why`` what happened; both are empty where all modules were tried. ``seconds`` is
+    what the attempt took of the zygote's own time, as init measured it, or by the clock where init does not say.
 
     Raises:
         ValueError: one of ``stuck`` and ``why`` is empty and the other is not.
@@ -68,6 +84,7 @@ class Warmed:
     failures: dict[str, str]
     stuck: str = ""
     why: str = ""
+    seconds: float = 0.0
 
     def __post_init__(self) -> None:
         if bool(self.stuck) != bool(self.why):
@@ -89,6 +106,7 @@ class JailProcess:
         """
         self._owner_pid = os.getpid()
         self._host_scratch = None if config.namespaces else config.scratch
+        self._begun = False
         self._group: int | None = None  # of a run that may fork, where no namespace ends it with init
         self._control, theirs = socket.socketpair()
         # a file, not a pipe: nobody reads it meanwhile, and a full pipe would block init
@@ -124,11 +142,12 @@ class JailProcess:
 
     def _begin(self, config: JailConfig) -> str:
         """Send our code and the configuration; return the layers in use, once the jail is built."""
-        self._control.settimeout(START_SECONDS)
+        deadline = time.monotonic() + START_SECONDS
+        self._control.settimeout(START_SECONDS)  # sendall's is for all bytes together
         try:
             bundle = json.dumps([bundle_sources(), config.to_json()]).encode("ascii")
             self._control.sendall(len(bundle).to_bytes(8, "big") + bundle)
-            message = self._receive()
+            message = self._receive(deadline)
         except (OSError, JailDied) as error:
             raise SandboxUnavailable(str(error)) from error
         if "ready" not in message:
@@ -136,7 +155,6 @@ class JailProcess:
             raise SandboxUnavailable(
                 selftest.explain(str(message.get("fault")), errno if isinstance(errno, int) else None)
             )
-        self._control.settimeout(None)
         return str(message["layers"])
 
     def stop(self) -> None:
@@ -162,37 +180,41 @@ class JailProcess:
         self._stderr.close()
 
     def warm(self, modules: Sequence[str], wall_seconds: float) -> Warmed:
-        """Import ``modules`` in the zygote, in order, in at most ``wall_seconds`` together.
+        """Import ``modules`` in the zygote, in order, in at most ``wall_seconds`` of its own time together.
 
         Where the answer names a module that got stuck, the jail has ended. Never raises: whatever the jail says or does
         not say is an answer.
         """
+        began = time.monotonic()
+        # Init bounds the time itself; this is for an init that can't.
+        guard = began + GUARD * (wall_seconds + ZYGOTE_SECONDS) + SPARE_SECONDS
+        order = {"do": "warm", "modules": list(modules), "wall_seconds": float(wall_seconds)}
         try:
-            send_message(self._control, {"do": "warm", "modules": list(modules), "wall_seconds": float(wall_seconds)})
-            # Init bounds the time itself, but not that in which a hostile zygote sends one message byte by byte.
-            self._control.settimeout(wall_seconds + ZYGOTE_SECONDS + SPARE_SECONDS)
-            message = self._receive()
-            self._control.settimeout(None)
+            send_message(self._control, order, deadline=guard)
+            message = self._receive(guard)
         except (Hangup, OSError, JailDied) as error:
-            return Warmed(failures={}, stuck=modules[0], why=str(error))
+            return Warmed(failures={}, stuck=modules[0], why=str(error), seconds=time.monotonic() - began)
+        told = message.get("seconds")
+        seconds = told if isinstance(told, float) else time.monotonic() - began
         if "failures" not in message:  # init went down over an answer of the zygote, and says why
-            return Warmed(
-                failures={}, stuck=modules[0], why=str(message.get("gone") or message.get("fault") or message)
-            )
+            why = str(message.get("gone") or message.get("fault") or message)
+            return Warmed(failures={}, stuck=modules[0], why=why, seconds=seconds)
         failures = {str(name): str(why) for name, why in field(message, "failures", dict).items()}
         if "stuck" not in message:
-            return Warmed(failures=failures)
+            return Warmed(failures=failures, seconds=seconds)
         # the name comes from the zygote, which may lie or die before it tells one; some module must be left out next
         # time, or the attempts would never end
         stuck = field(message, "stuck", str)
-        return Warmed(failures=failures, stuck=stuck if stuck in modules else modules[0], why=str(message["why"]))
+        stuck = stuck if stuck in modules else modules[0]
+        return Warmed(failures=failures, stuck=stuck, why=str(message["why"]), seconds=seconds)
 
     def run(self, job: bytes, limits: Limits) -> Outcome:
         """Run a job (its JSON) in a fresh fork of the zygote.
 
         Raises:
-            JailDied: no run took place.
+            JailDied: the jail ended; ``begun`` says if the run may have taken place.
         """
+        self._begun = False
         key = secrets.token_bytes(KEY_BYTES)
         message = {
             "do": "run",
@@ -202,7 +224,7 @@ class JailProcess:
         }
         with RunPipes(limits) as pipes:
             try:
-                send_message(self._control, message, job, pipes.writers)
+                send_message(self._control, message, job, pipes.writers, soon())
             except (Hangup, OSError) as error:
                 raise JailDied(str(error)) from error
             finally:
@@ -210,6 +232,28 @@ class JailProcess:
             report = self._collect(pipes, limits)
             record, out, err = pipes.collected()
         return outcome_of(report, record, out, err, key, limits)
+
+    def converse(self, job: bytes, limits: Limits, talk: Callable[[Conversation], T]) -> tuple[T, Report]:
+        """Speak with a run in a fresh fork of a replayer's zygote; return what ``talk`` gives, and init's report.
+
+        The run is ended when ``talk`` returns or raises.
+
+        Raises:
+            JailDied: the jail ended or does not answer; whatever was said till then counts for nothing.
+        """
+        with TalkPipes() as pipes:
+            try:
+                send_message(self._control, {"do": "run", "limits": limits.as_dict()}, job, pipes.theirs)
+            except (Hangup, OSError) as error:
+                raise JailDied(str(error)) from error
+            finally:
+                pipes.close_theirs()
+            conversation = Conversation(pipes, limits, self._control.fileno(), self._receive_of_run)
+            try:
+                told = talk(conversation)
+                return told, conversation.finish(self._order_kill)
+            except InitSilent as error:
+                raise JailDied(str(error)) from error
 
     def _collect(self, pipes: RunPipes, limits: Limits) -> Report:
         """Read the pipes until they end and init has reported the runner's end.
@@ -219,13 +263,13 @@ class JailProcess:
         DRAIN_SECONDS at most, because a process that outlives the run could hold an end open.
 
         Raises:
-            JailDied: init does not answer, or answers that no run took place.
+            JailDied: init does not answer, or answers that the jail has ended.
         """
         control = self._control.fileno()
         poll = select.poll()
         for fd in (*pipes.open, control):
             poll.register(fd, select.POLLIN)
-        deadline = time.monotonic() + limits.wall_seconds + SPARE_SECONDS
+        deadline = time.monotonic() + GUARD * limits.wall_seconds + SPARE_SECONDS
         report: Report | None = None
         limit_reached = ""
         while report is None or pipes.open:
@@ -246,41 +290,49 @@ class JailProcess:
                 if report is None:
                     self._order_kill(limit_reached)
         if report is None:
-            raise JailDied("init does not answer")
+            raise JailDied("init does not answer", begun=self._begun)
         # A run may end by itself before the kill arrives; its record is cut all the same.
         return replace(report, why=report.why or limit_reached)
 
     def _order_kill(self, why: str) -> None:
         """Tell init to kill the run, which may have ended by itself meanwhile. Raises JailDied."""
         try:
-            send_message(self._control, {"do": "kill", "why": why})
+            send_message(self._control, {"do": "kill", "why": why}, deadline=soon())
         except (Hangup, OSError) as error:
-            raise JailDied(str(error)) from error
+            raise JailDied(str(error), begun=self._begun) from error
 
     def _receive_of_run(self) -> Report | None:
-        """Receive init's report, or None where init only names the run's process group (level 2, forks).
+        """Receive init's report, or None where init only says that the run begins.
 
         Raises:
             JailDied: init's message is anything else.
         """
-        answer = self._receive()
-        if "group" in answer:
-            self._group = field(answer, "group", int)
+        answer = self._receive(soon())
+        if "begun" in answer:
+            self._begun = True
+            self._group = field(answer, "begun", int) or None
             return None
+        if "gone" in answer:  # said only before the runner has its job, or between runs
+            raise JailDied(str(answer["gone"]))
         if "done" not in answer:
-            raise JailDied(str(answer.get("gone") or answer.get("traceback") or answer))
+            raise JailDied(str(answer.get("traceback") or answer), begun=self._begun)
         self._group = None
         return Report(**field(answer, "done", dict))
 
-    def _receive(self) -> dict[str, object]:
+    def _receive(self, deadline: float) -> dict[str, object]:
         """Receive init's next message.
 
         Raises:
-            JailDied: there is none, or a bad one; the text ends with what init wrote on stderr.
+            JailDied: there is none before the deadline, or a bad one; the text ends with what init wrote on stderr.
         """
         try:
-            return receive_message(self._control)[0]
+            return receive_message(self._control, deadline=deadline)[0]
         except (Hangup, OSError, ValueError) as error:
             self._stderr.seek(0)
             text = self._stderr.read(MAX_STDERR_BYTES).decode("utf-8", "replace").strip()
-            raise JailDied(f"{type(error).__name__}: {error}. {text[-2000:]}") from error
+            raise JailDied(f"{type(error).__name__}: {error}. {text[-2000:]}", begun=self._begun) from error
+
+
+def soon() -> float:
+    """Return the deadline of one message that is exchanged now with init."""
+    return time.monotonic() + MESSAGE_SECONDS

@@ -23,6 +23,7 @@ _CAPABILITY_VERSION_3 = 0x20080522
 _AT_FDCWD, _AT_RECURSIVE, _UMOUNT_DETACH = -100, 0x8000, 2
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_KEEPCAPS, _PR_CAPBSET_DROP, _PR_SET_SECUREBITS = 1, 4, 8, 24, 28
 _PR_SET_CHILD_SUBREAPER, _PR_SET_NO_NEW_PRIVS, _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL = 36, 38, 47, 4
+_PR_CAP_AMBIENT_RAISE = 2
 # NOROOT and NO_SETUID_FIXUP on, KEEP_CAPS off, each locked: uid 0 never gets a capability for being 0. The ambient set
 # needs no lock, because it can only be filled from capabilities that are permitted and inheritable.
 _SECUREBITS_LOCKED = 0x2F
@@ -163,9 +164,14 @@ def permitted_capabilities() -> int:
 
 def set_capabilities(mask: int) -> None:
     """Make ``mask`` the effective and permitted capabilities; nothing is inheritable. Raises OSError."""
+    _capset(mask, inheritable=0)
+
+
+def _capset(mask: int, *, inheritable: int) -> None:
     header = ctypes.create_string_buffer(struct.pack("Ii", _CAPABILITY_VERSION_3, 0))
     low, high = mask & 0xFFFFFFFF, mask >> 32
-    data = ctypes.create_string_buffer(struct.pack("6I", low, low, 0, high, high, 0))
+    kept = inheritable & 0xFFFFFFFF, inheritable >> 32
+    data = ctypes.create_string_buffer(struct.pack("6I", low, low, kept[0], high, high, kept[1]))
     check(_libc.syscall(ctypes.c_long(_numbers()["capset"]), header, data), "capset")
 
 
@@ -185,6 +191,16 @@ def drop_capabilities(keep: int = 0) -> None:
         prctl(_PR_SET_SECUREBITS, _SECUREBITS_LOCKED)
     prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL)
     set_capabilities(keep)
+
+
+def keep_over_exec(capability: int) -> None:
+    """Let a program that this process executes have ``capability``, which must be permitted now. Raises OSError.
+
+    A user without privileges else loses all at an exec (capabilities(7)).
+    """
+    mask = 1 << capability
+    _capset(mask, inheritable=mask)
+    prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_RAISE, capability)
 
 
 class _Program(ctypes.Structure):

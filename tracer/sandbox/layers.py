@@ -39,6 +39,8 @@ SECCOMP = Layer(
     at_zygote=seccomp.at_zygote,
     at_runner=seccomp.at_runner,
     at_job=seccomp.at_job,
+    order_zygote=seccomp.order_zygote,
+    order_runner=seccomp.order_runner,
     questions=(
         Question(name="no_socket", alone_at=BOTH),
         Question(name="no_tcp"),  # the empty network namespace answers the same at level 3, Landlock at level 2
@@ -64,6 +66,8 @@ LANDLOCK = Layer(
     prepare=landlock.prepare,
     at_zygote=landlock.at_zygote,
     at_runner=landlock.at_runner,
+    order_zygote=landlock.order_zygote,
+    order_runner=landlock.order_runner,
     questions=(
         Question(name="no_host_files", alone_at=TWO),
         Question(name="no_write_outside"),
@@ -79,6 +83,7 @@ RESOURCE_LIMITS = Layer(
     promise="memory, CPU time, size of a file, open files and threads are bounded",
     at_zygote=rlimits.at_zygote,
     at_job=rlimits.at_job,
+    order_job=rlimits.order_job,
     questions=(
         Question(name="memory_bounded", levels=ALL, alone_at=ALL),
         Question(name="file_size_bounded", alone_at=TWO),  # at level 3 the scratch file system is small enough too
@@ -90,7 +95,8 @@ RESOURCE_LIMITS = Layer(
                 "FSIZE": claim.limits.file_bytes,
                 "NOFILE": claim.limits.open_files,
                 "CORE": 0,
-                "CPU": claim.limits.cpu_seconds + 1,  # the hard limit, a second after the soft one
+                # the hard limit, a second after the soft one
+                "CPU": rlimits.CPU_FACTOR * claim.limits.cpu_seconds + 1,
             },
         ),
     ),
@@ -106,7 +112,8 @@ SET_UP = (
     Question(name="scratch_empty", levels=ALL),
     Question(name="scratch_writable"),
     Question(name="not_root"),
-    Question(name="descriptors", expected=4),  # 0, 1, 2 and the record pipe
+    # 0, 1, 2 and the record pipe; at a replayer's prompt 0, 1, 2 and the file that is ``sys.stdin``
+    Question(name="descriptors", expected=lambda claim: claim.descriptors),
     Question(name="time_zone", expected="UTC"),
     Question(name="environment", expected=sorted(environment(0))),
 )

@@ -14,7 +14,7 @@ from __future__ import annotations
 import builtins
 import sys
 from collections.abc import Mapping, Sequence
-from types import ModuleType
+from types import CodeType, ModuleType
 
 _MISSING = object()
 """Stands for a name that ``sys.modules`` does not have, where None is a value: it forbids an import."""
@@ -23,8 +23,8 @@ _MISSING = object()
 class Bundle:
     """Our modules by name, each loaded when it is first asked for."""
 
-    def __init__(self, sources: Mapping[str, str]) -> None:
-        """``sources`` maps module names to source text; packages need no entry."""
+    def __init__(self, sources: Mapping[str, str | CodeType]) -> None:
+        """``sources`` maps module names to source text, or to code compiled of it; packages need no entry."""
         self._sources = sources
         self._modules: dict[str, ModuleType] = {}
         self._builtins = dict(vars(builtins))
@@ -34,6 +34,12 @@ class Bundle:
     def __contains__(self, name: str) -> bool:
         """Return True if the bundle has the module ``name``."""
         return name in self._sources
+
+    def source(self, name: str) -> str:
+        """Return the text of the module ``name``. Raises KeyError."""
+        text = self._sources[name]
+        assert isinstance(text, str), "init holds texts; only a replayer's zygote compiles them ahead"
+        return text
 
     def load(self, name: str) -> ModuleType:
         """Return the module ``name``; run it first where that has not been done.
@@ -56,7 +62,9 @@ class Bundle:
         sys.modules[name] = module  # dataclasses looks up the module of a class there, for string annotations
         try:
             # dont_inherit: otherwise this file's own __future__ imports would hold for the module too
-            exec(compile(self._sources[name], f"<{name}>", "exec", dont_inherit=True), namespace)
+            source = self._sources[name]
+            code = compile(source, f"<{name}>", "exec", dont_inherit=True) if isinstance(source, str) else source
+            exec(code, namespace)
         finally:
             if isinstance(shadowed, ModuleType):
                 sys.modules[name] = shadowed

@@ -19,7 +19,7 @@ from collections.abc import Iterable, Mapping
 
 from trace_mine.tracer.limits import Limits
 from trace_mine.tracer.sandbox.kernel import install_filter
-from trace_mine.tracer.sandbox.layer import Confinement
+from trace_mine.tracer.sandbox.layer import Confinement, Orders
 from trace_mine.tracer.sandbox.syscalls import AUDIT_ARCHITECTURES, syscall_numbers
 
 RETURN_ALLOW = 0x7FFF0000
@@ -40,7 +40,7 @@ newfstatat statx poll ppoll select pselect6 lseek mmap mprotect munmap brk mrema
 rt_sigprocmask rt_sigreturn rt_sigpending rt_sigsuspend rt_sigtimedwait sigaltstack access faccessat faccessat2 pipe
 pipe2 sched_yield dup dup2 dup3 pause nanosleep clock_nanosleep clock_gettime clock_getres gettimeofday time getitimer
 setitimer alarm timer_create timer_settime timer_gettime timer_getoverrun timer_delete timerfd_create timerfd_settime
-timerfd_gettime getpid getppid gettid getuid geteuid getgid getegid getgroups getresuid getresgid getpgrp getpgid
+timerfd_gettime getpid getppid gettid getuid geteuid getgid getegid getresuid getresgid getpgrp getpgid
 getsid exit exit_group wait4 waitid uname flock fsync fdatasync sync_file_range truncate ftruncate fallocate fadvise64
 getdents getdents64 getcwd chdir fchdir rename renameat renameat2 mkdir mkdirat rmdir unlink unlinkat symlink symlinkat
 link linkat readlink readlinkat umask getrlimit getrusage sysinfo times statfs fstatfs futex futex_waitv futex_wake
@@ -59,6 +59,9 @@ ZYGOTE_ONLY = _names("fork setsid seccomp landlock_create_ruleset landlock_add_r
 # No Landlock right covers these: at level 2 they would change files of the host that belong to the jail's user.
 METADATA = _names("chmod fchmod fchmodat fchmodat2 utime utimes futimesat utimensat chown fchown lchown fchownat")
 SIGNALS = _names("kill tgkill rt_sigqueueinfo rt_tgsigqueueinfo")
+FEIGNED = _names("getgroups")
+"""Answered 0 without being made. The supervisor's other groups are the host's business: root gives them up, an ordinary
+user can't once a user namespace is to be had (``setgroups`` must be denied there). No group: no run differs by them."""
 ABSENT = _names("clone3 openat2 statmount listmount")
 """Answered ENOSYS, so that the C library falls back to a call whose arguments a filter can read."""
 
@@ -146,6 +149,7 @@ def zygote_filter(machine: str, *, signals: bool, metadata: bool) -> bytes:
     allowed = [*ALLOWED, *ZYGOTE_ONLY, *(METADATA if metadata else ())]
     bodies: dict[str, list[Instruction]] = {name: ALLOW for name in allowed if name != "seccomp"}
     bodies |= {name: [(RETURN, 0, 0, RETURN_ERRNO | errno.ENOSYS)] for name in ABSENT}
+    bodies |= {name: [(RETURN, 0, 0, RETURN_ERRNO | 0)] for name in FEIGNED}
     if not metadata:
         # ENOSYS, where the C library asks if the kernel has it: it then tries fchmodat, which answers EPERM
         bodies["fchmodat2"] = [(RETURN, 0, 0, RETURN_ERRNO | errno.ENOSYS)]
@@ -216,12 +220,27 @@ def prepare(confinement: Confinement) -> None:
     confinement.filters = {forks: runner_template(confinement.machine, forks=forks) for forks in (False, True)}
 
 
-def at_zygote(confinement: Confinement) -> None:
-    """Install the first filter. Raises OSError."""
+def first_filter(confinement: Confinement) -> bytes:
+    """Assemble the first filter as this jail needs it."""
     # Level 2 has no process-id namespace; before version 6 Landlock has no signal scope.
     scoped = "landlock" in confinement.layers and confinement.landlock_abi >= 6
     signals = confinement.namespaces or scoped
-    install_filter(zygote_filter(confinement.machine, signals=signals, metadata=confinement.namespaces))
+    return zygote_filter(confinement.machine, signals=signals, metadata=confinement.namespaces)
+
+
+def at_zygote(confinement: Confinement) -> None:
+    """Install the first filter. Raises OSError."""
+    install_filter(first_filter(confinement))
+
+
+def order_zygote(confinement: Confinement, orders: Orders) -> None:
+    """Order the first filter."""
+    orders.filters.append(first_filter(confinement))
+
+
+def order_runner(confinement: Confinement, orders: Orders) -> None:
+    """Order the second filter: no run of a replayer may fork."""
+    orders.filters.append(confinement.filters[False])
 
 
 def at_runner(confinement: Confinement) -> None:

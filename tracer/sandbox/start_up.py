@@ -28,7 +28,8 @@ def choose_level(minimum: int, maximum: int, attempt: Callable[[Level], Sequence
     """Return the strongest level from ``minimum`` to ``maximum`` at which ``attempt`` finds nothing wrong.
 
     ``attempt`` starts a jail of the level and gives what its self-test found, or raises SandboxUnavailable. Each level
-    has LEVEL_ATTEMPTS of them: a jail one of whose processes was killed while it started must not make the level weaker.
+    has LEVEL_ATTEMPTS of them: a jail one of whose processes was killed while it started must not make the level
+    weaker.
 
     Raises:
         SandboxUnavailable: there is none; the message says for each level which layer is missing or which question was
@@ -48,8 +49,9 @@ def choose_level(minimum: int, maximum: int, attempt: Callable[[Level], Sequence
                 return level
             reason = f"level {level.number}: self-test failed: {'; '.join(failures)}"
         reasons.append(reason)
+    wanted = f"{minimum}" if minimum == maximum else f"{minimum} or more"
     raise SandboxUnavailable(
-        f"expected a sandbox of level {minimum} or more, got none. " + " | ".join(reasons) + f". {selftest.ADVICE}"
+        f"expected a sandbox of level {wanted}, got none. " + " | ".join(reasons) + f". {selftest.ADVICE}"
     )
 
 
@@ -115,6 +117,8 @@ def _config(
         tasks=INIT_TASKS + (tasks_of_this_user() if uid is None else 0),
         readable_by_all=all(_readable_by_all(source) for source, _ in binds),
         limits=limits,
+        zygote=jail.zygote,
+        executable=interpreter.executable,  # its folder is bound at its own path
     )
 
 

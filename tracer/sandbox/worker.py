@@ -11,29 +11,37 @@ import json
 import os
 import sys
 import threading
-import time
 import weakref
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from trace_mine.tracer.inside.protocol.jobs import JOBS, Job, PlainJob
 from trace_mine.tracer.limits import Limits
 from trace_mine.tracer.sandbox import selftest
 from trace_mine.tracer.sandbox.answers import with_answers
+from trace_mine.tracer.sandbox.conversation import Conversation, ended_as
 from trace_mine.tracer.sandbox.jail import Jail, SandboxUnavailable, hidden_from_runs, probe_interpreter
 from trace_mine.tracer.sandbox.jail_process import JailDied, JailProcess
 from trace_mine.tracer.sandbox.layer import LevelClaim
 from trace_mine.tracer.sandbox.layers import Level
+from trace_mine.tracer.sandbox.prompt import RunRequest, run_source
 from trace_mine.tracer.sandbox.start_up import choose_level, start_jail
+from trace_mine.tracer.sandbox.verdict import Report
 from trace_mine.tracer.schema import Outcome
 
 WARM_SECONDS = 60.0
-"""How long one attempt to import the warm modules may take by default."""
+"""How long one attempt to import the warm modules may take by default, of the zygote's own time."""
 WARM_ATTEMPTS = 3
 """How many times ``warm_seconds`` all attempts to import the warm modules may take together."""
 RUN_ATTEMPTS = 2
-"""How many jails a run may take: one that died before the run began is started again once; a second death is the
-outcome of the run."""
+"""How many jails a run may take: one that died before the run began is started again once; a second death, and any
+after the run began, is the outcome of the run."""
+
+
+T = TypeVar("T")
 
 
 def _stop_all(processes: list[JailProcess]) -> None:
@@ -78,7 +86,7 @@ class Worker:
             minimum_level: the weakest level to accept; below 2 only with ``allow_unsafe``.
             allow_unsafe: True accepts level 0, which confines nothing.
             maximum_level: forces a weaker level; for tests.
-            warm_seconds: bounds one attempt to import the warm modules.
+            warm_seconds: bounds one attempt to import the warm modules, in the zygote's own time (see ``Limits``).
             ablate: leaves layers out, by name, and skips the self-test; for tests.
         """
         if minimum_level < 2 and not allow_unsafe:
@@ -172,17 +180,57 @@ class Worker:
                 raise ValueError("expected an open Worker, got a closed one; start a new one")
             return with_answers(self._run(payload, limits), job)
 
+    def converse(
+        self, request: RunRequest, talk: Callable[[Conversation], T], limits: Limits | None = None
+    ) -> tuple[T, Report]:
+        """Speak with a run in a fresh fork of a replayer's zygote.
+
+        Args:
+            request: what the run is before its first command.
+            talk: is given the conversation; what it returns is returned here. It may be called a second time, for
+                another run, where the jail died in the first.
+            limits: of this run; the worker's where left out.
+
+        Returns:
+            What ``talk`` returned, and init's report of the run's end.
+
+        Raises:
+            ValueError: the worker is closed, or its jail is a recorder's.
+            SandboxUnavailable: the jail died, twice in this run or without being able to start again.
+        """
+        if self.jail.zygote != "replayer":
+            raise ValueError("expected a Worker whose jail is a replayer's, got a recorder's; use run")
+        limits = limits or self.limits
+        payload = request.as_json()
+        with self._lock:
+            if self._closed:
+                raise ValueError("expected an open Worker, got a closed one; start a new one")
+            for _ in range(RUN_ATTEMPTS):
+                try:
+                    if not self._processes:
+                        self._restart()
+                    return self._processes[-1].converse(payload, limits, talk)
+                except JailDied as error:
+                    self._stop()
+                    death = error
+                except BaseException:
+                    self._stop()  # what init reports later belongs to this run and must not be taken for the next's
+                    raise
+        raise SandboxUnavailable(f"the replaying jail died in two runs of one session: {death}")
+
     def _run(self, payload: bytes, limits: Limits) -> Outcome:
-        """Run a job, in another jail where the present one died before. Raises SandboxUnavailable."""
+        """Run a job, in another jail where the present one died before it. Raises SandboxUnavailable."""
         for _ in range(RUN_ATTEMPTS):
             try:
                 if not self._processes:
                     self._restart()
                 return self._processes[-1].run(payload, limits)
             except JailDied as error:
-                # The run did not start: the zygote died before it, e.g. by a thread that an import left behind.
                 self._stop()
                 death = error
+                if error.begun:  # again, it would be clean, and nobody would know what the first one did
+                    break
+                # It did not: the zygote died before it, e.g. by a thread that an import left behind.
             except BaseException:
                 # An interrupt, say: what init reports later belongs to this run and must not be taken for the next's.
                 self._stop()
@@ -204,7 +252,11 @@ class Worker:
         return failures
 
     def ask(self, source: str) -> Outcome:
-        """Run a source as a plain job, as the self-test does. Raises as ``run`` does."""
+        """Run a source as a plain job, as the self-test does; in a replayer, at its prompt. Raises as ``run`` does."""
+        if self.jail.zygote == "replayer":
+            (out, err), report = self.converse(RunRequest.at_prompt(), partial(run_source, source=source))
+            status = ended_as(report, self.limits)
+            return Outcome(status=status, integrity="clean", stdout=out, stderr=err)
         return self.run(PlainJob(source=source))
 
     def claim(self) -> LevelClaim:
@@ -239,14 +291,15 @@ class Worker:
         after WARM_ATTEMPTS times that, what was not tried yet is left out.
         """
         waiting = list(self.jail.warm)
-        deadline = time.monotonic() + WARM_ATTEMPTS * self._warm_seconds
+        seconds_left = WARM_ATTEMPTS * self._warm_seconds
         while waiting:
             warmed = self._processes[-1].warm(waiting, self._warm_seconds)
+            seconds_left -= warmed.seconds
             self.warm_failures |= warmed.failures
             if not warmed.stuck:
                 return
             self.warm_failures[warmed.stuck] = warmed.why
-            if time.monotonic() >= deadline:
+            if seconds_left <= 0:
                 late = waiting[waiting.index(warmed.stuck) + 1 :]
                 self.warm_failures |= dict.fromkeys(late, "not tried: the time for imports was used up")
             waiting = [name for name in waiting if name not in self.warm_failures]

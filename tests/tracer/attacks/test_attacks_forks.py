@@ -292,7 +292,7 @@ def test_the_next_run_may_fork_again(forking_target):
 def test_a_killed_init_takes_the_forked_along(forking_target):
     """At level 2 no namespace does it: the supervisor ends what init can't any more."""
     if forking_target.supervisor != os.getpid():
-        pytest.skip("the processes of the other user's supervisor are the same")
+        pytest.skip("does not apply: the processes of the other user's supervisor are the same")
     before = forking_target.processes()
     found = []
     thread = threading.Thread(target=lambda: found.append(forking_target.believe(ORPHAN + "wait(100)")))

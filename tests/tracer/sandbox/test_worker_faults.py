@@ -297,7 +297,7 @@ def test_imports_that_all_hang_come_to_an_end(repository):
 
 def test_root_is_told_of_mounts_that_runs_can_not_read(tmp_path):
     if os.geteuid() != 0:
-        pytest.skip("an ordinary user's runs can read what the user can")
+        pytest.skip("does not apply: an ordinary user's runs can read what the user can")
     closed = tmp_path / "closed"
     closed.mkdir(mode=0o700)
     start().close()  # else the refusal might be for another reason
@@ -340,7 +340,7 @@ def test_resource_limits_of_a_run(shared):
 
     wanted = {
         "CORE": (0, 0),
-        "CPU": (7, 8),
+        "CPU": (14, 15),  # twice what init watches
         "FSIZE": (LIMITS.file_bytes,) * 2,
         "MEMLOCK": (0, 0),
         "MSGQUEUE": (0, 0),
@@ -437,7 +437,7 @@ except OSError as error: print(error.errno)
     try:
         worker = start(level=level, ablate=frozenset(left_out))
     except SandboxUnavailable as error:
-        pytest.skip(str(error))
+        pytest.skip(f"level {level} does not work here: {error}")
     with worker:
         assert plain(worker, source).stdout == b"13\n"
 
