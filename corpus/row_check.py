@@ -34,6 +34,9 @@ def check_row(row: Mapping[str, object]) -> RowColumns:
         raise ValueError(f"expected schema_version {SCHEMA_VERSION}, got {columns['schema_version']}; make it again")
     _check_references(columns)
     _check_kept(columns["kept_whole"])
+    if not 0 <= columns["states_verified"] <= columns["states_total"]:
+        numbers = f"{columns['states_verified']} and {columns['states_total']}"
+        raise ValueError(f"expected 0 <= states_verified <= states_total, got {numbers}; count each change once")
     return columns
 
 

@@ -34,6 +34,19 @@ class BeliefStats(TypedDict):
     mean_entropy_bits: float | None
 
 
+class VerificationStats(TypedDict):
+    """What of the rows was verified from outside of the processes that ran the snippets.
+
+    ``printed`` maps each reader to the number of rows whose text it printed again, ``unprinted`` are the rows of none.
+    ``states_verified`` of ``states_total`` changes of variables have the value that a replay gave when it was asked.
+    """
+
+    printed: dict[str, int]
+    unprinted: int
+    states_verified: int
+    states_total: int
+
+
 class FileStats(TypedDict):
     """Numbers of files: ``read``, and ``unreadable`` by reason, with the first few of those as ``examples``."""
 
@@ -75,5 +88,6 @@ class Stats(GroupStats, Notes):
     skipped_examples: int
     choices: int
     beliefs: BeliefStats
+    verification: VerificationStats
     config: Mapping[str, object]
     schema_version: int
