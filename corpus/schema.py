@@ -147,7 +147,7 @@ class RowColumns(TypedDict):
     integrity: Annotated[str, means(f"always `{INTEGRITIES[0]}`: other runs become no rows", words=INTEGRITIES[:1])]
     printed_by: Annotated[
         list[str],
-        means("readers outside of the snippet's process by which `text` printed the same again: `doc`, `stock`", since=2),
+        means("readers by which `text` printed the same again, compared from outside: `doc`, `stock`", since=2),
     ]
     states_verified: Annotated[
         int, means("changes in `states` whose value a replay gave when it was asked from outside", since=2)

@@ -91,3 +91,18 @@ class Stats(GroupStats, Notes):
     verification: VerificationStats
     config: Mapping[str, object]
     schema_version: int
+
+
+def verification_sentence(stats: Stats) -> str:
+    """The counts of ``verification`` for people: in the card, and on the terminal.
+
+    >>> counts = {"printed": {"doc": 3, "stock": 2}, "unprinted": 0, "states_verified": 5, "states_total": 9}
+    >>> verification_sentence({"rows": 3, "verification": counts})
+    'printed: verified by doc 3, stock 2 of 3 rows; states: verified 5 of 9, the rest self-reported.'
+    """
+    counts = stats["verification"]
+    readers = ", ".join(f"{reader} {number}" for reader, number in counts["printed"].items()) or "no reader, 0"
+    return (
+        f"printed: verified by {readers} of {stats['rows']} rows; states: verified {counts['states_verified']} of "
+        f"{counts['states_total']}, the rest self-reported."
+    )
