@@ -33,6 +33,7 @@ def run(
     comprehensions: bool = False,
     python: str = sys.executable,
     lenient: bool = False,
+    sandbox_level: int | None = None,
     allow_unsafe_sandbox: bool = False,
 ) -> Trace:
     r"""Runs a program in the sandbox, and returns its trace.
@@ -50,13 +51,14 @@ def run(
         comprehensions: show list comprehensions as loops.
         python: the interpreter that runs the program.
         lenient: give a session that fails a check too, with the evidence in its ``failed_checks``.
+        sandbox_level: force this level of the sandbox, 3 or 2; None: the strongest that works here.
         allow_unsafe_sandbox: run even where this machine has no sandbox. DANGEROUS.
 
     Raises:
         NoTraceError: the program gave no session that replays; the error has the reason and a cure.
         ValueError: the text of the view names no view, or the view needs something that the program lacks.
         FileNotFoundError: there is no such file.
-        trace_mine.tracer.sandbox.SandboxUnavailable: this machine has no sandbox.
+        trace_mine.tracer.sandbox.SandboxUnavailable: this machine has no sandbox, or not of that level.
 
     >>> import trace_mine
     >>> trace = trace_mine.run("total = 1\nwhile total < 4:\n    total *= 2\n")
@@ -101,6 +103,7 @@ def run(
         python=python,
         # Below level 2 nothing promises that the program can't touch the host (see SECURITY.md).
         minimum_level=0 if allow_unsafe_sandbox else 2,
+        sandbox_level=sandbox_level,
         allow_unsafe=allow_unsafe_sandbox,
     )
     return traced(script_snippet(text, name, arguments), config, lenient=lenient)

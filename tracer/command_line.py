@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import IntEnum
 from typing import Annotated, Protocol
 
@@ -30,7 +30,7 @@ from typer.core import TyperGroup
 from typer.main import get_command
 
 import trace_mine
-from trace_mine.tracer.show import visible
+from trace_mine.tracer.visible import indented
 
 
 class _Parameter(Protocol):
@@ -120,7 +120,7 @@ def run_app(
     A command that ends otherwise than by returning raises ``typer.Exit(code)``. Other exceptions end it so:
 
     * Ctrl-C in 130;
-    * typer's own and those of ``wrong_usage`` in one line on standard error and 2;
+    * typer's own and those of ``wrong_usage`` in one line on standard error and 2, or what their ``exit_code`` says;
     * those of ``failed`` in their message and 1, or what their attribute ``exit_code`` says;
     * a failed import, where ``extra`` is given, in one line that says to install this extra, and 2;
     * all others are our bugs and keep their traceback.
@@ -132,7 +132,7 @@ def run_app(
     except USAGE_ERROR as error:
         return _ends_with(name, _usage_sentence(error, name), ExitCode.WRONG_USAGE)
     except wrong_usage as error:
-        return _ends_with(name, _one_line(str(error)), ExitCode.WRONG_USAGE)
+        return _ends_with(name, _one_line(str(error)), getattr(error, "exit_code", ExitCode.WRONG_USAGE))
     except failed as error:
         return _ends_with(name, str(error), getattr(error, "exit_code", ExitCode.FAILED))
     except ImportError as missing:
@@ -143,6 +143,16 @@ def run_app(
     except (KeyboardInterrupt, typer.Abort):  # typer makes the second of an end of input at a prompt
         return ExitCode.INTERRUPTED
     return int(ended or ExitCode.DONE)
+
+
+def tell_sandbox(sandbox: Mapping[str, object]) -> None:
+    """Print one line on standard error that says how strongly snippets are confined.
+
+    ``sandbox`` has ``level`` and ``layers``, as ``Tracer.sandbox`` gives them. Not on standard output, which is for
+    sessions, counts and JSON.
+    """
+    unsafe = "" if sandbox["level"] else ": NOT a sandbox"
+    print(f"sandbox: level {sandbox['level']} ({sandbox['layers']}){unsafe}", file=sys.stderr, flush=True)
 
 
 def num_bytes(text: str) -> int:
@@ -160,7 +170,7 @@ def num_bytes(text: str) -> int:
 
 def _ends_with(name: str, message: str, code: int) -> int:
     """Print one message on standard error, and give the exit code. Messages may quote hostile text."""
-    print(visible(f"{name}: {message}"), file=sys.stderr)
+    print(indented(f"{name}: {message}"), file=sys.stderr)
     return code
 
 

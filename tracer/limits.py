@@ -15,8 +15,8 @@
 | events | the recorder in the runner | ``trace-limit`` |
 | commands | the statement driver | a construct is kept whole instead |
 
-``wall_seconds`` is a run's own time: by the clock, less what it waited for a processor that others used (``own_time``). On
-a machine with nothing else to do the two are the same, and on a busy one no run ends for that: load decides nothing.
+``wall_seconds`` is a run's own time: by the clock, less what it waited for a processor that others used (``own_time``).
+On a machine with nothing else to do the two are the same, and on a busy one no run ends for that: load decides nothing.
 By the clock a run gets ten times as much.
 
 ``forks`` is for runs that follow choices (beliefs, automata); no other run may fork. There, processes and threads count

@@ -22,11 +22,14 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, NoReturn
 
 from trace_mine.tracer.limits import Limits
-from trace_mine.tracer.sandbox import groups, kernel, rlimits, zygote
-from trace_mine.tracer.sandbox.config import JailConfig
+from trace_mine.tracer.sandbox import groups, kernel, recorder, rlimits
+from trace_mine.tracer.sandbox.config import NO_START, JailConfig
+from trace_mine.tracer.sandbox.confinement import prefer_for_oom_kill
 from trace_mine.tracer.sandbox.isolation import isolate
 from trace_mine.tracer.sandbox.landlock import landlock_abi
+from trace_mine.tracer.sandbox.layer import Orders
 from trace_mine.tracer.sandbox.own_time import LOOK_SECONDS, OwnTime
+from trace_mine.tracer.sandbox.replayer import Replayer
 from trace_mine.tracer.sandbox.scratch import FolderScratch, MountedScratch, empty_folder
 from trace_mine.tracer.sandbox.wire import Hangup, field, receive_message, send_message
 from trace_mine.tracer.sandbox.zygote_link import ZYGOTE_SECONDS, Ends, ZygoteGone, ZygoteLink
@@ -34,6 +37,8 @@ from trace_mine.tracer.sandbox.zygote_link import ZYGOTE_SECONDS, Ends, ZygoteGo
 if TYPE_CHECKING:
     from trace_mine.tracer.sandbox.loader import Bundle
 
+ORPHAN_SECONDS = 5.0
+"""How long a jail may take to end by itself once its supervisor is gone."""
 DISK_POLL_SECONDS = 0.05
 """How often a scratch folder is measured at level 2, where no file system limits it."""
 CONTROL_SECONDS = 60.0
@@ -105,6 +110,21 @@ def _end_everything(config: JailConfig) -> NoReturn:
         os._exit(0)
 
 
+def _become_zygote(config: JailConfig, replayer: Replayer | None, control: socket.socket, proc: int) -> NoReturn:
+    """Go on as the zygote of a replayer, or of a recorder, or tell init why not. Never returns."""
+    try:
+        prefer_for_oom_kill(proc)
+        if replayer is None:
+            recorder.become(config, control, proc)
+        replayer.become(control, proc)
+    except BaseException:
+        try:
+            send_message(control, {"fault": traceback.format_exc()[-4000:]})
+        except (Hangup, OSError):
+            pass  # init is gone, and with it the only reader
+    os._exit(1)
+
+
 def _children() -> list[int]:
     """Return the process ids of this process's children."""
     with open(f"/proc/self/task/{os.getpid()}/children") as file:
@@ -118,9 +138,15 @@ class Init:
         self._config = config
         self._control = control
         self._supervisor = supervisor_fd
+        self._replayer: Replayer | None = None
         proc = os.open("/proc", os.O_PATH | os.O_DIRECTORY)  # opened now: the view of level 3 shows none
+        self._life, self._alive = os.pipe()  # by which the outer process, where there is one, sees the end of this one
         last_pid = isolate(config, proc, self._wait_as_outer_process)
+        recorder.find_library(config)
         self._proc = proc  # kept, for the clocks of what runs; the zygote closes its copy
+        os.close(self._life)
+        if not config.namespaces:
+            kernel.continue_when_ready(control.fileno())  # no outer process ends a stopped init
         self._scratch = MountedScratch(config.scratch) if config.namespaces else FolderScratch(config.scratch)
         self._disk_bytes = config.limits.disk_bytes
         self._scratch.renew(self._disk_bytes)
@@ -130,11 +156,20 @@ class Init:
     def _wait_as_outer_process(self, pid: int) -> NoReturn:
         """Go on as the process that the supervisor started, outside the namespace: wait for process 1.
 
-        When this process dies, process 1 dies with it (PDEATHSIG), and with that the kernel ends the namespace.
+        When this process dies, process 1 dies with it (PDEATHSIG), and with that the kernel ends the namespace. It also
+        dies ORPHAN_SECONDS after the supervisor: process 1 ends at once then, unless somebody stopped it.
         """
         # its copies would keep the socket open after the end of process 1, and the supervisor would not see that end
         self._control.close()
-        os.close(self._supervisor)
+        os.close(self._alive)
+        kernel.continue_when_ready(self._life)  # stopped, this process would never see the end of process 1
+        poll = select.poll()
+        for fd in (self._supervisor, handle := os.pidfd_open(pid)):
+            poll.register(fd, select.POLLIN)
+        if handle not in dict(poll.poll()):
+            poll.unregister(self._supervisor)
+            if not poll.poll(ORPHAN_SECONDS * 1000):
+                os._exit(1)
         _, status = os.waitpid(pid, 0)
         os._exit(0 if status == 0 else 1)
 
@@ -142,6 +177,8 @@ class Init:
         """Fork the zygote, wait until it is confined, order the first runner and tell the supervisor the layers."""
         ours, theirs = socket.socketpair()
         init_pid = os.getpid()
+        if self._config.zygote == "replayer":
+            self._replayer = Replayer(self._config, landlock_abi())
         pid = os.fork()
         if pid == 0:
             # The zygote will run hostile imports: what init holds must not be open there. tests/tracer/sandbox
@@ -149,15 +186,28 @@ class Init:
             ours.close()
             self._control.close()
             os.close(self._supervisor)
+            os.close(self._alive)
             if last_pid is not None:
                 os.close(last_pid)
-            zygote.main(bundle, self._config, theirs, proc, init_pid, landlock_abi())
+            _become_zygote(self._config, self._replayer, theirs, proc)
         theirs.close()
         ends = Ends(control=self._control, supervisor=self._supervisor)
-        link = ZygoteLink(ours, pid, ends, last_pid, self._config.process_id, proc)
+        runner_orders = Orders if self._replayer is None else self._replayer.runner_orders
+        link = ZygoteLink(ours, pid, ends, last_pid, self._config.process_id, runner_orders, proc)
+        try:
+            if self._replayer is None:
+                recorder.introduce(self._config, bundle, ours, proc, init_pid, landlock_abi())
+            else:
+                self._replayer.introduce(bundle, ours, init_pid)
+        except OSError as error:  # it ended before it had read all: its last words say why
+            last = link.receive(link.clock(ZYGOTE_SECONDS))
+            raise RuntimeError(f"{NO_START} at {self._config.executable}: {last.get('fault', error)}") from error
         if self._config.namespaces:
             kernel.no_new_privileges()  # not sooner: the zygote sets its own, and drops its capabilities before it
-        message = link.receive(link.clock(ZYGOTE_SECONDS))
+        try:
+            message = link.receive(link.clock(ZYGOTE_SECONDS))
+        except ZygoteGone as error:
+            raise RuntimeError(f"{NO_START} at {self._config.executable}: {error}") from error
         if "ready" not in message:
             raise RuntimeError(message.get("fault") or f"the zygote said {message!r} instead of being ready")
         link.order_runner()
@@ -180,7 +230,7 @@ class Init:
                 raise Hangup("the supervisor is gone")
             if self._control.fileno() not in ready:
                 raise ZygoteGone("died between runs")
-            message, payload, fds = receive_message(self._control, max_fds=3, deadline=soon())
+            message, payload, fds = receive_message(self._control, max_fds=4, deadline=soon())
             if message["do"] == "warm":
                 self._warm(message, payload)
             elif message["do"] == "run":
@@ -229,7 +279,7 @@ class Init:
         The supervisor is told before the runner is: where init dies later, the run may have begun, and where it dies
         sooner the run has not.
 
-        ``payload`` and ``fds`` (the writing ends of the run's three pipes) go on to the runner unread.
+        ``payload`` and ``fds`` (the ends of the run's pipes) go on to the runner unread.
         """
         limits = Limits(**field(message, "limits", dict))
         try:
@@ -239,6 +289,8 @@ class Init:
             pid, handle = self._zygote.accept_runner()
             # the group: at level 2 the supervisor ends what outlives init
             self._tell({"begun": pid if limits.forks and not self._config.namespaces else 0})
+            if self._replayer is not None:
+                message["orders"] = self._replayer.job_orders(limits).as_json()
             started = time.monotonic()  # the preparation before is the same for all runs and counts for none
             clock = OwnTime(pid, handle, self._proc, limits.wall_seconds, forks=limits.forks > 0)
             send_message(self._zygote.next_runner, message, payload, fds, started + ZYGOTE_SECONDS)
@@ -249,6 +301,7 @@ class Init:
             self._zygote.next_runner.close()
             for fd in fds:
                 os.close(fd)
+        self._scratch.belongs_to(pid, limits)
         cpu_of_forks: list[float] = []
         if limits.forks:
             # what the run forked and left counts against its limit until it is waited for
@@ -258,6 +311,7 @@ class Init:
         finally:
             os.close(handle)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            self._scratch.belongs_to(None, limits)
             groups.kill(pid)  # before wait4, after which the group's number could be another's
         _, status, usage = os.wait4(pid, 0)
         # until all are gone: the scratch must not be renewed, nor the next run begin, while one of them still writes

@@ -8,22 +8,25 @@ from __future__ import annotations
 
 import contextlib
 import json
+import marshal
 import os
 import secrets
 import select
 import socket
 import subprocess
+import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import IO
+from typing import IO, TypeVar
 
 from trace_mine.tracer.limits import Limits
 from trace_mine.tracer.sandbox import selftest
-from trace_mine.tracer.sandbox.bundle import BOOTSTRAP, bundle_sources
+from trace_mine.tracer.sandbox.bundle import BOOTSTRAP, bundle_code, bundle_sources
 from trace_mine.tracer.sandbox.cgroups import JAIL_TASKS, ControlGroup, bounds_of
 from trace_mine.tracer.sandbox.config import JailConfig
+from trace_mine.tracer.sandbox.conversation import Conversation, InitSilent, TalkPipes
 from trace_mine.tracer.sandbox.determinism import environment
 from trace_mine.tracer.sandbox.groups import end_session
 from trace_mine.tracer.sandbox.jail import SandboxUnavailable
@@ -55,6 +58,9 @@ RECORD_FDS = range(200, 900)
 that a program's own files get. Where RLIMIT_NOFILE is lower, the runner takes the next number below."""
 MAX_STDERR_BYTES = 1 << 16
 """How much of init's stderr is read for an error message; it is our own text, but may repeat a hostile one."""
+
+
+T = TypeVar("T")
 
 
 class JailDied(Exception):
@@ -96,7 +102,8 @@ class Warmed:
 class JailProcess:
     """One jail, from its start to its end. It runs one job at a time.
 
-    ``layers`` is the text that rows store, e.g. ``namespaces+seccomp+landlock7+rlimits``.
+    ``layers`` is the text that rows store, e.g. ``namespaces+seccomp+landlock7+rlimits``; ``environment`` are the
+    variables of its runs.
 
     Raises:
         SandboxUnavailable: a layer is refused, or the jail does not come up; the message says why and what to do.
@@ -110,6 +117,8 @@ class JailProcess:
         """
         self._cgroup = group
         self._tasks = bounds_of(config.limits).tasks
+        self.environment = environment(config.hash_seed, config.scratch, config.machine)
+        self._same_interpreter = executable == os.path.realpath(sys.executable)
         self._owner_pid = os.getpid()
         self._host_scratch = None if config.namespaces else config.scratch
         self._begun = False
@@ -125,7 +134,7 @@ class JailProcess:
         try:
             self._popen = subprocess.Popen(
                 [*command, *arguments],
-                env=environment(config.hash_seed),
+                env=environment(config.hash_seed, machine=config.machine),
                 pass_fds=(theirs.fileno(), supervisor),
                 stdin=subprocess.DEVNULL,
                 stdout=self._stderr,
@@ -156,7 +165,9 @@ class JailProcess:
                 raise SandboxUnavailable(f"{error}: the jail can't be moved into its control group") from error
         self._control.settimeout(START_SECONDS)  # sendall's is for all bytes together
         try:
-            bundle = json.dumps([bundle_sources(), config.to_json()]).encode("ascii")
+            compiled = bundle_code() if self._same_interpreter else {}
+            # version 4 is read by every interpreter that may run inside; code is sent to our own only
+            bundle = marshal.dumps((bundle_sources(), compiled, json.dumps(config.to_json())), 4)
             self._control.sendall(len(bundle).to_bytes(8, "big") + bundle)
             message = self._receive(deadline)
         except (OSError, JailDied) as error:
@@ -264,11 +275,38 @@ class JailProcess:
                 error.out_of_memory = self._ran_out_of_memory()
                 raise
             record, out, err = pipes.collected()
-        if (
-            self._ran_out_of_memory()
-        ):  # whichever process of the jail it met: what the run did was not all that it would
-            report = replace(report, why="memory")
-        return outcome_of(report, record, out, err, key, limits)
+        return outcome_of(self._with_memory(report), record, out, err, key, limits)
+
+    def converse(self, job: bytes, limits: Limits, talk: Callable[[Conversation], T]) -> tuple[T, Report]:
+        """Speak with a run in a fresh fork of a replayer's zygote; return what ``talk`` gives, and init's report.
+
+        The run is ended when ``talk`` returns or raises.
+
+        Raises:
+            JailDied: the jail ended or does not answer; ``begun`` says if the run may have taken place.
+        """
+        self._begun = False
+        self._ran_out_of_memory()  # what happened between the runs is no run's
+        with TalkPipes() as pipes:
+            try:
+                send_message(self._control, {"do": "run", "limits": limits.as_dict()}, job, pipes.theirs, soon())
+            except (Hangup, OSError) as error:
+                raise JailDied(str(error)) from error
+            finally:
+                pipes.close_theirs()
+            conversation = Conversation(pipes, limits, self._control.fileno(), self._receive_of_run)
+            try:
+                spoken = talk(conversation)
+                return spoken, self._with_memory(conversation.finish(self._order_kill))
+            except InitSilent as error:
+                raise JailDied(str(error), begun=self._begun) from error
+
+    def _with_memory(self, report: Report) -> Report:
+        """Return a run's report, which says so where the kernel killed a process of the jail for memory meanwhile.
+
+        Whichever process it was: what the run did is then not all that it would have done.
+        """
+        return replace(report, why="memory") if self._ran_out_of_memory() else report
 
     def _collect(self, pipes: RunPipes, limits: Limits) -> Report:
         """Read the pipes until they end and init has reported the runner's end.

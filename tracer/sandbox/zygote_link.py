@@ -11,9 +11,10 @@ import select
 import signal
 import socket
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
+from trace_mine.tracer.sandbox.layer import Orders
 from trace_mine.tracer.sandbox.own_time import OwnTime
 from trace_mine.tracer.sandbox.wire import Hangup, receive_message, send_message
 
@@ -60,6 +61,7 @@ class ZygoteLink:
         ends: Ends,
         last_pid: int | None,
         process_id: int,
+        runner_orders: Callable[[], Orders] = Orders,
         proc: int | None = None,
     ) -> None:
         """Connect to a zygote.
@@ -71,6 +73,7 @@ class ZygoteLink:
             last_pid: an open descriptor of ``ns_last_pid``, or None where it can't be written.
             process_id: the number that runners are to get through ``last_pid``; the one after it where the zygote has
                 more than one thread (see ``forking``).
+            runner_orders: makes the orders of the next runner; none where runners hold our code, which acts by itself.
             proc: an open descriptor of the host's /proc, or None where there is none.
         """
         self.pid = pid
@@ -79,6 +82,7 @@ class ZygoteLink:
         self._ends = ends
         self._last_pid = last_pid
         self._process_id = process_id
+        self._runner_orders = runner_orders
         self._proc = proc
 
     def clock(self, seconds: float) -> OwnTime:
@@ -128,15 +132,19 @@ class ZygoteLink:
             ZygoteGone: it died or does not take the message.
         """
         ours, theirs = socket.socketpair()
+        orders = Orders()
         try:
+            orders = self._runner_orders()
             # the kernel gives the next process the next free number after this one
             if self._last_pid is not None:
                 os.pwrite(self._last_pid, str(self._process_id - 1).encode(), 0)
-            self.send({"do": "fork"}, fds=(theirs.fileno(),))
+            self.send({"do": "fork", "orders": orders.as_json()}, fds=(theirs.fileno(), *orders.rulesets))
         except OSError as error:
             raise ZygoteGone(f"{type(error).__name__}: {error}") from error
         finally:
             theirs.close()
+            for ruleset in orders.rulesets:
+                os.close(ruleset)
         self.next_runner = ours
 
     def accept_runner(self) -> tuple[int, int]:

@@ -58,7 +58,7 @@ def test_addresses_are_random_only_on_demand(started, aslr):
 
 def test_what_all_may_read(started):
     """A folder is readable only where those above it can be searched too."""
-    with tempfile.TemporaryDirectory(prefix="public-") as public:
+    with tempfile.TemporaryDirectory(prefix="public-", dir="/tmp") as public:
         closed, folder = Path(public, "closed"), Path(public, "closed", "open")
         folder.mkdir(parents=True)
         os.chmod(public, 0o755)

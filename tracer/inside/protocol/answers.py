@@ -51,7 +51,7 @@ def _check_reasons(words: Iterable[str]) -> None:
         try:
             reason_of(word)
         except ValueError as error:
-            # cut: the keys of ``DriveSummary.kept`` are texts of any length, and the snippet may have sent them
+            # cut: the error names the word, which the snippet may have sent
             raise ProtocolError(str(error)[:200]) from None
 
 
@@ -117,7 +117,7 @@ class Path(Record):
 
     code: Code
     lines: tuple[Line, ...]
-    columns: Mapping[str, tuple[str | None, ...]]
+    columns: Mapping[Name, tuple[str | None, ...]]
 
     def locals_at(self, index: int) -> dict[str, str]:
         """The locals before ``lines[index]``, by name."""
@@ -167,13 +167,15 @@ class NativeFrames(Record):
 @record
 class NativeSummary(Record):
     """The result of a native run: its pieces as far as they ran, if all promises of docstrings held (``passed``), the
-    module's variables at the end and the outcomes of the draws, in order.
+    module's variables at the end and the outcomes of the draws, in order. ``noticed``: audit events, known by name
+    (``observe.guard``), that tell how the session is to be replayed.
     """
 
     pieces: tuple[NativePieceResult, ...]
     passed: bool
     variables: Locals
     outcomes: tuple[DrawnOutcome, ...]
+    noticed: Annotated[tuple[Word, ...], AtMost(20)] = ()
 
     def agree(self) -> None:
         check_outcomes(self.outcomes)
@@ -206,8 +208,8 @@ class SessionCommand(Record):
     error: str | None
     kind: CommandKind
     raised: bool
-    wrote: tuple[str, ...]
-    changes: Mapping[str, str | None]
+    wrote: tuple[Name, ...]
+    changes: Mapping[Name, str | None]
     depth: Count
     path: Location
     line: Line
@@ -226,7 +228,7 @@ class DriveSummary(Record):
     commands: tuple[SessionCommand, ...]
     frames: tuple[DrivenFrame, ...]
     pieces: tuple[PieceResult, ...]
-    kept: Mapping[str, Count]  # its keys are texts here; ``agree`` holds them to the enumeration
+    kept: Mapping[Word, Count]  # its keys are texts here; ``agree`` holds them to the enumeration
     opened_calls: Count
     outcomes: tuple[DrawnOutcome, ...]
     variables: Locals
@@ -268,20 +270,18 @@ class SetupFailed(Record):
 
 
 @record
-class Difference(Record):
-    """A command of a replay that printed something else than the session says; texts are cut at 400 characters."""
+class ReplayedCommand(Record):
+    """What a command of a replay printed, and the exception that it raised: the entry that doctest compares."""
 
-    command: Count
-    source: str
-    wanted: str
-    got: str
+    output: str
+    error: str | None
 
 
 @record
 class ReplayReport(Record):
-    """A replay: its differences in order, and, from the console, the watched values after each command, as text."""
+    """A replay: its commands in order, up to one that is not complete, and the watched values after each, as text."""
 
-    differences: tuple[Difference, ...]
+    commands: tuple[ReplayedCommand, ...]
     values: tuple[Locals, ...] = ()
 
 

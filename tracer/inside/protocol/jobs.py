@@ -2,7 +2,7 @@
 
 ``NativeJob``     run the program under settrace, as its author's tools would
 ``DriveJob``      write the session
-``ReplayJob``     replay a session's text, through ``code.InteractiveConsole`` or through ``doctest``
+``ReplayJob``     run a session's commands again, with recorded draws
 ``BeliefsJob``    find the law of each output of a session
 ``SamplesJob``    run a session's commands natively, again and again: beliefs are compared with these
 ``PathJob``       run one path of them in a process of its own: the slow reference of beliefs
@@ -42,10 +42,13 @@ Probability = Annotated[float, Between(0.0, 1.0 + 1e-9)]
 """A probability; sums of many may pass 1 by rounding."""
 Seconds = Annotated[float, Between(0.0, 1e9)]
 """A span of time; at most 32 years, so that no arithmetic on it overflows."""
-Locals = Mapping[str, str]
+Locals = Mapping[Name, str]
 """Variables with their values as text."""
+# Python writes and reads ints of at most 4,300 digits, so that one more bit would be refused by who reads a row's JSON.
+DrawnInt = Annotated[int, Between(-(1 << 14_280), 1 << 14_280)]
+"""An int that was drawn: ``getrandbits(4096)`` is what programs for cryptography draw."""
 # JSON has no bytes. An object can't be taken for a drawn text, which a text of digits could.
-DrawnOutcome = int | float | str | None | Mapping[str, str]
+DrawnOutcome = DrawnInt | float | str | None | Mapping[Name, str]
 """The outcome of one draw: an int, a float, a text, nothing, or bytes as ``{"bytes": hexadecimal digits}``."""
 Law = tuple[tuple[str | None, Probability], ...]
 """(value, probability) pairs; None for an environment variable that is not set."""
@@ -236,17 +239,15 @@ class DriveJob(Record):
 
 @record
 class ReplayJob(Record):
-    """Replay a session's text.
+    """Run a session's commands at a prompt of ours, for sessions whose draws only our interceptors can give again.
 
-    ``watch`` names, for each command, the variables whose values after it are wanted; only the console reports them.
-    ``reseed`` is as in ``NativeJob``.
+    ``watch`` names, for each command, the variables whose values after it are wanted. ``reseed`` is as in
+    ``NativeJob``. No output of the session is in it: the supervisor compares.
     """
 
     may_fork: ClassVar[bool] = False
-    # a job each: what one reader leaves behind (modules, files, the display hook) must not be there for the other
-    reader: Literal["console", "doctest"]
     program: Program
-    text: str
+    commands: tuple[str, ...]
     watch: tuple[tuple[str, ...], ...] = ()
     reseed: Count = 0
     draws: Draws | None = None

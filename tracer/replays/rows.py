@@ -1,0 +1,148 @@
+"""Verifies a stored row from outside: its text is run again after its set-up, and prints the same or does not.
+
+For whoever reads a dataset and has the repository that a row came from; ``trace-mine verify`` asks it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import TracebackType
+
+from trace_mine.tracer.config import TracerConfig
+from trace_mine.tracer.inside.protocol.codec import from_json
+from trace_mine.tracer.inside.protocol.jobs import Program, Recorded
+from trace_mine.tracer.replays.jails import ReplayJails
+from trace_mine.tracer.replays.registry import READERS
+from trace_mine.tracer.replays.session import Session, commands_of, differences, ends_at_prompt
+from trace_mine.tracer.rounds import Failed
+
+DEFAULT_READERS = ("doc", "stock")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowVerdict:
+    """The result of a row's verification.
+
+    ``printed`` are the readers by which the text printed the same again, sorted; ``failures`` maps each other reader to
+    the evidence: the command that differed, or why the text could not be run.
+
+    Raises:
+        ValueError: a reader is in both.
+    """
+
+    printed: tuple[str, ...]
+    failures: Mapping[str, str]
+
+    def __post_init__(self) -> None:
+        if twice := set(self.printed) & set(self.failures):
+            raise ValueError(f"expected each reader in one of printed and failures, got {sorted(twice)} in both")
+
+    @property
+    def holds(self) -> bool:
+        """True if every reader printed the text again."""
+        return not self.failures
+
+
+class RowVerifier:
+    """Verifies rows of one repository, in jails that are kept between rows. A context manager.
+
+    Args:
+        repository: the folder that the rows were mined from; None for rows that import nothing.
+        packages: installed packages (folders or single files) that the rows may import as well.
+        sys_path: folders below the repository to import from: a row's ``setup["sys_path"]``.
+        config: the rest: limits, interpreter, levels, view (of rows that hide choices), laws; None: the defaults.
+
+    A jail is started when the first row needs it, which raises SandboxUnavailable where this machine offers less than
+    the wanted level.
+    """
+
+    def __init__(
+        self,
+        repository: Path | None = None,
+        packages: Sequence[Path] = (),
+        sys_path: Sequence[str] = (),
+        config: TracerConfig | None = None,
+    ) -> None:
+        base = config or TracerConfig()
+        self._jails = ReplayJails(
+            replace(base, repository=repository, packages=tuple(packages), sys_path=tuple(sys_path), warm=())
+        )
+
+    def __enter__(self) -> RowVerifier:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the jails."""
+        self._jails.close()
+
+    def verify(self, text: str, setup: Mapping[str, object], readers: Sequence[str] = DEFAULT_READERS) -> RowVerdict:
+        """Run a row's text again after its set-up, once by each reader.
+
+        Args:
+            text: the row's ``text``.
+            setup: its ``setup``: ``module``, ``code`` and ``choices``.
+            readers: names of readers (``registry.READERS``). A row with recorded choices is read by ``patched``
+                instead, and one that goes on after SystemExit by no reader that this ends.
+
+        Raises:
+            KeyError: there is no reader of this name.
+        """
+        module, code = setup.get("module"), setup.get("code") or ""
+        try:
+            commands = commands_of(text)
+            choices = setup.get("choices") or []
+            draws = from_json(Recorded, {"outcomes": choices}) if choices else None
+        except ValueError as error:  # a ProtocolError is one
+            return RowVerdict(printed=(), failures=dict.fromkeys(readers, f"no session: {error}"[:400]))
+        program = Program(module=None if module is None else str(module), code=str(code))
+        session = Session(commands=commands, program=program, draws=draws)
+        printed: list[str] = []
+        failures: dict[str, str] = {}
+        for name in ("patched",) if draws is not None else readers:
+            reader = READERS[name]
+            if not reader.survives_exit and ends_at_prompt(commands):
+                continue
+            try:
+                reading = reader.read(self._jails.worker(reader.jail), session, 0)
+            except Failed as failed:
+                failures[name] = f"{failed.drop.reason}: {failed.drop.evidence}"
+                continue
+            different = differences(commands, reading)
+            if different:
+                first = different[0]
+                failures[name] = f"{first.source!r} printed {first.got[:200]!r}, not {first.wanted[:200]!r}"
+            else:
+                printed.append(name)
+        return RowVerdict(printed=tuple(sorted(printed)), failures=failures)
+
+
+def verify_row(
+    text: str,
+    setup: Mapping[str, object],
+    repository: Path | None = None,
+    packages: Sequence[Path] = (),
+    readers: Sequence[str] = DEFAULT_READERS,
+) -> RowVerdict:
+    """Verify one stored row in jails of its own; ``RowVerifier`` is cheaper for many.
+
+    Args:
+        text: the row's ``text``.
+        setup: its ``setup``.
+        repository: the folder that it was mined from; None where it imports nothing.
+        packages: installed packages that it may import as well.
+        readers: names of readers.
+
+    Raises:
+        SandboxUnavailable: this machine offers no sandbox.
+    """
+    folders = setup.get("sys_path") or ()
+    sys_path = tuple(map(str, folders)) if isinstance(folders, (list, tuple)) else ()
+    with RowVerifier(repository, packages, sys_path) as verifier:
+        return verifier.verify(text, setup, readers)
