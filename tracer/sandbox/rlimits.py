@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import resource
+from resource import getrlimit, setrlimit  # bound before they are pinned
 
 from trace_mine.tracer.limits import Limits
 from trace_mine.tracer.sandbox.layer import Confinement, Orders
@@ -42,11 +43,11 @@ def set_limit(which: int, soft: int, hard: int | None = None) -> None:
         OSError: the kernel refuses.
         ValueError: the kernel does not know the limit.
     """
-    inherited = resource.getrlimit(which)[1]
+    inherited = getrlimit(which)[1]
     hard = soft if hard is None else hard
     if inherited != resource.RLIM_INFINITY:
         soft, hard = min(soft, inherited), min(hard, inherited)
-    resource.setrlimit(which, (soft, hard))
+    setrlimit(which, (soft, hard))
 
 
 def address_space(statm: int) -> int:
@@ -120,11 +121,11 @@ def tasks_now(max_tasks: int) -> int:
     Returns:
         The number of tasks, or ``max_tasks`` where a fork fails even under that limit.
     """
-    hard = resource.getrlimit(resource.RLIMIT_NPROC)[1]
+    hard = getrlimit(resource.RLIMIT_NPROC)[1]
     if hard != resource.RLIM_INFINITY:
         max_tasks = min(max_tasks, hard)
     for allowed in range(2, max_tasks + 1):
-        resource.setrlimit(resource.RLIMIT_NPROC, (allowed, hard))
+        setrlimit(resource.RLIMIT_NPROC, (allowed, hard))
         try:
             pid = os.fork()
         except BlockingIOError:  # EAGAIN
