@@ -298,6 +298,7 @@ class Init:
             self._zygote.next_runner.close()
             for fd in fds:
                 os.close(fd)
+        self._scratch.belongs_to(pid, limits)
         cpu_of_forks: list[float] = []
         if limits.forks:
             # what the run forked and left counts against its limit until it is waited for
@@ -307,6 +308,7 @@ class Init:
         finally:
             os.close(handle)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            self._scratch.belongs_to(None, limits)
             groups.kill(pid)  # before wait4, after which the group's number could be another's
         _, status, usage = os.wait4(pid, 0)
         # until all are gone: the scratch must not be renewed, nor the next run begin, while one of them still writes

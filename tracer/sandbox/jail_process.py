@@ -246,21 +246,22 @@ class JailProcess:
         The run is ended when ``talk`` returns or raises.
 
         Raises:
-            JailDied: the jail ended or does not answer; whatever was said till then counts for nothing.
+            JailDied: the jail ended or does not answer; ``begun`` says if the run may have taken place.
         """
+        self._begun = False
         with TalkPipes() as pipes:
             try:
-                send_message(self._control, {"do": "run", "limits": limits.as_dict()}, job, pipes.theirs)
+                send_message(self._control, {"do": "run", "limits": limits.as_dict()}, job, pipes.theirs, soon())
             except (Hangup, OSError) as error:
                 raise JailDied(str(error)) from error
             finally:
                 pipes.close_theirs()
             conversation = Conversation(pipes, limits, self._control.fileno(), self._receive_of_run)
             try:
-                told = talk(conversation)
-                return told, conversation.finish(self._order_kill)
+                spoken = talk(conversation)
+                return spoken, conversation.finish(self._order_kill)
             except InitSilent as error:
-                raise JailDied(str(error)) from error
+                raise JailDied(str(error), begun=self._begun) from error
 
     def _collect(self, pipes: RunPipes, limits: Limits) -> Report:
         """Read the pipes until they end and init has reported the runner's end.

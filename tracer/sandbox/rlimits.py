@@ -21,8 +21,9 @@ PENDING_SIGNALS = 64
 INIT_BYTES = 320 << 20
 """Address space of init beyond what it maps at the start: a message of ``wire.MAX_MESSAGE_BYTES`` four times over (its
 parts, the whole, the JSON, the copy that is handed on). What the zygote says is far shorter, so no flood fills it."""
-INIT_FILES = 64
-"""Descriptors of init, which holds a dozen: sockets and handles of supervisor, zygote and runner, three pipes."""
+INIT_FILES = 160
+"""Descriptors of init, which holds a dozen: sockets and handles of supervisor, zygote and runner, three pipes. And at
+level 2 one for each level of the folders that it measures (``disk.MAX_DEPTH``)."""
 INIT_FILE_BYTES = 1 << 20
 """Init writes one file: what it says on standard error when it fails."""
 CPU_FACTOR = 2

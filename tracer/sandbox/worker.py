@@ -22,7 +22,7 @@ from trace_mine.tracer.inside.protocol.jobs import JOBS, Job, PlainJob
 from trace_mine.tracer.limits import Limits
 from trace_mine.tracer.sandbox import selftest
 from trace_mine.tracer.sandbox.answers import with_answers
-from trace_mine.tracer.sandbox.conversation import Conversation, ended_as
+from trace_mine.tracer.sandbox.conversation import Conversation, RunLost, ended_as
 from trace_mine.tracer.sandbox.jail import Jail, SandboxUnavailable, hidden_from_runs, probe_interpreter
 from trace_mine.tracer.sandbox.jail_process import JailDied, JailProcess
 from trace_mine.tracer.sandbox.layer import LevelClaim
@@ -213,7 +213,7 @@ class Worker:
         Args:
             request: what the run is before its first command.
             talk: is given the conversation; what it returns is returned here. It may be called a second time, for
-                another run, where the jail died in the first.
+                another run, where the jail died before the first.
             limits: of this run; the worker's where left out.
 
         Returns:
@@ -221,7 +221,8 @@ class Worker:
 
         Raises:
             ValueError: the worker is closed, or its jail is a recorder's.
-            SandboxUnavailable: the jail died, twice in this run or without being able to start again.
+            RunLost: the jail died within the run, or twice before it.
+            SandboxUnavailable: the jail died and could not be started again.
         """
         if self.jail.zygote != "replayer":
             raise ValueError("expected a Worker whose jail is a replayer's, got a recorder's; use run")
@@ -238,10 +239,12 @@ class Worker:
                 except JailDied as error:
                     self._stop()
                     death = error
+                    if error.begun:
+                        break
                 except BaseException:
                     self._stop()  # what init reports later belongs to this run and must not be taken for the next's
                     raise
-        raise SandboxUnavailable(f"the replaying jail died in two runs of one session: {death}")
+        raise RunLost(f"the jail died: {death}")
 
     def _run(self, payload: bytes, limits: Limits) -> Outcome:
         """Run a job, in another jail where the present one died before it. Raises SandboxUnavailable."""
