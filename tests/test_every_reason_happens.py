@@ -34,6 +34,7 @@ from trace_mine.tracer.inside.reasons import Reason, ReasonStage, reason_of
 from trace_mine.tracer.inside.syntax.names import CannotOpen
 from trace_mine.tracer.inside.syntax.text import without_blank_lines
 from trace_mine.tracer.limits import Limits
+from trace_mine.tracer.replays.jails import ReplayJails
 from trace_mine.tracer.rounds import Failed, check_ended
 from trace_mine.tracer.sandbox import Jail, SandboxUnavailable, Worker
 from trace_mine.tracer.sandbox.answers import with_answers
@@ -321,7 +322,7 @@ def test_a_caught_recursion_error_ends_tracing() -> None:
         "from trace_mine.tracer.inside.jobs.registry import run\n"
         "records, out = [], sys.stdout\n"
         "job, limits = json.loads(sys.argv[1])\n"
-        "run(job, limits, records.append, SimpleNamespace(arm=int, disarm=int))\n"
+        "run(job, limits, records.append, SimpleNamespace(arm=int, disarm=int, noticed=()))\n"
         "json.dump(records, out)\n"
     )
 
@@ -342,7 +343,8 @@ def test_a_caught_recursion_error_ends_tracing() -> None:
     class UnguardedTracer(Tracer):
         def __init__(self) -> None:
             self.config = TracerConfig()
-            self._recorder = self._replayer = Unguarded()  # type: ignore[assignment]
+            self._recorder = Unguarded()  # type: ignore[assignment]
+            self._replays = ReplayJails(self.config)
 
     with UnguardedTracer() as tracer:
         made = tracer.trace(Program(source=source).snippet())

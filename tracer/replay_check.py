@@ -18,7 +18,7 @@ from trace_mine.tracer.inside.protocol.jobs import DrawnOutcome, Program
 from trace_mine.tracer.inside.reasons import Reason
 from trace_mine.tracer.replays.choice import readers_for
 from trace_mine.tracer.replays.jails import ReplayJails
-from trace_mine.tracer.replays.questions import Question, question_of
+from trace_mine.tracer.replays.questions import StateQuestion, question_of
 from trace_mine.tracer.replays.registry import READERS
 from trace_mine.tracer.replays.session import Difference, Reading, Session, commands_of, differences
 from trace_mine.tracer.rounds import Again, Plan
@@ -107,9 +107,9 @@ def replay_session(config: TracerConfig, jails: ReplayJails, session: WrittenSes
         reading = reader.read(jails.worker(reader.jail), replayed, reseed)
         # values first: where an output differs, ``_evidence_of`` asks which values differ with it
         _compare_values(replayed, reading, result)
-        found = differences(replayed.commands, reading)
-        if found:
-            evidence = _evidence_of(name, found, session, result.differing, lenient=lenient)
+        different = differences(replayed.commands, reading)
+        if different:
+            evidence = _evidence_of(name, different, session, result.differing, lenient=lenient)
             result.failed = {Reason.REPLAY_MISMATCH.value: evidence}
             return result
         printed.add(name)
@@ -137,7 +137,7 @@ def _as_replayed(config: TracerConfig, session: WrittenSession) -> Session:
     )
 
 
-def _questions(commands: Sequence[SessionCommand]) -> tuple[tuple[Question, ...], ...]:
+def _questions(commands: Sequence[SessionCommand]) -> tuple[tuple[StateQuestion, ...], ...]:
     """For each command, a question about each variable that it changed."""
     return tuple(
         tuple(question_of(name, value) for name, value in command.changes.items() if value is not None)
@@ -169,7 +169,7 @@ def _verification(replayed: Session, session: WrittenSession, result: ReplayResu
 
 def _evidence_of(
     reader: str,
-    found: Sequence[Difference],
+    different: Sequence[Difference],
     session: WrittenSession,
     differing: Sequence[set[str]],
     *,
@@ -183,8 +183,8 @@ def _evidence_of(
         Again: it may help.
     """
     plan = session.plan
-    sources = {difference.source for difference in found}
-    first = found[0]  # what differs later is often a consequence of it
+    sources = {difference.source for difference in different}
+    first = different[0]  # what differs later is often a consequence of it
     evidence = f"{reader}: {first.source!r} printed {first.got[:200]!r}, not {first.wanted[:200]!r}"
     # ``_ = `` and ``ignored = `` begin commands that act: the driver assigns to a spare name what no prompt may echo
     if lenient or sources <= plan.hide or first.source.startswith(("_ = ", "ignored = ")):

@@ -6,7 +6,7 @@ import hashlib
 import re
 from collections.abc import Iterable
 
-from trace_mine.tracer.replays.session import Command, ends_at_prompt
+from trace_mine.tracer.replays.session import TextCommand, ends_at_prompt
 
 AUDITED = 50
 """One session in so many is read by ``fresh`` too; a fresh interpreter costs nine times a fork."""
@@ -35,7 +35,9 @@ THREAD_EVENTS = frozenset(("_thread.start_new_thread", "_thread.start_joinable_t
 _word = re.compile(r"[^\W\d]\w*")
 
 
-def readers_for(commands: tuple[Command, ...], sources: Iterable[str], noticed: Iterable[str], text: str) -> list[str]:
+def readers_for(
+    commands: tuple[TextCommand, ...], sources: Iterable[str], noticed: Iterable[str], text: str
+) -> list[str]:
     """The readers of a session without recorded draws, in the order in which they read.
 
     ``doc`` is the first, because it alone asks for values.

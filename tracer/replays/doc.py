@@ -8,12 +8,12 @@ from __future__ import annotations
 import secrets
 
 from trace_mine.tracer.inside.readers.doc import DESCRIBE, EXECUTE, NONCE_BYTES, REPR
-from trace_mine.tracer.replays.questions import Question
-from trace_mine.tracer.replays.reader import Reader, check_report, check_set_up
+from trace_mine.tracer.replays.questions import StateQuestion
+from trace_mine.tracer.replays.reader import Reader, speak
 from trace_mine.tracer.replays.session import Printed, Reading, Session
 from trace_mine.tracer.sandbox import Worker
 from trace_mine.tracer.sandbox.conversation import Conversation, RunOver
-from trace_mine.tracer.sandbox.prompt import RunRequest, SetUp, read_set_up
+from trace_mine.tracer.sandbox.prompt import RunRequest, SetUpResult, read_set_up
 
 PROGRAM = "trace_mine.tracer.inside.readers.doc"
 FORGED = "wrote an answer of its own"
@@ -23,16 +23,14 @@ def read(worker: Worker, session: Session, reseed: int = 0) -> Reading:
     """Run the session command by command, and ask its questions between them. Raises Failed."""
     program = session.program
     request = RunRequest(module=program.module, code=program.code, reseed=reseed, program=PROGRAM)
-    (set_up, reading), report = worker.converse(request, lambda talk: _talk(talk, session))
-    check_set_up(set_up)
-    check_report("doc", report, worker.limits, reading.why)
+    reading, _, _ = speak("doc", worker, request, lambda talk: _talk(talk, session))
     return reading
 
 
-def _talk(talk: Conversation, session: Session) -> tuple[SetUp, Reading]:
+def _talk(talk: Conversation, session: Session) -> tuple[SetUpResult, Reading, str]:
     printed: list[Printed] = []
     answers: list[dict[str, str | None]] = []
-    set_up, why = SetUp(), ""
+    set_up, why = SetUpResult(), ""
     try:
         set_up = read_set_up(talk)
         for index, command in enumerate(() if set_up.failed else session.commands):
@@ -44,10 +42,10 @@ def _talk(talk: Conversation, session: Session) -> tuple[SetUp, Reading]:
             printed, why = printed[:-1], FORGED
     except RunOver as over:
         why = over.why
-    return set_up, Reading(printed=tuple(printed), why=why, answers=tuple(answers))
+    return set_up, Reading(printed=tuple(printed), why=why, answers=tuple(answers)), why
 
 
-def _answer(talk: Conversation, question: Question) -> str | None:
+def _answer(talk: Conversation, question: StateQuestion) -> str | None:
     """Ask for a variable; None where it is not bound. Raises RunOver."""
     well, text, _ = _ask(talk, REPR if question.by_repr else DESCRIBE, question.name)
     if well:

@@ -10,11 +10,11 @@ import json
 import re
 import secrets
 
-from trace_mine.tracer.replays.reader import Reader, check_report, check_set_up
-from trace_mine.tracer.replays.session import Command, Printed, Reading, Session
+from trace_mine.tracer.replays.reader import Reader, speak
+from trace_mine.tracer.replays.session import Printed, Reading, Session, TextCommand
 from trace_mine.tracer.sandbox import Worker
 from trace_mine.tracer.sandbox.conversation import Conversation, RunOver
-from trace_mine.tracer.sandbox.prompt import RunRequest, SetUp, read_set_up
+from trace_mine.tracer.sandbox.prompt import RunRequest, SetUpResult, read_set_up
 
 PROGRAM = "trace_mine.tracer.inside.readers.literal"
 DIVIDER = "*" * 70
@@ -27,15 +27,13 @@ def read(worker: Worker, session: Session, reseed: int = 0) -> Reading:
     program = session.program
     request = RunRequest(module=program.module, code=program.code, reseed=reseed, program=PROGRAM)
     pairs = [(command.source, secrets.token_hex(16)) for command in session.commands]
-    (set_up, told, why), report = worker.converse(request, lambda talk: _talk(talk, pairs))
-    check_set_up(set_up)
-    check_report("literal", report, worker.limits, why)
-    return _reading(session.commands, pairs, told)
+    reports, _, _ = speak("literal", worker, request, lambda talk: _talk(talk, pairs))
+    return _reading(session.commands, pairs, reports)
 
 
-def _talk(talk: Conversation, pairs: list[tuple[str, str]]) -> tuple[SetUp, str, str]:
+def _talk(talk: Conversation, pairs: list[tuple[str, str]]) -> tuple[SetUpResult, str, str]:
     """Give all commands at once, and return what came until the end of the run."""
-    set_up = SetUp()
+    set_up = SetUpResult()
     try:
         set_up = read_set_up(talk)
         if set_up.failed:
@@ -45,10 +43,12 @@ def _talk(talk: Conversation, pairs: list[tuple[str, str]]) -> tuple[SetUp, str,
         while True:
             talk.wait()
     except RunOver as over:
-        return set_up, talk.mark.decode("utf-8", "backslashreplace"), over.why
+        # the end of the run is what is waited for, and reports that lack show by themselves
+        why = "" if over.why == "ended" else over.why
+        return set_up, talk.mark.decode("utf-8", "backslashreplace"), why
 
 
-def _reading(commands: tuple[Command, ...], pairs: list[tuple[str, str]], told: str) -> Reading:
+def _reading(commands: tuple[TextCommand, ...], pairs: list[tuple[str, str]], reports: str) -> Reading:
     """Cut doctest's reports at their heads, each of which holds a secret of its own."""
     heads = [
         f"{DIVIDER}\nLine 1, in session\nFailed example:\n{_indented(source)}Expected:\n    {secret}\n"
@@ -56,18 +56,18 @@ def _reading(commands: tuple[Command, ...], pairs: list[tuple[str, str]], told: 
     ]
     printed: list[Printed] = []
     for index, head in enumerate(heads):
-        if not told.startswith(head):
+        if not reports.startswith(head):
             return Reading(printed=tuple(printed), why="no report of doctest's")
-        told = told.removeprefix(head)
-        end = told.find(heads[index + 1]) if index + 1 < len(heads) else len(told)
+        reports = reports.removeprefix(head)
+        end = reports.find(heads[index + 1]) if index + 1 < len(heads) else len(reports)
         if end < 0:
             return Reading(printed=tuple(printed), why="no report of doctest's")
-        printed.append(_printed(told[:end], commands[index]))
-        told = told[end:]
+        printed.append(_printed(reports[:end], commands[index]))
+        reports = reports[end:]
     return Reading(printed=tuple(printed))
 
 
-def _printed(report: str, command: Command) -> Printed:
+def _printed(report: str, command: TextCommand) -> Printed:
     """What a report says that a command printed. An exception stands last, with its traceback."""
     if report == "Got nothing\n":
         return Printed(out="", raised=False)
@@ -84,7 +84,7 @@ def _indented(source: str) -> str:
 
 LITERAL = Reader(
     name="literal",
-    promise="printed under the unchanged doctest runner, which was told secrets instead of outputs",
+    promise="printed under the unchanged doctest runner, which was reports secrets instead of outputs",
     jail="replayer",
     read=read,
 )

@@ -30,7 +30,9 @@ def read(worker: Worker, session: Session, reseed: int = 0) -> Reading:
     printed = tuple(
         Printed(out=each.output, error=each.error or "", raised=each.error is not None) for each in report.commands
     )
-    answers = tuple({name: told.get(name) for name in names} for names, told in zip(watch, report.values, strict=False))
+    answers = tuple(
+        {name: values.get(name) for name in names} for names, values in zip(watch, report.values, strict=False)
+    )
     why = "" if len(printed) == len(session.commands) else "the command is not complete"
     return Reading(printed=printed, why=why, answers=answers)
 

@@ -19,7 +19,7 @@ _PAIRS = {")": "(", "]": "[", "}": "{"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
+class StateQuestion:
     """A variable whose value is asked for after a command.
 
     Attributes:
@@ -42,7 +42,7 @@ class Question:
             raise ValueError(f"expected a literal to be asked for by repr, got {self.text[:80]!r}")
 
 
-def question_of(name: str, text: str) -> Question:
+def question_of(name: str, text: str) -> StateQuestion:
     """Make the question about a variable from its text.
 
     >>> question_of("x", "[1, 'a']").by_repr, question_of("s", "{'a', 'b'}").by_repr
@@ -51,7 +51,7 @@ def question_of(name: str, text: str) -> Question:
     False
     """
     is_literal, has_set = _read(text)
-    return Question(name=name, text=text, is_literal=is_literal, by_repr=is_literal and not has_set)
+    return StateQuestion(name=name, text=text, is_literal=is_literal, by_repr=is_literal and not has_set)
 
 
 def _read(text: str) -> tuple[bool, bool]:

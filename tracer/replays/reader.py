@@ -7,16 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeVar
 
 from trace_mine.tracer.inside.reasons import Reason, ended_with
 from trace_mine.tracer.limits import Limits
 from trace_mine.tracer.replays.session import Reading, Session
 from trace_mine.tracer.rounds import Failed
 from trace_mine.tracer.sandbox import Worker
-from trace_mine.tracer.sandbox.conversation import ended_as
-from trace_mine.tracer.sandbox.prompt import SetUp
+from trace_mine.tracer.sandbox.conversation import Conversation, RunLost, ended_as
+from trace_mine.tracer.sandbox.prompt import RunRequest, SetUpResult
 from trace_mine.tracer.sandbox.verdict import Report
+
+R = TypeVar("R")
 
 Jails = Literal["replayer", "fresh replayer", "other world"]
 """Where a reader reads: in forks of a zygote that has imported the repository; of one that has imported nothing; in the
@@ -52,7 +54,33 @@ class Reader:
             raise ValueError(f"expected Reader.name to be one word, got {self.name!r}; use letters, digits and _")
 
 
-def check_set_up(set_up: SetUp) -> None:
+def speak(
+    name: str, worker: Worker, request: RunRequest, talk: Callable[[Conversation], tuple[SetUpResult, R, str]]
+) -> tuple[R, str, Report]:
+    """Speak with one run, and check that it was set up and came to no limit.
+
+    Args:
+        name: the reader's, for the evidence.
+        worker: where it runs.
+        request: the run before its first command.
+        talk: gives what the run says of its set-up, what was read, and why no more was; empty where all was.
+
+    Returns:
+        What was read, why no more was, and init's report.
+
+    Raises:
+        Failed: the run could not be set up, came to a limit, or was lost.
+    """
+    try:
+        (set_up, read, why), report = worker.converse(request, talk)
+    except RunLost as lost:
+        raise Failed(ended_with("no-end"), f"the {name} run was lost: {lost}") from lost
+    check_set_up(set_up)
+    check_report(name, report, worker.limits, why)
+    return read, why, report
+
+
+def check_set_up(set_up: SetUpResult) -> None:
     """Check that a run has a namespace for its first command.
 
     Raises:

@@ -114,9 +114,9 @@ class RowVerifier:
             except Failed as failed:
                 failures[name] = f"{failed.drop.reason}: {failed.drop.evidence}"
                 continue
-            found = differences(commands, reading)
-            if found:
-                first = found[0]
+            different = differences(commands, reading)
+            if different:
+                first = different[0]
                 failures[name] = f"{first.source!r} printed {first.got[:200]!r}, not {first.wanted[:200]!r}"
             else:
                 printed.append(name)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from trace_mine.tracer.inside.protocol.jobs import Draws, Laws, Program
 from trace_mine.tracer.inside.syntax import doctext
-from trace_mine.tracer.replays.questions import Question
+from trace_mine.tracer.replays.questions import StateQuestion
 
 EXACT = doctest.DONT_ACCEPT_TRUE_FOR_1
 """The only option of doctest's comparison: without it ``1`` is accepted where a text says ``True``."""
@@ -25,7 +25,7 @@ _exit_code = re.compile(r"\w+: (-?\d{1,9})\n?")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Command:
+class TextCommand:
     """One command of a session's text with the output that it should give; ``message``: the exception's own lines.
 
     Raises:
@@ -38,7 +38,7 @@ class Command:
 
     def __post_init__(self) -> None:
         if not self.source.strip():
-            raise ValueError("expected a Command with a source, got none")
+            raise ValueError("expected a TextCommand with a source, got none")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,9 +55,9 @@ class Session:
         ValueError: there are questions of more commands than there are.
     """
 
-    commands: tuple[Command, ...]
+    commands: tuple[TextCommand, ...]
     program: Program
-    questions: tuple[tuple[Question, ...], ...] = ()
+    questions: tuple[tuple[StateQuestion, ...], ...] = ()
     draws: Draws | None = None
     laws: Laws | None = None
 
@@ -65,19 +65,19 @@ class Session:
         if len(self.questions) > len(self.commands):
             raise ValueError(f"expected questions of {len(self.commands)} commands, got {len(self.questions)}")
 
-    def asked_after(self, index: int) -> tuple[Question, ...]:
+    def asked_after(self, index: int) -> tuple[StateQuestion, ...]:
         """The questions after a command."""
         return self.questions[index] if index < len(self.questions) else ()
 
 
-def commands_of(text: str) -> tuple[Command, ...]:
+def commands_of(text: str) -> tuple[TextCommand, ...]:
     """Read a session's text as ``doctest`` reads it.
 
     Raises:
         ValueError: it is no doctest.
     """
     examples = doctest.DocTestParser().get_examples(text)
-    return tuple(Command(source=each.source, want=each.want, message=each.exc_msg) for each in examples)
+    return tuple(TextCommand(source=each.source, want=each.want, message=each.exc_msg) for each in examples)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,21 +133,21 @@ class Difference:
             raise ValueError(f"expected Difference.command >= 0, got {self.command}")
 
 
-def differences(commands: Sequence[Command], reading: Reading) -> list[Difference]:
+def differences(commands: Sequence[TextCommand], reading: Reading) -> list[Difference]:
     """The commands that printed something else, in order; after the first that was not read there is no other."""
-    found: list[Difference] = []
+    different: list[Difference] = []
     for index, command in enumerate(commands):
         if index >= len(reading.printed):
             if not _ended_as_shown(command, reading, is_last=index == len(commands) - 1):
-                found.append(_difference(index, command, f"<{reading.why}>"))
+                different.append(_difference(index, command, f"<{reading.why}>"))
             break
         printed = reading.printed[index]
         if not agrees(command, printed):
-            found.append(_difference(index, command, printed.out + printed.error))
-    return found
+            different.append(_difference(index, command, printed.out + printed.error))
+    return different
 
 
-def agrees(command: Command, printed: Printed) -> bool:
+def agrees(command: TextCommand, printed: Printed) -> bool:
     """Return True if a command printed what its text says.
 
     Output beside an exception differs, though doctest would not look at it: a prompt shows both.
@@ -173,9 +173,9 @@ def shows(error: str, message: str) -> bool:
     True
     """
     wanted = _plain(message.rstrip("\n").replace(doctext.BLANK, ""))
-    told = "\n" + _plain(error) + "\n"
+    written = "\n" + _plain(error) + "\n"
     in_group = "  | " + wanted.replace("\n", "\n  | ")
-    return any(f"\n{form}\n" in told for form in (wanted, in_group))
+    return any(f"\n{form}\n" in written for form in (wanted, in_group))
 
 
 def _plain(text: str) -> str:
@@ -184,12 +184,12 @@ def _plain(text: str) -> str:
     return _suggestion.sub("", "\n".join(lines))
 
 
-def ends_at_prompt(commands: Sequence[Command]) -> bool:
+def ends_at_prompt(commands: Sequence[TextCommand]) -> bool:
     """Return True if the session goes on after a SystemExit: at a prompt, which that ends, it can't be replayed."""
     return any((command.message or "").startswith("SystemExit") for command in commands[:-1])
 
 
-def _ended_as_shown(command: Command, reading: Reading, *, is_last: bool) -> bool:
+def _ended_as_shown(command: TextCommand, reading: Reading, *, is_last: bool) -> bool:
     """Return True if the run ended by itself in its last command, with the exit status of the exception shown there."""
     if not is_last or command.message is None or reading.exit_status is None:
         return False
@@ -199,5 +199,5 @@ def _ended_as_shown(command: Command, reading: Reading, *, is_last: bool) -> boo
     return reading.exit_status in allowed | ({0} if code is None else set())
 
 
-def _difference(index: int, command: Command, got: str) -> Difference:
+def _difference(index: int, command: TextCommand, got: str) -> Difference:
     return Difference(command=index, source=command.source.rstrip("\n"), wanted=command.want[:400], got=got[:400])

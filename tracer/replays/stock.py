@@ -1,5 +1,8 @@
 """The readers ``stock`` and ``fresh``: the interpreter's own prompt, with nothing of ours in its process.
 
+At a prompt an exception is a traceback on standard error, where programs print tracebacks too: if a command raised is
+for ``doc`` to say, and these two look for the message where the text has one.
+
 ``stock`` forks a zygote that has imported the repository; ``fresh`` one that has imported nothing, so that the session
 also does without whatever imports before it left behind.
 """
@@ -8,11 +11,11 @@ from __future__ import annotations
 
 import os
 
-from trace_mine.tracer.replays.reader import Reader, check_report, check_set_up
+from trace_mine.tracer.replays.reader import Reader, speak
 from trace_mine.tracer.replays.session import Printed, Reading, Session
 from trace_mine.tracer.sandbox import Worker
 from trace_mine.tracer.sandbox.conversation import Conversation, RunOver
-from trace_mine.tracer.sandbox.prompt import Prompt, RunRequest, SetUp, read_set_up
+from trace_mine.tracer.sandbox.prompt import Prompt, RunRequest, SetUpResult, read_set_up
 
 STATEMENT_FEATURES = frozenset({"annotations", "barry_as_FLUFL"})
 """Features of ``__future__`` that a prompt has only after a statement; the others are every interpreter's by now."""
@@ -22,17 +25,15 @@ def read(worker: Worker, session: Session, reseed: int = 0) -> Reading:
     """Run the session at the interpreter's prompt. Raises Failed."""
     program = session.program
     request = RunRequest.at_prompt(program.module, program.code, reseed)
-    (set_up, printed, why), report = worker.converse(request, lambda talk: _talk(talk, session, request))
-    check_set_up(set_up)
-    check_report("stock", report, worker.limits, why)
+    printed, why, report = speak("stock", worker, request, lambda talk: _talk(talk, session, request))
     exited = os.WEXITSTATUS(report.status) if why and os.WIFEXITED(report.status) else None
     return Reading(printed=tuple(printed), why=why, exit_status=exited)
 
 
-def _talk(talk: Conversation, session: Session, request: RunRequest) -> tuple[SetUp, list[Printed], str]:
+def _talk(talk: Conversation, session: Session, request: RunRequest) -> tuple[SetUpResult, list[Printed], str]:
     """Give one command after the other; return what they printed, and why not all of them were read."""
     printed: list[Printed] = []
-    set_up = SetUp()
+    set_up = SetUpResult()
     try:
         set_up = read_set_up(talk)
         if set_up.failed:

@@ -22,8 +22,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, NoReturn
 
 from trace_mine.tracer.limits import Limits
-from trace_mine.tracer.sandbox import groups, kernel, rlimits, zygote
-from trace_mine.tracer.sandbox.config import JailConfig
+from trace_mine.tracer.sandbox import groups, kernel, recorder, rlimits
+from trace_mine.tracer.sandbox.config import NO_START, JailConfig
 from trace_mine.tracer.sandbox.isolation import isolate
 from trace_mine.tracer.sandbox.landlock import landlock_abi
 from trace_mine.tracer.sandbox.layer import Orders
@@ -109,9 +109,11 @@ def _end_everything(config: JailConfig) -> NoReturn:
         os._exit(0)
 
 
-def _become_replayer(replayer: Replayer, control: socket.socket, proc: int) -> NoReturn:
-    """Go on as a replayer's zygote, or tell init why not. Never returns."""
+def _become_zygote(config: JailConfig, replayer: Replayer | None, control: socket.socket, proc: int) -> NoReturn:
+    """Go on as the zygote of a replayer, or of a recorder, or tell init why not. Never returns."""
     try:
+        if replayer is None:
+            recorder.become(config, control, proc)
         replayer.become(control, proc)
     except BaseException:
         try:
@@ -138,6 +140,7 @@ class Init:
         proc = os.open("/proc", os.O_PATH | os.O_DIRECTORY)  # opened now: the view of level 3 shows none
         self._life, self._alive = os.pipe()  # by which the outer process, where there is one, sees the end of this one
         last_pid = isolate(config, proc, self._wait_as_outer_process)
+        recorder.find_library(config)
         self._proc = proc  # kept, for the clocks of what runs; the zygote closes its copy
         os.close(self._life)
         if not config.namespaces:
@@ -184,18 +187,25 @@ class Init:
             os.close(self._alive)
             if last_pid is not None:
                 os.close(last_pid)
-            if self._replayer is not None:
-                _become_replayer(self._replayer, theirs, proc)
-            zygote.main(bundle, self._config, theirs, proc, init_pid, landlock_abi())
+            _become_zygote(self._config, self._replayer, theirs, proc)
         theirs.close()
         ends = Ends(control=self._control, supervisor=self._supervisor)
         runner_orders = Orders if self._replayer is None else self._replayer.runner_orders
         link = ZygoteLink(ours, pid, ends, last_pid, self._config.process_id, runner_orders, proc)
-        if self._replayer is not None:
-            self._replayer.introduce(bundle, ours, init_pid)
+        try:
+            if self._replayer is None:
+                recorder.introduce(self._config, bundle, ours, proc, init_pid, landlock_abi())
+            else:
+                self._replayer.introduce(bundle, ours, init_pid)
+        except OSError as error:  # it ended before it had read all: its last words say why
+            last = link.receive(link.clock(ZYGOTE_SECONDS))
+            raise RuntimeError(f"{NO_START} at {self._config.executable}: {last.get('fault', error)}") from error
         if self._config.namespaces:
             kernel.no_new_privileges()  # not sooner: the zygote sets its own, and drops its capabilities before it
-        message = link.receive(link.clock(ZYGOTE_SECONDS))
+        try:
+            message = link.receive(link.clock(ZYGOTE_SECONDS))
+        except ZygoteGone as error:
+            raise RuntimeError(f"{NO_START} at {self._config.executable}: {error}") from error
         if "ready" not in message:
             raise RuntimeError(message.get("fault") or f"the zygote said {message!r} instead of being ready")
         link.order_runner()
@@ -289,6 +299,7 @@ class Init:
             self._zygote.next_runner.close()
             for fd in fds:
                 os.close(fd)
+        self._scratch.belongs_to(pid, limits)
         cpu_of_forks: list[float] = []
         if limits.forks:
             # what the run forked and left counts against its limit until it is waited for
@@ -298,6 +309,7 @@ class Init:
         finally:
             os.close(handle)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            self._scratch.belongs_to(None, limits)
             groups.kill(pid)  # before wait4, after which the group's number could be another's
         _, status, usage = os.wait4(pid, 0)
         # until all are gone: the scratch must not be renewed, nor the next run begin, while one of them still writes

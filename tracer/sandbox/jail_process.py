@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import json
+import marshal
 import os
 import secrets
 import select
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -21,7 +23,7 @@ from typing import IO, TypeVar
 
 from trace_mine.tracer.limits import Limits
 from trace_mine.tracer.sandbox import selftest
-from trace_mine.tracer.sandbox.bundle import BOOTSTRAP, bundle_sources
+from trace_mine.tracer.sandbox.bundle import BOOTSTRAP, bundle_code, bundle_sources
 from trace_mine.tracer.sandbox.config import JailConfig
 from trace_mine.tracer.sandbox.conversation import Conversation, InitSilent, TalkPipes
 from trace_mine.tracer.sandbox.determinism import environment
@@ -94,7 +96,8 @@ class Warmed:
 class JailProcess:
     """One jail, from its start to its end. It runs one job at a time.
 
-    ``layers`` is the text that rows store, e.g. ``namespaces+seccomp+landlock7+rlimits``.
+    ``layers`` is the text that rows store, e.g. ``namespaces+seccomp+landlock7+rlimits``; ``environment`` are the
+    variables of its runs.
 
     Raises:
         SandboxUnavailable: a layer is refused, or the jail does not come up; the message says why and what to do.
@@ -104,6 +107,8 @@ class JailProcess:
         """``executable`` is the interpreter to run inside. A ``config`` without namespaces names a scratch folder of
         the host, which belongs to this record from here on: it is emptied and removed at the end.
         """
+        self.environment = environment(config.hash_seed, config.scratch, config.machine)
+        self._same_interpreter = executable == os.path.realpath(sys.executable)
         self._owner_pid = os.getpid()
         self._host_scratch = None if config.namespaces else config.scratch
         self._begun = False
@@ -119,7 +124,7 @@ class JailProcess:
         try:
             self._popen = subprocess.Popen(
                 [*command, *arguments],
-                env=environment(config.hash_seed),
+                env=environment(config.hash_seed, machine=config.machine),
                 pass_fds=(theirs.fileno(), supervisor),
                 stdin=subprocess.DEVNULL,
                 stdout=self._stderr,
@@ -145,7 +150,9 @@ class JailProcess:
         deadline = time.monotonic() + START_SECONDS
         self._control.settimeout(START_SECONDS)  # sendall's is for all bytes together
         try:
-            bundle = json.dumps([bundle_sources(), config.to_json()]).encode("ascii")
+            compiled = bundle_code() if self._same_interpreter else {}
+            # version 4 is read by every interpreter that may run inside; code is sent to our own only
+            bundle = marshal.dumps((bundle_sources(), compiled, json.dumps(config.to_json())), 4)
             self._control.sendall(len(bundle).to_bytes(8, "big") + bundle)
             message = self._receive(deadline)
         except (OSError, JailDied) as error:
@@ -239,21 +246,22 @@ class JailProcess:
         The run is ended when ``talk`` returns or raises.
 
         Raises:
-            JailDied: the jail ended or does not answer; whatever was said till then counts for nothing.
+            JailDied: the jail ended or does not answer; ``begun`` says if the run may have taken place.
         """
+        self._begun = False
         with TalkPipes() as pipes:
             try:
-                send_message(self._control, {"do": "run", "limits": limits.as_dict()}, job, pipes.theirs)
+                send_message(self._control, {"do": "run", "limits": limits.as_dict()}, job, pipes.theirs, soon())
             except (Hangup, OSError) as error:
                 raise JailDied(str(error)) from error
             finally:
                 pipes.close_theirs()
             conversation = Conversation(pipes, limits, self._control.fileno(), self._receive_of_run)
             try:
-                told = talk(conversation)
-                return told, conversation.finish(self._order_kill)
+                spoken = talk(conversation)
+                return spoken, conversation.finish(self._order_kill)
             except InitSilent as error:
-                raise JailDied(str(error)) from error
+                raise JailDied(str(error), begun=self._begun) from error
 
     def _collect(self, pipes: RunPipes, limits: Limits) -> Report:
         """Read the pipes until they end and init has reported the runner's end.
