@@ -160,8 +160,12 @@ def literal_text(node: ast.expr) -> str | None:
         spelt = repr(ast.literal_eval(node))
         return spelt if _is_literal(ast.parse(spelt, mode="eval").body, MAX_DEPTH) else ast.unparse(node)
     except (ValueError, TypeError, SyntaxError):
-        # a range inside, a key that can't be hashed (its call raises), an integer of more digits than int() takes
+        # a range inside, a key that can't be hashed (its call raises)
+        pass
+    try:
         return ast.unparse(node)
+    except ValueError:  # an integer of more digits than CPython writes, as a hexadecimal number may have
+        return None
 
 
 def _is_literal(node: ast.expr | None, depth: int) -> bool:
@@ -192,12 +196,15 @@ def _is_integer(node: ast.expr) -> bool:
 
 def statements(body: Iterable[ast.stmt]) -> Iterator[ast.stmt]:
     """A module's statements with those under ``if``, ``try``, ``with`` and loops, which bind the module's names too."""
-    for node in body:
+    # A stack, not a recursion: each `elif` is nested in the one before it.
+    pending = [*body][::-1]
+    while pending:
+        node = pending.pop()
         yield node
         if isinstance(node, ast.If | ast.Try | ast.With | ast.For | ast.While):
             handlers = [inner for handler in getattr(node, "handlers", []) for inner in handler.body]
-            yield from statements([*node.body, *handlers, *getattr(node, "orelse", [])])
-            yield from statements(getattr(node, "finalbody", []))
+            inner = [*node.body, *handlers, *getattr(node, "orelse", []), *getattr(node, "finalbody", [])]
+            pending += reversed(inner)
 
 
 def _module_names(source: SourceText, context: RepositoryContext) -> Names:
