@@ -19,7 +19,7 @@ from trace_mine.tracer.inside.reasons import Reason
 from trace_mine.tracer.replay_check import WrittenSession, replay_session
 from trace_mine.tracer.rounds import Again, Failed, Native, Plan, all_of, check_ended, with_whole
 from trace_mine.tracer.sandbox import Worker
-from trace_mine.tracer.schema import Outcome, Snippet, Step, Trace
+from trace_mine.tracer.schema import Outcome, Snippet, Step, Trace, Verification
 from trace_mine.tracer.steps import masked, steps_of
 from trace_mine.tracer.two_worlds import program_of, root_of
 
@@ -64,6 +64,7 @@ class Attempt:
         run = self._drive(program)
         driven = _summary_of(run, self.plan)
         failed = self._differences(driven)
+        verification = Verification()
         steps = steps_of(driven.commands, self.snippet, root_of(self.config, self.recorder))
         if not steps:
             raise Failed(Reason.EMPTY, "no statement of the snippet is a command")
@@ -84,7 +85,10 @@ class Attempt:
             mismatch, differing = replay_session(self.config, self.replayer(), session, lenient=self.lenient)
             failed.update(mismatch)
             steps = masked(steps, driven.commands, differing)
-        trace = self._trace_of(run, driven, steps, rendered, failed)
+            if not mismatch:
+                changes = sum(value is not None for command in driven.commands for value in command.changes.values())
+                verification = Verification(printed=("console", "doctest"), states_total=changes)
+        trace = replace(self._trace_of(run, driven, steps, rendered, failed), verification=verification)
         if not driven.outcomes or (failed and not self.lenient):
             return trace
         choices, beliefs, failure = believe(self.config, self.recorder, program, steps, rendered, driven.outcomes)

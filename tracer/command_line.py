@@ -120,7 +120,7 @@ def run_app(
     A command that ends otherwise than by returning raises ``typer.Exit(code)``. Other exceptions end it so:
 
     * Ctrl-C in 130;
-    * typer's own and those of ``wrong_usage`` in one line on standard error and 2;
+    * typer's own and those of ``wrong_usage`` in one line on standard error and 2, or what their ``exit_code`` says;
     * those of ``failed`` in their message and 1, or what their attribute ``exit_code`` says;
     * a failed import, where ``extra`` is given, in one line that says to install this extra, and 2;
     * all others are our bugs and keep their traceback.
@@ -132,7 +132,7 @@ def run_app(
     except USAGE_ERROR as error:
         return _ends_with(name, _usage_sentence(error, name), ExitCode.WRONG_USAGE)
     except wrong_usage as error:
-        return _ends_with(name, _one_line(str(error)), ExitCode.WRONG_USAGE)
+        return _ends_with(name, _one_line(str(error)), getattr(error, "exit_code", ExitCode.WRONG_USAGE))
     except failed as error:
         return _ends_with(name, str(error), getattr(error, "exit_code", ExitCode.FAILED))
     except ImportError as missing:

@@ -4,6 +4,7 @@
 ``Outcome``  the sandbox's verdict on one run. A snippet that fails is data, never an exception.
 ``Trace``    everything that happened in a snippet, with its session as text, segments and steps.
 ``Drop``     the reason why a snippet gave no trace; every drop is counted under its reason.
+``Verification``  what of a trace was found to hold from outside, by processes that hold nothing of ours.
 
 All of them are frozen, so that a row, a view or a format can't change what happened. Values of the snippet stand in
 them as text only: nothing of a snippet's objects leaves the sandbox.
@@ -255,6 +256,37 @@ class Belief:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Verification:
+    """What of a session was checked outside of the process that ran it; the rest is that process's own account.
+
+    Attributes:
+        printed: the readers by which the session printed its text again (``docs/sandbox.md`` lists them), sorted.
+        states_verified: variables that changed to a value whose text is a literal, and for which a replay gave that
+            text when it was asked from outside; each change counts.
+        states_total: all changes of variables that the states hold.
+
+    Raises:
+        ValueError: a reader's name is no word, the readers are not sorted, or more states are verified than there are.
+
+    >>> Verification(printed=("doc", "stock"), states_verified=3, states_total=4).states_verified
+    3
+    """
+
+    printed: tuple[str, ...] = ()
+    states_verified: int = 0
+    states_total: int = 0
+
+    def __post_init__(self) -> None:
+        if list(self.printed) != sorted(set(self.printed)) or not all(name.isidentifier() for name in self.printed):
+            raise ValueError(f"expected Verification.printed as sorted words, got {self.printed!r}; name the readers")
+        if not 0 <= self.states_verified <= self.states_total:
+            raise ValueError(
+                f"expected 0 <= states_verified <= states_total in a Verification, got {self.states_verified} and "
+                f"{self.states_total}; count each change once"
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Trace:
     """Everything that happened in one snippet, replayed and checked.
 
@@ -281,6 +313,8 @@ class Trace:
         beliefs: the beliefs in the order of the text; none in a view that hides nothing.
         frames: the native run's activations in the order of their calls, as ``sys.settrace`` saw them. Other formats
             are written from them; rows do not have them.
+        verification: what was found to hold from outside. States that are not verified, the path (``path``, ``line``
+            and ``depth`` of steps) and the counts are the account of the process that ran the snippet.
 
     ``print(trace)`` shows the session with control characters as escapes; a notebook shows it in colours.
 
@@ -310,6 +344,7 @@ class Trace:
     choices: tuple[Choice, ...] = ()
     beliefs: tuple[Belief, ...] = ()
     frames: tuple[NativeFrame, ...] = ()
+    verification: Verification = Verification()
 
     @property
     def states(self) -> tuple[Mapping[str, str], ...]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Generator, Sequence
@@ -15,6 +16,7 @@ from concurrent.futures.process import BrokenProcessPool
 
 from trace_mine.corpus.engines.contract import UnitCall, WorkersLost
 from trace_mine.corpus.work import Marker
+from trace_mine.tracer.sandbox.kernel import die_with_parent
 
 WATCH_SECONDS = 0.5
 """Seconds between two looks of a worker at its parent."""
@@ -77,9 +79,12 @@ def _begin_worker(parent: int) -> None:
     """Tie a worker's life to its parent's: it neither stops earlier nor lives on.
 
     Ctrl-C reaches all processes of the terminal's group, so a worker ignores it and the parent ends the workers. A
-    parent that was killed (``kill -9``) can't, so a thread looks for that.
+    parent that was killed (``kill -9``) can't: Linux kills the worker for it, and a thread looks for that elsewhere.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if sys.platform == "linux":
+        # The thread stands still in a worker that was stopped (SIGSTOP), which would then stay for ever.
+        die_with_parent()
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
 
 

@@ -59,7 +59,9 @@ def isolate(config: JailConfig, proc: int, become_outer: Callable[[int], NoRetur
 def _enter_namespaces(config: JailConfig, proc: int) -> None:
     """Move this process into namespaces of its own with the view as its file system; see the order above."""
     uid = config.uid
-    outer_id = os.getuid()
+    # Asked here: after the next call the kernel answers every question for an id with "nobody", 65534, until a map says
+    # what it is, and it refuses a map of an id that is not the caller's own.
+    outer_user, outer_group = (uid, uid) if uid is not None else (os.geteuid(), os.getegid())
     if uid is not None:
         kernel.unshare(kernel.NEW_MOUNTS)
         view.make_mounts_private()
@@ -67,15 +69,13 @@ def _enter_namespaces(config: JailConfig, proc: int) -> None:
         os.chmod("/", 0o755)  # the root of the view is root's, and the jail's user must search it
         # Without this, real root would own the user namespace, and a hole in it would be root's on the host.
         kernel.become(uid)
-        outer_id = uid
     # One call: the kernel makes the user namespace first, and its capabilities allow the others.
     kernel.unshare(
         kernel.NEW_USERS | kernel.NEW_MOUNTS | kernel.NEW_PIDS | kernel.NEW_NETWORK
         | kernel.NEW_IPC | kernel.NEW_HOST_NAME | kernel.NEW_CGROUPS
     )  # fmt: skip
-    outer_group = outer_id if uid is not None else os.getegid()
     _write(proc, "self/setgroups", "deny")  # without it the kernel refuses gid_map to a user without privileges
-    _write(proc, "self/uid_map", f"{INSIDE_ID} {outer_id} 1")
+    _write(proc, "self/uid_map", f"{INSIDE_ID} {outer_user} 1")
     _write(proc, "self/gid_map", f"{INSIDE_ID} {outer_group} 1")
     view.make_mounts_private()  # else what is mounted from here on would show on the host
     if uid is None:

@@ -164,9 +164,11 @@ def probe_interpreter(python: str) -> PythonInstallation:
     executable = os.path.realpath(python)
     command = [executable, "-I", "-S", "-c", _PROBE]
     try:
-        answer: _ProbeAnswer = json.loads(
-            subprocess.run(command, capture_output=True, check=True, timeout=60, env={}).stdout
-        )
+        probe = subprocess.run(command, capture_output=True, timeout=60, env={})
+        if probe.returncode < 0:  # killed, by a kernel out of memory, say: that says nothing of the interpreter
+            probe = subprocess.run(command, capture_output=True, timeout=60, env={})
+        probe.check_returncode()
+        answer: _ProbeAnswer = json.loads(probe.stdout)
     except (OSError, subprocess.SubprocessError, ValueError) as error:
         raise ValueError(f"expected Jail.python to be a Python interpreter, got {python!r}: {error}") from error
     version = tuple(answer["version"])

@@ -20,11 +20,15 @@ INIT_TASKS = 8
 """Tasks of a jail's user beside a run's own: outer process, init, zygote, the next runner, and as many again for
 short-lived forks (the one between two forks, the one by which tasks are counted)."""
 
+LEVEL_ATTEMPTS = 2
+"""How often a level is tried. What a kernel refuses it refuses each time, within 0.1 s."""
+
 
 def choose_level(minimum: int, maximum: int, attempt: Callable[[Level], Sequence[str]]) -> Level:
     """Return the strongest level from ``minimum`` to ``maximum`` at which ``attempt`` finds nothing wrong.
 
-    ``attempt`` starts a jail of the level and gives what its self-test found, or raises SandboxUnavailable.
+    ``attempt`` starts a jail of the level and gives what its self-test found, or raises SandboxUnavailable. Each level
+    has LEVEL_ATTEMPTS of them: a jail one of whose processes was killed while it started must not make the level weaker.
 
     Raises:
         SandboxUnavailable: there is none; the message says for each level which layer is missing or which question was
@@ -34,14 +38,16 @@ def choose_level(minimum: int, maximum: int, attempt: Callable[[Level], Sequence
     for level in LEVELS.values():
         if not minimum <= level.number <= maximum:
             continue
-        try:
-            failures = attempt(level)
-        except SandboxUnavailable as error:
-            reasons.append(f"level {level.number}: {error}")
-            continue
-        if not failures:
-            return level
-        reasons.append(f"level {level.number}: self-test failed: {'; '.join(failures)}")
+        for _ in range(LEVEL_ATTEMPTS):
+            try:
+                failures = attempt(level)
+            except SandboxUnavailable as error:
+                reason = f"level {level.number}: {error}"
+                continue
+            if not failures:
+                return level
+            reason = f"level {level.number}: self-test failed: {'; '.join(failures)}"
+        reasons.append(reason)
     raise SandboxUnavailable(
         f"expected a sandbox of level {minimum} or more, got none. " + " | ".join(reasons) + f". {selftest.ADVICE}"
     )

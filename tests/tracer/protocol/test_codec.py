@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 import pytest
 
-from trace_mine.tracer.inside.protocol import forms
+from trace_mine.tracer.inside.protocol import codec, forms
 from trace_mine.tracer.inside.protocol.codec import (
     AtMost,
     Between,
@@ -21,6 +21,7 @@ from trace_mine.tracer.inside.protocol.codec import (
     record,
     to_json,
 )
+from trace_mine.tracer.inside.protocol.jobs import Recorded
 
 
 @record
@@ -171,16 +172,46 @@ def test_texts_have_a_longest(monkeypatch):
             from_json(type(good), {**in_json(good), name: value})
 
 
+def test_tuples_and_mappings_have_a_longest_and_keys_too(monkeypatch):
+    for module in (forms, codec):
+        monkeypatch.setattr(module, "MAX_ITEMS", 3)
+    monkeypatch.setattr(forms, "MAX_CHARACTERS", 10)
+    fields = in_json(Outer())
+    assert len(from_json(Outer, {**fields, "scalars": [1, 2, 3]}).scalars) == 3
+    for name, value in (
+        ("scalars", [1, 2, 3, 4]),
+        ("many", {"n": [1, 2, 3, 4]}),
+        ("columns", {"a": ["b"] * 4}),
+        ("columns", {key: ["b"] for key in "abcd"}),
+        ("columns", {"a" * 11: ["b"]}),
+        ("tables", {"a": {"b" * 11: {"n": [1]}}}),
+    ):
+        with pytest.raises(ProtocolError):
+            from_json(Outer, {**fields, name: value})
+
+
 def test_errors_are_short_whatever_was_sent():
     for value in ("x" * 10**6, 10**4000, [0] * 10**6, {"k" * 10**6: 1}):
-        for read in (lambda v: from_json(Outer, {**in_json(Outer()), "flag": v}), lambda v: from_json(Other, v)):
+        for read in (
+            lambda v: from_json(Outer, {**in_json(Outer()), "flag": v}),
+            lambda v: from_json(Other, v),
+            lambda v: from_json(Recorded, {"outcomes": [v, 10**4999]}),
+        ):
             with pytest.raises(ProtocolError) as caught:
                 read(value)
             assert len(str(caught.value)) < 300
 
 
 def test_annotations_that_the_table_lacks_are_refused():
-    for annotation in (list[int], dict[int, str], object, set[str], tuple[Inner, int], Inner | Mapping[str, str]):
+    for annotation in (
+        list[int],
+        dict[int, str],
+        Mapping[int, str],
+        object,
+        set[str],
+        tuple[Inner, int],
+        Inner | Mapping[str, str],
+    ):
         with pytest.raises(TypeError):
             record(type("Wrong", (Record,), {"__annotations__": {"field": annotation}}))
 

@@ -154,8 +154,8 @@ def test_the_strongest_level_that_works_is_chosen():
 
     for works, minimum, maximum, chosen, order in (
         ((3, 2, 0), 0, 3, 3, [3]),
-        ((2, 0), 0, 3, 2, [3, 2]),
-        ((0,), 0, 3, 0, [3, 2, 0]),
+        ((2, 0), 0, 3, 2, [3, 3, 2]),
+        ((0,), 0, 3, 0, [3, 3, 2, 2, 0]),
         ((3, 2, 0), 0, 2, 2, [2]),
         ((3, 2, 0), 3, 3, 3, [3]),
     ):
@@ -164,6 +164,20 @@ def test_the_strongest_level_that_works_is_chosen():
         assert tried == order
     with pytest.raises(SandboxUnavailable, match=r"level 3: .*question: wrong at 3 \| level 2: no Landlock\..*unsafe"):
         choose_level(2, 3, attempt_that_works_at(0))
+
+
+@pytest.mark.parametrize("dies", [True, False])
+def test_a_start_that_was_killed_makes_no_level_weaker(dies):
+    starts = iter([True, False])
+
+    def attempt(level):
+        if not next(starts):
+            return []
+        if dies:
+            raise SandboxUnavailable("Hangup: the other end is closed")
+        return ["the questions did not run to their end"]
+
+    assert choose_level(2, 3, attempt).number == 3
 
 
 @pytest.mark.parametrize(

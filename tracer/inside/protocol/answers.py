@@ -51,7 +51,7 @@ def _check_reasons(words: Iterable[str]) -> None:
         try:
             reason_of(word)
         except ValueError as error:
-            # cut: the keys of ``DriveSummary.kept`` are texts of any length, and the snippet may have sent them
+            # cut: the error names the word, which the snippet may have sent
             raise ProtocolError(str(error)[:200]) from None
 
 
@@ -117,7 +117,7 @@ class Path(Record):
 
     code: Code
     lines: tuple[Line, ...]
-    columns: Mapping[str, tuple[str | None, ...]]
+    columns: Mapping[Name, tuple[str | None, ...]]
 
     def locals_at(self, index: int) -> dict[str, str]:
         """The locals before ``lines[index]``, by name."""
@@ -206,8 +206,8 @@ class SessionCommand(Record):
     error: str | None
     kind: CommandKind
     raised: bool
-    wrote: tuple[str, ...]
-    changes: Mapping[str, str | None]
+    wrote: tuple[Name, ...]
+    changes: Mapping[Name, str | None]
     depth: Count
     path: Location
     line: Line
@@ -226,7 +226,7 @@ class DriveSummary(Record):
     commands: tuple[SessionCommand, ...]
     frames: tuple[DrivenFrame, ...]
     pieces: tuple[PieceResult, ...]
-    kept: Mapping[str, Count]  # its keys are texts here; ``agree`` holds them to the enumeration
+    kept: Mapping[Word, Count]  # its keys are texts here; ``agree`` holds them to the enumeration
     opened_calls: Count
     outcomes: tuple[DrawnOutcome, ...]
     variables: Locals

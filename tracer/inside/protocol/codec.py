@@ -11,9 +11,9 @@ annotation                  value                               in JSON
 ``bool``, ``None``          themselves                          true, false, null
 ``Literal["a", "b"]``       one of these texts                  string
 ``Annotated[T, limit]``     ``Between`` for a number, ``AtMost`` for a length
-``tuple[T, ...]``           a tuple                             array
+``tuple[T, ...]``           a tuple of at most MAX_ITEMS        array
 ``tuple[A, B]``             a tuple of just these               array
-``Mapping[str, T]``         a dict                              object
+``Mapping[str, T]``         a dict of at most MAX_ITEMS         object
 a record                    the record                          object with its fields
 ``tuple[R, ...]``, R a record  a tuple of records               object with a column for each field
 ``A | B`` of two records    one of them                         ``{"a": {fields}}``
@@ -52,9 +52,9 @@ from dataclasses import MISSING, FrozenInstanceError, dataclass, fields
 from itertools import chain
 from typing import Any, NamedTuple, TypeVar, cast, dataclass_transform, get_type_hints
 
+from trace_mine.tracer.inside.protocol.forms import MAX_ITEMS, Form, form_of, refusal, shown
 from trace_mine.tracer.inside.protocol.forms import AtMost as AtMost
 from trace_mine.tracer.inside.protocol.forms import Between as Between
-from trace_mine.tracer.inside.protocol.forms import Form, form_of, refusal, shown
 from trace_mine.tracer.inside.protocol.forms import ProtocolError as ProtocolError
 
 R = TypeVar("R", bound="Record")
@@ -306,7 +306,7 @@ def _columns(cls: type[Record]) -> Form:
         body = _fields_in(cls, value)
         sizes = {len(column) if type(column) is list else -1 for column in body.values()}
         # before any record is made: columns of unequal length would leave slots empty
-        if len(sizes) != 1 or -1 in sizes:
+        if len(sizes) != 1 or -1 in sizes or max(sizes) > MAX_ITEMS:
             raise refusal(where, f"arrays of one length for the fields of {cls.__name__}", value)
         made = [_blank(cls) for _ in range(sizes.pop())]
         for name, (column_name, form, _, put, _) in cls._fields.items():

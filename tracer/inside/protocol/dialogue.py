@@ -100,6 +100,8 @@ def _check_references(job: Job, answer: Record) -> None:
             _at_most("pieces", len(answer.pieces), len(job.program.pieces))
             last_piece = max((command.piece for command in answer.commands), default=-1)
             _below("SessionCommand.piece", last_piece, job.program.pieces)
+            # each opened call is an activation that the session went through
+            _at_most("opened calls", answer.opened_calls, len(answer.frames))
         case ReplayJob(), ReplayReport():
             _at_most("watched values", len(answer.values), len(job.watch))
         case BeliefsJob(), BeliefsReport():

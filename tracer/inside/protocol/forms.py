@@ -18,6 +18,9 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 MAX_CHARACTERS = 1 << 26
 """No text of a record is longer: twice what a run may send by default (``Limits.record_bytes``)."""
 
+MAX_ITEMS = 1 << 24
+"""No tuple or mapping of a record has more items: of such a run's bytes, each item takes two at least."""
+
 LARGEST_EXACT_INT = 1 << 53
 """Up to here each int is a float exactly, so an int may stand where a float is expected."""
 
@@ -105,8 +108,8 @@ def form_of(annotation: object, of_records: Callable[[tuple[object, ...]], Form 
         return item.of_many or _many(item)
     if origin is tuple:
         return _several([form_of(each, of_records) for each in arguments])
-    if origin is Mapping and arguments[0] is str:
-        return _mapping(form_of(arguments[1], of_records))
+    if origin is Mapping:
+        return _mapping(form_of(arguments[0], of_records), form_of(arguments[1], of_records))
     if isinstance(annotation, type) and annotation in _PLAIN:
         return _PLAIN[annotation]
     form = of_records((annotation,))
@@ -148,7 +151,7 @@ def _text(longest: int | None) -> Form:
 def _int(low: float, high: float) -> Form:
     def check(value: object, where: str) -> None:
         if type(value) is not int or not low <= value <= high:
-            raise refusal(where, f"an int from {low} to {high}", value)
+            raise refusal(where, f"an int from {shown(low)} to {shown(high)}", value)
 
     def are_good(values: Sequence[int]) -> bool:
         return _kinds(values) <= {int} and (not values or (low <= min(values) and max(values) <= high))
@@ -229,14 +232,18 @@ def _many(item: Form) -> Form:
     read_item, write_item = item.read, item.write
 
     def check(value: object, where: str) -> None:
-        if type(value) is not tuple:
-            raise refusal(where, "a tuple", value)
+        if type(value) is not tuple or len(value) > MAX_ITEMS:
+            raise refusal(where, f"a tuple of at most {MAX_ITEMS}", value)
         if not item.are_good(value):  # else they are good, all of them, and no call was made for each
             for each in value:
                 item.check(each, where)
 
     def are_good(values: Sequence[tuple[object, ...]]) -> bool:
-        return _kinds(values) <= {tuple} and item.are_good([*chain.from_iterable(values)])
+        return (
+            _kinds(values) <= {tuple}
+            and max(map(len, values), default=0) <= MAX_ITEMS
+            and item.are_good([*chain.from_iterable(values)])
+        )
 
     def read(value: object, where: str) -> object:
         if type(value) is not list:
@@ -279,14 +286,17 @@ def _several(items: list[Form]) -> Form:
     return Form(frozenset((tuple,)), check, are_good, read)
 
 
-def _mapping(item: Form) -> Form:
+def _mapping(key: Form, item: Form) -> Form:
+    if key.types != {str}:
+        raise TypeError("expected a mapping's keys to be texts, which are all that JSON has; use a tuple of pairs")
     read_item, write_item = item.read, item.write
 
     def check(value: object, where: str) -> None:
-        if type(value) is not dict:
-            raise refusal(where, "a dict", value)
-        if not _kinds([*value]) <= {str}:
-            raise refusal(where, "a dict with texts as keys", value)
+        if type(value) is not dict or len(value) > MAX_ITEMS:
+            raise refusal(where, f"a dict of at most {MAX_ITEMS}", value)
+        if not key.are_good([*value]):
+            for each in value:
+                key.check(each, f"a key of {where}")
         if not item.are_good([*value.values()]):
             for each in value.values():
                 item.check(each, where)
@@ -294,7 +304,8 @@ def _mapping(item: Form) -> Form:
     def are_good(values: Sequence[dict[str, object]]) -> bool:
         return (
             _kinds(values) <= {dict}
-            and {*map(type, chain.from_iterable(values))} <= {str}
+            and max(map(len, values), default=0) <= MAX_ITEMS
+            and key.are_good([*chain.from_iterable(values)])
             and item.are_good([*chain.from_iterable(map(dict.values, values))])
         )
 
@@ -323,11 +334,10 @@ def _union(members: tuple[object, ...], of_records: Callable[[tuple[object, ...]
     # Several records are one form with a tag: in JSON all of them are objects, so that no type tells them apart.
     records = tuple(each for each in members if isinstance(each, type) and of_records((each,)) is not None)
     tagged = of_records(records) if len(records) > 1 else None
-    forms = [
-        _FLOAT_BESIDE_INT if each is float and int in members else form_of(each, of_records)
-        for each in members
-        if tagged is None or each not in records
-    ]
+    forms = [form_of(each, of_records) for each in members if tagged is None or each not in records]
+    # not ``int in members``: an int with a range is another annotation
+    if any(form.types == {int} for form in forms):
+        forms = [_FLOAT_BESIDE_INT if form is _PLAIN[float] else form for form in forms]
     return _one_of([*forms, tagged] if tagged is not None else forms)
 
 

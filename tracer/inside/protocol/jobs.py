@@ -42,10 +42,13 @@ Probability = Annotated[float, Between(0.0, 1.0 + 1e-9)]
 """A probability; sums of many may pass 1 by rounding."""
 Seconds = Annotated[float, Between(0.0, 1e9)]
 """A span of time; at most 32 years, so that no arithmetic on it overflows."""
-Locals = Mapping[str, str]
+Locals = Mapping[Name, str]
 """Variables with their values as text."""
+# Python writes and reads ints of at most 4,300 digits, so that one more bit would be refused by who reads a row's JSON.
+DrawnInt = Annotated[int, Between(-(1 << 14_280), 1 << 14_280)]
+"""An int that was drawn: ``getrandbits(4096)`` is what programs for cryptography draw."""
 # JSON has no bytes. An object can't be taken for a drawn text, which a text of digits could.
-DrawnOutcome = int | float | str | None | Mapping[str, str]
+DrawnOutcome = DrawnInt | float | str | None | Mapping[Name, str]
 """The outcome of one draw: an int, a float, a text, nothing, or bytes as ``{"bytes": hexadecimal digits}``."""
 Law = tuple[tuple[str | None, Probability], ...]
 """(value, probability) pairs; None for an environment variable that is not set."""

@@ -1,0 +1,1 @@
+"""Replays with the verdict outside: readers that print a session again, and the supervisor's comparison."""
