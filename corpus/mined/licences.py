@@ -169,12 +169,17 @@ def _licences_of(packaging: PackagingFiles, path: str) -> frozenset[str]:
     data = packaging.read(path, MAX_LICENCE_BYTES)
     if data is None:
         return frozenset()
-    # imported here: with it come the texts of all licences, which a repository that declares its own does not need
+    text = data.decode("utf-8", "replace")  # a text in Latin-1 still has words enough to be told by
+    nothing: frozenset[str] = frozenset()
+    return packaging.within_limits(path, lambda: recognised(text), nothing, LICENCE_SECONDS)
+
+
+def recognised(text: str) -> frozenset[str]:
+    """SPDX identifiers of the licences that a text consists of."""
+    # imported here: with it come the texts of all licences
     from licenseclassifier import identify_license
 
-    text = data.decode("utf-8", "replace")  # a text in Latin-1 still has words enough to be told by
-    found = packaging.within_time(path, lambda: identify_license(text), [], LICENCE_SECONDS)
-    return frozenset(match.id for match in found)
+    return frozenset(match.id for match in identify_license(text))
 
 
 def header_licence(text: str) -> str | None:

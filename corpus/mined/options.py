@@ -36,6 +36,7 @@ class MineOptions:
         only_choices: snippets that draw nothing at random are dropped.
         sessions: the number of sessions of each snippet that draws, each with draws of its own.
         allow_unsafe: run without a sandbox where there is none.
+        maximum_level: of the sandboxes, the strongest to use.
         tracer_factory: ``module:function``, which starts a Tracer with the arguments of ``payload.TracerArguments``.
         parsed_view: the meaning of ``view``.
 
@@ -55,6 +56,7 @@ class MineOptions:
     only_choices: bool = False
     sessions: int = 1
     allow_unsafe: bool = False
+    maximum_level: int = 3
     tracer_factory: str = TRACER_FACTORY
     parsed_view: View = field(init=False)
 

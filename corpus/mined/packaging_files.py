@@ -19,7 +19,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
-from trace_mine.corpus.mined.clock import OutOfTime, cpu_clock
+from trace_mine.corpus.mined.clock import within_limits
 from trace_mine.corpus.mined.files import parse, read_bytes
 from trace_mine.tracer.inside.reasons import Reason
 from trace_mine.tracer.schema import Drop
@@ -62,14 +62,13 @@ class PackagingFiles:
             return None
         return data
 
-    def within_time(self, path: str, read: Callable[[], Made], otherwise: Made, seconds: float) -> Made:
-        """The result of ``read``; ``otherwise`` where that takes too long, which ``drops`` then says of the path."""
-        try:
-            with cpu_clock(seconds):
-                return read()
-        except OutOfTime:
-            self.drops[path] = Drop(reason=Reason.TOO_SLOW, evidence=f"more than {seconds:g} s of CPU time")
+    def within_limits(self, path: str, read: Callable[[], Made], otherwise: Made, seconds: float) -> Made:
+        """The result of ``read``; ``otherwise`` where that goes over a limit, which ``drops`` then says of the path."""
+        made = within_limits(read, seconds)
+        if isinstance(made, Drop):
+            self.drops[path] = made
             return otherwise
+        return made
 
     def names(self, folder: str = "") -> list[str]:
         """The names in a folder of the repository, sorted; none where it is missing or no folder."""
@@ -86,13 +85,13 @@ class PackagingFiles:
             self.drops[path] = Drop(reason=Reason.TOO_DEEP, evidence=f"more than {MAX_DOTS} dots in a line")
             return {}
         nothing: Mapping[str, object] = {}
-        return self.within_time(path, lambda: _tables(text), nothing, PACKAGING_SECONDS)
+        return self.within_limits(path, lambda: _tables(text), nothing, PACKAGING_SECONDS)
 
     def config(self, path: str) -> configparser.RawConfigParser:
         """The sections of an INI file."""
         text = self._text(path)
         empty = configparser.RawConfigParser()
-        return self.within_time(path, lambda: _sections(text), empty, PACKAGING_SECONDS)
+        return self.within_limits(path, lambda: _sections(text), empty, PACKAGING_SECONDS)
 
     def headers(self) -> Message:
         """The metadata of an sdist, a wheel or an installation, which have the format of mail headers."""
@@ -108,7 +107,7 @@ class PackagingFiles:
             if data:
                 # The body, which is a README, is not parsed: mail in it may nest without end.
                 text = data.decode("utf-8", "replace")
-                return self.within_time(path, lambda: HeaderParser().parsestr(text), Message(), PACKAGING_SECONDS)  # noqa: B023  # called at once
+                return self.within_limits(path, lambda: HeaderParser().parsestr(text), Message(), PACKAGING_SECONDS)  # noqa: B023  # called at once
         return Message()
 
     def setup_keywords(self) -> Mapping[str, str]:
@@ -117,7 +116,7 @@ class PackagingFiles:
         if data is None:
             return {}
         nothing: Mapping[str, str] = {}
-        return self.within_time("setup.py", lambda: _keywords_of_setup(data), nothing, PACKAGING_SECONDS)
+        return self.within_limits("setup.py", lambda: _keywords_of_setup(data), nothing, PACKAGING_SECONDS)
 
     def _text(self, path: str) -> str:
         """A file's text with the line ends of Python; empty where it is missing or not UTF-8."""

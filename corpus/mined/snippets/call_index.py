@@ -16,7 +16,9 @@ import warnings
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
+from trace_mine.corpus.mined.clock import within_limits
 from trace_mine.corpus.mined.files import TEXT_SUFFIXES, SourceText
 from trace_mine.corpus.mined.snippets.candidate import RepositoryContext
 from trace_mine.corpus.mined.snippets.class_index import MAX_HOPS, Function, absolute_module, dotted
@@ -27,6 +29,9 @@ READERS = ("list", "tuple", "sorted", "dict", "set")
 
 MAX_DEPTH = 12
 """Levels of nesting in a literal; one that nests more deeply is data, not an example."""
+
+INDEX_SECONDS = 20.0
+"""CPU time to index one file."""
 
 MAX_RANGE = 10_000
 """The largest number in a literal ``range``. A larger one shows that nothing reads the range to its end."""
@@ -94,10 +99,12 @@ class CallIndex:
         self._calls: dict[tuple[str, str], list[LiteralCall]] = defaultdict(list)
         sites: list[tuple[str, CallSite]] = []
         for path in context.paths:
-            source = context.read(path)
-            if source is not None:
-                self._names[path] = _module_names(source, context)
-                sites += [(path, site) for site in _sites(source, context)]
+            # Within limits of its own, as `discovery` reads the file for its snippets; one that is over them is counted
+            # there, and has no calls here.
+            found = within_limits(partial(_names_and_sites, path, context), INDEX_SECONDS)
+            if isinstance(found, tuple):
+                self._names[path] = found[0]
+                sites += [(path, site) for site in found[1]]
         # A second pass, since a name may lead through a module that the first one comes to later.
         for path, site in sites:
             resolve = self._resolve_full if site.is_full else self._resolve_within
@@ -205,6 +212,11 @@ def statements(body: Iterable[ast.stmt]) -> Iterator[ast.stmt]:
             handlers = [inner for handler in getattr(node, "handlers", []) for inner in handler.body]
             inner = [*node.body, *handlers, *getattr(node, "orelse", []), *getattr(node, "finalbody", [])]
             pending += reversed(inner)
+
+
+def _names_and_sites(path: str, context: RepositoryContext) -> tuple[Names, list[CallSite]] | None:
+    source = context.read(path)
+    return None if source is None else (_module_names(source, context), [*_sites(source, context)])
 
 
 def _module_names(source: SourceText, context: RepositoryContext) -> Names:
