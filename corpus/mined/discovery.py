@@ -116,13 +116,13 @@ class Survey:
         """
         context = RepositoryContext(self.root, self.layout, stdlib=self._is_stdlib, paths=self._paths, prior=prior)
         for path in self._paths:
-            found = within_limits(partial(self._snippets_of, path, entries, context), FILE_SECONDS)
+            snippets = within_limits(partial(self._snippets_of, path, entries, context), FILE_SECONDS)
             self._check_time()
-            if isinstance(found, Drop):
+            if isinstance(snippets, Drop):
                 self.counts.num_read -= 1
-                self.counts.add(path, found)
+                self.counts.add(path, snippets)
             else:
-                yield from found
+                yield from snippets
 
     def _snippets_of(self, path: str, entries: Sequence[str], context: RepositoryContext) -> list[FoundSnippet] | Drop:
         """The snippets of a file, or the drop of the file."""

@@ -32,7 +32,7 @@ class FileCounts:
 
     def add(self, path: str, drop: Drop) -> None:
         """Count a file that can't be searched."""
-        self.unreadable[drop.reason] += 1
+        self.unreadable[str(drop.reason)] += 1
         if len(self.examples) < MOST_EXAMPLES:
             self.examples.append((path, drop))
 

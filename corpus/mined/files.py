@@ -90,8 +90,8 @@ def walk(root: Path) -> Iterator[FoundFile]:
         folder = pending.pop()
         try:
             # By bytes: names need not be UTF-8, and the order of lone surrogates would hang on the locale.
-            with os.scandir(root / folder) as found:
-                entries = sorted(islice(found, num_left + 1), key=lambda entry: os.fsencode(entry.name))
+            with os.scandir(root / folder) as unsorted:
+                entries = sorted(islice(unsorted, num_left + 1), key=lambda entry: os.fsencode(entry.name))
         except OSError as error:
             yield FoundFile(path=folder or ".", drop=_unreadable(error))
             continue

@@ -24,8 +24,8 @@ from trace_mine.corpus.mined.reader import Reader, Reading
 from trace_mine.corpus.mined.repositories import (
     MODULE_PREFIX,
     IgnoredInput,
+    NamedInput,
     Repository,
-    Target,
     find_targets,
     name_of,
     open_target,
@@ -65,15 +65,15 @@ class Mined:
         self._staging = staging
         self._files = AllFileCounts()
         self._missing: dict[str, Counter[str]] = {}
-        self._targets: list[Target] = []
+        self._targets: list[NamedInput] = []
         self._ignored: list[IgnoredInput] = []
         self.input_names = [_input_name(text) for text in inputs]
         # Here and not in `units`: a misspelt path ends the command before anything is traced.
-        for found in find_targets(inputs):
-            if isinstance(found, Target):
-                self._targets.append(found)
+        for named in find_targets(inputs):
+            if isinstance(named, NamedInput):
+                self._targets.append(named)
             else:
-                self._ignored.append(found)
+                self._ignored.append(named)
 
     @property
     def fingerprint(self) -> str:
@@ -142,10 +142,10 @@ class Mined:
             is_permissive_only=self._options.licences == "permissive",
         )
         if isinstance(reading, Reading):
-            told = reading.told
-            self._files.add(told.num_read, told.unsearched)
-            for example in told.examples:
-                self._files.add_example(told.name, example.path, example.reason, example.evidence)
+            summary = reading.summary
+            self._files.add(summary.num_read, summary.unsearched)
+            for example in summary.examples:
+                self._files.add_example(summary.name, example.path, example.reason, example.evidence)
         return reading
 
     def notes(self) -> Notes:
@@ -179,35 +179,35 @@ class Mined:
         A unit's key is a hash of all that its result depends on and of nothing else: its payload has folders of this
         machine, and so is not hashed itself.
         """
-        told = reading.told
-        dependencies = find_dependencies(told.imports, own=told.own_names, extra=self._options.packages)
+        summary = reading.summary
+        dependencies = find_dependencies(summary.imports, own=summary.own_names, extra=self._options.packages)
         if dependencies.missing:
             # Added up: two versions of one project may both be mined, under one name.
-            self._missing.setdefault(told.name, Counter()).update(dependencies.missing)
+            self._missing.setdefault(summary.name, Counter()).update(dependencies.missing)
         groups: dict[tuple[str, ...], list[Candidate]] = defaultdict(list)
         for candidate in reading.candidates:
             groups[candidate.sys_path].append(candidate)
         # A tracer has one `sys.path`, so snippets with another one would need it started anew.
         for sys_path, members in groups.items():
-            warm = warm_modules(told.imports, dependencies, members)
+            warm = warm_modules(summary.imports, dependencies, members)
             tracer, portable = self._tracer_arguments(repository, dependencies, sys_path, warm)
             size = max(1, UNIT_SNIPPETS // self._options.sessions)  # a snippet's sessions stay together
             for start in range(0, len(members), size):
                 snippets = [
-                    _entry(told.name, session)
+                    _entry(summary.name, session)
                     for candidate in members[start : start + size]
                     for session in self._sessions(candidate)
                 ]
                 origin: RepositoryEntry = {
-                    "name": told.name,
-                    "version": told.version,
-                    "commit": told.commit,
-                    "licence": told.licence,
+                    "name": summary.name,
+                    "version": summary.version,
+                    "commit": summary.commit,
+                    "licence": summary.licence,
                     "requires": list(dependencies.requires),
                 }
                 # Other snippets of the repository are not in the key, but all of its files are: any of them may be
                 # imported by these.
-                key = content_key(self.fingerprint, told.fingerprint, origin, portable, snippets)
+                key = content_key(self.fingerprint, summary.fingerprint, origin, portable, snippets)
                 payload: MinedPayload = {
                     "tracer_factory": self._options.tracer_factory,
                     "tracer": tracer,
@@ -252,9 +252,9 @@ class Mined:
         return tracer, portable
 
 
-def batches_of(targets: Sequence[Target]) -> Iterator[list[Target]]:
+def batches_of(targets: Sequence[NamedInput]) -> Iterator[list[NamedInput]]:
     """The targets in order, parted where one reader would be shown more than MAX_SHOWN files and folders."""
-    batch: list[Target] = []
+    batch: list[NamedInput] = []
     shown: set[Path] = set()
     for target in targets:
         if target.shown is not None and target.shown not in shown:

@@ -25,7 +25,7 @@ from trace_mine.corpus.mined.reader_protocol import (
     FoundSnippet,
     ReadingRefusal,
     ReadRequest,
-    RepositoryReading,
+    RepositorySummary,
     UnpackRequest,
     from_line,
     request_text,
@@ -77,16 +77,16 @@ class Reading:
 
     Attributes:
         candidates: its snippets, in the order of its files.
-        told: what else is told of it.
+        summary: what else is to be said of it.
     """
 
     candidates: tuple[Candidate, ...]
-    told: RepositoryReading
+    summary: RepositorySummary
 
     @property
     def provenance(self) -> Provenance:
         """The origin of its rows."""
-        return self.told.provenance()
+        return self.summary.provenance()
 
 
 class Reader:
@@ -244,10 +244,10 @@ def _reading_of(answer: bytes) -> Reading:
             continue
         if isinstance(line, ReadingRefusal):
             raise ProtocolError(line.evidence)
-        assert isinstance(line, RepositoryReading)  # the third of READINGS
+        assert isinstance(line, RepositorySummary)  # the third of READINGS
         if line.num_snippets != len(candidates) or start != len(answer):
             raise ProtocolError(f"expected {line.num_snippets} snippets before the last line, got {len(candidates)}")
-        return Reading(candidates=tuple(candidates), told=line)
+        return Reading(candidates=tuple(candidates), summary=line)
     raise ProtocolError("expected a last line that tells of the repository, got none")
 
 

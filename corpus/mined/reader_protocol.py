@@ -245,7 +245,7 @@ class UnsearchedFile(Record):
 
 
 @record
-class RepositoryReading(Record):
+class RepositorySummary(Record):
     """All that is told of a repository beside its snippets; the last line of an answer.
 
     Attributes:
@@ -277,7 +277,7 @@ class RepositoryReading(Record):
         check_licence(self.licence)
         check_hexadecimal(self.fingerprint, 32)
         if not all(map(str.isidentifier, self.imports)) or len(self.imports) > MAX_IMPORTS:
-            raise ProtocolError(f"expected at most {MAX_IMPORTS} names as RepositoryReading.imports, got others")
+            raise ProtocolError(f"expected at most {MAX_IMPORTS} names as RepositorySummary.imports, got others")
         for reason in (*self.unsearched, *(example.reason for example in self.examples)):
             check_reason(reason, ReasonStage.FILE)
         self.provenance()
@@ -294,7 +294,7 @@ class ReadingRefusal(Record):
     evidence: Evidence
 
 
-READINGS = OneOf(FoundSnippet, RepositoryReading, ReadingRefusal)
+READINGS = OneOf(FoundSnippet, RepositorySummary, ReadingRefusal)
 
 
 # checks that several records share

@@ -25,7 +25,7 @@ from trace_mine.corpus.mined.reader_protocol import (
     FoundSnippet,
     ReadingRefusal,
     ReadRequest,
-    RepositoryReading,
+    RepositorySummary,
     UnpackRequest,
     UnsearchedFile,
     line_of,
@@ -82,14 +82,14 @@ def _permitted(snippet: FoundSnippet, provenance: Provenance) -> FoundSnippet:
     return FoundSnippet.of(replace(candidate, drop=Drop(reason=Reason.NOT_PERMISSIVE, evidence=f"licence {licence}")))
 
 
-def _reading(survey: Survey, provenance: Provenance, num_snippets: int) -> RepositoryReading:
+def _reading(survey: Survey, provenance: Provenance, num_snippets: int) -> RepositorySummary:
     counts = survey.counts
     for path, drop in survey.packaging.drops.items():
         if not path.endswith(PYTHON_SUFFIXES + TEXT_SUFFIXES):  # else the walk has counted it
             counts.add(path, drop)
     imports = sorted(name for name in survey.imports if len(name) <= MAX_NAME_CHARS)
     own_names = survey.layout.top_level_names()
-    return RepositoryReading(
+    return RepositorySummary(
         name=provenance.name,
         version=provenance.version,
         commit=provenance.commit,
@@ -100,7 +100,8 @@ def _reading(survey: Survey, provenance: Provenance, num_snippets: int) -> Repos
         num_read=counts.num_read,
         unsearched=dict(counts.unreadable),
         examples=tuple(
-            UnsearchedFile(path=path, reason=drop.reason, evidence=drop.evidence) for path, drop in counts.examples
+            UnsearchedFile(path=path, reason=str(drop.reason), evidence=drop.evidence[:1000])
+            for path, drop in counts.examples
         ),
         num_snippets=num_snippets,
     )

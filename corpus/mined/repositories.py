@@ -34,7 +34,7 @@ MAX_CHILDREN = 100_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Target:
+class NamedInput:
     """What the command line names, or a child of it that is a repository, before anything of it is read.
 
     Attributes:
@@ -101,7 +101,7 @@ class Unpacker(Protocol):
         """Unpack an archive into the staging folder; return the repository's root."""
 
 
-def find_targets(inputs: Sequence[str]) -> Iterator[Target | IgnoredInput]:
+def find_targets(inputs: Sequence[str]) -> Iterator[NamedInput | IgnoredInput]:
     """Find every repository that the inputs name, in their order; the children of a folder in the order of their names.
 
     Args:
@@ -114,7 +114,7 @@ def find_targets(inputs: Sequence[str]) -> Iterator[Target | IgnoredInput]:
         if text.startswith(MODULE_PREFIX):
             name = text.removeprefix(MODULE_PREFIX)
             find_module(name)
-            yield Target(kind="module", path=Path(name))
+            yield NamedInput(kind="module", path=Path(name))
             continue
         path = Path(text)
         if not path.exists():
@@ -124,9 +124,9 @@ def find_targets(inputs: Sequence[str]) -> Iterator[Target | IgnoredInput]:
         if path.is_dir():
             yield from _targets_in(path)
         elif path.is_file() and is_archive(path.name):
-            yield Target(kind="archive", path=path, shown=None if hidden_from_runs(path) else path)
+            yield NamedInput(kind="archive", path=path, shown=None if hidden_from_runs(path) else path)
         elif path.is_file() and path.suffix in PYTHON_SUFFIXES + TEXT_SUFFIXES:
-            yield Target(kind="file", path=path)
+            yield NamedInput(kind="file", path=path)
         else:
             raise CorpusError(
                 f"expected a folder, .py, .rst, .md, .txt, .tar.gz, .zip or .whl, got {text!r}; give one of these",
@@ -134,7 +134,7 @@ def find_targets(inputs: Sequence[str]) -> Iterator[Target | IgnoredInput]:
             )
 
 
-def _targets_in(folder: Path) -> Iterator[Target | IgnoredInput]:
+def _targets_in(folder: Path) -> Iterator[NamedInput | IgnoredInput]:
     """A folder as one repository, or as several where it has no marker and some of its children do."""
     if not os.access(folder, os.R_OK | os.X_OK):
         raise CorpusError(f"expected a readable folder, got {folder.name!r}; change its permissions")
@@ -142,8 +142,8 @@ def _targets_in(folder: Path) -> Iterator[Target | IgnoredInput]:
         yield _folder_target(folder, folder)
         return
     with os.scandir(folder) as entries:
-        found = sorted(islice(entries, MAX_CHILDREN), key=lambda entry: os.fsencode(entry.name))
-    children = [(entry, _kind_of(entry)) for entry in found if not entry.name.startswith(".")]
+        listed = sorted(islice(entries, MAX_CHILDREN), key=lambda entry: os.fsencode(entry.name))
+    children = [(entry, _kind_of(entry)) for entry in listed if not entry.name.startswith(".")]
     if not any(kind in ("folder", "archive") for _, kind in children):
         yield _folder_target(folder, folder)
         yield from (IgnoredInput(name=entry.name, explanation=kind) for entry, kind in children if kind == LINK)
@@ -156,7 +156,7 @@ def _targets_in(folder: Path) -> Iterator[Target | IgnoredInput]:
             yield _folder_target(child, child if is_closed else folder)
         elif kind == "archive":
             shown = (None if hidden_from_runs(child) else child) if is_closed else folder
-            yield Target(kind="archive", path=child, shown=shown)
+            yield NamedInput(kind="archive", path=child, shown=shown)
         elif kind:
             yield IgnoredInput(name=entry.name, explanation=kind)
 
@@ -181,13 +181,13 @@ def _kind_of(entry: os.DirEntry[str]) -> str:
     return "beside repositories, without packaging files; give its path to mine it" if is_python else ""
 
 
-def _folder_target(folder: Path, shown: Path) -> Target | IgnoredInput:
+def _folder_target(folder: Path, shown: Path) -> NamedInput | IgnoredInput:
     """A folder as one repository, in place."""
     if hidden_from_runs(folder):
         # Root mines as root, but its snippets run as another user (the sandbox gives up root's rights first).
         explanation = "others may not read it, and root's runs are others: chmod -R o+rX it"
         return IgnoredInput(name=folder.name, explanation=explanation)
-    return Target(kind="folder", path=folder, shown=shown)
+    return NamedInput(kind="folder", path=folder, shown=shown)
 
 
 def _has_marker(folder: Path) -> bool:
@@ -195,7 +195,7 @@ def _has_marker(folder: Path) -> bool:
     return any(os.path.lexists(folder / marker) for marker in MARKERS)
 
 
-def open_target(target: Target, reader: Unpacker, staging: Path) -> Repository | Drop:
+def open_target(target: NamedInput, reader: Unpacker, staging: Path) -> Repository | Drop:
     """Make the folder to read of a target: in place, or as a copy.
 
     Args:
@@ -218,7 +218,7 @@ def open_target(target: Target, reader: Unpacker, staging: Path) -> Repository |
     return _open_archive(target, reader, staging)
 
 
-def _open_archive(target: Target, reader: Unpacker, staging: Path) -> Repository | Drop:
+def _open_archive(target: NamedInput, reader: Unpacker, staging: Path) -> Repository | Drop:
     """Unpack an archive; without metadata its name is the file's, up to the version (``boltons-25.0.tar.gz``)."""
     archive = target.path
     if target.shown is None:
@@ -230,7 +230,7 @@ def _open_archive(target: Target, reader: Unpacker, staging: Path) -> Repository
     return root if isinstance(root, Drop) else Repository(root=root, fallback_name=name_of(target))
 
 
-def name_of(target: Target) -> str:
+def name_of(target: NamedInput) -> str:
     """The name of a target where nothing else tells one."""
     name = target.path.name
     if target.kind != "archive":

@@ -263,9 +263,9 @@ def regular_files(source: Path) -> Iterator[Path]:
         if depth > MAX_DEPTH:
             raise _Refused(f"expected at most {MAX_DEPTH} folders below each other, got more")
         inner = []
-        with os.scandir(folder) as found:
+        with os.scandir(folder) as listed:
             entries = []
-            for entry in found:
+            for entry in listed:
                 num_entries += 1
                 if num_entries > MAX_MEMBERS:
                     raise _Refused(f"expected at most {MAX_MEMBERS} files, folders and links, got more")

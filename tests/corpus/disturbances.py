@@ -132,8 +132,11 @@ def by_role(main: int) -> dict[str, list[int]]:
         elif kind == "outer":
             role = "init"
         elif kind == "init":
-            role = "runner" if any(of.get(pid) == f"{prefix}zygote" and table[pid].parent == each.parent
-                                   for pid in of) else "zygote"
+            role = (
+                "runner"
+                if any(of.get(pid) == f"{prefix}zygote" and table[pid].parent == each.parent for pid in of)
+                else "zygote"
+            )
         else:
             role = "other"
         of[each.pid] = prefix + role

@@ -101,10 +101,10 @@ class CallIndex:
         for path in context.paths:
             # Within limits of its own, as `discovery` reads the file for its snippets; one that is over them is counted
             # there, and has no calls here.
-            found = within_limits(partial(_names_and_sites, path, context), INDEX_SECONDS)
-            if isinstance(found, tuple):
-                self._names[path] = found[0]
-                sites += [(path, site) for site in found[1]]
+            index = within_limits(partial(_names_and_sites, path, context), INDEX_SECONDS)
+            if isinstance(index, tuple):
+                self._names[path] = index[0]
+                sites += [(path, site) for site in index[1]]
         # A second pass, since a name may lead through a module that the first one comes to later.
         for path, site in sites:
             resolve = self._resolve_full if site.is_full else self._resolve_within
