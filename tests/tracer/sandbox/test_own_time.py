@@ -48,7 +48,8 @@ def running(source: str, processors: set[int] | None = None) -> Iterator[Watched
     try:
         yield Watched(process, handle, proc)
     finally:
-        os.killpg(process.pid, signal.SIGKILL)
+        if process.returncode is None:  # else its number may be another group's by now
+            os.killpg(process.pid, signal.SIGKILL)
         process.wait()
         process.stdout.close()
         os.close(handle)
