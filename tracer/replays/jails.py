@@ -49,6 +49,11 @@ class ReplayJails:
             )
         return self._workers[kind]
 
+    @property
+    def started(self) -> dict[str, Worker]:
+        """The workers that were asked for, by the kinds of their jails."""
+        return dict(self._workers.items())
+
     def close(self) -> None:
         """End the jails."""
         while self._workers:
