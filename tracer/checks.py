@@ -147,8 +147,9 @@ class PathMismatch(Exception):
         self.code = code
 
 
-MORE_LINES = 2_000_000
-"""Lines of recorded frames that the path check looks at beyond two for each line of the records: some three seconds.
+MORE_VALUES = 4_000_000
+"""Lines, and values of variables at lines, that the path check looks at in recorded frames, beyond two for each that the
+records hold: some three seconds.
 
 Real sessions find each frame at once or nearly so. A forged one whose frames each equal the last of many, 1,500 of 20
 lines, took 53 s before there was a bound.
@@ -156,18 +157,18 @@ lines, took 53 s before there was a bound.
 
 
 class _TooMuchWork(Exception):
-    """The path check has looked at as many lines as it may."""
+    """The path check has looked at as much as it may."""
 
 
 class _Budget:
-    """The number of lines that may still be looked at."""
+    """The number of values that may still be looked at."""
 
-    def __init__(self, lines: int) -> None:
-        self._left = lines
+    def __init__(self, values: int) -> None:
+        self._left = values
 
-    def take(self) -> None:
-        """Take one line. Raises _TooMuchWork where none is left."""
-        self._left -= 1
+    def take(self, values: int) -> None:
+        """Take so many. Raises _TooMuchWork where fewer are left."""
+        self._left -= values
         if self._left < 0:
             raise _TooMuchWork
 
@@ -186,8 +187,8 @@ def check_paths(recorded: Sequence[NativeFrame], driven: Sequence[DrivenFrame], 
     Raises:
         PathMismatch: a driven frame has no equal.
     """
-    num_lines = sum(len(frame.lines) + 1 for frame in (*recorded, *driven))
-    budget = _Budget(2 * num_lines + MORE_LINES)
+    num_values = sum(1 + len(frame.lines) * (1 + len(frame.columns)) for frame in (*recorded, *driven))
+    budget = _Budget(2 * num_values + MORE_VALUES)
     by_code: dict[Code, dict[int, NativeFrame]] = {}
     for number, candidate in enumerate(recorded):
         by_code.setdefault(_key(candidate), {})[number] = candidate
@@ -211,7 +212,7 @@ def check_paths(recorded: Sequence[NativeFrame], driven: Sequence[DrivenFrame], 
                     break
                 evidence = evidence or difference
         except _TooMuchWork:
-            evidence = "too many lines of frames of this function to look at"
+            evidence = "too much to look at in the frames of this function"
         if match is None:
             evidence = evidence or "settrace recorded no frame of this function"
             raise PathMismatch(code, f"{code[2]} at {code[0]}:{code[1]}: {evidence}")
@@ -275,8 +276,9 @@ class _Session:
         A statement has an entry for each time that control enters it, and one for each event at its first line.
         """
         before: int | None = None
+        cost = 1 + len(recorded.columns)
         for index, line in enumerate(recorded.lines):
-            budget.take()
+            budget.take(cost)
             start = self._statements.of(line)
             # A statement of many lines makes many events, and the first is not always at its first line: CPython
             # evaluates the arguments of a call that is spread over lines before it comes back to the line of the call.

@@ -199,16 +199,16 @@ def test_gaps_and_statements_over_all_lines_are_gone_through_once(monkeypatch: p
 
 def test_frames_that_each_equal_the_last_of_many_are_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """A forged session: each frame would be compared with all that are left, and differ in its last line."""
-    monkeypatch.setattr(checks, "MORE_LINES", 5_000)
+    monkeypatch.setattr(checks, "MORE_VALUES", 5_000)
     counted = Counted(checks._Budget.take)
-    monkeypatch.setattr(checks._Budget, "take", lambda budget: counted(budget))
+    monkeypatch.setattr(checks._Budget, "take", lambda budget, values: counted(budget, values))
     lines, code = (2, 3) * 10, ("a.py", 1, "f")
     columns = [{"x": ("0",) * 19 + (str(number),)} for number in range(200)]
     ran = [NativeFrame(code=code, lines=lines, columns=each) for each in columns]
     told = [DrivenFrame(code=code, lines=lines, columns=each, gaps=(), comparable=((2, 2), (3, 3))) for each in columns]
     check_paths(ran, told)
     assert counted.calls == 200 * 20, "in their order, each is found at once"
-    with pytest.raises(PathMismatch, match="too many lines of frames of this function to look at"):
+    with pytest.raises(PathMismatch, match="too much to look at in the frames of this function"):
         check_paths(ran, told[::-1])
     assert counted.calls < 200 * 20 + 5_000 + 2 * 2 * 200 * 21 + 2
 
