@@ -21,6 +21,8 @@ import pytest
 
 from trace_mine.corpus.engines import ENGINES
 from trace_mine.corpus.ledger import Ledger
+from trace_mine.corpus.mined.archives import is_archive
+from trace_mine.corpus.mined.discovery import Survey
 from trace_mine.corpus.mined.files import read, walk
 from trace_mine.corpus.mined.miner import Mined, MineOptions
 from trace_mine.corpus.mined.tracing import close_tracer, trace_unit
@@ -34,6 +36,7 @@ from trace_mine.tracer.inside.reasons import Reason, ReasonStage, reason_of
 from trace_mine.tracer.inside.syntax.names import CannotOpen
 from trace_mine.tracer.inside.syntax.text import without_blank_lines
 from trace_mine.tracer.limits import Limits
+from trace_mine.tracer.replays.jails import ReplayJails
 from trace_mine.tracer.rounds import Failed, check_ended
 from trace_mine.tracer.sandbox import Jail, SandboxUnavailable, Worker
 from trace_mine.tracer.sandbox.answers import with_answers
@@ -321,7 +324,7 @@ def test_a_caught_recursion_error_ends_tracing() -> None:
         "from trace_mine.tracer.inside.jobs.registry import run\n"
         "records, out = [], sys.stdout\n"
         "job, limits = json.loads(sys.argv[1])\n"
-        "run(job, limits, records.append, SimpleNamespace(arm=int, disarm=int))\n"
+        "run(job, limits, records.append, SimpleNamespace(arm=int, disarm=int, noticed=()))\n"
         "json.dump(records, out)\n"
     )
 
@@ -342,7 +345,8 @@ def test_a_caught_recursion_error_ends_tracing() -> None:
     class UnguardedTracer(Tracer):
         def __init__(self) -> None:
             self.config = TracerConfig()
-            self._recorder = self._replayer = Unguarded()  # type: ignore[assignment]
+            self._recorder = Unguarded()  # type: ignore[assignment]
+            self._replays = ReplayJails(self.config)
 
     with UnguardedTracer() as tracer:
         made = tracer.trace(Program(source=source).snippet())
@@ -378,6 +382,13 @@ def _files() -> dict[Reason, Callable[[Path], Drop]]:
             patch.setattr("trace_mine.corpus.mined.files.MAX_FILES", 1)
             return next(file.drop for file in walk(root) if file.drop is not None)
 
+    def slow(root: Path) -> Drop:
+        (root / "a.py").write_text("x = 1\n" * 100_000)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("trace_mine.corpus.mined.discovery.FILE_SECONDS", 0.01)
+            ((_, drop),) = Survey(root).counts.examples
+            return drop
+
     return {
         Reason.UNREADABLE: linked("nowhere.py"),
         Reason.SPECIAL_FILE: pipe,
@@ -389,6 +400,7 @@ def _files() -> dict[Reason, Callable[[Path], Drop]]:
         Reason.NULL_BYTES: written("a.py", b"a\0b"),
         Reason.BAD_ENCODING: written("a.py", b"x = '\xff'\n"),
         Reason.SYNTAX_ERROR: written("a.py", b"x = = 1\n"),
+        Reason.TOO_SLOW: slow,
         Reason.TOO_DEEP: written("a.py", b"x = " + b"-" * 200_000 + b"1"),
     }
 
@@ -425,6 +437,7 @@ TEST = "def test_a{}:\n    assert 1\n"
 INVERSE = {"view": "inverse"}
 
 DISCOVERY: dict[Reason, Found] = {
+    Reason.UNREADABLE_REPOSITORY: Found(text="no archive", path="a-1.0.zip"),
     Reason.ALL_SKIPPED: Found(text='"""\n>>> 1  # doctest: +SKIP\n1\n"""\n', path="a.py"),
     Reason.BAD_DOCTEST: Found(text='"""\n>>>1\n1\n"""\n', path="a.py"),
     Reason.NOT_IMPORTABLE: Found(text='"""\n>>> 1\n1\n"""\n', path="not-a-name.py"),
@@ -450,7 +463,9 @@ def _units(root: Path, found: Found, **options: Any) -> list[WorkUnit]:
     repository.mkdir()
     (repository / "pyproject.toml").write_text('[project]\nname = "repository"\nversion = "1.0"\nlicense = "MIT"\n')
     (repository / found.path).write_text(found.text)
-    return [*Mined([str(repository)], MineOptions(**{**found.options, **options}), root / "staging").units()]
+    # an archive is mined as it is, any other file as one of a repository
+    named = repository / found.path if is_archive(found.path) else repository
+    return [*Mined([str(named)], MineOptions(**{**found.options, **options}), root / "staging").units()]
 
 
 @pytest.mark.parametrize("reason", DISCOVERY, ids=lambda reason: reason.name)

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any, TypedDict, cast
 
 import yaml
 
@@ -169,7 +169,7 @@ def _result_line(name: str, code: int, out: Path) -> ResultLine:
     final = out / name / "final.json"
     if code or not final.is_file():
         return {"name": name, "failed": code, "log": str(out / f"{name}.log")}
-    measurements: ResultLine = json.loads(final.read_text(encoding="utf-8"))
+    measurements = cast(ResultLine, run_folder.read_final(final.parent))
     return {"name": name, **measurements}
 
 

@@ -16,26 +16,29 @@ import time
 from collections import Counter, defaultdict
 from itertools import islice
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
+import trace_mine.tracer.replays.jails
 import trace_mine.tracer.session
 from trace_mine.corpus.mined.dependencies import find_dependencies
-from trace_mine.corpus.mined.discovery import FileCounts, Survey
+from trace_mine.corpus.mined.discovery import Survey
 from trace_mine.corpus.mined.miner import warm_modules
-from trace_mine.corpus.mined.repositories import open_inputs
+from trace_mine.corpus.mined.repositories import NamedInput, find_targets
 from trace_mine.corpus.mined.snippets import Candidate
-from trace_mine.tracer.inside.protocol.jobs import Job, ReplayJob
+from trace_mine.tracer.inside.protocol.jobs import Job
 from trace_mine.tracer.sandbox import Worker
+from trace_mine.tracer.sandbox.prompt import RunRequest
 from trace_mine.tracer.schema import Drop, Outcome, Trace
 from trace_mine.tracer.session import Tracer, TracerConfig
 
-KINDS = ("native", "drive", "console", "doctest")
+KINDS = ("native", "drive", "replay", "prompt", "doc", "literal")
+REPLAYS = ("replay", "prompt", "doc", "literal")
+"""Kinds of replays: with recorded draws, at the interpreter's prompt, and by programs of ours (``inside.readers``)."""
 
 
 def kind_of(job: Job) -> str:
     """One of KINDS, or the name of another kind of job."""
-    return job.reader if isinstance(job, ReplayJob) else type(job).__name__.removesuffix("Job").lower()
+    return type(job).__name__.removesuffix("Job").lower()
 
 
 class Meter:
@@ -59,6 +62,15 @@ class Meter:
                 meter.num_runs[kind_of(job)] += 1
                 return outcome
 
+            def converse(self, request: RunRequest, *arguments: Any, **options: Any) -> Any:
+                started = time.perf_counter()
+                spoken, report = super().converse(request, *arguments, **options)
+                kind = "prompt" if request.program is None else request.program.rpartition(".")[2]
+                meter.wall_seconds[kind] += time.perf_counter() - started
+                meter.cpu_seconds[kind] += report.cpu_seconds
+                meter.num_runs[kind] += 1
+                return spoken, report
+
         return MeteredWorker
 
 
@@ -67,31 +79,33 @@ def cpu_seconds(who: int) -> float:
     return usage.ru_utime + usage.ru_stime
 
 
-def trace_folder(folder: Path, sources: list[str], limit: int | None, scratch: Path) -> int:
+def trace_folder(folder: Path, sources: list[str], limit: int | None) -> int:
     """Traces the folder's snippets and prints the table; the exit code."""
     meter = Meter()
     trace_mine.tracer.session.Worker = meter.metered()  # type: ignore[misc]
+    trace_mine.tracer.replays.jails.Worker = meter.metered()  # type: ignore[misc]
     own_before, children_before = cpu_seconds(resource.RUSAGE_SELF), cpu_seconds(resource.RUSAGE_CHILDREN)
     started = time.perf_counter()
     traces: list[Trace] = []
     drops: Counter[str] = Counter()
     num_found = 0
-    for repository in open_inputs([str(folder)], scratch):
-        survey = Survey(repository, FileCounts())
+    targets = [target for target in find_targets([str(folder)]) if isinstance(target, NamedInput)]
+    for target in targets:
+        survey = Survey(target.path)
         dependencies = find_dependencies(survey.imports, own=survey.layout.top_level_names())
         groups: dict[tuple[str, ...], list[Candidate]] = defaultdict(list)
-        for candidate in islice(survey.candidates(sources), limit):
-            groups[candidate.sys_path].append(candidate)
+        for snippet in islice(survey.snippets(sources), limit):
+            groups[snippet.sys_path].append(snippet.candidate())
         for sys_path, members in groups.items():
             num_found += len(members)
             config = TracerConfig(
-                repository=repository.root,
+                repository=target.path,
                 sys_path=sys_path,
                 packages=tuple(dependencies.packages),
-                warm=tuple(warm_modules(survey, dependencies, members)),
+                warm=tuple(warm_modules(survey.imports, dependencies, members)),
             )
             with Tracer(config) as live:
-                print(f"{repository.provenance.name} {sys_path}: {len(members)} snippets, {live.sandbox}")
+                print(f"{target.path.name} {sys_path}: {len(members)} snippets, {live.sandbox}")
                 for member in members:
                     result = member.drop or live.trace(member.snippet)
                     if isinstance(result, Drop):
@@ -115,9 +129,9 @@ def trace_folder(folder: Path, sources: list[str], limit: int | None, scratch: P
         runs = meter.num_runs[name]
         each = f"{spent / runs * 1e3:12.1f}{meter.wall_seconds[name] / runs * 1e3:13.1f}" if runs else ""
         print(f"{name:10}{runs or '':>8}{spent:9.2f}{spent / total:8.0%}{each}")
-    num_replays = meter.num_runs["console"] + meter.num_runs["doctest"]
-    replay_cpu = meter.cpu_seconds["console"] + meter.cpu_seconds["doctest"]
-    replay_wall = meter.wall_seconds["console"] + meter.wall_seconds["doctest"]
+    num_replays = sum(meter.num_runs[kind] for kind in REPLAYS)
+    replay_cpu = sum(meter.cpu_seconds[kind] for kind in REPLAYS)
+    replay_wall = sum(meter.wall_seconds[kind] for kind in REPLAYS)
     num_commands = sum(len(each.steps) for each in traces)
     print(
         f"replays: {num_replays / replay_cpu:.0f} per CPU second, {num_replays / replay_wall:.0f} a second; "
@@ -134,8 +148,7 @@ def main() -> int:
     options = parser.parse_args()
     if not options.folder.exists():
         parser.error(f"expected a folder, got {options.folder}; give the path of a repository")
-    with TemporaryDirectory() as scratch:
-        return trace_folder(options.folder, options.sources.split(","), options.limit, Path(scratch))
+    return trace_folder(options.folder, options.sources.split(","), options.limit)
 
 
 if __name__ == "__main__":

@@ -29,7 +29,6 @@ from types import CodeType, ModuleType
 from typing import Any
 
 CONTROL_FD, STATM_FD, STAT_FD = 100, 101, 102
-BROKEN = 70
 HIGHEST_FD = (1 << 31) - 1
 CLONE_FLAGS = 0x00008000 | 0x00200000 | 0x01000000 | signal.SIGCHLD  # PARENT, CHILD_CLEARTID, CHILD_SETTID
 
@@ -142,6 +141,18 @@ def words(error: BaseException) -> str:
         return f"{name} (its text raises)"
 
 
+def import_for(programs: dict[str, CodeType]) -> None:
+    """Import what the readers' programs import, while the search path has nothing of the repository.
+
+    They run once for that, and nothing of them stays: a repository may have a module ``numbers`` of its own.
+    """
+    namespace: dict[str, Any] = {"__name__": "loader"}
+    exec(programs["trace_mine.tracer.sandbox.loader"], namespace)
+    bundle = namespace["Bundle"](programs)
+    for name in programs:
+        bundle.load(name)
+
+
 def one_thread() -> bool:
     """Ask the kernel if this process has one thread, which then can be forked by one system call."""
     return os.pread(STAT_FD, 1024, 0).rpartition(b")")[2].split()[17] == b"1"
@@ -250,21 +261,20 @@ def serve(control_fd: int) -> None:
     import os  # names of this function: the globals are cleared before it ends
     import sys
 
+    loader, broken = "trace_mine.tracer.sandbox.loader", 70  # EX_SOFTWARE, as ``runner.BROKEN``
     main, exit_now = vars(sys.modules["__main__"]), os._exit
     control = socket(fileno=control_fd)
     try:
         config, _, rulesets = receive(control, 4)
         numbers, place = config["numbers"], config["pid_place"]
         words_of_clone = clone_words(config["machine"])
-        import doctest  # noqa: F401  # readers need it, and it takes 15 ms
-
         site.setquit()
         site.setcopyright()
         site.sethelper()
         programs: dict[str, CodeType] = {
             name: compile(text, f"<{name}>", "exec", dont_inherit=True) for name, text in config["programs"].items()
         }
-        # The orders are the same for each runner but for its rulesets.
+        import_for(programs)
         confine(config["orders"], rulesets, numbers, place)
         sys.path[:0] = config["sys_path"]
         sys.argv[:] = [""]
@@ -320,13 +330,17 @@ def serve(control_fd: int) -> None:
         confine(message["orders"], [], numbers, place, mapped)
     except BaseException:
         os.write(2, traceback.format_exc().encode("utf-8", "backslashreplace"))
-        exit_now(BROKEN)
+        exit_now(broken)
     features = set_up(job, main, mark)  # from here on no global name is to be had
     sys.displayhook, sys.excepthook = sys.__displayhook__, sys.__excepthook__
     if job["program"] is not None:
-        namespace: dict[str, Any] = {"__name__": "trace_mine.tracer.sandbox.loader"}
-        exec(programs["trace_mine.tracer.sandbox.loader"], namespace)
-        namespace["Bundle"](programs).load(job["program"]).run(commands, mark, main, features.split(","))
+        try:
+            namespace: dict[str, Any] = {"__name__": loader}
+            exec(programs[loader], namespace)
+            namespace["Bundle"](programs).load(job["program"]).run(commands, mark, main, features.split(","))
+        except BaseException:  # or the interpreter would go on to its prompt
+            os.write(2, traceback.format_exc().encode("utf-8", "backslashreplace"))
+            exit_now(broken)
         exit_now(0)
     os.dup2(commands, 0)
     os.close(commands)

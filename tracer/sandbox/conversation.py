@@ -13,11 +13,13 @@ import time
 from collections.abc import Callable
 
 from trace_mine.tracer.limits import Limits
+from trace_mine.tracer.sandbox.own_time import GUARD
 from trace_mine.tracer.sandbox.verdict import Report
 
 CHUNK_BYTES = 1 << 16
-SPARE_SECONDS = 15.0
-"""How long init may stay silent after a run's wall clock is over before the jail is taken for stuck."""
+SPARE_SECONDS = 30.0
+"""How long init may stay silent after the guard by the clock of a run (``own_time.GUARD``) before the jail is taken for
+stuck."""
 DRAIN_SECONDS = 0.5
 """How long pipes are read after init reported the run's end; by then only another process could hold a copy open."""
 DONE = "done"
@@ -30,6 +32,10 @@ class RunOver(Exception):
     def __init__(self, why: str) -> None:
         super().__init__(why)
         self.why = why
+
+
+class RunLost(Exception):
+    """The jail died, and the run with it: nothing is known of what the run did."""
 
 
 class InitSilent(Exception):
@@ -101,7 +107,7 @@ class Conversation:
         self.out, self.err, self.mark = self._buffers.values()
         self._open = set(self._buffers)
         self._left = {pipes.out: limits.output_bytes, pipes.mark: limits.record_bytes}
-        self._deadline = time.monotonic() + limits.wall_seconds + SPARE_SECONDS
+        self._deadline = time.monotonic() + GUARD * limits.wall_seconds + SPARE_SECONDS
         self.report: Report | None = None
         self._poll = select.poll()
         for fd in (*self._open, control):

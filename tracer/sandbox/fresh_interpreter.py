@@ -14,7 +14,7 @@ from trace_mine.tracer.sandbox.config import JailConfig
 
 FLAGS = ("-s", "-S", "-B", "-P")
 """No user site, no site, no bytecode files, no current folder in the search path."""
-_FIRST = """
+FIRST = """
 import os, sys
 fd = int(sys.argv[1])
 def read(size):
@@ -52,7 +52,7 @@ def execute(
     """
     for fd in (socket_fd, *keep):
         os.set_inheritable(fd, True)
-    arguments = [config.executable, *FLAGS, *more, "-c", _FIRST, str(socket_fd)]
+    arguments = [config.executable, *FLAGS, *more, "-c", FIRST, str(socket_fd)]
     os.execve(config.executable, arguments, dict(environment))
 
 

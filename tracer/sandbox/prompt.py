@@ -59,7 +59,7 @@ class RunRequest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SetUp:
+class SetUpResult:
     """What a run says of its set-up: ``features`` of ``__future__`` that hold, or why there is no namespace.
 
     Raises:
@@ -75,7 +75,7 @@ class SetUp:
             raise ValueError("expected no features of a set-up that failed")
 
 
-def read_set_up(conversation: Conversation) -> SetUp:
+def read_set_up(conversation: Conversation) -> SetUpResult:
     """Wait for what a run says of its set-up; the first thing of a conversation.
 
     Raises:
@@ -92,13 +92,13 @@ def read_set_up(conversation: Conversation) -> SetUp:
             raise
     kind, text = bytes(mark[:1]), bytes(mark[1:READY_BYTES])
     if kind in (b"I", b"S"):
-        return SetUp(failed=text.decode("utf-8", "replace") or "no reason told", is_import=kind == b"I")
+        return SetUpResult(failed=text.decode("utf-8", "replace") or "no reason told", is_import=kind == b"I")
     line, end, rest = text.partition(b"\n")
     features = tuple(filter(None, line.decode("ascii", "replace").split(",")))
     if kind != b"R" or not end or not set(features) <= set(futures.all_feature_names):
         raise RunOver("malformed set-up")
     mark[:] = rest
-    return SetUp(features=features)
+    return SetUpResult(features=features)
 
 
 class Prompt:

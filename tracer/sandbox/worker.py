@@ -22,13 +22,13 @@ from trace_mine.tracer.inside.protocol.jobs import JOBS, Job, PlainJob
 from trace_mine.tracer.limits import Limits
 from trace_mine.tracer.sandbox import selftest
 from trace_mine.tracer.sandbox.answers import with_answers
-from trace_mine.tracer.sandbox.conversation import Conversation, ended_as
+from trace_mine.tracer.sandbox.conversation import Conversation, RunLost, ended_as
 from trace_mine.tracer.sandbox.jail import Jail, SandboxUnavailable, hidden_from_runs, probe_interpreter
 from trace_mine.tracer.sandbox.jail_process import JailDied, JailProcess
 from trace_mine.tracer.sandbox.layer import LevelClaim
 from trace_mine.tracer.sandbox.layers import Level
 from trace_mine.tracer.sandbox.prompt import RunRequest, run_source
-from trace_mine.tracer.sandbox.start_up import choose_level, start_jail
+from trace_mine.tracer.sandbox.start_up import choose_level, place_of, start_jail
 from trace_mine.tracer.sandbox.verdict import Report
 from trace_mine.tracer.schema import Outcome
 
@@ -40,6 +40,9 @@ RUN_ATTEMPTS = 2
 """How many jails a run may take: one that died before the run began is started again once; a second death, and any
 after the run began, is the outcome of the run."""
 
+
+COMMON_PREFIXES = ("/", "/usr", "/usr/local")
+"""Prefixes of interpreters that are no fact of one machine."""
 
 T = TypeVar("T")
 
@@ -152,6 +155,28 @@ class Worker:
                 return place if relative == Path(".") else f"{place}/{relative.as_posix()}"
         raise ValueError(f"expected a path below a mount of the jail, got {path}; add a Mount for it")
 
+    @property
+    def library(self) -> tuple[str, str]:
+        """The folder of the standard library, on the host and as code inside sees it; the same folder where the
+        interpreter stands at its own path.
+        """
+        place = place_of(self.jail, self._interpreter) if self.level == 3 else None
+        return self._interpreter.library, self._interpreter.library if place is None else place.library
+
+    @property
+    def host_paths(self) -> tuple[str, ...]:
+        """Paths of the host that code inside sees under their own names: of the interpreter where it can't be moved,
+        and at level 2 of the mounts, too.
+        """
+        interpreter = self._interpreter
+        on_host, inside = self.library
+        shown = [interpreter.library, interpreter.executable] if on_host == inside else []
+        if shown and interpreter.prefix not in COMMON_PREFIXES:
+            shown.append(interpreter.prefix)
+        if self.level < 3:
+            shown += [os.path.realpath(mount.source) for mount in self.jail.mounts]
+        return tuple(shown)
+
     def run(self, job: Job, limits: Limits | None = None) -> Outcome:
         """Run one job in a fresh fork of the zygote. All that the snippet does, bad answers too, is an Outcome.
 
@@ -188,7 +213,7 @@ class Worker:
         Args:
             request: what the run is before its first command.
             talk: is given the conversation; what it returns is returned here. It may be called a second time, for
-                another run, where the jail died in the first.
+                another run, where the jail died before the first.
             limits: of this run; the worker's where left out.
 
         Returns:
@@ -196,7 +221,8 @@ class Worker:
 
         Raises:
             ValueError: the worker is closed, or its jail is a recorder's.
-            SandboxUnavailable: the jail died, twice in this run or without being able to start again.
+            RunLost: the jail died within the run, or twice before it.
+            SandboxUnavailable: the jail died and could not be started again.
         """
         if self.jail.zygote != "replayer":
             raise ValueError("expected a Worker whose jail is a replayer's, got a recorder's; use run")
@@ -213,10 +239,12 @@ class Worker:
                 except JailDied as error:
                     self._stop()
                     death = error
+                    if error.begun:
+                        break
                 except BaseException:
                     self._stop()  # what init reports later belongs to this run and must not be taken for the next's
                     raise
-        raise SandboxUnavailable(f"the replaying jail died in two runs of one session: {death}")
+        raise RunLost(f"the jail died: {death}")
 
     def _run(self, payload: bytes, limits: Limits) -> Outcome:
         """Run a job, in another jail where the present one died before it. Raises SandboxUnavailable."""
@@ -235,7 +263,8 @@ class Worker:
                 # An interrupt, say: what init reports later belongs to this run and must not be taken for the next's.
                 self._stop()
                 raise
-        return Outcome(status="no-end", integrity="truncated", stderr=f"the jail died: {death}".encode())
+        status = "memory" if death.out_of_memory else "no-end"
+        return Outcome(status=status, integrity="truncated", stderr=f"the jail died: {death}".encode())
 
     # starting and restarting the jail
 
@@ -266,6 +295,7 @@ class Worker:
             layers=self.layers,
             host_name=self.jail.hostname,
             directory=self.jail.scratch,
+            environment=self._processes[-1].environment,
             limits=self.limits,
         )
 

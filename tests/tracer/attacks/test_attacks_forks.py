@@ -40,8 +40,7 @@ def wait(seconds): select.select([], [], [], seconds)  # time.sleep waits for no
 SHOWING = {
     "native": lambda program, whole: NativeJob(program=program, max_depth=0),
     "drive": lambda program, whole: DriveJob(program=program, follow=0, open_statements=False),
-    "console": lambda program, whole: ReplayJob(reader="console", program=program, text=f">>> {whole}"),
-    "doctest": lambda program, whole: ReplayJob(reader="doctest", program=program, text=f">>> {whole}"),
+    "replay": lambda program, whole: ReplayJob(program=program, commands=(whole,)),
     "samples": lambda program, whole: SamplesJob(
         program=program, commands=(whole,), first_seed=0, num_samples=1, max_seconds=3.0
     ),

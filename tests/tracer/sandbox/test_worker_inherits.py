@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import errno
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -65,14 +66,39 @@ print(signal.getsignal(signal.SIGHUP) == signal.getsignal(signal.SIGQUIT) == sig
 def test_an_init_that_stops_answering_costs_a_restart(monkeypatch):
     monkeypatch.setattr(jail_process, "SPARE_SECONDS", 0.5)
     monkeypatch.setattr(jail_process, "STOP_SECONDS", 0.5)
-    with start(2) as worker:
+    with start(3) as worker:
         stuck = worker._processes[-1]
-        os.kill(stuck._popen.pid, signal.SIGSTOP)  # at level 2 init is the process that was started
+        outer = stuck._popen.pid  # at level 2 the next message would let init go on
+        (init,) = Path(f"/proc/{outer}/task/{outer}/children").read_text().split()
+        os.kill(int(init), signal.SIGSTOP)
         with monkeypatch.context() as patch:
             # the jail that takes its place answers within the usual time
             patch.setattr(stuck, "stop", lambda: (patch.undo(), stuck.stop()))
             outcome = plain(worker, "print('another jail')", wall_seconds=0.5)
         assert (outcome.status, outcome.stdout, worker.restarts) == ("ok", b"another jail\n", 1)
+
+
+@pytest.mark.parametrize(("level", "stopped"), [(3, "outer"), (3, "init"), (3, "zygote"), (2, "init"), (2, "zygote")])
+def test_a_jail_with_a_stopped_process_ends_with_its_supervisor(level, stopped, public_folder):
+    code = "import sys; from trace_mine.tracer.sandbox import *; from trace_mine.tracer.limits import Limits\n"
+    code += f"worker = Worker(Jail(), Limits(), minimum_level={level}, maximum_level={level})\n"
+    code += "print(worker._processes[-1]._popen.pid, flush=True); sys.stdin.read()"
+    environment = {"PYTHONPATH": str(Path(__file__).parents[3]), "TMPDIR": str(public_folder)}
+    command = [sys.executable, "-c", code]
+    supervisor = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
+    if not (line := supervisor.stdout.readline()):
+        pytest.skip(f"level {level} does not work here")
+    chain = [int(line)]
+    while children := Path(f"/proc/{chain[-1]}/task/{chain[-1]}/children").read_text().split():
+        chain.append(int(children[0]))
+    names = ["outer", "init", "zygote"] if level == 3 else ["init", "zygote"]
+    handles = [os.pidfd_open(pid) for pid in chain]
+    os.kill(chain[names.index(stopped)], signal.SIGSTOP)
+    supervisor.kill()
+    supervisor.communicate()
+    for handle in handles:
+        assert select.select([handle], [], [], 30)[0], "a process of the jail is left"
+        os.close(handle)
 
 
 def test_a_group_is_forgotten_with_its_run():

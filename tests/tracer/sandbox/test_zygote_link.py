@@ -12,6 +12,7 @@ import threading
 import pytest
 
 from trace_mine.tracer.sandbox import zygote_link
+from trace_mine.tracer.sandbox.layer import Orders
 from trace_mine.tracer.sandbox.own_time import OwnTime
 from trace_mine.tracer.sandbox.wire import Hangup, receive_message, send_message
 from trace_mine.tracer.sandbox.zygote_link import MAX_ZYGOTE_MESSAGE_BYTES, Ends, ZygoteGone, ZygoteLink
@@ -127,7 +128,7 @@ def test_a_message_that_comes_byte_by_byte(scene, monkeypatch):
     thread = threading.Thread(target=drip)
     thread.start()
     try:
-        with pytest.raises(ZygoteGone, match="time for this message is over|timed out"):
+        with pytest.raises(ZygoteGone, match=r"time for this message is over|timed out"):
             scene.link.receive(clock(scene))
     finally:
         ended.set()
@@ -168,7 +169,7 @@ def test_the_supervisors_end_is_heard_meanwhile(scene, how):
 def test_a_dismissed_runner_is_gone(scene):
     scene.link.order_runner()
     message, _, (theirs,) = receive_message(scene.zygote, max_fds=1)
-    assert message == {"do": "fork"}
+    assert message == {"do": "fork", "orders": Orders().as_json()}
     before = len(os.listdir("/proc/self/fd"))
     pid = os.fork()
     if pid == 0:

@@ -65,11 +65,12 @@ def run(commands: int, mark: int, namespace: dict[str, object], features: Sequen
         if kind != EXECUTE:
             try:
                 value = namespace[source]
-                told = show(value) if kind == REPR else text_of(snapshot(value))
+                shown = show(value) if kind == REPR else text_of(snapshot(value))
+                del value  # a command that deletes the variable ends the object, too
             except BaseException as error:  # KeyError: the variable is not bound
                 answer(nonce, False, type(error).__name__[:80])
             else:
-                answer(nonce, True, told[:MAX_ANSWER])
+                answer(nonce, True, shown[:MAX_ANSWER])
             continue
         raised = ""
         try:
