@@ -148,7 +148,7 @@ class PathMismatch(Exception):
 
 
 MORE_VALUES = 4_000_000
-"""Lines, and values of variables at lines, that the path check looks at in recorded frames, beyond two for each that the
+"""Lines, and values of variables at them, that the path check looks at in recorded frames, beyond two for each that the
 records hold: some three seconds.
 
 Real sessions find each frame at once or nearly so. A forged one whose frames each equal the last of many, 1,500 of 20
