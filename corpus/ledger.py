@@ -46,7 +46,8 @@ class Ledger:
         self.out = out
         self.root = out / FOLDER
         self.sources = self.root / "sources"
-        self._verified: set[str] = set()  # units whose result this process has compared with its marker
+        # Of each unit whose result this process has compared with its marker: the file as it was then, and the hash.
+        self._verified: dict[str, tuple[int, int, int, str]] = {}
         self._make_folders()
 
     @contextlib.contextmanager
@@ -117,7 +118,7 @@ class Ledger:
         A result that was cut short or damaged is not done, so that the same command makes it again.
         """
         try:
-            return key in self._verified or self._is_whole(key, self.marker(key))
+            return self._is_whole(key, self.marker(key))
         except (CorpusError, FileNotFoundError):
             return False
 
@@ -125,15 +126,18 @@ class Ledger:
         """Compare the result with its marker, length first: the hash takes a second for a gigabyte, once a run."""
         try:
             with open(self._result(key), "rb") as file:
-                whole = (
-                    os.fstat(file.fileno()).st_size == marker.bytes
-                    and hashlib.file_digest(file, "sha256").hexdigest() == marker.sha256
+                held = os.fstat(file.fileno())
+                seen = (held.st_ino, held.st_size, held.st_mtime_ns, marker.sha256)
+                if self._verified.get(key) == seen:
+                    return True
+                is_whole = (
+                    held.st_size == marker.bytes and hashlib.file_digest(file, "sha256").hexdigest() == marker.sha256
                 )
         except OSError:
             return False
-        if whole:
-            self._verified.add(key)
-        return whole
+        if is_whole:
+            self._verified[key] = seen
+        return is_whole
 
     def finish(self, key: str, items: Iterable[Item], num_snippets: int) -> Marker:
         """Write a unit's result as its items come, then its marker, and return the marker.

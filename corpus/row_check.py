@@ -8,6 +8,7 @@ reader who takes ``text[segment["start"]:segment["end"]]`` is not to find that o
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from itertools import chain
@@ -34,7 +35,15 @@ def check_row(row: Mapping[str, object]) -> RowColumns:
         raise ValueError(f"expected schema_version {SCHEMA_VERSION}, got {columns['schema_version']}; make it again")
     _check_references(columns)
     _check_kept(columns["kept_whole"])
+    if not 0 <= columns["states_verified"] <= columns["states_total"]:
+        numbers = f"{columns['states_verified']} and {columns['states_total']}"
+        raise ValueError(f"expected 0 <= states_verified <= states_total, got {numbers}; count each change once")
+    if not all(map(_READER.fullmatch, columns["printed_by"])):
+        raise ValueError(f"expected names of readers in printed_by, got {shown(columns['printed_by'])}; see there")
     return columns
+
+
+_READER = re.compile("[a-z_]{1,40}")  # it becomes a key of the statistics, and stands in the card
 
 
 def check(row: Mapping[str, object], columns: tuple[Column, ...] = COLUMNS[:-1]) -> None:

@@ -145,6 +145,14 @@ class RowColumns(TypedDict):
     sandbox_level: Annotated[int, means("level of isolation of the run; 0: none, or nothing was run")]
     sandbox_layers: Annotated[str, means("the layers of isolation, for people")]
     integrity: Annotated[str, means(f"always `{INTEGRITIES[0]}`: other runs become no rows", words=INTEGRITIES[:1])]
+    printed_by: Annotated[
+        list[str],
+        means("readers by which `text` printed the same again, compared from outside: `doc`, `stock`", since=2),
+    ]
+    states_verified: Annotated[
+        int, means("changes in `states` whose value a replay gave when it was asked from outside", since=2)
+    ]
+    states_total: Annotated[int, means("all changes in `states`; the rest is the process's own account", since=2)]
     python: Annotated[str, means("version of the interpreter that ran the snippet")]
     seed: Annotated[int, means("seed of the run's randomness")]
     schema_version: Annotated[int, means("version of this table")]

@@ -30,12 +30,12 @@ def load_model(run: str | os.PathLike[str]) -> SequenceModel:
     True
     """
     _check_extra()
-    from trace_mine.train import run_folder
+    from trace_mine.train import checkpoints, run_folder
     from trace_mine.train.models.registry import load_model as load
 
     folder = Path(run)
-    if (folder / "final.json").exists() or (folder / "complete.json").exists():
-        run_folder.check_files(folder, "config.json", "generation_config.json", "model.safetensors")
+    if (folder / "final.json").exists() or checkpoints.has_seal(folder):
+        run_folder.check_files(folder, "config.json", "model.safetensors")
     return load(folder)
 
 

@@ -24,6 +24,7 @@ from trace_mine.tracer.scripts import decoded, import_folders, script_snippet
 from trace_mine.tracer.session import Tracer, TracerConfig
 from trace_mine.tracer.show import beliefs_shown, coloured, page, visible
 from trace_mine.tracer.views import View, ViewError, parse_view, with_hidden_inputs
+from trace_mine.tracer.visible import indented
 
 EPILOG = """\b
 Examples:
@@ -144,7 +145,12 @@ def command(
         bool, typer.Option("--open-comprehensions", help="show list comprehensions as loops")
     ] = False,
     timeout: Annotated[
-        float, typer.Option(help="wall-clock limit", metavar="SECONDS", callback=_seconds)
+        float,
+        typer.Option(
+            help="limit by the clock; what the run waits for a busy processor does not count",
+            metavar="SECONDS",
+            callback=_seconds,
+        ),
     ] = DEFAULTS.wall_seconds,
     cpu: Annotated[
         int | None,
@@ -344,7 +350,7 @@ def as_object(result: Trace | Drop, tracer: Tracer) -> Mapping[str, object]:
 def _print(result: Trace | Drop, *, beliefs: bool, color: Colour) -> None:
     """Print the session, and on standard error the reason why it doesn't replay, or why there is none."""
     if isinstance(result, Drop):
-        print(visible(f"trace-run: no session ({result.reason}): {result.evidence}"), file=sys.stderr)
+        print(indented(f"trace-run: no session ({result.reason}): {result.evidence}"), file=sys.stderr)
         return
     # NO_COLOR (https://no-color.org) is a wish for all programs, --color a wish for this run, which goes before it
     terminal = sys.stdout.isatty() and "NO_COLOR" not in os.environ
@@ -354,7 +360,7 @@ def _print(result: Trace | Drop, *, beliefs: bool, color: Colour) -> None:
     else:
         sys.stdout.write(coloured(result.text, result.segments) if colour else visible(result.text))
     for check, evidence in result.failed_checks.items():
-        print(visible(f"trace-run: this session does not replay ({check}): {evidence}"), file=sys.stderr)
+        print(indented(f"trace-run: this session does not replay ({check}): {evidence}"), file=sys.stderr)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

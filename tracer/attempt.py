@@ -21,7 +21,7 @@ from trace_mine.tracer.rounds import Again, Failed, Native, Plan, all_of, check_
 from trace_mine.tracer.sandbox import Worker
 from trace_mine.tracer.schema import Outcome, Snippet, Step, Trace, Verification
 from trace_mine.tracer.steps import masked, steps_of
-from trace_mine.tracer.two_worlds import program_of, root_of
+from trace_mine.tracer.two_worlds import library_on_host, program_of, root_of
 
 _denied = re.compile(r"\[Errno (1|13|30)\][^\n]*")
 """EPERM, EACCES and EROFS in a session's text: errors of the sandbox, which the program would not meet elsewhere."""
@@ -64,7 +64,10 @@ class Attempt:
         driven = _summary_of(run, self.plan)
         failed = self._differences(driven)
         verification = Verification()
-        steps = steps_of(driven.commands, self.snippet, root_of(self.config, self.recorder))
+        steps = [
+            replace(step, path=library_on_host(step.path, self.recorder))
+            for step in steps_of(driven.commands, self.snippet, root_of(self.config, self.recorder))
+        ]
         if not steps:
             raise Failed(Reason.EMPTY, "no statement of the snippet is a command")
         rendered = repl.render(steps)
@@ -72,6 +75,7 @@ class Attempt:
         denied = _denied.search(rendered.text)
         if denied is not None and not self.lenient:
             raise Failed(Reason.SANDBOX_DENIED, denied.group())
+        self._refuse_host_paths(rendered.text)
         if self.lenient or not failed:
             session = WrittenSession(
                 snippet=self.snippet,
@@ -93,6 +97,14 @@ class Attempt:
         # Beliefs that end early are no failed check: those that were found hold, and the row says that some lack.
         kept = dict(trace.kept_whole) if failure is None else {**trace.kept_whole, Reason.BELIEFS_END_EARLY.value: 1}
         return replace(trace, choices=choices, beliefs=beliefs, kept_whole=kept)
+
+    def _refuse_host_paths(self, text: str) -> None:
+        """Raise Failed where the text shows a path of this machine: it is the same in both worlds, so that no replay
+        tells it from a fact of the program.
+        """
+        # the text and not the evidence: that goes into statistics, where no folder of this machine is to stand either
+        if not self.lenient and any(path in text for path in self.recorder.host_paths):
+            raise Failed(Reason.SHOWS_PATH, "the session shows a path of this machine")
 
     def _drive(self, program: Program) -> Outcome:
         """Run the driver, which writes the session."""

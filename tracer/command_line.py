@@ -30,7 +30,7 @@ from typer.core import TyperGroup
 from typer.main import get_command
 
 import trace_mine
-from trace_mine.tracer.show import visible
+from trace_mine.tracer.visible import indented
 
 
 class _Parameter(Protocol):
@@ -170,7 +170,7 @@ def num_bytes(text: str) -> int:
 
 def _ends_with(name: str, message: str, code: int) -> int:
     """Print one message on standard error, and give the exit code. Messages may quote hostile text."""
-    print(visible(f"{name}: {message}"), file=sys.stderr)
+    print(indented(f"{name}: {message}"), file=sys.stderr)
     return code
 
 

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from trace_mine.tracer.atomic import write_atomically
-from trace_mine.tracer.bounded import DamagedFile, read_json, sha256_of
+from trace_mine.tracer.bounded import MAX_JSON_BYTES, DamagedFile, parse_json, read_bytes, sha256_of
 
 SEAL = "complete.json"
 
@@ -77,8 +77,12 @@ def seal(folder: Path, step: int, names: Iterable[str] | None = None) -> None:
         num_bytes, digest = sha256_of(folder / name)
         files[name] = {"bytes": num_bytes, "sha256": digest}
     record = {"step": step, "files": files}
-    text = json.dumps({**record, "sha256": _hash(record)}, indent=2) + "\n"
-    write_atomically(folder / SEAL, text.encode())
+    write_atomically(folder / SEAL, _text(record))
+
+
+def has_seal(folder: Path) -> bool:
+    """Tell if a folder has a seal, be it a damaged one: a FIFO, or a link to nowhere."""
+    return (folder / SEAL).exists() or (folder / SEAL).is_symlink()
 
 
 def read_seal(folder: Path) -> Seal:
@@ -87,13 +91,14 @@ def read_seal(folder: Path) -> Seal:
     Raises:
         DamagedFile: there is none, or not one that ``seal`` wrote.
     """
-    record = read_json(folder / SEAL)
+    text = read_bytes(folder / SEAL, MAX_JSON_BYTES)
+    record = parse_json(text, folder / SEAL)
     step, files = record.get("step"), record.get("files")
     if type(step) is not int or step < 0:
         raise DamagedFile(f"expected a step in {folder / SEAL}, got {step!r:.30}")
     if set(record) == {"step"}:
         return Seal(step=step, files=None)
-    if not isinstance(files, dict) or record.get("sha256") != _hash({"step": step, "files": files}):
+    if not isinstance(files, dict) or text != _text({"step": step, "files": files}):
         raise DamagedFile(f"expected {folder / SEAL} as it was written, got other contents (by SHA-256)")
     sealed = {}
     for name, entry in files.items():
@@ -120,12 +125,12 @@ def checked_step(checkpoint: Path) -> tuple[int, bool]:
 def sealed(folder: Path) -> list[Path]:
     """Return the checkpoints of a run that have a seal, damaged or not, the latest first."""
     # by the number: by name checkpoint-800 would come after checkpoint-1000
-    return sorted((path for path in _checkpoints(folder) if _has_seal(path)), key=_step, reverse=True)
+    return sorted((path for path in _checkpoints(folder) if has_seal(path)), key=_step, reverse=True)
 
 
 def unsealed(folder: Path) -> list[Path]:
     """Return the checkpoints of a run that have none: a run ended while it wrote them, or they were damaged."""
-    return sorted((path for path in _checkpoints(folder) if not _has_seal(path)), key=_step, reverse=True)
+    return sorted((path for path in _checkpoints(folder) if not has_seal(path)), key=_step, reverse=True)
 
 
 def last_checkpoint(folder: Path) -> tuple[Path, int] | None:
@@ -167,14 +172,11 @@ def _checkpoints(folder: Path) -> list[Path]:
     return [path for path in paths if _NAME.fullmatch(path.name) and path.is_dir() and not path.is_symlink()]
 
 
-def _has_seal(checkpoint: Path) -> bool:
-    # Not is_file: a folder or FIFO of that name is a damaged seal.
-    return (checkpoint / SEAL).exists() or (checkpoint / SEAL).is_symlink()
-
-
 def _step(checkpoint: Path) -> int:
     return int(checkpoint.name.partition("-")[2])
 
 
-def _hash(record: Mapping[str, object]) -> str:
-    return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()
+def _text(record: Mapping[str, object]) -> bytes:
+    """Return the text of a seal, with the hash of its other parts."""
+    digest = hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()
+    return (json.dumps({**record, "sha256": digest}, indent=2) + "\n").encode()

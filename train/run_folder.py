@@ -224,6 +224,8 @@ def check_tokenizer(folder: Path) -> None:
     from trace_mine.tokenizer.kinds import load, vocabulary_hash
 
     path, then = folder / "tokenizer", read(folder)["vocabulary_hash"]
+    if not (path / "tokenizer.json").exists():
+        raise DamagedFile(f"expected a tokenizer in {path}, got none")
     now = vocabulary_hash(load(path))
     if then != now:
         raise DamagedFile(f"expected the vocabulary of {folder} ({then[:12]}) in {path}, got another ({now[:12]})")
@@ -232,7 +234,7 @@ def check_tokenizer(folder: Path) -> None:
 def seal_finished(folder: Path, step: int) -> None:
     """Seal a finished run: all files that are read of it, which are written by now."""
     tokenizer = [path.relative_to(folder).as_posix() for path in (folder / "tokenizer").rglob("*") if path.is_file()]
-    own = ("run.json", "final.json", "config.json", "generation_config.json", "model.safetensors")
+    own = ("run.json", "final.json", "config.json", "model.safetensors")
     checkpoints.seal(folder, step, [*tokenizer, *(name for name in own if (folder / name).is_file())])
 
 
@@ -245,7 +247,7 @@ def check_files(folder: Path, *names: str) -> None:
         DamagedFile: a file isn't what the run wrote; or the seal is damaged.
     """
     try:
-        seal = checkpoints.read_seal(folder) if (folder / checkpoints.SEAL).exists() else None
+        seal = checkpoints.read_seal(folder) if checkpoints.has_seal(folder) else None
         if seal is None or seal.files is None:
             log.warning("%s has no hashes (an older version's, or cut off): its files are read unchecked", folder)
             return

@@ -21,6 +21,7 @@ from typing import Any, TypedDict, cast
 import yaml
 
 from trace_mine.tracer.atomic import write_atomically
+from trace_mine.tracer.visible import visible
 from trace_mine.train import children, run_folder
 from trace_mine.train.recipes import recipe
 from trace_mine.train.settings import EXPONENT, Settings, override
@@ -144,7 +145,7 @@ def run_sweep(path: Path, out: Path, jobs: int) -> int:
     write_atomically(out / "sweep.jsonl", "".join(json.dumps(line) + "\n" for line in lines).encode())
     for line in lines:
         failure = f"failed with {line['failed']}, see {line['log']}" if "failed" in line else None
-        print(line["name"], failure or _measurements(line))
+        print(visible(f"{line['name']} {failure or _measurements(line)}"))
     return int(any(codes))
 
 

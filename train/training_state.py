@@ -44,27 +44,35 @@ class TrainerCounts(TypedDict):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RandomState:
-    """The states of a process's random generators: Python's, numpy's, torch's, and those of its CUDA devices."""
+    """The states of a process's random generators: Python's, numpy's, torch's, and those of its CUDA devices.
+
+    Raises:
+        ValueError: they are no states of these generators.
+    """
 
     python: tuple[Any, ...]
     numpy: tuple[Any, ...]
     torch: Tensor
     cuda: list[Tensor]
 
-    def restore(self) -> None:
-        """Set the generators of this process.
-
-        Raises:
-            DamagedFile: the states aren't states of these generators.
-        """
+    def __post_init__(self) -> None:
+        # numpy itself takes any place, and would read memory beyond its 624 words
+        if len(self.numpy) != 5 or type(self.numpy[2]) is not int or not 0 <= self.numpy[2] <= 624:
+            raise ValueError("no state of numpy's")
         try:
-            random.setstate(self.python)
-            np.random.set_state(self.numpy)
-            torch.random.set_rng_state(self.torch)
-            if torch.cuda.is_available() and len(self.cuda) == torch.cuda.device_count():
-                torch.cuda.set_rng_state_all(self.cuda)
-        except (TypeError, ValueError, RuntimeError, OverflowError) as error:
-            raise DamagedFile(f"expected states of random generators in a checkpoint, got: {error}") from None
+            random.Random().setstate(self.python)
+            np.random.RandomState().set_state(self.numpy)
+            torch.Generator().set_state(self.torch)
+        except (AttributeError, TypeError, ValueError, RuntimeError, OverflowError) as error:
+            raise ValueError(" ".join(str(error).split())) from None
+
+    def restore(self) -> None:
+        """Set the generators of this process."""
+        random.setstate(self.python)
+        np.random.set_state(self.numpy)
+        torch.random.set_rng_state(self.torch)
+        if torch.cuda.is_available() and len(self.cuda) == torch.cuda.device_count():
+            torch.cuda.set_rng_state_all(self.cuda)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -133,17 +141,18 @@ def check_optimizer(state: Mapping[str, Any], shapes: Mapping[object, torch.Size
     ``shapes`` has the keys of ``state``: numbers of parameters, or names.
 
     Raises:
-        DamagedFile: a tensor belongs to no parameter, or has neither its shape nor one element.
+        DamagedFile: a parameter is unknown, or has not the tensors of Adam, of its shape.
     """
     for key, values in state["state"].items():
         if key not in shapes:
             raise DamagedFile(f"expected an optimiser's state of {len(shapes)} parameters, got one of {key!r:.60}")
-        for name, value in values.items():
-            if isinstance(value, Tensor) and value.shape != shapes[key] and value.numel() != 1:
-                raise DamagedFile(
-                    f"expected {name!r:.40} of parameter {key!r:.60} in the shape {list(shapes[key])}, "
-                    f"got {list(value.shape)}"
-                )
+        wanted = {"step": torch.Size(), "exp_avg": shapes[key], "exp_avg_sq": shapes[key]}
+        found = {
+            name: value.shape if isinstance(value, Tensor) and value.is_floating_point() else value
+            for name, value in values.items()
+        }
+        if found != wanted:
+            raise DamagedFile(f"expected {wanted} of parameter {key!r:.60}, got {found!r:.200}")
 
 
 def _read_optimizer(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -171,13 +180,10 @@ def _read_random_state(path: Path) -> RandomState:
     record = read_json(path)
     try:
         version, words, gauss = _list(record["python"])
-        kind, keys, place, *rest = _list(record["numpy"])
-        # numpy itself takes any place, and would read memory beyond its 624 words
-        if type(place) is not int or not 0 <= place <= 624:
-            raise ValueError(f"place {place!r} of 624")
+        kind, keys, *rest = _list(record["numpy"])
         return RandomState(
             python=(version, tuple(_list(words)), gauss),
-            numpy=(kind, np.array(keys, dtype=np.uint32), place, *rest),
+            numpy=(kind, np.array(keys, dtype=np.uint32), *rest),
             torch=_bytes(record["torch"]),
             cuda=[_bytes(state) for state in _list(record["cuda"])],
         )
@@ -248,8 +254,8 @@ def _read_pickles(
             torch=states["cpu"],
             cuda=list(cuda) if isinstance(cuda, list | tuple) else [cuda],
         )
-    except KeyError as missing:
-        raise DamagedFile(f"expected states of random generators in {folder / name}, got none: {missing}") from None
+    except (KeyError, ValueError) as error:
+        raise DamagedFile(f"expected states of random generators in {folder / name}, got: {error!r:.200}") from None
     return optimizer, schedule, randomness
 
 

@@ -14,6 +14,7 @@ import argparse
 import ctypes
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -176,7 +177,14 @@ def mounts() -> Counter[str]:
 
 
 def control_groups() -> set[str]:
-    return {str(path) for path in Path("/sys/fs/cgroup").rglob("*trace-mine*") if path.is_dir()}
+    """Those that a process of ours made and left: their names have its id."""
+    found = set()
+    for folder, names, _ in os.walk("/sys/fs/cgroup"):
+        for name in names:
+            made = re.match(r"trace-mine-(\d+)-", name)
+            if made and not Path("/proc", made[1]).exists():
+                found.add(f"{folder}/{name}")
+    return found
 
 
 def semaphores() -> set[str]:
@@ -223,15 +231,15 @@ class Scene:
         out, temporary = self.folder / f"out-{number}", self.folder / f"tmp-{number}"
         with adopting():
             before = {each.pid for each in below(os.getpid(), processes())}
-            shared = semaphores()
+            groups = control_groups()
             process = self.start(out, temporary)
             trial.happened = disturb(process, disturbance, trial)
             self.ended(process, trial, "the disturbed command")
-            self.nothing_left(trial, before, temporary, shared)
+            self.nothing_left(trial, process.pid, before, temporary, groups)
             again = self.start(out, temporary)
             if self.ended(again, trial, "the second command") != 0:
                 trial.faults.append(f"the second command ended with {again.returncode}")
-            self.nothing_left(trial, before, temporary, shared)
+            self.nothing_left(trial, again.pid, before, temporary, groups)
         self.compare(trial, out)
         if not trial.faults:
             shutil.rmtree(out)
@@ -253,7 +261,7 @@ class Scene:
             trial.faults.append(f"{name} showed a traceback: {told[-1500:]}")
         return process.returncode
 
-    def nothing_left(self, trial: Trial, before: set[int], temporary: Path, shared: set[str]) -> None:
+    def nothing_left(self, trial: Trial, main: int, before: set[int], temporary: Path, groups: set[str]) -> None:
         """Note what a command left, once it had time to end."""
         deadline = time.monotonic() + LEFT_SECONDS
         while True:
@@ -261,9 +269,9 @@ class Scene:
             alive = [each for each in below(os.getpid(), processes()) if each.pid not in before]
             left = [f"process {each.pid} {each.state} {each.command[:80]}" for each in alive]
             left += [f"mount {line}" for line in mounts() - self.mounts]
-            left += [f"control group {path}" for path in sorted(control_groups())]
+            left += [f"control group {path}" for path in sorted(control_groups() - groups)]
             left += [f"temporary {path.name}" for path in temporary.iterdir()]
-            left += [f"semaphore {name}" for name in sorted(semaphores() - shared) if "loky" in name]
+            left += [f"semaphore {name}" for name in sorted(semaphores()) if f"loky-{main}-" in name]
             if not left:
                 return
             if time.monotonic() > deadline:

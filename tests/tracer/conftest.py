@@ -95,6 +95,8 @@ class PlainWorker:
 
     level = 0
     layers = "none"
+    library = ("", "")
+    host_paths = ()
 
     def __init__(
         self,

@@ -302,6 +302,7 @@ def test_a_checkpoint_of_an_older_version_goes_on(tmp_path, caplog):
     counts = tmp_path / "run" / "checkpoints" / "checkpoint-3" / "counts.json"
     told = json.loads(counts.read_text())
     counts.write_text(json.dumps({**told, "sums": told["sums"][:7]}))
+    (counts.parent / "complete.json").write_text('{"step": 3}')
     run = json.loads((tmp_path / "run" / "run.json").read_text())
     del run["processes"]
     (tmp_path / "run" / "run.json").write_text(json.dumps(run))

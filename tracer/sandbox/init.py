@@ -22,14 +22,15 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, NoReturn
 
 from trace_mine.tracer.limits import Limits
-from trace_mine.tracer.sandbox import groups, kernel, rlimits, zygote
-from trace_mine.tracer.sandbox.config import JailConfig
+from trace_mine.tracer.sandbox import groups, kernel, recorder, rlimits
+from trace_mine.tracer.sandbox.config import NO_START, JailConfig
+from trace_mine.tracer.sandbox.confinement import prefer_for_oom_kill
 from trace_mine.tracer.sandbox.isolation import isolate
 from trace_mine.tracer.sandbox.landlock import landlock_abi
 from trace_mine.tracer.sandbox.layer import Orders
 from trace_mine.tracer.sandbox.own_time import LOOK_SECONDS, OwnTime
 from trace_mine.tracer.sandbox.replayer import Replayer
-from trace_mine.tracer.sandbox.scratch import FolderScratch, MountedScratch, empty_folder
+from trace_mine.tracer.sandbox.scratch import DISK_POLL_SECONDS, FolderScratch, MountedScratch, empty_folder
 from trace_mine.tracer.sandbox.wire import Hangup, field, receive_message, send_message
 from trace_mine.tracer.sandbox.zygote_link import ZYGOTE_SECONDS, Ends, ZygoteGone, ZygoteLink
 
@@ -38,8 +39,6 @@ if TYPE_CHECKING:
 
 ORPHAN_SECONDS = 5.0
 """How long a jail may take to end by itself once its supervisor is gone."""
-DISK_POLL_SECONDS = 0.05
-"""How often a scratch folder is measured at level 2, where no file system limits it."""
 CONTROL_SECONDS = 60.0
 """How long one message to or from the supervisor may take; then the jail ends. So long because the supervisor may be
 stopped in the middle (Ctrl-Z); not for ever, because a fork of a supervisor that died may hold the socket open."""
@@ -109,13 +108,16 @@ def _end_everything(config: JailConfig) -> NoReturn:
         os._exit(0)
 
 
-def _become_replayer(replayer: Replayer, control: socket.socket, proc: int) -> NoReturn:
-    """Go on as a replayer's zygote, or tell init why not. Never returns."""
+def _become_zygote(config: JailConfig, replayer: Replayer | None, control: socket.socket, proc: int) -> NoReturn:
+    """Go on as the zygote of a replayer, or of a recorder, or tell init why not. Never returns."""
     try:
+        prefer_for_oom_kill(proc)
+        if replayer is None:
+            recorder.become(config, control, proc)
         replayer.become(control, proc)
     except BaseException:
         try:
-            send_message(control, {"fault": traceback.format_exc()[-4000:]})
+            send_message(control, {"fault": f"{NO_START} at {config.executable}: {traceback.format_exc()[-4000:]}"})
         except (Hangup, OSError):
             pass  # init is gone, and with it the only reader
     os._exit(1)
@@ -138,6 +140,7 @@ class Init:
         proc = os.open("/proc", os.O_PATH | os.O_DIRECTORY)  # opened now: the view of level 3 shows none
         self._life, self._alive = os.pipe()  # by which the outer process, where there is one, sees the end of this one
         last_pid = isolate(config, proc, self._wait_as_outer_process)
+        recorder.find_library(config)
         self._proc = proc  # kept, for the clocks of what runs; the zygote closes its copy
         os.close(self._life)
         if not config.namespaces:
@@ -184,18 +187,24 @@ class Init:
             os.close(self._alive)
             if last_pid is not None:
                 os.close(last_pid)
-            if self._replayer is not None:
-                _become_replayer(self._replayer, theirs, proc)
-            zygote.main(bundle, self._config, theirs, proc, init_pid, landlock_abi())
+            _become_zygote(self._config, self._replayer, theirs, proc)
         theirs.close()
         ends = Ends(control=self._control, supervisor=self._supervisor)
         runner_orders = Orders if self._replayer is None else self._replayer.runner_orders
         link = ZygoteLink(ours, pid, ends, last_pid, self._config.process_id, runner_orders, proc)
-        if self._replayer is not None:
-            self._replayer.introduce(bundle, ours, init_pid)
+        try:
+            if self._replayer is None:
+                recorder.introduce(self._config, bundle, ours, proc, init_pid, landlock_abi())
+            else:
+                self._replayer.introduce(bundle, ours, init_pid)
+        except OSError:
+            pass  # it ended before it had read all: what it said before, or its end, is received below
         if self._config.namespaces:
             kernel.no_new_privileges()  # not sooner: the zygote sets its own, and drops its capabilities before it
-        message = link.receive(link.clock(ZYGOTE_SECONDS))
+        try:
+            message = link.receive(link.clock(ZYGOTE_SECONDS))
+        except ZygoteGone as error:
+            raise RuntimeError(f"{NO_START} at {self._config.executable}: {error}") from error
         if "ready" not in message:
             raise RuntimeError(message.get("fault") or f"the zygote said {message!r} instead of being ready")
         link.order_runner()
@@ -236,11 +245,12 @@ class Init:
         self._zygote.dismiss_runner()
         self._zygote.send(message, payload)
         clock = self._zygote.clock(field(message, "wall_seconds", float))
+        self._scratch.belongs_to(self._zygote.pid, self._config.limits)
         failures: dict[str, str] = {}
         current = ""
         try:
             for _ in range(2 * len(modules) + 1):  # two messages for each module, and one at the end
-                answer = self._zygote.receive(clock)
+                answer = self._zygote.receive(clock, self._disk_limit)
                 if "begin" in answer:
                     current = str(answer["begin"])[:500]
                 # other names than these could fill init's memory
@@ -252,11 +262,14 @@ class Init:
                     raise ZygoteGone(str(answer.get("fault") or answer)[:500])
             else:
                 raise ZygoteGone(f"expected two messages for each of {len(modules)} modules, got more")
+            if limit := self._disk_limit():  # what the zygote keeps open would count against each run
+                raise ZygoteGone(limit)
         except ZygoteGone as error:
             clock.look()
             self._tell({"stuck": current, "why": str(error), "failures": failures, "seconds": clock.own_seconds})
             raise Hangup("restart") from error
         clock.look()
+        self._scratch.belongs_to(None, self._config.limits)
         self._scratch.renew(self._disk_bytes)  # imports may have written files, which no run is to find
         self._zygote.order_runner()
         self._tell({"warmed": True, "failures": failures, "seconds": clock.own_seconds})
@@ -289,6 +302,7 @@ class Init:
             self._zygote.next_runner.close()
             for fd in fds:
                 os.close(fd)
+        self._scratch.belongs_to(pid, limits)
         cpu_of_forks: list[float] = []
         if limits.forks:
             # what the run forked and left counts against its limit until it is waited for
@@ -298,6 +312,7 @@ class Init:
         finally:
             os.close(handle)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            self._scratch.belongs_to(None, limits)
             groups.kill(pid)  # before wait4, after which the group's number could be another's
         _, status, usage = os.wait4(pid, 0)
         # until all are gone: the scratch must not be renewed, nor the next run begin, while one of them still writes
@@ -359,7 +374,11 @@ class Init:
             return "cpu"
         if is_over:
             return "cpu" if clock.mostly_computed else "wall"
-        return "disk-limit" if self._scratch.over(limits.disk_bytes) else ""
+        return self._disk_limit()
+
+    def _disk_limit(self) -> str:
+        """Return ``disk-limit`` where more is held than may be; else nothing."""
+        return "disk-limit" if self._scratch.over(self._disk_bytes) else ""
 
     def _tell(self, message: Mapping[str, object]) -> None:
         """Send the supervisor a message. Raises Hangup, OSError."""

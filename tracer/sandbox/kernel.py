@@ -18,7 +18,7 @@ from trace_mine.tracer.sandbox.syscalls import machine_of_this_process, syscall_
 # Numbers of the kernel's own headers, equal on x86-64 and aarch64: CLONE_NEW* (linux/sched.h), MS_* (linux/mount.h),
 # CAP_* (linux/capability.h), PR_* (linux/prctl.h). Python has the first in ``os`` from 3.12 on; 3.11 runs inside too.
 NEW_MOUNTS, NEW_CGROUPS, NEW_HOST_NAME, NEW_IPC = 0x00020000, 0x02000000, 0x04000000, 0x08000000
-NEW_USERS, NEW_PIDS, NEW_NETWORK = 0x10000000, 0x20000000, 0x40000000
+NEW_USERS, NEW_PIDS, NEW_NETWORK, NEW_TIME = 0x10000000, 0x20000000, 0x40000000, 0x00000080
 READ_ONLY, NO_SETUID, NO_DEVICES, NO_EXEC, REMOUNT, BIND, RECURSIVE, PRIVATE = 1, 2, 4, 8, 32, 4096, 16384, 1 << 18
 CAP_DAC_READ_SEARCH, CAP_SETPCAP = 2, 8
 _CAPABILITY_VERSION_3 = 0x20080522
@@ -117,6 +117,19 @@ def set_host_name(name: str) -> None:
     """Set the host name of this process's UTS namespace. Raises OSError."""
     encoded = os.fsencode(name)
     check(_libc.sethostname(encoded, ctypes.c_size_t(len(encoded))), "sethostname")
+
+
+def set_domain_name(name: str) -> None:
+    """Set the domain name of this process's UTS namespace. Raises OSError."""
+    encoded = os.fsencode(name)
+    check(_libc.setdomainname(encoded, ctypes.c_size_t(len(encoded))), "setdomainname")
+
+
+def add_personality(flags: int) -> None:
+    """Add flags of personality(2) to those of this process; an exec and a fork keep them. Raises OSError."""
+    if flags:
+        present = check(_libc.personality(_ulong(0xFFFFFFFF)), "personality")
+        check(_libc.personality(_ulong(present | flags)), "personality")
 
 
 def die_with_parent() -> None:

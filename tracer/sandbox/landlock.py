@@ -11,6 +11,7 @@ import os
 import stat
 import struct
 from collections.abc import Iterable
+from os import fstat  # bound before it is pinned
 
 from trace_mine.tracer.sandbox.kernel import no_new_privileges, syscall
 from trace_mine.tracer.sandbox.layer import Confinement, Orders
@@ -40,9 +41,14 @@ def file_rights(abi: int) -> int:
 
 
 def rules_for(
-    abi: int, read: Iterable[str] = (), write: Iterable[str] = (), devices: Iterable[str] = ()
+    abi: int,
+    read: Iterable[str] = (),
+    write: Iterable[str] = (),
+    devices: Iterable[str] = (),
+    load: Iterable[str] = (),
 ) -> list[bytes]:
-    """Return rules to read below ``read``, to read and write below ``write``, to open ``devices``; none to execute.
+    """Return rules to read below ``read``, to read and write below ``write``, to open ``devices``, and to read files
+    below ``load`` without listing them; none to execute.
 
     Paths that do not exist, or lie below another of ``read``, are left out. Each rule (struct
     landlock_path_beneath_attr) holds a descriptor of its path, which stays open (close-on-exec) for as long as the
@@ -57,7 +63,12 @@ def rules_for(
     reading = set(read)
     outermost = [path for path in reading if not any(path.startswith(f"{other}/") for other in reading)]
     rules = []
-    for paths, allowed in ((outermost, READ_FILE | READ_FOLDER), (write, writable), (devices, READ_FILE | WRITE_FILE)):
+    for paths, allowed in (
+        (outermost, READ_FILE | READ_FOLDER),
+        (write, writable),
+        (devices, READ_FILE | WRITE_FILE),
+        (load, READ_FILE),
+    ):
         for path in paths:
             try:
                 beneath = os.open(path, os.O_PATH | os.O_CLOEXEC)
@@ -65,7 +76,7 @@ def rules_for(
                 continue
             # the kernel answers EINVAL to a rule that gives a file the rights of a folder
             file_only = EXECUTE | WRITE_FILE | READ_FILE | TRUNCATE | IOCTL_DEVICE
-            path_rights = allowed if stat.S_ISDIR(os.fstat(beneath).st_mode) else allowed & file_only
+            path_rights = allowed if stat.S_ISDIR(fstat(beneath).st_mode) else allowed & file_only
             rules.append(_PATH_BENEATH.pack(path_rights & rights, beneath))
     return rules
 
@@ -127,7 +138,9 @@ def prepare(confinement: Confinement) -> None:
     if confinement.namespaces:
         # the import system lists the folders of the search path, which hold nothing but binds
         readable = (*readable, *confinement.sys_path, "/etc")
-    confinement.rules = rules_for(confinement.landlock_abi, read=readable, devices=confinement.devices)
+    confinement.rules = rules_for(
+        confinement.landlock_abi, read=readable, devices=confinement.devices, load=confinement.loadable
+    )
 
 
 def zygote_rules(confinement: Confinement) -> list[bytes]:

@@ -17,13 +17,15 @@ class LevelClaim:
     """The confinement that a started worker claims, to be compared with the answers from inside.
 
     ``layers`` is the text that rows store, e.g. ``namespaces+seccomp+landlock7+rlimits``. ``host_name`` and
-    ``directory`` are the jail's own at level 3, ``descriptors`` are how many a run of it has open.
+    ``directory`` are the jail's own at level 3, ``environment`` its variables at all levels, ``descriptors`` are how
+    many a run of it has open.
     """
 
     level: int
     layers: str
     host_name: str
     directory: str
+    environment: Mapping[str, str]
     limits: Limits
     descriptors: int = 4
 
@@ -44,7 +46,8 @@ class Question:
         bounds: True if answer and expectation are numbers by name, and a lower number (an inherited limit) keeps the
             promise too.
 
-    >>> Question(name="not_root").kept(1, LevelClaim(level=3, layers="", host_name="", directory="", limits=Limits()))
+    >>> claim = LevelClaim(level=3, layers="", host_name="", directory="", environment={}, limits=Limits())
+    >>> Question(name="not_root").kept(1, claim)
     False
 
     Raises:
@@ -90,10 +93,12 @@ class Confinement:
         machine: as in ``syscalls.machine_of_this_process``.
         landlock_abi: the kernel's version of Landlock, 0 for none.
         readable: paths that the jail may read, as this process sees them.
+        loadable: folders whose files may be read, but which may not be listed.
         sys_path, devices, scratch: as in JailConfig.
         tasks: how many threads the jail's user may have beside a run's own.
         limits: the worker's.
         statm: an open descriptor of the zygote's ``/proc/self/statm``.
+        cgroup: as in JailConfig.
         rules: Landlock rules, once ``landlock.prepare`` made them.
         filters: seccomp programs by whether the run may fork, once ``seccomp.prepare`` made them.
     """
@@ -108,6 +113,8 @@ class Confinement:
     tasks: int
     limits: Limits
     statm: int
+    cgroup: int = 0
+    loadable: tuple[str, ...] = ()
     rules: list[bytes] = field(default_factory=list)
     filters: dict[bool, bytes] = field(default_factory=dict)
 

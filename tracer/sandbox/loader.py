@@ -20,13 +20,23 @@ _MISSING = object()
 """Stands for a name that ``sys.modules`` does not have, where None is a value: it forbids an import."""
 
 
+def compile_module(name: str, source: str) -> CodeType:
+    """Compile a module of ours, under a file name that says whose it is."""
+    # dont_inherit: otherwise this file's own __future__ imports would hold for the module too
+    return compile(source, f"<{name}>", "exec", dont_inherit=True)
+
+
 class Bundle:
     """Our modules by name, each loaded when it is first asked for."""
 
-    def __init__(self, sources: Mapping[str, str | CodeType]) -> None:
-        """``sources`` maps module names to source text, or to code compiled of it; packages need no entry."""
+    def __init__(self, sources: Mapping[str, str | CodeType], compiled: Mapping[str, CodeType] | None = None) -> None:
+        """``sources`` maps module names to source text, or to code compiled of it; packages need no entry.
+
+        ``compiled`` is code of some of them; that of modules that are loaded from text is added to it.
+        """
         self._sources = sources
         self._modules: dict[str, ModuleType] = {}
+        self.compiled: dict[str, CodeType] = dict(compiled or {})
         self._builtins = dict(vars(builtins))
         self._import = builtins.__import__
         self._builtins["__import__"] = self._import_from_bundle
@@ -34,6 +44,10 @@ class Bundle:
     def __contains__(self, name: str) -> bool:
         """Return True if the bundle has the module ``name``."""
         return name in self._sources
+
+    def sources(self) -> Mapping[str, str | CodeType]:
+        """Return what the bundle was made of."""
+        return self._sources
 
     def source(self, name: str) -> str:
         """Return the text of the module ``name``. Raises KeyError."""
@@ -61,10 +75,10 @@ class Bundle:
         shadowed = sys.modules.get(name, _MISSING)
         sys.modules[name] = module  # dataclasses looks up the module of a class there, for string annotations
         try:
-            # dont_inherit: otherwise this file's own __future__ imports would hold for the module too
-            source = self._sources[name]
-            code = compile(source, f"<{name}>", "exec", dont_inherit=True) if isinstance(source, str) else source
-            exec(code, namespace)
+            if name not in self.compiled:
+                source = self._sources[name]
+                self.compiled[name] = compile_module(name, source) if isinstance(source, str) else source
+            exec(self.compiled[name], namespace)
         finally:
             if isinstance(shadowed, ModuleType):
                 sys.modules[name] = shadowed

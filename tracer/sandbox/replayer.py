@@ -11,8 +11,9 @@ import socket
 from typing import TYPE_CHECKING, NoReturn
 
 from trace_mine.tracer.limits import Limits
-from trace_mine.tracer.sandbox import kernel, zygote
+from trace_mine.tracer.sandbox import kernel
 from trace_mine.tracer.sandbox.config import JailConfig
+from trace_mine.tracer.sandbox.confinement import confinement_of, reset_signals
 from trace_mine.tracer.sandbox.determinism import environment
 from trace_mine.tracer.sandbox.fresh_interpreter import execute, program_message
 from trace_mine.tracer.sandbox.layer import Confinement, Orders
@@ -47,7 +48,7 @@ class Replayer:
 
     def __init__(self, config: JailConfig, landlock_abi: int) -> None:
         self._config = config
-        self._confinement: Confinement = zygote.confinement_of(config, landlock_abi, statm=-1)
+        self._confinement: Confinement = confinement_of(config, landlock_abi, statm=-1)
         self._confinement.layers = without_missing(self._confinement, frozenset(config.required))
         for layer in in_use(self._confinement):
             layer.prepare(self._confinement)
@@ -66,7 +67,7 @@ class Replayer:
             os.close(opened)
         os.close(proc)
         os.dup2(control.fileno(), CONTROL_FD)
-        zygote.reset_signals()
+        reset_signals()
         null = os.open("/dev/null", os.O_RDWR)
         for fd in (0, 1, 2):
             os.dup2(null, fd)
@@ -83,7 +84,7 @@ class Replayer:
         for layer in reversed(in_use(confinement)):
             if layer.order_zygote is None:
                 layer.at_zygote(confinement)
-        variables = environment(config.hash_seed, config.scratch)
+        variables = environment(config.hash_seed, config.scratch, config.machine)
         execute(config, CONTROL_FD, variables, keep=(STATM_FD, STAT_FD), more=("-q", "-i"))
 
     def introduce(self, bundle: Bundle, control: socket.socket, init_pid: int) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import resource
+from resource import getrlimit, setrlimit  # bound before they are pinned
 
 from trace_mine.tracer.limits import Limits
 from trace_mine.tracer.sandbox.layer import Confinement, Orders
@@ -20,8 +21,9 @@ PENDING_SIGNALS = 64
 INIT_BYTES = 320 << 20
 """Address space of init beyond what it maps at the start: a message of ``wire.MAX_MESSAGE_BYTES`` four times over (its
 parts, the whole, the JSON, the copy that is handed on). What the zygote says is far shorter, so no flood fills it."""
-INIT_FILES = 64
-"""Descriptors of init, which holds a dozen: sockets and handles of supervisor, zygote and runner, three pipes."""
+INIT_FILES = 160
+"""Descriptors of init, which holds a dozen: sockets and handles of supervisor, zygote and runner, three pipes. And at
+level 2 one for each level of the folders that it measures (``disk.MAX_DEPTH``)."""
 INIT_FILE_BYTES = 1 << 20
 """Init writes one file: what it says on standard error when it fails."""
 CPU_FACTOR = 2
@@ -41,11 +43,11 @@ def set_limit(which: int, soft: int, hard: int | None = None) -> None:
         OSError: the kernel refuses.
         ValueError: the kernel does not know the limit.
     """
-    inherited = resource.getrlimit(which)[1]
+    inherited = getrlimit(which)[1]
     hard = soft if hard is None else hard
     if inherited != resource.RLIM_INFINITY:
         soft, hard = min(soft, inherited), min(hard, inherited)
-    resource.setrlimit(which, (soft, hard))
+    setrlimit(which, (soft, hard))
 
 
 def address_space(statm: int) -> int:
@@ -119,11 +121,11 @@ def tasks_now(max_tasks: int) -> int:
     Returns:
         The number of tasks, or ``max_tasks`` where a fork fails even under that limit.
     """
-    hard = resource.getrlimit(resource.RLIMIT_NPROC)[1]
+    hard = getrlimit(resource.RLIMIT_NPROC)[1]
     if hard != resource.RLIM_INFINITY:
         max_tasks = min(max_tasks, hard)
     for allowed in range(2, max_tasks + 1):
-        resource.setrlimit(resource.RLIMIT_NPROC, (allowed, hard))
+        setrlimit(resource.RLIMIT_NPROC, (allowed, hard))
         try:
             pid = os.fork()
         except BlockingIOError:  # EAGAIN

@@ -28,7 +28,7 @@ from trace_mine.tracer.sandbox.jail_process import JailDied, JailProcess
 from trace_mine.tracer.sandbox.layer import LevelClaim
 from trace_mine.tracer.sandbox.layers import Level
 from trace_mine.tracer.sandbox.prompt import RunRequest, run_source
-from trace_mine.tracer.sandbox.start_up import choose_level, start_jail
+from trace_mine.tracer.sandbox.start_up import choose_level, place_of, start_jail
 from trace_mine.tracer.sandbox.verdict import Report
 from trace_mine.tracer.schema import Outcome
 
@@ -40,6 +40,9 @@ RUN_ATTEMPTS = 2
 """How many jails a run may take: one that died before the run began is started again once; a second death, and any
 after the run began, is the outcome of the run."""
 
+
+COMMON_PREFIXES = ("/", "/usr", "/usr/local")
+"""Prefixes of interpreters that are no fact of one machine."""
 
 T = TypeVar("T")
 
@@ -152,6 +155,28 @@ class Worker:
                 return place if relative == Path(".") else f"{place}/{relative.as_posix()}"
         raise ValueError(f"expected a path below a mount of the jail, got {path}; add a Mount for it")
 
+    @property
+    def library(self) -> tuple[str, str]:
+        """The folder of the standard library, on the host and as code inside sees it; the same folder where the
+        interpreter stands at its own path.
+        """
+        place = place_of(self.jail, self._interpreter) if self.level == 3 else None
+        return self._interpreter.library, self._interpreter.library if place is None else place.library
+
+    @property
+    def host_paths(self) -> tuple[str, ...]:
+        """Paths of the host that code inside sees under their own names: of the interpreter where it can't be moved,
+        and at level 2 of the mounts, too.
+        """
+        interpreter = self._interpreter
+        on_host, inside = self.library
+        shown = [interpreter.library, interpreter.executable] if on_host == inside else []
+        if shown and interpreter.prefix not in COMMON_PREFIXES:
+            shown.append(interpreter.prefix)
+        if self.level < 3:
+            shown += [os.path.realpath(mount.source) for mount in self.jail.mounts]
+        return tuple(shown)
+
     def run(self, job: Job, limits: Limits | None = None) -> Outcome:
         """Run one job in a fresh fork of the zygote. All that the snippet does, bad answers too, is an Outcome.
 
@@ -238,7 +263,8 @@ class Worker:
                 # An interrupt, say: what init reports later belongs to this run and must not be taken for the next's.
                 self._stop()
                 raise
-        return Outcome(status="no-end", integrity="truncated", stderr=f"the jail died: {death}".encode())
+        status = "memory" if death.out_of_memory else "no-end"
+        return Outcome(status=status, integrity="truncated", stderr=f"the jail died: {death}".encode())
 
     # starting and restarting the jail
 
@@ -269,6 +295,7 @@ class Worker:
             layers=self.layers,
             host_name=self.jail.hostname,
             directory=self.jail.scratch,
+            environment=self._processes[-1].environment,
             limits=self.limits,
         )
 

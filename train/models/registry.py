@@ -12,7 +12,6 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
-from transformers import GenerationConfig
 
 from trace_mine.tracer.bounded import DamagedFile, read_json
 from trace_mine.train.models import config as configs
@@ -127,8 +126,8 @@ def make_model(name: str, **keys: Any) -> SequenceModel:  # Any: the types are t
 def load_model(folder: str | Path) -> SequenceModel:
     """Load the model of a folder with ``config.json`` and ``model.safetensors``, written here or by fla, on the CPU.
 
-    Nothing else of the folder is read but ``generation_config.json``. Each tensor is compared with the config before
-    memory is taken for it, so that a config of other sizes takes none.
+    Nothing else of the folder is read. Each tensor is compared with the config before memory is taken for it, so that a
+    config of other sizes takes none.
 
     Raises:
         DamagedFile: the folder has no model, or one of a type that isn't in the registry; or weights are missing, left
@@ -146,7 +145,7 @@ def load_model(folder: str | Path) -> SequenceModel:
     else:
         raise DamagedFile(f"expected a model type of {', '.join(MODELS)}, got {kind!r:.60} in {path / 'config.json'}")
     tensors = read_tensors(path / "model.safetensors")
-    loaded = _empty(model, record, len(tensors), path)
+    loaded = _empty(model, len(tensors), path)
     _check_weights(loaded, tensors, path)
     loaded.load_state_dict(tensors, strict=False, assign=True)
     loaded.tie_weights()
@@ -154,26 +153,22 @@ def load_model(folder: str | Path) -> SequenceModel:
     return loaded
 
 
-def _empty(model: type[SequenceModel], record: Mapping[str, Any], num_tensors: int, path: Path) -> SequenceModel:
+def _empty(model: type[SequenceModel], num_tensors: int, path: Path) -> SequenceModel:
     """Make the model of a config without memory for its weights.
 
     Raises:
         DamagedFile: the config can't be one of this model, or has more layers than there are tensors.
     """
     try:
-        config = model.config_class.from_dict(dict(record))
+        # of this one file, which was read before in bounds; from_pretrained would open others that it names
+        config = model.config_class.from_json_file(path / "config.json")
         if config.num_hidden_layers > num_tensors:
             raise ValueError(f"{config.num_hidden_layers} layers, and {num_tensors} tensors")
         with torch.device("meta"):
-            made = model(config)
-        if (path / "generation_config.json").exists():
-            made.generation_config = GenerationConfig.from_dict(read_json(path / "generation_config.json"))
-    except DamagedFile:
-        raise
+            return model(config)
     except Exception as error:  # of values of any type, in code of transformers and torch
         why = " ".join(str(error).split())
         raise DamagedFile(f"expected a config of {model.__name__} in {path / 'config.json'}, got: {why:.300}") from None
-    return made
 
 
 def _check_weights(model: SequenceModel, tensors: Mapping[str, Tensor], path: Path) -> None:

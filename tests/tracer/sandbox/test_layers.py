@@ -20,7 +20,7 @@ from trace_mine.tracer.sandbox.layers import LANDLOCK, LAYERS, LEVELS, Level, la
 from trace_mine.tracer.sandbox.start_up import choose_level
 
 PROJECT = Path(__file__).parents[3]
-CLAIM = LevelClaim(level=3, layers="", host_name="h", directory="/d", limits=Limits())
+CLAIM = LevelClaim(level=3, layers="", host_name="h", directory="/d", environment={"TZ": "UTC"}, limits=Limits())
 CONFIG = JailConfig(
     layers=("seccomp", "rlimits"),
     required=("rlimits",),
@@ -221,4 +221,4 @@ def test_a_level_that_the_kernel_offers_works(level, forks):
 
 
 def test_examples_in_the_records_docstrings_run():
-    assert doctest.testmod(layer_module) == (0, 1)
+    assert doctest.testmod(layer_module) == (0, 2)
