@@ -19,12 +19,14 @@ import sys
 import time
 import traceback
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, NoReturn
 
 from trace_mine.tracer.limits import Limits
 from trace_mine.tracer.sandbox import groups, kernel, recorder, rlimits
 from trace_mine.tracer.sandbox.config import NO_START, JailConfig
 from trace_mine.tracer.sandbox.confinement import prefer_for_oom_kill
+from trace_mine.tracer.sandbox.import_limits import limit_passed
 from trace_mine.tracer.sandbox.isolation import isolate
 from trace_mine.tracer.sandbox.landlock import landlock_abi
 from trace_mine.tracer.sandbox.layer import Orders
@@ -252,7 +254,7 @@ class Init:
         current = ""
         try:
             for _ in range(2 * len(modules) + 1):  # two messages for each module, and one at the end
-                answer = self._zygote.receive(clock)
+                answer = self._zygote.receive(clock, partial(limit_passed, self._proc, self._config.limits))
                 if "begin" in answer:
                     current = str(answer["begin"])[:500]
                 # other names than these could fill init's memory
