@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, NoReturn
 from trace_mine.tracer.limits import Limits
 from trace_mine.tracer.sandbox import groups, kernel, recorder, rlimits
 from trace_mine.tracer.sandbox.config import NO_START, JailConfig
+from trace_mine.tracer.sandbox.confinement import prefer_for_oom_kill
 from trace_mine.tracer.sandbox.isolation import isolate
 from trace_mine.tracer.sandbox.landlock import landlock_abi
 from trace_mine.tracer.sandbox.layer import Orders
@@ -110,12 +111,13 @@ def _end_everything(config: JailConfig) -> NoReturn:
 def _become_zygote(config: JailConfig, replayer: Replayer | None, control: socket.socket, proc: int) -> NoReturn:
     """Go on as the zygote of a replayer, or of a recorder, or tell init why not. Never returns."""
     try:
+        prefer_for_oom_kill(proc)
         if replayer is None:
             recorder.become(config, control, proc)
         replayer.become(control, proc)
     except BaseException:
         try:
-            send_message(control, {"fault": traceback.format_exc()[-4000:]})
+            send_message(control, {"fault": f"{NO_START} at {config.executable}: {traceback.format_exc()[-4000:]}"})
         except (Hangup, OSError):
             pass  # init is gone, and with it the only reader
     os._exit(1)
@@ -195,9 +197,8 @@ class Init:
                 recorder.introduce(self._config, bundle, ours, proc, init_pid, landlock_abi())
             else:
                 self._replayer.introduce(bundle, ours, init_pid)
-        except OSError as error:  # it ended before it had read all: its last words say why
-            last = link.receive(link.clock(ZYGOTE_SECONDS))
-            raise RuntimeError(f"{NO_START} at {self._config.executable}: {last.get('fault', error)}") from error
+        except OSError:
+            pass  # it ended before it had read all: what it said before, or its end, is received below
         if self._config.namespaces:
             kernel.no_new_privileges()  # not sooner: the zygote sets its own, and drops its capabilities before it
         try:

@@ -2,8 +2,8 @@
 inside, in init.
 
 By the clock alone, what else runs on the machine would decide which runs end at a limit. The time of its own is what
-the clock would have said on a machine with nothing else to do: the process computed, or it waited for something that no
-processor brings sooner (a sleep, a lock, a pipe).
+the clock would have said on a machine with nothing else to do: the process computed, or it waited for something that
+no processor brings sooner (a sleep, a lock, a pipe).
 
 The kernel counts for each thread how long it was ready to run and did not (``run_delay`` of ``/proc/PID/schedstat``,
 Linux with CONFIG_SCHEDSTATS). Where that can't be read (``hidepid``), the processor time decides: a stretch in which

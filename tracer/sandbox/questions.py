@@ -90,6 +90,28 @@ def locked() -> bool:
         return refused(fcntl.flock, second, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
+def most_threads() -> int:
+    """Return how many threads start before one is refused, 256 at most."""
+    import threading
+
+    # One heap for all threads: each of its own reserves 64 MB, and the limit of memory would be met first.
+    libc.mallopt(-8, 1)  # M_ARENA_MAX
+    threading.stack_size(1 << 16)
+    go_on = threading.Event()
+    threads: list[threading.Thread] = []
+    try:
+        while len(threads) < 256:
+            thread = threading.Thread(target=go_on.wait)
+            thread.start()
+            threads.append(thread)
+    except RuntimeError:
+        pass
+    go_on.set()
+    for thread in threads:
+        thread.join()
+    return len(threads)
+
+
 def library() -> str:
     """Return the folder of the standard library."""
     return os.path.dirname(os.__file__)
@@ -122,6 +144,7 @@ answers["no_setuid"] = refused(os.setuid, 0)
 answers["no_chroot"] = refused(os.chroot, ".")
 # only reserved, never touched: where no limit refuses it, it costs nothing
 answers["memory_bounded"] = refused(mmap.mmap, -1, 8 << 30)
+answers["most_threads"] = {"threads": most_threads()}
 answers["stdin_empty"] = sys.stdin.read() == ""
 answers["hash"] = hash("trace-mine")
 answers["time_zone"] = time.tzname[0]
