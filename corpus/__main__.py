@@ -65,7 +65,11 @@ def mine(
         typer.Option(help="A folder of installed packages that snippets may import.", show_default=False),
     ] = None,
     timeout: Annotated[
-        float, typer.Option(min=0.1, help="Wall-clock seconds of one run; four fifths of it CPU.")
+        float,
+        typer.Option(
+            min=0.1,
+            help="Seconds of one run, not counting its waits for a busy processor; four fifths of it CPU.",
+        ),
     ] = 10.0,
     memory: Annotated[str, typer.Option(help="Memory of one run, with K, M or G.")] = "1G",
     forks: Annotated[
@@ -91,6 +95,15 @@ def mine(
     sessions: Annotated[
         int, typer.Option(min=1, help="Sessions of each snippet that draws, each with draws of its own.")
     ] = 1,
+    sandbox_level: Annotated[
+        int | None,
+        typer.Option(
+            help="Force this level of the sandbox: 3 (namespaces) or 2 (without them); 0 confines nothing, and needs "
+            "--allow-unsafe-sandbox.",
+            metavar="N",
+            show_default="the strongest that works here",
+        ),
+    ] = None,
     allow_unsafe_sandbox: Annotated[
         bool, typer.Option("--allow-unsafe-sandbox", help="Run without a sandbox where there is none. DANGEROUS.")
     ] = False,
@@ -127,6 +140,7 @@ def mine(
             view=view,
             only_choices=only_choices,
             sessions=sessions,
+            sandbox_level=sandbox_level,
             allow_unsafe=allow_unsafe_sandbox,
         )
     except ValueError as error:
@@ -145,7 +159,10 @@ def _mine(paths: list[str], options: MineOptions, out: Path, jobs: int, *, overw
     from trace_mine.corpus.mined.miner import Mined
     from trace_mine.corpus.produce import open_ledger, produce
     from trace_mine.corpus.report import Progress, print_dataset
+    from trace_mine.corpus.sandbox_line import tell_sandbox_of
 
+    # Before the first unit: who mines at level 2 because 3 is not to be had should know it while that can be mended.
+    tell_sandbox_of(options.tracer_config())
     with open_ledger(out, overwrite=overwrite) as ledger, Progress() as progress:
         # `inputs` stand in the configuration, so that a second command with other paths is refused instead of
         # replacing the first one's rows.

@@ -3,30 +3,34 @@
 The card has no dates, so that the same dataset has the same card.
 
 Names of repositories and licences are text of strangers: a repository may be called ``x | [y](http://z)``. In the YAML
-block ``huggingface_hub`` quotes such text; in the Markdown body ``inline`` sets as code all text that isn't plain.
+block ``huggingface_hub`` quotes such text; in the Markdown body ``in_markdown`` sets as code all text that isn't plain.
 """
 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 
 from trace_mine.corpus.schema import markdown
 from trace_mine.corpus.splits import SPLITS
-from trace_mine.corpus.stats import GroupStats, Stats
+from trace_mine.corpus.stats import GroupStats, Stats, verification_sentence
 from trace_mine.tracer.inside.reasons import drop_sentence
-from trace_mine.tracer.show import visible
+from trace_mine.tracer.visible import in_markdown, one_line
 
 # The Hub's own categories; the last one is "n>1M".
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 
-# For str.format, so they hold no other braces. Names of strangers go through `inline` first.
+# For str.format, so they hold no other braces. Names of strangers go through `in_markdown` first.
 _BODY = """
 # Execution traces that replay
 
 {rows} sessions of real Python, recorded by [trace-mine]: each row's `text` is a valid doctest that a fresh
 interpreter, given the row's `setup`, repeats to the letter.
+
+## What was verified
+{verified}
+A row's text was printed again by a process that held nothing of ours, and compared outside of it. A program that
+recognises a replay can still print something else elsewhere: `trace-mine verify` runs a sample of rows again.
 
 ```python
 from datasets import load_dataset
@@ -136,7 +140,7 @@ def dataset_card(stats: Stats, shards: Sequence[str], content: str) -> str:
         # The Hub knows one licence for a dataset; the rows have many. `other` with the names is its form for that.
         license="other",
         # Each name on one line: a line `---` would end the block for a program that finds it without a YAML parser.
-        license_name=", ".join(_one_line(name) for name in sorted(stats["by_licence"])) or "none",
+        license_name=", ".join(one_line(name) for name in sorted(stats["by_licence"])) or "none",
     )
     return str(DatasetCard(f"---\n{data.to_yaml()}\n---\n{_body(stats, present)}"))
 
@@ -156,7 +160,8 @@ def _body(stats: Stats, present: Sequence[str]) -> str:
         columns=markdown(),
         splits=", ".join(f"{split} {stats['splits'].get(split, 0)}" for split in present),
         drops=_drops(stats["drops"]) or "None was.",
-        licences=", ".join(f"{inline(name)} {count}" for name, count in stats["by_licence"].items()) or "no rows",
+        verified=verification_sentence(stats),
+        licences=", ".join(f"{in_markdown(name)} {count}" for name, count in stats["by_licence"].items()) or "no rows",
     )
 
 
@@ -175,33 +180,9 @@ def version_of(content: str) -> str:
     return f"0.{int(content[:12], 16) % 10**9}.{int(content[12:24], 16) % 10**9}"
 
 
-_PLAIN = re.compile(r"(?:[A-Za-z0-9 .+/()-]|(?<=[A-Za-z0-9])_(?=[A-Za-z0-9]))+\Z")
-"""Text that Markdown shows as it is, inside a line and inside a table's cell. An underscore inside a word is plain."""
-
-
-def inline(text: str) -> str:
-    """Return a stranger's text for a line of Markdown: unchanged where it is plain, else as code, escaped.
-
-    Inside code only the backtick acts, and in a table the bar: both are written as escapes, as control characters are.
-    Text with ``www.`` is set as code too, since renderers make a link of it.
-
-    >>> inline("more-itertools"), inline("a|`b`")
-    ('more-itertools', '`a\\\\x7c\\\\x60b\\\\x60`')
-    """
-    if _PLAIN.match(text) and text == text.strip() and "www." not in text.lower():
-        return text
-    escaped = _one_line(text.replace("\\", "\\\\")).replace("|", "\\x7c").replace("`", "\\x60")
-    # Two backticks with nothing between them are no code, so the empty text is shown as a space.
-    return f"`{escaped or ' '}`"
-
-
-def _one_line(text: str) -> str:
-    return " ".join(visible(text).split())
-
-
 def _table(title: str, groups: Mapping[str, GroupStats]) -> str:
     lines = [f"| {title} | found | rows | duplicates | drops |", "|---|---|---|---|---|"]
     for name, group in groups.items():
         numbers = (group["found"], group["rows"], group["duplicates"], sum(group["drops"].values()))
-        lines.append(f"| {inline(name)} | {' | '.join(map(str, numbers))} |")
+        lines.append(f"| {in_markdown(name)} | {' | '.join(map(str, numbers))} |")
     return "\n".join(lines)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from trace_mine.corpus.errors import CorpusError
-from trace_mine.tracer.command_line import ExitCode
+from trace_mine.tracer.command_line import ExitCode, tell_sandbox
 
 if TYPE_CHECKING:
     from trace_mine.corpus.schema import RowColumns
@@ -39,7 +39,7 @@ def fit(
     Writes one YAML file for each, which trace-synth pfsa --set file=... plays, and says what did not fit.
     """
     from trace_mine.corpus.fitting import NoAutomaton, rows_with_choices
-    from trace_mine.tracer.show import visible
+    from trace_mine.tracer.visible import one_line, visible
 
     names = [name.strip() for name in variables.split(",") if name.strip()]
     num_rows = num_fitted = 0
@@ -53,7 +53,7 @@ def fit(
                 lines = [f"did not fit: {error}"]
             for number, line in enumerate(lines):
                 # Names and texts of strangers' code: control characters are shown, not sent.
-                print(visible(f"  {line}" if number else f"{columns['name']}: {line}"))
+                print(f"  {visible(line)}" if number else f"{one_line(columns['name'])}: {visible(line)}")
     # A name that matches nothing is most probably mistyped; a dataset without choices is an answer.
     if not num_rows and row:
         raise CorpusError(
@@ -135,4 +135,6 @@ class _Fitter:
                 view=parse_view("branch"),  # outcomes are hidden, so a command is followed from every state that fits
             )
             self._tracers[sys_path] = Tracer(config)
+            if len(self._tracers) == 1:
+                tell_sandbox(self._tracers[sys_path].sandbox)
         return self._tracers[sys_path]

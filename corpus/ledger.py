@@ -18,20 +18,25 @@ import fcntl
 import gzip
 import hashlib
 import json
+import os
 import shutil
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
+from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
 from trace_mine.corpus.errors import CorpusError
-from trace_mine.corpus.rows import Row, text_key
+from trace_mine.corpus.row_check import check_row
+from trace_mine.corpus.rows import MAX_EVIDENCE, MAX_ROW_BYTES, Row, printable, text_key
 from trace_mine.corpus.work import Dropped, Item, Marker, Payload, WorkUnit
 from trace_mine.tracer.atomic import replacing, write_atomically
+from trace_mine.tracer.inside.reasons import Reason
 
 FOLDER = ".ledger"
+_LONGEST_LINE = MAX_ROW_BYTES + 1  # with the line's end
 
 
 class Ledger:
@@ -41,6 +46,8 @@ class Ledger:
         self.out = out
         self.root = out / FOLDER
         self.sources = self.root / "sources"
+        # Of each unit whose result this process has compared with its marker: the file as it was then, and the hash.
+        self._verified: dict[str, tuple[int, int, int, str]] = {}
         self._make_folders()
 
     @contextlib.contextmanager
@@ -72,7 +79,7 @@ class Ledger:
         """
         file = self.root / "config.json"
         if file.exists():
-            old = json.loads(file.read_text(encoding="utf-8"))
+            old = _configuration(file)
             # Compared as JSON values, key by key, so that the message can name the option that differs.
             keys = sorted(key for key in {*old, *config} if old.get(key) != config.get(key))
             if keys:
@@ -106,16 +113,31 @@ class Ledger:
         return data
 
     def is_done(self, key: str) -> bool:
-        """Return True if the unit's result and marker are there, and the result has the length that the marker says.
+        """Return True if the unit's result and marker are there, and the result is the one that the marker vouches for.
 
-        The length, not the hash: it costs one ``stat`` a unit when a run starts again, and finds a result that was cut
-        short. Damage inside a file is found by ``items``.
+        A result that was cut short or damaged is not done, so that the same command makes it again.
         """
-        return (
-            self._marker(key).exists()
-            and self._result(key).exists()
-            and self.marker(key).bytes == self._result(key).stat().st_size
-        )
+        try:
+            return self._is_whole(key, self.marker(key))
+        except (CorpusError, FileNotFoundError):
+            return False
+
+    def _is_whole(self, key: str, marker: Marker) -> bool:
+        """Compare the result with its marker, length first: the hash takes a second for a gigabyte, once a run."""
+        try:
+            with open(self._result(key), "rb") as file:
+                held = os.fstat(file.fileno())
+                seen = (held.st_ino, held.st_size, held.st_mtime_ns, marker.sha256)
+                if self._verified.get(key) == seen:
+                    return True
+                is_whole = (
+                    held.st_size == marker.bytes and hashlib.file_digest(file, "sha256").hexdigest() == marker.sha256
+                )
+        except OSError:
+            return False
+        if is_whole:
+            self._verified[key] = seen
+        return is_whole
 
     def finish(self, key: str, items: Iterable[Item], num_snippets: int) -> Marker:
         """Write a unit's result as its items come, then its marker, and return the marker.
@@ -160,21 +182,46 @@ class Ledger:
         return marker
 
     def marker(self, key: str) -> Marker:
-        """Return the marker of a finished unit."""
-        return Marker.from_json(json.loads(self._marker(key).read_bytes()))
-
-    def items(self, key: str) -> Iterator[Item]:
-        """Yield a finished unit's rows and drops, in the order of its snippets.
+        """Return the marker of a finished unit.
 
         Raises:
-            CorpusError: the result was damaged on disk.
+            FileNotFoundError: the unit is not finished.
+            CorpusError: the marker was damaged on disk.
         """
         try:
-            with gzip.open(self._result(key), "rt", encoding="ascii") as lines:
-                for line in lines:
-                    yield _item(line)
-        except (OSError, EOFError, ValueError, zlib.error) as error:
-            raise CorpusError(f"{self._result(key)}: damaged ({error}); delete it and start again") from error
+            return Marker.from_json(json.loads(self._marker(key).read_bytes()))
+        except (ValueError, AttributeError, RecursionError) as error:  # AttributeError: JSON, and no object
+            raise CorpusError(f"{self._marker(key)}: damaged ({error}); start the same command again") from error
+
+    def marker_or_damage(self, key: str) -> Marker:
+        """Return the marker of a unit that was finished; in the place of a damaged one, a marker of one drop: the
+        number of its snippets is not known.
+        """
+        try:
+            return self.marker(key)
+        except (CorpusError, OSError):
+            return Marker(found=1, rows=0, drops=1, texts=(), repositories={}, bytes=0, sha256="")
+
+    def items(self, key: str) -> Iterator[Item]:
+        """Yield a finished unit's rows and drops, in the order of its snippets: as many as its marker says.
+
+        It never raises for what stands on disk: a line that is no row and no drop is a drop ``bad_row``, what can't be
+        read is one drop ``damaged_result`` for each snippet of which nothing else is known.
+        """
+        marker = self.marker_or_damage(key)
+        num_items = 0
+        evidence = "its result is not the one of its marker"
+        if self.is_done(key):
+            evidence = "it ends early"
+            try:
+                for item in islice(_items(self._result(key)), marker.found):
+                    num_items += 1
+                    yield item
+            except (OSError, EOFError, zlib.error) as error:
+                evidence = f"{type(error).__name__}: {error}"
+        while num_items < marker.found:
+            num_items += 1
+            yield _damaged(f"unit {key}: {evidence}", marker)
 
     def attempt(self, key: str) -> None:
         """Note that a worker has begun a unit: after the death of the whole machine, a person finds in ``attempts``
@@ -219,13 +266,63 @@ class Ledger:
             file.write(line)
 
 
+def _configuration(file: Path) -> dict[str, object]:
+    """The stored configuration. Raises CorpusError."""
+    try:
+        stored = json.loads(file.read_bytes())
+    except (ValueError, RecursionError):
+        stored = None
+    if not isinstance(stored, dict):
+        raise CorpusError(f"{file}: damaged; give another --out, or --overwrite to start afresh")
+    return stored
+
+
 def _packed(file: BinaryIO) -> gzip.GzipFile:
     """Return a gzip stream into the file whose header has no file name and no time: the same items, the same bytes."""
     return gzip.GzipFile(filename="", mode="wb", fileobj=file, compresslevel=6, mtime=0)
 
 
-def _item(line: str) -> Item:
+def _items(result: Path) -> Iterator[Item]:
+    """Yield the item of each line of a result.
+
+    Raises:
+        OSError, EOFError, zlib.error: the file is no whole gzip file.
+    """
+    with gzip.open(result, "rb") as lines:
+        # A bound, so that a line without an end takes no more memory than a row: its rest is read and forgotten.
+        while line := lines.readline(_LONGEST_LINE):
+            is_whole = line.endswith(b"\n")
+            rest = line
+            while rest and not rest.endswith(b"\n"):
+                rest = lines.readline(_LONGEST_LINE)
+            yield _item(line) if is_whole else _bad("a line without an end, or one longer than a row may be")
+
+
+def _item(line: bytes) -> Item:
     """Return the row or drop that a line of a result holds; only rows have a ``trace_id``."""
-    # The line itself is kept as the row's JSON: encoding it again would cost more than the rest of the merge.
-    data = json.loads(line)
-    return Row(columns=data, line=line.rstrip("\n").encode("ascii")) if "trace_id" in data else Dropped(**data)
+    try:
+        data = json.loads(line)
+        if not isinstance(data, dict):
+            return _bad("a line that is no object")
+        if "trace_id" not in data:
+            return Dropped.from_json(data)
+        # The line itself is kept as the row's JSON: encoding it again would cost more than the rest of the merge.
+        return Row(columns=check_row(data), line=line.rstrip(b"\n"))
+    except (ValueError, RecursionError) as error:  # RecursionError: JSON nested more deeply than the parser goes
+        return _bad(f"{type(error).__name__}: {error}")
+
+
+def _bad(evidence: str) -> Dropped:
+    return Dropped(reason=Reason.BAD_ROW.value, path="", name="", evidence=printable(evidence)[:MAX_EVIDENCE])
+
+
+def _damaged(evidence: str, marker: Marker) -> Dropped:
+    """The drop of a snippet of a damaged unit; it names the repository where the unit has rows of just one."""
+    names = [*marker.repositories]
+    return Dropped(
+        reason=Reason.DAMAGED_RESULT.value,
+        path="",
+        name="",
+        repository=printable(names[0]) if len(names) == 1 else "",
+        evidence=printable(evidence)[:MAX_EVIDENCE],
+    )

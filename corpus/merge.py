@@ -20,14 +20,16 @@ from typing import BinaryIO
 
 from trace_mine.corpus.card import dataset_card
 from trace_mine.corpus.ledger import Ledger
-from trace_mine.corpus.rows import Row
+from trace_mine.corpus.rows import Row, text_key
 from trace_mine.corpus.schema import features
 from trace_mine.corpus.shards import ShardWriter
 from trace_mine.corpus.splits import SPLITS, NearIndex, assign_splits
 from trace_mine.corpus.stats import Notes, Stats
 from trace_mine.corpus.tally import Counts
-from trace_mine.corpus.work import Dropped, Marker
+from trace_mine.corpus.work import Dropped, Item, Marker
 from trace_mine.tracer.atomic import write_atomically
+from trace_mine.tracer.inside.protocol.forms import shown
+from trace_mine.tracer.inside.reasons import Reason
 
 SHARD_NAME = re.compile(r"[a-z]+-\d{5}-of-\d{5}\.parquet\Z")
 
@@ -59,15 +61,14 @@ def merge(
         splits: the origin's own assignment of repositories to splits (see ``Origin.splits``); None: by name.
         on_row: called with the counts after each row.
 
-    Raises:
-        CorpusError: a unit's result was damaged on disk.
+    What can't be read, and what is no row, is a drop of the snippet that it stands for, whatever is on disk.
     """
     # Below the ledger, so on the same file system as `data/`: `_publish` renames files from here.
     building = ledger.root / "building"
     shutil.rmtree(building, ignore_errors=True)
     building.mkdir()
     # Markers alone tell the splits and their sizes: the rows need not be read for that.
-    markers = [ledger.marker(key) for key in keys]
+    markers = [ledger.marker_or_damage(key) for key in keys]
     assigned = assign_splits(_rows_by_repository(markers)) if splits is None else splits
     order = _largest_first(markers, assigned)
     reader = _Reader(ledger, keys, markers, assigned)
@@ -124,31 +125,53 @@ def _write_drops(reader: _Reader, path: Path, counts: Counts) -> None:
 
 
 class _Reader:
-    """Reads the units' rows split by split. A row's number is its place among all rows in the units' order."""
+    """Reads the units' rows split by split. A row's number is the place of its snippet among those of all units."""
 
     def __init__(
         self, ledger: Ledger, keys: Sequence[str], markers: Sequence[Marker], splits: Mapping[str, str]
     ) -> None:
         self._ledger, self._keys, self._markers, self._splits = ledger, keys, markers, splits
+        self._with_more_drops: set[str] = set()  # units in which more was refused than their markers know of
 
     def rows(self, split: str) -> Iterator[tuple[int, bytes, Row]]:
         """Yield (number, text key, row) of the rows whose repository is in this split."""
-        start = 0
-        for key, marker in zip(self._keys, self._markers, strict=True):
+        for key, marker, start in self._units():
             # Units without rows of this split aren't decompressed: a mined unit has one repository, so it is read once.
-            if any(self._splits[name] == split for name in marker.repositories):
-                # `marker.texts` has the key of each row in order, so no text is hashed again.
-                rows = (item for item in self._ledger.items(key) if not isinstance(item, Dropped))
-                for number, (text, row) in enumerate(zip(marker.texts, rows, strict=True), start):
-                    if self._splits[row.columns["repository"]] == split:
-                        yield number, bytes.fromhex(text), row
-            start += marker.rows
+            if any(self._splits.get(name) == split for name in marker.repositories):
+                for number, item in enumerate(self._items(key, marker), start):
+                    if not isinstance(item, Dropped) and self._splits[item.columns["repository"]] == split:
+                        # not the marker's text key: it may say that two rows are one
+                        yield number, bytes.fromhex(text_key(item.columns["text"])), item
 
     def drops(self) -> Iterator[Dropped]:
         """Yield every drop, in the units' order."""
+        for key, marker, _ in self._units():
+            # The units without drops are read for their rows alone, if their rows stand in any split.
+            is_read = any(name in self._splits for name in marker.repositories)
+            if marker.drops or key in self._with_more_drops or not is_read:
+                yield from (item for item in self._items(key, marker) if isinstance(item, Dropped))
+
+    def _units(self) -> Iterator[tuple[str, Marker, int]]:
+        start = 0
         for key, marker in zip(self._keys, self._markers, strict=True):
-            if marker.drops:
-                yield from (item for item in self._ledger.items(key) if isinstance(item, Dropped))
+            yield key, marker, start
+            start += marker.found
+
+    def _items(self, key: str, marker: Marker) -> Iterator[Item]:
+        """Yield the unit's items; a row of a repository that the unit is not said to have stands in no split."""
+        num_drops = 0
+        for item in self._ledger.items(key):
+            if not isinstance(item, Dropped):
+                repository = item.columns["repository"]
+                if repository in marker.repositories and repository in self._splits:
+                    yield item
+                    continue
+                evidence = f"a row of {shown(repository)}, of which its unit has none"
+                item = Dropped(reason=Reason.BAD_ROW.value, path="", name="", evidence=evidence)
+            num_drops += 1
+            yield item
+        if num_drops > marker.drops:
+            self._with_more_drops.add(key)
 
 
 class _Straddling:
@@ -200,7 +223,8 @@ def _largest_first(markers: Sequence[Marker], splits: Mapping[str, str]) -> list
     """
     sizes: Counter[str] = Counter()
     for repository, num_rows in _rows_by_repository(markers).items():
-        sizes[splits[repository]] += num_rows
+        if repository in splits:  # else its rows are refused (``_Reader``)
+            sizes[splits[repository]] += num_rows
     # Of two splits of one size the first in SPLITS counts as larger: the order must not hang on a dictionary's.
     return sorted((split for split in sizes if sizes[split]), key=lambda s: (-sizes[s], SPLITS.index(s))) or ["train"]
 

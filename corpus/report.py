@@ -1,7 +1,7 @@
 """The terminal output of ``trace-mine`` and ``trace-synth``: progress while a run lasts, then a table and a session.
 
-Names and sessions are text of strangers: all of it goes through ``visible``, so that control characters never reach the
-terminal raw.
+Names and sessions are text of strangers: all of it goes through ``one_line`` or ``visible``, so that control characters
+never reach the terminal raw, and no name looks like a line of ours.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from trace_mine.corpus.merge import Merged
-from trace_mine.corpus.stats import GroupStats, Stats
+from trace_mine.corpus.stats import GroupStats, Stats, verification_sentence
 from trace_mine.corpus.tally import Counts
 from trace_mine.corpus.work import Marker
 from trace_mine.tracer.inside.reasons import drop_sentence
-from trace_mine.tracer.show import visible
+from trace_mine.tracer.visible import one_line, visible
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
@@ -28,6 +28,8 @@ LINE_SECONDS = 5.0
 """At most one line of progress in so many seconds, where there is no terminal."""
 MAX_SESSION_LINES = 40
 """Lines of the first session that are shown."""
+MAX_REASON = 1000
+"""Characters of the reason why an input was not mined that are shown: it is a sentence with a path in it."""
 MAX_EXPLAINED_REASONS = 5
 """Reasons for drops that are explained below the table, the most counted first."""
 
@@ -110,7 +112,7 @@ def print_dataset(merged: Merged, out: Path) -> bool:
     print_summary(merged.stats)
     if merged.first_text is None:
         return False
-    print(f"\nThe first of {merged.stats['rows']} sessions in {out}:\n")
+    print(f"\nThe first of {merged.stats['rows']} sessions in {one_line(str(out))}:\n")
     print_session(merged.first_text)
     return True
 
@@ -127,22 +129,25 @@ def print_summary(stats: Stats) -> None:
         _add_row(table, name, group, ", ".join(f"{reason} {count}" for reason, count in group["drops"].items()))
     _add_row(table, "all", stats, "")
     console.print(table)
+    if stats["rows"] and "task" not in stats["config"]:  # of a synthetic task nothing was run
+        console.print(verification_sentence(stats))
     # The commonest few: all of them are explained in the card and in docs/reasons.md.
     for reason, _ in sorted(stats["drops"].items(), key=lambda item: -item[1])[:MAX_EXPLAINED_REASONS]:
         console.print(f"{reason}: {drop_sentence(reason)}")
     unreadable = stats["files"]["unreadable"] if "files" in stats else {}
     if unreadable:
-        counts = ", ".join(f"{reason} {count}" for reason, count in unreadable.items())
+        counts = ", ".join(f"{one_line(reason)} {count}" for reason, count in unreadable.items())
         console.print(f"files not searched: {counts} (stats.json names some)")
     for ignored in stats.get("ignored_inputs", []):
-        console.print(visible(f"not mined: {ignored['name']}: {ignored['reason']}"))
+        console.print(f"not mined: {one_line(ignored['name'])}: {one_line(ignored['reason'], MAX_REASON)}")
     for repository, names in stats.get("missing_packages", {}).items():
-        console.print(visible(f"{repository} imports packages that are not installed here: {', '.join(names[:12])}"))
+        missing = ", ".join(map(one_line, names[:12]))
+        console.print(f"{one_line(repository)} imports packages that are not installed here: {missing}")
 
 
 def _add_row(table: Table, name: str, group: GroupStats, reasons: str) -> None:
     numbers = (group["found"], group["rows"], group["duplicates"], sum(group["drops"].values()))
-    table.add_row(name, *map(str, numbers), visible(reasons))
+    table.add_row(one_line(name), *map(str, numbers), visible(reasons))
 
 
 def print_session(text: str) -> None:

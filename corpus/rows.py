@@ -11,15 +11,24 @@ import json
 from dataclasses import dataclass
 
 from trace_mine.corpus.hashing import content_key
-from trace_mine.corpus.schema import BeliefColumns, ChoiceColumns, RowColumns, SegmentColumns, StepColumns, check
+from trace_mine.corpus.row_check import check_row
+from trace_mine.corpus.schema import (
+    ORIGINS,
+    BeliefColumns,
+    ChoiceColumns,
+    RowColumns,
+    SegmentColumns,
+    StepColumns,
+)
 from trace_mine.tracer.inside.reasons import Reason, integrity_of
 from trace_mine.tracer.schema import SCHEMA_VERSION, Belief, Choice, Drop, Segment, Step, Trace
 
-ORIGINS = ("mined", "synthetic")
 MAX_ROW_BYTES = 8 << 20
 """The most bytes of a row's JSON. Longer rows are loops that got out of hand: the longest of 2,000 sessions of seven
 packages has 0.3 MB.
 """
+MAX_EVIDENCE = 2000
+"""Characters of a drop's evidence that are kept; a whole output would make ``errors.jsonl`` as large as the dataset."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,12 +97,8 @@ class RowOrigin:
 def make_row(trace: Trace, origin: RowOrigin) -> Row | Drop:
     """Return the row of a trace, or a Drop where the trace must not enter a dataset.
 
-    A trace is dropped if the snippet tampered with its record, if its text can't be written as UTF-8, or if its row is
-    longer than MAX_ROW_BYTES.
-
-    Raises:
-        ValueError: a value has another type than its column. That is a mistake of trace-mine, found before it is on
-            disk.
+    A trace is dropped if the snippet tampered with its record, if its text can't be written as UTF-8, if a value is not
+    what its column takes, or if its row is longer than MAX_ROW_BYTES.
     """
     if trace.integrity != "clean":
         return Drop(reason=integrity_of(trace.integrity).value, evidence=f"outcome {trace.outcome}")
@@ -101,12 +106,16 @@ def make_row(trace: Trace, origin: RowOrigin) -> Row | Drop:
         trace.text.encode("utf-8")
     except UnicodeEncodeError as error:
         return Drop(reason=Reason.LONE_SURROGATE.value, evidence=f"at character {error.start} of the session")
-    columns = _columns(trace, origin)
-    check(columns)
-    row = Row.of(columns)
-    # After encoding: the length of the text says little, since states repeat each variable at each step.
-    if len(row.line) > MAX_ROW_BYTES:
-        return Drop(reason=Reason.ROW_TOO_LARGE.value, evidence=f"{len(row.line)} bytes, limit {MAX_ROW_BYTES}")
+    # A mistake of trace-mine, or a value from the jail that no type there refused: one snippet's loss, and not that of
+    # all that are still to come. (RecursionError: of a value in a mapping, which JSON nests too deeply.)
+    try:
+        row = Row.of(_columns(trace, origin))
+        # After encoding: the length of the text says little, since states repeat each variable at each step.
+        if len(row.line) > MAX_ROW_BYTES:
+            return Drop(reason=Reason.ROW_TOO_LARGE.value, evidence=f"{len(row.line)} bytes, limit {MAX_ROW_BYTES}")
+        check_row(row.columns)
+    except (ValueError, TypeError, OverflowError, RecursionError) as error:
+        return Drop(reason=Reason.BAD_ROW.value, evidence=f"{type(error).__name__}: {error}"[:MAX_EVIDENCE])
     return row
 
 
@@ -128,17 +137,17 @@ def _columns(trace: Trace, origin: RowOrigin) -> RowColumns:
         # JSON, not a record: names of variables differ from row to row, and Parquet has one schema for all.
         "states": [json.dumps(dict(step.state)) for step in trace.steps],
         "setup": setup,
-        "repository": origin.repository,
-        "version": origin.version,
-        "commit": origin.commit,
+        "repository": printable(origin.repository),
+        "version": None if origin.version is None else printable(origin.version),
+        "commit": None if origin.commit is None else printable(origin.commit),
         "path": printable(origin.path),
         "name": printable(origin.name),
         "line": origin.line,
         "end_line": origin.end_line,
-        "entry": origin.entry,
-        "licence": origin.licence,
+        "entry": printable(origin.entry),
+        "licence": printable(origin.licence),
         "source_hash": origin.source_hash,
-        "requires": list(origin.requires),
+        "requires": [printable(name) for name in origin.requires],
         "num_skipped": origin.num_skipped,
         "outcome": trace.outcome,
         "exception": None if trace.exception is None else printable(trace.exception),
@@ -149,6 +158,9 @@ def _columns(trace: Trace, origin: RowOrigin) -> RowColumns:
         "sandbox_level": int(trace.sandbox["level"]),
         "sandbox_layers": str(trace.sandbox["layers"]),
         "integrity": trace.integrity,
+        "printed_by": list(trace.verification.printed),
+        "states_verified": trace.verification.states_verified,
+        "states_total": trace.verification.states_total,
         "python": trace.python,
         "seed": origin.seed,
         "schema_version": SCHEMA_VERSION,
@@ -175,7 +187,7 @@ def _step(step: Step) -> StepColumns:
 def _choice(choice: Choice) -> ChoiceColumns:
     return {
         "step": choice.step,
-        "kind": choice.kind,
+        "kind": printable(choice.kind),
         "place": printable(choice.place),
         "outcomes": [printable(outcome) for outcome in choice.outcomes],
         "probabilities": list(choice.probabilities),

@@ -1,6 +1,6 @@
 """The columns of a dataset, defined once: name, type, meaning, and the schema version that added each.
 
-The TypedDicts below are the table: the types of the row builder, the check of a row (``check``), the Parquet schema
+The TypedDicts below are the table: the types of the row builder, the check of a row (``row_check``), the Parquet schema
 (``features``), and the tables of the dataset card and of ``docs/schema.md`` (``markdown``) are all made of them.
 
 To add a column: one line here with ``since`` the next SCHEMA_VERSION (in ``tracer/schema.py``), its value in
@@ -12,24 +12,35 @@ from __future__ import annotations
 import re
 import sys
 import types
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypedDict, Union, get_args, get_origin, get_type_hints, is_typeddict
 
+from trace_mine.tracer.inside.protocol.answers import CommandKind
 from trace_mine.tracer.schema import INTEGRITIES, KINDS, METHODS, ROLES, SCHEMA_VERSION
 
 if TYPE_CHECKING:  # importing `datasets` takes a second, and workers that make rows don't need it
     from datasets import Features
 
+ORIGINS = ("mined", "synthetic")
+"""Where rows come from: repositories, or tasks whose law is known."""
+STEP_KINDS: tuple[str, ...] = get_args(CommandKind)
+"""The kinds of a step, as the jail may name them."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ColumnMeaning:
-    """The meaning of a column for people, and ``since``, the first schema version that has the column."""
+    """The meaning of a column for people, and ``since``, the first schema version that has the column.
+
+    ``words`` are all that a text may be (none: any text), ``is_json`` says that a text is a JSON object.
+    """
 
     text: str
     since: int
+    words: tuple[str, ...] = ()
+    is_json: bool = False
 
     def __post_init__(self) -> None:
         if not self.text or not 1 <= self.since <= SCHEMA_VERSION:
@@ -39,9 +50,13 @@ class ColumnMeaning:
             )
 
 
-def means(text: str, *, since: int = 1) -> ColumnMeaning:
+def means(text: str, *, since: int = 1, words: Sequence[str] = (), is_json: bool = False) -> ColumnMeaning:
     """Make the Meaning of a column: a call short enough to stand beside the column's type."""
-    return ColumnMeaning(text=text, since=since)
+    return ColumnMeaning(text=text, since=since, words=tuple(words), is_json=is_json)
+
+
+def _listed(words: Sequence[str]) -> str:
+    return ", ".join(f"`{word}`" for word in words)
 
 
 class SegmentColumns(TypedDict):
@@ -49,7 +64,7 @@ class SegmentColumns(TypedDict):
 
     start: Annotated[int, means("index of the first character in `text`")]
     end: Annotated[int, means("index after the last character")]
-    role: Annotated[str, means(f"one of {', '.join(f'`{role}`' for role in ROLES)}")]
+    role: Annotated[str, means(f"one of {_listed(ROLES)}", words=ROLES)]
     step: Annotated[int, means("index in `steps` of the command that it belongs to")]
 
 
@@ -58,7 +73,7 @@ class StepColumns(TypedDict):
 
     source: Annotated[str, means("the command, without prompts")]
     output: Annotated[str, means("its output as a doctest shows it, without the last newline")]
-    kind: Annotated[str, means("`statement`, `condition`, `bind`, `iterate`, `returned` or `reveal`")]
+    kind: Annotated[str, means(f"one of {_listed(STEP_KINDS)}", words=STEP_KINDS)]
     raised: Annotated[bool, means("true where the command ends in a traceback")]
     wrote: Annotated[list[str], means("names of the variables whose value it changed")]
     depth: Annotated[int, means("0 in the snippet, 1 in a call that it makes, and so on")]
@@ -83,7 +98,7 @@ class BeliefColumns(TypedDict):
     segment: Annotated[int, means("index in `segments` of the output")]
     outcomes: Annotated[list[str], means("all texts that could have stood there")]
     probabilities: Annotated[list[float], means("probability of each of `outcomes`")]
-    method: Annotated[str, means(f"how they were found: {', '.join(f'`{method}`' for method in METHODS)}")]
+    method: Annotated[str, means(f"how they were found: {_listed(METHODS)}", words=METHODS)]
     stderr: Annotated[list[float], means("error of each probability: 0 if exact, a bound, or a standard error")]
 
 
@@ -91,17 +106,24 @@ class RowColumns(TypedDict):
     """A row as an origin makes it; the merge adds ``split``."""
 
     trace_id: Annotated[str, means("hash of the text, the set-up and where the snippet stands")]
-    origin: Annotated[str, means("`mined` or `synthetic`")]
+    origin: Annotated[str, means("`mined` or `synthetic`", words=ORIGINS)]
     text: Annotated[str, means("the whole session, a valid doctest")]
     segments: Annotated[list[SegmentColumns], means("the parts of `text`, which they cover exactly and in order")]
-    view: Annotated[str, means("JSON: what of the run the session shows (policy, style, spacing of reveals)")]
+    view: Annotated[
+        str, means("JSON: what of the run the session shows (policy, style, spacing of reveals)", is_json=True)
+    ]
     steps: Annotated[list[StepColumns], means("the commands in order")]
     choices: Annotated[list[ChoiceColumns], means("the draws in order; empty where the view hides no outcomes")]
     beliefs: Annotated[list[BeliefColumns], means("what each output could have been; empty where nothing is hidden")]
-    states: Annotated[list[str], means("for each step JSON of every variable after it: ground truth, never shown")]
+    states: Annotated[
+        list[str], means("for each step JSON of every variable after it: ground truth, never shown", is_json=True)
+    ]
     setup: Annotated[
         str,
-        means("JSON of what a fresh interpreter needs first: `sys_path`, `module`, `code`, `hash_seed`, `choices`"),
+        means(
+            "JSON of what a fresh interpreter needs first: `sys_path`, `module`, `code`, `hash_seed`, `choices`",
+            is_json=True,
+        ),
     ]
     repository: Annotated[str, means("name of the project, normalised; of synthetic rows `TASK-SPLIT`")]
     version: Annotated[str | None, means("version of the project")]
@@ -110,21 +132,27 @@ class RowColumns(TypedDict):
     name: Annotated[str, means("qualified name of the snippet")]
     line: Annotated[int, means("first line of the snippet, from 1; of synthetic rows the row's number")]
     end_line: Annotated[int, means("last line of the snippet")]
-    entry: Annotated[
-        str, means(f"how the snippet is entered: {', '.join(f'`{kind}`' for kind in KINDS)}, or the synthetic task")
-    ]
+    entry: Annotated[str, means(f"how the snippet is entered: {_listed(KINDS)}, or the synthetic task")]
     licence: Annotated[str, means("licence of the source, as an SPDX expression; `NOASSERTION`: none was found")]
     source_hash: Annotated[str, means("SHA-256 of the snippet's file; of synthetic rows a hash of the task")]
     requires: Annotated[list[str], means("packages that a replay must have installed, `NAME==VERSION`")]
     num_skipped: Annotated[int, means("doctest examples of the snippet left out for `+SKIP`")]
-    outcome: Annotated[str, means("how the run ended: `ok`, `exception` or `exit`")]
+    outcome: Annotated[str, means("how the run ended: `ok`, `exception` or `exit`", words=("ok", "exception", "exit"))]
     exception: Annotated[str | None, means("the exception that ended it")]
     doctest_passed: Annotated[bool | None, means("the docstring's promised outputs came; only for doctests")]
     opened_calls: Annotated[int, means("calls whose bodies the session shows")]
-    kept_whole: Annotated[str, means("JSON: reason to number of constructs shown as one command")]
+    kept_whole: Annotated[str, means("JSON: reason to number of constructs shown as one command", is_json=True)]
     sandbox_level: Annotated[int, means("level of isolation of the run; 0: none, or nothing was run")]
     sandbox_layers: Annotated[str, means("the layers of isolation, for people")]
-    integrity: Annotated[str, means(f"always `{INTEGRITIES[0]}`: other runs become no rows")]
+    integrity: Annotated[str, means(f"always `{INTEGRITIES[0]}`: other runs become no rows", words=INTEGRITIES[:1])]
+    printed_by: Annotated[
+        list[str],
+        means("readers by which `text` printed the same again, compared from outside: `doc`, `stock`", since=2),
+    ]
+    states_verified: Annotated[
+        int, means("changes in `states` whose value a replay gave when it was asked from outside", since=2)
+    ]
+    states_total: Annotated[int, means("all changes in `states`; the rest is the process's own account", since=2)]
     python: Annotated[str, means("version of the interpreter that ran the snippet")]
     seed: Annotated[int, means("seed of the run's randomness")]
     schema_version: Annotated[int, means("version of this table")]
@@ -194,52 +222,6 @@ def _columns(table: type) -> tuple[Column, ...]:
 # `split` is last, since get_type_hints lists the base class's columns first; `check` leaves it out by its place.
 COLUMNS: tuple[Column, ...] = _columns(SplitRowColumns)
 """All columns of a dataset, in the order in which they stand on disk."""
-
-# Parquet's int64. Python's int has no bounds, and pyarrow's OverflowError would name neither row nor column.
-_INT_MIN, _INT_MAX = -(1 << 63), (1 << 63) - 1
-
-
-def check(row: Mapping[str, object], columns: tuple[Column, ...] = COLUMNS[:-1]) -> None:
-    """Check a row against the table.
-
-    Args:
-        row: the row, or a record of one of its columns.
-        columns: the columns that it must have; by default all but ``split``, which the merge adds.
-
-    Raises:
-        ValueError: a column is missing, unknown, or of another type, which Parquet would refuse or convert silently.
-    """
-    # Called for every record of every row, so the message is put together only where something is wrong.
-    if len(row) != len(columns) or any(column.name not in row for column in columns):
-        wrong = sorted({column.name for column in columns} ^ set(row))
-        raise ValueError(f"expected the columns of corpus/schema.py, got other ones: {', '.join(wrong)}; see there")
-    for column in columns:
-        value = row[column.name]
-        if value is None and column.is_optional:
-            continue
-        if not column.is_list:
-            _check_value(value, column)
-        elif isinstance(value, list):
-            for each in value:
-                _check_value(each, column)
-        else:
-            # .200: a value may be a whole session.
-            raise ValueError(f"expected {column.name} to be a list, got {value!r:.200}; see corpus/schema.py")
-
-
-def _check_value(value: object, column: Column) -> None:
-    if column.scalar is None:
-        fits = isinstance(value, dict)
-    elif column.scalar is float:
-        fits = isinstance(value, float | int)  # Parquet turns 1 into 1.0
-    else:
-        # The exact type: True is an int to isinstance, and would stand in the dataset as 1.
-        fits = type(value) is column.scalar and (column.scalar is not int or _INT_MIN <= value <= _INT_MAX)  # type: ignore[operator]
-    if not fits:
-        raise ValueError(f"expected {column.name} to be {column.type_name}, got {value!r:.200}; see corpus/schema.py")
-    if column.fields:
-        check(value, column.fields)  # type: ignore[arg-type]
-
 
 _PARQUET = {str: "string", int: "int64", float: "float64", bool: "bool"}
 

@@ -34,6 +34,19 @@ class BeliefStats(TypedDict):
     mean_entropy_bits: float | None
 
 
+class VerificationStats(TypedDict):
+    """What of the rows was verified from outside of the processes that ran the snippets.
+
+    ``printed`` maps each reader to the number of rows whose text it printed again, ``unprinted`` are the rows of none.
+    ``states_verified`` of ``states_total`` changes of variables have the value that a replay gave when it was asked.
+    """
+
+    printed: dict[str, int]
+    unprinted: int
+    states_verified: int
+    states_total: int
+
+
 class FileStats(TypedDict):
     """Numbers of files: ``read``, and ``unreadable`` by reason, with the first few of those as ``examples``."""
 
@@ -75,5 +88,21 @@ class Stats(GroupStats, Notes):
     skipped_examples: int
     choices: int
     beliefs: BeliefStats
+    verification: VerificationStats
     config: Mapping[str, object]
     schema_version: int
+
+
+def verification_sentence(stats: Stats) -> str:
+    """The counts of ``verification`` for people: in the card, and on the terminal.
+
+    >>> counts = {"printed": {"doc": 3, "stock": 2}, "unprinted": 0, "states_verified": 5, "states_total": 9}
+    >>> verification_sentence({"rows": 3, "verification": counts})
+    'printed: verified by doc 3, stock 2 of 3 rows; states: verified 5 of 9, the rest self-reported.'
+    """
+    counts = stats["verification"]
+    readers = ", ".join(f"{reader} {number}" for reader, number in counts["printed"].items()) or "no reader, 0"
+    return (
+        f"printed: verified by {readers} of {stats['rows']} rows; states: verified {counts['states_verified']} of "
+        f"{counts['states_total']}, the rest self-reported."
+    )

@@ -60,6 +60,7 @@ class Counts:
         self._sums: Counter[str] = Counter()
         self._beliefs: Counter[str] = Counter()
         self._entropy = 0.0
+        self._printed: Counter[str] = Counter()
 
     def add_row(self, row: Row, split: str) -> None:
         """Count a row that was written, and what it holds."""
@@ -78,6 +79,10 @@ class Counts:
             self._entropy += -sum(p * math.log2(p) for p in belief["probabilities"] if p > 0)
             # By the number of outcomes, not by an entropy of 0, which rounding can miss.
             self._beliefs["certain"] += len(belief["outcomes"]) == 1
+        self._printed.update({*columns["printed_by"]})
+        self._sums["unprinted"] += not columns["printed_by"]
+        self._sums["states_verified"] += columns["states_verified"]
+        self._sums["states_total"] += columns["states_total"]
         self._sums["choices"] += len(columns["choices"])
         self._sums["steps"] += len(columns["steps"])
         self._sums["characters"] += len(columns["text"])
@@ -124,6 +129,12 @@ class Counts:
             "skipped_examples": self._sums["skipped_examples"],
             "choices": self._sums["choices"],
             "beliefs": self._beliefs_as_json(),
+            "verification": {
+                "printed": dict(sorted(self._printed.items())),
+                "unprinted": self._sums["unprinted"],
+                "states_verified": self._sums["states_verified"],
+                "states_total": self._sums["states_total"],
+            },
             **notes,
             "config": dict(config),
             "schema_version": SCHEMA_VERSION,

@@ -7,14 +7,17 @@ snippets is a drop ``worker_died``. Not covered: a unit that takes down the whol
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import traceback
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 from trace_mine.corpus.engines import Engine, WorkersLost
+from trace_mine.corpus.errors import CorpusError
 from trace_mine.corpus.ledger import Ledger
-from trace_mine.corpus.work import Dropped, Marker, Traces, entries_of
+from trace_mine.corpus.rows import MAX_EVIDENCE
+from trace_mine.corpus.work import Dropped, Item, Marker, Payload, Traces, entries_of
 from trace_mine.tracer.inside.reasons import Reason
 
 MAX_DEATHS = 3
@@ -42,7 +45,28 @@ class UnitTask:
         ledger = Ledger(self.out)
         ledger.attempt(key)
         payload = ledger.payload(key)
-        return ledger.finish(key, self.traces(payload), len(entries_of(payload)))
+        return ledger.finish(key, _all_items(self.traces, payload), len(entries_of(payload)))
+
+
+def _all_items(traces: Traces, payload: Payload) -> Iterator[Item]:
+    """Yield the items of a unit; what the origin's function raises over one snippet costs that one and those after it.
+
+    Raises:
+        CorpusError: nothing can be run here, which is so for all snippets.
+        OSError, MemoryError: this machine has no disk or memory left.
+    """
+    entries = entries_of(payload)
+    num_items = 0
+    try:
+        for item in traces(payload):
+            yield item
+            num_items += 1
+    except (CorpusError, OSError, MemoryError):
+        raise
+    except Exception as error:  # a mistake of trace-mine; without this, one row would end the run for all repositories
+        evidence = "".join(traceback.format_exception(error))[-MAX_EVIDENCE:]
+        for entry in entries[num_items:]:
+            yield Dropped.at(entry, reason=Reason.INTERNAL_ERROR.value, evidence=evidence)
 
 
 def run_units(ledger: Ledger, keys: Sequence[str], traces: Traces, engine: Engine, *, on_done: OnDone) -> None:

@@ -4,11 +4,17 @@ finished unit.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import TypedDict
 
-from trace_mine.corpus.rows import Row, printable
+from trace_mine.corpus.rows import MAX_EVIDENCE, Row, printable
+from trace_mine.tracer.inside.protocol.forms import shown
+from trace_mine.tracer.inside.reasons import reason_of
+
+MAX_NAME = 1000
+"""Characters of a drop's path and name that are kept: a hostile ``def`` may have a name of a megabyte."""
 
 
 class SnippetEntry(TypedDict):
@@ -38,20 +44,41 @@ class Dropped:
     def __post_init__(self) -> None:
         if not self.reason:
             raise ValueError("expected Dropped.reason to be a word that can be counted, got ''; name the reason")
+        reason_of(self.reason)  # raises for a word that the card could not explain
 
     @staticmethod
     def at(entry: SnippetEntry, *, reason: str, evidence: str) -> Dropped:
-        """Make the drop of a snippet; its names and the evidence become writable as UTF-8 (``printable``)."""
+        """Make the drop of a snippet; names and evidence become writable as UTF-8 (``printable``) and are cut."""
         return Dropped(
             reason=reason,
-            path=printable(entry["path"]),
-            name=printable(entry["name"]),
-            repository=entry["repository"],
-            entry=entry["entry"],
+            path=printable(entry["path"])[:MAX_NAME],
+            name=printable(entry["name"])[:MAX_NAME],
+            repository=printable(entry["repository"]),
+            entry=printable(entry["entry"]),
             line=entry["line"],
-            evidence=printable(evidence),
+            evidence=printable(evidence)[:MAX_EVIDENCE],
         )
 
+    @staticmethod
+    def from_json(data: Mapping[str, object]) -> Dropped:
+        """Return the drop whose fields these are, as a line of the ledger has them.
+
+        Raises:
+            ValueError: a field is missing or unknown, or of another type, or a text is one that UTF-8 does not have.
+        """
+        if data.keys() != _FIELDS.keys():
+            raise ValueError(f"expected the fields of a drop, got {len(data)} others; see corpus/work.py")
+        for name, value in data.items():
+            if type(value) is not _FIELDS[name]:
+                raise ValueError(f"expected {name} to be a {_FIELDS[name].__name__}, got {shown(value)}; see there")
+            if isinstance(value, str):
+                value.encode("utf-8")  # UnicodeEncodeError is a ValueError
+            elif not 0 <= value < 1 << 53:  # type: ignore[operator]
+                raise ValueError(f"expected the line of a drop, got {shown(value)}; count from 1")
+        return Dropped(**data)  # type: ignore[arg-type]  # as was found above
+
+
+_FIELDS: dict[str, type] = {field.name: int if field.name == "line" else str for field in fields(Dropped)}
 
 Item = Row | Dropped
 
@@ -147,8 +174,28 @@ class Marker:
         """Return the marker whose ``to_json`` is ``data``.
 
         Raises:
-            TypeError: a key is missing, or there is one too many.
-            ValueError: the counts contradict each other.
+            ValueError: it is no marker: a key is missing or too many, a value of another type, or the counts contradict
+                each other.
         """
-        # JSON has no tuples; a wrong key is a TypeError of the constructor.
-        return Marker(**{**data, "texts": tuple(data["texts"])})  # type: ignore[arg-type]
+        # Checked by hand: what was damaged on disk is refused here, or raises far from here, in the merge.
+        names = [field.name for field in fields(Marker)]
+        texts, repositories = data.get("texts"), data.get("repositories")
+        good = (
+            sorted(data) == sorted(names)
+            and all(_is_count(data[name]) for name in ("found", "rows", "drops", "bytes"))
+            and isinstance(data["sha256"], str)
+            and isinstance(texts, list)
+            and all(isinstance(text, str) and _TEXT_KEY.fullmatch(text) for text in texts)
+            and isinstance(repositories, dict)
+            and all(map(_is_count, repositories.values()))
+        )
+        if not good:
+            raise ValueError(f"expected a marker with {', '.join(names)}, got another object; delete it")
+        return Marker(**{**data, "texts": tuple(texts)})  # type: ignore[arg-type]
+
+
+_TEXT_KEY = re.compile("(?:[0-9a-f]{2})+")
+
+
+def _is_count(value: object) -> bool:
+    return type(value) is int and 0 <= value < 1 << 53

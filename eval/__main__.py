@@ -15,6 +15,7 @@ from typing import Annotated
 import typer
 
 from trace_mine.tracer.command_line import make_app, run_app
+from trace_mine.tracer.visible import one_line
 
 EXAMPLES = """\b
 Examples:
@@ -169,15 +170,16 @@ def show(header: tuple[str, ...], lines: list[tuple[str, ...]]) -> None:
     """Print a table on a terminal, or tab-separated lines into a pipe, where other programs read them."""
     if not sys.stdout.isatty():
         for line in (header, *lines):
-            print("\t".join(line))
+            print("\t".join(map(one_line, line)))
         return
     from rich.console import Console
     from rich.table import Table
 
     table = Table(*header)
     for line in lines:
-        table.add_row(*line)
-    Console().print(table)
+        table.add_row(*map(one_line, line))
+    # Without markup: `[red]` in a run's name is text.
+    Console(markup=False, highlight=False, emoji=False).print(table)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

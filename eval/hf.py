@@ -13,7 +13,6 @@ refused, not cut, because a model that misses the beginning answers another ques
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,6 +25,7 @@ from trace_mine.corpus.synthetic.stream import Batch, TokenStream
 from trace_mine.eval.measure import accuracy, beliefs
 from trace_mine.eval.results import Result, Where
 from trace_mine.eval.subjects import Subject
+from trace_mine.tracer.bounded import DamagedFile, check_regular, read_json
 from trace_mine.train.batches import TaskBatches
 from trace_mine.train.measure.predictors import baselines
 from trace_mine.train.measure.sessions import sessions_of
@@ -166,24 +166,34 @@ def hf_predictor(folder: Path, *, normalised: bool = False) -> HFPredictor:
 
     Raises:
         ValueError: no such folder, or no model or tokenizer in it.
+        DamagedFile: they can't be read, or the weights are not safetensors.
     """
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     from trace_mine.train.models.registry import load_model, register_auto_classes
 
-    if not (folder / "config.json").is_file():
+    if not (folder / "config.json").exists():
         raise ValueError(f"expected a local folder with config.json, got {folder}; save_pretrained the model there")
+    config = read_json(folder / "config.json")
+    check_regular(folder)
     register_auto_classes()  # so that a config of a family of ours is known to transformers at all
     # ours alone write this key; by its type alone our mamba2 would be opened as transformers' own, whose keys differ
-    is_ours = "state_norms" in json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    is_ours = "state_norms" in config
     has_subfolder = (folder / "tokenizer").is_dir()
+    # Without code of the folder's own, which transformers would offer to run; and without weights that are pickles.
+    safely: dict[str, bool] = {"local_files_only": True, "trust_remote_code": False}
     try:
         tokenizer_folder = folder / "tokenizer" if has_subfolder else folder
-        tokenizer = AutoTokenizer.from_pretrained(tokenizer_folder, local_files_only=True)
+        tokenizer = AutoTokenizer.from_pretrained(tokenizer_folder, **safely)
         auto = AutoModelForCausalLM.from_pretrained
-        model = load_model(folder) if is_ours else auto(folder, local_files_only=True)
-    except (OSError, KeyError) as error:
-        raise ValueError(f"expected a model and a tokenizer in {folder}, got {error}") from None
+        model = load_model(folder) if is_ours else auto(folder, use_safetensors=True, **safely)
+    except DamagedFile:
+        raise
+    except Exception as error:  # transformers, tokenizers and safetensors each raise kinds of their own
+        why = " ".join(str(error).split())
+        raise DamagedFile(
+            f"expected a model (safetensors) and a tokenizer in {folder}, got: {why:.300}; save_pretrained them there"
+        ) from None
     return HFPredictor(name=folder.resolve().name, model=model.eval(), tokenizer=tokenizer, normalised=normalised)
 
 

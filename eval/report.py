@@ -6,7 +6,6 @@ The HTML page holds its images and its style and runs no script, so that it can 
 from __future__ import annotations
 
 import base64
-import html
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from pathlib import Path
 
 from trace_mine.eval.claims import CANNOT_TELL, DOES_NOT_HOLD, HOLDS, Claim
 from trace_mine.eval.figures.base import Drawn, Figure
+from trace_mine.tracer.visible import in_html, prose_in_markdown
 
 Drawings = Sequence[tuple[Figure, Drawn | None, float]]
 """(figure, its drawing or None where none of its runs is finished, seconds that it took), in the report's order."""
@@ -102,20 +102,21 @@ def made_from(facts: Facts) -> str:
 
 def markdown(drawings: Drawings, facts: Facts) -> str:
     """The report as Markdown; images stand beside it, under ``figures/``."""
-    lines = ["# Who tracks state, who keeps a belief", "", made_from(facts), "", "## Verdicts", ""]
+    lines = ["# Who tracks state, who keeps a belief", "", prose_in_markdown(made_from(facts)), "", "## Verdicts", ""]
     lines += ["| claim | from | verdict | seeds | evidence |", "|---|---|---|---|---|"]
     for figure, claim in all_claims(drawings):
         cells = [claim.text, f"{claim.source} ({figure.name})", claim.verdict, str(claim.seeds), claim.evidence]
         # captions say KL(exact || model): a bar within a cell ends it
-        lines.append("| " + " | ".join(part.replace("|", "\\|") for part in cells) + " |")
+        lines.append("| " + " | ".join(map(prose_in_markdown, cells)) + " |")
     lines += ["", notes(), ""]  # right below the verdicts: "does not hold" is easily read for more than it says
     for figure, drawn, seconds in drawings:
         lines += [f"## {figure.name}: {figure.title}", ""]
         if drawn is None:
-            lines += [f"Not drawn: none of its runs is finished ({', '.join(figure.needs)}).", ""]
+            lines += [prose_in_markdown(f"Not drawn: none of its runs is finished ({', '.join(figure.needs)})."), ""]
             continue
-        lines += [f"![{figure.title}](figures/{figure.name}.png)", "", drawn.caption, ""]
-        lines += [f"*Recipe:* {figure.recipe}. *In the paper:* {figure.paper} *Drawn in* {seconds:.0f} s.", ""]
+        lines += [f"![{figure.title}](figures/{figure.name}.png)", "", prose_in_markdown(drawn.caption), ""]
+        recipe, paper = prose_in_markdown(figure.recipe), prose_in_markdown(figure.paper)
+        lines += [f"*Recipe:* {recipe}. *In the paper:* {paper} *Drawn in* {seconds:.0f} s.", ""]
     return "\n".join(lines)
 
 
@@ -137,35 +138,35 @@ def page(out: Path, drawings: Drawings, facts: Facts) -> str:
     head = ", ".join(f"{counts[verdict]} {verdict}" for verdict in (HOLDS, DOES_NOT_HOLD, CANNOT_TELL))
     body = [
         "<h1>Who tracks state, who keeps a belief</h1>",
-        f"<p>{html.escape(made_from(facts))}</p>",
-        f"<h2>Verdicts</h2><p>{html.escape(head)}. {html.escape(notes())}</p>",
+        f"<p>{in_html(made_from(facts))}</p>",
+        f"<h2>Verdicts</h2><p>{in_html(head)}. {in_html(notes())}</p>",
         table_head("claim", "from", "verdict", "seeds", "evidence"),
     ]
     for figure, claim in all_claims(drawings):
         link = f"<a href='#{figure.name}'>{figure.name}</a>"
         cells = (
-            html.escape(claim.text),
-            f"{html.escape(claim.source)} ({link})",
-            f"<span class='verdict'>{SIGNS[claim.verdict]} {html.escape(claim.verdict)}</span>",
+            in_html(claim.text),
+            f"{in_html(claim.source)} ({link})",
+            f"<span class='verdict'>{SIGNS[claim.verdict]} {in_html(claim.verdict)}</span>",
             str(claim.seeds),
-            html.escape(claim.evidence),
+            in_html(claim.evidence),
         )
         body.append("<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
     body.append("</tbody></table>")
     for figure, drawn, seconds in drawings:
-        body.append(f"<h2 id='{figure.name}'>{figure.name}: {html.escape(figure.title)}</h2>")
+        body.append(f"<h2 id='{figure.name}'>{figure.name}: {in_html(figure.title)}</h2>")
         if drawn is None:
-            body.append(f"<p>Not drawn: none of its runs is finished ({html.escape(', '.join(figure.needs))}).</p>")
+            body.append(f"<p>Not drawn: none of its runs is finished ({in_html(', '.join(figure.needs))}).</p>")
             continue
         # PNG rather than SVG, whose texts look different where its fonts are missing
         data = base64.b64encode((out / "figures" / f"{figure.name}.png").read_bytes()).decode()
-        body.append(f"<img alt='{html.escape(figure.title)}' src='data:image/png;base64,{data}'>")
-        body.append(f"<p>{html.escape(drawn.caption)}</p>")
+        body.append(f"<img alt='{in_html(figure.title)}' src='data:image/png;base64,{data}'>")
+        body.append(f"<p>{in_html(drawn.caption)}</p>")
         small = f"Recipe: {figure.recipe}. In the paper: {figure.paper} Drawn in {seconds:.0f} s."
-        body.append(f"<p class='small'>{html.escape(small)}</p>")
+        body.append(f"<p class='small'>{in_html(small)}</p>")
     # the sizes of all runs, by which a reader can judge what "does not hold" is worth
     rows = "".join(
-        f"<tr><td>{html.escape(name)}</td><td>{run.parameters:,}</td><td>{run.step:,}</td>"
+        f"<tr><td>{in_html(name)}</td><td>{run.parameters:,}</td><td>{run.step:,}</td>"
         f"<td>{run.tokens:,}</td><td>{run.seconds:.0f}</td></tr>"
         for name, run in facts.runs.items()
     )

@@ -6,7 +6,6 @@ where the last one ended.
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import re
@@ -141,7 +140,7 @@ def facts(
         final = out / "runs" / run.name / "final.json"
         # a run of the plan may have been finished by an earlier call: its name is in ``finished`` too
         if final.is_file() and run.name in trained.finished:
-            record = json.loads(final.read_text(encoding="utf-8"))
+            record = run_folder.read_final(final.parent)
             runs[run.name] = report.RunFacts(
                 parameters=record["parameters"],
                 step=record["step"],

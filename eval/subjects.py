@@ -73,12 +73,16 @@ def subject(folder: Path) -> Subject:
 
     Raises:
         ValueError: the folder holds no run or an unfinished one, or the run's vocabulary or data have changed.
+        DamagedFile: a file of the run isn't what ``trace-train`` wrote.
     """
     settings = run_folder.settings_of(folder)
-    if not (folder / "model.safetensors").is_file():
+    if not (folder / "model.safetensors").exists():
         raise ValueError(
             f"expected a finished run, got {folder} without model.safetensors; trace-train --resume {folder}"
         )
+    run_folder.check_files(folder)
+    # not used here, but by whoever uses the run next: a broken one should be told of by whoever looks first
+    run_folder.check_tokenizer(folder)
     # made from the settings again, and compared with the hashes in the folder: a task's code or a dataset may have
     # changed since, and then results would be of other sessions than the run's
     batches = batches_of(settings)

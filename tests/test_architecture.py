@@ -33,7 +33,7 @@ OTHERS = sorted(
 )
 DOCUMENTS = sorted({*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")} - {ROOT / "CHANGELOG.md"})  # it names old ones
 INSIDE = sorted((ROOT / "tracer" / "inside").rglob("*.py"))
-FLOORS = ("protocol", "syntax", "draws", "observe", "states", "views", "drive", "jobs")
+FLOORS = ("protocol", "syntax", "draws", "observe", "readers", "states", "views", "drive", "jobs")
 """Rooms of ``tracer/inside``, bottom first: a file imports from its own room and from those below it."""
 
 

@@ -36,10 +36,11 @@ from trace_mine.tracer.inside.reasons import Reason, ReasonStage, reason_of
 from trace_mine.tracer.inside.syntax.names import CannotOpen
 from trace_mine.tracer.inside.syntax.text import without_blank_lines
 from trace_mine.tracer.limits import Limits
+from trace_mine.tracer.replays.jails import ReplayJails
 from trace_mine.tracer.rounds import Failed, check_ended
 from trace_mine.tracer.sandbox import Jail, SandboxUnavailable, Worker
 from trace_mine.tracer.sandbox.answers import with_answers
-from trace_mine.tracer.schema import Drop, Outcome, Piece, Snippet, Step, Trace
+from trace_mine.tracer.schema import Drop, Outcome, Piece, Segment, Snippet, Step, Trace
 from trace_mine.tracer.session import Tracer, TracerConfig
 from trace_mine.tracer.views import parse_view
 
@@ -323,7 +324,7 @@ def test_a_caught_recursion_error_ends_tracing() -> None:
         "from trace_mine.tracer.inside.jobs.registry import run\n"
         "records, out = [], sys.stdout\n"
         "job, limits = json.loads(sys.argv[1])\n"
-        "run(job, limits, records.append, SimpleNamespace(arm=int, disarm=int))\n"
+        "run(job, limits, records.append, SimpleNamespace(arm=int, disarm=int, noticed=()))\n"
         "json.dump(records, out)\n"
     )
 
@@ -344,7 +345,8 @@ def test_a_caught_recursion_error_ends_tracing() -> None:
     class UnguardedTracer(Tracer):
         def __init__(self) -> None:
             self.config = TracerConfig()
-            self._recorder = self._replayer = Unguarded()  # type: ignore[assignment]
+            self._recorder = Unguarded()  # type: ignore[assignment]
+            self._replays = ReplayJails(self.config)
 
     with UnguardedTracer() as tracer:
         made = tracer.trace(Program(source=source).snippet())
@@ -480,8 +482,8 @@ def _trace(**changes: Any) -> Trace:
     """A trace that can become a row, but for the changes."""
     fields: dict[str, Any] = {
         "text": ">>> x = 1\n",
-        "segments": (),
-        "steps": (),
+        "segments": (Segment(start=0, end=10, role="command", step=0),),
+        "steps": (Step(source="x = 1", output="", kind="statement"),),
         "setup": {},
         "view": {"policy": "written"},
         "outcome": "ok",
@@ -563,6 +565,18 @@ def _die(payload: Mapping[str, Any]) -> Iterator[Any]:
     yield
 
 
+def _damaged_result(root: Path) -> str:
+    """A unit whose result is cut short after it was finished, and before it is merged."""
+    ledger = Ledger(root)
+    snippet = {"path": "a.py", "name": "f", "repository": "r", "entry": "doctest", "line": 1}
+    ledger.finish("unit", [Dropped.at(snippet, reason=Reason.EMPTY.value, evidence="")], 1)
+    (result,) = (root / ".ledger" / "results").iterdir()
+    result.write_bytes(result.read_bytes()[:-1])
+    (dropped,) = ledger.items("unit")
+    assert isinstance(dropped, Dropped)
+    return dropped.reason
+
+
 def _worker_died(root: Path) -> str:
     ledger = Ledger(root)
     snippet = {"path": "a.py", "name": "a", "repository": "r", "entry": "script", "line": 1}
@@ -582,6 +596,8 @@ ROW: dict[Reason, Callable[[Path], str]] = {
     Reason.INTEGRITY_FORGED: _row_of(integrity="forged"),
     Reason.LONE_SURROGATE: _row_of(text=">>> '\ud800'\n"),
     Reason.ROW_TOO_LARGE: _row_of(text=">>> x\n" + "x" * (8 << 20)),
+    Reason.BAD_ROW: _row_of(opened_calls=2**70),
+    Reason.DAMAGED_RESULT: _damaged_result,
     Reason.SHOWS_PATH: _mined(
         Found(text=TEST.format("()")), lambda root: _trace(text=f">>> import a\n>>> a\n{root}/repository/a.py\n")
     ),

@@ -20,7 +20,7 @@ RETIRED = {
     "kernel_of": "automaton_of",
 }
 """Identifiers that were given up, with the word to use: they said nothing of what they hold, or had two meanings."""
-COUNTS_FOUND = {"corpus/merge.py", "corpus/report.py", "corpus/stats.py", "corpus/tally.py", "corpus/work.py"}
+COUNTS_FOUND = {f"corpus/{name}.py" for name in ("ledger", "merge", "report", "stats", "tally", "work")}
 """Files that speak of the count ``found`` of stats.json, which is a contract with readers."""
 
 

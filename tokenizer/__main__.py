@@ -14,6 +14,7 @@ import typer
 
 from trace_mine.tracer.atomic import replacing, write_atomically
 from trace_mine.tracer.command_line import make_app, run_app
+from trace_mine.tracer.visible import visible as escaped
 
 if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict
@@ -243,8 +244,7 @@ def visible(text: str) -> str:
 
     Texts come from snippets, whose control characters must not reach the terminal.
     """
-    one_line = text.replace("\n", "\u23ce")
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in one_line)
+    return escaped(text).replace("\n", "\u23ce").replace("\t", "\\t")
 
 
 def write(path: Path, record: Mapping[str, Any]) -> None:

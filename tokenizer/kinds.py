@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from trace_mine.tokenizer.encoded import Row
 from trace_mine.tokenizer.lexemes import fit_python
 from trace_mine.tokenizer.symbols import fit_symbols
+from trace_mine.tracer.bounded import DamagedFile, check_regular
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
@@ -32,18 +33,21 @@ def load(folder: str | Path) -> PreTrainedTokenizerFast:
     """Load the tokenizer of a folder, without the network.
 
     Raises:
-        ValueError: the folder has no tokenizer.json, or a broken one.
+        ValueError: the folder has no tokenizer.json.
+        DamagedFile: it has a broken one.
     """
-    # AutoTokenizer takes a folder that isn't there for the name of a model to download, and complains about that
-    if not (Path(folder) / "tokenizer.json").is_file():
+    # transformers takes a folder that isn't there for the name of a model to download, and complains about that
+    if not (Path(folder) / "tokenizer.json").exists():
         raise ValueError(f"expected a folder with tokenizer.json, got {folder}; make one with trace-tokenize fit")
-    from transformers import AutoTokenizer
+    check_regular(Path(folder))
+    # Not AutoTokenizer, which makes whatever class the folder names and offers to run code of its.
+    from transformers import PreTrainedTokenizerFast
 
     try:
-        tokenizer = AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
+        return PreTrainedTokenizerFast.from_pretrained(str(folder), local_files_only=True)
     except Exception as error:  # tokenizers raises Exception itself for a file that it can't read
-        raise ValueError(f"expected a tokenizer in {folder}, got {error}; fit it again") from None
-    return cast("PreTrainedTokenizerFast", tokenizer)  # a tokenizer.json is never of the other, slow kind
+        why = " ".join(str(error).split())
+        raise DamagedFile(f"expected a tokenizer in {folder}, got: {why:.300}; fit it again") from None
 
 
 def vocabulary_hash(tokenizer: PreTrainedTokenizerBase) -> str:

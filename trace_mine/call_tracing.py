@@ -32,6 +32,7 @@ def trace(
     limits: Limits | None = None,
     root: str | os.PathLike[str] | None = None,
     lenient: bool = False,
+    sandbox_level: int | None = None,
     allow_unsafe_sandbox: bool = False,
     **kwargs: object,
 ) -> Trace:
@@ -46,7 +47,7 @@ def trace(
         function: a function written with ``def``, in a file or a notebook's cell.
         args: its positional arguments: values of built-in types, functions and classes.
         kwargs: its arguments by name.
-        view, follow, seed, timeout, limits, root, lenient, allow_unsafe_sandbox: see ``run``.
+        view, follow, seed, timeout, limits, root, lenient, sandbox_level, allow_unsafe_sandbox: see ``run``.
 
     Raises:
         FunctionSourceError: the function, what it needs or an argument can't be written as source (a ValueError).
@@ -81,7 +82,7 @@ def trace(
             f"expected a plain function, got the async function {function.__name__}; write one that calls asyncio.run"
         )
     options = {"view": view, "follow": follow, "seed": seed, "timeout": timeout, "limits": limits, "root": root}
-    options |= {"lenient": lenient, "allow_unsafe_sandbox": allow_unsafe_sandbox}
+    options |= {"lenient": lenient, "sandbox_level": sandbox_level, "allow_unsafe_sandbox": allow_unsafe_sandbox}
     # co_varnames begins with the parameters: positional ones, then keyword-only ones.
     _check_options(function.__name__, code.co_varnames[: code.co_argcount + code.co_kwonlyargcount], options)
     statements = Statements()
@@ -119,6 +120,7 @@ def trace(
         view=chosen,
         seed=seed,
         minimum_level=0 if allow_unsafe_sandbox else 2,
+        sandbox_level=sandbox_level,
         allow_unsafe=allow_unsafe_sandbox,
     )
     return traced(snippet, config, lenient=lenient)

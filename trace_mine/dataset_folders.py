@@ -49,6 +49,7 @@ def mine(
     jobs: int | None = None,
     progress: bool = False,
     overwrite: bool = False,
+    sandbox_level: int | None = None,
     allow_unsafe_sandbox: bool = False,
 ) -> datasets.DatasetDict:
     """Mines files, folders, git checkouts, sdists, wheels or ``module:NAME`` into a dataset, as ``trace-mine`` does.
@@ -71,6 +72,7 @@ def mine(
         jobs: workers of the engine; None: one for each core.
         progress: show a bar, or lines where there is no terminal.
         overwrite: start afresh in ``out``.
+        sandbox_level: force this level of the sandbox, 3 or 2; None: the strongest that works here.
         allow_unsafe_sandbox: run even where this machine has no sandbox. DANGEROUS.
 
     Raises:
@@ -107,6 +109,7 @@ def mine(
         view=view,
         only_choices=only_choices,
         sessions=sessions,
+        sandbox_level=sandbox_level,
         allow_unsafe=allow_unsafe_sandbox,
     )
     several = [paths] if isinstance(paths, str | os.PathLike) else paths

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from trace_mine.tracer.inside.reasons import Reason, ReasonStage, reason_of
 from trace_mine.tracer.schema import Drop
-from trace_mine.tracer.visible import visible
+from trace_mine.tracer.visible import indented, one_line
 
 # Keyed by members; a drop's word finds its entry, since a StrEnum's member equals its word.
 CURES: dict[str, str] = {
@@ -69,5 +69,5 @@ class NoTraceError(Exception):
         self.cure = CURES.get(drop.reason, OTHER_CURE)
         # The evidence quotes the program: no control character of its text reaches a terminal by a traceback.
         super().__init__(
-            visible(f"no session of {name}: {drop.reason}. {self.why} ({drop.evidence}) To do: {self.cure}")
+            f"no session of {one_line(name)}: {drop.reason}. {self.why} ({indented(drop.evidence)}) To do: {self.cure}"
         )

@@ -19,7 +19,7 @@ def load_model(run: str | os.PathLike[str]) -> SequenceModel:
     with ``generate`` and ``save_pretrained``.
 
     Raises:
-        ValueError: the folder has no model, or one of another project.
+        ValueError: the folder has no model, or one of another project, or a damaged one.
         ImportError: the extra [train] is not installed.
 
     >>> import torch, trace_mine
@@ -30,9 +30,13 @@ def load_model(run: str | os.PathLike[str]) -> SequenceModel:
     True
     """
     _check_extra()
+    from trace_mine.train import checkpoints, run_folder
     from trace_mine.train.models.registry import load_model as load
 
-    return load(Path(run))
+    folder = Path(run)
+    if (folder / "final.json").exists() or checkpoints.has_seal(folder):
+        run_folder.check_files(folder, "config.json", "model.safetensors")
+    return load(folder)
 
 
 def load_tokenizer(run: str | os.PathLike[str]) -> PreTrainedTokenizerFast:
@@ -49,8 +53,11 @@ def load_tokenizer(run: str | os.PathLike[str]) -> PreTrainedTokenizerFast:
     """
     _check_extra()
     from trace_mine.tokenizer.kinds import load
+    from trace_mine.train import run_folder
 
     folder = Path(run)
+    if (folder / "final.json").exists():
+        run_folder.check_files(folder, "tokenizer/")
     loaded: PreTrainedTokenizerFast = load(folder / "tokenizer" if (folder / "tokenizer").is_dir() else folder)
     return loaded
 

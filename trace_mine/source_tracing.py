@@ -33,6 +33,7 @@ def run(
     comprehensions: bool = False,
     python: str = sys.executable,
     lenient: bool = False,
+    sandbox_level: int | None = None,
     allow_unsafe_sandbox: bool = False,
 ) -> Trace:
     r"""Runs a program in the sandbox, and returns its trace.
@@ -43,19 +44,21 @@ def run(
         view: what the session shows, as text (``"branch+every:4"``) or as a ``View``.
         follow: how deep calls are opened; 0 keeps each call one command.
         seed: seed of the program's draws.
-        timeout: wall-clock seconds, and CPU seconds rounded up; None: those of ``limits``, 10 by default.
+        timeout: seconds by the clock, not counting what the run waits for a busy processor, and CPU seconds rounded up;
+            None: those of ``limits``, 10 by default.
         limits: what the run may use.
         root: a folder that the program sees, read-only, and imports from. Without it, it sees nothing of this machine.
         comprehensions: show list comprehensions as loops.
         python: the interpreter that runs the program.
         lenient: give a session that fails a check too, with the evidence in its ``failed_checks``.
+        sandbox_level: force this level of the sandbox, 3 or 2; None: the strongest that works here.
         allow_unsafe_sandbox: run even where this machine has no sandbox. DANGEROUS.
 
     Raises:
         NoTraceError: the program gave no session that replays; the error has the reason and a cure.
         ValueError: the text of the view names no view, or the view needs something that the program lacks.
         FileNotFoundError: there is no such file.
-        trace_mine.tracer.sandbox.SandboxUnavailable: this machine has no sandbox.
+        trace_mine.tracer.sandbox.SandboxUnavailable: this machine has no sandbox, or not of that level.
 
     >>> import trace_mine
     >>> trace = trace_mine.run("total = 1\nwhile total < 4:\n    total *= 2\n")
@@ -100,6 +103,7 @@ def run(
         python=python,
         # Below level 2 nothing promises that the program can't touch the host (see SECURITY.md).
         minimum_level=0 if allow_unsafe_sandbox else 2,
+        sandbox_level=sandbox_level,
         allow_unsafe=allow_unsafe_sandbox,
     )
     return traced(script_snippet(text, name, arguments), config, lenient=lenient)
@@ -119,7 +123,7 @@ def traced(snippet: Snippet, config: TracerConfig, *, lenient: bool) -> Trace:
 
 
 def with_timeout(limits: Limits | None, timeout: float | None) -> Limits:
-    """Return the limits with ``timeout`` seconds of wall clock, and as many of CPU, rounded up (RLIMIT_CPU takes whole
+    """Return the limits with ``timeout`` seconds of its own time (see ``Limits``), and as many of CPU, rounded up (RLIMIT_CPU takes whole
     seconds); None leaves them as they are.
     """
     chosen = limits or Limits()

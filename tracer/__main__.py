@@ -14,7 +14,8 @@ from typing import Annotated, Any
 
 import typer
 
-from trace_mine.tracer.command_line import ExitCode, make_app, num_bytes, run_app
+from trace_mine.tracer.command_line import ExitCode, make_app, num_bytes, run_app, tell_sandbox
+from trace_mine.tracer.config import check_sandbox_level
 from trace_mine.tracer.inside.reasons import Reason, reason_of
 from trace_mine.tracer.limits import Limits
 from trace_mine.tracer.sandbox import SandboxUnavailable
@@ -23,6 +24,7 @@ from trace_mine.tracer.scripts import decoded, import_folders, script_snippet
 from trace_mine.tracer.session import Tracer, TracerConfig
 from trace_mine.tracer.show import beliefs_shown, coloured, page, visible
 from trace_mine.tracer.views import View, ViewError, parse_view, with_hidden_inputs
+from trace_mine.tracer.visible import indented
 
 EPILOG = """\b
 Examples:
@@ -90,6 +92,15 @@ def _view(given: str | View) -> View:
         raise typer.BadParameter(str(error)) from None
 
 
+def _sandbox_level(given: int | None) -> int | None:
+    try:
+        # level 0 is refused once it is known if it was allowed
+        check_sandbox_level(given, allow_unsafe=True)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+    return given
+
+
 def _size(given: str | int) -> int:
     try:
         return given if isinstance(given, int) else num_bytes(given)
@@ -134,7 +145,12 @@ def command(
         bool, typer.Option("--open-comprehensions", help="show list comprehensions as loops")
     ] = False,
     timeout: Annotated[
-        float, typer.Option(help="wall-clock limit", metavar="SECONDS", callback=_seconds)
+        float,
+        typer.Option(
+            help="limit by the clock; what the run waits for a busy processor does not count",
+            metavar="SECONDS",
+            callback=_seconds,
+        ),
     ] = DEFAULTS.wall_seconds,
     cpu: Annotated[
         int | None,
@@ -169,6 +185,16 @@ def command(
         str, typer.Option(help="the interpreter that runs the script", metavar="EXE", show_default="this one")
     ] = sys.executable,
     color: Annotated[Colour, typer.Option(help="colours by role")] = Colour.auto,
+    sandbox_level: Annotated[
+        int | None,
+        typer.Option(
+            help="force this level of the sandbox: 3 (namespaces) or 2 (without them); 0 confines nothing, and needs "
+            "--allow-unsafe-sandbox",
+            metavar="N",
+            callback=_sandbox_level,
+            show_default="the strongest that works here",
+        ),
+    ] = None,
     allow_unsafe_sandbox: Annotated[
         bool,
         typer.Option(
@@ -182,6 +208,8 @@ def command(
     repository, folders = _imports(root, script)
     laws = _laws(view, inputs or [], environ or [])
     _check_view(view, beliefs=beliefs, forks=forks)
+    if sandbox_level == 0 and not allow_unsafe_sandbox:
+        raise typer.BadParameter("expected --sandbox-level 3 or 2, got 0, which needs --allow-unsafe-sandbox too")
     config = TracerConfig(
         repository=repository,
         sys_path=folders,
@@ -202,6 +230,7 @@ def command(
         laws=laws,
         python=python,
         minimum_level=0 if allow_unsafe_sandbox else 2,
+        sandbox_level=sandbox_level,
         allow_unsafe=allow_unsafe_sandbox,
     )
     # before the sandbox starts: a view that does not fit the script is wrong usage, and costs no second of waiting
@@ -211,6 +240,8 @@ def command(
         raise typer.BadParameter(str(error)) from None
     name = "<stdin>" if script is None else script.name
     with Tracer(config) as tracer:
+        if not as_json:  # the object says it
+            tell_sandbox(tracer.sandbox)
         # lenient: whoever looks at one program wants to see the session that fails a check, and is told that it does
         result = tracer.trace(script_snippet(source, name, arguments or ()), lenient=True)
         if isinstance(result, Trace) and html is not None:
@@ -319,7 +350,7 @@ def as_object(result: Trace | Drop, tracer: Tracer) -> Mapping[str, object]:
 def _print(result: Trace | Drop, *, beliefs: bool, color: Colour) -> None:
     """Print the session, and on standard error the reason why it doesn't replay, or why there is none."""
     if isinstance(result, Drop):
-        print(visible(f"trace-run: no session ({result.reason}): {result.evidence}"), file=sys.stderr)
+        print(indented(f"trace-run: no session ({result.reason}): {result.evidence}"), file=sys.stderr)
         return
     # NO_COLOR (https://no-color.org) is a wish for all programs, --color a wish for this run, which goes before it
     terminal = sys.stdout.isatty() and "NO_COLOR" not in os.environ
@@ -329,7 +360,7 @@ def _print(result: Trace | Drop, *, beliefs: bool, color: Colour) -> None:
     else:
         sys.stdout.write(coloured(result.text, result.segments) if colour else visible(result.text))
     for check, evidence in result.failed_checks.items():
-        print(visible(f"trace-run: this session does not replay ({check}): {evidence}"), file=sys.stderr)
+        print(indented(f"trace-run: this session does not replay ({check}): {evidence}"), file=sys.stderr)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

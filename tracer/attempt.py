@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from trace_mine.tracer.checks import NOTHING, PathMismatch, check_paths, check_result
@@ -17,11 +16,12 @@ from trace_mine.tracer.inside.protocol.answers import DriveSummary, MustRestart,
 from trace_mine.tracer.inside.protocol.jobs import DriveJob, Place, Program
 from trace_mine.tracer.inside.reasons import Reason
 from trace_mine.tracer.replay_check import WrittenSession, replay_session
+from trace_mine.tracer.replays.jails import ReplayJails
 from trace_mine.tracer.rounds import Again, Failed, Native, Plan, all_of, check_ended, with_whole
 from trace_mine.tracer.sandbox import Worker
 from trace_mine.tracer.schema import Outcome, Snippet, Step, Trace, Verification
 from trace_mine.tracer.steps import masked, steps_of
-from trace_mine.tracer.two_worlds import program_of, root_of
+from trace_mine.tracer.two_worlds import library_on_host, program_of, root_of
 
 _denied = re.compile(r"\[Errno (1|13|30)\][^\n]*")
 """EPERM, EACCES and EROFS in a session's text: errors of the sandbox, which the program would not meet elsewhere."""
@@ -34,8 +34,7 @@ class Attempt:
     Attributes:
         config: the tracer's configuration.
         recorder: the worker that writes the session.
-        replayer: gives the worker that replays it. It is called when the replay is due and not before: the worker
-            takes a second to start.
+        replays: the jails that replay it.
         snippet: what the session is of.
         native: the snippet's native run.
         plan: what is opened, kept as one command, and not shown.
@@ -44,7 +43,7 @@ class Attempt:
 
     config: TracerConfig
     recorder: Worker
-    replayer: Callable[[], Worker]
+    replays: ReplayJails
     snippet: Snippet
     native: Native
     plan: Plan
@@ -65,7 +64,10 @@ class Attempt:
         driven = _summary_of(run, self.plan)
         failed = self._differences(driven)
         verification = Verification()
-        steps = steps_of(driven.commands, self.snippet, root_of(self.config, self.recorder))
+        steps = [
+            replace(step, path=library_on_host(step.path, self.recorder))
+            for step in steps_of(driven.commands, self.snippet, root_of(self.config, self.recorder))
+        ]
         if not steps:
             raise Failed(Reason.EMPTY, "no statement of the snippet is a command")
         rendered = repl.render(steps)
@@ -73,6 +75,7 @@ class Attempt:
         denied = _denied.search(rendered.text)
         if denied is not None and not self.lenient:
             raise Failed(Reason.SANDBOX_DENIED, denied.group())
+        self._refuse_host_paths(rendered.text)
         if self.lenient or not failed:
             session = WrittenSession(
                 snippet=self.snippet,
@@ -81,13 +84,12 @@ class Attempt:
                 plan=self.plan,
                 commands=driven.commands,
                 outcomes=driven.outcomes,
+                noticed=self.native.result.noticed,
             )
-            mismatch, differing = replay_session(self.config, self.replayer(), session, lenient=self.lenient)
-            failed.update(mismatch)
-            steps = masked(steps, driven.commands, differing)
-            if not mismatch:
-                changes = sum(value is not None for command in driven.commands for value in command.changes.values())
-                verification = Verification(printed=("console", "doctest"), states_total=changes)
+            replayed = replay_session(self.config, self.replays, session, lenient=self.lenient)
+            failed.update(replayed.failed)
+            steps = masked(steps, driven.commands, replayed.differing, replayed.unbound)
+            verification = replayed.verification
         trace = replace(self._trace_of(run, driven, steps, rendered, failed), verification=verification)
         if not driven.outcomes or (failed and not self.lenient):
             return trace
@@ -95,6 +97,14 @@ class Attempt:
         # Beliefs that end early are no failed check: those that were found hold, and the row says that some lack.
         kept = dict(trace.kept_whole) if failure is None else {**trace.kept_whole, Reason.BELIEFS_END_EARLY.value: 1}
         return replace(trace, choices=choices, beliefs=beliefs, kept_whole=kept)
+
+    def _refuse_host_paths(self, text: str) -> None:
+        """Raise Failed where the text shows a path of this machine: it is the same in both worlds, so that no replay
+        tells it from a fact of the program.
+        """
+        # the text and not the evidence: that goes into statistics, where no folder of this machine is to stand either
+        if not self.lenient and any(path in text for path in self.recorder.host_paths):
+            raise Failed(Reason.SHOWS_PATH, "the session shows a path of this machine")
 
     def _drive(self, program: Program) -> Outcome:
         """Run the driver, which writes the session."""

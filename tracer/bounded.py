@@ -9,14 +9,17 @@ Not covered: a folder that changes while it is read.
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import stat
 from pathlib import Path
-from typing import BinaryIO
 
 MAX_JSON_BYTES = 64 << 20
 """More than any JSON file of a run: the largest, the Trainer's, has a line for each log."""
+
+MAX_FOREIGN_JSON_BYTES = 256 << 20
+"""More than the largest tokenizers of others have, 30 MB."""
 
 MAX_JSON_DEPTH = 100
 """More than any of them nests. Python's parser allows 1,000 or so, which code that walks a value need not survive."""
@@ -31,7 +34,7 @@ class DamagedFile(ValueError):
     exit_code = 1
 
 
-def open_regular(path: Path) -> BinaryIO:
+def open_regular(path: Path) -> io.BufferedReader:
     """Open a regular file, or a link to one, for reading.
 
     Raises:
@@ -47,7 +50,26 @@ def open_regular(path: Path) -> BinaryIO:
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         raise DamagedFile(f"expected a file {path}, got a folder, FIFO, socket or device")
-    return os.fdopen(descriptor, "rb")
+    return open(descriptor, "rb")
+
+
+def check_regular(folder: Path) -> None:
+    """Check the files of a folder that another library is to open by itself: it might wait for a FIFO for ever.
+
+    Raises:
+        DamagedFile: one of them is no regular file, no folder, and no link to one; or is larger than a JSON file can
+            be, and called like one.
+    """
+    try:
+        paths = sorted(folder.iterdir())
+    except OSError as error:
+        raise DamagedFile(f"expected a folder {folder}, got: {error.strerror}") from None
+    for path in paths:
+        if not path.is_dir():
+            with open_regular(path) as file:
+                num_bytes = os.fstat(file.fileno()).st_size
+            if path.suffix == ".json" and num_bytes > MAX_FOREIGN_JSON_BYTES:
+                raise DamagedFile(f"expected {path} to have at most {MAX_FOREIGN_JSON_BYTES} bytes, got {num_bytes}")
 
 
 def read_bytes(path: Path, max_bytes: int) -> bytes:

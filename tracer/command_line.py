@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import IntEnum
 from typing import Annotated, Protocol
 
@@ -30,7 +30,7 @@ from typer.core import TyperGroup
 from typer.main import get_command
 
 import trace_mine
-from trace_mine.tracer.show import visible
+from trace_mine.tracer.visible import indented
 
 
 class _Parameter(Protocol):
@@ -145,6 +145,16 @@ def run_app(
     return int(ended or ExitCode.DONE)
 
 
+def tell_sandbox(sandbox: Mapping[str, object]) -> None:
+    """Print one line on standard error that says how strongly snippets are confined.
+
+    ``sandbox`` has ``level`` and ``layers``, as ``Tracer.sandbox`` gives them. Not on standard output, which is for
+    sessions, counts and JSON.
+    """
+    unsafe = "" if sandbox["level"] else ": NOT a sandbox"
+    print(f"sandbox: level {sandbox['level']} ({sandbox['layers']}){unsafe}", file=sys.stderr, flush=True)
+
+
 def num_bytes(text: str) -> int:
     """The number of bytes of a size such as ``512M`` or ``1GiB`` (K, M and G are powers of 1024 either way).
 
@@ -160,7 +170,7 @@ def num_bytes(text: str) -> int:
 
 def _ends_with(name: str, message: str, code: int) -> int:
     """Print one message on standard error, and give the exit code. Messages may quote hostile text."""
-    print(visible(f"{name}: {message}"), file=sys.stderr)
+    print(indented(f"{name}: {message}"), file=sys.stderr)
     return code
 
 

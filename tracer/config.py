@@ -6,10 +6,22 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypedDict
 
 from trace_mine.tracer.inside.protocol.jobs import Laws
 from trace_mine.tracer.limits import Limits
 from trace_mine.tracer.views import View
+
+SANDBOX_LEVELS = (3, 2, 0)
+"""Levels of the sandbox. No 1: that number stands for macOS's seatbelt, which is not built."""
+
+
+class WorkerLevels(TypedDict):
+    """The arguments of a ``Worker`` that say which levels of the sandbox will do."""
+
+    minimum_level: int
+    maximum_level: int
+    allow_unsafe: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,11 +46,13 @@ class TracerConfig:
         laws: the declared laws of inputs and of the environment, as ``Laws.from_json`` takes them; None: none.
         python: the interpreter that runs the snippets.
         minimum_level: the weakest sandbox that will do: 3 (namespaces), 2 (Landlock and seccomp) or 0 (none at all).
+        sandbox_level: this level and no other, 3, 2 or 0; None: the strongest that works here.
         allow_unsafe: level 0 is allowed, where snippets can do whatever this process can. Dangerous.
         seed: the seed of the ``random`` module inside, and of the snippets' draws.
 
     Raises:
-        ValueError: ``laws`` are malformed, ``follow`` is negative, or ``minimum_level`` is no level.
+        ValueError: ``laws`` are malformed, ``follow`` is negative, ``minimum_level`` or ``sandbox_level`` is no level,
+            or ``sandbox_level`` is 0 without ``allow_unsafe``.
 
     >>> import trace_mine
     >>> trace_mine.TracerConfig(follow=2, view=trace_mine.parse_view("branch")).view.hides
@@ -59,14 +73,44 @@ class TracerConfig:
     laws: Mapping[str, object] | None = None
     python: str = sys.executable
     minimum_level: int = 2  # it needs no privilege, so that it is there in most containers; 3 needs namespaces
+    sandbox_level: int | None = None
     allow_unsafe: bool = False
     seed: int = 0
 
     def __post_init__(self) -> None:
         if self.follow < 0:
             raise ValueError(f"expected TracerConfig.follow >= 0, got {self.follow}; give 0 to follow no calls")
-        # no 1: that level stands for macOS's seatbelt, which is not built
-        if self.minimum_level not in (0, 2, 3):
+        if self.minimum_level not in SANDBOX_LEVELS:
             raise ValueError(f"expected TracerConfig.minimum_level 0, 2 or 3, got {self.minimum_level}; name a level")
+        check_sandbox_level(self.sandbox_level, allow_unsafe=self.allow_unsafe)
         if self.laws is not None:
             Laws.from_json(self.laws)  # raises ProtocolError, a ValueError, where a snippet would be run to no use
+
+    @property
+    def worker_levels(self) -> WorkerLevels:
+        """The levels that the workers may choose among."""
+        forced = self.sandbox_level
+        return {
+            "minimum_level": self.minimum_level if forced is None else forced,
+            "maximum_level": max(SANDBOX_LEVELS) if forced is None else forced,
+            "allow_unsafe": self.allow_unsafe,
+        }
+
+
+def check_sandbox_level(level: int | None, *, allow_unsafe: bool) -> None:
+    """Refuse a level that is none, and the one that confines nothing where it was not allowed.
+
+    Args:
+        level: the level that is to be forced; None forces none.
+        allow_unsafe: level 0 is allowed.
+
+    Raises:
+        ValueError: it is refused.
+    """
+    if level is not None and level not in SANDBOX_LEVELS:
+        raise ValueError(f"expected the sandbox level 3, 2 or 0, got {level}; leave it out for the strongest")
+    if level == 0 and not allow_unsafe:
+        raise ValueError(
+            "expected the sandbox level 3 or 2, got 0, which confines nothing; allow it (--allow-unsafe-sandbox) for "
+            "code that you would run without a sandbox"
+        )

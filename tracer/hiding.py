@@ -31,6 +31,7 @@ from trace_mine.tracer.inside.reasons import Reason
 from trace_mine.tracer.rounds import Failed, result_of
 from trace_mine.tracer.sandbox import Worker
 from trace_mine.tracer.schema import Belief, Choice, Snippet, Step
+from trace_mine.tracer.two_worlds import library_inside
 from trace_mine.tracer.views import question
 
 OPENING_SHARE = 0.4
@@ -216,7 +217,8 @@ def automaton_of(
     ``roots`` are the folders, as code in the sandbox sees them, below which ``config.own`` lies.
     """
     # no ``module``: an automaton's commands bring their own set-up as ``code``, as a row has it
-    own = (*config.library, *(f"{root}/{prefix}" for root in roots for prefix in config.own))
+    library = [library_inside(path, worker) for path in config.library]
+    own = (*library, *(f"{root}/{prefix}" for root in roots for prefix in config.own))
     job = AutomatonJob(
         program=Program(code=code, own=own),
         commands=tuple(commands),

@@ -2,8 +2,8 @@
 
 | field | stopped by | outcome |
 |---|---|---|
-| wall_seconds | the jail's init process | ``wall`` |
-| cpu_seconds | RLIMIT_CPU | ``cpu`` |
+| wall_seconds | the jail's init process | ``wall``, or ``cpu`` where most of it was processor time |
+| cpu_seconds | the jail's init process; RLIMIT_CPU, each process, twice as much | ``cpu`` |
 | memory_bytes | RLIMIT_AS, on top of what the warm zygote already maps | ``memory``, or the snippet's own MemoryError |
 | processes | RLIMIT_NPROC and the system-call filter (no fork, no exec; threads only) | an OSError in the snippet |
 | forks | RLIMIT_NPROC and the system-call filter (see below); 0: no process | no fork point, paths run again |
@@ -15,9 +15,16 @@
 | events | the recorder in the runner | ``trace-limit`` |
 | commands | the statement driver | a construct is kept whole instead |
 
+``wall_seconds`` is a run's own time: by the clock, less what it waited for a processor that others used (``own_time``).
+On a machine with nothing else to do the two are the same, and on a busy one no run ends for that: load decides nothing.
+By the clock a run gets ten times as much.
+
 ``forks`` is for runs that follow choices (beliefs, automata); no other run may fork. There, processes and threads count
 together, ``forks`` in place of ``processes``. RLIMIT_CPU and RLIMIT_AS are each process's own: ``1 + forks`` times
 ``memory_bytes`` bounds their memory together, ``wall_seconds`` their time.
+
+A jail as a whole (its imports, its runs with all their processes, the scratch) is bounded by a control group where one
+can be had (``sandbox.cgroups``).
 
 Not limited: memory bandwidth, time spent in one uninterruptible system call, CPU caches.
 """
@@ -39,8 +46,8 @@ class Limits:
     400
     """
 
-    # The clock's limit is above that of the processor, which should decide: by the clock alone, load decides what a
-    # dataset holds. Of one dataset's 13 drops for ``wall``, each had used 1 or 2 of its 8 CPU seconds.
+    # Above cpu_seconds, so that it ends only what waits. Of 13 runs that ended at 10 s by the clock, each had used 1 or
+    # 2 of its 8 CPU seconds and waited for a processor in between.
     wall_seconds: float = 10.0
     cpu_seconds: int = 8
     memory_bytes: int = 1 << 30

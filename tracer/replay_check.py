@@ -1,24 +1,28 @@
 """The replay check: a session's text, run again in the other world, prints the same and gives variables equal values.
 
 It is the third check of every trace (``checks`` has the other two), and the only one that sees no more than a reader
-has: the text and the set-up. A difference has a remedy where the command that differs only shows something: the
-session is written again without its output.
+has: the text and the set-up. Readers run it where nothing of ours is (``replays``), and what they printed is compared
+here. A difference has a remedy where the command that differs only shows something: the session is written again
+without its output.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Literal
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 
 from trace_mine.tracer.config import TracerConfig
 from trace_mine.tracer.hiding import draws_of, laws_of
-from trace_mine.tracer.inside.protocol.answers import Difference, ReplayReport, SessionCommand
-from trace_mine.tracer.inside.protocol.jobs import DrawnOutcome, Program, ReplayJob
+from trace_mine.tracer.inside.protocol.answers import SessionCommand
+from trace_mine.tracer.inside.protocol.jobs import DrawnOutcome, Program
 from trace_mine.tracer.inside.reasons import Reason
-from trace_mine.tracer.rounds import Again, Plan, result_of
-from trace_mine.tracer.sandbox import Worker
-from trace_mine.tracer.schema import Snippet
+from trace_mine.tracer.replays.choice import readers_for
+from trace_mine.tracer.replays.jails import ReplayJails
+from trace_mine.tracer.replays.questions import StateQuestion, question_of
+from trace_mine.tracer.replays.registry import READERS
+from trace_mine.tracer.replays.session import Difference, Reading, Session, commands_of, differences
+from trace_mine.tracer.rounds import Again, Plan
+from trace_mine.tracer.schema import Snippet, Verification
 
 RESEEDS = (2, 3, 5, 7)
 """Seeds of ``random`` in further replays of a session in which something differed.
@@ -37,6 +41,7 @@ class WrittenSession:
         plan: the plan by which it was written.
         commands: its commands, as the driver sent them.
         outcomes: the outcomes of its draws, in order.
+        noticed: audit events of the native run, by which readers are chosen.
     """
 
     snippet: Snippet
@@ -45,64 +50,127 @@ class WrittenSession:
     plan: Plan
     commands: Sequence[SessionCommand]
     outcomes: Sequence[DrawnOutcome]
+    noticed: Sequence[str] = ()
 
 
-def replay_session(
-    config: TracerConfig, worker: Worker, session: WrittenSession, *, lenient: bool
-) -> tuple[dict[str, str], list[set[str]]]:
-    """Replay the session through ``code.InteractiveConsole`` and through ``doctest``.
+@dataclass(slots=True, kw_only=True)
+class ReplayResult:
+    """What replays of a session found. Not frozen: one replay after the other adds to it.
 
-    In a session that had something to hide, or whose variables differed, the console replays it again with other
-    seeds of ``random``. A view that hides outcomes needs none of that: there the draws are replayed too.
+    Attributes:
+        failed: the failed check, a reason with its evidence, or empty.
+        differing: for each command the variables that it changed to another value in some replay than in the session.
+        unbound: for each command the variables that it is said to change, and which no replay had after it.
+        verification: what the readers verified.
+    """
+
+    failed: dict[str, str] = field(default_factory=dict)
+    differing: list[set[str]]
+    unbound: list[set[str]]
+    verification: Verification = field(default_factory=Verification)
+
+
+def replay_session(config: TracerConfig, jails: ReplayJails, session: WrittenSession, *, lenient: bool) -> ReplayResult:
+    """Replay the session by the readers that are chosen for it.
+
+    A session that had something to hide, or whose variables differed, is replayed again with other seeds of ``random``.
+    One whose draws are recorded needs none of that: there the draws are replayed too.
 
     Args:
         config: the tracer's configuration.
-        worker: the replayer.
+        jails: where it is replayed.
         session: what is replayed.
         lenient: return a difference as evidence, even where another session could do without it.
-
-    Returns:
-        The failed check, a reason with its evidence, or an empty dict. And for each command the variables that it
-        changed to another value in some replay than in the session.
 
     Raises:
         Again: a command's output differs; the session has to be written again without showing it.
         Failed: a replay did not end well.
     """
-    changed = _changed_values(session.commands)
-    differing: list[set[str]] = [set() for _ in session.commands]
-    # The console comes first: it alone reports values, and those tell if a difference is the order of a set.
-    turns: list[tuple[Literal["console", "doctest"], int]] = [("console", 0), ("doctest", 0)]
+    size = len(session.commands)
+    result = ReplayResult(differing=[set() for _ in range(size)], unbound=[set() for _ in range(size)])
+    try:
+        replayed = _as_replayed(config, session)
+    except ValueError as error:  # an option of doctest's in a comment, say
+        result.failed = {Reason.REPLAY_MISMATCH.value: f"no doctest: {error}"[:400]}
+        return result
+    if replayed.draws is not None:
+        turns = [("patched", 0)]
+    else:
+        sources = (session.text, session.program.code, *(piece.source for piece in session.program.pieces))
+        names = readers_for(replayed.commands, sources, session.noticed, session.text)
+        turns = [(name, 0) for name in names]
+    printed: set[str] = set()
+    may_reseed = replayed.draws is None
     while turns:
-        reader, reseed = turns.pop(0)
-        job = ReplayJob(
-            reader=reader,
-            program=session.program,
-            text=session.text,
-            watch=tuple(tuple(names) for names in changed),
-            reseed=reseed,
-            draws=draws_of(config, session.snippet, session.outcomes),
-            laws=laws_of(config),
-        )
-        report = result_of(worker.run(job), reader, ReplayReport)
+        name, reseed = turns.pop(0)
+        reader = READERS[name]
+        reading = reader.read(jails.worker(reader.jail), replayed, reseed)
         # values first: where an output differs, ``_evidence_of`` asks which values differ with it
-        for index, replayed in enumerate(report.values):
-            differing[index] |= _differing(changed[index], replayed)
-        if report.differences:
-            evidence = _evidence_of(reader, report.differences, session, changed, differing, lenient=lenient)
-            return {Reason.REPLAY_MISMATCH.value: evidence}, differing
-        # Only after doctest's turn, which comes once, so that the list is not filled again. Most sessions never get
-        # here: a further replay costs as much as the first, and where nothing differed it has nothing to find.
-        if reader == "doctest" and (session.plan.hide or any(differing)) and not config.view.hides:
-            turns = [("console", seed) for seed in RESEEDS]
-    return {}, differing
+        _compare_values(replayed, reading, result)
+        different = differences(replayed.commands, reading)
+        if different:
+            evidence = _evidence_of(name, different, session, result.differing, lenient=lenient)
+            result.failed = {Reason.REPLAY_MISMATCH.value: evidence}
+            return result
+        printed.add(name)
+        # Only once, so that the list is not filled again. Most sessions never get here: a further replay costs as much
+        # as the first, and where nothing differed it has nothing to find.
+        if not turns and may_reseed and (session.plan.hide or any(result.differing)):
+            turns = [("doc", seed) for seed in RESEEDS]
+            may_reseed = False
+    result.verification = _verification(replayed, session, result, printed)
+    return result
+
+
+def _as_replayed(config: TracerConfig, session: WrittenSession) -> Session:
+    """The session as readers take it. Raises ValueError where its text is no doctest."""
+    commands = commands_of(session.text)
+    changed = _questions(session.commands)
+    return Session(
+        commands=commands,
+        program=session.program,
+        # a command that is a comment alone is none in the text: then nobody knows which question belongs where
+        questions=changed if len(commands) == len(session.commands) else (),
+        # a session that drew nothing has nothing that only our interceptors could give again
+        draws=draws_of(config, session.snippet, session.outcomes) if session.outcomes else None,
+        laws=laws_of(config),
+    )
+
+
+def _questions(commands: Sequence[SessionCommand]) -> tuple[tuple[StateQuestion, ...], ...]:
+    """For each command, a question about each variable that it changed."""
+    return tuple(
+        tuple(question_of(name, value) for name, value in command.changes.items() if value is not None)
+        for command in commands
+    )
+
+
+def _compare_values(replayed: Session, reading: Reading, result: ReplayResult) -> None:
+    """Note the variables with other values than the session's, and those that are not there at all."""
+    for index, answers in enumerate(reading.answers):
+        for question in replayed.asked_after(index):
+            answer = answers.get(question.name)
+            if answer is None:
+                result.unbound[index].add(question.name)
+            elif answer != question.text:
+                result.differing[index].add(question.name)
+
+
+def _verification(replayed: Session, session: WrittenSession, result: ReplayResult, printed: set[str]) -> Verification:
+    """What the readers verified, all of which printed the session again."""
+    total = verified = 0
+    for index, command in enumerate(session.commands):
+        not_there = result.unbound[index]
+        total += sum(value is not None and name not in not_there for name, value in command.changes.items())
+        other = not_there | result.differing[index]
+        verified += sum(each.is_literal and each.name not in other for each in replayed.asked_after(index))
+    return Verification(printed=tuple(sorted(printed)), states_verified=verified, states_total=total)
 
 
 def _evidence_of(
     reader: str,
-    differences: Sequence[Difference],
+    different: Sequence[Difference],
     session: WrittenSession,
-    changed: Sequence[dict[str, str]],
     differing: Sequence[set[str]],
     *,
     lenient: bool,
@@ -115,14 +183,15 @@ def _evidence_of(
         Again: it may help.
     """
     plan = session.plan
-    sources = {difference.source for difference in differences}
-    first = differences[0]  # what differs later is often a consequence of it
+    sources = {difference.source for difference in different}
+    first = different[0]  # what differs later is often a consequence of it
     evidence = f"{reader}: {first.source!r} printed {first.got[:200]!r}, not {first.wanted[:200]!r}"
     # ``_ = `` and ``ignored = `` begin commands that act: the driver assigns to a spare name what no prompt may echo
     if lenient or sources <= plan.hide or first.source.startswith(("_ = ", "ignored = ")):
         return evidence
     # A reveal of a variable whose values are equal all the same prints the order of a set: it has no piece.
-    alike = {name for names in changed for name in names}.difference(*differing)
+    changed = {name for command in session.commands for name, value in command.changes.items() if value is not None}
+    alike = changed.difference(*differing)
     # reversed, so that of commands with one text the first gives the piece
     pieces = {c.source: c.piece for c in reversed(session.commands)} | dict.fromkeys(alike)
     raise Again(
@@ -131,13 +200,3 @@ def _evidence_of(
         pieces={source: pieces.get(source, -1) for source in sources - plan.hide},
         commands=session.commands,
     )
-
-
-def _changed_values(commands: Sequence[SessionCommand]) -> list[dict[str, str]]:
-    """For each command, the variables that it changed, with their new values."""
-    return [{name: value for name, value in c.changes.items() if value is not None} for c in commands]
-
-
-def _differing(changed: dict[str, str], replayed: Mapping[str, str]) -> set[str]:
-    """The variables that have another value in the replay; one that is not bound there shows no other value."""
-    return {name for name, value in changed.items() if replayed.get(name, value) != value}

@@ -1,7 +1,8 @@
 """One snippet in, one Trace or Drop out: native run, session, the three checks, and the next round when one fails.
 
 A ``Tracer`` has two warm sandboxed workers. The first records the native run and writes the session. The second
-replays it in a different world (``two_worlds``), so that output that depends on the machine is noticed.
+replays it in a different world (``two_worlds``), so that output that depends on the machine is noticed; nothing of ours
+is in its processes, and what they print is compared here (``replays``).
 
 When a check fails, the construct or call that failed is kept as one command and the session is written again; in the
 last round each statement is one command. A snippet that fails even then is dropped, with the evidence. Here are the
@@ -20,6 +21,7 @@ from trace_mine.tracer.hiding import automaton_of
 from trace_mine.tracer.inside.protocol.answers import SessionAutomaton
 from trace_mine.tracer.inside.reasons import Reason
 from trace_mine.tracer.native_runs import run_again, run_natively
+from trace_mine.tracer.replays.jails import ReplayJails
 from trace_mine.tracer.rounds import Again, Failed, Plan, told_apart
 from trace_mine.tracer.sandbox import Worker
 from trace_mine.tracer.schema import Drop, Snippet, Trace
@@ -32,12 +34,12 @@ Nested functions that fail one by one need a round each."""
 
 
 class Tracer:
-    """Traces snippets of one repository, in two sandboxed workers that are kept between snippets.
+    """Traces snippets of one repository, in sandboxed workers that are kept between snippets.
 
     Use a Tracer as a context manager, or call ``close``, so that the workers end. A Tracer runs one snippet at a time.
 
     Raises:
-        SandboxUnavailable: this machine offers less than ``config.minimum_level``.
+        SandboxUnavailable: this machine offers less than ``config`` asks for.
 
     Many programs share the workers, which take a second to start:
 
@@ -54,10 +56,9 @@ class Tracer:
         self._recorder = Worker(
             jail_of(config, replaying=False),
             config.limits,
-            minimum_level=config.minimum_level,
-            allow_unsafe=config.allow_unsafe,
+            **config.worker_levels,
         )
-        self._replayer: Worker | None = None
+        self._replays = ReplayJails(config)
 
     def __enter__(self) -> Tracer:
         return self
@@ -68,10 +69,9 @@ class Tracer:
         self.close()
 
     def close(self) -> None:
-        """End both workers. A second call does nothing."""
+        """End all workers. A second call does nothing."""
         self._recorder.close()
-        if self._replayer is not None:
-            self._replayer.close()
+        self._replays.close()
 
     @property
     def sandbox(self) -> dict[str, object]:
@@ -89,16 +89,9 @@ class Tracer:
         return dict(self._recorder.warm_failures)
 
     @property
-    def replayer(self) -> Worker:
-        """The worker that replays; it takes a second to start, so it is started when it is first needed."""
-        if self._replayer is None:
-            self._replayer = Worker(
-                jail_of(self.config, replaying=True),
-                replace(self.config.limits, forks=0),  # a replay follows no choices, and the filter is stricter so
-                minimum_level=self.config.minimum_level,
-                allow_unsafe=self.config.allow_unsafe,
-            )
-        return self._replayer
+    def other_world(self) -> Worker:
+        """The worker of the world that replays, for jobs; it takes a second to start, when it is first needed."""
+        return self._replays.worker("other world")
 
     def automaton(self, commands: Sequence[str], code: str, variables: Sequence[str] = ()) -> SessionAutomaton | str:
         """Fit the automaton that a session's commands are (see ``inside.states.automaton``).
@@ -168,7 +161,7 @@ class Tracer:
                 trace = Attempt(
                     config=config,
                     recorder=self._recorder,
-                    replayer=lambda: self.replayer,
+                    replays=self._replays,
                     snippet=snippet,
                     native=native,
                     plan=plan,
@@ -185,13 +178,13 @@ class Tracer:
                 # Only a replay that differs leaves it open who is to blame; the other reasons name a construct.
                 if plan.reasons[-1:] == (Reason.REPLAY_DIFFERS.value,):
                     if native.unstable is None:
-                        native = run_again(config, snippet, native, self.replayer)
+                        native = run_again(config, snippet, native, self.other_world)
                     plan = told_apart(plan, native, again.pieces, again.commands)
             except Failed as failed:
                 # The program comes before the tracer as a suspect, because asking costs one run, while giving up what
                 # is open costs the row most of what it shows: one harmless line took 55 commands to 12.
                 if failed.drop.reason in (Reason.RESULT_DIFFERS, Reason.PATH_DIFFERS) and native.unstable is None:
-                    native = run_again(config, snippet, native, self.replayer)
+                    native = run_again(config, snippet, native, self.other_world)
                 elif opening:
                     opening = False
                     plan = self._closed(plan, failed.drop.reason)

@@ -5,12 +5,11 @@ A snippet's output is hostile: control characters become escapes, so that none r
 
 from __future__ import annotations
 
-import html
 from collections.abc import Iterable
 from dataclasses import replace
 
 from trace_mine.tracer.schema import Belief, Segment, Trace
-from trace_mine.tracer.visible import marked_up
+from trace_mine.tracer.visible import in_html, marked_up, one_line
 from trace_mine.tracer.visible import visible as visible
 
 COLOURS = {"prompt": "2", "command": "1", "reveal": "36", "value": "32", "error": "31", "hidden": "33"}
@@ -80,4 +79,4 @@ def _line_of(belief: Belief, shown: str) -> str:
 def page(text: str, segments: Iterable[Segment], *, title: str, footer: str) -> str:
     """The session as one HTML page that loads nothing from elsewhere; ``footer`` and ``title`` are text, not HTML."""
     body = marked_up((segment.role, text[segment.start : segment.end], "") for segment in segments)
-    return _PAGE.format(title=html.escape(visible(title)), body=body, footer=html.escape(footer))
+    return _PAGE.format(title=in_html(one_line(title)), body=body, footer=in_html(footer))

@@ -14,8 +14,14 @@ DIFFERS = "<differs from run to run>"
 """The value, in a step's state, of a variable that had another value in replay."""
 
 
-def masked(steps: list[Step], commands: Sequence[SessionCommand], differing: Sequence[set[str]]) -> list[Step]:
-    """The steps with states that hold in every run: a value that was another one in replay is DIFFERS.
+def masked(
+    steps: list[Step],
+    commands: Sequence[SessionCommand],
+    differing: Sequence[set[str]],
+    unbound: Sequence[set[str]],
+) -> list[Step]:
+    """The steps with states that hold in every run: a value that was another one in replay is DIFFERS, and a variable
+    that was not bound there is in no state.
 
     Clocks, addresses, paths and hash order get into states even where no reveal shows them.
 
@@ -23,13 +29,14 @@ def masked(steps: list[Step], commands: Sequence[SessionCommand], differing: Seq
         steps: the session's steps.
         commands: the commands that they were made of, aligned with ``steps``.
         differing: for each command, the variables that it changed and whose value was another one in replay.
+        unbound: for each command, the variables that it is said to change and that were not bound in replay.
     """
     # most sessions: what follows makes each state anew, and a long session has thousands of variables in them
-    if not any(differing):
+    if not any(differing) and not any(unbound):
         return steps
     changes = [
-        {name: DIFFERS if name in names else value for name, value in command.changes.items()}
-        for command, names in zip(commands, differing, strict=True)
+        {name: None if name in gone else DIFFERS if name in names else value for name, value in command.changes.items()}
+        for command, names, gone in zip(commands, differing, unbound, strict=True)
     ]
     # from the changes, not state by state: a masked value stays masked until a command changes the variable again
     return [replace(step, state=state) for step, state in zip(steps, repl.full_states(changes), strict=True)]

@@ -7,9 +7,12 @@ whatever a program can ask of its machine is another thing there, so that output
 
 from __future__ import annotations
 
+import os
+
 from trace_mine.tracer.config import TracerConfig
 from trace_mine.tracer.inside.protocol.jobs import Program
 from trace_mine.tracer.sandbox import Jail, Mount, Worker
+from trace_mine.tracer.sandbox.machine import OLD_RELEASE, OTHER_ARCHITECTURE, Machine
 from trace_mine.tracer.schema import Snippet
 
 # Of different lengths: a session that shows no path, but a width or a count made of one, differs in replay as well.
@@ -17,6 +20,21 @@ RECORD_ROOT, REPLAY_ROOT = "/repo", "/check/repo"
 """The repository's folder in each world, at sandbox level 3."""
 PACKAGES = "/packages"
 """The folder of installed packages in the recording world; the replaying one has it below ``/check``."""
+
+
+REPLAY_MACHINE = Machine(
+    domain_name="check.example",
+    user="replay",
+    user_id=1001,
+    time_zone="NPT-5:45",  # no whole hours: a program that rounds to them is noticed too
+    language="en_GB.UTF-8",
+    columns=132,
+    system_name="Other Linux",
+    uptime_seconds=7_654_321,
+    personality=OLD_RELEASE | OTHER_ARCHITECTURE,
+)
+"""What the replaying world claims of its machine, all of it other than in the recording world. Processors, memory and
+disks are those that the machine really has there, where the recording world has numbers that no machine has."""
 
 
 def jail_of(config: TracerConfig, *, replaying: bool) -> Jail:
@@ -37,11 +55,13 @@ def jail_of(config: TracerConfig, *, replaying: bool) -> Jail:
         warm=config.warm,
         root=root,
         scratch="/check/scratch" if replaying else "/scratch",
+        interpreter="/check/interpreter" if replaying else "/python",
         hostname="replay" if replaying else "sandbox",
         process_id=2_024 if replaying else 101,  # any two numbers that differ, for sessions that show ``os.getpid()``
         hash_seed=4_242 if replaying else 0,  # sets of texts have another order in replay
         aslr=replaying,  # addresses differ in replay, so that an `id` that is shown is noticed
-        pinned_clock=not replaying,  # a session that shows the time is noticed, too
+        machine=REPLAY_MACHINE if replaying else Machine(),
+        pinned_clock=not replaying,  # a session that shows the time, or a fact of the machine, is noticed too
         seed=config.seed + (1 if replaying else 0),  # and one that shows a draw, where a view does not replay draws
         choices=config.view.hides,
     )
@@ -55,9 +75,22 @@ def root_of(config: TracerConfig, worker: Worker) -> str:
     return RECORD_ROOT if config.repository is None else worker.inside(config.repository)
 
 
+def library_inside(path: str, worker: Worker) -> str:
+    """A path of the host's standard library as code in the worker's sandbox sees it; any other path as it is."""
+    on_host, inside = worker.library
+    place = os.path.realpath(path) if path else path
+    return inside + place.removeprefix(on_host) if on_host != inside and place.startswith(on_host) else path
+
+
+def library_on_host(path: str, worker: Worker) -> str:
+    """The host's path of a file of the standard library that code in the worker's sandbox sees as ``path``."""
+    on_host, inside = worker.library
+    return on_host + path.removeprefix(inside) if on_host != inside and path.startswith(f"{inside}/") else path
+
+
 def program_of(config: TracerConfig, snippet: Snippet, worker: Worker) -> Program:
     """The snippet as a job runs it in the worker's sandbox."""
-    own = list(config.library)
+    own = [library_inside(path, worker) for path in config.library]
     if config.repository is not None:
         # per worker, since the root differs: by the recorder's prefixes, no function in the other world would be own
         root = root_of(config, worker)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from trace_mine.tracer.command_line import ExitCode, make_app, run_app
+from trace_mine.tracer.visible import visible
 
 if TYPE_CHECKING:
     from trace_mine.train.settings import Settings
@@ -124,7 +125,7 @@ def _train(settings: Settings | None, folder: Path) -> None:
         raise typer.Exit(ExitCode.INTERRUPTED) from None
     # Of several processes the first alone evaluates, and it alone prints.
     if "evaluations" in final:
-        print(*summary(final), sep="\n")
+        print(*map(visible, summary(final)), sep="\n")
 
 
 def _log_plainly() -> None:

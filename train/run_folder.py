@@ -6,28 +6,36 @@ run.json        settings, versions, commit, hashes of vocabulary and data, kerne
 tokenizer/      the tokenizer
 metrics.jsonl   one line every ``log_every`` steps
 evals.jsonl     one line for each evaluation
-checkpoints/    checkpoint-N, complete if it has complete.json, which is written last
+checkpoints/    checkpoint-N: see ``checkpoints``
 model.safetensors, config.json, final.json   written at the end: a folder with final.json is a finished run
+complete.json   the last: hashes of what is read of a finished run (``checkpoints.seal``)
 """
 
 from __future__ import annotations
 
 import importlib.metadata
 import json
+import logging
 import os
 import platform
-import shutil
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, NotRequired, Protocol, TypedDict
+from typing import TYPE_CHECKING, NotRequired, Protocol, TypedDict, cast
 
 from trace_mine.tracer.atomic import write_atomically
-from trace_mine.train import children
+from trace_mine.tracer.bounded import DamagedFile, parse_json, read_bytes, read_json
+from trace_mine.train import checkpoints, children
 from trace_mine.train.settings import Settings, from_json
+from trace_mine.train.summary import Final, summary
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
+
+log = logging.getLogger("trace-train")
+
+MAX_LOG_BYTES = 1 << 30
+"""Size of ``metrics.jsonl`` or ``evals.jsonl`` up to which they are read: a million logs have a third of that."""
 
 PACKAGES = (
     "trace-mine",
@@ -82,15 +90,29 @@ def append_line(path: Path, record: Mapping[str, object]) -> None:
 def read_lines(path: Path) -> list[LogLine]:
     """Read the complete lines of a file; a file that isn't there has none.
 
-    A process that was killed while it appended may leave a last line without its end, which is left out.
+    A process that was killed while it appended may leave a last line without its end, which is left out. So are
+    damaged lines, of which a warning tells.
+
+    Raises:
+        DamagedFile: it is no file, or a larger one than a run's can be.
     """
-    if not path.is_file():
+    if not path.exists():
         return []
-    lines = []
-    for text in path.read_text(encoding="utf-8").splitlines(keepends=True):
-        if not text.endswith("\n"):
-            break
-        lines.append(json.loads(text))
+    lines: list[LogLine] = []
+    num_damaged = 0
+    *complete, _ = read_bytes(path, MAX_LOG_BYTES).split(b"\n")
+    for text in complete:
+        try:
+            line = parse_json(text, path)
+        except DamagedFile:
+            num_damaged += 1
+            continue
+        if type(line.get("step")) is int:
+            lines.append(cast(LogLine, line))
+        else:
+            num_damaged += 1
+    if num_damaged:
+        log.warning("%s: %d damaged line(s) are left out", path, num_damaged)
     return lines
 
 
@@ -157,11 +179,83 @@ def read(folder: Path) -> RunRecord:
 
     Raises:
         ValueError: the folder holds no run.
+        DamagedFile: ``run.json`` isn't what ``create`` wrote.
     """
-    if not (folder / "run.json").is_file():
+    if not (folder / "run.json").exists():
         raise ValueError(f"expected a run folder with run.json, got {folder}; name what --out was")
-    record: RunRecord = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-    return record
+    record = read_json(folder / "run.json")
+    types: dict[str, type] = {"settings": dict, "vocabulary_hash": str, "data_hash": str}
+    later: dict[str, type] = {"delta_rule_on_cpu": str, "processes": int}  # absent in runs of older versions
+    for name, kind in {**types, **{name: kind for name, kind in later.items() if name in record}}.items():
+        if not isinstance(record.get(name), kind):
+            raise DamagedFile(
+                f"expected {name} in {folder / 'run.json'}, got {record.get(name)!r:.60}; train anew with another --out"
+            )
+    return cast(RunRecord, record)
+
+
+def read_final(folder: Path) -> Final:
+    """Read the ``final.json`` of a finished run, also one of an older version.
+
+    Raises:
+        DamagedFile: it isn't what a run wrote.
+    """
+    path = folder / "final.json"
+    advice = "remove it, and trace-train --resume trains the last steps again"
+    try:
+        final = cast(Final, read_json(path))
+        sizes = {name: final.get(name) for name in ("step", "tokens", "parameters", "seconds")}
+        if not all(type(value) in (int, float) for value in sizes.values()):
+            raise DamagedFile(f"expected a run's sizes in {path}, got {sizes!r:.200}")
+        if "evaluations" in final:
+            summary(final)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        why = error if isinstance(error, DamagedFile) else f"expected evaluations in {path}, got others ({error!r:.80})"
+        raise DamagedFile(f"{why}; {advice}") from None
+    return final
+
+
+def check_tokenizer(folder: Path) -> None:
+    """Check that a run's tokenizer can be loaded, and has the vocabulary that it was trained with.
+
+    Raises:
+        DamagedFile: it can't, or hasn't.
+    """
+    from trace_mine.tokenizer.kinds import load, vocabulary_hash
+
+    path, then = folder / "tokenizer", read(folder)["vocabulary_hash"]
+    if not (path / "tokenizer.json").exists():
+        raise DamagedFile(f"expected a tokenizer in {path}, got none")
+    now = vocabulary_hash(load(path))
+    if then != now:
+        raise DamagedFile(f"expected the vocabulary of {folder} ({then[:12]}) in {path}, got another ({now[:12]})")
+
+
+def seal_finished(folder: Path, step: int) -> None:
+    """Seal a finished run: all files that are read of it, which are written by now."""
+    tokenizer = [path.relative_to(folder).as_posix() for path in (folder / "tokenizer").rglob("*") if path.is_file()]
+    own = ("run.json", "final.json", "config.json", "model.safetensors")
+    checkpoints.seal(folder, step, [*tokenizer, *(name for name in own if (folder / name).is_file())])
+
+
+def check_files(folder: Path, *names: str) -> None:
+    """Check the files of a finished run, or of a checkpoint, by its seal; with ``names`` these, or those below these.
+
+    A folder without a seal, or with one of an older version, is told of and can't be checked.
+
+    Raises:
+        DamagedFile: a file isn't what the run wrote; or the seal is damaged.
+    """
+    try:
+        seal = checkpoints.read_seal(folder) if checkpoints.has_seal(folder) else None
+        if seal is None or seal.files is None:
+            log.warning("%s has no hashes (an older version's, or cut off): its files are read unchecked", folder)
+            return
+        seal.check(folder, [name for name in seal.files if not names or name.startswith(names)])
+    except DamagedFile as error:
+        raise DamagedFile(
+            f"{error}; put a copy of the file back, or remove {folder / 'final.json'} and trace-train --resume"
+        ) from None
 
 
 def settings_of(folder: Path) -> Settings:
@@ -169,6 +263,7 @@ def settings_of(folder: Path) -> Settings:
 
     Raises:
         ValueError: the folder holds no run, or settings that this version doesn't know.
+        DamagedFile: ``run.json`` isn't what a run wrote.
     """
     return from_json(read(folder)["settings"])
 
@@ -233,34 +328,3 @@ def kernel_warning(folder: Path) -> str | None:
         f"expected the delta rule in {began}, with which {folder} began, got {now}; models that have it go on, but not "
         "bit for bit: install trace-mine as it was for that"
     )
-
-
-def mark_complete(checkpoint: Path, step: int) -> None:
-    """Mark a checkpoint as complete; call it after all other files of the checkpoint are written."""
-    write_json(checkpoint / "complete.json", {"step": step})
-
-
-def last_checkpoint(folder: Path) -> tuple[Path, int] | None:
-    """Return the latest complete checkpoint and its step; None if there is none."""
-    checkpoints = []
-    for marker in (folder / "checkpoints").glob("checkpoint-*/complete.json"):
-        checkpoints.append((json.loads(marker.read_text(encoding="utf-8"))["step"], marker.parent))
-    if not checkpoints:
-        return None
-    step, path = max(checkpoints)  # by the number: by name checkpoint-800 would come after checkpoint-1000
-    return path, step
-
-
-def remove_old_checkpoints(folder: Path, keep: int) -> None:
-    """Remove all checkpoints older than the latest ``keep`` complete ones, incomplete ones included.
-
-    An incomplete checkpoint that is newer stays, because another process may be writing it.
-    """
-    steps = {path: int(path.name.partition("-")[2]) for path in (folder / "checkpoints").glob("checkpoint-*")}
-    complete = sorted((step for path, step in steps.items() if (path / "complete.json").is_file()), reverse=True)
-    if not complete:
-        return
-    oldest_kept = complete[:keep][-1]
-    for path, step in steps.items():
-        if step < oldest_kept:
-            shutil.rmtree(path)

@@ -6,10 +6,11 @@ the loop, ``final`` for the evaluations, ``run_folder`` for all that stays.
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import random
+import shutil
+from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
@@ -17,7 +18,8 @@ import numpy as np
 import torch
 import transformers
 
-from trace_mine.train import run_folder
+from trace_mine.tracer.bounded import DamagedFile
+from trace_mine.train import checkpoints, run_folder
 from trace_mine.train.batches import DatasetBatches, TaskBatches, batches_of
 from trace_mine.train.evaluation import evaluator
 from trace_mine.train.final import final_evaluations
@@ -28,6 +30,7 @@ from trace_mine.train.progress import Reporter, StopOnSignal
 from trace_mine.train.settings import Settings
 from trace_mine.train.summary import Final
 from trace_mine.train.trainer import Evaluations, TraceTrainer
+from trace_mine.train.training_state import TrainingState, read_training_state
 
 log = logging.getLogger("trace-train")
 
@@ -68,18 +71,20 @@ def train(settings: Settings, folder: Path) -> Final:
 
 
 def resume(folder: Path) -> Final:
-    """Continue the run in the folder from its last complete checkpoint, or from the start if there is none.
+    """Continue the run in the folder from its last whole checkpoint, or from the start if there is none.
 
-    A finished run is left alone, and its ``final.json`` returned. On the same kernels and as many processes the resumed
-    run equals the uninterrupted one bit for bit on the CPU (a test).
+    A damaged checkpoint is set aside and the one before it taken, of which a warning tells. A finished run is left
+    alone, and its ``final.json`` returned. On the same kernels and as many processes the resumed run equals the
+    uninterrupted one bit for bit on the CPU (a test).
 
     Raises:
         ValueError: the folder holds no run, or vocabulary, data or number of processes are no longer the same.
+        DamagedFile: all checkpoints are damaged, or another file of the folder.
         Interrupted: a signal came, and a checkpoint was saved.
     """
     settings = run_folder.settings_of(folder)
-    if (folder / "final.json").is_file():
-        final: Final = json.loads((folder / "final.json").read_text(encoding="utf-8"))
+    if (folder / "final.json").exists():
+        final = run_folder.read_final(folder)
         log.warning("%s was finished at step %d; nothing to do", folder, final["step"])
         return final
     check_machine(settings)
@@ -90,14 +95,77 @@ def resume(folder: Path) -> Final:
     warning = None if torch.cuda.is_available() and settings.device != "cpu" else run_folder.kernel_warning(folder)
     if warning is not None and is_first_process():
         log.warning("%s", warning)
-    last = run_folder.last_checkpoint(folder)
+    if is_first_process():
+        _mend_tokenizer(folder, batches)
+    last = _last_whole(folder)
     for name in ("metrics.jsonl", "evals.jsonl") if is_first_process() else ():
-        run_folder.keep_lines_up_to(folder / name, last[1] if last else 0)
+        run_folder.keep_lines_up_to(folder / name, last.step if last else 0)
     seed_everything(settings.seed)
     if last is None:
         model = make_model(settings.model, **{**settings.model_keys, "vocab_size": len(batches.tokenizer)})
         return _run(settings, folder, model, batches, None)
-    return _run(settings, folder, load_model(last[0]), batches, last[0])
+    return _run(settings, folder, last.model, batches, last)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Checkpoint:
+    """A checkpoint that was read: the model with its weights, and the state of training."""
+
+    path: Path
+    step: int
+    model: SequenceModel
+    state: TrainingState
+
+
+def _last_whole(folder: Path) -> Checkpoint | None:
+    """Read the latest checkpoint that is whole, and set damaged ones after it aside; None if none was ever finished.
+
+    Raises:
+        DamagedFile: there are finished checkpoints, all of them damaged.
+    """
+    first = is_first_process()
+    for path in checkpoints.unsealed(folder) if first else ():
+        log.warning("%s is passed over: it has no %s, so its writing was cut off", path, checkpoints.SEAL)
+    damaged = []
+    for path in checkpoints.sealed(folder):
+        try:
+            step, has_hashes = checkpoints.checked_step(path)
+            if not has_hashes and first:
+                log.warning("%s has no hashes (an older version wrote it): it is read unchecked", path)
+            read = Checkpoint(
+                path=path,
+                step=step,
+                model=load_model(path),
+                state=read_training_state(path, step, int(os.environ.get("RANK", "0")), run_folder.num_processes()),
+            )
+        except DamagedFile as error:
+            if first:
+                log.warning("%s is damaged and passed over: %s", path, error)
+            damaged.append(path)
+            continue
+        for each in damaged if first else ():
+            checkpoints.set_aside(each)
+        return read
+    if damaged:
+        raise DamagedFile(
+            f"expected a whole checkpoint in {folder / 'checkpoints'}, got {len(damaged)}, all damaged; "
+            "remove that folder to train from the first step, or put a copy back"
+        )
+    return None
+
+
+def _mend_tokenizer(folder: Path, batches: TaskBatches | DatasetBatches) -> None:
+    """Write the run's tokenizer again if it is damaged: that of the data has the same vocabulary, which was checked."""
+    try:
+        run_folder.check_tokenizer(folder)
+    except DamagedFile as error:
+        log.warning("%s; it is written again", error)
+        target = folder / "tokenizer"
+        if target.is_symlink() or not target.is_dir():
+            target.unlink(missing_ok=True)
+        else:
+            shutil.rmtree(target)
+        batches.tokenizer.save_pretrained(target)
 
 
 def _run(
@@ -105,7 +173,7 @@ def _run(
     folder: Path,
     model: SequenceModel,
     batches: TaskBatches | DatasetBatches,
-    checkpoint: Path | None,
+    checkpoint: Checkpoint | None,
 ) -> Final:
     """Train the model to its last step, from the checkpoint if there is one, and evaluate it at the end."""
     # Evaluations on the way take the longest sessions of the last stage, from the first step on: they compare.
@@ -122,11 +190,12 @@ def _run(
     trainer = TraceTrainer(model, settings, batches, folder, [evaluations, reporter, stopper])
     reporter.trainer, trainer.stopper = trainer, stopper
     if checkpoint is not None:
-        trainer.restore_counts(json.loads((checkpoint / "counts.json").read_text(encoding="utf-8")))
+        trainer.restored = checkpoint.state
+        trainer.restore_counts(checkpoint.state.counts)
     num_parameters = sum(p.numel() for p in model.parameters())
     _log_start(settings, num_parameters, trainer.args.device)
     with stopper:
-        trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+        trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint.path))
     # A signal in the last step interrupts nothing: all steps are done, and the run may finish.
     if stopper.stopped and trainer.state.global_step < settings.num_steps:
         raise Interrupted(trainer.state.global_step)
@@ -144,6 +213,7 @@ def _run(
         final |= final_evaluations(saved_model, batches, settings)
         saved_model.save_pretrained(folder)  # once more: the evaluations wrote the calibration into its config
         run_folder.write_json(folder / "final.json", final)
+        run_folder.seal_finished(folder, trainer.state.global_step)
     return cast(Final, final)
 
 

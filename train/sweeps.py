@@ -16,11 +16,12 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any, TypedDict, cast
 
 import yaml
 
 from trace_mine.tracer.atomic import write_atomically
+from trace_mine.tracer.visible import visible
 from trace_mine.train import children, run_folder
 from trace_mine.train.recipes import recipe
 from trace_mine.train.settings import EXPONENT, Settings, override
@@ -144,7 +145,7 @@ def run_sweep(path: Path, out: Path, jobs: int) -> int:
     write_atomically(out / "sweep.jsonl", "".join(json.dumps(line) + "\n" for line in lines).encode())
     for line in lines:
         failure = f"failed with {line['failed']}, see {line['log']}" if "failed" in line else None
-        print(line["name"], failure or _measurements(line))
+        print(visible(f"{line['name']} {failure or _measurements(line)}"))
     return int(any(codes))
 
 
@@ -168,7 +169,7 @@ def _result_line(name: str, code: int, out: Path) -> ResultLine:
     final = out / name / "final.json"
     if code or not final.is_file():
         return {"name": name, "failed": code, "log": str(out / f"{name}.log")}
-    measurements: ResultLine = json.loads(final.read_text(encoding="utf-8"))
+    measurements = cast(ResultLine, run_folder.read_final(final.parent))
     return {"name": name, **measurements}
 
 

@@ -9,30 +9,32 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
 from enum import IntEnum
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from transformers import (
     PreTrainedModel,
     PrinterCallback,
-    Trainer,
     TrainerCallback,
     TrainerControl,
     TrainerState,
     TrainingArguments,
 )
 
-from trace_mine.train import run_folder
+from trace_mine.train import checkpoints, run_folder
 from trace_mine.train.batches import LAST_REVEAL, OTHER, PADDING, REVEAL, Batches, Collator, Indices
 from trace_mine.train.measure.tokens import token_hits, token_losses
 from trace_mine.train.models.language_model import SequenceModel
 from trace_mine.train.progress import StopOnSignal
 from trace_mine.train.settings import Settings
+from trace_mine.train.stateful_trainer import StatefulTrainer
+from trace_mine.train.training_state import TrainerCounts
 
 log = logging.getLogger("trace-train")
 UNDECAYED = ("A_log", "dt_bias", ".D", "state_norm", "bias", "norm.weight", "norm_f.weight", "bias_ih_l0", "bias_hh_l0")
@@ -63,15 +65,7 @@ class Sum(IntEnum):
     STEPS = 8
 
 
-class TrainerCounts(TypedDict):
-    """``counts.json`` of a checkpoint; ``sums`` are over all processes, since the log before the checkpoint."""
-
-    tokens: int
-    seconds: float
-    sums: list[float]
-
-
-class TraceTrainer(Trainer):
+class TraceTrainer(StatefulTrainer):
     """Trains a model of the registry on batches and keeps the run folder.
 
     Attributes:
@@ -248,25 +242,29 @@ class TraceTrainer(Trainer):
         return gathered.sum(0).tolist()
 
     def _save_checkpoint(self, model: nn.Module, trial: object) -> None:
-        """Save a checkpoint as the Trainer does, with our counts, and mark it as complete once all have written."""
+        """Save a checkpoint as the Trainer does, with our counts, and seal it once all processes have written."""
+        step = self.state.global_step
+        path = self.folder / "checkpoints" / f"checkpoint-{step}"
+        # What a process that was killed over this step left would be sealed too.
+        if self.is_world_process_zero() and path.exists():
+            shutil.rmtree(path)
+        self.accelerator.wait_for_everyone()
         super()._save_checkpoint(model, trial)  # type: ignore[arg-type]
-        # Each process writes its own random state: the mark may come only after the last of them.
+        # Each process writes its own random state: the seal may come only after the last of them.
         self.accelerator.wait_for_everyone()
         sums = self._all_sums()
         if self.is_world_process_zero():
-            step = self.state.global_step
-            path = self.folder / "checkpoints" / f"checkpoint-{step}"
             counts: TrainerCounts = {"tokens": self.tokens, "seconds": self.seconds(), "sums": sums}
             run_folder.write_json(path / "counts.json", counts)
-            run_folder.mark_complete(path, step)
-            run_folder.remove_old_checkpoints(self.folder, self.settings.keep)
+            checkpoints.seal(path, step)
+            checkpoints.remove_old_checkpoints(self.folder, self.settings.keep)
 
     def restore_counts(self, counts: TrainerCounts) -> None:
         """Continue counting from a checkpoint's ``counts.json``.
 
         The first process alone takes its sums, which are those of all processes together.
         """
-        self.tokens, self.seconds_before = int(counts["tokens"]), float(counts["seconds"])
+        self.tokens, self.seconds_before = counts["tokens"], counts["seconds"]
         sums = torch.tensor(counts["sums"], dtype=torch.float64)
         if len(sums) != len(self.sums):
             log.warning("the checkpoint is an older version's: the first log leaves out the steps before it")

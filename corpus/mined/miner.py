@@ -237,6 +237,7 @@ class Mined:
             "follow": options.follow,
             # From level 2 on runs are confined by the kernel; without the option mining refuses to start below that.
             "minimum_level": 0 if options.allow_unsafe else 2,
+            "sandbox_level": options.sandbox_level,
             "allow_unsafe": options.allow_unsafe,
             "seed": options.seed,
             "view": options.view,

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from trace_mine.corpus.errors import CorpusError
 from trace_mine.corpus.mined.snippets import DEFAULT_ENTRIES, ENTRIES, INVERSE_ENTRIES
+from trace_mine.tracer.config import TracerConfig, check_sandbox_level
 from trace_mine.tracer.limits import Limits
 from trace_mine.tracer.views import View, parse_view
 
@@ -35,6 +36,7 @@ class MineOptions:
         view: the text of ``--view``.
         only_choices: snippets that draw nothing at random are dropped.
         sessions: the number of sessions of each snippet that draws, each with draws of its own.
+        sandbox_level: the level of the sandbox and no other, 3, 2 or 0; None: the strongest that works.
         allow_unsafe: run without a sandbox where there is none.
         maximum_level: of the sandboxes, the strongest to use.
         tracer_factory: ``module:function``, which starts a Tracer with the arguments of ``payload.TracerArguments``.
@@ -55,6 +57,7 @@ class MineOptions:
     view: str = "written"
     only_choices: bool = False
     sessions: int = 1
+    sandbox_level: int | None = None
     allow_unsafe: bool = False
     maximum_level: int = 3
     tracer_factory: str = TRACER_FACTORY
@@ -66,6 +69,7 @@ class MineOptions:
         self._check_entries()
         self._check_numbers()
         self._check_view()
+        check_sandbox_level(self.sandbox_level, allow_unsafe=self.allow_unsafe)
 
     # The messages name the options as the command line spells them, since it shows them as they are.
 
@@ -112,6 +116,17 @@ class MineOptions:
                 f"{self.view!r}; add branch"
             )
 
+    def tracer_config(self) -> TracerConfig:
+        """The part of a Tracer's configuration that all repositories share: how runs are confined."""
+        return TracerConfig(
+            limits=self.limits,
+            view=self.parsed_view,
+            python=self.python,
+            minimum_level=0 if self.allow_unsafe else 2,
+            sandbox_level=self.sandbox_level,
+            allow_unsafe=self.allow_unsafe,
+        )
+
     @property
     def prior(self) -> str | None:
         """The origin of hidden inputs' values, one of ``trace_mine.tracer.views.PRIORS``; None where the view hides
@@ -144,6 +159,7 @@ class MineOptions:
             "view": self.view,
             "only_choices": self.only_choices,
             "sessions": self.sessions,
+            "sandbox_level": self.sandbox_level,
             "allow_unsafe": self.allow_unsafe,
         }
 

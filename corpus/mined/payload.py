@@ -26,6 +26,7 @@ class PortableArguments(TypedDict):
     limits: Mapping[str, float]
     follow: int
     minimum_level: int
+    sandbox_level: int | None
     allow_unsafe: bool
     seed: int
     view: str

@@ -41,6 +41,7 @@ def start_tracer(arguments: TracerArguments) -> Tracer:
         only_choices=arguments["only_choices"],
         python=arguments["python"],
         minimum_level=arguments["minimum_level"],
+        sandbox_level=arguments["sandbox_level"],
         allow_unsafe=arguments["allow_unsafe"],
         seed=arguments["seed"],
     )

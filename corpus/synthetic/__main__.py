@@ -75,6 +75,11 @@ def synth(
     stages = _stages(commands, spacing, curriculum)
     # Texts: the task's own defaults tell what types they are read as.
     values = dict(_pair(text) for text in parameters or ())
+    if task == "programs":  # the one task whose sessions are runs of programs
+        from trace_mine.corpus.sandbox_line import tell_sandbox_of
+        from trace_mine.tracer.config import TracerConfig
+
+        tell_sandbox_of(TracerConfig())
     if show:  # nothing is written, so nothing of `produce` is imported
         _show(task, values, stages, seed, show)
         return

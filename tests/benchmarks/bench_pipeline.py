@@ -18,23 +18,27 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import trace_mine.tracer.replays.jails
 import trace_mine.tracer.session
 from trace_mine.corpus.mined.dependencies import find_dependencies
 from trace_mine.corpus.mined.discovery import Survey
 from trace_mine.corpus.mined.miner import warm_modules
 from trace_mine.corpus.mined.repositories import NamedInput, find_targets
 from trace_mine.corpus.mined.snippets import Candidate
-from trace_mine.tracer.inside.protocol.jobs import Job, ReplayJob
+from trace_mine.tracer.inside.protocol.jobs import Job
 from trace_mine.tracer.sandbox import Worker
+from trace_mine.tracer.sandbox.prompt import RunRequest
 from trace_mine.tracer.schema import Drop, Outcome, Trace
 from trace_mine.tracer.session import Tracer, TracerConfig
 
-KINDS = ("native", "drive", "console", "doctest")
+KINDS = ("native", "drive", "replay", "prompt", "doc", "literal")
+REPLAYS = ("replay", "prompt", "doc", "literal")
+"""Kinds of replays: with recorded draws, at the interpreter's prompt, and by programs of ours (``inside.readers``)."""
 
 
 def kind_of(job: Job) -> str:
     """One of KINDS, or the name of another kind of job."""
-    return job.reader if isinstance(job, ReplayJob) else type(job).__name__.removesuffix("Job").lower()
+    return type(job).__name__.removesuffix("Job").lower()
 
 
 class Meter:
@@ -58,6 +62,15 @@ class Meter:
                 meter.num_runs[kind_of(job)] += 1
                 return outcome
 
+            def converse(self, request: RunRequest, *arguments: Any, **options: Any) -> Any:
+                started = time.perf_counter()
+                spoken, report = super().converse(request, *arguments, **options)
+                kind = "prompt" if request.program is None else request.program.rpartition(".")[2]
+                meter.wall_seconds[kind] += time.perf_counter() - started
+                meter.cpu_seconds[kind] += report.cpu_seconds
+                meter.num_runs[kind] += 1
+                return spoken, report
+
         return MeteredWorker
 
 
@@ -70,6 +83,7 @@ def trace_folder(folder: Path, sources: list[str], limit: int | None) -> int:
     """Traces the folder's snippets and prints the table; the exit code."""
     meter = Meter()
     trace_mine.tracer.session.Worker = meter.metered()  # type: ignore[misc]
+    trace_mine.tracer.replays.jails.Worker = meter.metered()  # type: ignore[misc]
     own_before, children_before = cpu_seconds(resource.RUSAGE_SELF), cpu_seconds(resource.RUSAGE_CHILDREN)
     started = time.perf_counter()
     traces: list[Trace] = []
@@ -115,9 +129,9 @@ def trace_folder(folder: Path, sources: list[str], limit: int | None) -> int:
         runs = meter.num_runs[name]
         each = f"{spent / runs * 1e3:12.1f}{meter.wall_seconds[name] / runs * 1e3:13.1f}" if runs else ""
         print(f"{name:10}{runs or '':>8}{spent:9.2f}{spent / total:8.0%}{each}")
-    num_replays = meter.num_runs["console"] + meter.num_runs["doctest"]
-    replay_cpu = meter.cpu_seconds["console"] + meter.cpu_seconds["doctest"]
-    replay_wall = meter.wall_seconds["console"] + meter.wall_seconds["doctest"]
+    num_replays = sum(meter.num_runs[kind] for kind in REPLAYS)
+    replay_cpu = sum(meter.cpu_seconds[kind] for kind in REPLAYS)
+    replay_wall = sum(meter.wall_seconds[kind] for kind in REPLAYS)
     num_commands = sum(len(each.steps) for each in traces)
     print(
         f"replays: {num_replays / replay_cpu:.0f} per CPU second, {num_replays / replay_wall:.0f} a second; "

@@ -15,11 +15,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trace_mine.corpus import card
-from trace_mine.corpus.card import dataset_card, inline
+from trace_mine.corpus.card import dataset_card
 from trace_mine.corpus.report import print_summary
 from trace_mine.corpus.schema import COLUMNS
 from trace_mine.corpus.tally import Counts
 from trace_mine.tracer.inside.reasons import Reason, ReasonStage, drop_sentence
+from trace_mine.tracer.visible import in_markdown
 
 NASTY = (
     "a | b",
@@ -104,7 +105,7 @@ def test_a_nasty_name_stays_a_name(name: str) -> None:
 
 @given(st.text())
 def test_any_text_is_one_cell(text: str) -> None:
-    shown = inline(text)
+    shown = in_markdown(text)
     assert re.fullmatch(r"`[^`|\n\r]+`|[A-Za-z0-9 ._+/()-]+", shown)
     shown.encode("utf-8")
 

@@ -11,8 +11,9 @@ import pytest
 from test_rows import row_of
 
 from trace_mine.corpus import schema
+from trace_mine.corpus.row_check import check
 from trace_mine.corpus.rows import Row
-from trace_mine.corpus.schema import COLUMNS, Column, check, features, markdown, means
+from trace_mine.corpus.schema import COLUMNS, Column, features, markdown, means
 from trace_mine.corpus.shards import ShardWriter
 from trace_mine.tracer.schema import SCHEMA_VERSION
 

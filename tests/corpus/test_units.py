@@ -50,7 +50,7 @@ def settled(tmp_path: Path, engine: FakeEngine, keys: Sequence[str]) -> tuple[Le
         reported.append((key, drop.reason))
 
     run_units(
-        ledger, keys, lambda payload: iter([Dropped.at(SNIPPET, reason="ran", evidence="")]), engine, on_done=on_done
+        ledger, keys, lambda payload: iter([Dropped.at(SNIPPET, reason="empty", evidence="")]), engine, on_done=on_done
     )
     return ledger, reported
 
@@ -60,7 +60,7 @@ def test_a_unit_is_given_up_after_its_third_death(tmp_path: Path, deaths: int, g
     engine = FakeEngine("unit", deaths)
     ledger, reported = settled(tmp_path, engine, ["unit"])
     assert engine.tried == [["unit"]] * 3
-    assert reported == [("unit", "worker_died" if given_up else "ran")]
+    assert reported == [("unit", "worker_died" if given_up else "empty")]
     (drop,) = ledger.items("unit")
     assert isinstance(drop, Dropped)
     assert drop.evidence == ("3 workers died over this unit of 1 snippets" if given_up else "")
@@ -69,12 +69,12 @@ def test_a_unit_is_given_up_after_its_third_death(tmp_path: Path, deaths: int, g
 def test_a_death_is_held_against_nobody_else(tmp_path: Path) -> None:
     engine = FakeEngine("b", 99)
     _, reported = settled(tmp_path, engine, ["a", "b", "c"])
-    assert sorted(reported) == [("a", "ran"), ("b", "worker_died"), ("c", "ran")]
+    assert sorted(reported) == [("a", "empty"), ("b", "worker_died"), ("c", "empty")]
     assert engine.tried == [["a", "b", "c"], ["a"], ["b"], ["b"], ["c"]], "alone, each suspect by itself"
 
 
 def test_a_unit_that_was_finished_before_its_worker_died_is_not_run_again(tmp_path: Path) -> None:
     engine = FakeEngine("b", 1, late=True)
     _, reported = settled(tmp_path, engine, ["a", "b"])
-    assert sorted(reported) == [("a", "ran"), ("b", "ran")]
+    assert sorted(reported) == [("a", "empty"), ("b", "empty")]
     assert engine.tried == [["a", "b"]]

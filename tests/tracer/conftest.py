@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -22,8 +24,17 @@ from trace_mine.tracer.inside.protocol.answers import ANSWERS, End
 from trace_mine.tracer.inside.protocol.codec import from_json
 from trace_mine.tracer.inside.protocol.jobs import JOBS, DriveJob, Job, NativeJob, Program
 from trace_mine.tracer.limits import Limits
+from trace_mine.tracer.replays.jails import ReplayJails
 from trace_mine.tracer.sandbox.answers import with_answers
 from trace_mine.tracer.sandbox.bundle import bundle_sources
+from trace_mine.tracer.sandbox.conversation import Conversation, TalkPipes
+from trace_mine.tracer.sandbox.determinism import environment
+from trace_mine.tracer.sandbox.fresh_interpreter import FIRST, FLAGS, program_message
+from trace_mine.tracer.sandbox.prompt import RunRequest
+from trace_mine.tracer.sandbox.replayer import PROGRAM, PROGRAMS
+from trace_mine.tracer.sandbox.syscalls import machine_of_this_process, syscall_numbers
+from trace_mine.tracer.sandbox.verdict import Report
+from trace_mine.tracer.sandbox.wire import receive_message, send_message
 from trace_mine.tracer.schema import Outcome, Piece, Snippet
 from trace_mine.tracer.session import Tracer, TracerConfig
 
@@ -46,6 +57,7 @@ exec(compile(sources["trace_mine.tracer.sandbox.loader"], "<loader>", "exec", do
 jobs = namespace["Bundle"](sources).load("trace_mine.tracer.inside.jobs.registry")
 sys.path[:0] = paths
 class Guard:
+    noticed = ()
     def arm(self): pass
     def disarm(self): pass
 exit, dumps, write = os._exit, json.dumps, os.write
@@ -83,6 +95,8 @@ class PlainWorker:
 
     level = 0
     layers = "none"
+    library = ("", "")
+    host_paths = ()
 
     def __init__(
         self,
@@ -137,6 +151,105 @@ class PlainWorker:
         self.process.stdout.close()
 
 
+NO_ORDERS = {"limits": [], "rulesets": 0, "filters": []}
+
+
+class PlainReplayer:
+    """Stands in for a worker whose jail is a replayer's: the same zygote, told to confine nothing; we are its init."""
+
+    level = 0
+    layers = "none"
+
+    def __init__(self, python: str = sys.executable, hash_seed: int = 0, paths: tuple[str, ...] = ()) -> None:
+        self.limits = Limits()
+        self._control, theirs = socket.socketpair()
+
+        def number_descriptors() -> None:
+            for fd, path in ((101, "/proc/self/statm"), (102, "/proc/self/stat")):
+                os.dup2(os.open(path, os.O_RDONLY), fd)
+            os.dup2(theirs.fileno(), 100)
+
+        self.process = subprocess.Popen(
+            [python, *FLAGS, "-q", "-i", "-c", FIRST, "100"],
+            env={**environment(hash_seed), "PATH": os.environ["PATH"]},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            close_fds=False,  # the numbers above would be closed; our own descriptors are not inheritable
+            preexec_fn=number_descriptors,
+        )
+        theirs.close()
+        sources = bundle_sources()
+        machine = machine_of_this_process()
+        introduction = {
+            "machine": machine,
+            "numbers": {"clone": syscall_numbers(machine)["clone"]},
+            "pid_place": 0,
+            "init_pid": os.getpid(),
+            "layers": "none",
+            "orders": NO_ORDERS,
+            "programs": {name: sources[name] for name in PROGRAMS},
+            "sys_path": list(paths),
+            "scratch": "/",
+            "seed": 1,
+        }
+        self._control.sendall(program_message(f"{sources[PROGRAM]}\nserve(100)\n"))
+        send_message(self._control, introduction)
+        assert receive_message(self._control)[0] == {"ready": "none"}
+
+    def converse(self, request: RunRequest, talk: Callable[[Conversation], Any], limits: Limits | None = None) -> Any:
+        limits = limits or self.limits
+        ours, theirs = socket.socketpair()
+        send_message(self._control, {"do": "fork", "orders": NO_ORDERS}, fds=(theirs.fileno(),))
+        theirs.close()
+        pid = int(str(receive_message(self._control)[0]["pid"]))
+        ended = os.pidfd_open(pid)
+        reason = ""
+
+        def report() -> Report:
+            _, status, usage = os.wait4(pid, 0)
+            seconds = usage.ru_utime + usage.ru_stime
+            return Report(
+                status=status, why=reason, wall_seconds=0.0, cpu_seconds=seconds, peak_memory_bytes=usage.ru_maxrss
+            )
+
+        def kill(why: str) -> None:
+            nonlocal reason
+            reason = why
+            os.kill(pid, signal.SIGKILL)
+
+        with TalkPipes() as pipes:
+            send_message(ours, {"orders": NO_ORDERS}, request.as_json(), pipes.theirs)
+            ours.close()
+            pipes.close_theirs()
+            conversation = Conversation(pipes, limits, ended, report)
+            try:
+                return talk(conversation), conversation.finish(kill)
+            finally:
+                os.close(ended)
+
+    def close(self) -> None:
+        self._control.close()
+        self.process.wait(timeout=10)
+
+
+class PlainReplays(ReplayJails):
+    """Stands in for the replaying jails: plain processes, each started when it is needed."""
+
+    def __init__(self, config: TracerConfig, paths: tuple[str, ...]) -> None:
+        super().__init__(config)
+        self._paths = paths
+
+    def worker(self, kind: str) -> Any:
+        if kind not in self._workers:
+            if kind == "other world":
+                made: Any = PlainWorker(self._config.python, 4_242, self._paths, lambda: self._config.limits)
+            else:
+                made = PlainReplayer(self._config.python, 4_242, self._paths)
+            self._workers[kind] = made
+        return self._workers[kind]
+
+
 class PlainTracer(Tracer):
     """A ``Tracer`` over plain processes."""
 
@@ -145,7 +258,7 @@ class PlainTracer(Tracer):
         root = str(config.repository) if config.repository else ""
         paths = tuple(f"{root}/{folder}" for folder in config.sys_path)
         self._recorder = PlainWorker(config.python, 0, paths, lambda: self.config.limits)
-        self._replayer = PlainWorker(config.python, 4_242, paths, lambda: self.config.limits)
+        self._replays = PlainReplays(config, paths)
 
 
 def script(source: str, name: str = "sample") -> Snippet:
@@ -184,6 +297,8 @@ def kit() -> SimpleNamespace:
     return SimpleNamespace(
         PlainTracer=PlainTracer,
         PlainWorker=PlainWorker,
+        PlainReplayer=PlainReplayer,
+        PlainReplays=PlainReplays,
         TracerConfig=TracerConfig,
         Limits=Limits,
         script=script,
@@ -204,6 +319,14 @@ def update_golden(request: pytest.FixtureRequest) -> bool:
 def worker(kit: SimpleNamespace) -> Any:
     """A plain worker under hash seed 0."""
     made = kit.PlainWorker()
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="session")
+def plain_replayer(kit: SimpleNamespace) -> Any:
+    """A plain replayer under another hash seed."""
+    made = kit.PlainReplayer(hash_seed=4_242)
     yield made
     made.close()
 

@@ -8,7 +8,8 @@ import pytest
 
 from trace_mine.tracer.checks import Unstable
 from trace_mine.tracer.inside.protocol.answers import NativeSummary, SessionCommand
-from trace_mine.tracer.inside.protocol.jobs import ReplayJob
+from trace_mine.tracer.replays.registry import READERS
+from trace_mine.tracer.replays.session import Session, commands_of, differences
 from trace_mine.tracer.rounds import Native, Plan, told_apart
 from trace_mine.tracer.sandbox import SandboxUnavailable
 from trace_mine.tracer.schema import Drop
@@ -38,30 +39,45 @@ BAD = {
     "missing traceback": GOOD[: GOOD.index("Traceback")],
     "blank line lost": GOOD.replace("<BLANKLINE>\n", ""),
 }
+AT_PROMPT = ("stock", "fresh")
+"""Readers that don't see if a command raised: a program may print a traceback on standard error and go on. ``doc`` does
+see it."""
 INCOMPLETE = ">>> x = 1\n>>> for i in range(2):\n"
 
 
-@pytest.mark.parametrize("kind", ["console", "doctest"])
-def test_true_session_replays(kit, other_worker, kind):
-    assert replay(kit, other_worker, kind, GOOD) == []
+@pytest.fixture(scope="module")
+def plain(other_worker, plain_replayer):
+    """A worker of each kind that readers read in, without a sandbox."""
+    return {"other world": other_worker, "replayer": plain_replayer, "fresh replayer": plain_replayer}
 
 
-@pytest.mark.parametrize("kind", ["console", "doctest"])
+@pytest.mark.parametrize("reader", READERS)
+def test_true_session_replays(kit, plain, reader):
+    assert replay(kit, plain, reader, GOOD) == []
+
+
+@pytest.mark.parametrize("reader", READERS)
 @pytest.mark.parametrize("name", BAD)
-def test_false_session_is_refused(kit, other_worker, kind, name):
+def test_false_session_is_refused(kit, plain, reader, name):
     assert BAD[name] != GOOD
-    assert replay(kit, other_worker, kind, BAD[name])
+    if name == "missing traceback" and reader in AT_PROMPT:
+        assert replay(kit, plain, reader, BAD[name]) == []
+        return
+    assert replay(kit, plain, reader, BAD[name])
 
 
-@pytest.mark.parametrize("kind", ["console", "doctest"])
-def test_incomplete_command_is_refused(kit, other_worker, kind):
-    assert replay(kit, other_worker, kind, INCOMPLETE)[-1].source == "for i in range(2):"
+@pytest.mark.parametrize("reader", READERS)
+def test_incomplete_command_is_refused(kit, plain, reader):
+    if reader in AT_PROMPT:
+        assert replay(kit, plain, reader, INCOMPLETE) == []  # a SyntaxError on standard error
+        return
+    assert replay(kit, plain, reader, INCOMPLETE)[-1].source == "for i in range(2):"
 
 
-def replay(kit, worker, kind, text):
-    outcome = worker.run(ReplayJob(reader=kind, program=kit.program(""), text=text))
-    assert outcome.status == "ok", outcome
-    return list(outcome.records[-1].differences)
+def replay(kit, workers, name, text):
+    reader = READERS[name]
+    session = Session(commands=commands_of(text), program=kit.program(""))
+    return differences(session.commands, reader.read(workers[reader.jail], session, 0))
 
 
 UNSTABLE = {
@@ -93,7 +109,8 @@ def test_unstable_output_is_never_in_a_row(kit, sandboxed, cause):
                 assert trace.reason in ("replay_mismatch", "result_differs", "not_a_doctest"), trace
                 continue
             # every output that is left came out the same in another process, under another seed, clock and layout
-            assert replay(kit, sandboxed.replayer, "doctest", trace.text) == []
+            jails = {"replayer": sandboxed._replays.worker("replayer")}
+            assert replay(kit, jails, "doc", trace.text) == []
 
 
 def examples(kit, sources):

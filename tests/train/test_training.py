@@ -17,7 +17,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs the extra [train]")
 pytest.importorskip("transformers", reason="needs the extra [train]")
 
-from trace_mine.train import progress, run_folder, running, trainer  # noqa: E402
+from trace_mine.train import checkpoints, progress, run_folder, running, trainer  # noqa: E402
 from trace_mine.train.batches import TaskBatches, batches_of  # noqa: E402
 from trace_mine.train.kernels import c_ops  # noqa: E402
 from trace_mine.train.models.registry import load_model, make_model  # noqa: E402
@@ -78,7 +78,7 @@ def test_resuming_is_bit_equal(every, tmp_path):
     for path in (broken / "checkpoints").iterdir():
         if path.name != f"checkpoint-{every}":
             (path / "complete.json").unlink()
-    assert run_folder.last_checkpoint(broken) == (broken / "checkpoints" / f"checkpoint-{every}", every)
+    assert checkpoints.last_checkpoint(broken) == (broken / "checkpoints" / f"checkpoint-{every}", every)
     running.resume(broken)
     one, other = weights(whole), weights(broken)
     assert all(torch.equal(one[key], other[key]) for key in one)
@@ -144,13 +144,13 @@ def test_killed_and_interrupted_runs_go_on(tmp_path):
     for number, kill in enumerate((signal.SIGKILL, signal.SIGINT)):
         folder = tmp_path / str(number)
         process = subprocess.Popen([*told, "--out", str(folder)], cwd=ROOT, stderr=subprocess.DEVNULL)
-        while run_folder.last_checkpoint(folder) is None:
+        while checkpoints.last_checkpoint(folder) is None:
             assert process.poll() is None
             time.sleep(0.05)
         process.send_signal(kill)
         code = process.wait(60)
         assert code == (-signal.SIGKILL if kill == signal.SIGKILL else 130)
-        path, step = run_folder.last_checkpoint(folder)
+        path, step = checkpoints.last_checkpoint(folder)
         assert step >= 2 and load_model(path) is not None
         if kill == signal.SIGINT:
             assert step < 400 and not (folder / "final.json").exists()
@@ -182,7 +182,7 @@ def test_two_processes_that_are_interrupted_stop_together_and_go_on(tmp_path):
     _, said = process.communicate(timeout=60)
     assert process.returncode != 0 and "Traceback" not in said.partition("torch/distributed")[0], said
     assert f"go on with: torchrun --nproc_per_node=2 -m trace_mine.train --resume {run}" in said
-    assert 0 < run_folder.last_checkpoint(run)[1] < 60
+    assert 0 < checkpoints.last_checkpoint(run)[1] < 60
     with pytest.raises(ValueError, match=r"expected 2 process\(es\), with which .* began, got 1"):
         running.resume(run)
     subprocess.run([*torchrun, "--resume", str(run)], cwd=ROOT, check=True, capture_output=True)
@@ -201,7 +201,7 @@ def test_a_run_that_was_interrupted_ends_as_one_that_was_not(tmp_path):
         time.sleep(0.02)
     process.send_signal(signal.SIGINT)
     assert process.wait(60) == 130
-    assert 0 < run_folder.last_checkpoint(broken)[1] < 120
+    assert 0 < checkpoints.last_checkpoint(broken)[1] < 120
     again = [sys.executable, "-m", "trace_mine.train", "--resume", str(broken)]
     subprocess.run(again, cwd=ROOT, check=True, capture_output=True)
     one, other = weights(tmp_path / "whole"), weights(broken)
@@ -262,9 +262,9 @@ def test_a_broken_checkpoint_is_passed_over(tmp_path):
         path = tmp_path / "checkpoints" / f"checkpoint-{step}"
         path.mkdir(parents=True)
         if whole:
-            run_folder.mark_complete(path, step)
-    assert run_folder.last_checkpoint(tmp_path) == (tmp_path / "checkpoints" / "checkpoint-4", 4)
-    run_folder.remove_old_checkpoints(tmp_path, 1)
+            checkpoints.seal(path, step)
+    assert checkpoints.last_checkpoint(tmp_path) == (tmp_path / "checkpoints" / "checkpoint-4", 4)
+    checkpoints.remove_old_checkpoints(tmp_path, 1)
     left = sorted(p.name for p in (tmp_path / "checkpoints").iterdir())
     assert left == ["checkpoint-4", "checkpoint-6"]
 
@@ -302,6 +302,7 @@ def test_a_checkpoint_of_an_older_version_goes_on(tmp_path, caplog):
     counts = tmp_path / "run" / "checkpoints" / "checkpoint-3" / "counts.json"
     told = json.loads(counts.read_text())
     counts.write_text(json.dumps({**told, "sums": told["sums"][:7]}))
+    (counts.parent / "complete.json").write_text('{"step": 3}')
     run = json.loads((tmp_path / "run" / "run.json").read_text())
     del run["processes"]
     (tmp_path / "run" / "run.json").write_text(json.dumps(run))

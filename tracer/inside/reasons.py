@@ -336,6 +336,17 @@ class Reason(StrEnum):
 
     LONE_SURROGATE = "lone_surrogate", _row("The session has half a surrogate pair, which can't be written as UTF-8.")
     ROW_TOO_LARGE = "row_too_large", _row("The row has more than 8 MB, as loops that got out of hand do.")
+    BAD_ROW = (
+        "bad_row",
+        _row("A value of the row is not what its column takes (a number of more than 64 bits, half a surrogate pair)."),
+    )
+    DAMAGED_RESULT = (
+        "damaged_result",
+        _row(
+            "What a unit of snippets gave was damaged on disk.",
+            "Start the same command again, which runs that unit once more.",
+        ),
+    )
     SHOWS_PATH = (
         "shows_path",
         _row(

@@ -6,18 +6,19 @@ For whoever reads a dataset and has the repository that a row came from; ``trace
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 
 from trace_mine.tracer.config import TracerConfig
-from trace_mine.tracer.inside.protocol.answers import ReplayReport
-from trace_mine.tracer.inside.protocol.jobs import Program, ReplayJob
-from trace_mine.tracer.rounds import Failed, result_of
-from trace_mine.tracer.sandbox import Worker
-from trace_mine.tracer.two_worlds import jail_of
+from trace_mine.tracer.inside.protocol.codec import from_json
+from trace_mine.tracer.inside.protocol.jobs import Program, Recorded
+from trace_mine.tracer.replays.jails import ReplayJails
+from trace_mine.tracer.replays.registry import READERS
+from trace_mine.tracer.replays.session import Session, commands_of, differences, ends_at_prompt
+from trace_mine.tracer.rounds import Failed
 
-DEFAULT_READERS = ("console", "doctest")
+DEFAULT_READERS = ("doc", "stock")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,10 +52,10 @@ class RowVerifier:
         repository: the folder that the rows were mined from; None for rows that import nothing.
         packages: installed packages (folders or single files) that the rows may import as well.
         sys_path: folders below the repository to import from: a row's ``setup["sys_path"]``.
-        config: the rest: limits, interpreter, levels; None: the defaults.
+        config: the rest: limits, interpreter, levels, view (of rows that hide choices), laws; None: the defaults.
 
-    Raises:
-        SandboxUnavailable: this machine offers less than the wanted level.
+    A jail is started when the first row needs it, which raises SandboxUnavailable where this machine offers less than
+    the wanted level.
     """
 
     def __init__(
@@ -65,20 +66,8 @@ class RowVerifier:
         config: TracerConfig | None = None,
     ) -> None:
         base = config or TracerConfig()
-        self._config = TracerConfig(
-            repository=repository,
-            packages=tuple(packages),
-            sys_path=tuple(sys_path),
-            limits=base.limits,
-            python=base.python,
-            minimum_level=base.minimum_level,
-            allow_unsafe=base.allow_unsafe,
-        )
-        self._worker = Worker(
-            jail_of(self._config, replaying=True),
-            self._config.limits,
-            minimum_level=self._config.minimum_level,
-            allow_unsafe=self._config.allow_unsafe,
+        self._jails = ReplayJails(
+            replace(base, repository=repository, packages=tuple(packages), sys_path=tuple(sys_path), warm=())
         )
 
     def __enter__(self) -> RowVerifier:
@@ -91,32 +80,46 @@ class RowVerifier:
 
     def close(self) -> None:
         """End the jails."""
-        self._worker.close()
+        self._jails.close()
 
     def verify(self, text: str, setup: Mapping[str, object], readers: Sequence[str] = DEFAULT_READERS) -> RowVerdict:
         """Run a row's text again after its set-up, once by each reader.
 
         Args:
             text: the row's ``text``.
-            setup: its ``setup``: ``module`` and ``code``.
-            readers: names of readers.
+            setup: its ``setup``: ``module``, ``code`` and ``choices``.
+            readers: names of readers (``registry.READERS``). A row with recorded choices is read by ``patched``
+                instead, and one that goes on after SystemExit by no reader that this ends.
+
+        Raises:
+            KeyError: there is no reader of this name.
         """
         module, code = setup.get("module"), setup.get("code") or ""
+        try:
+            commands = commands_of(text)
+            choices = setup.get("choices") or []
+            draws = from_json(Recorded, {"outcomes": choices}) if choices else None
+        except ValueError as error:  # a ProtocolError is one
+            return RowVerdict(printed=(), failures=dict.fromkeys(readers, f"no session: {error}"[:400]))
         program = Program(module=None if module is None else str(module), code=str(code))
+        session = Session(commands=commands, program=program, draws=draws)
         printed: list[str] = []
         failures: dict[str, str] = {}
-        for reader in readers:
-            job = ReplayJob(reader=reader, program=program, text=text)  # type: ignore[arg-type]  # the record checks it
-            try:
-                report = result_of(self._worker.run(job), reader, ReplayReport)
-            except Failed as failed:
-                failures[reader] = f"{failed.drop.reason}: {failed.drop.evidence}"
+        for name in ("patched",) if draws is not None else readers:
+            reader = READERS[name]
+            if not reader.survives_exit and ends_at_prompt(commands):
                 continue
-            if report.differences:
-                first = report.differences[0]
-                failures[reader] = f"{first.source!r} printed {first.got[:200]!r}, not {first.wanted[:200]!r}"
+            try:
+                reading = reader.read(self._jails.worker(reader.jail), session, 0)
+            except Failed as failed:
+                failures[name] = f"{failed.drop.reason}: {failed.drop.evidence}"
+                continue
+            different = differences(commands, reading)
+            if different:
+                first = different[0]
+                failures[name] = f"{first.source!r} printed {first.got[:200]!r}, not {first.wanted[:200]!r}"
             else:
-                printed.append(reader)
+                printed.append(name)
         return RowVerdict(printed=tuple(sorted(printed)), failures=failures)
 
 

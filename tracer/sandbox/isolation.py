@@ -9,14 +9,12 @@ from __future__ import annotations
 
 import errno
 import os
+import time
 from collections.abc import Callable
 from typing import NoReturn
 
 from trace_mine.tracer.sandbox import kernel, view
 from trace_mine.tracer.sandbox.config import JailConfig
-
-INSIDE_ID = 1000
-"""User and group id of everything at level 3, as code inside sees it; the only one that is mapped."""
 
 
 def isolate(config: JailConfig, proc: int, become_outer: Callable[[int], NoReturn]) -> int | None:
@@ -35,6 +33,7 @@ def isolate(config: JailConfig, proc: int, become_outer: Callable[[int], NoRetur
     Raises:
         OSError: the kernel refuses a namespace or a mount, or the jail's user can't read what it needs.
     """
+    kernel.add_personality(config.machine.personality)
     if not config.namespaces:
         if config.uid is not None:
             _give_up_root(config, config.uid)
@@ -65,7 +64,7 @@ def _enter_namespaces(config: JailConfig, proc: int) -> None:
     if uid is not None:
         kernel.unshare(kernel.NEW_MOUNTS)
         view.make_mounts_private()
-        view.enter_view(config.binds, config.devices, config.scratch)
+        view.enter_view(config)
         os.chmod("/", 0o755)  # the root of the view is root's, and the jail's user must search it
         # Without this, real root would own the user namespace, and a hole in it would be root's on the host.
         kernel.become(uid)
@@ -75,12 +74,29 @@ def _enter_namespaces(config: JailConfig, proc: int) -> None:
         | kernel.NEW_IPC | kernel.NEW_HOST_NAME | kernel.NEW_CGROUPS
     )  # fmt: skip
     _write(proc, "self/setgroups", "deny")  # without it the kernel refuses gid_map to a user without privileges
-    _write(proc, "self/uid_map", f"{INSIDE_ID} {outer_user} 1")
-    _write(proc, "self/gid_map", f"{INSIDE_ID} {outer_group} 1")
+    inside_id = config.machine.user_id  # of everything at level 3; the only id that is mapped
+    _write(proc, "self/uid_map", f"{inside_id} {outer_user} 1")
+    _write(proc, "self/gid_map", f"{inside_id} {outer_group} 1")
     view.make_mounts_private()  # else what is mounted from here on would show on the host
     if uid is None:
-        view.enter_view(config.binds, config.devices, config.scratch)
+        view.enter_view(config)
     kernel.set_host_name(config.hostname)
+    kernel.set_domain_name(config.machine.domain_name)
+    _move_clocks(config, proc)
+
+
+def _move_clocks(config: JailConfig, proc: int) -> None:
+    """Have the clocks that count from the machine's start show the jail's own uptime, in the processes to come.
+
+    Where the kernel has no time namespaces (before 5.6, or not built with them) these clocks stay the host's.
+    """
+    try:
+        kernel.unshare(kernel.NEW_TIME)
+        for name, clock in (("monotonic", time.CLOCK_MONOTONIC), ("boottime", time.CLOCK_BOOTTIME)):
+            offset = config.machine.uptime_seconds - int(time.clock_gettime(clock))
+            _write(proc, "self/timens_offsets", f"{name} {offset} 0")
+    except OSError:
+        return
 
 
 def _give_up_root(config: JailConfig, uid: int) -> None:

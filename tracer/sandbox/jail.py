@@ -6,16 +6,21 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import TypedDict
 
+from trace_mine.tracer.sandbox.config import ZygoteKind
+from trace_mine.tracer.sandbox.machine import Machine
+
 MINIMUM_PYTHON = (3, 11)
 """The oldest interpreter that may run inside: the jail is started with ``-P``, which is new in 3.11."""
 
-SYSTEM_PATHS = ("/usr/lib", "/usr/lib64", "/lib", "/lib64", "/usr/share/zoneinfo", "/etc/ld.so.cache")
-"""Shared libraries and time zones: read-only, readable by everybody on every system."""
+LIBRARY_FOLDERS = ("/usr/lib", "/usr/lib64", "/lib", "/lib64")
+"""Where systems have shared libraries. Runs read files there, but are not told which there are."""
+SYSTEM_PATHS = ("/usr/share/zoneinfo", "/etc/ld.so.cache")
+"""Time zones, and the loader's table: read-only, readable by everybody on every system."""
 
 # none of them stores anything or leads to hardware; /dev/tty and /dev/shm are left out for that
 DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
@@ -71,17 +76,22 @@ class Jail:
         warm: modules to import once, before the first run; a failure is data (``Worker.warm_failures``).
         root: absolute path inside where a repository is shown.
         scratch: absolute path inside of each run's fresh working directory.
+        interpreter: absolute path inside that is the interpreter's ``sys.prefix`` at level 3.
         hostname: the name of the machine, as code inside sees it.
         process_id: the number of each run's process at level 3, where the kernel lets init choose; the same for all
             runs, because ``os.getpid()`` shows in output.
         hash_seed: PYTHONHASHSEED, by which sets of strings have the same order in each run.
         aslr: True leaves addresses random; False asks for fixed ones, which show in a default ``repr``.
-        pinned_clock: True gives each run the same time and the same ``os.urandom``.
+        machine: what the kernel and the environment say of the machine.
+        pinned_clock: True gives each run the same time, the same ``os.urandom`` and, of its machine, numbers that are
+            no machine's (``pinned_machine``).
         choices: True if runs record what they draw.
         seed: of the global generators and of the pinned ``os.urandom``.
+        zygote: what runs are forked from (``config.ZygoteKind``). A replayer pins no clock, records no choices and may
+            not fork.
 
     Raises:
-        ValueError: a path is relative, or a number is out of range.
+        ValueError: a path is relative, a number is out of range, or a replayer is to do what it can't.
     """
 
     python: str = sys.executable
@@ -90,16 +100,19 @@ class Jail:
     warm: tuple[str, ...] = ()
     root: str = "/repo"
     scratch: str = "/scratch"
+    interpreter: str = "/python"
     hostname: str = "sandbox"
     process_id: int = 101
     hash_seed: int = 0
     aslr: bool = False
+    machine: Machine = field(default_factory=Machine)
     pinned_clock: bool = True
     choices: bool = False
     seed: int = 0
+    zygote: ZygoteKind = "recorder"
 
     def __post_init__(self) -> None:
-        for name in ("root", "scratch"):
+        for name in ("root", "scratch", "interpreter"):
             if not is_plain_absolute(getattr(self, name)):
                 raise ValueError(
                     f"expected Jail.{name} to be a plain absolute path below /, got {getattr(self, name)!r}"
@@ -112,6 +125,8 @@ class Jail:
             raise ValueError(
                 f"expected 0 <= Jail.hash_seed < 2**32, got {self.hash_seed}; PYTHONHASHSEED takes no other"
             )
+        if self.zygote == "replayer" and (self.pinned_clock or self.choices):
+            raise ValueError("expected pinned_clock=False and choices=False of a Jail that replays; both need our code")
 
 
 def is_plain_absolute(path: str) -> bool:
@@ -125,12 +140,16 @@ class PythonInstallation:
     """An interpreter that was found to work.
 
     ``executable`` is the real file (a virtual environment's link resolved), ``version`` like ``3.11.4``, ``paths`` what
-    it reads of the host: libraries of the system, its standard library, itself.
+    it reads of the host beside LIBRARY_FOLDERS: its standard library, itself. ``prefix`` and ``library`` are its
+    ``sys.base_prefix`` and the folder of its standard library, ``search`` are the folders that it imports from.
     """
 
     executable: str
     version: str
     paths: tuple[str, ...]
+    prefix: str = ""
+    library: str = ""
+    search: tuple[str, ...] = ()
 
 
 class _ProbeAnswer(TypedDict):
@@ -139,15 +158,22 @@ class _ProbeAnswer(TypedDict):
     version: list[int]
     implementation: str
     paths: list[str]
+    prefix: str
+    library: str
+    search: list[str]
 
 
+# PR_SET_PDEATHSIG first: a probe that is stopped would otherwise outlive a killed supervisor.
 _PROBE = """
+import ctypes
+ctypes.CDLL(None).prctl(1, 9, 0, 0, 0)
 import json, os, sys, sysconfig
 get = sysconfig.get_config_var
 library = os.path.join(get("LIBDIR") or "", get("LDLIBRARY") or "") if get("Py_ENABLE_SHARED") else ""
 paths = [sys.executable, *sys.path, library]
 version, implementation = list(sys.version_info[:3]), sys.implementation.name
-print(json.dumps({"version": version, "implementation": implementation, "paths": paths}))
+print(json.dumps({"version": version, "implementation": implementation, "paths": paths,
+    "prefix": sys.base_prefix, "library": os.path.dirname(os.__file__), "search": sys.path}))
 """
 
 
@@ -179,4 +205,11 @@ def probe_interpreter(python: str) -> PythonInstallation:
         )
     # resolved, so that each is bound once, and in the order found; a zip of the library may not exist
     paths = tuple(dict.fromkeys(os.path.realpath(path) for path in answer["paths"] if path and os.path.exists(path)))
-    return PythonInstallation(executable=executable, version=".".join(map(str, version)), paths=(*SYSTEM_PATHS, *paths))
+    return PythonInstallation(
+        executable=executable,
+        version=".".join(map(str, version)),
+        paths=(*SYSTEM_PATHS, *paths),
+        prefix=os.path.realpath(answer["prefix"]),
+        library=os.path.realpath(answer["library"]),
+        search=tuple(os.path.realpath(path) for path in answer["search"] if path),
+    )

@@ -8,24 +8,29 @@ from __future__ import annotations
 
 import contextlib
 import json
+import marshal
 import os
 import secrets
 import select
 import socket
 import subprocess
+import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import IO
+from typing import IO, TypeVar
 
 from trace_mine.tracer.limits import Limits
 from trace_mine.tracer.sandbox import selftest
-from trace_mine.tracer.sandbox.bundle import BOOTSTRAP, bundle_sources
+from trace_mine.tracer.sandbox.bundle import BOOTSTRAP, bundle_code, bundle_sources
+from trace_mine.tracer.sandbox.cgroups import JAIL_TASKS, ControlGroup, bounds_of
 from trace_mine.tracer.sandbox.config import JailConfig
+from trace_mine.tracer.sandbox.conversation import Conversation, InitSilent, TalkPipes
 from trace_mine.tracer.sandbox.determinism import environment
 from trace_mine.tracer.sandbox.groups import end_session
 from trace_mine.tracer.sandbox.jail import SandboxUnavailable
+from trace_mine.tracer.sandbox.own_time import GUARD
 from trace_mine.tracer.sandbox.run_pipes import RunPipes
 from trace_mine.tracer.sandbox.scratch import empty_folder
 from trace_mine.tracer.sandbox.verdict import Report, outcome_of
@@ -33,15 +38,20 @@ from trace_mine.tracer.sandbox.wire import Hangup, field, receive_message, send_
 from trace_mine.tracer.sandbox.zygote_link import ZYGOTE_SECONDS
 from trace_mine.tracer.schema import Outcome
 
-START_SECONDS = 30.0
-"""How long a jail may take to come up; generous, because many may start at once on a busy machine."""
+START_SECONDS = 60.0
+"""How long a jail may take to come up, in all; generous, because many may start at once on a busy machine."""
 STOP_SECONDS = 5.0
 """How long init may take to clean up before it is killed."""
-SPARE_SECONDS = 15.0
-"""How long init may stay silent after a run's wall clock, or that of imports, is over before the jail is taken for
-stuck."""
+SPARE_SECONDS = 30.0
+"""How long init may stay silent after the guard by the clock (``own_time.GUARD``) of a run, or of imports, before the
+jail is taken for stuck."""
+MESSAGE_SECONDS = 30.0
+"""How long one message from or to init may take, from its first byte to its last."""
 DRAIN_SECONDS = 0.5
 """How long pipes are read after init reported the runner's end: by then only a hostile zygote can hold a copy open."""
+IMPORT_TASKS = 8
+"""Threads that imports may start, where a control group counts them; and processes, were these not refused. numpy with
+one BLAS thread starts none, tqdm one; a pool of a module's own has as many as there are processors."""
 KEY_BYTES = 16
 RECORD_FDS = range(200, 900)
 """Numbers that the record pipe may have inside: another for each run, so that no program can count on one; above those
@@ -50,8 +60,21 @@ MAX_STDERR_BYTES = 1 << 16
 """How much of init's stderr is read for an error message; it is our own text, but may repeat a hostile one."""
 
 
+T = TypeVar("T")
+
+
 class JailDied(Exception):
-    """The jail ended, or init says that it must be restarted. No outcome of a run: none took place."""
+    """The jail ended, or init says that it must be restarted.
+
+    Where ``begun`` is False no run took place: it may be tried again in another jail. Where it is True the run may have
+    done anything before its end; to run it again would hide that. ``out_of_memory`` is True where the kernel killed a
+    process of the jail meanwhile because the jail's memory was used up.
+    """
+
+    def __init__(self, why: str, *, begun: bool = False) -> None:
+        super().__init__(why)
+        self.begun = begun
+        self.out_of_memory = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +82,8 @@ class Warmed:
     """The result of an attempt to import modules.
 
     ``failures`` maps a module to why its import failed. ``stuck`` is the module at which the attempt came to an end (it
-    hung or killed the zygote) and ``why`` what happened; both are empty where all modules were tried.
+    hung or killed the zygote) and ``why`` what happened; both are empty where all modules were tried. ``seconds`` is
+    what the attempt took of the zygote's own time, as init measured it, or by the clock where init does not say.
 
     Raises:
         ValueError: one of ``stuck`` and ``why`` is empty and the other is not.
@@ -68,6 +92,7 @@ class Warmed:
     failures: dict[str, str]
     stuck: str = ""
     why: str = ""
+    seconds: float = 0.0
 
     def __post_init__(self) -> None:
         if bool(self.stuck) != bool(self.why):
@@ -77,18 +102,26 @@ class Warmed:
 class JailProcess:
     """One jail, from its start to its end. It runs one job at a time.
 
-    ``layers`` is the text that rows store, e.g. ``namespaces+seccomp+landlock7+rlimits``.
+    ``layers`` is the text that rows store, e.g. ``namespaces+seccomp+landlock7+rlimits``; ``environment`` are the
+    variables of its runs.
 
     Raises:
         SandboxUnavailable: a layer is refused, or the jail does not come up; the message says why and what to do.
     """
 
-    def __init__(self, executable: str, config: JailConfig, *, random_addresses: bool) -> None:
+    def __init__(
+        self, executable: str, config: JailConfig, *, random_addresses: bool, group: ControlGroup | None = None
+    ) -> None:
         """``executable`` is the interpreter to run inside. A ``config`` without namespaces names a scratch folder of
-        the host, which belongs to this record from here on: it is emptied and removed at the end.
+        the host, which belongs to this record from here on: it is emptied and removed at the end. So is ``group``.
         """
+        self._cgroup = group
+        self._tasks = bounds_of(config.limits).tasks
+        self.environment = environment(config.hash_seed, config.scratch, config.machine)
+        self._same_interpreter = executable == os.path.realpath(sys.executable)
         self._owner_pid = os.getpid()
         self._host_scratch = None if config.namespaces else config.scratch
+        self._begun = False
         self._group: int | None = None  # of a run that may fork, where no namespace ends it with init
         self._control, theirs = socket.socketpair()
         # a file, not a pipe: nobody reads it meanwhile, and a full pipe would block init
@@ -101,7 +134,7 @@ class JailProcess:
         try:
             self._popen = subprocess.Popen(
                 [*command, *arguments],
-                env=environment(config.hash_seed),
+                env=environment(config.hash_seed, machine=config.machine),
                 pass_fds=(theirs.fileno(), supervisor),
                 stdin=subprocess.DEVNULL,
                 stdout=self._stderr,
@@ -124,11 +157,19 @@ class JailProcess:
 
     def _begin(self, config: JailConfig) -> str:
         """Send our code and the configuration; return the layers in use, once the jail is built."""
-        self._control.settimeout(START_SECONDS)
+        deadline = time.monotonic() + START_SECONDS
+        if self._cgroup is not None:
+            try:
+                self._cgroup.add(self._popen.pid)  # before it has any code of ours to go on with
+            except OSError as error:
+                raise SandboxUnavailable(f"{error}: the jail can't be moved into its control group") from error
+        self._control.settimeout(START_SECONDS)  # sendall's is for all bytes together
         try:
-            bundle = json.dumps([bundle_sources(), config.to_json()]).encode("ascii")
+            compiled = bundle_code() if self._same_interpreter else {}
+            # version 4 is read by every interpreter that may run inside; code is sent to our own only
+            bundle = marshal.dumps((bundle_sources(), compiled, json.dumps(config.to_json())), 4)
             self._control.sendall(len(bundle).to_bytes(8, "big") + bundle)
-            message = self._receive()
+            message = self._receive(deadline)
         except (OSError, JailDied) as error:
             raise SandboxUnavailable(str(error)) from error
         if "ready" not in message:
@@ -136,7 +177,6 @@ class JailProcess:
             raise SandboxUnavailable(
                 selftest.explain(str(message.get("fault")), errno if isinstance(errno, int) else None)
             )
-        self._control.settimeout(None)
         return str(message["layers"])
 
     def stop(self) -> None:
@@ -155,6 +195,8 @@ class JailProcess:
                 self._popen.wait()
             if self._group is not None:  # init was killed in the middle of the run
                 end_session(self._group)
+            if self._cgroup is not None:
+                self._cgroup.remove()
             if self._host_scratch is not None and os.path.isdir(self._host_scratch):  # init was killed
                 empty_folder(self._host_scratch)
                 os.rmdir(self._host_scratch)
@@ -162,37 +204,57 @@ class JailProcess:
         self._stderr.close()
 
     def warm(self, modules: Sequence[str], wall_seconds: float) -> Warmed:
-        """Import ``modules`` in the zygote, in order, in at most ``wall_seconds`` together.
+        """Import ``modules`` in the zygote, in order, in at most ``wall_seconds`` of its own time together.
 
         Where the answer names a module that got stuck, the jail has ended. Never raises: whatever the jail says or does
         not say is an answer.
         """
+        began = time.monotonic()
+        # Init bounds the time itself; this is for an init that can't.
+        guard = began + GUARD * (wall_seconds + ZYGOTE_SECONDS) + SPARE_SECONDS
+        order = {"do": "warm", "modules": list(modules), "wall_seconds": float(wall_seconds)}
         try:
-            send_message(self._control, {"do": "warm", "modules": list(modules), "wall_seconds": float(wall_seconds)})
-            # Init bounds the time itself, but not that in which a hostile zygote sends one message byte by byte.
-            self._control.settimeout(wall_seconds + ZYGOTE_SECONDS + SPARE_SECONDS)
-            message = self._receive()
-            self._control.settimeout(None)
+            self._bound_tasks(JAIL_TASKS + IMPORT_TASKS)
+            send_message(self._control, order, deadline=guard)
+            message = self._receive(guard)
+            self._bound_tasks(self._tasks)
         except (Hangup, OSError, JailDied) as error:
-            return Warmed(failures={}, stuck=modules[0], why=str(error))
+            why = f"MemoryError: the jail's memory is used up ({error})" if self._ran_out_of_memory() else str(error)
+            return Warmed(failures={}, stuck=modules[0], why=why, seconds=time.monotonic() - began)
+        told = message.get("seconds")
+        seconds = told if isinstance(told, float) else time.monotonic() - began
         if "failures" not in message:  # init went down over an answer of the zygote, and says why
-            return Warmed(
-                failures={}, stuck=modules[0], why=str(message.get("gone") or message.get("fault") or message)
-            )
+            why = str(message.get("gone") or message.get("fault") or message)
+            return Warmed(failures={}, stuck=modules[0], why=why, seconds=seconds)
         failures = {str(name): str(why) for name, why in field(message, "failures", dict).items()}
         if "stuck" not in message:
-            return Warmed(failures=failures)
+            return Warmed(failures=failures, seconds=seconds)
         # the name comes from the zygote, which may lie or die before it tells one; some module must be left out next
         # time, or the attempts would never end
         stuck = field(message, "stuck", str)
-        return Warmed(failures=failures, stuck=stuck if stuck in modules else modules[0], why=str(message["why"]))
+        stuck = stuck if stuck in modules else modules[0]
+        why = str(message["why"])
+        if self._ran_out_of_memory():
+            why = f"MemoryError: the jail's memory is used up ({why})"
+        return Warmed(failures=failures, stuck=stuck, why=why, seconds=seconds)
+
+    def _bound_tasks(self, tasks: int) -> None:
+        """Bound the tasks of the jail, where it has a control group. Raises OSError."""
+        if self._cgroup is not None:
+            self._cgroup.bound_tasks(tasks)
+
+    def _ran_out_of_memory(self) -> bool:
+        """Return True if the kernel has killed a process of the jail for memory since the last call."""
+        return self._cgroup is not None and self._cgroup.ran_out_of_memory()
 
     def run(self, job: bytes, limits: Limits) -> Outcome:
         """Run a job (its JSON) in a fresh fork of the zygote.
 
         Raises:
-            JailDied: no run took place.
+            JailDied: the jail ended; ``begun`` says if the run may have taken place.
         """
+        self._begun = False
+        self._ran_out_of_memory()  # what happened between the runs is no run's
         key = secrets.token_bytes(KEY_BYTES)
         message = {
             "do": "run",
@@ -202,14 +264,49 @@ class JailProcess:
         }
         with RunPipes(limits) as pipes:
             try:
-                send_message(self._control, message, job, pipes.writers)
+                send_message(self._control, message, job, pipes.writers, soon())
             except (Hangup, OSError) as error:
                 raise JailDied(str(error)) from error
             finally:
                 pipes.close_writers()  # only then do the pipes end with the run
-            report = self._collect(pipes, limits)
+            try:
+                report = self._collect(pipes, limits)
+            except JailDied as error:
+                error.out_of_memory = self._ran_out_of_memory()
+                raise
             record, out, err = pipes.collected()
-        return outcome_of(report, record, out, err, key, limits)
+        return outcome_of(self._with_memory(report), record, out, err, key, limits)
+
+    def converse(self, job: bytes, limits: Limits, talk: Callable[[Conversation], T]) -> tuple[T, Report]:
+        """Speak with a run in a fresh fork of a replayer's zygote; return what ``talk`` gives, and init's report.
+
+        The run is ended when ``talk`` returns or raises.
+
+        Raises:
+            JailDied: the jail ended or does not answer; ``begun`` says if the run may have taken place.
+        """
+        self._begun = False
+        self._ran_out_of_memory()  # what happened between the runs is no run's
+        with TalkPipes() as pipes:
+            try:
+                send_message(self._control, {"do": "run", "limits": limits.as_dict()}, job, pipes.theirs, soon())
+            except (Hangup, OSError) as error:
+                raise JailDied(str(error)) from error
+            finally:
+                pipes.close_theirs()
+            conversation = Conversation(pipes, limits, self._control.fileno(), self._receive_of_run)
+            try:
+                spoken = talk(conversation)
+                return spoken, self._with_memory(conversation.finish(self._order_kill))
+            except InitSilent as error:
+                raise JailDied(str(error), begun=self._begun) from error
+
+    def _with_memory(self, report: Report) -> Report:
+        """Return a run's report, which says so where the kernel killed a process of the jail for memory meanwhile.
+
+        Whichever process it was: what the run did is then not all that it would have done.
+        """
+        return replace(report, why="memory") if self._ran_out_of_memory() else report
 
     def _collect(self, pipes: RunPipes, limits: Limits) -> Report:
         """Read the pipes until they end and init has reported the runner's end.
@@ -219,13 +316,13 @@ class JailProcess:
         DRAIN_SECONDS at most, because a process that outlives the run could hold an end open.
 
         Raises:
-            JailDied: init does not answer, or answers that no run took place.
+            JailDied: init does not answer, or answers that the jail has ended.
         """
         control = self._control.fileno()
         poll = select.poll()
         for fd in (*pipes.open, control):
             poll.register(fd, select.POLLIN)
-        deadline = time.monotonic() + limits.wall_seconds + SPARE_SECONDS
+        deadline = time.monotonic() + GUARD * limits.wall_seconds + SPARE_SECONDS
         report: Report | None = None
         limit_reached = ""
         while report is None or pipes.open:
@@ -246,41 +343,49 @@ class JailProcess:
                 if report is None:
                     self._order_kill(limit_reached)
         if report is None:
-            raise JailDied("init does not answer")
+            raise JailDied("init does not answer", begun=self._begun)
         # A run may end by itself before the kill arrives; its record is cut all the same.
         return replace(report, why=report.why or limit_reached)
 
     def _order_kill(self, why: str) -> None:
         """Tell init to kill the run, which may have ended by itself meanwhile. Raises JailDied."""
         try:
-            send_message(self._control, {"do": "kill", "why": why})
+            send_message(self._control, {"do": "kill", "why": why}, deadline=soon())
         except (Hangup, OSError) as error:
-            raise JailDied(str(error)) from error
+            raise JailDied(str(error), begun=self._begun) from error
 
     def _receive_of_run(self) -> Report | None:
-        """Receive init's report, or None where init only names the run's process group (level 2, forks).
+        """Receive init's report, or None where init only says that the run begins.
 
         Raises:
             JailDied: init's message is anything else.
         """
-        answer = self._receive()
-        if "group" in answer:
-            self._group = field(answer, "group", int)
+        answer = self._receive(soon())
+        if "begun" in answer:
+            self._begun = True
+            self._group = field(answer, "begun", int) or None
             return None
+        if "gone" in answer:  # said only before the runner has its job, or between runs
+            raise JailDied(str(answer["gone"]))
         if "done" not in answer:
-            raise JailDied(str(answer.get("gone") or answer.get("traceback") or answer))
+            raise JailDied(str(answer.get("traceback") or answer), begun=self._begun)
         self._group = None
         return Report(**field(answer, "done", dict))
 
-    def _receive(self) -> dict[str, object]:
+    def _receive(self, deadline: float) -> dict[str, object]:
         """Receive init's next message.
 
         Raises:
-            JailDied: there is none, or a bad one; the text ends with what init wrote on stderr.
+            JailDied: there is none before the deadline, or a bad one; the text ends with what init wrote on stderr.
         """
         try:
-            return receive_message(self._control)[0]
+            return receive_message(self._control, deadline=deadline)[0]
         except (Hangup, OSError, ValueError) as error:
             self._stderr.seek(0)
             text = self._stderr.read(MAX_STDERR_BYTES).decode("utf-8", "replace").strip()
-            raise JailDied(f"{type(error).__name__}: {error}. {text[-2000:]}") from error
+            raise JailDied(f"{type(error).__name__}: {error}. {text[-2000:]}", begun=self._begun) from error
+
+
+def soon() -> float:
+    """Return the deadline of one message that is exchanged now with init."""
+    return time.monotonic() + MESSAGE_SECONDS

@@ -7,7 +7,9 @@ OSError where the kernel refuses the call: a layer that was not put on must neve
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import os
+import signal
 import struct
 from functools import cache
 
@@ -16,13 +18,14 @@ from trace_mine.tracer.sandbox.syscalls import machine_of_this_process, syscall_
 # Numbers of the kernel's own headers, equal on x86-64 and aarch64: CLONE_NEW* (linux/sched.h), MS_* (linux/mount.h),
 # CAP_* (linux/capability.h), PR_* (linux/prctl.h). Python has the first in ``os`` from 3.12 on; 3.11 runs inside too.
 NEW_MOUNTS, NEW_CGROUPS, NEW_HOST_NAME, NEW_IPC = 0x00020000, 0x02000000, 0x04000000, 0x08000000
-NEW_USERS, NEW_PIDS, NEW_NETWORK = 0x10000000, 0x20000000, 0x40000000
+NEW_USERS, NEW_PIDS, NEW_NETWORK, NEW_TIME = 0x10000000, 0x20000000, 0x40000000, 0x00000080
 READ_ONLY, NO_SETUID, NO_DEVICES, NO_EXEC, REMOUNT, BIND, RECURSIVE, PRIVATE = 1, 2, 4, 8, 32, 4096, 16384, 1 << 18
 CAP_DAC_READ_SEARCH, CAP_SETPCAP = 2, 8
 _CAPABILITY_VERSION_3 = 0x20080522
 _AT_FDCWD, _AT_RECURSIVE, _UMOUNT_DETACH = -100, 0x8000, 2
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_KEEPCAPS, _PR_CAPBSET_DROP, _PR_SET_SECUREBITS = 1, 4, 8, 24, 28
 _PR_SET_CHILD_SUBREAPER, _PR_SET_NO_NEW_PRIVS, _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL = 36, 38, 47, 4
+_PR_CAP_AMBIENT_RAISE = 2
 # NOROOT and NO_SETUID_FIXUP on, KEEP_CAPS off, each locked: uid 0 never gets a capability for being 0. The ambient set
 # needs no lock, because it can only be filled from capabilities that are permitted and inheritable.
 _SECUREBITS_LOCKED = 0x2F
@@ -116,6 +119,19 @@ def set_host_name(name: str) -> None:
     check(_libc.sethostname(encoded, ctypes.c_size_t(len(encoded))), "sethostname")
 
 
+def set_domain_name(name: str) -> None:
+    """Set the domain name of this process's UTS namespace. Raises OSError."""
+    encoded = os.fsencode(name)
+    check(_libc.setdomainname(encoded, ctypes.c_size_t(len(encoded))), "setdomainname")
+
+
+def add_personality(flags: int) -> None:
+    """Add flags of personality(2) to those of this process; an exec and a fork keep them. Raises OSError."""
+    if flags:
+        present = check(_libc.personality(_ulong(0xFFFFFFFF)), "personality")
+        check(_libc.personality(_ulong(present | flags)), "personality")
+
+
 def die_with_parent() -> None:
     """Have the kernel send this process SIGKILL when its parent *thread* ends.
 
@@ -123,6 +139,17 @@ def die_with_parent() -> None:
     before the call sends nothing: the caller checks ``getppid`` where that can be. Raises OSError.
     """
     prctl(_PR_SET_PDEATHSIG, 9)
+
+
+def continue_when_ready(fd: int) -> None:
+    """Have the kernel send this process SIGCONT when there is something to read at ``fd``, its end above all.
+
+    A process that was stopped (SIGSTOP) so sees the end of another one and can end too; one that runs ignores the
+    signal. ``fd`` is a pipe or a socket. Raises OSError.
+    """
+    fcntl.fcntl(fd, fcntl.F_SETOWN, os.getpid())
+    fcntl.fcntl(fd, fcntl.F_SETSIG, signal.SIGCONT)
+    fcntl.fcntl(fd, fcntl.F_SETFL, fcntl.fcntl(fd, fcntl.F_GETFL) | os.O_ASYNC)
 
 
 def adopt_orphans() -> None:
@@ -163,9 +190,14 @@ def permitted_capabilities() -> int:
 
 def set_capabilities(mask: int) -> None:
     """Make ``mask`` the effective and permitted capabilities; nothing is inheritable. Raises OSError."""
+    _capset(mask, inheritable=0)
+
+
+def _capset(mask: int, *, inheritable: int) -> None:
     header = ctypes.create_string_buffer(struct.pack("Ii", _CAPABILITY_VERSION_3, 0))
     low, high = mask & 0xFFFFFFFF, mask >> 32
-    data = ctypes.create_string_buffer(struct.pack("6I", low, low, 0, high, high, 0))
+    kept = inheritable & 0xFFFFFFFF, inheritable >> 32
+    data = ctypes.create_string_buffer(struct.pack("6I", low, low, kept[0], high, high, kept[1]))
     check(_libc.syscall(ctypes.c_long(_numbers()["capset"]), header, data), "capset")
 
 
@@ -185,6 +217,16 @@ def drop_capabilities(keep: int = 0) -> None:
         prctl(_PR_SET_SECUREBITS, _SECUREBITS_LOCKED)
     prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL)
     set_capabilities(keep)
+
+
+def keep_over_exec(capability: int) -> None:
+    """Let a program that this process executes have ``capability``, which must be permitted now. Raises OSError.
+
+    A user without privileges else loses all at an exec (capabilities(7)).
+    """
+    mask = 1 << capability
+    _capset(mask, inheritable=mask)
+    prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_RAISE, capability)
 
 
 class _Program(ctypes.Structure):

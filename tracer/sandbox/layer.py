@@ -17,14 +17,17 @@ class LevelClaim:
     """The confinement that a started worker claims, to be compared with the answers from inside.
 
     ``layers`` is the text that rows store, e.g. ``namespaces+seccomp+landlock7+rlimits``. ``host_name`` and
-    ``directory`` are the jail's own at level 3.
+    ``directory`` are the jail's own at level 3, ``environment`` its variables at all levels, ``descriptors`` are how
+    many a run of it has open.
     """
 
     level: int
     layers: str
     host_name: str
     directory: str
+    environment: Mapping[str, str]
     limits: Limits
+    descriptors: int = 4
 
 
 Expected = Callable[[LevelClaim], object]
@@ -43,7 +46,8 @@ class Question:
         bounds: True if answer and expectation are numbers by name, and a lower number (an inherited limit) keeps the
             promise too.
 
-    >>> Question(name="not_root").kept(1, LevelClaim(level=3, layers="", host_name="", directory="", limits=Limits()))
+    >>> claim = LevelClaim(level=3, layers="", host_name="", directory="", environment={}, limits=Limits())
+    >>> Question(name="not_root").kept(1, claim)
     False
 
     Raises:
@@ -89,10 +93,12 @@ class Confinement:
         machine: as in ``syscalls.machine_of_this_process``.
         landlock_abi: the kernel's version of Landlock, 0 for none.
         readable: paths that the jail may read, as this process sees them.
+        loadable: folders whose files may be read, but which may not be listed.
         sys_path, devices, scratch: as in JailConfig.
         tasks: how many threads the jail's user may have beside a run's own.
         limits: the worker's.
         statm: an open descriptor of the zygote's ``/proc/self/statm``.
+        cgroup: as in JailConfig.
         rules: Landlock rules, once ``landlock.prepare`` made them.
         filters: seccomp programs by whether the run may fork, once ``seccomp.prepare`` made them.
     """
@@ -107,6 +113,8 @@ class Confinement:
     tasks: int
     limits: Limits
     statm: int
+    cgroup: int = 0
+    loadable: tuple[str, ...] = ()
     rules: list[bytes] = field(default_factory=list)
     filters: dict[bool, bytes] = field(default_factory=dict)
 
@@ -121,6 +129,32 @@ class Confinement:
         return self.limits.forks > 0
 
 
+@dataclass(slots=True, kw_only=True)
+class Orders:
+    """What a process that holds no code of ours is told to do, in this order, to confine itself. Made in init.
+
+    Not frozen: the layers of a jail add to it one after the other.
+
+    Args:
+        limits: (RLIMIT_*, soft, hard, relative) each; a relative limit counts from the address space that the process
+            was forked with. A lower hard limit that is inherited stays.
+        rulesets: descriptors of Landlock rulesets, to be restricted to.
+        filters: seccomp programs, in which ``seccomp.PID_PLACE`` stands for the process's own id.
+    """
+
+    limits: list[tuple[int, int, int, bool]] = field(default_factory=list)
+    rulesets: list[int] = field(default_factory=list)
+    filters: list[bytes] = field(default_factory=list)
+
+    def as_json(self) -> dict[str, object]:
+        """Return the orders for a message; the rulesets, by number only, are to be sent beside it in this order."""
+        return {
+            "limits": self.limits,
+            "rulesets": len(self.rulesets),
+            "filters": [program.hex() for program in self.filters],
+        }
+
+
 def do_nothing(confinement: Confinement) -> None:
     """Stand for a stage at which a layer has nothing to do."""
 
@@ -129,11 +163,20 @@ def do_nothing_at_job(confinement: Confinement, limits: Limits, mapped_bytes: in
     """Stand for the last stage, where a layer has nothing to do once the job is known."""
 
 
+def order_nothing(confinement: Confinement, orders: Orders) -> None:
+    """Stand for a stage at which a layer asks nothing of a process that holds no code of ours."""
+
+
+def order_nothing_of_job(confinement: Confinement, limits: Limits, orders: Orders) -> None:
+    """Stand for the last stage, where a layer asks nothing of such a process."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layer:
     """One independent means of confinement.
 
     Three functions apply a layer, each for good, and one prepares them. Each raises OSError where the kernel refuses.
+    Three more say the same as orders, for the replayer's processes, which hold no code of ours that could apply it.
 
     Args:
         name: what rows store and ``Worker(ablate=...)`` takes.
@@ -149,6 +192,9 @@ class Layer:
         at_runner: runs in each run's process, before its job is there.
         at_job: runs in the same process once the job is known; it also gets the job's limits, and how many bytes of
             address space the process was forked with.
+        order_zygote: the orders that stand for ``at_zygote``; None where its effect survives an exec, so that it is
+            applied before that.
+        order_runner, order_job: the orders that stand for ``at_runner`` and ``at_job``.
 
     Raises:
         ValueError: ``required_at`` or a question names a level at which the layer is not used, or no question shows at
@@ -167,6 +213,9 @@ class Layer:
     at_zygote: Callable[[Confinement], None] = do_nothing
     at_runner: Callable[[Confinement], None] = do_nothing
     at_job: Callable[[Confinement, Limits, int], None] = do_nothing_at_job
+    order_zygote: Callable[[Confinement, Orders], None] | None = None
+    order_runner: Callable[[Confinement, Orders], None] = order_nothing
+    order_job: Callable[[Confinement, Limits, Orders], None] = order_nothing_of_job
 
     def __post_init__(self) -> None:
         asked = frozenset[int]().union(*(question.levels for question in self.questions))

@@ -10,10 +10,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from trace_mine.tracer.sandbox import landlock, rlimits, seccomp
-from trace_mine.tracer.sandbox.determinism import environment
 from trace_mine.tracer.sandbox.layer import Confinement, Layer, Question
 
 TWO, THREE, BOTH, ALL = frozenset({2}), frozenset({3}), frozenset({2, 3}), frozenset({0, 2, 3})
+
+ANY_NUMBER = 1 << 31
+"""A bound that every answer keeps."""
 
 NAMESPACES = Layer(
     name="namespaces",
@@ -39,6 +41,8 @@ SECCOMP = Layer(
     at_zygote=seccomp.at_zygote,
     at_runner=seccomp.at_runner,
     at_job=seccomp.at_job,
+    order_zygote=seccomp.order_zygote,
+    order_runner=seccomp.order_runner,
     questions=(
         Question(name="no_socket", alone_at=BOTH),
         Question(name="no_tcp"),  # the empty network namespace answers the same at level 3, Landlock at level 2
@@ -64,6 +68,8 @@ LANDLOCK = Layer(
     prepare=landlock.prepare,
     at_zygote=landlock.at_zygote,
     at_runner=landlock.at_runner,
+    order_zygote=landlock.order_zygote,
+    order_runner=landlock.order_runner,
     questions=(
         Question(name="no_host_files", alone_at=TWO),
         Question(name="no_write_outside"),
@@ -79,6 +85,7 @@ RESOURCE_LIMITS = Layer(
     promise="memory, CPU time, size of a file, open files and threads are bounded",
     at_zygote=rlimits.at_zygote,
     at_job=rlimits.at_job,
+    order_job=rlimits.order_job,
     questions=(
         Question(name="memory_bounded", levels=ALL, alone_at=ALL),
         Question(name="file_size_bounded", alone_at=TWO),  # at level 3 the scratch file system is small enough too
@@ -90,13 +97,40 @@ RESOURCE_LIMITS = Layer(
                 "FSIZE": claim.limits.file_bytes,
                 "NOFILE": claim.limits.open_files,
                 "CORE": 0,
-                "CPU": claim.limits.cpu_seconds + 1,  # the hard limit, a second after the soft one
+                # the hard limit, a second after the soft one
+                "CPU": rlimits.CPU_FACTOR * claim.limits.cpu_seconds + 1,
             },
         ),
     ),
 )
 
-LAYERS = (NAMESPACES, SECCOMP, LANDLOCK, RESOURCE_LIMITS)
+SPARE_TASKS = 8
+"""Threads that a run may start beyond its limit where the jail's other tasks leave them: with a control group fewer
+than these, without one more (see ``cgroups.JAIL_TASKS``, ``start_up.INIT_TASKS``)."""
+
+CONTROL_GROUP = Layer(
+    name="cgroup",
+    title="control group",
+    levels=BOTH,
+    required_at=frozenset(),  # most users may make none
+    promise="memory, tasks and processors of all processes of a jail together, its imports and its scratch included",
+    label=lambda confinement: f"cgroup{confinement.cgroup}",
+    # The supervisor makes the group and moves init into it (see ``cgroups``), so nothing is left to do inside.
+    questions=(
+        Question(
+            name="most_threads",
+            alone_at=BOTH,
+            bounds=True,
+            expected=lambda claim: {
+                "threads": max(claim.limits.processes, claim.limits.forks) + SPARE_TASKS
+                if "cgroup" in claim.layers
+                else ANY_NUMBER
+            },
+        ),
+    ),
+)
+
+LAYERS = (NAMESPACES, SECCOMP, LANDLOCK, RESOURCE_LIMITS, CONTROL_GROUP)
 """All layers, in the order in which they are printed. The zygote and the runner put them on from the last to the first,
 because the system-call filter refuses the calls that the others are made of. At the last stage, ``at_job``, the order
 is the printed one: ``runner.confine_to_job`` says why."""
@@ -106,9 +140,10 @@ SET_UP = (
     Question(name="scratch_empty", levels=ALL),
     Question(name="scratch_writable"),
     Question(name="not_root"),
-    Question(name="descriptors", expected=4),  # 0, 1, 2 and the record pipe
-    Question(name="time_zone", expected="UTC"),
-    Question(name="environment", expected=sorted(environment(0))),
+    # 0, 1, 2 and the record pipe; at a replayer's prompt 0, 1, 2 and the file that is ``sys.stdin``
+    Question(name="descriptors", expected=lambda claim: claim.descriptors),
+    Question(name="time_zone", expected=lambda claim: claim.environment["TZ"].partition("-")[0]),
+    Question(name="environment", expected=lambda claim: dict(claim.environment)),
 )
 """Questions about what a run finds at every level: the runner itself makes it so, no layer."""
 

@@ -14,19 +14,29 @@ from __future__ import annotations
 import builtins
 import sys
 from collections.abc import Mapping, Sequence
-from types import ModuleType
+from types import CodeType, ModuleType
 
 _MISSING = object()
 """Stands for a name that ``sys.modules`` does not have, where None is a value: it forbids an import."""
 
 
+def compile_module(name: str, source: str) -> CodeType:
+    """Compile a module of ours, under a file name that says whose it is."""
+    # dont_inherit: otherwise this file's own __future__ imports would hold for the module too
+    return compile(source, f"<{name}>", "exec", dont_inherit=True)
+
+
 class Bundle:
     """Our modules by name, each loaded when it is first asked for."""
 
-    def __init__(self, sources: Mapping[str, str]) -> None:
-        """``sources`` maps module names to source text; packages need no entry."""
+    def __init__(self, sources: Mapping[str, str | CodeType], compiled: Mapping[str, CodeType] | None = None) -> None:
+        """``sources`` maps module names to source text, or to code compiled of it; packages need no entry.
+
+        ``compiled`` is code of some of them; that of modules that are loaded from text is added to it.
+        """
         self._sources = sources
         self._modules: dict[str, ModuleType] = {}
+        self.compiled: dict[str, CodeType] = dict(compiled or {})
         self._builtins = dict(vars(builtins))
         self._import = builtins.__import__
         self._builtins["__import__"] = self._import_from_bundle
@@ -34,6 +44,16 @@ class Bundle:
     def __contains__(self, name: str) -> bool:
         """Return True if the bundle has the module ``name``."""
         return name in self._sources
+
+    def sources(self) -> Mapping[str, str | CodeType]:
+        """Return what the bundle was made of."""
+        return self._sources
+
+    def source(self, name: str) -> str:
+        """Return the text of the module ``name``. Raises KeyError."""
+        text = self._sources[name]
+        assert isinstance(text, str), "init holds texts; only a replayer's zygote compiles them ahead"
+        return text
 
     def load(self, name: str) -> ModuleType:
         """Return the module ``name``; run it first where that has not been done.
@@ -55,8 +75,10 @@ class Bundle:
         shadowed = sys.modules.get(name, _MISSING)
         sys.modules[name] = module  # dataclasses looks up the module of a class there, for string annotations
         try:
-            # dont_inherit: otherwise this file's own __future__ imports would hold for the module too
-            exec(compile(self._sources[name], f"<{name}>", "exec", dont_inherit=True), namespace)
+            if name not in self.compiled:
+                source = self._sources[name]
+                self.compiled[name] = compile_module(name, source) if isinstance(source, str) else source
+            exec(self.compiled[name], namespace)
         finally:
             if isinstance(shadowed, ModuleType):
                 sys.modules[name] = shadowed

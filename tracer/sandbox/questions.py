@@ -5,6 +5,7 @@ Each answer is True where the sandbox keeps its promise, or a value to compare (
 puts ``NUMBERS``, system-call numbers by name, in front. Exec is asked last: where it is not refused, it ends the test.
 """
 
+import ctypes
 import errno
 import json
 import mmap
@@ -17,6 +18,7 @@ from collections.abc import Callable
 
 NUMBERS: dict[str, int] = globals().get("NUMBERS", {})
 answers: dict[str, object] = {}
+libc = ctypes.CDLL(None, use_errno=True)
 
 
 def refused(function: Callable[..., object], *arguments: object) -> bool:
@@ -65,15 +67,41 @@ def fill() -> None:
 
 def reached_system_calls() -> list[str]:
     """Return the dangerous calls whose answer shows that the kernel ran them: anything but EPERM and ENOSYS."""
-    import ctypes
-
-    libc = ctypes.CDLL(None, use_errno=True)
     reached = []
     for name, number in NUMBERS.items():
         result = libc.syscall(ctypes.c_long(number), *[ctypes.c_long(0)] * 6)
         if result >= 0 or ctypes.get_errno() not in (errno.EPERM, errno.ENOSYS):
             reached.append(name)
     return reached
+
+
+def hard_limit(which: int) -> int:
+    """Return the hard limit of this process."""
+    limits = (ctypes.c_int64 * 2)()
+    assert libc.getrlimit(which, limits) == 0
+    return limits[1]
+
+
+def most_threads() -> int:
+    """Return how many threads start before one is refused, 256 at most."""
+    import threading
+
+    # One heap for all threads: each of its own reserves 64 MB, and the limit of memory would be met first.
+    libc.mallopt(-8, 1)  # M_ARENA_MAX
+    threading.stack_size(1 << 16)
+    go_on = threading.Event()
+    threads: list[threading.Thread] = []
+    try:
+        while len(threads) < 256:
+            thread = threading.Thread(target=go_on.wait)
+            thread.start()
+            threads.append(thread)
+    except RuntimeError:
+        pass
+    go_on.set()
+    for thread in threads:
+        thread.join()
+    return len(threads)
 
 
 def library() -> str:
@@ -94,23 +122,28 @@ answers["scratch_empty"] = os.listdir(".") == []
 answers["scratch_writable"] = not refused(open, "probe", "w")
 answers["file_size_bounded"] = refused(fill)
 # At level 3 the parent is process 1; 0 stands for a parent outside the namespace, and would mean our own group to kill.
-answers["no_signal_to_parent"] = refused(os.kill, os.getppid() or 1, 0) and refused(os.kill, -1, 0)
-answers["no_limits_of_parent"] = refused(resource.prlimit, os.getppid() or 1, resource.RLIMIT_CORE)
+parent = libc.getppid() or 1
+answers["no_signal_to_parent"] = refused(os.kill, parent, 0) and refused(os.kill, -1, 0)
+answers["no_limits_of_parent"] = refused(resource.prlimit, parent, resource.RLIMIT_CORE)
 answers["descriptors"] = sum(not refused(os.fstat, fd) for fd in range(1024))
-answers["environment"] = sorted(os.environ)
-answers["not_root"] = os.getuid() != 0 and os.geteuid() != 0
+answers["environment"] = dict(os.environ)
+# here and below the kernel's own answers: the functions of the recording jail's ``os`` and ``resource`` give others
+answers["not_root"] = libc.getuid() != 0 and libc.geteuid() != 0
 answers["no_setuid"] = refused(os.setuid, 0)
 answers["no_chroot"] = refused(os.chroot, ".")
 # only reserved, never touched: where no limit refuses it, it costs nothing
 answers["memory_bounded"] = refused(mmap.mmap, -1, 8 << 30)
+answers["most_threads"] = {"threads": most_threads()}
 answers["stdin_empty"] = sys.stdin.read() == ""
 answers["hash"] = hash("trace-mine")
 answers["time_zone"] = time.tzname[0]
 answers["limits"] = {
-    name: resource.getrlimit(getattr(resource, f"RLIMIT_{name}"))[1] for name in ("CPU", "FSIZE", "NOFILE", "CORE")
+    name: hard_limit(getattr(resource, f"RLIMIT_{name}")) for name in ("CPU", "FSIZE", "NOFILE", "CORE")
 }
 answers["process_id"] = os.getpid()
-answers["host_name"] = os.uname().nodename
+name = ctypes.create_string_buffer(256)
+assert libc.gethostname(name, ctypes.c_size_t(len(name))) == 0
+answers["host_name"] = name.value.decode()
 answers["directory"] = os.getcwd()
 answers["system_calls_reached"] = reached_system_calls()
 text = json.dumps(answers)

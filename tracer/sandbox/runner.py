@@ -19,7 +19,9 @@ import resource
 import socket
 import sys
 import traceback
-from time import monotonic, sleep  # bound before the clock is pinned
+from os import getppid  # this and the next two bound before they are pinned
+from resource import getrlimit
+from time import monotonic, sleep
 from typing import NoReturn
 
 from trace_mine.tracer.inside.channel import open_channel
@@ -27,6 +29,7 @@ from trace_mine.tracer.inside.observe.guard import Guard
 from trace_mine.tracer.limits import Limits
 from trace_mine.tracer.sandbox import determinism, kernel
 from trace_mine.tracer.sandbox.layers import in_use
+from trace_mine.tracer.sandbox.pinned_world import begin_run
 from trace_mine.tracer.sandbox.setting import Setting
 from trace_mine.tracer.sandbox.wire import Hangup, field, receive_message
 
@@ -111,11 +114,9 @@ def start_session(setting: Setting) -> None:
     deadline = monotonic() + PARENT_SECONDS
     # PDEATHSIG is sent at the end of the parent that the process has when it asks for it. Set before this wait, it
     # would kill the runner at the end of the process between the zygote and this one.
-    while os.getppid() != setting.init_pid:  # the process between the zygote and this one ends at once
+    while getppid() != setting.init_pid:  # the process between the zygote and this one ends at once
         if monotonic() > deadline:
-            raise RuntimeError(
-                f"expected init ({setting.init_pid}) as parent, got {os.getppid()}; the jail is going down"
-            )
+            raise RuntimeError(f"expected init ({setting.init_pid}) as parent, got {getppid()}; the jail is going down")
         sleep(0.00005)
     kernel.die_with_parent()
 
@@ -124,6 +125,7 @@ def confine(setting: Setting) -> None:
     """Enter the scratch, then have the layers confine this process as they do in each run. Raises OSError."""
     # again, though the zygote did: at level 3 another file system is mounted there for each run
     os.chdir(setting.config.scratch)
+    begin_run(may_set_times=setting.config.namespaces)
     os.umask(0o022)  # an import may have set another, which would show in the modes of a program's files
     for layer in reversed(in_use(setting.confinement)):
         layer.at_runner(setting.confinement)
@@ -152,7 +154,7 @@ def take_pipes(fds: list[int], record_fd: int) -> int:
     record, out, err = fds
     os.dup2(out, 1)
     os.dup2(err, 2)
-    highest = resource.getrlimit(resource.RLIMIT_NOFILE)[0] - 1
+    highest = getrlimit(resource.RLIMIT_NOFILE)[0] - 1
     record = fcntl.fcntl(record, fcntl.F_DUPFD_CLOEXEC, min(record_fd, highest))
     # Among them: the socket to init, descriptors of Landlock rules, whatever an import opened.
     os.closerange(3, record)

@@ -1,7 +1,7 @@
 """Makes the scratch of each run, the only place where it may write. Runs inside, in init.
 
 Level 3: a fresh tmpfs for each run, limited in bytes and files, discarded by the kernel. Below: a private folder that
-is emptied between runs and polled for its size.
+is emptied between runs and measured every 50 ms.
 """
 
 from __future__ import annotations
@@ -9,12 +9,12 @@ from __future__ import annotations
 import os
 import stat
 
+from trace_mine.tracer.limits import Limits
+from trace_mine.tracer.sandbox.disk import MAX_FILES, exceeds
 from trace_mine.tracer.sandbox.kernel import NO_DEVICES, NO_EXEC, NO_SETUID, REMOUNT, mount, unmount
 
-MAX_FILES = 2048
-"""Files and folders of one run. Each costs kernel memory (about 1 KB) however small it is."""
-MAX_DEPTH = 64
-"""Levels of folders at level 2, where init must walk them; on a tmpfs only MAX_FILES bounds them."""
+DISK_POLL_SECONDS = 0.05
+"""How often a folder is measured at level 2, where no file system limits it."""
 
 
 class MountedScratch:
@@ -44,6 +44,9 @@ class MountedScratch:
             unmount(self.path)
             self._mounted = False
 
+    def belongs_to(self, leader: int | None, limits: Limits) -> None:
+        """Do nothing: the kernel knows what the file system holds, whoever holds it."""
+
     def over(self, disk_bytes: int) -> bool:
         """Return False: the kernel enforces the limit, so a write beyond it fails."""
         return False
@@ -52,11 +55,14 @@ class MountedScratch:
 class FolderScratch:
     """The folder ``path`` of the host, private to this jail and emptied for each run.
 
-    No file system limits it, so init measures it every 50 ms: a run can pass its limit for that long.
+    No file system limits it, so init measures it every DISK_POLL_SECONDS (see ``disk``): for so long a run can pass its
+    limit.
     """
 
     def __init__(self, path: str) -> None:
         self.path = path
+        self._leader: int | None = None
+        self._limits = Limits()
 
     def renew(self, disk_bytes: int) -> None:
         """Empty the folder. Raises OSError."""
@@ -65,9 +71,13 @@ class FolderScratch:
     def resize(self, disk_bytes: int) -> None:
         """Do nothing: each measurement is told the limit (see ``over``)."""
 
+    def belongs_to(self, leader: int | None, limits: Limits) -> None:
+        """Say which process writes here from now on, a child of this one and the leader of a group; None for none."""
+        self._leader, self._limits = leader, limits
+
     def over(self, disk_bytes: int) -> bool:
-        """Return True if the folder holds more than ``disk_bytes``, too many files or too deep folders."""
-        return folder_exceeds(self.path, disk_bytes)
+        """Return True if more than ``disk_bytes``, too many files or too deep folders are held."""
+        return exceeds(self.path, disk_bytes, self._limits.file_bytes, self._leader)
 
 
 def empty_folder(path: str) -> None:
@@ -136,31 +146,3 @@ def _exists(name: str, parent: int) -> bool:
     except FileNotFoundError:
         return False
     return True
-
-
-def folder_exceeds(path: str, disk_bytes: int) -> bool:
-    """Return True if the tree below ``path`` takes more than ``disk_bytes``, MAX_FILES entries or MAX_DEPTH levels.
-
-    The walk ends at the first limit that is passed, so a hostile tree costs no more than one at the limits.
-    """
-    used = entries = 0
-    waiting = [(path, 0)]
-    while waiting:
-        folder, depth = waiting.pop()
-        try:
-            listing = list(os.scandir(folder))
-        except OSError:
-            continue  # gone meanwhile, or unreadable: then nothing can be written in it either
-        for entry in listing:
-            entries += 1
-            try:
-                # blocks, not the size: a file with holes takes less, one of a few bytes more
-                used += entry.stat(follow_symlinks=False).st_blocks * 512
-                is_folder = entry.is_dir(follow_symlinks=False)
-            except OSError:
-                continue
-            if is_folder:
-                waiting.append((entry.path, depth + 1))
-            if used > disk_bytes or entries > MAX_FILES or depth >= MAX_DEPTH:
-                return True
-    return False

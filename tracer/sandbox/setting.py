@@ -9,11 +9,13 @@ from __future__ import annotations
 import io
 import os
 import sys
+import time
 from typing import TYPE_CHECKING
 
 from trace_mine.tracer.sandbox import determinism
 from trace_mine.tracer.sandbox.config import JailConfig
 from trace_mine.tracer.sandbox.layer import Confinement
+from trace_mine.tracer.sandbox.pinned_world import pin_world
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -54,13 +56,14 @@ class Setting:
         site.sethelper()
         sys.path[:0] = self.config.sys_path
         os.environ.clear()
-        os.environ.update(determinism.environment(self.config.hash_seed, self.config.scratch))
+        os.environ.update(determinism.environment(self.config.hash_seed, self.config.scratch, self.config.machine))
+        time.tzset()
         # in place: modules that are loaded already hold these lists
         sys.argv[:] = [""]
         sys.orig_argv[:] = [sys.executable]
         self.fresh_streams()
         if self.config.pinned_clock:
-            determinism.pin_clock(self.config.seed)
+            pin_world(self.config.seed, self.config.machine, self.config.hostname)
         if self.config.choices:
             # before the repository's imports, so that ``from random import random`` finds the interceptable one
             self.bundle.load("trace_mine.tracer.inside.draws.patches").install()

@@ -7,6 +7,7 @@ headers again where they are installed. From 424 (``pidfd_send_signal``) on, bot
 
 from __future__ import annotations
 
+import os
 import sys
 
 TABLE = """
@@ -91,12 +92,16 @@ def syscall_numbers(machine: str) -> dict[str, int]:
     return {entry[0]: int(entry[column]) for entry in entries if entry[column] != "-"}
 
 
+_uname = os.uname  # bound before the recording jail's is another
+
+
 def machine_of_this_process() -> str:
     """Return the machine whose system calls this process makes (``x86_64``, ``aarch64``, or what uname says).
 
     A 32-bit interpreter on a 64-bit kernel makes 32-bit calls, which no table here describes.
     """
-    import os
-
-    machine = os.uname().machine
-    return machine if sys.maxsize > 1 << 32 else f"{machine}-32bit"
+    machine = _uname().machine
+    if sys.maxsize <= 1 << 32:
+        return f"{machine}-32bit"
+    # a 64-bit process whose personality has uname give a 32-bit machine's name (see ``machine``)
+    return {"i686": "x86_64", "armv8l": "aarch64"}.get(machine, machine)

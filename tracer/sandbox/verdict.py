@@ -17,10 +17,6 @@ from trace_mine.tracer.sandbox.answers import no_collection, read_end
 from trace_mine.tracer.sandbox.frames import verify_frames
 from trace_mine.tracer.schema import Outcome
 
-COUNTED_CPU = 0.6
-"""RLIMIT_CPU counts clock ticks, rusage the time really had: on a busy virtual machine 0.78 s of 1 s were seen. Below
-this share of the limit, SIGXCPU or SIGKILL came from the snippet itself (or, SIGKILL, from a kernel out of memory)."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
@@ -99,8 +95,9 @@ def _status(report: Report, end: End | None, limits: Limits) -> tuple[str, str |
     if report.why:
         return report.why, None
     if report.signal:
-        used_up = report.cpu_seconds >= limits.cpu_seconds * COUNTED_CPU
-        # RLIMIT_CPU sends SIGXCPU, then SIGKILL; a snippet can send itself both, with its time unused
+        # RLIMIT_CPU, which is above the limit that init watches, sends SIGXCPU, then SIGKILL; a snippet can send itself
+        # both, with its time unused
+        used_up = report.cpu_seconds >= limits.cpu_seconds
         by_limit = report.signal in (signal.SIGKILL, signal.SIGXCPU) and used_up
         return "cpu" if by_limit else f"signal:{report.signal}", None
     if end is None or report.status != 0:

@@ -11,29 +11,40 @@ import json
 import os
 import sys
 import threading
-import time
 import weakref
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from trace_mine.tracer.inside.protocol.jobs import JOBS, Job, PlainJob
 from trace_mine.tracer.limits import Limits
 from trace_mine.tracer.sandbox import selftest
 from trace_mine.tracer.sandbox.answers import with_answers
+from trace_mine.tracer.sandbox.conversation import Conversation, RunLost, ended_as
 from trace_mine.tracer.sandbox.jail import Jail, SandboxUnavailable, hidden_from_runs, probe_interpreter
 from trace_mine.tracer.sandbox.jail_process import JailDied, JailProcess
 from trace_mine.tracer.sandbox.layer import LevelClaim
 from trace_mine.tracer.sandbox.layers import Level
-from trace_mine.tracer.sandbox.start_up import choose_level, start_jail
+from trace_mine.tracer.sandbox.prompt import RunRequest, run_source
+from trace_mine.tracer.sandbox.start_up import choose_level, place_of, start_jail
+from trace_mine.tracer.sandbox.verdict import Report
 from trace_mine.tracer.schema import Outcome
 
 WARM_SECONDS = 60.0
-"""How long one attempt to import the warm modules may take by default."""
+"""How long one attempt to import the warm modules may take by default, of the zygote's own time."""
 WARM_ATTEMPTS = 3
 """How many times ``warm_seconds`` all attempts to import the warm modules may take together."""
 RUN_ATTEMPTS = 2
-"""How many jails a run may take: one that died before the run began is started again once; a second death is the
-outcome of the run."""
+"""How many jails a run may take: one that died before the run began is started again once; a second death, and any
+after the run began, is the outcome of the run."""
+
+
+COMMON_PREFIXES = ("/", "/usr", "/usr/local")
+"""Prefixes of interpreters that are no fact of one machine."""
+
+T = TypeVar("T")
 
 
 def _stop_all(processes: list[JailProcess]) -> None:
@@ -78,7 +89,7 @@ class Worker:
             minimum_level: the weakest level to accept; below 2 only with ``allow_unsafe``.
             allow_unsafe: True accepts level 0, which confines nothing.
             maximum_level: forces a weaker level; for tests.
-            warm_seconds: bounds one attempt to import the warm modules.
+            warm_seconds: bounds one attempt to import the warm modules, in the zygote's own time (see ``Limits``).
             ablate: leaves layers out, by name, and skips the self-test; for tests.
         """
         if minimum_level < 2 and not allow_unsafe:
@@ -144,6 +155,28 @@ class Worker:
                 return place if relative == Path(".") else f"{place}/{relative.as_posix()}"
         raise ValueError(f"expected a path below a mount of the jail, got {path}; add a Mount for it")
 
+    @property
+    def library(self) -> tuple[str, str]:
+        """The folder of the standard library, on the host and as code inside sees it; the same folder where the
+        interpreter stands at its own path.
+        """
+        place = place_of(self.jail, self._interpreter) if self.level == 3 else None
+        return self._interpreter.library, self._interpreter.library if place is None else place.library
+
+    @property
+    def host_paths(self) -> tuple[str, ...]:
+        """Paths of the host that code inside sees under their own names: of the interpreter where it can't be moved,
+        and at level 2 of the mounts, too.
+        """
+        interpreter = self._interpreter
+        on_host, inside = self.library
+        shown = [interpreter.library, interpreter.executable] if on_host == inside else []
+        if shown and interpreter.prefix not in COMMON_PREFIXES:
+            shown.append(interpreter.prefix)
+        if self.level < 3:
+            shown += [os.path.realpath(mount.source) for mount in self.jail.mounts]
+        return tuple(shown)
+
     def run(self, job: Job, limits: Limits | None = None) -> Outcome:
         """Run one job in a fresh fork of the zygote. All that the snippet does, bad answers too, is an Outcome.
 
@@ -172,22 +205,66 @@ class Worker:
                 raise ValueError("expected an open Worker, got a closed one; start a new one")
             return with_answers(self._run(payload, limits), job)
 
+    def converse(
+        self, request: RunRequest, talk: Callable[[Conversation], T], limits: Limits | None = None
+    ) -> tuple[T, Report]:
+        """Speak with a run in a fresh fork of a replayer's zygote.
+
+        Args:
+            request: what the run is before its first command.
+            talk: is given the conversation; what it returns is returned here. It may be called a second time, for
+                another run, where the jail died before the first.
+            limits: of this run; the worker's where left out.
+
+        Returns:
+            What ``talk`` returned, and init's report of the run's end.
+
+        Raises:
+            ValueError: the worker is closed, or its jail is a recorder's.
+            RunLost: the jail died within the run, or twice before it.
+            SandboxUnavailable: the jail died and could not be started again.
+        """
+        if self.jail.zygote != "replayer":
+            raise ValueError("expected a Worker whose jail is a replayer's, got a recorder's; use run")
+        limits = limits or self.limits
+        payload = request.as_json()
+        with self._lock:
+            if self._closed:
+                raise ValueError("expected an open Worker, got a closed one; start a new one")
+            for _ in range(RUN_ATTEMPTS):
+                try:
+                    if not self._processes:
+                        self._restart()
+                    return self._processes[-1].converse(payload, limits, talk)
+                except JailDied as error:
+                    self._stop()
+                    death = error
+                    if error.begun:
+                        break
+                except BaseException:
+                    self._stop()  # what init reports later belongs to this run and must not be taken for the next's
+                    raise
+        raise RunLost(f"the jail died: {death}")
+
     def _run(self, payload: bytes, limits: Limits) -> Outcome:
-        """Run a job, in another jail where the present one died before. Raises SandboxUnavailable."""
+        """Run a job, in another jail where the present one died before it. Raises SandboxUnavailable."""
         for _ in range(RUN_ATTEMPTS):
             try:
                 if not self._processes:
                     self._restart()
                 return self._processes[-1].run(payload, limits)
             except JailDied as error:
-                # The run did not start: the zygote died before it, e.g. by a thread that an import left behind.
                 self._stop()
                 death = error
+                if error.begun:  # again, it would be clean, and nobody would know what the first one did
+                    break
+                # It did not: the zygote died before it, e.g. by a thread that an import left behind.
             except BaseException:
                 # An interrupt, say: what init reports later belongs to this run and must not be taken for the next's.
                 self._stop()
                 raise
-        return Outcome(status="no-end", integrity="truncated", stderr=f"the jail died: {death}".encode())
+        status = "memory" if death.out_of_memory else "no-end"
+        return Outcome(status=status, integrity="truncated", stderr=f"the jail died: {death}".encode())
 
     # starting and restarting the jail
 
@@ -204,7 +281,11 @@ class Worker:
         return failures
 
     def ask(self, source: str) -> Outcome:
-        """Run a source as a plain job, as the self-test does. Raises as ``run`` does."""
+        """Run a source as a plain job, as the self-test does; in a replayer, at its prompt. Raises as ``run`` does."""
+        if self.jail.zygote == "replayer":
+            (out, err), report = self.converse(RunRequest.at_prompt(), partial(run_source, source=source))
+            status = ended_as(report, self.limits)
+            return Outcome(status=status, integrity="clean", stdout=out, stderr=err)
         return self.run(PlainJob(source=source))
 
     def claim(self) -> LevelClaim:
@@ -214,6 +295,7 @@ class Worker:
             layers=self.layers,
             host_name=self.jail.hostname,
             directory=self.jail.scratch,
+            environment=self._processes[-1].environment,
             limits=self.limits,
         )
 
@@ -239,14 +321,15 @@ class Worker:
         after WARM_ATTEMPTS times that, what was not tried yet is left out.
         """
         waiting = list(self.jail.warm)
-        deadline = time.monotonic() + WARM_ATTEMPTS * self._warm_seconds
+        seconds_left = WARM_ATTEMPTS * self._warm_seconds
         while waiting:
             warmed = self._processes[-1].warm(waiting, self._warm_seconds)
+            seconds_left -= warmed.seconds
             self.warm_failures |= warmed.failures
             if not warmed.stuck:
                 return
             self.warm_failures[warmed.stuck] = warmed.why
-            if time.monotonic() >= deadline:
+            if seconds_left <= 0:
                 late = waiting[waiting.index(warmed.stuck) + 1 :]
                 self.warm_failures |= dict.fromkeys(late, "not tried: the time for imports was used up")
             waiting = [name for name in waiting if name not in self.warm_failures]

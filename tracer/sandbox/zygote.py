@@ -9,29 +9,36 @@ from __future__ import annotations
 
 import gc
 import os
-import signal
 import socket
 import traceback
 from typing import TYPE_CHECKING, NoReturn
 
 from trace_mine.tracer.sandbox import kernel, runner
 from trace_mine.tracer.sandbox.config import JailConfig
+from trace_mine.tracer.sandbox.confinement import confinement_of, reset_signals
 from trace_mine.tracer.sandbox.forking import SiblingForks
-from trace_mine.tracer.sandbox.layer import Confinement
 from trace_mine.tracer.sandbox.layers import in_use, layers_text, without_missing
 from trace_mine.tracer.sandbox.rlimits import address_space
 from trace_mine.tracer.sandbox.setting import Setting
-from trace_mine.tracer.sandbox.syscalls import machine_of_this_process
 from trace_mine.tracer.sandbox.wire import Hangup, field, receive_message, send_message
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from trace_mine.tracer.sandbox.loader import Bundle
+
+
+def begin(
+    bundle: Bundle, config: Mapping[str, object], control_fd: int, proc: int, init_pid: int, landlock_abi: int
+) -> NoReturn:
+    """Enter ``main`` from the program that ``recorder`` sends; ``config`` is a JailConfig as JSON. Never returns."""
+    main(bundle, JailConfig.from_json(config), socket.socket(fileno=control_fd), proc, init_pid, landlock_abi)
 
 
 def main(
     bundle: Bundle, config: JailConfig, control: socket.socket, proc: int, init_pid: int, landlock_abi: int
 ) -> NoReturn:
-    """Confine this process and serve init; init enters here after the fork. Never returns.
+    """Confine this process and serve init; the zygote enters here. Never returns.
 
     Args:
         bundle: our own code.
@@ -100,37 +107,6 @@ def prepare(
     gc.freeze()
     send_message(control, {"ready": layers_text(confinement)})
     return control, setting, forks
-
-
-def confinement_of(config: JailConfig, landlock_abi: int, statm: int) -> Confinement:
-    """Return what the layers act on, with the paths as this process sees them."""
-    return Confinement(
-        layers=frozenset(config.layers),
-        machine=machine_of_this_process(),
-        landlock_abi=landlock_abi,
-        readable=tuple(target if config.namespaces else source for source, target in config.binds),
-        sys_path=config.sys_path,
-        devices=config.devices,
-        scratch=config.scratch,
-        tasks=config.tasks,
-        limits=config.limits,
-        statm=statm,
-    )
-
-
-def reset_signals() -> None:
-    """Give signals Python's own handlers, and block none.
-
-    Signals that the supervisor ignores or blocks (nohup ignores SIGHUP) are inherited even by a new program. Before the
-    imports, because handlers that a module sets are there in a script too.
-    """
-    for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
-        signal.signal(number, signal.SIG_DFL)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    # ignored as Python does at its start, so that a write to a closed pipe or over RLIMIT_FSIZE is an OSError
-    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
-    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
 def serve(control: socket.socket, setting: Setting, forks: SiblingForks) -> NoReturn:

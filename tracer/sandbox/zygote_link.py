@@ -1,7 +1,7 @@
 """Init's side of the conversation with the zygote, which must be taken for hostile. Runs inside.
 
 The zygote may lie in every message: init believes process ids only of its own children, limits the size of messages,
-and gives each answer a deadline.
+and gives the zygote so much time for each answer, of its own (``own_time``), and each message so much by the clock.
 """
 
 from __future__ import annotations
@@ -11,13 +11,18 @@ import select
 import signal
 import socket
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
+from trace_mine.tracer.sandbox.layer import Orders
+from trace_mine.tracer.sandbox.own_time import OwnTime
+from trace_mine.tracer.sandbox.scratch import DISK_POLL_SECONDS
 from trace_mine.tracer.sandbox.wire import Hangup, receive_message, send_message
 
 ZYGOTE_SECONDS = 10.0
-"""How long the zygote may take to answer; it only forks. Generous, because the machine may be busy."""
+"""How long of its own time the zygote may take to answer; it only forks."""
+MESSAGE_SECONDS = 5.0
+"""How long one message may take from its first byte to its last, by the clock: its sender writes it in one call."""
 MAX_ZYGOTE_MESSAGE_BYTES = 1 << 16
 """Room for a traceback of 4,000 characters, escaped; nothing else that it says is long."""
 
@@ -50,7 +55,16 @@ class ZygoteLink:
     Runners are ordered from it one ahead of the jobs: ``next_runner`` is the socket to the one that waits.
     """
 
-    def __init__(self, sock: socket.socket, pid: int, ends: Ends, last_pid: int | None, process_id: int) -> None:
+    def __init__(
+        self,
+        sock: socket.socket,
+        pid: int,
+        ends: Ends,
+        last_pid: int | None,
+        process_id: int,
+        runner_orders: Callable[[], Orders] = Orders,
+        proc: int | None = None,
+    ) -> None:
         """Connect to a zygote.
 
         Args:
@@ -60,20 +74,32 @@ class ZygoteLink:
             last_pid: an open descriptor of ``ns_last_pid``, or None where it can't be written.
             process_id: the number that runners are to get through ``last_pid``; the one after it where the zygote has
                 more than one thread (see ``forking``).
+            runner_orders: makes the orders of the next runner; none where runners hold our code, which acts by itself.
+            proc: an open descriptor of the host's /proc, or None where there is none.
         """
         self.pid = pid
         self.handle = os.pidfd_open(pid)
         self._socket = sock
-        self._socket.settimeout(ZYGOTE_SECONDS)
         self._ends = ends
         self._last_pid = last_pid
         self._process_id = process_id
+        self._runner_orders = runner_orders
+        self._proc = proc
 
-    def receive(self, deadline: float) -> dict[str, object]:
+    def clock(self, seconds: float) -> OwnTime:
+        """Start a clock of the zygote's own time, to be given to ``receive``."""
+        return OwnTime(self.pid, self.handle, self._proc, seconds)
+
+    def receive(self, clock: OwnTime, over: Callable[[], str] = lambda: "") -> dict[str, object]:
         """Receive the zygote's next message.
 
+        Args:
+            clock: of the zygote's own time.
+            over: tells which limit it has passed meanwhile, empty for none; asked every DISK_POLL_SECONDS.
+
         Raises:
-            ZygoteGone: it died, or said nothing until ``deadline`` (of ``time.monotonic``).
+            ZygoteGone: it died, said nothing before its ``clock`` was over, passed a limit, or took more than
+                MESSAGE_SECONDS over one message.
             Hangup: the supervisor is gone.
         """
         zygote, control, supervisor = self._socket.fileno(), self._ends.control.fileno(), self._ends.supervisor
@@ -83,24 +109,26 @@ class ZygoteLink:
         # its hang-up only: a message of the supervisor, an order to kill say, is for later
         poll.register(control, select.POLLHUP)
         while True:
-            seconds_left = deadline - time.monotonic()
-            if seconds_left <= 0:
-                raise ZygoteGone("timeout")
-            ready = dict(poll.poll(seconds_left * 1000))
+            ready = dict(poll.poll(clock.wait_seconds(DISK_POLL_SECONDS) * 1000 + 1))
             if supervisor in ready or control in ready:
                 raise Hangup("the supervisor is gone")
             if zygote in ready:  # before the handle: what it sent before it died tells why
+                deadline = time.monotonic() + MESSAGE_SECONDS
                 try:
-                    return receive_message(self._socket, max_bytes=MAX_ZYGOTE_MESSAGE_BYTES)[0]
+                    return receive_message(self._socket, max_bytes=MAX_ZYGOTE_MESSAGE_BYTES, deadline=deadline)[0]
                 except (Hangup, ValueError, OSError, RecursionError) as error:  # RecursionError: deeply nested JSON
                     raise ZygoteGone(f"{type(error).__name__}: {error}") from error
             if self.handle in ready:
                 raise ZygoteGone("died")
+            if clock.over():
+                raise ZygoteGone("timeout")
+            if limit := over():
+                raise ZygoteGone(limit)
 
     def send(self, message: Mapping[str, object], payload: bytes = b"", fds: Iterable[int] = ()) -> None:
         """Send a message to the zygote. Raises ZygoteGone."""
         try:
-            send_message(self._socket, message, payload, fds)
+            send_message(self._socket, message, payload, fds, time.monotonic() + ZYGOTE_SECONDS)
         except (Hangup, OSError) as error:
             raise ZygoteGone(f"{type(error).__name__}: {error}") from error
 
@@ -111,16 +139,19 @@ class ZygoteLink:
             ZygoteGone: it died or does not take the message.
         """
         ours, theirs = socket.socketpair()
+        orders = Orders()
         try:
+            orders = self._runner_orders()
             # the kernel gives the next process the next free number after this one
             if self._last_pid is not None:
                 os.pwrite(self._last_pid, str(self._process_id - 1).encode(), 0)
-            self.send({"do": "fork"}, fds=(theirs.fileno(),))
+            self.send({"do": "fork", "orders": orders.as_json()}, fds=(theirs.fileno(), *orders.rulesets))
         except OSError as error:
             raise ZygoteGone(f"{type(error).__name__}: {error}") from error
         finally:
             theirs.close()
-        ours.settimeout(ZYGOTE_SECONDS)
+            for ruleset in orders.rulesets:
+                os.close(ruleset)
         self.next_runner = ours
 
     def accept_runner(self) -> tuple[int, int]:
@@ -132,7 +163,7 @@ class ZygoteLink:
         Raises:
             ZygoteGone: the zygote names no child of init, or nothing in time.
         """
-        answer = self.receive(time.monotonic() + ZYGOTE_SECONDS)
+        answer = self.receive(self.clock(ZYGOTE_SECONDS))
         pid = answer.get("pid")
         if not isinstance(pid, int) or not self._is_own_child(pid):
             raise ZygoteGone(f"expected the process id of a child of init, got {str(answer)[:4000]}")

@@ -6,11 +6,14 @@ classes: ``config.json`` has them in ``architectures``.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar
 
+import torch
+from torch import Tensor
+
+from trace_mine.tracer.bounded import DamagedFile, read_json
 from trace_mine.train.models import config as configs
 from trace_mine.train.models.delta_net import DeltaNet, RenormedDeltaNet
 from trace_mine.train.models.delta_product import DeltaProduct
@@ -19,6 +22,7 @@ from trace_mine.train.models.language_model import AnyBlock, MambaBlock, Sequenc
 from trace_mine.train.models.layers import Mixer
 from trace_mine.train.models.mamba2 import Mamba2
 from trace_mine.train.models.recurrent import GRU, LSTM
+from trace_mine.train.models.tensors import read_tensors
 from trace_mine.train.models.transformer import Attention
 
 
@@ -120,36 +124,70 @@ def make_model(name: str, **keys: Any) -> SequenceModel:  # Any: the types are t
 
 
 def load_model(folder: str | Path) -> SequenceModel:
-    """Load the model of a folder with ``config.json`` and ``model.safetensors``, written here or by fla.
+    """Load the model of a folder with ``config.json`` and ``model.safetensors``, written here or by fla, on the CPU.
+
+    Nothing else of the folder is read. Each tensor is compared with the config before memory is taken for it, so that a
+    config of other sizes takes none.
 
     Raises:
-        ValueError: the folder has no model, or one of a type that isn't in the registry; or weights are missing, left
-            over, or of the wrong shape.
+        DamagedFile: the folder has no model, or one of a type that isn't in the registry; or weights are missing, left
+            over, or of the wrong shape; or a file is damaged.
     """
     path = Path(folder)
     if not (path / "config.json").is_file():
-        raise ValueError(f"expected a folder with config.json and model.safetensors, got {path}; name a finished run")
+        raise DamagedFile(f"expected a folder with config.json and model.safetensors, got {path}; name a finished run")
     # Not by AutoConfig: it would need our classes registered, and has another class for mamba2.
-    kind = json.loads((path / "config.json").read_text(encoding="utf-8")).get("model_type")
+    record = read_json(path / "config.json")
+    kind = record.get("model_type")
     for model in MODELS.values():
         if model.config_class.model_type == kind:
-            config = model.config_class.from_pretrained(path)
-            loaded, report = model.from_pretrained(path, config=config, output_loading_info=True)
-            _check_weights(loaded, report, path)
-            return cast(SequenceModel, loaded)
-    raise ValueError(f"expected a model type of {', '.join(MODELS)}, got {kind!r} in {path / 'config.json'}")
+            break
+    else:
+        raise DamagedFile(f"expected a model type of {', '.join(MODELS)}, got {kind!r:.60} in {path / 'config.json'}")
+    tensors = read_tensors(path / "model.safetensors")
+    loaded = _empty(model, len(tensors), path)
+    _check_weights(loaded, tensors, path)
+    loaded.load_state_dict(tensors, strict=False, assign=True)
+    loaded.tie_weights()
+    loaded.eval()
+    return loaded
 
 
-def _check_weights(model: SequenceModel, report: Mapping[str, Collection[str]], path: Path) -> None:
-    """Check transformers' report on loading: it only warns of a missing weight and goes on with a random one.
+def _empty(model: type[SequenceModel], num_tensors: int, path: Path) -> SequenceModel:
+    """Make the model of a config without memory for its weights.
 
     Raises:
-        ValueError: a weight was missing, left over, or didn't fit.
+        DamagedFile: the config can't be one of this model, or has more layers than there are tensors.
     """
-    for problem in ("missing_keys", "unexpected_keys", "error_msgs"):
-        if report[problem]:
-            first_names = sorted(report[problem])[:3]
-            raise ValueError(f"expected the weights of {type(model).__name__} in {path}, got {problem}: {first_names}")
+    try:
+        # of this one file, which was read before in bounds; from_pretrained would open others that it names
+        config = model.config_class.from_json_file(path / "config.json")
+        if config.num_hidden_layers > num_tensors:
+            raise ValueError(f"{config.num_hidden_layers} layers, and {num_tensors} tensors")
+        with torch.device("meta"):
+            return model(config)
+    except Exception as error:  # of values of any type, in code of transformers and torch
+        why = " ".join(str(error).split())
+        raise DamagedFile(f"expected a config of {model.__name__} in {path / 'config.json'}, got: {why:.300}") from None
+
+
+def _check_weights(model: SequenceModel, tensors: Mapping[str, Tensor], path: Path) -> None:
+    """Check that the tensors are the model's weights, all of them and no others, each in its shape.
+
+    Raises:
+        DamagedFile: a weight is missing, left over, or doesn't fit.
+    """
+    weights = model.state_dict()
+    tied = set(model._tied_weights_keys) if model.config.tie_word_embeddings else set()
+    for problem, names in (
+        ("missing_keys", set(weights) - set(tensors) - tied),
+        ("unexpected_keys", set(tensors) - set(weights)),
+        ("mismatched_keys", {name for name in {*weights} & {*tensors} if weights[name].shape != tensors[name].shape}),
+        ("types of numbers", {name for name, tensor in tensors.items() if not tensor.is_floating_point()}),
+    ):
+        if names:
+            first_names = sorted(names)[:3]
+            raise DamagedFile(f"expected the weights of {type(model).__name__} in {path}, got {problem}: {first_names}")
 
 
 def register_auto_classes() -> list[str]:

@@ -7,13 +7,13 @@ import dataclasses
 import json
 import os
 import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
 
 import pytest
 
+from strangers import STRANGER, public_python
 from trace_mine.tracer.inside.protocol.answers import ANSWERS
 from trace_mine.tracer.inside.protocol.jobs import JOBS, BeliefsJob, Job, PlainJob, Program
 from trace_mine.tracer.limits import Limits
@@ -21,7 +21,6 @@ from trace_mine.tracer.sandbox import Jail, SandboxUnavailable, Worker
 from trace_mine.tracer.schema import Outcome
 
 PROJECT = Path(__file__).parents[3]
-NOBODY = 65534
 LIMITS = Limits(
     wall_seconds=4.0,
     cpu_seconds=1,
@@ -67,6 +66,7 @@ class Target:
         self._server = None
         # other tests may have left workers of theirs in this process, such as an idle pool
         self.supervisor = os.getpid()
+        self.owner = os.geteuid()
         self._strangers: frozenset[str] = frozenset()
         if user == "me":
             self._strangers = frozenset(self.processes())
@@ -82,16 +82,15 @@ class Target:
             [python, "-B", "-c", SERVE, str(level), limits],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            user=NOBODY,
-            group=NOBODY,
-            extra_groups=[],
+            **STRANGER,
             cwd="/",
             env={"PYTHONPATH": str(PROJECT), "TRACE_MINE_PLANTED": os.environ["TRACE_MINE_PLANTED"]},
         )
         hello = json.loads(self._server.stdout.readline())
         if "unavailable" in hello:
-            pytest.skip(f"level {level} does not work unprivileged: {hello['unavailable']}")
+            pytest.skip(f"level {level} does not work here: {hello['unavailable']}")
         self.supervisor = self._server.pid
+        self.owner = STRANGER["user"]
 
     def run(self, source: str, **limits: float) -> Outcome:
         return self.run_job(PlainJob(source=source), **limits)
@@ -148,27 +147,13 @@ class Target:
             assert self._server.wait(10) == 0
 
 
-def public_python() -> str:
-    """A Python that an unprivileged user can start; ours may lie in a home folder."""
-    for python in (os.path.realpath(sys.executable), "/usr/bin/python3", "/usr/local/bin/python3"):
-        command = [python, "-c", "import sys; sys.exit(sys.version_info < (3, 11))"]
-        try:
-            done = subprocess.run(
-                command, user=NOBODY, group=NOBODY, extra_groups=[], cwd="/", env={}, capture_output=True
-            )
-        except OSError:
-            continue
-        if done.returncode == 0:
-            return python
-    pytest.skip("no Python >= 3.11 that an unprivileged user can read")
-
-
-EVERYWHERE = {"params": [(3, "me"), (2, "me"), (3, "nobody"), (2, "nobody")], "ids": lambda p: f"level{p[0]}-{p[1]}"}
+USERS = [(3, "me"), (2, "me"), (3, "stranger"), (2, "stranger")]
+EVERYWHERE = {"params": USERS, "ids": lambda p: f"level{p[0]}-{p[1]}"}
 
 
 def begin(level: int, user: str, forks: int = 0) -> Target:
-    if user == "nobody" and os.geteuid() != 0:
-        pytest.skip("already unprivileged: the other half of these tests runs as this user")
+    if user == "stranger" and os.geteuid() != 0:
+        pytest.skip("does not apply: the other half of these tests runs as this user")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TRACE_MINE_PLANTED", "planted-secret")
         return Target(level, user, forks)

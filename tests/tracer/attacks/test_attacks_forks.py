@@ -40,8 +40,7 @@ def wait(seconds): select.select([], [], [], seconds)  # time.sleep waits for no
 SHOWING = {
     "native": lambda program, whole: NativeJob(program=program, max_depth=0),
     "drive": lambda program, whole: DriveJob(program=program, follow=0, open_statements=False),
-    "console": lambda program, whole: ReplayJob(reader="console", program=program, text=f">>> {whole}"),
-    "doctest": lambda program, whole: ReplayJob(reader="doctest", program=program, text=f">>> {whole}"),
+    "replay": lambda program, whole: ReplayJob(program=program, commands=(whole,)),
     "samples": lambda program, whole: SamplesJob(
         program=program, commands=(whole,), first_seed=0, num_samples=1, max_seconds=3.0
     ),
@@ -292,7 +291,7 @@ def test_the_next_run_may_fork_again(forking_target):
 def test_a_killed_init_takes_the_forked_along(forking_target):
     """At level 2 no namespace does it: the supervisor ends what init can't any more."""
     if forking_target.supervisor != os.getpid():
-        pytest.skip("the processes of the other user's supervisor are the same")
+        pytest.skip("does not apply: the processes of the other user's supervisor are the same")
     before = forking_target.processes()
     found = []
     thread = threading.Thread(target=lambda: found.append(forking_target.believe(ORPHAN + "wait(100)")))

@@ -117,7 +117,7 @@ except PermissionError:
 
 def test_a_worker_that_does_not_fork_refuses_a_run_that_would(target):
     if target.supervisor != os.getpid():
-        pytest.skip("asked of the worker in this process")
+        pytest.skip("does not apply: asked of the worker in this process")
     with pytest.raises(ValueError, match="forks <= 0"):
         target.run("", forks=1)
 

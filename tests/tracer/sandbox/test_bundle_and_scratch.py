@@ -11,7 +11,7 @@ import pytest
 
 from trace_mine.tracer.sandbox.bundle import bundle_sources
 from trace_mine.tracer.sandbox.loader import Bundle
-from trace_mine.tracer.sandbox.scratch import MAX_DEPTH, MAX_FILES, empty_folder, folder_exceeds
+from trace_mine.tracer.sandbox.scratch import empty_folder
 
 
 def test_the_bundle_holds_what_it_imports():
@@ -92,48 +92,3 @@ for _ in range({depth}):
 open('end', 'w').close()
 """
     subprocess.run([sys.executable, "-c", source], check=True)
-
-
-def test_folder_exceeds(tmp_path):
-    assert not folder_exceeds(str(tmp_path), 1)
-    (tmp_path / "file").write_bytes(bytes(100_000))
-    assert folder_exceeds(str(tmp_path), 99_999)
-    assert not folder_exceeds(str(tmp_path), 200_000)
-    assert not folder_exceeds(str(tmp_path / "absent"), 1)
-
-
-def test_folder_exceeds_by_depth_and_number(tmp_path):
-    deep, wide = tmp_path / "deep", tmp_path / "wide"
-    deep.mkdir()
-    wide.mkdir()
-    make_deep(deep, MAX_DEPTH + 2)
-    assert folder_exceeds(str(deep), 1 << 30)
-    for number in range(MAX_FILES + 1):
-        (wide / str(number)).symlink_to("x")
-    assert folder_exceeds(str(wide), 1 << 30)
-
-
-def test_folder_exceeds_to_the_byte(tmp_path):
-    (tmp_path / "file").write_bytes(bytes(100_000))
-    used = (tmp_path / "file").stat().st_blocks * 512
-    assert not folder_exceeds(str(tmp_path), used)
-    assert folder_exceeds(str(tmp_path), used - 1)
-
-
-def test_folder_exceeds_follows_no_links(tmp_path):
-    inside, outside = tmp_path / "inside", tmp_path / "outside"
-    inside.mkdir()
-    outside.mkdir()
-    (outside / "file").write_bytes(bytes(100_000))
-    (inside / "folder").symlink_to(outside)
-    (inside / "file").symlink_to(outside / "file")
-    assert not folder_exceeds(str(inside), 50_000)
-
-
-def test_depth_and_number_alone(tmp_path):
-    deep = tmp_path / "deep"
-    deep.mkdir()
-    make_deep(deep, MAX_DEPTH - 1)
-    assert not folder_exceeds(str(deep), 1 << 30)
-    make_deep(deep / "/".join("d" * (MAX_DEPTH - 1)), 2)
-    assert folder_exceeds(str(deep), 1 << 30)

@@ -30,6 +30,8 @@ def config(layers: tuple[str, ...], *, readable_by_all: bool) -> JailConfig:
         uid=12345,
         tasks=8,
         readable_by_all=readable_by_all,
+        zygote="recorder",
+        executable="/usr/bin/python3",
         limits=Limits(),
     )
 

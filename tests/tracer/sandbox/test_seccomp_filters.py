@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import re
 import struct
 import subprocess
@@ -14,7 +15,7 @@ from trace_mine.tracer.sandbox import seccomp
 from trace_mine.tracer.sandbox.syscalls import AUDIT_ARCHITECTURES, TABLE, syscall_numbers
 
 MACHINES = sorted(AUDIT_ARCHITECTURES)
-ALLOW, KILL = seccomp.RETURN_ALLOW, seccomp.RETURN_KILL_PROCESS
+ALLOW, KILL, ERRNO = seccomp.RETURN_ALLOW, seccomp.RETURN_KILL_PROCESS, seccomp.RETURN_ERRNO
 EPERM, ENOSYS, ENOTTY = (seccomp.RETURN_ERRNO | number for number in (errno.EPERM, errno.ENOSYS, errno.ENOTTY))
 
 
@@ -46,7 +47,9 @@ def decide(program: bytes, machine: str, name: str | int, *arguments: int, archi
 @pytest.mark.parametrize("machine", MACHINES)
 def test_every_name_is_in_a_table(machine):
     known = set(syscall_numbers("x86_64")) | set(syscall_numbers("aarch64"))
-    named = [*seccomp.ALLOWED, *seccomp.ZYGOTE_ONLY, *seccomp.METADATA, *seccomp.SIGNALS, *seccomp.ABSENT]
+    groups = (seccomp.ALLOWED, seccomp.ZYGOTE_ONLY, seccomp.METADATA, seccomp.SIGNALS, seccomp.ABSENT)
+    others = (seccomp.FEIGNED, seccomp.ATTRIBUTES, seccomp.LINKS, seccomp.TIMERS)
+    named = [name for group in (*groups, *others) for name in group]
     assert set(named) - known == set()
     assert len(set(named)) == len(named)
     numbers = syscall_numbers(machine)
@@ -126,6 +129,44 @@ def test_what_the_zygote_may_do(machine):
     for name in set(seccomp.METADATA) & set(numbers):
         assert decide(program, machine, name) == (ENOSYS if name == "fchmodat2" else EPERM)
         assert decide(quiet, machine, name) == ALLOW
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_what_landlock_does_not_cover(machine):
+    """Level 2 (the first filter) and level 3 (the second) differ where level 3 has nothing of the host."""
+    numbers = syscall_numbers(machine)
+    two = seccomp.zygote_filter(machine, signals=True, metadata=False)
+    three = seccomp.zygote_filter(machine, signals=True, metadata=True)
+    for program in (two, three):
+        assert {decide(program, machine, name) for name in seccomp.ATTRIBUTES} == {ERRNO | errno.EOPNOTSUPP}
+        assert {decide(program, machine, name) for name in ("getgroups", "flock")} == {ERRNO}
+        assert {decide(program, machine, "fcntl", 3, command) for command in (6, 7, 37, 38)} == {ERRNO}
+        assert {decide(program, machine, "fcntl", 3, command) for command in (5, 36)} == {ALLOW}
+        for command in (1024, 1026):  # F_SETLEASE, F_NOTIFY
+            assert decide(program, machine, "fcntl", 3, command) == EPERM
+        for name in ("inotify_init1", "inotify_add_watch", "fanotify_init", "setxattrat"):
+            assert decide(program, machine, name) == EPERM, name
+    for name in set(seccomp.LINKS) & set(numbers):
+        assert (decide(two, machine, name), decide(three, machine, name)) == (ERRNO | errno.EINVAL, ALLOW)
+    assert (decide(two, machine, "timer_create"), decide(three, machine, "timer_create")) == (EPERM, ALLOW)
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_nothing_is_truncated_where_landlock_has_no_right_for_it(machine):
+    old = seccomp.zygote_filter(machine, signals=True, metadata=False, truncates=False)
+    new = seccomp.zygote_filter(machine, signals=True, metadata=False)
+    assert (decide(old, machine, "truncate"), decide(new, machine, "truncate")) == (EPERM, ALLOW)
+    calls = [("openat", (3, 0)), *([("open", (0,))] if "open" in syscall_numbers(machine) else [])]
+    for name, before in calls:
+        for flags, verdict in (
+            (os.O_RDONLY | os.O_TRUNC, EPERM),
+            (os.O_RDONLY | os.O_TRUNC | os.O_CLOEXEC | os.O_CREAT, EPERM),
+            (os.O_WRONLY | os.O_TRUNC | os.O_CREAT, ALLOW),
+            (os.O_RDWR | os.O_TRUNC, ALLOW),
+            (os.O_RDONLY | os.O_CLOEXEC, ALLOW),
+        ):
+            assert decide(old, machine, name, *before, flags) == verdict, (name, flags)
+            assert decide(new, machine, name, *before, flags) == ALLOW
 
 
 @pytest.mark.parametrize("machine", MACHINES)

@@ -22,7 +22,9 @@ INTERPRETER = PythonInstallation(executable="/usr/bin/python3", version="3.11.0"
 class Started:
     """Stands in for the jail: keeps what it would have been started with."""
 
-    def __init__(self, executable: str, config: JailConfig, *, random_addresses: bool) -> None:
+    def __init__(self, executable: str, config: JailConfig, *, random_addresses: bool, group: object) -> None:
+        if group is not None:
+            group.remove()
         self.executable, self.config, self.random_addresses = executable, config, random_addresses
 
 
@@ -56,7 +58,7 @@ def test_addresses_are_random_only_on_demand(started, aslr):
 
 def test_what_all_may_read(started):
     """A folder is readable only where those above it can be searched too."""
-    with tempfile.TemporaryDirectory(prefix="public-") as public:
+    with tempfile.TemporaryDirectory(prefix="public-", dir="/tmp") as public:
         closed, folder = Path(public, "closed"), Path(public, "closed", "open")
         folder.mkdir(parents=True)
         os.chmod(public, 0o755)

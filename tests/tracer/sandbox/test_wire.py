@@ -6,9 +6,11 @@ import os
 import socket
 import struct
 import threading
+import time
 
 import pytest
 
+from trace_mine.tracer.sandbox import wire
 from trace_mine.tracer.sandbox.wire import Hangup, field, receive_message, send_message
 
 
@@ -43,6 +45,53 @@ def test_a_slow_sender(ends):
     thread.start()
     assert receive_message(theirs)[:2] == ({"a": 1}, b"payload")
     thread.join()
+
+
+@pytest.mark.parametrize("where", ["header", "message", "payload"])
+def test_a_deadline_is_for_the_whole_message(ends, where):
+    """A sender that gives a byte now and then gets no time more by it, wherever in the message it is."""
+    ours, theirs = ends
+    begun = {"header": b"", "message": struct.pack(">II", 50_000, 0), "payload": raw(b"{}", bytes(50_000))[:20]}[where]
+    ended = threading.Event()
+
+    def drip() -> None:
+        ours.sendall(begun)
+        while not ended.wait(0.02):
+            ours.sendall(b"\0")
+
+    if where == "header":
+        ended.set()  # its 8 bytes would be there too soon: nothing comes at all
+    thread = threading.Thread(target=drip)
+    thread.start()
+    try:
+        with pytest.raises(TimeoutError):
+            receive_message(theirs, deadline=time.monotonic() + 0.3)
+    finally:
+        ended.set()
+        thread.join()
+
+
+def test_a_deadline_that_has_passed(ends):
+    ours, theirs = ends
+    past = time.monotonic() - 1
+    send_message(ours, {"a": 1})
+    with pytest.raises(TimeoutError):
+        receive_message(theirs, deadline=past)
+    with pytest.raises(TimeoutError):
+        send_message(ours, {}, deadline=past)
+    assert receive_message(theirs, deadline=time.monotonic() + 20)[0] == {"a": 1}, "nothing of it was lost"
+
+
+def test_nobody_who_reads_is_not_waited_for(ends):
+    with pytest.raises(TimeoutError):
+        send_message(ends[0], {}, bytes(8 << 20), deadline=time.monotonic() + 0.2)
+
+
+def test_what_is_too_long_is_not_sent(ends, monkeypatch):
+    monkeypatch.setattr(wire, "MAX_MESSAGE_BYTES", 100)
+    send_message(ends[0], {}, bytes(98))
+    with pytest.raises(ValueError, match="at most 100 bytes, got 101"):
+        send_message(ends[0], {}, bytes(99))
 
 
 @pytest.mark.parametrize(("length", "payload", "fits"), [(8, 92, True), (8, 93, False), (101, 0, False)])

@@ -391,7 +391,7 @@ def find_python(name: str) -> str:
         done = subprocess.run([python, "-c", "import sys; print(sys.version)"], capture_output=True, text=True)
         if done.stdout.startswith(name[6:]):
             return python
-    pytest.skip(f"no {name} installed")
+    pytest.skip(f"no Python {name.removeprefix('python')} here")
 
 
 def processes_below(pid: int) -> list[int]:

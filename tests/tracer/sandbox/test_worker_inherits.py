@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import errno
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -65,14 +66,39 @@ print(signal.getsignal(signal.SIGHUP) == signal.getsignal(signal.SIGQUIT) == sig
 def test_an_init_that_stops_answering_costs_a_restart(monkeypatch):
     monkeypatch.setattr(jail_process, "SPARE_SECONDS", 0.5)
     monkeypatch.setattr(jail_process, "STOP_SECONDS", 0.5)
-    with start(2) as worker:
+    with start(3) as worker:
         stuck = worker._processes[-1]
-        os.kill(stuck._popen.pid, signal.SIGSTOP)  # at level 2 init is the process that was started
+        outer = stuck._popen.pid  # at level 2 the next message would let init go on
+        (init,) = Path(f"/proc/{outer}/task/{outer}/children").read_text().split()
+        os.kill(int(init), signal.SIGSTOP)
         with monkeypatch.context() as patch:
             # the jail that takes its place answers within the usual time
             patch.setattr(stuck, "stop", lambda: (patch.undo(), stuck.stop()))
             outcome = plain(worker, "print('another jail')", wall_seconds=0.5)
         assert (outcome.status, outcome.stdout, worker.restarts) == ("ok", b"another jail\n", 1)
+
+
+@pytest.mark.parametrize(("level", "stopped"), [(3, "outer"), (3, "init"), (3, "zygote"), (2, "init"), (2, "zygote")])
+def test_a_jail_with_a_stopped_process_ends_with_its_supervisor(level, stopped, public_folder):
+    code = "import sys; from trace_mine.tracer.sandbox import *; from trace_mine.tracer.limits import Limits\n"
+    code += f"worker = Worker(Jail(), Limits(), minimum_level={level}, maximum_level={level})\n"
+    code += "print(worker._processes[-1]._popen.pid, flush=True); sys.stdin.read()"
+    environment = {"PYTHONPATH": str(Path(__file__).parents[3]), "TMPDIR": str(public_folder)}
+    command = [sys.executable, "-c", code]
+    supervisor = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
+    if not (line := supervisor.stdout.readline()):
+        pytest.skip(f"level {level} does not work here")
+    chain = [int(line)]
+    while children := Path(f"/proc/{chain[-1]}/task/{chain[-1]}/children").read_text().split():
+        chain.append(int(children[0]))
+    names = ["outer", "init", "zygote"] if level == 3 else ["init", "zygote"]
+    handles = [os.pidfd_open(pid) for pid in chain]
+    os.kill(chain[names.index(stopped)], signal.SIGSTOP)
+    supervisor.kill()
+    supervisor.communicate()
+    for handle in handles:
+        assert select.select([handle], [], [], 30)[0], "a process of the jail is left"
+        os.close(handle)
 
 
 def test_a_group_is_forgotten_with_its_run():
@@ -84,10 +110,10 @@ def test_a_group_is_forgotten_with_its_run():
         receive = jail_process.JailProcess._receive
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(
-                jail_process.JailProcess, "_receive", lambda process: heard.append(receive(process)) or heard[-1]
+                jail_process.JailProcess, "_receive", lambda *given: heard.append(receive(*given)) or heard[-1]
             )
             assert worker.run(job, limits).status == "ok"
-        assert any("group" in message for message in heard)
+        assert any(message.get("begun", 0) > 1 for message in heard)
         assert worker._processes[-1]._group is None
 
 
@@ -221,10 +247,86 @@ def await_that(condition) -> None:
         time.sleep(0.01)
 
 
+@pytest.mark.parametrize("begun", [False, True])
 @pytest.mark.parametrize("message", [{"gone": "the zygote died"}, {"traceback": "..."}, {"warmed": True}, {}])
-def test_what_is_no_report_ends_the_jail(message):
-    """Such a message is answered by another jail: the run took place in none."""
+def test_what_is_no_report_ends_the_jail(message, begun):
+    """Another jail takes the run where it had not begun. "Gone" is said only then."""
     process = object.__new__(jail_process.JailProcess)
-    process._receive = lambda: message
-    with pytest.raises(jail_process.JailDied, match=str(next(iter(message.values()), "{}"))):
+    process._receive = lambda deadline: message
+    process._begun = begun
+    with pytest.raises(jail_process.JailDied, match=str(next(iter(message.values()), "{}"))) as error:
         process._receive_of_run()
+    assert error.value.begun == (begun and "gone" not in message)
+
+
+def init_of(worker: Worker) -> int:
+    """The process id of init: at level 3 the only child of the process that was started."""
+    started = worker._processes[-1]._popen.pid
+    if worker.level == 2:
+        return started
+    return int(Path(f"/proc/{started}/task/{started}/children").read_text())
+
+
+@pytest.mark.parametrize(
+    ("moment", "status", "restarts"),
+    [
+        ("before the job is sent", "ok", 1),
+        ("when the job is sent", None, None),
+        ("when the run begins", "no-end", 0),
+        ("in the middle of the run", "no-end", 0),
+        ("when the run is over", "ok", 0),
+    ],
+)
+@pytest.mark.parametrize("level", [3, 2])
+def test_a_run_that_inits_death_interrupts(level, moment, status, restarts, monkeypatch):
+    """It is run again only where it is certain that it had not begun; else it is never called clean."""
+    source = "import time\nprint('ran', flush=True)\nif WAITS: time.sleep(100)".replace(
+        "WAITS", str(moment == "in the middle of the run")
+    )
+    with start(level) as worker:
+        init = init_of(worker)
+        send, receive, read = (
+            jail_process.send_message,
+            jail_process.JailProcess._receive_of_run,
+            jail_process.RunPipes.read,
+        )
+        killed = []
+
+        def kill() -> None:
+            if not killed:
+                killed.append(init)
+                os.kill(init, signal.SIGKILL)
+
+        def sending(*given, **named):
+            if moment == "before the job is sent":
+                kill()
+            send(*given, **named)
+            if moment == "when the job is sent":
+                kill()
+
+        def receiving(process):
+            report = receive(process)
+            if (moment == "when the run begins" and report is None) or (moment == "when the run is over" and report):
+                kill()
+            return report
+
+        def reading(pipes, fd):
+            more = read(pipes, fd)
+            if moment == "in the middle of the run" and any(b"ran" in text for text in pipes.collected()[1:]):
+                kill()
+            return more
+
+        monkeypatch.setattr(jail_process, "send_message", sending)
+        monkeypatch.setattr(jail_process.JailProcess, "_receive_of_run", receiving)
+        monkeypatch.setattr(jail_process.RunPipes, "read", reading)
+        outcome = plain(worker, source)
+        assert killed == [init]
+        if moment == "when the job is sent":  # init may have begun the run by then, or not: never both
+            status = outcome.status
+            assert (status, worker.restarts) in (("ok", 1), ("ok", 0), ("no-end", 0)), outcome
+        else:
+            assert (outcome.status, worker.restarts) == (status, restarts), outcome
+        assert outcome.integrity == ("clean" if status == "ok" else "truncated")
+        assert (b"the jail died" in outcome.stderr) == (status == "no-end")
+        monkeypatch.undo()
+        assert plain(worker, "print(2)").stdout == b"2\n"

@@ -7,10 +7,13 @@ import signal
 import socket
 import subprocess
 import sys
-import time
+import threading
 
 import pytest
 
+from trace_mine.tracer.sandbox import zygote_link
+from trace_mine.tracer.sandbox.layer import Orders
+from trace_mine.tracer.sandbox.own_time import OwnTime
 from trace_mine.tracer.sandbox.wire import Hangup, receive_message, send_message
 from trace_mine.tracer.sandbox.zygote_link import MAX_ZYGOTE_MESSAGE_BYTES, Ends, ZygoteGone, ZygoteLink
 
@@ -46,8 +49,8 @@ def scene():
     made.close()
 
 
-def soon() -> float:
-    return time.monotonic() + 20.0  # only against a test that hangs
+def clock(scene: Scene, seconds: float = 20.0) -> OwnTime:
+    return scene.link.clock(seconds)  # only against a test that hangs
 
 
 def sleeper() -> subprocess.Popen[bytes]:
@@ -106,17 +109,37 @@ def test_process_ids_that_mean_many_or_none(scene, pid, monkeypatch):
 
 def test_a_zygote_that_says_nothing_or_dies(scene):
     with pytest.raises(ZygoteGone, match="timeout"):
-        scene.link.receive(time.monotonic() - 1)
+        scene.link.receive(clock(scene, 0.01))
     scene.process.kill()
     with pytest.raises(ZygoteGone, match="died"):
-        scene.link.receive(soon())
+        scene.link.receive(clock(scene))
+
+
+def test_a_message_that_comes_byte_by_byte(scene, monkeypatch):
+    """Each byte comes in time; the message has one deadline for all of them."""
+    monkeypatch.setattr(zygote_link, "MESSAGE_SECONDS", 0.3)
+    ended = threading.Event()
+
+    def drip() -> None:
+        scene.zygote.sendall((60_000).to_bytes(4, "big") + bytes(4))
+        while not ended.wait(0.02):
+            scene.zygote.sendall(b" ")
+
+    thread = threading.Thread(target=drip)
+    thread.start()
+    try:
+        with pytest.raises(ZygoteGone, match=r"time for this message is over|timed out"):
+            scene.link.receive(clock(scene))
+    finally:
+        ended.set()
+        thread.join()
 
 
 def test_what_it_said_before_it_died_is_heard(scene):
     send_message(scene.zygote, {"last": "word"})
     scene.process.kill()
     scene.process.wait()
-    assert scene.link.receive(soon()) == {"last": "word"}
+    assert scene.link.receive(clock(scene)) == {"last": "word"}
 
 
 @pytest.mark.parametrize("how", ["too long", "no object", "too deep", "hang-up"])
@@ -130,7 +153,7 @@ def test_a_zygote_that_talks_nonsense(scene, how):
     else:
         scene.zygote.close()
     with pytest.raises(ZygoteGone):
-        scene.link.receive(soon())
+        scene.link.receive(clock(scene))
 
 
 @pytest.mark.parametrize("how", ["dies", "hangs up"])
@@ -140,13 +163,13 @@ def test_the_supervisors_end_is_heard_meanwhile(scene, how):
     else:
         scene.control_of_supervisor.close()
     with pytest.raises(Hangup):
-        scene.link.receive(soon())
+        scene.link.receive(clock(scene))
 
 
 def test_a_dismissed_runner_is_gone(scene):
     scene.link.order_runner()
     message, _, (theirs,) = receive_message(scene.zygote, max_fds=1)
-    assert message == {"do": "fork"}
+    assert message == {"do": "fork", "orders": Orders().as_json()}
     before = len(os.listdir("/proc/self/fd"))
     pid = os.fork()
     if pid == 0:

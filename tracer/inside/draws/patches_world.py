@@ -1,12 +1,13 @@
-"""Interceptable inputs: ``input``, reads of the environment, ``time.time``, ``perf_counter`` and their ``_ns`` forms.
+"""Interceptable inputs: ``input``, reads of the environment, ``time.time``, ``perf_counter`` and their ``_ns`` forms,
+``datetime.now`` and ``today``, which read ``time.time``.
 
 Only inputs and variables with a declared law are decided. A declared variable that the program sets or deletes keeps
 that for the rest of the run; the process's own environment stays as it was. ``time.sleep`` waits, except where paths
 are explored: there only the clocks notice.
 
-Not covered: ``datetime.now`` (a C type; replacing it would change ``type(x) is datetime``), ``time.monotonic`` (locks
-wait on it), ``time.localtime`` and the like without an argument, iterating over an environment with declared variables,
-child processes' environment.
+Not covered, that is, pinned in the recording world and no choices: ``time.monotonic`` (locks wait on it),
+``time.localtime`` and the like without an argument. Not covered at all: iterating over an environment with declared
+variables, child processes' environment.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import sys
 import time
 from collections.abc import Callable
 
-from trace_mine.tracer.inside.draws import ambient
+from trace_mine.tracer.inside.draws import ambient, calendar_clock
 from trace_mine.tracer.inside.draws import deciders as draws
 from trace_mine.tracer.inside.protocol.jobs import Law
 
@@ -121,6 +122,7 @@ def _install_clocks() -> None:
     # Of the patched clocks, so that a program which reads both forms has two readings of one clock.
     time.time_ns = _clock_ns(time.time, "time_ns")
     time.perf_counter_ns = _clock_ns(time.perf_counter, "perf_counter_ns")
+    calendar_clock.install(time.time)
 
 
 # Not ``monotonic``: locks and queues wait on it, and would wait for ever on a clock that stands still.

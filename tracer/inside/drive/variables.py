@@ -34,6 +34,8 @@ class Variables:
         self.namespace = namespace
         self._reserved: set[str] = set()
         self.temporaries: list[str] = []
+        self._placeholders: set[str] = set()
+        """Names that ``fresh`` bound to None and no command has bound since: in a replay they are not bound at all."""
         self._gone: list[str] = []
         """Variables forgotten since the last look: the next command's changes say that they are gone."""
         self._tracked: dict[str, bytes | str | None] = {}
@@ -57,7 +59,9 @@ class Variables:
         number = 1
         while self._is_used(name := f"{stem}_{number}"):
             number += 1
-        self.namespace.setdefault(name, None)
+        if name not in self.namespace:
+            self.namespace[name] = None
+            self._placeholders.add(name)
         return name
 
     def claim(self, name: str, avoid: Iterable[str] = ()) -> str:
@@ -101,6 +105,7 @@ class Variables:
         """Unbind the name, without a command, and let other variables have it."""
         self.namespace.pop(name, None)
         self._reserved.discard(name)
+        self._placeholders.discard(name)
 
     def peek(self, node: ast.expr) -> object:
         """Return the value of a name or constant, without a command and without running code of the snippet.
@@ -125,6 +130,10 @@ class Variables:
         """Note that a command binds these names: their values are compared after each command from now on."""
         for name in names:
             self._tracked.setdefault(name, None)
+
+    def note_bound(self, names: Iterable[str]) -> None:
+        """Note that a command that did not raise has bound these names."""
+        self._placeholders.difference_update(names)
 
     def forget(self, name: str) -> None:
         """Stop tracking a variable; if it held a value, the next command's changes say that it is gone."""
@@ -153,10 +162,13 @@ class Variables:
             changes = dict.fromkeys(self._gone)
             self._gone.clear()
         for name, before in self._tracked.items():
-            if name in namespace:
+            # our own None, in a name that no command has bound: the command that should have raised
+            if name in self._placeholders and namespace.get(name) is None:
+                after: bytes | str | None = None
+            elif name in namespace:
                 value = namespace[name]
                 # ``type(value)``, since ``isinstance`` would ask the snippet's ``__class__``
-                after: bytes | str | None = None if issubclass(type(value), NOT_STATE) else values.snapshot(value)
+                after = None if issubclass(type(value), NOT_STATE) else values.snapshot(value)
             else:
                 after = None
             if after != before:

@@ -260,6 +260,8 @@ class SessionWriter:
         binds = list(writes)
         if binds:
             self.variables.track(binds)
+            if error is None:
+                self.variables.note_bound(binds)
         command.wrote, command.changes = self.variables.observe()
         if error is not None:
             return  # a reveal here would stand between the command and the handler's statements

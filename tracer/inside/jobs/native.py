@@ -57,7 +57,10 @@ def run(job: NativeJob, context: JobContext) -> End:
         results, passed = _run_pieces(job, prepared, recorder, context.guard)
         outcomes = outcomes_of(decider)
         variables = variables_of(prepared.namespace, names)
-        context.send(NativeSummary(pieces=tuple(results), passed=passed, variables=variables, outcomes=outcomes))
+        noticed = context.guard.noticed
+        context.send(
+            NativeSummary(pieces=tuple(results), passed=passed, variables=variables, outcomes=outcomes, noticed=noticed)
+        )
         frames: list[NativeFrame] = []
         num_lines = 0
         for record in recorder.frames:

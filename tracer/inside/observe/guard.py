@@ -43,6 +43,17 @@ MARKED = frozenset(
     ]
 )
 """Names of the audit events that mark a run as suspect."""
+NOTICED = frozenset(
+    [
+        "_thread.start_new_thread",
+        "_thread.start_joinable_thread",
+        "sys._getframe",
+        "gc.get_objects",
+        "gc.get_referrers",
+        "gc.get_referents",
+    ]
+)
+"""Names of the audit events that decide how often, and by which readers, a session is replayed."""
 MAX_TRIPPED = 20
 """Events that are kept: a few say what the snippet does, and the record has a limit."""
 
@@ -57,6 +68,7 @@ class Guard:
     def __init__(self, finish: Callable[[object], None]) -> None:
         self._finish = finish
         self._tripped: list[str] = []
+        self._noticed: set[str] = set()
         self._armed: list[bool] = []  # a list, which the hook can hold; armed where it has an item
         self._tampered = False
         self._tracer: object = None
@@ -79,8 +91,12 @@ class Guard:
             caller: Callable[[int], FrameType] = sys._getframe,
             own_view: CodeType = ListWatch._view.__code__,
             tripped: list[str] = tripped,
+            noticed: frozenset[str] = NOTICED,
+            notice: Callable[[str], None] = self._noticed.add,
         ) -> None:
             # It never raises: libraries look at frames and heaps for good reasons, and a run must not change by that.
+            if armed and event in noticed:
+                notice(event)
             if armed and size(tripped) < MAX_TRIPPED:
                 if event in marked:
                     # The recorder's own look at a list's memory is known by identity, as code can be made equal to it.
@@ -108,6 +124,11 @@ class Guard:
         """Expect ``sys.gettrace()`` to be ``tracer`` at each disarm (None: no tracer)."""
         self._tracer = tracer
         self._expects_tracer = True
+
+    @property
+    def noticed(self) -> tuple[str, ...]:
+        """The events of NOTICED so far, sorted."""
+        return tuple(sorted(self._noticed))
 
     @property
     def num_tripped(self) -> int:

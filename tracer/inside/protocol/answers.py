@@ -167,13 +167,15 @@ class NativeFrames(Record):
 @record
 class NativeSummary(Record):
     """The result of a native run: its pieces as far as they ran, if all promises of docstrings held (``passed``), the
-    module's variables at the end and the outcomes of the draws, in order.
+    module's variables at the end and the outcomes of the draws, in order. ``noticed``: audit events, known by name
+    (``observe.guard``), that tell how the session is to be replayed.
     """
 
     pieces: tuple[NativePieceResult, ...]
     passed: bool
     variables: Locals
     outcomes: tuple[DrawnOutcome, ...]
+    noticed: Annotated[tuple[Word, ...], AtMost(20)] = ()
 
     def agree(self) -> None:
         check_outcomes(self.outcomes)
@@ -268,20 +270,18 @@ class SetupFailed(Record):
 
 
 @record
-class Difference(Record):
-    """A command of a replay that printed something else than the session says; texts are cut at 400 characters."""
+class ReplayedCommand(Record):
+    """What a command of a replay printed, and the exception that it raised: the entry that doctest compares."""
 
-    command: Count
-    source: str
-    wanted: str
-    got: str
+    output: str
+    error: str | None
 
 
 @record
 class ReplayReport(Record):
-    """A replay: its differences in order, and, from the console, the watched values after each command, as text."""
+    """A replay: its commands in order, up to one that is not complete, and the watched values after each, as text."""
 
-    differences: tuple[Difference, ...]
+    commands: tuple[ReplayedCommand, ...]
     values: tuple[Locals, ...] = ()
 
 

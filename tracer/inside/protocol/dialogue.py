@@ -103,7 +103,8 @@ def _check_references(job: Job, answer: Record) -> None:
             # each opened call is an activation that the session went through
             _at_most("opened calls", answer.opened_calls, len(answer.frames))
         case ReplayJob(), ReplayReport():
-            _at_most("watched values", len(answer.values), len(job.watch))
+            _at_most("commands", len(answer.commands), len(job.commands))
+            _at_most("watched values", len(answer.values), len(answer.commands))
         case BeliefsJob(), BeliefsReport():
             _check_beliefs(job, answer)
         case SamplesJob(), SampledTexts():

@@ -2,7 +2,7 @@
 
 ``NativeJob``     run the program under settrace, as its author's tools would
 ``DriveJob``      write the session
-``ReplayJob``     replay a session's text, through ``code.InteractiveConsole`` or through ``doctest``
+``ReplayJob``     run a session's commands again, with recorded draws
 ``BeliefsJob``    find the law of each output of a session
 ``SamplesJob``    run a session's commands natively, again and again: beliefs are compared with these
 ``PathJob``       run one path of them in a process of its own: the slow reference of beliefs
@@ -239,17 +239,15 @@ class DriveJob(Record):
 
 @record
 class ReplayJob(Record):
-    """Replay a session's text.
+    """Run a session's commands at a prompt of ours, for sessions whose draws only our interceptors can give again.
 
-    ``watch`` names, for each command, the variables whose values after it are wanted; only the console reports them.
-    ``reseed`` is as in ``NativeJob``.
+    ``watch`` names, for each command, the variables whose values after it are wanted. ``reseed`` is as in
+    ``NativeJob``. No output of the session is in it: the supervisor compares.
     """
 
     may_fork: ClassVar[bool] = False
-    # a job each: what one reader leaves behind (modules, files, the display hook) must not be there for the other
-    reader: Literal["console", "doctest"]
     program: Program
-    text: str
+    commands: tuple[str, ...]
     watch: tuple[tuple[str, ...], ...] = ()
     reseed: Count = 0
     draws: Draws | None = None

@@ -29,6 +29,7 @@ Request = tuple[str, int, tuple[int, ...], list[int]]
 
 clock = time.perf_counter  # bound, as all below, before a program can replace it
 _read, _write, _close, _pipe, _fstat = os.read, os.write, os.close, os.pipe, os.fstat
+_getrlimit = resource.getrlimit
 _poll, _fcntl = select.poll, fcntl.fcntl
 _digest = _blake2.blake2b
 # marshal and not pickle: it makes plain data alone, so that reading a message runs no code that the message chose
@@ -51,7 +52,7 @@ class Pipes:
         self._key = f"{clock()} {id(self)}".encode()
         # High descriptors: a program is given the lowest free ones, and the numbers that it is given must be those of
         # a run without forks, since it may print them.
-        lowest = resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2
+        lowest = _getrlimit(resource.RLIMIT_NOFILE)[0] // 2
         self._ends: list[tuple[int, int]] = []
         for _ in range(num_slots + 1):
             low = _pipe()

@@ -26,14 +26,14 @@ MOST_DESCRIPTORS = 1024
 P = ParamSpec("P")
 R = TypeVar("R")
 
-_poll = select.poll  # bound before a program can replace it
+_poll, _getrlimit = select.poll, resource.getrlimit  # bound before a program can replace them
 
 
 def closed_descriptors() -> frozenset[int]:
     """The low descriptor numbers that are closed: two processes with the same ones have the same open."""
     # One call for all: ``poll`` says POLLNVAL of each that is closed, where ``fstat`` would be 1,000 calls.
     poll = _poll()
-    for fd in range(3, min(resource.getrlimit(resource.RLIMIT_NOFILE)[0], MOST_DESCRIPTORS)):
+    for fd in range(3, min(_getrlimit(resource.RLIMIT_NOFILE)[0], MOST_DESCRIPTORS)):
         poll.register(fd, 0)
     return frozenset(fd for fd, event in poll.poll(0) if event & select.POLLNVAL)
 

@@ -1,0 +1,190 @@
+"""Checks that a row is what its columns say, whoever wrote it: before it is on disk, and again when it is read back.
+
+What passes here is taken by Arrow: of each value the type and the range, of each text that UTF-8 has it, of each record
+its fields. Beyond that the words of closed lists are of them, JSON is an object, and an index points at something: a
+reader who takes ``text[segment["start"]:segment["end"]]`` is not to find that out.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
+from itertools import chain
+from math import isfinite
+
+from trace_mine.corpus.schema import COLUMNS, Column, RowColumns
+from trace_mine.tracer.inside.protocol.forms import LARGEST_EXACT_INT, shown
+from trace_mine.tracer.inside.reasons import reason_of
+from trace_mine.tracer.schema import SCHEMA_VERSION
+
+# Parquet's int64. Python's int has no bounds, and pyarrow's OverflowError would name neither row nor column.
+_INT_MIN, _INT_MAX = -(1 << 63), (1 << 63) - 1
+
+
+def check_row(row: Mapping[str, object]) -> RowColumns:
+    """Check a row without its split: ``check``, and what holds between its columns. Return it as what it is.
+
+    Raises:
+        ValueError: it is no row; the message says where.
+    """
+    check(row)
+    columns: RowColumns = row  # type: ignore[assignment]  # as ``check`` has just found
+    if columns["schema_version"] != SCHEMA_VERSION:
+        raise ValueError(f"expected schema_version {SCHEMA_VERSION}, got {columns['schema_version']}; make it again")
+    _check_references(columns)
+    _check_kept(columns["kept_whole"])
+    if not 0 <= columns["states_verified"] <= columns["states_total"]:
+        numbers = f"{columns['states_verified']} and {columns['states_total']}"
+        raise ValueError(f"expected 0 <= states_verified <= states_total, got {numbers}; count each change once")
+    if not all(map(_READER.fullmatch, columns["printed_by"])):
+        raise ValueError(f"expected names of readers in printed_by, got {shown(columns['printed_by'])}; see there")
+    return columns
+
+
+_READER = re.compile("[a-z_]{1,40}")  # it becomes a key of the statistics, and stands in the card
+
+
+def check(row: Mapping[str, object], columns: tuple[Column, ...] = COLUMNS[:-1]) -> None:
+    """Check each value of a row by its column.
+
+    Args:
+        row: the row.
+        columns: the columns that it must have; by default all but ``split``, which the merge adds.
+
+    Raises:
+        ValueError: a column is missing or unknown, or a value is another than its column takes: Parquet would refuse it
+            or convert it silently.
+    """
+    _check_records([row], columns)
+
+
+def _check_records(records: Sequence[object], columns: tuple[Column, ...]) -> None:
+    """Check records of one kind, column by column: a session has a thousand segments, and a call for each value of them
+    takes twenty times as long.
+    """
+    names = _names(columns)
+    for record in records:
+        if not isinstance(record, dict) or record.keys() != names:
+            wrong = names.symmetric_difference(record) if isinstance(record, dict) else ["no object"]
+            named = ", ".join(sorted(map(str, wrong)))[:200]
+            raise ValueError(f"expected the columns of corpus/schema.py, got other ones: {named}; see there")
+    for column in columns:
+        values = [record[column.name] for record in records]  # type: ignore[index]  # all of them are dicts
+        if column.is_optional:
+            values = [value for value in values if value is not None]
+        if column.is_list:
+            for value in values:
+                if type(value) is not list:
+                    raise ValueError(
+                        f"expected {column.name} to be a list, got {shown(value)}; see corpus/schema.py",
+                    )
+            values = [*chain.from_iterable(values)]
+        if column.fields:
+            _refuse(column, (value for value in values if type(value) is not dict))
+            _check_records(values, column.fields)
+        else:
+            _check_scalars(values, column)
+
+
+@cache
+def _names(columns: tuple[Column, ...]) -> frozenset[str]:
+    return frozenset(column.name for column in columns)
+
+
+def _check_scalars(values: Sequence[object], column: Column) -> None:
+    kinds = {*map(type, values)}  # exact types: True is an int to isinstance, and would stand in the dataset as 1
+    if column.scalar is float:
+        # Parquet turns 1 into 1.0; NaN and infinities are no probabilities, and JSON of statistics has no word for them
+        if not (kinds <= {float} and all(map(isfinite, values))):  # type: ignore[arg-type]
+            _refuse(column, (value for value in values if not _is_number(value)))
+        return
+    if not kinds <= {column.scalar}:
+        _refuse(column, (value for value in values if type(value) is not column.scalar))
+    if column.scalar is int:
+        _check_ints(values, column)  # type: ignore[arg-type]
+    if column.scalar is str:
+        _check_texts(values, column)  # type: ignore[arg-type]
+
+
+def _check_ints(values: Sequence[int], column: Column) -> None:
+    if values and not (min(values) >= _INT_MIN and max(values) <= _INT_MAX):
+        _refuse(column, (value for value in values if not _INT_MIN <= value <= _INT_MAX))
+
+
+def _is_number(value: object) -> bool:
+    return (type(value) is float and isfinite(value)) or (type(value) is int and abs(value) <= LARGEST_EXACT_INT)
+
+
+def _check_texts(texts: Sequence[str], column: Column) -> None:
+    try:
+        "".join(texts).encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise ValueError(
+            f"expected {column.name} to be text that UTF-8 has, got half a surrogate pair "
+            f"({error.object[error.start : error.end]!r}); escape it",
+        ) from None
+    if column.meaning.words and not {*texts} <= {*column.meaning.words}:
+        _refuse(column, (text for text in texts if text not in column.meaning.words), "one of its words")
+    if column.meaning.is_json:
+        for text in texts:
+            _object_in(text, column.name)
+
+
+def _refuse(column: Column, wrong: Iterable[object], expected: str = "") -> None:
+    """Raises ValueError for the first of the values that are wrong, if there is one."""
+    for value in wrong:
+        raise ValueError(
+            f"expected {column.name} to be {expected or column.type_name}, got {shown(value)}; see corpus/schema.py",
+        )
+
+
+def _object_in(text: str, name: str) -> dict[str, object]:
+    """The object that is JSON in this text. Raises ValueError."""
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError) as error:  # RecursionError: nested more deeply than the parser goes
+        raise ValueError(f"expected JSON as {name}, got {type(error).__name__}: {str(error)[:80]}") from None
+    if type(value) is not dict:
+        raise ValueError(f"expected a JSON object as {name}, got {shown(value)}; see corpus/schema.py")
+    return value
+
+
+def _check_kept(text: str) -> None:
+    for reason, count in _object_in(text, "kept_whole").items():
+        reason_of(reason)
+        if type(count) is not int or not 0 <= count <= LARGEST_EXACT_INT:
+            raise ValueError(f"expected a count of {reason} in kept_whole, got {shown(count)}; see corpus/schema.py")
+
+
+def _check_references(row: RowColumns) -> None:
+    """Check that indices point at what is there, and that lists that go together are of one length."""
+    num_steps, num_segments = len(row["steps"]), len(row["segments"])
+    if len(row["states"]) != num_steps:
+        raise ValueError(f"expected a state for each of {num_steps} steps, got {len(row['states'])}")
+    end = 0
+    for segment in row["segments"]:
+        if segment["start"] != end or segment["end"] < end:
+            raise ValueError(f"expected segments that cover text in order, got one from {segment['start']} after {end}")
+        end = segment["end"]
+        _check_index("segments.step", segment["step"], num_steps)
+    if end != len(row["text"]):
+        raise ValueError(f"expected segments to the end of text at {len(row['text'])}, got {end}")
+    for choice in row["choices"]:
+        _check_index("choices.step", choice["step"], num_steps)
+        _check_index("choices.taken", choice["taken"], len(choice["outcomes"]))
+        _check_lengths("choices", len(choice["outcomes"]), len(choice["probabilities"]))
+    for belief in row["beliefs"]:
+        _check_index("beliefs.segment", belief["segment"], num_segments)
+        _check_lengths("beliefs", len(belief["outcomes"]), len(belief["probabilities"]), len(belief["stderr"]))
+
+
+def _check_index(name: str, index: int, size: int) -> None:
+    if not 0 <= index < size:
+        raise ValueError(f"expected {name} from 0 to {size - 1}, got {index}")
+
+
+def _check_lengths(name: str, *lengths: int) -> None:
+    if len({*lengths}) > 1:
+        raise ValueError(f"expected a number for each of {name}.outcomes, got {lengths}")

@@ -1,0 +1,90 @@
+"""The reader ``literal``: the unchanged ``doctest`` runner, whose promised outputs are secrets.
+
+All commands are inside at once, so a program can read ahead; what it finds in place of the outputs are secrets. The
+supervisor knows each report's head to the byte, so that only what stands between two heads is the program's.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import secrets
+
+from trace_mine.tracer.replays.reader import Reader, speak
+from trace_mine.tracer.replays.session import Printed, Reading, Session, TextCommand
+from trace_mine.tracer.sandbox import Worker
+from trace_mine.tracer.sandbox.conversation import Conversation, RunOver
+from trace_mine.tracer.sandbox.prompt import RunRequest, SetUpResult, read_set_up
+
+PROGRAM = "trace_mine.tracer.inside.readers.literal"
+DIVIDER = "*" * 70
+_line_start = re.compile(r"^(?!$)", re.MULTILINE)
+TRACEBACK = "Traceback (most recent call last):\n"
+
+
+def read(worker: Worker, session: Session, reseed: int = 0) -> Reading:
+    """Run the session as one doctest. Raises Failed."""
+    program = session.program
+    request = RunRequest(module=program.module, code=program.code, reseed=reseed, program=PROGRAM)
+    pairs = [(command.source, secrets.token_hex(16)) for command in session.commands]
+    reports, _, _ = speak("literal", worker, request, lambda talk: _talk(talk, pairs))
+    return _reading(session.commands, pairs, reports)
+
+
+def _talk(talk: Conversation, pairs: list[tuple[str, str]]) -> tuple[SetUpResult, str, str]:
+    """Give all commands at once, and return what came until the end of the run."""
+    set_up = SetUpResult()
+    try:
+        set_up = read_set_up(talk)
+        if set_up.failed:
+            return set_up, "", ""
+        talk.send(json.dumps(pairs).encode("ascii"))
+        talk.end_commands()
+        while True:
+            talk.wait()
+    except RunOver as over:
+        # the end of the run is what is waited for, and reports that lack show by themselves
+        why = "" if over.why == "ended" else over.why
+        return set_up, talk.mark.decode("utf-8", "backslashreplace"), why
+
+
+def _reading(commands: tuple[TextCommand, ...], pairs: list[tuple[str, str]], reports: str) -> Reading:
+    """Cut doctest's reports at their heads, each of which holds a secret of its own."""
+    heads = [
+        f"{DIVIDER}\nLine 1, in session\nFailed example:\n{_indented(source)}Expected:\n    {secret}\n"
+        for source, secret in pairs
+    ]
+    printed: list[Printed] = []
+    for index, head in enumerate(heads):
+        if not reports.startswith(head):
+            return Reading(printed=tuple(printed), why="no report of doctest's")
+        reports = reports.removeprefix(head)
+        end = reports.find(heads[index + 1]) if index + 1 < len(heads) else len(reports)
+        if end < 0:
+            return Reading(printed=tuple(printed), why="no report of doctest's")
+        printed.append(_printed(reports[:end], commands[index]))
+        reports = reports[end:]
+    return Reading(printed=tuple(printed))
+
+
+def _printed(report: str, command: TextCommand) -> Printed:
+    """What a report says that a command printed. An exception stands last, with its traceback."""
+    if report == "Got nothing\n":
+        return Printed(out="", raised=False)
+    got = "\n".join(line.removeprefix("    ") for line in report.removeprefix("Got:\n").split("\n"))
+    if got.startswith(TRACEBACK) and command.message is not None:
+        return Printed(out="", error=got)  # ``shows`` looks for the message in it
+    return Printed(out=got, raised=False)
+
+
+def _indented(source: str) -> str:
+    """The source as doctest's reports have it."""
+    return _line_start.sub("    ", source if source.endswith("\n") else source + "\n")
+
+
+LITERAL = Reader(
+    name="literal",
+    promise="printed under the unchanged doctest runner, which was reports secrets instead of outputs",
+    jail="replayer",
+    read=read,
+)

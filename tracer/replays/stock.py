@@ -1,0 +1,73 @@
+"""The readers ``stock`` and ``fresh``: the interpreter's own prompt, with nothing of ours in its process.
+
+At a prompt an exception is a traceback on standard error, where programs print tracebacks too: if a command raised is
+for ``doc`` to say, and these two look for the message where the text has one.
+
+``stock`` forks a zygote that has imported the repository; ``fresh`` one that has imported nothing, so that the session
+also does without whatever imports before it left behind.
+"""
+
+from __future__ import annotations
+
+import os
+
+from trace_mine.tracer.replays.reader import Reader, speak
+from trace_mine.tracer.replays.session import Printed, Reading, Session
+from trace_mine.tracer.sandbox import Worker
+from trace_mine.tracer.sandbox.conversation import Conversation, RunOver
+from trace_mine.tracer.sandbox.prompt import Prompt, RunRequest, SetUpResult, read_set_up
+
+STATEMENT_FEATURES = frozenset({"annotations", "barry_as_FLUFL"})
+"""Features of ``__future__`` that a prompt has only after a statement; the others are every interpreter's by now."""
+
+
+def read(worker: Worker, session: Session, reseed: int = 0) -> Reading:
+    """Run the session at the interpreter's prompt. Raises Failed."""
+    program = session.program
+    request = RunRequest.at_prompt(program.module, program.code, reseed)
+    printed, why, report = speak("stock", worker, request, lambda talk: _talk(talk, session, request))
+    exited = os.WEXITSTATUS(report.status) if why and os.WIFEXITED(report.status) else None
+    return Reading(printed=tuple(printed), why=why, exit_status=exited)
+
+
+def _talk(talk: Conversation, session: Session, request: RunRequest) -> tuple[SetUpResult, list[Printed], str]:
+    """Give one command after the other; return what they printed, and why not all of them were read."""
+    printed: list[Printed] = []
+    set_up = SetUpResult()
+    try:
+        set_up = read_set_up(talk)
+        if set_up.failed:
+            return set_up, printed, ""
+        prompt = Prompt(talk, request)
+        features = [name for name in set_up.features if name in STATEMENT_FEATURES]
+        if features:
+            prompt.run(f"from __future__ import {', '.join(features)}")  # names that the namespace has already
+        for command in session.commands:
+            out, err = prompt.run(command.source)
+            printed.append(Printed(out=_text(out), error=_text(err)))
+        talk.take_now()
+        if talk.out or talk.err:
+            return set_up, printed[:-1], "wrote after its last command"
+    except RunOver as over:
+        return set_up, printed, over.why
+    return set_up, printed, ""
+
+
+def _text(data: bytes) -> str:
+    return data.decode("utf-8", "backslashreplace")
+
+
+STOCK = Reader(
+    name="stock",
+    promise="printed at the interpreter's own prompt, in a process that held nothing of ours",
+    jail="replayer",
+    read=read,
+    survives_exit=False,
+)
+FRESH = Reader(
+    name="fresh",
+    promise="as stock, where nothing had been imported before",
+    jail="fresh replayer",
+    read=read,
+    survives_exit=False,
+)

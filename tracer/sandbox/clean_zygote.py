@@ -1,0 +1,351 @@
+"""The zygote of a replayer: a program that a fresh interpreter runs, which imports a repository and forks runners.
+
+It is sent as text and imported nowhere; it uses the standard library alone, and holds no key, no job and no module of
+ours. A runner that is to be a prompt *returns* from here into the interpreter's own loop (``python -i``): nothing of
+this text is left in it, neither a frame nor a function nor a descriptor. What a session should print never comes in.
+
+From its first import on the zygote must be taken for hostile, like the recorder's (see ``zygote``). The orders by which
+it confines itself, and each runner further, are made by init of the layers' own records (``layer.Orders``).
+"""
+
+from __future__ import annotations
+import __future__ as futures
+
+import builtins
+import ctypes
+import gc
+import importlib
+import io
+import json
+import os
+import resource
+import signal
+import site
+import sys
+import time
+import traceback
+from _socket import CMSG_SPACE, SCM_RIGHTS, SOL_SOCKET, socket  # the C module: ``socket`` imports a dozen others
+from types import CodeType, ModuleType
+from typing import Any
+
+CONTROL_FD, STATM_FD, STAT_FD = 100, 101, 102
+HIGHEST_FD = (1 << 31) - 1
+CLONE_FLAGS = 0x00008000 | 0x00200000 | 0x01000000 | signal.SIGCHLD  # PARENT, CHILD_CLEARTID, CHILD_SETTID
+
+libc = ctypes.CDLL(None, use_errno=True)
+libc.syscall.restype = ctypes.c_long
+
+
+def receive(sock: socket, max_fds: int = 0) -> tuple[dict[str, Any], bytes, list[int]]:
+    """Receive a message as ``wire`` sends it; end this process where there is none to come."""
+    header, fds = b"", []
+    while len(header) < 8:
+        chunk, beside, _, _ = sock.recvmsg(8 - len(header), CMSG_SPACE(4 * max_fds) if max_fds else 0)
+        for level, kind, data in beside:
+            if (level, kind) == (SOL_SOCKET, SCM_RIGHTS):
+                fds += [int.from_bytes(data[at : at + 4], sys.byteorder) for at in range(0, len(data) - 3, 4)]
+        if not chunk:
+            os._exit(0)
+        header += chunk
+    length, payload_length = int.from_bytes(header[:4], "big"), int.from_bytes(header[4:], "big")
+    body = bytearray()
+    while len(body) < length + payload_length:
+        chunk = sock.recv(min(1 << 20, length + payload_length - len(body)))
+        if not chunk:
+            os._exit(0)
+        body += chunk
+    return json.loads(bytes(body[:length])), bytes(body[length:]), fds
+
+
+def send(sock: socket, message: dict[str, Any]) -> None:
+    """Send a message as ``wire`` receives it."""
+    data = json.dumps(message).encode("ascii")
+    sock.sendall(len(data).to_bytes(4, "big") + bytes(4) + data)
+
+
+def call(number: int, *arguments: Any) -> int:
+    """Make a system call. Raises OSError."""
+    result = int(libc.syscall(*(ctypes.c_long(a) if isinstance(a, int) else a for a in (number, *arguments))))
+    if result < 0:
+        raise OSError(ctypes.get_errno(), f"system call {number}: {os.strerror(ctypes.get_errno())}")
+    return result
+
+
+def confine(orders: dict[str, Any], rulesets: list[int], numbers: dict[str, int], place: int, mapped: int = 0) -> None:
+    """Do as ``layer.Orders`` says: limits, then Landlock rulesets, then filters, which refuse the calls before.
+
+    Raises OSError where the kernel refuses.
+    """
+    for which, soft, hard, relative in orders["limits"]:
+        inherited = resource.getrlimit(which)[1]
+        soft, hard = (value + mapped if relative else value for value in (soft, hard))
+        if inherited != resource.RLIM_INFINITY:
+            soft, hard = min(soft, inherited), min(hard, inherited)
+        resource.setrlimit(which, (soft, hard))
+    if len(rulesets) != orders["rulesets"]:
+        raise RuntimeError(f"expected {orders['rulesets']} rulesets, got {len(rulesets)}")
+    for ruleset in rulesets:
+        call(numbers["landlock_restrict_self"], ruleset, 0)
+        os.close(ruleset)
+    for text in orders["filters"]:
+        program = bytes.fromhex(text).replace(place.to_bytes(4, sys.byteorder), os.getpid().to_bytes(4, sys.byteorder))
+        held = ctypes.create_string_buffer(program, len(program))
+        # struct sock_fprog: how many instructions of 8 bytes, and where they are
+        address = ctypes.addressof(held).to_bytes(8, sys.byteorder)
+        call(numbers["seccomp"], 1, 0, (len(program) // 8).to_bytes(2, sys.byteorder) + bytes(6) + address)
+
+
+def open_streams() -> list[io.TextIOWrapper]:
+    """Open standard streams over descriptors 0, 1 and 2, below which a runner puts its own pipes."""
+    reader = io.BufferedReader(io.FileIO(0, "r", closefd=False))
+    writers = [io.BufferedWriter(io.FileIO(fd, "w", closefd=False)) for fd in (1, 2)]
+    return [
+        io.TextIOWrapper(reader, encoding="utf-8", errors="surrogateescape"),
+        *(io.TextIOWrapper(w, encoding="utf-8", errors="backslashreplace", line_buffering=True) for w in writers),
+    ]
+
+
+def use(streams: list[io.TextIOWrapper]) -> None:
+    """Make the streams the interpreter's."""
+    sys.stdin, sys.stdout, sys.stderr = streams
+    sys.__stdin__, sys.__stdout__, sys.__stderr__ = streams  # type: ignore[misc]  # new streams are the point
+
+
+def fresh(streams: list[io.TextIOWrapper]) -> list[io.TextIOWrapper]:
+    """Empty the streams' buffers, or open new streams where an import closed them."""
+    try:
+        for stream in streams[1:]:
+            io.TextIOWrapper.flush(stream)
+    except (ValueError, OSError):
+        streams = open_streams()
+    use(streams)
+    return streams
+
+
+def warm(control: socket, modules: list[str]) -> None:
+    """Import each module, and say how that failed where it did."""
+    for name in modules:
+        send(control, {"begin": name})
+        try:
+            importlib.import_module(name)
+        except BaseException as error:
+            send(control, {"failed": name, "why": words(error)})
+
+
+def words(error: BaseException) -> str:
+    """An exception's type and text, which is code of the module, and may raise."""
+    name = type.__dict__["__name__"].__get__(type(error))
+    try:
+        return f"{name}: {error}"[:500]
+    except BaseException:
+        return f"{name} (its text raises)"
+
+
+def import_for(programs: dict[str, CodeType]) -> None:
+    """Import what the readers' programs import, while the search path has nothing of the repository.
+
+    They run once for that, and nothing of them stays: a repository may have a module ``numbers`` of its own.
+    """
+    namespace: dict[str, Any] = {"__name__": "loader"}
+    exec(programs["trace_mine.tracer.sandbox.loader"], namespace)
+    bundle = namespace["Bundle"](programs)
+    for name in programs:
+        bundle.load(name)
+
+
+def one_thread() -> bool:
+    """Ask the kernel if this process has one thread, which then can be forked by one system call."""
+    return os.pread(STAT_FD, 1024, 0).rpartition(b")")[2].split()[17] == b"1"
+
+
+def fork_sibling(words_of_clone: list[int], number: int) -> int:
+    """Fork a child of init; return its id here, and 0 there (``forking`` says why and how). Raises OSError."""
+    if words_of_clone and one_thread():
+        python = ctypes.pythonapi
+        clone = ctypes.PyDLL(None, use_errno=True).syscall
+        clone.restype = ctypes.c_long
+        arguments = [ctypes.c_long(word) for word in (number, *words_of_clone)]
+        python.PyOS_BeforeFork()
+        pid = int(clone(*arguments))
+        if pid == 0:
+            python.PyOS_AfterFork_Child()
+            return 0
+        python.PyOS_AfterFork_Parent()
+        if pid < 0:
+            raise OSError(ctypes.get_errno(), "clone failed; are there too many processes?")
+        return pid
+    pid_read, pid_write = os.pipe()
+    middle = os.fork()
+    if middle == 0:
+        pid = os.fork()
+        if pid == 0:
+            os.close(pid_read)
+            os.close(pid_write)
+            return 0
+        os.write(pid_write, pid.to_bytes(4, "little"))
+        os._exit(0)
+    os.waitpid(middle, 0)
+    pid = int.from_bytes(os.read(pid_read, 4), "little")
+    os.close(pid_read)
+    os.close(pid_write)
+    return pid
+
+
+def clone_words(machine: str) -> list[int]:
+    """The arguments of clone, made while PR_GET_TID_ADDRESS is allowed; none where the kernel does not tell."""
+    address = ctypes.c_size_t(0)
+    zero = ctypes.c_ulong(0)
+    if libc.prctl(40, ctypes.byref(address), zero, zero, zero) or not address.value:
+        return []
+    if machine == "x86_64":
+        return [CLONE_FLAGS, 0, 0, address.value, 0]
+    return [CLONE_FLAGS, 0, 0, 0, address.value]
+
+
+def start_session(init_pid: int, scratch: str) -> None:
+    """Begin a session that ends with init, in the run's scratch. Raises RuntimeError where init is not the parent."""
+    os.setsid()
+    deadline = time.monotonic() + 5.0
+    while os.getppid() != init_pid:
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"expected init ({init_pid}) as parent, got {os.getppid()}; the jail is going down")
+        time.sleep(0.00005)
+    zero = ctypes.c_ulong(0)
+    if libc.prctl(1, ctypes.c_ulong(signal.SIGKILL), zero, zero, zero):
+        raise OSError(ctypes.get_errno(), "PR_SET_PDEATHSIG")
+    os.chdir(scratch)
+    os.umask(0o022)
+
+
+def seed(value: int) -> None:
+    """Seed the generators that are loaded; others will differ from the recording by their seed from the system."""
+    for name in ("random", "numpy.random"):
+        if name in sys.modules:
+            sys.modules[name].seed(value)
+
+
+def set_up(job: dict[str, Any], main: dict[str, Any], mark: int) -> str:
+    """Make ``main`` the namespace before the first command, and tell the supervisor how that went.
+
+    Returns:
+        The ``from __future__`` names that hold in it, with commas between.
+    """
+    # bound here: the globals of this function are cleared below
+    tell, known, write, leave = words, futures, os.write, os._exit
+    if job["reseed"]:
+        importlib.import_module("random").seed(job["reseed"])
+    kind, name = "I", job["module"]
+    try:
+        if name is None:
+            start = {**vars(ModuleType("__main__")), "__builtins__": builtins}
+        else:
+            start = dict(vars(importlib.import_module(name)))
+        main.clear()
+        main.update(start)
+        kind = "S"
+        if job["code"]:
+            exec(compile(job["code"], "<setup>", "exec", dont_inherit=True), main)
+    except BaseException as error:
+        write(mark, (kind + tell(error)).encode("utf-8", "backslashreplace")[:2000])
+        leave(0)
+    features = ",".join([name for name in known.all_feature_names if main.get(name) is getattr(known, name)])
+    write(mark, b"R" + features.encode() + b"\n")
+    return features
+
+
+def serve(control_fd: int) -> None:
+    """Confine this process, then fork a runner whenever init asks for one. Returns in a runner that is to be a prompt.
+
+    All that is named here is gone after that: the globals of this text are the prompt's, and are cleared for it.
+    """
+    import os  # names of this function: the globals are cleared before it ends
+    import sys
+
+    loader, broken = "trace_mine.tracer.sandbox.loader", 70  # EX_SOFTWARE, as ``runner.BROKEN``
+    main, exit_now = vars(sys.modules["__main__"]), os._exit
+    control = socket(fileno=control_fd)
+    try:
+        config, _, rulesets = receive(control, 4)
+        numbers, place = config["numbers"], config["pid_place"]
+        words_of_clone = clone_words(config["machine"])
+        site.setquit()
+        site.setcopyright()
+        site.sethelper()
+        programs: dict[str, CodeType] = {
+            name: compile(text, f"<{name}>", "exec", dont_inherit=True) for name, text in config["programs"].items()
+        }
+        import_for(programs)
+        confine(config["orders"], rulesets, numbers, place)
+        sys.path[:0] = config["sys_path"]
+        sys.argv[:] = [""]
+        sys.orig_argv[:] = [sys.executable]
+        streams = fresh(open_streams())
+        gc.collect()
+        gc.freeze()
+        send(control, {"ready": config["layers"]})
+        while True:
+            message, _, fds = receive(control, 5)
+            if message["do"] == "warm":
+                warm(control, message["modules"])
+                streams = fresh(streams)
+                gc.collect()
+                gc.freeze()
+                send(control, {"warmed": True})
+                continue
+            mapped = int(os.pread(STATM_FD, 64, 0).split()[0]) * resource.getpagesize()
+            pid = fork_sibling(words_of_clone, numbers["clone"])
+            if pid == 0:
+                break
+            for fd in fds:
+                os.close(fd)
+            send(control, {"pid": pid})
+    except BaseException:
+        send(control, {"fault": traceback.format_exc()[-4000:]})
+        exit_now(1)
+    # in the runner
+    control.detach()
+    os.close(control_fd)
+    failure = ""
+    try:
+        start_session(config["init_pid"], config["scratch"])
+        seed(config["seed"])
+        confine(message["orders"], fds[1:], numbers, place)
+    except BaseException:
+        failure = traceback.format_exc()
+    waiting = socket(fileno=fds[0])
+    message, payload, pipes = receive(waiting, 4)
+    waiting.close()
+    commands, out, err, mark = pipes
+    os.dup2(out, 1)
+    os.dup2(err, 2)
+    try:
+        if failure:
+            raise RuntimeError(failure)
+        job = json.loads(payload)
+        highest = resource.getrlimit(resource.RLIMIT_NOFILE)[0] - 2
+        commands = os.dup2(commands, min(job["first_fd"], highest), False)
+        mark = os.dup2(mark, commands + 1, False)
+        os.closerange(3, commands)
+        os.closerange(mark + 1, HIGHEST_FD)
+        confine(message["orders"], [], numbers, place, mapped)
+    except BaseException:
+        os.write(2, traceback.format_exc().encode("utf-8", "backslashreplace"))
+        exit_now(broken)
+    features = set_up(job, main, mark)  # from here on no global name is to be had
+    sys.displayhook, sys.excepthook = sys.__displayhook__, sys.__excepthook__
+    if job["program"] is not None:
+        try:
+            namespace: dict[str, Any] = {"__name__": loader}
+            exec(programs[loader], namespace)
+            namespace["Bundle"](programs).load(job["program"]).run(commands, mark, main, features.split(","))
+        except BaseException:  # or the interpreter would go on to its prompt
+            os.write(2, traceback.format_exc().encode("utf-8", "backslashreplace"))
+            exit_now(broken)
+        exit_now(0)
+    os.dup2(commands, 0)
+    os.close(commands)
+    os.close(mark)
+    # C reads the commands from descriptor 0; what asks Python for input finds an empty file, and takes no command
+    sys.stdin = sys.__stdin__ = open(os.devnull, encoding="utf-8", errors="surrogateescape")  # type: ignore[misc]
+    sys.ps1, sys.ps2 = job["ps1"], job["ps2"]
+    vars(sys).pop("__interactivehook__", None)
