@@ -310,8 +310,8 @@ def disturb(process: subprocess.Popen[str], disturbance: Disturbance, trial: Tri
         if process.poll() is not None:
             return False
         targets = by_role(process.pid).get(disturbance.role, [])
-        if disturbance.how == "freeze" and disturbance.role == "worker":
-            # One that is stopped before it has tied its life to the command's (its first 0.3 s) stays stopped.
+        if disturbance.how == "freeze" and disturbance.role.endswith(("worker", "outer")):
+            # One that is stopped before it has tied its life to its parent's (its first 0.3 s) stays stopped.
             targets = [pid for pid in targets if below(pid, processes())]
         if targets:
             break
