@@ -111,11 +111,11 @@ def loader_cache(path: str = CACHE) -> dict[str, list[str]]:
     except OSError:
         return {}
     start = data.find(b"glibc-ld.so.cache1.1")  # alone since glibc 2.32, before that behind an older table
-    if start < 0:
+    if start < 0 or len(data) - start < 48:
         return {}
     found: dict[str, list[str]] = {}
     (count,) = struct.unpack_from("<I", data, start + 20)
-    for index in range(min(count, (len(data) - start) // 24)):
+    for index in range(min(count, (len(data) - start - 48) // 24)):
         _, key, value = struct.unpack_from("<iII", data, start + 48 + index * 24)
         name, place = (
             data[start + at : data.find(b"\0", start + at)].decode("utf-8", "replace") for at in (key, value)

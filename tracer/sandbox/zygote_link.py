@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 from trace_mine.tracer.sandbox.layer import Orders
 from trace_mine.tracer.sandbox.own_time import OwnTime
+from trace_mine.tracer.sandbox.scratch import DISK_POLL_SECONDS
 from trace_mine.tracer.sandbox.wire import Hangup, receive_message, send_message
 
 ZYGOTE_SECONDS = 10.0
@@ -94,8 +95,7 @@ class ZygoteLink:
 
         Args:
             clock: of the zygote's own time.
-            limit_passed: names another limit that it has passed, or gives an empty text; asked at each look at the
-                clock.
+            limit_passed: names another limit that it has passed, or gives an empty text; asked every DISK_POLL_SECONDS.
 
         Raises:
             ZygoteGone: it died, said nothing before its ``clock`` was over, passed the other limit, or took more than
@@ -109,12 +109,11 @@ class ZygoteLink:
         # its hang-up only: a message of the supervisor, an order to kill say, is for later
         poll.register(control, select.POLLHUP)
         while True:
-            if clock.is_due():  # also where one message follows the other
-                if clock.over():
-                    raise ZygoteGone("timeout")
-                if why := limit_passed():
-                    raise ZygoteGone(why)
-            ready = dict(poll.poll(clock.wait_seconds() * 1000 + 1))
+            if clock.is_due() and clock.over():  # also where one message follows the other
+                raise ZygoteGone("timeout")
+            if why := limit_passed():
+                raise ZygoteGone(why)
+            ready = dict(poll.poll(clock.wait_seconds(DISK_POLL_SECONDS) * 1000 + 1))
             if supervisor in ready or control in ready:
                 raise Hangup("the supervisor is gone")
             if zygote in ready:  # before the handle: what it sent before it died tells why

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -40,13 +41,15 @@ def running(source: str, processors: set[int] | None = None) -> Iterator[Watched
     source = (
         f"import os\nos.sched_setaffinity(0, {processors or os.sched_getaffinity(0)})\nprint(1, flush=True)\n{source}"
     )
-    process = subprocess.Popen([sys.executable, "-c", source], stdout=subprocess.PIPE)
+    # a group of its own: a source that forks leaves a busy child, which has to end with it
+    process = subprocess.Popen([sys.executable, "-c", source], stdout=subprocess.PIPE, start_new_session=True)
     process.stdout.readline()
     handle, proc = os.pidfd_open(process.pid), os.open("/proc", os.O_PATH | os.O_DIRECTORY)
     try:
         yield Watched(process, handle, proc)
     finally:
-        process.kill()
+        if process.returncode is None:  # else its number may be another group's by now
+            os.killpg(process.pid, signal.SIGKILL)
         process.wait()
         process.stdout.close()
         os.close(handle)
