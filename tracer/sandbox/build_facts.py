@@ -19,8 +19,8 @@ _PLAIN = re.compile(r"[\w.+-]*")
 def files_of_build(library: str) -> list[str]:
     """Return the files of a standard library's folder that say how it was built, the compiled ones too; no links."""
     names = ("_sysconfigdata*.py", "__pycache__/_sysconfigdata*.pyc", "_sysconfig_vars*.json", "build-details.json")
-    found = (path for name in names for path in glob.glob(f"{glob.escape(library)}/{name}"))
-    return sorted(path for path in found if not os.path.islink(path))
+    places = (path for name in names for path in glob.glob(f"{glob.escape(library)}/{name}"))
+    return sorted(path for path in places if not os.path.islink(path))
 
 
 def neutral_build_facts(prefix: str) -> str:

@@ -27,6 +27,7 @@ class Machine:
         language: the variable LANG; LC_ALL stays C.UTF-8, so that text is encoded alike everywhere.
         columns: the width of a terminal, as the variable COLUMNS; 0: no such variable.
         system_name: the name of the distribution, in ``/etc/os-release``.
+        hidden: absolute paths of folders that are shown empty, at level 3.
         uptime_seconds: how long ago the machine was started when the jail is, at level 3.
         personality: flags of personality(2) that change what uname says.
 
@@ -41,6 +42,7 @@ class Machine:
     language: str = "C.UTF-8"
     columns: int = 0
     system_name: str = "Linux"
+    hidden: tuple[str, ...] = ()
     uptime_seconds: int = 100_000
     personality: int = 0
 
