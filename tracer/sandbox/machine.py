@@ -32,7 +32,7 @@ class Machine:
         personality: flags of personality(2) that change what uname says.
 
     Raises:
-        ValueError: a name is empty or has more than one line, or a number is out of its range.
+        ValueError: a name is empty or has more than one line, or a number is out of its range, or a path is relative.
     """
 
     domain_name: str = "local"
@@ -57,6 +57,8 @@ class Machine:
             raise ValueError(
                 f"expected Machine.columns >= 0 and uptime_seconds >= 1, got {self.columns} and {self.uptime_seconds}"
             )
+        if not all(path.startswith("/") for path in self.hidden):
+            raise ValueError(f"expected absolute paths as Machine.hidden, got {self.hidden}")
         if self.personality & ~(OLD_RELEASE | OTHER_ARCHITECTURE):
             raise ValueError(
                 f"expected Machine.personality of OLD_RELEASE and OTHER_ARCHITECTURE, got {self.personality:#x}"

@@ -17,8 +17,8 @@ from pathlib import Path
 import pytest
 
 from trace_mine.tracer.config import TracerConfig
-from trace_mine.tracer.inside.protocol.jobs import PlainJob
 from trace_mine.tracer.limits import Limits
+from trace_mine.tracer.replays.jails import replaying_jail
 from trace_mine.tracer.sandbox import SandboxUnavailable, Worker
 from trace_mine.tracer.sandbox.facts import FACTS, MODULES, UNTOLD, Fact
 from trace_mine.tracer.schema import Drop, Trace
@@ -45,7 +45,7 @@ print(json.dumps(answers))
 def asked(worker: Worker) -> dict[str, str]:
     questions = {fact.name: fact.asks for fact in FACTS}
     source = f"QUESTIONS = {questions!r}\n{ASK}"
-    outcome = worker.run(PlainJob(source=source))
+    outcome = worker.ask(source)
     assert outcome.status == "ok", outcome.stderr
     return json.loads(outcome.stdout)
 
@@ -56,8 +56,8 @@ class Worlds:
     def __init__(self, level: int) -> None:
         self.level = level
         answers = []
-        for replaying in (False, True):
-            jail = jail_of(TracerConfig(), replaying=replaying)
+        config = TracerConfig()
+        for jail in (jail_of(config, replaying=False), replaying_jail(config, "replayer")):
             try:
                 with Worker(jail, Limits(), minimum_level=level, maximum_level=level) as worker:
                     answers.append([asked(worker), asked(worker)])
