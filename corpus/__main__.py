@@ -65,7 +65,11 @@ def mine(
         typer.Option(help="A folder of installed packages that snippets may import.", show_default=False),
     ] = None,
     timeout: Annotated[
-        float, typer.Option(min=0.1, help="Wall-clock seconds of one run; four fifths of it CPU.")
+        float,
+        typer.Option(
+            min=0.1,
+            help="Seconds of one run, not counting its waits for a busy processor; four fifths of it CPU.",
+        ),
     ] = 10.0,
     memory: Annotated[str, typer.Option(help="Memory of one run, with K, M or G.")] = "1G",
     forks: Annotated[

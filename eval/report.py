@@ -112,10 +112,11 @@ def markdown(drawings: Drawings, facts: Facts) -> str:
     for figure, drawn, seconds in drawings:
         lines += [f"## {figure.name}: {figure.title}", ""]
         if drawn is None:
-            lines += [f"Not drawn: none of its runs is finished ({', '.join(figure.needs)}).", ""]
+            lines += [prose_in_markdown(f"Not drawn: none of its runs is finished ({', '.join(figure.needs)})."), ""]
             continue
         lines += [f"![{figure.title}](figures/{figure.name}.png)", "", prose_in_markdown(drawn.caption), ""]
-        lines += [f"*Recipe:* {figure.recipe}. *In the paper:* {figure.paper} *Drawn in* {seconds:.0f} s.", ""]
+        recipe, paper = prose_in_markdown(figure.recipe), prose_in_markdown(figure.paper)
+        lines += [f"*Recipe:* {recipe}. *In the paper:* {paper} *Drawn in* {seconds:.0f} s.", ""]
     return "\n".join(lines)
 
 

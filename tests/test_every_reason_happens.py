@@ -21,6 +21,8 @@ import pytest
 
 from trace_mine.corpus.engines import ENGINES
 from trace_mine.corpus.ledger import Ledger
+from trace_mine.corpus.mined.archives import is_archive
+from trace_mine.corpus.mined.discovery import Survey
 from trace_mine.corpus.mined.files import read, walk
 from trace_mine.corpus.mined.miner import Mined, MineOptions
 from trace_mine.corpus.mined.tracing import close_tracer, trace_unit
@@ -380,6 +382,13 @@ def _files() -> dict[Reason, Callable[[Path], Drop]]:
             patch.setattr("trace_mine.corpus.mined.files.MAX_FILES", 1)
             return next(file.drop for file in walk(root) if file.drop is not None)
 
+    def slow(root: Path) -> Drop:
+        (root / "a.py").write_text("x = 1\n" * 100_000)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("trace_mine.corpus.mined.discovery.FILE_SECONDS", 0.01)
+            ((_, drop),) = Survey(root).counts.examples
+            return drop
+
     return {
         Reason.UNREADABLE: linked("nowhere.py"),
         Reason.SPECIAL_FILE: pipe,
@@ -391,6 +400,7 @@ def _files() -> dict[Reason, Callable[[Path], Drop]]:
         Reason.NULL_BYTES: written("a.py", b"a\0b"),
         Reason.BAD_ENCODING: written("a.py", b"x = '\xff'\n"),
         Reason.SYNTAX_ERROR: written("a.py", b"x = = 1\n"),
+        Reason.TOO_SLOW: slow,
         Reason.TOO_DEEP: written("a.py", b"x = " + b"-" * 200_000 + b"1"),
     }
 
@@ -427,6 +437,7 @@ TEST = "def test_a{}:\n    assert 1\n"
 INVERSE = {"view": "inverse"}
 
 DISCOVERY: dict[Reason, Found] = {
+    Reason.UNREADABLE_REPOSITORY: Found(text="no archive", path="a-1.0.zip"),
     Reason.ALL_SKIPPED: Found(text='"""\n>>> 1  # doctest: +SKIP\n1\n"""\n', path="a.py"),
     Reason.BAD_DOCTEST: Found(text='"""\n>>>1\n1\n"""\n', path="a.py"),
     Reason.NOT_IMPORTABLE: Found(text='"""\n>>> 1\n1\n"""\n', path="not-a-name.py"),
@@ -452,7 +463,9 @@ def _units(root: Path, found: Found, **options: Any) -> list[WorkUnit]:
     repository.mkdir()
     (repository / "pyproject.toml").write_text('[project]\nname = "repository"\nversion = "1.0"\nlicense = "MIT"\n')
     (repository / found.path).write_text(found.text)
-    return [*Mined([str(repository)], MineOptions(**{**found.options, **options}), root / "staging").units()]
+    # an archive is mined as it is, any other file as one of a repository
+    named = repository / found.path if is_archive(found.path) else repository
+    return [*Mined([str(named)], MineOptions(**{**found.options, **options}), root / "staging").units()]
 
 
 @pytest.mark.parametrize("reason", DISCOVERY, ids=lambda reason: reason.name)

@@ -44,7 +44,8 @@ def run(
         view: what the session shows, as text (``"branch+every:4"``) or as a ``View``.
         follow: how deep calls are opened; 0 keeps each call one command.
         seed: seed of the program's draws.
-        timeout: wall-clock seconds, and CPU seconds rounded up; None: those of ``limits``, 10 by default.
+        timeout: seconds by the clock, not counting what the run waits for a busy processor, and CPU seconds rounded up;
+            None: those of ``limits``, 10 by default.
         limits: what the run may use.
         root: a folder that the program sees, read-only, and imports from. Without it, it sees nothing of this machine.
         comprehensions: show list comprehensions as loops.
@@ -122,7 +123,8 @@ def traced(snippet: Snippet, config: TracerConfig, *, lenient: bool) -> Trace:
 
 
 def with_timeout(limits: Limits | None, timeout: float | None) -> Limits:
-    """Return the limits with ``timeout`` seconds of wall clock, and as many of CPU, rounded up (RLIMIT_CPU takes whole
+    """Return the limits with ``timeout`` seconds of a run's own time (see ``Limits``), and as many of CPU, rounded up
+    (RLIMIT_CPU takes whole
     seconds); None leaves them as they are.
     """
     chosen = limits or Limits()

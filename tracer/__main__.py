@@ -145,7 +145,12 @@ def command(
         bool, typer.Option("--open-comprehensions", help="show list comprehensions as loops")
     ] = False,
     timeout: Annotated[
-        float, typer.Option(help="wall-clock limit", metavar="SECONDS", callback=_seconds)
+        float,
+        typer.Option(
+            help="limit by the clock; what the run waits for a busy processor does not count",
+            metavar="SECONDS",
+            callback=_seconds,
+        ),
     ] = DEFAULTS.wall_seconds,
     cpu: Annotated[
         int | None,

@@ -1,4 +1,5 @@
-"""Reads a repository for the miner: its snippets in the order of its files, its imports, and its fingerprint.
+"""Reads a repository: its snippets in the order of its files, its imports, and its fingerprint. Runs in the reader's
+sandbox.
 
 Two passes over the files: the first hashes them and collects the names that they import; the second, on demand, finds
 snippets. Each file is read and let go of in both, so that only names are held for the whole repository: the syntax
@@ -8,56 +9,35 @@ trees of a large one take gigabytes.
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from time import process_time
 
+from trace_mine.corpus.mined.clock import within_limits
 from trace_mine.corpus.mined.dependencies import imported_names
+from trace_mine.corpus.mined.file_counts import FileCounts
 from trace_mine.corpus.mined.files import PYTHON_SUFFIXES, SourceText, read, walk
 from trace_mine.corpus.mined.layout import Layout
 from trace_mine.corpus.mined.licences import header_licence
-from trace_mine.corpus.mined.repositories import Repository
-from trace_mine.corpus.mined.snippets import ENTRIES, Candidate, RepositoryContext
-from trace_mine.corpus.rows import printable
-from trace_mine.corpus.stats import FileStats
+from trace_mine.corpus.mined.packaging_files import PackagingFiles
+from trace_mine.corpus.mined.reader_protocol import FoundSnippet
+from trace_mine.corpus.mined.snippets import ENTRIES, RepositoryContext
+from trace_mine.tracer.inside.protocol.codec import ProtocolError
+from trace_mine.tracer.inside.reasons import Reason
 from trace_mine.tracer.schema import Drop
 
-MOST_EXAMPLES = 20
-"""Files whose paths ``stats.json`` lists; all of them are counted."""
+FILE_SECONDS = 20.0
+"""CPU time for one file, a thousand times what written source takes; one of 2 MB may take 5 s."""
+REPOSITORY_SECONDS = 60.0
+"""CPU time for a repository, beside that for its text."""
+SECONDS_A_MEGABYTE = 20.0
+"""CPU time for a megabyte of text, forty times what packages take."""
 
 
-@dataclass(slots=True)
-class FileCounts:
-    """The number of files that were read, and of those that could not be, by reason.
-
-    Files are counted apart from snippets, since nobody can say how many snippets an unreadable file has.
-
-    Attributes:
-        num_read: files that were searched for snippets.
-        unreadable: files by the word of their ``Reason``.
-        examples: the first MOST_EXAMPLES of the unreadable files, as ``stats.json`` lists them.
-    """
-
-    num_read: int = 0
-    unreadable: Counter[str] = field(default_factory=Counter)
-    examples: list[dict[str, str]] = field(default_factory=list)
-
-    def add(self, repository: str, path: str, drop: Drop) -> None:
-        """Count a file that can't be searched."""
-        self.unreadable[drop.reason] += 1
-        if len(self.examples) < MOST_EXAMPLES:
-            self.examples.append(
-                {
-                    "repository": repository,
-                    "path": printable(path),
-                    "reason": drop.reason,
-                    "evidence": printable(drop.evidence),
-                }
-            )
-
-    def as_json(self) -> FileStats:
-        """The counts as ``stats.json`` shows them, under ``files``."""
-        return {"read": self.num_read, "unreadable": dict(sorted(self.unreadable.items())), "examples": self.examples}
+class GaveUp(Exception):
+    """A repository takes too long to be read, file by file; the message says how long."""
 
 
 class Survey:
@@ -67,66 +47,108 @@ class Survey:
     those files are searched for snippets and counted.
 
     Args:
-        repository: the folder to read.
-        counts: where files are counted; one for all repositories of a command.
+        root: the folder to read.
+        only: the files to search, relative to the root; None for all of them.
+        is_stdlib: the interpreter in the sandbox has the modules by itself.
 
     Attributes:
+        counts: the files that were read, and those that could not be.
+        packaging: the packaging files at the root.
         fingerprint: 32 hexadecimal digits, a hash of the path and content of every file that was read, and of the
             path and reason of every file that could not be decoded or parsed.
         imports: top-level names that its files import.
         layout: the importable names of its files.
+
+    Raises:
+        GaveUp: its files take too long, each for itself within its limit.
     """
 
-    def __init__(self, repository: Repository, counts: FileCounts) -> None:
-        self.repository = repository
+    def __init__(self, root: Path, *, only: Sequence[str] | None = None, is_stdlib: bool = False) -> None:
+        self.root = root
+        self.counts = FileCounts()
+        self.packaging = PackagingFiles(root)
+        self._is_stdlib = is_stdlib
+        self._started = process_time()
+        self._num_bytes = 0
         self._paths: list[str] = []
         python_files = []
         digest = hashlib.sha256()
         imports: set[str] = set()
-        only = None if repository.only is None else frozenset(repository.only)
-        for file in walk(repository.root):
-            is_searched = only is None or file.path in only
+        searched = None if only is None else frozenset(only)
+        for file in walk(root):
+            is_searched = searched is None or file.path in searched
             if file.drop is not None:
                 if is_searched:
-                    counts.add(repository.provenance.name, file.path, file.drop)
+                    self.counts.add(file.path, file.drop)
                 continue
             if file.path.endswith(PYTHON_SUFFIXES):
                 python_files.append(file.path)  # a name leads to it even where this interpreter can't parse it
-            source = read(repository.root, file.path)
+            source = self._read(file.path)
             if isinstance(source, Drop):
                 # Evidence stays out of the hash: a parser's message differs from version to version.
                 digest.update(f"{file.path!a} {source.reason}\n".encode())
                 if is_searched:
-                    counts.add(repository.provenance.name, file.path, source)
+                    self.counts.add(file.path, source)
                 continue
             # !a: paths need not be UTF-8, and a lone surrogate could not be encoded.
             digest.update(f"{file.path!a} {source.hash}\n".encode())
             if file.path != "setup.py":  # what builds the package is not what runs it
                 imports |= imported_names(source.text)
             if is_searched:
-                counts.num_read += 1
+                self.counts.num_read += 1
                 self._paths.append(file.path)
         self.fingerprint = digest.hexdigest()[:32]
         self.imports = frozenset(imports)
-        self.layout = Layout(repository.root, python_files)
+        self.layout = Layout(root, python_files, self.packaging)
 
-    def candidates(self, entries: Sequence[str], prior: str = "mined") -> Iterator[Candidate]:
+    def snippets(self, entries: Sequence[str], prior: str = "mined") -> Iterator[FoundSnippet]:
         """Find every snippet with one of these entries, by file, then by entry, then by line.
+
+        A file over which a limit is reached gives none, and is counted.
 
         Args:
             entries: names of ``snippets.ENTRIES``.
             prior: where the values of hidden inputs come from, one of ``trace_mine.tracer.views.PRIORS``; only calls
                 ask for it.
+
+        Raises:
+            GaveUp: the files take too long, each for itself within its limit.
         """
-        repository = self.repository
-        context = RepositoryContext(
-            repository.root, self.layout, stdlib=repository.stdlib, paths=self._paths, prior=prior
-        )
+        context = RepositoryContext(self.root, self.layout, stdlib=self._is_stdlib, paths=self._paths, prior=prior)
         for path in self._paths:
-            source = read(self.repository.root, path)  # again: the text of the first pass was let go of
-            if isinstance(source, SourceText):
-                licence = header_licence(source.text)
-                for name in entries:
-                    for candidate in ENTRIES[name](source, context):
-                        # A file may come from elsewhere, on other terms than the repository (vendored code).
-                        yield replace(candidate, licence=licence) if licence else candidate
+            snippets = within_limits(partial(self._snippets_of, path, entries, context), FILE_SECONDS)
+            self._check_time()
+            if isinstance(snippets, Drop):
+                self.counts.num_read -= 1
+                self.counts.add(path, snippets)
+            else:
+                yield from snippets
+
+    def _snippets_of(self, path: str, entries: Sequence[str], context: RepositoryContext) -> list[FoundSnippet] | Drop:
+        """The snippets of a file, or the drop of the file."""
+        source = self._read(path)  # again: the text of the first pass was let go of
+        if isinstance(source, Drop):
+            return source
+        licence = header_licence(source.text)
+        try:
+            return [
+                # A file may come from elsewhere, on other terms than the repository (vendored code).
+                FoundSnippet.of(replace(candidate, licence=licence) if licence else candidate)
+                for name in entries
+                for candidate in ENTRIES[name](source, context)
+            ]
+        except ProtocolError as error:  # a name of 5,000 characters, say
+            return Drop(reason=Reason.TOO_LARGE, evidence=str(error)[:300])
+
+    def _read(self, path: str) -> SourceText | Drop:
+        source = within_limits(partial(read, self.root, path), FILE_SECONDS)
+        if isinstance(source, SourceText):
+            self._num_bytes += len(source.text)
+        self._check_time()
+        return source
+
+    def _check_time(self) -> None:
+        """Raises GaveUp where the files that were read so far took too long for their length."""
+        allowed = REPOSITORY_SECONDS + SECONDS_A_MEGABYTE * self._num_bytes / 1e6
+        if process_time() - self._started > allowed:
+            raise GaveUp(f"{len(self._paths)} files took more than {REPOSITORY_SECONDS:g} s of CPU time")

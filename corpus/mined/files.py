@@ -2,6 +2,7 @@
 
 A file that can't be read or parsed gives a ``Drop`` with one of the reasons of ``Stage.FILE``, never an exception: a
 repository is somebody else's, and one bad file in it must not cost the others. ``discovery`` counts these drops.
+Every file of a repository is read by ``read_bytes``: a regular file, within the repository, of bounded size.
 
 Not covered: text files in other encodings than UTF-8, and Python newer than the interpreter that runs this module (its
 files are ``syntax_error``).
@@ -10,6 +11,7 @@ files are ``syntax_error``).
 from __future__ import annotations
 
 import ast
+import codecs
 import errno
 import hashlib
 import io
@@ -19,6 +21,7 @@ import tokenize
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from trace_mine.tracer.inside.reasons import Reason
@@ -32,6 +35,12 @@ MAX_FILE_BYTES = 2 << 20
 
 MAX_FILES = 100_000
 """Python and text files of one repository; the sdist of torch has 40,000 files of all kinds."""
+
+MAX_ENTRIES = 1_000_000
+"""Files, folders and links of all kinds that a walk looks at, for which it needs some 300 MB in one folder."""
+
+SLOW_CODECS = frozenset(("idna", "punycode"))
+"""Python's own codecs whose time to decode grows with the square of the length; no source is written in them."""
 
 SKIPPED_FOLDERS = frozenset(("__pycache__", "node_modules", "site-packages", "__pypackages__"))
 LEDGER_FOLDER = ".ledger"
@@ -75,15 +84,22 @@ def walk(root: Path) -> Iterator[FoundFile]:
     entered; a link to a file is followed when it stays in the repository.
     """
     num_files = 0
+    num_left = MAX_ENTRIES
     pending = [""]
     while pending:
         folder = pending.pop()
         try:
             # By bytes: names need not be UTF-8, and the order of lone surrogates would hang on the locale.
-            entries = sorted(os.scandir(root / folder), key=lambda entry: os.fsencode(entry.name))
+            with os.scandir(root / folder) as unsorted:
+                entries = sorted(islice(unsorted, num_left + 1), key=lambda entry: os.fsencode(entry.name))
         except OSError as error:
             yield FoundFile(path=folder or ".", drop=_unreadable(error))
             continue
+        num_left -= len(entries)
+        if num_left < 0:
+            evidence = f"more than {MAX_ENTRIES} files and folders of all kinds; give smaller folders"
+            yield FoundFile(path=folder or ".", drop=Drop(reason=Reason.TOO_MANY_FILES, evidence=evidence))
+            return
         subfolders = []
         for entry in entries:
             path = f"{folder}/{entry.name}" if folder else entry.name
@@ -107,8 +123,15 @@ def read(root: Path, path: str) -> SourceText | Drop:
     return data if isinstance(data, Drop) else decode(path, data)
 
 
-def read_bytes(root: Path, path: str) -> bytes | Drop:
-    """The bytes of a regular file of at most MAX_FILE_BYTES; a pipe or a device is refused and never waited for."""
+def read_bytes(root: Path, path: str, max_bytes: int = MAX_FILE_BYTES) -> bytes | Drop:
+    """The bytes of a regular file within ``root``, of at most ``max_bytes``.
+
+    A pipe or a device is refused and never waited for. So is what a link leads to outside of the root, whichever part
+    of the path is the link.
+    """
+    problem = _link_problem(root, path)
+    if problem is not None:
+        return problem
     try:
         # O_NONBLOCK: to open a named pipe that nobody writes to would block for ever. The kind of file is asked of the
         # descriptor, not of the path, which could lead to another file by then.
@@ -119,10 +142,10 @@ def read_bytes(root: Path, path: str) -> bytes | Drop:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             return Drop(reason=Reason.SPECIAL_FILE, evidence=stat.filemode(status.st_mode))
-        if status.st_size > MAX_FILE_BYTES:
-            return Drop(reason=Reason.TOO_LARGE, evidence=f"{status.st_size} bytes, limit {MAX_FILE_BYTES}")
+        if status.st_size > max_bytes:
+            return Drop(reason=Reason.TOO_LARGE, evidence=f"{status.st_size} bytes, limit {max_bytes}")
         try:
-            return file.read(MAX_FILE_BYTES + 1)
+            return file.read(max_bytes)  # files that grow meanwhile, and those of /proc, are cut
         except OSError as error:
             return _unreadable(error)
 
@@ -141,9 +164,12 @@ def decode(path: str, data: bytes) -> SourceText | Drop:
     try:
         if is_python:
             encoding = tokenize.detect_encoding(io.BytesIO(data).readline)[0]
+            if codecs.lookup(encoding).name in SLOW_CODECS:
+                return Drop(reason=Reason.BAD_ENCODING, evidence=f"{encoding} is no encoding of source")
         text = data.decode(encoding)
-    except (SyntaxError, UnicodeError, LookupError) as error:
-        # LookupError: a codec that does not exist, or that is none of text, as in `# coding: rot13`
+    except (SyntaxError, ValueError, LookupError) as error:
+        # LookupError: a codec that does not exist, or that is none of text, as in `# coding: rot13`. ValueError: all
+        # that codecs raise over bytes, UnicodeError among them.
         return Drop(reason=Reason.BAD_ENCODING, evidence=f"{type(error).__name__}: {error}"[:300])
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     tree = None
@@ -177,13 +203,14 @@ def _is_skipped(folder: Path, name: str) -> bool:
         name.startswith(".")
         or name in SKIPPED_FOLDERS
         or name.endswith((".egg-info", ".dist-info"))
-        or (folder / "pyvenv.cfg").exists()
-        or (folder / LEDGER_FOLDER).exists()
+        # by `os.path`, which calls a folder that may not be searched empty; `Path.exists` would raise
+        or os.path.exists(folder / "pyvenv.cfg")
+        or os.path.exists(folder / LEDGER_FOLDER)
     )
 
 
 def _link_problem(root: Path, path: str) -> Drop | None:
-    """The drop of a symbolic link that is not followed; None when it leads to a file of the same repository.
+    """The drop of a path with a symbolic link that is not followed; None where it leads to a file of the repository.
 
     What a link outside leads to is not the repository's, and the sandbox, which is shown the repository alone, would
     not have it.
@@ -192,6 +219,8 @@ def _link_problem(root: Path, path: str) -> Drop | None:
         target = (root / path).resolve(strict=True)
     except RuntimeError as error:  # a loop, before Python 3.13, which raises OSError with ELOOP
         return Drop(reason=Reason.LINK_LOOP, evidence=type(error).__name__)
+    except ValueError:  # a null character
+        return Drop(reason=Reason.UNREADABLE, evidence="no path")
     except OSError as error:
         problem = _unreadable(error)
         return Drop(reason=Reason.LINK_LOOP, evidence=problem.evidence) if error.errno == errno.ELOOP else problem

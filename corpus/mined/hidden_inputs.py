@@ -7,18 +7,20 @@ four sdists and ten modules of the standard library 34 of 344 sessions with a mi
 
 from __future__ import annotations
 
-import ast
 import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from trace_mine.corpus.mined.snippets.candidate import HiddenInputs
 from trace_mine.tracer.inside.reasons import Reason
 from trace_mine.tracer.schema import Drop, Snippet, Trace
 
+InputValues = Mapping[str, Sequence[Sequence[str]]]
+"""The values of each outcome of each draw, as ``Candidate.input_values`` has them."""
 
-def add_prior(trace: Trace, snippet: Snippet, prior: HiddenInputs) -> Trace | Drop:
+
+def add_prior(trace: Trace, snippet: Snippet, prior: HiddenInputs, values: InputValues) -> Trace | Drop:
     """The trace with its prior in the view, or the drop of a session that is no row.
 
     The steps that ask for the inputs are the trace's last ones, one for each of ``snippet.asks``.
@@ -36,7 +38,7 @@ def add_prior(trace: Trace, snippet: Snippet, prior: HiddenInputs) -> Trace | Dr
         return Drop(reason=Reason.NO_BELIEF, evidence=f"nothing is known of what {', '.join(unknown)} could be")
     # Sorted, since a belief and a prior list their values in orders of their own.
     laws_after = [sorted(beliefs[step].probabilities) for step in range(first_question, num_steps)]
-    laws_before = [sorted(law) for law in _laws_before(trace, prior)]
+    laws_before = [sorted(law) for law in _laws_before(trace, values)]
     if all(_are_near(after, before) for after, before in zip(laws_after, laws_before, strict=True)):
         return Drop(reason=Reason.NOTHING_TOLD, evidence="after the outputs each input is as likely as before")
     return replace(trace, view={**trace.view, **prior})
@@ -48,27 +50,17 @@ def _are_near(law: list[float], other: list[float]) -> bool:
     return len(law) == len(other) and all(math.isclose(p, q, rel_tol=0, abs_tol=1e-9) for p, q in pairs)
 
 
-def _laws_before(trace: Trace, prior: HiddenInputs) -> Iterator[list[float]]:
+def _laws_before(trace: Trace, values: InputValues) -> Iterator[list[float]]:
     """The law of each asked input where only the answers before it are known, and no output.
 
     Inputs that are drawn together tell of each other: after ``a`` of ``a, b = choice([(1, 2), (1, 3), (4, 5)])`` was
     shown to be 1, ``b`` is 2 or 3. So the law of each input is counted over the outcomes that agree with the ones that
     were drawn in the inputs before it.
     """
-    for targets, outcomes in prior["inputs"].items():
+    for targets, rows in values.items():
         # `snippets.calls` spells a draw so, and each of its commands is one step of the session.
         step = next(n for n, command in enumerate(trace.steps) if command.source.startswith(f"{targets} = choice(["))
         taken = next(choice for choice in trace.choices if choice.step == step).taken
-        rows = [_values_of(outcome, is_tuple=", " in targets) for outcome in outcomes]
         for column in range(targets.count(", ") + 1):
             alike = [row for row in rows if row[:column] == rows[taken][:column]]
             yield [count / len(alike) for count in Counter(row[column] for row in alike).values()]
-
-
-def _values_of(outcome: str, *, is_tuple: bool) -> list[str]:
-    """The source of each value of an outcome.
-
-    ``is_tuple`` says that the outcome assigns to several names: one name may be assigned a tuple, which is one value.
-    """
-    tree = ast.parse(outcome, mode="eval").body
-    return [ast.unparse(value) for value in tree.elts] if is_tuple and isinstance(tree, ast.Tuple) else [outcome]

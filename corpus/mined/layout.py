@@ -6,11 +6,15 @@ that an installation would put on the path (``src``, a declared package folder, 
 
 from __future__ import annotations
 
-import configparser
-import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
+
+from trace_mine.corpus.mined.packaging_files import PackagingFiles, dig
+
+MAX_DECLARED = 50
+"""Folders that packaging files may declare; each is compared with all files of the repository."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,17 +45,19 @@ class Layout:
     Args:
         root: the repository's folder, in which only the packaging files are read.
         paths: all its Python files, relative with ``/``.
+        packaging: the packaging files, where the caller has read some of them already.
 
     Attributes:
         main_roots: the folders that an installation would put on the path, the repository itself last.
     """
 
-    def __init__(self, root: Path, paths: Iterable[str]) -> None:
+    def __init__(self, root: Path, paths: Iterable[str], packaging: PackagingFiles | None = None) -> None:
         self._files = frozenset(paths)
         self._packages = frozenset(
             path.rpartition("/")[0] for path in self._files if path.rpartition("/")[2] == "__init__.py"
         )
-        declared = [folder for folder in _declared_roots(root) if self._holds_code(folder)]
+        roots = dict.fromkeys(_declared_roots(packaging or PackagingFiles(root)))
+        declared = [folder for folder in islice(roots, MAX_DECLARED) if self._holds_code(folder)]
         # The layout is common enough to count without being declared; a package that is called src is no root.
         if "src" not in self._packages and self._holds_code("src"):
             declared.append("src")
@@ -125,43 +131,12 @@ def module_name(path: str, base: str) -> str | None:
     return ".".join(parts) if parts and all(part.isidentifier() for part in parts) else None
 
 
-def load_toml(file: Path) -> Mapping[str, object]:
-    """The tables of a TOML file; empty when it is missing or broken.
-
-    Packaging data makes a repository's modules easier to find, but a repository without it is mined too.
-    """
-    try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeError, tomllib.TOMLDecodeError, RecursionError):
-        return {}
-
-
-def load_config(file: Path) -> configparser.RawConfigParser:
-    """The sections of an INI file; empty when it is missing or broken."""
-    # Raw: `%` in a value is no interpolation. Not strict: setuptools accepts a key that stands there twice.
-    parser = configparser.RawConfigParser(strict=False)
-    try:
-        parser.read_string(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeError, configparser.Error):
-        return configparser.RawConfigParser()
-    return parser
-
-
-def dig(value: object, *keys: str) -> object:
-    """``value[key][key]...`` of nested tables; None where a level is missing or is no table."""
-    for key in keys:
-        if not isinstance(value, Mapping):
-            return None
-        value = value.get(key)
-    return value
-
-
-def _declared_roots(root: Path) -> list[str]:
+def _declared_roots(packaging: PackagingFiles) -> list[str]:
     """Folders that the packaging files declare as the place of packages (setuptools and poetry), relative to the root.
 
     The values are whatever stands in the files: only texts count, and none that leaves the repository.
     """
-    project = load_toml(root / "pyproject.toml")
+    project = packaging.toml("pyproject.toml")
     folders: list[object] = []
     # Values have any type that TOML has, whatever setuptools would say of them, so `dig` checks each level.
     where = dig(project, "tool", "setuptools", "packages", "find", "where")
@@ -169,7 +144,7 @@ def _declared_roots(root: Path) -> list[str]:
     folders.append(dig(project, "tool", "setuptools", "package-dir", ""))
     poetry = dig(project, "tool", "poetry", "packages")
     folders += [dig(item, "from") for item in poetry] if isinstance(poetry, list) else []
-    config = load_config(root / "setup.cfg")
+    config = packaging.config("setup.cfg")
     folders.append(config.get("options.packages.find", "where", fallback=None))
     for line in config.get("options", "package_dir", fallback="").splitlines():
         package, _, folder = line.partition("=")

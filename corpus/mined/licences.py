@@ -11,10 +11,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from functools import cache
-from pathlib import Path
 from typing import Any
 
-from trace_mine.corpus.mined.files import read_bytes
+from trace_mine.corpus.mined.packaging_files import PackagingFiles
 
 NOASSERTION = "NOASSERTION"
 """SPDX's word for a licence that is not known."""
@@ -102,14 +101,24 @@ ALIASES = {
 """Spellings in ``License`` fields that are common and no SPDX, in lower case."""
 
 LICENCE_FILE = re.compile(r"(licen[cs]e|copying|unlicense)([.\-_].*)?\Z", re.IGNORECASE)
-SPDX_HEADER = re.compile(r"^[ \t]*#[ \t]*SPDX-License-Identifier:[ \t]*([\w.+() \-]{1,200})$", re.MULTILINE)
+SPDX_HEADER = re.compile(r"^[ \t]*+#[ \t]*+SPDX-License-Identifier:[ \t]*+([\w.+() \-]{1,200}+)$", re.MULTILINE)
+
+MAX_LICENCE_FILES = 50
+"""Licence files of a repository; one that bundles many others' code has some twenty."""
+MAX_LICENCE_BYTES = 1 << 20
+"""Bytes of a licence file: the licences of all that a large package bundles are 0.3 MB."""
+LICENCE_SECONDS = 10.0
+"""CPU time to recognise the licences of one file. That of GPL-3.0 takes 20 ms; one that repeats a phrase of 44 kB took
+19 s, since the classifier reads on from each place at which a licence may begin."""
 
 
-def find_licence(root: Path, *, expression: str | None, field: str | None, classifiers: Iterable[str]) -> str:
+def find_licence(
+    packaging: PackagingFiles, *, expression: str | None, field: str | None, classifiers: Iterable[str]
+) -> str:
     """The licence of a repository, from its metadata and the files at its root.
 
     Args:
-        root: the repository's folder.
+        packaging: the files at the repository's root.
         expression: ``License-Expression`` of the metadata.
         field: ``License`` of the metadata, which often has the whole text of a licence.
         classifiers: trove classifiers of all kinds.
@@ -120,7 +129,7 @@ def find_licence(root: Path, *, expression: str | None, field: str | None, class
     declared = normalise(expression)
     if declared:
         return declared
-    in_files = licence_of_files(root)
+    in_files = licence_of_files(packaging)
     if in_files:
         return in_files
     named = normalise(field)
@@ -144,23 +153,33 @@ def normalise(text: str | None) -> str | None:
     return parsed.render() if parsed is not None else None
 
 
-def licence_of_files(root: Path) -> str | None:
+def licence_of_files(packaging: PackagingFiles) -> str | None:
     """The licences in the files ``LICENSE*``, ``COPYING*`` and ``LICENSES/*``, joined; None when none is recognised."""
-    # imported here: with it come the texts of all licences, which a repository that declares its own does not need
+    # LICENSES is REUSE's folder with a file for each licence; wheels have theirs in `licenses` of the metadata folder.
+    paths = [folder + name for folder in ("", "LICENSES/", "licenses/") for name in packaging.names(folder)]
+    licences: set[str] = set()
+    for path in [path for path in paths if "/" in path or LICENCE_FILE.match(path)][:MAX_LICENCE_FILES]:
+        licences |= _licences_of(packaging, path)
+    return normalise(" AND ".join(sorted(licences)))
+
+
+def _licences_of(packaging: PackagingFiles, path: str) -> frozenset[str]:
+    if (packaging.root / path).is_dir():  # a package may be called `licenses`
+        return frozenset()
+    data = packaging.read(path, MAX_LICENCE_BYTES)
+    if data is None:
+        return frozenset()
+    text = data.decode("utf-8", "replace")  # a text in Latin-1 still has words enough to be told by
+    nothing: frozenset[str] = frozenset()
+    return packaging.within_limits(path, lambda: recognised(text), nothing, LICENCE_SECONDS)
+
+
+def recognised(text: str) -> frozenset[str]:
+    """SPDX identifiers of the licences that a text consists of."""
+    # imported here: with it come the texts of all licences
     from licenseclassifier import identify_license
 
-    licences: set[str] = set()
-    # LICENSES is REUSE's folder with a file for each licence; wheels have theirs in `licenses` of the metadata folder.
-    for folder in ("", "LICENSES/", "licenses/"):
-        try:
-            names = sorted(path.name for path in (root / folder).iterdir() if path.is_file())
-        except OSError:
-            continue
-        for name in names:
-            data = read_bytes(root, folder + name) if folder or LICENCE_FILE.match(name) else None
-            if isinstance(data, bytes):  # a text in Latin-1 still has words enough to be told by
-                licences.update(match.id for match in identify_license(data.decode("utf-8", "replace")))
-    return normalise(" AND ".join(sorted(licences)))
+    return frozenset(match.id for match in identify_license(text))
 
 
 def header_licence(text: str) -> str | None:

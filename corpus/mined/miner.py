@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from itertools import islice
 from pathlib import Path
 
 from trace_mine.corpus.hashing import code_hash, content_key
 from trace_mine.corpus.mined.dependencies import Dependencies, find_dependencies
-from trace_mine.corpus.mined.discovery import FileCounts, Survey
-from trace_mine.corpus.mined.licences import is_permissive
+from trace_mine.corpus.mined.file_counts import AllFileCounts
 from trace_mine.corpus.mined.options import MineOptions as MineOptions
 from trace_mine.corpus.mined.payload import (
     MinedEntry,
@@ -19,33 +17,45 @@ from trace_mine.corpus.mined.payload import (
     PortableArguments,
     RepositoryEntry,
     TracerArguments,
+    UnreadableEntry,
 )
-from trace_mine.corpus.mined.repositories import MODULE_PREFIX, IgnoredInput, Repository, open_inputs
+from trace_mine.corpus.mined.provenance import normalised_name
+from trace_mine.corpus.mined.reader import Reader, Reading
+from trace_mine.corpus.mined.repositories import (
+    MODULE_PREFIX,
+    IgnoredInput,
+    NamedInput,
+    Repository,
+    find_targets,
+    name_of,
+    open_target,
+)
 from trace_mine.corpus.mined.snippets import Candidate
 from trace_mine.corpus.mined.snippets.testcases import is_test_file
 from trace_mine.corpus.mined.tracing import ORIGIN, trace_unit
 from trace_mine.corpus.rows import printable
 from trace_mine.corpus.stats import Notes
 from trace_mine.corpus.work import Traces, WorkUnit
-from trace_mine.tracer.inside.reasons import Reason
 from trace_mine.tracer.schema import SCHEMA_VERSION, Drop
 
 UNIT_SNIPPETS = 32
 """Snippets of a unit. At 20-100 snippets a second a unit takes about a second: little is lost with a worker, and the
 flush to disk is 1% of it.
 """
+MAX_SHOWN = 200
+"""Files and folders that one reader is shown, each by a mount; a folder of many repositories is one."""
 
 
 class Mined:
     """The origin of mined traces (an ``Origin``).
 
     Args:
-        inputs: paths and ``module:NAME``, as ``open_inputs`` takes them.
+        inputs: paths and ``module:NAME``, as ``find_targets`` takes them.
         options: the snippets to mine, and how to trace them.
         staging: a folder for unpacked archives.
 
     Raises:
-        CorpusError: an input does not exist, or can't be read or unpacked.
+        CorpusError: an input does not exist, or can't be read.
     """
 
     name = ORIGIN
@@ -53,17 +63,17 @@ class Mined:
     def __init__(self, inputs: Sequence[str], options: MineOptions, staging: Path) -> None:
         self._options = options
         self._staging = staging
-        self._files = FileCounts()
+        self._files = AllFileCounts()
         self._missing: dict[str, Counter[str]] = {}
-        self._repositories: list[Repository] = []
+        self._targets: list[NamedInput] = []
         self._ignored: list[IgnoredInput] = []
         self.input_names = [_input_name(text) for text in inputs]
         # Here and not in `units`: a misspelt path ends the command before anything is traced.
-        for opened in open_inputs(list(inputs), staging):
-            if isinstance(opened, Repository):
-                self._repositories.append(opened)
+        for named in find_targets(inputs):
+            if isinstance(named, NamedInput):
+                self._targets.append(named)
             else:
-                self._ignored.append(opened)
+                self._ignored.append(named)
 
     @property
     def fingerprint(self) -> str:
@@ -87,21 +97,56 @@ class Mined:
 
         A unit has at most UNIT_SNIPPETS sessions (those of one snippet stay together, so more where one has more) of
         snippets that share a repository and a ``sys.path``, and with them a tracer. Units come in the order of the
-        repositories' files.
+        repositories' files. A repository that can't be read is a unit of one snippet, which is dropped.
+
+        Raises:
+            CorpusError: this machine offers less isolation than is asked for.
+            OSError: the disk is full.
         """
         num_left = self._options.limit
-        for repository in self._repositories:
-            survey = Survey(repository, self._files)
-            dependencies = find_dependencies(
-                survey.imports, own=survey.layout.top_level_names(), extra=self._options.packages
-            )
-            if dependencies.missing:
-                # Added up: two versions of one project may both be mined, under one name.
-                self._missing.setdefault(repository.provenance.name, Counter()).update(dependencies.missing)
-            candidates = survey.candidates(self._options.chosen_entries, self._options.prior or "mined")
-            chosen = list(islice(candidates, num_left))  # islice to None goes on to the end
-            num_left = None if num_left is None else num_left - len(chosen)
-            yield from self._units_of(survey, dependencies, chosen)
+        for targets in batches_of(self._targets):
+            shown = dict.fromkeys(target.shown for target in targets if target.shown is not None)
+            with self._start_reader([*shown]) as reader:
+                for target in targets:
+                    repository = open_target(target, reader, self._staging)
+                    reading = repository if isinstance(repository, Drop) else self._read(reader, repository, num_left)
+                    if isinstance(repository, Drop) or isinstance(reading, Drop):
+                        assert isinstance(reading, Drop)
+                        yield self._unreadable_unit(name_of(target), reading)
+                        continue
+                    num_left = None if num_left is None else num_left - len(reading.candidates)
+                    yield from self._units_of(repository, reading)
+
+    def _start_reader(self, shown: Sequence[Path]) -> Reader:
+        options = self._options
+        return Reader(
+            shown,
+            self._staging,
+            minimum_level=0 if options.allow_unsafe else 2,
+            maximum_level=options.maximum_level,
+            allow_unsafe=options.allow_unsafe,
+        )
+
+    def _read(self, reader: Reader, repository: Repository, limit: int | None) -> Reading | Drop:
+        """Read a repository, and count its files."""
+        reading = reader.read(
+            repository.root,
+            fallback_name=repository.fallback_name,
+            metadata=repository.metadata,
+            origin=repository.origin,
+            only=repository.only,
+            is_stdlib=repository.stdlib,
+            entries=self._options.chosen_entries,
+            prior=self._options.prior or "mined",
+            limit=limit,
+            is_permissive_only=self._options.licences == "permissive",
+        )
+        if isinstance(reading, Reading):
+            summary = reading.summary
+            self._files.add(summary.num_read, summary.unsearched)
+            for example in summary.examples:
+                self._files.add_example(summary.name, example.path, example.reason, example.evidence)
+        return reading
 
     def notes(self) -> Notes:
         """The files and inputs that were not searched, and the packages that are imported and not installed here.
@@ -114,45 +159,60 @@ class Mined:
             "missing_packages": {name: sorted(counter) for name, counter in sorted(self._missing.items())},
         }
 
-    def _units_of(
-        self, survey: Survey, dependencies: Dependencies, candidates: Sequence[Candidate]
-    ) -> Iterator[WorkUnit]:
+    def _unreadable_unit(self, name: str, drop: Drop) -> WorkUnit:
+        """The unit of a repository that can't be read: one snippet, dropped."""
+        repository = normalised_name(name)
+        entry: UnreadableEntry = {
+            "path": ".",
+            "name": repository,
+            "repository": repository,
+            "entry": "repository",
+            "line": 0,
+            "drop": {"reason": drop.reason, "evidence": drop.evidence},
+        }
+        payload = {"hidden": [str(self._staging.resolve())], "snippets": [entry]}
+        return WorkUnit(key=content_key(self.fingerprint, entry), payload=payload)
+
+    def _units_of(self, repository: Repository, reading: Reading) -> Iterator[WorkUnit]:
         """Cut the snippets of one repository into units, by ``sys.path``.
 
         A unit's key is a hash of all that its result depends on and of nothing else: its payload has folders of this
         machine, and so is not hashed itself.
         """
-        provenance = survey.repository.provenance
+        summary = reading.summary
+        dependencies = find_dependencies(summary.imports, own=summary.own_names, extra=self._options.packages)
+        if dependencies.missing:
+            # Added up: two versions of one project may both be mined, under one name.
+            self._missing.setdefault(summary.name, Counter()).update(dependencies.missing)
         groups: dict[tuple[str, ...], list[Candidate]] = defaultdict(list)
-        for candidate in candidates:
+        for candidate in reading.candidates:
             groups[candidate.sys_path].append(candidate)
         # A tracer has one `sys.path`, so snippets with another one would need it started anew.
         for sys_path, members in groups.items():
-            tracer, portable = self._tracer_arguments(
-                survey, dependencies, sys_path, warm_modules(survey, dependencies, members)
-            )
+            warm = warm_modules(summary.imports, dependencies, members)
+            tracer, portable = self._tracer_arguments(repository, dependencies, sys_path, warm)
             size = max(1, UNIT_SNIPPETS // self._options.sessions)  # a snippet's sessions stay together
             for start in range(0, len(members), size):
                 snippets = [
-                    self._entry(survey, session)
+                    _entry(summary.name, session)
                     for candidate in members[start : start + size]
                     for session in self._sessions(candidate)
                 ]
-                repository: RepositoryEntry = {
-                    "name": provenance.name,
-                    "version": provenance.version,
-                    "commit": provenance.commit,
-                    "licence": provenance.licence,
+                origin: RepositoryEntry = {
+                    "name": summary.name,
+                    "version": summary.version,
+                    "commit": summary.commit,
+                    "licence": summary.licence,
                     "requires": list(dependencies.requires),
                 }
                 # Other snippets of the repository are not in the key, but all of its files are: any of them may be
                 # imported by these.
-                key = content_key(self.fingerprint, survey.fingerprint, repository, portable, snippets)
+                key = content_key(self.fingerprint, summary.fingerprint, origin, portable, snippets)
                 payload: MinedPayload = {
                     "tracer_factory": self._options.tracer_factory,
                     "tracer": tracer,
-                    "hidden": [str(survey.repository.root), str(self._staging.resolve())],
-                    "repository": repository,
+                    "hidden": [str(repository.root), str(self._staging.resolve())],
+                    "repository": origin,
                     "snippets": snippets,
                 }
                 yield WorkUnit(key=key, payload=payload)
@@ -164,23 +224,8 @@ class Mined:
             replace(candidate, snippet=replace(candidate.snippet, session=number)) for number in range(num_sessions)
         ]
 
-    def _entry(self, survey: Survey, candidate: Candidate) -> MinedEntry:
-        """The snippet as the unit's payload has it, dropped where its licence is not among the wanted ones."""
-        licence = candidate.licence or survey.repository.provenance.licence
-        if candidate.drop is None and self._options.licences == "permissive" and not is_permissive(licence):
-            candidate = replace(candidate, drop=Drop(reason=Reason.NOT_PERMISSIVE, evidence=f"licence {licence}"))
-        snippet = candidate.snippet
-        return {
-            "path": snippet.path,
-            "name": snippet.name,
-            "repository": survey.repository.provenance.name,
-            "entry": snippet.kind,
-            "line": snippet.line,
-            "candidate": candidate.to_json(),
-        }
-
     def _tracer_arguments(
-        self, survey: Survey, dependencies: Dependencies, sys_path: tuple[str, ...], warm: Sequence[str]
+        self, repository: Repository, dependencies: Dependencies, sys_path: tuple[str, ...], warm: Sequence[str]
     ) -> tuple[TracerArguments, PortableArguments]:
         """The keyword arguments of ``TracerConfig`` as JSON, and the part of them that every machine shares."""
         options = self._options
@@ -200,15 +245,43 @@ class Mined:
         }
         tracer: TracerArguments = {
             **portable,
-            "repository": None if survey.repository.stdlib else str(survey.repository.root),
-            "library": [survey.repository.library] if survey.repository.library else [],
+            "repository": None if repository.stdlib else str(repository.root),
+            "library": [repository.library] if repository.library else [],
             "packages": [str(path) for path in dependencies.packages],
             "python": options.python,
         }
         return tracer, portable
 
 
-def warm_modules(survey: Survey, dependencies: Dependencies, candidates: Sequence[Candidate]) -> list[str]:
+def batches_of(targets: Sequence[NamedInput]) -> Iterator[list[NamedInput]]:
+    """The targets in order, parted where one reader would be shown more than MAX_SHOWN files and folders."""
+    batch: list[NamedInput] = []
+    shown: set[Path] = set()
+    for target in targets:
+        if target.shown is not None and target.shown not in shown:
+            if len(shown) == MAX_SHOWN:
+                yield batch
+                batch, shown = [], set()
+            shown.add(target.shown)
+        batch.append(target)
+    if batch:
+        yield batch
+
+
+def _entry(repository: str, candidate: Candidate) -> MinedEntry:
+    """The snippet as the unit's payload has it."""
+    snippet = candidate.snippet
+    return {
+        "path": snippet.path,
+        "name": snippet.name,
+        "repository": repository,
+        "entry": snippet.kind,
+        "line": snippet.line,
+        "candidate": candidate.to_json(),
+    }
+
+
+def warm_modules(imports: Iterable[str], dependencies: Dependencies, candidates: Sequence[Candidate]) -> list[str]:
     """Names of the modules that are imported once for all snippets, before the first of them is run.
 
     They are those whose docstrings are run or whose functions are called, and the bound packages that the repository
@@ -221,7 +294,7 @@ def warm_modules(survey: Survey, dependencies: Dependencies, candidates: Sequenc
     # A call runs in `__main__` and imports its function, so its snippet has no module; its name begins with it.
     modules |= {snippet.name.rpartition(".")[0] for snippet in called}
     bound = {path.name.removesuffix(".py") for path in dependencies.packages}
-    return sorted({module for module in modules if module} | (survey.imports & bound))
+    return sorted({module for module in modules if module} | (bound & {*imports}))
 
 
 def _input_name(text: str) -> str:

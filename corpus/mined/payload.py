@@ -62,6 +62,19 @@ class MinedEntry(SnippetEntry):
     candidate: Mapping[str, object]
 
 
+class DropEntry(TypedDict):
+    """A drop: its reason's word, and the evidence."""
+
+    reason: str
+    evidence: str
+
+
+class UnreadableEntry(SnippetEntry):
+    """The one snippet of a unit of a repository that could not be read; it is dropped."""
+
+    drop: DropEntry
+
+
 class MinedPayload(TypedDict):
     """The payload of a unit.
 

@@ -6,20 +6,18 @@ would run what the repository's configuration names (hooks, ``core.fsmonitor``).
 
 from __future__ import annotations
 
-import ast
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
-from email import message_from_string
-from email.message import Message
 from pathlib import Path
 
-from trace_mine.corpus.mined.files import parse, read_bytes
-from trace_mine.corpus.mined.layout import dig, load_config, load_toml
 from trace_mine.corpus.mined.licences import find_licence
+from trace_mine.corpus.mined.packaging_files import PackagingFiles, dig
 
 MAX_TEXT_CHARS = 100
 """Characters of a name or version, which stand in every row; real ones have under 50."""
+
+PACKED_BYTES = 16 << 20
+"""Bytes of git's file of packed references: some 200,000, at about 70 bytes a line."""
 
 # SHA-1, or SHA-256 in repositories that chose it
 _HASH = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?\Z")
@@ -54,17 +52,19 @@ class Provenance:
             raise ValueError(f"expected Provenance.commit to be a hash, got {self.commit!r}; give None for no commit")
 
 
-def find_provenance(root: Path, *, fallback_name: str) -> Provenance:
+def find_provenance(root: Path, *, fallback_name: str, packaging: PackagingFiles | None = None) -> Provenance:
     """Read PKG-INFO or METADATA, pyproject.toml, setup.cfg and setup.py; the first that has a value decides.
 
     Args:
         root: the repository's folder.
         fallback_name: the project's name where no file tells it.
+        packaging: the files in ``root``, where the caller wants to know which of them could not be read.
     """
-    metadata = _metadata(root)
-    project = load_toml(root / "pyproject.toml")
-    config = load_config(root / "setup.cfg")
-    setup = _setup_keywords(root)
+    packaging = packaging or PackagingFiles(root)
+    metadata = packaging.headers()
+    project = packaging.toml("pyproject.toml")
+    config = packaging.config("setup.cfg")
+    setup = packaging.setup_keywords()
     poetry = dig(project, "tool", "poetry")
     name = _first(
         metadata.get("Name"),
@@ -86,7 +86,7 @@ def find_provenance(root: Path, *, fallback_name: str) -> Provenance:
     listed = dig(project, "project", "classifiers")
     classifiers += [str(value) for value in listed] if isinstance(listed, list) else []
     licence = find_licence(
-        root,
+        packaging,
         expression=_first(metadata.get("License-Expression"), licence_table),
         field=_first(
             metadata.get("License"),
@@ -101,7 +101,7 @@ def find_provenance(root: Path, *, fallback_name: str) -> Provenance:
         name=normalised_name(name or fallback_name),
         # setup.cfg may say where the version stands instead of telling it; to look there could mean an import.
         version=_plain(version) if version and not version.startswith(("attr:", "file:")) else None,
-        commit=find_commit(root),
+        commit=find_commit(packaging),
         licence=licence,
     )
 
@@ -116,82 +116,41 @@ def normalised_name(name: str) -> str:
     return re.sub(r"[-_.]+", "-", _plain(name)).strip("-").lower() or "unnamed"
 
 
-def find_commit(root: Path) -> str | None:
+def find_commit(packaging: PackagingFiles) -> str | None:
     """The commit that HEAD names, read from ``.git``'s files.
 
     HEAD has a hash itself (detached), or names a reference, which is a file or a line of ``packed-refs``. None without
-    a checkout, before the first commit, or where references are stored in another format (reftable).
+    a checkout, before the first commit, or where references are stored in another format (reftable). None, too, for a
+    worktree or a submodule: their files are elsewhere, and a ``.git`` that points there may have been forged.
     """
-    try:
-        commit = _head_of(root)
-    except (OSError, UnicodeError, ValueError):  # ValueError: a null byte in a path
-        return None
+    commit = _head_of(packaging)
     return commit if commit and _HASH.match(commit) else None
 
 
-def _head_of(root: Path) -> str | None:
+def _head_of(packaging: PackagingFiles) -> str | None:
     """The text that stands where a commit's hash should, for ``find_commit`` to check."""
-    folder = root / ".git"
-    if folder.is_file():  # a worktree or a submodule
-        folder = (root / folder.read_text(encoding="utf-8").removeprefix("gitdir:").strip()).resolve()
-    head = _text(folder / "HEAD")
+    head = _git_text(packaging, "HEAD")
     if head is None or not head.startswith("ref: "):
         return head
     reference = head.removeprefix("ref: ")
-    if ".." in reference.split("/") or reference.startswith("/"):
+    if ".." in reference.split("/") or reference.startswith("/") or "\0" in reference:
         return None  # a forged HEAD must not have us read another file
-    common = folder / (_text(folder / "commondir") or ".")  # worktrees share references with their repository
-    return _text(common / reference) or _packed(common / "packed-refs", reference)
+    return _git_text(packaging, reference) or _packed(packaging, reference)
 
 
-def _packed(file: Path, reference: str) -> str | None:
+def _packed(packaging: PackagingFiles, reference: str) -> str | None:
     """The commit of a reference that git packed into one file with others; None where it is not among them."""
-    # 16 MB are some 200,000 references, at about 70 bytes a line
-    for line in (_text(file, limit=16 << 20) or "").splitlines():
+    for line in (_git_text(packaging, "packed-refs", PACKED_BYTES) or "").splitlines():
         commit, _, name = line.partition(" ")
         if name == reference:
             return commit
     return None
 
 
-def _text(file: Path, limit: int = 4096) -> str | None:
-    """The first characters of a file without surrounding space; None where there is no file."""
-    if not file.is_file():
-        return None
-    with open(file, encoding="utf-8") as opened:
-        return opened.read(limit).strip()
-
-
-def _metadata(root: Path) -> Message:
-    """The metadata of an sdist, a wheel or an installation, which have the format of mail headers; empty without."""
-    candidates = [
-        root / "PKG-INFO",
-        root / "METADATA",
-        *sorted(root.glob("*.dist-info/METADATA")),
-        *sorted(root.glob("*.egg-info/PKG-INFO")),
-    ]
-    # By the mail parser, which never fails: metadata that is cut off or forged gives fewer fields.
-    for file in candidates:
-        data = read_bytes(file.parent, file.name) if file.is_file() else None
-        if isinstance(data, bytes) and data:
-            return message_from_string(data.decode("utf-8", "replace"))
-    return Message()
-
-
-def _setup_keywords(root: Path) -> Mapping[str, str]:
-    """The keyword arguments of the ``setup(...)`` call that are string literals; empty without such a call."""
-    data = read_bytes(root, "setup.py") if (root / "setup.py").is_file() else None
-    tree = parse(data.decode("utf-8", "replace")) if isinstance(data, bytes) else None
-    if not isinstance(tree, ast.Module):
-        return {}
-    # `setup(...)` or `setuptools.setup(...)`; the first one counts, as further ones would install something else
-    calls = (node for node in ast.walk(tree) if isinstance(node, ast.Call))
-    setup = next((call for call in calls if ast.unparse(call.func).rpartition(".")[2] == "setup"), None)
-    return {
-        keyword.arg: keyword.value.value
-        for keyword in (setup.keywords if setup is not None else ())
-        if keyword.arg is not None and isinstance(keyword.value, ast.Constant) and isinstance(keyword.value.value, str)
-    }
+def _git_text(packaging: PackagingFiles, path: str, max_bytes: int = 4096) -> str | None:
+    """The text of one of git's files without surrounding space; None where there is none."""
+    data = packaging.read(f".git/{path}", max_bytes)
+    return None if data is None else data.decode("utf-8", "replace").strip()
 
 
 def _first(*values: object) -> str | None:

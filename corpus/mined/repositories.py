@@ -1,42 +1,62 @@
-"""Opens the repositories that the command line names: ``PATH`` (file, folder, checkout, sdist, wheel) or
-``module:NAME``.
+"""Finds the repositories that the command line names: ``PATH`` (file, folder, checkout, sdist, wheel), ``module:NAME``.
 
-A folder without packaging files whose children have them holds several repositories. Archives, single files and
-installed modules are staged: copied into the ledger's ``sources``, under names made of their content, so that the
-sandbox is shown them and nothing beside them (the rest of site-packages, a home folder).
+A folder without packaging files whose children have them holds several repositories. Nothing of a repository is read
+here: folders are listed, one level deep, and paths are looked at with ``stat``. Archives, single files and installed
+modules are staged: copied into the ledger's ``sources``, under names made of their content, so that the sandbox is
+shown them and nothing beside them (the rest of site-packages, a home folder).
 """
 
 from __future__ import annotations
 
-import hashlib
 import importlib.machinery
 import os
 import platform
-import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
+from typing import Literal, Protocol
 
 from trace_mine.corpus.errors import CorpusError
-from trace_mine.corpus.mined.archives import is_archive, unpack
-from trace_mine.corpus.mined.files import LEDGER_FOLDER
-from trace_mine.corpus.mined.provenance import Provenance, find_provenance
-from trace_mine.tracer.atomic import new_folder
+from trace_mine.corpus.mined.archives import is_archive
+from trace_mine.corpus.mined.files import LEDGER_FOLDER, PYTHON_SUFFIXES, TEXT_SUFFIXES
+from trace_mine.corpus.mined.staging import stage_files
 from trace_mine.tracer.sandbox import hidden_from_runs
+from trace_mine.tracer.schema import Drop
 
 MARKERS = ("pyproject.toml", "setup.py", "setup.cfg", "PKG-INFO", ".git")
 """A folder with one of these is one repository, whatever its children are."""
 MODULE_PREFIX = "module:"
+LINK = "a symbolic link; give the path that it leads to, to mine that"
+MAX_CHILDREN = 100_000
+"""Names of a folder that is looked through for repositories."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NamedInput:
+    """What the command line names, or a child of it that is a repository, before anything of it is read.
+
+    Attributes:
+        kind: what ``path`` is; a module's is its name.
+        path: the folder or file.
+        shown: the folder or file to show to the reader, ``path`` or one above it; None for what is staged.
+    """
+
+    kind: Literal["folder", "archive", "file", "module"]
+    path: Path
+    shown: Path | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Repository:
-    """A folder to mine, with its provenance.
+    """A folder to read and to mine.
 
     Attributes:
         root: the folder, all of which the sandbox shows.
-        provenance: the name, version, commit and licence of its rows.
+        fallback_name: the project's name where no file tells it.
+        metadata: the folder whose packaging files tell the provenance; None: the root.
+        origin: name, version and licence, where they are known without looking.
         only: the files to search, relative to the root; None for all of them.
         library: of a module of the standard library, its file or folder in this interpreter; None for all others.
 
@@ -45,7 +65,9 @@ class Repository:
     """
 
     root: Path
-    provenance: Provenance
+    fallback_name: str
+    metadata: Path | None = None
+    origin: tuple[str, str, str] | None = None
     only: tuple[str, ...] | None = None
     library: str | None = None
 
@@ -72,19 +94,27 @@ class IgnoredInput:
     explanation: str
 
 
-def open_inputs(inputs: list[str], staging: Path) -> Iterator[Repository | IgnoredInput]:
-    """Open every repository that the inputs name, in their order; the children of a folder in the order of their names.
+class Unpacker(Protocol):
+    """The part of ``reader.Reader`` by which archives are unpacked."""
+
+    def unpack(self, archive: Path) -> Path | Drop:
+        """Unpack an archive into the staging folder; return the repository's root."""
+
+
+def find_targets(inputs: Sequence[str]) -> Iterator[NamedInput | IgnoredInput]:
+    """Find every repository that the inputs name, in their order; the children of a folder in the order of their names.
 
     Args:
         inputs: paths and ``module:NAME``, as they stand on the command line.
-        staging: a folder for the copies of what is not a repository's own folder.
 
     Raises:
-        CorpusError: a path is missing (exit code 2), or can't be read or unpacked.
+        CorpusError: a path is missing (exit code 2) or can't be read, or there is no such module.
     """
     for text in inputs:
         if text.startswith(MODULE_PREFIX):
-            yield open_module(text.removeprefix(MODULE_PREFIX), staging)
+            name = text.removeprefix(MODULE_PREFIX)
+            find_module(name)
+            yield NamedInput(kind="module", path=Path(name))
             continue
         path = Path(text)
         if not path.exists():
@@ -92,11 +122,11 @@ def open_inputs(inputs: list[str], staging: Path) -> Iterator[Repository | Ignor
             raise CorpusError(f"expected a file or folder, got {text!r}, which does not exist; {hint}", exit_code=2)
         path = path.resolve()
         if path.is_dir():
-            yield from _open_folder(path, staging)
-        elif is_archive(path.name):
-            yield _open_archive(path, staging)
-        elif path.is_file() and path.suffix in (".py", ".rst", ".md", ".txt"):
-            yield _open_file(path, staging)
+            yield from _targets_in(path)
+        elif path.is_file() and is_archive(path.name):
+            yield NamedInput(kind="archive", path=path, shown=None if hidden_from_runs(path) else path)
+        elif path.is_file() and path.suffix in PYTHON_SUFFIXES + TEXT_SUFFIXES:
+            yield NamedInput(kind="file", path=path)
         else:
             raise CorpusError(
                 f"expected a folder, .py, .rst, .md, .txt, .tar.gz, .zip or .whl, got {text!r}; give one of these",
@@ -104,14 +134,137 @@ def open_inputs(inputs: list[str], staging: Path) -> Iterator[Repository | Ignor
             )
 
 
-def open_module(name: str, staging: Path) -> Repository:
-    """Open an installed module or package, or one of the standard library; of a dotted name, that part only.
+def _targets_in(folder: Path) -> Iterator[NamedInput | IgnoredInput]:
+    """A folder as one repository, or as several where it has no marker and some of its children do."""
+    if not os.access(folder, os.R_OK | os.X_OK):
+        raise CorpusError(f"expected a readable folder, got {folder.name!r}; change its permissions")
+    if _has_marker(folder):  # before its children are looked at, which may be closed to us
+        yield _folder_target(folder, folder)
+        return
+    with os.scandir(folder) as entries:
+        listed = sorted(islice(entries, MAX_CHILDREN), key=lambda entry: os.fsencode(entry.name))
+    children = [(entry, _kind_of(entry)) for entry in listed if not entry.name.startswith(".")]
+    if not any(kind in ("folder", "archive") for _, kind in children):
+        yield _folder_target(folder, folder)
+        yield from (IgnoredInput(name=entry.name, explanation=kind) for entry, kind in children if kind == LINK)
+        return
+    # Root's runs are another user's, to whom a closed folder can't be shown: each of its open children is.
+    is_closed = hidden_from_runs(folder)
+    for entry, kind in children:
+        child = Path(entry.path)
+        if kind == "folder":
+            yield _folder_target(child, child if is_closed else folder)
+        elif kind == "archive":
+            shown = (None if hidden_from_runs(child) else child) if is_closed else folder
+            yield NamedInput(kind="archive", path=child, shown=shown)
+        elif kind:
+            yield IgnoredInput(name=entry.name, explanation=kind)
 
-    Only the top-level name is looked up, without importing it: looking up ``a.b`` would run ``a``.
+
+def _kind_of(entry: os.DirEntry[str]) -> str:
+    """``folder`` or ``archive`` for a child that is a repository, an explanation for one that may be expected to be,
+    and nothing for what could not be mined anywhere.
+    """
+    is_repository = entry.is_dir() and _has_marker(Path(entry.path))
+    if entry.is_symlink():
+        # It could lead to any folder of this machine.
+        is_link = is_repository or is_archive(entry.name)
+        return LINK if is_link else ""
+    if entry.is_dir(follow_symlinks=False):
+        if os.path.lexists(Path(entry.path) / LEDGER_FOLDER):  # a dataset's default place is in the working folder
+            return ""
+        return "folder" if is_repository else "beside repositories, without packaging files; give its path to mine it"
+    if entry.is_file(follow_symlinks=False) and is_archive(entry.name):
+        return "archive"
+    # Other files are nothing that could be mined.
+    is_python = entry.name.endswith(PYTHON_SUFFIXES)
+    return "beside repositories, without packaging files; give its path to mine it" if is_python else ""
+
+
+def _folder_target(folder: Path, shown: Path) -> NamedInput | IgnoredInput:
+    """A folder as one repository, in place."""
+    if hidden_from_runs(folder):
+        # Root mines as root, but its snippets run as another user (the sandbox gives up root's rights first).
+        explanation = "others may not read it, and root's runs are others: chmod -R o+rX it"
+        return IgnoredInput(name=folder.name, explanation=explanation)
+    return NamedInput(kind="folder", path=folder, shown=shown)
+
+
+def _has_marker(folder: Path) -> bool:
+    # lexists: a marker that is a broken link marks a repository as well, and what it leads to is not looked at
+    return any(os.path.lexists(folder / marker) for marker in MARKERS)
+
+
+def open_target(target: NamedInput, reader: Unpacker, staging: Path) -> Repository | Drop:
+    """Make the folder to read of a target: in place, or as a copy.
+
+    Args:
+        target: what was found.
+        reader: unpacks archives; it is shown ``target.shown`` and ``staging``.
+        staging: a folder for copies.
+
+    Returns:
+        The folder, or the drop of a repository that can't be unpacked or copied.
+
+    Raises:
+        OSError: the disk is full.
+    """
+    if target.kind == "module":
+        return open_module(str(target.path), staging)
+    if target.kind == "folder":
+        return Repository(root=target.path, fallback_name=target.path.name)
+    if target.kind == "file":
+        return _open_file(target.path, staging)
+    return _open_archive(target, reader, staging)
+
+
+def _open_archive(target: NamedInput, reader: Unpacker, staging: Path) -> Repository | Drop:
+    """Unpack an archive; without metadata its name is the file's, up to the version (``boltons-25.0.tar.gz``)."""
+    archive = target.path
+    if target.shown is None:
+        copy = stage_files([archive], archive.parent, staging, label="archive")
+        if isinstance(copy, Drop):
+            return copy
+        archive = copy / archive.name
+    root = reader.unpack(archive)
+    return root if isinstance(root, Drop) else Repository(root=root, fallback_name=name_of(target))
+
+
+def name_of(target: NamedInput) -> str:
+    """The name of a target where nothing else tells one."""
+    name = target.path.name
+    if target.kind != "archive":
+        return name
+    for suffix in (".gz", ".bz2", ".xz", ".tar", ".tgz", ".zip", ".whl"):  # the outer one of `.tar.gz` first
+        name = name.removesuffix(suffix)
+    return name.rpartition("-")[0] or name
+
+
+def _open_file(path: Path, staging: Path) -> Repository | Drop:
+    """Open a single file.
+
+    Of a package, the whole package is staged, since relative imports of the file need it; only the file is searched.
+    """
+    base = path.parent
+    while os.path.isfile(base / "__init__.py") and base != base.parent:
+        base = base.parent
+    top = base / path.relative_to(base).parts[0]
+    root = stage_files([top], base, staging, label=path.stem[:100])
+    if isinstance(root, Drop):
+        return root
+    return Repository(root=root, fallback_name=top.stem, only=(path.relative_to(base).as_posix(),))
+
+
+# modules --------------------------------------------------------------------------------------------------------------
+
+
+def find_module(name: str) -> Path:
+    """The file or folder of the top-level module of a dotted name, found without importing it.
+
+    Only the top-level name is looked up: looking up ``a.b`` would run ``a``.
 
     Args:
         name: without the prefix ``module:``.
-        staging: a folder for the copy.
 
     Raises:
         CorpusError: there is no such module, or it has no Python source.
@@ -121,16 +274,43 @@ def open_module(name: str, staging: Path) -> Repository:
         raise CorpusError(
             f"expected module:NAME with a dotted name, got {name!r}; write for example module:heapq", exit_code=2
         )
+    source = _source_of_module(parts[0], name)
+    if len(parts) > 1:
+        _files_of_part(source, parts, name)
+    return source
+
+
+def open_module(name: str, staging: Path) -> Repository | Drop:
+    """Open an installed module or package, or one of the standard library; of a dotted name, that part only.
+
+    Args:
+        name: without the prefix ``module:``.
+        staging: a folder for the copy.
+
+    Raises:
+        CorpusError: there is no such module, or it has no Python source.
+    """
+    source = find_module(name)
+    parts = name.split(".")
     top = parts[0]
-    source = _source_of_module(top, name)
     # All of the top-level package is staged, since the part imports the rest of it; only the part is searched.
     only = _files_of_part(source, parts, name) if len(parts) > 1 else None
-    root = _stage([source], source.parent, staging, label=f"module-{top}")
+    root = stage_files([source], source.parent, staging, label=f"module-{top}")
+    if isinstance(root, Drop):
+        return root
     if top in sys.stdlib_module_names:
         # All modules of the standard library have one name, so that they share a split.
-        provenance = Provenance(name="cpython", version=platform.python_version(), commit=None, licence="PSF-2.0")
-        return Repository(root=root, provenance=provenance, only=only, library=str(source))
-    return Repository(root=root, provenance=_installed_provenance(top, source), only=only)
+        origin = ("cpython", platform.python_version(), "PSF-2.0")
+        return Repository(root=root, fallback_name="cpython", origin=origin, only=only, library=str(source))
+    metadata = _metadata_of(top)
+    if metadata is None:  # on the path, and not installed: what it says of itself
+        inner = root / source.name if source.is_dir() else root
+        return Repository(root=root, fallback_name=top, metadata=inner, only=only)
+    distribution, folder = metadata
+    copy = stage_files([folder], folder.parent, staging, label=f"metadata-{top}")
+    if isinstance(copy, Drop):
+        return copy
+    return Repository(root=root, fallback_name=distribution, metadata=copy / folder.name, only=only)
 
 
 def _source_of_module(top: str, name: str) -> Path:
@@ -159,128 +339,13 @@ def _files_of_part(source: Path, parts: list[str], name: str) -> tuple[str, ...]
     )
 
 
-def _installed_provenance(top: str, source: Path) -> Provenance:
-    """The provenance of an installed module, out of the metadata that its installer left."""
+def _metadata_of(top: str) -> tuple[str, Path] | None:
+    """The distribution that installed a module, and the folder of metadata that its installer left."""
     import importlib.metadata
 
     for distribution in importlib.metadata.packages_distributions().get(top, []):
         # The folder of the metadata has no public name. Its files say the same as `metadata()`, and licence files too.
         folder = getattr(importlib.metadata.distribution(distribution), "_path", None)
         if isinstance(folder, Path) and folder.is_dir():
-            return find_provenance(folder, fallback_name=distribution)
-    return find_provenance(source if source.is_dir() else source.parent, fallback_name=top)
-
-
-def _open_folder(folder: Path, staging: Path) -> Iterator[Repository | IgnoredInput]:
-    """Open a folder as one repository, or as several where it has no marker and some of its children do."""
-    if not os.access(folder, os.R_OK | os.X_OK):
-        raise CorpusError(f"expected a readable folder, got {folder.name!r}; change its permissions")
-    if _has_marker(folder):  # before its children are looked at, which may be closed to us
-        yield _open_repository(folder)
-        return
-    children = [
-        child for child in sorted(folder.iterdir()) if not child.name.startswith(".") and not _is_dataset(child)
-    ]
-    if not any(map(_is_repository, children)):
-        yield _open_repository(folder)
-        return
-    for child in children:
-        if _is_repository(child):
-            yield _open_repository(child) if child.is_dir() else _open_child_archive(child, staging)
-        elif child.is_dir() or child.suffix == ".py":  # other files are nothing that could be mined
-            explanation = "beside repositories, without packaging files; give its path to mine it"
-            yield IgnoredInput(name=child.name, explanation=explanation)
-
-
-def _open_child_archive(path: Path, staging: Path) -> Repository | IgnoredInput:
-    try:
-        return _open_archive(path, staging)
-    except CorpusError as error:  # one broken download must not stop the others
-        return IgnoredInput(name=path.name, explanation=str(error))
-
-
-def _open_repository(folder: Path) -> Repository | IgnoredInput:
-    """Open a folder as one repository, in place."""
-    if hidden_from_runs(folder):
-        # Root mines as root, but its snippets run as another user (the sandbox gives up root's rights first).
-        explanation = "others may not read it, and root's runs are others: chmod -R o+rX it"
-        return IgnoredInput(name=folder.name, explanation=explanation)
-    return Repository(root=folder, provenance=find_provenance(folder, fallback_name=folder.name))
-
-
-def _open_archive(path: Path, staging: Path) -> Repository:
-    """Unpack an archive; without metadata its name is the file's, up to the version (``boltons-25.0.tar.gz``)."""
-    root = unpack(path, staging)
-    stem = path.name
-    for suffix in (".gz", ".bz2", ".xz", ".tar", ".tgz", ".zip", ".whl"):  # the outer one of `.tar.gz` first
-        stem = stem.removesuffix(suffix)
-    return Repository(root=root, provenance=find_provenance(root, fallback_name=stem.rpartition("-")[0] or stem))
-
-
-def _open_file(path: Path, staging: Path) -> Repository:
-    """Open a single file.
-
-    Of a package, the whole package is staged, since relative imports of the file need it; only the file is searched.
-    """
-    base = path.parent
-    while (base / "__init__.py").is_file():
-        base = base.parent
-    top = base / path.relative_to(base).parts[0]
-    root = _stage([top], base, staging, label=path.stem)
-    provenance = find_provenance(root, fallback_name=top.stem)
-    return Repository(root=root, provenance=provenance, only=(path.relative_to(base).as_posix(),))
-
-
-def _has_marker(folder: Path) -> bool:
-    return any((folder / marker).exists() for marker in MARKERS)
-
-
-def _is_repository(path: Path) -> bool:
-    return _has_marker(path) if path.is_dir() else path.is_file() and is_archive(path.name)
-
-
-def _is_dataset(folder: Path) -> bool:
-    """Tell a dataset of ours: its default place is in the working folder, which may be the folder to mine."""
-    return (folder / LEDGER_FOLDER).exists()
-
-
-def _stage(sources: list[Path], base: Path, staging: Path, *, label: str) -> Path:
-    """Copy files and folders into a folder that is named for their content; links are left out.
-
-    Args:
-        sources: the files and folders.
-        base: the folder that paths in the copy are relative to.
-        staging: where the copy is made.
-        label: the beginning of its name, for people.
-
-    Returns:
-        The copy; the one that is there already where nothing has changed.
-
-    Raises:
-        CorpusError: a file may not be read.
-    """
-    files = []
-    for source in sources:
-        for path in sorted(source.rglob("*")) if source.is_dir() else [source]:
-            # A link could bring any file of this machine into the sandbox.
-            if path.is_file() and not path.is_symlink() and "__pycache__" not in path.parts:
-                files.append(path)
-    digest = hashlib.sha256()
-    try:
-        for path in files:
-            digest.update(os.fsencode(path.relative_to(base)) + b"\0")  # no path has a null byte, so it ends the name
-            with open(path, "rb") as file:
-                digest.update(hashlib.file_digest(file, "sha256").digest())
-        target = staging / f"{label}-{digest.hexdigest()[:16]}"
-        if not target.exists():
-            with new_folder(target) as partial:
-                # Not by copytree, which keeps modes and times: the copy must not depend on them.
-                for path in files:
-                    copy = partial / path.relative_to(base)
-                    copy.parent.mkdir(parents=True, exist_ok=True)
-                    shutil.copyfile(path, copy)
-    except PermissionError as error:
-        raise CorpusError(
-            f"{Path(str(error.filename)).name}: expected a readable file, got {error.strerror}; change its permissions"
-        ) from error
-    return target
+            return distribution, folder
+    return None

@@ -17,10 +17,10 @@ from typing import Protocol, cast
 from trace_mine.corpus.errors import CorpusError
 from trace_mine.corpus.hashing import content_key
 from trace_mine.corpus.mined.hidden_inputs import add_prior
-from trace_mine.corpus.mined.payload import MinedPayload
+from trace_mine.corpus.mined.payload import MinedPayload, UnreadableEntry
 from trace_mine.corpus.mined.snippets import Candidate
 from trace_mine.corpus.rows import Row, RowOrigin, make_row, printable
-from trace_mine.corpus.work import Dropped, Item
+from trace_mine.corpus.work import Dropped, Item, SnippetEntry
 from trace_mine.tracer.inside.reasons import Reason
 from trace_mine.tracer.schema import Drop, Snippet, Trace
 
@@ -46,7 +46,7 @@ def trace_unit(payload: Mapping[str, object]) -> Iterator[Item]:
     others would be the same, so they are dropped without a run.
 
     Args:
-        payload: a ``MinedPayload``.
+        payload: a ``MinedPayload``, or one whose snippet is an ``UnreadableEntry``.
 
     Yields:
         A Row or a Dropped for each session, in order.
@@ -57,6 +57,10 @@ def trace_unit(payload: Mapping[str, object]) -> Iterator[Item]:
     unit = cast(MinedPayload, payload)
     first_session_draws = True
     for entry in unit["snippets"]:
+        if "drop" in entry:
+            unread = cast(UnreadableEntry, entry)["drop"]
+            yield _dropped(unit, entry, Drop(reason=unread["reason"], evidence=unread["evidence"]))
+            continue
         candidate = Candidate.from_json(entry["candidate"])
         result: Row | Drop
         if candidate.drop is not None:
@@ -68,12 +72,16 @@ def trace_unit(payload: Mapping[str, object]) -> Iterator[Item]:
             if not candidate.snippet.session:
                 first_session_draws = _may_draw(result)
         if isinstance(result, Drop):
-            evidence = printable(_scrub(result.evidence, unit["hidden"]))[:MAX_EVIDENCE]
-            if candidate.num_skipped:
-                evidence = f"{evidence} ({candidate.num_skipped} examples left out for +SKIP)".strip()
-            yield Dropped.at(entry, reason=result.reason, evidence=evidence)
+            left_out = f" ({candidate.num_skipped} examples left out for +SKIP)" if candidate.num_skipped else ""
+            yield _dropped(unit, entry, result, left_out)
         else:
             yield result
+
+
+def _dropped(unit: MinedPayload, entry: SnippetEntry, drop: Drop, note: str = "") -> Dropped:
+    """The drop of a snippet, whose evidence names no folder of this machine; the ``note`` stands behind it."""
+    evidence = printable(_scrub(drop.evidence, unit["hidden"]))[:MAX_EVIDENCE]
+    return Dropped.at(entry, reason=drop.reason, evidence=f"{evidence}{note}".strip())
 
 
 def _may_draw(result: Row | Drop) -> bool:
@@ -87,6 +95,8 @@ def _trace(unit: MinedPayload, candidate: Candidate) -> Row | Drop:
     tracer = _tracer_for(unit)
     try:
         trace = tracer.trace(snippet)
+        if isinstance(trace, Trace) and candidate.prior is not None:
+            trace = add_prior(trace, snippet, candidate.prior, candidate.input_values)
     except CorpusError:
         raise  # no sandbox, say: the same for all snippets
     except Exception as error:
@@ -94,8 +104,6 @@ def _trace(unit: MinedPayload, candidate: Candidate) -> Row | Drop:
         # conversation with its sandbox, is replaced.
         close_tracer()
         return Drop(reason=Reason.INTERNAL_ERROR, evidence="".join(traceback.format_exception(error)))
-    if isinstance(trace, Trace) and candidate.prior is not None:
-        trace = add_prior(trace, snippet, candidate.prior)
     if isinstance(trace, Drop):
         return trace
     if any(f"{folder}/" in trace.text for folder in unit["hidden"] if len(folder) > 1):

@@ -16,15 +16,14 @@ import time
 from collections import Counter, defaultdict
 from itertools import islice
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import trace_mine.tracer.replays.jails
 import trace_mine.tracer.session
 from trace_mine.corpus.mined.dependencies import find_dependencies
-from trace_mine.corpus.mined.discovery import FileCounts, Survey
+from trace_mine.corpus.mined.discovery import Survey
 from trace_mine.corpus.mined.miner import warm_modules
-from trace_mine.corpus.mined.repositories import open_inputs
+from trace_mine.corpus.mined.repositories import NamedInput, find_targets
 from trace_mine.corpus.mined.snippets import Candidate
 from trace_mine.tracer.inside.protocol.jobs import Job
 from trace_mine.tracer.sandbox import Worker
@@ -80,7 +79,7 @@ def cpu_seconds(who: int) -> float:
     return usage.ru_utime + usage.ru_stime
 
 
-def trace_folder(folder: Path, sources: list[str], limit: int | None, scratch: Path) -> int:
+def trace_folder(folder: Path, sources: list[str], limit: int | None) -> int:
     """Traces the folder's snippets and prints the table; the exit code."""
     meter = Meter()
     trace_mine.tracer.session.Worker = meter.metered()  # type: ignore[misc]
@@ -90,22 +89,23 @@ def trace_folder(folder: Path, sources: list[str], limit: int | None, scratch: P
     traces: list[Trace] = []
     drops: Counter[str] = Counter()
     num_found = 0
-    for repository in open_inputs([str(folder)], scratch):
-        survey = Survey(repository, FileCounts())
+    targets = [target for target in find_targets([str(folder)]) if isinstance(target, NamedInput)]
+    for target in targets:
+        survey = Survey(target.path)
         dependencies = find_dependencies(survey.imports, own=survey.layout.top_level_names())
         groups: dict[tuple[str, ...], list[Candidate]] = defaultdict(list)
-        for candidate in islice(survey.candidates(sources), limit):
-            groups[candidate.sys_path].append(candidate)
+        for snippet in islice(survey.snippets(sources), limit):
+            groups[snippet.sys_path].append(snippet.candidate())
         for sys_path, members in groups.items():
             num_found += len(members)
             config = TracerConfig(
-                repository=repository.root,
+                repository=target.path,
                 sys_path=sys_path,
                 packages=tuple(dependencies.packages),
-                warm=tuple(warm_modules(survey, dependencies, members)),
+                warm=tuple(warm_modules(survey.imports, dependencies, members)),
             )
             with Tracer(config) as live:
-                print(f"{repository.provenance.name} {sys_path}: {len(members)} snippets, {live.sandbox}")
+                print(f"{target.path.name} {sys_path}: {len(members)} snippets, {live.sandbox}")
                 for member in members:
                     result = member.drop or live.trace(member.snippet)
                     if isinstance(result, Drop):
@@ -148,8 +148,7 @@ def main() -> int:
     options = parser.parse_args()
     if not options.folder.exists():
         parser.error(f"expected a folder, got {options.folder}; give the path of a repository")
-    with TemporaryDirectory() as scratch:
-        return trace_folder(options.folder, options.sources.split(","), options.limit, Path(scratch))
+    return trace_folder(options.folder, options.sources.split(","), options.limit)
 
 
 if __name__ == "__main__":

@@ -139,6 +139,8 @@ class Reason(StrEnum):
     NULL_BYTES = "null_bytes", _file("The Python file holds a null byte, which Python refuses.")
     BAD_ENCODING = "bad_encoding", _file("The file is not text in the encoding that it declares (without one: UTF-8).")
     TOO_DEEP = "too_deep", _file("The source nests more deeply than the parser can follow.")
+    # seconds of CPU time, so that load does not decide what a dataset has; those of ``corpus.mined.discovery``
+    TOO_SLOW = "too_slow", _file("Reading the file took 20 s of CPU time, a thousand times what written source takes.")
     SYNTAX_ERROR = (
         "syntax_error",
         _file(
@@ -150,6 +152,14 @@ class Reason(StrEnum):
 
     # found and not run
 
+    UNREADABLE_REPOSITORY = (
+        "unreadable_repository",
+        _discovery(
+            "Reading the repository broke off: its archive is damaged or unsafe, or the reader, which runs in a "
+            "sandbox, crashed or reached a limit. It counts as one snippet; the other repositories are mined.",
+            "The evidence says how reading ended; unpack an archive yourself, or give smaller folders.",
+        ),
+    )
     ALL_SKIPPED = "all_skipped", _discovery("Every example of the docstring has the directive +SKIP.")
     BAD_DOCTEST = "bad_doctest", _discovery("The doctest module refuses the docstring, mostly for its indentation.")
     NOT_IMPORTABLE = (

@@ -42,6 +42,7 @@ class JailConfig:
         readable_by_all: True if any user may read all of ``binds``.
         hostname, process_id, hash_seed, seed, machine, pinned_clock, choices: as in ``Jail``.
         limits: the worker's limits.
+        cgroup: the version of the kernel's interface by which the jail's control group bounds it; 0 where it has none.
         zygote: as in ``Jail``.
         executable: the interpreter, as code inside sees its path; a zygote that is a program of its own is started
             from there.
@@ -75,6 +76,7 @@ class JailConfig:
     links: tuple[tuple[str, str], ...] = ()
     hidden: tuple[str, ...] = ()
     library: str = ""
+    cgroup: int = 0
 
     def __post_init__(self) -> None:
         if not set(self.required) <= set(self.layers):

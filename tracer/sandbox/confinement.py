@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import signal
 
 from trace_mine.tracer.sandbox.config import JailConfig
 from trace_mine.tracer.sandbox.layer import Confinement
 from trace_mine.tracer.sandbox.syscalls import machine_of_this_process
+
+OOM_SCORE = b"500"
+"""Half of what the kernel ranks a process by that has all memory: more than any that behaves well has."""
 
 
 def confinement_of(config: JailConfig, landlock_abi: int, statm: int) -> Confinement:
@@ -23,7 +27,21 @@ def confinement_of(config: JailConfig, landlock_abi: int, statm: int) -> Confine
         tasks=config.tasks,
         limits=config.limits,
         statm=statm,
+        cgroup=config.cgroup,
     )
+
+
+def prefer_for_oom_kill(proc: int) -> None:
+    """Make the zygote and its runners the first that the kernel kills where memory is used up, in the jail's group or
+    on the whole machine: init must stay to report it, and the host's processes have nothing to do with it.
+
+    ``proc`` is an open descriptor of the host's /proc. Raises OSError.
+    """
+    fd = os.open("self/oom_score_adj", os.O_WRONLY | os.O_CLOEXEC, dir_fd=proc)
+    try:
+        os.write(fd, OOM_SCORE)
+    finally:
+        os.close(fd)
 
 
 def reset_signals() -> None:

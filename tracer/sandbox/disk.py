@@ -39,7 +39,7 @@ class Usage:
     Args:
         max_bytes: the most that may be held.
         file_bytes: the most that one file can have: what is counted for one that can't be looked at.
-        used_bytes, num_files: what was found.
+        used_bytes, num_files: what was counted.
         over: a limit is passed: bytes, MAX_FILES, MAX_DEPTH, or something is held where nobody can count it.
         moved: something changed meanwhile, so that a file may have been missed or counted twice.
         seen: inodes of the files that were counted, so that the blocks of a hard link do not count twice. Without
@@ -63,7 +63,7 @@ class Usage:
         self.over = self.over or self.used_bytes > self.max_bytes or self.num_files > MAX_FILES
 
 
-def exceeds(path: str, max_bytes: int, file_bytes: int, leader: int | None = None, *, forks: bool = False) -> bool:
+def exceeds(path: str, max_bytes: int, file_bytes: int, leader: int | None = None) -> bool:
     """Return True if a run holds more than ``max_bytes``, MAX_FILES files or MAX_DEPTH levels of folders.
 
     Args:
@@ -71,23 +71,23 @@ def exceeds(path: str, max_bytes: int, file_bytes: int, leader: int | None = Non
         max_bytes: the most that it may hold.
         file_bytes: the most that one of its files can have.
         leader: its process, a child of this one and the leader of a group; None where no process is left.
-        forks: it may have made processes.
     """
-    usage = measured(path, max_bytes, file_bytes, leader, forks=forks)
+    usage = measured(path, max_bytes, file_bytes, leader)
     if not usage.moved or leader is None:
         return usage.over
-    with stopped(leader, forks=forks):
-        return measured(path, max_bytes, file_bytes, leader, forks=forks).over
+    with stopped(leader):
+        return measured(path, max_bytes, file_bytes, leader).over
 
 
-def measured(path: str, max_bytes: int, file_bytes: int, leader: int | None, *, forks: bool) -> Usage:
+def measured(path: str, max_bytes: int, file_bytes: int, leader: int | None) -> Usage:
     """Count once; see ``exceeds``."""
     usage = Usage(max_bytes=max_bytes, file_bytes=file_bytes)
     began_ns = time.time_ns() - COARSE_NS
     with opened(path, None) as folder:
         _add_folder(usage, folder, began_ns, depth=0)
     if leader is not None:
-        for process in processes(leader, forks=forks):
+        # all of the jail: a hostile import may have left files open in the zygote
+        for process in descendants(_children("/proc/thread-self")):
             try:
                 _add_nameless(usage, process, os.fsencode(os.path.realpath(path)))
             except (FileNotFoundError, ProcessLookupError):
@@ -112,11 +112,11 @@ def _add_folder(usage: Usage, folder: int, began_ns: int, depth: int) -> None:
         names = [entry.name for entry in itertools.islice(entries, MAX_FILES + 1)]
     for name in names:
         try:
-            found = os.stat(name, dir_fd=folder, follow_symlinks=False)
-            usage.add(found.st_ino, blocks(found))
+            status = os.stat(name, dir_fd=folder, follow_symlinks=False)
+            usage.add(status.st_ino, blocks(status))
             if usage.over:
                 return
-            if stat.S_ISDIR(found.st_mode):
+            if stat.S_ISDIR(status.st_mode):
                 if depth + 1 >= MAX_DEPTH:
                     usage.over = True
                     return
@@ -160,9 +160,9 @@ def _open_unreadable(name: str, parent: int | None) -> int:
         os.close(handle)
 
 
-def blocks(found: os.stat_result) -> int:
+def blocks(status: os.stat_result) -> int:
     """Return the bytes that a file takes on disk: one with holes takes less than its size, one of a few bytes more."""
-    return found.st_blocks * 512
+    return status.st_blocks * 512
 
 
 def _add_nameless(usage: Usage, process: str, path: bytes) -> None:
@@ -170,7 +170,7 @@ def _add_nameless(usage: Usage, process: str, path: bytes) -> None:
     for thread in os.listdir(f"{process}/task"):  # one may have descriptors of its own
         for number in os.listdir(f"{process}/task/{thread}/fd"):
             with suppress(FileNotFoundError):
-                _add_open(usage, f"{process}/task/{thread}", number)
+                _add_open(usage, f"{process}/task/{thread}", number, path)
     with open(f"{process}/maps", "rb") as lines:
         for line in lines:
             fields = line.rstrip(b"\n").split(maxsplit=5)
@@ -179,13 +179,18 @@ def _add_nameless(usage: Usage, process: str, path: bytes) -> None:
                 usage.add(int(fields[4]), usage.file_bytes)  # its size can't be asked for
 
 
-def _add_open(usage: Usage, task: str, number: str) -> None:
+def _lies_below(path: bytes, link: str) -> bool:
+    """Return True if a file of /proc/PID/fd was below a folder when it had a name; no run can move one out of it."""
+    return os.fsencode(os.readlink(link)).startswith(path + b"/")
+
+
+def _add_open(usage: Usage, task: str, number: str, path: bytes) -> None:
     """Count the file that is open under a number, where it has no name. Raises OSError."""
-    found = os.stat(f"{task}/fd/{number}")
-    if stat.S_ISREG(found.st_mode) and found.st_nlink == 0:
+    status = os.stat(f"{task}/fd/{number}")
+    if stat.S_ISREG(status.st_mode) and status.st_nlink == 0 and _lies_below(path, f"{task}/fd/{number}"):
         usage.moved = True  # descriptors may be moved from number to number meanwhile
-        usage.add(found.st_ino, blocks(found))
-    elif stat.S_ISSOCK(found.st_mode) and _holds_descriptors(f"{task}/fdinfo/{number}"):
+        usage.add(status.st_ino, blocks(status))
+    elif stat.S_ISSOCK(status.st_mode) and _holds_descriptors(f"{task}/fdinfo/{number}"):
         # sent and not received: such a file is open nowhere, and nothing tells its size
         usage.moved = usage.over = True
 
@@ -196,19 +201,22 @@ def _holds_descriptors(fdinfo: str) -> bool:
         return any(line.startswith(b"scm_fds:") and int(line.split()[1]) > 0 for line in lines)
 
 
-def processes(leader: int, *, forks: bool) -> Iterator[str]:
-    """Give the folder in /proc of each process of a run; those that end meanwhile are left out."""
-    waiting = [leader]
-    if forks:
-        # orphans of the group are children of this process
-        waiting += [pid for pid in _children("/proc/thread-self") if pid != leader and _group(pid) == leader]
+def descendants(waiting: list[int]) -> Iterator[str]:
+    """Give the folder in /proc of each process of a list and of all below them; those that end meanwhile are left
+    out."""
     while waiting:
         process = f"/proc/{waiting.pop()}"
-        if forks:
-            with suppress(FileNotFoundError, ProcessLookupError):
-                for thread in os.listdir(f"{process}/task"):
-                    waiting += _children(f"{process}/task/{thread}")
+        with suppress(FileNotFoundError, ProcessLookupError):
+            for thread in os.listdir(f"{process}/task"):
+                waiting += _children(f"{process}/task/{thread}")
         yield process
+
+
+def _in_group(leader: int) -> Iterator[str]:
+    """Give the folder in /proc of each process of a run: its leader, and what it forked."""
+    # orphans of the group are children of this process
+    orphans = [pid for pid in _children("/proc/thread-self") if pid != leader and _group(pid) == leader]
+    yield from descendants([leader, *orphans])
 
 
 def _children(task: str) -> list[int]:
@@ -235,19 +243,19 @@ def _has_ended(process: str) -> bool:
 
 
 @contextmanager
-def stopped(leader: int, *, forks: bool) -> Iterator[None]:
+def stopped(leader: int) -> Iterator[None]:
     """Stop a run's processes, all of one group, and have them go on afterwards.
 
     A run that has stopped itself stays so. Where a call to a slow disk keeps one from stopping, the others are.
     """
-    if _all_stopped(leader, forks=forks):
+    if _all_stopped(leader):
         yield
         return
     with suppress(ProcessLookupError):
         os.killpg(leader, signal.SIGSTOP)
     try:
         deadline = time.monotonic() + STOP_SECONDS
-        while not _all_stopped(leader, forks=forks) and time.monotonic() < deadline:
+        while not _all_stopped(leader) and time.monotonic() < deadline:
             time.sleep(0.0002)
         yield
     finally:
@@ -255,9 +263,9 @@ def stopped(leader: int, *, forks: bool) -> Iterator[None]:
             os.killpg(leader, signal.SIGCONT)
 
 
-def _all_stopped(leader: int, *, forks: bool) -> bool:
+def _all_stopped(leader: int) -> bool:
     """Return True if no thread of a run can run."""
-    for process in processes(leader, forks=forks):
+    for process in _in_group(leader):
         with suppress(FileNotFoundError, ProcessLookupError):
             for thread in os.listdir(f"{process}/task"):
                 with open(f"{process}/task/{thread}/stat", "rb") as file:

@@ -24,12 +24,14 @@ from typing import TYPE_CHECKING, NoReturn
 from trace_mine.tracer.limits import Limits
 from trace_mine.tracer.sandbox import groups, kernel, recorder, rlimits
 from trace_mine.tracer.sandbox.config import NO_START, JailConfig
+from trace_mine.tracer.sandbox.confinement import prefer_for_oom_kill
+from trace_mine.tracer.sandbox.import_limits import limit_passed
 from trace_mine.tracer.sandbox.isolation import isolate
 from trace_mine.tracer.sandbox.landlock import landlock_abi
 from trace_mine.tracer.sandbox.layer import Orders
 from trace_mine.tracer.sandbox.own_time import LOOK_SECONDS, OwnTime
 from trace_mine.tracer.sandbox.replayer import Replayer
-from trace_mine.tracer.sandbox.scratch import FolderScratch, MountedScratch, empty_folder
+from trace_mine.tracer.sandbox.scratch import DISK_POLL_SECONDS, FolderScratch, MountedScratch, empty_folder
 from trace_mine.tracer.sandbox.wire import Hangup, field, receive_message, send_message
 from trace_mine.tracer.sandbox.zygote_link import ZYGOTE_SECONDS, Ends, ZygoteGone, ZygoteLink
 
@@ -38,8 +40,6 @@ if TYPE_CHECKING:
 
 ORPHAN_SECONDS = 5.0
 """How long a jail may take to end by itself once its supervisor is gone."""
-DISK_POLL_SECONDS = 0.05
-"""How often a scratch folder is measured at level 2, where no file system limits it."""
 CONTROL_SECONDS = 60.0
 """How long one message to or from the supervisor may take; then the jail ends. So long because the supervisor may be
 stopped in the middle (Ctrl-Z); not for ever, because a fork of a supervisor that died may hold the socket open."""
@@ -112,6 +112,7 @@ def _end_everything(config: JailConfig) -> NoReturn:
 def _become_zygote(config: JailConfig, replayer: Replayer | None, control: socket.socket, proc: int) -> NoReturn:
     """Go on as the zygote of a replayer, or of a recorder, or tell init why not. Never returns."""
     try:
+        prefer_for_oom_kill(proc)
         if replayer is None:
             recorder.become(config, control, proc)
         replayer.become(control, proc)
@@ -245,11 +246,12 @@ class Init:
         self._zygote.dismiss_runner()
         self._zygote.send(message, payload)
         clock = self._zygote.clock(field(message, "wall_seconds", float))
+        self._scratch.belongs_to(self._zygote.pid, self._config.limits)
         failures: dict[str, str] = {}
         current = ""
         try:
             for _ in range(2 * len(modules) + 1):  # two messages for each module, and one at the end
-                answer = self._zygote.receive(clock)
+                answer = self._zygote.receive(clock, self._imports_passed)
                 if "begin" in answer:
                     current = str(answer["begin"])[:500]
                 # other names than these could fill init's memory
@@ -261,11 +263,14 @@ class Init:
                     raise ZygoteGone(str(answer.get("fault") or answer)[:500])
             else:
                 raise ZygoteGone(f"expected two messages for each of {len(modules)} modules, got more")
+            if limit := self._disk_limit():  # what the zygote keeps open would count against each run
+                raise ZygoteGone(limit)
         except ZygoteGone as error:
             clock.look()
             self._tell({"stuck": current, "why": str(error), "failures": failures, "seconds": clock.own_seconds})
             raise Hangup("restart") from error
         clock.look()
+        self._scratch.belongs_to(None, self._config.limits)
         self._scratch.renew(self._disk_bytes)  # imports may have written files, which no run is to find
         self._zygote.order_runner()
         self._tell({"warmed": True, "failures": failures, "seconds": clock.own_seconds})
@@ -370,7 +375,15 @@ class Init:
             return "cpu"
         if is_over:
             return "cpu" if clock.mostly_computed else "wall"
-        return "disk-limit" if self._scratch.over(limits.disk_bytes) else ""
+        return self._disk_limit()
+
+    def _imports_passed(self) -> str:
+        """Return the limit that imports have passed; else nothing."""
+        return limit_passed(self._proc, self._config.limits) or self._disk_limit()
+
+    def _disk_limit(self) -> str:
+        """Return ``disk-limit`` where more is held than may be; else nothing."""
+        return "disk-limit" if self._scratch.over(self._disk_bytes) else ""
 
     def _tell(self, message: Mapping[str, object]) -> None:
         """Send the supervisor a message. Raises Hangup, OSError."""

@@ -24,6 +24,7 @@ from typing import IO, TypeVar
 from trace_mine.tracer.limits import Limits
 from trace_mine.tracer.sandbox import selftest
 from trace_mine.tracer.sandbox.bundle import BOOTSTRAP, bundle_code, bundle_sources
+from trace_mine.tracer.sandbox.cgroups import JAIL_TASKS, ControlGroup, bounds_of
 from trace_mine.tracer.sandbox.config import JailConfig
 from trace_mine.tracer.sandbox.conversation import Conversation, InitSilent, TalkPipes
 from trace_mine.tracer.sandbox.determinism import environment
@@ -48,6 +49,9 @@ MESSAGE_SECONDS = 30.0
 """How long one message from or to init may take, from its first byte to its last."""
 DRAIN_SECONDS = 0.5
 """How long pipes are read after init reported the runner's end: by then only a hostile zygote can hold a copy open."""
+IMPORT_TASKS = 8
+"""Threads that imports may start, where a control group counts them; and processes, were these not refused. numpy with
+one BLAS thread starts none, tqdm one; a pool of a module's own has as many as there are processors."""
 KEY_BYTES = 16
 RECORD_FDS = range(200, 900)
 """Numbers that the record pipe may have inside: another for each run, so that no program can count on one; above those
@@ -63,12 +67,14 @@ class JailDied(Exception):
     """The jail ended, or init says that it must be restarted.
 
     Where ``begun`` is False no run took place: it may be tried again in another jail. Where it is True the run may have
-    done anything before its end; to run it again would hide that.
+    done anything before its end; to run it again would hide that. ``out_of_memory`` is True where the kernel killed a
+    process of the jail meanwhile because the jail's memory was used up.
     """
 
     def __init__(self, why: str, *, begun: bool = False) -> None:
         super().__init__(why)
         self.begun = begun
+        self.out_of_memory = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,10 +109,14 @@ class JailProcess:
         SandboxUnavailable: a layer is refused, or the jail does not come up; the message says why and what to do.
     """
 
-    def __init__(self, executable: str, config: JailConfig, *, random_addresses: bool) -> None:
+    def __init__(
+        self, executable: str, config: JailConfig, *, random_addresses: bool, group: ControlGroup | None = None
+    ) -> None:
         """``executable`` is the interpreter to run inside. A ``config`` without namespaces names a scratch folder of
-        the host, which belongs to this record from here on: it is emptied and removed at the end.
+        the host, which belongs to this record from here on: it is emptied and removed at the end. So is ``group``.
         """
+        self._cgroup = group
+        self._tasks = bounds_of(config.limits).tasks
         self.environment = environment(config.hash_seed, config.scratch, config.machine)
         self._same_interpreter = executable == os.path.realpath(sys.executable)
         self._owner_pid = os.getpid()
@@ -148,6 +158,11 @@ class JailProcess:
     def _begin(self, config: JailConfig) -> str:
         """Send our code and the configuration; return the layers in use, once the jail is built."""
         deadline = time.monotonic() + START_SECONDS
+        if self._cgroup is not None:
+            try:
+                self._cgroup.add(self._popen.pid)  # before it has any code of ours to go on with
+            except OSError as error:
+                raise SandboxUnavailable(f"{error}: the jail can't be moved into its control group") from error
         self._control.settimeout(START_SECONDS)  # sendall's is for all bytes together
         try:
             compiled = bundle_code() if self._same_interpreter else {}
@@ -180,6 +195,8 @@ class JailProcess:
                 self._popen.wait()
             if self._group is not None:  # init was killed in the middle of the run
                 end_session(self._group)
+            if self._cgroup is not None:
+                self._cgroup.remove()
             if self._host_scratch is not None and os.path.isdir(self._host_scratch):  # init was killed
                 empty_folder(self._host_scratch)
                 os.rmdir(self._host_scratch)
@@ -197,10 +214,13 @@ class JailProcess:
         guard = began + GUARD * (wall_seconds + ZYGOTE_SECONDS) + SPARE_SECONDS
         order = {"do": "warm", "modules": list(modules), "wall_seconds": float(wall_seconds)}
         try:
+            self._bound_tasks(JAIL_TASKS + IMPORT_TASKS)
             send_message(self._control, order, deadline=guard)
             message = self._receive(guard)
+            self._bound_tasks(self._tasks)
         except (Hangup, OSError, JailDied) as error:
-            return Warmed(failures={}, stuck=modules[0], why=str(error), seconds=time.monotonic() - began)
+            why = f"MemoryError: the jail's memory is used up ({error})" if self._ran_out_of_memory() else str(error)
+            return Warmed(failures={}, stuck=modules[0], why=why, seconds=time.monotonic() - began)
         told = message.get("seconds")
         seconds = told if isinstance(told, float) else time.monotonic() - began
         if "failures" not in message:  # init went down over an answer of the zygote, and says why
@@ -213,7 +233,19 @@ class JailProcess:
         # time, or the attempts would never end
         stuck = field(message, "stuck", str)
         stuck = stuck if stuck in modules else modules[0]
-        return Warmed(failures=failures, stuck=stuck, why=str(message["why"]), seconds=seconds)
+        why = str(message["why"])
+        if self._ran_out_of_memory():
+            why = f"MemoryError: the jail's memory is used up ({why})"
+        return Warmed(failures=failures, stuck=stuck, why=why, seconds=seconds)
+
+    def _bound_tasks(self, tasks: int) -> None:
+        """Bound the tasks of the jail, where it has a control group. Raises OSError."""
+        if self._cgroup is not None:
+            self._cgroup.bound_tasks(tasks)
+
+    def _ran_out_of_memory(self) -> bool:
+        """Return True if the kernel has killed a process of the jail for memory since the last call."""
+        return self._cgroup is not None and self._cgroup.ran_out_of_memory()
 
     def run(self, job: bytes, limits: Limits) -> Outcome:
         """Run a job (its JSON) in a fresh fork of the zygote.
@@ -222,6 +254,7 @@ class JailProcess:
             JailDied: the jail ended; ``begun`` says if the run may have taken place.
         """
         self._begun = False
+        self._ran_out_of_memory()  # what happened between the runs is no run's
         key = secrets.token_bytes(KEY_BYTES)
         message = {
             "do": "run",
@@ -236,9 +269,13 @@ class JailProcess:
                 raise JailDied(str(error)) from error
             finally:
                 pipes.close_writers()  # only then do the pipes end with the run
-            report = self._collect(pipes, limits)
+            try:
+                report = self._collect(pipes, limits)
+            except JailDied as error:
+                error.out_of_memory = self._ran_out_of_memory()
+                raise
             record, out, err = pipes.collected()
-        return outcome_of(report, record, out, err, key, limits)
+        return outcome_of(self._with_memory(report), record, out, err, key, limits)
 
     def converse(self, job: bytes, limits: Limits, talk: Callable[[Conversation], T]) -> tuple[T, Report]:
         """Speak with a run in a fresh fork of a replayer's zygote; return what ``talk`` gives, and init's report.
@@ -249,6 +286,7 @@ class JailProcess:
             JailDied: the jail ended or does not answer; ``begun`` says if the run may have taken place.
         """
         self._begun = False
+        self._ran_out_of_memory()  # what happened between the runs is no run's
         with TalkPipes() as pipes:
             try:
                 send_message(self._control, {"do": "run", "limits": limits.as_dict()}, job, pipes.theirs, soon())
@@ -259,9 +297,16 @@ class JailProcess:
             conversation = Conversation(pipes, limits, self._control.fileno(), self._receive_of_run)
             try:
                 spoken = talk(conversation)
-                return spoken, conversation.finish(self._order_kill)
+                return spoken, self._with_memory(conversation.finish(self._order_kill))
             except InitSilent as error:
                 raise JailDied(str(error), begun=self._begun) from error
+
+    def _with_memory(self, report: Report) -> Report:
+        """Return a run's report, which says so where the kernel killed a process of the jail for memory meanwhile.
+
+        Whichever process it was: what the run did is then not all that it would have done.
+        """
+        return replace(report, why="memory") if self._ran_out_of_memory() else report
 
     def _collect(self, pipes: RunPipes, limits: Limits) -> Report:
         """Read the pipes until they end and init has reported the runner's end.

@@ -98,6 +98,7 @@ class Confinement:
         tasks: how many threads the jail's user may have beside a run's own.
         limits: the worker's.
         statm: an open descriptor of the zygote's ``/proc/self/statm``.
+        cgroup: as in JailConfig.
         rules: Landlock rules, once ``landlock.prepare`` made them.
         filters: seccomp programs by whether the run may fork, once ``seccomp.prepare`` made them.
     """
@@ -112,6 +113,7 @@ class Confinement:
     tasks: int
     limits: Limits
     statm: int
+    cgroup: int = 0
     loadable: tuple[str, ...] = ()
     rules: list[bytes] = field(default_factory=list)
     filters: dict[bool, bytes] = field(default_factory=dict)

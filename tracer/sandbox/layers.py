@@ -14,6 +14,9 @@ from trace_mine.tracer.sandbox.layer import Confinement, Layer, Question
 
 TWO, THREE, BOTH, ALL = frozenset({2}), frozenset({3}), frozenset({2, 3}), frozenset({0, 2, 3})
 
+ANY_NUMBER = 1 << 31
+"""A bound that every answer keeps."""
+
 NAMESPACES = Layer(
     name="namespaces",
     title="namespaces",
@@ -33,7 +36,8 @@ SECCOMP = Layer(
     title="seccomp",
     levels=BOTH,
     required_at=BOTH,
-    promise="no network, no processes, no programs, no signals or limits to others: calls that are not listed fail",
+    promise="no network, no processes, no programs, no signals or limits to others, no locks and "
+    "attributes of files: calls that are not listed fail",
     prepare=seccomp.prepare,
     at_zygote=seccomp.at_zygote,
     at_runner=seccomp.at_runner,
@@ -49,6 +53,9 @@ SECCOMP = Layer(
         Question(name="no_signal_to_parent"),
         Question(name="no_limits_of_parent", alone_at=BOTH),
         Question(name="no_setuid"),
+        Question(name="no_attributes", alone_at=BOTH),
+        Question(name="no_locks", alone_at=BOTH),
+        Question(name="no_links_of_host", alone_at=TWO),  # level 3 has no /proc
         Question(name="no_chroot"),
         Question(name="system_calls_reached", expected=[], alone_at=BOTH),
     ),
@@ -101,7 +108,33 @@ RESOURCE_LIMITS = Layer(
     ),
 )
 
-LAYERS = (NAMESPACES, SECCOMP, LANDLOCK, RESOURCE_LIMITS)
+SPARE_TASKS = 8
+"""Threads that a run may start beyond its limit where the jail's other tasks leave them: with a control group fewer
+than these, without one more (see ``cgroups.JAIL_TASKS``, ``start_up.INIT_TASKS``)."""
+
+CONTROL_GROUP = Layer(
+    name="cgroup",
+    title="control group",
+    levels=BOTH,
+    required_at=frozenset(),  # most users may make none
+    promise="memory, tasks and processors of all processes of a jail together, its imports and its scratch included",
+    label=lambda confinement: f"cgroup{confinement.cgroup}",
+    # The supervisor makes the group and moves init into it (see ``cgroups``), so nothing is left to do inside.
+    questions=(
+        Question(
+            name="most_threads",
+            alone_at=BOTH,
+            bounds=True,
+            expected=lambda claim: {
+                "threads": max(claim.limits.processes, claim.limits.forks) + SPARE_TASKS
+                if "cgroup" in claim.layers
+                else ANY_NUMBER
+            },
+        ),
+    ),
+)
+
+LAYERS = (NAMESPACES, SECCOMP, LANDLOCK, RESOURCE_LIMITS, CONTROL_GROUP)
 """All layers, in the order in which they are printed. The zygote and the runner put them on from the last to the first,
 because the system-call filter refuses the calls that the others are made of. At the last stage, ``at_job``, the order
 is the printed one: ``runner.confine_to_job`` says why."""

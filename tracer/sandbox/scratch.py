@@ -13,6 +13,9 @@ from trace_mine.tracer.limits import Limits
 from trace_mine.tracer.sandbox.disk import MAX_FILES, exceeds
 from trace_mine.tracer.sandbox.kernel import NO_DEVICES, NO_EXEC, NO_SETUID, REMOUNT, mount, unmount
 
+DISK_POLL_SECONDS = 0.05
+"""How often a folder is measured at level 2, where no file system limits it."""
+
 
 class MountedScratch:
     """A fresh tmpfs at ``path`` for each run. A process that still holds the old one shares it with no later run."""
@@ -52,7 +55,8 @@ class MountedScratch:
 class FolderScratch:
     """The folder ``path`` of the host, private to this jail and emptied for each run.
 
-    No file system limits it, so init measures it every 50 ms (see ``disk``): a run can pass its limit for that long.
+    No file system limits it, so init measures it every DISK_POLL_SECONDS (see ``disk``): for so long a run can pass its
+    limit.
     """
 
     def __init__(self, path: str) -> None:
@@ -73,7 +77,7 @@ class FolderScratch:
 
     def over(self, disk_bytes: int) -> bool:
         """Return True if more than ``disk_bytes``, too many files or too deep folders are held."""
-        return exceeds(self.path, disk_bytes, self._limits.file_bytes, self._leader, forks=self._limits.forks > 0)
+        return exceeds(self.path, disk_bytes, self._limits.file_bytes, self._leader)
 
 
 def empty_folder(path: str) -> None:

@@ -9,17 +9,18 @@ from pathlib import Path
 
 from trace_mine.tracer.limits import Limits
 from trace_mine.tracer.sandbox import selftest
+from trace_mine.tracer.sandbox.cgroups import JAIL_TASKS, make_group
 from trace_mine.tracer.sandbox.config import NO_START, JailConfig
-from trace_mine.tracer.sandbox.identity import tasks_of_this_user, unused_uid
+from trace_mine.tracer.sandbox.identity import tasks_beside, unused_uid
 from trace_mine.tracer.sandbox.interpreter_place import InterpreterPlace, host_place, neutral_place
 from trace_mine.tracer.sandbox.jail import DEVICES, Jail, PythonInstallation, SandboxUnavailable
 from trace_mine.tracer.sandbox.jail_process import JailProcess
 from trace_mine.tracer.sandbox.layer import Layer
-from trace_mine.tracer.sandbox.layers import LEVELS, NAMESPACES, Level
+from trace_mine.tracer.sandbox.layers import CONTROL_GROUP, LEVELS, NAMESPACES, Level
 
-INIT_TASKS = 8
-"""Tasks of a jail's user beside a run's own: outer process, init, zygote, the next runner, and as many again for
-short-lived forks (the one between two forks, the one by which tasks are counted)."""
+INIT_TASKS = 2 * JAIL_TASKS
+"""Tasks of a jail's user beside a run's own, by RLIMIT_NPROC. Twice those that a jail has, because where there is a
+control group its bound is to be met first: it counts this jail alone, and shows that it holds (``layers``)."""
 
 LEVEL_ATTEMPTS = 2
 """How often a level is tried. What a kernel refuses it refuses each time, within 0.1 s."""
@@ -80,19 +81,44 @@ def start_jail(
     host_scratch = None if NAMESPACES in layers else tempfile.mkdtemp(prefix="trace-mine-")
     try:
         place = place_of(jail, interpreter) if host_scratch is None else None
-        config = _config(level, layers, jail, limits, interpreter, host_scratch, place)
         try:
-            return JailProcess(interpreter.executable, config, random_addresses=jail.aslr)
+            return _start_at(place, level, layers, jail, limits, interpreter, host_scratch)
         except SandboxUnavailable as error:
             if place is None or NO_START not in str(error):
                 raise
             # an interpreter that we do not know well enough to move: from here on it has its own path
             _immovable.add(interpreter.executable)
-            config = _config(level, layers, jail, limits, interpreter, host_scratch, None)
-            return JailProcess(interpreter.executable, config, random_addresses=jail.aslr)
+            return _start_at(None, level, layers, jail, limits, interpreter, host_scratch)
     except BaseException:
         if host_scratch is not None and os.path.isdir(host_scratch):
             os.rmdir(host_scratch)  # the jail did not start, or it would have emptied and removed it
+        raise
+
+
+def _start_at(
+    place: InterpreterPlace | None,
+    level: Level,
+    layers: Sequence[Layer],
+    jail: Jail,
+    limits: Limits,
+    interpreter: PythonInstallation,
+    host_scratch: str | None,
+) -> JailProcess:
+    """Start a jail with the interpreter at ``place``, in a control group where ``layers`` name one and it can be had.
+
+    Raises:
+        SandboxUnavailable: it does not come up.
+    """
+    group = make_group(limits) if CONTROL_GROUP in layers else None
+    if group is None:
+        layers = tuple(layer for layer in layers if layer is not CONTROL_GROUP)
+    try:
+        cgroup = 0 if group is None else group.version
+        config = _config(level, layers, jail, limits, interpreter, host_scratch, place, cgroup)
+        return JailProcess(interpreter.executable, config, random_addresses=jail.aslr, group=group)
+    except BaseException:
+        if group is not None:
+            group.remove()  # a second time does nothing: a jail that came to its start has removed it
         raise
 
 
@@ -104,11 +130,12 @@ def _config(
     interpreter: PythonInstallation,
     host_scratch: str | None,
     place: InterpreterPlace | None,
+    cgroup: int,
 ) -> JailConfig:
     """Decide what a Jail leaves open: binds, user, paths as code inside sees them.
 
     ``host_scratch`` is a folder of the host where the jail has no file system of its own, else None; ``place`` is where
-    the interpreter stands inside, None where it has the host's path.
+    the interpreter stands inside, None where it has the host's path; ``cgroup`` is the version of its control group.
     """
     # Resolved: a bind follows a link at its source, and Landlock rules and the comparison of paths must mean that
     # folder.
@@ -132,9 +159,10 @@ def _config(
         choices=jail.choices,
         uid=uid,
         # where the jail shares the supervisor's user, the kernel counts that user's other processes too
-        tasks=INIT_TASKS + (tasks_of_this_user() if uid is None else 0),
+        tasks=INIT_TASKS + tasks_beside(uid, namespaces=NAMESPACES in layers),
         readable_by_all=all(_readable_by_all(source) for source, _ in (*binds, *place.libraries)),
         limits=limits,
+        cgroup=cgroup,
         zygote=jail.zygote,
         executable=place.executable,
         libraries=place.libraries,

@@ -263,7 +263,8 @@ class Worker:
                 # An interrupt, say: what init reports later belongs to this run and must not be taken for the next's.
                 self._stop()
                 raise
-        return Outcome(status="no-end", integrity="truncated", stderr=f"the jail died: {death}".encode())
+        status = "memory" if death.out_of_memory else "no-end"
+        return Outcome(status=status, integrity="truncated", stderr=f"the jail died: {death}".encode())
 
     # starting and restarting the jail
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 from trace_mine.tracer.sandbox.layer import Orders
 from trace_mine.tracer.sandbox.own_time import OwnTime
+from trace_mine.tracer.sandbox.scratch import DISK_POLL_SECONDS
 from trace_mine.tracer.sandbox.wire import Hangup, receive_message, send_message
 
 ZYGOTE_SECONDS = 10.0
@@ -89,12 +90,16 @@ class ZygoteLink:
         """Start a clock of the zygote's own time, to be given to ``receive``."""
         return OwnTime(self.pid, self.handle, self._proc, seconds)
 
-    def receive(self, clock: OwnTime) -> dict[str, object]:
+    def receive(self, clock: OwnTime, limit_passed: Callable[[], str] = str) -> dict[str, object]:
         """Receive the zygote's next message.
 
+        Args:
+            clock: of the zygote's own time.
+            limit_passed: names another limit that it has passed, or gives an empty text; asked every DISK_POLL_SECONDS.
+
         Raises:
-            ZygoteGone: it died, said nothing before its ``clock`` was over, or took more than MESSAGE_SECONDS over one
-                message.
+            ZygoteGone: it died, said nothing before its ``clock`` was over, passed the other limit, or took more than
+                MESSAGE_SECONDS over one message.
             Hangup: the supervisor is gone.
         """
         zygote, control, supervisor = self._socket.fileno(), self._ends.control.fileno(), self._ends.supervisor
@@ -104,7 +109,11 @@ class ZygoteLink:
         # its hang-up only: a message of the supervisor, an order to kill say, is for later
         poll.register(control, select.POLLHUP)
         while True:
-            ready = dict(poll.poll(clock.wait_seconds() * 1000 + 1))
+            if clock.is_due() and clock.over():  # also where one message follows the other
+                raise ZygoteGone("timeout")
+            if why := limit_passed():
+                raise ZygoteGone(why)
+            ready = dict(poll.poll(clock.wait_seconds(DISK_POLL_SECONDS) * 1000 + 1))
             if supervisor in ready or control in ready:
                 raise Hangup("the supervisor is gone")
             if zygote in ready:  # before the handle: what it sent before it died tells why
@@ -115,8 +124,6 @@ class ZygoteLink:
                     raise ZygoteGone(f"{type(error).__name__}: {error}") from error
             if self.handle in ready:
                 raise ZygoteGone("died")
-            if clock.over():
-                raise ZygoteGone("timeout")
 
     def send(self, message: Mapping[str, object], payload: bytes = b"", fds: Iterable[int] = ()) -> None:
         """Send a message to the zygote. Raises ZygoteGone."""

@@ -16,7 +16,9 @@ import warnings
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
+from trace_mine.corpus.mined.clock import within_limits
 from trace_mine.corpus.mined.files import TEXT_SUFFIXES, SourceText
 from trace_mine.corpus.mined.snippets.candidate import RepositoryContext
 from trace_mine.corpus.mined.snippets.class_index import MAX_HOPS, Function, absolute_module, dotted
@@ -27,6 +29,9 @@ READERS = ("list", "tuple", "sorted", "dict", "set")
 
 MAX_DEPTH = 12
 """Levels of nesting in a literal; one that nests more deeply is data, not an example."""
+
+INDEX_SECONDS = 20.0
+"""CPU time to index one file."""
 
 MAX_RANGE = 10_000
 """The largest number in a literal ``range``. A larger one shows that nothing reads the range to its end."""
@@ -94,10 +99,12 @@ class CallIndex:
         self._calls: dict[tuple[str, str], list[LiteralCall]] = defaultdict(list)
         sites: list[tuple[str, CallSite]] = []
         for path in context.paths:
-            source = context.read(path)
-            if source is not None:
-                self._names[path] = _module_names(source, context)
-                sites += [(path, site) for site in _sites(source, context)]
+            # Within limits of its own, as `discovery` reads the file for its snippets; one that is over them is counted
+            # there, and has no calls here.
+            index = within_limits(partial(_names_and_sites, path, context), INDEX_SECONDS)
+            if isinstance(index, tuple):
+                self._names[path] = index[0]
+                sites += [(path, site) for site in index[1]]
         # A second pass, since a name may lead through a module that the first one comes to later.
         for path, site in sites:
             resolve = self._resolve_full if site.is_full else self._resolve_within
@@ -160,8 +167,12 @@ def literal_text(node: ast.expr) -> str | None:
         spelt = repr(ast.literal_eval(node))
         return spelt if _is_literal(ast.parse(spelt, mode="eval").body, MAX_DEPTH) else ast.unparse(node)
     except (ValueError, TypeError, SyntaxError):
-        # a range inside, a key that can't be hashed (its call raises), an integer of more digits than int() takes
+        # a range inside, a key that can't be hashed (its call raises)
+        pass
+    try:
         return ast.unparse(node)
+    except ValueError:  # an integer of more digits than CPython writes, as a hexadecimal number may have
+        return None
 
 
 def _is_literal(node: ast.expr | None, depth: int) -> bool:
@@ -192,12 +203,20 @@ def _is_integer(node: ast.expr) -> bool:
 
 def statements(body: Iterable[ast.stmt]) -> Iterator[ast.stmt]:
     """A module's statements with those under ``if``, ``try``, ``with`` and loops, which bind the module's names too."""
-    for node in body:
+    # A stack, not a recursion: each `elif` is nested in the one before it.
+    pending = [*body][::-1]
+    while pending:
+        node = pending.pop()
         yield node
         if isinstance(node, ast.If | ast.Try | ast.With | ast.For | ast.While):
             handlers = [inner for handler in getattr(node, "handlers", []) for inner in handler.body]
-            yield from statements([*node.body, *handlers, *getattr(node, "orelse", [])])
-            yield from statements(getattr(node, "finalbody", []))
+            inner = [*node.body, *handlers, *getattr(node, "orelse", []), *getattr(node, "finalbody", [])]
+            pending += reversed(inner)
+
+
+def _names_and_sites(path: str, context: RepositoryContext) -> tuple[Names, list[CallSite]] | None:
+    source = context.read(path)
+    return None if source is None else (_module_names(source, context), [*_sites(source, context)])
 
 
 def _module_names(source: SourceText, context: RepositoryContext) -> Names:
@@ -303,7 +322,7 @@ def _sites_below(
                 yield site
         if isinstance(node, Function | ast.Lambda):
             body = node.body if isinstance(node.body, list) else [node.body]
-            scopes = (*scopes, _scope([*ast.walk(node.args), *body], module, path))
+            scopes = (*scopes, _scope([node.args, *body], module, path))
         child_reader = _read_by(node, scopes)
         # Reversed, since the last of a stack comes first.
         pending += [(child, scopes, child_reader) for child in reversed(list(ast.iter_child_nodes(node)))]

@@ -138,6 +138,7 @@ class _CandidateMaker:
             sys_path=place.sys_path,
             source_hash=self._source.hash,
             prior={"prior": self._context.prior, "inputs": writer.inputs(), **notes},
+            input_values=writer.input_values(),
         )
 
     def _drop_of_any_call(self, place: ImportPlace) -> Drop | None:
@@ -217,6 +218,10 @@ class CallSnippetWriter:
     def inputs(self) -> dict[str, list[str]]:
         """The targets of each draw's assignment, as they stand in the text, with the source of each of its outcomes."""
         return {self._targets(draw): draw.outcomes() for draw in self._draws}
+
+    def input_values(self) -> dict[str, tuple[tuple[str, ...], ...]]:
+        """The source of each value of these outcomes, by the same keys."""
+        return {self._targets(draw): draw.values for draw in self._draws}
 
     def commands(self, reader: str | None, *, is_procedure: bool) -> list[str]:
         """The commands of the session: imports, draws, the call, and a question for each input.

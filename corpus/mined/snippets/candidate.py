@@ -6,15 +6,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, TypedDict, TypeVar
 
+from trace_mine.corpus.mined.clock import cpu_clock
 from trace_mine.corpus.mined.files import SourceText, read
 from trace_mine.corpus.mined.layout import ImportPlace, Layout
 from trace_mine.tracer.schema import Drop, Piece, Snippet
 
 Built = TypeVar("Built")
+
+BUILD_SECONDS = 200.0
+"""CPU time for what is built once for a repository, less than the reader has."""
 
 
 class PriorNotes(TypedDict, total=False):
@@ -53,6 +57,8 @@ class Candidate:
         num_skipped: doctest examples that were left out for ``+SKIP``.
         licence: SPDX expression in the file's own header; None where the repository's licence holds.
         prior: of a snippet with hidden inputs, what its rows' ``view`` says of them.
+        input_values: for each key of ``prior["inputs"]`` the source of each value of each outcome, in the order of the
+            outcomes: an outcome that assigns to several names is a tuple, and nobody has to take it apart.
 
     Raises:
         ValueError: there is nothing to run, and no drop that says why; or an input is asked for that has no prior.
@@ -65,6 +71,7 @@ class Candidate:
     num_skipped: int = 0
     licence: str | None = None
     prior: HiddenInputs | None = None
+    input_values: Mapping[str, tuple[tuple[str, ...], ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.drop is None and not self.snippet.pieces:
@@ -98,6 +105,9 @@ class Candidate:
         snippet.update(pieces=pieces, opens=tuple(snippet["opens"]), asks=tuple(snippet["asks"]))
         drop = None if fields["drop"] is None else Drop(**fields["drop"])
         fields.update(snippet=Snippet(**snippet), sys_path=tuple(fields["sys_path"]), drop=drop)
+        fields["input_values"] = {
+            draw: tuple(tuple(values) for values in outcomes) for draw, outcomes in fields["input_values"].items()
+        }
         return Candidate(**fields)
 
 
@@ -143,7 +153,9 @@ class RepositoryContext:
             ``context.once(CallIndex)`` reads the whole repository once, not once for each of its files.
         """
         if build not in self._built:
-            self._built[build] = build(self)
+            # A clock of its own, so that the file that asks first does not pay for all of them.
+            with cpu_clock(BUILD_SECONDS):
+                self._built[build] = build(self)
         built: Built = self._built[build]  # type: ignore[assignment]  # the value under a key is what the key built
         return built
 

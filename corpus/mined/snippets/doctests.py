@@ -33,9 +33,11 @@ FOREIGN_OPTIONS = (
 registered, so these are; they never reach a row.
 """
 
-_DIRECTIVE = re.compile(r"[ \t]*#\s*doctest:\s*([^\n'\"]*)$", re.MULTILINE)
+# Possessive quantifiers, so that the time grows with the length of the text: a line with 20,000 spaces is tried once.
+_OPTIONS = r"#\s*+doctest:\s*+([^\n'\"]*+)$"
+_DIRECTIVE = re.compile(rf"(?<![ \t])[ \t]*+{_OPTIONS}", re.MULTILINE)
 # A line that opens or closes a block of code in Markdown, with whatever stands behind the mark (a language).
-_FENCE = re.compile(r"^[ \t]*(```|~~~).*$", re.MULTILINE)
+_FENCE = re.compile(r"^[ \t]*+(```|~~~).*+$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,19 +93,24 @@ def _docstrings_below(body: list[ast.stmt], prefix: str) -> Iterator[Docstring]:
     """The docstrings of the classes and functions of a body; ``prefix`` is the dotted name of the class around it.
 
     Functions are not entered: doctest finds docstrings on objects, and an inner function is none before its outer one
-    is called.
+    is called. A stack, not a recursion: each ``elif`` is nested in the one before it.
     """
-    for node in body:
+    pending = [(node, prefix) for node in reversed(body)]
+    while pending:
+        node, prefix = pending.pop()
+        inner: list[ast.stmt] = []
+        inner_prefix = prefix
         if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             yield from _own_docstring(node, prefix + node.name)
             if isinstance(node, ast.ClassDef):
-                yield from _docstrings_below(node.body, f"{prefix}{node.name}.")
+                inner, inner_prefix = node.body, f"{prefix}{node.name}."
         elif isinstance(node, ast.If | ast.Try | ast.With):
             handlers = [statement for handler in getattr(node, "handlers", []) for statement in handler.body]
             rest = [*getattr(node, "orelse", []), *getattr(node, "finalbody", [])]
-            yield from _docstrings_below([*node.body, *handlers, *rest], prefix)
+            inner = [*node.body, *handlers, *rest]
         elif isinstance(node, ast.Assign) and not prefix:
             yield from _test_dictionary(node)
+        pending += [(statement, inner_prefix) for statement in reversed(inner)]
 
 
 def _own_docstring(
@@ -217,11 +224,20 @@ def examples_of(source: SourceText) -> Iterator[list[str]]:
         yield [example.source for example in examples if not example.options.get(skip)]
 
 
+class LinearParser(doctest.DocTestParser):
+    """Doctest's parser, whose expression for directives takes a time that grows with the length of an example.
+
+    The one expression of doctest's for which that is not so: ``doctest:``, n spaces and a quote take n * n steps.
+    """
+
+    _OPTION_DIRECTIVE_RE = re.compile(_OPTIONS, re.MULTILINE)
+
+
 def _parser() -> doctest.DocTestParser:
     # Here and not at import, which should change nothing; to register an option again gives the same flag.
     for option in FOREIGN_OPTIONS:
         doctest.register_optionflag(option)
-    return doctest.DocTestParser()
+    return LinearParser()
 
 
 def _piece(example: doctest.Example, line: int) -> Piece:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 from trace_mine.corpus.mined.files import SourceText
 from trace_mine.corpus.mined.snippets.candidate import Candidate, RepositoryContext
+from trace_mine.corpus.mined.snippets.class_index import dotted
 from trace_mine.tracer.inside.reasons import Reason
 from trace_mine.tracer.schema import Drop, Piece, Snippet
 
@@ -97,7 +98,8 @@ def without_futures(text: str, tree: ast.Module) -> tuple[str, list[str]]:
 
 
 def _called_names(node: ast.AST) -> Iterator[str]:
-    """The callee of each call below the node, as it is written."""
+    """The dotted name of the callee of each call below the node, where it has one."""
     for child in ast.walk(node):
-        if isinstance(child, ast.Call):
-            yield ast.unparse(child.func)
+        name = dotted(child.func) if isinstance(child, ast.Call) else None
+        if name is not None:
+            yield name

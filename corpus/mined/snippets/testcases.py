@@ -10,7 +10,6 @@ Not covered: inherited test methods, autouse fixtures of a ``conftest.py``, cond
 from __future__ import annotations
 
 import ast
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -19,9 +18,6 @@ from trace_mine.corpus.mined.snippets.candidate import Candidate, RepositoryCont
 from trace_mine.corpus.mined.snippets.class_index import Ancestry, Function, ancestry, dotted
 from trace_mine.tracer.inside.reasons import Reason
 from trace_mine.tracer.schema import Drop, Piece, Snippet
-
-# `test*.py` is unittest's pattern, which is wider than pytest's `test_*.py`.
-TEST_FILE = re.compile(r"(test.*|.*_test|tests)\.py\Z")
 
 RUNNER_MARKS = ("parametrize", "usefixtures", "given", "fixture", "expand", "data")
 """Last names of decorators by which a runner supplies arguments: of pytest, hypothesis, parameterized and ddt."""
@@ -65,7 +61,9 @@ class FoundTest:
 
 def is_test_file(path: str) -> bool:
     """Tell if pytest and unittest would look for tests in the file."""
-    return TEST_FILE.match(path.rpartition("/")[2]) is not None
+    name = path.rpartition("/")[2]
+    # `test*.py` is unittest's pattern, which is wider than pytest's `test_*.py`.
+    return name.endswith("_test.py") or (name.startswith("test") and name.endswith(".py"))
 
 
 def find_tests(source: SourceText, context: RepositoryContext) -> Iterator[Candidate]:

@@ -16,6 +16,7 @@ from trace_mine.corpus.mined.licences import (
     licence_of_files,
     normalise,
 )
+from trace_mine.corpus.mined.packaging_files import PackagingFiles
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -67,19 +68,21 @@ def test_tables_hold_spdx_only() -> None:
 def test_metadata(
     tmp_path: Path, expression: str | None, field: str | None, classifiers: list[str], expected: str
 ) -> None:
-    assert find_licence(tmp_path, expression=expression, field=field, classifiers=classifiers) == expected
+    assert (
+        find_licence(PackagingFiles(tmp_path), expression=expression, field=field, classifiers=classifiers) == expected
+    )
 
 
 def test_a_licence_file_decides_over_the_classifier(tmp_path: Path) -> None:
     (tmp_path / "LICENSE").write_text((ROOT / "LICENSE").read_text())
     classifiers = ["License :: OSI Approved :: BSD License"]
-    assert find_licence(tmp_path, expression=None, field=None, classifiers=classifiers) == "MIT"
+    assert find_licence(PackagingFiles(tmp_path), expression=None, field=None, classifiers=classifiers) == "MIT"
 
 
 def test_unreadable_licence_files_are_passed_over(tmp_path: Path) -> None:
     (tmp_path / "LICENSE").write_bytes(b"\xff\0" * 100)
     (tmp_path / "COPYING").mkdir()
-    assert licence_of_files(tmp_path) is None
+    assert licence_of_files(PackagingFiles(tmp_path)) is None
 
 
 def test_headers() -> None:

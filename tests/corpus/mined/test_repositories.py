@@ -11,16 +11,42 @@ from pathlib import Path
 import pytest
 
 from trace_mine.corpus.errors import CorpusError
+from trace_mine.corpus.mined.archives import archive_part
 from trace_mine.corpus.mined.dependencies import find_dependencies, imported_names
-from trace_mine.corpus.mined.provenance import find_commit, find_provenance, normalised_name
-from trace_mine.corpus.mined.repositories import IgnoredInput, Repository, open_inputs
+from trace_mine.corpus.mined.packaging_files import PackagingFiles
+from trace_mine.corpus.mined.provenance import Provenance, find_commit, find_provenance, normalised_name
+from trace_mine.corpus.mined.repositories import IgnoredInput, Repository, find_targets, open_target
+from trace_mine.corpus.mined.staging import stage_archive
+from trace_mine.tracer.schema import Drop
 
 Make = Callable[..., Path]
 
 
-def opened(tmp_path: Path, *inputs: object) -> list[Repository | IgnoredInput]:
-    (tmp_path / "staging").mkdir(exist_ok=True)
-    return list(open_inputs([str(item) for item in inputs], tmp_path / "staging"))
+class HereUnpacker:
+    """Unpacks in this process what the reader unpacks in its sandbox."""
+
+    def __init__(self, staging: Path) -> None:
+        self.staging = staging
+
+    def unpack(self, archive: Path) -> Path | Drop:
+        return stage_archive(archive, self.staging, lambda first: b"".join(archive_part(archive, first)))
+
+
+def opened(tmp_path: Path, *inputs: object) -> list[Repository | IgnoredInput | Drop]:
+    staging = tmp_path / "staging"
+    staging.mkdir(exist_ok=True)
+    found = [*find_targets([str(item) for item in inputs])]
+    return [
+        item if isinstance(item, IgnoredInput) else open_target(item, HereUnpacker(staging), staging) for item in found
+    ]
+
+
+def provenance_of(repository: Repository) -> Provenance:
+    return find_provenance(repository.metadata or repository.root, fallback_name=repository.fallback_name)
+
+
+def commit_of(root: Path) -> str | None:
+    return find_commit(PackagingFiles(root))
 
 
 def test_a_folder_of_repositories(tmp_path: Path, make_repository: Make) -> None:
@@ -33,11 +59,16 @@ def test_a_folder_of_repositories(tmp_path: Path, make_repository: Make) -> None
     with zipfile.ZipFile(folder / "wheel-1.0-py3-none-any.whl", "w") as file:
         file.writestr("wheel.py", "x = 1\n")
         file.writestr("wheel-1.0.dist-info/METADATA", "Name: Wheel_Name\nVersion: 1.0\nLicense-Expression: MIT\n")
+    (folder / "link").symlink_to(tmp_path)
+    (folder / "link-1.0.zip").symlink_to(folder / "wheel-1.0-py3-none-any.whl")
     found = opened(tmp_path, folder)
-    assert [item.provenance.name for item in found if isinstance(item, Repository)] == ["one", "two", "wheel-name"]
+    repositories = [item for item in found if isinstance(item, Repository)]
+    assert [provenance_of(repository).name for repository in repositories] == ["one", "two", "wheel-name"]
     ignored = {item.name: item.explanation for item in found if isinstance(item, IgnoredInput)}
-    assert set(ignored) == {"notes", "broken-1.0.tar.gz"}
-    assert "can't be unpacked" in ignored["broken-1.0.tar.gz"]
+    assert set(ignored) == {"notes", "link-1.0.zip"}
+    assert "symbolic link" in ignored["link-1.0.zip"]
+    (drop,) = (item for item in found if isinstance(item, Drop))
+    assert drop.reason == "unreadable_repository" and "can't be unpacked" in drop.evidence
 
 
 def test_a_marked_or_plain_folder_is_one_repository(tmp_path: Path, make_repository: Make) -> None:
@@ -74,12 +105,12 @@ def test_modules_by_name(tmp_path: Path) -> None:
     assert isinstance(dotted, Repository)
     assert isinstance(installed, Repository)
     assert stdlib.stdlib
-    assert stdlib.provenance.licence == "PSF-2.0"
+    assert stdlib.origin is not None and stdlib.origin[2] == "PSF-2.0"
     assert [path.name for path in stdlib.root.iterdir()] == ["heapq.py"]
     assert dotted.only == ("json/decoder.py",)
     assert not installed.stdlib
-    assert installed.provenance.name == "pluggy"
-    assert installed.provenance.licence == "MIT"
+    assert provenance_of(installed).name == "pluggy"
+    assert provenance_of(installed).licence == "MIT"
     assert (installed.root / "pluggy" / "__init__.py").exists()
 
 
@@ -148,25 +179,25 @@ def git(folder: Path, *arguments: str) -> str:
 
 
 def test_the_commit_is_gits_own_however_it_is_stored(tmp_path: Path) -> None:
-    assert find_commit(tmp_path) is None
+    assert commit_of(tmp_path) is None
     git(tmp_path, "init", "-q")
-    assert find_commit(tmp_path) is None, "no commit yet"
+    assert commit_of(tmp_path) is None, "no commit yet"
     git(tmp_path, "commit", "-q", "--allow-empty", "-m", "first")
     head = git(tmp_path, "rev-parse", "HEAD")
-    assert find_commit(tmp_path) == head
+    assert commit_of(tmp_path) == head
     git(tmp_path, "pack-refs", "--all")
-    assert find_commit(tmp_path) == head
+    assert commit_of(tmp_path) == head
     git(tmp_path, "worktree", "add", "-q", str(tmp_path / "tree"), "-b", "other")
-    assert find_commit(tmp_path / "tree") == head
+    assert commit_of(tmp_path / "tree") is None, "its files are elsewhere"
     git(tmp_path, "checkout", "-q", "--detach")
-    assert find_commit(tmp_path) == head
+    assert commit_of(tmp_path) == head
 
 
 def test_a_forged_head_reads_nothing_else(tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("a" * 40)
     (tmp_path / ".git").mkdir()
     (tmp_path / ".git" / "HEAD").write_text("ref: ../secret\n")
-    assert find_commit(tmp_path) is None
+    assert commit_of(tmp_path) is None
 
 
 def test_imports_are_seen_in_code_and_in_examples() -> None:

@@ -114,11 +114,10 @@ for path in ({str(public_folder / "link")!r}, f"/proc/{{parent}}/exe", f"/proc/{
             print(call(path))
         except OSError: pass
 """)
-    # a path that is no link, or not there, is its own real path; level 3 has one of its own, from /tmp to the scratch
+    # a path that is no link is its own real path; level 3 has a link of its own, from /tmp to the scratch
     own = [f"/scratch/{public_folder.name}/link", str(public_folder / "link")]
     found = [line for line in outcome.stdout.decode().split() if line not in own and not line.startswith("/proc/")]
     assert (outcome.status, found) == ("ok", []), outcome
-    assert not any(line.startswith("/proc/") and len(line.split("/")) > 5 for line in found)
 
 
 LOCKED = """

@@ -143,7 +143,7 @@ if os.fork() == 0:
     print(flush=True); time.sleep(100)
 import select; select.select([], [], [], 0.3)
 """)
-    assert exceeds(str(tmp_path), 1 << 19, FILE_BYTES, leader, forks=True)
+    assert exceeds(str(tmp_path), 1 << 19, FILE_BYTES, leader)
 
 
 def test_what_others_hold_is_not(running, tmp_path):
@@ -195,7 +195,7 @@ def state(pid: int) -> str:
 
 def test_a_run_goes_on_after_it_was_measured(running):
     leader = running("")
-    with stopped(leader, forks=False):
+    with stopped(leader):
         assert state(leader) == "T"
     deadline = time.monotonic() + 10
     while state(leader) == "T" and time.monotonic() < deadline:
@@ -208,7 +208,7 @@ def test_a_run_that_stopped_itself_stays_so(running):
     os.kill(leader, signal.SIGSTOP)
     while state(leader) != "T":
         time.sleep(0.001)
-    with stopped(leader, forks=False):
+    with stopped(leader):
         pass
     assert state(leader) == "T"
 

@@ -81,7 +81,7 @@ def test_a_machine_travels_in_a_configuration():
         libraries=(("/lib/a", "/lib/b"),), links=(("/lib64", "lib"),), loadable=("/lib",), hidden=("/x",), library="/l",
     )  # fmt: skip
     assert JailConfig.from_json(json.loads(json.dumps(config.to_json()))) == config
-    assert OLD_RELEASE | OTHER_ARCHITECTURE == config.machine.personality
+    assert config.machine.personality == OLD_RELEASE | OTHER_ARCHITECTURE
 
 
 def test_the_pinned_clock_moves_by_readings_and_by_waits_that_ended_without_result():
@@ -125,7 +125,7 @@ print(thread.is_alive(), time.monotonic() - before >= 0.2)
 end = time.monotonic() + 0.05
 while time.monotonic() < end:
     pass
-print("over", round(time.monotonic_ns() / 1e9 - time.monotonic(), 1), round(time.perf_counter()) >= 0)
+print("over", abs(time.monotonic_ns() / 1e9 - time.monotonic()) < 0.01)
 """
 
 
@@ -140,5 +140,5 @@ def test_waits_end_under_pinned_clocks(level):
     assert one.status == "ok", one.stderr
     assert one.stdout == two.stdout
     assert one.stdout.decode().split("\n") == [
-        "late", "empty", "False True", "[0.01, 0.02]", "([], [], []) []", "False True", "over 0.0 True", ""
+        "late", "empty", "False True", "[0.01, 0.02]", "([], [], []) []", "False True", "over True", ""
     ]  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -40,13 +41,15 @@ def running(source: str, processors: set[int] | None = None) -> Iterator[Watched
     source = (
         f"import os\nos.sched_setaffinity(0, {processors or os.sched_getaffinity(0)})\nprint(1, flush=True)\n{source}"
     )
-    process = subprocess.Popen([sys.executable, "-c", source], stdout=subprocess.PIPE)
+    # a group of its own: a source that forks leaves a busy child, which has to end with it
+    process = subprocess.Popen([sys.executable, "-c", source], stdout=subprocess.PIPE, start_new_session=True)
     process.stdout.readline()
     handle, proc = os.pidfd_open(process.pid), os.open("/proc", os.O_PATH | os.O_DIRECTORY)
     try:
         yield Watched(process, handle, proc)
     finally:
-        process.kill()
+        if process.returncode is None:  # else its number may be another group's by now
+            os.killpg(process.pid, signal.SIGKILL)
         process.wait()
         process.stdout.close()
         os.close(handle)
@@ -130,6 +133,6 @@ def test_a_process_that_has_ended_is_no_error():
 def test_numbers_that_the_host_does_not_tell(told, monkeypatch):
     """Then processor time decides alone."""
     with running("import time\ntime.sleep(100)") as watched:
-        monkeypatch.setattr(own_time, "_read", lambda path, folder: told)
+        monkeypatch.setattr(own_time, "read", lambda path, folder: told)
         clock = watched.clock(0.2)
         assert until_over(clock) >= 0.19

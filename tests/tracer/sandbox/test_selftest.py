@@ -11,12 +11,23 @@ from trace_mine.tracer.schema import Outcome
 
 LIMITS = Limits(wall_seconds=20.0, cpu_seconds=10)
 
+SECCOMP = {
+    "no_socket",
+    "no_fork",
+    "no_datagram_pair",
+    "no_limits_of_parent",
+    "no_attributes",
+    "no_locks",
+    "system_calls_reached",
+}
 FLIPPED = {
-    (3, "seccomp"): {"no_socket", "no_fork", "no_datagram_pair", "no_limits_of_parent", "system_calls_reached"},
+    (3, "seccomp"): SECCOMP,
     (3, "landlock"): {"no_list_of_root"},
     (3, "rlimits"): {"memory_bounded", "limits"},
     (3, "namespaces"): {"host_name", "directory", "no_proc"},
-    (2, "seccomp"): {"no_socket", "no_fork", "no_datagram_pair", "no_limits_of_parent", "system_calls_reached"},
+    (2, "seccomp"): SECCOMP | {"no_links_of_host"},
+    (3, "cgroup"): {"most_threads"},
+    (2, "cgroup"): {"most_threads"},
     (2, "landlock"): {"no_host_files", "no_list_of_root"},
     (2, "rlimits"): {"memory_bounded", "limits", "file_size_bounded"},
 }
@@ -41,7 +52,8 @@ def test_a_level_keeps_its_promises(level):
     with start(level) as worker:
         assert selftest.failures(worker.ask, worker.claim()) == []
         names = [part.rstrip("0123456789") for part in worker.layers.split("+")]
-        assert names == [layer.name for layer in LEVELS[level].layers]
+        # the one layer that a machine may lack: tests/tracer/sandbox/test_cgroups.py asks if it really does
+        assert [*names, *({"cgroup"} - set(names))] == [layer.name for layer in LEVELS[level].layers]
 
 
 def test_every_layer_is_left_out_once_at_each_of_its_levels():
@@ -59,6 +71,8 @@ def test_every_layer_is_left_out_once_at_each_of_its_levels():
 @pytest.mark.parametrize(("level", "layer"), FLIPPED)
 def test_a_removed_layer_flips_its_answers(level, layer):
     with start(level) as whole, start(level, layer) as ablated:
+        if layer not in whole.layers:
+            pytest.skip(f"this machine offers no {layer}")
         broken = selftest.broken_promises(selftest.self_test(ablated.ask), whole.claim())
         assert {line.partition(":")[0] for line in broken} >= FLIPPED[level, layer]
         assert layer not in ablated.layers

@@ -22,7 +22,9 @@ INTERPRETER = PythonInstallation(executable="/usr/bin/python3", version="3.11.0"
 class Started:
     """Stands in for the jail: keeps what it would have been started with."""
 
-    def __init__(self, executable: str, config: JailConfig, *, random_addresses: bool) -> None:
+    def __init__(self, executable: str, config: JailConfig, *, random_addresses: bool, group: object) -> None:
+        if group is not None:
+            group.remove()
         self.executable, self.config, self.random_addresses = executable, config, random_addresses
 
 

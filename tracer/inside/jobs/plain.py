@@ -28,11 +28,13 @@ def run(job: PlainJob, context: JobContext) -> End:
         code = compile(job.source, FILENAME, "exec", dont_inherit=True)
     except (SyntaxError, ValueError) as error:  # ValueError: null bytes, before 3.12
         return End(end="syntax", exception=_name(error))
-    return _execute(code, main, context.guard, context.limits.max_events)
+    max_events = context.limits.max_events if job.counts_events else None
+    return _execute(code, main, context.guard, max_events)
 
 
-def _execute(code: CodeType, main: ModuleType, guard: Guard, max_events: int) -> End:
-    left = max_events
+def _execute(code: CodeType, main: ModuleType, guard: Guard, max_events: int | None) -> End:
+    """Execute the code; ``max_events`` None: without a tracer."""
+    left = max_events or 0
     # made before the source runs: in the tracer, what the source patched must not be called
     full = to_json(End(end="trace-limit"))
 
@@ -46,8 +48,9 @@ def _execute(code: CodeType, main: ModuleType, guard: Guard, max_events: int) ->
         return tracer
 
     set_trace, show = sys.settrace, sys.excepthook  # bound before the source runs
-    guard.expect_tracer(tracer)
-    set_trace(tracer)  # type: ignore[arg-type]  # typeshed has no name for what a tracer returns
+    if max_events is not None:
+        guard.expect_tracer(tracer)
+        set_trace(tracer)  # type: ignore[arg-type]  # typeshed has no name for what a tracer returns
     guard.arm()
     end = End(end="ok")
     try:

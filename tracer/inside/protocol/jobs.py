@@ -318,10 +318,14 @@ class AutomatonJob(Record):
 
 @record
 class PlainJob(Record):
-    """Run a source as ``__main__``, and count its trace events."""
+    """Run a source as ``__main__``, and count its trace events.
+
+    ``counts_events`` False is for code of ours over hostile data, which is a quarter faster without a tracer.
+    """
 
     may_fork: ClassVar[bool] = False
     source: str
+    counts_events: bool = True
 
 
 # Twice, for two readers: a type checker can't make a union of a tuple, nor ``OneOf`` a registry of a union.

@@ -1,0 +1,114 @@
+"""The reader: takes a request, reads what it names, and writes its answer to standard output. Runs in a sandbox.
+
+All code that parses what somebody else wrote (archives, packaging files, source) is called from here and nowhere else.
+``reader`` starts the sandbox, sends requests, and believes of an answer only what ``reader_protocol`` checks.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+
+from trace_mine.corpus.mined.archives import archive_part
+from trace_mine.corpus.mined.discovery import GaveUp, Survey
+from trace_mine.corpus.mined.files import PYTHON_SUFFIXES, TEXT_SUFFIXES
+from trace_mine.corpus.mined.licences import is_permissive
+from trace_mine.corpus.mined.packaging_files import PackagingFiles
+from trace_mine.corpus.mined.provenance import Provenance, find_provenance
+from trace_mine.corpus.mined.reader_protocol import (
+    MAX_IMPORTS,
+    MAX_NAME_CHARS,
+    READINGS,
+    FoundSnippet,
+    ReadingRefusal,
+    ReadRequest,
+    RepositorySummary,
+    UnpackRequest,
+    UnsearchedFile,
+    line_of,
+    request_of,
+)
+from trace_mine.tracer.inside.protocol.codec import Record
+from trace_mine.tracer.inside.reasons import Reason
+from trace_mine.tracer.schema import Drop
+
+
+def answer(request: str) -> None:
+    """Write the answer to a request (``request_text``) to standard output, line by line."""
+    asked = request_of(request)
+    for line in ANSWERS[type(asked)](asked):
+        view = memoryview(line)
+        while view:
+            view = view[os.write(1, view) :]
+
+
+def unpack(request: UnpackRequest) -> Iterator[bytes]:
+    """Give some of an archive's members."""
+    return archive_part(Path(request.archive), request.first_member)
+
+
+def read_repository(request: ReadRequest) -> Iterator[bytes]:
+    """Give the snippets of a repository, then what else is told of it."""
+    try:
+        survey = Survey(Path(request.root), only=request.only, is_stdlib=request.is_stdlib)
+        provenance = _provenance(request, survey.packaging)
+        num_snippets = 0
+        for snippet in islice(survey.snippets(request.entries, request.prior), request.limit):
+            num_snippets += 1
+            yield line_of(READINGS, _permitted(snippet, provenance) if request.is_permissive_only else snippet)
+        yield line_of(READINGS, _reading(survey, provenance, num_snippets))
+    except GaveUp as error:
+        yield line_of(READINGS, ReadingRefusal(evidence=str(error)))
+
+
+def _provenance(request: ReadRequest, packaging: PackagingFiles) -> Provenance:
+    if request.origin is not None:
+        name, version, licence = request.origin
+        return Provenance(name=name, version=version, commit=None, licence=licence)
+    if request.metadata is not None:
+        return find_provenance(Path(request.metadata), fallback_name=request.fallback_name)
+    return find_provenance(Path(request.root), fallback_name=request.fallback_name, packaging=packaging)
+
+
+def _permitted(snippet: FoundSnippet, provenance: Provenance) -> FoundSnippet:
+    """The snippet, dropped where its licence leaves no choice of permissive licences alone."""
+    licence = snippet.licence or provenance.licence
+    if snippet.drop is not None or is_permissive(licence):
+        return snippet
+    candidate = snippet.candidate()
+    return FoundSnippet.of(replace(candidate, drop=Drop(reason=Reason.NOT_PERMISSIVE, evidence=f"licence {licence}")))
+
+
+def _reading(survey: Survey, provenance: Provenance, num_snippets: int) -> RepositorySummary:
+    counts = survey.counts
+    for path, drop in survey.packaging.drops.items():
+        if not path.endswith(PYTHON_SUFFIXES + TEXT_SUFFIXES):  # else the walk has counted it
+            counts.add(path, drop)
+    imports = sorted(name for name in survey.imports if len(name) <= MAX_NAME_CHARS)
+    own_names = survey.layout.top_level_names()
+    return RepositorySummary(
+        name=provenance.name,
+        version=provenance.version,
+        commit=provenance.commit,
+        licence=provenance.licence,
+        fingerprint=survey.fingerprint,
+        imports=tuple(imports[:MAX_IMPORTS]),
+        own_names=tuple(sorted(own_names)),
+        num_read=counts.num_read,
+        unsearched=dict(counts.unreadable),
+        examples=tuple(
+            UnsearchedFile(path=path, reason=str(drop.reason), evidence=drop.evidence[:1000])
+            for path, drop in counts.examples
+        ),
+        num_snippets=num_snippets,
+    )
+
+
+ANSWERS: dict[type[Record], Callable[..., Iterator[bytes]]] = {
+    UnpackRequest: unpack,
+    ReadRequest: read_repository,
+}
+"""What answers each kind of request; each function takes its own class, so a common type can't name the parameter."""
