@@ -322,7 +322,7 @@ def _sites_below(
                 yield site
         if isinstance(node, Function | ast.Lambda):
             body = node.body if isinstance(node.body, list) else [node.body]
-            scopes = (*scopes, _scope([*ast.walk(node.args), *body], module, path))
+            scopes = (*scopes, _scope([node.args, *body], module, path))
         child_reader = _read_by(node, scopes)
         # Reversed, since the last of a stack comes first.
         pending += [(child, scopes, child_reader) for child in reversed(list(ast.iter_child_nodes(node)))]

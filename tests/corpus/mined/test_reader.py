@@ -1,0 +1,224 @@
+"""The reader's process may do anything: what it does ends it, and what it says is checked."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from trace_mine.corpus.mined import reader as reader_module
+from trace_mine.corpus.mined.reader import READING_LIMITS, Reader, Reading
+from trace_mine.corpus.mined.reader_protocol import READINGS, FoundSnippet, RepositorySummary, from_line, line_of
+from trace_mine.corpus.mined.snippets import DEFAULT_ENTRIES, INVERSE_ENTRIES
+from trace_mine.tracer.inside.protocol.codec import ProtocolError
+from trace_mine.tracer.limits import Limits
+from trace_mine.tracer.schema import Drop
+
+SMALL = Limits(cpu_seconds=1, wall_seconds=120.0, memory_bytes=256 << 20, output_bytes=1 << 20)
+MODULE = '''\
+def double(n):
+    """
+    >>> double(2)
+    4
+    """
+    return 2 * n
+
+def test_double():
+    assert double(3) == 6
+    assert double(4) == 8
+'''
+
+
+@pytest.fixture(scope="module", params=[3, 2])
+def reader(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
+    folder = tmp_path_factory.mktemp("inputs")
+    folder.chmod(0o755)
+    root = folder / "project"
+    root.mkdir()
+    (root / "pyproject.toml").write_text('[project]\nname = "project"\nversion = "1.0"\nlicense = "MIT"\n')
+    (root / "test_module.py").write_text(MODULE)
+    with Reader([folder], folder / "staging", maximum_level=request.param) as started:
+        started.root = root  # type: ignore[attr-defined]
+        yield started
+
+
+def read(reader: Reader, **options: Any) -> Reading | Drop:
+    options = {"entries": DEFAULT_ENTRIES, "fallback_name": "x", **options}
+    return reader.read(reader.root, **options)  # type: ignore[attr-defined]
+
+
+def evidence(reading: Reading | Drop) -> str:
+    assert isinstance(reading, Drop) and reading.reason == "unreadable_repository", reading
+    return reading.evidence
+
+
+def test_a_repository_is_read(reader: Reader) -> None:
+    reading = read(reader)
+    assert isinstance(reading, Reading)
+    assert (reading.provenance.name, reading.provenance.licence) == ("project", "MIT")
+    assert [candidate.snippet.kind for candidate in reading.candidates] == ["doctest", "test"]
+
+
+def test_each_level_reads_the_same(tmp_path: Path) -> None:
+    (tmp_path / "m.py").write_text(MODULE)
+    tmp_path.chmod(0o755)
+    readings = []
+    for level in (2, 3):
+        with Reader([tmp_path], tmp_path / "staging", maximum_level=level) as started:
+            assert started.level == level
+            readings.append(started.read(tmp_path, fallback_name="m", entries=INVERSE_ENTRIES))
+    assert isinstance(readings[0], Reading) and readings[0] == readings[1]
+
+
+@pytest.mark.parametrize(
+    ("program", "ended"),
+    [
+        ("while True: pass", "cpu"),
+        ("import time\ntime.sleep(60)", "wall"),
+        ("kept = []\nwhile True: kept.append(bytes(1 << 22))", "memory"),
+        ("import os\nwhile True: os.write(1, b'x' * 65536)", "output-limit"),
+        ("import os\nos._exit(0)", "no-end"),
+        ("import os\nos.abort()", "signal"),
+        ("1 / 0", "ZeroDivisionError"),
+        ("raise SystemExit", "exit"),
+    ],
+)
+def test_what_hangs_crashes_or_grows_is_a_drop(
+    reader: Reader, monkeypatch: pytest.MonkeyPatch, program: str, ended: str
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(reader_module, "_PROGRAM", program)
+        limits = replace(SMALL, wall_seconds=1.0) if ended == "wall" else SMALL
+        assert ended in evidence(read(reader, limits=limits))
+    assert isinstance(read(reader), Reading), "the next repository is read"
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        "open('/etc/shadow')",
+        "import socket\nsocket.socket()",
+        "import os\nos.fork()",
+        "import os\nos.execv('/bin/sh', ['sh'])",
+        "open({staging!r} + '/x', 'w')",
+    ],
+)
+def test_the_reader_is_confined(reader: Reader, monkeypatch: pytest.MonkeyPatch, program: str) -> None:
+    monkeypatch.setattr(reader_module, "_PROGRAM", program.format(staging=str(reader._staging)))
+    assert "Error" in evidence(read(reader, limits=SMALL))
+
+
+def lines_of(reading: Reading) -> list[bytes]:
+    return [line_of(READINGS, FoundSnippet.of(candidate)) for candidate in reading.candidates] + [
+        line_of(READINGS, reading.summary)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("path", "/etc/passwd"),
+        ("path", "a/../../b"),
+        ("path", 1),
+        ("sys_path", [".."]),
+        ("sys_path", "src"),
+        ("line", 1 << 70),
+        ("line", -1),
+        ("line", True),
+        ("kind", "program"),
+        ("module", "os; import sys"),
+        ("drop", ["a reason of its own", "<img>"]),
+        ("drop", ["too_deep", "a reason for files"]),
+        ("licence", "<img onerror=alert(1)>"),
+        ("source_hash", "f" * 65),
+        ("num_skipped", 1.5),
+        ("pieces", []),
+        ("extra", 1),
+        ("name", "x" * 10_000),
+        ("asks", ["n"]),
+    ],
+)
+def test_a_bad_snippet_is_refused(reader: Reader, field: str, value: object) -> None:
+    reading = read(reader)
+    assert isinstance(reading, Reading)
+    ((tag, body),) = json.loads(lines_of(reading)[0]).items()
+    with pytest.raises(ProtocolError):
+        from_line(READINGS, json.dumps({tag: {**body, field: value}}).encode())
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("name", "../../x"),
+        ("name", "\x1b[31m"),
+        ("name", ""),
+        ("version", "é"),
+        ("commit", "main"),
+        ("licence", "MIT\n## Licences"),
+        ("fingerprint", "z" * 32),
+        ("imports", ["a b"]),
+        ("imports", ["x" * 300]),
+        ("num_read", 1 << 60),
+        ("unsearched", {"no_reason": 1}),
+        ("unsearched", {"needs_fixture": 1}),
+    ],
+)
+def test_a_bad_summary_is_refused(reader: Reader, field: str, value: object) -> None:
+    reading = read(reader)
+    assert isinstance(reading, Reading)
+    ((tag, body),) = json.loads(lines_of(reading)[-1]).items()
+    with pytest.raises(ProtocolError):
+        from_line(READINGS, json.dumps({tag: {**body, field: value}}).encode())
+
+
+def test_an_answer_of_the_wrong_shape_is_a_drop(reader: Reader, monkeypatch: pytest.MonkeyPatch) -> None:
+    reading = read(reader)
+    assert isinstance(reading, Reading) and isinstance(reading.summary, RepositorySummary)
+    first, second, last = lines_of(reading)
+    answers = [
+        b"",
+        b"[" * 100_000 + b"\n",
+        b"\xff\n",
+        b"{}\n",
+        first,
+        last,
+        first + last,
+        first + second + last + last,
+        first + second + last + b"more",
+        b"NaN\n" + last,
+    ]
+    for answer in answers:
+        with monkeypatch.context() as patch:
+            patch.setattr(
+                reader_module, "_PROGRAM", f"import os\nos.write(1, {answer!r})".replace("{", "{{").replace("}", "}}")
+            )
+            assert evidence(read(reader, limits=SMALL)).startswith("the reader's answer")
+
+
+def test_a_record_is_the_candidate(reader: Reader) -> None:
+    for entries in (DEFAULT_ENTRIES, INVERSE_ENTRIES):
+        reading = read(reader, entries=entries)
+        assert isinstance(reading, Reading) and reading.candidates
+        for candidate in reading.candidates:
+            line = from_line(READINGS, line_of(READINGS, FoundSnippet.of(candidate)))
+            assert isinstance(line, FoundSnippet) and line.candidate() == candidate
+
+
+def test_limits_leave_room_for_a_repository() -> None:
+    assert READING_LIMITS.wall_seconds > 2 * READING_LIMITS.cpu_seconds, "CPU time decides"
+
+
+def test_the_umask_of_root_does_not_hide_our_code(tmp_path: Path) -> None:
+    (tmp_path / "m.py").write_text(MODULE)
+    tmp_path.chmod(0o755)
+    before = os.umask(0o077)
+    try:
+        with Reader([tmp_path], tmp_path / "staging") as started:
+            assert isinstance(started.read(tmp_path, fallback_name="m", entries=DEFAULT_ENTRIES), Reading)
+    finally:
+        os.umask(before)
