@@ -132,9 +132,10 @@ class Tracer:
             result = failed.drop
         # Whatever was made of it: a run of which nothing is known may have looked like one that failed, and the session
         # may have been written another way for that.
-        if (now := self._losses()) != losses:
-            (evidence,) = {now[kind][1] for kind in now if now[kind] != losses.get(kind, (0, ""))} or {""}
-            return Drop(reason=Reason.JAIL_DIED, evidence=evidence)
+        # A worker that was not there before, as the replayer of the first snippet, has lost nothing yet.
+        lost = [loss for name, loss in self._losses().items() if loss != losses.get(name, (0, ""))]
+        if lost:
+            return Drop(reason=Reason.JAIL_DIED, evidence=lost[0][1])
         return result
 
     def _losses(self) -> dict[str, tuple[int, str]]:
