@@ -246,6 +246,13 @@ class Reason(StrEnum):
         "no_end",
         _tracing("The process was gone before it said how it ended: the snippet ended it or closed its descriptors."),
     )
+    JAIL_DIED = (
+        "jail_died",
+        _tracing(
+            "The sandbox ended while it ran the snippet: somebody killed it, or the machine was short of memory.",
+            "Start the same command again: it tries such snippets once more.",
+        ),
+    )
     # one member for all signals: the word on disk has the number (``reason_of``)
     SIGNAL = "signal:N", _tracing("The process was ended by the signal with the number N (11: a crash in C code).")
     TRACER_ERROR = (

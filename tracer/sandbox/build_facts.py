@@ -12,6 +12,8 @@ import os
 import re
 import sysconfig
 
+TIME_ZONES = "/usr/share/zoneinfo"
+"""The one value of another kind that the standard library reads (zoneinfo): where a jail has time zones."""
 _PLAIN = re.compile(r"[\w.+-]*")
 """A value without a folder and without flags: ``.cpython-311-x86_64-linux-gnu.so``, ``3.11``."""
 
@@ -19,8 +21,8 @@ _PLAIN = re.compile(r"[\w.+-]*")
 def files_of_build(library: str) -> list[str]:
     """Return the files of a standard library's folder that say how it was built, the compiled ones too; no links."""
     names = ("_sysconfigdata*.py", "__pycache__/_sysconfigdata*.pyc", "_sysconfig_vars*.json", "build-details.json")
-    found = (path for name in names for path in glob.glob(f"{glob.escape(library)}/{name}"))
-    return sorted(path for path in found if not os.path.islink(path))
+    places = (path for name in names for path in glob.glob(f"{glob.escape(library)}/{name}"))
+    return sorted(path for path in places if not os.path.islink(path))
 
 
 def neutral_build_facts(prefix: str) -> str:
@@ -35,7 +37,7 @@ def neutral_build_facts(prefix: str) -> str:
         values = {}
     host = str(values.get("prefix", ""))
     kept = {name: _neutral(value, host, prefix) for name, value in sorted(values.items())}
-    return f"build_time_vars = {kept!r}\n"
+    return f"build_time_vars = {kept | {'TZPATH': TIME_ZONES}!r}\n"
 
 
 def _neutral(value: object, host: str, prefix: str) -> object:

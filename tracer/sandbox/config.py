@@ -115,7 +115,7 @@ class JailConfig:
         values |= {
             **{name: _pairs(data[name]) for name in ("binds", "libraries", "links")},
             "limits": Limits(**limits),
-            "machine": Machine(**machine),
+            "machine": Machine(**{**machine, "hidden": tuple(machine["hidden"])}),
         }
         return cls(**values)  # type: ignore[arg-type]  # the supervisor is trusted: names are checked, types are its own
 

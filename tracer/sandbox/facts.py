@@ -20,7 +20,7 @@ class Fact:
         name: what it is, for people.
         asks: a Python expression that shows it; modules are those of ``MODULES``.
         recorded: what the recording world answers, for people.
-        told: the levels at which the replaying world answers otherwise. Where a level is missing, a session that shows
+        levels: where the replaying world answers otherwise. Where a level is missing, a session that shows
             the fact itself is dropped for another reason, which ``recorded`` names.
 
     Raises:
@@ -30,16 +30,16 @@ class Fact:
     name: str
     asks: str
     recorded: str
-    told: frozenset[int] = BOTH
+    levels: frozenset[int] = BOTH
 
     def __post_init__(self) -> None:
-        if not (self.name and self.asks and self.recorded and self.told):
+        if not (self.name and self.asks and self.recorded and self.levels):
             raise ValueError(f"expected a Fact with a name, a question, an answer and levels, got {self!r}")
 
 
 MODULES = (
     "datetime, getpass, importlib, multiprocessing, os, platform, posix, pwd, random, resource, secrets, shutil, site, "
-    "socket, sys, sysconfig, tempfile, time, uuid"
+    "socket, sys, sysconfig, tempfile, time, uuid, zoneinfo"
 )
 CLOCK = "pinned: 14 November 2023, a millisecond more at each reading"
 ELAPSED = "pinned, with the same steps"
@@ -90,19 +90,24 @@ FACTS = (
     Fact(name="C library", asks="platform.libc_ver(), os.confstr('CS_GNU_LIBC_VERSION')", recorded="glibc 2.29"),
     Fact(name="thread library", asks="sys.thread_info", recorded="NPTL 2.29"),
     Fact(name="host name", asks="socket.gethostname(), platform.node()", recorded="sandbox"),
-    Fact(name="distribution", asks="platform.freedesktop_os_release()", recorded="Linux" + REFUSED, told=THREE),
+    Fact(name="settings of the system", asks="sorted(os.listdir('/etc'))", recorded="a user, a group, a name" + REFUSED,
+        levels=THREE),
+    Fact(name="list of time zones", asks="len(zoneinfo.available_timezones())", recorded="the host's", levels=THREE),
+    Fact(name="distribution", asks="platform.freedesktop_os_release()", recorded="Linux" + REFUSED, levels=THREE),
     Fact(name="resource limits", asks="resource.getrlimit(resource.RLIMIT_AS)", recorded="those of a login"),
     Fact(name="open files allowed", asks="resource.getrlimit(resource.RLIMIT_NOFILE)", recorded="those of a login"),
     # the user and the process
     Fact(name="user", asks="getpass.getuser(), os.getlogin()", recorded="sandbox"),
     Fact(name="user id", asks="os.getuid(), os.getgid()", recorded="1000"),
-    Fact(name="account", asks="pwd.getpwuid(os.getuid())", recorded="sandbox" + REFUSED, told=THREE),
+    Fact(name="account", asks="pwd.getpwuid(os.getuid())", recorded="sandbox" + REFUSED, levels=THREE),
     Fact(name="process id", asks="os.getpid()", recorded="101; any at level 2"),
     Fact(name="parent's process id", asks="os.getppid()", recorded="100"),
     Fact(name="environment", asks="dict(os.environ)", recorded="the same in each run"),
     Fact(name="home folder", asks="os.path.expanduser('~')", recorded="the scratch folder"),
     Fact(name="temporary folder", asks="tempfile.gettempdir()", recorded="the scratch folder"),
     Fact(name="working folder", asks="os.getcwd()", recorded="the scratch folder"),
+    Fact(name="numbers of descriptors", asks="os.dup(1)", recorded="the lowest that is free"),
+    Fact(name="flags of the interpreter", asks="sys.flags", recorded="those of a script"),
     Fact(name="terminal", asks="shutil.get_terminal_size()", recorded="80 columns"),
     # files
     Fact(name="times of a file", asks="os.stat(os.__file__).st_mtime", recorded="a month ago"),
@@ -112,14 +117,14 @@ FACTS = (
     Fact(name="numbers of a file", asks="os.stat(os.__file__).st_ino, os.stat(os.__file__).st_dev", recorded="counted"),
     Fact(name="size of a folder", asks="os.stat('.').st_size", recorded="12,288"),
     # the interpreter
-    Fact(name="interpreter", asks="sys.executable", recorded=MOVED, told=THREE),
-    Fact(name="standard library", asks="os.__file__", recorded=MOVED, told=THREE),
-    Fact(name="import path", asks="sys.path", recorded=MOVED, told=THREE),
-    Fact(name="prefixes", asks="sys.prefix, sys.base_prefix, sys.exec_prefix", recorded=MOVED, told=THREE),
-    Fact(name="site packages", asks="site.getsitepackages()", recorded=MOVED, told=THREE),
+    Fact(name="interpreter", asks="sys.executable", recorded=MOVED, levels=THREE),
+    Fact(name="standard library", asks="os.__file__", recorded=MOVED, levels=THREE),
+    Fact(name="import path", asks="sys.path", recorded=MOVED, levels=THREE),
+    Fact(name="prefixes", asks="sys.prefix, sys.base_prefix, sys.exec_prefix", recorded=MOVED, levels=THREE),
+    Fact(name="site packages", asks="site.getsitepackages()", recorded=MOVED, levels=THREE),
     Fact(name="build", asks="sys.version, platform.python_build(), platform.python_compiler()", recorded="GCC 13"),
     Fact(name="build folders", asks="sysconfig.get_config_var('prefix'), sysconfig.get_paths()", recorded=MOVED,
-        told=THREE),
+        levels=THREE),
 )  # fmt: skip
 """The facts that are pinned or neutral in the recording world, and that the replaying world tells."""
 
@@ -127,7 +132,7 @@ UNTOLD = (
     "versions of C libraries as they say them themselves (`ssl.OPENSSL_VERSION`, `sqlite3.sqlite_version`)",
     "the interpreter's version, which modules a distribution left out of it, the processor's byte and page sizes",
     "data of time zones: which there are, and their rules",
-    "bytes of the interpreter's own files: a `.pyc` file names the folder that it was made in",
+    "bytes of the interpreter's own files and of shared libraries: a `.pyc` file names the folder that it was made in",
     "addresses of objects inside an interpreter that is not position independent (`id(None)`, `hash(None)` of 3.11)",
     "what a C extension of a package asks of the kernel by itself",
     "at level 2: lengths and parts of paths of the interpreter and the repository, where no such path itself is shown",

@@ -75,11 +75,11 @@ def neutral_place(installation: PythonInstallation, prefix: str, packages: Seque
     inside_library = all(path == library or path.startswith(f"{library}/") for path in folders)
     if not library.startswith(f"{host_prefix.rstrip('/')}/") or not inside_library:
         return None
-    found = needed_libraries(
+    libraries = needed_libraries(
         installation.executable, tuple(folders[1:]), tuple(packages), (os.path.join(host_prefix, "lib"),)
     )
     elf = read_elf(installation.executable)
-    if not found or elf is None or os.path.dirname(elf.loader) not in LOADER_FOLDERS:
+    if not libraries or elf is None or os.path.dirname(elf.loader) not in LOADER_FOLDERS:
         return None
     executable = f"{prefix}/bin/python{'.'.join(installation.version.split('.')[:2])}"
     target = f"{prefix}/{os.path.relpath(library, host_prefix)}"
@@ -92,7 +92,7 @@ def neutral_place(installation: PythonInstallation, prefix: str, packages: Seque
         binds=((library, target), *data),
         libraries=(
             (installation.executable, executable),
-            *((place, f"{LIBRARIES}/{name}") for name, place in sorted(found.items())),
+            *((place, f"{LIBRARIES}/{name}") for name, place in sorted(libraries.items())),
         ),
         loadable=(LIBRARIES,),
         links=LINKS,

@@ -158,6 +158,7 @@ class _ProbeAnswer(TypedDict):
     version: list[int]
     implementation: str
     paths: list[str]
+    executable: str
     prefix: str
     library: str
     search: list[str]
@@ -173,7 +174,8 @@ library = os.path.join(get("LIBDIR") or "", get("LDLIBRARY") or "") if get("Py_E
 paths = [sys.executable, *sys.path, library]
 version, implementation = list(sys.version_info[:3]), sys.implementation.name
 print(json.dumps({"version": version, "implementation": implementation, "paths": paths,
-    "prefix": sys.base_prefix, "library": os.path.dirname(os.__file__), "search": sys.path}))
+    "executable": sys.executable, "prefix": sys.base_prefix, "library": os.path.dirname(os.__file__),
+    "search": sys.path}))
 """
 
 
@@ -206,7 +208,8 @@ def probe_interpreter(python: str) -> PythonInstallation:
     # resolved, so that each is bound once, and in the order found; a zip of the library may not exist
     paths = tuple(dict.fromkeys(os.path.realpath(path) for path in answer["paths"] if path and os.path.exists(path)))
     return PythonInstallation(
-        executable=executable,
+        # not the one that was started: pyenv's commands are scripts that start another one
+        executable=os.path.realpath(answer["executable"]),
         version=".".join(map(str, version)),
         paths=(*SYSTEM_PATHS, *paths),
         prefix=os.path.realpath(answer["prefix"]),

@@ -113,15 +113,15 @@ def loader_cache(path: str = CACHE) -> dict[str, list[str]]:
     start = data.find(b"glibc-ld.so.cache1.1")  # alone since glibc 2.32, before that behind an older table
     if start < 0 or len(data) - start < 48:
         return {}
-    found: dict[str, list[str]] = {}
+    places_by_name: dict[str, list[str]] = {}
     (count,) = struct.unpack_from("<I", data, start + 20)
     for index in range(min(count, (len(data) - start - 48) // 24)):
         _, key, value = struct.unpack_from("<iII", data, start + 48 + index * 24)
         name, place = (
             data[start + at : data.find(b"\0", start + at)].decode("utf-8", "replace") for at in (key, value)
         )
-        found.setdefault(name, []).append(place)
-    return found
+        places_by_name.setdefault(name, []).append(place)
+    return places_by_name
 
 
 class LibraryFinder:
@@ -143,7 +143,7 @@ class LibraryFinder:
             files: programs, libraries and extension modules.
             trusted: folders that a file itself names are looked in, wherever they are.
         """
-        found: dict[str, str] = {}
+        places_by_name: dict[str, str] = {}
         waiting = list(files)
         while waiting:
             path = waiting.pop()
@@ -152,11 +152,11 @@ class LibraryFinder:
                 continue
             folders = [folder.replace("$ORIGIN", os.path.dirname(path)) for folder in elf.search] if trusted else []
             for name in elf.needed:
-                place = None if name in found else self.find(name, folders)
+                place = None if name in places_by_name else self.find(name, folders)
                 if place is not None:
-                    found[name] = place
+                    places_by_name[name] = place
                     waiting.append(place)
-        return found
+        return places_by_name
 
     def find(self, name: str, folders: Sequence[str] = ()) -> str | None:
         """Return the file of the library ``name``, links resolved; None where there is none for this machine."""
@@ -194,15 +194,15 @@ def needed_libraries(
     if elf is None or not elf.loader:
         return {}
     finder = LibraryFinder(elf.machine, own_folders)
-    found = finder.closure(extension_modules(packages), trusted=False)
+    places_by_name = finder.closure(extension_modules(packages), trusted=False)
     for name in USUAL:
         place = finder.find(name)
         if place is not None:
-            found |= {name: place, **finder.closure([place], trusted=True)}
+            places_by_name |= {name: place, **finder.closure([place], trusted=True)}
     # last: where a name was found twice, the interpreter's own library counts
-    found |= finder.closure([executable, *extension_modules(modules)], trusted=True)
-    found[os.path.basename(elf.loader)] = os.path.realpath(elf.loader)
-    return found
+    places_by_name |= finder.closure([executable, *extension_modules(modules)], trusted=True)
+    places_by_name[os.path.basename(elf.loader)] = os.path.realpath(elf.loader)
+    return places_by_name
 
 
 def extension_modules(places: Iterable[str]) -> Iterator[str]:

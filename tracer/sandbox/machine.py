@@ -27,11 +27,12 @@ class Machine:
         language: the variable LANG; LC_ALL stays C.UTF-8, so that text is encoded alike everywhere.
         columns: the width of a terminal, as the variable COLUMNS; 0: no such variable.
         system_name: the name of the distribution, in ``/etc/os-release``.
+        hidden: absolute paths of folders that are shown empty, at level 3.
         uptime_seconds: how long ago the machine was started when the jail is, at level 3.
         personality: flags of personality(2) that change what uname says.
 
     Raises:
-        ValueError: a name is empty or has more than one line, or a number is out of its range.
+        ValueError: a name is empty or has more than one line, or a number is out of its range, or a path is relative.
     """
 
     domain_name: str = "local"
@@ -41,6 +42,7 @@ class Machine:
     language: str = "C.UTF-8"
     columns: int = 0
     system_name: str = "Linux"
+    hidden: tuple[str, ...] = ()
     uptime_seconds: int = 100_000
     personality: int = 0
 
@@ -55,6 +57,8 @@ class Machine:
             raise ValueError(
                 f"expected Machine.columns >= 0 and uptime_seconds >= 1, got {self.columns} and {self.uptime_seconds}"
             )
+        if not all(path.startswith("/") for path in self.hidden):
+            raise ValueError(f"expected absolute paths as Machine.hidden, got {self.hidden}")
         if self.personality & ~(OLD_RELEASE | OTHER_ARCHITECTURE):
             raise ValueError(
                 f"expected Machine.personality of OLD_RELEASE and OTHER_ARCHITECTURE, got {self.personality:#x}"

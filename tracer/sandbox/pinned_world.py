@@ -7,7 +7,10 @@ there; ``facts`` lists all of it.
 
 from __future__ import annotations
 
-from trace_mine.tracer.sandbox.machine import Machine
+import os
+from dataclasses import replace
+
+from trace_mine.tracer.sandbox.config import JailConfig
 from trace_mine.tracer.sandbox.pinned_clocks import pin_clocks
 from trace_mine.tracer.sandbox.pinned_files import FileFacts, pin_files
 from trace_mine.tracer.sandbox.pinned_machine import pin_machine
@@ -17,14 +20,18 @@ _files: list[FileFacts] = []
 """What tells of files in this process, once ``pin_world`` was called."""
 
 
-def pin_world(seed: int, machine: Machine, host_name: str) -> None:
+def pin_world(config: JailConfig) -> None:
     """Pin the clocks, the system's randomness and the machine, in this process and in what it forks.
 
     Called in the zygote, before its imports, so that ``from time import time`` binds the pinned clock.
     """
+    machine = config.machine
+    if not config.namespaces and os.getuid() == machine.user_id:
+        # the host's own user, whom the replaying jail would show as well
+        machine = replace(machine, user_id=machine.user_id + 1)
     clock = pin_clocks()
-    pin_random(seed)
-    modules = pin_machine(machine, host_name)
+    pin_random(config.seed)
+    modules = pin_machine(machine, config.hostname)
     _files.append(pin_files(clock, machine.user_id, modules))
 
 

@@ -63,7 +63,7 @@ class Setting:
         sys.orig_argv[:] = [sys.executable]
         self.fresh_streams()
         if self.config.pinned_clock:
-            pin_world(self.config.seed, self.config.machine, self.config.hostname)
+            pin_world(self.config)
         if self.config.choices:
             # before the repository's imports, so that ``from random import random`` finds the interceptable one
             self.bundle.load("trace_mine.tracer.inside.draws.patches").install()

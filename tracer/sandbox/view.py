@@ -90,17 +90,17 @@ def enter_view(config: JailConfig) -> None:
 
 def _cover(config: JailConfig) -> None:
     """Lay empty files and folders over what is hidden, and other facts of the build over the interpreter's own."""
-    if not config.library:
-        return
     folder, file, facts = f"{STAGE}/covers", f"{STAGE}/covers.empty", f"{STAGE}/covers.py"
     os.mkdir(folder)
     _write(file, b"")
-    _write(facts, neutral_build_facts(os.path.dirname(os.path.dirname(config.executable))).encode())
-    for path in config.hidden:
+    for path in (*config.hidden, *config.machine.hidden):
         if os.path.exists(STAGE + path) and not os.path.islink(STAGE + path):
             bind_read_only(folder if os.path.isdir(STAGE + path) else file, STAGE + path)
-    for path in files_of_build(STAGE + config.library):
-        bind_read_only(facts if path.endswith(".py") else file, path)
+    _write(facts, b"")
+    if config.library:
+        _write(facts, neutral_build_facts(os.path.dirname(os.path.dirname(config.executable))).encode())
+        for path in files_of_build(STAGE + config.library):
+            bind_read_only(facts if path.endswith(".py") else file, path)
     # what is mounted stays; the names go
     os.rmdir(folder)
     os.unlink(file)
@@ -111,10 +111,12 @@ def _files_of(machine: Machine) -> dict[str, str]:
     """The files of ``/etc``, which getpass, pwd and platform read; the user is the only one that is mapped."""
     user, number = machine.user, machine.user_id
     name = machine.system_name
+    kind = name.split()[0].lower()
     return {
+        f"/etc/{kind}-release": f"{name}\n",
         "/etc/passwd": f"{user}:x:{number}:{number}::/:/bin/false\n",
         "/etc/group": f"{user}:x:{number}:\n",
-        "/etc/os-release": f'NAME="{name}"\nID={name.split()[0].lower()}\nPRETTY_NAME="{name}"\n',
+        "/etc/os-release": f'NAME="{name}"\nID={kind}\nPRETTY_NAME="{name}"\n',
     }
 
 

@@ -17,8 +17,8 @@ from pathlib import Path
 import pytest
 
 from trace_mine.tracer.config import TracerConfig
-from trace_mine.tracer.inside.protocol.jobs import PlainJob
 from trace_mine.tracer.limits import Limits
+from trace_mine.tracer.replays.jails import replaying_jail
 from trace_mine.tracer.sandbox import SandboxUnavailable, Worker
 from trace_mine.tracer.sandbox.facts import FACTS, MODULES, UNTOLD, Fact
 from trace_mine.tracer.schema import Drop, Trace
@@ -45,7 +45,7 @@ print(json.dumps(answers))
 def asked(worker: Worker) -> dict[str, str]:
     questions = {fact.name: fact.asks for fact in FACTS}
     source = f"QUESTIONS = {questions!r}\n{ASK}"
-    outcome = worker.run(PlainJob(source=source))
+    outcome = worker.ask(source)
     assert outcome.status == "ok", outcome.stderr
     return json.loads(outcome.stdout)
 
@@ -55,15 +55,15 @@ class Worlds:
 
     def __init__(self, level: int) -> None:
         self.level = level
-        found = []
-        for replaying in (False, True):
-            jail = jail_of(TracerConfig(), replaying=replaying)
+        answers = []
+        config = TracerConfig()
+        for jail in (jail_of(config, replaying=False), replaying_jail(config, "replayer")):
             try:
                 with Worker(jail, Limits(), minimum_level=level, maximum_level=level) as worker:
-                    found.append([asked(worker), asked(worker)])
+                    answers.append([asked(worker), asked(worker)])
             except SandboxUnavailable as error:
                 pytest.skip(f"level {level} does not work here: {error}")
-        (self.recorded, self.again), (self.replayed, _) = found
+        (self.recorded, self.again), (self.replayed, _) = answers
 
 
 @pytest.fixture(scope="module", params=[3, 2])
@@ -89,7 +89,7 @@ def host_texts() -> set[str]:
 @pytest.mark.parametrize("fact", FACTS, ids=lambda fact: fact.name)
 def test_a_fact_is_recorded_alike_and_replayed_otherwise(worlds, fact: Fact):
     name = fact.name
-    if worlds.level in fact.told:
+    if worlds.level in fact.levels:
         assert worlds.recorded[name] != worlds.replayed[name], "no replay would tell"
         assert "Error:" not in worlds.recorded[name], "an honest program meets an error of ours"
     varies = worlds.level == 2 and name in ("random devices", "process id", "home folder", "temporary folder")
@@ -98,7 +98,7 @@ def test_a_fact_is_recorded_alike_and_replayed_otherwise(worlds, fact: Fact):
 
 
 def test_nothing_of_the_host_is_recorded(worlds):
-    hidden = {fact.name for fact in FACTS if worlds.level in fact.told}
+    hidden = {fact.name for fact in FACTS if worlds.level in fact.levels}
     shown = {
         (name, text)
         for name, answer in worlds.recorded.items()
@@ -152,7 +152,7 @@ print(random.randrange(1000), platform.system(), platform.python_implementation(
 def test_the_page_lists_the_facts():
     page = DOCS.read_text(encoding="utf-8")
     for fact in FACTS:
-        levels = ", ".join(str(level) for level in sorted(fact.told, reverse=True))
+        levels = ", ".join(str(level) for level in sorted(fact.levels, reverse=True))
         asks = fact.asks.replace("|", "\\|")
         assert f"| {fact.name} | `{asks}` | {fact.recorded} | {levels} |" in page
     for line in UNTOLD:
