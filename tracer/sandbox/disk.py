@@ -93,6 +93,10 @@ def measured(
     with opened(path, None) as folder:
         _add_folder(usage, folder, began_ns, depth=0)
     if leader is not None:
+        # of this process its sockets: what a hostile zygote sends is here until it is received
+        for number in os.listdir("/proc/self/fd"):
+            with suppress(FileNotFoundError):
+                _add_open(usage, "/proc/self", number, os.fsencode(path))
         # all of the jail: a hostile import may have left files open in the zygote
         for process in descendants(_children("/proc/thread-self")):
             with suppress(FileNotFoundError, ProcessLookupError):  # it may end meanwhile

@@ -191,6 +191,15 @@ def test_a_job_on_its_way_to_a_run_is_no_file(running, tmp_path):
         program.kill()
 
 
+def test_what_was_sent_to_the_measuring_process_counts(running, tmp_path):
+    ours, theirs = socket.socketpair()
+    leader = running("")
+    with ours, theirs, open(tmp_path / "f", "wb") as file:
+        assert not exceeds(str(tmp_path), 1 << 19, FILE_BYTES, leader)
+        socket.send_fds(theirs, [b"x"], [file.fileno()])
+        assert exceeds(str(tmp_path), 1 << 19, FILE_BYTES, leader)
+
+
 def test_what_others_hold_is_not(running, tmp_path):
     """Files without a name that lie elsewhere on the disk, and names that look like none."""
     leader = running(f"""
