@@ -147,13 +147,14 @@ class Ledger:
             items: the unit's rows and drops, in the order of its snippets.
             num_snippets: how many items there must be.
         """
-        rows = drops = 0
+        rows = drops = interrupted = 0
         texts: list[str] = []
         repositories: Counter[str] = Counter()
         with replacing(self._result(key)) as file, _packed(file) as packed:
             for item in items:
                 if isinstance(item, Dropped):
                     drops += 1
+                    interrupted += item.reason == Reason.JAIL_DIED
                     # ASCII, with escapes for all else: a line end inside a text can't end the line.
                     line = json.dumps(asdict(item), sort_keys=True).encode("ascii")
                 else:
@@ -177,9 +178,23 @@ class Ledger:
             repositories=dict(repositories),
             bytes=result.stat().st_size,
             sha256=digest,
+            interrupted=interrupted,
         )
         write_atomically(self._marker(key), json.dumps(marker.to_json(), sort_keys=True).encode())
         return marker
+
+    def forget_interrupted(self) -> None:
+        """Forget the units of earlier commands that hold snippets over which the sandbox died: they are done again.
+
+        Not within the command that met the death: a snippet that ends its own sandbox would be run for ever.
+        """
+        for path in (self.root / "done").glob("*.json"):
+            try:
+                is_interrupted = self.marker(path.stem).interrupted > 0
+            except (CorpusError, OSError):
+                continue  # damaged: it counts as not done anyway
+            if is_interrupted:
+                path.unlink()
 
     def marker(self, key: str) -> Marker:
         """Return the marker of a finished unit.

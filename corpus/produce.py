@@ -89,6 +89,7 @@ def produce(
     """
     # Before any unit: a dataset of two configurations could not be told apart from one of a single one.
     ledger.check_config(config)
+    ledger.forget_interrupted()
     keys, num_snippets = [], 0
     for unit in origin.units():
         ledger.add(unit)

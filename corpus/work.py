@@ -142,6 +142,7 @@ class Marker:
         found: number of the unit's snippets: ``rows`` + ``drops``.
         texts: the text keys of the rows, in order.
         repositories: repository to number of rows.
+        interrupted: number of drops for which another try may give a row, since the sandbox died.
         bytes: size of the result's file; ``sha256`` is the hash of its content.
     """
 
@@ -152,6 +153,7 @@ class Marker:
     repositories: Mapping[str, int]
     bytes: int
     sha256: str
+    interrupted: int = 0
 
     def __post_init__(self) -> None:
         if self.found != self.rows + self.drops:
@@ -182,7 +184,7 @@ class Marker:
         texts, repositories = data.get("texts"), data.get("repositories")
         good = (
             sorted(data) == sorted(names)
-            and all(_is_count(data[name]) for name in ("found", "rows", "drops", "bytes"))
+            and all(_is_count(data[name]) for name in ("found", "rows", "drops", "bytes", "interrupted"))
             and isinstance(data["sha256"], str)
             and isinstance(texts, list)
             and all(isinstance(text, str) and _TEXT_KEY.fullmatch(text) for text in texts)

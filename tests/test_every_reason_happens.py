@@ -12,6 +12,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -298,6 +299,24 @@ def test_a_run_at_its_limit_gives_the_reason(reason: Reason) -> None:
     with worker, pytest.raises(Failed) as failed:
         check_ended(worker.run(PlainJob(source=source), replace(LIMITS, **limits)), "plain")
     assert failed.value.drop.reason == reason
+
+
+def test_a_jail_that_dies_in_a_run_gives_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    with Tracer(TracerConfig(limits=LIMITS)) as tracer:
+        process = tracer._recorder._processes[-1]
+        run = process.run
+
+        def killed(*arguments: Any) -> Outcome:
+            threading.Timer(0.5, process._popen.kill).start()
+            return run(*arguments)
+
+        monkeypatch.setattr(process, "run", killed)
+        snippet = Program(source="import time\ntime.sleep(60)\n").snippet()
+        dropped = tracer.trace(snippet)
+        assert isinstance(dropped, Drop) and dropped.reason == Reason.JAIL_DIED, dropped
+        assert tracer._recorder.lost_runs == 1
+        # the next snippet has a jail again, and is not taken for the one that was lost
+        assert isinstance(tracer.trace(Program(source="x = 1\n").snippet()), Trace)
 
 
 OUTCOMES: dict[Reason, Outcome] = {
@@ -660,7 +679,7 @@ def test_every_meaning_of_every_reason_has_a_case() -> None:
     made = {
         ReasonStage.FILE: FILES.keys(),
         ReasonStage.DISCOVERY: DISCOVERY.keys(),
-        ReasonStage.TRACING: TRACING.keys() | RUNS.keys() | OUTCOMES.keys() | {Reason.TRACING_ENDED},
+        ReasonStage.TRACING: TRACING.keys() | RUNS.keys() | OUTCOMES.keys() | {Reason.TRACING_ENDED, Reason.JAIL_DIED},
         ReasonStage.ROW: ROW.keys(),
         ReasonStage.WHOLE: WHOLE.keys(),
         ReasonStage.LESS: LESS.keys(),

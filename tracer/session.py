@@ -124,10 +124,23 @@ class Tracer:
         Raises:
             SandboxUnavailable: the sandbox died and could not be started again.
         """
+        losses = self._losses()
+        result: Trace | Drop
         try:
-            return self._trace(snippet, lenient)
+            result = self._trace(snippet, lenient)
         except Failed as failed:
-            return failed.drop
+            result = failed.drop
+        # Whatever was made of it: a run of which nothing is known may have looked like one that failed, and the session
+        # may have been written another way for that.
+        if (now := self._losses()) != losses:
+            (evidence,) = {now[kind][1] for kind in now if now[kind] != losses.get(kind, (0, ""))} or {""}
+            return Drop(reason=Reason.JAIL_DIED, evidence=evidence)
+        return result
+
+    def _losses(self) -> dict[str, tuple[int, str]]:
+        """How many runs were lost with their jail, and how the last one was, for each worker that there is."""
+        workers = {"recorder": self._recorder, **self._replays.started}
+        return {name: (worker.lost_runs, worker.last_loss) for name, worker in workers.items()}
 
     def _trace(self, snippet: Snippet, lenient: bool) -> Trace:
         """Write sessions by one plan after the other until one passes all checks.

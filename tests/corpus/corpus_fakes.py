@@ -17,7 +17,9 @@ from trace_mine.tracer.schema import Drop, Snippet, Step, Trace
 
 
 class FakeTracer:
-    """Words in the source decide: ``DIE`` kills the process, ``SLOW`` waits, ``BUG`` raises, ``DROP``, ``SUSPECT``."""
+    """Words in the source decide: ``DIE`` kills the process, ``SLOW`` waits, ``BUG`` raises, ``DROP``, ``SUSPECT``;
+    ``JAIL`` is a sandbox that died, where the variable ``FAKE_JAIL_DIES`` is set.
+    """
 
     def __init__(self, arguments: Mapping[str, Any]) -> None:
         self.arguments = arguments
@@ -29,6 +31,8 @@ class FakeTracer:
             os.kill(os.getpid(), signal.SIGKILL)
         if "SLOW" in whole:
             time.sleep(0.05)
+        if "JAIL" in whole and "FAKE_JAIL_DIES" in os.environ:
+            return Drop(reason="jail_died", evidence="Hangup")
         if "BUG" in whole:
             raise LookupError("a bug in the tracer")
         if "DROP" in whole:

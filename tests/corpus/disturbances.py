@@ -236,7 +236,9 @@ class Scene:
             process = self.start(out, temporary)
             trial.happened = disturb(process, disturbance, trial)
             self.ended(process, trial, "the disturbed command")
-            self.nothing_left(trial, process.pid, before, temporary, groups)
+            # Control groups of a killed supervisor are removed by the next one.
+            killed = disturbance.role in ("main", "worker") or disturbance.how == "freeze"
+            self.nothing_left(trial, process.pid, before, temporary, None if killed else groups)
             again = self.start(out, temporary)
             if self.ended(again, trial, "the second command") != 0:
                 trial.faults.append(f"the second command ended with {again.returncode}")
@@ -262,15 +264,17 @@ class Scene:
             trial.faults.append(f"{name} showed a traceback: {told[-1500:]}")
         return process.returncode
 
-    def nothing_left(self, trial: Trial, main: int, before: set[int], temporary: Path, groups: set[str]) -> None:
-        """Note what a command left, once it had time to end."""
+    def nothing_left(self, trial: Trial, main: int, before: set[int], temporary: Path, groups: set[str] | None) -> None:
+        """Note what a command left, once it had time to end; without ``groups`` control groups may be left."""
         deadline = time.monotonic() + LEFT_SECONDS
         while True:
             reap(before)
             alive = [each for each in below(os.getpid(), processes()) if each.pid not in before]
             left = [f"process {each.pid} {each.state} {each.command[:80]}" for each in alive]
             left += [f"mount {line}" for line in mounts() - self.mounts]
-            left += [f"control group {path}" for path in sorted(control_groups() - groups)]
+            left += [
+                f"control group {path}" for path in sorted(control_groups() - groups if groups is not None else ())
+            ]
             left += [f"temporary {path.name}" for path in temporary.iterdir()]
             left += [f"semaphore {name}" for name in sorted(semaphores()) if f"loky-{main}-" in name]
             if not left:
@@ -390,6 +394,8 @@ def write_repositories(folder: Path, num_repositories: int = 3, num_modules: int
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--trials", type=int, default=100)
+    parser.add_argument("--first", type=int, default=0, help="number of the first trial")
+    parser.add_argument("--repositories", type=int, default=3, help="of twelve doctests each")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", type=int, help="do this trial alone")
     parser.add_argument("--roles", default=",".join(ROLES))
@@ -397,12 +403,13 @@ def main() -> int:
     options = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="disturbances-"))
     folder.chmod(0o755)
-    scene = Scene(folder, write_repositories(folder / "repositories"), checkout=options.checkout)
+    scene = Scene(folder, write_repositories(folder / "repositories", options.repositories), checkout=options.checkout)
     print(f"undisturbed: {scene.rows.total()} rows in {scene.seconds:.1f} s; {folder}", flush=True)
     bad: list[Trial] = []
     happened = 0
     roles = tuple(options.roles.split(","))
-    for number in range(options.trials) if options.only is None else [options.only]:
+    last = options.first + options.trials
+    for number in range(options.first, last) if options.only is None else [options.only]:
         trial = scene.trial(number, drawn(number, options.seed, 0.8 * scene.seconds, roles))
         happened += trial.happened
         bad += [trial] if trial.faults else []

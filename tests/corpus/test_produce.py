@@ -247,6 +247,24 @@ def test_runs_cut_off_go_on_to_the_same_bytes(tmp_path: Path, make_repository: M
             assert (cut / ".ledger" / "done" / name).stat().st_mtime_ns == written, "a finished unit was done again"
 
 
+def test_snippets_over_which_the_sandbox_died_are_tried_again(
+    tmp_path: Path, make_repository: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = {f"m{number}.py": doctests(*(f"S{number}_{i}" for i in range(32))) for number in range(3)}
+    repository = make_repository("r", {**files, "last.py": doctests("JAIL", "other")})
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    run(whole, repository, jobs=2)
+    monkeypatch.setenv("FAKE_JAIL_DIES", "1")
+    stats = run(cut, repository, jobs=2).stats
+    assert (stats["found"], stats["rows"], stats["drops"]) == (98, 97, {"jail_died": 1})
+    done = {path.name: path.stat().st_mtime_ns for path in (cut / ".ledger" / "done").glob("*.json")}
+    monkeypatch.delenv("FAKE_JAIL_DIES")
+    run(cut, repository, jobs=2)
+    assert everything_below(cut) == everything_below(whole)
+    now = {path.name: path.stat().st_mtime_ns for path in (cut / ".ledger" / "done").glob("*.json")}
+    assert sum(now[name] != done[name] for name in done) == 1, "one unit alone is done again"
+
+
 def test_workers_do_not_outlive_a_killed_run(tmp_path: Path, make_repository: Make) -> None:
     out = tmp_path / "out"
     process = start(out, make_repository("r", SLOW), "--jobs", 2)

@@ -217,7 +217,10 @@ class Reason(StrEnum):
 
     WALL = (
         "wall",
-        _tracing("The run took more seconds by the clock than it may.", "Raise --timeout."),
+        _tracing(
+            "The run took more seconds than it may, most of which it waited (not counting waits for a busy processor).",
+            "Raise --timeout.",
+        ),
     )
     CPU = (
         "cpu",
@@ -242,6 +245,13 @@ class Reason(StrEnum):
     NO_END = (
         "no_end",
         _tracing("The process was gone before it said how it ended: the snippet ended it or closed its descriptors."),
+    )
+    JAIL_DIED = (
+        "jail_died",
+        _tracing(
+            "The sandbox ended while it ran the snippet: somebody killed it, or the machine was short of memory.",
+            "Start the same command again: it tries such snippets once more.",
+        ),
     )
     # one member for all signals: the word on disk has the number (``reason_of``)
     SIGNAL = "signal:N", _tracing("The process was ended by the signal with the number N (11: a crash in C code).")

@@ -49,6 +49,16 @@ class ReplayJails:
             )
         return self._workers[kind]
 
+    @property
+    def sandbox(self) -> dict[str, object] | None:
+        """The ``level`` and ``layers`` of the jails that were started; None while there is none."""
+        return next(({"level": each.level, "layers": each.layers} for each in self._workers.values()), None)
+
+    @property
+    def started(self) -> dict[str, Worker]:
+        """The workers that were asked for, by the kinds of their jails."""
+        return dict(self._workers.items())
+
     def close(self) -> None:
         """End the jails."""
         while self._workers:

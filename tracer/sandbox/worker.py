@@ -38,7 +38,10 @@ WARM_ATTEMPTS = 3
 """How many times ``warm_seconds`` all attempts to import the warm modules may take together."""
 RUN_ATTEMPTS = 2
 """How many jails a run may take: one that died before the run began is started again once; a second death, and any
-after the run began, is the outcome of the run."""
+after the run began, is the outcome of the run. A run that was killed (KILLED) is made again once, too."""
+KILLED = "signal:9"
+"""The status of a run that ended by SIGKILL, and not by init. A run that sends it to itself ends so again; one that
+somebody else killed, a kernel out of memory for instance, does not."""
 
 
 COMMON_PREFIXES = ("/", "/usr", "/usr/local")
@@ -59,7 +62,8 @@ class Worker:
 
     ``level`` and ``layers`` say how it confines, ``warm_failures`` which modules of ``jail.warm`` could not be imported
     and why, ``restarts`` how often the jail was started again, ``python_version`` the version of the interpreter
-    inside.
+    inside. ``lost_runs`` counts the runs that ended with their jail, so that nothing is known of what they did, and
+    ``last_loss`` says how the last of them ended.
 
     Covered: what ``docs/sandbox.md`` promises for ``level``. Not covered: the truth of what a run says of itself, and
     runs that a hostile import of ``jail.warm`` spoils.
@@ -106,6 +110,8 @@ class Worker:
         self.limits = limits
         self.warm_failures: dict[str, str] = {}
         self.restarts = 0
+        self.lost_runs = 0
+        self.last_loss = ""
         self._interpreter = probe_interpreter(jail.python)
         self.python_version = self._interpreter.version
         self._ablate = ablate
@@ -230,11 +236,14 @@ class Worker:
         with self._lock:
             if self._closed:
                 raise ValueError("expected an open Worker, got a closed one; start a new one")
-            for _ in range(RUN_ATTEMPTS):
+            for attempt in range(RUN_ATTEMPTS):
                 try:
                     if not self._processes:
                         self._restart()
-                    return self._processes[-1].converse(payload, limits, talk)
+                    answer = self._processes[-1].converse(payload, limits, talk)
+                    if attempt == RUN_ATTEMPTS - 1 or ended_as(answer[1], limits) != KILLED:
+                        return answer
+                    death = JailDied("the run was killed")
                 except JailDied as error:
                     self._stop()
                     death = error
@@ -243,15 +252,19 @@ class Worker:
                 except BaseException:
                     self._stop()  # what init reports later belongs to this run and must not be taken for the next's
                     raise
+        self._lose(death)
         raise RunLost(f"the jail died: {death}")
 
     def _run(self, payload: bytes, limits: Limits) -> Outcome:
         """Run a job, in another jail where the present one died before it. Raises SandboxUnavailable."""
-        for _ in range(RUN_ATTEMPTS):
+        for attempt in range(RUN_ATTEMPTS):
             try:
                 if not self._processes:
                     self._restart()
-                return self._processes[-1].run(payload, limits)
+                outcome = self._processes[-1].run(payload, limits)
+                if attempt == RUN_ATTEMPTS - 1 or outcome.status != KILLED:
+                    return outcome
+                death = JailDied("the run was killed")
             except JailDied as error:
                 self._stop()
                 death = error
@@ -262,8 +275,14 @@ class Worker:
                 # An interrupt, say: what init reports later belongs to this run and must not be taken for the next's.
                 self._stop()
                 raise
+        if not death.out_of_memory:
+            self._lose(death)
         status = "memory" if death.out_of_memory else "no-end"
         return Outcome(status=status, integrity="truncated", stderr=f"the jail died: {death}".encode())
+
+    def _lose(self, death: JailDied) -> None:
+        self.lost_runs += 1
+        self.last_loss = str(death)
 
     # starting and restarting the jail
 

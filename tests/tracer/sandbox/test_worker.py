@@ -285,6 +285,24 @@ def test_a_killed_jail_is_started_again(level):
         assert (worker.level, worker.restarts) == (level, 1)
 
 
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_run_that_was_killed_is_made_again_once(level, times, monkeypatch):
+    """Whoever killed it says nothing of the program; one that kills itself is killed twice."""
+    with start(level=level) as worker:
+        process = worker._processes[-1]
+        run, runs = process.run, []
+
+        def killed(payload, limits):
+            runs.append(payload)
+            outcome = run(payload, limits)
+            return dataclasses.replace(outcome, status="signal:9") if len(runs) <= times else outcome
+
+        monkeypatch.setattr(process, "run", killed)
+        outcome = plain(worker, "print(1)")
+        assert (outcome.status, len(runs), worker.restarts) == ("ok" if times == 1 else "signal:9", 2, 0)
+        assert worker.lost_runs == 0
+
+
 def test_a_closed_worker_leaves_nothing(level, tmp_path, monkeypatch):
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr("tempfile.tempdir", None)
