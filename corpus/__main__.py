@@ -18,6 +18,8 @@ import typer
 from trace_mine.corpus.errors import CorpusError
 from trace_mine.corpus.fit_command import EPILOG as FIT_EPILOG
 from trace_mine.corpus.fit_command import fit
+from trace_mine.corpus.verify_command import EPILOG as VERIFY_EPILOG
+from trace_mine.corpus.verify_command import verify
 from trace_mine.tracer.command_line import ExitCode, make_app, run_app
 
 if TYPE_CHECKING:
@@ -214,6 +216,7 @@ app = make_app(default_command=True, epilog=None)
 # The default command: `trace-mine PATH` is `trace-mine mine PATH`.
 app.command("mine", epilog=EPILOG)(mine)
 app.command("automaton", epilog=FIT_EPILOG)(fit)
+app.command("verify", epilog=VERIFY_EPILOG)(verify)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

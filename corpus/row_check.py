@@ -33,7 +33,7 @@ def check_row(row: Mapping[str, object]) -> RowColumns:
     columns: RowColumns = row  # type: ignore[assignment]  # as ``check`` has just found
     if columns["schema_version"] != SCHEMA_VERSION:
         raise ValueError(f"expected schema_version {SCHEMA_VERSION}, got {columns['schema_version']}; make it again")
-    _check_references(columns)
+    check_references(columns)
     _check_kept(columns["kept_whole"])
     if not 0 <= columns["states_verified"] <= columns["states_total"]:
         numbers = f"{columns['states_verified']} and {columns['states_total']}"
@@ -158,7 +158,7 @@ def _check_kept(text: str) -> None:
             raise ValueError(f"expected a count of {reason} in kept_whole, got {shown(count)}; see corpus/schema.py")
 
 
-def _check_references(row: RowColumns) -> None:
+def check_references(row: RowColumns) -> None:
     """Check that indices point at what is there, and that lists that go together are of one length."""
     num_steps, num_segments = len(row["steps"]), len(row["segments"])
     if len(row["states"]) != num_steps:

@@ -122,10 +122,12 @@ def make_row(trace: Trace, origin: RowOrigin) -> Row | Drop:
 def _columns(trace: Trace, origin: RowOrigin) -> RowColumns:
     # Sorted keys: the set-up is a part of the trace's hash, which must not hang on the order of a dictionary.
     setup = json.dumps(dict(trace.setup), sort_keys=True)
+    # As the columns have them: whoever reads the row can make its name again.
+    repository, version = printable(origin.repository), None if origin.version is None else printable(origin.version)
     return {
         # Not the view, the seed or the version of trace-mine: the same session of the same snippet keeps its name.
         "trace_id": content_key(
-            trace.text, setup, origin.repository, origin.version, origin.path, origin.name, origin.line
+            trace.text, setup, repository, version, printable(origin.path), printable(origin.name), origin.line
         ),
         "origin": origin.origin,
         "text": trace.text,  # not through `printable`: see `make_row`
@@ -137,8 +139,8 @@ def _columns(trace: Trace, origin: RowOrigin) -> RowColumns:
         # JSON, not a record: names of variables differ from row to row, and Parquet has one schema for all.
         "states": [json.dumps(dict(step.state)) for step in trace.steps],
         "setup": setup,
-        "repository": printable(origin.repository),
-        "version": None if origin.version is None else printable(origin.version),
+        "repository": repository,
+        "version": version,
         "commit": None if origin.commit is None else printable(origin.commit),
         "path": printable(origin.path),
         "name": printable(origin.name),

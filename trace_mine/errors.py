@@ -55,7 +55,7 @@ class NoTraceError(Exception):
     ...     trace_mine.run("while True: pass\\n", timeout=0.3)
     ... except trace_mine.NoTraceError as error:
     ...     print(error.outcome, "-", error.cure)
-    wall - give timeout=SECONDS more of it, or less work to the program
+    cpu - give timeout=SECONDS more of it, or less work to the program
     """
 
     def __init__(self, name: str, drop: Drop) -> None:

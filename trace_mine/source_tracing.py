@@ -123,7 +123,8 @@ def traced(snippet: Snippet, config: TracerConfig, *, lenient: bool) -> Trace:
 
 
 def with_timeout(limits: Limits | None, timeout: float | None) -> Limits:
-    """Return the limits with ``timeout`` seconds of its own time (see ``Limits``), and as many of CPU, rounded up (RLIMIT_CPU takes whole
+    """Return the limits with ``timeout`` seconds of a run's own time (see ``Limits``), and as many of CPU, rounded up
+    (RLIMIT_CPU takes whole
     seconds); None leaves them as they are.
     """
     chosen = limits or Limits()

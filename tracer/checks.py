@@ -13,8 +13,9 @@ Neither check runs any code of the snippet: values arrive as text.
 from __future__ import annotations
 
 import re
-from bisect import bisect_left, bisect_right
-from collections.abc import Mapping, Sequence
+import sys
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from trace_mine.tracer.inside.protocol.answers import (
@@ -103,7 +104,7 @@ def check_result(
             continue
         # a name that one side lacks is a difference as well: the session forgot a variable, or left one over
         if ran_value is None or wrote_value is None or not _same(ran_value, wrote_value):
-            return f"variable {name}: native {ran_value}, session {wrote_value}"
+            return f"variable {name}: native {str(ran_value)[:200]}, session {str(wrote_value)[:200]}"
     return None
 
 
@@ -146,6 +147,32 @@ class PathMismatch(Exception):
         self.code = code
 
 
+MORE_VALUES = 4_000_000
+"""Lines, and values of variables at them, that the path check looks at in recorded frames, beyond two for each that the
+records hold: some three seconds.
+
+Real sessions find each frame at once or nearly so. A forged one whose frames each equal the last of many, 1,500 of 20
+lines, took 53 s before there was a bound.
+"""
+
+
+class _TooMuchWork(Exception):
+    """The path check has looked at as much as it may."""
+
+
+class _Budget:
+    """The number of values that may still be looked at."""
+
+    def __init__(self, values: int) -> None:
+        self._left = values
+
+    def take(self, values: int) -> None:
+        """Take so many. Raises _TooMuchWork where fewer are left."""
+        self._left -= values
+        if self._left < 0:
+            raise _TooMuchWork
+
+
 def check_paths(recorded: Sequence[NativeFrame], driven: Sequence[DrivenFrame], unstable: Unstable = NOTHING) -> None:
     """Check the path: every driven frame equals a recorded frame of the same code, a different one for each.
 
@@ -154,34 +181,43 @@ def check_paths(recorded: Sequence[NativeFrame], driven: Sequence[DrivenFrame], 
     calls, so a session that follows all calls finds each at once. The evidence is the difference from the first frame
     that is left, the one that should have been equal.
 
+    The work is bounded by the size of the records, whatever a forged one makes of it: it is a mismatch where there is
+    too much to look at.
+
     Raises:
         PathMismatch: a driven frame has no equal.
     """
-    by_code: dict[Code, list[NativeFrame]] = {}
-    for candidate in recorded:
-        by_code.setdefault(_key(candidate), []).append(candidate)
+    num_values = sum(1 + len(frame.lines) * (1 + len(frame.columns)) for frame in (*recorded, *driven))
+    budget = _Budget(2 * num_values + MORE_VALUES)
+    by_code: dict[Code, dict[int, NativeFrame]] = {}
+    for number, candidate in enumerate(recorded):
+        by_code.setdefault(_key(candidate), {})[number] = candidate
     for frame in driven:
         code = _key(frame)
-        candidates = by_code.get(code, [])
+        # a dict, in the order of the calls: from a list of many frames the first is taken out in as many steps
+        candidates = by_code.get(code, {})
         comparable = {first for first, _ in frame.comparable}
         if not candidates and not any(line in comparable for line in frame.lines):
             # A frame whose statements all share a line with others (a lambda's body, ``def f(): return 1``): settrace
             # has no event for them that could be compared.
             continue
-        evidence = "settrace recorded no frame of this function"
+        evidence: str | None = None
+        session = _Session(frame, unstable.names)
         match: int | None = None
-        for position, candidate in enumerate(candidates):
-            difference = compare_frame(candidate, frame, unstable.names)
-            if difference is None:
-                match = position
-                break
-            if position == 0:
-                evidence = difference
-        if match is not None:
-            # taken: without this, a call that ran once would explain a session that shows it twice
-            del candidates[match]
-        else:
+        try:
+            for number, candidate in candidates.items():
+                difference = session.difference(candidate, budget)
+                if difference is None:
+                    match = number
+                    break
+                evidence = evidence or difference
+        except _TooMuchWork:
+            evidence = "too much to look at in the frames of this function"
+        if match is None:
+            evidence = evidence or "settrace recorded no frame of this function"
             raise PathMismatch(code, f"{code[2]} at {code[0]}:{code[1]}: {evidence}")
+        # taken: without this, a call that ran once would explain a session that shows it twice
+        del candidates[match]
 
 
 def _key(frame: NativeFrame | DrivenFrame) -> Code:
@@ -197,48 +233,100 @@ def compare_frame(recorded: NativeFrame, driven: DrivenFrame, ignored: frozenset
     ``gaps`` are compared: first the lines and locals of each, in order, then how many there are. Names in ``ignored``
     are not compared.
     """
-    # looked up for each of 100,000 lines of a long loop, so it is made once
-    kept = {line for line, _ in driven.comparable if not any(first <= line <= last for first, last in driven.gaps)}
-    ran = _distinct(_entries(recorded, driven.comparable, kept))
-    wrote = _distinct([(line, driven.locals_at(index)) for index, line in enumerate(driven.lines) if line in kept])
-    for index, (one, other) in enumerate(zip(ran, wrote, strict=False)):  # lengths are compared below
-        if one[0] != other[0]:
-            return f"step {index}: settrace at line {one[0]}, session at line {other[0]}"
-        difference = _state_difference(one[1], other[1], ignored)
-        if difference is not None:
-            return f"line {one[0]}: {difference}"
-    if len(ran) != len(wrote):
-        return f"settrace saw {len(ran)} statements, the session ran {len(wrote)}"
-    return None
+    return _Session(driven, ignored).difference(recorded, _Budget(sys.maxsize))
 
 
-def _entries(recorded: NativeFrame, comparable: Sequence[tuple[int, int]], kept: set[int]) -> list[Event]:
-    """The events of a recorded frame by the statements on whose lines they lie, those in ``kept`` by their first line.
+class _Session:
+    """A driven frame, ready to be compared with recorded ones: what depends on it alone is found out once.
 
-    A statement has an entry for each time that control enters it, and one for each event at its first line.
+    All of it takes time in proportion to the frame's size, up to a logarithm: gaps and statements may be forged, each
+    of them over all lines.
     """
-    last_line = dict(comparable)
-    start_of: dict[int, int] = {}
-    lines = sorted(set(recorded.lines))
-    for first, last in comparable:
-        # The lines that ran, not all from first to last: a forged statement may be said to have 2**31 of them.
-        for line in lines[bisect_left(lines, first) : bisect_right(lines, last)]:
-            start_of[line] = first
-    path: list[Event] = []
-    before: int | None = None
-    for index, line in enumerate(recorded.lines):
-        start = start_of.get(line)
-        # A statement of many lines makes many events, and the first is not always at its first line: CPython evaluates
-        # the arguments of a call that is spread over lines before it comes back to the line of the call.
-        if start in kept and (start != before or last_line[start] == start):
-            path.append((start, recorded.locals_at(index)))
-        before = start
-    return path
+
+    def __init__(self, driven: DrivenFrame, ignored: frozenset[str]) -> None:
+        self._ignored = ignored
+        gaps = _Owners(driven.gaps)
+        self._kept = {line for line, _ in driven.comparable if gaps.of(line) is None}
+        self._statements = _Owners(driven.comparable)
+        self._last_line = dict(driven.comparable)
+        entries = ((line, driven.locals_at(index)) for index, line in enumerate(driven.lines) if line in self._kept)
+        self._wrote = list(_distinct(entries))
+
+    def difference(self, recorded: NativeFrame, budget: _Budget) -> str | None:
+        """The first difference as evidence; what comes after it is not looked at. Raises _TooMuchWork."""
+        num_ran = 0
+        # lazily: of a frame that differs, most differ in their first lines
+        for num_ran, (line, state) in enumerate(_distinct(self._entries(recorded, budget)), 1):
+            if num_ran > len(self._wrote):
+                continue  # counted, for the evidence below
+            other_line, other = self._wrote[num_ran - 1]
+            if line != other_line:
+                return f"step {num_ran - 1}: settrace at line {line}, session at line {other_line}"
+            difference = _state_difference(state, other, self._ignored)
+            if difference is not None:
+                return f"line {line}: {difference}"
+        if num_ran != len(self._wrote):
+            return f"settrace saw {num_ran} statements, the session ran {len(self._wrote)}"
+        return None
+
+    def _entries(self, recorded: NativeFrame, budget: _Budget) -> Iterator[Event]:
+        """The events of a recorded frame by the statements on whose lines they lie, those that are kept by their first
+        line.
+
+        A statement has an entry for each time that control enters it, and one for each event at its first line.
+        """
+        before: int | None = None
+        cost = 1 + len(recorded.columns)
+        for index, line in enumerate(recorded.lines):
+            budget.take(cost)
+            start = self._statements.of(line)
+            # A statement of many lines makes many events, and the first is not always at its first line: CPython
+            # evaluates the arguments of a call that is spread over lines before it comes back to the line of the call.
+            if start is not None and start in self._kept and (start != before or self._last_line[start] == start):
+                yield start, recorded.locals_at(index)
+            before = start
 
 
-def _distinct(path: list[Event]) -> list[Event]:
+class _Owners:
+    """Of overlapping (first, last) spans of lines: which one a line belongs to, the last in their order.
+
+    The spans are cut at their ends into pieces that none of them divides. They are then gone through backwards, and
+    each takes the pieces that no later one has taken; taken pieces are skipped together.
+    """
+
+    def __init__(self, spans: Sequence[tuple[int, int]]) -> None:
+        spans = [(first, last) for first, last in spans if first <= last]
+        self._starts = sorted({edge for first, last in spans for edge in (first, last + 1)})
+        place = {start: index for index, start in enumerate(self._starts)}
+        self._owners: list[int | None] = [None] * len(self._starts)
+        free = list(range(len(self._starts) + 1))  # the next piece from this one on that is not taken, or nearer to it
+        for first, last in reversed(spans):
+            index, end = _next_free(free, place[first]), place[last + 1]
+            while index < end:
+                self._owners[index] = first
+                free[index] = index + 1
+                index = _next_free(free, index)
+
+    def of(self, line: int) -> int | None:
+        """The first line of the span that the line belongs to, None if it is in none."""
+        index = bisect_right(self._starts, line) - 1
+        return self._owners[index] if index >= 0 else None
+
+
+def _next_free(free: list[int], index: int) -> int:
+    while free[index] != index:
+        free[index] = free[free[index]]  # halves the way, so that all of them together are short
+        index = free[index]
+    return index
+
+
+def _distinct(path: Iterable[Event]) -> Iterator[Event]:
     """Drop an entry equal to the one before it: a statement of many lines makes many events at its first line."""
-    return [entry for index, entry in enumerate(path) if index == 0 or entry != path[index - 1]]
+    before: Event | None = None
+    for entry in path:
+        if entry != before:
+            yield entry
+        before = entry
 
 
 _number_at_end = re.compile(r"_\d+$")

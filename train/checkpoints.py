@@ -115,11 +115,11 @@ def checked_step(checkpoint: Path) -> tuple[int, bool]:
     Raises:
         DamagedFile: the first difference.
     """
-    found = read_seal(checkpoint)
-    if found.step != _step(checkpoint):
-        raise DamagedFile(f"expected the step of {checkpoint} in its {SEAL}, got {found.step}")
-    found.check(checkpoint)
-    return found.step, found.files is not None
+    own = read_seal(checkpoint)
+    if own.step != _step(checkpoint):
+        raise DamagedFile(f"expected the step of {checkpoint} in its {SEAL}, got {own.step}")
+    own.check(checkpoint)
+    return own.step, own.files is not None
 
 
 def sealed(folder: Path) -> list[Path]:

@@ -59,7 +59,6 @@ def train(settings: Settings, folder: Path) -> Final:
             "dataset alone, or --set mixture=0.5 for steps of both"
         )
     check_machine(settings)
-    transformers.utils.logging.disable_progress_bar()  # of loading and saving; training has its own
     batches = batches_of(settings)
     model_keys = {**settings.model_keys, "vocab_size": len(batches.tokenizer)}
     # After the batches and right before the model: its first weights must not depend on what making batches drew.
@@ -232,13 +231,14 @@ def _log_start(settings: Settings, num_parameters: int, device: torch.device) ->
 
 
 def check_machine(settings: Settings) -> None:
-    """Set the number of torch threads, and check that the machine has the device and precision asked for.
+    """Set up torch and transformers, and check that the machine has the device and precision asked for.
 
     Logs a warning if there is a GPU on which fla's kernels will not be used.
 
     Raises:
         ValueError: there is no CUDA device for ``device="cuda"`` or for bf16.
     """
+    transformers.utils.logging.disable_progress_bar()  # of saving; training has its own
     # One by default: two threads on busy cores were 2.5 to 7 times slower.
     torch.set_num_threads(settings.threads)
     if settings.device == "cuda" and not torch.cuda.is_available():

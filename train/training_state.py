@@ -147,12 +147,12 @@ def check_optimizer(state: Mapping[str, Any], shapes: Mapping[object, torch.Size
         if key not in shapes:
             raise DamagedFile(f"expected an optimiser's state of {len(shapes)} parameters, got one of {key!r:.60}")
         wanted = {"step": torch.Size(), "exp_avg": shapes[key], "exp_avg_sq": shapes[key]}
-        found = {
+        present = {
             name: value.shape if isinstance(value, Tensor) and value.is_floating_point() else value
             for name, value in values.items()
         }
-        if found != wanted:
-            raise DamagedFile(f"expected {wanted} of parameter {key!r:.60}, got {found!r:.200}")
+        if present != wanted:
+            raise DamagedFile(f"expected {wanted} of parameter {key!r:.60}, got {present!r:.200}")
 
 
 def _read_optimizer(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:

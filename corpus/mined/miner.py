@@ -118,14 +118,7 @@ class Mined:
                     yield from self._units_of(repository, reading)
 
     def _start_reader(self, shown: Sequence[Path]) -> Reader:
-        options = self._options
-        return Reader(
-            shown,
-            self._staging,
-            minimum_level=0 if options.allow_unsafe else 2,
-            maximum_level=options.maximum_level,
-            allow_unsafe=options.allow_unsafe,
-        )
+        return Reader(shown, self._staging, **self._options.tracer_config().worker_levels)
 
     def _read(self, reader: Reader, repository: Repository, limit: int | None) -> Reading | Drop:
         """Read a repository, and count its files."""

@@ -38,7 +38,6 @@ class MineOptions:
         sessions: the number of sessions of each snippet that draws, each with draws of its own.
         sandbox_level: the level of the sandbox and no other, 3, 2 or 0; None: the strongest that works.
         allow_unsafe: run without a sandbox where there is none.
-        maximum_level: of the sandboxes, the strongest to use.
         tracer_factory: ``module:function``, which starts a Tracer with the arguments of ``payload.TracerArguments``.
         parsed_view: the meaning of ``view``.
 
@@ -59,7 +58,6 @@ class MineOptions:
     sessions: int = 1
     sandbox_level: int | None = None
     allow_unsafe: bool = False
-    maximum_level: int = 3
     tracer_factory: str = TRACER_FACTORY
     parsed_view: View = field(init=False)
 

@@ -34,10 +34,11 @@ END_SECONDS = 180.0
 LEFT_SECONDS = 30.0
 """How long what a command leaves may take to end by itself; a worker looks for its parent every half second."""
 
-ROLES = ("main", "worker", "outer", "init", "zygote", "runner")
+JAIL_ROLES = ("outer", "init", "zygote", "runner")
+ROLES = ("main", "worker", *JAIL_ROLES, *(f"reader {role}" for role in JAIL_ROLES))
 """The processes of ``trace-mine`` that are disturbed: the command; a process of the engine; of each jail the process
-that the supervisor started, process 1, the confined process that is forked, and a fork of it that runs a snippet. Roles
-of a jail that reads repositories begin with ``reader ``. Not among them: loky's own tracker of semaphores."""
+that the supervisor started, process 1, the confined process that is forked, and a fork of it that runs a snippet, or
+reads a repository. Not among them: loky's own tracker of semaphores."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from trace_mine.tracer import checks
 from trace_mine.tracer.checks import PathMismatch, Unstable, check_paths, check_result, compare_frame, unstable_parts
 from trace_mine.tracer.formats import repl
 from trace_mine.tracer.inside.protocol.answers import (
@@ -129,6 +132,85 @@ def test_of_statements_that_share_a_line_the_later_one_has_it() -> None:
     told = DrivenFrame(code=("a.py", 1, "f"), lines=(1, 3), columns={}, gaps=(), comparable=comparable)
     assert compare_frame(frame(1, 2, 3), told) is None
     assert "at line 1, session at line 3" not in str(compare_frame(frame(1, 2, 1, 3), told))
+
+
+LINES = st.integers(1, 6)
+SPANS = st.lists(st.tuples(LINES, LINES), max_size=5).map(tuple)
+
+
+def slowly(recorded: NativeFrame, told: DrivenFrame) -> bool:
+    """The slow twin of ``compare_frame``, line by line through all gaps and statements: are they equal?"""
+    kept = {line for line, _ in told.comparable if not any(first <= line <= last for first, last in told.gaps)}
+    last_line = dict(told.comparable)
+    ran: list[Any] = []
+    before = None
+    for index, line in enumerate(recorded.lines):
+        start = next((first for first, last in reversed(told.comparable) if first <= line <= last), None)
+        if start in kept and (start != before or last_line[start] == start):
+            ran.append((start, recorded.locals_at(index)))
+        before = start
+    wrote = [(line, told.locals_at(index)) for index, line in enumerate(told.lines) if line in kept]
+    first, other = ([e for n, e in enumerate(path) if not n or e != path[n - 1]] for path in (ran, wrote))
+    return first == other
+
+
+@settings(max_examples=500, deadline=None)
+@given(
+    st.lists(LINES, max_size=8), st.lists(LINES, max_size=8), SPANS, SPANS, st.lists(st.sampled_from("ab"), min_size=16)
+)
+def test_frames_are_compared_as_line_by_line(
+    ran: list[int], wrote: list[int], gaps: Any, comparable: Any, values: list[str]
+) -> None:
+    code = ("a.py", 1, "f")
+    recorded = NativeFrame(code=code, lines=tuple(ran), columns={"x": tuple(values[: len(ran)])})
+    for lines, value in ((wrote, values[8:]), (ran, values)):
+        columns = {"x": tuple(value[: len(lines)])}
+        told = DrivenFrame(code=code, lines=tuple(lines), columns=columns, gaps=gaps, comparable=comparable)
+        assert (compare_frame(recorded, told) is None) == slowly(recorded, told)
+
+
+class Counted:
+    """Counts the calls of one of the check's own functions."""
+
+    def __init__(self, function: Any) -> None:
+        self.function, self.calls = function, 0
+
+    def __call__(self, *arguments: Any) -> Any:
+        self.calls += 1
+        return self.function(*arguments)
+
+
+def test_gaps_and_statements_over_all_lines_are_gone_through_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A forged frame: 5,000 gaps and 5,000 statements, each over all lines, would be 25 million pairs."""
+    counted = Counted(checks._next_free)
+    monkeypatch.setattr(checks, "_next_free", counted)
+    size = 5_000
+    for spans in (
+        tuple((number, 10**6) for number in range(size)),
+        tuple((number, 10**6 + number) for number in range(size)),
+        tuple((1, number) for number in range(size)),
+    ):
+        told = DrivenFrame(
+            code=("a.py", 1, "f"), lines=tuple(range(size)), columns={}, gaps=spans, comparable=spans[::-1]
+        )
+        compare_frame(frame(*range(size)), told)
+    assert counted.calls < 3 * 10 * size
+
+
+def test_frames_that_each_equal_the_last_of_many_are_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A forged session: each frame would be compared with all that are left, and differ in its last line."""
+    monkeypatch.setattr(checks, "MORE_VALUES", 5_000)
+    counted = Counted(checks._Budget.take)
+    monkeypatch.setattr(checks._Budget, "take", lambda budget, values: counted(budget, values))
+    lines, code = (2, 3) * 10, ("a.py", 1, "f")
+    columns = [{"x": ("0",) * 19 + (str(number),)} for number in range(200)]
+    ran = [NativeFrame(code=code, lines=lines, columns=each) for each in columns]
+    told = [DrivenFrame(code=code, lines=lines, columns=each, gaps=(), comparable=((2, 2), (3, 3))) for each in columns]
+    check_paths(ran, told)
+    assert counted.calls == 200 * 20, "in their order, each is found at once"
+    with pytest.raises(PathMismatch, match="too much to look at in the frames of this function"):
+        check_paths(ran, told[::-1])
+    assert counted.calls < 200 * 20 + 5_000 + 2 * 2 * 200 * 21 + 2
 
 
 def test_a_construct_that_stayed_whole_once_is_not_kept_whole_again() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -135,6 +136,31 @@ def test_two_processes_have_the_loss_of_one(fsdp, tmp_path):
     for line, other in zip(lines(tmp_path / "one"), lines(tmp_path / "two"), strict=True):
         for key in ("loss_reveal", "loss_other", "accuracy_reveal"):
             assert line[key] == pytest.approx(other[key], rel=1e-4), key
+
+
+@pytest.mark.slow
+def test_a_run_with_fsdp_goes_on_bit_for_bit(tmp_path):
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
+    torchrun += ["-m", "trace_mine.train"]
+    sets = (
+        *TINY[:2],
+        "batch_size=4",
+        "log_every=1",
+        "max_steps=4",
+        "save_every=2",
+        "keep=9",
+        "device=cpu",
+        "fsdp=true",
+    )
+    told = [*torchrun, "quick", *(part for s in sets for part in ("--set", s)), "--out", str(tmp_path / "whole")]
+    subprocess.run(told, cwd=ROOT, check=True, capture_output=True)
+    broken = Path(shutil.copytree(tmp_path / "whole", tmp_path / "broken"))
+    (broken / "final.json").unlink()
+    shutil.rmtree(broken / "checkpoints" / "checkpoint-4")
+    subprocess.run([*torchrun, "--resume", str(broken)], cwd=ROOT, check=True, capture_output=True)
+    assert not [path for path in broken.rglob("*") if path.suffix in (".pt", ".pth", ".bin", ".distcp")]
+    one, other = weights(tmp_path / "whole"), weights(broken)
+    assert all(torch.equal(one[key], other[key]) for key in one)
 
 
 @pytest.mark.slow

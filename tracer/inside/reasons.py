@@ -217,7 +217,10 @@ class Reason(StrEnum):
 
     WALL = (
         "wall",
-        _tracing("The run took more seconds by the clock than it may.", "Raise --timeout."),
+        _tracing(
+            "The run took more seconds than it may, most of which it waited (not counting waits for a busy processor).",
+            "Raise --timeout.",
+        ),
     )
     CPU = (
         "cpu",

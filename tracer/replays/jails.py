@@ -49,6 +49,11 @@ class ReplayJails:
             )
         return self._workers[kind]
 
+    @property
+    def sandbox(self) -> dict[str, object] | None:
+        """The ``level`` and ``layers`` of the jails that were started; None while there is none."""
+        return next(({"level": each.level, "layers": each.layers} for each in self._workers.values()), None)
+
     def close(self) -> None:
         """End the jails."""
         while self._workers:

@@ -82,6 +82,11 @@ class RowVerifier:
         """End the jails."""
         self._jails.close()
 
+    @property
+    def sandbox(self) -> dict[str, object] | None:
+        """The ``level`` and ``layers`` of the jails; None before the first row was run."""
+        return self._jails.sandbox
+
     def verify(self, text: str, setup: Mapping[str, object], readers: Sequence[str] = DEFAULT_READERS) -> RowVerdict:
         """Run a row's text again after its set-up, once by each reader.
 

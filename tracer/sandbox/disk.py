@@ -88,13 +88,8 @@ def measured(path: str, max_bytes: int, file_bytes: int, leader: int | None) -> 
     if leader is not None:
         # all of the jail: a hostile import may have left files open in the zygote
         for process in descendants(_children("/proc/thread-self")):
-            try:
+            with suppress(FileNotFoundError, ProcessLookupError):  # it may end meanwhile
                 _add_nameless(usage, process, os.fsencode(os.path.realpath(path)))
-            except (FileNotFoundError, ProcessLookupError):
-                pass  # it has ended meanwhile
-            except PermissionError:
-                if not _has_ended(process):  # what it has open can't be counted, so no limit would hold
-                    raise
     # again, without counting: a folder that did not change until now did not change while it was read
     if not usage.over and not usage.moved:
         again = Usage(max_bytes=max_bytes, file_bytes=file_bytes)
@@ -167,16 +162,33 @@ def blocks(status: os.stat_result) -> int:
 
 def _add_nameless(usage: Usage, process: str, path: bytes) -> None:
     """Count the files without a name that a process (its folder in /proc) has open or mapped. Raises OSError."""
-    for thread in os.listdir(f"{process}/task"):  # one may have descriptors of its own
-        for number in os.listdir(f"{process}/task/{thread}/fd"):
-            with suppress(FileNotFoundError):
-                _add_open(usage, f"{process}/task/{thread}", number, path)
-    with open(f"{process}/maps", "rb") as lines:
+    maps_seen = False
+    for thread in os.listdir(f"{process}/task"):
+        task = f"{process}/task/{thread}"
+        try:
+            for number in os.listdir(f"{task}/fd"):  # a thread may have descriptors of its own
+                with suppress(FileNotFoundError):
+                    _add_open(usage, task, number, path)
+            # one memory for all threads, but the first of them may have ended, and then tells nothing of it
+            maps_seen = maps_seen or _add_mapped(usage, task, path)
+        except (FileNotFoundError, ProcessLookupError):
+            pass
+        except PermissionError:
+            if not _is_ending(task):  # what it has open can't be counted, so no limit would hold
+                raise
+
+
+def _add_mapped(usage: Usage, task: str, path: bytes) -> bool:
+    """Count the files without a name that a thread has mapped; False: it has no memory any more. Raises OSError."""
+    has_memory = False
+    with open(f"{task}/maps", "rb") as lines:
         for line in lines:
+            has_memory = True
             fields = line.rstrip(b"\n").split(maxsplit=5)
             if len(fields) == 6 and fields[5].endswith(DELETED) and fields[5].startswith(path + b"/"):
                 usage.moved = True
                 usage.add(int(fields[4]), usage.file_bytes)  # its size can't be asked for
+    return has_memory
 
 
 def _lies_below(path: bytes, link: str) -> bool:
@@ -233,11 +245,11 @@ def _group(pid: int) -> int | None:
         return None
 
 
-def _has_ended(process: str) -> bool:
-    """Return True if a process is gone, or a zombie: what it had open is closed, and root's to look at."""
+def _is_ending(task: str) -> bool:
+    """Return True if a thread has given up its memory: it is about to close its files, which are root's to look at."""
     try:
-        with open(f"{process}/stat", "rb") as file:
-            return file.read().rpartition(b")")[2].split()[0] in (b"Z", b"X")
+        with open(f"{task}/statm", "rb") as file:
+            return file.read().split()[0] == b"0"
     except (FileNotFoundError, ProcessLookupError):
         return True
 

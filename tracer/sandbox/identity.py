@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import re
 from pathlib import Path
 
 UNUSED_UIDS = 1 << 30
@@ -39,11 +40,33 @@ def unused_uid() -> int | None:
     return first + length - 1 - (os.getpid() * 7 + number) % (length // 2)
 
 
-def tasks_of_this_user() -> int:
-    """Count the threads that the supervisor's user runs now.
+COUNTED_BY_NAMESPACE = (5, 14)
+"""From this version of Linux on RLIMIT_NPROC counts the tasks of a user in each user namespace by itself."""
+SHARED_TASKS = 512
+"""Threads that a user may start beside a jail while that lives: other workers of the same command, a browser. Where the
+jail shares the user the kernel counts them too, and a run whose first thread is refused for them gives a false row."""
 
-    RLIMIT_NPROC counts them too where a jail shares that user, so a jail's limit is set above them.
+
+def tasks_beside(uid: int | None, *, namespaces: bool) -> int:
+    """Return how many threads RLIMIT_NPROC may count in a jail that are not the jail's.
+
+    Args:
+        uid: the user that the jail has to itself; None: it shares the supervisor's.
+        namespaces: the jail has a user namespace.
     """
+    if uid is not None or (namespaces and _kernel_version() >= COUNTED_BY_NAMESPACE):
+        return 0
+    return tasks_of_this_user() + SHARED_TASKS
+
+
+def _kernel_version() -> tuple[int, int]:
+    """Return the first two numbers of the kernel's version; (0, 0) where they can't be read."""
+    numbers = re.match(r"(\d+)\.(\d+)", os.uname().release)
+    return (int(numbers[1]), int(numbers[2])) if numbers else (0, 0)
+
+
+def tasks_of_this_user() -> int:
+    """Count the threads that the supervisor's user runs now."""
     count = 0
     for entry in os.scandir("/proc"):
         if entry.name.isdigit():

@@ -25,6 +25,7 @@ from trace_mine.tracer.limits import Limits
 from trace_mine.tracer.sandbox import groups, kernel, recorder, rlimits
 from trace_mine.tracer.sandbox.config import NO_START, JailConfig
 from trace_mine.tracer.sandbox.confinement import prefer_for_oom_kill
+from trace_mine.tracer.sandbox.import_limits import limit_passed
 from trace_mine.tracer.sandbox.isolation import isolate
 from trace_mine.tracer.sandbox.landlock import landlock_abi
 from trace_mine.tracer.sandbox.layer import Orders
@@ -250,7 +251,7 @@ class Init:
         current = ""
         try:
             for _ in range(2 * len(modules) + 1):  # two messages for each module, and one at the end
-                answer = self._zygote.receive(clock, self._disk_limit)
+                answer = self._zygote.receive(clock, self._imports_passed)
                 if "begin" in answer:
                     current = str(answer["begin"])[:500]
                 # other names than these could fill init's memory
@@ -375,6 +376,10 @@ class Init:
         if is_over:
             return "cpu" if clock.mostly_computed else "wall"
         return self._disk_limit()
+
+    def _imports_passed(self) -> str:
+        """Return the limit that imports have passed; else nothing."""
+        return limit_passed(self._proc, self._config.limits) or self._disk_limit()
 
     def _disk_limit(self) -> str:
         """Return ``disk-limit`` where more is held than may be; else nothing."""

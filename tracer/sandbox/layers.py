@@ -36,7 +36,8 @@ SECCOMP = Layer(
     title="seccomp",
     levels=BOTH,
     required_at=BOTH,
-    promise="no network, no processes, no programs, no signals or limits to others: calls that are not listed fail",
+    promise="no network, no processes, no programs, no signals or limits to others, no locks and "
+    "attributes of files: calls that are not listed fail",
     prepare=seccomp.prepare,
     at_zygote=seccomp.at_zygote,
     at_runner=seccomp.at_runner,
@@ -52,6 +53,9 @@ SECCOMP = Layer(
         Question(name="no_signal_to_parent"),
         Question(name="no_limits_of_parent", alone_at=BOTH),
         Question(name="no_setuid"),
+        Question(name="no_attributes", alone_at=BOTH),
+        Question(name="no_locks", alone_at=BOTH),
+        Question(name="no_links_of_host", alone_at=TWO),  # level 3 has no /proc
         Question(name="no_chroot"),
         Question(name="system_calls_reached", expected=[], alone_at=BOTH),
     ),

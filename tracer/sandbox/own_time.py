@@ -70,6 +70,10 @@ class OwnTime:
         """Return how long to wait until the next look: own time passes no faster than the clock's."""
         return max(0.0, min(most, self.limit_seconds - self.own_seconds))
 
+    def is_due(self) -> bool:
+        """Return True if the last look is LOOK_SECONDS ago."""
+        return time.monotonic() - self._looked >= LOOK_SECONDS
+
     def look(self) -> None:
         """Bring the numbers up to date."""
         now = time.monotonic()
@@ -116,9 +120,9 @@ class OwnTime:
         if self._proc is None:
             return None
         try:
-            lines = _read(f"self/fdinfo/{self._handle}", self._proc).splitlines()
+            lines = read(f"self/fdinfo/{self._handle}", self._proc).splitlines()
             number = next(int(line.split()[1]) for line in lines if line.startswith("Pid:"))
-            slices = _read(f"{number}/schedstat", self._proc).split()[2]
+            slices = read(f"{number}/schedstat", self._proc).split()[2]
         except (OSError, ValueError, IndexError, StopIteration):
             return None
         # a kernel that does not count says 0 of everything, also of a process that ran
@@ -136,12 +140,12 @@ class OwnTime:
         waiting = [str(pid)]
         while waiting:
             folder = f"{waiting.pop()}/task"
-            for thread in _listed(folder, self._proc):
+            for thread in listed(folder, self._proc):
                 place = f"{folder}/{thread}"
                 try:
-                    ran, delay, _ = map(int, _read(f"{place}/schedstat", self._proc).split())
+                    ran, delay, _ = map(int, read(f"{place}/schedstat", self._proc).split())
                     if self._forks:
-                        waiting += _read(f"{place}/children", self._proc).split()
+                        waiting += read(f"{place}/children", self._proc).split()
                 except (OSError, ValueError):
                     continue  # it ended meanwhile
                 computed += ran
@@ -151,7 +155,7 @@ class OwnTime:
         return (longest / 1e9, computed / 1e9) if delays else None
 
 
-def _read(path: str, folder: int) -> str:
+def read(path: str, folder: int) -> str:
     """Return a small file's text. Raises OSError."""
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC, dir_fd=folder)
     try:
@@ -160,7 +164,7 @@ def _read(path: str, folder: int) -> str:
         os.close(fd)
 
 
-def _listed(path: str, folder: int) -> list[str]:
+def listed(path: str, folder: int) -> list[str]:
     """Return the names in a folder; none where it is gone."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=folder)

@@ -7,6 +7,7 @@ puts ``NUMBERS``, system-call numbers by name, in front. Exec is asked last: whe
 
 import ctypes
 import errno
+import fcntl
 import json
 import mmap
 import os
@@ -82,6 +83,13 @@ def hard_limit(which: int) -> int:
     return limits[1]
 
 
+def locked() -> bool:
+    """Return True if a file that is not this jail's can be locked: then a second descriptor finds it so."""
+    with open(os.__file__) as first, open(os.__file__) as second:
+        fcntl.flock(first, fcntl.LOCK_EX)
+        return refused(fcntl.flock, second, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
 def most_threads() -> int:
     """Return how many threads start before one is refused, 256 at most."""
     import threading
@@ -129,6 +137,9 @@ answers["descriptors"] = sum(not refused(os.fstat, fd) for fd in range(1024))
 answers["environment"] = dict(os.environ)
 # here and below the kernel's own answers: the functions of the recording jail's ``os`` and ``resource`` give others
 answers["not_root"] = libc.getuid() != 0 and libc.geteuid() != 0
+answers["no_attributes"] = refused(os.listxattr, library())
+answers["no_locks"] = not locked()
+answers["no_links_of_host"] = refused(os.readlink, "/proc/self/exe")
 answers["no_setuid"] = refused(os.setuid, 0)
 answers["no_chroot"] = refused(os.chroot, ".")
 # only reserved, never touched: where no limit refuses it, it costs nothing

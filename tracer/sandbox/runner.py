@@ -70,6 +70,8 @@ def main(setting: Setting, job_socket: int, mapped_bytes: int) -> NoReturn:
         guard = Guard(finish)
         if limits.forks:
             keep_from_children(record)
+        # a snippet can walk to this frame; what still holds the key are the closures of the channel
+        del message, payload, fds, record, finish
     except Hangup:
         os._exit(0)  # init has no job for this one
     except BaseException:

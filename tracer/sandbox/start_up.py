@@ -11,7 +11,7 @@ from trace_mine.tracer.limits import Limits
 from trace_mine.tracer.sandbox import selftest
 from trace_mine.tracer.sandbox.cgroups import JAIL_TASKS, make_group
 from trace_mine.tracer.sandbox.config import NO_START, JailConfig
-from trace_mine.tracer.sandbox.identity import tasks_of_this_user, unused_uid
+from trace_mine.tracer.sandbox.identity import tasks_beside, unused_uid
 from trace_mine.tracer.sandbox.interpreter_place import InterpreterPlace, host_place, neutral_place
 from trace_mine.tracer.sandbox.jail import DEVICES, Jail, PythonInstallation, SandboxUnavailable
 from trace_mine.tracer.sandbox.jail_process import JailProcess
@@ -159,7 +159,7 @@ def _config(
         choices=jail.choices,
         uid=uid,
         # where the jail shares the supervisor's user, the kernel counts that user's other processes too
-        tasks=INIT_TASKS + (tasks_of_this_user() if uid is None else 0),
+        tasks=INIT_TASKS + tasks_beside(uid, namespaces=NAMESPACES in layers),
         readable_by_all=all(_readable_by_all(source) for source, _ in (*binds, *place.libraries)),
         limits=limits,
         cgroup=cgroup,

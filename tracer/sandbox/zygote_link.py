@@ -90,15 +90,15 @@ class ZygoteLink:
         """Start a clock of the zygote's own time, to be given to ``receive``."""
         return OwnTime(self.pid, self.handle, self._proc, seconds)
 
-    def receive(self, clock: OwnTime, over: Callable[[], str] = lambda: "") -> dict[str, object]:
+    def receive(self, clock: OwnTime, limit_passed: Callable[[], str] = str) -> dict[str, object]:
         """Receive the zygote's next message.
 
         Args:
             clock: of the zygote's own time.
-            over: tells which limit it has passed meanwhile, empty for none; asked every DISK_POLL_SECONDS.
+            limit_passed: names another limit that it has passed, or gives an empty text; asked every DISK_POLL_SECONDS.
 
         Raises:
-            ZygoteGone: it died, said nothing before its ``clock`` was over, passed a limit, or took more than
+            ZygoteGone: it died, said nothing before its ``clock`` was over, passed the other limit, or took more than
                 MESSAGE_SECONDS over one message.
             Hangup: the supervisor is gone.
         """
@@ -109,6 +109,10 @@ class ZygoteLink:
         # its hang-up only: a message of the supervisor, an order to kill say, is for later
         poll.register(control, select.POLLHUP)
         while True:
+            if clock.is_due() and clock.over():  # also where one message follows the other
+                raise ZygoteGone("timeout")
+            if why := limit_passed():
+                raise ZygoteGone(why)
             ready = dict(poll.poll(clock.wait_seconds(DISK_POLL_SECONDS) * 1000 + 1))
             if supervisor in ready or control in ready:
                 raise Hangup("the supervisor is gone")
@@ -120,10 +124,6 @@ class ZygoteLink:
                     raise ZygoteGone(f"{type(error).__name__}: {error}") from error
             if self.handle in ready:
                 raise ZygoteGone("died")
-            if clock.over():
-                raise ZygoteGone("timeout")
-            if limit := over():
-                raise ZygoteGone(limit)
 
     def send(self, message: Mapping[str, object], payload: bytes = b"", fds: Iterable[int] = ()) -> None:
         """Send a message to the zygote. Raises ZygoteGone."""

@@ -147,7 +147,7 @@ for held in (file, own):
         try: print(fcntl.fcntl(held, command, 0))
         except OSError as error: print(error.errno)
 print("locked", json.__file__, flush=True)
-time.sleep(3)
+time.sleep(1)
 """
     with ThreadPoolExecutor() as pool:
         run = pool.submit(target.run, source, wall_seconds=20)
@@ -237,7 +237,7 @@ def test_disk_is_bounded_wherever_it_is_held(target, how):
 import ctypes, os, socket, threading, time
 libc = ctypes.CDLL(None)
 {HIDDEN[how]}
-for number in range(100):
+for number in range(50):
     try: hold(number)
     except OSError as error: print("refused", error.errno); break
     time.sleep(0.02)  # a disk that takes this fast makes room for three files until it is noticed

@@ -76,7 +76,7 @@ def test_light_siblings_are_cut_and_counted() -> None:
 
 def test_time_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0.0]
-    monkeypatch.setattr("trace_mine.tracer.inside.states.paths.clock", lambda: now[0])
+    monkeypatch.setattr("trace_mine.tracer.inside.states.paths.spent_seconds", lambda: now[0])
 
     def slow() -> bool:
         now[0] += 1.0

@@ -53,6 +53,8 @@ class Told:
         self.kind = ""
         self.forged = 0
 
+    library, host_paths = ("", ""), ()
+
     def run(self, job: Any, limits: Limits | None = None) -> Outcome:
         kind, text = getattr(job, "reader", type(job).__name__), json.dumps(JOBS.to_json(job))
         if text not in self.known and self.change is None:
@@ -95,12 +97,12 @@ def traced(tracer: Tracer, snippet: Any, told: Told, kind: str, change: Callable
     """The Tracer's result under one changed kind of answers, and whether any of them was no answer."""
     told.kind, told.change, told.forged = kind, change, 0
     try:
-        others = [each for each, _ in kinds_of(tracer) if each is not told]
+        others = [each for each in (tracer._recorder, tracer.other_world) if each is not told]
         for each in others:
             each.change, each.kind = (lambda values: values), ""
         return tracer.trace(snippet), told.forged > 0
     finally:
-        for each, _ in kinds_of(tracer):
+        for each in (tracer._recorder, tracer.other_world):
             each.change = None
 
 

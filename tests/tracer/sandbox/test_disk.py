@@ -118,6 +118,17 @@ os.mkdir("d", 0o300); open("d/f", "wb").write({MEGABYTE})
 for _ in range(30): os.mkdir("d" * 200); os.chdir("d" * 200)
 open("f", "wb").write({MEGABYTE})
 """,
+    "mapped by a process whose first thread has ended": f"""
+import ctypes, threading
+def hold():
+    with open("f", "w+b") as file:
+        file.write({MEGABYTE}); file.flush(); mapped = mmap.mmap(file.fileno(), 4096); os.unlink("f")
+    os.closerange(3, 100)
+    time.sleep(0.2)
+    print(flush=True); time.sleep(100)
+threading.Thread(target=hold).start()
+libc = ctypes.CDLL(None); libc.syscall(60 if os.uname().machine == "x86_64" else 93, 0)
+""",
     "by a thread": f"""
 import threading
 def hold():
@@ -126,6 +137,20 @@ def hold():
 thread = threading.Thread(target=hold); thread.start(); thread.join()
 """,
 }
+
+
+def test_threads_and_processes_that_end_are_no_error(running, tmp_path):
+    """The kernel gives what an ending thread has open to root."""
+    leader = running("""
+import threading
+def ends():
+    while True:
+        thread = threading.Thread(target=int); thread.start(); thread.join()
+        if not os.fork(): os._exit(0)
+        os.wait()
+threading.Thread(target=ends, daemon=True).start()
+""")
+    assert not any(exceeds(str(tmp_path), 1 << 19, FILE_BYTES, leader) for _ in range(300))
 
 
 @pytest.mark.parametrize("how", HIDES)

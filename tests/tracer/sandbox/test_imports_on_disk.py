@@ -9,6 +9,7 @@ import pytest
 from trace_mine.tracer.inside.protocol.jobs import PlainJob
 from trace_mine.tracer.limits import Limits
 from trace_mine.tracer.sandbox import Jail, Mount, SandboxUnavailable, Worker
+from trace_mine.tracer.sandbox.config import ZygoteKind
 
 LIMITS = Limits(wall_seconds=5.0, cpu_seconds=2, disk_bytes=8 << 20, file_bytes=4 << 20)
 WRITES = """
@@ -55,3 +56,25 @@ def test_what_an_import_left_open_counts(tmp_path: Path) -> None:
     with worker:
         assert worker.warm_failures == {"keeps": "disk-limit"}
         assert worker.run(PlainJob(source="print(1)")).status == "ok"
+
+
+@pytest.mark.parametrize("zygote", ["recorder", "replayer"])
+@pytest.mark.parametrize("level", [3, 2])
+def test_imports_have_a_folder_to_work_in(tmp_path: Path, level: int, zygote: ZygoteKind) -> None:
+    """At level 3 the self-test's runs leave another file system at its place than the zygote began in."""
+    repository = tmp_path / "repo"
+    repository.mkdir()
+    (repository / "works.py").write_text("open('note', 'w').write('x')\nassert open('note').read() == 'x'\n")
+    jail = Jail(
+        mounts=(Mount(source=repository, target="/repo"),),
+        sys_path=("/repo",),
+        warm=("works",),
+        zygote=zygote,
+        pinned_clock=zygote == "recorder",
+    )
+    try:
+        worker = Worker(jail, LIMITS, minimum_level=level, maximum_level=level)
+    except SandboxUnavailable as error:
+        pytest.skip(f"level {level} does not work here: {error}")
+    with worker:
+        assert worker.warm_failures == {}

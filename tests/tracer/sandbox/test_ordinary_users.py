@@ -12,16 +12,18 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from strangers import STRANGER, public_python
+from trace_mine.tracer.sandbox import identity
 
 PROJECT = Path(__file__).parents[3]
 
 SUPERVISE = """
-import json, os, sys
+import json, os, subprocess, sys
 from pathlib import Path
 from trace_mine.tracer.limits import Limits
 from trace_mine.tracer.inside.protocol.jobs import PlainJob
@@ -34,12 +36,15 @@ except SandboxUnavailable as error:
     print(json.dumps({"unavailable": str(error)})); sys.exit()
 source = '''
 import os, private, json
-open("note", "w").write("x")
+import threading
+thread = threading.Thread(target=open("note", "w").write, args=("x",)); thread.start(); thread.join()
 os.mkdir("locked", 0o300); open("locked/file", "w").write("x")
 print(json.dumps([private.value, os.listdir("."), os.getgroups()]))
 '''
+sleeping = [subprocess.Popen(["/bin/sleep", "100"]) for _ in range(int(sys.argv[3]))]
 with worker:
     outcomes = [worker.run(PlainJob(source=source)) for _ in range(2)]
+    for other in sleeping: other.kill()
     print(json.dumps({
         "ids": [os.getuid(), os.getgid()], "level": worker.level, "layers": worker.layers, "restarts": worker.restarts,
         "warm_failures": worker.warm_failures,
@@ -48,8 +53,8 @@ with worker:
 """
 
 
-def supervise(level: int, home: Path, python: str, path: Path, **given: Any) -> dict[str, Any]:
-    """The report of a supervisor whose files lie in ``home``, which is its own."""
+def supervise(level: int, home: Path, python: str, path: Path, num_others: int = 0, **given: Any) -> dict[str, Any]:
+    """The report of a supervisor whose files lie in ``home``, which is its own; it starts other processes besides."""
     repository = home / "repository"
     repository.mkdir(mode=0o700)
     (repository / "private.py").write_text("value = 'imported'\n")
@@ -64,7 +69,7 @@ def supervise(level: int, home: Path, python: str, path: Path, **given: Any) -> 
     if os.geteuid() == 0:
         os.chown(temporary, user["user"], user["group"])
     environment = {"PYTHONPATH": str(path), "TMPDIR": str(temporary), "HOME": str(home)}
-    command = [python, "-B", "-c", SUPERVISE, str(level), str(repository)]
+    command = [python, "-B", "-c", SUPERVISE, str(level), str(repository), str(num_others)]
     done = subprocess.run(command, **user, cwd="/", env=environment, capture_output=True, text=True, timeout=100)
     assert done.returncode == 0, done.stderr
     report: dict[str, Any] = json.loads(done.stdout)
@@ -133,3 +138,31 @@ def test_all_may_lie_in_a_home_that_is_closed_to_others(level, home, python):
         for name in files:
             os.chmod(os.path.join(folder, name), 0o600)
     holds(supervise(level, home, str(copy), code, umask=0o077), level)
+
+
+@pytest.mark.parametrize("level", [3, 2])
+def test_what_else_the_user_runs_leaves_room_for_a_run(level, home, python):
+    """RLIMIT_NPROC counts the user's other processes too; these are started when the jail is there."""
+    holds(supervise(level, home, python, PROJECT, num_others=100), level)
+
+
+@pytest.mark.parametrize(
+    ("uid", "namespaces", "version", "counted"),
+    [
+        (7, False, (6, 1), 0),
+        (None, True, (5, 14), 0),
+        (None, True, (5, 13), 3 + identity.SHARED_TASKS),
+        (None, False, (6, 1), 3 + identity.SHARED_TASKS),
+    ],
+)
+def test_whose_tasks_are_counted(monkeypatch, uid, namespaces, version, counted):
+    monkeypatch.setattr(identity, "tasks_of_this_user", lambda: 3)
+    monkeypatch.setattr(identity, "_kernel_version", lambda: version)
+    assert identity.tasks_beside(uid, namespaces=namespaces) == counted
+
+
+def test_the_kernels_version(monkeypatch):
+    release = ".".join(map(str, identity._kernel_version()))
+    assert os.uname().release.startswith(release)
+    monkeypatch.setattr(os, "uname", lambda: SimpleNamespace(release="unknown"))
+    assert identity._kernel_version() == (0, 0)

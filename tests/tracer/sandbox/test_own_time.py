@@ -133,6 +133,6 @@ def test_a_process_that_has_ended_is_no_error():
 def test_numbers_that_the_host_does_not_tell(told, monkeypatch):
     """Then processor time decides alone."""
     with running("import time\ntime.sleep(100)") as watched:
-        monkeypatch.setattr(own_time, "_read", lambda path, folder: told)
+        monkeypatch.setattr(own_time, "read", lambda path, folder: told)
         clock = watched.clock(0.2)
         assert until_over(clock) >= 0.19

@@ -11,14 +11,23 @@ from trace_mine.tracer.schema import Outcome
 
 LIMITS = Limits(wall_seconds=20.0, cpu_seconds=10)
 
+SECCOMP = {
+    "no_socket",
+    "no_fork",
+    "no_datagram_pair",
+    "no_limits_of_parent",
+    "no_attributes",
+    "no_locks",
+    "system_calls_reached",
+}
 FLIPPED = {
-    (3, "seccomp"): {"no_socket", "no_fork", "no_datagram_pair", "no_limits_of_parent", "system_calls_reached"},
+    (3, "seccomp"): SECCOMP,
     (3, "landlock"): {"no_list_of_root"},
     (3, "rlimits"): {"memory_bounded", "limits"},
     (3, "namespaces"): {"host_name", "directory", "no_proc"},
+    (2, "seccomp"): SECCOMP | {"no_links_of_host"},
     (3, "cgroup"): {"most_threads"},
     (2, "cgroup"): {"most_threads"},
-    (2, "seccomp"): {"no_socket", "no_fork", "no_datagram_pair", "no_limits_of_parent", "system_calls_reached"},
     (2, "landlock"): {"no_host_files", "no_list_of_root"},
     (2, "rlimits"): {"memory_bounded", "limits", "file_size_bounded"},
 }

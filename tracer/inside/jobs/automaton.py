@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from trace_mine.tracer.inside.jobs.context import JobContext
+from trace_mine.tracer.inside.jobs.context import JobContext, watched
 from trace_mine.tracer.inside.jobs.worlds import THREADED, make_world, pool_of
 from trace_mine.tracer.inside.protocol.answers import AutomatonReport, End
 from trace_mine.tracer.inside.protocol.jobs import AutomatonJob
@@ -19,9 +19,11 @@ def run(job: AutomatonJob, context: JobContext) -> End:
         SetupError: the silent code raises.
     """
     forks = pool_of(context)
-    world = make_world(job.program, job.laws, context, max_seconds=job.max_seconds, forks=forks)
     try:
-        report = AutomatonReport(automaton=automaton_of(job.commands, world, job.variables), why_not=None)
+        with watched(context):  # over the set-up too: the program's code runs in it
+            world = make_world(job.program, job.laws, context, max_seconds=job.max_seconds, forks=forks)
+            automaton = automaton_of(job.commands, world, job.variables)
+        report = AutomatonReport(automaton=automaton, why_not=None)
     # the type's name comes first: the supervisor tells a job that ran out of time (``Spent``) by it
     except (NoFit, Refused, Spent, RunsDisagree) as error:
         report = AutomatonReport(automaton=None, why_not=f"{type(error).__name__}: {error}"[:500])

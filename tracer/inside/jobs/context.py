@@ -28,6 +28,16 @@ class JobContext:
     guard: Guard
 
 
+@contextlib.contextmanager
+def watched(context: JobContext) -> Iterator[None]:
+    """A context in which the guard is armed: code of the program runs in it."""
+    context.guard.arm()
+    try:
+        yield
+    finally:
+        context.guard.disarm()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prepared:
     """A program before its first piece: its sources, captured output, namespace and compiler flags."""

@@ -13,7 +13,7 @@ import traceback
 from types import CodeType
 from typing import Any
 
-from trace_mine.tracer.inside.jobs.context import JobContext, drawing, reseed
+from trace_mine.tracer.inside.jobs.context import JobContext, drawing, reseed, watched
 from trace_mine.tracer.inside.observe import values
 from trace_mine.tracer.inside.program import Capture, OutputFull, fresh_namespace, future_flags
 from trace_mine.tracer.inside.protocol.answers import End, ReplayedCommand, ReplayReport
@@ -71,7 +71,7 @@ def _replay(job: ReplayJob, context: JobContext) -> ReplayReport:
 
     The values let a trace's states be compared with those of another world, whether or not a reveal shows them.
     """
-    watched: list[dict[str, str]] = []
+    answers: list[dict[str, str]] = []
     replayed: list[ReplayedCommand] = []
     _shift_descriptors()
     capture = Capture(context.limits.max_output)
@@ -83,20 +83,17 @@ def _replay(job: ReplayJob, context: JobContext) -> ReplayReport:
     sys.displayhook = sys.__displayhook__
     for index, source in enumerate(job.commands):
         console.error = None
-        context.guard.arm()
-        try:
+        with watched(context):
             more = False
             for line in source.rstrip("\n").split("\n"):
                 more = console.push(line)
             if more:
                 more = console.push("")  # an indented block ends with an empty line at a prompt
-        finally:
-            context.guard.disarm()
         if more:
             break  # the console would take the next command for the rest of this one
         replayed.append(ReplayedCommand(output=capture.take(), error=console.error))
         # as snapshots: nothing of the program runs for it
         names = job.watch[index] if index < len(job.watch) else ()
         bound = {name: namespace[name] for name in names if name in namespace}
-        watched.append({name: values.text(values.snapshot(value)) for name, value in bound.items()})
-    return ReplayReport(commands=tuple(replayed), values=tuple(watched))
+        answers.append({name: values.text(values.snapshot(value)) for name, value in bound.items()})
+    return ReplayReport(commands=tuple(replayed), values=tuple(answers))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from trace_mine.tracer.inside.draws.deciders import Guided, using
-from trace_mine.tracer.inside.jobs.context import JobContext
+from trace_mine.tracer.inside.jobs.context import JobContext, watched
 from trace_mine.tracer.inside.jobs.worlds import make_world
 from trace_mine.tracer.inside.protocol.answers import End, PathChoice, PathReport, SampledTexts
 from trace_mine.tracer.inside.protocol.jobs import PathJob, SamplesJob
@@ -15,8 +15,10 @@ def run(job: SamplesJob, context: JobContext) -> End:
     commands = [(source, "") for source in job.commands]
     for seed in range(job.first_seed, job.first_seed + job.num_samples):
         # a world for each: state of the last sample would be a cause that the next one's belief knows nothing of
-        world = make_world(job.program, job.laws, context, max_seconds=job.max_seconds)
-        context.send(SampledTexts(texts=tuple(sample_path(commands, world, seed))))
+        with watched(context):
+            world = make_world(job.program, job.laws, context, max_seconds=job.max_seconds)
+            texts = tuple(sample_path(commands, world, seed))
+        context.send(SampledTexts(texts=texts))
     return End(end="ok")
 
 
@@ -25,10 +27,11 @@ def run_path(job: PathJob, context: JobContext) -> End:
 
     Nothing is saved, restored or merged here, so that this is the slow reference of what ``states`` does.
     """
-    world = make_world(job.program, job.laws, context, max_seconds=job.max_seconds)
-    decider = Guided(job.prefix, laws=world.laws)
-    with world.aside() as capture, using(decider):
-        texts = [world.execute(source, "single", capture)[0] for source in job.commands]
+    with watched(context):
+        world = make_world(job.program, job.laws, context, max_seconds=job.max_seconds)
+        decider = Guided(job.prefix, laws=world.laws)
+        with world.aside() as capture, using(decider):
+            texts = [world.execute(source, "single", capture)[0] for source in job.commands]
     choices = tuple(
         PathChoice(kind=choice.kind, probabilities=tuple(choice.probabilities), taken=choice.taken)
         for choice in decider.log

@@ -21,11 +21,12 @@ from typing import Literal
 from trace_mine.tracer.inside.draws.deciders import Pinned, using
 from trace_mine.tracer.inside.protocol.answers import CommandBelief, CommandChoice
 from trace_mine.tracer.inside.protocol.jobs import DrawnOutcome
+from trace_mine.tracer.inside.states.budget import spent_seconds
 from trace_mine.tracer.inside.states.paths import RunsDisagree
 from trace_mine.tracer.inside.states.records import Refused, Spent
 from trace_mine.tracer.inside.states.snapshots import CannotSnapshot
 from trace_mine.tracer.inside.states.support import Impossible, Support
-from trace_mine.tracer.inside.states.world import World, clock
+from trace_mine.tracer.inside.states.world import World
 
 Commands = Sequence[tuple[str, str]]
 """(source, output as a doctest has it) of each command of a session."""
@@ -83,13 +84,13 @@ def beliefs_of(commands: Commands, make_world: MakeWorld, *, seeds: int, max_sec
         commands: the session; an output of "" is no output and gets no belief.
         make_world: called once for each pass, since what a pass does to the process must not reach the next.
         seeds: the largest number of passes.
-        max_seconds: for all passes together.
+        max_seconds: of processor time, for all passes together.
 
     Returns:
         One belief for each command with an output. They end early, with ``failure``, where the output has no mass, or
         the namespace can't be saved, or the time is over.
     """
-    until = clock() + max_seconds
+    until = spent_seconds() + max_seconds
     lazy = True
     try:
         first = _run_pass(commands, make_world, 0, max_seconds, lazy)
@@ -103,9 +104,9 @@ def beliefs_of(commands: Commands, make_world: MakeWorld, *, seeds: int, max_sec
     passes = [first]
     # The first pass tells how long one takes. Another is begun only where it will probably end in time: one that is cut
     # off says nothing of the later outputs, and what it says of the others is not worth an overrun.
-    pass_seconds = max(clock() - until + max_seconds, 0.01)
-    while len(passes) < seeds and clock() + pass_seconds < until:
-        passes.append(_run_pass(commands, make_world, len(passes), until - clock(), lazy))
+    pass_seconds = max(spent_seconds() - until + max_seconds, 0.01)
+    while len(passes) < seeds and spent_seconds() + pass_seconds < until:
+        passes.append(_run_pass(commands, make_world, len(passes), until - spent_seconds(), lazy))
     # One seed's draws may be impossible under the outputs (a sampled number was shown) while another's are not.
     failure = None if any(each.failure is None for each in passes) else first.failure
     return SessionBeliefs(beliefs=_sampled_beliefs(passes), failure=failure)

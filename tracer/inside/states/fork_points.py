@@ -32,6 +32,7 @@ from typing import Generic, NoReturn, TypeVar
 from trace_mine.tracer.inside.draws import deciders as draws
 from trace_mine.tracer.inside.draws.ambient import Ambient
 from trace_mine.tracer.inside.draws.deciders import DrawnChoice, Guided
+from trace_mine.tracer.inside.states.budget import count_forked, process_seconds, spent_seconds
 from trace_mine.tracer.inside.states.fork_pipes import Broken, Late, Pipes
 from trace_mine.tracer.inside.states.fork_watch import answer_for, closed_descriptors, install_watch, is_alone, watch
 
@@ -42,6 +43,10 @@ WORTH = 2.0
 """The same in forks of this process: a fork point costs one, and one more for each path."""
 MEASURED = 5
 """Forks that are timed to know the cost of one; the least counts, as other processes only make it longer."""
+LATE, LATE_SECONDS = 3.0, 1.0
+"""How long the root waits for a path of a fork, by the clock: so many times the budget's time that is left, and so much
+more. A path that takes longer than all of it would take as long in the root, where nothing but the run's limits ends
+it."""
 NEVER = float("inf")
 
 clock = time.perf_counter  # bound, as all below, before a program can replace it
@@ -195,7 +200,7 @@ class ForkPoints(Generic[R]):
             prefix: its forced outcomes.
             before: the choices of the path that it branches from, which it must meet again along ``prefix``.
             waiting: the other paths, for which fork points are kept.
-            until: the time of ``clock`` by which it must have ended.
+            until: the time of ``budget.spent_seconds`` by which it must have ended.
 
         Raises:
             Late: it did not come to its end in time. Also all that ``accept`` raises, but for ValueError.
@@ -237,15 +242,18 @@ class ForkPoints(Generic[R]):
         pipes, mark = self._pool.pipes, self._points[slot].mark
         pipes.request(slot, ("path", self._number, prefix, self._free_slots(prefix)))
         answer: PathAnswer | None = None
+        # what a fork has used is known only when it says so: meanwhile the clock bounds it
+        latest = clock() + LATE * max(0.0, until - spent_seconds()) + LATE_SECONDS
         while True:
-            kind, number, *rest = pipes.answered(until)
+            kind, number, *rest = pipes.answered(latest)
             # An answer to an earlier request is of a fork that was given up, and so would all later ones be.
             if number != self._number:
                 raise Broken(f"expected an answer to request {self._number}, got one to {number}")
             if kind == "left":  # it left a fork point of its own
                 self._points[rest[0]] = Point(outcomes=rest[1], mark=mark, pid=None)
             elif kind == "told":
-                log, sampled, result = rest
+                log, sampled, result, seconds = rest
+                count_forked(seconds)
                 answer = log, sampled, result
             else:  # "gone": its process has ended, and no longer counts among those that are allowed
                 return answer
@@ -407,7 +415,7 @@ class ForkPoints(Generic[R]):
         try:
             if not watch.asked and self._mark() == self._first_mark:
                 log = [(choice.kind, choice.probabilities, choice.taken) for choice in decider.log]
-                self._pool.pipes.answer(("told", self._serves, log, bool(decider.sampled), result))
+                self._pool.pipes.answer(("told", self._serves, log, bool(decider.sampled), result, process_seconds()))
         finally:
             _exit(0)  # without the program's exit handlers, which the root runs
 

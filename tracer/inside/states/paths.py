@@ -22,7 +22,6 @@ from __future__ import annotations
 import heapq
 import itertools
 import math
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -30,6 +29,7 @@ from typing import Generic, TypeVar
 from trace_mine.tracer.inside.draws.ambient import Ambient
 from trace_mine.tracer.inside.draws.deciders import DrawMismatch, DrawnChoice, Guided, Laws, using
 from trace_mine.tracer.inside.draws.reals import is_refusal
+from trace_mine.tracer.inside.states.budget import spent_seconds
 from trace_mine.tracer.inside.states.fork_pipes import Late
 from trace_mine.tracer.inside.states.fork_points import Followed, ForkPoints
 
@@ -44,8 +44,6 @@ Waiting = tuple[float, int, tuple[int, ...], list[DrawnChoice]]
 ones wait in turn, its forced outcomes, and the choices of the path that it branches from."""
 
 R = TypeVar("R")
-
-clock = time.perf_counter  # bound before it is patched
 
 
 class RunsDisagree(Exception):
@@ -109,7 +107,7 @@ def explore(
     Args:
         run: the program; it must begin in the same state each time.
         seed: of sampled draws.
-        max_paths, max_seconds: the budget.
+        max_paths, max_seconds: the budget; seconds of processor time (``budget``).
         epsilon: siblings lighter than this are counted as unexplored.
         laws: the declared laws of inputs and of environment variables.
         lazy: False makes continuous draws sampled floats. So does a TypeError of C code that refuses a lazy one, where
@@ -119,7 +117,7 @@ def explore(
     Raises:
         RunsDisagree: the runs disagree about their choices, or the mass of all paths is not 1.
     """
-    until = clock() + max_seconds
+    until = spent_seconds() + max_seconds
     ambient = Ambient.now()
     try:
         exploration = _Exploration(run, seed, epsilon, laws, lazy, ambient, forks)
@@ -173,7 +171,7 @@ class _Exploration(Generic[R]):
         further choice. Each outcome that it did not take there is a path that waits from now on.
         """
         paths: list[ExploredPath[R]] = []
-        while self._waiting and len(paths) < max_paths and (not paths or clock() < until):
+        while self._waiting and len(paths) < max_paths and (not paths or spent_seconds() < until):
             item = heapq.heappop(self._waiting)
             prefix, before = item[2:]
             try:

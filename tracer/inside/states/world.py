@@ -14,7 +14,6 @@ from __future__ import annotations
 import ast
 import contextlib
 import sys
-import time
 import zlib
 from collections.abc import Callable, Iterator
 from types import CodeType
@@ -24,14 +23,13 @@ from trace_mine.tracer.inside.draws.deciders import Guided, Laws, using
 from trace_mine.tracer.inside.draws.reals import is_refusal
 from trace_mine.tracer.inside.observe import values
 from trace_mine.tracer.inside.program import Capture, OutputFull
+from trace_mine.tracer.inside.states.budget import spent_seconds
 from trace_mine.tracer.inside.states.fork_points import ForkPoints, ForkPool
 from trace_mine.tracer.inside.states.interpreter import Interpreter, TooMuch
 from trace_mine.tracer.inside.states.paths import Explored, explore
 from trace_mine.tracer.inside.states.records import Mode, Reach, Refused, RunAgain, Spent, State, StateResult
 from trace_mine.tracer.inside.states.snapshots import CannotSnapshot, Snapshots
 from trace_mine.tracer.inside.syntax import doctext
-
-clock = time.perf_counter  # bound before it is pinned or patched
 
 Ran = tuple[bytes | None, str, bool | None, str | None, int]
 """One run of a command: the snapshot after it (None: it has none), the text that it shows, a test's truth, the name of
@@ -50,7 +48,7 @@ class World:
         flags: the compiler flags of the session's ``from __future__`` imports.
         is_own: tells by a file's path if it is the repository's.
         output_limit: characters that a run may print.
-        max_seconds: for all that the world ever runs.
+        max_seconds: of processor time, for all that the world ever runs.
         max_paths: for each command from each state.
         laws: the declared laws of inputs and of environment variables.
         seed: of sampled draws.
@@ -87,7 +85,7 @@ class World:
         self.flags = flags
         self.snapshots = Snapshots(namespace, is_own)
         self.output_limit = output_limit
-        self.deadline = clock() + max_seconds
+        self.deadline = spent_seconds() + max_seconds
         self.max_paths = max_paths
         self.laws = laws
         self.seed = seed
@@ -144,7 +142,7 @@ class World:
         # By the text and not by ``hash``, which is another number in each process: rows would differ from run to run.
         state_bytes = state if isinstance(state, bytes) else repr(state).encode("utf-8", "backslashreplace")
         seed = zlib.crc32(state_bytes, zlib.crc32(f"{self.seed} {turn} {source}".encode("utf-8", "backslashreplace")))
-        seconds_left = self.deadline - clock()
+        seconds_left = self.deadline - spent_seconds()
         if seconds_left <= 0:
             raise Spent
         with self.aside() as capture:
@@ -214,7 +212,7 @@ class World:
 
     def _run_once(self, source: str, mode: Mode, state: State, capture: Capture) -> Ran:
         """Run the command along one path, from the state."""
-        if clock() > self.deadline:
+        if spent_seconds() > self.deadline:
             raise Spent
         self.restore(state)
         capture.take()  # commands that lead to the state may have printed

@@ -193,7 +193,9 @@ def test_files_may_be_read_before_and_written_after(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("everywhere")
-def test_late_paths_are_mass_that_was_not_followed() -> None:
+def test_late_paths_are_mass_that_was_not_followed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fork_points, "LATE", 1.0)
+    monkeypatch.setattr(fork_points, "LATE_SECONDS", 0.0)
     here = _root()
 
     def run() -> int:

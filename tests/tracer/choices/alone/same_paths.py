@@ -7,7 +7,7 @@ import random
 import pytest
 from forking import LAWS, WORKED, alike, forked, program_of, work
 
-from trace_mine.tracer.inside.states import fork_points
+from trace_mine.tracer.inside.states import budget, fork_points
 
 
 @pytest.mark.parametrize("seed", range(30))
@@ -72,3 +72,25 @@ def test_a_loop_that_is_left_by_chance() -> None:
         return tries
 
     alike(run, max_paths=12, max_seconds=60)
+
+
+def test_what_forks_compute_is_spent_of_the_budget() -> None:
+    """Else a budget of processor time would never end where all paths are continued in forks."""
+
+    def compute(seconds: float) -> None:
+        until = budget.process_seconds() + seconds
+        while budget.process_seconds() < until:
+            pass
+
+    def run() -> int:
+        compute(0.05)
+        outcome = random.randrange(3)
+        compute(0.1)
+        return outcome
+
+    before, alone = budget.spent_seconds(), budget.process_seconds()
+    found = forked(run, max_seconds=60)
+    assert (len(found.paths), found.num_forked) == (3, 2)
+    forks_seconds = budget.spent_seconds() - before - (budget.process_seconds() - alone)
+    assert 0.2 <= forks_seconds < 0.4
+    assert forked(run, max_seconds=0.12).unexplored > 0.3, "one path takes more than that"

@@ -1,0 +1,115 @@
+"""A repository that changes what our recorder holds gets no false row; states that are false are in no row."""
+
+from __future__ import annotations
+
+import pytest
+
+from trace_mine.tracer.sandbox import SandboxUnavailable
+from trace_mine.tracer.schema import Drop, Piece, Snippet, Trace
+from trace_mine.tracer.scripts import script_snippet
+from trace_mine.tracer.session import Tracer, TracerConfig
+
+FORGER = '''
+import sys
+
+def walk(change):
+    frame = sys._getframe()
+    while frame is not None:
+        for name, value in list(frame.f_locals.items()):
+            if type(value).__name__ == "SessionWriter":
+                for command in value.commands:
+                    change(command)
+            elif name in ("failed", "differences", "differing") and hasattr(value, "clear"):
+                value.clear()
+        frame = frame.f_back
+
+def forge(n):
+    """Let the session say that ``x`` is 5.
+
+    >>> x = 2 + 2
+    >>> forge(x)
+    >>> y = x
+    """
+    def change(command):
+        if getattr(command, "source", None) in ("x", "n"):
+            command.output = "5\\\\n"
+        if type(getattr(command, "changes", None)) is dict:
+            for name in command.changes:
+                if name in ("x", "n"):
+                    command.changes[name] = "5"
+    walk(change)
+'''
+
+
+@pytest.fixture(scope="module")
+def forging(tmp_path_factory):
+    repository = tmp_path_factory.mktemp("repository")
+    (repository / "forger.py").write_text(FORGER.replace("\\\\n", "\\n"))
+    repository.chmod(0o755)
+    try:
+        made = Tracer(TracerConfig(repository=repository, sys_path=(".",), warm=("forger",)))
+    except SandboxUnavailable as error:
+        pytest.skip(f"no sandbox on this machine: {error}")
+    with made:
+        yield made
+
+
+def test_a_repository_that_changes_the_recorded_session_gets_no_false_row(forging):
+    pieces = tuple(
+        Piece(source=source, line=26 + index) for index, source in enumerate(("x = 2 + 2\n", "forge(x)\n", "y = x\n"))
+    )
+    snippet = Snippet(
+        kind="doctest", name="forge", path="forger.py", line=20, end_line=30, pieces=pieces, module="forger"
+    )
+    made = forging.trace(snippet)
+    if isinstance(made, Drop):
+        assert made.reason in ("replay_mismatch", "result_differs", "path_differs", "integrity_suspect"), made
+        return
+    assert not any(step.output == "5" for step in made.steps), made.text
+    assert not [state for state in made.states if "5" in (state.get("x"), state.get("n"))]
+    assert {"doc", "stock", "literal"} <= set(made.verification.printed)
+
+
+def test_the_lie_that_is_refused_is_told(forging):
+    """Lenient, so that the first session is returned as it was written: the forger did reach it."""
+    pieces = (
+        Piece(source="x = 2 + 2\n", line=26),
+        Piece(source="forge(x)\n", line=27),
+        Piece(source="y = x\n", line=28),
+    )
+    snippet = Snippet(
+        kind="doctest", name="forge", path="forger.py", line=20, end_line=30, pieces=pieces, module="forger"
+    )
+    made = forging.trace(snippet, lenient=True)
+    assert isinstance(made, Trace)
+    assert any(step.output == "5" for step in made.steps), made.text
+    assert "printed '4" in made.failed_checks["replay_mismatch"]
+    assert made.verification.printed == ()
+
+
+UNBOUND = """
+def lookup(table, key):
+    return table[key]
+try:
+    lookup({}, 'a')
+except KeyError as error:
+    print('missing', error)
+"""
+
+
+def test_a_name_that_a_raising_command_left_unbound_has_no_state(kit):
+    with kit.PlainTracer(TracerConfig()) as tracer:
+        made = tracer.trace(script_snippet(UNBOUND, "a.py", ()))
+    assert isinstance(made, Trace), made
+    assert "returned_1 = " in made.text
+    assert not any("returned_1" in state for state in made.states)
+
+
+def test_how_much_of_the_states_is_verified(kit):
+    source = "x = [1, 'a']\nclass C:\n    pass\nc = C()\ns = {'a', 'b'}\nd = {1: {2: (3.5, None)}}\n"
+    with kit.PlainTracer(TracerConfig()) as tracer:
+        made = tracer.trace(script_snippet(source, "a.py", ()))
+    assert isinstance(made, Trace), made
+    assert made.verification.printed[:2] == ("doc", "stock") or "fresh" in made.verification.printed
+    # of x, c, s and d the text of c alone is no literal
+    assert (made.verification.states_verified, made.verification.states_total) == (3, 4)

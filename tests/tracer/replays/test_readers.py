@@ -1,0 +1,227 @@
+"""The contract of readers, what is asked of variables, and the comparison of what was printed."""
+
+from __future__ import annotations
+
+import ast
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trace_mine.tracer.inside.observe import values
+from trace_mine.tracer.inside.protocol.jobs import Program
+from trace_mine.tracer.replays.choice import AUDITED, is_audited, readers_for
+from trace_mine.tracer.replays.questions import question_of
+from trace_mine.tracer.replays.registry import READERS
+from trace_mine.tracer.replays.session import (
+    Printed,
+    Reading,
+    Session,
+    TextCommand,
+    agrees,
+    commands_of,
+    differences,
+    shows,
+)
+
+SESSION = """>>> x = {'b': [1, 2], 'a': None}
+>>> y = {3, 1, 2}
+>>> class C: pass
+>>> c = C()
+>>> c.n = 5
+>>> print("no newline", end="")
+no newline
+>>> print("one\\n\\ntwo")
+one
+<BLANKLINE>
+two
+>>> x['c']
+Traceback (most recent call last):
+    ...
+KeyError: 'c'
+>>> raise ValueError("two\\n\\nlines")
+Traceback (most recent call last):
+    ...
+ValueError: two
+<BLANKLINE>
+lines
+>>> del x
+"""
+
+
+@pytest.fixture(scope="module")
+def workers(other_worker, plain_replayer):
+    return {"other world": other_worker, "replayer": plain_replayer, "fresh replayer": plain_replayer}
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_a_reader_keeps_its_contract(workers, name):
+    """It gives what each command printed, answers the questions if it asks any, and never compares."""
+    reader = READERS[name]
+    assert reader.name == name and reader.promise
+    commands = commands_of(SESSION)
+    asked = [{} for _ in commands]
+    asked[0] = {"x": "{'b': [1, 2], 'a': None}"}
+    asked[1] = {"y": "{1, 2, 3}"}
+    asked[4] = {"c": "C(n=5)"}
+    asked[-1] = {"x": "not bound any more"}
+    questions = tuple(tuple(question_of(*each) for each in pairs.items()) for pairs in asked)
+    session = Session(commands=commands, program=Program(), questions=questions)
+    reading = reader.read(workers[reader.jail], session, 0)
+    assert not reading.why and len(reading.printed) == len(commands)
+    assert differences(commands, reading) == []
+    lies = tuple(TextCommand(source=each.source, want="a lie\n", message=None) for each in commands)
+    assert len(differences(lies, reading)) == len(commands)
+    if reader.asks:
+        answers = {name: text for told in reading.answers for name, text in told.items()}
+        assert answers == {"x": None, "y": "{1, 2, 3}", "c": "C(n=5)"}
+        assert reading.answers[0] == {"x": "{'b': [1, 2], 'a': None}"}
+    else:
+        assert reading.answers == ()
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_a_reseeded_replay_draws_otherwise(workers, name):
+    reader = READERS[name]
+    session = Session(commands=commands_of(">>> import random\n>>> random.random()\n"), program=Program())
+    drawn = [reader.read(workers[reader.jail], session, seed).printed[1].out for seed in (2, 2, 3)]
+    assert drawn[0] == drawn[1] != drawn[2]
+
+
+plain_values = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=9)
+    | st.binary(max_size=9)
+    | st.complex_numbers(),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.tuples(inner)
+        | st.dictionaries(st.text(max_size=3) | st.integers(), inner, max_size=4)
+        | st.frozensets(st.integers() | st.text(max_size=3), max_size=4)
+        | st.sets(st.integers() | st.text(max_size=3), max_size=4)
+    ),
+    max_leaves=12,
+)
+
+
+@given(plain_values)
+def test_what_is_asked_for_by_repr_is_what_repr_gives(value):
+    """Of any value: where ``repr`` is asked, equal values give equal bytes; and a literal reads back."""
+    text = values.text(values.snapshot(value))
+    question = question_of("x", text)
+    if question.by_repr:
+        assert repr(value) == text
+    if question.is_literal and "nan" not in text and "inf" not in text:
+        ast.literal_eval(text)
+    if type(value) in (int, bool, str, bytes, type(None)) and "<" not in text:
+        assert question.by_repr
+
+
+@pytest.mark.parametrize(
+    "text",
+    (
+        *(
+            "C(x=1)",
+            "<function f>",
+            "[1, C()]",
+            "",
+            "   ",
+            "1, 2",
+            "[1",
+            "1]",
+            "(1}",
+            "set()",
+            "Decimal('1')",
+            "x",
+            "{",
+        ),
+        *(
+            "[" * 50_000,
+            "'" + "\\'" * 50_000,
+            "1" * 50_000 + "x",
+            "{1: C()}",
+            "<differs from run to run>",
+            "...",
+            "a: b",
+        ),
+    ),
+)
+def test_what_is_no_literal_is_not_called_one(text):
+    assert not question_of("x", text).is_literal
+
+
+@pytest.mark.parametrize(
+    ("error", "message", "is_shown"),
+    [
+        ("Traceback (most recent call last):\n  File x\nValueError: no\n", "ValueError: no\n", True),
+        ("Traceback (most recent call last):\n  File x\nValueError: not\n", "ValueError: no\n", False),
+        ("ValueError: no\n\nDuring handling ...\n\nTraceback\nKeyError: 1\n", "KeyError: 1\n", True),
+        ("  | ExceptionGroup: two (1 sub-exception)\n  +-+---\n", "ExceptionGroup: two (1 sub-exception)\n", True),
+        ("NameError: name 'x' is not defined. Did you mean: 'y'?\n", "NameError: name 'x' is not defined\n", True),
+        (
+            "NameError: name 'sys' is not defined. Did you forget to import 'sys'?\n",
+            "NameError: name 'sys' is not defined. Did you forget to import 'sys'?\n",
+            True,
+        ),
+        ("ValueError: a\n   \nb\n", "ValueError: a\n<BLANKLINE>\nb\n", True),
+        ("ValueError: no\na note\n", "a note\n", True),
+        ("", "ValueError: no\n", False),
+    ],
+)
+def test_a_message_on_standard_error(error, message, is_shown):
+    assert shows(error, message) == is_shown
+
+
+@pytest.mark.parametrize(
+    ("want", "message", "printed", "does"),
+    [
+        ("1\n", None, Printed(out="1\n", raised=False), True),
+        ("1\n", None, Printed(out="1", raised=False), True),
+        ("True\n", None, Printed(out="1\n", raised=False), False),  # which doctest accepts
+        ("", None, Printed(out="", raised=False), True),
+        ("", None, Printed(out="", error="E: 1\n", raised=True), False),
+        ("", None, Printed(out="", error="a warning\n"), True),
+        ("<BLANKLINE>\n", None, Printed(out="\n", raised=False), True),
+        ("x\n", "E: 1\n", Printed(out="", error="E: 1\n", raised=True), True),
+        ("x\n", "E: 1\n", Printed(out="", error="E: 12\n", raised=True), False),
+        ("x\n", "E: 1\n", Printed(out="", raised=False), False),
+        ("x\n", "E: 1\n", Printed(out="first\n", error="E: 1\n", raised=True), False),  # which doctest accepts
+    ],
+)
+def test_a_command_and_what_it_printed(want, message, printed, does):
+    assert agrees(TextCommand(source="x", want=want, message=message), printed) == does
+
+
+def test_a_run_that_ends_early_differs_unless_it_shows_so():
+    commands = commands_of(">>> 1\n1\n>>> exit(3)\nTraceback (most recent call last):\n    ...\nSystemExit: 3\n")
+    first = Printed(out="1\n")
+
+    def found(**ending):
+        return [each.command for each in differences(commands, Reading(why="ended", **ending))]
+
+    assert found(printed=(first,), exit_status=3) == []
+    assert found(printed=(first,), exit_status=1) == []  # a text of digits as the exit code
+    assert found(printed=(first,), exit_status=0) == [1]
+    assert found(printed=(first,)) == [1]
+    assert found(printed=(), exit_status=3) == [0]
+
+
+def test_the_readers_of_a_session():
+    def readers(text, noticed=()):
+        return [each for each in readers_for(commands_of(text), (text,), noticed, text) if each != "fresh"]
+
+    assert readers(">>> 1\n1\n") == ["doc", "stock"]
+    assert readers(">>> import gc\n") == ["doc", "stock", "literal"]
+    assert readers(">>> f()\n", ("sys._getframe",)) == ["doc", "stock", "literal"]
+    assert len(readers(">>> import threading\n")) == len(readers(">>> f()\n", ("_thread.start_new_thread",))) == 22
+    ends = ">>> exit()\nTraceback (most recent call last):\n    ...\nSystemExit\n"
+    assert readers(ends) == ["doc", "stock"]
+    assert readers(ends + ">>> 1\n1\n") == ["doc", "literal"]  # no prompt goes on after that
+
+
+def test_one_session_in_fifty_is_audited():
+    audited = sum(is_audited(f">>> {number}\n{number}\n") for number in range(10_000))
+    assert 0.7 < audited * AUDITED / 10_000 < 1.3
