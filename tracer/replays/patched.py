@@ -33,8 +33,8 @@ def read(worker: Worker, session: Session, reseed: int = 0) -> SessionReading:
     answers = tuple(
         {name: values.get(name) for name in names} for names, values in zip(watch, report.values, strict=False)
     )
-    why = "" if len(printed) == len(session.commands) else "the command is not complete"
-    return SessionReading(printed=printed, why=why, answers=answers)
+    ending = "" if len(printed) == len(session.commands) else "the command is not complete"
+    return SessionReading(printed=printed, why=ending, answers=answers)
 
 
 PATCHED = SessionReader(
