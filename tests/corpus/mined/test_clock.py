@@ -49,7 +49,8 @@ def test_an_inner_clock_stops_the_outer_one() -> None:
         with pytest.raises(OutOfTime), cpu_clock(0.05):
             forever()
         left, _ = signal.getitimer(signal.ITIMER_PROF)
-        assert 99.0 < left <= 100.0, "what an inner clock bounds is not counted twice"
+        # in ticks of the kernel, by which it may be rounded up
+    assert 99.0 < left < 100.5, "what an inner clock bounds is not counted twice"
 
 
 def test_only_the_main_thread_has_a_clock() -> None:
