@@ -97,6 +97,7 @@ class PlainWorker:
     layers = "none"
     library = ("", "")
     host_paths = ()
+    lost_runs = 0
 
     def __init__(
         self,
