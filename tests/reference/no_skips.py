@@ -9,6 +9,7 @@ skip a test of the sandbox must be borne out too (``.ci/run`` sets it).
 from __future__ import annotations
 
 import ctypes
+import os
 import re
 import subprocess
 import sys
@@ -53,6 +54,13 @@ def offers(level: int) -> bool:
     return landlock_version() >= 1
 
 
+def may_make_groups() -> bool:
+    """True where this user plainly may make control groups that bound memory and tasks: root, beside version 1."""
+    return os.geteuid() == 0 and all(
+        os.access(f"/sys/fs/cgroup/{name}/cgroup.procs", os.W_OK) for name in ("memory", "pids")
+    )
+
+
 LEVELS: dict[str, Callable[[re.Match[str]], bool]] = {
     r"level (\d) does not work here": lambda found: not offers(int(found[1])),
     r"no sandbox ": lambda found: not offers(3) and not offers(2),
@@ -66,6 +74,8 @@ OTHERS: dict[str, Callable[[re.Match[str]], bool]] = {
     ),
     r"Landlock (?:before|has network rules from) version (\d)": lambda found: landlock_version() < int(found[1]),
     r"no Python [\d.]+ ": lambda found: True,  # which interpreters there are is the administrator's business
+    r"this user may not make control groups here": lambda found: not may_make_groups(),
+    r"root may write everywhere": lambda found: os.geteuid() == 0,
     r"no C preprocessor ": lambda found: True,
     r"x32 and int 0x80 exist on x86-64 only": lambda found: True,
     # root that lacks a capability can't read an interpreter in a home folder at level 2, however right the code is
