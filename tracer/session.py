@@ -132,9 +132,10 @@ class Tracer:
             result = failed.drop
         # Whatever was made of it: a run of which nothing is known may have looked like one that failed, and the session
         # may have been written another way for that.
-        if (now := self._losses()) != losses:
-            (evidence,) = {now[kind][1] for kind in now if now[kind] != losses.get(kind, (0, ""))} or {""}
-            return Drop(reason=Reason.JAIL_DIED, evidence=evidence)
+        # by worker: a replayer that was only started meanwhile has lost nothing
+        lost = [loss for kind, loss in self._losses().items() if loss[0] != losses.get(kind, (0, ""))[0]]
+        if lost:
+            return Drop(reason=Reason.JAIL_DIED, evidence="; ".join(sorted({evidence for _, evidence in lost})))
         return result
 
     def _losses(self) -> dict[str, tuple[int, str]]:
