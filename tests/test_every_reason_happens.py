@@ -315,8 +315,10 @@ def test_a_jail_that_dies_in_a_run_gives_the_reason(monkeypatch: pytest.MonkeyPa
         dropped = tracer.trace(snippet)
         assert isinstance(dropped, Drop) and dropped.reason == Reason.JAIL_DIED, dropped
         assert tracer._recorder.lost_runs == 1
-        # the next snippet has a jail again, and is not taken for the one that was lost
+        # the next snippet has a jail again, and is not taken for the one that was lost, though it starts another worker
+        assert not tracer._replays.started
         assert isinstance(tracer.trace(Program(source="x = 1\n").snippet()), Trace)
+        assert tracer._replays.started
 
 
 OUTCOMES: dict[Reason, Outcome] = {

@@ -132,16 +132,14 @@ class Tracer:
             result = failed.drop
         # Whatever was made of it: a run of which nothing is known may have looked like one that failed, and the session
         # may have been written another way for that.
-        # by worker: a replayer that was only started meanwhile has lost nothing
-        lost = [loss for kind, loss in self._losses().items() if loss[0] != losses.get(kind, (0, ""))[0]]
-        if lost:
-            return Drop(reason=Reason.JAIL_DIED, evidence="; ".join(sorted({evidence for _, evidence in lost})))
+        for worker in (self._recorder, *self._replays.started):
+            if worker.lost_runs > losses.get(worker, 0):
+                return Drop(reason=Reason.JAIL_DIED, evidence=worker.last_loss)
         return result
 
-    def _losses(self) -> dict[str, tuple[int, str]]:
-        """How many runs were lost with their jail, and how the last one was, for each worker that there is."""
-        workers = {"recorder": self._recorder, **self._replays.started}
-        return {name: (worker.lost_runs, worker.last_loss) for name, worker in workers.items()}
+    def _losses(self) -> dict[Worker, int]:
+        """How many runs each worker that there is has lost with its jail."""
+        return {worker: worker.lost_runs for worker in (self._recorder, *self._replays.started)}
 
     def _trace(self, snippet: Snippet, lenient: bool) -> Trace:
         """Write sessions by one plan after the other until one passes all checks.

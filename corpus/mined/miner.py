@@ -62,7 +62,7 @@ class Mined:
 
     def __init__(self, inputs: Sequence[str], options: MineOptions, staging: Path) -> None:
         self._options = options
-        self._staging = staging
+        self._staging = staging.resolve()  # the reader's jail has absolute paths, and --out may be a relative one
         self._files = AllFileCounts()
         self._missing: dict[str, Counter[str]] = {}
         self._targets: list[NamedInput] = []

@@ -60,7 +60,9 @@ class Disturbance:
 
 @dataclass(slots=True, kw_only=True)
 class Trial:
-    """What became of a trial. ``faults`` is empty for a sound one; ``notes`` say what else was seen."""
+    """What became of a trial. ``faults`` is empty for a sound one, ``notes`` say what else was seen, ``pids`` are of
+    the command's processes.
+    """
 
     disturbance: Disturbance
     happened: bool = False
@@ -68,6 +70,7 @@ class Trial:
     doubled: int = 0
     faults: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    pids: set[int] = field(default_factory=set)
 
 
 def drawn(number: int, seed: int, seconds: float, roles: tuple[str, ...] = ROLES) -> Disturbance:
@@ -177,13 +180,13 @@ def mounts() -> Counter[str]:
     return Counter(line.split(" ", 2)[2] for line in lines)  # without ids, which the kernel gives again
 
 
-def control_groups() -> set[str]:
-    """Those that a process of ours made and left: their names have its id."""
+def control_groups(made_by: set[int]) -> set[str]:
+    """Those that one of these processes made and left: their names have its id."""
     found = set()
     for folder, names, _ in os.walk("/sys/fs/cgroup"):
         for name in names:
             made = re.match(r"trace-mine-(\d+)-", name)
-            if made and not Path("/proc", made[1]).exists():
+            if made and int(made[1]) in made_by and not Path("/proc", made[1]).exists():
                 found.add(f"{folder}/{name}")
     return found
 
@@ -232,17 +235,16 @@ class Scene:
         out, temporary = self.folder / f"out-{number}", self.folder / f"tmp-{number}"
         with adopting():
             before = {each.pid for each in below(os.getpid(), processes())}
-            groups = control_groups()
             process = self.start(out, temporary)
             trial.happened = disturb(process, disturbance, trial)
             self.ended(process, trial, "the disturbed command")
             # Control groups of a killed supervisor are removed by the next one.
             killed = disturbance.role in ("main", "worker") or disturbance.how == "freeze"
-            self.nothing_left(trial, process.pid, before, temporary, None if killed else groups)
+            self.nothing_left(trial, process.pid, before, temporary, groups_too=not killed)
             again = self.start(out, temporary)
             if self.ended(again, trial, "the second command") != 0:
                 trial.faults.append(f"the second command ended with {again.returncode}")
-            self.nothing_left(trial, again.pid, before, temporary, groups)
+            self.nothing_left(trial, again.pid, before, temporary, groups_too=True)
         self.compare(trial, out)
         if not trial.faults:
             shutil.rmtree(out)
@@ -251,9 +253,15 @@ class Scene:
 
     def ended(self, process: subprocess.Popen[str], trial: Trial, name: str) -> int | None:
         """Wait for the end of a command, and return its exit code."""
-        try:
-            _, told = process.communicate(timeout=END_SECONDS)
-        except subprocess.TimeoutExpired:
+        deadline = time.monotonic() + END_SECONDS
+        while time.monotonic() < deadline:
+            trial.pids |= {process.pid, *(each.pid for each in below(process.pid, processes()))}
+            try:
+                _, told = process.communicate(timeout=0.5)
+                break
+            except subprocess.TimeoutExpired:
+                continue
+        else:
             trial.faults.append(f"{name} hangs")
             for pid in [each.pid for each in below(process.pid, processes())] + [process.pid]:
                 send(pid, signal.SIGKILL)
@@ -264,17 +272,15 @@ class Scene:
             trial.faults.append(f"{name} showed a traceback: {told[-1500:]}")
         return process.returncode
 
-    def nothing_left(self, trial: Trial, main: int, before: set[int], temporary: Path, groups: set[str] | None) -> None:
-        """Note what a command left, once it had time to end; without ``groups`` control groups may be left."""
+    def nothing_left(self, trial: Trial, main: int, before: set[int], temporary: Path, *, groups_too: bool) -> None:
+        """Note what a command left, once it had time to end; without ``groups_too`` control groups may be left."""
         deadline = time.monotonic() + LEFT_SECONDS
         while True:
             reap(before)
             alive = [each for each in below(os.getpid(), processes()) if each.pid not in before]
             left = [f"process {each.pid} {each.state} {each.command[:80]}" for each in alive]
             left += [f"mount {line}" for line in mounts() - self.mounts]
-            left += [
-                f"control group {path}" for path in sorted(control_groups() - groups if groups is not None else ())
-            ]
+            left += [f"control group {path}" for path in sorted(control_groups(trial.pids) if groups_too else ())]
             left += [f"temporary {path.name}" for path in temporary.iterdir()]
             left += [f"semaphore {name}" for name in sorted(semaphores()) if f"loky-{main}-" in name]
             if not left:
@@ -310,12 +316,13 @@ def disturb(process: subprocess.Popen[str], disturbance: Disturbance, trial: Tri
         if process.poll() is not None:
             return False
         targets = by_role(process.pid).get(disturbance.role, [])
-        if disturbance.how == "freeze" and disturbance.role == "worker":
-            # One that is stopped before it has tied its life to the command's (its first 0.3 s) stays stopped.
+        if disturbance.how == "freeze" and disturbance.role.endswith(("worker", "outer")):
+            # One that is stopped before it has tied its life to its parent's (its first 0.3 s) stays stopped.
             targets = [pid for pid in targets if below(pid, processes())]
         if targets:
             break
     target = draw.choice(targets)
+    trial.pids |= {process.pid, *(each.pid for each in below(process.pid, processes()))}
     trial.notes.append(f"process {target} of {len(targets)}")
     if disturbance.how == "kill":
         return send(target, signal.SIGKILL)

@@ -152,3 +152,14 @@ def test_a_hostile_repository_cannot_reach_the_terminal(tmp_path: Path, make_rep
     told = subprocess.run(command, capture_output=True, timeout=200)
     assert b"\x1b" not in told.stdout + told.stderr
     assert told.returncode in (0, 1)
+
+
+def test_a_relative_folder_is_read_and_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Copies of archives and modules lie below --out, whose default is a relative path."""
+    from trace_mine.corpus.mined.miner import Mined, MineOptions
+
+    monkeypatch.chdir(tmp_path)
+    units = list(Mined(["module:textwrap"], MineOptions(limit=1), Path("traces/sources")).units())
+    assert sum(unit.num_snippets for unit in units) == 1
+    (entry,) = units[0].payload["snippets"]
+    assert "drop" not in entry and entry["path"] == "textwrap.py"

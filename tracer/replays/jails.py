@@ -55,9 +55,9 @@ class ReplayJails:
         return next(({"level": each.level, "layers": each.layers} for each in self._workers.values()), None)
 
     @property
-    def started(self) -> dict[str, Worker]:
-        """The workers that were asked for, by the kinds of their jails."""
-        return dict(self._workers.items())
+    def started(self) -> tuple[Worker, ...]:
+        """The workers that were asked for."""
+        return tuple(self._workers.values())
 
     def close(self) -> None:
         """End the jails."""
