@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from functools import cache
 from itertools import chain
 from math import isfinite
 
@@ -23,24 +22,37 @@ from trace_mine.tracer.schema import SCHEMA_VERSION
 _INT_MIN, _INT_MAX = -(1 << 63), (1 << 63) - 1
 
 
-def check_row(row: Mapping[str, object]) -> RowColumns:
-    """Check a row without its split: ``check``, and what holds between its columns. Return it as what it is.
+def check_row(
+    row: Mapping[str, object], version: int = SCHEMA_VERSION, *, columns: tuple[Column, ...] = COLUMNS[:-1]
+) -> RowColumns:
+    """Check a row: ``check``, and what holds between its columns. Return it as what it is.
+
+    Args:
+        row: the row.
+        version: the schema version that it is of.
+        columns: the columns that rows of the latest version have here; by default all but ``split``.
 
     Raises:
         ValueError: it is no row; the message says where.
     """
-    check(row)
-    columns: RowColumns = row  # type: ignore[assignment]  # as ``check`` has just found
-    if columns["schema_version"] != SCHEMA_VERSION:
-        raise ValueError(f"expected schema_version {SCHEMA_VERSION}, got {columns['schema_version']}; make it again")
-    check_references(columns)
-    _check_kept(columns["kept_whole"])
+    known = columns if version == SCHEMA_VERSION else tuple(each for each in columns if each.meaning.since <= version)
+    check(row, known)
+    made: RowColumns = row  # type: ignore[assignment]  # as ``check`` has just found
+    if made["schema_version"] != version:
+        raise ValueError(f"expected schema_version {version}, got {made['schema_version']}; make it again")
+    _check_references(made)
+    _check_kept(made["kept_whole"])
+    if version > 1:
+        _check_verification(made)
+    return made
+
+
+def _check_verification(columns: RowColumns) -> None:
     if not 0 <= columns["states_verified"] <= columns["states_total"]:
         numbers = f"{columns['states_verified']} and {columns['states_total']}"
         raise ValueError(f"expected 0 <= states_verified <= states_total, got {numbers}; count each change once")
     if not all(map(_READER.fullmatch, columns["printed_by"])):
         raise ValueError(f"expected names of readers in printed_by, got {shown(columns['printed_by'])}; see there")
-    return columns
 
 
 _READER = re.compile("[a-z_]{1,40}")  # it becomes a key of the statistics, and stands in the card
@@ -64,7 +76,7 @@ def _check_records(records: Sequence[object], columns: tuple[Column, ...]) -> No
     """Check records of one kind, column by column: a session has a thousand segments, and a call for each value of them
     takes twenty times as long.
     """
-    names = _names(columns)
+    names = {column.name for column in columns}
     for record in records:
         if not isinstance(record, dict) or record.keys() != names:
             wrong = names.symmetric_difference(record) if isinstance(record, dict) else ["no object"]
@@ -86,11 +98,6 @@ def _check_records(records: Sequence[object], columns: tuple[Column, ...]) -> No
             _check_records(values, column.fields)
         else:
             _check_scalars(values, column)
-
-
-@cache
-def _names(columns: tuple[Column, ...]) -> frozenset[str]:
-    return frozenset(column.name for column in columns)
 
 
 def _check_scalars(values: Sequence[object], column: Column) -> None:
@@ -158,7 +165,7 @@ def _check_kept(text: str) -> None:
             raise ValueError(f"expected a count of {reason} in kept_whole, got {shown(count)}; see corpus/schema.py")
 
 
-def check_references(row: RowColumns) -> None:
+def _check_references(row: RowColumns) -> None:
     """Check that indices point at what is there, and that lists that go together are of one length."""
     num_steps, num_segments = len(row["steps"]), len(row["segments"])
     if len(row["states"]) != num_steps:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, cast
 
 from trace_mine.corpus.errors import CorpusError
 from trace_mine.corpus.hashing import content_key
-from trace_mine.corpus.row_check import check, check_references
+from trace_mine.corpus.row_check import check_row
 from trace_mine.corpus.schema import COLUMNS, RowColumns
 from trace_mine.corpus.work import Payload
 from trace_mine.tracer.formats import repl
@@ -277,10 +277,8 @@ def _checked(row: dict[str, object]) -> RowColumns:
     version = row.get("schema_version")
     if type(version) is not int or version > SCHEMA_VERSION:
         raise _NotCheckable("rows of a schema that this version of trace-mine does not know")
-    columns = cast(RowColumns, row)
     try:
-        check(row, tuple(column for column in COLUMNS if column.meaning.since <= version))
-        check_references(columns)
+        columns = check_row(row, version, columns=COLUMNS)
     except ValueError as error:
         raise _NotVerified("columns", str(error)) from None
     place = (columns["repository"], columns["version"], columns["path"], columns["name"], columns["line"])

@@ -69,7 +69,7 @@ def find_dependencies(names: Iterable[str], *, own: Iterable[str], extra: Iterab
     """
     own_names = set(own)
     packages, requires = _bound_whole(extra)
-    owners = importlib.metadata.packages_distributions()
+    owners = _owners()
     foreign_names = sorted(set(names) - own_names - OURS - sys.stdlib_module_names)
     # An import name is not the name of a distribution (`yaml` is PyYAML's), and several may share one.
     missing = tuple(name for name in foreign_names if name not in owners and name not in packages)
@@ -143,6 +143,12 @@ def _closure(distributions: Iterable[str]) -> set[str]:
             if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
                 pending.append(requirement.name)
     return seen
+
+
+@cache  # 0.2 s, which each repository would pay
+def _owners() -> Mapping[str, Sequence[str]]:
+    """By import name, the distributions that install it."""
+    return importlib.metadata.packages_distributions()
 
 
 @cache

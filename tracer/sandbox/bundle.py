@@ -23,8 +23,16 @@ ENTRY_MODULES = (
     "trace_mine.tracer.sandbox.clean_zygote",  # imported by none: init sends its text to another interpreter
 )
 
-BOOTSTRAP = """
-import os, sys
+START_SECONDS = 60
+"""How long a jail may take to come up, in all; generous, because many may start at once on a busy machine. As many for
+the program below to read the bundle."""
+
+BOOTSTRAP = (
+    f"""
+START_SECONDS = {START_SECONDS}
+"""
+    + """
+import os, signal, sys
 fd, supervisor, addresses = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
 if addresses == "fixed":
     import ctypes
@@ -42,7 +50,12 @@ def read(size):
         data += chunk
     return data
 import json, marshal
+# a supervisor that died leaves the socket open where a fork of it holds a copy: nothing would end this process
+signal.signal(signal.SIGALRM, signal.SIG_DFL)
+signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGALRM})
+signal.alarm(START_SECONDS)
 sources, compiled, config = marshal.loads(read(int.from_bytes(read(8), "big")))
+signal.alarm(0)
 config = json.loads(config)
 namespace = {"__name__": "trace_mine.tracer.sandbox.loader"}
 loader = sources["trace_mine.tracer.sandbox.loader"]
@@ -50,6 +63,7 @@ exec(compile(loader, "<trace_mine.tracer.sandbox.loader>", "exec", dont_inherit=
 bundle = namespace["Bundle"](sources, compiled)
 bundle.load("trace_mine.tracer.sandbox.init").main(bundle, config, fd, supervisor)
 """
+)
 """The program that init is started with (``python -c``): it switches address randomisation off where that is wanted,
 then reads the bundle from the control socket and enters ``init.main``.
 

@@ -42,6 +42,7 @@ class Usage:
         used_bytes, num_files: what was counted.
         over: a limit is passed: bytes, MAX_FILES, MAX_DEPTH, or something is held where nobody can count it.
         moved: something changed meanwhile, so that a file may have been missed or counted twice.
+        sockets: inodes of those whose other end is init's: only init sends descriptors there.
         seen: inodes of the files that were counted, so that the blocks of a hard link do not count twice. Without
             their device: all lie on one, and some file systems tell another in /proc/PID/maps than in a stat.
     """
@@ -52,6 +53,7 @@ class Usage:
     num_files: int = 0
     over: bool = False
     moved: bool = False
+    sockets: frozenset[int] = frozenset()
     seen: set[int] = field(default_factory=set)
 
     def add(self, inode: int, num_bytes: int) -> None:
@@ -63,7 +65,9 @@ class Usage:
         self.over = self.over or self.used_bytes > self.max_bytes or self.num_files > MAX_FILES
 
 
-def exceeds(path: str, max_bytes: int, file_bytes: int, leader: int | None = None) -> bool:
+def exceeds(
+    path: str, max_bytes: int, file_bytes: int, leader: int | None = None, sockets: frozenset[int] = frozenset()
+) -> bool:
     """Return True if a run holds more than ``max_bytes``, MAX_FILES files or MAX_DEPTH levels of folders.
 
     Args:
@@ -71,21 +75,28 @@ def exceeds(path: str, max_bytes: int, file_bytes: int, leader: int | None = Non
         max_bytes: the most that it may hold.
         file_bytes: the most that one of its files can have.
         leader: its process, a child of this one and the leader of a group; None where no process is left.
+        sockets: inodes of the jail's sockets whose other end is this process's.
     """
-    usage = measured(path, max_bytes, file_bytes, leader)
+    usage = measured(path, max_bytes, file_bytes, leader, sockets)
     if not usage.moved or leader is None:
         return usage.over
     with stopped(leader):
-        return measured(path, max_bytes, file_bytes, leader).over
+        return measured(path, max_bytes, file_bytes, leader, sockets).over
 
 
-def measured(path: str, max_bytes: int, file_bytes: int, leader: int | None) -> Usage:
+def measured(
+    path: str, max_bytes: int, file_bytes: int, leader: int | None, sockets: frozenset[int] = frozenset()
+) -> Usage:
     """Count once; see ``exceeds``."""
-    usage = Usage(max_bytes=max_bytes, file_bytes=file_bytes)
+    usage = Usage(max_bytes=max_bytes, file_bytes=file_bytes, sockets=sockets)
     began_ns = time.time_ns() - COARSE_NS
     with opened(path, None) as folder:
         _add_folder(usage, folder, began_ns, depth=0)
     if leader is not None:
+        # of this process its sockets: what a hostile zygote sends is here until it is received
+        for number in os.listdir("/proc/self/fd"):
+            with suppress(FileNotFoundError):
+                _add_open(usage, "/proc/self", number, os.fsencode(path))
         # all of the jail: a hostile import may have left files open in the zygote
         for process in descendants(_children("/proc/thread-self")):
             with suppress(FileNotFoundError, ProcessLookupError):  # it may end meanwhile
@@ -202,7 +213,11 @@ def _add_open(usage: Usage, task: str, number: str, path: bytes) -> None:
     if stat.S_ISREG(status.st_mode) and status.st_nlink == 0 and _lies_below(path, f"{task}/fd/{number}"):
         usage.moved = True  # descriptors may be moved from number to number meanwhile
         usage.add(status.st_ino, blocks(status))
-    elif stat.S_ISSOCK(status.st_mode) and _holds_descriptors(f"{task}/fdinfo/{number}"):
+    elif (
+        stat.S_ISSOCK(status.st_mode)
+        and status.st_ino not in usage.sockets
+        and _holds_descriptors(f"{task}/fdinfo/{number}")
+    ):
         # sent and not received: such a file is open nowhere, and nothing tells its size
         usage.moved = usage.over = True
 

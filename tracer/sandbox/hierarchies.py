@@ -54,7 +54,7 @@ def usable_hierarchies(proc: str = "/proc/self") -> tuple[Hierarchy, ...]:
         groups = Path(proc, "cgroup").read_text(encoding="utf-8", errors="surrogateescape").splitlines()
     except OSError:
         return ()
-    found: dict[str, Hierarchy] = {}
+    usable: dict[str, Hierarchy] = {}
     for line in groups:
         _, names, path = line.split(":", 2)
         for mount in mounts:
@@ -63,8 +63,8 @@ def usable_hierarchies(proc: str = "/proc/self") -> tuple[Hierarchy, ...]:
                 continue
             hierarchy = _version_1(folder, names) if names else _version_2(folder, _mount_point(mount))
             if hierarchy is not None:
-                found.setdefault(names, hierarchy)
-    return tuple(found.values())
+                usable.setdefault(names, hierarchy)
+    return tuple(usable.values())
 
 
 def _mount_point(mount: str) -> str:

@@ -28,23 +28,23 @@ def limit_passed(proc: int, limits: Limits) -> str:
         proc: an open descriptor of the host's /proc.
         limits: the worker's; imports have ``memory_bytes`` and START_UP_BYTES, as their address space has.
     """
-    found = descendants(proc)
-    if len(found) > 1 + MAX_PROCESSES:  # one is the zygote
-        return f"imports made {len(found) - 1} processes, and may have {MAX_PROCESSES}"
-    held = sum(_anonymous_bytes(proc, pid) for pid in found)
+    pids = descendants(proc)
+    if len(pids) > 1 + MAX_PROCESSES:  # one is the zygote
+        return f"imports made {len(pids) - 1} processes, and may have {MAX_PROCESSES}"
+    held = sum(_anonymous_bytes(proc, pid) for pid in pids)
     allowed = limits.memory_bytes + START_UP_BYTES
     return f"MemoryError: the processes of imports hold {held} bytes, and may hold {allowed}" if held > allowed else ""
 
 
 def descendants(proc: int) -> list[str]:
     """Return the process ids, as the host's /proc has them, of all that descend from this process; at most 1,000."""
-    found: list[str] = []
+    pids: list[str] = []
     waiting = _children("self", proc)
-    while waiting and len(found) < 1_000:
+    while waiting and len(pids) < 1_000:
         pid = waiting.pop()
-        found.append(pid)
+        pids.append(pid)
         waiting += _children(pid, proc)
-    return found
+    return pids
 
 
 def _children(pid: str, proc: int) -> list[str]:

@@ -303,7 +303,7 @@ class Init:
             self._zygote.next_runner.close()
             for fd in fds:
                 os.close(fd)
-        self._scratch.belongs_to(pid, limits)
+        self._scratch.belongs_to(pid, limits, self._zygote.runner_sockets)
         cpu_of_forks: list[float] = []
         if limits.forks:
             # what the run forked and left counts against its limit until it is waited for

@@ -23,7 +23,7 @@ from typing import IO, TypeVar
 
 from trace_mine.tracer.limits import Limits
 from trace_mine.tracer.sandbox import selftest
-from trace_mine.tracer.sandbox.bundle import BOOTSTRAP, bundle_code, bundle_sources
+from trace_mine.tracer.sandbox.bundle import BOOTSTRAP, START_SECONDS, bundle_code, bundle_sources
 from trace_mine.tracer.sandbox.cgroups import JAIL_TASKS, ControlGroup, bounds_of
 from trace_mine.tracer.sandbox.config import JailConfig
 from trace_mine.tracer.sandbox.conversation import Conversation, InitSilent, TalkPipes
@@ -38,8 +38,6 @@ from trace_mine.tracer.sandbox.wire import Hangup, field, receive_message, send_
 from trace_mine.tracer.sandbox.zygote_link import ZYGOTE_SECONDS
 from trace_mine.tracer.schema import Outcome
 
-START_SECONDS = 60.0
-"""How long a jail may take to come up, in all; generous, because many may start at once on a busy machine."""
 STOP_SECONDS = 5.0
 """How long init may take to clean up before it is killed."""
 SPARE_SECONDS = 30.0
@@ -221,8 +219,8 @@ class JailProcess:
         except (Hangup, OSError, JailDied) as error:
             why = f"MemoryError: the jail's memory is used up ({error})" if self._ran_out_of_memory() else str(error)
             return Warmed(failures={}, stuck=modules[0], why=why, seconds=time.monotonic() - began)
-        told = message.get("seconds")
-        seconds = told if isinstance(told, float) else time.monotonic() - began
+        reported = message.get("seconds")
+        seconds = reported if isinstance(reported, float) else time.monotonic() - began
         if "failures" not in message:  # init went down over an answer of the zygote, and says why
             why = str(message.get("gone") or message.get("fault") or message)
             return Warmed(failures={}, stuck=modules[0], why=why, seconds=seconds)

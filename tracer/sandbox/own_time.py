@@ -81,9 +81,9 @@ class OwnTime:
             self._host_pid = self._number_on_host()
             self._is_resolved = True
         self.cpu_seconds = max(self.cpu_seconds, self._process_seconds() - self._cpu_before)
-        told = None if self._host_pid is None else self._of_threads(self._host_pid)
-        if told is not None:
-            delay_seconds, forks_cpu_seconds = told
+        threads = None if self._host_pid is None else self._of_threads(self._host_pid)
+        if threads is not None:
+            delay_seconds, forks_cpu_seconds = threads
             if self._forks:
                 self.cpu_seconds = max(self.cpu_seconds, forks_cpu_seconds)
             # at the first look the delays are those since the process began, which may be longer ago than the start

@@ -44,7 +44,7 @@ class MountedScratch:
             unmount(self.path)
             self._mounted = False
 
-    def belongs_to(self, leader: int | None, limits: Limits) -> None:
+    def belongs_to(self, leader: int | None, limits: Limits, sockets: frozenset[int] = frozenset()) -> None:
         """Do nothing: the kernel knows what the file system holds, whoever holds it."""
 
     def over(self, disk_bytes: int) -> bool:
@@ -63,6 +63,7 @@ class FolderScratch:
         self.path = path
         self._leader: int | None = None
         self._limits = Limits()
+        self._sockets: frozenset[int] = frozenset()
 
     def renew(self, disk_bytes: int) -> None:
         """Empty the folder. Raises OSError."""
@@ -71,13 +72,13 @@ class FolderScratch:
     def resize(self, disk_bytes: int) -> None:
         """Do nothing: each measurement is told the limit (see ``over``)."""
 
-    def belongs_to(self, leader: int | None, limits: Limits) -> None:
-        """Say which process writes here from now on, a child of this one and the leader of a group; None for none."""
-        self._leader, self._limits = leader, limits
+    def belongs_to(self, leader: int | None, limits: Limits, sockets: frozenset[int] = frozenset()) -> None:
+        """Say who writes here from now on, and which sockets inside have an end in init; see ``disk.exceeds``."""
+        self._leader, self._limits, self._sockets = leader, limits, sockets
 
     def over(self, disk_bytes: int) -> bool:
         """Return True if more than ``disk_bytes``, too many files or too deep folders are held."""
-        return exceeds(self.path, disk_bytes, self._limits.file_bytes, self._leader)
+        return exceeds(self.path, disk_bytes, self._limits.file_bytes, self._leader, self._sockets)
 
 
 def empty_folder(path: str) -> None:

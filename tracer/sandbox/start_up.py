@@ -177,7 +177,9 @@ def place_of(jail: Jail, interpreter: PythonInstallation) -> InterpreterPlace | 
     """Return where a jail of level 3 has its interpreter; None where that is where the host has it."""
     if interpreter.executable in _immovable:
         return None
-    packages = [os.path.realpath(mount.source) for mount in jail.mounts]
+    # The repository's own files are not looked into: they are hostile, and read in a jail alone. An extension module
+    # that it brings finds the libraries that the interpreter needs, and those that any wheel may count on.
+    packages = [os.path.realpath(mount.source) for mount in jail.mounts if mount.target != jail.root]
     return neutral_place(interpreter, jail.interpreter, packages)
 
 

@@ -166,8 +166,7 @@ class Worker:
         """The folder of the standard library, on the host and as code inside sees it; the same folder where the
         interpreter stands at its own path.
         """
-        place = place_of(self.jail, self._interpreter) if self.level == 3 else None
-        return self._interpreter.library, self._interpreter.library if place is None else place.library
+        return self._interpreter.library, self._library
 
     @property
     def host_paths(self) -> tuple[str, ...]:
@@ -331,6 +330,8 @@ class Worker:
         """Start a jail of the chosen level, never of a weaker one. Raises SandboxUnavailable."""
         process = start_jail(self._level, self.jail, self.limits, self._interpreter, without=self._ablate)
         self._processes.append(process)
+        place = place_of(self.jail, self._interpreter) if self.level == 3 else None
+        self._library = self._interpreter.library if place is None else place.library
         self.layers = process.layers
 
     def _warm(self) -> None:

@@ -52,7 +52,8 @@ class Ends:
 class ZygoteLink:
     """The socket to the zygote and a handle of its process.
 
-    Runners are ordered from it one ahead of the jobs: ``next_runner`` is the socket to the one that waits.
+    Runners are ordered from it one ahead of the jobs: ``next_runner`` is the socket to the one that waits, and
+    ``runner_sockets`` has the inode of its other end.
     """
 
     def __init__(
@@ -139,6 +140,7 @@ class ZygoteLink:
             ZygoteGone: it died or does not take the message.
         """
         ours, theirs = socket.socketpair()
+        self.runner_sockets = frozenset({os.fstat(theirs.fileno()).st_ino})
         orders = Orders()
         try:
             orders = self._runner_orders()

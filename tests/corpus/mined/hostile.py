@@ -107,6 +107,7 @@ FOLDERS: dict[str, Hostile] = {
     "idna": Hostile(make=text("m.py", f"# coding: idna\n{'a.' * 60_000}\n"), past="quadratic", file="bad_encoding"),
     "doctest_spaces": Hostile(make=text("m.py", f'"""\n>>> 1  # doctest:{" " * 20_000}"\n1\n"""\n'), past="over 60 s"),
     "indented_doctest": Hostile(make=text("m.py", f'"""\n>>> 1{" " * 20_000}x\n1\n"""\n'), past="cubic"),
+    "directives": Hostile(make=text("m.py", f'"""\n>>> 1  {"# doctest: " * 20_000}"\n1\n"""\n'), past="quadratic"),
     "annotations": Hostile(
         make=text("m.py", "def g(x: " + "|".join("A" * 900) + "):\n    return x\n"), past="RecursionError (grids)"
     ),

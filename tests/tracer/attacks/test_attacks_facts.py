@@ -80,7 +80,7 @@ def host_texts() -> set[str]:
         build,
         f"{datetime.datetime.now(datetime.UTC).year}",
         os.path.realpath(sys.executable),
-        sys.base_prefix,
+        sys.base_prefix if sys.base_prefix != "/usr" else os.path.realpath(sys.executable),  # every machine has /usr
         os.path.expanduser("~"),
         os.confstr("CS_GNU_LIBC_VERSION") or "no glibc",
     }

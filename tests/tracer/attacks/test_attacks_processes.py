@@ -141,8 +141,8 @@ print(0 < len(started) < 200)
 def test_no_signals_out(target):
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as victim:
         outcome = target.run(f"""
-import os, signal, fcntl
-pids = [os.getppid(), 1, 2, 0, -1, -os.getpgrp(), {target.supervisor}, {victim.pid}, {os.getpid()}]
+import ctypes, os, signal, fcntl
+pids = [ctypes.CDLL(None).getppid(), 1, 2, 0, -1, -os.getpgrp(), {target.supervisor}, {victim.pid}, {os.getpid()}]
 for pid in pids:
     for call in (os.kill, os.killpg):
         try:
@@ -184,8 +184,8 @@ def test_no_limits_of_others(target):
 
     before = resource.getrlimit(resource.RLIMIT_CORE)
     outcome = target.run(f"""
-import os, resource
-for pid in (os.getppid() or 1, 1, {target.supervisor}):
+import ctypes, os, resource
+for pid in (ctypes.CDLL(None).getppid() or 1, 1, {target.supervisor}):
     try:
         resource.prlimit(pid, resource.RLIMIT_CPU, (0, 0)); print("set")
     except (OSError, ValueError):

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import builtins
 import os
+import signal
+import socket
 import subprocess
 import sys
 
 import pytest
 
-from trace_mine.tracer.sandbox.bundle import bundle_sources
+from trace_mine.tracer.sandbox.bundle import BOOTSTRAP, START_SECONDS, bundle_sources
 from trace_mine.tracer.sandbox.loader import Bundle
 from trace_mine.tracer.sandbox.scratch import empty_folder
 
@@ -29,6 +31,21 @@ def test_the_bundle_holds_what_it_imports():
             name != "trace_mine.tracer.sandbox.init"
         ):  # init and what it imports need Linux; they run in every other test
             bundle.load(name)
+
+
+@pytest.mark.parametrize("sent", [b"", (1 << 40).to_bytes(8, "big") + b"x"], ids=["nothing", "a part"])
+def test_a_start_that_never_comes_ends(sent):
+    """The socket stays open, as where a fork of a supervisor that died holds it; SIGALRM may be ignored and blocked."""
+    program = BOOTSTRAP.replace(f"START_SECONDS = {START_SECONDS}", "START_SECONDS = 1")
+    ours, theirs = socket.socketpair()
+    begin = "import signal, os, sys\nsignal.signal(14, signal.SIG_IGN)\nsignal.pthread_sigmask(0, {14})\n"
+    begin += "os.execv(sys.executable, [sys.executable, '-c', sys.argv[1], *sys.argv[2:]])"
+    with ours, theirs:
+        ours.sendall(sent)
+        process = subprocess.Popen(
+            [sys.executable, "-c", begin, program, str(theirs.fileno()), "0", "random"], pass_fds=(theirs.fileno(),)
+        )
+        assert process.wait(60) == -signal.SIGALRM
 
 
 def test_bundled_modules_are_private():

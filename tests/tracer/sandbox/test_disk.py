@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -169,6 +170,34 @@ if os.fork() == 0:
 import select; select.select([], [], [], 0.3)
 """)
     assert exceeds(str(tmp_path), 1 << 19, FILE_BYTES, leader)
+
+
+def test_a_job_on_its_way_to_a_run_is_no_file(running, tmp_path):
+    """On a busy machine it waits in the socket for longer than until the first measurement."""
+    ours, theirs = socket.socketpair()
+    os.set_inheritable(theirs.fileno(), True)
+    with (
+        ours,
+        theirs,
+        subprocess.Popen(
+            [sys.executable, "-c", "import time; time.sleep(100)"], pass_fds=(theirs.fileno(),), process_group=0
+        ) as program,
+    ):
+        inode = os.fstat(theirs.fileno()).st_ino
+        theirs.close()
+        socket.send_fds(ours, [b"x"], [0])
+        assert exceeds(str(tmp_path), 1 << 19, FILE_BYTES, program.pid)
+        assert not exceeds(str(tmp_path), 1 << 19, FILE_BYTES, program.pid, frozenset({inode}))
+        program.kill()
+
+
+def test_what_was_sent_to_the_measuring_process_counts(running, tmp_path):
+    ours, theirs = socket.socketpair()
+    leader = running("")
+    with ours, theirs, open(tmp_path / "f", "wb") as file:
+        assert not exceeds(str(tmp_path), 1 << 19, FILE_BYTES, leader)
+        socket.send_fds(theirs, [b"x"], [file.fileno()])
+        assert exceeds(str(tmp_path), 1 << 19, FILE_BYTES, leader)
 
 
 def test_what_others_hold_is_not(running, tmp_path):

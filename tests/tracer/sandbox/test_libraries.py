@@ -64,7 +64,7 @@ def test_all_that_the_loader_loads_is_found():
     """What an interpreter has mapped, once it has imported all its extension modules, is the oracle."""
     installation = probe_interpreter(sys.executable)
     command = [installation.executable, "-I", "-S", "-c", LOADED]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, env={})
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env={"HOME": "/"})
     loaded = {os.path.realpath(path) for path in done.stdout.split("\n") if path}
     own_folders = (f"{installation.prefix}/lib",)
     found = needed_libraries(installation.executable, installation.search[1:], (), own_folders)
