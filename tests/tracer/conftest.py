@@ -161,6 +161,8 @@ class PlainReplayer:
     level = 0
     layers = "none"
 
+    lost_runs = 0
+
     def __init__(self, python: str = sys.executable, hash_seed: int = 0, paths: tuple[str, ...] = ()) -> None:
         self.limits = Limits()
         self._control, theirs = socket.socketpair()
