@@ -20,7 +20,7 @@ from trace_mine.tracer.replays.choice import readers_for
 from trace_mine.tracer.replays.jails import ReplayJails
 from trace_mine.tracer.replays.questions import StateQuestion, question_of
 from trace_mine.tracer.replays.registry import READERS
-from trace_mine.tracer.replays.session import Difference, Reading, Session, commands_of, differences
+from trace_mine.tracer.replays.session import Difference, Session, SessionReading, commands_of, differences
 from trace_mine.tracer.rounds import Again, Plan
 from trace_mine.tracer.schema import Snippet, Verification
 
@@ -145,7 +145,7 @@ def _questions(commands: Sequence[SessionCommand]) -> tuple[tuple[StateQuestion,
     )
 
 
-def _compare_values(replayed: Session, reading: Reading, result: ReplayResult) -> None:
+def _compare_values(replayed: Session, reading: SessionReading, result: ReplayResult) -> None:
     """Note the variables with other values than the session's, and those that are not there at all."""
     for index, answers in enumerate(reading.answers):
         for question in replayed.asked_after(index):

@@ -5,8 +5,7 @@
 DATASET was mined from FOLDER (left out: from modules of the standard library), CHECKOUT is the project at another
 commit, with its own ``trace_mine``. Each arm is a process of its own with its jail; rows alternate between them, so
 that both meet the same load. CPU is that of the arm's process and of all below it, its zygote included: compare the
-arms,
-not the numbers with those of another day.
+arms, not the numbers with those of another day.
 """
 
 from __future__ import annotations

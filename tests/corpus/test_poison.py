@@ -457,7 +457,7 @@ def test_the_poison_repository_costs_only_itself(tmp_path: Path, make_repository
     for _ in range(2):
         command = [sys.executable, "-m", "trace_mine.corpus", str(poison), str(good), "--out", str(tmp_path / "out")]
         told = subprocess.run([*command, "--jobs", "1"], capture_output=True, text=True, timeout=200)
-        if "sandbox" in told.stderr and "level" in told.stderr:
+        if "expected a sandbox of level" in told.stderr:
             pytest.skip(f"no sandbox here: {told.stderr[:200]}")
         assert told.returncode == 0 and "Traceback" not in told.stderr, told.stderr
         stats = json.loads((tmp_path / "out" / "stats.json").read_text())

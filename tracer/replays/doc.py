@@ -9,8 +9,8 @@ import secrets
 
 from trace_mine.tracer.inside.readers.doc import DESCRIBE, EXECUTE, NONCE_BYTES, REPR
 from trace_mine.tracer.replays.questions import StateQuestion
-from trace_mine.tracer.replays.reader import Reader, speak
-from trace_mine.tracer.replays.session import Printed, Reading, Session
+from trace_mine.tracer.replays.reader import SessionReader, speak
+from trace_mine.tracer.replays.session import Printed, Session, SessionReading
 from trace_mine.tracer.sandbox import Worker
 from trace_mine.tracer.sandbox.conversation import Conversation, RunOver
 from trace_mine.tracer.sandbox.prompt import RunRequest, SetUpResult, read_set_up
@@ -19,7 +19,7 @@ PROGRAM = "trace_mine.tracer.inside.readers.doc"
 FORGED = "wrote an answer of its own"
 
 
-def read(worker: Worker, session: Session, reseed: int = 0) -> Reading:
+def read(worker: Worker, session: Session, reseed: int = 0) -> SessionReading:
     """Run the session command by command, and ask its questions between them. Raises Failed."""
     program = session.program
     request = RunRequest(module=program.module, code=program.code, reseed=reseed, program=PROGRAM)
@@ -27,7 +27,7 @@ def read(worker: Worker, session: Session, reseed: int = 0) -> Reading:
     return reading
 
 
-def _talk(talk: Conversation, session: Session) -> tuple[SetUpResult, Reading, str]:
+def _talk(talk: Conversation, session: Session) -> tuple[SetUpResult, SessionReading, str]:
     printed: list[Printed] = []
     answers: list[dict[str, str | None]] = []
     set_up, why = SetUpResult(), ""
@@ -42,7 +42,7 @@ def _talk(talk: Conversation, session: Session) -> tuple[SetUpResult, Reading, s
             printed, why = printed[:-1], FORGED
     except RunOver as over:
         why = over.why
-    return set_up, Reading(printed=tuple(printed), why=why, answers=tuple(answers)), why
+    return set_up, SessionReading(printed=tuple(printed), why=why, answers=tuple(answers)), why
 
 
 def _answer(talk: Conversation, question: StateQuestion) -> str | None:
@@ -90,7 +90,7 @@ def _text(data: bytes) -> str:
     return data.decode("utf-8", "backslashreplace")
 
 
-DOC = Reader(
+DOC = SessionReader(
     name="doc",
     promise="printed command by command as doctest runs them, with variables asked for between",
     jail="replayer",

@@ -11,8 +11,8 @@ import re
 import secrets
 
 from trace_mine.tracer.inside.syntax import doctext
-from trace_mine.tracer.replays.reader import Reader, speak
-from trace_mine.tracer.replays.session import Printed, Reading, Session, TextCommand
+from trace_mine.tracer.replays.reader import SessionReader, speak
+from trace_mine.tracer.replays.session import Printed, Session, SessionReading, TextCommand
 from trace_mine.tracer.sandbox import Worker
 from trace_mine.tracer.sandbox.conversation import Conversation, RunOver
 from trace_mine.tracer.sandbox.prompt import RunRequest, SetUpResult, read_set_up
@@ -23,7 +23,7 @@ _line_start = re.compile(r"^(?!$)", re.MULTILINE)
 TRACEBACK = "Traceback (most recent call last):\n"
 
 
-def read(worker: Worker, session: Session, reseed: int = 0) -> Reading:
+def read(worker: Worker, session: Session, reseed: int = 0) -> SessionReading:
     """Run the session as one doctest. Raises Failed."""
     program = session.program
     request = RunRequest(module=program.module, code=program.code, reseed=reseed, program=PROGRAM)
@@ -49,7 +49,7 @@ def _talk(talk: Conversation, pairs: list[tuple[str, str]]) -> tuple[SetUpResult
         return set_up, talk.mark.decode("utf-8", "backslashreplace"), why
 
 
-def _reading(commands: tuple[TextCommand, ...], pairs: list[tuple[str, str]], reports: str) -> Reading:
+def _reading(commands: tuple[TextCommand, ...], pairs: list[tuple[str, str]], reports: str) -> SessionReading:
     """Cut doctest's reports at their heads, each of which holds a secret of its own."""
     heads = [
         f"{DIVIDER}\nLine 1, in session\nFailed example:\n{_indented(source)}Expected:\n    {secret}\n"
@@ -58,14 +58,14 @@ def _reading(commands: tuple[TextCommand, ...], pairs: list[tuple[str, str]], re
     printed: list[Printed] = []
     for index, head in enumerate(heads):
         if not reports.startswith(head):
-            return Reading(printed=tuple(printed), why="no report of doctest's")
+            return SessionReading(printed=tuple(printed), why="no report of doctest's")
         reports = reports.removeprefix(head)
         end = reports.find(heads[index + 1]) if index + 1 < len(heads) else len(reports)
         if end < 0:
-            return Reading(printed=tuple(printed), why="no report of doctest's")
+            return SessionReading(printed=tuple(printed), why="no report of doctest's")
         printed.append(_printed(reports[:end], commands[index]))
         reports = reports[end:]
-    return Reading(printed=tuple(printed))
+    return SessionReading(printed=tuple(printed))
 
 
 def _printed(report: str, command: TextCommand) -> Printed:
@@ -84,7 +84,7 @@ def _indented(source: str) -> str:
     return _line_start.sub("    ", source if source.endswith("\n") else source + "\n")
 
 
-LITERAL = Reader(
+LITERAL = SessionReader(
     name="literal",
     promise="printed under the unchanged doctest runner, which was reports secrets instead of outputs",
     jail="replayer",

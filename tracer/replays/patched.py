@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from trace_mine.tracer.inside.protocol.answers import ReplayReport
 from trace_mine.tracer.inside.protocol.jobs import ReplayJob
-from trace_mine.tracer.replays.reader import Reader
-from trace_mine.tracer.replays.session import Printed, Reading, Session
+from trace_mine.tracer.replays.reader import SessionReader
+from trace_mine.tracer.replays.session import Printed, Session, SessionReading
 from trace_mine.tracer.rounds import result_of
 from trace_mine.tracer.sandbox import Worker
 
 
-def read(worker: Worker, session: Session, reseed: int = 0) -> Reading:
+def read(worker: Worker, session: Session, reseed: int = 0) -> SessionReading:
     """Run the session at a prompt of ours, with its draws given again. Raises Failed."""
     num_asked = len(session.commands) if session.questions else 0
     watch = tuple(tuple(each.name for each in session.asked_after(index)) for index in range(num_asked))
@@ -33,11 +33,11 @@ def read(worker: Worker, session: Session, reseed: int = 0) -> Reading:
     answers = tuple(
         {name: values.get(name) for name in names} for names, values in zip(watch, report.values, strict=False)
     )
-    why = "" if len(printed) == len(session.commands) else "the command is not complete"
-    return Reading(printed=printed, why=why, answers=answers)
+    ending = "" if len(printed) == len(session.commands) else "the command is not complete"
+    return SessionReading(printed=printed, why=ending, answers=answers)
 
 
-PATCHED = Reader(
+PATCHED = SessionReader(
     name="patched",
     promise="printed with its draws given again, in a process that holds our interceptors of draws",
     jail="other world",

@@ -11,7 +11,7 @@ from typing import Literal, TypeVar
 
 from trace_mine.tracer.inside.reasons import Reason, ended_with
 from trace_mine.tracer.limits import Limits
-from trace_mine.tracer.replays.session import Reading, Session
+from trace_mine.tracer.replays.session import Session, SessionReading
 from trace_mine.tracer.rounds import Failed
 from trace_mine.tracer.sandbox import Worker
 from trace_mine.tracer.sandbox.conversation import Conversation, RunLost, ended_as
@@ -26,7 +26,7 @@ recorder's kind of jail, which has our interceptors of draws."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reader:
+class SessionReader:
     """A way to run a session again.
 
     Attributes:
@@ -45,13 +45,15 @@ class Reader:
     name: str
     promise: str
     jail: Jails
-    read: Callable[[Worker, Session, int], Reading]
+    read: Callable[[Worker, Session, int], SessionReading]
     asks: bool = False
     survives_exit: bool = True
 
     def __post_init__(self) -> None:
         if not self.name.isidentifier():
-            raise ValueError(f"expected Reader.name to be one word, got {self.name!r}; use letters, digits and _")
+            raise ValueError(
+                f"expected SessionReader.name to be one word, got {self.name!r}; use letters, digits and _"
+            )
 
 
 def speak(

@@ -92,7 +92,7 @@ class Printed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reading:
+class SessionReading:
     """What a reader told of a session.
 
     Attributes:
@@ -133,7 +133,7 @@ class Difference:
             raise ValueError(f"expected Difference.command >= 0, got {self.command}")
 
 
-def differences(commands: Sequence[TextCommand], reading: Reading) -> list[Difference]:
+def differences(commands: Sequence[TextCommand], reading: SessionReading) -> list[Difference]:
     """The commands that printed something else, in order; after the first that was not read there is no other."""
     different: list[Difference] = []
     for index, command in enumerate(commands):
@@ -189,7 +189,7 @@ def ends_at_prompt(commands: Sequence[TextCommand]) -> bool:
     return any((command.message or "").startswith("SystemExit") for command in commands[:-1])
 
 
-def _ended_as_shown(command: TextCommand, reading: Reading, *, is_last: bool) -> bool:
+def _ended_as_shown(command: TextCommand, reading: SessionReading, *, is_last: bool) -> bool:
     """Return True if the run ended by itself in its last command, with the exit status of the exception shown there."""
     if not is_last or command.message is None or reading.exit_status is None:
         return False

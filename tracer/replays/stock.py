@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import os
 
-from trace_mine.tracer.replays.reader import Reader, speak
-from trace_mine.tracer.replays.session import Printed, Reading, Session
+from trace_mine.tracer.replays.reader import SessionReader, speak
+from trace_mine.tracer.replays.session import Printed, Session, SessionReading
 from trace_mine.tracer.sandbox import Worker
 from trace_mine.tracer.sandbox.conversation import Conversation, RunOver
 from trace_mine.tracer.sandbox.prompt import Prompt, RunRequest, SetUpResult, read_set_up
@@ -21,13 +21,13 @@ STATEMENT_FEATURES = frozenset({"annotations", "barry_as_FLUFL"})
 """Features of ``__future__`` that a prompt has only after a statement; the others are every interpreter's by now."""
 
 
-def read(worker: Worker, session: Session, reseed: int = 0) -> Reading:
+def read(worker: Worker, session: Session, reseed: int = 0) -> SessionReading:
     """Run the session at the interpreter's prompt. Raises Failed."""
     program = session.program
     request = RunRequest.at_prompt(program.module, program.code, reseed)
     printed, why, report = speak("stock", worker, request, lambda talk: _talk(talk, session, request))
     exited = os.WEXITSTATUS(report.status) if why and os.WIFEXITED(report.status) else None
-    return Reading(printed=tuple(printed), why=why, exit_status=exited)
+    return SessionReading(printed=tuple(printed), why=why, exit_status=exited)
 
 
 def _talk(talk: Conversation, session: Session, request: RunRequest) -> tuple[SetUpResult, list[Printed], str]:
@@ -57,14 +57,14 @@ def _text(data: bytes) -> str:
     return data.decode("utf-8", "backslashreplace")
 
 
-STOCK = Reader(
+STOCK = SessionReader(
     name="stock",
     promise="printed at the interpreter's own prompt, in a process that held nothing of ours",
     jail="replayer",
     read=read,
     survives_exit=False,
 )
-FRESH = Reader(
+FRESH = SessionReader(
     name="fresh",
     promise="as stock, where nothing had been imported before",
     jail="fresh replayer",

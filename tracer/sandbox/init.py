@@ -24,13 +24,12 @@ from typing import TYPE_CHECKING, NoReturn
 from trace_mine.tracer.limits import Limits
 from trace_mine.tracer.sandbox import groups, kernel, recorder, rlimits
 from trace_mine.tracer.sandbox.config import NO_START, JailConfig
-from trace_mine.tracer.sandbox.confinement import prefer_for_oom_kill
 from trace_mine.tracer.sandbox.import_limits import limit_passed
 from trace_mine.tracer.sandbox.isolation import isolate
 from trace_mine.tracer.sandbox.landlock import landlock_abi
 from trace_mine.tracer.sandbox.layer import Orders
 from trace_mine.tracer.sandbox.own_time import LOOK_SECONDS, OwnTime
-from trace_mine.tracer.sandbox.replayer import Replayer
+from trace_mine.tracer.sandbox.replayer import Replayer, become_zygote
 from trace_mine.tracer.sandbox.scratch import DISK_POLL_SECONDS, FolderScratch, MountedScratch, empty_folder
 from trace_mine.tracer.sandbox.wire import Hangup, field, receive_message, send_message
 from trace_mine.tracer.sandbox.zygote_link import ZYGOTE_SECONDS, Ends, ZygoteGone, ZygoteLink
@@ -109,21 +108,6 @@ def _end_everything(config: JailConfig) -> NoReturn:
         os._exit(0)
 
 
-def _become_zygote(config: JailConfig, replayer: Replayer | None, control: socket.socket, proc: int) -> NoReturn:
-    """Go on as the zygote of a replayer, or of a recorder, or tell init why not. Never returns."""
-    try:
-        prefer_for_oom_kill(proc)
-        if replayer is None:
-            recorder.become(config, control, proc)
-        replayer.become(control, proc)
-    except BaseException:
-        try:
-            send_message(control, {"fault": f"{NO_START} at {config.executable}: {traceback.format_exc()[-4000:]}"})
-        except (Hangup, OSError):
-            pass  # init is gone, and with it the only reader
-    os._exit(1)
-
-
 def _children() -> list[int]:
     """Return the process ids of this process's children."""
     with open(f"/proc/self/task/{os.getpid()}/children") as file:
@@ -188,7 +172,7 @@ class Init:
             os.close(self._alive)
             if last_pid is not None:
                 os.close(last_pid)
-            _become_zygote(self._config, self._replayer, theirs, proc)
+            become_zygote(self._config, self._replayer, theirs, proc)
         theirs.close()
         ends = Ends(control=self._control, supervisor=self._supervisor)
         runner_orders = Orders if self._replayer is None else self._replayer.runner_orders

@@ -8,19 +8,20 @@ from __future__ import annotations
 
 import os
 import socket
+import traceback
 from typing import TYPE_CHECKING, NoReturn
 
 from trace_mine.tracer.limits import Limits
-from trace_mine.tracer.sandbox import kernel
-from trace_mine.tracer.sandbox.config import JailConfig
-from trace_mine.tracer.sandbox.confinement import confinement_of, reset_signals
+from trace_mine.tracer.sandbox import kernel, recorder
+from trace_mine.tracer.sandbox.config import NO_START, JailConfig
+from trace_mine.tracer.sandbox.confinement import confinement_of, prefer_for_oom_kill, reset_signals
 from trace_mine.tracer.sandbox.determinism import environment
 from trace_mine.tracer.sandbox.fresh_interpreter import execute, program_message
 from trace_mine.tracer.sandbox.layer import Confinement, Orders
 from trace_mine.tracer.sandbox.layers import in_use, layers_text, without_missing
 from trace_mine.tracer.sandbox.seccomp import PID_PLACE
 from trace_mine.tracer.sandbox.syscalls import syscall_numbers
-from trace_mine.tracer.sandbox.wire import send_message
+from trace_mine.tracer.sandbox.wire import Hangup, send_message
 
 if TYPE_CHECKING:
     from trace_mine.tracer.sandbox.loader import Bundle
@@ -134,3 +135,18 @@ class Replayer:
         finally:
             for ruleset in orders.rulesets:
                 os.close(ruleset)
+
+
+def become_zygote(config: JailConfig, replayer: Replayer | None, control: socket.socket, proc: int) -> NoReturn:
+    """Go on, in a fork of init, as the zygote of a replayer, or of a recorder, or tell init why not. Never returns."""
+    try:
+        prefer_for_oom_kill(proc)
+        if replayer is None:
+            recorder.become(config, control, proc)
+        replayer.become(control, proc)
+    except BaseException:
+        try:
+            send_message(control, {"fault": f"{NO_START} at {config.executable}: {traceback.format_exc()[-4000:]}"})
+        except (Hangup, OSError):
+            pass  # init is gone, and with it the only reader
+    os._exit(1)

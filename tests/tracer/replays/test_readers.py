@@ -15,8 +15,8 @@ from trace_mine.tracer.replays.questions import question_of
 from trace_mine.tracer.replays.registry import READERS
 from trace_mine.tracer.replays.session import (
     Printed,
-    Reading,
     Session,
+    SessionReading,
     TextCommand,
     agrees,
     commands_of,
@@ -200,7 +200,7 @@ def test_a_run_that_ends_early_differs_unless_it_shows_so():
     first = Printed(out="1\n")
 
     def found(**ending):
-        return [each.command for each in differences(commands, Reading(why="ended", **ending))]
+        return [each.command for each in differences(commands, SessionReading(why="ended", **ending))]
 
     assert found(printed=(first,), exit_status=3) == []
     assert found(printed=(first,), exit_status=1) == []  # a text of digits as the exit code

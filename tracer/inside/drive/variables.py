@@ -126,14 +126,15 @@ class Variables:
 
     # values
 
-    def track(self, names: Iterable[str]) -> None:
-        """Note that a command binds these names: their values are compared after each command from now on."""
+    def track(self, names: Iterable[str], *, bound: bool = True) -> None:
+        """Note that a command binds these names: their values are compared after each command from now on.
+
+        ``bound``: False where the command raised, so that it may not have bound them.
+        """
         for name in names:
             self._tracked.setdefault(name, None)
-
-    def note_bound(self, names: Iterable[str]) -> None:
-        """Note that a command that did not raise has bound these names."""
-        self._placeholders.difference_update(names)
+            if bound:
+                self._placeholders.discard(name)
 
     def forget(self, name: str) -> None:
         """Stop tracking a variable; if it held a value, the next command's changes say that it is gone."""

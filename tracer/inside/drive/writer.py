@@ -259,9 +259,7 @@ class SessionWriter:
         self._opening.emitted(command.source, command.output, command.error)
         binds = list(writes)
         if binds:
-            self.variables.track(binds)
-            if error is None:
-                self.variables.note_bound(binds)
+            self.variables.track(binds, bound=error is None)
         command.wrote, command.changes = self.variables.observe()
         if error is not None:
             return  # a reveal here would stand between the command and the handler's statements
