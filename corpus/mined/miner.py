@@ -20,7 +20,7 @@ from trace_mine.corpus.mined.payload import (
     UnreadableEntry,
 )
 from trace_mine.corpus.mined.provenance import normalised_name
-from trace_mine.corpus.mined.reader import Reader, Reading
+from trace_mine.corpus.mined.reader import RepositoryReader, RepositoryReading
 from trace_mine.corpus.mined.repositories import (
     MODULE_PREFIX,
     IgnoredInput,
@@ -117,10 +117,10 @@ class Mined:
                     num_left = None if num_left is None else num_left - len(reading.candidates)
                     yield from self._units_of(repository, reading)
 
-    def _start_reader(self, shown: Sequence[Path]) -> Reader:
-        return Reader(shown, self._staging, **self._options.tracer_config().worker_levels)
+    def _start_reader(self, shown: Sequence[Path]) -> RepositoryReader:
+        return RepositoryReader(shown, self._staging, **self._options.tracer_config().worker_levels)
 
-    def _read(self, reader: Reader, repository: Repository, limit: int | None) -> Reading | Drop:
+    def _read(self, reader: RepositoryReader, repository: Repository, limit: int | None) -> RepositoryReading | Drop:
         """Read a repository, and count its files."""
         reading = reader.read(
             repository.root,
@@ -134,7 +134,7 @@ class Mined:
             limit=limit,
             is_permissive_only=self._options.licences == "permissive",
         )
-        if isinstance(reading, Reading):
+        if isinstance(reading, RepositoryReading):
             summary = reading.summary
             self._files.add(summary.num_read, summary.unsearched)
             for example in summary.examples:
@@ -166,7 +166,7 @@ class Mined:
         payload = {"hidden": [str(self._staging.resolve())], "snippets": [entry]}
         return WorkUnit(key=content_key(self.fingerprint, entry), payload=payload)
 
-    def _units_of(self, repository: Repository, reading: Reading) -> Iterator[WorkUnit]:
+    def _units_of(self, repository: Repository, reading: RepositoryReading) -> Iterator[WorkUnit]:
         """Cut the snippets of one repository into units, by ``sys.path``.
 
         A unit's key is a hash of all that its result depends on and of nothing else: its payload has folders of this

@@ -72,7 +72,7 @@ _PROGRAM = f"from {ENTRY} import answer\nanswer({{!r}})\n"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reading:
+class RepositoryReading:
     """A repository as it was read.
 
     Attributes:
@@ -89,7 +89,7 @@ class Reading:
         return self.summary.provenance()
 
 
-class Reader:
+class RepositoryReader:
     """A jail that reads what is below some folders. A context manager; starts at once.
 
     Args:
@@ -140,7 +140,7 @@ class Reader:
         assert not self._worker.warm_failures, self._worker.warm_failures
         self.level = self._worker.level
 
-    def __enter__(self) -> Reader:
+    def __enter__(self) -> RepositoryReader:
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -185,7 +185,7 @@ class Reader:
         limit: int | None = None,
         is_permissive_only: bool = False,
         limits: Limits = READING_LIMITS,
-    ) -> Reading | Drop:
+    ) -> RepositoryReading | Drop:
         """Read a repository; the arguments are those of ``ReadRequest``, with paths of this machine."""
         request = ReadRequest(
             root=self._inside(root),
@@ -231,7 +231,7 @@ class Reader:
         raise ValueError(f"expected a path below the reader's inputs, got {path}; name it when the reader is started")
 
 
-def _reading_of(answer: bytes) -> Reading:
+def _reading_of(answer: bytes) -> RepositoryReading:
     """The records of an answer. Raises ProtocolError."""
     candidates: list[Candidate] = []
     start = 0
@@ -247,7 +247,7 @@ def _reading_of(answer: bytes) -> Reading:
         assert isinstance(line, RepositorySummary)  # the third of READINGS
         if line.num_snippets != len(candidates) or start != len(answer):
             raise ProtocolError(f"expected {line.num_snippets} snippets before the last line, got {len(candidates)}")
-        return Reading(candidates=tuple(candidates), summary=line)
+        return RepositoryReading(candidates=tuple(candidates), summary=line)
     raise ProtocolError("expected a last line that tells of the repository, got none")
 
 

@@ -95,7 +95,7 @@ class IgnoredInput:
 
 
 class Unpacker(Protocol):
-    """The part of ``reader.Reader`` by which archives are unpacked."""
+    """The part of ``reader.RepositoryReader`` by which archives are unpacked."""
 
     def unpack(self, archive: Path) -> Path | Drop:
         """Unpack an archive into the staging folder; return the repository's root."""

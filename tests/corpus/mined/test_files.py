@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -10,7 +11,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trace_mine.corpus.mined.files import MAX_FILE_BYTES, FoundFile, SourceText, decode, parse, read, walk
+from trace_mine.corpus.mined.files import (
+    MAX_FILE_BYTES,
+    SLOW_CODECS,
+    FoundFile,
+    SourceText,
+    decode,
+    parse,
+    read,
+    read_bytes,
+    walk,
+)
 from trace_mine.tracer.schema import Drop
 
 
@@ -134,3 +145,38 @@ def test_hidden_folders_environments_and_datasets_are_left_out(tmp_path: Path) -
     (tmp_path / "venv" / "pyvenv.cfg").write_text("")
     (tmp_path / "traces" / ".ledger").mkdir()
     assert list(walk(tmp_path)) == [FoundFile(path="kept/a.py")]
+
+
+def test_a_link_above_a_file_leads_nowhere(tmp_path: Path) -> None:
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "outside" / "METADATA").write_text("Name: x\n")
+    root = tmp_path / "root"
+    root.mkdir()
+    (root / "p.dist-info").symlink_to(tmp_path / "outside")
+    found = read_bytes(root, "p.dist-info/METADATA")
+    assert isinstance(found, Drop) and found.reason == "link_outside"
+
+
+def test_a_walk_ends_at_too_many_entries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in range(10):
+        (tmp_path / f"{name}.png").touch()
+    monkeypatch.setattr("trace_mine.corpus.mined.files.MAX_ENTRIES", 9)
+    (found,) = walk(tmp_path)
+    assert found.drop is not None and found.drop.reason == "too_many_files"
+
+
+def test_every_codec_of_python_but_two_decodes_in_linear_time() -> None:
+    """In a process of limited CPU time: a megabyte takes each of them far below a second."""
+    program = """
+import encodings, pkgutil, resource, sys
+resource.setrlimit(resource.RLIMIT_CPU, (60, 60))
+for module in pkgutil.iter_modules(encodings.__path__):
+    if module.name not in {*sys.argv[1:], "aliases", "mbcs", "oem"}:
+        for unit in (b"a", b"a-", b"a.", b"xn--a.", b"\\xff", b"+A", b"~{", b"\\x1b$B", b"\\\\x", b"0"):
+            try:
+                (unit * (1_000_000 // len(unit))).decode(module.name)
+            except (ValueError, LookupError):
+                continue
+"""
+    command = [sys.executable, "-W", "ignore", "-c", program, *SLOW_CODECS]
+    assert subprocess.run(command).returncode == 0

@@ -25,7 +25,7 @@ import pytest
 
 from trace_mine.corpus.engines import ENGINES
 from trace_mine.corpus.mined.miner import Mined, MineOptions
-from trace_mine.corpus.mined.reader import READING_LIMITS, UNPACKING_LIMITS, Reader
+from trace_mine.corpus.mined.reader import READING_LIMITS, UNPACKING_LIMITS, RepositoryReader
 from trace_mine.corpus.produce import open_ledger, produce
 from trace_mine.dataset_folders import Quiet
 from trace_mine.tracer.schema import Outcome
@@ -241,9 +241,9 @@ class Usage:
 def metered() -> Iterator[Usage]:
     """A context in which all readers' processes are measured."""
     usage = Usage()
-    start = Reader.__init__
+    start = RepositoryReader.__init__
 
-    def started(self: Reader, *arguments: Any, **options: Any) -> None:
+    def started(self: RepositoryReader, *arguments: Any, **options: Any) -> None:
         start(self, *arguments, **options)
         run = self._worker.run
 
@@ -255,7 +255,7 @@ def metered() -> Iterator[Usage]:
         self._worker.run = measured  # type: ignore[method-assign]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Reader, "__init__", started)
+        patch.setattr(RepositoryReader, "__init__", started)
         yield usage
 
 

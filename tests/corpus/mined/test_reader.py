@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from trace_mine.corpus.mined import reader as reader_module
-from trace_mine.corpus.mined.reader import READING_LIMITS, Reader, Reading
+from trace_mine.corpus.mined.reader import READING_LIMITS, RepositoryReader, RepositoryReading
 from trace_mine.corpus.mined.reader_protocol import READINGS, FoundSnippet, RepositorySummary, from_line, line_of
 from trace_mine.corpus.mined.snippets import DEFAULT_ENTRIES, INVERSE_ENTRIES
 from trace_mine.tracer.inside.protocol.codec import ProtocolError
@@ -35,31 +35,31 @@ def test_double():
 
 
 @pytest.fixture(scope="module", params=[3, 2])
-def reader(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
+def reader(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RepositoryReader]:
     folder = tmp_path_factory.mktemp("inputs")
     folder.chmod(0o755)
     root = folder / "project"
     root.mkdir()
     (root / "pyproject.toml").write_text('[project]\nname = "project"\nversion = "1.0"\nlicense = "MIT"\n')
     (root / "test_module.py").write_text(MODULE)
-    with Reader([folder], folder / "staging", maximum_level=request.param) as started:
+    with RepositoryReader([folder], folder / "staging", maximum_level=request.param) as started:
         started.root = root  # type: ignore[attr-defined]
         yield started
 
 
-def read(reader: Reader, **options: Any) -> Reading | Drop:
+def read(reader: RepositoryReader, **options: Any) -> RepositoryReading | Drop:
     options = {"entries": DEFAULT_ENTRIES, "fallback_name": "x", **options}
     return reader.read(reader.root, **options)  # type: ignore[attr-defined]
 
 
-def evidence(reading: Reading | Drop) -> str:
+def evidence(reading: RepositoryReading | Drop) -> str:
     assert isinstance(reading, Drop) and reading.reason == "unreadable_repository", reading
     return reading.evidence
 
 
-def test_a_repository_is_read(reader: Reader) -> None:
+def test_a_repository_is_read(reader: RepositoryReader) -> None:
     reading = read(reader)
-    assert isinstance(reading, Reading)
+    assert isinstance(reading, RepositoryReading)
     assert (reading.provenance.name, reading.provenance.licence) == ("project", "MIT")
     assert [candidate.snippet.kind for candidate in reading.candidates] == ["doctest", "test"]
 
@@ -69,10 +69,10 @@ def test_each_level_reads_the_same(tmp_path: Path) -> None:
     tmp_path.chmod(0o755)
     readings = []
     for level in (2, 3):
-        with Reader([tmp_path], tmp_path / "staging", maximum_level=level) as started:
+        with RepositoryReader([tmp_path], tmp_path / "staging", maximum_level=level) as started:
             assert started.level == level
             readings.append(started.read(tmp_path, fallback_name="m", entries=INVERSE_ENTRIES))
-    assert isinstance(readings[0], Reading) and readings[0] == readings[1]
+    assert isinstance(readings[0], RepositoryReading) and readings[0] == readings[1]
 
 
 @pytest.mark.parametrize(
@@ -89,13 +89,13 @@ def test_each_level_reads_the_same(tmp_path: Path) -> None:
     ],
 )
 def test_what_hangs_crashes_or_grows_is_a_drop(
-    reader: Reader, monkeypatch: pytest.MonkeyPatch, program: str, ended: str
+    reader: RepositoryReader, monkeypatch: pytest.MonkeyPatch, program: str, ended: str
 ) -> None:
     with monkeypatch.context() as patch:
         patch.setattr(reader_module, "_PROGRAM", program)
         limits = replace(SMALL, wall_seconds=1.0) if ended == "wall" else SMALL
         assert ended in evidence(read(reader, limits=limits))
-    assert isinstance(read(reader), Reading), "the next repository is read"
+    assert isinstance(read(reader), RepositoryReading), "the next repository is read"
 
 
 @pytest.mark.parametrize(
@@ -108,12 +108,12 @@ def test_what_hangs_crashes_or_grows_is_a_drop(
         "open({staging!r} + '/x', 'w')",
     ],
 )
-def test_the_reader_is_confined(reader: Reader, monkeypatch: pytest.MonkeyPatch, program: str) -> None:
+def test_the_reader_is_confined(reader: RepositoryReader, monkeypatch: pytest.MonkeyPatch, program: str) -> None:
     monkeypatch.setattr(reader_module, "_PROGRAM", program.format(staging=str(reader._staging)))
     assert "Error" in evidence(read(reader, limits=SMALL))
 
 
-def lines_of(reading: Reading) -> list[bytes]:
+def lines_of(reading: RepositoryReading) -> list[bytes]:
     return [line_of(READINGS, FoundSnippet.of(candidate)) for candidate in reading.candidates] + [
         line_of(READINGS, reading.summary)
     ]
@@ -143,9 +143,9 @@ def lines_of(reading: Reading) -> list[bytes]:
         ("asks", ["n"]),
     ],
 )
-def test_a_bad_snippet_is_refused(reader: Reader, field: str, value: object) -> None:
+def test_a_bad_snippet_is_refused(reader: RepositoryReader, field: str, value: object) -> None:
     reading = read(reader)
-    assert isinstance(reading, Reading)
+    assert isinstance(reading, RepositoryReading)
     ((tag, body),) = json.loads(lines_of(reading)[0]).items()
     with pytest.raises(ProtocolError):
         from_line(READINGS, json.dumps({tag: {**body, field: value}}).encode())
@@ -168,17 +168,17 @@ def test_a_bad_snippet_is_refused(reader: Reader, field: str, value: object) -> 
         ("unsearched", {"needs_fixture": 1}),
     ],
 )
-def test_a_bad_summary_is_refused(reader: Reader, field: str, value: object) -> None:
+def test_a_bad_summary_is_refused(reader: RepositoryReader, field: str, value: object) -> None:
     reading = read(reader)
-    assert isinstance(reading, Reading)
+    assert isinstance(reading, RepositoryReading)
     ((tag, body),) = json.loads(lines_of(reading)[-1]).items()
     with pytest.raises(ProtocolError):
         from_line(READINGS, json.dumps({tag: {**body, field: value}}).encode())
 
 
-def test_an_answer_of_the_wrong_shape_is_a_drop(reader: Reader, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_answer_of_the_wrong_shape_is_a_drop(reader: RepositoryReader, monkeypatch: pytest.MonkeyPatch) -> None:
     reading = read(reader)
-    assert isinstance(reading, Reading) and isinstance(reading.summary, RepositorySummary)
+    assert isinstance(reading, RepositoryReading) and isinstance(reading.summary, RepositorySummary)
     first, second, last = lines_of(reading)
     answers = [
         b"",
@@ -200,10 +200,10 @@ def test_an_answer_of_the_wrong_shape_is_a_drop(reader: Reader, monkeypatch: pyt
             assert evidence(read(reader, limits=SMALL)).startswith("the reader's answer")
 
 
-def test_a_record_is_the_candidate(reader: Reader) -> None:
+def test_a_record_is_the_candidate(reader: RepositoryReader) -> None:
     for entries in (DEFAULT_ENTRIES, INVERSE_ENTRIES):
         reading = read(reader, entries=entries)
-        assert isinstance(reading, Reading) and reading.candidates
+        assert isinstance(reading, RepositoryReading) and reading.candidates
         for candidate in reading.candidates:
             line = from_line(READINGS, line_of(READINGS, FoundSnippet.of(candidate)))
             assert isinstance(line, FoundSnippet) and line.candidate() == candidate
@@ -218,7 +218,7 @@ def test_the_umask_of_root_does_not_hide_our_code(tmp_path: Path) -> None:
     tmp_path.chmod(0o755)
     before = os.umask(0o077)
     try:
-        with Reader([tmp_path], tmp_path / "staging") as started:
-            assert isinstance(started.read(tmp_path, fallback_name="m", entries=DEFAULT_ENTRIES), Reading)
+        with RepositoryReader([tmp_path], tmp_path / "staging") as started:
+            assert isinstance(started.read(tmp_path, fallback_name="m", entries=DEFAULT_ENTRIES), RepositoryReading)
     finally:
         os.umask(before)

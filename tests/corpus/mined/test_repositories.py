@@ -11,11 +11,12 @@ from pathlib import Path
 import pytest
 
 from trace_mine.corpus.errors import CorpusError
+from trace_mine.corpus.mined import miner
 from trace_mine.corpus.mined.archives import archive_part
 from trace_mine.corpus.mined.dependencies import find_dependencies, imported_names
 from trace_mine.corpus.mined.packaging_files import PackagingFiles
 from trace_mine.corpus.mined.provenance import Provenance, find_commit, find_provenance, normalised_name
-from trace_mine.corpus.mined.repositories import IgnoredInput, Repository, find_targets, open_target
+from trace_mine.corpus.mined.repositories import IgnoredInput, NamedInput, Repository, find_targets, open_target
 from trace_mine.corpus.mined.staging import stage_archive
 from trace_mine.tracer.schema import Drop
 
@@ -229,3 +230,14 @@ def test_a_folder_of_packages_is_bound_whole(tmp_path: Path) -> None:
     assert [path.name for path in found.packages] == ["extra", "single.py"]
     assert found.requires == ("extra==2.0",)
     assert found.missing == ()
+
+
+def test_a_reader_is_shown_a_bounded_number_of_mounts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(miner, "MAX_SHOWN", 2)
+    folder = [NamedInput(kind="folder", path=Path(f"/f/{n}"), shown=Path("/f")) for n in range(5)]
+    single = [NamedInput(kind="folder", path=Path(f"/g/{n}"), shown=Path(f"/g/{n}")) for n in range(3)]
+    staged = NamedInput(kind="module", path=Path("heapq"))
+    batches = [*miner.batches_of([*folder, *single, staged])]
+    assert [len(batch) for batch in batches] == [6, 3]
+    assert [target for batch in batches for target in batch] == [*folder, *single, staged]
+    assert [*miner.batches_of([])] == []

@@ -8,18 +8,19 @@ from __future__ import annotations
 import ast
 import doctest
 import json
+import re
 import types
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from trace_mine.corpus.mined.files import SourceText, decode
 from trace_mine.corpus.mined.layout import Layout
 from trace_mine.corpus.mined.snippets import ENTRIES, Candidate, RepositoryContext
-from trace_mine.corpus.mined.snippets.doctests import without_directives
+from trace_mine.corpus.mined.snippets.doctests import LinearParser, without_directives
 from trace_mine.corpus.mined.snippets.scripts import without_futures
 from trace_mine.tracer.inside.reasons import Reason
 from trace_mine.tracer.schema import KINDS, Drop, Piece, Snippet
@@ -432,3 +433,19 @@ def test_a_candidate_that_could_not_be_run_nor_counted_is_refused() -> None:
     asking = replace(snippet, pieces=(Piece(source="n\n", line=1),), asks=("n",))
     with pytest.raises(ValueError, match="say what they are drawn from"):
         Candidate(snippet=asking, sys_path=(), source_hash="")
+
+
+@given(
+    st.lists(st.sampled_from(["#", " ", "  ", "doctest:", "+SKIP", "+ELLIPSIS", "-SKIP", ",", "'", '"', "x", "\n... "]))
+)
+def test_directives_are_those_of_doctest(parts: list[str]) -> None:
+    """But for one that goes on over a line end, which is none of a comment."""
+    text = f">>> {''.join(parts)}\n1\n"
+    assume(re.search(r"#\s*\n\s*(\.\.\. )?\s*doctest:|doctest:\s*\n", text) is None)
+    answers = []
+    for parser in (doctest.DocTestParser(), LinearParser()):
+        try:
+            answers.append([(e.source, e.want, e.options) for e in parser.get_examples(text)])
+        except ValueError:
+            answers.append(None)
+    assert answers[0] == answers[1]
