@@ -44,7 +44,6 @@ class Told:
     """A worker that gives the recorded answers to each job, changed by ``change`` where the job is the chosen one."""
 
     level, layers, python_version = 0, "none", "3"
-    lost_runs = 0
 
     def __init__(self, worker: Any, known: dict[str, list[Any]]) -> None:
         self.worker = worker
