@@ -44,7 +44,6 @@ class Told:
     """A worker that gives the recorded answers to each job, changed by ``change`` where the job is the chosen one."""
 
     level, layers, python_version = 0, "none", "3"
-    lost_runs = 0
 
     def __init__(self, worker: Any, known: dict[str, list[Any]]) -> None:
         self.worker = worker
@@ -54,7 +53,7 @@ class Told:
         self.kind = ""
         self.forged = 0
 
-    library, host_paths = ("", ""), ()
+    library, host_paths, lost_runs, last_loss = ("", ""), (), 0, ""
 
     def run(self, job: Any, limits: Limits | None = None) -> Outcome:
         kind, text = getattr(job, "reader", type(job).__name__), json.dumps(JOBS.to_json(job))
