@@ -37,7 +37,7 @@ READERS = ("fresh", "literal")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class GivenRepository:
     """A repository of this machine, as mining would run its snippets.
 
     ``root`` is None for modules of the standard library; ``packages`` are what the repository imports, as installed.
@@ -50,7 +50,7 @@ class Place:
 
     def __post_init__(self) -> None:
         if self.root is not None and not self.root.is_absolute():
-            raise ValueError(f"expected Place.root to be absolute, got {str(self.root)!r}; resolve it")
+            raise ValueError(f"expected GivenRepository.root to be absolute, got {str(self.root)!r}; resolve it")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,9 +115,9 @@ class SampleReport:
         }
 
 
-def places_of(payloads: Iterator[Payload]) -> dict[str, Place]:
+def places_of(payloads: Iterator[Payload]) -> dict[str, GivenRepository]:
     """The repositories by name, from the payloads of an origin's units (``mined.miner.Mined.units``)."""
-    places: dict[str, Place] = {}
+    places: dict[str, GivenRepository] = {}
     for payload in payloads:
         if "tracer" not in payload:
             continue  # a repository that could not be read: its rows are not checkable, which the report says
@@ -125,7 +125,7 @@ def places_of(payloads: Iterator[Payload]) -> dict[str, Place]:
         tracer, origin = unit["tracer"], unit["repository"]
         packages = tuple(Path(path) for path in tracer["packages"])
         known = places.get(origin["name"])
-        places[origin["name"]] = Place(
+        places[origin["name"]] = GivenRepository(
             root=None if tracer["repository"] is None else Path(tracer["repository"]),
             version=origin["version"],
             commit=origin["commit"],
@@ -139,7 +139,7 @@ def verify_sample(
     *,
     size: int,
     seed: int,
-    places: Mapping[str, Place],
+    places: Mapping[str, GivenRepository],
     config: TracerConfig,
     on_row: Callable[[SampleReport, RowVerifier | None], None] = lambda report, verifier: None,
 ) -> SampleReport:
@@ -313,7 +313,7 @@ def _is_below(folder: str) -> bool:
 class _Verifiers:
     """What runs rows, one for each set-up of a jail; the last one is kept. A context manager."""
 
-    def __init__(self, places: Mapping[str, Place], config: TracerConfig) -> None:
+    def __init__(self, places: Mapping[str, GivenRepository], config: TracerConfig) -> None:
         self._places, self._config = places, config
         self._key: object = None
         self._live: RowVerifier | None = None

@@ -21,7 +21,7 @@ from trace_mine.tracer.visible import one_line
 
 if TYPE_CHECKING:
     from trace_mine.corpus.mined.options import MineOptions
-    from trace_mine.corpus.verify import Place, RowFailure, SampleReport
+    from trace_mine.corpus.verify import GivenRepository, RowFailure, SampleReport
     from trace_mine.tracer.replays.rows import RowVerifier
 
 EPILOG = """\
@@ -105,7 +105,7 @@ def verify(
         raise typer.Exit(ExitCode.FAILED)
 
 
-def _places(paths: list[str], options: MineOptions, staging: Path) -> dict[str, Place]:
+def _places(paths: list[str], options: MineOptions, staging: Path) -> dict[str, GivenRepository]:
     from trace_mine.corpus.mined.miner import Mined
     from trace_mine.corpus.verify import places_of
 
@@ -148,8 +148,7 @@ def _print(report: SampleReport) -> None:
 
 
 def _line_of(failure: RowFailure) -> str:
-    told = "; ".join(f"{reader}: {one_line(why, MAX_EVIDENCE)}" for reader, why in sorted(failure.failures.items()))
+    reasons = "; ".join(f"{reader}: {one_line(why, MAX_EVIDENCE)}" for reader, why in sorted(failure.failures.items()))
     place = f"{one_line(failure.path)}:{failure.line}"
-    return (
-        f"not verified: row {failure.number}, {one_line(failure.repository)} {one_line(failure.name)} ({place}): {told}"
-    )
+    name = f"{one_line(failure.repository)} {one_line(failure.name)}"
+    return f"not verified: row {failure.number}, {name} ({place}): {reasons}"

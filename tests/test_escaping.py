@@ -16,6 +16,7 @@ import json
 import re
 import sys
 import unicodedata
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict
 from html.parser import HTMLParser
@@ -33,6 +34,8 @@ from trace_mine.corpus.card import dataset_card
 from trace_mine.corpus.merge import Merged
 from trace_mine.corpus.rows import printable
 from trace_mine.corpus.tally import Counts
+from trace_mine.corpus.verify import RowFailure, SampleReport
+from trace_mine.corpus.verify_command import _print as print_sample
 from trace_mine.corpus.work import Dropped
 from trace_mine.errors import NoTraceError
 from trace_mine.eval import __main__ as eval_main
@@ -333,10 +336,18 @@ def finished(text: str) -> Merged:
     return Merged(stats=stats_of(text), first_text=f">>> x\n{text}\n")
 
 
+def sample_of(text: str) -> SampleReport:
+    failure = RowFailure(
+        number=1, trace_id=text, repository=text, name=text, path=text, line=1, failures={"literal": text}
+    )
+    return SampleReport(num_rows=2, sampled=2, failures=[failure], not_checkable=Counter({text: 1}))
+
+
 NAMES: dict[str, Callable[[str], object]] = {
     "summary": lambda text: report.print_summary(stats_of(text)),
     "wrong usage": lambda text: run_error(text, ValueError),
     "evaluation table": lambda text: eval_main.show(("a", "b"), [(text, text)]),
+    "trace-mine verify": lambda text: print_sample(sample_of(text)),
     "one line": lambda text: print(one_line(text)),
     "token": lambda text: print(token_text(text)),
 }
@@ -363,7 +374,7 @@ def test_a_name_takes_one_line_of_a_terminal(sink: str, text: str) -> None:
     shown = printed(lambda: NAMES[sink](text))
     assert is_harmless(shown)
     assert not re.search(r"^trace-run: sandbox", shown, re.MULTILINE), "no line looks like one of ours"
-    if sink in ("one line", "token", "evaluation table"):
+    if sink in ("one line", "token", "evaluation table", "trace-mine verify"):
         assert shown.count("\n") == printed(lambda: NAMES[sink]("plain")).count("\n")
 
 
@@ -472,6 +483,8 @@ ELSEWHERE = {
     "corpus/synthetic/__main__.py:synth": "a sentence of ours",
     "corpus/synthetic/__main__.py:list_tasks": "names and docstrings of ours",
     "corpus/synthetic/__main__.py:_show": "beliefs_shown",
+    "corpus/verify_command.py:__call__": "numbers",
+    "corpus/verify_command.py:verify": "JSON",
     "eval/__main__.py:evaluate": "a number and --out",
     "eval/__main__.py:figures": "paths of --out",
     "eval/__main__.py:reproduce": "a path of --out",

@@ -350,6 +350,8 @@ def test_a_caught_recursion_error_ends_tracing() -> None:
     )
 
     class Unguarded:
+        lost_runs = 0
+
         def run(self, job: Job) -> Outcome:
             done = subprocess.run(
                 [sys.executable, "-c", runs, json.dumps([JOBS.to_json(job), Limits().as_dict()])],

@@ -80,6 +80,8 @@ def drawn(number: int, seed: int, seconds: float, roles: tuple[str, ...] = ROLES
     hows = ["kill"] * 7 + ["pause"] * 2 + ["freeze"]
     how = draw.choice(hows + ["term", "int"] * 2 if role == "main" else hows)
     pause = draw.uniform(0.1, 2.0) if how == "pause" else 0.0
+    if role.startswith("reader "):
+        seconds *= 0.4  # repositories are read first
     return Disturbance(how=how, role=role, after=draw.uniform(0.0, seconds), pause=pause)
 
 

@@ -20,10 +20,13 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     folder = tmp_path_factory.mktemp("disturbed")
     for path in (folder, *folder.parents[:2]):
         path.chmod(0o755)  # the jail's user reads the repositories
-    yield Scene(folder, write_repositories(folder / "repositories", 2, 2))
+    yield Scene(folder, write_repositories(folder / "repositories", 2, 1))
 
 
-@pytest.mark.parametrize("role", ROLES)
+# A trial takes two commands, some seconds each.
+@pytest.mark.parametrize(
+    "role", [role if role in ("main", "init") else pytest.param(role, marks=pytest.mark.slow) for role in ROLES]
+)
 def test_a_killed_process_costs_no_row(scene: Scene, role: str) -> None:
     trial = scene.trial(ROLES.index(role), Disturbance(how="kill", role=role, after=0.3 * scene.seconds))
     assert trial.happened and not trial.faults

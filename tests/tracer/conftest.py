@@ -97,6 +97,7 @@ class PlainWorker:
     layers = "none"
     library = ("", "")
     host_paths = ()
+    lost_runs = 0
 
     def __init__(
         self,
@@ -159,6 +160,8 @@ class PlainReplayer:
 
     level = 0
     layers = "none"
+
+    lost_runs = 0
 
     def __init__(self, python: str = sys.executable, hash_seed: int = 0, paths: tuple[str, ...] = ()) -> None:
         self.limits = Limits()

@@ -44,7 +44,7 @@ if addresses == "fixed":
 def read(size):
     data = b""
     while len(data) < size:
-        chunk = os.read(fd, size - len(data))
+        chunk = os.read(fd, min(1 << 20, size - len(data)))
         if not chunk:
             os._exit(0)
         data += chunk

@@ -37,8 +37,8 @@ class OwnTime:
 
     Attributes:
         limit_seconds: of its own time.
-        own_seconds, cpu_seconds: as of the last look; processor time is that of all its threads, since the start. A
-            wait for a processor is known only when it is over, so own time may be found to be less than it seemed.
+        own_seconds, cpu_seconds: as of the last look; processor time is that of all its threads, since the start. The
+            kernel counts a wait for a processor when it is over, so own time may turn out to be less than it seemed.
     """
 
     def __init__(self, pid: int, handle: int, proc: int | None, limit_seconds: float, *, forks: bool = False) -> None:
@@ -62,7 +62,8 @@ class OwnTime:
         self._started = self._looked = time.monotonic()
         self._host_pid: int | None = None
         self._is_resolved = False
-        self._delays: dict[str, int] | None = None
+        self._delays: dict[str, int] = {}
+        self._counts: dict[str, tuple[str, float]] = {}  # what schedstat said of a thread, and since when
         self._waited_seconds = 0.0
         self._stretch = (self._started, 0.0)  # where processor time decides: when it began, and with how much of it
 
@@ -83,7 +84,7 @@ class OwnTime:
         self.cpu_seconds = max(self.cpu_seconds, self._process_seconds() - self._cpu_before)
         threads = None if self._host_pid is None else self._of_threads(self._host_pid)
         if threads is not None:
-            delay_seconds, forks_cpu_seconds = threads
+            delay_seconds, forks_cpu_seconds, waiting_seconds = threads
             if self._forks:
                 self.cpu_seconds = max(self.cpu_seconds, forks_cpu_seconds)
             # at the first look the delays are those since the process began, which may be longer ago than the start
@@ -92,6 +93,8 @@ class OwnTime:
         began, cpu_before = self._stretch
         passed, computed = now - began, self.cpu_seconds - cpu_before
         waited = self._waited_seconds + (max(0.0, passed - computed) if computed >= LEAST_SHARE * passed else 0.0)
+        if threads is not None:  # a wait that is not over yet, which at load 35 may last for a second
+            waited += waiting_seconds
         if passed >= STRETCH_SECONDS:
             self._waited_seconds = waited
             self._stretch = (now, self.cpu_seconds)
@@ -128,31 +131,39 @@ class OwnTime:
         # a kernel that does not count says 0 of everything, also of a process that ran
         return number if number > 0 and int(slices) > 0 else None
 
-    def _of_threads(self, pid: int) -> tuple[float, float] | None:
-        """Return the longest wait for a processor of all threads since the last look, and their processor time, in
-        seconds; None where the process has ended.
+    def _of_threads(self, pid: int) -> tuple[float, float, float] | None:
+        """Return the longest wait for a processor of all threads that ended since the last look, their processor time,
+        and the longest that a thread has been waiting up to now, in seconds; None where the process has ended.
 
         The longest, not the sum: one thread often waits for another, and the sum could be longer than the clock's time.
         """
         assert self._proc is not None
-        before, delays = self._delays or {}, dict[str, int]()
+        now = time.monotonic()
+        delays: dict[str, int] = {}
+        counts: dict[str, tuple[str, float]] = {}
         computed, longest = 0, 0
+        longest_now = 0.0
         waiting = [str(pid)]
         while waiting:
             folder = f"{waiting.pop()}/task"
             for thread in listed(folder, self._proc):
                 place = f"{folder}/{thread}"
                 try:
-                    ran, delay, _ = map(int, read(f"{place}/schedstat", self._proc).split())
+                    count = read(f"{place}/schedstat", self._proc)
+                    ran, delay, _ = map(int, count.split())
+                    is_ready = read(f"{place}/stat", self._proc).rpartition(")")[2].split()[0] == "R"
                     if self._forks:
                         waiting += read(f"{place}/children", self._proc).split()
-                except (OSError, ValueError):
+                except (OSError, ValueError, IndexError):
                     continue  # it ended meanwhile
+                counts[place] = self._counts[place] if self._counts.get(place, ("",))[0] == count else (count, now)
+                if is_ready:  # and no count has changed: it has not had a processor since then
+                    longest_now = max(longest_now, now - counts[place][1])
                 computed += ran
-                longest = max(longest, delay - before.get(place, 0))
+                longest = max(longest, delay - self._delays.get(place, 0))
                 delays[place] = delay
-        self._delays = delays
-        return (longest / 1e9, computed / 1e9) if delays else None
+        self._delays, self._counts = delays, counts
+        return (longest / 1e9, computed / 1e9, longest_now) if delays else None
 
 
 def read(path: str, folder: int) -> str:

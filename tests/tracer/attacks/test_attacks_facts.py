@@ -108,6 +108,26 @@ def test_nothing_of_the_host_is_recorded(worlds):
     assert shown == set()
 
 
+def test_the_recording_world_answers_for_no_machine(worlds):
+    """By value: a number of the host's may be alike in two runs and differ in a third by chance."""
+    processors = 5 if os.cpu_count() == 3 else 3
+    for name, answer in {
+        "load": "(0.25, 0.5, 0.75)",
+        "processors": f"({processors}, {processors})",
+        "processors of the process": repr(set(range(processors))),
+        "memory": "1999872",
+        "free memory": "999936",
+        "platform": "'Linux-5.10.0-0-generic-x86_64-with-glibc2.29'",
+        "parent's process id": "100",
+        "resource limits": "(-1, -1)",
+        "open files allowed": "(1024, 4096)",
+        "size of a folder": "12288",
+        "times of a file": "1697408000.0",
+        "network address": str(0x0300_0000_0001),
+    }.items():
+        assert worlds.recorded[name] == answer, name
+
+
 @pytest.fixture(scope="module")
 def tracer():
     with Tracer(TracerConfig()) as made:

@@ -53,7 +53,7 @@ class Told:
         self.kind = ""
         self.forged = 0
 
-    library, host_paths = ("", ""), ()
+    library, host_paths, lost_runs, last_loss = ("", ""), (), 0, ""
 
     def run(self, job: Any, limits: Limits | None = None) -> Outcome:
         kind, text = getattr(job, "reader", type(job).__name__), json.dumps(JOBS.to_json(job))

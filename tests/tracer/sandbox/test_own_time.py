@@ -116,7 +116,7 @@ def test_the_guard_is_by_the_clock(monkeypatch):
     """What never gets a processor comes to an end too."""
     with running(BUSY) as watched:
         clock = watched.clock(0.05)
-        monkeypatch.setattr(clock, "_of_threads", lambda pid: (1e9, 0.0))
+        monkeypatch.setattr(clock, "_of_threads", lambda pid: (1e9, 0.0, 0.0))
         assert until_over(clock) >= 0.5
         assert clock.own_seconds == 0.0
 

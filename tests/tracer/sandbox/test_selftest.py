@@ -72,7 +72,8 @@ def test_every_layer_is_left_out_once_at_each_of_its_levels():
 def test_a_removed_layer_flips_its_answers(level, layer):
     with start(level) as whole, start(level, layer) as ablated:
         if layer not in whole.layers:
-            pytest.skip(f"this machine offers no {layer}")
+            assert layer == "cgroup"
+            pytest.skip("this user may not make control groups here")
         broken = selftest.broken_promises(selftest.self_test(ablated.ask), whole.claim())
         assert {line.partition(":")[0] for line in broken} >= FLIPPED[level, layer]
         assert layer not in ablated.layers
