@@ -32,10 +32,12 @@ from trace_mine.corpus.errors import CorpusError
 from trace_mine.corpus.row_check import check_row
 from trace_mine.corpus.rows import MAX_EVIDENCE, MAX_ROW_BYTES, Row, printable, text_key
 from trace_mine.corpus.work import Dropped, Item, Marker, Payload, WorkUnit
-from trace_mine.tracer.atomic import replacing, write_atomically
+from trace_mine.tracer.atomic import clear_leftovers, replacing, write_atomically
 from trace_mine.tracer.inside.reasons import Reason
 
 FOLDER = ".ledger"
+_WRITTEN = ("units", "results", "done")
+"""The folders whose files are written atomically."""
 _LONGEST_LINE = MAX_ROW_BYTES + 1  # with the line's end
 
 
@@ -66,9 +68,10 @@ class Ledger:
                 raise CorpusError(
                     f"another trace-mine is writing to {self.out}; wait for it, or give another --out"
                 ) from error
-            # Files that a killed run was writing. Safe only under the lock: another run's would vanish under it.
-            for leftover in self.root.rglob("*.tmp"):
-                leftover.unlink()
+            # Safe only under the lock: another run's files would vanish under it. Not below ``sources``, whose names
+            # are those of strangers' archives.
+            for folder in (self.root, *(self.root / name for name in _WRITTEN)):
+                clear_leftovers(folder)
             yield
 
     def check_config(self, config: Mapping[str, object]) -> None:

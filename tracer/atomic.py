@@ -8,10 +8,15 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
+import secrets
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
+
+_leftover = re.compile(r".+\.[0-9]+\.tmp", re.DOTALL)
+"""The names of files that ``replacing`` writes: the file's own, the process's number."""
 
 
 def write_atomically(path: Path, data: bytes) -> None:
@@ -27,7 +32,7 @@ def write_atomically(path: Path, data: bytes) -> None:
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
     """A context with a new binary file, which replaces ``path`` when the block ends, or is removed if it raises."""
-    # The process's number keeps two writers apart; ``*.tmp`` is what a killed one leaves and the next one clears away.
+    # The process's number keeps two writers apart; ``clear_leftovers`` removes what a killed one leaves.
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
         with open(temporary, "wb") as file:
@@ -46,6 +51,16 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
         os.close(folder)
 
 
+def clear_leftovers(folder: Path) -> None:
+    """Delete the files that killed processes were writing in a folder, for a caller who keeps other writers away.
+
+    Only regular files in the folder itself, by the names that ``replacing`` gives: whatever else stands there stays.
+    """
+    for entry in os.scandir(folder):
+        if _leftover.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):
+            os.unlink(entry.path)
+
+
 @contextlib.contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
     """A context with an empty folder, which becomes ``path`` when the block ends and is removed if the block raises.
@@ -53,8 +68,9 @@ def new_folder(path: Path) -> Iterator[Path]:
     Raises:
         OSError: ``path`` is a file, or a folder that isn't empty, by the end of the block.
     """
-    partial = path.with_name(f"{path.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)  # of a process that was killed
+    # A name of its own: who makes the same folder at the same time, on another machine even, keeps what it has. What a
+    # killed process leaves goes with the folder above, which is one for such copies.
+    partial = path.with_name(f"{path.name}.{secrets.token_hex(6)}.partial")
     partial.mkdir(parents=True)
     try:
         yield partial

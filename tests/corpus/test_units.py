@@ -78,3 +78,19 @@ def test_a_unit_that_was_finished_before_its_worker_died_is_not_run_again(tmp_pa
     _, reported = settled(tmp_path, engine, ["a", "b"])
     assert sorted(reported) == [("a", "empty"), ("b", "empty")]
     assert engine.tried == [["a", "b"]]
+
+
+def test_what_is_unpacked_is_no_leftover_whatever_it_is_called(tmp_path: Path) -> None:
+    """Names below ``sources`` are those of strangers' archives: a restart neither deletes them nor stops at them."""
+    ledger = Ledger(tmp_path)
+    place = ledger.sources / "shop-1.0"
+    hostile = [place / "data.tmp" / "inner.json.7.tmp", place / "config.json.7.tmp", place / "notes.tmp"]
+    for file in hostile:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("theirs")
+    ours = [ledger.root / "config.json.7.tmp"]
+    ours += [ledger.root / name / "key.json.7.tmp" for name in ("units", "results", "done")]
+    for file in ours:
+        file.write_text("half")
+    with ledger.locked():
+        assert [file for file in (*ours, *hostile) if file.exists()] == hostile

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from trace_mine.tracer.atomic import new_folder, replacing, write_atomically
+from trace_mine.tracer.atomic import clear_leftovers, new_folder, replacing, write_atomically
 
 
 def below(folder: Path) -> dict[str, bytes]:
@@ -52,8 +52,6 @@ def test_a_file_is_on_the_disk_before_it_has_its_name(tmp_path: Path, monkeypatc
 
 
 def test_a_folder_is_whole_or_not_there(tmp_path: Path) -> None:
-    (tmp_path / "made.partial").mkdir()
-    (tmp_path / "made.partial" / "left_by_a_killed_one").write_text("")
     with new_folder(tmp_path / "made") as partial:
         (partial / "file").write_bytes(b"data")
         assert not (tmp_path / "made").exists()
@@ -62,3 +60,29 @@ def test_a_folder_is_whole_or_not_there(tmp_path: Path) -> None:
         (partial / "file").write_bytes(b"data")
         raise ValueError("bad")
     assert [path.name for path in tmp_path.iterdir()] == ["made"]
+
+
+def test_two_who_make_one_folder_do_not_touch_each_other_s(tmp_path: Path) -> None:
+    """The same archive, unpacked by two commands at once: the first to end has the name, the other hears of it."""
+    with pytest.raises(OSError, match="not empty"), new_folder(tmp_path / "made") as slow:
+        (slow / "file").write_bytes(b"slow")
+        with new_folder(tmp_path / "made") as fast:
+            (fast / "file").write_bytes(b"fast")
+        assert (slow / "file").read_bytes() == b"slow"
+    assert below(tmp_path) == {"made/file": b"fast"}
+
+
+def test_leftovers_are_known_by_their_names_and_kinds(tmp_path: Path) -> None:
+    """What ``replacing`` writes is a leftover once its process is killed; nothing else is, whatever it is called."""
+    with replacing(tmp_path / "of\na writer") as file:
+        (name,) = os.listdir(tmp_path)
+        file.write(b"data")
+    (tmp_path / name).write_bytes(b"half")
+    for other in ("notes.tmp", ".7.tmp", "file.7.tmp~", "file.x.tmp"):
+        (tmp_path / other).write_text("kept")
+    (tmp_path / "folder.7.tmp" / "inner.7.tmp").mkdir(parents=True)
+    (tmp_path / "link.7.tmp").symlink_to("notes.tmp")
+    before = {*os.listdir(tmp_path)}
+    clear_leftovers(tmp_path)
+    assert before - {*os.listdir(tmp_path)} == {name}
+    assert (tmp_path / "folder.7.tmp" / "inner.7.tmp").is_dir()
