@@ -187,7 +187,7 @@ def control_groups(made_by: set[int]) -> set[str]:
     found = set()
     for folder, names, _ in os.walk("/sys/fs/cgroup"):
         for name in names:
-            made = re.match(r"trace-mine-(\d+)-", name)
+            made = re.match(r"trace-mine-\d+-(\d+)-", name)
             if made and int(made[1]) in made_by and not Path("/proc", made[1]).exists():
                 found.add(f"{folder}/{name}")
     return found

@@ -4,9 +4,9 @@ Resource limits are each process's own: an import that forks 35 processes has 35
 all, init, zygote and runners, with the pages of the scratch file system. The supervisor makes one group for each jail,
 puts init in it before init runs any code but ours, and removes it when the jail has ended.
 
-A group is a folder, which outlives a supervisor that is killed. So its name tells the supervisor's process id and
-start time, and each supervisor removes the empty groups of those that are gone: when it makes a group, and when it
-removes one.
+A group is a folder, which outlives a supervisor that is killed. So its name tells the supervisor's process id, the
+namespace of that id, and when the supervisor started, and each supervisor removes the empty groups of those of its own
+namespace that are gone: when it makes a group, and when it removes one.
 
 Not covered: what a jail's processes took before they were moved (an interpreter that has just started), and the shared
 pages of files, which the kernel counts where they were first read.
@@ -40,7 +40,8 @@ CPU_PERIOD = 100_000
 END_SECONDS = 5.0
 """How long processes that were killed may take until they are gone."""
 
-_NAME = re.compile(r"trace-mine-(\d+)-(\d+)-\d+")
+_NAME = re.compile(r"trace-mine-([0-9]+)-([0-9]+)-([0-9]+)-[0-9]+")
+"""Namespace and number of a supervisor, when it started, and the number of the group among its own."""
 _counter = itertools.count()
 
 
@@ -84,7 +85,7 @@ class ControlGroup:
     """
 
     def __init__(self, bounds: Bounds, hierarchies: Iterable[Hierarchy]) -> None:
-        name = f"trace-mine-{os.getpid()}-{start_time(os.getpid())}-{next(_counter)}"
+        name = f"trace-mine-{_pid_namespace()}-{os.getpid()}-{start_time(os.getpid())}-{next(_counter)}"
         self._owner_pid = os.getpid()
         self.folders: dict[str, Hierarchy] = {}
         self.version = 0
@@ -189,17 +190,24 @@ def make_group(limits: Limits) -> ControlGroup | None:
 def remove_orphans(parent: str) -> None:
     """Remove the empty groups below ``parent`` whose supervisors are gone.
 
-    A group with processes can't be removed: its jail is ending by itself, and it is left to a later call.
+    A group with processes can't be removed: its jail is ending by itself, and it is left to a later call. Those of
+    another namespace of process ids are left to supervisors there: their numbers mean nothing here.
     """
     try:
         names = os.listdir(parent)
+        here = _pid_namespace()
     except OSError:
         return
     for name in names:
         match = _NAME.fullmatch(name)
-        if match and start_time(int(match[1])) != int(match[2]):
+        if match and int(match[1]) == here and start_time(int(match[2])) != int(match[3]):
             with contextlib.suppress(OSError):  # not empty yet; or another supervisor was faster
                 os.rmdir(f"{parent}/{name}")
+
+
+def _pid_namespace() -> int:
+    """Return the number of this process's namespace of process ids. Raises OSError."""
+    return os.stat("/proc/self/ns/pid").st_ino
 
 
 def start_time(pid: int) -> int | None:

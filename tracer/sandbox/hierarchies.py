@@ -3,8 +3,8 @@
 A new group is made below the group that this process is in, so that whatever limits that group holds for the jail too.
 Version 2 gives limits to a group only where the group above hands the controllers on, which it may do only while it
 has no processes of its own. So the search goes up from this process's group to the first one that hands them on, as
-systemd's slices do, and never past a group with a limit of memory or processor time of its own: a jail beside that
-group would escape its limit.
+systemd's slices do, and never past a group with a limit of its own (ESCAPED_LIMITS): a jail beside that group would
+escape its limit.
 
 Not covered: a group that would hand the controllers on if its processes were moved (a service of systemd run by root);
 to move them is for whoever started them.
@@ -19,9 +19,9 @@ from pathlib import Path
 LIMITING = ("memory", "pids")
 """The controllers without which there is no layer: they bound what a jail's processes take together."""
 CONTROLLERS = (*LIMITING, "cpu")
-ESCAPED_LIMITS = ("memory.max", "memory.high", "memory.swap.max", "cpu.max")
-"""Files of version 2 that say ``max`` in a group without limits. Not pids.max: systemd sets it on every service, and a
-jail has a smaller one."""
+ESCAPED_LIMITS = ("memory.max", "memory.high", "memory.swap.max", "cpu.max", "cpuset.cpus", "cpuset.mems", "io.max")
+"""Files of version 2 that are empty, or whose first word is ``max``, in a group without limits. Not pids.max: systemd
+sets it on every service, and a jail has a smaller one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,13 +108,13 @@ def _version_2(folder: str, top: str) -> Hierarchy | None:
 
     Where no group may hand on any, because all are version 1's, a group below the process's own is still of use.
     """
-    if not _words(f"{top}/cgroup.controllers") & set(CONTROLLERS):
+    if not set(CONTROLLERS).intersection(_words(f"{top}/cgroup.controllers")):
         return Hierarchy(version=2, parent=folder, controllers=frozenset()) if _may_make_groups(folder) else None
     while True:
-        handed_on = _words(f"{folder}/cgroup.subtree_control")
-        if _may_make_groups(folder) and set(LIMITING) <= handed_on:
-            return Hierarchy(version=2, parent=folder, controllers=frozenset(handed_on) & frozenset(CONTROLLERS))
-        if folder == top or any(_words(f"{folder}/{name}") - {"max", "100000"} for name in ESCAPED_LIMITS):
+        handed_on = frozenset(_words(f"{folder}/cgroup.subtree_control"))
+        if _may_make_groups(folder) and handed_on.issuperset(LIMITING):
+            return Hierarchy(version=2, parent=folder, controllers=handed_on & frozenset(CONTROLLERS))
+        if folder == top or any(_is_limit(f"{folder}/{name}") for name in ESCAPED_LIMITS):
             return None
         folder = os.path.dirname(folder)
 
@@ -124,9 +124,18 @@ def _may_make_groups(folder: str) -> bool:
     return os.access(folder, os.W_OK | os.X_OK) and os.access(f"{folder}/cgroup.procs", os.W_OK)
 
 
-def _words(path: str) -> set[str]:
+def _is_limit(path: str) -> bool:
+    """Return True if a file of ESCAPED_LIMITS sets a limit.
+
+    The first word is it: behind that of cpu.max stands the period, which may be the same number.
+    """
+    words = _words(path)
+    return bool(words) and words[0] != "max"
+
+
+def _words(path: str) -> list[str]:
     """Return the words of a small file; none where it does not exist."""
     try:
-        return set(Path(path).read_text(encoding="ascii", errors="replace").split())
+        return Path(path).read_text(encoding="ascii", errors="replace").split()
     except OSError:
-        return set()
+        return []

@@ -49,7 +49,7 @@ def groups_of(*pids: int) -> list[str]:
         str(place)
         for hierarchy in usable_hierarchies()
         for pid in pids
-        for place in Path(hierarchy.parent).glob(f"trace-mine-{pid}-*")
+        for place in Path(hierarchy.parent).glob(f"trace-mine-*-{pid}-*-*")
     ]
 
 
@@ -182,15 +182,20 @@ def test_a_killed_supervisor_leaves_no_group_for_long(level):
 
 
 def test_only_groups_of_the_dead_are_removed():
-    """A process id that another process has by now is known by its start time; a name of another kind is another's."""
+    """A process id that another process has by now is known by its start time; a name of another kind is another's, as
+    is one with the id of another container, where it may live.
+    """
     parent = usable_hierarchies()[0].parent
     mine = start_time(os.getpid())
+    here = os.stat("/proc/self/ns/pid").st_ino
     names = {
-        f"trace-mine-{os.getpid()}-{mine}-900": True,
-        f"trace-mine-{os.getpid()}-{mine + 1}-900": False,
-        "trace-mine-4194303-5-900": False,
-        "trace-mine-4194303-5-900-x": True,
-        "trace-mine-x-5-900": True,
+        f"trace-mine-{here}-{os.getpid()}-{mine}-900": True,
+        f"trace-mine-{here}-{os.getpid()}-{mine + 1}-900": False,
+        f"trace-mine-{here}-4194303-5-900": False,
+        f"trace-mine-{here + 1}-4194303-5-900": True,
+        f"trace-mine-{here + 1}-{os.getpid()}-{mine + 1}-900": True,
+        f"trace-mine-{here}-4194303-5-900-x": True,
+        f"trace-mine-{here}-x-5-900": True,
     }
     for name in names:
         os.mkdir(f"{parent}/{name}")

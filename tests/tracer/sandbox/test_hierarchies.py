@@ -71,10 +71,19 @@ def test_a_group_with_a_limit_is_not_escaped(machine):
     service = systemd(machine)
     scope = machine.group(service / "limited.scope")
     machine.groups = ["0::/user.slice/user@7.service/limited.scope"]
-    for name, text in (("memory.max", "4294967296\n"), ("memory.high", "5\n"), ("cpu.max", "50000 100000\n")):
-        (scope / name).write_text(text)
-        assert machine.usable() == [], name
-        (scope / name).write_text("max\n")
+    for name, limits, none in (
+        ("memory.max", ["4294967296\n", "100000\n", "0\n"], "max\n"),
+        ("memory.high", ["5\n"], "max\n"),
+        # one processor is a limit too: its quota is the period
+        ("cpu.max", ["50000 100000\n", "100000 100000\n", "100000 50000\n"], "max 100000\n"),
+        ("cpuset.cpus", ["0\n", "0-3,5\n"], "\n"),
+        ("cpuset.mems", ["0\n"], "\n"),
+        ("io.max", ["8:16 rbps=2097152 wbps=max riops=max wiops=120\n"], ""),
+    ):
+        for limit in limits:
+            (scope / name).write_text(limit)
+            assert machine.usable() == [], (name, limit)
+        (scope / name).write_text(none)
         assert machine.usable() != [], name
     # in a limited group that hands controllers on, the limit holds for what is made below
     (scope / "memory.max").write_text("5\n")
