@@ -23,7 +23,7 @@ from trace_mine.corpus.row_check import check_row
 from trace_mine.corpus.schema import COLUMNS, RowColumns
 from trace_mine.corpus.work import Payload
 from trace_mine.tracer.formats import repl
-from trace_mine.tracer.replays.rows import RowVerifier
+from trace_mine.tracer.replays.rows import MAX_SESSION_BYTES, RowVerifier
 from trace_mine.tracer.sandbox import SandboxUnavailable
 from trace_mine.tracer.schema import SCHEMA_VERSION, Step
 from trace_mine.tracer.views import parse_view
@@ -34,6 +34,11 @@ if TYPE_CHECKING:
 
 READERS = ("fresh", "literal")
 """The readers that hold the most to what a reader of the dataset has: ``python -i`` and ``python -m doctest``."""
+
+MAX_SHOWN = 1_000
+"""Characters of a name or a reason that a report repeats."""
+MAX_FOLDERS, MAX_FOLDER_BYTES = 100, 1_000
+"""The folders of a set-up, and the name of one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,7 +190,7 @@ def _num_rows(file: Path) -> int:
         raise CorpusError(f"{file}: no Parquet file ({type(error).__name__}); get the dataset again") from error
 
 
-def _rows_at(files: Sequence[Path], sizes: Sequence[int], numbers: Sequence[int]) -> Iterator[dict[str, object]]:
+def _rows_at(files: Sequence[Path], sizes: Sequence[int], numbers: Sequence[int]) -> Iterator[_GivenRow]:
     """Yield the rows of these numbers, in rising order, one row group in memory at a time."""
     import pyarrow
     import pyarrow.parquet
@@ -202,14 +207,25 @@ def _rows_at(files: Sequence[Path], sizes: Sequence[int], numbers: Sequence[int]
             raise CorpusError(f"{file}: damaged ({type(error).__name__}); get the dataset again") from error
 
 
-def _rows_of(file: pyarrow.parquet.ParquetFile, wanted: Sequence[int]) -> Iterator[dict[str, object]]:  # type: ignore[name-defined]  # noqa: F821
+def _rows_of(file: pyarrow.parquet.ParquetFile, wanted: Sequence[int]) -> Iterator[_GivenRow]:  # type: ignore[name-defined]  # noqa: F821
     first = 0
     for group in range(file.num_row_groups):
         size = file.metadata.row_group(group).num_rows
         inside = [number - first for number in wanted if first <= number < first + size]
         first += size
         if inside:
-            yield from file.read_row_group(group).take(inside).to_pylist()
+            table = file.read_row_group(group)
+            yield from (_row_of(table, place) for place in inside)
+
+
+def _row_of(table: pyarrow.Table, place: int) -> _GivenRow:  # type: ignore[name-defined]  # noqa: F821
+    try:
+        (row,) = table.slice(place, 1).to_pylist()
+    except Exception as error:
+        # All of them: whoever writes the file chooses the types of its columns, and over values that Python lacks
+        # pyarrow raises OverflowError, KeyError (time zones), TypeError, and what its next version does.
+        return _NotVerified("columns", f"no row that Python can hold ({type(error).__name__}: {str(error)[:200]})")
+    return cast("dict[str, object]", row)
 
 
 # one row --------------------------------------------------------------------------------------------------------------
@@ -227,15 +243,25 @@ class _NotVerified(Exception):
         self.check = check
 
 
-def _jail_key(row: Mapping[str, object]) -> tuple[str, str]:
+_GivenRow = dict[str, object] | _NotVerified
+"""A row as its file has it, or why there is none."""
+
+
+def _jail_key(row: _GivenRow) -> tuple[str, str]:
+    if isinstance(row, _NotVerified):
+        return "", ""
     return str(row.get("repository"))[:200], str(row.get("setup"))[:4_000]
 
 
-def _verify(number: int, row: dict[str, object], report: SampleReport, verifiers: _Verifiers) -> RowVerifier | None:
+def _verify(number: int, given: _GivenRow, report: SampleReport, verifiers: _Verifiers) -> RowVerifier | None:
     """Verify a row, and put what came of it into the report; return what ran it, if anything did."""
     verifier = None
     failures: Mapping[str, str] = {}
+    row: dict[str, object] = {}
     try:
+        if isinstance(given, _NotVerified):
+            raise given
+        row = given
         columns = _checked(row)
         setup = _setup_of(columns)
         verifier = verifiers.of(columns, setup)
@@ -257,15 +283,19 @@ def _verify(number: int, row: dict[str, object], report: SampleReport, verifiers
     report.failures.append(
         RowFailure(
             number=number,
-            trace_id=str(row.get("trace_id")),
-            repository=str(row.get("repository")),
-            name=str(row.get("name")),
-            path=str(row.get("path")),
+            trace_id=_shown(row.get("trace_id")),
+            repository=_shown(row.get("repository")),
+            name=_shown(row.get("name")),
+            path=_shown(row.get("path")),
             line=line if type(line := row.get("line")) is int else 0,
-            failures=failures,
+            failures={check: _shown(why) for check, why in failures.items()},
         )
     )
     return verifier
+
+
+def _shown(value: object) -> str:
+    return str(value)[:MAX_SHOWN]
 
 
 def _checked(row: dict[str, object]) -> RowColumns:
@@ -281,11 +311,19 @@ def _checked(row: dict[str, object]) -> RowColumns:
         columns = check_row(row, version, columns=COLUMNS)
     except ValueError as error:
         raise _NotVerified("columns", str(error)) from None
+    # before it is taken apart: the row may be made so that this takes long
+    size = len(json.dumps([columns["text"], columns["setup"]]))
+    if size > MAX_SESSION_BYTES:
+        raise _NotVerified("columns", f"expected a text and a set-up of at most {MAX_SESSION_BYTES} bytes, got {size}")
     place = (columns["repository"], columns["version"], columns["path"], columns["name"], columns["line"])
     if content_key(columns["text"], columns["setup"], *place) != columns["trace_id"]:
         raise _NotVerified("trace_id", "it is not the hash of the row's text, set-up and place")
-    steps = [Step(source=step["source"], output=step["output"], kind=step["kind"]) for step in columns["steps"]]
-    if repl.render(steps).text != columns["text"]:
+    try:
+        steps = [Step(source=step["source"], output=step["output"], kind=step["kind"]) for step in columns["steps"]]
+        text = repl.render(steps).text
+    except ValueError as error:
+        raise _NotVerified("steps", str(error)) from None
+    if text != columns["text"]:
         raise _NotVerified("steps", "written as a session they give another text than the row's")
     return columns
 
@@ -296,6 +334,7 @@ def _setup_of(row: RowColumns) -> dict[str, object]:
     folders, module, code = setup.get("sys_path"), setup.get("module"), setup.get("code")
     good = (
         isinstance(folders, list)
+        and len(folders) <= MAX_FOLDERS
         and all(isinstance(folder, str) and _is_below(folder) for folder in folders)
         and isinstance(module, str | None)
         and isinstance(code, str)
@@ -307,7 +346,11 @@ def _setup_of(row: RowColumns) -> dict[str, object]:
 
 
 def _is_below(folder: str) -> bool:
-    return not folder.startswith("/") and ".." not in folder.split("/") and "\0" not in folder
+    try:
+        is_name = len(folder.encode("utf-8")) <= MAX_FOLDER_BYTES
+    except UnicodeEncodeError:  # half a surrogate pair, as JSON may have it: no path of a jail holds it
+        return False
+    return is_name and not folder.startswith("/") and ".." not in folder.split("/") and "\0" not in folder
 
 
 class _Verifiers:

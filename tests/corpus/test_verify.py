@@ -231,6 +231,9 @@ def test_a_hostile_set_up_fails(row: dict[str, Any], repository: Path, tmp_path:
         {"module": 5},
         {"choices": {}},
         {"code": None},
+        {"sys_path": ["\ud800"]},
+        {"sys_path": ["a" * 1_001]},
+        {"sys_path": ["a"] * 101},
     ]
     run = [
         {"module": "no.such.module"},
@@ -238,10 +241,18 @@ def test_a_hostile_set_up_fails(row: dict[str, Any], repository: Path, tmp_path:
         {"code": "while True: pass"},
         {"code": "import os; os._exit(0)"},
         {"choices": [[1]]},
+        {"choices": [{"a": "b" * 10}]},
+        {"module": "\ud800"},
+        {"module": ""},
+        {"code": "\ud800"},
+        {"code": "\0"},
+        {"sys_path": ["no/such/folder"], "module": "no.such.module"},
+        {"sys_path": ["m.py/"], "module": "no.such.module"},
+        {"sys_path": ["a" * 300], "module": "no.such.module"},
     ]
     rows = [forged(row, **setup) for setup in (*refused, *run)]
     out = dataset_of(tmp_path / "out", [*rows, row])
-    code, report = report_of(out, "--repository", repository, "--timeout", 2)
+    code, report = report_of(out, "--repository", repository, "--timeout", 2, "--sample", 100)
     told = failures_of(report)
     assert code == 1 and report["verified"] == 1
     assert told[: len(refused)] == [(number, ["setup"]) for number in range(len(refused))]
@@ -281,3 +292,29 @@ def test_a_folder_without_rows_or_a_damaged_file_is_told(mined: Path, tmp_path: 
         assert code == 1 and "get the dataset again" in told and "Traceback" not in told
     pq.write_table(pa.Table.from_pylist([], schema=features().arrow_schema), shard)
     assert command("verify", out)[0] == 2
+
+
+def test_a_row_of_any_size_is_a_failure_of_that_row(row: dict[str, Any], repository: Path, tmp_path: Path) -> None:
+    """Longer than a message to a jail, in the characters that take the most room there."""
+    huge = [
+        forged(row, code="#" + "\u20ac" * 12_000_000),
+        forged(row, module="\U0001f40d" * 6_000_000),
+        forged({**row, "text": ">>> 1\n1\n# " + "\u20ac" * 12_000_000 + "\n"}),
+        {**row, "name": "n" * 10_000_000, "repository": "r" * 10_000_000},
+    ]
+    code, report = report_of(dataset_of(tmp_path / "out", [*huge, row]), "--repository", repository)
+    assert code == 1 and report["verified"] == 1
+    assert [number for number, _ in failures_of(report)] == [0, 1, 2, 3]
+    assert len(json.dumps(report)) < 100_000
+
+
+def test_values_that_python_lacks_are_a_failure_of_that_row(
+    row: dict[str, Any], repository: Path, tmp_path: Path
+) -> None:
+    out = dataset_of(tmp_path / "out", [row, row])
+    (shard,) = (out / "data").iterdir()
+    table = pq.read_table(shard)
+    days = pa.array([2**31 - 1, 0], pa.int32()).cast(pa.date32())
+    pq.write_table(table.append_column("day", days), shard)
+    code, report = report_of(out, "--repository", repository)
+    assert code == 1 and failures_of(report) == [(0, ["columns"]), (1, ["columns"])], report

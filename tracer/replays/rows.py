@@ -5,6 +5,7 @@ For whoever reads a dataset and has the repository that a row came from; ``trace
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,6 +20,8 @@ from trace_mine.tracer.replays.session import Session, commands_of, differences,
 from trace_mine.tracer.rounds import Failed
 
 DEFAULT_READERS = ("doc", "stock")
+MAX_SESSION_BYTES = 8 << 20
+"""Of a text with its set-up, as JSON: as much as a whole row may have, and far below what a jail takes at once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,15 +102,11 @@ class RowVerifier:
         Raises:
             KeyError: there is no reader of this name.
         """
-        module, code = setup.get("module"), setup.get("code") or ""
         try:
-            commands = commands_of(text)
-            choices = setup.get("choices") or []
-            draws = from_json(Recorded, {"outcomes": choices}) if choices else None
-        except ValueError as error:  # a ProtocolError is one
+            session = _session_of(text, setup)
+        except (ValueError, TypeError, RecursionError) as error:  # TypeError: no JSON
             return RowVerdict(printed=(), failures=dict.fromkeys(readers, f"no session: {error}"[:400]))
-        program = Program(module=None if module is None else str(module), code=str(code))
-        session = Session(commands=commands, program=program, draws=draws)
+        commands, draws = session.commands, session.draws
         printed: list[str] = []
         failures: dict[str, str] = {}
         for name in ("patched",) if draws is not None else readers:
@@ -126,6 +125,25 @@ class RowVerifier:
             else:
                 printed.append(name)
         return RowVerdict(printed=tuple(sorted(printed)), failures=failures)
+
+
+def _session_of(text: str, setup: Mapping[str, object]) -> Session:
+    """Return the session of a row that anybody may have made.
+
+    Raises:
+        ValueError: it is none, or longer than a row may be; a ProtocolError is one.
+        TypeError, RecursionError: the set-up is no JSON, or nests too deeply.
+    """
+    module, code, choices = setup.get("module"), setup.get("code") or "", setup.get("choices") or []
+    # before anything else looks at it: as JSON, since a character may take 12 bytes there
+    size = len(json.dumps([text, module, code, choices]))
+    if size > MAX_SESSION_BYTES:
+        raise ValueError(f"expected a text and a set-up of at most {MAX_SESSION_BYTES} bytes as JSON, got {size}")
+    return Session(
+        commands=commands_of(text),
+        program=Program(module=None if module is None else str(module), code=str(code)),
+        draws=from_json(Recorded, {"outcomes": choices}) if choices else None,
+    )
 
 
 def verify_row(

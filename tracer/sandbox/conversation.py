@@ -35,7 +35,7 @@ class RunOver(Exception):
 
 
 class RunLost(Exception):
-    """The jail died, and the run with it: nothing is known of what the run did."""
+    """The jail died, and the run with it, or took no such run: nothing is known of what the run did."""
 
 
 class InitSilent(Exception):

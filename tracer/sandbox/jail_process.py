@@ -75,6 +75,10 @@ class JailDied(Exception):
         self.out_of_memory = False
 
 
+class JobTooLong(Exception):
+    """A job is longer than a message may be: nothing was sent, and the jail goes on."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Warmed:
     """The result of an attempt to import modules.
@@ -216,7 +220,7 @@ class JailProcess:
             send_message(self._control, order, deadline=guard)
             message = self._receive(guard)
             self._bound_tasks(self._tasks)
-        except (Hangup, OSError, JailDied) as error:
+        except (Hangup, OSError, ValueError, JailDied) as error:  # ValueError: names of modules without end
             why = f"MemoryError: the jail's memory is used up ({error})" if self._ran_out_of_memory() else str(error)
             return Warmed(failures={}, stuck=modules[0], why=why, seconds=time.monotonic() - began)
         reported = message.get("seconds")
@@ -250,6 +254,7 @@ class JailProcess:
 
         Raises:
             JailDied: the jail ended; ``begun`` says if the run may have taken place.
+            JobTooLong: no message holds it.
         """
         self._begun = False
         self._ran_out_of_memory()  # what happened between the runs is no run's
@@ -265,6 +270,8 @@ class JailProcess:
                 send_message(self._control, message, job, pipes.writers, soon())
             except (Hangup, OSError) as error:
                 raise JailDied(str(error)) from error
+            except ValueError as error:
+                raise JobTooLong(str(error)) from error
             finally:
                 pipes.close_writers()  # only then do the pipes end with the run
             try:
@@ -282,6 +289,7 @@ class JailProcess:
 
         Raises:
             JailDied: the jail ended or does not answer; ``begun`` says if the run may have taken place.
+            JobTooLong: no message holds the job.
         """
         self._begun = False
         self._ran_out_of_memory()  # what happened between the runs is no run's
@@ -290,6 +298,8 @@ class JailProcess:
                 send_message(self._control, {"do": "run", "limits": limits.as_dict()}, job, pipes.theirs, soon())
             except (Hangup, OSError) as error:
                 raise JailDied(str(error)) from error
+            except ValueError as error:
+                raise JobTooLong(str(error)) from error
             finally:
                 pipes.close_theirs()
             conversation = Conversation(pipes, limits, self._control.fileno(), self._receive_of_run)

@@ -24,7 +24,7 @@ from trace_mine.tracer.sandbox import selftest
 from trace_mine.tracer.sandbox.answers import with_answers
 from trace_mine.tracer.sandbox.conversation import Conversation, RunLost, ended_as
 from trace_mine.tracer.sandbox.jail import Jail, SandboxUnavailable, hidden_from_runs, probe_interpreter
-from trace_mine.tracer.sandbox.jail_process import JailDied, JailProcess
+from trace_mine.tracer.sandbox.jail_process import JailDied, JailProcess, JobTooLong
 from trace_mine.tracer.sandbox.layer import LevelClaim
 from trace_mine.tracer.sandbox.layers import Level
 from trace_mine.tracer.sandbox.prompt import RunRequest, run_source
@@ -226,7 +226,7 @@ class Worker:
 
         Raises:
             ValueError: the worker is closed, or its jail is a recorder's.
-            RunLost: the jail died within the run, or twice before it.
+            RunLost: the jail died within the run, or twice before it, or the request is longer than a jail takes.
             SandboxUnavailable: the jail died and could not be started again.
         """
         if self.jail.zygote != "replayer":
@@ -244,6 +244,8 @@ class Worker:
                     if attempt == RUN_ATTEMPTS - 1 or ended_as(answer[1], limits) != KILLED:
                         return answer
                     death = JailDied("the run was killed")
+                except JobTooLong as error:
+                    raise RunLost(str(error)) from error
                 except JailDied as error:
                     self._stop()
                     death = error
@@ -265,6 +267,8 @@ class Worker:
                 if attempt == RUN_ATTEMPTS - 1 or outcome.status != KILLED:
                     return outcome
                 death = JailDied("the run was killed")
+            except JobTooLong as error:
+                return Outcome(status="no-end", integrity="truncated", stderr=str(error).encode())
             except JailDied as error:
                 self._stop()
                 death = error

@@ -243,3 +243,12 @@ def test_the_exit_status_of_a_session_comes_from_init(replayer, source, message,
     text = f">>> import os, sys\n>>> {source}\nTraceback (most recent call last):\n    ...\n{message}\n"
     session = Session(commands=commands_of(text), program=Program())
     assert (not differences(session.commands, READERS["stock"].read(replayer, session, 0))) == holds
+
+
+@pytest.mark.parametrize("reader", ["doc", "stock", "literal"])
+def test_a_set_up_that_no_message_holds_is_a_failure_of_that_session(replayer, reader):
+    code = "#" + "\u20ac" * 12_000_000
+    with pytest.raises(Failed) as failed:
+        printed(replayer, reader, "1", code=code)
+    assert "expected a message of at most" in failed.value.drop.evidence
+    assert printed(replayer, reader, "1") == ["1\n"]

@@ -15,7 +15,7 @@ import pytest
 
 from trace_mine.tracer.inside.protocol.jobs import PlainJob
 from trace_mine.tracer.limits import Limits
-from trace_mine.tracer.sandbox import Jail, Mount, SandboxUnavailable, Worker, jail_process
+from trace_mine.tracer.sandbox import Jail, Mount, SandboxUnavailable, Worker, jail_process, wire
 from trace_mine.tracer.schema import Outcome
 
 LIMITS = Limits(wall_seconds=20.0, cpu_seconds=7, memory_bytes=256 << 20)
@@ -258,6 +258,17 @@ def test_imports_survive_a_restart(repository, level):
                 continue  # it went with the one before
         outcome = plain(worker, "import sys\nprint('ready' in sys.modules)")
         assert (outcome.stdout, worker.restarts) == (b"True\n", 1)
+
+
+def test_a_job_that_no_message_holds_is_an_outcome_of_that_run(shared, monkeypatch):
+    restarts, lost = shared.restarts, shared.lost_runs
+    with monkeypatch.context() as patch:
+        patch.setattr(wire, "MAX_MESSAGE_BYTES", 10_000)
+        outcome = plain(shared, f"print({'x' * 20_000!r})")
+    assert (outcome.status, outcome.integrity, outcome.stdout) == ("no-end", "truncated", b"")
+    assert b"at most 10000 bytes" in outcome.stderr
+    assert plain(shared, "print(1)").stdout == b"1\n"
+    assert (shared.restarts, shared.lost_runs) == (restarts, lost)
 
 
 def test_a_jail_that_dies_before_each_run_is_an_outcome(repository):
