@@ -23,8 +23,9 @@ from trace_mine.tracer.schema import Outcome, Snippet, Step, Trace, Verification
 from trace_mine.tracer.steps import masked, steps_of
 from trace_mine.tracer.two_worlds import library_on_host, program_of, root_of
 
-_denied = re.compile(r"\[Errno (1|13|30)\][^\n]*")
-"""EPERM, EACCES and EROFS in a session's text: errors of the sandbox, which the program would not meet elsewhere."""
+_denied = re.compile(r"\[Errno (1|13|30|38|95)\][^\n]*")
+"""EPERM, EACCES, EROFS, ENOSYS and EOPNOTSUPP in a session's text: errors of the sandbox (``sandbox.seccomp`` has the
+answers), which the program would not meet elsewhere."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

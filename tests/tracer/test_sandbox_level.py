@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -16,8 +17,12 @@ import trace_mine
 from strangers import public_python
 from trace_mine.corpus.mined.options import MineOptions
 from trace_mine.tracer.__main__ import main
+from trace_mine.tracer.config import TracerConfig
 from trace_mine.tracer.sandbox import SandboxUnavailable
 from trace_mine.tracer.sandbox import worker as worker_module
+from trace_mine.tracer.schema import Drop
+from trace_mine.tracer.scripts import script_snippet
+from trace_mine.tracer.session import Tracer
 
 LINE = re.compile(r"^sandbox: level ([0-9]) \(([a-z0-9+]+)\)(: NOT a sandbox)?$", re.MULTILINE)
 DOCTEST = 'def double(n):\n    """\n    >>> double(2)\n    4\n    """\n    return 2 * n\n'
@@ -127,3 +132,30 @@ def test_wrong_levels_from_python():
     with pytest.raises(ValueError, match="confines nothing"):
         MineOptions(sandbox_level=0)
     assert trace_mine.TracerConfig(sandbox_level=0, allow_unsafe=True).worker_levels["maximum_level"] == 0
+
+
+ANSWERED_OTHERWISE = {
+    "a link of its own": "os.symlink('target.txt', 'link.txt')\nprint(os.path.basename(os.path.realpath('link.txt')))",
+    "where a link leads": "print(len(os.readlink('/proc/self/exe')) > 0)",
+    "no link": "print(os.readlink('target.txt'))",
+    "a real path": "print(os.path.realpath('/proc/self/exe')[:0])",
+    "attributes": "os.setxattr('target.txt', 'user.x', b'1')\nprint(os.getxattr('target.txt', 'user.x'))",
+    "times": "os.utime('target.txt', (0, 0))\nprint(1)",
+}
+
+
+@pytest.fixture(scope="module")
+def of_level_2():
+    offered(2)
+    with Tracer(TracerConfig(sandbox_level=2)) as tracer:
+        yield tracer
+
+
+@pytest.mark.parametrize("does", ANSWERED_OTHERWISE.values(), ids=ANSWERED_OTHERWISE)
+def test_an_answer_of_level_2_is_no_row(of_level_2, does):
+    """A file system of Linux gives others: what level 2 refuses or feigns is not what the program does elsewhere."""
+    source = f"import os\nopen('target.txt', 'w').close()\n{does}\n"
+    caught = f"import os\ntry:\n    open('target.txt', 'w').close()\n{textwrap.indent(does, '    ')}\n"
+    for text in (source, f"{caught}except OSError as error:\n    print(error)\n"):
+        result = of_level_2.trace(script_snippet(text, "script.py", ()))
+        assert isinstance(result, Drop) and result.reason == "sandbox_denied", result

@@ -42,7 +42,7 @@ pipe2 sched_yield dup dup2 dup3 pause nanosleep clock_nanosleep clock_gettime cl
 setitimer alarm timer_settime timer_gettime timer_getoverrun timer_delete timerfd_create timerfd_settime
 timerfd_gettime getpid getppid gettid getuid geteuid getgid getegid getresuid getresgid getpgrp getpgid
 getsid exit exit_group wait4 waitid uname fsync fdatasync sync_file_range ftruncate fallocate fadvise64
-getdents getdents64 getcwd chdir fchdir rename renameat renameat2 mkdir mkdirat rmdir unlink unlinkat symlink symlinkat
+getdents getdents64 getcwd chdir fchdir rename renameat renameat2 mkdir mkdirat rmdir unlink unlinkat
 link linkat umask getrlimit getrusage sysinfo times statfs fstatfs futex futex_waitv futex_wake
 futex_wait futex_requeue set_robust_list get_robust_list rseq membarrier set_tid_address arch_prctl restart_syscall
 sched_getaffinity sched_getparam sched_getscheduler sched_get_priority_max sched_get_priority_min getpriority getcpu
@@ -76,9 +76,13 @@ fremovexattr
 """Answered as by a file system that has none. Landlock does not cover them, so that those of any file of the host could
 be read; ``shutil.copy2`` asks for them, and takes this answer."""
 LINKS = _names("readlink readlinkat")
-"""Read where to links lead. At level 2, where Landlock does not cover them, answered as for a file that is no link:
-those of /proc show what the user's other processes have open. The C library's ``realpath`` goes on after that answer.
+"""Read where to links lead. At level 2, where Landlock does not cover them, refused with EACCES: those of /proc show
+what the user's other processes have open. Not EINVAL, the answer for a file that is no link: a session that shows it
+would be taken for true, while one that shows EACCES is dropped.
 """
+MADE_LINKS = _names("symlink symlinkat")
+"""Not at level 2: a link that can be made and not be read tells another story than elsewhere, and silently so where
+``os.path.realpath`` takes any error of ``readlink`` for the end of the way, as that of newer interpreters does."""
 TIMERS = _names("timer_create")
 """Not at level 2, where a run is stopped to be measured: a timer can send SIGCONT."""
 O_ACCMODE, O_TRUNC = 3, 0o1000
@@ -165,7 +169,7 @@ def zygote_filter(machine: str, *, signals: bool, metadata: bool, truncates: boo
         signals: True lets signals to single processes (positive ids) pass here, because another layer (a process-id
             namespace, Landlock's signal scope) keeps them inside; without such a layer none pass, a runner's to itself
             included.
-        metadata: True allows METADATA, LINKS and TIMERS: nothing of the host is there to be changed or read so.
+        metadata: True allows METADATA, LINKS, MADE_LINKS and TIMERS: nothing of the host is there to be changed or read so.
         truncates: False refuses to truncate by name, and by an open that does not ask to write; before version 3
             Landlock does not cover these, and any file of the jail's user would do.
 
@@ -182,7 +186,7 @@ def zygote_filter(machine: str, *, signals: bool, metadata: bool, truncates: boo
     ]
     if machine == "x86_64":
         program += [(JUMP_GREATER_EQUAL, 0, 1, X32_BIT), (RETURN, 0, 0, RETURN_KILL_PROCESS)]
-    allowed = [*ALLOWED, *ZYGOTE_ONLY, *((*METADATA, *LINKS, *TIMERS) if metadata else ())]
+    allowed = [*ALLOWED, *ZYGOTE_ONLY, *((*METADATA, *LINKS, *MADE_LINKS, *TIMERS) if metadata else ())]
     bodies: dict[str, list[Instruction]] = {name: ALLOW for name in allowed if name != "seccomp"}
     bodies |= dict.fromkeys(ABSENT, _answer(errno.ENOSYS))
     bodies |= dict.fromkeys(FEIGNED, _answer(0))
@@ -190,7 +194,7 @@ def zygote_filter(machine: str, *, signals: bool, metadata: bool, truncates: boo
     if not metadata:
         # ENOSYS, where the C library asks if the kernel has it: it then tries fchmodat, which answers EPERM
         bodies["fchmodat2"] = _answer(errno.ENOSYS)
-        bodies |= dict.fromkeys(LINKS, _answer(errno.EINVAL))
+        bodies |= dict.fromkeys(LINKS, _answer(errno.EACCES))
     if truncates:
         bodies["truncate"] = ALLOW
     else:

@@ -67,9 +67,12 @@ def test_links_do_not_lead_out(target, public_folder):
     (public_folder / "secret").write_text("planted-secret")
     outcome = target.run(f"""
 import os
-os.symlink({str(public_folder)!r}, "out")
-os.symlink("/", "root")
-os.symlink("loop", "loop")
+for place, name in (({str(public_folder)!r}, "out"), ("/", "root"), ("loop", "loop")):
+    try:
+        os.symlink(place, name)
+        assert {target.level} != 2, "links are not made where they can't be read"
+    except OSError:
+        assert {target.level} == 2
 for path, mode in (("out/secret", "r"), ("out/trace-mine-attack", "w"), ("root/etc/shadow", "r"), ("loop", "r")):
     try:
         print(open(path, mode).read())
