@@ -11,12 +11,13 @@ import json
 import random
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, cast
 
+from trace_mine.corpus.dataset_rows import GivenRow, UnreadableRow, num_rows, rows_at
 from trace_mine.corpus.errors import CorpusError
 from trace_mine.corpus.hashing import content_key
 from trace_mine.corpus.row_check import check_row
@@ -162,14 +163,14 @@ def verify_sample(
         CorpusError: the folder is no dataset, or this machine has no sandbox.
     """
     files = sorted(dataset.glob("data/*.parquet"))
-    sizes = [_num_rows(file) for file in files]
+    sizes = [num_rows(file) for file in files]
     if not sum(sizes):
         raise CorpusError(
             f"expected a dataset with rows, got {str(dataset)!r}; give the folder of data/*.parquet", exit_code=2
         )
     chosen = sorted(random.Random(seed).sample(range(sum(sizes)), min(size, sum(sizes))))
     report = SampleReport(num_rows=sum(sizes), sampled=len(chosen))
-    rows = [(number, row) for number, row in zip(chosen, _rows_at(files, sizes, chosen), strict=True)]
+    rows = [(number, row) for number, row in zip(chosen, rows_at(files, sizes, chosen), strict=True)]
     # rows that share jails one after the other: starting one costs as much as a hundred rows
     rows.sort(key=lambda each: (_jail_key(each[1]), each[0]))
     with _Verifiers(places, config) as verifiers:
@@ -178,54 +179,6 @@ def verify_sample(
             on_row(report, verifier)
     report.failures.sort(key=lambda each: each.number)
     return report
-
-
-def _num_rows(file: Path) -> int:
-    import pyarrow
-    import pyarrow.parquet
-
-    try:
-        return int(pyarrow.parquet.read_metadata(file).num_rows)
-    except (OSError, pyarrow.ArrowException) as error:
-        raise CorpusError(f"{file}: no Parquet file ({type(error).__name__}); get the dataset again") from error
-
-
-def _rows_at(files: Sequence[Path], sizes: Sequence[int], numbers: Sequence[int]) -> Iterator[_GivenRow]:
-    """Yield the rows of these numbers, in rising order, one row group in memory at a time."""
-    import pyarrow
-    import pyarrow.parquet
-
-    start = 0
-    for file, size in zip(files, sizes, strict=True):
-        wanted = [number - start for number in numbers if start <= number < start + size]
-        start += size
-        if not wanted:
-            continue
-        try:
-            yield from _rows_of(pyarrow.parquet.ParquetFile(file), wanted)
-        except (OSError, pyarrow.ArrowException, UnicodeDecodeError) as error:
-            raise CorpusError(f"{file}: damaged ({type(error).__name__}); get the dataset again") from error
-
-
-def _rows_of(file: pyarrow.parquet.ParquetFile, wanted: Sequence[int]) -> Iterator[_GivenRow]:  # type: ignore[name-defined]  # noqa: F821
-    first = 0
-    for group in range(file.num_row_groups):
-        size = file.metadata.row_group(group).num_rows
-        inside = [number - first for number in wanted if first <= number < first + size]
-        first += size
-        if inside:
-            table = file.read_row_group(group)
-            yield from (_row_of(table, place) for place in inside)
-
-
-def _row_of(table: pyarrow.Table, place: int) -> _GivenRow:  # type: ignore[name-defined]  # noqa: F821
-    try:
-        (row,) = table.slice(place, 1).to_pylist()
-    except Exception as error:
-        # All of them: whoever writes the file chooses the types of its columns, and over values that Python lacks
-        # pyarrow raises OverflowError, KeyError (time zones), TypeError, and what its next version does.
-        return _NotVerified("columns", f"no row that Python can hold ({type(error).__name__}: {str(error)[:200]})")
-    return cast("dict[str, object]", row)
 
 
 # one row --------------------------------------------------------------------------------------------------------------
@@ -243,24 +196,20 @@ class _NotVerified(Exception):
         self.check = check
 
 
-_GivenRow = dict[str, object] | _NotVerified
-"""A row as its file has it, or why there is none."""
-
-
-def _jail_key(row: _GivenRow) -> tuple[str, str]:
-    if isinstance(row, _NotVerified):
+def _jail_key(row: GivenRow) -> tuple[str, str]:
+    if isinstance(row, UnreadableRow):
         return "", ""
     return str(row.get("repository"))[:200], str(row.get("setup"))[:4_000]
 
 
-def _verify(number: int, given: _GivenRow, report: SampleReport, verifiers: _Verifiers) -> RowVerifier | None:
+def _verify(number: int, given: GivenRow, report: SampleReport, verifiers: _Verifiers) -> RowVerifier | None:
     """Verify a row, and put what came of it into the report; return what ran it, if anything did."""
     verifier = None
     failures: Mapping[str, str] = {}
     row: dict[str, object] = {}
     try:
-        if isinstance(given, _NotVerified):
-            raise given
+        if isinstance(given, UnreadableRow):
+            raise _NotVerified("columns", given.evidence)
         row = given
         columns = _checked(row)
         setup = _setup_of(columns)

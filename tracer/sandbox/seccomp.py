@@ -169,7 +169,8 @@ def zygote_filter(machine: str, *, signals: bool, metadata: bool, truncates: boo
         signals: True lets signals to single processes (positive ids) pass here, because another layer (a process-id
             namespace, Landlock's signal scope) keeps them inside; without such a layer none pass, a runner's to itself
             included.
-        metadata: True allows METADATA, LINKS, MADE_LINKS and TIMERS: nothing of the host is there to be changed or read so.
+        metadata: True allows METADATA, LINKS, MADE_LINKS and TIMERS: nothing of the host is there to be changed or read
+            so.
         truncates: False refuses to truncate by name, and by an open that does not ask to write; before version 3
             Landlock does not cover these, and any file of the jail's user would do.
 
