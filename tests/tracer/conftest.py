@@ -196,7 +196,7 @@ class PlainReplayer:
             "scratch": "/",
             "seed": 1,
         }
-        self._control.sendall(program_message(f"{sources[PROGRAM]}\nserve(100)\n"))
+        self._control.sendall(program_message(f"{sources[PROGRAM]}\nbegin(*serve(100))\n"))
         send_message(self._control, introduction)
         assert receive_message(self._control)[0] == {"ready": "none"}
 
