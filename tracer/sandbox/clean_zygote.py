@@ -168,9 +168,9 @@ def lists_at_fork() -> list[list[Any]]:
     os.register_at_fork(before=before, after_in_child=child, after_in_parent=parent)
     lists = []
     for mark in (before, child, parent):
-        (found,) = [held for held in gc.get_referrers(mark) if type(held) is list]
-        found.remove(mark)
-        lists.append(found)
+        (functions,) = [held for held in gc.get_referrers(mark) if type(held) is list]
+        functions.remove(mark)
+        lists.append(functions)
     return lists
 
 

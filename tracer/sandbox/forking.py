@@ -69,11 +69,11 @@ class AtFork:
         os.register_at_fork(before=mark, after_in_child=mark_child, after_in_parent=mark_parent)
         self._lists: list[list[object]] = []
         for each in marks:
-            found = [held for held in gc.get_referrers(each) if type(held) is list]
-            if len(found) != 1:
-                raise RuntimeError(f"expected one list of the functions run at a fork, got {len(found)}")
-            found[0].remove(each)
-            self._lists += found
+            lists = [held for held in gc.get_referrers(each) if type(held) is list]
+            if len(lists) != 1:
+                raise RuntimeError(f"expected one list of the functions run at a fork, got {len(lists)}")
+            lists[0].remove(each)
+            self._lists += lists
         self._held: list[list[object]] = []
 
     def hold(self) -> None:

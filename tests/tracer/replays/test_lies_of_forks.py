@@ -106,3 +106,40 @@ def test_it_does_not_deceive_the_recorder(liar):
         made = tracer.trace(snippet)
     assert not isinstance(made, Drop), made
     assert [step.output for step in made.steps] == ["4"], made.text
+
+
+KNOWS_FORKS = """
+import os
+HERE = os.getpid()
+def f(): return 4 if os.getpid() == HERE else 5
+def g(): return 6
+"""
+
+
+def example(source: str, line: int = 1) -> Snippet:
+    piece = Piece(source=source, line=line)
+    return Snippet(kind="doctest", name="f", path="knows.py", line=1, end_line=2, pieces=(piece,), module="knows")
+
+
+def test_a_package_that_knows_a_fork_by_its_process_id_is_audited_from_its_first_row_on(tmp_path):
+    """Its import is all that it takes, and no fork can hide it: a fresh interpreter has to read."""
+    (tmp_path / "knows.py").write_text(KNOWS_FORKS)
+    tmp_path.chmod(0o755)
+    try:
+        tracer = Tracer(TracerConfig(repository=tmp_path, sys_path=(".",), warm=("knows",), follow=0))
+    except SandboxUnavailable as error:
+        pytest.skip(f"no sandbox on this machine: {error}")
+    with tracer:
+        made = tracer.trace(example("print(f())\n"))
+        assert isinstance(made, Drop) and made.reason == "replay_mismatch", made
+        assert "fresh" in made.evidence
+        for number in range(2):  # what is true is a row, and read by ``fresh``
+            after = tracer.trace(example(f"print(g(), {number})\n"))
+            assert not isinstance(after, Drop) and "fresh" in after.verification.printed, after
+        tracer.begin_unit()
+        audited = []
+        for number in range(3):
+            honest = tracer.trace(example(f"print(g(), {number})\n"))
+            assert not isinstance(honest, Drop), honest
+            audited.append("fresh" in honest.verification.printed)
+    assert audited[0] and not all(audited)
