@@ -1,4 +1,4 @@
-"""Which readers a session is given to: by its text, by the files whose functions ran, and by what its native run did."""
+"""Which readers a session is given to: by its text, by files whose functions ran, and by what its native run did."""
 
 from __future__ import annotations
 
@@ -37,6 +37,8 @@ THREAD_EVENTS = frozenset(("_thread.start_new_thread", "_thread.start_joinable_t
 MAX_FILE_BYTES = 1 << 21
 """How much of a file is searched for words; a repository is hostile, and its file may have any size."""
 
+_own_tests = re.compile(rb"import doctest\b|\bdoctest\.(testmod|testfile|DocTestSuite)\b")
+"""How files run their own doctests, which is no look at anything."""
 _word = re.compile(r"[^\W\d]\w*")
 
 
@@ -97,7 +99,7 @@ def file_reflects(path: str) -> bool:
 
 @lru_cache(maxsize=64)
 def _bytes_reflect(data: bytes) -> bool:
-    return not REFLECTION.isdisjoint(_word.findall(data.decode("utf-8", "replace")))
+    return not REFLECTION.isdisjoint(_word.findall(_own_tests.sub(b"", data).decode("utf-8", "replace")))
 
 
 def words_of(sources: Iterable[str]) -> set[str]:

@@ -407,7 +407,7 @@ def begin(
     except BaseException:
         os.write(2, traceback.format_exc().encode("utf-8", "backslashreplace"))
         exit_now(broken)
-    told = traceback.format_exc
+    as_text = traceback.format_exc
     try:
         features = set_up(*program, mark)  # from here on no global name is to be had
         sys.displayhook, sys.excepthook = sys.__displayhook__, sys.__excepthook__
@@ -415,6 +415,6 @@ def begin(
         exec(programs[loader], namespace)
         namespace["Bundle"](programs).load(job["program"]).run(commands, mark, main, features.split(","))
     except BaseException:  # or the interpreter would go on to its prompt
-        os.write(2, told().encode("utf-8", "backslashreplace"))
+        os.write(2, as_text().encode("utf-8", "backslashreplace"))
         exit_now(broken)
     exit_now(0)

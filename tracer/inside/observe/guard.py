@@ -98,14 +98,14 @@ class Guard:
             frame_names: frozenset[str] = FRAME_NAMES,
         ) -> None:
             # It never raises: libraries look at frames and heaps for good reasons, and a run must not change by that.
-            if armed and event in noticed:
-                notice(event)
-            elif (
-                armed
-                and event == "object.__getattr__"
-                and arguments[1] in frame_names
-                # ``traceback`` and ``logging`` read them too
-                and not caller(1).f_code.co_filename.startswith(library)
+            if armed and (
+                event in noticed
+                or (
+                    event == "object.__getattr__"
+                    and arguments[1] in frame_names
+                    # ``traceback`` and ``logging`` read them too
+                    and not caller(1).f_code.co_filename.startswith(library)
+                )
             ):
                 notice(event)
             if armed and size(tripped) < MAX_TRIPPED:
