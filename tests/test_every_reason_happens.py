@@ -545,6 +545,9 @@ def _mined(found: Found, give: Callable[[Path], Trace] | None = None) -> Callabl
             if give is not None:
 
                 class Stub:
+                    def begin_unit(self) -> None:
+                        pass
+
                     def trace(self, snippet: Snippet) -> Trace:
                         return give(root)
 

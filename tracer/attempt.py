@@ -86,6 +86,7 @@ class Attempt:
                 commands=driven.commands,
                 outcomes=driven.outcomes,
                 noticed=self.native.result.noticed,
+                files=self._files_that_ran(),
             )
             replayed = replay_session(self.config, self.replays, session, lenient=self.lenient)
             failed.update(replayed.failed)
@@ -98,6 +99,17 @@ class Attempt:
         # Beliefs that end early are no failed check: those that were found hold, and the row says that some lack.
         kept = dict(trace.kept_whole) if failure is None else {**trace.kept_whole, Reason.BELIEFS_END_EARLY.value: 1}
         return replace(trace, choices=choices, beliefs=beliefs, kept_whole=kept)
+
+    def _files_that_ran(self) -> tuple[str, ...]:
+        """The repository's files, on this machine, with functions of the native run, and the snippet's own."""
+        repository = self.config.repository
+        files = {library_on_host(frame.code[0], self.recorder) for frame in self.native.frames}
+        if repository is not None:
+            root = root_of(self.config, self.recorder)
+            files = {path.replace(root, str(repository), 1) if path.startswith(f"{root}/") else path for path in files}
+            if self.snippet.path:
+                files.add(str(repository / self.snippet.path))
+        return tuple(sorted(path for path in files if path.startswith("/")))
 
     def _refuse_host_paths(self, text: str) -> None:
         """Raise Failed where the text shows a path of this machine: it is the same in both worlds, so that no replay

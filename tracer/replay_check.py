@@ -16,7 +16,7 @@ from trace_mine.tracer.hiding import draws_of, laws_of
 from trace_mine.tracer.inside.protocol.answers import SessionCommand
 from trace_mine.tracer.inside.protocol.jobs import DrawnOutcome, Program
 from trace_mine.tracer.inside.reasons import Reason
-from trace_mine.tracer.replays.choice import readers_for
+from trace_mine.tracer.replays.choice import is_chosen, readers_for
 from trace_mine.tracer.replays.jails import ReplayJails
 from trace_mine.tracer.replays.questions import StateQuestion, question_of
 from trace_mine.tracer.replays.registry import READERS
@@ -42,6 +42,7 @@ class WrittenSession:
         commands: its commands, as the driver sent them.
         outcomes: the outcomes of its draws, in order.
         noticed: audit events of the native run, by which readers are chosen.
+        files: files of this machine with functions that the native run called.
     """
 
     snippet: Snippet
@@ -51,6 +52,7 @@ class WrittenSession:
     commands: Sequence[SessionCommand]
     outcomes: Sequence[DrawnOutcome]
     noticed: Sequence[str] = ()
+    files: Sequence[str] = ()
 
 
 @dataclass(slots=True, kw_only=True)
@@ -97,17 +99,22 @@ def replay_session(config: TracerConfig, jails: ReplayJails, session: WrittenSes
         turns = [("patched", 0)]
     else:
         sources = (session.text, session.program.code, *(piece.source for piece in session.program.pieces))
-        names = readers_for(replayed.commands, sources, session.noticed, session.text)
+        audit = is_chosen(session.text, config.seed) or jails.audits.asks_for(session.program.module)
+        names = readers_for(replayed.commands, sources, session.noticed, files=session.files, audit=audit)
         turns = [(name, 0) for name in names]
     printed: set[str] = set()
     may_reseed = replayed.draws is None
     while turns:
         name, reseed = turns.pop(0)
         reader = READERS[name]
+        if name in printed and not reseed:
+            jails.check_budget()
         reading = reader.read(jails.worker(reader.jail), replayed, reseed)
         # values first: where an output differs, ``_evidence_of`` asks which values differ with it
         _compare_values(replayed, reading, result)
         different = differences(replayed.commands, reading)
+        if name == "fresh":
+            jails.audits.note(session.program.module, agrees=not different)
         if different:
             evidence = _evidence_of(name, different, session, result.differing, lenient=lenient)
             result.failed = {Reason.REPLAY_MISMATCH.value: evidence}

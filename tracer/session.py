@@ -93,6 +93,10 @@ class Tracer:
         """The worker of the world that replays, for jobs; it takes a second to start, when it is first needed."""
         return self._replays.worker("other world")
 
+    def begin_unit(self) -> None:
+        """Begin a unit of work, whose rows depend on no snippet before: the first of each module is audited again."""
+        self._replays.begin_unit()
+
     def automaton(self, commands: Sequence[str], code: str, variables: Sequence[str] = ()) -> SessionAutomaton | str:
         """Fit the automaton that a session's commands are (see ``inside.states.automaton``).
 
@@ -125,6 +129,7 @@ class Tracer:
             SandboxUnavailable: the sandbox died and could not be started again.
         """
         losses = self._losses()
+        self._replays.begin_snippet()
         result: Trace | Drop
         try:
             result = self._trace(snippet, lenient)

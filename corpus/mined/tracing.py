@@ -35,6 +35,9 @@ class TracerLike(Protocol):
     def trace(self, snippet: Snippet) -> Trace | Drop:
         """Run the snippet: a trace, or the drop where there is none."""
 
+    def begin_unit(self) -> None:
+        """Begin a unit, whose rows depend on none before."""
+
     def close(self) -> None:
         """End the processes of the sandbox."""
 
@@ -55,6 +58,7 @@ def trace_unit(payload: Mapping[str, object]) -> Iterator[Item]:
         CorpusError: no tracer can be started on this machine.
     """
     unit = cast(MinedPayload, payload)
+    _Live.unit = None  # the same payload again is another unit
     first_session_draws = True
     for entry in unit["snippets"]:
         if "drop" in entry:
@@ -160,6 +164,7 @@ class _Live:
     # One for each process: joblib's workers handle one unit after the other, never two at once.
     key: str | None = None
     tracer: TracerLike | None = None
+    unit: MinedPayload | None = None
 
 
 def _tracer_for(unit: MinedPayload) -> TracerLike:
@@ -173,6 +178,9 @@ def _tracer_for(unit: MinedPayload) -> TracerLike:
         # Worker processes end without atexit, so that a tracer's processes would outlive them; the finalizers of
         # multiprocessing do run.
         multiprocessing.util.Finalize(None, close_tracer, exitpriority=100)
+    if _Live.unit is not unit:
+        _Live.unit = unit
+        _Live.tracer.begin_unit()
     return _Live.tracer
 
 

@@ -140,7 +140,7 @@ def serve(repository: Path | None, warm: str) -> None:
 def outside(config: Any) -> Callable[[dict[str, Any]], bool]:
     """Replays whose verdict is the supervisor's, by the readers that are chosen for a row."""
     from trace_mine.tracer.inside.protocol.jobs import Program
-    from trace_mine.tracer.replays.choice import readers_for
+    from trace_mine.tracer.replays.choice import is_chosen, readers_for
     from trace_mine.tracer.replays.jails import ReplayJails
     from trace_mine.tracer.replays.questions import question_of
     from trace_mine.tracer.replays.registry import READERS
@@ -154,7 +154,7 @@ def outside(config: Any) -> Callable[[dict[str, Any]], bool]:
         program = Program(module=row["setup"]["module"], code=row["setup"]["code"])
         given = Session(commands=commands, program=program, questions=asked if len(asked) == len(commands) else ())
         holds = True
-        for name in readers_for(commands, (row["text"], program.code), (), row["text"]):
+        for name in readers_for(commands, (row["text"], program.code), (), audit=is_chosen(row["text"], 0)):
             reader = READERS[name]
             holds = not differences(commands, reader.read(jails.worker(reader.jail), given, 0)) and holds
         return holds

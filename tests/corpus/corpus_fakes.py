@@ -64,6 +64,9 @@ class FakeTracer:
             doctest_passed=True if snippet.kind == "doctest" else None,
         )
 
+    def begin_unit(self) -> None:
+        pass
+
     def close(self) -> None:
         self.closed = True
 

@@ -162,6 +162,7 @@ class PlainReplayer:
     layers = "none"
 
     lost_runs = 0
+    cpu_of_replays = 0.0
 
     def __init__(self, python: str = sys.executable, hash_seed: int = 0, paths: tuple[str, ...] = ()) -> None:
         self.limits = Limits()
@@ -196,7 +197,7 @@ class PlainReplayer:
             "scratch": "/",
             "seed": 1,
         }
-        self._control.sendall(program_message(f"{sources[PROGRAM]}\nserve(100)\n"))
+        self._control.sendall(program_message(f"{sources[PROGRAM]}\nbegin(*serve(100))\n"))
         send_message(self._control, introduction)
         assert receive_message(self._control)[0] == {"ready": "none"}
 

@@ -1,15 +1,19 @@
-"""Which readers a session is given to, by what can be seen of it without running it, and by what its native run did."""
+"""Which readers a session is given to: by its text, by files whose functions ran, and by what its native run did."""
 
 from __future__ import annotations
 
 import hashlib
+import os
 import re
+import stat
 from collections.abc import Iterable
+from functools import lru_cache
 
 from trace_mine.tracer.replays.session import TextCommand, ends_at_prompt
 
 AUDITED = 50
-"""One session in so many is read by ``fresh`` too; a fresh interpreter costs nine times a fork."""
+"""One session in so many is read by ``fresh`` too, beside the first of each unit and module (``jails.Audits``); a fresh
+interpreter costs nine times a fork."""
 MORE_REPLAYS = 20
 """Further replays of a session in which threads were started. A row that fails one replay in ten passes two such
 replays four times of five, and twenty-two once in ten."""
@@ -25,18 +29,26 @@ __stdin__ displayhook excepthook ps1 ps2 monitoring doctest ctypes last_value la
     )
 )
 """Words of a source that looks at frames, at the heap, or at what a prompt and a doctest have otherwise."""
-REFLECTION_EVENTS = frozenset(("sys._getframe", "gc.get_objects", "gc.get_referrers", "gc.get_referents"))
-THREADS = frozenset(
-    ("threading", "Thread", "_thread", "start_new_thread", "ThreadPoolExecutor", "run_in_executor", "to_thread")
+REFLECTION_EVENTS = frozenset(
+    ("sys._getframe", "object.__getattr__", "gc.get_objects", "gc.get_referrers", "gc.get_referents")
 )
-"""Words of a source that starts threads."""
 THREAD_EVENTS = frozenset(("_thread.start_new_thread", "_thread.start_joinable_thread"))
 
+MAX_FILE_BYTES = 1 << 21
+"""How much of a file is searched for words; a repository is hostile, and its file may have any size."""
+
+_own_tests = re.compile(rb"import doctest\b|\bdoctest\.(testmod|testfile|DocTestSuite)\b")
+"""How files run their own doctests, which is no look at anything."""
 _word = re.compile(r"[^\W\d]\w*")
 
 
 def readers_for(
-    commands: tuple[TextCommand, ...], sources: Iterable[str], noticed: Iterable[str], text: str
+    commands: tuple[TextCommand, ...],
+    sources: Iterable[str],
+    noticed: Iterable[str],
+    *,
+    files: Iterable[str] = (),
+    audit: bool = False,
 ) -> list[str]:
     """The readers of a session without recorded draws, in the order in which they read.
 
@@ -46,25 +58,48 @@ def readers_for(
         commands: the session's.
         sources: the session's text and the program's.
         noticed: audit events of the native run.
-        text: the session's text, whose hash chooses those that are audited: the same for any number of jobs.
+        files: files of this machine with functions that the native run called.
+        audit: ``fresh`` reads too.
     """
     words, events = words_of(sources), set(noticed)
     # after SystemExit no prompt goes on: another doctest reader has to do
     at_prompt = not ends_at_prompt(commands)
     readers = ["doc", "stock"] if at_prompt else ["doc", "literal"]
-    if at_prompt and (words & REFLECTION or events & REFLECTION_EVENTS):
+    if at_prompt and (words & REFLECTION or events & REFLECTION_EVENTS or any(map(file_reflects, files))):
         readers.append("literal")
-    if at_prompt and is_audited(text):
+    if at_prompt and audit:
         readers.append("fresh")
-    if words & THREADS or events & THREAD_EVENTS:
+    if events & THREAD_EVENTS:
         readers += [readers[turn % 2] for turn in range(MORE_REPLAYS)]
     return readers
 
 
-def is_audited(text: str) -> bool:
-    """Return True for the sessions that a fresh interpreter reads as well."""
-    digest = hashlib.sha256(text.encode("utf-8", "backslashreplace")).digest()
+def is_chosen(text: str, seed: int) -> bool:
+    """Return True for one session in ``AUDITED``, by its text and the configuration's seed: for any number of jobs the
+    same. A program that knows both knows it too.
+    """
+    digest = hashlib.sha256(f"{seed}\n{text}".encode("utf-8", "backslashreplace")).digest()
     return int.from_bytes(digest[:8]) % AUDITED == 0
+
+
+def file_reflects(path: str) -> bool:
+    """Return True if a regular file has a word of REFLECTION; what can't be read has none."""
+    try:
+        # neither a pipe nor a device is waited for
+        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except (OSError, ValueError):
+        return False
+    try:
+        return stat.S_ISREG(os.fstat(fd).st_mode) and _bytes_reflect(os.read(fd, MAX_FILE_BYTES))
+    except OSError:
+        return False
+    finally:
+        os.close(fd)
+
+
+@lru_cache(maxsize=64)
+def _bytes_reflect(data: bytes) -> bool:
+    return not REFLECTION.isdisjoint(_word.findall(_own_tests.sub(b"", data).decode("utf-8", "replace")))
 
 
 def words_of(sources: Iterable[str]) -> set[str]:

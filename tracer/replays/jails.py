@@ -5,13 +5,18 @@ Most repositories need one, the replayer. Starting a jail takes a second with th
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from types import TracebackType
 
 from trace_mine.tracer.config import TracerConfig
+from trace_mine.tracer.inside.reasons import Reason
 from trace_mine.tracer.replays.reader import Jails
+from trace_mine.tracer.rounds import Failed
 from trace_mine.tracer.sandbox import Jail, Worker
 from trace_mine.tracer.two_worlds import jail_of
+
+REPLAYS_IN_FULL = 4
+"""All replays of a snippet with threads together may take so many times the CPU time that one run may take."""
 
 
 def replaying_jail(config: TracerConfig, kind: Jails) -> Jail:
@@ -23,11 +28,43 @@ def replaying_jail(config: TracerConfig, kind: Jails) -> Jail:
     return jail if kind == "replayer" else replace(jail, warm=())
 
 
+@dataclass(slots=True, kw_only=True)
+class Audits:
+    """Which sessions of a unit ``fresh`` has to read, beside those that are chosen by their text.
+
+    The first of each module; and all after one that it read otherwise: a package that can tell a fork from a fresh
+    interpreter (the process id at its import is enough) is believed in nothing more. Not frozen: it learns.
+
+    Attributes:
+        agreed: modules with a session that ``fresh`` read as the others did; None: a script's ``__main__``.
+        has_differed: it read a session otherwise.
+    """
+
+    agreed: set[str | None] = field(default_factory=set)
+    has_differed: bool = False
+
+    def asks_for(self, module: str | None) -> bool:
+        """Return True if the next session of a module has to be read."""
+        return self.has_differed or module not in self.agreed
+
+    def note(self, module: str | None, *, agrees: bool) -> None:
+        """Note what came of a reading."""
+        if agrees:
+            self.agreed.add(module)
+        else:
+            self.has_differed = True
+
+
 class ReplayJails:
-    """The replaying jails of one configuration. A context manager; a second ``close`` does nothing."""
+    """The replaying jails of one configuration. A context manager; a second ``close`` does nothing.
+
+    ``audits`` is of the unit of work that is being done.
+    """
 
     def __init__(self, config: TracerConfig) -> None:
         self._config = config
+        self.audits = Audits()
+        self._cpu_before = 0.0
         self._workers: dict[Jails, Worker] = {}
 
     def __enter__(self) -> ReplayJails:
@@ -48,6 +85,27 @@ class ReplayJails:
                 **self._config.worker_levels,
             )
         return self._workers[kind]
+
+    def begin_unit(self) -> None:
+        """Begin a unit of work: which of its sessions are audited depends on no other unit."""
+        self.audits = Audits()
+
+    def begin_snippet(self) -> None:
+        """Begin a snippet, which has a budget of CPU time of its own."""
+        self._cpu_before = self._cpu_spent()
+
+    def check_budget(self) -> None:
+        """Check that the snippet's replays have not taken more CPU time than one that is replayed often may take.
+
+        Raises:
+            Failed: they have.
+        """
+        budget = REPLAYS_IN_FULL * self._config.limits.cpu_seconds
+        if self._cpu_spent() - self._cpu_before > budget:
+            raise Failed(Reason.CPU, f"replays of a session with threads took more than {budget:g} s of CPU time")
+
+    def _cpu_spent(self) -> float:
+        return sum(each.cpu_of_replays for kind, each in self._workers.items() if kind != "other world")
 
     @property
     def sandbox(self) -> dict[str, object] | None:

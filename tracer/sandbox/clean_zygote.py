@@ -1,8 +1,9 @@
 """The zygote of a replayer: a program that a fresh interpreter runs, which imports a repository and forks runners.
 
 It is sent as text and imported nowhere; it uses the standard library alone, and holds no key, no job and no module of
-ours. A runner that is to be a prompt *returns* from here into the interpreter's own loop (``python -i``): nothing of
-this text is left in it, neither a frame nor a function nor a descriptor. What a session should print never comes in.
+ours. A runner that is to be a prompt *returns* from here into the interpreter's own loop (``python -i``), which calls
+``set_up`` as its hook, without a frame below it, and then reads commands: nothing of this text is left then, neither a
+frame nor a function nor a descriptor. What a session should print never comes in, nor do a prompt's secrets.
 
 From its first import on the zygote must be taken for hostile, like the recorder's (see ``zygote``). The orders by which
 it confines itself, and each runner further, are made by init of the layers' own records (``layer.Orders``).
@@ -25,6 +26,7 @@ import sys
 import time
 import traceback
 from _socket import CMSG_SPACE, SCM_RIGHTS, SOL_SOCKET, socket  # the C module: ``socket`` imports a dozen others
+from functools import partial
 from types import CodeType, ModuleType
 from typing import Any
 
@@ -107,6 +109,8 @@ def open_streams() -> list[io.TextIOWrapper]:
 
 def use(streams: list[io.TextIOWrapper]) -> None:
     """Make the streams the interpreter's."""
+    # never freed: the ``__del__`` of a stream that a module put there would run in all forks, and nowhere else
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object((sys.stdin, sys.stdout, sys.stderr)))
     sys.stdin, sys.stdout, sys.stderr = streams
     sys.__stdin__, sys.__stdout__, sys.__stderr__ = streams  # type: ignore[misc]  # new streams are the point
 
@@ -158,22 +162,49 @@ def one_thread() -> bool:
     return os.pread(STAT_FD, 1024, 0).rpartition(b")")[2].split()[17] == b"1"
 
 
-def fork_sibling(words_of_clone: list[int], number: int) -> int:
+def lists_at_fork() -> list[list[Any]]:
+    """The interpreter's own lists of what it runs at a fork (``forking.AtFork`` says why none of it is to run)."""
+    before, child, parent = (partial(int) for _ in range(3))  # three objects that can be told apart
+    os.register_at_fork(before=before, after_in_child=child, after_in_parent=parent)
+    lists = []
+    for mark in (before, child, parent):
+        (functions,) = [held for held in gc.get_referrers(mark) if type(held) is list]
+        functions.remove(mark)
+        lists.append(functions)
+    return lists
+
+
+def fork_sibling(words_of_clone: list[int], number: int, at_fork: list[list[Any]]) -> int:
     """Fork a child of init; return its id here, and 0 there (``forking`` says why and how). Raises OSError."""
-    if words_of_clone and one_thread():
-        python = ctypes.pythonapi
-        clone = ctypes.PyDLL(None, use_errno=True).syscall
-        clone.restype = ctypes.c_long
-        arguments = [ctypes.c_long(word) for word in (number, *words_of_clone)]
-        python.PyOS_BeforeFork()
-        pid = int(clone(*arguments))
-        if pid == 0:
-            python.PyOS_AfterFork_Child()
-            return 0
-        python.PyOS_AfterFork_Parent()
-        if pid < 0:
-            raise OSError(ctypes.get_errno(), "clone failed; are there too many processes?")
-        return pid
+    held = [each[:] for each in at_fork]
+    for each in at_fork:
+        each.clear()
+    try:
+        return clone_sibling(words_of_clone, number) if words_of_clone and one_thread() else fork_twice()
+    finally:
+        for each, functions in zip(at_fork, held, strict=True):
+            each[:] = functions
+
+
+def clone_sibling(words_of_clone: list[int], number: int) -> int:
+    """Fork by one system call."""
+    python = ctypes.pythonapi
+    clone = ctypes.PyDLL(None, use_errno=True).syscall
+    clone.restype = ctypes.c_long
+    arguments = [ctypes.c_long(word) for word in (number, *words_of_clone)]
+    python.PyOS_BeforeFork()
+    pid = int(clone(*arguments))
+    if pid == 0:
+        python.PyOS_AfterFork_Child()
+        return 0
+    python.PyOS_AfterFork_Parent()
+    if pid < 0:
+        raise OSError(ctypes.get_errno(), "clone failed; are there too many processes?")
+    return pid
+
+
+def fork_twice() -> int:
+    """Fork a child whose parent ends."""
     pid_read, pid_write = os.pipe()
     middle = os.fork()
     if middle == 0:
@@ -224,27 +255,28 @@ def seed(value: int) -> None:
             sys.modules[name].seed(value)
 
 
-def set_up(job: dict[str, Any], main: dict[str, Any], mark: int) -> str:
+def set_up(module: str | None, code: str, reseed: int, main: dict[str, Any], mark: int) -> str:
     """Make ``main`` the namespace before the first command, and tell the supervisor how that went.
 
     Returns:
         The ``from __future__`` names that hold in it, with commas between.
     """
     # bound here: the globals of this function are cleared below
-    tell, known, write, leave = words, futures, os.write, os._exit
-    if job["reseed"]:
-        importlib.import_module("random").seed(job["reseed"])
-    kind, name = "I", job["module"]
+    tell, known, write, leave, import_module = words, futures, os.write, os._exit, importlib.import_module
+    start: dict[str, Any] = {**vars(ModuleType("__main__")), "__builtins__": builtins}
+    if reseed:
+        import_module("random").seed(reseed)
+    kind = "I"
     try:
-        if name is None:
-            start = {**vars(ModuleType("__main__")), "__builtins__": builtins}
-        else:
-            start = dict(vars(importlib.import_module(name)))
-        main.clear()
+        main.clear()  # before the import: an import finds an empty ``__main__``, and nothing of this text
         main.update(start)
+        if module is not None:
+            start = dict(vars(import_module(module)))
+            main.clear()
+            main.update(start)
         kind = "S"
-        if job["code"]:
-            exec(compile(job["code"], "<setup>", "exec", dont_inherit=True), main)
+        if code:
+            exec(compile(code, "<setup>", "exec", dont_inherit=True), main)
     except BaseException as error:
         write(mark, (kind + tell(error)).encode("utf-8", "backslashreplace")[:2000])
         leave(0)
@@ -253,16 +285,36 @@ def set_up(job: dict[str, Any], main: dict[str, Any], mark: int) -> str:
     return features
 
 
-def serve(control_fd: int) -> None:
-    """Confine this process, then fork a runner whenever init asks for one. Returns in a runner that is to be a prompt.
+def open_prompt(
+    module: str | None, code: str, reseed: int, main: dict[str, Any], commands: int, mark: int, set_up: Any
+) -> None:
+    """Set up, and leave the process to the prompt.
 
-    All that is named here is gone after that: the globals of this text are the prompt's, and are cleared for it.
+    The interpreter calls it as its hook, after the text that it was started with has ended: the frames of the set-up
+    lead here and to no other caller, and here is nothing but descriptors and what the program is.
     """
-    import os  # names of this function: the globals are cleared before it ends
+    import os  # names of this function: the globals are cleared by ``set_up``
     import sys
 
-    loader, broken = "trace_mine.tracer.sandbox.loader", 70  # EX_SOFTWARE, as ``runner.BROKEN``
-    main, exit_now = vars(sys.modules["__main__"]), os._exit
+    vars(sys).pop("__interactivehook__", None)
+    opened, exit_now = open, os._exit
+    try:
+        set_up(module, code, reseed, main, mark)
+        sys.displayhook, sys.excepthook = sys.__displayhook__, sys.__excepthook__
+        os.dup2(commands, 0)
+        os.close(commands)
+        os.close(mark)
+        # C reads the commands from descriptor 0; what asks Python for input finds an empty file, and takes no command
+        sys.stdin = sys.__stdin__ = opened(os.devnull, encoding="utf-8", errors="surrogateescape")  # type: ignore[misc]
+    except BaseException:  # or the interpreter would go on to its prompt
+        exit_now(70)  # EX_SOFTWARE, as ``runner.BROKEN``
+
+
+def serve(control_fd: int) -> tuple[Any, ...]:
+    """Confine this process, then fork a runner whenever init asks for one. Returns in a runner, what ``begin`` needs.
+
+    A runner's job does not come here: an import may have kept this frame.
+    """
     control = socket(fileno=control_fd)
     try:
         config, _, rulesets = receive(control, 4)
@@ -275,6 +327,7 @@ def serve(control_fd: int) -> None:
             name: compile(text, f"<{name}>", "exec", dont_inherit=True) for name, text in config["programs"].items()
         }
         import_for(programs)
+        at_fork = lists_at_fork()
         confine(config["orders"], rulesets, numbers, place)
         sys.path[:0] = config["sys_path"]
         sys.argv[:] = [""]
@@ -289,12 +342,13 @@ def serve(control_fd: int) -> None:
                 os.chdir(config["scratch"])  # at level 3 the self-test's runs have left another file system there
                 warm(control, message["modules"])
                 streams = fresh(streams)
-                gc.collect()
+                # no collection before: it would call what a module gave ``gc`` and ``weakref`` to be called, in all
+                # forks and not in an interpreter that imports the module itself
                 gc.freeze()
                 send(control, {"warmed": True})
                 continue
             mapped = int(os.pread(STATM_FD, 64, 0).split()[0]) * resource.getpagesize()
-            pid = fork_sibling(words_of_clone, numbers["clone"])
+            pid = fork_sibling(words_of_clone, numbers["clone"], at_fork)
             if pid == 0:
                 break
             for fd in fds:
@@ -302,15 +356,32 @@ def serve(control_fd: int) -> None:
             send(control, {"pid": pid})
     except BaseException:
         send(control, {"fault": traceback.format_exc()[-4000:]})
-        exit_now(1)
-    # in the runner
+        os._exit(1)
     control.detach()
     os.close(control_fd)
-    failure = ""
+    return sys._getframe(), config, programs, message["orders"], fds, mapped
+
+
+def begin(
+    served: Any,
+    config: dict[str, Any],
+    programs: dict[str, CodeType],
+    orders: dict[str, Any],
+    fds: list[int],
+    mapped: int,
+) -> None:
+    """Confine this runner, take its job, and do it, or return where it is to be a prompt."""
+    import os
+    import sys
+
+    loader, broken, exit_now = "trace_mine.tracer.sandbox.loader", 70, os._exit  # EX_SOFTWARE, as ``runner.BROKEN``
+    main = vars(sys.modules["__main__"])
+    numbers, place, failure = config["numbers"], config["pid_place"], ""
     try:
+        served.clear()  # what an import has kept of the frame holds nothing from here on
         start_session(config["init_pid"], config["scratch"])
         seed(config["seed"])
-        confine(message["orders"], fds[1:], numbers, place)
+        confine(orders, fds[1:], numbers, place)
     except BaseException:
         failure = traceback.format_exc()
     waiting = socket(fileno=fds[0])
@@ -329,24 +400,21 @@ def serve(control_fd: int) -> None:
         os.closerange(3, commands)
         os.closerange(mark + 1, HIGHEST_FD)
         confine(message["orders"], [], numbers, place, mapped)
+        program = (job["module"], job["code"], job["reseed"], main)
+        if job["program"] is None:
+            vars(sys)["__interactivehook__"] = partial(open_prompt, *program, commands, mark, set_up)
+            return
     except BaseException:
         os.write(2, traceback.format_exc().encode("utf-8", "backslashreplace"))
         exit_now(broken)
-    features = set_up(job, main, mark)  # from here on no global name is to be had
-    sys.displayhook, sys.excepthook = sys.__displayhook__, sys.__excepthook__
-    if job["program"] is not None:
-        try:
-            namespace: dict[str, Any] = {"__name__": loader}
-            exec(programs[loader], namespace)
-            namespace["Bundle"](programs).load(job["program"]).run(commands, mark, main, features.split(","))
-        except BaseException:  # or the interpreter would go on to its prompt
-            os.write(2, traceback.format_exc().encode("utf-8", "backslashreplace"))
-            exit_now(broken)
-        exit_now(0)
-    os.dup2(commands, 0)
-    os.close(commands)
-    os.close(mark)
-    # C reads the commands from descriptor 0; what asks Python for input finds an empty file, and takes no command
-    sys.stdin = sys.__stdin__ = open(os.devnull, encoding="utf-8", errors="surrogateescape")  # type: ignore[misc]
-    sys.ps1, sys.ps2 = job["ps1"], job["ps2"]
-    vars(sys).pop("__interactivehook__", None)
+    as_text = traceback.format_exc
+    try:
+        features = set_up(*program, mark)  # from here on no global name is to be had
+        sys.displayhook, sys.excepthook = sys.__displayhook__, sys.__excepthook__
+        namespace: dict[str, Any] = {"__name__": loader}
+        exec(programs[loader], namespace)
+        namespace["Bundle"](programs).load(job["program"]).run(commands, mark, main, features.split(","))
+    except BaseException:  # or the interpreter would go on to its prompt
+        os.write(2, as_text().encode("utf-8", "backslashreplace"))
+        exit_now(broken)
+    exit_now(0)

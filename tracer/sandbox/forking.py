@@ -8,11 +8,15 @@ two ways to that:
   large imports. For one thread it does all that the C library's fork does (same flags, thread id kept up to date) but
   for calling handlers that libraries gave to pthread_atfork. With more threads those handlers are needed: they release
   locks (malloc's among them) that another thread may hold at the fork.
+
+No function of ``os.register_at_fork`` runs: a fresh interpreter, which a reader's prompt is to be equal to, has never
+been forked. One that an import registered would run in all forks, the recorder's and the readers', and nowhere else.
 """
 
 from __future__ import annotations
 
 import ctypes
+import gc
 import os
 import signal
 from collections.abc import Callable
@@ -44,6 +48,47 @@ def thread_id_address() -> int:
     return address.value
 
 
+class AtFork:
+    """The functions that the interpreter runs at a fork, in its own lists: what a module registers by whatever copy of
+    ``os.register_at_fork`` it finds is in them.
+
+    Make it before the first foreign import, while ``gc`` tells the truth.
+    """
+
+    def __init__(self) -> None:
+        def mark() -> None:
+            pass
+
+        def mark_child() -> None:
+            pass
+
+        def mark_parent() -> None:
+            pass
+
+        marks = (mark, mark_child, mark_parent)
+        os.register_at_fork(before=mark, after_in_child=mark_child, after_in_parent=mark_parent)
+        self._lists: list[list[object]] = []
+        for each in marks:
+            lists = [held for held in gc.get_referrers(each) if type(held) is list]
+            if len(lists) != 1:
+                raise RuntimeError(f"expected one list of the functions run at a fork, got {len(lists)}")
+            lists[0].remove(each)
+            self._lists += lists
+        self._held: list[list[object]] = []
+
+    def hold(self) -> None:
+        """Have none run until ``release``."""
+        self._held = [held[:] for held in self._lists]
+        for each in self._lists:
+            each.clear()
+
+    def release(self) -> None:
+        """Have them run again, at forks that the program makes itself."""
+        for each, held in zip(self._lists, self._held, strict=False):  # a second call finds none
+            each[:] = held
+        self._held = []
+
+
 class SiblingForks:
     """Forks siblings of the process that made it."""
 
@@ -62,6 +107,8 @@ class SiblingForks:
         words = (flags, 0, 0, self._address, 0) if machine == "x86_64" else (flags, 0, 0, 0, self._address)
         self._arguments = tuple(ctypes.c_long(word) for word in (syscall_numbers(machine)["clone"], *words))
         self._pid_read, self._pid_write = os.pipe()
+        self._at_fork = AtFork()
+        self._fork = os.fork
 
     def fork(self, child: Callable[[], object]) -> int:
         """Run ``child``, which must not return, in a new process; return the process's id.
@@ -69,12 +116,20 @@ class SiblingForks:
         Raises:
             OSError: the kernel refuses another process (RLIMIT_NPROC, memory).
         """
-        if self._address and self._single_threaded():
-            return self._clone(child)
-        middle = os.fork()
+        self._at_fork.hold()
+        try:
+            if self._address and self._single_threaded():
+                return self._clone(child)
+            return self._fork_twice(child)
+        finally:
+            self._at_fork.release()
+
+    def _fork_twice(self, child: Callable[[], object]) -> int:
+        middle = self._fork()
         if middle == 0:
-            pid = os.fork()
+            pid = self._fork()
             if pid == 0:
+                self._at_fork.release()
                 child()
             # a pipe, because the exit status has room for 8 bits of the id only
             os.write(self._pid_write, pid.to_bytes(4, "little"))
@@ -95,6 +150,7 @@ class SiblingForks:
         pid: int = _syscall(*self._arguments)
         if pid == 0:
             _python.PyOS_AfterFork_Child()
+            self._at_fork.release()
             child()
             os._exit(1)
         _python.PyOS_AfterFork_Parent()

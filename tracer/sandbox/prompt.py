@@ -54,8 +54,7 @@ class RunRequest:
     def as_json(self) -> bytes:
         """Return the request as the zygote reads it."""
         fields = {"module": self.module, "code": self.code, "reseed": self.reseed, "program": self.program}
-        prompts = {"ps1": self.ps1, "ps2": self.ps2, "first_fd": secrets.choice(FIRST_FDS)}
-        return json.dumps(fields | prompts).encode("ascii")
+        return json.dumps(fields | {"first_fd": secrets.choice(FIRST_FDS)}).encode("ascii")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,12 +103,15 @@ def read_set_up(conversation: Conversation) -> SetUpResult:
 class Prompt:
     """The interpreter's prompt in a run whose request was ``RunRequest.at_prompt``.
 
-    Making it waits for the first prompt. Raises RunOver where that does not come.
+    Making it, after the set-up, tells the prompts to the interpreter, as the first command: no import and no silent
+    code meets them. Raises RunOver where the first does not come.
     """
 
     def __init__(self, conversation: Conversation, request: RunRequest) -> None:
         self._conversation = conversation
         self._first, self._second = request.ps1.encode(), request.ps2.encode()
+        prompts = {"ps1": request.ps1, "ps2": request.ps2}
+        conversation.send(f"__import__('sys').__dict__.update({prompts!r})\n".encode("utf-8", "backslashreplace"))
         self._wait_for(1)
         # output of the set-up is no part of a session
         conversation.take_now()

@@ -108,7 +108,7 @@ class Replayer:
             "scratch": config.scratch,
             "seed": config.seed,
         }
-        control.sendall(program_message(f"{bundle.source(PROGRAM)}\nserve({CONTROL_FD})\n"))
+        control.sendall(program_message(f"{bundle.source(PROGRAM)}\nbegin(*serve({CONTROL_FD}))\n"))
         self._send(control, message, orders)
 
     def runner_orders(self) -> Orders:

@@ -6,6 +6,7 @@ script finds it; the standard streams.
 
 from __future__ import annotations
 
+import ctypes
 import io
 import os
 import sys
@@ -80,6 +81,8 @@ class Setting:
                 io.TextIOWrapper.flush(stream)  # not stream.flush: a module may have patched the object
         except (ValueError, OSError):
             self.streams = open_streams()
+        # never freed: the ``__del__`` of a stream that a module put there would run in all forks, and nowhere else
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object((sys.stdin, sys.stdout, sys.stderr)))
         sys.stdin, sys.stdout, sys.stderr = self.streams
         sys.__stdin__, sys.__stdout__, sys.__stderr__ = self.streams  # type: ignore[misc]  # new streams are the point
 

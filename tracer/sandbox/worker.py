@@ -111,6 +111,7 @@ class Worker:
         self.warm_failures: dict[str, str] = {}
         self.restarts = 0
         self.lost_runs = 0
+        self.cpu_of_replays = 0.0
         self.last_loss = ""
         self._interpreter = probe_interpreter(jail.python)
         self.python_version = self._interpreter.version
@@ -241,6 +242,7 @@ class Worker:
                     if not self._processes:
                         self._restart()
                     answer = self._processes[-1].converse(payload, limits, talk)
+                    self.cpu_of_replays += answer[1].cpu_seconds
                     if attempt == RUN_ATTEMPTS - 1 or ended_as(answer[1], limits) != KILLED:
                         return answer
                     death = JailDied("the run was killed")

@@ -122,7 +122,8 @@ def serve(control: socket.socket, setting: Setting, forks: SiblingForks) -> NoRe
             os.chdir(setting.config.scratch)
             warm(control, field(message, "modules", list))
             setting.fresh_streams()
-            gc.collect()
+            # no collection before: it would call what a module gave ``gc`` and ``weakref`` to be called, in all forks
+            # and not in an interpreter that imports the module itself
             gc.freeze()
             send_message(control, {"warmed": True})
             continue

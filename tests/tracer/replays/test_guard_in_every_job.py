@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
 from trace_mine.tracer.inside.protocol.jobs import (
@@ -57,3 +60,22 @@ def test_there_is_a_case_for_each_kind_of_job():
     from trace_mine.tracer.inside.jobs.registry import KINDS
 
     assert {type(job) for job in JOBS.values()} == set(KINDS)
+
+
+def test_a_frame_of_a_traceback_is_noticed():
+    """It is read without ``sys._getframe``; what the standard library reads of one is nothing of the program's."""
+    code = """
+import sys, traceback
+from trace_mine.tracer.inside.observe.guard import Guard
+guard = Guard(print)
+def walk(read):
+    guard.arm()
+    try: 1 / 0
+    except ZeroDivisionError as error: read(error)
+    guard.disarm()
+    print("object.__getattr__" in guard.noticed)
+walk(lambda error: traceback.format_exception(error))
+walk(lambda error: error.__traceback__.tb_frame)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=30)
+    assert done.stdout.splitlines() == ["False", "True"]

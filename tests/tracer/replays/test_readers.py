@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 
 import pytest
 from hypothesis import given
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from trace_mine.tracer.inside.observe import values
 from trace_mine.tracer.inside.protocol.jobs import Program
-from trace_mine.tracer.replays.choice import AUDITED, is_audited, readers_for
+from trace_mine.tracer.replays.choice import AUDITED, is_chosen, readers_for
 from trace_mine.tracer.replays.questions import question_of
 from trace_mine.tracer.replays.registry import READERS
 from trace_mine.tracer.replays.session import (
@@ -211,17 +212,32 @@ def test_a_run_that_ends_early_differs_unless_it_shows_so():
 
 def test_the_readers_of_a_session():
     def readers(text, noticed=()):
-        return [each for each in readers_for(commands_of(text), (text,), noticed, text) if each != "fresh"]
+        return readers_for(commands_of(text), (text,), noticed)
 
     assert readers(">>> 1\n1\n") == ["doc", "stock"]
     assert readers(">>> import gc\n") == ["doc", "stock", "literal"]
     assert readers(">>> f()\n", ("sys._getframe",)) == ["doc", "stock", "literal"]
-    assert len(readers(">>> import threading\n")) == len(readers(">>> f()\n", ("_thread.start_new_thread",))) == 22
+    assert readers(">>> import threading\n") == ["doc", "stock"]
+    assert len(readers(">>> f()\n", ("_thread.start_new_thread",))) == 22
     ends = ">>> exit()\nTraceback (most recent call last):\n    ...\nSystemExit\n"
     assert readers(ends) == ["doc", "stock"]
     assert readers(ends + ">>> 1\n1\n") == ["doc", "literal"]  # no prompt goes on after that
 
 
-def test_one_session_in_fifty_is_audited():
-    audited = sum(is_audited(f">>> {number}\n{number}\n") for number in range(10_000))
+def test_one_session_in_fifty_is_chosen():
+    audited = sum(is_chosen(f">>> {number}\n{number}\n", 0) for number in range(10_000))
     assert 0.7 < audited * AUDITED / 10_000 < 1.3
+
+
+def test_the_sources_that_ran_choose_readers_too(tmp_path):
+    """Not only the text: a function that it calls may look at frames."""
+    plain, looking, pipe = tmp_path / "plain.py", tmp_path / "looking.py", tmp_path / "pipe.py"
+    plain.write_text("def f(): return 5\n")
+    looking.write_text("def f(error): return error.__traceback__.tb_frame\n")
+    os.mkfifo(pipe)
+
+    def readers(*files):
+        return readers_for(commands_of(">>> f()\n5\n"), (">>> f()\n5\n",), (), files=map(str, files))
+
+    assert readers(plain, pipe, tmp_path, tmp_path / "no.py") == ["doc", "stock"]
+    assert readers(plain, looking) == ["doc", "stock", "literal"]

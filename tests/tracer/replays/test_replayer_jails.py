@@ -252,3 +252,41 @@ def test_a_set_up_that_no_message_holds_is_a_failure_of_that_session(replayer, r
         printed(replayer, reader, "1", code=code)
     assert "expected a message of at most" in failed.value.drop.evidence
     assert printed(replayer, reader, "1") == ["1\n"]
+
+
+KEEPS = """
+import sys
+HELD = [sys._getframe()]
+while HELD[-1].f_back is not None: HELD.append(HELD[-1].f_back)
+"""
+ASKED = (
+    "sorted({name for frame in HELD for name in frame.f_locals} & {'job', 'config', 'programs', 'ps1', 'message'})",
+    "[frame.f_code.co_name for frame in HELD if frame.f_code.co_filename == '<stdin>']",
+    "any(sys.ps1 in repr(frame.f_locals) for frame in HELD if frame.f_locals is not globals())",
+)
+
+
+@pytest.mark.parametrize("place", ["silent code", "a module", "an import before"])
+def test_no_frame_of_ours_that_a_set_up_keeps_holds_anything(request, tmp_path, place):
+    """The module and the silent code run below ``open_prompt``, which has descriptors and the program itself."""
+    (tmp_path / "keeps.py").write_text(KEEPS)
+    tmp_path.chmod(0o755)
+    warm = ("keeps",) if place == "an import before" else ()
+    made = jail(mounts=(Mount(source=tmp_path, target="/repo"),), sys_path=("/repo",), warm=warm)
+    program = {"code": KEEPS} if place == "silent code" else {"module": "keeps"}
+    try:
+        worker = Worker(made, LIMITS)
+    except SandboxUnavailable as error:
+        pytest.skip(f"no sandbox on this machine: {error}")
+    with worker:
+        assert printed(worker, "stock", *ASKED, **program) == ["[]\n", "[]\n", "False\n"]
+        found = printed(worker, "stock", "[frame.f_code.co_name for frame in HELD][-3:]", **program)[0]
+    if place != "an import before":
+        assert found.endswith("'set_up', 'open_prompt']\n")  # what is below them is the interpreter itself
+
+
+def test_a_set_up_meets_no_prompt(replayer):
+    """It runs before the interpreter has the secrets, so that it can't print one."""
+    names = "[name for name in vars(sys.modules['__main__']) if name[:2] != '__']"
+    code = f"import sys\nMET = hasattr(sys, 'ps1'), {names}\n"
+    assert printed(replayer, "stock", "MET", code=code) == ["(False, ['sys'])\n"]

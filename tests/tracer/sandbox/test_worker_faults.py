@@ -273,7 +273,7 @@ def test_a_job_that_no_message_holds_is_an_outcome_of_that_run(shared, monkeypat
 
 def test_a_jail_that_dies_before_each_run_is_an_outcome(repository):
     """One death costs a restart; a second one is what is said of the run."""
-    (repository / "fickle.py").write_text("import os\nos.register_at_fork(before=lambda: os._exit(1))\n")
+    (repository / "fickle.py").write_text("import os\nos.pread = lambda *arguments: os._exit(1)\n")
     with start(jail_of(repository, "fickle")) as worker:
         outcome = plain(worker, "print(1)")
         assert (outcome.status, outcome.integrity) == ("no-end", "truncated")

@@ -43,6 +43,8 @@ MARKED = frozenset(
     ]
 )
 """Names of the audit events that mark a run as suspect."""
+FRAME_NAMES = frozenset(("tb_frame", "gi_frame", "cr_frame", "ag_frame"))
+"""Attributes that lead to a frame; reading one of them is noticed as the event ``object.__getattr__``."""
 NOTICED = frozenset(
     [
         "_thread.start_new_thread",
@@ -93,9 +95,18 @@ class Guard:
             tripped: list[str] = tripped,
             noticed: frozenset[str] = NOTICED,
             notice: Callable[[str], None] = self._noticed.add,
+            frame_names: frozenset[str] = FRAME_NAMES,
         ) -> None:
             # It never raises: libraries look at frames and heaps for good reasons, and a run must not change by that.
-            if armed and event in noticed:
+            if armed and (
+                event in noticed
+                or (
+                    event == "object.__getattr__"
+                    and arguments[1] in frame_names
+                    # ``traceback`` and ``logging`` read them too
+                    and not caller(1).f_code.co_filename.startswith(library)
+                )
+            ):
                 notice(event)
             if armed and size(tripped) < MAX_TRIPPED:
                 if event in marked:
