@@ -24,6 +24,7 @@ from trace_mine.corpus.schema import COLUMNS, RowColumns
 from trace_mine.corpus.work import Payload
 from trace_mine.tracer.formats import repl
 from trace_mine.tracer.replays.rows import RowVerifier
+from trace_mine.tracer.replays.session_text import check_written
 from trace_mine.tracer.sandbox import SandboxUnavailable
 from trace_mine.tracer.schema import SCHEMA_VERSION, Step
 from trace_mine.tracer.views import parse_view
@@ -242,8 +243,8 @@ def _verify(number: int, row: dict[str, object], report: SampleReport, verifiers
         verdict = verifier.verify(columns["text"], setup, READERS)
         report.printed.update(verdict.printed)
         failures = verdict.failures
-        if not verdict.printed and not failures:
-            raise _NotCheckable("no reader goes on after SystemExit as the row does")
+        if verdict.in_part and not failures:
+            raise _NotCheckable("not asked at a prompt: it goes on after SystemExit, which ends one")
     except _NotCheckable as why:
         report.not_checkable[str(why)] += 1
         return verifier
@@ -285,8 +286,16 @@ def _checked(row: dict[str, object]) -> RowColumns:
     if content_key(columns["text"], columns["setup"], *place) != columns["trace_id"]:
         raise _NotVerified("trace_id", "it is not the hash of the row's text, set-up and place")
     steps = [Step(source=step["source"], output=step["output"], kind=step["kind"]) for step in columns["steps"]]
-    if repl.render(steps).text != columns["text"]:
+    rendered = repl.render(steps)
+    if rendered.text != columns["text"]:
         raise _NotVerified("steps", "written as a session they give another text than the row's")
+    try:
+        check_written(columns["text"], [(step.source, step.output) for step in steps])
+    except ValueError as error:
+        raise _NotVerified("steps", str(error)) from None
+    segments = [{"start": each.start, "end": each.end, "role": each.role, "step": each.step} for each in rendered.segments]
+    if columns["origin"] == "mined" and segments != columns["segments"]:
+        raise _NotVerified("segments", "they are not those of the row's steps")
     return columns
 
 

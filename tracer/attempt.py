@@ -83,6 +83,7 @@ class Attempt:
                 text=rendered.text,
                 plan=self.plan,
                 commands=driven.commands,
+                steps=steps,
                 outcomes=driven.outcomes,
                 noticed=self.native.result.noticed,
             )

@@ -49,12 +49,11 @@ def readers_for(
         text: the session's text, whose hash chooses those that are audited: the same for any number of jobs.
     """
     words, events = words_of(sources), set(noticed)
-    # after SystemExit no prompt goes on: another doctest reader has to do
-    at_prompt = not ends_at_prompt(commands)
-    readers = ["doc", "stock"] if at_prompt else ["doc", "literal"]
-    if at_prompt and (words & REFLECTION or events & REFLECTION_EVENTS):
+    readers = ["doc", "stock"]
+    # after SystemExit no prompt goes on: of the rest another doctest reader has to do
+    if ends_at_prompt(commands) or words & REFLECTION or events & REFLECTION_EVENTS:
         readers.append("literal")
-    if at_prompt and is_audited(text):
+    if is_audited(text):
         readers.append("fresh")
     if words & THREADS or events & THREAD_EVENTS:
         readers += [readers[turn % 2] for turn in range(MORE_REPLAYS)]

@@ -147,6 +147,8 @@ def test_what_is_asked_for_by_repr_is_what_repr_gives(value):
             "...",
             "a: b",
         ),
+        *("[1 2]", "True False", "'a' 'b'", "[1,, 2]", "[,]", "{1: 2, 3}", "{1, 2: 3}", "{1: 2: 3}", "{1:}", "[1: 2]"),
+        *("1 [2]", "[1] [2]", "[1](2)", "{: 1}", "[] 1"),
     ),
 )
 def test_what_is_no_literal_is_not_called_one(text):
@@ -188,6 +190,13 @@ def test_a_message_on_standard_error(error, message, is_shown):
         ("x\n", "E: 1\n", Printed(out="", error="E: 1\n", raised=True), True),
         ("x\n", "E: 1\n", Printed(out="", error="E: 12\n", raised=True), False),
         ("x\n", "E: 1\n", Printed(out="", raised=False), False),
+        ("\\xe9\n", None, Printed(out="é\n", raised=False), False),  # which doctest accepts
+        ("é\n", None, Printed(out="é\n", raised=False), True),
+        ("", None, Printed(out="\n", raised=False), False),
+        ("a\n", None, Printed(out="a\n\n", raised=False), False),
+        ("a\n<BLANKLINE>\nb\n", None, Printed(out="a\n  \nb\n", raised=False), True),
+        ("x\n", "E: \\xe9\n", Printed(out="", error="E: é\n", raised=True), False),
+        ("x\n", "E: a\n<BLANKLINE>\n", Printed(out="", error="E: a\n\n", raised=True), True),
         ("x\n", "E: 1\n", Printed(out="first\n", error="E: 1\n", raised=True), False),  # which doctest accepts
     ],
 )
@@ -195,18 +204,48 @@ def test_a_command_and_what_it_printed(want, message, printed, does):
     assert agrees(TextCommand(source="x", want=want, message=message), printed) == does
 
 
-def test_a_run_that_ends_early_differs_unless_it_shows_so():
-    commands = commands_of(">>> 1\n1\n>>> exit(3)\nTraceback (most recent call last):\n    ...\nSystemExit: 3\n")
-    first = Printed(out="1\n")
+HEAD = "Traceback (most recent call last):\n    ...\n"
+SILENT = Printed(out="")
 
-    def found(**ending):
-        return [each.command for each in differences(commands, SessionReading(why="ended", **ending))]
 
-    assert found(printed=(first,), exit_status=3) == []
-    assert found(printed=(first,), exit_status=1) == []  # a text of digits as the exit code
-    assert found(printed=(first,), exit_status=0) == [1]
-    assert found(printed=(first,)) == [1]
-    assert found(printed=(), exit_status=3) == [0]
+def missing(message, *, why="ended", printed=(Printed(out="1\n"),), left=SILENT, **ending):
+    commands = commands_of(f">>> 1\n1\n>>> f()\n{HEAD}{message}\n")
+    return [
+        each.command for each in differences(commands, SessionReading(why=why, printed=printed, left=left, **ending))
+    ]
+
+
+@pytest.mark.parametrize(
+    ("message", "status", "left"),
+    [
+        ("SystemExit: 3", 3, SILENT),
+        ("SystemExit: 3", 1, Printed(out="", error="3\n")),  # a text of digits as the exit code
+        ("SystemExit: -1", 255, SILENT),
+        ("SystemExit", 0, SILENT),
+        ("SystemExit: None", 0, SILENT),
+        ("SystemExit: True", 1, SILENT),
+        ("SystemExit: no", 1, Printed(out="", error="no\n")),
+    ],
+)
+def test_a_run_that_ends_in_its_last_command_as_shown(message, status, left):
+    assert missing(message, exit_status=status, left=left) == []
+    assert missing(message, exit_status=status + 1, left=left) == [1]
+    assert missing(message, left=left) == [1]
+    assert missing(message, exit_status=status, left=left, printed=()) == [0]
+    assert missing(message, exit_status=status, left=left, why="more prompts than lines") == [1]
+    assert missing(message, exit_status=status, left=Printed(out="5\n", error=left.error)) == [1]
+
+
+@pytest.mark.parametrize("message", ["ValueError: no", "ValueError", "SystemExitLike", "SystemExitLike: 1", "KeyError: 1"])
+@pytest.mark.parametrize("status", [0, 1])
+def test_a_run_that_ends_shows_no_exception_that_ends_no_interpreter(message, status):
+    left = Printed(out="", error=message + "\n")
+    assert missing(message, exit_status=status, left=left) == [1]
+
+
+def test_an_exit_whose_message_was_not_written_is_not_shown():
+    assert missing("SystemExit: no", exit_status=1) == [1]
+    assert missing("SystemExit: no", exit_status=0) == [1]
 
 
 def test_the_readers_of_a_session():
@@ -219,7 +258,9 @@ def test_the_readers_of_a_session():
     assert len(readers(">>> import threading\n")) == len(readers(">>> f()\n", ("_thread.start_new_thread",))) == 22
     ends = ">>> exit()\nTraceback (most recent call last):\n    ...\nSystemExit\n"
     assert readers(ends) == ["doc", "stock"]
-    assert readers(ends + ">>> 1\n1\n") == ["doc", "literal"]  # no prompt goes on after that
+    assert readers(ends + ">>> 1\n1\n") == ["doc", "stock", "literal"]  # no prompt goes on after that
+    like = ends.replace("SystemExit", "SystemExitLike")
+    assert readers(like + ">>> 1\n1\n") == ["doc", "stock"]  # but after that
 
 
 def test_one_session_in_fifty_is_audited():
