@@ -293,7 +293,9 @@ def _checked(row: dict[str, object]) -> RowColumns:
         check_written(columns["text"], [(step.source, step.output) for step in steps])
     except ValueError as error:
         raise _NotVerified("steps", str(error)) from None
-    segments = [{"start": each.start, "end": each.end, "role": each.role, "step": each.step} for each in rendered.segments]
+    segments = [
+        {"start": each.start, "end": each.end, "role": each.role, "step": each.step} for each in rendered.segments
+    ]
     if columns["origin"] == "mined" and segments != columns["segments"]:
         raise _NotVerified("segments", "they are not those of the row's steps")
     return columns

@@ -236,7 +236,9 @@ def test_a_run_that_ends_in_its_last_command_as_shown(message, status, left):
     assert missing(message, exit_status=status, left=Printed(out="5\n", error=left.error)) == [1]
 
 
-@pytest.mark.parametrize("message", ["ValueError: no", "ValueError", "SystemExitLike", "SystemExitLike: 1", "KeyError: 1"])
+@pytest.mark.parametrize(
+    "message", ["ValueError: no", "ValueError", "SystemExitLike", "SystemExitLike: 1", "KeyError: 1"]
+)
 @pytest.mark.parametrize("status", [0, 1])
 def test_a_run_that_ends_shows_no_exception_that_ends_no_interpreter(message, status):
     left = Printed(out="", error=message + "\n")
