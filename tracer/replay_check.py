@@ -99,8 +99,7 @@ def replay_session(config: TracerConfig, jails: ReplayJails, session: WrittenSes
         Failed: a replay did not end well.
     """
     size = len(session.commands)
-    differing, unbound, answered = ([set() for _ in range(size)] for _ in range(3))
-    result = ReplayResult(differing=differing, unbound=unbound, answered=answered)
+    result = ReplayResult(differing=_sets(size), unbound=_sets(size), answered=_sets(size))
     try:
         replayed = _as_replayed(config, session)
     except ValueError as error:  # an option of doctest's in a comment, or a record that was changed inside
@@ -136,6 +135,10 @@ def replay_session(config: TracerConfig, jails: ReplayJails, session: WrittenSes
             may_reseed = False
     result.verification = _verification(replayed, session, result, printed)
     return result
+
+
+def _sets(size: int) -> list[set[str]]:
+    return [set() for _ in range(size)]
 
 
 def _as_replayed(config: TracerConfig, session: WrittenSession) -> Session:

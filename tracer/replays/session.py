@@ -201,7 +201,7 @@ def _plain(text: str) -> str:
 
 
 def ends_at_prompt(commands: Sequence[TextCommand]) -> bool:
-    """Return True if the session goes on after a SystemExit: a prompt, which that ends, shows only the part up to it."""
+    """Return True if the session goes on after a SystemExit: a prompt shows the part up to it alone."""
     return len(prompt_part(commands)) < len(commands)
 
 

@@ -101,7 +101,8 @@ def forging_text(tmp_path_factory):
     repository = tmp_path_factory.mktemp("repository")
     walk = FORGER[: FORGER.index("def forge(n)")]
     functions = [
-        f"def forge_{index}(n):\n    def change(command):\n        source = getattr(command, 'source', None){body}    walk(change)\n"
+        f"def forge_{index}(n):\n    def change(command):\n"
+        f"        source = getattr(command, 'source', None){body}    walk(change)\n"
         for index, body in enumerate(each.replace("\\\\n", "\\n") for each in CHANGES.values())
     ]
     (repository / "texts.py").write_text(walk + "\n".join(functions))

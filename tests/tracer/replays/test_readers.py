@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import ast
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from trace_mine.tracer.inside.observe import values
+from trace_mine.tracer.inside.protocol.answers import ReplayedCommand, ReplayReport
 from trace_mine.tracer.inside.protocol.jobs import Program
+from trace_mine.tracer.replay_check import ReplayResult, _compare_values, _verification
 from trace_mine.tracer.replays.choice import AUDITED, is_audited, readers_for
 from trace_mine.tracer.replays.questions import question_of
 from trace_mine.tracer.replays.registry import READERS
+from trace_mine.tracer.replays.rows import RowVerifier
 from trace_mine.tracer.replays.session import (
     Printed,
     Session,
@@ -23,7 +27,11 @@ from trace_mine.tracer.replays.session import (
     differences,
     shows,
 )
+from trace_mine.tracer.rounds import Failed
+from trace_mine.tracer.schema import Outcome
 
+HEAD = "Traceback (most recent call last):\n    ...\n"
+SILENT = Printed(out="")
 SESSION = """>>> x = {'b': [1, 2], 'a': None}
 >>> y = {3, 1, 2}
 >>> class C: pass
@@ -86,6 +94,91 @@ def test_a_reseeded_replay_draws_otherwise(workers, name):
     session = Session(commands=commands_of(">>> import random\n>>> random.random()\n"), program=Program())
     drawn = [reader.read(workers[reader.jail], session, seed).printed[1].out for seed in (2, 2, 3)]
     assert drawn[0] == drawn[1] != drawn[2]
+
+
+def test_a_value_whose_own_repr_is_a_literal_is_verified_by_nobody(plain_replayer):
+    """``repr`` is asked of exact built-in types alone: what a class says of itself is no literal of the session's."""
+    text = """>>> class Five:
+...     def __repr__(self): return "5"
+>>> class Six(int):
+...     def __repr__(self): return "5"
+>>> x, y, z, w = Five(), [Five()], Six(6), 5
+"""
+    questions = ((), (), tuple(question_of(name, "[5]" if name == "y" else "5") for name in "xyzw"))
+    session = Session(commands=commands_of(text), program=Program(), questions=questions)
+    (answers,) = READERS["doc"].read(plain_replayer, session, 0).answers[2:]
+    assert answers.pop("w") == "5"
+    assert not {"5", "[5]"} & {*answers.values()}
+
+
+class Reports:
+    """Stands in for a worker: what a process with our code in it, which programs can change, reports of a replay."""
+
+    def __init__(self, report: ReplayReport) -> None:
+        self.report = report
+
+    def run(self, job):
+        return Outcome(status="ok", integrity="clean", records=(self.report,))
+
+
+TWO = Session(
+    commands=commands_of(">>> x = 1\n>>> y = 2\n"),
+    program=Program(),
+    questions=((question_of("x", "1"),), (question_of("y", "2"),)),
+)
+
+
+@pytest.mark.parametrize(
+    ("num_commands", "values"), [(2, ()), (2, ({"x": "1"},)), (1, ({}, {})), (3, ({}, {}, {})), (2, ({}, {}, {}))]
+)
+def test_a_report_of_another_session_is_no_replay(num_commands, values):
+    report = ReplayReport(commands=(ReplayedCommand(output="", error=None),) * num_commands, values=values)
+    reading = READERS["patched"].read(Reports(report), TWO, 0)
+    assert [each.command for each in differences(TWO.commands, reading)] == [0]
+
+
+@pytest.mark.parametrize(
+    ("answers", "vouches", "verified"),
+    [
+        (({"x": "1"}, {"y": "2"}), True, 2),
+        (({"x": "1"}, {"y": "3"}), True, 1),
+        (({"x": "1"},), True, 1),
+        ((), True, 0),
+        (({"x": "1"}, {"y": "2"}), False, 0),
+    ],
+)
+def test_only_equal_answers_that_came_verify_a_state(answers, vouches, verified):
+    commands = [SimpleNamespace(changes={"x": "1"}), SimpleNamespace(changes={"y": "2"})]
+    result = ReplayResult(**{name: [set(), set()] for name in ("differing", "unbound", "answered")})
+    _compare_values(TWO, SessionReading(printed=(SILENT, SILENT), answers=answers), result, vouches=vouches)
+    verification = _verification(TWO, SimpleNamespace(commands=commands), result, {"doc"})
+    assert (verification.states_verified, verification.states_total) == (verified, 2)
+
+
+def test_which_readers_vouch_for_values():
+    assert [name for name, reader in READERS.items() if reader.vouches] == ["doc"]
+
+
+def test_of_a_session_that_goes_on_after_an_exit_a_prompt_reads_the_part_before(plain_replayer):
+    def verdict(text):
+        with RowVerifier() as verifier:
+            return verifier.verify(text, {"module": None, "code": ""}, ("stock", "literal"))
+
+    ends = ">>> 1\n{}\n>>> raise SystemExit\n" + HEAD + "SystemExit\n"
+    assert verdict(ends.format(1)).printed == ("literal", "stock")
+    part = verdict(ends.format(1) + ">>> 2\n2\n")
+    assert (part.printed, part.in_part, part.holds) == (("literal",), ("stock",), False)
+    assert sorted(verdict(ends.format(2) + ">>> 2\n2\n").failures) == ["literal", "stock"]
+    at_prompt = ">>> import sys\n>>> class SystemExitLike(Exception): pass\n>>> raise SystemExitLike\n" + HEAD
+    at_prompt += "SystemExitLike\n>>> 4 if hasattr(sys, 'ps1') else 5\n5\n"
+    assert sorted(verdict(at_prompt).failures) == ["stock"]
+
+
+def test_evidence_names_the_reader_that_was_asked(plain_replayer):
+    session = Session(commands=commands_of(">>> while True: pass\n"), program=Program())
+    for name in ("stock", "fresh", "literal", "doc"):
+        with pytest.raises(Failed, match=f"the {name} run ended"):
+            READERS[name].read(plain_replayer, session, 0)
 
 
 plain_values = st.recursive(
@@ -204,11 +297,10 @@ def test_a_command_and_what_it_printed(want, message, printed, does):
     assert agrees(TextCommand(source="x", want=want, message=message), printed) == does
 
 
-HEAD = "Traceback (most recent call last):\n    ...\n"
-SILENT = Printed(out="")
+FIRST = (Printed(out="1\n"),)
 
 
-def missing(message, *, why="ended", printed=(Printed(out="1\n"),), left=SILENT, **ending):
+def missing(message, *, why="ended", printed=FIRST, left=SILENT, **ending):
     commands = commands_of(f">>> 1\n1\n>>> f()\n{HEAD}{message}\n")
     return [
         each.command for each in differences(commands, SessionReading(why=why, printed=printed, left=left, **ending))
