@@ -175,7 +175,7 @@ def test_of_a_session_that_goes_on_after_an_exit_a_prompt_reads_the_part_before(
 
 
 def test_evidence_names_the_reader_that_was_asked(plain_replayer):
-    session = Session(commands=commands_of(">>> while True: pass\n"), program=Program())
+    session = Session(commands=commands_of(">>> import os\n>>> os.abort()\n"), program=Program())
     for name in ("stock", "fresh", "literal", "doc"):
         with pytest.raises(Failed, match=f"the {name} run ended"):
             READERS[name].read(plain_replayer, session, 0)
