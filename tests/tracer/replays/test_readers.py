@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from trace_mine.tracer.inside.observe import values
 from trace_mine.tracer.inside.protocol.answers import ReplayedCommand, ReplayReport
 from trace_mine.tracer.inside.protocol.jobs import Program
+from trace_mine.tracer.limits import Limits
 from trace_mine.tracer.replay_check import ReplayResult, _compare_values, _verification
 from trace_mine.tracer.replays.choice import AUDITED, is_audited, readers_for
 from trace_mine.tracer.replays.questions import question_of
@@ -28,6 +29,7 @@ from trace_mine.tracer.replays.session import (
     shows,
 )
 from trace_mine.tracer.rounds import Failed
+from trace_mine.tracer.sandbox.conversation import RunLost
 from trace_mine.tracer.schema import Outcome
 
 HEAD = "Traceback (most recent call last):\n    ...\n"
@@ -174,11 +176,21 @@ def test_of_a_session_that_goes_on_after_an_exit_a_prompt_reads_the_part_before(
     assert sorted(verdict(at_prompt).failures) == ["stock"]
 
 
-def test_evidence_names_the_reader_that_was_asked(plain_replayer):
-    session = Session(commands=commands_of(">>> import os\n>>> os.abort()\n"), program=Program())
-    for name in ("stock", "fresh", "literal", "doc"):
-        with pytest.raises(Failed, match=f"the {name} run ended"):
-            READERS[name].read(plain_replayer, session, 0)
+class LostJail:
+    """Stands in for a worker whose jail dies."""
+
+    limits = Limits()
+
+    def converse(self, request, talk):
+        raise RunLost("the jail died")
+
+
+@pytest.mark.parametrize("name", ["doc", "stock", "literal", "fresh"])
+def test_evidence_names_the_reader_that_was_asked(name):
+    session = Session(commands=commands_of(">>> 1\n1\n"), program=Program())
+    with pytest.raises(Failed) as failed:
+        READERS[name].read(LostJail(), session, 0)
+    assert failed.value.drop.evidence == f"the {name} run was lost: the jail died"
 
 
 plain_values = st.recursive(
