@@ -174,6 +174,8 @@ def _mine(paths: list[str], options: MineOptions, out: Path, jobs: int, *, overw
     if not print_dataset(merged, out):
         # An exit code of 0 would tell a script that there is a dataset to train on.
         explanation = "none of the snippets became a row" if merged.stats["found"] else "no snippet was found"
+        if origin.unreadable:  # a single broken archive, mostly: say at once what is wrong with it
+            explanation = f"{len(origin.unreadable)} unreadable repositories, the first one {origin.unreadable[0]}"
         raise CorpusError(f"nothing could be mined: {explanation}; see {out}/stats.json and errors.jsonl")
 
 

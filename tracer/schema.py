@@ -8,6 +8,8 @@
 
 All of them are frozen, so that a row, a view or a format can't change what happened. Values of the snippet stand in
 them as text only: nothing of a snippet's objects leaves the sandbox.
+
+Over 400 lines: the records that a row is made of stand together, with all that is said of their fields.
 """
 
 from __future__ import annotations

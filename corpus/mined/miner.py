@@ -37,6 +37,7 @@ from trace_mine.corpus.rows import printable
 from trace_mine.corpus.stats import Notes
 from trace_mine.corpus.work import Traces, WorkUnit
 from trace_mine.tracer.schema import SCHEMA_VERSION, Drop
+from trace_mine.tracer.visible import one_line
 
 UNIT_SNIPPETS = 32
 """Snippets of a unit. At 20-100 snippets a second a unit takes about a second: little is lost with a worker, and the
@@ -54,6 +55,9 @@ class Mined:
         options: the snippets to mine, and how to trace them.
         staging: a folder for unpacked archives.
 
+    Attributes:
+        unreadable: for people, the name of each repository that could not be read, and why; complete after ``units``.
+
     Raises:
         CorpusError: an input does not exist, or can't be read.
     """
@@ -67,6 +71,7 @@ class Mined:
         self._missing: dict[str, Counter[str]] = {}
         self._targets: list[NamedInput] = []
         self._ignored: list[IgnoredInput] = []
+        self.unreadable: list[str] = []
         self.input_names = [_input_name(text) for text in inputs]
         # Here and not in `units`: a misspelt path ends the command before anything is traced.
         for named in find_targets(inputs):
@@ -155,6 +160,7 @@ class Mined:
     def _unreadable_unit(self, name: str, drop: Drop) -> WorkUnit:
         """The unit of a repository that can't be read: one snippet, dropped."""
         repository = normalised_name(name)
+        self.unreadable.append(f"{repository}: {one_line(drop.evidence)}")
         entry: UnreadableEntry = {
             "path": ".",
             "name": repository,
