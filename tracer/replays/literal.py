@@ -19,8 +19,10 @@ from trace_mine.tracer.sandbox.prompt import RunRequest, SetUpResult, read_set_u
 
 PROGRAM = "trace_mine.tracer.inside.readers.literal"
 DIVIDER = "*" * 70
-INDENTED = 5
-"""Bytes of a report for one that a program printed, at most: doctest indents each line by four spaces."""
+INDENTED = 16
+"""Bytes of a report for one that a program printed, at most: a blank line is marked, and indented by four spaces."""
+SPARE_BYTES = 1 << 16
+"""Bytes of one report beside: the words before an output, and the frames of a traceback."""
 _line_start = re.compile(r"^(?!$)", re.MULTILINE)
 TRACEBACK = "Traceback (most recent call last):\n"
 
@@ -31,8 +33,7 @@ def read(worker: Worker, session: Session, reseed: int = 0) -> SessionReading:
     request = RunRequest(module=program.module, code=program.code, reseed=reseed, program=PROGRAM)
     pairs = [(command.source, secrets.token_hex(16)) for command in session.commands]
     heads = [_head(source, secret) for source, secret in pairs]
-    # what is not the program's in the reports are their heads, and the indents of its lines
-    most = sum(map(len, heads)) + INDENTED * worker.limits.output_bytes
+    most = sum(len(head) + SPARE_BYTES for head in heads) + INDENTED * worker.limits.output_bytes
     reports, _, _ = speak("literal", worker, request, lambda talk: _talk(talk, pairs, most))
     return _reading(session.commands, heads, reports)
 
