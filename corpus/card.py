@@ -29,7 +29,7 @@ interpreter, given the row's `setup`, repeats to the letter.
 
 ## What was verified
 {verified}
-A row's text was printed again by a process that held nothing of ours, and compared outside of it. A program that
+A row's text was printed again by processes that did not know what it says, and compared outside of them. A program that
 recognises a replay can still print something else elsewhere: `trace-mine verify` runs a sample of rows again.
 
 ```python

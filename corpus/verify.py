@@ -25,6 +25,7 @@ from trace_mine.corpus.schema import COLUMNS, RowColumns
 from trace_mine.corpus.work import Payload
 from trace_mine.tracer.formats import repl
 from trace_mine.tracer.replays.rows import MAX_SESSION_BYTES, RowVerifier
+from trace_mine.tracer.replays.session_text import check_written
 from trace_mine.tracer.sandbox import SandboxUnavailable
 from trace_mine.tracer.schema import SCHEMA_VERSION, Step
 from trace_mine.tracer.views import parse_view
@@ -217,8 +218,8 @@ def _verify(number: int, given: GivenRow, report: SampleReport, verifiers: _Veri
         verdict = verifier.verify(columns["text"], setup, READERS)
         report.printed.update(verdict.printed)
         failures = verdict.failures
-        if not verdict.printed and not failures:
-            raise _NotCheckable("no reader goes on after SystemExit as the row does")
+        if verdict.in_part and not failures:
+            raise _NotCheckable("not asked at a prompt: it goes on after SystemExit, which ends one")
     except _NotCheckable as why:
         report.not_checkable[str(why)] += 1
         return verifier
@@ -269,11 +270,20 @@ def _checked(row: dict[str, object]) -> RowColumns:
         raise _NotVerified("trace_id", "it is not the hash of the row's text, set-up and place")
     try:
         steps = [Step(source=step["source"], output=step["output"], kind=step["kind"]) for step in columns["steps"]]
-        text = repl.render(steps).text
+        rendered = repl.render(steps)
     except ValueError as error:
         raise _NotVerified("steps", str(error)) from None
-    if text != columns["text"]:
+    if rendered.text != columns["text"]:
         raise _NotVerified("steps", "written as a session they give another text than the row's")
+    try:
+        check_written(columns["text"], [(step.source, step.output) for step in steps])
+    except ValueError as error:
+        raise _NotVerified("steps", str(error)) from None
+    segments = [
+        {"start": each.start, "end": each.end, "role": each.role, "step": each.step} for each in rendered.segments
+    ]
+    if columns["origin"] == "mined" and segments != columns["segments"]:
+        raise _NotVerified("segments", "they are not those of the row's steps")
     return columns
 
 

@@ -64,7 +64,8 @@ def verify(
     """Runs rows of a dataset again, and says which of them print what they say.
 
     Each is read by the unchanged doctest and by a fresh python -i, in a jail in which all that can differ does. What
-    it prints is verified; its states, and where its statements stand, are not.
+    it prints is verified; its states, and where its statements stand, are not. A row that goes on after SystemExit is
+    not called verified, since no prompt does; one with recorded draws is read by our own reader of those alone.
     """
     from trace_mine.corpus.mined.options import MineOptions
     from trace_mine.corpus.verify import verify_sample

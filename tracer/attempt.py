@@ -84,6 +84,7 @@ class Attempt:
                 text=rendered.text,
                 plan=self.plan,
                 commands=driven.commands,
+                steps=steps,
                 outcomes=driven.outcomes,
                 noticed=self.native.result.noticed,
                 files=self._files_that_ran(),

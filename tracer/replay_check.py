@@ -20,9 +20,17 @@ from trace_mine.tracer.replays.choice import is_chosen, readers_for
 from trace_mine.tracer.replays.jails import ReplayJails
 from trace_mine.tracer.replays.questions import StateQuestion, question_of
 from trace_mine.tracer.replays.registry import READERS
-from trace_mine.tracer.replays.session import Difference, Session, SessionReading, commands_of, differences
+from trace_mine.tracer.replays.session import (
+    Difference,
+    Session,
+    SessionReading,
+    commands_of,
+    differences,
+    prompt_part,
+)
+from trace_mine.tracer.replays.session_text import check_written
 from trace_mine.tracer.rounds import Again, Plan
-from trace_mine.tracer.schema import Snippet, Verification
+from trace_mine.tracer.schema import Snippet, Step, Verification
 
 RESEEDS = (2, 3, 5, 7)
 """Seeds of ``random`` in further replays of a session in which something differed.
@@ -40,6 +48,7 @@ class WrittenSession:
         text: the session's text.
         plan: the plan by which it was written.
         commands: its commands, as the driver sent them.
+        steps: what the text was written of, aligned with ``commands``.
         outcomes: the outcomes of its draws, in order.
         noticed: audit events of the native run, by which readers are chosen.
         files: files of this machine with functions that the native run called.
@@ -50,6 +59,7 @@ class WrittenSession:
     text: str
     plan: Plan
     commands: Sequence[SessionCommand]
+    steps: Sequence[Step]
     outcomes: Sequence[DrawnOutcome]
     noticed: Sequence[str] = ()
     files: Sequence[str] = ()
@@ -63,12 +73,14 @@ class ReplayResult:
         failed: the failed check, a reason with its evidence, or empty.
         differing: for each command the variables that it changed to another value in some replay than in the session.
         unbound: for each command the variables that it is said to change, and which no replay had after it.
+        answered: for each command the variables that had the session's value where a reader vouches for it.
         verification: what the readers verified.
     """
 
     failed: dict[str, str] = field(default_factory=dict)
     differing: list[set[str]]
     unbound: list[set[str]]
+    answered: list[set[str]]
     verification: Verification = field(default_factory=Verification)
 
 
@@ -89,10 +101,10 @@ def replay_session(config: TracerConfig, jails: ReplayJails, session: WrittenSes
         Failed: a replay did not end well.
     """
     size = len(session.commands)
-    result = ReplayResult(differing=[set() for _ in range(size)], unbound=[set() for _ in range(size)])
+    result = ReplayResult(differing=_sets(size), unbound=_sets(size), answered=_sets(size))
     try:
         replayed = _as_replayed(config, session)
-    except ValueError as error:  # an option of doctest's in a comment, say
+    except ValueError as error:  # an option of doctest's in a comment, or a record that was changed inside
         result.failed = {Reason.REPLAY_MISMATCH.value: f"no doctest: {error}"[:400]}
         return result
     if replayed.draws is not None:
@@ -109,17 +121,20 @@ def replay_session(config: TracerConfig, jails: ReplayJails, session: WrittenSes
         reader = READERS[name]
         if name in printed and not reseed:
             jails.check_budget()
-        reading = reader.read(jails.worker(reader.jail), replayed, reseed)
+        commands = replayed.commands if reader.survives_exit else prompt_part(replayed.commands)
+        read = replace(replayed, commands=commands, questions=replayed.questions[: len(commands)])
+        reading = reader.read(jails.worker(reader.jail), read, reseed)
         # values first: where an output differs, ``_evidence_of`` asks which values differ with it
-        _compare_values(replayed, reading, result)
-        different = differences(replayed.commands, reading)
+        _compare_values(replayed, reading, result, vouches=reader.vouches)
+        different = differences(commands, reading)
         if name == "fresh":
             jails.audits.note(session.program.module, agrees=not different)
         if different:
             evidence = _evidence_of(name, different, session, result.differing, lenient=lenient)
             result.failed = {Reason.REPLAY_MISMATCH.value: evidence}
             return result
-        printed.add(name)
+        if len(commands) == size:  # a reader that saw a part of the session printed none of the rest
+            printed.add(name)
         # Only once, so that the list is not filled again. Most sessions never get here: a further replay costs as much
         # as the first, and where nothing differed it has nothing to find.
         if not turns and may_reseed and (session.plan.hide or any(result.differing)):
@@ -129,15 +144,18 @@ def replay_session(config: TracerConfig, jails: ReplayJails, session: WrittenSes
     return result
 
 
+def _sets(size: int) -> list[set[str]]:
+    return [set() for _ in range(size)]
+
+
 def _as_replayed(config: TracerConfig, session: WrittenSession) -> Session:
-    """The session as readers take it. Raises ValueError where its text is no doctest."""
+    """The session as readers take it. Raises ValueError where its text is no doctest, or says more than its steps."""
     commands = commands_of(session.text)
-    changed = _questions(session.commands)
+    check_written(session.text, [(step.source, step.output) for step in session.steps])
     return Session(
         commands=commands,
         program=session.program,
-        # a command that is a comment alone is none in the text: then nobody knows which question belongs where
-        questions=changed if len(commands) == len(session.commands) else (),
+        questions=_questions(session.commands),
         # a session that drew nothing has nothing that only our interceptors could give again
         draws=draws_of(config, session.snippet, session.outcomes) if session.outcomes else None,
         laws=laws_of(config),
@@ -152,7 +170,7 @@ def _questions(commands: Sequence[SessionCommand]) -> tuple[tuple[StateQuestion,
     )
 
 
-def _compare_values(replayed: Session, reading: SessionReading, result: ReplayResult) -> None:
+def _compare_values(replayed: Session, reading: SessionReading, result: ReplayResult, *, vouches: bool) -> None:
     """Note the variables with other values than the session's, and those that are not there at all."""
     for index, answers in enumerate(reading.answers):
         for question in replayed.asked_after(index):
@@ -161,6 +179,8 @@ def _compare_values(replayed: Session, reading: SessionReading, result: ReplayRe
                 result.unbound[index].add(question.name)
             elif answer != question.text:
                 result.differing[index].add(question.name)
+            elif vouches:
+                result.answered[index].add(question.name)
 
 
 def _verification(replayed: Session, session: WrittenSession, result: ReplayResult, printed: set[str]) -> Verification:
@@ -169,8 +189,9 @@ def _verification(replayed: Session, session: WrittenSession, result: ReplayResu
     for index, command in enumerate(session.commands):
         not_there = result.unbound[index]
         total += sum(value is not None and name not in not_there for name, value in command.changes.items())
-        other = not_there | result.differing[index]
-        verified += sum(each.is_literal and each.name not in other for each in replayed.asked_after(index))
+        # an answer that did not come verifies nothing
+        equal = result.answered[index] - not_there - result.differing[index]
+        verified += sum(each.is_literal and each.name in equal for each in replayed.asked_after(index))
     return Verification(printed=tuple(sorted(printed)), states_verified=verified, states_total=total)
 
 

@@ -122,6 +122,57 @@ def test_a_true_dataset_is_verified(mined: Path, repository: Path) -> None:
     assert told.count("sandbox: level") == 1
 
 
+HEAD = "Traceback (most recent call last):\n    ...\n"
+
+
+def test_a_row_is_no_more_than_what_readers_compare(row: dict[str, Any], tmp_path: Path) -> None:
+    """Texts of which doctest skips a part, and one whose segments are not those of its steps."""
+    bare = {**row, "setup": json.dumps({**json.loads(row["setup"]), "module": None, "sys_path": [], "code": ""})}
+    texts = [
+        ">>> x = 2 + 2\n\n2 + 2 is 5\n",
+        ">>> x = 2 + 2\n>>> # x\n5\n",
+        ">>> 1 / 0\nTraceback (most recent call last):\n  2 + 2 is 5\nZeroDivisionError: division by zero\n",
+        ">>> x = 2 + 2\n>>> x\n4\n",
+        ">>> x = 2 + 2\n>>> x\n4\n",
+    ]
+    rows = [forged({**bare, "text": text}, module=None, sys_path=[], code="") for text in texts]
+    rows[4]["segments"][0]["role"], rows[4]["segments"][1]["role"] = "command", "prompt"
+    code, report = report_of(dataset_of(tmp_path / "out", rows))
+    assert code == 1 and report["verified"] == 1
+    assert failures_of(report) == [
+        (0, ["fresh", "literal"]),
+        (1, ["fresh", "literal"]),
+        (2, ["fresh", "literal"]),
+        (4, ["segments"]),
+    ]
+
+
+def test_steps_that_are_read_as_others_fail(row: dict[str, Any], tmp_path: Path) -> None:
+    """An output that holds a prompt gives the same text as an output and a command."""
+    changed = forged({**row, "text": ">>> x = 4\n>>> x\n4\n>>> x\n4\n"}, module=None, sys_path=[], code="")
+    steps = [{**step} for step in changed["steps"][:2]]
+    steps[1]["output"] = "4\n>>> x\n4"
+    changed |= {"steps": steps, "states": changed["states"][:2]}
+    changed["segments"] = [each for each in changed["segments"] if each["step"] < 2]
+    changed["segments"][-1]["end"] = len(changed["text"])
+    code, report = report_of(dataset_of(tmp_path / "out", [changed]))
+    assert code == 1 and failures_of(report) == [(0, ["steps"])]
+
+
+def test_a_row_that_goes_on_after_an_exit_is_not_called_verified(row: dict[str, Any], tmp_path: Path) -> None:
+    ends = f">>> raise SystemExit\n{HEAD}SystemExit\n"
+    like = f">>> class SystemExitLike(Exception): pass\n>>> raise SystemExitLike\n{HEAD}SystemExitLike\n"
+    asks = ">>> import sys\n>>> 4 if hasattr(sys, 'ps1') else 5\n5\n"
+    texts = [ends, ends + ">>> 1\n1\n", asks + ends + ">>> 1\n1\n", like + asks]
+    rows = [forged({**row, "text": text}, module=None, sys_path=[], code="") for text in texts]
+    code, report = report_of(dataset_of(tmp_path / "out", rows))
+    assert code == 1 and report["verified"] == 1
+    assert failures_of(report) == [(2, ["fresh"]), (3, ["fresh"])]
+    assert list(report["not_checkable_reasons"]) == [
+        "not asked at a prompt: it goes on after SystemExit, which ends one"
+    ]
+
+
 def test_one_changed_character_fails(row: dict[str, Any], repository: Path, tmp_path: Path) -> None:
     text = row["text"]
     changes = [

@@ -62,12 +62,12 @@ def readers_for(
         audit: ``fresh`` reads too.
     """
     words, events = words_of(sources), set(noticed)
-    # after SystemExit no prompt goes on: another doctest reader has to do
-    at_prompt = not ends_at_prompt(commands)
-    readers = ["doc", "stock"] if at_prompt else ["doc", "literal"]
-    if at_prompt and (words & REFLECTION or events & REFLECTION_EVENTS or any(map(file_reflects, files))):
+    readers = ["doc", "stock"]
+    reflects = bool(words & REFLECTION or events & REFLECTION_EVENTS) or any(map(file_reflects, files))
+    # after SystemExit no prompt goes on: of the rest another doctest reader has to do
+    if ends_at_prompt(commands) or reflects:
         readers.append("literal")
-    if at_prompt and audit:
+    if audit:
         readers.append("fresh")
     if events & THREAD_EVENTS:
         readers += [readers[turn % 2] for turn in range(MORE_REPLAYS)]

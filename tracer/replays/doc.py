@@ -96,4 +96,5 @@ DOC = SessionReader(
     jail="replayer",
     read=read,
     asks=True,
+    vouches=True,
 )

@@ -1,7 +1,8 @@
 """The reader ``patched``: sessions with recorded draws, which only our interceptors of draws can give again.
 
 It reads in the recorder's kind of jail, with our code in the process, so that it says less than the others; still it
-tells what was printed, and the comparison is made here.
+tells what was printed, and the comparison is made here. Its answers about variables say what differs from run to run,
+and verify none.
 """
 
 from __future__ import annotations
@@ -30,8 +31,12 @@ def read(worker: Worker, session: Session, reseed: int = 0) -> SessionReading:
     printed = tuple(
         Printed(out=each.output, error=each.error or "", raised=each.error is not None) for each in report.commands
     )
+    # The report comes from a process in which programs find our code: it is no replay if it does not fit the session.
+    if len(report.values) != len(printed) or len(printed) > len(session.commands):
+        return SessionReading(printed=(), why="a report of another session")
     answers = tuple(
-        {name: values.get(name) for name in names} for names, values in zip(watch, report.values, strict=False)
+        {name: values.get(name) for name in names}
+        for names, values in zip(watch[: len(printed)], report.values[:num_asked], strict=True)
     )
     ending = "" if len(printed) == len(session.commands) else "the command is not complete"
     return SessionReading(printed=printed, why=ending, answers=answers)

@@ -59,29 +59,56 @@ def _read(text: str) -> tuple[bool, bool]:
 
     Token by token and not by the compiler: the text comes from inside, and a compiler can be made to use up its stack.
     """
-    above: list[str] = []
-    colons: list[int] = []
-    position, has_set, has_value, last = 0, False, False, ""
+    above: list[_Open] = []
+    position, has_set, is_done, last = 0, False, False, ""
     while position < len(text):
         match = _token.match(text, position)
-        if match is None:
+        if match is None or is_done:
             return False, False
-        kind = match.lastgroup
+        kind, token, position = match.lastgroup or "", match.group(), match.end()
+        if not kind:
+            continue  # spaces
+        if not _may_follow(kind, last, above):
+            return False, False
         if kind == "open":
-            above.append(match.group())
-            colons.append(0)
+            above.append(_Open(bracket=token))
         elif kind == "close":
-            if not above or above.pop() != _PAIRS[match.group()]:
+            closed = above.pop()
+            if closed.bracket != _PAIRS[token] or not closed.is_whole():
                 return False, False
-            num_colons = colons.pop()
-            has_set = has_set or (match.group() == "}" and not num_colons and last != "{")
-        elif kind == "colon":
-            if not above or above[-1] != "{":
-                return False, False
-            colons[-1] += 1
-        elif kind == "comma" and not above:
-            return False, False
-        has_value = has_value or kind in ("atom", "open")
-        last = match.group() if kind else last
-        position = match.end()
-    return has_value and not above, has_set
+            has_set = has_set or (token == "}" and closed.num_colons == 0 and closed.num_values > 0)
+            kind = "atom"
+        elif above:
+            above[-1].num_colons += kind == "colon"
+        if kind == "atom" and above:
+            above[-1].num_values += 1
+        is_done = kind == "atom" and not above
+        last = kind
+    return is_done, has_set
+
+
+@dataclass(slots=True, kw_only=True)
+class _Open:
+    """A bracket that is open, and what stood in it so far. Not frozen: it is counted as tokens come."""
+
+    bracket: str
+    num_values: int = 0
+    num_colons: int = 0
+
+    def is_whole(self) -> bool:
+        """True if what stood in it is values, or pairs of them."""
+        return not self.num_colons or self.num_values == 2 * self.num_colons
+
+
+def _may_follow(kind: str, last: str, above: list[_Open]) -> bool:
+    """Return True if a token of this kind may stand after one of kind ``last``; empty: at the beginning."""
+    if kind in ("atom", "open"):
+        return last in ("", "open", "comma", "colon")
+    if not above:
+        return False
+    if kind == "close":
+        return last in ("atom", "open", "comma")
+    if kind == "comma":
+        # in a dictionary after a pair only
+        return last == "atom" and above[-1].num_colons in (0, above[-1].num_values - above[-1].num_colons)
+    return last == "atom" and above[-1].bracket == "{" and above[-1].num_values == 2 * above[-1].num_colons + 1

@@ -36,10 +36,11 @@ class SessionReader:
         read: runs the session once; the number seeds ``random`` anew, 0 leaves it. Raises Failed where the run came to
             a limit, crashed, or could not be set up.
         asks: it asks the session's questions.
+        vouches: the answers to them come from outside of the interceptors of draws, so that they verify a value.
         survives_exit: it goes on after a command that raises SystemExit.
 
     Raises:
-        ValueError: the name is no word.
+        ValueError: the name is no word, or it vouches for answers that it does not ask for.
     """
 
     name: str
@@ -47,6 +48,7 @@ class SessionReader:
     jail: Jails
     read: Callable[[Worker, Session, int], SessionReading]
     asks: bool = False
+    vouches: bool = False
     survives_exit: bool = True
 
     def __post_init__(self) -> None:
@@ -54,6 +56,8 @@ class SessionReader:
             raise ValueError(
                 f"expected SessionReader.name to be one word, got {self.name!r}; use letters, digits and _"
             )
+        if self.vouches and not self.asks:
+            raise ValueError(f"expected the reader {self.name} to ask what it vouches for; set asks")
 
 
 def speak(

@@ -16,7 +16,7 @@ from trace_mine.tracer.inside.protocol.codec import from_json
 from trace_mine.tracer.inside.protocol.jobs import Program, Recorded
 from trace_mine.tracer.replays.jails import ReplayJails
 from trace_mine.tracer.replays.registry import READERS
-from trace_mine.tracer.replays.session import Session, commands_of, differences, ends_at_prompt
+from trace_mine.tracer.replays.session import Session, commands_of, differences, prompt_part
 from trace_mine.tracer.rounds import Failed
 
 DEFAULT_READERS = ("doc", "stock")
@@ -28,24 +28,27 @@ MAX_SESSION_BYTES = 8 << 20
 class RowVerdict:
     """The result of a row's verification.
 
-    ``printed`` are the readers by which the text printed the same again, sorted; ``failures`` maps each other reader to
-    the evidence: the command that differed, or why the text could not be run.
+    ``printed`` are the readers by which the text printed the same again, sorted; ``in_part`` those that printed it as
+    far as a SystemExit, which ended them; ``failures`` maps each other reader to the evidence: the command that
+    differed, or why the text could not be run.
 
     Raises:
-        ValueError: a reader is in both.
+        ValueError: a reader is in two of them.
     """
 
     printed: tuple[str, ...]
     failures: Mapping[str, str]
+    in_part: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if twice := set(self.printed) & set(self.failures):
-            raise ValueError(f"expected each reader in one of printed and failures, got {sorted(twice)} in both")
+        names = [*self.printed, *self.in_part, *self.failures]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"expected each reader in one of printed, in_part and failures, got {twice} in two")
 
     @property
     def holds(self) -> bool:
-        """True if every reader printed the text again."""
-        return not self.failures
+        """True if every reader printed the whole text again."""
+        return not self.failures and not self.in_part
 
 
 class RowVerifier:
@@ -97,7 +100,7 @@ class RowVerifier:
             text: the row's ``text``.
             setup: its ``setup``: ``module``, ``code`` and ``choices``.
             readers: names of readers (``registry.READERS``). A row with recorded choices is read by ``patched``
-                instead, and one that goes on after SystemExit by no reader that this ends.
+                instead, and of one that goes on after SystemExit a reader that this ends reads the part before.
 
         Raises:
             KeyError: there is no reader of this name.
@@ -108,23 +111,23 @@ class RowVerifier:
             return RowVerdict(printed=(), failures=dict.fromkeys(readers, f"no session: {error}"[:400]))
         commands, draws = session.commands, session.draws
         printed: list[str] = []
+        in_part: list[str] = []
         failures: dict[str, str] = {}
         for name in ("patched",) if draws is not None else readers:
             reader = READERS[name]
-            if not reader.survives_exit and ends_at_prompt(commands):
-                continue
+            asked = commands if reader.survives_exit else prompt_part(commands)
             try:
-                reading = reader.read(self._jails.worker(reader.jail), session, 0)
+                reading = reader.read(self._jails.worker(reader.jail), replace(session, commands=asked), 0)
             except Failed as failed:
                 failures[name] = f"{failed.drop.reason}: {failed.drop.evidence}"
                 continue
-            different = differences(commands, reading)
+            different = differences(asked, reading)
             if different:
                 first = different[0]
                 failures[name] = f"{first.source!r} printed {first.got[:200]!r}, not {first.wanted[:200]!r}"
             else:
-                printed.append(name)
-        return RowVerdict(printed=tuple(sorted(printed)), failures=failures)
+                (printed if len(asked) == len(commands) else in_part).append(name)
+        return RowVerdict(printed=tuple(sorted(printed)), failures=failures, in_part=tuple(sorted(in_part)))
 
 
 def _session_of(text: str, setup: Mapping[str, object]) -> Session:

@@ -5,7 +5,6 @@ The comparison is the supervisor's: wanted outputs never go inside, and of what 
 
 from __future__ import annotations
 
-import doctest
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,15 +12,16 @@ from dataclasses import dataclass
 from trace_mine.tracer.inside.protocol.jobs import Draws, Laws, Program
 from trace_mine.tracer.inside.syntax import doctext
 from trace_mine.tracer.replays.questions import StateQuestion
+from trace_mine.tracer.replays.session_text import parts_of
 
-EXACT = doctest.DONT_ACCEPT_TRUE_FOR_1
-"""The only option of doctest's comparison: without it ``1`` is accepted where a text says ``True``."""
-_check = doctest.OutputChecker().check_output
 # What an interpreter adds to a NameError's message, and ``traceback`` to a lesser degree, which doctest reads.
 _suggestion = re.compile(
     r"(\. Did you mean: '[^'\n]*'\?)?(( Or did|\. Did) you forget to import '[^'\n]*'\?)?$", re.MULTILINE
 )
-_exit_code = re.compile(r"\w+: (-?\d{1,9})\n?")
+ENDED = "ended"
+"""Why nothing more was read of a run that ended by itself (``sandbox.conversation``)."""
+_exit = re.compile(r"SystemExit(?:: (?P<code>.*))?\n?", re.DOTALL)
+_exit_number = re.compile(r"-?\d{1,9}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,13 +71,20 @@ class Session:
 
 
 def commands_of(text: str) -> tuple[TextCommand, ...]:
-    """Read a session's text as ``doctest`` reads it.
+    """Read a session's text, all of which is commands and their outputs.
 
     Raises:
-        ValueError: it is no doctest.
+        ValueError: it is no session (``session_text``).
     """
-    examples = doctest.DocTestParser().get_examples(text)
-    return tuple(TextCommand(source=each.source, want=each.want, message=each.exc_msg) for each in examples)
+    ended = "{}\n".format
+    return tuple(
+        TextCommand(
+            source=ended(part.source.removesuffix("\n")),
+            want=part.output and ended(part.output),
+            message=None if part.message is None else ended(part.message),
+        )
+        for part in parts_of(text)
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +106,7 @@ class SessionReading:
         printed: by each command, as far as the run came.
         why: why it came no further; empty where it did.
         exit_status: the status with which the run ended by itself; None where it did not.
+        left: what was printed after the last command that was read, until the end of such a run.
         answers: for each command that was asked after, each variable's value as text, None where it is not bound.
 
     Raises:
@@ -108,6 +116,7 @@ class SessionReading:
     printed: tuple[Printed, ...]
     why: str = ""
     exit_status: int | None = None
+    left: Printed | None = None
     answers: tuple[dict[str, str | None], ...] = ()
 
     def __post_init__(self) -> None:
@@ -154,14 +163,21 @@ def agrees(command: TextCommand, printed: Printed) -> bool:
     """
     if command.message is None:
         # what else is on standard error (warnings, logging) is no output of a session
-        out = printed.out if not printed.out or printed.out.endswith("\n") else printed.out + "\n"
-        return not printed.raised and _check(command.want, out, EXACT)
+        return not printed.raised and _is_shown_as(printed.out, command.want)
     if printed.out:
         return False
     if printed.raised is None:
         return shows(printed.error, command.message)
-    error = printed.error if printed.error.endswith("\n") else printed.error + "\n"
-    return printed.raised and _check(command.message, error, EXACT)
+    return printed.raised and _is_shown_as(printed.error, command.message)
+
+
+def _is_shown_as(printed: str, want: str) -> bool:
+    """Return True if this is the text of what was printed: exact to the character, but for marked blank lines and the
+    last line end. ``doctest`` would accept ``\\xe9`` for a letter, and ``1`` for ``True``.
+    """
+    text = want.removesuffix("\n")
+    # a program that prints nothing and one that prints an empty line are not the same to a reader
+    return bool(printed) == bool(want) and (printed.removesuffix("\n") == text or doctext.shown(printed) == text)
 
 
 def shows(error: str, message: str) -> bool:
@@ -185,18 +201,36 @@ def _plain(text: str) -> str:
 
 
 def ends_at_prompt(commands: Sequence[TextCommand]) -> bool:
-    """Return True if the session goes on after a SystemExit: at a prompt, which that ends, it can't be replayed."""
-    return any((command.message or "").startswith("SystemExit") for command in commands[:-1])
+    """Return True if the session goes on after a SystemExit: a prompt shows the part up to it alone."""
+    return len(prompt_part(commands)) < len(commands)
+
+
+def prompt_part(commands: Sequence[TextCommand]) -> tuple[TextCommand, ...]:
+    """The commands that a prompt runs: all of them, or those up to the first SystemExit, which ends it."""
+    exits = (index for index, command in enumerate(commands) if _exit.fullmatch(command.message or ""))
+    return tuple(commands[: next(exits, len(commands)) + 1])
 
 
 def _ended_as_shown(command: TextCommand, reading: SessionReading, *, is_last: bool) -> bool:
-    """Return True if the run ended by itself in its last command, with the exit status of the exception shown there."""
-    if not is_last or command.message is None or reading.exit_status is None:
+    """Return True if the run ended by itself in its last command, as the SystemExit shown there ends an interpreter.
+
+    Any other exception leaves a prompt where it is: a run that ends there shows nothing of it.
+    """
+    shown = _exit.fullmatch(command.message or "")
+    if not is_last or shown is None or reading.why != ENDED or reading.exit_status is None or reading.left is None:
         return False
-    code = _exit_code.fullmatch(command.message)
-    # a text as the exit code ends a process with 1, a text of digits too
-    allowed = {1} if code is None else {int(code.group(1)) & 0xFF, 1}
-    return reading.exit_status in allowed | ({0} if code is None else set())
+    if reading.left.out:
+        return False
+    code = None if shown["code"] is None else shown["code"].removesuffix("\n")
+    if code is None or code in ("None", "False"):
+        silent = 0
+    elif code == "True":
+        silent = 1
+    else:
+        silent = int(code) & 0xFF if _exit_number.fullmatch(code) else -1
+    # a code that is no number is written to standard error, and ends the process with 1: a text of digits too
+    is_written = code is None or shows(reading.left.error, code)
+    return reading.exit_status == silent or (reading.exit_status == 1 and is_written and bool(reading.left.error))
 
 
 def _difference(index: int, command: TextCommand, got: str) -> Difference:

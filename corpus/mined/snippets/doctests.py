@@ -17,6 +17,7 @@ from trace_mine.corpus.mined.files import TEXT_SUFFIXES, SourceText
 from trace_mine.corpus.mined.layout import ImportPlace
 from trace_mine.corpus.mined.snippets.candidate import Candidate, RepositoryContext
 from trace_mine.tracer.inside.reasons import Reason
+from trace_mine.tracer.replays.linear_parser import LinearParser, directive_of
 from trace_mine.tracer.schema import Drop, Piece, Snippet
 
 STANDARD_OPTIONS = frozenset(doctest.OPTIONFLAGS_BY_NAME)
@@ -33,9 +34,6 @@ FOREIGN_OPTIONS = (
 registered, so these are; they never reach a row.
 """
 
-# Searched for behind a line's last quote, where it can't break off: in a line of n directives and a quote, an
-# expression that forbids quotes would read on from each of them.
-_OPTIONS = re.compile(r"#[^\S\n]*+doctest:[^\S\n]*+(.*+)")
 # A line that opens or closes a block of code in Markdown, with whatever stands behind the mark (a language).
 _FENCE = re.compile(r"^[ \t]*+(```|~~~).*+$", re.MULTILINE)
 
@@ -224,27 +222,6 @@ def examples_of(source: SourceText) -> Iterator[list[str]]:
         yield [example.source for example in examples if not example.options.get(skip)]
 
 
-class _Directives:
-    """Stands in for doctest's expression for directives, which takes n * n steps over n spaces and a quote."""
-
-    def finditer(self, source: str) -> Iterator[re.Match[str]]:
-        """The directives of an example, one for each line that has one."""
-        directives = map(_directive_of, source.split("\n"))
-        return (directive for directive in directives if directive is not None)
-
-
-def _directive_of(line: str) -> re.Match[str] | None:
-    """The directive at the end of a line: its first group has the options. None without one."""
-    return _OPTIONS.search(line, max(line.rfind("'"), line.rfind('"')) + 1)
-
-
-class LinearParser(doctest.DocTestParser):
-    """Doctest's parser, in a time that grows with the length of an example."""
-
-    # the one expression of doctest's for which that is not so; typeshed has no name for it
-    _OPTION_DIRECTIVE_RE = _Directives()
-
-
 def _parser() -> doctest.DocTestParser:
     # Here and not at import, which should change nothing; to register an option again gives the same flag.
     for option in FOREIGN_OPTIONS:
@@ -285,5 +262,5 @@ def without_directives(source: str) -> str:
 
 
 def _without_directive(line: str) -> str:
-    directive = _directive_of(line)
+    directive = directive_of(line)
     return line if directive is None else line[: directive.start()].rstrip(" \t")

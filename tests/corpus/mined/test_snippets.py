@@ -20,9 +20,10 @@ from hypothesis import strategies as st
 from trace_mine.corpus.mined.files import SourceText, decode
 from trace_mine.corpus.mined.layout import Layout
 from trace_mine.corpus.mined.snippets import ENTRIES, Candidate, RepositoryContext
-from trace_mine.corpus.mined.snippets.doctests import LinearParser, without_directives
+from trace_mine.corpus.mined.snippets.doctests import without_directives
 from trace_mine.corpus.mined.snippets.scripts import without_futures
 from trace_mine.tracer.inside.reasons import Reason
+from trace_mine.tracer.replays.linear_parser import LinearParser
 from trace_mine.tracer.schema import KINDS, Drop, Piece, Snippet
 
 AWKWARD = '''\

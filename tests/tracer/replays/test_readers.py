@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import ast
 import os
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from trace_mine.tracer.inside.observe import values
+from trace_mine.tracer.inside.protocol.answers import ReplayedCommand, ReplayReport
 from trace_mine.tracer.inside.protocol.jobs import Program
+from trace_mine.tracer.limits import Limits
+from trace_mine.tracer.replay_check import ReplayResult, _compare_values, _verification
 from trace_mine.tracer.replays.choice import AUDITED, is_chosen, readers_for
 from trace_mine.tracer.replays.questions import question_of
 from trace_mine.tracer.replays.registry import READERS
+from trace_mine.tracer.replays.rows import RowVerifier
 from trace_mine.tracer.replays.session import (
     Printed,
     Session,
@@ -24,7 +29,12 @@ from trace_mine.tracer.replays.session import (
     differences,
     shows,
 )
+from trace_mine.tracer.rounds import Failed
+from trace_mine.tracer.sandbox.conversation import RunLost
+from trace_mine.tracer.schema import Outcome
 
+HEAD = "Traceback (most recent call last):\n    ...\n"
+SILENT = Printed(out="")
 SESSION = """>>> x = {'b': [1, 2], 'a': None}
 >>> y = {3, 1, 2}
 >>> class C: pass
@@ -89,6 +99,101 @@ def test_a_reseeded_replay_draws_otherwise(workers, name):
     assert drawn[0] == drawn[1] != drawn[2]
 
 
+def test_a_value_whose_own_repr_is_a_literal_is_verified_by_nobody(plain_replayer):
+    """``repr`` is asked of exact built-in types alone: what a class says of itself is no literal of the session's."""
+    text = """>>> class Five:
+...     def __repr__(self): return "5"
+>>> class Six(int):
+...     def __repr__(self): return "5"
+>>> x, y, z, w = Five(), [Five()], Six(6), 5
+"""
+    questions = ((), (), tuple(question_of(name, "[5]" if name == "y" else "5") for name in "xyzw"))
+    session = Session(commands=commands_of(text), program=Program(), questions=questions)
+    (answers,) = READERS["doc"].read(plain_replayer, session, 0).answers[2:]
+    assert answers.pop("w") == "5"
+    assert not {"5", "[5]"} & {*answers.values()}
+
+
+class Reports:
+    """Stands in for a worker: what a process with our code in it, which programs can change, reports of a replay."""
+
+    def __init__(self, report: ReplayReport) -> None:
+        self.report = report
+
+    def run(self, job):
+        return Outcome(status="ok", integrity="clean", records=(self.report,))
+
+
+TWO = Session(
+    commands=commands_of(">>> x = 1\n>>> y = 2\n"),
+    program=Program(),
+    questions=((question_of("x", "1"),), (question_of("y", "2"),)),
+)
+
+
+@pytest.mark.parametrize(
+    ("num_commands", "values"), [(2, ()), (2, ({"x": "1"},)), (1, ({}, {})), (3, ({}, {}, {})), (2, ({}, {}, {}))]
+)
+def test_a_report_of_another_session_is_no_replay(num_commands, values):
+    report = ReplayReport(commands=(ReplayedCommand(output="", error=None),) * num_commands, values=values)
+    reading = READERS["patched"].read(Reports(report), TWO, 0)
+    assert [each.command for each in differences(TWO.commands, reading)] == [0]
+
+
+@pytest.mark.parametrize(
+    ("answers", "vouches", "verified"),
+    [
+        (({"x": "1"}, {"y": "2"}), True, 2),
+        (({"x": "1"}, {"y": "3"}), True, 1),
+        (({"x": "1"},), True, 1),
+        ((), True, 0),
+        (({"x": "1"}, {"y": "2"}), False, 0),
+    ],
+)
+def test_only_equal_answers_that_came_verify_a_state(answers, vouches, verified):
+    commands = [SimpleNamespace(changes={"x": "1"}), SimpleNamespace(changes={"y": "2"})]
+    result = ReplayResult(**{name: [set(), set()] for name in ("differing", "unbound", "answered")})
+    _compare_values(TWO, SessionReading(printed=(SILENT, SILENT), answers=answers), result, vouches=vouches)
+    verification = _verification(TWO, SimpleNamespace(commands=commands), result, {"doc"})
+    assert (verification.states_verified, verification.states_total) == (verified, 2)
+
+
+def test_which_readers_vouch_for_values():
+    assert [name for name, reader in READERS.items() if reader.vouches] == ["doc"]
+
+
+def test_of_a_session_that_goes_on_after_an_exit_a_prompt_reads_the_part_before(plain_replayer):
+    def verdict(text):
+        with RowVerifier() as verifier:
+            return verifier.verify(text, {"module": None, "code": ""}, ("stock", "literal"))
+
+    ends = ">>> 1\n{}\n>>> raise SystemExit\n" + HEAD + "SystemExit\n"
+    assert verdict(ends.format(1)).printed == ("literal", "stock")
+    part = verdict(ends.format(1) + ">>> 2\n2\n")
+    assert (part.printed, part.in_part, part.holds) == (("literal",), ("stock",), False)
+    assert sorted(verdict(ends.format(2) + ">>> 2\n2\n").failures) == ["literal", "stock"]
+    at_prompt = ">>> import sys\n>>> class SystemExitLike(Exception): pass\n>>> raise SystemExitLike\n" + HEAD
+    at_prompt += "SystemExitLike\n>>> 4 if hasattr(sys, 'ps1') else 5\n5\n"
+    assert sorted(verdict(at_prompt).failures) == ["stock"]
+
+
+class LostJail:
+    """Stands in for a worker whose jail dies."""
+
+    limits = Limits()
+
+    def converse(self, request, talk):
+        raise RunLost("the jail died")
+
+
+@pytest.mark.parametrize("name", ["doc", "stock", "literal", "fresh"])
+def test_evidence_names_the_reader_that_was_asked(name):
+    session = Session(commands=commands_of(">>> 1\n1\n"), program=Program())
+    with pytest.raises(Failed) as failed:
+        READERS[name].read(LostJail(), session, 0)
+    assert failed.value.drop.evidence == f"the {name} run was lost: the jail died"
+
+
 plain_values = st.recursive(
     st.none()
     | st.booleans()
@@ -148,6 +253,8 @@ def test_what_is_asked_for_by_repr_is_what_repr_gives(value):
             "...",
             "a: b",
         ),
+        *("[1 2]", "True False", "'a' 'b'", "[1,, 2]", "[,]", "{1: 2, 3}", "{1, 2: 3}", "{1: 2: 3}", "{1:}", "[1: 2]"),
+        *("1 [2]", "[1] [2]", "[1](2)", "{: 1}", "[] 1"),
     ),
 )
 def test_what_is_no_literal_is_not_called_one(text):
@@ -189,6 +296,13 @@ def test_a_message_on_standard_error(error, message, is_shown):
         ("x\n", "E: 1\n", Printed(out="", error="E: 1\n", raised=True), True),
         ("x\n", "E: 1\n", Printed(out="", error="E: 12\n", raised=True), False),
         ("x\n", "E: 1\n", Printed(out="", raised=False), False),
+        ("\\xe9\n", None, Printed(out="é\n", raised=False), False),  # which doctest accepts
+        ("é\n", None, Printed(out="é\n", raised=False), True),
+        ("", None, Printed(out="\n", raised=False), False),
+        ("a\n", None, Printed(out="a\n\n", raised=False), False),
+        ("a\n<BLANKLINE>\nb\n", None, Printed(out="a\n  \nb\n", raised=False), True),
+        ("x\n", "E: \\xe9\n", Printed(out="", error="E: é\n", raised=True), False),
+        ("x\n", "E: a\n<BLANKLINE>\n", Printed(out="", error="E: a\n\n", raised=True), True),
         ("x\n", "E: 1\n", Printed(out="first\n", error="E: 1\n", raised=True), False),  # which doctest accepts
     ],
 )
@@ -196,18 +310,49 @@ def test_a_command_and_what_it_printed(want, message, printed, does):
     assert agrees(TextCommand(source="x", want=want, message=message), printed) == does
 
 
-def test_a_run_that_ends_early_differs_unless_it_shows_so():
-    commands = commands_of(">>> 1\n1\n>>> exit(3)\nTraceback (most recent call last):\n    ...\nSystemExit: 3\n")
-    first = Printed(out="1\n")
+FIRST = (Printed(out="1\n"),)
 
-    def found(**ending):
-        return [each.command for each in differences(commands, SessionReading(why="ended", **ending))]
 
-    assert found(printed=(first,), exit_status=3) == []
-    assert found(printed=(first,), exit_status=1) == []  # a text of digits as the exit code
-    assert found(printed=(first,), exit_status=0) == [1]
-    assert found(printed=(first,)) == [1]
-    assert found(printed=(), exit_status=3) == [0]
+def missing(message, *, why="ended", printed=FIRST, left=SILENT, **ending):
+    commands = commands_of(f">>> 1\n1\n>>> f()\n{HEAD}{message}\n")
+    return [
+        each.command for each in differences(commands, SessionReading(why=why, printed=printed, left=left, **ending))
+    ]
+
+
+@pytest.mark.parametrize(
+    ("message", "status", "left"),
+    [
+        ("SystemExit: 3", 3, SILENT),
+        ("SystemExit: 3", 1, Printed(out="", error="3\n")),  # a text of digits as the exit code
+        ("SystemExit: -1", 255, SILENT),
+        ("SystemExit", 0, SILENT),
+        ("SystemExit: None", 0, SILENT),
+        ("SystemExit: True", 1, SILENT),
+        ("SystemExit: no", 1, Printed(out="", error="no\n")),
+    ],
+)
+def test_a_run_that_ends_in_its_last_command_as_shown(message, status, left):
+    assert missing(message, exit_status=status, left=left) == []
+    assert missing(message, exit_status=status + 1, left=left) == [1]
+    assert missing(message, left=left) == [1]
+    assert missing(message, exit_status=status, left=left, printed=()) == [0]
+    assert missing(message, exit_status=status, left=left, why="more prompts than lines") == [1]
+    assert missing(message, exit_status=status, left=Printed(out="5\n", error=left.error)) == [1]
+
+
+@pytest.mark.parametrize(
+    "message", ["ValueError: no", "ValueError", "SystemExitLike", "SystemExitLike: 1", "KeyError: 1"]
+)
+@pytest.mark.parametrize("status", [0, 1])
+def test_a_run_that_ends_shows_no_exception_that_ends_no_interpreter(message, status):
+    left = Printed(out="", error=message + "\n")
+    assert missing(message, exit_status=status, left=left) == [1]
+
+
+def test_an_exit_whose_message_was_not_written_is_not_shown():
+    assert missing("SystemExit: no", exit_status=1) == [1]
+    assert missing("SystemExit: no", exit_status=0) == [1]
 
 
 def test_the_readers_of_a_session():
@@ -221,7 +366,9 @@ def test_the_readers_of_a_session():
     assert len(readers(">>> f()\n", ("_thread.start_new_thread",))) == 22
     ends = ">>> exit()\nTraceback (most recent call last):\n    ...\nSystemExit\n"
     assert readers(ends) == ["doc", "stock"]
-    assert readers(ends + ">>> 1\n1\n") == ["doc", "literal"]  # no prompt goes on after that
+    assert readers(ends + ">>> 1\n1\n") == ["doc", "stock", "literal"]  # no prompt goes on after that
+    like = ends.replace("SystemExit", "SystemExitLike")
+    assert readers(like + ">>> 1\n1\n") == ["doc", "stock"]  # but after that
 
 
 def test_one_session_in_fifty_is_chosen():

@@ -65,7 +65,9 @@ def run(commands: int, mark: int, namespace: dict[str, object], features: Sequen
         if kind != EXECUTE:
             try:
                 value = namespace[source]
-                shown = show(value) if kind == REPR else text_of(snapshot(value))
+                shot = snapshot(value)
+                # bytes are of exact built-in types, all the way down: no ``__repr__`` of the program's makes a literal
+                shown = show(value) if kind == REPR and type(shot) is bytes else text_of(shot)
                 del value  # a command that deletes the variable ends the object, too
             except BaseException as error:  # KeyError: the variable is not bound
                 answer(nonce, False, type(error).__name__[:80])
