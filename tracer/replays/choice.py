@@ -37,8 +37,8 @@ THREAD_EVENTS = frozenset(("_thread.start_new_thread", "_thread.start_joinable_t
 MAX_FILE_BYTES = 1 << 21
 """How much of a file is searched for words; a repository is hostile, and its file may have any size."""
 
-_own_tests = re.compile(rb"import doctest\b|\bdoctest\.(testmod|testfile|DocTestSuite)\b")
-"""How files run their own doctests, which is no look at anything."""
+_own_tests = re.compile(rb"import doctest\b|\bdoctest\.(?:testmod|testfile|DocTestSuite)\b|# ?doctest: ?\+")
+"""How files run their own doctests or direct them, which is no look at anything."""
 _word = re.compile(r"[^\W\d]\w*")
 
 
