@@ -7,6 +7,8 @@ frame nor a function nor a descriptor. What a session should print never comes i
 
 From its first import on the zygote must be taken for hostile, like the recorder's (see ``zygote``). The orders by which
 it confines itself, and each runner further, are made by init of the layers' own records (``layer.Orders``).
+
+Over 400 lines because it is one program, sent as one text.
 """
 
 from __future__ import annotations
