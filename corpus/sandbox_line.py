@@ -14,10 +14,12 @@ def tell_sandbox_of(config: TracerConfig) -> None:
     The repository's modules are not imported in it. It takes about 0.2 seconds.
 
     Raises:
-        CorpusError: this machine offers less than ``config`` asks for.
+        CorpusError: this machine offers less than ``config`` asks for, or (exit code 2) no jail can be as it says.
     """
     try:
         with Tracer(config) as tracer:
             tell_sandbox(tracer.sandbox)
     except SandboxUnavailable as error:
         raise CorpusError(str(error)) from error
+    except ValueError as error:  # no interpreter, say
+        raise CorpusError(str(error), exit_code=2) from error

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import secrets
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-_leftover = re.compile(r".+\.[0-9]+\.tmp", re.DOTALL)
-"""The names of files that ``replacing`` writes: the file's own, the process's number."""
+
+def _is_leftover(name: str) -> bool:
+    """Tell if ``replacing`` writes files of such a name: the file's own, the process's number, ``.tmp``."""
+    own, _, number = name.removesuffix(".tmp").rpartition(".")
+    return name.endswith(".tmp") and bool(own) and number.isascii() and number.isdigit()
 
 
 def write_atomically(path: Path, data: bytes) -> None:
@@ -57,7 +59,7 @@ def clear_leftovers(folder: Path) -> None:
     Only regular files in the folder itself, by the names that ``replacing`` gives: whatever else stands there stays.
     """
     for entry in os.scandir(folder):
-        if _leftover.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):
+        if _is_leftover(entry.name) and entry.is_file(follow_symlinks=False):
             os.unlink(entry.path)
 
 

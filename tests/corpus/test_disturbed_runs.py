@@ -25,7 +25,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
 
 # A trial takes two commands, some seconds each.
 @pytest.mark.parametrize(
-    "role", [role if role in ("main", "init") else pytest.param(role, marks=pytest.mark.slow) for role in ROLES]
+    "role", [role if role == "main" else pytest.param(role, marks=pytest.mark.slow) for role in ROLES]
 )
 def test_a_killed_process_costs_no_row(scene: Scene, role: str) -> None:
     trial = scene.trial(ROLES.index(role), Disturbance(how="kill", role=role, after=0.3 * scene.seconds))

@@ -6,7 +6,7 @@ import dataclasses
 
 import pytest
 
-from trace_mine.tracer.sandbox import Worker
+from trace_mine.tracer.sandbox import SandboxUnavailable
 from trace_mine.tracer.schema import Piece, Snippet, Trace
 from trace_mine.tracer.session import Tracer, TracerConfig
 
@@ -63,19 +63,15 @@ def test_defaults_of_a_called_object_are_read_from_its_method(kit):
     assert trace.text.endswith("8\n")
 
 
-def test_the_real_tracer_works_at_level_2(monkeypatch, tmp_path):
+def test_the_real_tracer_works_at_level_2(tmp_path):
     (tmp_path / "lib.py").write_text("def double(n):\n    result = n * 2\n    return result\n", encoding="utf-8")
-    start = Worker.__init__
-
-    def weaker(self, *arguments, **options):
-        start(self, *arguments, **options, maximum_level=2)
-
-    monkeypatch.setattr(Worker, "__init__", weaker)
     snippet = dataclasses.replace(examples("double(4)\n"), module="lib", path="lib.py")
-    config = TracerConfig(repository=tmp_path, sys_path=("",), warm=("lib",))
-    with Tracer(config) as tracer:
-        if tracer.sandbox["level"] != 2:
-            pytest.skip("level 2 does not work here")
+    config = TracerConfig(repository=tmp_path, sys_path=("",), warm=("lib",), sandbox_level=2)
+    try:
+        tracer = Tracer(config)
+    except SandboxUnavailable as error:
+        pytest.skip(f"level 2 does not work here: {error}")
+    with tracer:
         trace = tracer.trace(snippet)
     assert isinstance(trace, Trace), trace
     assert (trace.opened_calls, trace.sandbox["level"], trace.steps[0].path) == (1, 2, "lib.py")

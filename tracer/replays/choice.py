@@ -37,7 +37,7 @@ THREAD_EVENTS = frozenset(("_thread.start_new_thread", "_thread.start_joinable_t
 MAX_FILE_BYTES = 1 << 21
 """How much of a file is searched for words; a repository is hostile, and its file may have any size."""
 
-_own_tests = re.compile(rb"import doctest\b|\bdoctest\.(?:testmod|testfile|DocTestSuite)\b|# ?doctest: ?\+")
+_own_tests = re.compile(r"import doctest\b|\bdoctest\.(?:testmod|testfile|DocTestSuite)\b|# ?doctest: ?\+")
 """How files run their own doctests or direct them, which is no look at anything."""
 _word = re.compile(r"[^\W\d]\w*")
 
@@ -99,7 +99,7 @@ def file_reflects(path: str) -> bool:
 
 @lru_cache(maxsize=64)
 def _bytes_reflect(data: bytes) -> bool:
-    return not REFLECTION.isdisjoint(_word.findall(_own_tests.sub(b"", data).decode("utf-8", "replace")))
+    return not REFLECTION.isdisjoint(_word.findall(_own_tests.sub("", data.decode("utf-8", "replace"))))
 
 
 def words_of(sources: Iterable[str]) -> set[str]:

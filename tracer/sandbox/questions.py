@@ -70,7 +70,9 @@ def reached_system_calls() -> list[str]:
     """Return the dangerous calls whose answer shows that the kernel ran them: anything but EPERM and ENOSYS."""
     reached = []
     for name, number in NUMBERS.items():
-        result = libc.syscall(ctypes.c_long(number), *[ctypes.c_long(0)] * 6)
+        # ptrace(0) is PTRACE_TRACEME: where nothing refuses it, this process stops at its exec below, until its limit
+        first = -1 if name == "ptrace" else 0
+        result = libc.syscall(ctypes.c_long(number), ctypes.c_long(first), *[ctypes.c_long(0)] * 5)
         if result >= 0 or ctypes.get_errno() not in (errno.EPERM, errno.ENOSYS):
             reached.append(name)
     return reached

@@ -227,8 +227,9 @@ def moves():
         os.rename(name, "d0"); name = "d0"
 threading.Thread(target=moves, daemon=True).start()
 def hold(number):
-    try: open(f"{name}/{number}", "wb").write(bytes(1 << 20))
-    except FileNotFoundError: pass
+    while True:  # until the name of the moment still holds
+        try: return open(f"{name}/{number}", "wb").write(bytes(1 << 20))
+        except FileNotFoundError: pass
 """,
 }
 

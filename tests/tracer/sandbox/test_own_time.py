@@ -41,8 +41,9 @@ def running(source: str, processors: set[int] | None = None) -> Iterator[Watched
     source = (
         f"import os\nos.sched_setaffinity(0, {processors or os.sched_getaffinity(0)})\nprint(1, flush=True)\n{source}"
     )
-    # a group of its own: a source that forks leaves a busy child, which has to end with it
-    process = subprocess.Popen([sys.executable, "-c", source], stdout=subprocess.PIPE, start_new_session=True)
+    # a group of its own: a source that forks leaves a busy child, which has to end with it (no session of its own, which
+    # the scheduler would treat as one with all its processes)
+    process = subprocess.Popen([sys.executable, "-c", source], stdout=subprocess.PIPE, process_group=0)
     process.stdout.readline()
     handle, proc = os.pidfd_open(process.pid), os.open("/proc", os.O_PATH | os.O_DIRECTORY)
     try:
@@ -87,9 +88,10 @@ def test_processor_time_is_own_time(source, proc):
 def test_the_wait_for_a_processor_is_not(proc):
     """Four processes on one processor: each has a quarter of it."""
     one = {min(os.sched_getaffinity(0))}
-    others = [
-        subprocess.Popen([sys.executable, "-c", f"import os\nos.sched_setaffinity(0, {one})\n{BUSY}"]) for _ in range(3)
-    ]
+    source = f"import os\nos.sched_setaffinity(0, {one})\nprint(flush=True)\n{BUSY}"
+    others = [subprocess.Popen([sys.executable, "-c", source], stdout=subprocess.PIPE) for _ in range(3)]
+    for other in others:
+        other.stdout.readline()  # not sooner: while it starts it leaves the processor to the others
     try:
         with running(BUSY, one) as watched:
             clock = watched.clock(0.3, **({} if proc else {"proc": None}))
