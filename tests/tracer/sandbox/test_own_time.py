@@ -41,8 +41,8 @@ def running(source: str, processors: set[int] | None = None) -> Iterator[Watched
     source = (
         f"import os\nos.sched_setaffinity(0, {processors or os.sched_getaffinity(0)})\nprint(1, flush=True)\n{source}"
     )
-    # a group of its own: a source that forks leaves a busy child, which has to end with it (no session of its own, which
-    # the scheduler would treat as one with all its processes)
+    # a group of its own: a source that forks leaves a busy child, which has to end with it. No session of its own: the
+    # scheduler shares the processors between sessions, not between their processes
     process = subprocess.Popen([sys.executable, "-c", source], stdout=subprocess.PIPE, process_group=0)
     process.stdout.readline()
     handle, proc = os.pidfd_open(process.pid), os.open("/proc", os.O_PATH | os.O_DIRECTORY)
