@@ -33,6 +33,7 @@ from trace_mine.corpus.mined.reader_protocol import (
 from trace_mine.corpus.mined.snippets import Candidate
 from trace_mine.corpus.mined.staging import stage_archive, unreadable
 from trace_mine.tracer.atomic import new_folder
+from trace_mine.tracer.config import WorkerLevels
 from trace_mine.tracer.inside.protocol.codec import ProtocolError, Record
 from trace_mine.tracer.inside.protocol.jobs import PlainJob
 from trace_mine.tracer.limits import Limits
@@ -67,6 +68,8 @@ LIBRARIES = ("licenseclassifier", "license_expression", "boolean")
 ENTRY = "trace_mine.corpus.mined.reading"
 # What is imported before the first repository comes, once for all of them. The last one loads its tables when it is
 # first asked, which would cost each repository with a licence file 0.1 s.
+START_ATTEMPTS = 2
+"""How often the jail is started; a killed process is no reason to end the run."""
 WARM = (ENTRY, "trace_mine.corpus.mined.licence_tables")
 _PROGRAM = f"from {ENTRY} import answer\nanswer({{!r}})\n"
 
@@ -103,7 +106,7 @@ class RepositoryReader:
         level: the sandbox's.
 
     Raises:
-        CorpusError: this machine offers less isolation than is asked for.
+        CorpusError: this machine offers less isolation than is asked for, or the jail dies each time it starts.
     """
 
     def __init__(
@@ -126,18 +129,8 @@ class RepositoryReader:
         mounts += [Mount(source=path, target=f"{INPUTS}/{n}/{path.name}") for n, path in enumerate(inputs)]
         self._mounts = mounts
         jail = Jail(mounts=tuple(mounts), sys_path=(CODE,), warm=WARM, pinned_clock=False)
-        try:
-            self._worker = Worker(
-                jail,
-                WORKER_LIMITS,
-                minimum_level=minimum_level,
-                maximum_level=maximum_level,
-                allow_unsafe=allow_unsafe,
-            )
-        except SandboxUnavailable as error:
-            raise CorpusError(str(error)) from error
-        # our own code can't be imported: nothing could be read, and each repository would be dropped for it
-        assert not self._worker.warm_failures, self._worker.warm_failures
+        levels = WorkerLevels(minimum_level=minimum_level, maximum_level=maximum_level, allow_unsafe=allow_unsafe)
+        self._worker = _started(jail, levels)
         self.level = self._worker.level
 
     def __enter__(self) -> RepositoryReader:
@@ -285,3 +278,25 @@ def _copy_code(source: Path, target: Path) -> None:
             shutil.copy2(Path(parent, name), place / name)  # with its time, by which bytecode is found to be current
             os.chmod(place / name, 0o644)
     os.chmod(target.parent, 0o755)
+
+
+def _started(jail: Jail, levels: WorkerLevels) -> Worker:
+    """Start the jail with our code imported.
+
+    Where it can't be imported nothing could be read, and each repository would be dropped for it. That happens when a
+    process of the jail is killed meanwhile, so the jail is started START_ATTEMPTS times.
+
+    Raises:
+        CorpusError: as ``RepositoryReader``.
+    """
+    failures: dict[str, str] = {}
+    for _ in range(START_ATTEMPTS):
+        try:
+            worker = Worker(jail, WORKER_LIMITS, **levels)
+        except SandboxUnavailable as error:
+            raise CorpusError(str(error)) from error
+        if not worker.warm_failures:
+            return worker
+        failures = dict(worker.warm_failures)
+        worker.close()
+    raise CorpusError(f"expected the reader of repositories to start, got {failures}; give the same command again")

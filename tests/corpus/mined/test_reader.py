@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from trace_mine.corpus.errors import CorpusError
 from trace_mine.corpus.mined import reader as reader_module
 from trace_mine.corpus.mined.reader import READING_LIMITS, RepositoryReader, RepositoryReading
 from trace_mine.corpus.mined.reader_protocol import READINGS, FoundSnippet, RepositorySummary, from_line, line_of
@@ -222,3 +223,28 @@ def test_the_umask_of_root_does_not_hide_our_code(tmp_path: Path) -> None:
             assert isinstance(started.read(tmp_path, fallback_name="m", entries=DEFAULT_ENTRIES), RepositoryReading)
     finally:
         os.umask(before)
+
+
+@pytest.mark.parametrize("deaths", [1, 2])
+def test_a_jail_that_dies_at_its_start_is_started_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, deaths: int
+) -> None:
+    """A killed process of the jail shows as our code that can't be imported; the trials of kills met it once."""
+    closed: list[bool] = []
+
+    class Dying:
+        level = 3
+
+        def __init__(self, *arguments: object, **levels: object) -> None:
+            self.warm_failures = {"reading": "Hangup: closed"} if len(closed) < deaths else {}
+
+        def close(self) -> None:
+            closed.append(True)
+
+    monkeypatch.setattr(reader_module, "Worker", Dying)
+    if deaths < reader_module.START_ATTEMPTS:
+        assert RepositoryReader([], tmp_path).level == 3
+    else:
+        with pytest.raises(CorpusError, match="give the same command again"):
+            RepositoryReader([], tmp_path)
+    assert len(closed) == deaths
