@@ -11,6 +11,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from types import FrameType
 from typing import TypeVar
 
@@ -24,8 +25,24 @@ class OutOfTime(BaseException):
     """The CPU time of a step is used up. No ``Exception``: parsers that catch all of those must not swallow it."""
 
 
+AGAIN_SECONDS = 0.5
+"""When ``OutOfTime`` is raised again: callbacks of the garbage collector and ``__del__`` swallow every exception."""
+
+
+@dataclass(slots=True)
+class CpuClock:
+    """The clock of one step; ``over`` once its time is used up."""
+
+    over: bool = False
+
+    def expire(self, number: int, frame: FrameType | None) -> None:
+        """Handle the signal. Raises OutOfTime."""
+        self.over = True
+        raise OutOfTime
+
+
 @contextmanager
-def cpu_clock(seconds: float) -> Iterator[None]:
+def cpu_clock(seconds: float) -> Iterator[CpuClock]:
     """A context that raises ``OutOfTime`` in the main thread, after so many seconds of this process's CPU time.
 
     Within another one it stops the other's clock: time that an inner clock bounds is not counted twice.
@@ -34,25 +51,25 @@ def cpu_clock(seconds: float) -> Iterator[None]:
         OutOfTime: the time is used up.
         ValueError: this is not the main thread, which alone receives signals.
     """
-    outer_handler = signal.signal(signal.SIGPROF, _raise)
-    outer_seconds, _ = signal.setitimer(signal.ITIMER_PROF, seconds)
+    clock = CpuClock()
+    outer_handler = signal.signal(signal.SIGPROF, clock.expire)
+    outer_timer = signal.setitimer(signal.ITIMER_PROF, seconds, AGAIN_SECONDS)
     try:
-        yield
+        yield clock
     finally:
-        signal.setitimer(signal.ITIMER_PROF, outer_seconds)
+        signal.setitimer(signal.ITIMER_PROF, *outer_timer)
         signal.signal(signal.SIGPROF, outer_handler)
-
-
-def _raise(number: int, frame: FrameType | None) -> None:
-    raise OutOfTime
 
 
 def within_limits(step: Callable[[], Made], seconds: float) -> Made | Drop:
     """The result of a step, or the drop of the file that it reads where it goes over a limit."""
     try:
-        with cpu_clock(seconds):
+        with cpu_clock(seconds) as clock:
             return step()
-    except OutOfTime:
+    except (OutOfTime, SystemError) as error:
+        # CPython's parser says SystemError of an exception that comes while it makes a tree
+        if isinstance(error, SystemError) and not clock.over:
+            raise
         return Drop(reason=Reason.TOO_SLOW, evidence=f"more than {seconds:g} s of CPU time")
     except RecursionError:
         return Drop(reason=Reason.TOO_DEEP, evidence="RecursionError")

@@ -8,6 +8,7 @@ import threading
 import pytest
 
 from trace_mine.corpus.mined.clock import OutOfTime, cpu_clock, within_limits
+from trace_mine.tracer.inside.reasons import Reason
 from trace_mine.tracer.schema import Drop
 
 
@@ -66,3 +67,34 @@ def test_only_the_main_thread_has_a_clock() -> None:
     thread.start()
     thread.join()
     assert errors
+
+
+def test_a_parser_that_hides_the_end_of_the_time_is_too_slow():
+    """CPython's ``compile`` raises SystemError where a signal's exception comes while it makes a tree."""
+
+    def step() -> None:
+        try:
+            while True:
+                pass
+        except OutOfTime:
+            raise SystemError("AST constructor recursion depth mismatch") from None
+
+    assert within_limits(step, 0.05).reason == Reason.TOO_SLOW
+    with pytest.raises(SystemError):
+        within_limits(lambda: exec("raise SystemError('of its own')"), 5)
+
+
+def test_an_end_that_is_swallowed_comes_again():
+    swallowed = []
+
+    def step() -> None:
+        while True:
+            try:
+                while True:
+                    pass
+            except OutOfTime:
+                if swallowed:
+                    raise
+                swallowed.append(True)
+
+    assert within_limits(step, 0.05).reason == Reason.TOO_SLOW and swallowed
