@@ -15,6 +15,7 @@ from trace_mine.corpus.engines import ENGINES
 from trace_mine.corpus.mined.miner import Mined, MineOptions
 from trace_mine.corpus.produce import open_ledger, produce
 from trace_mine.dataset_folders import Quiet
+from trace_mine.tracer.sandbox.scratch import empty_folder
 
 sys.path.insert(0, str(Path(__file__).parent))
 from hostile import ARCHIVES, FOLDERS, GOOD
@@ -56,7 +57,10 @@ def mined(tmp_path_factory: pytest.TempPathFactory) -> HostileRun:
     (good / "pyproject.toml").write_text('[project]\nname = "good"\n')
     (good / "good.py").write_text(GOOD)
     out = tmp_path_factory.mktemp("out") / "out"
-    stats = mine_with_fakes(out, folder)
+    try:
+        stats = mine_with_fakes(out, folder)
+    finally:
+        empty_folder(str(folder / "deep_folders"))  # pytest's own clearing of old folders recurses, and dies of it
     lines = (out / "errors.jsonl").read_text().splitlines()
     return HostileRun(stats=stats, drops={line["repository"]: line for line in map(json.loads, lines)})
 
