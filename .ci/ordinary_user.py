@@ -29,7 +29,7 @@ TESTS = (
     ),
     ("tests/tracer/attacks",),
 )
-"""What each of them runs, at the same time."""
+"""The tests that each of them runs, both at the same time."""
 
 
 def link(source: str, target: str) -> None:

@@ -35,7 +35,7 @@ class BeliefStats(TypedDict):
 
 
 class VerificationStats(TypedDict):
-    """What of the rows was verified from outside of the processes that ran the snippets.
+    """Counts of what was verified of the rows from outside the processes that ran the snippets.
 
     ``printed`` maps each reader to the number of rows whose text it printed again, ``unprinted`` are the rows of none.
     ``states_verified`` of ``states_total`` changes of variables have the value that a replay gave when it was asked.

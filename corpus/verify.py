@@ -79,7 +79,7 @@ class RowFailure:
 
 @dataclass(slots=True, kw_only=True)
 class SampleReport:
-    """What became of a sample: it grows row by row, so the record is not frozen.
+    """The result of a sample: it grows row by row, so the record is not frozen.
 
     Attributes:
         num_rows: rows of the dataset.

@@ -48,14 +48,14 @@ READING_LIMITS = Limits(
     # The snippets of the largest repositories have some 15 MB of text; a script is sent whole.
     output_bytes=64 << 20,
 )
-"""What reading one repository may use."""
+"""The limits of reading one repository."""
 UNPACKING_LIMITS = Limits(
     cpu_seconds=120,
     wall_seconds=600.0,
     memory_bytes=1 << 30,
     output_bytes=MAX_MEMBER_BYTES + PART_BYTES + MAX_LINE_BYTES,
 )
-"""What one part of an archive may use: a gigabyte of bzip2 takes 100 s."""
+"""The limits of unpacking one part of an archive: a gigabyte of bzip2 takes 100 s."""
 UNPACKING_SECONDS = 600.0
 """CPU time for an archive, all its parts together."""
 WORKER_LIMITS = Limits(memory_bytes=2 << 30)

@@ -111,4 +111,4 @@ ANSWERS: dict[type[Record], Callable[..., Iterator[bytes]]] = {
     UnpackRequest: unpack,
     ReadRequest: read_repository,
 }
-"""What answers each kind of request; each function takes its own class, so a common type can't name the parameter."""
+"""The function that answers each kind of request. Each takes its own class: no common type can name the parameter."""

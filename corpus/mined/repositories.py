@@ -35,7 +35,7 @@ MAX_CHILDREN = 100_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NamedInput:
-    """What the command line names, or a child of it that is a repository, before anything of it is read.
+    """An input of the command line, or a child of it that is a repository, before anything of it is read.
 
     Attributes:
         kind: what ``path`` is; a module's is its name.

@@ -40,7 +40,7 @@ ReadPart = Callable[[int], bytes | Drop]
 
 
 class _Refused(Exception):
-    """What is to be copied is refused; the message says why."""
+    """Raised where a file may not be copied; the message says why."""
 
 
 def stage_archive(archive: Path, staging: Path, read_part: ReadPart) -> Path | Drop:
