@@ -139,7 +139,6 @@ TRACING: dict[Reason, Program] = {
     Reason.SANDBOX_DENIED: Program(
         source="try:\n    open('/etc/x', 'w')\nexcept OSError as error:\n    print(error)\n"
     ),
-    Reason.NOT_A_DOCTEST: Program(source="print('a\\tb')\n"),
     Reason.RESULT_DIFFERS: Program(source="import sys\n\nx = sys._getframe().f_lineno\n"),
     Reason.PATH_DIFFERS: Program(source="import sys\n\nx = sys._getframe().f_lineno\nx = 0\n"),
     Reason.REPLAY_MISMATCH: Program(source="import os\nprint(os.getpid())\n"),
@@ -216,16 +215,8 @@ LESS: dict[Reason, Program] = {
 }
 """Programs whose sessions show less than they could."""
 
-OUTPUT: dict[Reason, Program] = {
-    Reason.CONTROL_CHARACTER: Program(source="print('a\\tb')\n"),
-    Reason.LOOKS_LIKE_PROMPT: Program(source="print('>>> x')\n"),
-    Reason.HOLDS_BLANKLINE_MARKER: Program(source="print('<BLANKLINE>')\n"),
-    Reason.LOOKS_LIKE_TRACEBACK: Program(source="print('Traceback (most recent call last):')\n"),
-}
-"""Programs that print what no doctest can show."""
-
 PROGRAMS = [(stage, reason, each) for stage, cases in (
-    (ReasonStage.TRACING, TRACING), (ReasonStage.WHOLE, WHOLE), (ReasonStage.LESS, LESS), (ReasonStage.OUTPUT, OUTPUT)
+    (ReasonStage.TRACING, TRACING), (ReasonStage.WHOLE, WHOLE), (ReasonStage.LESS, LESS)
 ) for reason, each in cases.items()]  # fmt: skip
 
 
@@ -268,8 +259,6 @@ def test_a_program_gives_the_reason(
     made = tracer_of(program).trace(program.snippet())
     if stage is ReasonStage.TRACING:
         assert isinstance(made, Drop) and reason_of(made.reason) is reason, made
-    elif stage is ReasonStage.OUTPUT:
-        assert isinstance(made, Drop) and (made.reason, made.evidence) == (Reason.NOT_A_DOCTEST, reason), made
     else:
         assert isinstance(made, Trace) and made.kept_whole.get(reason), made
     told = [made.reason] if isinstance(made, Drop) else [*made.kept_whole]
@@ -690,7 +679,6 @@ def test_every_meaning_of_every_reason_has_a_case() -> None:
         ReasonStage.ROW: ROW.keys(),
         ReasonStage.WHOLE: WHOLE.keys(),
         ReasonStage.LESS: LESS.keys(),
-        ReasonStage.OUTPUT: OUTPUT.keys(),
     }
     told = {stage: {r for r in Reason for m in r.meanings if m.stage is stage} for stage in ReasonStage}
     for stage in ReasonStage:

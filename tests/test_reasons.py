@@ -30,7 +30,6 @@ CALLS: dict[str, tuple[int | None, str | None]] = {
     "Failed": (0, "reason"),
     "SetupError": (0, "reason"),
     "CannotOpen": (0, "reason"),
-    "Unshowable": (0, "reason"),
     "Restart": (1, "reason"),
     "keep_as_one_command": (2, "reason"),
     "count_once": (1, "reason"),
@@ -45,7 +44,7 @@ NAMES = frozenset({"reason", "why"})
 """Variables and parameters that hold a reason, or a reason and its evidence."""
 
 FUNCTIONS = frozenset({
-    "why_unshowable", "_refusal", "refusal", "keeps", "past_budget", "_reason_to_stop",
+    "_refusal", "refusal", "keeps", "past_budget", "_reason_to_stop",
     "_refused_node",
 })  # fmt: skip
 """Functions that return a reason, or a reason and its evidence."""
@@ -172,7 +171,7 @@ def test_every_member_is_used() -> None:
         ("reason, evidence = 'word', 'e'", ["word"]),
         ("why = ('word', f'{n} things')", ["word"]),
         ("def f(node, reason='word'): pass", ["word"]),
-        ("def why_unshowable(output):\n    if output:\n        return 'word'\n    return None", ["word"]),
+        ("def refusal(output):\n    if output:\n        return 'word'\n    return None", ["word"]),
         ("def refusal(self):\n    return Reason.CLASS_CELL", ["class_cell"]),
         ("failed.drop.reason not in ('one', 'two')", ["one", "two"]),
         ("Ignored(reason='a sentence for people')", []),

@@ -136,7 +136,8 @@ def _type_name(error: Error | None) -> str | None:
 
 
 def _masked(text: str) -> str:
-    return doctext.without_addresses(text)  # ``<object at 0x7f...>``: no two runs print the same address
+    # ``<object at 0x7f...>``: no two runs print the same address, nor the same files of a printed traceback's frames
+    return doctext.without_addresses(doctext.comparable(text) if doctext.has_printed_frames(text) else text)
 
 
 class PathMismatch(Exception):

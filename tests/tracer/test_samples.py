@@ -12,7 +12,7 @@ from trace_mine.tracer.formats import repl
 from trace_mine.tracer.schema import ROLES, Drop, Piece, Snippet
 
 SAMPLES = sorted((Path(__file__).parent.parent / "samples").glob("*.py"))
-DROPPED = {"recursion_error": "tracing_ended", "prompt_like": "not_a_doctest"}
+DROPPED = {"recursion_error": "tracing_ended"}
 FLAT_REASONS = ("closed", "result_differs", "path_differs", "replay_differs", "unstable", "replay_mismatch")
 
 

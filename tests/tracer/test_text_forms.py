@@ -32,7 +32,7 @@ def test_parse_is_the_inverse_of_render(parts):
     steps = [
         Step(source=source, output=doctext.shown(output), kind=kind)
         for source, output, kind in parts
-        if doctext.why_unshowable(output) is None
+        if doctext.is_showable(output)
     ]
     rendered = repl.render(steps)
     assert repl.parse(rendered.text) == [(step.source, step.output) for step in steps]
@@ -48,8 +48,8 @@ def test_parse_refuses_what_is_no_session():
 @quick
 @given(lines)
 def test_what_can_be_shown_passes_doctest(output):
-    """Whatever ``why_unshowable`` lets through, doctest itself reads back and accepts."""
-    if doctext.why_unshowable(output) is not None:
+    """Whatever ``is_showable`` lets through, doctest itself reads back and accepts."""
+    if not doctext.is_showable(output):
         return
     printed = output if not output or output.endswith("\n") else output + "\n"
     session = repl.render([Step(source="show()", output=doctext.shown(output), kind="statement")]).text
@@ -60,18 +60,41 @@ def test_what_can_be_shown_passes_doctest(output):
 
 
 @pytest.mark.parametrize(
-    "output, reason",
+    "output",
     [
-        ("a\tb", "control_character"),
-        ("\ud800", "control_character"),
-        (">>> x", "looks_like_prompt"),
-        ("a\n ... b", "looks_like_prompt"),
-        ("<BLANKLINE>", "holds_blankline_marker"),
-        ("Traceback (most recent call last):\n", "looks_like_traceback"),
+        "a\tb",
+        "\ud800",
+        "a\rb",
+        "a\x0cb",
+        "a\u2028b",
+        "a\x85b",
+        ">>> x",
+        "a\n ... b",
+        "<BLANKLINE>",
+        "a\n<BLANKLINE>  \n",
+        "Traceback (most recent call last):\n",
+        'a\nTraceback (most recent call last):\n  File "x.py", line 1, in f\nValueError\n',
     ],
 )
-def test_what_no_doctest_can_show(output, reason):
-    assert doctext.why_unshowable(output) == reason
+def test_what_no_doctest_can_show(output):
+    assert not doctext.is_showable(output)
+
+
+@pytest.mark.parametrize("output", ["see <BLANKLINE>", "a\nTraceback (most recent call last):\n  boom\n", "\x1b[1m"])
+def test_words_that_only_look_like_a_marker_are_shown(output):
+    assert doctext.is_showable(output)
+
+
+def test_an_exception_is_shown_with_its_notes_and_a_syntax_error_without_its_place():
+    error = ValueError("no")
+    error.add_note("a\n\nb")
+    message = doctext.message_of(error)
+    assert message == "ValueError: no\na\n\nb\n" and doctext.is_showable_message(message)
+    assert doctext.shown_error(message).endswith("    ...\nValueError: no\na\n<BLANKLINE>\nb")
+    with pytest.raises(SyntaxError) as raised:
+        compile("x = (", "<text>", "exec")
+    assert doctext.message_of(raised.value) == "SyntaxError: '(' was never closed\n"
+    assert not doctext.is_showable_message("ValueError: a\tb\n") and not doctext.is_showable_message("<x>: a\n")
 
 
 BODIES = [

@@ -48,10 +48,6 @@ class ReasonStage(Enum):
         "Sessions that show less than they could",
         "Counted in each row's `kept_whole`, and summed up in `stats.json`.",
     )
-    OUTPUT = (
-        "Outputs that no doctest can show",
-        "The evidence of a drop `not_a_doctest`, which is what is counted.",
-    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,10 +90,6 @@ def _whole(why: str, cure: str = "") -> Meaning:
 
 def _less(why: str, cure: str = "") -> Meaning:
     return Meaning(stage=ReasonStage.LESS, why=why, cure=cure)
-
-
-def _output(why: str, cure: str = "") -> Meaning:
-    return Meaning(stage=ReasonStage.OUTPUT, why=why, cure=cure)
 
 
 class Reason(StrEnum):
@@ -310,10 +302,6 @@ class Reason(StrEnum):
         "sandbox_denied",
         _tracing("The session shows an error that only the sandbox made (not permitted, read-only)."),
     )
-    NOT_A_DOCTEST = (
-        "not_a_doctest",
-        _tracing("The snippet prints what no doctest can show; the evidence names it."),
-    )
 
     # run, and no session: a check failed, and keeping everything whole did not help
 
@@ -485,16 +473,6 @@ class Reason(StrEnum):
         "beliefs_end_early",
         _less("Beliefs could be found for the first of the session's outputs only.", "Raise --timeout."),
     )
-
-    # what no doctest can show
-
-    CONTROL_CHARACTER = (
-        "control_character",
-        _output("The output has a tab, a carriage return or another character that doctest would change."),
-    )
-    LOOKS_LIKE_PROMPT = "looks_like_prompt", _output("A line of the output begins as a prompt does.")
-    HOLDS_BLANKLINE_MARKER = "holds_blankline_marker", _output("The output has the text `<BLANKLINE>`.")
-    LOOKS_LIKE_TRACEBACK = "looks_like_traceback", _output("The output has the line with which a traceback begins.")
 
 
 _DROP_STAGES = (ReasonStage.DISCOVERY, ReasonStage.TRACING, ReasonStage.ROW)

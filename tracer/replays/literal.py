@@ -84,7 +84,7 @@ def _printed(report: str, command: TextCommand) -> Printed:
     got = "\n".join(line.removeprefix("    ") for line in report.removeprefix("Got:\n").split("\n"))
     if got.startswith(TRACEBACK) and command.message is not None:
         # doctest marks blank lines in its reports; ``shows`` looks for the message as an interpreter writes it
-        return Printed(out="", error=got.replace(doctext.BLANK, ""))
+        return Printed(out="", error=doctext.unmarked(got))
     return Printed(out=got, raised=False)
 
 

@@ -188,7 +188,7 @@ def shows(error: str, message: str) -> bool:
     >>> shows("Traceback (most recent call last):\\n  File ...\\nValueError: no\\n", "ValueError: no\\n")
     True
     """
-    wanted = _plain(message.rstrip("\n").replace(doctext.BLANK, ""))
+    wanted = _plain(doctext.unmarked(message.rstrip("\n")))
     written = "\n" + _plain(error) + "\n"
     in_group = "  | " + wanted.replace("\n", "\n  | ")
     return any(f"\n{form}\n" in written for form in (wanted, in_group))

@@ -17,7 +17,6 @@ from trace_mine.tracer.replays.linear_parser import LinearParser
 MAX_COMMAND = 1 << 18
 """Characters of a command; the longest statement that people write is a table of a few thousand lines."""
 HEAD = f"{doctext.HEADER}\n{doctext.STACK}\n"
-_marked_line = re.compile(f"^{doctext.BLANK}$", re.MULTILINE)
 _empty_line = re.compile(r"^[^\S\n]*$", re.MULTILINE)
 _message_start = re.compile(r"\w")
 
@@ -47,9 +46,8 @@ class TextPart:
             raise ValueError(f"expected the name of an exception, got {self.message[:80]!r}")
         if shown and _empty_line.search(shown):
             raise ValueError(f"expected no blank line in an output, got {shown[:80]!r}")
-        reason = doctext.why_unshowable(_marked_line.sub("", shown))
-        if reason is not None:
-            raise ValueError(f"expected an output that a doctest can show, got {shown[:80]!r}: {reason.value}")
+        if not doctext.is_showable(doctext.unmarked(shown)):
+            raise ValueError(f"expected an output that a doctest can show, got {shown[:80]!r}")
 
 
 def parts_of(text: str) -> tuple[TextPart, ...]:

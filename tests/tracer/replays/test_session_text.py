@@ -83,7 +83,7 @@ def test_all_of_a_text_is_commands_and_wanted_outputs(pairs):
     except ValueError:
         return
     assert written(*((each.source.removesuffix("\n"), each.want.removesuffix("\n")) for each in commands)) == text
-    assert all(doctext.why_unshowable(each.want.replace(doctext.BLANK, "")) is None for each in commands)
+    assert all(doctext.is_showable(doctext.unmarked(each.want)) for each in commands)
 
 
 def test_a_command_is_bounded():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from trace_mine.tracer.inside.protocol.answers import CommandKind
-from trace_mine.tracer.inside.reasons import Reason
 
 Position = tuple[str, int, int]
 """The position in the program that a command comes from: file, line, depth of followed calls.
@@ -56,11 +55,3 @@ class Command:
         self.changes: dict[str, str | None] = {}
         self.path, self.line, self.depth = position
         self.piece = piece
-
-
-class Unshowable(Exception):
-    """A command printed what no doctest can show, so the snippet has no session; the message is the reason."""
-
-    def __init__(self, reason: Reason) -> None:
-        super().__init__(reason)
-        self.reason = reason

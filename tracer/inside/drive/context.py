@@ -208,7 +208,6 @@ class DriveContext(ABC):
 
         Raises:
             Raised: the command raised an exception.
-            Unshowable: see ``SessionWriter.execute``.
         """
         home = None if origin is None else (frame.filename, origin)
         return self.check(self.writer.execute(source, kind, writes, reveal, home), frame)

@@ -18,7 +18,8 @@ import types
 from collections.abc import Iterable
 from typing import Literal
 
-from trace_mine.tracer.inside.drive.commands import Command, Position, Unshowable
+from trace_mine.tracer.inside.drive.captures import Captures
+from trace_mine.tracer.inside.drive.commands import Command, Position
 from trace_mine.tracer.inside.drive.variables import Variables
 from trace_mine.tracer.inside.observe import values
 from trace_mine.tracer.inside.observe.reveals import LONGEST_VALUE
@@ -81,6 +82,7 @@ class SessionWriter:
         """Output of the running command, printed and echoed, in the order in which the session shows it."""
         self._codes: dict[tuple[str, str], types.CodeType] = {}
         """Compiled commands by text and mode: a loop emits the same ones in every iteration."""
+        self._captures = Captures(variables, self._bind_before)
         sys.displayhook = self._display
 
     def begin_piece(self, index: int) -> None:
@@ -153,7 +155,6 @@ class SessionWriter:
             origin: the file and the definition that the command was made from.
 
         Raises:
-            Unshowable: a doctest cannot show the output or the traceback.
             OutputFull: the program printed more than it may.
         """
         command = Command(source, kind, self._position, self._piece)
@@ -189,7 +190,6 @@ class SessionWriter:
             reveal: see ``execute``.
 
         Raises:
-            Unshowable: a doctest cannot show the output or the traceback.
             OutputFull: the program printed more than it may.
         """
         command = Command(source, kind, self._position, self._piece)
@@ -230,7 +230,7 @@ class SessionWriter:
         else:
             return None
         # an address is another one in each run
-        if " at 0x" in text or len(text) > LONGEST_ECHO or source in self.hide or doctext.why_unshowable(text):
+        if " at 0x" in text or len(text) > LONGEST_ECHO or source in self.hide:
             return None
         builtins._ = value  # type: ignore[attr-defined]  # a later command of the program may read ``_``
         return text + "\n"
@@ -240,33 +240,53 @@ class SessionWriter:
 
         The order matters: the opening gets the command before the variables are compared, so that a view which hides
         outcomes judges by the text that a reader has; reveals come last, since they show the values just compared.
-
-        Raises:
-            Unshowable: a doctest cannot show the output or the traceback.
         """
         error = command.exception
-        reason = doctext.why_unshowable(command.output)
-        if reason is None and error is not None:
-            command.error = doctext.shown_error(error)
-            self._capture.take()  # what the exception's ``__str__`` printed is no output of the command
-            reason = doctext.why_unshowable_error(command.error)
-        if reason is not None:
-            raise Unshowable(reason)
-        self.commands.append(command)
-        if error is not None and command.output:
-            # a doctest shows either output or a traceback: the command catches its exception and keeps the output
-            self.guard(len(self.commands) - 1, self.variables.fresh("error"))
-        self._opening.emitted(command.source, command.output, command.error)
         binds = list(writes)
+        shown_by = [] if doctext.is_showable(command.output) else [self._capture_output(command)]
+        message: str | None = ""
+        if error is not None:
+            message = doctext.message_of(error)
+            self._capture.take()  # what the exception's ``__str__`` printed is no output of the command
+            command.error = doctext.shown_error(message or "")
+        self.commands.append(command)
+        if error is not None and (command.output or not doctext.is_showable_message(message or "")):
+            # a doctest shows either output or a traceback: the command catches its exception and keeps the output
+            name = self.guard(len(self.commands) - 1, self.variables.fresh("error"))
+            if not command.output and message is not None and not doctext.has_printed_frames(message):
+                shown_by += self._telling(name)
+        self._opening.emitted(command.source, command.output, command.error)
         if binds:
             self.variables.track(binds, bound=error is None)
         command.wrote, command.changes = self.variables.observe()
+        for source in shown_by:
+            self.show_by_command(source)
         if error is not None:
             return  # a reveal here would stand between the command and the handler's statements
         # a name that is bound to an equal value again was written all the same
         command.wrote += [name for name in binds if name not in command.wrote and self.variables.has_value(name)]
         if reveal:
             self._opening.reveal_after(command.source, binds, command.wrote, self)
+
+    def _capture_output(self, command: Command) -> str:
+        """Rewrite a command so that it captures its output, which no doctest can show; return what shows it."""
+        command.source, name, shown_by = self._captures.rewrite(command.source, command.output)
+        command.output, command.echoed = "", False
+        self.variables.track([name])
+        return shown_by
+
+    def _telling(self, name: str) -> list[str]:
+        """The expressions that tell what an exception is and says, where no traceback can show it."""
+        namespace = self.variables.namespace
+        is_hidden = namespace.get("type", type) is not type or namespace.get("str", str) is not str
+        return [] if is_hidden else [f"type({name}).__name__, str({name})"]
+
+    def _bind_before(self, source: str) -> None:
+        """Execute an import, which stands before a command that ran already: what that one wrote is not looked at."""
+        command = Command(source, "bind", self._position, self._piece)
+        exec(self._compile(source, "single"), self.variables.namespace)
+        self.commands.append(command)
+        self._opening.emitted(source, "", None)
 
     # changes to what was emitted
 
@@ -374,7 +394,7 @@ class SessionWriter:
         except Exception:
             return False  # a reveal that cannot be computed is left out: nothing was shown, nothing of the snippet ran
         shown = repr(value) + "\n"
-        if len(shown) > LONGEST_VALUE or doctext.why_unshowable(shown):
+        if len(shown) > LONGEST_VALUE or not doctext.is_showable(shown):
             return False
         reveal = Command(source, "reveal", self._position, self._piece)
         reveal.output = shown

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Sequence
 
-from trace_mine.tracer.inside.drive.commands import Command, Unshowable
+from trace_mine.tracer.inside.drive.commands import Command
 from trace_mine.tracer.inside.drive.constructs import HANDLERS
 from trace_mine.tracer.inside.drive.driver import Driver
 from trace_mine.tracer.inside.drive.frames import Frame, Raised, Restart, Signal
@@ -29,7 +29,6 @@ from trace_mine.tracer.inside.protocol.answers import (
     DriveSummary,
     End,
     MustRestart,
-    NotShowable,
     PieceResult,
     SessionCommand,
     columns_of,
@@ -37,6 +36,7 @@ from trace_mine.tracer.inside.protocol.answers import (
 from trace_mine.tracer.inside.protocol.jobs import DriveJob, Piece, Program
 from trace_mine.tracer.inside.reasons import Reason
 from trace_mine.tracer.inside.states.world import World
+from trace_mine.tracer.inside.syntax import doctext
 from trace_mine.tracer.inside.syntax.comparable_lines import comparable_lines
 from trace_mine.tracer.inside.views.choose import choose_opening
 from trace_mine.tracer.inside.views.opening import Opening
@@ -44,7 +44,7 @@ from trace_mine.tracer.inside.views.spaced_reveals import Spacing
 
 
 def run(job: DriveJob, context: JobContext) -> End:
-    """Drive the program. Sends a DriveSummary, or MustRestart, or NotShowable.
+    """Drive the program. Sends a DriveSummary, or MustRestart.
 
     Nothing is sent before the session is complete, because a restart makes another one.
 
@@ -78,9 +78,6 @@ def run(job: DriveJob, context: JobContext) -> End:
     # a restart is an answer and no failure: the run did what was asked, and says what to ask next
     except Restart as restart:
         context.send(MustRestart(place=restart.place, reason=restart.reason.value))
-        return End(end="ok")
-    except Unshowable as unshowable:
-        context.send(NotShowable(evidence=unshowable.reason.value))
         return End(end="ok")
     finally:
         context.guard.disarm()
@@ -172,6 +169,7 @@ def _drive_piece(driver: Driver, program: Program, index: int, piece: Piece, nam
         driver.block(tree.body, frame)
     except Raised as raised:
         error = raised.error
+        _show_uncaught(writer, raised)
     except Signal as signal:  # the compiler refused a ``break`` or ``return`` out of place above
         raise AssertionError(f"{type(signal).__name__} left the program") from signal
     driver.calls.finish(frame, 1, "<module>", comparable_lines(tree.body))
@@ -180,6 +178,19 @@ def _drive_piece(driver: Driver, program: Program, index: int, piece: Piece, nam
         echoes=tuple(writer.echoes),
         exception=None if error is None else error_of(error),
     )
+
+
+def _show_uncaught(writer: SessionWriter, raised: Raised) -> None:
+    """Raise an uncaught exception by a command of its own, where the command that raised it only binds it.
+
+    That is so where it printed something as well, since a doctest shows either. A KeyboardInterrupt would end it.
+    """
+    message = doctext.message_of(raised.error)
+    is_shown = writer.commands[raised.index].error is not None
+    if is_shown or message is None or not doctext.is_showable_message(message):
+        return
+    if not issubclass(type(raised.error), KeyboardInterrupt):
+        writer.execute(f"raise {writer.guard(raised.index, '')}", reveal=False)
 
 
 def _is_future(node: ast.stmt) -> bool:

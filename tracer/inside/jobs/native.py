@@ -202,9 +202,10 @@ def _as_promised(piece: Piece, printed: str, reprs: list[str], error: BaseExcept
 def _raised_as_promised(want: str, error: BaseException, flags: int) -> bool:
     # doctest parses a promised traceback by this expression, and has no public way to ask for that
     message = doctest.DocTestParser._EXCEPTION_RE.match(want)  # type: ignore[attr-defined]
-    raised = doctext.shown_error(error).split("\n", 2)[2] + "\n"  # without the traceback's two first lines
-    if message is None:
+    lines = doctext.message_of(error)
+    if message is None or lines is None:
         return False
+    raised = doctext.shown(lines) + "\n"
     expected = message.group("msg")
     if flags & doctest.IGNORE_EXCEPTION_DETAIL:
         return _name_of_error(raised) == _name_of_error(str(expected))

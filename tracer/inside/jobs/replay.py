@@ -9,7 +9,6 @@ from __future__ import annotations
 import code
 import os
 import sys
-import traceback
 from types import CodeType
 from typing import Any
 
@@ -18,6 +17,7 @@ from trace_mine.tracer.inside.observe import values
 from trace_mine.tracer.inside.program import Capture, OutputFull, fresh_namespace, future_flags
 from trace_mine.tracer.inside.protocol.answers import End, ReplayedCommand, ReplayReport
 from trace_mine.tracer.inside.protocol.jobs import ReplayJob
+from trace_mine.tracer.inside.syntax import doctext
 
 
 def run(job: ReplayJob, context: JobContext) -> End:
@@ -47,16 +47,17 @@ class _Console(code.InteractiveConsole):
         except OutputFull:
             raise  # it ends the run, and is no exception of the program's
         except BaseException as error:  # SystemExit too: a session goes on after it, where a prompt would close
-            self.error = _last_entry(error)
+            self.error = _message(error)
 
     def showsyntaxerror(self, filename: str | None = None, **rest: Any) -> None:
         error = sys.exc_info()[1]
         assert error is not None
-        self.error = _last_entry(error)
+        self.error = _message(error)
 
 
-def _last_entry(error: BaseException) -> str:
-    return traceback.format_exception_only(type(error), error)[-1]
+def _message(error: BaseException) -> str:
+    message = doctext.message_of(error)
+    return f"{values.type_name(type(error))}\n" if message is None else message
 
 
 def _shift_descriptors() -> None:

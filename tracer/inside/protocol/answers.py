@@ -251,13 +251,6 @@ class MustRestart(Record):
 
 
 @record
-class NotShowable(Record):
-    """The session can't be a doctest, because no doctest can show some of its output."""
-
-    evidence: Evidence
-
-
-@record
 class SetupFailed(Record):
     """The module could not be imported or the silent code raised; nothing of the program ran."""
 
@@ -410,7 +403,6 @@ Answer = (
     | NativeFrames
     | DriveSummary
     | MustRestart
-    | NotShowable
     | SetupFailed
     | ReplayReport
     | BeliefsReport
@@ -424,7 +416,6 @@ ANSWERS = OneOf(
     NativeFrames,
     DriveSummary,
     MustRestart,
-    NotShowable,
     SetupFailed,
     ReplayReport,
     BeliefsReport,

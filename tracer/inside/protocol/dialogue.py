@@ -16,7 +16,6 @@ from trace_mine.tracer.inside.protocol.answers import (
     MustRestart,
     NativeFrames,
     NativeSummary,
-    NotShowable,
     PathReport,
     ReplayReport,
     SampledTexts,
@@ -49,7 +48,7 @@ ANY_NUMBER: dict[type[Job], tuple[type[Record], ...]] = {
 
 JUST_ONE: dict[type[Job], tuple[type[Record], ...]] = {
     NativeJob: (NativeSummary, SetupFailed),
-    DriveJob: (DriveSummary, MustRestart, NotShowable, SetupFailed),
+    DriveJob: (DriveSummary, MustRestart, SetupFailed),
     ReplayJob: (ReplayReport, SetupFailed),
     BeliefsJob: (BeliefsReport, SetupFailed),
     SamplesJob: (SetupFailed,),

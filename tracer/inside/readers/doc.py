@@ -12,11 +12,11 @@ import __future__
 import io
 import os
 import sys
-import traceback
 from collections.abc import Sequence
 from typing import NoReturn
 
 from trace_mine.tracer.inside.observe import values
+from trace_mine.tracer.inside.syntax import doctext
 
 EXECUTE, REPR, DESCRIBE = b"xrd"
 """Kinds of requests: run a command; the ``repr`` of a variable; its text as states have it."""
@@ -35,7 +35,7 @@ def run(commands: int, mark: int, namespace: dict[str, object], features: Sequen
         features: names of ``__future__`` that hold in it.
     """
     read, write, execute, compiled, show = os.read, os.write, exec, compile, repr
-    last_lines, text_of, snapshot = traceback.format_exception_only, values.text, values.snapshot
+    message_of, text_of, snapshot = doctext.message_of, values.text, values.snapshot
     flags = 0
     for name in filter(None, features):
         flags |= getattr(__future__, name).compiler_flag
@@ -80,10 +80,7 @@ def run(commands: int, mark: int, namespace: dict[str, object], features: Sequen
         except KeyboardInterrupt:
             raise  # as in doctest: it ends the run
         except BaseException as error:
-            try:
-                raised = last_lines(type(error), error)[-1]
-            except BaseException as second:
-                raised = f"<its text raised {type(second).__name__}>\n"
+            raised = message_of(error) or "<its lines can't be had>\n"
             del error
         index += 1
         printed = spoof.getvalue()

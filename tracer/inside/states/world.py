@@ -242,7 +242,7 @@ class World:
             raised = type(error).__name__
             if self.lazy and is_refusal(error):
                 raise Refused from None
-            error_text = doctext.shown_error(error)
+            error_text = doctext.shown_error(doctext.message_of(error) or "")
             error.__traceback__ = None  # it would keep the locals of its frames alive
         text = error_text or (capture.take() if mode == "part" else doctext.shown(capture.take()))
         capture.take()  # of a command that raised: a doctest shows the traceback alone
