@@ -61,6 +61,7 @@ def run_yield(context: DriveContext, node: ast.stmt, value: ast.Yield | ast.Yiel
     context.begin_statement(frame, node.lineno)
     if isinstance(value, ast.Yield):
         frame.collect(None if value.value is None else context.lower(value.value, frame))
+        frame.entries += 1  # not where the consumer left its loop: the generator is not resumed then
         return
     name = context.variables.temporary("item")
     loop = ast.For(

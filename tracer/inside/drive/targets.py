@@ -125,7 +125,9 @@ def target_of(context: DriveContext, call: ast.Call, *, generator: bool) -> Targ
     reason = _refusal(context, function)
     definition = None if reason else context.writer.sources.definition(code)
     if definition is None:
-        context.kept.count_once(call, reason or Reason.NO_SOURCE)
+        reason = reason or Reason.NO_SOURCE
+        context.kept.count_once(call, reason)
+        context.calls.refuse(context.writer.sources.home(code), code.co_name, reason, for_all=True)
         return None
     return Target(
         function=function,

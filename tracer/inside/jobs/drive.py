@@ -31,6 +31,7 @@ from trace_mine.tracer.inside.protocol.answers import (
     MustRestart,
     NotShowable,
     PieceResult,
+    RefusedCalls,
     SessionCommand,
     columns_of,
 )
@@ -97,6 +98,11 @@ def run(job: DriveJob, context: JobContext) -> End:
             outcomes=outcomes_of(decider),
             variables=variables_of(namespace, frozenset(names)),
             spare=spare,
+            refused=tuple(
+                RefusedCalls(code=code, reason=reason.value, number=number)
+                for (code, reason), number in driver.calls.refused.items()
+            ),
+            is_full=driver.budget.is_full,
         )
     )
     return End(end="ok")
@@ -209,4 +215,5 @@ def _frame(finished: FinishedFrame) -> DrivenFrame:
         columns=columns_of([locals_text for _, locals_text in finished.visits]),
         gaps=tuple(finished.gaps),
         comparable=tuple(finished.lines),
+        entries=finished.entries,
     )
