@@ -4,6 +4,7 @@ another process, to the unit.
 
 from __future__ import annotations
 
+import inspect
 import random
 import subprocess
 import sys
@@ -12,7 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import trace_mine
 from rich_programs import rich_program
+from trace_mine.corpus.mined.options import MineOptions
+from trace_mine.tracer.config import DEFAULT_FOLLOW, TracerConfig
 from trace_mine.tracer.inside.protocol.answers import DrivenFrame, EnteredFrames, RefusedCalls
 from trace_mine.tracer.inside.reasons import Reason
 from trace_mine.tracer.own_frames import FrameAccount, account_of
@@ -184,3 +188,35 @@ def test_the_account_adds_up_whatever_is_sent(entered, opened, refused, closed: 
 def test_an_account_that_does_not_add_up_is_refused() -> None:
     with pytest.raises(ValueError, match="count each frame once"):
         FrameAccount(entered=3, opened=1, unopened={"operator": 1})
+
+
+# how deep calls are followed
+
+LONG = """\
+def leaf(k):
+    total = 0
+    for i in range(k):
+        total += i
+    return total
+def middle(k):
+    return leaf(k)
+def top(k):
+    a = k
+    return middle(a)
+x = top({turns})
+"""
+
+
+def test_a_record_that_is_too_long_is_made_less_deep(kit) -> None:
+    with kit.PlainTracer(kit.TracerConfig(limits=kit.Limits(events=500))) as tracer:
+        whole, shorter = (traced(tracer, kit, LONG.format(turns=turns)) for turns in (3, 1_000))
+    assert (whole.opened_frames, shorter.opened_frames, shorter.unopened_frames) == (3, 1, {"deeper": 2})
+    assert not shorter.kept_whole and ">>> a = k" in shorter.text
+
+
+def test_every_default_follows_calls_as_deep() -> None:
+    defaults = {
+        inspect.signature(each).parameters["follow"].default
+        for each in (trace_mine.run, trace_mine.trace, trace_mine.mine, TracerConfig, MineOptions)
+    }
+    assert defaults == {DEFAULT_FOLLOW} == {3}
