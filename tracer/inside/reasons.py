@@ -451,6 +451,10 @@ class Reason(StrEnum):
         "class_rebinds_local",
         _whole("A class in the function binds a name that had to be renamed for the session."),
     )
+    REBOUND = (
+        "rebound",
+        _whole("Code that an opened call ran rebound a name which the session had read, as only a run could tell."),
+    )
     BAD_ARGUMENTS = "bad_arguments", _whole("The call's arguments don't fit the function, so the call raises.")
     STAR_ARGUMENTS = "star_arguments", _whole("The call spreads (`*`, `**`) what is no list, tuple or dictionary.")
     ARGUMENT_ORDER = (

@@ -79,8 +79,8 @@ class DriveContext(ABC):
         """
 
     @abstractmethod
-    def lower(self, node: ast.expr, frame: Frame) -> ast.expr:
-        """Open the calls in an expression that can be opened.
+    def lower(self, node: ast.expr, frame: Frame, *, is_used: bool = True) -> ast.expr:
+        """Open the calls in an expression that can be opened; ``is_used``: see ``lowering.lower``.
 
         Returns:
             The expression with the calls' results in their place; ``node`` itself where none was opened.
@@ -97,6 +97,18 @@ class DriveContext(ABC):
         if frame.function is not None:
             raise Restart(Place(path=frame.filename, line=frame.first_line), reason)
         raise Restart(Place(path=frame.filename, line=node.lineno, column=node.col_offset), reason)
+
+    def give_up_statement(self, frame: Frame, reason: Reason) -> NoReturn:
+        """End the run, to begin again with the innermost statement that runs now kept as one command.
+
+        Raises:
+            Restart: always.
+        """
+        statement = self.writer.places.statement()
+        if statement is None:  # a function's parameters: none of its statements has begun
+            raise Restart(Place(path=frame.filename, line=frame.first_line), reason)
+        path, line, column = statement
+        raise Restart(Place(path=path, line=line, column=column), reason)
 
     # positions in the program
 
