@@ -451,6 +451,10 @@ class Reason(StrEnum):
         "class_rebinds_local",
         _whole("A class in the function binds a name that had to be renamed for the session."),
     )
+    UNBOUND_LOCAL = (
+        "unbound_local",
+        _whole("The function read a variable of its own that was not bound, which no variable of the session is like."),
+    )
     REBOUND = (
         "rebound",
         _whole("Code that an opened call ran rebound a name which the session had read, as only a run could tell."),

@@ -46,6 +46,8 @@ def enter_call(context: DriveContext, call: ast.Call, target: Target, frame: Fra
         context.release(body, None)  # its locals' names were claimed
         return None
     inner = Frame.of_call(body)
+    place = Place(path=body.filename, line=body.first_line)
+    context.owners.update((name, place) for local, name in body.names.items() if local not in body.shared)
     context.calls.enter(counts_depth=target.counts_depth)
     context.move_to(inner, body.definition.lineno)
     outer = context.writer.places.enter(body.filename, body.first_line, None)

@@ -226,6 +226,7 @@ def run_return(context: DriveContext, node: ast.Return, frame: Frame) -> None:
     # not a local that a closure may rebind before the caller reads it, and not a global, which anything may rebind
     can_be_passed_on = (isinstance(lowered, ast.Constant) and lowered.value is None) or (
         isinstance(lowered, ast.Name)
+        and context.variables.peek(lowered) is not missing  # it raises here, not in the caller
         and (context.variables.is_temporary(lowered.id) or (lowered.id in frame.names.values() and not frame.captures))
     )
     if not can_be_passed_on:

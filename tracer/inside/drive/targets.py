@@ -148,6 +148,9 @@ def _callee_of(context: DriveContext, call: ast.Call) -> _Callee | None:
     function = call.func
     if not isinstance(function, ast.Attribute):
         return _called(static_value(context, function), call)
+    above = _above(context, function)
+    if above is not None:
+        return above
     base = static_value(context, function.value)
     if base is missing or type(base) is types.ModuleType:
         return _called(static_value(context, function), call)
@@ -157,6 +160,42 @@ def _callee_of(context: DriveContext, call: ast.Call) -> _Callee | None:
     if function.attr in attributes(base):
         return _called(static_value(context, function), call)
     return _method(type(base), function) if plain_access(type(base)) else None
+
+
+def _above(context: DriveContext, function: ast.Attribute) -> _Callee | None:
+    """Return the method of a call on ``super(C, self)``, or on a variable that holds such an object."""
+    value = function.value
+    found: object
+    if isinstance(value, ast.Call):
+        if value.keywords or len(value.args) != 2 or context.variables.peek(value.func) is not super:
+            return None
+        after, found = (context.variables.peek(argument) for argument in value.args)
+        bound = value.args[1]
+    else:
+        held = context.variables.peek(value)
+        if type(held) is not super:
+            return None
+        # by the C getters: ``held.x`` would look ``x`` up on the classes above
+        after, found = (vars(super)[name].__get__(held) for name in ("__thisclass__", "__self__"))
+        bound = ast.Attribute(value, "__self__", ast.Load())
+    if found is missing or found is None:
+        return None
+    cls = cast("type", found) if issubclass(type(found), type) else type(found)
+    order = type.__dict__["__mro__"].__get__(cls)
+    is_plain = plain_access(cls) if cls is not found else type(found) is type
+    if not is_plain or not any(base is after for base in order):
+        return None
+    start = next(index for index, base in enumerate(order) if base is after) + 1
+    for base in order[start:]:
+        if function.attr in vars(base):
+            member = vars(base)[function.attr]
+            if isinstance(member, classmethod) and isinstance(member.__func__, types.FunctionType):
+                if cls is not found:
+                    bound = ast.Attribute(bound, "__class__", ast.Load())
+                return _Callee(function=member.__func__, bound=bound, owner=base)
+            is_method = isinstance(member, types.FunctionType) and cls is not found
+            return _Callee(function=member, bound=bound, owner=base) if is_method else None
+    return None
 
 
 def _method(cls: type, function: ast.Attribute) -> _Callee | None:
