@@ -174,6 +174,12 @@ WHOLE: dict[Reason, Program] = {
     Reason.REDIRECTS_OUTPUT: Program(source=HELD + REDIRECTED.format(1)),
     Reason.TRY_STAR: Program(source="try:\n    x = 1\nexcept* ValueError:\n    x = 2\n"),
     Reason.UNPARSE: Program(source="def f(n):\n    return n\nx = f(1)" + " + 1" * 900 + "\n"),
+    Reason.UNBOUND_LOCAL: Program(
+        source="def f(n):\n    if n:\n        m = 1\n    return m\ntry:\n    f(0)\nexcept NameError as error:\n    pass\n"
+    ),
+    Reason.REBOUND: Program(
+        source="n = 1\nnames = globals()\ndef f():\n    names['n'] = 2\n    return 3\nx = (n, f())\n"
+    ),
     Reason.ASYNC: Program(source="async def f():\n    return 1\nc = f()\nc.close()\n"),
     Reason.AWAIT_EXPRESSION: Program(source="def f(xs):\n    g = (await x for x in xs)\n    return 1\nx = f([])\n"),
     Reason.NO_SOURCE: Program(source="f = lambda n: n + 1\nx = f(1)\n"),

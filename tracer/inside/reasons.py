@@ -460,6 +460,14 @@ class Reason(StrEnum):
         "class_rebinds_local",
         _whole("A class in the function binds a name that had to be renamed for the session."),
     )
+    UNBOUND_LOCAL = (
+        "unbound_local",
+        _whole("The function read a variable of its own that was not bound, which no variable of the session is like."),
+    )
+    REBOUND = (
+        "rebound",
+        _whole("Code that an opened call ran rebound a name which the session had read, as only a run could tell."),
+    )
     BAD_ARGUMENTS = "bad_arguments", _whole("The call's arguments don't fit the function, so the call raises.")
     STAR_ARGUMENTS = "star_arguments", _whole("The call spreads (`*`, `**`) what is no list, tuple or dictionary.")
     ARGUMENT_ORDER = (

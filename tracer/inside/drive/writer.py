@@ -19,6 +19,7 @@ from collections.abc import Iterable
 from typing import Literal
 
 from trace_mine.tracer.inside.drive.commands import Command, Position, Unshowable
+from trace_mine.tracer.inside.drive.places import Places
 from trace_mine.tracer.inside.drive.variables import Variables
 from trace_mine.tracer.inside.observe import values
 from trace_mine.tracer.inside.observe.reveals import LONGEST_VALUE
@@ -47,6 +48,7 @@ class SessionWriter:
         hide: sources of commands and reveals whose output must not be shown: it differs in a replay.
         spare: the variable that takes values which the session does not show.
         commands: the emitted commands, in order.
+        places: the constructs that the commands come from.
         printed: the texts that the program printed since the piece began.
         echoes: the values that its prompt echoed since then, as text. Apart from ``printed``, since the result check
             compares each with the native run, which in a script prints and does not echo.
@@ -70,6 +72,7 @@ class SessionWriter:
         self.hide = frozenset(hide)
         self.spare = spare
         self.commands: list[Command] = []
+        self.places = Places()
         self._position: Position = ("", 0, 0)
         self._piece = 0
         self.printed: list[str] = []
@@ -252,6 +255,8 @@ class SessionWriter:
             reason = doctext.why_unshowable_error(command.error)
         if reason is not None:
             raise Unshowable(reason)
+        command.place = self.places.current
+        command.num_texts = len(self.printed)
         self.commands.append(command)
         if error is not None and command.output:
             # a doctest shows either output or a traceback: the command catches its exception and keeps the output
@@ -379,6 +384,7 @@ class SessionWriter:
         reveal = Command(source, "reveal", self._position, self._piece)
         reveal.output = shown
         reveal.echoed = True
+        reveal.place, reveal.num_texts = self.places.current, len(self.printed)
         self.commands.append(reveal)
         builtins._ = value  # type: ignore[attr-defined]
         return True
@@ -395,5 +401,6 @@ class SessionWriter:
             self.printed.pop()
         reveal.output = "".join(self._mixed)
         self._mixed.clear()
+        reveal.place, reveal.num_texts = self.places.current, len(self.printed)
         self.commands.append(reveal)
         self._opening.emitted(source, reveal.output, None)

@@ -23,7 +23,7 @@ from trace_mine.tracer.inside.jobs.context import (
     variables_of,
 )
 from trace_mine.tracer.inside.jobs.worlds import make_world
-from trace_mine.tracer.inside.program import piece_file, stored_names
+from trace_mine.tracer.inside.program import global_names, piece_file, stored_names
 from trace_mine.tracer.inside.protocol.answers import (
     DrivenFrame,
     DriveSummary,
@@ -61,6 +61,7 @@ def run(job: DriveJob, context: JobContext) -> End:
     variables = Variables(namespace)
     # before anything runs: a variable of ours must not take a name that the program binds later
     variables.reserve(names)
+    variables.note_rebound(global_names((job.program.code, *(piece.source for piece in job.program.pieces))))
     writer = SessionWriter(
         variables,
         opening,
