@@ -15,6 +15,7 @@ from trace_mine.tracer.hiding import believe, draws_of, laws_of, view_of
 from trace_mine.tracer.inside.protocol.answers import DriveSummary, MustRestart
 from trace_mine.tracer.inside.protocol.jobs import DriveJob, Place, Program
 from trace_mine.tracer.inside.reasons import Reason
+from trace_mine.tracer.own_frames import account_of
 from trace_mine.tracer.replay_check import WrittenSession, replay_session
 from trace_mine.tracer.replays.jails import ReplayJails
 from trace_mine.tracer.rounds import Again, Failed, Native, Plan, all_of, check_ended, with_whole
@@ -173,6 +174,13 @@ class Attempt:
     ) -> Trace:
         """The trace of a session, without choices and beliefs, which are found only for one that passed."""
         native = self.native.result
+        account = account_of(
+            native.entered,
+            driven.frames,
+            driven.refused,
+            closed=not self.plan.open_statements,
+            is_full=driven.is_full,
+        )
         last = next((piece.exception for piece in reversed(native.pieces) if piece.exception is not None), None)
         # ``last`` may belong to an example in the middle, after which a doctest goes on: the end is the last piece's
         ended = native.pieces[-1].exception
@@ -203,6 +211,9 @@ class Attempt:
             doctest_passed=native.passed if self.snippet.kind == "doctest" else None,
             failed_checks=failed,
             frames=self.native.frames,
+            own_frames=account.entered,
+            opened_frames=account.opened,
+            unopened_frames=account.unopened,
         )
 
 

@@ -8,7 +8,7 @@ import importlib
 import io
 import sys
 import types
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal
 
 from trace_mine.tracer.inside.protocol.jobs import Piece, Program
@@ -282,3 +282,17 @@ def stored_names(pieces: Sequence[Piece]) -> list[str]:
             continue  # the piece raises SyntaxError when it is run, which the session shows
         names |= bound_names(body)
     return sorted(names)
+
+
+def global_names(sources: Iterable[str]) -> set[str]:
+    """The names that functions in these sources declare ``global``: any call of such a function may rebind them."""
+    names: set[str] = set()
+    for source in sources:
+        if "global" not in source:
+            continue
+        try:
+            tree = ast.parse(source)
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
+            continue
+        names.update(name for node in ast.walk(tree) if isinstance(node, ast.Global) for name in node.names)
+    return names

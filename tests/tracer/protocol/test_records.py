@@ -86,7 +86,9 @@ def record(cls: type[Record]) -> st.SearchStrategy[Any]:
         fields["outcomes"] = OUTCOMES
     if "kept" in fields:
         fields["kept"] = st.dictionaries(st.sampled_from([reason.value for reason in Reason]), st.integers(0, 9))
-    if cls is answers.MustRestart:
+    if cls is answers.EnteredFrames:
+        fields["way"] = st.sampled_from([reason.value for reason in Reason])
+    if cls in (answers.MustRestart, answers.RefusedCalls):
         fields["reason"] = st.sampled_from([reason.value for reason in Reason])
     if cls is jobs.BeliefsJob:
         fields["outcomes"] = st.none() | OUTCOMES

@@ -46,11 +46,11 @@ def arguments_of(context: DriveContext, call: ast.Call, target: Target) -> list[
         keys: list[ast.expr | None] = [ast.Constant(name) for name, _ in rest]
         arguments.append((spec.kwarg.arg, ast.Dict(keys, [value for _, value in rest])))
     if rest or extra:
-        _check_order(arguments)
+        _check_order(context, arguments)
     return arguments
 
 
-def _check_order(arguments: list[Argument]) -> None:
+def _check_order(context: DriveContext, arguments: list[Argument]) -> None:
     """Refuse a call with ``*args`` or ``**kwargs`` whose arguments could be evaluated in another order.
 
     One command evaluates all values of ``args`` together, which is another order where more than one argument runs
@@ -59,7 +59,9 @@ def _check_order(arguments: list[Argument]) -> None:
     Raises:
         CannotOpen: ``ARGUMENT_ORDER``.
     """
-    if sum(not is_inert(value) and not is_literal(value) for _, value in arguments) > 1:
+    runs = sum(not is_inert(value) and not is_literal(value) for _, value in arguments)
+    changing = sum(isinstance(value, ast.Name) and context.variables.may_be_rebound(value.id) for _, value in arguments)
+    if runs and runs + changing > 1:
         raise CannotOpen(Reason.ARGUMENT_ORDER)
 
 
@@ -104,6 +106,20 @@ def _given_first(target: Target) -> list[ast.expr]:
     return [target.bound if target.instance is None else ast.Name("", ast.Load())]
 
 
+def _check_spread(call: ast.Call) -> None:
+    """Refuse a call that spreads a value while another argument may run code, which could change that value.
+
+    Raises:
+        CannotOpen: ``ARGUMENT_ORDER``.
+    """
+    is_spread = [isinstance(argument, ast.Starred) for argument in call.args] + [k.arg is None for k in call.keywords]
+    values = [*call.args, *(keyword.value for keyword in call.keywords)]
+    if any(is_spread) and not all(
+        spread or is_inert(value) or is_literal(value) for spread, value in zip(is_spread, values, strict=True)
+    ):
+        raise CannotOpen(Reason.ARGUMENT_ORDER)
+
+
 def _given_positional(context: DriveContext, call: ast.Call) -> list[ast.expr]:
     """Return the positional arguments; ``*xs`` as ``xs[0], xs[1]``, where ``xs`` is a list or tuple.
 
@@ -111,6 +127,7 @@ def _given_positional(context: DriveContext, call: ast.Call) -> list[ast.expr]:
         CannotOpen: ``STAR_ARGUMENTS``: anything else is spread.
     """
     given: list[ast.expr] = []
+    _check_spread(call)
     for argument in call.args:
         if not isinstance(argument, ast.Starred):
             given.append(argument)

@@ -43,6 +43,7 @@ class DriveContext(ABC):
         kept: constructs kept as one command, counted by reason.
         calls: opened calls.
         functions: facts of functions.
+        owners: from session variables that are locals of followed calls to the functions.
     """
 
     def __init__(self, writer: SessionWriter, opening: Opening, rules: Rules) -> None:
@@ -54,6 +55,7 @@ class DriveContext(ABC):
         self.kept = Kept()
         self.calls = CallLog()
         self.functions = KnownFunctions()
+        self.owners: dict[str, Place] = {}
         # by id of a node, with the node, so that its id is not given to another one. A loop's statements come by again
         # and again: this and the like in ``Frame.texts`` and ``functions`` gave a third more commands a second
         self._writes: dict[int, tuple[ast.stmt, list[str]]] = {}
@@ -79,8 +81,8 @@ class DriveContext(ABC):
         """
 
     @abstractmethod
-    def lower(self, node: ast.expr, frame: Frame) -> ast.expr:
-        """Open the calls in an expression that can be opened.
+    def lower(self, node: ast.expr, frame: Frame, *, is_used: bool = True) -> ast.expr:
+        """Open the calls in an expression that can be opened; ``is_used``: see ``lowering.lower``.
 
         Returns:
             The expression with the calls' results in their place; ``node`` itself where none was opened.
@@ -97,6 +99,18 @@ class DriveContext(ABC):
         if frame.function is not None:
             raise Restart(Place(path=frame.filename, line=frame.first_line), reason)
         raise Restart(Place(path=frame.filename, line=node.lineno, column=node.col_offset), reason)
+
+    def give_up_statement(self, frame: Frame, reason: Reason) -> NoReturn:
+        """End the run, to begin again with the innermost statement that runs now kept as one command.
+
+        Raises:
+            Restart: always.
+        """
+        statement = self.writer.places.statement()
+        if statement is None:  # a function's parameters: none of its statements has begun
+            raise Restart(Place(path=frame.filename, line=frame.first_line), reason)
+        path, line, column = statement
+        raise Restart(Place(path=path, line=line, column=column), reason)
 
     # positions in the program
 
@@ -179,8 +193,14 @@ class DriveContext(ABC):
 
         Raises:
             Raised: the command raised an exception.
+            Restart: it is the NameError of a session's variable, which in the program is an UnboundLocalError of the
+                function's own variable: its calls stay calls.
         """
         if command.exception is not None:
+            error = command.exception
+            # any function's: a caller's variable may be read by the commands that bind parameters
+            if type(error) is NameError and error.name in self.owners:
+                raise Restart(self.owners[error.name], Reason.UNBOUND_LOCAL)
             # by identity, and not the last one: reveals and aliases of built-ins may stand after it
             index = max(i for i, each in enumerate(self.writer.commands) if each is command)
             raise Raised(frame, command.exception, index)
@@ -255,6 +275,8 @@ class DriveContext(ABC):
         variables = [name for local, name in body.names.items() if local not in body.shared and name != result]
         variables += [name for name in body.cells if name != result]
         self.writer.forget(variables)
+        for variable in variables:
+            self.owners.pop(variable, None)
         if body.captures:
             return  # tests/tracer/test_calls_keep_their_variables.py: a lambda that is called after the return
         for variable in variables:

@@ -111,6 +111,8 @@ class Body:
         shared: locals that are variables of the caller, under the same name.
         captures: True if a function or generator made in the body may read its variables after the call.
         cells: session variables that hold what its closure's cells hold.
+        same: for each session variable that stands for one which others can rebind (a shared parameter, an imported
+            global, a cell of a closure), a function that gives what that one holds now.
     """
 
     filename: str
@@ -125,6 +127,7 @@ class Body:
     shared: frozenset[str] = frozenset()
     captures: bool = False
     cells: list[str] = field(default_factory=list)
+    same: dict[str, Callable[[], object]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         unknown = self.shared - self.names.keys()
@@ -142,12 +145,14 @@ class Frame:
         handled: the exceptions whose handlers run, innermost last.
         collect: for a generator's frame, the function that takes each yielded expression (None for a bare ``yield``).
         captures: see ``Body``.
+        entries: how often it was entered; a generator's frame is at each resumption.
     """
 
     # one frame for each followed call
     __slots__ = (
         "captures",
         "collect",
+        "entries",
         "filename",
         "first_line",
         "function",
@@ -180,6 +185,7 @@ class Frame:
         self.visits: list[tuple[int, dict[str, str]]] = []
         self.gaps: list[tuple[int, int]] = []
         self.handled: list[Handled] = []
+        self.entries = 1
         # the author's text of nodes, by id; the node is kept with it, so that its id is not given to another one
         self.texts: dict[int, tuple[ast.AST, str | None]] = {}
 

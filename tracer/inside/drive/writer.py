@@ -20,6 +20,7 @@ from typing import Literal
 
 from trace_mine.tracer.inside.drive.captures import Captures
 from trace_mine.tracer.inside.drive.commands import Command, Position
+from trace_mine.tracer.inside.drive.places import Places
 from trace_mine.tracer.inside.drive.variables import Variables
 from trace_mine.tracer.inside.observe import values
 from trace_mine.tracer.inside.observe.reveals import LONGEST_VALUE
@@ -48,6 +49,7 @@ class SessionWriter:
         hide: sources of commands and reveals whose output must not be shown: it differs in a replay.
         spare: the variable that takes values which the session does not show.
         commands: the emitted commands, in order.
+        places: the constructs that the commands come from.
         printed: the texts that the program printed since the piece began.
         echoes: the values that its prompt echoed since then, as text. Apart from ``printed``, since the result check
             compares each with the native run, which in a script prints and does not echo.
@@ -71,6 +73,7 @@ class SessionWriter:
         self.hide = frozenset(hide)
         self.spare = spare
         self.commands: list[Command] = []
+        self.places = Places()
         self._position: Position = ("", 0, 0)
         self._piece = 0
         self.printed: list[str] = []
@@ -249,6 +252,8 @@ class SessionWriter:
             message = doctext.message_of(error)
             self._capture.take()  # what the exception's ``__str__`` printed is no output of the command
             command.error = doctext.shown_error(message or "")
+        command.place = self.places.current
+        command.num_texts = len(self.printed)
         self.commands.append(command)
         if error is not None and (command.output or not doctext.is_showable_message(message or "")):
             # a doctest shows either output or a traceback: the command catches its exception and keeps the output
@@ -399,6 +404,7 @@ class SessionWriter:
         reveal = Command(source, "reveal", self._position, self._piece)
         reveal.output = shown
         reveal.echoed = True
+        reveal.place, reveal.num_texts = self.places.current, len(self.printed)
         self.commands.append(reveal)
         builtins._ = value  # type: ignore[attr-defined]
         return True
@@ -415,5 +421,6 @@ class SessionWriter:
             self.printed.pop()
         reveal.output = "".join(self._mixed)
         self._mixed.clear()
+        reveal.place, reveal.num_texts = self.places.current, len(self.printed)
         self.commands.append(reveal)
         self._opening.emitted(source, reveal.output, None)

@@ -23,13 +23,14 @@ from trace_mine.tracer.inside.jobs.context import (
     variables_of,
 )
 from trace_mine.tracer.inside.jobs.worlds import make_world
-from trace_mine.tracer.inside.program import piece_file, stored_names
+from trace_mine.tracer.inside.program import global_names, piece_file, stored_names
 from trace_mine.tracer.inside.protocol.answers import (
     DrivenFrame,
     DriveSummary,
     End,
     MustRestart,
     PieceResult,
+    RefusedCalls,
     SessionCommand,
     columns_of,
 )
@@ -60,6 +61,7 @@ def run(job: DriveJob, context: JobContext) -> End:
     variables = Variables(namespace)
     # before anything runs: a variable of ours must not take a name that the program binds later
     variables.reserve(names)
+    variables.note_rebound(global_names((job.program.code, *(piece.source for piece in job.program.pieces))))
     writer = SessionWriter(
         variables,
         opening,
@@ -94,6 +96,11 @@ def run(job: DriveJob, context: JobContext) -> End:
             outcomes=outcomes_of(decider),
             variables=variables_of(namespace, frozenset(names)),
             spare=spare,
+            refused=tuple(
+                RefusedCalls(code=code, reason=reason.value, number=number)
+                for (code, reason), number in driver.calls.refused.items()
+            ),
+            is_full=driver.budget.is_full,
         )
     )
     return End(end="ok")
@@ -220,4 +227,5 @@ def _frame(finished: FinishedFrame) -> DrivenFrame:
         columns=columns_of([locals_text for _, locals_text in finished.visits]),
         gaps=tuple(finished.gaps),
         comparable=tuple(finished.lines),
+        entries=finished.entries,
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 import doctest
 import sys
 import zlib
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from types import CodeType
 
@@ -25,7 +26,15 @@ from trace_mine.tracer.inside.observe import values
 from trace_mine.tracer.inside.observe.guard import Guard
 from trace_mine.tracer.inside.observe.record import EventsFull, FrameRecord, Recorder
 from trace_mine.tracer.inside.program import OutputFull, piece_file, stored_names
-from trace_mine.tracer.inside.protocol.answers import End, NativeFrame, NativeFrames, NativePieceResult, NativeSummary
+from trace_mine.tracer.inside.protocol.answers import (
+    Code,
+    End,
+    EnteredFrames,
+    NativeFrame,
+    NativeFrames,
+    NativePieceResult,
+    NativeSummary,
+)
 from trace_mine.tracer.inside.protocol.jobs import NativeJob, Piece
 from trace_mine.tracer.inside.syntax import doctext
 
@@ -46,12 +55,14 @@ def run(job: NativeJob, context: JobContext) -> End:
     prepared = prepare(job.program, context)
     reseed(job.reseed, job.draws)  # after the set-up, which may draw: the pieces begin alike in each run
     names = frozenset(stored_names(job.program.pieces))
-    files = {piece_file(index) for index in range(len(job.program.pieces))}
+    # not registered with the sources: a native run must be what it would be without us
+    pieces = {piece_file(index): piece.source.split("\n") for index, piece in enumerate(job.program.pieces)}
     recorder = Recorder(
-        lambda filename: filename in files or prepared.sources.is_own(filename),
+        lambda filename: filename in pieces or prepared.sources.is_own(filename),
         max_depth=job.max_depth,
         max_events=context.limits.max_events,
         module_names=names,
+        lines_of=lambda filename: pieces[filename] if filename in pieces else prepared.sources.lines(filename),
     )
     with drawing(job.draws, job.laws) as decider:
         results, passed = _run_pieces(job, prepared, recorder, context.guard)
@@ -59,7 +70,14 @@ def run(job: NativeJob, context: JobContext) -> End:
         variables = variables_of(prepared.namespace, names)
         noticed = context.guard.noticed
         context.send(
-            NativeSummary(pieces=tuple(results), passed=passed, variables=variables, outcomes=outcomes, noticed=noticed)
+            NativeSummary(
+                pieces=tuple(results),
+                passed=passed,
+                variables=variables,
+                outcomes=outcomes,
+                noticed=noticed,
+                entered=_entered(recorder, pieces),
+            )
         )
         frames: list[NativeFrame] = []
         num_lines = 0
@@ -81,6 +99,17 @@ def _frame(record: FrameRecord, module_names: frozenset[str]) -> NativeFrame:
         lines=tuple(lines),
         columns={name: tuple(column) for name, column in columns.items()},
     )
+
+
+def _entered(recorder: Recorder, pieces: Collection[str]) -> tuple[EnteredFrames, ...]:
+    """The own frames that were entered, but for the pieces' own: those are the session itself."""
+    numbers: dict[tuple[Code, str], int] = {}
+    for code, way, number in recorder.entries.totals():
+        if code.co_name == "<module>" and code.co_filename in pieces:
+            continue
+        key = (code.co_filename, code.co_firstlineno, code.co_name), way.value
+        numbers[key] = numbers.get(key, 0) + number
+    return tuple(EnteredFrames(code=code, way=way, number=number) for (code, way), number in numbers.items())
 
 
 def _run_pieces(

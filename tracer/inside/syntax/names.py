@@ -57,7 +57,11 @@ def bound_names(body: Iterable[ast.stmt]) -> set[str]:
 def _collect_bound(node: ast.AST, names: set[str]) -> None:
     """Add the names that a node, and the nodes inside it, bind in the node's own scope."""
     if isinstance(node, ast.Lambda):
-        return  # ``:=`` in a lambda binds in the lambda's own scope
+        # ``:=`` in a lambda's body binds in the lambda's own scope, in a default in the one around it
+        for default in (*node.args.defaults, *node.args.kw_defaults):
+            if default is not None:
+                _collect_bound(default, names)
+        return
     if isinstance(node, _comprehensions):
         # a scope of its own, but for the targets of ``:=``, which it binds in the scope around it
         for inner in ast.walk(node):
