@@ -8,9 +8,7 @@ Over 400 lines because the cases are one table over one enumeration.
 
 from __future__ import annotations
 
-import json
 import os
-import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -32,15 +30,13 @@ from trace_mine.corpus.synthetic.origin import Synthetic, SynthOptions, generate
 from trace_mine.corpus.synthetic.task import Stage as TaskStage
 from trace_mine.corpus.units import run_units
 from trace_mine.corpus.work import Dropped, WorkUnit
-from trace_mine.tracer.inside.protocol.jobs import JOBS, Job, PlainJob
+from trace_mine.tracer.inside.protocol.jobs import PlainJob
 from trace_mine.tracer.inside.reasons import Reason, ReasonStage, reason_of
 from trace_mine.tracer.inside.syntax.names import CannotOpen
 from trace_mine.tracer.inside.syntax.text import without_blank_lines
 from trace_mine.tracer.limits import Limits
-from trace_mine.tracer.replays.jails import ReplayJails
 from trace_mine.tracer.rounds import Failed, check_ended
 from trace_mine.tracer.sandbox import Jail, SandboxUnavailable, Worker
-from trace_mine.tracer.sandbox.answers import with_answers
 from trace_mine.tracer.schema import Drop, Outcome, Piece, Segment, Snippet, Step, Trace
 from trace_mine.tracer.session import Tracer, TracerConfig
 from trace_mine.tracer.views import parse_view
@@ -128,7 +124,6 @@ TRACING: dict[Reason, Program] = {
     Reason.SIGNAL: Program(source="import os\nos.abort()\n"),
     Reason.MEMORY: Program(source="kept = []\nwhile True:\n    kept.append(bytes(1 << 22))\n"),
     Reason.OUTPUT_LIMIT: Program(source="import os\nfor i in range(40):\n    n = os.write(1, b'x' * 65536)\n"),
-    Reason.TRACE_LIMIT: Program(source="for i in range(100001):\n    x = i\n"),
     Reason.INTEGRITY_SUSPECT: Program(source="import ctypes\nctypes.CDLL(None)\n"),
     Reason.IMPORT_ERROR: Program(source=("1 + 1\n",), module="nowhere"),
     Reason.SETUP_ERROR: Program(source="x = 1\n", code="1 / 0"),
@@ -209,6 +204,8 @@ LESS: dict[Reason, Program] = {
     Reason.SYNTAX_ERROR_EXAMPLE: Program(source=("x = 1\n", "y = = 2\n", "x + 1\n")),
     Reason.REPLAY_DIFFERS: Program(source=("import sys\n", "type(sys.stdout).__name__\n")),
     Reason.UNSTABLE: Program(source=("import os\n", "os.getpid()\n")),
+    Reason.TRACING_ENDED: Program(source="import trace\nprint(trace.Trace(count=1, trace=0).runfunc(int))\nprint(2)\n"),
+    Reason.TRACE_LIMIT: Program(source="for i in range(100001):\n    x = i\nprint(x)\n"),
     # json's C code takes no number that is not drawn yet
     Reason.SUPPORT_LOST: Program(
         source="import json\nfrom random import random\nx = random()\nprint(json.dumps(x) == '')\n", view="branch"
@@ -311,6 +308,7 @@ def test_a_frame_that_is_not_opened_gives_the_reason(tracer_of: Callable[[Progra
 RUNS: dict[Reason, tuple[str, dict[str, Any]]] = {
     Reason.WALL: ("import time\ntime.sleep(30)", {"wall_seconds": 0.3}),
     Reason.CPU: ("while True: pass", {"cpu_seconds": 1}),
+    Reason.TRACE_LIMIT: ("print(1)", {"record_bytes": 1}),
     Reason.DISK_LIMIT: (
         "import time\nopen('f', 'wb').write(bytes(2 << 20))\ntime.sleep(30)",
         {"disk_bytes": 1 << 20},
@@ -364,46 +362,6 @@ def test_an_outcome_gives_the_reason(reason: Reason) -> None:
     with pytest.raises(Failed) as failed:
         check_ended(OUTCOMES[reason], "native")
     assert failed.value.drop.reason == reason
-
-
-def test_a_caught_recursion_error_ends_tracing() -> None:
-    """In a process without the guard, which takes what CPython does there for tampering (``integrity_suspect``)."""
-    source = "def down(n):\n    return down(n + 1)\ntry:\n    down(0)\nexcept RecursionError:\n    pass\n"
-    runs = (
-        "import json, sys\n"
-        "from types import SimpleNamespace\n"
-        "from trace_mine.tracer.inside.jobs.registry import run\n"
-        "records, out = [], sys.stdout\n"
-        "job, limits = json.loads(sys.argv[1])\n"
-        "run(job, limits, records.append, SimpleNamespace(arm=int, disarm=int, noticed=()))\n"
-        "json.dump(records, out)\n"
-    )
-
-    class Unguarded:
-        lost_runs = 0
-
-        def run(self, job: Job) -> Outcome:
-            done = subprocess.run(
-                [sys.executable, "-c", runs, json.dumps([JOBS.to_json(job), Limits().as_dict()])],
-                cwd=Path(__file__).parents[1],
-                capture_output=True,
-                check=True,
-            )
-            outcome = Outcome(status="ok", integrity="clean", records=tuple(json.loads(done.stdout)))
-            return with_answers(outcome, job)
-
-        def close(self) -> None:
-            pass
-
-    class UnguardedTracer(Tracer):
-        def __init__(self) -> None:
-            self.config = TracerConfig()
-            self._recorder = Unguarded()  # type: ignore[assignment]
-            self._replays = ReplayJails(self.config)
-
-    with UnguardedTracer() as tracer:
-        made = tracer.trace(Program(source=source).snippet())
-    assert isinstance(made, Drop) and made.reason == Reason.TRACING_ENDED
 
 
 # files that are not searched
@@ -716,7 +674,7 @@ def test_every_meaning_of_every_reason_has_a_case() -> None:
     made = {
         ReasonStage.FILE: FILES.keys(),
         ReasonStage.DISCOVERY: DISCOVERY.keys(),
-        ReasonStage.TRACING: TRACING.keys() | RUNS.keys() | OUTCOMES.keys() | {Reason.TRACING_ENDED, Reason.JAIL_DIED},
+        ReasonStage.TRACING: TRACING.keys() | RUNS.keys() | OUTCOMES.keys() | {Reason.JAIL_DIED},
         ReasonStage.ROW: ROW.keys(),
         ReasonStage.WHOLE: WHOLE.keys(),
         ReasonStage.LESS: LESS.keys(),

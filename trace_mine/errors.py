@@ -27,7 +27,6 @@ CURES: dict[str, str] = {
     Reason.SANDBOX_DENIED: (
         "let the program work in its working folder alone: files elsewhere and the network are not there"
     ),
-    Reason.TRACING_ENDED: "don't set sys.settrace or catch RecursionError in the program",
     Reason.INTEGRITY_SUSPECT: "take out what reaches into the sandbox: frames, descriptors, the garbage collector",
     Reason.INTEGRITY_FORGED: "take out what reaches into the sandbox: frames, descriptors, the garbage collector",
 }

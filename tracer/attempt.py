@@ -188,6 +188,8 @@ class Attempt:
         # what earlier rounds learnt is left out of this session too, and the driver knows nothing of earlier rounds
         for reason in self.plan.reasons:
             kept[reason] = kept.get(reason, 0) + 1
+        if not self.native.limit and any(frame.is_cut for frame in self.native.frames):
+            kept[Reason.TRACING_ENDED.value] = 1
         return Trace(
             text=rendered.text,
             segments=rendered.segments,

@@ -26,8 +26,8 @@ of its test runner, or an import that a page of prose takes for granted. Such a 
 
 
 def run_within_limits(config: TracerConfig, snippet: Snippet, worker: Worker) -> Native:
-    """Run the snippet natively, recording as deep as its limits allow: all that is to be followed, else one call deep,
-    else the snippet's own frame alone.
+    """Run the snippet natively, recording as much as its limits allow: all that is to be followed, else the
+    beginning, one call deep, else nothing.
 
     Raises:
         Failed: the run did not end well at any of these depths, or no session of it would be of use.
@@ -38,18 +38,26 @@ def run_within_limits(config: TracerConfig, snippet: Snippet, worker: Worker) ->
         limit = failed.drop.reason
         if limit not in (Reason.TRACE_LIMIT, Reason.WALL, Reason.CPU):
             raise
-    # not after a limit of time, which took seconds: only a record that was too long is shorter where it is less deep
-    if limit == Reason.TRACE_LIMIT and config.follow > 1:
+    if limit == Reason.TRACE_LIMIT:
+        # one call deep, so that the lines of the record reach further; what runs after them has its result compared
         try:
-            return run_natively(config, snippet, worker, 1)
+            cut = run_natively(config, snippet, worker, min(config.follow, 1), cuts=True)
+            return replace(cut, limit=limit)
         except Failed as failed:
-            if failed.drop.reason != Reason.TRACE_LIMIT:
+            if failed.drop.reason not in (Reason.TRACE_LIMIT, Reason.WALL, Reason.CPU):
                 raise
-    return replace(run_natively(config, snippet, worker, -1), limit=limit)
+    return replace(run_natively(config, snippet, worker, -1, traces=False), limit=limit)
 
 
 def run_natively(
-    config: TracerConfig, snippet: Snippet, worker: Worker, follow: int | None = None, *, reseed: int = 0
+    config: TracerConfig,
+    snippet: Snippet,
+    worker: Worker,
+    follow: int | None = None,
+    *,
+    reseed: int = 0,
+    cuts: bool = False,
+    traces: bool = True,
 ) -> Native:
     """Run the snippet natively, under ``sys.settrace``.
 
@@ -60,6 +68,8 @@ def run_natively(
         follow: the depth of calls whose activations are recorded; -1: none, and not those of ``Snippet.opens`` either;
             None: the configuration's.
         reseed: a seed for ``random`` at the start; 0: none but the sandbox's own.
+        cuts: at the limit of lines the record ends, and the run goes on.
+        traces: False records nothing.
 
     Raises:
         Failed: the run did not end well, or no session of it would be of use.
@@ -73,6 +83,8 @@ def run_natively(
         reseed=reseed,
         draws=draws_of(config, snippet),
         laws=laws_of(config),
+        cuts=cuts,
+        traces=traces,
     )
     outcome = worker.run(job)
     native = result_of(outcome, "native", NativeSummary)
@@ -98,7 +110,15 @@ def run_again(config: TracerConfig, snippet: Snippet, first: Native, worker: Wor
     Raises:
         Failed: the second run did not end well.
     """
-    second = run_natively(config, snippet, worker, first.follow, reseed=RESEEDS[0])
+    second = run_natively(
+        config,
+        snippet,
+        worker,
+        first.follow,
+        reseed=RESEEDS[0],
+        cuts=bool(first.limit) and first.follow >= 0,
+        traces=first.follow >= 0,
+    )
     return replace(first, unstable=unstable_parts(first.result, second.result, first.frames, second.frames))
 
 
@@ -106,13 +126,8 @@ def _check_worth(snippet: Snippet, native: NativeSummary) -> None:
     """Check that a session of the snippet would be of use, by its native run.
 
     Raises:
-        Failed: the recording was cut off, the test skipped itself, something that the snippet needs is missing, or
-            none of its pieces compiles.
+        Failed: the test skipped itself, something that the snippet needs is missing, or none of its pieces compiles.
     """
-    # First, since it is about the record itself: a RecursionError that the program catches ends ``sys.settrace``
-    # without a word on CPython 3.9 to 3.13, and the path check would then hold a session to half a record.
-    if not all(piece.is_complete for piece in native.pieces):
-        raise Failed(Reason.TRACING_ENDED, "a caught RecursionError or the snippet itself ended sys.settrace")
     # by the type's name: unittest's and pytest's exceptions are classes inside the sandbox, and no object leaves that
     last = native.pieces[-1].exception if native.pieces else None
     if snippet.kind == "test" and last is not None and last.type_name in ("SkipTest", "Skipped"):

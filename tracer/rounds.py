@@ -49,8 +49,8 @@ class Native:
     """A program's native run: its summary, its recorded frames, and what differed by itself in a second run.
 
     ``unstable`` is None until there was a second run, which costs as much as the first and is made only where a check
-    fails. ``follow`` is the depth of calls that a session of it can follow; -1 where the limit that the word ``limit``
-    names left no more than the snippet's own frame.
+    fails. ``follow`` is the depth of calls that a session of it can follow; -1 where nothing could be recorded.
+    ``limit`` is the word of the limit for which less than all was recorded, or empty.
     """
 
     result: NativeSummary

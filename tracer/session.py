@@ -162,7 +162,8 @@ class Tracer:
         """
         config = self.config
         native = run_within_limits(config, snippet, self._recorder)
-        plan = Plan(follow=0 if config.view.skips else native.follow)
+        cut = (native.limit,) if native.limit and native.follow >= 0 else ()
+        plan = Plan(follow=0 if config.view.skips else native.follow, reasons=cut)
         opening = native.follow >= 0  # until the last plan, after which no other is left to try
         if not opening:
             plan = self._closed(plan, native.limit)

@@ -14,11 +14,15 @@ from trace_mine.tracer.inside.protocol.answers import NativeFrame
 FILE = "<recorded>"
 
 
-def recorded(source: str, *, depth: int = 50, events: int = 100_000):
-    """``[(function, [(line, {local: text})])]`` of each frame, by the recorder."""
+def recorded(source: str, *, depth: int = 50, events: int = 100_000, cuts: bool = False, told: bool = False):
+    """``[(function, [(line, {local: text})])]`` of each frame, by the recorder; ``told``: if it is cut, in place of the
+    lines.
+    """
     namespace = {"__name__": "recorded"}
     code = compile(source, FILE, "exec")
-    recorder = Recorder(lambda name: name == FILE, max_depth=depth, max_events=events, module_names=frozenset())
+    recorder = Recorder(
+        lambda name: name == FILE, max_depth=depth, max_events=events, module_names=frozenset(), cuts=cuts
+    )
     before = sys.gettrace()
     recorder.start()
     try:
@@ -28,7 +32,7 @@ def recorded(source: str, *, depth: int = 50, events: int = 100_000):
         recorder.stop()
         sys.settrace(before)
     frames = [frame for frame in recorder.frames if frame.code.co_name != "<module>"]
-    return complete, [(frame.code.co_name, path_of(frame)) for frame in frames]
+    return complete, [(frame.code.co_name, frame.is_cut if told else path_of(frame)) for frame in frames]
 
 
 def path_of(frame):
@@ -184,12 +188,24 @@ def test_any_mutations_are_recorded(steps):
     assert complete and fast == naive(source)
 
 
-def test_caught_recursion_error_is_told():
-    if sys.version_info >= (3, 14):
-        pytest.skip("3.14 no longer ends settrace there")
-    source = "def f(n):\n    return f(n + 1)\ntry:\n    f(0)\nexcept RecursionError:\n    pass\n"
-    complete, _ = recorded(source, depth=2)
-    assert complete is False
+@pytest.mark.parametrize("around", ["", "x = 1\n    "])
+def test_a_caught_recursion_error_does_not_end_the_record(around):
+    sys.addaudithook(lambda event, arguments: None)  # a run in the jail has the guard's
+    source = f"def f(n):\n    {around}return f(n + 1)\ntry:\n    f(0)\nexcept RecursionError:\n    pass\n"
+    source += "def g():\n    y = 2\ng()\n"
+    for depth in (2, 10_000):
+        complete, frames = recorded(source, depth=depth)
+        assert complete and [name for name, _ in frames][-1] == "g" and frames[0][0] == "f"
+
+
+def test_what_ends_the_record_of_a_frame_cuts_it():
+    source = (
+        "import bdb, sys\ndef inside():\n    x = 1\n    before = sys.gettrace()\n    debugger = bdb.Bdb()\n"
+        "    debugger.reset()\n    debugger.set_continue()\n    sys.settrace(before)\n    x = 2\n    x = 3\n"
+        "def after():\n    y = 1\ndef generate():\n    yield 1\n    yield 2\ninside()\nafter()\nlist(generate())\n"
+    )
+    _, frames = recorded(source, told=True)
+    assert [(name, is_cut) for name, is_cut in frames] == [("inside", True), ("after", False), ("generate", False)]
 
 
 def test_tampering_is_told():
@@ -200,5 +216,9 @@ def test_tampering_is_told():
 def test_limits():
     with pytest.raises(EventsFull):
         recorded("def f():\n    while True:\n        x = 1\nf()\n", events=100)
+    loop = "def f(n):\n    for i in range(n):\n        x = i\ndef g():\n    yield 1\n    yield 2\n"
+    loop += "h = g()\nnext(h)\nf(100)\nnext(h)\nf(1)\n"
+    _, frames = recorded(loop, events=100, cuts=True, told=True)
+    assert frames == [("g", True), ("f", True)]
     _, frames = recorded(PROGRAMS["recursion"], depth=2)
     assert [function for function, _ in frames] == ["fact", "fact"]

@@ -12,7 +12,6 @@ from trace_mine.tracer.formats import repl
 from trace_mine.tracer.schema import ROLES, Drop, Piece, Snippet
 
 SAMPLES = sorted((Path(__file__).parent.parent / "samples").glob("*.py"))
-DROPPED = {"recursion_error": "tracing_ended"}
 FLAT_REASONS = ("closed", "result_differs", "path_differs", "replay_differs", "unstable", "replay_mismatch")
 
 
@@ -50,9 +49,6 @@ def golden(trace) -> str:
 @pytest.mark.parametrize("path", SAMPLES, ids=[path.stem for path in SAMPLES])
 def test_sample_is_faithful_and_reads_as_it_should(trace_with, path, kit, update_golden):
     trace = trace_with(path.read_text(encoding="utf-8"), path.stem)
-    if path.stem in DROPPED:
-        assert isinstance(trace, Drop) and trace.reason == DROPPED[path.stem]
-        return
     assert not isinstance(trace, Drop), trace
     assert trace.failed_checks == {}
     # the last resort, every statement whole, passes the checks too, and would hide a construct that broke
@@ -82,7 +78,7 @@ def check_text(trace) -> None:
 
 def test_every_golden_has_its_sample(kit):
     names = {path.stem for path in kit.golden.glob("*.txt")}
-    assert names == {path.stem for path in SAMPLES} - DROPPED.keys() | {"shop"}
+    assert names == {path.stem for path in SAMPLES} | {"shop"}
 
 
 @pytest.fixture

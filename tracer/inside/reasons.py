@@ -242,6 +242,10 @@ class Reason(StrEnum):
             "The run went through more lines, or sent more about itself, than may be recorded.",
             "Raise --events of trace-run, or run less: trace-mine keeps to 200,000 lines.",
         ),
+        _less(
+            "The run went through more lines than are recorded; what it did after that has its result compared alone.",
+            "Raise --events of trace-run.",
+        ),
     )
     NO_END = (
         "no_end",
@@ -301,12 +305,6 @@ class Reason(StrEnum):
         ),
     )
     EMPTY = "empty", _tracing("No statement of the snippet is a command: it only passes, or is a docstring.")
-    TRACING_ENDED = (
-        "tracing_ended",
-        _tracing(
-            "The snippet ended the recording: it set a trace function, or caught a RecursionError, which ends it."
-        ),
-    )
     SANDBOX_DENIED = (
         "sandbox_denied",
         _tracing("The session shows an error that only the sandbox made (not permitted, read-only)."),
@@ -486,6 +484,13 @@ class Reason(StrEnum):
             "Raise --timeout.",
         ),
     )
+    TRACING_ENDED = (
+        "tracing_ended",
+        _less(
+            "Debuggers or tracers of the standard library, which the snippet runs (`bdb`), ended the recording: "
+            "what the functions that ran then did after that has its result compared alone."
+        ),
+    )
     BELIEFS_END_EARLY = (
         "beliefs_end_early",
         _less("Beliefs could be found for the first of the session's outputs only.", "Raise --timeout."),
@@ -516,6 +521,7 @@ class Reason(StrEnum):
     CONTEXT_MANAGER = "context_manager", _frame("A `with` statement entered or left a context manager.")
     CLASS_BODY = "class_body", _frame("A `class` statement ran its body.")
     MODULE_BODY = "module_body", _frame("An import ran a module of the program's own.")
+
 
 _DROP_STAGES = (ReasonStage.DISCOVERY, ReasonStage.TRACING, ReasonStage.ROW)
 _signal = re.compile(r"signal:\d+")

@@ -18,6 +18,15 @@ import pytest
         "f = lambda: 1\nf.__code__ = f.__code__.replace(co_consts=(2,))",
         "import ctypes\nctypes.string_at(0x1000, 0)",
         "import ctypes\nctypes.CDLL(None)",
+        # under the names of the library's files and functions
+        "import bdb\nexec(compile('import sys\\nsys.settrace(None)', bdb.__file__, 'exec'))",
+        "import doctest\nexec(compile('import sys\\ndef run(): sys.settrace(None)\\nrun()', doctest.__file__, 'exec'))",
+        "import sys, types\nclass bdb:\n    set_trace = sys.settrace\nbdb.set_trace(None)",
+        "import sys, doctest\nclass Text(str):\n    def __eq__(self, other):\n        sys.settrace(None)\n"
+        "        return True\n    __hash__ = str.__hash__\nprint(Text() == 1)",
+        "import sys, doctest\ndef f():\n    'Text.\\n\\n>>> import sys\\n>>> sys.settrace(None)\\n'\ndoctest.testmod()",
+        # code that differs from the library's in a constant alone
+        "import bdb\nf = bdb.Bdb.set_continue\nf.__code__ = f.__code__.replace(co_consts=f.__code__.co_consts + (2,))",
     ],
 )
 def test_tampering_with_the_tracer_is_noticed(target, source):
@@ -34,6 +43,10 @@ def test_tampering_with_the_tracer_is_noticed(target, source):
         "from collections import namedtuple\nprint(namedtuple('P', 'x y')(1, 2))",
         "import threading\nt = threading.Thread(target=print)\nt.start()\nt.join()",
         "import gc, weakref, copy, pickle\ngc.collect()\npickle.loads(pickle.dumps(copy.deepcopy([1])))",
+        'import doctest\ndef f():\n    """\n    >>> f()\n    1\n    """\n    return 1\nprint(doctest.testmod())',
+        "import trace\nprint(trace.Trace(count=1, trace=0).runfunc(lambda: 1))",
+        "import bdb\nd = bdb.Bdb()\nd.reset()\nd.set_continue()\nd.runcall(print, 1)",
+        "def f(n):\n    return f(n + 1)\ntry:\n    f(0)\nexcept RecursionError:\n    print(1)",
         "exit()",
     ],
 )

@@ -8,7 +8,7 @@ from __future__ import annotations
 import doctest
 import sys
 import zlib
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from types import CodeType
 
@@ -42,6 +42,10 @@ LINES_IN_ONE_ANSWER = 1_000
 """Frames are sent together until they have so many lines: one message for each frame costs more than its content where
 frames are short (a recursion), and one for all could take more memory than a run may have."""
 
+DEEPER = 17
+"""Calls that a run with a seed of its own lies deeper on the stack, so that what hangs on the room below the limit of
+recursion differs from the run before."""
+
 _check_output = doctest.OutputChecker().check_output
 
 
@@ -62,6 +66,7 @@ def run(job: NativeJob, context: JobContext) -> End:
         max_depth=job.max_depth,
         max_events=context.limits.max_events,
         module_names=names,
+        cuts=job.cuts,
         lines_of=lambda filename: pieces[filename] if filename in pieces else prepared.sources.lines(filename),
     )
     with drawing(job.draws, job.laws) as decider:
@@ -81,7 +86,8 @@ def run(job: NativeJob, context: JobContext) -> End:
         )
         frames: list[NativeFrame] = []
         num_lines = 0
-        for record in recorder.frames:
+        records = recorder.frames if job.traces else _beginnings(results)
+        for record in records:
             frames.append(_frame(record, names))
             num_lines += len(frames[-1].lines) + 1  # a frame with no lines has its name and place, which are sent too
             if num_lines >= LINES_IN_ONE_ANSWER:
@@ -98,7 +104,17 @@ def _frame(record: FrameRecord, module_names: frozenset[str]) -> NativeFrame:
         code=(code.co_filename, code.co_firstlineno, code.co_name),
         lines=tuple(lines),
         columns={name: tuple(column) for name, column in columns.items()},
+        is_cut=record.is_cut,
     )
+
+
+def _beginnings(pieces: Sequence[NativePieceResult]) -> list[FrameRecord]:
+    """Records of the pieces' own frames in a run that was not traced: cut before the first line."""
+    return [
+        FrameRecord(compile("", piece_file(index), "exec"), 0, [])
+        for index, piece in enumerate(pieces)
+        if not piece.is_syntax_error
+    ]
 
 
 def _entered(recorder: Recorder, pieces: Collection[str]) -> tuple[EnteredFrames, ...]:
@@ -132,7 +148,9 @@ def _run_pieces(
             results.append(NativePieceResult(is_syntax_error=True, exception=error_of(broken)))
             passed = False
         else:
-            error, is_complete = _execute(compiled, prepared.namespace, recorder, guard)
+            error, is_complete = _execute(
+                compiled, prepared.namespace, recorder if job.traces else None, guard, DEEPER if job.reseed else 0
+            )
             printed = prepared.capture.take()
             # the doctest's own comparison comes last: it may run the snippet's __str__
             checksums = tuple(_checksum(text) for text in echoes.reprs)
@@ -181,9 +199,11 @@ class _Echoes:
 
 
 def _execute(
-    compiled: CodeType, namespace: dict[str, object], recorder: Recorder, guard: Guard
+    compiled: CodeType, namespace: dict[str, object], recorder: Recorder | None, guard: Guard, depth: int
 ) -> tuple[BaseException | None, bool]:
-    """Run a piece under the recorder: the exception that it ended with, and if tracing was on to the end.
+    """Run a piece under the recorder, if any: the exception that it ended with, and if tracing was on to the end.
+
+    ``depth``: it lies so many calls deeper on the stack.
 
     Raises:
         EventsFull, OutputFull: a limit is reached. Both are BaseExceptions, so that no ``except Exception`` of the
@@ -191,21 +211,30 @@ def _execute(
     """
     error: BaseException | None = None
     # armed after the recorder's own ``sys.settrace``, and disarmed before it is taken off: the guard reports both
-    recorder.start()
+    if recorder is not None:
+        recorder.start()
     guard.arm()
     try:
-        exec(compiled, namespace)
+        _execute_at(depth, compiled, namespace)
     except (EventsFull, OutputFull):
         raise
     except BaseException as raised:  # SystemExit and KeyboardInterrupt are the program's own ends, too
         error = raised
     finally:
-        # first, while the trace function is still ours: it is gone where a RecursionError was caught
-        is_complete = recorder.complete()
+        # first, while the trace function is still ours
+        is_complete = recorder is None or recorder.complete()
         guard.disarm()
-        recorder.stop()
-    recorder.depth = 0  # an exception left frames without a return event
+        if recorder is not None:
+            recorder.stop()
+            recorder.depth = 0  # an exception left frames without a return event
     return error, is_complete
+
+
+def _execute_at(depth: int, compiled: CodeType, namespace: dict[str, object]) -> None:
+    if depth:
+        _execute_at(depth - 1, compiled, namespace)
+    else:
+        exec(compiled, namespace)
 
 
 def _checksum(text: str) -> int:

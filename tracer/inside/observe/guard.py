@@ -1,6 +1,7 @@
 """Notices common tampering with the tracer, from inside the process that it traces.
 
-Covered: trace and profile functions set or removed, audit hooks added, heap walks, other threads' frames, code
+Covered: trace and profile functions set or removed (but by the standard library's debuggers, whose runs the recorder
+survives), audit hooks added, heap walks, other threads' frames, code
 objects made by hand, foreign-function calls, ``sys.monitoring`` callbacks. An event marks the run ``suspect`` and
 never raises: tests and libraries do some of these things for good reasons, and a row that is dropped costs less than
 a run that is changed. Not covered: what raises no audit event (``frame.f_trace``, closures reached through
@@ -10,6 +11,7 @@ other.
 
 from __future__ import annotations
 
+import importlib.machinery
 import os
 import sys
 from collections.abc import Callable, Mapping
@@ -58,6 +60,32 @@ NOTICED = frozenset(
 """Names of the audit events that decide how often, and by which readers, a session is replayed."""
 MAX_TRIPPED = 20
 """Events that are kept: a few say what the snippet does, and the record has a limit."""
+LIBRARY = os.path.dirname(os.path.abspath(os.__file__)) + os.sep
+SETTERS = ("bdb", "doctest", "threading", "trace")
+"""Modules of the standard library that set trace functions when a program uses them as they are meant to be used."""
+
+
+def _setters() -> frozenset[CodeType]:
+    """The functions of SETTERS that call ``sys.settrace``, as code objects; compiled anew, since to import a module
+    would hide one of the repository's that has its name.
+    """
+    found: set[CodeType] = set()
+    for name in SETTERS:
+        path = f"{LIBRARY}{name}.py"
+        try:
+            module = importlib.machinery.SourceFileLoader(name, path).get_code(name)
+        except (OSError, ImportError, SyntaxError):
+            continue  # a library without its source: then its trace functions are noticed
+        codes = [module]
+        while codes:
+            code = codes.pop()
+            if code is not None:
+                found.update([code] if "settrace" in code.co_names else [])
+                codes += [inner for inner in code.co_consts if isinstance(inner, CodeType)]
+    return frozenset(found)
+
+
+_library_setters = _setters()
 
 
 class Guard:
@@ -72,6 +100,7 @@ class Guard:
         self._tripped: list[str] = []
         self._noticed: set[str] = set()
         self._armed: list[bool] = []  # a list, which the hook can hold; armed where it has an item
+        self._lent: set[str] = set()  # has an item once the standard library took the tracer off
         self._tampered = False
         self._tracer: object = None
         self._expects_tracer = False
@@ -80,7 +109,7 @@ class Guard:
 
     def _install(self) -> None:
         """Add the audit hook. Its state is in default arguments: no name that it looks up can be replaced."""
-        library = os.path.dirname(os.path.abspath(os.__file__)) + os.sep
+        library = LIBRARY
         tripped = self._tripped
 
         def hook(
@@ -96,6 +125,8 @@ class Guard:
             noticed: frozenset[str] = NOTICED,
             notice: Callable[[str], None] = self._noticed.add,
             frame_names: frozenset[str] = FRAME_NAMES,
+            setters: frozenset[CodeType] = _library_setters,
+            lend: Callable[[str], None] = self._lent.add,
         ) -> None:
             # It never raises: libraries look at frames and heaps for good reasons, and a run must not change by that.
             if armed and (
@@ -110,8 +141,15 @@ class Guard:
                 notice(event)
             if armed and size(tripped) < MAX_TRIPPED:
                 if event in marked:
+                    if event == "sys.settrace":
+                        # By all of the code, its constants and the names that it asks for: other code under the name of
+                        # the library's file is not equal to it. Code that is equal does what the library's does.
+                        if caller(1).f_code not in setters:
+                            mark(event)
+                        else:
+                            lend(event)
                     # The recorder's own look at a list's memory is known by identity, as code can be made equal to it.
-                    if event != "ctypes.cdata" or caller(1).f_code is not own_view:
+                    elif event != "ctypes.cdata" or caller(1).f_code is not own_view:
                         mark(event)
                 elif event == "code.__new__":
                     # The standard library makes code objects too: types.coroutine, dataclasses' replace, asyncio.
@@ -128,7 +166,7 @@ class Guard:
     def disarm(self) -> None:
         """Stop noticing: the code that runs from here on is ours. A tracer that is not the expected one is noted."""
         self._armed.clear()
-        if self._expects_tracer and self._get_trace() is not self._tracer:
+        if self._expects_tracer and not self._lent and self._get_trace() is not self._tracer:
             self._tampered = True
 
     def expect_tracer(self, tracer: object) -> None:

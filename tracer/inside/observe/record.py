@@ -1,8 +1,14 @@
 """The record of a native run: ``sys.settrace`` over the program's frames. The session is checked against it.
 
 Recorded for each frame of the program and of the repository's functions down to a depth: the path of lines and, before
-each line, the locals that changed (``values.snapshot``, so nothing of the snippet runs). A caught RecursionError
-silently ends tracing on CPython 3.9-3.13: ``Recorder.complete`` tells if it is still on.
+each line, the locals that changed (``values.snapshot``, so nothing of the snippet runs). An exception that leaves a
+trace function silently ends tracing on CPython 3.9-3.13; so a RecursionError, which a trace function that is called at
+the limit meets in the calls that it makes itself, stays inside. Where even the trace function can't be called, the
+event ``sys.settrace`` can't call an audit hook either, and what a hook refuses is not done: so tracing goes on wherever
+there is an audit hook in Python (``guard``). ``Recorder.complete`` tells if it is still on.
+
+The record of a frame may be cut: at the limit of lines, where the standard library's debuggers took the frame's trace
+function off (``bdb``, ``trace``), or within a RecursionError. It then holds the frame's beginning.
 
 While the program runs only identities are compared, and immutable values are kept as they are; their snapshots are
 made when the record is read. Lists of atoms are watched (``lists``). Compared with a snapshot of each value at each
@@ -55,6 +61,8 @@ _mutable = object()
 _deleted = object()
 _items = object()
 _item = object()
+_end = object()
+_cut = object()
 
 
 class FrameRecord:
@@ -62,7 +70,8 @@ class FrameRecord:
 
     ``log`` is flat: the number of each line, then for each local that changed its name and its new value, which is one
     of: an immutable value; ``_items`` and the items of a list of atoms; ``_item`` with the index and the value of the
-    one item that changed in such a list; a ``_Logged`` snapshot; ``_deleted``.
+    one item that changed in such a list; a ``_Logged`` snapshot; ``_deleted``. ``_end`` stands where the
+    frame was left.
     """
 
     __slots__ = ("code", "depth", "log")
@@ -71,6 +80,11 @@ class FrameRecord:
         self.code = code
         self.depth = depth
         self.log = log
+
+    @property
+    def is_cut(self) -> bool:
+        """True if the frame ran on, or may have, after its last line here."""
+        return not self.log or self.log[-1] is not _end
 
     @property
     def events(self) -> list[tuple[int, dict[str, Snapshot | None]]]:
@@ -83,6 +97,8 @@ class FrameRecord:
             if type(entry) is int:
                 events.append((entry, {}))
                 continue
+            if entry is _end or entry is _cut:
+                continue  # a generator's frame is left at each ``yield``
             logged = next(log)
             after: Snapshot | None
             if logged is _deleted:
@@ -133,7 +149,8 @@ class Recorder:
     Args:
         is_own: tells by a file's path if its functions are recorded.
         max_depth: frames recorded on the stack at a time; deeper ones are left out.
-        max_events: lines recorded; EventsFull is raised in the program past them.
+        max_events: lines recorded.
+        cuts: past them the run goes on, and the records end; False: EventsFull is raised in the program.
         module_names: the variables recorded in module-level frames, which hold the entire namespace otherwise.
         lines_of: gives the lines of an own file, None where they can't be read.
 
@@ -148,12 +165,14 @@ class Recorder:
         max_depth: int,
         max_events: int,
         module_names: frozenset[str],
+        cuts: bool = False,
         lines_of: Callable[[str], Sequence[str] | None] = lambda filename: None,
     ) -> None:
         self.is_own = is_own
         self.entries = EntryCounts(lambda code: self._is_own_file(code.co_filename), lines_of)
         self.max_depth = max_depth
         self.left = max_events
+        self.cuts = cuts
         self.module_names = module_names
         self._logs: list[tuple[types.CodeType, int, Log]] = []
         self.depth = 0
@@ -167,8 +186,8 @@ class Recorder:
 
     @property
     def frames(self) -> list[FrameRecord]:
-        """The records so far, in the order of the calls."""
-        return [FrameRecord(code, depth, log) for code, depth, log in self._logs]
+        """The records so far, in the order of the calls; of a function's frame none without a line."""
+        return [FrameRecord(code, depth, log) for code, depth, log in self._logs if log or code.co_name == "<module>"]
 
     def start(self) -> None:
         """Begin to trace this thread."""
@@ -184,6 +203,12 @@ class Recorder:
 
     def _on_call(self, frame: types.FrameType, event: str, argument: object) -> Tracer | None:
         """The trace function of a call: a frame that is recorded gets one of its own."""
+        try:
+            return self._entered(frame)
+        except RecursionError:
+            return None  # at the limit: this function can be called, and can't call
+
+    def _entered(self, frame: types.FrameType) -> Tracer | None:
         code = frame.f_code
         entry = self._followed.get(id(code))
         if entry is None:
@@ -197,7 +222,11 @@ class Recorder:
         if code.co_flags & CO_GENERATOR:
             local = self._suspended.get(frame)
             if local is None:
+                if self.left < 0:
+                    return None
                 local = self._suspended[frame] = self._follow(code, cleanup)
+        elif self.left < 0:
+            return None  # the records have ended, and frames are counted alone
         else:
             local = self._follow(code, cleanup)
         self.depth += 1
@@ -229,12 +258,15 @@ class Recorder:
         mutable: dict[str, Snapshot | None] = {}
         lists: dict[str, ListWatch] = {}
         line = start = -1
+        is_cut = False
 
         def local(frame: types.FrameType, event: str, argument: object) -> Any:
-            nonlocal line, start
+            nonlocal line, start, is_cut
             if event != "line":
                 if event == "return":
                     self.depth -= 1
+                    if not is_cut:
+                        add(_end)
                     return None
                 # This function. Naming it here would be a cycle of references, which keeps all locals alive until the
                 # garbage is collected: finalizers of the program would run later than they do untraced.
@@ -249,45 +281,54 @@ class Recorder:
             line, start = number, first
             self.left -= 1
             if self.left < 0:
-                raise EventsFull
+                if not self.cuts:
+                    raise EventsFull
+                is_cut, frame.f_trace_lines = True, False
+                add(_cut)
+                return frame.f_trace
             add(number)
-            variables = frame.f_locals if code.co_flags & CO_OPTIMIZED else self._variables(frame)
-            for name, value in variables.items():
-                if seen.get(name, _unbound) is not value:
-                    kind = type(value)
-                    # a metaclass of the snippet would decide how its class hashes
-                    if type(kind) is type and kind in ATOMS:
-                        seen[name] = value
-                        add(name)
-                        add(value)
-                        if identities:
-                            identities.pop(name, None)
-                        if mutable:
-                            mutable.pop(name, None)
-                        if lists:
+            try:
+                variables = frame.f_locals if code.co_flags & CO_OPTIMIZED else self._variables(frame)
+                for name, value in variables.items():
+                    if seen.get(name, _unbound) is not value:
+                        kind = type(value)
+                        # a metaclass of the snippet would decide how its class hashes
+                        if type(kind) is type and kind in ATOMS:
+                            seen[name] = value
+                            add(name)
+                            add(value)
+                            if identities:
+                                identities.pop(name, None)
+                            if mutable:
+                                mutable.pop(name, None)
+                            if lists:
+                                lists.pop(name, None)
+                        elif identities.get(name) != id(value):
+                            seen[name] = _mutable
+                            identities[name] = id(value)
+                            mutable[name] = None  # no snapshot yet to compare with
                             lists.pop(name, None)
-                    elif identities.get(name) != id(value):
-                        seen[name] = _mutable
-                        identities[name] = id(value)
-                        mutable[name] = None  # no snapshot yet to compare with
+                if len(seen) != len(variables):
+                    for name in [name for name in seen if name not in variables]:
+                        del seen[name]
+                        identities.pop(name, None)
+                        mutable.pop(name, None)
                         lists.pop(name, None)
-            if len(seen) != len(variables):
-                for name in [name for name in seen if name not in variables]:
-                    del seen[name]
-                    identities.pop(name, None)
-                    mutable.pop(name, None)
-                    lists.pop(name, None)
-                    add(name)
-                    add(_deleted)
-            # Most lines change no list: a comparison for each list finds that out, and saves the call.
-            for watch in lists.values():
-                if watch.header.raw != watch.known_header or watch.items.raw != watch.known_items:
-                    _log_lists(lists, mutable, add)
-                    break
-            if mutable:
-                for name in _log_mutable(variables, mutable, lists, add):
-                    seen[name] = variables[name]
-                    del identities[name]
+                        add(name)
+                        add(_deleted)
+                # Most lines change no list: a comparison for each list finds that out, and saves the call.
+                for watch in lists.values():
+                    if watch.header.raw != watch.known_header or watch.items.raw != watch.known_items:
+                        _log_lists(lists, mutable, add)
+                        break
+                if mutable:
+                    for name in _log_mutable(variables, mutable, lists, add):
+                        seen[name] = variables[name]
+                        del identities[name]
+            except RecursionError:
+                # at the limit; what was logged of this line may be half of it
+                log.clear()
+                is_cut, frame.f_trace_lines = True, False
             return frame.f_trace
 
         return local

@@ -153,7 +153,9 @@ def columns_of(states: Sequence[Locals]) -> dict[str, tuple[str | None, ...]]:
 
 @record
 class NativeFrame(Path):
-    """One activation in the native run, as ``sys.settrace`` saw it."""
+    """One activation in the native run, as ``sys.settrace`` saw it; ``is_cut``: it may have run on after that."""
+
+    is_cut: bool = False
 
 
 @record

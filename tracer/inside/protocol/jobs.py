@@ -198,7 +198,8 @@ class ViewRequest(Record):
 class NativeJob(Record):
     """Run the program under settrace, recording activations down to ``max_depth`` of them on the stack.
 
-    ``reseed`` seeds ``random`` first (0: not). Where ``draws`` are decided, it has no effect.
+    ``reseed`` seeds ``random`` first (0: not). Where ``draws`` are decided, it has no effect. ``cuts``: at the limit of
+    lines the records end, and the run goes on. ``traces``: False records nothing, so that the run takes its own time.
     """
 
     # no field, and sent nowhere: the supervisor asks the class, because a run's filter of system calls depends on it
@@ -208,6 +209,8 @@ class NativeJob(Record):
     reseed: Count = 0
     draws: Draws | None = None
     laws: Laws | None = None
+    cuts: bool = False
+    traces: bool = True
 
 
 @record
