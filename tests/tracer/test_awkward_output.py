@@ -148,6 +148,51 @@ def test_an_uncaught_exception_is_shown_with_its_notes(traced):
     assert run_as_doctest(trace.text).failed == 0
 
 
+def test_an_uncaught_exception_is_shown_with_its_cause_and_a_group_with_its_members(traced):
+    trace = traced(
+        "def load(d):\n    try:\n        return d['k']\n    except KeyError as e:\n        raise ValueError('bad') from e\n"
+        "load({})\n"
+    )
+    shown = ">>> error_1.__cause__\nKeyError('k')\n>>> raise error_1\nTraceback (most recent call last):\n"
+    assert shown in trace.text and trace.text.endswith("ValueError: bad\n") and run_as_doctest(trace.text).failed == 0
+    trace = traced("raise ExceptionGroup('many', [ValueError(1), ExceptionGroup('inner', [KeyError('x\\ty')])])\n")
+    shown = ">>> error_1.exceptions\n(ValueError(1), ExceptionGroup('inner', [KeyError('x\\ty')]))\n>>> raise error_1\n"
+    assert shown in trace.text and trace.text.endswith("ExceptionGroup: many (2 sub-exceptions)\n")
+
+
+HOSTILE = {
+    "cause": "    @property\n    def __cause__(self):\n        print('asked')\n        raise KeyError(1)\n",
+    "context": "    @property\n    def __context__(self):\n        print('asked')\n        raise KeyError(1)\n",
+    "notes": "    @property\n    def __notes__(self):\n        print('asked')\n        raise KeyError(1)\n",
+    "no list": "    __notes__ = 5\n",
+    "str": "    def __str__(self):\n        print('asked')\n        raise KeyError(1)\n",
+    "exits": "    def __str__(self):\n        raise SystemExit(3)\n",
+    "class": "    @property\n    def __class__(self):\n        print('asked')\n        raise KeyError(1)\n",
+    "every attribute": "    def __getattribute__(self, name):\n        print('asked')\n        raise KeyError(name)\n",
+    "suppress": "    @property\n    def __suppress_context__(self):\n        raise KeyError(1)\n",
+    "equality": "    def __eq__(self, other):\n        raise KeyError(1)\n    __hash__ = None\n",
+    "repr": "    def __repr__(self):\n        raise KeyError(1)\n",
+}
+
+
+@pytest.mark.parametrize("body", HOSTILE.values(), ids=HOSTILE)
+def test_exceptions_whose_attributes_raise_have_sessions(traced, body):
+    kind = f"class E(Exception):\n{body}def f(n):\n    raise E(n)\n"
+    caught = traced(kind + "try:\n    f(1)\nexcept E as e:\n    print('caught')\nprint('end')\n")
+    assert caught.outcome == "ok" and caught.text.endswith(">>> print('end')\nend\n") and caught.opened_calls == 1
+    uncaught = traced(kind + "print('begin')\nf(2)\n")
+    assert (uncaught.outcome, uncaught.exception) == ("exception", "E")
+    assert not any(step.output.startswith("asked") for step in (*caught.steps, *uncaught.steps))
+
+
+def test_an_exception_whose_class_answers_nothing_has_a_session(traced):
+    trace = traced(
+        "class M(type):\n    def __getattribute__(cls, name):\n        print('asked')\n        raise KeyError(name)\n"
+        "class E(Exception, metaclass=M):\n    pass\nprint('begin')\nraise E\n"
+    )
+    assert trace.exception == "E" and "asked" not in "".join(step.output for step in trace.steps)
+
+
 def test_a_command_that_prints_and_raises_shows_both(traced):
     trace = traced("def f(n):\n    print('in f')\n    raise ValueError(n)\n[f(n) for n in (1,)]\n")
     assert trace.text.endswith("in f\n>>> raise error_1\nTraceback (most recent call last):\n    ...\nValueError: 1\n")

@@ -48,7 +48,8 @@ def test_a_function_that_is_called_after_the_record_ended_stays_whole(traced):
 
 def test_doctests_that_a_program_runs_on_itself(traced):
     trace = traced(
-        'def double(n):\n    """\n    >>> double(2)\n    4\n    >>> double("a")\n    \'aa\'\n    """\n    return n * 2\n'
+        'def double(n):\n    """\n    >>> double(2)\n    4\n    >>> double("a")\n    \'aa\'\n    """\n'
+        "    return n * 2\n"
         "def main():\n    import doctest\n    print(doctest.testmod())\n    return double(5)\n"
         'if __name__ == "__main__":\n    print(main())\n    print(double(6))\n'
     )

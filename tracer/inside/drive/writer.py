@@ -249,8 +249,7 @@ class SessionWriter:
         shown_by = [] if doctext.is_showable(command.output) else [self._capture_output(command)]
         message: str | None = ""
         if error is not None:
-            message = doctext.message_of(error)
-            self._capture.take()  # what the exception's ``__str__`` printed is no output of the command
+            message = self.message_of(error)
             command.error = doctext.shown_error(message or "")
         command.place = self.places.current
         command.num_texts = len(self.printed)
@@ -258,8 +257,8 @@ class SessionWriter:
         if error is not None and (command.output or not doctext.is_showable_message(message or "")):
             # a doctest shows either output or a traceback: the command catches its exception and keeps the output
             name = self.guard(len(self.commands) - 1, self.variables.fresh("error"))
-            if not command.output and message is not None and not doctext.has_printed_frames(message):
-                shown_by += self._telling(name)
+            if not command.output:
+                shown_by += self._telling(name, error, message)
         self._opening.emitted(command.source, command.output, command.error)
         if binds:
             self.variables.track(binds, bound=error is None)
@@ -273,6 +272,13 @@ class SessionWriter:
         if reveal:
             self._opening.reveal_after(command.source, binds, command.wrote, self)
 
+    def message_of(self, error: BaseException) -> str | None:
+        """The lines of an exception as ``doctext.message_of`` has them; None, too, where its ``__str__`` printed
+        something: a prompt would show that before the traceback, and a doctest would not.
+        """
+        message = doctext.message_of(error)
+        return None if self._capture.take() else message
+
     def _capture_output(self, command: Command) -> str:
         """Rewrite a command so that it captures its output, which no doctest can show; return what shows it."""
         command.source, name, shown_by = self._captures.rewrite(command.source, command.output)
@@ -280,11 +286,17 @@ class SessionWriter:
         self.variables.track([name])
         return shown_by
 
-    def _telling(self, name: str) -> list[str]:
-        """The expressions that tell what an exception is and says, where no traceback can show it."""
+    def _telling(self, name: str, error: BaseException, message: str | None) -> list[str]:
+        """The expressions that tell what an exception is and says, where no traceback can show it; of a hostile one
+        none that would run code of its metaclass.
+        """
         namespace = self.variables.namespace
         is_hidden = namespace.get("type", type) is not type or namespace.get("str", str) is not str
-        return [] if is_hidden else [f"type({name}).__name__, str({name})"]
+        if is_hidden or type(type(error)) is not type:
+            return []
+        if message is None or doctext.has_printed_frames(message):
+            return [f"type({name}).__name__"]
+        return [f"type({name}).__name__, str({name})"]
 
     def _bind_before(self, source: str) -> None:
         """Execute an import, which stands before a command that ran already: what that one wrote is not looked at."""

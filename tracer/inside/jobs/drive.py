@@ -11,6 +11,7 @@ from trace_mine.tracer.inside.drive.driver import Driver
 from trace_mine.tracer.inside.drive.frames import Frame, Raised, Restart, Signal
 from trace_mine.tracer.inside.drive.lowering import lower
 from trace_mine.tracer.inside.drive.rules import FinishedFrame, Rules
+from trace_mine.tracer.inside.drive.uncaught import show_uncaught
 from trace_mine.tracer.inside.drive.variables import Variables
 from trace_mine.tracer.inside.drive.writer import SessionWriter
 from trace_mine.tracer.inside.jobs.context import (
@@ -37,7 +38,6 @@ from trace_mine.tracer.inside.protocol.answers import (
 from trace_mine.tracer.inside.protocol.jobs import DriveJob, Piece, Program
 from trace_mine.tracer.inside.reasons import Reason
 from trace_mine.tracer.inside.states.world import World
-from trace_mine.tracer.inside.syntax import doctext
 from trace_mine.tracer.inside.syntax.comparable_lines import comparable_lines
 from trace_mine.tracer.inside.views.choose import choose_opening
 from trace_mine.tracer.inside.views.opening import Opening
@@ -176,7 +176,7 @@ def _drive_piece(driver: Driver, program: Program, index: int, piece: Piece, nam
         driver.block(tree.body, frame)
     except Raised as raised:
         error = raised.error
-        _show_uncaught(writer, raised)
+        show_uncaught(writer, raised)
     except Signal as signal:  # the compiler refused a ``break`` or ``return`` out of place above
         raise AssertionError(f"{type(signal).__name__} left the program") from signal
     driver.calls.finish(frame, 1, "<module>", comparable_lines(tree.body))
@@ -185,19 +185,6 @@ def _drive_piece(driver: Driver, program: Program, index: int, piece: Piece, nam
         echoes=tuple(writer.echoes),
         exception=None if error is None else error_of(error),
     )
-
-
-def _show_uncaught(writer: SessionWriter, raised: Raised) -> None:
-    """Raise an uncaught exception by a command of its own, where the command that raised it only binds it.
-
-    That is so where it printed something as well, since a doctest shows either. A KeyboardInterrupt would end it.
-    """
-    message = doctext.message_of(raised.error)
-    is_shown = writer.commands[raised.index].error is not None
-    if is_shown or message is None or not doctext.is_showable_message(message):
-        return
-    if not issubclass(type(raised.error), KeyboardInterrupt):
-        writer.execute(f"raise {writer.guard(raised.index, '')}", reveal=False)
 
 
 def _is_future(node: ast.stmt) -> bool:

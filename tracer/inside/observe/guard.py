@@ -69,7 +69,7 @@ def _setters() -> frozenset[CodeType]:
     """The functions of SETTERS that call ``sys.settrace``, as code objects; compiled anew, since to import a module
     would hide one of the repository's that has its name.
     """
-    found: set[CodeType] = set()
+    setters: set[CodeType] = set()
     for name in SETTERS:
         path = f"{LIBRARY}{name}.py"
         try:
@@ -80,9 +80,9 @@ def _setters() -> frozenset[CodeType]:
         while codes:
             code = codes.pop()
             if code is not None:
-                found.update([code] if "settrace" in code.co_names else [])
+                setters.update([code] if "settrace" in code.co_names else [])
                 codes += [inner for inner in code.co_consts if isinstance(inner, CodeType)]
-    return frozenset(found)
+    return frozenset(setters)
 
 
 _library_setters = _setters()

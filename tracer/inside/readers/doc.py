@@ -74,16 +74,18 @@ def run(commands: int, mark: int, namespace: dict[str, object], features: Sequen
             else:
                 answer(nonce, True, shown[:MAX_ANSWER])
             continue
-        raised = ""
+        raised = printed = ""
         try:
             execute(compiled(source, f"<doctest session[{index}]>", "single", flags, True), namespace)
         except KeyboardInterrupt:
             raise  # as in doctest: it ends the run
         except BaseException as error:
+            printed = spoof.getvalue()  # before its ``__str__`` prints, as doctest does
             raised = message_of(error) or "<its lines can't be had>\n"
             del error
+        else:
+            printed = spoof.getvalue()
         index += 1
-        printed = spoof.getvalue()
         spoof.seek(0)
         spoof.truncate(0)
         answer(nonce, not raised, printed, raised)
