@@ -157,7 +157,10 @@ WHOLE: dict[Reason, Program] = {
     ),
     Reason.UNFAITHFUL: Program(source=HELD + REDIRECTED.format(1)),
     Reason.BUDGET: Program(source="for i in range(500):\n    x = i\n"),
-    Reason.CLOSED: Program(source=BARE_RAISE),
+    # two statements leave names behind, so that neither alone is to blame
+    Reason.CLOSED: Program(
+        source="def f(n):\n    return n + 1\nif 1 < 2:\n    x = f(1)\nif x:\n    y = f(2)\nprint(dir())\n"
+    ),
     Reason.HIDDEN: Program(
         source="from random import random\nx = 1\nif random() < 0.5:\n    x = 2\nprint(x)\n", view="branch"
     ),
@@ -175,7 +178,7 @@ WHOLE: dict[Reason, Program] = {
     Reason.TRY_STAR: Program(source="try:\n    x = 1\nexcept* ValueError:\n    x = 2\n"),
     Reason.UNPARSE: Program(source="def f(n):\n    return n\nx = f(1)" + " + 1" * 900 + "\n"),
     Reason.UNBOUND_LOCAL: Program(
-        source="def f(n):\n    if n:\n        m = 1\n    return m\ntry:\n    f(0)\nexcept NameError as error:\n    pass\n"
+        source="def f(n):\n    if n:\n        m = 1\n    return m\ntry:\n    f(0)\nexcept NameError:\n    x = 1\n"
     ),
     Reason.REBOUND: Program(
         source="n = 1\nnames = globals()\ndef f():\n    names['n'] = 2\n    return 3\nx = (n, f())\n"

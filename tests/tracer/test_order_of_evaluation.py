@@ -4,14 +4,12 @@ the session does what Python does, in Python's order.
 
 from __future__ import annotations
 
-import ast
 import contextlib
 import io
 import random
 
 import pytest
 
-from trace_mine.tracer.inside.drive.parts import evaluated, part, parts_of, with_part
 from trace_mine.tracer.schema import Drop
 
 FLAT = {"closed", "result_differs", "path_differs", "replay_differs", "unstable", "replay_mismatch"}
@@ -155,7 +153,7 @@ class Grammar:
             lambda: f"(n := {number(deeper)})",
             lambda: f"({number(deeper)} if {self.test(deeper)} else {number(deeper)})",
             lambda: f"({number(deeper)} or {number(deeper)})",
-            lambda: f"turn()",
+            lambda: "turn()",
             lambda: f"box.turn({number(deeper)})",
             lambda: f"max({number(deeper)}, {number(deeper)})",
             lambda: f"fresh({number(deeper)})[0]",

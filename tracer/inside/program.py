@@ -225,13 +225,17 @@ class Sources:
         body = outer.body if indent and isinstance(outer, ast.If) else tree.body
         if len(body) != 1:
             return None
-        found = body[0]
-        if not isinstance(found, ast.FunctionDef) or found.name != code.co_name:
+        definition = body[0]
+        if not isinstance(definition, ast.FunctionDef) or definition.name != code.co_name:
             return None
         # code after a ``raise`` has no lines in the code object, and may bind a name all the same
-        bound = {node.id for node in ast.walk(found) if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load)}
+        bound = {
+            node.id
+            for node in ast.walk(definition)
+            if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load)
+        }
         lacking = {*code.co_varnames, *code.co_cellvars} - bound
-        return None if lacking and not lacking <= set(_other_names(found)) else found
+        return None if lacking and not lacking <= set(_other_names(definition)) else definition
 
     def _in_file(self, code: types.CodeType, lines: list[str]) -> ast.FunctionDef | None:
         """The definition, by parsing the whole file, once for all its functions."""

@@ -329,4 +329,3 @@ class Lowering:
                 changed = with_part(changed, (("func", None),), self.held.method(changed.func))
         assert isinstance(changed, ast.Call)
         return changed
-
