@@ -204,8 +204,10 @@ WHOLE: dict[Reason, Program] = {
         source="n = 1\ndef f(n):\n    class C:\n        n = 2\n    return C.n + n\nx = f(5)\n"
     ),
     Reason.BAD_ARGUMENTS: Program(source="def f(a):\n    return a\ntry:\n    f()\nexcept TypeError:\n    x = 1\n"),
-    Reason.STAR_ARGUMENTS: Program(source="def f(*a):\n    return a\nx = f(*range(2))\n"),
-    Reason.ARGUMENT_ORDER: Program(source="def f(*a, **k):\n    return len(a)\nx = f(len('a'), k=len('b'))\n"),
+    Reason.STAR_ARGUMENTS: Program(source="def f(*a):\n    yield a\nfor x in f(*range(2)):\n    y = x\n"),
+    Reason.ARGUMENT_ORDER: Program(
+        source="def f(*a, **k):\n    yield len(a)\nfor x in f(len('a'), k=len('b')):\n    y = x\n"
+    ),
 }
 """Programs of which something is kept as one command."""
 
