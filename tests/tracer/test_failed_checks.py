@@ -182,7 +182,7 @@ def test_the_lines_of_a_failed_path_check_come_first():
     [
         ("a\nb\nc\n", "a\nx\nc\n", 1),
         ("a\nb\nc\n", "a\nb\nd\n", 2),
-        ("<A object at 0x1f>\nb\n", "<A object at 0x2e>\nx\n", 1),
+        ("<A object at 0x1f2e>\nb\n", "<A object at 0x2e1f>\nx\n", 1),
         # too little: all that is known is that nothing up to the end printed it
         ("a\nb\nc\n", "a\nb\n", 2),
         ("a\nb\n", "a\nb\nc\n", 2),
