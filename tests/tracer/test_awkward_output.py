@@ -150,7 +150,8 @@ def test_an_uncaught_exception_is_shown_with_its_notes(traced):
 
 def test_an_uncaught_exception_is_shown_with_its_cause_and_a_group_with_its_members(traced):
     trace = traced(
-        "def load(d):\n    try:\n        return d['k']\n    except KeyError as e:\n        raise ValueError('bad') from e\n"
+        "def load(d):\n    try:\n        return d['k']\n    except KeyError as e:\n"
+        "        raise ValueError('bad') from e\n"
         "load({})\n"
     )
     shown = ">>> error_1.__cause__\nKeyError('k')\n>>> raise error_1\nTraceback (most recent call last):\n"

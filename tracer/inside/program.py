@@ -8,7 +8,7 @@ import importlib
 import io
 import sys
 import types
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Literal
 
 from trace_mine.tracer.inside.protocol.jobs import Piece, Program
@@ -225,7 +225,17 @@ class Sources:
         body = outer.body if indent and isinstance(outer, ast.If) else tree.body
         if len(body) != 1:
             return None
-        return body[0] if isinstance(body[0], ast.FunctionDef) and body[0].name == code.co_name else None
+        definition = body[0]
+        if not isinstance(definition, ast.FunctionDef) or definition.name != code.co_name:
+            return None
+        # code after a ``raise`` has no lines in the code object, and may bind a name all the same
+        bound = {
+            node.id
+            for node in ast.walk(definition)
+            if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load)
+        }
+        lacking = {*code.co_varnames, *code.co_cellvars} - bound
+        return None if lacking and not lacking <= set(_other_names(definition)) else definition
 
     def _in_file(self, code: types.CodeType, lines: list[str]) -> ast.FunctionDef | None:
         """The definition, by parsing the whole file, once for all its functions."""
@@ -255,6 +265,15 @@ def ast_lines(raw: bytes) -> list[str]:
     encoding, _ = tokenize.detect_encoding(io.BytesIO(raw).readline)
     # not ``splitlines``: that also splits at form feeds and line separators, which the compiler does not count
     return io.StringIO(raw.decode(encoding), newline=None).read().split("\n")
+
+
+def _other_names(definition: ast.FunctionDef) -> Iterator[str]:
+    """The names that a definition binds otherwise than by a ``Name``: parameters, definitions, imports, handlers."""
+    for node in ast.walk(definition):
+        for field in ("arg", "name", "asname", "rest"):
+            name = getattr(node, field, None)
+            if isinstance(name, str):
+                yield name.split(".")[0]
 
 
 def _last_line(code: types.CodeType) -> int:

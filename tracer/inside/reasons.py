@@ -34,7 +34,7 @@ class ReasonStage(Enum):
     TRACING = (
         "Snippets that were run and gave no session",
         "Counted in `stats.json` under `drops`, with a line each in `errors.jsonl`; `trace-run` prints them. Where "
-        "one of them stands in `kept_whole`, a first session failed for it, and one with every statement whole held.",
+        "one of them stands in `kept_whole`, a first session failed for it, and one that keeps more whole held.",
     )
     ROW = (
         "Snippets whose session became no row",

@@ -28,6 +28,7 @@ class Command:
         piece: index of the program's piece.
         place: number of the construct that it comes from, see ``Places``.
         num_texts: how many texts the piece had printed after it (``SessionWriter.printed``).
+        printed: the characters of these texts; counted when the piece is done.
     """
 
     # one for each command and reveal: slots, and no dataclass, whose checks would run as often
@@ -44,6 +45,7 @@ class Command:
         "path",
         "piece",
         "place",
+        "printed",
         "source",
         "wrote",
     )
@@ -61,3 +63,4 @@ class Command:
         self.piece = piece
         self.place = 0
         self.num_texts = 0
+        self.printed = 0

@@ -63,8 +63,8 @@ class Held:
             Restart: it has not, so that the commands so far have another order of evaluation than the program.
         """
         for node, value in self._left[mark:]:
-            found = self._method(node) if isinstance(node, ast.Attribute) else self._context.variables.peek(node)
-            if found is not value:
+            current = self._method(node) if isinstance(node, ast.Attribute) else self._context.variables.peek(node)
+            if current is not value:
                 self._context.give_up_statement(self._frame, Reason.REBOUND)
         del self._left[mark:]
 
@@ -99,10 +99,10 @@ class Held:
 
         ``node`` is an attribute of a settled expression. It stays where its look-up runs no code of the snippet.
         """
-        found = self._method(node)
-        if found is missing:
+        current = self._method(node)
+        if current is missing:
             return self._assign(node, "method", True)
-        self._left.append((node, found))
+        self._left.append((node, current))
         return node
 
     def _method(self, node: ast.expr) -> object:

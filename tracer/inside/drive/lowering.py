@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import ast
 
+from trace_mine.tracer.inside.drive.arguments import needs_variables
 from trace_mine.tracer.inside.drive.calls import collect_yielded, open_call
 from trace_mine.tracer.inside.drive.comprehensions import open_comprehension
 from trace_mine.tracer.inside.drive.context import DriveContext
@@ -281,6 +282,9 @@ class Lowering:
         if generator is not None:
             call = self.arguments(generator)
             target = target_of(context, call, generator=True)
+            if target is not None and needs_variables(context, call, target):
+                call = self._gathered(call)
+                target = target_of(context, call, generator=True)
             self.held.check(mark)
             collected = None if target is None else collect_yielded(context, call, target, frame)
             context.return_to(self._position)
@@ -290,6 +294,9 @@ class Lowering:
         before = node.func.value if isinstance(node.func, ast.Attribute) else node.func
         if (id(node) in self._sites or id(before) in self._sites) and not context.budget.is_full:
             target = target_of(context, call, generator=False)
+            if target is not None and needs_variables(context, call, target):
+                call = self._gathered(call)
+                target = target_of(context, call, generator=False)
             if target is not None:
                 self.held.check(mark)
                 result = open_call(context, call, target, frame)
@@ -297,6 +304,31 @@ class Lowering:
                 if result is not None:
                     return self._result(result, before_site, unused)
         return self._settled(call, before_site)
+
+    def _gathered(self, node: ast.Call) -> ast.Call:
+        """Hold a call's function and all its arguments, so that their values no longer depend on when they are read.
+
+        What ``*`` and ``**`` spread becomes a list or dictionary, of which each item can be one parameter's.
+        """
+        held, function = self.held, node.func
+        if isinstance(function, ast.Attribute):
+            looked_up = ast.Attribute(held.settle(function.value), function.attr, ast.Load())
+            function = held.method(looked_up)
+        else:
+            function = held.settle(function, stem="function")
+        is_single = len(node.args) == 1 and isinstance(node.args[0], ast.Starred)
+        # a single ``*xs`` is spread after the keyword arguments, as in ``arguments``
+        inner = [each.value if is_single and isinstance(each, ast.Starred) else each for each in node.args]
+        positional = [held.settle(each) for each in inner]
+        keywords = [
+            ast.keyword(each.arg, held.spread(each.value) if each.arg is None else held.settle(each.value))
+            for each in node.keywords
+        ]
+        if is_single and type(self._context.variables.peek(positional[0])) in (list, tuple):
+            positional = [ast.Starred(positional[0], ast.Load())]
+        elif is_single:
+            positional = [held.settle(ast.Starred(positional[0], ast.Load()))]
+        return ast.copy_location(ast.Call(function, positional, keywords), node)
 
     def _result(self, result: ast.expr, before_site: bool, unused: bool) -> ast.expr:
         """Return the expression of an opened call's result; None, which no command has bound, gets a variable.

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import ast
 import copy
-from collections.abc import Iterator
-from typing import cast
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar, cast
+
+Node = TypeVar("Node", bound=ast.expr)
 
 Part = tuple[tuple[str, int | None], ...]
 """The fields that lead to a sub-expression, each with the index in it where it is a list."""
@@ -91,7 +93,8 @@ def _of_lambda(node: ast.Lambda) -> list[Part]:
 
 # a chain ends at the first comparison that is false, ``and`` and ``or`` may end with their first operand, and of a
 # comprehension only the first iterable is evaluated in the scope around it
-_UNLIKE_FIELDS = {
+# ``Any``: each takes the one type of expression that is its key
+_UNLIKE_FIELDS: dict[type[ast.expr], Callable[[Any], list[Part]]] = {
     ast.Call: _of_call,
     ast.Dict: _of_dict,
     ast.FormattedValue: _of_formatted,
@@ -107,17 +110,17 @@ _UNLIKE_FIELDS = {
 
 def part(node: ast.AST, way: Part) -> ast.expr:
     """Return the sub-expression at a part of the node."""
-    found: object = node
+    inner: object = node
     for field, index in way:
-        found = getattr(found, field)
+        inner = getattr(inner, field)
         if index is not None:
-            found = found[index]  # type: ignore[index]
-    return cast("ast.expr", found)
+            inner = inner[index]  # type: ignore[index]
+    return cast("ast.expr", inner)
 
 
-def with_part(node: ast.expr, way: Part, child: ast.expr) -> ast.expr:
+def with_part(node: Node, way: Part, child: ast.expr) -> Node:
     """Return a copy of the node with another sub-expression; the program's own tree stays as it is."""
-    return cast("ast.expr", _changed(node, way, child))
+    return cast("Node", _changed(node, way, child))
 
 
 def _changed(node: object, way: Part, child: ast.expr) -> object:
@@ -130,13 +133,6 @@ def _changed(node: object, way: Part, child: ast.expr) -> object:
     else:
         setattr(changed, field, [*inner[:index], _changed(inner[index], rest, child), *inner[index + 1 :]])
     return changed
-
-
-def unconditional(node: ast.expr) -> Iterator[ast.expr]:
-    """Yield the sub-expressions that are evaluated unconditionally, at any depth, and last the node itself."""
-    for way in parts_of(node):
-        yield from unconditional(part(node, way))
-    yield node
 
 
 def evaluated(node: ast.expr) -> Iterator[ast.expr]:

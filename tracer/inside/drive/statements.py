@@ -110,7 +110,7 @@ def run_augmented(context: DriveContext, node: ast.AugAssign, frame: Frame) -> N
     Not where the target is a name that nothing rebinds: it may as well be read after the value.
     """
     context.begin_statement(frame, node.lineno)
-    target = node.target
+    target: ast.expr = node.target
     sites = sites_in(context, target, node.value)
     if not sites:
         _emit_changed(context, node, "value", node.value, frame)
@@ -129,6 +129,7 @@ def run_augmented(context: DriveContext, node: ast.AugAssign, frame: Frame) -> N
         for way in parts_of(target):
             child = part(target, way)
             target = with_part(target, way, lowering.held.settle(lowering.lower(child, before_site=True)))
+        assert isinstance(target, (ast.Attribute, ast.Subscript))
         read = copy.copy(target)
         read.ctx = ast.Load()
         held = lowering.held.settle(read)

@@ -232,7 +232,8 @@ class SessionCommand(Record):
     ``output`` is raw and without the traceback, which ``error`` holds as doctest writes it. ``wrote`` names the
     variables that the command wrote, ``changes`` maps those whose value it changed to the new one (None: the variable
     is gone). ``path``, ``line``, ``depth`` (0: in the snippet itself) and ``piece`` (an index) say where its statement
-    stands.
+    stands, ``place`` which of the session's ``places`` is the innermost around it (counted from 1; 0: none).
+    ``printed`` is how many characters the program had printed after it since the piece began.
     """
 
     source: str
@@ -246,6 +247,16 @@ class SessionCommand(Record):
     path: Location
     line: Line
     piece: Count
+    place: Count = 0
+    printed: Count = 0
+
+
+@record
+class RunningPlace(Record):
+    """A statement that ran, or a function whose body did, with the number of the place that it ran in (0: none)."""
+
+    outer: Count
+    place: Place
 
 
 @record
@@ -255,7 +266,8 @@ class DriveSummary(Record):
     ``pieces`` and ``variables`` are compared with the native run's. ``kept`` counts constructs that were kept as one
     command, by reason, ``opened_calls`` the calls whose bodies are shown, ``refused`` calls that stayed calls.
     ``outcomes`` are those of the draws. The session assigns values that are not to be shown to the name ``spare``.
-    ``is_full``: it had as many commands as it may, from where on nothing was opened.
+    ``is_full``: it had as many commands as it may, from where on nothing was opened. ``places`` are the
+    statements and functions that ran, each after the one around it.
     """
 
     commands: tuple[SessionCommand, ...]
@@ -268,10 +280,16 @@ class DriveSummary(Record):
     spare: Name
     refused: tuple[RefusedCalls, ...] = ()
     is_full: bool = False
+    places: tuple[RunningPlace, ...] = ()
 
     def agree(self) -> None:
         check_outcomes(self.outcomes)
         _check_reasons(self.kept)
+        # so that a walk from a place outwards ends
+        if any(place.outer > index for index, place in enumerate(self.places)):
+            raise ProtocolError("expected each place after the one around it, got another order")
+        if any(command.place > len(self.places) for command in self.commands):
+            raise ProtocolError(f"expected places up to {len(self.places)} of commands, got a further one")
 
 
 @record
