@@ -370,6 +370,8 @@ def _print(result: Trace | Drop, *, beliefs: bool, color: Colour) -> None:
         sys.stdout.write(beliefs_shown(result, colour=colour))
     else:
         sys.stdout.write(session_shown(result, colour=colour))
+    if result.outcome not in ("ok", "exit", "exception"):
+        print(f"trace-run: the script did not end ({result.outcome}); this is what it did before", file=sys.stderr)
     for check, evidence in result.failed_checks.items():
         print(indented(f"trace-run: this session is not true ({check}): {evidence}"), file=sys.stderr)
 

@@ -13,7 +13,7 @@ from trace_mine.tracer.checks import NOTHING, result_difference
 from trace_mine.tracer.config import TracerConfig
 from trace_mine.tracer.formats import repl
 from trace_mine.tracer.hiding import believe, draws_of, laws_of, view_of
-from trace_mine.tracer.inside.protocol.answers import DriveSummary, MustRestart
+from trace_mine.tracer.inside.protocol.answers import DriveSummary, Error, MustRestart
 from trace_mine.tracer.inside.protocol.jobs import DriveJob, Program
 from trace_mine.tracer.inside.reasons import Reason
 from trace_mine.tracer.own_frames import account_of
@@ -31,6 +31,10 @@ _denied = re.compile(r"\[Errno (1|13|30|38|95)\][^\n]*")
 answers), which the program would not meet elsewhere."""
 
 
+BEFORE_LIMIT = 0.7
+"""The part of its limits after which a run ends by itself, where its session so far is wanted."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
     """One attempt at a session of a snippet.
@@ -43,6 +47,7 @@ class Attempt:
         native: the snippet's native run.
         plan: what is opened, kept as one command, and not shown.
         lenient: a check that fails does not end the attempt.
+        ends: the run ends early, so that its session is what the program did so far.
     """
 
     config: TracerConfig
@@ -52,6 +57,7 @@ class Attempt:
     native: Native
     plan: Plan
     lenient: bool
+    ends: bool = False
 
     def trace(self) -> Trace:
         """Write the session by the plan and check it.
@@ -69,7 +75,10 @@ class Attempt:
         program = program_of(self.config, self.snippet, self.recorder)
         run = self._drive(program)
         driven = _summary_of(run, self.plan)
-        failed, at = self._differences(driven)
+        # Said by the process that runs the program: believed where it is asked for alone, as nothing is compared then.
+        if bool(driven.ended) != self.ends:
+            raise Failed(self.native.limit or Reason.INTEGRITY_FORGED, "the run came to another end than it was to")
+        failed, at = ({}, Blame()) if self.ends else self._differences(driven)
         verification = Verification()
         steps = [
             replace(step, path=library_on_host(step.path, self.recorder))
@@ -153,6 +162,8 @@ class Attempt:
                 # another result, which the checks notice
                 draws=draws_of(config, self.snippet),
                 laws=laws_of(config),
+                cpu_seconds=config.limits.cpu_seconds * BEFORE_LIMIT if self.ends else 0.0,
+                wall_seconds=config.limits.wall_seconds * BEFORE_LIMIT if self.ends else 0.0,
             )
         )
 
@@ -192,7 +203,7 @@ class Attempt:
         )
         last = next((piece.exception for piece in reversed(native.pieces) if piece.exception is not None), None)
         # ``last`` may belong to an example in the middle, after which a doctest goes on: the end is the last piece's
-        ended = native.pieces[-1].exception
+        ended = native.pieces[-1].exception if native.pieces else None
         kept = dict(driven.kept)
         # what earlier rounds learnt is left out of this session too, and the driver knows nothing of earlier rounds
         for reason in self.plan.reasons:
@@ -211,7 +222,7 @@ class Attempt:
                 "choices": list(driven.outcomes),
             },
             view=self.config.view.as_json(),
-            outcome="ok" if ended is None else "exit" if ended.type_name == "SystemExit" else "exception",
+            outcome=self.native.limit.replace("_", "-") if self.ends else _outcome(ended),
             exception=None if last is None else last.type_name,
             integrity=run.integrity,
             sandbox={"level": self.recorder.level, "layers": self.recorder.layers},
@@ -232,6 +243,13 @@ def _differs(failed: dict[str, str], at: Blame) -> Differs:
     """The one check that failed: an attempt that is not lenient ends with the first."""
     reason, evidence = next(iter(failed.items()))
     return Differs(reason, evidence, at)
+
+
+def _outcome(ended: Error | None) -> str:
+    """The word for how a program ended, by the exception that its last piece raised."""
+    if ended is None:
+        return "ok"
+    return "exit" if ended.type_name == "SystemExit" else "exception"
 
 
 def _summary_of(run: Outcome, plan: Plan) -> DriveSummary:

@@ -122,6 +122,12 @@ def run_again(config: TracerConfig, snippet: Snippet, first: Native, worker: Wor
     return replace(first, unstable=unstable_parts(first.result, second.result, first.frames, second.frames))
 
 
+def without_end(config: TracerConfig, limit: str) -> Native:
+    """The native run of a program that has no end within its limits: nothing that a session could be compared with."""
+    nothing = NativeSummary(pieces=(), passed=False, variables={}, outcomes=())
+    return Native(result=nothing, frames=(), follow=config.follow, limit=limit)
+
+
 def _check_worth(snippet: Snippet, native: NativeSummary) -> None:
     """Check that a session of the snippet would be of use, by its native run.
 

@@ -12,20 +12,25 @@ evidence. ``native_runs`` and ``attempt`` are the parts of each round.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from types import TracebackType
 
 from trace_mine.tracer.attempt import Attempt
+from trace_mine.tracer.checks import NOTHING
 from trace_mine.tracer.config import TracerConfig as TracerConfig
 from trace_mine.tracer.hiding import automaton_of
 from trace_mine.tracer.inside.protocol.answers import SessionAutomaton
 from trace_mine.tracer.inside.reasons import Reason
-from trace_mine.tracer.native_runs import run_again, run_within_limits
+from trace_mine.tracer.native_runs import run_again, run_within_limits, without_end
 from trace_mine.tracer.replays.jails import ReplayJails
 from trace_mine.tracer.rounds import Again, Failed, Native, Plan
 from trace_mine.tracer.sandbox import Worker
 from trace_mine.tracer.schema import Drop, Snippet, Trace
 from trace_mine.tracer.search import MAX_ROUNDS, PlanSearch, closed
 from trace_mine.tracer.two_worlds import jail_of, root_of
+
+ENDS = frozenset({Reason.WALL, Reason.CPU, Reason.NO_END, Reason.OUTPUT_LIMIT})
+"""Reasons for which a run has no end, and may have a session up to there."""
 
 
 class Tracer:
@@ -145,13 +150,20 @@ class Tracer:
     def _trace(self, snippet: Snippet, lenient: bool) -> Trace:
         """Search for a plan by which the session passes all checks (``PlanSearch``).
 
-        A session that none of them gives is shown as it ran by the first plan that failed, if ``lenient``.
+        If ``lenient``, a session that none of them gives is shown as it ran by the first plan that failed, and of a
+        program that comes to a limit what it did before.
 
         Raises:
             Failed: no plan gives a session that passes.
         """
         config = self.config
-        native = run_within_limits(config, snippet, self._recorder)
+        unended: Failed | None = None
+        try:
+            native = run_within_limits(config, snippet, self._recorder)
+        except Failed as failed:
+            if not lenient or failed.drop.reason not in ENDS:
+                raise
+            unended, native = failed, without_end(config, failed.drop.reason)
         cut = (native.limit,) if native.limit and native.follow >= 0 else ()
         plan = Plan(follow=0 if config.view.skips else native.follow, reasons=cut)
         opening = native.follow >= 0
@@ -167,9 +179,12 @@ class Tracer:
                 native=native,
                 plan=plan,
                 lenient=lenient,
+                ends=unended is not None,
             ).trace()
 
         def again(native: Native) -> Native:
+            if unended is not None:
+                return replace(native, unstable=NOTHING)
             return run_again(config, snippet, native, self.other_world)
 
         search = PlanSearch(attempt=attempt, again=again, native=native, plan=plan, opening=opening)
@@ -178,6 +193,8 @@ class Tracer:
         except Failed:
             if not lenient:
                 raise
+            if unended is not None:
+                raise unended from None  # nothing came before
             plan = search.first or search.plan
             for _ in range(MAX_ROUNDS):
                 try:

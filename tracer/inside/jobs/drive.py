@@ -5,10 +5,12 @@ from __future__ import annotations
 import ast
 from collections.abc import Sequence
 from itertools import accumulate
+from typing import NoReturn
 
 from trace_mine.tracer.inside.drive.commands import Command
 from trace_mine.tracer.inside.drive.constructs import HANDLERS
 from trace_mine.tracer.inside.drive.driver import Driver
+from trace_mine.tracer.inside.drive.ending import end_as_usual, end_early
 from trace_mine.tracer.inside.drive.frames import Frame, Raised, Restart, Signal
 from trace_mine.tracer.inside.drive.lowering import lower
 from trace_mine.tracer.inside.drive.rules import FinishedFrame, Rules
@@ -25,7 +27,7 @@ from trace_mine.tracer.inside.jobs.context import (
     variables_of,
 )
 from trace_mine.tracer.inside.jobs.worlds import make_world
-from trace_mine.tracer.inside.program import global_names, piece_file, stored_names
+from trace_mine.tracer.inside.program import OutputFull, global_names, piece_file, stored_names
 from trace_mine.tracer.inside.protocol.answers import (
     DrivenFrame,
     DriveSummary,
@@ -37,6 +39,7 @@ from trace_mine.tracer.inside.protocol.answers import (
     SessionCommand,
     columns_of,
 )
+from trace_mine.tracer.inside.protocol.codec import to_json
 from trace_mine.tracer.inside.protocol.jobs import DriveJob, Piece, Place, Program
 from trace_mine.tracer.inside.reasons import Reason
 from trace_mine.tracer.inside.states.world import World
@@ -75,6 +78,17 @@ def run(job: DriveJob, context: JobContext) -> End:
     )
     rules = _rules(job, context.limits.max_commands)
     driver = Driver(writer, opening, rules, handlers=HANDLERS, lower=lower)
+    end = to_json(End(end="ok"))
+
+    def stop(reason: Reason) -> NoReturn:
+        end_as_usual()
+        context.guard.disarm()
+        context.send(_so_far(writer, spare, reason))
+        context.guard.stop(end)
+
+    is_bounded = job.cpu_seconds > 0
+    if is_bounded:
+        end_early(stop, cpu_seconds=job.cpu_seconds, wall_seconds=job.wall_seconds)
     context.guard.arm()
     try:
         with drawing(job.draws, job.laws) as decider:
@@ -83,8 +97,15 @@ def run(job: DriveJob, context: JobContext) -> End:
     except Restart as restart:
         context.send(MustRestart(place=restart.place, reason=restart.reason.value))
         return End(end="ok")
+    except OutputFull:
+        if not is_bounded:
+            raise
+        context.send(_so_far(writer, spare, Reason.OUTPUT_LIMIT))
+        return End(end="ok")
     finally:
         context.guard.disarm()
+        if is_bounded:
+            end_as_usual()
     # The session is true all the same: without the support it opens less, and the row counts that it does.
     if opening.failure is not None:
         driver.kept.count(Reason.SUPPORT_LOST)
@@ -103,13 +124,33 @@ def run(job: DriveJob, context: JobContext) -> End:
                 for (code, reason), number in driver.calls.refused.items()
             ),
             is_full=driver.budget.is_full,
-            places=tuple(
-                RunningPlace(outer=outer, place=Place(path=path, line=line, column=column))
-                for outer, path, line, column in writer.places.all
-            ),
+            places=_places(writer),
         )
     )
     return End(end="ok")
+
+
+def _so_far(writer: SessionWriter, spare: str, reason: Reason) -> DriveSummary:
+    """The session up to the command that runs now, which is in no list yet."""
+    return DriveSummary(
+        commands=tuple(map(_command, writer.commands)),
+        frames=(),
+        pieces=(),
+        kept={},
+        opened_calls=0,
+        outcomes=(),
+        variables={},
+        spare=spare,
+        ended=reason.value,
+        places=_places(writer),
+    )
+
+
+def _places(writer: SessionWriter) -> tuple[RunningPlace, ...]:
+    return tuple(
+        RunningPlace(outer=outer, place=Place(path=path, line=line, column=column))
+        for outer, path, line, column in writer.places.all
+    )
 
 
 def _opening(job: DriveJob, prepared: Prepared, context: JobContext, spare: str) -> Opening:

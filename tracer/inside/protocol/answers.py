@@ -267,7 +267,8 @@ class DriveSummary(Record):
     command, by reason, ``opened_calls`` the calls whose bodies are shown, ``refused`` calls that stayed calls.
     ``outcomes`` are those of the draws. The session assigns values that are not to be shown to the name ``spare``.
     ``is_full``: it had as many commands as it may, from where on nothing was opened. ``places`` are the
-    statements and functions that ran, each after the one around it.
+    statements and functions that ran, each after the one around it. ``ended``: why the run ended early, with
+    the session up to the command that ran then, and nothing to compare; empty where it did not.
     """
 
     commands: tuple[SessionCommand, ...]
@@ -280,6 +281,7 @@ class DriveSummary(Record):
     spare: Name
     refused: tuple[RefusedCalls, ...] = ()
     is_full: bool = False
+    ended: Word = ""
     places: tuple[RunningPlace, ...] = ()
 
     def agree(self) -> None:

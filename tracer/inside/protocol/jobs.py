@@ -225,6 +225,7 @@ class DriveJob(Record):
         open_comprehensions: list comprehensions are shown as loops.
         skip_loops: loops are one command each.
         view: what may be opened and shown; None: everything.
+        cpu_seconds, wall_seconds: when the run ends, with the session up to the command that runs then; 0: it does not.
     """
 
     may_fork: ClassVar[bool] = False
@@ -238,6 +239,8 @@ class DriveJob(Record):
     view: ViewRequest | None = None
     draws: Draws | None = None
     laws: Laws | None = None
+    cpu_seconds: Seconds = 0.0
+    wall_seconds: Seconds = 0.0
 
 
 @record
