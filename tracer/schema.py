@@ -302,7 +302,7 @@ class Trace:
         setup: what a fresh interpreter needs before the first command (see ``docs/schema.md``).
         view: the view as JSON: what of the run the session shows.
         outcome: how the snippet ended: ``ok``, ``exception``, or ``exit`` (SystemExit); of one that came to a limit,
-            whose session is what it did before, the reason: ``cpu``, ``wall``, ``output-limit``, ``no-end`` (of ``STATUSES``).
+            whose session is what it did before, the word of STATUSES: ``cpu``, ``wall``, ``output-limit``, ``no-end``.
         exception: the type of the last exception that ended a piece; None if none did.
         integrity: one of INTEGRITIES; ``clean`` in every row.
         sandbox: ``level`` and ``layers`` of the sandbox that it ran in.

@@ -52,6 +52,9 @@ _prose = re.compile(
 )
 """Docstrings and comments, which run nothing; other strings are matched so that a ``#`` in one begins no comment. A
 string without an end goes on to the end of the file, which keeps the search linear."""
+_string = re.compile(r"""'[^'\n]*'|"[^"\n]*\"""")
+_set_word = re.compile(r"\b(?:frozen)?set\(")
+_braces = re.compile(r"\{[^{}:]*\}")  # with no colon in it, which a dictionary has
 _word = re.compile(r"[^\W\d]\w*")
 
 
@@ -72,7 +75,7 @@ def readers_for(
         sources: the session's text and the program's.
         noticed: audit events of the native run.
         files: files of this machine with functions that the native run called.
-        audit: ``fresh`` reads too.
+        audit: ``fresh`` reads too; it does wherever a command makes a set, since its hash seed is another one.
     """
     words, events = words_of(sources), set(noticed)
     readers = ["doc", "stock"]
@@ -80,11 +83,20 @@ def readers_for(
     # after SystemExit no prompt goes on: of the rest another doctest reader has to do
     if ends_at_prompt(commands) or reflects:
         readers.append("literal")
-    if audit:
+    if audit or any(makes_set(command.source) for command in commands):
         readers.append("fresh")
     if events & THREAD_EVENTS:
         readers += [readers[turn % 2] for turn in range(MORE_REPLAYS)]
     return readers
+
+
+def makes_set(source: str) -> bool:
+    """Return True if a command seems to make a set: its order may show, and hangs on the hash seed.
+
+    By the look of it and not by its tree, since a compiler can be made to use up its stack.
+    """
+    bare = _string.sub("''", source)
+    return bool(_set_word.search(bare)) or any(shown.strip("{} \n") for shown in _braces.findall(bare))
 
 
 def is_chosen(text: str, seed: int) -> bool:

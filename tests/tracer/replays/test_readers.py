@@ -10,12 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from trace_mine.tracer.config import TracerConfig
 from trace_mine.tracer.inside.observe import values
 from trace_mine.tracer.inside.protocol.answers import ReplayedCommand, ReplayReport
 from trace_mine.tracer.inside.protocol.jobs import Program
 from trace_mine.tracer.limits import Limits
 from trace_mine.tracer.replay_check import ReplayResult, _compare_values, _verification
-from trace_mine.tracer.replays.choice import AUDITED, file_reflects, is_chosen, readers_for
+from trace_mine.tracer.replays.choice import AUDITED, file_reflects, is_chosen, makes_set, readers_for
+from trace_mine.tracer.replays.jails import replaying_jail
 from trace_mine.tracer.replays.questions import question_of
 from trace_mine.tracer.replays.registry import READERS
 from trace_mine.tracer.replays.rows import RowVerifier
@@ -410,3 +412,29 @@ def test_docstrings_and_comments_look_at_nothing(source, reflects, tmp_path):
     path = tmp_path / "source.py"
     path.write_text(source)
     assert file_reflects(str(path)) is reflects
+
+
+@pytest.mark.parametrize(
+    "source, makes",
+    [
+        ("x = {'a', 'b'}", True),
+        ("print(list({word for word in words}))", True),
+        ("x = set(words)", True),
+        ("x = frozenset('ab')", True),
+        ("x = {\n    'a',\n    'b',\n}", True),
+        ("x = {}", False),
+        ("x = {'a': 1}", False),
+        ("x = {a: b for a, b in c}", False),
+        ("print(f'{x} {y!r}', \"{a, b}\")", False),
+        ("offset(1)", False),
+    ],
+)
+def test_a_session_that_makes_a_set_is_read_under_a_third_hash_seed(source, makes):
+    assert makes_set(source) is makes
+    readers = readers_for((TextCommand(source=source, want="", message=None),), (source,), ())
+    assert ("fresh" in readers) is makes
+
+
+def test_every_replaying_jail_but_the_other_world_has_a_hash_seed_of_its_own():
+    seeds = {kind: replaying_jail(TracerConfig(), kind).hash_seed for kind in ("replayer", "fresh replayer")}
+    assert len({0, *seeds.values()}) == 3
