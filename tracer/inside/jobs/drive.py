@@ -104,6 +104,8 @@ def run(job: DriveJob, context: JobContext) -> End:
                 RunningPlace(outer=outer, place=Place(path=path, line=line, column=column))
                 for outer, path, line, column in writer.places.all
             ),
+            stands_in=tuple([command.place for command in writer.commands]),
+            printed=tuple([command.printed for command in writer.commands]),
         )
     )
     return End(end="ok")
@@ -211,8 +213,6 @@ def _command(command: Command) -> SessionCommand:
         path=command.path,
         line=command.line,
         piece=command.piece,
-        place=command.place,
-        printed=command.printed,
     )
 
 
