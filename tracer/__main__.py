@@ -16,13 +16,16 @@ import typer
 
 from trace_mine.tracer.command_line import ExitCode, make_app, num_bytes, run_app, tell_sandbox
 from trace_mine.tracer.config import check_sandbox_level
+from trace_mine.tracer.environments import imports_installed, site_folders
 from trace_mine.tracer.inside.reasons import Reason, reason_of
 from trace_mine.tracer.limits import Limits
 from trace_mine.tracer.sandbox import SandboxUnavailable
 from trace_mine.tracer.schema import SCHEMA_VERSION, Drop, Trace
-from trace_mine.tracer.scripts import decoded, import_folders, script_snippet
+from trace_mine.tracer.script_folder import FolderCopy, copy_of
+from trace_mine.tracer.scripts import MAX_INPUT_BYTES, decoded, import_folders, may_read_input, script_snippet
 from trace_mine.tracer.session import Tracer, TracerConfig
 from trace_mine.tracer.show import beliefs_shown, coloured, page, visible
+from trace_mine.tracer.summary import RunFacts, summary
 from trace_mine.tracer.views import View, ViewError, parse_view, with_hidden_inputs
 from trace_mine.tracer.visible import indented
 
@@ -34,8 +37,10 @@ Examples:
   trace-run --view branch+every:2+print --seed 3 game.py
   trace-run --root . --timeout 30 --html session.html scripts/demo.py
 
-The script sees an empty scratch folder as its working directory, the folder given by --root read-only at /repo, and
-nothing else of this machine. What follows FILE is the script's: options of trace-run stand before it.
+The script runs as python FILE does, in a private copy of its own folder: it may read what lies there and write to it,
+and nothing that it writes comes back. It imports what is installed in the environment of trace-run (--environment names
+another), and reads what is piped in, or --stdin FILE. It sees the folder given by --root read-only at /repo, and nothing
+else of this machine. What follows FILE is the script's: options of trace-run stand before it.
 
 Exit codes: 0 a record was made, whatever the script did; 1 none could be made; 2 wrong usage; 130 interrupted."""
 
@@ -118,6 +123,19 @@ def command(
     root: Annotated[
         Path | None, typer.Option(help="a folder that the script sees, read-only, and imports from", metavar="DIR")
     ] = None,
+    stdin: Annotated[
+        Path | None, typer.Option(help="what the script's input() and sys.stdin read", metavar="IN", show_default="what is piped in")
+    ] = None,
+    environment: Annotated[
+        Path | None,
+        typer.Option(
+            help="the environment whose packages the script imports", metavar="DIR", show_default="the interpreter's"
+        ),
+    ] = None,
+    empty_folder: Annotated[
+        bool, typer.Option("--empty-folder", help="begin in an empty folder instead of a copy of the script's")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="print no summary on standard error")] = False,
     follow: Annotated[int, typer.Option(help="open calls so deep", metavar="N", callback=_at_least(0))] = 1,
     view: Annotated[
         View,
@@ -206,6 +224,8 @@ def command(
     source = _read(file)
     script = None if file == "-" else Path(file)
     repository, folders = _imports(root, script)
+    copied = None if script is None or empty_folder else _copied(script, source)
+    typed = _input(stdin, source, is_script=script is not None)
     laws = _laws(view, inputs or [], environ or [])
     _check_view(view, beliefs=beliefs, forks=forks)
     if sandbox_level == 0 and not allow_unsafe_sandbox:
@@ -213,6 +233,8 @@ def command(
     config = TracerConfig(
         repository=repository,
         sys_path=folders,
+        folder=None if copied is None else copied.content,
+        site_folders=_site_folders(python, environment, source, copied),
         limits=Limits(
             wall_seconds=timeout,
             cpu_seconds=cpu or math.ceil(timeout),  # RLIMIT_CPU takes whole seconds
@@ -240,16 +262,27 @@ def command(
         raise typer.BadParameter(str(error)) from None
     name = "<stdin>" if script is None else script.name
     with Tracer(config) as tracer:
-        if not as_json:  # the object says it
+        if not as_json and not quiet:  # the object says it
             tell_sandbox(tracer.sandbox)
         # lenient: whoever looks at one program wants to see the session that fails a check, and is told that it does
-        result = tracer.trace(script_snippet(source, name, arguments or ()), lenient=True)
+        snippet = script_snippet(source, name, arguments or (), in_folder=copied is not None, stdin=typed)
+        result = tracer.trace(snippet, lenient=True)
         if isinstance(result, Trace) and html is not None:
             html.write_text(_page(result, title=Path(file).name), encoding="utf-8")
         if as_json:
             print(json.dumps(as_object(result, tracer)))
         else:
             _print(result, beliefs=beliefs, color=color)
+        if not quiet:
+            facts = RunFacts(
+                source=source,
+                asks_input=may_read_input(source),
+                has_input=bool(typed),
+                left_out=() if copied is None else copied.left_out,
+                num_left_out=0 if copied is None else copied.num_left_out,
+            )
+            for line in summary(result, facts):
+                print(f"trace-run: {line}", file=sys.stderr)
     if _is_failure(result):
         raise typer.Exit(ExitCode.FAILED)
 
@@ -262,6 +295,66 @@ def _imports(root: Path | None, script: Path | None) -> tuple[Path | None, tuple
         raise typer.BadParameter(f"expected a folder for --root, got {str(root)!r}; give an existing folder")
     resolved = root.resolve()
     return resolved, import_folders(resolved, script)
+
+
+def _copied(script: Path, source: str) -> FolderCopy:
+    """A copy of the script's own folder; what the script's text names comes first.
+
+    Raises:
+        BadParameter: the folder can't be opened.
+    """
+    # resolved: CPython too follows a script's link before it takes the folder
+    place = script.resolve()
+    try:
+        return copy_of(place.parent, mentioned=f"{place.name}\n{source}")
+    except OSError as error:
+        raise typer.BadParameter(
+            f"expected a folder that can be read, got {str(place.parent)!r}: {error.strerror}; give --empty-folder"
+        ) from None
+
+
+def _site_folders(
+    python: str, environment: Path | None, source: str, copied: FolderCopy | None
+) -> tuple[Path, ...]:
+    """The folders of installed packages, where the script or a module beside it may import one of them.
+
+    Raises:
+        BadParameter: the environment has none, or the interpreter is none.
+    """
+    files = () if copied is None else copied.content.files
+    texts = [content.decode("utf-8", "replace") for path, _, content in files if path.endswith(".py")]
+    neighbours = {path.split("/")[0].removesuffix(".py") for path, _, _ in files if path.endswith(".py")}
+    try:
+        if environment is None and not imports_installed([source, *texts], neighbours):
+            return ()
+        return site_folders(python, environment)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+def _input(stdin: Path | None, source: str, *, is_script: bool) -> bytes | None:
+    """What the script reads: the file's content, or what is piped in where the script seems to read that.
+
+    Raises:
+        BadParameter: the file can't be read, or there is more than a session can hold.
+    """
+    try:
+        if stdin is not None:
+            data = stdin.read_bytes()
+        # a pipe that nobody writes to would be waited for by a script that asks for nothing
+        elif is_script and may_read_input(source) and not sys.stdin.isatty():
+            data = sys.stdin.buffer.read(MAX_INPUT_BYTES + 1)
+        else:
+            return None
+    except OSError as error:
+        raise typer.BadParameter(
+            f"expected a readable file for --stdin, got {str(stdin)!r}: {error.strerror}; give an existing file"
+        ) from None
+    if len(data) > MAX_INPUT_BYTES:
+        raise typer.BadParameter(
+            f"expected at most {MAX_INPUT_BYTES:,} bytes of standard input, got more; let the script read a file beside it"
+        )
+    return data
 
 
 def _is_failure(result: Trace | Drop) -> bool:

@@ -65,9 +65,10 @@ class Attempt:
         driven = _summary_of(run, self.plan)
         failed = self._differences(driven)
         verification = Verification()
+        scratch = "" if self.config.folder is None else self.recorder.scratch
         steps = [
             replace(step, path=library_on_host(step.path, self.recorder))
-            for step in steps_of(driven.commands, self.snippet, root_of(self.config, self.recorder))
+            for step in steps_of(driven.commands, self.snippet, root_of(self.config, self.recorder), scratch)
         ]
         if not steps:
             raise Failed(Reason.EMPTY, "no statement of the snippet is a command")

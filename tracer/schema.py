@@ -69,6 +69,7 @@ class Snippet:
             followed calls.
         continue_on_error: an example that raises does not end the session, as in doctest.
         asks: the variables that hold hidden inputs. The last pieces, one for each, show them; no reveal does so before.
+        file: the script's file in the working folder, under whose name it is compiled; empty: there is none.
         session: numbers the sessions of one snippet, each with draws of its own, from 0 on.
 
     Raises:
@@ -90,6 +91,7 @@ class Snippet:
     opens: tuple[str, ...] = ()
     continue_on_error: bool = False
     asks: tuple[str, ...] = ()
+    file: str = ""
     session: int = 0
 
     def __post_init__(self) -> None:

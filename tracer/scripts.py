@@ -1,4 +1,4 @@
-"""Makes a snippet of a script: its source as Python decodes it, and the folders that it may import from."""
+"""Makes a snippet of a script: its source as Python decodes it, what it is started with, where it may import from."""
 
 from __future__ import annotations
 
@@ -8,6 +8,11 @@ from pathlib import Path
 
 from trace_mine.tracer.inside.program import ast_lines
 from trace_mine.tracer.schema import Piece, Snippet
+
+MAX_INPUT_BYTES = 1 << 20
+"""Of standard input; it stands in the set-up, which each row has."""
+
+_reads_input = re.compile(r"\b(?:input|stdin|fileinput|getpass)\b|\bopen\(0\b")
 
 
 def decoded(raw: bytes) -> str:
@@ -19,10 +24,28 @@ def decoded(raw: bytes) -> str:
     return "\n".join(ast_lines(raw))
 
 
-def script_snippet(source: str, name: str, arguments: Sequence[str]) -> Snippet:
+def may_read_input(source: str) -> bool:
+    """Return True if a program's text has a word by which programs read standard input."""
+    return _reads_input.search(source) is not None
+
+
+def script_snippet(
+    source: str, name: str, arguments: Sequence[str], *, in_folder: bool = False, stdin: bytes | None = None
+) -> Snippet:
     """The snippet of a script, which runs as ``__main__`` with ``sys.argv = [name, *arguments]``.
 
     Its future imports move to the set-up, where doctest looks for them.
+
+    Args:
+        source: the script's text.
+        name: its file's name.
+        arguments: what stands after it on the command line.
+        in_folder: the file ``name`` is there in the working folder (``TracerConfig.folder``), so that ``__file__`` is
+            its path.
+        stdin: what ``sys.stdin`` holds; None: nothing.
+
+    Raises:
+        ValueError: ``stdin`` is longer than MAX_INPUT_BYTES.
 
     >>> import trace_mine
     >>> trace_mine.script_snippet("print('hello')\\n", "hello.py", ["--loud"]).code
@@ -35,10 +58,33 @@ def script_snippet(source: str, name: str, arguments: Sequence[str]) -> Snippet:
     # ``__import__``: a statement would make ``sys`` a variable of the session. ``__name__`` is for readers of rows, who
     # run the set-up in a namespace of their own.
     code += f"__name__ = '__main__'\n__import__('sys').argv = {[name, *arguments]!r}\n"
+    if in_folder:
+        code += f"__file__ = __import__('os').path.abspath({name!r})\n"
+    if stdin is not None:
+        code += _input_of(stdin)
     lines = source.count("\n") + 1
     return Snippet(
-        kind="script", name=name, path=name, line=1, end_line=lines, code=code, pieces=(Piece(source=source, line=1),)
+        kind="script",
+        name=name,
+        path=name,
+        line=1,
+        end_line=lines,
+        code=code,
+        pieces=(Piece(source=source, line=1),),
+        file=name if in_folder else "",
     )
+
+
+def _input_of(stdin: bytes) -> str:
+    """The statement of the set-up that gives a program its standard input: the same in every world, and in a row."""
+    if len(stdin) > MAX_INPUT_BYTES:
+        raise ValueError(
+            f"expected at most {MAX_INPUT_BYTES:,} bytes of standard input, got {len(stdin):,}; let the script read a "
+            "file beside it"
+        )
+    # a text stream over bytes, as CPython's own: programs read ``sys.stdin.buffer`` too
+    stream = f"__import__('io').TextIOWrapper(__import__('io').BytesIO({stdin!r}), 'utf-8', 'surrogateescape')"
+    return f"__import__('sys').stdin = __import__('sys').__stdin__ = {stream}\n"
 
 
 def import_folders(root: Path, script: Path | None) -> tuple[str, ...]:

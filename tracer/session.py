@@ -58,6 +58,8 @@ class Tracer:
             config.limits,
             **config.worker_levels,
         )
+        if config.folder is not None:
+            self._recorder.hold_folder(config.folder)
         self._replays = ReplayJails(config)
 
     def __enter__(self) -> Tracer:

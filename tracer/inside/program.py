@@ -6,6 +6,7 @@ import __future__
 import ast
 import importlib
 import io
+import os
 import sys
 import types
 from collections.abc import Callable, Sequence
@@ -116,6 +117,13 @@ def words(error: BaseException) -> str:
 def piece_file(index: int) -> str:
     """The file name that a piece is compiled under."""
     return f"<piece {index}>"
+
+
+def compiled_file(program: Program, index: int) -> str:
+    """The file name that a native run compiles a piece under: a script's own file where it has one, by which its source
+    is found (``inspect.getsource``), and which tracebacks show.
+    """
+    return os.path.abspath(program.file) if program.file else piece_file(index)
 
 
 class Sources:

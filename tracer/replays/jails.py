@@ -78,12 +78,15 @@ class ReplayJails:
     def worker(self, kind: Jails) -> Worker:
         """The worker of a jail, started where it was not asked for before. Raises SandboxUnavailable."""
         if kind not in self._workers:
-            self._workers[kind] = Worker(
+            worker = Worker(
                 replaying_jail(self._config, kind),
                 # a replay follows no choices, and the filter is stricter so
                 replace(self._config.limits, forks=0),
                 **self._config.worker_levels,
             )
+            if self._config.folder is not None:
+                worker.hold_folder(self._config.folder)
+            self._workers[kind] = worker
         return self._workers[kind]
 
     def begin_unit(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Sequence
 
 from trace_mine.tracer.inside.drive.commands import Command, Unshowable
@@ -41,6 +42,9 @@ from trace_mine.tracer.inside.syntax.comparable_lines import comparable_lines
 from trace_mine.tracer.inside.views.choose import choose_opening
 from trace_mine.tracer.inside.views.opening import Opening
 from trace_mine.tracer.inside.views.spaced_reveals import Spacing
+
+_reads_doc = re.compile(r"\b(?:__doc__|getdoc|pydoc|globals|vars|help)\b")
+"""Words of a program that may read its own docstring; elsewhere the docstring would be a command that nobody needs."""
 
 
 def run(job: DriveJob, context: JobContext) -> End:
@@ -162,7 +166,7 @@ def _drive_piece(driver: Driver, program: Program, index: int, piece: Piece, nam
         return PieceResult(is_syntax_error=True, exception=error_of(broken))
     if not program.single:
         # in the set-up already (``scripts``): a command can't turn one on for the others
-        tree.body = [node for node in tree.body if not _is_future(node)]
+        tree.body = [node for node in _with_doc(tree.body, piece.source) if not _is_future(node)]
     # under the name that the native run compiles it by, so that frames of both have one code
     writer.sources.register(piece_file(index), piece.source)
     # at the top level names stay as they are; only those of followed calls may be renamed
@@ -184,6 +188,21 @@ def _drive_piece(driver: Driver, program: Program, index: int, piece: Piece, nam
 
 def _is_future(node: ast.stmt) -> bool:
     return isinstance(node, ast.ImportFrom) and node.module == "__future__"
+
+
+def _with_doc(body: list[ast.stmt], source: str) -> list[ast.stmt]:
+    """The statements as a prompt needs them: a docstring that the program reads is bound by name, as in a module."""
+    if not body or not _reads_doc.search(source):
+        return body
+    first = body[0]
+    if not (isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and type(first.value.value) is str):
+        return body
+    # by the compiler, which takes the indentation out from Python 3.13 on
+    bound: dict[str, object] = {}
+    exec(compile(ast.Module([first], []), "<doc>", "exec", 0, True), bound)
+    value = ast.copy_location(ast.Constant(bound["__doc__"]), first)
+    target = ast.copy_location(ast.Name("__doc__", ast.Store()), first)
+    return [ast.copy_location(ast.Assign([target], value), first), *body[1:]]
 
 
 def _command(command: Command) -> SessionCommand:

@@ -94,7 +94,7 @@ class Program(Record):
     ``__main__``; ``code`` runs silently first. ``single``: pieces are examples at a prompt, so expression statements
     echo. ``continue_on_error``: a piece that raises does not end the program. ``own`` are path prefixes as code in the
     jail sees them: functions of files there are the repository's. ``opens`` are callables whose call is opened without
-    counting as a depth.
+    counting as a depth. ``file`` is the script's own file, relative to the working folder, where there is one.
     """
 
     pieces: tuple[Piece, ...] = ()
@@ -104,6 +104,7 @@ class Program(Record):
     continue_on_error: bool = False
     own: tuple[Location, ...] = ()
     opens: tuple[Name, ...] = ()
+    file: Location = ""
 
 
 @record

@@ -1,0 +1,78 @@
+"""Failures that a program met only because it ran in the sandbox: what it says of them, and what to do.
+
+The session's text is searched, not exceptions: a program that catches the error and prints it is spoilt as well.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+Kind = Literal["call", "network", "package", "file"]
+"""What was missing: a system call, the network, an installed package, a file that this machine has."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Denial:
+    """A failure of the sandbox's: its ``kind``, the text that shows it, and the ``cure``, a sentence.
+
+    Raises:
+        ValueError: the cure is empty.
+    """
+
+    kind: Kind
+    evidence: str
+    cure: str
+
+    def __post_init__(self) -> None:
+        if not self.cure:
+            raise ValueError("expected a Denial with a cure, got none")
+
+
+# EPERM, EACCES, EROFS, ENOSYS and EOPNOTSUPP: what ``sandbox.seccomp`` and Landlock answer
+_call = re.compile(r"\[Errno (?:1|13|30|38|95)\][^\n]*")
+# EAFNOSUPPORT, ENETDOWN, ENETUNREACH and EHOSTUNREACH, and what resolvers say where there is none
+_network = re.compile(
+    r"\[Errno (?:97|100|101|113)\][^\n]*|(?:\[Errno -[235]\] )?(?:Temporary failure in name resolution|"
+    r"Name or service not known|No address associated with hostname)"
+)
+_package = re.compile(r"No module named '([\w.]+)'")
+_file = re.compile(r"\[Errno 2\] No such file or directory: '([^'\n]+)'")
+
+
+def denial_in(text: str, *, exists_outside: Callable[[str], bool] = os.path.lexists) -> Denial | None:
+    """Find the first failure in a session's text that the program would not meet outside; None where there is none.
+
+    Args:
+        text: the session's text.
+        exists_outside: asks if a path that the program named is there on this machine; it is only looked for.
+    """
+    found = _call.search(text)
+    if found is not None:
+        return Denial(
+            kind="call",
+            evidence=found.group(),
+            cure="The sandbox refuses that: let the program read and write in its working folder alone.",
+        )
+    found = _network.search(text)
+    if found is not None:
+        return Denial(
+            kind="network",
+            evidence=found.group(),
+            cure="The sandbox has no network: let the program read a file beside it.",
+        )
+    for found in _package.finditer(text):
+        name = found.group(1).partition(".")[0]
+        if name not in sys.stdlib_module_names:
+            cure = f"Install {name} in the environment of this command, or name one that has it by --environment DIR."
+            return Denial(kind="package", evidence=found.group(), cure=cure)
+    for found in _file.finditer(text):
+        path = found.group(1)
+        if "\0" not in path and len(path) < 4_096 and exists_outside(path):
+            cure = "The program sees its own folder alone: put the file beside it, or show its folder by --root DIR."
+            return Denial(kind="file", evidence=found.group(), cure=cure)
+    return None
