@@ -276,6 +276,7 @@ def command(
         if not quiet:
             facts = RunFacts(
                 source=source,
+                folder=None if script is None else script.resolve().parent,
                 asks_input=may_read_input(source),
                 has_input=bool(typed),
                 left_out=() if copied is None else copied.left_out,

@@ -5,11 +5,11 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, replace
 
 from trace_mine.tracer.checks import NOTHING, PathMismatch, check_paths, check_result
 from trace_mine.tracer.config import TracerConfig
+from trace_mine.tracer.denials import Denial, denial_in
 from trace_mine.tracer.formats import repl
 from trace_mine.tracer.hiding import believe, draws_of, laws_of, view_of
 from trace_mine.tracer.inside.protocol.answers import DriveSummary, MustRestart, NotShowable
@@ -22,10 +22,6 @@ from trace_mine.tracer.sandbox import Worker
 from trace_mine.tracer.schema import Outcome, Snippet, Step, Trace, Verification
 from trace_mine.tracer.steps import masked, steps_of
 from trace_mine.tracer.two_worlds import library_on_host, program_of, root_of
-
-_denied = re.compile(r"\[Errno (1|13|30|38|95)\][^\n]*")
-"""EPERM, EACCES, EROFS, ENOSYS and EOPNOTSUPP in a session's text: errors of the sandbox (``sandbox.seccomp`` has the
-answers), which the program would not meet elsewhere."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,9 +70,9 @@ class Attempt:
             raise Failed(Reason.EMPTY, "no statement of the snippet is a command")
         rendered = repl.render(steps)
         # The text is searched, not the exceptions: a program that catches the error and prints it is spoilt as well.
-        denied = _denied.search(rendered.text)
-        if denied is not None and not self.lenient:
-            raise Failed(Reason.SANDBOX_DENIED, denied.group())
+        denied = None if self.lenient else self._denial(rendered.text)
+        if denied is not None:
+            raise Failed(Reason.SANDBOX_DENIED, f"{denied.evidence}: {denied.cure}")
         self._refuse_host_paths(rendered.text)
         if self.lenient or not failed:
             session = WrittenSession(
@@ -101,6 +97,14 @@ class Attempt:
         # Beliefs that end early are no failed check: those that were found hold, and the row says that some lack.
         kept = dict(trace.kept_whole) if failure is None else {**trace.kept_whole, Reason.BELIEFS_END_EARLY.value: 1}
         return replace(trace, choices=choices, beliefs=beliefs, kept_whole=kept)
+
+    def _denial(self, text: str) -> Denial | None:
+        """The failure in the text that the program would not meet outside of the sandbox; None where there is none."""
+        if self.snippet.kind == "script":
+            repository = self.config.repository
+            return denial_in(text, folder=None if repository is None else (repository / self.snippet.path).parent)
+        # an example, or a test, may promise that a module or a file is not there
+        return denial_in(text, kinds=("call", "network"))
 
     def _files_that_ran(self) -> tuple[str, ...]:
         """The repository's files, on this machine, with functions of the native run, and the snippet's own."""

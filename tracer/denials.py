@@ -8,12 +8,14 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Container
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 Kind = Literal["call", "network", "package", "file"]
 """What was missing: a system call, the network, an installed package, a file that this machine has."""
+KINDS: tuple[Kind, ...] = ("call", "network", "package", "file")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,35 +46,44 @@ _package = re.compile(r"No module named '([\w.]+)'")
 _file = re.compile(r"\[Errno 2\] No such file or directory: '([^'\n]+)'")
 
 
-def denial_in(text: str, *, exists_outside: Callable[[str], bool] = os.path.lexists) -> Denial | None:
+def denial_in(text: str, *, folder: Path | None = None, kinds: Container[Kind] = KINDS) -> Denial | None:
     """Find the first failure in a session's text that the program would not meet outside; None where there is none.
 
     Args:
         text: the session's text.
-        exists_outside: asks if a path that the program named is there on this machine; it is only looked for.
+        folder: what relative paths that the program named mean on this machine; None: nothing. They are only looked for.
+        kinds: those to look for.
     """
-    found = _call.search(text)
+    found = _call.search(text) if "call" in kinds else None
     if found is not None:
         return Denial(
             kind="call",
             evidence=found.group(),
             cure="The sandbox refuses that: let the program read and write in its working folder alone.",
         )
-    found = _network.search(text)
+    found = _network.search(text) if "network" in kinds else None
     if found is not None:
         return Denial(
             kind="network",
             evidence=found.group(),
             cure="The sandbox has no network: let the program read a file beside it.",
         )
-    for found in _package.finditer(text):
+    for found in _package.finditer(text) if "package" in kinds else ():
         name = found.group(1).partition(".")[0]
         if name not in sys.stdlib_module_names:
             cure = f"Install {name} in the environment of this command, or name one that has it by --environment DIR."
             return Denial(kind="package", evidence=found.group(), cure=cure)
-    for found in _file.finditer(text):
-        path = found.group(1)
-        if "\0" not in path and len(path) < 4_096 and exists_outside(path):
+    for found in _file.finditer(text) if "file" in kinds else ():
+        if _is_outside(found.group(1), folder):
             cure = "The program sees its own folder alone: put the file beside it, or show its folder by --root DIR."
             return Denial(kind="file", evidence=found.group(), cure=cure)
     return None
+
+
+def _is_outside(path: str, folder: Path | None) -> bool:
+    """Return True if this machine has what a program named; a relative path is one of ``folder``."""
+    if "\0" in path or len(path) > 4_096:
+        return False
+    if path.startswith("/"):
+        return os.path.lexists(path)
+    return folder is not None and os.path.lexists(folder / path)

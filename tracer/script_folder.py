@@ -25,6 +25,7 @@ MAX_NAMED = 20
 """So many of what is left out are named; all are counted."""
 TOO_MANY = f"the copy holds {MAX_ENTRIES:,} files and folders"
 
+_plain = re.compile(r"[A-Za-z0-9][\w.-]{0,99}", re.ASCII)
 _word = re.compile(r"[\w.-]+")
 
 
@@ -65,7 +66,10 @@ def copy_of(folder: Path, *, mentioned: str = "") -> FolderCopy:
         os.close(base)
     return FolderCopy(
         content=WorkingFolder(
-            folders=tuple(copying.folders), files=tuple(copying.files), links=tuple(copying.links)
+            folders=tuple(copying.folders),
+            files=tuple(copying.files),
+            links=tuple(copying.links),
+            name=folder.name if _plain.fullmatch(folder.name) else "script",
         ),
         left_out=tuple(copying.left_out),
         num_left_out=copying.num_left_out,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import re
+import tokenize
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -53,8 +55,7 @@ def script_snippet(
     """
     # Not parsed: this runs outside the sandbox, where a source that nests deeply could end the process. And a script
     # that does not compile is to get its SyntaxError inside, as any other outcome.
-    futures = sorted(set(re.findall(r"^from __future__ import (\w+)", source, re.MULTILINE)))
-    code = "".join(f"from __future__ import {future}\n" for future in futures)
+    code = "".join(f"from __future__ import {future}\n" for future in sorted(future_names(source)))
     # ``__import__``: a statement would make ``sys`` a variable of the session. ``__name__`` is for readers of rows, who
     # run the set-up in a namespace of their own.
     code += f"__name__ = '__main__'\n__import__('sys').argv = {[name, *arguments]!r}\n"
@@ -73,6 +74,38 @@ def script_snippet(
         pieces=(Piece(source=source, line=1),),
         file=name if in_folder else "",
     )
+
+
+def future_names(source: str) -> set[str]:
+    """The names that a program imports from ``__future__``, found by its tokens up to its first other statement.
+
+    >>> sorted(future_names("'text'\\nfrom __future__ import (division,\\n annotations as a); x = 1\\n"))
+    ['annotations', 'division']
+    """
+    names: set[str] = set()
+    if "__future__" not in source:
+        return names
+    statement: list[str] = []
+    try:
+        for token in tokenize.generate_tokens(io.StringIO(source).readline):
+            if token.type in (tokenize.COMMENT, tokenize.NL):
+                continue
+            if token.type != tokenize.NEWLINE and token.string != ";":
+                statement.append("text" if token.type == tokenize.STRING else token.string)
+                continue
+            if statement[:3] == ["from", "__future__", "import"]:
+                names |= _imported(statement[3:])
+            elif set(statement) - {"text"}:  # a future import that stands later does not compile
+                break
+            statement = []
+    except (tokenize.TokenError, SyntaxError):
+        return names  # what does not compile gets its SyntaxError inside
+    return names
+
+
+def _imported(tokens: Sequence[str]) -> set[str]:
+    """The names of an import's list, without those that they are bound to."""
+    return {part.split()[0] for part in " ".join(tokens).strip("() ").split(",") if part.split()}
 
 
 def _input_of(stdin: bytes) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from trace_mine.tracer.denials import denial_in
 from trace_mine.tracer.inside.reasons import Meaning, ReasonStage, reason_of
@@ -27,6 +28,7 @@ class RunFacts:
 
     Attributes:
         source: the program's text.
+        folder: the folder on this machine that relative paths of the program mean; None: none.
         asks_input: the program may read standard input.
         has_input: it was given one.
         left_out: what of the script's folder is not in its copy: (relative path, why) pairs; ``num_left_out`` counts
@@ -37,6 +39,7 @@ class RunFacts:
     """
 
     source: str
+    folder: Path | None = None
     asks_input: bool = False
     has_input: bool = False
     left_out: Sequence[tuple[str, str]] = ()
@@ -51,10 +54,11 @@ def summary(result: Trace | Drop, facts: RunFacts) -> list[str]:
     """Make the lines of a summary: at most eight, each escaped."""
     lines = [] if isinstance(result, Drop) else [_counts(result), *_kept(result)]
     text = result.evidence if isinstance(result, Drop) else result.text
-    denial = denial_in(text)
+    denial = denial_in(text, folder=facts.folder)
     if denial is not None:
         lines.append(f"the sandbox, not the program: {one_line(denial.evidence)}. {denial.cure}")
-    if "EOFError: EOF when reading a line" in text and facts.asks_input:
+    is_end = "EOFError" in (result.exception or "") if isinstance(result, Trace) else False
+    if facts.asks_input and (is_end or "EOF when reading a line" in text):
         lines.append(
             "the program asked for more input than it was given; give it more lines"
             if facts.has_input

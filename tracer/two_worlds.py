@@ -21,8 +21,9 @@ RECORD_ROOT, REPLAY_ROOT = "/repo", "/check/repo"
 PACKAGES = "/packages"
 """The folder of installed packages in the recording world; the replaying one has it below ``/check``."""
 
-SCRIPT_FOLDER = "/script"
-"""The working folder of a script that is run with its own folder's content, in both worlds."""
+SCRIPT_HOME = "/home/user"
+"""Where the working folder of a script stands that is run with its own folder's content, under that folder's name, in
+both worlds."""
 
 REPLAY_MACHINE = Machine(
     domain_name="check.example",
@@ -58,7 +59,7 @@ def jail_of(config: TracerConfig, *, replaying: bool) -> Jail:
     scratch = "/check/scratch" if replaying else "/scratch"
     if config.folder is not None:
         # The same in both worlds: a user's program may well show where it stands, and that is no accident of the jail.
-        scratch = SCRIPT_FOLDER
+        scratch = f"{SCRIPT_HOME}/{config.folder.name}"
         paths.insert(0, scratch)
     return Jail(
         python=config.python,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -28,6 +29,7 @@ class WorkingFolder:
         folders: each after the one that it lies in.
         files: (path, mode, content).
         links: (path, what it points to).
+        name: the folder's own, by which the jail may call it.
 
     Raises:
         ValueError: a path leads out of the folder, or there is more than MAX_BYTES or MAX_ENTRIES.
@@ -36,6 +38,7 @@ class WorkingFolder:
     folders: tuple[str, ...] = ()
     files: tuple[tuple[str, int, bytes], ...] = ()
     links: tuple[tuple[str, str], ...] = ()
+    name: str = "script"
 
     def __post_init__(self) -> None:
         paths = [*self.folders, *(path for path, _, _ in self.files), *(path for path, _ in self.links)]
@@ -43,6 +46,8 @@ class WorkingFolder:
             parts = path.split("/")
             if not all(parts) or not {".", ".."}.isdisjoint(parts) or "\0" in path:
                 raise ValueError(f"expected plain relative paths in a WorkingFolder, got {path!r}")
+        if re.fullmatch(r"[A-Za-z0-9][\w.-]{0,99}", self.name, re.ASCII) is None:
+            raise ValueError(f"expected a plain word as WorkingFolder.name, got {self.name!r}; leave it out")
         if self.num_bytes > MAX_BYTES or len(paths) > MAX_ENTRIES:
             raise ValueError(
                 f"expected a WorkingFolder of at most {MAX_BYTES} bytes and {MAX_ENTRIES} entries, got "

@@ -36,7 +36,8 @@ def find_scripts(source: SourceText, context: RepositoryContext) -> Iterator[Can
     package = (place.module or "").rpartition(".")[0]
     # A fresh interpreter needs the same name, arguments, package (for relative imports) and compiler flags.
     # By `__import__`, which leaves no name `sys` behind that the script itself did not import.
-    code = ["__name__ = '__main__'", f"__import__('sys').argv = [{source.path!r}]", *futures]
+    # Future imports stand first, or the set-up does not compile.
+    code = [*futures, "__name__ = '__main__'", f"__import__('sys').argv = [{source.path!r}]"]
     if package:  # else relative imports of a script in a package would fail
         code.append(f"__package__ = {package!r}")
     if "__file__" in text:  # only where it is used: an interpreter that replays the session has no such file
