@@ -16,7 +16,7 @@ from trace_mine.tracer.inside.protocol.codec import from_json
 from trace_mine.tracer.inside.protocol.jobs import Program, Recorded
 from trace_mine.tracer.replays.jails import ReplayJails
 from trace_mine.tracer.replays.registry import READERS
-from trace_mine.tracer.replays.session import Session, commands_of, differences, prompt_part
+from trace_mine.tracer.replays.session import Session, commands_of, differences, exit_output, prompt_part
 from trace_mine.tracer.rounds import Failed
 
 DEFAULT_READERS = ("doc", "stock")
@@ -121,7 +121,8 @@ class RowVerifier:
             except Failed as failed:
                 failures[name] = f"{failed.drop.reason}: {failed.drop.evidence}"
                 continue
-            different = differences(asked, reading)
+            at_exit = "" if reader.survives_exit else exit_output(commands)
+            different = differences(asked, reading, at_exit=at_exit)
             if different:
                 first = different[0]
                 failures[name] = f"{first.source!r} printed {first.got[:200]!r}, not {first.wanted[:200]!r}"

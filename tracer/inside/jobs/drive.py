@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+import atexit
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
 from trace_mine.tracer.inside.drive.commands import Command, Unshowable
 from trace_mine.tracer.inside.drive.constructs import HANDLERS
@@ -79,6 +81,8 @@ def run(job: DriveJob, context: JobContext) -> End:
     try:
         with drawing(job.draws, job.laws) as decider:
             results = _drive_pieces(driver, job.program, names)
+            if prepared.has_exit_functions and not job.program.single and results:
+                results[-1] = replace(results[-1], stdout=results[-1].stdout + _exit_output(writer))
     # a restart is an answer and no failure: the run did what was asked, and says what to ask next
     except Restart as restart:
         context.send(MustRestart(place=restart.place, reason=restart.reason.value))
@@ -150,6 +154,19 @@ def _drive_pieces(driver: Driver, program: Program, names: Sequence[str]) -> lis
         if results[-1].exception is not None and not program.continue_on_error:
             break
     return results
+
+
+def _exit_output(writer: SessionWriter) -> str:
+    """Run the program's exit functions, as an interpreter does that ends; return what they print.
+
+    The command that does it stands in the session only where there is something to show.
+    """
+    module = "atexit" if writer.variables.namespace.get("atexit") is atexit else "__import__('atexit')"
+    writer.printed.clear()
+    command = writer.execute(f"{module}._run_exitfuncs()", reveal=False)
+    if not command.output:
+        writer.commands.remove(command)
+    return "".join(writer.printed)
 
 
 def _drive_piece(driver: Driver, program: Program, index: int, piece: Piece, names: Sequence[str]) -> PieceResult:

@@ -5,11 +5,12 @@ Doctest's own comparison says if an example printed what its docstring promises.
 
 from __future__ import annotations
 
+import atexit
 import doctest
 import sys
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import CodeType
 
 from trace_mine.tracer.inside.jobs.context import (
@@ -21,6 +22,7 @@ from trace_mine.tracer.inside.jobs.context import (
     prepare,
     reseed,
     variables_of,
+    watched,
 )
 from trace_mine.tracer.inside.observe import values
 from trace_mine.tracer.inside.observe.guard import Guard
@@ -57,6 +59,11 @@ def run(job: NativeJob, context: JobContext) -> End:
     )
     with drawing(job.draws, job.laws) as decider:
         results, passed = _run_pieces(job, prepared, recorder, context.guard, tuple(files))
+        if prepared.has_exit_functions and not job.program.single and results:
+            # as an interpreter does that ends; what they print is the program's as well
+            with watched(context):
+                atexit._run_exitfuncs()
+            results[-1] = replace(results[-1], stdout=results[-1].stdout + prepared.capture.take())
         outcomes = outcomes_of(decider)
         variables = variables_of(prepared.namespace, names)
         noticed = context.guard.noticed
