@@ -20,6 +20,7 @@ from trace_mine.tracer.replays.jails import ReplayJails
 from trace_mine.tracer.rounds import Again, Failed, Native, Plan, all_of, check_ended, with_whole
 from trace_mine.tracer.sandbox import Worker
 from trace_mine.tracer.schema import Outcome, Snippet, Step, Trace, Verification
+from trace_mine.tracer.scripts import reads_source
 from trace_mine.tracer.steps import masked, steps_of
 from trace_mine.tracer.two_worlds import library_on_host, program_of, root_of
 
@@ -141,6 +142,8 @@ class Attempt:
                 open_statements=plan.open_statements,
                 open_comprehensions=config.comprehensions,
                 skip_loops=config.view.skips,
+                as_file=plan.as_file,
+                from_file=bool(self.snippet.file) and reads_source(self.snippet.pieces[0].source),
                 view=view_of(config, self.snippet, has_draws=bool(self.native.result.outcomes)),
                 # made from the seed again, as in the native run: a session that draws in another order then has
                 # another result, which the checks notice

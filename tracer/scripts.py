@@ -15,6 +15,11 @@ MAX_INPUT_BYTES = 1 << 20
 """Of standard input; it stands in the set-up, which each row has."""
 
 _reads_input = re.compile(r"\b(?:input|stdin|fileinput|getpass)\b|\bopen\(0\b")
+_reads_source = re.compile(
+    r"\b(?:getsource|getsourcelines|getsourcefile|getfile|getcomments|findsource|getframeinfo|getmodule|linecache"
+    r"|co_firstlineno|co_filename|tb_lineno|f_lineno|lineno|extract_tb|extract_stack|walk_tb|format_exc|format_tb"
+    r"|format_exception|format_stack|print_exc|print_tb|print_stack|TracebackException|StackSummary)\b"
+)
 
 
 def decoded(raw: bytes) -> str:
@@ -29,6 +34,11 @@ def decoded(raw: bytes) -> str:
 def may_read_input(source: str) -> bool:
     """Return True if a program's text has a word by which programs read standard input."""
     return _reads_input.search(source) is not None
+
+
+def reads_source(source: str) -> bool:
+    """Return True if a program's text has a word by which programs look at their own source, files or line numbers."""
+    return _reads_source.search(source) is not None
 
 
 def script_snippet(

@@ -207,6 +207,8 @@ class Tracer:
                 elif opening:
                     opening = False
                     plan = self._closed(plan, failed.drop.reason)
+                elif snippet.file and not plan.as_file and not config.view.hides:
+                    plan = replace(plan, as_file=True, reasons=(*plan.reasons, Reason.RUN_AS_FILE.value))
                 else:
                     raise
         # ``UNFAITHFUL`` and not the last round's reason: no single one of them is why there is no session.

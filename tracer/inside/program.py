@@ -142,6 +142,7 @@ class Sources:
         self._definitions: dict[tuple[str, types.CodeType], ast.FunctionDef | None] = {}
         self._origins: dict[str, tuple[str, ast.stmt]] = {}
         self._homes: dict[tuple[str, types.CodeType], tuple[str, int]] = {}
+        self._names: dict[str, str] = {}
 
     def register(self, filename: str, source: str, origin: tuple[str, ast.stmt] | None = None) -> None:
         """Register the functions that a session command defines.
@@ -156,7 +157,12 @@ class Sources:
     def home(self, code: types.CodeType) -> tuple[str, int]:
         """The file and first line of the function in the program, though a session's command may have compiled it."""
         self.definition(code)
-        return self._homes.get((code.co_filename, code), (code.co_filename, code.co_firstlineno))
+        filename = self._names.get(code.co_filename, code.co_filename)
+        return self._homes.get((code.co_filename, code), (filename, code.co_firstlineno))
+
+    def call(self, filename: str, name: str) -> None:
+        """Have functions of a file told by another name (``home``): a script's file is its piece."""
+        self._names[filename] = name
 
     def is_own(self, filename: str) -> bool:
         """Return True if code of this file is the repository's or the session's."""

@@ -401,6 +401,13 @@ class Reason(StrEnum):
         ),
     )
     CLOSED = "closed", _whole("A check failed with constructs open, so each statement of the snippet is one command.")
+    RUN_AS_FILE = (
+        "run_as_file",
+        _whole(
+            "No session command by command holds (a script that reads its own source or line numbers has other ones "
+            "there), so one command runs the script's file."
+        ),
+    )
     HIDDEN = (
         "hidden",
         _whole("To open the construct would tell a hidden outcome; the view keeps it as one command."),

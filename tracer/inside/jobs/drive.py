@@ -26,7 +26,7 @@ from trace_mine.tracer.inside.jobs.context import (
     variables_of,
 )
 from trace_mine.tracer.inside.jobs.worlds import make_world
-from trace_mine.tracer.inside.program import piece_file, stored_names
+from trace_mine.tracer.inside.program import compiled_file, piece_file, stored_names
 from trace_mine.tracer.inside.protocol.answers import (
     DrivenFrame,
     DriveSummary,
@@ -74,13 +74,16 @@ def run(job: DriveJob, context: JobContext) -> End:
         capture=prepared.capture,
         hide=job.hide,
         spare=spare,
+        from_file=job.from_file,
     )
+    if job.from_file:
+        prepared.sources.call(compiled_file(job.program, 0), piece_file(0))
     rules = _rules(job, context.limits.max_commands)
     driver = Driver(writer, opening, rules, handlers=HANDLERS, lower=lower)
     context.guard.arm()
     try:
         with drawing(job.draws, job.laws) as decider:
-            results = _drive_pieces(driver, job.program, names)
+            results = [_run_file(writer, names)] if job.as_file else _drive_pieces(driver, job.program, names)
             if prepared.has_exit_functions and not job.program.single and results:
                 results[-1] = replace(results[-1], stdout=results[-1].stdout + _exit_output(writer))
     # a restart is an answer and no failure: the run did what was asked, and says what to ask next
@@ -154,6 +157,23 @@ def _drive_pieces(driver: Driver, program: Program, names: Sequence[str]) -> lis
         if results[-1].exception is not None and not program.continue_on_error:
             break
     return results
+
+
+RUN_FILE = "exec(compile(open(__file__, 'rb').read(), __file__, 'exec'))"
+"""The command that runs a script from its file, so that its functions have a source and its lines their numbers."""
+
+
+def _run_file(writer: SessionWriter, names: Sequence[str]) -> PieceResult:
+    """Run the whole script by one command."""
+    writer.begin_piece(0)
+    writer.move_to((piece_file(0), 1, 0))
+    command = writer.execute(RUN_FILE, writes=names, reveal=False)
+    error = command.exception
+    return PieceResult(
+        stdout="".join(writer.printed),
+        echoes=tuple(writer.echoes),
+        exception=None if error is None else error_of(error),
+    )
 
 
 def _exit_output(writer: SessionWriter) -> str:

@@ -222,6 +222,8 @@ class DriveJob(Record):
         open_statements: False keeps each statement of the snippet as one command.
         open_comprehensions: list comprehensions are shown as loops.
         skip_loops: loops are one command each.
+        from_file: definitions are compiled under the program's file and lines.
+        as_file: the program's file is run by one command.
         view: what may be opened and shown; None: everything.
     """
 
@@ -233,6 +235,8 @@ class DriveJob(Record):
     open_statements: bool = True
     open_comprehensions: bool = False
     skip_loops: bool = False
+    as_file: bool = False
+    from_file: bool = False
     view: ViewRequest | None = None
     draws: Draws | None = None
     laws: Laws | None = None
