@@ -1,4 +1,7 @@
-"""The command ``trace-run``: one script in the sandbox, its session on the terminal."""
+"""The command ``trace-run``: one script in the sandbox, its session on the terminal.
+
+Over 400 lines because each option stands here with its help.
+"""
 
 from __future__ import annotations
 
@@ -16,16 +19,15 @@ import typer
 
 from trace_mine.tracer.command_line import ExitCode, make_app, num_bytes, run_app, tell_sandbox
 from trace_mine.tracer.config import check_sandbox_level
-from trace_mine.tracer.environments import imports_installed, site_folders
 from trace_mine.tracer.inside.reasons import Reason, reason_of
 from trace_mine.tracer.limits import Limits
 from trace_mine.tracer.sandbox import SandboxUnavailable
 from trace_mine.tracer.schema import SCHEMA_VERSION, Drop, Trace
-from trace_mine.tracer.script_folder import FolderCopy, copy_of
+from trace_mine.tracer.script_world import ScriptWorld, world_of
 from trace_mine.tracer.scripts import MAX_INPUT_BYTES, decoded, import_folders, may_read_input, script_snippet
 from trace_mine.tracer.session import Tracer, TracerConfig
 from trace_mine.tracer.show import beliefs_shown, coloured, page, visible
-from trace_mine.tracer.summary import RunFacts, summary
+from trace_mine.tracer.summary import ScriptFacts, summary
 from trace_mine.tracer.views import View, ViewError, parse_view, with_hidden_inputs
 from trace_mine.tracer.visible import indented
 
@@ -39,8 +41,8 @@ Examples:
 
 The script runs as python FILE does, in a private copy of its own folder: it may read what lies there and write to it,
 and nothing that it writes comes back. It imports what is installed in the environment of trace-run (--environment names
-another), and reads what is piped in, or --stdin FILE. It sees the folder given by --root read-only at /repo, and nothing
-else of this machine. What follows FILE is the script's: options of trace-run stand before it.
+another), and reads what is piped in, or --stdin FILE. It sees the folder given by --root read-only at /repo,
+and nothing else of this machine. What follows FILE is the script's: options of trace-run stand before it.
 
 Exit codes: 0 a record was made, whatever the script did; 1 none could be made; 2 wrong usage; 130 interrupted."""
 
@@ -124,7 +126,10 @@ def command(
         Path | None, typer.Option(help="a folder that the script sees, read-only, and imports from", metavar="DIR")
     ] = None,
     stdin: Annotated[
-        Path | None, typer.Option(help="what the script's input() and sys.stdin read", metavar="IN", show_default="what is piped in")
+        Path | None,
+        typer.Option(
+            help="what the script's input() and sys.stdin read", metavar="IN", show_default="what is piped in"
+        ),
     ] = None,
     environment: Annotated[
         Path | None,
@@ -224,7 +229,7 @@ def command(
     source = _read(file)
     script = None if file == "-" else Path(file)
     repository, folders = _imports(root, script)
-    copied = None if script is None or empty_folder else _copied(script, source)
+    world = _world(None if empty_folder else script, source, python, environment)
     typed = _input(stdin, source, is_script=script is not None)
     laws = _laws(view, inputs or [], environ or [])
     _check_view(view, beliefs=beliefs, forks=forks)
@@ -233,8 +238,8 @@ def command(
     config = TracerConfig(
         repository=repository,
         sys_path=folders,
-        folder=None if copied is None else copied.content,
-        site_folders=_site_folders(python, environment, source, copied),
+        folder=world.folder,
+        site_folders=world.site_folders,
         limits=Limits(
             wall_seconds=timeout,
             cpu_seconds=cpu or math.ceil(timeout),  # RLIMIT_CPU takes whole seconds
@@ -265,7 +270,7 @@ def command(
         if not as_json and not quiet:  # the object says it
             tell_sandbox(tracer.sandbox)
         # lenient: whoever looks at one program wants to see the session that fails a check, and is told that it does
-        snippet = script_snippet(source, name, arguments or (), in_folder=copied is not None, stdin=typed)
+        snippet = script_snippet(source, name, arguments or (), in_folder=world.folder is not None, stdin=typed)
         result = tracer.trace(snippet, lenient=True)
         if isinstance(result, Trace) and html is not None:
             html.write_text(_page(result, title=Path(file).name), encoding="utf-8")
@@ -274,13 +279,11 @@ def command(
         else:
             _print(result, beliefs=beliefs, color=color)
         if not quiet:
-            facts = RunFacts(
+            facts = ScriptFacts(
                 source=source,
                 folder=None if script is None else script.resolve().parent,
-                asks_input=may_read_input(source),
                 has_input=bool(typed),
-                left_out=() if copied is None else copied.left_out,
-                num_left_out=0 if copied is None else copied.num_left_out,
+                copied=world.copied,
             )
             for line in summary(result, facts):
                 print(f"trace-run: {line}", file=sys.stderr)
@@ -298,37 +301,17 @@ def _imports(root: Path | None, script: Path | None) -> tuple[Path | None, tuple
     return resolved, import_folders(resolved, script)
 
 
-def _copied(script: Path, source: str) -> FolderCopy:
-    """A copy of the script's own folder; what the script's text names comes first.
+def _world(script: Path | None, source: str, python: str, environment: Path | None) -> ScriptWorld:
+    """What the script is run with.
 
     Raises:
-        BadParameter: the folder can't be opened.
+        BadParameter: its folder can't be opened, or the environment is none.
     """
-    # resolved: CPython too follows a script's link before it takes the folder
-    place = script.resolve()
     try:
-        return copy_of(place.parent, mentioned=f"{place.name}\n{source}")
+        return world_of(script, source, python, environment)
     except OSError as error:
-        raise typer.BadParameter(
-            f"expected a folder that can be read, got {str(place.parent)!r}: {error.strerror}; give --empty-folder"
-        ) from None
-
-
-def _site_folders(
-    python: str, environment: Path | None, source: str, copied: FolderCopy | None
-) -> tuple[Path, ...]:
-    """The folders of installed packages, where the script or a module beside it may import one of them.
-
-    Raises:
-        BadParameter: the environment has none, or the interpreter is none.
-    """
-    files = () if copied is None else copied.content.files
-    texts = [content.decode("utf-8", "replace") for path, _, content in files if path.endswith(".py")]
-    neighbours = {path.split("/")[0].removesuffix(".py") for path, _, _ in files if path.endswith(".py")}
-    try:
-        if environment is None and not imports_installed([source, *texts], neighbours):
-            return ()
-        return site_folders(python, environment)
+        message = f"expected a script in a folder that can be read, got {str(script)!r}: {error}; give --empty-folder"
+        raise typer.BadParameter(message) from None
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
 
@@ -353,7 +336,7 @@ def _input(stdin: Path | None, source: str, *, is_script: bool) -> bytes | None:
         ) from None
     if len(data) > MAX_INPUT_BYTES:
         raise typer.BadParameter(
-            f"expected at most {MAX_INPUT_BYTES:,} bytes of standard input, got more; let the script read a file beside it"
+            f"expected at most {MAX_INPUT_BYTES:,} bytes of standard input, got more; let the script read a file"
         )
     return data
 

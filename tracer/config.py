@@ -34,8 +34,8 @@ class TracerConfig:
     Attributes:
         repository: a folder that snippets see, read-only; None: none.
         sys_path: folders below the repository for ``sys.path``.
-        folder: what each run finds in its working folder, as a copy of its own; snippets import from there first. None: an
-            empty working folder, which is no place to import from.
+        folder: what each run finds in its working folder, as a copy of its own; snippets import from there first.
+            None: an empty working folder, which is no place to import from.
         packages: installed packages (folders or single files) that snippets may import as well.
         site_folders: folders of installed packages (``site-packages``), all of which snippets may import.
         own: path prefixes below the repository whose functions count as its own, so that calls of them may be followed;

@@ -51,32 +51,32 @@ def denial_in(text: str, *, folder: Path | None = None, kinds: Container[Kind] =
 
     Args:
         text: the session's text.
-        folder: what relative paths that the program named mean on this machine; None: nothing. They are only looked for.
+        folder: what relative paths that the program named mean on this machine; None: nothing. Nothing is opened.
         kinds: those to look for.
     """
-    found = _call.search(text) if "call" in kinds else None
-    if found is not None:
+    match = _call.search(text) if "call" in kinds else None
+    if match is not None:
         return Denial(
             kind="call",
-            evidence=found.group(),
+            evidence=match.group(),
             cure="The sandbox refuses that: let the program read and write in its working folder alone.",
         )
-    found = _network.search(text) if "network" in kinds else None
-    if found is not None:
+    match = _network.search(text) if "network" in kinds else None
+    if match is not None:
         return Denial(
             kind="network",
-            evidence=found.group(),
+            evidence=match.group(),
             cure="The sandbox has no network: let the program read a file beside it.",
         )
-    for found in _package.finditer(text) if "package" in kinds else ():
-        name = found.group(1).partition(".")[0]
+    for match in _package.finditer(text) if "package" in kinds else ():
+        name = match.group(1).partition(".")[0]
         if name not in sys.stdlib_module_names:
             cure = f"Install {name} in the environment of this command, or name one that has it by --environment DIR."
-            return Denial(kind="package", evidence=found.group(), cure=cure)
-    for found in _file.finditer(text) if "file" in kinds else ():
-        if _is_outside(found.group(1), folder):
+            return Denial(kind="package", evidence=match.group(), cure=cure)
+    for match in _file.finditer(text) if "file" in kinds else ():
+        if _is_outside(match.group(1), folder):
             cure = "The program sees its own folder alone: put the file beside it, or show its folder by --root DIR."
-            return Denial(kind="file", evidence=found.group(), cure=cure)
+            return Denial(kind="file", evidence=match.group(), cure=cure)
     return None
 
 

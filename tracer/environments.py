@@ -1,4 +1,4 @@
-"""The environment that a script's packages come from, as folders that a jail can show: found by where things lie.
+"""The environment that a script's packages come from, as folders that a jail can show: by where things lie.
 
 Nothing of an environment runs for it, ``.pth`` files and its interpreter's ``site`` included.
 """
@@ -46,7 +46,9 @@ def site_folders(python: str, environment: Path | None = None) -> tuple[Path, ..
     if _is_alone(prefix):
         return folders
     # a user's own packages go before the system's, as in ``site``
-    return tuple(dict.fromkeys((*_below(Path.home() / ".local", minor), *folders, *_below(Path(installation.prefix), minor))))
+    return tuple(
+        dict.fromkeys((*_below(Path.home() / ".local", minor), *folders, *_below(Path(installation.prefix), minor)))
+    )
 
 
 def imports_installed(sources: Iterable[str], neighbours: Iterable[str]) -> bool:
@@ -75,8 +77,8 @@ def _below(prefix: Path, minor: str) -> tuple[Path, ...]:
     places = [f"{lib}/python{minor}/site-packages" for lib in ("lib", "lib64", "local/lib")]
     # Debian's
     places += [f"local/lib/python{minor}/dist-packages", "lib/python3/dist-packages"]
-    found = (Path(os.path.realpath(prefix / place)) for place in places)
-    return tuple(dict.fromkeys(place for place in found if place.is_dir() and not hidden_from_runs(place)))
+    places_there = (Path(os.path.realpath(prefix / place)) for place in places)
+    return tuple(dict.fromkeys(place for place in places_there if place.is_dir() and not hidden_from_runs(place)))
 
 
 def _is_alone(prefix: Path) -> bool:

@@ -149,9 +149,9 @@ class _Copying:
 
     def _list(self, folder: str, most: int) -> list[tuple[str, bool]]:
         """The names in a folder, each with whether it is a folder too. Raises OSError."""
-        with opened_parent(self._base, f"{folder}/." if folder else ".") as (opened, _):
-            with os.scandir(opened) as entries:
-                names = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in islice(entries, most)]
+        path = f"{folder}/." if folder else "."
+        with opened_parent(self._base, path) as (opened, _), os.scandir(opened) as entries:
+            names = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in islice(entries, most)]
         # names that are no UTF-8, or hold a line end, could not be told to anybody
         return sorted(entry for entry in names if entry[0].isprintable())
 

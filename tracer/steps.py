@@ -46,7 +46,8 @@ def steps_of(commands: Sequence[SessionCommand], snippet: Snippet, root: str, sc
     """The steps of a session, with their states in full.
 
     ``root`` is the repository's folder as code in the sandbox sees it, ``scratch`` the working folder where the script
-    has its own folder's files there; paths below them become relative. Commands of the pieces that ask for hidden inputs are reveals.
+    has its own folder's files there; paths below them become relative. Commands of the pieces that ask for hidden
+    inputs are reveals.
     """
     first_asked = len(snippet.pieces) - len(snippet.asks)
     states = repl.full_states([command.changes for command in commands])

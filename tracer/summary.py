@@ -5,13 +5,14 @@ Everything of the program's in it is escaped.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from trace_mine.tracer.denials import denial_in
 from trace_mine.tracer.inside.reasons import Meaning, ReasonStage, reason_of
 from trace_mine.tracer.schema import Drop, Trace
+from trace_mine.tracer.script_folder import FolderCopy
+from trace_mine.tracer.scripts import may_read_input
 from trace_mine.tracer.visible import one_line
 
 MAX_REASONS = 3
@@ -23,34 +24,30 @@ _WHOLE = (ReasonStage.WHOLE, ReasonStage.LESS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RunFacts:
+class ScriptFacts:
     """What the caller knows of a run beside its result.
 
     Attributes:
         source: the program's text.
         folder: the folder on this machine that relative paths of the program mean; None: none.
-        asks_input: the program may read standard input.
-        has_input: it was given one.
-        left_out: what of the script's folder is not in its copy: (relative path, why) pairs; ``num_left_out`` counts
-            those that are not listed, too.
+        has_input: it was given a standard input.
+        copied: the copy of its folder; None: there is none.
 
     Raises:
-        ValueError: ``num_left_out`` is less than what is listed.
+        ValueError: ``folder`` is a relative path, which could mean anything.
     """
 
     source: str
     folder: Path | None = None
-    asks_input: bool = False
     has_input: bool = False
-    left_out: Sequence[tuple[str, str]] = ()
-    num_left_out: int = 0
+    copied: FolderCopy | None = None
 
     def __post_init__(self) -> None:
-        if self.num_left_out < len(self.left_out):
-            raise ValueError(f"expected num_left_out >= {len(self.left_out)}, got {self.num_left_out}")
+        if self.folder is not None and not self.folder.is_absolute():
+            raise ValueError(f"expected an absolute path as ScriptFacts.folder, got {str(self.folder)!r}; resolve it")
 
 
-def summary(result: Trace | Drop, facts: RunFacts) -> list[str]:
+def summary(result: Trace | Drop, facts: ScriptFacts) -> list[str]:
     """Make the lines of a summary: at most eight, each escaped."""
     lines = [] if isinstance(result, Drop) else [_counts(result), *_kept(result)]
     text = result.evidence if isinstance(result, Drop) else result.text
@@ -58,14 +55,14 @@ def summary(result: Trace | Drop, facts: RunFacts) -> list[str]:
     if denial is not None:
         lines.append(f"the sandbox, not the program: {one_line(denial.evidence)}. {denial.cure}")
     is_end = "EOFError" in (result.exception or "") if isinstance(result, Trace) else False
-    if facts.asks_input and (is_end or "EOF when reading a line" in text):
+    if may_read_input(facts.source) and (is_end or "EOF when reading a line" in text):
         lines.append(
             "the program asked for more input than it was given; give it more lines"
             if facts.has_input
             else "the program asked for input and was given none: pipe it in, or give --stdin FILE"
         )
-    if facts.num_left_out:
-        lines.append(_left_out(facts))
+    if facts.copied is not None and facts.copied.num_left_out:
+        lines.append(_left_out(facts.copied))
     if isinstance(result, Trace) and _draws(result, facts.source):
         lines.append("the program draws at random: --view branch hides what it drew, --beliefs shows how likely it was")
     return lines
@@ -97,9 +94,9 @@ def _meaning(word: str) -> Meaning:
     return next((each for each in meanings if each.stage in _WHOLE), meanings[0])
 
 
-def _left_out(facts: RunFacts) -> str:
-    named = [f"{one_line(path, 60)} ({one_line(why, 60)})" for path, why in facts.left_out[:MAX_NAMED]]
-    more = facts.num_left_out - len(named)
+def _left_out(copied: FolderCopy) -> str:
+    named = [f"{one_line(path, 60)} ({one_line(why, 60)})" for path, why in copied.left_out[:MAX_NAMED]]
+    more = copied.num_left_out - len(named)
     return f"not in the copy of the script's folder: {', '.join(named)}{f' and {more:,} more' if more else ''}"
 
 

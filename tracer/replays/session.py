@@ -143,9 +143,7 @@ class Difference:
             raise ValueError(f"expected Difference.command >= 0, got {self.command}")
 
 
-def differences(
-    commands: Sequence[TextCommand], reading: SessionReading, *, at_exit: str = ""
-) -> list[Difference]:
+def differences(commands: Sequence[TextCommand], reading: SessionReading, *, at_exit: str = "") -> list[Difference]:
     """The commands that printed something else, in order; after the first that was not read there is no other.
 
     ``at_exit`` is what the text has an interpreter print that ends with the last command (``exit_output``).

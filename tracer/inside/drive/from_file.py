@@ -1,7 +1,7 @@
 """Definitions compiled under the script's own file and lines, for programs that read their source or line numbers.
 
-At a prompt a function has no source (``inspect.getsource``) and its lines count from 1. Compiled by a command that names
-the file, which lies in the working folder, it has both, in every interpreter that runs the session.
+At a prompt a function has no source (``inspect.getsource``) and its lines count from 1. Compiled by a command that
+names the file, which lies in the working folder, it has both, in every interpreter that runs the session.
 """
 
 from __future__ import annotations
@@ -36,6 +36,8 @@ def defined_from_file(source: str, definition: ast.stmt, lines: Sequence[str]) -
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None
     # as it stands, where the text can hold it so
-    is_plain = "'''" not in text and "\\" not in text and all(line == line.rstrip() and line.isprintable() for line in block)
+    is_plain = (
+        "'''" not in text and "\\" not in text and all(line == line.rstrip() and line.isprintable() for line in block)
+    )
     literal = f"'''{text}'''" if is_plain else repr(text)
     return f"exec(compile('\\n' * {first - 1} + {literal}, __file__, 'exec'))"

@@ -235,7 +235,7 @@ def _with_doc(body: list[ast.stmt], source: str) -> list[ast.stmt]:
     if not (isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and type(first.value.value) is str):
         return body
     # by the compiler, which takes the indentation out from Python 3.13 on
-    bound: dict[str, object] = {}
+    bound: dict[str, str] = {}
     exec(compile(ast.Module([first], []), "<doc>", "exec", 0, True), bound)
     value = ast.copy_location(ast.Constant(bound["__doc__"]), first)
     target = ast.copy_location(ast.Name("__doc__", ast.Store()), first)
