@@ -326,7 +326,7 @@ def _input(stdin: Path | None, source: str, *, is_script: bool) -> bytes | None:
         if stdin is not None:
             data = stdin.read_bytes()
         # a pipe that nobody writes to would be waited for by a script that asks for nothing
-        elif is_script and may_read_input(source) and not sys.stdin.isatty():
+        elif is_script and may_read_input(source) and sys.stdin is not None and not sys.stdin.isatty():
             data = sys.stdin.buffer.read(MAX_INPUT_BYTES + 1)
         else:
             return None

@@ -107,6 +107,12 @@ class Attempt:
         # an example, or a test, may promise that a module or a file is not there
         return denial_in(text, kinds=("call", "network"))
 
+    def _setup_of_folder(self) -> dict[str, str]:
+        """The folder of the repository whose content a script finds in its working folder, for readers of its row."""
+        if self.config.repository is None or self.config.folder is not None or not self.snippet.file:
+            return {}
+        return {"folder": self.snippet.path.rpartition("/")[0] or "."}
+
     def _files_that_ran(self) -> tuple[str, ...]:
         """The repository's files, on this machine, with functions of the native run, and the snippet's own."""
         repository = self.config.repository
@@ -198,6 +204,7 @@ class Attempt:
                 "code": self.snippet.code,
                 "hash_seed": 0,  # the recording world's
                 "choices": list(driven.outcomes),
+                **self._setup_of_folder(),
             },
             view=self.config.view.as_json(),
             outcome="ok" if ended is None else "exit" if ended.type_name == "SystemExit" else "exception",

@@ -73,7 +73,8 @@ class Snippet:
         session: numbers the sessions of one snippet, each with draws of its own, from 0 on.
 
     Raises:
-        ValueError: ``kind`` is unknown, or ``asks`` has more names than there are pieces.
+        ValueError: ``kind`` is unknown, ``asks`` has more names than there are pieces, or ``file`` is not the last part
+            of ``path``.
 
     >>> import trace_mine
     >>> trace_mine.script_snippet("x = 1\\n", "script.py", ()).kind
@@ -97,6 +98,8 @@ class Snippet:
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
             raise ValueError(f"expected Snippet.kind in {KINDS}, got {self.kind!r}; name a registered kind")
+        if self.file and self.file != self.path.rpartition("/")[2]:
+            raise ValueError(f"expected Snippet.file to be the file of {self.path!r}, got {self.file!r}; leave it out")
         # the last pieces are those that ask, one for each name: ``hiding`` and ``steps`` count from the end
         if len(self.asks) > len(self.pieces):
             raise ValueError(

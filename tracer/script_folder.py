@@ -46,18 +46,29 @@ class FolderCopy:
             raise ValueError(f"expected a count of at least {len(self.left_out)}, got {self.num_left_out}")
 
 
-def copy_of(folder: Path, *, mentioned: str = "") -> FolderCopy:
+def copy_of(folder: Path, *, below: str = "", mentioned: str = "") -> FolderCopy:
     """Read a folder: files whose names stand in ``mentioned``, a program's text, come first, then those nearer the top.
 
     Left out are links that lead out of it, what is no file, what can't be read, and what does not fit
     (``MAX_BYTES``, ``MAX_ENTRIES``). Folders of ``SKIPPED``, and those whose name begins with a dot, are no part of it.
 
+    Args:
+        folder: the folder, whose own path may lead over links.
+        below: a folder in it, to be read in its place; nothing on the way there is followed.
+        mentioned: a text.
+
     Raises:
-        OSError: the folder itself can't be opened.
+        OSError: the folder can't be opened.
     """
-    base = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    outer = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        with opened_parent(outer, f"{below}/." if below else ".") as (opened, _):
+            base = os.dup(opened)
+    finally:
+        os.close(outer)
     try:
         copying = _Copying(base)
+        name = below.rpartition("/")[2] or folder.name
         words = set(_word.findall(mentioned))
         # sorted is stable: within each group the order is the walk's
         for path in sorted(copying.walk(), key=lambda path: path.rpartition("/")[2] not in words):
@@ -69,7 +80,7 @@ def copy_of(folder: Path, *, mentioned: str = "") -> FolderCopy:
             folders=tuple(copying.folders),
             files=tuple(copying.files),
             links=tuple(copying.links),
-            name=folder.name if _plain.fullmatch(folder.name) else "script",
+            name=name if _plain.fullmatch(name) else "script",
         ),
         left_out=tuple(copying.left_out),
         num_left_out=copying.num_left_out,

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from trace_mine.tracer.environments import imports_installed, site_folders
 from trace_mine.tracer.sandbox.working_folder import WorkingFolder
+from trace_mine.tracer.schema import Snippet
 from trace_mine.tracer.script_folder import FolderCopy, copy_of
 
 
@@ -29,6 +30,21 @@ class ScriptWorld:
     def folder(self) -> WorkingFolder | None:
         """What runs find in their working folder."""
         return None if self.copied is None else self.copied.content
+
+
+def folder_of(repository: Path | None, snippet: Snippet) -> WorkingFolder:
+    """The working folder of a repository's snippet: the content of a script's own folder, and of others nothing."""
+    if repository is None or not snippet.file:
+        return WorkingFolder()
+    return repository_folder(repository, snippet.path.rpartition("/")[0])
+
+
+def repository_folder(repository: Path, below: str) -> WorkingFolder:
+    """The content of a folder of a repository, by its path there with ``/``; empty where it can't be read."""
+    try:
+        return copy_of(repository, below=below).content
+    except OSError:
+        return WorkingFolder()
 
 
 def world_of(script: Path | None, source: str, python: str, environment: Path | None = None) -> ScriptWorld:

@@ -14,7 +14,7 @@ from trace_mine.tracer.schema import Piece, Snippet
 MAX_INPUT_BYTES = 1 << 20
 """Of standard input; it stands in the set-up, which each row has."""
 
-_reads_input = re.compile(r"\b(?:input|stdin|fileinput|getpass)\b|\bopen\(0\b")
+_reads_input = re.compile(r"\binput\s*\(|\b(?:stdin|fileinput|getpass)\b|\bopen\(0\b")
 _reads_source = re.compile(
     r"\b(?:getsource|getsourcelines|getsourcefile|getfile|getcomments|findsource|getframeinfo|getmodule|linecache"
     r"|co_firstlineno|co_filename|tb_lineno|f_lineno|lineno|extract_tb|extract_stack|walk_tb|format_exc|format_tb"

@@ -24,7 +24,9 @@ from trace_mine.tracer.native_runs import run_again, run_natively
 from trace_mine.tracer.replays.jails import ReplayJails
 from trace_mine.tracer.rounds import Again, Failed, Plan, told_apart
 from trace_mine.tracer.sandbox import Worker
+from trace_mine.tracer.sandbox.working_folder import WorkingFolder
 from trace_mine.tracer.schema import Drop, Snippet, Trace
+from trace_mine.tracer.script_world import folder_of
 from trace_mine.tracer.two_worlds import jail_of, root_of
 
 MAX_ROUNDS = 10
@@ -58,8 +60,8 @@ class Tracer:
             config.limits,
             **config.worker_levels,
         )
-        if config.folder is not None:
-            self._recorder.hold_folder(config.folder)
+        self._folder = config.folder or WorkingFolder()
+        self._recorder.hold_folder(self._folder)
         self._replays = ReplayJails(config)
 
     def __enter__(self) -> Tracer:
@@ -132,6 +134,7 @@ class Tracer:
         """
         losses = self._losses()
         self._replays.begin_snippet()
+        self._lay_folder(snippet)
         result: Trace | Drop
         try:
             result = self._trace(snippet, lenient)
@@ -143,6 +146,16 @@ class Tracer:
             if worker.lost_runs > losses.get(worker, 0):
                 return Drop(reason=Reason.JAIL_DIED, evidence=worker.last_loss)
         return result
+
+    def _lay_folder(self, snippet: Snippet) -> None:
+        """Have the snippet's runs begin in a copy of its own folder, where it is a script of the repository."""
+        if self.config.folder is not None:
+            return
+        folder = folder_of(self.config.repository, snippet)
+        if folder != self._folder:
+            self._folder = folder
+            self._recorder.hold_folder(folder)
+            self._replays.hold_folder(folder)
 
     def _losses(self) -> dict[Worker, int]:
         """How many runs each worker that there is has lost with its jail."""

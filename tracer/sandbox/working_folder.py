@@ -7,6 +7,7 @@ into a folder in which a hostile zygote could have written before: nothing is fo
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -103,9 +104,11 @@ def opened_parent(base: int, path: str) -> Iterator[tuple[int, str]]:
     """Open the folder of a path below ``base``, part by part without following a link; give it and the last part.
 
     Raises:
-        OSError: a part is no folder.
+        OSError: a part is no folder, or is ``..``.
     """
     *folders, name = path.split("/")
+    if ".." in folders:
+        raise PermissionError(errno.EACCES, "leads out of the folder", path)
     fd = os.dup(base)
     try:
         for folder in folders:
