@@ -47,6 +47,9 @@ from trace_mine.tracer.views import parse_view
 
 LIMITS = Limits(memory_bytes=256 << 20)
 
+AS_FILE = "import sys\nprint(sys._getframe().f_lineno)\n"
+"""At a prompt this is another line."""
+
 # the repository that the traced programs import from
 
 MODULES = {
@@ -76,6 +79,7 @@ class Child(Base):
 child = Child()
 """,
     "twins.py": "def f():\n    yield 1\n",
+    "program.py": AS_FILE,
     "lonely.py": "def load():\n    from ... import nothing\n    return nothing\n",
 }
 
@@ -105,6 +109,7 @@ class Program:
     module: str | None = None
     code: str = "__name__ = '__main__'"
     evidence: str = ""
+    file: str = ""
 
     def snippet(self) -> Snippet:
         at_prompt = isinstance(self.source, tuple)
@@ -119,6 +124,7 @@ class Program:
             module=self.module,
             code="" if self.module else self.code,
             continue_on_error=at_prompt and not self.kind,
+            file=self.file,
         )
 
 
@@ -158,6 +164,11 @@ WHOLE: dict[Reason, Program] = {
     Reason.UNFAITHFUL: Program(source=HELD + REDIRECTED.format(1)),
     Reason.BUDGET: Program(source="for i in range(500):\n    x = i\n"),
     Reason.CLOSED: Program(source=BARE_RAISE),
+    Reason.RUN_AS_FILE: Program(
+        source=AS_FILE,
+        file="program.py",
+        code="__name__ = '__main__'\n__file__ = __import__('os').path.abspath('program.py')",
+    ),
     Reason.HIDDEN: Program(
         source="from random import random\nx = 1\nif random() < 0.5:\n    x = 2\nprint(x)\n", view="branch"
     ),

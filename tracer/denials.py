@@ -42,7 +42,7 @@ _network = re.compile(
     r"\[Errno (?:97|100|101|113)\][^\n]*|(?:\[Errno -[235]\] )?(?:Temporary failure in name resolution|"
     r"Name or service not known|No address associated with hostname)"
 )
-_package = re.compile(r"No module named '([\w.]+)'")
+_package = re.compile(r"No module named '([\w.]{1,100})'")
 _file = re.compile(r"\[Errno 2\] No such file or directory: '([^'\n]+)'")
 
 

@@ -53,6 +53,9 @@ class Tracer:
     Trace(1 steps, outcome='ok', view='written')
     """
 
+    _folder = WorkingFolder()
+    """What the snippet's runs find in their working folder, where the configuration has none for all."""
+
     def __init__(self, config: TracerConfig) -> None:
         self.config = config
         self._recorder = Worker(
@@ -60,8 +63,8 @@ class Tracer:
             config.limits,
             **config.worker_levels,
         )
-        self._folder = config.folder or WorkingFolder()
-        self._recorder.hold_folder(self._folder)
+        if config.folder is not None:
+            self._recorder.hold_folder(config.folder)
         self._replays = ReplayJails(config)
 
     def __enter__(self) -> Tracer:

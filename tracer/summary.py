@@ -15,7 +15,7 @@ from trace_mine.tracer.script_folder import FolderCopy
 from trace_mine.tracer.scripts import may_read_input
 from trace_mine.tracer.visible import one_line
 
-MAX_REASONS = 3
+MAX_REASONS = 2
 """Reasons for what was kept whole that get a line each, the most frequent first."""
 MAX_NAMED = 3
 """Files that were left out of the copy that are named."""

@@ -35,7 +35,6 @@ from trace_mine.tracer.sandbox.replayer import PROGRAM, PROGRAMS
 from trace_mine.tracer.sandbox.syscalls import machine_of_this_process, syscall_numbers
 from trace_mine.tracer.sandbox.verdict import Report
 from trace_mine.tracer.sandbox.wire import receive_message, send_message
-from trace_mine.tracer.sandbox.working_folder import WorkingFolder
 from trace_mine.tracer.schema import Outcome, Piece, Snippet
 from trace_mine.tracer.session import Tracer, TracerConfig
 
@@ -264,7 +263,6 @@ class PlainTracer(Tracer):
         paths = tuple(f"{root}/{folder}" for folder in config.sys_path)
         self._recorder = PlainWorker(config.python, 0, paths, lambda: self.config.limits)
         self._replays = PlainReplays(config, paths)
-        self._folder = WorkingFolder()
 
 
 def script(source: str, name: str = "sample") -> Snippet:

@@ -29,7 +29,7 @@ def test_files_folders_and_links_within(tmp_path: Path) -> None:
     (tmp_path / "data" / "up").symlink_to("../tool.sh")
     copied = copy_of(tmp_path)
     assert paths(copied) == ["data", "data/a.csv", "data/up", "tool.sh"] and not copied.num_left_out
-    assert dict((path, (mode, content)) for path, mode, content in copied.content.files) == {
+    assert {path: (mode, content) for path, mode, content in copied.content.files} == {
         "data/a.csv": (0o644, b"1\r\n"),
         "tool.sh": (0o755, b"x"),
     }

@@ -308,7 +308,11 @@ class Reason(StrEnum):
     )
     SANDBOX_DENIED = (
         "sandbox_denied",
-        _tracing("The session shows an error that only the sandbox made (not permitted, read-only)."),
+        _tracing(
+            "The session shows an error that only the sandbox made: a call that it refuses, no network, a file of this "
+            "machine, or a package that is not installed.",
+            "Read the evidence, which has the cure.",
+        ),
     )
     NOT_A_DOCTEST = (
         "not_a_doctest",

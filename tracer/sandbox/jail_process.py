@@ -1,7 +1,7 @@
 """The supervisor's side of a running jail: starts it, sends it jobs, reads a run's pipes, takes it down.
 
 The supervisor talks with init only. A jail that does not answer, or answers that it can't go on, raises JailDied: the
-worker starts another.
+worker starts another. Over 400 lines because all that is said between supervisor and init is said here.
 """
 
 from __future__ import annotations

@@ -81,9 +81,9 @@ print(sorted(os.listdir()), open("link.txt").read(), oct(os.stat("run.sh").st_mo
 def test_no_run_sees_what_another_wrote(worker: Worker) -> None:
     first = "open('main.py', 'w').write('changed'); open('new', 'w').close(); import os; os.unlink('link.txt')"
     assert printed(worker, first) == ""
-    assert printed(worker, "import os; print(open('main.py').read(), os.path.exists('new'), os.path.lexists('link.txt'))") == (
-        "x = 1\n False True\n"
-    )
+    assert printed(
+        worker, "import os; print(open('main.py').read(), os.path.exists('new'), os.path.lexists('link.txt'))"
+    ) == ("x = 1\n False True\n")
 
 
 def test_the_limit_of_the_disk_is_for_what_a_run_writes(worker: Worker) -> None:

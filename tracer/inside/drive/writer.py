@@ -19,7 +19,6 @@ from collections.abc import Iterable
 from typing import Literal
 
 from trace_mine.tracer.inside.drive.commands import Command, Position, Unshowable
-from trace_mine.tracer.inside.drive.from_file import defined_from_file
 from trace_mine.tracer.inside.drive.variables import Variables
 from trace_mine.tracer.inside.observe import values
 from trace_mine.tracer.inside.observe.reveals import LONGEST_VALUE
@@ -47,7 +46,6 @@ class SessionWriter:
         sources: finds the trees of functions, those that commands define included.
         hide: sources of commands and reveals whose output must not be shown: it differs in a replay.
         spare: the variable that takes values which the session does not show.
-        from_file: definitions are compiled under the script's file (see ``from_file``).
         commands: the emitted commands, in order.
         printed: the texts that the program printed since the piece began.
         echoes: the values that its prompt echoed since then, as text. Apart from ``printed``, since the result check
@@ -65,14 +63,12 @@ class SessionWriter:
         capture: Capture,
         hide: Iterable[str],
         spare: str,
-        from_file: bool = False,
     ) -> None:
         self.variables = variables
         self.flags = flags
         self.sources = sources
         self.hide = frozenset(hide)
         self.spare = spare
-        self.from_file = from_file
         self.commands: list[Command] = []
         self._position: Position = ("", 0, 0)
         self._piece = 0
@@ -160,8 +156,6 @@ class SessionWriter:
             Unshowable: a doctest cannot show the output or the traceback.
             OutputFull: the program printed more than it may.
         """
-        if origin is not None and self.from_file:
-            source = defined_from_file(source, origin[1], self.sources.lines(origin[0]) or ()) or source
         command = Command(source, kind, self._position, self._piece)
         num_echoes = len(self.echoes)
         try:

@@ -74,7 +74,6 @@ def run(job: DriveJob, context: JobContext) -> End:
         capture=prepared.capture,
         hide=job.hide,
         spare=spare,
-        from_file=job.from_file,
     )
     if job.from_file:
         prepared.sources.call(compiled_file(job.program, 0), piece_file(0))
@@ -146,6 +145,7 @@ def _rules(job: DriveJob, max_commands: int) -> Rules:
         kept_functions=frozenset((p.path, p.line) for p in job.whole if p.column is None),
         max_commands=max_commands,
         at_prompt=job.program.single,
+        from_file=job.from_file,
     )
 
 
