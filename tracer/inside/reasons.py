@@ -161,7 +161,12 @@ class Reason(StrEnum):
         ),
     )
     ALL_SKIPPED = "all_skipped", _discovery("Every example of the docstring has the directive +SKIP.")
-    BAD_DOCTEST = "bad_doctest", _discovery("The doctest module refuses the docstring, mostly for its indentation.")
+    BAD_DOCTEST = (
+        "bad_doctest",
+        _discovery(
+            "The docstring is no dialect of doctest's, mostly for its indentation or an example that does not compile."
+        ),
+    )
     NOT_IMPORTABLE = (
         "not_importable",
         _discovery("No module name leads to the file (a name that is no identifier, a folder outside any package)."),
