@@ -105,6 +105,7 @@ def run(
         sys_path=() if folder is None else import_folders(folder, path),
         folder=world.folder,
         site_folders=world.site_folders,
+        warm=world.warm,
         limits=with_timeout(limits, timeout),
         follow=follow,
         comprehensions=comprehensions,

@@ -240,6 +240,7 @@ def command(
         sys_path=folders,
         folder=world.folder,
         site_folders=world.site_folders,
+        warm=world.warm,
         limits=Limits(
             wall_seconds=timeout,
             cpu_seconds=cpu or math.ceil(timeout),  # RLIMIT_CPU takes whole seconds

@@ -9,6 +9,7 @@ import os
 import re
 import sys
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 from trace_mine.tracer.sandbox.jail import hidden_from_runs, probe_interpreter
@@ -16,7 +17,7 @@ from trace_mine.tracer.sandbox.jail import hidden_from_runs, probe_interpreter
 MAX_CONFIG_BYTES = 1 << 14
 """How much of a ``pyvenv.cfg`` is read; real ones have some hundred bytes."""
 
-_import = re.compile(r"^[ \t]*(?:from[ \t]+(\w+)[\w.]*[ \t]+import\b|import[ \t]+(.+))", re.MULTILINE)
+_import = re.compile(r"^([ \t]*)(?:from[ \t]+(\w+)[\w.]*[ \t]+import\b|import[ \t]+(.+))", re.MULTILINE)
 _dynamic = re.compile(r"\b(?:importlib|__import__|runpy|pkgutil)\b")
 
 
@@ -51,25 +52,60 @@ def site_folders(python: str, environment: Path | None = None) -> tuple[Path, ..
     )
 
 
-def imports_installed(sources: Iterable[str], neighbours: Iterable[str]) -> bool:
-    """Return True if one of the programs may import what is neither of the standard library nor beside it.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForeignImports:
+    """What programs import that is neither of the standard library nor beside them.
 
-    By its text, so that a script of the standard library does not wait for a search through all packages; a line of a
-    string that looks like an import counts.
+    ``at_top`` are names of modules that they import when they begin, ``others`` those that they may import later;
+    ``computed``: they may import modules that their text does not name.
+
+    Raises:
+        ValueError: a name is no word.
+    """
+
+    at_top: frozenset[str]
+    others: frozenset[str]
+    computed: bool
+
+    def __post_init__(self) -> None:
+        if not all(name.isidentifier() for name in self.at_top | self.others):
+            raise ValueError("expected names of modules in ForeignImports")
+
+    def __bool__(self) -> bool:
+        return self.computed or bool(self.at_top or self.others)
+
+
+def foreign_imports(sources: Iterable[str], neighbours: Iterable[str]) -> ForeignImports:
+    """Find what programs import, by their text: a line of a string that looks like an import counts.
+
+    So that a script of the standard library does not wait for a search through all packages.
 
     Args:
         sources: the script's text, and that of modules beside it.
         neighbours: the names of the modules and packages beside the script.
     """
     known = sys.stdlib_module_names | set(neighbours)
+    at_top: set[str] = set()
+    others: set[str] = set()
+    computed = False
     for source in sources:
-        if _dynamic.search(source):
-            return True
-        for one, several in _import.findall(source):
+        computed = computed or _dynamic.search(source) is not None
+        for indent, one, several in _import.findall(source):
             names = [one] if one else [part.split()[0].split(".")[0] for part in several.split(",") if part.split()]
-            if not known.issuperset(names):
-                return True
-    return False
+            (others if indent else at_top).update(name for name in names if name.isidentifier() and name not in known)
+    return ForeignImports(at_top=frozenset(at_top), others=frozenset(others), computed=computed)
+
+
+def installed(names: Iterable[str], folders: Iterable[Path]) -> tuple[str, ...]:
+    """Those of the modules that one of the folders has, sorted."""
+    places = tuple(folders)
+    return tuple(
+        sorted(
+            name
+            for name in names
+            if any((place / name / "__init__.py").is_file() or (place / f"{name}.py").is_file() for place in places)
+        )
+    )
 
 
 def _below(prefix: Path, minor: str) -> tuple[Path, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from trace_mine.tracer.environments import imports_installed, site_folders
+from trace_mine.tracer.environments import foreign_imports, installed, site_folders
 from trace_mine.tracer.sandbox.working_folder import WorkingFolder
 from trace_mine.tracer.schema import Snippet
 from trace_mine.tracer.script_folder import FolderCopy, copy_of
@@ -13,14 +13,16 @@ from trace_mine.tracer.script_folder import FolderCopy, copy_of
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScriptWorld:
-    """A script's folder as it was copied, None where it begins in an empty one; and its folders of packages.
+    """A script's folder as it was copied, None where it begins in an empty one; its folders of packages; and the
+    packages that it imports when it begins, which a jail imports once for all runs.
 
     Raises:
         ValueError: a folder of packages is given by a relative path, which the jail could not bind.
     """
 
     copied: FolderCopy | None
-    site_folders: tuple[Path, ...]
+    site_folders: tuple[Path, ...] = ()
+    warm: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not all(folder.is_absolute() for folder in self.site_folders):
@@ -70,6 +72,8 @@ def world_of(script: Path | None, source: str, python: str, environment: Path | 
     modules = [(path, content) for path, _, content in files if path.endswith(".py")]
     neighbours = {path.split("/")[0].removesuffix(".py") for path, _ in modules}
     texts = [source, *(content.decode("utf-8", "replace") for _, content in modules)]
-    if environment is None and not imports_installed(texts, neighbours):
-        return ScriptWorld(copied=copied, site_folders=())
-    return ScriptWorld(copied=copied, site_folders=site_folders(python, environment))
+    imports = foreign_imports(texts, neighbours)
+    if environment is None and not imports:
+        return ScriptWorld(copied=copied)
+    folders = site_folders(python, environment)
+    return ScriptWorld(copied=copied, site_folders=folders, warm=installed(imports.at_top, folders))

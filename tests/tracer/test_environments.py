@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from trace_mine.tracer.environments import imports_installed, site_folders
+from trace_mine.tracer.environments import foreign_imports, installed, site_folders
 
 MINOR = f"{sys.version_info.major}.{sys.version_info.minor}"
 
@@ -61,4 +61,11 @@ def test_what_is_no_environment_is_said_so(tmp_path: Path) -> None:
     ],
 )
 def test_packages_are_shown_where_one_may_be_imported(source: str, wanted: bool) -> None:
-    assert imports_installed([source], ["helper", "package"]) is wanted
+    assert bool(foreign_imports([source], ["helper", "package"])) is wanted
+
+
+def test_only_what_is_imported_first_and_is_there_is_imported_before(tmp_path: Path) -> None:
+    packages = environment(tmp_path / "env")
+    imports = foreign_imports(["import planted.deep, absent\ndef f():\n    import later\n"], [])
+    assert (imports.at_top, imports.others) == ({"planted", "absent"}, {"later"})
+    assert installed(imports.at_top, [packages]) == ("planted",)
