@@ -35,8 +35,9 @@ class Denial:
             raise ValueError("expected a Denial with a cure, got none")
 
 
-# EPERM, EACCES, EROFS, ENOSYS and EOPNOTSUPP: what ``sandbox.seccomp`` and Landlock answer
-_call = re.compile(r"\[Errno (?:1|13|30|38|95)\][^\n]*")
+# EPERM, EACCES, EROFS, ENOSYS and EOPNOTSUPP: what ``sandbox.seccomp`` and Landlock answer. And a file that is not there
+# and has no name: shared memory, which ``multiprocessing`` asks for.
+_call = re.compile(r"\[Errno (?:1|13|30|38|95)\][^\n]*|\[Errno 2\] No such file or directory$", re.MULTILINE)
 # EAFNOSUPPORT, ENETDOWN, ENETUNREACH and EHOSTUNREACH, and what resolvers say where there is none
 _network = re.compile(
     r"\[Errno (?:97|100|101|113)\][^\n]*|(?:\[Errno -[235]\] )?(?:Temporary failure in name resolution|"
@@ -59,7 +60,7 @@ def denial_in(text: str, *, folder: Path | None = None, kinds: Container[Kind] =
         return Denial(
             kind="call",
             evidence=match.group(),
-            cure="The sandbox refuses that: let the program read and write in its working folder alone.",
+            cure="The sandbox lets a program write in its working folder alone, and start no other process.",
         )
     match = _network.search(text) if "network" in kinds else None
     if match is not None:

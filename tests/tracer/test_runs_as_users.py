@@ -229,7 +229,7 @@ def test_no_run_sees_what_the_native_run_wrote(folder: Path) -> None:
         ("try:\n    open('/etc/hostname')\nexcept OSError as error:\n    print(error)\n", "--root DIR"),
         ("import socket\nsocket.create_connection(('example.org', 80))\n", "no network"),
         ("import urllib.request\nurllib.request.urlopen('http://example.org')\n", "no network"),
-        ("open('/new', 'w')\n", "working folder"),
+        ("open('/new', 'w')\n", "working folder alone"),
     ],
 )
 def test_a_failure_of_the_sandbox_s_own_is_no_trace(folder: Path, source: str, evidence: str) -> None:

@@ -70,6 +70,7 @@ def test_input_that_was_not_given_and_input_that_ended() -> None:
     [
         ("PermissionError: [Errno 13] Permission denied: '/x'", "call"),
         ("OSError: [Errno 30] Read-only file system: 'x'", "call"),
+        ("FileNotFoundError: [Errno 2] No such file or directory\n", "call"),
         ("OSError: [Errno 101] Network is unreachable", "network"),
         ("<urlopen error [Errno -3] Temporary failure in name resolution>", "network"),
         ("no: [Errno -2] Name or service not known", "network"),
