@@ -26,8 +26,9 @@ from trace_mine.tracer.schema import SCHEMA_VERSION, Drop, Trace
 from trace_mine.tracer.script_world import ScriptWorld, world_of
 from trace_mine.tracer.scripts import MAX_INPUT_BYTES, decoded, import_folders, may_read_input, script_snippet
 from trace_mine.tracer.session import Tracer, TracerConfig
-from trace_mine.tracer.show import beliefs_shown, coloured, page, visible
+from trace_mine.tracer.show import beliefs_shown, coloured, visible
 from trace_mine.tracer.summary import ScriptFacts, summary
+from trace_mine.tracer.viewer import page, sources_of
 from trace_mine.tracer.views import View, ViewError, parse_view, with_hidden_inputs
 from trace_mine.tracer.visible import indented
 
@@ -121,7 +122,9 @@ def command(
     file: Annotated[str, typer.Argument(metavar="FILE", help="the script, or - for standard input")],
     arguments: Annotated[list[str] | None, typer.Argument(metavar="ARG", help="the script's sys.argv[1:]")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="print one JSON object instead of the session")] = False,
-    html: Annotated[Path | None, typer.Option(help="write the session as a self-contained page", metavar="OUT")] = None,
+    html: Annotated[
+        Path | None, typer.Option(help="write a page to step through it: source, variables, beliefs", metavar="OUT")
+    ] = None,
     root: Annotated[
         Path | None, typer.Option(help="a folder that the script sees, read-only, and imports from", metavar="DIR")
     ] = None,
@@ -274,7 +277,10 @@ def command(
         snippet = script_snippet(source, name, arguments or (), in_folder=world.folder is not None, stdin=typed)
         result = tracer.trace(snippet, lenient=True)
         if isinstance(result, Trace) and html is not None:
-            html.write_text(_page(result, title=Path(file).name), encoding="utf-8")
+            sources = {name: source}
+            if (folder := root or (script.parent if script is not None else None)) is not None:
+                sources = {**sources_of(result, folder), **sources}
+            html.write_text(_page(result, title=Path(file).name, sources=sources), encoding="utf-8")
         if as_json:
             print(json.dumps(as_object(result, tracer)))
         else:
@@ -347,9 +353,9 @@ def _is_failure(result: Trace | Drop) -> bool:
     return isinstance(result, Drop) and reason_of(result.reason) not in DATA_REASONS | {Reason.SIGNAL}
 
 
-def _page(trace: Trace, *, title: str) -> str:
+def _page(trace: Trace, *, title: str, sources: Mapping[str, str] | None = None) -> str:
     footer = f"Python {trace.python}, sandbox level {trace.sandbox['level']} ({trace.sandbox['layers']})"
-    return page(trace.text, trace.segments, title=title, footer=footer)
+    return page(trace, title=title, footer=footer, sources=sources)
 
 
 def _read(path: str) -> str:

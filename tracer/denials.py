@@ -35,7 +35,7 @@ class Denial:
             raise ValueError("expected a Denial with a cure, got none")
 
 
-# EPERM, EACCES, EROFS, ENOSYS and EOPNOTSUPP: what ``sandbox.seccomp`` and Landlock answer. And a file that is not there
+# EPERM, EACCES, EROFS, ENOSYS, EOPNOTSUPP: what ``sandbox.seccomp`` and Landlock answer. And a file that is not there
 # and has no name: shared memory, which ``multiprocessing`` asks for.
 _call = re.compile(r"\[Errno (?:1|13|30|38|95)\][^\n]*|\[Errno 2\] No such file or directory$", re.MULTILINE)
 # EAFNOSUPPORT, ENETDOWN, ENETUNREACH and EHOSTUNREACH, and what resolvers say where there is none

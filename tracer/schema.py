@@ -394,7 +394,7 @@ _STYLE = (
     ".trace-mine-command{font-weight:600}.trace-mine-reveal{color:#06c}.trace-mine-value{color:#17692f}"
     ".trace-mine-error{color:#b00020}.trace-mine-hidden{background:#fff2c4}"
 )
-"""The style of ``_repr_html_``, in the colours of ``show.page``."""
+"""The style of ``_repr_html_``, in the colours of ``viewer_page``."""
 
 
 def _uncertain(trace: Trace) -> tuple[tuple[str, tuple[object, ...]], ...]:
