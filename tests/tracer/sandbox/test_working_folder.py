@@ -98,7 +98,9 @@ def test_the_limit_of_the_disk_is_for_what_a_run_writes(worker: Worker) -> None:
 
 
 def test_a_jail_that_was_started_again_has_the_folder(worker: Worker) -> None:
-    worker._processes[-1]._popen.kill()
+    killed = worker._processes[-1]._popen
+    killed.kill()
+    killed.wait()  # else the run may begin before its end, and is lost with it
     assert printed(worker, "print(open('main.py').read())") == "x = 1\n\n"
 
 

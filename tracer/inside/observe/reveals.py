@@ -31,7 +31,7 @@ class Reveals:
     def __init__(self, namespace: dict[str, Any], is_own: Callable[[str], bool]) -> None:
         self.namespace = namespace
         self.is_own = is_own
-        self._fields: dict[str, dict[str, bytes | str]] = {}
+        self._fields: dict[str, dict[str, tuple[bytes | str, dict[str, bytes | str]]]] = {}
         self._own_classes: dict[int, tuple[type, bool]] = {}
 
     def forget(self, name: str) -> None:
@@ -79,21 +79,24 @@ class Reveals:
         if not self._has_own_fields(value):
             return []
         before = self._fields.get(name, {})
-        after: dict[str, bytes | str] = {}
+        after: dict[str, tuple[bytes | str, dict[str, bytes | str]]] = {}
         changed: list[str] = []
         for key, field in self._own_fields(value):
             # Remembered even where it can't be shown: it may become a value that can.
-            after[key] = values.snapshot(field)
-            if before.get(key) != after[key]:
-                changed += _shown(f"{name}.{key}", field)
-            if not self._has_own_fields(field):
+            shot = values.snapshot(field)
+            known = before.get(key)
+            if known is not None and known[0] == shot:
+                after[key] = known  # what lies in it is a part of its snapshot
                 continue
-            for inner_key, inner in self._own_fields(field):
-                path = f"{key}.{inner_key}"
-                after[path] = values.snapshot(inner)
-                # only what changed: an object that was put there was shown where it was made
-                if path in before and before[path] != after[path]:
-                    changed += _shown(f"{name}.{path}", inner)
+            changed += _shown(f"{name}.{key}", field)
+            inner: dict[str, bytes | str] = {}
+            if self._has_own_fields(field):
+                for inner_key, held in self._own_fields(field):
+                    inner[inner_key] = values.snapshot(held)
+                    # only what changed: an object that was put there was shown where it was made
+                    if known is not None and known[1].get(inner_key, inner[inner_key]) != inner[inner_key]:
+                        changed += _shown(f"{name}.{key}.{inner_key}", held)
+            after[key] = shot, inner
         self._fields[name] = after
         return changed
 
