@@ -26,7 +26,7 @@ from trace_mine.tracer.schema import SCHEMA_VERSION, Drop, Trace
 from trace_mine.tracer.script_world import ScriptWorld, world_of
 from trace_mine.tracer.scripts import MAX_INPUT_BYTES, decoded, import_folders, may_read_input, script_snippet
 from trace_mine.tracer.session import Tracer, TracerConfig
-from trace_mine.tracer.show import beliefs_shown, coloured, visible
+from trace_mine.tracer.show import beliefs_shown, session_shown
 from trace_mine.tracer.summary import ScriptFacts, summary
 from trace_mine.tracer.viewer import page, sources_of
 from trace_mine.tracer.views import View, ViewError, parse_view, with_hidden_inputs
@@ -45,7 +45,8 @@ and nothing that it writes comes back. It imports what is installed in the envir
 another), and reads what is piped in, or --stdin FILE. It sees the folder given by --root read-only at /repo,
 and nothing else of this machine. What follows FILE is the script's: options of trace-run stand before it.
 
-Exit codes: 0 a record was made, whatever the script did; 1 none could be made; 2 wrong usage; 130 interrupted."""
+Exit codes: 0 a record was made, whatever the script did; 1 none could be made; 2 wrong usage; 3 the session that is
+shown differs from the script's own run, at the command that is marked; 130 interrupted."""
 
 DATA_REASONS = frozenset(
     {
@@ -273,7 +274,7 @@ def command(
     with Tracer(config) as tracer:
         if not as_json and not quiet:  # the object says it
             tell_sandbox(tracer.sandbox)
-        # lenient: whoever looks at one program wants to see the session that fails a check, and is told that it does
+        # lenient: where no session holds, whoever looks at one program wants to see one, and is told where it differs
         snippet = script_snippet(source, name, arguments or (), in_folder=world.folder is not None, stdin=typed)
         result = tracer.trace(snippet, lenient=True)
         if isinstance(result, Trace) and html is not None:
@@ -296,6 +297,8 @@ def command(
                 print(f"trace-run: {line}", file=sys.stderr)
     if _is_failure(result):
         raise typer.Exit(ExitCode.FAILED)
+    if isinstance(result, Trace) and result.failed_checks:
+        raise typer.Exit(ExitCode.UNTRUE)
 
 
 def _imports(root: Path | None, script: Path | None) -> tuple[Path | None, tuple[str, ...]]:
@@ -442,9 +445,9 @@ def _print(result: Trace | Drop, *, beliefs: bool, color: Colour) -> None:
     if beliefs:
         sys.stdout.write(beliefs_shown(result, colour=colour))
     else:
-        sys.stdout.write(coloured(result.text, result.segments) if colour else visible(result.text))
+        sys.stdout.write(session_shown(result, colour=colour))
     for check, evidence in result.failed_checks.items():
-        print(indented(f"trace-run: this session does not replay ({check}): {evidence}"), file=sys.stderr)
+        print(indented(f"trace-run: this session is not true ({check}): {evidence}"), file=sys.stderr)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -316,6 +316,8 @@ class Trace:
         doctest_passed: all examples printed what their docstring promises; None for other kinds of snippets.
         failed_checks: evidence by ``Reason``. Empty in every row of a dataset; ``Tracer.trace(lenient=True)`` fills it
             instead of dropping the snippet.
+        differs_at: the index of the first step at which a failed check saw a difference; None where none failed, or
+            where no step shows it.
         choices: the choices in the order in which they were made; none in a view that hides nothing.
         beliefs: the beliefs in the order of the text; none in a view that hides nothing.
         frames: the native run's activations in the order of their calls, as ``sys.settrace`` saw them. Other formats
@@ -348,6 +350,7 @@ class Trace:
     kept_whole: Mapping[str, int]
     doctest_passed: bool | None
     failed_checks: Mapping[str, str] = field(default_factory=dict)
+    differs_at: int | None = None
     choices: tuple[Choice, ...] = ()
     beliefs: tuple[Belief, ...] = ()
     frames: tuple[NativeFrame, ...] = ()

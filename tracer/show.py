@@ -29,6 +29,28 @@ def coloured(text: str, segments: Iterable[Segment]) -> str:
     return "".join(parts)
 
 
+DIFFERS = "# differs from the script's own run:"
+"""The line above the command at which a session is first known to be false."""
+
+
+def session_shown(trace: Trace, *, colour: bool) -> str:
+    """The session; where a check failed, the command that differs is marked by a line above it."""
+    starts = [segment.start for segment in trace.segments if segment.step == trace.differs_at]
+    # without a command that is known to differ, all of it stands before the mark
+    at = starts[0] if starts else len(trace.text)
+    mark = f"{DIFFERS}\n" if starts else ""
+    return _stretch(trace, 0, at, colour=colour) + mark + _stretch(trace, at, len(trace.text), colour=colour)
+
+
+def _stretch(trace: Trace, start: int, end: int, *, colour: bool) -> str:
+    """A stretch of the session that begins and ends with segments."""
+    text = trace.text[start:end]
+    if not colour:
+        return visible(text)
+    inside = [each for each in trace.segments if start <= each.start < end]
+    return coloured(text, [replace(each, start=each.start - start, end=each.end - start) for each in inside])
+
+
 MOST_OUTCOMES = 6
 """The number of a belief's outcomes that people are shown, the likeliest first; the others are summed up."""
 

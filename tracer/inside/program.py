@@ -9,7 +9,7 @@ import io
 import os
 import sys
 import types
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Literal
 
 from trace_mine.tracer.inside.protocol.jobs import Piece, Program
@@ -239,7 +239,17 @@ class Sources:
         body = outer.body if indent and isinstance(outer, ast.If) else tree.body
         if len(body) != 1:
             return None
-        return body[0] if isinstance(body[0], ast.FunctionDef) and body[0].name == code.co_name else None
+        definition = body[0]
+        if not isinstance(definition, ast.FunctionDef) or definition.name != code.co_name:
+            return None
+        # code after a ``raise`` has no lines in the code object, and may bind a name all the same
+        bound = {
+            node.id
+            for node in ast.walk(definition)
+            if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load)
+        }
+        lacking = {*code.co_varnames, *code.co_cellvars} - bound
+        return None if lacking and not lacking <= set(_other_names(definition)) else definition
 
     def _in_file(self, code: types.CodeType, lines: list[str]) -> ast.FunctionDef | None:
         """The definition, by parsing the whole file, once for all its functions."""
@@ -271,6 +281,15 @@ def ast_lines(raw: bytes) -> list[str]:
     return io.StringIO(raw.decode(encoding), newline=None).read().split("\n")
 
 
+def _other_names(definition: ast.FunctionDef) -> Iterator[str]:
+    """The names that a definition binds otherwise than by a ``Name``: parameters, definitions, imports, handlers."""
+    for node in ast.walk(definition):
+        for field in ("arg", "name", "asname", "rest"):
+            name = getattr(node, field, None)
+            if isinstance(name, str):
+                yield name.split(".")[0]
+
+
 def _last_line(code: types.CodeType) -> int:
     """The last line of a function, as far as its code and that of functions in it tells."""
     last = code.co_firstlineno
@@ -296,3 +315,17 @@ def stored_names(pieces: Sequence[Piece]) -> list[str]:
             continue  # the piece raises SyntaxError when it is run, which the session shows
         names |= bound_names(body)
     return sorted(names)
+
+
+def global_names(sources: Iterable[str]) -> set[str]:
+    """The names that functions in these sources declare ``global``: any call of such a function may rebind them."""
+    names: set[str] = set()
+    for source in sources:
+        if "global" not in source:
+            continue
+        try:
+            tree = ast.parse(source)
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
+            continue
+        names.update(name for node in ast.walk(tree) if isinstance(node, ast.Global) for name in node.names)
+    return names

@@ -34,7 +34,7 @@ class ReasonStage(Enum):
     TRACING = (
         "Snippets that were run and gave no session",
         "Counted in `stats.json` under `drops`, with a line each in `errors.jsonl`; `trace-run` prints them. Where "
-        "one of them stands in `kept_whole`, a first session failed for it, and one with every statement whole held.",
+        "one of them stands in `kept_whole`, a first session failed for it, and one that keeps more whole held.",
     )
     ROW = (
         "Snippets whose session became no row",
@@ -466,6 +466,14 @@ class Reason(StrEnum):
     CLASS_REBINDS_LOCAL = (
         "class_rebinds_local",
         _whole("A class in the function binds a name that had to be renamed for the session."),
+    )
+    UNBOUND_LOCAL = (
+        "unbound_local",
+        _whole("The function read a variable of its own that was not bound, which no variable of the session is like."),
+    )
+    REBOUND = (
+        "rebound",
+        _whole("Code that an opened call ran rebound a name which the session had read, as only a run could tell."),
     )
     BAD_ARGUMENTS = "bad_arguments", _whole("The call's arguments don't fit the function, so the call raises.")
     STAR_ARGUMENTS = "star_arguments", _whole("The call spreads (`*`, `**`) what is no list, tuple or dictionary.")

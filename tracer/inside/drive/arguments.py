@@ -46,11 +46,24 @@ def arguments_of(context: DriveContext, call: ast.Call, target: Target) -> list[
         keys: list[ast.expr | None] = [ast.Constant(name) for name, _ in rest]
         arguments.append((spec.kwarg.arg, ast.Dict(keys, [value for _, value in rest])))
     if rest or extra:
-        _check_order(arguments)
+        _check_order(context, arguments)
     return arguments
 
 
-def _check_order(arguments: list[Argument]) -> None:
+def needs_variables(context: DriveContext, call: ast.Call, target: Target) -> bool:
+    """Return True if the call can be opened only when its arguments are variables: they are spread, or gathered."""
+    spec = target.definition.args
+    spreads = any(isinstance(each, ast.Starred) for each in call.args) or any(k.arg is None for k in call.keywords)
+    if not (spreads or spec.vararg or spec.kwarg) or not context.opening.is_certain:
+        return False
+    try:
+        arguments_of(context, call, target)
+    except CannotOpen as error:
+        return error.reason in (Reason.ARGUMENT_ORDER, Reason.STAR_ARGUMENTS)
+    return False
+
+
+def _check_order(context: DriveContext, arguments: list[Argument]) -> None:
     """Refuse a call with ``*args`` or ``**kwargs`` whose arguments could be evaluated in another order.
 
     One command evaluates all values of ``args`` together, which is another order where more than one argument runs
@@ -59,8 +72,23 @@ def _check_order(arguments: list[Argument]) -> None:
     Raises:
         CannotOpen: ``ARGUMENT_ORDER``.
     """
-    if sum(not is_inert(value) and not is_literal(value) for _, value in arguments) > 1:
+    runs = sum(not _runs_nothing(context, value) for _, value in arguments)
+    changing = sum(isinstance(value, ast.Name) and context.variables.may_be_rebound(value.id) for _, value in arguments)
+    if runs and runs + changing > 1:
         raise CannotOpen(Reason.ARGUMENT_ORDER)
+
+
+def _runs_nothing(context: DriveContext, node: ast.expr) -> bool:
+    """Return True if to evaluate the expression of an argument runs no code of the snippet."""
+    if isinstance(node, ast.Tuple):
+        return all(_runs_nothing(context, item) for item in node.elts)
+    if isinstance(node, ast.Dict):
+        return all(_runs_nothing(context, value) for value in node.values)
+    if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Constant):
+        # an item of what the call spreads, or a default that the function holds
+        is_default = isinstance(node.value, ast.Attribute) and node.value.attr in ("__defaults__", "__kwdefaults__")
+        return is_default or type(context.variables.peek(node.value)) in (list, tuple, dict)
+    return is_inert(node) or is_literal(node)
 
 
 def _positional_names(spec: ast.arguments) -> list[str]:
@@ -104,6 +132,20 @@ def _given_first(target: Target) -> list[ast.expr]:
     return [target.bound if target.instance is None else ast.Name("", ast.Load())]
 
 
+def _check_spread(call: ast.Call) -> None:
+    """Refuse a call that spreads a value while another argument may run code, which could change that value.
+
+    Raises:
+        CannotOpen: ``ARGUMENT_ORDER``.
+    """
+    is_spread = [isinstance(argument, ast.Starred) for argument in call.args] + [k.arg is None for k in call.keywords]
+    values = [*call.args, *(keyword.value for keyword in call.keywords)]
+    if any(is_spread) and not all(
+        spread or is_inert(value) or is_literal(value) for spread, value in zip(is_spread, values, strict=True)
+    ):
+        raise CannotOpen(Reason.ARGUMENT_ORDER)
+
+
 def _given_positional(context: DriveContext, call: ast.Call) -> list[ast.expr]:
     """Return the positional arguments; ``*xs`` as ``xs[0], xs[1]``, where ``xs`` is a list or tuple.
 
@@ -111,6 +153,7 @@ def _given_positional(context: DriveContext, call: ast.Call) -> list[ast.expr]:
         CannotOpen: ``STAR_ARGUMENTS``: anything else is spread.
     """
     given: list[ast.expr] = []
+    _check_spread(call)
     for argument in call.args:
         if not isinstance(argument, ast.Starred):
             given.append(argument)

@@ -153,7 +153,12 @@ def _run_items(context: DriveContext, node: ast.With, items: list[ast.withitem],
         return
     item, rest = items[0], items[1:]
     lowered = context.lower(item.context_expr, frame)
-    manager = lowered if is_inert(lowered) else context.assign_temporary(lowered, "manager", frame, reveal=False)
+    # ``__exit__`` is looked up before the body runs, which may bind the name to something else
+    stays = is_inert(lowered) and not (
+        isinstance(lowered, ast.Name)
+        and (lowered.id in bound_names([node]) or context.variables.may_be_rebound(lowered.id))
+    )
+    manager = lowered if stays else context.assign_temporary(lowered, "manager", frame, reveal=False)
     name = expression(manager)
     stdout = sys.stdout
     if item.optional_vars is None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import builtins
+import functools
 import sys
 import types
 from collections.abc import Mapping
@@ -20,7 +21,7 @@ from trace_mine.tracer.inside.drive.targets import Target
 from trace_mine.tracer.inside.drive.variables import missing
 from trace_mine.tracer.inside.program import CO_GENERATOR
 from trace_mine.tracer.inside.reasons import Reason
-from trace_mine.tracer.inside.syntax.names import CannotOpen, Rewriter, parameters, read_names
+from trace_mine.tracer.inside.syntax.names import CannotOpen, Rewriter, bound_names, mangled, parameters, read_names
 from trace_mine.tracer.inside.syntax.text import operand, unparse
 
 
@@ -44,10 +45,12 @@ def prepare(context: DriveContext, call: ast.Call, target: Target, arguments: li
     definition = facts.copy_tree()
     imported = _import_globals(context, target, definition, facts, frame)
     shared = _shared_parameters(context, target, facts, arguments)
+    namespace, home = context.variables.namespace, target.function.__globals__
+    owner = None if target.owner is None else target.owner.__name__
     names = {name: name for name, _ in arguments if name in shared}
     for name in sorted(facts.locals - shared):
         avoid = imported.keys() | set(imported.values()) | names.keys() | facts.locals
-        names[name] = context.variables.claim(name, avoid=avoid)
+        names[name] = context.variables.claim(mangled(name, owner), avoid=avoid)
     filename, first_line = context.writer.sources.home(code)
     # from here on the names are claimed: where the body is refused below they stay so, which only costs a number
     body = Body(
@@ -61,14 +64,34 @@ def prepare(context: DriveContext, call: ast.Call, target: Target, arguments: li
         shared=shared,
         captures=facts.captures,
     )
-    renamed = {**imported, **{old: new for old, new in names.items() if old != new}}
+    context.variables.note_rebound(names[name] for name in facts.rebound_inside if name in names)
+    for name in shared:
+        body.same[name] = functools.partial(_identity, namespace[name])
+    for name, alias in imported.items():
+        if name in home:  # not a built-in
+            body.same[alias] = functools.partial(home.get, name, missing)
+    renamed = {old: new for old, new in (*imported.items(), *names.items()) if old != new}
     _bind_closure(context, call, target, renamed, body)
     body.statements = _rewritten(context, target, definition, renamed)
     _bind_parameters(call, target, arguments, body)
+    # settrace sees private names of locals as the compiler spells them
+    for name in [name for name in names if mangled(name, owner) != name]:
+        body.names[mangled(name, owner)] = body.names.pop(name)
     # the call's result is the variable of ``self``, which must hold the instance until the end
     if target.instance is not None and (body.instance is None or parameters(definition.args)[0] in facts.rebound):
         raise CannotOpen(Reason.REBINDS_SELF)
     return body
+
+
+def _identity(value: object) -> object:
+    return value
+
+
+def _contents(cell: types.CellType) -> object:
+    try:
+        return cell.cell_contents
+    except ValueError:
+        return missing  # ``del`` in the function around
 
 
 def _shared_parameters(
@@ -83,14 +106,18 @@ def _shared_parameters(
         # a closure may read the parameter after the caller rebound its variable, and a loop over a generator may
         # rebind the caller's variable between two of the generator's statements
         return frozenset()
-    return frozenset(
+    shared = frozenset(
         name
         for name, value in arguments
         if isinstance(value, ast.Name)
         and value.id == name
         and name in context.variables.namespace
         and name not in facts.rebound
+        and not name.startswith("__")  # it may be another name in the class
+        and not context.variables.may_be_rebound(name)
     )
+    # none that ``:=`` in another argument binds
+    return shared - bound_names([ast.Expr(value) for _, value in arguments]) if shared else shared
 
 
 def _rewritten(
@@ -144,6 +171,7 @@ def _bind_closure(context: DriveContext, call: ast.Call, target: Target, renamed
         body.cells.append(variable)
         if variable != name:
             renamed[name] = variable
+        body.same[variable] = functools.partial(_contents, (target.function.__closure__ or ())[index])
         body.bindings.append((f"{variable} = {unparse(function)}.__closure__[{index}].cell_contents", variable))
 
 
@@ -153,7 +181,7 @@ def _import_globals(
     """Import the globals that the body reads from its module and the session lacks.
 
     Returns:
-        From names in the body to their names in the session, where the two differ.
+        From names in the body to their names in the session, of built-ins only where the two differ.
 
     Raises:
         CannotOpen: ``GLOBAL_UNREACHABLE``, see ``_import_command``.
@@ -167,13 +195,13 @@ def _import_globals(
     for name in sorted(outer):
         if name in home:
             if name in namespace and namespace[name] is home[name]:
+                renamed[name] = name
                 continue  # an earlier call imported it, or the program did
             is_unused = name not in namespace and not variables.is_reserved(name)
             alias = name if is_unused else variables.claim(name, avoid=facts.locals)
             context.emit(_import_command(home, name, alias), frame, "bind", reveal=False)
             variables.reserve([alias])  # for the session's whole length: later calls read it again
-            if alias != name:
-                renamed[name] = alias
+            renamed[name] = alias
         elif hasattr(builtins, name) and namespace.get(name, getattr(builtins, name)) is not getattr(builtins, name):
             # a variable of the session hides the built-in that the body means
             renamed[name] = context.writer.builtin(name)

@@ -15,8 +15,10 @@ import ast
 from trace_mine.tracer.inside.drive.arguments import arguments_of
 from trace_mine.tracer.inside.drive.bodies import prepare
 from trace_mine.tracer.inside.drive.context import DriveContext
-from trace_mine.tracer.inside.drive.frames import Body, Frame, Raised, Return
+from trace_mine.tracer.inside.drive.frames import Body, Frame, Raised, Restart, Return
 from trace_mine.tracer.inside.drive.targets import Target
+from trace_mine.tracer.inside.drive.variables import missing
+from trace_mine.tracer.inside.protocol.jobs import Place
 from trace_mine.tracer.inside.reasons import Reason
 from trace_mine.tracer.inside.syntax.names import CannotOpen
 from trace_mine.tracer.inside.syntax.text import expression, operand
@@ -44,13 +46,17 @@ def enter_call(context: DriveContext, call: ast.Call, target: Target, frame: Fra
         context.release(body, None)  # its locals' names were claimed
         return None
     inner = Frame.of_call(body)
+    place = Place(path=body.filename, line=body.first_line)
+    context.owners.update((name, place) for local, name in body.names.items() if local not in body.shared)
     context.calls.enter(counts_depth=target.counts_depth)
     context.move_to(inner, body.definition.lineno)
+    outer = context.writer.places.enter(body.filename, body.first_line, None)
     try:
         for source, name in body.bindings:
             context.emit(source, inner, "bind", [name] if name else [], reveal=name is not None)
     except Raised:
         context.calls.never_began(counts_depth=target.counts_depth)
+        context.writer.places.leave(outer)
         context.release(body, None)
         raise
     return body, inner
@@ -59,6 +65,11 @@ def enter_call(context: DriveContext, call: ast.Call, target: Target, frame: Fra
 def leave_call(context: DriveContext, body: Body, inner: Frame, target: Target, result: ast.expr | None = None) -> None:
     """End a call, however it was left; ``result`` is the expression that gives the returned value."""
     name = target.function.__code__.co_name
+    context.writer.places.leave_innermost()
+    for variable, current in body.same.items():
+        if context.variables.namespace.get(variable, missing) is not current():
+            # code that this call ran rebound what the session's variable stands for
+            raise Restart(Place(path=body.filename, line=body.first_line), Reason.REBOUND)
     context.calls.leave(body, inner, name, counts_depth=target.counts_depth)
     context.release(body, result.id if isinstance(result, ast.Name) else None)
 

@@ -27,6 +27,9 @@ class Command:
         changes: their values as text, None for a variable that is gone.
         path, line, depth: where it comes from, see ``Position``.
         piece: index of the program's piece.
+        place: number of the construct that it comes from, see ``Places``.
+        num_texts: how many texts the piece had printed after it (``SessionWriter.printed``).
+        printed: the characters of these texts; counted when the piece is done.
     """
 
     # one for each command and reveal: slots, and no dataclass, whose checks would run as often
@@ -38,9 +41,12 @@ class Command:
         "exception",
         "kind",
         "line",
+        "num_texts",
         "output",
         "path",
         "piece",
+        "place",
+        "printed",
         "source",
         "wrote",
     )
@@ -56,6 +62,9 @@ class Command:
         self.changes: dict[str, str | None] = {}
         self.path, self.line, self.depth = position
         self.piece = piece
+        self.place = 0
+        self.num_texts = 0
+        self.printed = 0
 
 
 class Unshowable(Exception):

@@ -16,6 +16,7 @@ from trace_mine.tracer.inside.drive.commands import Command, Position
 from trace_mine.tracer.inside.drive.frames import Body, Frame, Raised, Restart
 from trace_mine.tracer.inside.drive.from_file import defined_from_file
 from trace_mine.tracer.inside.drive.functions import KnownFunctions
+from trace_mine.tracer.inside.drive.parts import calls_in
 from trace_mine.tracer.inside.drive.rules import CallLog, CommandBudget, Kept, Rules
 from trace_mine.tracer.inside.drive.writer import Echo, SessionWriter
 from trace_mine.tracer.inside.observe import values
@@ -32,6 +33,10 @@ Handler = Callable[["DriveContext", Any, Frame], None]
 """Runs a statement of one type, in a frame."""
 
 
+DEEPEST = 100
+"""Levels of an expression that is taken apart. The walk is recursive, and its frames are on the snippet's stack."""
+
+
 class DriveContext(ABC):
     """The session being written, with the facts and counts that its handlers share.
 
@@ -44,6 +49,7 @@ class DriveContext(ABC):
         kept: constructs kept as one command, counted by reason.
         calls: opened calls.
         functions: facts of functions.
+        owners: from session variables that are locals of followed calls to the functions.
     """
 
     def __init__(self, writer: SessionWriter, opening: Opening, rules: Rules) -> None:
@@ -55,10 +61,11 @@ class DriveContext(ABC):
         self.kept = Kept()
         self.calls = CallLog()
         self.functions = KnownFunctions()
+        self.owners: dict[str, Place] = {}
         # by id of a node, with the node, so that its id is not given to another one. A loop's statements come by again
         # and again: this and the like in ``Frame.texts`` and ``functions`` gave a third more commands a second
         self._writes: dict[int, tuple[ast.stmt, list[str]]] = {}
-        self._with_calls: dict[int, tuple[ast.expr, bool]] = {}
+        self._calls: dict[int, tuple[ast.expr, list[ast.expr]]] = {}
 
     # the walk
 
@@ -80,8 +87,8 @@ class DriveContext(ABC):
         """
 
     @abstractmethod
-    def lower(self, node: ast.expr, frame: Frame) -> ast.expr:
-        """Open the calls in an expression that can be opened.
+    def lower(self, node: ast.expr, frame: Frame, *, is_used: bool = True) -> ast.expr:
+        """Open the calls in an expression that can be opened; ``is_used``: see ``lowering.lower``.
 
         Returns:
             The expression with the calls' results in their place; ``node`` itself where none was opened.
@@ -98,6 +105,18 @@ class DriveContext(ABC):
         if frame.function is not None:
             raise Restart(Place(path=frame.filename, line=frame.first_line), reason)
         raise Restart(Place(path=frame.filename, line=node.lineno, column=node.col_offset), reason)
+
+    def give_up_statement(self, frame: Frame, reason: Reason) -> NoReturn:
+        """End the run, to begin again with the innermost statement that runs now kept as one command.
+
+        Raises:
+            Restart: always.
+        """
+        statement = self.writer.places.statement()
+        if statement is None:  # a function's parameters: none of its statements has begun
+            raise Restart(Place(path=frame.filename, line=frame.first_line), reason)
+        path, line, column = statement
+        raise Restart(Place(path=path, line=line, column=column), reason)
 
     # positions in the program
 
@@ -165,12 +184,18 @@ class DriveContext(ABC):
             entry = self._writes[id(node)] = node, sorted(bound_names([node]))
         return entry[1]
 
-    def may_be_lowered(self, node: ast.expr) -> bool:
-        """Return True if the expression contains a call or a list comprehension. It must not change afterwards."""
-        entry = self._with_calls.get(id(node))
+    def calls_in(self, node: ast.expr) -> list[ast.expr]:
+        """Return the calls and list comprehensions that may be evaluated with an expression, which must not change.
+
+        None of an expression that nests too deeply to be taken apart, which is counted.
+        """
+        entry = self._calls.get(id(node))
         if entry is None:
-            has_calls = any(isinstance(inner, (ast.Call, ast.ListComp)) for inner in ast.walk(node))
-            entry = self._with_calls[id(node)] = node, has_calls
+            calls = calls_in(node, DEEPEST)
+            if calls is None:
+                self.kept.count_once(node, Reason.UNPARSE)
+                calls = []
+            entry = self._calls[id(node)] = node, calls
         return entry[1]
 
     # commands
@@ -180,8 +205,14 @@ class DriveContext(ABC):
 
         Raises:
             Raised: the command raised an exception.
+            Restart: it is the NameError of a session's variable, which in the program is an UnboundLocalError of the
+                function's own variable: its calls stay calls.
         """
         if command.exception is not None:
+            error = command.exception
+            # any function's: a caller's variable may be read by the commands that bind parameters
+            if type(error) is NameError and error.name in self.owners:
+                raise Restart(self.owners[error.name], Reason.UNBOUND_LOCAL)
             # by identity, and not the last one: reveals and aliases of built-ins may stand after it
             index = max(i for i, each in enumerate(self.writer.commands) if each is command)
             raise Raised(frame, command.exception, index)
@@ -259,6 +290,8 @@ class DriveContext(ABC):
         variables = [name for local, name in body.names.items() if local not in body.shared and name != result]
         variables += [name for name in body.cells if name != result]
         self.writer.forget(variables)
+        for variable in variables:
+            self.owners.pop(variable, None)
         if body.captures:
             return  # tests/tracer/test_calls_keep_their_variables.py: a lambda that is called after the return
         for variable in variables:

@@ -15,8 +15,8 @@ The decision for this design, and what it was chosen over, is docs/decisions/000
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Iterable, Mapping
-from typing import final
+from collections.abc import Iterable, Mapping
+from typing import Protocol, final
 
 from trace_mine.tracer.inside.drive.context import DriveContext, Handler
 from trace_mine.tracer.inside.drive.frames import Frame
@@ -28,8 +28,11 @@ from trace_mine.tracer.inside.syntax.names import bound_names
 from trace_mine.tracer.inside.syntax.text import muted
 from trace_mine.tracer.inside.views.opening import Opening
 
-Lower = Callable[[DriveContext, ast.expr, Frame], ast.expr]
-"""Opens the calls in an expression, see ``DriveContext.lower``."""
+
+class Lower(Protocol):
+    """Opens the calls in an expression, see ``DriveContext.lower``."""
+
+    def __call__(self, context: DriveContext, node: ast.expr, frame: Frame, *, is_used: bool = True) -> ast.expr: ...
 
 
 @final
@@ -58,14 +61,18 @@ class Driver(DriveContext):
         self._handlers = handlers
         self._lower = lower
 
-    def lower(self, node: ast.expr, frame: Frame) -> ast.expr:
-        return self._lower(self, node, frame)
+    def lower(self, node: ast.expr, frame: Frame, *, is_used: bool = True) -> ast.expr:
+        return self._lower(self, node, frame, is_used=is_used)
 
     def block(self, body: Iterable[ast.stmt], frame: Frame) -> None:
-        temporaries = self.variables.temporaries
+        temporaries, places = self.variables.temporaries, self.writer.places
         for statement in body:
             num_before = len(temporaries)
-            self._run(statement, frame)
+            outer = places.enter(frame.filename, statement.lineno, statement.col_offset)
+            try:
+                self._run(statement, frame)
+            finally:
+                places.leave(outer)
             # not where a signal leaves the statement: what a ``return`` hands on is still needed by the statement that
             # has the call, which unbinds it here in its turn
             while len(temporaries) > num_before:

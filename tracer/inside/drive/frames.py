@@ -111,6 +111,8 @@ class Body:
         shared: locals that are variables of the caller, under the same name.
         captures: True if a function or generator made in the body may read its variables after the call.
         cells: session variables that hold what its closure's cells hold.
+        same: for each session variable that stands for one which others can rebind (a shared parameter, an imported
+            global, a cell of a closure), a function that gives what that one holds now.
     """
 
     filename: str
@@ -125,6 +127,7 @@ class Body:
     shared: frozenset[str] = frozenset()
     captures: bool = False
     cells: list[str] = field(default_factory=list)
+    same: dict[str, Callable[[], object]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         unknown = self.shared - self.names.keys()

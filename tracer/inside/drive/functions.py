@@ -17,6 +17,9 @@ _dump, _load = pickle.dumps, pickle.loads
 """Copy a tree 2.7 times as fast as ``copy.deepcopy``; bound before the snippet can patch them."""
 
 
+_INNER = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+
+
 class FunctionFacts:
     """The facts of one definition. Holds its tree, so that the tree's id is not given to another one."""
 
@@ -61,6 +64,18 @@ class FunctionFacts:
     def nonlocals(self) -> frozenset[str]:
         """The names that it declares ``nonlocal``."""
         return frozenset(declared(self.definition.body, ast.Nonlocal))
+
+    @cached_property
+    def rebound_inside(self) -> frozenset[str]:
+        """The names that functions in its body declare ``nonlocal``: a call of one may rebind a local of this one."""
+        inner = [node for node in walk_scope(self.definition.body) if isinstance(node, _INNER)]
+        return frozenset(
+            name
+            for function in inner
+            for node in ast.walk(function)
+            if isinstance(node, ast.Nonlocal)
+            for name in node.names
+        )
 
     @cached_property
     def has_globals(self) -> bool:

@@ -12,7 +12,7 @@ import ast
 from trace_mine.tracer.inside.drive.calls import enter_call, leave_call, yielded_text
 from trace_mine.tracer.inside.drive.context import DriveContext
 from trace_mine.tracer.inside.drive.frames import Break, Continue, Frame, Return
-from trace_mine.tracer.inside.drive.lowering import lower_arguments, opens, unconditional
+from trace_mine.tracer.inside.drive.lowering import lower_arguments, sites_in
 from trace_mine.tracer.inside.drive.targets import Target, target_of
 from trace_mine.tracer.inside.syntax.names import bound_names, walk_scope
 from trace_mine.tracer.inside.syntax.text import without_brackets
@@ -32,7 +32,7 @@ def open_generator(context: DriveContext, loop: ast.For, frame: Frame) -> bool:
     if target is None or not isinstance(call, ast.Call):
         return False
     # the arguments are evaluated when the generator is made, so calls in them are opened before its body
-    sites = {id(inner) for inner in unconditional(call) if inner is not call and opens(context, inner)}
+    sites = sites_in(context, call) - {id(call)}
     call = lower_arguments(context, call, frame, sites)
     entered = enter_call(context, call, target, frame)
     if entered is None:

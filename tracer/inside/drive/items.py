@@ -170,7 +170,8 @@ def items_of(context: DriveContext, node: ast.For, frame: Frame) -> Items:
     variable = ""
     if isinstance(iterable, ast.Name):
         # a loop over ``xs`` that rebinds ``xs`` goes on over the old sequence, which no name has then
-        if type(context.variables.peek(iterable)) in _SEQUENCES and iterable.id not in bound_names([node]):
+        is_rebound = iterable.id in bound_names([node]) or context.variables.may_be_rebound(iterable.id)
+        if type(context.variables.peek(iterable)) in _SEQUENCES and not is_rebound:
             return IndexedItems(iterable.id)
     elif (values := computed_range(context, iterable)) is not None:
         return SpeltItems(values)

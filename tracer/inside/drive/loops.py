@@ -13,6 +13,7 @@ from trace_mine.tracer.inside.drive.context import DriveContext, Handler
 from trace_mine.tracer.inside.drive.frames import Break, Continue, Frame, Signal
 from trace_mine.tracer.inside.drive.generators import open_generator
 from trace_mine.tracer.inside.drive.items import items_of
+from trace_mine.tracer.inside.drive.lowering import decide
 from trace_mine.tracer.inside.reasons import Reason
 from trace_mine.tracer.inside.syntax.jumps import escapes
 from trace_mine.tracer.inside.syntax.names import bound_names
@@ -49,7 +50,7 @@ def run_while(context: DriveContext, node: ast.While, frame: Frame) -> None:
         num_done += 1
         if not is_constant:
             context.begin_statement(frame, node.lineno)
-            if not context.condition(context.lower(node.test, frame), frame):
+            if not decide(context, node.test, frame):
                 break
         if not _run_iteration(context, node, frame):
             return

@@ -1,4 +1,4 @@
-"""Calls inside a larger expression: opened where the order of evaluation stays as it was.
+"""Calls inside a larger expression: opened in Python's order of evaluation.
 
 An opened call becomes statements before the statement that it stands in. To keep the order, sub-expressions that Python
 evaluates before the call are assigned to variables first (an A-normal form of the part up to the last opened call)::
@@ -6,56 +6,41 @@ evaluates before the call are assigned to variables first (an A-normal form of t
     total = x + f(3) + g(4)          value_1 = x + returned_1     (after the commands of f)
                                      total = value_1 + returned_2 (after the commands of g)
 
-Only sub-expressions that are evaluated whatever the others give are opened: not the right side of ``and``, not the
-branches of an ``if`` expression.
+``holding`` decides which of them need a variable. The right side of ``and`` and ``or`` and the arms of a conditional
+expression are opened where Python evaluates them: the operand or test before them is then a command, as the test of an
+``if`` is.
 """
 
 from __future__ import annotations
 
 import ast
-import copy
-from collections.abc import Iterator
-from typing import cast
 
+from trace_mine.tracer.inside.drive.arguments import needs_variables
 from trace_mine.tracer.inside.drive.calls import collect_yielded, open_call
 from trace_mine.tracer.inside.drive.comprehensions import open_comprehension
 from trace_mine.tracer.inside.drive.context import DriveContext
 from trace_mine.tracer.inside.drive.frames import Frame
+from trace_mine.tracer.inside.drive.holding import Held
+from trace_mine.tracer.inside.drive.parts import Part, conditional_parts, part, parts_of, with_part
 from trace_mine.tracer.inside.drive.targets import target_of
-from trace_mine.tracer.inside.syntax.text import is_inert
+from trace_mine.tracer.inside.syntax.text import expression
 
 _COLLECTORS = frozenset({"list", "tuple", "sorted", "set", "frozenset", "sum", "max", "min", "dict"})
 """Built-ins that run a generator to its end. ``any`` and ``all`` are none: they may stop before the end."""
 
-_FIELDS: dict[type[ast.expr], tuple[str, ...]] = {
-    ast.BinOp: ("left", "right"),
-    ast.Tuple: ("elts",),
-    ast.List: ("elts",),
-    ast.Set: ("elts",),
-    ast.JoinedStr: ("values",),
-    ast.Subscript: ("value", "slice"),
-    ast.UnaryOp: ("operand",),
-    ast.IfExp: ("test",),
-    ast.Attribute: ("value",),
-    ast.Starred: ("value",),
-    ast.FormattedValue: ("value",),
-    ast.NamedExpr: ("value",),
-}
-"""Fields of sub-expressions that are evaluated unconditionally, in the order of evaluation; a field may be a list.
 
-Other types of expression are in ``_parts``, or have no such sub-expression.
-"""
-
-Part = tuple[str, int | None]
-"""A field of a node, and the index in it where it is a list."""
-
-
-def lower(context: DriveContext, node: ast.expr, frame: Frame) -> ast.expr:
+def lower(context: DriveContext, node: ast.expr, frame: Frame, *, is_used: bool = True) -> ast.expr:
     """Open the calls in an expression that can be opened: their commands are emitted here.
 
     First the *sites* are found, the nodes that can be opened now. Then the expression is walked in the order of
     evaluation; a site becomes commands, and a sub-expression before a later site becomes a variable, so that the site's
     commands cannot change its value.
+
+    Args:
+        context: the session.
+        node: the expression.
+        frame: the activation that it stands in.
+        is_used: False where nothing uses the expression's value, so that a returned None needs no variable.
 
     Returns:
         The expression with the calls' results in their place; ``node`` itself where no call was opened, so that the
@@ -64,17 +49,33 @@ def lower(context: DriveContext, node: ast.expr, frame: Frame) -> ast.expr:
     Raises:
         Raised: a call, or a sub-expression before it, raised an exception.
     """
-    if context.budget.is_full or (context.rules.follow == 0 and not context.rules.opens):
-        return node
-    if not context.may_be_lowered(node):
-        return node
-    sites = {id(inner) for inner in unconditional(node) if opens(context, inner)}
+    sites = sites_in(context, node)
     if not sites:
         return node
-    position = context.position
-    lowered = _lower(context, node, frame, sites, False)
-    context.return_to(position)  # the opened calls' commands came from other lines
-    return lowered
+    lowering = Lowering(context, frame, [node], sites)
+    return lowering.finish(lowering.lower(node, unused=not is_used))
+
+
+def decide(context: DriveContext, node: ast.expr, frame: Frame) -> bool:
+    """Emit the commands of a test and return its truth.
+
+    The test is one command, or one for each operand of ``and``, ``or`` and ``not`` that Python evaluates where a call
+    in them is opened.
+
+    Raises:
+        Raised: the test raised an exception.
+    """
+    sites = sites_in(context, node)
+    if not sites:
+        return context.condition(node, frame)
+    return Lowering(context, frame, [node], sites).decide(node)
+
+
+def sites_in(context: DriveContext, *nodes: ast.expr) -> set[int]:
+    """Return the ids of the nodes in these expressions that can be opened now."""
+    if context.budget.is_full or (context.rules.follow == 0 and not context.rules.opens):
+        return set()
+    return {id(call) for node in nodes for call in context.calls_in(node) if opens(context, call)}
 
 
 def opens(context: DriveContext, node: ast.expr) -> bool:
@@ -105,130 +106,236 @@ def _collected(context: DriveContext, node: ast.Call) -> ast.Call | None:
     return inner if target_of(context, inner, generator=True) is not None else None
 
 
-def _parts(node: ast.expr) -> list[Part]:
-    """Return the sub-expressions that are evaluated unconditionally, in the order of evaluation; none for a call."""
-    if isinstance(node, ast.Compare):
-        return [("left", None), ("comparators", 0)]  # a chain ends at the first comparison that is false
-    if isinstance(node, ast.BoolOp):
-        return [("values", 0)]  # ``and`` and ``or`` may end with their first operand
-    if isinstance(node, ast.Dict):
-        parts: list[Part] = []
-        for index, key in enumerate(node.keys):
-            # no key: ``**table``
-            parts += [("values", index)] if key is None else [("keys", index), ("values", index)]
-        return parts
-    parts = []
-    for field in _FIELDS.get(type(node), ()):
-        value = getattr(node, field)
-        parts += [(field, index) for index in range(len(value))] if isinstance(value, list) else [(field, None)]
-    return parts
-
-
-def _children(node: ast.expr) -> list[ast.expr]:
-    """Return the sub-expressions that are evaluated unconditionally, in the order of evaluation, of a call as well."""
-    if isinstance(node, ast.Call):
-        # the object of a method comes first; a plain function's name is no part of its own: it stays where it is
-        function = [node.func.value] if isinstance(node.func, ast.Attribute) else []
-        return [*function, *node.args, *(keyword.value for keyword in node.keywords)]
-    return [_get(node, part) for part in _parts(node)]
-
-
-def _get(node: ast.expr, part: Part) -> ast.expr:
-    """Return the sub-expression at a part of the node."""
-    field, index = part
-    value = getattr(node, field)
-    return cast("ast.expr", value if index is None else value[index])
-
-
-def _set(node: ast.expr, part: Part, child: ast.expr) -> None:
-    """Replace a sub-expression; the list that it stands in is copied, since the node is a shallow copy."""
-    field, index = part
-    if index is None:
-        setattr(node, field, child)
-    else:
-        items = list(getattr(node, field))
-        items[index] = child
-        setattr(node, field, items)
-
-
-def unconditional(node: ast.expr) -> Iterator[ast.expr]:
-    """Yield the sub-expressions that are evaluated unconditionally, at any depth, and last the node itself."""
-    for child in _children(node):
-        yield from unconditional(child)
-    yield node
-
-
-def _has_site(node: ast.expr, sites: set[int]) -> bool:
-    """Return True if a node that is to be opened stands in this one, or is this one."""
-    return any(id(inner) in sites for inner in unconditional(node))
-
-
-def _lower(context: DriveContext, node: ast.expr, frame: Frame, sites: set[int], is_before_site: bool) -> ast.expr:
-    """Open the nodes whose ids are in ``sites``, and return the expression that is left.
-
-    ``is_before_site``: something is opened after this expression, so its value must not depend on when it is read.
-    """
-    if not _has_site(node, sites):
-        return _settle(context, node, frame, is_before_site)
-    if id(node) in sites and isinstance(node, ast.ListComp):
-        return open_comprehension(context, node, frame)
-    if isinstance(node, ast.Call):
-        return _lower_call(context, node, frame, sites, is_before_site)
-    parts = _parts(node)
-    changed = copy.copy(node)  # the program's own tree must stay as it is: a loop comes by again
-    for number, part in enumerate(parts):
-        site_follows = any(_has_site(_get(node, later), sites) for later in parts[number + 1 :])
-        _set(changed, part, _lower(context, _get(node, part), frame, sites, site_follows))
-    return _settle(context, changed, frame, is_before_site)
-
-
-def _settle(context: DriveContext, node: ast.expr, frame: Frame, is_before_site: bool) -> ast.expr:
-    """Return the expression, or a variable that it was assigned to where it is evaluated before an opened call."""
-    # a name stays, although Python reads it before the call: only a function with ``global`` could rebind it
-    # (``total + add(2)``), and then the result check fails and the session is written again with statements kept
-    if not is_before_site or is_inert(node):
-        return node
-    if isinstance(node, (ast.Lambda, ast.Starred, ast.FormattedValue, ast.Slice)):
-        return node  # runs nothing when evaluated, or cannot stand on the right of an assignment
-    return context.assign_temporary(node, "value", frame)
-
-
-def _lower_call(context: DriveContext, node: ast.Call, frame: Frame, sites: set[int], is_before_site: bool) -> ast.expr:
-    """Open the sites among a call's arguments, then the call itself if it is one.
-
-    Its target is looked for again, since the arguments' commands may have rebound the function, and a call that was a
-    site can have to stay a call after all: ``open_call`` returns None then.
-    """
-    generator = _collected(context, node) if id(node) in sites else None
-    if generator is not None:
-        call = lower_arguments(context, generator, frame, sites)
-        target = target_of(context, call, generator=True)
-        collected = None if target is None else collect_yielded(context, call, target, frame)
-        changed = copy.copy(node)
-        changed.args = [collected or call]
-        return _settle(context, changed, frame, is_before_site)
-    call = lower_arguments(context, node, frame, sites)
-    # in ``f(x).g(y)`` which method ``g`` is comes out only now, once ``f(x)`` was opened
-    is_chained = isinstance(node.func, ast.Attribute) and id(node.func.value) in sites
-    if (id(node) in sites or is_chained) and not context.budget.is_full:
-        target = target_of(context, call, generator=False)
-        if target is not None:
-            result = open_call(context, call, target, frame)
-            if result is not None:
-                return result
-    return _settle(context, call, frame, is_before_site)
-
-
 def lower_arguments(context: DriveContext, node: ast.Call, frame: Frame, sites: set[int]) -> ast.Call:
     """Open the sites in a call's arguments, and in the object of a method; return the call with their results."""
-    children = _children(node)
-    has_site = [_has_site(child, sites) for child in children]
-    lowered = [_lower(context, child, frame, sites, any(has_site[index + 1 :])) for index, child in enumerate(children)]
-    changed = copy.copy(node)
-    if isinstance(node.func, ast.Attribute):
-        changed.func = copy.copy(node.func)
-        changed.func.value = lowered.pop(0)
-    changed.args = lowered[: len(node.args)]
-    values = lowered[len(node.args) :]
-    changed.keywords = [ast.keyword(k.arg, value) for k, value in zip(node.keywords, values, strict=True)]
-    return changed
+    lowering = Lowering(context, frame, [node], sites)
+    lowered = lowering.finish(lowering.arguments(node))
+    assert isinstance(lowered, ast.Call)
+    return lowered
+
+
+class Lowering:
+    """Opens the sites of one statement's expressions, which are walked in the order of evaluation.
+
+    Args:
+        context: the session.
+        frame: the activation that the statement runs in.
+        nodes: all the expressions.
+        sites: ids of the nodes in them that are to be opened.
+    """
+
+    def __init__(self, context: DriveContext, frame: Frame, nodes: list[ast.expr], sites: set[int]) -> None:
+        self._context = context
+        self._frame = frame
+        self._sites = sites
+        self._position = context.position
+        self._with_site: set[int] = set()
+        for node in nodes:
+            self._note_sites(node)
+        self.held = Held(context, frame, nodes)
+
+    def finish(self, lowered: ast.expr) -> ast.expr:
+        """End the walk: nothing is opened between the expression that is left and the command that evaluates it."""
+        self.held.check()
+        return lowered
+
+    def has_site(self, node: ast.expr) -> bool:
+        """Return True if a node that is to be opened stands in this one, or is this one."""
+        return id(node) in self._with_site
+
+    def _note_sites(self, node: ast.expr) -> bool:
+        """Note each node with a site in it; return True if this one is among them."""
+        inside = [self._note_sites(part(node, way)) for way in (*parts_of(node), *conditional_parts(node))]
+        if any(inside) or id(node) in self._sites:
+            self._with_site.add(id(node))
+        return id(node) in self._with_site
+
+    def lower(self, node: ast.expr, *, before_site: bool = False, unused: bool = False) -> ast.expr:
+        """Open the sites in an expression, and return the expression that is left.
+
+        ``before_site``: something is opened after this expression, so its value must not depend on when it is read.
+        """
+        if not self.has_site(node):
+            return self.held.settle(node) if before_site else node
+        if id(node) in self._sites and isinstance(node, ast.ListComp):
+            return open_comprehension(self._context, node, self._frame)
+        if isinstance(node, ast.Call):
+            return self._call(node, before_site, unused)
+        if any(self.has_site(part(node, way)) for way in conditional_parts(node)):
+            if isinstance(node, ast.BoolOp):
+                return self._bool_op(node, before_site)
+            assert isinstance(node, ast.IfExp)
+            taken = self._arm(node)
+            if taken is not None:
+                return self.lower(taken, before_site=before_site, unused=unused)
+        return self._settled(self._in_order(node, parts_of(node)), before_site)
+
+    def _in_order(self, node: ast.expr, ways: list[Part]) -> ast.expr:
+        """Open the sites in these parts of a node, one part after the other."""
+        changed = node
+        for number, way in enumerate(ways):
+            is_before = any(self.has_site(part(node, later)) for later in ways[number + 1 :])
+            child = part(node, way)
+            if is_before and isinstance(node, ast.Dict) and way[0][0] == "values" and node.keys[way[0][1] or 0] is None:
+                lowered = self.held.spread(self.lower(child))
+            else:
+                lowered = self.lower(child, before_site=is_before)
+            changed = with_part(changed, way, lowered)
+        return changed
+
+    def _settled(self, node: ast.expr, before_site: bool) -> ast.expr:
+        return self.held.settle(node) if before_site else node
+
+    # conditional parts
+
+    def _bool_op(self, node: ast.BoolOp, before_site: bool) -> ast.expr:
+        """Evaluate the operands one by one, as long as something is opened in a later one.
+
+        An operand that decides is the result, so it is held: its value may be more than its truth.
+        """
+        ends_at = isinstance(node.op, ast.Or)
+        for index, value in enumerate(node.values[:-1]):
+            later = node.values[index + 1 :]
+            if not any(self.has_site(each) for each in later):
+                rest = ast.BoolOp(node.op, [self.lower(value), *later])
+                return self._settled(ast.copy_location(rest, node), before_site)
+            # no reveal: the test below shows it
+            held = self.held.settle(self.lower(value), reveal=False)
+            if not self._opens_test(held):
+                rest = ast.BoolOp(node.op, [held, *later])
+                return self._settled(ast.copy_location(rest, node), before_site)
+            if self._truth(held) is ends_at:
+                return self._settled(held, before_site)
+        return self.lower(node.values[-1], before_site=before_site)
+
+    def _arm(self, node: ast.IfExp) -> ast.expr | None:
+        """Return the arm that Python evaluates, after the commands of the test; None where the view hides which."""
+        if not self._opens_test(node.test):
+            return None
+        return node.body if self.decide(node.test) else node.orelse
+
+    def decide(self, node: ast.expr) -> bool:
+        """Emit the commands of a test and return its truth: of ``and`` and ``or``, those that Python evaluates."""
+        if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not) and self._splits(node.operand):
+            return not self.decide(node.operand)
+        if not (isinstance(node, ast.BoolOp) and self._splits(node)):
+            return self._truth(self.finish(self.lower(node)))
+        ends_at = isinstance(node.op, ast.Or)
+        for index, value in enumerate(node.values):
+            rest = node.values[index:]
+            if not any(self.has_site(each) for each in rest) or not self._opens_test(value):
+                remaining = rest[0] if len(rest) == 1 else ast.copy_location(ast.BoolOp(node.op, rest), node)
+                return self._truth(remaining)
+            if self.decide(value) is ends_at:
+                return ends_at
+        return not ends_at
+
+    def _splits(self, node: ast.expr) -> bool:
+        """Return True if a test is evaluated operand by operand."""
+        if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
+            return self._splits(node.operand)
+        return isinstance(node, ast.BoolOp) and any(self.has_site(part(node, way)) for way in conditional_parts(node))
+
+    def _opens_test(self, node: ast.expr) -> bool:
+        return isinstance(node, ast.Constant) or self._context.opening.opens_test(expression(node))
+
+    def _truth(self, node: ast.expr) -> bool:
+        """Return the truth of an expression by a command; of a constant, which the compiler knows, without one."""
+        if isinstance(node, ast.Constant):
+            return bool(node.value)
+        self._context.return_to(self._position)
+        return self._context.condition(node, self._frame)
+
+    # calls
+
+    def _call(self, node: ast.Call, before_site: bool, unused: bool) -> ast.expr:
+        """Open the sites among a call's arguments, then the call itself if it is one.
+
+        Its target is looked for again, since the arguments' commands may have rebound the function, and a call that was
+        a site can have to stay a call after all: ``open_call`` returns None then.
+        """
+        context, frame = self._context, self._frame
+        generator = _collected(context, node) if id(node) in self._sites else None
+        mark = self.held.mark()
+        if generator is not None:
+            call = self.arguments(generator)
+            target = target_of(context, call, generator=True)
+            if target is not None and needs_variables(context, call, target):
+                call = self._gathered(call)
+                target = target_of(context, call, generator=True)
+            self.held.check(mark)
+            collected = None if target is None else collect_yielded(context, call, target, frame)
+            context.return_to(self._position)
+            return self._settled(with_part(node, (("args", 0),), collected or call), before_site)
+        call = self.arguments(node)
+        # in ``f(x).g(y)`` which method ``g`` is comes out only now, once ``f(x)`` was opened
+        before = node.func.value if isinstance(node.func, ast.Attribute) else node.func
+        if (id(node) in self._sites or id(before) in self._sites) and not context.budget.is_full:
+            target = target_of(context, call, generator=False)
+            if target is not None and needs_variables(context, call, target):
+                call = self._gathered(call)
+                target = target_of(context, call, generator=False)
+            if target is not None:
+                self.held.check(mark)
+                result = open_call(context, call, target, frame)
+                context.return_to(self._position)  # the opened call's commands came from other lines
+                if result is not None:
+                    return self._result(result, before_site, unused)
+        return self._settled(call, before_site)
+
+    def _gathered(self, node: ast.Call) -> ast.Call:
+        """Hold a call's function and all its arguments, so that their values no longer depend on when they are read.
+
+        What ``*`` and ``**`` spread becomes a list or dictionary, of which each item can be one parameter's.
+        """
+        held, function = self.held, node.func
+        if isinstance(function, ast.Attribute):
+            looked_up = ast.Attribute(held.settle(function.value), function.attr, ast.Load())
+            function = held.method(looked_up)
+        else:
+            function = held.settle(function, stem="function")
+        is_single = len(node.args) == 1 and isinstance(node.args[0], ast.Starred)
+        # a single ``*xs`` is spread after the keyword arguments, as in ``arguments``
+        inner = [each.value if is_single and isinstance(each, ast.Starred) else each for each in node.args]
+        positional = [held.settle(each) for each in inner]
+        keywords = [
+            ast.keyword(each.arg, held.spread(each.value) if each.arg is None else held.settle(each.value))
+            for each in node.keywords
+        ]
+        if is_single and type(self._context.variables.peek(positional[0])) in (list, tuple):
+            positional = [ast.Starred(positional[0], ast.Load())]
+        elif is_single:
+            positional = [held.settle(ast.Starred(positional[0], ast.Load()))]
+        return ast.copy_location(ast.Call(function, positional, keywords), node)
+
+    def _result(self, result: ast.expr, before_site: bool, unused: bool) -> ast.expr:
+        """Return the expression of an opened call's result; None, which no command has bound, gets a variable.
+
+        Otherwise the next command would spell what it shows: ``print(None)``.
+        """
+        if isinstance(result, ast.Constant) and not unused:
+            return self._context.assign_temporary(result, "returned", self._frame, "returned")
+        return self._settled(result, before_site)
+
+    def arguments(self, node: ast.Call) -> ast.Call:
+        """Open the sites in a call's arguments, and in the object of a method, in the order of evaluation."""
+        ways = parts_of(node)
+        has_site = [self.has_site(part(node, way)) for way in ways]
+        changed: ast.expr = node
+        if any(has_site) and isinstance(node.func, ast.Name):
+            changed = with_part(changed, (("func", None),), self.held.settle(node.func, stem="function"))
+        for number, way in enumerate(ways):
+            is_before, child, field = any(has_site[number + 1 :]), part(node, way), way[0][0]
+            if field == "args" and isinstance(child, ast.Starred) and len(node.args) == 1:
+                # CPython spreads a single ``*xs`` when it calls, after the keyword arguments
+                lowered: ast.expr = ast.Starred(self.lower(child.value, before_site=is_before), ast.Load())
+            elif is_before and field == "keywords" and node.keywords[way[0][1] or 0].arg is None:
+                lowered = self.held.spread(self.lower(child))
+            else:
+                lowered = self.lower(child, before_site=is_before)
+            changed = with_part(changed, way, lowered)
+            if is_before and field == "func" and len(way) > 1:
+                assert isinstance(changed, ast.Call)
+                changed = with_part(changed, (("func", None),), self.held.method(changed.func))
+        assert isinstance(changed, ast.Call)
+        return changed

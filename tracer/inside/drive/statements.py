@@ -11,6 +11,8 @@ import copy
 
 from trace_mine.tracer.inside.drive.context import DriveContext, Handler
 from trace_mine.tracer.inside.drive.frames import Break, Continue, Frame, Return
+from trace_mine.tracer.inside.drive.lowering import Lowering, decide, sites_in
+from trace_mine.tracer.inside.drive.parts import part, parts_of, with_part
 from trace_mine.tracer.inside.drive.variables import missing
 from trace_mine.tracer.inside.reasons import Reason
 from trace_mine.tracer.inside.syntax.names import bound_names
@@ -30,7 +32,7 @@ def run_expression(context: DriveContext, node: ast.Expr, frame: Frame) -> None:
         run_yield(context, node, value, frame)
         return
     context.begin_statement(frame, node.lineno)
-    lowered = context.lower(value, frame)
+    lowered = context.lower(value, frame, is_used=False)
     if lowered is value:
         source = context.author_text(node, frame) or context.text(value, frame)
         context.evaluate(source, frame, echo="native" if at_prompt else "safe")
@@ -78,20 +80,67 @@ def run_yield(context: DriveContext, node: ast.stmt, value: ast.Yield | ast.Yiel
 
 
 def run_assign(context: DriveContext, node: ast.Assign, frame: Frame) -> None:
-    """Run ``a = b = value``; the value is evaluated before the targets, so calls in it may be opened."""
+    """Run ``a = b = value``: the value first, then the targets, in their order.
+
+    Where a call in a target is opened, as in ``xs[f()] = 1``, each target has an assignment of its own.
+    """
     context.begin_statement(frame, node.lineno)
-    lowered = context.lower(node.value, frame)
-    _emit_changed(context, node, "value", lowered, frame)
+    targets = [target for target in node.targets if isinstance(target, (ast.Subscript, ast.Attribute))]
+    if not sites_in(context, *targets):
+        lowered = context.lower(node.value, frame)
+        _emit_changed(context, node, "value", lowered, frame)
+        return
+    nodes = [node.value, *node.targets]
+    lowering = Lowering(context, frame, nodes, sites_in(context, node.value, *targets))
+    value = lowering.lower(node.value, before_site=True)
+    for target in node.targets:
+        lowered = lowering.finish(lowering.lower(target))
+        assignment = ast.copy_location(ast.Assign([lowered], value), node)
+        context.emit(context.source(assignment, frame, rewritten=True), frame, writes=sorted(bound_names([assignment])))
 
 
 def run_augmented(context: DriveContext, node: ast.AugAssign, frame: Frame) -> None:
-    """Run ``x += value``; calls in the value may be opened where the target is a plain name.
+    """Run ``x += value``. Where a call in it is opened, the target is read by a command of its own, before the value::
 
-    An attribute or item is read before the value is evaluated, so commands for the value would come too early.
+    >>> value_1 = xs[0]            (for xs[0] += f(3))
+    >>> value_1 += returned_1      (after the commands of f)
+    >>> xs[0] = value_1
+
+    Not where the target is a name that nothing rebinds: it may as well be read after the value.
     """
     context.begin_statement(frame, node.lineno)
-    lowered = context.lower(node.value, frame) if isinstance(node.target, ast.Name) else node.value
-    _emit_changed(context, node, "value", lowered, frame)
+    target: ast.expr = node.target
+    sites = sites_in(context, target, node.value)
+    if not sites:
+        _emit_changed(context, node, "value", node.value, frame)
+        return
+    # not a name, which the statement binds: it would be held for that
+    nodes = [node.value] if isinstance(target, ast.Name) else [target, node.value]
+    lowering = Lowering(context, frame, nodes, sites)
+    if isinstance(target, ast.Name):
+        held = lowering.held.settle(ast.Name(target.id, ast.Load()))
+        if isinstance(held, ast.Name) and held.id == target.id:
+            lowered = lowering.finish(lowering.lower(node.value))
+            _emit_changed(context, node, "value", lowered, frame)
+            return
+    else:
+        # the object and the index are evaluated once, for reading and writing
+        for way in parts_of(target):
+            child = part(target, way)
+            target = with_part(target, way, lowering.held.settle(lowering.lower(child, before_site=True)))
+        assert isinstance(target, (ast.Attribute, ast.Subscript))
+        read = copy.copy(target)
+        read.ctx = ast.Load()
+        held = lowering.held.settle(read)
+    assert isinstance(held, ast.Name)
+    variable = ast.Name(held.id, ast.Store())
+    lowered = lowering.finish(lowering.lower(node.value))
+    for statement in (
+        ast.AugAssign(variable, node.op, lowered),
+        ast.Assign([target], ast.Name(held.id, ast.Load())),
+    ):
+        ast.copy_location(statement, node)
+        context.emit(context.source(statement, frame, rewritten=True), frame, writes=sorted(bound_names([statement])))
 
 
 def run_annotated(context: DriveContext, node: ast.AnnAssign, frame: Frame) -> None:
@@ -102,7 +151,9 @@ def run_annotated(context: DriveContext, node: ast.AnnAssign, frame: Frame) -> N
     """
     if not frame.is_call:
         context.begin_statement(frame, node.lineno)
-        _emit_changed(context, node, "value", node.value, frame)
+        # the value, then the target, then the annotation
+        lowered = None if node.value is None else context.lower(node.value, frame)
+        _emit_changed(context, node, "value", lowered, frame)
     elif node.value is not None:
         run_assign(context, ast.copy_location(ast.Assign([node.target], node.value), node), frame)
 
@@ -118,9 +169,21 @@ def _emit_changed(context: DriveContext, node: ast.stmt, field: str, lowered: as
 
 
 def run_plain(context: DriveContext, node: ast.stmt, frame: Frame) -> None:
-    """Run a statement that is its own command: ``del``, an import, a definition."""
+    """Run a statement that is its own command: an import, a definition."""
     context.begin_statement(frame, node.lineno)
     context.emit(context.source(node, frame), frame, writes=context.writes(node), origin=node)
+
+
+def run_delete(context: DriveContext, node: ast.Delete, frame: Frame) -> None:
+    """Run ``del a, b``; where a call in a target is opened (``del d[f()]``), each target has a command of its own."""
+    if not sites_in(context, *node.targets):
+        run_plain(context, node, frame)
+        return
+    context.begin_statement(frame, node.lineno)
+    lowering = Lowering(context, frame, node.targets, sites_in(context, *node.targets))
+    for target in node.targets:
+        deletion = ast.copy_location(ast.Delete([lowering.finish(lowering.lower(target))]), node)
+        context.emit(context.source(deletion, frame, rewritten=True), frame, writes=sorted(bound_names([deletion])))
 
 
 def run_assert(context: DriveContext, node: ast.Assert, frame: Frame) -> None:
@@ -148,7 +211,10 @@ def run_import_from(context: DriveContext, node: ast.ImportFrom, frame: Frame) -
 
 
 def run_return(context: DriveContext, node: ast.Return, frame: Frame) -> None:
-    """Run ``return``: a constant, or a variable of this call, stands for the result; else a temporary variable is made.
+    """Run ``return``: a variable of this call stands for the result; else a temporary variable is made.
+
+    A constant gets one too: spelt in its place, it would make commands that tell their own answer
+    (``print('even', 'odd')`` for ``print(label(4), label(3))``). None does where the call's value is used.
 
     Raises:
         Return: always, with the expression that gives the result.
@@ -156,10 +222,12 @@ def run_return(context: DriveContext, node: ast.Return, frame: Frame) -> None:
     context.begin_statement(frame, node.lineno)
     if node.value is None:
         raise Return(frame, ast.Constant(None))
-    lowered = context.lower(node.value, frame)
+    # a None that the value gives is handed on: the statement with the call knows if it uses it
+    lowered = context.lower(node.value, frame, is_used=False)
     # not a local that a closure may rebind before the caller reads it, and not a global, which anything may rebind
-    can_be_passed_on = isinstance(lowered, ast.Constant) or (
+    can_be_passed_on = (isinstance(lowered, ast.Constant) and lowered.value is None) or (
         isinstance(lowered, ast.Name)
+        and context.variables.peek(lowered) is not missing  # it raises here, not in the caller
         and (context.variables.is_temporary(lowered.id) or (lowered.id in frame.names.values() and not frame.captures))
     )
     if not can_be_passed_on:
@@ -181,7 +249,18 @@ def run_raise(context: DriveContext, node: ast.Raise, frame: Frame) -> None:
             handled.name = context.writer.guard(handled.index, context.variables.temporary("error"))
         context.emit(f"raise {handled.name}", frame)
         return
-    context.emit(context.source(node, frame), frame)
+    nodes = [node.exc] if node.cause is None else [node.exc, node.cause]
+    sites = sites_in(context, *nodes)
+    changed = node
+    if sites:
+        lowering = Lowering(context, frame, nodes, sites)
+        is_before = node.cause is not None and lowering.has_site(node.cause)
+        changed = copy.copy(node)
+        changed.exc = lowering.lower(node.exc, before_site=is_before)
+        if node.cause is not None:
+            changed.cause = lowering.lower(node.cause)
+        lowering.held.check()
+    context.emit(context.source(changed, frame, rewritten=changed is not node), frame)
 
 
 def run_nothing(context: DriveContext, node: ast.stmt, frame: Frame) -> None:
@@ -212,7 +291,7 @@ def run_if(context: DriveContext, node: ast.If, frame: Frame) -> None:
         return
     else:
         context.begin_statement(frame, node.lineno)
-        is_true = context.condition(context.lower(node.test, frame), frame)
+        is_true = decide(context, node.test, frame)
     context.block(node.body if is_true else node.orelse, frame)
 
 
@@ -222,7 +301,7 @@ HANDLERS: dict[type[ast.stmt], Handler] = {
     ast.AugAssign: run_augmented,
     ast.AnnAssign: run_annotated,
     ast.Assert: run_assert,
-    ast.Delete: run_plain,
+    ast.Delete: run_delete,
     ast.Import: run_plain,
     ast.ImportFrom: run_import_from,
     ast.FunctionDef: run_plain,

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import types
 from dataclasses import dataclass
+from typing import cast
 
 from trace_mine.tracer.inside.drive.context import DriveContext
 from trace_mine.tracer.inside.drive.variables import missing
@@ -88,6 +89,11 @@ def static_value(context: DriveContext, node: ast.expr) -> object:
     return attributes(base).get(node.attr, missing)
 
 
+def class_member(cls: type, name: str) -> object:
+    """Return the attribute of a class, found as ``type`` finds it; ``missing`` where it has none."""
+    return _member(cls, name)[0]
+
+
 def _member(cls: type, name: str) -> tuple[object, type | None]:
     """Return the attribute of a class and the class that it stands in, found as ``type`` finds it."""
     # ``cls.__mro__`` would ask a metaclass that has an ``__mro__`` of its own
@@ -142,6 +148,9 @@ def _callee_of(context: DriveContext, call: ast.Call) -> _Callee | None:
     function = call.func
     if not isinstance(function, ast.Attribute):
         return _called(static_value(context, function), call)
+    above = _above(context, function)
+    if above is not None:
+        return above
     base = static_value(context, function.value)
     if base is missing or type(base) is types.ModuleType:
         return _called(static_value(context, function), call)
@@ -153,16 +162,54 @@ def _callee_of(context: DriveContext, call: ast.Call) -> _Callee | None:
     return _method(type(base), function) if plain_access(type(base)) else None
 
 
-def _method(cls: type, function: ast.Attribute) -> _Callee | None:
-    """Return the method or static method of a call on an instance of ``cls``.
+def _above(context: DriveContext, function: ast.Attribute) -> _Callee | None:
+    """Return the method of a call on ``super(C, self)``, or on a variable that holds such an object."""
+    value = function.value
+    instance: object
+    if isinstance(value, ast.Call):
+        if value.keywords or len(value.args) != 2 or context.variables.peek(value.func) is not super:
+            return None
+        after, instance = (context.variables.peek(argument) for argument in value.args)
+        bound = value.args[1]
+    else:
+        held = context.variables.peek(value)
+        if type(held) is not super:
+            return None
+        # by the C getters: ``held.x`` would look ``x`` up on the classes above
+        after, instance = (vars(super)[name].__get__(held) for name in ("__thisclass__", "__self__"))
+        bound = ast.Attribute(value, "__self__", ast.Load())
+    if instance is missing or instance is None:
+        return None
+    cls = cast("type", instance) if issubclass(type(instance), type) else type(instance)
+    order = type.__dict__["__mro__"].__get__(cls)
+    is_plain = plain_access(cls) if cls is not instance else type(instance) is type
+    if not is_plain or not any(base is after for base in order):
+        return None
+    start = next(index for index, base in enumerate(order) if base is after) + 1
+    for base in order[start:]:
+        if function.attr in vars(base):
+            member = vars(base)[function.attr]
+            if isinstance(member, classmethod) and isinstance(member.__func__, types.FunctionType):
+                if cls is not instance:
+                    bound = ast.Attribute(bound, "__class__", ast.Load())
+                return _Callee(function=member.__func__, bound=bound, owner=base)
+            is_method = isinstance(member, types.FunctionType) and cls is not instance
+            return _Callee(function=member, bound=bound, owner=base) if is_method else None
+    return None
 
-    None for a class method: its first argument is the class of the instance, for which the call has no expression.
-    """
+
+def _method(cls: type, function: ast.Attribute) -> _Callee | None:
+    """Return the method, static method or class method of a call on an instance of ``cls``."""
     member, owner = _member(cls, function.attr)
     if isinstance(member, types.FunctionType):
         return _Callee(function=member, bound=function.value, owner=owner)
     if isinstance(member, staticmethod) and isinstance(member.__func__, types.FunctionType):
         return _Callee(function=member.__func__, owner=owner)
+    # the class by the instance, unless the program says something else for ``__class__``
+    says_class = _member(cls, "__class__")[1] is object
+    if isinstance(member, classmethod) and isinstance(member.__func__, types.FunctionType) and says_class:
+        bound = ast.Attribute(function.value, "__class__", ast.Load())
+        return _Callee(function=member.__func__, bound=bound, owner=owner)
     return None
 
 
@@ -182,6 +229,9 @@ def _called(value: object, call: ast.Call) -> _Callee | None:
     """Return the function that a call of the value runs: itself, or a class's ``__init__``, or a ``__call__``."""
     if isinstance(value, types.FunctionType):
         return _Callee(function=value)
+    if type(value) is types.MethodType and isinstance(value.__func__, types.FunctionType):
+        owner = _owner(value.__self__, value.__func__)
+        return _Callee(function=value.__func__, bound=ast.Attribute(call.func, "__self__", ast.Load()), owner=owner)
     # neither a metaclass nor a ``__new__`` of its own: nothing but ``__init__`` runs. An abstract class would raise
     if type(value) is type and _member(value, "__new__")[1] is object and value is not object:
         member, owner = _member(value, "__init__")
@@ -191,6 +241,16 @@ def _called(value: object, call: ast.Call) -> _Callee | None:
         member, owner = _member(type(value), "__call__")
         if isinstance(member, types.FunctionType):
             return _Callee(function=member, bound=call.func, owner=owner)
+    return None
+
+
+def _owner(instance: object, function: types.FunctionType) -> type | None:
+    """Return the class that a bound method was found in; None where it stands in none of the instance's classes."""
+    cls = cast("type", instance) if issubclass(type(instance), type) else type(instance)
+    for base in type.__dict__["__mro__"].__get__(cls):
+        member = vars(base).get(function.__name__)
+        if member is function or (isinstance(member, classmethod) and member.__func__ is function):
+            return cast("type", base)
     return None
 
 

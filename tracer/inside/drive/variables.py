@@ -33,6 +33,7 @@ class Variables:
     def __init__(self, namespace: dict[str, object]) -> None:
         self.namespace = namespace
         self._reserved: set[str] = set()
+        self._rebound: set[str] = set()
         self.temporaries: list[str] = []
         self._placeholders: set[str] = set()
         """Names that ``fresh`` bound to None and no command has bound since: in a replay they are not bound at all."""
@@ -77,6 +78,14 @@ class Variables:
             candidate = f"{name}_{number}"
         self._reserved.add(candidate)
         return candidate
+
+    def note_rebound(self, names: Iterable[str]) -> None:
+        """Note that code which a command calls may rebind these names: ``global`` of a function declares them."""
+        self._rebound.update(names)
+
+    def may_be_rebound(self, name: str) -> bool:
+        """Return True if a command that does not name this variable may rebind it, by what the program's text tells."""
+        return name in self._rebound
 
     def _is_used(self, name: str) -> bool:
         """Return True if a new variable of this name would change the meaning of another command."""

@@ -6,6 +6,8 @@ known, those through another name included; the opening then adds the reveals th
 
 A command is executed as a statement (``execute``: compiled in ``single`` mode, echoed by ``sys.displayhook``) or as an
 expression (``evaluate``: compiled in ``eval`` mode, since the driver needs its value).
+
+Over 400 lines because all that adds a command to the session, or changes one, stands in one place.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from collections.abc import Iterable
 from typing import Literal
 
 from trace_mine.tracer.inside.drive.commands import Command, Position, Unshowable
+from trace_mine.tracer.inside.drive.places import Places
 from trace_mine.tracer.inside.drive.variables import Variables
 from trace_mine.tracer.inside.observe import values
 from trace_mine.tracer.inside.observe.reveals import LONGEST_VALUE
@@ -47,6 +50,7 @@ class SessionWriter:
         hide: sources of commands and reveals whose output must not be shown: it differs in a replay.
         spare: the variable that takes values which the session does not show.
         commands: the emitted commands, in order.
+        places: the constructs that the commands come from.
         printed: the texts that the program printed since the piece began.
         echoes: the values that its prompt echoed since then, as text. Apart from ``printed``, since the result check
             compares each with the native run, which in a script prints and does not echo.
@@ -70,6 +74,7 @@ class SessionWriter:
         self.hide = frozenset(hide)
         self.spare = spare
         self.commands: list[Command] = []
+        self.places = Places()
         self._position: Position = ("", 0, 0)
         self._piece = 0
         self.printed: list[str] = []
@@ -252,7 +257,7 @@ class SessionWriter:
             reason = doctext.why_unshowable_error(command.error)
         if reason is not None:
             raise Unshowable(reason)
-        self.commands.append(command)
+        self._record(command)
         if error is not None and command.output:
             # a doctest shows either output or a traceback: the command catches its exception and keeps the output
             self.guard(len(self.commands) - 1, self.variables.fresh("error"))
@@ -267,6 +272,11 @@ class SessionWriter:
         command.wrote += [name for name in binds if name not in command.wrote and self.variables.has_value(name)]
         if reveal:
             self._opening.reveal_after(command.source, binds, command.wrote, self)
+
+    def _record(self, command: Command) -> None:
+        """Add a command that was executed to the session, with where it stands."""
+        command.place, command.num_texts = self.places.current, len(self.printed)
+        self.commands.append(command)
 
     # changes to what was emitted
 
@@ -379,7 +389,7 @@ class SessionWriter:
         reveal = Command(source, "reveal", self._position, self._piece)
         reveal.output = shown
         reveal.echoed = True
-        self.commands.append(reveal)
+        self._record(reveal)
         builtins._ = value  # type: ignore[attr-defined]
         return True
 
@@ -395,5 +405,5 @@ class SessionWriter:
             self.printed.pop()
         reveal.output = "".join(self._mixed)
         self._mixed.clear()
-        self.commands.append(reveal)
+        self._record(reveal)
         self._opening.emitted(source, reveal.output, None)

@@ -7,6 +7,7 @@ import atexit
 import re
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import accumulate
 
 from trace_mine.tracer.inside.drive.commands import Command, Unshowable
 from trace_mine.tracer.inside.drive.constructs import HANDLERS
@@ -26,7 +27,7 @@ from trace_mine.tracer.inside.jobs.context import (
     variables_of,
 )
 from trace_mine.tracer.inside.jobs.worlds import make_world
-from trace_mine.tracer.inside.program import compiled_file, piece_file, stored_names
+from trace_mine.tracer.inside.program import compiled_file, global_names, piece_file, stored_names
 from trace_mine.tracer.inside.protocol.answers import (
     DrivenFrame,
     DriveSummary,
@@ -34,10 +35,11 @@ from trace_mine.tracer.inside.protocol.answers import (
     MustRestart,
     NotShowable,
     PieceResult,
+    RunningPlace,
     SessionCommand,
     columns_of,
 )
-from trace_mine.tracer.inside.protocol.jobs import DriveJob, Piece, Program
+from trace_mine.tracer.inside.protocol.jobs import DriveJob, Piece, Place, Program
 from trace_mine.tracer.inside.reasons import Reason
 from trace_mine.tracer.inside.states.world import World
 from trace_mine.tracer.inside.syntax.comparable_lines import comparable_lines
@@ -66,6 +68,7 @@ def run(job: DriveJob, context: JobContext) -> End:
     variables = Variables(namespace)
     # before anything runs: a variable of ours must not take a name that the program binds later
     variables.reserve(names)
+    variables.note_rebound(global_names((job.program.code, *(piece.source for piece in job.program.pieces))))
     writer = SessionWriter(
         variables,
         opening,
@@ -107,6 +110,12 @@ def run(job: DriveJob, context: JobContext) -> End:
             outcomes=outcomes_of(decider),
             variables=variables_of(namespace, frozenset(names)),
             spare=spare,
+            places=tuple(
+                RunningPlace(outer=outer, place=Place(path=path, line=line, column=column))
+                for outer, path, line, column in writer.places.all
+            ),
+            stands_in=tuple([command.place for command in writer.commands]),
+            printed=tuple([command.printed for command in writer.commands]),
         )
     )
     return End(end="ok")
@@ -216,6 +225,11 @@ def _drive_piece(driver: Driver, program: Program, index: int, piece: Piece, nam
     except Signal as signal:  # the compiler refused a ``break`` or ``return`` out of place above
         raise AssertionError(f"{type(signal).__name__} left the program") from signal
     driver.calls.finish(frame, 1, "<module>", comparable_lines(tree.body))
+    sizes = [0, *accumulate(map(len, writer.printed))]
+    for command in reversed(writer.commands):
+        if command.piece != index:
+            break
+        command.printed = sizes[command.num_texts]
     return PieceResult(
         stdout="".join(writer.printed),
         echoes=tuple(writer.echoes),
