@@ -41,8 +41,7 @@ def blame(driven: DriveSummary, command: int | None, mismatch: PathMismatch | No
         if command is None:
             command = _command_in(driven, path, mismatch.lines)
     if command is not None:
-        numbers.append(driven.commands[command].place)
-        numbers += [driven.commands[index].place for index in _writers(driven, command)]
+        numbers += [driven.stands_in[index] for index in (command, *_writers(driven, command))]
     places = dict.fromkeys(place for number in numbers for place in around.opened(number))
     return Blame(command=command, places=tuple(places), outermost=around.outermost())
 
@@ -59,7 +58,7 @@ def command_of(native: NativeSummary, driven: DriveSummary, difference: ResultDi
     offset = _first_difference(ran.stdout, wrote_piece.stdout)
     if offset is not None:
         for index in commands:
-            if driven.commands[index].printed > offset:
+            if driven.printed[index] > offset:
                 return index
     acting = [index for index in commands if driven.commands[index].kind != "reveal"]
     return acting[-1] if acting else None

@@ -136,11 +136,11 @@ def session(
                 path="<piece 0>",
                 line=1,
                 piece=0,
-                place=number,
-                printed=printed,
             )
-            for index, (source, number, printed) in enumerate(commands)
+            for index, (source, _, _) in enumerate(commands)
         ),
+        stands_in=tuple(number for _, number, _ in commands),
+        printed=tuple(printed for _, _, printed in commands),
         frames=(),
         pieces=(PieceResult(stdout=stdout),),
         kept={},

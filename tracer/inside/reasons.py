@@ -312,7 +312,11 @@ class Reason(StrEnum):
     EMPTY = "empty", _tracing("No statement of the snippet is a command: it only passes, or is a docstring.")
     SANDBOX_DENIED = (
         "sandbox_denied",
-        _tracing("The session shows an error that only the sandbox made (not permitted, read-only)."),
+        _tracing(
+            "The session shows an error that only the sandbox made: a call that it refuses, no network, a file of this "
+            "machine, or a package that is not installed.",
+            "Read the evidence, which has the cure.",
+        ),
     )
 
     # run, and no session: a check failed, and keeping everything whole did not help
@@ -401,6 +405,13 @@ class Reason(StrEnum):
         ),
     )
     CLOSED = "closed", _whole("A check failed with constructs open, so each statement of the snippet is one command.")
+    RUN_AS_FILE = (
+        "run_as_file",
+        _whole(
+            "No session command by command holds (a script that reads its own source or line numbers has other ones "
+            "there), so one command runs the script's file."
+        ),
+    )
     HIDDEN = (
         "hidden",
         _whole("To open the construct would tell a hidden outcome; the view keeps it as one command."),

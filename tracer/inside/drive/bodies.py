@@ -106,8 +106,7 @@ def _shared_parameters(
         # a closure may read the parameter after the caller rebound its variable, and a loop over a generator may
         # rebind the caller's variable between two of the generator's statements
         return frozenset()
-    bound = bound_names([ast.Expr(value) for _, value in arguments])  # by ``:=``
-    return frozenset(
+    shared = frozenset(
         name
         for name, value in arguments
         if isinstance(value, ast.Name)
@@ -115,9 +114,10 @@ def _shared_parameters(
         and name in context.variables.namespace
         and name not in facts.rebound
         and not name.startswith("__")  # it may be another name in the class
-        and name not in bound
         and not context.variables.may_be_rebound(name)
     )
+    # none that ``:=`` in another argument binds
+    return shared - bound_names([ast.Expr(value) for _, value in arguments]) if shared else shared
 
 
 def _rewritten(

@@ -14,7 +14,9 @@ from typing import Any, NoReturn
 
 from trace_mine.tracer.inside.drive.commands import Command, Position
 from trace_mine.tracer.inside.drive.frames import Body, Frame, Raised, Restart
+from trace_mine.tracer.inside.drive.from_file import defined_from_file
 from trace_mine.tracer.inside.drive.functions import KnownFunctions
+from trace_mine.tracer.inside.drive.parts import calls_in
 from trace_mine.tracer.inside.drive.rules import CallLog, CommandBudget, Kept, Rules
 from trace_mine.tracer.inside.drive.writer import Echo, SessionWriter
 from trace_mine.tracer.inside.observe import values
@@ -29,6 +31,10 @@ from trace_mine.tracer.inside.views.opening import Opening
 # a dictionary's values can say
 Handler = Callable[["DriveContext", Any, Frame], None]
 """Runs a statement of one type, in a frame."""
+
+
+DEEPEST = 100
+"""Levels of an expression that is taken apart. The walk is recursive, and its frames are on the snippet's stack."""
 
 
 class DriveContext(ABC):
@@ -59,7 +65,7 @@ class DriveContext(ABC):
         # by id of a node, with the node, so that its id is not given to another one. A loop's statements come by again
         # and again: this and the like in ``Frame.texts`` and ``functions`` gave a third more commands a second
         self._writes: dict[int, tuple[ast.stmt, list[str]]] = {}
-        self._with_calls: dict[int, tuple[ast.expr, bool]] = {}
+        self._calls: dict[int, tuple[ast.expr, list[ast.expr]]] = {}
 
     # the walk
 
@@ -178,12 +184,18 @@ class DriveContext(ABC):
             entry = self._writes[id(node)] = node, sorted(bound_names([node]))
         return entry[1]
 
-    def may_be_lowered(self, node: ast.expr) -> bool:
-        """Return True if the expression contains a call or a list comprehension. It must not change afterwards."""
-        entry = self._with_calls.get(id(node))
+    def calls_in(self, node: ast.expr) -> list[ast.expr]:
+        """Return the calls and list comprehensions that may be evaluated with an expression, which must not change.
+
+        None of an expression that nests too deeply to be taken apart, which is counted.
+        """
+        entry = self._calls.get(id(node))
         if entry is None:
-            has_calls = any(isinstance(inner, (ast.Call, ast.ListComp)) for inner in ast.walk(node))
-            entry = self._with_calls[id(node)] = node, has_calls
+            calls = calls_in(node, DEEPEST)
+            if calls is None:
+                self.kept.count_once(node, Reason.UNPARSE)
+                calls = []
+            entry = self._calls[id(node)] = node, calls
         return entry[1]
 
     # commands
@@ -230,6 +242,8 @@ class DriveContext(ABC):
             Raised: the command raised an exception.
         """
         home = None if origin is None else (frame.filename, origin)
+        if origin is not None and self.rules.from_file and not frame.is_call:
+            source = defined_from_file(source, origin, self.writer.sources.lines(frame.filename) or ()) or source
         return self.check(self.writer.execute(source, kind, writes, reveal, home), frame)
 
     def evaluate(

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import copy
 import types
+from functools import cached_property
 from typing import cast
 
 from trace_mine.tracer.inside.drive.context import DriveContext
@@ -47,10 +48,14 @@ class Held:
     def __init__(self, context: DriveContext, frame: Frame, nodes: list[ast.expr]) -> None:
         self._context = context
         self._frame = frame
-        # ``:=`` in a later operand rebinds a name that an earlier one reads
-        self._bound = bound_names([ast.Expr(node) for node in nodes])
+        self._nodes = nodes
         self._left: list[tuple[ast.expr, object]] = []
         """Expressions that were left in place, with what they gave when Python evaluates them."""
+
+    @cached_property
+    def _bound(self) -> set[str]:
+        """The names that the statement binds: ``:=`` in a later operand rebinds one that an earlier operand reads."""
+        return bound_names([ast.Expr(node) for node in self._nodes])
 
     def mark(self) -> int:
         """Return a mark: expressions that are left in place from now on are those after it."""

@@ -21,16 +21,12 @@ from trace_mine.tracer.inside.drive.comprehensions import open_comprehension
 from trace_mine.tracer.inside.drive.context import DriveContext
 from trace_mine.tracer.inside.drive.frames import Frame
 from trace_mine.tracer.inside.drive.holding import Held
-from trace_mine.tracer.inside.drive.parts import Part, conditional_parts, evaluated, part, parts_of, with_part
+from trace_mine.tracer.inside.drive.parts import Part, conditional_parts, part, parts_of, with_part
 from trace_mine.tracer.inside.drive.targets import target_of
-from trace_mine.tracer.inside.reasons import Reason
 from trace_mine.tracer.inside.syntax.text import expression
 
 _COLLECTORS = frozenset({"list", "tuple", "sorted", "set", "frozenset", "sum", "max", "min", "dict"})
 """Built-ins that run a generator to its end. ``any`` and ``all`` are none: they may stop before the end."""
-
-DEEPEST = 100
-"""Levels of an expression that is taken apart. The walk is recursive, and its frames are on the snippet's stack."""
 
 
 def lower(context: DriveContext, node: ast.expr, frame: Frame, *, is_used: bool = True) -> ast.expr:
@@ -79,25 +75,7 @@ def sites_in(context: DriveContext, *nodes: ast.expr) -> set[int]:
     """Return the ids of the nodes in these expressions that can be opened now."""
     if context.budget.is_full or (context.rules.follow == 0 and not context.rules.opens):
         return set()
-    return {
-        id(inner)
-        for node in nodes
-        if context.may_be_lowered(node) and not _is_too_deep(context, node)
-        for inner in evaluated(node)
-        if opens(context, inner)
-    }
-
-
-def _is_too_deep(context: DriveContext, node: ast.expr) -> bool:
-    """Return True if the expression nests too deeply to be taken apart, which is counted."""
-    level, depth = [node], 0
-    while level:
-        depth += 1
-        if depth > DEEPEST:
-            context.kept.count_once(node, Reason.UNPARSE)
-            return True
-        level = [part(each, way) for each in level for way in (*parts_of(each), *conditional_parts(each))]
-    return False
+    return {id(call) for node in nodes for call in context.calls_in(node) if opens(context, call)}
 
 
 def opens(context: DriveContext, node: ast.expr) -> bool:

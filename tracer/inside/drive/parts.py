@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ast
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
 Node = TypeVar("Node", bound=ast.expr)
@@ -135,8 +135,33 @@ def _changed(node: object, way: Part, child: ast.expr) -> object:
     return changed
 
 
-def evaluated(node: ast.expr) -> Iterator[ast.expr]:
-    """Yield the sub-expressions that may be evaluated with the node, conditional ones too, and last the node itself."""
-    for way in (*parts_of(node), *conditional_parts(node)):
-        yield from evaluated(part(node, way))
-    yield node
+def _inside(node: ast.expr) -> list[ast.expr]:
+    """Return the sub-expressions at all parts of a node, conditional ones too."""
+    # without the ways to them, for the commonest types: this is asked of every expression that runs
+    if isinstance(node, (ast.Name, ast.Constant)):
+        return []
+    if isinstance(node, ast.BinOp):
+        return [node.left, node.right]
+    if isinstance(node, (ast.Attribute, ast.Starred)):
+        return [node.value]
+    if isinstance(node, ast.Call):
+        function = node.func.value if isinstance(node.func, ast.Attribute) else node.func
+        return [function, *node.args, *(keyword.value for keyword in node.keywords)]
+    return [part(node, way) for way in (*parts_of(node), *conditional_parts(node))]
+
+
+def calls_in(node: ast.expr, deepest: int) -> list[ast.expr] | None:
+    """Return the calls and list comprehensions that may be evaluated with an expression, conditional ones too.
+
+    Returns:
+        None where the expression nests more deeply than ``deepest`` levels.
+    """
+    calls: list[ast.expr] = []
+    level, depth = [node], 0
+    while level:
+        depth += 1
+        if depth > deepest:
+            return None
+        calls += [each for each in level if isinstance(each, (ast.Call, ast.ListComp))]
+        level = [inner for each in level for inner in _inside(each)]
+    return calls

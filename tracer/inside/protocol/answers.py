@@ -232,8 +232,7 @@ class SessionCommand(Record):
     ``output`` is raw and without the traceback, which ``error`` holds as doctest writes it. ``wrote`` names the
     variables that the command wrote, ``changes`` maps those whose value it changed to the new one (None: the variable
     is gone). ``path``, ``line``, ``depth`` (0: in the snippet itself) and ``piece`` (an index) say where its statement
-    stands, ``place`` which of the session's ``places`` is the innermost around it (counted from 1; 0: none).
-    ``printed`` is how many characters the program had printed after it since the piece began.
+    stands.
     """
 
     source: str
@@ -247,8 +246,6 @@ class SessionCommand(Record):
     path: Location
     line: Line
     piece: Count
-    place: Count = 0
-    printed: Count = 0
 
 
 @record
@@ -266,9 +263,12 @@ class DriveSummary(Record):
     ``pieces`` and ``variables`` are compared with the native run's. ``kept`` counts constructs that were kept as one
     command, by reason, ``opened_calls`` the calls whose bodies are shown, ``refused`` calls that stayed calls.
     ``outcomes`` are those of the draws. The session assigns values that are not to be shown to the name ``spare``.
-    ``is_full``: it had as many commands as it may, from where on nothing was opened. ``places`` are the
-    statements and functions that ran, each after the one around it. ``ended``: why the run ended early, with
+    ``is_full``: it had as many commands as it may, from where on nothing was opened. ``ended``: why the run ended early, with
     the session up to the command that ran then, and nothing to compare; empty where it did not.
+
+    ``places`` are the statements and functions that ran, each after the one around it. ``stands_in`` has for each
+    command the number of the innermost of them around it (from 1; 0: none), ``printed`` how many characters the program
+    had printed after it since its piece began.
     """
 
     commands: tuple[SessionCommand, ...]
@@ -283,6 +283,9 @@ class DriveSummary(Record):
     is_full: bool = False
     ended: Word = ""
     places: tuple[RunningPlace, ...] = ()
+    # two columns of numbers, and no fields of the commands: a field of each takes longer to send and to check
+    stands_in: tuple[Count, ...] = ()
+    printed: tuple[Count, ...] = ()
 
     def agree(self) -> None:
         check_outcomes(self.outcomes)
@@ -290,7 +293,9 @@ class DriveSummary(Record):
         # so that a walk from a place outwards ends
         if any(place.outer > index for index, place in enumerate(self.places)):
             raise ProtocolError("expected each place after the one around it, got another order")
-        if any(command.place > len(self.places) for command in self.commands):
+        if not len(self.stands_in) == len(self.printed) == len(self.commands):
+            raise ProtocolError("expected a place and an end of output for each command, got more or fewer")
+        if max(self.stands_in, default=0) > len(self.places):
             raise ProtocolError(f"expected places up to {len(self.places)} of commands, got a further one")
 
 

@@ -77,8 +77,7 @@ def run(commands: int, mark: int, namespace: dict[str, object], features: Sequen
         raised = printed = ""
         try:
             execute(compiled(source, f"<doctest session[{index}]>", "single", flags, True), namespace)
-        except KeyboardInterrupt:
-            raise  # as in doctest: it ends the run
+        # KeyboardInterrupt too, which would end doctest: a prompt goes on after it, and a program may catch its own
         except BaseException as error:
             printed = spoof.getvalue()  # before its ``__str__`` prints, as doctest does
             raised = message_of(error) or "<its lines can't be had>\n"
