@@ -91,7 +91,7 @@ def run(job: DriveJob, context: JobContext) -> End:
     def stop(reason: Reason) -> NoReturn:
         end_as_usual()
         context.guard.disarm()
-        context.send(_so_far(writer, spare, reason))
+        context.send(_so_far(driver, spare, reason))
         context.guard.stop(end)
 
     is_bounded = job.cpu_seconds > 0
@@ -110,7 +110,7 @@ def run(job: DriveJob, context: JobContext) -> End:
     except OutputFull:
         if not is_bounded:
             raise
-        context.send(_so_far(writer, spare, Reason.OUTPUT_LIMIT))
+        context.send(_so_far(driver, spare, Reason.OUTPUT_LIMIT))
         return End(end="ok")
     finally:
         context.guard.disarm()
@@ -142,14 +142,15 @@ def run(job: DriveJob, context: JobContext) -> End:
     return End(end="ok")
 
 
-def _so_far(writer: SessionWriter, spare: str, reason: Reason) -> DriveSummary:
+def _so_far(driver: Driver, spare: str, reason: Reason) -> DriveSummary:
     """The session up to the command that runs now, which is in no list yet."""
+    writer = driver.writer
     return DriveSummary(
         commands=tuple(map(_command, writer.commands)),
-        frames=(),
+        frames=tuple(map(_frame, driver.calls.finished)),
         pieces=(),
-        kept={},
-        opened_calls=0,
+        kept={reason.value: number for reason, number in driver.kept.counts.items()},
+        opened_calls=min(driver.calls.num_opened, len(driver.calls.finished)),  # not those that run now
         outcomes=(),
         variables={},
         spare=spare,

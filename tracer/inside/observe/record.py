@@ -16,6 +16,8 @@ line that is 2.6 times cheaper on sorting a list and on recursion, 1.3 times on 
 (``tests/benchmarks/bench_tracers.py``).
 
 Not covered: variables of a class body whose namespace is not a dict.
+
+Over 400 lines because the trace function of a frame is one closure, beside what makes and reads its log.
 """
 
 from __future__ import annotations

@@ -263,8 +263,8 @@ class DriveSummary(Record):
     ``pieces`` and ``variables`` are compared with the native run's. ``kept`` counts constructs that were kept as one
     command, by reason, ``opened_calls`` the calls whose bodies are shown, ``refused`` calls that stayed calls.
     ``outcomes`` are those of the draws. The session assigns values that are not to be shown to the name ``spare``.
-    ``is_full``: it had as many commands as it may, from where on nothing was opened. ``ended``: why the run ended early, with
-    the session up to the command that ran then, and nothing to compare; empty where it did not.
+    ``is_full``: it had as many commands as it may, from where on nothing was opened. ``ended``: why the run ended
+    early, with the session up to the command that ran then, and nothing to compare; empty where it did not.
 
     ``places`` are the statements and functions that ran, each after the one around it. ``stands_in`` has for each
     command the number of the innermost of them around it (from 1; 0: none), ``printed`` how many characters the program
