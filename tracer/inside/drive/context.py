@@ -31,6 +31,9 @@ Handler = Callable[["DriveContext", Any, Frame], None]
 """Runs a statement of one type, in a frame."""
 
 
+_LOWERED = (ast.Call, ast.ListComp, ast.BinOp, ast.UnaryOp, ast.Compare, ast.Subscript, ast.Attribute)
+
+
 class DriveContext(ABC):
     """The session being written, with the facts and counts that its handlers share.
 
@@ -179,10 +182,13 @@ class DriveContext(ABC):
         return entry[1]
 
     def may_be_lowered(self, node: ast.expr) -> bool:
-        """Return True if the expression contains a call or a list comprehension. It must not change afterwards."""
+        """Return True if the expression contains a call, one that it need not spell, or a list comprehension.
+
+        It must not change afterwards.
+        """
         entry = self._with_calls.get(id(node))
         if entry is None:
-            has_calls = any(isinstance(inner, (ast.Call, ast.ListComp)) for inner in ast.walk(node))
+            has_calls = any(isinstance(inner, _LOWERED) for inner in ast.walk(node))
             entry = self._with_calls[id(node)] = node, has_calls
         return entry[1]
 

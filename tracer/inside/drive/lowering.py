@@ -20,8 +20,10 @@ from trace_mine.tracer.inside.drive.comprehensions import open_comprehension
 from trace_mine.tracer.inside.drive.context import DriveContext
 from trace_mine.tracer.inside.drive.frames import Frame
 from trace_mine.tracer.inside.drive.holding import Held
+from trace_mine.tracer.inside.drive.implicit import OPERATORS, concerns, implicit_call, open_implicit, operands, truth
 from trace_mine.tracer.inside.drive.parts import Part, conditional_parts, evaluated, part, parts_of, with_part
-from trace_mine.tracer.inside.drive.targets import target_of
+from trace_mine.tracer.inside.drive.targets import static_value, target_of
+from trace_mine.tracer.inside.drive.variables import missing
 from trace_mine.tracer.inside.reasons import Reason
 from trace_mine.tracer.inside.syntax.text import expression
 
@@ -69,7 +71,7 @@ def decide(context: DriveContext, node: ast.expr, frame: Frame) -> bool:
         Raised: the test raised an exception.
     """
     sites = sites_in(context, node)
-    if not sites:
+    if not sites and (context.budget.is_full or truth(context, node) is None):
         return context.condition(node, frame)
     return Lowering(context, frame, [node], sites).decide(node)
 
@@ -104,6 +106,10 @@ def opens(context: DriveContext, node: ast.expr) -> bool:
     if isinstance(node, ast.ListComp):
         is_simple = len(node.generators) == 1 and not node.generators[0].is_async
         return is_simple and context.opening.opens_comprehension(node)
+    if isinstance(node, OPERATORS) and concerns(context, node):
+        # of an operand that is not known yet the type decides too: it is looked at once it was evaluated
+        is_known = all(static_value(context, operand) is not missing for operand in operands(node))
+        return not is_known or implicit_call(context, node) is not None
     if not isinstance(node, ast.Call):
         return False
     if context.opening.opens_generators() and (generator := _collected(context, node)) is not None:
@@ -189,7 +195,27 @@ class Lowering:
             taken = self._arm(node)
             if taken is not None:
                 return self.lower(taken, before_site=before_site, unused=unused)
-        return self._settled(self._in_order(node, parts_of(node)), before_site)
+        changed = self._in_order(node, parts_of(node))
+        return self._settled(self._implicit(changed), before_site)
+
+    def _implicit(self, node: ast.expr) -> ast.expr:
+        """Open the call that an operator or attribute makes without saying so; return the expression that is left.
+
+        All operands have been lowered. Those whose types are not known yet are evaluated, in their order.
+        """
+        context = self._context
+        if not concerns(context, node) or context.budget.is_full or not context.opening.is_certain:
+            return node
+        mark, changed = self.held.mark(), node
+        for way in parts_of(node):
+            changed = with_part(changed, way, self.held.settle(part(changed, way)))
+        found = implicit_call(context, changed)
+        if found is None:
+            return changed
+        self.held.check(mark)
+        result = open_implicit(context, found, self._frame)
+        context.return_to(self._position)
+        return changed if result is None else result
 
     def _in_order(self, node: ast.expr, ways: list[Part]) -> ast.expr:
         """Open the sites in these parts of a node, one part after the other."""
@@ -264,6 +290,10 @@ class Lowering:
         """Return the truth of an expression by a command; of a constant, which the compiler knows, without one."""
         if isinstance(node, ast.Constant):
             return bool(node.value)
+        found = truth(self._context, node)
+        if found is not None and (result := open_implicit(self._context, found, self._frame)) is not None:
+            self._context.writer.take_back_reveal(expression(result))  # the test shows it again
+            node = result
         self._context.return_to(self._position)
         return self._context.condition(node, self._frame)
 
@@ -296,6 +326,8 @@ class Lowering:
                 context.return_to(self._position)  # the opened call's commands came from other lines
                 if result is not None:
                     return self._result(result, before_site, unused)
+            else:
+                return self._settled(self._implicit(call), before_site)
         return self._settled(call, before_site)
 
     def _result(self, result: ast.expr, before_site: bool, unused: bool) -> ast.expr:
@@ -329,4 +361,3 @@ class Lowering:
                 changed = with_part(changed, (("func", None),), self.held.method(changed.func))
         assert isinstance(changed, ast.Call)
         return changed
-

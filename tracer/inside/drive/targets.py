@@ -115,8 +115,26 @@ def target_of(context: DriveContext, call: ast.Call, *, generator: bool) -> Targ
         own and of the kind looked for, and the depth of calls would allow it.
     """
     callee = _callee_of(context, call)
-    if callee is None:
-        return None
+    return None if callee is None else _opened(context, call, callee, generator=generator, is_spelt=True)
+
+
+def target_of_function(
+    context: DriveContext, call: ast.Call, function: types.FunctionType, owner: type | None
+) -> Target | None:
+    """Return a function as the target of a call that passes it all its arguments; None where it can't be opened now.
+
+    For calls that the program does not spell, whose function is known. ``owner`` is the class that it was found in.
+    """
+    return _opened(context, call, _Callee(function=function, owner=owner), generator=False, is_spelt=False)
+
+
+def _opened(
+    context: DriveContext, call: ast.Call, callee: _Callee, *, generator: bool, is_spelt: bool
+) -> Target | None:
+    """Return the target that a callee is, where it can be opened now; see ``target_of``.
+
+    ``is_spelt``: the call stands in the program, as a construct that is kept as one command where it is not opened.
+    """
     function, code = callee.function, callee.function.__code__
     if not context.writer.sources.is_own(code.co_filename):
         return None
@@ -132,7 +150,8 @@ def target_of(context: DriveContext, call: ast.Call, *, generator: bool) -> Targ
     definition = None if reason else context.writer.sources.definition(code)
     if definition is None:
         reason = reason or Reason.NO_SOURCE
-        context.kept.count_once(call, reason)
+        if is_spelt:
+            context.kept.count_once(call, reason)
         context.calls.refuse(context.writer.sources.home(code), code.co_name, reason, for_all=True)
         return None
     return Target(

@@ -1,0 +1,350 @@
+"""Calls that an expression makes without saying so: an operator, a property, an index, ``len`` of an instance.
+
+``a + b`` runs the body of ``__add__`` of ``a``'s class. ``implicit_call`` finds that function by the types of the
+operands, where it is certain which one Python calls; the call is then opened as one that the program spells.
+
+Python asks the other operand where a special method returns NotImplemented. ``ImplicitCall.reflected`` is that second
+call; where there is none that could be opened, the statement is kept as one command.
+"""
+
+from __future__ import annotations
+
+import ast
+import types
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from trace_mine.tracer.inside.drive.calls import open_call
+from trace_mine.tracer.inside.drive.context import DriveContext
+from trace_mine.tracer.inside.drive.frames import Frame
+from trace_mine.tracer.inside.drive.targets import Target, static_value, target_of_function
+from trace_mine.tracer.inside.drive.variables import missing
+from trace_mine.tracer.inside.observe.describe import attributes, class_dict, class_mro, plain_access
+from trace_mine.tracer.inside.reasons import Reason
+
+OPERATORS = (ast.BinOp, ast.UnaryOp, ast.Compare, ast.Subscript, ast.Attribute, ast.Call)
+"""Types of expressions that may make a call without saying so."""
+
+_BINARY = {
+    ast.Add: "add",
+    ast.Sub: "sub",
+    ast.Mult: "mul",
+    ast.Div: "truediv",
+    ast.FloorDiv: "floordiv",
+    ast.Mod: "mod",
+    ast.Pow: "pow",
+    ast.MatMult: "matmul",
+    ast.BitAnd: "and",
+    ast.BitOr: "or",
+    ast.BitXor: "xor",
+    ast.LShift: "lshift",
+    ast.RShift: "rshift",
+}
+_UNARY = {ast.USub: "__neg__", ast.UAdd: "__pos__", ast.Invert: "__invert__"}
+_COMPARED = {
+    ast.Eq: ("__eq__", "__eq__"),
+    ast.NotEq: ("__ne__", "__ne__"),
+    ast.Lt: ("__lt__", "__gt__"),
+    ast.LtE: ("__le__", "__ge__"),
+    ast.Gt: ("__gt__", "__lt__"),
+    ast.GtE: ("__ge__", "__le__"),
+}
+"""The special method of each comparison, and that of the other operand."""
+_CONVERSIONS: dict[str, tuple[str, type | None]] = {
+    "len": ("__len__", int),
+    "repr": ("__repr__", str),
+    "str": ("__str__", str),
+    "bool": ("__bool__", bool),
+    "abs": ("__abs__", None),
+}
+"""Built-ins of one argument that return what its special method does, which must be of this very type."""
+_NUMBERS = (int, float, complex, bool)
+"""Types whose operators return NotImplemented for an instance of a class of the program's."""
+_HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE: a class that a program made
+_flags: Callable[[type], int] = type.__dict__["__flags__"].__get__
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImplicitCall:
+    """A call that an expression makes without saying so.
+
+    Attributes:
+        call: the call as an expression, ``a.__class__.__add__(a, b)``.
+        target: its function.
+        kind: the type that its value must have for it to be the expression's; None: any.
+        is_negated: the expression's value is the negated truth of the call's.
+        may_decline: the function may return NotImplemented, for Python to ask the other operand.
+        reflected: the call that Python makes then; None where it can't be opened.
+    """
+
+    call: ast.Call
+    target: Target
+    kind: type | None = None
+    is_negated: bool = False
+    may_decline: bool = False
+    reflected: ImplicitCall | None = None
+
+    def __post_init__(self) -> None:
+        if self.reflected is not None and not self.may_decline:
+            raise ValueError("expected may_decline where there is a reflected call; a call without one is the last")
+
+
+def concerns(context: DriveContext, node: ast.expr) -> bool:
+    """Return True if an operand of the expression is known to be an instance whose class has a function for it.
+
+    The other operand need not be known yet.
+    """
+    return any(
+        _is_instance(value := static_value(context, operand))
+        and any(_is_own(context, _found(type(value), name)[0]) for name in names)
+        for operand, names in zip(operands(node), _names(node), strict=False)
+    )
+
+
+def _is_own(context: DriveContext, member: object) -> bool:
+    """Return True for a function of the program's own, and for a property of one."""
+    if type(member) is property:
+        member = member.fget
+    return isinstance(member, types.FunctionType) and context.writer.sources.is_own(member.__code__.co_filename)
+
+
+def _names(node: ast.expr) -> list[tuple[str, ...]]:
+    """Return, for each of the operands, the names in its class that the expression may call."""
+    if isinstance(node, ast.BinOp):
+        name = _BINARY[type(node.op)]
+        return [(f"__{name}__",), (f"__r{name}__",)]
+    if isinstance(node, ast.Compare):
+        if isinstance(node.ops[0], (ast.In, ast.NotIn)):
+            return [(), ("__contains__",)]
+        forward, backward = _COMPARED.get(type(node.ops[0]), ("", ""))
+        # ``object`` has ``!=`` ask ``__eq__``
+        return [(forward, "__eq__"), (backward,)] if isinstance(node.ops[0], ast.NotEq) else [(forward,), (backward,)]
+    if isinstance(node, ast.UnaryOp):
+        return [(_UNARY.get(type(node.op), ""),)]
+    if isinstance(node, ast.Attribute):
+        return [(node.attr, "__getattr__")]
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+        return [(_CONVERSIONS.get(node.func.id, ("", None))[0], "__repr__", "__len__")]
+    return [("__getitem__",)]
+
+
+def operands(node: ast.expr) -> list[ast.expr]:
+    """Return the sub-expressions whose types decide which function an expression calls; none for most expressions."""
+    if isinstance(node, ast.BinOp):
+        return [node.left, node.right]
+    if isinstance(node, ast.Compare):
+        return [node.left, node.comparators[0]] if len(node.ops) == 1 else []
+    if isinstance(node, ast.UnaryOp):
+        return [] if isinstance(node.op, ast.Not) else [node.operand]
+    if isinstance(node, ast.Subscript):
+        is_item = isinstance(node.ctx, ast.Load) and not isinstance(node.slice, (ast.Slice, ast.Tuple))
+        return [node.value] if is_item else []
+    if isinstance(node, ast.Attribute):
+        return [node.value] if isinstance(node.ctx, ast.Load) else []
+    is_conversion = (
+        isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Name)
+        and node.func.id in _CONVERSIONS
+        and len(node.args) == 1
+        and not node.keywords
+        and not isinstance(node.args[0], ast.Starred)
+    )
+    return node.args if isinstance(node, ast.Call) and is_conversion else []
+
+
+def implicit_call(context: DriveContext, node: ast.expr) -> ImplicitCall | None:
+    """Return the call that an expression makes now and that can be opened; None where it is not certain, or none."""
+    # a hidden outcome may decide the operands' types
+    if not context.opening.is_certain:
+        return None
+    values = [static_value(context, operand) for operand in operands(node)]
+    if not values or missing in map(_known, values) or not any(map(_is_instance, values)):
+        return None
+    if isinstance(node, ast.BinOp):
+        name = _BINARY[type(node.op)]
+        return _binary(context, node, (f"__{name}__", f"__r{name}__"), (node.left, node.right), values)
+    if isinstance(node, ast.Compare):
+        return _compared(context, node, values)
+    if isinstance(node, ast.UnaryOp):
+        return _special(context, _UNARY[type(node.op)], [node.operand], values[0])
+    if isinstance(node, ast.Subscript):
+        return _special(context, "__getitem__", [node.value, node.slice], values[0])
+    if isinstance(node, ast.Attribute):
+        return _property(context, node, values[0])
+    return _converted(context, node, values[0]) if isinstance(node, ast.Call) else None
+
+
+def open_implicit(context: DriveContext, found: ImplicitCall, frame: Frame) -> ast.expr | None:
+    """Open an implicit call, and return the value that the expression has; None where it has to stay.
+
+    Raises:
+        Restart: the call gave something else than the expression does, or was not the last one that it makes.
+    """
+    result = open_call(context, found.call, found.target, frame)
+    if result is None:
+        return None
+    value = context.variables.peek(result)
+    if found.may_decline and value is NotImplemented:
+        reflected = None if found.reflected is None else open_implicit(context, found.reflected, frame)
+        if reflected is None:
+            context.give_up_statement(frame, Reason.UNFAITHFUL)
+        return reflected
+    if found.kind is not None and type(value) is not found.kind:
+        context.give_up_statement(frame, Reason.UNFAITHFUL)
+    # a variable, so that the next command doesn't spell what it shows
+    if isinstance(result, ast.Constant):
+        result = context.assign_temporary(result, "returned", frame, "returned")
+    return ast.UnaryOp(ast.Not(), result) if found.is_negated else result
+
+
+def open_special(
+    context: DriveContext, frame: Frame, name: str, instance: ast.expr, *arguments: ast.expr
+) -> ast.expr | None:
+    """Open the special method of an instance that a statement calls; return what it gave, None where it has to stay."""
+    value = static_value(context, instance)
+    if context.budget.is_full or not context.opening.is_certain or not _is_instance(value):
+        return None
+    found = _special(context, name, [instance, *arguments], value)
+    return None if found is None else open_call(context, found.call, found.target, frame)
+
+
+def in_place(context: DriveContext, target: ast.expr, operator: ast.operator, value: ast.expr) -> ImplicitCall | None:
+    """Return the call that ``target += value`` makes now, where the class of the target defines it in place."""
+    holder = static_value(context, target)
+    if not context.opening.is_certain or not _is_instance(holder):
+        return None
+    return _special(context, f"__i{_BINARY[type(operator)]}__", [target, value], holder)
+
+
+def has_in_place(context: DriveContext, target: ast.expr, operator: ast.operator) -> bool:
+    """Return True if the class of a variable's value has a method for ``+=`` and the like."""
+    return _found(type(static_value(context, target)), f"__i{_BINARY[type(operator)]}__")[0] is not missing
+
+
+def truth(context: DriveContext, node: ast.expr) -> ImplicitCall | None:
+    """Return the call that a test of an instance makes, of ``__bool__`` or else of ``__len__``."""
+    value = static_value(context, node)
+    if not context.opening.is_certain or not _is_instance(value):
+        return None
+    if _found(type(value), "__bool__")[0] is not missing:
+        return _special(context, "__bool__", [node], value, kind=bool)
+    return _special(context, "__len__", [node], value, kind=int)
+
+
+def _known(value: object) -> object:
+    # ``in`` compares by ``==`` as well, which is the snippet's
+    return missing if value is missing else None
+
+
+def _is_instance(value: object) -> bool:
+    """Return True for an instance of a class that a program made, which reads attributes as ``object`` does."""
+    kind = type(value)
+    return value is not missing and bool(_flags(kind) & _HEAP_TYPE) and not issubclass(kind, type)
+
+
+def _found(kind: type, name: str) -> tuple[object, type | None]:
+    """Return a special method of a class and the class that it stands in."""
+    for base in class_mro(kind):
+        if name in class_dict(base):
+            return class_dict(base)[name], base
+    return missing, None
+
+
+def _special(
+    context: DriveContext,
+    name: str,
+    arguments: list[ast.expr],
+    value: object,
+    *,
+    kind: type | None = None,
+    is_negated: bool = False,
+    may_decline: bool = False,
+    reflected: ImplicitCall | None = None,
+) -> ImplicitCall | None:
+    """Return the call of a special method of the first argument, whose value is ``value``."""
+    member, owner = _found(type(value), name)
+    if not isinstance(member, types.FunctionType) or _found(type(value), "__class__")[1] is not object:
+        return None
+    # the class by the instance: the session need not know it by name
+    function = ast.Attribute(ast.Attribute(arguments[0], "__class__", ast.Load()), name, ast.Load())
+    call = ast.Call(function, arguments, [])
+    target = target_of_function(context, call, member, owner)
+    if target is None:
+        return None
+    return ImplicitCall(
+        call=call, target=target, kind=kind, is_negated=is_negated, may_decline=may_decline, reflected=reflected
+    )
+
+
+def _binary(
+    context: DriveContext,
+    node: ast.expr,
+    names: tuple[str, str],
+    sides: tuple[ast.expr, ast.expr],
+    values: list[object],
+    *,
+    is_comparison: bool = False,
+) -> ImplicitCall | None:
+    """Return the call of a binary operator or comparison."""
+    (left, right), (forward, backward) = sides, names
+    kind, other = type(values[0]), type(values[1])
+    # the right operand goes first where its class is a subclass with a method of its own
+    if kind is not other and any(base is kind for base in class_mro(other)):
+        return None
+    reflected = None
+    if kind is not other or is_comparison:
+        reflected = _special(context, backward, [right, left], values[1], may_decline=True)
+    if _is_instance(values[0]) and _found(kind, forward)[0] is not missing:
+        return _special(context, forward, [left, right], values[0], may_decline=True, reflected=reflected)
+    declines = kind in _NUMBERS or (_is_instance(values[0]) and not is_comparison)
+    return reflected if declines else None
+
+
+def _compared(context: DriveContext, node: ast.Compare, values: list[object]) -> ImplicitCall | None:
+    """Return the call of a comparison, or of ``in``."""
+    operator, sides = node.ops[0], (node.left, node.comparators[0])
+    if isinstance(operator, (ast.In, ast.NotIn)):
+        is_negated = isinstance(operator, ast.NotIn)
+        if not _is_instance(values[1]):
+            return None
+        return _special(context, "__contains__", [*reversed(sides)], values[1], kind=bool, is_negated=is_negated)
+    if isinstance(operator, (ast.Is, ast.IsNot)):
+        return None
+    if isinstance(operator, ast.NotEq) and _found(type(values[0]), "__ne__")[1] is object:
+        # ``object`` negates what ``__eq__`` says, unless that is NotImplemented
+        return _special(context, "__eq__", [*sides], values[0], kind=bool, is_negated=True)
+    return _binary(context, node, _COMPARED[type(operator)], sides, values, is_comparison=True)
+
+
+def _property(context: DriveContext, node: ast.Attribute, value: object) -> ImplicitCall | None:
+    """Return the call of a property's getter, or of ``__getattr__`` where there is no such attribute."""
+    kind = type(value)
+    member, owner = _found(kind, node.attr)
+    if not plain_access(kind):
+        return None
+    if member is missing and node.attr not in attributes(value):
+        return _special(context, "__getattr__", [node.value, ast.Constant(node.attr)], value)
+    # an AttributeError of the getter would have Python call ``__getattr__``
+    if type(member) is not property or _found(kind, "__getattr__")[0] is not missing:
+        return None
+    getter = member.fget
+    if not isinstance(getter, types.FunctionType) or _found(type(value), "__class__")[1] is not object:
+        return None
+    spelt = ast.Attribute(ast.Attribute(node.value, "__class__", ast.Load()), node.attr, ast.Load())
+    call = ast.Call(ast.Attribute(spelt, "fget", ast.Load()), [node.value], [])
+    target = target_of_function(context, call, getter, owner)
+    return None if target is None else ImplicitCall(call=call, target=target)
+
+
+def _converted(context: DriveContext, node: ast.Call, value: object) -> ImplicitCall | None:
+    """Return the call that ``len(x)`` and its like make."""
+    assert isinstance(node.func, ast.Name)
+    name, kind = _CONVERSIONS[node.func.id]
+    # a program may have a ``len`` of its own
+    if getattr(context.variables.peek(node.func), "__module__", "") != "builtins":
+        return None
+    if name == "__str__" and _found(type(value), name)[1] is object:
+        name = "__repr__"
+    if name == "__bool__":
+        return truth(context, node.args[0]) if _found(type(value), name)[0] is not missing else None
+    return _special(context, name, [node.args[0]], value, kind=kind)
