@@ -66,14 +66,16 @@ def _run_guarded(context: DriveContext, node: ast.Try, frame: Frame) -> None:
         context.block(node.body, frame)
     except Raised as raised:
         for handler in node.handlers:
-            if _matches(context, handler, raised.error, frame):
+            if _matches(context, node, handler, raised.error, frame):
                 _handle(context, handler, raised, frame)
                 return
         raise
     context.block(node.orelse, frame)  # outside the ``try`` above: its exceptions are not the handlers'
 
 
-def _matches(context: DriveContext, handler: ast.ExceptHandler, error: BaseException, frame: Frame) -> bool:
+def _matches(
+    context: DriveContext, node: ast.Try, handler: ast.ExceptHandler, error: BaseException, frame: Frame
+) -> bool:
     """Return True if the handler catches the exception; evaluates the handler's type without a command.
 
     Raises:
@@ -82,27 +84,22 @@ def _matches(context: DriveContext, handler: ast.ExceptHandler, error: BaseExcep
     if handler.type is None:
         return True
     if any(isinstance(inner, ast.Call) for inner in ast.walk(handler.type)):
-        context.give_up(_place_of(handler), frame, Reason.HANDLER_TYPE)
+        context.give_up(node, frame, Reason.HANDLER_TYPE)
     try:
         types = eval(compile(ast.Expression(handler.type), "<handler>", "eval"), context.variables.namespace)
     except Exception:
-        context.give_up(_place_of(handler), frame, Reason.HANDLER_TYPE)
+        context.give_up(node, frame, Reason.HANDLER_TYPE)
     # by ``type``, as ``isinstance`` would ask what the program says for ``__class__``
     caught = [*types] if issubclass(type(types), tuple) else [types]
     # ``except`` asks the bases alone, where ``isinstance`` would ask a metaclass's ``__instancecheck__``
     if not all(issubclass(type(each), type) and _is_below(each, BaseException) for each in caught):
-        context.give_up(_place_of(handler), frame, Reason.HANDLER_TYPE)  # a TypeError, raised by the ``except``
+        context.give_up(node, frame, Reason.HANDLER_TYPE)  # a TypeError, raised by the ``except``
     return any(_is_below(type(error), each) for each in caught)
 
 
 def _is_below(kind: type, base: type) -> bool:
     """Return True if a class has another one among its bases, whatever their metaclasses say."""
     return any(each is base for each in class_mro(kind))
-
-
-def _place_of(handler: ast.ExceptHandler) -> ast.stmt:
-    """Return the statement by which a handler is named in ``Restart``: the handler is no statement itself."""
-    return handler.body[0]
 
 
 def _handle(context: DriveContext, handler: ast.ExceptHandler, raised: Raised, frame: Frame) -> None:

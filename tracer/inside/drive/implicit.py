@@ -10,6 +10,7 @@ call; where there is none that could be opened, the statement is kept as one com
 from __future__ import annotations
 
 import ast
+import sys
 import types
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -94,11 +95,23 @@ def concerns(context: DriveContext, node: ast.expr) -> bool:
 
     The other operand need not be known yet.
     """
-    return any(
-        _is_instance(value := static_value(context, operand))
-        and any(_is_own(context, _found(type(value), name)[0]) for name in names)
-        for operand, names in zip(operands(node), _names(node), strict=False)
-    )
+    for operand, names in zip(operands(node), _names(node), strict=False):
+        kind = _class_of(context, operand)
+        if kind is not None and any(_is_own(context, _found(kind, name)[0]) for name in names):
+            return True
+    return False
+
+
+def _class_of(context: DriveContext, operand: ast.expr) -> type | None:
+    """Return the class of an operand that is an instance of one that a program made; None as long as that is not known.
+
+    The instance may be yet to be made, by a call of its class.
+    """
+    value = known_value(context, operand)
+    if _is_instance(value):
+        return type(value)
+    made = known_value(context, operand.func) if isinstance(operand, ast.Call) else missing
+    return made if type(made) is type else None
 
 
 def _is_own(context: DriveContext, member: object) -> bool:
@@ -126,6 +139,11 @@ def _names(node: ast.expr) -> list[tuple[str, ...]]:
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
         return [(_CONVERSIONS.get(node.func.id, ("", None))[0], "__repr__", "__len__")]
     return [("__getitem__",)]
+
+
+def known_value(context: DriveContext, node: ast.expr) -> object:
+    """Return the value of a name, dotted name or constant by look-ups that run no code of the snippet; else missing."""
+    return node.value if isinstance(node, ast.Constant) else static_value(context, node)
 
 
 def operands(node: ast.expr) -> list[ast.expr]:
@@ -157,7 +175,7 @@ def implicit_call(context: DriveContext, node: ast.expr) -> ImplicitCall | None:
     # a hidden outcome may decide the operands' types
     if not context.opening.is_certain:
         return None
-    values = [static_value(context, operand) for operand in operands(node)]
+    values = [known_value(context, operand) for operand in operands(node)]
     if not values or missing in map(_known, values) or not any(map(_is_instance, values)):
         return None
     if isinstance(node, ast.BinOp):
@@ -189,7 +207,9 @@ def open_implicit(context: DriveContext, found: ImplicitCall, frame: Frame) -> a
         if reflected is None:
             context.give_up_statement(frame, Reason.UNFAITHFUL)
         return reflected
-    if found.kind is not None and type(value) is not found.kind:
+    # an int is a length, which Python bounds
+    is_bad_length = type(value) is int and found.kind is int and not 0 <= value <= sys.maxsize
+    if is_bad_length or (found.kind is not None and type(value) is not found.kind):
         context.give_up_statement(frame, Reason.UNFAITHFUL)
     # a variable, so that the next command doesn't spell what it shows
     if isinstance(result, ast.Constant):
@@ -201,29 +221,47 @@ def open_special(
     context: DriveContext, frame: Frame, name: str, instance: ast.expr, *arguments: ast.expr
 ) -> ast.expr | None:
     """Open the special method of an instance that a statement calls; return what it gave, None where it has to stay."""
-    value = static_value(context, instance)
-    if context.budget.is_full or not context.opening.is_certain or not _is_instance(value):
-        return None
-    found = _special(context, name, [instance, *arguments], value)
+    found = None if context.budget.is_full else special_call(context, name, [instance, *arguments])
     return None if found is None else open_call(context, found.call, found.target, frame)
+
+
+def special_call(context: DriveContext, name: str, arguments: list[ast.expr]) -> ImplicitCall | None:
+    """Return the call of a special method of the first argument, where it can be opened."""
+    value = known_value(context, arguments[0])
+    if not context.opening.is_certain or not _is_instance(value):
+        return None
+    return _special(context, name, arguments, value)
+
+
+def setter_call(context: DriveContext, target: ast.Attribute, value: ast.expr) -> ImplicitCall | None:
+    """Return the call that an assignment to an attribute makes: of a property's setter, or of ``__setattr__``."""
+    holder = known_value(context, target.value)
+    if not context.opening.is_certain or not _is_instance(holder):
+        return None
+    if _found(type(holder), "__setattr__")[1] is not object:
+        return _special(context, "__setattr__", [target.value, ast.Constant(target.attr), value], holder)
+    member, owner = _found(type(holder), target.attr)
+    if type(member) is not property:
+        return None
+    return _accessor(context, (target, "fset"), [target.value, value], member.fset, owner)
 
 
 def in_place(context: DriveContext, target: ast.expr, operator: ast.operator, value: ast.expr) -> ImplicitCall | None:
     """Return the call that ``target += value`` makes now, where the class of the target defines it in place."""
-    holder = static_value(context, target)
+    holder = known_value(context, target)
     if not context.opening.is_certain or not _is_instance(holder):
         return None
-    return _special(context, f"__i{_BINARY[type(operator)]}__", [target, value], holder)
+    return _special(context, f"__i{_BINARY[type(operator)]}__", [target, value], holder, may_decline=True)
 
 
 def has_in_place(context: DriveContext, target: ast.expr, operator: ast.operator) -> bool:
     """Return True if the class of a variable's value has a method for ``+=`` and the like."""
-    return _found(type(static_value(context, target)), f"__i{_BINARY[type(operator)]}__")[0] is not missing
+    return _found(type(known_value(context, target)), f"__i{_BINARY[type(operator)]}__")[0] is not missing
 
 
 def truth(context: DriveContext, node: ast.expr) -> ImplicitCall | None:
     """Return the call that a test of an instance makes, of ``__bool__`` or else of ``__len__``."""
-    value = static_value(context, node)
+    value = known_value(context, node)
     if not context.opening.is_certain or not _is_instance(value):
         return None
     if _found(type(value), "__bool__")[0] is not missing:
@@ -294,9 +332,11 @@ def _binary(
     reflected = None
     if kind is not other or is_comparison:
         reflected = _special(context, backward, [right, left], values[1], may_decline=True)
-    if _is_instance(values[0]) and _found(kind, forward)[0] is not missing:
+    owner = _found(kind, forward)[1]
+    if _is_instance(values[0]) and owner is not None and owner is not object:
         return _special(context, forward, [left, right], values[0], may_decline=True, reflected=reflected)
-    declines = kind in _NUMBERS or (_is_instance(values[0]) and not is_comparison)
+    # ``object`` knows an instance equal to itself, and declines all else
+    declines = any(kind is each for each in _NUMBERS) or (_is_instance(values[0]) and values[0] is not values[1])
     return reflected if declines else None
 
 
@@ -327,12 +367,24 @@ def _property(context: DriveContext, node: ast.Attribute, value: object) -> Impl
     # an AttributeError of the getter would have Python call ``__getattr__``
     if type(member) is not property or _found(kind, "__getattr__")[0] is not missing:
         return None
-    getter = member.fget
-    if not isinstance(getter, types.FunctionType) or _found(type(value), "__class__")[1] is not object:
+    return _accessor(context, (node, "fget"), [node.value], member.fget, owner)
+
+
+def _accessor(
+    context: DriveContext,
+    spelt: tuple[ast.Attribute, str],
+    arguments: list[ast.expr],
+    function: object,
+    owner: type | None,
+) -> ImplicitCall | None:
+    """Return the call of a property's function, which ``spelt`` names: the attribute, and ``fget`` or ``fset``."""
+    attribute, field = spelt
+    kind = type(known_value(context, attribute.value))
+    if not isinstance(function, types.FunctionType) or _found(kind, "__class__")[1] is not object:
         return None
-    spelt = ast.Attribute(ast.Attribute(node.value, "__class__", ast.Load()), node.attr, ast.Load())
-    call = ast.Call(ast.Attribute(spelt, "fget", ast.Load()), [node.value], [])
-    target = target_of_function(context, call, getter, owner)
+    holder = ast.Attribute(ast.Attribute(attribute.value, "__class__", ast.Load()), attribute.attr, ast.Load())
+    call = ast.Call(ast.Attribute(holder, field, ast.Load()), arguments, [])
+    target = target_of_function(context, call, function, owner)
     return None if target is None else ImplicitCall(call=call, target=target)
 
 

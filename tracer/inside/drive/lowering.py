@@ -20,9 +20,17 @@ from trace_mine.tracer.inside.drive.comprehensions import open_comprehension
 from trace_mine.tracer.inside.drive.context import DriveContext
 from trace_mine.tracer.inside.drive.frames import Frame
 from trace_mine.tracer.inside.drive.holding import Held
-from trace_mine.tracer.inside.drive.implicit import OPERATORS, concerns, implicit_call, open_implicit, operands, truth
+from trace_mine.tracer.inside.drive.implicit import (
+    OPERATORS,
+    concerns,
+    implicit_call,
+    known_value,
+    open_implicit,
+    operands,
+    truth,
+)
 from trace_mine.tracer.inside.drive.parts import Part, conditional_parts, evaluated, part, parts_of, with_part
-from trace_mine.tracer.inside.drive.targets import static_value, target_of
+from trace_mine.tracer.inside.drive.targets import target_of
 from trace_mine.tracer.inside.drive.variables import missing
 from trace_mine.tracer.inside.reasons import Reason
 from trace_mine.tracer.inside.syntax.text import expression
@@ -71,7 +79,10 @@ def decide(context: DriveContext, node: ast.expr, frame: Frame) -> bool:
         Raised: the test raised an exception.
     """
     sites = sites_in(context, node)
-    if not sites and (context.budget.is_full or truth(context, node) is None):
+    tested = node
+    while isinstance(tested, ast.UnaryOp) and isinstance(tested.op, ast.Not):
+        tested = tested.operand
+    if not sites and (context.budget.is_full or truth(context, tested) is None):
         return context.condition(node, frame)
     return Lowering(context, frame, [node], sites).decide(node)
 
@@ -108,7 +119,7 @@ def opens(context: DriveContext, node: ast.expr) -> bool:
         return is_simple and context.opening.opens_comprehension(node)
     if isinstance(node, OPERATORS) and concerns(context, node):
         # of an operand that is not known yet the type decides too: it is looked at once it was evaluated
-        is_known = all(static_value(context, operand) is not missing for operand in operands(node))
+        is_known = all(known_value(context, operand) is not missing for operand in operands(node))
         return not is_known or implicit_call(context, node) is not None
     if not isinstance(node, ast.Call):
         return False
@@ -263,8 +274,10 @@ class Lowering:
 
     def decide(self, node: ast.expr) -> bool:
         """Emit the commands of a test and return its truth: of ``and`` and ``or``, those that Python evaluates."""
-        if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not) and self._splits(node.operand):
-            return not self.decide(node.operand)
+        if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
+            # ``not`` of an instance calls its ``__bool__``
+            if self._splits(node.operand) or truth(self._context, node.operand) is not None:
+                return not self.decide(node.operand)
         if not (isinstance(node, ast.BoolOp) and self._splits(node)):
             return self._truth(self.finish(self.lower(node)))
         ends_at = isinstance(node.op, ast.Or)

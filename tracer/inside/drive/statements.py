@@ -13,6 +13,7 @@ from trace_mine.tracer.inside.drive.context import DriveContext, Handler
 from trace_mine.tracer.inside.drive.frames import Break, Continue, Frame, Return
 from trace_mine.tracer.inside.drive.lowering import Lowering, decide, sites_in
 from trace_mine.tracer.inside.drive.parts import part, parts_of, with_part
+from trace_mine.tracer.inside.drive.stores import open_augmented, open_store
 from trace_mine.tracer.inside.drive.variables import missing
 from trace_mine.tracer.inside.reasons import Reason
 from trace_mine.tracer.inside.syntax.names import bound_names
@@ -89,7 +90,8 @@ def run_assign(context: DriveContext, node: ast.Assign, frame: Frame) -> None:
     targets = [target for target in node.targets if isinstance(target, (ast.Subscript, ast.Attribute))]
     if not sites_in(context, *targets):
         lowered = context.lower(node.value, frame)
-        _emit_changed(context, node, "value", lowered, frame)
+        if len(node.targets) > 1 or not open_store(context, node.targets[0], lowered, frame):
+            _emit_changed(context, node, "value", lowered, frame)
         return
     nodes = [node.value, *node.targets]
     lowering = Lowering(context, frame, nodes, sites_in(context, node.value, *targets))
@@ -110,6 +112,8 @@ def run_augmented(context: DriveContext, node: ast.AugAssign, frame: Frame) -> N
     Not where the target is a name that nothing rebinds: it may as well be read after the value.
     """
     context.begin_statement(frame, node.lineno)
+    if open_augmented(context, node, frame):
+        return
     target = node.target
     sites = sites_in(context, target, node.value)
     if not sites:
