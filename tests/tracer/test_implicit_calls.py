@@ -88,6 +88,16 @@ OPENED = {
         "class A:\n    def __setattr__(self, name, value):\n        print(name, value)\nx = A()\nx.y = 4",
         ["y 4"],
     ),
+    "iterator": (
+        "class Down:\n    def __init__(self, n):\n        self.n = n\n    def __iter__(self):\n        print('iter')\n"
+        "        return self\n    def __next__(self):\n        if self.n == 0:\n            raise StopIteration\n"
+        "        self.n -= 1\n        return self.n\nfor k in Down(2):\n    print(k)\nelse:\n    print('end')",
+        ["iter", "1", "0", "end"],
+    ),
+    "iterator_of_a_list": (
+        "class Bag:\n    def __iter__(self):\n        return iter([1, 2])\nfor k in Bag():\n    print(k)",
+        ["1", "2"],
+    ),
     "operand_with_effects": (
         "def f(x):\n    print('f', x)\n    return Num(x)\nprint((f(1) + f(2)).n)",
         ["f 1", "f 2", "add 1", "3"],
@@ -144,8 +154,8 @@ STAYS = {
     "nothing_helps": "try:\n    print(a + 'x')\nexcept TypeError as error:\n    print(type(error))",
     "remainder": "print(5 in b)",
     "length_that_is_no_length": "class A:\n    def __len__(self):\n        return True\nprint(len(A()))",
-    "negative_length": "class A:\n    def __len__(self):\n        return -1\ntry:\n    len(A())\nexcept ValueError as e:\n"
-    "    print(e)",
+    "negative_length": "class A:\n    def __len__(self):\n        return -1\ntry:\n    len(A())\n"
+    "except ValueError as e:\n    print(e)",
     "own_attribute_is_no_method": "a.__add__ = lambda other: 1\nprint((a + b).n)",
     "attribute_error_of_a_getter": "class A:\n    @property\n    def p(self):\n        raise AttributeError('p')\n"
     "    def __getattr__(self, name):\n        return name\nprint(A().p)",
@@ -154,7 +164,8 @@ STAYS = {
     "class_that_lies": "class A:\n    __class__ = property(lambda self: int)\n    def __add__(self, other):\n"
     "        return 1\nprint(A() + 2)",
     "len_of_its_own": "def len(x):\n    return 9\nprint(len(a))",
-    "text_first": "class A:\n    def __radd__(self, other):\n        return 'r'\nprint('x' + A(), [1] + A(), 1.5 + A())",
+    "text_first": "class A:\n    def __radd__(self, other):\n        return 'r'\n"
+    "print('x' + A(), [1] + A(), 1.5 + A())",
     "format": "class A:\n    def __rmod__(self, other):\n        return 'r'\nprint('%s' % 1, 'x%s' % A() == 1)",
     "eq_that_is_no_bool": "class A:\n    def __eq__(self, other):\n        return []\nprint(A() == 1, A() != 1)",
     "not_equal_declines": "print(a != 5, a == 5)",
@@ -163,7 +174,25 @@ STAYS = {
     "dataclass": "import dataclasses\n@dataclasses.dataclass\nclass P:\n    x: int\n    def __add__(self, o):\n"
     "        return P(self.x + o.x)\nprint((P(1) + P(2)).x, P(1) == P(1))",
     "recursion": "class N:\n    def __init__(self, k):\n        self.k = k\n    def __len__(self):\n"
-    "        return 0 if self.k == 0 else 1 + len(N(self.k - 1))\nprint(len(N(6)))",
+    "        return 0 if self.k == 0 else 1 + len(N(self.k - 1))\n"
+    "print(len(N(6)))",
+    "generator_of_an_instance": "class A:\n    def __init__(self, n):\n        self.n = n\n    def __iter__(self):\n"
+    "        yield self.n\n        yield 2\nfor x in A(1):\n    print(x)\nfor x in A(5):\n    if x == 5:\n        break",
+    "loop_over_itself": "class D:\n    n = 4\n    def __iter__(self):\n        return self\n    def __next__(self):\n"
+    "        self.n -= 1\n        if self.n < 0:\n            raise StopIteration\n        return self.n\n"
+    "    def first(self):\n        for x in self:\n            break\n        for y in self:\n            self = None\n"
+    "        return x, y\nprint(D().first())",
+    "no_iterator": "class A:\n    def __iter__(self):\n        return 5\ntry:\n    for x in A():\n        pass\n"
+    "except TypeError as error:\n    print(error)",
+    "left_early": "class A:\n    def __iter__(self):\n        yield 1\n        print('no')\n        yield 2\n"
+    "for x in A():\n    break\nprint(x)",
+    "error_of_next": "class A:\n    def __iter__(self):\n        return self\n    def __next__(self):\n"
+    "        raise KeyError(1)\ntry:\n    for x in A():\n        pass\nexcept KeyError as error:\n    print(error)",
+    "old_protocol": "class A:\n    def __getitem__(self, i):\n        if i > 2:\n"
+    "            raise IndexError\n        return i\n"
+    "for x in A():\n    print(x)",
+    "else_of_a_loop": "class A:\n    def __iter__(self):\n        yield 1\nfor x in A():\n"
+    "    print(x)\nelse:\n    print('e')",
     "in_place_of_nothing": "class A:\n    __iadd__ = None\n    def __add__(self, other):\n        return 1\nx = A()\n"
     "try:\n    x += 1\nexcept TypeError:\n    print('no')",
     "item_in_place": "class Bag:\n    def __getitem__(self, i):\n        return i\n    def __setitem__(self, i, v):\n"
@@ -194,6 +223,8 @@ def test_a_handler_asks_the_bases_alone(tracer, kit) -> None:
 
 
 def test_a_handler_of_no_exception_raises_as_python_does(tracer, kit) -> None:
-    source = "try:\n    try:\n        1 / 0\n    except 5:\n        print(1)\nexcept TypeError as error:\n    print(error)"
+    source = (
+        "try:\n    try:\n        1 / 0\n    except 5:\n        print(1)\nexcept TypeError as error:\n    print(error)"
+    )
     trace = traced(tracer, kit, source)
     assert "catching classes that do not inherit from BaseException" in trace.text

@@ -192,8 +192,10 @@ def implicit_call(context: DriveContext, node: ast.expr) -> ImplicitCall | None:
     return _converted(context, node, values[0]) if isinstance(node, ast.Call) else None
 
 
-def open_implicit(context: DriveContext, found: ImplicitCall, frame: Frame) -> ast.expr | None:
+def open_implicit(context: DriveContext, found: ImplicitCall, frame: Frame, *, is_used: bool = True) -> ast.expr | None:
     """Open an implicit call, and return the value that the expression has; None where it has to stay.
+
+    ``is_used``: something uses that value, so that None needs a variable.
 
     Raises:
         Restart: the call gave something else than the expression does, or was not the last one that it makes.
@@ -212,7 +214,7 @@ def open_implicit(context: DriveContext, found: ImplicitCall, frame: Frame) -> a
     if is_bad_length or (found.kind is not None and type(value) is not found.kind):
         context.give_up_statement(frame, Reason.UNFAITHFUL)
     # a variable, so that the next command doesn't spell what it shows
-    if isinstance(result, ast.Constant):
+    if isinstance(result, ast.Constant) and is_used:
         result = context.assign_temporary(result, "returned", frame, "returned")
     return ast.UnaryOp(ast.Not(), result) if found.is_negated else result
 
@@ -225,12 +227,23 @@ def open_special(
     return None if found is None else open_call(context, found.call, found.target, frame)
 
 
-def special_call(context: DriveContext, name: str, arguments: list[ast.expr]) -> ImplicitCall | None:
-    """Return the call of a special method of the first argument, where it can be opened."""
+def makes_instance(context: DriveContext, node: ast.expr, name: str) -> bool:
+    """Return True if the expression is a call that makes an instance whose class has its own method of this name."""
+    kind = _class_of(context, node) if isinstance(node, ast.Call) and context.opening.is_certain else None
+    return kind is not None and _is_own(context, _found(kind, name)[0])
+
+
+def special_call(
+    context: DriveContext, name: str, arguments: list[ast.expr], *, generator: bool = False
+) -> ImplicitCall | None:
+    """Return the call of a special method of the first argument, where it can be opened.
+
+    ``generator``: see ``targets.target_of``.
+    """
     value = known_value(context, arguments[0])
     if not context.opening.is_certain or not _is_instance(value):
         return None
-    return _special(context, name, arguments, value)
+    return _special(context, name, arguments, value, generator=generator)
 
 
 def setter_call(context: DriveContext, target: ast.Attribute, value: ast.expr) -> ImplicitCall | None:
@@ -298,6 +311,7 @@ def _special(
     is_negated: bool = False,
     may_decline: bool = False,
     reflected: ImplicitCall | None = None,
+    generator: bool = False,
 ) -> ImplicitCall | None:
     """Return the call of a special method of the first argument, whose value is ``value``."""
     member, owner = _found(type(value), name)
@@ -306,7 +320,7 @@ def _special(
     # the class by the instance: the session need not know it by name
     function = ast.Attribute(ast.Attribute(arguments[0], "__class__", ast.Load()), name, ast.Load())
     call = ast.Call(function, arguments, [])
-    target = target_of_function(context, call, member, owner)
+    target = target_of_function(context, call, member, owner, generator=generator)
     if target is None:
         return None
     return ImplicitCall(

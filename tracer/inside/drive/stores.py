@@ -33,7 +33,7 @@ def open_store(context: DriveContext, target: ast.expr, value: ast.expr, frame: 
     if not is_inert(value):
         value = context.assign_temporary(value, "value", frame)
     found = _stored(context, target, value)  # again: the value's own code may have changed what the target is
-    if found is None or open_implicit(context, found, frame) is None:
+    if found is None or open_implicit(context, found, frame, is_used=False) is None:
         context.emit(unparse(ast.fix_missing_locations(ast.Assign([target], value, lineno=1))), frame)
     return True
 

@@ -119,13 +119,18 @@ def target_of(context: DriveContext, call: ast.Call, *, generator: bool) -> Targ
 
 
 def target_of_function(
-    context: DriveContext, call: ast.Call, function: types.FunctionType, owner: type | None
+    context: DriveContext,
+    call: ast.Call,
+    function: types.FunctionType,
+    owner: type | None,
+    *,
+    generator: bool = False,
 ) -> Target | None:
     """Return a function as the target of a call that passes it all its arguments; None where it can't be opened now.
 
     For calls that the program does not spell, whose function is known. ``owner`` is the class that it was found in.
     """
-    return _opened(context, call, _Callee(function=function, owner=owner), generator=False, is_spelt=False)
+    return _opened(context, call, _Callee(function=function, owner=owner), generator=generator, is_spelt=False)
 
 
 def _opened(
