@@ -46,6 +46,7 @@ class DriveContext(ABC):
         kept: constructs kept as one command, counted by reason.
         calls: opened calls.
         functions: facts of functions.
+        candidates: what ``lowering`` finds out of an expression once, by the id of its node, with the node.
         owners: from session variables that are locals of followed calls to the functions.
     """
 
@@ -62,6 +63,7 @@ class DriveContext(ABC):
         # by id of a node, with the node, so that its id is not given to another one. A loop's statements come by again
         # and again: this and the like in ``Frame.texts`` and ``functions`` gave a third more commands a second
         self._writes: dict[int, tuple[ast.stmt, list[str]]] = {}
+        self.candidates: dict[int, tuple[ast.expr, list[tuple[ast.expr, list[tuple[ast.expr, tuple[str, ...]]]]]]] = {}
         self._with_calls: dict[int, tuple[ast.expr, bool]] = {}
 
     # the walk

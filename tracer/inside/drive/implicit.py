@@ -90,12 +90,24 @@ class ImplicitCall:
             raise ValueError("expected may_decline where there is a reflected call; a call without one is the last")
 
 
-def concerns(context: DriveContext, node: ast.expr) -> bool:
-    """Return True if an operand of the expression is known to be an instance whose class has a function for it.
+Asked = tuple[ast.expr, tuple[str, ...]]
+"""An operand, with the names in its class that an expression may call."""
+
+
+def asked_of(node: ast.expr) -> list[Asked]:
+    """Return the operands of whose classes an expression may call a function; a constant's has none of the program's."""
+    if not isinstance(node, OPERATORS):
+        return []
+    pairs = zip(operands(node), _names(node), strict=False)
+    return [(operand, names) for operand, names in pairs if not isinstance(operand, ast.Constant)]
+
+
+def concerns(context: DriveContext, asked: list[Asked]) -> bool:
+    """Return True if one of the operands is known to be an instance whose class has a function for the expression.
 
     The other operand need not be known yet.
     """
-    for operand, names in zip(operands(node), _names(node), strict=False):
+    for operand, names in asked:
         kind = _class_of(context, operand)
         if kind is not None and any(_is_own(context, _found(kind, name)[0]) for name in names):
             return True

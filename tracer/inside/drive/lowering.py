@@ -21,7 +21,8 @@ from trace_mine.tracer.inside.drive.context import DriveContext
 from trace_mine.tracer.inside.drive.frames import Frame
 from trace_mine.tracer.inside.drive.holding import Held
 from trace_mine.tracer.inside.drive.implicit import (
-    OPERATORS,
+    Asked,
+    asked_of,
     concerns,
     implicit_call,
     known_value,
@@ -38,6 +39,8 @@ from trace_mine.tracer.inside.syntax.text import expression
 _COLLECTORS = frozenset({"list", "tuple", "sorted", "set", "frozenset", "sum", "max", "min", "dict"})
 """Built-ins that run a generator to its end. ``any`` and ``all`` are none: they may stop before the end."""
 
+Candidates = list[tuple[ast.expr, list[Asked]]]
+"""Nodes that could be opened, each with what ``opens`` asks of it."""
 DEEPEST = 100
 """Levels of an expression that is taken apart. The walk is recursive, and its frames are on the snippet's stack."""
 
@@ -94,10 +97,22 @@ def sites_in(context: DriveContext, *nodes: ast.expr) -> set[int]:
     return {
         id(inner)
         for node in nodes
-        if context.may_be_lowered(node) and not _is_too_deep(context, node)
-        for inner in evaluated(node)
-        if opens(context, inner)
+        if context.may_be_lowered(node)
+        for inner, asked in _candidates(context, node)
+        if opens(context, inner, asked)
     }
+
+
+def _candidates(context: DriveContext, node: ast.expr) -> Candidates:
+    """Return the nodes in an expression that could be opened; found once, as the expression must not change."""
+    entry = context.candidates.get(id(node))
+    if entry is None or entry[0] is not node:
+        candidates: Candidates = []
+        if not _is_too_deep(context, node):
+            each = [(inner, asked_of(inner)) for inner in evaluated(node)]
+            candidates = [pair for pair in each if pair[1] or isinstance(pair[0], (ast.Call, ast.ListComp))]
+        entry = context.candidates[id(node)] = node, candidates
+    return entry[1]
 
 
 def _is_too_deep(context: DriveContext, node: ast.expr) -> bool:
@@ -112,12 +127,15 @@ def _is_too_deep(context: DriveContext, node: ast.expr) -> bool:
     return False
 
 
-def opens(context: DriveContext, node: ast.expr) -> bool:
-    """Return True if the node can be opened now: a call, or a list comprehension where the view opens those."""
+def opens(context: DriveContext, node: ast.expr, asked: list[Asked]) -> bool:
+    """Return True if the node can be opened now: a call, or a list comprehension where the view opens those.
+
+    ``asked``: the operands by whose classes an expression may call a function without saying so.
+    """
     if isinstance(node, ast.ListComp):
         is_simple = len(node.generators) == 1 and not node.generators[0].is_async
         return is_simple and context.opening.opens_comprehension(node)
-    if isinstance(node, OPERATORS) and concerns(context, node):
+    if asked and concerns(context, asked):
         # of an operand that is not known yet the type decides too: it is looked at once it was evaluated
         is_known = all(known_value(context, operand) is not missing for operand in operands(node))
         return not is_known or implicit_call(context, node) is not None
@@ -215,7 +233,7 @@ class Lowering:
         All operands have been lowered. Those whose types are not known yet are evaluated, in their order.
         """
         context = self._context
-        if not concerns(context, node) or context.budget.is_full or not context.opening.is_certain:
+        if not concerns(context, asked_of(node)) or context.budget.is_full or not context.opening.is_certain:
             return node
         mark, changed = self.held.mark(), node
         for way in parts_of(node):

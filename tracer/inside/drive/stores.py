@@ -11,6 +11,7 @@ from trace_mine.tracer.inside.drive.context import DriveContext
 from trace_mine.tracer.inside.drive.frames import Frame
 from trace_mine.tracer.inside.drive.implicit import (
     ImplicitCall,
+    asked_of,
     concerns,
     has_in_place,
     in_place,
@@ -60,7 +61,7 @@ def open_augmented(context: DriveContext, node: ast.AugAssign, frame: Frame) -> 
         result = None if found is None else open_implicit(context, found, frame)
     else:
         spelt = ast.copy_location(ast.BinOp(variable, node.op, node.value), node)
-        result = context.lower(spelt, frame) if concerns(context, spelt) else spelt
+        result = context.lower(spelt, frame) if concerns(context, asked_of(spelt)) else spelt
         result = None if result is spelt else result
     if result is None:
         return False
