@@ -308,7 +308,6 @@ HANDLERS: dict[type[ast.stmt], Handler] = {
     ast.Delete: run_delete,
     ast.Import: run_plain,
     ast.ImportFrom: run_import_from,
-    ast.FunctionDef: run_plain,
     ast.AsyncFunctionDef: run_plain,
     ast.ClassDef: run_plain,
     ast.Return: run_return,

@@ -1,0 +1,64 @@
+"""Definitions with decorators of the program's own: the function is defined without them, then each is called.
+
+``@loud`` above ``def f`` becomes ``def f``, the body of ``loud`` with ``f`` as its argument, and ``f = wrapper``. The
+decorators' expressions are evaluated before, in their order, as Python does.
+"""
+
+from __future__ import annotations
+
+import ast
+import copy
+import types
+
+from trace_mine.tracer.inside.drive.calls import open_call
+from trace_mine.tracer.inside.drive.context import DriveContext, Handler
+from trace_mine.tracer.inside.drive.frames import Frame
+from trace_mine.tracer.inside.drive.lowering import Lowering, sites_in
+from trace_mine.tracer.inside.drive.statements import run_plain
+from trace_mine.tracer.inside.drive.targets import static_value, target_of
+from trace_mine.tracer.inside.syntax.text import expression
+
+
+def run_definition(context: DriveContext, node: ast.FunctionDef, frame: Frame) -> None:
+    """Run ``def``: one command, where no decorator's call can be opened.
+
+    Raises:
+        Raised: a decorator, or a default value, raised an exception.
+    """
+    if context.budget.is_full or not _opens_decorator(context, node):
+        run_plain(context, node, frame)
+        return
+    context.begin_statement(frame, node.lineno)
+    lowering = Lowering(context, frame, node.decorator_list, sites_in(context, *node.decorator_list))
+    decorators = [
+        lowering.held.settle(lowering.lower(each, before_site=True), stem="decorator", reveal=False)
+        for each in node.decorator_list
+    ]
+    lowering.held.check()
+    plain = copy.copy(node)
+    plain.decorator_list = []
+    source = context.source(plain, frame, rewritten=True)
+    context.emit(source, frame, writes=[node.name], reveal=False, origin=node)
+    for decorator in reversed(decorators):
+        call = ast.Call(decorator, [ast.Name(node.name, ast.Load())], [])
+        target = target_of(context, call, generator=False)
+        result = None if target is None else open_call(context, call, target, frame)
+        value = expression(call if result is None else result)
+        if value != node.name:
+            context.emit(f"{node.name} = {value}", frame, writes=[node.name], reveal=False)
+
+
+def _opens_decorator(context: DriveContext, node: ast.FunctionDef) -> bool:
+    """Return True if a decorator is a function of the program's own, or made by a call that can be opened."""
+    if not node.decorator_list or not context.opening.is_certain or context.calls.depth >= context.rules.follow:
+        return False
+    if sites_in(context, *node.decorator_list):
+        return True
+    values = [static_value(context, each) for each in node.decorator_list]
+    return any(
+        isinstance(value, types.FunctionType) and context.writer.sources.is_own(value.__code__.co_filename)
+        for value in values
+    )
+
+
+HANDLERS: dict[type[ast.stmt], Handler] = {ast.FunctionDef: run_definition}
