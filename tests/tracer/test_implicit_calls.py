@@ -109,6 +109,24 @@ OPENED = {
         "with Room() as room:\n    print(room)\nwith Room():\n    raise KeyError(1)",
         ["in", "3", "out None", "in", "out <class 'KeyError'>"],
     ),
+    "managed": (
+        "import contextlib\n@contextlib.contextmanager\ndef tagged(name):\n    print('<', name)\n    try:\n"
+        "        yield name * 2\n    except KeyError:\n        print('swallowed')\n    finally:\n        print('>')\n"
+        "def f():\n    with tagged('f') as x:\n        return x\nprint(f())\nwith tagged('a'), tagged('b') as b:\n"
+        "    print(b)\nwith tagged('c'):\n    raise KeyError(1)\n"
+        "try:\n    with tagged('d'):\n        raise ValueError(1)\nexcept ValueError as error:\n    print(error)\n"
+        "for k in range(3):\n    with tagged(str(k)):\n        if k:\n            break",
+        [
+            *("< f", ">", "ff", "< a", "< b", "bb", ">", ">", "< c", "swallowed", ">", "< d", ">", "1"),
+            *("< 0", ">", "< 1", ">"),
+        ],
+    ),
+    "decorated": (
+        "def loud(f):\n    print('deco')\n    def inner(*args):\n        print('in')\n        return f(*args)\n"
+        "    return inner\ndef named(name):\n    print('name', name)\n    return loud\n"
+        "@named('x')\n@loud\ndef g(n):\n    return n\nprint(g(3))",
+        ["name x", "deco", "deco", "in", "in", "3"],
+    ),
     "raises": (
         "class Picky:\n    def __add__(self, other):\n        raise ValueError(other)\n"
         "try:\n    Picky() + 1\nexcept ValueError as error:\n    print(error)",
@@ -177,11 +195,23 @@ STAYS = {
     "        return 0 if self.k == 0 else 1 + len(N(self.k - 1))\n"
     "print(len(N(6)))",
     "generator_of_an_instance": "class A:\n    def __init__(self, n):\n        self.n = n\n    def __iter__(self):\n"
-    "        yield self.n\n        yield 2\nfor x in A(1):\n    print(x)\nfor x in A(5):\n    if x == 5:\n        break",
+    "        yield self.n\n        yield 2\nfor x in A(1):\n    print(x)\n"
+    "for x in A(5):\n    if x == 5:\n        break",
     "loop_over_itself": "class D:\n    n = 4\n    def __iter__(self):\n        return self\n    def __next__(self):\n"
     "        self.n -= 1\n        if self.n < 0:\n            raise StopIteration\n        return self.n\n"
     "    def first(self):\n        for x in self:\n            break\n        for y in self:\n            self = None\n"
     "        return x, y\nprint(D().first())",
+    "managed_without_yield": "import contextlib\n@contextlib.contextmanager\ndef m():\n    if a is None:\n"
+    "        yield\ntry:\n    with m():\n        pass\nexcept RuntimeError as error:\n    print(error)",
+    "managed_with_two": "import contextlib\n@contextlib.contextmanager\ndef m():\n    yield 1\n    yield 2\n"
+    "try:\n    with m():\n        print('in')\nexcept RuntimeError as error:\n    print(error)",
+    "managed_output": "import contextlib, io, sys\n@contextlib.contextmanager\ndef quiet():\n    old = sys.stdout\n"
+    "    sys.stdout = io.StringIO()\n    yield\n    sys.stdout = old\nwith quiet():\n    print('no')\nprint('yes')",
+    "decorator_that_raises": "def bad(f):\n    raise ValueError(f.__name__)\ntry:\n"
+    "    @bad\n    def g():\n        pass\n"
+    "except ValueError as error:\n    print(error)",
+    "decorator_of_a_method": "def loud(f):\n    def inner(self):\n        return f(self) + 1\n    return inner\n"
+    "class A:\n    @loud\n    def m(self):\n        return 1\nprint(A().m())",
     "no_iterator": "class A:\n    def __iter__(self):\n        return 5\ntry:\n    for x in A():\n        pass\n"
     "except TypeError as error:\n    print(error)",
     "left_early": "class A:\n    def __iter__(self):\n        yield 1\n        print('no')\n        yield 2\n"

@@ -16,6 +16,7 @@ from typing import cast
 from trace_mine.tracer.inside.drive.context import DriveContext, Handler
 from trace_mine.tracer.inside.drive.frames import Frame, Handled, Raised, Restart, Return, Signal
 from trace_mine.tracer.inside.drive.implicit import open_special
+from trace_mine.tracer.inside.drive.managers import open_managed
 from trace_mine.tracer.inside.observe.describe import class_mro
 from trace_mine.tracer.inside.protocol.jobs import Place
 from trace_mine.tracer.inside.reasons import Reason
@@ -160,6 +161,8 @@ def _run_items(context: DriveContext, node: ast.With, items: list[ast.withitem],
         context.block(node.body, frame)
         return
     item, rest = items[0], items[1:]
+    if open_managed(context, node, item, frame, lambda: _run_items(context, node, rest, frame)):
+        return
     lowered = context.lower(item.context_expr, frame)
     # ``__exit__`` is looked up before the body runs, which may bind the name to something else
     stays = is_inert(lowered) and not (

@@ -12,10 +12,11 @@ import types
 
 from trace_mine.tracer.inside.drive.calls import open_call
 from trace_mine.tracer.inside.drive.context import DriveContext, Handler
-from trace_mine.tracer.inside.drive.frames import Frame
+from trace_mine.tracer.inside.drive.frames import Frame, Raised
 from trace_mine.tracer.inside.drive.lowering import Lowering, sites_in
 from trace_mine.tracer.inside.drive.statements import run_plain
 from trace_mine.tracer.inside.drive.targets import static_value, target_of
+from trace_mine.tracer.inside.drive.variables import missing
 from trace_mine.tracer.inside.syntax.text import expression
 
 
@@ -39,18 +40,32 @@ def run_definition(context: DriveContext, node: ast.FunctionDef, frame: Frame) -
     plain.decorator_list = []
     source = context.source(plain, frame, rewritten=True)
     context.emit(source, frame, writes=[node.name], reveal=False, origin=node)
+    try:
+        _decorate(context, node.name, decorators, frame)
+    except Raised:
+        # Python binds the name after the last decorator, so that none is bound where one raises
+        context.emit(f"del {node.name}", frame, "bind", reveal=False)
+        context.writer.forget([node.name])
+        raise
+
+
+def _decorate(context: DriveContext, name: str, decorators: list[ast.expr], frame: Frame) -> None:
+    """Call the decorators of a function, the last one first, and bind the name to what each returns."""
     for decorator in reversed(decorators):
-        call = ast.Call(decorator, [ast.Name(node.name, ast.Load())], [])
+        call = ast.Call(decorator, [ast.Name(name, ast.Load())], [])
         target = target_of(context, call, generator=False)
         result = None if target is None else open_call(context, call, target, frame)
         value = expression(call if result is None else result)
-        if value != node.name:
-            context.emit(f"{node.name} = {value}", frame, writes=[node.name], reveal=False)
+        if value != name:
+            context.emit(f"{name} = {value}", frame, writes=[name], reveal=False)
 
 
 def _opens_decorator(context: DriveContext, node: ast.FunctionDef) -> bool:
     """Return True if a decorator is a function of the program's own, or made by a call that can be opened."""
     if not node.decorator_list or not context.opening.is_certain or context.calls.depth >= context.rules.follow:
+        return False
+    # until the last decorator has returned, the name keeps the value that it had
+    if context.variables.peek(ast.Name(node.name, ast.Load())) is not missing:
         return False
     if sites_in(context, *node.decorator_list):
         return True
