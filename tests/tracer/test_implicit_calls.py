@@ -109,6 +109,8 @@ OPENED = {
         "with Room() as room:\n    print(room)\nwith Room():\n    raise KeyError(1)",
         ["in", "3", "out None", "in", "out <class 'KeyError'>"],
     ),
+    "print": ("print(a, b, 3, c := 4, sep='-')", ["Num(1)-Num(2)-3-4"]),
+    "text": ("x = f'{a} and {b!r}'\nprint(x)", ["Num(1) and Num(2)"]),
     "managed": (
         "import contextlib\n@contextlib.contextmanager\ndef tagged(name):\n    print('<', name)\n    try:\n"
         "        yield name * 2\n    except KeyError:\n        print('swallowed')\n    finally:\n        print('>')\n"
@@ -201,6 +203,18 @@ STAYS = {
     "        self.n -= 1\n        if self.n < 0:\n            raise StopIteration\n        return self.n\n"
     "    def first(self):\n        for x in self:\n            break\n        for y in self:\n            self = None\n"
     "        return x, y\nprint(D().first())",
+    "text_that_prints": "class T:\n    def __str__(self):\n        print('making')\n        return 't'\n"
+    "print('first', T())\nprint(T(), 'last')\nprint(a, T(), b)\nprint([a], T())",
+    "text_that_raises": "class T:\n    def __str__(self):\n        return self.nothing\n"
+    "try:\n    print('first', T())\nexcept AttributeError as error:\n    print(error)",
+    "text_that_is_none": "class T:\n    def __str__(self):\n        return 5\ntry:\n    print(T())\n"
+    "except TypeError as error:\n    print(error)",
+    "text_after_arguments": "class T:\n    n = 1\n    def __str__(self):\n        return str(self.n)\n    def __repr__(self):\n"
+    "        global a\n        a = 9\n        return 'r'\nt = T()\ndef f():\n    t.n += 5\n    return 0\n"
+    "print(t, f(), (lambda: f())())\nclass U(T):\n    __str__ = T.__repr__\nprint(U(), a)\nprint(a)",
+    "own_format": "class T:\n    def __format__(self, spec):\n        return 'f' + spec\n    def __str__(self):\n"
+    "        return 's'\nprint(f'{T()} {T():>3} {T()!s}')",
+    "own_print": "def print_all(*xs):\n    for x in xs:\n        print(x)\nprint_all(a, b)\nprint(a, file=None)",
     "managed_without_yield": "import contextlib\n@contextlib.contextmanager\ndef m():\n    if a is None:\n"
     "        yield\ntry:\n    with m():\n        pass\nexcept RuntimeError as error:\n    print(error)",
     "managed_with_two": "import contextlib\n@contextlib.contextmanager\ndef m():\n    yield 1\n    yield 2\n"

@@ -31,7 +31,7 @@ Handler = Callable[["DriveContext", Any, Frame], None]
 """Runs a statement of one type, in a frame."""
 
 
-_LOWERED = (ast.Call, ast.ListComp, ast.BinOp, ast.UnaryOp, ast.Compare, ast.Subscript, ast.Attribute)
+_LOWERED = (ast.Call, ast.ListComp, ast.BinOp, ast.UnaryOp, ast.Compare, ast.Subscript, ast.Attribute, ast.JoinedStr)
 
 
 class DriveContext(ABC):

@@ -23,7 +23,7 @@ from trace_mine.tracer.inside.drive.variables import missing
 from trace_mine.tracer.inside.observe.describe import attributes, class_dict, class_mro, plain_access
 from trace_mine.tracer.inside.reasons import Reason
 
-OPERATORS = (ast.BinOp, ast.UnaryOp, ast.Compare, ast.Subscript, ast.Attribute, ast.Call)
+OPERATORS = (ast.BinOp, ast.UnaryOp, ast.Compare, ast.Subscript, ast.Attribute, ast.Call, ast.FormattedValue)
 """Types of expressions that may make a call without saying so."""
 
 _BINARY = {
@@ -59,6 +59,7 @@ _CONVERSIONS: dict[str, tuple[str, type | None]] = {
     "abs": ("__abs__", None),
 }
 """Built-ins of one argument that return what its special method does, which must be of this very type."""
+_TEXT = ("__str__", "__repr__")
 _NUMBERS = (int, float, complex, bool)
 """Types whose operators return NotImplemented for an instance of a class of the program's."""
 _HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE: a class that a program made
@@ -95,7 +96,7 @@ Asked = tuple[ast.expr, tuple[str, ...]]
 
 
 def asked_of(node: ast.expr) -> list[Asked]:
-    """Return the operands of whose classes an expression may call a function; a constant's has none of the program's."""
+    """Return the operands whose classes may have a function that the expression calls; a constant's has none."""
     if not isinstance(node, OPERATORS):
         return []
     pairs = zip(operands(node), _names(node), strict=False)
@@ -148,6 +149,8 @@ def _names(node: ast.expr) -> list[tuple[str, ...]]:
         return [(_UNARY.get(type(node.op), ""),)]
     if isinstance(node, ast.Attribute):
         return [(node.attr, "__getattr__")]
+    if isinstance(node, ast.FormattedValue) or is_print(node):
+        return [_TEXT] * len(operands(node))
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
         return [(_CONVERSIONS.get(node.func.id, ("", None))[0], "__repr__", "__len__")]
     return [("__getitem__",)]
@@ -171,6 +174,10 @@ def operands(node: ast.expr) -> list[ast.expr]:
         return [node.value] if is_item else []
     if isinstance(node, ast.Attribute):
         return [node.value] if isinstance(node.ctx, ast.Load) else []
+    if isinstance(node, ast.FormattedValue):
+        return [node.value] if node.format_spec is None and node.conversion in (-1, ord("r"), ord("s")) else []
+    if isinstance(node, ast.Call) and is_print(node):
+        return node.args
     is_conversion = (
         isinstance(node, ast.Call)
         and isinstance(node.func, ast.Name)
@@ -201,7 +208,43 @@ def implicit_call(context: DriveContext, node: ast.expr) -> ImplicitCall | None:
         return _special(context, "__getitem__", [node.value, node.slice], values[0])
     if isinstance(node, ast.Attribute):
         return _property(context, node, values[0])
-    return _converted(context, node, values[0]) if isinstance(node, ast.Call) else None
+    if isinstance(node, ast.FormattedValue):
+        return text_call(context, node.value, is_repr=node.conversion == ord("r"), is_formatted=node.conversion == -1)
+    return _converted(context, node, values[0]) if isinstance(node, ast.Call) and not is_print(node) else None
+
+
+def is_print(node: ast.expr) -> bool:
+    """Return True for a call of a function ``print`` whose keywords say nothing of where to print."""
+    return (
+        isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Name)
+        and node.func.id == "print"
+        and not any(isinstance(each, ast.Starred) for each in node.args)
+        and all(each.arg in ("sep", "end") for each in node.keywords)
+    )
+
+
+def text_call(
+    context: DriveContext, node: ast.expr, *, is_repr: bool = False, is_formatted: bool = False
+) -> ImplicitCall | None:
+    """Return the call that makes an instance's text; ``is_formatted``: by ``format``, which asks ``str`` by default."""
+    value = known_value(context, node)
+    if not context.opening.is_certain or not _is_instance(value):
+        return None
+    if is_formatted and _found(type(value), "__format__")[1] is not object:
+        return None
+    is_repr = is_repr or _found(type(value), "__str__")[1] is object
+    return _special(context, "__repr__" if is_repr else "__str__", [node], value, kind=str)
+
+
+def is_one_return(found: ImplicitCall) -> bool:
+    """Return True if the function only returns a value made without calls: to run it early prints nothing early."""
+    body = found.target.definition.body
+    return isinstance(body[-1], ast.Return) and not any(
+        isinstance(inner, (ast.Call, ast.stmt)) and inner is not body[-1]
+        for statement in body
+        for inner in ast.walk(statement)
+    )
 
 
 def open_implicit(context: DriveContext, found: ImplicitCall, frame: Frame, *, is_used: bool = True) -> ast.expr | None:

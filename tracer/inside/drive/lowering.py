@@ -18,21 +18,25 @@ import ast
 from trace_mine.tracer.inside.drive.calls import collect_yielded, open_call
 from trace_mine.tracer.inside.drive.comprehensions import open_comprehension
 from trace_mine.tracer.inside.drive.context import DriveContext
-from trace_mine.tracer.inside.drive.frames import Frame
+from trace_mine.tracer.inside.drive.frames import Frame, Raised
 from trace_mine.tracer.inside.drive.holding import Held
 from trace_mine.tracer.inside.drive.implicit import (
     Asked,
     asked_of,
     concerns,
     implicit_call,
+    is_one_return,
+    is_print,
     known_value,
     open_implicit,
     operands,
+    text_call,
     truth,
 )
 from trace_mine.tracer.inside.drive.parts import Part, conditional_parts, evaluated, part, parts_of, with_part
 from trace_mine.tracer.inside.drive.targets import target_of
 from trace_mine.tracer.inside.drive.variables import missing
+from trace_mine.tracer.inside.observe.describe import ATOMS
 from trace_mine.tracer.inside.reasons import Reason
 from trace_mine.tracer.inside.syntax.text import expression
 
@@ -137,6 +141,8 @@ def opens(context: DriveContext, node: ast.expr, asked: list[Asked]) -> bool:
         return is_simple and context.opening.opens_comprehension(node)
     if asked and concerns(context, asked):
         # of an operand that is not known yet the type decides too: it is looked at once it was evaluated
+        if is_print(node):
+            return True
         is_known = all(known_value(context, operand) is not missing for operand in operands(node))
         return not is_known or implicit_call(context, node) is not None
     if not isinstance(node, ast.Call):
@@ -160,6 +166,12 @@ def _collected(context: DriveContext, node: ast.Call) -> ast.Call | None:
     if getattr(context.variables.peek(node.func), "__module__", "") != "builtins":
         return None
     return inner if target_of(context, inner, generator=True) is not None else None
+
+
+def _may_show_more(context: DriveContext, node: ast.expr) -> bool:
+    """Return True unless a value is an atom, whose text runs no code."""
+    kind = type(context.variables.peek(node))
+    return type(kind) is not type or kind not in ATOMS
 
 
 def lower_arguments(context: DriveContext, node: ast.Call, frame: Frame, sites: set[int]) -> ast.Call:
@@ -235,6 +247,8 @@ class Lowering:
         context = self._context
         if not concerns(context, asked_of(node)) or context.budget.is_full or not context.opening.is_certain:
             return node
+        if is_print(node):
+            return self._print(node)
         mark, changed = self.held.mark(), node
         for way in parts_of(node):
             changed = with_part(changed, way, self.held.settle(part(changed, way)))
@@ -244,7 +258,41 @@ class Lowering:
         self.held.check(mark)
         result = open_implicit(context, found, self._frame)
         context.return_to(self._position)
+        if result is not None and isinstance(node, ast.FormattedValue):
+            return ast.FormattedValue(result, -1, None)
         return changed if result is None else result
+
+    def _print(self, node: ast.expr) -> ast.expr:
+        """Open the methods that make the texts of printed instances; return the call that prints these texts.
+
+        ``print`` makes each text when the ones before it are printed: only methods that print nothing run before that.
+        """
+        context, changed = self._context, node
+        if getattr(context.variables.peek(node.func), "__module__", "") != "builtins":  # type: ignore[attr-defined]
+            return node
+        # all of them are evaluated before the first text is made
+        for way in parts_of(node):
+            changed = with_part(changed, way, self.held.settle(part(changed, way)))
+        for number, way in enumerate(parts_of(node)):
+            child = part(changed, way)
+            found = text_call(context, child)
+            if found is None:
+                if _may_show_more(context, child):
+                    break  # a later text would be made before this one
+                continue
+            if number and not is_one_return(found):
+                break
+            try:
+                result = open_implicit(context, found, self._frame)
+            except Raised:
+                if number:  # Python has printed the texts before it by then
+                    context.give_up_statement(self._frame, Reason.UNFAITHFUL)
+                raise
+            context.return_to(self._position)
+            if result is None:
+                break
+            changed = with_part(changed, way, result)
+        return changed
 
     def _in_order(self, node: ast.expr, ways: list[Part]) -> ast.expr:
         """Open the sites in these parts of a node, one part after the other."""
@@ -292,10 +340,10 @@ class Lowering:
 
     def decide(self, node: ast.expr) -> bool:
         """Emit the commands of a test and return its truth: of ``and`` and ``or``, those that Python evaluates."""
-        if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
-            # ``not`` of an instance calls its ``__bool__``
-            if self._splits(node.operand) or truth(self._context, node.operand) is not None:
-                return not self.decide(node.operand)
+        is_negated = isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not)
+        # ``not`` of an instance calls its ``__bool__``
+        if is_negated and (self._splits(node.operand) or truth(self._context, node.operand) is not None):
+            return not self.decide(node.operand)
         if not (isinstance(node, ast.BoolOp) and self._splits(node)):
             return self._truth(self.finish(self.lower(node)))
         ends_at = isinstance(node.op, ast.Or)
