@@ -209,12 +209,19 @@ STAYS = {
     "try:\n    print('first', T())\nexcept AttributeError as error:\n    print(error)",
     "text_that_is_none": "class T:\n    def __str__(self):\n        return 5\ntry:\n    print(T())\n"
     "except TypeError as error:\n    print(error)",
-    "text_after_arguments": "class T:\n    n = 1\n    def __str__(self):\n        return str(self.n)\n    def __repr__(self):\n"
+    "text_after_arguments": "class T:\n    n = 1\n    def __str__(self):\n        return str(self.n)\n"
+    "    def __repr__(self):\n"
     "        global a\n        a = 9\n        return 'r'\nt = T()\ndef f():\n    t.n += 5\n    return 0\n"
     "print(t, f(), (lambda: f())())\nclass U(T):\n    __str__ = T.__repr__\nprint(U(), a)\nprint(a)",
     "own_format": "class T:\n    def __format__(self, spec):\n        return 'f' + spec\n    def __str__(self):\n"
     "        return 's'\nprint(f'{T()} {T():>3} {T()!s}')",
     "own_print": "def print_all(*xs):\n    for x in xs:\n        print(x)\nprint_all(a, b)\nprint(a, file=None)",
+    "exceptions": "class Bad(ValueError):\n    def __init__(self, n, *, k=1):\n        self.n = n\nclass Worse(Bad):\n"
+    "    def __init__(self, n):\n        super().__init__(n, k=2)\n        self.text = 't'\n"
+    "class File(OSError):\n    def __init__(self, n):\n        self.n = n\n"
+    "for kind in (Bad, Worse, File):\n    try:\n        raise kind(3)\n    except Exception as error:\n"
+    "        print(repr(error), error.args, error.n)\ntry:\n    raise Bad(len('abc') + 1, k=4)\n"
+    "except Bad as error:\n    print(error.args, error)",
     "managed_without_yield": "import contextlib\n@contextlib.contextmanager\ndef m():\n    if a is None:\n"
     "        yield\ntry:\n    with m():\n        pass\nexcept RuntimeError as error:\n    print(error)",
     "managed_with_two": "import contextlib\n@contextlib.contextmanager\ndef m():\n    yield 1\n    yield 2\n"

@@ -259,7 +259,7 @@ def _called(value: object, call: ast.Call) -> _Callee | None:
         owner = _owner(value.__self__, value.__func__)
         return _Callee(function=value.__func__, bound=ast.Attribute(call.func, "__self__", ast.Load()), owner=owner)
     # neither a metaclass nor a ``__new__`` of its own: nothing but ``__init__`` runs. An abstract class would raise
-    if type(value) is type and _member(value, "__new__")[1] is object and value is not object:
+    if type(value) is type and value is not object and _makes_plainly(value):
         member, owner = _member(value, "__init__")
         if isinstance(member, types.FunctionType) and not getattr(value, "__abstractmethods__", None):
             return _Callee(function=member, bound=call.func, owner=owner, instance=value)
@@ -268,6 +268,19 @@ def _called(value: object, call: ast.Call) -> _Callee | None:
         if isinstance(member, types.FunctionType):
             return _Callee(function=member, bound=call.func, owner=owner)
     return None
+
+
+def _makes_plainly(cls: type) -> bool:
+    """Return True if a class makes its instances as ``object`` does, or as exceptions do, which keep their arguments."""
+    owner = _member(cls, "__new__")[1]
+    return owner is object or (owner is not None and is_plain_exception(owner))
+
+
+def is_plain_exception(cls: type) -> bool:
+    """Return True for one of Python's own exceptions, of those whose ``__new__`` only keeps the arguments."""
+    order = type.__dict__["__mro__"].__get__(cls)
+    is_foreign = cls.__module__ == "builtins" and BaseException in order
+    return is_foreign and not any(base in order for base in (OSError, BaseExceptionGroup, MemoryError))
 
 
 def _owner(instance: object, function: types.FunctionType) -> type | None:
