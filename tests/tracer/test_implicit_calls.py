@@ -109,6 +109,11 @@ OPENED = {
         "with Room() as room:\n    print(room)\nwith Room():\n    raise KeyError(1)",
         ["in", "3", "out None", "in", "out <class 'KeyError'>"],
     ),
+    "numbered": (
+        "def g():\n    yield 'x'\n    yield 3, 4\nfor k, value in enumerate(g()):\n    print(k, value)\n"
+        "for pair in enumerate(g()):\n    print(pair)\n    break",
+        ["0 x", "1 (3, 4)", "(0, 'x')"],
+    ),
     "print": ("print(a, b, 3, c := 4, sep='-')", ["Num(1)-Num(2)-3-4"]),
     "text": ("x = f'{a} and {b!r}'\nprint(x)", ["Num(1) and Num(2)"]),
     "managed": (

@@ -58,14 +58,21 @@ def _target(context: DriveContext, loop: ast.For) -> tuple[ast.Call, Target] | N
     """Return the call of the generator function that the loop runs over; None where it or the loop can't be opened."""
     if context.budget.is_full or loop.orelse or not context.opening.opens_generators():
         return None
-    if isinstance(loop.iter, ast.Call):
-        call, target = loop.iter, target_of(context, loop.iter, generator=True)
+    call = _numbered(context, loop.iter) or loop.iter
+    if isinstance(call, ast.Call):
+        target = target_of(context, call, generator=True)
     else:
         found = special_call(context, "__iter__", [loop.iter], generator=True)
         if found is None:
             return None
         call, target = found.call, found.target
     return None if target is None or _has_guarded_yield(target.definition) else (call, target)
+
+
+def _numbered(context: DriveContext, node: ast.expr) -> ast.expr | None:
+    """Return what a call of the built-in ``enumerate`` numbers from 0; None for any other expression."""
+    is_call = isinstance(node, ast.Call) and len(node.args) == 1 and not node.keywords
+    return node.args[0] if is_call and context.variables.peek(node.func) is enumerate else None
 
 
 class _Consumer:
@@ -78,6 +85,8 @@ class _Consumer:
         self._generator = generator
         self._target = target
         self._variable = without_brackets(loop.target)
+        self._is_numbered = _numbered(context, loop.iter) is not None
+        self._num_done = 0
         self._writes = sorted(bound_names([ast.Assign([loop.target], ast.Constant(None), lineno=loop.lineno)]))
 
     def consume(self, value: ast.expr | None) -> None:
@@ -89,6 +98,9 @@ class _Consumer:
         context = self._context
         position = context.position
         source = yielded_text(value)
+        if self._is_numbered:
+            source = f"{self._num_done}, {source}"
+            self._num_done += 1
         if source != self._variable:  # ``x = x`` would say nothing
             context.emit(f"{self._variable} = {source}", self._generator, "iterate", self._writes)
         try:
