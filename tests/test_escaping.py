@@ -47,7 +47,8 @@ from trace_mine.tracer.__main__ import Colour, _page, _print
 from trace_mine.tracer.command_line import make_app, run_app
 from trace_mine.tracer.formats.repl import render
 from trace_mine.tracer.schema import Belief, Drop, Step, Trace
-from trace_mine.tracer.show import beliefs_shown, coloured, page
+from trace_mine.tracer.show import beliefs_shown, coloured
+from trace_mine.tracer.viewer import page
 from trace_mine.tracer.visible import in_html, in_markdown, indented, one_line, prose_in_markdown, visible
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -92,6 +93,7 @@ NASTY = [
 ]
 ALLOWED_TAGS = {"html", "head", "meta", "title", "style", "body", "h1", "h2", "pre", "span", "footer", "p", "table"}
 ALLOWED_TAGS |= {"thead", "tbody", "tr", "th", "td", "a", "img"}
+ALLOWED_TAGS |= {"header", "nav", "main", "section", "button", "input", "output", "div", "script"}
 
 
 def trace_of(text: str) -> Trace:
@@ -282,7 +284,7 @@ def figures(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 HTML: dict[str, Callable[[str, Path], str]] = {
     "trace-run --html": lambda text, _: _page(trace_of(text), title=text),
-    "page": lambda text, _: page(text, [], title=text, footer=text),
+    "viewer": lambda text, _: page(trace_of(text), title=text, footer=text, sources={"p": text}),
     "notebook": lambda text, _: trace_of(text)._repr_html_(),
     "evaluation report": lambda text, folder: eval_report.page(folder, drawings(text), eval_facts(text)),
     "text": lambda text, _: f"<p title='{in_html(text)}'>{in_html(text)}</p>",

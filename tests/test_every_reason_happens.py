@@ -157,7 +157,10 @@ WHOLE: dict[Reason, Program] = {
     ),
     Reason.UNFAITHFUL: Program(source=HELD + REDIRECTED.format(1)),
     Reason.BUDGET: Program(source="for i in range(500):\n    x = i\n"),
-    Reason.CLOSED: Program(source=BARE_RAISE),
+    # two statements leave names behind, so that neither alone is to blame
+    Reason.CLOSED: Program(
+        source="def f(n):\n    return n + 1\nif 1 < 2:\n    x = f(1)\nif x:\n    y = f(2)\nprint(dir())\n"
+    ),
     Reason.HIDDEN: Program(
         source="from random import random\nx = 1\nif random() < 0.5:\n    x = 2\nprint(x)\n", view="branch"
     ),
@@ -175,7 +178,7 @@ WHOLE: dict[Reason, Program] = {
     Reason.TRY_STAR: Program(source="try:\n    x = 1\nexcept* ValueError:\n    x = 2\n"),
     Reason.UNPARSE: Program(source="def f(n):\n    return n\nx = f(1)" + " + 1" * 900 + "\n"),
     Reason.UNBOUND_LOCAL: Program(
-        source="def f(n):\n    if n:\n        m = 1\n    return m\ntry:\n    f(0)\nexcept NameError as error:\n    pass\n"
+        source="def f(n):\n    if n:\n        m = 1\n    return m\ntry:\n    f(0)\nexcept NameError:\n    x = 1\n"
     ),
     Reason.REBOUND: Program(
         source="n = 1\nnames = globals()\ndef f():\n    names['n'] = 2\n    return 3\nx = (n, f())\n"
@@ -201,8 +204,10 @@ WHOLE: dict[Reason, Program] = {
         source="n = 1\ndef f(n):\n    class C:\n        n = 2\n    return C.n + n\nx = f(5)\n"
     ),
     Reason.BAD_ARGUMENTS: Program(source="def f(a):\n    return a\ntry:\n    f()\nexcept TypeError:\n    x = 1\n"),
-    Reason.STAR_ARGUMENTS: Program(source="def f(*a):\n    return a\nx = f(*range(2))\n"),
-    Reason.ARGUMENT_ORDER: Program(source="def f(*a, **k):\n    return len(a)\nx = f(len('a'), k=len('b'))\n"),
+    Reason.STAR_ARGUMENTS: Program(source="def f(*a):\n    yield a\nfor x in f(*range(2)):\n    y = x\n"),
+    Reason.ARGUMENT_ORDER: Program(
+        source="def f(*a, **k):\n    yield len(a)\nfor x in f(len('a'), k=len('b')):\n    y = x\n"
+    ),
 }
 """Programs of which something is kept as one command."""
 

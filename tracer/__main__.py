@@ -22,7 +22,8 @@ from trace_mine.tracer.sandbox import SandboxUnavailable
 from trace_mine.tracer.schema import SCHEMA_VERSION, Drop, Trace
 from trace_mine.tracer.scripts import decoded, import_folders, script_snippet
 from trace_mine.tracer.session import Tracer, TracerConfig
-from trace_mine.tracer.show import beliefs_shown, coloured, page, visible
+from trace_mine.tracer.show import beliefs_shown, session_shown
+from trace_mine.tracer.viewer import page, sources_of
 from trace_mine.tracer.views import View, ViewError, parse_view, with_hidden_inputs
 from trace_mine.tracer.visible import indented
 
@@ -37,7 +38,8 @@ Examples:
 The script sees an empty scratch folder as its working directory, the folder given by --root read-only at /repo, and
 nothing else of this machine. What follows FILE is the script's: options of trace-run stand before it.
 
-Exit codes: 0 a record was made, whatever the script did; 1 none could be made; 2 wrong usage; 130 interrupted."""
+Exit codes: 0 a record was made, whatever the script did; 1 none could be made; 2 wrong usage; 3 the session that is
+shown differs from the script's own run, at the command that is marked; 130 interrupted."""
 
 DATA_REASONS = frozenset(
     {
@@ -114,7 +116,9 @@ def command(
     file: Annotated[str, typer.Argument(metavar="FILE", help="the script, or - for standard input")],
     arguments: Annotated[list[str] | None, typer.Argument(metavar="ARG", help="the script's sys.argv[1:]")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="print one JSON object instead of the session")] = False,
-    html: Annotated[Path | None, typer.Option(help="write the session as a self-contained page", metavar="OUT")] = None,
+    html: Annotated[
+        Path | None, typer.Option(help="write a page to step through it: source, variables, beliefs", metavar="OUT")
+    ] = None,
     root: Annotated[
         Path | None, typer.Option(help="a folder that the script sees, read-only, and imports from", metavar="DIR")
     ] = None,
@@ -244,16 +248,21 @@ def command(
     with Tracer(config) as tracer:
         if not as_json:  # the object says it
             tell_sandbox(tracer.sandbox)
-        # lenient: whoever looks at one program wants to see the session that fails a check, and is told that it does
+        # lenient: where no session holds, whoever looks at one program wants to see one, and is told where it differs
         result = tracer.trace(script_snippet(source, name, arguments or ()), lenient=True)
         if isinstance(result, Trace) and html is not None:
-            html.write_text(_page(result, title=Path(file).name), encoding="utf-8")
+            sources = {name: source}
+            if (folder := root or (script.parent if script is not None else None)) is not None:
+                sources = {**sources_of(result, folder), **sources}
+            html.write_text(_page(result, title=Path(file).name, sources=sources), encoding="utf-8")
         if as_json:
             print(json.dumps(as_object(result, tracer)))
         else:
             _print(result, beliefs=beliefs, color=color)
     if _is_failure(result):
         raise typer.Exit(ExitCode.FAILED)
+    if isinstance(result, Trace) and result.failed_checks:
+        raise typer.Exit(ExitCode.UNTRUE)
 
 
 def _imports(root: Path | None, script: Path | None) -> tuple[Path | None, tuple[str, ...]]:
@@ -271,9 +280,9 @@ def _is_failure(result: Trace | Drop) -> bool:
     return isinstance(result, Drop) and reason_of(result.reason) not in DATA_REASONS | {Reason.SIGNAL}
 
 
-def _page(trace: Trace, *, title: str) -> str:
+def _page(trace: Trace, *, title: str, sources: Mapping[str, str] | None = None) -> str:
     footer = f"Python {trace.python}, sandbox level {trace.sandbox['level']} ({trace.sandbox['layers']})"
-    return page(trace.text, trace.segments, title=title, footer=footer)
+    return page(trace, title=title, footer=footer, sources=sources)
 
 
 def _read(path: str) -> str:
@@ -360,9 +369,9 @@ def _print(result: Trace | Drop, *, beliefs: bool, color: Colour) -> None:
     if beliefs:
         sys.stdout.write(beliefs_shown(result, colour=colour))
     else:
-        sys.stdout.write(coloured(result.text, result.segments) if colour else visible(result.text))
+        sys.stdout.write(session_shown(result, colour=colour))
     for check, evidence in result.failed_checks.items():
-        print(indented(f"trace-run: this session does not replay ({check}): {evidence}"), file=sys.stderr)
+        print(indented(f"trace-run: this session is not true ({check}): {evidence}"), file=sys.stderr)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

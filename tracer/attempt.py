@@ -8,17 +8,19 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 
-from trace_mine.tracer.checks import NOTHING, PathMismatch, check_paths, check_result
+from trace_mine.tracer.blame import blame, command_of
+from trace_mine.tracer.checks import NOTHING, result_difference
 from trace_mine.tracer.config import TracerConfig
 from trace_mine.tracer.formats import repl
 from trace_mine.tracer.hiding import believe, draws_of, laws_of, view_of
 from trace_mine.tracer.inside.protocol.answers import DriveSummary, MustRestart, NotShowable
-from trace_mine.tracer.inside.protocol.jobs import DriveJob, Place, Program
+from trace_mine.tracer.inside.protocol.jobs import DriveJob, Program
 from trace_mine.tracer.inside.reasons import Reason
 from trace_mine.tracer.own_frames import account_of
+from trace_mine.tracer.path_check import PathMismatch, check_paths
 from trace_mine.tracer.replay_check import WrittenSession, replay_session
 from trace_mine.tracer.replays.jails import ReplayJails
-from trace_mine.tracer.rounds import Again, Failed, Native, Plan, all_of, check_ended, with_whole
+from trace_mine.tracer.rounds import Again, Blame, Differs, Failed, Native, Plan, all_of, check_ended, with_whole
 from trace_mine.tracer.sandbox import Worker
 from trace_mine.tracer.schema import Outcome, Snippet, Step, Trace, Verification
 from trace_mine.tracer.steps import masked, steps_of
@@ -52,19 +54,22 @@ class Attempt:
     lenient: bool
 
     def trace(self) -> Trace:
-        """Write the session by the plan and check it; a check that fails is in the trace's ``failed_checks``.
+        """Write the session by the plan and check it.
+
+        A check that fails ends the attempt, unless it is ``lenient``: then it is in the trace's ``failed_checks``.
 
         The replay comes last because it takes a run of its own for each reader; beliefs only follow if all checks
         held, because they take longer than all other runs together.
 
         Raises:
             Again: the session has to be written again, by another plan.
+            Differs: a check failed.
             Failed: there is no session.
         """
         program = program_of(self.config, self.snippet, self.recorder)
         run = self._drive(program)
         driven = _summary_of(run, self.plan)
-        failed = self._differences(driven)
+        failed, at = self._differences(driven)
         verification = Verification()
         steps = [
             replace(step, path=library_on_host(step.path, self.recorder))
@@ -78,24 +83,30 @@ class Attempt:
         if denied is not None and not self.lenient:
             raise Failed(Reason.SANDBOX_DENIED, denied.group())
         self._refuse_host_paths(rendered.text)
-        if self.lenient or not failed:
-            session = WrittenSession(
-                snippet=self.snippet,
-                program=program,
-                text=rendered.text,
-                plan=self.plan,
-                commands=driven.commands,
-                steps=steps,
-                outcomes=driven.outcomes,
-                noticed=self.native.result.noticed,
-                files=self._files_that_ran(),
-            )
-            replayed = replay_session(self.config, self.replays, session, lenient=self.lenient)
-            failed.update(replayed.failed)
-            steps = masked(steps, driven.commands, replayed.differing, replayed.unbound)
-            verification = replayed.verification
-        trace = replace(self._trace_of(run, driven, steps, rendered, failed), verification=verification)
-        if not driven.outcomes or (failed and not self.lenient):
+        if failed and not self.lenient:
+            raise _differs(failed, at)
+        session = WrittenSession(
+            snippet=self.snippet,
+            program=program,
+            text=rendered.text,
+            plan=self.plan,
+            commands=driven.commands,
+            steps=steps,
+            outcomes=driven.outcomes,
+            noticed=self.native.result.noticed,
+            files=self._files_that_ran(),
+        )
+        replayed = replay_session(self.config, self.replays, session, lenient=self.lenient)
+        failed.update(replayed.failed)
+        if replayed.failed and at.command is None:
+            at = blame(driven, replayed.command)
+        steps = masked(steps, driven.commands, replayed.differing, replayed.unbound)
+        verification = replayed.verification
+        if failed and not self.lenient:
+            raise _differs(failed, at)
+        trace = self._trace_of(run, driven, steps, rendered, failed)
+        trace = replace(trace, verification=verification, differs_at=at.command if failed else None)
+        if not driven.outcomes:
             return trace
         choices, beliefs, failure = believe(self.config, self.recorder, program, steps, rendered, driven.outcomes)
         # Beliefs that end early are no failed check: those that were found hold, and the row says that some lack.
@@ -145,29 +156,27 @@ class Attempt:
             )
         )
 
-    def _differences(self, driven: DriveSummary) -> dict[str, str]:
+    def _differences(self, driven: DriveSummary) -> tuple[dict[str, str], Blame]:
         """The first of the result check and the path check that fails, as a reason with its evidence; else empty.
 
-        Raises:
-            Again: the path of a followed call differs, and keeping that call as one command may help.
+        Both are made where the first fails: the path shows a wrong value before anything prints it.
         """
-        native, plan = self.native, self.plan
+        native = self.native
         unstable = native.unstable or NOTHING
-        # The result first: it looks at no frames, and where both differ its evidence says more to a reader.
-        is_prompt = self.snippet.kind != "script"
-        difference = check_result(native.result, driven, single=is_prompt, unstable=unstable)
-        if difference is not None:
-            return {Reason.RESULT_DIFFERS.value: difference}
+        mismatch: PathMismatch | None = None
         try:
             check_paths(native.frames, driven.frames, unstable)
-        except PathMismatch as mismatch:
-            # Not before the second native run, which may show that the path differs by itself. Not for a piece's own
-            # frame, which can't be kept as one command: there the session's last plan is left.
-            if native.unstable is not None and plan.open_statements and not mismatch.code[0].startswith("<piece"):
-                place = Place(path=mismatch.code[0], line=mismatch.code[1])
-                raise Again(with_whole(plan, place, Reason.PATH_DIFFERS.value, str(mismatch))) from None
-            return {Reason.PATH_DIFFERS.value: str(mismatch)}
-        return {}
+        except PathMismatch as error:
+            mismatch = error
+        # The result first: it looks at no frames, and where both differ its evidence says more to a reader.
+        is_prompt = self.snippet.kind != "script"
+        result = result_difference(native.result, driven, single=is_prompt, unstable=unstable)
+        if result is not None:
+            command = command_of(native.result, driven, result)
+            return {Reason.RESULT_DIFFERS.value: result.evidence}, blame(driven, command, mismatch)
+        if mismatch is not None:
+            return {Reason.PATH_DIFFERS.value: str(mismatch)}, blame(driven, None, mismatch)
+        return {}, Blame()
 
     def _trace_of(
         self, run: Outcome, driven: DriveSummary, steps: list[Step], rendered: repl.Rendered, failed: dict[str, str]
@@ -215,6 +224,12 @@ class Attempt:
             opened_frames=account.opened,
             unopened_frames=account.unopened,
         )
+
+
+def _differs(failed: dict[str, str], at: Blame) -> Differs:
+    """The one check that failed: an attempt that is not lenient ends with the first."""
+    reason, evidence = next(iter(failed.items()))
+    return Differs(reason, evidence, at)
 
 
 def _summary_of(run: Outcome, plan: Plan) -> DriveSummary:

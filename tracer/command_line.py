@@ -48,6 +48,7 @@ class ExitCode(IntEnum):
     DONE = 0
     FAILED = 1
     WRONG_USAGE = 2
+    UNTRUE = 3  # of trace-run alone: the session that it shows failed a check
     INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
 

@@ -71,6 +71,7 @@ class ReplayResult:
 
     Attributes:
         failed: the failed check, a reason with its evidence, or empty.
+        command: the index of the first command that printed something else; None where none did.
         differing: for each command the variables that it changed to another value in some replay than in the session.
         unbound: for each command the variables that it is said to change, and which no replay had after it.
         answered: for each command the variables that had the session's value where a reader vouches for it.
@@ -78,6 +79,7 @@ class ReplayResult:
     """
 
     failed: dict[str, str] = field(default_factory=dict)
+    command: int | None = None
     differing: list[set[str]]
     unbound: list[set[str]]
     answered: list[set[str]]
@@ -132,6 +134,7 @@ def replay_session(config: TracerConfig, jails: ReplayJails, session: WrittenSes
         if different:
             evidence = _evidence_of(name, different, session, result.differing, lenient=lenient)
             result.failed = {Reason.REPLAY_MISMATCH.value: evidence}
+            result.command = different[0].command
             return result
         if len(commands) == size:  # a reader that saw a part of the session printed none of the rest
             printed.add(name)

@@ -45,6 +45,29 @@ class Failed(Exception):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Blame:
+    """A command that differs, and what may have made it differ (``blame`` finds it).
+
+    Attributes:
+        command: the index of the first command that is known to differ; None where no command is.
+        places: what to keep as one command, the likeliest first.
+        outermost: the program's own statements that were opened, in their order.
+    """
+
+    command: int | None = None
+    places: tuple[Place, ...] = ()
+    outermost: tuple[Place, ...] = ()
+
+
+class Differs(Failed):
+    """A session that fails a check; ``blame`` says where, and what to keep whole for it."""
+
+    def __init__(self, reason: str, evidence: str, blame: Blame) -> None:
+        super().__init__(reason, evidence)
+        self.blame = blame
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Native:
     """A program's native run: its summary, its recorded frames, and what differed by itself in a second run.
 

@@ -315,6 +315,8 @@ class Trace:
         doctest_passed: all examples printed what their docstring promises; None for other kinds of snippets.
         failed_checks: evidence by ``Reason``. Empty in every row of a dataset; ``Tracer.trace(lenient=True)`` fills it
             instead of dropping the snippet.
+        differs_at: the index of the first step at which a failed check saw a difference; None where none failed, or
+            where no step shows it.
         choices: the choices in the order in which they were made; none in a view that hides nothing.
         beliefs: the beliefs in the order of the text; none in a view that hides nothing.
         frames: the native run's activations in the order of their calls, as ``sys.settrace`` saw them. Other formats
@@ -347,6 +349,7 @@ class Trace:
     kept_whole: Mapping[str, int]
     doctest_passed: bool | None
     failed_checks: Mapping[str, str] = field(default_factory=dict)
+    differs_at: int | None = None
     choices: tuple[Choice, ...] = ()
     beliefs: tuple[Belief, ...] = ()
     frames: tuple[NativeFrame, ...] = ()
@@ -396,7 +399,7 @@ _STYLE = (
     ".trace-mine-command{font-weight:600}.trace-mine-reveal{color:#06c}.trace-mine-value{color:#17692f}"
     ".trace-mine-error{color:#b00020}.trace-mine-hidden{background:#fff2c4}"
 )
-"""The style of ``_repr_html_``, in the colours of ``show.page``."""
+"""The style of ``_repr_html_``, in the colours of ``viewer_page``."""
 
 
 def _uncertain(trace: Trace) -> tuple[tuple[str, tuple[object, ...]], ...]:

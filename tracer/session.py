@@ -4,15 +4,14 @@ A ``Tracer`` has two warm sandboxed workers. The first records the native run an
 replays it in a different world (``two_worlds``), so that output that depends on the machine is noticed; nothing of ours
 is in its processes, and what they print is compared here (``replays``).
 
-When a check fails, the construct or call that failed is kept as one command and the session is written again; in the
-last round each statement is one command. A snippet that fails even then is dropped, with the evidence. Here are the
-rounds; ``native_runs`` and ``attempt`` are the parts of each.
+When a check fails, the statement or call that differs is kept as one command and the session is written again
+(``search``); in the last round each statement is one command. A snippet that fails even then is dropped, with the
+evidence. ``native_runs`` and ``attempt`` are the parts of each round.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from types import TracebackType
 
 from trace_mine.tracer.attempt import Attempt
@@ -22,15 +21,11 @@ from trace_mine.tracer.inside.protocol.answers import SessionAutomaton
 from trace_mine.tracer.inside.reasons import Reason
 from trace_mine.tracer.native_runs import run_again, run_within_limits
 from trace_mine.tracer.replays.jails import ReplayJails
-from trace_mine.tracer.rounds import Again, Failed, Plan, told_apart
+from trace_mine.tracer.rounds import Again, Failed, Native, Plan
 from trace_mine.tracer.sandbox import Worker
 from trace_mine.tracer.schema import Drop, Snippet, Trace
+from trace_mine.tracer.search import MAX_ROUNDS, PlanSearch, closed
 from trace_mine.tracer.two_worlds import jail_of, root_of
-
-MAX_ROUNDS = 10
-"""How often a session is written again, each time with more kept as one command.
-
-Nested functions that fail one by one need a round each."""
 
 
 class Tracer:
@@ -119,8 +114,9 @@ class Tracer:
 
         Args:
             snippet: what to run.
-            lenient: return a session that fails a check as it ran, with the evidence in its ``failed_checks``. That is
-                for looking at one program, never for a dataset.
+            lenient: where no session passes all checks, return one that fails as it ran, with the evidence in its
+                ``failed_checks`` and the command that differs in ``differs_at``. That is for looking at one program,
+                never for a dataset.
 
         Returns:
             The trace, or the reason why there is none.
@@ -147,15 +143,9 @@ class Tracer:
         return {worker: worker.lost_runs for worker in (self._recorder, *self._replays.started)}
 
     def _trace(self, snippet: Snippet, lenient: bool) -> Trace:
-        """Write sessions by one plan after the other until one passes all checks.
+        """Search for a plan by which the session passes all checks (``PlanSearch``).
 
-        A round ends in one of four ways:
-
-        * The session passes, or is ``lenient``: it is the trace.
-        * ``Again``: the attempt knows what to keep as one command or not to show; the next round does so.
-        * ``Failed`` by the result or path check, the first time: the program is run natively once more, in the other
-          world. Values that differ between the two runs are left out of the checks from then on, under the same plan.
-        * ``Failed`` otherwise: each statement becomes one command (``_closed``). If that fails, the snippet is dropped.
+        A session that none of them gives is shown as it ran by the first plan that failed, if ``lenient``.
 
         Raises:
             Failed: no plan gives a session that passes.
@@ -163,47 +153,34 @@ class Tracer:
         config = self.config
         native = run_within_limits(config, snippet, self._recorder)
         plan = Plan(follow=0 if config.view.skips else native.follow)
-        opening = native.follow >= 0  # until the last plan, after which no other is left to try
+        opening = native.follow >= 0
         if not opening:
-            plan = self._closed(plan, native.limit)
-        for _ in range(MAX_ROUNDS):
-            try:
-                trace = Attempt(
-                    config=config,
-                    recorder=self._recorder,
-                    replays=self._replays,
-                    snippet=snippet,
-                    native=native,
-                    plan=plan,
-                    lenient=lenient,
-                ).trace()
-                if lenient or not trace.failed_checks:
-                    return trace
-                # An attempt stops at the first check that fails, so that there is just one. Raised here for the handler
-                # below, which treats it like an attempt that gave no session at all.
-                reason, evidence = next(iter(trace.failed_checks.items()))
-                raise Failed(reason, evidence)
-            except Again as again:
-                plan = again.plan
-                # Only a replay that differs leaves it open who is to blame; the other reasons name a construct.
-                if plan.reasons[-1:] == (Reason.REPLAY_DIFFERS.value,):
-                    if native.unstable is None:
-                        native = run_again(config, snippet, native, self.other_world)
-                    plan = told_apart(plan, native, again.pieces, again.commands)
-            except Failed as failed:
-                # The program comes before the tracer as a suspect, because asking costs one run, while giving up what
-                # is open costs the row most of what it shows: one harmless line took 55 commands to 12.
-                if failed.drop.reason in (Reason.RESULT_DIFFERS, Reason.PATH_DIFFERS) and native.unstable is None:
-                    native = run_again(config, snippet, native, self.other_world)
-                elif opening:
-                    opening = False
-                    plan = self._closed(plan, failed.drop.reason)
-                else:
-                    raise
-        # ``UNFAITHFUL`` and not the last round's reason: no single one of them is why there is no session.
-        raise Failed(Reason.UNFAITHFUL, f"still failing after {MAX_ROUNDS} rounds: {', '.join(plan.reasons)}")
+            plan = closed(plan, native.limit)
 
-    def _closed(self, plan: Plan, reason: str) -> Plan:
-        """The last plan: every statement of the snippet is one command, and no call is followed."""
-        # ``whole`` has no meaning any more, ``hide`` keeps its own: an output that differs does so in one command too
-        return replace(plan, follow=-1, open_statements=False, whole=(), reasons=(*plan.reasons, reason))
+        def attempt(native: Native, plan: Plan, lenient: bool = False) -> Trace:
+            return Attempt(
+                config=config,
+                recorder=self._recorder,
+                replays=self._replays,
+                snippet=snippet,
+                native=native,
+                plan=plan,
+                lenient=lenient,
+            ).trace()
+
+        def again(native: Native) -> Native:
+            return run_again(config, snippet, native, self.other_world)
+
+        search = PlanSearch(attempt=attempt, again=again, native=native, plan=plan, opening=opening)
+        try:
+            return search.trace()
+        except Failed:
+            if not lenient:
+                raise
+            plan = search.first or search.plan
+            for _ in range(MAX_ROUNDS):
+                try:
+                    return attempt(search.native, plan, lenient=True)
+                except Again as restart:  # the driver's own: a construct that it can't open after all
+                    plan = restart.plan
+            raise

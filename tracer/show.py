@@ -1,6 +1,6 @@
-"""Shows a session to people: coloured on a terminal, or as a self-contained HTML page.
+"""Shows a session on a terminal, coloured, with beliefs below its outputs; ``viewer`` makes a page of it.
 
-A snippet's output is hostile: control characters become escapes, so that none reaches a terminal, and HTML is escaped.
+A snippet's output is hostile: control characters become escapes, so that none reaches a terminal.
 """
 
 from __future__ import annotations
@@ -9,20 +9,11 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from trace_mine.tracer.schema import Belief, Segment, Trace
-from trace_mine.tracer.visible import in_html, marked_up, one_line
 from trace_mine.tracer.visible import visible as visible
 
 COLOURS = {"prompt": "2", "command": "1", "reveal": "36", "value": "32", "error": "31", "hidden": "33"}
 """ANSI attributes of each role: dim prompts, bold commands, cyan reveals, green values, red errors, yellow hidden
 text.
-"""
-
-_PAGE = """<!DOCTYPE html>
-<html lang="en"><head><meta charset="utf-8"><title>{title}</title><style>
-body {{ background: #fdfdfb; color: #222; font: 15px/1.45 ui-monospace, monospace; margin: 2em auto; max-width: 60em; }}
-pre {{ white-space: pre-wrap; }} .prompt {{ color: #999; }} .command {{ font-weight: 600; }} .reveal {{ color: #06c; }}
-.value {{ color: #17692f; }} .error {{ color: #b00020; }} .hidden {{ background: #fff2c4; }} footer {{ color: #777; }}
-</style></head><body><h1>{title}</h1><pre>{body}</pre><footer>{footer}</footer></body></html>
 """
 
 
@@ -36,6 +27,28 @@ def coloured(text: str, segments: Iterable[Segment]) -> str:
         end = "\n" if body.endswith("\n") else ""
         parts.append(f"\x1b[{COLOURS[segment.role]}m{body[: len(body) - len(end)]}\x1b[0m{end}")
     return "".join(parts)
+
+
+DIFFERS = "# differs from the script's own run:"
+"""The line above the command at which a session is first known to be false."""
+
+
+def session_shown(trace: Trace, *, colour: bool) -> str:
+    """The session; where a check failed, the command that differs is marked by a line above it."""
+    starts = [segment.start for segment in trace.segments if segment.step == trace.differs_at]
+    # without a command that is known to differ, all of it stands before the mark
+    at = starts[0] if starts else len(trace.text)
+    mark = f"{DIFFERS}\n" if starts else ""
+    return _stretch(trace, 0, at, colour=colour) + mark + _stretch(trace, at, len(trace.text), colour=colour)
+
+
+def _stretch(trace: Trace, start: int, end: int, *, colour: bool) -> str:
+    """A stretch of the session that begins and ends with segments."""
+    text = trace.text[start:end]
+    if not colour:
+        return visible(text)
+    inside = [each for each in trace.segments if start <= each.start < end]
+    return coloured(text, [replace(each, start=each.start - start, end=each.end - start) for each in inside])
 
 
 MOST_OUTCOMES = 6
@@ -74,9 +87,3 @@ def _line_of(belief: Belief, shown: str) -> str:
         rest = sum(probability for probability, *_ in ranked[MOST_OUTCOMES:])
         parts.append(f"{rest:.4g} {len(ranked) - MOST_OUTCOMES} others")
     return f"{' | '.join(parts)}  ({belief.method})"
-
-
-def page(text: str, segments: Iterable[Segment], *, title: str, footer: str) -> str:
-    """The session as one HTML page that loads nothing from elsewhere; ``footer`` and ``title`` are text, not HTML."""
-    body = marked_up((segment.role, text[segment.start : segment.end], "") for segment in segments)
-    return _PAGE.format(title=in_html(one_line(title)), body=body, footer=in_html(footer))

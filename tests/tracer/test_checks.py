@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from trace_mine.tracer.checks import PathMismatch, check_paths, check_result, unstable_parts
+from trace_mine.tracer.checks import check_result, unstable_parts
 from trace_mine.tracer.inside.protocol.answers import (
     DriveSummary,
     Error,
@@ -14,6 +14,7 @@ from trace_mine.tracer.inside.protocol.answers import (
     PieceResult,
     columns_of,
 )
+from trace_mine.tracer.path_check import PathMismatch, check_paths
 from trace_mine.tracer.rounds import all_of, frames_of
 
 SOURCE = """def double(n):

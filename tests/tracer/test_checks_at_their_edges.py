@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trace_mine.tracer import checks
-from trace_mine.tracer.checks import PathMismatch, Unstable, check_paths, check_result, compare_frame, unstable_parts
+from trace_mine.tracer import path_check
+from trace_mine.tracer.checks import Unstable, check_result, unstable_parts
 from trace_mine.tracer.formats import repl
 from trace_mine.tracer.inside.protocol.answers import (
     DrivenFrame,
@@ -22,6 +22,7 @@ from trace_mine.tracer.inside.protocol.answers import (
     PieceResult,
 )
 from trace_mine.tracer.inside.protocol.jobs import Place
+from trace_mine.tracer.path_check import PathMismatch, check_paths, compare_frame
 from trace_mine.tracer.rounds import Failed, Plan, result_of, with_whole
 from trace_mine.tracer.schema import Outcome, Step
 
@@ -182,8 +183,8 @@ class Counted:
 
 def test_gaps_and_statements_over_all_lines_are_gone_through_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """A forged frame: 5,000 gaps and 5,000 statements, each over all lines, would be 25 million pairs."""
-    counted = Counted(checks._next_free)
-    monkeypatch.setattr(checks, "_next_free", counted)
+    counted = Counted(path_check._next_free)
+    monkeypatch.setattr(path_check, "_next_free", counted)
     size = 5_000
     for spans in (
         tuple((number, 10**6) for number in range(size)),
@@ -199,9 +200,9 @@ def test_gaps_and_statements_over_all_lines_are_gone_through_once(monkeypatch: p
 
 def test_frames_that_each_equal_the_last_of_many_are_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """A forged session: each frame would be compared with all that are left, and differ in its last line."""
-    monkeypatch.setattr(checks, "MORE_VALUES", 5_000)
-    counted = Counted(checks._Budget.take)
-    monkeypatch.setattr(checks._Budget, "take", lambda budget, values: counted(budget, values))
+    monkeypatch.setattr(path_check, "MORE_VALUES", 5_000)
+    counted = Counted(path_check._Budget.take)
+    monkeypatch.setattr(path_check._Budget, "take", lambda budget, values: counted(budget, values))
     lines, code = (2, 3) * 10, ("a.py", 1, "f")
     columns = [{"x": ("0",) * 19 + (str(number),)} for number in range(200)]
     ran = [NativeFrame(code=code, lines=lines, columns=each) for each in columns]

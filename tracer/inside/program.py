@@ -9,7 +9,7 @@ import importlib
 import io
 import sys
 import types
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Literal
 
 from trace_mine.tracer.inside.protocol.jobs import Piece, Program
@@ -188,11 +188,10 @@ class Sources:
         emitted = ast.parse("\n".join(self._lines[code.co_filename])).body[0]
         # a code object begins at its first decorator, which the command may have left to commands of their own
         start = statement.lineno
-        if isinstance(emitted, ast.FunctionDef) and isinstance(statement, ast.FunctionDef):
-            if statement.decorator_list and not emitted.decorator_list:
-                start = min(start, *(each.lineno for each in statement.decorator_list))
-                statement = copy.copy(statement)
-                statement.decorator_list = []
+        if isinstance(statement, ast.FunctionDef) and not getattr(emitted, "decorator_list", None):
+            start = min(start, *(each.lineno for each in statement.decorator_list), start)
+            statement = copy.copy(statement)
+            statement.decorator_list = []
         line_at_home: dict[int, int] = {}
         for one, other in zip(ast.walk(emitted), ast.walk(statement), strict=False):
             if isinstance(one, (ast.stmt, ast.expr)) and isinstance(other, (ast.stmt, ast.expr)):
@@ -236,7 +235,17 @@ class Sources:
         body = outer.body if indent and isinstance(outer, ast.If) else tree.body
         if len(body) != 1:
             return None
-        return body[0] if isinstance(body[0], ast.FunctionDef) and body[0].name == code.co_name else None
+        definition = body[0]
+        if not isinstance(definition, ast.FunctionDef) or definition.name != code.co_name:
+            return None
+        # code after a ``raise`` has no lines in the code object, and may bind a name all the same
+        bound = {
+            node.id
+            for node in ast.walk(definition)
+            if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load)
+        }
+        lacking = {*code.co_varnames, *code.co_cellvars} - bound
+        return None if lacking and not lacking <= set(_other_names(definition)) else definition
 
     def _in_file(self, code: types.CodeType, lines: list[str]) -> ast.FunctionDef | None:
         """The definition, by parsing the whole file, once for all its functions."""
@@ -266,6 +275,15 @@ def ast_lines(raw: bytes) -> list[str]:
     encoding, _ = tokenize.detect_encoding(io.BytesIO(raw).readline)
     # not ``splitlines``: that also splits at form feeds and line separators, which the compiler does not count
     return io.StringIO(raw.decode(encoding), newline=None).read().split("\n")
+
+
+def _other_names(definition: ast.FunctionDef) -> Iterator[str]:
+    """The names that a definition binds otherwise than by a ``Name``: parameters, definitions, imports, handlers."""
+    for node in ast.walk(definition):
+        for field in ("arg", "name", "asname", "rest"):
+            name = getattr(node, field, None)
+            if isinstance(name, str):
+                yield name.split(".")[0]
 
 
 def _last_line(code: types.CodeType) -> int:

@@ -34,7 +34,7 @@ class ReasonStage(Enum):
     TRACING = (
         "Snippets that were run and gave no session",
         "Counted in `stats.json` under `drops`, with a line each in `errors.jsonl`; `trace-run` prints them. Where "
-        "one of them stands in `kept_whole`, a first session failed for it, and one with every statement whole held.",
+        "one of them stands in `kept_whole`, a first session failed for it, and one that keeps more whole held.",
     )
     ROW = (
         "Snippets whose session became no row",
@@ -170,7 +170,12 @@ class Reason(StrEnum):
         ),
     )
     ALL_SKIPPED = "all_skipped", _discovery("Every example of the docstring has the directive +SKIP.")
-    BAD_DOCTEST = "bad_doctest", _discovery("The doctest module refuses the docstring, mostly for its indentation.")
+    BAD_DOCTEST = (
+        "bad_doctest",
+        _discovery(
+            "The docstring is no dialect of doctest's, mostly for its indentation or an example that does not compile."
+        ),
+    )
     NOT_IMPORTABLE = (
         "not_importable",
         _discovery("No module name leads to the file (a name that is no identifier, a folder outside any package)."),

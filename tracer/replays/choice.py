@@ -37,8 +37,21 @@ THREAD_EVENTS = frozenset(("_thread.start_new_thread", "_thread.start_joinable_t
 MAX_FILE_BYTES = 1 << 21
 """How much of a file is searched for words; a repository is hostile, and its file may have any size."""
 
-_own_tests = re.compile(r"import doctest\b|\bdoctest\.(?:testmod|testfile|DocTestSuite)\b|# ?doctest: ?\+")
-"""How files run their own doctests or direct them, which is no look at anything."""
+_own_tests = re.compile(r"(?:import|from) doctest\b|\bdoctest\.(?:testmod|testfile|DocTestSuite)\b")
+"""How files run their own doctests, which is no look at anything."""
+_prose = re.compile(
+    r"""
+    ^[ \t]*+[rRuU]?(?:\"{3}(?:[^"\\]|\\.|"(?!""))*+(?:\"{3})?|'{3}(?:[^'\\]|\\.|'(?!''))*+(?:'{3})?)  # a docstring
+    | \#[^\n]*+
+    | (  # a string elsewhere, which may be code, as of ``exec``
+        \"{3}(?:[^"\\]|\\.|"(?!""))*+(?:\"{3})? | '{3}(?:[^'\\]|\\.|'(?!''))*+(?:'{3})?
+        | "(?:[^"\\\n]|\\.)*+"? | '(?:[^'\\\n]|\\.)*+'?
+      )
+    """,
+    re.VERBOSE | re.DOTALL | re.MULTILINE,
+)
+"""Docstrings and comments, which run nothing; other strings are matched so that a ``#`` in one begins no comment. A
+string without an end goes on to the end of the file, which keeps the search linear."""
 _word = re.compile(r"[^\W\d]\w*")
 
 
@@ -83,7 +96,10 @@ def is_chosen(text: str, seed: int) -> bool:
 
 
 def file_reflects(path: str) -> bool:
-    """Return True if a regular file has a word of REFLECTION; what can't be read has none."""
+    """Return True if the code of a regular file has a word of REFLECTION, docstrings and comments left aside.
+
+    What can't be read has none.
+    """
     try:
         # neither a pipe nor a device is waited for
         fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -99,7 +115,8 @@ def file_reflects(path: str) -> bool:
 
 @lru_cache(maxsize=64)
 def _bytes_reflect(data: bytes) -> bool:
-    return not REFLECTION.isdisjoint(_word.findall(_own_tests.sub("", data.decode("utf-8", "replace"))))
+    code = _prose.sub(r"\1", data.decode("utf-8", "replace"))
+    return not REFLECTION.isdisjoint(_word.findall(_own_tests.sub("", code)))
 
 
 def words_of(sources: Iterable[str]) -> set[str]:

@@ -2,40 +2,25 @@
 ``.txt`` files.
 
 Examples are found by syntax alone, so nothing is imported. Not found: docstrings that are computed, those of functions
-inside functions (doctest doesn't see them either), and Sphinx's ``testcode`` blocks.
+inside functions (doctest doesn't see them either). ``dialects`` reads the examples of a text.
 """
 
 from __future__ import annotations
 
 import ast
 import doctest
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from trace_mine.corpus.mined.files import TEXT_SUFFIXES, SourceText
 from trace_mine.corpus.mined.layout import ImportPlace
 from trace_mine.corpus.mined.snippets.candidate import Candidate, RepositoryContext
+from trace_mine.corpus.mined.snippets.dialects import DEFAULT_GROUP, examples_by_group, may_have_examples
 from trace_mine.tracer.inside.reasons import Reason
-from trace_mine.tracer.replays.linear_parser import LinearParser, directive_of
+from trace_mine.tracer.replays.linear_parser import directive_of
 from trace_mine.tracer.schema import Drop, Piece, Snippet
 
 STANDARD_OPTIONS = frozenset(doctest.OPTIONFLAGS_BY_NAME)
-FOREIGN_OPTIONS = (
-    "NUMBER",
-    "ALLOW_UNICODE",
-    "ALLOW_BYTES",
-    "FLOAT_CMP",
-    "IGNORE_OUTPUT",
-    "REMOTE_DATA",
-    "SHOW_WARNINGS",
-)
-"""Options of pytest, its plugins and NumPy. The parser refuses a whole docstring for one option that is not
-registered, so these are; they never reach a row.
-"""
-
-# A line that opens or closes a block of code in Markdown, with whatever stands behind the mark (a language).
-_FENCE = re.compile(r"^[ \t]*+(```|~~~).*+$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,11 +48,12 @@ class Docstring:
 def find_doctests(source: SourceText, context: RepositoryContext) -> Iterator[Candidate]:
     """Find one candidate for each docstring (or text file) with an example: its examples share a namespace."""
     if source.path.endswith(TEXT_SUFFIXES):
-        text = _example_text(source)
-        document = Docstring(name="", value=text, line=1, end_line=text.count("\n") + 1)
+        document = Docstring(name="", value=source.text, line=1, end_line=source.text.count("\n") + 1)
         place = ImportPlace(sys_path=context.layout.main_roots, module=None)
         yield from _candidates(source, document, place, name=source.path)
-    elif source.tree is not None and ">>>" in source.text:  # most files have no prompt, and their trees need no walk
+    elif source.tree is not None and may_have_examples(
+        source.text
+    ):  # most files have no prompt, and their trees need no walk
         place = context.place(source.path)
         for docstring in docstrings(source.tree):
             name = ".".join(part for part in (place.module or source.path, docstring.name) if part)
@@ -75,16 +61,9 @@ def find_doctests(source: SourceText, context: RepositoryContext) -> Iterator[Ca
 
 
 def docstrings(tree: ast.Module) -> Iterator[Docstring]:
-    """Every docstring with a prompt that doctest could find, in the order of the file."""
+    """Every docstring with a prompt or code that doctest or Sphinx could find, in the order of the file."""
     unsorted = [*_own_docstring(tree, ""), *_docstrings_below(tree.body, "")]
     yield from sorted(unsorted, key=lambda docstring: docstring.line)
-
-
-def _example_text(source: SourceText) -> str:
-    """A text file's text. Markdown's code fences become empty lines: doctest would take one that closes a block for
-    output of the block's last example.
-    """
-    return _FENCE.sub("", source.text) if source.path.endswith(".md") else source.text
 
 
 def _docstrings_below(body: list[ast.stmt], prefix: str) -> Iterator[Docstring]:
@@ -129,29 +108,42 @@ def _test_dictionary(node: ast.Assign) -> Iterator[Docstring]:
 
 
 def _literal(node: ast.expr, name: str) -> Iterator[Docstring]:
-    if isinstance(node, ast.Constant) and isinstance(node.value, str) and ">>>" in node.value:
+    if isinstance(node, ast.Constant) and isinstance(node.value, str) and may_have_examples(node.value):
         yield Docstring(name=name, value=node.value, line=node.lineno, end_line=node.end_lineno or node.lineno)
 
 
 def _candidates(source: SourceText, docstring: Docstring, place: ImportPlace, *, name: str) -> Iterator[Candidate]:
-    drop: Drop | None = None
+    """One candidate for each namespace that the docstring's examples run in; a dropped one for a bad docstring."""
+    try:
+        groups = examples_by_group(docstring.value, name)
+    except ValueError as error:
+        drop = Drop(reason=Reason.BAD_DOCTEST, evidence=str(error)[:300])
+        yield _candidate(source, docstring, place, name, [], drop)
+        return
+    for group, examples in groups.items():
+        yield _candidate(source, docstring, place, name if group == DEFAULT_GROUP else f"{name}[{group}]", examples)
+
+
+def _candidate(
+    source: SourceText,
+    docstring: Docstring,
+    place: ImportPlace,
+    name: str,
+    examples: list[doctest.Example],
+    drop: Drop | None = None,
+) -> Candidate:
     num_skipped = 0
     pieces: list[Piece] = []
     span = (docstring.line, docstring.end_line)
-    try:
-        examples = _parser().get_examples(docstring.value, name)
-    except ValueError as error:
-        examples, drop = [], Drop(reason=Reason.BAD_DOCTEST, evidence=str(error)[:300])
-    else:
-        if not examples:
-            return
+    if examples:
         lines = file_lines(source, docstring, examples)
         skip = doctest.OPTIONFLAGS_BY_NAME["SKIP"]
         kept = [(example, line) for example, line in zip(examples, lines, strict=True) if not example.options.get(skip)]
         num_skipped = len(examples) - len(kept)
         pieces = [_piece(example, line) for example, line in kept]
         # From the first prompt to the last line of expected output: the prose around them is not the snippet's.
-        span = (lines[0], lines[-1] + examples[-1].source.count("\n") + examples[-1].want.count("\n") - 1)
+        last = max(range(len(lines)), key=lambda index: lines[index])
+        span = (min(lines), lines[last] + examples[last].source.count("\n") + examples[last].want.count("\n") - 1)
         if not pieces:
             drop = Drop(reason=Reason.ALL_SKIPPED, evidence=f"all {num_skipped} examples have +SKIP")
     if drop is None and place.module is None and source.tree is not None:
@@ -166,7 +158,7 @@ def _candidates(source: SourceText, docstring: Docstring, place: ImportPlace, *,
         module=place.module,
         continue_on_error=True,  # doctest goes on after an example that raises
     )
-    yield Candidate(
+    return Candidate(
         snippet=snippet,
         sys_path=place.sys_path,
         source_hash=source.hash,
@@ -209,24 +201,18 @@ def examples_of(source: SourceText) -> Iterator[list[str]]:
     Examples with ``+SKIP`` and docstrings that doctest would refuse are left out.
     """
     if source.tree is None:
-        texts = [_example_text(source)]
+        texts = [source.text]
     else:
-        texts = [docstring.value for docstring in docstrings(source.tree)] if ">>>" in source.text else []
+        texts = [docstring.value for docstring in docstrings(source.tree)] if may_have_examples(source.text) else []
     # What an author skips is no call that works: it mostly needs a network, a file or another version.
     skip = doctest.OPTIONFLAGS_BY_NAME["SKIP"]
     for text in texts:
         try:
-            examples = _parser().get_examples(text)
+            groups = examples_by_group(text, "")
         except ValueError:
             continue  # find_doctests counts it as bad_doctest
-        yield [example.source for example in examples if not example.options.get(skip)]
-
-
-def _parser() -> doctest.DocTestParser:
-    # Here and not at import, which should change nothing; to register an option again gives the same flag.
-    for option in FOREIGN_OPTIONS:
-        doctest.register_optionflag(option)
-    return LinearParser()
+        for examples in groups.values():
+            yield [example.source for example in examples if not example.options.get(skip)]
 
 
 def _piece(example: doctest.Example, line: int) -> Piece:

@@ -15,7 +15,7 @@ from trace_mine.tracer.inside.protocol.answers import ReplayedCommand, ReplayRep
 from trace_mine.tracer.inside.protocol.jobs import Program
 from trace_mine.tracer.limits import Limits
 from trace_mine.tracer.replay_check import ReplayResult, _compare_values, _verification
-from trace_mine.tracer.replays.choice import AUDITED, is_chosen, readers_for
+from trace_mine.tracer.replays.choice import AUDITED, file_reflects, is_chosen, readers_for
 from trace_mine.tracer.replays.questions import question_of
 from trace_mine.tracer.replays.registry import READERS
 from trace_mine.tracer.replays.rows import RowVerifier
@@ -388,3 +388,25 @@ def test_the_sources_that_ran_choose_readers_too(tmp_path):
 
     assert readers(plain, pipe, tmp_path, tmp_path / "no.py") == ["doc", "stock"]
     assert readers(plain, looking) == ["doc", "stock", "literal"]
+
+
+@pytest.mark.parametrize(
+    ("source", "reflects"),
+    [
+        ('def f():\n    """Writes to stdout, as sys._getframe does."""\n    return 5  # no stdout\n', False),
+        ("def f():\n    r'''stdout \\''' stdout'''\n    return '#'  # stdout\n", False),
+        ('import doctest\nif __name__ == "__main__":\n    doctest.testmod()\n', False),
+        ("def f():\n    return getattr(sys, 'stdout')\n", True),
+        ('exec("""\nsys.stdout\n""")\n', True),
+        ('a = "#"; sys.stdout\n', True),
+        ("a = 'it\\'s # '; sys.stdout\n", True),
+        ('"""no end\nsys.stdout\n', False),
+        ('f = """\n"""; sys.stdout\n', True),
+        ('"""a docstring"""; sys.stdout\n', True),
+        ("'a line without an end\nsys.stdout\n", True),
+    ],
+)
+def test_docstrings_and_comments_look_at_nothing(source, reflects, tmp_path):
+    path = tmp_path / "source.py"
+    path.write_text(source)
+    assert file_reflects(str(path)) is reflects

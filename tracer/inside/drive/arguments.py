@@ -50,6 +50,19 @@ def arguments_of(context: DriveContext, call: ast.Call, target: Target) -> list[
     return arguments
 
 
+def needs_variables(context: DriveContext, call: ast.Call, target: Target) -> bool:
+    """Return True if the call can be opened only when its arguments are variables: they are spread, or gathered."""
+    spec = target.definition.args
+    spreads = any(isinstance(each, ast.Starred) for each in call.args) or any(k.arg is None for k in call.keywords)
+    if not (spreads or spec.vararg or spec.kwarg) or not context.opening.is_certain:
+        return False
+    try:
+        arguments_of(context, call, target)
+    except CannotOpen as error:
+        return error.reason in (Reason.ARGUMENT_ORDER, Reason.STAR_ARGUMENTS)
+    return False
+
+
 def _check_order(context: DriveContext, arguments: list[Argument]) -> None:
     """Refuse a call with ``*args`` or ``**kwargs`` whose arguments could be evaluated in another order.
 
@@ -59,10 +72,23 @@ def _check_order(context: DriveContext, arguments: list[Argument]) -> None:
     Raises:
         CannotOpen: ``ARGUMENT_ORDER``.
     """
-    runs = sum(not is_inert(value) and not is_literal(value) for _, value in arguments)
+    runs = sum(not _runs_nothing(context, value) for _, value in arguments)
     changing = sum(isinstance(value, ast.Name) and context.variables.may_be_rebound(value.id) for _, value in arguments)
     if runs and runs + changing > 1:
         raise CannotOpen(Reason.ARGUMENT_ORDER)
+
+
+def _runs_nothing(context: DriveContext, node: ast.expr) -> bool:
+    """Return True if to evaluate the expression of an argument runs no code of the snippet."""
+    if isinstance(node, ast.Tuple):
+        return all(_runs_nothing(context, item) for item in node.elts)
+    if isinstance(node, ast.Dict):
+        return all(_runs_nothing(context, value) for value in node.values)
+    if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Constant):
+        # an item of what the call spreads, or a default that the function holds
+        is_default = isinstance(node.value, ast.Attribute) and node.value.attr in ("__defaults__", "__kwdefaults__")
+        return is_default or type(context.variables.peek(node.value)) in (list, tuple, dict)
+    return is_inert(node) or is_literal(node)
 
 
 def _positional_names(spec: ast.arguments) -> list[str]:

@@ -22,7 +22,7 @@ from trace_mine.tracer.inside.drive.variables import missing
 from trace_mine.tracer.inside.observe.describe import class_mro
 from trace_mine.tracer.inside.program import CO_GENERATOR
 from trace_mine.tracer.inside.reasons import Reason
-from trace_mine.tracer.inside.syntax.names import CannotOpen, Rewriter, bound_names, parameters, read_names
+from trace_mine.tracer.inside.syntax.names import CannotOpen, Rewriter, bound_names, mangled, parameters, read_names
 from trace_mine.tracer.inside.syntax.text import is_inert, operand, unparse
 
 
@@ -47,10 +47,11 @@ def prepare(context: DriveContext, call: ast.Call, target: Target, arguments: li
     imported = _import_globals(context, target, definition, facts, frame)
     shared = _shared_parameters(context, target, facts, arguments)
     namespace, home = context.variables.namespace, target.function.__globals__
+    owner = None if target.owner is None else target.owner.__name__
     names = {name: name for name, _ in arguments if name in shared}
     for name in sorted(facts.locals - shared):
         avoid = imported.keys() | set(imported.values()) | names.keys() | facts.locals
-        names[name] = context.variables.claim(name, avoid=avoid)
+        names[name] = context.variables.claim(mangled(name, owner), avoid=avoid)
     filename, first_line = context.writer.sources.home(code)
     # from here on the names are claimed: where the body is refused below they stay so, which only costs a number
     body = Body(
@@ -74,6 +75,9 @@ def prepare(context: DriveContext, call: ast.Call, target: Target, arguments: li
     _bind_closure(context, call, target, renamed, body)
     body.statements = _rewritten(context, target, definition, renamed)
     _bind_parameters(call, target, arguments, body)
+    # settrace sees private names of locals as the compiler spells them
+    for name in [name for name in names if mangled(name, owner) != name]:
+        body.names[mangled(name, owner)] = body.names.pop(name)
     # the call's result is the variable of ``self``, which must hold the instance until the end
     if target.instance is not None and (body.instance is None or parameters(definition.args)[0] in facts.rebound):
         raise CannotOpen(Reason.REBINDS_SELF)
@@ -103,17 +107,18 @@ def _shared_parameters(
         # a closure may read the parameter after the caller rebound its variable, and a loop over a generator may
         # rebind the caller's variable between two of the generator's statements
         return frozenset()
-    bound = bound_names([ast.Expr(value) for _, value in arguments])  # by ``:=``
-    return frozenset(
+    shared = frozenset(
         name
         for name, value in arguments
         if isinstance(value, ast.Name)
         and value.id == name
         and name in context.variables.namespace
         and name not in facts.rebound
-        and name not in bound
+        and not name.startswith("__")  # it may be another name in the class
         and not context.variables.may_be_rebound(name)
     )
+    # none that ``:=`` in another argument binds
+    return shared - bound_names([ast.Expr(value) for _, value in arguments]) if shared else shared
 
 
 def _rewritten(

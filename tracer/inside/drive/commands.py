@@ -29,6 +29,7 @@ class Command:
         piece: index of the program's piece.
         place: number of the construct that it comes from, see ``Places``.
         num_texts: how many texts the piece had printed after it (``SessionWriter.printed``).
+        printed: the characters of these texts; counted when the piece is done.
     """
 
     # one for each command and reveal: slots, and no dataclass, whose checks would run as often
@@ -45,6 +46,7 @@ class Command:
         "path",
         "piece",
         "place",
+        "printed",
         "source",
         "wrote",
     )
@@ -62,6 +64,7 @@ class Command:
         self.piece = piece
         self.place = 0
         self.num_texts = 0
+        self.printed = 0
 
 
 class Unshowable(Exception):

@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 from trace_mine.tracer.inside.drive.commands import Command, Position
 from trace_mine.tracer.inside.drive.frames import Body, Frame, Raised, Restart
 from trace_mine.tracer.inside.drive.functions import KnownFunctions
+from trace_mine.tracer.inside.drive.parts import Openable, calls_in
 from trace_mine.tracer.inside.drive.rules import CallLog, CommandBudget, Kept, Rules
 from trace_mine.tracer.inside.drive.writer import Echo, SessionWriter
 from trace_mine.tracer.inside.observe import values
@@ -31,7 +32,8 @@ Handler = Callable[["DriveContext", Any, Frame], None]
 """Runs a statement of one type, in a frame."""
 
 
-_LOWERED = (ast.Call, ast.ListComp, ast.BinOp, ast.UnaryOp, ast.Compare, ast.Subscript, ast.Attribute, ast.JoinedStr)
+DEEPEST = 100
+"""Levels of an expression that is taken apart. The walk is recursive, and its frames are on the snippet's stack."""
 
 
 class DriveContext(ABC):
@@ -46,7 +48,6 @@ class DriveContext(ABC):
         kept: constructs kept as one command, counted by reason.
         calls: opened calls.
         functions: facts of functions.
-        candidates: what ``lowering`` finds out of an expression once, by the id of its node, with the node.
         owners: from session variables that are locals of followed calls to the functions.
     """
 
@@ -63,8 +64,7 @@ class DriveContext(ABC):
         # by id of a node, with the node, so that its id is not given to another one. A loop's statements come by again
         # and again: this and the like in ``Frame.texts`` and ``functions`` gave a third more commands a second
         self._writes: dict[int, tuple[ast.stmt, list[str]]] = {}
-        self.candidates: dict[int, tuple[ast.expr, list[tuple[ast.expr, list[tuple[ast.expr, tuple[str, ...]]]]]]] = {}
-        self._with_calls: dict[int, tuple[ast.expr, bool]] = {}
+        self._calls: dict[int, tuple[ast.expr, list[Openable]]] = {}
 
     # the walk
 
@@ -183,15 +183,18 @@ class DriveContext(ABC):
             entry = self._writes[id(node)] = node, sorted(bound_names([node]))
         return entry[1]
 
-    def may_be_lowered(self, node: ast.expr) -> bool:
-        """Return True if the expression contains a call, one that it need not spell, or a list comprehension.
+    def calls_in(self, node: ast.expr) -> list[Openable]:
+        """Return the nodes that could be opened in an expression, which must not change.
 
-        It must not change afterwards.
+        None of an expression that nests too deeply to be taken apart, which is counted.
         """
-        entry = self._with_calls.get(id(node))
+        entry = self._calls.get(id(node))
         if entry is None:
-            has_calls = any(isinstance(inner, _LOWERED) for inner in ast.walk(node))
-            entry = self._with_calls[id(node)] = node, has_calls
+            calls = calls_in(node, DEEPEST)
+            if calls is None:
+                self.kept.count_once(node, Reason.UNPARSE)
+                calls = []
+            entry = self._calls[id(node)] = node, calls
         return entry[1]
 
     # commands

@@ -28,6 +28,7 @@ from trace_mine.tracer.inside.syntax.names import bound_names
 from trace_mine.tracer.inside.syntax.text import muted
 from trace_mine.tracer.inside.views.opening import Opening
 
+
 class Lower(Protocol):
     """Opens the calls in an expression, see ``DriveContext.lower``."""
 

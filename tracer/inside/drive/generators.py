@@ -62,17 +62,18 @@ def _target(context: DriveContext, loop: ast.For) -> tuple[ast.Call, Target] | N
     if isinstance(call, ast.Call):
         target = target_of(context, call, generator=True)
     else:
-        found = special_call(context, "__iter__", [loop.iter], generator=True)
-        if found is None:
+        implied = special_call(context, "__iter__", [loop.iter], generator=True)
+        if implied is None:
             return None
-        call, target = found.call, found.target
+        call, target = implied.call, implied.target
     return None if target is None or _has_guarded_yield(target.definition) else (call, target)
 
 
 def _numbered(context: DriveContext, node: ast.expr) -> ast.expr | None:
     """Return what a call of the built-in ``enumerate`` numbers from 0; None for any other expression."""
-    is_call = isinstance(node, ast.Call) and len(node.args) == 1 and not node.keywords
-    return node.args[0] if is_call and context.variables.peek(node.func) is enumerate else None
+    if not isinstance(node, ast.Call) or len(node.args) != 1 or node.keywords:
+        return None
+    return node.args[0] if context.variables.peek(node.func) is enumerate else None
 
 
 class _Consumer:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import copy
 import types
+from functools import cached_property
 from typing import cast
 
 from trace_mine.tracer.inside.drive.context import DriveContext
@@ -47,10 +48,14 @@ class Held:
     def __init__(self, context: DriveContext, frame: Frame, nodes: list[ast.expr]) -> None:
         self._context = context
         self._frame = frame
-        # ``:=`` in a later operand rebinds a name that an earlier one reads
-        self._bound = bound_names([ast.Expr(node) for node in nodes])
+        self._nodes = nodes
         self._left: list[tuple[ast.expr, object]] = []
         """Expressions that were left in place, with what they gave when Python evaluates them."""
+
+    @cached_property
+    def _bound(self) -> set[str]:
+        """The names that the statement binds: ``:=`` in a later operand rebinds one that an earlier operand reads."""
+        return bound_names([ast.Expr(node) for node in self._nodes])
 
     def mark(self) -> int:
         """Return a mark: expressions that are left in place from now on are those after it."""
@@ -63,8 +68,8 @@ class Held:
             Restart: it has not, so that the commands so far have another order of evaluation than the program.
         """
         for node, value in self._left[mark:]:
-            found = self._method(node) if isinstance(node, ast.Attribute) else self._context.variables.peek(node)
-            if found is not value:
+            current = self._method(node) if isinstance(node, ast.Attribute) else self._context.variables.peek(node)
+            if current is not value:
                 self._context.give_up_statement(self._frame, Reason.REBOUND)
         del self._left[mark:]
 
@@ -99,10 +104,10 @@ class Held:
 
         ``node`` is an attribute of a settled expression. It stays where its look-up runs no code of the snippet.
         """
-        found = self._method(node)
-        if found is missing:
+        current = self._method(node)
+        if current is missing:
             return self._assign(node, "method", True)
-        self._left.append((node, found))
+        self._left.append((node, current))
         return node
 
     def _method(self, node: ast.expr) -> object:

@@ -18,48 +18,20 @@ from dataclasses import dataclass
 from trace_mine.tracer.inside.drive.calls import open_call
 from trace_mine.tracer.inside.drive.context import DriveContext
 from trace_mine.tracer.inside.drive.frames import Frame
+from trace_mine.tracer.inside.drive.operators import (
+    BINARY,
+    COMPARED,
+    CONVERSIONS,
+    UNARY,
+    Asked,
+    is_print,
+    operands,
+)
 from trace_mine.tracer.inside.drive.targets import Target, static_value, target_of_function
 from trace_mine.tracer.inside.drive.variables import missing
 from trace_mine.tracer.inside.observe.describe import attributes, class_dict, class_mro, plain_access
 from trace_mine.tracer.inside.reasons import Reason
 
-OPERATORS = (ast.BinOp, ast.UnaryOp, ast.Compare, ast.Subscript, ast.Attribute, ast.Call, ast.FormattedValue)
-"""Types of expressions that may make a call without saying so."""
-
-_BINARY = {
-    ast.Add: "add",
-    ast.Sub: "sub",
-    ast.Mult: "mul",
-    ast.Div: "truediv",
-    ast.FloorDiv: "floordiv",
-    ast.Mod: "mod",
-    ast.Pow: "pow",
-    ast.MatMult: "matmul",
-    ast.BitAnd: "and",
-    ast.BitOr: "or",
-    ast.BitXor: "xor",
-    ast.LShift: "lshift",
-    ast.RShift: "rshift",
-}
-_UNARY = {ast.USub: "__neg__", ast.UAdd: "__pos__", ast.Invert: "__invert__"}
-_COMPARED = {
-    ast.Eq: ("__eq__", "__eq__"),
-    ast.NotEq: ("__ne__", "__ne__"),
-    ast.Lt: ("__lt__", "__gt__"),
-    ast.LtE: ("__le__", "__ge__"),
-    ast.Gt: ("__gt__", "__lt__"),
-    ast.GtE: ("__ge__", "__le__"),
-}
-"""The special method of each comparison, and that of the other operand."""
-_CONVERSIONS: dict[str, tuple[str, type | None]] = {
-    "len": ("__len__", int),
-    "repr": ("__repr__", str),
-    "str": ("__str__", str),
-    "bool": ("__bool__", bool),
-    "abs": ("__abs__", None),
-}
-"""Built-ins of one argument that return what its special method does, which must be of this very type."""
-_TEXT = ("__str__", "__repr__")
 _NUMBERS = (int, float, complex, bool)
 """Types whose operators return NotImplemented for an instance of a class of the program's."""
 _HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE: a class that a program made
@@ -89,18 +61,6 @@ class ImplicitCall:
     def __post_init__(self) -> None:
         if self.reflected is not None and not self.may_decline:
             raise ValueError("expected may_decline where there is a reflected call; a call without one is the last")
-
-
-Asked = tuple[ast.expr, tuple[str, ...]]
-"""An operand, with the names in its class that an expression may call."""
-
-
-def asked_of(node: ast.expr) -> list[Asked]:
-    """Return the operands whose classes may have a function that the expression calls; a constant's has none."""
-    if not isinstance(node, OPERATORS):
-        return []
-    pairs = zip(operands(node), _names(node), strict=False)
-    return [(operand, names) for operand, names in pairs if not isinstance(operand, ast.Constant)]
 
 
 def concerns(context: DriveContext, asked: list[Asked]) -> bool:
@@ -134,59 +94,9 @@ def _is_own(context: DriveContext, member: object) -> bool:
     return isinstance(member, types.FunctionType) and context.writer.sources.is_own(member.__code__.co_filename)
 
 
-def _names(node: ast.expr) -> list[tuple[str, ...]]:
-    """Return, for each of the operands, the names in its class that the expression may call."""
-    if isinstance(node, ast.BinOp):
-        name = _BINARY[type(node.op)]
-        return [(f"__{name}__",), (f"__r{name}__",)]
-    if isinstance(node, ast.Compare):
-        if isinstance(node.ops[0], (ast.In, ast.NotIn)):
-            return [(), ("__contains__",)]
-        forward, backward = _COMPARED.get(type(node.ops[0]), ("", ""))
-        # ``object`` has ``!=`` ask ``__eq__``
-        return [(forward, "__eq__"), (backward,)] if isinstance(node.ops[0], ast.NotEq) else [(forward,), (backward,)]
-    if isinstance(node, ast.UnaryOp):
-        return [(_UNARY.get(type(node.op), ""),)]
-    if isinstance(node, ast.Attribute):
-        return [(node.attr, "__getattr__")]
-    if isinstance(node, ast.FormattedValue) or is_print(node):
-        return [_TEXT] * len(operands(node))
-    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-        return [(_CONVERSIONS.get(node.func.id, ("", None))[0], "__repr__", "__len__")]
-    return [("__getitem__",)]
-
-
 def known_value(context: DriveContext, node: ast.expr) -> object:
     """Return the value of a name, dotted name or constant by look-ups that run no code of the snippet; else missing."""
     return node.value if isinstance(node, ast.Constant) else static_value(context, node)
-
-
-def operands(node: ast.expr) -> list[ast.expr]:
-    """Return the sub-expressions whose types decide which function an expression calls; none for most expressions."""
-    if isinstance(node, ast.BinOp):
-        return [node.left, node.right]
-    if isinstance(node, ast.Compare):
-        return [node.left, node.comparators[0]] if len(node.ops) == 1 else []
-    if isinstance(node, ast.UnaryOp):
-        return [] if isinstance(node.op, ast.Not) else [node.operand]
-    if isinstance(node, ast.Subscript):
-        is_item = isinstance(node.ctx, ast.Load) and not isinstance(node.slice, (ast.Slice, ast.Tuple))
-        return [node.value] if is_item else []
-    if isinstance(node, ast.Attribute):
-        return [node.value] if isinstance(node.ctx, ast.Load) else []
-    if isinstance(node, ast.FormattedValue):
-        return [node.value] if node.format_spec is None and node.conversion in (-1, ord("r"), ord("s")) else []
-    if isinstance(node, ast.Call) and is_print(node):
-        return node.args
-    is_conversion = (
-        isinstance(node, ast.Call)
-        and isinstance(node.func, ast.Name)
-        and node.func.id in _CONVERSIONS
-        and len(node.args) == 1
-        and not node.keywords
-        and not isinstance(node.args[0], ast.Starred)
-    )
-    return node.args if isinstance(node, ast.Call) and is_conversion else []
 
 
 def implicit_call(context: DriveContext, node: ast.expr) -> ImplicitCall | None:
@@ -198,12 +108,12 @@ def implicit_call(context: DriveContext, node: ast.expr) -> ImplicitCall | None:
     if not values or missing in map(_known, values) or not any(map(_is_instance, values)):
         return None
     if isinstance(node, ast.BinOp):
-        name = _BINARY[type(node.op)]
+        name = BINARY[type(node.op)]
         return _binary(context, node, (f"__{name}__", f"__r{name}__"), (node.left, node.right), values)
     if isinstance(node, ast.Compare):
         return _compared(context, node, values)
     if isinstance(node, ast.UnaryOp):
-        return _special(context, _UNARY[type(node.op)], [node.operand], values[0])
+        return _special(context, UNARY[type(node.op)], [node.operand], values[0])
     if isinstance(node, ast.Subscript):
         return _special(context, "__getitem__", [node.value, node.slice], values[0])
     if isinstance(node, ast.Attribute):
@@ -211,17 +121,6 @@ def implicit_call(context: DriveContext, node: ast.expr) -> ImplicitCall | None:
     if isinstance(node, ast.FormattedValue):
         return text_call(context, node.value, is_repr=node.conversion == ord("r"), is_formatted=node.conversion == -1)
     return _converted(context, node, values[0]) if isinstance(node, ast.Call) and not is_print(node) else None
-
-
-def is_print(node: ast.expr) -> bool:
-    """Return True for a call of a function ``print`` whose keywords say nothing of where to print."""
-    return (
-        isinstance(node, ast.Call)
-        and isinstance(node.func, ast.Name)
-        and node.func.id == "print"
-        and not any(isinstance(each, ast.Starred) for each in node.args)
-        and all(each.arg in ("sep", "end") for each in node.keywords)
-    )
 
 
 def text_call(
@@ -237,17 +136,9 @@ def text_call(
     return _special(context, "__repr__" if is_repr else "__str__", [node], value, kind=str)
 
 
-def is_one_return(found: ImplicitCall) -> bool:
-    """Return True if the function only returns a value made without calls: to run it early prints nothing early."""
-    body = found.target.definition.body
-    return isinstance(body[-1], ast.Return) and not any(
-        isinstance(inner, (ast.Call, ast.stmt)) and inner is not body[-1]
-        for statement in body
-        for inner in ast.walk(statement)
-    )
-
-
-def open_implicit(context: DriveContext, found: ImplicitCall, frame: Frame, *, is_used: bool = True) -> ast.expr | None:
+def open_implicit(
+    context: DriveContext, implied: ImplicitCall, frame: Frame, *, is_used: bool = True
+) -> ast.expr | None:
     """Open an implicit call, and return the value that the expression has; None where it has to stay.
 
     ``is_used``: something uses that value, so that None needs a variable.
@@ -255,31 +146,31 @@ def open_implicit(context: DriveContext, found: ImplicitCall, frame: Frame, *, i
     Raises:
         Restart: the call gave something else than the expression does, or was not the last one that it makes.
     """
-    result = open_call(context, found.call, found.target, frame)
+    result = open_call(context, implied.call, implied.target, frame)
     if result is None:
         return None
     value = context.variables.peek(result)
-    if found.may_decline and value is NotImplemented:
-        reflected = None if found.reflected is None else open_implicit(context, found.reflected, frame)
+    if implied.may_decline and value is NotImplemented:
+        reflected = None if implied.reflected is None else open_implicit(context, implied.reflected, frame)
         if reflected is None:
             context.give_up_statement(frame, Reason.UNFAITHFUL)
         return reflected
     # an int is a length, which Python bounds
-    is_bad_length = type(value) is int and found.kind is int and not 0 <= value <= sys.maxsize
-    if is_bad_length or (found.kind is not None and type(value) is not found.kind):
+    is_bad_length = type(value) is int and implied.kind is int and not 0 <= value <= sys.maxsize
+    if is_bad_length or (implied.kind is not None and type(value) is not implied.kind):
         context.give_up_statement(frame, Reason.UNFAITHFUL)
     # a variable, so that the next command doesn't spell what it shows
     if isinstance(result, ast.Constant) and is_used:
         result = context.assign_temporary(result, "returned", frame, "returned")
-    return ast.UnaryOp(ast.Not(), result) if found.is_negated else result
+    return ast.UnaryOp(ast.Not(), result) if implied.is_negated else result
 
 
 def open_special(
     context: DriveContext, frame: Frame, name: str, instance: ast.expr, *arguments: ast.expr
 ) -> ast.expr | None:
     """Open the special method of an instance that a statement calls; return what it gave, None where it has to stay."""
-    found = None if context.budget.is_full else special_call(context, name, [instance, *arguments])
-    return None if found is None else open_call(context, found.call, found.target, frame)
+    implied = None if context.budget.is_full else special_call(context, name, [instance, *arguments])
+    return None if implied is None else open_call(context, implied.call, implied.target, frame)
 
 
 def makes_instance(context: DriveContext, node: ast.expr, name: str) -> bool:
@@ -319,12 +210,12 @@ def in_place(context: DriveContext, target: ast.expr, operator: ast.operator, va
     holder = known_value(context, target)
     if not context.opening.is_certain or not _is_instance(holder):
         return None
-    return _special(context, f"__i{_BINARY[type(operator)]}__", [target, value], holder, may_decline=True)
+    return _special(context, f"__i{BINARY[type(operator)]}__", [target, value], holder, may_decline=True)
 
 
 def has_in_place(context: DriveContext, target: ast.expr, operator: ast.operator) -> bool:
     """Return True if the class of a variable's value has a method for ``+=`` and the like."""
-    return _found(type(known_value(context, target)), f"__i{_BINARY[type(operator)]}__")[0] is not missing
+    return _found(type(known_value(context, target)), f"__i{BINARY[type(operator)]}__")[0] is not missing
 
 
 def truth(context: DriveContext, node: ast.expr) -> ImplicitCall | None:
@@ -422,7 +313,7 @@ def _compared(context: DriveContext, node: ast.Compare, values: list[object]) ->
     if isinstance(operator, ast.NotEq) and _found(type(values[0]), "__ne__")[1] is object:
         # ``object`` negates what ``__eq__`` says, unless that is NotImplemented
         return _special(context, "__eq__", [*sides], values[0], kind=bool, is_negated=True)
-    return _binary(context, node, _COMPARED[type(operator)], sides, values, is_comparison=True)
+    return _binary(context, node, COMPARED[type(operator)], sides, values, is_comparison=True)
 
 
 def _property(context: DriveContext, node: ast.Attribute, value: object) -> ImplicitCall | None:
@@ -460,7 +351,7 @@ def _accessor(
 def _converted(context: DriveContext, node: ast.Call, value: object) -> ImplicitCall | None:
     """Return the call that ``len(x)`` and its like make."""
     assert isinstance(node.func, ast.Name)
-    name, kind = _CONVERSIONS[node.func.id]
+    name, kind = CONVERSIONS[node.func.id]
     # a program may have a ``len`` of its own
     if getattr(context.variables.peek(node.func), "__module__", "") != "builtins":
         return None

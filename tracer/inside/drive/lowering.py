@@ -15,44 +15,34 @@ from __future__ import annotations
 
 import ast
 
+from trace_mine.tracer.inside.drive.arguments import needs_variables
 from trace_mine.tracer.inside.drive.calls import collect_yielded, open_call
 from trace_mine.tracer.inside.drive.comprehensions import open_comprehension
 from trace_mine.tracer.inside.drive.context import DriveContext
-from trace_mine.tracer.inside.drive.frames import Frame, Raised
+from trace_mine.tracer.inside.drive.frames import Frame
 from trace_mine.tracer.inside.drive.holding import Held
 from trace_mine.tracer.inside.drive.implicit import (
-    Asked,
-    asked_of,
     concerns,
     implicit_call,
-    is_one_return,
-    is_print,
     known_value,
     open_implicit,
-    operands,
-    text_call,
     truth,
 )
-from trace_mine.tracer.inside.drive.parts import Part, conditional_parts, evaluated, part, parts_of, with_part
+from trace_mine.tracer.inside.drive.operators import Asked, asked_of, is_print, operands
+from trace_mine.tracer.inside.drive.parts import Part, conditional_parts, part, parts_of, with_part
+from trace_mine.tracer.inside.drive.prints import open_texts
 from trace_mine.tracer.inside.drive.targets import target_of
 from trace_mine.tracer.inside.drive.variables import missing
-from trace_mine.tracer.inside.observe.describe import ATOMS
-from trace_mine.tracer.inside.reasons import Reason
 from trace_mine.tracer.inside.syntax.text import expression
 
 _COLLECTORS = frozenset({"list", "tuple", "sorted", "set", "frozenset", "sum", "max", "min", "dict"})
 """Built-ins that run a generator to its end. ``any`` and ``all`` are none: they may stop before the end."""
 
-Candidates = list[tuple[ast.expr, list[Asked]]]
-"""Nodes that could be opened, each with what ``opens`` asks of it."""
-DEEPEST = 100
-"""Levels of an expression that is taken apart. The walk is recursive, and its frames are on the snippet's stack."""
-
 
 def lower(context: DriveContext, node: ast.expr, frame: Frame, *, is_used: bool = True) -> ast.expr:
     """Open the calls in an expression that can be opened: their commands are emitted here.
 
-    First the *sites* are found, the nodes that can be opened now. Then the expression is walked in the order of
+    First the *sites* are implied, the nodes that can be opened now. Then the expression is walked in the order of
     evaluation; a site becomes commands, and a sub-expression before a later site becomes a variable, so that the site's
     commands cannot change its value.
 
@@ -98,37 +88,7 @@ def sites_in(context: DriveContext, *nodes: ast.expr) -> set[int]:
     """Return the ids of the nodes in these expressions that can be opened now."""
     if context.budget.is_full or (context.rules.follow == 0 and not context.rules.opens):
         return set()
-    return {
-        id(inner)
-        for node in nodes
-        if context.may_be_lowered(node)
-        for inner, asked in _candidates(context, node)
-        if opens(context, inner, asked)
-    }
-
-
-def _candidates(context: DriveContext, node: ast.expr) -> Candidates:
-    """Return the nodes in an expression that could be opened; found once, as the expression must not change."""
-    entry = context.candidates.get(id(node))
-    if entry is None or entry[0] is not node:
-        candidates: Candidates = []
-        if not _is_too_deep(context, node):
-            each = [(inner, asked_of(inner)) for inner in evaluated(node)]
-            candidates = [pair for pair in each if pair[1] or isinstance(pair[0], (ast.Call, ast.ListComp))]
-        entry = context.candidates[id(node)] = node, candidates
-    return entry[1]
-
-
-def _is_too_deep(context: DriveContext, node: ast.expr) -> bool:
-    """Return True if the expression nests too deeply to be taken apart, which is counted."""
-    level, depth = [node], 0
-    while level:
-        depth += 1
-        if depth > DEEPEST:
-            context.kept.count_once(node, Reason.UNPARSE)
-            return True
-        level = [part(each, way) for each in level for way in (*parts_of(each), *conditional_parts(each))]
-    return False
+    return {id(inner) for node in nodes for inner, asked in context.calls_in(node) if opens(context, inner, asked)}
 
 
 def opens(context: DriveContext, node: ast.expr, asked: list[Asked]) -> bool:
@@ -166,12 +126,6 @@ def _collected(context: DriveContext, node: ast.Call) -> ast.Call | None:
     if getattr(context.variables.peek(node.func), "__module__", "") != "builtins":
         return None
     return inner if target_of(context, inner, generator=True) is not None else None
-
-
-def _may_show_more(context: DriveContext, node: ast.expr) -> bool:
-    """Return True unless a value is an atom, whose text runs no code."""
-    kind = type(context.variables.peek(node))
-    return type(kind) is not type or kind not in ATOMS
 
 
 def lower_arguments(context: DriveContext, node: ast.Call, frame: Frame, sites: set[int]) -> ast.Call:
@@ -248,51 +202,19 @@ class Lowering:
         if not concerns(context, asked_of(node)) or context.budget.is_full or not context.opening.is_certain:
             return node
         if is_print(node):
-            return self._print(node)
+            return open_texts(context, node, self.held, self._frame, self._position)
         mark, changed = self.held.mark(), node
         for way in parts_of(node):
             changed = with_part(changed, way, self.held.settle(part(changed, way)))
-        found = implicit_call(context, changed)
-        if found is None:
+        implied = implicit_call(context, changed)
+        if implied is None:
             return changed
         self.held.check(mark)
-        result = open_implicit(context, found, self._frame)
+        result = open_implicit(context, implied, self._frame)
         context.return_to(self._position)
         if result is not None and isinstance(node, ast.FormattedValue):
             return ast.FormattedValue(result, -1, None)
         return changed if result is None else result
-
-    def _print(self, node: ast.expr) -> ast.expr:
-        """Open the methods that make the texts of printed instances; return the call that prints these texts.
-
-        ``print`` makes each text when the ones before it are printed: only methods that print nothing run before that.
-        """
-        context, changed = self._context, node
-        if getattr(context.variables.peek(node.func), "__module__", "") != "builtins":  # type: ignore[attr-defined]
-            return node
-        # all of them are evaluated before the first text is made
-        for way in parts_of(node):
-            changed = with_part(changed, way, self.held.settle(part(changed, way)))
-        for number, way in enumerate(parts_of(node)):
-            child = part(changed, way)
-            found = text_call(context, child)
-            if found is None:
-                if _may_show_more(context, child):
-                    break  # a later text would be made before this one
-                continue
-            if number and not is_one_return(found):
-                break
-            try:
-                result = open_implicit(context, found, self._frame)
-            except Raised:
-                if number:  # Python has printed the texts before it by then
-                    context.give_up_statement(self._frame, Reason.UNFAITHFUL)
-                raise
-            context.return_to(self._position)
-            if result is None:
-                break
-            changed = with_part(changed, way, result)
-        return changed
 
     def _in_order(self, node: ast.expr, ways: list[Part]) -> ast.expr:
         """Open the sites in these parts of a node, one part after the other."""
@@ -340,10 +262,10 @@ class Lowering:
 
     def decide(self, node: ast.expr) -> bool:
         """Emit the commands of a test and return its truth: of ``and`` and ``or``, those that Python evaluates."""
-        is_negated = isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not)
+        negated = node.operand if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not) else None
         # ``not`` of an instance calls its ``__bool__``
-        if is_negated and (self._splits(node.operand) or truth(self._context, node.operand) is not None):
-            return not self.decide(node.operand)
+        if negated is not None and (self._splits(negated) or truth(self._context, negated) is not None):
+            return not self.decide(negated)
         if not (isinstance(node, ast.BoolOp) and self._splits(node)):
             return self._truth(self.finish(self.lower(node)))
         ends_at = isinstance(node.op, ast.Or)
@@ -369,8 +291,8 @@ class Lowering:
         """Return the truth of an expression by a command; of a constant, which the compiler knows, without one."""
         if isinstance(node, ast.Constant):
             return bool(node.value)
-        found = truth(self._context, node)
-        if found is not None and (result := open_implicit(self._context, found, self._frame)) is not None:
+        implied = truth(self._context, node)
+        if implied is not None and (result := open_implicit(self._context, implied, self._frame)) is not None:
             self._context.writer.take_back_reveal(expression(result))  # the test shows it again
             node = result
         self._context.return_to(self._position)
@@ -390,6 +312,9 @@ class Lowering:
         if generator is not None:
             call = self.arguments(generator)
             target = target_of(context, call, generator=True)
+            if target is not None and needs_variables(context, call, target):
+                call = self._gathered(call)
+                target = target_of(context, call, generator=True)
             self.held.check(mark)
             collected = None if target is None else collect_yielded(context, call, target, frame)
             context.return_to(self._position)
@@ -399,6 +324,9 @@ class Lowering:
         before = node.func.value if isinstance(node.func, ast.Attribute) else node.func
         if (id(node) in self._sites or id(before) in self._sites) and not context.budget.is_full:
             target = target_of(context, call, generator=False)
+            if target is not None and needs_variables(context, call, target):
+                call = self._gathered(call)
+                target = target_of(context, call, generator=False)
             if target is not None:
                 self.held.check(mark)
                 result = open_call(context, call, target, frame)
@@ -408,6 +336,31 @@ class Lowering:
             else:
                 return self._settled(self._implicit(call), before_site)
         return self._settled(call, before_site)
+
+    def _gathered(self, node: ast.Call) -> ast.Call:
+        """Hold a call's function and all its arguments, so that their values no longer depend on when they are read.
+
+        What ``*`` and ``**`` spread becomes a list or dictionary, of which each item can be one parameter's.
+        """
+        held, function = self.held, node.func
+        if isinstance(function, ast.Attribute):
+            looked_up = ast.Attribute(held.settle(function.value), function.attr, ast.Load())
+            function = held.method(looked_up)
+        else:
+            function = held.settle(function, stem="function")
+        is_single = len(node.args) == 1 and isinstance(node.args[0], ast.Starred)
+        # a single ``*xs`` is spread after the keyword arguments, as in ``arguments``
+        inner = [each.value if is_single and isinstance(each, ast.Starred) else each for each in node.args]
+        positional = [held.settle(each) for each in inner]
+        keywords = [
+            ast.keyword(each.arg, held.spread(each.value) if each.arg is None else held.settle(each.value))
+            for each in node.keywords
+        ]
+        if is_single and type(self._context.variables.peek(positional[0])) in (list, tuple):
+            positional = [ast.Starred(positional[0], ast.Load())]
+        elif is_single:
+            positional = [held.settle(ast.Starred(positional[0], ast.Load()))]
+        return ast.copy_location(ast.Call(function, positional, keywords), node)
 
     def _result(self, result: ast.expr, before_site: bool, unused: bool) -> ast.expr:
         """Return the expression of an opened call's result; None, which no command has bound, gets a variable.

@@ -42,10 +42,10 @@ def open_managed(
         Signal: control left the block, or the generator raised an exception.
         Restart: the generator does not yield once, or sends the program's output elsewhere.
     """
-    found = _target(context, item.context_expr)
-    if found is None:
+    implied = _target(context, item.context_expr)
+    if implied is None:
         return False
-    call, target = found
+    call, target = implied
     call = lower_arguments(context, call, frame, sites_in(context, call) - {id(call)})
     entered = enter_call(context, call, target, frame)
     if entered is None:
@@ -77,8 +77,8 @@ def _target(context: DriveContext, node: ast.expr) -> tuple[ast.Call, Target] | 
     code, cells = made.__code__, made.__closure__ or ()
     if code.co_filename != _helper_file or code.co_qualname != _HELPER or len(cells) != 1:
         return None
-    function = cells[0].cell_contents
-    if not isinstance(function, types.FunctionType) or made.__dict__.get("__wrapped__") is not function:
+    function: object = made.__dict__.get("__wrapped__")
+    if function is not cells[0].cell_contents or not isinstance(function, types.FunctionType):
         return None
     spelt = ast.Attribute(node.func, "__wrapped__", ast.Load())
     call = ast.copy_location(ast.Call(spelt, node.args, node.keywords), node)

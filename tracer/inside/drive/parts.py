@@ -8,9 +8,15 @@ from __future__ import annotations
 
 import ast
 import copy
-from collections.abc import Iterator
-from typing import cast
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
 
+from trace_mine.tracer.inside.drive.operators import Asked, asked_of
+
+Node = TypeVar("Node", bound=ast.expr)
+
+Openable = tuple[ast.expr, list[Asked]]
+"""A node that could be opened, with the operands whose classes may have a function that it calls."""
 Part = tuple[tuple[str, int | None], ...]
 """The fields that lead to a sub-expression, each with the index in it where it is a list."""
 
@@ -91,7 +97,8 @@ def _of_lambda(node: ast.Lambda) -> list[Part]:
 
 # a chain ends at the first comparison that is false, ``and`` and ``or`` may end with their first operand, and of a
 # comprehension only the first iterable is evaluated in the scope around it
-_UNLIKE_FIELDS = {
+# ``Any``: each takes the one type of expression that is its key
+_UNLIKE_FIELDS: dict[type[ast.expr], Callable[[Any], list[Part]]] = {
     ast.Call: _of_call,
     ast.Dict: _of_dict,
     ast.FormattedValue: _of_formatted,
@@ -107,17 +114,17 @@ _UNLIKE_FIELDS = {
 
 def part(node: ast.AST, way: Part) -> ast.expr:
     """Return the sub-expression at a part of the node."""
-    found: object = node
+    inner: object = node
     for field, index in way:
-        found = getattr(found, field)
+        inner = getattr(inner, field)
         if index is not None:
-            found = found[index]  # type: ignore[index]
-    return cast("ast.expr", found)
+            inner = inner[index]  # type: ignore[index]
+    return cast("ast.expr", inner)
 
 
-def with_part(node: ast.expr, way: Part, child: ast.expr) -> ast.expr:
+def with_part(node: Node, way: Part, child: ast.expr) -> Node:
     """Return a copy of the node with another sub-expression; the program's own tree stays as it is."""
-    return cast("ast.expr", _changed(node, way, child))
+    return cast("Node", _changed(node, way, child))
 
 
 def _changed(node: object, way: Part, child: ast.expr) -> object:
@@ -132,15 +139,34 @@ def _changed(node: object, way: Part, child: ast.expr) -> object:
     return changed
 
 
-def unconditional(node: ast.expr) -> Iterator[ast.expr]:
-    """Yield the sub-expressions that are evaluated unconditionally, at any depth, and last the node itself."""
-    for way in parts_of(node):
-        yield from unconditional(part(node, way))
-    yield node
+def _inside(node: ast.expr) -> list[ast.expr]:
+    """Return the sub-expressions at all parts of a node, conditional ones too."""
+    # without the ways to them, for the commonest types: this is asked of every expression that runs
+    if isinstance(node, (ast.Name, ast.Constant)):
+        return []
+    if isinstance(node, ast.BinOp):
+        return [node.left, node.right]
+    if isinstance(node, (ast.Attribute, ast.Starred)):
+        return [node.value]
+    if isinstance(node, ast.Call):
+        function = node.func.value if isinstance(node.func, ast.Attribute) else node.func
+        return [function, *node.args, *(keyword.value for keyword in node.keywords)]
+    return [part(node, way) for way in (*parts_of(node), *conditional_parts(node))]
 
 
-def evaluated(node: ast.expr) -> Iterator[ast.expr]:
-    """Yield the sub-expressions that may be evaluated with the node, conditional ones too, and last the node itself."""
-    for way in (*parts_of(node), *conditional_parts(node)):
-        yield from evaluated(part(node, way))
-    yield node
+def calls_in(node: ast.expr, deepest: int) -> list[Openable] | None:
+    """Return the nodes that could be opened among those that may be evaluated with an expression, conditional ones too.
+
+    Returns:
+        None where the expression nests more deeply than ``deepest`` levels.
+    """
+    calls: list[Openable] = []
+    level, depth = [node], 0
+    while level:
+        depth += 1
+        if depth > deepest:
+            return None
+        pairs = [(each, asked_of(each)) for each in level]
+        calls += [pair for pair in pairs if pair[1] or isinstance(pair[0], (ast.Call, ast.ListComp))]
+        level = [inner for each in level for inner in _inside(each)]
+    return calls

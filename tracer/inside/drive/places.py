@@ -8,7 +8,7 @@ from __future__ import annotations
 Location = tuple[int, str, int, int | None]
 """A construct: the one that it runs in, its file, line and column; no column: a function whose body runs.
 
-Constructs are counted from 1, and 0 is the program itself. A plain tuple: one is looked up for each statement that runs.
+Constructs are counted from 1, and 0 is the program itself. A plain tuple: one is looked up for each statement.
 """
 
 

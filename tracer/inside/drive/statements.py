@@ -105,16 +105,16 @@ def run_assign(context: DriveContext, node: ast.Assign, frame: Frame) -> None:
 def run_augmented(context: DriveContext, node: ast.AugAssign, frame: Frame) -> None:
     """Run ``x += value``. Where a call in it is opened, the target is read by a command of its own, before the value::
 
-    >>> value_1 = xs[0]            (for xs[0] += f(3))
-    >>> value_1 += returned_1      (after the commands of f)
-    >>> xs[0] = value_1
+        value_1 = xs[0]            (for xs[0] += f(3))
+        value_1 += returned_1      (after the commands of f)
+        xs[0] = value_1
 
     Not where the target is a name that nothing rebinds: it may as well be read after the value.
     """
     context.begin_statement(frame, node.lineno)
     if open_augmented(context, node, frame):
         return
-    target = node.target
+    target: ast.expr = node.target
     sites = sites_in(context, target, node.value)
     if not sites:
         _emit_changed(context, node, "value", node.value, frame)
@@ -133,6 +133,7 @@ def run_augmented(context: DriveContext, node: ast.AugAssign, frame: Frame) -> N
         for way in parts_of(target):
             child = part(target, way)
             target = with_part(target, way, lowering.held.settle(lowering.lower(child, before_site=True)))
+        assert isinstance(target, (ast.Attribute, ast.Subscript))
         read = copy.copy(target)
         read.ctx = ast.Load()
         held = lowering.held.settle(read)

@@ -11,7 +11,6 @@ from trace_mine.tracer.inside.drive.context import DriveContext
 from trace_mine.tracer.inside.drive.frames import Frame
 from trace_mine.tracer.inside.drive.implicit import (
     ImplicitCall,
-    asked_of,
     concerns,
     has_in_place,
     in_place,
@@ -20,6 +19,7 @@ from trace_mine.tracer.inside.drive.implicit import (
     special_call,
 )
 from trace_mine.tracer.inside.drive.lowering import sites_in
+from trace_mine.tracer.inside.drive.operators import asked_of
 from trace_mine.tracer.inside.syntax.names import bound_names
 from trace_mine.tracer.inside.syntax.text import is_inert, unparse
 
@@ -33,8 +33,8 @@ def open_store(context: DriveContext, target: ast.expr, value: ast.expr, frame: 
         return False
     if not is_inert(value):
         value = context.assign_temporary(value, "value", frame)
-    found = _stored(context, target, value)  # again: the value's own code may have changed what the target is
-    if found is None or open_implicit(context, found, frame, is_used=False) is None:
+    implied = _stored(context, target, value)  # again: the value's own code may have changed what the target is
+    if implied is None or open_implicit(context, implied, frame, is_used=False) is None:
         context.emit(unparse(ast.fix_missing_locations(ast.Assign([target], value, lineno=1))), frame)
     return True
 
@@ -57,8 +57,8 @@ def open_augmented(context: DriveContext, node: ast.AugAssign, frame: Frame) -> 
         return False
     variable = ast.Name(node.target.id, ast.Load())
     if has_in_place(context, variable, node.op):
-        found = None if sites_in(context, node.value) else in_place(context, variable, node.op, node.value)
-        result = None if found is None else open_implicit(context, found, frame)
+        implied = None if sites_in(context, node.value) else in_place(context, variable, node.op, node.value)
+        result = None if implied is None else open_implicit(context, implied, frame)
     else:
         spelt = ast.copy_location(ast.BinOp(variable, node.op, node.value), node)
         result = context.lower(spelt, frame) if concerns(context, asked_of(spelt)) else spelt

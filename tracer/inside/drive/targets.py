@@ -191,24 +191,24 @@ def _callee_of(context: DriveContext, call: ast.Call) -> _Callee | None:
 def _above(context: DriveContext, function: ast.Attribute) -> _Callee | None:
     """Return the method of a call on ``super(C, self)``, or on a variable that holds such an object."""
     value = function.value
-    found: object
+    instance: object
     if isinstance(value, ast.Call):
         if value.keywords or len(value.args) != 2 or context.variables.peek(value.func) is not super:
             return None
-        after, found = (context.variables.peek(argument) for argument in value.args)
+        after, instance = (context.variables.peek(argument) for argument in value.args)
         bound = value.args[1]
     else:
         held = context.variables.peek(value)
         if type(held) is not super:
             return None
         # by the C getters: ``held.x`` would look ``x`` up on the classes above
-        after, found = (vars(super)[name].__get__(held) for name in ("__thisclass__", "__self__"))
+        after, instance = (vars(super)[name].__get__(held) for name in ("__thisclass__", "__self__"))
         bound = ast.Attribute(value, "__self__", ast.Load())
-    if found is missing or found is None:
+    if instance is missing or instance is None:
         return None
-    cls = cast("type", found) if issubclass(type(found), type) else type(found)
+    cls = cast("type", instance) if issubclass(type(instance), type) else type(instance)
     order = type.__dict__["__mro__"].__get__(cls)
-    is_plain = plain_access(cls) if cls is not found else type(found) is type
+    is_plain = plain_access(cls) if cls is not instance else type(instance) is type
     if not is_plain or not any(base is after for base in order):
         return None
     start = next(index for index, base in enumerate(order) if base is after) + 1
@@ -216,10 +216,10 @@ def _above(context: DriveContext, function: ast.Attribute) -> _Callee | None:
         if function.attr in vars(base):
             member = vars(base)[function.attr]
             if isinstance(member, classmethod) and isinstance(member.__func__, types.FunctionType):
-                if cls is not found:
+                if cls is not instance:
                     bound = ast.Attribute(bound, "__class__", ast.Load())
                 return _Callee(function=member.__func__, bound=bound, owner=base)
-            is_method = isinstance(member, types.FunctionType) and cls is not found
+            is_method = isinstance(member, types.FunctionType) and cls is not instance
             return _Callee(function=member, bound=bound, owner=base) if is_method else None
     return None
 
@@ -232,10 +232,10 @@ def _method(cls: type, function: ast.Attribute) -> _Callee | None:
     if isinstance(member, staticmethod) and isinstance(member.__func__, types.FunctionType):
         return _Callee(function=member.__func__, owner=owner)
     # the class by the instance, unless the program says something else for ``__class__``
-    if isinstance(member, classmethod) and isinstance(member.__func__, types.FunctionType):
-        if _member(cls, "__class__")[1] is object:
-            bound = ast.Attribute(function.value, "__class__", ast.Load())
-            return _Callee(function=member.__func__, bound=bound, owner=owner)
+    says_class = _member(cls, "__class__")[1] is object
+    if isinstance(member, classmethod) and isinstance(member.__func__, types.FunctionType) and says_class:
+        bound = ast.Attribute(function.value, "__class__", ast.Load())
+        return _Callee(function=member.__func__, bound=bound, owner=owner)
     return None
 
 
@@ -271,7 +271,7 @@ def _called(value: object, call: ast.Call) -> _Callee | None:
 
 
 def _makes_plainly(cls: type) -> bool:
-    """Return True if a class makes its instances as ``object`` does, or as exceptions do, which keep their arguments."""
+    """Return True if a class makes its instances as ``object`` does, or as exceptions, which keep their arguments."""
     owner = _member(cls, "__new__")[1]
     return owner is object or (owner is not None and is_plain_exception(owner))
 

@@ -84,7 +84,7 @@ class Variables:
         self._rebound.update(names)
 
     def may_be_rebound(self, name: str) -> bool:
-        """Return True if a command that does not name this variable may rebind it, as far as the program's text tells."""
+        """Return True if a command that does not name this variable may rebind it, by what the program's text tells."""
         return name in self._rebound
 
     def _is_used(self, name: str) -> bool:

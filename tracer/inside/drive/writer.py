@@ -6,6 +6,8 @@ known, those through another name included; the opening then adds the reveals th
 
 A command is executed as a statement (``execute``: compiled in ``single`` mode, echoed by ``sys.displayhook``) or as an
 expression (``evaluate``: compiled in ``eval`` mode, since the driver needs its value).
+
+Over 400 lines because all that adds a command to the session, or changes one, stands in one place.
 """
 
 from __future__ import annotations
@@ -255,9 +257,7 @@ class SessionWriter:
             reason = doctext.why_unshowable_error(command.error)
         if reason is not None:
             raise Unshowable(reason)
-        command.place = self.places.current
-        command.num_texts = len(self.printed)
-        self.commands.append(command)
+        self._record(command)
         if error is not None and command.output:
             # a doctest shows either output or a traceback: the command catches its exception and keeps the output
             self.guard(len(self.commands) - 1, self.variables.fresh("error"))
@@ -272,6 +272,11 @@ class SessionWriter:
         command.wrote += [name for name in binds if name not in command.wrote and self.variables.has_value(name)]
         if reveal:
             self._opening.reveal_after(command.source, binds, command.wrote, self)
+
+    def _record(self, command: Command) -> None:
+        """Add a command that was executed to the session, with where it stands."""
+        command.place, command.num_texts = self.places.current, len(self.printed)
+        self.commands.append(command)
 
     # changes to what was emitted
 
@@ -384,8 +389,7 @@ class SessionWriter:
         reveal = Command(source, "reveal", self._position, self._piece)
         reveal.output = shown
         reveal.echoed = True
-        reveal.place, reveal.num_texts = self.places.current, len(self.printed)
-        self.commands.append(reveal)
+        self._record(reveal)
         builtins._ = value  # type: ignore[attr-defined]
         return True
 
@@ -401,6 +405,5 @@ class SessionWriter:
             self.printed.pop()
         reveal.output = "".join(self._mixed)
         self._mixed.clear()
-        reveal.place, reveal.num_texts = self.places.current, len(self.printed)
-        self.commands.append(reveal)
+        self._record(reveal)
         self._opening.emitted(source, reveal.output, None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Sequence
+from itertools import accumulate
 
 from trace_mine.tracer.inside.drive.commands import Command, Unshowable
 from trace_mine.tracer.inside.drive.constructs import HANDLERS
@@ -32,10 +33,11 @@ from trace_mine.tracer.inside.protocol.answers import (
     NotShowable,
     PieceResult,
     RefusedCalls,
+    RunningPlace,
     SessionCommand,
     columns_of,
 )
-from trace_mine.tracer.inside.protocol.jobs import DriveJob, Piece, Program
+from trace_mine.tracer.inside.protocol.jobs import DriveJob, Piece, Place, Program
 from trace_mine.tracer.inside.reasons import Reason
 from trace_mine.tracer.inside.states.world import World
 from trace_mine.tracer.inside.syntax.comparable_lines import comparable_lines
@@ -104,6 +106,12 @@ def run(job: DriveJob, context: JobContext) -> End:
                 for (code, reason), number in driver.calls.refused.items()
             ),
             is_full=driver.budget.is_full,
+            places=tuple(
+                RunningPlace(outer=outer, place=Place(path=path, line=line, column=column))
+                for outer, path, line, column in writer.places.all
+            ),
+            stands_in=tuple([command.place for command in writer.commands]),
+            printed=tuple([command.printed for command in writer.commands]),
         )
     )
     return End(end="ok")
@@ -182,6 +190,11 @@ def _drive_piece(driver: Driver, program: Program, index: int, piece: Piece, nam
     except Signal as signal:  # the compiler refused a ``break`` or ``return`` out of place above
         raise AssertionError(f"{type(signal).__name__} left the program") from signal
     driver.calls.finish(frame, 1, "<module>", comparable_lines(tree.body))
+    sizes = [0, *accumulate(map(len, writer.printed))]
+    for command in reversed(writer.commands):
+        if command.piece != index:
+            break
+        command.printed = sizes[command.num_texts]
     return PieceResult(
         stdout="".join(writer.printed),
         echoes=tuple(writer.echoes),

@@ -247,6 +247,14 @@ class SessionCommand(Record):
 
 
 @record
+class RunningPlace(Record):
+    """A statement that ran, or a function whose body did, with the number of the place that it ran in (0: none)."""
+
+    outer: Count
+    place: Place
+
+
+@record
 class DriveSummary(Record):
     """A session that was written: its commands and activations in order, and the result that they gave.
 
@@ -254,6 +262,10 @@ class DriveSummary(Record):
     command, by reason, ``opened_calls`` the calls whose bodies are shown, ``refused`` calls that stayed calls.
     ``outcomes`` are those of the draws. The session assigns values that are not to be shown to the name ``spare``.
     ``is_full``: it had as many commands as it may, from where on nothing was opened.
+
+    ``places`` are the statements and functions that ran, each after the one around it. ``stands_in`` has for each
+    command the number of the innermost of them around it (from 1; 0: none), ``printed`` how many characters the program
+    had printed after it since its piece began.
     """
 
     commands: tuple[SessionCommand, ...]
@@ -266,10 +278,21 @@ class DriveSummary(Record):
     spare: Name
     refused: tuple[RefusedCalls, ...] = ()
     is_full: bool = False
+    places: tuple[RunningPlace, ...] = ()
+    # two columns of numbers, and no fields of the commands: a field of each takes longer to send and to check
+    stands_in: tuple[Count, ...] = ()
+    printed: tuple[Count, ...] = ()
 
     def agree(self) -> None:
         check_outcomes(self.outcomes)
         _check_reasons(self.kept)
+        # so that a walk from a place outwards ends
+        if any(place.outer > index for index, place in enumerate(self.places)):
+            raise ProtocolError("expected each place after the one around it, got another order")
+        if not len(self.stands_in) == len(self.printed) == len(self.commands):
+            raise ProtocolError("expected a place and an end of output for each command, got more or fewer")
+        if max(self.stands_in, default=0) > len(self.places):
+            raise ProtocolError(f"expected places up to {len(self.places)} of commands, got a further one")
 
 
 @record

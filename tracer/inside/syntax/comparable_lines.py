@@ -1,7 +1,7 @@
 """The lines at which the driver's path can be compared with the path that ``sys.settrace`` reports.
 
-The path check (``trace_mine.tracer.checks``) holds the statements that the driver ran against settrace's line events.
-The two agree line by line only where a line means one statement and every supported CPython reports it once.
+The path check (``tracer.path_check``) holds the statements that the driver ran against settrace's line events. The two
+agree line by line only where a line means one statement and every supported CPython reports it once.
 """
 
 from __future__ import annotations
@@ -31,8 +31,18 @@ def comparable_lines(body: list[ast.stmt]) -> list[tuple[int, int]]:
             last = node.test if isinstance(node, ast.If) else node
             last_lines[node.lineno] = last.end_lineno or node.lineno
         waiting += _nested_statements(node)
+        # ``case 1: return 2`` and ``except E: pass`` on a line have an event for the pattern or the class
+        for line in _header_lines(node):
+            num_starts[line] = num_starts.get(line, 0) + 1
     # ``if x: y = 1`` on one line, and ``a = 1; b = 2``, are one event for two statements
     return sorted((line, last) for line, last in last_lines.items() if num_starts[line] == 1)
+
+
+def _header_lines(node: ast.stmt) -> list[int]:
+    """Return the lines of the cases and ``except`` clauses of a statement."""
+    if isinstance(node, ast.Match):
+        return [case.pattern.lineno for case in node.cases]
+    return [handler.lineno for handler in node.handlers] if isinstance(node, (ast.Try, ast.TryStar)) else []
 
 
 def _nested_statements(node: ast.stmt) -> list[ast.stmt]:

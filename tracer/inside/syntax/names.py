@@ -143,6 +143,15 @@ def walk_scope(nodes: Iterable[ast.AST]) -> Iterable[ast.AST]:
             yield from walk_scope(ast.iter_child_nodes(node))
 
 
+def mangled(name: str, owner: str | None) -> str:
+    """Return a private name as the compiler spells it in methods of the class ``owner``; any other name as it is."""
+    # a class of underscores alone mangles nothing, others lose those in front: ``_C`` gives ``_C__x``
+    owner = owner.lstrip("_") if owner else None
+    if owner and name.startswith("__") and not name.endswith("__") and "." not in name:
+        return f"_{owner}{name}"
+    return name
+
+
 class Rewriter(ast.NodeTransformer):
     """Renames a function's locals, nested scopes included, and spells private names with the class that owns them.
 
@@ -163,14 +172,10 @@ class Rewriter(ast.NodeTransformer):
 
     def __init__(self, mapping: Mapping[str, str], owner: str | None) -> None:
         self.mapping = dict(mapping)
-        # as the compiler mangles: leading underscores of the class are dropped, ``_C`` gives ``_C__x``
-        self.owner = owner.lstrip("_") if owner else None
+        self.owner = owner
 
     def _private(self, name: str) -> str:
-        """Return a private name as the compiler mangles it in the owner's methods; any other name as it is."""
-        if self.owner and name.startswith("__") and not name.endswith("__") and "." not in name:
-            return f"_{self.owner}{name}"
-        return name
+        return mangled(name, self.owner)
 
     def visit_Name(self, node: ast.Name) -> ast.AST:
         new = self.mapping.get(node.id)

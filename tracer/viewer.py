@@ -1,0 +1,113 @@
+"""A session as a page: its source beside it, the variables and beliefs after each step, calls that fold.
+
+All text is a stranger's: control characters become escapes, the page's data are JSON in which nothing ends the element
+around it, and the page's own policy lets no other program run than the viewer's.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import math
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from trace_mine.tracer.bounded import DamagedFile, read_bytes
+from trace_mine.tracer.schema import Belief, Segment, Trace
+from trace_mine.tracer.viewer_page import PAGE, PROGRAM, STYLE
+from trace_mine.tracer.visible import in_html, marked_up, one_line, visible
+
+MAX_SOURCE_BYTES = 1 << 20
+"""Longer files are not shown beside the session."""
+MAX_VALUE = 2_000
+"""Characters of a variable's value that are shown; a page with megabytes a step is none that a browser opens."""
+MAX_OUTCOMES = 12
+"""Outcomes of a belief that have a bar, the likeliest first."""
+
+
+def page(trace: Trace, *, title: str, footer: str, sources: Mapping[str, str] | None = None) -> str:
+    """Return the session as one HTML page that loads nothing from elsewhere; without scripts it shows the text alone.
+
+    Args:
+        trace: the session.
+        title, footer: text, not HTML.
+        sources: by path, as steps name it, the text of each file that is shown beside the session.
+    """
+    paths = {step.path for step in trace.steps}
+    data = {
+        "sources": {visible(path): visible(text) for path, text in (sources or {}).items() if path in paths},
+        "steps": list(_steps(trace)),
+    }
+    digest = base64.b64encode(hashlib.sha256(PROGRAM.encode("utf-8")).digest()).decode("ascii")
+    return PAGE.format(
+        policy=in_html(f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"),
+        title=in_html(one_line(title)),
+        style=STYLE,
+        session=marked_up((segment.role, trace.text[segment.start : segment.end], "") for segment in trace.segments),
+        footer=in_html(footer),
+        data=_in_script(data),
+        program=PROGRAM,
+    )
+
+
+def sources_of(trace: Trace, root: Path) -> dict[str, str]:
+    """Return the files below ``root`` that a trace's steps stand in, by the steps' path.
+
+    A path comes from the process that ran the snippet, so that one that leads out of the folder is left out, like what
+    is no file, is too long or is not UTF-8.
+    """
+    sources = {}
+    root = root.resolve()
+    for path in sorted({step.path for step in trace.steps if step.path}):
+        try:
+            place = (root / path).resolve()
+            if place.is_relative_to(root):
+                sources[path] = read_bytes(place, MAX_SOURCE_BYTES).decode("utf-8-sig")
+        except (DamagedFile, OSError, ValueError):  # ValueError: a NUL in the path, a wrong byte in the file
+            continue
+    return sources
+
+
+def _in_script(data: object) -> str:
+    """Return JSON that can stand in a script element: ASCII, and no ``<`` that could end the element."""
+    return json.dumps(data).replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def _steps(trace: Trace) -> Iterator[dict[str, object]]:
+    """What the page is given of each step; variables as changes, since in full they would be most of the page."""
+    segments: list[list[tuple[int, Segment]]] = [[] for _ in trace.steps]
+    for index, segment in enumerate(trace.segments):
+        segments[segment.step].append((index, segment))
+    beliefs = {belief.segment: belief for belief in trace.beliefs}
+    before: Mapping[str, str] = {}
+    for step, own in zip(trace.steps, segments, strict=True):
+        yield {
+            "text": [[segment.role, visible(trace.text[segment.start : segment.end])] for _, segment in own],
+            "depth": step.depth,
+            "path": visible(step.path),
+            "line": step.line,
+            "wrote": [visible(name) for name in step.wrote],
+            "set": [[visible(n), _shortened(value)] for n, value in step.state.items() if before.get(n) != value],
+            "gone": [visible(name) for name in before if name not in step.state],
+            "beliefs": [
+                _law(beliefs[index], trace.text[segment.start : segment.end])
+                for index, segment in own
+                if index in beliefs and len(beliefs[index].outcomes) > 1
+            ],
+        }
+        before = step.state
+
+
+def _law(belief: Belief, shown: str) -> dict[str, object]:
+    ranked = sorted(zip(belief.probabilities, belief.outcomes, strict=True), key=lambda each: -each[0])
+    # a probability that is no number would be no JSON
+    outcomes = [
+        [probability if math.isfinite(probability) else 0.0, _shortened(outcome), outcome == shown.removesuffix("\n")]
+        for probability, outcome in ranked[:MAX_OUTCOMES]
+    ]
+    return {"method": belief.method, "outcomes": outcomes, "others": max(0, len(ranked) - MAX_OUTCOMES)}
+
+
+def _shortened(text: str) -> str:
+    return visible(text) if len(text) <= MAX_VALUE else f"{visible(text[:MAX_VALUE])}... ({len(text)} characters)"

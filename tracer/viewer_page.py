@@ -1,0 +1,246 @@
+"""The viewer's page: style, program and skeleton. ``viewer`` fills in the session; nothing is loaded from elsewhere.
+
+The program reads its data from a JSON element and makes text nodes of it: no text of a snippet is ever parsed as HTML.
+"""
+
+from __future__ import annotations
+
+STYLE = """
+:root { --line: #ddd; --dim: #777; --mark: #fff2c4; --wrote: #e3f4e3; }
+* { box-sizing: border-box; }
+body {
+  background: #fdfdfb;
+  color: #222;
+  font: 14px/1.45 ui-monospace, Menlo, Consolas, monospace;
+  margin: 0;
+}
+header {
+  align-items: baseline;
+  border-bottom: 1px solid var(--line);
+  display: flex;
+  gap: 1.2em;
+  padding: .6em 1em;
+}
+h1 { font-size: 1.1em; margin: 0; overflow-wrap: anywhere; }
+footer { border-top: 1px solid var(--line); color: var(--dim); padding: .5em 1em; white-space: pre-wrap; }
+nav {
+  align-items: center;
+  border-bottom: 1px solid var(--line);
+  display: flex;
+  gap: .6em;
+  padding: .4em 1em;
+}
+nav input { flex: 1; }
+nav output { min-width: 11em; }
+button {
+  background: none;
+  border: 1px solid var(--line);
+  border-radius: 3px;
+  cursor: pointer;
+  font: inherit;
+}
+main {
+  display: grid;
+  grid-template-columns: minmax(0, 3fr) minmax(0, 4fr) minmax(0, 3fr);
+  height: calc(100vh - 8.6em);
+}
+main.no-source { grid-template-columns: minmax(0, 5fr) minmax(0, 3fr); }
+main.no-source #source { display: none; }
+section { border-right: 1px solid var(--line); overflow: auto; padding: .6em 1em; }
+section h2 {
+  color: var(--dim);
+  font-size: .85em;
+  font-weight: normal;
+  margin: 0 0 .5em;
+  overflow-wrap: anywhere;
+}
+pre { margin: 0; overflow-wrap: anywhere; white-space: pre-wrap; }
+.prompt { color: #999; }
+.command { font-weight: 600; }
+.reveal { color: #06c; }
+.value { color: #17692f; }
+.error { color: #b00020; }
+.hidden { background: var(--mark); }
+.step { border-left: 3px solid transparent; cursor: pointer; padding-left: .4em; }
+.step:hover { background: #f4f4ee; }
+.step.now { background: var(--mark); border-color: #d9a400; }
+.call { border-left: 1px solid var(--line); margin-left: .5em; padding-left: .5em; }
+.fold { border: 0; color: var(--dim); padding: 0; text-align: left; width: 100%; }
+.folded > div { display: none; }
+.number {
+  color: #aaa;
+  display: inline-block;
+  min-width: 3.2em;
+  padding-right: .8em;
+  text-align: right;
+  user-select: none;
+}
+.at { background: var(--mark); }
+table { border-collapse: collapse; width: 100%; }
+td { border-bottom: 1px solid #eee; padding: .1em .6em .1em 0; vertical-align: top; }
+td { overflow-wrap: anywhere; white-space: pre-wrap; }
+td:first-child { white-space: nowrap; }
+tr.wrote td { background: var(--wrote); }
+tr.gone td { color: #b00020; text-decoration: line-through; }
+.law { margin: 0 0 .9em; }
+.law div {
+  position: relative;
+  padding: 0 .3em;
+  margin-bottom: 2px;
+  white-space: pre-wrap;
+  overflow-wrap: anywhere;
+}
+.law i { background: #cfe0f7; bottom: 0; left: 0; position: absolute; top: 0; z-index: -1; }
+.law .shown i { background: #ffd977; }
+"""
+
+PROGRAM = """
+"use strict";
+const data = JSON.parse(document.getElementById("data").textContent);
+const make = (tag, name, text) => {
+  const node = document.createElement(tag);
+  if (name) node.className = name;
+  if (text !== undefined) node.textContent = text;
+  return node;
+};
+const session = document.getElementById("steps"), slider = document.getElementById("slider");
+const rows = [];
+let now = 0;
+
+// The session: a box for each stretch of steps of a deeper call, which folds; inside it, boxes of calls deeper still.
+session.textContent = "";
+const boxes = [session];
+data.steps.forEach((step, index) => {
+  while (boxes.length > step.depth + 1) boxes.pop();
+  while (boxes.length < step.depth + 1) {
+    const box = make("div", "call"), inside = make("div"), fold = make("button", "fold");
+    let last = index;
+    while (last + 1 < data.steps.length && data.steps[last + 1].depth >= boxes.length) last += 1;
+    const where = step.path ? ` · ${step.path}:${step.line}` : "";
+    const label = () => `${box.classList.contains("folded") ? "▸" : "▾"} call, ${last - index + 1} steps${where}`;
+    fold.textContent = label();
+    fold.addEventListener("click", () => { box.classList.toggle("folded"); fold.textContent = label(); });
+    box.unfold = () => { box.classList.remove("folded"); fold.textContent = label(); };
+    box.fold = () => { box.classList.add("folded"); fold.textContent = label(); };
+    box.append(fold, inside);
+    boxes[boxes.length - 1].append(box);
+    boxes.push(inside);
+  }
+  const row = make("div", "step");
+  for (const [role, text] of step.text) row.append(make("span", role, text));
+  row.addEventListener("click", () => show(index));
+  rows.push(row);
+  boxes[boxes.length - 1].append(row);
+});
+
+// The source: one file at a time.
+let file = null, lines = [];
+function showSource(step) {
+  if (!Object.hasOwn(data.sources, step.path)) return;
+  const title = document.getElementById("file"), body = document.getElementById("lines");
+  if (file !== step.path) {
+    file = step.path;
+    title.textContent = file;
+    body.textContent = "";
+    lines = data.sources[step.path].split("\\n").map((text, index) => {
+      const row = make("div");
+      row.append(make("span", "number", String(index + 1)), text);
+      body.append(row);
+      return row;
+    });
+  }
+  for (const row of lines) row.classList.remove("at");
+  const row = lines[step.line - 1];
+  if (row) { row.classList.add("at"); row.scrollIntoView({ block: "nearest" }); }
+}
+
+// The variables after a step: the changes of all steps up to it.
+function stateAfter(index) {
+  const state = new Map();
+  for (let each = 0; each <= index; each += 1) {
+    for (const [name, value] of data.steps[each].set) state.set(name, value);
+    for (const name of data.steps[each].gone) state.delete(name);
+  }
+  return state;
+}
+
+function showState(index) {
+  const body = document.getElementById("variables"), step = data.steps[index];
+  const wrote = new Set([...step.wrote, ...step.set.map(([name]) => name)]);
+  body.textContent = "";
+  for (const [name, value] of [...stateAfter(index)].sort((a, b) => (a[0] < b[0] ? -1 : 1))) {
+    const row = make("tr", wrote.has(name) ? "wrote" : "");
+    row.append(make("td", "", name), make("td", "", value));
+    body.append(row);
+  }
+  for (const name of step.gone) {
+    const row = make("tr", "gone");
+    row.append(make("td", "", name), make("td"));
+    body.append(row);
+  }
+}
+
+function showBeliefs(step) {
+  const place = document.getElementById("beliefs");
+  place.textContent = "";
+  for (const belief of step.beliefs) {
+    const law = make("div", "law");
+    law.append(make("h2", "", `what this output could have been (${belief.method})`));
+    for (const [probability, text, isShown] of belief.outcomes) {
+      const row = make("div", isShown ? "shown" : ""), bar = make("i");
+      bar.style.width = `${Math.max(0, Math.min(1, probability)) * 100}%`;
+      row.append(bar, `${probability.toPrecision(4)}  ${text === "" ? "(nothing)" : text}`);
+      law.append(row);
+    }
+    if (belief.others) law.append(make("div", "", `${belief.others} more outcomes`));
+    place.append(law);
+  }
+}
+
+function show(index) {
+  rows[now].classList.remove("now");
+  now = Math.max(0, Math.min(rows.length - 1, index));
+  const row = rows[now], step = data.steps[now];
+  row.classList.add("now");
+  for (let box = row.parentElement; box !== session; box = box.parentElement) if (box.unfold) box.unfold();
+  row.scrollIntoView({ block: "nearest" });
+  slider.value = String(now + 1);
+  document.getElementById("place").textContent =
+    `step ${now + 1} of ${rows.length}` + (step.path ? `, ${step.path}:${step.line}` : "");
+  showSource(step);
+  showState(now);
+  showBeliefs(step);
+}
+
+document.querySelector("main").classList.toggle("no-source", Object.keys(data.sources).length === 0);
+slider.max = String(rows.length);
+slider.addEventListener("input", () => show(Number(slider.value) - 1));
+document.getElementById("back").addEventListener("click", () => show(now - 1));
+document.getElementById("forth").addEventListener("click", () => show(now + 1));
+document.getElementById("fold").addEventListener("click", () => {
+  document.querySelectorAll(".call").forEach((box) => box.fold());
+});
+document.addEventListener("keydown", (event) => {
+  if (event.target === slider) return;
+  if (event.key === "ArrowDown" || event.key === "ArrowRight") { event.preventDefault(); show(now + 1); }
+  if (event.key === "ArrowUp" || event.key === "ArrowLeft") { event.preventDefault(); show(now - 1); }
+});
+if (rows.length) show(0);
+"""
+
+PAGE = """<!DOCTYPE html>
+<html lang="en"><head><meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="{policy}">
+<title>{title}</title><style>{style}</style></head>
+<body><header><h1>{title}</h1></header>
+<nav><button id="back" title="the step before (arrow keys)">◀</button>
+<input id="slider" type="range" min="1" max="1" value="1" aria-label="step">
+<button id="forth" title="the next step">▶</button><output id="place"></output>
+<button id="fold" title="show the calls alone">fold calls</button></nav>
+<main><section id="source"><h2 id="file"></h2><pre id="lines"></pre></section>
+<section id="session"><h2>session</h2><pre id="steps">{session}</pre></section>
+<section id="after"><h2>variables after this step</h2><table><tbody id="variables"></tbody></table>
+<div id="beliefs"></div></section></main>
+<footer>{footer}</footer>
+<script id="data" type="application/json">{data}</script><script>{program}</script></body></html>
+"""
