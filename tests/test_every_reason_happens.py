@@ -244,7 +244,7 @@ class A:
 """
 FRAME = {
     Reason.DEEPER: Program(source="def f(n):\n    if n:\n        f(n - 1)\nf(5)\n"),
-    Reason.WITHIN_COMMAND: Program(source="def f():\n    return 1\nx = 0\nprint(x or f())\n"),
+    Reason.WITHIN_COMMAND: Program(source="def f():\n    return 1\nprint({k: f() for k in (1,)})\n"),
     Reason.OPERATOR: Program(source=CLASS + "print(sorted([A(), A()], key=len) and 1)\n"),
     Reason.PROPERTY: Program(source=CLASS + "print(getattr(A(), 'area'))\n"),
     Reason.GENERATOR: Program(source="def g():\n    yield 1\nprint(dict.fromkeys(g()))\n"),

@@ -66,11 +66,11 @@ def traced(tracer, kit, source: str) -> Trace:
 
 WAYS: dict[Reason, tuple[str, int]] = {
     Reason.DEEPER: ("def f(n):\n    if n == 0:\n        return 0\n    return f(n - 1)\nf(4)", 2),
-    Reason.WITHIN_COMMAND: ("def f(n):\n    return n\nx = 1\nx = x and f(1) + f(2)", 2),
+    Reason.WITHIN_COMMAND: ("def f(n):\n    return n\nx = {k: f(k) for k in (1, 2)}", 2),
     Reason.OPERATOR: (
         "class A:\n    def __len__(self):\n        return 2\n    def __lt__(self, o):\n        return True\n"
-        "a = A()\nlen(a)\nsorted([a, a])",
-        2,
+        "a = A()\nsorted([a, a])\nmin([a, a, a])",
+        3,
     ),
     Reason.PROPERTY: (
         "class A:\n    def area(self):\n        return 2\n    area = property(area)\na = A()\ngetattr(a, 'area')",
@@ -88,7 +88,7 @@ WAYS: dict[Reason, tuple[str, int]] = {
     Reason.ASYNC: ("import asyncio\nasync def f():\n    return 1\nasyncio.run(f())", 1),
     Reason.CLOSURE: (
         "def f():\n    n = 0\n    def g():\n        nonlocal n\n        n += 1\n        return n\n    return g\n"
-        "x = 1\ng = x and f()\ng()\ng()",
+        "g = (lambda: f())()\ng()\ng()",
         2,
     ),
     Reason.BAD_ARGUMENTS: (

@@ -124,6 +124,13 @@ def _agreeing(cls: type[Record], values: dict[str, Any]) -> dict[str, Any]:
         values["columns"] = {name: column[:size] for name, column in values["columns"].items()}
     if values.get("exception") is None and "is_syntax_error" in values:
         values |= {name: False for name in ("is_syntax_error", "is_unpromised") if name in values}
+    if "stands_in" in values:
+        number = len(values["commands"])
+        values["places"] = tuple(
+            dataclasses.replace(place, outer=min(place.outer, index)) for index, place in enumerate(values["places"])
+        )
+        values["stands_in"] = (0,) * number
+        values["printed"] = (0,) * number
     return values
 
 

@@ -64,14 +64,14 @@ def run(job: NativeJob, context: JobContext) -> End:
     # by the names that they are compiled under, those by which answers know them
     files = {compiled_file(job.program, index): piece_file(index) for index in range(len(job.program.pieces))}
     # not registered with the sources: a native run must be what it would be without us
-    pieces = {file: piece.source.split("\n") for file, piece in zip(files, job.program.pieces, strict=True)}
+    lines = {file: piece.source.split("\n") for file, piece in zip(files, job.program.pieces, strict=False)}
     recorder = Recorder(
-        lambda filename: filename in pieces or prepared.sources.is_own(filename),
+        lambda filename: filename in files or prepared.sources.is_own(filename),
         max_depth=job.max_depth,
         max_events=context.limits.max_events,
         module_names=names,
         cuts=job.cuts,
-        lines_of=lambda filename: pieces[filename] if filename in pieces else prepared.sources.lines(filename),
+        lines_of=lambda filename: lines[filename] if filename in lines else prepared.sources.lines(filename),
     )
     with drawing(job.draws, job.laws) as decider:
         results, passed = _run_pieces(job, prepared, recorder, context.guard, tuple(files))
@@ -127,7 +127,10 @@ def _beginnings(pieces: Sequence[NativePieceResult]) -> list[FrameRecord]:
 
 
 def _entered(recorder: Recorder, files: Mapping[str, str]) -> tuple[EnteredFrames, ...]:
-    """The own frames that were entered, but for the pieces' own: those are the session itself."""
+    """The own frames that were entered, but for the pieces' own: those are the session itself.
+
+    ``files``: from the names that pieces are compiled under to those by which answers know them.
+    """
     numbers: dict[tuple[Code, str], int] = {}
     for code, way, number in recorder.entries.totals():
         if code.co_name == "<module>" and code.co_filename in files:
