@@ -47,6 +47,7 @@ def test_a_session_as_it_ran(script):
     assert done.stdout == ">>> import sys\n>>> who = sys.argv[1]\n>>> who\n'Ada'\n>>> print('hello', who)\nhello Ada\n"
 
 
+@pytest.mark.slow
 def test_forks_are_a_limit_and_change_no_belief(script):
     source = "from random import randrange\nx = sum(range(2_000_000)) % 2, randrange(3), randrange(2)\nprint(x)\n"
     plain, forked = (
