@@ -121,7 +121,8 @@ class RowColumns(TypedDict):
     setup: Annotated[
         str,
         means(
-            "JSON of what a fresh interpreter needs first: `sys_path`, `module`, `code`, `hash_seed`, `choices`",
+            "JSON of what a fresh interpreter needs first: `sys_path`, `module`, `code`, `hash_seed`, `choices`; and "
+            "`folder` of a script, the folder of the repository whose files lie in the working folder",
             is_json=True,
         ),
     ]

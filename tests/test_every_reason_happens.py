@@ -47,6 +47,9 @@ from trace_mine.tracer.views import parse_view
 
 LIMITS = Limits(memory_bytes=256 << 20)
 
+AS_FILE = "import sys\nprint(sys._getframe().f_lineno)\n"
+"""At a prompt this is another line."""
+
 # the repository that the traced programs import from
 
 MODULES = {
@@ -76,6 +79,7 @@ class Child(Base):
 child = Child()
 """,
     "twins.py": "def f():\n    yield 1\n",
+    "program.py": AS_FILE,
     "lonely.py": "def load():\n    from ... import nothing\n    return nothing\n",
 }
 
@@ -105,6 +109,7 @@ class Program:
     module: str | None = None
     code: str = "__name__ = '__main__'"
     evidence: str = ""
+    file: str = ""
 
     def snippet(self) -> Snippet:
         at_prompt = isinstance(self.source, tuple)
@@ -119,6 +124,7 @@ class Program:
             module=self.module,
             code="" if self.module else self.code,
             continue_on_error=at_prompt and not self.kind,
+            file=self.file,
         )
 
 
@@ -157,6 +163,11 @@ WHOLE: dict[Reason, Program] = {
     ),
     Reason.UNFAITHFUL: Program(source=HELD + REDIRECTED.format(1)),
     Reason.BUDGET: Program(source="for i in range(500):\n    x = i\n"),
+    Reason.RUN_AS_FILE: Program(
+        source=AS_FILE,
+        file="program.py",
+        code="__name__ = '__main__'\n__file__ = __import__('os').path.abspath('program.py')",
+    ),
     # two statements leave names behind, so that neither alone is to blame
     Reason.CLOSED: Program(
         source="def f(n):\n    return n + 1\nif 1 < 2:\n    x = f(1)\nif x:\n    y = f(2)\nprint(dir())\n"

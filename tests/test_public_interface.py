@@ -140,7 +140,8 @@ def test_a_root_is_what_it_may_import_from(tmp_path):
     (tmp_path / "helper.py").write_text("VALUE = 7\n", encoding="utf-8")
     source = "import helper\nx = helper.VALUE\n"
     assert trace_mine.run(source, root=tmp_path).states[-1]["x"] == "7"
-    assert trace_mine.run(source).outcome == "exception"
+    with pytest.raises(trace_mine.NoTraceError, match="Install helper in the environment"):
+        trace_mine.run(source)
 
 
 @pytest.mark.parametrize(

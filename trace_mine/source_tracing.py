@@ -13,6 +13,7 @@ from trace_mine.tracer.config import TracerConfig
 from trace_mine.tracer.inside.reasons import Reason
 from trace_mine.tracer.limits import Limits
 from trace_mine.tracer.schema import Drop, Snippet, Trace
+from trace_mine.tracer.script_world import world_of
 from trace_mine.tracer.scripts import decoded, import_folders, script_snippet
 from trace_mine.tracer.session import Tracer
 from trace_mine.tracer.views import View, parse_view, with_hidden_inputs
@@ -30,6 +31,8 @@ def run(
     timeout: float | None = None,
     limits: Limits | None = None,
     root: str | os.PathLike[str] | None = None,
+    stdin: str | None = None,
+    environment: str | os.PathLike[str] | None = None,
     comprehensions: bool = False,
     python: str = sys.executable,
     lenient: bool = False,
@@ -47,7 +50,10 @@ def run(
         timeout: seconds by the clock, not counting what the run waits for a busy processor, and CPU seconds rounded up;
             None: those of ``limits``, 10 by default.
         limits: what the run may use.
-        root: a folder that the program sees, read-only, and imports from. Without it, it sees nothing of this machine.
+        root: a folder that the program sees, read-only, and imports from. Without it, a file's program sees a private
+            copy of its own folder, in which it runs, and a text's program an empty folder.
+        stdin: what the program's ``input()`` and ``sys.stdin`` read; None: nothing.
+        environment: the folder of the environment whose packages the program imports; None: that of ``python``.
         comprehensions: show list comprehensions as loops.
         python: the interpreter that runs the program.
         lenient: give a session that fails a check too, with the evidence in its ``failed_checks``.
@@ -57,6 +63,7 @@ def run(
     Raises:
         NoTraceError: the program gave no session that replays; the error has the reason and a cure.
         ValueError: the text of the view names no view, or the view needs something that the program lacks.
+        ValueError: the environment has no packages for the interpreter, or ``stdin`` is longer than a row can hold.
         FileNotFoundError: there is no such file.
         trace_mine.tracer.sandbox.SandboxUnavailable: this machine has no sandbox, or not of that level.
 
@@ -90,11 +97,15 @@ def run(
         text = with_hidden_inputs(text, chosen)
     except SyntaxError as error:
         raise NoTraceError(name, Drop(reason=Reason.SYNTAX_ERROR.value, evidence=str(error))) from None
-    # Without `root` not even the file's own folder: a program sees nothing of this machine that was not named.
+    world = world_of(path, text, python, None if environment is None else Path(environment))
+    typed = None if stdin is None else stdin.encode("utf-8", "surrogateescape")
     folder = None if root is None else _folder(root)
     config = TracerConfig(
         repository=folder,
         sys_path=() if folder is None else import_folders(folder, path),
+        folder=world.folder,
+        site_folders=world.site_folders,
+        warm=world.warm,
         limits=with_timeout(limits, timeout),
         follow=follow,
         comprehensions=comprehensions,
@@ -106,7 +117,8 @@ def run(
         sandbox_level=sandbox_level,
         allow_unsafe=allow_unsafe_sandbox,
     )
-    return traced(script_snippet(text, name, arguments), config, lenient=lenient)
+    snippet = script_snippet(text, name, arguments, in_folder=path is not None, stdin=typed)
+    return traced(snippet, config, lenient=lenient)
 
 
 def traced(snippet: Snippet, config: TracerConfig, *, lenient: bool) -> Trace:

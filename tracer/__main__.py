@@ -1,4 +1,7 @@
-"""The command ``trace-run``: one script in the sandbox, its session on the terminal."""
+"""The command ``trace-run``: one script in the sandbox, its session on the terminal.
+
+Over 400 lines because each option stands here with its help.
+"""
 
 from __future__ import annotations
 
@@ -20,9 +23,11 @@ from trace_mine.tracer.inside.reasons import Reason, reason_of
 from trace_mine.tracer.limits import Limits
 from trace_mine.tracer.sandbox import SandboxUnavailable
 from trace_mine.tracer.schema import SCHEMA_VERSION, Drop, Trace
-from trace_mine.tracer.scripts import decoded, import_folders, script_snippet
+from trace_mine.tracer.script_world import ScriptWorld, world_of
+from trace_mine.tracer.scripts import MAX_INPUT_BYTES, decoded, import_folders, may_read_input, script_snippet
 from trace_mine.tracer.session import Tracer, TracerConfig
 from trace_mine.tracer.show import beliefs_shown, session_shown
+from trace_mine.tracer.summary import ScriptFacts, summary
 from trace_mine.tracer.viewer import page, sources_of
 from trace_mine.tracer.views import View, ViewError, parse_view, with_hidden_inputs
 from trace_mine.tracer.visible import indented
@@ -35,8 +40,10 @@ Examples:
   trace-run --view branch+every:2+print --seed 3 game.py
   trace-run --root . --timeout 30 --html session.html scripts/demo.py
 
-The script sees an empty scratch folder as its working directory, the folder given by --root read-only at /repo, and
-nothing else of this machine. What follows FILE is the script's: options of trace-run stand before it.
+The script runs as python FILE does, in a private copy of its own folder: it may read what lies there and write to it,
+and nothing that it writes comes back. It imports what is installed in the environment of trace-run (--environment names
+another), and reads what is piped in, or --stdin FILE. It sees the folder given by --root read-only at /repo,
+and nothing else of this machine. What follows FILE is the script's: options of trace-run stand before it.
 
 Exit codes: 0 a record was made, whatever the script did; 1 none could be made; 2 wrong usage; 3 the session that is
 shown differs from the script's own run, at the command that is marked; 130 interrupted."""
@@ -122,6 +129,22 @@ def command(
     root: Annotated[
         Path | None, typer.Option(help="a folder that the script sees, read-only, and imports from", metavar="DIR")
     ] = None,
+    stdin: Annotated[
+        Path | None,
+        typer.Option(
+            help="what the script's input() and sys.stdin read", metavar="IN", show_default="what is piped in"
+        ),
+    ] = None,
+    environment: Annotated[
+        Path | None,
+        typer.Option(
+            help="the environment whose packages the script imports", metavar="DIR", show_default="the interpreter's"
+        ),
+    ] = None,
+    empty_folder: Annotated[
+        bool, typer.Option("--empty-folder", help="begin in an empty folder instead of a copy of the script's")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="print no summary on standard error")] = False,
     follow: Annotated[int, typer.Option(help="open calls so deep", metavar="N", callback=_at_least(0))] = 1,
     view: Annotated[
         View,
@@ -210,6 +233,8 @@ def command(
     source = _read(file)
     script = None if file == "-" else Path(file)
     repository, folders = _imports(root, script)
+    world = _world(None if empty_folder else script, source, python, environment)
+    typed = _input(stdin, source, is_script=script is not None)
     laws = _laws(view, inputs or [], environ or [])
     _check_view(view, beliefs=beliefs, forks=forks)
     if sandbox_level == 0 and not allow_unsafe_sandbox:
@@ -217,6 +242,9 @@ def command(
     config = TracerConfig(
         repository=repository,
         sys_path=folders,
+        folder=world.folder,
+        site_folders=world.site_folders,
+        warm=world.warm,
         limits=Limits(
             wall_seconds=timeout,
             cpu_seconds=cpu or math.ceil(timeout),  # RLIMIT_CPU takes whole seconds
@@ -244,10 +272,11 @@ def command(
         raise typer.BadParameter(str(error)) from None
     name = "<stdin>" if script is None else script.name
     with Tracer(config) as tracer:
-        if not as_json:  # the object says it
+        if not as_json and not quiet:  # the object says it
             tell_sandbox(tracer.sandbox)
         # lenient: where no session holds, whoever looks at one program wants to see one, and is told where it differs
-        result = tracer.trace(script_snippet(source, name, arguments or ()), lenient=True)
+        snippet = script_snippet(source, name, arguments or (), in_folder=world.folder is not None, stdin=typed)
+        result = tracer.trace(snippet, lenient=True)
         if isinstance(result, Trace) and html is not None:
             sources = {name: source}
             if (folder := root or (script.parent if script is not None else None)) is not None:
@@ -257,6 +286,15 @@ def command(
             print(json.dumps(as_object(result, tracer)))
         else:
             _print(result, beliefs=beliefs, color=color)
+        if not quiet:
+            facts = ScriptFacts(
+                source=source,
+                folder=None if script is None else script.resolve().parent,
+                has_input=bool(typed),
+                copied=world.copied,
+            )
+            for line in summary(result, facts):
+                print(f"trace-run: {line}", file=sys.stderr)
     if _is_failure(result):
         raise typer.Exit(ExitCode.FAILED)
     if isinstance(result, Trace) and result.failed_checks:
@@ -271,6 +309,46 @@ def _imports(root: Path | None, script: Path | None) -> tuple[Path | None, tuple
         raise typer.BadParameter(f"expected a folder for --root, got {str(root)!r}; give an existing folder")
     resolved = root.resolve()
     return resolved, import_folders(resolved, script)
+
+
+def _world(script: Path | None, source: str, python: str, environment: Path | None) -> ScriptWorld:
+    """What the script is run with.
+
+    Raises:
+        BadParameter: its folder can't be opened, or the environment is none.
+    """
+    try:
+        return world_of(script, source, python, environment)
+    except OSError as error:
+        message = f"expected a script in a folder that can be read, got {str(script)!r}: {error}; give --empty-folder"
+        raise typer.BadParameter(message) from None
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+def _input(stdin: Path | None, source: str, *, is_script: bool) -> bytes | None:
+    """What the script reads: the file's content, or what is piped in where the script seems to read that.
+
+    Raises:
+        BadParameter: the file can't be read, or there is more than a session can hold.
+    """
+    try:
+        if stdin is not None:
+            data = stdin.read_bytes()
+        # a pipe that nobody writes to would be waited for by a script that asks for nothing
+        elif is_script and may_read_input(source) and sys.stdin is not None and not sys.stdin.isatty():
+            data = sys.stdin.buffer.read(MAX_INPUT_BYTES + 1)
+        else:
+            return None
+    except OSError as error:
+        raise typer.BadParameter(
+            f"expected a readable file for --stdin, got {str(stdin)!r}: {error.strerror}; give an existing file"
+        ) from None
+    if len(data) > MAX_INPUT_BYTES:
+        raise typer.BadParameter(
+            f"expected at most {MAX_INPUT_BYTES:,} bytes of standard input, got more; let the script read a file"
+        )
+    return data
 
 
 def _is_failure(result: Trace | Drop) -> bool:

@@ -5,12 +5,12 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, replace
 
 from trace_mine.tracer.blame import blame, command_of
 from trace_mine.tracer.checks import NOTHING, result_difference
 from trace_mine.tracer.config import TracerConfig
+from trace_mine.tracer.denials import Denial, denial_in
 from trace_mine.tracer.formats import repl
 from trace_mine.tracer.hiding import believe, draws_of, laws_of, view_of
 from trace_mine.tracer.inside.protocol.answers import DriveSummary, MustRestart, NotShowable
@@ -22,12 +22,9 @@ from trace_mine.tracer.replays.jails import ReplayJails
 from trace_mine.tracer.rounds import Again, Blame, Differs, Failed, Native, Plan, all_of, check_ended, with_whole
 from trace_mine.tracer.sandbox import Worker
 from trace_mine.tracer.schema import Outcome, Snippet, Step, Trace, Verification
+from trace_mine.tracer.scripts import reads_source
 from trace_mine.tracer.steps import masked, steps_of
 from trace_mine.tracer.two_worlds import library_on_host, program_of, root_of
-
-_denied = re.compile(r"\[Errno (1|13|30|38|95)\][^\n]*")
-"""EPERM, EACCES, EROFS, ENOSYS and EOPNOTSUPP in a session's text: errors of the sandbox (``sandbox.seccomp`` has the
-answers), which the program would not meet elsewhere."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,17 +67,18 @@ class Attempt:
         driven = _summary_of(run, self.plan)
         failed, at = self._differences(driven)
         verification = Verification()
+        scratch = "" if self.config.folder is None else self.recorder.scratch
         steps = [
             replace(step, path=library_on_host(step.path, self.recorder))
-            for step in steps_of(driven.commands, self.snippet, root_of(self.config, self.recorder))
+            for step in steps_of(driven.commands, self.snippet, root_of(self.config, self.recorder), scratch)
         ]
         if not steps:
             raise Failed(Reason.EMPTY, "no statement of the snippet is a command")
         rendered = repl.render(steps)
         # The text is searched, not the exceptions: a program that catches the error and prints it is spoilt as well.
-        denied = _denied.search(rendered.text)
-        if denied is not None and not self.lenient:
-            raise Failed(Reason.SANDBOX_DENIED, denied.group())
+        denied = None if self.lenient else self._denial(rendered.text)
+        if denied is not None:
+            raise Failed(Reason.SANDBOX_DENIED, f"{denied.evidence}: {denied.cure}")
         self._refuse_host_paths(rendered.text)
         if failed and not self.lenient:
             raise _differs(failed, at)
@@ -111,6 +109,20 @@ class Attempt:
         # Beliefs that end early are no failed check: those that were found hold, and the row says that some lack.
         kept = dict(trace.kept_whole) if failure is None else {**trace.kept_whole, Reason.BELIEFS_END_EARLY.value: 1}
         return replace(trace, choices=choices, beliefs=beliefs, kept_whole=kept)
+
+    def _denial(self, text: str) -> Denial | None:
+        """The failure in the text that the program would not meet outside of the sandbox; None where there is none."""
+        if self.snippet.kind == "script":
+            repository = self.config.repository
+            return denial_in(text, folder=None if repository is None else (repository / self.snippet.path).parent)
+        # an example, or a test, may promise that a module or a file is not there
+        return denial_in(text, kinds=("call", "network"))
+
+    def _setup_of_folder(self) -> dict[str, str]:
+        """The folder of the repository whose content a script finds in its working folder, for readers of its row."""
+        if self.config.repository is None or self.config.folder is not None or not self.snippet.file:
+            return {}
+        return {"folder": self.snippet.path.rpartition("/")[0] or "."}
 
     def _files_that_ran(self) -> tuple[str, ...]:
         """The repository's files, on this machine, with functions of the native run, and the snippet's own."""
@@ -147,6 +159,8 @@ class Attempt:
                 open_statements=plan.open_statements,
                 open_comprehensions=config.comprehensions,
                 skip_loops=config.view.skips,
+                as_file=plan.as_file,
+                from_file=bool(self.snippet.file) and reads_source(self.snippet.pieces[0].source),
                 view=view_of(config, self.snippet, has_draws=bool(self.native.result.outcomes)),
                 # made from the seed again, as in the native run: a session that draws in another order then has
                 # another result, which the checks notice
@@ -199,6 +213,7 @@ class Attempt:
                 "code": self.snippet.code,
                 "hash_seed": 0,  # the recording world's
                 "choices": list(driven.outcomes),
+                **self._setup_of_folder(),
             },
             view=self.config.view.as_json(),
             outcome="ok" if ended is None else "exit" if ended.type_name == "SystemExit" else "exception",

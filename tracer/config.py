@@ -10,6 +10,7 @@ from typing import TypedDict
 
 from trace_mine.tracer.inside.protocol.jobs import Laws
 from trace_mine.tracer.limits import Limits
+from trace_mine.tracer.sandbox.working_folder import WorkingFolder
 from trace_mine.tracer.views import View
 
 SANDBOX_LEVELS = (3, 2, 0)
@@ -33,7 +34,10 @@ class TracerConfig:
     Attributes:
         repository: a folder that snippets see, read-only; None: none.
         sys_path: folders below the repository for ``sys.path``.
+        folder: what each run finds in its working folder, as a copy of its own; snippets import from there first.
+            None: an empty working folder, which is no place to import from.
         packages: installed packages (folders or single files) that snippets may import as well.
+        site_folders: folders of installed packages (``site-packages``), all of which snippets may import.
         own: path prefixes below the repository whose functions count as its own, so that calls of them may be followed;
             "" for all.
         library: files or folders of the interpreter itself that count as own: for standard-library modules.
@@ -61,7 +65,9 @@ class TracerConfig:
 
     repository: Path | None = None
     sys_path: tuple[str, ...] = ()
+    folder: WorkingFolder | None = None
     packages: tuple[Path, ...] = ()
+    site_folders: tuple[Path, ...] = ()
     own: tuple[str, ...] = ("",)  # every path begins with it
     library: tuple[str, ...] = ()
     warm: tuple[str, ...] = ()

@@ -26,6 +26,7 @@ from trace_mine.tracer.replays.session import (
     SessionReading,
     commands_of,
     differences,
+    exit_output,
     prompt_part,
 )
 from trace_mine.tracer.replays.session_text import check_written
@@ -128,7 +129,8 @@ def replay_session(config: TracerConfig, jails: ReplayJails, session: WrittenSes
         reading = reader.read(jails.worker(reader.jail), read, reseed)
         # values first: where an output differs, ``_evidence_of`` asks which values differ with it
         _compare_values(replayed, reading, result, vouches=reader.vouches)
-        different = differences(commands, reading)
+        at_exit = "" if reader.survives_exit else exit_output(replayed.commands)
+        different = differences(commands, reading, at_exit=at_exit)
         if name == "fresh":
             jails.audits.note(session.program.module, agrees=not different)
         if different:

@@ -86,6 +86,7 @@ class Plan:
 
     Attributes:
         follow: the depth of calls whose bodies are shown; -1: none, and not those of ``Snippet.opens`` either.
+        as_file: the whole script is one command, which runs its file.
         open_statements: False keeps each statement of the snippet as one command.
         whole: statements and functions that are kept as one command.
         hide: sources of commands whose output is not shown.
@@ -100,6 +101,7 @@ class Plan:
     whole: tuple[Place, ...] = ()
     hide: frozenset[str] = frozenset()
     reasons: tuple[str, ...] = ()
+    as_file: bool = False
 
     def __post_init__(self) -> None:
         if self.follow < -1:

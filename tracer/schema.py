@@ -69,10 +69,12 @@ class Snippet:
             followed calls.
         continue_on_error: an example that raises does not end the session, as in doctest.
         asks: the variables that hold hidden inputs. The last pieces, one for each, show them; no reveal does so before.
+        file: the script's file in the working folder, under whose name it is compiled; empty: there is none.
         session: numbers the sessions of one snippet, each with draws of its own, from 0 on.
 
     Raises:
-        ValueError: ``kind`` is unknown, or ``asks`` has more names than there are pieces.
+        ValueError: ``kind`` is unknown, ``asks`` has more names than there are pieces, or ``file`` is not the last part
+            of ``path``.
 
     >>> import trace_mine
     >>> trace_mine.script_snippet("x = 1\\n", "script.py", ()).kind
@@ -90,11 +92,14 @@ class Snippet:
     opens: tuple[str, ...] = ()
     continue_on_error: bool = False
     asks: tuple[str, ...] = ()
+    file: str = ""
     session: int = 0
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
             raise ValueError(f"expected Snippet.kind in {KINDS}, got {self.kind!r}; name a registered kind")
+        if self.file and self.file != self.path.rpartition("/")[2]:
+            raise ValueError(f"expected Snippet.file to be the file of {self.path!r}, got {self.file!r}; leave it out")
         # the last pieces are those that ask, one for each name: ``hiding`` and ``steps`` count from the end
         if len(self.asks) > len(self.pieces):
             raise ValueError(

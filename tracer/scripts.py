@@ -1,13 +1,25 @@
-"""Makes a snippet of a script: its source as Python decodes it, and the folders that it may import from."""
+"""Makes a snippet of a script: its source as Python decodes it, what it is started with, where it may import from."""
 
 from __future__ import annotations
 
+import io
 import re
+import tokenize
 from collections.abc import Sequence
 from pathlib import Path
 
 from trace_mine.tracer.inside.program import ast_lines
 from trace_mine.tracer.schema import Piece, Snippet
+
+MAX_INPUT_BYTES = 1 << 20
+"""Of standard input; it stands in the set-up, which each row has."""
+
+_reads_input = re.compile(r"\binput\s*\(|\b(?:stdin|fileinput|getpass)\b|\bopen\(0\b")
+_reads_source = re.compile(
+    r"\b(?:getsource|getsourcelines|getsourcefile|getfile|getcomments|findsource|getframeinfo|getmodule|linecache"
+    r"|co_firstlineno|co_filename|tb_lineno|f_lineno|lineno|extract_tb|extract_stack|walk_tb|format_exc|format_tb"
+    r"|format_exception|format_stack|print_exc|print_tb|print_stack|TracebackException|StackSummary)\b"
+)
 
 
 def decoded(raw: bytes) -> str:
@@ -19,10 +31,33 @@ def decoded(raw: bytes) -> str:
     return "\n".join(ast_lines(raw))
 
 
-def script_snippet(source: str, name: str, arguments: Sequence[str]) -> Snippet:
+def may_read_input(source: str) -> bool:
+    """Return True if a program's text has a word by which programs read standard input."""
+    return _reads_input.search(source) is not None
+
+
+def reads_source(source: str) -> bool:
+    """Return True if a program's text has a word by which programs look at their own source, files or line numbers."""
+    return _reads_source.search(source) is not None
+
+
+def script_snippet(
+    source: str, name: str, arguments: Sequence[str], *, in_folder: bool = False, stdin: bytes | None = None
+) -> Snippet:
     """The snippet of a script, which runs as ``__main__`` with ``sys.argv = [name, *arguments]``.
 
     Its future imports move to the set-up, where doctest looks for them.
+
+    Args:
+        source: the script's text.
+        name: its file's name.
+        arguments: what stands after it on the command line.
+        in_folder: the file ``name`` is there in the working folder (``TracerConfig.folder``), so that ``__file__`` is
+            its path.
+        stdin: what ``sys.stdin`` holds; None: nothing.
+
+    Raises:
+        ValueError: ``stdin`` is longer than MAX_INPUT_BYTES.
 
     >>> import trace_mine
     >>> trace_mine.script_snippet("print('hello')\\n", "hello.py", ["--loud"]).code
@@ -30,15 +65,69 @@ def script_snippet(source: str, name: str, arguments: Sequence[str]) -> Snippet:
     """
     # Not parsed: this runs outside the sandbox, where a source that nests deeply could end the process. And a script
     # that does not compile is to get its SyntaxError inside, as any other outcome.
-    futures = sorted(set(re.findall(r"^from __future__ import (\w+)", source, re.MULTILINE)))
-    code = "".join(f"from __future__ import {future}\n" for future in futures)
+    code = "".join(f"from __future__ import {future}\n" for future in sorted(future_names(source)))
     # ``__import__``: a statement would make ``sys`` a variable of the session. ``__name__`` is for readers of rows, who
     # run the set-up in a namespace of their own.
     code += f"__name__ = '__main__'\n__import__('sys').argv = {[name, *arguments]!r}\n"
+    if in_folder:
+        code += f"__file__ = __import__('os').path.abspath({name!r})\n"
+    if stdin is not None:
+        code += _input_of(stdin)
     lines = source.count("\n") + 1
     return Snippet(
-        kind="script", name=name, path=name, line=1, end_line=lines, code=code, pieces=(Piece(source=source, line=1),)
+        kind="script",
+        name=name,
+        path=name,
+        line=1,
+        end_line=lines,
+        code=code,
+        pieces=(Piece(source=source, line=1),),
+        file=name if in_folder else "",
     )
+
+
+def future_names(source: str) -> set[str]:
+    """The names that a program imports from ``__future__``, found by its tokens up to its first other statement.
+
+    >>> sorted(future_names("'text'\\nfrom __future__ import (division,\\n annotations as a); x = 1\\n"))
+    ['annotations', 'division']
+    """
+    names: set[str] = set()
+    if "__future__" not in source:
+        return names
+    statement: list[str] = []
+    try:
+        for token in tokenize.generate_tokens(io.StringIO(source).readline):
+            if token.type in (tokenize.COMMENT, tokenize.NL):
+                continue
+            if token.type != tokenize.NEWLINE and token.string != ";":
+                statement.append("text" if token.type == tokenize.STRING else token.string)
+                continue
+            if statement[:3] == ["from", "__future__", "import"]:
+                names |= _imported(statement[3:])
+            elif set(statement) - {"text"}:  # a future import that stands later does not compile
+                break
+            statement = []
+    except (tokenize.TokenError, SyntaxError):
+        return names  # what does not compile gets its SyntaxError inside
+    return names
+
+
+def _imported(tokens: Sequence[str]) -> set[str]:
+    """The names of an import's list, without those that they are bound to."""
+    return {part.split()[0] for part in " ".join(tokens).strip("() ").split(",") if part.split()}
+
+
+def _input_of(stdin: bytes) -> str:
+    """The statement of the set-up that gives a program its standard input: the same in every world, and in a row."""
+    if len(stdin) > MAX_INPUT_BYTES:
+        raise ValueError(
+            f"expected at most {MAX_INPUT_BYTES:,} bytes of standard input, got {len(stdin):,}; let the script read a "
+            "file beside it"
+        )
+    # a text stream over bytes, as CPython's own: programs read ``sys.stdin.buffer`` too
+    stream = f"__import__('io').TextIOWrapper(__import__('io').BytesIO({stdin!r}), 'utf-8', 'surrogateescape')"
+    return f"__import__('sys').stdin = __import__('sys').__stdin__ = {stream}\n"
 
 
 def import_folders(root: Path, script: Path | None) -> tuple[str, ...]:

@@ -161,6 +161,12 @@ class PlanSearch:
         return session
 
 
+def as_file(plan: Plan, reason: str) -> Plan:
+    """The plan of a script that is run from its file by one command, after sessions failed for the reason."""
+    reasons = (*plan.reasons, reason, Reason.RUN_AS_FILE.value)
+    return replace(plan, follow=-1, whole=(), as_file=True, reasons=reasons)
+
+
 def closed(plan: Plan, reason: str) -> Plan:
     """The last plan: every statement of the snippet is one command, and no call is followed."""
     # ``whole`` has no meaning any more, ``hide`` keeps its own: an output that differs does so in one command too

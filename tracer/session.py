@@ -11,6 +11,7 @@ evidence. ``native_runs`` and ``attempt`` are the parts of each round.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from types import TracebackType
 
@@ -23,8 +24,10 @@ from trace_mine.tracer.native_runs import run_again, run_natively
 from trace_mine.tracer.replays.jails import ReplayJails
 from trace_mine.tracer.rounds import Again, Failed, Native, Plan
 from trace_mine.tracer.sandbox import Worker
+from trace_mine.tracer.sandbox.working_folder import WorkingFolder
 from trace_mine.tracer.schema import Drop, Snippet, Trace
-from trace_mine.tracer.search import MAX_ROUNDS, PlanSearch, closed
+from trace_mine.tracer.script_world import folder_of
+from trace_mine.tracer.search import MAX_ROUNDS, PlanSearch, as_file, closed
 from trace_mine.tracer.two_worlds import jail_of, root_of
 
 
@@ -46,6 +49,9 @@ class Tracer:
     Trace(1 steps, outcome='ok', view='written')
     """
 
+    _folder = WorkingFolder()
+    """What the snippet's runs find in their working folder, where the configuration has none for all."""
+
     def __init__(self, config: TracerConfig) -> None:
         self.config = config
         self._recorder = Worker(
@@ -53,6 +59,8 @@ class Tracer:
             config.limits,
             **config.worker_levels,
         )
+        if config.folder is not None:
+            self._recorder.hold_folder(config.folder)
         self._replays = ReplayJails(config)
 
     def __enter__(self) -> Tracer:
@@ -126,6 +134,7 @@ class Tracer:
         """
         losses = self._losses()
         self._replays.begin_snippet()
+        self._lay_folder(snippet)
         result: Trace | Drop
         try:
             result = self._trace(snippet, lenient)
@@ -137,6 +146,16 @@ class Tracer:
             if worker.lost_runs > losses.get(worker, 0):
                 return Drop(reason=Reason.JAIL_DIED, evidence=worker.last_loss)
         return result
+
+    def _lay_folder(self, snippet: Snippet) -> None:
+        """Have the snippet's runs begin in a copy of its own folder, where it is a script of the repository."""
+        if self.config.folder is not None:
+            return
+        folder = folder_of(self.config.repository, snippet)
+        if folder != self._folder:
+            self._folder = folder
+            self._recorder.hold_folder(folder)
+            self._replays.hold_folder(folder)
 
     def _losses(self) -> dict[Worker, int]:
         """How many runs each worker that there is has lost with its jail."""
@@ -181,7 +200,11 @@ class Tracer:
         search = PlanSearch(attempt=attempt, again=again, native=native, plan=plan, opening=opening)
         try:
             return search.trace()
-        except Failed:
+        except Failed as failed:
+            # a script's file is true whatever a session command by command could not be
+            if snippet.file and not config.view.hides:
+                with contextlib.suppress(Again, Failed):
+                    return attempt(search.native, as_file(search.first or search.plan, failed.drop.reason))
             if not lenient:
                 raise
             plan = search.first or search.plan

@@ -42,11 +42,12 @@ def masked(
     return [replace(step, state=state) for step, state in zip(steps, repl.full_states(changes), strict=True)]
 
 
-def steps_of(commands: Sequence[SessionCommand], snippet: Snippet, root: str) -> list[Step]:
+def steps_of(commands: Sequence[SessionCommand], snippet: Snippet, root: str, scratch: str = "") -> list[Step]:
     """The steps of a session, with their states in full.
 
-    ``root`` is the repository's folder as code in the sandbox sees it; paths below it become relative to it. Commands
-    of the pieces that ask for hidden inputs are reveals.
+    ``root`` is the repository's folder as code in the sandbox sees it, ``scratch`` the working folder where the script
+    has its own folder's files there; paths below them become relative. Commands of the pieces that ask for hidden
+    inputs are reveals.
     """
     first_asked = len(snippet.pieces) - len(snippet.asks)
     states = repl.full_states([command.changes for command in commands])
@@ -58,7 +59,7 @@ def steps_of(commands: Sequence[SessionCommand], snippet: Snippet, root: str) ->
             path = snippet.path
         else:
             # a path elsewhere stays in full: of a standard-library module that counts as own (``config.library``)
-            path = path.removeprefix(root + "/")
+            path = path.removeprefix(root + "/").removeprefix(f"{scratch}/" if scratch else "")
         steps.append(
             Step(
                 source=command.source,

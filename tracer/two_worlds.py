@@ -21,6 +21,9 @@ RECORD_ROOT, REPLAY_ROOT = "/repo", "/check/repo"
 PACKAGES = "/packages"
 """The folder of installed packages in the recording world; the replaying one has it below ``/check``."""
 
+SCRIPT_HOME = "/home/user"
+"""Where the working folder of a script stands that is run with its own folder's content, under that folder's name, in
+both worlds."""
 
 REPLAY_MACHINE = Machine(
     domain_name="check.example",
@@ -49,13 +52,22 @@ def jail_of(config: TracerConfig, *, replaying: bool) -> Jail:
     if config.packages:
         # last: a repository that is installed as a package too must be imported from its own folder
         paths.append(packages)
+    for number, folder in enumerate(config.site_folders):
+        target = f"{packages}-{number}"
+        mounts.append(Mount(source=folder, target=target))
+        paths.append(target)
+    scratch = "/check/scratch" if replaying else "/scratch"
+    if config.folder is not None:
+        # The same in both worlds: a user's program may well show where it stands, and that is no accident of the jail.
+        scratch = f"{SCRIPT_HOME}/{config.folder.name}"
+        paths.insert(0, scratch)
     return Jail(
         python=config.python,
         mounts=tuple(mounts),
         sys_path=tuple(paths),
         warm=config.warm,
         root=root,
-        scratch="/check/scratch" if replaying else "/scratch",
+        scratch=scratch,
         interpreter="/check/interpreter" if replaying else "/python",
         hostname="replay" if replaying else "sandbox",
         process_id=2_024 if replaying else 101,  # any two numbers that differ, for sessions that show ``os.getpid()``
@@ -96,6 +108,8 @@ def program_of(config: TracerConfig, snippet: Snippet, worker: Worker) -> Progra
         # per worker, since the root differs: by the recorder's prefixes, no function in the other world would be own
         root = root_of(config, worker)
         own += [f"{root}/{prefix}" for prefix in config.own]
+    if config.folder is not None:
+        own.append(f"{worker.scratch}/")  # what lies beside the script is the user's as much as the script
     return Program(
         pieces=snippet.pieces,
         module=snippet.module,
@@ -104,4 +118,5 @@ def program_of(config: TracerConfig, snippet: Snippet, worker: Worker) -> Progra
         continue_on_error=snippet.continue_on_error,
         own=tuple(own),
         opens=snippet.opens,
+        file=snippet.file,
     )

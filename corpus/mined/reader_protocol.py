@@ -148,6 +148,7 @@ class FoundSnippet(Record):
     code: str
     opens: tuple[Name, ...]
     asks: tuple[Name, ...]
+    file: Name
     continue_on_error: bool
     sys_path: tuple[Location, ...]
     source_hash: Hexadecimal
@@ -193,6 +194,7 @@ class FoundSnippet(Record):
             code=snippet.code,
             opens=snippet.opens,
             asks=snippet.asks,
+            file=snippet.file,
             continue_on_error=snippet.continue_on_error,
             sys_path=candidate.sys_path,
             source_hash=candidate.source_hash,
@@ -223,6 +225,7 @@ class FoundSnippet(Record):
                 code=self.code,
                 opens=self.opens,
                 asks=self.asks,
+                file=self.file,
                 continue_on_error=self.continue_on_error,
             ),
             sys_path=self.sys_path,

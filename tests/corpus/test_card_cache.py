@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from datasets import load_dataset
 
 ROOT = Path(__file__).parents[2]
@@ -31,6 +32,7 @@ def on_disk(folder):
     ]
 
 
+@pytest.mark.slow
 def test_folders_of_one_name_and_folders_made_again_are_not_mixed_up(tmp_path):
     cache, one, other = tmp_path / "cache", tmp_path / "a" / "rows", tmp_path / "b" / "rows"
     made(one, 1)

@@ -70,7 +70,7 @@ def test_wrong_usage_is_told_and_exits_2(tmp_path: Path, arguments: list[str], m
     assert not list(tmp_path.glob("traces/data"))
 
 
-@pytest.mark.parametrize("name", ["mine", "automaton"])
+@pytest.mark.parametrize("name", ["mine", pytest.param("automaton", marks=pytest.mark.slow)])
 def test_a_folder_that_is_called_like_a_command_is_named_with_its_path(tmp_path: Path, name: str) -> None:
     (tmp_path / name).mkdir()
     told = command(f"./{name}", cwd=tmp_path)

@@ -90,6 +90,7 @@ def test_a_package_that_is_not_there_is_said(tracer: Tracer) -> None:
     assert isinstance(told, str) and "can't be run here: ModuleNotFoundError" in told
 
 
+@pytest.mark.slow
 def test_the_command_takes_the_folder_of_packages_that_mining_takes(tmp_path: Path) -> None:
     package = tmp_path / "installed" / "dicey" / "__init__.py"
     package.parent.mkdir(parents=True)

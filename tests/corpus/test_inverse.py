@@ -255,6 +255,7 @@ def test_nothing_of_the_input_is_shown_before_it_is_asked_for(mined: Any, tmp_pa
     assert shown, "other variables are shown"
 
 
+@pytest.mark.slow
 def test_any_number_of_jobs_gives_the_same_bytes_and_a_finished_unit_is_not_done_again(
     mined: Any, tmp_path: Path
 ) -> None:

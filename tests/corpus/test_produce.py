@@ -222,6 +222,7 @@ def wait_for_units(out: Path, number: int) -> None:
 SLOW = {f"m{number}.py": doctests(*(f"SLOW{number}_{i}" for i in range(8))) for number in range(28)}
 
 
+@pytest.mark.slow
 def test_runs_cut_off_go_on_to_the_same_bytes(tmp_path: Path, make_repository: Make) -> None:
     repository = make_repository("r", SLOW)
     whole = tmp_path / "whole"
@@ -412,6 +413,7 @@ def test_nothing_found_is_an_empty_dataset(tmp_path: Path) -> None:
     assert list(load_dataset(str(tmp_path / "out"), split="train", streaming=True)) == []
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_rows(
     tmp_path: Path, make_repository: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:

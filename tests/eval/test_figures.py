@@ -38,7 +38,11 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
     return Bench(plan=plan, runs=runs, rows=4, fast=True)
 
 
-@pytest.mark.parametrize("name", MODULES)
+@pytest.mark.parametrize(
+    # the simplex is measured on models of its own: a minute and more
+    "name",
+    [pytest.param(name, marks=pytest.mark.slow) if name == "simplex" else name for name in MODULES],
+)
 def test_every_figure_keeps_the_contract(name: str, bench: Bench, tmp_path: Path) -> None:
     one = figure(name)
     assert one.name == name
@@ -62,6 +66,7 @@ def test_every_figure_keeps_the_contract(name: str, bench: Bench, tmp_path: Path
             one.draw(Bench(plan=bench.plan, runs=tmp_path / "none", rows=4, fast=True))
 
 
+@pytest.mark.slow
 def test_the_same_figure_has_the_same_bytes(bench: Bench, tmp_path: Path) -> None:
     one = figure("fig10")
     first, second = ([p.read_bytes() for p in save(one, one.draw(bench), tmp_path / str(n))] for n in range(2))
@@ -138,6 +143,7 @@ def test_nothing_is_begun_that_would_not_finish(tmp_path: Path) -> None:
     assert not told.finished and not told.failed
 
 
+@pytest.mark.slow
 def test_missing_runs_are_trained_once_failed_ones_told(tmp_path: Path) -> None:
     good = shortened(planned(1)[0])
     bad = replace(good, group="bad", overrides={**good.overrides, "model.no_such_key": "1"})

@@ -69,6 +69,7 @@ def test_beliefs_of_rows_beside_guesses_that_know_the_outcomes(opened: Subject, 
     assert told["entropy of the exact law", "exact filter"] > 0
 
 
+@pytest.mark.slow
 def test_rows_that_were_trained_on_are_left_out_and_told(
     opened: Subject, dataset: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

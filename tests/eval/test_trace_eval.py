@@ -92,12 +92,14 @@ def test_help_shows_a_real_example(command: list[str]) -> None:
     assert done.returncode == 0 and "trace-eval" in done.stdout and "Example" in done.stdout
 
 
+@pytest.mark.slow
 def test_figures_that_need_no_runs_are_drawn_anywhere(tmp_path: Path) -> None:
     done = called("figures", "fig9", "--out", tmp_path)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "figures" / "fig9.svg").is_file() and str(tmp_path) in done.stdout
 
 
+@pytest.mark.slow
 def test_task_files_are_written(tmp_path: Path) -> None:
     done = called("tasks", "--out", tmp_path, "--docs", "2")
     assert done.returncode == 0 and (tmp_path / "trace_beliefs.yaml").is_file()

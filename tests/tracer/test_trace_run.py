@@ -47,6 +47,7 @@ def test_a_session_as_it_ran(script):
     assert done.stdout == ">>> import sys\n>>> who = sys.argv[1]\n>>> who\n'Ada'\n>>> print('hello', who)\nhello Ada\n"
 
 
+@pytest.mark.slow
 def test_forks_are_a_limit_and_change_no_belief(script):
     source = "from random import randrange\nx = sum(range(2_000_000)) % 2, randrange(3), randrange(2)\nprint(x)\n"
     plain, forked = (
@@ -171,6 +172,51 @@ def test_options_after_the_file_are_the_script_s(script):
     asked = ["--help", "--version", "--view", "branch", "--", "-x"]
     assert trace_run("--", echo, *asked).stdout == trace_run(echo, *asked).stdout
     assert f"{asked}\n" in trace_run(echo, *asked).stdout
+
+
+def test_what_is_piped_in_is_the_script_s_input(script, tmp_path):
+    path = script("n = int(input('n? '))\nprint(n * 2)\n")
+    assert trace_run(path, source="21\n").stdout.endswith(">>> print(n * 2)\n42\n")
+    (tmp_path / "in.txt").write_text("4\n")
+    assert trace_run("--stdin", tmp_path / "in.txt", path).stdout.endswith(">>> print(n * 2)\n8\n")
+    told = trace_run(path, source="")
+    assert told.returncode == 0 and "pipe it in, or give --stdin FILE" in told.stderr
+    assert trace_run("--stdin", tmp_path / "nowhere", path).returncode == 2
+
+
+def test_a_pipe_is_not_waited_for_by_a_script_that_asks_for_nothing(script):
+    reader, writer = os.pipe()
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "trace_mine.tracer", "--quiet", script("print(1)\n")],
+            cwd=ROOT, stdin=reader, capture_output=True, text=True, timeout=120,
+        )  # fmt: skip
+    finally:
+        os.close(reader)
+        os.close(writer)
+    assert "expected a sandbox" in done.stderr or done.stdout == ">>> print(1)\n1\n"
+
+
+def test_packages_are_those_of_the_environment_that_is_named(script, tmp_path):
+    packages = tmp_path / "env" / "lib" / f"python{sys.version_info.major}.{sys.version_info.minor}" / "site-packages"
+    packages.mkdir(parents=True)
+    (packages / "planted.py").write_text("WORD = 'seen'\n")
+    for folder in (tmp_path, *packages.parents, packages):
+        if folder.is_relative_to(tmp_path):
+            folder.chmod(0o755)
+    path = script("import planted\nprint(planted.WORD)\n")
+    assert "seen\n" in trace_run("--environment", tmp_path / "env", path).stdout
+    without = trace_run(path)
+    assert "Install planted in the environment" in without.stderr and "ModuleNotFoundError" in without.stdout
+    assert trace_run("--environment", tmp_path, path).returncode == 2
+
+
+def test_the_summary_can_be_left_out_and_the_folder_be_empty(script):
+    path = script("import os\nprint(os.listdir())\n")
+    told = trace_run(path)
+    assert "trace-run: 2 commands, 0 calls opened\n" in told.stderr and "['script.py']" in told.stdout
+    assert trace_run("--quiet", path).stderr == ""
+    assert "\n[]\n" in trace_run("--empty-folder", path).stdout
 
 
 def test_importing_the_command_costs_no_library_but_typer():

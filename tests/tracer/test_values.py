@@ -181,7 +181,7 @@ def test_attributes_and_cycles_and_slots():
     loop.append(loop)
     assert values.text(values.snapshot(loop)) == "[1, <itself>]"
     Color = enum.Enum("Color", "RED")
-    assert values.text(values.snapshot(Color.RED)) == "<Color.RED>"
+    assert values.text(values.snapshot(Color.RED)) == "<Color.RED: 1>"
 
 
 @pytest.mark.parametrize(

@@ -158,6 +158,7 @@ def test_a_sweep_s_set_is_a_mapping(tmp_path):
         run_sweep(tmp_path / "s.yaml", tmp_path / "out", 1)
 
 
+@pytest.mark.slow
 def test_the_command_itself_says_no_more_than_that_line(tmp_path):
     command = [
         sys.executable,

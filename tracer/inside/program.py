@@ -6,6 +6,7 @@ import __future__
 import ast
 import importlib
 import io
+import os
 import sys
 import types
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -118,6 +119,13 @@ def piece_file(index: int) -> str:
     return f"<piece {index}>"
 
 
+def compiled_file(program: Program, index: int) -> str:
+    """The file name that a native run compiles a piece under: a script's own file where it has one, by which its source
+    is found (``inspect.getsource``), and which tracebacks show.
+    """
+    return os.path.abspath(program.file) if program.file else piece_file(index)
+
+
 class Sources:
     """Finds the syntax tree of a function by its code object's file and lines.
 
@@ -134,6 +142,7 @@ class Sources:
         self._definitions: dict[tuple[str, types.CodeType], ast.FunctionDef | None] = {}
         self._origins: dict[str, tuple[str, ast.stmt]] = {}
         self._homes: dict[tuple[str, types.CodeType], tuple[str, int]] = {}
+        self._names: dict[str, str] = {}
 
     def register(self, filename: str, source: str, origin: tuple[str, ast.stmt] | None = None) -> None:
         """Register the functions that a session command defines.
@@ -148,7 +157,12 @@ class Sources:
     def home(self, code: types.CodeType) -> tuple[str, int]:
         """The file and first line of the function in the program, though a session's command may have compiled it."""
         self.definition(code)
-        return self._homes.get((code.co_filename, code), (code.co_filename, code.co_firstlineno))
+        filename = self._names.get(code.co_filename, code.co_filename)
+        return self._homes.get((code.co_filename, code), (filename, code.co_firstlineno))
+
+    def call(self, filename: str, name: str) -> None:
+        """Have functions of a file told by another name (``home``): a script's file is its piece."""
+        self._names[filename] = name
 
     def is_own(self, filename: str) -> bool:
         """Return True if code of this file is the repository's or the session's."""

@@ -313,7 +313,11 @@ class Reason(StrEnum):
     )
     SANDBOX_DENIED = (
         "sandbox_denied",
-        _tracing("The session shows an error that only the sandbox made (not permitted, read-only)."),
+        _tracing(
+            "The session shows an error that only the sandbox made: a call that it refuses, no network, a file of this "
+            "machine, or a package that is not installed.",
+            "Read the evidence, which has the cure.",
+        ),
     )
     NOT_A_DOCTEST = (
         "not_a_doctest",
@@ -406,6 +410,13 @@ class Reason(StrEnum):
         ),
     )
     CLOSED = "closed", _whole("A check failed with constructs open, so each statement of the snippet is one command.")
+    RUN_AS_FILE = (
+        "run_as_file",
+        _whole(
+            "No session command by command holds (a script that reads its own source or line numbers has other ones "
+            "there), so one command runs the script's file."
+        ),
+    )
     HIDDEN = (
         "hidden",
         _whole("To open the construct would tell a hidden outcome; the view keeps it as one command."),

@@ -13,6 +13,7 @@ from trace_mine.tracer.inside.reasons import Reason
 from trace_mine.tracer.replays.reader import Jails
 from trace_mine.tracer.rounds import Failed
 from trace_mine.tracer.sandbox import Jail, Worker
+from trace_mine.tracer.sandbox.working_folder import WorkingFolder
 from trace_mine.tracer.two_worlds import jail_of
 
 REPLAYS_IN_FULL = 4
@@ -66,6 +67,7 @@ class ReplayJails:
         self.audits = Audits()
         self._cpu_before = 0.0
         self._workers: dict[Jails, Worker] = {}
+        self._folder = config.folder
 
     def __enter__(self) -> ReplayJails:
         return self
@@ -78,13 +80,22 @@ class ReplayJails:
     def worker(self, kind: Jails) -> Worker:
         """The worker of a jail, started where it was not asked for before. Raises SandboxUnavailable."""
         if kind not in self._workers:
-            self._workers[kind] = Worker(
+            worker = Worker(
                 replaying_jail(self._config, kind),
                 # a replay follows no choices, and the filter is stricter so
                 replace(self._config.limits, forks=0),
                 **self._config.worker_levels,
             )
+            if self._folder is not None:
+                worker.hold_folder(self._folder)
+            self._workers[kind] = worker
         return self._workers[kind]
+
+    def hold_folder(self, folder: WorkingFolder) -> None:
+        """Have each run from here on find a copy of its own of ``folder`` in its scratch."""
+        self._folder = folder
+        for worker in self._workers.values():
+            worker.hold_folder(folder)
 
     def begin_unit(self) -> None:
         """Begin a unit of work: which of its sessions are audited depends on no other unit."""

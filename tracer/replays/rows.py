@@ -16,8 +16,10 @@ from trace_mine.tracer.inside.protocol.codec import from_json
 from trace_mine.tracer.inside.protocol.jobs import Program, Recorded
 from trace_mine.tracer.replays.jails import ReplayJails
 from trace_mine.tracer.replays.registry import READERS
-from trace_mine.tracer.replays.session import Session, commands_of, differences, prompt_part
+from trace_mine.tracer.replays.session import Session, commands_of, differences, exit_output, prompt_part
 from trace_mine.tracer.rounds import Failed
+from trace_mine.tracer.sandbox.working_folder import WorkingFolder
+from trace_mine.tracer.script_world import repository_folder
 
 DEFAULT_READERS = ("doc", "stock")
 MAX_SESSION_BYTES = 8 << 20
@@ -72,6 +74,7 @@ class RowVerifier:
         config: TracerConfig | None = None,
     ) -> None:
         base = config or TracerConfig()
+        self._repository = repository
         self._jails = ReplayJails(
             replace(base, repository=repository, packages=tuple(packages), sys_path=tuple(sys_path), warm=())
         )
@@ -98,7 +101,7 @@ class RowVerifier:
 
         Args:
             text: the row's ``text``.
-            setup: its ``setup``: ``module``, ``code`` and ``choices``.
+            setup: its ``setup``: ``module``, ``code``, ``choices`` and ``folder``.
             readers: names of readers (``registry.READERS``). A row with recorded choices is read by ``patched``
                 instead, and of one that goes on after SystemExit a reader that this ends reads the part before.
 
@@ -109,6 +112,11 @@ class RowVerifier:
             session = _session_of(text, setup)
         except (ValueError, TypeError, RecursionError) as error:  # TypeError: no JSON
             return RowVerdict(printed=(), failures=dict.fromkeys(readers, f"no session: {error}"[:400]))
+        folder = setup.get("folder")
+        if isinstance(folder, str) and self._repository is not None:
+            self._jails.hold_folder(repository_folder(self._repository, "" if folder == "." else folder))
+        else:
+            self._jails.hold_folder(WorkingFolder())
         commands, draws = session.commands, session.draws
         printed: list[str] = []
         in_part: list[str] = []
@@ -121,7 +129,8 @@ class RowVerifier:
             except Failed as failed:
                 failures[name] = f"{failed.drop.reason}: {failed.drop.evidence}"
                 continue
-            different = differences(asked, reading)
+            at_exit = "" if reader.survives_exit else exit_output(commands)
+            different = differences(asked, reading, at_exit=at_exit)
             if different:
                 first = different[0]
                 failures[name] = f"{first.source!r} printed {first.got[:200]!r}, not {first.wanted[:200]!r}"

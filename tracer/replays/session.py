@@ -18,6 +18,7 @@ from trace_mine.tracer.replays.session_text import parts_of
 _suggestion = re.compile(
     r"(\. Did you mean: '[^'\n]*'\?)?(( Or did|\. Did) you forget to import '[^'\n]*'\?)?$", re.MULTILINE
 )
+RUNS_EXIT_FUNCTIONS = "._run_exitfuncs()\n"
 ENDED = "ended"
 """Why nothing more was read of a run that ended by itself (``sandbox.conversation``)."""
 _exit = re.compile(r"SystemExit(?:: (?P<code>.*))?\n?", re.DOTALL)
@@ -142,12 +143,15 @@ class Difference:
             raise ValueError(f"expected Difference.command >= 0, got {self.command}")
 
 
-def differences(commands: Sequence[TextCommand], reading: SessionReading) -> list[Difference]:
-    """The commands that printed something else, in order; after the first that was not read there is no other."""
+def differences(commands: Sequence[TextCommand], reading: SessionReading, *, at_exit: str = "") -> list[Difference]:
+    """The commands that printed something else, in order; after the first that was not read there is no other.
+
+    ``at_exit`` is what the text has an interpreter print that ends with the last command (``exit_output``).
+    """
     different: list[Difference] = []
     for index, command in enumerate(commands):
         if index >= len(reading.printed):
-            if not _ended_as_shown(command, reading, is_last=index == len(commands) - 1):
+            if not _ended_as_shown(command, reading, at_exit, is_last=index == len(commands) - 1):
                 different.append(_difference(index, command, f"<{reading.why}>"))
             break
         printed = reading.printed[index]
@@ -211,7 +215,17 @@ def prompt_part(commands: Sequence[TextCommand]) -> tuple[TextCommand, ...]:
     return tuple(commands[: next(exits, len(commands)) + 1])
 
 
-def _ended_as_shown(command: TextCommand, reading: SessionReading, *, is_last: bool) -> bool:
+def exit_output(commands: Sequence[TextCommand]) -> str:
+    """What a session shows of its exit functions, which an interpreter runs by itself after a SystemExit; else nothing.
+
+    They stand in the text as one more command, the last one.
+    """
+    part = prompt_part(commands)
+    after = commands[len(part) :]
+    return after[0].want if len(after) == 1 and after[0].source.endswith(RUNS_EXIT_FUNCTIONS) else ""
+
+
+def _ended_as_shown(command: TextCommand, reading: SessionReading, at_exit: str, *, is_last: bool) -> bool:
     """Return True if the run ended by itself in its last command, as the SystemExit shown there ends an interpreter.
 
     Any other exception leaves a prompt where it is: a run that ends there shows nothing of it.
@@ -219,7 +233,7 @@ def _ended_as_shown(command: TextCommand, reading: SessionReading, *, is_last: b
     shown = _exit.fullmatch(command.message or "")
     if not is_last or shown is None or reading.why != ENDED or reading.exit_status is None or reading.left is None:
         return False
-    if reading.left.out:
+    if not _is_shown_as(reading.left.out, at_exit):
         return False
     code = None if shown["code"] is None else shown["code"].removesuffix("\n")
     if code is None or code in ("None", "False"):

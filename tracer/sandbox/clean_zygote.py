@@ -301,13 +301,14 @@ def open_prompt(
     vars(sys).pop("__interactivehook__", None)
     opened, exit_now = open, os._exit
     try:
+        # C reads the commands from descriptor 0; what asks Python for input finds an empty file, and takes no command.
+        # Before the set-up, which may have an input for the program.
+        sys.stdin = sys.__stdin__ = opened(os.devnull, encoding="utf-8", errors="surrogateescape")  # type: ignore[misc]
         set_up(module, code, reseed, main, mark)
         sys.displayhook, sys.excepthook = sys.__displayhook__, sys.__excepthook__
         os.dup2(commands, 0)
         os.close(commands)
         os.close(mark)
-        # C reads the commands from descriptor 0; what asks Python for input finds an empty file, and takes no command
-        sys.stdin = sys.__stdin__ = opened(os.devnull, encoding="utf-8", errors="surrogateescape")  # type: ignore[misc]
     except BaseException:  # or the interpreter would go on to its prompt
         exit_now(70)  # EX_SOFTWARE, as ``runner.BROKEN``
 

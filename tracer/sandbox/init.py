@@ -32,6 +32,7 @@ from trace_mine.tracer.sandbox.own_time import LOOK_SECONDS, OwnTime
 from trace_mine.tracer.sandbox.replayer import Replayer, become_zygote
 from trace_mine.tracer.sandbox.scratch import DISK_POLL_SECONDS, FolderScratch, MountedScratch, empty_folder
 from trace_mine.tracer.sandbox.wire import Hangup, field, receive_message, send_message
+from trace_mine.tracer.sandbox.working_folder import WorkingFolder
 from trace_mine.tracer.sandbox.zygote_link import ZYGOTE_SECONDS, Ends, ZygoteGone, ZygoteLink
 
 if TYPE_CHECKING:
@@ -131,6 +132,7 @@ class Init:
         if not config.namespaces:
             kernel.continue_when_ready(control.fileno())  # no outer process ends a stopped init
         self._scratch = MountedScratch(config.scratch) if config.namespaces else FolderScratch(config.scratch)
+        self._folder = WorkingFolder()
         self._disk_bytes = config.limits.disk_bytes
         self._scratch.renew(self._disk_bytes)
         self._zygote = self._start_zygote(bundle, proc, last_pid)
@@ -217,6 +219,8 @@ class Init:
                 self._warm(message, payload)
             elif message["do"] == "run":
                 self._run(message, payload, fds)
+            elif message["do"] == "folder":
+                self._folder = WorkingFolder.unpacked(message, payload)
             # "kill" is dropped here: it may arrive just after the run that it meant has ended
 
     def _warm(self, message: dict[str, object], payload: bytes) -> None:
@@ -269,9 +273,12 @@ class Init:
         """
         limits = Limits(**field(message, "limits", dict))
         try:
-            if limits.disk_bytes != self._disk_bytes:
-                self._disk_bytes = limits.disk_bytes
+            # a run's limit is for what it writes itself
+            disk_bytes = limits.disk_bytes + self._folder.num_bytes
+            if disk_bytes != self._disk_bytes:
+                self._disk_bytes = disk_bytes
                 self._scratch.resize(self._disk_bytes)
+            self._folder.lay(self._config.scratch)
             pid, handle = self._zygote.accept_runner()
             # the group: at level 2 the supervisor ends what outlives init
             self._tell({"begun": pid if limits.forks and not self._config.namespaces else 0})

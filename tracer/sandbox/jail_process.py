@@ -1,7 +1,7 @@
 """The supervisor's side of a running jail: starts it, sends it jobs, reads a run's pipes, takes it down.
 
 The supervisor talks with init only. A jail that does not answer, or answers that it can't go on, raises JailDied: the
-worker starts another.
+worker starts another. Over 400 lines because all that is said between supervisor and init is said here.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ from trace_mine.tracer.sandbox.run_pipes import RunPipes
 from trace_mine.tracer.sandbox.scratch import empty_folder
 from trace_mine.tracer.sandbox.verdict import Report, outcome_of
 from trace_mine.tracer.sandbox.wire import Hangup, field, receive_message, send_message
+from trace_mine.tracer.sandbox.working_folder import WorkingFolder
 from trace_mine.tracer.sandbox.zygote_link import ZYGOTE_SECONDS
 from trace_mine.tracer.schema import Outcome
 
@@ -105,7 +106,7 @@ class JailProcess:
     """One jail, from its start to its end. It runs one job at a time.
 
     ``layers`` is the text that rows store, e.g. ``namespaces+seccomp+landlock7+rlimits``; ``environment`` are the
-    variables of its runs.
+    variables of its runs, ``scratch`` is the folder that they begin in.
 
     Raises:
         SandboxUnavailable: a layer is refused, or the jail does not come up; the message says why and what to do.
@@ -122,7 +123,9 @@ class JailProcess:
         self.environment = environment(config.hash_seed, config.scratch, config.machine)
         self._same_interpreter = executable == os.path.realpath(sys.executable)
         self._owner_pid = os.getpid()
+        self.scratch = config.scratch
         self._host_scratch = None if config.namespaces else config.scratch
+        self._folder = WorkingFolder()
         self._begun = False
         self._group: int | None = None  # of a run that may fork, where no namespace ends it with init
         self._control, theirs = socket.socketpair()
@@ -248,6 +251,17 @@ class JailProcess:
     def _ran_out_of_memory(self) -> bool:
         """Return True if the kernel has killed a process of the jail for memory since the last call."""
         return self._cgroup is not None and self._cgroup.ran_out_of_memory()
+
+    def hold_folder(self, folder: WorkingFolder) -> None:
+        """Have runs find ``folder`` in their scratch from here on; sent once. Raises JailDied."""
+        if folder is self._folder:
+            return
+        index, payload = folder.packed()
+        try:
+            send_message(self._control, {"do": "folder", **index}, payload, deadline=soon())
+        except (Hangup, OSError) as error:
+            raise JailDied(str(error)) from error
+        self._folder = folder
 
     def run(self, job: bytes, limits: Limits) -> Outcome:
         """Run a job (its JSON) in a fresh fork of the zygote.

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 PROGRAM = "trace_mine.tracer.sandbox.clean_zygote"
 PROGRAMS = (
     "trace_mine.tracer.sandbox.loader",
+    "trace_mine.tracer.inside.observe.arrays",
     "trace_mine.tracer.inside.observe.describe",
     "trace_mine.tracer.inside.observe.values",
     "trace_mine.tracer.inside.readers.doc",

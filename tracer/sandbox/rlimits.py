@@ -12,6 +12,7 @@ from resource import getrlimit, setrlimit  # bound before they are pinned
 
 from trace_mine.tracer.limits import Limits
 from trace_mine.tracer.sandbox.layer import Confinement, Orders
+from trace_mine.tracer.sandbox.working_folder import MAX_BYTES
 
 START_UP_BYTES = 1 << 30
 """Address space of the zygote beyond what it maps at the start and a run's memory limit: room for imports, which
@@ -24,8 +25,8 @@ parts, the whole, the JSON, the copy that is handed on). What the zygote says is
 INIT_FILES = 160
 """Descriptors of init, which holds a dozen: sockets and handles of supervisor, zygote and runner, three pipes. And at
 level 2 one for each level of the folders that it measures (``disk.MAX_DEPTH``)."""
-INIT_FILE_BYTES = 1 << 20
-"""Init writes one file: what it says on standard error when it fails."""
+INIT_FILE_BYTES = MAX_BYTES
+"""Init writes the files of a working folder, and what it says on standard error when it fails."""
 CPU_FACTOR = 2
 """Init ends a run at its CPU limit by the scheduler's count; RLIMIT_CPU, which counts clock ticks, ends a process with
 so many times as much, and those that a run forks."""

@@ -148,7 +148,10 @@ def _config(
         required=tuple(layer.name for layer in layers if level.number in layer.required_at),
         binds=binds,
         devices=tuple(device for device in DEVICES if os.path.exists(device)),
-        sys_path=tuple(path if host_scratch is None else _to_source(path, mounts) for path in jail.sys_path),
+        sys_path=tuple(
+            path if host_scratch is None else _to_source(path, [*mounts, (host_scratch, jail.scratch)])
+            for path in jail.sys_path
+        ),
         scratch=host_scratch or jail.scratch,
         hostname=jail.hostname,
         process_id=jail.process_id,

@@ -30,6 +30,7 @@ from trace_mine.tracer.sandbox.layers import Level
 from trace_mine.tracer.sandbox.prompt import RunRequest, run_source
 from trace_mine.tracer.sandbox.start_up import choose_level, place_of, start_jail
 from trace_mine.tracer.sandbox.verdict import Report
+from trace_mine.tracer.sandbox.working_folder import WorkingFolder
 from trace_mine.tracer.schema import Outcome
 
 WARM_SECONDS = 60.0
@@ -117,6 +118,7 @@ class Worker:
         self.python_version = self._interpreter.version
         self._ablate = ablate
         self._warm_seconds = warm_seconds
+        self._folder: WorkingFolder | None = None
         self._lock = threading.RLock()  # re-entrant: the self-test, in _attempt, calls run
         self._processes: list[JailProcess] = []  # one or none; a list, because the finalizer must not hold the worker
         self._finalizer = weakref.finalize(self, _stop_all, self._processes)
@@ -161,6 +163,15 @@ class Worker:
                 place = str(source) if self.level < 3 else mount.target
                 return place if relative == Path(".") else f"{place}/{relative.as_posix()}"
         raise ValueError(f"expected a path below a mount of the jail, got {path}; add a Mount for it")
+
+    def hold_folder(self, folder: WorkingFolder) -> None:
+        """Have each run from here on find a copy of its own of ``folder`` in its scratch."""
+        self._folder = folder
+
+    @property
+    def scratch(self) -> str:
+        """The folder that runs begin in, as code inside sees it."""
+        return self._scratch
 
     @property
     def library(self) -> tuple[str, str]:
@@ -239,9 +250,7 @@ class Worker:
                 raise ValueError("expected an open Worker, got a closed one; start a new one")
             for attempt in range(RUN_ATTEMPTS):
                 try:
-                    if not self._processes:
-                        self._restart()
-                    answer = self._processes[-1].converse(payload, limits, talk)
+                    answer = self._process().converse(payload, limits, talk)
                     self.cpu_of_replays += answer[1].cpu_seconds
                     if attempt == RUN_ATTEMPTS - 1 or ended_as(answer[1], limits) != KILLED:
                         return answer
@@ -263,9 +272,7 @@ class Worker:
         """Run a job, in another jail where the present one died before it. Raises SandboxUnavailable."""
         for attempt in range(RUN_ATTEMPTS):
             try:
-                if not self._processes:
-                    self._restart()
-                outcome = self._processes[-1].run(payload, limits)
+                outcome = self._process().run(payload, limits)
                 if attempt == RUN_ATTEMPTS - 1 or outcome.status != KILLED:
                     return outcome
                 death = JailDied("the run was killed")
@@ -285,6 +292,17 @@ class Worker:
             self._lose(death)
         status = "memory" if death.out_of_memory else "no-end"
         return Outcome(status=status, integrity="truncated", stderr=f"the jail died: {death}".encode())
+
+    def _process(self) -> JailProcess:
+        """The jail's process, started again where it ended, with what runs are to find. Raises JailDied,
+        SandboxUnavailable.
+        """
+        if not self._processes:
+            self._restart()
+        process = self._processes[-1]
+        if self._folder is not None:
+            process.hold_folder(self._folder)
+        return process
 
     def _lose(self, death: JailDied) -> None:
         self.lost_runs += 1
@@ -338,6 +356,7 @@ class Worker:
         self._processes.append(process)
         place = place_of(self.jail, self._interpreter) if self.level == 3 else None
         self._library = self._interpreter.library if place is None else place.library
+        self._scratch = process.scratch  # at level 2 another folder for each jail
         self.layers = process.layers
 
     def _warm(self) -> None:

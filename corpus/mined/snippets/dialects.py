@@ -288,6 +288,8 @@ def _error_of(source: str) -> str | None:
     try:
         # mode ``single``, as the example is compiled when it runs; the last argument: our own future imports are ours
         compile(source, "<example>", "single", ast.PyCF_ONLY_AST, True)
+    except UnicodeEncodeError:
+        return None  # a lone surrogate: no row holds it, which is counted under a reason of its own
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         return f"{type(error).__name__}: {error}"
     return None

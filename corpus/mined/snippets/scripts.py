@@ -32,15 +32,17 @@ def find_scripts(source: SourceText, context: RepositoryContext) -> Iterator[Can
     runner = next((name for name in _called_names(block or source.tree) if name in TEST_RUNNERS), None)
     if runner is not None:
         drop = Drop(reason=Reason.TEST_RUNNER, evidence=f"the __main__ block calls {runner}")
+    file = source.path.rpartition("/")[2]
     text, futures = without_futures(source.text, source.tree)
     package = (place.module or "").rpartition(".")[0]
     # A fresh interpreter needs the same name, arguments, package (for relative imports) and compiler flags.
     # By `__import__`, which leaves no name `sys` behind that the script itself did not import.
-    code = ["__name__ = '__main__'", f"__import__('sys').argv = [{source.path!r}]", *futures]
+    # Future imports stand first, or the set-up does not compile.
+    code = [*futures, "__name__ = '__main__'", f"__import__('sys').argv = [{file!r}]"]
     if package:  # else relative imports of a script in a package would fail
         code.append(f"__package__ = {package!r}")
-    if "__file__" in text:  # only where it is used: an interpreter that replays the session has no such file
-        code.append(f"__file__ = {source.path!r}")
+    # Each run begins in a copy of the script's folder.
+    code.append(f"__file__ = __import__('os').path.abspath({file!r})")
     num_lines = source.text.count("\n") + 1
     yield Candidate(
         snippet=Snippet(
@@ -51,6 +53,7 @@ def find_scripts(source: SourceText, context: RepositoryContext) -> Iterator[Can
             end_line=num_lines,
             pieces=(Piece(source=text, line=1),),
             code="\n".join(code) + "\n",
+            file=file,
         ),
         sys_path=place.sys_path,
         source_hash=source.hash,

@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 
 from trace_mine.tracer.inside.drive.commands import Command, Position
 from trace_mine.tracer.inside.drive.frames import Body, Frame, Raised, Restart
+from trace_mine.tracer.inside.drive.from_file import defined_from_file
 from trace_mine.tracer.inside.drive.functions import KnownFunctions
 from trace_mine.tracer.inside.drive.parts import calls_in
 from trace_mine.tracer.inside.drive.rules import CallLog, CommandBudget, Kept, Rules
@@ -242,6 +243,8 @@ class DriveContext(ABC):
             Unshowable: see ``SessionWriter.execute``.
         """
         home = None if origin is None else (frame.filename, origin)
+        if origin is not None and self.rules.from_file and not frame.is_call:
+            source = defined_from_file(source, origin, self.writer.sources.lines(frame.filename) or ()) or source
         return self.check(self.writer.execute(source, kind, writes, reveal, home), frame)
 
     def evaluate(

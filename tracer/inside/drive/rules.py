@@ -31,6 +31,7 @@ class Rules:
         kept_functions: (file, line) of functions whose calls are to stay calls, for the same reasons.
         max_commands: commands from which on the session opens nothing more.
         at_prompt: True for examples at a prompt, whose expression statements echo; False for a script.
+        from_file: definitions are compiled under the script's file (see ``from_file``).
     """
 
     follow: int
@@ -40,6 +41,7 @@ class Rules:
     kept_functions: frozenset[tuple[str, int]]
     max_commands: int
     at_prompt: bool
+    from_file: bool = False
 
     def __post_init__(self) -> None:
         if self.follow < 0:

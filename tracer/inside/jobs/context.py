@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import random
 import sys
@@ -46,6 +47,12 @@ class Prepared:
     capture: Capture
     namespace: dict[str, object]
     flags: int
+    num_exit_functions: int
+
+    @property
+    def has_exit_functions(self) -> bool:
+        """True if the program has registered functions with ``atexit``, or imported something that has."""
+        return atexit._ncallbacks() > self.num_exit_functions
 
 
 def prepare(program: Program, context: JobContext) -> Prepared:
@@ -58,7 +65,13 @@ def prepare(program: Program, context: JobContext) -> Prepared:
     sys.stdout = capture  # before the import, which may print, or keep ``sys.stdout`` for later
     namespace = fresh_namespace(program)
     capture.take()  # output of imports is no part of a session
-    return Prepared(sources=Sources(program.own), capture=capture, namespace=namespace, flags=future_flags(namespace))
+    return Prepared(
+        sources=Sources(program.own),
+        capture=capture,
+        namespace=namespace,
+        flags=future_flags(namespace),
+        num_exit_functions=atexit._ncallbacks(),
+    )
 
 
 @contextlib.contextmanager

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import ast
+import atexit
+import re
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import accumulate
 
 from trace_mine.tracer.inside.drive.commands import Command, Unshowable
@@ -24,7 +27,7 @@ from trace_mine.tracer.inside.jobs.context import (
     variables_of,
 )
 from trace_mine.tracer.inside.jobs.worlds import make_world
-from trace_mine.tracer.inside.program import global_names, piece_file, stored_names
+from trace_mine.tracer.inside.program import compiled_file, global_names, piece_file, stored_names
 from trace_mine.tracer.inside.protocol.answers import (
     DrivenFrame,
     DriveSummary,
@@ -43,6 +46,9 @@ from trace_mine.tracer.inside.syntax.comparable_lines import comparable_lines
 from trace_mine.tracer.inside.views.choose import choose_opening
 from trace_mine.tracer.inside.views.opening import Opening
 from trace_mine.tracer.inside.views.spaced_reveals import Spacing
+
+_reads_doc = re.compile(r"\b(?:__doc__|getdoc|pydoc|globals|vars|help)\b")
+"""Words of a program that may read its own docstring; elsewhere the docstring would be a command that nobody needs."""
 
 
 def run(job: DriveJob, context: JobContext) -> End:
@@ -72,12 +78,16 @@ def run(job: DriveJob, context: JobContext) -> End:
         hide=job.hide,
         spare=spare,
     )
+    if job.from_file:
+        prepared.sources.call(compiled_file(job.program, 0), piece_file(0))
     rules = _rules(job, context.limits.max_commands)
     driver = Driver(writer, opening, rules, handlers=HANDLERS, lower=lower)
     context.guard.arm()
     try:
         with drawing(job.draws, job.laws) as decider:
-            results = _drive_pieces(driver, job.program, names)
+            results = [_run_file(writer, names)] if job.as_file else _drive_pieces(driver, job.program, names)
+            if prepared.has_exit_functions and not job.program.single and results:
+                results[-1] = replace(results[-1], stdout=results[-1].stdout + _exit_output(writer))
     # a restart is an answer and no failure: the run did what was asked, and says what to ask next
     except Restart as restart:
         context.send(MustRestart(place=restart.place, reason=restart.reason.value))
@@ -144,6 +154,7 @@ def _rules(job: DriveJob, max_commands: int) -> Rules:
         kept_functions=frozenset((p.path, p.line) for p in job.whole if p.column is None),
         max_commands=max_commands,
         at_prompt=job.program.single,
+        from_file=job.from_file,
     )
 
 
@@ -155,6 +166,36 @@ def _drive_pieces(driver: Driver, program: Program, names: Sequence[str]) -> lis
         if results[-1].exception is not None and not program.continue_on_error:
             break
     return results
+
+
+RUN_FILE = "exec(compile(open(__file__, 'rb').read(), __file__, 'exec'))"
+"""The command that runs a script from its file, so that its functions have a source and its lines their numbers."""
+
+
+def _run_file(writer: SessionWriter, names: Sequence[str]) -> PieceResult:
+    """Run the whole script by one command."""
+    writer.begin_piece(0)
+    writer.move_to((piece_file(0), 1, 0))
+    command = writer.execute(RUN_FILE, writes=names, reveal=False)
+    error = command.exception
+    return PieceResult(
+        stdout="".join(writer.printed),
+        echoes=tuple(writer.echoes),
+        exception=None if error is None else error_of(error),
+    )
+
+
+def _exit_output(writer: SessionWriter) -> str:
+    """Run the program's exit functions, as an interpreter does that ends; return what they print.
+
+    The command that does it stands in the session only where there is something to show.
+    """
+    module = "atexit" if writer.variables.namespace.get("atexit") is atexit else "__import__('atexit')"
+    writer.printed.clear()
+    command = writer.execute(f"{module}._run_exitfuncs()", reveal=False)
+    if not command.output:
+        writer.commands.remove(command)
+    return "".join(writer.printed)
 
 
 def _drive_piece(driver: Driver, program: Program, index: int, piece: Piece, names: Sequence[str]) -> PieceResult:
@@ -171,7 +212,7 @@ def _drive_piece(driver: Driver, program: Program, index: int, piece: Piece, nam
         return PieceResult(is_syntax_error=True, exception=error_of(broken))
     if not program.single:
         # in the set-up already (``scripts``): a command can't turn one on for the others
-        tree.body = [node for node in tree.body if not _is_future(node)]
+        tree.body = [node for node in _with_doc(tree.body, piece.source) if not _is_future(node)]
     # under the name that the native run compiles it by, so that frames of both have one code
     writer.sources.register(piece_file(index), piece.source)
     # at the top level names stay as they are; only those of followed calls may be renamed
@@ -198,6 +239,21 @@ def _drive_piece(driver: Driver, program: Program, index: int, piece: Piece, nam
 
 def _is_future(node: ast.stmt) -> bool:
     return isinstance(node, ast.ImportFrom) and node.module == "__future__"
+
+
+def _with_doc(body: list[ast.stmt], source: str) -> list[ast.stmt]:
+    """The statements as a prompt needs them: a docstring that the program reads is bound by name, as in a module."""
+    if not body or not _reads_doc.search(source):
+        return body
+    first = body[0]
+    if not (isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and type(first.value.value) is str):
+        return body
+    # by the compiler, which takes the indentation out from Python 3.13 on
+    bound: dict[str, str] = {}
+    exec(compile(ast.Module([first], []), "<doc>", "exec", 0, True), bound)
+    value = ast.copy_location(ast.Constant(bound["__doc__"]), first)
+    target = ast.copy_location(ast.Name("__doc__", ast.Store()), first)
+    return [ast.copy_location(ast.Assign([target], value), first), *body[1:]]
 
 
 def _command(command: Command) -> SessionCommand:

@@ -5,10 +5,12 @@ Doctest's own comparison says if an example printed what its docstring promises.
 
 from __future__ import annotations
 
+import atexit
 import doctest
 import sys
 import zlib
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from types import CodeType
 
 from trace_mine.tracer.inside.jobs.context import (
@@ -20,11 +22,12 @@ from trace_mine.tracer.inside.jobs.context import (
     prepare,
     reseed,
     variables_of,
+    watched,
 )
 from trace_mine.tracer.inside.observe import values
 from trace_mine.tracer.inside.observe.guard import Guard
 from trace_mine.tracer.inside.observe.record import EventsFull, FrameRecord, Recorder
-from trace_mine.tracer.inside.program import OutputFull, piece_file, stored_names
+from trace_mine.tracer.inside.program import OutputFull, compiled_file, piece_file, stored_names
 from trace_mine.tracer.inside.protocol.answers import End, NativeFrame, NativeFrames, NativePieceResult, NativeSummary
 from trace_mine.tracer.inside.protocol.jobs import NativeJob, Piece
 from trace_mine.tracer.inside.syntax import doctext
@@ -46,7 +49,8 @@ def run(job: NativeJob, context: JobContext) -> End:
     prepared = prepare(job.program, context)
     reseed(job.reseed, job.draws)  # after the set-up, which may draw: the pieces begin alike in each run
     names = frozenset(stored_names(job.program.pieces))
-    files = {piece_file(index) for index in range(len(job.program.pieces))}
+    # by the names that they are compiled under, those by which answers know them
+    files = {compiled_file(job.program, index): piece_file(index) for index in range(len(job.program.pieces))}
     recorder = Recorder(
         lambda filename: filename in files or prepared.sources.is_own(filename),
         max_depth=job.max_depth,
@@ -54,7 +58,12 @@ def run(job: NativeJob, context: JobContext) -> End:
         module_names=names,
     )
     with drawing(job.draws, job.laws) as decider:
-        results, passed = _run_pieces(job, prepared, recorder, context.guard)
+        results, passed = _run_pieces(job, prepared, recorder, context.guard, tuple(files))
+        if prepared.has_exit_functions and not job.program.single and results:
+            # as an interpreter does that ends; what they print is the program's as well
+            with watched(context):
+                atexit._run_exitfuncs()
+            results[-1] = replace(results[-1], stdout=results[-1].stdout + prepared.capture.take())
         outcomes = outcomes_of(decider)
         variables = variables_of(prepared.namespace, names)
         noticed = context.guard.noticed
@@ -64,7 +73,7 @@ def run(job: NativeJob, context: JobContext) -> End:
         frames: list[NativeFrame] = []
         num_lines = 0
         for record in recorder.frames:
-            frames.append(_frame(record, names))
+            frames.append(_frame(record, names, files))
             num_lines += len(frames[-1].lines) + 1  # a frame with no lines has its name and place, which are sent too
             if num_lines >= LINES_IN_ONE_ANSWER:
                 context.send(NativeFrames(frames=tuple(frames)))
@@ -73,18 +82,18 @@ def run(job: NativeJob, context: JobContext) -> End:
     return End(end="ok")
 
 
-def _frame(record: FrameRecord, module_names: frozenset[str]) -> NativeFrame:
+def _frame(record: FrameRecord, module_names: frozenset[str], files: Mapping[str, str]) -> NativeFrame:
     code = record.code
     lines, columns = record.as_columns(module_names if code.co_name == "<module>" else None)
     return NativeFrame(
-        code=(code.co_filename, code.co_firstlineno, code.co_name),
+        code=(files.get(code.co_filename, code.co_filename), code.co_firstlineno, code.co_name),
         lines=tuple(lines),
         columns={name: tuple(column) for name, column in columns.items()},
     )
 
 
 def _run_pieces(
-    job: NativeJob, prepared: Prepared, recorder: Recorder, guard: Guard
+    job: NativeJob, prepared: Prepared, recorder: Recorder, guard: Guard, files: Sequence[str]
 ) -> tuple[list[NativePieceResult], bool]:
     """The result of each piece that ran, and if all of them printed what their docstring promises."""
     program = job.program
@@ -97,7 +106,7 @@ def _run_pieces(
         try:
             # Mode ``single`` wants a newline at the end of a block. The last argument: our own future imports must not
             # hold for the program.
-            compiled = compile(piece.source.rstrip("\n") + "\n", piece_file(index), mode, prepared.flags, True)
+            compiled = compile(piece.source.rstrip("\n") + "\n", files[index], mode, prepared.flags, True)
         # ValueError of null bytes; the others where the source nests more deeply than the compiler goes
         except (SyntaxError, ValueError, RecursionError, MemoryError) as broken:
             results.append(NativePieceResult(is_syntax_error=True, exception=error_of(broken)))

@@ -22,6 +22,8 @@ import types
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
+from trace_mine.tracer.inside.observe import arrays
+
 ATOMS = frozenset({int, float, complex, str, bytes, bool, type(None), type(Ellipsis)})
 CONTAINERS = frozenset({list, tuple, dict, set, frozenset})
 
@@ -64,6 +66,7 @@ class_mro: Callable[[type], tuple[type, ...]] = type.__dict__["__mro__"].__get__
 class_dict: Callable[[type], Mapping[str, object]] = type.__dict__["__dict__"].__get__
 _module_dict: Callable[[object], dict[str, object]] = vars(types.ModuleType)["__dict__"].__get__
 _arguments: Callable[[BaseException], object] = BaseException.__dict__["args"].__get__
+_enum_reprs = (vars(enum.Enum)["__repr__"], vars(enum.Flag)["__repr__"])
 _layouts: dict[int, Layout] = {}
 """By the class's id, as a metaclass of the snippet may decide how the class hashes."""
 
@@ -104,6 +107,26 @@ def plain_access(kind: type) -> bool:
         if "__getattribute__" in class_dict(base):
             return base is object
     return False
+
+
+def is_plain_member(value: object) -> bool:
+    """Return True if the value is a member of an enumeration whose ``repr`` runs none of the program's code: it is the
+    library's own, and what it shows is plain data.
+    """
+    kind = type(value)
+    if not issubclass(kind, enum.Enum):
+        return False
+    shown_by, value_shown_by = (
+        next((class_dict(base)[name] for base in class_mro(kind) if name in class_dict(base)), None)
+        for name in ("__repr__", "_value_repr_")
+    )
+    held = type(attributes(value).get("_value_"))
+    return (
+        any(shown_by is each for each in _enum_reprs)
+        and (value_shown_by is None or type(value_shown_by) is types.WrapperDescriptorType)
+        and type(held) is type
+        and held in ATOMS
+    )
 
 
 def _layout(kind: type) -> Layout:
@@ -171,16 +194,22 @@ class Teller:
         return text
 
     def _inside(self, value: object, kind: type, depth: int) -> str:
+        text = arrays.array_text(value, lambda held: self.tell(held, depth))
+        if text is not None:
+            return text
         plain = type(kind) in USUAL and kind in CONTAINERS
         parts = self._contents(value, kind, depth)
         if plain:
             return parts[0]
         name = _type_name(kind)
-        # A member of an enumeration is its name; its attributes lead to all other members.
-        if issubclass(kind, enum.Enum):
-            return f"<{name}.{attributes(value).get('_name_')}>"
         fields = attributes(value)
-        if fields:
+        # A member of an enumeration is its name and value; its other attributes lead to all other members.
+        if issubclass(kind, enum.Enum):
+            return f"<{name}.{fields.get('_name_')}: {self.tell(fields.get('_value_'), depth)}>"
+        table = arrays.table_text(fields, lambda held: self.tell(held, depth)) if "_mgr" in fields else None
+        if table is not None:
+            parts.append(table)
+        elif fields:
             parts.append(self._fields(fields, depth))
         return f"{name}({'; '.join(parts)})" if parts else f"<{name}>"
 

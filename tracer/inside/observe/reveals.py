@@ -8,13 +8,14 @@ Values that can't be shown safely, or would look different in another process, a
 from __future__ import annotations
 
 import ast
+import enum
 import sys
 import types
 from collections.abc import Callable
 from typing import Any
 
-from trace_mine.tracer.inside.observe import values
-from trace_mine.tracer.inside.observe.describe import class_dict, class_mro, plain_access
+from trace_mine.tracer.inside.observe import arrays, values
+from trace_mine.tracer.inside.observe.describe import class_dict, class_mro, is_plain_member, plain_access
 from trace_mine.tracer.inside.syntax.text import is_literal
 
 LONGEST_VALUE = 160
@@ -30,7 +31,7 @@ class Reveals:
     def __init__(self, namespace: dict[str, Any], is_own: Callable[[str], bool]) -> None:
         self.namespace = namespace
         self.is_own = is_own
-        self._fields: dict[str, dict[str, bytes | str]] = {}
+        self._fields: dict[str, dict[str, tuple[bytes | str, dict[str, bytes | str]]]] = {}
         self._own_classes: dict[int, tuple[type, bool]] = {}
 
     def forget(self, name: str) -> None:
@@ -56,7 +57,10 @@ class Reveals:
             # len and slices of exact built-in types run no code of the snippet, and say something true of the value
             sliced = isinstance(value, (str, bytes, list, tuple))
             return [f"len({name})", f"{name}[:3]"] if sliced else [f"len({name})"]
-        return self._changed_fields(name, value)
+        if is_plain_member(value):
+            return [name]
+        shown = arrays.shown_by(name, value)
+        return self._changed_fields(name, value) if shown is None else shown
 
     def _is_own_class(self, kind: type) -> bool:
         """Return True if the class is the repository's or the session's. The fields of a library's class are details of
@@ -72,23 +76,51 @@ class Reveals:
 
     def _changed_fields(self, name: str, value: object) -> list[str]:
         """Expressions that show the fields of an object that changed since it was shown under this name."""
-        kind = type(value)
-        if issubclass(kind, NOT_STATE) or not self._is_own_class(kind) or not plain_access(kind):
+        if not self._has_own_fields(value):
             return []
         before = self._fields.get(name, {})
-        after: dict[str, bytes | str] = {}
+        after: dict[str, tuple[bytes | str, dict[str, bytes | str]]] = {}
         changed: list[str] = []
-        for key, field in values.attributes(value).items():
-            if not key.isidentifier() or key.startswith("__"):  # ``__name`` would be mangled, or is Python's own
-                continue
-            if _is_property(kind, key):
-                continue
+        for key, field in self._own_fields(value):
             # Remembered even where it can't be shown: it may become a value that can.
-            after[key] = values.snapshot(field)
-            if before.get(key) != after[key] and values.stable(field):
-                changed.append(f"{name}.{key} is None" if field is None else f"{name}.{key}")
+            shot = values.snapshot(field)
+            known = before.get(key)
+            if known is not None and known[0] == shot:
+                after[key] = known  # what lies in it is a part of its snapshot
+                continue
+            changed += _shown(f"{name}.{key}", field)
+            inner: dict[str, bytes | str] = {}
+            if self._has_own_fields(field):
+                for inner_key, held in self._own_fields(field):
+                    inner[inner_key] = values.snapshot(held)
+                    # only what changed: an object that was put there was shown where it was made
+                    if known is not None and known[1].get(inner_key, inner[inner_key]) != inner[inner_key]:
+                        changed += _shown(f"{name}.{key}.{inner_key}", held)
+            after[key] = shot, inner
         self._fields[name] = after
         return changed
+
+    def _has_own_fields(self, value: object) -> bool:
+        """Return True if the value is an instance of the program's own class, and its fields can be read safely."""
+        kind = type(value)
+        return not issubclass(kind, (*NOT_STATE, enum.Enum)) and self._is_own_class(kind) and plain_access(kind)
+
+    def _own_fields(self, value: object) -> list[tuple[str, object]]:
+        """The fields that an expression can name without running the program's code."""
+        kind = type(value)
+        return [
+            (key, field)
+            for key, field in values.attributes(value).items()
+            # ``__name`` would be mangled, or is Python's own
+            if key.isidentifier() and not key.startswith("__") and not _is_property(kind, key)
+        ]
+
+
+def _shown(path: str, field: object) -> list[str]:
+    """The expression that shows a field; none where it can't be shown."""
+    if field is None:
+        return [f"{path} is None"]
+    return [path] if values.stable(field) or is_plain_member(field) else []
 
 
 def _is_property(kind: type, name: str) -> bool:

@@ -94,7 +94,7 @@ class Program(Record):
     ``__main__``; ``code`` runs silently first. ``single``: pieces are examples at a prompt, so expression statements
     echo. ``continue_on_error``: a piece that raises does not end the program. ``own`` are path prefixes as code in the
     jail sees them: functions of files there are the repository's. ``opens`` are callables whose call is opened without
-    counting as a depth.
+    counting as a depth. ``file`` is the script's own file, relative to the working folder, where there is one.
     """
 
     pieces: tuple[Piece, ...] = ()
@@ -104,6 +104,7 @@ class Program(Record):
     continue_on_error: bool = False
     own: tuple[Location, ...] = ()
     opens: tuple[Name, ...] = ()
+    file: Location = ""
 
 
 @record
@@ -221,6 +222,8 @@ class DriveJob(Record):
         open_statements: False keeps each statement of the snippet as one command.
         open_comprehensions: list comprehensions are shown as loops.
         skip_loops: loops are one command each.
+        from_file: definitions are compiled under the program's file and lines.
+        as_file: the program's file is run by one command.
         view: what may be opened and shown; None: everything.
     """
 
@@ -232,6 +235,8 @@ class DriveJob(Record):
     open_statements: bool = True
     open_comprehensions: bool = False
     skip_loops: bool = False
+    as_file: bool = False
+    from_file: bool = False
     view: ViewRequest | None = None
     draws: Draws | None = None
     laws: Laws | None = None

@@ -77,8 +77,7 @@ def run(commands: int, mark: int, namespace: dict[str, object], features: Sequen
         raised = ""
         try:
             execute(compiled(source, f"<doctest session[{index}]>", "single", flags, True), namespace)
-        except KeyboardInterrupt:
-            raise  # as in doctest: it ends the run
+        # KeyboardInterrupt too, which would end doctest: a prompt goes on after it, and a program may catch its own
         except BaseException as error:
             try:
                 raised = last_lines(type(error), error)[-1]

@@ -30,6 +30,7 @@ def run(commands: int, mark: int, namespace: dict[str, object], features: Sequen
     out = io.TextIOWrapper(writer, encoding="utf-8", errors="backslashreplace", write_through=True)
     sys.stdout = sys.__stdout__ = out  # type: ignore[misc]  # doctest reports where the output was before it
     test = doctest.DocTest(examples, namespace, "session", None, None, None)
+    test.globs = namespace  # not the copy that it makes: a script's own module has what its commands bind
     # not cleared: the end of the program's objects would run its ``__del__`` after the last command
     doctest.DocTestRunner(verbose=False).run(test, clear_globs=False)
     out.flush()

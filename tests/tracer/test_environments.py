@@ -1,0 +1,71 @@
+"""Where a script's packages come from, found without running anything of them."""
+
+from __future__ import annotations
+
+import os
+import sys
+import sysconfig
+from pathlib import Path
+
+import pytest
+
+from trace_mine.tracer.environments import foreign_imports, installed, site_folders
+
+MINOR = f"{sys.version_info.major}.{sys.version_info.minor}"
+
+
+def environment(folder: Path, *, config: str = "include-system-site-packages = false\n") -> Path:
+    """A virtual environment of our own making, with one package."""
+    packages = folder / "lib" / f"python{MINOR}" / "site-packages"
+    (packages / "planted").mkdir(parents=True)
+    (packages / "planted" / "__init__.py").write_text("WORD = 'planted'\n")
+    (packages / "evil.pth").write_text("import os; os._exit(9)\n")
+    (folder / "bin").mkdir()
+    os.symlink(sys.executable, folder / "bin" / "python")
+    (folder / "pyvenv.cfg").write_text(config)
+    return packages
+
+
+def test_the_own_environment_has_what_is_installed_here() -> None:
+    assert Path(os.path.realpath(sysconfig.get_path("purelib"))) in site_folders(sys.executable)
+
+
+def test_an_environment_by_its_folder_and_by_its_interpreter(tmp_path: Path) -> None:
+    packages = environment(tmp_path / "env")
+    assert site_folders(sys.executable, tmp_path / "env") == (packages,)
+    assert site_folders(str(tmp_path / "env" / "bin" / "python")) == (packages,)
+
+
+def test_an_environment_may_take_the_system_s_packages_too(tmp_path: Path) -> None:
+    packages = environment(tmp_path / "env", config="include-system-site-packages = true\n")
+    folders = site_folders(str(tmp_path / "env" / "bin" / "python"))
+    assert packages in folders
+
+
+def test_what_is_no_environment_is_said_so(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="expected an environment of Python"):
+        site_folders(sys.executable, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("source", "wanted"),
+    [
+        ("import os, sys as s\nfrom collections import abc\n", False),
+        ("import helper\nfrom package.inner import x\n", False),
+        ("import numpy as np\n", True),
+        ("def f():\n    from pandas import DataFrame\n", True),
+        ("import os, json, yaml\n", True),
+        ("import importlib\nimportlib.import_module('nump' + 'y')\n", True),
+        ("from . import x\n", False),
+        ("print('nothing')\n", False),
+    ],
+)
+def test_packages_are_shown_where_one_may_be_imported(source: str, wanted: bool) -> None:
+    assert bool(foreign_imports([source], ["helper", "package"])) is wanted
+
+
+def test_only_what_is_imported_first_and_is_there_is_imported_before(tmp_path: Path) -> None:
+    packages = environment(tmp_path / "env")
+    imports = foreign_imports(["import planted.deep, absent\ndef f():\n    import later\n"], [])
+    assert (imports.at_top, imports.others) == ({"planted", "absent"}, {"later"})
+    assert installed(imports.at_top, [packages]) == ("planted",)

@@ -1,0 +1,79 @@
+"""What a script is run with as ``python script.py`` would run it: its folder's copy and its environment's packages."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from trace_mine.tracer.environments import foreign_imports, installed, site_folders
+from trace_mine.tracer.sandbox.working_folder import WorkingFolder
+from trace_mine.tracer.schema import Snippet
+from trace_mine.tracer.script_folder import FolderCopy, copy_of
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScriptWorld:
+    """A script's folder as it was copied, None where it begins in an empty one; its folders of packages; and the
+    packages that it imports when it begins, which a jail imports once for all runs.
+
+    Raises:
+        ValueError: a folder of packages is given by a relative path, which the jail could not bind.
+    """
+
+    copied: FolderCopy | None
+    site_folders: tuple[Path, ...] = ()
+    warm: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not all(folder.is_absolute() for folder in self.site_folders):
+            raise ValueError(f"expected absolute paths as site_folders, got {self.site_folders}; resolve them")
+
+    @property
+    def folder(self) -> WorkingFolder | None:
+        """What runs find in their working folder."""
+        return None if self.copied is None else self.copied.content
+
+
+def folder_of(repository: Path | None, snippet: Snippet) -> WorkingFolder:
+    """The working folder of a repository's snippet: the content of a script's own folder, and of others nothing."""
+    if repository is None or not snippet.file:
+        return WorkingFolder()
+    return repository_folder(repository, snippet.path.rpartition("/")[0])
+
+
+def repository_folder(repository: Path, below: str) -> WorkingFolder:
+    """The content of a folder of a repository, by its path there with ``/``; empty where it can't be read."""
+    try:
+        return copy_of(repository, below=below).content
+    except OSError:
+        return WorkingFolder()
+
+
+def world_of(script: Path | None, source: str, python: str, environment: Path | None = None) -> ScriptWorld:
+    """Read what a script is run with.
+
+    Args:
+        script: its file; None for a text, or where the working folder is to be empty.
+        source: its text. What it names in the folder is copied first, and packages are shown only where it, or a module
+            beside it, imports one.
+        python: the interpreter that runs it.
+        environment: another environment than the interpreter's.
+
+    Raises:
+        OSError: the script's folder can't be opened.
+        ValueError: the environment has no packages for the interpreter, or the interpreter is none.
+    """
+    copied = None
+    if script is not None:
+        # resolved: CPython too follows a script's link before it takes the folder
+        place = script.resolve()
+        copied = copy_of(place.parent, mentioned=f"{place.name}\n{source}")
+    files = () if copied is None else copied.content.files
+    modules = [(path, content) for path, _, content in files if path.endswith(".py")]
+    neighbours = {path.split("/")[0].removesuffix(".py") for path, _ in modules}
+    texts = [source, *(content.decode("utf-8", "replace") for _, content in modules)]
+    imports = foreign_imports(texts, neighbours)
+    if environment is None and not imports:
+        return ScriptWorld(copied=copied)
+    folders = site_folders(python, environment)
+    return ScriptWorld(copied=copied, site_folders=folders, warm=installed(imports.at_top, folders))

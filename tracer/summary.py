@@ -1,0 +1,106 @@
+"""A run's summary for people, a few lines: what the session has, what it keeps whole and why, and what to do about it.
+
+Everything of the program's in it is escaped.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from trace_mine.tracer.denials import denial_in
+from trace_mine.tracer.inside.reasons import Meaning, ReasonStage, reason_of
+from trace_mine.tracer.schema import Drop, Trace
+from trace_mine.tracer.script_folder import FolderCopy
+from trace_mine.tracer.scripts import may_read_input
+from trace_mine.tracer.visible import one_line
+
+MAX_REASONS = 2
+"""Reasons for what was kept whole that get a line each, the most frequent first."""
+MAX_NAMED = 3
+"""Files that were left out of the copy that are named."""
+RANDOM_WORDS = ("random", "secrets", "shuffle")
+_WHOLE = (ReasonStage.WHOLE, ReasonStage.LESS)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScriptFacts:
+    """What the caller knows of a run beside its result.
+
+    Attributes:
+        source: the program's text.
+        folder: the folder on this machine that relative paths of the program mean; None: none.
+        has_input: it was given a standard input.
+        copied: the copy of its folder; None: there is none.
+
+    Raises:
+        ValueError: ``folder`` is a relative path, which could mean anything.
+    """
+
+    source: str
+    folder: Path | None = None
+    has_input: bool = False
+    copied: FolderCopy | None = None
+
+    def __post_init__(self) -> None:
+        if self.folder is not None and not self.folder.is_absolute():
+            raise ValueError(f"expected an absolute path as ScriptFacts.folder, got {str(self.folder)!r}; resolve it")
+
+
+def summary(result: Trace | Drop, facts: ScriptFacts) -> list[str]:
+    """Make the lines of a summary: at most eight, each escaped."""
+    lines = [] if isinstance(result, Drop) else [_counts(result), *_kept(result)]
+    text = result.evidence if isinstance(result, Drop) else result.text
+    denial = denial_in(text, folder=facts.folder)
+    if denial is not None:
+        lines.append(f"the sandbox, not the program: {one_line(denial.evidence)}. {denial.cure}")
+    is_end = "EOFError" in (result.exception or "") if isinstance(result, Trace) else False
+    if may_read_input(facts.source) and (is_end or "EOF when reading a line" in text):
+        lines.append(
+            "the program asked for more input than it was given; give it more lines"
+            if facts.has_input
+            else "the program asked for input and was given none: pipe it in, or give --stdin FILE"
+        )
+    if facts.copied is not None and facts.copied.num_left_out:
+        lines.append(_left_out(facts.copied))
+    if isinstance(result, Trace) and _draws(result, facts.source):
+        lines.append("the program draws at random: --view branch hides what it drew, --beliefs shows how likely it was")
+    return lines
+
+
+def _counts(trace: Trace) -> str:
+    calls = "1 call" if trace.opened_calls == 1 else f"{trace.opened_calls:,} calls"
+    commands = "1 command" if len(trace.steps) == 1 else f"{len(trace.steps):,} commands"
+    ended = "" if trace.outcome == "ok" else f"; ended with {one_line(trace.exception or trace.outcome, 80)}"
+    return f"{commands}, {calls} opened{ended}"
+
+
+def _kept(trace: Trace) -> list[str]:
+    """A line for each of the most frequent reasons for which something was kept whole, or is not shown."""
+    ranked = sorted(trace.kept_whole.items(), key=lambda each: (-each[1], each[0]))
+    lines = []
+    for word, count in ranked[:MAX_REASONS]:
+        meaning = _meaning(word)
+        lines.append(f"{count:,} x {word}: {meaning.why} {meaning.cure}".rstrip())
+    rest = ranked[MAX_REASONS:]
+    if rest:
+        lines.append(f"{sum(count for _, count in rest):,} more for {', '.join(one_line(word) for word, _ in rest)}")
+    return lines
+
+
+def _meaning(word: str) -> Meaning:
+    """What a word of ``kept_whole`` says; words that are drops too have another sense here."""
+    meanings = reason_of(word).meanings
+    return next((each for each in meanings if each.stage in _WHOLE), meanings[0])
+
+
+def _left_out(copied: FolderCopy) -> str:
+    named = [f"{one_line(path, 60)} ({one_line(why, 60)})" for path, why in copied.left_out[:MAX_NAMED]]
+    more = copied.num_left_out - len(named)
+    return f"not in the copy of the script's folder: {', '.join(named)}{f' and {more:,} more' if more else ''}"
+
+
+def _draws(trace: Trace, source: str) -> bool:
+    """Return True if the program seems to draw, and the view does not hide that."""
+    hides = trace.view.get("policy") not in ("written", "skip", None)
+    return not hides and any(word in source for word in RANDOM_WORDS)
