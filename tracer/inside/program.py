@@ -207,7 +207,7 @@ class Sources:
                     line_at_home.setdefault(one.end_lineno, other.end_lineno)
         self._homes[code.co_filename, code] = filename, line_at_home.get(code.co_firstlineno, code.co_firstlineno)
         for node in ast.walk(definition):
-            if isinstance(node, (ast.stmt, ast.expr, ast.ExceptHandler)):
+            if isinstance(node, (ast.stmt, ast.expr, ast.ExceptHandler, ast.pattern)):
                 node.lineno = line_at_home.get(node.lineno, node.lineno)
                 if node.end_lineno is not None:
                     node.end_lineno = line_at_home.get(node.end_lineno, node.end_lineno)
