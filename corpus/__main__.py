@@ -21,6 +21,7 @@ from trace_mine.corpus.fit_command import fit
 from trace_mine.corpus.verify_command import EPILOG as VERIFY_EPILOG
 from trace_mine.corpus.verify_command import verify
 from trace_mine.tracer.command_line import ExitCode, make_app, run_app
+from trace_mine.tracer.config import DEFAULT_FOLLOW
 
 if TYPE_CHECKING:
     from trace_mine.corpus.mined.options import MineOptions
@@ -57,7 +58,7 @@ def mine(
     ] = None,
     follow: Annotated[
         int, typer.Option(min=0, help="How deep calls of the repository's own functions are opened.")
-    ] = 1,
+    ] = DEFAULT_FOLLOW,
     limit: Annotated[int | None, typer.Option(min=1, help="Stop after this many snippets.", show_default=False)] = None,
     licences: Annotated[
         str, typer.Option("--licenses", help="all, or permissive: leave out other and unknown licences.")

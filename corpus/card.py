@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 
 from trace_mine.corpus.schema import markdown
 from trace_mine.corpus.splits import SPLITS
-from trace_mine.corpus.stats import GroupStats, Stats, verification_sentence
+from trace_mine.corpus.stats import GroupStats, Stats, frames_sentence, verification_sentence
 from trace_mine.tracer.inside.reasons import drop_sentence
 from trace_mine.tracer.visible import in_markdown, one_line
 
@@ -46,6 +46,8 @@ Unpack the row's `repository` at its `version` (or `commit`), install what `requ
 
 ## Counts
 found {found} = rows {rows} + duplicates {duplicates} + drops {num_drops}
+
+{frames}
 
 {sources}
 
@@ -161,6 +163,7 @@ def _body(stats: Stats, present: Sequence[str]) -> str:
         splits=", ".join(f"{split} {stats['splits'].get(split, 0)}" for split in present),
         drops=_drops(stats["drops"]) or "None was.",
         verified=verification_sentence(stats),
+        frames=frames_sentence(stats),
         licences=", ".join(f"{in_markdown(name)} {count}" for name, count in stats["by_licence"].items()) or "no rows",
     )
 

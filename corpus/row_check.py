@@ -41,9 +41,11 @@ def check_row(
     if made["schema_version"] != version:
         raise ValueError(f"expected schema_version {version}, got {made['schema_version']}; make it again")
     _check_references(made)
-    _check_kept(made["kept_whole"])
+    _check_counts(made["kept_whole"], "kept_whole")
     if version > 1:
         _check_verification(made)
+    if version > 2:
+        _check_frames(made)
     return made
 
 
@@ -53,6 +55,20 @@ def _check_verification(columns: RowColumns) -> None:
         raise ValueError(f"expected 0 <= states_verified <= states_total, got {numbers}; count each change once")
     if not all(map(_READER.fullmatch, columns["printed_by"])):
         raise ValueError(f"expected names of readers in printed_by, got {shown(columns['printed_by'])}; see there")
+
+
+def _check_frames(columns: RowColumns) -> None:
+    """Check that each own frame is counted once: as opened, or under a reason."""
+    numbers = (
+        columns["own_frames"],
+        columns["opened_frames"],
+        _check_counts(columns["unopened_frames"], "unopened_frames"),
+    )
+    own, opened, unopened = numbers
+    if opened < 0 or own != opened + unopened:
+        raise ValueError(
+            f"expected own_frames = opened_frames + those of unopened_frames, got {numbers}; count each once"
+        )
 
 
 _READER = re.compile("[a-z_]{1,40}")  # it becomes a key of the statistics, and stands in the card
@@ -158,11 +174,15 @@ def _object_in(text: str, name: str) -> dict[str, object]:
     return value
 
 
-def _check_kept(text: str) -> None:
-    for reason, count in _object_in(text, "kept_whole").items():
+def _check_counts(text: str, name: str) -> int:
+    """The sum of the counts by reason that are JSON in this text. Raises ValueError."""
+    total = 0
+    for reason, count in _object_in(text, name).items():
         reason_of(reason)
         if type(count) is not int or not 0 <= count <= LARGEST_EXACT_INT:
-            raise ValueError(f"expected a count of {reason} in kept_whole, got {shown(count)}; see corpus/schema.py")
+            raise ValueError(f"expected a count of {reason} in {name}, got {shown(count)}; see corpus/schema.py")
+        total += count
+    return total
 
 
 def _check_references(row: RowColumns) -> None:

@@ -157,6 +157,9 @@ def _columns(trace: Trace, origin: RowOrigin) -> RowColumns:
         "opened_calls": trace.opened_calls,
         # JSON, as for `states`: the reasons are many, and most rows have none of them.
         "kept_whole": json.dumps(dict(trace.kept_whole), sort_keys=True),
+        "own_frames": trace.own_frames,
+        "opened_frames": trace.opened_frames,
+        "unopened_frames": json.dumps(dict(trace.unopened_frames), sort_keys=True),
         "sandbox_level": int(trace.sandbox["level"]),
         "sandbox_layers": str(trace.sandbox["layers"]),
         "integrity": trace.integrity,

@@ -143,6 +143,14 @@ class RowColumns(TypedDict):
     doctest_passed: Annotated[bool | None, means("the docstring's promised outputs came; only for doctests")]
     opened_calls: Annotated[int, means("calls whose bodies the session shows")]
     kept_whole: Annotated[str, means("JSON: reason to number of constructs shown as one command", is_json=True)]
+    own_frames: Annotated[
+        int,
+        means("frames of the repository's own functions that the run entered, resumptions of generators too", since=3),
+    ]
+    opened_frames: Annotated[int, means("of those, the frames that the session shows", since=3)]
+    unopened_frames: Annotated[
+        str, means("JSON: reason to number of the other frames; with `opened_frames` all", since=3, is_json=True)
+    ]
     sandbox_level: Annotated[int, means("level of isolation of the run; 0: none, or nothing was run")]
     sandbox_layers: Annotated[str, means("the layers of isolation, for people")]
     integrity: Annotated[str, means(f"always `{INTEGRITIES[0]}`: other runs become no rows", words=INTEGRITIES[:1])]

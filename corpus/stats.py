@@ -81,6 +81,9 @@ class Stats(GroupStats, Notes):
     by_sandbox_level: dict[str, int]
     doctests: dict[str, int]
     kept_whole: dict[str, int]
+    own_frames: int
+    opened_frames: int
+    unopened_frames: dict[str, int]
     steps: int
     characters: int
     opened_calls: int
@@ -91,6 +94,17 @@ class Stats(GroupStats, Notes):
     verification: VerificationStats
     config: Mapping[str, object]
     schema_version: int
+
+
+def frames_sentence(stats: Stats) -> str:
+    """The counts of frames for people: in the card, and on the terminal.
+
+    >>> frames_sentence({"own_frames": 10, "opened_frames": 8, "unopened_frames": {"operator": 2}})
+    'frames of own functions: 10 entered, 8 opened; not opened: operator 2.'
+    """
+    others = ", ".join(f"{reason} {number}" for reason, number in stats["unopened_frames"].items()) or "none"
+    entered, opened = stats["own_frames"], stats["opened_frames"]
+    return f"frames of own functions: {entered} entered, {opened} opened; not opened: {others}."
 
 
 def verification_sentence(stats: Stats) -> str:

@@ -40,6 +40,10 @@ class Tally:
         return {"found": self.found, "rows": self.rows, "duplicates": self.duplicates, "drops": drops}
 
 
+def _most_first(counts: Counter[str]) -> dict[str, int]:
+    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+
+
 class Counts:
     """All numbers that ``stats.json`` gives of the snippets. The merge adds each row, duplicate and drop once."""
 
@@ -56,6 +60,7 @@ class Counts:
             "sandbox_level": Counter(),
         }
         self._kept_whole: Counter[str] = Counter()
+        self._unopened_frames: Counter[str] = Counter()
         self._doctests: Counter[str] = Counter()
         self._sums: Counter[str] = Counter()
         self._beliefs: Counter[str] = Counter()
@@ -71,6 +76,9 @@ class Counts:
         for name, group in self._groups.items():
             group[str(columns[name])] += 1
         self._kept_whole.update(json.loads(columns["kept_whole"]))
+        self._unopened_frames.update(json.loads(columns["unopened_frames"]))
+        self._sums["own_frames"] += columns["own_frames"]
+        self._sums["opened_frames"] += columns["opened_frames"]
         # None for snippets that are no doctests.
         if columns["doctest_passed"] is not None:
             self._doctests["passed" if columns["doctest_passed"] else "failed"] += 1
@@ -121,7 +129,10 @@ class Counts:
             "by_python": self._sorted("python"),
             "by_sandbox_level": self._sorted("sandbox_level"),
             "doctests": dict(sorted(self._doctests.items())),
-            "kept_whole": dict(sorted(self._kept_whole.items(), key=lambda item: (-item[1], item[0]))),
+            "kept_whole": _most_first(self._kept_whole),
+            "own_frames": self._sums["own_frames"],
+            "opened_frames": self._sums["opened_frames"],
+            "unopened_frames": _most_first(self._unopened_frames),
             "steps": self._sums["steps"],
             "characters": self._sums["characters"],
             "opened_calls": self._sums["opened_calls"],

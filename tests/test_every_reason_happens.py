@@ -246,6 +246,32 @@ OUTPUT: dict[Reason, Program] = {
 }
 """Programs that print what no doctest can show."""
 
+CLASS = """\
+class A:
+    def __len__(self):
+        return 1
+    def area(self):
+        return 2
+    area = property(area)
+"""
+FRAME = {
+    Reason.DEEPER: Program(source="def f(n):\n    if n:\n        f(n - 1)\nf(5)\n"),
+    Reason.WITHIN_COMMAND: Program(source="def f():\n    return 1\nprint({k: f() for k in (1,)})\n"),
+    Reason.OPERATOR: Program(source=CLASS + "print(sorted([A(), A()], key=len) and 1)\n"),
+    Reason.PROPERTY: Program(source=CLASS + "print(getattr(A(), 'area'))\n"),
+    Reason.GENERATOR: Program(source="def g():\n    yield 1\nprint(dict.fromkeys(g()))\n"),
+    Reason.COMPREHENSION: Program(source="print({x for x in (1,)})\n"),
+    Reason.LAMBDA: Program(source="print(sorted([2, 1], key=lambda x: x))\n"),
+    Reason.CALLBACK: Program(source="def key(x):\n    return x\nprint(sorted([2, 1], key=key))\n"),
+    Reason.CONTEXT_MANAGER: Program(
+        source="import contextlib\nclass A:\n    def __enter__(self):\n        return 1\n    def __exit__(self, *a):\n"
+        "        return None\nwith contextlib.ExitStack() as stack:\n    print(stack.enter_context(A()))\n"
+    ),
+    Reason.CLASS_BODY: Program(source=CLASS + "print(1)\n"),
+    Reason.MODULE_BODY: Program(source="import counting\nprint(counting.count)\n"),
+}
+"""Programs with a frame that is not opened."""
+
 PROGRAMS = [(stage, reason, each) for stage, cases in (
     (ReasonStage.TRACING, TRACING), (ReasonStage.WHOLE, WHOLE), (ReasonStage.LESS, LESS), (ReasonStage.OUTPUT, OUTPUT)
 ) for reason, each in cases.items()]  # fmt: skip
@@ -296,6 +322,15 @@ def test_a_program_gives_the_reason(
         assert isinstance(made, Trace) and made.kept_whole.get(reason), made
     told = [made.reason] if isinstance(made, Drop) else [*made.kept_whole]
     assert all(reason_of(word) for word in told)
+
+
+@pytest.mark.parametrize("reason", FRAME, ids=lambda reason: reason.name)
+def test_a_frame_that_is_not_opened_gives_the_reason(tracer_of: Callable[[Program], Tracer], reason: Reason) -> None:
+    if reason is Reason.COMPREHENSION and sys.version_info >= (3, 12):
+        pytest.skip("comprehensions have no frame from 3.12 on")
+    made = tracer_of(FRAME[reason]).trace(FRAME[reason].snippet())
+    assert isinstance(made, Trace) and made.unopened_frames.get(reason), made
+    assert made.own_frames == made.opened_frames + sum(made.unopened_frames.values())
 
 
 # limits of one run: the sandbox is asked to keep to little
@@ -712,6 +747,7 @@ def test_every_meaning_of_every_reason_has_a_case() -> None:
         ReasonStage.ROW: ROW.keys(),
         ReasonStage.WHOLE: WHOLE.keys(),
         ReasonStage.LESS: LESS.keys(),
+        ReasonStage.FRAME: FRAME.keys(),
         ReasonStage.OUTPUT: OUTPUT.keys(),
     }
     told = {stage: {r for r in Reason for m in r.meanings if m.stage is stage} for stage in ReasonStage}

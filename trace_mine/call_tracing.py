@@ -26,7 +26,7 @@ def trace(
     function: Callable[..., object],
     *args: object,
     view: str | View = "written",
-    follow: int = 1,
+    follow: int = 3,
     seed: int = 0,
     timeout: float | None = None,
     limits: Limits | None = None,

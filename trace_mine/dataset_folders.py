@@ -37,7 +37,7 @@ def mine(
     out: str | os.PathLike[str] | None = None,
     view: str = "written",
     entries: Sequence[str] | None = None,
-    follow: int = 1,
+    follow: int = 3,
     limit: int | None = None,
     sessions: int = 1,
     only_choices: bool = False,

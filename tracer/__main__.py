@@ -18,7 +18,7 @@ from typing import Annotated, Any
 import typer
 
 from trace_mine.tracer.command_line import ExitCode, make_app, num_bytes, run_app, tell_sandbox
-from trace_mine.tracer.config import check_sandbox_level
+from trace_mine.tracer.config import DEFAULT_FOLLOW, check_sandbox_level
 from trace_mine.tracer.inside.reasons import Reason, reason_of
 from trace_mine.tracer.limits import Limits
 from trace_mine.tracer.sandbox import SandboxUnavailable
@@ -145,7 +145,9 @@ def command(
         bool, typer.Option("--empty-folder", help="begin in an empty folder instead of a copy of the script's")
     ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="print no summary on standard error")] = False,
-    follow: Annotated[int, typer.Option(help="open calls so deep", metavar="N", callback=_at_least(0))] = 1,
+    follow: Annotated[
+        int, typer.Option(help="open calls so deep", metavar="N", callback=_at_least(0))
+    ] = DEFAULT_FOLLOW,
     view: Annotated[
         View,
         typer.Option(

@@ -16,6 +16,7 @@ from trace_mine.tracer.hiding import believe, draws_of, laws_of, view_of
 from trace_mine.tracer.inside.protocol.answers import DriveSummary, MustRestart, NotShowable
 from trace_mine.tracer.inside.protocol.jobs import DriveJob, Program
 from trace_mine.tracer.inside.reasons import Reason
+from trace_mine.tracer.own_frames import account_of
 from trace_mine.tracer.path_check import PathMismatch, check_paths
 from trace_mine.tracer.replay_check import WrittenSession, replay_session
 from trace_mine.tracer.replays.jails import ReplayJails
@@ -196,6 +197,13 @@ class Attempt:
     ) -> Trace:
         """The trace of a session, without choices and beliefs, which are found only for one that passed."""
         native = self.native.result
+        account = account_of(
+            native.entered,
+            driven.frames,
+            driven.refused,
+            closed=not self.plan.open_statements,
+            is_full=driven.is_full,
+        )
         last = next((piece.exception for piece in reversed(native.pieces) if piece.exception is not None), None)
         # ``last`` may belong to an example in the middle, after which a doctest goes on: the end is the last piece's
         ended = native.pieces[-1].exception
@@ -227,6 +235,9 @@ class Attempt:
             doctest_passed=native.passed if self.snippet.kind == "doctest" else None,
             failed_checks=failed,
             frames=self.native.frames,
+            own_frames=account.entered,
+            opened_frames=account.opened,
+            unopened_frames=account.unopened,
         )
 
 

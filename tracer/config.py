@@ -16,6 +16,10 @@ from trace_mine.tracer.views import View
 SANDBOX_LEVELS = (3, 2, 0)
 """Levels of the sandbox. No 1: that number stands for macOS's seatbelt, which is not built."""
 
+DEFAULT_FOLLOW = 3
+"""The depth of calls whose bodies are shown, unless another is asked for: most programs' own calls are no deeper. A
+session of ``Limits.commands`` opens nothing more, so that depth can take from breadth but not from the run."""
+
 
 class WorkerLevels(TypedDict):
     """The arguments of a ``Worker`` that say which levels of the sandbox will do."""
@@ -72,7 +76,7 @@ class TracerConfig:
     library: tuple[str, ...] = ()
     warm: tuple[str, ...] = ()
     limits: Limits = field(default_factory=Limits)
-    follow: int = 1  # deeper is longer: with 400 commands a session, depth takes from breadth
+    follow: int = DEFAULT_FOLLOW
     comprehensions: bool = False
     view: View = field(default_factory=View)
     only_choices: bool = False

@@ -1,6 +1,6 @@
 """Native runs of a snippet, under ``sys.settrace``: the ground truth that each session is checked by.
 
-``run_natively`` makes one and checks that a session of it would be of use. ``run_again`` makes a second one in the
+``run_within_limits`` makes one and checks that a session of it would be of use. ``run_again`` makes a second one in the
 other world, to find what differs by itself.
 """
 
@@ -25,8 +25,31 @@ MISSING = frozenset({"NameError", "ImportError", "ModuleNotFoundError"})
 of its test runner, or an import that a page of prose takes for granted. Such a session would show only that."""
 
 
+def run_within_limits(config: TracerConfig, snippet: Snippet, worker: Worker) -> Native:
+    """Run the snippet natively, recording as deep as its limits allow: all that is to be followed, else one call deep,
+    else the snippet's own frame alone.
+
+    Raises:
+        Failed: the run did not end well at any of these depths, or no session of it would be of use.
+    """
+    try:
+        return run_natively(config, snippet, worker, config.follow)
+    except Failed as failed:
+        limit = failed.drop.reason
+        if limit not in (Reason.TRACE_LIMIT, Reason.WALL, Reason.CPU):
+            raise
+    # not after a limit of time, which took seconds: only a record that was too long is shorter where it is less deep
+    if limit == Reason.TRACE_LIMIT and config.follow > 1:
+        try:
+            return run_natively(config, snippet, worker, 1)
+        except Failed as failed:
+            if failed.drop.reason != Reason.TRACE_LIMIT:
+                raise
+    return replace(run_natively(config, snippet, worker, -1), limit=limit)
+
+
 def run_natively(
-    config: TracerConfig, snippet: Snippet, worker: Worker, *, depth: int | None = None, reseed: int = 0
+    config: TracerConfig, snippet: Snippet, worker: Worker, follow: int | None = None, *, reseed: int = 0
 ) -> Native:
     """Run the snippet natively, under ``sys.settrace``.
 
@@ -34,15 +57,16 @@ def run_natively(
         config: the tracer's configuration.
         snippet: what is run.
         worker: where it is run.
-        depth: how deep activations are recorded; None: as deep as the session may follow calls.
+        follow: the depth of calls whose activations are recorded; -1: none, and not those of ``Snippet.opens`` either;
+            None: the configuration's.
         reseed: a seed for ``random`` at the start; 0: none but the sandbox's own.
 
     Raises:
         Failed: the run did not end well, or no session of it would be of use.
     """
-    if depth is None:
-        # one more for the snippet's own frame, one for a test's function, which is opened at no depth
-        depth = max(config.follow, 0) + 1 + (1 if snippet.opens else 0)
+    follow = config.follow if follow is None else follow
+    # one more for the snippet's own frame, one for a test's function, which is opened at no depth
+    depth = 0 if follow < 0 else follow + 1 + (1 if snippet.opens else 0)
     job = NativeJob(
         program=program_of(config, snippet, worker),
         max_depth=depth,
@@ -56,7 +80,7 @@ def run_natively(
     if config.only_choices and not native.outcomes:
         raise Failed(Reason.NO_CHOICES, "the run made no draw that a view could hide")
     _check_worth(snippet, native)
-    return Native(result=native, frames=frames_of(outcome))
+    return Native(result=native, frames=frames_of(outcome), follow=follow)
 
 
 def run_again(config: TracerConfig, snippet: Snippet, first: Native, worker: Worker) -> Native:
@@ -74,7 +98,7 @@ def run_again(config: TracerConfig, snippet: Snippet, first: Native, worker: Wor
     Raises:
         Failed: the second run did not end well.
     """
-    second = run_natively(config, snippet, worker, reseed=RESEEDS[0])
+    second = run_natively(config, snippet, worker, first.follow, reseed=RESEEDS[0])
     return replace(first, unstable=unstable_parts(first.result, second.result, first.frames, second.frames))
 
 

@@ -72,12 +72,15 @@ class Native:
     """A program's native run: its summary, its recorded frames, and what differed by itself in a second run.
 
     ``unstable`` is None until there was a second run, which costs as much as the first and is made only where a check
-    fails.
+    fails. ``follow`` is the depth of calls that a session of it can follow; -1 where the limit that the word ``limit``
+    names left no more than the snippet's own frame.
     """
 
     result: NativeSummary
     frames: tuple[NativeFrame, ...]
     unstable: Unstable | None = None
+    follow: int = 0
+    limit: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ from trace_mine.tracer.inside.reasons import reason_of
 from trace_mine.tracer.visible import marked_up, visible
 
 # raised with each column that changes its meaning: readers refuse a dataset of another version
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 ROLES = ("prompt", "command", "reveal", "value", "hidden", "error")
 """The roles of segments. ``prompt``: ``>>> `` or ``... ``; ``command``: text that acts; ``reveal``: text that only
@@ -313,6 +313,10 @@ class Trace:
         python: the version of the interpreter that ran it, such as ``3.12.4``.
         opened_calls: how many calls have their bodies shown.
         kept_whole: constructs that were kept as one command, counted by ``Reason``.
+        own_frames: how often the native run entered frames of the program's own functions, each resumption of a
+            generator for itself. Not among them: the frame of the snippet itself, and other threads.
+        opened_frames: how many of them the session shows.
+        unopened_frames: the others, counted by ``Reason``: ``own_frames = opened_frames + sum(unopened_frames)``.
         doctest_passed: all examples printed what their docstring promises; None for other kinds of snippets.
         failed_checks: evidence by ``Reason``. Empty in every row of a dataset; ``Tracer.trace(lenient=True)`` fills it
             instead of dropping the snippet.
@@ -355,6 +359,9 @@ class Trace:
     beliefs: tuple[Belief, ...] = ()
     frames: tuple[NativeFrame, ...] = ()
     verification: Verification = Verification()
+    own_frames: int = 0
+    opened_frames: int = 0
+    unopened_frames: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def states(self) -> tuple[Mapping[str, str], ...]:

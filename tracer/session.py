@@ -20,7 +20,7 @@ from trace_mine.tracer.config import TracerConfig as TracerConfig
 from trace_mine.tracer.hiding import automaton_of
 from trace_mine.tracer.inside.protocol.answers import SessionAutomaton
 from trace_mine.tracer.inside.reasons import Reason
-from trace_mine.tracer.native_runs import run_again, run_natively
+from trace_mine.tracer.native_runs import run_again, run_within_limits
 from trace_mine.tracer.replays.jails import ReplayJails
 from trace_mine.tracer.rounds import Again, Failed, Native, Plan
 from trace_mine.tracer.sandbox import Worker
@@ -170,18 +170,11 @@ class Tracer:
             Failed: no plan gives a session that passes.
         """
         config = self.config
-        plan = Plan(follow=0 if config.view.skips else config.follow)
-        opening = True
-        try:
-            native = run_natively(config, snippet, self._recorder)
-        except Failed as failed:
-            if failed.drop.reason not in (Reason.TRACE_LIMIT, Reason.WALL, Reason.CPU):
-                raise
-            # The run is too long for all its functions to be recorded. The snippet's own frame may still fit, with each
-            # statement as one command.
-            native = run_natively(config, snippet, self._recorder, depth=0)
-            opening = False
-            plan = closed(plan, failed.drop.reason)
+        native = run_within_limits(config, snippet, self._recorder)
+        plan = Plan(follow=0 if config.view.skips else native.follow)
+        opening = native.follow >= 0
+        if not opening:
+            plan = closed(plan, native.limit)
 
         def attempt(native: Native, plan: Plan, lenient: bool = False) -> Trace:
             return Attempt(

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from trace_mine.corpus.errors import CorpusError
 from trace_mine.corpus.mined.snippets import DEFAULT_ENTRIES, ENTRIES, INVERSE_ENTRIES
-from trace_mine.tracer.config import TracerConfig, check_sandbox_level
+from trace_mine.tracer.config import DEFAULT_FOLLOW, TracerConfig, check_sandbox_level
 from trace_mine.tracer.limits import Limits
 from trace_mine.tracer.views import View, parse_view
 
@@ -46,7 +46,7 @@ class MineOptions:
     """
 
     entries: tuple[str, ...] | None = None
-    follow: int = 1
+    follow: int = DEFAULT_FOLLOW
     limits: Limits = field(default_factory=Limits)
     limit: int | None = None
     licences: str = "all"

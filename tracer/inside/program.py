@@ -4,6 +4,7 @@ from __future__ import annotations
 import __future__
 
 import ast
+import copy
 import importlib
 import io
 import os
@@ -199,13 +200,22 @@ class Sources:
         """
         filename, statement = self._origins[code.co_filename]
         emitted = ast.parse("\n".join(self._lines[code.co_filename])).body[0]
+        # a code object begins at its first decorator, which the command may have left to commands of their own
+        start = statement.lineno
+        if isinstance(statement, ast.FunctionDef) and not getattr(emitted, "decorator_list", None):
+            start = min(start, *(each.lineno for each in statement.decorator_list), start)
+            statement = copy.copy(statement)
+            statement.decorator_list = []
         line_at_home: dict[int, int] = {}
         for one, other in zip(ast.walk(emitted), ast.walk(statement), strict=False):
             if isinstance(one, (ast.stmt, ast.expr)) and isinstance(other, (ast.stmt, ast.expr)):
                 line_at_home.setdefault(one.lineno, other.lineno)
                 if one.end_lineno is not None and other.end_lineno is not None:
                     line_at_home.setdefault(one.end_lineno, other.end_lineno)
-        self._homes[code.co_filename, code] = filename, line_at_home.get(code.co_firstlineno, code.co_firstlineno)
+        first = line_at_home.get(code.co_firstlineno, code.co_firstlineno)
+        if first == statement.lineno and code.co_name == getattr(emitted, "name", None):
+            first = start
+        self._homes[code.co_filename, code] = filename, first
         for node in ast.walk(definition):
             if isinstance(node, (ast.stmt, ast.expr, ast.ExceptHandler, ast.pattern)):
                 node.lineno = line_at_home.get(node.lineno, node.lineno)

@@ -48,6 +48,11 @@ class ReasonStage(Enum):
         "Sessions that show less than they could",
         "Counted in each row's `kept_whole`, and summed up in `stats.json`.",
     )
+    FRAME = (
+        "Frames of the program's own functions that were not opened",
+        "Counted in each row's `unopened_frames`, by the number of times that such frames were entered, and summed up "
+        "in `stats.json`. Calls that stayed calls are counted there under their reasons above.",
+    )
     OUTPUT = (
         "Outputs that no doctest can show",
         "The evidence of a drop `not_a_doctest`, which is what is counted.",
@@ -94,6 +99,10 @@ def _whole(why: str, cure: str = "") -> Meaning:
 
 def _less(why: str, cure: str = "") -> Meaning:
     return Meaning(stage=ReasonStage.LESS, why=why, cure=cure)
+
+
+def _frame(why: str, cure: str = "") -> Meaning:
+    return Meaning(stage=ReasonStage.FRAME, why=why, cure=cure)
 
 
 def _output(why: str, cure: str = "") -> Meaning:
@@ -509,6 +518,32 @@ class Reason(StrEnum):
         "beliefs_end_early",
         _less("Beliefs could be found for the first of the session's outputs only.", "Raise --timeout."),
     )
+
+    # frames that were not opened, by the way in which they were entered
+
+    DEEPER = "deeper", _frame("The frame lay deeper than calls are followed.", "Raise --follow.")
+    WITHIN_COMMAND = (
+        "within_command",
+        _frame(
+            "The call ran inside one command: in a construct or call that stayed whole, or in an expression whose "
+            "parts are evaluated on a condition only."
+        ),
+    )
+    OPERATOR = (
+        "operator",
+        _frame("An operator, a built-in or the interpreter itself entered a special method (`__add__`, `__len__`)."),
+    )
+    PROPERTY = "property", _frame("Reading or setting an attribute entered a property or another descriptor.")
+    GENERATOR = "generator", _frame("A generator was resumed, each time that its consumer asked for a value.")
+    COMPREHENSION = (
+        "comprehension",
+        _frame("A comprehension was evaluated, which has a frame up to Python 3.11.", "Give --comprehensions."),
+    )
+    LAMBDA = "lambda", _frame("A lambda was called.")
+    CALLBACK = "callback", _frame("A built-in or a function of a library called the function back.")
+    CONTEXT_MANAGER = "context_manager", _frame("A `with` statement entered or left a context manager.")
+    CLASS_BODY = "class_body", _frame("A `class` statement ran its body.")
+    MODULE_BODY = "module_body", _frame("An import ran a module of the program's own.")
 
     # what no doctest can show
 

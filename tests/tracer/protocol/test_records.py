@@ -86,7 +86,9 @@ def record(cls: type[Record]) -> st.SearchStrategy[Any]:
         fields["outcomes"] = OUTCOMES
     if "kept" in fields:
         fields["kept"] = st.dictionaries(st.sampled_from([reason.value for reason in Reason]), st.integers(0, 9))
-    if cls is answers.MustRestart:
+    if cls is answers.EnteredFrames:
+        fields["way"] = st.sampled_from([reason.value for reason in Reason])
+    if cls in (answers.MustRestart, answers.RefusedCalls):
         fields["reason"] = st.sampled_from([reason.value for reason in Reason])
     if cls is jobs.BeliefsJob:
         fields["outcomes"] = st.none() | OUTCOMES
@@ -128,6 +130,13 @@ def _agreeing(cls: type[Record], values: dict[str, Any]) -> dict[str, Any]:
         values |= {"places": tuple(places), "stands_in": stands_in}
     if values.get("exception") is None and "is_syntax_error" in values:
         values |= {name: False for name in ("is_syntax_error", "is_unpromised") if name in values}
+    if "stands_in" in values:
+        number = len(values["commands"])
+        values["places"] = tuple(
+            dataclasses.replace(place, outer=min(place.outer, index)) for index, place in enumerate(values["places"])
+        )
+        values["stands_in"] = (0,) * number
+        values["printed"] = (0,) * number
     return values
 
 

@@ -15,6 +15,9 @@ from typing import cast
 
 from trace_mine.tracer.inside.drive.context import DriveContext, Handler
 from trace_mine.tracer.inside.drive.frames import Frame, Handled, Raised, Restart, Return, Signal
+from trace_mine.tracer.inside.drive.implicit import open_special
+from trace_mine.tracer.inside.drive.managers import open_managed
+from trace_mine.tracer.inside.observe.describe import class_mro
 from trace_mine.tracer.inside.protocol.jobs import Place
 from trace_mine.tracer.inside.reasons import Reason
 from trace_mine.tracer.inside.syntax.jumps import escapes
@@ -64,14 +67,16 @@ def _run_guarded(context: DriveContext, node: ast.Try, frame: Frame) -> None:
         context.block(node.body, frame)
     except Raised as raised:
         for handler in node.handlers:
-            if _matches(context, handler, raised.error, frame):
+            if _matches(context, node, handler, raised.error, frame):
                 _handle(context, handler, raised, frame)
                 return
         raise
     context.block(node.orelse, frame)  # outside the ``try`` above: its exceptions are not the handlers'
 
 
-def _matches(context: DriveContext, handler: ast.ExceptHandler, error: BaseException, frame: Frame) -> bool:
+def _matches(
+    context: DriveContext, node: ast.Try, handler: ast.ExceptHandler, error: BaseException, frame: Frame
+) -> bool:
     """Return True if the handler catches the exception; evaluates the handler's type without a command.
 
     Raises:
@@ -80,18 +85,22 @@ def _matches(context: DriveContext, handler: ast.ExceptHandler, error: BaseExcep
     if handler.type is None:
         return True
     if any(isinstance(inner, ast.Call) for inner in ast.walk(handler.type)):
-        context.give_up(_place_of(handler), frame, Reason.HANDLER_TYPE)
+        context.give_up(node, frame, Reason.HANDLER_TYPE)
     try:
-        # unlike ``except``, ``isinstance`` asks a metaclass's ``__instancecheck__``: the checks see where that matters
         types = eval(compile(ast.Expression(handler.type), "<handler>", "eval"), context.variables.namespace)
-        return isinstance(error, types)
     except Exception:
-        context.give_up(_place_of(handler), frame, Reason.HANDLER_TYPE)
+        context.give_up(node, frame, Reason.HANDLER_TYPE)
+    # by ``type``, as ``isinstance`` would ask what the program says for ``__class__``
+    caught = [*types] if issubclass(type(types), tuple) else [types]
+    # ``except`` asks the bases alone, where ``isinstance`` would ask a metaclass's ``__instancecheck__``
+    if not all(issubclass(type(each), type) and _is_below(each, BaseException) for each in caught):
+        context.give_up(node, frame, Reason.HANDLER_TYPE)  # a TypeError, raised by the ``except``
+    return any(_is_below(type(error), each) for each in caught)
 
 
-def _place_of(handler: ast.ExceptHandler) -> ast.stmt:
-    """Return the statement by which a handler is named in ``Restart``: the handler is no statement itself."""
-    return handler.body[0]
+def _is_below(kind: type, base: type) -> bool:
+    """Return True if a class has another one among its bases, whatever their metaclasses say."""
+    return any(each is base for each in class_mro(kind))
 
 
 def _handle(context: DriveContext, handler: ast.ExceptHandler, raised: Raised, frame: Frame) -> None:
@@ -152,6 +161,8 @@ def _run_items(context: DriveContext, node: ast.With, items: list[ast.withitem],
         context.block(node.body, frame)
         return
     item, rest = items[0], items[1:]
+    if open_managed(context, node, item, frame, lambda: _run_items(context, node, rest, frame)):
+        return
     lowered = context.lower(item.context_expr, frame)
     # ``__exit__`` is looked up before the body runs, which may bind the name to something else
     stays = is_inert(lowered) and not (
@@ -161,12 +172,16 @@ def _run_items(context: DriveContext, node: ast.With, items: list[ast.withitem],
     manager = lowered if stays else context.assign_temporary(lowered, "manager", frame, reveal=False)
     name = expression(manager)
     stdout = sys.stdout
+    entered = open_special(context, frame, "__enter__", manager)
     if item.optional_vars is None:
-        context.evaluate(f"{name}.__enter__()", frame)
+        if entered is None:
+            context.evaluate(f"{name}.__enter__()", frame)
     else:
+        value = f"{name}.__enter__()" if entered is None else expression(entered)
         target = without_brackets(item.optional_vars)
         writes = bound_names([ast.Assign([item.optional_vars], ast.Constant(None), lineno=node.lineno)])
-        context.emit(f"{target} = {name}.__enter__()", frame, writes=sorted(writes))
+        if value != target:  # ``x = x`` would say nothing
+            context.emit(f"{target} = {value}", frame, writes=sorted(writes))
     if sys.stdout is not stdout:
         # what is shown after this command would go where the program sends its output
         sys.stdout = stdout
@@ -178,24 +193,33 @@ def _run_items(context: DriveContext, node: ast.With, items: list[ast.withitem],
     try:
         _run_items(context, node, rest, frame)
     except Raised as raised:
-        if _leave_raising(context, name, raised, frame):
+        if _leave_raising(context, manager, raised, frame):
             return
     except Signal:  # a jump leaves the manager as the body's end does
-        _leave(context, name, frame)
+        _leave(context, manager, frame)
         raise
     else:
-        _leave(context, name, frame)
+        _leave(context, manager, frame)
 
 
-def _leave(context: DriveContext, name: str, frame: Frame) -> None:
+def _leave(context: DriveContext, manager: ast.expr, frame: Frame) -> None:
     """Leave a manager whose body raised nothing."""
-    context.evaluate(f"{name}.__exit__(None, None, None)", frame)
+    if open_special(context, frame, "__exit__", manager, *[ast.Constant(None)] * 3) is None:
+        context.evaluate(f"{expression(manager)}.__exit__(None, None, None)", frame)
 
 
-def _leave_raising(context: DriveContext, name: str, raised: Raised, frame: Frame) -> bool:
+def _leave_raising(context: DriveContext, manager: ast.expr, raised: Raised, frame: Frame) -> bool:
     """Hand the exception to ``__exit__``; return True if that swallowed it, else raise it again by a command."""
     error = context.writer.guard(raised.index, context.variables.temporary("error"))
-    if context.evaluate(f"{name}.__exit__(type({error}), {error}, {error}.__traceback__)", frame):
+    arguments = f"{context.writer.builtin('type')}({error}), {error}, {error}.__traceback__"
+    spelt = ast.parse(f"f({arguments})", mode="eval").body
+    assert isinstance(spelt, ast.Call)
+    swallows = open_special(context, frame, "__exit__", manager, *spelt.args)
+    if swallows is not None:
+        context.writer.take_back_reveal(expression(swallows))  # the test shows it again
+        if context.condition(swallows, frame):
+            return True
+    elif context.evaluate(f"{expression(manager)}.__exit__({arguments})", frame):
         return True
     context.emit(f"raise {error}", frame)
     return False

@@ -19,10 +19,11 @@ from trace_mine.tracer.inside.drive.frames import Body, Frame
 from trace_mine.tracer.inside.drive.functions import FunctionFacts
 from trace_mine.tracer.inside.drive.targets import Target
 from trace_mine.tracer.inside.drive.variables import missing
+from trace_mine.tracer.inside.observe.describe import class_mro
 from trace_mine.tracer.inside.program import CO_GENERATOR
 from trace_mine.tracer.inside.reasons import Reason
 from trace_mine.tracer.inside.syntax.names import CannotOpen, Rewriter, bound_names, mangled, parameters, read_names
-from trace_mine.tracer.inside.syntax.text import operand, unparse
+from trace_mine.tracer.inside.syntax.text import is_inert, operand, unparse
 
 
 def prepare(context: DriveContext, call: ast.Call, target: Target, arguments: list[Argument], frame: Frame) -> Body:
@@ -151,11 +152,25 @@ def _bind_parameters(call: ast.Call, target: Target, arguments: list[Argument], 
         variable = body.names[name]
         if target.instance is not None and body.instance is None:
             cls = unparse(call.func)
-            body.bindings.append((f"{variable} = {cls}.__new__({cls})", variable))
+            kept = [cls, *_kept_arguments(call, target.instance)]
+            body.bindings.append((f"{variable} = {cls}.__new__({', '.join(kept)})", variable))
             body.instance = variable
         else:
             text = unparse(value) if isinstance(value, ast.Tuple) else operand(value)
             body.bindings.append((f"{variable} = {text}", variable))
+
+
+def _kept_arguments(call: ast.Call, cls: type) -> list[str]:
+    """Return the texts of the arguments that ``__new__`` takes: an exception keeps those that have no keyword.
+
+    Raises:
+        CannotOpen: ``ARGUMENT_ORDER``: one would be evaluated twice, here and for ``__init__``.
+    """
+    if not any(base is BaseException for base in class_mro(cls)):
+        return []
+    if not all(is_inert(argument) for argument in call.args):
+        raise CannotOpen(Reason.ARGUMENT_ORDER)
+    return [operand(argument) for argument in call.args]
 
 
 def _bind_closure(context: DriveContext, call: ast.Call, target: Target, renamed: dict[str, str], body: Body) -> None:

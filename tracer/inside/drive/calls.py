@@ -39,10 +39,10 @@ def enter_call(context: DriveContext, call: ast.Call, target: Target, frame: Fra
         arguments = arguments_of(context, call, target)
         body = prepare(context, call, target, arguments, frame)
     except CannotOpen as error:
-        context.kept.count(error.reason)
+        _refuse(context, target, error.reason)
         return None
     if not context.opening.opens_call(body.bindings, body.statements):
-        context.kept.count(Reason.HIDDEN)
+        _refuse(context, target, Reason.HIDDEN)
         context.release(body, None)  # its locals' names were claimed
         return None
     inner = Frame.of_call(body)
@@ -60,6 +60,13 @@ def enter_call(context: DriveContext, call: ast.Call, target: Target, frame: Fra
         context.release(body, None)
         raise
     return body, inner
+
+
+def _refuse(context: DriveContext, target: Target, reason: Reason) -> None:
+    """Count a call that stays a call."""
+    code = target.function.__code__
+    context.kept.count(reason)
+    context.calls.refuse(context.writer.sources.home(code), code.co_name, reason, for_all=False)
 
 
 def leave_call(context: DriveContext, body: Body, inner: Frame, target: Target, result: ast.expr | None = None) -> None:

@@ -35,8 +35,13 @@ def open_comprehension(context: DriveContext, node: ast.ListComp, frame: Frame) 
     context.emit(f"{result} = []", frame, "bind", [result], reveal=False)
     # the loop's statements are the driver's own: settrace sees none of them in this frame, up to 3.11 since the
     # comprehension has a frame of its own, from 3.12 on, where it is inlined, since it is one line of this one
-    with frame.without_log():
-        context.block([loop], frame)
+    own = Frame(frame.filename, {}, None)
+    try:
+        with frame.without_log():
+            context.block([loop], frame)
+    finally:
+        # that frame of up to 3.11, for the count of frames; it has no lines to compare
+        context.calls.finish(own, node.lineno, "<listcomp>", [])
     return ast.Name(result, ast.Load())
 
 

@@ -7,7 +7,12 @@ from __future__ import annotations
 
 import ast
 
-from trace_mine.tracer.inside.drive import blocks, loops, statements
+from trace_mine.tracer.inside.drive import blocks, definitions, loops, statements
 from trace_mine.tracer.inside.drive.context import Handler
 
-HANDLERS: dict[type[ast.stmt], Handler] = {**statements.HANDLERS, **loops.HANDLERS, **blocks.HANDLERS}
+HANDLERS: dict[type[ast.stmt], Handler] = {
+    **statements.HANDLERS,
+    **definitions.HANDLERS,
+    **loops.HANDLERS,
+    **blocks.HANDLERS,
+}

@@ -16,7 +16,7 @@ from trace_mine.tracer.inside.drive.commands import Command, Position
 from trace_mine.tracer.inside.drive.frames import Body, Frame, Raised, Restart
 from trace_mine.tracer.inside.drive.from_file import defined_from_file
 from trace_mine.tracer.inside.drive.functions import KnownFunctions
-from trace_mine.tracer.inside.drive.parts import calls_in
+from trace_mine.tracer.inside.drive.parts import Openable, calls_in
 from trace_mine.tracer.inside.drive.rules import CallLog, CommandBudget, Kept, Rules
 from trace_mine.tracer.inside.drive.writer import Echo, SessionWriter
 from trace_mine.tracer.inside.observe import values
@@ -65,7 +65,7 @@ class DriveContext(ABC):
         # by id of a node, with the node, so that its id is not given to another one. A loop's statements come by again
         # and again: this and the like in ``Frame.texts`` and ``functions`` gave a third more commands a second
         self._writes: dict[int, tuple[ast.stmt, list[str]]] = {}
-        self._calls: dict[int, tuple[ast.expr, list[ast.expr]]] = {}
+        self._calls: dict[int, tuple[ast.expr, list[Openable]]] = {}
 
     # the walk
 
@@ -184,8 +184,8 @@ class DriveContext(ABC):
             entry = self._writes[id(node)] = node, sorted(bound_names([node]))
         return entry[1]
 
-    def calls_in(self, node: ast.expr) -> list[ast.expr]:
-        """Return the calls and list comprehensions that may be evaluated with an expression, which must not change.
+    def calls_in(self, node: ast.expr) -> list[Openable]:
+        """Return the nodes that could be opened in an expression, which must not change.
 
         None of an expression that nests too deeply to be taken apart, which is counted.
         """

@@ -145,12 +145,14 @@ class Frame:
         handled: the exceptions whose handlers run, innermost last.
         collect: for a generator's frame, the function that takes each yielded expression (None for a bare ``yield``).
         captures: see ``Body``.
+        entries: how often it was entered; a generator's frame is at each resumption.
     """
 
     # one frame for each followed call
     __slots__ = (
         "captures",
         "collect",
+        "entries",
         "filename",
         "first_line",
         "function",
@@ -183,6 +185,7 @@ class Frame:
         self.visits: list[tuple[int, dict[str, str]]] = []
         self.gaps: list[tuple[int, int]] = []
         self.handled: list[Handled] = []
+        self.entries = 1
         # the author's text of nodes, by id; the node is kept with it, so that its id is not given to another one
         self.texts: dict[int, tuple[ast.AST, str | None]] = {}
 

@@ -12,6 +12,7 @@ import ast
 from trace_mine.tracer.inside.drive.calls import enter_call, leave_call, yielded_text
 from trace_mine.tracer.inside.drive.context import DriveContext
 from trace_mine.tracer.inside.drive.frames import Break, Continue, Frame, Return
+from trace_mine.tracer.inside.drive.implicit import special_call
 from trace_mine.tracer.inside.drive.lowering import lower_arguments, sites_in
 from trace_mine.tracer.inside.drive.targets import Target, target_of
 from trace_mine.tracer.inside.syntax.names import bound_names, walk_scope
@@ -21,16 +22,17 @@ from trace_mine.tracer.inside.syntax.text import without_brackets
 def open_generator(context: DriveContext, loop: ast.For, frame: Frame) -> bool:
     """Run the loop if it is over a call of such a generator; return False where it is not, or the call has to stay one.
 
-    Only where no ``yield`` stands in a ``try`` or ``with``, so that leaving the loop early runs nothing of the
-    generator's, and where the loop has no ``else``.
+    The call may be that of ``__iter__`` of an instance, which the loop does not spell. Only where no ``yield`` stands
+    in a ``try`` or ``with``, so that leaving the loop early runs nothing of the generator's, and where the loop has no
+    ``else``.
 
     Raises:
         Signal: control left the loop's body by ``return``, or the body or the generator raised an exception.
     """
-    call = loop.iter
-    target = _target(context, loop)
-    if target is None or not isinstance(call, ast.Call):
+    spelt = _target(context, loop)
+    if spelt is None:
         return False
+    call, target = spelt
     # the arguments are evaluated when the generator is made, so calls in them are opened before its body
     sites = sites_in(context, call) - {id(call)}
     call = lower_arguments(context, call, frame, sites)
@@ -52,14 +54,26 @@ def open_generator(context: DriveContext, loop: ast.For, frame: Frame) -> bool:
     return True
 
 
-def _target(context: DriveContext, loop: ast.For) -> Target | None:
-    """Return the generator function that the loop runs over; None where it or the loop cannot be opened."""
-    if context.budget.is_full or not isinstance(loop.iter, ast.Call) or loop.orelse:
+def _target(context: DriveContext, loop: ast.For) -> tuple[ast.Call, Target] | None:
+    """Return the call of the generator function that the loop runs over; None where it or the loop can't be opened."""
+    if context.budget.is_full or loop.orelse or not context.opening.opens_generators():
         return None
-    if not context.opening.opens_generators():
+    call = _numbered(context, loop.iter) or loop.iter
+    if isinstance(call, ast.Call):
+        target = target_of(context, call, generator=True)
+    else:
+        implied = special_call(context, "__iter__", [loop.iter], generator=True)
+        if implied is None:
+            return None
+        call, target = implied.call, implied.target
+    return None if target is None or _has_guarded_yield(target.definition) else (call, target)
+
+
+def _numbered(context: DriveContext, node: ast.expr) -> ast.expr | None:
+    """Return what a call of the built-in ``enumerate`` numbers from 0; None for any other expression."""
+    if not isinstance(node, ast.Call) or len(node.args) != 1 or node.keywords:
         return None
-    target = target_of(context, loop.iter, generator=True)
-    return None if target is None or _has_guarded_yield(target.definition) else target
+    return node.args[0] if context.variables.peek(node.func) is enumerate else None
 
 
 class _Consumer:
@@ -72,6 +86,8 @@ class _Consumer:
         self._generator = generator
         self._target = target
         self._variable = without_brackets(loop.target)
+        self._is_numbered = _numbered(context, loop.iter) is not None
+        self._num_done = 0
         self._writes = sorted(bound_names([ast.Assign([loop.target], ast.Constant(None), lineno=loop.lineno)]))
 
     def consume(self, value: ast.expr | None) -> None:
@@ -83,6 +99,9 @@ class _Consumer:
         context = self._context
         position = context.position
         source = yielded_text(value)
+        if self._is_numbered:
+            source = f"{self._num_done}, {source}"
+            self._num_done += 1
         if source != self._variable:  # ``x = x`` would say nothing
             context.emit(f"{self._variable} = {source}", self._generator, "iterate", self._writes)
         try:

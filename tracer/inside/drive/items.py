@@ -14,10 +14,13 @@ from collections.abc import Iterable, Iterator, Sized
 from typing import cast, final
 
 from trace_mine.tracer.inside.drive.context import DriveContext
-from trace_mine.tracer.inside.drive.frames import Frame
+from trace_mine.tracer.inside.drive.frames import Frame, Raised
+from trace_mine.tracer.inside.drive.implicit import open_special, special_call
 from trace_mine.tracer.inside.drive.ranges import computed_range
+from trace_mine.tracer.inside.observe.describe import class_dict, class_mro
+from trace_mine.tracer.inside.reasons import Reason
 from trace_mine.tracer.inside.syntax.names import bound_names
-from trace_mine.tracer.inside.syntax.text import expression
+from trace_mine.tracer.inside.syntax.text import expression, operand
 
 _SEQUENCES = (list, tuple, str, bytes)
 """Types, exactly these, whose items can be taken by index: a subclass may have an ``__iter__`` of its own."""
@@ -113,7 +116,6 @@ class IndexedItems(Items):
         return True
 
 
-@final
 class IteratorItems(Items):
     """Values that an iterator gives, one at a time: ``x = next(iterator_1)``.
 
@@ -156,6 +158,45 @@ class IteratorItems(Items):
         context.emit(f"del {', '.join(variables)}", frame, "iterate", reveal=False)
 
 
+@final
+class SteppedItems(IteratorItems):
+    """Values of an iterator of the program's own class: the body of its ``__next__`` runs for each of them."""
+
+    def assign(self, context: DriveContext, target: str, index: int, writes: list[str], frame: Frame) -> bool:
+        try:
+            value = open_special(context, frame, "__next__", ast.Name(self._name, ast.Load()))
+        except Raised as raised:
+            if any(base is StopIteration for base in class_mro(type(raised.error))):
+                return False  # the command that raised it is shown with its traceback, as in a ``try``
+            raise
+        if value is None:
+            return super().assign(context, target, index, writes, frame)
+        if (text := operand(value)) != target:  # ``x = x`` would say nothing
+            context.emit(f"{target} = {text}", frame, "iterate", writes)
+        return True
+
+
+def _opened_iterator(context: DriveContext, iterable: ast.expr, frame: Frame) -> Items | None:
+    """Return the values of an instance of the program's own class, after opening its ``__iter__``; None of any other.
+
+    Raises:
+        Raised: ``__iter__`` raised an exception.
+        Restart: it gave what is no iterator.
+    """
+    made = open_special(context, frame, "__iter__", iterable)
+    if made is None:
+        return None
+    iterator = context.variables.peek(made)
+    if not isinstance(made, ast.Name) or not any("__next__" in class_dict(base) for base in class_mro(type(iterator))):
+        context.give_up_statement(frame, Reason.UNFAITHFUL)
+    # not a variable of the program's, which the loop's body may rebind, and which lives on when the loop is left
+    if not context.variables.is_temporary(made.id):
+        made = context.assign_temporary(made, "iterator", frame, "iterate", reveal=False)
+    is_opened = special_call(context, "__next__", [made]) is not None
+    kind = SteppedItems if is_opened else IteratorItems
+    return kind(made.id, cast("Iterator[object]", iterator))
+
+
 def items_of(context: DriveContext, node: ast.For, frame: Frame) -> Items:
     """Return the values of the loop, after emitting the commands that they are made by.
 
@@ -167,6 +208,9 @@ def items_of(context: DriveContext, node: ast.For, frame: Frame) -> Items:
         Raised: the iterable's expression, or ``iter``, raised an exception.
     """
     iterable = context.lower(node.iter, frame)
+    opened = _opened_iterator(context, iterable, frame)
+    if opened is not None:
+        return opened
     variable = ""
     if isinstance(iterable, ast.Name):
         # a loop over ``xs`` that rebinds ``xs`` goes on over the old sequence, which no name has then

@@ -12,6 +12,7 @@ import copy
 from trace_mine.tracer.inside.drive.context import DriveContext, Handler
 from trace_mine.tracer.inside.drive.frames import Break, Continue, Frame, Signal
 from trace_mine.tracer.inside.drive.generators import open_generator
+from trace_mine.tracer.inside.drive.implicit import makes_instance
 from trace_mine.tracer.inside.drive.items import items_of
 from trace_mine.tracer.inside.drive.lowering import decide
 from trace_mine.tracer.inside.reasons import Reason
@@ -72,7 +73,10 @@ def run_for(context: DriveContext, node: ast.For, frame: Frame) -> None:
     if not context.opening.opens_loop(node):
         context.keep_as_one_command(node, frame, Reason.HIDDEN)
         return
-    items = items_of(context, node, frame)
+    held = _with_instance(context, node, frame)
+    if held is not node and open_generator(context, held, frame):
+        return
+    items = items_of(context, held, frame)
     target = without_brackets(node.target)
     # the names that the target binds: those of an assignment of anything to it
     writes = sorted(bound_names([ast.Assign([node.target], ast.Constant(None), lineno=node.lineno)]))
@@ -99,6 +103,19 @@ def run_for(context: DriveContext, node: ast.For, frame: Frame) -> None:
             items.close(context, frame)
             return
     context.block(node.orelse, frame)
+
+
+def _with_instance(context: DriveContext, node: ast.For, frame: Frame) -> ast.For:
+    """Return the loop over a variable where it is over an instance that a call makes, whose ``__iter__`` may be opened.
+
+    The loop itself where it is over anything else.
+    """
+    if context.budget.is_full or not makes_instance(context, node.iter, "__iter__"):
+        return node
+    made = context.lower(node.iter, frame)
+    held = copy.copy(node)
+    held.iter = made if isinstance(made, ast.Name) else context.assign_temporary(made, "items", frame, "iterate")
+    return held
 
 
 def _run_iteration(context: DriveContext, node: Loop, frame: Frame) -> bool:

@@ -21,8 +21,18 @@ from trace_mine.tracer.inside.drive.comprehensions import open_comprehension
 from trace_mine.tracer.inside.drive.context import DriveContext
 from trace_mine.tracer.inside.drive.frames import Frame
 from trace_mine.tracer.inside.drive.holding import Held
+from trace_mine.tracer.inside.drive.implicit import (
+    concerns,
+    implicit_call,
+    known_value,
+    open_implicit,
+    truth,
+)
+from trace_mine.tracer.inside.drive.operators import Asked, asked_of, is_print, operands
 from trace_mine.tracer.inside.drive.parts import Part, conditional_parts, part, parts_of, with_part
+from trace_mine.tracer.inside.drive.prints import open_texts
 from trace_mine.tracer.inside.drive.targets import target_of
+from trace_mine.tracer.inside.drive.variables import missing
 from trace_mine.tracer.inside.syntax.text import expression
 
 _COLLECTORS = frozenset({"list", "tuple", "sorted", "set", "frozenset", "sum", "max", "min", "dict"})
@@ -32,7 +42,7 @@ _COLLECTORS = frozenset({"list", "tuple", "sorted", "set", "frozenset", "sum", "
 def lower(context: DriveContext, node: ast.expr, frame: Frame, *, is_used: bool = True) -> ast.expr:
     """Open the calls in an expression that can be opened: their commands are emitted here.
 
-    First the *sites* are found, the nodes that can be opened now. Then the expression is walked in the order of
+    First the *sites* are implied, the nodes that can be opened now. Then the expression is walked in the order of
     evaluation; a site becomes commands, and a sub-expression before a later site becomes a variable, so that the site's
     commands cannot change its value.
 
@@ -66,7 +76,10 @@ def decide(context: DriveContext, node: ast.expr, frame: Frame) -> bool:
         Raised: the test raised an exception.
     """
     sites = sites_in(context, node)
-    if not sites:
+    tested = node
+    while isinstance(tested, ast.UnaryOp) and isinstance(tested.op, ast.Not):
+        tested = tested.operand
+    if not sites and (context.budget.is_full or truth(context, tested) is None):
         return context.condition(node, frame)
     return Lowering(context, frame, [node], sites).decide(node)
 
@@ -75,14 +88,23 @@ def sites_in(context: DriveContext, *nodes: ast.expr) -> set[int]:
     """Return the ids of the nodes in these expressions that can be opened now."""
     if context.budget.is_full or (context.rules.follow == 0 and not context.rules.opens):
         return set()
-    return {id(call) for node in nodes for call in context.calls_in(node) if opens(context, call)}
+    return {id(inner) for node in nodes for inner, asked in context.calls_in(node) if opens(context, inner, asked)}
 
 
-def opens(context: DriveContext, node: ast.expr) -> bool:
-    """Return True if the node can be opened now: a call, or a list comprehension where the view opens those."""
+def opens(context: DriveContext, node: ast.expr, asked: list[Asked]) -> bool:
+    """Return True if the node can be opened now: a call, or a list comprehension where the view opens those.
+
+    ``asked``: the operands by whose classes an expression may call a function without saying so.
+    """
     if isinstance(node, ast.ListComp):
         is_simple = len(node.generators) == 1 and not node.generators[0].is_async
         return is_simple and context.opening.opens_comprehension(node)
+    if asked and concerns(context, asked):
+        # of an operand that is not known yet the type decides too: it is looked at once it was evaluated
+        if is_print(node):
+            return True
+        is_known = all(known_value(context, operand) is not missing for operand in operands(node))
+        return not is_known or implicit_call(context, node) is not None
     if not isinstance(node, ast.Call):
         return False
     if context.opening.opens_generators() and (generator := _collected(context, node)) is not None:
@@ -168,7 +190,31 @@ class Lowering:
             taken = self._arm(node)
             if taken is not None:
                 return self.lower(taken, before_site=before_site, unused=unused)
-        return self._settled(self._in_order(node, parts_of(node)), before_site)
+        changed = self._in_order(node, parts_of(node))
+        return self._settled(self._implicit(changed), before_site)
+
+    def _implicit(self, node: ast.expr) -> ast.expr:
+        """Open the call that an operator or attribute makes without saying so; return the expression that is left.
+
+        All operands have been lowered. Those whose types are not known yet are evaluated, in their order.
+        """
+        context = self._context
+        if not concerns(context, asked_of(node)) or context.budget.is_full or not context.opening.is_certain:
+            return node
+        if is_print(node):
+            return open_texts(context, node, self.held, self._frame, self._position)
+        mark, changed = self.held.mark(), node
+        for way in parts_of(node):
+            changed = with_part(changed, way, self.held.settle(part(changed, way)))
+        implied = implicit_call(context, changed)
+        if implied is None:
+            return changed
+        self.held.check(mark)
+        result = open_implicit(context, implied, self._frame)
+        context.return_to(self._position)
+        if result is not None and isinstance(node, ast.FormattedValue):
+            return ast.FormattedValue(result, -1, None)
+        return changed if result is None else result
 
     def _in_order(self, node: ast.expr, ways: list[Part]) -> ast.expr:
         """Open the sites in these parts of a node, one part after the other."""
@@ -216,8 +262,10 @@ class Lowering:
 
     def decide(self, node: ast.expr) -> bool:
         """Emit the commands of a test and return its truth: of ``and`` and ``or``, those that Python evaluates."""
-        if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not) and self._splits(node.operand):
-            return not self.decide(node.operand)
+        negated = node.operand if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not) else None
+        # ``not`` of an instance calls its ``__bool__``
+        if negated is not None and (self._splits(negated) or truth(self._context, negated) is not None):
+            return not self.decide(negated)
         if not (isinstance(node, ast.BoolOp) and self._splits(node)):
             return self._truth(self.finish(self.lower(node)))
         ends_at = isinstance(node.op, ast.Or)
@@ -243,6 +291,10 @@ class Lowering:
         """Return the truth of an expression by a command; of a constant, which the compiler knows, without one."""
         if isinstance(node, ast.Constant):
             return bool(node.value)
+        implied = truth(self._context, node)
+        if implied is not None and (result := open_implicit(self._context, implied, self._frame)) is not None:
+            self._context.writer.take_back_reveal(expression(result))  # the test shows it again
+            node = result
         self._context.return_to(self._position)
         return self._context.condition(node, self._frame)
 
@@ -281,6 +333,8 @@ class Lowering:
                 context.return_to(self._position)  # the opened call's commands came from other lines
                 if result is not None:
                     return self._result(result, before_site, unused)
+            else:
+                return self._settled(self._implicit(call), before_site)
         return self._settled(call, before_site)
 
     def _gathered(self, node: ast.Call) -> ast.Call:

@@ -11,8 +11,12 @@ import copy
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
+from trace_mine.tracer.inside.drive.operators import Asked, asked_of
+
 Node = TypeVar("Node", bound=ast.expr)
 
+Openable = tuple[ast.expr, list[Asked]]
+"""A node that could be opened, with the operands whose classes may have a function that it calls."""
 Part = tuple[tuple[str, int | None], ...]
 """The fields that lead to a sub-expression, each with the index in it where it is a list."""
 
@@ -150,18 +154,19 @@ def _inside(node: ast.expr) -> list[ast.expr]:
     return [part(node, way) for way in (*parts_of(node), *conditional_parts(node))]
 
 
-def calls_in(node: ast.expr, deepest: int) -> list[ast.expr] | None:
-    """Return the calls and list comprehensions that may be evaluated with an expression, conditional ones too.
+def calls_in(node: ast.expr, deepest: int) -> list[Openable] | None:
+    """Return the nodes that could be opened among those that may be evaluated with an expression, conditional ones too.
 
     Returns:
         None where the expression nests more deeply than ``deepest`` levels.
     """
-    calls: list[ast.expr] = []
+    calls: list[Openable] = []
     level, depth = [node], 0
     while level:
         depth += 1
         if depth > deepest:
             return None
-        calls += [each for each in level if isinstance(each, (ast.Call, ast.ListComp))]
+        pairs = [(each, asked_of(each)) for each in level]
+        calls += [pair for pair in pairs if pair[1] or isinstance(pair[0], (ast.Call, ast.ListComp))]
         level = [inner for each in level for inner in _inside(each)]
     return calls

@@ -107,6 +107,7 @@ class FinishedFrame:
         filename, first_line, name: the code that ran in it, as settrace names it.
         visits, gaps: see ``Frame``.
         lines: the (first, last) lines at which it can be compared with settrace's path.
+        entries: see ``Frame``.
     """
 
     filename: str
@@ -115,6 +116,7 @@ class FinishedFrame:
     visits: list[tuple[int, dict[str, str]]]
     gaps: list[tuple[int, int]]
     lines: list[tuple[int, int]]
+    entries: int
 
     def __post_init__(self) -> None:
         if self.first_line < 1:
@@ -122,12 +124,30 @@ class FinishedFrame:
 
 
 class CallLog:
-    """The opened calls: how deeply they are nested now, and the frames that ended, for the path check."""
+    """The opened calls: how deeply they are nested now, and the frames that ended, for the path check.
+
+    ``refused`` are calls that stayed calls, by file, first line and name of the function's code, and by reason: their
+    number, or None where the function itself can't be opened, which goes for all its calls.
+    """
 
     def __init__(self) -> None:
         self.depth = 0
         self.num_opened = 0
         self.finished: list[FinishedFrame] = []
+        self.refused: dict[tuple[tuple[str, int, str], Reason], int | None] = {}
+
+    def refuse(self, home: tuple[str, int], name: str, reason: Reason, *, for_all: bool) -> None:
+        """Note that a call stays a call; ``for_all``: no call of the function can be opened.
+
+        Args:
+            home: the file and first line of the function's code.
+            name: the code's name.
+            reason: the reason.
+            for_all: see above.
+        """
+        key = (*home, name), reason
+        number = self.refused.get(key, 0)
+        self.refused[key] = None if for_all or number is None else number + 1
 
     def enter(self, *, counts_depth: bool) -> None:
         """Note that a call begins."""
@@ -164,5 +184,6 @@ class CallLog:
                 visits=frame.visits,
                 gaps=frame.gaps,
                 lines=lines,
+                entries=frame.entries,
             )
         )

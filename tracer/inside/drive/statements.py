@@ -13,6 +13,7 @@ from trace_mine.tracer.inside.drive.context import DriveContext, Handler
 from trace_mine.tracer.inside.drive.frames import Break, Continue, Frame, Return
 from trace_mine.tracer.inside.drive.lowering import Lowering, decide, sites_in
 from trace_mine.tracer.inside.drive.parts import part, parts_of, with_part
+from trace_mine.tracer.inside.drive.stores import open_augmented, open_store
 from trace_mine.tracer.inside.drive.variables import missing
 from trace_mine.tracer.inside.reasons import Reason
 from trace_mine.tracer.inside.syntax.names import bound_names
@@ -63,6 +64,7 @@ def run_yield(context: DriveContext, node: ast.stmt, value: ast.Yield | ast.Yiel
     context.begin_statement(frame, node.lineno)
     if isinstance(value, ast.Yield):
         frame.collect(None if value.value is None else context.lower(value.value, frame))
+        frame.entries += 1  # not where the consumer left its loop: the generator is not resumed then
         return
     name = context.variables.temporary("item")
     loop = ast.For(
@@ -88,7 +90,8 @@ def run_assign(context: DriveContext, node: ast.Assign, frame: Frame) -> None:
     targets = [target for target in node.targets if isinstance(target, (ast.Subscript, ast.Attribute))]
     if not sites_in(context, *targets):
         lowered = context.lower(node.value, frame)
-        _emit_changed(context, node, "value", lowered, frame)
+        if len(node.targets) > 1 or not open_store(context, node.targets[0], lowered, frame):
+            _emit_changed(context, node, "value", lowered, frame)
         return
     nodes = [node.value, *node.targets]
     lowering = Lowering(context, frame, nodes, sites_in(context, node.value, *targets))
@@ -102,13 +105,15 @@ def run_assign(context: DriveContext, node: ast.Assign, frame: Frame) -> None:
 def run_augmented(context: DriveContext, node: ast.AugAssign, frame: Frame) -> None:
     """Run ``x += value``. Where a call in it is opened, the target is read by a command of its own, before the value::
 
-    >>> value_1 = xs[0]            (for xs[0] += f(3))
-    >>> value_1 += returned_1      (after the commands of f)
-    >>> xs[0] = value_1
+        value_1 = xs[0]            (for xs[0] += f(3))
+        value_1 += returned_1      (after the commands of f)
+        xs[0] = value_1
 
     Not where the target is a name that nothing rebinds: it may as well be read after the value.
     """
     context.begin_statement(frame, node.lineno)
+    if open_augmented(context, node, frame):
+        return
     target: ast.expr = node.target
     sites = sites_in(context, target, node.value)
     if not sites:
@@ -304,7 +309,6 @@ HANDLERS: dict[type[ast.stmt], Handler] = {
     ast.Delete: run_delete,
     ast.Import: run_plain,
     ast.ImportFrom: run_import_from,
-    ast.FunctionDef: run_plain,
     ast.AsyncFunctionDef: run_plain,
     ast.ClassDef: run_plain,
     ast.Return: run_return,

@@ -115,8 +115,31 @@ def target_of(context: DriveContext, call: ast.Call, *, generator: bool) -> Targ
         own and of the kind looked for, and the depth of calls would allow it.
     """
     callee = _callee_of(context, call)
-    if callee is None:
-        return None
+    return None if callee is None else _opened(context, call, callee, generator=generator, is_spelt=True)
+
+
+def target_of_function(
+    context: DriveContext,
+    call: ast.Call,
+    function: types.FunctionType,
+    owner: type | None,
+    *,
+    generator: bool = False,
+) -> Target | None:
+    """Return a function as the target of a call that passes it all its arguments; None where it can't be opened now.
+
+    For calls that the program does not spell, whose function is known. ``owner`` is the class that it was found in.
+    """
+    return _opened(context, call, _Callee(function=function, owner=owner), generator=generator, is_spelt=False)
+
+
+def _opened(
+    context: DriveContext, call: ast.Call, callee: _Callee, *, generator: bool, is_spelt: bool
+) -> Target | None:
+    """Return the target that a callee is, where it can be opened now; see ``target_of``.
+
+    ``is_spelt``: the call stands in the program, as a construct that is kept as one command where it is not opened.
+    """
     function, code = callee.function, callee.function.__code__
     if not context.writer.sources.is_own(code.co_filename):
         return None
@@ -131,7 +154,10 @@ def target_of(context: DriveContext, call: ast.Call, *, generator: bool) -> Targ
     reason = _refusal(context, function)
     definition = None if reason else context.writer.sources.definition(code)
     if definition is None:
-        context.kept.count_once(call, reason or Reason.NO_SOURCE)
+        reason = reason or Reason.NO_SOURCE
+        if is_spelt:
+            context.kept.count_once(call, reason)
+        context.calls.refuse(context.writer.sources.home(code), code.co_name, reason, for_all=True)
         return None
     return Target(
         function=function,
@@ -233,7 +259,7 @@ def _called(value: object, call: ast.Call) -> _Callee | None:
         owner = _owner(value.__self__, value.__func__)
         return _Callee(function=value.__func__, bound=ast.Attribute(call.func, "__self__", ast.Load()), owner=owner)
     # neither a metaclass nor a ``__new__`` of its own: nothing but ``__init__`` runs. An abstract class would raise
-    if type(value) is type and _member(value, "__new__")[1] is object and value is not object:
+    if type(value) is type and value is not object and _makes_plainly(value):
         member, owner = _member(value, "__init__")
         if isinstance(member, types.FunctionType) and not getattr(value, "__abstractmethods__", None):
             return _Callee(function=member, bound=call.func, owner=owner, instance=value)
@@ -242,6 +268,19 @@ def _called(value: object, call: ast.Call) -> _Callee | None:
         if isinstance(member, types.FunctionType):
             return _Callee(function=member, bound=call.func, owner=owner)
     return None
+
+
+def _makes_plainly(cls: type) -> bool:
+    """Return True if a class makes its instances as ``object`` does, or as exceptions, which keep their arguments."""
+    owner = _member(cls, "__new__")[1]
+    return owner is object or (owner is not None and is_plain_exception(owner))
+
+
+def is_plain_exception(cls: type) -> bool:
+    """Return True for one of Python's own exceptions, of those whose ``__new__`` only keeps the arguments."""
+    order = type.__dict__["__mro__"].__get__(cls)
+    is_foreign = cls.__module__ == "builtins" and BaseException in order
+    return is_foreign and not any(base in order for base in (OSError, BaseExceptionGroup, MemoryError))
 
 
 def _owner(instance: object, function: types.FunctionType) -> type | None:

@@ -35,6 +35,7 @@ from trace_mine.tracer.inside.protocol.answers import (
     MustRestart,
     NotShowable,
     PieceResult,
+    RefusedCalls,
     RunningPlace,
     SessionCommand,
     columns_of,
@@ -110,6 +111,11 @@ def run(job: DriveJob, context: JobContext) -> End:
             outcomes=outcomes_of(decider),
             variables=variables_of(namespace, frozenset(names)),
             spare=spare,
+            refused=tuple(
+                RefusedCalls(code=code, reason=reason.value, number=number)
+                for (code, reason), number in driver.calls.refused.items()
+            ),
+            is_full=driver.budget.is_full,
             places=tuple(
                 RunningPlace(outer=outer, place=Place(path=path, line=line, column=column))
                 for outer, path, line, column in writer.places.all
@@ -279,4 +285,5 @@ def _frame(finished: FinishedFrame) -> DrivenFrame:
         columns=columns_of([locals_text for _, locals_text in finished.visits]),
         gaps=tuple(finished.gaps),
         comparable=tuple(finished.lines),
+        entries=finished.entries,
     )

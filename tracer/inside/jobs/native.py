@@ -28,7 +28,15 @@ from trace_mine.tracer.inside.observe import values
 from trace_mine.tracer.inside.observe.guard import Guard
 from trace_mine.tracer.inside.observe.record import EventsFull, FrameRecord, Recorder
 from trace_mine.tracer.inside.program import OutputFull, compiled_file, piece_file, stored_names
-from trace_mine.tracer.inside.protocol.answers import End, NativeFrame, NativeFrames, NativePieceResult, NativeSummary
+from trace_mine.tracer.inside.protocol.answers import (
+    Code,
+    End,
+    EnteredFrames,
+    NativeFrame,
+    NativeFrames,
+    NativePieceResult,
+    NativeSummary,
+)
 from trace_mine.tracer.inside.protocol.jobs import NativeJob, Piece
 from trace_mine.tracer.inside.syntax import doctext
 
@@ -51,11 +59,14 @@ def run(job: NativeJob, context: JobContext) -> End:
     names = frozenset(stored_names(job.program.pieces))
     # by the names that they are compiled under, those by which answers know them
     files = {compiled_file(job.program, index): piece_file(index) for index in range(len(job.program.pieces))}
+    # not registered with the sources: a native run must be what it would be without us
+    lines = {file: piece.source.split("\n") for file, piece in zip(files, job.program.pieces, strict=False)}
     recorder = Recorder(
         lambda filename: filename in files or prepared.sources.is_own(filename),
         max_depth=job.max_depth,
         max_events=context.limits.max_events,
         module_names=names,
+        lines_of=lambda filename: lines[filename] if filename in lines else prepared.sources.lines(filename),
     )
     with drawing(job.draws, job.laws) as decider:
         results, passed = _run_pieces(job, prepared, recorder, context.guard, tuple(files))
@@ -68,7 +79,14 @@ def run(job: NativeJob, context: JobContext) -> End:
         variables = variables_of(prepared.namespace, names)
         noticed = context.guard.noticed
         context.send(
-            NativeSummary(pieces=tuple(results), passed=passed, variables=variables, outcomes=outcomes, noticed=noticed)
+            NativeSummary(
+                pieces=tuple(results),
+                passed=passed,
+                variables=variables,
+                outcomes=outcomes,
+                noticed=noticed,
+                entered=_entered(recorder, files),
+            )
         )
         frames: list[NativeFrame] = []
         num_lines = 0
@@ -90,6 +108,20 @@ def _frame(record: FrameRecord, module_names: frozenset[str], files: Mapping[str
         lines=tuple(lines),
         columns={name: tuple(column) for name, column in columns.items()},
     )
+
+
+def _entered(recorder: Recorder, files: Mapping[str, str]) -> tuple[EnteredFrames, ...]:
+    """The own frames that were entered, but for the pieces' own: those are the session itself.
+
+    ``files``: from the names that pieces are compiled under to those by which answers know them.
+    """
+    numbers: dict[tuple[Code, str], int] = {}
+    for code, way, number in recorder.entries.totals():
+        if code.co_name == "<module>" and code.co_filename in files:
+            continue
+        key = (files.get(code.co_filename, code.co_filename), code.co_firstlineno, code.co_name), way.value
+        numbers[key] = numbers.get(key, 0) + number
+    return tuple(EnteredFrames(code=code, way=way, number=number) for (code, way), number in numbers.items())
 
 
 def _run_pieces(

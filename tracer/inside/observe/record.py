@@ -17,17 +17,16 @@ from __future__ import annotations
 import opcode
 import sys
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from trace_mine.tracer.inside.observe.entries import CO_OPTIMIZED, EntryCounts
 from trace_mine.tracer.inside.observe.lists import ListWatch
 from trace_mine.tracer.inside.observe.values import ATOMS, LARGE, all_atoms, snapshot, text
 from trace_mine.tracer.inside.program import CO_GENERATOR
 
 CLEANUP = frozenset({opcode.opmap["COPY"], opcode.opmap["RERAISE"]})
 """Instructions with which CPython 3.11 leaves a ``finally`` by an exception: see ``Recorder._follow``."""
-CO_OPTIMIZED = 0x1
-"""The flag of code whose locals are fast ones: functions, but not modules and class bodies."""
 
 Tracer = Callable[[types.FrameType, str, object], Any]
 """A trace function. Any: it gives the trace function of the frame, whose type would contain itself."""
@@ -52,6 +51,7 @@ class _Logged:
 
 # Marks in a log, which no value of the program is.
 _unbound = object()
+_mutable = object()
 _deleted = object()
 _items = object()
 _item = object()
@@ -135,12 +135,23 @@ class Recorder:
         max_depth: frames recorded on the stack at a time; deeper ones are left out.
         max_events: lines recorded; EventsFull is raised in the program past them.
         module_names: the variables recorded in module-level frames, which hold the entire namespace otherwise.
+        lines_of: gives the lines of an own file, None where they can't be read.
+
+    Attributes:
+        entries: the own frames that were entered, recorded or not, by the way in which they were.
     """
 
     def __init__(
-        self, is_own: Callable[[str], bool], *, max_depth: int, max_events: int, module_names: frozenset[str]
+        self,
+        is_own: Callable[[str], bool],
+        *,
+        max_depth: int,
+        max_events: int,
+        module_names: frozenset[str],
+        lines_of: Callable[[str], Sequence[str] | None] = lambda filename: None,
     ) -> None:
         self.is_own = is_own
+        self.entries = EntryCounts(lambda code: self._is_own_file(code.co_filename), lines_of)
         self.max_depth = max_depth
         self.left = max_events
         self.module_names = module_names
@@ -151,7 +162,7 @@ class Recorder:
         self._suspended: dict[types.FrameType, Tracer] = {}
         self._own: dict[str, bool] = {}
         # by id, because a code object hashes all that it holds; the code is kept, so that its id stays its own
-        self._followed: dict[int, tuple[types.CodeType, bool, frozenset[int]]] = {}
+        self._followed: dict[int, tuple[types.CodeType, bool, bool, frozenset[int]]] = {}
         self.trace: Tracer = self._on_call
 
     @property
@@ -176,8 +187,11 @@ class Recorder:
         code = frame.f_code
         entry = self._followed.get(id(code))
         if entry is None:
-            entry = self._followed[id(code)] = code, self._is_followed(code), _cleanup_offsets(code)
-        _, is_followed, cleanup = entry
+            is_own = self._is_own_file(code.co_filename)
+            entry = self._followed[id(code)] = code, is_own, is_own and _has_statements(code), _cleanup_offsets(code)
+        _, is_own, is_followed, cleanup = entry
+        if is_own:
+            self.entries.count(frame, self.depth >= self.max_depth)
         if not is_followed or self.depth > self.max_depth:
             return None
         if code.co_flags & CO_GENERATOR:
@@ -189,12 +203,11 @@ class Recorder:
         self.depth += 1
         return local
 
-    def _is_followed(self, code: types.CodeType) -> bool:
-        is_own = self._own.get(code.co_filename)
+    def _is_own_file(self, filename: str) -> bool:
+        is_own = self._own.get(filename)
         if is_own is None:
-            is_own = self._own[code.co_filename] = self.is_own(code.co_filename)
-        # Lambdas and comprehensions are expressions to the driver, which has no lines of theirs to compare.
-        return is_own and (code.co_name[0] != "<" or code.co_name == "<module>")
+            is_own = self._own[filename] = self.is_own(filename)
+        return is_own
 
     def _follow(self, code: types.CodeType, cleanup: frozenset[int]) -> Tracer:
         """The trace function of one frame, which logs its lines.
@@ -203,11 +216,16 @@ class Recorder:
         All others may change in place: they go to ``mutable`` with the last snapshot, and from there, lists of atoms to
         ``lists``, where their memory is watched. One closure, since it runs at every line: an object with attributes in
         place of its variables would be slower.
+
+        Of other values than atoms, and lists and tuples of atoms, only the identity is kept: a reference of ours would
+        have them die inside this function, where no event tells of the frames that their finalizers enter. An identity
+        that is given to another object is no harm, as these values are compared by their snapshots at every line.
         """
         log: Log = []
         self._logs.append((code, self.depth, log))
         add = log.append
         seen: dict[str, object] = {}
+        identities: dict[str, int] = {}
         mutable: dict[str, Snapshot | None] = {}
         lists: dict[str, ListWatch] = {}
         line = start = -1
@@ -236,33 +254,40 @@ class Recorder:
             variables = frame.f_locals if code.co_flags & CO_OPTIMIZED else self._variables(frame)
             for name, value in variables.items():
                 if seen.get(name, _unbound) is not value:
-                    seen[name] = value
                     kind = type(value)
                     # a metaclass of the snippet would decide how its class hashes
                     if type(kind) is type and kind in ATOMS:
+                        seen[name] = value
                         add(name)
                         add(value)
+                        if identities:
+                            identities.pop(name, None)
                         if mutable:
                             mutable.pop(name, None)
                         if lists:
                             lists.pop(name, None)
-                    else:
+                    elif identities.get(name) != id(value):
+                        seen[name] = _mutable
+                        identities[name] = id(value)
                         mutable[name] = None  # no snapshot yet to compare with
                         lists.pop(name, None)
+            if len(seen) != len(variables):
+                for name in [name for name in seen if name not in variables]:
+                    del seen[name]
+                    identities.pop(name, None)
+                    mutable.pop(name, None)
+                    lists.pop(name, None)
+                    add(name)
+                    add(_deleted)
             # Most lines change no list: a comparison for each list finds that out, and saves the call.
             for watch in lists.values():
                 if watch.header.raw != watch.known_header or watch.items.raw != watch.known_items:
                     _log_lists(lists, mutable, add)
                     break
             if mutable:
-                _log_mutable(seen, mutable, lists, add)
-            if len(seen) != len(variables):
-                for name in [name for name in seen if name not in variables]:
-                    del seen[name]
-                    mutable.pop(name, None)
-                    lists.pop(name, None)
-                    add(name)
-                    add(_deleted)
+                for name in _log_mutable(variables, mutable, lists, add):
+                    seen[name] = variables[name]
+                    del identities[name]
             return frame.f_trace
 
         return local
@@ -277,6 +302,13 @@ class Recorder:
         return dict.copy(local) if isinstance(local, dict) else {}
 
 
+def _has_statements(code: types.CodeType) -> bool:
+    """Return True unless the code is a lambda's or a comprehension's, expressions to the driver: it has no lines of
+    theirs to compare.
+    """
+    return code.co_name[0] != "<" or code.co_name == "<module>"
+
+
 def _cleanup_offsets(code: types.CodeType) -> frozenset[int]:
     """The offsets in a code object at which CPython 3.11 leaves a ``finally``; instructions are two bytes long."""
     raw = code.co_code
@@ -284,16 +316,17 @@ def _cleanup_offsets(code: types.CodeType) -> frozenset[int]:
 
 
 def _log_mutable(
-    seen: dict[str, object], mutable: dict[str, Snapshot | None], lists: dict[str, ListWatch], add: Add
-) -> None:
+    variables: Mapping[str, object], mutable: dict[str, Snapshot | None], lists: dict[str, ListWatch], add: Add
+) -> list[str]:
     """Log the variables in ``mutable`` whose snapshot differs from the last one.
 
-    Those that need no snapshot leave ``mutable``: a list of atoms is watched from now on, a tuple of atoms can't
-    change.
+    Returns:
+        Those that need no snapshot, which leave ``mutable``: a list of atoms is watched from now on, a tuple of atoms
+        can't change.
     """
     settled: list[str] = []
     for name, before in mutable.items():
-        value = seen[name]
+        value = variables[name]
         if before is None and type(value) is list and len(value) <= LARGE and all_atoms(value):
             settled.append(name)
             watch = lists[name] = ListWatch(value)
@@ -312,6 +345,7 @@ def _log_mutable(
                 add(_Logged(after))
     for name in settled:
         del mutable[name]
+    return settled
 
 
 def _log_lists(lists: dict[str, ListWatch], mutable: dict[str, Snapshot | None], add: Add) -> None:

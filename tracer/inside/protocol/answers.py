@@ -165,10 +165,23 @@ class NativeFrames(Record):
 
 
 @record
+class EnteredFrames(Record):
+    """The number of times that frames of one code object were entered in one way, the word of a ``Reason``."""
+
+    code: Code
+    way: Word
+    number: Count
+
+    def agree(self) -> None:
+        _check_reasons((self.way,))
+
+
+@record
 class NativeSummary(Record):
     """The result of a native run: its pieces as far as they ran, if all promises of docstrings held (``passed``), the
     module's variables at the end and the outcomes of the draws, in order. ``noticed``: audit events, known by name
-    (``observe.guard``), that tell how the session is to be replayed.
+    (``observe.guard``), that tell how the session is to be replayed. ``entered``: the program's own frames, each
+    resumption of a generator for itself, without the frames of the pieces.
     """
 
     pieces: tuple[NativePieceResult, ...]
@@ -176,6 +189,7 @@ class NativeSummary(Record):
     variables: Locals
     outcomes: tuple[DrawnOutcome, ...]
     noticed: Annotated[tuple[Word, ...], AtMost(20)] = ()
+    entered: tuple[EnteredFrames, ...] = ()
 
     def agree(self) -> None:
         check_outcomes(self.outcomes)
@@ -187,10 +201,26 @@ class DrivenFrame(Path):
 
     ``gaps`` are the (first, last) lines of constructs that were kept as one command, whose lines the driver did not
     see. ``comparable`` are the (first, last) lines of the statements that can be compared with settrace's lines.
+    ``entries``: how often the frame was entered, which of a generator's is more than once.
     """
 
     gaps: tuple[tuple[Line, Line], ...]
     comparable: tuple[tuple[Line, Line], ...]
+    entries: Count = 1
+
+
+@record
+class RefusedCalls(Record):
+    """Calls of a function that stayed calls for a reason: ``number`` of them, or all that stayed calls where it is
+    None, because the function itself can't be opened.
+    """
+
+    code: Code
+    reason: Word
+    number: Count | None
+
+    def agree(self) -> None:
+        _check_reasons((self.reason,))
 
 
 @record
@@ -229,8 +259,9 @@ class DriveSummary(Record):
     """A session that was written: its commands and activations in order, and the result that they gave.
 
     ``pieces`` and ``variables`` are compared with the native run's. ``kept`` counts constructs that were kept as one
-    command, by reason, ``opened_calls`` the calls whose bodies are shown. ``outcomes`` are those of the draws. The
-    session assigns values that are not to be shown to the name ``spare``.
+    command, by reason, ``opened_calls`` the calls whose bodies are shown, ``refused`` calls that stayed calls.
+    ``outcomes`` are those of the draws. The session assigns values that are not to be shown to the name ``spare``.
+    ``is_full``: it had as many commands as it may, from where on nothing was opened.
 
     ``places`` are the statements and functions that ran, each after the one around it. ``stands_in`` has for each
     command the number of the innermost of them around it (from 1; 0: none), ``printed`` how many characters the program
@@ -245,6 +276,8 @@ class DriveSummary(Record):
     outcomes: tuple[DrawnOutcome, ...]
     variables: Locals
     spare: Name
+    refused: tuple[RefusedCalls, ...] = ()
+    is_full: bool = False
     places: tuple[RunningPlace, ...] = ()
     # two columns of numbers, and no fields of the commands: a field of each takes longer to send and to check
     stands_in: tuple[Count, ...] = ()
