@@ -72,7 +72,16 @@ def _counts(trace: Trace) -> str:
     calls = "1 call" if trace.opened_calls == 1 else f"{trace.opened_calls:,} calls"
     commands = "1 command" if len(trace.steps) == 1 else f"{len(trace.steps):,} commands"
     ended = "" if trace.outcome == "ok" else f"; ended with {one_line(trace.exception or trace.outcome, 80)}"
-    return f"{commands}, {calls} opened{ended}"
+    return f"{commands}, {calls} opened{_frames(trace)}{ended}"
+
+
+def _frames(trace: Trace) -> str:
+    """How many of the own frames the session shows, with the reasons for the others, the most frequent first."""
+    if not trace.own_frames:
+        return ""
+    ranked = sorted(trace.unopened_frames.items(), key=lambda each: (-each[1], each[0]))
+    others = ", ".join(f"{one_line(word)} {count:,}" for word, count in ranked)
+    return f", {trace.opened_frames:,} of {trace.own_frames:,} own frames{f' (not {others})' if others else ''}"
 
 
 def _kept(trace: Trace) -> list[str]:

@@ -37,6 +37,13 @@ def test_a_plain_run_is_one_line() -> None:
     assert summary(replace(TRACE, outcome="exception", exception="KeyError"), FACTS)[0].endswith("ended with KeyError")
 
 
+def test_own_frames_are_told_with_what_left_the_others_closed() -> None:
+    opened = replace(TRACE, own_frames=9, opened_frames=9)
+    assert summary(opened, FACTS) == ["1 command, 0 calls opened, 9 of 9 own frames"]
+    some = replace(TRACE, own_frames=9, opened_frames=2, unopened_frames={"deeper": 3, "operator": 4})
+    assert summary(some, FACTS) == ["1 command, 0 calls opened, 2 of 9 own frames (not operator 4, deeper 3)"]
+
+
 def test_what_was_kept_whole_says_why_and_what_to_do() -> None:
     kept = {"budget": 7, "async": 2, "super": 1, "closure": 1, "unparse": 1}
     first, budget, other, *rest = summary(replace(TRACE, kept_whole=kept), FACTS)
