@@ -138,7 +138,8 @@ def replay_session(config: TracerConfig, jails: ReplayJails, session: WrittenSes
             result.failed = {Reason.REPLAY_MISMATCH.value: evidence}
             result.command = different[0].command
             return result
-        if len(commands) == size:  # a reader that saw a part of the session printed none of the rest
+        # a reader that saw a part of the session printed none of the rest, but for what an interpreter does as it ends
+        if len(commands) + bool(at_exit) >= size:
             printed.add(name)
         # Only once, so that the list is not filled again. Most sessions never get here: a further replay costs as much
         # as the first, and where nothing differed it has nothing to find.

@@ -217,7 +217,7 @@ class Sources:
             first = start
         self._homes[code.co_filename, code] = filename, first
         for node in ast.walk(definition):
-            if isinstance(node, (ast.stmt, ast.expr, ast.ExceptHandler)):
+            if isinstance(node, (ast.stmt, ast.expr, ast.ExceptHandler, ast.pattern)):
                 node.lineno = line_at_home.get(node.lineno, node.lineno)
                 if node.end_lineno is not None:
                     node.end_lineno = line_at_home.get(node.end_lineno, node.end_lineno)

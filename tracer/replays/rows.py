@@ -135,7 +135,7 @@ class RowVerifier:
                 first = different[0]
                 failures[name] = f"{first.source!r} printed {first.got[:200]!r}, not {first.wanted[:200]!r}"
             else:
-                (printed if len(asked) == len(commands) else in_part).append(name)
+                (printed if len(asked) + bool(at_exit) >= len(commands) else in_part).append(name)
         return RowVerdict(printed=tuple(sorted(printed)), failures=failures, in_part=tuple(sorted(in_part)))
 
 

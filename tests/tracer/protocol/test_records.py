@@ -122,6 +122,12 @@ def _agreeing(cls: type[Record], values: dict[str, Any]) -> dict[str, Any]:
         size = min([len(values["lines"]), *map(len, values["columns"].values())])
         values["lines"] = values["lines"][:size]
         values["columns"] = {name: column[:size] for name, column in values["columns"].items()}
+    if "stands_in" in values:
+        places = [dataclasses.replace(each, outer=each.outer % (n + 1)) for n, each in enumerate(values["places"])]
+        size = min(len(values[name]) for name in ("commands", "stands_in", "printed"))
+        values |= {name: values[name][:size] for name in ("commands", "printed")}
+        stands_in = tuple(number % (len(places) + 1) for number in values["stands_in"][:size])
+        values |= {"places": tuple(places), "stands_in": stands_in}
     if values.get("exception") is None and "is_syntax_error" in values:
         values |= {name: False for name in ("is_syntax_error", "is_unpromised") if name in values}
     if "stands_in" in values:

@@ -57,8 +57,10 @@ def shown_by(name: str, value: object) -> list[str] | None:
 
 
 def _shown_table(name: str, value: object, kind: type) -> list[str] | None:
+    if _name(kind) not in ("DataFrame", "Series") or _module(kind) != "pandas":
+        return None
     fields = _instance_dict(value)
-    if _module(kind) != "pandas" or _name(kind) not in ("DataFrame", "Series") or "_mgr" not in fields:
+    if "_mgr" not in fields:
         return None
     lengths = [_length(axis) for axis in _axes(fields["_mgr"])]
     if not lengths or None in lengths:

@@ -194,13 +194,13 @@ class Teller:
         return text
 
     def _inside(self, value: object, kind: type, depth: int) -> str:
-        text = arrays.array_text(value, lambda held: self.tell(held, depth))
-        if text is not None:
-            return text
         plain = type(kind) in USUAL and kind in CONTAINERS
         parts = self._contents(value, kind, depth)
         if plain:
             return parts[0]
+        text = arrays.array_text(value, lambda held: self.tell(held, depth))
+        if text is not None:
+            return text
         name = _type_name(kind)
         fields = attributes(value)
         # A member of an enumeration is its name and value; its other attributes lead to all other members.
