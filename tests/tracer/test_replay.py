@@ -92,7 +92,7 @@ UNSTABLE = {
 @pytest.fixture(scope="module")
 def sandboxed():
     try:
-        made = Tracer(TracerConfig(python=sys.executable))
+        made = Tracer(TracerConfig(python=sys.executable, follow=1))
     except SandboxUnavailable as error:
         pytest.skip(f"no sandbox on this machine: {error}")
     yield made
