@@ -17,7 +17,7 @@ from trace_mine.tracer.sandbox.jail import hidden_from_runs, probe_interpreter
 MAX_CONFIG_BYTES = 1 << 14
 """How much of a ``pyvenv.cfg`` is read; real ones have some hundred bytes."""
 
-_import = re.compile(r"^([ \t]*)(?:from[ \t]+(\w+)[\w.]*[ \t]+import\b|import[ \t]+(.+))", re.MULTILINE)
+_import = re.compile(r"^([ \t]*+)(?:from[ \t]++(\w++)[\w.]*+[ \t]++import\b|import[ \t]++(.++))", re.MULTILINE)
 _dynamic = re.compile(r"\b(?:importlib|__import__|runpy|pkgutil)\b")
 
 
@@ -124,4 +124,4 @@ def _is_alone(prefix: Path) -> bool:
             text = file.read(MAX_CONFIG_BYTES)
     except OSError:
         return False
-    return re.search(r"(?im)^\s*include-system-site-packages\s*=\s*true", text) is None
+    return re.search(r"(?im)^[ \t]*+include-system-site-packages[ \t]*+=[ \t]*+true", text) is None

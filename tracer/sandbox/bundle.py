@@ -7,7 +7,7 @@ interpreter inside may be another version than ours. ``loader`` runs it.
 
 from __future__ import annotations
 
-import ast
+import re
 from collections.abc import Iterator
 from functools import cache
 from importlib.resources import files
@@ -72,12 +72,19 @@ once more after the change. Where personality is refused (Docker's filter), addr
 suffers, not safety. The supervisor may be gone before all is read; then the program ends without a word."""
 
 
+_IMPORT = re.compile(r"^[ ]*+from (trace_mine[\w.]*+) import (?:([^(\n]++)|\(([^)]*+)\))", re.MULTILINE)
+"""An import of one of our files, which ruff formats: its module, and the names on its line or in its brackets."""
+_ALIAS = re.compile(r" as \w++|#.*+")
+_WORD = re.compile(r"\w++")
+
+
 @cache
 def bundle_sources() -> dict[str, str]:
     """Map module names to source text: every module of ``trace_mine.tracer.inside``, ENTRY_MODULES, and the modules of
     trace_mine that these import, at any distance.
 
-    Imports are found in the syntax trees, so ``TYPE_CHECKING`` imports travel too; they are never run inside.
+    Imports are found by a pattern, in a tenth of the time that syntax trees take (a test compares the two). So
+    ``TYPE_CHECKING`` imports travel too; they are never run inside.
     """
     root = files("trace_mine")
     # all of ``inside``, imported by the entry modules or not: ``Setting`` loads ``jobs.registry`` by name
@@ -89,10 +96,17 @@ def bundle_sources() -> dict[str, str]:
         if name in sources or name.endswith(".__init__") or not path.is_file():
             continue  # `from trace_mine.tracer.inside.observe.values import show` names a function, no file
         sources[name] = path.read_text(encoding="utf-8")
-        for node in ast.walk(ast.parse(sources[name])):
-            if isinstance(node, ast.ImportFrom) and node.module and node.module.partition(".")[0] == "trace_mine":
-                waiting += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        for module, imported in imports(sources[name]):
+            waiting += [module, *(f"{module}.{each}" for each in imported)]
     return sources
+
+
+def imports(source: str) -> list[tuple[str, set[str]]]:
+    """Return the modules of trace_mine that one of our files imports from, each with the names, in the file's order."""
+    return [
+        (module, set(_WORD.findall(_ALIAS.sub("", on_line or in_brackets))))
+        for module, on_line, in_brackets in _IMPORT.findall(source)
+    ]
 
 
 @cache

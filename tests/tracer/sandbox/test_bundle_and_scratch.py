@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import builtins
 import os
 import signal
@@ -11,7 +12,7 @@ import sys
 
 import pytest
 
-from trace_mine.tracer.sandbox.bundle import BOOTSTRAP, START_SECONDS, bundle_sources
+from trace_mine.tracer.sandbox.bundle import BOOTSTRAP, START_SECONDS, bundle_sources, imports
 from trace_mine.tracer.sandbox.loader import Bundle
 from trace_mine.tracer.sandbox.scratch import empty_folder
 
@@ -31,6 +32,17 @@ def test_the_bundle_holds_what_it_imports():
             name != "trace_mine.tracer.sandbox.init"
         ):  # init and what it imports need Linux; they run in every other test
             bundle.load(name)
+
+
+def test_imports_are_those_of_the_syntax_trees():
+    """The bundle reads them by a pattern, since syntax trees of all its files take a third of a second."""
+    for name, source in bundle_sources().items():
+        wanted = [
+            (node.module, {alias.name for alias in node.names})
+            for node in ast.walk(ast.parse(source))
+            if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "trace_mine"
+        ]
+        assert imports(source) == wanted, name
 
 
 @pytest.mark.parametrize("sent", [b"", (1 << 40).to_bytes(8, "big") + b"x"], ids=["nothing", "a part"])
