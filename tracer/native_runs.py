@@ -42,7 +42,8 @@ def run_within_limits(config: TracerConfig, snippet: Snippet, worker: Worker) ->
         # one call deep, so that the lines of the record reach further; what runs after them has its result compared
         try:
             cut = run_natively(config, snippet, worker, min(config.follow, 1), cuts=True)
-            return replace(cut, limit=limit)
+            is_cut = any(frame.is_cut for frame in cut.frames)
+            return replace(cut, limit=limit) if is_cut else cut  # less deep, all of it may have been recorded
         except Failed as failed:
             if failed.drop.reason not in (Reason.TRACE_LIMIT, Reason.WALL, Reason.CPU):
                 raise

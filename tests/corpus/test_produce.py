@@ -300,7 +300,7 @@ def test_another_configuration_is_refused_and_told(tmp_path: Path, make_reposito
     repository = make_repository("r", {"m.py": doctests("x")})
     run(tmp_path / "out", repository)
     before = everything_below(tmp_path / "out")
-    with pytest.raises(CorpusError, match=r"follow: was 1, is 2.*--overwrite") as caught:
+    with pytest.raises(CorpusError, match=r"follow: was 3, is 2.*--overwrite") as caught:
         run(tmp_path / "out", repository, follow=2)
     assert caught.value.exit_code == 2
     assert everything_below(tmp_path / "out") == before

@@ -15,7 +15,7 @@ MAIN = 'if __name__ == "__main__":\n'
 FILES = {
     "toss.py": f"import random\n\n{MAIN}    coin = random.choice(['heads', 'tails'])\n    print(coin)\n",
     "plain.py": f"{MAIN}    x = 2\n    print(x)\n",
-    "early.py": f"import random\nfrom nowhere import nothing\n\n{MAIN}    print(random.random() < 0.5)\n",
+    "early.py": f"import random\nint('no number')\n\n{MAIN}    print(random.random() < 0.5)\n",
 }
 
 

@@ -273,7 +273,8 @@ def test_the_command_prints_beliefs() -> None:
     command = [sys.executable, "-m", "trace_mine.tracer", "--view", "branch", "docs/examples/shell_game.py"]
     done = subprocess.run([*command[:5], "--beliefs", command[5]], cwd=ROOT, capture_output=True, text=True, check=True)
     assert "0.5 ball" in done.stdout and "0.5 empty" in done.stdout and "(exact)" in done.stdout
-    assert done.stderr.startswith("sandbox: level ") and done.stderr.count("\n") == 1
+    assert done.stderr.startswith("sandbox: level ")
+    assert all(line.startswith("trace-run: ") for line in done.stderr.splitlines()[1:])
     told = subprocess.run([*command[:5], "--json", command[5]], cwd=ROOT, capture_output=True, text=True, check=True)
     made = json.loads(told.stdout)
     belief = made["beliefs"][0]

@@ -2,6 +2,8 @@
 
 ``print("a\\tb")`` becomes
 
+    >>> from contextlib import redirect_stdout
+    >>> from io import StringIO
     >>> with redirect_stdout(StringIO()) as printed:
     ...     print("a\\tb")
     >>> printed.getvalue()

@@ -3,6 +3,8 @@
 A traceback of a doctest has the exception's own lines and its notes. The exception that it was raised from, the one
 that was being handled, and the members of a group are shown before it, by commands that read them:
 
+    >>> error_1 = ValueError("no")
+    >>> error_1.__cause__ = KeyError("k")
     >>> error_1.__cause__
     KeyError('k')
     >>> raise error_1
