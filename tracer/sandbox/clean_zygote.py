@@ -194,15 +194,18 @@ def clone_sibling(words_of_clone: list[int], number: int) -> int:
     clone = ctypes.PyDLL(None, use_errno=True).syscall
     clone.restype = ctypes.c_long
     arguments = [ctypes.c_long(word) for word in (number, *words_of_clone)]
-    python.PyOS_BeforeFork()
-    pid = int(clone(*arguments))
-    if pid == 0:
-        python.PyOS_AfterFork_Child()
-        return 0
-    python.PyOS_AfterFork_Parent()
-    if pid < 0:
-        raise OSError(ctypes.get_errno(), "clone failed; are there too many processes?")
-    return pid
+    for attempt in range(20):  # for a second, as in ``forking``, which says why
+        if attempt:
+            ctypes.PyDLL(None).usleep(50_000)
+        python.PyOS_BeforeFork()
+        pid = int(clone(*arguments))
+        if pid == 0:
+            python.PyOS_AfterFork_Child()
+            return 0
+        python.PyOS_AfterFork_Parent()
+        if pid > 0:
+            return pid
+    raise OSError(ctypes.get_errno(), "clone failed; are there too many processes, or too little memory?")
 
 
 def fork_twice() -> int:

@@ -19,6 +19,7 @@ import ctypes
 import gc
 import os
 import signal
+import time
 from collections.abc import Callable
 
 from trace_mine.tracer.sandbox.syscalls import machine_of_this_process, syscall_numbers
@@ -29,6 +30,12 @@ _PR_GET_TID_ADDRESS = 40
 _NUM_THREADS_FIELD = 17
 """Place in /proc/PID/stat, counted from 0 behind the closing bracket of the name (a name may hold blanks)."""
 
+CLONE_ATTEMPTS = 20
+CLONE_PAUSE = 0.05
+"""The kernel refuses a process at once where the jail's memory is full of what imports left running; the next page that
+one of these asks for has one of them killed. So the zygote asks again, in all for a second."""
+
+_sleep = time.sleep  # the original, whatever imports make of the module
 _libc = ctypes.CDLL(None, use_errno=True)
 _python = ctypes.pythonapi
 # PyDLL keeps the interpreter's lock held across the call. CDLL would release it, and the child, which has only the
@@ -146,14 +153,17 @@ class SiblingForks:
         """Fork with one system call, and do around it what ``os.fork`` does in the interpreter. Raises OSError."""
         # the import lock is held over it, and the child renews its locks,
         # its thread table and the seeds of ``random``.
-        _python.PyOS_BeforeFork()
-        pid: int = _syscall(*self._arguments)
-        if pid == 0:
-            _python.PyOS_AfterFork_Child()
-            self._at_fork.release()
-            child()
-            os._exit(1)
-        _python.PyOS_AfterFork_Parent()
-        if pid < 0:
-            raise OSError(ctypes.get_errno(), "clone failed; are there too many processes?")
-        return pid
+        for attempt in range(CLONE_ATTEMPTS):
+            if attempt:
+                _sleep(CLONE_PAUSE)
+            _python.PyOS_BeforeFork()
+            pid: int = _syscall(*self._arguments)
+            if pid == 0:
+                _python.PyOS_AfterFork_Child()
+                self._at_fork.release()
+                child()
+                os._exit(1)
+            _python.PyOS_AfterFork_Parent()
+            if pid > 0:
+                return pid
+        raise OSError("clone failed; are there too many processes, or too little memory?")
