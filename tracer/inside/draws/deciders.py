@@ -21,6 +21,7 @@ import _blake2
 import contextlib
 import random
 import sys
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
@@ -90,40 +91,40 @@ class DrawnChoice:
         return tuple(str(outcome) for outcome in self._outcomes())
 
 
-class Decider:
+class Decider(ABC):
     """The interface that the patched primitives ask; each method is one primitive."""
 
     def __init__(self, laws: Laws | None = None) -> None:
         self.laws = laws or Laws()
 
+    @abstractmethod
     def real(self, law: str) -> float:
         """A draw from the standard law ``uniform`` [0, 1), ``normal`` or ``exponential``.
 
         Deciders that explore give a ``LazyReal``, which passes for a float.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def below(self, n: int, kind: str) -> int:
         """One of the n numbers from 0, each as likely.
 
         ``kind`` is that of the choice: ``randbelow``, ``getrandbits``, or the function of numpy that is being called.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def octets(self, n: int) -> bytes:
         """The next n random bytes, as the operating system's generator gives them: all that ``secrets`` is made of."""
-        raise NotImplementedError
 
+    @abstractmethod
     def declared(self, law: Law, kind: str) -> str | None:
         """A value of a declared law: an input's text, or that of an environment variable (None: it is not set).
 
         ``kind`` is that of the choice: ``input``, or ``environ`` and the variable's name.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def clock(self, name: str, reading: float) -> float:
         """A reading, in seconds, of the clock ``time.name`` that stands at ``reading``."""
-        raise NotImplementedError
 
     def sleep(self, seconds: float, wait: Callable[[float], None]) -> None:
         """Let so many seconds go by, for a program that calls ``time.sleep``; ``wait`` is CPython's own."""
