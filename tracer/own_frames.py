@@ -65,12 +65,14 @@ def account_of(
         left = ways.get(_key(frame.code), {})
         opened += _take(left, frame.entries, (*_CALLS, *left))
     unopened: dict[str, int] = {}
+    # by code, since records may be forged: each with each would be work without end
+    refusals: dict[Code, list[RefusedCalls]] = {}
+    for call in () if closed else refused:
+        refusals.setdefault(_key(call.code), []).append(call)
     for code, left in ways.items():
-        if not closed:
-            for call in refused:
-                if _key(call.code) == code:
-                    number = sum(left.values()) if call.number is None else call.number
-                    _add(unopened, call.reason, _take(left, number, _CALLS))
+        for call in refusals.get(code, ()):
+            number = sum(left.values()) if call.number is None else call.number
+            _add(unopened, call.reason, _take(left, number, _CALLS))
         for way, number in left.items():
             _add(unopened, _reason(way, closed=closed, is_full=is_full), number)
     return FrameAccount(

@@ -220,3 +220,12 @@ def test_every_default_follows_calls_as_deep() -> None:
         for each in (trace_mine.run, trace_mine.trace, trace_mine.mine, TracerConfig, MineOptions)
     }
     assert defaults == {DEFAULT_FOLLOW} == {3}
+
+
+def test_the_account_of_forged_records_takes_linear_time() -> None:
+    """50,000 codes and as many refusals; each with each would take an hour."""
+    codes = [("<program>", 1, f"f{number}x") for number in range(50_000)]
+    entered = [EnteredFrames(code=code, way="within_command", number=1) for code in codes]
+    refused = [RefusedCalls(code=code, reason="no_source", number=1) for code in codes]
+    account = account_of(entered, [], refused, closed=False, is_full=False)
+    assert account.entered == sum(account.unopened.values()) == 50_000
