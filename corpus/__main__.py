@@ -67,6 +67,28 @@ def mine(
         list[Path] | None,
         typer.Option(help="A folder of installed packages that snippets may import.", show_default=False),
     ] = None,
+    environment: Annotated[
+        str,
+        typer.Option(
+            metavar="auto|none|DIR",
+            help="The packages that snippets import: auto installs for each repository what its files ask for, from "
+            "wheels; none shows what is installed here; or a folder with an environment.",
+        ),
+    ] = "auto",
+    as_of: Annotated[
+        str | None,
+        typer.Option(
+            metavar="commit|DATE",
+            help="Versions of packages as of each repository's commit, or as of a date like 2024-01-31.",
+            show_default="the newest",
+        ),
+    ] = None,
+    find_links: Annotated[
+        list[Path] | None, typer.Option(help="A folder of wheels to install from.", show_default=False)
+    ] = None,
+    offline: Annotated[
+        bool, typer.Option("--offline", help="Use no network: wheels of --find-links, and those that uv has kept.")
+    ] = False,
     timeout: Annotated[
         float,
         typer.Option(
@@ -83,7 +105,13 @@ def mine(
             "Gives up: no processes inside.",
         ),
     ] = 0,
-    python: Annotated[str, typer.Option(help="The interpreter that runs the snippets.", show_default="this one")] = "",
+    python: Annotated[
+        str | None,
+        typer.Option(
+            help="The interpreter that runs the snippets.",
+            show_default="what a repository's requires-python asks for, this one first",
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the random module inside.")] = 0,
     view: Annotated[
         str,
@@ -138,7 +166,11 @@ def mine(
             limit=limit,
             licences=licences,
             packages=tuple(packages or ()),
-            python=python or sys.executable,
+            environment=environment,
+            as_of=as_of,
+            find_links=tuple(find_links or ()),
+            offline=offline,
+            python=python,
             seed=seed,
             view=view,
             only_choices=only_choices,
@@ -148,7 +180,10 @@ def mine(
         )
     except ValueError as error:
         raise CorpusError(str(error), exit_code=ExitCode.WRONG_USAGE) from error
-    _check(paths, options.packages)
+    folders = [*options.packages, *options.find_links]
+    if options.environment not in ("auto", "none"):
+        folders.append(Path(options.environment))
+    _check(paths, folders)
     try:
         _mine(paths, options, out, jobs, overwrite=overwrite)
     except KeyboardInterrupt:
@@ -169,7 +204,7 @@ def _mine(paths: list[str], options: MineOptions, out: Path, jobs: int, *, overw
     with open_ledger(out, overwrite=overwrite) as ledger, Progress() as progress:
         # `inputs` stand in the configuration, so that a second command with other paths is refused instead of
         # replacing the first one's rows.
-        origin = Mined(paths, options, ledger.sources)
+        origin = Mined(paths, options, ledger.sources, progress.tell)
         config = {**options.as_config(), "inputs": origin.input_names}
         merged = produce(ledger, origin, config, engine=ENGINES["loky"](jobs), watcher=progress)
     if not print_dataset(merged, out):
@@ -180,22 +215,26 @@ def _mine(paths: list[str], options: MineOptions, out: Path, jobs: int, *, overw
         raise CorpusError(f"nothing could be mined: {explanation}; see {out}/stats.json and errors.jsonl")
 
 
-def _check(paths: list[str], packages: tuple[Path, ...]) -> None:
+def _check(paths: list[str], folders: Sequence[Path]) -> None:
     """Checks that all inputs exist, before the dataset's folder is made.
 
+    Args:
+        paths: the inputs.
+        folders: of packages, of wheels, or an environment.
+
     Raises:
-        CorpusError: an input or a folder of packages does not exist.
+        CorpusError: one of them does not exist.
     """
-    for path in (*(path for path in paths if not path.startswith("module:")), *(str(folder) for folder in packages)):
+    for path in (*(path for path in paths if not path.startswith("module:")), *map(str, folders)):
         if not Path(path).exists():
             hint = f"for an installed module write module:{path}" if path.isidentifier() else "check the spelling"
             raise CorpusError(
                 f"expected a file or folder, got {path!r}, which does not exist; {hint}", exit_code=ExitCode.WRONG_USAGE
             )
-    for folder in packages:
+    for folder in folders:
         if not folder.is_dir():
             raise CorpusError(
-                f"expected a folder of installed packages, got the file {str(folder)!r}; give the folder that holds it",
+                f"expected a folder of packages or wheels, got the file {str(folder)!r}; give the folder that holds it",
                 exit_code=ExitCode.WRONG_USAGE,
             )
 

@@ -71,6 +71,13 @@ class Progress:
         if self._bar is not None:
             self._bar.stop()
 
+    def tell(self, line: str) -> None:
+        """Show a line above the bar, or among the lines of progress."""
+        if self._bar is not None:
+            self._bar.console.print(one_line(line, MAX_REASON), markup=False, highlight=False)
+        else:
+            print(one_line(line, MAX_REASON), flush=True)
+
     def planned(self, num_units: int, num_snippets: int) -> None:
         """Show how many snippets were found so far."""
         self._counts.update(planned=num_units, snippets=num_snippets)

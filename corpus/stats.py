@@ -55,15 +55,27 @@ class FileStats(TypedDict):
     examples: list[dict[str, str]]
 
 
+class EnvironmentNote(TypedDict):
+    """The environment of a repository: its interpreter's version, the number of its packages, by requirement why it
+    could not be had (``left_out``), and requirements that another version meets (``relaxed``).
+    """
+
+    python: str
+    packages: int
+    left_out: dict[str, str]
+    relaxed: list[str]
+
+
 class Notes(TypedDict, total=False):
     """Entries that the mined origin adds; the synthetic origin adds none.
 
     ``ignored_inputs``: ``name`` and ``reason`` of each input that is no repository; ``missing_packages``: for each
-    repository, the packages that it imports and that are not installed.
+    repository, the packages that it imports and that are not installed; ``environments``: what was made for each.
     """
 
     files: FileStats
     ignored_inputs: list[dict[str, str]]
+    environments: dict[str, EnvironmentNote]
     missing_packages: dict[str, list[str]]
 
 

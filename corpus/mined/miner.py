@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter, defaultdict, deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from trace_mine.corpus.hashing import code_hash, content_key
-from trace_mine.corpus.mined.dependencies import Dependencies, find_dependencies
+from trace_mine.corpus.mined.environments.for_repository import COMMIT, RepositoryEnvironments, RepositoryPackages
+from trace_mine.corpus.mined.environments.provision import kept_environments
 from trace_mine.corpus.mined.file_counts import AllFileCounts
 from trace_mine.corpus.mined.options import MineOptions as MineOptions
 from trace_mine.corpus.mined.payload import (
@@ -21,6 +23,7 @@ from trace_mine.corpus.mined.payload import (
 )
 from trace_mine.corpus.mined.provenance import normalised_name
 from trace_mine.corpus.mined.reader import RepositoryReader, RepositoryReading
+from trace_mine.corpus.mined.reader_protocol import RepositorySummary
 from trace_mine.corpus.mined.repositories import (
     MODULE_PREFIX,
     IgnoredInput,
@@ -34,7 +37,7 @@ from trace_mine.corpus.mined.snippets import Candidate
 from trace_mine.corpus.mined.snippets.testcases import is_test_file
 from trace_mine.corpus.mined.tracing import ORIGIN, trace_unit
 from trace_mine.corpus.rows import printable
-from trace_mine.corpus.stats import Notes
+from trace_mine.corpus.stats import EnvironmentNote, Notes
 from trace_mine.corpus.work import Traces, WorkUnit
 from trace_mine.tracer.schema import SCHEMA_VERSION, Drop
 from trace_mine.tracer.visible import one_line
@@ -43,6 +46,8 @@ UNIT_SNIPPETS = 32
 """Snippets of a unit. At 20-100 snippets a second a unit takes about a second: little is lost with a worker, and the
 flush to disk is 1% of it.
 """
+AHEAD = 8
+"""Repositories that are read while the environments of those before them are made, and whose snippets are held."""
 MAX_SHOWN = 200
 """Files and folders that one reader is shown, each by a mount; a folder of many repositories is one."""
 
@@ -53,7 +58,8 @@ class Mined:
     Args:
         inputs: paths and ``module:NAME``, as ``find_targets`` takes them.
         options: the snippets to mine, and how to trace them.
-        staging: a folder for unpacked archives.
+        staging: a folder for unpacked archives and for environments.
+        tell: called with a line for people when an environment was made.
 
     Attributes:
         unreadable: for people, the name of each repository that could not be read, and why; complete after ``units``.
@@ -64,7 +70,15 @@ class Mined:
 
     name = ORIGIN
 
-    def __init__(self, inputs: Sequence[str], options: MineOptions, staging: Path) -> None:
+    def __init__(
+        self,
+        inputs: Sequence[str],
+        options: MineOptions,
+        staging: Path,
+        tell: Callable[[str], None] = lambda line: None,
+    ) -> None:
+        self._tell = tell
+        self._environments: dict[str, EnvironmentNote] = {}
         self._options = options
         self._staging = staging.resolve()  # the reader's jail has absolute paths, and --out may be a relative one
         self._files = AllFileCounts()
@@ -108,6 +122,19 @@ class Mined:
             CorpusError: this machine offers less isolation than is asked for.
             OSError: the disk is full.
         """
+        # Repositories that were read wait for their environments here, in order, while the next ones are read.
+        waiting: deque[Callable[[], Iterable[WorkUnit]]] = deque()
+        folder = kept_environments(self._staging / "environments")
+        with RepositoryEnvironments(folder, self._options.environments(), self._tell) as environments:
+            for repository in self._repositories(environments):
+                waiting.append(repository)
+                if len(waiting) > AHEAD:
+                    yield from waiting.popleft()()
+            while waiting:
+                yield from waiting.popleft()()
+
+    def _repositories(self, environments: RepositoryEnvironments) -> Iterator[Callable[[], Iterable[WorkUnit]]]:
+        """Read all repositories; of each, a function that gives its units once its environment is made."""
         num_left = self._options.limit
         for targets in batches_of(self._targets):
             shown = dict.fromkeys(target.shown for target in targets if target.shown is not None)
@@ -117,13 +144,21 @@ class Mined:
                     reading = repository if isinstance(repository, Drop) else self._read(reader, repository, num_left)
                     if isinstance(repository, Drop) or isinstance(reading, Drop):
                         assert isinstance(reading, Drop)
-                        yield self._unreadable_unit(name_of(target), reading)
+                        unit = self._unreadable_unit(name_of(target), reading)
+                        yield partial(iter, (unit,))
                         continue
                     num_left = None if num_left is None else num_left - len(reading.candidates)
-                    yield from self._units_of(repository, reading)
+                    packages = environments.ask(reading.summary, is_stdlib=repository.stdlib)
+                    yield partial(self._units_with, repository, reading, packages)
+
+    def _units_with(
+        self, repository: Repository, reading: RepositoryReading, packages: Callable[[], RepositoryPackages]
+    ) -> Iterator[WorkUnit]:
+        return self._units_of(repository, reading, packages())
 
     def _start_reader(self, shown: Sequence[Path]) -> RepositoryReader:
-        return RepositoryReader(shown, self._staging, **self._options.tracer_config().worker_levels)
+        levels = self._options.tracer_config().worker_levels
+        return RepositoryReader(shown, self._staging, **levels, reads_git=self._options.as_of == COMMIT)
 
     def _read(self, reader: RepositoryReader, repository: Repository, limit: int | None) -> RepositoryReading | Drop:
         """Read a repository, and count its files."""
@@ -138,6 +173,7 @@ class Mined:
             prior=self._options.prior or "mined",
             limit=limit,
             is_permissive_only=self._options.licences == "permissive",
+            wants_commit_time=self._options.as_of == COMMIT,
         )
         if isinstance(reading, RepositoryReading):
             summary = reading.summary
@@ -154,6 +190,7 @@ class Mined:
         return {
             "files": self._files.as_json(),
             "ignored_inputs": [{"name": printable(item.name), "reason": item.explanation} for item in self._ignored],
+            "environments": dict(sorted(self._environments.items())),
             "missing_packages": {name: sorted(counter) for name, counter in sorted(self._missing.items())},
         }
 
@@ -172,24 +209,27 @@ class Mined:
         payload = {"hidden": [str(self._staging.resolve())], "snippets": [entry]}
         return WorkUnit(key=content_key(self.fingerprint, entry), payload=payload)
 
-    def _units_of(self, repository: Repository, reading: RepositoryReading) -> Iterator[WorkUnit]:
+    def _units_of(
+        self, repository: Repository, reading: RepositoryReading, packages: RepositoryPackages
+    ) -> Iterator[WorkUnit]:
         """Cut the snippets of one repository into units, by ``sys.path``.
 
         A unit's key is a hash of all that its result depends on and of nothing else: its payload has folders of this
         machine, and so is not hashed itself.
         """
         summary = reading.summary
-        dependencies = find_dependencies(summary.imports, own=summary.own_names, extra=self._options.packages)
-        if dependencies.missing:
+        if packages.missing:
             # Added up: two versions of one project may both be mined, under one name.
-            self._missing.setdefault(summary.name, Counter()).update(dependencies.missing)
+            self._missing.setdefault(summary.name, Counter()).update(packages.missing)
+        if packages.environment is not None and reading.candidates:
+            self._environments[summary.name] = _note_of(summary, packages)
         groups: dict[tuple[str, ...], list[Candidate]] = defaultdict(list)
         for candidate in reading.candidates:
             groups[candidate.sys_path].append(candidate)
         # A tracer has one `sys.path`, so snippets with another one would need it started anew.
         for sys_path, members in groups.items():
-            warm = warm_modules(summary.imports, dependencies, members)
-            tracer, portable = self._tracer_arguments(repository, dependencies, sys_path, warm)
+            warm = warm_modules(summary.imports, packages, members)
+            tracer, portable = self._tracer_arguments(repository, packages, sys_path, warm)
             size = max(1, UNIT_SNIPPETS // self._options.sessions)  # a snippet's sessions stay together
             for start in range(0, len(members), size):
                 snippets = [
@@ -202,7 +242,7 @@ class Mined:
                     "version": summary.version,
                     "commit": summary.commit,
                     "licence": summary.licence,
-                    "requires": list(dependencies.requires),
+                    "requires": list(packages.requires),
                 }
                 # Other snippets of the repository are not in the key, but all of its files are: any of them may be
                 # imported by these.
@@ -224,7 +264,7 @@ class Mined:
         ]
 
     def _tracer_arguments(
-        self, repository: Repository, dependencies: Dependencies, sys_path: tuple[str, ...], warm: Sequence[str]
+        self, repository: Repository, found: RepositoryPackages, sys_path: tuple[str, ...], warm: Sequence[str]
     ) -> tuple[TracerArguments, PortableArguments]:
         """The keyword arguments of ``TracerConfig`` as JSON, and the part of them that every machine shares."""
         options = self._options
@@ -241,13 +281,15 @@ class Mined:
             "seed": options.seed,
             "view": options.view,
             "only_choices": options.only_choices,
+            "python_version": found.version,
         }
         tracer: TracerArguments = {
             **portable,
             "repository": None if repository.stdlib else str(repository.root),
             "library": [repository.library] if repository.library else [],
-            "packages": [str(path) for path in dependencies.packages],
-            "python": options.python,
+            "packages": [str(path) for path in found.packages],
+            "site_folders": [str(path) for path in found.site_folders],
+            "python": found.python,
         }
         return tracer, portable
 
@@ -280,7 +322,20 @@ def _entry(repository: str, candidate: Candidate) -> MinedEntry:
     }
 
 
-def warm_modules(imports: Iterable[str], dependencies: Dependencies, candidates: Sequence[Candidate]) -> list[str]:
+def _note_of(summary: RepositorySummary, packages: RepositoryPackages) -> EnvironmentNote:
+    """What ``stats.json`` says of a repository's environment."""
+    assert packages.environment is not None
+    left_out = {printable(text): printable(why) for text, why in packages.environment.left_out.items()}
+    unusable = {printable(text): "it names no version of an index" for text in summary.unusable}
+    return {
+        "python": packages.version,
+        "packages": len(packages.environment.pins),
+        "left_out": {**left_out, **unusable},
+        "relaxed": [printable(text) for text in packages.environment.relaxed],
+    }
+
+
+def warm_modules(imports: Iterable[str], packages: RepositoryPackages, candidates: Sequence[Candidate]) -> list[str]:
     """Names of the modules that are imported once for all snippets, before the first of them is run.
 
     They are those whose docstrings are run or whose functions are called, and the bound packages that the repository
@@ -292,8 +347,7 @@ def warm_modules(imports: Iterable[str], dependencies: Dependencies, candidates:
     called = [snippet for snippet in snippets if snippet.kind == "call" and not is_test_file(snippet.path)]
     # A call runs in `__main__` and imports its function, so its snippet has no module; its name begins with it.
     modules |= {snippet.name.rpartition(".")[0] for snippet in called}
-    bound = {path.name.removesuffix(".py") for path in dependencies.packages}
-    return sorted({module for module in modules if module} | (bound & {*imports}))
+    return sorted({module for module in modules if module} | (packages.importable & {*imports}))
 
 
 def _input_name(text: str) -> str:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import platform
-import subprocess
 import sys
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 
-from trace_mine.corpus.errors import CorpusError
+from trace_mine.corpus.mined.environments.for_repository import EnvironmentOptions
+from trace_mine.corpus.mined.environments.interpreters import version_of
+from trace_mine.corpus.mined.environments.uv import PackageIndex
 from trace_mine.corpus.mined.snippets import DEFAULT_ENTRIES, ENTRIES, INVERSE_ENTRIES
 from trace_mine.tracer.config import DEFAULT_FOLLOW, TracerConfig, check_sandbox_level
 from trace_mine.tracer.limits import Limits
@@ -31,7 +30,12 @@ class MineOptions:
         limit: the number of snippets to stop after; None for all of them.
         licences: ``all`` or ``permissive``.
         packages: folders of installed packages for the sandbox.
-        python: the interpreter that runs the snippets.
+        environment: ``auto`` makes an environment for each repository, ``none`` shows what is installed here; else a
+            folder with an environment.
+        as_of: ``commit`` or a date: versions of packages as of then; None: the newest.
+        find_links: folders of wheels.
+        offline: no network is used to make environments.
+        python: the interpreter that runs the snippets; None: the one that each repository asks for.
         seed: of the random module inside.
         view: the text of ``--view``.
         only_choices: snippets that draw nothing at random are dropped.
@@ -51,7 +55,11 @@ class MineOptions:
     limit: int | None = None
     licences: str = "all"
     packages: tuple[Path, ...] = ()
-    python: str = sys.executable
+    environment: str = "auto"
+    as_of: str | None = None
+    find_links: tuple[Path, ...] = ()
+    offline: bool = False
+    python: str | None = None
     seed: int = 0
     view: str = "written"
     only_choices: bool = False
@@ -68,6 +76,7 @@ class MineOptions:
         self._check_numbers()
         self._check_view()
         check_sandbox_level(self.sandbox_level, allow_unsafe=self.allow_unsafe)
+        self.environments()  # raises
 
     # The messages name the options as the command line spells them, since it shows them as they are.
 
@@ -119,10 +128,24 @@ class MineOptions:
         return TracerConfig(
             limits=self.limits,
             view=self.parsed_view,
-            python=self.python,
+            python=self.python or sys.executable,
             minimum_level=0 if self.allow_unsafe else 2,
             sandbox_level=self.sandbox_level,
             allow_unsafe=self.allow_unsafe,
+        )
+
+    def environments(self) -> EnvironmentOptions:
+        """Where the packages of repositories come from.
+
+        Raises:
+            ValueError: an option of environments is out of its range.
+        """
+        return EnvironmentOptions(
+            kind=self.environment,
+            python=self.python,
+            packages=self.packages,
+            as_of=self.as_of,
+            index=PackageIndex(find_links=tuple(folder.resolve() for folder in self.find_links), offline=self.offline),
         )
 
     @property
@@ -152,7 +175,10 @@ class MineOptions:
             "licences": self.licences,
             # Without their parents, which are this machine's; the versions of packages are in each unit's key.
             "packages": [folder.name for folder in self.packages],
-            "python": python_version(self.python),
+            # without its parents too; what is in it is in each unit's key
+            "environment": self.environment if self.environment in ("auto", "none") else Path(self.environment).name,
+            "as_of": self.as_of,
+            "python": "auto" if self.python is None else version_of(self.python),
             "seed": self.seed,
             "view": self.view,
             "only_choices": self.only_choices,
@@ -160,23 +186,3 @@ class MineOptions:
             "sandbox_level": self.sandbox_level,
             "allow_unsafe": self.allow_unsafe,
         }
-
-
-@cache
-def python_version(python: str) -> str:
-    """The version of an interpreter (``3.12.4``), asked once.
-
-    Raises:
-        CorpusError: it can't be run.
-    """
-    if python == sys.executable:
-        return platform.python_version()
-    # Isolated and without `site`, so that nothing of the user's environment runs.
-    command = [python, "-I", "-S", "-c", "import platform; print(platform.python_version())"]
-    try:
-        # With a time limit: the path may lead to a program that is no interpreter and waits.
-        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout.strip()
-    except (OSError, subprocess.SubprocessError) as error:
-        raise CorpusError(
-            f"expected a Python interpreter, got {python!r}: {error}; give its path", exit_code=2
-        ) from error

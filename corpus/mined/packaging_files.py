@@ -163,16 +163,21 @@ def _with_single_spaces(line: str) -> str:
     return line[: len(line) - len(line.lstrip())] + " ".join(line.split())
 
 
-def _keywords_of_setup(data: bytes) -> Mapping[str, str]:
+def setup_call(data: bytes) -> ast.Call | None:
+    """The ``setup(...)`` call of a ``setup.py``; None where there is none, or the file can't be parsed."""
     tree = parse(data.decode("utf-8", "replace"))
     if isinstance(tree, Drop):
-        return {}
+        return None
     # `setup(...)` or `setuptools.setup(...)`; the first one counts, as further ones would install something else
     calls = (node for node in ast.walk(tree) if isinstance(node, ast.Call))
-    setup = next((call for call in calls if _last_name(call.func) == "setup"), None)
+    return next((call for call in calls if _last_name(call.func) == "setup"), None)
+
+
+def _keywords_of_setup(data: bytes) -> Mapping[str, str]:
+    call = setup_call(data)
     return {
         keyword.arg: keyword.value.value
-        for keyword in (setup.keywords if setup is not None else ())
+        for keyword in (call.keywords if call is not None else ())
         if keyword.arg is not None and isinstance(keyword.value, ast.Constant) and isinstance(keyword.value.value, str)
     }
 

@@ -16,7 +16,7 @@ class PortableArguments(TypedDict):
     """The part of ``TracerConfig`` that does not depend on the machine; the unit's key is a hash over it.
 
     ``sys_path`` are folders relative to the repository's root; ``warm`` are modules that are imported once for all of
-    the unit's snippets; ``view`` is the text of ``--view``.
+    the unit's snippets; ``view`` is the text of ``--view``; ``python_version`` is the interpreter's.
     """
 
     # The names are those of TracerConfig's fields; `start_tracer` hands them on one by one.
@@ -31,18 +31,20 @@ class PortableArguments(TypedDict):
     seed: int
     view: str
     only_choices: bool
+    python_version: str
 
 
 class TracerArguments(PortableArguments):
     """The whole of ``TracerConfig`` as JSON, with the folders and the interpreter of this machine.
 
     ``repository`` is None for modules of the standard library; ``library`` then has the folder or file of the module.
-    ``packages`` are folders and files that are bound into the sandbox.
+    ``packages`` are folders and files that are bound into the sandbox, ``site_folders`` such that hold packages.
     """
 
     repository: str | None
     library: list[str]
     packages: list[str]
+    site_folders: list[str]
     python: str
 
 

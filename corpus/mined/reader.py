@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from trace_mine.corpus.errors import CorpusError
-from trace_mine.corpus.hashing import code_hash
+from trace_mine.corpus.hashing import code_hash, content_key
 from trace_mine.corpus.mined.archives import MAX_MEMBER_BYTES, PART_BYTES
 from trace_mine.corpus.mined.provenance import Provenance
 from trace_mine.corpus.mined.reader_protocol import (
@@ -63,8 +63,10 @@ WORKER_LIMITS = Limits(memory_bytes=2 << 30)
 
 CODE = "/reader"
 INPUTS = "/inputs"
-LIBRARIES = ("licenseclassifier", "license_expression", "boolean")
-"""Packages in pure Python that the reading code imports; the last one is needed by the second."""
+LIBRARIES = ("licenseclassifier", "license_expression", "boolean", "packaging")
+"""Packages in pure Python that the reading code imports; ``boolean`` is needed by the one before it."""
+GIT_LIBRARIES = ("dulwich",)
+"""Packages that read git's objects, for a reader that is asked for the time of commits."""
 ENTRY = "trace_mine.corpus.mined.reading"
 # What is imported before the first repository comes, once for all of them. The last one loads its tables when it is
 # first asked, which would cost each repository with a licence file 0.1 s.
@@ -101,6 +103,7 @@ class RepositoryReader:
         minimum_level: the weakest sandbox to accept; below 2 only with ``allow_unsafe``.
         maximum_level: the strongest one to use.
         allow_unsafe: read without a sandbox where there is none.
+        reads_git: ``read`` may be asked for the time of commits.
 
     Attributes:
         level: the sandbox's.
@@ -117,13 +120,14 @@ class RepositoryReader:
         minimum_level: int = 2,
         maximum_level: int = 3,
         allow_unsafe: bool = False,
+        reads_git: bool = False,
     ) -> None:
         staging.mkdir(parents=True, exist_ok=True)
         staging = staging.resolve()
         # Whatever the umask: the jail's user is another one where root mines.
         os.chmod(staging, 0o755)
         self._staging = staging
-        code = _stage_code(staging)
+        code = _stage_code(staging, (*LIBRARIES, *GIT_LIBRARIES) if reads_git else LIBRARIES)
         mounts = [Mount(source=code, target=CODE), Mount(source=staging, target=f"{INPUTS}/staging")]
         # An input keeps its own name, by which the reader tells what kind of archive it is.
         mounts += [Mount(source=path, target=f"{INPUTS}/{n}/{path.name}") for n, path in enumerate(inputs)]
@@ -177,6 +181,7 @@ class RepositoryReader:
         prior: str = "mined",
         limit: int | None = None,
         is_permissive_only: bool = False,
+        wants_commit_time: bool = False,
         limits: Limits = READING_LIMITS,
     ) -> RepositoryReading | Drop:
         """Read a repository; the arguments are those of ``ReadRequest``, with paths of this machine."""
@@ -191,6 +196,7 @@ class RepositoryReader:
             prior=prior,
             limit=limit,
             is_permissive_only=is_permissive_only,
+            wants_commit_time=wants_commit_time,
         )
         answer = self._ask(request, limits)
         if isinstance(answer, Drop):
@@ -248,12 +254,12 @@ def _bad_answer(error: ProtocolError) -> Drop:
     return unreadable(f"the reader's answer: {str(error)[:500]}")
 
 
-def _stage_code(staging: Path) -> Path:
+def _stage_code(staging: Path, libraries: Sequence[str]) -> Path:
     """Copy our own code, and the packages that it needs, to a folder that has nothing else.
 
     In place, the folder around an installed package would have to be shown with all that is installed there.
     """
-    target = staging / f"reader-{code_hash()[:16]}"
+    target = staging / f"reader-{content_key(code_hash(), [*libraries])[:16]}"
     if target.exists():
         return target
     with new_folder(target) as partial:
@@ -261,7 +267,7 @@ def _stage_code(staging: Path) -> Path:
         package = Path(__file__).resolve().parents[1].parent  # the folder that holds `corpus` and `tracer`
         for room in ("tracer", "corpus"):
             _copy_code(package / room, partial / "trace_mine" / room)
-        for name in LIBRARIES:
+        for name in libraries:
             spec = importlib.util.find_spec(name)
             assert spec is not None and spec.submodule_search_locations, f"{name} is a dependency of trace-mine"
             _copy_code(Path(spec.submodule_search_locations[0]), partial / name)

@@ -11,10 +11,13 @@ import json
 from collections.abc import Mapping
 from typing import Annotated, Literal, cast
 
+from trace_mine.corpus.mined.environments.commit_time import MAX_TIME
+from trace_mine.corpus.mined.environments.declared import MAX_REQUIREMENT_CHARS, MAX_REQUIREMENTS, Declared
 from trace_mine.corpus.mined.provenance import Provenance
 from trace_mine.corpus.mined.snippets.candidate import Candidate, HiddenInputs
 from trace_mine.tracer.inside.protocol.codec import (
     AtMost,
+    Between,
     OneOf,
     ProtocolError,
     Record,
@@ -37,6 +40,7 @@ PriorKind = Literal["mined", "grid"]
 ChosenBy = Literal["annotation", "call", "default", "name"]
 Evidence = Annotated[str, AtMost(4_096)]
 Short = Annotated[str, AtMost(2_000)]
+RequirementText = Annotated[str, AtMost(MAX_REQUIREMENT_CHARS)]
 Hexadecimal = Annotated[str, AtMost(64)]
 
 
@@ -66,6 +70,7 @@ class ReadRequest(Record):
         prior: where the values of hidden inputs come from.
         limit: the number of snippets to stop after; None for all of them.
         is_permissive_only: other licences' snippets are dropped.
+        wants_commit_time: read when the commit was made, which takes a library of its own.
     """
 
     root: Location
@@ -78,6 +83,7 @@ class ReadRequest(Record):
     prior: Name
     limit: Count | None
     is_permissive_only: bool
+    wants_commit_time: bool
 
 
 REQUESTS = OneOf(UnpackRequest, ReadRequest)
@@ -254,6 +260,8 @@ class RepositorySummary(Record):
     Attributes:
         name, version, commit, licence: as ``Provenance`` has them.
         fingerprint: 32 hexadecimal digits, a hash of all that was read.
+        commit_time: when the commit was made, in seconds since 1970; None where that was not asked, or can't be read.
+        requirements, requires_python, unusable: as ``environments.declared.Declared`` has them.
         imports: top-level names that its files import.
         own_names: top-level names that its files define.
         num_read: files that were searched.
@@ -266,6 +274,10 @@ class RepositorySummary(Record):
     commit: Hexadecimal | None
     licence: Short
     fingerprint: Hexadecimal
+    commit_time: Annotated[int, Between(0, MAX_TIME)] | None
+    requirements: tuple[RequirementText, ...]
+    requires_python: RequirementText | None
+    unusable: tuple[RequirementText, ...]
     imports: tuple[Annotated[str, AtMost(MAX_NAME_CHARS)], ...]
     own_names: tuple[Name, ...]
     num_read: Count
@@ -281,9 +293,16 @@ class RepositorySummary(Record):
         check_hexadecimal(self.fingerprint, 32)
         if not all(map(str.isidentifier, self.imports)) or len(self.imports) > MAX_IMPORTS:
             raise ProtocolError(f"expected at most {MAX_IMPORTS} names as RepositorySummary.imports, got others")
+        if len(self.requirements) > MAX_REQUIREMENTS or len(self.unusable) > MAX_REQUIREMENTS:
+            raise ProtocolError(f"expected at most {MAX_REQUIREMENTS} requirements, got more")
+        self.declared()
         for reason in (*self.unsearched, *(example.reason for example in self.examples)):
             check_reason(reason, ReasonStage.FILE)
         self.provenance()
+
+    def declared(self) -> Declared:
+        """What the repository asks for. Raises ValueError where a requirement is none, or names a URL."""
+        return Declared(requirements=self.requirements, requires_python=self.requires_python, unusable=self.unusable)
 
     def provenance(self) -> Provenance:
         """The origin of the repository's rows."""

@@ -7,16 +7,20 @@ All code that parses what somebody else wrote (archives, packaging files, source
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from dataclasses import replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
 from trace_mine.corpus.mined.archives import archive_part
+from trace_mine.corpus.mined.clock import within_limits
 from trace_mine.corpus.mined.discovery import GaveUp, Survey
+from trace_mine.corpus.mined.environments.commit_time import commit_time
+from trace_mine.corpus.mined.environments.declared import Declared, find_declared
 from trace_mine.corpus.mined.files import PYTHON_SUFFIXES, TEXT_SUFFIXES
 from trace_mine.corpus.mined.licences import is_permissive
-from trace_mine.corpus.mined.packaging_files import PackagingFiles
+from trace_mine.corpus.mined.packaging_files import PACKAGING_SECONDS, PackagingFiles
 from trace_mine.corpus.mined.provenance import Provenance, find_provenance
 from trace_mine.corpus.mined.reader_protocol import (
     MAX_IMPORTS,
@@ -59,7 +63,7 @@ def read_repository(request: ReadRequest) -> Iterator[bytes]:
         for snippet in islice(survey.snippets(request.entries, request.prior), request.limit):
             num_snippets += 1
             yield line_of(READINGS, _permitted(snippet, provenance) if request.is_permissive_only else snippet)
-        yield line_of(READINGS, _reading(survey, provenance, num_snippets))
+        yield line_of(READINGS, _reading(request, survey, provenance, num_snippets))
     except GaveUp as error:
         yield line_of(READINGS, ReadingRefusal(evidence=str(error)))
 
@@ -82,8 +86,27 @@ def _permitted(snippet: FoundSnippet, provenance: Provenance) -> FoundSnippet:
     return FoundSnippet.of(replace(candidate, drop=Drop(reason=Reason.NOT_PERMISSIVE, evidence=f"licence {licence}")))
 
 
-def _reading(survey: Survey, provenance: Provenance, num_snippets: int) -> RepositorySummary:
+def _declared(request: ReadRequest, packaging: PackagingFiles, imports: Container[str]) -> Declared:
+    """What the repository asks for; nothing where the interpreter has it by itself."""
+    if request.is_stdlib:
+        return Declared()
+    files = packaging if request.metadata is None else PackagingFiles(Path(request.metadata))
+    # the limit is said of the file that most of it comes from
+    return packaging.within_limits(
+        "pyproject.toml", lambda: find_declared(files, imports), Declared(), 3 * PACKAGING_SECONDS
+    )
+
+
+def _time_of(request: ReadRequest, commit: str | None) -> int | None:
+    if commit is None or not request.wants_commit_time:
+        return None
+    found = within_limits(partial(commit_time, Path(request.root), commit), PACKAGING_SECONDS)
+    return None if isinstance(found, Drop) else found
+
+
+def _reading(request: ReadRequest, survey: Survey, provenance: Provenance, num_snippets: int) -> RepositorySummary:
     counts = survey.counts
+    declared = _declared(request, survey.packaging, survey.imports)
     for path, drop in survey.packaging.drops.items():
         if not path.endswith(PYTHON_SUFFIXES + TEXT_SUFFIXES):  # else the walk has counted it
             counts.add(path, drop)
@@ -95,6 +118,10 @@ def _reading(survey: Survey, provenance: Provenance, num_snippets: int) -> Repos
         commit=provenance.commit,
         licence=provenance.licence,
         fingerprint=survey.fingerprint,
+        commit_time=_time_of(request, provenance.commit),
+        requirements=declared.requirements,
+        requires_python=declared.requires_python,
+        unusable=declared.unusable,
         imports=tuple(imports[:MAX_IMPORTS]),
         own_names=tuple(sorted(own_names)),
         num_read=counts.num_read,

@@ -32,6 +32,7 @@ def start_tracer(arguments: TracerArguments) -> Tracer:
         repository=None if repository is None else Path(repository),
         sys_path=tuple(arguments["sys_path"]),
         packages=tuple(Path(path) for path in arguments["packages"]),
+        site_folders=tuple(Path(path) for path in arguments["site_folders"]),
         own=tuple(arguments["own"]),
         library=tuple(arguments["library"]),
         warm=tuple(arguments["warm"]),

@@ -1,0 +1,100 @@
+"""A repository's tests import what it declares, from an environment that is made for it."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from wheelhouse import make_wheel
+
+from trace_mine.corpus.__main__ import main
+
+DECLARED = (
+    '[project]\nname = "mine"\nversion = "1.0"\nlicense = "MIT"\ndependencies = ["helper>=1", "nowhere-at-all"]\n'
+)
+FILES: dict[str, str | bytes] = {
+    "mine.py": '"""\n>>> double(2)\n4\n"""\nimport helper\n\n\ndef double(n):\n    return helper.times(n, 2)\n',
+    "tests/test_mine.py": "from mine import double\n\n\ndef test_double():\n    n = double(4)\n    assert n == 8\n",
+}
+Make = Callable[..., Path]
+
+
+@pytest.fixture
+def wheels(tmp_path: Path) -> Path:
+    folder = tmp_path / "wheels"
+    make_wheel(folder, "helper", files={"helper.py": "def times(a, b):\n    return a * b\n"})
+    return folder
+
+
+def mine(*arguments: object) -> int:
+    return main([*map(str, arguments), "--jobs", "1"])
+
+
+def rows_of(out: Path) -> dict[str, dict[str, object]]:
+    import pyarrow.parquet as parquet
+
+    return {row["name"]: row for file in out.rglob("*.parquet") for row in parquet.read_table(file).to_pylist()}
+
+
+def test_what_is_declared_can_be_imported(make_repository: Make, wheels: Path, tmp_path: Path) -> None:
+    root = make_repository("mine", FILES)
+    (root / "pyproject.toml").write_text(DECLARED)
+    out = tmp_path / "out"
+    assert mine(root, "--out", out, "--offline", "--find-links", wheels) == 0
+    rows = rows_of(out)
+    assert [*rows] == ["mine", "test_mine.test_double"]
+    assert all(row["requires"] == ["helper==1.0"] for row in rows.values())
+    stats = json.loads((out / "stats.json").read_bytes())
+    note = stats["environments"]["mine"]
+    assert note["packages"] == 1
+    assert [*note["left_out"]] == ["nowhere-at-all"]
+    assert stats["missing_packages"] == {}
+    # none: what is installed here, where there is no such package
+    assert mine(root, "--out", tmp_path / "none", "--environment", "none") == 1
+    stats = json.loads((tmp_path / "none" / "stats.json").read_bytes())
+    assert stats["missing_packages"] == {"mine": ["helper"]}
+
+
+def test_an_environment_of_ones_own(make_repository: Make, tmp_path: Path) -> None:
+    root = make_repository("mine", FILES)
+    packages = tmp_path / "env" / "lib" / f"python{sys.version_info[0]}.{sys.version_info[1]}" / "site-packages"
+    packages.mkdir(parents=True)
+    (packages / "helper.py").write_text("def times(a, b):\n    return a * b\n")
+    assert mine(root, "--out", tmp_path / "out", "--environment", tmp_path / "env") == 0
+    assert len(rows_of(tmp_path / "out")) == 2
+
+
+def test_same_bytes_again_and_from_what_is_kept(make_repository: Make, wheels: Path, tmp_path: Path) -> None:
+    root = make_repository("mine", FILES)
+    (root / "pyproject.toml").write_text(DECLARED)
+    arguments = ["--offline", "--find-links", wheels]
+    for name in ("one", "two"):
+        assert mine(root, "--out", tmp_path / name, *arguments) == 0
+    files = sorted(path.relative_to(tmp_path / "one") for path in (tmp_path / "one" / "data").rglob("*.parquet"))
+    before = [(tmp_path / "one" / path).read_bytes() for path in files]
+    assert before == [(tmp_path / "two" / path).read_bytes() for path in files]
+    # the same command again makes nothing anew, although the wheels are gone
+    os.unlink(next(wheels.iterdir()))
+    assert mine(root, "--out", tmp_path / "one", *arguments) == 0
+    assert before == [(tmp_path / "one" / path).read_bytes() for path in files]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--as-of", "yesterday"], "--as-of"),
+        (["--environment", "/nowhere/at/all"], "/nowhere/at/all"),
+        (["--find-links", "/nowhere/at/all"], "/nowhere/at/all"),
+    ],
+)
+def test_wrong_usage(
+    arguments: list[str], message: str, make_repository: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = make_repository("mine", FILES)
+    assert mine(root, "--out", tmp_path / "out", *arguments) == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
