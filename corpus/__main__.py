@@ -15,6 +15,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from trace_mine.corpus.environment_arguments import (
+    AsOfArgument,
+    EnvironmentArgument,
+    FindLinksArgument,
+    OfflineArgument,
+    PythonArgument,
+)
 from trace_mine.corpus.errors import CorpusError
 from trace_mine.corpus.fit_command import EPILOG as FIT_EPILOG
 from trace_mine.corpus.fit_command import fit
@@ -67,28 +74,10 @@ def mine(
         list[Path] | None,
         typer.Option(help="A folder of installed packages that snippets may import.", show_default=False),
     ] = None,
-    environment: Annotated[
-        str,
-        typer.Option(
-            metavar="auto|none|DIR",
-            help="The packages that snippets import: auto installs for each repository what its files ask for, from "
-            "wheels; none shows what is installed here; or a folder with an environment.",
-        ),
-    ] = "auto",
-    as_of: Annotated[
-        str | None,
-        typer.Option(
-            metavar="commit|DATE",
-            help="Versions of packages as of each repository's commit, or as of a date like 2024-01-31.",
-            show_default="the newest",
-        ),
-    ] = None,
-    find_links: Annotated[
-        list[Path] | None, typer.Option(help="A folder of wheels to install from.", show_default=False)
-    ] = None,
-    offline: Annotated[
-        bool, typer.Option("--offline", help="Use no network: wheels of --find-links, and those that uv has kept.")
-    ] = False,
+    environment: EnvironmentArgument = "auto",
+    as_of: AsOfArgument = None,
+    find_links: FindLinksArgument = None,
+    offline: OfflineArgument = False,
     timeout: Annotated[
         float,
         typer.Option(
@@ -105,13 +94,7 @@ def mine(
             "Gives up: no processes inside.",
         ),
     ] = 0,
-    python: Annotated[
-        str | None,
-        typer.Option(
-            help="The interpreter that runs the snippets.",
-            show_default="what a repository's requires-python asks for, this one first",
-        ),
-    ] = None,
+    python: PythonArgument = None,
     seed: Annotated[int, typer.Option(help="Seed of the random module inside.")] = 0,
     view: Annotated[
         str,

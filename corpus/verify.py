@@ -47,13 +47,16 @@ MAX_FOLDERS, MAX_FOLDER_BYTES = 100, 1_000
 class GivenRepository:
     """A repository of this machine, as mining would run its snippets.
 
-    ``root`` is None for modules of the standard library; ``packages`` are what the repository imports, as installed.
+    ``root`` is None for modules of the standard library; ``packages`` and ``site_folders`` have what the repository
+    imports, and ``python`` is the interpreter that runs it.
     """
 
     root: Path | None
     version: str | None
     commit: str | None
     packages: tuple[Path, ...]
+    site_folders: tuple[Path, ...] = ()
+    python: str = sys.executable
 
     def __post_init__(self) -> None:
         if self.root is not None and not self.root.is_absolute():
@@ -137,6 +140,8 @@ def places_of(payloads: Iterator[Payload]) -> dict[str, GivenRepository]:
             version=origin["version"],
             commit=origin["commit"],
             packages=tuple(dict.fromkeys((*(known.packages if known else ()), *packages))),
+            site_folders=tuple(Path(path) for path in tracer["site_folders"]),
+            python=tracer["python"],
         )
     return places
 
@@ -351,6 +356,8 @@ class _Verifiers:
         if self._live is None or key != self._key:
             self._close()
             config = replace(self._config, view=parse_view("branch")) if hides else self._config
+            if place is not None:
+                config = replace(config, site_folders=place.site_folders, python=place.python)
             root, packages = (place.root, place.packages) if place else (None, ())
             self._live, self._key = RowVerifier(root, packages, folders, config), key
         return self._live

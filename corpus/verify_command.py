@@ -15,6 +15,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from trace_mine.corpus.environment_arguments import (
+    AsOfArgument,
+    EnvironmentArgument,
+    FindLinksArgument,
+    OfflineArgument,
+    PythonArgument,
+)
 from trace_mine.corpus.errors import CorpusError
 from trace_mine.tracer.command_line import ExitCode, tell_sandbox
 from trace_mine.tracer.visible import one_line
@@ -52,7 +59,11 @@ def verify(
         typer.Option(help="A folder of installed packages that rows may import.", show_default=False),
     ] = None,
     timeout: Annotated[float, typer.Option(min=0.1, help="Wall-clock seconds of one run.")] = 10.0,
-    python: Annotated[str, typer.Option(help="The interpreter that runs the rows.", show_default="this one")] = "",
+    environment: EnvironmentArgument = "auto",
+    as_of: AsOfArgument = None,
+    find_links: FindLinksArgument = None,
+    offline: OfflineArgument = False,
+    python: PythonArgument = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of lines.")] = False,
     sandbox_level: Annotated[
         int | None, typer.Option(help="Force this level of the sandbox.", show_default="the strongest that works here")
@@ -80,7 +91,11 @@ def verify(
         options = MineOptions(
             limits=Limits(wall_seconds=timeout, cpu_seconds=math.ceil(0.8 * timeout)),
             packages=tuple(packages or ()),
-            python=python or sys.executable,
+            environment=environment,
+            as_of=as_of,
+            find_links=tuple(find_links or ()),
+            offline=offline,
+            python=python,
             sandbox_level=sandbox_level,
             allow_unsafe=allow_unsafe_sandbox,
         )
