@@ -1,0 +1,1 @@
+"""Tests as pytest finds them: each item a snippet, its fixtures and parameters spelt as commands."""

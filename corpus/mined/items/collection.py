@@ -1,0 +1,109 @@
+"""Collects a repository's tests in a sandbox, by the repository's own configuration of pytest.
+
+The jail is like those in which its snippets run: the repository and its environment, read-only, no network, no other
+process. Besides, it shows the files of ``inside``. What it answers is data of strangers, see ``item_protocol``.
+"""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from trace_mine.corpus.hashing import code_hash
+from trace_mine.corpus.mined.items.item_protocol import CollectionSummary, ItemRecipe, answers_of
+from trace_mine.tracer.atomic import new_folder
+from trace_mine.tracer.config import TracerConfig
+from trace_mine.tracer.inside.protocol.codec import ProtocolError
+from trace_mine.tracer.inside.protocol.jobs import PlainJob
+from trace_mine.tracer.limits import Limits
+from trace_mine.tracer.sandbox import Jail, Mount, Worker
+from trace_mine.tracer.two_worlds import jail_of, root_of
+
+LIMITS = Limits(
+    # networkx' 7,151 items take 40 s with the imports of its conftest
+    cpu_seconds=600,
+    wall_seconds=1200.0,
+    memory_bytes=4 << 30,
+    output_bytes=128 << 20,
+)
+"""The limits of collecting one repository's tests."""
+ENDED = (0, 1, 2, 5)
+"""Exit codes of pytest after a collection: all well, files with errors, and no tests; 3 and 4 are errors of its own."""
+CODE = "/items"
+PACKAGE = "trace_mine_items"
+_PROGRAM = """\
+import os, sys
+_out = os.dup(1)
+from trace_mine_items.collector import collect
+def _write(line, write=os.write):
+    while line:
+        line = line[write(_out, line):]
+collect({root!r}, {word!r}, _write)
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CollectedTests:
+    """What pytest collected: its items in its order; ``failure``, where it did not come to its end, says why."""
+
+    items: tuple[ItemRecipe, ...] = ()
+    summary: CollectionSummary | None = None
+    failure: str = ""
+
+    def __post_init__(self) -> None:
+        if (self.summary is None) != bool(self.failure):
+            raise ValueError("expected a summary or a failure of a collection, got both or none; give one")
+
+
+def collect_tests(config: TracerConfig, staging: Path) -> CollectedTests:
+    """Collect the tests of the configuration's repository.
+
+    Args:
+        config: what its snippets are traced with: repository, folders, environment, interpreter, levels.
+        staging: a folder of ours that the jail's user can read.
+
+    Raises:
+        SandboxUnavailable: this machine offers less than the configuration asks for.
+    """
+    assert config.repository is not None
+    jail = _with_our_code(jail_of(config, replaying=False), _stage_code(staging))
+    word = secrets.token_hex(16)
+    with Worker(jail, LIMITS, **config.worker_levels) as worker:
+        program = _PROGRAM.format(root=root_of(config, worker), word=word)
+        outcome = worker.run(PlainJob(source=program, counts_events=False), LIMITS)
+    try:
+        items, summary = answers_of(outcome.stdout, word)
+    except ProtocolError as error:
+        return CollectedTests(failure=str(error)[:300])
+    if summary is None or summary.exit_code not in ENDED:
+        last_line = outcome.stderr.decode("utf-8", "replace").strip().rpartition("\n")[2][:300]
+        ended = outcome.status if summary is None else f"pytest's exit code {summary.exit_code}"
+        return CollectedTests(failure=f"collecting ended with {ended}: {last_line}")
+    return CollectedTests(items=tuple(items), summary=summary)
+
+
+def _with_our_code(jail: Jail, code: Path) -> Jail:
+    from dataclasses import replace
+
+    return replace(
+        jail,
+        mounts=(*jail.mounts, Mount(source=code, target=CODE)),
+        sys_path=(*jail.sys_path, CODE),
+        warm=(),
+    )
+
+
+def _stage_code(staging: Path) -> Path:
+    """Copy the files of ``inside`` to a folder that has nothing else, under a name that no repository uses."""
+    target = staging / f"items-{code_hash()[:16]}"
+    if not target.exists():
+        with new_folder(target) as partial:
+            partial.chmod(0o755)
+            shutil.copytree(
+                Path(__file__).parent / "inside", partial / PACKAGE, ignore=shutil.ignore_patterns("__pycache__")
+            )
+            for path in (partial / PACKAGE, *(partial / PACKAGE).iterdir()):
+                path.chmod(0o755 if path.is_dir() else 0o644)
+    return target

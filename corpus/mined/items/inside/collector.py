@@ -1,0 +1,363 @@
+"""Collects a repository's tests by pytest, and writes for each item what a session of it needs.
+
+Every line that is written begins with a secret word, since the repository's own code runs in this process and may write
+too. What stands behind it is JSON; ``item_protocol`` says what, and believes no more than that.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+from trace_mine_items.fixed_functions import around_a_case, fixed_functions
+from trace_mine_items.sources import fixture_parameter, parametrized
+from trace_mine_items.values import Speller
+
+# ``Any`` stands in this file for pytest's own objects, whose classes differ from version to version.
+
+OPTIONS = [
+    "--collect-only",
+    "--assert=plain",
+    "--continue-on-collection-errors",
+    "-o",
+    "addopts=",
+    "-p",
+    "no:cacheprovider",
+    "-p",
+    "no:terminal",
+    "-p",
+    "no:randomly",
+    "-p",
+    "no:xdist",
+    "-p",
+    "no:cov",
+    "-p",
+    "no:faulthandler",
+]
+BUILT_IN = {
+    "tmp_path",
+    "tmpdir",
+    "monkeypatch",
+    "capsys",
+    "capfd",
+    "caplog",
+    "recwarn",
+    "tmp_path_factory",
+    "request",
+}
+"""Fixtures of pytest's own that ``spelling`` has commands for."""
+WITHOUT_EFFECT = {
+    "doctest_namespace",
+    "pytestconfig",
+    "cov",
+    "no_cover",
+    "anyio_backend",
+    "_session_event_loop",
+    "event_loop",
+}
+MAX_ERROR = 300
+
+
+def collect(root: str, word: str, write: Callable[[bytes], object]) -> None:
+    """Collect the tests below a folder.
+
+    Args:
+        root: the repository.
+        word: what each line begins with.
+        write: writes a line.
+    """
+    os.chdir(root)
+    plugin = _Plugin(root, lambda record: write(f"{word} {json.dumps(record)}\n".encode("ascii")))
+    code = pytest.main([*OPTIONS, f"--rootdir={root}", root], plugins=[plugin])
+    plugin.finish(int(code))
+
+
+class _Plugin:
+    def __init__(self, root: str, write: Callable[[dict[str, object]], object]) -> None:
+        self._root = root
+        self._write = write
+        self._errors: list[str] = []
+        self._num_items = 0
+        self._is_collected = False
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_modifyitems(self, items: list[Any]) -> None:
+        # after the repository's own hooks, and never where collection broke off before them
+        self._is_collected = True
+
+    def pytest_collectreport(self, report: Any) -> None:
+        if report.failed:
+            last = str(report.longrepr).strip().rpartition("\n")[2]
+            self._errors.append(f"{report.nodeid}: {last}"[:MAX_ERROR])
+
+    def pytest_collection_finish(self, session: Any) -> None:
+        if not self._is_collected:
+            return
+        for item in session.items:
+            if isinstance(item, pytest.Function):
+                self._num_items += 1
+                self._write({"item_recipe": _Recipe(item, self._root).record()})
+
+    def finish(self, code: int) -> None:
+        """Write what is to be said of the collection."""
+        below = [os.path.relpath(path, self._root) for path in sys.path if os.path.abspath(path).startswith(self._root)]
+        summary = {
+            "exit_code": code,
+            "items": self._num_items,
+            "errors": self._errors[:20],
+            "pytest": pytest.__version__,
+            "sys_path": below,
+        }
+        self._write({"collection_summary": summary})
+
+
+_FIXTURE: dict[str, object] = {
+    "key": "",
+    "name": "",
+    "kind": "",
+    "module": "",
+    "qualname": "",
+    "is_method": False,
+    "yields": False,
+    "arguments": [],
+    "uses": [],
+    "takes_request": False,
+    "text": "",
+    "before": [],
+    "after": [],
+}
+
+
+def _columns(fixtures: list[dict[str, object]]) -> dict[str, list[object]]:
+    """Records as columns, which is how ``item_protocol`` reads them."""
+    return {field: [fixture.get(field, default) for fixture in fixtures] for field, default in _FIXTURE.items()}
+
+
+class _NotSpelt(Exception):
+    """The item has no commands; the message is why, as a word and a name (``plugin_fixture benchmark``)."""
+
+
+class _Recipe:
+    """What a session of one item needs."""
+
+    def __init__(self, item: Any, root: str) -> None:
+        self._item = item
+        self._root = root
+        self._function = inspect.unwrap(getattr(item.function, "__func__", item.function))
+        self._speller = Speller(vars(item.module))
+        self._fixtures: dict[tuple[str, int], dict[str, object]] = {}
+        self._names = {*getattr(getattr(self._function, "__code__", None), "co_names", ())}
+
+    def record(self) -> dict[str, object]:
+        """The JSON of the item; with a ``problem`` it has no commands."""
+        item = self._item
+        record: dict[str, object] = {
+            "nodeid": item.nodeid,
+            "path": os.path.relpath(getattr(item, "path", item.fspath), self._root),
+            "module": item.module.__name__,
+            "cls": "" if item.cls is None else item.cls.__qualname__,
+            "name": getattr(item, "originalname", None) or item.name,
+            "case": item.name,
+            "line": _first_line(self._function),
+            "end_line": _last_line(self._function),
+            "skip": "",
+            "is_unittest": type(item).__name__ == "TestCaseFunction",
+            "is_async": inspect.iscoroutinefunction(self._function),
+            "is_static": False,
+            "arguments": [],
+            "order": [],
+            "before": [],
+            "after": [],
+            "changes_folder": False,
+            "fixtures": _columns([]),
+            "modules": [],
+            "problem": "",
+        }
+        try:
+            record["skip"] = self._skip_reason()
+            if not record["skip"]:
+                record.update(self._body())
+        except _NotSpelt as why:
+            record["problem"] = str(why)
+        except Exception as error:  # noqa: BLE001  # a plugin's or the repository's own object, of any behaviour
+            record["problem"] = f"collector {type(error).__name__}: {error}"[:MAX_ERROR]
+        return record
+
+    def _skip_reason(self) -> str:
+        from _pytest.skipping import evaluate_skip_marks
+
+        item = self._item
+        skipped = evaluate_skip_marks(item)
+        if skipped is not None:
+            return skipped.reason or "skipped"
+        for owner in (item.function, item.cls):
+            if getattr(owner, "__unittest_skip__", False):
+                return str(getattr(owner, "__unittest_skip_why__", "")) or "skipped"
+        return ""
+
+    def _body(self) -> dict[str, object]:
+        item, function = self._item, self._function
+        if not inspect.isfunction(function):
+            raise _NotSpelt(f"no_function {type(function).__name__}")
+        if hasattr(item.function, "hypothesis") or getattr(item.function, "is_hypothesis_test", False):
+            raise _NotSpelt("hypothesis")
+        if inspect.isgeneratorfunction(function):
+            raise _NotSpelt("generator")
+        if item.cls is not None and "<" in item.cls.__qualname__:
+            raise _NotSpelt("local_class")
+        before, after = around_a_case(item.cls) if type(item).__name__ == "TestCaseFunction" else ([], [])
+        is_static = item.cls is not None and isinstance(
+            inspect.getattr_static(item.cls, item.function.__name__, None), (staticmethod, classmethod)
+        )
+        order = [self._fixture(name, 1) for name in item.fixturenames if name not in WITHOUT_EFFECT]
+        arguments = {name: self._fixture(name, 1) for name in item._fixtureinfo.argnames if name not in WITHOUT_EFFECT}
+        return {
+            "is_static": is_static,
+            "arguments": [[name, key] for name, key in arguments.items() if key],
+            "order": [key for key in order if key],
+            "before": before,
+            "after": after,
+            "changes_folder": "chdir" in self._names,
+            "fixtures": _columns([*self._fixtures.values()]),
+            "modules": sorted(self._speller.modules),
+        }
+
+    # fixtures
+
+    def _fixture(self, name: str, level: int) -> str:
+        """Note a fixture, and those that it asks for, before it; return its key, empty where it has no effect."""
+        if (name, level) in self._fixtures:
+            return f"{name}/{level}"
+        if name.startswith(("_xunit", "_unittest", "xunit_", "unittest_")):
+            scope, before, after = fixed_functions(self._item, name)
+            # pytest's name for it ends in a class's, with any characters
+            return self._keep(scope, level, {"kind": "xunit", "before": before, "after": after})
+        definitions = self._definitions(name)
+        if not definitions:
+            if name in self._parameters():
+                return self._parameter(name, level)
+            if name == "request":
+                return self._keep(name, level, {"kind": "built_in"})
+            raise _NotSpelt(f"fixture {name}")
+        definition = definitions[-level]
+        function = definition.func
+        if type(definition).__name__ == "DirectParamFixtureDef" or (
+            getattr(function, "__name__", "") == "get_direct_param_fixture_func"
+        ):
+            return self._parameter(name, level)
+        function = inspect.unwrap(getattr(function, "__func__", function))
+        module = getattr(function, "__module__", "") or ""
+        file = inspect.getsourcefile(function) or ""
+        if not os.path.abspath(file).startswith(f"{self._root}/"):
+            if name not in BUILT_IN or not module.startswith("_pytest"):
+                raise _NotSpelt(f"plugin_fixture {name}")
+            return self._keep(name, level, {"kind": "built_in"})
+        return self._own(name, level, definition, function)
+
+    def _own(self, name: str, level: int, definition: Any, function: Any) -> str:
+        if "doctest_namespace" in definition.argnames and name not in self._item._fixtureinfo.argnames:
+            return ""  # it serves the repository's doctests alone
+        if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
+            raise _NotSpelt(f"async_fixture {name}")
+        if "<" in function.__qualname__:
+            raise _NotSpelt(f"local_fixture {name}")
+        uses = _uses_of_request(function) if "request" in definition.argnames else set()
+        if uses - {"param", "cls", "instance", "function", "module", "addfinalizer", "node", "fixturename"}:
+            raise _NotSpelt(f"request.{sorted(uses - {'param'})[0]}")
+        arguments = [
+            [argument, self._fixture(argument, level + 1 if argument == name else 1)]
+            for argument in definition.argnames
+            if argument != "request"
+        ]
+        parameter = ""
+        if name in self._parameters() and definition.params is not None:
+            parameter = self._text_of(name, function)
+        self._names.update(function.__code__.co_names)
+        names = [*inspect.signature(function).parameters]
+        is_method = "." in function.__qualname__ and bool(names) and names[0] not in definition.argnames
+        return self._keep(
+            name,
+            level,
+            {
+                "kind": "own",
+                "module": function.__module__,
+                "qualname": function.__qualname__,
+                "is_method": is_method,
+                "yields": inspect.isgeneratorfunction(function),
+                "arguments": arguments,
+                "uses": sorted(uses),
+                "takes_request": "request" in definition.argnames,
+                "text": parameter,
+            },
+        )
+
+    def _parameter(self, name: str, level: int) -> str:
+        return self._keep(name, level, {"kind": "parameter", "text": self._text_of(name, None)})
+
+    def _text_of(self, name: str, fixture: Any) -> str:
+        """The text of a parameter: its value's, or its expression's in the decorator."""
+        value = self._parameters()[name]
+        text = self._speller.spell(value)
+        if text is not None:
+            return text
+        index = self._item.callspec.indices[name]
+        found = None if fixture is None else fixture_parameter(fixture, index)
+        found = found or parametrized(self._function, self._item.cls, self._item.module.__name__, name, index)
+        # the text's names are those of the module that it stands in
+        if found is None or found[1] != self._item.module.__name__:
+            raise _NotSpelt(f"parameter {type(value).__name__}")
+        return found[0]
+
+    def _keep(self, name: str, level: int, fields: dict[str, object]) -> str:
+        key = f"{name}/{level}"
+        self._fixtures[name, level] = {"key": key, "name": name, **fields}
+        return key
+
+    def _definitions(self, name: str) -> Sequence[Any]:
+        found = self._item._fixtureinfo.name2fixturedefs.get(name)
+        if found:
+            return found
+        return self._item.session._fixturemanager.getfixturedefs(name, self._item) or ()
+
+    def _parameters(self) -> dict[str, object]:
+        return getattr(getattr(self._item, "callspec", None), "params", {})
+
+
+def _uses_of_request(function: Any) -> set[str]:
+    """The attributes of ``request`` that a function names; ``*`` where it hands the object on."""
+    import ast
+    import textwrap
+
+    try:
+        tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
+    except (OSError, SyntaxError, TypeError):
+        return {"*"}
+    nodes = [*ast.walk(tree)]
+    uses = {
+        node.attr
+        for node in nodes
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "request"
+    }
+    named = sum(isinstance(node, ast.Name) and node.id == "request" for node in nodes)
+    reached = sum(
+        isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "request"
+        for node in nodes
+    )
+    return uses | {"*"} if named > reached else uses
+
+
+def _first_line(function: Any) -> int:
+    code = getattr(function, "__code__", None)
+    return 1 if code is None else code.co_firstlineno
+
+
+def _last_line(function: Any) -> int:
+    code = getattr(function, "__code__", None)
+    if code is None:
+        return 1
+    return max([code.co_firstlineno, *(end for _, end, _, _ in code.co_positions() if end is not None)])

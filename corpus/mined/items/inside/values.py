@@ -1,0 +1,158 @@
+"""The values of parameters as source text: literals, names of the test's module, what can be imported, a few others."""
+
+from __future__ import annotations
+
+import builtins
+import datetime
+import decimal
+import enum
+import fractions
+import functools
+import math
+import re
+import sys
+import types
+from collections.abc import Callable, Mapping
+
+MAX_DEPTH = 8
+MAX_TEXT = 2_000
+"""Characters of one parameter; a longer one is a table that no reader of a session would follow."""
+
+
+class Speller:
+    """Spells values for a session that runs in a namespace.
+
+    Args:
+        namespace: the globals of the test's module, whose names the texts may use.
+
+    Attributes:
+        modules: the modules that texts spelt so far name, which the session must import.
+    """
+
+    def __init__(self, namespace: Mapping[str, object]) -> None:
+        self._by_identity = {
+            id(value): name
+            for name, value in namespace.items()
+            if isinstance(name, str) and name.isidentifier() and not name.startswith(("__", "@"))
+        }
+        self._namespace = namespace
+        self.modules: set[str] = set()
+
+    def spell(self, value: object) -> str | None:
+        """Return an expression whose value is like the value; None where there is none that is known to be."""
+        text = self._spelt(value, 0)
+        return text if text is not None and len(text) <= MAX_TEXT else None
+
+    def _spelt(self, value: object, depth: int) -> str | None:
+        if depth > MAX_DEPTH:
+            return None
+        kind = type(value)
+        if kind in (int, bool, str, bytes, type(None), type(Ellipsis)):
+            return repr(value)
+        if kind in (float, complex):
+            return _number(value)
+        if kind in (list, tuple, set, frozenset):
+            return self._collection(value, depth)  # type: ignore[arg-type]
+        if kind is dict:
+            pairs = [(self._spelt(key, depth + 1), self._spelt(item, depth + 1)) for key, item in value.items()]  # type: ignore[attr-defined]
+            if any(key is None or item is None for key, item in pairs):
+                return None
+            return "{" + ", ".join(f"{key}: {item}" for key, item in pairs) + "}"
+        return self._named(value, depth) or self._repeated(value)
+
+    def _collection(self, value: list[object], depth: int) -> str | None:
+        kind = type(value)
+        # a set's order differs from run to run, and the session must not
+        items = sorted(value, key=repr) if kind in (set, frozenset) else [*value]
+        parts = [self._spelt(item, depth + 1) for item in items]
+        if None in parts:
+            return None
+        inner = ", ".join(part for part in parts if part is not None)
+        if kind is list:
+            return f"[{inner}]"
+        if kind is tuple:
+            return f"({inner},)" if len(parts) == 1 else f"({inner})"
+        if kind is set and parts:
+            return "{" + inner + "}"
+        return f"{kind.__name__}([{inner}])" if parts else f"{kind.__name__}()"
+
+    def _named(self, value: object, depth: int) -> str | None:
+        """A value by a name: of the test's module, of another module, a member of an enumeration."""
+        name = self._by_identity.get(id(value))
+        if name is not None and self._namespace.get(name) is value:
+            return name
+        if type(value) is types.ModuleType:
+            return self._module(value.__name__) if sys.modules.get(value.__name__) is value else None
+        if isinstance(value, enum.Enum) and isinstance(value.name, str) and value.name.isidentifier():
+            owner = self._spelt(type(value), depth + 1)
+            return None if owner is None else f"{owner}.{value.name}"
+        if isinstance(value, (type, types.FunctionType, types.BuiltinFunctionType)):
+            return self._imported(value)
+        return None
+
+    def _imported(self, value: Callable[..., object]) -> str | None:
+        module, path = getattr(value, "__module__", None), getattr(value, "__qualname__", None)
+        if not isinstance(module, str) or not isinstance(path, str) or "<" in path:
+            return None
+        if module == "builtins":
+            return path if getattr(builtins, path, None) is value else None
+        try:
+            found = functools.reduce(getattr, path.split("."), sys.modules.get(module))
+        except AttributeError:
+            return None
+        if found is not value or module == "__main__":
+            return None
+        name = self._module(module)
+        return None if name is None else f"{name}.{path}"
+
+    def _module(self, name: str) -> str | None:
+        """The name of a module that the session imports; None where the test's module calls something else so."""
+        root = name.partition(".")[0]
+        if self._namespace.get(root, sys.modules.get(root)) is not sys.modules.get(root):
+            return None
+        self.modules.add(name)
+        return name
+
+    def _repeated(self, value: object) -> str | None:
+        """A value of the standard library whose ``repr`` makes it again."""
+        if type(value) is re.Pattern:
+            module = self._module("re")
+            return None if module is None else f"{module}.compile({value.pattern!r}, {value.flags})"
+        names = _REPRS.get(type(value))
+        if names is None:
+            return None
+        text = repr(value)
+        try:
+            # the value's class is one of ``_REPRS`` itself, so this runs no code of the repository
+            again = eval(text, {"datetime": datetime, "Decimal": decimal.Decimal, "Fraction": fractions.Fraction})
+        except (SyntaxError, NameError, TypeError, ValueError):
+            return None
+        if type(again) is not type(value) or again != value:
+            return None
+        module, name = names
+        if not module:
+            return text
+        if self._module(module) is None:
+            return None
+        return text if text.startswith(f"{module}.") else f"{module}.{text}"
+
+
+_REPRS: dict[type, tuple[str, str]] = {
+    datetime.date: ("datetime", ""),
+    datetime.datetime: ("datetime", ""),
+    datetime.time: ("datetime", ""),
+    datetime.timedelta: ("datetime", ""),
+    datetime.timezone: ("datetime", ""),
+    decimal.Decimal: ("decimal", "Decimal"),
+    fractions.Fraction: ("fractions", "Fraction"),
+    range: ("", ""),
+    slice: ("", ""),
+    bytearray: ("", ""),
+}
+
+
+def _number(value: object) -> str | None:
+    if isinstance(value, float):
+        return repr(value) if math.isfinite(value) else f"float({str(value)!r})"
+    assert isinstance(value, complex)
+    return repr(value) if math.isfinite(value.real) and math.isfinite(value.imag) else None

@@ -1,0 +1,178 @@
+"""The records in which the jail that collects tests says what it found.
+
+They come from a process in which the repository's own code ran: each field has a length and a form, and what is right
+in form may still be wrong. An invented item is a snippet that runs in a sandbox like any other.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Literal
+
+from trace_mine.corpus.mined.reader_protocol import check_relative
+from trace_mine.tracer.inside.protocol.codec import AtMost, OneOf, ProtocolError, Record, record
+from trace_mine.tracer.inside.protocol.jobs import Count, Line, Location, Name
+
+Text = Annotated[str, AtMost(2_000)]
+Problem = Annotated[str, AtMost(400)]
+FixtureKind = Literal["own", "built_in", "parameter", "xunit"]
+MAX_ITEMS = 50_000
+"""Items of a repository that are taken; networkx has 7,151."""
+MAX_FIXTURES = 100
+"""Fixtures of an item."""
+
+
+@record
+class FixtureRecipe(Record):
+    """A fixture of an item.
+
+    Attributes:
+        key: its name and level (``client/1``): of fixtures that override each other, 1 is the last.
+        name: as tests ask for it.
+        kind: ``own`` for a function of the repository, ``built_in`` for pytest's, ``parameter`` for a value of
+            ``parametrize``, ``xunit`` for the functions around tests that have fixed names.
+        module, qualname: of an own one, where its function stands.
+        is_method: it takes the test's instance first.
+        yields: what follows its one ``yield`` ends it.
+        arguments: name of an argument, and the key of the fixture that gives it.
+        uses: attributes of ``request`` that it reads.
+        takes_request: it has an argument ``request``.
+        text: the expression of its parameter; empty where it has none.
+        before, after: of ``xunit``, the commands before and after the test; its name is ``module``, ``function``,
+            ``class`` or ``method``.
+    """
+
+    key: Name
+    name: Name
+    kind: FixtureKind
+    module: Name = ""
+    qualname: Name = ""
+    is_method: bool = False
+    yields: bool = False
+    arguments: tuple[tuple[Name, Name], ...] = ()
+    uses: tuple[Name, ...] = ()
+    takes_request: bool = False
+    text: Text = ""
+    before: tuple[Text, ...] = ()
+    after: tuple[Text, ...] = ()
+
+    def agree(self) -> None:
+        if not self.name.isidentifier():
+            raise ProtocolError(f"expected FixtureRecipe.name to be a name, got {self.name[:40]!r}")
+        for dotted in (self.module, self.qualname):
+            if dotted and not all(part.isidentifier() for part in dotted.split(".")):
+                raise ProtocolError(f"expected a dotted name of a fixture's function, got {dotted[:40]!r}")
+        if self.kind == "own" and not (self.module and self.qualname):
+            raise ProtocolError("expected the function of an own fixture, got none; send its module and qualname")
+
+
+@record
+class ItemRecipe(Record):
+    """A test as pytest collected it.
+
+    Attributes:
+        nodeid: pytest's name for it.
+        path: its file, relative to the repository's root.
+        module: the name under which pytest imported the file.
+        cls: the class that it was collected from, by its qualified name; empty for a function.
+        name: the function's.
+        case: the item's name, with the identifier of its parameters.
+        line, end_line: of the function.
+        skip: why a mark skips it; empty where none does.
+        is_unittest: it is a method of a ``TestCase``.
+        is_async: it is a coroutine function.
+        is_static: it is a static or class method.
+        arguments: name of an argument of the test, and the key of the fixture that gives it.
+        order: keys of its fixtures in the order in which pytest makes them.
+        before, after: of a method of a ``TestCase``, the commands around it.
+        changes_folder: its code names ``chdir``, so that a relative path may not last.
+        fixtures: all its fixtures, those that others ask for before these.
+        modules: modules that texts of parameters name.
+        problem: why it has no commands, as a word and a name; empty where it has.
+    """
+
+    nodeid: Text
+    path: Location
+    module: Name
+    cls: Name
+    name: Name
+    case: Text
+    line: Line
+    end_line: Line
+    skip: Text
+    is_unittest: bool
+    is_async: bool
+    is_static: bool
+    arguments: tuple[tuple[Name, Name], ...]
+    order: tuple[Name, ...]
+    before: tuple[Text, ...]
+    after: tuple[Text, ...]
+    changes_folder: bool
+    fixtures: tuple[FixtureRecipe, ...]
+    modules: tuple[Name, ...]
+    problem: Problem
+
+    def agree(self) -> None:
+        check_relative(self.path)
+        for dotted in (self.module, self.name, *self.modules, *([self.cls] if self.cls else [])):
+            if not all(part.isidentifier() for part in dotted.split(".")):
+                raise ProtocolError(f"expected dotted names in an ItemRecipe, got {dotted[:40]!r}")
+        if len(self.fixtures) > MAX_FIXTURES:
+            raise ProtocolError(f"expected at most {MAX_FIXTURES} fixtures of an item, got {len(self.fixtures)}")
+        known: set[str] = set()
+        for fixture in self.fixtures:
+            if not {key for _, key in fixture.arguments if key} <= known:
+                raise ProtocolError("expected a fixture's arguments before it, got another order")
+            known.add(fixture.key)
+        asked = {*self.order, *(key for _, key in self.arguments)}
+        if not asked <= known:
+            raise ProtocolError(f"expected the fixtures that an item asks for, got none called {min(asked - known)!r}")
+
+
+@record
+class CollectionSummary(Record):
+    """The end of a collection: pytest's exit code, how many items it gave, the files that could not be collected, its
+    version, and the repository's folders on ``sys.path``.
+    """
+
+    exit_code: Count
+    items: Count
+    errors: tuple[Problem, ...]
+    pytest: Name
+    sys_path: tuple[Location, ...]
+
+
+ANSWERS = OneOf(ItemRecipe, CollectionSummary)
+
+
+def answers_of(output: bytes, word: str) -> tuple[list[ItemRecipe], CollectionSummary | None]:
+    """Read what a jail wrote: lines that begin with the secret word; others are the repository's own.
+
+    Returns:
+        The items, and the summary; None where the collection did not come to its end.
+
+    Raises:
+        ProtocolError: a line is none of the records, or there are too many.
+    """
+    items: list[ItemRecipe] = []
+    prefix = f"{word} ".encode("ascii")
+    for line in output.split(b"\n"):
+        if not line.startswith(prefix):
+            continue
+        answer = _answer_of(line[len(prefix) :])
+        if isinstance(answer, CollectionSummary):
+            return items, answer
+        assert isinstance(answer, ItemRecipe)  # the other one of ANSWERS
+        items.append(answer)
+        if len(items) > MAX_ITEMS:
+            raise ProtocolError(f"expected at most {MAX_ITEMS} items, got more")
+    return items, None
+
+
+def _answer_of(line: bytes) -> Record:
+    try:
+        return ANSWERS.from_json(json.loads(line))
+    except RecursionError:
+        raise ProtocolError("expected JSON of a few levels, got more") from None
+    except ValueError as error:  # ProtocolError among them
+        raise ProtocolError(str(error)[:300]) from None

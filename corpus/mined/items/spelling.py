@@ -1,0 +1,194 @@
+"""An item of pytest as commands: its fixtures, its parameters, the call of the test, and what ends the fixtures.
+
+The commands run in the namespace of the test's module, as examples of a docstring do. The call of the test, and those
+of fixtures and set-up functions, are opened by the tracer at no depth (``Snippet.opens``), so that a session shows the
+bodies of these and not their calls.
+
+    @pytest.fixture                         >>> numbers = numbers(3)
+    def numbers(request): ...               >>> expected = 6
+    @pytest.mark.parametrize(...)           >>> test_sum(numbers, expected)
+    def test_sum(numbers, expected): ...
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from trace_mine.corpus.mined.items.item_protocol import FixtureRecipe, ItemRecipe
+from trace_mine.corpus.mined.items.stand_ins import IMPORTS, PLAIN, STAND_INS, built_in
+
+
+@dataclass(slots=True, kw_only=True)
+class SpeltItem:
+    """The commands of an item.
+
+    Attributes:
+        setup: source that runs silently first.
+        commands: the session's, in order.
+        opens: callables whose calls the tracer opens at no depth.
+    """
+
+    setup: list[str] = field(default_factory=list)
+    commands: list[str] = field(default_factory=list)
+    opens: list[str] = field(default_factory=list)
+
+    @property
+    def code(self) -> str:
+        """The set-up as one source."""
+        return "".join(f"{line}\n" for line in dict.fromkeys(self.setup))
+
+
+def spell(item: ItemRecipe) -> SpeltItem:
+    """Spell an item that has no ``problem``.
+
+    >>> recipe = ItemRecipe(nodeid="test_a.py::test_b", path="test_a.py", module="test_a", cls="", name="test_b",
+    ...     case="test_b", line=1, end_line=2, skip="", is_unittest=False, is_async=False, is_static=False, before=(),
+    ...     after=(), arguments=(("n", "n/1"),), order=("n/1",), changes_folder=False, modules=(), problem="",
+    ...     fixtures=(FixtureRecipe(key="n/1", name="n", kind="parameter", text="3"),))
+    >>> spell(recipe).commands
+    ['n = 3', 'test_b(n)']
+    """
+    speller = _Speller(item)
+    speller.run()
+    return speller.spelt
+
+
+class _Speller:
+    def __init__(self, item: ItemRecipe) -> None:
+        self._item = item
+        self._fixtures = {fixture.key: fixture for fixture in item.fixtures}
+        self._variables: dict[str, str] = {}
+        self._after: list[str] = []
+        self._has_instance = not item.cls
+        self.spelt = SpeltItem()
+
+    def run(self) -> None:
+        item, spelt = self._item, self.spelt
+        spelt.setup += [f"import {name}" for name in item.modules]
+        for key in item.order:
+            self._make(self._fixtures[key])
+        for _, key in item.arguments:
+            self._make(self._fixtures[key])
+        self._need_instance()
+        spelt.commands += item.before
+        arguments = [f"{name}={self._variables[key]}" for name, key in item.arguments]
+        if all(argument == f"{name}={name}" for argument, (name, _) in zip(arguments, item.arguments, strict=True)):
+            arguments = [name for name, _ in item.arguments]  # in the order of the signature, by pytest
+        owner = f"{item.cls}." if item.is_static else "self." if item.cls else ""
+        call = f"{owner}{item.name}({', '.join(arguments)})"
+        if item.is_async:
+            spelt.setup.append("import asyncio")
+            call = f"asyncio.run({call})"
+        spelt.commands.append(call)
+        spelt.commands += [*item.after, *reversed(self._after)]
+        spelt.opens += [f"{owner}{item.name}", *map(_callee, (*item.before, *item.after))]
+
+    def _need_instance(self) -> None:
+        if not self._has_instance:
+            self._has_instance = True
+            argument = repr(self._item.name) if self._item.is_unittest else ""
+            self.spelt.commands.append(f"self = {self._item.cls}({argument})")
+
+    def _make(self, fixture: FixtureRecipe) -> None:
+        """Add the commands that make a fixture, after those that it asks for."""
+        if fixture.key in self._variables:
+            return
+        for _, key in fixture.arguments:
+            if key:
+                self._make(self._fixtures[key])
+        if fixture.kind == "xunit":
+            self._variables[fixture.key] = ""
+            if fixture.name == "method":
+                self._need_instance()
+            self.spelt.commands += fixture.before
+            self._after += reversed(fixture.after)
+            self.spelt.opens += map(_callee, (*fixture.before, *fixture.after))
+        elif fixture.kind == "parameter":
+            self._variables[fixture.key] = fixture.name
+            self.spelt.commands.append(f"{fixture.name} = {fixture.text}")
+        elif fixture.kind == "built_in":
+            self._built_in(fixture)
+        else:
+            self._own(fixture)
+
+    def _built_in(self, fixture: FixtureRecipe) -> None:
+        self._variables[fixture.key] = fixture.name
+        if fixture.name == "request":
+            # of the test itself: a fixture's own is made where that is called
+            if any(name == "request" for name, _ in self._item.arguments):
+                self.spelt.commands.append(self._request("", ()))
+            return
+        spelt = built_in(fixture.name, _folder_of(self._item), is_absolute=self._item.changes_folder)
+        self.spelt.setup += spelt.setup
+        self.spelt.commands += spelt.before
+        self._after += reversed(spelt.after)
+
+    def _own(self, fixture: FixtureRecipe) -> None:
+        """A fixture of the repository: its function called, or stepped to its ``yield``."""
+        level = fixture.key.rpartition("/")[2]
+        variable = fixture.name if level == "1" else f"{fixture.name}_{level}"
+        self._variables[fixture.key] = variable
+        if fixture.is_method:
+            self._need_instance()
+            name = fixture.qualname.rpartition(".")[2]
+            self.spelt.setup.append(f"{PLAIN}\n{fixture.qualname}.{name} = _plain({fixture.qualname})")
+            function = f"self.{name}"
+        else:
+            function = self._imported(fixture, variable)
+        arguments = [f"{name}={self._variables[key]}" for name, key in fixture.arguments if key]
+        if fixture.takes_request:
+            request = self._request(fixture.text, fixture.uses)
+            self.spelt.commands.append(request)
+            arguments.append("request=request")
+        call = f"{function}({', '.join(arguments)})"
+        self.spelt.opens.append(function)
+        if fixture.yields:
+            steps = f"{variable}_steps"
+            self.spelt.commands += [f"{steps} = {call}", f"{variable} = next({steps})"]
+            self._after.append(f"next({steps}, None)")
+        else:
+            self.spelt.commands.append(f"{variable} = {call}")
+        if "addfinalizer" in fixture.uses:
+            self._after.append(f"{variable}_request.close()")
+            self.spelt.commands.insert(len(self.spelt.commands) - 1, f"{variable}_request = request")
+
+    def _imported(self, fixture: FixtureRecipe, variable: str) -> str:
+        """The name by which the session calls a fixture's function; its set-up takes pytest's wrapper off."""
+        name = fixture.qualname if fixture.name != variable else variable
+        name = fixture.qualname if variable == fixture.name else variable
+        root, _, rest = fixture.qualname.partition(".")
+        if fixture.module != self._item.module:
+            alias = name.partition(".")[0]
+            renamed = f" as {alias}" if alias != root else ""
+            self.spelt.setup.append(f"from {fixture.module} import {root}{renamed}")
+            name = f"{alias}.{rest}" if rest else alias
+        elif name != fixture.qualname:
+            self.spelt.setup.append(f"{name} = {fixture.qualname}")
+        self.spelt.setup.append(f"{PLAIN}\n{name} = _plain({name})")
+        return name
+
+    def _request(self, parameter: str, uses: Sequence[str]) -> str:
+        """The command that makes ``request``."""
+        self.spelt.setup.append(STAND_INS["request"])
+        item = self._item
+        parts = [f"param={parameter}"] if parameter else []
+        if item.cls and {"cls", "instance"} & {*uses}:
+            self._need_instance()
+            parts += [f"cls={item.cls}", "instance=self"]
+        if {"node", "function"} & {*uses}:
+            parts.append(f"name={item.case!r}")
+        return f"request = FixtureRequest({', '.join(parts)})"
+
+
+def _callee(command: str) -> str:
+    return command.partition("(")[0]
+
+
+def _folder_of(item: ItemRecipe) -> str:
+    """The name of the test's temporary folder, as pytest names it."""
+    return f"{re.sub(r'[^0-9A-Za-z_]', '_', item.case)[:30]}0"
+
+
+__all__ = ["IMPORTS", "SpeltItem", "spell"]

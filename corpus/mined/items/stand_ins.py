@@ -1,0 +1,180 @@
+"""What stands in sessions for pytest's own fixtures: plain commands, and small classes in the silent set-up."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+IMPORTS = {"tmp_path": "pathlib", "monkeypatch": "pytest", "recwarn": "warnings", "caplog": "logging"}
+"""Modules that the commands of a fixture name."""
+
+PLAIN = """\
+def _plain(made):
+    made = getattr(made, "_get_wrapped_function", lambda: made)()
+    return getattr(getattr(made, "__pytest_wrapped__", None), "obj", made)
+"""
+"""The function below ``pytest.fixture``, in its versions from 7 on."""
+
+STAND_INS = {
+    "request": """\
+class FixtureRequest:
+    def __init__(self, param=None, cls=None, instance=None, name=""):
+        self.param, self.cls, self.instance, self.fixturename = param, cls, instance, name
+        self.node = self.function = self
+        self.name = self.__name__ = name
+        self._ends = []
+
+    def addfinalizer(self, end):
+        self._ends.append(end)
+
+    def close(self):
+        while self._ends:
+            self._ends.pop()()
+""",
+    "capsys": """\
+import collections, io, sys
+CaptureResult = collections.namedtuple("CaptureResult", "out err")
+
+
+class CaptureFixture:
+    def __init__(self):
+        self._before = sys.stdout, sys.stderr
+        sys.stdout, sys.stderr = io.StringIO(), io.StringIO()
+        self._made = sys.stdout, sys.stderr
+
+    def readouterr(self):
+        texts = []
+        for stream in self._made:
+            texts.append(stream.getvalue())
+            stream.seek(0)
+            stream.truncate()
+        return CaptureResult(*texts)
+
+    def close(self):
+        sys.stdout, sys.stderr = self._before
+""",
+    "caplog": """\
+import contextlib, logging
+
+
+class LogCaptureFixture(logging.Handler):
+    def __init__(self):
+        super().__init__()
+        self.records, self._levels = [], {}
+        self.setFormatter(logging.Formatter("%(levelname)-8s %(name)s:%(filename)s:%(lineno)d %(message)s"))
+        logging.getLogger().addHandler(self)
+
+    def emit(self, record):
+        self.records.append(record)
+        record.message = record.getMessage()
+
+    handler = property(lambda self: self)
+    messages = property(lambda self: [self.format(r).partition(" ")[2] and r.getMessage() for r in self.records])
+    text = property(lambda self: "".join(f"{self.format(record)}\\n" for record in self.records))
+    record_tuples = property(lambda self: [(r.name, r.levelno, r.getMessage()) for r in self.records])
+
+    def clear(self):
+        self.records.clear()
+
+    def set_level(self, level, logger=None):
+        found = logging.getLogger(logger)
+        self._levels.setdefault(found, found.level)
+        found.setLevel(level)
+
+    @contextlib.contextmanager
+    def at_level(self, level, logger=None):
+        found = logging.getLogger(logger)
+        before = found.level
+        found.setLevel(level)
+        try:
+            yield
+        finally:
+            found.setLevel(before)
+
+    def close(self):
+        for found, level in self._levels.items():
+            found.setLevel(level)
+        logging.getLogger().removeHandler(self)
+""",
+    "tmp_path_factory": """\
+import pathlib
+
+
+class TempPathFactory:
+    def __init__(self, base):
+        self._base = base
+
+    def mktemp(self, basename, numbered=True):
+        number = 0
+        while (made := self._base / (f"{basename}{number}" if numbered else basename)).exists() and numbered:
+            number += 1
+        made.mkdir(parents=True)
+        return made
+
+    def getbasetemp(self):
+        self._base.mkdir(exist_ok=True)
+        return self._base
+""",
+}
+"""Classes with what tests ask of pytest's, by fixture. They are source of sessions' set-up, so they import for
+themselves."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuiltIn:
+    """The set-up, and the commands before and after the test, of one of pytest's fixtures."""
+
+    setup: tuple[str, ...]
+    before: tuple[str, ...]
+    after: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.before:
+            raise ValueError("expected a command that makes the fixture, got none")
+
+
+def built_in(name: str, folder: str, *, is_absolute: bool) -> BuiltIn:
+    """Spell one of pytest's fixtures.
+
+    Args:
+        name: the fixture, one of those that ``inside.collector`` lets pass.
+        folder: the name of the test's own temporary folder.
+        is_absolute: the folder's path is to be absolute, since the test changes the working folder. A relative one is
+            the same in every replay.
+
+    Raises:
+        KeyError: there are no commands for it.
+    """
+    place = f"pathlib.Path({folder!r})" + (".absolute()" if is_absolute else "")
+    import_path = "import pathlib"
+    spelt = {
+        "tmp_path": BuiltIn(setup=(import_path,), before=(f"tmp_path = {place}", "tmp_path.mkdir()")),
+        "tmp_path_factory": BuiltIn(
+            setup=(STAND_INS["tmp_path_factory"],), before=(f"tmp_path_factory = TempPathFactory({place})",)
+        ),
+        "monkeypatch": BuiltIn(
+            setup=("from pytest import MonkeyPatch",),
+            before=("monkeypatch = MonkeyPatch()",),
+            after=("monkeypatch.undo()",),
+        ),
+        "capsys": BuiltIn(
+            setup=(STAND_INS["capsys"],), before=("capsys = CaptureFixture()",), after=("capsys.close()",)
+        ),
+        "capfd": BuiltIn(setup=(STAND_INS["capsys"],), before=("capfd = CaptureFixture()",), after=("capfd.close()",)),
+        "caplog": BuiltIn(
+            setup=(STAND_INS["caplog"],), before=("caplog = LogCaptureFixture()",), after=("caplog.close()",)
+        ),
+        "recwarn": BuiltIn(
+            setup=("import warnings",),
+            before=(
+                "catcher = warnings.catch_warnings(record=True)",
+                "recwarn = catcher.__enter__()",
+                "warnings.simplefilter('default')",
+            ),
+            after=("catcher.__exit__(None, None, None)",),
+        ),
+        "tmpdir": BuiltIn(
+            setup=(import_path, "from py.path import local"),
+            before=(f"tmpdir = local({folder!r}).ensure(dir=True)",),
+        ),
+    }
+    return spelt[name]
