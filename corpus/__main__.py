@@ -217,7 +217,8 @@ def _check(paths: list[str], folders: Sequence[Path]) -> None:
     for folder in folders:
         if not folder.is_dir():
             raise CorpusError(
-                f"expected a folder of packages or wheels, got the file {str(folder)!r}; give the folder that holds it",
+                f"expected a folder of installed packages, or of wheels, got the file {str(folder)!r}; "
+                "give the folder that holds it",
                 exit_code=ExitCode.WRONG_USAGE,
             )
 

@@ -66,16 +66,31 @@ class EnvironmentNote(TypedDict):
     relaxed: list[str]
 
 
+class ItemNote(TypedDict, total=False):
+    """What became of the tests that pytest collected in a repository: their number, the siblings that differ in their
+    parameters alone and were left out, by what they need those without commands, and files with errors. ``failure``:
+    why pytest collected none, where that is so.
+    """
+
+    collected: int
+    siblings_left_out: int
+    not_spelt: dict[str, int]
+    errors: list[str]
+    failure: str
+
+
 class Notes(TypedDict, total=False):
     """Entries that the mined origin adds; the synthetic origin adds none.
 
     ``ignored_inputs``: ``name`` and ``reason`` of each input that is no repository; ``missing_packages``: for each
-    repository, the packages that it imports and that are not installed; ``environments``: what was made for each.
+    repository, the packages that it imports and that are not installed; ``environments``: what was made for each;
+    ``tests``: what pytest collected in it.
     """
 
     files: FileStats
     ignored_inputs: list[dict[str, str]]
     environments: dict[str, EnvironmentNote]
+    tests: dict[str, ItemNote]
     missing_packages: dict[str, list[str]]
 
 

@@ -21,13 +21,15 @@ from trace_mine.tracer.checks import NOTHING
 from trace_mine.tracer.config import TracerConfig as TracerConfig
 from trace_mine.tracer.hiding import automaton_of
 from trace_mine.tracer.inside.protocol.answers import SessionAutomaton
+from trace_mine.tracer.inside.protocol.jobs import PlainJob
 from trace_mine.tracer.inside.reasons import Reason
+from trace_mine.tracer.limits import Limits
 from trace_mine.tracer.native_runs import run_again, run_within_limits, without_end
 from trace_mine.tracer.replays.jails import ReplayJails
 from trace_mine.tracer.rounds import Again, Failed, Native, Plan
 from trace_mine.tracer.sandbox import Worker
 from trace_mine.tracer.sandbox.working_folder import WorkingFolder
-from trace_mine.tracer.schema import Drop, Snippet, Trace
+from trace_mine.tracer.schema import Drop, Outcome, Snippet, Trace
 from trace_mine.tracer.script_world import folder_of
 from trace_mine.tracer.search import MAX_ROUNDS, PlanSearch, as_file, closed
 from trace_mine.tracer.two_worlds import jail_of, root_of
@@ -119,6 +121,19 @@ class Tracer:
         # without a repository nothing is mounted there: at level 2 the host may have a folder of that name
         roots = [root_of(self.config, self._recorder)] if self.config.repository is not None else []
         return automaton_of(self.config, self._recorder, roots, commands, code, variables)
+
+    @property
+    def root(self) -> str:
+        """The repository's folder, as code in the sandbox sees it."""
+        return root_of(self.config, self._recorder)
+
+    def run_source(self, source: str, limits: Limits) -> Outcome:
+        """Run a source as ``__main__`` in the sandbox of the snippets, within limits of its own; nothing is recorded.
+
+        Raises:
+            SandboxUnavailable: the sandbox died and could not be started again.
+        """
+        return self._recorder.run(PlainJob(source=source, counts_events=False), limits)
 
     # one snippet
 

@@ -12,6 +12,8 @@ from trace_mine.corpus.hashing import code_hash, content_key
 from trace_mine.corpus.mined.environments.for_repository import COMMIT, RepositoryEnvironments, RepositoryPackages
 from trace_mine.corpus.mined.environments.provision import kept_environments
 from trace_mine.corpus.mined.file_counts import AllFileCounts
+from trace_mine.corpus.mined.items.candidates import item_candidates
+from trace_mine.corpus.mined.items.collection import collect_tests
 from trace_mine.corpus.mined.options import MineOptions as MineOptions
 from trace_mine.corpus.mined.payload import (
     MinedEntry,
@@ -35,9 +37,10 @@ from trace_mine.corpus.mined.repositories import (
 )
 from trace_mine.corpus.mined.snippets import Candidate
 from trace_mine.corpus.mined.snippets.testcases import is_test_file
+from trace_mine.corpus.mined.start_tracer import config_of
 from trace_mine.corpus.mined.tracing import ORIGIN, trace_unit
 from trace_mine.corpus.rows import printable
-from trace_mine.corpus.stats import EnvironmentNote, Notes
+from trace_mine.corpus.stats import EnvironmentNote, ItemNote, Notes
 from trace_mine.corpus.work import Traces, WorkUnit
 from trace_mine.tracer.schema import SCHEMA_VERSION, Drop
 from trace_mine.tracer.visible import one_line
@@ -79,6 +82,7 @@ class Mined:
     ) -> None:
         self._tell = tell
         self._environments: dict[str, EnvironmentNote] = {}
+        self._items: dict[str, ItemNote] = {}
         self._options = options
         self._staging = staging.resolve()  # the reader's jail has absolute paths, and --out may be a relative one
         self._files = AllFileCounts()
@@ -190,6 +194,7 @@ class Mined:
         return {
             "files": self._files.as_json(),
             "ignored_inputs": [{"name": printable(item.name), "reason": item.explanation} for item in self._ignored],
+            "tests": dict(sorted(self._items.items())),
             "environments": dict(sorted(self._environments.items())),
             "missing_packages": {name: sorted(counter) for name, counter in sorted(self._missing.items())},
         }
@@ -224,7 +229,7 @@ class Mined:
         if packages.environment is not None and reading.candidates:
             self._environments[summary.name] = _note_of(summary, packages)
         groups: dict[tuple[str, ...], list[Candidate]] = defaultdict(list)
-        for candidate in reading.candidates:
+        for candidate in self._candidates(repository, reading, packages):
             groups[candidate.sys_path].append(candidate)
         # A tracer has one `sys.path`, so snippets with another one would need it started anew.
         for sys_path, members in groups.items():
@@ -256,6 +261,33 @@ class Mined:
                 }
                 yield WorkUnit(key=key, payload=payload)
 
+    def _candidates(
+        self, repository: Repository, reading: RepositoryReading, packages: RepositoryPackages
+    ) -> Sequence[Candidate]:
+        """The snippets of a repository, its tests as pytest collects them where it has pytest."""
+        summary = reading.summary
+        if "test" not in self._options.chosen_entries or "pytest" not in packages.importable or repository.stdlib:
+            return reading.candidates
+        # a repository without tests need not be asked for them
+        if not any(candidate.snippet.kind == "test" for candidate in reading.candidates):
+            return reading.candidates
+        arguments, _ = self._tracer_arguments(repository, packages, summary.main_roots, ())
+        tests = collect_tests(config_of(arguments), self._staging)
+        if tests.failure:
+            self._tell(f"tests of {summary.name}: {tests.failure}; they are read by their syntax instead")
+            self._items[summary.name] = {"failure": printable(tests.failure)}
+            return reading.candidates
+        licences = {candidate.snippet.path: candidate.licence for candidate in reading.candidates}
+        items, counts = item_candidates(tests, repository.root, summary.main_roots, licences)
+        self._items[summary.name] = {
+            "collected": counts.collected,
+            "siblings_left_out": counts.left_out,
+            "not_spelt": {printable(word): number for word, number in counts.not_spelt.items()},
+            "errors": [printable(error) for error in counts.errors],
+        }
+        others = [candidate for candidate in reading.candidates if candidate.snippet.kind != "test"]
+        return sorted([*others, *items], key=lambda candidate: candidate.snippet.path)
+
     def _sessions(self, candidate: Candidate) -> list[Candidate]:
         """The candidate once for each of its sessions; one that is not run counts once."""
         num_sessions = 1 if candidate.drop is not None else self._options.sessions
@@ -264,7 +296,7 @@ class Mined:
         ]
 
     def _tracer_arguments(
-        self, repository: Repository, found: RepositoryPackages, sys_path: tuple[str, ...], warm: Sequence[str]
+        self, repository: Repository, packages: RepositoryPackages, sys_path: tuple[str, ...], warm: Sequence[str]
     ) -> tuple[TracerArguments, PortableArguments]:
         """The keyword arguments of ``TracerConfig`` as JSON, and the part of them that every machine shares."""
         options = self._options
@@ -281,15 +313,15 @@ class Mined:
             "seed": options.seed,
             "view": options.view,
             "only_choices": options.only_choices,
-            "python_version": found.version,
+            "python_version": packages.version,
         }
         tracer: TracerArguments = {
             **portable,
             "repository": None if repository.stdlib else str(repository.root),
             "library": [repository.library] if repository.library else [],
-            "packages": [str(path) for path in found.packages],
-            "site_folders": [str(path) for path in found.site_folders],
-            "python": found.python,
+            "packages": [str(path) for path in packages.packages],
+            "site_folders": [str(path) for path in packages.site_folders],
+            "python": packages.python,
         }
         return tracer, portable
 

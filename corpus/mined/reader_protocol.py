@@ -264,6 +264,7 @@ class RepositorySummary(Record):
         requirements, requires_python, unusable: as ``environments.declared.Declared`` has them.
         imports: top-level names that its files import.
         own_names: top-level names that its files define.
+        main_roots: folders that an installation would put on ``sys.path``.
         num_read: files that were searched.
         unsearched: files that were not, by reason; ``examples`` are the first of them.
         num_snippets: the lines before this one.
@@ -280,12 +281,15 @@ class RepositorySummary(Record):
     unusable: tuple[RequirementText, ...]
     imports: tuple[Annotated[str, AtMost(MAX_NAME_CHARS)], ...]
     own_names: tuple[Name, ...]
+    main_roots: tuple[Location, ...]
     num_read: Count
     unsearched: Mapping[Name, Count]
     examples: tuple[UnsearchedFile, ...]
     num_snippets: Count
 
     def agree(self) -> None:
+        for path in self.main_roots:
+            check_relative(path)
         for text in (self.name, self.version or ""):
             if not text.isascii() or not text.isprintable() or "/" in text:
                 raise ProtocolError(f"expected a name and a version of plain characters, got {text[:40]!r}")

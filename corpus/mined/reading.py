@@ -100,8 +100,8 @@ def _declared(request: ReadRequest, packaging: PackagingFiles, imports: Containe
 def _time_of(request: ReadRequest, commit: str | None) -> int | None:
     if commit is None or not request.wants_commit_time:
         return None
-    found = within_limits(partial(commit_time, Path(request.root), commit), PACKAGING_SECONDS)
-    return None if isinstance(found, Drop) else found
+    seconds = within_limits(partial(commit_time, Path(request.root), commit), PACKAGING_SECONDS)
+    return None if isinstance(seconds, Drop) else seconds
 
 
 def _reading(request: ReadRequest, survey: Survey, provenance: Provenance, num_snippets: int) -> RepositorySummary:
@@ -124,6 +124,7 @@ def _reading(request: ReadRequest, survey: Survey, provenance: Provenance, num_s
         unusable=declared.unusable,
         imports=tuple(imports[:MAX_IMPORTS]),
         own_names=tuple(sorted(own_names)),
+        main_roots=survey.layout.main_roots,
         num_read=counts.num_read,
         unsearched=dict(counts.unreadable),
         examples=tuple(

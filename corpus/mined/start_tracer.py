@@ -16,18 +16,14 @@ from trace_mine.tracer.session import Tracer, TracerConfig
 from trace_mine.tracer.views import parse_view
 
 
-def start_tracer(arguments: TracerArguments) -> Tracer:
-    """Start a Tracer with its sandbox running.
-
-    Args:
-        arguments: the keyword arguments of ``TracerConfig`` as JSON.
+def config_of(arguments: TracerArguments) -> TracerConfig:
+    """Make the configuration of a Tracer from its keyword arguments as JSON.
 
     Raises:
-        CorpusError: this machine offers less isolation than is asked for.
         ValueError: a limit or the view is out of its range.
     """
     repository = arguments["repository"]
-    config = TracerConfig(
+    return TracerConfig(
         # Field by field and not `**arguments`: JSON has neither paths nor tuples.
         repository=None if repository is None else Path(repository),
         sys_path=tuple(arguments["sys_path"]),
@@ -46,7 +42,19 @@ def start_tracer(arguments: TracerArguments) -> Tracer:
         allow_unsafe=arguments["allow_unsafe"],
         seed=arguments["seed"],
     )
+
+
+def start_tracer(arguments: TracerArguments) -> Tracer:
+    """Start a Tracer with its sandbox running.
+
+    Args:
+        arguments: the keyword arguments of ``TracerConfig`` as JSON.
+
+    Raises:
+        CorpusError: this machine offers less isolation than is asked for.
+        ValueError: a limit or the view is out of its range.
+    """
     try:
-        return Tracer(config)
+        return Tracer(config_of(arguments))
     except SandboxUnavailable as error:  # it concerns all units, so it ends the command instead of dropping snippets
         raise CorpusError(str(error)) from error

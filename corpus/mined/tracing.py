@@ -17,11 +17,13 @@ from typing import Protocol, cast
 from trace_mine.corpus.errors import CorpusError
 from trace_mine.corpus.hashing import content_key
 from trace_mine.corpus.mined.hidden_inputs import add_prior
+from trace_mine.corpus.mined.items.verdicts import RunsSource, agrees, verdicts_of
 from trace_mine.corpus.mined.payload import MinedPayload, UnreadableEntry
 from trace_mine.corpus.mined.snippets import Candidate
 from trace_mine.corpus.rows import Row, RowOrigin, make_row, printable
 from trace_mine.corpus.work import Dropped, Item, SnippetEntry
 from trace_mine.tracer.inside.reasons import Reason
+from trace_mine.tracer.limits import Limits
 from trace_mine.tracer.schema import Drop, Snippet, Trace
 
 ORIGIN = "mined"
@@ -99,6 +101,8 @@ def _trace(unit: MinedPayload, candidate: Candidate) -> Row | Drop:
     tracer = _tracer_for(unit)
     try:
         trace = tracer.trace(snippet)
+        if isinstance(trace, Trace) and candidate.item:
+            trace = _as_judged(trace, _verdicts(unit, cast("RunsSource", tracer)).get(candidate.item), candidate.item)
         if isinstance(trace, Trace) and candidate.prior is not None:
             trace = add_prior(trace, snippet, candidate.prior, candidate.input_values)
     except CorpusError:
@@ -117,6 +121,25 @@ def _trace(unit: MinedPayload, candidate: Candidate) -> Row | Drop:
     # Rows of one module must be the same from every machine, wherever its interpreter stands.
     steps = tuple(replace(step, path=_relative(step.path, unit["tracer"]["library"])) for step in trace.steps)
     return make_row(replace(trace, steps=steps), _row_origin(unit, candidate))
+
+
+def _verdicts(unit: MinedPayload, tracer: RunsSource) -> Mapping[str, str]:
+    """Pytest's verdicts on the items of the unit, asked for when the first one is needed."""
+    if _Live.verdicts is None:
+        candidates = [Candidate.from_json(entry["candidate"]) for entry in unit["snippets"]]
+        items = [each.item for each in candidates if each.item and each.drop is None and not each.snippet.session]
+        _Live.verdicts = verdicts_of(tracer, items, Limits(**unit["tracer"]["limits"]))  # type: ignore[arg-type]
+    return _Live.verdicts
+
+
+def _as_judged(trace: Trace, verdict: str | None, item: str) -> Trace | Drop:
+    """The trace, where the test ends in it as it does under pytest; also where pytest's verdict is not known."""
+    if verdict is None or agrees(verdict, trace.outcome):
+        return trace
+    if verdict == "skipped":
+        return Drop(reason=Reason.TEST_SKIPPED, evidence=f"pytest skips {item}")
+    evidence = f"pytest says {verdict} of {item}, the session ends with {trace.outcome}: {trace.text[-300:]}"
+    return Drop(reason=Reason.SPELT_OTHERWISE, evidence=evidence)
 
 
 def _row_origin(unit: MinedPayload, candidate: Candidate) -> RowOrigin:
@@ -165,6 +188,7 @@ class _Live:
     key: str | None = None
     tracer: TracerLike | None = None
     unit: MinedPayload | None = None
+    verdicts: Mapping[str, str] | None = None
 
 
 def _tracer_for(unit: MinedPayload) -> TracerLike:
@@ -179,7 +203,7 @@ def _tracer_for(unit: MinedPayload) -> TracerLike:
         # multiprocessing do run.
         multiprocessing.util.Finalize(None, close_tracer, exitpriority=100)
     if _Live.unit is not unit:
-        _Live.unit = unit
+        _Live.unit, _Live.verdicts = unit, None
         _Live.tracer.begin_unit()
     return _Live.tracer
 

@@ -21,7 +21,7 @@ def commit_time(root: Path, commit: str) -> int | None:
 
     try:
         with Repo(str(root)) as repository:
-            found = repository[commit.encode("ascii")]
-            return found.commit_time if isinstance(found, Commit) and 0 <= found.commit_time <= MAX_TIME else None
+            made = repository[commit.encode("ascii")]
+            return made.commit_time if isinstance(made, Commit) and 0 <= made.commit_time <= MAX_TIME else None
     except Exception:  # git's files are hostile, and dulwich raises whatever their bytes make it raise
         return None

@@ -42,7 +42,7 @@ TOOLS = frozenset(
 them. Those that begin with a name of TOOL_FAMILIES are left out as well."""
 TOOL_FAMILIES = ("sphinx-", "sphinxcontrib-", "flake8-", "mkdocs-", "types-", "tox-", "mypy-")
 
-_extra = re.compile(r"""\s*+(?:\band\s++)?\bextra\s*+==\s*+["']([\w.-]++)["']""")
+_extra = re.compile(r"""\bextra *+== *+["']([\w.-]++)["']""")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,14 +77,14 @@ def find_declared(packaging: PackagingFiles, imports: Container[str] = ()) -> De
         packaging: the repository's files.
         imports: top-level names that it imports: of TOOLS it needs those alone.
     """
-    found = _Found(packaging, imports)
-    found.of_project()
-    found.of_metadata()
-    found.of_setuptools()
-    found.of_tools()
-    found.of_tox()
-    found.of_files()
-    return found.declared()
+    reading = _Found(packaging, imports)
+    reading.of_project()
+    reading.of_metadata()
+    reading.of_setuptools()
+    reading.of_tools()
+    reading.of_tox()
+    reading.of_files()
+    return reading.declared()
 
 
 @dataclass(slots=True)
@@ -223,7 +223,7 @@ class _Found:
                 self._take_extras(re.split(r"[\s,]++", own[1]) if own is not None else ())
                 continue
             # hashes and options of one requirement stand behind it
-            self._take([re.split(r"\s++--", line)[0]])
+            self._take([line.partition(" --")[0]])
 
     def _take(self, listed: object) -> None:
         """Keep the requirements of a list, or of text with one in each line, whatever else may be in a hostile file."""
@@ -271,7 +271,7 @@ def _without_extra(line: str) -> str:
     if not _is_for_tests(extra[1]):
         return ""
     requirement, _, marker = _extra.sub("", line, count=1).partition(";")
-    marker = re.sub(r"^\s*+and\s++", "", marker).strip()
+    marker = marker.strip().removesuffix("and").removeprefix("and").strip()
     return f"{requirement.strip()}; {marker}" if marker and marker != "()" else requirement.strip()
 
 

@@ -23,7 +23,7 @@ SECONDS = 30.0
 """Wall time of an interpreter's answer."""
 
 _PROGRAM = "import platform, sys; print(sys.implementation.name, platform.python_version(), sys.executable)"
-_answer = re.compile(r"cpython (\d+\.\d+\.\d+\S*) (/.+)\Z")
+_answer = re.compile(r"cpython (\d++\.\d++\.\d++[^ ]*+) /")
 
 
 @cache
@@ -34,12 +34,12 @@ def interpreters() -> Mapping[str, str]:
     the first counts.
     """
     minor = f"{sys.version_info[0]}.{sys.version_info[1]}"
-    found = {minor: sys.executable}
+    paths_by_version = {minor: sys.executable}
     for version in SUPPORTED:
         for candidate in (shutil.which(f"python{version}"), *_kept(version)):
-            if version not in found and candidate is not None and _version_of(str(candidate), version):
-                found[version] = str(candidate)
-    return found
+            if version not in paths_by_version and candidate is not None and _version_of(str(candidate), version):
+                paths_by_version[version] = str(candidate)
+    return paths_by_version
 
 
 def interpreter_for(requires_python: str | None) -> str | None:
@@ -83,8 +83,8 @@ def _kept(version: str) -> list[Path]:
     """The interpreters of a minor version in pyenv's and uv's folders, the newest first."""
     pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv", "versions")
     data = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local/share")
-    found = [*pyenv.glob(f"{version}.*"), *data.glob(f"uv/python/cpython-{version}.*")]
-    paths = [folder / "bin" / f"python{version}" for folder in found]
+    folders = [*pyenv.glob(f"{version}.*"), *data.glob(f"uv/python/cpython-{version}.*")]
+    paths = [folder / "bin" / f"python{version}" for folder in folders]
     return sorted((path for path in paths if path.exists()), key=lambda path: _numbers(path), reverse=True)
 
 

@@ -44,10 +44,10 @@ def _bounds(part: str) -> str:
     sign, text = part[0], part[1:].strip()
     if sign not in "^~" or part.startswith("~="):
         return f"=={part}" if part[0].isdigit() else part
-    found = _number.match(text)
-    if found is None:
+    match = _number.match(text)
+    if match is None:
         return ""
-    numbers = [int(number) for number in found.groups() if number is not None]
+    numbers = [int(number) for number in match.groups() if number is not None]
     # ``^`` keeps the first number that is not zero, ``~`` the second one, or the first where there is no other
     keep = next((n for n, number in enumerate(numbers) if number), len(numbers) - 1) if sign == "^" else 1
     keep = min(keep, len(numbers) - 1)

@@ -207,5 +207,5 @@ def _open_to_all(folder: Path) -> None:
 
 def distributions_in(folder: Path) -> tuple[str, ...]:
     """``name==version`` of what is installed in a folder, sorted."""
-    found = importlib.metadata.distributions(path=[str(folder)])
-    return tuple(sorted(f"{each.name}=={each.version}" for each in found if each.name))
+    distributions = importlib.metadata.distributions(path=[str(folder)])
+    return tuple(sorted(f"{each.name}=={each.version}" for each in distributions if each.name))

@@ -77,7 +77,7 @@ def collect_tests(config: TracerConfig, staging: Path) -> CollectedTests:
         items, summary = answers_of(outcome.stdout, word)
     except ProtocolError as error:
         return CollectedTests(failure=str(error)[:300])
-    if summary is None or summary.exit_code not in ENDED:
+    if summary is None or not summary.is_whole or summary.exit_code not in ENDED:
         last_line = outcome.stderr.decode("utf-8", "replace").strip().rpartition("\n")[2][:300]
         ended = outcome.status if summary is None else f"pytest's exit code {summary.exit_code}"
         return CollectedTests(failure=f"collecting ended with {ended}: {last_line}")

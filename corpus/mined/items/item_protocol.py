@@ -131,11 +131,12 @@ class ItemRecipe(Record):
 
 @record
 class CollectionSummary(Record):
-    """The end of a collection: pytest's exit code, how many items it gave, the files that could not be collected, its
-    version, and the repository's folders on ``sys.path``.
+    """The end of a collection: pytest's exit code, whether it went through all files, how many items it gave, the files
+    that could not be collected, its version, and the repository's folders on ``sys.path``.
     """
 
     exit_code: Count
+    is_whole: bool
     items: Count
     errors: tuple[Problem, ...]
     pytest: Name

@@ -108,6 +108,7 @@ class _Plugin:
         below = [os.path.relpath(path, self._root) for path in sys.path if os.path.abspath(path).startswith(self._root)]
         summary = {
             "exit_code": code,
+            "is_whole": self._is_collected,
             "items": self._num_items,
             "errors": self._errors[:20],
             "pytest": pytest.__version__,
@@ -184,7 +185,7 @@ class _Recipe:
                 record.update(self._body())
         except _NotSpelt as why:
             record["problem"] = str(why)
-        except Exception as error:  # noqa: BLE001  # a plugin's or the repository's own object, of any behaviour
+        except Exception as error:  # a plugin's or the repository's own object, of any behaviour
             record["problem"] = f"collector {type(error).__name__}: {error}"[:MAX_ERROR]
         return record
 
@@ -304,14 +305,14 @@ class _Recipe:
         value = self._parameters()[name]
         text = self._speller.spell(value)
         if text is not None:
-            return text
+            return str(text)
         index = self._item.callspec.indices[name]
-        found = None if fixture is None else fixture_parameter(fixture, index)
-        found = found or parametrized(self._function, self._item.cls, self._item.module.__name__, name, index)
+        source = None if fixture is None else fixture_parameter(fixture, index)
+        source = source or parametrized(self._function, self._item.cls, self._item.module.__name__, name, index)
         # the text's names are those of the module that it stands in
-        if found is None or found[1] != self._item.module.__name__:
+        if source is None or source[1] != self._item.module.__name__:
             raise _NotSpelt(f"parameter {type(value).__name__}")
-        return found[0]
+        return str(source[0])
 
     def _keep(self, name: str, level: int, fields: dict[str, object]) -> str:
         key = f"{name}/{level}"
@@ -319,10 +320,8 @@ class _Recipe:
         return key
 
     def _definitions(self, name: str) -> Sequence[Any]:
-        found = self._item._fixtureinfo.name2fixturedefs.get(name)
-        if found:
-            return found
-        return self._item.session._fixturemanager.getfixturedefs(name, self._item) or ()
+        definitions: Sequence[Any] = self._item._fixtureinfo.name2fixturedefs.get(name) or ()
+        return definitions or self._item.session._fixturemanager.getfixturedefs(name, self._item) or ()
 
     def _parameters(self) -> dict[str, object]:
         return getattr(getattr(self._item, "callspec", None), "params", {})
@@ -353,11 +352,11 @@ def _uses_of_request(function: Any) -> set[str]:
 
 def _first_line(function: Any) -> int:
     code = getattr(function, "__code__", None)
-    return 1 if code is None else code.co_firstlineno
+    return 1 if code is None else int(code.co_firstlineno)
 
 
 def _last_line(function: Any) -> int:
     code = getattr(function, "__code__", None)
     if code is None:
         return 1
-    return max([code.co_firstlineno, *(end for _, end, _, _ in code.co_positions() if end is not None)])
+    return int(max([code.co_firstlineno, *(end for _, end, _, _ in code.co_positions() if end is not None)]))

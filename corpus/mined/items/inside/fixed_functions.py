@@ -50,9 +50,9 @@ def around_a_case(cls: Any) -> tuple[list[str], list[str]]:
 def _first(owner: Any, *names: str) -> Any:
     """The first of the functions that the repository itself defines."""
     for name in names:
-        found = getattr(owner, name, None)
-        if found is not None and getattr(found, "__module__", "").partition(".")[0] != "unittest":
-            return found
+        function = getattr(owner, name, None)
+        if function is not None and getattr(function, "__module__", "").partition(".")[0] != "unittest":
+            return function
     return None
 
 

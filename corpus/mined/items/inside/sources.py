@@ -30,11 +30,11 @@ class ModuleSource:
 
     def value_of(self, name: str) -> ast.expr | None:
         """The expression that the module's last assignment gives a name."""
-        found = None
+        value = None
         for node in self.tree.body:
             if isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id == name for t in node.targets):
-                found = node.value
-        return found
+                value = node.value
+        return value
 
 
 @cache
@@ -99,9 +99,9 @@ def _decorators(function: object, cls: type | None, module: str) -> Iterator[tup
         source = source_of(base.__module__)
         if source is None or base.__module__ in ("builtins", "unittest.case"):
             continue
-        for found in ast.walk(source.tree):
-            if isinstance(found, ast.ClassDef) and found.name == base.__name__:
-                for decorator in found.decorator_list:
+        for each in ast.walk(source.tree):
+            if isinstance(each, ast.ClassDef) and each.name == base.__name__:
+                for decorator in each.decorator_list:
                     yield source, decorator
     source = source_of(module)
     marks = None if source is None else source.value_of("pytestmark")
@@ -113,9 +113,10 @@ def _decorators(function: object, cls: type | None, module: str) -> Iterator[tup
 def definition(source: ModuleSource, name: str, first_line: int) -> ast.FunctionDef | ast.AsyncFunctionDef | None:
     """Return the ``def`` of a code object by its name and its first line, which is that of its first decorator."""
     for node in ast.walk(source.tree):
-        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and node.name == name:
-            if min([node.lineno, *(each.lineno for each in node.decorator_list)]) == first_line:
-                return node
+        if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) or node.name != name:
+            continue
+        if min([node.lineno, *(each.lineno for each in node.decorator_list)]) == first_line:
+            return node
     return None
 
 

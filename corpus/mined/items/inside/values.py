@@ -51,8 +51,11 @@ class Speller:
             return repr(value)
         if kind in (float, complex):
             return _number(value)
-        if kind in (list, tuple, set, frozenset):
-            return self._collection(value, depth)  # type: ignore[arg-type]
+        # one that can change is the same object for all who name it
+        if kind in (list, dict, set) and (name := self._name_of(value)) is not None:
+            return name
+        if isinstance(value, (list, tuple, set, frozenset)) and kind in (list, tuple, set, frozenset):
+            return self._collection(value, depth)
         if kind is dict:
             pairs = [(self._spelt(key, depth + 1), self._spelt(item, depth + 1)) for key, item in value.items()]  # type: ignore[attr-defined]
             if any(key is None or item is None for key, item in pairs):
@@ -60,7 +63,9 @@ class Speller:
             return "{" + ", ".join(f"{key}: {item}" for key, item in pairs) + "}"
         return self._named(value, depth) or self._repeated(value)
 
-    def _collection(self, value: list[object], depth: int) -> str | None:
+    def _collection(
+        self, value: list[object] | tuple[object, ...] | set[object] | frozenset[object], depth: int
+    ) -> str | None:
         kind = type(value)
         # a set's order differs from run to run, and the session must not
         items = sorted(value, key=repr) if kind in (set, frozenset) else [*value]
@@ -78,8 +83,7 @@ class Speller:
 
     def _named(self, value: object, depth: int) -> str | None:
         """A value by a name: of the test's module, of another module, a member of an enumeration."""
-        name = self._by_identity.get(id(value))
-        if name is not None and self._namespace.get(name) is value:
+        if (name := self._name_of(value)) is not None:
             return name
         if type(value) is types.ModuleType:
             return self._module(value.__name__) if sys.modules.get(value.__name__) is value else None
@@ -90,6 +94,10 @@ class Speller:
             return self._imported(value)
         return None
 
+    def _name_of(self, value: object) -> str | None:
+        name = self._by_identity.get(id(value))
+        return name if name is not None and self._namespace.get(name) is value else None
+
     def _imported(self, value: Callable[..., object]) -> str | None:
         module, path = getattr(value, "__module__", None), getattr(value, "__qualname__", None)
         if not isinstance(module, str) or not isinstance(path, str) or "<" in path:
@@ -97,10 +105,10 @@ class Speller:
         if module == "builtins":
             return path if getattr(builtins, path, None) is value else None
         try:
-            found = functools.reduce(getattr, path.split("."), sys.modules.get(module))
+            current: object = functools.reduce(getattr, path.split("."), sys.modules.get(module))
         except AttributeError:
             return None
-        if found is not value or module == "__main__":
+        if current is not value or module == "__main__":
             return None
         name = self._module(module)
         return None if name is None else f"{name}.{path}"
@@ -118,9 +126,9 @@ class Speller:
         if type(value) is re.Pattern:
             module = self._module("re")
             return None if module is None else f"{module}.compile({value.pattern!r}, {value.flags})"
-        names = _REPRS.get(type(value))
-        if names is None:
+        if type(value) not in _REPRS:
             return None
+        module = _REPRS[type(value)]
         text = repr(value)
         try:
             # the value's class is one of ``_REPRS`` itself, so this runs no code of the repository
@@ -129,7 +137,6 @@ class Speller:
             return None
         if type(again) is not type(value) or again != value:
             return None
-        module, name = names
         if not module:
             return text
         if self._module(module) is None:
@@ -137,17 +144,17 @@ class Speller:
         return text if text.startswith(f"{module}.") else f"{module}.{text}"
 
 
-_REPRS: dict[type, tuple[str, str]] = {
-    datetime.date: ("datetime", ""),
-    datetime.datetime: ("datetime", ""),
-    datetime.time: ("datetime", ""),
-    datetime.timedelta: ("datetime", ""),
-    datetime.timezone: ("datetime", ""),
-    decimal.Decimal: ("decimal", "Decimal"),
-    fractions.Fraction: ("fractions", "Fraction"),
-    range: ("", ""),
-    slice: ("", ""),
-    bytearray: ("", ""),
+_REPRS: dict[type, str] = {
+    datetime.date: "datetime",
+    datetime.datetime: "datetime",
+    datetime.time: "datetime",
+    datetime.timedelta: "datetime",
+    datetime.timezone: "datetime",
+    decimal.Decimal: "decimal",
+    fractions.Fraction: "fractions",
+    range: "",
+    slice: "",
+    bytearray: "",
 }
 
 

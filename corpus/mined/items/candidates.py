@@ -1,0 +1,129 @@
+"""The candidates of a repository's items: some of each function's parameters, the rest counted."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from trace_mine.corpus.mined.files import read_bytes
+from trace_mine.corpus.mined.items.collection import CollectedTests
+from trace_mine.corpus.mined.items.item_protocol import ItemRecipe
+from trace_mine.corpus.mined.items.spelling import spell
+from trace_mine.corpus.mined.snippets.candidate import Candidate
+from trace_mine.tracer.inside.reasons import Reason
+from trace_mine.tracer.schema import Drop, Piece, Snippet
+
+SIBLINGS = 4
+"""Items of one test that differ in their parameters alone, of which sessions are made. 907 of attrs' items are those
+of 170 functions: all of them would drown the rest."""
+_REASONS = {"hypothesis": Reason.NEEDS_FIXTURE, "generator": Reason.GENERATOR_TEST, "async_fixture": Reason.ASYNC_TEST}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ItemCounts:
+    """What became of a repository's items.
+
+    Attributes:
+        collected: all that pytest collected.
+        left_out: siblings of others that differ in their parameters alone.
+        not_spelt: by what they need (``plugin_fixture benchmark``), those that have no commands.
+        errors: files that could not be collected, with the last line of the error.
+    """
+
+    collected: int = 0
+    left_out: int = 0
+    not_spelt: Mapping[str, int] = field(default_factory=dict)
+    errors: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.left_out + sum(self.not_spelt.values()) > self.collected:
+            raise ValueError("expected the items of ItemCounts to be among those collected, got more of them")
+
+
+def item_candidates(
+    tests: CollectedTests, root: Path, main_roots: Sequence[str], licences: Mapping[str, str | None]
+) -> tuple[list[Candidate], ItemCounts]:
+    """Make the candidates of a repository's items, in pytest's order.
+
+    Args:
+        tests: what was collected.
+        root: the repository, of whose files the bytes are hashed.
+        main_roots: folders for ``sys.path``, as ``Layout`` has them.
+        licences: by path, the licence in a file's own header.
+    """
+    kept, num_left_out = _sampled(tests.items)
+    not_spelt = Counter(item.problem.partition(":")[0] for item in kept if item.problem)
+    hashes: dict[str, str] = {}
+    candidates = []
+    for item in kept:
+        if item.path not in hashes:
+            data = read_bytes(root, item.path)
+            hashes[item.path] = "" if isinstance(data, Drop) else hashlib.sha256(data).hexdigest()
+        candidates.append(_candidate(item, main_roots, hashes[item.path], licences.get(item.path)))
+    errors = () if tests.summary is None else tests.summary.errors
+    counts = ItemCounts(
+        collected=len(tests.items), left_out=num_left_out, not_spelt=dict(sorted(not_spelt.items())), errors=errors
+    )
+    return candidates, counts
+
+
+def _sampled(items: Sequence[ItemRecipe]) -> tuple[list[ItemRecipe], int]:
+    """At most SIBLINGS items of each test, evenly spread over its parameters, in their order; how many are left out."""
+    families: dict[tuple[str, str, str], list[int]] = defaultdict(list)
+    for index, item in enumerate(items):
+        families[item.path, item.cls, item.name].append(index)
+    chosen: set[int] = set()
+    for members in families.values():
+        step = max(1.0, (len(members) - 1) / (SIBLINGS - 1))
+        chosen.update(members[min(len(members) - 1, round(step * n))] for n in range(min(SIBLINGS, len(members))))
+    return [item for index, item in enumerate(items) if index in chosen], len(items) - len(chosen)
+
+
+def _candidate(item: ItemRecipe, main_roots: Sequence[str], source_hash: str, licence: str | None) -> Candidate:
+    drop = _drop_of(item)
+    pieces: tuple[Piece, ...] = ()
+    code = ""
+    opens: tuple[str, ...] = ()
+    if drop is None:
+        spelt = spell(item)
+        pieces = tuple(Piece(source=f"{command}\n", line=item.line) for command in spelt.commands)
+        code, opens = spelt.code, tuple(dict.fromkeys(spelt.opens))
+    owner = f"{item.cls}." if item.cls else ""
+    base = _base_of(item)
+    return Candidate(
+        snippet=Snippet(
+            kind="test",
+            name=f"{item.module}.{owner}{item.case}",
+            path=item.path,
+            line=item.line,
+            end_line=max(item.line, item.end_line),
+            pieces=pieces,
+            module=item.module,
+            code=code,
+            opens=opens,
+        ),
+        sys_path=tuple(dict.fromkeys((base, *main_roots))) if base not in main_roots else tuple(main_roots),
+        source_hash=source_hash,
+        drop=drop,
+        licence=licence,
+        item=item.nodeid,
+    )
+
+
+def _base_of(item: ItemRecipe) -> str:
+    """The folder from which the item's module was imported."""
+    parts = item.path.split("/")[:-1]
+    depth = item.module.count(".") + (1 if item.path.endswith("/__init__.py") else 0)
+    return "/".join(parts[: len(parts) - depth] if depth else parts)
+
+
+def _drop_of(item: ItemRecipe) -> Drop | None:
+    if item.skip:
+        return Drop(reason=Reason.SKIPPED, evidence=item.skip)
+    if item.problem:
+        word = item.problem.partition(" ")[0]
+        return Drop(reason=_REASONS.get(word, Reason.NEEDS_FIXTURE), evidence=item.problem)
+    return None

@@ -1,0 +1,93 @@
+"""The verdicts of pytest on items: a spelling that ends otherwise than the item does under pytest is no session of the
+test.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Protocol
+
+from trace_mine.tracer.limits import Limits
+from trace_mine.tracer.schema import Outcome
+
+WORDS = frozenset(("passed", "failed", "skipped", "xfailed", "xpassed"))
+"""What pytest may say of an item."""
+_PROGRAM = """
+import os as _os
+_out = _os.dup(1)
+def _write(line, write=_os.write):
+    while line:
+        line = line[write(_out, line):]
+judge({root!r}, {nodeids!r}, {word!r}, _write)
+"""
+
+
+class RunsSource(Protocol):
+    """What runs a source in the sandbox of a repository (``tracer.session.Tracer``)."""
+
+    def run_source(self, source: str, limits: Limits) -> Outcome:
+        """Run it as ``__main__``."""
+
+    @property
+    def root(self) -> str:
+        """The repository's folder there."""
+
+
+def verdicts_of(tracer: RunsSource, nodeids: Sequence[str], limits: Limits) -> Mapping[str, str]:
+    """Run items under pytest, each run by the limits of one session.
+
+    Args:
+        tracer: runs the program.
+        nodeids: pytest's names of the items.
+        limits: of one session.
+
+    Returns:
+        By item, one of WORDS; an item is missing where nothing is known of it.
+    """
+    word = secrets.token_hex(16)
+    program = _source() + _PROGRAM.format(root=tracer.root, nodeids=[*nodeids], word=word)
+    outcome = tracer.run_source(program, _for_all(limits, len(nodeids)))
+    verdicts: dict[str, str] = {}
+    for line in outcome.stdout.split(b"\n"):
+        start, _, record = line.partition(b" ")
+        if start == word.encode("ascii"):
+            nodeid, verdict = _checked(record)
+            if nodeid in nodeids and verdict in WORDS:
+                verdicts[nodeid] = verdict
+    return verdicts
+
+
+def agrees(verdict: str, session: str) -> bool:
+    """Return True if a session ends as the verdict says; ``session`` is the trace's outcome."""
+    if verdict in ("passed", "xpassed"):
+        return session == "ok"
+    return verdict in ("failed", "xfailed") and session not in ("ok", "exit")
+
+
+def _for_all(limits: Limits, number: int) -> Limits:
+    return Limits(
+        wall_seconds=min(3600.0, limits.wall_seconds * (number + 1)),
+        cpu_seconds=min(3600, limits.cpu_seconds * (number + 1)),
+        memory_bytes=limits.memory_bytes,
+    )
+
+
+@cache
+def _source() -> str:
+    return (Path(__file__).parent / "inside" / "verdicts.py").read_text(encoding="utf-8")
+
+
+def _checked(record: bytes) -> tuple[str, str]:
+    """The item and the verdict of a line; empty texts where it has another form."""
+    try:
+        answer = json.loads(record)
+    except (ValueError, RecursionError):
+        return "", ""
+    if not isinstance(answer, dict):
+        return "", ""
+    nodeid, verdict = answer.get("nodeid"), answer.get("verdict")
+    return (nodeid, verdict) if isinstance(nodeid, str) and isinstance(verdict, str) else ("", "")

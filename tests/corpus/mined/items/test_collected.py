@@ -1,0 +1,223 @@
+"""Tests of a repository as pytest collects them: what kinds there are, which become rows, and what they show."""
+
+from __future__ import annotations
+
+import json
+import sysconfig
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from trace_mine.corpus.__main__ import main
+from trace_mine.corpus.mined.items.collection import CollectedTests, collect_tests
+from trace_mine.tracer.config import TracerConfig
+
+SITE = Path(sysconfig.get_path("purelib"))
+FILES: dict[str, str | bytes] = {
+    "shop.py": "def total(prices, tax=0):\n    amount = sum(prices)\n    return amount + tax\n",
+    "tests/conftest.py": """\
+import pytest
+
+
+@pytest.fixture
+def prices():
+    made = [1, 2]
+    yield made
+    made.clear()
+
+
+@pytest.fixture(autouse=True)
+def counted(request):
+    return 1
+
+
+@pytest.fixture(params=[10, 20])
+def tax(request):
+    return request.param * 2
+""",
+    "tests/test_shop.py": """\
+import asyncio
+import unittest
+
+import pytest
+
+from shop import total
+
+
+@pytest.fixture
+def prices(prices):
+    return [*prices, 3]
+
+
+def test_fixture(prices):
+    assert total(prices) == 6
+
+
+def test_parametrized_fixture(prices, tax):
+    assert total(prices, tax) == 6 + tax
+
+
+@pytest.mark.parametrize("numbers, expected", [([1], 1), ([1, 2], 3), ([4], 4), ([5], 5), ([6], 6), ([7], 7)])
+def test_parameters(numbers, expected):
+    assert total(numbers) == expected
+
+
+class Base:
+    def test_inherited(self):
+        assert total([self.number]) == self.number
+
+
+class TestOne(Base):
+    number = 1
+
+    def setup_method(self):
+        self.number = 5
+
+
+class TestCase(unittest.TestCase):
+    def setUp(self):
+        self.number = 7
+
+    def test_case(self):
+        self.assertEqual(total([self.number]), 7)
+
+
+def test_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("RATE", "2")
+    (tmp_path / "a.txt").write_text("1")
+    assert total([int((tmp_path / "a.txt").read_text())]) == 1
+
+
+def test_printed(capsys):
+    print(total([1]))
+    assert capsys.readouterr().out == "1\\n"
+
+
+def test_raises():
+    with pytest.raises(TypeError):
+        total(None)
+
+
+@pytest.mark.skip(reason="not today")
+def test_skipped():
+    raise AssertionError
+
+
+@pytest.mark.xfail
+def test_expected_failure():
+    assert total([1]) == 2
+
+
+def test_fails():
+    assert total([1]) == 3
+
+
+def test_of_a_plugin(benchmark):
+    benchmark(total, [1])
+
+
+def test_depends_on_its_folder():
+    import os
+
+    assert os.path.exists("tests/test_shop.py")
+""",
+}
+Make = Callable[..., Path]
+
+
+@pytest.fixture
+def root(make_repository: Make) -> Path:
+    return make_repository("shop", FILES)
+
+
+def collected(root: Path, tmp_path: Path) -> CollectedTests:
+    return collect_tests(TracerConfig(repository=root, sys_path=("",), site_folders=(SITE,)), tmp_path / "staging")
+
+
+def test_all_kinds_are_collected(root: Path, tmp_path: Path) -> None:
+    tests = collected(root, tmp_path)
+    assert not tests.failure
+    problems = {item.case: item.problem for item in tests.items if item.problem}
+    assert problems == {"test_of_a_plugin": "fixture benchmark"}
+    cases = [item.case for item in tests.items]
+    assert len([case for case in cases if case.startswith("test_parameters[")]) == 6
+    assert "test_inherited" in cases
+    assert {item.case: item.skip for item in tests.items if item.skip} == {"test_skipped": "not today"}
+
+
+def test_they_become_rows_that_end_as_under_pytest(root: Path, tmp_path: Path) -> None:
+    import pyarrow.parquet as parquet
+
+    out = tmp_path / "out"
+    assert main([str(root), "--out", str(out), "--sources", "test", "--environment", "none", "--jobs", "1"]) == 0
+    rows = {row["name"]: row for file in out.rglob("*.parquet") for row in parquet.read_table(file).to_pylist()}
+    drops = {drop["name"]: drop["reason"] for drop in map(json.loads, (out / "errors.jsonl").read_text().splitlines())}
+    module = "tests.test_shop" if any(name.startswith("tests.") for name in rows) else "test_shop"
+    outcome = {name.removeprefix(f"{module}."): row["outcome"] for name, row in rows.items()}
+    assert outcome.pop("test_expected_failure") == "exception"
+    assert outcome.pop("test_fails") == "exception"
+    assert set(outcome.values()) == {"ok"}
+    assert {"test_fixture", "TestOne.test_inherited", "TestCase.test_case", "test_folder", "test_printed"} <= {*outcome}
+    assert len([name for name in outcome if name.startswith("test_parameters")]) == 4
+    assert {name.removeprefix(f"{module}."): reason for name, reason in drops.items()} == {
+        "test_skipped": "skipped",
+        "test_of_a_plugin": "needs_fixture",
+        "test_depends_on_its_folder": "spelt_otherwise",
+    }
+    text = rows[f"{module}.test_fixture"]["text"]
+    # the body of the function that the test calls stands in the session
+    assert ">>> amount = sum(prices)" in text
+    assert "pytest" not in text
+    notes = json.loads((out / "stats.json").read_bytes())["tests"]["shop"]
+    assert notes["siblings_left_out"] == 2
+    assert notes["not_spelt"] == {"fixture benchmark": 1}
+
+
+def test_a_file_that_can_not_be_imported_costs_its_own_tests(make_repository: Make, tmp_path: Path) -> None:
+    files = {
+        "test_a.py": "def test_a():\n    assert 1\n",
+        "test_b.py": "import nowhere_at_all\n\n\ndef test_b(): pass\n",
+    }
+    tests = collected(make_repository("two", files), tmp_path)
+    assert [item.case for item in tests.items] == ["test_a"]
+    assert tests.summary is not None
+    assert "nowhere_at_all" in " ".join(tests.summary.errors)
+
+
+@pytest.mark.parametrize(
+    "conftest",
+    [
+        "import os\nos._exit(3)\n",
+        "raise SystemExit(1)\n",
+        "while True: pass\n",
+        "import sys\nsys.stdout.write('x' * 100)\nraise ValueError\n",
+        "def pytest_configure(config):\n    config.option.collectonly = False\n    raise KeyboardInterrupt\n",
+    ],
+    ids=["exit", "system-exit", "endless", "error", "interrupt"],
+)
+def test_a_collection_that_breaks_off_is_told(
+    conftest: str, make_repository: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from dataclasses import replace
+
+    from trace_mine.corpus.mined.items import collection
+
+    monkeypatch.setattr(collection, "LIMITS", replace(collection.LIMITS, cpu_seconds=3, wall_seconds=6.0))
+    tests = collected(
+        make_repository("broken", {"conftest.py": conftest, "test_a.py": "def test_a(): pass\n"}), tmp_path
+    )
+    assert tests.failure
+    assert not tests.items
+
+
+def test_the_repository_can_not_speak_for_the_collector(make_repository: Make, tmp_path: Path) -> None:
+    """Its lines lack the word, which no repository learns by looking at what it is shown."""
+    summary = {"exit_code": 0, "is_whole": True, "items": 0, "errors": [], "pytest": "0", "sys_path": []}
+    line = json.dumps({"collection_summary": summary})
+    forged = f"import os\nfor word in ('', '0' * 32):\n    os.write(1, (word + {' ' + line!r} + chr(10)).encode())\n"
+    files = {"conftest.py": forged, "test_a.py": "def test_a(): pass\n"}
+    tests = collected(make_repository("forged", files), tmp_path)
+    assert [item.case for item in tests.items] == ["test_a"]
+    assert tests.summary is not None
+    assert tests.summary.pytest == pytest.__version__

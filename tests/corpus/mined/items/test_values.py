@@ -1,0 +1,115 @@
+"""A value that is spelt is the value of its text, in the namespace of its module; other values have no text."""
+
+from __future__ import annotations
+
+import collections
+import datetime
+import decimal
+import enum
+import importlib
+import re
+from collections.abc import Mapping
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trace_mine.corpus.mined.items.inside.values import MAX_TEXT, Speller
+
+
+class Colour(enum.Enum):
+    RED = 1
+
+
+TABLE = [1, 2, 3]
+NAMESPACE: Mapping[str, object] = {"TABLE": TABLE, "Colour": Colour, "decimal": "another thing", "__hidden": TABLE}
+
+_atoms = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False)
+    | st.text()
+    | st.binary()
+    | st.complex_numbers(allow_nan=False, allow_infinity=False)
+    | st.dates()
+    | st.times()
+    | st.timedeltas()
+    | st.fractions()
+    | st.sampled_from(
+        [int, len, Colour.RED, TABLE, range(3), slice(1, 2), bytearray(b"a"), ..., re, collections.OrderedDict]
+    )
+)
+_hashable = st.none() | st.integers() | st.text(max_size=3)
+_values = st.recursive(
+    _atoms,
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.lists(inner, max_size=3).map(tuple)
+        | st.dictionaries(_hashable, inner, max_size=3)
+        | st.sets(_hashable, max_size=3)
+        | st.frozensets(_hashable, max_size=3)
+    ),
+    max_leaves=6,
+)
+
+
+@given(_values)
+def test_a_text_has_its_value(value: object) -> None:
+    speller = Speller(NAMESPACE)
+    text = speller.spell(value)
+    if text is None:
+        return
+    modules = {name.partition(".")[0]: importlib.import_module(name.partition(".")[0]) for name in speller.modules}
+    again = eval(text, {**NAMESPACE, **modules})
+    assert type(again) is type(value)
+    assert again == value
+    assert "\n" not in text
+
+
+def test_values_by_their_names() -> None:
+    speller = Speller(NAMESPACE)
+    assert speller.spell(TABLE) == "TABLE"
+    assert speller.spell([1, 2, 3]) == "[1, 2, 3]"  # an equal list is another object, which the test may change
+    assert speller.spell(Colour.RED) == "Colour.RED"
+    assert speller.spell((Colour, int)) == "(Colour, int)"
+    assert speller.spell(collections.OrderedDict) == "collections.OrderedDict"
+    assert speller.modules == {"collections"}
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        object(),
+        lambda: 1,
+        decimal.Decimal("1.5"),
+        iter([1]),
+        [object()],
+        {1: object()},
+        "x" * MAX_TEXT,
+        (n for n in "a"),
+    ],
+    ids=repr,
+)
+def test_values_without_a_text(value: object) -> None:
+    """Among them one whose module has another meaning in the namespace."""
+    assert Speller(NAMESPACE).spell(value) is None
+
+
+def test_a_value_that_holds_itself() -> None:
+    value: list[object] = []
+    value.append(value)
+    assert Speller({}).spell(value) is None
+
+
+def test_sets_have_one_order() -> None:
+    texts = {Speller({}).spell({"b", "a", "c"}), Speller({}).spell({"c", "b", "a"})}
+    assert texts == {"{'a', 'b', 'c'}"}
+
+
+def test_a_repr_that_lies_is_no_text() -> None:
+    class Liar(datetime.date):
+        def __repr__(self) -> str:
+            raise AssertionError("asked")
+
+    assert Speller({}).spell(Liar(2020, 1, 1)) is None
