@@ -56,13 +56,16 @@ def item_candidates(
     """
     kept, num_left_out = _sampled(tests.items)
     not_spelt = Counter(item.problem.partition(":")[0] for item in kept if item.problem)
+    # behind the others the folders of conftest.py files, from which fixtures are imported
+    collected = () if tests.summary is None else tests.summary.sys_path
+    roots = tuple(dict.fromkeys((*main_roots, *("" if path == "." else path for path in collected))))
     hashes: dict[str, str] = {}
     candidates = []
     for item in kept:
         if item.path not in hashes:
             data = read_bytes(root, item.path)
             hashes[item.path] = "" if isinstance(data, Drop) else hashlib.sha256(data).hexdigest()
-        candidates.append(_candidate(item, main_roots, hashes[item.path], licences.get(item.path)))
+        candidates.append(_candidate(item, roots, hashes[item.path], licences.get(item.path)))
     errors = () if tests.summary is None else tests.summary.errors
     counts = ItemCounts(
         collected=len(tests.items), left_out=num_left_out, not_spelt=dict(sorted(not_spelt.items())), errors=errors
@@ -82,7 +85,7 @@ def _sampled(items: Sequence[ItemRecipe]) -> tuple[list[ItemRecipe], int]:
     return [item for index, item in enumerate(items) if index in chosen], len(items) - len(chosen)
 
 
-def _candidate(item: ItemRecipe, main_roots: Sequence[str], source_hash: str, licence: str | None) -> Candidate:
+def _candidate(item: ItemRecipe, roots: Sequence[str], source_hash: str, licence: str | None) -> Candidate:
     drop = _drop_of(item)
     pieces: tuple[Piece, ...] = ()
     code = ""
@@ -105,7 +108,7 @@ def _candidate(item: ItemRecipe, main_roots: Sequence[str], source_hash: str, li
             code=code,
             opens=opens,
         ),
-        sys_path=tuple(dict.fromkeys((base, *main_roots))) if base not in main_roots else tuple(main_roots),
+        sys_path=tuple(dict.fromkeys((base, *roots))),
         source_hash=source_hash,
         drop=drop,
         licence=licence,

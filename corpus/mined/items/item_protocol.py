@@ -142,6 +142,10 @@ class CollectionSummary(Record):
     pytest: Name
     sys_path: tuple[Location, ...]
 
+    def agree(self) -> None:
+        for path in self.sys_path:
+            check_relative(path)
+
 
 ANSWERS = OneOf(ItemRecipe, CollectionSummary)
 

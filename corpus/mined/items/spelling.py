@@ -67,8 +67,11 @@ class _Speller:
     def run(self) -> None:
         item, spelt = self._item, self.spelt
         spelt.setup += [f"import {name}" for name in item.modules]
+        # pytest's closure has what its own fixtures ask for too (``tmp_path_factory``), which nobody here does
+        asked = {key for fixture in item.fixtures for _, key in fixture.arguments} | {key for _, key in item.arguments}
         for key in item.order:
-            self._make(self._fixtures[key])
+            if self._fixtures[key].kind != "built_in" or key in asked:
+                self._make(self._fixtures[key])
         for _, key in item.arguments:
             self._make(self._fixtures[key])
         self._need_instance()

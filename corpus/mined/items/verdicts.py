@@ -22,7 +22,7 @@ _out = _os.dup(1)
 def _write(line, write=_os.write):
     while line:
         line = line[write(_out, line):]
-judge({root!r}, {nodeids!r}, {word!r}, _write)
+judge({root!r}, {nodeids!r}, {seconds!r}, {word!r}, _write)
 """
 
 
@@ -49,7 +49,7 @@ def verdicts_of(tracer: RunsSource, nodeids: Sequence[str], limits: Limits) -> M
         By item, one of WORDS; an item is missing where nothing is known of it.
     """
     word = secrets.token_hex(16)
-    program = _source() + _PROGRAM.format(root=tracer.root, nodeids=[*nodeids], word=word)
+    program = _source() + _PROGRAM.format(root=tracer.root, nodeids=[*nodeids], seconds=limits.wall_seconds, word=word)
     outcome = tracer.run_source(program, _for_all(limits, len(nodeids)))
     verdicts: dict[str, str] = {}
     for line in outcome.stdout.split(b"\n"):

@@ -105,7 +105,8 @@ class _Plugin:
 
     def finish(self, code: int) -> None:
         """Write what is to be said of the collection."""
-        below = [os.path.relpath(path, self._root) for path in sys.path if os.path.abspath(path).startswith(self._root)]
+        folders = [os.path.abspath(path) for path in sys.path]
+        below = [os.path.relpath(path, self._root) for path in folders if f"{path}/".startswith(f"{self._root}/")]
         summary = {
             "exit_code": code,
             "is_whole": self._is_collected,
@@ -304,13 +305,16 @@ class _Recipe:
         """The text of a parameter: its value's, or its expression's in the decorator."""
         value = self._parameters()[name]
         text = self._speller.spell(value)
-        if text is not None:
+        # a path of this machine would be another one in a replay: its expression is not
+        if text is not None and self._root not in text:
             return str(text)
         index = self._item.callspec.indices[name]
         source = None if fixture is None else fixture_parameter(fixture, index)
         source = source or parametrized(self._function, self._item.cls, self._item.module.__name__, name, index)
         # the text's names are those of the module that it stands in
         if source is None or source[1] != self._item.module.__name__:
+            if text is not None:
+                return str(text)
             raise _NotSpelt(f"parameter {type(value).__name__}")
         return str(source[0])
 
