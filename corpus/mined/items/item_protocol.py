@@ -37,6 +37,7 @@ class FixtureRecipe(Record):
         arguments: name of an argument, and the key of the fixture that gives it.
         uses: attributes of ``request`` that it reads.
         takes_request: it has an argument ``request``.
+        gives: fixtures that it may ask of ``request`` by name, with their keys.
         text: the expression of its parameter; empty where it has none.
         before, after: of ``xunit``, the commands before and after the test; its name is ``module``, ``function``,
             ``class`` or ``method``.
@@ -55,6 +56,7 @@ class FixtureRecipe(Record):
     text: Text = ""
     before: tuple[Text, ...] = ()
     after: tuple[Text, ...] = ()
+    gives: tuple[tuple[Name, Name], ...] = ()
 
     def agree(self) -> None:
         if not self.name.isidentifier():
@@ -85,6 +87,7 @@ class ItemRecipe(Record):
         arguments: name of an argument of the test, and the key of the fixture that gives it.
         order: keys of its fixtures in the order in which pytest makes them.
         before, after: of a method of a ``TestCase``, the commands around it.
+        uses, gives: of its own ``request``, as a fixture has them.
         changes_folder: its code names ``chdir``, so that a relative path may not last.
         fixtures: all its fixtures, those that others ask for before these.
         modules: modules that texts of parameters name.
@@ -107,6 +110,8 @@ class ItemRecipe(Record):
     order: tuple[Name, ...]
     before: tuple[Text, ...]
     after: tuple[Text, ...]
+    uses: tuple[Name, ...]
+    gives: tuple[tuple[Name, Name], ...]
     changes_folder: bool
     fixtures: tuple[FixtureRecipe, ...]
     modules: tuple[Name, ...]
@@ -121,10 +126,10 @@ class ItemRecipe(Record):
             raise ProtocolError(f"expected at most {MAX_FIXTURES} fixtures of an item, got {len(self.fixtures)}")
         known: set[str] = set()
         for fixture in self.fixtures:
-            if not {key for _, key in fixture.arguments if key} <= known:
+            if not {key for _, key in (*fixture.arguments, *fixture.gives) if key} <= known:
                 raise ProtocolError("expected a fixture's arguments before it, got another order")
             known.add(fixture.key)
-        asked = {*self.order, *(key for _, key in self.arguments)}
+        asked = {*self.order, *(key for _, key in (*self.arguments, *self.gives))}
         if not asked <= known:
             raise ProtocolError(f"expected the fixtures that an item asks for, got none called {min(asked - known)!r}")
 

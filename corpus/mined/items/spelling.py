@@ -45,7 +45,8 @@ def spell(item: ItemRecipe) -> SpeltItem:
 
     >>> recipe = ItemRecipe(nodeid="test_a.py::test_b", path="test_a.py", module="test_a", cls="", name="test_b",
     ...     case="test_b", line=1, end_line=2, skip="", is_unittest=False, is_async=False, is_static=False, before=(),
-    ...     after=(), arguments=(("n", "n/1"),), order=("n/1",), changes_folder=False, modules=(), problem="",
+    ...     after=(), uses=(), gives=(), arguments=(("n", "n/1"),), order=("n/1",), changes_folder=False, modules=(),
+    ...     problem="",
     ...     fixtures=(FixtureRecipe(key="n/1", name="n", kind="parameter", text="3"),))
     >>> spell(recipe).commands
     ['n = 3', 'test_b(n)']
@@ -68,7 +69,12 @@ class _Speller:
         item, spelt = self._item, self.spelt
         spelt.setup += [f"import {name}" for name in item.modules]
         # pytest's closure has what its own fixtures ask for too (``tmp_path_factory``), which nobody here does
-        asked = {key for fixture in item.fixtures for _, key in fixture.arguments} | {key for _, key in item.arguments}
+        pairs = [
+            *item.arguments,
+            *item.gives,
+            *(pair for each in item.fixtures for pair in (*each.arguments, *each.gives)),
+        ]
+        asked = {key for _, key in pairs}
         for key in item.order:
             if self._fixtures[key].kind != "built_in" or key in asked:
                 self._make(self._fixtures[key])
@@ -121,7 +127,7 @@ class _Speller:
         if fixture.name == "request":
             # of the test itself: a fixture's own is made where that is called
             if any(name == "request" for name, _ in self._item.arguments):
-                self.spelt.commands.append(self._request("", ()))
+                self.spelt.commands.append(self._request("", self._item.uses, self._item.gives))
             return
         spelt = built_in(fixture.name, _folder_of(self._item), is_absolute=self._item.changes_folder)
         self.spelt.setup += spelt.setup
@@ -136,13 +142,15 @@ class _Speller:
         if fixture.is_method:
             self._need_instance()
             name = fixture.qualname.rpartition(".")[2]
-            self.spelt.setup.append(f"{PLAIN}\n{fixture.qualname}.{name} = _plain({fixture.qualname})")
+            if fixture.module != self._item.module:
+                self.spelt.setup.append(f"from {fixture.module} import {fixture.qualname.partition('.')[0]}")
+            self.spelt.setup.append(f"{PLAIN}\n{fixture.qualname} = _plain({fixture.qualname})")
             function = f"self.{name}"
         else:
             function = self._imported(fixture, variable)
         arguments = [f"{name}={self._variables[key]}" for name, key in fixture.arguments if key]
         if fixture.takes_request:
-            request = self._request(fixture.text, fixture.uses)
+            request = self._request(fixture.text, fixture.uses, fixture.gives)
             self.spelt.commands.append(request)
             arguments.append("request=request")
         call = f"{function}({', '.join(arguments)})"
@@ -172,9 +180,11 @@ class _Speller:
         self.spelt.setup.append(f"{PLAIN}\n{name} = _plain({name})")
         return name
 
-    def _request(self, parameter: str, uses: Sequence[str]) -> str:
-        """The command that makes ``request``."""
+    def _request(self, parameter: str, uses: Sequence[str], gives: Sequence[tuple[str, str]]) -> str:
+        """The command that makes ``request``; before it the fixtures that are asked of it by name."""
         self.spelt.setup.append(STAND_INS["request"])
+        for _, key in gives:
+            self._make(self._fixtures[key])
         item = self._item
         parts = [f"param={parameter}"] if parameter else []
         if item.cls and {"cls", "instance"} & {*uses}:
@@ -182,6 +192,9 @@ class _Speller:
             parts += [f"cls={item.cls}", "instance=self"]
         if {"node", "function"} & {*uses}:
             parts.append(f"name={item.case!r}")
+        if gives:
+            values = ", ".join(f"{name!r}: {self._variables[key]}" for name, key in gives)
+            parts.append(f"fixtures={{{values}}}")
         return f"request = FixtureRequest({', '.join(parts)})"
 
 

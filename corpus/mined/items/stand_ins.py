@@ -17,11 +17,15 @@ def _plain(made):
 STAND_INS = {
     "request": """\
 class FixtureRequest:
-    def __init__(self, param=None, cls=None, instance=None, name=""):
+    def __init__(self, param=None, cls=None, instance=None, name="", fixtures=()):
+        self._fixtures = dict(fixtures)
         self.param, self.cls, self.instance, self.fixturename = param, cls, instance, name
         self.node = self.function = self
         self.name = self.__name__ = name
         self._ends = []
+
+    def getfixturevalue(self, name):
+        return self._fixtures[name]
 
     def addfinalizer(self, end):
         self._ends.append(end)
@@ -95,6 +99,37 @@ class LogCaptureFixture(logging.Handler):
             found.setLevel(level)
         logging.getLogger().removeHandler(self)
 """,
+    "recwarn": """\
+import warnings
+
+
+class WarningsRecorder:
+    def __init__(self):
+        self._catcher = warnings.catch_warnings(record=True)
+        self.list = self._catcher.__enter__()
+        warnings.simplefilter("default")
+
+    def __len__(self):
+        return len(self.list)
+
+    def __iter__(self):
+        return iter(self.list)
+
+    def __getitem__(self, index):
+        return self.list[index]
+
+    def pop(self, cls=Warning):
+        for index, warning in enumerate(self.list):
+            if issubclass(warning.category, cls):
+                return self.list.pop(index)
+        raise AssertionError(f"{cls!r} not found in warning list")
+
+    def clear(self):
+        self.list[:] = []
+
+    def close(self):
+        self._catcher.__exit__(None, None, None)
+""",
     "tmp_path_factory": """\
 import pathlib
 
@@ -164,13 +199,7 @@ def built_in(name: str, folder: str, *, is_absolute: bool) -> BuiltIn:
             setup=(STAND_INS["caplog"],), before=("caplog = LogCaptureFixture()",), after=("caplog.close()",)
         ),
         "recwarn": BuiltIn(
-            setup=("import warnings",),
-            before=(
-                "catcher = warnings.catch_warnings(record=True)",
-                "recwarn = catcher.__enter__()",
-                "warnings.simplefilter('default')",
-            ),
-            after=("catcher.__exit__(None, None, None)",),
+            setup=(STAND_INS["recwarn"],), before=("recwarn = WarningsRecorder()",), after=("recwarn.close()",)
         ),
         "tmpdir": BuiltIn(
             setup=(import_path, "from py.path import local"),

@@ -60,6 +60,8 @@ WITHOUT_EFFECT = {
     "_session_event_loop",
     "event_loop",
 }
+STANDS_IN = {"param", "cls", "instance", "function", "addfinalizer", "node", "fixturename", "getfixturevalue"}
+"""What ``spelling`` has of ``request``."""
 MAX_ERROR = 300
 
 
@@ -132,6 +134,7 @@ _FIXTURE: dict[str, object] = {
     "text": "",
     "before": [],
     "after": [],
+    "gives": [],
 }
 
 
@@ -175,6 +178,8 @@ class _Recipe:
             "order": [],
             "before": [],
             "after": [],
+            "uses": [],
+            "gives": [],
             "changes_folder": False,
             "fixtures": _columns([]),
             "modules": [],
@@ -218,12 +223,16 @@ class _Recipe:
         )
         order = [self._fixture(name, 1) for name in item.fixturenames if name not in WITHOUT_EFFECT]
         arguments = {name: self._fixture(name, 1) for name in item._fixtureinfo.argnames if name not in WITHOUT_EFFECT}
+        uses = _uses_of_request(function) if "request" in arguments else set()
+        gives = self._asked_by_name(function, uses)
         return {
             "is_static": is_static,
             "arguments": [[name, key] for name, key in arguments.items() if key],
             "order": [key for key in order if key],
             "before": before,
             "after": after,
+            "uses": sorted(uses),
+            "gives": gives,
             "changes_folder": "chdir" in self._names,
             "fixtures": _columns([*self._fixtures.values()]),
             "modules": sorted(self._speller.modules),
@@ -269,15 +278,14 @@ class _Recipe:
         if "<" in function.__qualname__:
             raise _NotSpelt(f"local_fixture {name}")
         uses = _uses_of_request(function) if "request" in definition.argnames else set()
-        if uses - {"param", "cls", "instance", "function", "module", "addfinalizer", "node", "fixturename"}:
-            raise _NotSpelt(f"request.{sorted(uses - {'param'})[0]}")
+        gives = self._asked_by_name(function, uses)
         arguments = [
             [argument, self._fixture(argument, level + 1 if argument == name else 1)]
             for argument in definition.argnames
             if argument != "request"
         ]
         parameter = ""
-        if name in self._parameters() and definition.params is not None:
+        if name in self._parameters():  # by ``params``, or by ``parametrize`` with ``indirect``
             parameter = self._text_of(name, function)
         self._names.update(function.__code__.co_names)
         names = [*inspect.signature(function).parameters]
@@ -293,10 +301,25 @@ class _Recipe:
                 "yields": inspect.isgeneratorfunction(function),
                 "arguments": arguments,
                 "uses": sorted(uses),
+                "gives": gives,
                 "takes_request": "request" in definition.argnames,
                 "text": parameter,
             },
         )
+
+    def _asked_by_name(self, function: Any, uses: set[str]) -> list[list[str]]:
+        """The fixtures that a function may ask of ``request`` by name: those that texts of its code or parameters name.
+
+        Raises:
+            _NotSpelt: it asks for more of ``request`` than there is a stand-in for.
+        """
+        if uses - STANDS_IN:
+            raise _NotSpelt(f"request.{min(uses - STANDS_IN)}")
+        if "getfixturevalue" not in uses:
+            return []
+        texts = [*function.__code__.co_consts, *self._parameters().values()]
+        names = sorted({text for text in texts if isinstance(text, str) and text.isidentifier()})
+        return [[name, self._fixture(name, 1)] for name in names if self._definitions(name)]
 
     def _parameter(self, name: str, level: int) -> str:
         return self._keep(name, level, {"kind": "parameter", "text": self._text_of(name, None)})

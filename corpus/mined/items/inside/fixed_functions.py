@@ -16,7 +16,7 @@ def fixed_functions(item: Any, name: str) -> tuple[str, list[str], list[str]]:
     """
     cls, module = item.cls, item.module
     owner = "" if cls is None else cls.__qualname__
-    function = item.function.__name__
+    function = getattr(item, "originalname", None) or item.function.__name__
     if "setup_module" in name or "setUpModule" in name:
         before = _first(module, "setUpModule", "setup_module")
         after = _first(module, "tearDownModule", "teardown_module")

@@ -110,6 +110,24 @@ def _decorators(function: object, cls: type | None, module: str) -> Iterator[tup
             yield source, mark
 
 
+def _indexed(source: ModuleSource, values: ast.expr, index: int, position: int | None) -> str | None:
+    """The text of a value of a list that is a name's, or computed: ``CASES[3][1]``."""
+    text = source.segment(values)
+    if text is None:
+        return None
+    if isinstance(values, ast.Name):
+        cases = vars(source.module).get(values.id)
+        if not isinstance(cases, (list, tuple)) or index >= len(cases):
+            return None  # an iterator is at its end by now
+        case = cases[index]
+        one = f"{text}[{index}]"
+        if type(case).__name__ == "ParameterSet":
+            return f"{one}.values[{position or 0}]"
+    else:
+        one = f"list({text})[{index}]"
+    return one if position is None else f"{one}[{position}]"
+
+
 def definition(source: ModuleSource, name: str, first_line: int) -> ast.FunctionDef | ast.AsyncFunctionDef | None:
     """Return the ``def`` of a code object by its name and its first line, which is that of its first decorator."""
     for node in ast.walk(source.tree):
@@ -133,7 +151,7 @@ def _names(node: ast.expr | None) -> list[str] | None:
 def _element(source: ModuleSource, values: ast.expr, index: int, position: int | None) -> str | None:
     """The text of one value of a list of parameter sets; ``position``: its place in a set of several."""
     if not isinstance(values, (ast.List, ast.Tuple)) or any(isinstance(item, ast.Starred) for item in values.elts):
-        return None  # a list that is computed: what one of its elements was has no text of its own
+        return _indexed(source, values, index, position)
     if index >= len(values.elts):
         return None
     node = values.elts[index]

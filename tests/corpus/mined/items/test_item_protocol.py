@@ -28,6 +28,8 @@ ITEM = ItemRecipe(
     order=("client/1", "n/1"),
     before=(),
     after=(),
+    uses=(),
+    gives=(),
     changes_folder=False,
     fixtures=(
         FixtureRecipe(key="base/1", name="base", kind="own", module="conftest", qualname="base"),
