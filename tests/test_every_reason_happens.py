@@ -202,7 +202,7 @@ WHOLE: dict[Reason, Program] = {
     Reason.REBINDS_SELF: Program(
         source="class C:\n    def __init__(self):\n        self.x = 1\n        self = None\nc = C()\n"
     ),
-    Reason.YIELD_EXPRESSION: Program(source="def g():\n    got = yield 1\nx = list(g())\n"),
+    Reason.YIELD_EXPRESSION: Program(source="def g():\n    print((yield 1))\nx = list(g())\n"),
     Reason.RELATIVE_IMPORT: Program(source="import lonely\ntry:\n    lonely.load()\nexcept ImportError:\n    x = 1\n"),
     Reason.IMPORT_RENAME: Program(source="os = 1\ndef f():\n    import os.path\n    return os.path.sep\nx = f()\n"),
     Reason.CLASS_REBINDS_LOCAL: Program(

@@ -42,14 +42,19 @@ def run_try(context: DriveContext, node: ast.Try, frame: Frame) -> None:
     try:
         _run_guarded(context, node, frame)
     except Signal as signal:
-        if isinstance(signal, Return) and isinstance(signal.result, ast.Name):
-            bound = bound_names(node.finalbody)
-            # the value is decided before ``finally`` rebinds the name (tests/samples/try_kinds.py, ``decided``)
-            if signal.result.id in {frame.names.get(name, name) for name in bound} | bound:
-                signal.result = context.assign_temporary(signal.result, "returned", frame, "returned", reveal=False)
+        keep_result(context, node, signal, frame)
         context.block(node.finalbody, frame)  # a ``return`` in it raises another signal, and this one is lost
         raise
     context.block(node.finalbody, frame)
+
+
+def keep_result(context: DriveContext, node: ast.Try, signal: Signal, frame: Frame) -> None:
+    """Keep what a ``return`` gives in a variable of its own where ``finally`` rebinds the one that holds it."""
+    if isinstance(signal, Return) and isinstance(signal.result, ast.Name):
+        bound = bound_names(node.finalbody)
+        # the value is decided before ``finally`` rebinds the name (tests/samples/try_kinds.py, ``decided``)
+        if signal.result.id in {frame.names.get(name, name) for name in bound} | bound:
+            signal.result = context.assign_temporary(signal.result, "returned", frame, "returned", reveal=False)
 
 
 def _reads_context(node: ast.AST) -> bool:
@@ -66,12 +71,19 @@ def _run_guarded(context: DriveContext, node: ast.Try, frame: Frame) -> None:
     try:
         context.block(node.body, frame)
     except Raised as raised:
-        for handler in node.handlers:
-            if _matches(context, node, handler, raised.error, frame):
-                _handle(context, handler, raised, frame)
-                return
-        raise
+        if not handle_raised(context, node, raised, frame):
+            raise
+        return
     context.block(node.orelse, frame)  # outside the ``try`` above: its exceptions are not the handlers'
+
+
+def handle_raised(context: DriveContext, node: ast.Try, raised: Raised, frame: Frame) -> bool:
+    """Run the handler that catches an exception of the body; return False where none does."""
+    for handler in node.handlers:
+        if _matches(context, node, handler, raised.error, frame):
+            _handle(context, handler, raised, frame)
+            return True
+    return False
 
 
 def _matches(
@@ -226,14 +238,23 @@ def _leave_raising(context: DriveContext, manager: ast.expr, raised: Raised, fra
 
 
 def run_match(context: DriveContext, node: ast.Match, frame: Frame) -> None:
-    """Run ``match``: one command finds the case and binds its names, then the statements of that case run.
+    """Run ``match``: one command finds the case and binds its names, then the statements of that case run."""
+    body = taken_case(context, node, frame)
+    if body is not None:
+        context.block(body, frame)
 
-    That command is the program's ``match`` with ``case_1 = 0``, ``case_1 = 1`` and so on for bodies: patterns bind
-    names, call ``__len__`` and compare, so nothing but a ``match`` does the same.
+
+def taken_case(context: DriveContext, node: ast.Match, frame: Frame) -> list[ast.stmt] | None:
+    """Emit the commands that find the case of a ``match``; return its body.
+
+    None where no case matches, or where the statement was kept as one command.
+
+    The command that finds it is the program's ``match`` with ``case_1 = 0``, ``case_1 = 1`` and so on for bodies:
+    patterns bind names, call ``__len__`` and compare, so nothing but a ``match`` does the same.
     """
     if not context.opening.opens_block(node):
         context.keep_as_one_command(node, frame, Reason.HIDDEN)
-        return
+        return None
     context.begin_statement(frame, node.lineno)
     lowered = context.lower(node.subject, frame)
     subject = lowered if is_inert(lowered) else context.assign_temporary(lowered, "subject", frame)
@@ -250,8 +271,7 @@ def run_match(context: DriveContext, node: ast.Match, frame: Frame) -> None:
     context.emit(unparse(matcher), frame, "condition", writes)
     taken = cast("int | None", context.variables.namespace[variable])
     context.evaluate(variable, frame, "condition")
-    if taken is not None:
-        context.block(node.cases[taken].body, frame)
+    return None if taken is None else node.cases[taken].body
 
 
 HANDLERS: dict[type[ast.stmt], Handler] = {ast.Try: run_try, ast.With: run_with, ast.Match: run_match}

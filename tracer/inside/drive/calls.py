@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import ast
 
-from trace_mine.tracer.inside.drive.arguments import arguments_of
+from trace_mine.tracer.inside.drive.arguments import Argument, arguments_of
 from trace_mine.tracer.inside.drive.bodies import prepare
 from trace_mine.tracer.inside.drive.context import DriveContext
 from trace_mine.tracer.inside.drive.frames import Body, Frame, Raised, Restart, Return
@@ -24,8 +24,16 @@ from trace_mine.tracer.inside.syntax.names import CannotOpen
 from trace_mine.tracer.inside.syntax.text import expression, operand
 
 
-def enter_call(context: DriveContext, call: ast.Call, target: Target, frame: Frame) -> tuple[Body, Frame] | None:
+def enter_call(
+    context: DriveContext,
+    call: ast.Call,
+    target: Target,
+    frame: Frame,
+    arguments: list[Argument] | None = None,
+) -> tuple[Body, Frame] | None:
     """Emit the commands that a body needs before its first statement: imports of its globals, and its parameters.
+
+    ``arguments``: each parameter with its expression, where it is not the call that has them.
 
     The caller runs ``body.statements`` in the frame and ends with ``leave_call``, whatever happens.
 
@@ -36,7 +44,8 @@ def enter_call(context: DriveContext, call: ast.Call, target: Target, frame: Fra
         Raised: an argument raised an exception. The call did not begin.
     """
     try:
-        arguments = arguments_of(context, call, target)
+        if arguments is None:
+            arguments = arguments_of(context, call, target)
         body = prepare(context, call, target, arguments, frame)
     except CannotOpen as error:
         _refuse(context, target, error.reason)
@@ -99,8 +108,6 @@ def open_call(context: DriveContext, call: ast.Call, target: Target, frame: Fram
         context.block(body.statements, inner)
         result = ast.Constant(None)  # the end of the body is ``return None``
     except Return as signal:
-        if signal.frame is not inner:
-            raise  # of a generator's consumer, whose function runs around this call
         result = signal.result
     finally:
         # a call of a class gives the instance, whatever ``__init__`` returns
@@ -110,39 +117,6 @@ def open_call(context: DriveContext, call: ast.Call, target: Target, frame: Fram
     return result
 
 
-def collect_yielded(context: DriveContext, call: ast.Call, target: Target, frame: Frame) -> ast.expr | None:
-    """Run a generator's body to its end, appending the values that it yields to a list.
-
-    For ``list(g())``, ``sum(g())`` and the like: built-ins that take all values and run no statement between two of
-    them, so the body runs as one piece.
-
-    Returns:
-        The variable of the list; None where the call has to stay a call.
-    """
-    # before the call is entered, so that the name lives as long as the statement with the call
-    name = context.variables.temporary("yielded")
-    entered = enter_call(context, call, target, frame)
-    if entered is None:
-        return None
-    body, inner = entered
-    context.emit(f"{name} = []", inner, "bind", [name], reveal=False)
-
-    def append(value: ast.expr | None) -> None:
-        context.emit(f"{name}.append({yielded_text(value)})", inner, "returned")
-
-    inner.collect = append
-    try:
-        context.block(body.statements, inner)
-    except Return as signal:
-        if signal.frame is not inner:
-            raise
-    finally:
-        leave_call(context, body, inner, target)
-    return ast.Name(name, ast.Load())
-
-
-def yielded_text(value: ast.expr | None) -> str:
-    """Return the text of a yielded expression as an argument or a right side; ``None`` for a bare ``yield``."""
-    if value is None:
-        return "None"
+def yielded_text(value: ast.expr) -> str:
+    """Return the text of a yielded expression as an argument or a right side."""
     return operand(value) if isinstance(value, ast.Tuple) else expression(value)

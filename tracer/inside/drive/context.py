@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import ast
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
-from typing import Any, NoReturn
+from collections.abc import Callable, Generator, Iterable
+from typing import Any, NoReturn, Protocol
 
 from trace_mine.tracer.inside.drive.commands import Command, Position
 from trace_mine.tracer.inside.drive.frames import Body, Frame, Raised, Restart
@@ -18,6 +18,7 @@ from trace_mine.tracer.inside.drive.from_file import defined_from_file
 from trace_mine.tracer.inside.drive.functions import KnownFunctions
 from trace_mine.tracer.inside.drive.parts import Openable, calls_in
 from trace_mine.tracer.inside.drive.rules import CallLog, CommandBudget, Kept, Rules
+from trace_mine.tracer.inside.drive.suspended import SuspendedGenerators
 from trace_mine.tracer.inside.drive.writer import Echo, SessionWriter
 from trace_mine.tracer.inside.observe import values
 from trace_mine.tracer.inside.protocol.answers import CommandKind
@@ -31,6 +32,28 @@ from trace_mine.tracer.inside.views.opening import Opening
 # a dictionary's values can say
 Handler = Callable[["DriveContext", Any, Frame], None]
 """Runs a statement of one type, in a frame."""
+
+
+Steps = Generator[ast.expr, ast.expr, None]
+"""A generator's body as it runs: gives each yielded expression, and takes the expression of what is sent for it."""
+
+
+class Walk(Protocol):
+    """The statements of one generator's activation.
+
+    Attributes:
+        base: how many temporary variables there were when it was resumed last.
+    """
+
+    base: int
+
+    def steps(self, body: Iterable[ast.stmt]) -> Steps:
+        """Run statements up to each ``yield``.
+
+        Raises:
+            Signal: as ``DriveContext.block``.
+        """
+        ...
 
 
 DEEPEST = 100
@@ -50,6 +73,7 @@ class DriveContext(ABC):
         calls: opened calls.
         functions: facts of functions.
         owners: from session variables that are locals of followed calls to the functions.
+        suspended: opened generators that wait for their next resumption.
     """
 
     def __init__(self, writer: SessionWriter, opening: Opening, rules: Rules) -> None:
@@ -62,6 +86,7 @@ class DriveContext(ABC):
         self.calls = CallLog()
         self.functions = KnownFunctions()
         self.owners: dict[str, Place] = {}
+        self.suspended = SuspendedGenerators()
         # by id of a node, with the node, so that its id is not given to another one. A loop's statements come by again
         # and again: this and the like in ``Frame.texts`` and ``functions`` gave a third more commands a second
         self._writes: dict[int, tuple[ast.stmt, list[str]]] = {}
@@ -77,6 +102,10 @@ class DriveContext(ABC):
             Signal: control leaves the block; the frame that it is addressed to takes it.
             Restart: see ``give_up``.
         """
+
+    @abstractmethod
+    def walk(self, frame: Frame) -> Walk:
+        """Return the walk of a generator's activation."""
 
     @abstractmethod
     def keep_as_one_command(self, node: ast.stmt, frame: Frame, reason: Reason) -> None:
@@ -208,6 +237,8 @@ class DriveContext(ABC):
             Restart: it is the NameError of a session's variable, which in the program is an UnboundLocalError of the
                 function's own variable: its calls stay calls.
         """
+        if self.suspended and (resumed := self.suspended.resumed_by_command()) is not None:
+            raise Restart(resumed.began, Reason.UNFAITHFUL)  # from the start as a generator whose body stays closed
         if command.exception is not None:
             error = command.exception
             # any function's: a caller's variable may be read by the commands that bind parameters
@@ -279,6 +310,12 @@ class DriveContext(ABC):
         return ast.Name(name, ast.Load())
 
     # calls
+
+    def end_temporaries(self, start: int, frame: Frame) -> None:
+        """Unbind the temporary variables from this position on."""
+        temporaries = self.variables.temporaries
+        while len(temporaries) > start:
+            self.writer.unbind(temporaries.pop())
 
     def release(self, body: Body, result: str | None) -> None:
         """Free the session's names of a call that returned, unless a closure made in it may still read them.

@@ -13,7 +13,8 @@ import types
 from trace_mine.tracer.inside.drive.calls import open_call
 from trace_mine.tracer.inside.drive.context import DriveContext, Handler
 from trace_mine.tracer.inside.drive.frames import Frame, Raised
-from trace_mine.tracer.inside.drive.lowering import Lowering, sites_in
+from trace_mine.tracer.inside.drive.lowering import Lowering
+from trace_mine.tracer.inside.drive.sites import sites_in
 from trace_mine.tracer.inside.drive.statements import run_plain
 from trace_mine.tracer.inside.drive.targets import static_value, target_of
 from trace_mine.tracer.inside.drive.variables import missing

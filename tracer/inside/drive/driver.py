@@ -15,10 +15,10 @@ The decision for this design, and what it was chosen over, is docs/decisions/000
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Protocol, final
 
-from trace_mine.tracer.inside.drive.context import DriveContext, Handler
+from trace_mine.tracer.inside.drive.context import DriveContext, Handler, Walk
 from trace_mine.tracer.inside.drive.frames import Frame
 from trace_mine.tracer.inside.drive.rules import Rules
 from trace_mine.tracer.inside.drive.writer import SessionWriter
@@ -46,6 +46,7 @@ class Driver(DriveContext):
         handlers: the handler of each type of statement; given from outside, like ``lower``, since handlers and lowering
             run statements themselves: an import of them here would be a circle.
         lower: opens the calls in an expression.
+        walk: makes the walk of a generator's activation.
     """
 
     def __init__(
@@ -56,13 +57,18 @@ class Driver(DriveContext):
         *,
         handlers: Mapping[type[ast.stmt], Handler],
         lower: Lower,
+        walk: Callable[[DriveContext, Frame], Walk],
     ) -> None:
         super().__init__(writer, opening, rules)
         self._handlers = handlers
         self._lower = lower
+        self._walk = walk
 
     def lower(self, node: ast.expr, frame: Frame, *, is_used: bool = True) -> ast.expr:
         return self._lower(self, node, frame, is_used=is_used)
+
+    def walk(self, frame: Frame) -> Walk:
+        return self._walk(self, frame)
 
     def block(self, body: Iterable[ast.stmt], frame: Frame) -> None:
         temporaries, places = self.variables.temporaries, self.writer.places
@@ -75,8 +81,10 @@ class Driver(DriveContext):
                 places.leave(outer)
             # not where a signal leaves the statement: what a ``return`` hands on is still needed by the statement that
             # has the call, which unbinds it here in its turn
-            while len(temporaries) > num_before:
-                self.writer.unbind(temporaries.pop())
+            self.end_temporaries(num_before, frame)
+            if self.suspended:
+                for gone in self.suspended.take_unheld():
+                    gone.end()
 
     def _run(self, node: ast.stmt, frame: Frame) -> None:
         """Run one statement: opened by its handler, or as one command."""

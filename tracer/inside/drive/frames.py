@@ -33,11 +33,7 @@ class Restart(Exception):
 
 
 class Signal(Exception):
-    """Control flow of the program, addressed to the frame whose statement caused it.
-
-    A loop over an opened generator runs two frames in turns inside one another's Python calls, so a handler must pass
-    on a signal that is addressed to another frame than its own.
-    """
+    """Control flow of the program, with the frame whose statement caused it."""
 
     def __init__(self, frame: Frame) -> None:
         super().__init__()
@@ -143,7 +139,6 @@ class Frame:
         visits: for the path check, (line, {local: text}) before each statement that ran.
         gaps: for the path check, (first, last) lines of statements that ran inside one command.
         handled: the exceptions whose handlers run, innermost last.
-        collect: for a generator's frame, the function that takes each yielded expression (None for a bare ``yield``).
         captures: see ``Body``.
         entries: how often it was entered; a generator's frame is at each resumption.
     """
@@ -151,7 +146,6 @@ class Frame:
     # one frame for each followed call
     __slots__ = (
         "captures",
-        "collect",
         "entries",
         "filename",
         "first_line",
@@ -173,7 +167,6 @@ class Frame:
         package: str = "",
         first_line: int = 1,
         captures: bool = False,
-        collect: Callable[[ast.expr | None], None] | None = None,
     ) -> None:
         self.filename = filename
         self.names = names
@@ -181,7 +174,6 @@ class Frame:
         self.package = package
         self.first_line = first_line
         self.captures = captures
-        self.collect = collect
         self.visits: list[tuple[int, dict[str, str]]] = []
         self.gaps: list[tuple[int, int]] = []
         self.handled: list[Handled] = []

@@ -16,27 +16,25 @@ from __future__ import annotations
 import ast
 
 from trace_mine.tracer.inside.drive.arguments import needs_variables
-from trace_mine.tracer.inside.drive.calls import collect_yielded, open_call
+from trace_mine.tracer.inside.drive.calls import open_call
 from trace_mine.tracer.inside.drive.comprehensions import open_comprehension
 from trace_mine.tracer.inside.drive.context import DriveContext
 from trace_mine.tracer.inside.drive.frames import Frame
+from trace_mine.tracer.inside.drive.generators import collect, open_called
 from trace_mine.tracer.inside.drive.holding import Held
 from trace_mine.tracer.inside.drive.implicit import (
     concerns,
     implicit_call,
-    known_value,
     open_implicit,
     truth,
 )
-from trace_mine.tracer.inside.drive.operators import Asked, asked_of, is_print, operands
+from trace_mine.tracer.inside.drive.operators import asked_of, is_print
 from trace_mine.tracer.inside.drive.parts import Part, conditional_parts, part, parts_of, with_part
 from trace_mine.tracer.inside.drive.prints import open_texts
+from trace_mine.tracer.inside.drive.sites import collected_generator, sites_in
+from trace_mine.tracer.inside.drive.stored_generators import resume, resumption_of, stored_generator
 from trace_mine.tracer.inside.drive.targets import target_of
-from trace_mine.tracer.inside.drive.variables import missing
 from trace_mine.tracer.inside.syntax.text import expression
-
-_COLLECTORS = frozenset({"list", "tuple", "sorted", "set", "frozenset", "sum", "max", "min", "dict"})
-"""Built-ins that run a generator to its end. ``any`` and ``all`` are none: they may stop before the end."""
 
 
 def lower(context: DriveContext, node: ast.expr, frame: Frame, *, is_used: bool = True) -> ast.expr:
@@ -82,50 +80,6 @@ def decide(context: DriveContext, node: ast.expr, frame: Frame) -> bool:
     if not sites and (context.budget.is_full or truth(context, tested) is None):
         return context.condition(node, frame)
     return Lowering(context, frame, [node], sites).decide(node)
-
-
-def sites_in(context: DriveContext, *nodes: ast.expr) -> set[int]:
-    """Return the ids of the nodes in these expressions that can be opened now."""
-    if context.budget.is_full or (context.rules.follow == 0 and not context.rules.opens):
-        return set()
-    return {id(inner) for node in nodes for inner, asked in context.calls_in(node) if opens(context, inner, asked)}
-
-
-def opens(context: DriveContext, node: ast.expr, asked: list[Asked]) -> bool:
-    """Return True if the node can be opened now: a call, or a list comprehension where the view opens those.
-
-    ``asked``: the operands by whose classes an expression may call a function without saying so.
-    """
-    if isinstance(node, ast.ListComp):
-        is_simple = len(node.generators) == 1 and not node.generators[0].is_async
-        return is_simple and context.opening.opens_comprehension(node)
-    if asked and concerns(context, asked):
-        # of an operand that is not known yet the type decides too: it is looked at once it was evaluated
-        if is_print(node):
-            return True
-        is_known = all(known_value(context, operand) is not missing for operand in operands(node))
-        return not is_known or implicit_call(context, node) is not None
-    if not isinstance(node, ast.Call):
-        return False
-    if context.opening.opens_generators() and (generator := _collected(context, node)) is not None:
-        return target_of(context, generator, generator=True) is not None
-    return target_of(context, node, generator=False) is not None and context.opening.opens_callee(node.func)
-
-
-def _collected(context: DriveContext, node: ast.Call) -> ast.Call | None:
-    """Return the generator call in ``list(g(...))`` and its like; None for any other call."""
-    # no keywords: ``max(g(), key=f)`` runs ``f`` between two values
-    if not (
-        isinstance(node.func, ast.Name) and node.func.id in _COLLECTORS and len(node.args) == 1 and not node.keywords
-    ):
-        return None
-    inner = node.args[0]
-    if not isinstance(inner, ast.Call):
-        return None
-    # a program may have a ``list`` of its own
-    if getattr(context.variables.peek(node.func), "__module__", "") != "builtins":
-        return None
-    return inner if target_of(context, inner, generator=True) is not None else None
 
 
 def lower_arguments(context: DriveContext, node: ast.Call, frame: Frame, sites: set[int]) -> ast.Call:
@@ -307,19 +261,15 @@ class Lowering:
         a site can have to stay a call after all: ``open_call`` returns None then.
         """
         context, frame = self._context, self._frame
-        generator = _collected(context, node) if id(node) in self._sites else None
+        generator = collected_generator(context, node) if id(node) in self._sites else None
         mark = self.held.mark()
         if generator is not None:
-            call = self.arguments(generator)
-            target = target_of(context, call, generator=True)
-            if target is not None and needs_variables(context, call, target):
-                call = self._gathered(call)
-                target = target_of(context, call, generator=True)
-            self.held.check(mark)
-            collected = None if target is None else collect_yielded(context, call, target, frame)
+            collected = self._collect(generator)
             context.return_to(self._position)
-            return self._settled(with_part(node, (("args", 0),), collected or call), before_site)
+            return self._settled(with_part(node, (("args", 0),), collected), before_site)
         call = self.arguments(node)
+        if id(node) in self._sites and resumption_of(context, call) is not None:
+            return self._resumed(call, before_site, unused)
         # in ``f(x).g(y)`` which method ``g`` is comes out only now, once ``f(x)`` was opened
         before = node.func.value if isinstance(node.func, ast.Attribute) else node.func
         if (id(node) in self._sites or id(before) in self._sites) and not context.budget.is_full:
@@ -336,6 +286,40 @@ class Lowering:
             else:
                 return self._settled(self._implicit(call), before_site)
         return self._settled(call, before_site)
+
+    def _collect(self, generator: ast.expr) -> ast.expr:
+        """Collect a generator's values, and return the variable of the list; the generator where it stays closed."""
+        context, frame, mark = self._context, self._frame, self.held.mark()
+        name = context.variables.temporary("yielded")
+        if not isinstance(generator, ast.Call):
+            stored = stored_generator(context, generator, frame)
+            if stored is None:
+                return generator
+            return collect(context, lambda: stored.resume(generator, frame), name, frame)
+        call = self.arguments(generator)
+        target = target_of(context, call, generator=True)
+        if target is not None and needs_variables(context, call, target):
+            call = self._gathered(call)
+            target = target_of(context, call, generator=True)
+        self.held.check(mark)
+        opened = None if target is None else open_called(context, call, target, frame)
+        return call if opened is None else collect(context, opened.resume, name, frame)
+
+    def _resumed(self, call: ast.Call, before_site: bool, unused: bool) -> ast.expr:
+        """Resume an opened generator by a call of ``next`` or a method; return what holds the value."""
+        context, mark = self._context, self.held.mark()
+        arguments = [self.held.settle(each) for each in call.args]
+        call = ast.copy_location(ast.Call(call.func, arguments, []), call)
+        resumption = resumption_of(context, call)
+        self.held.check(mark)
+        value = None if resumption is None else resume(context, resumption, self._frame)
+        context.return_to(self._position)
+        if value is None:
+            return self._settled(call, before_site)
+        if unused and isinstance(value, ast.Constant):
+            return value
+        # a variable, since the next resumption may rebind what the expression reads
+        return context.assign_temporary(value, "yielded", self._frame, "returned")
 
     def _gathered(self, node: ast.Call) -> ast.Call:
         """Hold a call's function and all its arguments, so that their values no longer depend on when they are read.

@@ -11,8 +11,9 @@ import copy
 
 from trace_mine.tracer.inside.drive.context import DriveContext, Handler
 from trace_mine.tracer.inside.drive.frames import Break, Continue, Frame, Return
-from trace_mine.tracer.inside.drive.lowering import Lowering, decide, sites_in
+from trace_mine.tracer.inside.drive.lowering import Lowering, decide
 from trace_mine.tracer.inside.drive.parts import part, parts_of, with_part
+from trace_mine.tracer.inside.drive.sites import sites_in
 from trace_mine.tracer.inside.drive.stores import open_augmented, open_store
 from trace_mine.tracer.inside.drive.variables import missing
 from trace_mine.tracer.inside.reasons import Reason
@@ -29,9 +30,6 @@ def run_expression(context: DriveContext, node: ast.Expr, frame: Frame) -> None:
     value = node.value
     if isinstance(value, ast.Constant) and not at_prompt:
         return  # a string used as a comment: the compiler makes no code of it
-    if isinstance(value, (ast.Yield, ast.YieldFrom)):
-        run_yield(context, node, value, frame)
-        return
     context.begin_statement(frame, node.lineno)
     lowered = context.lower(value, frame, is_used=False)
     if lowered is value:
@@ -50,35 +48,6 @@ def _echo_result(context: DriveContext, result: ast.expr, frame: Frame, at_promp
         return
     context.writer.take_back_reveal(expression(result))
     context.evaluate(context.text(result, frame), frame, echo="native")
-
-
-def run_yield(context: DriveContext, node: ast.stmt, value: ast.Yield | ast.YieldFrom, frame: Frame) -> None:
-    """Run a ``yield`` of a generator whose body is opened: its consumer takes the value in the middle of the body.
-
-    ``yield from xs`` is run as ``for item_1 in xs: yield item_1``: its value, and what a consumer would ``send`` to the
-    inner generator, are not needed, since the statement uses neither.
-    """
-    # Python refuses a ``yield`` outside a function, and a generator's body is entered by ``collect_yielded`` and
-    # ``open_generator`` only, which set the consumer before the first statement runs
-    assert frame.collect is not None
-    context.begin_statement(frame, node.lineno)
-    if isinstance(value, ast.Yield):
-        frame.collect(None if value.value is None else context.lower(value.value, frame))
-        frame.entries += 1  # not where the consumer left its loop: the generator is not resumed then
-        return
-    name = context.variables.temporary("item")
-    loop = ast.For(
-        target=ast.Name(name, ast.Store()),
-        iter=value.value,
-        body=[ast.Expr(ast.Yield(ast.Name(name, ast.Load())))],
-        orelse=[],
-    )
-    # the loop's nodes get the line of the ``yield from``, by which they are logged and looked up like all others
-    for inner in ast.walk(ast.copy_location(loop, node)):
-        if isinstance(inner, (ast.expr, ast.stmt)):
-            ast.copy_location(inner, node)
-    frame.log_gap(node)  # settrace sees one line, however many values it yields
-    context.block([loop], frame)
 
 
 def run_assign(context: DriveContext, node: ast.Assign, frame: Frame) -> None:
@@ -289,15 +258,22 @@ def run_continue(context: DriveContext, node: ast.Continue, frame: Frame) -> Non
 
 def run_if(context: DriveContext, node: ast.If, frame: Frame) -> None:
     """Run ``if``: its test is a command, then the statements of the branch that is taken."""
+    branch = taken_branch(context, node, frame)
+    if branch is not None:
+        context.block(branch, frame)
+
+
+def taken_branch(context: DriveContext, node: ast.If, frame: Frame) -> list[ast.stmt] | None:
+    """Emit the test of an ``if``; return the statements that are to run, None where it was kept as one command."""
     if isinstance(node.test, ast.Constant):
         is_true = bool(node.test.value)  # the compiler drops such a test, so settrace sees no event for it
     elif not context.opening.opens_test(context.text(node.test, frame)):
         context.keep_as_one_command(node, frame, Reason.HIDDEN)
-        return
+        return None
     else:
         context.begin_statement(frame, node.lineno)
         is_true = decide(context, node.test, frame)
-    context.block(node.body if is_true else node.orelse, frame)
+    return node.body if is_true else node.orelse
 
 
 HANDLERS: dict[type[ast.stmt], Handler] = {

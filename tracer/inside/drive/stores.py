@@ -18,8 +18,8 @@ from trace_mine.tracer.inside.drive.implicit import (
     setter_call,
     special_call,
 )
-from trace_mine.tracer.inside.drive.lowering import sites_in
 from trace_mine.tracer.inside.drive.operators import asked_of
+from trace_mine.tracer.inside.drive.sites import sites_in
 from trace_mine.tracer.inside.syntax.names import bound_names
 from trace_mine.tracer.inside.syntax.text import is_inert, unparse
 

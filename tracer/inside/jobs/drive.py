@@ -16,6 +16,7 @@ from trace_mine.tracer.inside.drive.driver import Driver
 from trace_mine.tracer.inside.drive.ending import end_as_usual, end_early
 from trace_mine.tracer.inside.drive.frames import Frame, Raised, Restart, Signal
 from trace_mine.tracer.inside.drive.lowering import lower
+from trace_mine.tracer.inside.drive.resumable import ResumableWalk
 from trace_mine.tracer.inside.drive.rules import FinishedFrame, Rules
 from trace_mine.tracer.inside.drive.uncaught import show_uncaught
 from trace_mine.tracer.inside.drive.variables import Variables
@@ -85,7 +86,7 @@ def run(job: DriveJob, context: JobContext) -> End:
     if job.from_file:
         prepared.sources.call(compiled_file(job.program, 0), piece_file(0))
     rules = _rules(job, context.limits.max_commands)
-    driver = Driver(writer, opening, rules, handlers=HANDLERS, lower=lower)
+    driver = Driver(writer, opening, rules, handlers=HANDLERS, lower=lower, walk=ResumableWalk)
     end = to_json(End(end="ok"))
 
     def stop(reason: Reason) -> NoReturn:
@@ -212,6 +213,8 @@ def _drive_pieces(driver: Driver, program: Program, names: Sequence[str]) -> lis
         results.append(_drive_piece(driver, program, index, piece, names))
         if results[-1].exception is not None and not program.continue_on_error:
             break
+    for waiting in driver.suspended.take_all():
+        waiting.finish()
     return results
 
 
