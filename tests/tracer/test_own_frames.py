@@ -66,7 +66,7 @@ def traced(tracer, kit, source: str) -> Trace:
 
 WAYS: dict[Reason, tuple[str, int]] = {
     Reason.DEEPER: ("def f(n):\n    if n == 0:\n        return 0\n    return f(n - 1)\nf(4)", 2),
-    Reason.WITHIN_COMMAND: ("def f(n):\n    return n\nx = {k: f(k) for k in (1, 2)}", 2),
+    Reason.WITHIN_COMMAND: ("def f(n):\n    return n\ntry:\n    f(1)\n    f(2)\nexcept* KeyError:\n    pass", 2),
     Reason.OPERATOR: (
         "class A:\n    def __len__(self):\n        return 2\n    def __lt__(self, o):\n        return True\n"
         "a = A()\nsorted([a, a])\nmin([a, a, a])",

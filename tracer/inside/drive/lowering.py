@@ -17,7 +17,7 @@ import ast
 
 from trace_mine.tracer.inside.drive.arguments import needs_variables
 from trace_mine.tracer.inside.drive.calls import open_call
-from trace_mine.tracer.inside.drive.comprehensions import open_comprehension
+from trace_mine.tracer.inside.drive.comprehensions import Search, is_order_free, open_comprehension
 from trace_mine.tracer.inside.drive.context import DriveContext
 from trace_mine.tracer.inside.drive.frames import Frame
 from trace_mine.tracer.inside.drive.generators import collect, open_called
@@ -31,9 +31,10 @@ from trace_mine.tracer.inside.drive.implicit import (
 from trace_mine.tracer.inside.drive.operators import asked_of, is_print
 from trace_mine.tracer.inside.drive.parts import Part, conditional_parts, part, parts_of, with_part
 from trace_mine.tracer.inside.drive.prints import open_texts
-from trace_mine.tracer.inside.drive.sites import collected_generator, sites_in
+from trace_mine.tracer.inside.drive.sites import collected_generator, sites_in, used_up
 from trace_mine.tracer.inside.drive.stored_generators import resume, resumption_of, stored_generator
 from trace_mine.tracer.inside.drive.targets import target_of
+from trace_mine.tracer.inside.reasons import Reason
 from trace_mine.tracer.inside.syntax.text import expression
 
 
@@ -133,7 +134,7 @@ class Lowering:
         """
         if not self.has_site(node):
             return self.held.settle(node) if before_site else node
-        if id(node) in self._sites and isinstance(node, ast.ListComp):
+        if id(node) in self._sites and isinstance(node, (ast.ListComp, ast.SetComp, ast.DictComp)):
             return open_comprehension(self._context, node, self._frame)
         if isinstance(node, ast.Call):
             return self._call(node, before_site, unused)
@@ -263,6 +264,8 @@ class Lowering:
         context, frame = self._context, self._frame
         generator = collected_generator(context, node) if id(node) in self._sites else None
         mark = self.held.mark()
+        if id(node) in self._sites and (used := used_up(context, node)) is not None:
+            return self._settled(self._used_up(node, *used), before_site)
         if generator is not None:
             collected = self._collect(generator)
             context.return_to(self._position)
@@ -303,7 +306,22 @@ class Lowering:
             target = target_of(context, call, generator=True)
         self.held.check(mark)
         opened = None if target is None else open_called(context, call, target, frame)
-        return call if opened is None else collect(context, opened.resume, name, frame)
+        if opened is None:
+            return call
+        return collect(context, opened.resume, name, frame)
+
+    def _used_up(self, node: ast.Call, inner: ast.GeneratorExp, search: Search | None) -> ast.expr:
+        """Open a generator expression, and return the call with its items, or what the call gives where it stops."""
+        context, frame, position = self._context, self._frame, self._position
+        if search is not None and search.default is not None:
+            search = Search(name=search.name, default=self.held.settle(search.default))
+        given = open_comprehension(context, inner, frame, search)
+        context.return_to(position)
+        if search is not None:
+            return given
+        if not is_order_free(node.func, context.variables.peek(given)):
+            context.give_up_statement(frame, Reason.UNFAITHFUL)
+        return with_part(node, (("args", 0),), given)
 
     def _resumed(self, call: ast.Call, before_site: bool, unused: bool) -> ast.expr:
         """Resume an opened generator by a call of ``next`` or a method; return what holds the value."""

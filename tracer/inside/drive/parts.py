@@ -15,6 +15,9 @@ from trace_mine.tracer.inside.drive.operators import Asked, asked_of
 
 Node = TypeVar("Node", bound=ast.expr)
 
+_OPENABLE = (ast.Call, ast.ListComp, ast.SetComp, ast.DictComp)
+"""Types of nodes that may be opened, whatever their operands are."""
+
 Openable = tuple[ast.expr, list[Asked]]
 """A node that could be opened, with the operands whose classes may have a function that it calls."""
 Part = tuple[tuple[str, int | None], ...]
@@ -167,6 +170,6 @@ def calls_in(node: ast.expr, deepest: int) -> list[Openable] | None:
         if depth > deepest:
             return None
         pairs = [(each, asked_of(each)) for each in level]
-        calls += [pair for pair in pairs if pair[1] or isinstance(pair[0], (ast.Call, ast.ListComp))]
+        calls += [pair for pair in pairs if pair[1] or isinstance(pair[0], _OPENABLE)]
         level = [inner for each in level for inner in _inside(each)]
     return calls

@@ -23,6 +23,7 @@ from trace_mine.tracer.inside.syntax.jumps import escapes
 
 # what ``isinstance`` would test; ``async`` forms are missing, since no coroutine's body is opened
 Loop = ast.While | ast.For
+Comprehension = ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp
 Block = ast.Try | ast.TryStar | ast.With | ast.Match
 
 
@@ -104,8 +105,8 @@ class Opening(ABC):
         """
 
     @abstractmethod
-    def opens_comprehension(self, node: ast.ListComp) -> bool:
-        """Return True if a list comprehension may be opened into a loop."""
+    def opens_comprehension(self, node: Comprehension) -> bool:
+        """Return True if a comprehension is opened into a loop whatever it calls."""
 
     @abstractmethod
     def opens_generators(self) -> bool:

@@ -25,7 +25,7 @@ from trace_mine.tracer.inside.states.world import World
 from trace_mine.tracer.inside.syntax import doctext
 from trace_mine.tracer.inside.syntax.jumps import escapes
 from trace_mine.tracer.inside.syntax.text import expression, operand
-from trace_mine.tracer.inside.views.opening import Block, Loop, Opening, Shows, past_budget
+from trace_mine.tracer.inside.views.opening import Block, Comprehension, Loop, Opening, Shows, past_budget
 from trace_mine.tracer.inside.views.spaced_reveals import LONGEST_VALUE, SpacedReveals
 
 LONGEST_LOOP = 1_000
@@ -143,7 +143,7 @@ class OpensAgreed(Opening):
 
         return self._ask(question)
 
-    def opens_comprehension(self, node: ast.ListComp) -> bool:
+    def opens_comprehension(self, node: Comprehension) -> bool:
         return False  # its tests and the number of its items would have to agree: nothing asks that of the support yet
 
     def opens_generators(self) -> bool:
