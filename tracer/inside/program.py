@@ -183,7 +183,10 @@ class Sources:
         return self._lines[filename]
 
     def definition(self, code: types.CodeType) -> ast.FunctionDef | None:
-        """The ``def`` that made this code object, with line numbers of its file; None where it is not found."""
+        """The ``def`` that made this code object, with line numbers of its file; None where it is not found.
+
+        A lambda or generator expression has a definition too, see ``syntax.nameless``.
+        """
         key = code.co_filename, code  # the file too: two commands with the same text have equal code objects
         if key not in self._definitions:
             definition = self._find(code)
@@ -227,6 +230,11 @@ class Sources:
         # code that was made at run time (by ``exec``, a named tuple) may name any line of any file
         if lines is None or code.co_firstlineno < 1 or code.co_firstlineno > len(lines):
             return None
+        if code.co_name.startswith("<"):
+            # imported here: of runs without a driver few look for one
+            from trace_mine.tracer.inside.syntax.nameless import definition_of
+
+            return definition_of(self._tree(code.co_filename, lines), code)
         return self._in_own_lines(code, lines) or self._in_file(code, lines)
 
     def _in_own_lines(self, code: types.CodeType, lines: list[str]) -> ast.FunctionDef | None:
@@ -261,15 +269,18 @@ class Sources:
         lacking = {*code.co_varnames, *code.co_cellvars} - bound
         return None if lacking and not lacking <= set(_other_names(definition)) else definition
 
-    def _in_file(self, code: types.CodeType, lines: list[str]) -> ast.FunctionDef | None:
-        """The definition, by parsing the whole file, once for all its functions."""
-        filename = code.co_filename
+    def _tree(self, filename: str, lines: list[str]) -> ast.Module:
+        """The file's tree, empty where it doesn't parse."""
         if filename not in self._trees:
             try:
                 self._trees[filename] = ast.parse("\n".join(lines))
             except (SyntaxError, ValueError, RecursionError, MemoryError):
                 self._trees[filename] = ast.Module([], [])  # remembered, so that it is not parsed for each call
-        for node in ast.walk(self._trees[filename]):
+        return self._trees[filename]
+
+    def _in_file(self, code: types.CodeType, lines: list[str]) -> ast.FunctionDef | None:
+        """The definition, by parsing the whole file, once for all its functions."""
+        for node in ast.walk(self._tree(code.co_filename, lines)):
             if isinstance(node, ast.FunctionDef) and node.name == code.co_name:
                 # a code object begins at its first decorator, a tree's node at ``def``
                 start = min([node.lineno, *(d.lineno for d in node.decorator_list)])

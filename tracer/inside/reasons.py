@@ -438,7 +438,7 @@ class Reason(StrEnum):
 
     ASYNC = "async", _whole("The function is a coroutine function.")
     AWAIT_EXPRESSION = "Await", _whole("The function awaits something in a generator expression.")
-    NO_SOURCE = "no_source", _whole("The function's definition is not found in its file (a lambda, generated code).")
+    NO_SOURCE = "no_source", _whole("The function's definition is not found in its file (generated code).")
     SEES_FRAME = "sees_frame", _whole("The function looks at its own frame or names (locals, eval, sys._getframe).")
     CLOSURE = (
         "closure",

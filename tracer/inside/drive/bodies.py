@@ -158,6 +158,7 @@ def _bind_parameters(call: ast.Call, target: Target, arguments: list[Argument], 
         else:
             text = unparse(value) if isinstance(value, ast.Tuple) else operand(value)
             body.bindings.append((f"{variable} = {text}", variable))
+            body.values[variable] = value
 
 
 def _kept_arguments(call: ast.Call, cls: type) -> list[str]:

@@ -14,7 +14,7 @@ import ast
 
 from trace_mine.tracer.inside.drive.arguments import Argument, arguments_of
 from trace_mine.tracer.inside.drive.bodies import prepare
-from trace_mine.tracer.inside.drive.context import DriveContext
+from trace_mine.tracer.inside.drive.context import DriveContext, origin_of
 from trace_mine.tracer.inside.drive.frames import Body, Frame, Raised, Restart, Return
 from trace_mine.tracer.inside.drive.targets import Target
 from trace_mine.tracer.inside.drive.variables import missing
@@ -62,7 +62,9 @@ def enter_call(
     outer = context.writer.places.enter(body.filename, body.first_line, None)
     try:
         for source, name in body.bindings:
-            context.emit(source, inner, "bind", [name] if name else [], reveal=name is not None)
+            value = body.values.get(name or "") if inner.filename == frame.filename else None
+            origin = None if name is None or value is None else origin_of(name, value)
+            context.emit(source, inner, "bind", [name] if name else [], reveal=name is not None, origin=origin)
     except Raised:
         context.calls.never_began(counts_depth=target.counts_depth)
         context.writer.places.leave(outer)

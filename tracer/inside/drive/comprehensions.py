@@ -91,7 +91,7 @@ def _reads_unbound(generators: list[ast.comprehension]) -> bool:
 
 
 def open_comprehension(
-    context: DriveContext, node: Comprehension, frame: Frame, search: Search | None = None
+    context: DriveContext, node: Comprehension, frame: Frame, search: Search | None = None, *, is_written: bool = True
 ) -> ast.expr:
     """Run a comprehension as a loop, and return the variable that holds what it gives.
 
@@ -102,6 +102,7 @@ def open_comprehension(
         node: the comprehension.
         frame: the activation that it stands in.
         search: the call that uses it up and may stop; None collects all items.
+        is_written: it stands in the program, so that it has a frame.
     """
     variables = context.variables
     begins, _, name = _FORMS[type(node)]
@@ -125,7 +126,8 @@ def open_comprehension(
         with frame.without_log():
             context.block([loop], frame)
     finally:
-        context.calls.finish(own, node.lineno, name, [])
+        if is_written:
+            context.calls.finish(own, node.lineno, name, [])
     return ast.Name(result, ast.Load())
 
 

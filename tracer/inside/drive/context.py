@@ -60,6 +60,15 @@ DEEPEST = 100
 """Levels of an expression that is taken apart. The walk is recursive, and its frames are on the snippet's stack."""
 
 
+def origin_of(name: str, value: ast.expr) -> ast.stmt | None:
+    """Return the assignment whose functions without a name stand where the value's do; None where it has none."""
+    if not hasattr(value, "lineno") or not any(
+        isinstance(each, (ast.Lambda, ast.GeneratorExp)) for each in ast.walk(value)
+    ):
+        return None
+    return ast.copy_location(ast.Assign([ast.copy_location(ast.Name(name, ast.Store()), value)], value), value)
+
+
 class DriveContext(ABC):
     """The session being written, with the facts and counts that its handlers share.
 
@@ -306,7 +315,7 @@ class DriveContext(ABC):
     ) -> ast.Name:
         """Assign an expression to a fresh temporary variable, named ``stem_1`` or so, and return that variable."""
         name = self.variables.temporary(stem)
-        self.emit(f"{name} = {expression(node)}", frame, kind, [name], reveal)
+        self.emit(f"{name} = {expression(node)}", frame, kind, [name], reveal, origin_of(name, node))
         return ast.Name(name, ast.Load())
 
     # calls

@@ -101,6 +101,7 @@ class Body:
         statements: its statements, in session names.
         names: from locals to session variables.
         bindings: (command, variable or None) of the commands that bind its parameters.
+        values: the expressions that variables of parameters are bound to.
         lines: where its path can be compared with settrace's, see ``comparable_lines``.
         package: the package that its relative imports start from.
         instance: the session variable of ``self`` where the call makes an instance.
@@ -117,6 +118,7 @@ class Body:
     statements: list[ast.stmt]
     names: dict[str, str]
     bindings: list[tuple[str, str | None]] = field(default_factory=list)
+    values: dict[str, ast.expr] = field(default_factory=dict)
     lines: list[tuple[int, int]] = field(default_factory=list)
     package: str = ""
     instance: str | None = None

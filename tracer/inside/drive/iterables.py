@@ -20,6 +20,7 @@ from trace_mine.tracer.inside.drive.items import (
     SteppedItems,
 )
 from trace_mine.tracer.inside.drive.lowering import lower_arguments
+from trace_mine.tracer.inside.drive.pipelines import piped
 from trace_mine.tracer.inside.drive.ranges import computed_range
 from trace_mine.tracer.inside.drive.sites import sites_in
 from trace_mine.tracer.inside.drive.stored_generators import is_stored, stored_generator
@@ -70,6 +71,9 @@ def items_of(context: DriveContext, node: ast.For, frame: Frame) -> Items:
     called = called_generator(context, node.iter, frame)
     if called is not None:
         return called
+    pipe = piped(context, node.iter, frame, items_of)
+    if pipe is not None:
+        return pipe
     iterable = _held_instance(context, context.lower(node.iter, frame), frame)
     opened = _iterated(context, iterable, frame) or _opened_iterator(context, iterable, frame)
     if opened is not None:

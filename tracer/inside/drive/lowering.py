@@ -26,12 +26,13 @@ from trace_mine.tracer.inside.drive.implicit import (
     concerns,
     implicit_call,
     open_implicit,
+    open_special,
     truth,
 )
 from trace_mine.tracer.inside.drive.operators import asked_of, is_print
 from trace_mine.tracer.inside.drive.parts import Part, conditional_parts, part, parts_of, with_part
 from trace_mine.tracer.inside.drive.prints import open_texts
-from trace_mine.tracer.inside.drive.sites import collected_generator, sites_in, used_up
+from trace_mine.tracer.inside.drive.sites import UsedUp, collected_generator, sites_in, used_up
 from trace_mine.tracer.inside.drive.stored_generators import resume, resumption_of, stored_generator
 from trace_mine.tracer.inside.drive.targets import target_of
 from trace_mine.tracer.inside.reasons import Reason
@@ -265,7 +266,7 @@ class Lowering:
         generator = collected_generator(context, node) if id(node) in self._sites else None
         mark = self.held.mark()
         if id(node) in self._sites and (used := used_up(context, node)) is not None:
-            return self._settled(self._used_up(node, *used), before_site)
+            return self._settled(self._used_up(node, used), before_site)
         if generator is not None:
             collected = self._collect(generator)
             context.return_to(self._position)
@@ -310,13 +311,16 @@ class Lowering:
             return call
         return collect(context, opened.resume, name, frame)
 
-    def _used_up(self, node: ast.Call, inner: ast.GeneratorExp, search: Search | None) -> ast.expr:
-        """Open a generator expression, and return the call with its items, or what the call gives where it stops."""
-        context, frame, position = self._context, self._frame, self._position
+    def _used_up(self, node: ast.Call, used: UsedUp) -> ast.expr:
+        """Open what a built-in uses up; return the call with its items, or what the call gives where it stops."""
+        context, frame, search = self._context, self._frame, used.search
         if search is not None and search.default is not None:
             search = Search(name=search.name, default=self.held.settle(search.default))
-        given = open_comprehension(context, inner, frame, search)
-        context.return_to(position)
+        iterable = node.args[0]
+        given = open_comprehension(context, used.generator, frame, search, is_written=used.is_written)
+        if isinstance(node.func, ast.Name) and node.func.id in ("list", "tuple", "sorted") and not used.is_written:
+            open_special(context, frame, "__len__", iterable)  # by which they guess how long the list will be
+        context.return_to(self._position)
         if search is not None:
             return given
         if not is_order_free(node.func, context.variables.peek(given)):

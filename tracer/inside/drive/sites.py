@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from dataclasses import dataclass
 from typing import cast
 
 from trace_mine.tracer.inside.drive.comprehensions import COLLECTORS, SEARCHES, Search, may_open
@@ -75,12 +76,33 @@ def collected_generator(context: DriveContext, node: ast.Call) -> ast.expr | Non
     return inner if isinstance(inner, (ast.Name, ast.Attribute)) and is_stored(context, inner) else None
 
 
-def used_up(context: DriveContext, node: ast.Call) -> tuple[ast.GeneratorExp, Search | None] | None:
-    """Return the generator expression that a call of a built-in uses up at once, where it can be opened now."""
-    inner = node.args[0] if node.args else None
-    if not isinstance(inner, ast.GeneratorExp) or node.keywords:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UsedUp:
+    """What a call of a built-in uses up at once.
+
+    Attributes:
+        generator: the generator expression; one that gives each item as it is, of any other iterable.
+        search: says where the call stops; None: at the end.
+        is_written: the expression stands in the program.
+    """
+
+    generator: ast.GeneratorExp
+    search: Search | None
+    is_written: bool
+
+    def __post_init__(self) -> None:
+        if self.search is not None and len(self.generator.generators) != 1:
+            raise ValueError("expected a generator expression of one loop, which a search leaves by break; got several")
+
+
+def used_up(context: DriveContext, node: ast.Call) -> UsedUp | None:
+    """Return what a call of a built-in uses up at once, where it can be opened now as a loop."""
+    if not node.args or node.keywords:
         return None
+    inner = node.args[0]
     function, search = node.func, None
+    is_written = isinstance(inner, ast.GeneratorExp)
+    made = inner if isinstance(inner, ast.GeneratorExp) else each_of(inner)
     if isinstance(function, ast.Attribute):
         is_join = function.attr == "join" and type(known_value(context, function.value)) is str
         if not is_join or len(node.args) != 1:
@@ -90,15 +112,56 @@ def used_up(context: DriveContext, node: ast.Call) -> tuple[ast.GeneratorExp, Se
     elif getattr(context.variables.peek(function), "__module__", "") != "builtins":
         return None  # a program may have a ``list`` of its own
     elif function.id in SEARCHES:
-        if len(node.args) != 1 + (function.id == "next") or len(inner.generators) > 1:
+        is_next = function.id == "next"
+        if len(node.args) != 1 + is_next or len(made.generators) > 1 or (is_next and not is_written):
             return None
-        # the default is evaluated after the first iterable
-        if not is_inert(node.args[-1]) and function.id == "next":
-            return None
-        search = Search(name=function.id, default=node.args[1] if function.id == "next" else None)
+        if is_next and not is_inert(node.args[-1]):
+            return None  # the default is evaluated after the first iterable
+        search = Search(name=function.id, default=node.args[1] if is_next else None)
     elif len(node.args) != 1:
         return None
-    return (inner, search) if opens_comprehension(context, inner) else None
+    opens_it = (
+        opens_comprehension(context, made) if is_written else is_piped(context, inner) or _iterates(context, inner)
+    )
+    return UsedUp(generator=made, search=search, is_written=is_written) if opens_it else None
+
+
+def each_of(iterable: ast.expr) -> ast.GeneratorExp:
+    """Return the generator expression that gives each item of an iterable as it is."""
+    loop = ast.comprehension(ast.Name("item", ast.Store()), iterable, [], 0)
+    return ast.copy_location(ast.GeneratorExp(ast.Name("item", ast.Load()), [loop]), iterable)
+
+
+def is_piped(context: DriveContext, node: ast.expr) -> bool:
+    """Return True for ``zip``, ``map``, ``filter`` and ``enumerate`` where functions of the program's own run for them.
+
+    The other iterables must not run anything when they are evaluated: the first one may have been asked by then.
+    """
+    if not isinstance(node, ast.Call) or node.keywords or any(isinstance(each, ast.Starred) for each in node.args):
+        return False
+    pipe = context.variables.peek(node.func)
+    has_function = pipe is map or pipe is filter
+    if not (has_function or pipe is zip or pipe is enumerate) or not context.opening.opens_generators():
+        return False
+    iterables = node.args[has_function:]
+    if not iterables or (len(iterables) > 1 and (pipe is filter or pipe is enumerate)):
+        return False
+    if any(iterates_own(context, each) for each in iterables):
+        return all(is_inert(each) or iterates_own(context, each) for each in iterables[1:])
+    if not has_function or not all(map(is_inert, iterables[1:])):
+        return False
+    function = node.args[0]
+    if isinstance(function, ast.Lambda):
+        return True
+    call = ast.Call(function, [ast.Constant(None)] * len(iterables), [])
+    return target_of(context, call, generator=False) is not None
+
+
+def _iterates(context: DriveContext, node: ast.expr) -> bool:
+    """Return True for an instance whose ``__iter__`` is opened."""
+    return context.opening.opens_generators() and any(
+        special_call(context, "__iter__", [node], generator=each) is not None for each in (False, True)
+    )
 
 
 def opens_comprehension(context: DriveContext, node: Comprehension) -> bool:
@@ -138,11 +201,11 @@ def _runs_own(context: DriveContext, node: Comprehension) -> bool:
 
 def iterates_own(context: DriveContext, node: ast.expr) -> bool:
     """Return True if a loop over this iterable runs functions of the program's own that can be opened."""
-    if isinstance(node, ast.Call) and context.variables.peek(node.func) in (enumerate, zip, map, filter):
-        return any(iterates_own(context, each) for each in node.args)
+    if is_piped(context, node):
+        return True
     if isinstance(node, ast.Call):
         target = target_of(context, node, generator=True)
         return target is not None and not catches_end(target.definition)
     if isinstance(node, (ast.Name, ast.Attribute)) and is_stored(context, node):
         return True
-    return any(special_call(context, "__iter__", [node], generator=each) is not None for each in (False, True))
+    return _iterates(context, node)
