@@ -16,6 +16,7 @@ from __future__ import annotations
 import ast
 
 from trace_mine.tracer.inside.drive.arguments import needs_variables
+from trace_mine.tracer.inside.drive.callbacks import called_back, open_called_back
 from trace_mine.tracer.inside.drive.calls import open_call
 from trace_mine.tracer.inside.drive.comprehensions import Search, is_order_free, open_comprehension
 from trace_mine.tracer.inside.drive.context import DriveContext
@@ -272,6 +273,8 @@ class Lowering:
             context.return_to(self._position)
             return self._settled(with_part(node, (("args", 0),), collected), before_site)
         call = self.arguments(node)
+        if id(node) in self._sites and called_back(context, call) is not None:
+            return self._settled(self._called_back(call), before_site)
         if id(node) in self._sites and resumption_of(context, call) is not None:
             return self._resumed(call, before_site, unused)
         # in ``f(x).g(y)`` which method ``g`` is comes out only now, once ``f(x)`` was opened
@@ -326,6 +329,20 @@ class Lowering:
         if not is_order_free(node.func, context.variables.peek(given)):
             context.give_up_statement(frame, Reason.UNFAITHFUL)
         return with_part(node, (("args", 0),), given)
+
+    def _called_back(self, call: ast.Call) -> ast.expr:
+        """Open what a call calls back; its operands are held, as they are evaluated before that."""
+        context, mark = self._context, self.held.mark()
+        arguments = [self.held.settle(each) for each in call.args]
+        keywords = [ast.keyword(each.arg, self.held.settle(each.value)) for each in call.keywords]
+        call = ast.copy_location(ast.Call(call.func, arguments, keywords), call)
+        made = called_back(context, call)
+        self.held.check(mark)
+        if made is None:
+            return call
+        given = open_called_back(context, call, made, self._frame)
+        context.return_to(self._position)
+        return given
 
     def _resumed(self, call: ast.Call, before_site: bool, unused: bool) -> ast.expr:
         """Resume an opened generator by a call of ``next`` or a method; return what holds the value."""

@@ -6,6 +6,7 @@ import ast
 from dataclasses import dataclass
 from typing import cast
 
+from trace_mine.tracer.inside.drive.callbacks import called_back
 from trace_mine.tracer.inside.drive.comprehensions import COLLECTORS, SEARCHES, Search, may_open
 from trace_mine.tracer.inside.drive.context import DriveContext
 from trace_mine.tracer.inside.drive.generators import catches_end
@@ -52,6 +53,8 @@ def opens(context: DriveContext, node: ast.expr, asked: list[Asked]) -> bool:
     if not isinstance(node, ast.Call):
         return False
     if resumption_of(context, node) is not None:
+        return True
+    if called_back(context, node) is not None:
         return True
     if context.opening.opens_generators() and (
         collected_generator(context, node) is not None or used_up(context, node) is not None
