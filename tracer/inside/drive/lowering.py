@@ -33,8 +33,8 @@ from trace_mine.tracer.inside.drive.implicit import (
 from trace_mine.tracer.inside.drive.operators import asked_of, is_print
 from trace_mine.tracer.inside.drive.parts import Part, conditional_parts, part, parts_of, with_part
 from trace_mine.tracer.inside.drive.prints import open_texts
-from trace_mine.tracer.inside.drive.sites import UsedUp, collected_generator, sites_in, used_up
-from trace_mine.tracer.inside.drive.stored_generators import resume, resumption_of, stored_generator
+from trace_mine.tracer.inside.drive.sites import UsedUp, collected_generator, each_of, sites_in, used_up
+from trace_mine.tracer.inside.drive.stored_generators import is_stored, resume, resumption_of, stored_generator
 from trace_mine.tracer.inside.drive.targets import target_of
 from trace_mine.tracer.inside.reasons import Reason
 from trace_mine.tracer.inside.syntax.text import expression
@@ -140,11 +140,12 @@ class Lowering:
             return open_comprehension(self._context, node, self._frame)
         if isinstance(node, ast.Call):
             return self._call(node, before_site, unused)
-        if any(self.has_site(part(node, way)) for way in conditional_parts(node)):
+        if id(node) in self._sites and isinstance(node, ast.Starred):
+            return self._settled(ast.Starred(self.items(node.value), ast.Load()), before_site)
+        if id(node) in self._sites or any(self.has_site(part(node, way)) for way in conditional_parts(node)):
             if isinstance(node, ast.BoolOp):
                 return self._bool_op(node, before_site)
-            assert isinstance(node, ast.IfExp)
-            taken = self._arm(node)
+            taken = self._arm(node) if isinstance(node, ast.IfExp) else None
             if taken is not None:
                 return self.lower(taken, before_site=before_site, unused=unused)
         changed = self._in_order(node, parts_of(node))
@@ -199,7 +200,7 @@ class Lowering:
         ends_at = isinstance(node.op, ast.Or)
         for index, value in enumerate(node.values[:-1]):
             later = node.values[index + 1 :]
-            if not any(self.has_site(each) for each in later):
+            if not any(self.has_site(each) for each in later) and not self._tests_own(node.values[index:]):
                 rest = ast.BoolOp(node.op, [self.lower(value), *later])
                 return self._settled(ast.copy_location(rest, node), before_site)
             # no reveal: the test below shows it
@@ -210,6 +211,10 @@ class Lowering:
             if self._truth(held) is ends_at:
                 return self._settled(held, before_site)
         return self.lower(node.values[-1], before_site=before_site)
+
+    def _tests_own(self, values: list[ast.expr]) -> bool:
+        """Return True if one of the operands but the last has a ``__bool__`` or ``__len__`` that is opened."""
+        return any(truth(self._context, value) is not None for value in values[:-1])
 
     def _arm(self, node: ast.IfExp) -> ast.expr | None:
         """Return the arm that Python evaluates, after the commands of the test; None where the view hides which."""
@@ -228,7 +233,8 @@ class Lowering:
         ends_at = isinstance(node.op, ast.Or)
         for index, value in enumerate(node.values):
             rest = node.values[index:]
-            if not any(self.has_site(each) for each in rest) or not self._opens_test(value):
+            is_rest = not any(self.has_site(each) for each in rest) and not self._tests_own([*rest, value])
+            if is_rest or not self._opens_test(value):
                 remaining = rest[0] if len(rest) == 1 else ast.copy_location(ast.BoolOp(node.op, rest), node)
                 return self._truth(remaining)
             if self.decide(value) is ends_at:
@@ -239,7 +245,9 @@ class Lowering:
         """Return True if a test is evaluated operand by operand."""
         if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
             return self._splits(node.operand)
-        return isinstance(node, ast.BoolOp) and any(self.has_site(part(node, way)) for way in conditional_parts(node))
+        return isinstance(node, ast.BoolOp) and (
+            id(node) in self._sites or any(self.has_site(part(node, way)) for way in conditional_parts(node))
+        )
 
     def _opens_test(self, node: ast.expr) -> bool:
         return isinstance(node, ast.Constant) or self._context.opening.opens_test(expression(node))
@@ -293,6 +301,17 @@ class Lowering:
             else:
                 return self._settled(self._implicit(call), before_site)
         return self._settled(call, before_site)
+
+    def items(self, iterable: ast.expr) -> ast.expr:
+        """Return the variable of a list of what an iterable gives, whose functions are opened."""
+        context = self._context
+        is_generator = isinstance(iterable, ast.Call) and target_of(context, iterable, generator=True) is not None
+        if is_generator or (isinstance(iterable, (ast.Name, ast.Attribute)) and is_stored(context, iterable)):
+            given = self._collect(iterable)
+        else:
+            given = open_comprehension(context, each_of(iterable), self._frame, is_written=False)
+        context.return_to(self._position)
+        return given
 
     def _collect(self, generator: ast.expr) -> ast.expr:
         """Collect a generator's values, and return the variable of the list; the generator where it stays closed."""

@@ -15,7 +15,7 @@ from trace_mine.tracer.inside.drive.operators import Asked, asked_of
 
 Node = TypeVar("Node", bound=ast.expr)
 
-_OPENABLE = (ast.Call, ast.ListComp, ast.SetComp, ast.DictComp)
+_OPENABLE = (ast.Call, ast.ListComp, ast.SetComp, ast.DictComp, ast.BoolOp)
 """Types of nodes that may be opened, whatever their operands are."""
 
 Openable = tuple[ast.expr, list[Asked]]
@@ -171,5 +171,7 @@ def calls_in(node: ast.expr, deepest: int) -> list[Openable] | None:
             return None
         pairs = [(each, asked_of(each)) for each in level]
         calls += [pair for pair in pairs if pair[1] or isinstance(pair[0], _OPENABLE)]
+        displays = [each for each in level if isinstance(each, (ast.List, ast.Tuple))]
+        calls += [(item, []) for each in displays for item in each.elts if isinstance(item, ast.Starred)]
         level = [inner for each in level for inner in _inside(each)]
     return calls

@@ -15,6 +15,7 @@ from trace_mine.tracer.inside.drive.implicit import (
     implicit_call,
     known_value,
     special_call,
+    truth,
 )
 from trace_mine.tracer.inside.drive.operators import Asked, is_print, operands
 from trace_mine.tracer.inside.drive.stored_generators import is_stored, resumption_of
@@ -44,6 +45,10 @@ def opens(context: DriveContext, node: ast.expr, asked: list[Asked]) -> bool:
     """
     if isinstance(node, (ast.ListComp, ast.SetComp, ast.DictComp)):
         return opens_comprehension(context, node)
+    if isinstance(node, ast.Starred):
+        return context.opening.opens_generators() and iterates_own(context, node.value)
+    if isinstance(node, ast.BoolOp):
+        return any(truth(context, value) is not None for value in node.values[:-1])
     if asked and concerns(context, asked):
         # of an operand that is not known yet the type decides too: it is looked at once it was evaluated
         if is_print(node):

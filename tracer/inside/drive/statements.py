@@ -13,8 +13,8 @@ from trace_mine.tracer.inside.drive.context import DriveContext, Handler
 from trace_mine.tracer.inside.drive.frames import Break, Continue, Frame, Return
 from trace_mine.tracer.inside.drive.lowering import Lowering, decide
 from trace_mine.tracer.inside.drive.parts import part, parts_of, with_part
-from trace_mine.tracer.inside.drive.sites import sites_in
-from trace_mine.tracer.inside.drive.stores import open_augmented, open_store
+from trace_mine.tracer.inside.drive.sites import iterates_own, sites_in
+from trace_mine.tracer.inside.drive.stores import open_augmented, open_store, reads_own, stores_own
 from trace_mine.tracer.inside.drive.variables import missing
 from trace_mine.tracer.inside.reasons import Reason
 from trace_mine.tracer.inside.syntax.names import bound_names
@@ -56,6 +56,9 @@ def run_assign(context: DriveContext, node: ast.Assign, frame: Frame) -> None:
     Where a call in a target is opened, as in ``xs[f()] = 1``, each target has an assignment of its own.
     """
     context.begin_statement(frame, node.lineno)
+    if len(node.targets) == 1 and _opens_unpacked(context, node.targets[0], node.value):
+        _unpack(context, node, frame)
+        return
     targets = [target for target in node.targets if isinstance(target, (ast.Subscript, ast.Attribute))]
     if not sites_in(context, *targets):
         lowered = context.lower(node.value, frame)
@@ -69,6 +72,29 @@ def run_assign(context: DriveContext, node: ast.Assign, frame: Frame) -> None:
         lowered = lowering.finish(lowering.lower(target))
         assignment = ast.copy_location(ast.Assign([lowered], value), node)
         context.emit(context.source(assignment, frame, rewritten=True), frame, writes=sorted(bound_names([assignment])))
+
+
+def _opens_unpacked(context: DriveContext, target: ast.expr, value: ast.expr) -> bool:
+    """Return True if an assignment unpacks an iterable whose functions are opened."""
+    is_unpacked = isinstance(target, (ast.Tuple, ast.List)) and not context.budget.is_full
+    return is_unpacked and context.opening.opens_generators() and iterates_own(context, value)
+
+
+def _unpack(context: DriveContext, node: ast.Assign, frame: Frame) -> None:
+    """Run ``a, *b = values``: the values are collected first.
+
+    Raises:
+        Restart: there are too many of them, or too few: Python takes one more than it needs, and no other.
+    """
+    target = node.targets[0]
+    assert isinstance(target, (ast.Tuple, ast.List))
+    lowering = Lowering(context, frame, [node.value], sites_in(context, node.value))
+    given = lowering.items(node.value)
+    values = context.variables.peek(given)
+    has_star = any(isinstance(each, ast.Starred) for each in target.elts)
+    if not has_star and type(values) is list and len(values) != len(target.elts):
+        context.give_up_statement(frame, Reason.UNFAITHFUL)
+    _emit_changed(context, node, "value", given, frame)
 
 
 def run_augmented(context: DriveContext, node: ast.AugAssign, frame: Frame) -> None:
@@ -85,7 +111,8 @@ def run_augmented(context: DriveContext, node: ast.AugAssign, frame: Frame) -> N
         return
     target: ast.expr = node.target
     sites = sites_in(context, target, node.value)
-    if not sites:
+    is_own = reads_own(context, target) or stores_own(context, target)
+    if not sites and not is_own:
         _emit_changed(context, node, "value", node.value, frame)
         return
     # not a name, which the statement binds: it would be held for that
@@ -105,16 +132,21 @@ def run_augmented(context: DriveContext, node: ast.AugAssign, frame: Frame) -> N
         assert isinstance(target, (ast.Attribute, ast.Subscript))
         read = copy.copy(target)
         read.ctx = ast.Load()
-        held = lowering.held.settle(read)
+        given = context.lower(read, frame)
+        held = context.assign_temporary(given, "value", frame)
     assert isinstance(held, ast.Name)
     variable = ast.Name(held.id, ast.Store())
     lowered = lowering.finish(lowering.lower(node.value))
-    for statement in (
-        ast.AugAssign(variable, node.op, lowered),
-        ast.Assign([target], ast.Name(held.id, ast.Load())),
-    ):
+    added: list[ast.stmt] = [ast.AugAssign(variable, node.op, lowered)]
+    if not is_own:
+        added.append(ast.Assign([target], ast.Name(held.id, ast.Load())))
+    for statement in added:
         ast.copy_location(statement, node)
         context.emit(context.source(statement, frame, rewritten=True), frame, writes=sorted(bound_names([statement])))
+    stored: ast.expr = ast.Name(held.id, ast.Load())
+    if is_own and not open_store(context, target, stored, frame):
+        assignment = ast.copy_location(ast.Assign([target], stored), node)
+        context.emit(context.source(assignment, frame, rewritten=True), frame)
 
 
 def run_annotated(context: DriveContext, node: ast.AnnAssign, frame: Frame) -> None:
