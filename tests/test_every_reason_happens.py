@@ -190,7 +190,7 @@ WHOLE: dict[Reason, Program] = {
     ),
     Reason.ASYNC: Program(source="async def f():\n    return 1\nc = f()\nc.close()\n"),
     Reason.AWAIT_EXPRESSION: Program(source="def f(xs):\n    g = (await x for x in xs)\n    return 1\nx = f([])\n"),
-    Reason.NO_SOURCE: Program(source="f = lambda n: n + 1\nx = f(1)\n"),
+    Reason.NO_SOURCE: Program(source="f = eval(compile('lambda n: n + 1', '<piece 0>', 'eval'))\nx = f(1)\n"),
     Reason.SEES_FRAME: Program(source="def f(n):\n    return sorted(locals())\nx = f(1)\n"),
     Reason.CLOSURE: Program(source="from counting import tick\nx = tick()\n"),
     Reason.GLOBAL: Program(source="from counting import up\nx = up()\n"),
@@ -244,13 +244,13 @@ class A:
 """
 FRAME = {
     Reason.DEEPER: Program(source="def f(n):\n    if n:\n        f(n - 1)\nf(5)\n"),
-    Reason.WITHIN_COMMAND: Program(source="def f():\n    return 1\nprint({k: f() for k in (1,)})\n"),
+    Reason.WITHIN_COMMAND: Program(source="def f():\n    return 1\ntry:\n    f()\nexcept* KeyError:\n    pass\n"),
     Reason.OPERATOR: Program(source=CLASS + "print(sorted([A(), A()], key=len) and 1)\n"),
     Reason.PROPERTY: Program(source=CLASS + "print(getattr(A(), 'area'))\n"),
     Reason.GENERATOR: Program(source="def g():\n    yield 1\nprint(dict.fromkeys(g()))\n"),
     Reason.COMPREHENSION: Program(source="print({x for x in (1,)})\n"),
-    Reason.LAMBDA: Program(source="print(sorted([2, 1], key=lambda x: x))\n"),
-    Reason.CALLBACK: Program(source="def key(x):\n    return x\nprint(sorted([2, 1], key=key))\n"),
+    Reason.LAMBDA: Program(source="import re\nprint(re.sub('a', lambda m: 'b', 'a'))\n"),
+    Reason.CALLBACK: Program(source="import re\ndef key(m):\n    return 'b'\nprint(re.sub('a', key, 'a'))\n"),
     Reason.CONTEXT_MANAGER: Program(
         source="import contextlib\nclass A:\n    def __enter__(self):\n        return 1\n    def __exit__(self, *a):\n"
         "        return None\nwith contextlib.ExitStack() as stack:\n    print(stack.enter_context(A()))\n"

@@ -75,9 +75,8 @@ def test_a_function_that_rebinds_a_closure_variable_is_not_opened(kit, tracer):
     """Its cell can be read from a session and not written. Where the maker of the closure was opened, the variable is
     the session's, and the function is.
     """
-    trace = traced(kit, tracer, f"made = [*map(lambda _: counter(), [0])]\n{NONLOCAL}".split("\n", 1)[1] + (
-        "up = [*map(lambda _: counter(), [0])][0]\nprint(up())\nprint(up())\n"
-    ))  # fmt: skip
+    hidden = "import functools\nup = functools.partial(counter)()\nprint(up())\nprint(up())\n"
+    trace = traced(kit, tracer, NONLOCAL + hidden)
     assert trace.kept_whole == {"closure": 2} and printed(trace) == ["1", "2"]
     opened = traced(kit, tracer, NONLOCAL + "up = counter()\nx = up()\nx = up()\nprint(x)\n")
     assert not opened.kept_whole and opened.opened_calls == 3 and printed(opened) == ["2"]

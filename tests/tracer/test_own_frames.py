@@ -77,8 +77,8 @@ WAYS: dict[Reason, tuple[str, int]] = {
         1,
     ),
     Reason.GENERATOR: ("import collections\ndef g():\n    yield 1\n    yield 2\nx = collections.deque(g())", 3),
-    Reason.LAMBDA: ("f = lambda: 1\nf()\nsorted([1, 2], key=lambda x: -x)", 3),
-    Reason.CALLBACK: ("def key(x):\n    return -x\nsorted([1, 2], key=key)\nlist(map(key, [3]))", 3),
+    Reason.LAMBDA: ("import re\nre.sub('a', lambda m: 'b', 'aaa')", 3),
+    Reason.CALLBACK: ("import re\ndef key(m):\n    return 'b'\nre.sub('a', key, 'aaa')", 3),
     Reason.CONTEXT_MANAGER: (
         "import contextlib\nclass A:\n    def __enter__(self):\n        return 1\n    def __exit__(self, *a):\n"
         "        return None\nwith contextlib.ExitStack() as s:\n    s.enter_context(A())",
@@ -109,11 +109,11 @@ def test_a_way_of_entry_is_counted_by_its_word(tracer, kit, reason: Reason) -> N
 
 @pytest.mark.skipif(sys.version_info >= (3, 12), reason="comprehensions have no frame from 3.12 on")
 def test_a_comprehension_is_counted_or_opened(kit) -> None:
-    source = "x = [i for i in range(3)]\ny = {i for i in x}\n"
-    for opens, numbers in ((False, (0, 2)), (True, (1, 1))):
+    source = "x = [i for i in range(3)]\ny = {i for i in x}\n"  # which call nothing of the program's
+    for opens, numbers in ((False, (0, 2)), (True, (2, 0))):
         with kit.PlainTracer(kit.TracerConfig(comprehensions=opens)) as tracer:
             trace = traced(tracer, kit, source)
-        assert (trace.opened_frames, trace.unopened_frames["comprehension"]) == numbers
+        assert (trace.opened_frames, trace.unopened_frames.get("comprehension", 0)) == numbers
 
 
 def test_what_the_budget_closed_is_said(kit) -> None:

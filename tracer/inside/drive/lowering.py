@@ -9,6 +9,8 @@ evaluates before the call are assigned to variables first (an A-normal form of t
 ``holding`` decides which of them need a variable. The right side of ``and`` and ``or`` and the arms of a conditional
 expression are opened where Python evaluates them: the operand or test before them is then a command, as the test of an
 ``if`` is.
+
+Over 400 lines because the walk is one: each kind of site holds what the others evaluated before it.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from __future__ import annotations
 import ast
 
 from trace_mine.tracer.inside.drive.arguments import needs_variables
-from trace_mine.tracer.inside.drive.callbacks import called_back, open_called_back
+from trace_mine.tracer.inside.drive.callbacks import CalledBack, called_back, open_called_back
 from trace_mine.tracer.inside.drive.calls import open_call
 from trace_mine.tracer.inside.drive.comprehensions import Search, is_order_free, open_comprehension
 from trace_mine.tracer.inside.drive.context import DriveContext
@@ -33,7 +35,7 @@ from trace_mine.tracer.inside.drive.implicit import (
 from trace_mine.tracer.inside.drive.operators import asked_of, is_print
 from trace_mine.tracer.inside.drive.parts import Part, conditional_parts, part, parts_of, with_part
 from trace_mine.tracer.inside.drive.prints import open_texts
-from trace_mine.tracer.inside.drive.sites import UsedUp, collected_generator, each_of, sites_in, used_up
+from trace_mine.tracer.inside.drive.sites import UsedUp, collected_generator, each_of, iterates_own, sites_in, used_up
 from trace_mine.tracer.inside.drive.stored_generators import is_stored, resume, resumption_of, stored_generator
 from trace_mine.tracer.inside.drive.targets import target_of
 from trace_mine.tracer.inside.reasons import Reason
@@ -281,8 +283,8 @@ class Lowering:
             context.return_to(self._position)
             return self._settled(with_part(node, (("args", 0),), collected), before_site)
         call = self.arguments(node)
-        if id(node) in self._sites and called_back(context, call) is not None:
-            return self._settled(self._called_back(call), before_site)
+        if id(node) in self._sites and (made := called_back(context, call)) is not None:
+            return self._settled(self._called_back(call, made), before_site)
         if id(node) in self._sites and resumption_of(context, call) is not None:
             return self._resumed(call, before_site, unused)
         # in ``f(x).g(y)`` which method ``g`` is comes out only now, once ``f(x)`` was opened
@@ -349,17 +351,20 @@ class Lowering:
             context.give_up_statement(frame, Reason.UNFAITHFUL)
         return with_part(node, (("args", 0),), given)
 
-    def _called_back(self, call: ast.Call) -> ast.expr:
+    def _called_back(self, call: ast.Call, made: CalledBack) -> ast.expr:
         """Open what a call calls back; its operands are held, as they are evaluated before that."""
         context, mark = self._context, self.held.mark()
-        arguments = [self.held.settle(each) for each in call.args]
+        arguments = [
+            self.items(each) if number == made.reduces and iterates_own(context, each) else self.held.settle(each)
+            for number, each in enumerate(call.args)
+        ]
         keywords = [ast.keyword(each.arg, self.held.settle(each.value)) for each in call.keywords]
         call = ast.copy_location(ast.Call(call.func, arguments, keywords), call)
-        made = called_back(context, call)
+        again = called_back(context, call)
         self.held.check(mark)
-        if made is None:
+        if again is None:
             return call
-        given = open_called_back(context, call, made, self._frame)
+        given = open_called_back(context, call, again, self._frame)
         context.return_to(self._position)
         return given
 
