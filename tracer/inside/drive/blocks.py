@@ -130,8 +130,6 @@ def _leave_handler(context: DriveContext, handler: ast.ExceptHandler, frame: Fra
     # the handler itself may have deleted it
     if handler.name and handler.name in context.variables.namespace:
         context.emit(f"del {handler.name}", frame, "bind", reveal=False)
-    if handler.name:
-        context.writer.forget([handler.name])
 
 
 def run_with(context: DriveContext, node: ast.With, frame: Frame) -> None:
@@ -243,12 +241,12 @@ def run_match(context: DriveContext, node: ast.Match, frame: Frame) -> None:
         body = ast.Assign([ast.Name(variable, ast.Store())], ast.Constant(number), lineno=case.pattern.lineno)
         # copies, since the statement's own patterns are used again in the loop's next iteration
         cases.append(ast.match_case(copy.deepcopy(case.pattern), copy.deepcopy(case.guard), [body]))
-    context.variables.namespace[variable] = None
     matcher = ast.copy_location(ast.Match(subject, cases), node)
     writes = sorted(bound_names([matcher]) - {variable})
     context.emit(f"{variable} = None", frame, "bind", reveal=False)  # where no case matches
     context.emit(unparse(matcher), frame, "condition", writes)
     taken = cast("int | None", context.variables.namespace[variable])
+    context.writer.take_back_reveal(variable)
     context.evaluate(variable, frame, "condition")
     if taken is not None:
         context.block(node.cases[taken].body, frame)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ast
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NoReturn
 
 from trace_mine.tracer.inside.drive.commands import Command, Position
@@ -280,20 +280,59 @@ class DriveContext(ABC):
 
     # calls
 
-    def release(self, body: Body, result: str | None) -> None:
-        """Free the session's names of a call that returned, unless a closure made in it may still read them.
+    # the end of variables
 
-        ``result`` is the variable that holds the returned value, None where a constant or nothing is returned. That
-        variable lives until the statement with the call is done.
+    def end_temporaries(self, start: int, frame: Frame) -> None:
+        """Unbind the temporary variables from this position on, but for those that may be left over, see ``Variables``.
+
+        The spare variable goes with them where it holds an object, which in the program nothing holds.
         """
-        variables = [name for local, name in body.names.items() if local not in body.shared and name != result]
-        variables += [name for name in body.cells if name != result]
-        self.writer.forget(variables)
-        for variable in variables:
+        names = self.variables.take_temporaries(start)
+        if (spare := self.writer.spare) in self.variables.namespace and self.opening.is_certain:
+            names += [] if self.variables.is_plain(spare) else [spare]
+        if names:
+            self.unbind([name for name in names if not self._leave_over(name, frame)], frame)
+
+    def _leave_over(self, name: str, frame: Frame) -> bool:
+        """Leave a temporary variable bound where nothing can tell; return False where it has to be unbound."""
+        # hidden outcomes: if a value is plain depends on them
+        if self.rules.lists_names or not self.opening.is_certain or not self.variables.leave_over(name):
+            return False
+        frame.left_over[name] = None
+        return True
+
+    def unbind(self, names: Sequence[str], frame: Frame) -> None:
+        """Unbind variables by a command, and let other variables have their names."""
+        namespace = self.variables.namespace
+        certain = self.opening.tells_bound(names)
+        untold = [name for name in names if name not in certain]
+        if untold:
+            # if they are bound depends on hidden outcomes: now they all are
+            self.emit(" = ".join([*untold, "None"]), frame, "bind", untold, reveal=False)
+        bound = [name for name in names if name in namespace]
+        if bound:
+            self.emit(f"del {', '.join(bound)}", frame, "bind", reveal=False)
+        self.writer.free(names)
+
+    def release(self, body: Body, inner: Frame, result: str | None) -> None:
+        """End the variables of a call that returned, by one command.
+
+        ``result`` is the variable that holds the returned value, None where a constant or nothing is returned. It lives
+        until the statement with the call is done.
+        """
+        variables = self.variables
+        ending = [*variables.take_temporaries(inner.num_temporaries), *self.owned_by(body, inner)]
+        if result in ending:
+            variables.make_temporary(result)
+        self.unbind([name for name in dict.fromkeys(ending) if name != result], inner)
+
+    def owned_by(self, body: Body, inner: Frame) -> list[str]:
+        """Return the variables that end with a call, in the order in which Python lets go of them.
+
+        All of its locals, but for those that a closure made in it may still read.
+        """
+        for variable in (*body.names.values(), *body.cells):
             self.owners.pop(variable, None)
-        if body.captures:
-            return  # tests/tracer/test_calls_keep_their_variables.py: a lambda that is called after the return
-        for variable in variables:
-            self.writer.unbind(variable)
-        if result is not None and result in body.names.values() and result not in body.shared:
-            self.variables.make_temporary(result)
+        ending = [name for name in inner.left_over if self.variables.is_left_over(name)]
+        ending += [name for local, name in body.names.items() if local not in body.shared and local not in body.kept]
+        return ending if body.captures else [*ending, *body.cells]

@@ -110,6 +110,7 @@ class Body:
         instance: the session variable of ``self`` where the call makes an instance.
         shared: locals that are variables of the caller, under the same name.
         captures: True if a function or generator made in the body may read its variables after the call.
+        kept: locals that such a function reads: they stay when the call has returned.
         cells: session variables that hold what its closure's cells hold.
         same: for each session variable that stands for one which others can rebind (a shared parameter, an imported
             global, a cell of a closure), a function that gives what that one holds now.
@@ -126,6 +127,7 @@ class Body:
     instance: str | None = None
     shared: frozenset[str] = frozenset()
     captures: bool = False
+    kept: frozenset[str] = frozenset()
     cells: list[str] = field(default_factory=list)
     same: dict[str, Callable[[], object]] = field(default_factory=dict)
 
@@ -146,19 +148,25 @@ class Frame:
         collect: for a generator's frame, the function that takes each yielded expression (None for a bare ``yield``).
         captures: see ``Body``.
         entries: how often it was entered; a generator's frame is at each resumption.
+        left_over: temporary variables that its statements left bound, see ``Variables``; the values are nothing.
+        num_temporaries: how many temporary variables there were when it was entered.
+        entered_in: the exception that was being handled when it was entered.
     """
 
     # one frame for each followed call
     __slots__ = (
         "captures",
         "collect",
+        "entered_in",
         "entries",
         "filename",
         "first_line",
         "function",
         "gaps",
         "handled",
+        "left_over",
         "names",
+        "num_temporaries",
         "package",
         "texts",
         "visits",
@@ -186,6 +194,9 @@ class Frame:
         self.gaps: list[tuple[int, int]] = []
         self.handled: list[Handled] = []
         self.entries = 1
+        self.left_over: dict[str, None] = {}
+        self.num_temporaries = 0
+        self.entered_in: BaseException | None = None
         # the author's text of nodes, by id; the node is kept with it, so that its id is not given to another one
         self.texts: dict[int, tuple[ast.AST, str | None]] = {}
 

@@ -31,6 +31,7 @@ class Rules:
         kept_functions: (file, line) of functions whose calls are to stay calls, for the same reasons.
         max_commands: commands from which on the session opens nothing more.
         at_prompt: True for examples at a prompt, whose expression statements echo; False for a script.
+        lists_names: the program may list the session's names, so that none is left over.
         from_file: definitions are compiled under the script's file (see ``from_file``).
     """
 
@@ -41,6 +42,7 @@ class Rules:
     kept_functions: frozenset[tuple[str, int]]
     max_commands: int
     at_prompt: bool
+    lists_names: bool = False
     from_file: bool = False
 
     def __post_init__(self) -> None:

@@ -164,6 +164,7 @@ class SessionWriter:
         """
         command = Command(source, kind, self._position, self._piece)
         num_echoes = len(self.echoes)
+        self.last_value = None  # the command may be what ends its life
         try:
             # one dictionary as globals and locals, as at a prompt: nested functions and comprehensions find all names
             exec(self._compile(source, "single", origin), self.variables.namespace)
@@ -256,13 +257,15 @@ class SessionWriter:
         self._record(command)
         if error is not None and (command.output or not doctext.is_showable_message(message or "")):
             # a doctest shows either output or a traceback: the command catches its exception and keeps the output
-            name = self.guard(len(self.commands) - 1, self.variables.fresh("error"))
+            name = self.guard(len(self.commands) - 1, self.variables.temporary("error"))
             if not command.output:
                 shown_by += self._telling(name, error, message)
         self._opening.emitted(command.source, command.output, command.error)
         if binds:
-            self.variables.track(binds, bound=error is None)
-        command.wrote, command.changes = self.variables.observe()
+            self.variables.track(binds)
+        wrote, changes = self.variables.observe()
+        command.wrote += wrote
+        command.changes.update(changes)
         for source in shown_by:
             self.show_by_command(source)
         if error is not None:
@@ -314,8 +317,13 @@ class SessionWriter:
 
     def take_back_reveal(self, source: str) -> None:
         """Take back a reveal that the next command, the program's own echo of this expression, repeats."""
-        if self.commands and self.commands[-1].kind == "reveal" and self.commands[-1].source == source:
-            self.commands.pop()
+        for index in range(len(self.commands) - 1, -1, -1):
+            command = self.commands[index]
+            if command.kind == "reveal" and command.source == source:
+                del self.commands[index]
+            elif command.kind == "reveal" or (command.kind == "bind" and command.source.startswith("del ")):
+                continue  # of the same command, or the end of a call that gave the value
+            return
 
     def take_back(self, command: Command) -> None:
         """Take back a command that changed nothing: in a replay it would change nothing either."""
@@ -323,6 +331,11 @@ class SessionWriter:
 
     def replace_failed(self, command: Command, source: str) -> None:
         """Give a command that raised another text, which does the same and raises nothing."""
+        if command.error is None:  # ``guard`` has rewritten it already, since it printed something as well
+            name = self._guarded_name(command)
+            del self.variables.namespace[name], command.changes[name]
+            command.wrote.remove(name)
+            self.variables.free(name)
         command.source = source
         command.error = command.exception = None
 
@@ -360,10 +373,11 @@ class SessionWriter:
         caught = "caught" if "caught" not in namespace else self.variables.fresh("caught")
         command.source = f"try:\n{indented(body)}\nexcept BaseException as {caught}:\n    {name} = {caught}"
         # the ``except`` clause unbinds its own name at its end, so the exception is bound to a second one
-        if caught != "caught":
-            del namespace[caught]  # ``fresh`` bound it to None; the command itself leaves it unbound
+        self.variables.free(caught)
         command.error = None
-        namespace[name] = command.exception
+        command.changes[name] = self.variables.bind(name, command.exception)
+        if name not in command.wrote:
+            command.wrote.append(name)
         return name
 
     def _guarded_name(self, command: Command) -> str:
@@ -386,20 +400,11 @@ class SessionWriter:
             self.execute(f"from builtins import {name} as {alias}", "bind", reveal=False)
         return alias
 
-    def forget(self, names: Iterable[str]) -> None:
-        """Stop tracking variables: those of a call that has returned, or of a handler that has ended."""
+    def free(self, names: Iterable[str]) -> None:
+        """Let other variables have names that a command has unbound, or that none has bound."""
         for name in names:
-            self.variables.forget(name)
+            self.variables.free(name)
             self._opening.forget(name)
-
-    def unbind(self, name: str) -> None:
-        """Unbind a variable, so that its name can be given to another one.
-
-        No command says so: in a replay the name keeps its old value until a command binds it again, and every variable
-        that gets the name later is bound before it is read. Only a list of all names (``dir()``) could tell.
-        """
-        self.variables.unbind(name)
-        self.forget([name])
 
     # reveals
 

@@ -55,6 +55,10 @@ _reads_doc = re.compile(r"\b(?:__doc__|getdoc|pydoc|globals|vars|help)\b")
 """Words of a program that may read its own docstring; elsewhere the docstring would be a command that nobody needs."""
 
 
+_lists_names = re.compile(r"\b(?:dir|globals|locals|vars|__dict__|f_globals|f_locals|gc|getmembers|getrefcount)\b")
+"""Words of a program that may list the names of its module, or count what they hold."""
+
+
 def run(job: DriveJob, context: JobContext) -> End:
     """Drive the program. Sends a DriveSummary, or MustRestart.
 
@@ -201,6 +205,9 @@ def _rules(job: DriveJob, max_commands: int) -> Rules:
         kept_functions=frozenset((p.path, p.line) for p in job.whole if p.column is None),
         max_commands=max_commands,
         at_prompt=job.program.single,
+        lists_names=any(
+            map(_lists_names.search, (job.program.code, *(piece.source for piece in job.program.pieces))),
+        ),
         from_file=job.from_file,
     )
 
