@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NoReturn
 
 from trace_mine.tracer.inside.drive.commands import Command, Position
-from trace_mine.tracer.inside.drive.frames import Body, Frame, Raised, Restart
+from trace_mine.tracer.inside.drive.frames import Body, Frame, Handled, Raised, Restart
 from trace_mine.tracer.inside.drive.from_file import defined_from_file
 from trace_mine.tracer.inside.drive.functions import KnownFunctions
 from trace_mine.tracer.inside.drive.parts import Openable, calls_in
@@ -23,6 +23,7 @@ from trace_mine.tracer.inside.observe import values
 from trace_mine.tracer.inside.protocol.answers import CommandKind
 from trace_mine.tracer.inside.protocol.jobs import Place
 from trace_mine.tracer.inside.reasons import Reason
+from trace_mine.tracer.inside.syntax.current_exception import Asks, asked_for, calls_something
 from trace_mine.tracer.inside.syntax.names import CannotOpen, bound_names
 from trace_mine.tracer.inside.syntax.text import expression, text_as_written, unparse
 from trace_mine.tracer.inside.views.opening import Opening
@@ -49,6 +50,7 @@ class DriveContext(ABC):
         kept: constructs kept as one command, counted by reason.
         calls: opened calls.
         functions: facts of functions.
+        handling: the exceptions being handled now, innermost last.
         owners: from session variables that are locals of followed calls to the functions.
     """
 
@@ -62,6 +64,8 @@ class DriveContext(ABC):
         self.calls = CallLog()
         self.functions = KnownFunctions()
         self.owners: dict[str, Place] = {}
+        self.handling: list[Handled] = []
+        self._asking: dict[str, Asks] = {}
         # by id of a node, with the node, so that its id is not given to another one. A loop's statements come by again
         # and again: this and the like in ``Frame.texts`` and ``functions`` gave a third more commands a second
         self._writes: dict[int, tuple[ast.stmt, list[str]]] = {}
@@ -215,8 +219,44 @@ class DriveContext(ABC):
                 raise Restart(self.owners[error.name], Reason.UNBOUND_LOCAL)
             # by identity, and not the last one: reveals and aliases of built-ins may stand after it
             index = max(i for i, each in enumerate(self.writer.commands) if each is command)
-            raise Raised(frame, command.exception, index)
+            inside = self.handling[-1] if self.handling else None
+            if inside is not None and self._says_inside(command, inside, frame):
+                inside = None
+            raise Raised(frame, command.exception, index, inside)
+        if self.handling:
+            self._says_inside(command, self.handling[-1], frame)
         return command
+
+    def _says_inside(self, command: Command, handled: Handled, frame: Frame) -> bool:
+        """Have a command's text say that an exception was being handled, where that may show; return if it does."""
+        is_told = command.exception is handled.error and command.source != f"raise {handled.name}"
+        if not is_told and (asks := self.asked_for(frame)) != "nothing":
+            is_told = command.raised or (asks == "current" and calls_something(command.source))
+        if is_told:
+            self.writer.put_inside(command, self.name_of(handled))
+        return is_told
+
+    def asked_for(self, frame: Frame) -> Asks:
+        """Return what the program, or the file of the frame's function, asks for of exceptions being handled."""
+        if self.rules.asks != "nothing" or not frame.is_call:
+            return self.rules.asks
+        asks = self._asking.get(frame.filename)
+        if asks is None:
+            lines = self.writer.sources.lines(frame.filename)
+            asks = self._asking[frame.filename] = "nothing" if lines is None else asked_for("\n".join(lines))
+        return asks
+
+    def name_of(self, handled: Handled) -> str:
+        """Return the variable that holds an exception being handled, after binding one where none does.
+
+        Raises:
+            Restart: the program has bound something else to it.
+        """
+        if handled.name is None:
+            handled.name = self.writer.guard(handled.index, self.variables.temporary("error"))
+        if self.variables.namespace.get(handled.name) is not handled.error:
+            self.give_up(handled.statement, handled.frame, Reason.EXCEPTION_CONTEXT)
+        return handled.name
 
     def emit(
         self,
@@ -288,8 +328,10 @@ class DriveContext(ABC):
         The spare variable goes with them where it holds an object, which in the program nothing holds.
         """
         names = self.variables.take_temporaries(start)
-        if (spare := self.writer.spare) in self.variables.namespace and self.opening.is_certain:
-            names += [] if self.variables.is_plain(spare) else [spare]
+        spare, variables = self.writer.spare, self.variables
+        # not where a local of a called function has that name
+        if spare in variables.namespace and not variables.is_reserved(spare) and self.opening.is_certain:
+            names += [] if variables.is_plain(spare) else [spare]
         if names:
             self.unbind([name for name in names if not self._leave_over(name, frame)], frame)
 

@@ -66,27 +66,37 @@ class Raised(Signal):
     Attributes:
         error: the exception.
         index: the position in the session of the command that raised it.
+        inside: the exception that was being handled then, where the command's text does not say so.
     """
 
-    def __init__(self, frame: Frame, error: BaseException, index: int) -> None:
+    def __init__(self, frame: Frame, error: BaseException, index: int, inside: Handled | None = None) -> None:
         super().__init__(frame)
         self.error = error
         self.index = index
+        self.inside = inside
+
+    def let_go(self) -> None:
+        """Hold the exception no longer, which has been handled: the program doesn't, either."""
+        del self.error
+        self.inside = self.__traceback__ = self.__context__ = None
 
 
 @dataclass(slots=True, kw_only=True)
 class Handled:
-    """An exception whose handler runs now.
+    """An exception that is being handled now: by a handler, a ``finally`` or a manager.
 
     Attributes:
         error: the exception.
         index: the position in the session of the command that raised it.
-        name: the variable that holds it; None as long as no variable does, which is until a bare ``raise`` needs one.
+        statement, frame: the ``try`` or ``with``, and the activation that it runs in.
+        name: the variable that holds it; None as long as no variable does, which is until a command needs one.
     """
 
     error: BaseException
     index: int
-    name: str | None
+    statement: ast.stmt
+    frame: Frame
+    name: str | None = None
 
     def __post_init__(self) -> None:
         if self.index < 0:
@@ -144,7 +154,6 @@ class Frame:
         names: from locals to session variables.
         visits: for the path check, (line, {local: text}) before each statement that ran.
         gaps: for the path check, (first, last) lines of statements that ran inside one command.
-        handled: the exceptions whose handlers run, innermost last.
         collect: for a generator's frame, the function that takes each yielded expression (None for a bare ``yield``).
         captures: see ``Body``.
         entries: how often it was entered; a generator's frame is at each resumption.
@@ -163,7 +172,6 @@ class Frame:
         "first_line",
         "function",
         "gaps",
-        "handled",
         "left_over",
         "names",
         "num_temporaries",
@@ -192,7 +200,6 @@ class Frame:
         self.collect = collect
         self.visits: list[tuple[int, dict[str, str]]] = []
         self.gaps: list[tuple[int, int]] = []
-        self.handled: list[Handled] = []
         self.entries = 1
         self.left_over: dict[str, None] = {}
         self.num_temporaries = 0

@@ -171,7 +171,7 @@ class SessionWriter:
         except OutputFull:
             raise  # the run's own limit, which is no exception of the program
         except BaseException as error:  # SystemExit and KeyboardInterrupt are the program's own, too
-            command.exception = error
+            command.exception, command.raised = error, True
         self._move_printed()
         command.output = "".join(self._mixed)
         self._mixed.clear()
@@ -209,7 +209,7 @@ class SessionWriter:
         except OutputFull:
             raise
         except BaseException as error:
-            command.exception = error
+            command.exception, command.raised = error, True
         printed = self._capture.take()
         self.printed.append(printed)
         self.last_value = value
@@ -337,7 +337,7 @@ class SessionWriter:
             command.wrote.remove(name)
             self.variables.free(name)
         command.source = source
-        command.error = command.exception = None
+        command.error, command.exception, command.raised = None, None, False
 
     def guard(self, index: int, name: str) -> str:
         """Rewrite a command that raised so that it binds the exception instead of ending in a traceback.
@@ -354,9 +354,9 @@ class SessionWriter:
             (``del error`` of an inner handler would unbind it), or where an earlier call bound the exception.
         """
         command, namespace = self.commands[index], self.variables.namespace
-        assert command.exception is not None
         if command.error is None:
             return self._guarded_name(command)  # rewritten before, by an inner handler or ``with``
+        assert command.exception is not None  # its handler runs
         later = "\n".join(each.source for each in self.commands[index + 1 :])
         number = 1
         while re.search(rf"\b{name}\b", later):
@@ -379,6 +379,14 @@ class SessionWriter:
         if name not in command.wrote:
             command.wrote.append(name)
         return name
+
+    def put_inside(self, command: Command, name: str) -> None:
+        """Rewrite a command that ran so that it runs where an exception is being handled, which a variable holds."""
+        command.source = f"try:\n    raise {name}\nexcept BaseException:\n{indented(command.source)}"
+
+    def let_go(self, index: int) -> None:
+        """Hold the exception that a command raised no longer: the program doesn't, either."""
+        self.commands[index].exception = None
 
     def _guarded_name(self, command: Command) -> str:
         """Return the variable that a command which ``guard`` rewrote binds: its last line is ``name = caught``."""
