@@ -144,10 +144,37 @@ def test_a_temporary_variable_ends_at_once_where_the_program_lists_names(kit, tr
     assert commands(trace)[1:6] == ["a = 1", "returned_1 = a + 1", "del a", "x = returned_1", "del returned_1"]
 
 
-def test_a_variable_that_is_read_before_it_is_bound_stays_unbound(kit, tracer):
-    source = "def f(a):\n    return a\ndef g(flag):\n    if flag:\n        a = 1\n    return a\nprint(f(3))\n"
-    trace = tracer.trace(kit.script(f"{source}try:\n    g(0)\nexcept UnboundLocalError as error:\n    print(error)\n"))
-    assert not isinstance(trace, Drop) and "not associated" in trace.text
+UNBOUND = {
+    "returned": "    return value\n",
+    "operand": "    return value + 1\n",
+    "argument": "    print(value)\n",
+    "called": "    return value()\n",
+    "augmented": "    value += 1\n",
+    "deleted": "    del value\n",
+    "method": "    return value.bit_length()\n",
+    "in a callee's argument": "    return abs(value)\n",
+    "raised": "    raise value\n",
+    "asserted": "    assert value\n",
+    "tested": "    if value:\n        pass\n",
+    "looped": "    for item in value:\n        pass\n",
+    "unpacked": "    a, b = value\n",
+}
+
+
+@pytest.mark.parametrize("kind", UNBOUND)
+def test_a_local_that_is_not_bound_raises_what_it_does_in_the_program(kit, tracer, kind):
+    """The calls are opened, that which raises too, and what an earlier call bound is gone."""
+    source = f"def f(flag):\n    if flag:\n        value = 1\n        return value\n{UNBOUND[kind]}print(f(1))\n"
+    source += "try:\n    f(0)\nexcept NameError as error:\n    print(type(error).__name__, error, error.name)\n"
+    trace = traced(kit, tracer, source)
+    shown = "UnboundLocalError cannot access local variable 'value' where it is not associated with a value None"
+    assert trace.opened_calls == 2 and shown in trace.text
+
+
+def test_a_function_that_ran_something_before_it_read_its_variable_is_kept(kit, tracer):
+    source = "def f():\n    print(print('ran'), value)\n    value = 1\n"
+    trace = tracer.trace(kit.script(f"{source}try:\n    f()\nexcept NameError as error:\n    print(error)\n"))
+    assert not isinstance(trace, Drop) and "unbound_local" in trace.kept_whole and "not associated" in trace.text
 
 
 def test_exceptions_hold_the_variables_of_the_calls_that_they_left(kit, tracer):

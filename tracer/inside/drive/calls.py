@@ -20,6 +20,7 @@ from trace_mine.tracer.inside.drive.context import DriveContext
 from trace_mine.tracer.inside.drive.frames import Body, Frame, Raised, Restart, Return, Signal
 from trace_mine.tracer.inside.drive.targets import Target
 from trace_mine.tracer.inside.drive.variables import missing
+from trace_mine.tracer.inside.program import OutputFull
 from trace_mine.tracer.inside.protocol.jobs import Place
 from trace_mine.tracer.inside.reasons import Reason
 from trace_mine.tracer.inside.syntax.names import CannotOpen
@@ -51,7 +52,7 @@ def enter_call(context: DriveContext, call: ast.Call, target: Target, frame: Fra
     inner = Frame.of_call(body)
     inner.num_temporaries, inner.entered_in = len(context.variables.temporaries), sys.exception()
     place = Place(path=body.filename, line=body.first_line)
-    context.owners.update((name, place) for local, name in body.names.items() if local not in body.shared)
+    context.owners.update((name, (local, place)) for local, name in body.names.items() if local not in body.shared)
     context.calls.enter(counts_depth=target.counts_depth)
     context.move_to(inner, body.definition.lineno)
     outer = context.writer.places.enter(body.filename, body.first_line, None)
@@ -85,8 +86,8 @@ def leave_call(context: DriveContext, body: Body, inner: Frame, target: Target, 
         result: the expression that gives the returned value.
     """
     left_by = sys.exception()
-    if left_by is inner.entered_in:
-        left_by = None
+    if left_by is inner.entered_in or not isinstance(left_by, (Signal, Restart, OutputFull)):
+        left_by = None  # an exception of the program's that is being handled, or none
     name = target.function.__code__.co_name
     if left_by is None or isinstance(left_by, Signal):
         for variable, current in body.same.items():

@@ -16,7 +16,7 @@ from trace_mine.tracer.inside.drive.commands import Command, Position
 from trace_mine.tracer.inside.drive.frames import Body, Frame, Handled, Raised, Restart
 from trace_mine.tracer.inside.drive.from_file import defined_from_file
 from trace_mine.tracer.inside.drive.functions import KnownFunctions
-from trace_mine.tracer.inside.drive.parts import Openable, calls_in
+from trace_mine.tracer.inside.drive.parts import Openable, calls_in, reads_first
 from trace_mine.tracer.inside.drive.rules import CallLog, CommandBudget, Kept, Rules
 from trace_mine.tracer.inside.drive.writer import Echo, SessionWriter
 from trace_mine.tracer.inside.observe import values
@@ -38,6 +38,10 @@ DEEPEST = 100
 """Levels of an expression that is taken apart. The walk is recursive, and its frames are on the snippet's stack."""
 
 
+_UNBOUND = "cannot access local variable '{}' where it is not associated with a value"
+"""What CPython says of a local variable that is read while it is not bound."""
+
+
 class DriveContext(ABC):
     """The session being written, with the facts and counts that its handlers share.
 
@@ -51,7 +55,7 @@ class DriveContext(ABC):
         calls: opened calls.
         functions: facts of functions.
         handling: the exceptions being handled now, innermost last.
-        owners: from session variables that are locals of followed calls to the functions.
+        owners: from session variables that are locals of followed calls to the local's own name and the function.
     """
 
     def __init__(self, writer: SessionWriter, opening: Opening, rules: Rules) -> None:
@@ -63,7 +67,7 @@ class DriveContext(ABC):
         self.kept = Kept()
         self.calls = CallLog()
         self.functions = KnownFunctions()
-        self.owners: dict[str, Place] = {}
+        self.owners: dict[str, tuple[str, Place]] = {}
         self.handling: list[Handled] = []
         self._asking: dict[str, Asks] = {}
         # by id of a node, with the node, so that its id is not given to another one. A loop's statements come by again
@@ -210,13 +214,19 @@ class DriveContext(ABC):
         Raises:
             Raised: the command raised an exception.
             Restart: it is the NameError of a session's variable, which in the program is an UnboundLocalError of the
-                function's own variable: its calls stay calls.
+                function's own variable, and the command did something before: the function's calls stay calls.
         """
         if command.exception is not None:
             error = command.exception
             # any function's: a caller's variable may be read by the commands that bind parameters
             if type(error) is NameError and error.name in self.owners:
-                raise Restart(self.owners[error.name], Reason.UNBOUND_LOCAL)
+                local, function = self.owners[error.name]
+                if not reads_first(command.source, error.name):
+                    raise Restart(function, Reason.UNBOUND_LOCAL)
+                # the session's variable is a global one, whose NameError is another exception
+                self.writer.take_back(command)
+                raising = self.writer.builtin("UnboundLocalError")
+                return self.emit(f"raise {raising}({_UNBOUND.format(local)!r})", frame)
             # by identity, and not the last one: reveals and aliases of built-ins may stand after it
             index = max(i for i, each in enumerate(self.writer.commands) if each is command)
             inside = self.handling[-1] if self.handling else None
