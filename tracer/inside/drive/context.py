@@ -339,9 +339,11 @@ class DriveContext(ABC):
         """
         names = self.variables.take_temporaries(start)
         spare, variables = self.writer.spare, self.variables
-        # not where a local of a called function has that name
-        if spare in variables.namespace and not variables.is_reserved(spare) and self.opening.is_certain:
-            names += [] if variables.is_plain(spare) else [spare]
+        if self.writer.wrote_spare:
+            self.writer.wrote_spare = False
+            # not where a local of a called function has that name
+            if spare in variables.namespace and not variables.is_reserved(spare) and self.opening.is_certain:
+                names += [] if variables.is_plain(spare) else [spare]
         if names:
             self.unbind([name for name in names if not self._leave_over(name, frame)], frame)
 

@@ -56,6 +56,7 @@ class SessionWriter:
         echoes: the values that its prompt echoed since then, as text. Apart from ``printed``, since the result check
             compares each with the native run, which in a script prints and does not echo.
         last_value: the value of the last expression.
+        wrote_spare: the statement that runs now has bound the spare variable.
     """
 
     def __init__(
@@ -81,6 +82,7 @@ class SessionWriter:
         self.printed: list[str] = []
         self.echoes: list[str] = []
         self.last_value: object = None
+        self.wrote_spare = False
         self._opening = opening
         self._capture = capture
         self._mixed: list[str] = []
@@ -266,6 +268,8 @@ class SessionWriter:
         wrote, changes = self.variables.observe()
         command.wrote += wrote
         command.changes.update(changes)
+        if changes and self.spare in changes:
+            self.wrote_spare = True
         for source in shown_by:
             self.show_by_command(source)
         if error is not None:
