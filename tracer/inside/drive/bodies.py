@@ -64,6 +64,7 @@ def prepare(context: DriveContext, call: ast.Call, target: Target, arguments: li
         lines=facts.lines,
         shared=shared,
         captures=facts.captures,
+        kept=frozenset(code.co_cellvars if facts.captures else ()),
     )
     context.variables.note_rebound(names[name] for name in facts.rebound_inside if name in names)
     for name in shared:
@@ -78,6 +79,10 @@ def prepare(context: DriveContext, call: ast.Call, target: Target, arguments: li
     # settrace sees private names of locals as the compiler spells them
     for name in [name for name in names if mangled(name, owner) != name]:
         body.names[mangled(name, owner)] = body.names.pop(name)
+    # in the order in which Python lets go of them when the call returns
+    order = {name: number for number, name in enumerate((*code.co_varnames, *code.co_cellvars))}
+    for name in sorted(names, key=lambda name: order.get(name, len(order))):
+        names[name] = names.pop(name)
     # the call's result is the variable of ``self``, which must hold the instance until the end
     if target.instance is not None and (body.instance is None or parameters(definition.args)[0] in facts.rebound):
         raise CannotOpen(Reason.REBINDS_SELF)

@@ -46,7 +46,6 @@ def run_definition(context: DriveContext, node: ast.FunctionDef, frame: Frame) -
     except Raised:
         # Python binds the name after the last decorator, so that none is bound where one raises
         context.emit(f"del {node.name}", frame, "bind", reveal=False)
-        context.writer.forget([node.name])
         raise
 
 

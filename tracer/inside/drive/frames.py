@@ -62,27 +62,37 @@ class Raised(Signal):
     Attributes:
         error: the exception.
         index: the position in the session of the command that raised it.
+        inside: the exception that was being handled then, where the command's text does not say so.
     """
 
-    def __init__(self, frame: Frame, error: BaseException, index: int) -> None:
+    def __init__(self, frame: Frame, error: BaseException, index: int, inside: Handled | None = None) -> None:
         super().__init__(frame)
         self.error = error
         self.index = index
+        self.inside = inside
+
+    def let_go(self) -> None:
+        """Hold the exception no longer, which has been handled: the program doesn't, either."""
+        del self.error
+        self.inside = self.__traceback__ = self.__context__ = None
 
 
 @dataclass(slots=True, kw_only=True)
 class Handled:
-    """An exception whose handler runs now.
+    """An exception that is being handled now: by a handler, a ``finally`` or a manager.
 
     Attributes:
         error: the exception.
         index: the position in the session of the command that raised it.
-        name: the variable that holds it; None as long as no variable does, which is until a bare ``raise`` needs one.
+        statement, frame: the ``try`` or ``with``, and the activation that it runs in.
+        name: the variable that holds it; None as long as no variable does, which is until a command needs one.
     """
 
     error: BaseException
     index: int
-    name: str | None
+    statement: ast.stmt
+    frame: Frame
+    name: str | None = None
 
     def __post_init__(self) -> None:
         if self.index < 0:
@@ -107,6 +117,7 @@ class Body:
         instance: the session variable of ``self`` where the call makes an instance.
         shared: locals that are variables of the caller, under the same name.
         captures: True if a function or generator made in the body may read its variables after the call.
+        kept: locals that such a function reads: they stay when the call has returned.
         cells: session variables that hold what its closure's cells hold.
         same: for each session variable that stands for one which others can rebind (a shared parameter, an imported
             global, a cell of a closure), a function that gives what that one holds now.
@@ -124,6 +135,7 @@ class Body:
     instance: str | None = None
     shared: frozenset[str] = frozenset()
     captures: bool = False
+    kept: frozenset[str] = frozenset()
     cells: list[str] = field(default_factory=list)
     same: dict[str, Callable[[], object]] = field(default_factory=dict)
 
@@ -140,21 +152,25 @@ class Frame:
         names: from locals to session variables.
         visits: for the path check, (line, {local: text}) before each statement that ran.
         gaps: for the path check, (first, last) lines of statements that ran inside one command.
-        handled: the exceptions whose handlers run, innermost last.
         captures: see ``Body``.
         entries: how often it was entered; a generator's frame is at each resumption.
+        left_over: temporary variables that its statements left bound, see ``Variables``; the values are nothing.
+        num_temporaries: how many temporary variables there were when it was entered.
+        entered_in: the exception that was being handled when it was entered.
     """
 
     # one frame for each followed call
     __slots__ = (
         "captures",
+        "entered_in",
         "entries",
         "filename",
         "first_line",
         "function",
         "gaps",
-        "handled",
+        "left_over",
         "names",
+        "num_temporaries",
         "package",
         "texts",
         "visits",
@@ -178,8 +194,10 @@ class Frame:
         self.captures = captures
         self.visits: list[tuple[int, dict[str, str]]] = []
         self.gaps: list[tuple[int, int]] = []
-        self.handled: list[Handled] = []
         self.entries = 1
+        self.left_over: dict[str, None] = {}
+        self.num_temporaries = 0
+        self.entered_in: BaseException | None = None
         # the author's text of nodes, by id; the node is kept with it, so that its id is not given to another one
         self.texts: dict[int, tuple[ast.AST, str | None]] = {}
 

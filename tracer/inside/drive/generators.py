@@ -84,7 +84,7 @@ class OpenedGenerator(Activation):
         if not self._has_begun:  # no frame that settrace saw
             with self._inside():
                 self._context.calls.never_began(counts_depth=self._target.counts_depth)
-                self._context.release(self._body, None)
+                self._context.release(self._body, self._inner, None)
                 self._has_ended = True
             return
         has_frame = sys.version_info < (3, 13)  # from then on closing enters only what has something to run
@@ -132,7 +132,7 @@ class OpenedGenerator(Activation):
         context = self._context
         places, calls, temporaries = context.writer.places, context.calls, context.variables.temporaries
         position, outer, depth = context.position, places.current, calls.depth
-        base = self._walk.base = len(temporaries)
+        base = self._walk.base = self._inner.num_temporaries = len(temporaries)
         temporaries += self._temporaries
         places.leave(self._place)
         calls.depth = depth + self._target.counts_depth

@@ -14,8 +14,9 @@ from collections.abc import Callable
 
 from trace_mine.tracer.inside.drive.calls import yielded_text
 from trace_mine.tracer.inside.drive.context import DriveContext
-from trace_mine.tracer.inside.drive.frames import Frame, Raised, Restart, Signal
-from trace_mine.tracer.inside.drive.generators import open_called
+from trace_mine.tracer.inside.drive.frames import Frame, Handled, Raised, Restart, Signal
+from trace_mine.tracer.inside.drive.generators import OpenedGenerator, open_called
+from trace_mine.tracer.inside.drive.handling import run_handling
 from trace_mine.tracer.inside.drive.lowering import lower_arguments
 from trace_mine.tracer.inside.drive.sites import sites_in
 from trace_mine.tracer.inside.drive.targets import Target, static_value, target_of_function
@@ -66,20 +67,39 @@ def open_managed(
     try:
         _bind(context, node, item, value, frame)
         block()
-    except Raised as raised:
-        if any(base is StopIteration for base in class_mro(type(raised.error))):
-            context.give_up_statement(frame, Reason.UNFAITHFUL)  # ``contextmanager`` tells it from the generator's own
-        value = opened.throw(raised)
     except Signal as signal:
         left_by = signal
-        value = opened.resume()
-    else:
-        value = opened.resume()
-    if value is not None:
+    if isinstance(left_by, Raised):
+        _throw(context, node, opened, left_by, frame)
+        return True
+    if opened.resume() is not None:
         context.give_up_statement(frame, Reason.UNFAITHFUL)  # it yields again
     if left_by is not None:
         raise left_by
     return True
+
+
+def _throw(context: DriveContext, node: ast.With, opened: OpenedGenerator, raised: Raised, frame: Frame) -> None:
+    """Raise the block's exception at the ``yield``.
+
+    Raises:
+        Raised: the generator does not catch it, or raised another one.
+    """
+    if any(base is StopIteration for base in class_mro(type(raised.error))):
+        context.give_up_statement(frame, Reason.UNFAITHFUL)  # ``contextmanager`` tells it from the generator's own
+    value: ast.expr | None = None
+
+    def go_on() -> None:
+        nonlocal value
+        value = opened.throw(raised)
+
+    handled = Handled(error=raised.error, index=raised.index, statement=node, frame=frame)
+    left_by = run_handling(context, handled, frame, go_on)
+    if value is not None:
+        context.give_up_statement(frame, Reason.UNFAITHFUL)  # it yields again
+    if left_by is not None:
+        raise left_by
+    context.writer.let_go(raised.index)
 
 
 def _bind(context: DriveContext, node: ast.With, item: ast.withitem, value: ast.expr, frame: Frame) -> None:

@@ -12,9 +12,10 @@ import copy
 from collections.abc import Generator, Iterable
 from typing import final
 
-from trace_mine.tracer.inside.drive.blocks import handle_raised, keep_result, taken_case
+from trace_mine.tracer.inside.drive.blocks import handle, handler_of, keep_result, taken_case
 from trace_mine.tracer.inside.drive.context import DriveContext, Steps
-from trace_mine.tracer.inside.drive.frames import Break, Continue, Frame, Raised, Signal
+from trace_mine.tracer.inside.drive.frames import Break, Continue, Frame, Handled, Raised, Signal
+from trace_mine.tracer.inside.drive.handling import run_handling
 from trace_mine.tracer.inside.drive.items import ResumedItems
 from trace_mine.tracer.inside.drive.iterables import items_of
 from trace_mine.tracer.inside.drive.loops import ForTurns, Turns, WhileTurns
@@ -131,15 +132,16 @@ class ResumableWalk:
         """Give the values of an opened generator, and hand on what is sent or raised."""
         value = items.resume()
         while value is not None:
+            back: ast.expr = NONE
+            raised: Raised | None = None
             try:
                 back = yield value
-            except Raised as raised:
-                value = items.throw(raised)
-                continue
+            except Raised as signal:
+                raised = signal  # the generator goes on outside, where the driver handles no exception of its own
             except Signal:
                 items.close(self._context, self._frame)
                 raise
-            value = items.resume(back)
+            value = items.resume(back) if raised is None else items.throw(raised)
         return items.result
 
     # compound statements
@@ -161,18 +163,33 @@ class ResumableWalk:
 
     def _try(self, node: ast.Try) -> Steps:
         context, frame = self._context, self._frame
+        left_by: Signal | None = None
         try:
-            try:
-                yield from self.steps(node.body)
-            except Raised as raised:
-                if any(has_yield(handler) for handler in node.handlers):
-                    context.give_up(node, frame, Reason.YIELD_EXPRESSION)
-                if not handle_raised(context, node, raised, frame):
-                    raise
-            else:
-                yield from self.steps(node.orelse)
+            yield from self._guarded(node)
         except Signal as signal:
-            keep_result(context, node, signal, frame)
-            yield from self.steps(node.finalbody)
-            raise
+            left_by = signal
+        # outside, where the driver handles no exception of its own
+        if isinstance(left_by, Raised) and not any(map(has_yield, node.finalbody)):
+            handled = Handled(error=left_by.error, index=left_by.index, statement=node, frame=frame)
+            raise run_handling(context, handled, frame, lambda: context.block(node.finalbody, frame)) or left_by
+        keep_result(context, node, left_by, frame)
         yield from self.steps(node.finalbody)
+        if left_by is not None:
+            raise left_by
+
+    def _guarded(self, node: ast.Try) -> Steps:
+        context, frame = self._context, self._frame
+        caught: tuple[ast.ExceptHandler, Raised] | None = None
+        try:
+            yield from self.steps(node.body)
+        except Raised as raised:
+            handler = handler_of(context, node, raised, frame)
+            if handler is None:
+                raise
+            if has_yield(handler):
+                context.give_up(node, frame, Reason.YIELD_EXPRESSION)  # a handler is run as one piece
+            caught = handler, raised
+        if caught is None:
+            yield from self.steps(node.orelse)
+        else:
+            handle(context, node, *caught, frame)

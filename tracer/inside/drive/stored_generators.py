@@ -68,13 +68,16 @@ class StoredGenerator(Activation):
 
     def _closing(self, node: ast.expr, frame: Frame, step: Callable[[], ast.expr | None]) -> ast.expr | None:
         """Take a step, and close the object by a command where that ended it."""
+        value: ast.expr | None = None
+        left_by: Raised | None = None
         try:
             value = step()
-        except Raised:
-            self._close(node, frame)
-            raise
+        except Raised as raised:
+            left_by = raised
         if value is None:
             self._close(node, frame)
+        if left_by is not None:
+            raise left_by
         return value
 
     def _close(self, node: ast.expr, frame: Frame) -> None:
@@ -203,12 +206,18 @@ def resume(context: DriveContext, resumption: Resumption, frame: Frame) -> ast.e
     if resumption.method == "send":
         value = stored.resume(node, frame, resumption.argument or NONE)
     else:
-        assert resumption.argument is not None
-        try:
-            context.emit(f"raise {expression(resumption.argument)}", frame)
-        except Raised as raised:
-            value = stored.throw(node, frame, raised)
+        value = stored.throw(node, frame, _raised(context, resumption.argument, frame))
     returns_none = isinstance(stored.result, ast.Constant) and stored.result.value is None
     if value is None and not returns_none and not resumption.has_default:
         context.emit(f"raise StopIteration({expression(stored.result)})", frame)
     return value
+
+
+def _raised(context: DriveContext, error: ast.expr | None, frame: Frame) -> Raised:
+    """Raise an exception by a command, and return the signal of it."""
+    assert error is not None
+    try:
+        context.emit(f"raise {expression(error)}", frame)
+    except Raised as raised:
+        return raised
+    raise AssertionError("a command that raises has raised nothing")
