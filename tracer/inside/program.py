@@ -192,6 +192,8 @@ class Sources:
             definition = self._find(code)
             if definition is not None and code.co_filename in self._origins:
                 self._move_home(code, definition)
+            elif definition is not None and definition.name.startswith("<") and code.co_filename.startswith("<command"):
+                self._find_home(code, definition)
             self._definitions[key] = definition
         return self._definitions[key]
 
@@ -224,6 +226,14 @@ class Sources:
                 node.lineno = line_at_home.get(node.lineno, node.lineno)
                 if node.end_lineno is not None:
                     node.end_lineno = line_at_home.get(node.end_lineno, node.end_lineno)
+
+    def _find_home(self, code: types.CodeType, definition: ast.FunctionDef) -> None:
+        """Look for a lambda or generator expression of a command in the program's pieces, by what it does."""
+        from trace_mine.tracer.inside.syntax.nameless import lines_of_equal
+
+        for filename in [name for name in self._lines if name.startswith("<piece")]:
+            for line in lines_of_equal(self._tree(filename, self._lines[filename]), definition):
+                self._homes.setdefault((code.co_filename, code), (self._names.get(filename, filename), line))
 
     def _find(self, code: types.CodeType) -> ast.FunctionDef | None:
         lines = self.lines(code.co_filename)

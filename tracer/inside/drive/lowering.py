@@ -143,7 +143,9 @@ class Lowering:
         if isinstance(node, ast.Call):
             return self._call(node, before_site, unused)
         if id(node) in self._sites and isinstance(node, ast.Starred):
-            return self._settled(ast.Starred(self.items(node.value), ast.Load()), before_site)
+            spread = self.items(node.value)
+            self._ask_length(node.value)
+            return self._settled(ast.Starred(spread, ast.Load()), before_site)
         if id(node) in self._sites or any(self.has_site(part(node, way)) for way in conditional_parts(node)):
             if isinstance(node, ast.BoolOp):
                 return self._bool_op(node, before_site)
@@ -304,6 +306,11 @@ class Lowering:
                 return self._settled(self._implicit(call), before_site)
         return self._settled(call, before_site)
 
+    def _ask_length(self, iterable: ast.expr) -> None:
+        """Open the ``__len__`` of an instance, by which Python guesses how long a list of its items will be."""
+        open_special(self._context, self._frame, "__len__", iterable)
+        self._context.return_to(self._position)
+
     def items(self, iterable: ast.expr) -> ast.expr:
         """Return the variable of a list of what an iterable gives, whose functions are opened."""
         context = self._context
@@ -343,7 +350,7 @@ class Lowering:
         iterable = node.args[0]
         given = open_comprehension(context, used.generator, frame, search, is_written=used.is_written)
         if isinstance(node.func, ast.Name) and node.func.id in ("list", "tuple", "sorted") and not used.is_written:
-            open_special(context, frame, "__len__", iterable)  # by which they guess how long the list will be
+            self._ask_length(iterable)
         context.return_to(self._position)
         if search is not None:
             return given

@@ -37,11 +37,22 @@ def definition_of(tree: ast.Module, code: types.CodeType) -> ast.FunctionDef | N
     if node is None or (isinstance(node, ast.GeneratorExp) and any(each.is_async for each in node.generators)):
         return None
     node = copy.deepcopy(node)  # the definition's lines may be moved
-    made = _of_lambda(node) if isinstance(node, ast.Lambda) else _of_generator(node)
+    made = _made(node)
     for inner in ast.walk(made):
         if isinstance(inner, (ast.stmt, ast.expr, ast.arg)) and not hasattr(inner, "lineno"):
             ast.copy_location(inner, node)
     return made
+
+
+def lines_of_equal(tree: ast.Module, definition: ast.FunctionDef) -> list[int]:
+    """Return the lines of the functions without a name in a tree that do what the definition does, word for word."""
+    kind, wanted = _KINDS[definition.name], ast.dump(definition)
+    nodes = [node for node in ast.walk(tree) if isinstance(node, kind)]
+    return [node.lineno for node in nodes if ast.dump(_made(node)) == wanted]
+
+
+def _made(node: ast.Lambda | ast.GeneratorExp) -> ast.FunctionDef:
+    return _of_lambda(node) if isinstance(node, ast.Lambda) else _of_generator(node)
 
 
 def _spans(node: ast.Lambda | ast.GeneratorExp, start: tuple[object, object], end: tuple[object, object]) -> bool:
