@@ -54,7 +54,7 @@ def run(
             copy of its own folder, in which it runs, and a text's program an empty folder.
         stdin: what the program's ``input()`` and ``sys.stdin`` read; None: nothing.
         environment: the folder of the environment whose packages the program imports; None: that of ``python``.
-        comprehensions: show list comprehensions as loops.
+        comprehensions: show all comprehensions as loops, not only those that call functions of the program's own.
         python: the interpreter that runs the program.
         lenient: give a session that fails a check too, with the evidence in its ``failed_checks``.
         sandbox_level: force this level of the sandbox, 3 or 2; None: the strongest that works here.

@@ -171,7 +171,11 @@ def command(
         typer.Option(help="what an environment variable may be, each value as likely", metavar="NAME=A|B"),
     ] = None,
     open_comprehensions: Annotated[
-        bool, typer.Option("--open-comprehensions", help="show list comprehensions as loops")
+        bool,
+        typer.Option(
+            "--open-comprehensions",
+            help="show all comprehensions as loops, not only those that call the program's own functions",
+        ),
     ] = False,
     timeout: Annotated[
         float,

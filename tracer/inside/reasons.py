@@ -527,10 +527,15 @@ class Reason(StrEnum):
         _frame("An operator, a built-in or the interpreter itself entered a special method (`__add__`, `__len__`)."),
     )
     PROPERTY = "property", _frame("Reading or setting an attribute entered a property or another descriptor.")
-    GENERATOR = "generator", _frame("A generator was resumed, each time that its consumer asked for a value.")
+    GENERATOR = (
+        "generator",
+        _frame(
+            "A generator was resumed, each time that its consumer asked for a value, by a built-in or library, or its body stays whole."
+        ),
+    )
     COMPREHENSION = (
         "comprehension",
-        _frame("A comprehension was evaluated, which has a frame up to Python 3.11.", "Give --comprehensions."),
+        _frame("A comprehension was evaluated, which has a frame up to Python 3.11.", "Give --open-comprehensions."),
     )
     LAMBDA = "lambda", _frame("A lambda was called.")
     CALLBACK = "callback", _frame("A built-in or a function of a library called the function back.")

@@ -16,13 +16,14 @@ import sys
 
 from trace_mine.tracer.inside.drive.arguments import Argument, arguments_of
 from trace_mine.tracer.inside.drive.bodies import prepare
-from trace_mine.tracer.inside.drive.context import DriveContext, origin_of
+from trace_mine.tracer.inside.drive.context import DriveContext
 from trace_mine.tracer.inside.drive.frames import Body, Frame, Raised, Restart, Return, Signal
 from trace_mine.tracer.inside.drive.targets import Target
 from trace_mine.tracer.inside.drive.variables import missing
 from trace_mine.tracer.inside.program import OutputFull
 from trace_mine.tracer.inside.protocol.jobs import Place
 from trace_mine.tracer.inside.reasons import Reason
+from trace_mine.tracer.inside.syntax.nameless import origin_of
 from trace_mine.tracer.inside.syntax.names import CannotOpen
 from trace_mine.tracer.inside.syntax.text import expression, operand
 

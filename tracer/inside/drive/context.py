@@ -3,14 +3,16 @@
 A handler runs one construct of the program: it emits the commands that stand for it and has the statements inside run
 by ``block``. It reads the program's state by ``variables`` and asks ``opening`` what may be opened. Handlers know this
 class and not the driver, so that the driver can import them all.
+
+Over 400 lines because an interface is not cut.
 """
 
 from __future__ import annotations
 
 import ast
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Generator, Iterable, Sequence
-from typing import Any, NoReturn, Protocol
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NoReturn
 
 from trace_mine.tracer.inside.drive.commands import Command, Position
 from trace_mine.tracer.inside.drive.frames import Body, Frame, Handled, Raised, Restart
@@ -18,13 +20,14 @@ from trace_mine.tracer.inside.drive.from_file import defined_from_file
 from trace_mine.tracer.inside.drive.functions import KnownFunctions
 from trace_mine.tracer.inside.drive.parts import Openable, calls_in, reads_first
 from trace_mine.tracer.inside.drive.rules import CallLog, CommandBudget, Kept, Rules
-from trace_mine.tracer.inside.drive.suspended import SuspendedGenerators
+from trace_mine.tracer.inside.drive.suspended import SuspendedGenerators, Walk
 from trace_mine.tracer.inside.drive.writer import Echo, SessionWriter
 from trace_mine.tracer.inside.observe import values
 from trace_mine.tracer.inside.protocol.answers import CommandKind
 from trace_mine.tracer.inside.protocol.jobs import Place
 from trace_mine.tracer.inside.reasons import Reason
 from trace_mine.tracer.inside.syntax.current_exception import Asks, asked_for, calls_something
+from trace_mine.tracer.inside.syntax.nameless import origin_of
 from trace_mine.tracer.inside.syntax.names import CannotOpen, bound_names
 from trace_mine.tracer.inside.syntax.text import expression, text_as_written, unparse
 from trace_mine.tracer.inside.views.opening import Opening
@@ -35,43 +38,12 @@ Handler = Callable[["DriveContext", Any, Frame], None]
 """Runs a statement of one type, in a frame."""
 
 
-Steps = Generator[ast.expr, ast.expr, None]
-"""A generator's body as it runs: gives each yielded expression, and takes the expression of what is sent for it."""
-
-
-class Walk(Protocol):
-    """The statements of one generator's activation.
-
-    Attributes:
-        base: how many temporary variables there were when it was resumed last.
-    """
-
-    base: int
-
-    def steps(self, body: Iterable[ast.stmt]) -> Steps:
-        """Run statements up to each ``yield``.
-
-        Raises:
-            Signal: as ``DriveContext.block``.
-        """
-        ...
-
-
 DEEPEST = 100
 """Levels of an expression that is taken apart. The walk is recursive, and its frames are on the snippet's stack."""
 
 
 _UNBOUND = "cannot access local variable '{}' where it is not associated with a value"
 """What CPython says of a local variable that is read while it is not bound."""
-
-
-def origin_of(name: str, value: ast.expr) -> ast.stmt | None:
-    """Return the assignment whose functions without a name stand where the value's do; None where it has none."""
-    if not hasattr(value, "lineno") or not any(
-        isinstance(each, (ast.Lambda, ast.GeneratorExp)) for each in ast.walk(value)
-    ):
-        return None
-    return ast.copy_location(ast.Assign([ast.copy_location(ast.Name(name, ast.Store()), value)], value), value)
 
 
 class DriveContext(ABC):

@@ -18,9 +18,10 @@ import ast
 from collections.abc import Callable, Iterable, Mapping
 from typing import Protocol, final
 
-from trace_mine.tracer.inside.drive.context import DriveContext, Handler, Walk
+from trace_mine.tracer.inside.drive.context import DriveContext, Handler
 from trace_mine.tracer.inside.drive.frames import Frame
 from trace_mine.tracer.inside.drive.rules import Rules
+from trace_mine.tracer.inside.drive.suspended import Walk
 from trace_mine.tracer.inside.drive.writer import SessionWriter
 from trace_mine.tracer.inside.reasons import Reason
 from trace_mine.tracer.inside.syntax.jumps import COMPOUND, escapes

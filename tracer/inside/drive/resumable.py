@@ -13,13 +13,14 @@ from collections.abc import Generator, Iterable
 from typing import final
 
 from trace_mine.tracer.inside.drive.blocks import handle, handler_of, keep_result, taken_case
-from trace_mine.tracer.inside.drive.context import DriveContext, Steps
+from trace_mine.tracer.inside.drive.context import DriveContext
 from trace_mine.tracer.inside.drive.frames import Break, Continue, Frame, Handled, Raised, Signal
 from trace_mine.tracer.inside.drive.handling import run_handling
 from trace_mine.tracer.inside.drive.items import ResumedItems
 from trace_mine.tracer.inside.drive.iterables import items_of
 from trace_mine.tracer.inside.drive.loops import ForTurns, Turns, WhileTurns
 from trace_mine.tracer.inside.drive.statements import taken_branch
+from trace_mine.tracer.inside.drive.suspended import Steps
 from trace_mine.tracer.inside.reasons import Reason
 from trace_mine.tracer.inside.syntax.names import has_yield
 

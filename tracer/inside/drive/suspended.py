@@ -7,14 +7,40 @@ the body a second time. It is found by the object's own state, which only such a
 
 from __future__ import annotations
 
+import ast
+import collections.abc
 import types
 import weakref
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from typing import Protocol
 
 from trace_mine.tracer.inside.protocol.jobs import Place
 
 Generator = types.GeneratorType
 """The type of the program's generator objects."""
+
+
+Steps = collections.abc.Generator[ast.expr, ast.expr, None]
+"""A generator's body as it runs: gives each yielded expression, and takes the expression of what is sent for it."""
+
+
+class Walk(Protocol):
+    """The statements of one generator's activation.
+
+    Attributes:
+        base: how many temporary variables there were when it was resumed last.
+    """
+
+    base: int
+
+    def steps(self, body: Iterable[ast.stmt]) -> Steps:
+        """Run statements up to each ``yield``.
+
+        Raises:
+            Signal: as ``DriveContext.block``.
+        """
+        ...
 
 
 class Activation(ABC):

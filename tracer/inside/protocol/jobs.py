@@ -223,7 +223,7 @@ class DriveJob(Record):
         hide: sources of commands whose output is not shown.
         whole: statements and functions to keep as one command.
         open_statements: False keeps each statement of the snippet as one command.
-        open_comprehensions: list comprehensions are shown as loops.
+        open_comprehensions: all comprehensions are shown as loops.
         skip_loops: loops are one command each.
         from_file: definitions are compiled under the program's file and lines.
         as_file: the program's file is run by one command.

@@ -86,3 +86,12 @@ def _function(name: str, arguments: ast.arguments, body: list[ast.stmt]) -> ast.
     if "type_params" in made._fields:  # from 3.12 on
         made.type_params = []  # type: ignore[attr-defined, unused-ignore]
     return made
+
+
+def origin_of(name: str, value: ast.expr) -> ast.stmt | None:
+    """Return the assignment whose functions without a name stand where the value's do; None where it has none."""
+    if not hasattr(value, "lineno") or not any(
+        isinstance(each, (ast.Lambda, ast.GeneratorExp)) for each in ast.walk(value)
+    ):
+        return None
+    return ast.copy_location(ast.Assign([ast.copy_location(ast.Name(name, ast.Store()), value)], value), value)
