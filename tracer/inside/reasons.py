@@ -529,9 +529,7 @@ class Reason(StrEnum):
     PROPERTY = "property", _frame("Reading or setting an attribute entered a property or another descriptor.")
     GENERATOR = (
         "generator",
-        _frame(
-            "A generator was resumed, each time that its consumer asked for a value, by a built-in or library, or its body stays whole."
-        ),
+        _frame("A generator was resumed. Its body stays whole, or a built-in or library keeps it and asks for values."),
     )
     COMPREHENSION = (
         "comprehension",

@@ -3,8 +3,8 @@
 The keys of all items are made first, in the items' order, as Python makes them. The call that uses them then takes each
 from there::
 
-    >>> keys_1 = iter(collected_1)
-    >>> sorted(xs, key=lambda item: next(keys_1))
+    keys_1 = iter(collected_1)
+    sorted(xs, key=lambda item: next(keys_1))
 """
 
 from __future__ import annotations

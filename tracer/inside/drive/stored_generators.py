@@ -3,12 +3,11 @@
 The object is made by the program's own command. In the session it stays a generator that has not begun, from which the
 body's parameters are read when it is resumed first, and is closed by a command when the body has ended::
 
-    >>> g = count(2)
-    >>> n = g.gi_frame.f_locals['n']      (for next(g))
-    >>> k = 0
-    >>> k < n
-    True
-    >>> yielded_1 = k
+    g = count(2)
+    n = g.gi_frame.f_locals['n']      (for next(g))
+    k = 0
+    k < n
+    yielded_1 = k
 """
 
 from __future__ import annotations
