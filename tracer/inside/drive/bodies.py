@@ -150,7 +150,7 @@ def _rewritten(
 def _qualify_classes(node: ast.AST, outer: str) -> None:
     """Have the classes that a statement defines say their qualified name, which the session's own would not have.
 
-    ``repr`` shows it, that of data classes above all. Those of inner functions are left: they run in frames of their own.
+    ``repr`` shows it, that of data classes above all. Those of inner functions are left: other frames define them.
     """
     if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
         return
