@@ -61,6 +61,7 @@ def prepare(context: DriveContext, call: ast.Call, target: Target, arguments: li
         statements=[],
         names=names,
         package=str(target.function.__globals__.get("__package__") or ""),
+        qualified=code.co_qualname,
         lines=facts.lines,
         shared=shared,
         captures=facts.captures,
@@ -141,8 +142,26 @@ def _rewritten(
     rewriter = Rewriter(renamed, target.owner.__name__ if target.owner is not None else None)
     statements = [rewriter.visit(statement) for statement in statements]
     for statement in statements:
+        _qualify_classes(statement, f"{target.function.__code__.co_qualname}.<locals>")
         ast.fix_missing_locations(statement)
     return statements
+
+
+def _qualify_classes(node: ast.AST, outer: str) -> None:
+    """Have the classes that a statement defines say their qualified name, which the session's own would not have.
+
+    ``repr`` shows it, that of data classes above all. Those of inner functions are left: other frames define them.
+    """
+    if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
+        return
+    if isinstance(node, ast.ClassDef):
+        outer = f"{outer}.{node.name}"
+        if "__qualname__" not in bound_names(node.body):
+            has_doc = isinstance(node.body[0], ast.Expr) and isinstance(node.body[0].value, ast.Constant)
+            named = ast.Assign([ast.Name("__qualname__", ast.Store())], ast.Constant(outer), lineno=node.lineno)
+            node.body.insert(int(has_doc), named)
+    for child in ast.iter_child_nodes(node):
+        _qualify_classes(child, outer)
 
 
 def _bind_parameters(call: ast.Call, target: Target, arguments: list[Argument], body: Body) -> None:

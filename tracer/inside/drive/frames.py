@@ -114,6 +114,7 @@ class Body:
         values: the expressions that variables of parameters are bound to.
         lines: where its path can be compared with settrace's, see ``comparable_lines``.
         package: the package that its relative imports start from.
+        qualified: the function's qualified name.
         instance: the session variable of ``self`` where the call makes an instance.
         shared: locals that are variables of the caller, under the same name.
         captures: True if a function or generator made in the body may read its variables after the call.
@@ -132,6 +133,7 @@ class Body:
     values: dict[str, ast.expr] = field(default_factory=dict)
     lines: list[tuple[int, int]] = field(default_factory=list)
     package: str = ""
+    qualified: str = ""
     instance: str | None = None
     shared: frozenset[str] = frozenset()
     captures: bool = False
@@ -155,6 +157,7 @@ class Frame:
         captures: see ``Body``.
         entries: how often it was entered; a generator's frame is at each resumption.
         left_over: temporary variables that its statements left bound, see ``Variables``; the values are nothing.
+        qualified: the qualified name of the function, '' for the program's own frame.
         num_temporaries: how many temporary variables there were when it was entered.
         entered_in: the exception that was being handled when it was entered.
     """
@@ -172,6 +175,7 @@ class Frame:
         "names",
         "num_temporaries",
         "package",
+        "qualified",
         "texts",
         "visits",
     )
@@ -183,6 +187,7 @@ class Frame:
         function: ast.FunctionDef | None,
         *,
         package: str = "",
+        qualified: str = "",
         first_line: int = 1,
         captures: bool = False,
     ) -> None:
@@ -190,6 +195,7 @@ class Frame:
         self.names = names
         self.function = function
         self.package = package
+        self.qualified = qualified
         self.first_line = first_line
         self.captures = captures
         self.visits: list[tuple[int, dict[str, str]]] = []
@@ -209,6 +215,7 @@ class Frame:
             body.names,  # shared, not copied: what ``release`` frees are the names that the frame used
             body.definition,
             package=body.package,
+            qualified=body.qualified,
             first_line=body.first_line,
             captures=body.captures,
         )

@@ -33,6 +33,7 @@ class Rules:
         max_commands: commands from which on the session opens nothing more.
         at_prompt: True for examples at a prompt, whose expression statements echo; False for a script.
         lists_names: the program may list the session's names, so that none is left over.
+        reads_qualified: the program may read the qualified names of functions.
         asks: what the program asks for of exceptions being handled.
         from_file: definitions are compiled under the script's file (see ``from_file``).
     """
@@ -45,6 +46,7 @@ class Rules:
     max_commands: int
     at_prompt: bool
     lists_names: bool = False
+    reads_qualified: bool = False
     asks: Asks = "nothing"
     from_file: bool = False
 

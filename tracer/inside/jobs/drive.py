@@ -226,6 +226,7 @@ def _rules(job: DriveJob, max_commands: int) -> Rules:
         lists_names=any(
             map(_lists_names.search, (job.program.code, *(piece.source for piece in job.program.pieces))),
         ),
+        reads_qualified=any("__qualname__" in piece.source for piece in job.program.pieces),
         asks=max((asked_for(piece.source) for piece in job.program.pieces), key=ASKS.index, default="nothing"),
         from_file=job.from_file,
     )
