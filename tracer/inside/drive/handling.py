@@ -4,10 +4,10 @@ A session writes a handler's statements after the command that raised, where a p
 runs them with the exception current all the same, so that what they raise has its ``__context__``. A command whose text
 has to say so stands inside an ``except``::
 
-    >>> try:
-    ...     raise error_1
-    ... except BaseException:
-    ...     seen = note()
+    try:
+        raise error_1
+    except BaseException:
+        seen = note()
 
 That is one which raises the exception again; in a program that asks for ``__context__``, each one that raises; and in a
 program that asks for the current exception, each one that calls something, too.

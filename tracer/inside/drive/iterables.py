@@ -74,7 +74,12 @@ def items_of(context: DriveContext, node: ast.For, frame: Frame) -> Items:
     pipe = piped(context, node.iter, frame, items_of)
     if pipe is not None:
         return pipe
-    iterable = _held_instance(context, context.lower(node.iter, frame), frame)
+    lowered = context.lower(node.iter, frame)
+    # of ``f(x).items()`` which function that is comes out now, once ``f(x)`` was opened
+    called = None if lowered is node.iter else called_generator(context, lowered, frame)
+    if called is not None:
+        return called
+    iterable = _held_instance(context, lowered, frame)
     opened = _iterated(context, iterable, frame) or _opened_iterator(context, iterable, frame)
     if opened is not None:
         return opened

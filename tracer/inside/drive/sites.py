@@ -14,6 +14,7 @@ from trace_mine.tracer.inside.drive.implicit import (
     concerns,
     implicit_call,
     known_value,
+    makes_instance,
     special_call,
     truth,
 )
@@ -213,6 +214,8 @@ def iterates_own(context: DriveContext, node: ast.expr) -> bool:
         return True
     if isinstance(node, ast.Call):
         target = target_of(context, node, generator=True)
+        if target is None and isinstance(node.func, ast.Attribute) and isinstance(node.func.value, ast.Call):
+            return makes_instance(context, node.func.value, node.func.attr)
         return target is not None and not catches_end(target.definition)
     if isinstance(node, (ast.Name, ast.Attribute)) and is_stored(context, node):
         return True
