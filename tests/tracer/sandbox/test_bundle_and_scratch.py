@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import builtins
+import marshal
 import os
 import signal
 import socket
@@ -12,7 +13,8 @@ import sys
 
 import pytest
 
-from trace_mine.tracer.sandbox.bundle import BOOTSTRAP, START_SECONDS, bundle_sources, imports
+from trace_mine.tracer.sandbox.bundle import BOOTSTRAP, START_SECONDS, bundle_bytes, bundle_sources, imports
+from trace_mine.tracer.sandbox.bundle_cache import read_cached, write_cached
 from trace_mine.tracer.sandbox.loader import Bundle
 from trace_mine.tracer.sandbox.scratch import empty_folder
 
@@ -43,6 +45,51 @@ def test_imports_are_those_of_the_syntax_trees():
             if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "trace_mine"
         ]
         assert imports(source) == wanted, name
+
+
+@pytest.fixture
+def package(tmp_path):
+    """A folder as of the package, with two modules."""
+    (tmp_path / "tracer" / "sandbox").mkdir(parents=True)
+    (tmp_path / "tracer" / "inside").mkdir()
+    for name in ("sandbox/a", "inside/b"):
+        (tmp_path / "tracer" / f"{name}.py").write_text("x = 1\n")
+    return tmp_path
+
+
+NAMES = ("trace_mine.tracer.sandbox.a", "trace_mine.tracer.inside.b")
+
+
+def test_a_bundle_is_kept_while_its_files_are_as_they_were(package, monkeypatch):
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    monkeypatch.setattr(sys, "pycache_prefix", None)
+
+    def after(change):
+        write_cached(package, NAMES, b"bundle")
+        assert read_cached(package) == b"bundle"
+        change()
+        return read_cached(package)
+
+    assert after(lambda: None) == b"bundle"
+    (kept,) = (package / "tracer" / "sandbox" / "__pycache__").iterdir()
+    assert after(lambda: (package / "tracer" / "sandbox" / "a.py").write_text("x = 22\n")) is None
+    assert after(lambda: (package / "tracer" / "inside" / "new.py").write_text("")) is None
+    for data in (b"", b"no marshal", marshal.dumps(3), marshal.dumps((1, 2)), kept.read_bytes()[:-3]):
+        assert after(lambda data=data: kept.write_bytes(data)) is None
+    assert after(lambda: (package / "tracer" / "sandbox" / "a.py").unlink()) is None
+
+
+def test_no_bundle_is_kept_where_no_bytecode_is(package, monkeypatch):
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    write_cached(package, NAMES, b"bundle")
+    assert not (package / "tracer" / "sandbox" / "__pycache__").exists() and read_cached(package) is None
+
+
+def test_the_bytes_are_the_sources_and_their_code():
+    sources, compiled = marshal.loads(bundle_bytes(with_code=True))
+    assert sources == bundle_sources() and set(compiled) == set(sources)
+    assert {code.co_filename for code in compiled.values()} == {f"<{name}>" for name in sources}
+    assert marshal.loads(bundle_bytes(with_code=False)) == (bundle_sources(), {})
 
 
 @pytest.mark.parametrize("sent", [b"", (1 << 40).to_bytes(8, "big") + b"x"], ids=["nothing", "a part"])
