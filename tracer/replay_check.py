@@ -34,6 +34,7 @@ from trace_mine.tracer.replays.session_text import check_written
 from trace_mine.tracer.replays.set_orders import further_orders
 from trace_mine.tracer.rounds import Again, Plan
 from trace_mine.tracer.schema import Snippet, Step, Verification
+from trace_mine.tracer.scripts import reads_descriptor
 
 RESEEDS = (2, 3, 5, 7)
 """Seeds of ``random`` in further replays of a session in which something differed.
@@ -122,7 +123,10 @@ def replay_session(config: TracerConfig, jails: ReplayJails, session: WrittenSes
         audit = bool(config.warm) and (
             is_chosen(session.text, config.seed) or jails.audits.asks_for(session.program.module)
         )
-        names = readers_for(replayed.commands, sources, session.noticed, files=session.files, audit=audit)
+        prompts = not reads_descriptor(session.program.code)
+        names = readers_for(
+            replayed.commands, sources, session.noticed, files=session.files, audit=audit, prompts=prompts
+        )
         turns = [(name, 0, None) for name in names]
         values = [[each.text for each in replayed.asked_after(index)] for index in range(size)]
         turns += [("doc", 0, order) for order in further_orders(replayed.commands, values)]

@@ -21,7 +21,7 @@ from trace_mine.tracer.checks import NOTHING
 from trace_mine.tracer.config import TracerConfig as TracerConfig
 from trace_mine.tracer.hiding import automaton_of
 from trace_mine.tracer.inside.protocol.answers import SessionAutomaton
-from trace_mine.tracer.inside.reasons import Reason
+from trace_mine.tracer.inside.reasons import Reason, reason_of
 from trace_mine.tracer.native_runs import run_again, run_within_limits, without_end
 from trace_mine.tracer.replays.jails import ReplayJails
 from trace_mine.tracer.rounds import Again, Failed, Native, Plan
@@ -32,7 +32,7 @@ from trace_mine.tracer.script_world import folder_of
 from trace_mine.tracer.search import MAX_ROUNDS, PlanSearch, as_file, closed
 from trace_mine.tracer.two_worlds import jail_of, root_of
 
-ENDS = frozenset({Reason.WALL, Reason.CPU, Reason.NO_END, Reason.OUTPUT_LIMIT})
+ENDS = frozenset({Reason.WALL, Reason.CPU, Reason.NO_END, Reason.OUTPUT_LIMIT, Reason.MEMORY, Reason.SIGNAL})
 """Reasons for which a run has no end, and may have a session up to there."""
 
 
@@ -178,9 +178,9 @@ class Tracer:
         config = self.config
         unended: Failed | None = None
         try:
-            native = run_within_limits(config, snippet, self._recorder)
+            native = run_within_limits(config, snippet, self._recorder, is_watched=lenient)
         except Failed as failed:
-            if not lenient or failed.drop.reason not in ENDS:
+            if not lenient or reason_of(failed.drop.reason) not in ENDS:
                 raise
             unended, native = failed, without_end(config, failed.drop.reason)
         cut = (native.limit,) if native.limit and native.follow >= 0 else ()
@@ -211,7 +211,7 @@ class Tracer:
             return search.trace()
         except Failed as failed:
             # a script's file is true whatever a session command by command could not be
-            if snippet.file and not config.view.hides:
+            if snippet.file and not config.view.hides and unended is None:
                 with contextlib.suppress(Again, Failed):
                     return attempt(search.native, as_file(search.first or search.plan, failed.drop.reason))
             if not lenient:

@@ -17,7 +17,7 @@ import builtins
 import re
 import sys
 import types
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Literal
 
 from trace_mine.tracer.inside.drive.captures import Captures
@@ -56,6 +56,7 @@ class SessionWriter:
         echoes: the values that its prompt echoed since then, as text. Apart from ``printed``, since the result check
             compares each with the native run, which in a script prints and does not echo.
         last_value: the value of the last expression.
+        begins: is called before each command, where somebody is to know which one runs.
     """
 
     def __init__(
@@ -81,6 +82,7 @@ class SessionWriter:
         self.printed: list[str] = []
         self.echoes: list[str] = []
         self.last_value: object = None
+        self.begins: Callable[[], None] | None = None
         self._opening = opening
         self._capture = capture
         self._mixed: list[str] = []
@@ -162,6 +164,8 @@ class SessionWriter:
         Raises:
             OutputFull: the program printed more than it may.
         """
+        if self.begins is not None:
+            self.begins()
         command = Command(source, kind, self._position, self._piece)
         num_echoes = len(self.echoes)
         try:
@@ -197,6 +201,8 @@ class SessionWriter:
         Raises:
             OutputFull: the program printed more than it may.
         """
+        if self.begins is not None:
+            self.begins()
         command = Command(source, kind, self._position, self._piece)
         value: object = None
         try:

@@ -300,6 +300,13 @@ class DriveSummary(Record):
 
 
 @record
+class CommandBegun(Record):
+    """A command begins of a session whose run may be killed before its end; ``number`` counts them from 1."""
+
+    number: Count
+
+
+@record
 class MustRestart(Record):
     """The session has to be written again, with this place kept as one command."""
 
@@ -462,6 +469,7 @@ Answer = (
     NativeSummary
     | NativeFrames
     | DriveSummary
+    | CommandBegun
     | MustRestart
     | SetupFailed
     | ReplayReport
@@ -475,6 +483,7 @@ ANSWERS = OneOf(
     NativeSummary,
     NativeFrames,
     DriveSummary,
+    CommandBegun,
     MustRestart,
     SetupFailed,
     ReplayReport,

@@ -12,6 +12,7 @@ from trace_mine.tracer.inside.protocol.answers import (
     Answer,
     AutomatonReport,
     BeliefsReport,
+    CommandBegun,
     DriveSummary,
     MustRestart,
     NativeFrames,
@@ -36,7 +37,7 @@ from trace_mine.tracer.inside.protocol.jobs import (
 
 ANY_NUMBER: dict[type[Job], tuple[type[Record], ...]] = {
     NativeJob: (NativeFrames,),
-    DriveJob: (),
+    DriveJob: (CommandBegun,),
     ReplayJob: (),
     BeliefsJob: (),
     SamplesJob: (SampledTexts,),

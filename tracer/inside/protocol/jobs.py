@@ -229,6 +229,8 @@ class DriveJob(Record):
         as_file: the program's file is run by one command.
         view: what may be opened and shown; None: everything.
         cpu_seconds, wall_seconds: when the run ends, with the session up to the command that runs then; 0: it does not.
+            Such a run says which command begins, for one that is killed in it.
+        stop_before: the command, counted from 1, before which the run ends; 0: none.
     """
 
     may_fork: ClassVar[bool] = False
@@ -246,6 +248,7 @@ class DriveJob(Record):
     laws: Laws | None = None
     cpu_seconds: Seconds = 0.0
     wall_seconds: Seconds = 0.0
+    stop_before: Count = 0
 
 
 @record
