@@ -161,7 +161,7 @@ def command(
     beliefs: Annotated[
         bool, typer.Option("--beliefs", help="print what each reveal could have been, and how likely")
     ] = False,
-    seed: Annotated[int, typer.Option(help="seed of the draws", metavar="N")] = 0,
+    seed: Annotated[int, typer.Option(help="seed of the draws: of random and numpy.random too", metavar="N")] = 0,
     inputs: Annotated[
         list[str] | None,
         typer.Option("--input", help="what input() may return, each as likely; again for further calls", metavar="A|B"),
@@ -277,7 +277,11 @@ def command(
         if not as_json and not quiet:  # the object says it
             tell_sandbox(tracer.sandbox)
         # lenient: where no session holds, whoever looks at one program wants to see one, and is told where it differs
-        snippet = script_snippet(source, name, arguments or (), in_folder=world.folder is not None, stdin=typed)
+        # a view that hides draws decides them itself
+        drawn = None if view.hides else seed
+        snippet = script_snippet(
+            source, name, arguments or (), in_folder=world.folder is not None, stdin=typed, seed=drawn
+        )
         result = tracer.trace(snippet, lenient=True)
         if isinstance(result, Trace) and html is not None:
             sources = {name: source}
@@ -291,7 +295,6 @@ def command(
         if not quiet:
             facts = ScriptFacts(
                 source=source,
-                folder=None if script is None else script.resolve().parent,
                 has_input=bool(typed),
                 copied=world.copied,
             )

@@ -24,6 +24,7 @@ from trace_mine.tracer.replays.jails import ReplayJails
 from trace_mine.tracer.rounds import Again, Blame, Differs, Failed, Native, Plan, all_of, check_ended, with_whole
 from trace_mine.tracer.sandbox import Worker
 from trace_mine.tracer.schema import Outcome, Snippet, Step, Trace, Verification
+from trace_mine.tracer.script_folder import FolderCopy
 from trace_mine.tracer.scripts import reads_source
 from trace_mine.tracer.steps import masked, steps_of
 from trace_mine.tracer.two_worlds import library_on_host, program_of, root_of
@@ -44,6 +45,7 @@ class Attempt:
         snippet: what the session is of.
         native: the snippet's native run.
         plan: what is opened, kept as one command, and not shown.
+        copied: the copy of the script's folder in which its runs begin, an empty one where it is the configuration's.
         lenient: a check that fails does not end the attempt.
         ends: the run ends early, so that its session is what the program did so far.
     """
@@ -54,6 +56,7 @@ class Attempt:
     snippet: Snippet
     native: Native
     plan: Plan
+    copied: FolderCopy
     lenient: bool
     ends: bool = False
 
@@ -124,8 +127,7 @@ class Attempt:
     def _denial(self, text: str) -> Denial | None:
         """The failure in the text that the program would not meet outside of the sandbox; None where there is none."""
         if self.snippet.kind == "script":
-            repository = self.config.repository
-            return denial_in(text, folder=None if repository is None else (repository / self.snippet.path).parent)
+            return denial_in(text, copied=self.copied)
         # an example, or a test, may promise that a module or a file is not there
         return denial_in(text, kinds=("call", "network"))
 

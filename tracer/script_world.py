@@ -35,19 +35,19 @@ class ScriptWorld:
         return None if self.copied is None else self.copied.content
 
 
-def folder_of(repository: Path | None, snippet: Snippet) -> WorkingFolder:
-    """The working folder of a repository's snippet: the content of a script's own folder, and of others nothing."""
+def folder_of(repository: Path | None, snippet: Snippet) -> FolderCopy:
+    """The copy that a repository's snippet begins in: of a script's own folder, and of others nothing."""
     if repository is None or not snippet.file:
-        return WorkingFolder()
+        return FolderCopy(content=WorkingFolder())
     return repository_folder(repository, snippet.path.rpartition("/")[0])
 
 
-def repository_folder(repository: Path, below: str) -> WorkingFolder:
-    """The content of a folder of a repository, by its path there with ``/``; empty where it can't be read."""
+def repository_folder(repository: Path, below: str) -> FolderCopy:
+    """The copy of a folder of a repository, by its path there with ``/``; an empty one where it can't be read."""
     try:
-        return copy_of(repository, below=below).content
+        return copy_of(repository, below=below)
     except OSError:
-        return WorkingFolder()
+        return FolderCopy(content=WorkingFolder())
 
 
 def world_of(script: Path | None, source: str, python: str, environment: Path | None = None) -> ScriptWorld:

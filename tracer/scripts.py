@@ -18,6 +18,8 @@ _reads_descriptor = re.compile(
     r"\b(?:open|FileIO|fdopen|read|readv|fstat|isatty|lseek|dup)\(\s*+0\s*+[,)]|\bstdin\.fileno\b|\bSTDIN_FILENO\b"
 )
 _reads_input = re.compile(rf"\binput\s*\(|\b(?:stdin|fileinput|getpass)\b|{_reads_descriptor.pattern}")
+_draws = re.compile(r"\brandom\b")
+_draws_by_numpy = re.compile(r"^[ \t]*+(?:import|from)[ \t]++numpy\b", re.MULTILINE)
 _reads_source = re.compile(
     r"\b(?:getsource|getsourcelines|getsourcefile|getfile|getcomments|findsource|getframeinfo|getmodule|linecache"
     r"|co_firstlineno|co_filename|tb_lineno|f_lineno|lineno|extract_tb|extract_stack|walk_tb|format_exc|format_tb"
@@ -44,8 +46,32 @@ def reads_source(source: str) -> bool:
     return _reads_source.search(source) is not None
 
 
+def may_draw(source: str) -> bool:
+    """Return True if a program's text has the word by which programs draw from ``random`` or ``numpy.random``."""
+    return _draws.search(source) is not None
+
+
+def seeding_of(source: str, seed: int) -> str:
+    """The statements of the set-up that seed the generators which a program may draw from: without them its session is
+    that of one run, and no other run's.
+    """
+    if not may_draw(source):
+        return ""
+    code = f"{SEEDING}{seed})\n"
+    return code + f"__import__('numpy').random.seed({seed})\n" if _draws_by_numpy.search(source) else code
+
+
+SEEDING = "__import__('random').seed("
+
+
 def script_snippet(
-    source: str, name: str, arguments: Sequence[str], *, in_folder: bool = False, stdin: bytes | None = None
+    source: str,
+    name: str,
+    arguments: Sequence[str],
+    *,
+    in_folder: bool = False,
+    stdin: bytes | None = None,
+    seed: int | None = None,
 ) -> Snippet:
     """The snippet of a script, which runs as ``__main__`` with ``sys.argv = [name, *arguments]``.
 
@@ -58,6 +84,8 @@ def script_snippet(
         in_folder: the file ``name`` is there in the working folder (``TracerConfig.folder``), so that ``__file__`` is
             its path.
         stdin: what ``sys.stdin`` holds; None: nothing.
+        seed: the generators of ``random`` (and numpy's, which it imports) begin with it, where the script seems to draw
+            from them; None: draws differ from run to run.
 
     Raises:
         ValueError: ``stdin`` is longer than MAX_INPUT_BYTES.
@@ -78,6 +106,8 @@ def script_snippet(
     on_descriptor = _reads_descriptor.search(source) is not None
     if stdin is not None or on_descriptor:
         code += _input_of(stdin or b"", on_descriptor=on_descriptor)
+    if seed is not None:
+        code += seeding_of(source, seed)
     lines = source.count("\n") + 1
     return Snippet(
         kind="script",

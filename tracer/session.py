@@ -28,6 +28,7 @@ from trace_mine.tracer.rounds import Again, Failed, Native, Plan
 from trace_mine.tracer.sandbox import Worker
 from trace_mine.tracer.sandbox.working_folder import WorkingFolder
 from trace_mine.tracer.schema import Drop, Snippet, Trace
+from trace_mine.tracer.script_folder import FolderCopy
 from trace_mine.tracer.script_world import folder_of
 from trace_mine.tracer.search import MAX_ROUNDS, PlanSearch, as_file, closed
 from trace_mine.tracer.two_worlds import jail_of, root_of
@@ -54,8 +55,8 @@ class Tracer:
     Trace(1 steps, outcome='ok', view='written')
     """
 
-    _folder = WorkingFolder()
-    """What the snippet's runs find in their working folder, where the configuration has none for all."""
+    _copied = FolderCopy(content=WorkingFolder())
+    """The copy that the snippet's runs begin in, where the configuration has none for all."""
 
     def __init__(self, config: TracerConfig) -> None:
         self.config = config
@@ -156,11 +157,11 @@ class Tracer:
         """Have the snippet's runs begin in a copy of its own folder, where it is a script of the repository."""
         if self.config.folder is not None:
             return
-        folder = folder_of(self.config.repository, snippet)
-        if folder != self._folder:
-            self._folder = folder
-            self._recorder.hold_folder(folder)
-            self._replays.hold_folder(folder)
+        copied = folder_of(self.config.repository, snippet)
+        if copied.content != self._copied.content:
+            self._recorder.hold_folder(copied.content)
+            self._replays.hold_folder(copied.content)
+        self._copied = copied
 
     def _losses(self) -> dict[Worker, int]:
         """How many runs each worker that there is has lost with its jail."""
@@ -197,6 +198,7 @@ class Tracer:
                 snippet=snippet,
                 native=native,
                 plan=plan,
+                copied=self._copied,
                 lenient=lenient,
                 ends=unended is not None,
             ).trace()
