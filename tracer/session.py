@@ -30,7 +30,7 @@ from trace_mine.tracer.sandbox.working_folder import WorkingFolder
 from trace_mine.tracer.schema import Drop, Snippet, Trace
 from trace_mine.tracer.script_folder import FolderCopy
 from trace_mine.tracer.script_world import folder_of
-from trace_mine.tracer.search import MAX_ROUNDS, PlanSearch, as_file, closed
+from trace_mine.tracer.search import MAX_ROUNDS, ROUNDS_IN_FULL, PlanSearch, as_file, closed
 from trace_mine.tracer.two_worlds import jail_of, root_of
 
 ENDS = frozenset({Reason.WALL, Reason.CPU, Reason.NO_END, Reason.OUTPUT_LIMIT, Reason.MEMORY, Reason.SIGNAL})
@@ -163,6 +163,10 @@ class Tracer:
             self._replays.hold_folder(copied.content)
         self._copied = copied
 
+    def _cpu_spent(self) -> float:
+        """The seconds of CPU that all runs of this Tracer took."""
+        return self._recorder.cpu_of_jobs + self._replays.cpu_spent
+
     def _losses(self) -> dict[Worker, int]:
         """How many runs each worker that there is has lost with its jail."""
         return {worker: worker.lost_runs for worker in (self._recorder, *self._replays.started)}
@@ -177,6 +181,7 @@ class Tracer:
             Failed: no plan gives a session that passes.
         """
         config = self.config
+        before = self._cpu_spent()
         unended: Failed | None = None
         try:
             native = run_within_limits(config, snippet, self._recorder, is_watched=lenient)
@@ -208,7 +213,15 @@ class Tracer:
                 return replace(native, unstable=NOTHING)
             return run_again(config, snippet, native, self.other_world)
 
-        search = PlanSearch(attempt=attempt, again=again, native=native, plan=plan, opening=opening)
+        search = PlanSearch(
+            attempt=attempt,
+            again=again,
+            native=native,
+            plan=plan,
+            opening=opening,
+            spent=lambda: self._cpu_spent() - before,
+            most_seconds=ROUNDS_IN_FULL * config.limits.cpu_seconds,
+        )
         try:
             return search.trace()
         except Failed as failed:

@@ -174,7 +174,7 @@ def test_v3_notices_a_call_that_ran_once_and_is_shown_twice(told):
     [
         ("W(filename='/home/user/a/s.py', lineno=12, text='x')", "W(filename='<command 3>', lineno=1, text='x')", True),
         ("F(filename='s.py', _lineno=1, end_lineno=None)", "F(filename='<command 3>', _lineno=2, end_lineno=2)", True),
-        ("W(filename='/home/user/a/s.py', lineno=12, text='x')", "W(filename='<command 3>', lineno=1, text='y')", False),
+        ("W(filename='/home/a/s.py', lineno=12, text='x')", "W(filename='<command 3>', lineno=1, text='y')", False),
         ("Job(filename='a.csv')", "Job(filename='b.csv')", False),
         ("Job(line=3)", "Job(line=4)", False),
         ("step_2(1)", "step(1)", True),

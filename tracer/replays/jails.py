@@ -111,7 +111,7 @@ class ReplayJails:
 
     def begin_snippet(self) -> None:
         """Begin a snippet, which has a budget of CPU time of its own."""
-        self._cpu_before = self._cpu_spent()
+        self._cpu_before = self.cpu_spent
 
     def check_budget(self) -> None:
         """Check that the snippet's replays have not taken more CPU time than one that is replayed often may take.
@@ -120,10 +120,12 @@ class ReplayJails:
             Failed: they have.
         """
         budget = REPLAYS_IN_FULL * self._config.limits.cpu_seconds
-        if self._cpu_spent() - self._cpu_before > budget:
+        if self.cpu_spent - self._cpu_before > budget:
             raise Failed(Reason.CPU, f"replays of a session with threads took more than {budget:g} s of CPU time")
 
-    def _cpu_spent(self) -> float:
+    @property
+    def cpu_spent(self) -> float:
+        """The seconds of CPU that all replays took."""
         return sum(each.cpu_of_replays for kind, each in self._workers.items() if kind != "other world")
 
     @property
