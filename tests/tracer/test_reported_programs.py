@@ -1,4 +1,4 @@
-"""Small programs after public reports: each has a session that holds, prints what Python prints, and counts its frames."""
+"""Small programs after public reports: a session of each holds, prints what Python prints, and counts its frames."""
 
 from __future__ import annotations
 
@@ -64,6 +64,11 @@ def natively(program: Reported) -> str:
     ).stdout
 
 
+def escaped(word: str) -> str:
+    """A word as ``repr`` writes it, with the backslashes of a text that shows another one."""
+    return repr(word)[1:-1].replace("\\\\", "\\")
+
+
 @pytest.mark.parametrize("program", reported(), ids=lambda program: program.name)
 def test_a_reported_program_has_a_session_that_holds(tracer: Tracer, program: Reported) -> None:
     typed = None if program.stdin is None else program.stdin.encode()
@@ -76,9 +81,5 @@ def test_a_reported_program_has_a_session_that_holds(tracer: Tracer, program: Re
         # a session ends a line where a pipe goes on, and shows what no doctest holds as ``repr`` writes it
         shown = "".join(trace.text.split()).replace("<BLANKLINE>", "")
         printed = natively(program)
-        missing = [
-            word
-            for word in printed.split()
-            if word not in shown and repr(word)[1:-1].replace("\\\\", "\\") not in shown
-        ]
+        missing = [word for word in printed.split() if word not in shown and escaped(word) not in shown]
         assert not missing, (missing, trace.text)
