@@ -151,8 +151,8 @@ def _named_by_pth(folder: Path) -> Iterator[Path]:
 
 def _named_by_table(source: str) -> Iterator[Path]:
     """Give the folders above the packages of setuptools' table, those whose packages have their names there."""
-    found = _table.search(source)
-    for name, place in _entry.findall(found.group(1)) if found is not None else ():
+    table = _table.search(source)
+    for name, place in _entry.findall(table.group(1)) if table is not None else ():
         path = Path(place)
         if path.name in (name, f"{name}.py"):
             yield path.parent

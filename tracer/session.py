@@ -20,7 +20,7 @@ from trace_mine.tracer.attempt import Attempt
 from trace_mine.tracer.checks import NOTHING
 from trace_mine.tracer.config import TracerConfig as TracerConfig
 from trace_mine.tracer.hiding import automaton_of
-from trace_mine.tracer.inside.protocol.answers import SessionAutomaton
+from trace_mine.tracer.inside.protocol.choice_answers import SessionAutomaton
 from trace_mine.tracer.inside.reasons import Reason, reason_of
 from trace_mine.tracer.native_runs import run_again, run_within_limits, without_end
 from trace_mine.tracer.replays.jails import ReplayJails

@@ -54,4 +54,4 @@ def set_sizes(text: str) -> list[int]:
     [2, 0]
     """
     # a mark that no source has, so that braces and commas of the texts themselves count for nothing
-    return [found.count("\0") for found in _braces.findall(_text.sub("\0", text)) if found.strip()]
+    return [match.count("\0") for match in _braces.findall(_text.sub("\0", text)) if match.strip()]

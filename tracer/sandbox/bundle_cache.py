@@ -69,8 +69,8 @@ def _key(root: Path, names: Iterable[str]) -> _CacheKey:
     """What must not have changed. Raises OSError where a module is gone."""
     modules = []
     for name in sorted(names):
-        found = os.stat(f"{root}/{'/'.join(name.split('.')[1:])}.py")
-        modules.append((name, found.st_mtime_ns, found.st_size))
+        status = os.stat(f"{root}/{'/'.join(name.split('.')[1:])}.py")
+        modules.append((name, status.st_mtime_ns, status.st_size))
     inside = root / "tracer" / "inside"
     listed = [f"{folder}/{file}" for folder, _, files in os.walk(inside) for file in files if file.endswith(".py")]
     return MAGIC_NUMBER, tuple(modules), tuple(sorted(listed))

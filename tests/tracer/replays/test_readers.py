@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from trace_mine.tracer.config import TracerConfig
 from trace_mine.tracer.inside.observe import values
-from trace_mine.tracer.inside.protocol.answers import ReplayedCommand, ReplayReport
+from trace_mine.tracer.inside.protocol.choice_answers import ReplayedCommand, ReplayReport
 from trace_mine.tracer.inside.protocol.jobs import Program
 from trace_mine.tracer.limits import Limits
 from trace_mine.tracer.replay_check import ReplayResult, _compare_values, _verification

@@ -36,6 +36,8 @@ Line = Annotated[int, Between(0, 1 << 31)]
 """A line or a column; 0 where code has none."""
 Name = Annotated[str, AtMost(4_096)]
 """An identifier, a module, an option or a type's name; far longer than any in real source."""
+Evidence = Annotated[str, AtMost(4_096)]
+"""Particulars for people: an error's text, the command that differed."""
 Location = Annotated[str, AtMost(8_192)]
 """A file as a code object names it."""
 Probability = Annotated[float, Between(0.0, 1.0 + 1e-9)]
