@@ -44,13 +44,9 @@ def summary(result: Trace | Drop, facts: ScriptFacts) -> list[str]:
     denial = denial_in(text, copied=facts.copied)
     if denial is not None:
         lines.append(f"the sandbox, not the program: {one_line(denial.evidence)}. {denial.cure}")
-    is_end = "EOFError" in (result.exception or "") if isinstance(result, Trace) else False
-    if may_read_input(facts.source) and (is_end or "EOF when reading a line" in text):
-        lines.append(
-            "the program asked for more input than it was given; give it more lines"
-            if facts.has_input
-            else "the program asked for input and was given none: pipe it in, or give --stdin FILE"
-        )
+    asked = _asked(result, text, facts)
+    if asked:
+        lines.append(asked)
     if facts.copied is not None and facts.copied.num_left_out:
         lines.append(_left_out(facts.copied))
     if isinstance(result, Trace) and _draws(result, facts.source):
@@ -59,6 +55,23 @@ def summary(result: Trace | Drop, facts: ScriptFacts) -> list[str]:
             "likely it was"
         )
     return lines
+
+
+def _asked(result: Trace | Drop, text: str, facts: ScriptFacts) -> str:
+    """What to say of input that was asked for and not given; empty where there is nothing to say."""
+    if not may_read_input(facts.source):
+        return ""
+    is_end = isinstance(result, Trace) and "EOFError" in (result.exception or "")
+    if is_end or "EOF when reading a line" in text:
+        if facts.has_input:
+            return "the program asked for more input than it was given; give it more lines"
+        return f"the program asked for input and was given none: {GIVE_INPUT}"
+    # a program that catches the end of its input, or reads all of none, says nothing of it
+    reads = isinstance(result, Trace) and any(may_read_input(step.source) for step in result.steps)
+    return f"the program may read input, and was given none: {GIVE_INPUT}" if reads and not facts.has_input else ""
+
+
+GIVE_INPUT = "pipe it in, or give --stdin FILE"
 
 
 def _counts(trace: Trace) -> str:

@@ -71,6 +71,10 @@ def test_input_that_was_not_given_and_input_that_ended() -> None:
         lines = summary(trace, ScriptFacts(source="input()", has_input=given))
         assert told in lines[-1]
     assert len(summary(trace, ScriptFacts(source="raise EOFError"))) == 1
+    reading = replace(TRACE, steps=(Step(source="x = sys.stdin.read()", output="", kind="statement"),))
+    for source, given, number in (("sys.stdin.read()", False, 2), ("sys.stdin.read()", True, 1), ("x = 1", False, 1)):
+        lines = summary(reading, ScriptFacts(source=source, has_input=given))
+        assert len(lines) == number and (number == 1 or "may read input, and was given none" in lines[1])
 
 
 COPIED = FolderCopy(
