@@ -35,8 +35,8 @@ def comparable_lines(body: list[ast.stmt]) -> list[tuple[int, int]]:
         for line in _header_lines(node):
             num_starts[line] = num_starts.get(line, 0) + 1
     # a statement that begins on a line of one before it, as after ``xs = [`` on the line of ``]; y = 1``
-    for line, last in last_lines.items():
-        inner = [each for each in range(line + 1, last + 1) if each in num_starts]
+    for line, last_line in last_lines.items():
+        inner = [each for each in range(line + 1, last_line + 1) if each in num_starts]
         for each in (line, *inner) if inner else ():
             num_starts[each] += 1
     # ``if x: y = 1`` on one line, and ``a = 1; b = 2``, are one event for two statements
