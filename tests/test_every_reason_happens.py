@@ -307,6 +307,17 @@ def test_a_frame_that_is_not_opened_gives_the_reason(tracer_of: Callable[[Progra
     assert made.own_frames == made.opened_frames + sum(made.unopened_frames.values())
 
 
+def test_rounds_that_use_up_their_time_give_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    program = WHOLE[Reason.UNFAITHFUL]
+    with Tracer(TracerConfig(limits=LIMITS)) as tracer:
+        monkeypatch.setattr("trace_mine.tracer.session.ROUNDS_IN_FULL", 1e-9)
+        made = tracer.trace(program.snippet())
+        assert isinstance(made, Trace) and made.kept_whole[Reason.ROUNDS] == 1, made
+        # a program whose first session holds is not asked how long it took
+        made = tracer.trace(Program(source="def f(n):\n    return n\nx = f(1)\n").snippet())
+    assert isinstance(made, Trace) and not made.kept_whole and made.opened_calls == 1
+
+
 # limits of one run: the sandbox is asked to keep to little
 
 RUNS: dict[Reason, tuple[str, dict[str, Any]]] = {
@@ -680,7 +691,7 @@ def test_every_meaning_of_every_reason_has_a_case() -> None:
         ReasonStage.DISCOVERY: DISCOVERY.keys(),
         ReasonStage.TRACING: TRACING.keys() | RUNS.keys() | OUTCOMES.keys() | {Reason.JAIL_DIED},
         ReasonStage.ROW: ROW.keys(),
-        ReasonStage.WHOLE: WHOLE.keys(),
+        ReasonStage.WHOLE: WHOLE.keys() | {Reason.ROUNDS},
         ReasonStage.LESS: LESS.keys(),
         ReasonStage.FRAME: FRAME.keys(),
     }

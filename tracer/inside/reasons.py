@@ -404,6 +404,14 @@ class Reason(StrEnum):
             "Raise --commands of trace-run; trace-mine keeps to 400.",
         ),
     )
+    ROUNDS = (
+        "rounds",
+        _whole(
+            "Sessions that keep more and more whole took four times the CPU time that one run may take, so each "
+            "statement of the snippet is one command.",
+            "Raise --cpu.",
+        ),
+    )
     CLOSED = "closed", _whole("A check failed with constructs open, so each statement of the snippet is one command.")
     RUN_AS_FILE = (
         "run_as_file",
