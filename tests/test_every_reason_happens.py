@@ -79,17 +79,6 @@ child = Child()
     "lonely.py": "def load():\n    from ... import nothing\n    return nothing\n",
 }
 
-BARE_RAISE = """\
-def again():
-    raise
-try:
-    try:
-        1 / 0
-    except ZeroDivisionError:
-        again()
-except ZeroDivisionError:
-    x = 1
-"""
 REDIRECTED = "with contextlib.redirect_stdout(held):\n    print({})\n"
 HELD = "import contextlib, io\nheld = io.StringIO()\n"
 
@@ -170,12 +159,11 @@ WHOLE: dict[Reason, Program] = {
         source="from random import random\nx = 1\nif random() < 0.5:\n    x = 2\nprint(x)\n", view="branch"
     ),
     Reason.EXCEPTION_CONTEXT: Program(
-        source="import sys\ntry:\n    1 / 0\nexcept ZeroDivisionError:\n    kind = sys.exc_info()[0]\n"
+        source="import traceback\ntry:\n    1 / 0\nexcept ZeroDivisionError:\n    n = traceback.format_exc()[:9]\n"
     ),
     Reason.HANDLER_TYPE: Program(
         source="def kinds():\n    return ZeroDivisionError\ntry:\n    1 / 0\nexcept kinds():\n    x = 1\n"
     ),
-    Reason.BARE_RAISE: Program(source=BARE_RAISE),
     Reason.WITH_YIELD: Program(
         source="from contextlib import nullcontext\ndef g():\n    with nullcontext():\n        yield 1\nx = list(g())\n"
     ),
@@ -183,7 +171,7 @@ WHOLE: dict[Reason, Program] = {
     Reason.TRY_STAR: Program(source="try:\n    x = 1\nexcept* ValueError:\n    x = 2\n"),
     Reason.UNPARSE: Program(source="def f(n):\n    return n\nx = f(1)" + " + 1" * 900 + "\n"),
     Reason.UNBOUND_LOCAL: Program(
-        source="def f(n):\n    if n:\n        m = 1\n    return m\ntry:\n    f(0)\nexcept NameError:\n    x = 1\n"
+        source="def f(n):\n    n = [len('a'), m]\n    m = 1\ntry:\n    f(0)\nexcept NameError:\n    x = 1\n"
     ),
     Reason.REBOUND: Program(
         source="n = 1\nnames = globals()\ndef f():\n    names['n'] = 2\n    return 3\nx = (n, f())\n"
