@@ -79,17 +79,6 @@ child = Child()
     "lonely.py": "def load():\n    from ... import nothing\n    return nothing\n",
 }
 
-BARE_RAISE = """\
-def again():
-    raise
-try:
-    try:
-        1 / 0
-    except ZeroDivisionError:
-        again()
-except ZeroDivisionError:
-    x = 1
-"""
 REDIRECTED = "with contextlib.redirect_stdout(held):\n    print({})\n"
 HELD = "import contextlib, io\nheld = io.StringIO()\n"
 
@@ -162,20 +151,19 @@ WHOLE: dict[Reason, Program] = {
         file="program.py",
         code="__name__ = '__main__'\n__file__ = __import__('os').path.abspath('program.py')",
     ),
-    # two statements leave names behind, so that neither alone is to blame
+    # closures of two statements keep names, so that neither statement alone is to blame
     Reason.CLOSED: Program(
-        source="def f(n):\n    return n + 1\nif 1 < 2:\n    x = f(1)\nif x:\n    y = f(2)\nprint(dir())\n"
+        source="def f(n):\n    return lambda: n\nif 1 < 2:\n    x = f(1)\nif x:\n    y = f(2)\nprint(dir())\n"
     ),
     Reason.HIDDEN: Program(
         source="from random import random\nx = 1\nif random() < 0.5:\n    x = 2\nprint(x)\n", view="branch"
     ),
     Reason.EXCEPTION_CONTEXT: Program(
-        source="import sys\ntry:\n    1 / 0\nexcept ZeroDivisionError:\n    kind = sys.exc_info()[0]\n"
+        source="import traceback\ntry:\n    1 / 0\nexcept ZeroDivisionError:\n    n = traceback.format_exc()[:9]\n"
     ),
     Reason.HANDLER_TYPE: Program(
         source="def kinds():\n    return ZeroDivisionError\ntry:\n    1 / 0\nexcept kinds():\n    x = 1\n"
     ),
-    Reason.BARE_RAISE: Program(source=BARE_RAISE),
     Reason.WITH_YIELD: Program(
         source="from contextlib import nullcontext\ndef g():\n    with nullcontext():\n        yield 1\nx = list(g())\n"
     ),
@@ -183,14 +171,14 @@ WHOLE: dict[Reason, Program] = {
     Reason.TRY_STAR: Program(source="try:\n    x = 1\nexcept* ValueError:\n    x = 2\n"),
     Reason.UNPARSE: Program(source="def f(n):\n    return n\nx = f(1)" + " + 1" * 900 + "\n"),
     Reason.UNBOUND_LOCAL: Program(
-        source="def f(n):\n    if n:\n        m = 1\n    return m\ntry:\n    f(0)\nexcept NameError:\n    x = 1\n"
+        source="def f(n):\n    n = [len('a'), m]\n    m = 1\ntry:\n    f(0)\nexcept NameError:\n    x = 1\n"
     ),
     Reason.REBOUND: Program(
         source="n = 1\nnames = globals()\ndef f():\n    names['n'] = 2\n    return 3\nx = (n, f())\n"
     ),
     Reason.ASYNC: Program(source="async def f():\n    return 1\nc = f()\nc.close()\n"),
     Reason.AWAIT_EXPRESSION: Program(source="def f(xs):\n    g = (await x for x in xs)\n    return 1\nx = f([])\n"),
-    Reason.NO_SOURCE: Program(source="f = lambda n: n + 1\nx = f(1)\n"),
+    Reason.NO_SOURCE: Program(source="f = eval(compile('lambda n: n + 1', '<piece 0>', 'eval'))\nx = f(1)\n"),
     Reason.SEES_FRAME: Program(source="def f(n):\n    return sorted(locals())\nx = f(1)\n"),
     Reason.CLOSURE: Program(source="from counting import tick\nx = tick()\n"),
     Reason.GLOBAL: Program(source="from counting import up\nx = up()\n"),
@@ -202,7 +190,7 @@ WHOLE: dict[Reason, Program] = {
     Reason.REBINDS_SELF: Program(
         source="class C:\n    def __init__(self):\n        self.x = 1\n        self = None\nc = C()\n"
     ),
-    Reason.YIELD_EXPRESSION: Program(source="def g():\n    got = yield 1\nx = list(g())\n"),
+    Reason.YIELD_EXPRESSION: Program(source="def g():\n    print((yield 1))\nx = list(g())\n"),
     Reason.RELATIVE_IMPORT: Program(source="import lonely\ntry:\n    lonely.load()\nexcept ImportError:\n    x = 1\n"),
     Reason.IMPORT_RENAME: Program(source="os = 1\ndef f():\n    import os.path\n    return os.path.sep\nx = f()\n"),
     Reason.CLASS_REBINDS_LOCAL: Program(
@@ -244,13 +232,13 @@ class A:
 """
 FRAME = {
     Reason.DEEPER: Program(source="def f(n):\n    if n:\n        f(n - 1)\nf(5)\n"),
-    Reason.WITHIN_COMMAND: Program(source="def f():\n    return 1\nprint({k: f() for k in (1,)})\n"),
+    Reason.WITHIN_COMMAND: Program(source="def f():\n    return 1\ntry:\n    f()\nexcept* KeyError:\n    pass\n"),
     Reason.OPERATOR: Program(source=CLASS + "print(sorted([A(), A()], key=len) and 1)\n"),
     Reason.PROPERTY: Program(source=CLASS + "print(getattr(A(), 'area'))\n"),
     Reason.GENERATOR: Program(source="def g():\n    yield 1\nprint(dict.fromkeys(g()))\n"),
     Reason.COMPREHENSION: Program(source="print({x for x in (1,)})\n"),
-    Reason.LAMBDA: Program(source="print(sorted([2, 1], key=lambda x: x))\n"),
-    Reason.CALLBACK: Program(source="def key(x):\n    return x\nprint(sorted([2, 1], key=key))\n"),
+    Reason.LAMBDA: Program(source="import re\nprint(re.sub('a', lambda m: 'b', 'a'))\n"),
+    Reason.CALLBACK: Program(source="import re\ndef key(m):\n    return 'b'\nprint(re.sub('a', key, 'a'))\n"),
     Reason.CONTEXT_MANAGER: Program(
         source="import contextlib\nclass A:\n    def __enter__(self):\n        return 1\n    def __exit__(self, *a):\n"
         "        return None\nwith contextlib.ExitStack() as stack:\n    print(stack.enter_context(A()))\n"
@@ -317,6 +305,17 @@ def test_a_frame_that_is_not_opened_gives_the_reason(tracer_of: Callable[[Progra
     made = tracer_of(FRAME[reason]).trace(FRAME[reason].snippet())
     assert isinstance(made, Trace) and made.unopened_frames.get(reason), made
     assert made.own_frames == made.opened_frames + sum(made.unopened_frames.values())
+
+
+def test_rounds_that_use_up_their_time_give_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    program = WHOLE[Reason.UNFAITHFUL]
+    with Tracer(TracerConfig(limits=LIMITS)) as tracer:
+        monkeypatch.setattr("trace_mine.tracer.session.ROUNDS_IN_FULL", 1e-9)
+        made = tracer.trace(program.snippet())
+        assert isinstance(made, Trace) and made.kept_whole[Reason.ROUNDS] == 1, made
+        # a program whose first session holds is not asked how long it took
+        made = tracer.trace(Program(source="def f(n):\n    return n\nx = f(1)\n").snippet())
+    assert isinstance(made, Trace) and not made.kept_whole and made.opened_calls == 1
 
 
 # limits of one run: the sandbox is asked to keep to little
@@ -692,7 +691,7 @@ def test_every_meaning_of_every_reason_has_a_case() -> None:
         ReasonStage.DISCOVERY: DISCOVERY.keys(),
         ReasonStage.TRACING: TRACING.keys() | RUNS.keys() | OUTCOMES.keys() | {Reason.JAIL_DIED},
         ReasonStage.ROW: ROW.keys(),
-        ReasonStage.WHOLE: WHOLE.keys(),
+        ReasonStage.WHOLE: WHOLE.keys() | {Reason.ROUNDS},
         ReasonStage.LESS: LESS.keys(),
         ReasonStage.FRAME: FRAME.keys(),
     }

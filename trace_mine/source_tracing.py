@@ -54,7 +54,7 @@ def run(
             copy of its own folder, in which it runs, and a text's program an empty folder.
         stdin: what the program's ``input()`` and ``sys.stdin`` read; None: nothing.
         environment: the folder of the environment whose packages the program imports; None: that of ``python``.
-        comprehensions: show list comprehensions as loops.
+        comprehensions: show all comprehensions as loops, not only those that call functions of the program's own.
         python: the interpreter that runs the program.
         lenient: give a session that fails a check too, with the evidence in its ``failed_checks``.
         sandbox_level: force this level of the sandbox, 3 or 2; None: the strongest that works here.
@@ -117,7 +117,8 @@ def run(
         sandbox_level=sandbox_level,
         allow_unsafe=allow_unsafe_sandbox,
     )
-    snippet = script_snippet(text, name, arguments, in_folder=path is not None, stdin=typed)
+    drawn = None if chosen.hides else seed  # a view that hides draws decides them itself
+    snippet = script_snippet(text, name, arguments, in_folder=path is not None, stdin=typed, seed=drawn)
     return traced(snippet, config, lenient=lenient)
 
 

@@ -48,7 +48,8 @@ class TracerConfig:
         warm: modules that are imported once, before the first snippet.
         limits: the limits of one run.
         follow: the depth of calls whose bodies are shown; 0: none.
-        comprehensions: list comprehensions are opened as loops.
+        comprehensions: all comprehensions, and generator expressions that a built-in uses up, are opened as loops;
+            False: those alone that call functions of the program's own.
         view: what a session shows.
         only_choices: snippets whose run draws nothing are dropped.
         laws: the declared laws of inputs and of the environment, as ``Laws.from_json`` takes them; None: none.

@@ -1,5 +1,5 @@
 """Random programs whose frames are entered in every way: operators, properties, generators, callbacks, contexts,
-closures, decorators, exceptions and recursion.
+closures, decorators, exceptions, recursion, nested classes, dataclasses, coroutines and input.
 
 A program is a prelude of definitions, of which each is there by chance, and statements that use them. Every loop and
 recursion is bounded, and every number stays small.
@@ -170,7 +170,48 @@ def safe(n):
     finally:
         log.append("checked")
 """
-PRELUDES = (NUMBER, BAG, GENERATORS, CONTEXTS, CALLS, ERRORS)
+NESTED = """\
+import asyncio, collections, dataclasses, io, sys
+sys.stdin = io.StringIO("5\\n7\\n")
+class Tree:
+    class Leaf:
+        def __init__(self, v):
+            self.v = v
+        def total(self):
+            return self.v
+    def __init__(self, *kids):
+        self.kids = kids
+    def total(self):
+        return sum(kid.total() for kid in self.kids)
+    def leaves(self):
+        for kid in self.kids:
+            if isinstance(kid, Tree):
+                yield from kid.leaves()
+            else:
+                yield kid
+@dataclasses.dataclass(order=True)
+class Pair:
+    a: int
+    b: int = 2
+    def swapped(self):
+        return Pair(self.b, self.a)
+class Point(collections.namedtuple("Point", "x y")):
+    def moved(self, by):
+        return Point(self.x + by, self.y)
+async def later(n):
+    await asyncio.sleep(0)
+    return n * 2
+async def both(n):
+    return [await later(n), *await asyncio.gather(later(1), later(2))]
+def asked(default):
+    try:
+        return int(input())
+    except EOFError:
+        return default
+def visit(f, xs):
+    return [f(x) for x in xs]
+"""
+PRELUDES = (NUMBER, BAG, GENERATORS, CONTEXTS, CALLS, ERRORS, NESTED)
 
 STATEMENTS = {
     NUMBER: (
@@ -259,6 +300,18 @@ STATEMENTS = {
         "try:\n    x = check({0})\nexcept Bad as error:\n    print(error, error.n)",
         "try:\n    check(3)\nexcept (KeyError, ValueError):\n    x = safe(4)\nfinally:\n    print(len(log))",
         "print([safe(k) for k in (1, 3)])",
+    ),
+    NESTED: (
+        "tree = Tree(Tree.Leaf({0}), Tree(Tree.Leaf({1}), Tree.Leaf(1)))\nprint(tree.total())",
+        "print([leaf.v for leaf in Tree(Tree.Leaf({0}), Tree(Tree.Leaf(2))).leaves()])",
+        "leaves = Tree(Tree.Leaf(1), Tree.Leaf({0})).leaves()\nx = next(leaves).total() + next(leaves).v",
+        "pair = Pair({0}, {1}).swapped()\nprint(pair, pair < Pair(3))",
+        "print(sorted([Pair({0}), Pair(1, {1})], key=lambda pair: pair.b))",
+        "print(Point({0}, 1).moved(2))",
+        "print(asyncio.run(both({0})))",
+        "x = asked({0}) + x % 7",
+        "print(visit(lambda t: t + {0}, [1, {1}]))",
+        "print(sum(map(lambda t, u: t * u, [1, {0}], [{1}, 2])))",
     ),
 }
 """What programs do with each prelude; ``{0}`` and ``{1}`` become numbers, so other braces are doubled."""

@@ -86,7 +86,13 @@ def tagged(function):
 def wrapped(a, b=1):
     log.append(a)
     return a + b
-box, sub = Box(1), Sub(2)
+def steps(k):
+    global m
+    for i in range(k % 4):
+        m += 1
+        yield i + n
+    log.append("end")
+box, sub, stored = Box(1), Sub(2), steps(3)
 """
 
 SHOWN = "print(n, m, xs, ys, d, log, box, sub, pick(1))"
@@ -159,7 +165,30 @@ class Grammar:
             lambda: f"fresh({number(deeper)})[0]",
             lambda: f"Box.make({number(deeper)}).v",
             lambda: f"(lambda k={number(deeper)}: k)()",
+            lambda: f"sum({self.comprehension(deeper)})",
+            lambda: f"next(({self.comprehension(deeper)}), {number(deeper)})",
+            lambda: f"next(steps({number(deeper)}))",
+            lambda: "next(stored, n)",
+            lambda: f"max(steps({number(deeper)}))",
         )()
+
+    def comprehension(self, depth: int) -> str:
+        """An element, a loop and a condition, with a variable whose name is in use."""
+        number, deeper = self.number, depth + 1
+        calls = (
+            "bump()",
+            "swap()",
+            "grow(n)",
+            "say(m)",
+            "fail(n)",
+            "box.add(2)",
+        )  # no ``:=``, which Python refuses there
+        source = self.pick(
+            "xs[:3]", "(1, 2, 3)", f"[{self.pick(*calls)}, {self.pick(*calls)}]", f"steps({self.pick(*calls)})"
+        )
+        inner = self.pick("", "", f" for u in (1, {self.pick(*calls)})")
+        test = self.pick("", "", f" if say(w) < {number(deeper)}")
+        return f"w + {number(deeper)} for w in {source}{inner}{test}"
 
     def test(self, depth: int = 1) -> str:
         number, deeper = self.number, depth + 1
@@ -171,6 +200,8 @@ class Grammar:
             lambda: f"({self.test(deeper)}) and ({self.test(deeper)})" if depth < 3 else "n",
             lambda: f"not ({number(deeper)} or {number(deeper)})",
             lambda: f"{number(deeper)} in xs",
+            lambda: f"any({self.comprehension(deeper)})",
+            lambda: f"all({self.comprehension(deeper)})",
         )()
 
     def value(self, depth: int) -> str:
@@ -202,6 +233,11 @@ class Grammar:
             lambda: f"({self.test(deeper)})",
             lambda: f"box.make({number(deeper)})",
             lambda: f"xs.index({number(deeper)})",
+            lambda: f"[{self.comprehension(deeper)}]",
+            lambda: f"sorted({{{self.comprehension(deeper)}}})",
+            lambda: f"{{say({number(deeper)}): {self.comprehension(deeper)}}}",
+            lambda: f"list(steps({number(deeper)}))",
+            lambda: "[*stored]",
         )()
 
 
@@ -220,7 +256,10 @@ def natively(source: str) -> str:
 
 def check(tracer, kit, number: int) -> None:
     source = Grammar(random.Random(number)).program()
-    wanted = natively(source)
+    try:
+        wanted = natively(source)
+    except SyntaxError:  # ``:=`` in the iterable of a comprehension
+        return
     trace = tracer.trace(kit.script(source))
     assert not isinstance(trace, Drop), f"{number}: {trace.reason} {trace.evidence}\n{source}"
     # ``:=`` makes a local of a name that the function reads before: its calls stay calls

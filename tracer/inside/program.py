@@ -183,12 +183,17 @@ class Sources:
         return self._lines[filename]
 
     def definition(self, code: types.CodeType) -> ast.FunctionDef | None:
-        """The ``def`` that made this code object, with line numbers of its file; None where it is not found."""
+        """The ``def`` that made this code object, with line numbers of its file; None where it is not found.
+
+        A lambda or generator expression has a definition too, see ``syntax.nameless``.
+        """
         key = code.co_filename, code  # the file too: two commands with the same text have equal code objects
         if key not in self._definitions:
             definition = self._find(code)
             if definition is not None and code.co_filename in self._origins:
                 self._move_home(code, definition)
+            elif definition is not None and definition.name.startswith("<") and code.co_filename.startswith("<command"):
+                self._find_home(code, definition)
             self._definitions[key] = definition
         return self._definitions[key]
 
@@ -196,7 +201,8 @@ class Sources:
         """Give the definition's nodes the lines of the statement that its command was made from.
 
         The command's tree and the statement's have one shape. Walked side by side, they give for each line of the
-        command the line of the program that it came from; the first node at a line decides.
+        command the line of the program that it came from; the first node that begins at a line decides. Ends have lines
+        of their own: a statement of many lines may be one line of the command.
         """
         filename, statement = self._origins[code.co_filename]
         emitted = ast.parse("\n".join(self._lines[code.co_filename])).body[0]
@@ -207,11 +213,12 @@ class Sources:
             statement = copy.copy(statement)
             statement.decorator_list = []
         line_at_home: dict[int, int] = {}
+        end_at_home: dict[int, int] = {}
         for one, other in zip(ast.walk(emitted), ast.walk(statement), strict=False):
             if isinstance(one, (ast.stmt, ast.expr)) and isinstance(other, (ast.stmt, ast.expr)):
                 line_at_home.setdefault(one.lineno, other.lineno)
                 if one.end_lineno is not None and other.end_lineno is not None:
-                    line_at_home.setdefault(one.end_lineno, other.end_lineno)
+                    end_at_home.setdefault(one.end_lineno, other.end_lineno)
         first = line_at_home.get(code.co_firstlineno, code.co_firstlineno)
         if first == statement.lineno and code.co_name == getattr(emitted, "name", None):
             first = start
@@ -220,13 +227,26 @@ class Sources:
             if isinstance(node, (ast.stmt, ast.expr, ast.ExceptHandler, ast.pattern)):
                 node.lineno = line_at_home.get(node.lineno, node.lineno)
                 if node.end_lineno is not None:
-                    node.end_lineno = line_at_home.get(node.end_lineno, node.end_lineno)
+                    node.end_lineno = end_at_home.get(node.end_lineno, node.end_lineno)
+
+    def _find_home(self, code: types.CodeType, definition: ast.FunctionDef) -> None:
+        """Look for a lambda or generator expression of a command in the program's pieces, by what it does."""
+        from trace_mine.tracer.inside.syntax.nameless import lines_of_equal
+
+        for filename in [name for name in self._lines if name.startswith("<piece")]:
+            for line in lines_of_equal(self._tree(filename, self._lines[filename]), definition):
+                self._homes.setdefault((code.co_filename, code), (self._names.get(filename, filename), line))
 
     def _find(self, code: types.CodeType) -> ast.FunctionDef | None:
         lines = self.lines(code.co_filename)
         # code that was made at run time (by ``exec``, a named tuple) may name any line of any file
         if lines is None or code.co_firstlineno < 1 or code.co_firstlineno > len(lines):
             return None
+        if code.co_name.startswith("<"):
+            # imported here: of runs without a driver few look for one
+            from trace_mine.tracer.inside.syntax.nameless import definition_of
+
+            return definition_of(self._tree(code.co_filename, lines), code)
         return self._in_own_lines(code, lines) or self._in_file(code, lines)
 
     def _in_own_lines(self, code: types.CodeType, lines: list[str]) -> ast.FunctionDef | None:
@@ -261,15 +281,18 @@ class Sources:
         lacking = {*code.co_varnames, *code.co_cellvars} - bound
         return None if lacking and not lacking <= set(_other_names(definition)) else definition
 
-    def _in_file(self, code: types.CodeType, lines: list[str]) -> ast.FunctionDef | None:
-        """The definition, by parsing the whole file, once for all its functions."""
-        filename = code.co_filename
+    def _tree(self, filename: str, lines: list[str]) -> ast.Module:
+        """The file's tree, empty where it doesn't parse."""
         if filename not in self._trees:
             try:
                 self._trees[filename] = ast.parse("\n".join(lines))
             except (SyntaxError, ValueError, RecursionError, MemoryError):
                 self._trees[filename] = ast.Module([], [])  # remembered, so that it is not parsed for each call
-        for node in ast.walk(self._trees[filename]):
+        return self._trees[filename]
+
+    def _in_file(self, code: types.CodeType, lines: list[str]) -> ast.FunctionDef | None:
+        """The definition, by parsing the whole file, once for all its functions."""
+        for node in ast.walk(self._tree(code.co_filename, lines)):
             if isinstance(node, ast.FunctionDef) and node.name == code.co_name:
                 # a code object begins at its first decorator, a tree's node at ``def``
                 start = min([node.lineno, *(d.lineno for d in node.decorator_list)])

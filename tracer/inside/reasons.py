@@ -410,6 +410,14 @@ class Reason(StrEnum):
             "Raise --commands of trace-run; trace-mine keeps to 400.",
         ),
     )
+    ROUNDS = (
+        "rounds",
+        _whole(
+            "Sessions that keep more and more whole took four times the CPU time that one run may take, so each "
+            "statement of the snippet is one command.",
+            "Raise --cpu.",
+        ),
+    )
     CLOSED = "closed", _whole("A check failed with constructs open, so each statement of the snippet is one command.")
     RUN_AS_FILE = (
         "run_as_file",
@@ -424,13 +432,12 @@ class Reason(StrEnum):
     )
     EXCEPTION_CONTEXT = (
         "exception_context",
-        _whole("A handler of the `try` reads the exception being handled (sys.exc_info, traceback)."),
+        _whole("A handler of the `try` reads the frames of the exception being handled (traceback)."),
     )
     HANDLER_TYPE = (
         "handler_type",
         _whole("The classes that a handler catches are given by a call, or by an expression that raises."),
     )
-    BARE_RAISE = "bare_raise", _whole("A bare `raise` raises an exception that a caller is handling.")
     WITH_YIELD = "with_yield", _whole("A `yield` stands in a `with` statement of a generator.")
     REDIRECTS_OUTPUT = "redirects_output", _whole("The `with` statement sends the program's output elsewhere.")
     # the name of the syntax tree's class, as rows have had it from the start; so is ``Await`` below
@@ -444,7 +451,7 @@ class Reason(StrEnum):
 
     ASYNC = "async", _whole("The function is a coroutine function.")
     AWAIT_EXPRESSION = "Await", _whole("The function awaits something in a generator expression.")
-    NO_SOURCE = "no_source", _whole("The function's definition is not found in its file (a lambda, generated code).")
+    NO_SOURCE = "no_source", _whole("The function's definition is not found in its file (generated code).")
     SEES_FRAME = "sees_frame", _whole("The function looks at its own frame or names (locals, eval, sys._getframe).")
     CLOSURE = (
         "closure",
@@ -470,7 +477,7 @@ class Reason(StrEnum):
     )
     UNBOUND_LOCAL = (
         "unbound_local",
-        _whole("The function read a variable of its own that was not bound, which no variable of the session is like."),
+        _whole("A statement of the function ran something before it read a variable that was not bound."),
     )
     REBOUND = (
         "rebound",
@@ -533,10 +540,13 @@ class Reason(StrEnum):
         _frame("An operator, a built-in or the interpreter itself entered a special method (`__add__`, `__len__`)."),
     )
     PROPERTY = "property", _frame("Reading or setting an attribute entered a property or another descriptor.")
-    GENERATOR = "generator", _frame("A generator was resumed, each time that its consumer asked for a value.")
+    GENERATOR = (
+        "generator",
+        _frame("A generator was resumed. Its body stays whole, or a built-in or library keeps it and asks for values."),
+    )
     COMPREHENSION = (
         "comprehension",
-        _frame("A comprehension was evaluated, which has a frame up to Python 3.11.", "Give --comprehensions."),
+        _frame("A comprehension was evaluated, which has a frame up to Python 3.11.", "Give --open-comprehensions."),
     )
     LAMBDA = "lambda", _frame("A lambda was called.")
     CALLBACK = "callback", _frame("A built-in or a function of a library called the function back.")

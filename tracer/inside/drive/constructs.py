@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ast
 
-from trace_mine.tracer.inside.drive import blocks, definitions, loops, statements
+from trace_mine.tracer.inside.drive import blocks, comprehensions, definitions, loops, statements
 from trace_mine.tracer.inside.drive.context import Handler
 
 HANDLERS: dict[type[ast.stmt], Handler] = {
@@ -15,4 +15,5 @@ HANDLERS: dict[type[ast.stmt], Handler] = {
     **definitions.HANDLERS,
     **loops.HANDLERS,
     **blocks.HANDLERS,
+    **comprehensions.HANDLERS,
 }

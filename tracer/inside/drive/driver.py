@@ -15,12 +15,13 @@ The decision for this design, and what it was chosen over, is docs/decisions/000
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Protocol, final
 
 from trace_mine.tracer.inside.drive.context import DriveContext, Handler
 from trace_mine.tracer.inside.drive.frames import Frame
 from trace_mine.tracer.inside.drive.rules import Rules
+from trace_mine.tracer.inside.drive.suspended import Walk
 from trace_mine.tracer.inside.drive.writer import SessionWriter
 from trace_mine.tracer.inside.reasons import Reason
 from trace_mine.tracer.inside.syntax.jumps import COMPOUND, escapes
@@ -46,6 +47,7 @@ class Driver(DriveContext):
         handlers: the handler of each type of statement; given from outside, like ``lower``, since handlers and lowering
             run statements themselves: an import of them here would be a circle.
         lower: opens the calls in an expression.
+        walk: makes the walk of a generator's activation.
     """
 
     def __init__(
@@ -56,13 +58,18 @@ class Driver(DriveContext):
         *,
         handlers: Mapping[type[ast.stmt], Handler],
         lower: Lower,
+        walk: Callable[[DriveContext, Frame], Walk],
     ) -> None:
         super().__init__(writer, opening, rules)
         self._handlers = handlers
         self._lower = lower
+        self._walk = walk
 
     def lower(self, node: ast.expr, frame: Frame, *, is_used: bool = True) -> ast.expr:
         return self._lower(self, node, frame, is_used=is_used)
+
+    def walk(self, frame: Frame) -> Walk:
+        return self._walk(self, frame)
 
     def block(self, body: Iterable[ast.stmt], frame: Frame) -> None:
         temporaries, places = self.variables.temporaries, self.writer.places
@@ -71,12 +78,13 @@ class Driver(DriveContext):
             outer = places.enter(frame.filename, statement.lineno, statement.col_offset)
             try:
                 self._run(statement, frame)
+                # not where a signal leaves the statement: what a ``return`` hands on is still needed by the statement
+                # that has the call, which ends its life here in its turn
+                self.end_temporaries(num_before, frame)
+                for gone in self.suspended.take_unheld() if self.suspended else ():
+                    gone.end()
             finally:
                 places.leave(outer)
-            # not where a signal leaves the statement: what a ``return`` hands on is still needed by the statement that
-            # has the call, which unbinds it here in its turn
-            while len(temporaries) > num_before:
-                self.writer.unbind(temporaries.pop())
 
     def _run(self, node: ast.stmt, frame: Frame) -> None:
         """Run one statement: opened by its handler, or as one command."""

@@ -58,6 +58,8 @@ class FunctionFacts:
     @cached_property
     def lines(self) -> list[tuple[int, int]]:
         """The lines at which its path can be compared with settrace's."""
+        if self.definition.name.startswith("<"):
+            return []  # a lambda's: an expression, which has no lines of its own
         return comparable_lines(self.definition.body)
 
     @cached_property
@@ -94,8 +96,7 @@ class FunctionFacts:
             # ``super()`` can be spelt with its class (``bodies``), a bare ``__class__`` is the method's own cell
             if isinstance(node, ast.Name) and node.id == "__class__":
                 return Reason.CLASS_CELL
-            if isinstance(node, (ast.Yield, ast.YieldFrom)) and not self._is_statement(node):
-                # its value comes by ``send``, from a consumer whose commands are not those of the generator
+            if isinstance(node, (ast.Yield, ast.YieldFrom)) and not self._is_whole_value(node):
                 return Reason.YIELD_EXPRESSION
             if isinstance(node, ast.TryStar):
                 return Reason.TRY_STAR
@@ -105,9 +106,12 @@ class FunctionFacts:
                 return Reason.AWAIT_EXPRESSION
         return None
 
-    def _is_statement(self, node: ast.expr) -> bool:
-        """Return True if the expression is a statement by itself, so that nothing uses its value."""
-        return any(isinstance(outer, ast.Expr) and outer.value is node for outer in walk_scope(self.definition.body))
+    def _is_whole_value(self, node: ast.expr) -> bool:
+        """Return True if the expression is all of a statement's value (``x = yield y``), or a statement by itself."""
+        kinds = (ast.Expr, ast.Assign, ast.AnnAssign, ast.AugAssign, ast.Return)
+        outer = [each for each in walk_scope(self.definition.body) if isinstance(each, kinds) and each.value is node]
+        # another target would be evaluated before the ``yield``
+        return any(not isinstance(each, ast.AugAssign) or isinstance(each.target, ast.Name) for each in outer)
 
 
 class KnownFunctions:

@@ -1,123 +1,211 @@
-"""Loops over generators of the repository's own: the generator's body runs, and at each ``yield`` the loop's body.
+"""Generators of the program's own whose bodies are opened: up to each ``yield``, as often as they are resumed.
 
-Two frames run in turns. In the driver the loop's body is called from the middle of the generator's body
-(``Frame.collect``), so a ``break`` of the loop leaves the generator's statements as a signal that is addressed to the
-loop's frame.
+The body is a walk of its own (``resumable``), which waits at a ``yield`` while the consumer's statements run. So the
+consumer may be anything: a loop, ``list``, the block of a ``with``, a call of ``next``.
 """
 
 from __future__ import annotations
 
 import ast
+import contextlib
+import sys
+from collections.abc import Callable, Iterator
 
+from trace_mine.tracer.inside.drive.arguments import Argument
 from trace_mine.tracer.inside.drive.calls import enter_call, leave_call, yielded_text
 from trace_mine.tracer.inside.drive.context import DriveContext
-from trace_mine.tracer.inside.drive.frames import Break, Continue, Frame, Return
-from trace_mine.tracer.inside.drive.implicit import special_call
-from trace_mine.tracer.inside.drive.lowering import lower_arguments, sites_in
-from trace_mine.tracer.inside.drive.targets import Target, target_of
-from trace_mine.tracer.inside.syntax.names import bound_names, walk_scope
-from trace_mine.tracer.inside.syntax.text import without_brackets
+from trace_mine.tracer.inside.drive.frames import Body, Frame, Raised, Restart, Return, Signal
+from trace_mine.tracer.inside.drive.suspended import Activation
+from trace_mine.tracer.inside.drive.targets import Target
+from trace_mine.tracer.inside.observe.describe import class_mro
+from trace_mine.tracer.inside.protocol.jobs import Place
+from trace_mine.tracer.inside.reasons import Reason
+from trace_mine.tracer.inside.syntax.names import has_yield, walk_scope
+
+NONE = ast.Constant(None)
 
 
-def open_generator(context: DriveContext, loop: ast.For, frame: Frame) -> bool:
-    """Run the loop if it is over a call of such a generator; return False where it is not, or the call has to stay one.
+class Closed(Signal):
+    """Ends a generator at the ``yield`` where it waits, as ``GeneratorExit`` does."""
 
-    The call may be that of ``__iter__`` of an instance, which the loop does not spell. Only where no ``yield`` stands
-    in a ``try`` or ``with``, so that leaving the loop early runs nothing of the generator's, and where the loop has no
-    ``else``.
 
-    Raises:
-        Signal: control left the loop's body by ``return``, or the body or the generator raised an exception.
+class OpenedGenerator(Activation):
+    """An activation whose body runs up to the next ``yield`` each time that it is resumed.
+
+    Args:
+        context: the session.
+        body: the body, whose parameters are bound.
+        inner: the frame.
+        target: the generator function.
+        began: the statement of the program that resumes it first.
+
+    Attributes:
+        result: the expression of what it returned, once it has ended.
     """
-    spelt = _target(context, loop)
-    if spelt is None:
-        return False
-    call, target = spelt
-    # the arguments are evaluated when the generator is made, so calls in them are opened before its body
-    sites = sites_in(context, call) - {id(call)}
-    call = lower_arguments(context, call, frame, sites)
-    entered = enter_call(context, call, target, frame)
-    if entered is None:
-        return False
-    body, inner = entered
-    inner.collect = _Consumer(context, loop, frame, inner, target).consume
-    try:
-        context.block(body.statements, inner)
-    except Return as signal:
-        if signal.frame is not inner:
-            raise  # the loop's function returned; a generator that returns only ends the loop
-    except Break as signal:
-        if signal.frame is not frame:
-            raise  # of a loop around this one, whose body runs in turns with another generator
-    finally:
-        leave_call(context, body, inner, target)
-    return True
 
-
-def _target(context: DriveContext, loop: ast.For) -> tuple[ast.Call, Target] | None:
-    """Return the call of the generator function that the loop runs over; None where it or the loop can't be opened."""
-    if context.budget.is_full or loop.orelse or not context.opening.opens_generators():
-        return None
-    call = _numbered(context, loop.iter) or loop.iter
-    if isinstance(call, ast.Call):
-        target = target_of(context, call, generator=True)
-    else:
-        implied = special_call(context, "__iter__", [loop.iter], generator=True)
-        if implied is None:
-            return None
-        call, target = implied.call, implied.target
-    return None if target is None or _has_guarded_yield(target.definition) else (call, target)
-
-
-def _numbered(context: DriveContext, node: ast.expr) -> ast.expr | None:
-    """Return what a call of the built-in ``enumerate`` numbers from 0; None for any other expression."""
-    if not isinstance(node, ast.Call) or len(node.args) != 1 or node.keywords:
-        return None
-    return node.args[0] if context.variables.peek(node.func) is enumerate else None
-
-
-class _Consumer:
-    """Runs the loop's body, in its own frame, for each value that the generator yields."""
-
-    def __init__(self, context: DriveContext, loop: ast.For, frame: Frame, generator: Frame, target: Target) -> None:
+    def __init__(self, context: DriveContext, body: Body, inner: Frame, target: Target, began: Place) -> None:
+        self.began = began
+        self.result: ast.expr = NONE
         self._context = context
-        self._loop = loop
-        self._frame = frame
-        self._generator = generator
+        self._body = body
+        self._inner = inner
         self._target = target
-        self._variable = without_brackets(loop.target)
-        self._is_numbered = _numbered(context, loop.iter) is not None
-        self._num_done = 0
-        self._writes = sorted(bound_names([ast.Assign([loop.target], ast.Constant(None), lineno=loop.lineno)]))
+        self._walk = context.walk(inner)
+        self._steps = self._walk.steps(body.statements)
+        self._place = context.writer.places.current
+        self._temporaries: list[str] = []
+        """Its temporary variables while it waits: the consumer's statements end before they do."""
+        self._has_begun = self._has_ended = False
 
-    def consume(self, value: ast.expr | None) -> None:
-        """Run one iteration; ``value`` is the yielded expression, None for a bare ``yield``.
+    @property
+    def position_of_definition(self) -> Place:
+        """Where its function stands."""
+        return Place(path=self._body.filename, line=self._body.first_line)
+
+    def resume(self, sent: ast.expr = NONE) -> ast.expr | None:
+        """Run the body up to the next ``yield``; return the expression that it yields, None where it ended.
+
+        The expression is of the generator's own variables, so it is to be evaluated before the next resumption.
 
         Raises:
-            Signal: control left the loop's body other than by its end or ``continue``.
+            Raised: the body raised an exception.
         """
-        context = self._context
-        position = context.position
-        source = yielded_text(value)
-        if self._is_numbered:
-            source = f"{self._num_done}, {source}"
-            self._num_done += 1
-        if source != self._variable:  # ``x = x`` would say nothing
-            context.emit(f"{self._variable} = {source}", self._generator, "iterate", self._writes)
+        if self._has_begun:
+            return self._go(lambda: self._steps.send(sent))
+        return self._go(lambda: next(self._steps))
+
+    def throw(self, signal: Signal) -> ast.expr | None:
+        """Raise a signal at the ``yield`` where it waits; return what it yields then, None where it ended."""
+        return self._go(lambda: self._steps.throw(signal))
+
+    def end(self) -> None:
+        if self._has_ended:
+            return
+        if not self._has_begun:  # no frame that settrace saw
+            with self._inside():
+                self._context.calls.never_began(counts_depth=self._target.counts_depth)
+                self._context.release(self._body, self._inner, None)
+                self._has_ended = True
+            return
+        has_frame = sys.version_info < (3, 13)  # from then on closing enters only what has something to run
         try:
-            with context.calls.suspended(counts_depth=self._target.counts_depth):
-                context.block(self._loop.body, self._frame)
-        except Continue as signal:
-            if signal.frame is not self._frame:
+            value = self.throw(Closed(self._inner))
+        except Closed:
+            value = None
+        self._inner.entries -= not has_frame
+        if value is not None:  # RuntimeError: generator ignored GeneratorExit
+            raise Restart(self.position_of_definition, Reason.UNFAITHFUL)
+
+    def finish(self) -> None:
+        body = self._body
+        if self._has_begun:
+            self._context.calls.finish(self._inner, body.first_line, self._target.function.__code__.co_name, body.lines)
+
+    def _go(self, step: Callable[[], ast.expr]) -> ast.expr | None:
+        self._inner.entries += self._has_begun  # the frame counts its first one itself
+        self._has_begun = True
+        if self._has_ended:
+            return None
+        with self._inside():
+            try:
+                return step()
+            except StopIteration:
+                pass
+            except Return as signal:
+                self.result = signal.result
+            except Signal as signal:
+                self._leave(None)
+                if isinstance(signal, Raised) and any(base is StopIteration for base in class_mro(type(signal.error))):
+                    # Python raises a RuntimeError instead
+                    raise Restart(self.position_of_definition, Reason.UNFAITHFUL) from None
                 raise
+            self._leave(self.result)
+        return None
+
+    def _leave(self, result: ast.expr | None) -> None:
+        self._has_ended = True
+        leave_call(self._context, self._body, self._inner, self._target, result)
+
+    @contextlib.contextmanager
+    def _inside(self) -> Iterator[None]:
+        """Stand in the generator's place inside the ``with``: its statements, depth and temporary variables."""
+        context = self._context
+        places, calls, temporaries = context.writer.places, context.calls, context.variables.temporaries
+        position, outer, depth = context.position, places.current, calls.depth
+        base = self._walk.base = self._inner.num_temporaries = len(temporaries)
+        temporaries += self._temporaries
+        places.leave(self._place)
+        calls.depth = depth + self._target.counts_depth
+        try:
+            yield
         finally:
-            context.return_to(position)  # the generator's next commands come from its own line again
+            self._place = places.current
+            places.leave(outer)
+            calls.depth = depth
+            context.return_to(position)
+            self._temporaries = []
+            if not self._has_ended:  # what it returned lives as long as the consumer's statement
+                self._temporaries = temporaries[base:]
+                del temporaries[base:]
 
 
-def _has_guarded_yield(definition: ast.FunctionDef) -> bool:
+def open_called(context: DriveContext, call: ast.Call, target: Target, frame: Frame) -> OpenedGenerator | None:
+    """Bind the parameters of a call of a generator function, whose object nothing else uses.
+
+    Returns:
+        None where the call has to stay a call, which is counted.
+
+    Raises:
+        Raised: an argument raised an exception.
+    """
+    return begin(context, call, target, frame, None)
+
+
+def begin(
+    context: DriveContext, call: ast.Call, target: Target, frame: Frame, arguments: list[Argument] | None
+) -> OpenedGenerator | None:
+    """See ``open_called``; ``arguments`` as in ``calls.enter_call``."""
+    places, calls = context.writer.places, context.calls
+    position, outer, depth = context.position, places.current, calls.depth
+    path, line, column = places.statement() or (frame.filename, frame.first_line, None)
+    entered = enter_call(context, call, target, frame, arguments)
+    if entered is None:
+        return None
+    opened = OpenedGenerator(context, *entered, target, Place(path=path, line=line, column=column))
+    places.leave(outer)
+    calls.depth = depth
+    context.return_to(position)
+    return opened
+
+
+def collect(context: DriveContext, resume: Callable[[], ast.expr | None], name: str, frame: Frame) -> ast.expr:
+    """Run a generator's body to its end, appending the values that it yields to a list.
+
+    For ``list(g())``, ``sum(g())`` and the like: built-ins that take all values and run no statement between two of
+    them, so the body runs as one piece.
+
+    Args:
+        context: the session.
+        resume: resumes the generator.
+        name: the variable of the list, a temporary one.
+        frame: the consumer's activation.
+    """
+    context.emit(f"{name} = []", frame, "bind", [name], reveal=False)
+    while (value := resume()) is not None:
+        context.emit(f"{name}.append({yielded_text(value)})", frame, "returned")
+    return ast.Name(name, ast.Load())
+
+
+def has_guarded_yield(definition: ast.FunctionDef) -> bool:
     """Return True if a ``yield`` stands in a ``try`` or ``with``: closing the generator there runs its statements."""
     return any(
-        isinstance(node, (ast.Try, ast.TryStar, ast.With))
-        and any(isinstance(inner, (ast.Yield, ast.YieldFrom)) for inner in walk_scope([node]))
+        isinstance(node, (ast.Try, ast.TryStar, ast.With)) and has_yield(node) for node in walk_scope(definition.body)
+    )
+
+
+def catches_end(definition: ast.FunctionDef) -> bool:
+    """Return True if ending the generator early runs more than ``finally`` of a ``try`` without handlers."""
+    return any(
+        (isinstance(node, (ast.TryStar, ast.With)) or (isinstance(node, ast.Try) and node.handlers)) and has_yield(node)
         for node in walk_scope(definition.body)
     )

@@ -8,25 +8,18 @@ loop runs, no more and no less.
 from __future__ import annotations
 
 import ast
-import types
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sized
-from typing import cast, final
+from typing import ClassVar, cast, final
 
+from trace_mine.tracer.inside.drive.calls import yielded_text
 from trace_mine.tracer.inside.drive.context import DriveContext
-from trace_mine.tracer.inside.drive.frames import Frame, Raised
-from trace_mine.tracer.inside.drive.implicit import open_special, special_call
-from trace_mine.tracer.inside.drive.ranges import computed_range
-from trace_mine.tracer.inside.observe.describe import class_dict, class_mro
-from trace_mine.tracer.inside.reasons import Reason
-from trace_mine.tracer.inside.syntax.names import bound_names
-from trace_mine.tracer.inside.syntax.text import expression, operand
-
-_SEQUENCES = (list, tuple, str, bytes)
-"""Types, exactly these, whose items can be taken by index: a subclass may have an ``__iter__`` of its own."""
-
-_OWN_ITERATORS = (types.GeneratorType, enumerate, zip, map, filter, reversed, type(iter(int, 1)))
-"""Iterators that ``iter`` gives back as they are, without running anything of the snippet."""
+from trace_mine.tracer.inside.drive.frames import Frame, Raised, Signal
+from trace_mine.tracer.inside.drive.generators import OpenedGenerator
+from trace_mine.tracer.inside.drive.implicit import open_special
+from trace_mine.tracer.inside.drive.stored_generators import StoredGenerator
+from trace_mine.tracer.inside.observe.describe import class_mro
+from trace_mine.tracer.inside.syntax.text import operand
 
 _ITERABLES: tuple[Iterable[object], ...] = cast(
     "tuple[Iterable[object], ...]",
@@ -43,7 +36,13 @@ _QUIET_ITERATORS = frozenset(type(iter(iterable)) for iterable in _ITERABLES)
 
 
 class Items(ABC):
-    """The values of one loop, as commands that assign them. Iterations count from 0."""
+    """The values of one loop, as commands that assign them. Iterations count from 0.
+
+    Attributes:
+        can_be_cut: ``rest`` gives the values that are left.
+    """
+
+    can_be_cut: ClassVar[bool] = True
 
     @abstractmethod
     def assignment(self, target: str, index: int) -> str:
@@ -176,72 +175,70 @@ class SteppedItems(IteratorItems):
         return True
 
 
-def _opened_iterator(context: DriveContext, iterable: ast.expr, frame: Frame) -> Items | None:
-    """Return the values of an instance of the program's own class, after opening its ``__iter__``; None of any other.
+@final
+class ResumedItems(Items):
+    """Values of an opened generator: its body runs up to the next ``yield`` for each of them.
 
-    Raises:
-        Raised: ``__iter__`` raised an exception.
-        Restart: it gave what is no iterator.
+    Args:
+        opened: the generator.
+        stored: the same where the program holds the object, with the variable of it.
+        is_numbered: each value comes with its number, as ``enumerate`` gives it.
     """
-    made = open_special(context, frame, "__iter__", iterable)
-    if made is None:
-        return None
-    iterator = context.variables.peek(made)
-    if not isinstance(made, ast.Name) or not any("__next__" in class_dict(base) for base in class_mro(type(iterator))):
-        context.give_up_statement(frame, Reason.UNFAITHFUL)
-    # not a variable of the program's, which the loop's body may rebind, and which lives on when the loop is left
-    if not context.variables.is_temporary(made.id):
-        made = context.assign_temporary(made, "iterator", frame, "iterate", reveal=False)
-    is_opened = special_call(context, "__next__", [made]) is not None
-    kind = SteppedItems if is_opened else IteratorItems
-    return kind(made.id, cast("Iterator[object]", iterator))
 
+    can_be_cut = False
 
-def items_of(context: DriveContext, node: ast.For, frame: Frame) -> Items:
-    """Return the values of the loop, after emitting the commands that they are made by.
+    def __init__(
+        self,
+        opened: OpenedGenerator | None,
+        stored: tuple[StoredGenerator, ast.expr, Frame] | None = None,
+        *,
+        is_numbered: bool = False,
+    ) -> None:
+        self._opened = opened
+        self._stored = stored
+        self._is_numbered = is_numbered
 
-    The iterable is evaluated once. Where it is a variable that holds a sequence, items are taken from it by index;
-    where it is a range over known numbers, its values are spelt out; where it is another expression, a temporary
-    variable holds its value; and only where none of these gives the values, a command calls ``iter``.
+    def assignment(self, target: str, index: int) -> str:
+        return f"{target} = [][0]"  # asked by views that hide something, which open no generator
 
-    Raises:
-        Raised: the iterable's expression, or ``iter``, raised an exception.
-    """
-    iterable = context.lower(node.iter, frame)
-    opened = _opened_iterator(context, iterable, frame)
-    if opened is not None:
-        return opened
-    variable = ""
-    if isinstance(iterable, ast.Name):
-        # a loop over ``xs`` that rebinds ``xs`` goes on over the old sequence, which no name has then
-        is_rebound = iterable.id in bound_names([node]) or context.variables.may_be_rebound(iterable.id)
-        if type(context.variables.peek(iterable)) in _SEQUENCES and not is_rebound:
-            return IndexedItems(iterable.id)
-    elif (values := computed_range(context, iterable)) is not None:
-        return SpeltItems(values)
-    elif not _is_dictionary_view(iterable):
-        makes_iterator = isinstance(iterable, ast.Call) and context.variables.peek(iterable.func) in (
-            *_OWN_ITERATORS,
-            iter,
-        )
-        iterable = context.assign_temporary(iterable, "iterator" if makes_iterator else "items", frame, "iterate")
-        variable = iterable.id
-        value = context.variables.namespace[variable]
-        if type(value) in _SEQUENCES:
-            return IndexedItems(variable)
-        if type(value) in _OWN_ITERATORS:
-            return IteratorItems(variable, cast("Iterator[object]", value))
-    name = context.variables.temporary("iterator")
-    command = f"{name} = {context.writer.builtin('iter')}({expression(iterable)})"
-    context.emit(command, frame, "iterate", [name], reveal=False)
-    # ``iter`` has checked that this is an iterator
-    return IteratorItems(name, cast("Iterator[object]", context.variables.namespace[name]), variable)
+    def rest(self, index: int) -> str:
+        raise AssertionError("an opened generator has no command for its other values")
 
+    def resume(self, sent: ast.expr | None = None) -> ast.expr | None:
+        """Return the expression of the next value; None where there is none."""
+        back = ast.Constant(None) if sent is None else sent
+        if self._stored is not None:
+            stored, node, frame = self._stored
+            return stored.resume(node, frame, back)
+        assert self._opened is not None
+        return self._opened.resume(back)
 
-def _is_dictionary_view(node: ast.expr) -> bool:
-    """Return True for ``d.items()`` and its like: ``iter(d.items())`` reads better than two variables."""
-    return (
-        isinstance(node, ast.Call)
-        and isinstance(node.func, ast.Attribute)
-        and node.func.attr in ("items", "values", "keys")
-    )
+    def throw(self, signal: Signal) -> ast.expr | None:
+        """Raise at the ``yield`` where the generator waits; return as ``resume``."""
+        if self._stored is not None:
+            stored, node, frame = self._stored
+            return stored.throw(node, frame, signal)
+        assert self._opened is not None
+        return self._opened.throw(signal)
+
+    @property
+    def result(self) -> ast.expr:
+        """The expression of what the generator returned."""
+        source = self._opened if self._stored is None else self._stored[0]
+        assert source is not None
+        return source.result
+
+    def assign(self, context: DriveContext, target: str, index: int, writes: list[str], frame: Frame) -> bool:
+        value = self.resume()
+        if value is None:
+            return False
+        source = yielded_text(value)
+        if self._is_numbered:
+            source = f"{index}, {source}"
+        if source != target:  # ``x = x`` would say nothing
+            context.emit(f"{target} = {source}", frame, "iterate", writes)
+        return True
+
+    def close(self, context: DriveContext, frame: Frame) -> None:
+        if self._opened is not None:
+            self._opened.end()

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import ast
 import copy
+from abc import ABC, abstractmethod
+from typing import final
 
 from trace_mine.tracer.inside.drive.context import DriveContext, Handler
 from trace_mine.tracer.inside.drive.frames import Break, Continue, Frame, Signal
-from trace_mine.tracer.inside.drive.generators import open_generator
-from trace_mine.tracer.inside.drive.implicit import makes_instance
-from trace_mine.tracer.inside.drive.items import items_of
+from trace_mine.tracer.inside.drive.items import Items
+from trace_mine.tracer.inside.drive.iterables import items_of
 from trace_mine.tracer.inside.drive.lowering import decide
 from trace_mine.tracer.inside.reasons import Reason
 from trace_mine.tracer.inside.syntax.jumps import escapes
@@ -29,115 +30,141 @@ would run into the time limit, and the snippet would have no session.
 """
 
 
-def run_while(context: DriveContext, node: ast.While, frame: Frame) -> None:
-    """Run ``while``: its test is a command before every iteration, unless it is a constant.
+class Turns(ABC):
+    """The turns of one loop that is opened: the commands that begin each of them.
 
-    Raises:
-        Restart: see ``_reason_to_stop``.
+    Attributes:
+        is_cut: what is left of the loop became one command, its ``else`` included.
     """
-    is_constant = isinstance(node.test, ast.Constant)
-    if isinstance(node.test, ast.Constant) and not node.test.value:
-        context.block(node.orelse, frame)  # ``while 0:`` compiles to its ``else`` alone
+
+    def __init__(self, context: DriveContext, node: Loop, frame: Frame) -> None:
+        self._context = context
+        self._frame = frame
+        self._num_done = 0
+        self.is_cut = False
+
+    @abstractmethod
+    def begin(self) -> bool:
+        """Begin the next turn; return False where the loop is over.
+
+        Raises:
+            Raised: the test, or the iterator, raised an exception.
+            Restart: see ``_reason_to_stop``.
+        """
+
+    def leave(self) -> None:
+        """Emit what Python does where the loop is left before its end."""
         return
-    if not context.opening.opens_loop(node):
-        context.keep_as_one_command(node, frame, Reason.HIDDEN)
-        return
-    test, num_done = context.text(node.test, frame), 0
-    while True:
-        reason = _reason_to_stop(context, node, frame, test, num_done)
+
+
+@final
+class WhileTurns(Turns):
+    """The turns of ``while``: its test is a command before each of them, unless it is a constant."""
+
+    def __init__(self, context: DriveContext, node: ast.While, frame: Frame) -> None:
+        super().__init__(context, node, frame)
+        self._node = node
+        self._test = context.text(node.test, frame)
+
+    def begin(self) -> bool:
+        context, node, frame = self._context, self._node, self._frame
+        is_constant = isinstance(node.test, ast.Constant)
+        if isinstance(node.test, ast.Constant) and not node.test.value:
+            return False  # ``while 0:`` compiles to its ``else`` alone
+        reason = _reason_to_stop(context, node, frame, self._test, self._num_done)
         if reason is not None:
             _emit_rest(context, node, frame, reason)
-            return
-        num_done += 1
-        if not is_constant:
-            context.begin_statement(frame, node.lineno)
-            if not decide(context, node.test, frame):
-                break
-        if not _run_iteration(context, node, frame):
-            return
-    context.block(node.orelse, frame)
+            self.is_cut = True
+            return False
+        self._num_done += 1
+        if is_constant:
+            return True
+        context.begin_statement(frame, node.lineno)
+        return decide(context, node.test, frame)
 
 
-def run_for(context: DriveContext, node: ast.For, frame: Frame) -> None:
-    """Run ``for``: each value is assigned by a command, then the body's statements run.
+@final
+class ForTurns(Turns):
+    """The turns of ``for``: each value is assigned by a command.
 
-    ``items`` decides which command gives the next value; a loop over a generator of the repository's own, whose body
-    can be opened, is another walk (``generators``).
-
-    Raises:
-        Restart: see ``_reason_to_stop``.
+    ``items`` are the values; None: those of the loop's iterable, which is evaluated here.
     """
-    context.move_to(frame, node.lineno)
-    if open_generator(context, node, frame):
-        return
-    if not context.opening.opens_loop(node):
-        context.keep_as_one_command(node, frame, Reason.HIDDEN)
-        return
-    held = _with_instance(context, node, frame)
-    if held is not node and open_generator(context, held, frame):
-        return
-    items = items_of(context, held, frame)
-    target = without_brackets(node.target)
-    # the names that the target binds: those of an assignment of anything to it
-    writes = sorted(bound_names([ast.Assign([node.target], ast.Constant(None), lineno=node.lineno)]))
-    num_done = 0
-    while True:
-        reason = _reason_to_stop(context, node, frame, items.assignment(target, num_done), num_done)
+
+    def __init__(self, context: DriveContext, node: ast.For, frame: Frame, items: Items | None = None) -> None:
+        super().__init__(context, node, frame)
+        self._node = node
+        self._items = items_of(context, node, frame) if items is None else items
+        self._target = without_brackets(node.target)
+        # the names that the target binds: those of an assignment of anything to it
+        self._writes = sorted(bound_names([ast.Assign([node.target], ast.Constant(None), lineno=node.lineno)]))
+
+    def begin(self) -> bool:
+        context, node, frame, items = self._context, self._node, self._frame, self._items
+        step = items.assignment(self._target, self._num_done)
+        reason = _reason_to_stop(context, node, frame, step, self._num_done, can_be_cut=items.can_be_cut)
         if reason is not None:
             # the same loop over what is left of the values
             rest = copy.copy(node)
-            rest.iter = ast.parse(items.rest(num_done), mode="eval").body
+            rest.iter = ast.parse(items.rest(self._num_done), mode="eval").body
             _emit_rest(context, rest, frame, reason)
-            return
+            self.is_cut = True
+            return False
         context.move_to(frame, node.lineno)
-        if not items.assign(context, target, num_done, writes, frame):
-            break
-        num_done += 1
+        if not items.assign(context, self._target, self._num_done, self._writes, frame):
+            return False
+        self._num_done += 1
+        return True
+
+    def leave(self) -> None:
         # a loop that is left early lets go of its iterator at once: a generator's ``finally`` runs then, not later
+        self._items.close(self._context, self._frame)
+
+
+def run_while(context: DriveContext, node: ast.While, frame: Frame) -> None:
+    """Run ``while``, turn by turn."""
+    if isinstance(node.test, ast.Constant) and not node.test.value:
+        context.block(node.orelse, frame)
+    elif context.opening.opens_loop(node):
+        _run(context, node, frame, WhileTurns(context, node, frame))
+    else:
+        context.keep_as_one_command(node, frame, Reason.HIDDEN)
+
+
+def run_for(context: DriveContext, node: ast.For, frame: Frame) -> None:
+    """Run ``for``, turn by turn; ``items`` decides which command gives the next value."""
+    context.move_to(frame, node.lineno)
+    if context.opening.opens_loop(node):
+        _run(context, node, frame, ForTurns(context, node, frame))
+    else:
+        context.keep_as_one_command(node, frame, Reason.HIDDEN)
+
+
+def _run(context: DriveContext, node: Loop, frame: Frame, turns: Turns) -> None:
+    """Run the body at each turn, and ``else`` at the loop's own end."""
+    while turns.begin():
         try:
-            goes_on = _run_iteration(context, node, frame)
-        except Signal:
-            items.close(context, frame)
-            raise
-        if not goes_on:
-            items.close(context, frame)
+            context.block(node.body, frame)
+        except Continue:
+            continue
+        except Break:
+            turns.leave()
             return
-    context.block(node.orelse, frame)
-
-
-def _with_instance(context: DriveContext, node: ast.For, frame: Frame) -> ast.For:
-    """Return the loop over a variable where it is over an instance that a call makes, whose ``__iter__`` may be opened.
-
-    The loop itself where it is over anything else.
-    """
-    if context.budget.is_full or not makes_instance(context, node.iter, "__iter__"):
-        return node
-    made = context.lower(node.iter, frame)
-    held = copy.copy(node)
-    held.iter = made if isinstance(made, ast.Name) else context.assign_temporary(made, "items", frame, "iterate")
-    return held
-
-
-def _run_iteration(context: DriveContext, node: Loop, frame: Frame) -> bool:
-    """Run the loop's body; return False where ``break`` ended the loop."""
-    try:
-        context.block(node.body, frame)
-    except Break as signal:
-        if signal.frame is not frame:
-            raise  # of a loop over a generator, in whose body this loop stands
-        return False
-    except Continue as signal:
-        if signal.frame is not frame:
+        except Signal:
+            turns.leave()
             raise
-    return True
+    if not turns.is_cut:
+        context.block(node.orelse, frame)
 
 
-def _reason_to_stop(context: DriveContext, node: Loop, frame: Frame, step: str, num_done: int) -> Reason | None:
+def _reason_to_stop(
+    context: DriveContext, node: Loop, frame: Frame, step: str, num_done: int, *, can_be_cut: bool = True
+) -> Reason | None:
     """Return the reason for which no further iteration is opened, None where one is.
 
     Args:
         step: the command that would begin the iteration, see ``Opening.opens_iteration``.
         num_done: the number of iterations so far; the first one was asked for with the loop.
+        can_be_cut: the values that are left can be the iterable of one command.
 
     Raises:
         Restart: the loop has too many iterations, and cannot be a command.
@@ -147,7 +174,7 @@ def _reason_to_stop(context: DriveContext, node: Loop, frame: Frame, step: str, 
     is_endless = False
     if not context.budget.is_full:
         is_endless = context.budget.count_iteration()
-    elif not escapes(node):
+    elif can_be_cut and not escapes(node):
         return Reason.BUDGET
     if is_endless or context.budget.is_overrun(HARD_FACTOR):
         context.give_up(node, frame, Reason.BUDGET)

@@ -9,6 +9,8 @@ evaluates before the call are assigned to variables first (an A-normal form of t
 ``holding`` decides which of them need a variable. The right side of ``and`` and ``or`` and the arms of a conditional
 expression are opened where Python evaluates them: the operand or test before them is then a command, as the test of an
 ``if`` is.
+
+Over 400 lines because the walk is one: each kind of site holds what the others evaluated before it.
 """
 
 from __future__ import annotations
@@ -16,27 +18,28 @@ from __future__ import annotations
 import ast
 
 from trace_mine.tracer.inside.drive.arguments import needs_variables
-from trace_mine.tracer.inside.drive.calls import collect_yielded, open_call
-from trace_mine.tracer.inside.drive.comprehensions import open_comprehension
+from trace_mine.tracer.inside.drive.callbacks import CalledBack, called_back, open_called_back
+from trace_mine.tracer.inside.drive.calls import open_call
+from trace_mine.tracer.inside.drive.comprehensions import Search, is_order_free, open_comprehension
 from trace_mine.tracer.inside.drive.context import DriveContext
 from trace_mine.tracer.inside.drive.frames import Frame
+from trace_mine.tracer.inside.drive.generators import collect, open_called
 from trace_mine.tracer.inside.drive.holding import Held
 from trace_mine.tracer.inside.drive.implicit import (
     concerns,
     implicit_call,
-    known_value,
     open_implicit,
+    open_special,
     truth,
 )
-from trace_mine.tracer.inside.drive.operators import Asked, asked_of, is_print, operands
+from trace_mine.tracer.inside.drive.operators import asked_of, is_print
 from trace_mine.tracer.inside.drive.parts import Part, conditional_parts, part, parts_of, with_part
 from trace_mine.tracer.inside.drive.prints import open_texts
+from trace_mine.tracer.inside.drive.sites import UsedUp, collected_generator, each_of, iterates_own, sites_in, used_up
+from trace_mine.tracer.inside.drive.stored_generators import is_stored, resume, resumption_of, stored_generator
 from trace_mine.tracer.inside.drive.targets import target_of
-from trace_mine.tracer.inside.drive.variables import missing
+from trace_mine.tracer.inside.reasons import Reason
 from trace_mine.tracer.inside.syntax.text import expression
-
-_COLLECTORS = frozenset({"list", "tuple", "sorted", "set", "frozenset", "sum", "max", "min", "dict"})
-"""Built-ins that run a generator to its end. ``any`` and ``all`` are none: they may stop before the end."""
 
 
 def lower(context: DriveContext, node: ast.expr, frame: Frame, *, is_used: bool = True) -> ast.expr:
@@ -82,50 +85,6 @@ def decide(context: DriveContext, node: ast.expr, frame: Frame) -> bool:
     if not sites and (context.budget.is_full or truth(context, tested) is None):
         return context.condition(node, frame)
     return Lowering(context, frame, [node], sites).decide(node)
-
-
-def sites_in(context: DriveContext, *nodes: ast.expr) -> set[int]:
-    """Return the ids of the nodes in these expressions that can be opened now."""
-    if context.budget.is_full or (context.rules.follow == 0 and not context.rules.opens):
-        return set()
-    return {id(inner) for node in nodes for inner, asked in context.calls_in(node) if opens(context, inner, asked)}
-
-
-def opens(context: DriveContext, node: ast.expr, asked: list[Asked]) -> bool:
-    """Return True if the node can be opened now: a call, or a list comprehension where the view opens those.
-
-    ``asked``: the operands by whose classes an expression may call a function without saying so.
-    """
-    if isinstance(node, ast.ListComp):
-        is_simple = len(node.generators) == 1 and not node.generators[0].is_async
-        return is_simple and context.opening.opens_comprehension(node)
-    if asked and concerns(context, asked):
-        # of an operand that is not known yet the type decides too: it is looked at once it was evaluated
-        if is_print(node):
-            return True
-        is_known = all(known_value(context, operand) is not missing for operand in operands(node))
-        return not is_known or implicit_call(context, node) is not None
-    if not isinstance(node, ast.Call):
-        return False
-    if context.opening.opens_generators() and (generator := _collected(context, node)) is not None:
-        return target_of(context, generator, generator=True) is not None
-    return target_of(context, node, generator=False) is not None and context.opening.opens_callee(node.func)
-
-
-def _collected(context: DriveContext, node: ast.Call) -> ast.Call | None:
-    """Return the generator call in ``list(g(...))`` and its like; None for any other call."""
-    # no keywords: ``max(g(), key=f)`` runs ``f`` between two values
-    if not (
-        isinstance(node.func, ast.Name) and node.func.id in _COLLECTORS and len(node.args) == 1 and not node.keywords
-    ):
-        return None
-    inner = node.args[0]
-    if not isinstance(inner, ast.Call):
-        return None
-    # a program may have a ``list`` of its own
-    if getattr(context.variables.peek(node.func), "__module__", "") != "builtins":
-        return None
-    return inner if target_of(context, inner, generator=True) is not None else None
 
 
 def lower_arguments(context: DriveContext, node: ast.Call, frame: Frame, sites: set[int]) -> ast.Call:
@@ -179,15 +138,18 @@ class Lowering:
         """
         if not self.has_site(node):
             return self.held.settle(node) if before_site else node
-        if id(node) in self._sites and isinstance(node, ast.ListComp):
+        if id(node) in self._sites and isinstance(node, (ast.ListComp, ast.SetComp, ast.DictComp)):
             return open_comprehension(self._context, node, self._frame)
         if isinstance(node, ast.Call):
             return self._call(node, before_site, unused)
-        if any(self.has_site(part(node, way)) for way in conditional_parts(node)):
+        if id(node) in self._sites and isinstance(node, ast.Starred):
+            spread = self.items(node.value)
+            self._ask_length(node.value)
+            return self._settled(ast.Starred(spread, ast.Load()), before_site)
+        if id(node) in self._sites or any(self.has_site(part(node, way)) for way in conditional_parts(node)):
             if isinstance(node, ast.BoolOp):
                 return self._bool_op(node, before_site)
-            assert isinstance(node, ast.IfExp)
-            taken = self._arm(node)
+            taken = self._arm(node) if isinstance(node, ast.IfExp) else None
             if taken is not None:
                 return self.lower(taken, before_site=before_site, unused=unused)
         changed = self._in_order(node, parts_of(node))
@@ -242,7 +204,7 @@ class Lowering:
         ends_at = isinstance(node.op, ast.Or)
         for index, value in enumerate(node.values[:-1]):
             later = node.values[index + 1 :]
-            if not any(self.has_site(each) for each in later):
+            if not any(self.has_site(each) for each in later) and not self._tests_own(node.values[index:]):
                 rest = ast.BoolOp(node.op, [self.lower(value), *later])
                 return self._settled(ast.copy_location(rest, node), before_site)
             # no reveal: the test below shows it
@@ -253,6 +215,10 @@ class Lowering:
             if self._truth(held) is ends_at:
                 return self._settled(held, before_site)
         return self.lower(node.values[-1], before_site=before_site)
+
+    def _tests_own(self, values: list[ast.expr]) -> bool:
+        """Return True if one of the operands but the last has a ``__bool__`` or ``__len__`` that is opened."""
+        return any(truth(self._context, value) is not None for value in values[:-1])
 
     def _arm(self, node: ast.IfExp) -> ast.expr | None:
         """Return the arm that Python evaluates, after the commands of the test; None where the view hides which."""
@@ -271,7 +237,8 @@ class Lowering:
         ends_at = isinstance(node.op, ast.Or)
         for index, value in enumerate(node.values):
             rest = node.values[index:]
-            if not any(self.has_site(each) for each in rest) or not self._opens_test(value):
+            is_rest = not any(self.has_site(each) for each in rest) and not self._tests_own([*rest, value])
+            if is_rest or not self._opens_test(value):
                 remaining = rest[0] if len(rest) == 1 else ast.copy_location(ast.BoolOp(node.op, rest), node)
                 return self._truth(remaining)
             if self.decide(value) is ends_at:
@@ -282,7 +249,9 @@ class Lowering:
         """Return True if a test is evaluated operand by operand."""
         if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
             return self._splits(node.operand)
-        return isinstance(node, ast.BoolOp) and any(self.has_site(part(node, way)) for way in conditional_parts(node))
+        return isinstance(node, ast.BoolOp) and (
+            id(node) in self._sites or any(self.has_site(part(node, way)) for way in conditional_parts(node))
+        )
 
     def _opens_test(self, node: ast.expr) -> bool:
         return isinstance(node, ast.Constant) or self._context.opening.opens_test(expression(node))
@@ -307,19 +276,19 @@ class Lowering:
         a site can have to stay a call after all: ``open_call`` returns None then.
         """
         context, frame = self._context, self._frame
-        generator = _collected(context, node) if id(node) in self._sites else None
+        generator = collected_generator(context, node) if id(node) in self._sites else None
         mark = self.held.mark()
+        if id(node) in self._sites and (used := used_up(context, node)) is not None:
+            return self._settled(self._used_up(node, used), before_site)
         if generator is not None:
-            call = self.arguments(generator)
-            target = target_of(context, call, generator=True)
-            if target is not None and needs_variables(context, call, target):
-                call = self._gathered(call)
-                target = target_of(context, call, generator=True)
-            self.held.check(mark)
-            collected = None if target is None else collect_yielded(context, call, target, frame)
+            collected = self._collect(generator)
             context.return_to(self._position)
-            return self._settled(with_part(node, (("args", 0),), collected or call), before_site)
+            return self._settled(with_part(node, (("args", 0),), collected), before_site)
         call = self.arguments(node)
+        if id(node) in self._sites and (made := called_back(context, call)) is not None:
+            return self._settled(self._called_back(call, made), before_site)
+        if id(node) in self._sites and resumption_of(context, call) is not None:
+            return self._resumed(call, before_site, unused)
         # in ``f(x).g(y)`` which method ``g`` is comes out only now, once ``f(x)`` was opened
         before = node.func.value if isinstance(node.func, ast.Attribute) else node.func
         if (id(node) in self._sites or id(before) in self._sites) and not context.budget.is_full:
@@ -336,6 +305,91 @@ class Lowering:
             else:
                 return self._settled(self._implicit(call), before_site)
         return self._settled(call, before_site)
+
+    def _ask_length(self, iterable: ast.expr) -> None:
+        """Open the ``__len__`` of an instance, by which Python guesses how long a list of its items will be."""
+        open_special(self._context, self._frame, "__len__", iterable)
+        self._context.return_to(self._position)
+
+    def items(self, iterable: ast.expr) -> ast.expr:
+        """Return the variable of a list of what an iterable gives, whose functions are opened."""
+        context = self._context
+        is_generator = isinstance(iterable, ast.Call) and target_of(context, iterable, generator=True) is not None
+        if is_generator or (isinstance(iterable, (ast.Name, ast.Attribute)) and is_stored(context, iterable)):
+            given = self._collect(iterable)
+        else:
+            given = open_comprehension(context, each_of(iterable), self._frame, is_written=False)
+        context.return_to(self._position)
+        return given
+
+    def _collect(self, generator: ast.expr) -> ast.expr:
+        """Collect a generator's values, and return the variable of the list; the generator where it stays closed."""
+        context, frame, mark = self._context, self._frame, self.held.mark()
+        name = context.variables.temporary("yielded")
+        if not isinstance(generator, ast.Call):
+            stored = stored_generator(context, generator, frame)
+            if stored is None:
+                return generator
+            return collect(context, lambda: stored.resume(generator, frame), name, frame)
+        call = self.arguments(generator)
+        target = target_of(context, call, generator=True)
+        if target is not None and needs_variables(context, call, target):
+            call = self._gathered(call)
+            target = target_of(context, call, generator=True)
+        self.held.check(mark)
+        opened = None if target is None else open_called(context, call, target, frame)
+        if opened is None:
+            return call
+        return collect(context, opened.resume, name, frame)
+
+    def _used_up(self, node: ast.Call, used: UsedUp) -> ast.expr:
+        """Open what a built-in uses up; return the call with its items, or what the call gives where it stops."""
+        context, frame, search = self._context, self._frame, used.search
+        if search is not None and search.default is not None:
+            search = Search(name=search.name, default=self.held.settle(search.default))
+        iterable = node.args[0]
+        given = open_comprehension(context, used.generator, frame, search, is_written=used.is_written)
+        if isinstance(node.func, ast.Name) and node.func.id in ("list", "tuple", "sorted") and not used.is_written:
+            self._ask_length(iterable)
+        context.return_to(self._position)
+        if search is not None:
+            return given
+        if not is_order_free(node.func, context.variables.peek(given)):
+            context.give_up_statement(frame, Reason.UNFAITHFUL)
+        return with_part(node, (("args", 0),), given)
+
+    def _called_back(self, call: ast.Call, made: CalledBack) -> ast.expr:
+        """Open what a call calls back; its operands are held, as they are evaluated before that."""
+        context, mark = self._context, self.held.mark()
+        arguments = [
+            self.items(each) if number == made.reduces and iterates_own(context, each) else self.held.settle(each)
+            for number, each in enumerate(call.args)
+        ]
+        keywords = [ast.keyword(each.arg, self.held.settle(each.value)) for each in call.keywords]
+        call = ast.copy_location(ast.Call(call.func, arguments, keywords), call)
+        again = called_back(context, call)
+        self.held.check(mark)
+        if again is None:
+            return call
+        given = open_called_back(context, call, again, self._frame)
+        context.return_to(self._position)
+        return given
+
+    def _resumed(self, call: ast.Call, before_site: bool, unused: bool) -> ast.expr:
+        """Resume an opened generator by a call of ``next`` or a method; return what holds the value."""
+        context, mark = self._context, self.held.mark()
+        arguments = [self.held.settle(each) for each in call.args]
+        call = ast.copy_location(ast.Call(call.func, arguments, []), call)
+        resumption = resumption_of(context, call)
+        self.held.check(mark)
+        value = None if resumption is None else resume(context, resumption, self._frame)
+        context.return_to(self._position)
+        if value is None:
+            return self._settled(call, before_site)
+        if unused and isinstance(value, ast.Constant):
+            return value
+        # a variable, since the next resumption may rebind what the expression reads
+        return context.assign_temporary(value, "yielded", self._frame, "returned")
 
     def _gathered(self, node: ast.Call) -> ast.Call:
         """Hold a call's function and all its arguments, so that their values no longer depend on when they are read.

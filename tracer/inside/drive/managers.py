@@ -12,11 +12,15 @@ import sys
 import types
 from collections.abc import Callable
 
-from trace_mine.tracer.inside.drive.calls import enter_call, leave_call, yielded_text
+from trace_mine.tracer.inside.drive.calls import yielded_text
 from trace_mine.tracer.inside.drive.context import DriveContext
-from trace_mine.tracer.inside.drive.frames import Frame, Raised, Restart, Return, Signal
-from trace_mine.tracer.inside.drive.lowering import lower_arguments, sites_in
+from trace_mine.tracer.inside.drive.frames import Frame, Handled, Raised, Restart, Signal
+from trace_mine.tracer.inside.drive.generators import OpenedGenerator, open_called
+from trace_mine.tracer.inside.drive.handling import run_handling
+from trace_mine.tracer.inside.drive.lowering import lower_arguments
+from trace_mine.tracer.inside.drive.sites import sites_in
 from trace_mine.tracer.inside.drive.targets import Target, static_value, target_of_function
+from trace_mine.tracer.inside.observe.describe import class_mro
 from trace_mine.tracer.inside.protocol.jobs import Place
 from trace_mine.tracer.inside.reasons import Reason
 from trace_mine.tracer.inside.syntax.names import bound_names
@@ -47,24 +51,68 @@ def open_managed(
         return False
     call, target = implied
     call = lower_arguments(context, call, frame, sites_in(context, call) - {id(call)})
-    entered = enter_call(context, call, target, frame)
-    if entered is None:
+    opened = open_called(context, call, target, frame)
+    if opened is None:
         return False
-    body, inner = entered
-    managed = _Managed(context, (node, item), (frame, inner), target, block)
-    inner.collect = managed.consume
+    stdout = sys.stdout
+    value = opened.resume()
+    if value is None:
+        context.give_up_statement(frame, Reason.UNFAITHFUL)  # it did not yield
+    if sys.stdout is not stdout:
+        # what is shown after this command would go where the program sends its output
+        sys.stdout = stdout
+        place = Place(path=frame.filename, line=node.lineno, column=node.col_offset)
+        raise Restart(place, Reason.REDIRECTS_OUTPUT)
+    left_by: Signal | None = None
     try:
-        context.block(body.statements, inner)
-    except Return as signal:
-        if signal.frame is not inner:
-            raise
-    finally:
-        leave_call(context, body, inner, target)
-    if not managed.has_run:
-        context.give_up_statement(frame, Reason.UNFAITHFUL)
-    if managed.left_by is not None:
-        raise managed.left_by
+        _bind(context, node, item, value, frame)
+        block()
+    except Signal as signal:
+        left_by = signal
+    if isinstance(left_by, Raised):
+        _throw(context, node, opened, left_by, frame)
+        return True
+    if opened.resume() is not None:
+        context.give_up_statement(frame, Reason.UNFAITHFUL)  # it yields again
+    if left_by is not None:
+        raise left_by
     return True
+
+
+def _throw(context: DriveContext, node: ast.With, opened: OpenedGenerator, raised: Raised, frame: Frame) -> None:
+    """Raise the block's exception at the ``yield``.
+
+    Raises:
+        Raised: the generator does not catch it, or raised another one.
+    """
+    if any(base is StopIteration for base in class_mro(type(raised.error))):
+        context.give_up_statement(frame, Reason.UNFAITHFUL)  # ``contextmanager`` tells it from the generator's own
+    value: ast.expr | None = None
+
+    def go_on() -> None:
+        nonlocal value
+        value = opened.throw(raised)
+
+    handled = Handled(error=raised.error, index=raised.index, statement=node, frame=frame)
+    left_by = run_handling(context, handled, frame, go_on)
+    if value is not None:
+        context.give_up_statement(frame, Reason.UNFAITHFUL)  # it yields again
+    if left_by is not None:
+        raise left_by
+    context.writer.let_go(raised.index)
+
+
+def _bind(context: DriveContext, node: ast.With, item: ast.withitem, value: ast.expr, frame: Frame) -> None:
+    """Bind the value that was yielded to the target of ``as``."""
+    variables = item.optional_vars
+    if variables is None:
+        if not is_inert(value):
+            context.evaluate(expression(value), frame)
+        return
+    source, target = yielded_text(value), without_brackets(variables)
+    if source != target:  # ``x = x`` would say nothing
+        writes = bound_names([ast.Assign([variables], ast.Constant(None), lineno=node.lineno)])
+        context.emit(f"{target} = {source}", frame, writes=sorted(writes))
 
 
 def _target(context: DriveContext, node: ast.expr) -> tuple[ast.Call, Target] | None:
@@ -84,71 +132,3 @@ def _target(context: DriveContext, node: ast.expr) -> tuple[ast.Call, Target] | 
     call = ast.copy_location(ast.Call(spelt, node.args, node.keywords), node)
     target = target_of_function(context, call, function, None, generator=True)
     return None if target is None else (call, target)
-
-
-class _Managed:
-    """Runs the block at the generator's ``yield``.
-
-    Attributes:
-        has_run: the block was run.
-        left_by: the jump that left the block, which goes on once the generator has ended.
-    """
-
-    def __init__(
-        self,
-        context: DriveContext,
-        statement: tuple[ast.With, ast.withitem],
-        frames: tuple[Frame, Frame],
-        target: Target,
-        block: Callable[[], None],
-    ) -> None:
-        self._context = context
-        self._node, self._item = statement
-        self._frame, self._generator = frames
-        self._target = target
-        self._block = block
-        self._stdout = sys.stdout
-        self.has_run = False
-        self.left_by: Signal | None = None
-
-    def consume(self, value: ast.expr | None) -> None:
-        """Run the block; ``value`` is the yielded expression, None for a bare ``yield``.
-
-        Raises:
-            Raised: the block raised an exception.
-            Restart: the generator yields again, or has sent the program's output elsewhere.
-        """
-        context = self._context
-        if self.has_run:
-            context.give_up_statement(self._frame, Reason.UNFAITHFUL)
-        if sys.stdout is not self._stdout:
-            # what is shown after this command would go where the program sends its output
-            sys.stdout = self._stdout
-            node = self._node
-            place = Place(path=self._frame.filename, line=node.lineno, column=node.col_offset)
-            raise Restart(place, Reason.REDIRECTS_OUTPUT)
-        self.has_run = True
-        position = context.position
-        self._bind(value)
-        try:
-            with context.calls.suspended(counts_depth=self._target.counts_depth):
-                self._block()
-        except Raised:
-            self._generator.entries += 1  # entered once more, to raise the exception in it
-            raise
-        except Signal as signal:
-            self.left_by = signal
-        finally:
-            context.return_to(position)
-
-    def _bind(self, value: ast.expr | None) -> None:
-        """Bind the value that was yielded to the target of ``as``."""
-        context, variables = self._context, self._item.optional_vars
-        if variables is None:
-            if value is not None and not is_inert(value):
-                context.evaluate(expression(value), self._generator)
-            return
-        source, target = yielded_text(value), without_brackets(variables)
-        if source != target:  # ``x = x`` would say nothing
-            writes = bound_names([ast.Assign([variables], ast.Constant(None), lineno=self._node.lineno)])
-            context.emit(f"{target} = {source}", self._generator, writes=sorted(writes))

@@ -15,6 +15,9 @@ from trace_mine.tracer.inside.drive.operators import Asked, asked_of
 
 Node = TypeVar("Node", bound=ast.expr)
 
+_OPENABLE = (ast.Call, ast.ListComp, ast.SetComp, ast.DictComp, ast.BoolOp)
+"""Types of nodes that may be opened, whatever their operands are."""
+
 Openable = tuple[ast.expr, list[Asked]]
 """A node that could be opened, with the operands whose classes may have a function that it calls."""
 Part = tuple[tuple[str, int | None], ...]
@@ -112,6 +115,39 @@ _UNLIKE_FIELDS: dict[type[ast.expr], Callable[[Any], list[Part]]] = {
 }
 
 
+_QUIET = (ast.Name, ast.Constant, ast.Tuple, ast.List, ast.Starred, ast.Slice)
+"""Expressions that run nothing but their parts."""
+
+
+def reads_first(source: str, name: str) -> bool:
+    """Return True if a statement reads the variable before it runs anything: where that raises, nothing was done."""
+    try:
+        statement = ast.parse(source).body[0]
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return False
+    if isinstance(statement, (ast.AugAssign, ast.Delete)):
+        target = statement.target if isinstance(statement, ast.AugAssign) else statement.targets[0]
+        return isinstance(target, ast.Name) and target.id == name
+    if not isinstance(statement, (ast.Expr, ast.Assign, ast.AnnAssign, ast.Raise, ast.Assert)):
+        return False
+    node = statement.exc if isinstance(statement, ast.Raise) else getattr(statement, "value", None)
+    node = statement.test if isinstance(statement, ast.Assert) else node
+    return node is not None and _reads_first(node, name) is True
+
+
+def _reads_first(node: ast.expr, name: str) -> bool | None:
+    """As ``reads_first``, of an expression; None where it runs nothing and does not read the variable."""
+    if isinstance(node, ast.Name):
+        return True if node.id == name else None
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == name:
+        return True
+    for way in parts_of(node):
+        reads = _reads_first(part(node, way), name)
+        if reads is not None:
+            return reads
+    return None if isinstance(node, _QUIET) else False
+
+
 def part(node: ast.AST, way: Part) -> ast.expr:
     """Return the sub-expression at a part of the node."""
     inner: object = node
@@ -167,6 +203,8 @@ def calls_in(node: ast.expr, deepest: int) -> list[Openable] | None:
         if depth > deepest:
             return None
         pairs = [(each, asked_of(each)) for each in level]
-        calls += [pair for pair in pairs if pair[1] or isinstance(pair[0], (ast.Call, ast.ListComp))]
+        calls += [pair for pair in pairs if pair[1] or isinstance(pair[0], _OPENABLE)]
+        displays = [each for each in level if isinstance(each, (ast.List, ast.Tuple))]
+        calls += [(item, []) for each in displays for item in each.elts if isinstance(item, ast.Starred)]
         level = [inner for each in level for inner in _inside(each)]
     return calls

@@ -11,9 +11,10 @@ import copy
 
 from trace_mine.tracer.inside.drive.context import DriveContext, Handler
 from trace_mine.tracer.inside.drive.frames import Break, Continue, Frame, Return
-from trace_mine.tracer.inside.drive.lowering import Lowering, decide, sites_in
+from trace_mine.tracer.inside.drive.lowering import Lowering, decide
 from trace_mine.tracer.inside.drive.parts import part, parts_of, with_part
-from trace_mine.tracer.inside.drive.stores import open_augmented, open_store
+from trace_mine.tracer.inside.drive.sites import iterates_own, sites_in
+from trace_mine.tracer.inside.drive.stores import open_augmented, open_store, reads_own, stores_own
 from trace_mine.tracer.inside.drive.variables import missing
 from trace_mine.tracer.inside.reasons import Reason
 from trace_mine.tracer.inside.syntax.names import bound_names
@@ -29,9 +30,6 @@ def run_expression(context: DriveContext, node: ast.Expr, frame: Frame) -> None:
     value = node.value
     if isinstance(value, ast.Constant) and not at_prompt:
         return  # a string used as a comment: the compiler makes no code of it
-    if isinstance(value, (ast.Yield, ast.YieldFrom)):
-        run_yield(context, node, value, frame)
-        return
     context.begin_statement(frame, node.lineno)
     lowered = context.lower(value, frame, is_used=False)
     if lowered is value:
@@ -52,41 +50,15 @@ def _echo_result(context: DriveContext, result: ast.expr, frame: Frame, at_promp
     context.evaluate(context.text(result, frame), frame, echo="native")
 
 
-def run_yield(context: DriveContext, node: ast.stmt, value: ast.Yield | ast.YieldFrom, frame: Frame) -> None:
-    """Run a ``yield`` of a generator whose body is opened: its consumer takes the value in the middle of the body.
-
-    ``yield from xs`` is run as ``for item_1 in xs: yield item_1``: its value, and what a consumer would ``send`` to the
-    inner generator, are not needed, since the statement uses neither.
-    """
-    # Python refuses a ``yield`` outside a function, and a generator's body is entered by ``collect_yielded`` and
-    # ``open_generator`` only, which set the consumer before the first statement runs
-    assert frame.collect is not None
-    context.begin_statement(frame, node.lineno)
-    if isinstance(value, ast.Yield):
-        frame.collect(None if value.value is None else context.lower(value.value, frame))
-        frame.entries += 1  # not where the consumer left its loop: the generator is not resumed then
-        return
-    name = context.variables.temporary("item")
-    loop = ast.For(
-        target=ast.Name(name, ast.Store()),
-        iter=value.value,
-        body=[ast.Expr(ast.Yield(ast.Name(name, ast.Load())))],
-        orelse=[],
-    )
-    # the loop's nodes get the line of the ``yield from``, by which they are logged and looked up like all others
-    for inner in ast.walk(ast.copy_location(loop, node)):
-        if isinstance(inner, (ast.expr, ast.stmt)):
-            ast.copy_location(inner, node)
-    frame.log_gap(node)  # settrace sees one line, however many values it yields
-    context.block([loop], frame)
-
-
 def run_assign(context: DriveContext, node: ast.Assign, frame: Frame) -> None:
     """Run ``a = b = value``: the value first, then the targets, in their order.
 
     Where a call in a target is opened, as in ``xs[f()] = 1``, each target has an assignment of its own.
     """
     context.begin_statement(frame, node.lineno)
+    if len(node.targets) == 1 and _opens_unpacked(context, node.targets[0], node.value):
+        _unpack(context, node, frame)
+        return
     targets = [target for target in node.targets if isinstance(target, (ast.Subscript, ast.Attribute))]
     if not sites_in(context, *targets):
         lowered = context.lower(node.value, frame)
@@ -100,6 +72,29 @@ def run_assign(context: DriveContext, node: ast.Assign, frame: Frame) -> None:
         lowered = lowering.finish(lowering.lower(target))
         assignment = ast.copy_location(ast.Assign([lowered], value), node)
         context.emit(context.source(assignment, frame, rewritten=True), frame, writes=sorted(bound_names([assignment])))
+
+
+def _opens_unpacked(context: DriveContext, target: ast.expr, value: ast.expr) -> bool:
+    """Return True if an assignment unpacks an iterable whose functions are opened."""
+    is_unpacked = isinstance(target, (ast.Tuple, ast.List)) and not context.budget.is_full
+    return is_unpacked and context.opening.opens_generators() and iterates_own(context, value)
+
+
+def _unpack(context: DriveContext, node: ast.Assign, frame: Frame) -> None:
+    """Run ``a, *b = values``: the values are collected first.
+
+    Raises:
+        Restart: there are too many of them, or too few: Python takes one more than it needs, and no other.
+    """
+    target = node.targets[0]
+    assert isinstance(target, (ast.Tuple, ast.List))
+    lowering = Lowering(context, frame, [node.value], sites_in(context, node.value))
+    given = lowering.items(node.value)
+    values = context.variables.peek(given)
+    has_star = any(isinstance(each, ast.Starred) for each in target.elts)
+    if not has_star and type(values) is list and len(values) != len(target.elts):
+        context.give_up_statement(frame, Reason.UNFAITHFUL)
+    _emit_changed(context, node, "value", given, frame)
 
 
 def run_augmented(context: DriveContext, node: ast.AugAssign, frame: Frame) -> None:
@@ -116,7 +111,8 @@ def run_augmented(context: DriveContext, node: ast.AugAssign, frame: Frame) -> N
         return
     target: ast.expr = node.target
     sites = sites_in(context, target, node.value)
-    if not sites:
+    is_own = reads_own(context, target) or stores_own(context, target)
+    if not sites and not is_own:
         _emit_changed(context, node, "value", node.value, frame)
         return
     # not a name, which the statement binds: it would be held for that
@@ -136,16 +132,21 @@ def run_augmented(context: DriveContext, node: ast.AugAssign, frame: Frame) -> N
         assert isinstance(target, (ast.Attribute, ast.Subscript))
         read = copy.copy(target)
         read.ctx = ast.Load()
-        held = lowering.held.settle(read)
+        given = context.lower(read, frame)
+        held = context.assign_temporary(given, "value", frame)
     assert isinstance(held, ast.Name)
     variable = ast.Name(held.id, ast.Store())
     lowered = lowering.finish(lowering.lower(node.value))
-    for statement in (
-        ast.AugAssign(variable, node.op, lowered),
-        ast.Assign([target], ast.Name(held.id, ast.Load())),
-    ):
+    added: list[ast.stmt] = [ast.AugAssign(variable, node.op, lowered)]
+    if not is_own:
+        added.append(ast.Assign([target], ast.Name(held.id, ast.Load())))
+    for statement in added:
         ast.copy_location(statement, node)
         context.emit(context.source(statement, frame, rewritten=True), frame, writes=sorted(bound_names([statement])))
+    stored: ast.expr = ast.Name(held.id, ast.Load())
+    if is_own and not open_store(context, target, stored, frame):
+        assignment = ast.copy_location(ast.Assign([target], stored), node)
+        context.emit(context.source(assignment, frame, rewritten=True), frame)
 
 
 def run_annotated(context: DriveContext, node: ast.AnnAssign, frame: Frame) -> None:
@@ -243,16 +244,12 @@ def run_return(context: DriveContext, node: ast.Return, frame: Frame) -> None:
 def run_raise(context: DriveContext, node: ast.Raise, frame: Frame) -> None:
     """Run ``raise``; a bare one raises the exception being handled, which gets a variable for it.
 
-    When a handler is opened, no exception is being handled at the prompt, so a bare ``raise`` would raise RuntimeError.
+    When a handler is opened, no exception is being handled at the prompt, so a bare ``raise`` would raise RuntimeError;
+    which it does in the program where none is.
     """
     context.begin_statement(frame, node.lineno)
     if node.exc is None:
-        if not frame.handled:
-            context.give_up(node, frame, Reason.BARE_RAISE)
-        handled = frame.handled[-1]
-        if handled.name is None:
-            handled.name = context.writer.guard(handled.index, context.variables.temporary("error"))
-        context.emit(f"raise {handled.name}", frame)
+        context.emit(f"raise {context.name_of(context.handling[-1])}" if context.handling else "raise", frame)
         return
     nodes = [node.exc] if node.cause is None else [node.exc, node.cause]
     sites = sites_in(context, *nodes)
@@ -289,15 +286,22 @@ def run_continue(context: DriveContext, node: ast.Continue, frame: Frame) -> Non
 
 def run_if(context: DriveContext, node: ast.If, frame: Frame) -> None:
     """Run ``if``: its test is a command, then the statements of the branch that is taken."""
+    branch = taken_branch(context, node, frame)
+    if branch is not None:
+        context.block(branch, frame)
+
+
+def taken_branch(context: DriveContext, node: ast.If, frame: Frame) -> list[ast.stmt] | None:
+    """Emit the test of an ``if``; return the statements that are to run, None where it was kept as one command."""
     if isinstance(node.test, ast.Constant):
         is_true = bool(node.test.value)  # the compiler drops such a test, so settrace sees no event for it
     elif not context.opening.opens_test(context.text(node.test, frame)):
         context.keep_as_one_command(node, frame, Reason.HIDDEN)
-        return
+        return None
     else:
         context.begin_statement(frame, node.lineno)
         is_true = decide(context, node.test, frame)
-    context.block(node.body if is_true else node.orelse, frame)
+    return node.body if is_true else node.orelse
 
 
 HANDLERS: dict[type[ast.stmt], Handler] = {

@@ -6,6 +6,7 @@ Python evaluates the value first, then the object, then the index, and calls the
 from __future__ import annotations
 
 import ast
+import copy
 
 from trace_mine.tracer.inside.drive.context import DriveContext
 from trace_mine.tracer.inside.drive.frames import Frame
@@ -13,13 +14,14 @@ from trace_mine.tracer.inside.drive.implicit import (
     ImplicitCall,
     concerns,
     has_in_place,
+    implicit_call,
     in_place,
     open_implicit,
     setter_call,
     special_call,
 )
-from trace_mine.tracer.inside.drive.lowering import sites_in
 from trace_mine.tracer.inside.drive.operators import asked_of
+from trace_mine.tracer.inside.drive.sites import sites_in
 from trace_mine.tracer.inside.syntax.names import bound_names
 from trace_mine.tracer.inside.syntax.text import is_inert, unparse
 
@@ -46,6 +48,20 @@ def _stored(context: DriveContext, target: ast.expr, value: ast.expr) -> Implici
     if isinstance(target, ast.Subscript) and not isinstance(target.slice, (ast.Slice, ast.Tuple)):
         return special_call(context, "__setitem__", [target.value, target.slice, value])
     return None
+
+
+def stores_own(context: DriveContext, target: ast.expr) -> bool:
+    """Return True if an assignment to the target makes a call that can be opened."""
+    return not context.budget.is_full and _stored(context, target, ast.Constant(None)) is not None
+
+
+def reads_own(context: DriveContext, target: ast.expr) -> bool:
+    """Return True if reading an item or attribute that is assigned to makes a call that can be opened."""
+    if context.budget.is_full or not isinstance(target, (ast.Subscript, ast.Attribute)):
+        return False
+    read = copy.copy(target)
+    read.ctx = ast.Load()
+    return implicit_call(context, read) is not None
 
 
 def open_augmented(context: DriveContext, node: ast.AugAssign, frame: Frame) -> bool:

@@ -61,13 +61,15 @@ class Target:
 
 
 def static_value(context: DriveContext, node: ast.expr) -> object:
-    """Return the value of a name or dotted name by look-ups that run no code of the snippet.
+    """Return the value of a name, a dotted name or an item by look-ups that run no code of the snippet.
 
     Returns:
         ``missing`` where there is no such look-up, or no such name.
     """
     if isinstance(node, ast.Name):
         return context.variables.peek(node)
+    if isinstance(node, ast.Subscript):
+        return _item(static_value(context, node.value), context.variables.peek(node.slice))
     if not isinstance(node, ast.Attribute):
         return missing
     base = static_value(context, node.value)
@@ -87,6 +89,17 @@ def static_value(context: DriveContext, node: ast.expr) -> object:
     if is_descriptor and type(member) is not types.MemberDescriptorType:  # a slot's getter is C code
         return missing
     return attributes(base).get(node.attr, missing)
+
+
+def _item(holder: object, key: object) -> object:
+    """Return the item of a list, tuple or dictionary, exactly these, at an index or key whose hash is C code."""
+    if type(key) not in (int, str):
+        return missing
+    if (type(holder) is list or type(holder) is tuple) and type(key) is int:
+        return holder[key] if -len(holder) <= key < len(holder) else missing
+    if type(holder) is not dict or not all(type(each) in (int, str) for each in holder):
+        return missing  # a key of the snippet's own would be asked by its ``__eq__``
+    return holder.get(key, missing)
 
 
 def class_member(cls: type, name: str) -> object:

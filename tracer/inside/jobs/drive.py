@@ -5,17 +5,18 @@ from __future__ import annotations
 import ast
 import atexit
 import re
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from itertools import accumulate
 from typing import NoReturn
 
 from trace_mine.tracer.inside.drive.commands import Command
 from trace_mine.tracer.inside.drive.constructs import HANDLERS
 from trace_mine.tracer.inside.drive.driver import Driver
-from trace_mine.tracer.inside.drive.ending import end_as_usual, end_early
+from trace_mine.tracer.inside.drive.ending import Stop, end_as_usual, end_early
 from trace_mine.tracer.inside.drive.frames import Frame, Raised, Restart, Signal
 from trace_mine.tracer.inside.drive.lowering import lower
+from trace_mine.tracer.inside.drive.resumable import ResumableWalk
 from trace_mine.tracer.inside.drive.rules import FinishedFrame, Rules
 from trace_mine.tracer.inside.drive.uncaught import show_uncaught
 from trace_mine.tracer.inside.drive.variables import Variables
@@ -32,6 +33,8 @@ from trace_mine.tracer.inside.jobs.context import (
 from trace_mine.tracer.inside.jobs.worlds import make_world
 from trace_mine.tracer.inside.program import OutputFull, compiled_file, global_names, piece_file, stored_names
 from trace_mine.tracer.inside.protocol.answers import (
+    Answer,
+    CommandBegun,
     DrivenFrame,
     DriveSummary,
     End,
@@ -47,12 +50,17 @@ from trace_mine.tracer.inside.protocol.jobs import DriveJob, Piece, Place, Progr
 from trace_mine.tracer.inside.reasons import Reason
 from trace_mine.tracer.inside.states.world import World
 from trace_mine.tracer.inside.syntax.comparable_lines import comparable_lines
+from trace_mine.tracer.inside.syntax.current_exception import ASKS, asked_for
 from trace_mine.tracer.inside.views.choose import choose_opening
 from trace_mine.tracer.inside.views.opening import Opening
 from trace_mine.tracer.inside.views.spaced_reveals import Spacing
 
 _reads_doc = re.compile(r"\b(?:__doc__|getdoc|pydoc|globals|vars|help)\b")
 """Words of a program that may read its own docstring; elsewhere the docstring would be a command that nobody needs."""
+
+
+_lists_names = re.compile(r"\b(?:dir|globals|locals|vars|__dict__|f_globals|f_locals|gc|getmembers|getrefcount)\b")
+"""Words of a program that may list the names of its module, or count what they hold."""
 
 
 def run(job: DriveJob, context: JobContext) -> End:
@@ -67,7 +75,8 @@ def run(job: DriveJob, context: JobContext) -> End:
     namespace = prepared.namespace
     names = stored_names(job.program.pieces)
     # the session assigns values to the spare name that a prompt would echo but the program did not
-    spare = "_" if "_" not in names and "_" not in namespace else "ignored"
+    is_taken = "_" in namespace or any(_binds(piece.source, "_") for piece in job.program.pieces)
+    spare = "ignored" if is_taken else "_"
     opening = _opening(job, prepared, context, spare)
     variables = Variables(namespace)
     # before anything runs: a variable of ours must not take a name that the program binds later
@@ -85,7 +94,7 @@ def run(job: DriveJob, context: JobContext) -> End:
     if job.from_file:
         prepared.sources.call(compiled_file(job.program, 0), piece_file(0))
     rules = _rules(job, context.limits.max_commands)
-    driver = Driver(writer, opening, rules, handlers=HANDLERS, lower=lower)
+    driver = Driver(writer, opening, rules, handlers=HANDLERS, lower=lower, walk=ResumableWalk)
     end = to_json(End(end="ok"))
 
     def stop(reason: Reason) -> NoReturn:
@@ -96,6 +105,7 @@ def run(job: DriveJob, context: JobContext) -> End:
 
     is_bounded = job.cpu_seconds > 0
     if is_bounded:
+        writer.begins = _Begins(job.stop_before, context.send, stop)
         end_early(stop, cpu_seconds=job.cpu_seconds, wall_seconds=job.wall_seconds)
     context.guard.arm()
     try:
@@ -140,6 +150,38 @@ def run(job: DriveJob, context: JobContext) -> End:
         )
     )
     return End(end="ok")
+
+
+@dataclass(slots=True)
+class _Begins:
+    """Counts commands as they begin: says so of each, and ends the run before the one that is not to run."""
+
+    stop_before: int
+    send: Callable[[Answer], None]
+    stop: Stop
+    number: int = 0
+
+    def __call__(self) -> None:
+        self.number += 1
+        if self.stop_before == self.number:
+            self.stop(Reason.NO_END)
+        if not self.stop_before:
+            self.send(CommandBegun(number=self.number))
+
+
+def _binds(source: str, name: str) -> bool:
+    """Return True if the name is bound anywhere in a source, by a local of a function too, which may be opened."""
+    try:
+        nodes = list(ast.walk(ast.parse(source)))
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return False
+    return any(
+        (isinstance(node, ast.Name) and node.id == name and isinstance(node.ctx, ast.Store))
+        or (isinstance(node, ast.arg) and node.arg == name)
+        or (isinstance(node, ast.alias) and (node.asname or node.name) == name)
+        or (isinstance(node, (ast.FunctionDef, ast.ExceptHandler, ast.MatchAs)) and node.name == name)
+        for node in nodes
+    )
 
 
 def _so_far(driver: Driver, spare: str, reason: Reason) -> DriveSummary:
@@ -201,6 +243,11 @@ def _rules(job: DriveJob, max_commands: int) -> Rules:
         kept_functions=frozenset((p.path, p.line) for p in job.whole if p.column is None),
         max_commands=max_commands,
         at_prompt=job.program.single,
+        lists_names=any(
+            map(_lists_names.search, (job.program.code, *(piece.source for piece in job.program.pieces))),
+        ),
+        reads_qualified=any("__qualname__" in piece.source for piece in job.program.pieces),
+        asks=max((asked_for(piece.source) for piece in job.program.pieces), key=ASKS.index, default="nothing"),
         from_file=job.from_file,
     )
 
@@ -212,6 +259,8 @@ def _drive_pieces(driver: Driver, program: Program, names: Sequence[str]) -> lis
         results.append(_drive_piece(driver, program, index, piece, names))
         if results[-1].exception is not None and not program.continue_on_error:
             break
+    for waiting in driver.suspended.take_all():
+        waiting.finish()
     return results
 
 
@@ -310,7 +359,7 @@ def _command(command: Command) -> SessionCommand:
         output=command.output,
         error=command.error,
         kind=command.kind,
-        raised=command.exception is not None,
+        raised=command.raised,
         wrote=tuple(command.wrote),
         changes=command.changes,
         depth=command.depth,

@@ -143,6 +143,11 @@ def walk_scope(nodes: Iterable[ast.AST]) -> Iterable[ast.AST]:
             yield from walk_scope(ast.iter_child_nodes(node))
 
 
+def has_yield(node: ast.AST) -> bool:
+    """Return True if a ``yield`` of this scope stands in the node."""
+    return any(isinstance(inner, (ast.Yield, ast.YieldFrom)) for inner in walk_scope([node]))
+
+
 def mangled(name: str, owner: str | None) -> str:
     """Return a private name as the compiler spells it in methods of the class ``owner``; any other name as it is."""
     # a class of underscores alone mangles nothing, others lose those in front: ``_C`` gives ``_C__x``

@@ -35,7 +35,7 @@ def choose_opening(
         make_world: makes a world at the session's start; None in a view that hides nothing. Used with a spacing only.
         opens_statements: False keeps every compound statement as one command.
         skips_loops: True keeps loops as one command.
-        opens_comprehensions: True opens list comprehensions, in a session without a spacing.
+        opens_comprehensions: True opens all comprehensions, in a session without a spacing.
     """
     opening: Opening
     if spacing is None:

@@ -12,7 +12,7 @@ from typing import final
 
 from trace_mine.tracer.inside.reasons import Reason
 from trace_mine.tracer.inside.syntax.jumps import escapes
-from trace_mine.tracer.inside.views.opening import Block, Loop, Opening, Shows
+from trace_mine.tracer.inside.views.opening import Block, Comprehension, Loop, Opening, Shows
 
 
 class Narrowed(Opening):
@@ -53,11 +53,14 @@ class Narrowed(Opening):
     def opens_call(self, bindings: Sequence[tuple[str, str | None]], statements: Sequence[ast.stmt]) -> bool:
         return self._inner.opens_call(bindings, statements)
 
-    def opens_comprehension(self, node: ast.ListComp) -> bool:
+    def opens_comprehension(self, node: Comprehension) -> bool:
         return self._inner.opens_comprehension(node)
 
     def opens_generators(self) -> bool:
         return self._inner.opens_generators()
+
+    def tells_bound(self, names: Sequence[str]) -> frozenset[str]:
+        return self._inner.tells_bound(names)
 
     def emitted(self, source: str, output: str, error: str | None) -> None:
         self._inner.emitted(source, output, error)

@@ -23,6 +23,7 @@ from trace_mine.tracer.inside.syntax.jumps import escapes
 
 # what ``isinstance`` would test; ``async`` forms are missing, since no coroutine's body is opened
 Loop = ast.While | ast.For
+Comprehension = ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp
 Block = ast.Try | ast.TryStar | ast.With | ast.Match
 
 
@@ -104,12 +105,16 @@ class Opening(ABC):
         """
 
     @abstractmethod
-    def opens_comprehension(self, node: ast.ListComp) -> bool:
-        """Return True if a list comprehension may be opened into a loop."""
+    def opens_comprehension(self, node: Comprehension) -> bool:
+        """Return True if a comprehension is opened into a loop whatever it calls."""
 
     @abstractmethod
     def opens_generators(self) -> bool:
         """Return True if bodies of generators may be opened, where a loop, or ``list`` and the like, runs them."""
+
+    @abstractmethod
+    def tells_bound(self, names: Sequence[str]) -> frozenset[str]:
+        """Return those of the variables of which a session may tell if they are bound now."""
 
     # events of the session, and the reveals that follow them
 

@@ -25,7 +25,7 @@ from trace_mine.tracer.inside.states.world import World
 from trace_mine.tracer.inside.syntax import doctext
 from trace_mine.tracer.inside.syntax.jumps import escapes
 from trace_mine.tracer.inside.syntax.text import expression, operand
-from trace_mine.tracer.inside.views.opening import Block, Loop, Opening, Shows, past_budget
+from trace_mine.tracer.inside.views.opening import Block, Comprehension, Loop, Opening, Shows, past_budget
 from trace_mine.tracer.inside.views.spaced_reveals import LONGEST_VALUE, SpacedReveals
 
 LONGEST_LOOP = 1_000
@@ -143,11 +143,22 @@ class OpensAgreed(Opening):
 
         return self._ask(question)
 
-    def opens_comprehension(self, node: ast.ListComp) -> bool:
+    def opens_comprehension(self, node: Comprehension) -> bool:
         return False  # its tests and the number of its items would have to agree: nothing asks that of the support yet
 
     def opens_generators(self) -> bool:
         return False  # the interpreter does not run two bodies in turns
+
+    def tells_bound(self, names: Sequence[str]) -> frozenset[str]:
+        """Return the variables that every state binds, or none of them."""
+        if self.is_certain:
+            return frozenset(names)
+
+        def question(name: str) -> Callable[[World, States], bool]:
+            source = f"{name!r} in globals()"
+            return lambda world, states: agreed(world, source, states) is not None
+
+        return frozenset(name for name in names if self._ask(question(name)))
 
     # what was shown, and what is to be shown
 

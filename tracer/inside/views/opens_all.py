@@ -8,7 +8,7 @@ from typing import final
 
 from trace_mine.tracer.inside.observe.reveals import Reveals, spelt_and_aliased
 from trace_mine.tracer.inside.reasons import Reason
-from trace_mine.tracer.inside.views.opening import Block, Loop, Opening, Shows, past_budget
+from trace_mine.tracer.inside.views.opening import Block, Comprehension, Loop, Opening, Shows, past_budget
 
 MOST_REVEALS = 4
 """Reveals after one command: one that changes a hundred fields is followed by four lines, not by a hundred."""
@@ -21,8 +21,8 @@ class OpensAll(Opening):
     Args:
         reveals: finds the expressions that show a variable.
         spare: the variable that takes values which the session does not show; it is never revealed.
-        comprehensions: True opens list comprehensions as well. They are off by default in the tracer, since one reads
-            better as an expression than as a loop of ``append``.
+        comprehensions: True opens all comprehensions. By default those alone that call functions of the program's own:
+            another one reads better as an expression than as a loop of ``append``.
     """
 
     def __init__(self, reveals: Reveals, *, spare: str, comprehensions: bool) -> None:
@@ -59,11 +59,14 @@ class OpensAll(Opening):
     def opens_call(self, bindings: Sequence[tuple[str, str | None]], statements: Sequence[ast.stmt]) -> bool:
         return True
 
-    def opens_comprehension(self, node: ast.ListComp) -> bool:
+    def opens_comprehension(self, node: Comprehension) -> bool:
         return self._comprehensions
 
     def opens_generators(self) -> bool:
         return True
+
+    def tells_bound(self, names: Sequence[str]) -> frozenset[str]:
+        return frozenset(names)
 
     def emitted(self, source: str, output: str, error: str | None) -> None:
         pass  # nothing is hidden, so nothing has to be concluded from what was shown

@@ -8,7 +8,7 @@ from typing import final
 
 from trace_mine.tracer.inside.reasons import Reason
 from trace_mine.tracer.inside.syntax.jumps import escapes
-from trace_mine.tracer.inside.views.opening import Block, Loop, Opening, Shows, past_budget
+from trace_mine.tracer.inside.views.opening import Block, Comprehension, Loop, Opening, Shows, past_budget
 from trace_mine.tracer.inside.views.spaced_reveals import SpacedReveals, is_showable
 
 
@@ -55,11 +55,14 @@ class OpensSpaced(Opening):
 
     # as in ``OpensAgreed``, for the reasons given there
 
-    def opens_comprehension(self, node: ast.ListComp) -> bool:
+    def opens_comprehension(self, node: Comprehension) -> bool:
         return False
 
     def opens_generators(self) -> bool:
         return False
+
+    def tells_bound(self, names: Sequence[str]) -> frozenset[str]:
+        return frozenset(names)
 
     def emitted(self, source: str, output: str, error: str | None) -> None:
         # the output is of no interest: which reveals are due depends on the commands alone
