@@ -171,8 +171,11 @@ class JailProcess:
         self._control.settimeout(START_SECONDS)  # sendall's is for all bytes together
         try:
             compiled = bundle_code() if self._same_interpreter else {}
-            # version 4 is read by every interpreter that may run inside; code is sent to our own only
-            bundle = marshal.dumps((bundle_sources(), compiled, json.dumps(config.to_json())), 4)
+            # texts in version 4, which every interpreter that may run inside reads; code goes to our own only, whose
+            # newest version holds all that its compiler makes (slices, from 3.14 on)
+            bundle = marshal.dumps(
+                (bundle_sources(), compiled, json.dumps(config.to_json())), marshal.version if compiled else 4
+            )
             self._control.sendall(len(bundle).to_bytes(8, "big") + bundle)
             message = self._receive(deadline)
         except (OSError, JailDied) as error:
