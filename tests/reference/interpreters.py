@@ -32,6 +32,15 @@ def found(minor: str) -> str | None:
     return None
 
 
+@cache
+def version_of(python: str) -> tuple[int, ...]:
+    """The minor version of an interpreter, as ``(3, 12)``."""
+    if python == sys.executable:
+        return sys.version_info[:2]
+    command = [python, "-I", "-S", "-c", "import sys; print(*sys.version_info[:2])"]
+    return tuple(map(int, subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()))
+
+
 def not_found(minor: str) -> str:
     """What a skip or a run without the interpreter says."""
     return f"no Python {minor} here, neither among pyenv's versions nor as python{minor} on PATH"

@@ -458,6 +458,13 @@ class Reason(StrEnum):
         "import_rename",
         _whole("The function imports `a.b` under a name that the session holds for something else."),
     )
+    NAME_SHOWN = (
+        "name_shown",
+        _whole(
+            "The function shows a name that the session holds for something else: that of a `type` alias, or in a "
+            "template string."
+        ),
+    )
     CLASS_REBINDS_LOCAL = (
         "class_rebinds_local",
         _whole("A class in the function binds a name that had to be renamed for the session."),
