@@ -101,8 +101,6 @@ def elsewhere(binaries: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         (folder / f"{room}.py").write_text(f"raise SystemExit('the working folder has its own {room}')\n")
     (folder / "script.py").write_text("x = 1\nx += 1\n")
     checked(binaries / "trace-synth", "permutations", "--rows", 8, "--held-out", 2, "--jobs", 1, cwd=folder)
-    command = [binaries / "trace-train", "quick", "--out", "run"]
-    checked(*command, *(part for setting in TINY for part in ("--set", setting)), cwd=folder)
     return folder
 
 
@@ -179,11 +177,16 @@ def test_trace_mine(binaries, elsewhere):
 
 
 def test_trace_tokenize(binaries, elsewhere):
+    pytest.importorskip("transformers", reason="needs the extra [train]")
     checked(binaries / "trace-tokenize", "fit", "synthetic", "--out", "tokens", cwd=elsewhere)
     assert (elsewhere / "tokens" / "tokenizer.json").is_file()
 
 
-def test_trace_train_left_a_run_that_trace_eval_measures(binaries, elsewhere):
+def test_trace_train_leaves_a_run_that_trace_eval_measures(binaries, elsewhere):
+    for package in ("torch", "transformers", "scipy"):
+        pytest.importorskip(package, reason="needs the extra [eval]")
+    command = [binaries / "trace-train", "quick", "--out", "run"]
+    checked(*command, *(part for setting in TINY for part in ("--set", setting)), cwd=elsewhere)
     assert (elsewhere / "run" / "model.safetensors").is_file()
     checked(binaries / "trace-eval", "run", "--rows", 2, "--out", "results.csv", cwd=elsewhere)
     assert "accuracy" in (elsewhere / "results.csv").read_text()
@@ -192,6 +195,7 @@ def test_trace_train_left_a_run_that_trace_eval_measures(binaries, elsewhere):
 def test_the_compiled_library_is_found(binaries, elsewhere):
     if not has_compiler():
         pytest.skip("no compiler here: the wheel is built without the library")
+    pytest.importorskip("torch", reason="needs the extra [train]")
     code = "from trace_mine.train.kernels import c_ops; print(c_ops.kernel_name())"
     assert "torch" not in checked(binaries / "python", "-P", "-c", code, cwd=elsewhere)
 
