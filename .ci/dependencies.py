@@ -1,14 +1,15 @@
 """Installs trace-mine with the oldest and with the newest dependencies that pyproject.toml admits, and uses it.
 
-An environment for each of the two and each interpreter that is found; uv resolves, from the package index alone, so
-that a wheel that lies on this machine's disk proves nothing. The extras are left out: on the index torch is a build for
-CUDA.
+One wheel is built, and installed in an environment for each of the two and each interpreter that is found. uv resolves,
+from the package index alone, so that a wheel that lies on this machine's disk proves nothing. The extras are left out:
+on the index torch is a build for CUDA.
 
     .venv/bin/pip install uv && .venv/bin/python .ci/dependencies.py
 """
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -38,6 +39,15 @@ def done(*command: object, cwd: Path) -> str:
     return ended.stdout
 
 
+def build(folder: Path) -> Path:
+    """The wheel, built from a copy: setuptools leaves a ``build`` folder, from which a later build would take files."""
+    left_out = shutil.ignore_patterns(".*", "build", "dist", "__pycache__", "*.egg-info", "*.so", "tests", "traces")
+    shutil.copytree(PROJECT, folder / "tree", symlinks=True, ignore=left_out)
+    done(sys.executable, "-m", "uv", "-q", "build", "--wheel", "--out-dir", folder, folder / "tree", cwd=folder)
+    (wheel,) = folder.glob("*.whl")
+    return wheel
+
+
 def use(binaries: Path, folder: Path) -> None:
     """Run each command that needs no extra: a script, a small mining, its rows verified and loaded, a task."""
     (folder / "script.py").write_text(SCRIPT)
@@ -55,21 +65,24 @@ def use(binaries: Path, folder: Path) -> None:
 def main() -> int:
     """Prints a line for each environment; returns 1 where there was none."""
     num_passed = 0
-    for minor in interpreters.MINORS:
-        python = interpreters.found(minor)
-        if python is None:
-            print(interpreters.not_found(minor))
-            continue
-        for resolution in RESOLUTIONS:
-            with tempfile.TemporaryDirectory(prefix="dependencies-") as name:
-                folder = Path(name)
-                folder.chmod(0o755)  # the sandbox's user reads the environment too
+    with tempfile.TemporaryDirectory(prefix="dependencies-") as name:
+        folder = Path(name)
+        folder.chmod(0o755)  # the sandbox's user reads the environments too
+        wheel = build(folder)
+        for minor in interpreters.MINORS:
+            python = interpreters.found(minor)
+            if python is None:
+                print(interpreters.not_found(minor), flush=True)
+                continue
+            for resolution in RESOLUTIONS:
+                place = folder / f"{minor}-{resolution}"
+                place.mkdir()
                 uv = (sys.executable, "-m", "uv", "-q")
-                done(*uv, "venv", "--python", python, "env", cwd=folder)
-                env = ("--python", folder / "env" / "bin" / "python", "--resolution", resolution)
-                done(*uv, "pip", "install", *env, "--no-config", PROJECT, cwd=folder)
-                use(folder / "env" / "bin", folder)
-                print(f"Python {minor}, {resolution} dependencies: mined, verified, loaded")
+                done(*uv, "venv", "--python", python, "env", cwd=place)
+                env = ("--python", place / "env" / "bin" / "python", "--resolution", resolution)
+                done(*uv, "pip", "install", *env, "--no-config", wheel, cwd=place)
+                use(place / "env" / "bin", place)
+                print(f"Python {minor}, {resolution} dependencies: mined, verified, loaded", flush=True)
                 num_passed += 1
     return int(not num_passed)
 

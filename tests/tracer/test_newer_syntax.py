@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import subprocess
 
-import interpreters
 import pytest
 
+import interpreters
 from trace_mine.tracer.schema import Drop
 
 FLAT = {"closed", "result_differs", "path_differs", "replay_differs", "unstable", "replay_mismatch", "unfaithful"}
@@ -69,7 +69,8 @@ SINCE: dict[str, dict[str, tuple[int, str]]] = {
         ),
         "an alias whose value is a renamed local": (
             1,
-            "def f(n):\n    type P[K] = tuple[K, n]\n    return P.__value__, P.__type_params__\nn = 3\nprint(f(int), n)\n",
+            "def f(n):\n    type P[K] = tuple[K, n]\n    return P.__value__, P.__type_params__\nn = 3\n"
+            "print(f(int), n)\n",
         ),
         "an alias is evaluated when it is asked for": (
             1,
@@ -87,7 +88,8 @@ SINCE: dict[str, dict[str, tuple[int, str]]] = {
     "3.13": {
         "a default of a type parameter is a renamed local": (
             2,
-            "def f(n):\n    def g[T = n](x: T) -> T:\n        return x\n    return g(2), g.__type_params__[0].__default__\n"
+            "def f(n):\n    def g[T = n](x: T) -> T:\n        return x\n"
+            "    return g(2), g.__type_params__[0].__default__\n"
             "n = 3\nprint(f(int), n)\n",
         ),
         "a copy of locals": (0, "def f(n):\n    seen = locals()\n    n += 1\n    return seen['n'], n\nprint(f(1))\n"),
@@ -99,7 +101,8 @@ SINCE: dict[str, dict[str, tuple[int, str]]] = {
     "3.14": {
         "a template string": (
             1,
-            "def show(template):\n    parts = [p if isinstance(p, str) else p.value for p in template]\n    return parts\n"
+            "def show(template):\n    parts = [p if isinstance(p, str) else p.value for p in template]\n"
+            "    return parts\n"
             "name = 'x'\nprint(show(t'a {name!r:>4} b'), t'{name}'.interpolations[0].expression)\n",
         ),
         "a template string of a renamed local": (
@@ -117,11 +120,13 @@ SINCE: dict[str, dict[str, tuple[int, str]]] = {
         ),
         "annotations are evaluated when they are asked for": (
             1,
-            "def f(n: Later) -> Later:\n    return n\nclass Later:\n    pass\nprint(f(1), f.__annotations__['n'].__name__)\n",
+            "def f(n: Later) -> Later:\n    return n\nclass Later:\n    pass\n"
+            "print(f(1), f.__annotations__['n'].__name__)\n",
         ),
         "several exceptions without brackets": (
             1,
-            "def f(n):\n    try:\n        return 1 // n\n    except ZeroDivisionError, TypeError:\n        return 'caught'\n"
+            "def f(n):\n    try:\n        return 1 // n\n    except ZeroDivisionError, TypeError:\n"
+            "        return 'caught'\n"
             "print(f(0))\n",
         ),
     },
