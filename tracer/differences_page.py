@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 
-from trace_mine.tracer.inside.differences import DIFFERENCES, Difference
+from trace_mine.tracer.inside.differences import DIFFERENCES, VersionDifference
 
 HEAD = """\
 # Interpreters
@@ -31,7 +31,7 @@ def page() -> str:
     return "\n".join([HEAD, *rows]) + "\n"
 
 
-def _versions(difference: Difference) -> str:
+def _versions(difference: VersionDifference) -> str:
     first = ".".join(map(str, difference.since))
     if difference.before is None:
         return f"{first} on"

@@ -10,7 +10,7 @@ import pytest
 
 import interpreters
 from trace_mine.tracer.differences_page import page
-from trace_mine.tracer.inside.differences import DIFFERENCES, Difference
+from trace_mine.tracer.inside.differences import DIFFERENCES, VersionDifference
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -25,7 +25,7 @@ def test_a_difference_is_where_it_is_said_to_be(interpreter: str, name: str) -> 
 
 def test_a_difference_that_no_version_shows_is_refused() -> None:
     with pytest.raises(ValueError, match=r"after 3\.11"):
-        Difference(since=(3, 11), what="", so="", evidence="")
+        VersionDifference(since=(3, 11), what="", so="", evidence="")
 
 
 def test_no_other_file_asks_for_the_version() -> None:

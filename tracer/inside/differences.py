@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Difference:
+class VersionDifference:
     """One difference between minor versions.
 
     Attributes:
@@ -36,7 +36,7 @@ class Difference:
 
     def __post_init__(self) -> None:
         if self.before is None and self.since <= (3, 11):
-            raise ValueError(f"expected Difference.since after 3.11, which all have, got {self.since}; leave it out")
+            raise ValueError(f"expected VersionDifference.since after 3.11, which all have, got {self.since}; leave it out")
 
     def holds_in(self, version: tuple[int, ...]) -> bool:
         """Tell if it is true of a version."""
@@ -61,26 +61,26 @@ text = {text!r}
 done = subprocess.run([sys.executable, "-I", "-q", "-i"], input=text, capture_output=True, text=True, env={{}})
 """
 
-COMPREHENSIONS_ARE_INLINED = Difference(
+COMPREHENSIONS_ARE_INLINED = VersionDifference(
     since=(3, 12),
     what="A comprehension runs in the frame of the function around it",
     so="It is no own frame; its turns are line events of its function, which are left out of the path",
     evidence=_TRACED + "def f():\n    return [x for x in [1]]\nsys.settrace(trace)\nf()\nsys.settrace(None)\n"
     "print('<listcomp>' not in [name for name, _, _ in seen])\n",
 )
-TYPE_PARAMETERS = Difference(
+TYPE_PARAMETERS = VersionDifference(
     since=(3, 12),
     what="Functions, classes and `type` aliases have type parameters, in a scope of their own (PEP 695)",
     so="They are renamed with a function's locals; their scope is a frame, counted as `within_command`",
     evidence="import ast\nprint(hasattr(ast, 'TypeAlias'))\n",
 )
-F_STRINGS_ARE_TOKENS = Difference(
+F_STRINGS_ARE_TOKENS = VersionDifference(
     since=(3, 12),
     what="An f-string is several tokens, and may have its own quotes inside (PEP 701)",
     so="`ast.unparse` can write every one; up to 3.11 some expressions stay as they are in the source",
     evidence="import token\nprint(hasattr(token, 'FSTRING_START'))\n",
 )
-EMPTY_LOOPS_HAVE_LINES = Difference(
+EMPTY_LOOPS_HAVE_LINES = VersionDifference(
     since=(3, 12),
     what="`while True: pass` is a line event every turn",
     so="It ends at the limit of recorded lines (`trace_limit`); under 3.11, where it has none, at that of time (`cpu`)",
@@ -89,7 +89,7 @@ EMPTY_LOOPS_HAVE_LINES = Difference(
     "def f():\n    while True: pass\nsys.settrace(trace)\ntry:\n    f()\nexcept TimeoutError:\n    pass\n"
     "sys.settrace(None)\nprint(len(seen) > 50)\n",
 )
-FINALLY_HAS_ANOTHER_LINE = Difference(
+FINALLY_HAS_ANOTHER_LINE = VersionDifference(
     since=(3, 11),
     before=(3, 12),
     what="Where an exception leaves a `finally`, its last line is one more line event, run or not",
@@ -98,14 +98,14 @@ FINALLY_HAS_ANOTHER_LINE = Difference(
     "sys.settrace(trace)\ntry:\n    f(0)\nexcept ZeroDivisionError:\n    pass\nsys.settrace(None)\n"
     "print(len([1 for name, event, _ in seen if (name, event) == ('f', 'line')]) == 4)\n",
 )
-UTCNOW_WARNS = Difference(
+UTCNOW_WARNS = VersionDifference(
     since=(3, 12),
     what="`datetime.utcnow` is deprecated and warns",
     so="So does the one that reads the pinned clock in its place",
     evidence="import datetime, warnings\nwith warnings.catch_warnings(record=True) as told:\n"
     "    warnings.simplefilter('always')\n    datetime.datetime.utcnow()\nprint(bool(told))\n",
 )
-THREADS_ARE_AUDITED = Difference(
+THREADS_ARE_AUDITED = VersionDifference(
     since=(3, 12),
     what="The start of a thread is an audit event",
     so="Under 3.11 the functions that start one are replaced while fork points wait",
@@ -113,32 +113,32 @@ THREADS_ARE_AUDITED = Difference(
     "_thread.start_new_thread(int, ())\ntime.sleep(0.1)\n"
     "print(any(each.startswith('_thread.start') for each in events))\n",
 )
-MONITORING = Difference(
+MONITORING = VersionDifference(
     since=(3, 12),
     what="There is `sys.monitoring`",
     so="It is not used: `sys.settrace` tells the same under all versions",
     evidence="import sys\nprint(hasattr(sys, 'monitoring'))\n",
 )
-LOCALS_ARE_A_PROXY = Difference(
+LOCALS_ARE_A_PROXY = VersionDifference(
     since=(3, 13),
     what="`f_locals` of a function is a proxy that writes through, and `locals()` a new dict each time (PEP 667)",
     so="The recorder copies it; a function that calls `locals` stays one command under all versions",
     evidence="import sys\ndef f():\n    return type(sys._getframe().f_locals).__name__\n"
     "print(f() == 'FrameLocalsProxy')\n",
 )
-DOCSTRINGS_ARE_DEDENTED = Difference(
+DOCSTRINGS_ARE_DEDENTED = VersionDifference(
     since=(3, 13),
     what="The compiler takes the indentation out of docstrings",
     so="A session's `__doc__` is compiled, not copied",
     evidence='def f():\n    """a\n\n        b\n    """\nprint("        b" not in f.__doc__)\n',
 )
-TYPE_PARAMETERS_HAVE_DEFAULTS = Difference(
+TYPE_PARAMETERS_HAVE_DEFAULTS = VersionDifference(
     since=(3, 13),
     what="Type parameters may have defaults (PEP 696)",
     so="They are renamed too",
     evidence="import ast\nprint('default_value' in getattr(getattr(ast, 'TypeVar', None), '_fields', ()))\n",
 )
-CLOSED_GENERATORS_STAY_OUT = Difference(
+CLOSED_GENERATORS_STAY_OUT = VersionDifference(
     since=(3, 13),
     before=(3, 14),
     what="`close` does not enter a generator that catches nothing at its `yield`",
@@ -147,7 +147,7 @@ CLOSED_GENERATORS_STAY_OUT = Difference(
     + "def g():\n    yield 1\nsys.settrace(trace)\nit = g()\nnext(it)\nit.close()\nsys.settrace(None)\n"
     "print(len([1 for name, event, _ in seen if (name, event) == ('g', 'call')]) == 1)\n",
 )
-PROMPTS_ARE_NUMBERED = Difference(
+PROMPTS_ARE_NUMBERED = VersionDifference(
     since=(3, 13),
     before=(3, 14),
     what="What is typed at a prompt has a numbered file name, `<stdin>-0`",
@@ -155,46 +155,46 @@ PROMPTS_ARE_NUMBERED = Difference(
     evidence=_PROMPT.format(text="def f(): pass\n\nprint(f.__code__.co_filename)\n")
     + "print('<stdin>-' in done.stdout)\n",
 )
-ANNOTATIONS_ARE_LAZY = Difference(
+ANNOTATIONS_ARE_LAZY = VersionDifference(
     since=(3, 14),
     what="Annotations are evaluated when they are asked for (PEP 649)",
     so="A name in one may be bound later; functions whose annotations read locals keep these as variables",
     evidence="try:\n    exec('def f(x: nowhere): pass')\n    print(True)\nexcept NameError:\n    print(False)\n",
 )
-TEMPLATE_STRINGS = Difference(
+TEMPLATE_STRINGS = VersionDifference(
     since=(3, 14),
     what="There are template strings, which hold the texts of their expressions (PEP 750)",
     so="Calls in one stay in it; a function that shows a renamed variable so stays one command (`name_shown`)",
     evidence="import ast\nprint(hasattr(ast, 'TemplateStr'))\n",
 )
-EXCEPT_LISTS_ARE_BARE = Difference(
+EXCEPT_LISTS_ARE_BARE = VersionDifference(
     since=(3, 14),
     what="`except A, B:` needs no brackets (PEP 758)",
     so="Sessions write it with brackets, as `ast.unparse` does",
     evidence="try:\n    compile('try: pass\\nexcept A, B: pass', 'f', 'exec')\n    print(True)\n"
     "except SyntaxError:\n    print(False)\n",
 )
-UNIONS_ARE_ONE_TYPE = Difference(
+UNIONS_ARE_ONE_TYPE = VersionDifference(
     since=(3, 14),
     what="`Optional[A]` and `A | None` are one type",
     so="Both forms are read",
     evidence="from typing import Optional\nprint(type(Optional[int]) is type(int | None))\n",
 )
-SLICES_ARE_CONSTANTS = Difference(
+SLICES_ARE_CONSTANTS = VersionDifference(
     since=(3, 14),
     what="Constant slices are constants of the code, which `marshal` writes from its version 5 on",
     so="Our compiled code goes into a jail of our own interpreter in its newest version",
     evidence="import marshal\ntry:\n    marshal.dumps(compile('x[1:2]', 'f', 'eval'), 4)\n    print(False)\n"
     "except ValueError:\n    print(True)\n",
 )
-UNHASHABLE_KEYS_ARE_TOLD = Difference(
+UNHASHABLE_KEYS_ARE_TOLD = VersionDifference(
     since=(3, 14),
     what="The TypeError of an unhashable key says what it was to be used as",
     so="As other messages of errors it is the interpreter's own: rows say which version printed them",
     evidence="try:\n    {}[[]]\nexcept TypeError as error:\n    print('dict key' in str(error))\n",
 )
 
-DIFFERENCES: dict[str, Difference] = {
-    name: value for name, value in sorted(globals().items()) if isinstance(value, Difference)
+DIFFERENCES: dict[str, VersionDifference] = {
+    name: value for name, value in sorted(globals().items()) if isinstance(value, VersionDifference)
 }
 """All of them by name."""
