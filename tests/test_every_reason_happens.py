@@ -162,9 +162,9 @@ WHOLE: dict[Reason, Program] = {
         file="program.py",
         code="__name__ = '__main__'\n__file__ = __import__('os').path.abspath('program.py')",
     ),
-    # two statements leave names behind, so that neither alone is to blame
+    # closures of two statements keep names, so that neither statement alone is to blame
     Reason.CLOSED: Program(
-        source="def f(n):\n    return n + 1\nif 1 < 2:\n    x = f(1)\nif x:\n    y = f(2)\nprint(dir())\n"
+        source="def f(n):\n    return lambda: n\nif 1 < 2:\n    x = f(1)\nif x:\n    y = f(2)\nprint(dir())\n"
     ),
     Reason.HIDDEN: Program(
         source="from random import random\nx = 1\nif random() < 0.5:\n    x = 2\nprint(x)\n", view="branch"

@@ -67,6 +67,7 @@ def trace(
     second -> 'b'
     returned_1 = (second, first) ->
     returned_1 -> ('b', 'a')
+    del pair, first, second ->
     result = returned_1 ->
     result -> ('b', 'a')
     """

@@ -1,4 +1,4 @@
-# follow=3
+# follow=3 commands=600
 """Calls in the positions that an expression and a statement have, and the order in which they are evaluated."""
 xs = [0, 5]
 def f(n):

@@ -1,9 +1,9 @@
 """Handlers of ``try``, ``with`` and ``match``.
 
-An exception shows as a traceback after the command that raised it; the handler's statements follow. A prompt has no
-exception being handled then. So where the program needs the exception object (``except E as error``, a bare ``raise``,
-an ``__exit__``), the command that raised is rewritten to bind it (``Writer.guard``), and a handler that asks the
-interpreter for it is kept as one command with its ``try``.
+An exception shows as a traceback after the command that raised it; the handler's statements follow, as commands that
+run with the exception current (``handling``). Where the program needs the exception object (``except E as error``, a
+bare ``raise``, an ``__exit__``), the command that raised is rewritten to bind it (``Writer.guard``). A handler that
+shows the frames of the exception is kept as one command with its ``try``: in a session they are others.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import cast
 
 from trace_mine.tracer.inside.drive.context import DriveContext, Handler
 from trace_mine.tracer.inside.drive.frames import Frame, Handled, Raised, Restart, Return, Signal
+from trace_mine.tracer.inside.drive.handling import run_handling
 from trace_mine.tracer.inside.drive.implicit import open_special
 from trace_mine.tracer.inside.drive.managers import open_managed
 from trace_mine.tracer.inside.observe.describe import class_mro
@@ -24,8 +25,8 @@ from trace_mine.tracer.inside.syntax.jumps import escapes
 from trace_mine.tracer.inside.syntax.names import bound_names, walk_scope
 from trace_mine.tracer.inside.syntax.text import expression, is_inert, unparse, without_brackets
 
-_ASKS_CONTEXT = frozenset({"exc_info", "format_exc", "print_exc", "exception", "last_traceback", "_getframe"})
-"""Names that read the exception being handled: when a handler is opened, no exception is."""
+_SHOWS_FRAMES = frozenset({"format_exc", "print_exc", "exception", "last_traceback", "_getframe", "__traceback__"})
+"""Names that read the frames of the exception being handled."""
 
 
 def run_try(context: DriveContext, node: ast.Try, frame: Frame) -> None:
@@ -33,45 +34,57 @@ def run_try(context: DriveContext, node: ast.Try, frame: Frame) -> None:
     if not context.opening.opens_block(node):
         context.keep_as_one_command(node, frame, Reason.HIDDEN)
         return
-    if any(_reads_context(handler) for handler in node.handlers):
+    if any(_shows_frames(handler) for handler in node.handlers):
         context.keep_as_one_command(node, frame, Reason.EXCEPTION_CONTEXT)
         return
     if not node.finalbody:
         _run_guarded(context, node, frame)
         return
+    left_by: Signal | None = None
     try:
         _run_guarded(context, node, frame)
     except Signal as signal:
-        if isinstance(signal, Return) and isinstance(signal.result, ast.Name):
-            bound = bound_names(node.finalbody)
-            # the value is decided before ``finally`` rebinds the name (tests/samples/try_kinds.py, ``decided``)
-            if signal.result.id in {frame.names.get(name, name) for name in bound} | bound:
-                signal.result = context.assign_temporary(signal.result, "returned", frame, "returned", reveal=False)
-        context.block(node.finalbody, frame)  # a ``return`` in it raises another signal, and this one is lost
-        raise
+        left_by = signal
+    # a ``return`` in ``finally`` raises another signal, and this one is lost
+    if isinstance(left_by, Raised):
+        handled = Handled(error=left_by.error, index=left_by.index, statement=node, frame=frame)
+        raised_by = run_handling(context, handled, frame, lambda: context.block(node.finalbody, frame))
+        raise raised_by or left_by
+    if isinstance(left_by, Return) and isinstance(left_by.result, ast.Name):
+        bound = bound_names(node.finalbody)
+        # the value is decided before ``finally`` rebinds the name (tests/samples/try_kinds.py, ``decided``)
+        if left_by.result.id in {frame.names.get(name, name) for name in bound} | bound:
+            left_by.result = context.assign_temporary(left_by.result, "returned", frame, "returned", reveal=False)
     context.block(node.finalbody, frame)
+    if left_by is not None:
+        raise left_by
 
 
-def _reads_context(node: ast.AST) -> bool:
-    """Return True if a name in the node may ask the interpreter for the exception being handled."""
+def _shows_frames(node: ast.AST) -> bool:
+    """Return True if a name in the node may read the frames of the exception being handled."""
     return any(
-        (isinstance(inner, ast.Attribute) and inner.attr in _ASKS_CONTEXT)
-        or (isinstance(inner, ast.Name) and inner.id in _ASKS_CONTEXT)
+        (isinstance(inner, ast.Attribute) and inner.attr in _SHOWS_FRAMES)
+        or (isinstance(inner, ast.Name) and inner.id in _SHOWS_FRAMES)
         for inner in ast.walk(node)
     )
 
 
 def _run_guarded(context: DriveContext, node: ast.Try, frame: Frame) -> None:
     """Run the body, and the handler that matches or the ``else``."""
+    caught: tuple[ast.ExceptHandler, Raised] | None = None
     try:
         context.block(node.body, frame)
     except Raised as raised:
         for handler in node.handlers:
             if _matches(context, node, handler, raised.error, frame):
-                _handle(context, handler, raised, frame)
-                return
-        raise
-    context.block(node.orelse, frame)  # outside the ``try`` above: its exceptions are not the handlers'
+                caught = handler, raised
+                break
+        else:
+            raise
+    if caught is None:
+        context.block(node.orelse, frame)  # outside the ``try`` above: its exceptions are not the handlers'
+    else:
+        _handle(context, node, *caught, frame)
 
 
 def _matches(
@@ -103,35 +116,26 @@ def _is_below(kind: type, base: type) -> bool:
     return any(each is base for each in class_mro(kind))
 
 
-def _handle(context: DriveContext, handler: ast.ExceptHandler, raised: Raised, frame: Frame) -> None:
+def _handle(context: DriveContext, node: ast.Try, handler: ast.ExceptHandler, raised: Raised, frame: Frame) -> None:
     """Run the handler's body, with the exception bound to the handler's name, if it has one."""
     if handler.name:
         name = context.writer.guard(raised.index, handler.name)
         if name != handler.name:
             context.emit(f"{handler.name} = {name}", frame, "bind", [handler.name], reveal=False)
-    frame.handled.append(Handled(error=raised.error, index=raised.index, name=handler.name))
-    try:
-        context.block(handler.body, frame)
-    except Return as signal:
-        # the end of the handler unbinds its name, so ``return error`` goes on through another variable
-        if handler.name and isinstance(signal.result, ast.Name) and signal.result.id == handler.name:
-            signal.result = context.assign_temporary(signal.result, "returned", frame, "returned", reveal=False)
-        _leave_handler(context, handler, frame)
-        raise
-    except Signal:
-        _leave_handler(context, handler, frame)
-        raise
-    _leave_handler(context, handler, frame)
-
-
-def _leave_handler(context: DriveContext, handler: ast.ExceptHandler, frame: Frame) -> None:
-    """Unbind the exception's name by a command, as Python does however a handler is left."""
-    frame.handled.pop()
-    # the handler itself may have deleted it
-    if handler.name and handler.name in context.variables.namespace:
-        context.emit(f"del {handler.name}", frame, "bind", reveal=False)
+    handled = Handled(error=raised.error, index=raised.index, statement=node, frame=frame, name=handler.name)
+    left_by = run_handling(context, handled, frame, lambda: context.block(handler.body, frame))
+    del handled
+    # the end of the handler unbinds its name, so ``return error`` goes on through another variable
+    if isinstance(left_by, Return) and isinstance(left_by.result, ast.Name) and left_by.result.id == handler.name:
+        left_by.result = context.assign_temporary(left_by.result, "returned", frame, "returned", reveal=False)
     if handler.name:
-        context.writer.forget([handler.name])
+        raised.let_go()
+        context.writer.let_go(raised.index)
+        # by a command, as Python does however a handler is left; the handler itself may have deleted it
+        if handler.name in context.variables.namespace:
+            context.emit(f"del {handler.name}", frame, "bind", reveal=False)
+    if left_by is not None:
+        raise left_by
 
 
 def run_with(context: DriveContext, node: ast.With, frame: Frame) -> None:
@@ -190,16 +194,17 @@ def _run_items(context: DriveContext, node: ast.With, items: list[ast.withitem],
         # in a followed call, too, the statement alone: the rest of the function can be shown
         place = Place(path=frame.filename, line=node.lineno, column=node.col_offset)
         raise Restart(place, Reason.REDIRECTS_OUTPUT)
+    left_by: Signal | None = None
     try:
         _run_items(context, node, rest, frame)
-    except Raised as raised:
-        if _leave_raising(context, manager, raised, frame):
-            return
-    except Signal:  # a jump leaves the manager as the body's end does
-        _leave(context, manager, frame)
-        raise
-    else:
-        _leave(context, manager, frame)
+    except Signal as signal:
+        left_by = signal
+    if isinstance(left_by, Raised):
+        _leave_raising(context, node, manager, left_by, frame)
+        return
+    _leave(context, manager, frame)  # a jump leaves the manager as the body's end does
+    if left_by is not None:
+        raise left_by
 
 
 def _leave(context: DriveContext, manager: ast.expr, frame: Frame) -> None:
@@ -208,21 +213,32 @@ def _leave(context: DriveContext, manager: ast.expr, frame: Frame) -> None:
         context.evaluate(f"{expression(manager)}.__exit__(None, None, None)", frame)
 
 
-def _leave_raising(context: DriveContext, manager: ast.expr, raised: Raised, frame: Frame) -> bool:
-    """Hand the exception to ``__exit__``; return True if that swallowed it, else raise it again by a command."""
+def _leave_raising(context: DriveContext, node: ast.With, manager: ast.expr, raised: Raised, frame: Frame) -> None:
+    """Hand the exception to ``__exit__``; raise it again by a command, unless that swallowed it."""
     error = context.writer.guard(raised.index, context.variables.temporary("error"))
     arguments = f"{context.writer.builtin('type')}({error}), {error}, {error}.__traceback__"
     spelt = ast.parse(f"f({arguments})", mode="eval").body
     assert isinstance(spelt, ast.Call)
-    swallows = open_special(context, frame, "__exit__", manager, *spelt.args)
-    if swallows is not None:
+    parts = spelt.args
+    is_swallowed = False
+
+    def leave() -> None:
+        nonlocal is_swallowed
+        swallows = open_special(context, frame, "__exit__", manager, *parts)
+        if swallows is None:
+            is_swallowed = bool(context.evaluate(f"{expression(manager)}.__exit__({arguments})", frame))
+            return
         context.writer.take_back_reveal(expression(swallows))  # the test shows it again
-        if context.condition(swallows, frame):
-            return True
-    elif context.evaluate(f"{expression(manager)}.__exit__({arguments})", frame):
-        return True
-    context.emit(f"raise {error}", frame)
-    return False
+        is_swallowed = context.condition(swallows, frame)
+
+    handled = Handled(error=raised.error, index=raised.index, statement=node, frame=frame, name=error)
+    left_by = run_handling(context, handled, frame, leave)
+    if left_by is not None:
+        raise left_by
+    if not is_swallowed:
+        context.emit(f"raise {error}", frame)
+    raised.let_go()
+    context.writer.let_go(raised.index)
 
 
 def run_match(context: DriveContext, node: ast.Match, frame: Frame) -> None:
@@ -243,12 +259,12 @@ def run_match(context: DriveContext, node: ast.Match, frame: Frame) -> None:
         body = ast.Assign([ast.Name(variable, ast.Store())], ast.Constant(number), lineno=case.pattern.lineno)
         # copies, since the statement's own patterns are used again in the loop's next iteration
         cases.append(ast.match_case(copy.deepcopy(case.pattern), copy.deepcopy(case.guard), [body]))
-    context.variables.namespace[variable] = None
     matcher = ast.copy_location(ast.Match(subject, cases), node)
     writes = sorted(bound_names([matcher]) - {variable})
     context.emit(f"{variable} = None", frame, "bind", reveal=False)  # where no case matches
     context.emit(unparse(matcher), frame, "condition", writes)
     taken = cast("int | None", context.variables.namespace[variable])
+    context.writer.take_back_reveal(variable)
     context.evaluate(variable, frame, "condition")
     if taken is not None:
         context.block(node.cases[taken].body, frame)

@@ -61,9 +61,11 @@ def prepare(context: DriveContext, call: ast.Call, target: Target, arguments: li
         statements=[],
         names=names,
         package=str(target.function.__globals__.get("__package__") or ""),
+        qualified=code.co_qualname,
         lines=facts.lines,
         shared=shared,
         captures=facts.captures,
+        kept=frozenset(code.co_cellvars if facts.captures else ()),
     )
     context.variables.note_rebound(names[name] for name in facts.rebound_inside if name in names)
     for name in shared:
@@ -78,6 +80,10 @@ def prepare(context: DriveContext, call: ast.Call, target: Target, arguments: li
     # settrace sees private names of locals as the compiler spells them
     for name in [name for name in names if mangled(name, owner) != name]:
         body.names[mangled(name, owner)] = body.names.pop(name)
+    # in the order in which Python lets go of them when the call returns
+    order = {name: number for number, name in enumerate((*code.co_varnames, *code.co_cellvars))}
+    for name in sorted(names, key=lambda name: order.get(name, len(order))):
+        names[name] = names.pop(name)
     # the call's result is the variable of ``self``, which must hold the instance until the end
     if target.instance is not None and (body.instance is None or parameters(definition.args)[0] in facts.rebound):
         raise CannotOpen(Reason.REBINDS_SELF)
@@ -136,8 +142,26 @@ def _rewritten(
     rewriter = Rewriter(renamed, target.owner.__name__ if target.owner is not None else None)
     statements = [rewriter.visit(statement) for statement in statements]
     for statement in statements:
+        _qualify_classes(statement, f"{target.function.__code__.co_qualname}.<locals>")
         ast.fix_missing_locations(statement)
     return statements
+
+
+def _qualify_classes(node: ast.AST, outer: str) -> None:
+    """Have the classes that a statement defines say their qualified name, which the session's own would not have.
+
+    ``repr`` shows it, that of data classes above all. Those of inner functions are left: other frames define them.
+    """
+    if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
+        return
+    if isinstance(node, ast.ClassDef):
+        outer = f"{outer}.{node.name}"
+        if "__qualname__" not in bound_names(node.body):
+            has_doc = isinstance(node.body[0], ast.Expr) and isinstance(node.body[0].value, ast.Constant)
+            named = ast.Assign([ast.Name("__qualname__", ast.Store())], ast.Constant(outer), lineno=node.lineno)
+            node.body.insert(int(has_doc), named)
+    for child in ast.iter_child_nodes(node):
+        _qualify_classes(child, outer)
 
 
 def _bind_parameters(call: ast.Call, target: Target, arguments: list[Argument], body: Body) -> None:

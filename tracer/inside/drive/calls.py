@@ -5,19 +5,22 @@ of the call. ``def f(n): return n + 1`` and ``y = f(4)`` give::
 
     >>> n = 4
     >>> returned_1 = n + 1
+    >>> del n
     >>> y = returned_1
 """
 
 from __future__ import annotations
 
 import ast
+import sys
 
 from trace_mine.tracer.inside.drive.arguments import arguments_of
 from trace_mine.tracer.inside.drive.bodies import prepare
 from trace_mine.tracer.inside.drive.context import DriveContext
-from trace_mine.tracer.inside.drive.frames import Body, Frame, Raised, Restart, Return
+from trace_mine.tracer.inside.drive.frames import Body, Frame, Raised, Restart, Return, Signal
 from trace_mine.tracer.inside.drive.targets import Target
 from trace_mine.tracer.inside.drive.variables import missing
+from trace_mine.tracer.inside.program import OutputFull
 from trace_mine.tracer.inside.protocol.jobs import Place
 from trace_mine.tracer.inside.reasons import Reason
 from trace_mine.tracer.inside.syntax.names import CannotOpen
@@ -43,11 +46,13 @@ def enter_call(context: DriveContext, call: ast.Call, target: Target, frame: Fra
         return None
     if not context.opening.opens_call(body.bindings, body.statements):
         _refuse(context, target, Reason.HIDDEN)
-        context.release(body, None)  # its locals' names were claimed
+        context.writer.free([name for local, name in body.names.items() if local not in body.shared])
+        context.writer.free(body.cells)
         return None
     inner = Frame.of_call(body)
+    inner.num_temporaries, inner.entered_in = len(context.variables.temporaries), sys.exception()
     place = Place(path=body.filename, line=body.first_line)
-    context.owners.update((name, place) for local, name in body.names.items() if local not in body.shared)
+    context.owners.update((name, (local, place)) for local, name in body.names.items() if local not in body.shared)
     context.calls.enter(counts_depth=target.counts_depth)
     context.move_to(inner, body.definition.lineno)
     outer = context.writer.places.enter(body.filename, body.first_line, None)
@@ -57,7 +62,7 @@ def enter_call(context: DriveContext, call: ast.Call, target: Target, frame: Fra
     except Raised:
         context.calls.never_began(counts_depth=target.counts_depth)
         context.writer.places.leave(outer)
-        context.release(body, None)
+        context.variables.temporaries += context.owned_by(body, inner)
         raise
     return body, inner
 
@@ -70,15 +75,34 @@ def _refuse(context: DriveContext, target: Target, reason: Reason) -> None:
 
 
 def leave_call(context: DriveContext, body: Body, inner: Frame, target: Target, result: ast.expr | None = None) -> None:
-    """End a call, however it was left; ``result`` is the expression that gives the returned value."""
+    """End a call, however it was left; to be called in a ``finally``.
+
+    A call that returned ends its variables. An exception that leaves it holds its frame, so they live until the
+    statement is done that handles the exception.
+
+    Args:
+        context: the session.
+        body, inner, target: as ``enter_call`` gave and took them.
+        result: the expression that gives the returned value.
+    """
+    left_by = sys.exception()
+    if left_by is inner.entered_in or not isinstance(left_by, (Signal, Restart, OutputFull)):
+        left_by = None  # an exception of the program's that is being handled, or none
     name = target.function.__code__.co_name
+    if left_by is None or isinstance(left_by, Signal):
+        for variable, current in body.same.items():
+            if context.variables.namespace.get(variable, missing) is not current():
+                # code that this call ran rebound what the session's variable stands for
+                raise Restart(Place(path=body.filename, line=body.first_line), Reason.REBOUND)
+    if left_by is None:
+        context.release(body, inner, result.id if isinstance(result, ast.Name) else None)
+    elif isinstance(left_by, Raised):
+        context.variables.temporaries += context.owned_by(body, inner)
+    elif isinstance(left_by, Signal):
+        # of a generator's consumer: its temporary variables are still needed
+        context.unbind(context.owned_by(body, inner), inner)
     context.writer.places.leave_innermost()
-    for variable, current in body.same.items():
-        if context.variables.namespace.get(variable, missing) is not current():
-            # code that this call ran rebound what the session's variable stands for
-            raise Restart(Place(path=body.filename, line=body.first_line), Reason.REBOUND)
     context.calls.leave(body, inner, name, counts_depth=target.counts_depth)
-    context.release(body, result.id if isinstance(result, ast.Name) else None)
 
 
 def open_call(context: DriveContext, call: ast.Call, target: Target, frame: Frame) -> ast.expr | None:

@@ -20,7 +20,9 @@ class Command:
             another variable that the driver needs; ``returned``, what a followed call gives; ``reveal``.
         output: what it printed and echoed, as it was printed; without the traceback.
         error: the traceback as doctest writes it, None where the session shows none.
-        exception: the exception that it raised, also where a rewritten command catches it.
+        exception: the exception that it raised, also where a rewritten command catches it; None from the end of its
+            handler on.
+        raised: True if it raised one.
         echoed: True if the prompt echoed a value.
         wrote: variables that it changed or bound.
         changes: their values as text, None for a variable that is gone.
@@ -46,6 +48,7 @@ class Command:
         "piece",
         "place",
         "printed",
+        "raised",
         "source",
         "wrote",
     )
@@ -56,6 +59,7 @@ class Command:
         self.output = ""
         self.error: str | None = None
         self.exception: BaseException | None = None
+        self.raised = False
         self.echoed = False
         self.wrote: list[str] = []
         self.changes: dict[str, str | None] = {}

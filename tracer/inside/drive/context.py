@@ -9,20 +9,21 @@ from __future__ import annotations
 
 import ast
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NoReturn
 
 from trace_mine.tracer.inside.drive.commands import Command, Position
-from trace_mine.tracer.inside.drive.frames import Body, Frame, Raised, Restart
+from trace_mine.tracer.inside.drive.frames import Body, Frame, Handled, Raised, Restart
 from trace_mine.tracer.inside.drive.from_file import defined_from_file
 from trace_mine.tracer.inside.drive.functions import KnownFunctions
-from trace_mine.tracer.inside.drive.parts import Openable, calls_in
+from trace_mine.tracer.inside.drive.parts import Openable, calls_in, reads_first
 from trace_mine.tracer.inside.drive.rules import CallLog, CommandBudget, Kept, Rules
 from trace_mine.tracer.inside.drive.writer import Echo, SessionWriter
 from trace_mine.tracer.inside.observe import values
 from trace_mine.tracer.inside.protocol.answers import CommandKind
 from trace_mine.tracer.inside.protocol.jobs import Place
 from trace_mine.tracer.inside.reasons import Reason
+from trace_mine.tracer.inside.syntax.current_exception import Asks, asked_for, calls_something
 from trace_mine.tracer.inside.syntax.names import CannotOpen, bound_names
 from trace_mine.tracer.inside.syntax.text import expression, text_as_written, unparse
 from trace_mine.tracer.inside.views.opening import Opening
@@ -37,6 +38,10 @@ DEEPEST = 100
 """Levels of an expression that is taken apart. The walk is recursive, and its frames are on the snippet's stack."""
 
 
+_UNBOUND = "cannot access local variable '{}' where it is not associated with a value"
+"""What CPython says of a local variable that is read while it is not bound."""
+
+
 class DriveContext(ABC):
     """The session being written, with the facts and counts that its handlers share.
 
@@ -49,7 +54,8 @@ class DriveContext(ABC):
         kept: constructs kept as one command, counted by reason.
         calls: opened calls.
         functions: facts of functions.
-        owners: from session variables that are locals of followed calls to the functions.
+        handling: the exceptions being handled now, innermost last.
+        owners: from session variables that are locals of followed calls to the local's own name and the function.
     """
 
     def __init__(self, writer: SessionWriter, opening: Opening, rules: Rules) -> None:
@@ -61,7 +67,9 @@ class DriveContext(ABC):
         self.kept = Kept()
         self.calls = CallLog()
         self.functions = KnownFunctions()
-        self.owners: dict[str, Place] = {}
+        self.owners: dict[str, tuple[str, Place]] = {}
+        self.handling: list[Handled] = []
+        self._asking: dict[str, Asks] = {}
         # by id of a node, with the node, so that its id is not given to another one. A loop's statements come by again
         # and again: this and the like in ``Frame.texts`` and ``functions`` gave a third more commands a second
         self._writes: dict[int, tuple[ast.stmt, list[str]]] = {}
@@ -206,17 +214,59 @@ class DriveContext(ABC):
         Raises:
             Raised: the command raised an exception.
             Restart: it is the NameError of a session's variable, which in the program is an UnboundLocalError of the
-                function's own variable: its calls stay calls.
+                function's own variable, and the command did something before: the function's calls stay calls.
         """
         if command.exception is not None:
             error = command.exception
             # any function's: a caller's variable may be read by the commands that bind parameters
             if type(error) is NameError and error.name in self.owners:
-                raise Restart(self.owners[error.name], Reason.UNBOUND_LOCAL)
+                local, function = self.owners[error.name]
+                if not reads_first(command.source, error.name):
+                    raise Restart(function, Reason.UNBOUND_LOCAL)
+                # the session's variable is a global one, whose NameError is another exception
+                self.writer.take_back(command)
+                raising = self.writer.builtin("UnboundLocalError")
+                return self.emit(f"raise {raising}({_UNBOUND.format(local)!r})", frame)
             # by identity, and not the last one: reveals and aliases of built-ins may stand after it
             index = max(i for i, each in enumerate(self.writer.commands) if each is command)
-            raise Raised(frame, command.exception, index)
+            inside = self.handling[-1] if self.handling else None
+            if inside is not None and self._says_inside(command, inside, frame):
+                inside = None
+            raise Raised(frame, command.exception, index, inside)
+        if self.handling:
+            self._says_inside(command, self.handling[-1], frame)
         return command
+
+    def _says_inside(self, command: Command, handled: Handled, frame: Frame) -> bool:
+        """Have a command's text say that an exception was being handled, where that may show; return if it does."""
+        is_told = command.exception is handled.error and command.source != f"raise {handled.name}"
+        if not is_told and (asks := self.asked_for(frame)) != "nothing":
+            is_told = command.raised or (asks == "current" and calls_something(command.source))
+        if is_told:
+            self.writer.put_inside(command, self.name_of(handled))
+        return is_told
+
+    def asked_for(self, frame: Frame) -> Asks:
+        """Return what the program, or the file of the frame's function, asks for of exceptions being handled."""
+        if self.rules.asks != "nothing" or not frame.is_call:
+            return self.rules.asks
+        asks = self._asking.get(frame.filename)
+        if asks is None:
+            lines = self.writer.sources.lines(frame.filename)
+            asks = self._asking[frame.filename] = "nothing" if lines is None else asked_for("\n".join(lines))
+        return asks
+
+    def name_of(self, handled: Handled) -> str:
+        """Return the variable that holds an exception being handled, after binding one where none does.
+
+        Raises:
+            Restart: the program has bound something else to it.
+        """
+        if handled.name is None:
+            handled.name = self.writer.guard(handled.index, self.variables.temporary("error"))
+        if self.variables.namespace.get(handled.name) is not handled.error:
+            self.give_up(handled.statement, handled.frame, Reason.EXCEPTION_CONTEXT)
+        return handled.name
 
     def emit(
         self,
@@ -280,20 +330,63 @@ class DriveContext(ABC):
 
     # calls
 
-    def release(self, body: Body, result: str | None) -> None:
-        """Free the session's names of a call that returned, unless a closure made in it may still read them.
+    # the end of variables
 
-        ``result`` is the variable that holds the returned value, None where a constant or nothing is returned. That
-        variable lives until the statement with the call is done.
+    def end_temporaries(self, start: int, frame: Frame) -> None:
+        """Unbind the temporary variables from this position on, but for those that may be left over, see ``Variables``.
+
+        The spare variable goes with them where it holds an object, which in the program nothing holds.
         """
-        variables = [name for local, name in body.names.items() if local not in body.shared and name != result]
-        variables += [name for name in body.cells if name != result]
-        self.writer.forget(variables)
-        for variable in variables:
+        names = self.variables.take_temporaries(start)
+        spare, variables = self.writer.spare, self.variables
+        if self.writer.wrote_spare:
+            self.writer.wrote_spare = False
+            # not where a local of a called function has that name
+            if spare in variables.namespace and not variables.is_reserved(spare) and self.opening.is_certain:
+                names += [] if variables.is_plain(spare) else [spare]
+        if names:
+            self.unbind([name for name in names if not self._leave_over(name, frame)], frame)
+
+    def _leave_over(self, name: str, frame: Frame) -> bool:
+        """Leave a temporary variable bound where nothing can tell; return False where it has to be unbound."""
+        # hidden outcomes: if a value is plain depends on them
+        if self.rules.lists_names or not self.opening.is_certain or not self.variables.leave_over(name):
+            return False
+        frame.left_over[name] = None
+        return True
+
+    def unbind(self, names: Sequence[str], frame: Frame) -> None:
+        """Unbind variables by a command, and let other variables have their names."""
+        namespace = self.variables.namespace
+        certain = self.opening.tells_bound(names)
+        untold = [name for name in names if name not in certain]
+        if untold:
+            # if they are bound depends on hidden outcomes: now they all are
+            self.emit(" = ".join([*untold, "None"]), frame, "bind", untold, reveal=False)
+        bound = [name for name in names if name in namespace]
+        if bound:
+            self.emit(f"del {', '.join(bound)}", frame, "bind", reveal=False)
+        self.writer.free(names)
+
+    def release(self, body: Body, inner: Frame, result: str | None) -> None:
+        """End the variables of a call that returned, by one command.
+
+        ``result`` is the variable that holds the returned value, None where a constant or nothing is returned. It lives
+        until the statement with the call is done.
+        """
+        variables = self.variables
+        ending = [*variables.take_temporaries(inner.num_temporaries), *self.owned_by(body, inner)]
+        if result in ending:
+            variables.make_temporary(result)
+        self.unbind([name for name in dict.fromkeys(ending) if name != result], inner)
+
+    def owned_by(self, body: Body, inner: Frame) -> list[str]:
+        """Return the variables that end with a call, in the order in which Python lets go of them.
+
+        All of its locals, but for those that a closure made in it may still read.
+        """
+        for variable in (*body.names.values(), *body.cells):
             self.owners.pop(variable, None)
-        if body.captures:
-            return  # tests/tracer/test_calls_keep_their_variables.py: a lambda that is called after the return
-        for variable in variables:
-            self.writer.unbind(variable)
-        if result is not None and result in body.names.values() and result not in body.shared:
-            self.variables.make_temporary(result)
+        ending = [name for name in inner.left_over if self.variables.is_left_over(name)]
+        ending += [name for local, name in body.names.items() if local not in body.shared and local not in body.kept]
+        return ending if body.captures else [*ending, *body.cells]

@@ -28,6 +28,8 @@ def run_definition(context: DriveContext, node: ast.FunctionDef, frame: Frame) -
     """
     if context.budget.is_full or not _opens_decorator(context, node):
         run_plain(context, node, frame)
+        if frame.is_call and context.rules.reads_qualified:
+            _qualify(context, node, frame)
         return
     context.begin_statement(frame, node.lineno)
     lowering = Lowering(context, frame, node.decorator_list, sites_in(context, *node.decorator_list))
@@ -40,13 +42,21 @@ def run_definition(context: DriveContext, node: ast.FunctionDef, frame: Frame) -
     plain.decorator_list = []
     source = context.source(plain, frame, rewritten=True)
     context.emit(source, frame, writes=[node.name], reveal=False, origin=node)
+    if frame.is_call and context.rules.reads_qualified:
+        _qualify(context, node, frame)
     try:
         _decorate(context, node.name, decorators, frame)
     except Raised:
         # Python binds the name after the last decorator, so that none is bound where one raises
         context.emit(f"del {node.name}", frame, "bind", reveal=False)
-        context.writer.forget([node.name])
         raise
+
+
+def _qualify(context: DriveContext, node: ast.FunctionDef, frame: Frame) -> None:
+    """Give a local function the qualified name that it has in the program; the session's own is its name alone."""
+    if isinstance(context.variables.peek(ast.Name(node.name, ast.Load())), types.FunctionType):
+        name = f"{frame.qualified}.<locals>.{node.name}"
+        context.emit(f"{node.name}.__qualname__ = {name!r}", frame, "bind", reveal=False)
 
 
 def _decorate(context: DriveContext, name: str, decorators: list[ast.expr], frame: Frame) -> None:

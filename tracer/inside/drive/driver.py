@@ -71,12 +71,11 @@ class Driver(DriveContext):
             outer = places.enter(frame.filename, statement.lineno, statement.col_offset)
             try:
                 self._run(statement, frame)
+                # not where a signal leaves the statement: what a ``return`` hands on is still needed by the statement
+                # that has the call, which ends its life here in its turn
+                self.end_temporaries(num_before, frame)
             finally:
                 places.leave(outer)
-            # not where a signal leaves the statement: what a ``return`` hands on is still needed by the statement that
-            # has the call, which unbinds it here in its turn
-            while len(temporaries) > num_before:
-                self.writer.unbind(temporaries.pop())
 
     def _run(self, node: ast.stmt, frame: Frame) -> None:
         """Run one statement: opened by its handler, or as one command."""

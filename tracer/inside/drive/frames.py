@@ -66,27 +66,37 @@ class Raised(Signal):
     Attributes:
         error: the exception.
         index: the position in the session of the command that raised it.
+        inside: the exception that was being handled then, where the command's text does not say so.
     """
 
-    def __init__(self, frame: Frame, error: BaseException, index: int) -> None:
+    def __init__(self, frame: Frame, error: BaseException, index: int, inside: Handled | None = None) -> None:
         super().__init__(frame)
         self.error = error
         self.index = index
+        self.inside = inside
+
+    def let_go(self) -> None:
+        """Hold the exception no longer, which has been handled: the program doesn't, either."""
+        del self.error
+        self.inside = self.__traceback__ = self.__context__ = None
 
 
 @dataclass(slots=True, kw_only=True)
 class Handled:
-    """An exception whose handler runs now.
+    """An exception that is being handled now: by a handler, a ``finally`` or a manager.
 
     Attributes:
         error: the exception.
         index: the position in the session of the command that raised it.
-        name: the variable that holds it; None as long as no variable does, which is until a bare ``raise`` needs one.
+        statement, frame: the ``try`` or ``with``, and the activation that it runs in.
+        name: the variable that holds it; None as long as no variable does, which is until a command needs one.
     """
 
     error: BaseException
     index: int
-    name: str | None
+    statement: ast.stmt
+    frame: Frame
+    name: str | None = None
 
     def __post_init__(self) -> None:
         if self.index < 0:
@@ -107,9 +117,11 @@ class Body:
         bindings: (command, variable or None) of the commands that bind its parameters.
         lines: where its path can be compared with settrace's, see ``comparable_lines``.
         package: the package that its relative imports start from.
+        qualified: the function's qualified name.
         instance: the session variable of ``self`` where the call makes an instance.
         shared: locals that are variables of the caller, under the same name.
         captures: True if a function or generator made in the body may read its variables after the call.
+        kept: locals that such a function reads: they stay when the call has returned.
         cells: session variables that hold what its closure's cells hold.
         same: for each session variable that stands for one which others can rebind (a shared parameter, an imported
             global, a cell of a closure), a function that gives what that one holds now.
@@ -123,9 +135,11 @@ class Body:
     bindings: list[tuple[str, str | None]] = field(default_factory=list)
     lines: list[tuple[int, int]] = field(default_factory=list)
     package: str = ""
+    qualified: str = ""
     instance: str | None = None
     shared: frozenset[str] = frozenset()
     captures: bool = False
+    kept: frozenset[str] = frozenset()
     cells: list[str] = field(default_factory=list)
     same: dict[str, Callable[[], object]] = field(default_factory=dict)
 
@@ -142,24 +156,30 @@ class Frame:
         names: from locals to session variables.
         visits: for the path check, (line, {local: text}) before each statement that ran.
         gaps: for the path check, (first, last) lines of statements that ran inside one command.
-        handled: the exceptions whose handlers run, innermost last.
         collect: for a generator's frame, the function that takes each yielded expression (None for a bare ``yield``).
         captures: see ``Body``.
         entries: how often it was entered; a generator's frame is at each resumption.
+        left_over: temporary variables that its statements left bound, see ``Variables``; the values are nothing.
+        qualified: the qualified name of the function, '' for the program's own frame.
+        num_temporaries: how many temporary variables there were when it was entered.
+        entered_in: the exception that was being handled when it was entered.
     """
 
     # one frame for each followed call
     __slots__ = (
         "captures",
         "collect",
+        "entered_in",
         "entries",
         "filename",
         "first_line",
         "function",
         "gaps",
-        "handled",
+        "left_over",
         "names",
+        "num_temporaries",
         "package",
+        "qualified",
         "texts",
         "visits",
     )
@@ -171,6 +191,7 @@ class Frame:
         function: ast.FunctionDef | None,
         *,
         package: str = "",
+        qualified: str = "",
         first_line: int = 1,
         captures: bool = False,
         collect: Callable[[ast.expr | None], None] | None = None,
@@ -179,13 +200,16 @@ class Frame:
         self.names = names
         self.function = function
         self.package = package
+        self.qualified = qualified
         self.first_line = first_line
         self.captures = captures
         self.collect = collect
         self.visits: list[tuple[int, dict[str, str]]] = []
         self.gaps: list[tuple[int, int]] = []
-        self.handled: list[Handled] = []
         self.entries = 1
+        self.left_over: dict[str, None] = {}
+        self.num_temporaries = 0
+        self.entered_in: BaseException | None = None
         # the author's text of nodes, by id; the node is kept with it, so that its id is not given to another one
         self.texts: dict[int, tuple[ast.AST, str | None]] = {}
 
@@ -197,6 +221,7 @@ class Frame:
             body.names,  # shared, not copied: what ``release`` frees are the names that the frame used
             body.definition,
             package=body.package,
+            qualified=body.qualified,
             first_line=body.first_line,
             captures=body.captures,
         )

@@ -112,6 +112,39 @@ _UNLIKE_FIELDS: dict[type[ast.expr], Callable[[Any], list[Part]]] = {
 }
 
 
+_QUIET = (ast.Name, ast.Constant, ast.Tuple, ast.List, ast.Starred, ast.Slice)
+"""Expressions that run nothing but their parts."""
+
+
+def reads_first(source: str, name: str) -> bool:
+    """Return True if a statement reads the variable before it runs anything: where that raises, nothing was done."""
+    try:
+        statement = ast.parse(source).body[0]
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return False
+    if isinstance(statement, (ast.AugAssign, ast.Delete)):
+        target = statement.target if isinstance(statement, ast.AugAssign) else statement.targets[0]
+        return isinstance(target, ast.Name) and target.id == name
+    if not isinstance(statement, (ast.Expr, ast.Assign, ast.AnnAssign, ast.Raise, ast.Assert)):
+        return False
+    node = statement.exc if isinstance(statement, ast.Raise) else getattr(statement, "value", None)
+    node = statement.test if isinstance(statement, ast.Assert) else node
+    return node is not None and _reads_first(node, name) is True
+
+
+def _reads_first(node: ast.expr, name: str) -> bool | None:
+    """As ``reads_first``, of an expression; None where it runs nothing and does not read the variable."""
+    if isinstance(node, ast.Name):
+        return True if node.id == name else None
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == name:
+        return True
+    for way in parts_of(node):
+        reads = _reads_first(part(node, way), name)
+        if reads is not None:
+            return reads
+    return None if isinstance(node, _QUIET) else False
+
+
 def part(node: ast.AST, way: Part) -> ast.expr:
     """Return the sub-expression at a part of the node."""
     inner: object = node

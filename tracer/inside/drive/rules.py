@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from trace_mine.tracer.inside.drive.commands import Command
 from trace_mine.tracer.inside.drive.frames import Body, Frame
 from trace_mine.tracer.inside.reasons import Reason
+from trace_mine.tracer.inside.syntax.current_exception import Asks
 
 MOST_ITERATIONS = 50
 """Iterations of opened loops for each command that a session may have.
@@ -31,6 +32,9 @@ class Rules:
         kept_functions: (file, line) of functions whose calls are to stay calls, for the same reasons.
         max_commands: commands from which on the session opens nothing more.
         at_prompt: True for examples at a prompt, whose expression statements echo; False for a script.
+        lists_names: the program may list the session's names, so that none is left over.
+        reads_qualified: the program may read the qualified names of functions.
+        asks: what the program asks for of exceptions being handled.
         from_file: definitions are compiled under the script's file (see ``from_file``).
     """
 
@@ -41,6 +45,9 @@ class Rules:
     kept_functions: frozenset[tuple[str, int]]
     max_commands: int
     at_prompt: bool
+    lists_names: bool = False
+    reads_qualified: bool = False
+    asks: Asks = "nothing"
     from_file: bool = False
 
     def __post_init__(self) -> None:

@@ -243,16 +243,12 @@ def run_return(context: DriveContext, node: ast.Return, frame: Frame) -> None:
 def run_raise(context: DriveContext, node: ast.Raise, frame: Frame) -> None:
     """Run ``raise``; a bare one raises the exception being handled, which gets a variable for it.
 
-    When a handler is opened, no exception is being handled at the prompt, so a bare ``raise`` would raise RuntimeError.
+    When a handler is opened, no exception is being handled at the prompt, so a bare ``raise`` would raise RuntimeError;
+    which it does in the program where none is.
     """
     context.begin_statement(frame, node.lineno)
     if node.exc is None:
-        if not frame.handled:
-            context.give_up(node, frame, Reason.BARE_RAISE)
-        handled = frame.handled[-1]
-        if handled.name is None:
-            handled.name = context.writer.guard(handled.index, context.variables.temporary("error"))
-        context.emit(f"raise {handled.name}", frame)
+        context.emit(f"raise {context.name_of(context.handling[-1])}" if context.handling else "raise", frame)
         return
     nodes = [node.exc] if node.cause is None else [node.exc, node.cause]
     sites = sites_in(context, *nodes)

@@ -52,6 +52,10 @@ def show_uncaught(writer: SessionWriter, raised: Raised) -> None:
     above = _above(error)
     if writer.commands[raised.index].error is not None and not above:
         return
+    inside = raised.inside
+    if inside is not None and "__context__" in above:
+        outer = writer.guard(inside.index, inside.name or writer.variables.fresh("error"))
+        writer.put_inside(writer.commands[raised.index], outer)
     name = writer.guard(raised.index, writer.variables.fresh("error"))
     for attribute in above:
         writer.show_by_command(f"{name}.{attribute}")

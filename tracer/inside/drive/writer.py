@@ -56,6 +56,7 @@ class SessionWriter:
         echoes: the values that its prompt echoed since then, as text. Apart from ``printed``, since the result check
             compares each with the native run, which in a script prints and does not echo.
         last_value: the value of the last expression.
+        wrote_spare: the statement that runs now has bound the spare variable.
     """
 
     def __init__(
@@ -81,6 +82,7 @@ class SessionWriter:
         self.printed: list[str] = []
         self.echoes: list[str] = []
         self.last_value: object = None
+        self.wrote_spare = False
         self._opening = opening
         self._capture = capture
         self._mixed: list[str] = []
@@ -164,13 +166,14 @@ class SessionWriter:
         """
         command = Command(source, kind, self._position, self._piece)
         num_echoes = len(self.echoes)
+        self.last_value = None  # the command may be what ends its life
         try:
             # one dictionary as globals and locals, as at a prompt: nested functions and comprehensions find all names
             exec(self._compile(source, "single", origin), self.variables.namespace)
         except OutputFull:
             raise  # the run's own limit, which is no exception of the program
         except BaseException as error:  # SystemExit and KeyboardInterrupt are the program's own, too
-            command.exception = error
+            command.exception, command.raised = error, True
         self._move_printed()
         command.output = "".join(self._mixed)
         self._mixed.clear()
@@ -208,7 +211,7 @@ class SessionWriter:
         except OutputFull:
             raise
         except BaseException as error:
-            command.exception = error
+            command.exception, command.raised = error, True
         printed = self._capture.take()
         self.printed.append(printed)
         self.last_value = value
@@ -256,13 +259,17 @@ class SessionWriter:
         self._record(command)
         if error is not None and (command.output or not doctext.is_showable_message(message or "")):
             # a doctest shows either output or a traceback: the command catches its exception and keeps the output
-            name = self.guard(len(self.commands) - 1, self.variables.fresh("error"))
+            name = self.guard(len(self.commands) - 1, self.variables.temporary("error"))
             if not command.output:
                 shown_by += self._telling(name, error, message)
         self._opening.emitted(command.source, command.output, command.error)
         if binds:
-            self.variables.track(binds, bound=error is None)
-        command.wrote, command.changes = self.variables.observe()
+            self.variables.track(binds)
+        wrote, changes = self.variables.observe()
+        command.wrote += wrote
+        command.changes.update(changes)
+        if changes and self.spare in changes:
+            self.wrote_spare = True
         for source in shown_by:
             self.show_by_command(source)
         if error is not None:
@@ -314,8 +321,13 @@ class SessionWriter:
 
     def take_back_reveal(self, source: str) -> None:
         """Take back a reveal that the next command, the program's own echo of this expression, repeats."""
-        if self.commands and self.commands[-1].kind == "reveal" and self.commands[-1].source == source:
-            self.commands.pop()
+        for index in range(len(self.commands) - 1, -1, -1):
+            command = self.commands[index]
+            if command.kind == "reveal" and command.source == source:
+                del self.commands[index]
+            elif command.kind == "reveal" or (command.kind == "bind" and command.source.startswith("del ")):
+                continue  # of the same command, or the end of a call that gave the value
+            return
 
     def take_back(self, command: Command) -> None:
         """Take back a command that changed nothing: in a replay it would change nothing either."""
@@ -323,8 +335,13 @@ class SessionWriter:
 
     def replace_failed(self, command: Command, source: str) -> None:
         """Give a command that raised another text, which does the same and raises nothing."""
+        if command.error is None:  # ``guard`` has rewritten it already, since it printed something as well
+            name = self._guarded_name(command)
+            del self.variables.namespace[name], command.changes[name]
+            command.wrote.remove(name)
+            self.variables.free(name)
         command.source = source
-        command.error = command.exception = None
+        command.error, command.exception, command.raised = None, None, False
 
     def guard(self, index: int, name: str) -> str:
         """Rewrite a command that raised so that it binds the exception instead of ending in a traceback.
@@ -341,9 +358,9 @@ class SessionWriter:
             (``del error`` of an inner handler would unbind it), or where an earlier call bound the exception.
         """
         command, namespace = self.commands[index], self.variables.namespace
-        assert command.exception is not None
         if command.error is None:
             return self._guarded_name(command)  # rewritten before, by an inner handler or ``with``
+        assert command.exception is not None  # its handler runs
         later = "\n".join(each.source for each in self.commands[index + 1 :])
         number = 1
         while re.search(rf"\b{name}\b", later):
@@ -360,11 +377,20 @@ class SessionWriter:
         caught = "caught" if "caught" not in namespace else self.variables.fresh("caught")
         command.source = f"try:\n{indented(body)}\nexcept BaseException as {caught}:\n    {name} = {caught}"
         # the ``except`` clause unbinds its own name at its end, so the exception is bound to a second one
-        if caught != "caught":
-            del namespace[caught]  # ``fresh`` bound it to None; the command itself leaves it unbound
+        self.variables.free(caught)
         command.error = None
-        namespace[name] = command.exception
+        command.changes[name] = self.variables.bind(name, command.exception)
+        if name not in command.wrote:
+            command.wrote.append(name)
         return name
+
+    def put_inside(self, command: Command, name: str) -> None:
+        """Rewrite a command that ran so that it runs where an exception is being handled, which a variable holds."""
+        command.source = f"try:\n    raise {name}\nexcept BaseException:\n{indented(command.source)}"
+
+    def let_go(self, index: int) -> None:
+        """Hold the exception that a command raised no longer: the program doesn't, either."""
+        self.commands[index].exception = None
 
     def _guarded_name(self, command: Command) -> str:
         """Return the variable that a command which ``guard`` rewrote binds: its last line is ``name = caught``."""
@@ -386,20 +412,11 @@ class SessionWriter:
             self.execute(f"from builtins import {name} as {alias}", "bind", reveal=False)
         return alias
 
-    def forget(self, names: Iterable[str]) -> None:
-        """Stop tracking variables: those of a call that has returned, or of a handler that has ended."""
+    def free(self, names: Iterable[str]) -> None:
+        """Let other variables have names that a command has unbound, or that none has bound."""
         for name in names:
-            self.variables.forget(name)
+            self.variables.free(name)
             self._opening.forget(name)
-
-    def unbind(self, name: str) -> None:
-        """Unbind a variable, so that its name can be given to another one.
-
-        No command says so: in a replay the name keeps its old value until a command binds it again, and every variable
-        that gets the name later is bound before it is read. Only a list of all names (``dir()``) could tell.
-        """
-        self.variables.unbind(name)
-        self.forget([name])
 
     # reveals
 

@@ -47,12 +47,17 @@ from trace_mine.tracer.inside.protocol.jobs import DriveJob, Piece, Place, Progr
 from trace_mine.tracer.inside.reasons import Reason
 from trace_mine.tracer.inside.states.world import World
 from trace_mine.tracer.inside.syntax.comparable_lines import comparable_lines
+from trace_mine.tracer.inside.syntax.current_exception import ASKS, asked_for
 from trace_mine.tracer.inside.views.choose import choose_opening
 from trace_mine.tracer.inside.views.opening import Opening
 from trace_mine.tracer.inside.views.spaced_reveals import Spacing
 
 _reads_doc = re.compile(r"\b(?:__doc__|getdoc|pydoc|globals|vars|help)\b")
 """Words of a program that may read its own docstring; elsewhere the docstring would be a command that nobody needs."""
+
+
+_lists_names = re.compile(r"\b(?:dir|globals|locals|vars|__dict__|f_globals|f_locals|gc|getmembers|getrefcount)\b")
+"""Words of a program that may list the names of its module, or count what they hold."""
 
 
 def run(job: DriveJob, context: JobContext) -> End:
@@ -67,7 +72,8 @@ def run(job: DriveJob, context: JobContext) -> End:
     namespace = prepared.namespace
     names = stored_names(job.program.pieces)
     # the session assigns values to the spare name that a prompt would echo but the program did not
-    spare = "_" if "_" not in names and "_" not in namespace else "ignored"
+    is_taken = "_" in namespace or any(_binds(piece.source, "_") for piece in job.program.pieces)
+    spare = "ignored" if is_taken else "_"
     opening = _opening(job, prepared, context, spare)
     variables = Variables(namespace)
     # before anything runs: a variable of ours must not take a name that the program binds later
@@ -142,6 +148,21 @@ def run(job: DriveJob, context: JobContext) -> End:
     return End(end="ok")
 
 
+def _binds(source: str, name: str) -> bool:
+    """Return True if the name is bound anywhere in a source, by a local of a function too, which may be opened."""
+    try:
+        nodes = list(ast.walk(ast.parse(source)))
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return False
+    return any(
+        (isinstance(node, ast.Name) and node.id == name and isinstance(node.ctx, ast.Store))
+        or (isinstance(node, ast.arg) and node.arg == name)
+        or (isinstance(node, ast.alias) and (node.asname or node.name) == name)
+        or (isinstance(node, (ast.FunctionDef, ast.ExceptHandler, ast.MatchAs)) and node.name == name)
+        for node in nodes
+    )
+
+
 def _so_far(driver: Driver, spare: str, reason: Reason) -> DriveSummary:
     """The session up to the command that runs now, which is in no list yet."""
     writer = driver.writer
@@ -201,6 +222,11 @@ def _rules(job: DriveJob, max_commands: int) -> Rules:
         kept_functions=frozenset((p.path, p.line) for p in job.whole if p.column is None),
         max_commands=max_commands,
         at_prompt=job.program.single,
+        lists_names=any(
+            map(_lists_names.search, (job.program.code, *(piece.source for piece in job.program.pieces))),
+        ),
+        reads_qualified=any("__qualname__" in piece.source for piece in job.program.pieces),
+        asks=max((asked_for(piece.source) for piece in job.program.pieces), key=ASKS.index, default="nothing"),
         from_file=job.from_file,
     )
 
@@ -310,7 +336,7 @@ def _command(command: Command) -> SessionCommand:
         output=command.output,
         error=command.error,
         kind=command.kind,
-        raised=command.exception is not None,
+        raised=command.raised,
         wrote=tuple(command.wrote),
         changes=command.changes,
         depth=command.depth,

@@ -63,6 +63,8 @@ _mutable = object()
 _deleted = object()
 _items = object()
 _item = object()
+_HAS_DICTIONARY = sys.version_info < (3, 13)
+"""True if a frame keeps a dictionary of its locals from the first look at them, which holds their values to its end."""
 _end = object()
 _cut = object()
 
@@ -178,9 +180,6 @@ class Recorder:
         self.module_names = module_names
         self._logs: list[tuple[types.CodeType, int, Log]] = []
         self.depth = 0
-        # A generator's frame is called at each resumption: its record goes on then. The frame is kept, so that no other
-        # frame is taken for it.
-        self._suspended: dict[types.FrameType, Tracer] = {}
         self._own: dict[str, bool] = {}
         # by id, because a code object hashes all that it holds; the code is kept, so that its id stays its own
         self._followed: dict[int, tuple[types.CodeType, bool, bool, frozenset[int]]] = {}
@@ -222,11 +221,13 @@ class Recorder:
         if not is_followed or self.depth > self.max_depth:
             return None
         if code.co_flags & CO_GENERATOR:
-            local = self._suspended.get(frame)
+            # it is called at each resumption, and its record goes on then. The frame itself has the trace function: a
+            # reference of ours would keep its locals alive when the generator has ended
+            local = _followed_before(frame.f_trace)
             if local is None:
                 if self.left < 0:
                     return None
-                local = self._suspended[frame] = self._follow(code, cleanup)
+                local = self._follow(code, cleanup)
         elif self.left < 0:
             return None  # the records have ended, and frames are counted alone
         else:
@@ -267,6 +268,9 @@ class Recorder:
             if event != "line":
                 if event == "return":
                     self.depth -= 1
+                    if identities and _HAS_DICTIONARY:
+                        # a dictionary that lacks a variable would change the order in which objects end
+                        _ = frame.f_locals
                     if not is_cut:
                         add(_end)
                     return None
@@ -343,6 +347,14 @@ class Recorder:
         local = frame.f_locals
         # A metaclass's ``__prepare__`` may give a class body any mapping; copying a subclass would call its methods.
         return dict.copy(local) if isinstance(local, dict) else {}
+
+
+_local_code = next(const for const in Recorder._follow.__code__.co_consts if type(const) is types.CodeType)
+
+
+def _followed_before(function: Tracer | None) -> Tracer | None:
+    """The trace function of a frame where ``_follow`` made it; None of another one, which the program may have set."""
+    return function if type(function) is types.FunctionType and function.__code__ is _local_code else None
 
 
 def _has_statements(code: types.CodeType) -> bool:

@@ -59,6 +59,9 @@ class Narrowed(Opening):
     def opens_generators(self) -> bool:
         return self._inner.opens_generators()
 
+    def tells_bound(self, names: Sequence[str]) -> frozenset[str]:
+        return self._inner.tells_bound(names)
+
     def emitted(self, source: str, output: str, error: str | None) -> None:
         self._inner.emitted(source, output, error)
 

@@ -111,6 +111,10 @@ class Opening(ABC):
     def opens_generators(self) -> bool:
         """Return True if bodies of generators may be opened, where a loop, or ``list`` and the like, runs them."""
 
+    @abstractmethod
+    def tells_bound(self, names: Sequence[str]) -> frozenset[str]:
+        """Return those of the variables of which a session may tell if they are bound now."""
+
     # events of the session, and the reveals that follow them
 
     @abstractmethod

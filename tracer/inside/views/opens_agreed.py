@@ -149,6 +149,17 @@ class OpensAgreed(Opening):
     def opens_generators(self) -> bool:
         return False  # the interpreter does not run two bodies in turns
 
+    def tells_bound(self, names: Sequence[str]) -> frozenset[str]:
+        """Return the variables that every state binds, or none of them."""
+        if self.is_certain:
+            return frozenset(names)
+
+        def question(name: str) -> Callable[[World, States], bool]:
+            source = f"{name!r} in globals()"
+            return lambda world, states: agreed(world, source, states) is not None
+
+        return frozenset(name for name in names if self._ask(question(name)))
+
     # what was shown, and what is to be shown
 
     def emitted(self, source: str, output: str, error: str | None) -> None:

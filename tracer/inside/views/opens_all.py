@@ -65,6 +65,9 @@ class OpensAll(Opening):
     def opens_generators(self) -> bool:
         return True
 
+    def tells_bound(self, names: Sequence[str]) -> frozenset[str]:
+        return frozenset(names)
+
     def emitted(self, source: str, output: str, error: str | None) -> None:
         pass  # nothing is hidden, so nothing has to be concluded from what was shown
 

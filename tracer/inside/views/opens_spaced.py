@@ -61,6 +61,9 @@ class OpensSpaced(Opening):
     def opens_generators(self) -> bool:
         return False
 
+    def tells_bound(self, names: Sequence[str]) -> frozenset[str]:
+        return frozenset(names)
+
     def emitted(self, source: str, output: str, error: str | None) -> None:
         # the output is of no interest: which reveals are due depends on the commands alone
         self._reveals.emitted(source)

@@ -1,0 +1,136 @@
+"""Handlers, ``finally`` and managers run with their exception current: opened, and printing what Python prints."""
+
+from __future__ import annotations
+
+import pytest
+
+from trace_mine.tracer.schema import Drop
+
+FLAT = {"closed", "result_differs", "path_differs", "replay_differs", "unstable", "replay_mismatch", "unfaithful"}
+
+
+@pytest.fixture(scope="module")
+def tracer(kit):
+    with kit.PlainTracer(kit.TracerConfig(follow=3)) as made:
+        yield made
+
+
+def traced(kit, tracer, source: str):
+    trace = tracer.trace(kit.script(source))
+    assert not isinstance(trace, Drop), trace
+    return trace
+
+
+DIVIDE = "def f():\n    try:\n        1 / 0\n    except ZeroDivisionError:\n        "
+NOTE = """import sys
+def note(where):
+    kind, error, _ = sys.exc_info()
+    print(where, None if kind is None else kind.__name__, error)
+"""
+SHOWN = "print(type(error).__name__, repr(error.__context__), repr(error.__cause__), error.__suppress_context__)\n"
+TRY = "try:\n    f()\nexcept Exception as error:\n    "
+
+PROGRAMS = {
+    "helper": NOTE
+    + "def f():\n    try:\n        1 / 0\n    except ZeroDivisionError:\n        note('in')\n    note('out')\nf()\n",
+    "nested": (
+        NOTE + "def f():\n    try:\n        1 / 0\n    except ZeroDivisionError:\n        try:\n            int('x')\n"
+        "        except ValueError as error:\n            note('inner')\n        note('outer')\n    note('out')\nf()\n"
+    ),
+    "finally": (
+        NOTE + "def f():\n    try:\n        return 1 / 0\n    finally:\n        note('finally')\n"
+        "try:\n    f()\nexcept ZeroDivisionError:\n    note('handler')\n"
+    ),
+    "manager": (
+        NOTE + "class M:\n    def __enter__(self):\n        return self\n    def __exit__(self, kind, error, frames):\n"
+        "        note('exit')\n        return True\nwith M():\n    {}['k']\nnote('out')\n"
+    ),
+    "raise in helper": (
+        "def again():\n    raise\ndef f():\n    try:\n        1 / 0\n    except ZeroDivisionError:\n        again()\n"
+        + TRY
+        + SHOWN
+    ),
+    "raise without one": "def f():\n    raise\n" + TRY + SHOWN,
+    "context": "def f():\n    try:\n        1 / 0\n    except ZeroDivisionError:\n        {}['k']\n" + TRY + SHOWN,
+    "context of a callee": ("def g(n):\n    raise KeyError(n)\n" + DIVIDE + "g(3)\n" + TRY + SHOWN),
+    "from none": (
+        "def f():\n    try:\n        1 / 0\n    except ZeroDivisionError:\n        raise KeyError('k') from None\n"
+        + TRY
+        + SHOWN
+    ),
+    "cause": (
+        "def f():\n    try:\n        1 / 0\n    except ZeroDivisionError as e:\n        raise KeyError('k') from e\n"
+        + TRY
+        + SHOWN
+    ),
+    "context in finally": "def f():\n    try:\n        1 / 0\n    finally:\n        {}['k']\n" + TRY + SHOWN,
+    "context in a manager": (
+        "class M:\n    def __enter__(self):\n        return self\n"
+        "    def __exit__(self, *_):\n        raise KeyError('k')\n"
+        "def f():\n    with M():\n        1 / 0\n" + TRY + SHOWN
+    ),
+    "chain of three": (
+        "def f():\n    try:\n        try:\n            1 / 0\n        except ZeroDivisionError:\n            {}['k']\n"
+        "    except KeyError:\n        int('x')\n"
+        + TRY
+        + SHOWN.replace("error.__context__", "error.__context__.__context__")
+    ),
+    "after a handler": (
+        "def f():\n    try:\n        1 / 0\n    except ZeroDivisionError:\n        pass\n    {}['k']\n" + TRY + SHOWN
+    ),
+    "function that stays whole": (
+        NOTE + "def f(n):\n    try:\n        1 / 0\n    except ZeroDivisionError:\n"
+        "        list(map(note, [n]))\n        raise\n"
+        "try:\n    f('in map')\nexcept ZeroDivisionError:\n    print('caught')\n"
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", PROGRAMS)
+def test_handlers_are_opened_with_their_exception_current(kit, tracer, kind):
+    """What is printed is compared with the native run; every function is opened, but the one that ``map`` calls."""
+    trace = traced(kit, tracer, PROGRAMS[kind])
+    assert not FLAT & trace.kept_whole.keys(), (trace.kept_whole, trace.text)
+    left = {reason: number for reason, number in trace.unopened_frames.items() if reason != "class_body"}
+    assert left == ({"callback": 1} if kind == "function that stays whole" else {})
+
+
+def test_a_program_that_asks_for_no_exception_has_no_commands_inside_of_handlers(kit, tracer):
+    source = "def f():\n    try:\n        1 / 0\n    except ZeroDivisionError:\n        return int('3')\nprint(f())\n"
+    assert "raise" not in traced(kit, tracer, source).text.split("print(f")[-1]
+
+
+def test_an_uncaught_exception_shows_the_one_that_was_handled(kit, tracer):
+    trace = traced(kit, tracer, "try:\n    1 / 0\nexcept ZeroDivisionError:\n    int('x')\n")
+    assert trace.text.endswith(
+        """>>> try:
+...     _ = 1 / 0
+... except BaseException as caught:
+...     error_1 = caught
+>>> try:
+...     try:
+...         raise error_1
+...     except BaseException:
+...         int('x')
+... except BaseException as caught:
+...     error_2 = caught
+>>> error_2.__context__
+ZeroDivisionError('division by zero')
+>>> raise error_2
+Traceback (most recent call last):
+    ...
+ValueError: invalid literal for int() with base 10: 'x'
+"""
+    ), trace.text
+
+
+def test_a_handler_that_shows_frames_is_kept_whole(kit, tracer):
+    handler = "except ZeroDivisionError:\n    x = 'by zero' in traceback.format_exc()\n"
+    source = f"import traceback\ntry:\n    1 / 0\n{handler}print(x)\n"
+    assert traced(kit, tracer, source).kept_whole == {"exception_context": 1}
+
+
+def test_a_handler_that_rebinds_the_exceptions_name_is_kept_whole(kit, tracer):
+    source = NOTE + "try:\n    1 / 0\nexcept ZeroDivisionError as error:\n    error = 3\n    note('in')\n"
+    trace = traced(kit, tracer, source)
+    assert "exception_context" in trace.kept_whole and "in ZeroDivisionError" in trace.text
