@@ -17,6 +17,7 @@ import trace_mine
 from rich_programs import rich_program
 from trace_mine.corpus.mined.options import MineOptions
 from trace_mine.tracer.config import DEFAULT_FOLLOW, TracerConfig
+from trace_mine.tracer.inside.differences import CLOSED_GENERATORS_STAY_OUT, COMPREHENSIONS_ARE_INLINED
 from trace_mine.tracer.inside.protocol.answers import DrivenFrame, EnteredFrames, RefusedCalls
 from trace_mine.tracer.inside.reasons import Reason
 from trace_mine.tracer.own_frames import FrameAccount, account_of
@@ -107,7 +108,7 @@ def test_a_way_of_entry_is_counted_by_its_word(tracer, kit, reason: Reason) -> N
     assert trace.own_frames == trace.opened_frames + sum(trace.unopened_frames.values()) == frames_entered(source)
 
 
-@pytest.mark.skipif(sys.version_info >= (3, 12), reason="comprehensions have no frame from 3.12 on")
+@pytest.mark.skipif(COMPREHENSIONS_ARE_INLINED.holds, reason="comprehensions have no frame from 3.12 on")
 def test_a_comprehension_is_counted_or_opened(kit) -> None:
     source = "x = [i for i in range(3)]\ny = {i for i in x}\n"
     for opens, numbers in ((False, (0, 2)), (True, (1, 1))):
@@ -148,7 +149,7 @@ def test_a_session_of_closed_statements_says_so() -> None:
 def test_an_opened_generator_is_opened_at_each_resumption(tracer, kit, source: str) -> None:
     trace = traced(tracer, kit, source)
     # closing a generator that is left early enters it once more, in the versions that throw into it for that
-    closing = 1 if "break" in source and sys.version_info < (3, 13) else 0
+    closing = 1 if "break" in source and not CLOSED_GENERATORS_STAY_OUT.holds else 0
     assert trace.own_frames == frames_entered(source) and trace.opened_frames == trace.own_frames - closing
 
 
