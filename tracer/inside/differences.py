@@ -36,7 +36,7 @@ class VersionDifference:
 
     def __post_init__(self) -> None:
         if self.before is None and self.since <= (3, 11):
-            raise ValueError(f"expected VersionDifference.since after 3.11, which all have, got {self.since}; leave it out")
+            raise ValueError(f"expected VersionDifference.since after 3.11, got {self.since}; leave out what all have")
 
     def holds_in(self, version: tuple[int, ...]) -> bool:
         """Tell if it is true of a version."""
@@ -126,6 +126,13 @@ LOCALS_ARE_A_PROXY = VersionDifference(
     evidence="import sys\ndef f():\n    return type(sys._getframe().f_locals).__name__\n"
     "print(f() == 'FrameLocalsProxy')\n",
 )
+REAL_PATHS_HIDE_REFUSALS = VersionDifference(
+    since=(3, 13),
+    what="`os.path.realpath` takes any error of `readlink` for the end of the way",
+    so="At level 2, where `readlink` is refused, a real path of a link of the host may be a false one",
+    evidence="import os\ndef refuse(path, **_):\n    raise PermissionError(13, 'refused')\nos.readlink = refuse\n"
+    "try:\n    os.path.realpath('/proc/self/exe')\n    print(True)\nexcept PermissionError:\n    print(False)\n",
+)
 DOCSTRINGS_ARE_DEDENTED = VersionDifference(
     since=(3, 13),
     what="The compiler takes the indentation out of docstrings",
@@ -149,11 +156,10 @@ CLOSED_GENERATORS_STAY_OUT = VersionDifference(
 )
 PROMPTS_ARE_NUMBERED = VersionDifference(
     since=(3, 13),
-    before=(3, 14),
-    what="What is typed at a prompt has a numbered file name, `<stdin>-0`",
+    what="What is typed at a prompt has a numbered file name, `<stdin>-0` or, from 3.14 on, `<stdin-0>`",
     so="A session that shows the name of its file differs under the readers, and is no row",
     evidence=_PROMPT.format(text="def f(): pass\n\nprint(f.__code__.co_filename)\n")
-    + "print('<stdin>-' in done.stdout)\n",
+    + "print(done.stdout.strip() != '<stdin>')\n",
 )
 ANNOTATIONS_ARE_LAZY = VersionDifference(
     since=(3, 14),
@@ -186,6 +192,13 @@ SLICES_ARE_CONSTANTS = VersionDifference(
     so="Our compiled code goes into a jail of our own interpreter in its newest version",
     evidence="import marshal\ntry:\n    marshal.dumps(compile('x[1:2]', 'f', 'eval'), 4)\n    print(False)\n"
     "except ValueError:\n    print(True)\n",
+)
+INTERNED_STRINGS_ARE_SEEN = VersionDifference(
+    since=(3, 14),
+    what="`gc.get_objects` gives the dict of interned strings",
+    so="A program that looks there finds names that our code has had, in replays too",
+    evidence="import gc\nname = '__subclasses__'\n"
+    "print(any(type(each) is dict and each.get(name) == name for each in gc.get_objects()))\n",
 )
 UNHASHABLE_KEYS_ARE_TOLD = VersionDifference(
     since=(3, 14),

@@ -28,6 +28,7 @@ import types
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from trace_mine.tracer.inside.differences import LOCALS_ARE_A_PROXY
 from trace_mine.tracer.inside.observe.entries import CO_OPTIMIZED, EntryCounts
 from trace_mine.tracer.inside.observe.lists import ListWatch
 from trace_mine.tracer.inside.observe.values import ATOMS, LARGE, all_atoms, snapshot, text
@@ -63,7 +64,7 @@ _mutable = object()
 _deleted = object()
 _items = object()
 _item = object()
-_HAS_DICTIONARY = sys.version_info < (3, 13)
+_HAS_DICTIONARY = not LOCALS_ARE_A_PROXY.holds
 """True if a frame keeps a dictionary of its locals from the first look at them, which holds their values to its end."""
 _end = object()
 _cut = object()
