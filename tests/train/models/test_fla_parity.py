@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 torch = pytest.importorskip("torch", reason="needs the extra [train]")
-# looked for and not imported: where triton is installed, an import of fla puts its own Mamba-2 configuration in the place
-# of transformers', for all tests of this process
+# looked for and not imported: where triton is installed, an import of fla puts its own Mamba-2 configuration in the
+# place of transformers', for all tests of this process
 if importlib.util.find_spec("fla") is None:
     pytest.skip("needs flash-linear-attention", allow_module_level=True)
 if importlib.util.find_spec("triton") is None:
