@@ -15,6 +15,10 @@ from trace_mine.tracer.schema import Drop
 FLAT = {"closed", "result_differs", "path_differs", "replay_differs", "unstable", "replay_mismatch", "unfaithful"}
 SINCE: dict[str, dict[str, tuple[int, str]]] = {
     "3.11": {
+        "a generator that the library consumes": (
+            1,
+            "def count(n):\n    k = 0\n    while k < n:\n        yield k\n        k += 1\nprint(sum(count(2)))\n",
+        ),
         "a group is caught in parts": (
             1,
             "def broken(n):\n    raise ExceptionGroup('many', [ValueError(n), KeyError(n)])\n"

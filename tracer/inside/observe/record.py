@@ -350,7 +350,8 @@ class Recorder:
         return dict.copy(local) if isinstance(local, dict) else {}
 
 
-_local_code = next(const for const in Recorder._follow.__code__.co_consts if type(const) is types.CodeType)
+# by its name: from 3.14 on the code of its annotations is among the constants as well
+_local_code = next(each for each in Recorder._follow.__code__.co_consts if getattr(each, "co_name", "") == "local")
 
 
 def _followed_before(function: Tracer | None) -> Tracer | None:
