@@ -2,8 +2,9 @@
 
 The library is `train/kernels/_delta.so`, built from `train/kernels/c/delta.c` by setup.py if there is a compiler. It
 isn't a Python module and knows nothing of torch: ctypes loads it and passes it pointers, so that building it takes
-neither's headers, and that one file serves every interpreter. It is 2.1 to 2.7 times as fast as the torch form (docs/models.md); docs/decisions/0008 says why it is
-optional. Without it `refusal` says what is missing, and `delta` takes the torch form.
+neither's headers, and that one file serves every interpreter. It is 2.1 to 2.7 times as fast as the torch form
+(docs/models.md); docs/decisions/0008 says why it is optional. Without it `refusal` says what is missing, and `delta`
+takes the torch form.
 """
 
 from __future__ import annotations
