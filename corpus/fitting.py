@@ -21,7 +21,7 @@ import numpy as np
 from trace_mine.corpus.errors import CorpusError
 from trace_mine.corpus.schema import SplitRowColumns
 from trace_mine.corpus.synthetic.automaton import Automaton, Flags, Floats
-from trace_mine.tracer.inside.protocol.answers import Move, SessionAutomaton
+from trace_mine.tracer.inside.protocol.choice_answers import Move, SessionAutomaton
 
 
 class NoAutomaton(ValueError):

@@ -20,7 +20,7 @@ MAY_IMPORT = {
     "train": {"train", "tokenizer", "corpus", "tracer"},
     "eval": {"eval", "train", "tokenizer", "corpus", "tracer"},
 }
-TERMINAL = {"tracer/__main__.py": {"typer"}, "tracer/command_line.py": {"typer"}}
+TERMINAL = {f"tracer/{name}.py": {"typer"} for name in ("__main__", "command_line", "run_options")}
 """The one exception to "the tracer imports the standard library alone": its command, which no library user imports."""
 FILES = sorted(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py"))
 OTHERS = sorted(

@@ -40,9 +40,9 @@ from trace_mine.corpus.verify_command import _print as print_sample
 from trace_mine.corpus.work import Dropped
 from trace_mine.errors import NoTraceError
 from trace_mine.tokenizer.__main__ import visible as token_text
-from trace_mine.tracer.__main__ import Colour, _page, _print
 from trace_mine.tracer.command_line import make_app, run_app
 from trace_mine.tracer.formats.repl import render
+from trace_mine.tracer.run_result import Colour, page_of, print_result
 from trace_mine.tracer.schema import Belief, Drop, Step, Trace
 from trace_mine.tracer.show import beliefs_shown, coloured
 from trace_mine.tracer.viewer import page
@@ -290,7 +290,7 @@ def figures(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 HTML: dict[str, Callable[[str, Path], str]] = {
-    "trace-run --html": lambda text, _: _page(trace_of(text), title=text),
+    "trace-run --html": lambda text, _: page_of(trace_of(text), title=text),
     "viewer": lambda text, _: page(trace_of(text), title=text, footer=text, sources={"p": text}),
     "notebook": lambda text, _: trace_of(text)._repr_html_(),
     "evaluation report": lambda text, folder: evaluation("report").page(folder, drawings(text), eval_facts(text)),
@@ -367,9 +367,11 @@ TEXTS: dict[str, Callable[[str], object]] = {
     "failure": lambda text: run_error(text, OSError),
     "trace": lambda text: print(trace_of(text)),
     "repr of a trace": lambda text: print(repr(trace_of(text))),
-    "trace-run": lambda text: _print(trace_of(text), beliefs=False, color=Colour.never),
-    "trace-run --beliefs": lambda text: _print(trace_of(text), beliefs=True, color=Colour.never),
-    "trace-run of a drop": lambda text: _print(Drop(reason="empty", evidence=text), beliefs=False, color=Colour.never),
+    "trace-run": lambda text: print_result(trace_of(text), beliefs=False, color=Colour.never),
+    "trace-run --beliefs": lambda text: print_result(trace_of(text), beliefs=True, color=Colour.never),
+    "trace-run of a drop": lambda text: print_result(
+        Drop(reason="empty", evidence=text), beliefs=False, color=Colour.never
+    ),
     "NoTraceError": lambda text: print(NoTraceError(text, Drop(reason="empty", evidence=text))),
     "beliefs": lambda text: print(beliefs_shown(trace_of(text), colour=False)),
     "below a line of ours": lambda text: print(indented(f"trace-test: {text}")),

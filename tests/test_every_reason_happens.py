@@ -79,17 +79,6 @@ child = Child()
     "lonely.py": "def load():\n    from ... import nothing\n    return nothing\n",
 }
 
-BARE_RAISE = """\
-def again():
-    raise
-try:
-    try:
-        1 / 0
-    except ZeroDivisionError:
-        again()
-except ZeroDivisionError:
-    x = 1
-"""
 REDIRECTED = "with contextlib.redirect_stdout(held):\n    print({})\n"
 HELD = "import contextlib, io\nheld = io.StringIO()\n"
 
@@ -170,12 +159,11 @@ WHOLE: dict[Reason, Program] = {
         source="from random import random\nx = 1\nif random() < 0.5:\n    x = 2\nprint(x)\n", view="branch"
     ),
     Reason.EXCEPTION_CONTEXT: Program(
-        source="import sys\ntry:\n    1 / 0\nexcept ZeroDivisionError:\n    kind = sys.exc_info()[0]\n"
+        source="import traceback\ntry:\n    1 / 0\nexcept ZeroDivisionError:\n    n = traceback.format_exc()[:9]\n"
     ),
     Reason.HANDLER_TYPE: Program(
         source="def kinds():\n    return ZeroDivisionError\ntry:\n    1 / 0\nexcept kinds():\n    x = 1\n"
     ),
-    Reason.BARE_RAISE: Program(source=BARE_RAISE),
     Reason.WITH_YIELD: Program(
         source="from contextlib import nullcontext\ndef g():\n    with nullcontext():\n        yield 1\nx = list(g())\n"
     ),
@@ -183,7 +171,7 @@ WHOLE: dict[Reason, Program] = {
     Reason.TRY_STAR: Program(source="try:\n    x = 1\nexcept* ValueError:\n    x = 2\n"),
     Reason.UNPARSE: Program(source="def f(n):\n    return n\nx = f(1)" + " + 1" * 900 + "\n"),
     Reason.UNBOUND_LOCAL: Program(
-        source="def f(n):\n    if n:\n        m = 1\n    return m\ntry:\n    f(0)\nexcept NameError:\n    x = 1\n"
+        source="def f(n):\n    n = [len('a'), m]\n    m = 1\ntry:\n    f(0)\nexcept NameError:\n    x = 1\n"
     ),
     Reason.REBOUND: Program(
         source="n = 1\nnames = globals()\ndef f():\n    names['n'] = 2\n    return 3\nx = (n, f())\n"
@@ -320,6 +308,17 @@ def test_a_frame_that_is_not_opened_gives_the_reason(tracer_of: Callable[[Progra
     made = tracer_of(FRAME[reason]).trace(FRAME[reason].snippet())
     assert isinstance(made, Trace) and made.unopened_frames.get(reason), made
     assert made.own_frames == made.opened_frames + sum(made.unopened_frames.values())
+
+
+def test_rounds_that_use_up_their_time_give_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    program = WHOLE[Reason.UNFAITHFUL]
+    with Tracer(TracerConfig(limits=LIMITS)) as tracer:
+        monkeypatch.setattr("trace_mine.tracer.session.ROUNDS_IN_FULL", 1e-9)
+        made = tracer.trace(program.snippet())
+        assert isinstance(made, Trace) and made.kept_whole[Reason.ROUNDS] == 1, made
+        # a program whose first session holds is not asked how long it took
+        made = tracer.trace(Program(source="def f(n):\n    return n\nx = f(1)\n").snippet())
+    assert isinstance(made, Trace) and not made.kept_whole and made.opened_calls == 1
 
 
 # limits of one run: the sandbox is asked to keep to little
@@ -695,7 +694,7 @@ def test_every_meaning_of_every_reason_has_a_case() -> None:
         ReasonStage.DISCOVERY: DISCOVERY.keys(),
         ReasonStage.TRACING: TRACING.keys() | RUNS.keys() | OUTCOMES.keys() | {Reason.JAIL_DIED},
         ReasonStage.ROW: ROW.keys(),
-        ReasonStage.WHOLE: WHOLE.keys(),
+        ReasonStage.WHOLE: WHOLE.keys() | {Reason.ROUNDS},
         ReasonStage.LESS: LESS.keys(),
         ReasonStage.FRAME: FRAME.keys(),
     }

@@ -117,7 +117,8 @@ def run(
         sandbox_level=sandbox_level,
         allow_unsafe=allow_unsafe_sandbox,
     )
-    snippet = script_snippet(text, name, arguments, in_folder=path is not None, stdin=typed)
+    drawn = None if chosen.hides else seed  # a view that hides draws decides them itself
+    snippet = script_snippet(text, name, arguments, in_folder=path is not None, stdin=typed, seed=drawn)
     return traced(snippet, config, lenient=lenient)
 
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 from trace_mine.tracer.blame import blame, command_of
@@ -13,7 +14,7 @@ from trace_mine.tracer.config import TracerConfig
 from trace_mine.tracer.denials import Denial, denial_in
 from trace_mine.tracer.formats import repl
 from trace_mine.tracer.hiding import believe, draws_of, laws_of, view_of
-from trace_mine.tracer.inside.protocol.answers import DriveSummary, Error, MustRestart
+from trace_mine.tracer.inside.protocol.answers import CommandBegun, DriveSummary, Error, MustRestart
 from trace_mine.tracer.inside.protocol.jobs import DriveJob, Program
 from trace_mine.tracer.inside.reasons import Reason
 from trace_mine.tracer.own_frames import account_of
@@ -23,12 +24,14 @@ from trace_mine.tracer.replays.jails import ReplayJails
 from trace_mine.tracer.rounds import Again, Blame, Differs, Failed, Native, Plan, all_of, check_ended, with_whole
 from trace_mine.tracer.sandbox import Worker
 from trace_mine.tracer.schema import Outcome, Snippet, Step, Trace, Verification
+from trace_mine.tracer.script_folder import FolderCopy
 from trace_mine.tracer.scripts import reads_source
 from trace_mine.tracer.steps import masked, steps_of
 from trace_mine.tracer.two_worlds import library_on_host, program_of, root_of
 
-BEFORE_LIMIT = 0.7
-"""The part of its limits after which a run ends by itself, where its session so far is wanted."""
+BEFORE_LIMIT, KILLED_AT = 0.2, 0.3
+"""The parts of its limits after which a run ends by itself, where its session so far is wanted, and after which it is
+killed where it did not (a call of C code that never returns). Its replays take as much again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +45,7 @@ class Attempt:
         snippet: what the session is of.
         native: the snippet's native run.
         plan: what is opened, kept as one command, and not shown.
+        copied: the copy of the script's folder in which its runs begin, an empty one where it is the configuration's.
         lenient: a check that fails does not end the attempt.
         ends: the run ends early, so that its session is what the program did so far.
     """
@@ -52,6 +56,7 @@ class Attempt:
     snippet: Snippet
     native: Native
     plan: Plan
+    copied: FolderCopy
     lenient: bool
     ends: bool = False
 
@@ -122,8 +127,7 @@ class Attempt:
     def _denial(self, text: str) -> Denial | None:
         """The failure in the text that the program would not meet outside of the sandbox; None where there is none."""
         if self.snippet.kind == "script":
-            repository = self.config.repository
-            return denial_in(text, folder=None if repository is None else (repository / self.snippet.path).parent)
+            return denial_in(text, copied=self.copied)
         # an example, or a test, may promise that a module or a file is not there
         return denial_in(text, kinds=("call", "network"))
 
@@ -157,7 +161,7 @@ class Attempt:
         plan, config = self.plan, self.config
         # a plan that follows nothing means it: a test's function counts as no depth, so ``follow`` alone would open it
         opens = plan.follow >= 0
-        return self.recorder.run(
+        return self._run(
             DriveJob(
                 program=program if opens else replace(program, opens=()),
                 follow=max(plan.follow, 0),
@@ -179,6 +183,22 @@ class Attempt:
                 wall_seconds=config.limits.wall_seconds * BEFORE_LIMIT if self.ends else 0.0,
             )
         )
+
+    def _run(self, job: DriveJob) -> Outcome:
+        """Run the driver; once more, to the command before, where it is killed in a session that is to end early."""
+        if not self.ends:
+            return self.recorder.run(job)
+        limits = self.config.limits
+        killed_at = replace(
+            limits,
+            cpu_seconds=max(math.ceil(limits.cpu_seconds * KILLED_AT), 1),
+            wall_seconds=limits.wall_seconds * KILLED_AT,
+        )
+        outcome = self.recorder.run(job, killed_at)
+        last = max((begun.number for begun in all_of(outcome, CommandBegun)), default=0)
+        if outcome.status == "ok" or not last:
+            return outcome
+        return self.recorder.run(replace(job, stop_before=last), killed_at)
 
     def _differences(self, driven: DriveSummary) -> tuple[dict[str, str], Blame]:
         """The first of the result check and the path check that fails, as a reason with its evidence; else empty.

@@ -155,12 +155,17 @@ def _masked(text: str) -> str:
 
 
 _number = re.compile(r"(?<=\w)_\d+(?=[(>])")
+_place = re.compile(r"\b(?:filename|pathname)='(?:<[^'>]*+>|[^']*+(?<=\.py))'|\b(?:_|end_)?lineno=(?:\d++|None)")
+"""Attributes by which objects tell where a frame stood: of a warning, a log record, a frame's summary."""
 
 
 def same_text(ran: str, wrote: str) -> bool:
     """Equal texts, but for the number that a function or class of a followed call may have got at its name.
 
     The driver runs bodies of calls in the session's one namespace, where a second ``def step`` becomes ``step_2``; its
-    value shows as ``<function step_2>``, and an instance of a class as ``Point_1(x=1)``.
+    value shows as ``<function step_2>``, and an instance of a class as ``Point_1(x=1)``. Nor are places in the source
+    compared that an object keeps: a command has a file and lines of its own.
     """
-    return ran == wrote or _number.sub("", ran) == _number.sub("", wrote)
+    if ran == wrote:
+        return True
+    return _place.sub("", _number.sub("", ran)) == _place.sub("", _number.sub("", wrote))

@@ -1,7 +1,7 @@
 """Conventions of all commands: exit codes, one line for wrong usage, ``--version``, completion, a default command.
 
-With ``tracer/__main__.py`` the one file of the tracer that imports more than the standard library (typer, and rich by
-it): a program that uses the tracer as a library never imports this file.
+With ``tracer/__main__.py`` and ``run_options.py`` the one file of the tracer that imports more than the standard
+library (typer, and rich by it): a program that uses the tracer as a library never imports this file.
 
 A command's module makes its ``typer.Typer`` by ``make_app`` and has a ``main`` that returns ``run_app``'s exit code::
 

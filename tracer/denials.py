@@ -5,13 +5,17 @@ The session's text is searched, not exceptions: a program that catches the error
 
 from __future__ import annotations
 
-import os
+import posixpath
 import re
 import sys
+import tempfile
 from collections.abc import Container
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
+
+from trace_mine.tracer.sandbox.start_up import SCRATCH_PREFIX
+from trace_mine.tracer.script_folder import FolderCopy, is_skipped
+from trace_mine.tracer.two_worlds import SCRIPT_HOME
 
 Kind = Literal["call", "network", "package", "file"]
 """What was missing: a system call, the network, an installed package, a file that this machine has."""
@@ -47,12 +51,22 @@ _package = re.compile(r"No module named '([\w.]{1,100})'")
 _file = re.compile(r"\[Errno 2\] No such file or directory: '([^'\n]+)'")
 
 
-def denial_in(text: str, *, folder: Path | None = None, kinds: Container[Kind] = KINDS) -> Denial | None:
+SYSTEM_FOLDERS = frozenset(
+    ("bin", "boot", "dev", "etc", "home", "lib", "lib64", "media", "mnt", "opt", "proc", "root", "run", "sbin", "srv")
+) | {"sys", "tmp", "usr", "var", "Users"}
+"""The folders at the top of Linux systems, by their standard, in which a program expects what is not its own."""
+OWN_FOLDERS = (f"{SCRIPT_HOME}/", f"{tempfile.gettempdir()}/{SCRATCH_PREFIX}")
+"""How the paths of a program's own working folder begin: in a jail with a view of its own, and at level 2."""
+
+
+def denial_in(text: str, *, copied: FolderCopy | None = None, kinds: Container[Kind] = KINDS) -> Denial | None:
     """Find the first failure in a session's text that the program would not meet outside; None where there is none.
+
+    This machine is not asked what it has: what becomes of a program must not depend on that, nor tell it.
 
     Args:
         text: the session's text.
-        folder: what relative paths that the program named mean on this machine; None: nothing. Nothing is opened.
+        copied: the copy of the program's folder in which it began; None: it began in an empty folder of its own.
         kinds: those to look for.
     """
     match = _call.search(text) if "call" in kinds else None
@@ -75,16 +89,27 @@ def denial_in(text: str, *, folder: Path | None = None, kinds: Container[Kind] =
             cure = f"Install {name} in the environment of this command, or name one that has it by --environment DIR."
             return Denial(kind="package", evidence=match.group(), cure=cure)
     for match in _file.finditer(text) if "file" in kinds else ():
-        if _is_outside(match.group(1), folder):
+        if _is_outside(match.group(1), copied):
             cure = "The program sees its own folder alone: put the file beside it, or show its folder by --root DIR."
             return Denial(kind="file", evidence=match.group(), cure=cure)
     return None
 
 
-def _is_outside(path: str, folder: Path | None) -> bool:
-    """Return True if this machine has what a program named; a relative path is one of ``folder``."""
-    if "\0" in path or len(path) > 4_096:
-        return False
+def _is_outside(path: str, copied: FolderCopy | None) -> bool:
+    """Return True if a path that is not there may be there outside of the sandbox.
+
+    That is so of a path of the system's, of one above the program's folder, and of one in that folder that the copy of
+    it leaves out, or may leave out where not all that it leaves out is named.
+    """
     if path.startswith("/"):
-        return os.path.lexists(path)
-    return folder is not None and os.path.lexists(folder / path)
+        return path.split("/")[1] in SYSTEM_FOLDERS and not path.startswith(OWN_FOLDERS)
+    place = posixpath.normpath(path)
+    if place == ".." or place.startswith("../"):
+        return True
+    if copied is None:
+        return False
+    folders = place.split("/")[:-1]
+    if any(is_skipped(folder) for folder in folders):
+        return True
+    named = any(place == left or place.startswith(f"{left}/") for left, _ in copied.left_out)
+    return named or copied.num_left_out > len(copied.left_out)

@@ -1,6 +1,7 @@
 """The environment that a script's packages come from, as folders that a jail can show: by where things lie.
 
-Nothing of an environment runs for it, ``.pth`` files and its interpreter's ``site`` included.
+Nothing of an environment runs for it, its interpreter's ``site`` included: of ``.pth`` files, by which editable
+installations name their sources, the folders are read, and lines of code are left out but for setuptools' own table.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +18,14 @@ from trace_mine.tracer.sandbox.jail import hidden_from_runs, probe_interpreter
 MAX_CONFIG_BYTES = 1 << 14
 """How much of a ``pyvenv.cfg`` is read; real ones have some hundred bytes."""
 
+MAX_PTH_FILES, MAX_PTH_BYTES, MAX_LINKED = 200, 1 << 16, 32
+"""``.pth`` files of a folder that are read, how much of each, and folders that they may name together."""
+
 _import = re.compile(r"^([ \t]*+)(?:from[ \t]++(\w++)[\w.]*+[ \t]++import\b|import[ \t]++(.++))", re.MULTILINE)
+_finder = re.compile(r"^import (__editable___\w{1,200}_finder);")
+_table = re.compile(r"^MAPPING(?:: dict\[str, str\])? = (\{[^\n]*\})$", re.MULTILINE)
+_entry = re.compile(r"'(\w+)': '([^'\\\0]+)'")
+"""How setuptools writes where an editable installation's packages lie."""
 _dynamic = re.compile(r"\b(?:importlib|__import__|runpy|pkgutil)\b")
 
 
@@ -40,16 +48,14 @@ def site_folders(python: str, environment: Path | None = None) -> tuple[Path, ..
                 f"expected an environment of Python {minor}, got {str(environment)!r} without "
                 f"lib/python{minor}/site-packages; make one, or name its interpreter by --python"
             )
-        return folders
+        return _with_linked(folders)
     # not resolved: the link's place says which environment is meant
     prefix = Path(sys.prefix) if python == sys.executable else Path(os.path.abspath(python)).parent.parent
     folders = _below(prefix, minor)
-    if _is_alone(prefix):
-        return folders
-    # a user's own packages go before the system's, as in ``site``
-    return tuple(
-        dict.fromkeys((*_below(Path.home() / ".local", minor), *folders, *_below(Path(installation.prefix), minor)))
-    )
+    if not _is_alone(prefix):
+        # a user's own packages go before the system's, as in ``site``
+        folders = (*_below(Path.home() / ".local", minor), *folders, *_below(Path(installation.prefix), minor))
+    return _with_linked(tuple(dict.fromkeys(folders)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,6 +124,54 @@ def _below(prefix: Path, minor: str) -> tuple[Path, ...]:
     places += [f"local/lib/python{minor}/dist-packages", "lib/python3/dist-packages"]
     places_there = (Path(os.path.realpath(prefix / place)) for place in places)
     return tuple(dict.fromkeys(place for place in places_there if place.is_dir() and not hidden_from_runs(place)))
+
+
+def _with_linked(folders: tuple[Path, ...]) -> tuple[Path, ...]:
+    """The folders, and behind them those that their ``.pth`` files name and that runs can read."""
+    linked: dict[Path, None] = {}
+    for folder in folders:
+        for path in _named_by_pth(folder):
+            if len(linked) < MAX_LINKED and path.is_absolute() and path.is_dir() and not hidden_from_runs(path):
+                linked[Path(os.path.realpath(path))] = None
+    return tuple(dict.fromkeys((*folders, *linked)))
+
+
+def _named_by_pth(folder: Path) -> Iterator[Path]:
+    """Give the folders that the ``.pth`` files of a folder of packages name, in the order of ``site``."""
+    try:
+        names = sorted(name for name in os.listdir(folder) if name.endswith(".pth"))[:MAX_PTH_FILES]
+    except OSError:
+        return
+    for name in names:
+        for line in _beginning_of(folder / name).splitlines():
+            finder = _finder.match(line)
+            if finder is not None:
+                yield from _named_by_table(_beginning_of(folder / f"{finder.group(1)}.py"))
+            # as ``site``: what begins so is code, and is not run here
+            elif line.strip() and not line.startswith(("#", "import ", "import\t")) and "\0" not in line:
+                yield folder / line.rstrip()
+
+
+def _named_by_table(source: str) -> Iterator[Path]:
+    """Give the folders above the packages of setuptools' table, those whose packages have their names there."""
+    table = _table.search(source)
+    for name, place in _entry.findall(table.group(1)) if table is not None else ():
+        path = Path(place)
+        if path.name in (name, f"{name}.py"):
+            yield path.parent
+
+
+def _beginning_of(path: Path) -> str:
+    """The text of a regular file, MAX_PTH_BYTES at most; empty where it can't be read."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # a pipe is not waited for
+    except OSError:
+        return ""
+    with open(fd, "rb") as file:
+        try:
+            return file.read(MAX_PTH_BYTES).decode("utf-8", "replace")
+        except OSError:
+            return ""
 
 
 def _is_alone(prefix: Path) -> bool:

@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from trace_mine.tracer.config import TracerConfig
 from trace_mine.tracer.formats import repl
-from trace_mine.tracer.inside.protocol.answers import AutomatonReport, BeliefsReport, SessionAutomaton
+from trace_mine.tracer.inside.protocol.choice_answers import AutomatonReport, BeliefsReport, SessionAutomaton
 from trace_mine.tracer.inside.protocol.jobs import (
     AutomatonJob,
     BeliefsJob,

@@ -6,6 +6,7 @@ other world, to find what differs by itself.
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 from trace_mine.tracer.checks import unstable_parts
@@ -14,10 +15,12 @@ from trace_mine.tracer.hiding import draws_of, laws_of
 from trace_mine.tracer.inside.protocol.answers import NativeSummary
 from trace_mine.tracer.inside.protocol.jobs import NativeJob
 from trace_mine.tracer.inside.reasons import Reason
+from trace_mine.tracer.limits import Limits
 from trace_mine.tracer.replay_check import RESEEDS
 from trace_mine.tracer.rounds import Failed, Native, frames_of, result_of
 from trace_mine.tracer.sandbox import Worker
 from trace_mine.tracer.schema import Snippet
+from trace_mine.tracer.scripts import SEEDING
 from trace_mine.tracer.two_worlds import program_of
 
 MISSING = frozenset({"NameError", "ImportError", "ModuleNotFoundError"})
@@ -25,15 +28,28 @@ MISSING = frozenset({"NameError", "ImportError", "ModuleNotFoundError"})
 of its test runner, or an import that a page of prose takes for granted. Such a session would show only that."""
 
 
-def run_within_limits(config: TracerConfig, snippet: Snippet, worker: Worker) -> Native:
+WATCHED = 0.5
+"""The part of its time that a recorded run gets where somebody waits: recording makes a loop some 60 times as slow, and
+whether the program ends at all is for a run that is not recorded to say, which gets all of it."""
+
+
+def run_within_limits(config: TracerConfig, snippet: Snippet, worker: Worker, *, is_watched: bool = False) -> Native:
     """Run the snippet natively, recording as much as its limits allow: all that is to be followed, else the
     beginning, one call deep, else nothing.
+
+    ``is_watched``: somebody waits for it, who is not to wait for more than about twice the time that it may take.
 
     Raises:
         Failed: the run did not end well at any of these depths, or no session of it would be of use.
     """
+    limits = config.limits
+    recorded = replace(
+        limits,
+        wall_seconds=limits.wall_seconds * WATCHED,
+        cpu_seconds=max(math.ceil(limits.cpu_seconds * WATCHED), 1),
+    )
     try:
-        return run_natively(config, snippet, worker, config.follow)
+        return run_natively(config, snippet, worker, config.follow, limits=recorded if is_watched else None)
     except Failed as failed:
         limit = failed.drop.reason
         if limit not in (Reason.TRACE_LIMIT, Reason.WALL, Reason.CPU):
@@ -41,7 +57,9 @@ def run_within_limits(config: TracerConfig, snippet: Snippet, worker: Worker) ->
     if limit == Reason.TRACE_LIMIT:
         # one call deep, so that the lines of the record reach further; what runs after them has its result compared
         try:
-            cut = run_natively(config, snippet, worker, min(config.follow, 1), cuts=True)
+            cut = run_natively(
+                config, snippet, worker, min(config.follow, 1), cuts=True, limits=recorded if is_watched else None
+            )
             is_cut = any(frame.is_cut for frame in cut.frames)
             return replace(cut, limit=limit) if is_cut else cut  # less deep, all of it may have been recorded
         except Failed as failed:
@@ -59,6 +77,7 @@ def run_natively(
     reseed: int = 0,
     cuts: bool = False,
     traces: bool = True,
+    limits: Limits | None = None,
 ) -> Native:
     """Run the snippet natively, under ``sys.settrace``.
 
@@ -71,6 +90,7 @@ def run_natively(
         reseed: a seed for ``random`` at the start; 0: none but the sandbox's own.
         cuts: at the limit of lines the record ends, and the run goes on.
         traces: False records nothing.
+        limits: of the run; None: the configuration's.
 
     Raises:
         Failed: the run did not end well, or no session of it would be of use.
@@ -87,7 +107,7 @@ def run_natively(
         cuts=cuts,
         traces=traces,
     )
-    outcome = worker.run(job)
+    outcome = worker.run(job, limits)
     native = result_of(outcome, "native", NativeSummary)
     # Asked here, not of the session: a drop now saves the drive and the replays.
     if config.only_choices and not native.outcomes:
@@ -116,7 +136,8 @@ def run_again(config: TracerConfig, snippet: Snippet, first: Native, worker: Wor
         snippet,
         worker,
         first.follow,
-        reseed=RESEEDS[0],
+        # generators that the set-up seeds draw the same in each run
+        reseed=0 if SEEDING in snippet.code else RESEEDS[0],
         cuts=bool(first.limit) and first.follow >= 0,
         traces=first.follow >= 0,
     )

@@ -19,6 +19,7 @@ from trace_mine.tracer.inside.reasons import Reason
 from trace_mine.tracer.replays.choice import is_chosen, readers_for
 from trace_mine.tracer.replays.jails import ReplayJails
 from trace_mine.tracer.replays.questions import StateQuestion, question_of
+from trace_mine.tracer.replays.reader import Jails
 from trace_mine.tracer.replays.registry import READERS
 from trace_mine.tracer.replays.session import (
     Difference,
@@ -30,8 +31,10 @@ from trace_mine.tracer.replays.session import (
     prompt_part,
 )
 from trace_mine.tracer.replays.session_text import check_written
+from trace_mine.tracer.replays.set_orders import further_orders
 from trace_mine.tracer.rounds import Again, Plan
 from trace_mine.tracer.schema import Snippet, Step, Verification
+from trace_mine.tracer.scripts import reads_descriptor
 
 RESEEDS = (2, 3, 5, 7)
 """Seeds of ``random`` in further replays of a session in which something differed.
@@ -111,23 +114,32 @@ def replay_session(config: TracerConfig, jails: ReplayJails, session: WrittenSes
         result.failed = {Reason.REPLAY_MISMATCH.value: f"no doctest: {error}"[:400]}
         return result
     audit = False
+    turns: list[tuple[str, int, Jails | None]]
     if replayed.draws is not None:
-        turns = [("patched", 0)]
+        turns = [("patched", 0, None)]
     else:
         sources = (session.text, session.program.code, *(piece.source for piece in session.program.pieces))
-        audit = is_chosen(session.text, config.seed) or jails.audits.asks_for(session.program.module)
-        names = readers_for(replayed.commands, sources, session.noticed, files=session.files, audit=audit)
-        turns = [(name, 0) for name in names]
+        # where no jail imports anything before, a fresh one differs by its hash seed alone
+        audit = bool(config.warm) and (
+            is_chosen(session.text, config.seed) or jails.audits.asks_for(session.program.module)
+        )
+        prompts = not reads_descriptor(session.program.code)
+        names = readers_for(
+            replayed.commands, sources, session.noticed, files=session.files, audit=audit, prompts=prompts
+        )
+        turns = [(name, 0, None) for name in names]
+        values = [[each.text for each in replayed.asked_after(index)] for index in range(size)]
+        turns += [("doc", 0, order) for order in further_orders(replayed.commands, values)]
     printed: set[str] = set()
     may_reseed = replayed.draws is None
     while turns:
-        name, reseed = turns.pop(0)
+        name, reseed, order = turns.pop(0)
         reader = READERS[name]
-        if name in printed and not reseed:
+        if name in printed and not reseed and order is None:
             jails.check_budget()
         commands = replayed.commands if reader.survives_exit else prompt_part(replayed.commands)
         read = replace(replayed, commands=commands, questions=replayed.questions[: len(commands)])
-        reading = reader.read(jails.worker(reader.jail), read, reseed)
+        reading = reader.read(jails.worker(order or reader.jail), read, reseed)
         # values first: where an output differs, ``_evidence_of`` asks which values differ with it
         _compare_values(replayed, reading, result, vouches=reader.vouches)
         at_exit = "" if reader.survives_exit else exit_output(replayed.commands)
@@ -146,7 +158,7 @@ def replay_session(config: TracerConfig, jails: ReplayJails, session: WrittenSes
         # Only once, so that the list is not filled again. Most sessions never get here: a further replay costs as much
         # as the first, and where nothing differed it has nothing to find.
         if not turns and may_reseed and (session.plan.hide or any(result.differing)):
-            turns = [("doc", seed) for seed in RESEEDS]
+            turns = [("doc", seed, None) for seed in RESEEDS]
             may_reseed = False
     result.verification = _verification(replayed, session, result, printed)
     return result

@@ -46,6 +46,11 @@ class FolderCopy:
             raise ValueError(f"expected a count of at least {len(self.left_out)}, got {self.num_left_out}")
 
 
+def is_skipped(name: str) -> bool:
+    """Return True if a folder of this name is no part of a copy."""
+    return name in SKIPPED or name.startswith(".")
+
+
 def copy_of(folder: Path, *, below: str = "", mentioned: str = "") -> FolderCopy:
     """Read a folder: files whose names stand in ``mentioned``, a program's text, come first, then those nearer the top.
 
@@ -121,7 +126,7 @@ class _Copying:
                 path = f"{folder}/{name}" if folder else name
                 if not is_folder:
                     yield path
-                elif name not in SKIPPED and not name.startswith("."):
+                elif not is_skipped(name):
                     waiting.append(path)
             if listed >= MAX_LISTED:
                 self._leave_out(folder or ".", f"has more than {MAX_LISTED:,} entries")

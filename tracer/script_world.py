@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,19 +36,19 @@ class ScriptWorld:
         return None if self.copied is None else self.copied.content
 
 
-def folder_of(repository: Path | None, snippet: Snippet) -> WorkingFolder:
-    """The working folder of a repository's snippet: the content of a script's own folder, and of others nothing."""
+def folder_of(repository: Path | None, snippet: Snippet) -> FolderCopy:
+    """The copy that a repository's snippet begins in: of a script's own folder, and of others nothing."""
     if repository is None or not snippet.file:
-        return WorkingFolder()
+        return FolderCopy(content=WorkingFolder())
     return repository_folder(repository, snippet.path.rpartition("/")[0])
 
 
-def repository_folder(repository: Path, below: str) -> WorkingFolder:
-    """The content of a folder of a repository, by its path there with ``/``; empty where it can't be read."""
+def repository_folder(repository: Path, below: str) -> FolderCopy:
+    """The copy of a folder of a repository, by its path there with ``/``; an empty one where it can't be read."""
     try:
-        return copy_of(repository, below=below).content
+        return copy_of(repository, below=below)
     except OSError:
-        return WorkingFolder()
+        return FolderCopy(content=WorkingFolder())
 
 
 def world_of(script: Path | None, source: str, python: str, environment: Path | None = None) -> ScriptWorld:
@@ -70,11 +71,32 @@ def world_of(script: Path | None, source: str, python: str, environment: Path | 
         place = script.resolve()
         copied = copy_of(place.parent, mentioned=f"{place.name}\n{source}")
     files = () if copied is None else copied.content.files
-    modules = [(path, content) for path, _, content in files if path.endswith(".py")]
-    neighbours = {path.split("/")[0].removesuffix(".py") for path, _ in modules}
-    texts = [source, *(content.decode("utf-8", "replace") for _, content in modules)]
+    modules = {path: content for path, _, content in files if path.endswith(".py")}
+    neighbours = {path.split("/")[0].removesuffix(".py") for path in modules}
+    texts = _texts_of(source, modules, neighbours)
     imports = foreign_imports(texts, neighbours, probe_interpreter(python).library_names)
     if environment is None and not imports:
         return ScriptWorld(copied=copied)
     folders = site_folders(python, environment)
     return ScriptWorld(copied=copied, site_folders=folders, warm=installed(imports.at_top, folders))
+
+
+def _texts_of(source: str, modules: Mapping[str, bytes], neighbours: Collection[str]) -> list[str]:
+    """The script's text and those of the modules and packages beside it that it imports, at any distance.
+
+    What else lies in its folder says nothing of it: packages that another script imports are not to be waited for.
+    """
+    by_name: dict[str, list[str]] = {name: [] for name in neighbours}
+    for path in modules:
+        by_name[path.split("/")[0].removesuffix(".py")].append(path)
+    texts: list[str] = []
+    waiting, seen = [source], set[str]()
+    while waiting:
+        texts.append(waiting.pop())
+        named = foreign_imports(texts[-1:], ())
+        # a module whose name is computed may be any of them
+        names = neighbours if named.computed else (named.at_top | named.others) & set(neighbours)
+        for name in set(names) - seen:
+            seen.add(name)
+            waiting += [modules[path].decode("utf-8", "replace") for path in by_name[name]]
+    return texts

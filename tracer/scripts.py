@@ -14,7 +14,12 @@ from trace_mine.tracer.schema import Piece, Snippet
 MAX_INPUT_BYTES = 1 << 20
 """Of standard input; it stands in the set-up, which each row has."""
 
-_reads_input = re.compile(r"\binput\s*\(|\b(?:stdin|fileinput|getpass)\b|\bopen\(0\b")
+_reads_descriptor = re.compile(
+    r"\b(?:open|FileIO|fdopen|read|readv|fstat|isatty|lseek|dup)\(\s*+0\s*+[,)]|\bstdin\.fileno\b|\bSTDIN_FILENO\b"
+)
+_reads_input = re.compile(rf"\binput\s*\(|\b(?:stdin|fileinput|getpass)\b|{_reads_descriptor.pattern}")
+_draws = re.compile(r"\brandom\b")
+_draws_by_numpy = re.compile(r"^[ \t]*+(?:import|from)[ \t]++numpy\b", re.MULTILINE)
 _reads_source = re.compile(
     r"\b(?:getsource|getsourcelines|getsourcefile|getfile|getcomments|findsource|getframeinfo|getmodule|linecache"
     r"|co_firstlineno|co_filename|tb_lineno|f_lineno|lineno|extract_tb|extract_stack|walk_tb|format_exc|format_tb"
@@ -41,8 +46,32 @@ def reads_source(source: str) -> bool:
     return _reads_source.search(source) is not None
 
 
+def may_draw(source: str) -> bool:
+    """Return True if a program's text has the word by which programs draw from ``random`` or ``numpy.random``."""
+    return _draws.search(source) is not None
+
+
+def seeding_of(source: str, seed: int) -> str:
+    """The statements of the set-up that seed the generators which a program may draw from: without them its session is
+    that of one run, and no other run's.
+    """
+    if not may_draw(source):
+        return ""
+    code = f"{SEEDING}{seed})\n"
+    return code + f"__import__('numpy').random.seed({seed})\n" if _draws_by_numpy.search(source) else code
+
+
+SEEDING = "__import__('random').seed("
+
+
 def script_snippet(
-    source: str, name: str, arguments: Sequence[str], *, in_folder: bool = False, stdin: bytes | None = None
+    source: str,
+    name: str,
+    arguments: Sequence[str],
+    *,
+    in_folder: bool = False,
+    stdin: bytes | None = None,
+    seed: int | None = None,
 ) -> Snippet:
     """The snippet of a script, which runs as ``__main__`` with ``sys.argv = [name, *arguments]``.
 
@@ -55,6 +84,8 @@ def script_snippet(
         in_folder: the file ``name`` is there in the working folder (``TracerConfig.folder``), so that ``__file__`` is
             its path.
         stdin: what ``sys.stdin`` holds; None: nothing.
+        seed: the generators of ``random`` (and numpy's, which it imports) begin with it, where the script seems to draw
+            from them; None: draws differ from run to run.
 
     Raises:
         ValueError: ``stdin`` is longer than MAX_INPUT_BYTES.
@@ -71,8 +102,12 @@ def script_snippet(
     code += f"__name__ = '__main__'\n__import__('sys').argv = {[name, *arguments]!r}\n"
     if in_folder:
         code += f"__file__ = __import__('os').path.abspath({name!r})\n"
-    if stdin is not None:
-        code += _input_of(stdin)
+    # at a prompt descriptor 0 has the session's own commands: a program that reads it finds a file there, maybe empty
+    on_descriptor = _reads_descriptor.search(source) is not None
+    if stdin is not None or on_descriptor:
+        code += _input_of(stdin or b"", on_descriptor=on_descriptor)
+    if seed is not None:
+        code += seeding_of(source, seed)
     lines = source.count("\n") + 1
     return Snippet(
         kind="script",
@@ -118,13 +153,36 @@ def _imported(tokens: Sequence[str]) -> set[str]:
     return {part.split()[0] for part in " ".join(tokens).strip("() ").split(",") if part.split()}
 
 
-def _input_of(stdin: bytes) -> str:
-    """The statement of the set-up that gives a program its standard input: the same in every world, and in a row."""
+DESCRIPTOR = """
+import os, sys
+name = ".standard-input"
+with open(name, "wb") as file:
+    file.write(data)
+with open(name, "rb", buffering=0) as file:
+    os.dup2(file.fileno(), 0)
+os.unlink(name)
+sys.stdin = sys.__stdin__ = open(0, encoding="utf-8", errors="surrogateescape", closefd=False)
+"""
+"""What puts ``data`` behind descriptor 0, in a file of a run's working folder that has no name after that."""
+
+
+def reads_descriptor(code: str) -> bool:
+    """Return True if a script's silent code gives it a descriptor 0 of its own: no prompt can read commands there."""
+    return DESCRIPTOR.encode("unicode_escape").decode() in code
+
+
+def _input_of(stdin: bytes, *, on_descriptor: bool) -> str:
+    """The statement of the set-up that gives a program its standard input: the same in every world, and in a row.
+
+    ``on_descriptor``: descriptor 0 has it as well.
+    """
     if len(stdin) > MAX_INPUT_BYTES:
         raise ValueError(
             f"expected at most {MAX_INPUT_BYTES:,} bytes of standard input, got {len(stdin):,}; let the script read a "
             "file beside it"
         )
+    if on_descriptor:
+        return f"exec({DESCRIPTOR!r}, {{'data': {stdin!r}}})\n"
     # a text stream over bytes, as CPython's own: programs read ``sys.stdin.buffer`` too
     stream = f"__import__('io').TextIOWrapper(__import__('io').BytesIO({stdin!r}), 'utf-8', 'surrogateescape')"
     return f"__import__('sys').stdin = __import__('sys').__stdin__ = {stream}\n"

@@ -16,10 +16,13 @@ from trace_mine.tracer.inside.reasons import Reason
 from trace_mine.tracer.rounds import Again, Differs, Failed, Native, Plan, told_apart
 from trace_mine.tracer.schema import Trace
 
-MAX_ROUNDS = 10
-"""How often a session is written again, each time with more kept as one command.
+ROUNDS_IN_FULL = 4
+"""All rounds of a snippet together may take so many times the CPU time that one run may take; after that each statement
+is one command. Most sessions take two runs of a few ms."""
 
-Nested functions that fail one by one need a round each."""
+MAX_ROUNDS = 10
+"""How often a session is written again for what its driver or its replay named: nested functions that fail one by one
+need a round each. The bound of time is for rounds that take long; this one for those that take none."""
 
 MOST_TRIED = 6
 """Constructs around the commands that differ that are kept whole, one after the other, to see if that helps."""
@@ -37,6 +40,8 @@ class PlanSearch:
         again: runs the program natively once more, in the other world, and says what differed by itself.
         native: the snippet's native run.
         plan: the plan of the next attempt.
+        spent: the seconds of CPU that the snippet's runs took so far.
+        most_seconds: after so many no more is opened.
         opening: False from the last plan on, after which no other is left to try.
         first: the plan by which a check failed for the first time, before anything was kept whole for that.
         tried: constructs that were kept whole for a check that failed.
@@ -46,6 +51,8 @@ class PlanSearch:
     again: Callable[[Native], Native]
     native: Native
     plan: Plan
+    spent: Callable[[], float]
+    most_seconds: float
     opening: bool = True
     first: Plan | None = None
     tried: list[Place] = field(default_factory=list)
@@ -64,7 +71,8 @@ class PlanSearch:
         * ``Differs`` by the result or path check, the first time: the program is run natively once more, in the other
           world. Values that differ between the two runs are left out of the checks from then on, under the same plan.
         * ``Differs`` otherwise: the next construct around the command that differs is kept whole.
-        * ``Failed``, or no construct is left: each statement becomes one command. If that fails, there is no session.
+        * ``Failed``, or no construct is left, or the time for all rounds is used up: each statement becomes one
+          command. If that fails, there is no session.
 
         Raises:
             Failed: no plan gives a session that passes.
@@ -82,6 +90,8 @@ class PlanSearch:
                 self._close(failed)
             else:
                 return trace if self.opening or not self._outermost else self._narrowed(trace)
+            if self.opening and self._is_late():
+                self._close(Failed(Reason.ROUNDS))
         # ``UNFAITHFUL`` and not the last round's reason: no single one of them is why there is no session.
         reasons = ", ".join(self.plan.reasons)
         raise Failed(Reason.UNFAITHFUL, f"still failing after {MAX_ROUNDS} rounds: {reasons}")
@@ -124,6 +134,9 @@ class PlanSearch:
         unstable = self.native.unstable
         return differs.drop.reason == Reason.REPLAY_MISMATCH and unstable is not None and bool(unstable.pieces)
 
+    def _is_late(self) -> bool:
+        return self.spent() > self.most_seconds
+
     def _close(self, failed: Failed) -> None:
         """Make every statement of the snippet one command, and follow no call.
 
@@ -147,6 +160,8 @@ class PlanSearch:
         session = trace
         reason = self.plan.reasons[-1]
         for _ in range(MAX_HALVINGS):
+            if self._is_late():
+                return session
             half = suspects[len(suspects) // 2 :]  # the later half first: what differs stands near the end
             kept = replace(self.first, whole=(*self.first.whole, *half), reasons=(*self.first.reasons, reason))
             try:

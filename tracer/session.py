@@ -20,19 +20,20 @@ from trace_mine.tracer.attempt import Attempt
 from trace_mine.tracer.checks import NOTHING
 from trace_mine.tracer.config import TracerConfig as TracerConfig
 from trace_mine.tracer.hiding import automaton_of
-from trace_mine.tracer.inside.protocol.answers import SessionAutomaton
-from trace_mine.tracer.inside.reasons import Reason
+from trace_mine.tracer.inside.protocol.choice_answers import SessionAutomaton
+from trace_mine.tracer.inside.reasons import Reason, reason_of
 from trace_mine.tracer.native_runs import run_again, run_within_limits, without_end
 from trace_mine.tracer.replays.jails import ReplayJails
 from trace_mine.tracer.rounds import Again, Failed, Native, Plan
 from trace_mine.tracer.sandbox import Worker
 from trace_mine.tracer.sandbox.working_folder import WorkingFolder
 from trace_mine.tracer.schema import Drop, Snippet, Trace
+from trace_mine.tracer.script_folder import FolderCopy
 from trace_mine.tracer.script_world import folder_of
-from trace_mine.tracer.search import MAX_ROUNDS, PlanSearch, as_file, closed
+from trace_mine.tracer.search import MAX_ROUNDS, ROUNDS_IN_FULL, PlanSearch, as_file, closed
 from trace_mine.tracer.two_worlds import jail_of, root_of
 
-ENDS = frozenset({Reason.WALL, Reason.CPU, Reason.NO_END, Reason.OUTPUT_LIMIT})
+ENDS = frozenset({Reason.WALL, Reason.CPU, Reason.NO_END, Reason.OUTPUT_LIMIT, Reason.MEMORY, Reason.SIGNAL})
 """Reasons for which a run has no end, and may have a session up to there."""
 
 
@@ -54,8 +55,8 @@ class Tracer:
     Trace(1 steps, outcome='ok', view='written')
     """
 
-    _folder = WorkingFolder()
-    """What the snippet's runs find in their working folder, where the configuration has none for all."""
+    _copied = FolderCopy(content=WorkingFolder())
+    """The copy that the snippet's runs begin in, where the configuration has none for all."""
 
     def __init__(self, config: TracerConfig) -> None:
         self.config = config
@@ -156,11 +157,15 @@ class Tracer:
         """Have the snippet's runs begin in a copy of its own folder, where it is a script of the repository."""
         if self.config.folder is not None:
             return
-        folder = folder_of(self.config.repository, snippet)
-        if folder != self._folder:
-            self._folder = folder
-            self._recorder.hold_folder(folder)
-            self._replays.hold_folder(folder)
+        copied = folder_of(self.config.repository, snippet)
+        if copied.content != self._copied.content:
+            self._recorder.hold_folder(copied.content)
+            self._replays.hold_folder(copied.content)
+        self._copied = copied
+
+    def _cpu_spent(self) -> float:
+        """The seconds of CPU that all runs of this Tracer took."""
+        return self._recorder.cpu_of_jobs + self._replays.cpu_spent
 
     def _losses(self) -> dict[Worker, int]:
         """How many runs each worker that there is has lost with its jail."""
@@ -176,11 +181,12 @@ class Tracer:
             Failed: no plan gives a session that passes.
         """
         config = self.config
+        before = self._cpu_spent()
         unended: Failed | None = None
         try:
-            native = run_within_limits(config, snippet, self._recorder)
+            native = run_within_limits(config, snippet, self._recorder, is_watched=lenient)
         except Failed as failed:
-            if not lenient or failed.drop.reason not in ENDS:
+            if not lenient or reason_of(failed.drop.reason) not in ENDS:
                 raise
             unended, native = failed, without_end(config, failed.drop.reason)
         cut = (native.limit,) if native.limit and native.follow >= 0 else ()
@@ -197,6 +203,7 @@ class Tracer:
                 snippet=snippet,
                 native=native,
                 plan=plan,
+                copied=self._copied,
                 lenient=lenient,
                 ends=unended is not None,
             ).trace()
@@ -206,12 +213,20 @@ class Tracer:
                 return replace(native, unstable=NOTHING)
             return run_again(config, snippet, native, self.other_world)
 
-        search = PlanSearch(attempt=attempt, again=again, native=native, plan=plan, opening=opening)
+        search = PlanSearch(
+            attempt=attempt,
+            again=again,
+            native=native,
+            plan=plan,
+            opening=opening,
+            spent=lambda: self._cpu_spent() - before,
+            most_seconds=ROUNDS_IN_FULL * config.limits.cpu_seconds,
+        )
         try:
             return search.trace()
         except Failed as failed:
             # a script's file is true whatever a session command by command could not be
-            if snippet.file and not config.view.hides:
+            if snippet.file and not config.view.hides and unended is None:
                 with contextlib.suppress(Again, Failed):
                     return attempt(search.native, as_file(search.first or search.plan, failed.drop.reason))
             if not lenient:

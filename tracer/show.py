@@ -58,11 +58,14 @@ MOST_OUTCOMES = 6
 def beliefs_shown(trace: Trace, *, colour: bool) -> str:
     """The session with a line below each output that could have been another one: its belief.
 
-    The line has the likeliest outcomes with their probabilities; the one that was shown is marked with ``*``.
+    The line has the likeliest outcomes with their probabilities; the one that was shown is marked with ``*``. The
+    command that differs is marked as in ``session_shown``.
     """
     beliefs = {belief.segment: belief for belief in trace.beliefs}
     parts = []
     for index, segment in enumerate(trace.segments):
+        if segment.step == trace.differs_at and (not index or trace.segments[index - 1].step != segment.step):
+            parts.append(f"{DIFFERS}\n")
         body = trace.text[segment.start : segment.end]
         alone = [replace(segment, start=0, end=len(body))]
         parts.append(coloured(body, alone) if colour else visible(body))

@@ -6,13 +6,12 @@ Everything of the program's in it is escaped.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from trace_mine.tracer.denials import denial_in
 from trace_mine.tracer.inside.reasons import Meaning, ReasonStage, reason_of
 from trace_mine.tracer.schema import Drop, Trace
 from trace_mine.tracer.script_folder import FolderCopy
-from trace_mine.tracer.scripts import may_read_input
+from trace_mine.tracer.scripts import SEEDING, may_read_input
 from trace_mine.tracer.visible import one_line
 
 MAX_REASONS = 2
@@ -29,43 +28,50 @@ class ScriptFacts:
 
     Attributes:
         source: the program's text.
-        folder: the folder on this machine that relative paths of the program mean; None: none.
         has_input: it was given a standard input.
         copied: the copy of its folder; None: there is none.
-
-    Raises:
-        ValueError: ``folder`` is a relative path, which could mean anything.
     """
 
     source: str
-    folder: Path | None = None
     has_input: bool = False
     copied: FolderCopy | None = None
-
-    def __post_init__(self) -> None:
-        if self.folder is not None and not self.folder.is_absolute():
-            raise ValueError(f"expected an absolute path as ScriptFacts.folder, got {str(self.folder)!r}; resolve it")
 
 
 def summary(result: Trace | Drop, facts: ScriptFacts) -> list[str]:
     """Make the lines of a summary: at most eight, each escaped."""
     lines = [] if isinstance(result, Drop) else [_counts(result), *_kept(result)]
     text = result.evidence if isinstance(result, Drop) else result.text
-    denial = denial_in(text, folder=facts.folder)
+    denial = denial_in(text, copied=facts.copied)
     if denial is not None:
         lines.append(f"the sandbox, not the program: {one_line(denial.evidence)}. {denial.cure}")
-    is_end = "EOFError" in (result.exception or "") if isinstance(result, Trace) else False
-    if may_read_input(facts.source) and (is_end or "EOF when reading a line" in text):
-        lines.append(
-            "the program asked for more input than it was given; give it more lines"
-            if facts.has_input
-            else "the program asked for input and was given none: pipe it in, or give --stdin FILE"
-        )
+    asked = _asked(result, text, facts)
+    if asked:
+        lines.append(asked)
     if facts.copied is not None and facts.copied.num_left_out:
         lines.append(_left_out(facts.copied))
     if isinstance(result, Trace) and _draws(result, facts.source):
-        lines.append("the program draws at random: --view branch hides what it drew, --beliefs shows how likely it was")
+        lines.append(
+            f"the program draws at random: {_drawn(result)}--view branch hides what it drew, --beliefs shows how "
+            "likely it was"
+        )
     return lines
+
+
+def _asked(result: Trace | Drop, text: str, facts: ScriptFacts) -> str:
+    """What to say of input that was asked for and not given; empty where there is nothing to say."""
+    if not may_read_input(facts.source):
+        return ""
+    is_end = isinstance(result, Trace) and "EOFError" in (result.exception or "")
+    if is_end or "EOF when reading a line" in text:
+        if facts.has_input:
+            return "the program asked for more input than it was given; give it more lines"
+        return f"the program asked for input and was given none: {GIVE_INPUT}"
+    # a program that catches the end of its input, or reads all of none, says nothing of it
+    reads = isinstance(result, Trace) and any(may_read_input(step.source) for step in result.steps)
+    return f"the program may read input, and was given none: {GIVE_INPUT}" if reads and not facts.has_input else ""
+
+
+GIVE_INPUT = "pipe it in, or give --stdin FILE"
 
 
 def _counts(trace: Trace) -> str:
@@ -107,6 +113,13 @@ def _left_out(copied: FolderCopy) -> str:
     named = [f"{one_line(path, 60)} ({one_line(why, 60)})" for path, why in copied.left_out[:MAX_NAMED]]
     more = copied.num_left_out - len(named)
     return f"not in the copy of the script's folder: {', '.join(named)}{f' and {more:,} more' if more else ''}"
+
+
+def _drawn(trace: Trace) -> str:
+    """What the set-up did about draws, with the option that has another run; empty where it did nothing."""
+    code = str(trace.setup.get("code", ""))
+    seeded = code.partition(SEEDING)[2].partition(")")[0]
+    return f"this is its run after random.seed({seeded}), --seed N shows another; " if seeded else ""
 
 
 def _draws(trace: Trace, source: str) -> bool:

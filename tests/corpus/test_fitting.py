@@ -15,7 +15,7 @@ import pytest
 from trace_mine.corpus.fitting import NoAutomaton, automaton_of
 from trace_mine.corpus.synthetic.automaton_yaml import parse_automaton, write_automaton
 from trace_mine.corpus.synthetic.exact_filter import beliefs_along
-from trace_mine.tracer.inside.protocol.answers import SessionAutomaton
+from trace_mine.tracer.inside.protocol.choice_answers import SessionAutomaton
 from trace_mine.tracer.schema import Trace
 from trace_mine.tracer.scripts import script_snippet
 from trace_mine.tracer.session import Tracer, TracerConfig

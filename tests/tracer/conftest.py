@@ -99,6 +99,7 @@ class PlainWorker:
     library = ("", "")
     host_paths = ()
     lost_runs = 0
+    cpu_of_jobs = cpu_of_replays = 0.0
 
     def __init__(
         self,
@@ -163,7 +164,7 @@ class PlainReplayer:
     layers = "none"
 
     lost_runs = 0
-    cpu_of_replays = 0.0
+    cpu_of_jobs = cpu_of_replays = 0.0
 
     def __init__(self, python: str = sys.executable, hash_seed: int = 0, paths: tuple[str, ...] = ()) -> None:
         self.limits = Limits()

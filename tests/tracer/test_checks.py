@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from trace_mine.tracer.checks import check_result, unstable_parts
+from trace_mine.tracer.checks import check_result, same_text, unstable_parts
 from trace_mine.tracer.inside.protocol.answers import (
     DriveSummary,
     Error,
@@ -167,3 +167,18 @@ def test_v3_notices_a_call_that_ran_once_and_is_shown_twice(told):
     function = next(frame for frame in wrote if frame.code[2] == "double")
     with pytest.raises(PathMismatch):
         check_paths(frames, [*wrote, function])
+
+
+@pytest.mark.parametrize(
+    ("ran", "wrote", "same"),
+    [
+        ("W(filename='/home/user/a/s.py', lineno=12, text='x')", "W(filename='<command 3>', lineno=1, text='x')", True),
+        ("F(filename='s.py', _lineno=1, end_lineno=None)", "F(filename='<command 3>', _lineno=2, end_lineno=2)", True),
+        ("W(filename='/home/a/s.py', lineno=12, text='x')", "W(filename='<command 3>', lineno=1, text='y')", False),
+        ("Job(filename='a.csv')", "Job(filename='b.csv')", False),
+        ("Job(line=3)", "Job(line=4)", False),
+        ("step_2(1)", "step(1)", True),
+    ],
+)
+def test_places_that_an_object_keeps_are_no_difference(ran, wrote, same):
+    assert same_text(ran, wrote) is same

@@ -216,11 +216,11 @@ def test_frames_that_each_equal_the_last_of_many_are_given_up(monkeypatch: pytes
 
 def test_a_construct_that_stayed_whole_once_is_not_kept_whole_again() -> None:
     place = Place(path="a.py", line=3, column=0)
-    plan = with_whole(Plan(follow=1), place, "bare_raise")
-    assert plan.whole == (place,) and plan.reasons == ("bare_raise",)
+    plan = with_whole(Plan(follow=1), place, "unbound_local")
+    assert plan.whole == (place,) and plan.reasons == ("unbound_local",)
     with pytest.raises(Failed) as failed:
-        with_whole(plan, place, "bare_raise")
-    assert failed.value.drop.reason == "bare_raise" and "did not help" in failed.value.drop.evidence
+        with_whole(plan, place, "unbound_local")
+    assert failed.value.drop.reason == "unbound_local" and "did not help" in failed.value.drop.evidence
 
 
 def test_a_run_that_is_not_clean_gives_no_result() -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from trace_mine.tracer.environments import foreign_imports, installed, site_folders
+from trace_mine.tracer.script_world import world_of
 
 MINOR = f"{sys.version_info.major}.{sys.version_info.minor}"
 
@@ -69,3 +70,45 @@ def test_only_what_is_imported_first_and_is_there_is_imported_before(tmp_path: P
     imports = foreign_imports(["import planted.deep, absent\ndef f():\n    import later\n"], [])
     assert (imports.at_top, imports.others) == ({"planted", "absent"}, {"later"})
     assert installed(imports.at_top, [packages]) == ("planted",)
+
+
+def test_editable_installations_are_found_and_no_code_of_theirs_is_run(tmp_path: Path) -> None:
+    packages = environment(tmp_path / "env")
+    for name in ("flat", "src", "other"):
+        (tmp_path / name / "planted").mkdir(parents=True)
+    (packages / "__editable__.flat-1.0.pth").write_text(f"{tmp_path}/flat\n# a comment\n{tmp_path}/none\n")
+    (packages / "__editable__.table-1.0.pth").write_text("import __editable___table_1_0_finder; raise_if_run()\n")
+    table = {"planted": f"{tmp_path}/src/planted", "renamed": f"{tmp_path}/other/planted", "n": 3}
+    (packages / "__editable___table_1_0_finder.py").write_text(f"import x\nMAPPING: dict[str, str] = {table!r}\n")
+    (packages / "relative.pth").write_text("beside\n")
+    (packages / "beside").mkdir()
+    os.mkfifo(packages / "waits.pth")
+    found = site_folders(sys.executable, tmp_path / "env")
+    assert found == (packages, tmp_path / "flat", tmp_path / "src", packages / "beside")
+
+
+def test_a_table_that_is_no_literal_names_nothing(tmp_path: Path) -> None:
+    packages = environment(tmp_path / "env")
+    (packages / "a.pth").write_text("import __editable___a_finder; install()\n")
+    (packages / "__editable___a_finder.py").write_text("MAPPING: dict[str, str] = {'a': __import__('os').getcwd()}\n")
+    assert site_folders(sys.executable, tmp_path / "env") == (packages,)
+
+
+def test_only_modules_that_the_script_imports_say_what_it_imports(tmp_path: Path) -> None:
+    (tmp_path / "unrelated.py").write_text("import planted\n")
+    (tmp_path / "helper.py").write_text("from inner import deep\n")
+    (tmp_path / "inner").mkdir()
+    (tmp_path / "inner" / "__init__.py").write_text("")
+    (tmp_path / "inner" / "deep.py").write_text("from . import x\nimport planted\n")
+    packages = environment(tmp_path / "env")
+    script = tmp_path / "script.py"
+    for source, wanted in (
+        ("print(1)\n", ()),
+        ("import helper\n", ("planted",)),
+        ("import inner.deep\n", ("planted",)),
+    ):
+        script.write_text(source)
+        world = world_of(script, source, sys.executable)
+        assert bool(world.site_folders) is bool(wanted), source
+        assert world_of(script, source, sys.executable, tmp_path / "env").warm == wanted
+        assert packages in world_of(script, source, sys.executable, tmp_path / "env").site_folders

@@ -1,4 +1,6 @@
-"""Classes and functions that an opened call defines keep the qualified names that they have in the program."""
+"""Classes and functions that an opened call defines keep the qualified names that they have in the program; statements
+of a function keep their lines.
+"""
 
 from __future__ import annotations
 
@@ -45,3 +47,17 @@ def test_functions_are_not_named_where_nothing_reads_it(kit, tracer):
         kit.script("def outer():\n    def inner():\n        return 1\n    return inner\nprint(outer()())\n")
     )
     assert ".__qualname__" not in trace.text
+
+
+def test_a_statement_of_many_lines_that_a_command_writes_in_one_keeps_its_lines(kit, tracer):
+    """The function's command has no blank lines, so that ``return`` is one line of it."""
+    source = "def f(n):\n\n    m = n\n\n    if n:\n\n        return m\n\n    return (1,\n\n                2)\n"
+    trace = tracer.trace(kit.script(f"{source}print(f(1), f(0))\n"))
+    assert not isinstance(trace, Drop) and trace.opened_calls == 2 and not trace.kept_whole, trace.kept_whole
+
+
+def test_a_statement_that_begins_where_one_of_many_lines_ends_is_another_one(kit, tracer):
+    source = "def f(n):\n    a = [\n        n,\n        2]; b = 3\n"
+    source += "    if (n and\n            a): c = 4\n    return a, b, c\n"
+    trace = tracer.trace(kit.script(f"{source}print(f(1))\n"))
+    assert not isinstance(trace, Drop) and trace.opened_calls == 1 and not trace.kept_whole, trace.kept_whole

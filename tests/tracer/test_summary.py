@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -70,6 +71,15 @@ def test_input_that_was_not_given_and_input_that_ended() -> None:
         lines = summary(trace, ScriptFacts(source="input()", has_input=given))
         assert told in lines[-1]
     assert len(summary(trace, ScriptFacts(source="raise EOFError"))) == 1
+    reading = replace(TRACE, steps=(Step(source="x = sys.stdin.read()", output="", kind="statement"),))
+    for source, given, number in (("sys.stdin.read()", False, 2), ("sys.stdin.read()", True, 1), ("x = 1", False, 1)):
+        lines = summary(reading, ScriptFacts(source=source, has_input=given))
+        assert len(lines) == number and (number == 1 or "may read input, and was given none" in lines[1])
+
+
+COPIED = FolderCopy(
+    content=WorkingFolder(), left_out=(("large.bin", "too large"), ("many", "too many")), num_left_out=2
+)
 
 
 @pytest.mark.parametrize(
@@ -82,19 +92,44 @@ def test_input_that_was_not_given_and_input_that_ended() -> None:
         ("<urlopen error [Errno -3] Temporary failure in name resolution>", "network"),
         ("no: [Errno -2] Name or service not known", "network"),
         ("ModuleNotFoundError: No module named 'no_such.inner'", "package"),
-        ("[Errno 2] No such file or directory: '{here}'", "file"),
-        ("[Errno 2] No such file or directory: 'beside.txt'", "file"),
+        ("[Errno 2] No such file or directory: '/etc/hostname'", "file"),
+        ("[Errno 2] No such file or directory: '/tmp/somebody-s/data.csv'", "file"),
+        ("[Errno 2] No such file or directory: '../above.csv'", "file"),
+        ("[Errno 2] No such file or directory: 'deep/../../above.csv'", "file"),
+        ("[Errno 2] No such file or directory: './large.bin'", "file"),
+        ("[Errno 2] No such file or directory: 'many/one.csv'", "file"),
+        ("[Errno 2] No such file or directory: 'x/.git/config'", "file"),
         ("[Errno 2] No such file or directory: 'nowhere.txt'", None),
+        ("[Errno 2] No such file or directory: 'larger.bin'", None),
         ("[Errno 2] No such file or directory: '/nowhere/at/all'", None),
+        ("[Errno 2] No such file or directory: '/home/user/here/nowhere.txt'", None),
         ("ModuleNotFoundError: No module named 'asyncio.nothing'", None),
         ("FileExistsError: [Errno 17] File exists: 'x'", None),
         ("all is well", None),
     ],
 )
-def test_each_kind_of_failure_is_told(tmp_path: Path, text: str, kind: str | None) -> None:
-    (tmp_path / "beside.txt").write_text("x")
-    text = text.replace("{here}", str(tmp_path))
-    denial = denial_in(f">>> f()\n{text}\n", folder=tmp_path)
+def test_each_kind_of_failure_is_told(text: str, kind: str | None) -> None:
+    denial = denial_in(f">>> f()\n{text}\n", copied=COPIED)
     assert (denial and denial.kind) == kind
     if kind is not None:
-        assert denial_in(text, folder=tmp_path, kinds=[each for each in KINDS if each != kind]) is None
+        assert denial_in(text, copied=COPIED, kinds=[each for each in KINDS if each != kind]) is None
+
+
+def test_a_copy_that_leaves_out_more_than_it_names_may_lack_any_file() -> None:
+    text = "[Errno 2] No such file or directory: 'data.csv'"
+    assert denial_in(text) is None and denial_in(text, copied=COPIED) is None
+    assert denial_in(text, copied=replace(COPIED, num_left_out=30)) is not None
+
+
+def test_what_a_program_prints_is_no_question_to_this_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or whether a row is there would tell a hostile program which paths there are."""
+
+    def asked(*_: object, **__: object) -> None:
+        raise AssertionError("the machine was asked")
+
+    for name in ("stat", "lstat", "access", "open", "scandir", "listdir"):
+        monkeypatch.setattr(os, name, asked)
+    text = "[Errno 2] No such file or directory: '{}'\n".format
+    kinds = {denial_in(text(path)).kind for path in (tmp_path, tmp_path / "not there")}
+    monkeypatch.undo()
+    assert kinds == {"file"}

@@ -127,11 +127,25 @@ def test_a_root_that_only_root_may_read_is_said_so(tmp_path, script):
 
 
 def test_a_session_that_does_not_replay_is_shown_with_the_command_that_differs(script):
-    done = trace_run(script("import random\nprint(random.random())\n"))
+    done = trace_run(script("import secrets\nprint(secrets.randbelow(10**9))\n"))
     assert done.returncode == 3
     # the command that differs is marked
-    assert "\n# differs from the script's own run:\n>>> print(random.random())\n0." in done.stdout
+    assert "\n# differs from the script's own run:\n>>> print(secrets.randbelow(10**9))\n" in done.stdout
     assert "is not true (replay_mismatch)" in done.stderr
+
+
+def test_a_script_that_draws_has_the_session_of_one_seed(script):
+    source = "import random\nimport random as r\nprint(random.random(), r.sample('abc', 2))\n"
+    first, again, other = (trace_run("--json", *options, script(source)) for options in ((), (), ("--seed", "5")))
+    assert [done.returncode for done in (first, again, other)] == [0, 0, 0]
+    made = [json.loads(done.stdout) for done in (first, again, other)]
+    assert made[0]["text"] == made[1]["text"] != made[2]["text"]
+    assert "__import__('random').seed(0)\n" in made[0]["setup"]["code"]
+    assert "random.seed(0), --seed N shows another" in first.stderr and "random.seed(5)" in other.stderr
+    namespace = {}
+    exec(made[2]["setup"]["code"], namespace)  # what a row needs before its first command: our own code
+    drawn = namespace["__builtins__"]["__import__"]("random")
+    assert f"{drawn.random()} {drawn.sample('abc', 2)}\n" in made[2]["text"]
 
 
 def test_a_session_with_an_unstable_end_keeps_what_is_open(script):

@@ -196,7 +196,8 @@ class Sources:
         """Give the definition's nodes the lines of the statement that its command was made from.
 
         The command's tree and the statement's have one shape. Walked side by side, they give for each line of the
-        command the line of the program that it came from; the first node at a line decides.
+        command the line of the program that it came from; the first node that begins at a line decides. Ends have lines
+        of their own: a statement of many lines may be one line of the command.
         """
         filename, statement = self._origins[code.co_filename]
         emitted = ast.parse("\n".join(self._lines[code.co_filename])).body[0]
@@ -207,11 +208,12 @@ class Sources:
             statement = copy.copy(statement)
             statement.decorator_list = []
         line_at_home: dict[int, int] = {}
+        end_at_home: dict[int, int] = {}
         for one, other in zip(ast.walk(emitted), ast.walk(statement), strict=False):
             if isinstance(one, (ast.stmt, ast.expr)) and isinstance(other, (ast.stmt, ast.expr)):
                 line_at_home.setdefault(one.lineno, other.lineno)
                 if one.end_lineno is not None and other.end_lineno is not None:
-                    line_at_home.setdefault(one.end_lineno, other.end_lineno)
+                    end_at_home.setdefault(one.end_lineno, other.end_lineno)
         first = line_at_home.get(code.co_firstlineno, code.co_firstlineno)
         if first == statement.lineno and code.co_name == getattr(emitted, "name", None):
             first = start
@@ -220,7 +222,7 @@ class Sources:
             if isinstance(node, (ast.stmt, ast.expr, ast.ExceptHandler, ast.pattern)):
                 node.lineno = line_at_home.get(node.lineno, node.lineno)
                 if node.end_lineno is not None:
-                    node.end_lineno = line_at_home.get(node.end_lineno, node.end_lineno)
+                    node.end_lineno = end_at_home.get(node.end_lineno, node.end_lineno)
 
     def _find(self, code: types.CodeType) -> ast.FunctionDef | None:
         lines = self.lines(code.co_filename)

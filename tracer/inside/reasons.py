@@ -404,6 +404,14 @@ class Reason(StrEnum):
             "Raise --commands of trace-run; trace-mine keeps to 400.",
         ),
     )
+    ROUNDS = (
+        "rounds",
+        _whole(
+            "Sessions that keep more and more whole took four times the CPU time that one run may take, so each "
+            "statement of the snippet is one command.",
+            "Raise --cpu.",
+        ),
+    )
     CLOSED = "closed", _whole("A check failed with constructs open, so each statement of the snippet is one command.")
     RUN_AS_FILE = (
         "run_as_file",
@@ -418,13 +426,12 @@ class Reason(StrEnum):
     )
     EXCEPTION_CONTEXT = (
         "exception_context",
-        _whole("A handler of the `try` reads the exception being handled (sys.exc_info, traceback)."),
+        _whole("A handler of the `try` reads the frames of the exception being handled (traceback)."),
     )
     HANDLER_TYPE = (
         "handler_type",
         _whole("The classes that a handler catches are given by a call, or by an expression that raises."),
     )
-    BARE_RAISE = "bare_raise", _whole("A bare `raise` raises an exception that a caller is handling.")
     WITH_YIELD = "with_yield", _whole("A `yield` stands in a `with` statement of a generator.")
     REDIRECTS_OUTPUT = "redirects_output", _whole("The `with` statement sends the program's output elsewhere.")
     # the name of the syntax tree's class, as rows have had it from the start; so is ``Await`` below
@@ -471,7 +478,7 @@ class Reason(StrEnum):
     )
     UNBOUND_LOCAL = (
         "unbound_local",
-        _whole("The function read a variable of its own that was not bound, which no variable of the session is like."),
+        _whole("A statement of the function ran something before it read a variable that was not bound."),
     )
     REBOUND = (
         "rebound",

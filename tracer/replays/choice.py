@@ -65,6 +65,7 @@ def readers_for(
     *,
     files: Iterable[str] = (),
     audit: bool = False,
+    prompts: bool = True,
 ) -> list[str]:
     """The readers of a session without recorded draws, in the order in which they read.
 
@@ -76,14 +77,15 @@ def readers_for(
         noticed: audit events of the native run.
         files: files of this machine with functions that the native run called.
         audit: ``fresh`` reads too; it does wherever a command makes a set, since its hash seed is another one.
+        prompts: False where the program takes descriptor 0, from which a prompt would read its commands.
     """
     words, events = words_of(sources), set(noticed)
-    readers = ["doc", "stock"]
+    readers = ["doc", "stock"] if prompts else ["doc"]
     reflects = bool(words & REFLECTION or events & REFLECTION_EVENTS) or any(map(file_reflects, files))
     # after SystemExit no prompt goes on: of the rest another doctest reader has to do
-    if ends_at_prompt(commands) or reflects:
+    if ends_at_prompt(commands) or reflects or not prompts:
         readers.append("literal")
-    if audit or any(makes_set(command.source) for command in commands):
+    if prompts and (audit or any(makes_set(command.source) for command in commands)):
         readers.append("fresh")
     if events & THREAD_EVENTS:
         readers += [readers[turn % 2] for turn in range(MORE_REPLAYS)]

@@ -7,7 +7,7 @@ and verify none.
 
 from __future__ import annotations
 
-from trace_mine.tracer.inside.protocol.answers import ReplayReport
+from trace_mine.tracer.inside.protocol.choice_answers import ReplayReport
 from trace_mine.tracer.inside.protocol.jobs import ReplayJob
 from trace_mine.tracer.replays.reader import SessionReader
 from trace_mine.tracer.replays.session import Printed, Session, SessionReading

@@ -20,9 +20,10 @@ from trace_mine.tracer.sandbox.verdict import Report
 
 R = TypeVar("R")
 
-Jails = Literal["replayer", "fresh replayer", "other world"]
+Jails = Literal["replayer", "fresh replayer", "other world", "order 1", "order 2", "order 3", "order 4"]
 """Where a reader reads: in forks of a zygote that has imported the repository; of one that has imported nothing; in the
-recorder's kind of jail, which has our interceptors of draws."""
+recorder's kind of jail, which has our interceptors of draws; in jails as the first, each with another hash seed."""
+ORDERS: tuple[Jails, ...] = ("order 1", "order 2", "order 3", "order 4")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -114,7 +114,7 @@ class RowVerifier:
             return RowVerdict(printed=(), failures=dict.fromkeys(readers, f"no session: {error}"[:400]))
         folder = setup.get("folder")
         if isinstance(folder, str) and self._repository is not None:
-            self._jails.hold_folder(repository_folder(self._repository, "" if folder == "." else folder))
+            self._jails.hold_folder(repository_folder(self._repository, "" if folder == "." else folder).content)
         else:
             self._jails.hold_folder(WorkingFolder())
         commands, draws = session.commands, session.draws

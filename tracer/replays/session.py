@@ -218,11 +218,10 @@ def prompt_part(commands: Sequence[TextCommand]) -> tuple[TextCommand, ...]:
 def exit_output(commands: Sequence[TextCommand]) -> str:
     """What a session shows of its exit functions, which an interpreter runs by itself after a SystemExit; else nothing.
 
-    They stand in the text as one more command, the last one.
+    They stand in the text as one more command, the last one; between may stand what a ``finally`` does.
     """
-    part = prompt_part(commands)
-    after = commands[len(part) :]
-    return after[0].want if len(after) == 1 and after[0].source.endswith(RUNS_EXIT_FUNCTIONS) else ""
+    after = commands[len(prompt_part(commands)) :]
+    return after[-1].want if after and after[-1].source.endswith(RUNS_EXIT_FUNCTIONS) else ""
 
 
 def _ended_as_shown(command: TextCommand, reading: SessionReading, at_exit: str, *, is_last: bool) -> bool:

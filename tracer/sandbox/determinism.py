@@ -36,6 +36,8 @@ def environment(hash_seed: int, scratch: str = "/", machine: Machine = _USUAL) -
         "TMPDIR": scratch,
         "PYTHONHASHSEED": str(hash_seed),
         **dict.fromkeys(ones, "1"),
+        # Arrow's own allocator reserves 1 GiB of address space when it is first used, all that a run may have
+        "ARROW_DEFAULT_MEMORY_POOL": "system",
         **terminal,
     }
 

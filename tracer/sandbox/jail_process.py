@@ -23,7 +23,7 @@ from typing import IO, TypeVar
 
 from trace_mine.tracer.limits import Limits
 from trace_mine.tracer.sandbox import selftest
-from trace_mine.tracer.sandbox.bundle import BOOTSTRAP, START_SECONDS, bundle_code, bundle_sources
+from trace_mine.tracer.sandbox.bundle import BOOTSTRAP, START_SECONDS, VERSION, bundle_bytes
 from trace_mine.tracer.sandbox.cgroups import JAIL_TASKS, ControlGroup, bounds_of
 from trace_mine.tracer.sandbox.config import JailConfig
 from trace_mine.tracer.sandbox.conversation import Conversation, InitSilent, TalkPipes
@@ -170,13 +170,9 @@ class JailProcess:
                 raise SandboxUnavailable(f"{error}: the jail can't be moved into its control group") from error
         self._control.settimeout(START_SECONDS)  # sendall's is for all bytes together
         try:
-            compiled = bundle_code() if self._same_interpreter else {}
-            # texts in version 4, which every interpreter that may run inside reads; code goes to our own only, whose
-            # newest version holds all that its compiler makes (slices, from 3.14 on)
-            bundle = marshal.dumps(
-                (bundle_sources(), compiled, json.dumps(config.to_json())), marshal.version if compiled else 4
-            )
-            self._control.sendall(len(bundle).to_bytes(8, "big") + bundle)
+            bundle = bundle_bytes(with_code=self._same_interpreter)
+            start = marshal.dumps((bundle, json.dumps(config.to_json())), VERSION)
+            self._control.sendall(len(start).to_bytes(8, "big") + start)
             message = self._receive(deadline)
         except (OSError, JailDied) as error:
             raise SandboxUnavailable(str(error)) from error

@@ -22,6 +22,9 @@ INIT_TASKS = 2 * JAIL_TASKS
 """Tasks of a jail's user beside a run's own, by RLIMIT_NPROC. Twice those that a jail has, because where there is a
 control group its bound is to be met first: it counts this jail alone, and shows that it holds (``layers``)."""
 
+SCRATCH_PREFIX = "trace-mine-"
+"""How the name of a jail's folder on the host begins, where it has no file system of its own."""
+
 LEVEL_ATTEMPTS = 2
 """How often a level is tried. What a kernel refuses it refuses each time, within 0.1 s."""
 
@@ -78,7 +81,7 @@ def start_jail(
     """
     layers = tuple(layer for layer in level.layers if layer.name not in without)
     # mkdtemp makes a folder for its owner alone, under a name that nobody can guess
-    host_scratch = None if NAMESPACES in layers else tempfile.mkdtemp(prefix="trace-mine-")
+    host_scratch = None if NAMESPACES in layers else tempfile.mkdtemp(prefix=SCRATCH_PREFIX)
     try:
         place = place_of(jail, interpreter) if host_scratch is None else None
         try:

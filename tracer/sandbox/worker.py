@@ -112,7 +112,7 @@ class Worker:
         self.warm_failures: dict[str, str] = {}
         self.restarts = 0
         self.lost_runs = 0
-        self.cpu_of_replays = 0.0
+        self.cpu_of_replays = self.cpu_of_jobs = 0.0
         self.last_loss = ""
         self._interpreter = probe_interpreter(jail.python)
         self.python_version = self._interpreter.version
@@ -273,6 +273,7 @@ class Worker:
         for attempt in range(RUN_ATTEMPTS):
             try:
                 outcome = self._process().run(payload, limits)
+                self.cpu_of_jobs += outcome.cpu_seconds
                 if attempt == RUN_ATTEMPTS - 1 or outcome.status != KILLED:
                     return outcome
                 death = JailDied("the run was killed")

@@ -89,6 +89,21 @@ match kind:
 print(n > 1)
 print(kind)
 """,
+    "hidden local": """
+from random import random
+def f(n):
+    if random() < 0.5:
+        a = n
+    b = n + 1
+    return b
+x = f(3)
+print(x)
+def g():
+    c = {} if random() < 0.5 else 4
+    return [c, c][0]
+y = str(g())
+print(y)
+""",
     "break": """
 from random import random
 found = -1

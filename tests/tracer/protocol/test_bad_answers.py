@@ -54,6 +54,7 @@ class Told:
         self.forged = 0
 
     library, host_paths, lost_runs, last_loss = ("", ""), (), 0, ""
+    cpu_of_jobs = 0.0
 
     def run(self, job: Any, limits: Limits | None = None) -> Outcome:
         kind, text = getattr(job, "reader", type(job).__name__), json.dumps(JOBS.to_json(job))

@@ -14,8 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trace_mine.tracer.inside.jobs import registry
-from trace_mine.tracer.inside.protocol import answers, jobs
-from trace_mine.tracer.inside.protocol.answers import ANSWERS, SessionAutomaton
+from trace_mine.tracer.inside.protocol import answers, choice_answers, jobs
+from trace_mine.tracer.inside.protocol.answers import ANSWERS
+from trace_mine.tracer.inside.protocol.choice_answers import SessionAutomaton
 from trace_mine.tracer.inside.protocol.codec import AtMost, Between, ProtocolError, Record, from_json, to_json
 from trace_mine.tracer.inside.protocol.jobs import JOBS
 from trace_mine.tracer.inside.reasons import Reason
@@ -95,9 +96,9 @@ def record(cls: type[Record]) -> st.SearchStrategy[Any]:
     if cls is jobs.Laws:
         fields["inputs"] = st.lists(LAW, max_size=2).map(tuple)
         fields["environ"] = st.dictionaries(TEXTS, LAW, max_size=2)
-    if cls is answers.SessionAutomaton:
+    if cls is choice_answers.SessionAutomaton:
         return automata()
-    if cls is answers.AutomatonReport:
+    if cls is choice_answers.AutomatonReport:
         return st.builds(cls, automaton=automata(), why_not=st.none()) | st.builds(
             cls, automaton=st.none(), why_not=TEXTS
         )

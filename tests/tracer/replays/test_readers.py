@@ -12,13 +12,14 @@ from hypothesis import strategies as st
 
 from trace_mine.tracer.config import TracerConfig
 from trace_mine.tracer.inside.observe import values
-from trace_mine.tracer.inside.protocol.answers import ReplayedCommand, ReplayReport
+from trace_mine.tracer.inside.protocol.choice_answers import ReplayedCommand, ReplayReport
 from trace_mine.tracer.inside.protocol.jobs import Program
 from trace_mine.tracer.limits import Limits
 from trace_mine.tracer.replay_check import ReplayResult, _compare_values, _verification
 from trace_mine.tracer.replays.choice import AUDITED, file_reflects, is_chosen, makes_set, readers_for
 from trace_mine.tracer.replays.jails import replaying_jail
 from trace_mine.tracer.replays.questions import question_of
+from trace_mine.tracer.replays.reader import ORDERS
 from trace_mine.tracer.replays.registry import READERS
 from trace_mine.tracer.replays.rows import RowVerifier
 from trace_mine.tracer.replays.session import (
@@ -31,6 +32,7 @@ from trace_mine.tracer.replays.session import (
     differences,
     shows,
 )
+from trace_mine.tracer.replays.set_orders import further_orders
 from trace_mine.tracer.rounds import Failed
 from trace_mine.tracer.sandbox.conversation import RunLost
 from trace_mine.tracer.schema import Outcome
@@ -436,5 +438,28 @@ def test_a_session_that_makes_a_set_is_read_under_a_third_hash_seed(source, make
 
 
 def test_every_replaying_jail_but_the_other_world_has_a_hash_seed_of_its_own():
-    seeds = {kind: replaying_jail(TracerConfig(), kind).hash_seed for kind in ("replayer", "fresh replayer")}
-    assert len({0, *seeds.values()}) == 3
+    seeds = {kind: replaying_jail(TracerConfig(), kind).hash_seed for kind in ("replayer", "fresh replayer", *ORDERS)}
+    assert len({0, *seeds.values()}) == 1 + len(seeds)
+
+
+@pytest.mark.parametrize(
+    ("text", "values", "number"),
+    [
+        (">>> x = {'a', 'b'}\n", ("{'a', 'b'}",), 4),
+        (">>> x = {'a', 'b', 'c'}\n", (), 1),
+        (">>> x = {'a', 'b', 'c', 'd'}\n", (), 0),
+        (">>> x = list({'a', b'b'})[0]\n", ("'a'",), 4),
+        (">>> x = set(words)\n", ("{'a', 'b', 'c', 'd', 'e'}",), 0),
+        (">>> print(set(words))\n{'a', 'b'}\n", (), 4),
+        (">>> first = next(iter(set(words)))\n", ("'a'",), 4),
+        (">>> x = a.keys() & b\n", (), 4),
+        (">>> x = {word for word in words}\n", ("{1, 2}",), 0),
+        (">>> x = {1, 2}\n", ("{1, 2}",), 0),
+        (">>> x = set()\n", (), 0),
+        (">>> x = {'a': 1, 'b': 2}\n", ("{'a': 1, 'b': 2}",), 0),
+        (">>> x = 'set(a), {a, b}'\n", (), 0),
+        (">>> x = 1\n", ("C(tags={'a', 'b'})",), 4),
+    ],
+)
+def test_a_session_that_a_set_of_few_texts_may_decide_is_read_under_further_hash_seeds(text, values, number):
+    assert further_orders(commands_of(text), [values]) == ORDERS[:number]

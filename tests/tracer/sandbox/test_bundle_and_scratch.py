@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import builtins
+import marshal
 import os
 import signal
 import socket
@@ -12,7 +13,8 @@ import sys
 
 import pytest
 
-from trace_mine.tracer.sandbox.bundle import BOOTSTRAP, START_SECONDS, bundle_sources, imports
+from trace_mine.tracer.sandbox.bundle import BOOTSTRAP, START_SECONDS, bundle_bytes, bundle_sources, imports
+from trace_mine.tracer.sandbox.bundle_cache import MAX_KEPT, cache_folder, read_cached, write_cached
 from trace_mine.tracer.sandbox.loader import Bundle
 from trace_mine.tracer.sandbox.scratch import empty_folder
 
@@ -43,6 +45,76 @@ def test_imports_are_those_of_the_syntax_trees():
             if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "trace_mine"
         ]
         assert imports(source) == wanted, name
+
+
+@pytest.fixture
+def package(tmp_path):
+    """A folder as of the package, with two modules."""
+    (tmp_path / "tracer" / "sandbox").mkdir(parents=True)
+    (tmp_path / "tracer" / "inside").mkdir()
+    for name in ("sandbox/a", "inside/b"):
+        (tmp_path / "tracer" / f"{name}.py").write_text("x = 1\n")
+    return tmp_path
+
+
+NAMES = ("trace_mine.tracer.sandbox.a", "trace_mine.tracer.inside.b")
+
+
+def test_a_bundle_is_kept_while_its_files_are_as_they_were(package, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("kept")
+
+    def after(change):
+        write_cached(package, folder, NAMES, b"bundle")
+        assert read_cached(package, folder) == b"bundle"
+        change()
+        return read_cached(package, folder)
+
+    assert after(lambda: None) == b"bundle"
+    (kept,) = folder.iterdir()
+    assert after(lambda: (package / "tracer" / "sandbox" / "a.py").write_text("x = 22\n")) is None
+    assert after(lambda: (package / "tracer" / "inside" / "new.py").write_text("")) is None
+    for data in (b"", b"no marshal", marshal.dumps(3), marshal.dumps(((), 2)), kept.read_bytes()[:-3]):
+        assert after(lambda data=data: kept.write_bytes(data)) is None
+    assert after(lambda: kept.chmod(0o620)) is None  # somebody else may have written it
+    kept.unlink()
+    os.mkfifo(kept)
+    assert read_cached(package, folder) is None
+    assert after(lambda: (package / "tracer" / "sandbox" / "a.py").unlink()) is None
+
+
+def test_old_bundles_go_and_a_link_is_not_followed(package, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("kept")
+    for number in range(MAX_KEPT + 3):
+        (folder / f"bundle-old-{number}").write_bytes(b"")
+        os.utime(folder / f"bundle-old-{number}", (number, number))
+    write_cached(package, folder, NAMES, b"bundle")
+    assert len(list(folder.iterdir())) == MAX_KEPT + 1 and not (folder / "bundle-old-2").exists()
+    (kept,) = [path for path in folder.iterdir() if "old" not in path.name]
+    elsewhere = folder / "elsewhere"
+    kept.rename(elsewhere)
+    kept.symlink_to(elsewhere)
+    assert read_cached(package, folder) is None
+
+
+def test_the_folder_of_bundles_is_private(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    folder = cache_folder()
+    assert folder == tmp_path / "trace-mine" and folder.stat().st_mode & 0o777 == 0o700
+    folder.chmod(0o777)
+    assert cache_folder() is None
+    folder.rmdir()
+    (tmp_path / "other").mkdir(mode=0o700)
+    folder.symlink_to(tmp_path / "other")
+    assert cache_folder() is None
+    monkeypatch.setenv("XDG_CACHE_HOME", "relative")
+    assert cache_folder() is None
+
+
+def test_the_bytes_are_the_sources_and_their_code():
+    sources, compiled = marshal.loads(bundle_bytes(with_code=True))
+    assert sources == bundle_sources() and set(compiled) == set(sources)
+    assert {code.co_filename for code in compiled.values()} == {f"<{name}>" for name in sources}
+    assert marshal.loads(bundle_bytes(with_code=False)) == (bundle_sources(), {})
 
 
 @pytest.mark.parametrize("sent", [b"", (1 << 40).to_bytes(8, "big") + b"x"], ids=["nothing", "a part"])

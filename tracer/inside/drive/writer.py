@@ -17,7 +17,7 @@ import builtins
 import re
 import sys
 import types
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Literal
 
 from trace_mine.tracer.inside.drive.captures import Captures
@@ -56,6 +56,7 @@ class SessionWriter:
         echoes: the values that its prompt echoed since then, as text. Apart from ``printed``, since the result check
             compares each with the native run, which in a script prints and does not echo.
         last_value: the value of the last expression.
+        begins: is called before each command, where somebody is to know which one runs.
         wrote_spare: the statement that runs now has bound the spare variable.
     """
 
@@ -82,6 +83,7 @@ class SessionWriter:
         self.printed: list[str] = []
         self.echoes: list[str] = []
         self.last_value: object = None
+        self.begins: Callable[[], None] | None = None
         self.wrote_spare = False
         self._opening = opening
         self._capture = capture
@@ -164,6 +166,8 @@ class SessionWriter:
         Raises:
             OutputFull: the program printed more than it may.
         """
+        if self.begins is not None:
+            self.begins()
         command = Command(source, kind, self._position, self._piece)
         num_echoes = len(self.echoes)
         self.last_value = None  # the command may be what ends its life
@@ -200,6 +204,8 @@ class SessionWriter:
         Raises:
             OutputFull: the program printed more than it may.
         """
+        if self.begins is not None:
+            self.begins()
         command = Command(source, kind, self._position, self._piece)
         value: object = None
         try:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from trace_mine.tracer.inside.jobs.context import JobContext, watched
 from trace_mine.tracer.inside.jobs.worlds import THREADED, make_world, pool_of
-from trace_mine.tracer.inside.protocol.answers import AutomatonReport, End
+from trace_mine.tracer.inside.protocol.answers import End
+from trace_mine.tracer.inside.protocol.choice_answers import AutomatonReport
 from trace_mine.tracer.inside.protocol.jobs import AutomatonJob
 from trace_mine.tracer.inside.states.automaton import NoFit, automaton_of
 from trace_mine.tracer.inside.states.fork_watch import watch

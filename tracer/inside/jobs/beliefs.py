@@ -6,7 +6,8 @@ from trace_mine.tracer.inside.draws.deciders import DrawMismatch
 from trace_mine.tracer.inside.jobs.context import JobContext
 from trace_mine.tracer.inside.jobs.worlds import THREADED, make_world, pool_of
 from trace_mine.tracer.inside.program import Sources
-from trace_mine.tracer.inside.protocol.answers import BeliefsReport, CommandChoice, End
+from trace_mine.tracer.inside.protocol.answers import End
+from trace_mine.tracer.inside.protocol.choice_answers import BeliefsReport, CommandChoice
 from trace_mine.tracer.inside.protocol.jobs import BeliefsJob
 from trace_mine.tracer.inside.states.beliefs import beliefs_of, choices_of
 from trace_mine.tracer.inside.states.fork_watch import watch

@@ -5,15 +5,15 @@ from __future__ import annotations
 import ast
 import atexit
 import re
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from itertools import accumulate
 from typing import NoReturn
 
 from trace_mine.tracer.inside.drive.commands import Command
 from trace_mine.tracer.inside.drive.constructs import HANDLERS
 from trace_mine.tracer.inside.drive.driver import Driver
-from trace_mine.tracer.inside.drive.ending import end_as_usual, end_early
+from trace_mine.tracer.inside.drive.ending import Stop, end_as_usual, end_early
 from trace_mine.tracer.inside.drive.frames import Frame, Raised, Restart, Signal
 from trace_mine.tracer.inside.drive.lowering import lower
 from trace_mine.tracer.inside.drive.rules import FinishedFrame, Rules
@@ -32,6 +32,8 @@ from trace_mine.tracer.inside.jobs.context import (
 from trace_mine.tracer.inside.jobs.worlds import make_world
 from trace_mine.tracer.inside.program import OutputFull, compiled_file, global_names, piece_file, stored_names
 from trace_mine.tracer.inside.protocol.answers import (
+    Answer,
+    CommandBegun,
     DrivenFrame,
     DriveSummary,
     End,
@@ -102,6 +104,7 @@ def run(job: DriveJob, context: JobContext) -> End:
 
     is_bounded = job.cpu_seconds > 0
     if is_bounded:
+        writer.begins = _Begins(job.stop_before, context.send, stop)
         end_early(stop, cpu_seconds=job.cpu_seconds, wall_seconds=job.wall_seconds)
     context.guard.arm()
     try:
@@ -146,6 +149,23 @@ def run(job: DriveJob, context: JobContext) -> End:
         )
     )
     return End(end="ok")
+
+
+@dataclass(slots=True)
+class _Begins:
+    """Counts commands as they begin: says so of each, and ends the run before the one that is not to run."""
+
+    stop_before: int
+    send: Callable[[Answer], None]
+    stop: Stop
+    number: int = 0
+
+    def __call__(self) -> None:
+        self.number += 1
+        if self.stop_before == self.number:
+            self.stop(Reason.NO_END)
+        if not self.stop_before:
+            self.send(CommandBegun(number=self.number))
 
 
 def _binds(source: str, name: str) -> bool:

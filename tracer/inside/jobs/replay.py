@@ -15,7 +15,8 @@ from typing import Any
 from trace_mine.tracer.inside.jobs.context import JobContext, drawing, reseed, watched
 from trace_mine.tracer.inside.observe import values
 from trace_mine.tracer.inside.program import Capture, OutputFull, fresh_namespace, future_flags
-from trace_mine.tracer.inside.protocol.answers import End, ReplayedCommand, ReplayReport
+from trace_mine.tracer.inside.protocol.answers import End
+from trace_mine.tracer.inside.protocol.choice_answers import ReplayedCommand, ReplayReport
 from trace_mine.tracer.inside.protocol.jobs import ReplayJob
 from trace_mine.tracer.inside.syntax import doctext
 

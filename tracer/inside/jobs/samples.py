@@ -5,7 +5,8 @@ from __future__ import annotations
 from trace_mine.tracer.inside.draws.deciders import Guided, using
 from trace_mine.tracer.inside.jobs.context import JobContext, watched
 from trace_mine.tracer.inside.jobs.worlds import make_world
-from trace_mine.tracer.inside.protocol.answers import End, PathChoice, PathReport, SampledTexts
+from trace_mine.tracer.inside.protocol.answers import End
+from trace_mine.tracer.inside.protocol.choice_answers import PathChoice, PathReport, SampledTexts
 from trace_mine.tracer.inside.protocol.jobs import PathJob, SamplesJob
 from trace_mine.tracer.inside.states.beliefs import sample_path
 

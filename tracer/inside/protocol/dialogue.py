@@ -10,16 +10,19 @@ from collections.abc import Iterable, Sequence
 from trace_mine.tracer.inside.protocol.answers import (
     ANSWERS,
     Answer,
-    AutomatonReport,
-    BeliefsReport,
+    CommandBegun,
     DriveSummary,
     MustRestart,
     NativeFrames,
     NativeSummary,
+    SetupFailed,
+)
+from trace_mine.tracer.inside.protocol.choice_answers import (
+    AutomatonReport,
+    BeliefsReport,
     PathReport,
     ReplayReport,
     SampledTexts,
-    SetupFailed,
 )
 from trace_mine.tracer.inside.protocol.codec import ProtocolError, Record
 from trace_mine.tracer.inside.protocol.jobs import (
@@ -36,7 +39,7 @@ from trace_mine.tracer.inside.protocol.jobs import (
 
 ANY_NUMBER: dict[type[Job], tuple[type[Record], ...]] = {
     NativeJob: (NativeFrames,),
-    DriveJob: (),
+    DriveJob: (CommandBegun,),
     ReplayJob: (),
     BeliefsJob: (),
     SamplesJob: (SampledTexts,),

@@ -36,6 +36,8 @@ Line = Annotated[int, Between(0, 1 << 31)]
 """A line or a column; 0 where code has none."""
 Name = Annotated[str, AtMost(4_096)]
 """An identifier, a module, an option or a type's name; far longer than any in real source."""
+Evidence = Annotated[str, AtMost(4_096)]
+"""Particulars for people: an error's text, the command that differed."""
 Location = Annotated[str, AtMost(8_192)]
 """A file as a code object names it."""
 Probability = Annotated[float, Between(0.0, 1.0 + 1e-9)]
@@ -229,6 +231,8 @@ class DriveJob(Record):
         as_file: the program's file is run by one command.
         view: what may be opened and shown; None: everything.
         cpu_seconds, wall_seconds: when the run ends, with the session up to the command that runs then; 0: it does not.
+            Such a run says which command begins, for one that is killed in it.
+        stop_before: the command, counted from 1, before which the run ends; 0: none.
     """
 
     may_fork: ClassVar[bool] = False
@@ -246,6 +250,7 @@ class DriveJob(Record):
     laws: Laws | None = None
     cpu_seconds: Seconds = 0.0
     wall_seconds: Seconds = 0.0
+    stop_before: Count = 0
 
 
 @record

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from trace_mine.tracer.inside.observe import values
-from trace_mine.tracer.inside.protocol.answers import MOST_STATES, Move, SessionAutomaton
+from trace_mine.tracer.inside.protocol.choice_answers import MOST_STATES, Move, SessionAutomaton
 from trace_mine.tracer.inside.states.records import NEGLIGIBLE, State, StateResult
 from trace_mine.tracer.inside.states.world import World
 

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from trace_mine.tracer.inside.draws.deciders import Pinned, using
-from trace_mine.tracer.inside.protocol.answers import CommandBelief, CommandChoice
+from trace_mine.tracer.inside.protocol.choice_answers import CommandBelief, CommandChoice
 from trace_mine.tracer.inside.protocol.jobs import DrawnOutcome
 from trace_mine.tracer.inside.states.budget import spent_seconds
 from trace_mine.tracer.inside.states.paths import RunsDisagree

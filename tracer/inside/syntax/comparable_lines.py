@@ -34,6 +34,11 @@ def comparable_lines(body: list[ast.stmt]) -> list[tuple[int, int]]:
         # ``case 1: return 2`` and ``except E: pass`` on a line have an event for the pattern or the class
         for line in _header_lines(node):
             num_starts[line] = num_starts.get(line, 0) + 1
+    # a statement that begins on a line of one before it, as after ``xs = [`` on the line of ``]; y = 1``
+    for line, last_line in last_lines.items():
+        inner = [each for each in range(line + 1, last_line + 1) if each in num_starts]
+        for each in (line, *inner) if inner else ():
+            num_starts[each] += 1
     # ``if x: y = 1`` on one line, and ``a = 1; b = 2``, are one event for two statements
     return sorted((line, last) for line, last in last_lines.items() if num_starts[line] == 1)
 

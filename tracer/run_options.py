@@ -1,0 +1,163 @@
+"""What ``trace-run`` is given: options checked, files and folders read. What is wrong in it is wrong usage."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from trace_mine.tracer.command_line import num_bytes
+from trace_mine.tracer.config import check_sandbox_level
+from trace_mine.tracer.script_world import ScriptWorld, world_of
+from trace_mine.tracer.scripts import MAX_INPUT_BYTES, decoded, import_folders, may_read_input
+from trace_mine.tracer.views import View, ViewError, parse_view
+
+
+def at_least(least: int) -> Callable[[int | None], int | None]:
+    def checked(number: int | None) -> int | None:
+        # None: typer asks the callback of an option that was not given, too
+        if number is not None and number < least:
+            raise typer.BadParameter(f"expected a number >= {least}, got {number}")
+        return number
+
+    return checked
+
+
+def seconds(number: float) -> float:
+    if not 0 < number < math.inf:  # refuses NaN as well
+        raise typer.BadParameter(f"expected a number of seconds > 0, got {number:g}")
+    return number
+
+
+def view_of_text(given: str | View) -> View:
+    if isinstance(given, View):  # typer hands defaults over too
+        return given
+    try:
+        return parse_view(given)
+    except ViewError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+def sandbox_level_of(given: int | None) -> int | None:
+    try:
+        # level 0 is refused once it is known if it was allowed
+        check_sandbox_level(given, allow_unsafe=True)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+    return given
+
+
+def size_of(given: str | int) -> int:
+    try:
+        return given if isinstance(given, int) else num_bytes(given)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+def imports_of(root: Path | None, script: Path | None) -> tuple[Path | None, tuple[str, ...]]:
+    """The root, resolved, and the folders below it that the script imports from."""
+    if root is None:
+        return None, ()
+    if not root.is_dir():
+        raise typer.BadParameter(f"expected a folder for --root, got {str(root)!r}; give an existing folder")
+    resolved = root.resolve()
+    return resolved, import_folders(resolved, script)
+
+
+def script_world(script: Path | None, source: str, python: str, environment: Path | None) -> ScriptWorld:
+    """What the script is run with.
+
+    Raises:
+        BadParameter: its folder can't be opened, or the environment is none.
+    """
+    try:
+        return world_of(script, source, python, environment)
+    except OSError as error:
+        message = f"expected a script in a folder that can be read, got {str(script)!r}: {error}; give --empty-folder"
+        raise typer.BadParameter(message) from None
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+def typed_input(stdin: Path | None, source: str, *, is_script: bool) -> bytes | None:
+    """What the script reads: the file's content, or what is piped in where the script seems to read that.
+
+    Raises:
+        BadParameter: the file can't be read, or there is more than a session can hold.
+    """
+    try:
+        if stdin is not None:
+            data = stdin.read_bytes()
+        # a pipe that nobody writes to would be waited for by a script that asks for nothing
+        elif is_script and may_read_input(source) and sys.stdin is not None and not sys.stdin.isatty():
+            data = sys.stdin.buffer.read(MAX_INPUT_BYTES + 1)
+        else:
+            return None
+    except OSError as error:
+        raise typer.BadParameter(
+            f"expected a readable file for --stdin, got {str(stdin)!r}: {error.strerror}; give an existing file"
+        ) from None
+    if len(data) > MAX_INPUT_BYTES:
+        raise typer.BadParameter(
+            f"expected at most {MAX_INPUT_BYTES:,} bytes of standard input, got more; let the script read a file"
+        )
+    return data
+
+
+def read_source(path: str) -> str:
+    """The script's source, decoded as Python does.
+
+    Raises:
+        BadParameter: it can't be read or decoded.
+    """
+    try:
+        return decoded(sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes())
+    except OSError as error:
+        message = f"expected a readable script, got {path!r}: {error.strerror}; give an existing file"
+    except (SyntaxError, UnicodeDecodeError, LookupError) as error:
+        message = f"expected Python source in {path!r}, got bytes that don't decode ({error}); save it as UTF-8"
+    raise typer.BadParameter(message)
+
+
+def check_view(view: View, *, beliefs: bool, forks: int) -> None:
+    """Raises BadParameter where options ask for more than the view has."""
+    if view.prior not in (None, "declared"):
+        raise typer.BadParameter(
+            f"expected inverse:NAME=A|B with the values of one of the script's constants, got inverse with a "
+            f"{view.prior} prior; priors of calls are for trace-mine"
+        )
+    if beliefs and not view.hides:
+        raise typer.BadParameter("expected a view that hides outcomes with --beliefs, got another; add --view branch")
+    # one fork alone can only wait: the path that goes on from it is a second process
+    if forks and (forks < 2 or not view.hides):
+        raise typer.BadParameter(
+            f"expected 2 forks or more with a view that hides outcomes, got {forks} with "
+            f"{'+'.join(view.policies)}; one waits and one runs, where beliefs are computed"
+        )
+
+
+def declared_laws(view: View, inputs: Sequence[str], environ: Sequence[str]) -> dict[str, Any] | None:
+    """The declared laws of inputs and of the environment, each value as likely as the others; None: there are none."""
+    if not inputs and not environ:
+        return None
+    # elsewhere nothing replaces ``input``, and the laws would be declared for nothing
+    if not view.hides:
+        raise typer.BadParameter(
+            "expected --view branch or inverse with --input and --environ, got another; add --view branch"
+        )
+    variables = {}
+    for text in environ:
+        name, equals, values = text.partition("=")
+        if not equals or not name:
+            raise typer.BadParameter(f"expected --environ NAME=A|B, got {text!r}; name the variable and its values")
+        variables[name] = _uniform(values)
+    return {"inputs": [_uniform(text) for text in inputs], "environ": variables}
+
+
+def _uniform(text: str) -> list[list[str | float]]:
+    values = text.split("|")
+    return [[value, 1 / len(values)] for value in values]
