@@ -10,6 +10,7 @@ from pathlib import Path
 from trace_mine.corpus.hashing import code_hash, content_key
 from trace_mine.corpus.mined.dependencies import Dependencies, find_dependencies
 from trace_mine.corpus.mined.file_counts import AllFileCounts
+from trace_mine.corpus.mined.import_search import search_of
 from trace_mine.corpus.mined.options import MineOptions as MineOptions
 from trace_mine.corpus.mined.payload import (
     MinedEntry,
@@ -74,7 +75,8 @@ class Mined:
         self.unreadable: list[str] = []
         self.input_names = [_input_name(text) for text in inputs]
         # Here and not in `units`: a misspelt path ends the command before anything is traced.
-        for named in find_targets(inputs):
+        self._search = search_of(options.python)
+        for named in find_targets(inputs, self._search):
             if isinstance(named, NamedInput):
                 self._targets.append(named)
             else:
@@ -113,7 +115,7 @@ class Mined:
             shown = dict.fromkeys(target.shown for target in targets if target.shown is not None)
             with self._start_reader([*shown]) as reader:
                 for target in targets:
-                    repository = open_target(target, reader, self._staging)
+                    repository = open_target(target, reader, self._staging, self._search)
                     reading = repository if isinstance(repository, Drop) else self._read(reader, repository, num_left)
                     if isinstance(repository, Drop) or isinstance(reading, Drop):
                         assert isinstance(reading, Drop)
@@ -123,7 +125,8 @@ class Mined:
                     yield from self._units_of(repository, reading)
 
     def _start_reader(self, shown: Sequence[Path]) -> RepositoryReader:
-        return RepositoryReader(shown, self._staging, **self._options.tracer_config().worker_levels)
+        levels = self._options.tracer_config().worker_levels
+        return RepositoryReader(shown, self._staging, python=self._options.python, **levels)
 
     def _read(self, reader: RepositoryReader, repository: Repository, limit: int | None) -> RepositoryReading | Drop:
         """Read a repository, and count its files."""
@@ -179,7 +182,9 @@ class Mined:
         machine, and so is not hashed itself.
         """
         summary = reading.summary
-        dependencies = find_dependencies(summary.imports, own=summary.own_names, extra=self._options.packages)
+        dependencies = find_dependencies(
+            summary.imports, own=summary.own_names, extra=self._options.packages, search=self._search
+        )
         if dependencies.missing:
             # Added up: two versions of one project may both be mined, under one name.
             self._missing.setdefault(summary.name, Counter()).update(dependencies.missing)

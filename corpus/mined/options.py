@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import platform
-import subprocess
 import sys
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 
-from trace_mine.corpus.errors import CorpusError
+from trace_mine.corpus.mined.import_search import search_of
 from trace_mine.corpus.mined.snippets import DEFAULT_ENTRIES, ENTRIES, INVERSE_ENTRIES
 from trace_mine.tracer.config import DEFAULT_FOLLOW, TracerConfig, check_sandbox_level
 from trace_mine.tracer.limits import Limits
@@ -152,7 +149,7 @@ class MineOptions:
             "licences": self.licences,
             # Without their parents, which are this machine's; the versions of packages are in each unit's key.
             "packages": [folder.name for folder in self.packages],
-            "python": python_version(self.python),
+            "python": search_of(self.python).version,
             "seed": self.seed,
             "view": self.view,
             "only_choices": self.only_choices,
@@ -160,23 +157,3 @@ class MineOptions:
             "sandbox_level": self.sandbox_level,
             "allow_unsafe": self.allow_unsafe,
         }
-
-
-@cache
-def python_version(python: str) -> str:
-    """The version of an interpreter (``3.12.4``), asked once.
-
-    Raises:
-        CorpusError: it can't be run.
-    """
-    if python == sys.executable:
-        return platform.python_version()
-    # Isolated and without `site`, so that nothing of the user's environment runs.
-    command = [python, "-I", "-S", "-c", "import platform; print(platform.python_version())"]
-    try:
-        # With a time limit: the path may lead to a program that is no interpreter and waits.
-        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout.strip()
-    except (OSError, subprocess.SubprocessError) as error:
-        raise CorpusError(
-            f"expected a Python interpreter, got {python!r}: {error}; give its path", exit_code=2
-        ) from error
