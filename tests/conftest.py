@@ -1,19 +1,51 @@
-"""Options that every folder of tests may use; pytest reads them from this file only. And skips that are failures."""
+"""Options that every folder of tests may use; pytest reads them from this file only. Skips that are failures, and tests
+that are skipped where an extra is not installed.
+"""
 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Generator
 
 import pytest
 
 import no_skips
 
+EXTRAS = {"tests/tokenizer": "train", "tests/train": "train", "tests/eval": "eval"}
+"""The extra that a room's tests may need. The other rooms' must do without: there a missing package is a failure."""
+PACKAGES_OF_EXTRAS = (
+    "torch",
+    "transformers",
+    "tokenizers",
+    "safetensors",
+    "accelerate",
+    "fla",
+    "scipy",
+    "sklearn",
+    "matplotlib",
+)
 OF_THE_SANDBOX = ("tests/tracer/sandbox/", "tests/tracer/attacks/")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-golden", action="store_true", help="rewrite tests/golden from what the code writes now")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """Skip what can't be imported for lack of an extra's package, with the reason: a file, or a folder's conftest."""
+    report = yield
+    place = collector.path.relative_to(collector.config.rootpath).as_posix()
+    extra = next((extra for folder, extra in EXTRAS.items() if f"{place}/".startswith(f"{folder}/")), None)
+    if report.failed and extra is not None:
+        missing = re.findall(r"ModuleNotFoundError: No module named '(\w+)", str(report.longrepr))
+        if missing and missing[-1] in PACKAGES_OF_EXTRAS:
+            report.outcome = "skipped"
+            report.longrepr = (str(collector.path), 0, f"Skipped: needs the extra [{extra}]: no {missing[-1]} here")
+    return report
 
 
 @pytest.hookimpl(wrapper=True)

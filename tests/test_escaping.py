@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import importlib
 import io
 import json
 import re
@@ -38,10 +39,6 @@ from trace_mine.corpus.verify import RowFailure, SampleReport
 from trace_mine.corpus.verify_command import _print as print_sample
 from trace_mine.corpus.work import Dropped
 from trace_mine.errors import NoTraceError
-from trace_mine.eval import __main__ as eval_main
-from trace_mine.eval import report as eval_report
-from trace_mine.eval.claims import CANNOT_TELL, Claim
-from trace_mine.eval.figures.base import Drawn, Figure
 from trace_mine.tokenizer.__main__ import visible as token_text
 from trace_mine.tracer.command_line import make_app, run_app
 from trace_mine.tracer.formats.repl import render
@@ -151,22 +148,32 @@ def card(text: str, **config: Any) -> str:
     return dataset_card(stats_of(text, **config), ["train-00000-of-00001.parquet"], "0" * 64)
 
 
-def a_claim(text: str) -> Claim:
-    return Claim(text=f"claim {text}", source=text, verdict=CANNOT_TELL, seeds=0, evidence=text)
+def evaluation(module: str) -> Any:
+    """A module of the evaluation; the test is skipped where its packages are not installed."""
+    for package in ("scipy", "matplotlib", "torch"):
+        pytest.importorskip(package, reason="needs the extra [eval]")
+    return importlib.import_module(f"trace_mine.eval.{module}")
+
+
+def a_claim(text: str) -> Any:
+    claims = evaluation("claims")
+    return claims.Claim(text=f"claim {text}", source=text, verdict=claims.CANNOT_TELL, seeds=0, evidence=text)
 
 
 def drawings(text: str) -> Any:
-    figure = Figure.__new__(Figure)
+    base = evaluation("figures.base")
+    figure = base.Figure.__new__(base.Figure)
     for name, value in {"name": "fig", "title": "A figure", "recipe": text, "paper": text, "needs": (text,)}.items():
         object.__setattr__(figure, name, value)
-    drawn = Drawn.__new__(Drawn)
+    drawn = base.Drawn.__new__(base.Drawn)
     for name, value in {"caption": f"caption {text}", "claims": (a_claim(text),)}.items():
         object.__setattr__(drawn, name, value)
     return [(figure, drawn, 1.0), (figure, None, 1.0)]
 
 
 def eval_facts(text: str) -> Any:
-    facts = eval_report.Facts.__new__(eval_report.Facts)
+    facts_class = evaluation("report").Facts
+    facts = facts_class.__new__(facts_class)
     values: dict[str, Any] = {"budget": "1m", "seconds": 1.0, "training_seconds": 1.0, "jobs": 1, "cores": 1}
     values |= {"runs": {}, "skipped": (text,), "failed": (text,), "versions": {"x": text}, "commit": text}
     for name, value in values.items():
@@ -177,7 +184,7 @@ def eval_facts(text: str) -> Any:
 MARKDOWN: dict[str, Callable[[str], str]] = {
     "card": card,
     "card of a synthetic task": lambda text: card(text, task=text),
-    "evaluation report": lambda text: eval_report.markdown(drawings(text), eval_facts(text)),
+    "evaluation report": lambda text: evaluation("report").markdown(drawings(text), eval_facts(text)),
     "a name": lambda text: f"| {in_markdown(text)} | 1 |\n",
     "a sentence": lambda text: f"Said: {prose_in_markdown(text)} end.\n",
 }
@@ -286,7 +293,7 @@ HTML: dict[str, Callable[[str, Path], str]] = {
     "trace-run --html": lambda text, _: page_of(trace_of(text), title=text),
     "viewer": lambda text, _: page(trace_of(text), title=text, footer=text, sources={"p": text}),
     "notebook": lambda text, _: trace_of(text)._repr_html_(),
-    "evaluation report": lambda text, folder: eval_report.page(folder, drawings(text), eval_facts(text)),
+    "evaluation report": lambda text, folder: evaluation("report").page(folder, drawings(text), eval_facts(text)),
     "text": lambda text, _: f"<p title='{in_html(text)}'>{in_html(text)}</p>",
 }
 
@@ -348,7 +355,7 @@ def sample_of(text: str) -> SampleReport:
 NAMES: dict[str, Callable[[str], object]] = {
     "summary": lambda text: report.print_summary(stats_of(text)),
     "wrong usage": lambda text: run_error(text, ValueError),
-    "evaluation table": lambda text: eval_main.show(("a", "b"), [(text, text)]),
+    "evaluation table": lambda text: evaluation("__main__").show(("a", "b"), [(text, text)]),
     "trace-mine verify": lambda text: print_sample(sample_of(text)),
     "one line": lambda text: print(one_line(text)),
     "token": lambda text: print(token_text(text)),
@@ -406,21 +413,27 @@ class Terminal(io.StringIO):
         return True
 
 
+TABLES: dict[str, Callable[[str], object]] = {
+    "evaluation": lambda text: evaluation("__main__").show(("a", "b"), [(text, text)]),
+    "summary of mining": lambda text: report.print_summary(stats_of(text)),
+    "session": report.print_session,
+}
+
+
 @pytest.mark.parametrize("text", [text for text in NASTY if len(text) < 1000], ids=lambda text: ascii(text[:20]))
-def test_a_table_on_a_terminal_holds_the_text_and_no_markup(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    for act in (
-        lambda: eval_main.show(("a", "b"), [(text, text)]),
-        lambda: report.print_summary(stats_of(text)),
-        lambda: report.print_session(text),
-    ):
-        out = Terminal()
-        monkeypatch.setattr(sys, "stdout", out)
-        monkeypatch.setenv("TERM", "xterm-256color")
-        act()
-        monkeypatch.undo()
-        shown = out.getvalue()
-        assert is_harmless(re.sub(r"\x1b\[[0-9;]*m", "", shown))
-        assert "\x1b]8" not in shown, "no link"
+@pytest.mark.parametrize("table", TABLES)
+def test_a_table_on_a_terminal_holds_the_text_and_no_markup(
+    table: str, text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    TABLES[table]("plain")  # imports what it needs, before there is another standard output
+    out = Terminal()
+    monkeypatch.setattr(sys, "stdout", out)
+    monkeypatch.setenv("TERM", "xterm-256color")
+    TABLES[table](text)
+    monkeypatch.undo()
+    shown = out.getvalue()
+    assert is_harmless(re.sub(r"\x1b\[[0-9;]*m", "", shown))
+    assert "\x1b]8" not in shown, "no link"
 
 
 # files of lines -------------------------------------------------------------------------------------------------------

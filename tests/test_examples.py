@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parent.parent
 EXAMPLES = {
     "quickstart": ([], "result = 9"),
     "shell_game_beliefs": ([], "it could have shown: 0.333 ball, 0.667 empty"),
-    "mine_and_load": (["module:fractions", "--limit", "2"], "train: 2 sessions"),
+    "mine_and_load": (["module:statistics", "--limit", "2"], "train: 2 sessions"),
     "task_to_tokens": ([], "4 sessions of"),
     "train_and_load": (["--steps", "2"], "the model expected"),
 }
@@ -24,9 +24,15 @@ def test_every_example_is_tested():
     assert {path.stem for path in (ROOT / "examples").glob("*.py")} == set(EXAMPLES)
 
 
+NEEDS = {"task_to_tokens": ("transformers",), "train_and_load": ("torch", "transformers")}
+"""What examples import that only an extra installs."""
+
+
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_the_example_runs(name, tmp_path):
     arguments, printed = EXAMPLES[name]
+    for package in NEEDS.get(name, ()):
+        pytest.importorskip(package, reason="needs the extra [train]")
     done = subprocess.run(
         [sys.executable, ROOT / "examples" / f"{name}.py", *arguments],
         cwd=tmp_path,

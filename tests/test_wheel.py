@@ -19,6 +19,8 @@ from pathlib import Path
 
 import pytest
 
+import interpreters
+
 pytestmark = pytest.mark.timeout(900)  # the first test builds and installs a wheel, minutes where others work beside it
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -99,8 +101,6 @@ def elsewhere(binaries: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         (folder / f"{room}.py").write_text(f"raise SystemExit('the working folder has its own {room}')\n")
     (folder / "script.py").write_text("x = 1\nx += 1\n")
     checked(binaries / "trace-synth", "permutations", "--rows", 8, "--held-out", 2, "--jobs", 1, cwd=folder)
-    command = [binaries / "trace-train", "quick", "--out", "run"]
-    checked(*command, *(part for setting in TINY for part in ("--set", setting)), cwd=folder)
     return folder
 
 
@@ -112,6 +112,41 @@ def test_the_wheel_has_one_package_and_no_tests(wheel):
     tree = {path.relative_to(ROOT).as_posix() for room in ROOMS for path in (ROOT / room).rglob("*.py")}
     assert {f"trace_mine/{path}" for path in tree} <= set(names)
     assert "trace_mine/py.typed" in names
+
+
+def has_compiler() -> bool:
+    return shutil.which("cc") is not None or shutil.which("gcc") is not None
+
+
+def test_the_wheel_is_for_every_interpreter(wheel):
+    """The library's name has no interpreter's version, and so has the wheel's."""
+    libraries = [name for name in zipfile.ZipFile(wheel).namelist() if name.endswith(".so")]
+    assert libraries == (["trace_mine/train/kernels/_delta.so"] if has_compiler() else [])
+    platform = r"linux_\w+" if has_compiler() else "any"
+    assert re.fullmatch(rf"trace_mine-[\d.]+-py3-none-{platform}\.whl", wheel.name), wheel.name
+
+
+@pytest.mark.parametrize("minor", interpreters.MINORS)
+def test_the_one_wheel_runs_under_each_interpreter(wheel, minor, tmp_path):
+    python = interpreters.found(minor)
+    if python is None:
+        pytest.skip(interpreters.not_found(minor))
+    checked(python, "-m", "venv", "--without-pip", "env", cwd=tmp_path)
+    installed = tmp_path / "env" / "bin" / "python"
+    pip("-q", "--python", installed, "install", "--no-deps", "--no-index", wheel, cwd=tmp_path)
+    # the tracer needs nothing but the standard library, so no dependency is installed for each interpreter
+    code = "import trace_mine; print(trace_mine.run('import sys\\nx = sys.version_info[:2]\\n').states[-1]['x'])"
+    shown = checked(installed, "-P", "-c", code, cwd=tmp_path)
+    assert shown == f"{tuple(map(int, minor.split('.')))}\n"
+
+
+def test_a_wheel_that_is_built_without_a_compiler_is_for_every_platform(wheel, tmp_path):
+    tree = tmp_path / "tree"
+    shutil.copytree(wheel.parent.parent, tree, symlinks=True, ignore=BUILT)
+    command = [sys.executable, "-m", "pip", "wheel", ".", "--no-deps", "--no-build-isolation", "-w", "dist"]
+    checked(*command, cwd=tree, CC="/bin/false")
+    (built,) = (tree / "dist").glob("*.whl")
+    assert built.name.endswith("-py3-none-any.whl")
 
 
 def test_modules_are_those_of_the_wheel(binaries, elsewhere):
@@ -142,19 +177,25 @@ def test_trace_mine(binaries, elsewhere):
 
 
 def test_trace_tokenize(binaries, elsewhere):
+    pytest.importorskip("transformers", reason="needs the extra [train]")
     checked(binaries / "trace-tokenize", "fit", "synthetic", "--out", "tokens", cwd=elsewhere)
     assert (elsewhere / "tokens" / "tokenizer.json").is_file()
 
 
-def test_trace_train_left_a_run_that_trace_eval_measures(binaries, elsewhere):
+def test_trace_train_leaves_a_run_that_trace_eval_measures(binaries, elsewhere):
+    for package in ("torch", "transformers", "scipy"):
+        pytest.importorskip(package, reason="needs the extra [eval]")
+    command = [binaries / "trace-train", "quick", "--out", "run"]
+    checked(*command, *(part for setting in TINY for part in ("--set", setting)), cwd=elsewhere)
     assert (elsewhere / "run" / "model.safetensors").is_file()
     checked(binaries / "trace-eval", "run", "--rows", 2, "--out", "results.csv", cwd=elsewhere)
     assert "accuracy" in (elsewhere / "results.csv").read_text()
 
 
 def test_the_compiled_library_is_found(binaries, elsewhere):
-    if shutil.which("cc") is None and shutil.which("gcc") is None:
+    if not has_compiler():
         pytest.skip("no compiler here: the wheel is built without the library")
+    pytest.importorskip("torch", reason="needs the extra [train]")
     code = "from trace_mine.train.kernels import c_ops; print(c_ops.kernel_name())"
     assert "torch" not in checked(binaries / "python", "-P", "-c", code, cwd=elsewhere)
 
@@ -173,16 +214,32 @@ def test_uninstalling_leaves_the_neighbour(binaries, elsewhere, tmp_path):
     assert "No module named 'trace_mine'" in gone.stderr
 
 
+@pytest.fixture(scope="session")
+def sdist(wheel, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Built by the command that CONTRIBUTING.md names."""
+    folder = tmp_path_factory.mktemp("sdist")
+    checked(sys.executable, "setup.py", "-q", "sdist", "--dist-dir", folder, cwd=wheel.parent.parent)
+    (archive,) = folder.glob("*.tar.gz")
+    return archive
+
+
+def test_an_sdist_runs_its_own_tests(sdist, tmp_path):
+    """Unpacked anywhere, with what the tests need installed: no file of the repository is missing."""
+    shutil.unpack_archive(sdist, tmp_path, filter="data")
+    tree = tmp_path / sdist.name.removesuffix(".tar.gz")
+    tests = ("test_docs.py", "test_architecture.py", "tracer/test_checks.py", "corpus/test_schema.py")
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-n", "0"]
+    told = checked(*command, *(f"tests/{name}" for name in tests), cwd=tree)
+    assert re.search(r"\d+ passed", told) and "failed" not in told, told
+
+
 @pytest.mark.slow  # a second build of the library, 20 s
-def test_an_sdist_keeps_the_links_and_gives_the_same_wheel(wheel, tmp_path):
-    tree = wheel.parent.parent
-    checked(sys.executable, "setup.py", "-q", "sdist", "--dist-dir", tmp_path, cwd=tree)
-    (archive,) = tmp_path.glob("*.tar.gz")
-    shutil.unpack_archive(archive, tmp_path, filter="data")
-    unpacked = tmp_path / archive.name.removesuffix(".tar.gz")
+def test_an_sdist_keeps_the_links_and_gives_the_same_wheel(wheel, sdist, tmp_path):
+    shutil.unpack_archive(sdist, tmp_path, filter="data")
+    unpacked = tmp_path / sdist.name.removesuffix(".tar.gz")
     assert all((unpacked / "trace_mine" / room).is_symlink() for room in ROOMS)
     tests = {path.relative_to(ROOT) for path in (ROOT / "tests").rglob("*") if "__pycache__" not in path.parts}
     assert all((unpacked / path).exists() for path in tests)
-    pip("-q", "wheel", "--no-deps", "--no-build-isolation", "-w", tmp_path, archive, cwd=tmp_path)
+    pip("-q", "wheel", "--no-deps", "--no-build-isolation", "-w", tmp_path, sdist, cwd=tmp_path)
     (again,) = tmp_path.glob("*.whl")
     assert sorted(zipfile.ZipFile(again).namelist()) == sorted(zipfile.ZipFile(wheel).namelist())

@@ -81,7 +81,9 @@ class ForeignImports:
         return self.computed or bool(self.at_top or self.others)
 
 
-def foreign_imports(sources: Iterable[str], neighbours: Iterable[str]) -> ForeignImports:
+def foreign_imports(
+    sources: Iterable[str], neighbours: Iterable[str], library: Iterable[str] = sys.stdlib_module_names
+) -> ForeignImports:
     """Find what programs import, by their text: a line of a string that looks like an import counts.
 
     So that a script of the standard library does not wait for a search through all packages.
@@ -89,8 +91,9 @@ def foreign_imports(sources: Iterable[str], neighbours: Iterable[str]) -> Foreig
     Args:
         sources: the script's text, and that of modules beside it.
         neighbours: the names of the modules and packages beside the script.
+        library: those of the standard library of the interpreter that runs them.
     """
-    known = sys.stdlib_module_names | set(neighbours)
+    known = {*library, *neighbours}
     at_top: set[str] = set()
     others: set[str] = set()
     computed = False

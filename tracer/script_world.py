@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from trace_mine.tracer.environments import foreign_imports, installed, site_folders
+from trace_mine.tracer.sandbox.jail import probe_interpreter
 from trace_mine.tracer.sandbox.working_folder import WorkingFolder
 from trace_mine.tracer.schema import Snippet
 from trace_mine.tracer.script_folder import FolderCopy, copy_of
@@ -72,7 +73,8 @@ def world_of(script: Path | None, source: str, python: str, environment: Path | 
     files = () if copied is None else copied.content.files
     modules = {path: content for path, _, content in files if path.endswith(".py")}
     neighbours = {path.split("/")[0].removesuffix(".py") for path in modules}
-    imports = foreign_imports(_texts_of(source, modules, neighbours), neighbours)
+    texts = _texts_of(source, modules, neighbours)
+    imports = foreign_imports(texts, neighbours, probe_interpreter(python).library_names)
     if environment is None and not imports:
         return ScriptWorld(copied=copied)
     folders = site_folders(python, environment)

@@ -7,14 +7,13 @@ are imported under computed names, extension modules that are a single file.
 
 from __future__ import annotations
 
-import importlib.machinery
 import importlib.metadata
 import re
-import sys
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
+
+from trace_mine.corpus.mined.import_search import ImportSearch, search_of
 
 # Possessive quantifiers (`*+`) throughout: without them a line of n spaces took a time that grew with the cube of n.
 # The first part of an imported name, at the beginning of a line or of a line of a doctest example. A relative import
@@ -59,25 +58,29 @@ def imported_names(text: str) -> frozenset[str]:
     return frozenset(name for name in names if name.isidentifier())
 
 
-def find_dependencies(names: Iterable[str], *, own: Iterable[str], extra: Iterable[Path] = ()) -> Dependencies:
+def find_dependencies(
+    names: Iterable[str], *, own: Iterable[str], extra: Iterable[Path] = (), search: ImportSearch | None = None
+) -> Dependencies:
     """Find the packages for the imported ``names``, with all that they require.
 
     Args:
         names: top-level names that the repository imports.
         own: the repository's own top-level names, never looked up.
         extra: folders of installed packages (``pip install --target``), searched first and bound whole.
+        search: where the interpreter looks that runs the snippets; None: our own.
     """
+    search = search or search_of()
     own_names = set(own)
     packages, requires = _bound_whole(extra)
-    owners = _owners()
-    foreign_names = sorted(set(names) - own_names - OURS - sys.stdlib_module_names)
+    owners = search.owners
+    foreign_names = sorted(set(names) - own_names - OURS - search.library_names)
     # An import name is not the name of a distribution (`yaml` is PyYAML's), and several may share one.
     missing = tuple(name for name in foreign_names if name not in owners and name not in packages)
     distributions = {distribution for name in foreign_names for distribution in owners.get(name, ())}
-    for distribution in sorted(_closure(distributions)):
-        paths = _packages_of(distribution, owners, packages)
+    for distribution in sorted(_closure(distributions, search)):
+        paths = _packages_of(distribution, search, packages)
         if paths:  # without one it has no Python code, or its code comes from `extra`
-            requires.add(f"{distribution}=={importlib.metadata.version(distribution)}")
+            requires.add(f"{distribution}=={search.distributions[distribution].version}")
         for path in paths:
             packages |= {_import_name(part): part for part in (path, *_shared_libraries(path))}
     # A repository that is mined may itself be installed here, in another version: its own files are what is traced.
@@ -98,16 +101,16 @@ def _bound_whole(folders: Iterable[Path]) -> tuple[dict[str, Path], set[str]]:
     return packages, requires
 
 
-def _packages_of(distribution: str, owners: Mapping[str, Sequence[str]], have: Container[str]) -> list[Path]:
+def _packages_of(distribution: str, search: ImportSearch, have: Container[str]) -> list[Path]:
     """The distribution's packages as they are installed here, without those that we ``have`` already.
 
     Args:
         distribution: its name, as installed.
-        owners: by import name, the distributions that install it.
+        search: where its packages are found.
         have: import names.
     """
-    names = sorted(name for name, distributions in owners.items() if distribution in distributions)
-    paths = [_locate(name) for name in names if name not in have and name not in OURS]
+    names = sorted(name for name, distributions in search.owners.items() if distribution in distributions)
+    paths = [search.source_of(name) for name in names if name not in have and name not in OURS]
     return [path for path in paths if path is not None]
 
 
@@ -117,8 +120,8 @@ def _shared_libraries(package: Path) -> list[Path]:
     return [folder] if folder.is_dir() else []
 
 
-def _closure(distributions: Iterable[str]) -> set[str]:
-    """The distributions with all that they require on this machine, extras left out.
+def _closure(distributions: Iterable[str], search: ImportSearch) -> set[str]:
+    """The distributions with all that they require for the interpreter, extras left out.
 
     A requirement that is not installed, or that can't be read, is passed over: whether a snippet needs it shows when it
     is run.
@@ -127,52 +130,24 @@ def _closure(distributions: Iterable[str]) -> set[str]:
     from packaging.requirements import InvalidRequirement, Requirement
     from packaging.utils import canonicalize_name
 
-    installed = _installed()
+    # A requirement may spell a name in any way (`Foo_Bar`, `foo-bar`).
+    installed = {canonicalize_name(name): name for name in search.distributions}
+    environment = {"extra": "", **search.markers}
     pending, seen = list(distributions), set()
     while pending:
         name = installed.get(canonicalize_name(pending.pop()))
         if name is None or name in seen:
             continue
         seen.add(name)
-        for line in importlib.metadata.requires(name) or ():
+        for line in search.distributions[name].requires or ():
             try:
                 requirement = Requirement(line)
             except InvalidRequirement:
                 continue
             # With an empty extra, `; extra == "test"` is false; other markers ask about this machine.
-            if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
+            if requirement.marker is None or requirement.marker.evaluate(environment):
                 pending.append(requirement.name)
     return seen
-
-
-@cache  # 0.2 s, which each repository would pay
-def _owners() -> Mapping[str, Sequence[str]]:
-    """By import name, the distributions that install it."""
-    return importlib.metadata.packages_distributions()
-
-
-@cache
-def _installed() -> dict[str, str]:
-    """From the canonical name of each installed distribution to the name that it is installed under."""
-    from packaging.utils import canonicalize_name
-
-    # A requirement may spell a name in any way (`Foo_Bar`, `foo-bar`). Without a name: a broken installation.
-    return {canonicalize_name(dist.name): dist.name for dist in importlib.metadata.distributions() if dist.name}
-
-
-def _locate(name: str) -> Path | None:
-    """The package's folder or its single ``.py`` file; None where it has neither.
-
-    Only the folders of ``sys.path`` are searched. ``importlib.util.find_spec`` would run the finders on
-    ``sys.meta_path`` as well, among them those that editable installations add.
-    """
-    spec = importlib.machinery.PathFinder.find_spec(name)
-    if spec is None:
-        return None
-    if spec.submodule_search_locations:
-        # A namespace package may have several folders; the sandbox can bind one name once.
-        return Path(next(iter(spec.submodule_search_locations)))
-    return Path(spec.origin) if spec.origin and spec.origin.endswith(".py") else None
 
 
 def packages_in(folder: Path) -> Iterator[Path]:

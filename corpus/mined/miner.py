@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -12,6 +13,7 @@ from trace_mine.corpus.hashing import code_hash, content_key
 from trace_mine.corpus.mined.environments.for_repository import COMMIT, RepositoryEnvironments, RepositoryPackages
 from trace_mine.corpus.mined.environments.provision import kept_environments
 from trace_mine.corpus.mined.file_counts import AllFileCounts
+from trace_mine.corpus.mined.import_search import search_of
 from trace_mine.corpus.mined.items.candidates import item_candidates
 from trace_mine.corpus.mined.items.collection import collect_tests
 from trace_mine.corpus.mined.options import MineOptions as MineOptions
@@ -92,7 +94,8 @@ class Mined:
         self.unreadable: list[str] = []
         self.input_names = [_input_name(text) for text in inputs]
         # Here and not in `units`: a misspelt path ends the command before anything is traced.
-        for named in find_targets(inputs):
+        self._search = search_of(options.python or sys.executable)
+        for named in find_targets(inputs, self._search):
             if isinstance(named, NamedInput):
                 self._targets.append(named)
             else:
@@ -144,7 +147,7 @@ class Mined:
             shown = dict.fromkeys(target.shown for target in targets if target.shown is not None)
             with self._start_reader([*shown]) as reader:
                 for target in targets:
-                    repository = open_target(target, reader, self._staging)
+                    repository = open_target(target, reader, self._staging, self._search)
                     reading = repository if isinstance(repository, Drop) else self._read(reader, repository, num_left)
                     if isinstance(repository, Drop) or isinstance(reading, Drop):
                         assert isinstance(reading, Drop)
@@ -162,7 +165,8 @@ class Mined:
 
     def _start_reader(self, shown: Sequence[Path]) -> RepositoryReader:
         levels = self._options.tracer_config().worker_levels
-        return RepositoryReader(shown, self._staging, **levels, reads_git=self._options.as_of == COMMIT)
+        python = self._options.python or sys.executable
+        return RepositoryReader(shown, self._staging, python=python, **levels, reads_git=self._options.as_of == COMMIT)
 
     def _read(self, reader: RepositoryReader, repository: Repository, limit: int | None) -> RepositoryReading | Drop:
         """Read a repository, and count its files."""

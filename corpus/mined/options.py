@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from trace_mine.corpus.mined.environments.for_repository import EnvironmentOptions
-from trace_mine.corpus.mined.environments.interpreters import version_of
 from trace_mine.corpus.mined.environments.uv import PackageIndex
+from trace_mine.corpus.mined.import_search import search_of
 from trace_mine.corpus.mined.snippets import DEFAULT_ENTRIES, ENTRIES, INVERSE_ENTRIES
 from trace_mine.tracer.config import DEFAULT_FOLLOW, TracerConfig, check_sandbox_level
 from trace_mine.tracer.limits import Limits
@@ -178,7 +178,7 @@ class MineOptions:
             # without its parents too; what is in it is in each unit's key
             "environment": self.environment if self.environment in ("auto", "none") else Path(self.environment).name,
             "as_of": self.as_of,
-            "python": "auto" if self.python is None else version_of(self.python),
+            "python": "auto" if self.python is None else search_of(self.python).version,
             "seed": self.seed,
             "view": self.view,
             "only_choices": self.only_choices,

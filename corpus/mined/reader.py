@@ -11,6 +11,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -103,6 +104,7 @@ class RepositoryReader:
         minimum_level: the weakest sandbox to accept; below 2 only with ``allow_unsafe``.
         maximum_level: the strongest one to use.
         allow_unsafe: read without a sandbox where there is none.
+        python: the interpreter that reads: the one that runs the snippets, since what parses depends on its version.
         reads_git: ``read`` may be asked for the time of commits.
 
     Attributes:
@@ -120,6 +122,7 @@ class RepositoryReader:
         minimum_level: int = 2,
         maximum_level: int = 3,
         allow_unsafe: bool = False,
+        python: str = sys.executable,
         reads_git: bool = False,
     ) -> None:
         staging.mkdir(parents=True, exist_ok=True)
@@ -132,7 +135,7 @@ class RepositoryReader:
         # An input keeps its own name, by which the reader tells what kind of archive it is.
         mounts += [Mount(source=path, target=f"{INPUTS}/{n}/{path.name}") for n, path in enumerate(inputs)]
         self._mounts = mounts
-        jail = Jail(mounts=tuple(mounts), sys_path=(CODE,), warm=WARM, pinned_clock=False)
+        jail = Jail(python=python, mounts=tuple(mounts), sys_path=(CODE,), warm=WARM, pinned_clock=False)
         levels = WorkerLevels(minimum_level=minimum_level, maximum_level=maximum_level, allow_unsafe=allow_unsafe)
         self._worker = _started(jail, levels)
         self.level = self._worker.level

@@ -8,10 +8,7 @@ shown them and nothing beside them (the rest of site-packages, a home folder).
 
 from __future__ import annotations
 
-import importlib.machinery
 import os
-import platform
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -21,6 +18,7 @@ from typing import Literal, Protocol
 from trace_mine.corpus.errors import CorpusError
 from trace_mine.corpus.mined.archives import is_archive
 from trace_mine.corpus.mined.files import LEDGER_FOLDER, PYTHON_SUFFIXES, TEXT_SUFFIXES
+from trace_mine.corpus.mined.import_search import ImportSearch, search_of
 from trace_mine.corpus.mined.staging import stage_files
 from trace_mine.tracer.sandbox import hidden_from_runs
 from trace_mine.tracer.schema import Drop
@@ -58,7 +56,8 @@ class Repository:
         metadata: the folder whose packaging files tell the provenance; None: the root.
         origin: name, version and licence, where they are known without looking.
         only: the files to search, relative to the root; None for all of them.
-        library: of a module of the standard library, its file or folder in this interpreter; None for all others.
+        library: of a module of the standard library, its file or folder in the interpreter that runs the snippets;
+            None for all others.
 
     Raises:
         ValueError: a file of ``only`` is not relative.
@@ -101,11 +100,12 @@ class Unpacker(Protocol):
         """Unpack an archive into the staging folder; return the repository's root."""
 
 
-def find_targets(inputs: Sequence[str]) -> Iterator[NamedInput | IgnoredInput]:
+def find_targets(inputs: Sequence[str], search: ImportSearch | None = None) -> Iterator[NamedInput | IgnoredInput]:
     """Find every repository that the inputs name, in their order; the children of a folder in the order of their names.
 
     Args:
         inputs: paths and ``module:NAME``, as they stand on the command line.
+        search: where the interpreter that runs the snippets finds modules; None: our own.
 
     Raises:
         CorpusError: a path is missing (exit code 2) or can't be read, or there is no such module.
@@ -113,7 +113,7 @@ def find_targets(inputs: Sequence[str]) -> Iterator[NamedInput | IgnoredInput]:
     for text in inputs:
         if text.startswith(MODULE_PREFIX):
             name = text.removeprefix(MODULE_PREFIX)
-            find_module(name)
+            find_module(name, search or search_of())
             yield NamedInput(kind="module", path=Path(name))
             continue
         path = Path(text)
@@ -195,13 +195,16 @@ def _has_marker(folder: Path) -> bool:
     return any(os.path.lexists(folder / marker) for marker in MARKERS)
 
 
-def open_target(target: NamedInput, reader: Unpacker, staging: Path) -> Repository | Drop:
+def open_target(
+    target: NamedInput, reader: Unpacker, staging: Path, search: ImportSearch | None = None
+) -> Repository | Drop:
     """Make the folder to read of a target: in place, or as a copy.
 
     Args:
         target: what was found.
         reader: unpacks archives; it is shown ``target.shown`` and ``staging``.
         staging: a folder for copies.
+        search: where the interpreter that runs the snippets finds modules; None: our own.
 
     Returns:
         The folder, or the drop of a repository that can't be unpacked or copied.
@@ -210,7 +213,7 @@ def open_target(target: NamedInput, reader: Unpacker, staging: Path) -> Reposito
         OSError: the disk is full.
     """
     if target.kind == "module":
-        return open_module(str(target.path), staging)
+        return open_module(str(target.path), staging, search or search_of())
     if target.kind == "folder":
         return Repository(root=target.path, fallback_name=target.path.name)
     if target.kind == "file":
@@ -258,13 +261,14 @@ def _open_file(path: Path, staging: Path) -> Repository | Drop:
 # modules --------------------------------------------------------------------------------------------------------------
 
 
-def find_module(name: str) -> Path:
+def find_module(name: str, search: ImportSearch) -> Path:
     """The file or folder of the top-level module of a dotted name, found without importing it.
 
     Only the top-level name is looked up: looking up ``a.b`` would run ``a``.
 
     Args:
         name: without the prefix ``module:``.
+        search: where it is looked for.
 
     Raises:
         CorpusError: there is no such module, or it has no Python source.
@@ -274,23 +278,24 @@ def find_module(name: str) -> Path:
         raise CorpusError(
             f"expected module:NAME with a dotted name, got {name!r}; write for example module:heapq", exit_code=2
         )
-    source = _source_of_module(parts[0], name)
+    source = _source_of_module(parts[0], name, search)
     if len(parts) > 1:
         _files_of_part(source, parts, name)
     return source
 
 
-def open_module(name: str, staging: Path) -> Repository | Drop:
+def open_module(name: str, staging: Path, search: ImportSearch) -> Repository | Drop:
     """Open an installed module or package, or one of the standard library; of a dotted name, that part only.
 
     Args:
         name: without the prefix ``module:``.
         staging: a folder for the copy.
+        search: where it is looked for.
 
     Raises:
         CorpusError: there is no such module, or it has no Python source.
     """
-    source = find_module(name)
+    source = find_module(name, search)
     parts = name.split(".")
     top = parts[0]
     # All of the top-level package is staged, since the part imports the rest of it; only the part is searched.
@@ -298,11 +303,11 @@ def open_module(name: str, staging: Path) -> Repository | Drop:
     root = stage_files([source], source.parent, staging, label=f"module-{top}")
     if isinstance(root, Drop):
         return root
-    if top in sys.stdlib_module_names:
+    if top in search.library_names:
         # All modules of the standard library have one name, so that they share a split.
-        origin = ("cpython", platform.python_version(), "PSF-2.0")
+        origin = ("cpython", search.version, "PSF-2.0")
         return Repository(root=root, fallback_name="cpython", origin=origin, only=only, library=str(source))
-    metadata = _metadata_of(top)
+    metadata = _metadata_of(top, search)
     if metadata is None:  # on the path, and not installed: what it says of itself
         inner = root / source.name if source.is_dir() else root
         return Repository(root=root, fallback_name=top, metadata=inner, only=only)
@@ -313,17 +318,13 @@ def open_module(name: str, staging: Path) -> Repository | Drop:
     return Repository(root=root, fallback_name=distribution, metadata=copy / folder.name, only=only)
 
 
-def _source_of_module(top: str, name: str) -> Path:
+def _source_of_module(top: str, name: str, search: ImportSearch) -> Path:
     """The folder or file of a top-level module; ``name`` is the name on the command line, for the error."""
-    # PathFinder looks into the folders of `sys.path` alone; `importlib.util.find_spec` would run everybody's finders.
-    spec = importlib.machinery.PathFinder.find_spec(top)
-    if spec is not None and spec.submodule_search_locations:
-        return Path(next(iter(spec.submodule_search_locations)))
-    if spec is not None and spec.origin is not None and spec.origin.endswith(".py"):
-        return Path(spec.origin)
+    source = search.source_of(top)
+    if source is not None:
+        return source
     # Two different cures: a compiled module can't be mined at all, a missing one can be installed.
-    is_compiled = spec is not None or top in sys.builtin_module_names
-    kind = "a built-in or compiled one" if is_compiled else "not installed here"
+    kind = "a built-in or compiled one" if search.has_compiled(top) else f"not installed for Python {search.version}"
     raise CorpusError(f"expected a module with Python source, got {name!r}, which is {kind}; name another", exit_code=2)
 
 
@@ -339,13 +340,11 @@ def _files_of_part(source: Path, parts: list[str], name: str) -> tuple[str, ...]
     )
 
 
-def _metadata_of(top: str) -> tuple[str, Path] | None:
+def _metadata_of(top: str, search: ImportSearch) -> tuple[str, Path] | None:
     """The distribution that installed a module, and the folder of metadata that its installer left."""
-    import importlib.metadata
-
-    for distribution in importlib.metadata.packages_distributions().get(top, []):
+    for distribution in search.owners.get(top, ()):
         # The folder of the metadata has no public name. Its files say the same as `metadata()`, and licence files too.
-        folder = getattr(importlib.metadata.distribution(distribution), "_path", None)
+        folder = getattr(search.distributions[distribution], "_path", None)
         if isinstance(folder, Path) and folder.is_dir():
             return distribution, folder
     return None

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -20,6 +19,7 @@ from typing import Any
 
 import pytest
 
+import interpreters
 from trace_mine.tracer.inside.protocol.answers import ANSWERS, End
 from trace_mine.tracer.inside.protocol.codec import from_json
 from trace_mine.tracer.inside.protocol.jobs import JOBS, DriveJob, Job, NativeJob, Program
@@ -345,29 +345,16 @@ def other_worker(kit: SimpleNamespace) -> Any:
     made.close()
 
 
-def interpreters() -> dict[str, str | None]:
-    """Minor version to interpreter; None where this machine has none of it on PATH or beside pyenv's."""
-    found: dict[str, str | None] = {}
-    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
-    for version in ("3.11", "3.12", "3.13"):
-        if sys.version_info[:2] == tuple(int(part) for part in version.split(".")):
-            found[version] = sys.executable
-            continue
-        installed = sorted(pyenv.glob(f"{version}.*/bin/python"))
-        found[version] = str(installed[-1]) if installed else shutil.which(f"python{version}")
-    return found
-
-
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "interpreter" in metafunc.fixturenames:
-        found = interpreters()
+        found = {minor: interpreters.found(minor) for minor in interpreters.MINORS}
         metafunc.parametrize(
             "interpreter",
             [
                 pytest.param(
-                    path, id=version, marks=pytest.mark.skipif(path is None, reason=f"no Python {version} here")
+                    path, id=minor, marks=pytest.mark.skipif(path is None, reason=interpreters.not_found(minor))
                 )
-                for version, path in found.items()
+                for minor, path in found.items()
             ],
             scope="session",
         )

@@ -17,6 +17,7 @@ import trace_mine
 from rich_programs import rich_program
 from trace_mine.corpus.mined.options import MineOptions
 from trace_mine.tracer.config import DEFAULT_FOLLOW, TracerConfig
+from trace_mine.tracer.inside.differences import COMPREHENSIONS_ARE_INLINED
 from trace_mine.tracer.inside.protocol.answers import DrivenFrame, EnteredFrames, RefusedCalls
 from trace_mine.tracer.inside.reasons import Reason
 from trace_mine.tracer.own_frames import FrameAccount, account_of
@@ -107,7 +108,7 @@ def test_a_way_of_entry_is_counted_by_its_word(tracer, kit, reason: Reason) -> N
     assert trace.own_frames == trace.opened_frames + sum(trace.unopened_frames.values()) == frames_entered(source)
 
 
-@pytest.mark.skipif(sys.version_info >= (3, 12), reason="comprehensions have no frame from 3.12 on")
+@pytest.mark.skipif(COMPREHENSIONS_ARE_INLINED.holds, reason="comprehensions have no frame from 3.12 on")
 def test_a_comprehension_is_counted_or_opened(kit) -> None:
     source = "x = [i for i in range(3)]\ny = {i for i in x}\n"  # which call nothing of the program's
     for opens, numbers in ((False, (0, 2)), (True, (2, 0))):

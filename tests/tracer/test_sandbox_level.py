@@ -18,6 +18,7 @@ from strangers import public_python
 from trace_mine.corpus.mined.options import MineOptions
 from trace_mine.tracer.__main__ import main
 from trace_mine.tracer.config import TracerConfig
+from trace_mine.tracer.inside.differences import REAL_PATHS_HIDE_REFUSALS
 from trace_mine.tracer.sandbox import SandboxUnavailable
 from trace_mine.tracer.sandbox import worker as worker_module
 from trace_mine.tracer.schema import Drop
@@ -151,7 +152,20 @@ def of_level_2():
         yield tracer
 
 
-@pytest.mark.parametrize("does", ANSWERED_OTHERWISE.values(), ids=ANSWERED_OTHERWISE)
+@pytest.mark.parametrize(
+    "does",
+    [
+        pytest.param(
+            does,
+            id=name,
+            # the library itself swallows the refusal, so that nothing of it is in the session
+            marks=pytest.mark.xfail(
+                REAL_PATHS_HIDE_REFUSALS.holds and name == "a real path", reason="see docs/sandbox.md"
+            ),
+        )
+        for name, does in ANSWERED_OTHERWISE.items()
+    ],
+)
 def test_an_answer_of_level_2_is_no_row(of_level_2, does):
     """A file system of Linux gives others: what level 2 refuses or feigns is not what the program does elsewhere."""
     source = f"import os\nopen('target.txt', 'w').close()\n{does}\n"

@@ -145,8 +145,8 @@ class Reason(StrEnum):
     SYNTAX_ERROR = (
         "syntax_error",
         _file(
-            "The interpreter that runs trace-mine can't parse the file.",
-            "Run trace-mine itself with a Python as new as the source; --python does not change how files are parsed.",
+            "The interpreter that runs the snippets can't parse the file.",
+            "Name one that is as new as the source by --python.",
         ),
         _tracing("The snippet's source, or every one of its examples, does not compile."),
     )
@@ -470,6 +470,13 @@ class Reason(StrEnum):
     IMPORT_RENAME = (
         "import_rename",
         _whole("The function imports `a.b` under a name that the session holds for something else."),
+    )
+    NAME_SHOWN = (
+        "name_shown",
+        _whole(
+            "The function shows a name that the session holds for something else: that of a `type` alias, or in a "
+            "template string."
+        ),
     )
     CLASS_REBINDS_LOCAL = (
         "class_rebinds_local",

@@ -75,7 +75,7 @@ suffers, not safety. The supervisor may be gone before all is read; then the pro
 
 
 VERSION = 4
-"""Of the marshalled form: every interpreter that may run inside reads it. Code is sent to our own only."""
+"""Of the marshalled form of texts: every interpreter that may run inside reads it. Code is sent to our own only."""
 
 _IMPORT = re.compile(r"^[ ]*+from (trace_mine[\w.]*+) import (?:([^(\n]++)|\(([^)]*+)\))", re.MULTILINE)
 """An import of one of our files, which ruff formats: its module, and the names on its line or in its brackets."""
@@ -127,7 +127,9 @@ def bundle_bytes(*, with_code: bool) -> bytes:
     cached = read_cached(root, folder)
     if cached is None:
         sources = bundle_sources()
-        cached = marshal.dumps((sources, {name: compile_module(name, text) for name, text in sources.items()}), VERSION)
+        compiled = {name: compile_module(name, text) for name, text in sources.items()}
+        # in the newest version, which holds all that our compiler makes (slices, from 3.14 on)
+        cached = marshal.dumps((sources, compiled), marshal.version)
         write_cached(root, folder, sources, cached)
     return cached
 

@@ -141,7 +141,8 @@ class PythonInstallation:
 
     ``executable`` is the real file (a virtual environment's link resolved), ``version`` like ``3.11.4``, ``paths`` what
     it reads of the host beside LIBRARY_FOLDERS: its standard library, itself. ``prefix`` and ``library`` are its
-    ``sys.base_prefix`` and the folder of its standard library, ``search`` are the folders that it imports from.
+    ``sys.base_prefix`` and the folder of its standard library, ``search`` are the folders that it imports from;
+    ``library_names`` and ``builtin_names`` are the modules of that library, and those that are compiled into it.
     """
 
     executable: str
@@ -150,6 +151,8 @@ class PythonInstallation:
     prefix: str = ""
     library: str = ""
     search: tuple[str, ...] = ()
+    library_names: frozenset[str] = frozenset()
+    builtin_names: frozenset[str] = frozenset()
 
 
 class _ProbeAnswer(TypedDict):
@@ -162,6 +165,8 @@ class _ProbeAnswer(TypedDict):
     prefix: str
     library: str
     search: list[str]
+    library_names: list[str]
+    builtin_names: list[str]
 
 
 # PR_SET_PDEATHSIG first: a probe that is stopped would otherwise outlive a killed supervisor.
@@ -175,7 +180,8 @@ paths = [sys.executable, *sys.path, library]
 version, implementation = list(sys.version_info[:3]), sys.implementation.name
 print(json.dumps({"version": version, "implementation": implementation, "paths": paths,
     "executable": sys.executable, "prefix": sys.base_prefix, "library": os.path.dirname(os.__file__),
-    "search": sys.path}))
+    "search": sys.path, "library_names": [*sys.stdlib_module_names],
+    "builtin_names": sys.builtin_module_names}))
 """
 
 
@@ -215,4 +221,6 @@ def probe_interpreter(python: str) -> PythonInstallation:
         prefix=os.path.realpath(answer["prefix"]),
         library=os.path.realpath(answer["library"]),
         search=tuple(os.path.realpath(path) for path in answer["search"] if path),
+        library_names=frozenset(answer["library_names"]),
+        builtin_names=frozenset(answer["builtin_names"]),
     )

@@ -1,16 +1,16 @@
 """The delta rule in C as one differentiable function of torch tensors.
 
-The library is `train/kernels/_delta.*.so`, built from `train/kernels/c/delta.c` by setup.py if there is a compiler. It
+The library is `train/kernels/_delta.so`, built from `train/kernels/c/delta.c` by setup.py if there is a compiler. It
 isn't a Python module and knows nothing of torch: ctypes loads it and passes it pointers, so that building it takes
-neither's headers. It is 2.1 to 2.7 times as fast as the torch form (docs/models.md); docs/decisions/0008 says why it is
-optional. Without it `refusal` says what is missing, and `delta` takes the torch form.
+neither's headers, and that one file serves every interpreter. It is 2.1 to 2.7 times as fast as the torch form
+(docs/models.md); docs/decisions/0008 says why it is optional. Without it `refusal` says what is missing, and `delta`
+takes the torch form.
 """
 
 from __future__ import annotations
 
 import ctypes
 import functools
-import importlib.machinery
 import threading
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,9 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
+
+LIBRARY = "_delta.so"
+"""The library's file, beside this one."""
 
 VERSION = 1
 """The version of the library's interface; `delta_version` in delta.c is raised together with it.
@@ -51,11 +54,8 @@ class Problem(ctypes.Structure):
 @functools.cache
 def load() -> tuple[ctypes.CDLL | None, str]:
     """Load the library once; return it and "", or None and the reason why it can't be used."""
-    folder = Path(__file__).parent
-    # setuptools names it as an extension module, by Python's version and platform
-    candidates = [folder / f"_delta{suffix}" for suffix in importlib.machinery.EXTENSION_SUFFIXES]
-    path = next((path for path in candidates if path.is_file()), None)
-    if path is None:
+    path = Path(__file__).with_name(LIBRARY)
+    if not path.is_file():
         return None, "no compiled library; run pip install again where there is a C compiler"
     try:
         library = ctypes.CDLL(str(path))

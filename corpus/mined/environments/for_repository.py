@@ -12,11 +12,12 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from trace_mine.corpus.mined.dependencies import OURS, find_dependencies
-from trace_mine.corpus.mined.environments.interpreters import interpreter_for, version_of
+from trace_mine.corpus.mined.dependencies import find_dependencies
+from trace_mine.corpus.mined.environments.interpreters import interpreter_for
 from trace_mine.corpus.mined.environments.provision import Environment, Provisioner, distributions_in
 from trace_mine.corpus.mined.environments.uv import PackageIndex
 from trace_mine.corpus.mined.environments.well_known import DISTRIBUTIONS
+from trace_mine.corpus.mined.import_search import search_of
 from trace_mine.corpus.mined.reader_protocol import RepositorySummary
 from trace_mine.tracer.environments import site_folders
 
@@ -125,7 +126,7 @@ class RepositoryEnvironments:
         python = self._options.python or (None if is_stdlib else interpreter_for(summary.requires_python))
         # where no interpreter will do, ours runs what it can
         python = python or sys.executable
-        version = version_of(python)
+        version = search_of(python).version
         if self._options.kind != "auto" or is_stdlib:
             return lambda: self._packages(summary, python, version, None)
         requirements = (*summary.requirements, *_undeclared(summary))
@@ -159,12 +160,13 @@ class RepositoryEnvironments:
         elif self._options.folder is not None:
             folders = site_folders(python, self._options.folder)
         names = _import_names(folders)
-        # What is installed here is of our interpreter's version: another one could not load its compiled modules.
-        is_ours = version.rpartition(".")[0] == f"{sys.version_info[0]}.{sys.version_info[1]}"
+        # what the environment lacks may be installed beside the interpreter
         here = find_dependencies(
-            set(summary.imports) - names if is_ours else (), own=summary.own_names, extra=self._options.packages
+            set(summary.imports) - names,
+            own=summary.own_names,
+            extra=self._options.packages,
+            search=search_of(python),
         )
-        foreign = set(summary.imports) - set(summary.own_names) - OURS - sys.stdlib_module_names
         bound = {path.name.removesuffix(".py") for path in here.packages}
         installed = {pin for folder in folders for pin in distributions_in(folder)}
         return RepositoryPackages(
@@ -174,7 +176,7 @@ class RepositoryEnvironments:
             packages=here.packages,
             importable=names | bound,
             requires=tuple(sorted({*here.requires, *installed})),
-            missing=tuple(sorted(foreign - names - bound)) if not is_ours else here.missing,
+            missing=here.missing,
             environment=environment,
         )
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import platform
 import re
 import shutil
 import subprocess
@@ -14,8 +13,6 @@ from pathlib import Path
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.version import Version
-
-from trace_mine.corpus.errors import CorpusError
 
 SUPPORTED = ("3.11", "3.12", "3.13", "3.14")
 """The versions of Python that sessions are written under."""
@@ -63,20 +60,6 @@ def interpreter_for(requires_python: str | None) -> str | None:
         if version is not None and specifier.contains(version, prereleases=True):
             return path
     return None
-
-
-def version_of(python: str) -> str:
-    """Ask an interpreter for its version (``3.12.4``).
-
-    Raises:
-        CorpusError: it can't be run, or is none of CPython's.
-    """
-    if python == sys.executable:
-        return platform.python_version()
-    version = _version_of(python, "3")
-    if version is None:
-        raise CorpusError(f"expected an interpreter of CPython 3, got {python!r}; give its path", exit_code=2)
-    return version
 
 
 def _kept(version: str) -> list[Path]:

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pytest
 
+import interpreters
 from trace_mine.tracer.inside.protocol.jobs import NativeJob, PlainJob, Program
 from trace_mine.tracer.limits import Limits
 from trace_mine.tracer.sandbox import Jail, Mount, SandboxUnavailable, Worker
@@ -388,28 +389,23 @@ def test_jails_that_cannot_be():
         Worker(missing, LIMITS, minimum_level=3)
 
 
-@pytest.mark.parametrize("name", ["python3.10", "python3.11", "python3.12", "python3.13"])
-def test_other_interpreters(name):
-    python = find_python(name)
-    if name == "python3.10":
-        with pytest.raises(ValueError, match=r">= 3\.11"):
-            Worker(Jail(python=python), LIMITS)
-        return
+def test_an_interpreter_that_is_too_old_is_refused():
+    python = interpreters.found("3.10")
+    if python is None:
+        pytest.skip(interpreters.not_found("3.10"))
+    with pytest.raises(ValueError, match=r">= 3\.11"):
+        Worker(Jail(python=python), LIMITS)
+
+
+@pytest.mark.parametrize("minor", interpreters.MINORS)
+def test_other_interpreters(minor):
+    python = interpreters.found(minor)
+    if python is None:
+        pytest.skip(interpreters.not_found(minor))
     with start(Jail(python=python)) as worker:
         outcome = plain(worker, "import sys\nprint(sys.version_info[:2])")
-        assert outcome.stdout.decode().strip() == str(tuple(map(int, name[6:].split("."))))
-        assert worker.python_version.startswith(name[6:])
-
-
-def find_python(name: str) -> str:
-    import shutil
-
-    candidates = [shutil.which(name), *map(str, Path(sys.base_prefix).parent.glob(f"{name[6:]}.*/bin/python"))]
-    for python in filter(None, candidates):
-        done = subprocess.run([python, "-c", "import sys; print(sys.version)"], capture_output=True, text=True)
-        if done.stdout.startswith(name[6:]):
-            return python
-    pytest.skip(f"no Python {name.removeprefix('python')} here")
+        assert outcome.stdout.decode().strip() == str(tuple(map(int, minor.split("."))))
+        assert worker.python_version.startswith(f"{minor}.")
 
 
 def processes_below(pid: int) -> list[int]:

@@ -6,12 +6,16 @@ from collections.abc import Iterator
 
 import pytest
 
-from trace_mine.train.kernels import c_ops
+LEVELS = ("portable", "avx2", "avx512")
+"""Those of ``c_ops``, which imports torch: where it is missing, the tests' own imports say so."""
 
 
-@pytest.fixture(scope="module", params=["torch", *(f"c-{level}" for level in c_ops.LEVELS)])
+@pytest.fixture(scope="module", params=["torch", *(f"c-{level}" for level in LEVELS)])
 def delta_backend(request: pytest.FixtureRequest) -> Iterator[str]:
     """What "auto" takes for CPU tensors meanwhile: the torch form, or the C library at one level."""
+    from trace_mine.train.kernels import c_ops
+
+    assert c_ops.LEVELS == LEVELS
     name, _, level = request.param.partition("-")
     with pytest.MonkeyPatch.context() as patch:
         if name == "torch":

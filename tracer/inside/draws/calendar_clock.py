@@ -7,10 +7,10 @@ system. Only they are replaced, in the type itself: a subclass in its place woul
 from __future__ import annotations
 
 import datetime
-import sys
 import warnings
 from collections.abc import Callable
 
+from trace_mine.tracer.inside.differences import UTCNOW_WARNS
 from trace_mine.tracer.inside.draws.replacing import replace_in_type
 
 _DateTime = datetime.datetime
@@ -30,7 +30,7 @@ def install(read: Callable[[], float]) -> None:
         return moment
 
     def utcnow(cls: type[datetime.datetime]) -> datetime.datetime:
-        if sys.version_info >= (3, 12):
+        if UTCNOW_WARNS.holds:
             warnings.warn(_DEPRECATED, DeprecationWarning, stacklevel=2)
         utc = _DateTime.fromtimestamp(read(), _UTC)
         return cls(utc.year, utc.month, utc.day, utc.hour, utc.minute, utc.second, utc.microsecond)

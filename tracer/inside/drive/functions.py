@@ -17,6 +17,7 @@ _dump, _load = pickle.dumps, pickle.loads
 """Copy a tree 2.7 times as fast as ``copy.deepcopy``; bound before the snippet can patch them."""
 
 
+_aliases = (ast.TypeAlias,) if hasattr(ast, "TypeAlias") else ()  # ``type X = ...``, from 3.12 on
 _INNER = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 
@@ -49,9 +50,9 @@ class FunctionFacts:
     @cached_property
     def captures(self) -> bool:
         """True if a function, class or generator made in its body may read its variables after the call."""
-        # other comprehensions are done when the statement is
+        # other comprehensions are done when the statement is; the value of an alias is computed when it is asked for
         return any(
-            isinstance(node, (ast.FunctionDef, ast.Lambda, ast.ClassDef, ast.GeneratorExp))
+            isinstance(node, (ast.FunctionDef, ast.Lambda, ast.ClassDef, ast.GeneratorExp, *_aliases))
             for node in walk_scope(self.definition.body)
         )
 

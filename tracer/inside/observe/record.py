@@ -28,6 +28,7 @@ import types
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from trace_mine.tracer.inside.differences import LOCALS_ARE_A_PROXY
 from trace_mine.tracer.inside.observe.entries import CO_OPTIMIZED, EntryCounts
 from trace_mine.tracer.inside.observe.lists import ListWatch
 from trace_mine.tracer.inside.observe.values import ATOMS, LARGE, all_atoms, snapshot, text
@@ -63,7 +64,7 @@ _mutable = object()
 _deleted = object()
 _items = object()
 _item = object()
-_HAS_DICTIONARY = sys.version_info < (3, 13)
+_HAS_DICTIONARY = not LOCALS_ARE_A_PROXY.holds
 """True if a frame keeps a dictionary of its locals from the first look at them, which holds their values to its end."""
 _end = object()
 _cut = object()
@@ -349,7 +350,8 @@ class Recorder:
         return dict.copy(local) if isinstance(local, dict) else {}
 
 
-_local_code = next(const for const in Recorder._follow.__code__.co_consts if type(const) is types.CodeType)
+# by its name: from 3.14 on the code of its annotations is among the constants as well
+_local_code = next(each for each in Recorder._follow.__code__.co_consts if getattr(each, "co_name", "") == "local")
 
 
 def _followed_before(function: Tracer | None) -> Tracer | None:

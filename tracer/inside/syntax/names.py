@@ -9,7 +9,9 @@ becomes ``global``; a private ``self.__x`` in a method is spelt with its class.
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
 
 from trace_mine.tracer.inside.reasons import Reason
 
@@ -100,6 +102,11 @@ def _evaluated_outside(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassD
     return [*node.decorator_list, *defaults]
 
 
+def type_parameters(node: ast.AST) -> list[Any]:
+    """Return the type parameters of a function, a class or an alias (``def f[T]``), which 3.11 does not have."""
+    return getattr(node, "type_params", [])
+
+
 def declared(body: Iterable[ast.stmt], kind: type[ast.Global] | type[ast.Nonlocal]) -> set[str]:
     """Return the names that ``global`` (or ``nonlocal``) statements of this scope declare."""
     names: set[str] = set()
@@ -168,7 +175,8 @@ class Rewriter(ast.NodeTransformer):
         owner: the class in which the function stands, None for a function outside classes.
 
     Raises:
-        CannotOpen: from ``visit``. A nested class binds a renamed name, or ``import a.b`` binds one.
+        CannotOpen: from ``visit``. A nested class binds a renamed name, ``import a.b`` or ``type`` binds one, or a
+            template string shows one.
 
     Example:
         With ``{"n": "n_1"}``, ``lambda x, n=n: x + n`` becomes ``lambda x, n=n_1: x + n``: the default is evaluated
@@ -240,35 +248,59 @@ class Rewriter(ast.NodeTransformer):
         node.name = self.mapping.get(node.name, node.name)
         node.decorator_list = [self.visit(d) for d in node.decorator_list]
         self._defaults(node.args)
-        if node.returns is not None:
-            node.returns = self.visit(node.returns)
         own_names = (bound_names(node.body) | set(parameters(node.args))) - declared(node.body, ast.Nonlocal)
-        self._visit_scope(own_names, node.body)
+        with self._type_scope(node):
+            # annotations are evaluated around the function, so its own names hide nothing there
+            for argument in ast.walk(node.args):
+                if isinstance(argument, ast.arg) and argument.annotation is not None:
+                    argument.annotation = self.visit(argument.annotation)
+            if node.returns is not None:
+                node.returns = self.visit(node.returns)
+            with self._hidden(own_names):
+                node.body = [self.visit(statement) for statement in node.body]
         return node
 
     def _defaults(self, arguments: ast.arguments) -> None:
-        """Rename in the parts of a signature that run where the function is defined."""
-        # defaults and annotations are evaluated in the scope around the function, so its own names hide nothing here
+        """Rename in the parts of a signature that run where the function is defined, in the scope around it."""
         arguments.defaults = [self.visit(d) for d in arguments.defaults]
         arguments.kw_defaults = [None if d is None else self.visit(d) for d in arguments.kw_defaults]
-        for argument in ast.walk(arguments):
-            if isinstance(argument, ast.arg) and argument.annotation is not None:
-                argument.annotation = self.visit(argument.annotation)
 
-    def _visit_scope(self, own_names: set[str], body: list[ast.stmt]) -> None:
-        """Rename in a nested scope's body, in which ``own_names`` are the scope's own variables."""
+    @contextmanager
+    def _hidden(self, own_names: Iterable[str]) -> Iterator[None]:
+        """Visit a nested scope, in which ``own_names`` are the scope's own variables."""
         outer = self.mapping
         self.mapping = {old: new for old, new in outer.items() if old not in own_names}
-        body[:] = [self.visit(statement) for statement in body]
+        yield
         self.mapping = outer
+
+    @contextmanager
+    def _type_scope(self, node: ast.AST) -> Iterator[None]:
+        """Visit the scope of a definition's type parameters: its annotations or bases, its body, an alias's value."""
+        own = type_parameters(node)
+        with self._hidden([parameter.name for parameter in own]):
+            for parameter in own:
+                parameter.name = self._private(parameter.name)
+                self.generic_visit(parameter)  # bounds and defaults
+            yield
+
+    def visit_TypeAlias(self, node: Any) -> ast.AST:
+        if node.name.id in self.mapping:
+            raise CannotOpen(Reason.NAME_SHOWN)  # the alias shows the name that stands here
+        with self._type_scope(node):
+            node.value = self.visit(node.value)
+        return node  # type: ignore[no-any-return]  # 3.11 has no such node
+
+    def visit_Interpolation(self, node: Any) -> ast.AST:
+        """Refuse a template string (from 3.14 on) one of whose expressions changes: it shows their texts."""
+        self.generic_visit(node)
+        if ast.dump(node.value) != ast.dump(ast.parse(f"({node.str})", mode="eval").body):
+            raise CannotOpen(Reason.NAME_SHOWN)
+        return node  # type: ignore[no-any-return]
 
     def visit_Lambda(self, node: ast.Lambda) -> ast.AST:
         self._defaults(node.args)
-        outer = self.mapping
-        own_names = set(parameters(node.args))
-        self.mapping = {old: new for old, new in outer.items() if old not in own_names}
-        node.body = self.visit(node.body)
-        self.mapping = outer
+        with self._hidden(parameters(node.args)):
+            node.body = self.visit(node.body)
         return node
 
     def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:
@@ -277,12 +309,13 @@ class Rewriter(ast.NodeTransformer):
             raise CannotOpen(Reason.CLASS_REBINDS_LOCAL)
         outer = self.owner
         node.decorator_list = [self.visit(d) for d in node.decorator_list]
-        node.bases = [self.visit(b) for b in node.bases]
-        for keyword in node.keywords:
-            keyword.value = self.visit(keyword.value)
         node.name = self.mapping.get(node.name, node.name)
-        # the class's own names live in its own namespace, so its body sees renamed locals only where it binds none
-        self.owner = None  # a nested class's own compilation mangles its private names
-        node.body = [self.visit(statement) for statement in node.body]
-        self.owner = outer
+        with self._type_scope(node):
+            node.bases = [self.visit(b) for b in node.bases]
+            for keyword in node.keywords:
+                keyword.value = self.visit(keyword.value)
+            # the class's own names live in its own namespace, so its body sees renamed locals only where it binds none
+            self.owner = None  # a nested class's own compilation mangles its private names
+            node.body = [self.visit(statement) for statement in node.body]
+            self.owner = outer
         return node

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import platform
 import sys
 from pathlib import Path
 
 import pytest
 
-from trace_mine.corpus.errors import CorpusError
 from trace_mine.corpus.mined.environments import interpreters
-from trace_mine.corpus.mined.environments.interpreters import interpreter_for, version_of
+from trace_mine.corpus.mined.environments.interpreters import interpreter_for
 
 
 @pytest.fixture
@@ -63,9 +61,3 @@ def test_the_machine_is_searched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     finally:
         interpreters.interpreters.cache_clear()
     assert table == {minor: sys.executable, other: str(place / f"python{other}")}
-
-
-def test_the_version_of_an_interpreter(tmp_path: Path) -> None:
-    assert version_of(sys.executable) == platform.python_version()
-    with pytest.raises(CorpusError, match="expected an interpreter of CPython 3"):
-        version_of(str(tmp_path / "none"))
