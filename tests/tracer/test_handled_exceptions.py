@@ -134,3 +134,14 @@ def test_a_handler_that_rebinds_the_exceptions_name_is_kept_whole(kit, tracer):
     source = NOTE + "try:\n    1 / 0\nexcept ZeroDivisionError as error:\n    error = 3\n    note('in')\n"
     trace = traced(kit, tracer, source)
     assert "exception_context" in trace.kept_whole and "in ZeroDivisionError" in trace.text
+
+
+def test_an_uncaught_exception_that_went_through_managers_keeps_its_context(kit, tracer):
+    source = (
+        "class M:\n    def __enter__(self):\n        return self\n    def __exit__(self, *exception):\n        return False\n"
+        "with M():\n    with M():\n        try:\n            raise KeyError('first')\n        finally:\n"
+        "            raise ValueError('second')\n"
+    )
+    trace = traced(kit, tracer, source)
+    assert not FLAT & trace.kept_whole.keys()
+    assert "__context__\nKeyError('first')\n" in trace.text

@@ -41,7 +41,7 @@ def test_imports_are_those_of_the_syntax_trees():
     for name, source in bundle_sources().items():
         wanted = [
             (node.module, {alias.name for alias in node.names})
-            for node in ast.walk(ast.parse(source))
+            for node in sorted(ast.walk(ast.parse(source)), key=lambda node: getattr(node, "lineno", 0))
             if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "trace_mine"
         ]
         assert imports(source) == wanted, name

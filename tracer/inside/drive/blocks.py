@@ -247,7 +247,12 @@ def _leave_raising(context: DriveContext, node: ast.With, manager: ast.expr, rai
     if left_by is not None:
         raise left_by
     if not is_swallowed:
-        context.emit(f"raise {error}", frame)
+        try:
+            context.emit(f"raise {error}", frame)
+        except Raised as again:
+            # what was being handled when it was raised first is what it has as its context
+            again.first, again.inside = raised.first, raised.inside
+            raise
     raised.let_go()
     context.writer.let_go(raised.index)
 

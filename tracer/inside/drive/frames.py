@@ -62,13 +62,14 @@ class Raised(Signal):
     Attributes:
         error: the exception.
         index: the position in the session of the command that raised it.
-        inside: the exception that was being handled then, where the command's text does not say so.
+        first: the position of the command that raised it first; a manager's exception is raised again.
+        inside: the exception that was being handled then, where the first command's text does not say so.
     """
 
     def __init__(self, frame: Frame, error: BaseException, index: int, inside: Handled | None = None) -> None:
         super().__init__(frame)
         self.error = error
-        self.index = index
+        self.index = self.first = index
         self.inside = inside
 
     def let_go(self) -> None:

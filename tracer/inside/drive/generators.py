@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import ast
 import contextlib
-import sys
 from collections.abc import Callable, Iterator
 
+from trace_mine.tracer.inside.differences import CLOSED_GENERATORS_STAY_OUT
 from trace_mine.tracer.inside.drive.arguments import Argument
 from trace_mine.tracer.inside.drive.calls import enter_call, leave_call, yielded_text
 from trace_mine.tracer.inside.drive.context import DriveContext
@@ -87,7 +87,7 @@ class OpenedGenerator(Activation):
                 self._context.release(self._body, self._inner, None)
                 self._has_ended = True
             return
-        has_frame = sys.version_info < (3, 13)  # from then on closing enters only what has something to run
+        has_frame = not CLOSED_GENERATORS_STAY_OUT.holds
         try:
             value = self.throw(Closed(self._inner))
         except Closed:

@@ -55,7 +55,7 @@ def show_uncaught(writer: SessionWriter, raised: Raised) -> None:
     inside = raised.inside
     if inside is not None and "__context__" in above:
         outer = writer.guard(inside.index, inside.name or writer.variables.fresh("error"))
-        writer.put_inside(writer.commands[raised.index], outer)
+        writer.put_inside(writer.commands[raised.first], outer)
     name = writer.guard(raised.index, writer.variables.fresh("error"))
     for attribute in above:
         writer.show_by_command(f"{name}.{attribute}")
