@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
+import tempfile
 from collections.abc import Generator
 
 import pytest
@@ -26,6 +28,20 @@ PACKAGES_OF_EXTRAS = (
     "matplotlib",
 )
 OF_THE_SANDBOX = ("tests/tracer/sandbox/", "tests/tracer/attacks/")
+
+
+@pytest.fixture(autouse=True)
+def environments_of_the_test(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Environments are made without the network and without what uv has kept, and end with the test.
+
+    So a test sees the same packages on every machine: those that are installed beside trace-mine.
+    """
+    folder = tempfile.mkdtemp(prefix="trace-mine-test-")
+    request.addfinalizer(lambda: shutil.rmtree(folder, ignore_errors=True))
+    os.chmod(folder, 0o755)  # whatever a jail's user is to read lies below it
+    monkeypatch.setenv("TRACE_MINE_CACHE", f"{folder}/kept")
+    monkeypatch.setenv("UV_CACHE_DIR", f"{folder}/uv")
+    monkeypatch.setenv("UV_OFFLINE", "1")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -19,13 +19,6 @@ def importable_fakes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(HERE), str(HERE.parents[1]), *sys.path]))
 
 
-@pytest.fixture(autouse=True)
-def environments_of_the_test(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Environments are made from what uv has kept and not from the network, and end with the test."""
-    monkeypatch.setenv("TRACE_MINE_CACHE", str(tmp_path / "kept-by-the-test"))
-    monkeypatch.setenv("UV_OFFLINE", "1")
-
-
 @pytest.fixture
 def make_repository(tmp_path: Path) -> Callable[..., Path]:
     """Writes files (path to text or bytes) into a new folder with a pyproject.toml of that name."""

@@ -138,7 +138,8 @@ def test_a_handler_that_rebinds_the_exceptions_name_is_kept_whole(kit, tracer):
 
 def test_an_uncaught_exception_that_went_through_managers_keeps_its_context(kit, tracer):
     source = (
-        "class M:\n    def __enter__(self):\n        return self\n    def __exit__(self, *exception):\n        return False\n"
+        "class M:\n    def __enter__(self):\n        return self\n    def __exit__(self, *exception):\n"
+        "        return False\n"
         "with M():\n    with M():\n        try:\n            raise KeyError('first')\n        finally:\n"
         "            raise ValueError('second')\n"
     )

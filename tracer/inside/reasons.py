@@ -305,9 +305,7 @@ class Reason(StrEnum):
     TEST_SKIPPED = "test_skipped", _tracing("The test skipped itself while it ran.")
     SPELT_OTHERWISE = (
         "spelt_otherwise",
-        _tracing(
-            "As commands the test ends otherwise than under pytest: it passes there and raises here, or the reverse."
-        ),
+        _row("As commands the test ends otherwise than under pytest: it passes there and raises here, or the reverse."),
     )
     NO_CHOICES = (
         "no_choices",

@@ -77,23 +77,22 @@ def test_values_by_their_names() -> None:
     assert speller.modules == {"collections"}
 
 
-@pytest.mark.parametrize(
-    "value",
-    [
-        object(),
-        lambda: 1,
-        decimal.Decimal("1.5"),
-        iter([1]),
-        [object()],
-        {1: object()},
-        "x" * MAX_TEXT,
-        (n for n in "a"),
-    ],
-    ids=repr,
-)
-def test_values_without_a_text(value: object) -> None:
+WITHOUT_A_TEXT: dict[str, object] = {
+    "object": object(),
+    "lambda": lambda: 1,
+    "a module of another name": decimal.Decimal("1.5"),
+    "iterator": iter([1]),
+    "inside a list": [object()],
+    "inside a dictionary": {1: object()},
+    "too long": "x" * MAX_TEXT,
+    "generator": (n for n in "a"),
+}
+
+
+@pytest.mark.parametrize("case", WITHOUT_A_TEXT)
+def test_values_without_a_text(case: str) -> None:
     """Among them one whose module has another meaning in the namespace."""
-    assert Speller(NAMESPACE).spell(value) is None
+    assert Speller(NAMESPACE).spell(WITHOUT_A_TEXT[case]) is None
 
 
 def test_a_value_that_holds_itself() -> None:
