@@ -30,18 +30,21 @@ PACKAGES_OF_EXTRAS = (
 OF_THE_SANDBOX = ("tests/tracer/sandbox/", "tests/tracer/attacks/")
 
 
-@pytest.fixture(autouse=True)
-def environments_of_the_test(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Environments are made without the network and without what uv has kept, and end with the test.
+@pytest.fixture(autouse=True, scope="session")
+def environments_of_the_tests() -> Generator[None, None, None]:
+    """Environments are made without the network and without what uv has kept, and end with the tests.
 
     So a test sees the same packages on every machine: those that are installed beside trace-mine.
     """
-    folder = tempfile.mkdtemp(prefix="trace-mine-test-")
-    request.addfinalizer(lambda: shutil.rmtree(folder, ignore_errors=True))
+    folder = tempfile.mkdtemp(prefix="trace-mine-tests-")
     os.chmod(folder, 0o755)  # whatever a jail's user is to read lies below it
-    monkeypatch.setenv("TRACE_MINE_CACHE", f"{folder}/kept")
-    monkeypatch.setenv("UV_CACHE_DIR", f"{folder}/uv")
-    monkeypatch.setenv("UV_OFFLINE", "1")
+    # a patch of its own: the tests' is undone after what they themselves set up, and would no longer be
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TRACE_MINE_CACHE", f"{folder}/kept")
+        patch.setenv("UV_CACHE_DIR", f"{folder}/uv")
+        patch.setenv("UV_OFFLINE", "1")
+        yield
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
