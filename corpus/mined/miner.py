@@ -85,6 +85,7 @@ class Mined:
         self._tell = tell
         self._environments: dict[str, EnvironmentNote] = {}
         self._items: dict[str, ItemNote] = {}
+        self._num_left = options.limit
         self._options = options
         self._staging = staging.resolve()  # the reader's jail has absolute paths, and --out may be a relative one
         self._files = AllFileCounts()
@@ -129,6 +130,7 @@ class Mined:
             CorpusError: this machine offers less isolation than is asked for.
             OSError: the disk is full.
         """
+        self._num_left = self._options.limit
         # Repositories that were read wait for their environments here, in order, while the next ones are read.
         waiting: deque[Callable[[], Iterable[WorkUnit]]] = deque()
         folder = kept_environments(self._staging / "environments")
@@ -233,7 +235,7 @@ class Mined:
         if packages.environment is not None and reading.candidates:
             self._environments[summary.name] = _note_of(summary, packages)
         groups: dict[tuple[str, ...], list[Candidate]] = defaultdict(list)
-        for candidate in self._candidates(repository, reading, packages):
+        for candidate in self._within_limit(self._candidates(repository, reading, packages)):
             groups[candidate.sys_path].append(candidate)
         # A tracer has one `sys.path`, so snippets with another one would need it started anew.
         for sys_path, members in groups.items():
@@ -264,6 +266,14 @@ class Mined:
                     "snippets": snippets,
                 }
                 yield WorkUnit(key=key, payload=payload)
+
+    def _within_limit(self, candidates: Sequence[Candidate]) -> Sequence[Candidate]:
+        """As many of the candidates as the limit leaves: pytest may collect more than were found by syntax."""
+        if self._num_left is None:
+            return candidates
+        kept = candidates[: self._num_left]
+        self._num_left -= len(kept)
+        return kept
 
     def _candidates(
         self, repository: Repository, reading: RepositoryReading, packages: RepositoryPackages

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from trace_mine.corpus.mined.items.item_protocol import FixtureRecipe, ItemRecipe
-from trace_mine.corpus.mined.items.stand_ins import IMPORTS, PLAIN, STAND_INS, built_in
+from trace_mine.corpus.mined.items.stand_ins import PLAIN, STAND_INS, built_in
 
 
 @dataclass(slots=True, kw_only=True)
@@ -144,7 +144,7 @@ class _Speller:
             name = fixture.qualname.rpartition(".")[2]
             if fixture.module != self._item.module:
                 self.spelt.setup.append(f"from {fixture.module} import {fixture.qualname.partition('.')[0]}")
-            self.spelt.setup.append(f"{PLAIN}\n{fixture.qualname} = _plain({fixture.qualname})")
+            self.spelt.setup += [PLAIN, f"{fixture.qualname} = _plain({fixture.qualname})"]
             function = f"self.{name}"
         else:
             function = self._imported(fixture, variable)
@@ -167,7 +167,6 @@ class _Speller:
 
     def _imported(self, fixture: FixtureRecipe, variable: str) -> str:
         """The name by which the session calls a fixture's function; its set-up takes pytest's wrapper off."""
-        name = fixture.qualname if fixture.name != variable else variable
         name = fixture.qualname if variable == fixture.name else variable
         root, _, rest = fixture.qualname.partition(".")
         if fixture.module != self._item.module:
@@ -177,7 +176,7 @@ class _Speller:
             name = f"{alias}.{rest}" if rest else alias
         elif name != fixture.qualname:
             self.spelt.setup.append(f"{name} = {fixture.qualname}")
-        self.spelt.setup.append(f"{PLAIN}\n{name} = _plain({name})")
+        self.spelt.setup += [PLAIN, f"{name} = _plain({name})"]
         return name
 
     def _request(self, parameter: str, uses: Sequence[str], gives: Sequence[tuple[str, str]]) -> str:
@@ -205,6 +204,3 @@ def _callee(command: str) -> str:
 def _folder_of(item: ItemRecipe) -> str:
     """The name of the test's temporary folder, as pytest names it."""
     return f"{re.sub(r'[^0-9A-Za-z_]', '_', item.case)[:30]}0"
-
-
-__all__ = ["IMPORTS", "SpeltItem", "spell"]

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-IMPORTS = {"tmp_path": "pathlib", "monkeypatch": "pytest", "recwarn": "warnings", "caplog": "logging"}
-"""Modules that the commands of a fixture name."""
-
 PLAIN = """\
 def _plain(made):
     made = getattr(made, "_get_wrapped_function", lambda: made)()

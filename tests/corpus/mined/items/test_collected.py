@@ -221,3 +221,10 @@ def test_the_repository_can_not_speak_for_the_collector(make_repository: Make, t
     assert [item.case for item in tests.items] == ["test_a"]
     assert tests.summary is not None
     assert tests.summary.pytest == pytest.__version__
+
+
+def test_the_limit_holds_for_items(root: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    arguments = ["--sources", "test", "--environment", "none", "--jobs", "1", "--limit", "3"]
+    assert main([str(root), "--out", str(out), *arguments]) == 0
+    assert json.loads((out / "stats.json").read_bytes())["found"] == 3
