@@ -28,7 +28,9 @@ NEEDS = {"task_to_tokens": ("transformers",), "train_and_load": ("torch", "trans
 """What examples import that only an extra installs."""
 
 
-@pytest.mark.parametrize("name", EXAMPLES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name == "train_and_load" else name for name in EXAMPLES]
+)
 def test_the_example_runs(name, tmp_path):
     arguments, printed = EXAMPLES[name]
     for package in NEEDS.get(name, ()):

@@ -182,6 +182,7 @@ def test_trace_tokenize(binaries, elsewhere):
     assert (elsewhere / "tokens" / "tokenizer.json").is_file()
 
 
+@pytest.mark.slow
 def test_trace_train_leaves_a_run_that_trace_eval_measures(binaries, elsewhere):
     for package in ("torch", "transformers", "scipy"):
         pytest.importorskip(package, reason="needs the extra [eval]")
@@ -223,6 +224,7 @@ def sdist(wheel, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return archive
 
 
+@pytest.mark.slow
 def test_an_sdist_runs_its_own_tests(sdist, tmp_path):
     """Unpacked anywhere, with what the tests need installed: no file of the repository is missing."""
     shutil.unpack_archive(sdist, tmp_path, filter="data")

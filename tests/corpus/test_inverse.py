@@ -240,6 +240,7 @@ def test_the_input_is_asked_for_as_it_was_drawn(mined: Any) -> None:
     assert ">>> given_xs\n[" in put["text"] and put["steps"][-1]["source"] == "print('x', x)"
 
 
+@pytest.mark.slow
 def test_nothing_of_the_input_is_shown_before_it_is_asked_for(mined: Any, tmp_path: Path) -> None:
     rows, _ = mine(tmp_path / "out", mined[0], "--view", "inverse+every:1+full", "--jobs", 1)
     shown = 0

@@ -112,6 +112,7 @@ def test_the_vocabulary_is_the_same_for_every_size_and_split():
     assert len(told) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("spacing", "reveals"), [(1, "partial"), (3, "full")])
 def test_tens_of_thousands_of_rows_share_no_sequence_of_commands_across_splits(spacing, reveals):
     """n=3, few commands: sessions repeat by the thousand within a split, never across splits."""
