@@ -14,8 +14,8 @@ from trace_mine.corpus.mined.environments.for_repository import COMMIT, Reposito
 from trace_mine.corpus.mined.environments.provision import kept_environments
 from trace_mine.corpus.mined.file_counts import AllFileCounts
 from trace_mine.corpus.mined.import_search import search_of
-from trace_mine.corpus.mined.items.candidates import item_candidates
 from trace_mine.corpus.mined.items.collection import collect_tests
+from trace_mine.corpus.mined.items.in_repository import with_items
 from trace_mine.corpus.mined.options import MineOptions as MineOptions
 from trace_mine.corpus.mined.payload import (
     MinedEntry,
@@ -289,18 +289,9 @@ class Mined:
         tests = collect_tests(config_of(arguments), self._staging)
         if tests.failure:
             self._tell(f"tests of {summary.name}: {tests.failure}; they are read by their syntax instead")
-            self._items[summary.name] = {"failure": printable(tests.failure)}
-            return reading.candidates
-        licences = {candidate.snippet.path: candidate.licence for candidate in reading.candidates}
-        items, counts = item_candidates(tests, repository.root, summary.main_roots, licences)
-        self._items[summary.name] = {
-            "collected": counts.collected,
-            "siblings_left_out": counts.left_out,
-            "not_spelt": {printable(word): number for word, number in counts.not_spelt.items()},
-            "errors": [printable(error) for error in counts.errors],
-        }
-        others = [candidate for candidate in reading.candidates if candidate.snippet.kind != "test"]
-        return sorted([*others, *items], key=lambda candidate: candidate.snippet.path)
+        candidates, note = with_items(reading, tests, repository.root)
+        self._items[summary.name] = note
+        return candidates
 
     def _sessions(self, candidate: Candidate) -> list[Candidate]:
         """The candidate once for each of its sessions; one that is not run counts once."""
