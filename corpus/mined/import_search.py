@@ -1,4 +1,4 @@
-"""What an interpreter can import: the folders that it searches, its standard library's names, what is installed there.
+"""The modules that an interpreter can import: where it searches, its standard library's names, what is installed.
 
 All of it is read from files, so that modules are found for another interpreter than the one that runs this, with its
 own packages, and nothing of an environment runs: neither ``.pth`` files nor finders. Not covered, for another
@@ -76,7 +76,7 @@ class ImportSearch:
 
     @property
     def distributions(self) -> Mapping[str, importlib.metadata.Distribution]:
-        """What is installed in the folders, by the name that it is installed under."""
+        """The distributions in the folders, by the name that it is installed under."""
         return _distributions(self.folders)
 
     @property

@@ -1,4 +1,4 @@
-"""What a repository's files say that its code and tests need. Runs in the reader's sandbox.
+"""Reads from a repository's files which packages its code and tests need. Runs in the reader's sandbox.
 
 Requirements are taken as text and held to PEP 508; nothing is resolved and nothing is installed here. Besides what the
 code needs, the extras and groups for tests and for development count, since a repository's tests are mined too.
@@ -47,7 +47,7 @@ _extra = re.compile(r"""\bextra *+== *+["']([\w.-]++)["']""")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Declared:
-    """What a repository asks for.
+    """The packages and the interpreter that a repository asks for.
 
     Attributes:
         requirements: each as PEP 508 has it, without a URL: those of the code first, then those of its tests.

@@ -24,7 +24,7 @@ _REASONS = {"hypothesis": Reason.NEEDS_FIXTURE, "generator": Reason.GENERATOR_TE
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ItemCounts:
-    """What became of a repository's items.
+    """The number of a repository's items, by their fate.
 
     Attributes:
         collected: all that pytest collected.

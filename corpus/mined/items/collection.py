@@ -46,7 +46,7 @@ collect({root!r}, {word!r}, _write)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CollectedTests:
-    """What pytest collected: its items in its order; ``failure``, where it did not come to its end, says why."""
+    """The items that pytest collected, in its order; ``failure``, where it did not come to its end, says why."""
 
     items: tuple[ItemRecipe, ...] = ()
     summary: CollectionSummary | None = None

@@ -1,7 +1,8 @@
 """Collects a repository's tests by pytest, and writes for each item what a session of it needs.
 
-Every line that is written begins with a secret word, since the repository's own code runs in this process and may write
-too. What stands behind it is JSON; ``item_protocol`` says what, and believes no more than that.
+Every line that is written begins with a random word, since the repository's own code runs in this process and may write
+too. Code that looks through the process can learn the word; what it then invents are snippets, which run in a sandbox.
+The rest of a line is JSON: ``item_protocol`` says of which form, and believes no more than that.
 """
 
 from __future__ import annotations
@@ -61,7 +62,7 @@ WITHOUT_EFFECT = {
     "event_loop",
 }
 STANDS_IN = {"param", "cls", "instance", "function", "addfinalizer", "node", "fixturename", "getfixturevalue"}
-"""What ``spelling`` has of ``request``."""
+"""Attributes of ``request`` that the stand-in of ``spelling`` has."""
 MAX_ERROR = 300
 
 

@@ -212,7 +212,7 @@ def test_a_collection_that_breaks_off_is_told(
 
 
 def test_the_repository_can_not_speak_for_the_collector(make_repository: Make, tmp_path: Path) -> None:
-    """Its lines lack the word, which no repository learns by looking at what it is shown."""
+    """Lines of the right form that lack the word are its own output. (Code that looks for the word can learn it.)"""
     summary = {"exit_code": 0, "is_whole": True, "items": 0, "errors": [], "pytest": "0", "sys_path": []}
     line = json.dumps({"collection_summary": summary})
     forged = f"import os\nfor word in ('', '0' * 32):\n    os.write(1, (word + {' ' + line!r} + chr(10)).encode())\n"
