@@ -29,18 +29,22 @@ def worker(request):
 
 
 def descendants() -> list[int]:
-    """Processes below this one, parents first."""
-    children: dict[int, list[int]] = {}
+    """Processes below this one, parents first, siblings by age.
+
+    A process id says nothing of age: the kernel begins again at the bottom when its range is used up.
+    """
+    children: dict[int, list[tuple[int, int]]] = {}
     for entry in os.scandir("/proc"):
         if entry.name.isdigit():
             try:
-                parent = int(Path(entry.path, "stat").read_text().rpartition(")")[2].split()[1])
+                fields = Path(entry.path, "stat").read_text().rpartition(")")[2].split()
             except OSError:
                 continue
-            children.setdefault(parent, []).append(int(entry.name))
+            parent, started = int(fields[1]), int(fields[19])
+            children.setdefault(parent, []).append((started, int(entry.name)))
     found = [os.getpid()]
     for pid in found:
-        found += children.get(pid, [])
+        found += [child for _, child in sorted(children.get(pid, []))]
     return found[1:]
 
 
@@ -65,7 +69,7 @@ def waiting_jail(worker: Worker) -> dict[str, int]:
         pids = [pid for pid in descendants() if pid not in worker.strangers]
         if len(pids) == len(roles):
             # the runner is a sibling of the zygote and younger, so it comes after it
-            jail = dict(zip(roles, sorted(pids[:-2]) + sorted(pids[-2:]), strict=True))
+            jail = dict(zip(roles, pids, strict=True))
             try:
                 if all(blocked_call(jail[role]) in calls for role, calls in waits_in.items()):
                     return jail
