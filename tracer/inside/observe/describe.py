@@ -101,6 +101,11 @@ def attributes(value: object) -> dict[str, object]:
     return own
 
 
+def arguments_of(error: BaseException) -> tuple[object, ...]:
+    """The arguments of an exception, read by the C getter."""
+    return tuple(_arguments(error))
+
+
 def plain_access(kind: type) -> bool:
     """Return True if the class reads attributes as ``object`` does: no ``__getattribute__`` of its own would run."""
     for base in class_mro(kind):
