@@ -20,6 +20,7 @@ from trace_mine.corpus.schema import (
     SegmentColumns,
     StepColumns,
 )
+from trace_mine.tracer.event_codec import pack
 from trace_mine.tracer.inside.reasons import Reason, integrity_of
 from trace_mine.tracer.schema import SCHEMA_VERSION, Belief, Choice, Drop, Segment, Step, Trace
 
@@ -169,6 +170,8 @@ def _columns(trace: Trace, origin: RowOrigin) -> RowColumns:
         "python": trace.python,
         "seed": origin.seed,
         "schema_version": SCHEMA_VERSION,
+        "events": "" if trace.events is None else pack(trace.events),
+        "no_session": "",
     }
 
 

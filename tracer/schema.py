@@ -18,6 +18,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from trace_mine.tracer.event_log import EventLog
 from trace_mine.tracer.inside.protocol.answers import Answer, NativeFrame
 from trace_mine.tracer.inside.protocol.jobs import Piece as Piece
 from trace_mine.tracer.inside.reasons import reason_of
@@ -328,7 +329,8 @@ class Trace:
         frames: the native run's activations in the order of their calls, as ``sys.settrace`` saw them. Other formats
             are written from them; rows do not have them.
         verification: what was found to hold from outside. States that are not verified, the path (``path``, ``line``
-            and ``depth`` of steps) and the counts are the account of the process that ran the snippet.
+            and ``depth`` of steps), the counts and the events are the account of the process that ran the snippet.
+        events: the native run, event by event; None where it was not recorded. It is ground truth, as the states are.
 
     ``print(trace)`` shows the session with control characters as escapes; a notebook shows it in colours.
 
@@ -363,6 +365,7 @@ class Trace:
     own_frames: int = 0
     opened_frames: int = 0
     unopened_frames: Mapping[str, int] = field(default_factory=dict)
+    events: EventLog | None = None
 
     @property
     def states(self) -> tuple[Mapping[str, str], ...]:
