@@ -23,6 +23,8 @@ from trace_mine.corpus.environment_arguments import (
     PythonArgument,
 )
 from trace_mine.corpus.errors import CorpusError
+from trace_mine.corpus.export_command import EPILOG as EXPORT_EPILOG
+from trace_mine.corpus.export_command import export
 from trace_mine.corpus.fit_command import EPILOG as FIT_EPILOG
 from trace_mine.corpus.fit_command import fit
 from trace_mine.corpus.verify_command import EPILOG as VERIFY_EPILOG
@@ -243,6 +245,7 @@ app = make_app(default_command=True, epilog=None)
 app.command("mine", epilog=EPILOG)(mine)
 app.command("automaton", epilog=FIT_EPILOG)(fit)
 app.command("verify", epilog=VERIFY_EPILOG)(verify)
+app.command("export", epilog=EXPORT_EPILOG)(export)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -103,7 +103,8 @@ def attributes(value: object) -> dict[str, object]:
 
 def arguments_of(error: BaseException) -> tuple[object, ...]:
     """The arguments of an exception, read by the C getter."""
-    return tuple(_arguments(error))
+    arguments: tuple[object, ...] = BaseException.__dict__["args"].__get__(error)
+    return arguments
 
 
 def plain_access(kind: type) -> bool:

@@ -2,10 +2,11 @@
 
 Recorded for each frame of the program and of the repository's functions down to a depth: the path of lines and, before
 each line, the locals that changed (``values.snapshot``, so nothing of the snippet runs); and a mark for each call,
-return, yield and exception, with its value. An exception that leaves a trace function silently ends tracing on CPython 3.9-3.13; so a RecursionError, which a trace function that is called at
-the limit meets in the calls that it makes itself, stays inside. Where even the trace function can't be called, the
-event ``sys.settrace`` can't call an audit hook either, and what a hook refuses is not done: so tracing goes on wherever
-there is an audit hook in Python (``guard``). ``Recorder.complete`` tells if it is still on.
+return, yield and exception, with its value. An exception that leaves a trace function silently ends tracing on CPython
+3.9-3.13; so a RecursionError, which a trace function that is called at the limit meets in the calls that it makes
+itself, stays inside. Where even the trace function can't be called, the event ``sys.settrace`` can't call an audit hook
+either, and what a hook refuses is not done: so tracing goes on wherever there is an audit hook in Python (``guard``).
+``Recorder.complete`` tells if it is still on.
 
 The record of a frame may be cut: at the limit of lines, where the standard library's debuggers took the frame's trace
 function off (``bdb``, ``trace``), or within a RecursionError. It then holds the frame's beginning.
@@ -71,10 +72,15 @@ _HAS_DICTIONARY = not LOCALS_ARE_A_PROXY.holds
 _end = object()
 _left = object()
 _cut = object()
-_OPCODES = opcode.opmap
-_RETURNS = frozenset(_OPCODES[name] for name in ("RETURN_VALUE", "RETURN_CONST") if name in _OPCODES)
-_YIELDS = frozenset(_OPCODES[name] for name in ("YIELD_VALUE", "SEND") if name in _OPCODES)
-_NEXTS = frozenset(_OPCODES[name] for name in ("FOR_ITER", "SEND", "END_ASYNC_FOR", "CLEANUP_THROW") if name in _OPCODES)
+
+
+def _opcodes(*names: str) -> frozenset[int]:
+    return frozenset(opcode.opmap[name] for name in names if name in opcode.opmap)
+
+
+_RETURNS = _opcodes("RETURN_VALUE", "RETURN_CONST")
+_YIELDS = _opcodes("YIELD_VALUE")
+_NEXTS = _opcodes("FOR_ITER", "SEND", "END_ASYNC_FOR", "CLEANUP_THROW")
 """Instructions at which the end of an iterator is no exception that a program sees."""
 
 MarkKind = Literal["call", "return", "yield", "raise", "leave"]
@@ -516,7 +522,7 @@ def _kept(value: object) -> object:
 
 
 def _raised(argument: object) -> _Logged:
-    """The exception of an event: its type and its arguments, as its ``repr`` shows them where it has none of its own."""
+    """The exception of an event: its type and its arguments."""
     error = argument[1] if type(argument) is tuple and len(argument) == 3 else None
     return _Logged(exception_text(error) if isinstance(error, BaseException) else "")
 

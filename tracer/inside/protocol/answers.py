@@ -160,10 +160,10 @@ class FrameMark(Record):
     """What happened in an activation beside its lines.
 
     ``at`` counts the lines and marks of the run before it, so that it has a place among the lines of all activations.
-    ``kind``: the activation was entered (``call``; a generator's at each resumption), it returned or yielded a value, an
-    exception was raised in it or came to it (``raise``) or left it (``leave``). ``value`` is what was returned, yielded
-    or raised, as text. ``after``: where the activation was left, the locals that changed since its last line; None: the
-    local is gone.
+    ``kind``: the activation was entered (``call``; a generator's at each resumption), it returned or yielded a value,
+    an exception was raised in it or came to it (``raise``) or left it (``leave``). ``value`` is what was returned,
+    yielded or raised, as text. ``after``: where the activation was left, the locals that changed since its last line;
+    None: the local is gone.
     """
 
     at: Count
