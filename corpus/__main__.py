@@ -108,6 +108,14 @@ def mine(
     only_choices: Annotated[
         bool, typer.Option("--only-choices", help="Drop snippets that draw nothing at random (with --view branch).")
     ] = False,
+    keep: Annotated[
+        str,
+        typer.Option(
+            metavar="records",
+            help="records: keep the runs of snippets without a session that replays, in OUT/records.",
+            show_default=False,
+        ),
+    ] = "",
     sessions: Annotated[
         int, typer.Option(min=1, help="Sessions of each snippet that draws, each with draws of its own.")
     ] = 1,
@@ -159,6 +167,7 @@ def mine(
             seed=seed,
             view=view,
             only_choices=only_choices,
+            keep=keep,
             sessions=sessions,
             sandbox_level=sandbox_level,
             allow_unsafe=allow_unsafe_sandbox,

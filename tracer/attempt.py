@@ -301,6 +301,40 @@ def events_of(config: TracerConfig, recorder: Worker, snippet: Snippet, native: 
     return event_log(native.result, native.frames, snippet.pieces, snippet.path, relative)
 
 
+def record_of(config: TracerConfig, recorder: Worker, snippet: Snippet, native: Native, reason: str) -> Trace:
+    """A trace of a native run of which there is no session that replays: no text and no steps, but events.
+
+    Its frames count as not opened for ``reason``, the word for which there is no session.
+    """
+    result = native.result
+    last = next((piece.exception for piece in reversed(result.pieces) if piece.exception is not None), None)
+    number = sum(each.number for each in result.entered)
+    return Trace(
+        text="",
+        segments=(),
+        steps=(),
+        setup={
+            "sys_path": list(config.sys_path),
+            "module": snippet.module,
+            "code": snippet.code,
+            "hash_seed": 0,
+            "choices": list(result.outcomes),
+        },
+        view=config.view.as_json(),
+        outcome=_outcome(result.pieces[-1].exception if result.pieces else None),
+        exception=None if last is None else last.type_name,
+        integrity="clean",  # ``native_runs`` gives no other run
+        sandbox={"level": recorder.level, "layers": recorder.layers},
+        python=recorder.python_version,
+        opened_calls=0,
+        kept_whole={},
+        doctest_passed=result.passed if snippet.kind == "doctest" else None,
+        own_frames=number,
+        unopened_frames={reason: number} if number else {},
+        events=events_of(config, recorder, snippet, native),
+    )
+
+
 def _differs(failed: dict[str, str], at: Blame) -> Differs:
     """The one check that failed: an attempt that is not lenient ends with the first."""
     reason, evidence = next(iter(failed.items()))

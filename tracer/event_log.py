@@ -15,6 +15,7 @@ followed, in which line of a piece its output was printed.
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -31,9 +32,10 @@ EVENT_KINDS = ("call", "line", "return", "yield", "raise", "leave", "output", "e
 """The kinds of events. ``call``: an activation is entered, a generator's at each resumption; ``line``: a line is about
 to run; ``return``, ``yield``: the activation gives a value; ``raise``: an exception was raised in it, or came to it;
 ``leave``: an exception left it; ``output``, ``echo``: what a piece printed, and what a prompt would echo of it."""
-CUTS = ("", "events", "characters", "limit", "marks")
+CUTS = ("", "events", "characters", "limit", "marks", "path")
 """Why a log has not all events: it is at a limit of its own (``events``, ``characters``), at the tracer's limit of
-lines (``limit``), or some marks were not made at the limit of recursion (``marks``)."""
+lines (``limit``), some marks were not made at the limit of recursion (``marks``), or they show a folder of this machine
+and are left out (``path``)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,6 +120,19 @@ class EventLog:
     def with_paths(self, renamed: Callable[[str], str]) -> EventLog:
         """The log with other paths of its sources."""
         return replace(self, sources=tuple(replace(each, path=renamed(each.path)) for each in self.sources))
+
+    def shows(self, texts: Sequence[str]) -> bool:
+        """Return True if one of these texts stands in a value or a source."""
+        told = itertools.chain(
+            (source.text for source in self.sources),
+            (event.value for event in self.events),
+            (value for event in self.events for value in event.changes.values() if value is not None),
+        )
+        return any(text in each for each in told for text in texts)
+
+    def without_events(self, cut: str) -> EventLog:
+        """The log of the same run without events and sources, for the reason that ``cut`` names."""
+        return EventLog(sources=(), activations=(), events=(), cut=cut)
 
     def masked(self, names: frozenset[str], mark: str) -> EventLog:
         """The log with ``mark`` as the value of variables with these names."""

@@ -424,6 +424,8 @@ class Drop:
         reason: the word of a ``Reason`` (``docs/reasons.md`` lists them), under which the drop is counted; for a run
             that a signal ended, ``signal:11`` and the like.
         evidence: the particulars, for people: an error's text, the command that differed.
+        record: of a snippet that has no session that replays, a trace of its native run with events and no steps, where
+            the configuration asks for it (``TracerConfig.keeps_records``).
 
     Raises:
         ValueError: ``reason`` is not the word of a ``Reason``.
@@ -438,6 +440,7 @@ class Drop:
 
     reason: str
     evidence: str = ""
+    record: Trace | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         reason_of(self.reason)  # raises for a word that ``docs/reasons.md`` would not explain
