@@ -51,7 +51,7 @@ class _Function:
 
 def crux_triples(log: EventLog) -> Iterator[CruxTriple | NotGiven]:
     """Yield, for each call of a log, its triple or why there is none; a triple that was given before is left out."""
-    calls: dict[int, Event] = {}
+    calls: dict[int, Event | None] = {}  # None: the activation has ended, or is a generator's and was counted
     seen: set[tuple[str, str]] = set()
     for event in log.events:
         if event.activation < 0 or log.source_of(event).piece is not None:
@@ -60,9 +60,9 @@ def crux_triples(log: EventLog) -> Iterator[CruxTriple | NotGiven]:
             calls.setdefault(event.activation, event)
         elif event.kind in ("return", "yield", "leave"):
             call = calls.get(event.activation)
-            if call is None or event.activation not in calls:
+            calls[event.activation] = None
+            if call is None:
                 continue
-            del calls[event.activation]
             try:
                 triple = _triple(log, call, event)
             except NotGiven as refused:
@@ -137,7 +137,8 @@ def _with_callees(log: EventLog, source: SourceText, function: _Function) -> str
     """The source of a function after those that it calls, and theirs.
 
     Raises:
-        NotGiven: ``reads_global``, a name is none of these and no builtin; ``too_many_functions``.
+        NotGiven: ``reads_global``, a name is none of these and no builtin; ``name_taken``, one of them is called ``f``;
+            ``too_many_functions``.
     """
     at_hand = {
         each.name: each.text
@@ -161,10 +162,10 @@ def _with_callees(log: EventLog, source: SourceText, function: _Function) -> str
                 waiting.append((read, callee))
             elif read in at_hand or read not in _BUILTINS:
                 raise NotGiven("reads_global")
+    if source.name != "f" and "f" in needed:
+        raise NotGiven("name_taken")
     order = sorted(needed, key=lambda name: name == source.name)  # its own last; the others as they were met
     alias = [] if source.name == "f" else [f"f = {source.name}"]
-    if alias and "f" in needed:
-        raise NotGiven("reads_global")
     return "\n\n\n".join([*(needed[name] for name in order), *alias]) + "\n"
 
 

@@ -46,6 +46,7 @@ WORDS = {
     "argument_no_literal": "An argument is no literal, or too long to be kept.",
     "argument_unknown": "The value of a parameter is not known.",
     "reads_global": "The function, or one that it calls, reads a name that is neither a builtin nor such a function.",
+    "name_taken": "The function calls another one of the name `f`.",
     "too_many_functions": "The call needs more than 20 functions.",
 }
 """What a row does not give, by the word under which that is counted."""

@@ -186,6 +186,13 @@ class FrameRecord:
                 after = logged.snapshot if type(logged) is _Logged else snapshot(logged)
             if last.get(entry, _unbound) != after:  # a variable that is assigned an equal value did not change
                 last[entry] = changes[entry] = after
+        if events:
+            # what a function was called with, in the order of its parameters; the log has atoms first
+            line, first = events[0]
+            events[0] = (
+                line,
+                {name: first[name] for name in dict.fromkeys((*self.code.co_varnames, *first)) if name in first},
+            )
         return events, left
 
     def names_of(self, names: frozenset[str] | None) -> frozenset[str]:
