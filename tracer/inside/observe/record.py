@@ -80,8 +80,6 @@ def _opcodes(*names: str) -> frozenset[int]:
 
 _RETURNS = _opcodes("RETURN_VALUE", "RETURN_CONST")
 _YIELDS = _opcodes("YIELD_VALUE")
-_NEXTS = _opcodes("FOR_ITER", "SEND", "END_ASYNC_FOR", "CLEANUP_THROW")
-"""Instructions at which the end of an iterator is no exception that a program sees."""
 
 MarkKind = Literal["call", "return", "yield", "raise", "leave"]
 """What a mark tells: a frame is entered (a generator's also at each resumption); it returns, or yields, a value; an
@@ -362,10 +360,11 @@ class Recorder:
         mutable: dict[str, Snapshot | None] = {}
         lists: dict[str, ListWatch] = {}
         line = start = -1
+        raised_at: int | None = None  # how many lines were left when an exception came to the frame
         is_cut = False
 
         def local(frame: types.FrameType, event: str, argument: object) -> Any:
-            nonlocal line, start, is_cut
+            nonlocal line, start, is_cut, raised_at
             if event == "line":
                 number, first = frame.f_lineno, frame.f_lasti
                 # from 3.12 on a comprehension runs in its function's frame: each turn of it is a line event too, which
@@ -389,7 +388,7 @@ class Recorder:
                     # a dictionary that lacks a variable would change the order in which objects end
                     _ = frame.f_locals
                 try:
-                    self._mark(place, *offsets.leaving(frame.f_lasti, argument))
+                    self._mark(place, *offsets.leaving(frame.f_lasti, argument, raised=raised_at == self.left))
                 except RecursionError:
                     self.num_lost += 1
                 if is_cut:
@@ -399,8 +398,9 @@ class Recorder:
                 try:
                     if event == "call":
                         self._mark(place, "call")
-                    elif not offsets.ends_iterator(frame.f_lasti, argument):
+                    elif not _ends_iterator(argument):
                         self._mark(place, "raise", _raised(argument))
+                        raised_at = self.left
                 except RecursionError:
                     self.num_lost += 1
                 # This function. Naming it here would be a cycle of references, which keeps all locals alive until the
@@ -485,40 +485,42 @@ def _has_statements(code: types.CodeType) -> bool:
 class Offsets(NamedTuple):
     """The offsets in a code object of some instructions, which are two bytes long.
 
-    ``cleanup``: those with which CPython 3.11 leaves a ``finally``; ``returns`` and ``yields``; ``nexts``: those that
-    take the next value of an iterator.
+    ``cleanup``: those with which CPython 3.11 leaves a ``finally``; ``returns`` and ``yields``: those that give a value.
     """
 
     cleanup: frozenset[int]
     returns: frozenset[int]
     yields: frozenset[int]
-    nexts: frozenset[int]
 
     @staticmethod
     def of(code: types.CodeType) -> Offsets:
         """The offsets in this code object."""
         raw = code.co_code
-        return Offsets(
-            *(
-                frozenset([offset for offset in range(0, len(raw), 2) if raw[offset] in wanted])
-                for wanted in (CLEANUP, _RETURNS, _YIELDS, _NEXTS)
-            )
+        cleanup, returns, yields = (
+            frozenset([offset for offset in range(0, len(raw), 2) if raw[offset] in wanted])
+            for wanted in (CLEANUP, _RETURNS, _YIELDS)
         )
+        # and the ``RESUME`` after it, at which 3.13 says that a generator waits
+        return Offsets(cleanup, returns, yields | {offset + 2 for offset in yields})
 
-    def leaving(self, offset: int, value: object) -> tuple[MarkKind, object]:
+    def leaving(self, offset: int, value: object, *, raised: bool) -> tuple[MarkKind, object]:
         """The kind of mark, and its value, of a frame that is left at this instruction.
 
-        The event is the same for a frame that returns, that yields, and that an exception leaves.
+        The event is the same for a frame that returns, that yields, and that an exception leaves; ``raised``: one came
+        to the frame since its last line, which a generator may get at its ``yield``.
         """
         if offset in self.returns:
             return "return", _kept(value)
-        if offset in self.yields:
+        if offset in self.yields and not raised:
             return "yield", _kept(value)
         return "leave", None
 
-    def ends_iterator(self, offset: int, raised: object) -> bool:
-        """Return True if what was raised is the end of an iterator at an instruction that looks for that."""
-        return offset in self.nexts and type(raised) is tuple and raised[0] is StopIteration
+
+def _ends_iterator(raised: object) -> bool:
+    """Return True if what was raised is the end of an iterator in a ``for`` or ``yield from``, which CPython 3.11 tells
+    as an exception. It never gets a traceback, which one that the program sees has.
+    """
+    return type(raised) is tuple and raised[0] is StopIteration and raised[2] is None
 
 
 def _kept(value: object) -> object:
