@@ -143,8 +143,8 @@ def naive(source):
         local = {name: repr(value) for name, value in frame.f_locals.items() if name in own}
         value = ""
         instruction = dis.opname[frame.f_code.co_code[frame.f_lasti]]
-        if event == "exception" and argument[0] is StopIteration and instruction in ("FOR_ITER", "SEND"):
-            return trace  # of 3.11 alone: the end of a loop, which no handler sees
+        if event == "exception" and argument[0] is StopIteration and instruction in ("FOR_ITER", "SEND", "END_SEND"):
+            return trace  # the end of what a loop or a ``yield from`` goes over, which no handler sees
         if event == "exception":
             value = f"{argument[0].__name__}({', '.join(map(repr, argument[1].args))})"
         elif event == "return":

@@ -485,7 +485,7 @@ def _has_statements(code: types.CodeType) -> bool:
 class Offsets(NamedTuple):
     """The offsets in a code object of some instructions, which are two bytes long.
 
-    ``cleanup``: those with which CPython 3.11 leaves a ``finally``; ``returns`` and ``yields``: those that give a value.
+    ``cleanup``: those with which CPython 3.11 leaves a ``finally``; ``returns``, ``yields``: those that give a value.
     """
 
     cleanup: frozenset[int]
@@ -517,8 +517,8 @@ class Offsets(NamedTuple):
 
 
 def _ends_iterator(raised: object) -> bool:
-    """Return True if what was raised is the end of an iterator in a ``for`` or ``yield from``, which CPython 3.11 tells
-    as an exception. It never gets a traceback, which one that the program sees has.
+    """Return True if what was raised is the end of an iterator in a ``for`` or a ``yield from``, which is told as an
+    exception too. It has no traceback, which one that the program sees has.
     """
     return type(raised) is tuple and raised[0] is StopIteration and raised[2] is None
 
