@@ -27,7 +27,8 @@ def export(
 
     What a row can't give in the format is counted by reason: on the terminal, in OUT/export.json and in the card.
     """
-    from trace_mine.corpus.export.dataset import WORDS, export_dataset, sum_of
+    from trace_mine.corpus.export.counts import WORDS
+    from trace_mine.corpus.export.dataset import export_dataset, sum_of
     from trace_mine.corpus.export.formats import EXPORTS
 
     if kind not in EXPORTS:

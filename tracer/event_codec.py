@@ -17,7 +17,7 @@ import zlib
 from collections.abc import Mapping
 from typing import TypeVar, cast
 
-from trace_mine.tracer.event_log import Event, EventLog, SourceText
+from trace_mine.tracer.event_log import Event, EventLog, EventSource
 
 T = TypeVar("T", str, int)
 
@@ -93,9 +93,9 @@ def _log(document: object) -> EventLog:
     )
 
 
-def _source(value: object) -> SourceText:
+def _source(value: object) -> EventSource:
     path, line, name, text, piece = _list(value)
-    return SourceText(
+    return EventSource(
         path=_of(str, path),
         line=_of(int, line),
         name=_of(str, name),

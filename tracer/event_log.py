@@ -39,7 +39,7 @@ and are left out (``path``)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SourceText:
+class EventSource:
     """The source of a function, class, module or piece.
 
     Attributes:
@@ -100,7 +100,7 @@ class EventLog:
         ValueError: an index points at nothing, or ``cut`` is unknown.
     """
 
-    sources: tuple[SourceText, ...]
+    sources: tuple[EventSource, ...]
     activations: tuple[int, ...]
     events: tuple[Event, ...]
     cut: str = ""
@@ -113,7 +113,7 @@ class EventLog:
         if not all(-1 <= event.activation < len(self.activations) for event in self.events):
             raise ValueError("expected the activation of each event, got an index of none; add it")
 
-    def source_of(self, event: Event) -> SourceText:
+    def source_of(self, event: Event) -> EventSource:
         """The source of the activation in which an event happens."""
         return self.sources[self.activations[event.activation]]
 
@@ -123,12 +123,12 @@ class EventLog:
 
     def shows(self, texts: Sequence[str]) -> bool:
         """Return True if one of these texts stands in a value or a source."""
-        told = itertools.chain(
+        values = itertools.chain(
             (source.text for source in self.sources),
             (event.value for event in self.events),
             (value for event in self.events for value in event.changes.values() if value is not None),
         )
-        return any(text in each for each in told for text in texts)
+        return any(text in each for each in values for text in texts)
 
     def without_events(self, cut: str) -> EventLog:
         """The log of the same run without events and sources, for the reason that ``cut`` names."""
@@ -170,7 +170,7 @@ def event_log(
         relative: gives the path, relative to the repository, of a file as code in the sandbox sees it.
     """
     sources = [
-        SourceText(path=path, line=piece.line, name="<module>", text=piece.source, piece=index)
+        EventSource(path=path, line=piece.line, name="<module>", text=piece.source, piece=index)
         for index, piece in enumerate(pieces[: len(summary.pieces)])
     ]
     num_pieces = len(sources)
@@ -184,7 +184,7 @@ def event_log(
         text = texts.get(code, CodeText(code=code, qualname=code[2], text=""))
         places[code] = len(sources)
         sources.append(
-            SourceText(
+            EventSource(
                 path=relative(code[0]) if piece is None else path,
                 line=code[1] if piece is None else code[1] + pieces[piece].line - 1,
                 name=text.qualname,
@@ -221,7 +221,7 @@ def _piece_of(code: Code, num_pieces: int) -> int | None:
 class _Writer:
     """Puts lines and marks in their order."""
 
-    def __init__(self, frames: Sequence[NativeFrame], sources: Sequence[SourceText], summary: NativeSummary) -> None:
+    def __init__(self, frames: Sequence[NativeFrame], sources: Sequence[EventSource], summary: NativeSummary) -> None:
         self._frames, self._summary = frames, summary
         self._sources = sources
         # lines of a piece, and of functions in it, count from 1 in the record; a module's own code may begin at line 0

@@ -5,13 +5,10 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from trace_mine.corpus.card import version_of
+from trace_mine.corpus.export.counts import WORDS, ExportCounts
 from trace_mine.corpus.export.formats import ExportFormat
-
-if TYPE_CHECKING:
-    from trace_mine.corpus.export.dataset import ExportCounts
 
 CONFIGURATIONS = {"data": "default", "records": "records"}
 """The name of the configuration in which each folder's lines stand."""
@@ -47,8 +44,6 @@ compared with nothing. `no_session` says why.
 def export_card(kind: ExportFormat, counts: Mapping[str, ExportCounts], folder: Path) -> str:
     """Return the text of the card of what was written to a folder."""
     from huggingface_hub import DatasetCard, DatasetCardData
-
-    from trace_mine.corpus.export.dataset import WORDS
 
     content = hashlib.sha256()
     configs = []

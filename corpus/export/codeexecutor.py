@@ -16,7 +16,8 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from trace_mine.corpus.export.program_text import NotGiven, ProgramText
+from trace_mine.corpus.export.counts import NotGiven
+from trace_mine.corpus.export.program_text import ProgramText
 
 _SEPARATORS = r"line|/?state|dictsep|output|[0-9]+"
 _separator = re.compile(rf"<(\\*)(?=(?:{_SEPARATORS})>)")

@@ -17,8 +17,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
-from trace_mine.corpus.export.program_text import NotGiven
-from trace_mine.tracer.event_log import Event, EventLog, SourceText
+from trace_mine.corpus.export.counts import NotGiven
+from trace_mine.tracer.event_log import Event, EventLog, EventSource
 
 MAX_FUNCTIONS = 20
 """Functions of one ``code``."""
@@ -133,7 +133,7 @@ def _value(name: str, values: Mapping[str, str]) -> str:
     return values[name]
 
 
-def _with_callees(log: EventLog, source: SourceText, function: _Function) -> str:
+def _with_callees(log: EventLog, source: EventSource, function: _Function) -> str:
     """The source of a function after those that it calls, and theirs.
 
     Raises:

@@ -25,7 +25,8 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from trace_mine.corpus.export.program_text import NotGiven, program_text
+from trace_mine.corpus.export.counts import NotGiven
+from trace_mine.corpus.export.program_text import program_text
 from trace_mine.tracer.event_log import Event, EventLog
 
 KINDS = ("call", "line", "return", "exception")
@@ -95,7 +96,7 @@ def render_cwm(trace: CwmTrace) -> str:
         if frame.variables is not None:
             before = scopes[-1]
             scopes[-1] = dict(frame.variables)
-            parts.append(_json({name: _told(name, value, before) for name, value in frame.variables.items()}))
+            parts.append(_json({name: _changed_value(name, value, before) for name, value in frame.variables.items()}))
         parts += [ACTION, _guarded(frame.source)]
         if frame.value is not None:
             parts += [ARGUMENT, _json(frame.value)]
@@ -105,7 +106,7 @@ def render_cwm(trace: CwmTrace) -> str:
     return "".join(parts)
 
 
-def _told(name: str, value: str, before: Mapping[str, str]) -> str:
+def _changed_value(name: str, value: str, before: Mapping[str, str]) -> str:
     if before.get(name) == value:
         return UNCHANGED
     if value == UNCHANGED and name in before:
@@ -143,9 +144,9 @@ def _read_frame(text: str, scopes: list[dict[str, str]]) -> CwmFrame:
     elif not scopes:
         raise ValueError(f"expected a call before a {kind}, got none")
     if kind in ("call", "line"):
-        told = _read_variables(observed)
+        given = _read_variables(observed)
         before = scopes[-1]
-        variables = {name: before.get(name, value) if value == UNCHANGED else value for name, value in told.items()}
+        variables = {name: before.get(name, value) if value == UNCHANGED else value for name, value in given.items()}
         scopes[-1] = variables
         return CwmFrame(kind=kind, source=_unguarded(action), variables=variables)
     source, separator, value = action.partition(ARGUMENT)

@@ -17,12 +17,12 @@ import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from trace_mine.corpus.errors import CorpusError
+from trace_mine.corpus.export.card import export_card
+from trace_mine.corpus.export.counts import ExportCounts, NotGiven
 from trace_mine.corpus.export.formats import ExportFormat, Made
-from trace_mine.corpus.export.program_text import NotGiven
 from trace_mine.corpus.splits import SPLITS
 from trace_mine.tracer.event_codec import unpack
 from trace_mine.tracer.event_log import EventLog
@@ -33,45 +33,6 @@ PLACE = ("trace_id", "repository", "path", "name", "licence")
 """Columns of a row that each line has as well: where it is from, and on what terms."""
 BATCH = 64
 """Rows in memory at a time; the longest have 8 MB."""
-WORDS = {
-    "damaged": "The row, or its events, can't be read.",
-    "no_events": "The row keeps no events: its run was not recorded, or the dataset is older than schema version 4.",
-    "no_session": "A record has no session.",
-    "no_source": "The source of a line is not kept: the function's file could not be read, or it is too long.",
-    "ambiguous_value": "A variable changed to the text `..`, which says in this format that it did not change.",
-    "raised": "The call ended with an exception.",
-    "generator": "The call is of a generator.",
-    "method_or_local": "The function is a method, or stands in another function.",
-    "result_no_literal": "The result is no literal, or too long to be kept.",
-    "argument_no_literal": "An argument is no literal, or too long to be kept.",
-    "argument_unknown": "The value of a parameter is not known.",
-    "reads_global": "The function, or one that it calls, reads a name that is neither a builtin nor such a function.",
-    "name_taken": "The function calls another one of the name `f`.",
-    "too_many_functions": "The call needs more than 20 functions.",
-}
-"""What a row does not give, by the word under which that is counted."""
-
-
-@dataclass(kw_only=True)
-class ExportCounts:
-    """What was read and written: rows (or records) read, lines by split, what was not given by reason; and rows whose
-    events end early, by ``EventLog.cut``.
-    """
-
-    read: int = 0
-    lines: Counter[str] = field(default_factory=Counter)
-    not_given: Counter[str] = field(default_factory=Counter)
-    cut: Counter[str] = field(default_factory=Counter)
-
-    def as_json(self) -> dict[str, object]:
-        """Return the entry of ``export.json``, the most frequent reason first."""
-        return {
-            "read": self.read,
-            "lines": self.lines.total(),
-            "splits": dict(sorted(self.lines.items())),
-            "not_given": dict(sorted(self.not_given.items(), key=lambda item: (-item[1], item[0]))),
-            "events_cut": dict(sorted(self.cut.items())),
-        }
 
 
 def export_dataset(
@@ -108,8 +69,6 @@ def export_dataset(
         if not any(each.lines for each in counts.values()):
             why = "; ".join(f"{reason} {number}" for reason, number in sum_of(counts).most_common()) or "it has no rows"
             raise CorpusError(f"nothing of {str(dataset)!r} could be written as {kind.name}: {why}")
-        from trace_mine.corpus.export.card import export_card
-
         report = {"format": kind.name, **{folder: each.as_json() for folder, each in counts.items()}}
         (building / "export.json").write_text(json.dumps(report, indent=2) + "\n", encoding="ascii")
         (building / "README.md").write_text(export_card(kind, counts, building), encoding="utf-8")

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 from trace_mine.corpus.export.codeexecutor import executed_lines
 from trace_mine.corpus.export.codeexecutor import render_lines as render_executed
+from trace_mine.corpus.export.counts import NotGiven
 from trace_mine.corpus.export.cruxeval import CruxTriple, crux_triples
 from trace_mine.corpus.export.cwm import cwm_trace, render_cwm
 from trace_mine.corpus.export.event_lines import event_lines, render_lines
-from trace_mine.corpus.export.program_text import NotGiven, program_text
+from trace_mine.corpus.export.program_text import program_text
 from trace_mine.tracer.event_log import EventLog
 
 GivenColumns = Mapping[str, object]

@@ -18,18 +18,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from trace_mine.tracer.event_log import Event, EventLog, SourceText
+from trace_mine.corpus.export.counts import NotGiven
+from trace_mine.tracer.event_log import Event, EventLog, EventSource
 
 START = "# << START_OF_TRACE"
 """The comment before the snippet: where a trace begins."""
-
-
-class NotGiven(ValueError):
-    """What a row can't give in a format; ``reason`` is the word under which that is counted."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,7 +95,7 @@ def program_text(log: EventLog) -> ProgramText:
     return ProgramText(lines=tuple(lines), begins=tuple(begins), log=log)
 
 
-def _definition(source: SourceText) -> int:
+def _definition(source: EventSource) -> int:
     """The index, in a source, of the line with ``def`` or ``class``, which stands after the decorators."""
     for index, line in enumerate(source.text.split("\n")):
         if line.lstrip().startswith(("def ", "async def ", "class ")):
@@ -110,7 +103,7 @@ def _definition(source: SourceText) -> int:
     return 0
 
 
-def _holds(outer: SourceText, inner: SourceText) -> bool:
+def _holds(outer: EventSource, inner: EventSource) -> bool:
     """Return True if one source is a part of another one."""
     start = inner.line - outer.line
     if outer.path != inner.path or start < 0:
@@ -119,7 +112,7 @@ def _holds(outer: SourceText, inner: SourceText) -> bool:
     return outer.text.split("\n")[start : start + len(lines)] == lines
 
 
-def _owner(source: SourceText) -> str:
+def _owner(source: EventSource) -> str:
     """The class that a method stands in; empty of a function at module level and of one within a function."""
     owner = source.name.rpartition(".")[0]
     return "" if "<" in owner or not source.text.startswith((" ", "\t")) else owner.rpartition(".")[2]

@@ -14,14 +14,14 @@ from hypothesis import strategies as st
 
 from trace_mine.corpus.__main__ import main
 from trace_mine.corpus.export.codeexecutor import ExecutedLine, read_line, render_lines
+from trace_mine.corpus.export.counts import WORDS, NotGiven
 from trace_mine.corpus.export.cruxeval import is_literal, spelt_arguments
 from trace_mine.corpus.export.cwm import CwmFrame, CwmTrace, read_cwm, render_cwm
-from trace_mine.corpus.export.dataset import WORDS
 from trace_mine.corpus.export.event_lines import WORDS as LINE_WORDS
 from trace_mine.corpus.export.event_lines import EventLine, read_lines
 from trace_mine.corpus.export.event_lines import render_lines as render_event_lines
 from trace_mine.corpus.export.formats import EXPORTS
-from trace_mine.corpus.export.program_text import START, NotGiven
+from trace_mine.corpus.export.program_text import START
 from trace_mine.tracer.event_codec import unpack
 
 QUICK = settings(max_examples=150, deadline=None, derandomize=True, database=None)

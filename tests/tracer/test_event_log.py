@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trace_mine.tracer.event_codec import pack, unpack
-from trace_mine.tracer.event_log import EVENT_KINDS, Event, EventLog, SourceText, event_log
+from trace_mine.tracer.event_log import EVENT_KINDS, Event, EventLog, EventSource, event_log
 from trace_mine.tracer.inside.protocol.answers import CodeText, FrameMark, NativeFrame, NativePieceResult, NativeSummary
 from trace_mine.tracer.inside.protocol.jobs import Piece
 from trace_mine.tracer.schema import Snippet, Trace
@@ -345,7 +345,7 @@ def test_a_mark_far_ahead_takes_no_time():
 # packed
 
 sources = st.builds(
-    SourceText, path=texts, line=st.integers(0, 9), name=texts, text=texts, piece=st.none() | st.integers(0, 3)
+    EventSource, path=texts, line=st.integers(0, 9), name=texts, text=texts, piece=st.none() | st.integers(0, 3)
 )
 
 

@@ -125,8 +125,8 @@ def exception_text(error: BaseException) -> str:
     "KeyError('x', 2)"
     """
     teller = Teller()
-    told = f"{type_name(type(error))}({', '.join(teller.tell(each) for each in arguments_of(error))})"
-    return told if len(told) <= MAX_TEXT else f"{told[:60]}...<{len(told)} characters, {digest(told)}>"
+    shown = f"{type_name(type(error))}({', '.join(teller.tell(each) for each in arguments_of(error))})"
+    return shown if len(shown) <= MAX_TEXT else f"{shown[:60]}...<{len(shown)} characters, {digest(shown)}>"
 
 
 _TABLES = (dict, collections.OrderedDict, collections.Counter)
