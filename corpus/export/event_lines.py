@@ -38,7 +38,6 @@ _plain = {escape: plain for plain, escape in _escapes.items()}
 _special = re.compile(r"[\\\n\r]")
 _special_in_name = re.compile(r"[\\\n\r ]")
 _escape = re.compile(r"\\[\\nrs]")
-_place = re.compile(r"(.*):([0-9]+) ([^ ]*)", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,12 +139,11 @@ def _read(line: str) -> EventLine:
     if word in _SINGLE:
         return EventLine(depth=depth, word=word, text=_unescaped(rest))
     if word in ("enter", "resume"):
-        match = _place.fullmatch(rest)
-        if match is None:
+        place, separator, name = rest.rpartition(" ")
+        path, colon, number = place.rpartition(":")
+        if not separator or not colon or not number.isdecimal():
             raise ValueError(f"expected {word} PATH:LINE NAME, got {line[:60]!r}")
-        return EventLine(
-            depth=depth, word=word, path=_unescaped(match[1]), number=int(match[2]), name=_unescaped(match[3])
-        )
+        return EventLine(depth=depth, word=word, path=_unescaped(path), number=int(number), name=_unescaped(name))
     if word == "assign":
         name, separator, value = rest.partition(" = ")
         if not separator:

@@ -3,7 +3,8 @@
 The snippet may have written what arrives. So an index into the same record is checked there, and a reference to the
 job or to another record by ``dialogue``.
 
-``choice_answers`` has those of jobs that follow choices; ``ANSWERS`` lists all.
+``choice_answers`` has those of jobs that follow choices; ``ANSWERS`` lists all. Over 400 lines because the records of a
+native run and of a session are made of the same parts, which stand with them.
 """
 
 from __future__ import annotations
