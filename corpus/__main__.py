@@ -23,6 +23,8 @@ from trace_mine.corpus.environment_arguments import (
     PythonArgument,
 )
 from trace_mine.corpus.errors import CorpusError
+from trace_mine.corpus.export_command import EPILOG as EXPORT_EPILOG
+from trace_mine.corpus.export_command import export
 from trace_mine.corpus.fit_command import EPILOG as FIT_EPILOG
 from trace_mine.corpus.fit_command import fit
 from trace_mine.corpus.verify_command import EPILOG as VERIFY_EPILOG
@@ -106,6 +108,14 @@ def mine(
     only_choices: Annotated[
         bool, typer.Option("--only-choices", help="Drop snippets that draw nothing at random (with --view branch).")
     ] = False,
+    keep: Annotated[
+        str,
+        typer.Option(
+            metavar="records",
+            help="records: keep the runs of snippets without a session that replays, in OUT/records.",
+            show_default=False,
+        ),
+    ] = "",
     sessions: Annotated[
         int, typer.Option(min=1, help="Sessions of each snippet that draws, each with draws of its own.")
     ] = 1,
@@ -161,6 +171,7 @@ def mine(
             seed=seed,
             view=view,
             only_choices=only_choices,
+            keep=keep,
             sessions=sessions,
             keep_duplicates=keep_duplicates,
             sandbox_level=sandbox_level,
@@ -248,6 +259,7 @@ app = make_app(default_command=True, epilog=None)
 app.command("mine", epilog=EPILOG)(mine)
 app.command("automaton", epilog=FIT_EPILOG)(fit)
 app.command("verify", epilog=VERIFY_EPILOG)(verify)
+app.command("export", epilog=EXPORT_EPILOG)(export)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

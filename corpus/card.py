@@ -46,7 +46,7 @@ Unpack the row's `repository` at its `version` (or `commit`), install what `requ
 `setup["module"]` (or a fresh namespace), run `setup["code"]`, and feed `text` to `doctest`.
 
 ## Counts
-found {found} = rows {rows} + duplicates {duplicates} + drops {num_drops}
+found {found} = rows {rows} + duplicates {duplicates} + drops {num_drops}{records}
 
 {frames}
 
@@ -119,13 +119,14 @@ _WITHIN = """; within a split one of them stays, and so does no session of whose
 lines that its repository's rows before it have"""
 
 
-def dataset_card(stats: Stats, shards: Sequence[str], content: str) -> str:
+def dataset_card(stats: Stats, shards: Sequence[str], content: str, *, records: Sequence[str] = ()) -> str:
     """Return the text of the card.
 
     Args:
         stats: the dataset's statistics, as in ``stats.json``.
         shards: the names of the Parquet files; they tell which splits there are.
         content: a hash of the shards' bytes, in hexadecimal; it becomes the version of the dataset's configuration.
+        records: the names of the Parquet files of records, which are a configuration of their own.
     """
     # Imported here: it takes longer than all that a worker process needs of this room.
     from huggingface_hub import DatasetCard, DatasetCardData
@@ -142,7 +143,22 @@ def dataset_card(stats: Stats, shards: Sequence[str], content: str) -> str:
                 # three rows fewer in training than on disk; tests/corpus/test_card_cache.py).
                 "version": version_of(content),
                 "data_files": [{"split": split, "path": f"data/{split}-*.parquet"} for split in present],
-            }
+            },
+            *(
+                [
+                    {
+                        "config_name": "records",
+                        "version": version_of(content),
+                        "data_files": [
+                            {"split": split, "path": f"records/{split}-*.parquet"}
+                            for split in SPLITS
+                            if any(shard.startswith(f"{split}-") for shard in records)
+                        ],
+                    }
+                ]
+                if records
+                else []
+            ),
         ],
         tags=["code", "execution-traces", "python"],
         size_categories=[next((name for limit, name in _SIZES if stats["rows"] < limit), "n>1M")],
@@ -164,6 +180,7 @@ def _body(stats: Stats, present: Sequence[str]) -> str:
         rows=stats["rows"],
         duplicates=stats["duplicates"],
         num_drops=sum(stats["drops"].values()),
+        records=_records(stats),
         sources=_table("source", stats["by_source"]),
         repositories=_table("repository", stats["by_repository"]),
         columns=markdown(),
@@ -174,6 +191,17 @@ def _body(stats: Stats, present: Sequence[str]) -> str:
         verified=verification_sentence(stats),
         frames=frames_sentence(stats),
         licences=", ".join(f"{in_markdown(name)} {count}" for name, count in stats["by_licence"].items()) or "no rows",
+    )
+
+
+def _records(stats: Stats) -> str:
+    number = stats.get("records", 0)
+    if not number:
+        return ""
+    return (
+        f" + records {number}\n\nRecords are snippets without a session that replays: what their run did was recorded "
+        "once and compared with nothing. They have a configuration of their own, "
+        '`load_dataset("PATH/OF/THIS/FOLDER", "records")`; `no_session` says why.'
     )
 
 
@@ -209,8 +237,11 @@ def version_of(content: str) -> str:
 
 
 def _table(title: str, groups: Mapping[str, GroupStats]) -> str:
-    lines = [f"| {title} | found | rows | duplicates | drops |", "|---|---|---|---|---|"]
+    kept = any("records" in group for group in groups.values())
+    lines = [f"| {title} | found | rows | duplicates | drops |" + " records |" * kept]
+    lines.append("|---|---|---|---|---|" + "---|" * kept)
     for name, group in groups.items():
-        numbers = (group["found"], group["rows"], group["duplicates"], sum(group["drops"].values()))
+        numbers = [group["found"], group["rows"], group["duplicates"], sum(group["drops"].values())]
+        numbers += [group.get("records", 0)] * kept
         lines.append(f"| {in_markdown(name)} | {' | '.join(map(str, numbers))} |")
     return "\n".join(lines)

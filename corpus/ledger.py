@@ -153,6 +153,7 @@ class Ledger:
         rows = drops = interrupted = 0
         texts: list[str] = []
         repositories: Counter[str] = Counter()
+        records: Counter[str] = Counter()
         with replacing(self._result(key)) as file, _packed(file) as packed:
             for item in items:
                 if isinstance(item, Dropped):
@@ -165,6 +166,8 @@ class Ledger:
                     line = item.line
                     texts.append(text_key(item.columns["text"]))
                     repositories[item.columns["repository"]] += 1
+                    if item.is_record:
+                        records[item.columns["repository"]] += 1
                 packed.write(line + b"\n")
         # An origin that loses a snippet is our mistake, and would break found = rows + duplicates + drops for good.
         assert rows + drops == num_snippets, f"unit {key}: {num_snippets} snippets became {rows} rows and {drops} drops"
@@ -182,6 +185,7 @@ class Ledger:
             bytes=result.stat().st_size,
             sha256=digest,
             interrupted=interrupted,
+            records=dict(records),
         )
         write_atomically(self._marker(key), json.dumps(marker.to_json(), sort_keys=True).encode())
         return marker

@@ -33,6 +33,8 @@ from trace_mine.tracer.atomic import write_atomically
 from trace_mine.tracer.inside.protocol.forms import shown
 from trace_mine.tracer.inside.reasons import Reason
 
+DATA, RECORDS = "data", "records"
+"""The folders of a dataset: rows, and records of snippets without a session that replays."""
 SHARD_NAME = re.compile(r"[a-z]+-\d{5}-of-\d{5}\.parquet\Z")
 
 
@@ -80,9 +82,10 @@ def merge(
     straddling = _Straddling(reader, order, is_active=splits is None)
     thinning = Thinning(is_mined=splits is None, keeps_copies=keeps_copies)
     shards, first_text = _write_rows(reader, order, straddling, thinning, building, counts, on_row)
+    records = _write_records(reader, markers, building, counts)
     _write_drops(reader, building / "errors.jsonl", counts)
     stats = counts.as_json(found=sum(marker.found for marker in markers), notes=notes, config=config)
-    _publish(ledger.out, building, shards, stats)
+    _publish(ledger.out, building, shards, records, stats)
     return Merged(stats=stats, first_text=first_text)
 
 
@@ -126,6 +129,26 @@ def _write_rows(
     return shards, first_text
 
 
+def _write_records(reader: _Reader, markers: Sequence[Marker], building: Path, counts: Counts) -> list[Path]:
+    """Write the records of each split that has some; return their shards. A record has no text that could be another
+    one's duplicate.
+    """
+    shards: list[Path] = []
+    if not any(marker.records for marker in markers):
+        return shards
+    folder = building / RECORDS
+    folder.mkdir()
+    schema = features().arrow_schema
+    for split in SPLITS:
+        writer: ShardWriter | None = None
+        for row in reader.records(split):
+            writer = writer or ShardWriter(folder, split, schema)
+            writer.write(row)
+            counts.add_record(row)
+        shards += [] if writer is None else writer.close()
+    return shards
+
+
 def _write_drops(reader: _Reader, path: Path, counts: Counts) -> None:
     with open(path, "wb") as file:
         for drop in reader.drops():
@@ -150,9 +173,21 @@ class _Reader:
             # Units without rows of this split aren't decompressed: a mined unit has one repository, so it is read once.
             if any(self._splits.get(name) == split for name in marker.repositories):
                 for number, item in enumerate(self._items(key, marker), start):
-                    if not isinstance(item, Dropped) and self._splits[item.columns["repository"]] == split:
+                    if isinstance(item, Dropped) or item.is_record:
+                        continue
+                    if self._splits[item.columns["repository"]] == split:
                         # not the marker's text key: it may say that two rows are one
                         yield number, bytes.fromhex(text_key(item.columns["text"])), item
+
+    def records(self, split: str) -> Iterator[Row]:
+        """Yield the records whose repository is in this split."""
+        for key, marker, _ in self._units():
+            if any(self._splits.get(name) == split for name in marker.records):
+                for item in self._items(key, marker):
+                    if isinstance(item, Dropped) or not item.is_record:
+                        continue
+                    if self._splits[item.columns["repository"]] == split:
+                        yield item
 
     def drops(self) -> Iterator[Dropped]:
         """Yield every drop, in the units' order."""
@@ -221,7 +256,7 @@ class _Straddling:
 def _rows_by_repository(markers: Sequence[Marker]) -> Counter[str]:
     num_rows: Counter[str] = Counter()
     for marker in markers:
-        num_rows.update(marker.repositories)
+        num_rows.update(marker.sessions)
     return num_rows
 
 
@@ -237,31 +272,34 @@ def _largest_first(markers: Sequence[Marker], splits: Mapping[str, str]) -> list
     return sorted((split for split in sizes if sizes[split]), key=lambda s: (-sizes[s], SPLITS.index(s))) or ["train"]
 
 
-def _publish(out: Path, building: Path, shards: Sequence[Path], stats: Stats) -> None:
+def _publish(out: Path, building: Path, shards: Sequence[Path], records: Sequence[Path], stats: Stats) -> None:
     """Replace the dataset's files by the new ones.
 
     The shards are flushed to the disk before the first old one is deleted. A run that is killed between the deletions
     and the renames leaves the finished units, from which the same command makes the dataset again.
     """
     content = hashlib.sha256()
-    for shard in sorted(shards):
+    for shard in (*sorted(shards), *sorted(records)):
         with open(shard, "rb") as file:
             _sync(file)
             content.update(hashlib.file_digest(file, "sha256").digest())
-    data = out / "data"
-    data.mkdir(exist_ok=True)
-    for old in data.iterdir():
-        # All old shards, not only those that are replaced: fewer new ones would leave old rows beside them. Files that
-        # someone else put there stay.
-        if SHARD_NAME.match(old.name):
-            old.unlink()
-    for shard in shards:
-        os.rename(shard, data / shard.name)
+    for name, new in ((DATA, shards), (RECORDS, records)):
+        folder = out / name
+        if new:
+            folder.mkdir(exist_ok=True)
+        for old in folder.iterdir() if folder.is_dir() else ():
+            # All old shards, not only those that are replaced: fewer new ones would leave old rows beside them. Files
+            # that someone else put there stay.
+            if SHARD_NAME.match(old.name):
+                old.unlink()
+        for shard in new:
+            os.rename(shard, folder / shard.name)
     os.rename(building / "errors.jsonl", out / "errors.jsonl")
     write_atomically(out / "stats.json", (json.dumps(stats, indent=2) + "\n").encode("ascii"))
-    card = dataset_card(stats, sorted(shard.name for shard in shards), content.hexdigest())
+    names = sorted(shard.name for shard in shards)
+    card = dataset_card(stats, names, content.hexdigest(), records=sorted(shard.name for shard in records))
     write_atomically(out / "README.md", card.encode("utf-8"))
-    building.rmdir()
+    shutil.rmtree(building)
 
 
 def _sync(file: BinaryIO) -> None:

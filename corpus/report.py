@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from trace_mine.corpus.merge import Merged
+from trace_mine.corpus.rows import text_key
 from trace_mine.corpus.stats import GroupStats, Stats, frames_sentence, verification_sentence
 from trace_mine.corpus.tally import Counts
 from trace_mine.corpus.work import Marker
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from rich.progress import TaskID
     from rich.table import Table
 
+EMPTY_TEXT = text_key("")
 LINE_SECONDS = 5.0
 """At most one line of progress in so many seconds, where there is no terminal."""
 MAX_SESSION_LINES = 40
@@ -45,6 +47,7 @@ class Progress:
         self._bar: Bar | None = None
         self._task: TaskID | None = None
         self._counts = {"units": 0, "planned": 0, "snippets": 0, "found": 0, "rows": 0, "duplicates": 0, "drops": 0}
+        self._counts["records"] = 0
         self._texts: set[bytes] = set()
         self._last_line = time.monotonic()
 
@@ -89,7 +92,10 @@ class Progress:
         counts["units"] += 1
         counts["found"] += marker.found
         counts["drops"] += marker.drops
+        counts["records"] += sum(marker.records.values())
         for text in marker.texts:
+            if text == EMPTY_TEXT:
+                continue  # a record's
             text_hash = bytes.fromhex(text)  # 16 bytes instead of 32 digits: a set of millions is held here
             counts["duplicates" if text_hash in self._texts else "rows"] += 1
             self._texts.add(text_hash)
@@ -101,7 +107,8 @@ class Progress:
         self._show(f"writing: rows {total.rows}, duplicates {total.duplicates}")
 
     def _sums(self) -> str:
-        return ", ".join(f"{name} {self._counts[name]}" for name in ("rows", "duplicates", "drops"))
+        names = ("rows", "duplicates", "drops", *(["records"] if self._counts["records"] else []))
+        return ", ".join(f"{name} {self._counts[name]}" for name in names)
 
     def _show(self, line: str) -> None:
         now = time.monotonic()
@@ -131,10 +138,12 @@ def print_summary(stats: Stats) -> None:
 
     # Without markup: `[red]` in the name of a file is text.
     console = Console(markup=False, highlight=False, emoji=False)
-    table = Table("source", "found", "rows", "duplicates", "drops", "reasons for drops")
+    kept = "records" in stats
+    table = Table("source", "found", "rows", "duplicates", "drops", *["records"] * kept, "reasons for drops")
     for name, group in stats["by_source"].items():
-        _add_row(table, name, group, ", ".join(f"{reason} {count}" for reason, count in group["drops"].items()))
-    _add_row(table, "all", stats, "")
+        reasons = ", ".join(f"{reason} {count}" for reason, count in group["drops"].items())
+        _add_row(table, name, group, reasons, kept=kept)
+    _add_row(table, "all", stats, "", kept=kept)
     console.print(table)
     if stats["rows"] and "task" not in stats["config"]:  # of a synthetic task nothing was run
         console.print(verification_sentence(stats))
@@ -153,8 +162,9 @@ def print_summary(stats: Stats) -> None:
         console.print(f"{one_line(repository)} imports packages that are not installed here: {missing}")
 
 
-def _add_row(table: Table, name: str, group: GroupStats, reasons: str) -> None:
-    numbers = (group["found"], group["rows"], group["duplicates"], sum(group["drops"].values()))
+def _add_row(table: Table, name: str, group: GroupStats, reasons: str, *, kept: bool) -> None:
+    numbers = [group["found"], group["rows"], group["duplicates"], sum(group["drops"].values())]
+    numbers += [group.get("records", 0)] * kept
     table.add_row(one_line(name), *map(str, numbers), visible(reasons))
 
 

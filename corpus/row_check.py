@@ -46,6 +46,8 @@ def check_row(
         _check_verification(made)
     if version > 2:
         _check_frames(made)
+    if version > 3:
+        _check_record(made)
     return made
 
 
@@ -69,6 +71,15 @@ def _check_frames(columns: RowColumns) -> None:
         raise ValueError(
             f"expected own_frames = opened_frames + those of unopened_frames, got {numbers}; count each once"
         )
+
+
+def _check_record(columns: RowColumns) -> None:
+    """Check that a row has a session, or a reason why it has none."""
+    reason = columns["no_session"]
+    if reason:
+        reason_of(reason)
+    if bool(reason) == bool(columns["steps"]):
+        raise ValueError(f"expected steps, or a reason why there are none, got {shown(reason)}; see corpus/schema.py")
 
 
 _READER = re.compile("[a-z_]{1,40}")  # it becomes a key of the statistics, and stands in the card

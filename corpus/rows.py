@@ -21,6 +21,7 @@ from trace_mine.corpus.schema import (
     StepColumns,
 )
 from trace_mine.corpus.worth import uncopied_values, writing_commands
+from trace_mine.tracer.event_codec import pack
 from trace_mine.tracer.inside.reasons import Reason, integrity_of
 from trace_mine.tracer.schema import SCHEMA_VERSION, Belief, Choice, Drop, Segment, Step, Trace
 
@@ -42,6 +43,11 @@ class Row:
 
     columns: RowColumns
     line: bytes
+
+    @property
+    def is_record(self) -> bool:
+        """True if the row is a record, of a snippet without a session that replays."""
+        return bool(self.columns["no_session"])
 
     @staticmethod
     def of(columns: RowColumns) -> Row:
@@ -95,8 +101,10 @@ class RowOrigin:
             )
 
 
-def make_row(trace: Trace, origin: RowOrigin) -> Row | Drop:
+def make_row(trace: Trace, origin: RowOrigin, *, no_session: str = "") -> Row | Drop:
     """Return the row of a trace, or a Drop where the trace must not enter a dataset.
+
+    ``no_session``: of a record, the reason why it has no session.
 
     A trace is dropped if the snippet tampered with its record, if its text can't be written as UTF-8, if a value is not
     what its column takes, or if its row is longer than MAX_ROW_BYTES.
@@ -110,7 +118,7 @@ def make_row(trace: Trace, origin: RowOrigin) -> Row | Drop:
     # A mistake of trace-mine, or a value from the jail that no type there refused: one snippet's loss, and not that of
     # all that are still to come. (RecursionError: of a value in a mapping, which JSON nests too deeply.)
     try:
-        row = Row.of(_columns(trace, origin))
+        row = Row.of({**_columns(trace, origin), "no_session": no_session})
         # After encoding: the length of the text says little, since states repeat each variable at each step.
         if len(row.line) > MAX_ROW_BYTES:
             return Drop(reason=Reason.ROW_TOO_LARGE.value, evidence=f"{len(row.line)} bytes, limit {MAX_ROW_BYTES}")
@@ -173,6 +181,8 @@ def _columns(trace: Trace, origin: RowOrigin) -> RowColumns:
         "uncopied_values": uncopied_values(trace.text, segments),
         "writing_commands": writing_commands(steps),
         "schema_version": SCHEMA_VERSION,
+        "events": "" if trace.events is None else pack(trace.events),
+        "no_session": "",
     }
 
 

@@ -173,6 +173,18 @@ class RowColumns(TypedDict):
         means("share of commands that change a variable, of those that are no reveal", since=4),
     ]
     schema_version: Annotated[int, means("version of this table")]
+    events: Annotated[
+        str,
+        means(
+            "the native run as events (calls, lines, returns, exceptions, changed locals, output), with their sources: "
+            "base64 of zlib of JSON (`docs/export.md`), ground truth, never shown to a model; empty: not recorded",
+            since=4,
+        ),
+    ]
+    no_session: Annotated[
+        str,
+        means("of a record: the reason why it has no session that replays; empty in every row of `data/`", since=4),
+    ]
 
 
 class SplitRowColumns(RowColumns):

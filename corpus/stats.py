@@ -6,18 +6,20 @@ The names are those on disk; scripts read ``found``, ``rows``, ``duplicates`` an
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 
 class GroupStats(TypedDict):
     """Counts of a group of snippets: ``found`` = ``rows`` + ``duplicates`` + the sum of ``drops`` (reason to number of
-    snippets, the most frequent first).
+    snippets, the most frequent first) + ``records``, which is there where snippets without a session that replays were
+    kept as records.
     """
 
     found: int
     rows: int
     duplicates: int
     drops: dict[str, int]
+    records: NotRequired[int]
 
 
 class BeliefStats(TypedDict):

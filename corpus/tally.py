@@ -1,6 +1,7 @@
 """The counts of a dataset, gathered while the merge goes over its rows, and the invariant that they keep.
 
-Of all snippets and of each group of them: found = rows + duplicates + drops, reason by reason.
+Of all snippets and of each group of them: found = rows + duplicates + drops, reason by reason, + records where these
+are kept.
 """
 
 from __future__ import annotations
@@ -29,17 +30,24 @@ class Tally:
 
     rows: int = 0
     duplicates: int = 0
+    records: int = 0
     drops: Counter[str] = field(default_factory=Counter)
 
     @property
     def found(self) -> int:
         """The number of snippets that were counted, whatever came of them."""
-        return self.rows + self.duplicates + self.drops.total()
+        return self.rows + self.duplicates + self.records + self.drops.total()
 
     def as_json(self) -> GroupStats:
         """Return the entry of ``stats.json``; the most frequent reason stands first, equals by name."""
         drops = dict(sorted(self.drops.items(), key=lambda item: (-item[1], item[0])))
-        return {"found": self.found, "rows": self.rows, "duplicates": self.duplicates, "drops": drops}
+        counts: GroupStats = {
+            "found": self.found,
+            "rows": self.rows,
+            "duplicates": self.duplicates,
+            "drops": drops,
+        }
+        return {**counts, "records": self.records} if self.records else counts
 
 
 def _most_first(counts: Counter[str]) -> dict[str, int]:
@@ -111,6 +119,11 @@ class Counts:
         self._copies[kind] += 1
         for tally in self._tallies(row.columns["entry"], row.columns["repository"]):
             tally.duplicates += 1
+
+    def add_record(self, row: Row) -> None:
+        """Count a record that was written: a snippet without a session that replays."""
+        for tally in self._tallies(row.columns["entry"], row.columns["repository"]):
+            tally.records += 1
 
     def add_drop(self, drop: Dropped) -> None:
         """Count a snippet that became no row."""

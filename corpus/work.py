@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import TypedDict
 
 from trace_mine.corpus.rows import MAX_EVIDENCE, Row, printable
@@ -78,7 +78,7 @@ class Dropped:
         return Dropped(**data)  # type: ignore[arg-type]  # as was found above
 
 
-_FIELDS: dict[str, type] = {field.name: int if field.name == "line" else str for field in fields(Dropped)}
+_FIELDS: dict[str, type] = {each.name: int if each.name == "line" else str for each in fields(Dropped)}
 
 Item = Row | Dropped
 
@@ -142,6 +142,7 @@ class Marker:
         found: number of the unit's snippets: ``rows`` + ``drops``.
         texts: the text keys of the rows, in order.
         repositories: repository to number of rows.
+        records: repository to number of records among these rows: snippets without a session that replays.
         interrupted: number of drops for which another try may give a row, since the sandbox died.
         bytes: size of the result's file; ``sha256`` is the hash of its content.
     """
@@ -154,6 +155,7 @@ class Marker:
     bytes: int
     sha256: str
     interrupted: int = 0
+    records: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.found != self.rows + self.drops:
@@ -166,6 +168,11 @@ class Marker:
                 f"expected a text key and a repository for each of {self.rows} rows, got {len(self.texts)} and "
                 f"{sum(self.repositories.values())}; count each row once"
             )
+
+    @property
+    def sessions(self) -> dict[str, int]:
+        """Repository to number of rows that are no records."""
+        return {name: number - self.records.get(name, 0) for name, number in self.repositories.items()}
 
     def to_json(self) -> dict[str, object]:
         """Return the marker as a JSON object; ``from_json`` is the inverse."""
@@ -180,8 +187,8 @@ class Marker:
                 each other.
         """
         # Checked by hand: what was damaged on disk is refused here, or raises far from here, in the merge.
-        names = [field.name for field in fields(Marker)]
-        texts, repositories = data.get("texts"), data.get("repositories")
+        names = [each.name for each in fields(Marker)]
+        texts, repositories, records = data.get("texts"), data.get("repositories"), data.get("records")
         good = (
             sorted(data) == sorted(names)
             and all(_is_count(data[name]) for name in ("found", "rows", "drops", "bytes", "interrupted"))
@@ -190,6 +197,8 @@ class Marker:
             and all(isinstance(text, str) and _TEXT_KEY.fullmatch(text) for text in texts)
             and isinstance(repositories, dict)
             and all(map(_is_count, repositories.values()))
+            and isinstance(records, dict)
+            and all(_is_count(number) and number <= repositories.get(name, 0) for name, number in records.items())
         )
         if not good:
             raise ValueError(f"expected a marker with {', '.join(names)}, got another object; delete it")

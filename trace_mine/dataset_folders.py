@@ -41,6 +41,7 @@ def mine(
     limit: int | None = None,
     sessions: int = 1,
     only_choices: bool = False,
+    keep: str = "",
     licences: str = "all",
     keep_duplicates: bool = False,
     packages: Sequence[str | os.PathLike[str]] = (),
@@ -65,6 +66,7 @@ def mine(
         limit: stop after this many snippets; None: mine all.
         sessions: number of sessions of each snippet that draws, each with draws of its own.
         only_choices: drop snippets that draw nothing at random.
+        keep: ``records`` keeps the runs of snippets without a session that replays, in the folder ``records``.
         licences: ``all`` or ``permissive``.
         keep_duplicates: keep sessions that nearly repeat another one of their split.
         packages: folders of installed packages that snippets may import.
@@ -111,6 +113,7 @@ def mine(
         seed=seed,
         view=view,
         only_choices=only_choices,
+        keep=keep,
         sessions=sessions,
         sandbox_level=sandbox_level,
         allow_unsafe=allow_unsafe_sandbox,

@@ -6,12 +6,15 @@
 from __future__ import annotations
 
 import math
+import re
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 from trace_mine.tracer.blame import blame, command_of
 from trace_mine.tracer.checks import NOTHING, result_difference
 from trace_mine.tracer.config import TracerConfig
 from trace_mine.tracer.denials import Denial, denial_in
+from trace_mine.tracer.event_log import EventLog, event_log
 from trace_mine.tracer.formats import repl
 from trace_mine.tracer.hiding import believe, draws_of, laws_of, view_of
 from trace_mine.tracer.inside.protocol.answers import CommandBegun, DriveSummary, Error, MustRestart
@@ -26,7 +29,7 @@ from trace_mine.tracer.sandbox import Worker
 from trace_mine.tracer.schema import Outcome, Snippet, Step, Trace, Verification
 from trace_mine.tracer.script_folder import FolderCopy
 from trace_mine.tracer.scripts import reads_source
-from trace_mine.tracer.steps import masked, steps_of
+from trace_mine.tracer.steps import DIFFERS, masked, steps_of
 from trace_mine.tracer.two_worlds import library_on_host, program_of, root_of
 
 BEFORE_LIMIT, KILLED_AT = 0.2, 0.3
@@ -116,7 +119,12 @@ class Attempt:
         if failed and not self.lenient:
             raise _differs(failed, at)
         trace = self._trace_of(run, driven, steps, rendered, failed)
-        trace = replace(trace, verification=verification, differs_at=at.command if failed else None)
+        trace = replace(
+            trace,
+            verification=verification,
+            differs_at=at.command if failed else None,
+            events=self._events(replayed.differing),
+        )
         if not driven.outcomes:
             return trace
         choices, beliefs, failure = believe(self.config, self.recorder, program, steps, rendered, driven.outcomes)
@@ -222,6 +230,12 @@ class Attempt:
             return {Reason.PATH_DIFFERS.value: str(mismatch)}, blame(driven, None, mismatch)
         return {}, Blame()
 
+    def _events(self, differing: Sequence[Collection[str]]) -> EventLog:
+        """The events of the native run; variables whose value differed in replay are masked there as in the states."""
+        log = events_of(self.config, self.recorder, self.snippet, self.native)
+        names = frozenset(name for each in differing for name in each)
+        return log.masked(names | {_number_at_end.sub("", name) for name in names}, DIFFERS)
+
     def _trace_of(
         self, run: Outcome, driven: DriveSummary, steps: list[Step], rendered: repl.Rendered, failed: dict[str, str]
     ) -> Trace:
@@ -271,6 +285,54 @@ class Attempt:
             opened_frames=account.opened,
             unopened_frames=account.unopened,
         )
+
+
+_number_at_end = re.compile(r"_\d+$")
+
+
+def events_of(config: TracerConfig, recorder: Worker, snippet: Snippet, native: Native) -> EventLog:
+    """The events of a native run, with paths as steps have them."""
+    root = root_of(config, recorder)
+    scratch = f"{recorder.scratch}/" if config.folder is not None else ""
+
+    def relative(path: str) -> str:
+        return library_on_host(path.removeprefix(f"{root}/").removeprefix(scratch), recorder)
+
+    return event_log(native.result, native.frames, snippet.pieces, snippet.path, relative)
+
+
+def record_of(config: TracerConfig, recorder: Worker, snippet: Snippet, native: Native, reason: str) -> Trace:
+    """A trace of a native run of which there is no session that replays: no text and no steps, but events.
+
+    Its frames count as not opened for ``reason``, the word for which there is no session.
+    """
+    result = native.result
+    last = next((piece.exception for piece in reversed(result.pieces) if piece.exception is not None), None)
+    number = sum(each.number for each in result.entered)
+    return Trace(
+        text="",
+        segments=(),
+        steps=(),
+        setup={
+            "sys_path": list(config.sys_path),
+            "module": snippet.module,
+            "code": snippet.code,
+            "hash_seed": 0,
+            "choices": list(result.outcomes),
+        },
+        view=config.view.as_json(),
+        outcome=_outcome(result.pieces[-1].exception if result.pieces else None),
+        exception=None if last is None else last.type_name,
+        integrity="clean",  # ``native_runs`` gives no other run
+        sandbox={"level": recorder.level, "layers": recorder.layers},
+        python=recorder.python_version,
+        opened_calls=0,
+        kept_whole={},
+        doctest_passed=result.passed if snippet.kind == "doctest" else None,
+        own_frames=number,
+        unopened_frames={reason: number} if number else {},
+        events=events_of(config, recorder, snippet, native),
+    )
 
 
 def _differs(failed: dict[str, str], at: Blame) -> Differs:

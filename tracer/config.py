@@ -56,6 +56,7 @@ class TracerConfig:
         python: the interpreter that runs the snippets.
         minimum_level: the weakest sandbox that will do: 3 (namespaces), 2 (Landlock and seccomp) or 0 (none at all).
         sandbox_level: this level and no other, 3, 2 or 0; None: the strongest that works here.
+        keeps_records: a drop for want of a session that replays has the record of the native run.
         allow_unsafe: level 0 is allowed, where snippets can do whatever this process can. Dangerous.
         seed: the seed of the ``random`` module inside, and of the snippets' draws.
 
@@ -87,6 +88,7 @@ class TracerConfig:
     sandbox_level: int | None = None
     allow_unsafe: bool = False
     seed: int = 0
+    keeps_records: bool = False
 
     def __post_init__(self) -> None:
         if self.follow < 0:

@@ -18,6 +18,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from trace_mine.tracer.event_log import EventLog
 from trace_mine.tracer.inside.protocol.answers import Answer, NativeFrame
 from trace_mine.tracer.inside.protocol.jobs import Piece as Piece
 from trace_mine.tracer.inside.reasons import reason_of
@@ -328,7 +329,8 @@ class Trace:
         frames: the native run's activations in the order of their calls, as ``sys.settrace`` saw them. Other formats
             are written from them; rows do not have them.
         verification: what was found to hold from outside. States that are not verified, the path (``path``, ``line``
-            and ``depth`` of steps) and the counts are the account of the process that ran the snippet.
+            and ``depth`` of steps), the counts and the events are the account of the process that ran the snippet.
+        events: the native run, event by event; None where it was not recorded. It is ground truth, as the states are.
 
     ``print(trace)`` shows the session with control characters as escapes; a notebook shows it in colours.
 
@@ -363,6 +365,7 @@ class Trace:
     own_frames: int = 0
     opened_frames: int = 0
     unopened_frames: Mapping[str, int] = field(default_factory=dict)
+    events: EventLog | None = None
 
     @property
     def states(self) -> tuple[Mapping[str, str], ...]:
@@ -421,6 +424,8 @@ class Drop:
         reason: the word of a ``Reason`` (``docs/reasons.md`` lists them), under which the drop is counted; for a run
             that a signal ended, ``signal:11`` and the like.
         evidence: the particulars, for people: an error's text, the command that differed.
+        record: of a snippet that has no session that replays, a trace of its native run with events and no steps, where
+            the configuration asks for it (``TracerConfig.keeps_records``).
 
     Raises:
         ValueError: ``reason`` is not the word of a ``Reason``.
@@ -435,6 +440,7 @@ class Drop:
 
     reason: str
     evidence: str = ""
+    record: Trace | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         reason_of(self.reason)  # raises for a word that ``docs/reasons.md`` would not explain

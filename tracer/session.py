@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from types import TracebackType
 
-from trace_mine.tracer.attempt import Attempt
+from trace_mine.tracer.attempt import Attempt, record_of
 from trace_mine.tracer.checks import NOTHING
 from trace_mine.tracer.config import TracerConfig as TracerConfig
 from trace_mine.tracer.hiding import automaton_of
@@ -35,6 +35,22 @@ from trace_mine.tracer.script_world import folder_of
 from trace_mine.tracer.search import MAX_ROUNDS, ROUNDS_IN_FULL, PlanSearch, as_file, closed
 from trace_mine.tracer.two_worlds import jail_of, root_of
 
+RECORDABLE = frozenset(
+    {
+        Reason.RESULT_DIFFERS,
+        Reason.PATH_DIFFERS,
+        Reason.REPLAY_MISMATCH,
+        Reason.DRAWS_DIFFER,
+        Reason.UNFAITHFUL,
+        Reason.WALL,
+        Reason.CPU,
+        Reason.MEMORY,
+        Reason.OUTPUT_LIMIT,
+        Reason.TRACE_LIMIT,
+    }
+)
+"""Reasons for which a snippet whose native run ended well has no session: that run can be kept as a record. Not among
+them: what the sandbox denied, what was forged, and what shows a path of this machine, of which nothing is kept."""
 ENDS = frozenset({Reason.WALL, Reason.CPU, Reason.NO_END, Reason.OUTPUT_LIMIT, Reason.MEMORY, Reason.SIGNAL})
 """Reasons for which a run has no end, and may have a session up to there."""
 
@@ -57,6 +73,8 @@ class Tracer:
     Trace(1 steps, outcome='ok', view='written')
     """
 
+    _native: Native | None = None
+    """The native run of the snippet at hand, once it ended well."""
     _copied = FolderCopy(content=WorkingFolder())
     """The copy that the snippet's runs begin in, where the configuration has none for all."""
 
@@ -156,11 +174,15 @@ class Tracer:
         losses = self._losses()
         self._replays.begin_snippet()
         self._lay_folder(snippet)
+        self._native = None
         result: Trace | Drop
         try:
             result = self._trace(snippet, lenient)
         except Failed as failed:
             result = failed.drop
+            if self.config.keeps_records and self._native is not None and result.reason in RECORDABLE:
+                trace = record_of(self.config, self._recorder, snippet, self._native, result.reason)
+                result = replace(result, record=trace)
         # Whatever was made of it: a run of which nothing is known may have looked like one that failed, and the session
         # may have been written another way for that.
         for worker in (self._recorder, *self._replays.started):
@@ -199,7 +221,7 @@ class Tracer:
         before = self._cpu_spent()
         unended: Failed | None = None
         try:
-            native = run_within_limits(config, snippet, self._recorder, is_watched=lenient)
+            native = self._native = run_within_limits(config, snippet, self._recorder, is_watched=lenient)
         except Failed as failed:
             if not lenient or reason_of(failed.drop.reason) not in ENDS:
                 raise

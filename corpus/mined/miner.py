@@ -323,6 +323,7 @@ class Mined:
             "seed": options.seed,
             "view": options.view,
             "only_choices": options.only_choices,
+            "keeps_records": options.keep == "records",
             "python_version": packages.version,
         }
         tracer: TracerArguments = {

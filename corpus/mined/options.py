@@ -39,6 +39,8 @@ class MineOptions:
         seed: of the random module inside.
         view: the text of ``--view``.
         only_choices: snippets that draw nothing at random are dropped.
+        keep: ``records`` keeps the native run of a snippet that has no session that replays, beside the rows; empty:
+            such a snippet is a drop.
         sessions: the number of sessions of each snippet that draws, each with draws of its own.
         keep_duplicates: near-duplicates within a split stay, and sessions of known lines (``corpus.thinning``).
         sandbox_level: the level of the sandbox and no other, 3, 2 or 0; None: the strongest that works.
@@ -64,6 +66,7 @@ class MineOptions:
     seed: int = 0
     view: str = "written"
     only_choices: bool = False
+    keep: str = ""
     sessions: int = 1
     keep_duplicates: bool = False
     sandbox_level: int | None = None
@@ -99,6 +102,8 @@ class MineOptions:
     def _check_numbers(self) -> None:
         if self.licences not in ("all", "permissive"):
             raise ValueError(f"expected licences to be all or permissive, got {self.licences!r}; write one of the two")
+        if self.keep not in ("", "records"):
+            raise ValueError(f"expected keep to be records, got {self.keep!r}; leave it out to drop them")
         if self.limit is not None and self.limit < 1:
             raise ValueError(f"expected limit >= 1, got {self.limit}; leave it out for everything")
         if self.follow < 0:
@@ -184,6 +189,8 @@ class MineOptions:
             "seed": self.seed,
             "view": self.view,
             "only_choices": self.only_choices,
+            # only where it is given, as a key of it would make a dataset that was begun before another one
+            **({"keep": self.keep} if self.keep else {}),
             "sessions": self.sessions,
             "keep_duplicates": self.keep_duplicates,
             "sandbox_level": self.sandbox_level,

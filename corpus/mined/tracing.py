@@ -22,6 +22,7 @@ from trace_mine.corpus.mined.payload import MinedPayload, UnreadableEntry
 from trace_mine.corpus.mined.snippets import Candidate
 from trace_mine.corpus.rows import Row, RowOrigin, make_row, printable
 from trace_mine.corpus.work import Dropped, Item, SnippetEntry
+from trace_mine.tracer.event_log import EventLog
 from trace_mine.tracer.inside.reasons import Reason
 from trace_mine.tracer.limits import Limits
 from trace_mine.tracer.schema import Drop, Snippet, Trace
@@ -113,14 +114,34 @@ def _trace(unit: MinedPayload, candidate: Candidate) -> Row | Drop:
         close_tracer()
         return Drop(reason=Reason.INTERNAL_ERROR, evidence="".join(traceback.format_exception(error)))
     if isinstance(trace, Drop):
-        return trace
+        return _record(unit, candidate, trace)
     if any(f"{folder}/" in trace.text for folder in unit["hidden"] if len(folder) > 1):
         # Such a session would neither replay on another machine nor come out the same there. It can happen at sandbox
         # level 2 only: without user namespaces a snippet is shown folders under their own names.
         return Drop(reason=Reason.SHOWS_PATH, evidence="the session shows a folder of this machine")
     # Rows of one module must be the same from every machine, wherever its interpreter stands.
     steps = tuple(replace(step, path=_relative(step.path, unit["tracer"]["library"])) for step in trace.steps)
-    return make_row(replace(trace, steps=steps), _row_origin(unit, candidate))
+    events = None if trace.events is None else _portable(trace.events, unit)
+    return make_row(replace(trace, steps=steps, events=events), _row_origin(unit, candidate))
+
+
+def _record(unit: MinedPayload, candidate: Candidate, drop: Drop) -> Row | Drop:
+    """The record of a snippet without a session that replays, where it has one; else the drop."""
+    if drop.record is None or drop.record.events is None:
+        return drop
+    events = _portable(drop.record.events, unit)
+    # without events it would say nothing
+    if not events.events:
+        return drop
+    row = make_row(replace(drop.record, events=events), _row_origin(unit, candidate), no_session=drop.reason)
+    return drop if isinstance(row, Drop) else row
+
+
+def _portable(events: EventLog, unit: MinedPayload) -> EventLog:
+    """The events as each machine has them: with paths as steps have them, and none that show a folder of this one."""
+    if events.shows([f"{folder}/" for folder in unit["hidden"] if len(folder) > 1]):
+        return events.without_events("path")
+    return events.with_paths(lambda path: _relative(path, unit["tracer"]["library"]))
 
 
 def _verdicts(unit: MinedPayload, tracer: RunsSource) -> Mapping[str, str]:

@@ -9,7 +9,7 @@ import atexit
 import doctest
 import sys
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import CodeType
 
@@ -25,13 +25,18 @@ from trace_mine.tracer.inside.jobs.context import (
     watched,
 )
 from trace_mine.tracer.inside.observe import values
+from trace_mine.tracer.inside.observe.function_text import function_text
 from trace_mine.tracer.inside.observe.guard import Guard
 from trace_mine.tracer.inside.observe.record import EventsFull, FrameRecord, Recorder
 from trace_mine.tracer.inside.program import OutputFull, compiled_file, piece_file, stored_names
 from trace_mine.tracer.inside.protocol.answers import (
+    MAX_CODE_TEXT,
+    MAX_CODE_TEXTS,
     Code,
+    CodeText,
     End,
     EnteredFrames,
+    FrameMark,
     NativeFrame,
     NativeFrames,
     NativePieceResult,
@@ -65,13 +70,17 @@ def run(job: NativeJob, context: JobContext) -> End:
     files = {compiled_file(job.program, index): piece_file(index) for index in range(len(job.program.pieces))}
     # not registered with the sources: a native run must be what it would be without us
     lines = {file: piece.source.split("\n") for file, piece in zip(files, job.program.pieces, strict=False)}
+
+    def lines_of(filename: str) -> Sequence[str] | None:
+        return lines[filename] if filename in lines else prepared.sources.lines(filename)
+
     recorder = Recorder(
         lambda filename: filename in files or prepared.sources.is_own(filename),
         max_depth=job.max_depth,
         max_events=context.limits.max_events,
         module_names=names,
         cuts=job.cuts,
-        lines_of=lambda filename: lines[filename] if filename in lines else prepared.sources.lines(filename),
+        lines_of=lines_of,
     )
     with drawing(job.draws, job.laws) as decider:
         results, passed = _run_pieces(job, prepared, recorder, context.guard, tuple(files))
@@ -83,6 +92,7 @@ def run(job: NativeJob, context: JobContext) -> End:
         outcomes = outcomes_of(decider)
         variables = variables_of(prepared.namespace, names)
         noticed = context.guard.noticed
+        records = recorder.frames if job.traces else _beginnings(results)
         context.send(
             NativeSummary(
                 pieces=tuple(results),
@@ -91,11 +101,12 @@ def run(job: NativeJob, context: JobContext) -> End:
                 outcomes=outcomes,
                 noticed=noticed,
                 entered=_entered(recorder, files),
+                texts=_texts(records, files, lines_of),
+                num_lost_marks=recorder.num_lost,
             )
         )
         frames: list[NativeFrame] = []
         num_lines = 0
-        records = recorder.frames if job.traces else _beginnings(results)
         for record in records:
             frames.append(_frame(record, names, files))
             num_lines += len(frames[-1].lines) + 1  # a frame with no lines has its name and place, which are sent too
@@ -107,14 +118,56 @@ def run(job: NativeJob, context: JobContext) -> End:
 
 
 def _frame(record: FrameRecord, module_names: frozenset[str], files: Mapping[str, str]) -> NativeFrame:
-    code = record.code
-    lines, columns = record.as_columns(module_names if code.co_name == "<module>" else None)
+    names = record.names_of(module_names if record.code.co_name == "<module>" else None)
+    lines, columns = record.as_columns(names)
     return NativeFrame(
-        code=(files.get(code.co_filename, code.co_filename), code.co_firstlineno, code.co_name),
+        code=_code(record.code, files),
         lines=tuple(lines),
         columns={name: tuple(column) for name, column in columns.items()},
         is_cut=record.is_cut,
+        marks=tuple(
+            [
+                FrameMark(
+                    at=mark.at,
+                    kind=mark.kind,
+                    value=None if mark.value is None else doctext.without_addresses(values.text(mark.value)),
+                    after={
+                        name: None if after is None else values.text(after)
+                        for name, after in mark.after.items()
+                        if name in names
+                    },
+                )
+                for mark in record.marks
+            ]
+        ),
     )
+
+
+def _code(code: CodeType, files: Mapping[str, str]) -> Code:
+    return files.get(code.co_filename, code.co_filename), code.co_firstlineno, code.co_name
+
+
+def _texts(
+    records: Sequence[FrameRecord], files: Mapping[str, str], lines_of: Callable[[str], Sequence[str] | None]
+) -> tuple[CodeText, ...]:
+    """The sources of the activations' code; the supervisor has those of the pieces."""
+    codes = {id(record.code): record.code for record in records}  # a code object hashes all that it holds
+    texts: list[CodeText] = []
+    for code in codes.values():
+        if code.co_filename in files and code.co_name == "<module>":
+            continue
+        if len(texts) == MAX_CODE_TEXTS:
+            break
+        lines = lines_of(code.co_filename)
+        text = "" if lines is None else function_text(code, lines)
+        texts.append(
+            CodeText(
+                code=_code(code, files),
+                qualname=code.co_qualname,
+                text=text if len(text) <= MAX_CODE_TEXT else "",
+            )
+        )
+    return tuple(texts)
 
 
 def _beginnings(pieces: Sequence[NativePieceResult]) -> list[FrameRecord]:
@@ -135,7 +188,7 @@ def _entered(recorder: Recorder, files: Mapping[str, str]) -> tuple[EnteredFrame
     for code, way, number in recorder.entries.totals():
         if code.co_name == "<module>" and code.co_filename in files:
             continue
-        key = (files.get(code.co_filename, code.co_filename), code.co_firstlineno, code.co_name), way.value
+        key = _code(code, files), way.value
         numbers[key] = numbers.get(key, 0) + number
     return tuple(EnteredFrames(code=code, way=way, number=number) for (code, way), number in numbers.items())
 

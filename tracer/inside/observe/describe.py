@@ -101,6 +101,12 @@ def attributes(value: object) -> dict[str, object]:
     return own
 
 
+def arguments_of(error: BaseException) -> tuple[object, ...]:
+    """The arguments of an exception, read by the C getter."""
+    arguments: tuple[object, ...] = BaseException.__dict__["args"].__get__(error)
+    return arguments
+
+
 def plain_access(kind: type) -> bool:
     """Return True if the class reads attributes as ``object`` does: no ``__getattribute__`` of its own would run."""
     for base in class_mro(kind):

@@ -1,11 +1,12 @@
 """The record of a native run: ``sys.settrace`` over the program's frames. The session is checked against it.
 
 Recorded for each frame of the program and of the repository's functions down to a depth: the path of lines and, before
-each line, the locals that changed (``values.snapshot``, so nothing of the snippet runs). An exception that leaves a
-trace function silently ends tracing on CPython 3.9-3.13; so a RecursionError, which a trace function that is called at
-the limit meets in the calls that it makes itself, stays inside. Where even the trace function can't be called, the
-event ``sys.settrace`` can't call an audit hook either, and what a hook refuses is not done: so tracing goes on wherever
-there is an audit hook in Python (``guard``). ``Recorder.complete`` tells if it is still on.
+each line, the locals that changed (``values.snapshot``, so nothing of the snippet runs); and a mark for each call,
+return, yield and exception, with its value. An exception that leaves a trace function silently ends tracing on CPython
+3.9-3.13; so a RecursionError, which a trace function that is called at the limit meets in the calls that it makes
+itself, stays inside. Where even the trace function can't be called, the event ``sys.settrace`` can't call an audit hook
+either, and what a hook refuses is not done: so tracing goes on wherever there is an audit hook in Python (``guard``).
+``Recorder.complete`` tells if it is still on.
 
 The record of a frame may be cut: at the limit of lines, where the standard library's debuggers took the frame's trace
 function off (``bdb``, ``trace``), or within a RecursionError. It then holds the frame's beginning.
@@ -26,12 +27,12 @@ import opcode
 import sys
 import types
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 from trace_mine.tracer.inside.differences import LOCALS_ARE_A_PROXY
 from trace_mine.tracer.inside.observe.entries import CO_OPTIMIZED, EntryCounts
 from trace_mine.tracer.inside.observe.lists import ListWatch
-from trace_mine.tracer.inside.observe.values import ATOMS, LARGE, all_atoms, snapshot, text
+from trace_mine.tracer.inside.observe.values import ATOMS, LARGE, all_atoms, exception_text, snapshot, text
 from trace_mine.tracer.inside.program import CO_GENERATOR
 
 CLEANUP = frozenset({opcode.opmap["COPY"], opcode.opmap["RERAISE"]})
@@ -43,6 +44,8 @@ Log = list[Any]
 """The log of a frame: see ``FrameRecord``. Any: it is flat, as a tuple for each entry would be made at every line."""
 Add = Callable[[object], None]
 Snapshot = bytes | str
+Changes = list[tuple[int, dict[str, Snapshot | None]]]
+"""Lines, each with the locals that changed before it."""
 
 
 class EventsFull(BaseException):
@@ -67,24 +70,55 @@ _item = object()
 _HAS_DICTIONARY = not LOCALS_ARE_A_PROXY.holds
 """True if a frame keeps a dictionary of its locals from the first look at them, which holds their values to its end."""
 _end = object()
+_left = object()
 _cut = object()
 
 
+def _opcodes(*names: str) -> frozenset[int]:
+    return frozenset(opcode.opmap[name] for name in names if name in opcode.opmap)
+
+
+_RETURNS = _opcodes("RETURN_VALUE", "RETURN_CONST")
+_YIELDS = _opcodes("YIELD_VALUE")
+
+MarkKind = Literal["call", "return", "yield", "raise", "leave"]
+"""What a mark tells: a frame is entered (a generator's also at each resumption); it returns, or yields, a value; an
+exception was raised in it, or came to it; and it left the frame."""
+
+
+class Mark(NamedTuple):
+    """A call, return, yield or exception of a frame.
+
+    ``at`` counts the lines and marks of the run before it. ``value`` is what was returned, yielded or raised, None of
+    another mark. ``after``, where the frame was left, are the locals that changed since its last line.
+    """
+
+    at: int
+    kind: MarkKind
+    value: Snapshot | None
+    after: Mapping[str, Snapshot | None]
+
+
 class FrameRecord:
-    """The record of one frame: its code, the depth of calls, and its lines with the locals that changed.
+    """The record of one frame: its code, the depth of calls, its lines with the locals that changed, and its marks.
 
     ``log`` is flat: the number of each line, then for each local that changed its name and its new value, which is one
     of: an immutable value; ``_items`` and the items of a list of atoms; ``_item`` with the index and the value of the
-    one item that changed in such a list; a ``_Logged`` snapshot; ``_deleted``. ``_end`` stands where the
-    frame was left.
+    one item that changed in such a list; a ``_Logged`` snapshot; ``_deleted``. Behind ``_left`` stand the locals that
+    changed since the last line when the frame was left, and ``_end`` after them. ``marks`` are the (place in the run,
+    kind, value) of its marks.
     """
 
-    __slots__ = ("code", "depth", "log")
+    __slots__ = ("_events", "code", "depth", "log", "noted")
 
-    def __init__(self, code: types.CodeType, depth: int, log: Log) -> None:
+    def __init__(
+        self, code: types.CodeType, depth: int, log: Log, noted: Sequence[tuple[int, MarkKind, object]] = ()
+    ) -> None:
         self.code = code
         self.depth = depth
         self.log = log
+        self.noted = noted
+        self._events: tuple[Changes, list[dict[str, Snapshot | None]]] | None = None
 
     @property
     def is_cut(self) -> bool:
@@ -92,18 +126,49 @@ class FrameRecord:
         return not self.log or self.log[-1] is not _end
 
     @property
-    def events(self) -> list[tuple[int, dict[str, Snapshot | None]]]:
+    def events(self) -> Changes:
         """Each line with the locals that changed before it, as snapshots; None marks a deleted local."""
-        events: list[tuple[int, dict[str, Snapshot | None]]] = []
+        return self._read()[0]
+
+    @property
+    def marks(self) -> list[Mark]:
+        """The frame's marks, in their order."""
+        after = iter(self._read()[1])
+        return [
+            Mark(
+                at,
+                kind,
+                value.snapshot if type(value) is _Logged else None if kind in ("call", "leave") else snapshot(value),
+                {} if kind in ("call", "raise") else next(after, {}),
+            )
+            for at, kind, value in self.noted
+        ]
+
+    def _read(self) -> tuple[Changes, list[dict[str, Snapshot | None]]]:
+        """Each line with the locals that changed before it, and those that changed before each time it was left."""
+        if self._events is None:
+            self._events = self._read_log()
+        return self._events
+
+    def _read_log(self) -> tuple[Changes, list[dict[str, Snapshot | None]]]:
+        events: Changes = []
+        left: list[dict[str, Snapshot | None]] = []
+        changes: dict[str, Snapshot | None] = {}
         last: dict[str, object] = {}
         lists: dict[str, list[object]] = {}
         log = iter(self.log)
         for entry in log:
             if type(entry) is int:
-                events.append((entry, {}))
+                # a generator goes on with what changed before its ``yield``, as nothing else can change it
+                changes = {**left[-1]} if left and changes is left[-1] else {}
+                events.append((entry, changes))
+                continue
+            if entry is _left:
+                changes = {}
+                left.append(changes)
                 continue
             if entry is _end or entry is _cut:
-                continue  # a generator's frame is left at each ``yield``
+                continue
             logged = next(log)
             after: Snapshot | None
             if logged is _deleted:
@@ -118,16 +183,28 @@ class FrameRecord:
             else:
                 after = logged.snapshot if type(logged) is _Logged else snapshot(logged)
             if last.get(entry, _unbound) != after:  # a variable that is assigned an equal value did not change
-                last[entry] = events[-1][1][entry] = after
-        return events
+                last[entry] = changes[entry] = after
+        if events:
+            # what a function was called with, in the order of its parameters; the log has atoms first
+            line, first = events[0]
+            events[0] = (
+                line,
+                {name: first[name] for name in dict.fromkeys((*self.code.co_varnames, *first)) if name in first},
+            )
+        return events, left
+
+    def names_of(self, names: frozenset[str] | None) -> frozenset[str]:
+        """The variables that a record tells of: these names; where it is None, the code's own. The free variables of a
+        closure are then left out: they are in the record of the function around it.
+        """
+        return names if names is not None else frozenset({*self.code.co_varnames, *self.code.co_cellvars})
 
     def as_columns(self, names: frozenset[str] | None) -> tuple[list[int], dict[str, list[str | None]]]:
         """The lines and, for each local in the order in which they were first bound, its value before each line.
 
-        Values are texts, None where the local is not bound. ``names``: the variables to record; None: the code's own.
-        The free variables of a closure are then left out: they are in the record of the function around it.
+        Values are texts, None where the local is not bound. ``names``: as ``names_of`` takes them.
         """
-        kept = names if names is not None else {*self.code.co_varnames, *self.code.co_cellvars}
+        kept = self.names_of(names)
         lines: list[int] = []
         columns: dict[str, list[str | None]] = {}
         for index, (line, changes) in enumerate(self.events):
@@ -161,6 +238,7 @@ class Recorder:
 
     Attributes:
         entries: the own frames that were entered, recorded or not, by the way in which they were.
+        num_lost: the marks that could not be made, at the limit of recursion.
     """
 
     def __init__(
@@ -180,16 +258,26 @@ class Recorder:
         self.cuts = cuts
         self.module_names = module_names
         self._logs: list[tuple[types.CodeType, int, Log]] = []
+        self._marks: list[tuple[int, int, MarkKind, object]] = []
+        self._max_events = max_events
+        self.num_lost = 0
         self.depth = 0
         self._own: dict[str, bool] = {}
         # by id, because a code object hashes all that it holds; the code is kept, so that its id stays its own
-        self._followed: dict[int, tuple[types.CodeType, bool, bool, frozenset[int]]] = {}
+        self._followed: dict[int, tuple[types.CodeType, bool, bool, Offsets]] = {}
         self.trace: Tracer = self._on_call
 
     @property
     def frames(self) -> list[FrameRecord]:
         """The records so far, in the order of the calls; of a function's frame none without a line."""
-        return [FrameRecord(code, depth, log) for code, depth, log in self._logs if log or code.co_name == "<module>"]
+        noted: dict[int, list[tuple[int, MarkKind, object]]] = {}
+        for count, (index, lines, kind, value) in enumerate(self._marks):
+            noted.setdefault(index, []).append((lines + count, kind, value))
+        return [
+            FrameRecord(code, depth, log, noted.get(index, ()))
+            for index, (code, depth, log) in enumerate(self._logs)
+            if log or code.co_name == "<module>"
+        ]
 
     def start(self) -> None:
         """Begin to trace this thread."""
@@ -215,8 +303,8 @@ class Recorder:
         entry = self._followed.get(id(code))
         if entry is None:
             is_own = self._is_own_file(code.co_filename)
-            entry = self._followed[id(code)] = code, is_own, is_own and _has_statements(code), _cleanup_offsets(code)
-        _, is_own, is_followed, cleanup = entry
+            entry = self._followed[id(code)] = code, is_own, is_own and _has_statements(code), Offsets.of(code)
+        _, is_own, is_followed, offsets = entry
         if is_own:
             self.entries.count(frame, self.depth >= self.max_depth)
         if not is_followed or self.depth > self.max_depth:
@@ -228,11 +316,14 @@ class Recorder:
             if local is None:
                 if self.left < 0:
                     return None
-                local = self._follow(code, cleanup)
+                local = self._follow(code, offsets)
+            else:
+                # through the function: a frame's place in the log is known to its closure alone
+                local(frame, "call", None)
         elif self.left < 0:
             return None  # the records have ended, and frames are counted alone
         else:
-            local = self._follow(code, cleanup)
+            local = self._follow(code, offsets)
         self.depth += 1
         return local
 
@@ -242,8 +333,12 @@ class Recorder:
             is_own = self._own[filename] = self.is_own(filename)
         return is_own
 
-    def _follow(self, code: types.CodeType, cleanup: frozenset[int]) -> Tracer:
-        """The trace function of one frame, which logs its lines.
+    def _mark(self, index: int, kind: MarkKind, value: object = None) -> None:
+        """Note a mark of the frame with this index, after all lines so far."""
+        self._marks.append((index, self._max_events - max(self.left, 0), kind, value))
+
+    def _follow(self, code: types.CodeType, offsets: Offsets) -> Tracer:
+        """The trace function of one frame, which logs its lines and marks.
 
         Before each line it finds the locals that are bound to another object than before. Atoms are logged as they are.
         All others may change in place: they go to ``mutable`` with the last snapshot, and from there, lists of atoms to
@@ -255,45 +350,62 @@ class Recorder:
         that is given to another object is no harm, as these values are compared by their snapshots at every line.
         """
         log: Log = []
+        place = len(self._logs)
         self._logs.append((code, self.depth, log))
+        self._mark(place, "call")
+        cleanup = offsets.cleanup
         add = log.append
         seen: dict[str, object] = {}
         identities: dict[str, int] = {}
         mutable: dict[str, Snapshot | None] = {}
         lists: dict[str, ListWatch] = {}
         line = start = -1
+        raised_at: int | None = None  # how many lines were left when an exception came to the frame
         is_cut = False
 
         def local(frame: types.FrameType, event: str, argument: object) -> Any:
-            nonlocal line, start, is_cut
-            if event != "line":
-                if event == "return":
-                    self.depth -= 1
-                    if identities and _HAS_DICTIONARY:
-                        # a dictionary that lacks a variable would change the order in which objects end
-                        _ = frame.f_locals
-                    if not is_cut:
-                        add(_end)
+            nonlocal line, start, is_cut, raised_at
+            if event == "line":
+                number, first = frame.f_lineno, frame.f_lasti
+                # from 3.12 on a comprehension runs in its function's frame: each turn of it is a line event too, which
+                # a statement run again is not, since that starts at the statement's first instruction
+                if number == line and first != start:
+                    return frame.f_trace
+                if first in cleanup:
+                    return frame.f_trace  # 3.11 names a finally's last line once more when an exception leaves it
+                line, start = number, first
+                self.left -= 1
+                if self.left < 0:
+                    if not self.cuts:
+                        raise EventsFull
+                    is_cut, frame.f_trace_lines = True, False
+                    add(_cut)
+                    return frame.f_trace
+                add(number)
+            elif event == "return":
+                self.depth -= 1
+                if identities and _HAS_DICTIONARY:
+                    # a dictionary that lacks a variable would change the order in which objects end
+                    _ = frame.f_locals
+                try:
+                    self._mark(place, *offsets.leaving(frame.f_lasti, argument, raised=raised_at == self.left))
+                except RecursionError:
+                    self.num_lost += 1
+                if is_cut:
                     return None
+                add(_left)
+            else:
+                try:
+                    if event == "call":
+                        self._mark(place, "call")
+                    elif not _ends_iterator(argument):
+                        self._mark(place, "raise", _raised(argument))
+                        raised_at = self.left
+                except RecursionError:
+                    self.num_lost += 1
                 # This function. Naming it here would be a cycle of references, which keeps all locals alive until the
                 # garbage is collected: finalizers of the program would run later than they do untraced.
                 return frame.f_trace
-            number, first = frame.f_lineno, frame.f_lasti
-            # from 3.12 on a comprehension runs in its function's frame: each turn of it is a line event too, which
-            # a statement run again is not, since that starts at the statement's first instruction
-            if number == line and first != start:
-                return frame.f_trace
-            if first in cleanup:
-                return frame.f_trace  # 3.11 names a finally's last line once more when an exception leaves it
-            line, start = number, first
-            self.left -= 1
-            if self.left < 0:
-                if not self.cuts:
-                    raise EventsFull
-                is_cut, frame.f_trace_lines = True, False
-                add(_cut)
-                return frame.f_trace
-            add(number)
             try:
                 variables = frame.f_locals if code.co_flags & CO_OPTIMIZED else self._variables(frame)
                 for name, value in variables.items():
@@ -336,7 +448,11 @@ class Recorder:
                 # at the limit; what was logged of this line may be half of it
                 log.clear()
                 is_cut, frame.f_trace_lines = True, False
-            return frame.f_trace
+            if event == "line":
+                return frame.f_trace
+            if not is_cut:
+                add(_end)
+            return None
 
         return local
 
@@ -366,10 +482,58 @@ def _has_statements(code: types.CodeType) -> bool:
     return code.co_name[0] != "<" or code.co_name == "<module>"
 
 
-def _cleanup_offsets(code: types.CodeType) -> frozenset[int]:
-    """The offsets in a code object at which CPython 3.11 leaves a ``finally``; instructions are two bytes long."""
-    raw = code.co_code
-    return frozenset(offset for offset in range(0, len(raw), 2) if raw[offset] in CLEANUP)
+class Offsets(NamedTuple):
+    """The offsets in a code object of some instructions, which are two bytes long.
+
+    ``cleanup``: those with which CPython 3.11 leaves a ``finally``; ``returns``, ``yields``: those that give a value.
+    """
+
+    cleanup: frozenset[int]
+    returns: frozenset[int]
+    yields: frozenset[int]
+
+    @staticmethod
+    def of(code: types.CodeType) -> Offsets:
+        """The offsets in this code object."""
+        raw = code.co_code
+        cleanup, returns, yields = (
+            frozenset([offset for offset in range(0, len(raw), 2) if raw[offset] in wanted])
+            for wanted in (CLEANUP, _RETURNS, _YIELDS)
+        )
+        # and the ``RESUME`` after it, at which 3.13 says that a generator waits
+        return Offsets(cleanup, returns, yields | {offset + 2 for offset in yields})
+
+    def leaving(self, offset: int, value: object, *, raised: bool) -> tuple[MarkKind, object]:
+        """The kind of mark, and its value, of a frame that is left at this instruction.
+
+        The event is the same for a frame that returns, that yields, and that an exception leaves; ``raised``: one came
+        to the frame since its last line, which a generator may get at its ``yield``.
+        """
+        if offset in self.returns:
+            return "return", _kept(value)
+        if offset in self.yields and not raised:
+            return "yield", _kept(value)
+        return "leave", None
+
+
+def _ends_iterator(raised: object) -> bool:
+    """Return True if what was raised is the end of an iterator in a ``for`` or a ``yield from``, which is told as an
+    exception too. It has no traceback, which one that the program sees has.
+    """
+    return type(raised) is tuple and raised[0] is StopIteration and raised[2] is None
+
+
+def _kept(value: object) -> object:
+    """A value as it is if it is an atom, else a snapshot of it."""
+    kind = type(value)
+    # a metaclass of the snippet would decide how its class hashes
+    return value if type(kind) is type and kind in ATOMS else _Logged(snapshot(value))
+
+
+def _raised(argument: object) -> _Logged:
+    """The exception of an event: its type and its arguments."""
+    error = argument[1] if type(argument) is tuple and len(argument) == 3 else None
+    return _Logged(exception_text(error) if isinstance(error, BaseException) else "")
 
 
 def _log_mutable(

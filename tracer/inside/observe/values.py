@@ -29,6 +29,7 @@ from trace_mine.tracer.inside.observe.describe import (
     MAX_DEPTH,
     USUAL,
     Teller,
+    arguments_of,
     attributes,
     digest,
     type_name,
@@ -114,6 +115,18 @@ def describe(value: object) -> str:
     if len(full_text) <= MAX_TEXT:
         return full_text
     return f"{full_text[:60]}...<{len(full_text)} characters, {digest(full_text)}>"
+
+
+def exception_text(error: BaseException) -> str:
+    """The type and the arguments of an exception, as ``BaseException.__repr__`` shows them; its own ``__repr__`` and
+    ``__str__`` may be the snippet's code.
+
+    >>> exception_text(KeyError("x", 2))
+    "KeyError('x', 2)"
+    """
+    teller = Teller()
+    shown = f"{type_name(type(error))}({', '.join(teller.tell(each) for each in arguments_of(error))})"
+    return shown if len(shown) <= MAX_TEXT else f"{shown[:60]}...<{len(shown)} characters, {digest(shown)}>"
 
 
 _TABLES = (dict, collections.OrderedDict, collections.Counter)

@@ -3,7 +3,8 @@
 The snippet may have written what arrives. So an index into the same record is checked there, and a reference to the
 job or to another record by ``dialogue``.
 
-``choice_answers`` has those of jobs that follow choices; ``ANSWERS`` lists all.
+``choice_answers`` has those of jobs that follow choices; ``ANSWERS`` lists all. Over 400 lines because the records of a
+native run and of a session are made of the same parts, which stand with them.
 """
 
 from __future__ import annotations
@@ -35,6 +36,10 @@ from trace_mine.tracer.inside.reasons import reason_of
 
 T = TypeVar("T")
 
+MAX_CODE_TEXT = 20_000
+"""Characters of a function's source that are kept; 500 lines, of which few functions have more."""
+MAX_CODE_TEXTS = 200
+"""Functions of a run whose source is kept."""
 Word = Annotated[str, AtMost(80)]
 """A word that is counted: that of a ``Reason``."""
 Code = tuple[Location, Line, Name]
@@ -152,10 +157,28 @@ def columns_of(states: Sequence[Locals]) -> dict[str, tuple[str | None, ...]]:
 
 
 @record
+class FrameMark(Record):
+    """What happened in an activation beside its lines.
+
+    ``at`` counts the lines and marks of the run before it, so that it has a place among the lines of all activations.
+    ``kind``: the activation was entered (``call``; a generator's at each resumption), it returned or yielded a value,
+    an exception was raised in it or came to it (``raise``) or left it (``leave``). ``value`` is what was returned,
+    yielded or raised, as text. ``after``: where the activation was left, the locals that changed since its last line;
+    None: the local is gone.
+    """
+
+    at: Count
+    kind: Literal["call", "return", "yield", "raise", "leave"]
+    value: str | None
+    after: Mapping[Name, str | None]
+
+
+@record
 class NativeFrame(Path):
     """One activation in the native run, as ``sys.settrace`` saw it; ``is_cut``: it may have run on after that."""
 
     is_cut: bool = False
+    marks: tuple[FrameMark, ...] = ()
 
 
 @record
@@ -179,11 +202,24 @@ class EnteredFrames(Record):
 
 
 @record
+class CodeText(Record):
+    """The source of a function, or of a module or class, of which activations were recorded, with its qualified name;
+    empty where it is not known or too long.
+    """
+
+    code: Code
+    qualname: Name
+    text: Annotated[str, AtMost(MAX_CODE_TEXT)]
+
+
+@record
 class NativeSummary(Record):
     """The result of a native run: its pieces as far as they ran, if all promises of docstrings held (``passed``), the
     module's variables at the end and the outcomes of the draws, in order. ``noticed``: audit events, known by name
     (``observe.guard``), that tell how the session is to be replayed. ``entered``: the program's own frames, each
-    resumption of a generator for itself, without the frames of the pieces.
+    resumption of a generator for itself, without the frames of the pieces. ``texts``: the sources of recorded
+    activations, without those of the pieces. ``num_lost_marks``: marks that could not be made, at the limit of
+    recursion.
     """
 
     pieces: tuple[NativePieceResult, ...]
@@ -192,6 +228,8 @@ class NativeSummary(Record):
     outcomes: tuple[DrawnOutcome, ...]
     noticed: Annotated[tuple[Word, ...], AtMost(20)] = ()
     entered: tuple[EnteredFrames, ...] = ()
+    texts: tuple[CodeText, ...] = ()
+    num_lost_marks: Count = 0
 
     def agree(self) -> None:
         check_outcomes(self.outcomes)
