@@ -43,6 +43,7 @@ def mine(
     only_choices: bool = False,
     keep: str = "",
     licences: str = "all",
+    keep_duplicates: bool = False,
     packages: Sequence[str | os.PathLike[str]] = (),
     seed: int = 0,
     limits: Limits | None = None,
@@ -67,6 +68,7 @@ def mine(
         only_choices: drop snippets that draw nothing at random.
         keep: ``records`` keeps the runs of snippets without a session that replays, in the folder ``records``.
         licences: ``all`` or ``permissive``.
+        keep_duplicates: keep sessions that nearly repeat another one of their split.
         packages: folders of installed packages that snippets may import.
         seed: seed of the snippets' draws.
         limits: what one run may use.
@@ -106,6 +108,7 @@ def mine(
         limits=limits or Limits(),
         limit=limit,
         licences=licences,
+        keep_duplicates=keep_duplicates,
         packages=tuple(Path(folder) for folder in packages),
         seed=seed,
         view=view,

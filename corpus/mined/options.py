@@ -42,6 +42,7 @@ class MineOptions:
         keep: ``records`` keeps the native run of a snippet that has no session that replays, beside the rows; empty:
             such a snippet is a drop.
         sessions: the number of sessions of each snippet that draws, each with draws of its own.
+        keep_duplicates: near-duplicates within a split stay, and sessions of known lines (``corpus.thinning``).
         sandbox_level: the level of the sandbox and no other, 3, 2 or 0; None: the strongest that works.
         allow_unsafe: run without a sandbox where there is none.
         tracer_factory: ``module:function``, which starts a Tracer with the arguments of ``payload.TracerArguments``.
@@ -67,6 +68,7 @@ class MineOptions:
     only_choices: bool = False
     keep: str = ""
     sessions: int = 1
+    keep_duplicates: bool = False
     sandbox_level: int | None = None
     allow_unsafe: bool = False
     tracer_factory: str = TRACER_FACTORY
@@ -190,6 +192,7 @@ class MineOptions:
             # only where it is given, as a key of it would make a dataset that was begun before another one
             **({"keep": self.keep} if self.keep else {}),
             "sessions": self.sessions,
+            "keep_duplicates": self.keep_duplicates,
             "sandbox_level": self.sandbox_level,
             "allow_unsafe": self.allow_unsafe,
         }
