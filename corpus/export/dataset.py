@@ -145,6 +145,9 @@ def _lines_of(row: dict[str, object], kind: ExportFormat, counts: ExportCounts) 
             return
         if log.cut:
             counts.cut[log.cut] += 1
+        if not log.activations:
+            counts.not_given["no_events"] += 1
+            return
     try:
         for made in kind.make(row, log):
             if isinstance(made, NotGiven):
