@@ -1,7 +1,8 @@
 """The columns of a dataset, defined once: name, type, meaning, and the schema version that added each.
 
 The TypedDicts below are the table: the types of the row builder, the check of a row (``row_check``), the Parquet schema
-(``features``, ``parquet_schema``), and the tables of the dataset card and of ``docs/schema.md`` (``markdown``) are all made of them.
+(``parquet_schema``), what ``datasets`` calls ``features``, and the tables of the dataset card and of ``docs/schema.md``
+(``markdown``) are all made of them.
 
 To add a column: one line here with ``since`` the next SCHEMA_VERSION (in ``tracer/schema.py``), its value in
 ``rows.make_row``, and ``python -m trace_mine.corpus.schema docs/schema.md``, which rewrites the table of that page.

@@ -129,9 +129,7 @@ def bundle_bytes(*, with_code: bool) -> bytes:
     if cached is None:
         sources = bundle_sources()
         # in the newest version, which holds all that our compiler makes (slices, from 3.14 on)
-        compiled = {
-            name: marshal.dumps(compile_module(name, text), marshal.version) for name, text in sources.items()
-        }
+        compiled = {name: marshal.dumps(compile_module(name, text), marshal.version) for name, text in sources.items()}
         cached = marshal.dumps((sources, compiled), VERSION)
         write_cached(root, folder, sources, cached)
     return cached

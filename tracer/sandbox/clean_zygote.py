@@ -332,9 +332,7 @@ def serve(control_fd: int) -> tuple[Any, ...]:
         site.sethelper()
         ready = marshal.loads(codes) if codes else {}
         programs: dict[str, CodeType] = {
-            name: marshal.loads(ready[name])
-            if name in ready
-            else compile(text, f"<{name}>", "exec", dont_inherit=True)
+            name: marshal.loads(ready[name]) if name in ready else compile(text, f"<{name}>", "exec", dont_inherit=True)
             for name, text in config["programs"].items()
         }
         import_for(programs)
