@@ -53,7 +53,8 @@ class Meter:
 
             def converse(self, request: Any, *arguments: Any, **options: Any) -> Any:
                 spoken, report = super().converse(request, *arguments, **options)
-                note("prompt" if request.program is None else request.program.rpartition(".")[2], report.cpu_seconds)
+                prompt = "stock" if self.jail.warm else "fresh"
+                note(prompt if request.program is None else request.program.rpartition(".")[2], report.cpu_seconds)
                 return spoken, report
 
         session.Worker = jails.Worker = MeteredWorker  # type: ignore[misc, attr-defined]

@@ -41,13 +41,13 @@ if addresses == "fixed":
     personality.argtypes = [ctypes.c_ulong]
     personality(personality(0xFFFFFFFF) | 0x40000)
 def read(size):
-    data = b""
+    data = bytearray()
     while len(data) < size:
         chunk = os.read(fd, min(1 << 20, size - len(data)))
         if not chunk:
             os._exit(0)
         data += chunk
-    return data
+    return bytes(data)
 import json, marshal
 # a supervisor that died leaves the socket open where a fork of it holds a copy: nothing would end this process
 signal.signal(signal.SIGALRM, signal.SIG_DFL)

@@ -18,13 +18,13 @@ FIRST = """
 import marshal, os, sys
 fd = int(sys.argv[1])
 def read(size):
-    data = b""
+    data = bytearray()
     while len(data) < size:
-        chunk = os.read(fd, size - len(data))
+        chunk = os.read(fd, min(1 << 20, size - len(data)))
         if not chunk:
             os._exit(0)
         data += chunk
-    return data
+    return bytes(data)
 code = read(int.from_bytes(read(4), "big"))
 if code:
     exec(marshal.loads(code))

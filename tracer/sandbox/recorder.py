@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from trace_mine.tracer.sandbox.loader import Bundle
 
 PROGRAM = """
-import json, marshal
+import gc, json, marshal
+gc.disable()  # until all of our code is loaded, which is no garbage (``zygote.prepare``)
 sources, compiled, config, proc, init_pid, landlock_abi = marshal.loads(read(int.from_bytes(read(8), "big")))
 name = "trace_mine.tracer.sandbox.loader"
 namespace = {"__name__": name}
