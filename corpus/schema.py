@@ -277,9 +277,9 @@ def parquet_schema() -> pyarrow.Schema:
     """Return ``features().arrow_schema``, made without importing ``datasets``: that takes 1.3 s of each command."""
     import pyarrow
 
-    told = {column.name: _told(column, has_lists=_has_lists()) for column in COLUMNS}
+    described = {column.name: _described(column, has_lists=_has_lists()) for column in COLUMNS}
     fields = [pyarrow.field(column.name, _arrow_type(column)) for column in COLUMNS]
-    return pyarrow.schema(fields, metadata={"huggingface": json.dumps({"info": {"features": told}})})
+    return pyarrow.schema(fields, metadata={"huggingface": json.dumps({"info": {"features": described}})})
 
 
 def _has_lists() -> bool:
@@ -297,10 +297,10 @@ def _arrow_type(column: Column) -> pyarrow.DataType:
     return pyarrow.list_(inner) if column.is_list else inner
 
 
-def _told(column: Column, *, has_lists: bool) -> object:
+def _described(column: Column, *, has_lists: bool) -> object:
     """The column's type as ``datasets`` writes it into the metadata of a file."""
     if column.scalar is None:
-        inner: object = {field.name: _told(field, has_lists=has_lists) for field in column.fields}
+        inner: object = {field.name: _described(field, has_lists=has_lists) for field in column.fields}
     else:
         inner = {"dtype": _PARQUET[column.scalar], "_type": "Value"}
     if not column.is_list:

@@ -69,12 +69,12 @@ def file_asks_for(lines: Sequence[str]) -> Asks:
     asks: Asks = "nothing"
     for block in _blocks_with_words(source):
         try:
-            found = _asked_in(ast.parse(block))
+            here = _asked_in(ast.parse(block))
         except (SyntaxError, ValueError, RecursionError, MemoryError):
             return asked_for(source)
-        if found == "current":
-            return found
-        asks = max(asks, found, key=ASKS.index)
+        if here == "current":
+            return here
+        asks = max(asks, here, key=ASKS.index)
     return asks
 
 

@@ -35,14 +35,14 @@ class CannotOpen(Exception):
 
 def children(node: ast.AST) -> list[ast.AST]:
     """Return the nodes right below a node, as ``ast.iter_child_nodes`` gives them, in a third of the time."""
-    found: list[ast.AST] = []
+    nodes: list[ast.AST] = []
     for field in node._fields:
         value = getattr(node, field, None)
         if isinstance(value, ast.AST):
-            found.append(value)
+            nodes.append(value)
         elif isinstance(value, list):
-            found += [each for each in value if isinstance(each, ast.AST)]
-    return found
+            nodes += [each for each in value if isinstance(each, ast.AST)]
+    return nodes
 
 
 def parameters(arguments: ast.arguments) -> list[str]:
