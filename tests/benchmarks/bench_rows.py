@@ -5,7 +5,7 @@
 The snippets are found as ``trace-mine`` finds them, cut into its units, and each unit is traced by one process for each
 checkout, in turns, so that both meet the same load. CPU seconds are those of all processes, jails included; jobs
 are what runners used from their fork to their end. The rows of both checkouts are compared whole: how many are equal
-is told, and the first that is not.
+is told, and in which columns the others differ.
 """
 
 from __future__ import annotations
@@ -172,8 +172,9 @@ def main() -> None:
         different = [pair for pair in zip(before, after, strict=True) if pair[0] != pair[1]]
         print(f"after / before: jobs {jobs['after'] / jobs['before']:.3f}, all {cpu['after'] / cpu['before']:.3f}")
         print(f"rows equal: {sum(row is not None for row in before) - len(different)}, different: {len(different)}")
-        for first, second in different[:1]:
-            print(json.dumps(first)[:2000], json.dumps(second)[:2000], sep="\n")
+        for first, second in different:
+            columns = [name for name in first or () if second is None or first[name] != second[name]]  # type: ignore[index]
+            print(f"different in {(first or second or {}).get('name')}: {', '.join(columns) or 'a row is missing'}")
 
 
 if __name__ == "__main__":
