@@ -128,13 +128,16 @@ def dataset_card(stats: Stats, shards: Sequence[str], content: str, *, records: 
         content: a hash of the shards' bytes, in hexadecimal; it becomes the version of the dataset's configuration.
         records: the names of the Parquet files of records, which are a configuration of their own.
     """
-    # Imported here: it takes longer than all that a worker process needs of this room.
-    from huggingface_hub import DatasetCard, DatasetCardData
+    # Imported here: a worker process needs no card.
+    import yaml
 
     # A split without rows has no shard, and a pattern that matches no file is an error of `datasets`.
     present = [split for split in SPLITS if any(shard.startswith(f"{split}-") for shard in shards)]
-    data = DatasetCardData(
-        configs=[
+    header = {
+        # The Hub knows one licence for a dataset; the rows have many. `other` with the names is its form for that.
+        "license": "other",
+        "size_categories": [next((name for limit, name in _SIZES if stats["rows"] < limit), "n>1M")],
+        "configs": [
             {
                 "config_name": "default",
                 # The cache of `datasets` names what it loaded after the folder's last name, the version and the
@@ -160,14 +163,13 @@ def dataset_card(stats: Stats, shards: Sequence[str], content: str, *, records: 
                 else []
             ),
         ],
-        tags=["code", "execution-traces", "python"],
-        size_categories=[next((name for limit, name in _SIZES if stats["rows"] < limit), "n>1M")],
-        # The Hub knows one licence for a dataset; the rows have many. `other` with the names is its form for that.
-        license="other",
+        "tags": ["code", "execution-traces", "python"],
         # Each name on one line: a line `---` would end the block for a program that finds it without a YAML parser.
-        license_name=", ".join(one_line(name) for name in sorted(stats["by_licence"])) or "none",
-    )
-    return str(DatasetCard(f"---\n{data.to_yaml()}\n---\n{_body(stats, present)}"))
+        "license_name": ", ".join(one_line(name) for name in sorted(stats["by_licence"])) or "none",
+    }
+    # As `huggingface_hub.DatasetCard` writes it, whose import takes longer than all else that a merge does.
+    block = yaml.dump(header, sort_keys=False, allow_unicode=True).strip()
+    return f"---\n{block}\n---\n{_body(stats, present)}"
 
 
 def _body(stats: Stats, present: Sequence[str]) -> str:

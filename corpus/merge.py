@@ -22,7 +22,7 @@ from typing import BinaryIO
 from trace_mine.corpus.card import dataset_card
 from trace_mine.corpus.ledger import Ledger
 from trace_mine.corpus.rows import Row, text_key
-from trace_mine.corpus.schema import features
+from trace_mine.corpus.schema import parquet_schema
 from trace_mine.corpus.shards import ShardWriter
 from trace_mine.corpus.splits import SPLITS, NearIndex, assign_splits
 from trace_mine.corpus.stats import Notes, Stats
@@ -106,7 +106,7 @@ def _write_rows(
     seen: set[bytes] = set()  # text keys as 16 bytes: with Python's overhead some 90 MB for a million rows
     shards: list[Path] = []
     first_text = None
-    schema = features().arrow_schema
+    schema = parquet_schema()
     for split in order:
         writer = ShardWriter(building, split, schema)
         for number, key, row in reader.rows(split):

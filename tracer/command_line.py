@@ -21,9 +21,10 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import IntEnum
-from typing import Annotated, Protocol
+from functools import partial
+from typing import Annotated, Any, Protocol
 
 import typer
 from typer.core import TyperGroup
@@ -128,6 +129,7 @@ def run_app(
     """
     command = get_command(app)
     command.params.append(_version_parameter(name))
+    _pass_ready_values(command)
     try:
         ended = command.main(None if arguments is None else list(arguments), prog_name=name, standalone_mode=False)
     except USAGE_ERROR as error:
@@ -177,6 +179,42 @@ def _ends_with(name: str, message: str, code: int) -> int:
 
 def _one_line(text: str) -> str:
     return " ".join(text.split())
+
+
+class _ReadyValues:
+    """Stands in for what converts the values of a parameter, and is made when a value needs that."""
+
+    def __init__(self, descriptor: Any, convert: Callable[[], Any]) -> None:
+        self._descriptor = descriptor
+        self._convert = convert
+
+    def coerce(self, value: object, param: Any, ctx: typer.Context) -> object:
+        if value is None:
+            return () if param.multiple or param.nargs == -1 else None
+        annotation, is_parsed = self._descriptor.annotation, self._descriptor.parameter_info.parser is not None
+        if type(value) is str and annotation is str and not is_parsed:
+            return value
+        if type(value) is tuple and annotation == list[str] and not is_parsed:
+            return [*value]
+        # by its exact type: the text that names a member of an enumeration is none of its members
+        if value is param.default and type(value) is annotation:
+            return value
+        return self._convert().coerce(value, param=param, ctx=ctx)
+
+
+def _pass_ready_values(command: Any) -> None:
+    """Have defaults and texts pass as they are, in a command and those below it.
+
+    From 0.29 on typer has pydantic convert each value, also those that are what they are to be: its import is a tenth
+    of what a short program costs. Where typer has no such converter, nothing is changed.
+    """
+    # the option --help is made when it is first asked for, and kept
+    for parameter in (*command.params, command.get_help_option(typer.Context(command))):
+        convert, descriptor = getattr(parameter, "get_runtime_param", None), getattr(parameter, "type_descriptor", None)
+        if convert is not None and descriptor is not None:
+            parameter.get_runtime_param = partial(_ReadyValues, descriptor, convert)
+    for inner in getattr(command, "commands", {}).values():
+        _pass_ready_values(inner)
 
 
 def _version_parameter(name: str):  # type: ignore[no-untyped-def]  # typer's class of options has moved once

@@ -138,3 +138,9 @@ def test_every_reason_for_a_drop_is_explained_in_the_card_and_on_the_terminal(
     assert all(f"* `{word}`: 1. {drop_sentence(word)}\n" in text for word in words) and len(words) > 40
     print_summary(stats)
     assert "signal:11: The process was ended by" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", NASTY)
+def test_the_card_is_written_as_the_hubs_own_library_writes_it(name: str) -> None:
+    text = dataset_card(stats_of(name), SHARDS, "0" * 64)
+    assert str(DatasetCard(text)) == text

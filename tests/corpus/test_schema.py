@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from test_rows import row_of
 from trace_mine.corpus import schema
 from trace_mine.corpus.row_check import check
 from trace_mine.corpus.rows import Row
-from trace_mine.corpus.schema import COLUMNS, Column, features, markdown, means
+from trace_mine.corpus.schema import COLUMNS, Column, features, markdown, means, parquet_schema
 from trace_mine.corpus.shards import ShardWriter
 from trace_mine.tracer.schema import SCHEMA_VERSION
 
@@ -95,3 +96,17 @@ def test_a_row_is_the_line_that_it_is() -> None:
 def test_a_column_says_what_it_holds_and_since_when(text: str, since: int) -> None:
     with pytest.raises(ValueError, match="raise SCHEMA_VERSION"):
         means(text, since=since)
+
+
+@pytest.mark.parametrize("version, has_lists", [("3.6.0", False), ("4.0.0", True), ("11.1", True)])
+def test_lists_are_told_as_the_installed_version_reads_them(monkeypatch, version, has_lists):
+    monkeypatch.setattr("importlib.metadata.version", {"datasets": version}.__getitem__)
+    made = parquet_schema.__wrapped__()
+    told = json.loads(made.metadata[b"huggingface"])["info"]["features"]["segments"]
+    kinds = {"start": "int64", "end": "int64", "role": "string", "step": "int64"}
+    fields = {name: {"dtype": kind, "_type": "Value"} for name, kind in kinds.items()}
+    assert told == ({"feature": fields, "_type": "List"} if has_lists else [fields])
+
+
+def test_the_schema_of_files_is_what_datasets_makes_of_the_columns():
+    assert parquet_schema().equals(features().arrow_schema, check_metadata=True)

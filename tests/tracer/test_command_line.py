@@ -1,5 +1,6 @@
 """What all commands share: one line for wrong usage, exit codes, ``--version``, completion, a default command."""
 
+import importlib
 import os
 import subprocess
 import sys
@@ -8,9 +9,10 @@ from typing import Annotated
 
 import pytest
 import typer
+from typer.main import get_command
 
 import trace_mine
-from trace_mine.tracer.command_line import ExitCode, make_app, num_bytes, run_app
+from trace_mine.tracer.command_line import ExitCode, _ReadyValues, make_app, num_bytes, run_app
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -147,3 +149,39 @@ def test_shells_complete_commands_and_options(typed, offered):
     command = [sys.executable, "-m", f"trace_mine.{module}"]
     done = subprocess.run(command, cwd=ROOT, env={**os.environ, **asks}, capture_output=True, text=True, check=False)
     assert offered <= set(done.stdout.split()), done
+
+
+def parameters_of(command, name="command"):
+    """All parameters of a command and of those below it, each with its command's name."""
+    yield from ((name, parameter) for parameter in command.params)
+    for inner, below in getattr(command, "commands", {}).items():
+        yield from parameters_of(below, inner)
+
+
+@pytest.mark.parametrize("room", ["tracer", "corpus", "corpus.synthetic"])
+def test_values_that_are_ready_are_what_typer_makes_of_them(room):
+    app = importlib.import_module(f"trace_mine.{room}.__main__").app
+    command = get_command(app)
+    context = typer.Context(command)
+    if not hasattr(command, "get_params") or not hasattr(command.get_params(context)[0], "get_runtime_param"):
+        pytest.skip("this version of typer converts without pydantic")
+    num_ready = 0
+    for name, parameter in parameters_of(command):
+        values = [parameter.default, None, "text", ("a", "b"), ()]
+        for value in values:
+            ready = _ReadyValues(parameter.type_descriptor, lambda: None)
+            try:
+                made = ready.coerce(value, param=parameter, ctx=context)
+            except AttributeError:
+                continue  # it would have asked the converter, which is None
+            wanted = parameter.get_runtime_param().coerce(value, param=parameter, ctx=context)
+            assert (made, type(made)) == (wanted, type(wanted)), (name, parameter.name, value)
+            num_ready += 1
+    assert num_ready > 20
+
+
+def test_a_plain_command_line_needs_no_pydantic():
+    program = "import sys; from trace_mine.tracer.__main__ import main; main(['gone.py', 'a', 'b'])\n"
+    program += "raise SystemExit('pydantic' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0 and "gone.py" in done.stderr, done.stderr

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from trace_mine.tracer.inside.syntax.current_exception import asked_for, file_asks_for
 from trace_mine.tracer.schema import Drop
 
 FLAT = {"closed", "result_differs", "path_differs", "replay_differs", "unstable", "replay_mismatch", "unfaithful"}
@@ -146,3 +149,28 @@ def test_an_uncaught_exception_that_went_through_managers_keeps_its_context(kit,
     trace = traced(kit, tracer, source)
     assert not FLAT & trace.kept_whole.keys()
     assert "__context__\nKeyError('first')\n" in trace.text
+
+
+FILES = {
+    "nothing": "def f():\n    'an exception; raise it — says the docstring'\n    raise ValueError(1)\n",
+    "current": "import sys\ndef f():\n    pass\n\n@g\ndef f():\n    return sys.exception()\n",
+    "chain": "def f(e):\n    return e.__context__\n\nclass A:\n    def g(self): pass\n",
+    "bare raise": "def f():\n    raise\n",
+    "raise in a handler": "def f():\n    try: pass\n    except E:\n        raise\n\ndef g(): pass\n",
+    "raise in a function of a handler": "try: pass\nexcept E:\n    def f():\n        raise  # now\n",
+    "a ligature": "def f(o):\n    return o.e\N{MATHEMATICAL SANS-SERIF SMALL X}c_info()\n",
+    "a decorator": "@traceback.wrapped(1,\n2)\ndef f(): pass\n",
+    "no part by itself": "x = '''\ndef f():\n    exc_info()\n'''\ndef g(): pass\n",
+    "no program": "def f(:\n    exc_info\n",
+}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_file_asks_for_what_its_whole_text_asks_for(name):
+    assert file_asks_for(FILES[name].split("\n")) == asked_for(FILES[name])
+
+
+@given(st.lists(st.sampled_from([*FILES.values()][:-1])))
+def test_files_ask_for_what_their_whole_texts_ask_for(parts):
+    source = "".join(parts)
+    assert file_asks_for(source.split("\n")) == asked_for(source)

@@ -310,8 +310,11 @@ def ast_lines(raw: bytes) -> list[str]:
     import tokenize  # few jobs read files, and it takes some milliseconds
 
     encoding, _ = tokenize.detect_encoding(io.BytesIO(raw).readline)
+    text = raw.decode(encoding)
+    if "\r" in text:
+        text = text.replace("\r\n", "\n").replace("\r", "\n")
     # not ``splitlines``: that also splits at form feeds and line separators, which the compiler does not count
-    return io.StringIO(raw.decode(encoding), newline=None).read().split("\n")
+    return text.split("\n")
 
 
 def _other_names(definition: ast.FunctionDef) -> Iterator[str]:

@@ -39,17 +39,15 @@ if addresses == "fixed":
     import ctypes
     personality = ctypes.CDLL(None).personality
     personality.argtypes = [ctypes.c_ulong]
-    now = personality(0xFFFFFFFF)
-    if not now & 0x40000 and personality(now | 0x40000) >= 0:
-        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+    personality(personality(0xFFFFFFFF) | 0x40000)
 def read(size):
-    data = b""
+    data = bytearray()
     while len(data) < size:
         chunk = os.read(fd, min(1 << 20, size - len(data)))
         if not chunk:
             os._exit(0)
         data += chunk
-    return data
+    return bytes(data)
 import json, marshal
 # a supervisor that died leaves the socket open where a fork of it holds a copy: nothing would end this process
 signal.signal(signal.SIGALRM, signal.SIG_DFL)
@@ -59,9 +57,10 @@ bundle, config = marshal.loads(read(int.from_bytes(read(8), "big")))
 sources, compiled = marshal.loads(bundle)
 signal.alarm(0)
 config = json.loads(config)
-namespace = {"__name__": "trace_mine.tracer.sandbox.loader"}
-loader = sources["trace_mine.tracer.sandbox.loader"]
-exec(compile(loader, "<trace_mine.tracer.sandbox.loader>", "exec", dont_inherit=True), namespace)
+name = "trace_mine.tracer.sandbox.loader"
+namespace = {"__name__": name}
+code = compiled.get(name)
+exec(marshal.loads(code) if code else compile(sources[name], f"<{name}>", "exec", dont_inherit=True), namespace)
 bundle = namespace["Bundle"](sources, compiled)
 bundle.load("trace_mine.tracer.sandbox.init").main(bundle, config, fd, supervisor)
 """
@@ -69,9 +68,10 @@ bundle.load("trace_mine.tracer.sandbox.init").main(bundle, config, fd, superviso
 """The program that init is started with (``python -c``): it switches address randomisation off where that is wanted,
 then reads the bundle from the control socket and enters ``init.main``.
 
-Randomisation is a property of an exec (ADDR_NO_RANDOMIZE, 0x40000, of personality(2)), so the program executes itself
-once more after the change. Where personality is refused (Docker's filter), addresses stay random: repeatability
-suffers, not safety. The supervisor may be gone before all is read; then the program ends without a word."""
+Randomisation is a property of an exec (ADDR_NO_RANDOMIZE, 0x40000, of personality(2)): init's own addresses stay
+random, and its zygote, which a later exec starts, has fixed ones. Where personality is refused (Docker's filter),
+addresses stay random: repeatability suffers, not safety. The supervisor may be gone before all is read; then the
+program ends without a word."""
 
 
 VERSION = 4
@@ -117,7 +117,8 @@ def imports(source: str) -> list[tuple[str, set[str]]]:
 @cache
 def bundle_bytes(*, with_code: bool) -> bytes:
     """Return the bundle as init reads it: marshalled texts and, ``with_code``, the code that our interpreter makes of
-    them, for jails whose interpreter is the same: 130 ms of each start less.
+    them, for jails whose interpreter is the same: 130 ms of each start less. Each module's code is marshalled by
+    itself, so that a process unmarshals what it loads.
 
     The latter is kept in a private file (``bundle_cache``): it takes 200 ms to make, and 5 ms to read.
     """
@@ -127,9 +128,9 @@ def bundle_bytes(*, with_code: bool) -> bytes:
     cached = read_cached(root, folder)
     if cached is None:
         sources = bundle_sources()
-        compiled = {name: compile_module(name, text) for name, text in sources.items()}
         # in the newest version, which holds all that our compiler makes (slices, from 3.14 on)
-        cached = marshal.dumps((sources, compiled), marshal.version)
+        compiled = {name: marshal.dumps(compile_module(name, text), marshal.version) for name, text in sources.items()}
+        cached = marshal.dumps((sources, compiled), VERSION)
         write_cached(root, folder, sources, cached)
     return cached
 

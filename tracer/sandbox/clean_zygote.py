@@ -20,6 +20,7 @@ import gc
 import importlib
 import io
 import json
+import marshal
 import os
 import resource
 import signal
@@ -323,14 +324,16 @@ def serve(control_fd: int) -> tuple[Any, ...]:
     """
     control = socket(fileno=control_fd)
     try:
-        config, _, rulesets = receive(control, 4)
+        config, codes, rulesets = receive(control, 4)
         numbers, place = config["numbers"], config["pid_place"]
         words_of_clone = clone_words(config["machine"])
         site.setquit()
         site.setcopyright()
         site.sethelper()
+        ready = marshal.loads(codes) if codes else {}
         programs: dict[str, CodeType] = {
-            name: compile(text, f"<{name}>", "exec", dont_inherit=True) for name, text in config["programs"].items()
+            name: marshal.loads(ready[name]) if name in ready else compile(text, f"<{name}>", "exec", dont_inherit=True)
+            for name, text in config["programs"].items()
         }
         import_for(programs)
         at_fork = lists_at_fork()

@@ -119,19 +119,26 @@ class Conversation:
         Raises:
             RunOver: the run ends before it has read them.
         """
-        left = memoryview(data)
+        left = self._written(data)
+        if not left:
+            return
         self._poll.register(self._pipes.commands, select.POLLOUT)
         try:
             while left:
-                try:
-                    left = left[os.write(self._pipes.commands, left) :]
-                except BlockingIOError:
-                    self.wait()
-                except BrokenPipeError:
-                    self._drain()
-                    raise RunOver(self._why()) from None
+                self.wait()
+                left = self._written(left)
         finally:
             self._poll.unregister(self._pipes.commands)
+
+    def _written(self, data: bytes) -> bytes:
+        """Write what the pipe takes now, and return the rest. Raises RunOver where nobody reads it any more."""
+        try:
+            return data[os.write(self._pipes.commands, data) :]
+        except BlockingIOError:
+            return data
+        except BrokenPipeError:
+            self._drain()
+            raise RunOver(self._why()) from None
 
     def end_commands(self) -> None:
         """Tell the run that there are no more commands."""
@@ -194,6 +201,8 @@ class Conversation:
             if self._left[kept] < 0:
                 raise RunOver("output-limit")
             self._buffers[fd] += chunk
+            if len(chunk) < CHUNK_BYTES:
+                return  # all that was there; an end of the pipe shows at the next look
 
     def _drain(self) -> None:
         """Read the pipes to their ends, for a moment at most: their writer is gone. Waits for init's report too."""

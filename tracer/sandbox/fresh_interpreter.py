@@ -15,16 +15,20 @@ from trace_mine.tracer.sandbox.config import JailConfig
 FLAGS = ("-s", "-S", "-B", "-P")
 """No user site, no site, no bytecode files, no current folder in the search path."""
 FIRST = """
-import os, sys
+import marshal, os, sys
 fd = int(sys.argv[1])
 def read(size):
-    data = b""
+    data = bytearray()
     while len(data) < size:
-        chunk = os.read(fd, size - len(data))
+        chunk = os.read(fd, min(1 << 20, size - len(data)))
         if not chunk:
             os._exit(0)
         data += chunk
-    return data
+    return bytes(data)
+code = read(int.from_bytes(read(4), "big"))
+if code:
+    exec(marshal.loads(code))
+del code
 exec(compile(read(int.from_bytes(read(4), "big")), "<trace-mine>", "exec", dont_inherit=True))
 """
 """The program that the interpreter is started with. It reads another from a socket: on the command line that one could
@@ -56,7 +60,10 @@ def execute(
     os.execve(config.executable, arguments, dict(environment))
 
 
-def program_message(source: str) -> bytes:
-    """Return the bytes by which a program that ``execute`` started gets its text."""
+def program_message(source: str, code: bytes = b"") -> bytes:
+    """Return the bytes by which a program that ``execute`` started gets its text.
+
+    ``code`` is marshalled code of the same interpreter, which runs before the text.
+    """
     text = source.encode("utf-8")
-    return len(text).to_bytes(4, "big") + text
+    return len(code).to_bytes(4, "big") + code + len(text).to_bytes(4, "big") + text

@@ -22,13 +22,16 @@ if TYPE_CHECKING:
     from trace_mine.tracer.sandbox.loader import Bundle
 
 PROGRAM = """
-import json, marshal
+import gc, json, marshal
+gc.disable()  # until all of our code is loaded, which is no garbage (``zygote.prepare``)
 sources, compiled, config, proc, init_pid, landlock_abi = marshal.loads(read(int.from_bytes(read(8), "big")))
 name = "trace_mine.tracer.sandbox.loader"
 namespace = {"__name__": name}
-exec(compile(sources[name], f"<{name}>", "exec", dont_inherit=True), namespace)
+code = compiled.get(name)
+code = marshal.loads(code) if code else compile(sources[name], f"<{name}>", "exec", dont_inherit=True)
+exec(code, namespace)
 bundle = namespace["Bundle"](sources, compiled)
-del name, sources, compiled, namespace
+del name, sources, compiled, namespace, code
 bundle.load("trace_mine.tracer.sandbox.zygote").begin(bundle, json.loads(config), fd, proc, init_pid, landlock_abi)
 """
 """The program that the interpreter is sent; ``read`` and ``fd`` are those of ``fresh_interpreter``."""

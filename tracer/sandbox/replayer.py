@@ -6,6 +6,7 @@ because a replayer's processes hold no code of ours that could act (``layer.Orde
 
 from __future__ import annotations
 
+import marshal
 import os
 import socket
 import traceback
@@ -98,6 +99,8 @@ class Replayer:
             if layer.order_zygote is not None:
                 layer.order_zygote(confinement, orders)
         numbers = syscall_numbers(confinement.machine)
+        # compiled already where its interpreter is the supervisor's; else the zygote compiles the texts
+        codes = {name: code for name in PROGRAMS if isinstance(code := bundle.compiled.get(name), bytes)}
         message = {
             "machine": confinement.machine,
             "numbers": {name: numbers[name] for name in CALLS},
@@ -105,13 +108,16 @@ class Replayer:
             "init_pid": init_pid,
             "layers": layers_text(confinement),
             "orders": orders.as_json(),
-            "programs": {name: bundle.source(name) for name in PROGRAMS},
+            "programs": {name: "" if name in codes else bundle.source(name) for name in PROGRAMS},
             "sys_path": config.sys_path,
             "scratch": config.scratch,
             "seed": config.seed,
         }
-        control.sendall(program_message(f"{bundle.source(PROGRAM)}\nbegin(*serve({CONTROL_FD}))\n"))
-        self._send(control, message, orders)
+        code = bundle.compiled.get(PROGRAM)
+        program = "" if isinstance(code, bytes) else bundle.source(PROGRAM)
+        begin = f"{program}\nbegin(*serve({CONTROL_FD}))\n"
+        control.sendall(program_message(begin, code if isinstance(code, bytes) else b""))
+        self._send(control, message, marshal.dumps(codes), orders)
 
     def runner_orders(self) -> Orders:
         """Make the orders of the next runner; its scratch must be there. The caller closes the rulesets.
@@ -131,9 +137,9 @@ class Replayer:
         return orders
 
     @staticmethod
-    def _send(control: socket.socket, message: dict[str, object], orders: Orders) -> None:
+    def _send(control: socket.socket, message: dict[str, object], codes: bytes, orders: Orders) -> None:
         try:
-            send_message(control, message, fds=orders.rulesets)
+            send_message(control, message, codes, fds=orders.rulesets)
         finally:
             for ruleset in orders.rulesets:
                 os.close(ruleset)

@@ -105,6 +105,7 @@ def prepare(
     # copies of all the zygote's pages.
     gc.collect()
     gc.freeze()
+    gc.enable()
     send_message(control, {"ready": layers_text(confinement)})
     return control, setting, forks
 

@@ -113,7 +113,7 @@ def test_the_folder_of_bundles_is_private(tmp_path, monkeypatch):
 def test_the_bytes_are_the_sources_and_their_code():
     sources, compiled = marshal.loads(bundle_bytes(with_code=True))
     assert sources == bundle_sources() and set(compiled) == set(sources)
-    assert {code.co_filename for code in compiled.values()} == {f"<{name}>" for name in sources}
+    assert {marshal.loads(code).co_filename for code in compiled.values()} == {f"<{name}>" for name in sources}
     assert marshal.loads(bundle_bytes(with_code=False)) == (bundle_sources(), {})
 
 

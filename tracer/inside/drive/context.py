@@ -26,7 +26,7 @@ from trace_mine.tracer.inside.observe import values
 from trace_mine.tracer.inside.protocol.answers import CommandKind
 from trace_mine.tracer.inside.protocol.jobs import Place
 from trace_mine.tracer.inside.reasons import Reason
-from trace_mine.tracer.inside.syntax.current_exception import Asks, asked_for, calls_something
+from trace_mine.tracer.inside.syntax.current_exception import Asks, calls_something, file_asks_for
 from trace_mine.tracer.inside.syntax.nameless import origin_of
 from trace_mine.tracer.inside.syntax.names import CannotOpen, bound_names
 from trace_mine.tracer.inside.syntax.text import expression, text_as_written, unparse
@@ -265,7 +265,7 @@ class DriveContext(ABC):
         asks = self._asking.get(frame.filename)
         if asks is None:
             lines = self.writer.sources.lines(frame.filename)
-            asks = self._asking[frame.filename] = "nothing" if lines is None else asked_for("\n".join(lines))
+            asks = self._asking[frame.filename] = "nothing" if lines is None else file_asks_for(lines)
         return asks
 
     def name_of(self, handled: Handled) -> str:
