@@ -30,6 +30,24 @@ ORIGIN = "mined"
 MAX_EVIDENCE = 2000
 """Characters of a drop's evidence that are kept; a whole output would make ``errors.jsonl`` as large as the dataset."""
 
+OF_A_FORM = frozenset(
+    (
+        Reason.SPELT_OTHERWISE,
+        Reason.SETUP_ERROR,
+        Reason.SYNTAX_ERROR,
+        Reason.MISSING_CONTEXT,
+        Reason.EMPTY,
+        Reason.RESULT_DIFFERS,
+        Reason.PATH_DIFFERS,
+        Reason.REPLAY_MISMATCH,
+        Reason.DRAWS_DIFFER,
+        Reason.UNFAITHFUL,
+        Reason.TRACER_ERROR,
+        Reason.SHOWS_PATH,
+    )
+)
+"""Reasons that another form of the same snippet may not have; limits, say, it would reach again."""
+
 
 class TracerLike(Protocol):
     """The part of ``trace_mine.tracer.session.Tracer`` that is used here, which a stand-in in tests has too."""
@@ -96,6 +114,16 @@ def _may_draw(result: Row | Drop) -> bool:
 
 
 def _trace(unit: MinedPayload, candidate: Candidate) -> Row | Drop:
+    """Trace a session of the first form of the snippet that gives a row."""
+    result = _trace_form(unit, candidate)
+    for snippet in candidate.fallbacks:
+        if not isinstance(result, Drop) or result.reason not in OF_A_FORM:
+            break
+        result = _trace_form(unit, replace(candidate, snippet=snippet))
+    return result
+
+
+def _trace_form(unit: MinedPayload, candidate: Candidate) -> Row | Drop:
     """Trace one session, and make a row of it where nothing speaks against that."""
     snippet = candidate.snippet
     tracer = _tracer_for(unit)

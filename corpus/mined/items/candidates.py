@@ -11,7 +11,7 @@ from pathlib import Path
 from trace_mine.corpus.mined.files import read_bytes
 from trace_mine.corpus.mined.items.collection import CollectedTests
 from trace_mine.corpus.mined.items.item_protocol import ItemRecipe
-from trace_mine.corpus.mined.items.spelling import spell
+from trace_mine.corpus.mined.items.spelling import SpeltItem, forms_of
 from trace_mine.corpus.mined.snippets.candidate import Candidate
 from trace_mine.tracer.inside.reasons import Reason
 from trace_mine.tracer.schema import Drop, Piece, Snippet
@@ -87,32 +87,36 @@ def _sampled(items: Sequence[ItemRecipe]) -> tuple[list[ItemRecipe], int]:
 
 def _candidate(item: ItemRecipe, roots: Sequence[str], source_hash: str, licence: str | None) -> Candidate:
     drop = _drop_of(item)
-    pieces: tuple[Piece, ...] = ()
-    code = ""
-    opens: tuple[str, ...] = ()
-    if drop is None:
-        spelt = spell(item)
-        pieces = tuple(Piece(source=f"{command}\n", line=item.line) for command in spelt.commands)
-        code, opens = spelt.code, tuple(dict.fromkeys(spelt.opens))
-    owner = f"{item.cls}." if item.cls else ""
+    snippets = [_snippet(item, spelt) for spelt in forms_of(item)] if drop is None else [_snippet(item, SpeltItem())]
     base = _base_of(item)
     return Candidate(
-        snippet=Snippet(
-            kind="test",
-            name=f"{item.module}.{owner}{item.case}",
-            path=item.path,
-            line=item.line,
-            end_line=max(item.line, item.end_line),
-            pieces=pieces,
-            module=item.module,
-            code=code,
-            opens=opens,
-        ),
+        snippet=snippets[0],
+        fallbacks=tuple(snippets[1:]),
         sys_path=tuple(dict.fromkeys((base, *roots))),
         source_hash=source_hash,
         drop=drop,
         licence=licence,
         item=item.nodeid,
+    )
+
+
+def _snippet(item: ItemRecipe, spelt: SpeltItem) -> Snippet:
+    owner = f"{item.cls}." if item.cls else ""
+    lines = [item.line] * len(spelt.commands)
+    if spelt.first_statement is not None:
+        lines[spelt.first_statement : spelt.first_statement + len(item.body)] = item.body_lines
+    return Snippet(
+        kind="test",
+        name=f"{item.module}.{owner}{item.case}",
+        path=item.path,
+        line=item.line,
+        end_line=max(item.line, item.end_line),
+        pieces=tuple(
+            Piece(source=f"{command}\n", line=line) for command, line in zip(spelt.commands, lines, strict=True)
+        ),
+        module=item.module,
+        code=spelt.code,
+        opens=tuple(dict.fromkeys(spelt.opens)),
     )
 
 

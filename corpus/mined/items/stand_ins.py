@@ -11,6 +11,15 @@ def _plain(made):
 """
 """The function below ``pytest.fixture``, in its versions from 7 on."""
 
+ASYNC = """\
+import asyncio
+
+
+async def _next(steps):
+    return await anext(steps, None)
+"""
+"""What a session with coroutines needs: fixtures that yield are stepped in the event loop."""
+
 STAND_INS = {
     "request": """\
 class FixtureRequest:

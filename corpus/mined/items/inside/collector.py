@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
+from trace_mine_items.bodies import NotFlat, flat_body
 from trace_mine_items.fixed_functions import around_a_case, fixed_functions
 from trace_mine_items.sources import fixture_parameter, parametrized
 from trace_mine_items.values import Speller
@@ -136,6 +137,7 @@ _FIXTURE: dict[str, object] = {
     "before": [],
     "after": [],
     "gives": [],
+    "is_async": False,
 }
 
 
@@ -185,6 +187,13 @@ class _Recipe:
             "fixtures": _columns([]),
             "modules": [],
             "problem": "",
+            "body": [],
+            "body_lines": [],
+            "binds": [],
+            "body_imports": [],
+            "awaits": False,
+            "not_flat": "",
+            "has_plain_init": False,
         }
         try:
             record["skip"] = self._skip_reason()
@@ -226,8 +235,11 @@ class _Recipe:
         arguments = {name: self._fixture(name, 1) for name in item._fixtureinfo.argnames if name not in WITHOUT_EFFECT}
         uses = _uses_of_request(function) if "request" in arguments else set()
         gives = self._asked_by_name(function, uses)
+        body = self._statements([name for name, key in arguments.items() if key])
         return {
+            **body,
             "is_static": is_static,
+            "has_plain_init": item.cls is not None and _has_plain_init(item.cls),
             "arguments": [[name, key] for name, key in arguments.items() if key],
             "order": [key for key in order if key],
             "before": before,
@@ -237,6 +249,22 @@ class _Recipe:
             "changes_folder": "chdir" in self._names,
             "fixtures": _columns([*self._fixtures.values()]),
             "modules": sorted(self._speller.modules),
+        }
+
+    def _statements(self, arguments: Sequence[str]) -> dict[str, object]:
+        """The statements of the test, or why it has none."""
+        try:
+            body = flat_body(self._item, self._function, self._speller, arguments, self._root)
+        except NotFlat as why:
+            return {"not_flat": str(why)[:MAX_ERROR]}
+        except Exception as error:  # of a text that Python reads otherwise than its tree, say
+            return {"not_flat": f"{type(error).__name__}: {error}"[:MAX_ERROR]}
+        return {
+            "body": body.texts,
+            "body_lines": body.lines,
+            "binds": body.binds,
+            "body_imports": body.imports,
+            "awaits": body.awaits,
         }
 
     # fixtures
@@ -274,8 +302,6 @@ class _Recipe:
     def _own(self, name: str, level: int, definition: Any, function: Any) -> str:
         if "doctest_namespace" in definition.argnames and name not in self._item._fixtureinfo.argnames:
             return ""  # it serves the repository's doctests alone
-        if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
-            raise _NotSpelt(f"async_fixture {name}")
         if "<" in function.__qualname__:
             raise _NotSpelt(f"local_fixture {name}")
         uses = _uses_of_request(function) if "request" in definition.argnames else set()
@@ -299,7 +325,8 @@ class _Recipe:
                 "module": function.__module__,
                 "qualname": function.__qualname__,
                 "is_method": is_method,
-                "yields": inspect.isgeneratorfunction(function),
+                "yields": inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function),
+                "is_async": inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function),
                 "arguments": arguments,
                 "uses": sorted(uses),
                 "gives": gives,
@@ -376,6 +403,13 @@ def _uses_of_request(function: Any) -> set[str]:
         for node in nodes
     )
     return uses | {"*"} if named > reached else uses
+
+
+def _has_plain_init(cls: Any) -> bool:
+    import unittest
+
+    plain = (object.__init__, unittest.TestCase.__init__, unittest.IsolatedAsyncioTestCase.__init__)
+    return cls.__init__ in plain and cls.__new__ is object.__new__ and type(cls) is type
 
 
 def _first_line(function: Any) -> int:

@@ -163,7 +163,6 @@ def test_they_become_rows_that_end_as_under_pytest(root: Path, tmp_path: Path) -
     assert {name.removeprefix(f"{module}."): reason for name, reason in drops.items()} == {
         "test_skipped": "skipped",
         "test_of_a_plugin": "needs_fixture",
-        "test_depends_on_its_folder": "spelt_otherwise",
     }
     text = rows[f"{module}.test_fixture"]["text"]
     # the body of the function that the test calls stands in the session
