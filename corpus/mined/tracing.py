@@ -161,8 +161,10 @@ def _verdicts(unit: MinedPayload, tracer: RunsSource) -> Mapping[str, str]:
 
 
 def _as_judged(trace: Trace, verdict: str | None, item: str) -> Trace | Drop:
-    """The trace, where the test ends in it as it does under pytest; also where pytest's verdict is not known."""
-    if verdict is None or agrees(verdict, trace.outcome):
+    """The trace, where the test ends in it as it does under pytest."""
+    if verdict is None:
+        return Drop(reason=Reason.UNJUDGED, evidence=f"pytest's run of {item} came to no end")
+    if agrees(verdict, trace.outcome):
         return trace
     if verdict == "skipped":
         return Drop(reason=Reason.TEST_SKIPPED, evidence=f"pytest skips {item}")

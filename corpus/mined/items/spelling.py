@@ -73,7 +73,7 @@ def is_flat(item: ItemRecipe) -> bool:
 
 def uses_folder(item: ItemRecipe) -> bool:
     """Return True if pytest gives the test, or one of its fixtures, a temporary folder."""
-    return any(each.kind == "built_in" and each.name.startswith("tmp") for each in item.fixtures)
+    return any(each.kind == "built_in" and each.name in FOLDERS for each in item.fixtures)
 
 
 def spell(item: ItemRecipe, form: Form = "called", *, in_root: bool = False) -> SpeltItem:
@@ -99,6 +99,7 @@ def spell(item: ItemRecipe, form: Form = "called", *, in_root: bool = False) -> 
     return speller.spelt
 
 
+FOLDERS = ("tmp_path", "tmpdir", "tmp_path_factory", "datadir", "shared_datadir")
 IN_ROOT = """\
 def _enter(up):
     import os
@@ -145,12 +146,13 @@ class _Speller:
         else:
             self._call()
         spelt.commands += [*item.after, *reversed(self._after)]
-        spelt.opens += map(_callee, (*item.before, *item.after))
+        spelt.opens += [callee for each in (*item.before, *item.after) if (callee := _callee(each)) != "runner.run"]
 
     def _runs_coroutines(self) -> bool:
         """Return True if the session needs an event loop."""
         item = self._item
-        return item.is_async or any(each.is_async for each in item.fixtures)
+        around = (*item.before, *item.after)
+        return item.is_async or any(each.is_async for each in item.fixtures) or any("runner." in each for each in around)
 
     def _call(self) -> None:
         """The call of the test with its arguments."""

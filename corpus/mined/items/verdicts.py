@@ -14,6 +14,8 @@ from typing import Protocol
 from trace_mine.tracer.limits import Limits
 from trace_mine.tracer.schema import Outcome
 
+MAX_RUNS = 4
+"""Runs of pytest for a unit; a test that ends the process takes the verdicts of those after it along."""
 WORDS = frozenset(("passed", "failed", "skipped", "xfailed", "xpassed"))
 """What pytest may say of an item."""
 _PROGRAM = """
@@ -48,6 +50,20 @@ def verdicts_of(tracer: RunsSource, nodeids: Sequence[str], limits: Limits) -> M
     Returns:
         By item, one of WORDS; an item is missing where nothing is known of it.
     """
+    verdicts: dict[str, str] = {}
+    missing = [*nodeids]
+    for _ in range(MAX_RUNS):
+        if not missing:
+            break
+        verdicts.update(_run(tracer, missing, limits))
+        missing = [nodeid for nodeid in missing if nodeid not in verdicts]
+        # the run ended at this one, or it had no time: those after it may end
+        missing = missing[1:]
+    return verdicts
+
+
+def _run(tracer: RunsSource, nodeids: Sequence[str], limits: Limits) -> Mapping[str, str]:
+    """The verdicts of one run, which ends where an item ends the process."""
     word = secrets.token_hex(16)
     program = _source() + _PROGRAM.format(root=tracer.root, nodeids=[*nodeids], seconds=limits.wall_seconds, word=word)
     outcome = tracer.run_source(program, _for_all(limits, len(nodeids)))

@@ -6,10 +6,10 @@
     with pytest.raises(ValueError, match="neg"):    try:
         root(-1)                                        root(-1)
                                                     except ValueError as raised:
-                                                        error = raised
+                                                        message = str(raised)
                                                     else:
                                                         raise AssertionError('DID NOT RAISE')
-                                                    assert re.search('neg', str(error))
+                                                    assert re.search('neg', message)
 
 What is rewritten still fails where the test fails. What has another form than those below stays as its author wrote it.
 """
@@ -128,13 +128,14 @@ class Shown:
         if isinstance(test, ast.Compare):
             return ([], test) if len(test.ops) != 1 else self._compared(test)
         if isinstance(test, ast.Call) and isinstance(test.func, ast.Name) and test.func.id in DECIDING:
-            if test.func.id in ("isinstance", "issubclass") and len(test.args) == 2 and not _is_plain(test.args[0]):
+            tells_kind = test.func.id in ("isinstance", "issubclass") and len(test.args) == 2
+            if tells_kind and not self._is_shown(test.args[0]):
                 before, value = self._bind("value", test.args[0])
                 return before, ast.Call(test.func, [value, test.args[1]], [])
             return [], test
         if isinstance(test, ast.Call) and ast.unparse(test.func) == "re.search":
             return [], test
-        if isinstance(test, (ast.Call, ast.Attribute, ast.Subscript)):
+        if isinstance(test, (ast.Call, ast.Attribute, ast.Subscript)) and not self._is_shown(test):
             return self._bind("value", test)
         return [], test
 
@@ -142,11 +143,9 @@ class Shown:
         left, right = test.left, test.comparators[0]
         before: list[ast.stmt] = []
         close = self._close(left, right) if isinstance(test.ops[0], ast.Eq) else None
-        binds_right = close is None and not _is_plain(right) and not self._is_of_pytest(right)
+        binds_right = close is None and not self._is_shown(right) and not self._is_of_pytest(right)
         # before the right side is evaluated, as Python does
-        if not (_is_plain(left) or (close is None and not binds_right and self._is_opened(left))) or (
-            binds_right and not _is_literal(left)
-        ):
+        if not self._is_shown(left) or (binds_right and not _is_literal(left)):
             before, left = self._bind("left", left)
         if close is not None:
             return before, close(left)
@@ -175,9 +174,9 @@ class Shown:
             [ast.keyword("rel_tol", relative), ast.keyword("abs_tol", absolute)],
         )
 
-    def _is_opened(self, node: ast.expr) -> bool:
-        """Return True for a call of a function of the repository, whose result the session shows where it returns."""
-        return isinstance(node, ast.Call) and self._opens(self._resolve(node.func))
+    def _is_shown(self, node: ast.expr) -> bool:
+        """Return True for what the session shows anyway: a call that is opened shows its result where it returns."""
+        return _is_plain(node) or (isinstance(node, ast.Call) and self._opens(self._resolve(node.func)))
 
     def _is_of_pytest(self, node: ast.expr) -> bool:
         return isinstance(node, ast.Call) and self._resolve(node.func) is pytest.approx
@@ -209,7 +208,7 @@ class Shown:
         if is_raises and len(call.args) >= 2 and _is_name(call.args[0]):
             # what it raises is told at the call: ``assertRaises(ValueError, int, "x")``
             inner = ast.Expr(ast.Call(call.args[1], call.args[2:], call.keywords))
-            return [_attempt([inner], call.args[0], None)]
+            return [_attempt([inner], call.args[0], "", "")]
         if (
             isinstance(call.func, ast.Attribute)
             and call.func.attr == "match"
@@ -217,7 +216,9 @@ class Shown:
             and call.func.value.id in self._informed
             and len(call.args) == 1
         ):
-            return [self._matches(call.args[0], call.func.value)]
+            text = ast.Call(ast.Name("str", ast.Load()), [call.func.value], [])
+            before, message = self._bind("message", text)
+            return [*before, *self._matches(call.args[0], message)] if self._imports("re") else []
         return []
 
     def _method(self, function: ast.expr) -> str | None:
@@ -271,7 +272,8 @@ class Shown:
         if variable is not None and not isinstance(variable, ast.Name):
             return [statement]
         method = self._method(call.func)
-        if method == "subTest" and variable is None:
+        # each of them counts by itself, which a session can't show: it ends at the first that fails
+        if variable is None and (method == "subTest" or ast.unparse(call.func) == "subtests.test"):
             return statement.body
         found = self._resolve(call.func)
         if method in ("assertRaises", "assertRaisesRegex") or found is pytest.raises:
@@ -290,22 +292,22 @@ class Shown:
             pattern = operands.pop()
         if variable is not None and variable.id not in self._informed:
             return [statement]
-        if len(operands) != 1 or given or not _is_name(operands[0]) or (pattern is not None and not self._can_match()):
+        if len(operands) != 1 or given or not _is_name(operands[0]) or (pattern is not None and not self._imports("re")):
             return [statement]
-        name = None if variable is None else variable.id
-        if name is None and pattern is not None:
-            name = self._name("error")
-        attempt = _attempt(statement.body, operands[0], name, self._name("raised") if name is not None else "")
-        if pattern is None or name is None:
-            return [attempt]
-        return [attempt, self._matches(pattern, ast.Name(name, ast.Load()))]
+        name, kept = ("", "") if variable is None else (variable.id, self._name("raised"))
+        if pattern is None:
+            return [_attempt(statement.body, operands[0], kept, f"{name} = {kept}")]
+        if variable is None:
+            kept, message = self._name("raised"), self._name("message")
+            attempt = _attempt(statement.body, operands[0], kept, f"{message} = str({kept})")
+            return [attempt, *self._matches(pattern, ast.Name(message, ast.Load()))]
+        attempt = _attempt(statement.body, operands[0], kept, f"{name} = {kept}")
+        before, shown = self._bind("message", ast.parse(f"str({name})", mode="eval").body)
+        return [attempt, *before, *self._matches(pattern, shown)]
 
-    def _can_match(self) -> bool:
-        return self._imports("re")
-
-    def _matches(self, pattern: ast.expr, error: ast.expr) -> ast.stmt:
-        text = ast.Call(ast.Name("str", ast.Load()), [error], [])
-        return ast.Assert(ast.Call(ast.parse("re.search", mode="eval").body, [pattern, text], []), None)
+    def _matches(self, pattern: ast.expr, message: ast.expr) -> list[ast.stmt]:
+        search = ast.parse("re.search", mode="eval").body
+        return [ast.Assert(ast.Call(search, [pattern, message], []), None)]
 
     def _warns(
         self, statement: ast.With, call: ast.Call, variable: ast.Name | None, *, is_deprecated: bool
@@ -385,11 +387,11 @@ def _is_load(node: ast.AST) -> bool:
     return isinstance(getattr(node, "ctx", None), ast.Load)
 
 
-def _attempt(body: list[ast.stmt], kinds: ast.expr, name: str | None, raised: str = "") -> ast.stmt:
-    """The statement that runs a block which must raise; the exception is bound to a name where one is given."""
-    handler = ast.parse(f"{name} = {raised}" if name else "pass").body
+def _attempt(body: list[ast.stmt], kinds: ast.expr, raised: str, then: str) -> ast.stmt:
+    """The statement that runs a block which must raise, and keeps what it needs of the exception, where it has one."""
+    handler = ast.parse(then if raised else "pass").body
     refusal = ast.parse("raise AssertionError('DID NOT RAISE')").body
-    return ast.Try(body, [ast.ExceptHandler(kinds, raised if name else None, handler)], refusal, [])
+    return ast.Try(body, [ast.ExceptHandler(kinds, raised or None, handler)], refusal, [])
 
 
 def _with_tolerance(template: ast.expr, given: dict[str | None, ast.expr]) -> ast.expr:

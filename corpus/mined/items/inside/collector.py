@@ -53,6 +53,14 @@ BUILT_IN = {
     "request",
 }
 """Fixtures of pytest's own that ``spelling`` has commands for."""
+OF_PLUGINS = {
+    "benchmark": ("pytest_benchmark", "pytest_codspeed"),
+    "mocker": ("pytest_mock",),
+    "subtests": ("pytest_subtests", "_pytest"),
+    "datadir": ("pytest_datadir",),
+    "shared_datadir": ("pytest_datadir",),
+}
+"""Fixtures of plugins that ``spelling`` has commands for, with the packages that define them."""
 WITHOUT_EFFECT = {
     "doctest_namespace",
     "pytestconfig",
@@ -231,7 +239,7 @@ class _Recipe:
         is_static = item.cls is not None and isinstance(
             inspect.getattr_static(item.cls, item.function.__name__, None), (staticmethod, classmethod)
         )
-        order = [self._fixture(name, 1) for name in item.fixturenames if name not in WITHOUT_EFFECT]
+        order = [self._around(name) for name in item.fixturenames if name not in WITHOUT_EFFECT]
         arguments = {name: self._fixture(name, 1) for name in item._fixtureinfo.argnames if name not in WITHOUT_EFFECT}
         uses = _uses_of_request(function) if "request" in arguments else set()
         gives = self._asked_by_name(function, uses)
@@ -269,6 +277,19 @@ class _Recipe:
 
     # fixtures
 
+    def _around(self, name: str) -> str:
+        """The key of a fixture that the test may have without asking for it.
+
+        One of a plugin (pytest-asyncio's ``event_loop_policy`` is around every test) is left out: where the test does
+        need it, the session ends otherwise than under pytest.
+        """
+        try:
+            return self._fixture(name, 1)
+        except _NotSpelt as why:
+            if str(why).startswith("plugin_fixture ") and name not in self._item._fixtureinfo.argnames:
+                return ""
+            raise
+
     def _fixture(self, name: str, level: int) -> str:
         """Note a fixture, and those that it asks for, before it; return its key, empty where it has no effect."""
         if (name, level) in self._fixtures:
@@ -294,7 +315,8 @@ class _Recipe:
         module = getattr(function, "__module__", "") or ""
         file = inspect.getsourcefile(function) or ""
         if not os.path.abspath(file).startswith(f"{self._root}/"):
-            if name not in BUILT_IN or not module.startswith("_pytest"):
+            packages = ("_pytest",) if name in BUILT_IN else OF_PLUGINS.get(name, ())
+            if module.partition(".")[0] not in packages:
                 raise _NotSpelt(f"plugin_fixture {name}")
             return self._keep(name, level, {"kind": "built_in"})
         return self._own(name, level, definition, function)
