@@ -431,7 +431,8 @@ def _has_plain_init(cls: Any) -> bool:
     import unittest
 
     plain = (object.__init__, unittest.TestCase.__init__, unittest.IsolatedAsyncioTestCase.__init__)
-    return cls.__init__ in plain and cls.__new__ is object.__new__ and type(cls) is type
+    is_plain = cls.__init__ in plain and cls.__new__ is object.__new__
+    return is_plain and type(cls).__module__ in ("builtins", "abc", "typing")
 
 
 def _first_line(function: Any) -> int:
