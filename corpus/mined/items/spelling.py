@@ -152,7 +152,9 @@ class _Speller:
         """Return True if the session needs an event loop."""
         item = self._item
         around = (*item.before, *item.after)
-        return item.is_async or any(each.is_async for each in item.fixtures) or any("runner." in each for each in around)
+        return (
+            item.is_async or any(each.is_async for each in item.fixtures) or any("runner." in each for each in around)
+        )
 
     def _call(self) -> None:
         """The call of the test with its arguments."""

@@ -292,7 +292,12 @@ class Shown:
             pattern = operands.pop()
         if variable is not None and variable.id not in self._informed:
             return [statement]
-        if len(operands) != 1 or given or not _is_name(operands[0]) or (pattern is not None and not self._imports("re")):
+        if (
+            len(operands) != 1
+            or given
+            or not _is_name(operands[0])
+            or (pattern is not None and not self._imports("re"))
+        ):
             return [statement]
         name, kept = ("", "") if variable is None else (variable.id, self._name("raised"))
         if pattern is None:

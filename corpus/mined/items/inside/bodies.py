@@ -58,9 +58,7 @@ class Body:
     awaits: bool
 
 
-def flat_body(
-    item: Any, function: types.FunctionType, speller: Speller, arguments: Sequence[str], root: str
-) -> Body:
+def flat_body(item: Any, function: types.FunctionType, speller: Speller, arguments: Sequence[str], root: str) -> Body:
     """Return the statements of a test.
 
     Args:
