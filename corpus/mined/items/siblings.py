@@ -46,14 +46,14 @@ def _unlike(members: Sequence[tuple[int, frozenset[str]]], number: int) -> list[
     chosen: list[int] = []
     seen: set[str] = set()
     left = dict(members)
+
+    def worth(index: int) -> tuple[int, int, int]:
+        distance = min((abs(index - other) for other in chosen), default=0)
+        return len(left[index] - seen), distance, -index
+
     while left and len(chosen) < number:
-
-        def worth(index: int) -> tuple[int, int, int]:
-            distance = min((abs(index - other) for other in chosen), default=0)
-            return len(left[index] - seen), distance, -index
-
         best = max(left, key=worth) if chosen else next(iter(left))
-        seen |= left.pop(best)
+        seen.update(left.pop(best))
         chosen.append(best)
     return chosen
 

@@ -1,4 +1,4 @@
-"""What stands in sessions for fixtures of pytest and of its plugins: plain commands, and small classes in the silent set-up."""
+"""What stands in sessions for fixtures of pytest and of its plugins: commands, and small classes in the set-up."""
 
 from __future__ import annotations
 

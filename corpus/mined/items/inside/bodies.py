@@ -315,16 +315,16 @@ class _Prompt(ast.NodeTransformer):
         run = ast.Attribute(ast.Name("runner", ast.Load()), "run", ast.Load())
         return ast.copy_location(ast.Call(run, [node.value], []), node)
 
-    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.stmt:
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> Any:
         return self._inner(node)
 
-    def visit_AsyncFunctionDef(self, node: ast.AsyncFunctionDef) -> ast.stmt:
+    def visit_AsyncFunctionDef(self, node: ast.AsyncFunctionDef) -> Any:
         return self._inner(node)
 
     def visit_Lambda(self, node: ast.Lambda) -> Any:
         return self._inner(node)
 
-    def visit_ClassDef(self, node: ast.ClassDef) -> ast.stmt:
+    def visit_ClassDef(self, node: ast.ClassDef) -> Any:
         if any(isinstance(each, ast.Name) and each.id == "super" for each in ast.walk(node)):
             return node  # its own ``super()``, in its own methods
         owner, self._owner = self._owner, ""  # it has private names of its own

@@ -114,7 +114,7 @@ class Speller:
         return None if name is None else f"{name}.{path}"
 
     def module(self, name: str) -> str | None:
-        """Return the name of a module, which the session imports; None where the test's module has another object there."""
+        """Return the name of a module, which the session imports; None where the name means something else there."""
         root = name.partition(".")[0]
         if self._namespace.get(root, sys.modules.get(root)) is not sys.modules.get(root):
             return None
