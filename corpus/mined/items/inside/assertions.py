@@ -17,43 +17,24 @@ What is rewritten still fails where the test fails. What has another form than t
 from __future__ import annotations
 
 import ast
-import copy
 import unittest
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import pytest
+from trace_mine_items.asserted import (
+    COMPARISONS,
+    attempt,
+    filled,
+    is_literal,
+    is_load,
+    is_name,
+    is_plain,
+    is_value_of,
+    nodes,
+    replace,
+    with_tolerance,
+)
 
-# ``Any``: pytest's objects, whose classes differ from version to version.
-
-COMPARISONS = {
-    "assertEqual": "A == B",
-    "assertNotEqual": "A != B",
-    "assertIs": "A is B",
-    "assertIsNot": "A is not B",
-    "assertIn": "A in B",
-    "assertNotIn": "A not in B",
-    "assertGreater": "A > B",
-    "assertGreaterEqual": "A >= B",
-    "assertLess": "A < B",
-    "assertLessEqual": "A <= B",
-    "assertIsInstance": "isinstance(A, B)",
-    "assertNotIsInstance": "not isinstance(A, B)",
-    "assertListEqual": "A == B",
-    "assertTupleEqual": "A == B",
-    "assertSetEqual": "A == B",
-    "assertDictEqual": "A == B",
-    "assertMultiLineEqual": "A == B",
-    "assertTrue": "A",
-    "assertFalse": "not A",
-    "assertIsNone": "A is None",
-    "assertIsNotNone": "A is not None",
-    "assertAlmostEqual": "round(abs(A - B), 7) == 0",
-    "assertNotAlmostEqual": "round(abs(A - B), 7) != 0",
-    "assertRegex": "re.search(B, A)",
-    "assertNotRegex": "not re.search(B, A)",
-}
-"""Methods of ``unittest.TestCase`` with what they check; a message may follow the operands."""
 DECIDING = frozenset(("isinstance", "issubclass", "all", "any", "callable", "hasattr"))
 """Built-in functions whose result is True or False, which a passed assertion says itself."""
 
@@ -145,7 +126,7 @@ class Shown:
         close = self._close(left, right) if isinstance(test.ops[0], ast.Eq) else None
         binds_right = close is None and not self._is_shown(right) and not self._is_of_pytest(right)
         # before the right side is evaluated, as Python does
-        if not self._is_shown(left) or (binds_right and not _is_literal(left)):
+        if not self._is_shown(left) or (binds_right and not is_literal(left)):
             before, left = self._bind("left", left)
         if close is not None:
             return before, close(left)
@@ -176,7 +157,7 @@ class Shown:
 
     def _is_shown(self, node: ast.expr) -> bool:
         """Return True for what the session shows anyway: a call that is opened shows its result where it returns."""
-        return _is_plain(node) or (isinstance(node, ast.Call) and self._opens(self._resolve(node.func)))
+        return is_plain(node) or (isinstance(node, ast.Call) and self._opens(self._resolve(node.func)))
 
     def _is_of_pytest(self, node: ast.expr) -> bool:
         return isinstance(node, ast.Call) and self._resolve(node.func) is pytest.approx
@@ -205,10 +186,10 @@ class Shown:
         if method in COMPARISONS:
             return self._comparison(method, call)
         is_raises = method == "assertRaises" or self._resolve(call.func) is pytest.raises
-        if is_raises and len(call.args) >= 2 and _is_name(call.args[0]):
+        if is_raises and len(call.args) >= 2 and is_name(call.args[0]):
             # what it raises is told at the call: ``assertRaises(ValueError, int, "x")``
             inner = ast.Expr(ast.Call(call.args[1], call.args[2:], call.keywords))
-            return [_attempt([inner], call.args[0], "", "")]
+            return [attempt([inner], call.args[0], "", "")]
         if (
             isinstance(call.func, ast.Attribute)
             and call.func.attr == "match"
@@ -238,21 +219,21 @@ class Shown:
         if len(operands) == number + 1 and message is None and "Almost" not in method:
             message = operands.pop()
         if "Almost" in method and len(operands) == 2 and len(given) == 1:
-            template = _with_tolerance(template, given)
+            template = with_tolerance(template, given)
             given = {}
         if len(operands) != number or given:
             return []
         if "re.search" in COMPARISONS[method] and not self._imports("re"):
             return []
         before: list[ast.stmt] = []
-        if "Almost" in method and not _is_plain(operands[0]):
+        if "Almost" in method and not is_plain(operands[0]):
             before, operands[0] = self._bind("left", operands[0])
-        if "Regex" in method and not _is_plain(operands[0]):
+        if "Regex" in method and not is_plain(operands[0]):
             before, operands[0] = self._bind("value", operands[0])
-        filled = _filled(template, operands)
+        comparison = filled(template, operands)
         if "Almost" in method:
-            return [*before, ast.Assert(filled, message)]
-        return [*before, *self._assert(filled, message)]
+            return [*before, ast.Assert(comparison, message)]
+        return [*before, *self._assert(comparison, message)]
 
     # managers
 
@@ -275,11 +256,11 @@ class Shown:
         # each of them counts by itself, which a session can't show: it ends at the first that fails
         if variable is None and (method == "subTest" or ast.unparse(call.func) == "subtests.test"):
             return statement.body
-        found = self._resolve(call.func)
-        if method in ("assertRaises", "assertRaisesRegex") or found is pytest.raises:
+        function = self._resolve(call.func)
+        if method in ("assertRaises", "assertRaisesRegex") or function is pytest.raises:
             return self._raises(statement, call, variable, has_pattern=method == "assertRaisesRegex")
-        if found is pytest.warns or found is pytest.deprecated_call or method == "assertWarns":
-            return self._warns(statement, call, variable, is_deprecated=found is pytest.deprecated_call)
+        if function is pytest.warns or function is pytest.deprecated_call or method == "assertWarns":
+            return self._warns(statement, call, variable, is_deprecated=function is pytest.deprecated_call)
         return [statement]
 
     def _raises(
@@ -292,23 +273,18 @@ class Shown:
             pattern = operands.pop()
         if variable is not None and variable.id not in self._informed:
             return [statement]
-        if (
-            len(operands) != 1
-            or given
-            or not _is_name(operands[0])
-            or (pattern is not None and not self._imports("re"))
-        ):
+        if len(operands) != 1 or given or not is_name(operands[0]) or (pattern is not None and not self._imports("re")):
             return [statement]
         name, kept = ("", "") if variable is None else (variable.id, self._name("raised"))
         if pattern is None:
-            return [_attempt(statement.body, operands[0], kept, f"{name} = {kept}")]
+            return [attempt(statement.body, operands[0], kept, f"{name} = {kept}")]
         if variable is None:
             kept, message = self._name("raised"), self._name("message")
-            attempt = _attempt(statement.body, operands[0], kept, f"{message} = str({kept})")
-            return [attempt, *self._matches(pattern, ast.Name(message, ast.Load()))]
-        attempt = _attempt(statement.body, operands[0], kept, f"{name} = {kept}")
+            block = attempt(statement.body, operands[0], kept, f"{message} = str({kept})")
+            return [block, *self._matches(pattern, ast.Name(message, ast.Load()))]
+        block = attempt(statement.body, operands[0], kept, f"{name} = {kept}")
         before, shown = self._bind("message", ast.parse(f"str({name})", mode="eval").body)
-        return [attempt, *before, *self._matches(pattern, shown)]
+        return [block, *before, *self._matches(pattern, shown)]
 
     def _matches(self, pattern: ast.expr, message: ast.expr) -> list[ast.stmt]:
         search = ast.parse("re.search", mode="eval").body
@@ -322,7 +298,7 @@ class Shown:
         kinds = [*call.args]
         if is_deprecated and not kinds:
             kinds = [ast.parse("(DeprecationWarning, PendingDeprecationWarning, FutureWarning)", mode="eval").body]
-        if variable is not None or len(kinds) != 1 or given or not _is_name(kinds[0]) or not self._imports("warnings"):
+        if variable is not None or len(kinds) != 1 or given or not is_name(kinds[0]) or not self._imports("warnings"):
             return [statement]
         if pattern is not None and not self._imports("re"):
             return [statement]
@@ -339,7 +315,7 @@ class Shown:
     def _exceptions(self, statements: Sequence[ast.stmt]) -> set[str]:
         """Variables of ``raises`` of which the test reads nothing but the exception (``info.value``)."""
         names: set[str] = set()
-        for node in _nodes(statements):
+        for node in nodes(statements):
             if isinstance(node, ast.With):
                 for item in node.items:
                     if isinstance(item.optional_vars, ast.Name) and isinstance(item.context_expr, ast.Call):
@@ -348,15 +324,15 @@ class Shown:
                             self._resolve(item.context_expr.func) is pytest.raises
                         ):
                             names.add(item.optional_vars.id)
-        reads = [node for node in _nodes(statements) if isinstance(node, ast.Attribute) and _is_value_of(node, names)]
+        reads = [node for node in nodes(statements) if isinstance(node, ast.Attribute) and is_value_of(node, names)]
         through = {id(node.value) for node in reads}
-        for node in _nodes(statements):
+        for node in nodes(statements):
             if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load) and id(node) not in through:
                 names.discard(node.id)
-        stored = [node.id for node in _nodes(statements) if isinstance(node, ast.Name) and not _is_load(node)]
+        stored = [node.id for node in nodes(statements) if isinstance(node, ast.Name) and not is_load(node)]
         withs = [
             item.optional_vars.id
-            for node in _nodes(statements)
+            for node in nodes(statements)
             if isinstance(node, ast.With)
             for item in node.items
             if isinstance(item.optional_vars, ast.Name)
@@ -365,87 +341,5 @@ class Shown:
         for node in reads:
             if isinstance(node.value, ast.Name) and node.value.id in names and node.attr in ("value", "exception"):
                 # the attribute becomes the variable itself, in place
-                _replace(statements, node, node.value)
+                replace(statements, node, node.value)
         return names
-
-
-def _is_value_of(node: ast.Attribute, names: Iterable[str]) -> bool:
-    is_read = isinstance(node.value, ast.Name) and node.value.id in names and _is_load(node)
-    return is_read and node.attr in ("value", "exception", "match")
-
-
-def _replace(statements: Sequence[ast.stmt], old: ast.expr, new: ast.expr) -> None:
-    for node in _nodes(statements):
-        for field, value in ast.iter_fields(node):
-            if value is old:
-                setattr(node, field, new)
-            elif isinstance(value, list):
-                value[:] = [new if each is old else each for each in value]
-
-
-def _nodes(statements: Sequence[ast.stmt]) -> Iterable[ast.AST]:
-    for statement in statements:
-        yield from ast.walk(statement)
-
-
-def _is_load(node: ast.AST) -> bool:
-    return isinstance(getattr(node, "ctx", None), ast.Load)
-
-
-def _attempt(body: list[ast.stmt], kinds: ast.expr, raised: str, then: str) -> ast.stmt:
-    """The statement that runs a block which must raise, and keeps what it needs of the exception, where it has one."""
-    handler = ast.parse(then if raised else "pass").body
-    refusal = ast.parse("raise AssertionError('DID NOT RAISE')").body
-    return ast.Try(body, [ast.ExceptHandler(kinds, raised or None, handler)], refusal, [])
-
-
-def _with_tolerance(template: ast.expr, given: dict[str | None, ast.expr]) -> ast.expr:
-    """The check of ``assertAlmostEqual`` with ``places`` or ``delta``."""
-    is_equal = "== 0" in ast.unparse(template)
-    (name, value), *_ = given.items()
-    if name == "places":
-        text = ast.unparse(template).replace("7", ast.unparse(value))
-    elif name == "delta":
-        text = f"abs(A - B) {'<=' if is_equal else '>'} {ast.unparse(value)}"
-    else:
-        text = "A + B + unknown"  # three names: the call stays as it is
-    return ast.parse(text, mode="eval").body
-
-
-def _filled(template: ast.expr, operands: Sequence[ast.expr]) -> ast.expr:
-    """The template with operands in the place of A and B."""
-    given = dict(zip("AB", operands, strict=False))
-
-    class Fill(ast.NodeTransformer):
-        def visit_Name(self, node: ast.Name) -> ast.expr:
-            return copy.deepcopy(given[node.id]) if node.id in given else node
-
-    filled: Any = Fill().visit(template)
-    assert isinstance(filled, ast.expr)
-    return filled
-
-
-def _is_name(node: ast.expr) -> bool:
-    """A dotted name, or a tuple of such, which says the same whenever it is evaluated."""
-    if isinstance(node, ast.Tuple):
-        return all(map(_is_name, node.elts))
-    while isinstance(node, ast.Attribute):
-        node = node.value
-    return isinstance(node, ast.Name)
-
-
-def _is_literal(node: ast.expr) -> bool:
-    return all(
-        isinstance(each, (ast.Constant, ast.UnaryOp, ast.USub, ast.Tuple, ast.List, ast.Dict, ast.Set, ast.Load))
-        for each in ast.walk(node)
-    )
-
-
-def _is_plain(node: ast.expr) -> bool:
-    """A literal or a name, whose value the text says, or the session has shown."""
-    return isinstance(node, ast.Name) or _is_literal(node) or (isinstance(node, ast.Attribute) and _is_constant(node))
-
-
-def _is_constant(node: ast.Attribute) -> bool:
-    """A name as modules and classes spell constants and classes: ``tokens.Keyword``, ``socket.AF_INET``."""
-    return node.attr[:1].isupper() and _is_name(node)

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from trace_mine_items.assertions import Shown
+from trace_mine_items.at_prompt import AtPrompt, NotFlat, own_nodes, without_returns
 from trace_mine_items.sources import ModuleSource, definition, source_of
 from trace_mine_items.values import Speller
 
@@ -35,12 +36,8 @@ TIME_MANAGERS = frozenset((("freezegun.api", "freeze_time"), ("time_machine", "t
 """Functions and classes whose results are decorators and context managers alike, by module and name."""
 
 
-class NotFlat(Exception):
-    """The body has no form as statements of a session; the message is why."""
-
-
 @dataclass(frozen=True)
-class Body:
+class FlatBody:
     """The statements of a body.
 
     Attributes:
@@ -58,7 +55,9 @@ class Body:
     awaits: bool
 
 
-def flat_body(item: Any, function: types.FunctionType, speller: Speller, arguments: Sequence[str], root: str) -> Body:
+def flat_body(
+    item: Any, function: types.FunctionType, speller: Speller, arguments: Sequence[str], root: str
+) -> FlatBody:
     """Return the statements of a test.
 
     Args:
@@ -74,7 +73,7 @@ def flat_body(item: Any, function: types.FunctionType, speller: Speller, argumen
     source = source_of(function.__module__)
     node = None if source is None else definition(source, function.__code__.co_name, function.__code__.co_firstlineno)
     if source is None or node is None or "<" in function.__qualname__:
-        raise NotFlat("its source is not found")
+        raise NotFlat("it has no source of its own")
     return _Flattener(item, function, source, node, speller, root).body(arguments)
 
 
@@ -98,7 +97,7 @@ class _Flattener:
         self._locals = {*code.co_varnames, *code.co_cellvars}
         self._names = {each.id for each in ast.walk(node) if isinstance(each, ast.Name)}
 
-    def body(self, arguments: Sequence[str]) -> Body:
+    def body(self, arguments: Sequence[str]) -> FlatBody:
         """The statements, checked for what a prompt can't have."""
         function, node = self._function, self._node
         self._check()
@@ -112,9 +111,9 @@ class _Flattener:
         if isinstance(node, ast.AsyncFunctionDef) and "runner" in taken:
             raise NotFlat("it names runner")
         owner = self._owner()
-        flat = _Prompt(owner, _leading(function))
-        changed = _without_returns([flat.visit(copy.deepcopy(each)) for each in statements])
-        if any(isinstance(each, ast.Return) for each in _own_nodes(changed)):
+        flat = AtPrompt(owner, _leading(function))
+        changed = without_returns([flat.visit(copy.deepcopy(each)) for each in statements])
+        if any(isinstance(each, ast.Return) for each in own_nodes(changed)):
             raise NotFlat("it returns from within a statement")
         cls = self._item.cls
         case = cls if isinstance(cls, type) and issubclass(cls, unittest.TestCase) else None
@@ -134,7 +133,7 @@ class _Flattener:
                 texts.append(self._text(each))
         if sum(map(len, texts)) > MAX_BODY:
             raise NotFlat("it is too long")
-        return Body(
+        return FlatBody(
             texts=texts,
             lines=lines,
             binds=sorted(self._locals - {*arguments, "self"}),
@@ -149,9 +148,9 @@ class _Flattener:
         if {*code.co_freevars} - {"__class__"}:
             raise NotFlat("it closes over variables")
         attributes = {each.attr for each in ast.walk(self._node) if isinstance(each, ast.Attribute)}
-        if found := READS_FRAME & (self._names | attributes):
-            raise NotFlat(f"it names {min(found)}")
-        for each in _own_nodes(self._node.body):
+        if resolved := READS_FRAME & (self._names | attributes):
+            raise NotFlat(f"it names {min(resolved)}")
+        for each in own_nodes(self._node.body):
             if isinstance(each, ast.Global):
                 raise NotFlat("it binds globals of its module")
             if isinstance(each, (ast.AsyncFor, ast.AsyncWith)):
@@ -200,26 +199,26 @@ class _Flattener:
             node = node.value
         if not isinstance(node, ast.Name) or node.id in self._locals:
             return None
-        found: Any = self._function.__globals__.get(node.id)
+        resolved: Any = self._function.__globals__.get(node.id)
         for name in reversed(parts):
-            if isinstance(found, types.ModuleType):
-                found = vars(found).get(name)
-            elif found is unittest.mock.patch:
-                found = getattr(found, name, None)
+            if isinstance(resolved, types.ModuleType):
+                resolved = vars(resolved).get(name)
+            elif resolved is unittest.mock.patch:
+                resolved = getattr(resolved, name, None)
             else:
                 return None
-        return found
+        return resolved
 
     def _imports(self, module: str) -> bool:
         """Return True if the session can name a module of the standard library by its own name."""
         return module not in self._locals and self._speller.module(module) is not None
 
-    def _opens(self, found: object) -> bool:
+    def _opens(self, resolved: object) -> bool:
         """Return True for a plain function of the repository."""
-        if not isinstance(found, types.FunctionType) or hasattr(found, "__wrapped__"):
+        if not isinstance(resolved, types.FunctionType) or hasattr(resolved, "__wrapped__"):
             return False
-        is_plain = not found.__code__.co_flags & (inspect.CO_GENERATOR | inspect.CO_COROUTINE)
-        return is_plain and found.__code__.co_filename.startswith(f"{self._root}/")
+        is_plain = not resolved.__code__.co_flags & (inspect.CO_GENERATOR | inspect.CO_COROUTINE)
+        return is_plain and resolved.__code__.co_filename.startswith(f"{self._root}/")
 
     # decorators
 
@@ -238,13 +237,13 @@ class _Flattener:
             names = names[1:]
         for decorator in reversed(self._node.decorator_list):
             called = decorator.func if isinstance(decorator, ast.Call) else decorator
-            found = self._resolve(called)
-            if _is_mark(self._resolve(_root(called))) or type(found).__name__ == "MarkDecorator":
+            resolved = self._resolve(called)
+            if _is_mark(self._resolve(_root(called))) or type(resolved).__name__ == "MarkDecorator":
                 continue
-            if not isinstance(decorator, ast.Call) or not _is_manager(found):
+            if not isinstance(decorator, ast.Call) or not _is_manager(resolved):
                 raise NotFlat(f"its decorator {ast.unparse(called)} is no context manager")
             text = ast.unparse(decorator)
-            if _injects(found, decorator):
+            if _injects(resolved, decorator):
                 name = names[len(injected)]
                 injected.append(name)
                 text += f" as {name}"
@@ -265,115 +264,6 @@ class _Flattener:
             except SyntaxError:
                 pass  # a part of a line, or a text whose lines have less indentation
         return ast.unparse(ast.fix_missing_locations(statement))
-
-
-class _Prompt(ast.NodeTransformer):
-    """A function's statements as a prompt has them."""
-
-    def __init__(self, owner: str, instance: str) -> None:
-        self._owner = owner
-        self._instance = instance
-        self._depth = 0
-        self.awaits = False
-
-    def visit_Nonlocal(self, node: ast.Nonlocal) -> ast.stmt:
-        return ast.copy_location(ast.Global(node.names), node)
-
-    def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.stmt:
-        self.generic_visit(node)
-        if self._depth or not isinstance(node.target, ast.Name):
-            return node
-        plain: ast.stmt = ast.Pass() if node.value is None else ast.Assign([node.target], node.value, lineno=0)
-        return ast.copy_location(plain, node)
-
-    def visit_Attribute(self, node: ast.Attribute) -> ast.expr:
-        self.generic_visit(node)
-        if self._owner and node.attr.startswith("__") and not node.attr.endswith("__"):
-            node.attr = f"_{self._owner.rpartition('.')[2].lstrip('_')}{node.attr}"
-        return node
-
-    def visit_Name(self, node: ast.Name) -> ast.expr:
-        if self._owner and node.id.startswith("__") and not node.id.endswith("__"):
-            raise NotFlat("it has private names")
-        if node.id == "__class__":
-            raise NotFlat("it names its class")
-        return node
-
-    def visit_Call(self, node: ast.Call) -> ast.expr:
-        self.generic_visit(node)
-        if isinstance(node.func, ast.Name) and node.func.id == "super" and not node.args:
-            if not self._owner or self._depth:
-                raise NotFlat("it calls super() within")
-            node.args = [ast.parse(self._owner, mode="eval").body, ast.Name(self._instance, ast.Load())]
-        return node
-
-    def visit_Await(self, node: ast.Await) -> ast.expr:
-        self.generic_visit(node)
-        if self._depth:
-            return node
-        self.awaits = True
-        run = ast.Attribute(ast.Name("runner", ast.Load()), "run", ast.Load())
-        return ast.copy_location(ast.Call(run, [node.value], []), node)
-
-    def visit_FunctionDef(self, node: ast.FunctionDef) -> Any:
-        return self._inner(node)
-
-    def visit_AsyncFunctionDef(self, node: ast.AsyncFunctionDef) -> Any:
-        return self._inner(node)
-
-    def visit_Lambda(self, node: ast.Lambda) -> Any:
-        return self._inner(node)
-
-    def visit_ClassDef(self, node: ast.ClassDef) -> Any:
-        if any(isinstance(each, ast.Name) and each.id == "super" for each in ast.walk(node)):
-            return node  # its own ``super()``, in its own methods
-        owner, self._owner = self._owner, ""  # it has private names of its own
-        try:
-            return self._inner(node)
-        finally:
-            self._owner = owner
-
-    def _inner(self, node: Any) -> Any:
-        self._depth += 1
-        try:
-            return self.generic_visit(node)
-        finally:
-            self._depth -= 1
-
-    def visit(self, node: ast.AST) -> Any:
-        """Keep beside each statement the one that it was made from."""
-        if isinstance(node, ast.stmt):
-            original = copy.deepcopy(node)
-            result = super().visit(node)
-            result.original = original
-            return result
-        return super().visit(node)
-
-
-def _without_returns(statements: list[Any]) -> list[ast.stmt]:
-    """The statements without a ``return`` at their end; ``if done: return`` has the rest in its ``else``."""
-    for index, statement in enumerate(statements):
-        if isinstance(statement, ast.Return):
-            ending = [] if statement.value is None else [ast.copy_location(ast.Expr(statement.value), statement)]
-            return [*statements[:index], *ending] or [ast.copy_location(ast.Pass(), statement)]
-        is_guard = isinstance(statement, ast.If) and not statement.orelse
-        if is_guard and isinstance(statement.body[-1], ast.Return) and statement.body[-1].value is None:
-            statement.body = statement.body[:-1] or [ast.Pass()]
-            statement.orelse = _without_returns(statements[index + 1 :])
-            return statements[: index + 1]
-    return statements
-
-
-def _own_nodes(statements: Sequence[ast.AST]) -> list[ast.AST]:
-    """The nodes of statements, without those of functions and classes in them."""
-    found: list[ast.AST] = []
-    pending = [*statements]
-    while pending:
-        node = pending.pop()
-        found.append(node)
-        if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)):
-            pending += ast.iter_child_nodes(node)
-    return found
 
 
 def _marked(parts: Sequence[tuple[int, ast.stmt]]) -> list[ast.stmt]:
@@ -410,27 +300,27 @@ def _root(node: ast.expr) -> ast.expr:
     return node.value if isinstance(node, ast.Attribute) else node
 
 
-def _is_mark(found: object) -> bool:
-    return type(found).__name__ in ("MarkGenerator", "MarkDecorator")
+def _is_mark(resolved: object) -> bool:
+    return type(resolved).__name__ in ("MarkGenerator", "MarkDecorator")
 
 
-def _is_manager(found: object) -> bool:
+def _is_manager(resolved: object) -> bool:
     """Return True if what the callable returns is a context manager that a decorator enters for each call."""
     patch: Any = unittest.mock.patch
-    if any(found is each for each in (patch, patch.object, patch.dict)):
+    if any(resolved is each for each in (patch, patch.object, patch.dict)):
         return True
-    if (getattr(found, "__module__", ""), getattr(found, "__qualname__", "")) in TIME_MANAGERS:
+    if (getattr(resolved, "__module__", ""), getattr(resolved, "__qualname__", "")) in TIME_MANAGERS:
         return True
-    if isinstance(found, type):
-        return issubclass(found, contextlib.ContextDecorator)
-    code = getattr(found, "__code__", None)
-    return code is not None and code.co_filename == contextlib.__file__ and hasattr(found, "__wrapped__")
+    if isinstance(resolved, type):
+        return issubclass(resolved, contextlib.ContextDecorator)
+    code = getattr(resolved, "__code__", None)
+    return code is not None and code.co_filename == contextlib.__file__ and hasattr(resolved, "__wrapped__")
 
 
-def _injects(found: object, decorator: ast.Call) -> bool:
+def _injects(resolved: object, decorator: ast.Call) -> bool:
     """Return True if ``patch`` hands its replacement to the test."""
     patch: Any = unittest.mock.patch
     given = {keyword.arg for keyword in decorator.keywords}
-    if found is patch:
+    if resolved is patch:
         return len(decorator.args) < 2 and "new" not in given
-    return found is patch.object and len(decorator.args) < 3 and "new" not in given
+    return resolved is patch.object and len(decorator.args) < 3 and "new" not in given

@@ -15,31 +15,23 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
-from trace_mine_items.bodies import NotFlat, flat_body
+from trace_mine_items.at_prompt import NotFlat
+from trace_mine_items.bodies import flat_body
 from trace_mine_items.fixed_functions import around_a_case, fixed_functions
+from trace_mine_items.function_facts import first_line, has_plain_init, last_line, uses_of_request
 from trace_mine_items.sources import fixture_parameter, parametrized
 from trace_mine_items.values import Speller
 
 # ``Any`` stands in this file for pytest's own objects, whose classes differ from version to version.
 
+DISABLED = ("cacheprovider", "terminal", "randomly", "xdist", "cov", "faulthandler")
+"""Plugins that write files, print, or run tests in another order or elsewhere."""
 OPTIONS = [
     "--collect-only",
     "--assert=plain",
     "--continue-on-collection-errors",
-    "-o",
-    "addopts=",
-    "-p",
-    "no:cacheprovider",
-    "-p",
-    "no:terminal",
-    "-p",
-    "no:randomly",
-    "-p",
-    "no:xdist",
-    "-p",
-    "no:cov",
-    "-p",
-    "no:faulthandler",
+    "-oaddopts=",
+    *(f"-pno:{name}" for name in DISABLED),
 ]
 BUILT_IN = {
     "tmp_path",
@@ -179,8 +171,8 @@ class _Recipe:
             "cls": "" if item.cls is None else item.cls.__qualname__,
             "name": getattr(item, "originalname", None) or item.name,
             "case": item.name,
-            "line": _first_line(self._function),
-            "end_line": _last_line(self._function),
+            "line": first_line(self._function),
+            "end_line": last_line(self._function),
             "skip": "",
             "is_unittest": type(item).__name__ == "TestCaseFunction",
             "is_async": inspect.iscoroutinefunction(self._function),
@@ -241,13 +233,13 @@ class _Recipe:
         )
         order = [self._around(name) for name in item.fixturenames if name not in WITHOUT_EFFECT]
         arguments = {name: self._fixture(name, 1) for name in item._fixtureinfo.argnames if name not in WITHOUT_EFFECT}
-        uses = _uses_of_request(function) if "request" in arguments else set()
+        uses = uses_of_request(function) if "request" in arguments else set()
         gives = self._asked_by_name(function, uses)
         body = self._statements([name for name, key in arguments.items() if key])
         return {
             **body,
             "is_static": is_static,
-            "has_plain_init": item.cls is not None and _has_plain_init(item.cls),
+            "has_plain_init": item.cls is not None and has_plain_init(item.cls),
             "arguments": [[name, key] for name, key in arguments.items() if key],
             "order": [key for key in order if key],
             "before": before,
@@ -326,7 +318,7 @@ class _Recipe:
             return ""  # it serves the repository's doctests alone
         if "<" in function.__qualname__:
             raise _NotSpelt(f"local_fixture {name}")
-        uses = _uses_of_request(function) if "request" in definition.argnames else set()
+        uses = uses_of_request(function) if "request" in definition.argnames else set()
         gives = self._asked_by_name(function, uses)
         arguments = [
             [argument, self._fixture(argument, level + 1 if argument == name else 1)]
@@ -402,46 +394,3 @@ class _Recipe:
 
     def _parameters(self) -> dict[str, object]:
         return getattr(getattr(self._item, "callspec", None), "params", {})
-
-
-def _uses_of_request(function: Any) -> set[str]:
-    """The attributes of ``request`` that a function names; ``*`` where it hands the object on."""
-    import ast
-    import textwrap
-
-    try:
-        tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
-    except (OSError, SyntaxError, TypeError):
-        return {"*"}
-    nodes = [*ast.walk(tree)]
-    uses = {
-        node.attr
-        for node in nodes
-        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "request"
-    }
-    named = sum(isinstance(node, ast.Name) and node.id == "request" for node in nodes)
-    reached = sum(
-        isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "request"
-        for node in nodes
-    )
-    return uses | {"*"} if named > reached else uses
-
-
-def _has_plain_init(cls: Any) -> bool:
-    import unittest
-
-    plain = (object.__init__, unittest.TestCase.__init__, unittest.IsolatedAsyncioTestCase.__init__)
-    is_plain = cls.__init__ in plain and cls.__new__ is object.__new__
-    return is_plain and type(cls).__module__ in ("builtins", "abc", "typing")
-
-
-def _first_line(function: Any) -> int:
-    code = getattr(function, "__code__", None)
-    return 1 if code is None else int(code.co_firstlineno)
-
-
-def _last_line(function: Any) -> int:
-    code = getattr(function, "__code__", None)
-    if code is None:
-        return 1
-    return int(max([code.co_firstlineno, *(end for _, end, _, _ in code.co_positions() if end is not None)]))

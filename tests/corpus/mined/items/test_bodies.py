@@ -213,7 +213,7 @@ NOT_FLAT = {
     "test_reads_its_frame": "it names locals",
     "test_binds_a_global": "it binds globals of its module",
     "test_wrapped": "its decorator wrapped is no context manager",
-    "test_closure": "its source is not found",
+    "test_closure": "it has no source of its own",
     "test_static": "it is no plain method",
 }
 
