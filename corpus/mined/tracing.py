@@ -17,7 +17,7 @@ from typing import Protocol, cast
 from trace_mine.corpus.errors import CorpusError
 from trace_mine.corpus.hashing import content_key
 from trace_mine.corpus.mined.hidden_inputs import add_prior
-from trace_mine.corpus.mined.items.verdicts import RunsSource, agrees, verdicts_of
+from trace_mine.corpus.mined.items.verdicts import ItemVerdict, RunsSource, agrees, verdicts_of
 from trace_mine.corpus.mined.payload import MinedPayload, UnreadableEntry
 from trace_mine.corpus.mined.snippets import Candidate
 from trace_mine.corpus.rows import Row, RowOrigin, make_row, printable
@@ -151,7 +151,7 @@ def _trace_form(unit: MinedPayload, candidate: Candidate) -> Row | Drop:
     return make_row(replace(trace, steps=steps), _row_origin(unit, candidate))
 
 
-def _verdicts(unit: MinedPayload, tracer: RunsSource) -> Mapping[str, str]:
+def _verdicts(unit: MinedPayload, tracer: RunsSource) -> Mapping[str, ItemVerdict]:
     """Pytest's verdicts on the items of the unit, asked for when the first one is needed."""
     if _Live.verdicts is None:
         candidates = [Candidate.from_json(entry["candidate"]) for entry in unit["snippets"]]
@@ -160,15 +160,16 @@ def _verdicts(unit: MinedPayload, tracer: RunsSource) -> Mapping[str, str]:
     return _Live.verdicts
 
 
-def _as_judged(trace: Trace, verdict: str | None, item: str) -> Trace | Drop:
+def _as_judged(trace: Trace, verdict: ItemVerdict | None, item: str) -> Trace | Drop:
     """The trace, where the test ends in it as it does under pytest."""
     if verdict is None:
         return Drop(reason=Reason.UNJUDGED, evidence=f"pytest's run of {item} came to no end")
-    if agrees(verdict, trace.outcome):
+    if agrees(verdict, trace.outcome, trace.exception):
         return trace
-    if verdict == "skipped":
+    if verdict.word == "skipped":
         return Drop(reason=Reason.TEST_SKIPPED, evidence=f"pytest skips {item}")
-    evidence = f"pytest says {verdict} of {item}, the session ends with {trace.outcome}: {trace.text[-300:]}"
+    word = f"{verdict.word} ({verdict.error})" if verdict.error else verdict.word
+    evidence = f"pytest says {word} of {item}, the session ends with {trace.outcome}: {trace.text[-300:]}"
     return Drop(reason=Reason.SPELT_OTHERWISE, evidence=evidence)
 
 
@@ -218,7 +219,7 @@ class _Live:
     key: str | None = None
     tracer: TracerLike | None = None
     unit: MinedPayload | None = None
-    verdicts: Mapping[str, str] | None = None
+    verdicts: Mapping[str, ItemVerdict] | None = None
 
 
 def _tracer_for(unit: MinedPayload) -> TracerLike:

@@ -101,6 +101,7 @@ class ItemRecipe(Record):
         body_imports: commands of the set-up that they need.
         awaits: they run coroutines by a variable ``runner``.
         not_flat: why there are no such statements.
+        is_drawn: hypothesis draws its arguments; those of ``arguments`` are one example.
         has_plain_init: its class has no constructor of its own.
     """
 
@@ -132,6 +133,7 @@ class ItemRecipe(Record):
     body_imports: tuple[Text, ...] = ()
     awaits: bool = False
     not_flat: Problem = ""
+    is_drawn: bool = False
     has_plain_init: bool = False
 
     def agree(self) -> None:

@@ -160,10 +160,15 @@ class _Speller:
         """The call of the test with its arguments."""
         item, spelt = self._item, self.spelt
         arguments = [f"{name}={self._variables[key]}" for name, key in item.arguments]
-        if all(argument == f"{name}={name}" for argument, (name, _) in zip(arguments, item.arguments, strict=True)):
+        is_in_order = not item.is_drawn  # of hypothesis' arguments only the names are known
+        if is_in_order and all(
+            argument == f"{name}={name}" for argument, (name, _) in zip(arguments, item.arguments, strict=True)
+        ):
             arguments = [name for name, _ in item.arguments]  # in the order of the signature, by pytest
         owner = f"{item.cls}." if item.is_static else "self." if item.cls else ""
         call = f"{owner}{item.name}({', '.join(arguments)})"
+        if item.is_drawn:
+            spelt.setup.append(f"{item.name} = {item.name}.hypothesis.inner_test")
         spelt.commands.append(f"runner.run({call})" if item.is_async else call)
         spelt.opens.append(f"{owner}{item.name}")
 

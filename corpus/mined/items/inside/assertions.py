@@ -183,7 +183,7 @@ class Shown:
         method = self._method(call.func)
         if any(isinstance(each, ast.Starred) for each in call.args):
             return []
-        if method in COMPARISONS:
+        if method is not None and method in COMPARISONS:
             return self._comparison(method, call)
         is_raises = method == "assertRaises" or self._resolve(call.func) is pytest.raises
         if is_raises and len(call.args) >= 2 and is_name(call.args[0]):

@@ -230,6 +230,7 @@ class _Flattener:
         raw = getattr(self._item.function, "__func__", self._item.function)
         if not hasattr(raw, "__wrapped__") and raw.__code__ is self._function.__code__:
             return [], []
+        is_drawn = False
         managers: list[str] = []
         injected: list[str] = []
         names = [*inspect.signature(self._function).parameters]
@@ -238,6 +239,9 @@ class _Flattener:
         for decorator in reversed(self._node.decorator_list):
             called = decorator.func if isinstance(decorator, ast.Call) else decorator
             resolved = self._resolve(called)
+            if str(getattr(resolved, "__module__", "")).partition(".")[0] == "hypothesis":
+                is_drawn = True  # its arguments are variables
+                continue
             if _is_mark(self._resolve(_root(called))) or type(resolved).__name__ == "MarkDecorator":
                 continue
             if not isinstance(decorator, ast.Call) or not _is_manager(resolved):
@@ -248,7 +252,7 @@ class _Flattener:
                 injected.append(name)
                 text += f" as {name}"
             managers.insert(0, text)
-        if not managers:
+        if not managers and not is_drawn:
             raise NotFlat("it is wrapped by what is no decorator of its own")
         return managers, injected
 

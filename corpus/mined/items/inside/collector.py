@@ -17,7 +17,9 @@ from typing import Any
 import pytest
 from trace_mine_items.at_prompt import NotFlat
 from trace_mine_items.bodies import flat_body
+from trace_mine_items.drawn_examples import example_of, is_drawn
 from trace_mine_items.fixed_functions import around_a_case, fixed_functions
+from trace_mine_items.fixture_columns import columns_of
 from trace_mine_items.function_facts import first_line, has_plain_init, last_line, uses_of_request
 from trace_mine_items.sources import fixture_parameter, parametrized
 from trace_mine_items.values import Speller
@@ -122,30 +124,6 @@ class _Plugin:
         self._write({"collection_summary": summary})
 
 
-_FIXTURE: dict[str, object] = {
-    "key": "",
-    "name": "",
-    "kind": "",
-    "module": "",
-    "qualname": "",
-    "is_method": False,
-    "yields": False,
-    "arguments": [],
-    "uses": [],
-    "takes_request": False,
-    "text": "",
-    "before": [],
-    "after": [],
-    "gives": [],
-    "is_async": False,
-}
-
-
-def _columns(fixtures: list[dict[str, object]]) -> dict[str, list[object]]:
-    """Records as columns, which is how ``item_protocol`` reads them."""
-    return {field: [fixture.get(field, default) for fixture in fixtures] for field, default in _FIXTURE.items()}
-
-
 class _NotSpelt(Exception):
     """The item has no commands; the message is why, as a word and a name (``plugin_fixture benchmark``)."""
 
@@ -184,7 +162,7 @@ class _Recipe:
             "uses": [],
             "gives": [],
             "changes_folder": False,
-            "fixtures": _columns([]),
+            "fixtures": columns_of([]),
             "modules": [],
             "problem": "",
             "body": [],
@@ -194,6 +172,7 @@ class _Recipe:
             "awaits": False,
             "not_flat": "",
             "has_plain_init": False,
+            "is_drawn": False,
         }
         try:
             record["skip"] = self._skip_reason()
@@ -221,8 +200,8 @@ class _Recipe:
         item, function = self._item, self._function
         if not inspect.isfunction(function):
             raise _NotSpelt(f"no_function {type(function).__name__}")
-        if hasattr(item.function, "hypothesis") or getattr(item.function, "is_hypothesis_test", False):
-            raise _NotSpelt("hypothesis")
+        drawn = self._draw() if is_drawn(item.function) else {}
+        function = self._function
         if inspect.isgeneratorfunction(function):
             raise _NotSpelt("generator")
         if item.cls is not None and "<" in item.cls.__qualname__:
@@ -235,10 +214,12 @@ class _Recipe:
         arguments = {name: self._fixture(name, 1) for name in item._fixtureinfo.argnames if name not in WITHOUT_EFFECT}
         uses = uses_of_request(function) if "request" in arguments else set()
         gives = self._asked_by_name(function, uses)
+        arguments.update({name: self._keep(name, 1, {"kind": "parameter", "text": drawn[name]}) for name in drawn})
         body = self._statements([name for name, key in arguments.items() if key])
         return {
             **body,
             "is_static": is_static,
+            "is_drawn": bool(drawn),
             "has_plain_init": item.cls is not None and has_plain_init(item.cls),
             "arguments": [[name, key] for name, key in arguments.items() if key],
             "order": [key for key in order if key],
@@ -247,9 +228,20 @@ class _Recipe:
             "uses": sorted(uses),
             "gives": gives,
             "changes_folder": "chdir" in self._names,
-            "fixtures": _columns([*self._fixtures.values()]),
+            "fixtures": columns_of([*self._fixtures.values()]),
             "modules": sorted(self._speller.modules),
         }
+
+    def _draw(self) -> dict[str, str]:
+        """The arguments of one example of a hypothesis test, whose own function takes the place of the wrapper."""
+        wrapper = getattr(self._item.function, "__func__", self._item.function)
+        if self._item.cls is not None:
+            raise _NotSpelt("hypothesis method")
+        example = example_of(wrapper, [*self._item._fixtureinfo.argnames], self._speller)
+        if example is None:
+            raise _NotSpelt("hypothesis example")
+        self._function = inspect.unwrap(wrapper.hypothesis.inner_test)
+        return example
 
     def _statements(self, arguments: Sequence[str]) -> dict[str, object]:
         """The statements of the test, or why it has none."""

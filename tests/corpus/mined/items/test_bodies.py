@@ -57,6 +57,7 @@ import unittest
 from unittest import mock
 
 import pytest
+from hypothesis import example, given, strategies
 
 import shop
 from base import Inherited
@@ -148,6 +149,17 @@ def test_wrapped():
     assert len("ab") == 2
 
 
+@example(drawn=3)
+@given(drawn=strategies.integers(0, 9))
+def test_drawn(drawn):
+    assert total([drawn]) == drawn
+
+
+@given(strategies.data())
+def test_draws_within(data):
+    assert data.draw(strategies.none()) is None
+
+
 def made():
     number = 1
 
@@ -234,7 +246,10 @@ def rows(shop: Path, tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, M
 
     out = tmp_path_factory.mktemp("mined") / "out"
     assert main([str(shop), "--out", str(out), "--sources", "test", "--environment", "none", "--jobs", "1"]) == 0
-    assert (out / "errors.jsonl").read_text() == ""
+    drops = [json.loads(line) for line in (out / "errors.jsonl").read_text().splitlines()]
+    assert [(drop["name"].partition(".")[2], drop["reason"]) for drop in drops] == [
+        ("test_draws_within", "needs_fixture")
+    ]
     found = [row for file in out.rglob("*.parquet") for row in parquet.read_table(file).to_pylist()]
     assert json.loads((out / "stats.json").read_bytes())["tests"]["shop"]["unjudged"] == 0
     return {row["name"].partition("test_shop.")[2]: row for row in found}
@@ -243,7 +258,9 @@ def rows(shop: Path, tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, M
 def test_bodies_and_the_reasons_of_those_without(shop: Path, tmp_path: Path) -> None:
     tests = collect_tests(TracerConfig(repository=shop, sys_path=("",), site_folders=(SITE,)), tmp_path / "staging")
     assert not tests.failure
-    items: Mapping[str, ItemRecipe] = {item.name: item for item in tests.items}
+    problems = {item.name: item.problem for item in tests.items if item.problem}
+    assert problems == {"test_draws_within": "hypothesis example"}
+    items: Mapping[str, ItemRecipe] = {item.name: item for item in tests.items if not item.problem}
     assert {name: item.not_flat for name, item in items.items() if item.not_flat} == NOT_FLAT
     assert {name for name, item in items.items() if not item.body} == {*NOT_FLAT}
     assert items["test_plain"].body == (
@@ -253,7 +270,7 @@ def test_bodies_and_the_reasons_of_those_without(shop: Path, tmp_path: Path) -> 
         "assert left == 3",
     )
     # an added statement stands at the line of the one that it was made for
-    assert items["test_plain"].body_lines == (14, 15, 16, 16)
+    assert items["test_plain"].body_lines == (15, 16, 17, 17)
     assert items["test_inherited"].body_imports == ("from base import FACTOR", "from base import math")
     assert items["test_private_names"].body[0] == "self._TestOne__number = len('ab')"
     assert items["test_super"].body[0] == "left = super(TestOne, self).factor_of()"
@@ -262,7 +279,7 @@ def test_bodies_and_the_reasons_of_those_without(shop: Path, tmp_path: Path) -> 
 def test_each_of_them_is_a_row_that_ends_as_under_pytest(rows: Mapping[str, Mapping[str, object]]) -> None:
     outcomes = {name: row["outcome"] for name, row in rows.items()}
     assert {name for name, outcome in outcomes.items() if outcome != "ok"} == {"test_fails", "test_does_not_raise"}
-    assert len(outcomes) == 21
+    assert len(outcomes) == 22
 
 
 def test_rows_show_what_assertions_compare_and_nothing_of_the_runners(
@@ -274,6 +291,7 @@ def test_rows_show_what_assertions_compare_and_nothing_of_the_runners(
     assert ">>> message\n'negative: -1'\n" in texts["test_raises"]
     assert "AssertionError: DID NOT RAISE" in texts["test_does_not_raise"]
     assert ">>> left\n3\n" in texts["CaseTwo.test_awaits"]
+    assert texts["test_drawn"].startswith(">>> drawn = 3\n")
     for name, text in texts.items():
         assert "pytest" not in text, name
         assert "self.assert" not in text, name
