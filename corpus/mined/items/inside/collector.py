@@ -66,6 +66,8 @@ WITHOUT_EFFECT = {
 }
 STANDS_IN = {"param", "cls", "instance", "function", "addfinalizer", "node", "fixturename", "getfixturevalue"}
 """Attributes of ``request`` that the stand-in of ``spelling`` has."""
+MARKERS = ("no_cover", "xdist_group")
+"""Marks that the disabled plugins register; without them a suite that forbids unknown marks breaks off."""
 MAX_ERROR = 300
 
 
@@ -90,6 +92,10 @@ class _Plugin:
         self._errors: list[str] = []
         self._num_items = 0
         self._is_collected = False
+
+    def pytest_configure(self, config: Any) -> None:
+        for name in MARKERS:
+            config.addinivalue_line("markers", f"{name}: of a plugin that is left out here")
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items: list[Any]) -> None:

@@ -41,6 +41,11 @@ class _Verdicts:
         self._words: dict[str, str] = {}
         self._errors: dict[str, str] = {}
 
+    def pytest_configure(self, config: Any) -> None:
+        """Register the marks of the plugins that are left out: a suite that forbids unknown marks breaks off."""
+        for name in ("no_cover", "xdist_group"):
+            config.addinivalue_line("markers", f"{name}: of a plugin that is left out here")
+
     @pytest.hookimpl(hookwrapper=True)
     def pytest_runtest_protocol(self, item: Any) -> Any:
         """Give each item its time, so that one that waits for ever leaves the others theirs."""

@@ -245,7 +245,8 @@ def rows(shop: Path, tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, M
     import pyarrow.parquet as parquet
 
     out = tmp_path_factory.mktemp("mined") / "out"
-    assert main([str(shop), "--out", str(out), "--sources", "test", "--environment", "none", "--jobs", "1"]) == 0
+    arguments = ["--sources", "test", "--environment", "none", "--jobs", "1", "--keep-duplicates"]
+    assert main([str(shop), "--out", str(out), *arguments]) == 0
     drops = [json.loads(line) for line in (out / "errors.jsonl").read_text().splitlines()]
     assert [(drop["name"].partition(".")[2], drop["reason"]) for drop in drops] == [
         ("test_draws_within", "needs_fixture")
