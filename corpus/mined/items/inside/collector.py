@@ -243,7 +243,7 @@ class _Recipe:
         wrapper = getattr(self._item.function, "__func__", self._item.function)
         if self._item.cls is not None:
             raise _NotSpelt("hypothesis method")
-        example = example_of(wrapper, [*self._item._fixtureinfo.argnames], self._speller)
+        example: dict[str, str] | None = example_of(wrapper, [*self._item._fixtureinfo.argnames], self._speller)
         if example is None:
             raise _NotSpelt("hypothesis example")
         self._function = inspect.unwrap(wrapper.hypothesis.inner_test)
