@@ -69,6 +69,14 @@ def mine(
         int, typer.Option(min=0, help="How deep calls of the repository's own functions are opened.")
     ] = DEFAULT_FOLLOW,
     limit: Annotated[int | None, typer.Option(min=1, help="Stop after this many snippets.", show_default=False)] = None,
+    siblings: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Tests that differ in their parameters alone, of which sessions are made: the most unlike ones.",
+            show_default="4",
+        ),
+    ] = None,
     licences: Annotated[
         str, typer.Option("--licenses", help="all, or permissive: leave out other and unknown licences.")
     ] = "all",
@@ -144,6 +152,7 @@ def mine(
     Finds doctest examples, scripts and tests, runs each in a sandbox, and writes what happened;
     datasets.load_dataset(OUT) reads it.
     """
+    from trace_mine.corpus.mined.items.siblings import SIBLINGS
     from trace_mine.corpus.mined.options import MineOptions
     from trace_mine.tracer.limits import Limits
 
@@ -161,6 +170,7 @@ def mine(
                 forks=forks,
             ),
             limit=limit,
+            siblings=SIBLINGS if siblings is None else siblings,
             licences=licences,
             packages=tuple(packages or ()),
             environment=environment,

@@ -14,10 +14,11 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from trace_mine.corpus.rows import Row
-from trace_mine.corpus.stats import BeliefStats, GroupStats, Notes, Stats
+from trace_mine.corpus.stats import BeliefStats, GroupStats, ItemNote, Notes, Stats
 from trace_mine.corpus.thinning import CopyKind
 from trace_mine.corpus.work import Dropped
 from trace_mine.corpus.worth import SHARES, Distribution
+from trace_mine.tracer.inside.reasons import Reason
 from trace_mine.tracer.schema import METHODS, SCHEMA_VERSION
 
 Grouped = Literal["licence", "outcome", "python", "sandbox_level"]
@@ -170,10 +171,19 @@ class Counts:
                 "states_verified": self._sums["states_verified"],
                 "states_total": self._sums["states_total"],
             },
-            **notes,
+            **self._with_unjudged(notes),
             "config": dict(config),
             "schema_version": SCHEMA_VERSION,
         }
+
+    def _with_unjudged(self, notes: Notes) -> Notes:
+        """The notes, with the number of each repository's tests of which pytest's verdict is not known."""
+        if "tests" not in notes:
+            return notes
+        tests: dict[str, ItemNote] = {}
+        for name, note in notes["tests"].items():
+            tests[name] = {**note, "unjudged": self._by_repository[name].drops[Reason.UNJUDGED]}
+        return {**notes, "tests": tests}
 
     def _sorted(self, group: Grouped) -> dict[str, int]:
         return dict(sorted(self._groups[group].items()))

@@ -634,8 +634,13 @@ ROW: dict[Reason, Callable[[Path], str]] = {
         Found(text=TEST.format("()")), lambda root: _trace(text=f">>> import a\n>>> a\n{root}/repository/a.py\n")
     ),
     Reason.SPELT_OTHERWISE: _mined(
-        # pytest begins in the repository, a session in a folder of its own
-        Found(text="import os\nimport pytest\n\n\ndef test_a():\n    assert os.path.exists('test_a.py')\n")
+        Found(text="import os\nimport pytest\n\n\ndef test_a():\n    assert 'PYTEST_CURRENT_TEST' in os.environ\n")
+    ),
+    Reason.UNJUDGED: _mined(
+        Found(
+            text="import os\nimport pytest\n\n\ndef test_a():\n"
+            "    'PYTEST_CURRENT_TEST' in os.environ and os._exit(0)\n"
+        )
     ),
     Reason.INTERNAL_ERROR: _mined(Found(text=TEST.format("()")), _bug),
     # a session whose beliefs ended before its question

@@ -294,7 +294,7 @@ class Mined:
         tests = collect_tests(config_of(arguments), self._staging)
         if tests.failure:
             self._tell(f"tests of {summary.name}: {tests.failure}; they are read by their syntax instead")
-        candidates, note = with_items(reading, tests, repository.root)
+        candidates, note = with_items(reading, tests, repository.root, self._options.siblings)
         self._items[summary.name] = note
         return candidates
 

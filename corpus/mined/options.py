@@ -9,6 +9,7 @@ from pathlib import Path
 from trace_mine.corpus.mined.environments.for_repository import EnvironmentOptions
 from trace_mine.corpus.mined.environments.uv import PackageIndex
 from trace_mine.corpus.mined.import_search import search_of
+from trace_mine.corpus.mined.items.siblings import SIBLINGS
 from trace_mine.corpus.mined.snippets import DEFAULT_ENTRIES, ENTRIES, INVERSE_ENTRIES
 from trace_mine.tracer.config import DEFAULT_FOLLOW, TracerConfig, check_sandbox_level
 from trace_mine.tracer.limits import Limits
@@ -28,6 +29,7 @@ class MineOptions:
         follow: how deep calls of the repository's own functions are opened; 0 keeps every call as one command.
         limits: of one run.
         limit: the number of snippets to stop after; None for all of them.
+        siblings: the number of items of one test that differ in their parameters alone, of which sessions are made.
         licences: ``all`` or ``permissive``.
         packages: folders of installed packages for the sandbox.
         environment: ``auto`` makes an environment for each repository, ``none`` shows what is installed here; else a
@@ -56,6 +58,7 @@ class MineOptions:
     follow: int = DEFAULT_FOLLOW
     limits: Limits = field(default_factory=Limits)
     limit: int | None = None
+    siblings: int = SIBLINGS
     licences: str = "all"
     packages: tuple[Path, ...] = ()
     environment: str = "auto"
@@ -106,6 +109,8 @@ class MineOptions:
             raise ValueError(f"expected keep to be records, got {self.keep!r}; leave it out to drop them")
         if self.limit is not None and self.limit < 1:
             raise ValueError(f"expected limit >= 1, got {self.limit}; leave it out for everything")
+        if self.siblings < 1:
+            raise ValueError(f"expected siblings >= 1, got {self.siblings}; write how many items of a test are taken")
         if self.follow < 0:
             raise ValueError(f"expected follow >= 0, got {self.follow}; 0 keeps every call whole")
 
@@ -179,6 +184,7 @@ class MineOptions:
             "follow": self.follow,
             "limits": self.limits.as_dict(),
             "limit": self.limit,
+            "siblings": self.siblings,
             "licences": self.licences,
             # Without their parents, which are this machine's; the versions of packages are in each unit's key.
             "packages": [folder.name for folder in self.packages],

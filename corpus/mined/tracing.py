@@ -17,7 +17,7 @@ from typing import Protocol, cast
 from trace_mine.corpus.errors import CorpusError
 from trace_mine.corpus.hashing import content_key
 from trace_mine.corpus.mined.hidden_inputs import add_prior
-from trace_mine.corpus.mined.items.verdicts import RunsSource, agrees, verdicts_of
+from trace_mine.corpus.mined.items.verdicts import ItemVerdict, RunsSource, agrees, verdicts_of
 from trace_mine.corpus.mined.payload import MinedPayload, UnreadableEntry
 from trace_mine.corpus.mined.snippets import Candidate
 from trace_mine.corpus.rows import Row, RowOrigin, make_row, printable
@@ -30,6 +30,24 @@ from trace_mine.tracer.schema import Drop, Snippet, Trace
 ORIGIN = "mined"
 MAX_EVIDENCE = 2000
 """Characters of a drop's evidence that are kept; a whole output would make ``errors.jsonl`` as large as the dataset."""
+
+OF_A_FORM = frozenset(
+    (
+        Reason.SPELT_OTHERWISE,
+        Reason.SETUP_ERROR,
+        Reason.SYNTAX_ERROR,
+        Reason.MISSING_CONTEXT,
+        Reason.EMPTY,
+        Reason.RESULT_DIFFERS,
+        Reason.PATH_DIFFERS,
+        Reason.REPLAY_MISMATCH,
+        Reason.DRAWS_DIFFER,
+        Reason.UNFAITHFUL,
+        Reason.TRACER_ERROR,
+        Reason.SHOWS_PATH,
+    )
+)
+"""Reasons that another form of the same snippet may not have; limits, say, it would reach again."""
 
 
 class TracerLike(Protocol):
@@ -97,6 +115,16 @@ def _may_draw(result: Row | Drop) -> bool:
 
 
 def _trace(unit: MinedPayload, candidate: Candidate) -> Row | Drop:
+    """Trace a session of the first form of the snippet that gives a row."""
+    result = _trace_form(unit, candidate)
+    for snippet in candidate.fallbacks:
+        if not isinstance(result, Drop) or result.reason not in OF_A_FORM:
+            break
+        result = _trace_form(unit, replace(candidate, snippet=snippet))
+    return result
+
+
+def _trace_form(unit: MinedPayload, candidate: Candidate) -> Row | Drop:
     """Trace one session, and make a row of it where nothing speaks against that."""
     snippet = candidate.snippet
     tracer = _tracer_for(unit)
@@ -144,7 +172,7 @@ def _portable(events: EventLog, unit: MinedPayload) -> EventLog:
     return events.with_paths(lambda path: _relative(path, unit["tracer"]["library"]))
 
 
-def _verdicts(unit: MinedPayload, tracer: RunsSource) -> Mapping[str, str]:
+def _verdicts(unit: MinedPayload, tracer: RunsSource) -> Mapping[str, ItemVerdict]:
     """Pytest's verdicts on the items of the unit, asked for when the first one is needed."""
     if _Live.verdicts is None:
         candidates = [Candidate.from_json(entry["candidate"]) for entry in unit["snippets"]]
@@ -153,13 +181,16 @@ def _verdicts(unit: MinedPayload, tracer: RunsSource) -> Mapping[str, str]:
     return _Live.verdicts
 
 
-def _as_judged(trace: Trace, verdict: str | None, item: str) -> Trace | Drop:
-    """The trace, where the test ends in it as it does under pytest; also where pytest's verdict is not known."""
-    if verdict is None or agrees(verdict, trace.outcome):
+def _as_judged(trace: Trace, verdict: ItemVerdict | None, item: str) -> Trace | Drop:
+    """The trace, where the test ends in it as it does under pytest."""
+    if verdict is None:
+        return Drop(reason=Reason.UNJUDGED, evidence=f"pytest's run of {item} came to no end")
+    if agrees(verdict, trace.outcome, trace.exception):
         return trace
-    if verdict == "skipped":
+    if verdict.word == "skipped":
         return Drop(reason=Reason.TEST_SKIPPED, evidence=f"pytest skips {item}")
-    evidence = f"pytest says {verdict} of {item}, the session ends with {trace.outcome}: {trace.text[-300:]}"
+    word = f"{verdict.word} ({verdict.error})" if verdict.error else verdict.word
+    evidence = f"pytest says {word} of {item}, the session ends with {trace.outcome}: {trace.text[-300:]}"
     return Drop(reason=Reason.SPELT_OTHERWISE, evidence=evidence)
 
 
@@ -209,7 +240,7 @@ class _Live:
     key: str | None = None
     tracer: TracerLike | None = None
     unit: MinedPayload | None = None
-    verdicts: Mapping[str, str] | None = None
+    verdicts: Mapping[str, ItemVerdict] | None = None
 
 
 def _tracer_for(unit: MinedPayload) -> TracerLike:

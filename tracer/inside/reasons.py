@@ -307,6 +307,14 @@ class Reason(StrEnum):
         "spelt_otherwise",
         _row("As commands the test ends otherwise than under pytest: it passes there and raises here, or the reverse."),
     )
+    UNJUDGED = (
+        "unjudged",
+        _row(
+            "Pytest's own run of the test came to no end within the limits of a session, so that nothing says how the "
+            "test should end.",
+            "Give more time with --timeout.",
+        ),
+    )
     NO_CHOICES = (
         "no_choices",
         _tracing(

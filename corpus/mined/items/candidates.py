@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,14 +11,12 @@ from pathlib import Path
 from trace_mine.corpus.mined.files import read_bytes
 from trace_mine.corpus.mined.items.collection import CollectedTests
 from trace_mine.corpus.mined.items.item_protocol import ItemRecipe
-from trace_mine.corpus.mined.items.spelling import spell
+from trace_mine.corpus.mined.items.siblings import SIBLINGS, sampled
+from trace_mine.corpus.mined.items.spelling import SpeltItem, forms_of
 from trace_mine.corpus.mined.snippets.candidate import Candidate
 from trace_mine.tracer.inside.reasons import Reason
 from trace_mine.tracer.schema import Drop, Piece, Snippet
 
-SIBLINGS = 4
-"""Items of one test that differ in their parameters alone, of which sessions are made. 907 of attrs' items are those
-of 170 functions: all of them would drown the rest."""
 _REASONS = {"hypothesis": Reason.NEEDS_FIXTURE, "generator": Reason.GENERATOR_TEST, "async_fixture": Reason.ASYNC_TEST}
 
 
@@ -44,7 +42,11 @@ class ItemCounts:
 
 
 def item_candidates(
-    tests: CollectedTests, root: Path, main_roots: Sequence[str], licences: Mapping[str, str | None]
+    tests: CollectedTests,
+    root: Path,
+    main_roots: Sequence[str],
+    licences: Mapping[str, str | None],
+    siblings: int = SIBLINGS,
 ) -> tuple[list[Candidate], ItemCounts]:
     """Make the candidates of a repository's items, in pytest's order.
 
@@ -53,8 +55,9 @@ def item_candidates(
         root: the repository, of whose files the bytes are hashed.
         main_roots: folders for ``sys.path``, as ``Layout`` has them.
         licences: by path, the licence in a file's own header.
+        siblings: the number of items of one test that differ in their parameters alone, of which sessions are made.
     """
-    kept, num_left_out = _sampled(tests.items)
+    kept, num_left_out = sampled(tests.items, siblings)
     not_spelt = Counter(item.problem.partition(":")[0] for item in kept if item.problem)
     # behind the others the folders of conftest.py files, from which fixtures are imported
     collected = () if tests.summary is None else tests.summary.sys_path
@@ -73,46 +76,38 @@ def item_candidates(
     return candidates, counts
 
 
-def _sampled(items: Sequence[ItemRecipe]) -> tuple[list[ItemRecipe], int]:
-    """At most SIBLINGS items of each test, evenly spread over its parameters, in their order; how many are left out."""
-    families: dict[tuple[str, str, str], list[int]] = defaultdict(list)
-    for index, item in enumerate(items):
-        families[item.path, item.cls, item.name].append(index)
-    chosen: set[int] = set()
-    for members in families.values():
-        step = max(1.0, (len(members) - 1) / (SIBLINGS - 1))
-        chosen.update(members[min(len(members) - 1, round(step * n))] for n in range(min(SIBLINGS, len(members))))
-    return [item for index, item in enumerate(items) if index in chosen], len(items) - len(chosen)
-
-
 def _candidate(item: ItemRecipe, roots: Sequence[str], source_hash: str, licence: str | None) -> Candidate:
     drop = _drop_of(item)
-    pieces: tuple[Piece, ...] = ()
-    code = ""
-    opens: tuple[str, ...] = ()
-    if drop is None:
-        spelt = spell(item)
-        pieces = tuple(Piece(source=f"{command}\n", line=item.line) for command in spelt.commands)
-        code, opens = spelt.code, tuple(dict.fromkeys(spelt.opens))
-    owner = f"{item.cls}." if item.cls else ""
+    snippets = [_snippet(item, spelt) for spelt in forms_of(item)] if drop is None else [_snippet(item, SpeltItem())]
     base = _base_of(item)
     return Candidate(
-        snippet=Snippet(
-            kind="test",
-            name=f"{item.module}.{owner}{item.case}",
-            path=item.path,
-            line=item.line,
-            end_line=max(item.line, item.end_line),
-            pieces=pieces,
-            module=item.module,
-            code=code,
-            opens=opens,
-        ),
+        snippet=snippets[0],
+        fallbacks=tuple(snippets[1:]),
         sys_path=tuple(dict.fromkeys((base, *roots))),
         source_hash=source_hash,
         drop=drop,
         licence=licence,
         item=item.nodeid,
+    )
+
+
+def _snippet(item: ItemRecipe, spelt: SpeltItem) -> Snippet:
+    owner = f"{item.cls}." if item.cls else ""
+    lines = [item.line] * len(spelt.commands)
+    if spelt.first_statement is not None:
+        lines[spelt.first_statement : spelt.first_statement + len(item.body)] = item.body_lines
+    return Snippet(
+        kind="test",
+        name=f"{item.module}.{owner}{item.case}",
+        path=item.path,
+        line=item.line,
+        end_line=max(item.line, item.end_line),
+        pieces=tuple(
+            Piece(source=f"{command}\n", line=line) for command, line in zip(spelt.commands, lines, strict=True)
+        ),
+        module=item.module,
+        code=spelt.code,
+        opens=tuple(dict.fromkeys(spelt.opens)),
     )
 
 

@@ -7,24 +7,28 @@ from pathlib import Path
 
 from trace_mine.corpus.mined.items.candidates import item_candidates
 from trace_mine.corpus.mined.items.collection import CollectedTests
+from trace_mine.corpus.mined.items.siblings import SIBLINGS
 from trace_mine.corpus.mined.reader import RepositoryReading
 from trace_mine.corpus.mined.snippets import Candidate
 from trace_mine.corpus.rows import printable
 from trace_mine.corpus.stats import ItemNote
 
 
-def with_items(reading: RepositoryReading, tests: CollectedTests, root: Path) -> tuple[Sequence[Candidate], ItemNote]:
+def with_items(
+    reading: RepositoryReading, tests: CollectedTests, root: Path, siblings: int = SIBLINGS
+) -> tuple[Sequence[Candidate], ItemNote]:
     """Return a repository's candidates by file, and what ``stats.json`` says of its tests.
 
     Args:
         reading: the repository as it was read; its own tests stay where pytest collected none.
         tests: what pytest collected.
         root: the repository's folder.
+        siblings: items of one test that differ in their parameters alone, of which sessions are made.
     """
     if tests.failure:
         return reading.candidates, {"failure": printable(tests.failure)}
     licences = {candidate.snippet.path: candidate.licence for candidate in reading.candidates}
-    items, counts = item_candidates(tests, root, reading.summary.main_roots, licences)
+    items, counts = item_candidates(tests, root, reading.summary.main_roots, licences, siblings)
     others = [candidate for candidate in reading.candidates if candidate.snippet.kind != "test"]
     note: ItemNote = {
         "collected": counts.collected,

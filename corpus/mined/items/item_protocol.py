@@ -15,6 +15,7 @@ from trace_mine.tracer.inside.protocol.jobs import Count, Line, Location, Name
 
 Text = Annotated[str, AtMost(2_000)]
 Problem = Annotated[str, AtMost(400)]
+Statement = Annotated[str, AtMost(20_000)]
 FixtureKind = Literal["own", "built_in", "parameter", "xunit"]
 MAX_ITEMS = 50_000
 """Items of a repository that are taken; networkx has 7,151."""
@@ -38,6 +39,7 @@ class FixtureRecipe(Record):
         uses: attributes of ``request`` that it reads.
         takes_request: it has an argument ``request``.
         gives: fixtures that it may ask of ``request`` by name, with their keys.
+        is_async: it is a coroutine function, or yields in one.
         text: the expression of its parameter; empty where it has none.
         before, after: of ``xunit``, the commands before and after the test; its name is ``module``, ``function``,
             ``class`` or ``method``.
@@ -57,6 +59,7 @@ class FixtureRecipe(Record):
     before: tuple[Text, ...] = ()
     after: tuple[Text, ...] = ()
     gives: tuple[tuple[Name, Name], ...] = ()
+    is_async: bool = False
 
     def agree(self) -> None:
         if not self.name.isidentifier():
@@ -92,6 +95,14 @@ class ItemRecipe(Record):
         fixtures: all its fixtures, those that others ask for before these.
         modules: modules that texts of parameters name.
         problem: why it has no commands, as a word and a name; empty where it has.
+        body, body_lines: the statements of the test, with its assertions as what they compare, and their lines in its
+            file; none where it must be called.
+        binds: the names that these statements bind.
+        body_imports: commands of the set-up that they need.
+        awaits: they run coroutines by a variable ``runner``.
+        not_flat: why there are no such statements.
+        is_drawn: hypothesis draws its arguments; those of ``arguments`` are one example.
+        has_plain_init: its class has no constructor of its own.
     """
 
     nodeid: Text
@@ -116,12 +127,22 @@ class ItemRecipe(Record):
     fixtures: tuple[FixtureRecipe, ...]
     modules: tuple[Name, ...]
     problem: Problem
+    body: tuple[Statement, ...] = ()
+    body_lines: tuple[Line, ...] = ()
+    binds: tuple[Name, ...] = ()
+    body_imports: tuple[Text, ...] = ()
+    awaits: bool = False
+    not_flat: Problem = ""
+    is_drawn: bool = False
+    has_plain_init: bool = False
 
     def agree(self) -> None:
         check_relative(self.path)
         for dotted in (self.module, self.name, *self.modules, *([self.cls] if self.cls else [])):
             if not all(part.isidentifier() for part in dotted.split(".")):
                 raise ProtocolError(f"expected dotted names in an ItemRecipe, got {dotted[:40]!r}")
+        if len(self.body) != len(self.body_lines):
+            raise ProtocolError(f"expected a line for each statement, got {len(self.body_lines)} for {len(self.body)}")
         if len(self.fixtures) > MAX_FIXTURES:
             raise ProtocolError(f"expected at most {MAX_FIXTURES} fixtures of an item, got {len(self.fixtures)}")
         known: set[str] = set()

@@ -1,13 +1,16 @@
-"""An item of pytest as commands: its fixtures, its parameters, the call of the test, and what ends the fixtures.
+"""An item of pytest as commands: its fixtures, its parameters, the test, and what ends the fixtures.
 
-The commands run in the namespace of the test's module, as examples of a docstring do. The call of the test, and those
-of fixtures and set-up functions, are opened by the tracer at no depth (``Snippet.opens``), so that a session shows the
-bodies of these and not their calls.
+The commands run in the namespace of the test's module, as examples of a docstring do. Calls of fixtures and set-up
+functions are opened by the tracer at no depth (``Snippet.opens``), so that a session shows their bodies. The test
+itself has several forms: ``flat``, its statements with what its assertions compare, or ``called``, opened like a
+fixture; and each of the two in the repository's own folder, for tests that read files from there.
 
     @pytest.fixture                         >>> numbers = numbers(3)
     def numbers(request): ...               >>> expected = 6
-    @pytest.mark.parametrize(...)           >>> test_sum(numbers, expected)
-    def test_sum(numbers, expected): ...
+    @pytest.mark.parametrize(...)           >>> left = sum(numbers)
+    def test_sum(numbers, expected):        >>> left
+        assert sum(numbers) == expected     6
+                                            >>> assert left == expected
 """
 
 from __future__ import annotations
@@ -15,9 +18,14 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 from trace_mine.corpus.mined.items.item_protocol import FixtureRecipe, ItemRecipe
-from trace_mine.corpus.mined.items.stand_ins import PLAIN, STAND_INS, built_in
+from trace_mine.corpus.mined.items.stand_ins import ASYNC, PLAIN, STAND_INS, built_in
+
+Form = Literal["flat", "called"]
+FORMS: tuple[tuple[Form, bool], ...] = (("flat", False), ("called", False), ("flat", True), ("called", True))
+"""The forms of a test, each with whether it runs in the repository's folder, in the order in which they are tried."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -28,11 +36,13 @@ class SpeltItem:
         setup: source that runs silently first.
         commands: the session's, in order.
         opens: callables whose calls the tracer opens at no depth.
+        first_statement: the place in ``commands`` of the first statement of a flat body; None where the test is called.
     """
 
     setup: list[str] = field(default_factory=list)
     commands: list[str] = field(default_factory=list)
     opens: list[str] = field(default_factory=list)
+    first_statement: int | None = None
 
     @property
     def code(self) -> str:
@@ -40,8 +50,39 @@ class SpeltItem:
         return "".join(f"{line}\n" for line in dict.fromkeys(self.setup))
 
 
-def spell(item: ItemRecipe) -> SpeltItem:
+def forms_of(item: ItemRecipe) -> list[SpeltItem]:
+    """Return an item without ``problem`` in each of its forms, in the order in which they are to be tried."""
+    spelt = [spell(item, form, in_root=in_root) for form, in_root in FORMS if form != "flat" or is_flat(item)]
+    if uses_folder(item):
+        # the folder of a test is a relative path, and another one from the repository's folder
+        spelt = [each for each in spelt if IN_ROOT not in each.code]
+    return spelt
+
+
+def is_flat(item: ItemRecipe) -> bool:
+    """Return True if the statements of the test can stand among the commands of its fixtures."""
+    if not item.body:
+        return False
+    # a name that the body binds may be one that the commands after it mean otherwise
+    after = {name for command in spell(item, "called").commands for name in re.findall(r"[^\W\d]\w*", command)}
+    given = {name for name, _ in item.arguments}
+    return not ({*item.binds} - given) & (after - given) and all(
+        fixture.name == name for name, key in item.arguments for fixture in item.fixtures if fixture.key == key
+    )
+
+
+def uses_folder(item: ItemRecipe) -> bool:
+    """Return True if pytest gives the test, or one of its fixtures, a temporary folder."""
+    return any(each.kind == "built_in" and each.name in FOLDERS for each in item.fixtures)
+
+
+def spell(item: ItemRecipe, form: Form = "called", *, in_root: bool = False) -> SpeltItem:
     """Spell an item that has no ``problem``.
+
+    Args:
+        item: the test.
+        form: ``flat`` for one that ``is_flat``, or ``called``.
+        in_root: the session runs in the repository's folder, as the test does under pytest.
 
     >>> recipe = ItemRecipe(nodeid="test_a.py::test_b", path="test_a.py", module="test_a", cls="", name="test_b",
     ...     case="test_b", line=1, end_line=2, skip="", is_unittest=False, is_async=False, is_static=False, before=(),
@@ -51,13 +92,25 @@ def spell(item: ItemRecipe) -> SpeltItem:
     >>> spell(recipe).commands
     ['n = 3', 'test_b(n)']
     """
-    speller = _Speller(item)
+    speller = _Speller(item, form)
+    if in_root:
+        speller.spelt.setup.append(f"{IN_ROOT}({'/'.join(['..'] * item.path.count('/')) or '.'!r})")
     speller.run()
     return speller.spelt
 
 
+FOLDERS = ("tmp_path", "tmpdir", "tmp_path_factory", "datadir", "shared_datadir")
+IN_ROOT = """\
+def _enter(up):
+    import os
+    os.chdir(os.path.join(os.path.dirname(os.path.abspath(__file__)), up))
+_enter"""
+"""Set-up that enters the repository's folder, from that of the test's file: true on every machine that replays it."""
+
+
 class _Speller:
-    def __init__(self, item: ItemRecipe) -> None:
+    def __init__(self, item: ItemRecipe, form: Form) -> None:
+        self._form = form
         self._item = item
         self._fixtures = {fixture.key: fixture for fixture in item.fixtures}
         self._variables: dict[str, str] = {}
@@ -68,6 +121,10 @@ class _Speller:
     def run(self) -> None:
         item, spelt = self._item, self.spelt
         spelt.setup += [f"import {name}" for name in item.modules]
+        if self._runs_coroutines():
+            spelt.setup.append(ASYNC)
+            spelt.commands.append("runner = asyncio.Runner()")
+            self._after.append("runner.close()")
         # pytest's closure has what its own fixtures ask for too (``tmp_path_factory``), which nobody here does
         pairs = [
             *item.arguments,
@@ -82,23 +139,46 @@ class _Speller:
             self._make(self._fixtures[key])
         self._need_instance()
         spelt.commands += item.before
+        if self._form == "flat":
+            spelt.setup += item.body_imports
+            spelt.first_statement = len(spelt.commands)
+            spelt.commands += item.body
+        else:
+            self._call()
+        spelt.commands += [*item.after, *reversed(self._after)]
+        spelt.opens += [callee for each in (*item.before, *item.after) if (callee := _callee(each)) != "runner.run"]
+
+    def _runs_coroutines(self) -> bool:
+        """Return True if the session needs an event loop."""
+        item = self._item
+        around = (*item.before, *item.after)
+        return (
+            item.is_async or any(each.is_async for each in item.fixtures) or any("runner." in each for each in around)
+        )
+
+    def _call(self) -> None:
+        """The call of the test with its arguments."""
+        item, spelt = self._item, self.spelt
         arguments = [f"{name}={self._variables[key]}" for name, key in item.arguments]
-        if all(argument == f"{name}={name}" for argument, (name, _) in zip(arguments, item.arguments, strict=True)):
+        is_in_order = not item.is_drawn  # of hypothesis' arguments only the names are known
+        if is_in_order and all(
+            argument == f"{name}={name}" for argument, (name, _) in zip(arguments, item.arguments, strict=True)
+        ):
             arguments = [name for name, _ in item.arguments]  # in the order of the signature, by pytest
         owner = f"{item.cls}." if item.is_static else "self." if item.cls else ""
         call = f"{owner}{item.name}({', '.join(arguments)})"
-        if item.is_async:
-            spelt.setup.append("import asyncio")
-            call = f"asyncio.run({call})"
-        spelt.commands.append(call)
-        spelt.commands += [*item.after, *reversed(self._after)]
-        spelt.opens += [f"{owner}{item.name}", *map(_callee, (*item.before, *item.after))]
+        if item.is_drawn:
+            spelt.setup.append(f"{item.name} = {item.name}.hypothesis.inner_test")
+        spelt.commands.append(f"runner.run({call})" if item.is_async else call)
+        spelt.opens.append(f"{owner}{item.name}")
 
     def _need_instance(self) -> None:
         if not self._has_instance:
             self._has_instance = True
             argument = repr(self._item.name) if self._item.is_unittest else ""
-            self.spelt.commands.append(f"self = {self._item.cls}({argument})")
+            made = f"self = {self._item.cls}({argument})"
+            # of a class without a constructor of its own, what there is to see is unittest's
+            (self.spelt.setup if self._item.has_plain_init else self.spelt.commands).append(made)
 
     def _make(self, fixture: FixtureRecipe) -> None:
         """Add the commands that make a fixture, after those that it asks for."""
@@ -155,10 +235,15 @@ class _Speller:
             arguments.append("request=request")
         call = f"{function}({', '.join(arguments)})"
         self.spelt.opens.append(function)
-        if fixture.yields:
-            steps = f"{variable}_steps"
+        steps = f"{variable}_steps"
+        if fixture.yields and fixture.is_async:
+            self.spelt.commands += [f"{steps} = {call}", f"{variable} = runner.run(_next({steps}))"]
+            self._after.append(f"runner.run(_next({steps}))")
+        elif fixture.yields:
             self.spelt.commands += [f"{steps} = {call}", f"{variable} = next({steps})"]
             self._after.append(f"next({steps}, None)")
+        elif fixture.is_async:
+            self.spelt.commands.append(f"{variable} = runner.run({call})")
         else:
             self.spelt.commands.append(f"{variable} = {call}")
         if "addfinalizer" in fixture.uses:

@@ -1,4 +1,4 @@
-"""What stands in sessions for pytest's own fixtures: plain commands, and small classes in the silent set-up."""
+"""What stands in sessions for fixtures of pytest and of its plugins: commands, and small classes in the set-up."""
 
 from __future__ import annotations
 
@@ -10,6 +10,15 @@ def _plain(made):
     return getattr(getattr(made, "__pytest_wrapped__", None), "obj", made)
 """
 """The function below ``pytest.fixture``, in its versions from 7 on."""
+
+ASYNC = """\
+import asyncio
+
+
+async def _next(steps):
+    return await anext(steps, None)
+"""
+"""What a session with coroutines needs: fixtures that yield are stepped in the event loop."""
 
 STAND_INS = {
     "request": """\
@@ -127,6 +136,41 @@ class WarningsRecorder:
     def close(self):
         self._catcher.__exit__(None, None, None)
 """,
+    "benchmark": """\
+class BenchmarkFixture:
+    def __call__(self, function, *args, **kwargs):
+        return function(*args, **kwargs)
+
+    def pedantic(self, target, args=(), kwargs=None, setup=None, **how_often):
+        if setup is not None:
+            args, kwargs = setup() or (args, kwargs)
+        return target(*args, **(kwargs or {}))
+""",
+    "subtests": """\
+import contextlib
+
+
+class SubTests:
+    def test(self, msg=None, **kwargs):
+        return contextlib.nullcontext()
+""",
+    "mocker": """\
+import types
+from pytest_mock import MockerFixture
+_options = types.SimpleNamespace(getini=lambda name: "false")
+""",
+    "datadir": """\
+import pathlib
+
+
+def _copied(folder, name):
+    import shutil
+    source = pathlib.Path(__file__).absolute().with_suffix("") if name is None else None
+    source = source or pathlib.Path(__file__).absolute().parent / name
+    target = pathlib.Path(folder)
+    shutil.copytree(source, target) if source.is_dir() else target.mkdir()
+    return target
+""",
     "tmp_path_factory": """\
 import pathlib
 
@@ -160,7 +204,7 @@ class BuiltIn:
     after: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if not self.before:
+        if not (self.before or self.setup):
             raise ValueError("expected a command that makes the fixture, got none")
 
 
@@ -197,6 +241,15 @@ def built_in(name: str, folder: str, *, is_absolute: bool) -> BuiltIn:
         ),
         "recwarn": BuiltIn(
             setup=(STAND_INS["recwarn"],), before=("recwarn = WarningsRecorder()",), after=("recwarn.close()",)
+        ),
+        "benchmark": BuiltIn(setup=(STAND_INS["benchmark"],), before=("benchmark = BenchmarkFixture()",)),
+        "subtests": BuiltIn(setup=(STAND_INS["subtests"],), before=("subtests = SubTests()",)),
+        "mocker": BuiltIn(
+            setup=(STAND_INS["mocker"],), before=("mocker = MockerFixture(_options)",), after=("mocker.stopall()",)
+        ),
+        "datadir": BuiltIn(setup=(STAND_INS["datadir"], f"datadir = _copied({folder + '_files'!r}, None)"), before=()),
+        "shared_datadir": BuiltIn(
+            setup=(STAND_INS["datadir"], f"shared_datadir = _copied({folder + '_data'!r}, 'data')"), before=()
         ),
         "tmpdir": BuiltIn(
             setup=(import_path, "from py.path import local"),

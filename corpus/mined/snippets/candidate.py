@@ -60,6 +60,7 @@ class Candidate:
         input_values: for each key of ``prior["inputs"]`` the source of each value of each outcome, in the order of the
             outcomes: an outcome that assigns to several names is a tuple, and nobody has to take it apart.
         item: pytest's name of the test, where pytest collected it; its session must end as pytest's own run.
+        fallbacks: other forms of the snippet, tried in order where those before gave no session.
 
     Raises:
         ValueError: there is nothing to run, and no drop that says why; or an input is asked for that has no prior.
@@ -74,6 +75,7 @@ class Candidate:
     prior: HiddenInputs | None = None
     input_values: Mapping[str, tuple[tuple[str, ...], ...]] = field(default_factory=dict)
     item: str = ""
+    fallbacks: tuple[Snippet, ...] = ()
 
     def __post_init__(self) -> None:
         if self.drop is None and not self.snippet.pieces:
@@ -102,15 +104,20 @@ class Candidate:
         # Any: a JSON object is checked by the constructors that take its values. JSON has no tuples, so those that
         # became lists are turned back: records that are compared and hashed must equal the ones that were written.
         fields: dict[str, Any] = dict(data)
-        snippet: dict[str, Any] = dict(fields["snippet"])
-        pieces = tuple(Piece(**{**piece, "options": tuple(piece["options"])}) for piece in snippet["pieces"])
-        snippet.update(pieces=pieces, opens=tuple(snippet["opens"]), asks=tuple(snippet["asks"]))
+        fallbacks = tuple(map(_snippet_of, fields["fallbacks"]))
         drop = None if fields["drop"] is None else Drop(**fields["drop"])
-        fields.update(snippet=Snippet(**snippet), sys_path=tuple(fields["sys_path"]), drop=drop)
+        fields.update(snippet=_snippet_of(fields["snippet"]), sys_path=tuple(fields["sys_path"]), drop=drop)
+        fields["fallbacks"] = fallbacks
         fields["input_values"] = {
             draw: tuple(tuple(values) for values in outcomes) for draw, outcomes in fields["input_values"].items()
         }
         return Candidate(**fields)
+
+
+def _snippet_of(data: Mapping[str, Any]) -> Snippet:
+    """The snippet of a JSON object, with tuples where JSON has lists."""
+    pieces = tuple(Piece(**{**piece, "options": tuple(piece["options"])}) for piece in data["pieces"])
+    return Snippet(**{**data, "pieces": pieces, "opens": tuple(data["opens"]), "asks": tuple(data["asks"])})
 
 
 class RepositoryContext:

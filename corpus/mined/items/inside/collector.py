@@ -15,30 +15,25 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
+from trace_mine_items.at_prompt import NotFlat
+from trace_mine_items.bodies import flat_body
+from trace_mine_items.drawn_examples import example_of, is_drawn
 from trace_mine_items.fixed_functions import around_a_case, fixed_functions
+from trace_mine_items.fixture_columns import columns_of
+from trace_mine_items.function_facts import first_line, has_plain_init, last_line, uses_of_request
 from trace_mine_items.sources import fixture_parameter, parametrized
 from trace_mine_items.values import Speller
 
 # ``Any`` stands in this file for pytest's own objects, whose classes differ from version to version.
 
+DISABLED = ("cacheprovider", "terminal", "randomly", "xdist", "cov", "faulthandler")
+"""Plugins that write files, print, or run tests in another order or elsewhere."""
 OPTIONS = [
     "--collect-only",
     "--assert=plain",
     "--continue-on-collection-errors",
-    "-o",
-    "addopts=",
-    "-p",
-    "no:cacheprovider",
-    "-p",
-    "no:terminal",
-    "-p",
-    "no:randomly",
-    "-p",
-    "no:xdist",
-    "-p",
-    "no:cov",
-    "-p",
-    "no:faulthandler",
+    "-oaddopts=",
+    *(f"-pno:{name}" for name in DISABLED),
 ]
 BUILT_IN = {
     "tmp_path",
@@ -52,6 +47,14 @@ BUILT_IN = {
     "request",
 }
 """Fixtures of pytest's own that ``spelling`` has commands for."""
+OF_PLUGINS = {
+    "benchmark": ("pytest_benchmark", "pytest_codspeed"),
+    "mocker": ("pytest_mock",),
+    "subtests": ("pytest_subtests", "_pytest"),
+    "datadir": ("pytest_datadir",),
+    "shared_datadir": ("pytest_datadir",),
+}
+"""Fixtures of plugins that ``spelling`` has commands for, with the packages that define them."""
 WITHOUT_EFFECT = {
     "doctest_namespace",
     "pytestconfig",
@@ -63,6 +66,8 @@ WITHOUT_EFFECT = {
 }
 STANDS_IN = {"param", "cls", "instance", "function", "addfinalizer", "node", "fixturename", "getfixturevalue"}
 """Attributes of ``request`` that the stand-in of ``spelling`` has."""
+MARKERS = ("no_cover", "xdist_group")
+"""Marks that the disabled plugins register; without them a suite that forbids unknown marks breaks off."""
 MAX_ERROR = 300
 
 
@@ -87,6 +92,10 @@ class _Plugin:
         self._errors: list[str] = []
         self._num_items = 0
         self._is_collected = False
+
+    def pytest_configure(self, config: Any) -> None:
+        for name in MARKERS:
+            config.addinivalue_line("markers", f"{name}: of a plugin that is left out here")
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items: list[Any]) -> None:
@@ -121,29 +130,6 @@ class _Plugin:
         self._write({"collection_summary": summary})
 
 
-_FIXTURE: dict[str, object] = {
-    "key": "",
-    "name": "",
-    "kind": "",
-    "module": "",
-    "qualname": "",
-    "is_method": False,
-    "yields": False,
-    "arguments": [],
-    "uses": [],
-    "takes_request": False,
-    "text": "",
-    "before": [],
-    "after": [],
-    "gives": [],
-}
-
-
-def _columns(fixtures: list[dict[str, object]]) -> dict[str, list[object]]:
-    """Records as columns, which is how ``item_protocol`` reads them."""
-    return {field: [fixture.get(field, default) for fixture in fixtures] for field, default in _FIXTURE.items()}
-
-
 class _NotSpelt(Exception):
     """The item has no commands; the message is why, as a word and a name (``plugin_fixture benchmark``)."""
 
@@ -169,8 +155,8 @@ class _Recipe:
             "cls": "" if item.cls is None else item.cls.__qualname__,
             "name": getattr(item, "originalname", None) or item.name,
             "case": item.name,
-            "line": _first_line(self._function),
-            "end_line": _last_line(self._function),
+            "line": first_line(self._function),
+            "end_line": last_line(self._function),
             "skip": "",
             "is_unittest": type(item).__name__ == "TestCaseFunction",
             "is_async": inspect.iscoroutinefunction(self._function),
@@ -182,9 +168,17 @@ class _Recipe:
             "uses": [],
             "gives": [],
             "changes_folder": False,
-            "fixtures": _columns([]),
+            "fixtures": columns_of([]),
             "modules": [],
             "problem": "",
+            "body": [],
+            "body_lines": [],
+            "binds": [],
+            "body_imports": [],
+            "awaits": False,
+            "not_flat": "",
+            "has_plain_init": False,
+            "is_drawn": False,
         }
         try:
             record["skip"] = self._skip_reason()
@@ -212,8 +206,8 @@ class _Recipe:
         item, function = self._item, self._function
         if not inspect.isfunction(function):
             raise _NotSpelt(f"no_function {type(function).__name__}")
-        if hasattr(item.function, "hypothesis") or getattr(item.function, "is_hypothesis_test", False):
-            raise _NotSpelt("hypothesis")
+        drawn = self._draw() if is_drawn(item.function) else {}
+        function = self._function
         if inspect.isgeneratorfunction(function):
             raise _NotSpelt("generator")
         if item.cls is not None and "<" in item.cls.__qualname__:
@@ -222,12 +216,17 @@ class _Recipe:
         is_static = item.cls is not None and isinstance(
             inspect.getattr_static(item.cls, item.function.__name__, None), (staticmethod, classmethod)
         )
-        order = [self._fixture(name, 1) for name in item.fixturenames if name not in WITHOUT_EFFECT]
+        order = [self._around(name) for name in item.fixturenames if name not in WITHOUT_EFFECT]
         arguments = {name: self._fixture(name, 1) for name in item._fixtureinfo.argnames if name not in WITHOUT_EFFECT}
-        uses = _uses_of_request(function) if "request" in arguments else set()
+        uses = uses_of_request(function) if "request" in arguments else set()
         gives = self._asked_by_name(function, uses)
+        arguments.update({name: self._keep(name, 1, {"kind": "parameter", "text": drawn[name]}) for name in drawn})
+        body = self._statements([name for name, key in arguments.items() if key])
         return {
+            **body,
             "is_static": is_static,
+            "is_drawn": bool(drawn),
+            "has_plain_init": item.cls is not None and has_plain_init(item.cls),
             "arguments": [[name, key] for name, key in arguments.items() if key],
             "order": [key for key in order if key],
             "before": before,
@@ -235,11 +234,51 @@ class _Recipe:
             "uses": sorted(uses),
             "gives": gives,
             "changes_folder": "chdir" in self._names,
-            "fixtures": _columns([*self._fixtures.values()]),
+            "fixtures": columns_of([*self._fixtures.values()]),
             "modules": sorted(self._speller.modules),
         }
 
+    def _draw(self) -> dict[str, str]:
+        """The arguments of one example of a hypothesis test, whose own function takes the place of the wrapper."""
+        wrapper = getattr(self._item.function, "__func__", self._item.function)
+        if self._item.cls is not None:
+            raise _NotSpelt("hypothesis method")
+        example: dict[str, str] | None = example_of(wrapper, [*self._item._fixtureinfo.argnames], self._speller)
+        if example is None:
+            raise _NotSpelt("hypothesis example")
+        self._function = inspect.unwrap(wrapper.hypothesis.inner_test)
+        return example
+
+    def _statements(self, arguments: Sequence[str]) -> dict[str, object]:
+        """The statements of the test, or why it has none."""
+        try:
+            body = flat_body(self._item, self._function, self._speller, arguments, self._root)
+        except NotFlat as why:
+            return {"not_flat": str(why)[:MAX_ERROR]}
+        except Exception as error:  # of a text that Python reads otherwise than its tree, say
+            return {"not_flat": f"{type(error).__name__}: {error}"[:MAX_ERROR]}
+        return {
+            "body": body.texts,
+            "body_lines": body.lines,
+            "binds": body.binds,
+            "body_imports": body.imports,
+            "awaits": body.awaits,
+        }
+
     # fixtures
+
+    def _around(self, name: str) -> str:
+        """The key of a fixture that the test may have without asking for it.
+
+        One of a plugin (pytest-asyncio's ``event_loop_policy`` is around every test) is left out: where the test does
+        need it, the session ends otherwise than under pytest.
+        """
+        try:
+            return self._fixture(name, 1)
+        except _NotSpelt as why:
+            if str(why).startswith("plugin_fixture ") and name not in self._item._fixtureinfo.argnames:
+                return ""
+            raise
 
     def _fixture(self, name: str, level: int) -> str:
         """Note a fixture, and those that it asks for, before it; return its key, empty where it has no effect."""
@@ -266,7 +305,8 @@ class _Recipe:
         module = getattr(function, "__module__", "") or ""
         file = inspect.getsourcefile(function) or ""
         if not os.path.abspath(file).startswith(f"{self._root}/"):
-            if name not in BUILT_IN or not module.startswith("_pytest"):
+            packages = ("_pytest",) if name in BUILT_IN else OF_PLUGINS.get(name, ())
+            if module.partition(".")[0] not in packages:
                 raise _NotSpelt(f"plugin_fixture {name}")
             return self._keep(name, level, {"kind": "built_in"})
         return self._own(name, level, definition, function)
@@ -274,11 +314,9 @@ class _Recipe:
     def _own(self, name: str, level: int, definition: Any, function: Any) -> str:
         if "doctest_namespace" in definition.argnames and name not in self._item._fixtureinfo.argnames:
             return ""  # it serves the repository's doctests alone
-        if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
-            raise _NotSpelt(f"async_fixture {name}")
         if "<" in function.__qualname__:
             raise _NotSpelt(f"local_fixture {name}")
-        uses = _uses_of_request(function) if "request" in definition.argnames else set()
+        uses = uses_of_request(function) if "request" in definition.argnames else set()
         gives = self._asked_by_name(function, uses)
         arguments = [
             [argument, self._fixture(argument, level + 1 if argument == name else 1)]
@@ -299,7 +337,8 @@ class _Recipe:
                 "module": function.__module__,
                 "qualname": function.__qualname__,
                 "is_method": is_method,
-                "yields": inspect.isgeneratorfunction(function),
+                "yields": inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function),
+                "is_async": inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function),
                 "arguments": arguments,
                 "uses": sorted(uses),
                 "gives": gives,
@@ -353,38 +392,3 @@ class _Recipe:
 
     def _parameters(self) -> dict[str, object]:
         return getattr(getattr(self._item, "callspec", None), "params", {})
-
-
-def _uses_of_request(function: Any) -> set[str]:
-    """The attributes of ``request`` that a function names; ``*`` where it hands the object on."""
-    import ast
-    import textwrap
-
-    try:
-        tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
-    except (OSError, SyntaxError, TypeError):
-        return {"*"}
-    nodes = [*ast.walk(tree)]
-    uses = {
-        node.attr
-        for node in nodes
-        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "request"
-    }
-    named = sum(isinstance(node, ast.Name) and node.id == "request" for node in nodes)
-    reached = sum(
-        isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "request"
-        for node in nodes
-    )
-    return uses | {"*"} if named > reached else uses
-
-
-def _first_line(function: Any) -> int:
-    code = getattr(function, "__code__", None)
-    return 1 if code is None else int(code.co_firstlineno)
-
-
-def _last_line(function: Any) -> int:
-    code = getattr(function, "__code__", None)
-    if code is None:
-        return 1
-    return int(max([code.co_firstlineno, *(end for _, end, _, _ in code.co_positions() if end is not None)]))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import inspect
 from typing import Any
 
+from trace_mine_items.sources import source_of
+
 # ``Any``: pytest's items, whose classes differ from version to version.
 
 
@@ -44,7 +46,18 @@ def around_a_case(cls: Any) -> tuple[list[str], list[str]]:
     """Return the commands around a method of a ``TestCase``."""
     before = ["self.setUp()"] if _first(cls, "setUp") is not None else []
     after = ["self.tearDown()"] if _first(cls, "tearDown") is not None else []
-    return before, [*after, "self.doCleanups()"]
+    if _first(cls, "asyncSetUp") is not None:
+        before.append("runner.run(self.asyncSetUp())")
+    if _first(cls, "asyncTearDown") is not None:
+        after.insert(0, "runner.run(self.asyncTearDown())")
+    sources = [source.text for base in cls.__mro__ if (source := source_of(base.__module__)) and _is_own(base)]
+    # without a clean-up it would show that unittest counts errors
+    cleans = any(word in text for text in sources for word in ("addCleanup", "enterContext"))
+    return before, [*after, *(["self.doCleanups()"] if cleans else [])]
+
+
+def _is_own(cls: type) -> bool:
+    return cls.__module__.partition(".")[0] not in ("builtins", "unittest")
 
 
 def _first(owner: Any, *names: str) -> Any:

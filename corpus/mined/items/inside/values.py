@@ -86,7 +86,7 @@ class Speller:
         if (name := self._name_of(value)) is not None:
             return name
         if type(value) is types.ModuleType:
-            return self._module(value.__name__) if sys.modules.get(value.__name__) is value else None
+            return self.module(value.__name__) if sys.modules.get(value.__name__) is value else None
         if isinstance(value, enum.Enum) and isinstance(value.name, str) and value.name.isidentifier():
             owner = self._spelt(type(value), depth + 1)
             return None if owner is None else f"{owner}.{value.name}"
@@ -110,11 +110,11 @@ class Speller:
             return None
         if current is not value or module == "__main__":
             return None
-        name = self._module(module)
+        name = self.module(module)
         return None if name is None else f"{name}.{path}"
 
-    def _module(self, name: str) -> str | None:
-        """The name of a module that the session imports; None where the test's module calls something else so."""
+    def module(self, name: str) -> str | None:
+        """Return the name of a module, which the session imports; None where the name means something else there."""
         root = name.partition(".")[0]
         if self._namespace.get(root, sys.modules.get(root)) is not sys.modules.get(root):
             return None
@@ -124,7 +124,7 @@ class Speller:
     def _repeated(self, value: object) -> str | None:
         """A value of the standard library whose ``repr`` makes it again."""
         if type(value) is re.Pattern:
-            module = self._module("re")
+            module = self.module("re")
             return None if module is None else f"{module}.compile({value.pattern!r}, {value.flags})"
         if type(value) not in _REPRS:
             return None
@@ -139,7 +139,7 @@ class Speller:
             return None
         if not module:
             return text
-        if self._module(module) is None:
+        if self.module(module) is None:
             return None
         return text if text.startswith(f"{module}.") else f"{module}.{text}"
 

@@ -150,7 +150,8 @@ def test_they_become_rows_that_end_as_under_pytest(root: Path, tmp_path: Path) -
     import pyarrow.parquet as parquet
 
     out = tmp_path / "out"
-    assert main([str(root), "--out", str(out), "--sources", "test", "--environment", "none", "--jobs", "1"]) == 0
+    arguments = ["--sources", "test", "--environment", "none", "--jobs", "1", "--keep-duplicates"]
+    assert main([str(root), "--out", str(out), *arguments]) == 0
     rows = {row["name"]: row for file in out.rglob("*.parquet") for row in parquet.read_table(file).to_pylist()}
     drops = {drop["name"]: drop["reason"] for drop in map(json.loads, (out / "errors.jsonl").read_text().splitlines())}
     module = "tests.test_shop" if any(name.startswith("tests.") for name in rows) else "test_shop"
@@ -163,7 +164,6 @@ def test_they_become_rows_that_end_as_under_pytest(root: Path, tmp_path: Path) -
     assert {name.removeprefix(f"{module}."): reason for name, reason in drops.items()} == {
         "test_skipped": "skipped",
         "test_of_a_plugin": "needs_fixture",
-        "test_depends_on_its_folder": "spelt_otherwise",
     }
     text = rows[f"{module}.test_fixture"]["text"]
     # the body of the function that the test calls stands in the session
@@ -183,6 +183,15 @@ def test_a_file_that_can_not_be_imported_costs_its_own_tests(make_repository: Ma
     assert [item.case for item in tests.items] == ["test_a"]
     assert tests.summary is not None
     assert "nowhere_at_all" in " ".join(tests.summary.errors)
+
+
+def test_marks_of_plugins_that_are_left_out_are_known(make_repository: Make, tmp_path: Path) -> None:
+    files = {
+        "pytest.ini": "[pytest]\nfilterwarnings = error\naddopts = --strict-markers\n",
+        "test_a.py": "import pytest\n\n\n@pytest.mark.no_cover\ndef test_a():\n    assert 1\n",
+    }
+    tests = collected(make_repository("marked", files), tmp_path)
+    assert [item.case for item in tests.items] == ["test_a"]
 
 
 @pytest.mark.parametrize(

@@ -125,4 +125,5 @@ def test_pytest_s_own_fixtures() -> None:
 
 
 def test_coroutines() -> None:
-    assert spell(item(is_async=True)).commands == ["asyncio.run(test_b())"]
+    spelt = spell(item(is_async=True))
+    assert spelt.commands == ["runner = asyncio.Runner()", "runner.run(test_b())", "runner.close()"]
