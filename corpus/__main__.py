@@ -70,6 +70,14 @@ def mine(
     licences: Annotated[
         str, typer.Option("--licenses", help="all, or permissive: leave out other and unknown licences.")
     ] = "all",
+    scripts: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Take the files of a repository that match as scripts, and no others; again for more patterns.",
+            metavar="GLOB",
+            show_default="those that no other file imports and that do something",
+        ),
+    ] = None,
     packages: Annotated[
         list[Path] | None,
         typer.Option(help="A folder of installed packages that snippets may import.", show_default=False),
@@ -148,6 +156,7 @@ def mine(
             ),
             limit=limit,
             licences=licences,
+            scripts=tuple(scripts or ()),
             packages=tuple(packages or ()),
             environment=environment,
             as_of=as_of,

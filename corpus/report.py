@@ -30,6 +30,20 @@ MAX_SESSION_LINES = 40
 """Lines of the first session that are shown."""
 MAX_REASON = 1000
 """Characters of the reason why an input was not mined that are shown: it is a sentence with a path in it."""
+ROLE_WORDS = {
+    "script": "scripts",
+    "imported": "imported by others",
+    "definitions": "only definitions",
+    "module": "modules of packages",
+    "tests": "tests",
+    "configuration": "configuration",
+    "unmatched": "not matched by --scripts",
+}
+"""The part that a Python file has in its repository, for people; the words are those of the mined origin."""
+MAX_EXPLAINED_FILES = 50
+"""Python files of all inputs up to which those that are no scripts are named."""
+MAX_NAMED_FILES = 8
+"""Files that are named on one line."""
 MAX_EXPLAINED_REASONS = 5
 """Reasons for drops that are explained below the table, the most counted first."""
 
@@ -142,6 +156,8 @@ def print_summary(stats: Stats) -> None:
     # The commonest few: all of them are explained in the card and in docs/reasons.md.
     for reason, _ in sorted(stats["drops"].items(), key=lambda item: -item[1])[:MAX_EXPLAINED_REASONS]:
         console.print(f"{reason}: {drop_sentence(reason)}")
+    for line in roles_lines(stats):
+        console.print(line)
     unreadable = stats["files"]["unreadable"] if "files" in stats else {}
     if unreadable:
         counts = ", ".join(f"{one_line(reason)} {count}" for reason, count in unreadable.items())
@@ -151,6 +167,29 @@ def print_summary(stats: Stats) -> None:
     for repository, names in stats.get("missing_packages", {}).items():
         missing = ", ".join(map(one_line, names[:12]))
         console.print(f"{one_line(repository)} imports packages that are not installed here: {missing}")
+
+
+def roles_lines(stats: Stats) -> list[str]:
+    """What the folders held, as lines: how many Python files there are of each kind, and a few that are no scripts.
+
+    >>> files = {"roles": {"script": 9, "imported": 3}, "not_scripts": [{"path": "a.py", "role": "imported"}]}
+    >>> roles_lines({"files": files})
+    ['12 .py files: 9 scripts, 3 imported by others', 'no scripts: a.py (imported by others), ...']
+    """
+    files = stats.get("files")
+    roles = files.get("roles", {}) if files is not None else {}
+    if files is None or not roles:
+        return []
+    total = sum(roles.values())
+    counts = ", ".join(f"{number} {ROLE_WORDS.get(role, one_line(role))}" for role, number in roles.items())
+    lines = [f"{total} .py file{'s' * (total != 1)}: {counts}"]
+    # of a large repository most files are modules, and nobody asks why
+    others = files.get("not_scripts", [])
+    if others and total <= MAX_EXPLAINED_FILES:
+        named = [f"{one_line(each['path'])} ({ROLE_WORDS.get(each['role'], '')})" for each in others]
+        more = ", ..." if len(others) < total - roles.get("script", 0) else ""
+        lines.append(f"no scripts: {', '.join(named[:MAX_NAMED_FILES])}{', ...' if named[MAX_NAMED_FILES:] else more}")
+    return lines
 
 
 def _add_row(table: Table, name: str, group: GroupStats, reasons: str) -> None:

@@ -633,6 +633,8 @@ ROW: dict[Reason, Callable[[Path], str]] = {
     Reason.SHOWS_PATH: _mined(
         Found(text=TEST.format("()")), lambda root: _trace(text=f">>> import a\n>>> a\n{root}/repository/a.py\n")
     ),
+    Reason.NEEDS_INPUT: _mined(Found(text="print(len(input()))\n", path="a.py")),
+    Reason.NEEDS_ARGUMENTS: _mined(Found(text="import sys\nprint(sys.argv[1])\n", path="a.py")),
     Reason.SPELT_OTHERWISE: _mined(
         # pytest begins in the repository, a session in a folder of its own
         Found(text="import os\nimport pytest\n\n\ndef test_a():\n    assert os.path.exists('test_a.py')\n")

@@ -10,6 +10,7 @@ from trace_mine.corpus.mined.environments.for_repository import EnvironmentOptio
 from trace_mine.corpus.mined.environments.uv import PackageIndex
 from trace_mine.corpus.mined.import_search import search_of
 from trace_mine.corpus.mined.snippets import DEFAULT_ENTRIES, ENTRIES, INVERSE_ENTRIES
+from trace_mine.corpus.mined.snippets.file_roles import ScriptChoice
 from trace_mine.tracer.config import DEFAULT_FOLLOW, TracerConfig, check_sandbox_level
 from trace_mine.tracer.limits import Limits
 from trace_mine.tracer.views import View, parse_view
@@ -29,6 +30,7 @@ class MineOptions:
         limits: of one run.
         limit: the number of snippets to stop after; None for all of them.
         licences: ``all`` or ``permissive``.
+        scripts: patterns of paths within a repository: files that one matches are its scripts, and no others.
         packages: folders of installed packages for the sandbox.
         environment: ``auto`` makes an environment for each repository, ``none`` shows what is installed here; else a
             folder with an environment.
@@ -54,6 +56,7 @@ class MineOptions:
     limits: Limits = field(default_factory=Limits)
     limit: int | None = None
     licences: str = "all"
+    scripts: tuple[str, ...] = ()
     packages: tuple[Path, ...] = ()
     environment: str = "auto"
     as_of: str | None = None
@@ -77,6 +80,7 @@ class MineOptions:
         self._check_view()
         check_sandbox_level(self.sandbox_level, allow_unsafe=self.allow_unsafe)
         self.environments()  # raises
+        ScriptChoice(globs=self.scripts)  # raises
 
     # The messages name the options as the command line spells them, since it shows them as they are.
 
@@ -173,6 +177,7 @@ class MineOptions:
             "limits": self.limits.as_dict(),
             "limit": self.limit,
             "licences": self.licences,
+            "scripts": list(self.scripts),
             # Without their parents, which are this machine's; the versions of packages are in each unit's key.
             "packages": [folder.name for folder in self.packages],
             # without its parents too; what is in it is in each unit's key

@@ -32,6 +32,7 @@ from trace_mine.corpus.mined.reader_protocol import (
     request_text,
 )
 from trace_mine.corpus.mined.snippets import Candidate
+from trace_mine.corpus.mined.snippets.file_roles import ScriptChoice
 from trace_mine.corpus.mined.staging import stage_archive, unreadable
 from trace_mine.tracer.atomic import new_folder
 from trace_mine.tracer.config import WorkerLevels
@@ -183,11 +184,13 @@ class RepositoryReader:
         is_stdlib: bool = False,
         prior: str = "mined",
         limit: int | None = None,
+        scripts: ScriptChoice | None = None,
         is_permissive_only: bool = False,
         wants_commit_time: bool = False,
         limits: Limits = READING_LIMITS,
     ) -> RepositoryReading | Drop:
         """Read a repository; the arguments are those of ``ReadRequest``, with paths of this machine."""
+        chosen = scripts or ScriptChoice()
         request = ReadRequest(
             root=self._inside(root),
             metadata=None if metadata is None else self._inside(metadata),
@@ -198,6 +201,8 @@ class RepositoryReader:
             entries=tuple(entries),
             prior=prior,
             limit=limit,
+            script_rule=chosen.rule,
+            script_globs=chosen.globs,
             is_permissive_only=is_permissive_only,
             wants_commit_time=wants_commit_time,
         )

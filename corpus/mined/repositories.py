@@ -19,6 +19,7 @@ from trace_mine.corpus.errors import CorpusError
 from trace_mine.corpus.mined.archives import is_archive
 from trace_mine.corpus.mined.files import LEDGER_FOLDER, PYTHON_SUFFIXES, TEXT_SUFFIXES
 from trace_mine.corpus.mined.import_search import ImportSearch, search_of
+from trace_mine.corpus.mined.snippets.file_roles import ScriptRule
 from trace_mine.corpus.mined.staging import stage_files
 from trace_mine.tracer.sandbox import hidden_from_runs
 from trace_mine.tracer.schema import Drop
@@ -58,6 +59,7 @@ class Repository:
         only: the files to search, relative to the root; None for all of them.
         library: of a module of the standard library, its file or folder in the interpreter that runs the snippets;
             None for all others.
+        script_rule: how its scripts are told from its modules.
 
     Raises:
         ValueError: a file of ``only`` is not relative.
@@ -69,6 +71,7 @@ class Repository:
     origin: tuple[str, str, str] | None = None
     only: tuple[str, ...] | None = None
     library: str | None = None
+    script_rule: ScriptRule = "found"
 
     def __post_init__(self) -> None:
         for path in self.only or ():
@@ -255,7 +258,7 @@ def _open_file(path: Path, staging: Path) -> Repository | Drop:
     root = stage_files([top], base, staging, label=path.stem[:100])
     if isinstance(root, Drop):
         return root
-    return Repository(root=root, fallback_name=top.stem, only=(path.relative_to(base).as_posix(),))
+    return Repository(root=root, fallback_name=top.stem, only=(path.relative_to(base).as_posix(),), script_rule="named")
 
 
 # modules --------------------------------------------------------------------------------------------------------------
@@ -306,16 +309,25 @@ def open_module(name: str, staging: Path, search: ImportSearch) -> Repository | 
     if top in search.library_names:
         # All modules of the standard library have one name, so that they share a split.
         origin = ("cpython", search.version, "PSF-2.0")
-        return Repository(root=root, fallback_name="cpython", origin=origin, only=only, library=str(source))
+        return Repository(
+            root=root,
+            fallback_name="cpython",
+            origin=origin,
+            only=only,
+            library=str(source),
+            script_rule="blocks",
+        )
     metadata = _metadata_of(top, search)
     if metadata is None:  # on the path, and not installed: what it says of itself
         inner = root / source.name if source.is_dir() else root
-        return Repository(root=root, fallback_name=top, metadata=inner, only=only)
+        return Repository(root=root, fallback_name=top, metadata=inner, only=only, script_rule="blocks")
     distribution, folder = metadata
     copy = stage_files([folder], folder.parent, staging, label=f"metadata-{top}")
     if isinstance(copy, Drop):
         return copy
-    return Repository(root=root, fallback_name=distribution, metadata=copy / folder.name, only=only)
+    return Repository(
+        root=root, fallback_name=distribution, metadata=copy / folder.name, only=only, script_rule="blocks"
+    )
 
 
 def _source_of_module(top: str, name: str, search: ImportSearch) -> Path:

@@ -19,6 +19,7 @@ from trace_mine.corpus.hashing import content_key
 from trace_mine.corpus.mined.hidden_inputs import add_prior
 from trace_mine.corpus.mined.items.verdicts import RunsSource, agrees, verdicts_of
 from trace_mine.corpus.mined.payload import MinedPayload, UnreadableEntry
+from trace_mine.corpus.mined.script_runs import lacking
 from trace_mine.corpus.mined.snippets import Candidate
 from trace_mine.corpus.rows import Row, RowOrigin, make_row, printable
 from trace_mine.corpus.work import Dropped, Item, SnippetEntry
@@ -103,6 +104,8 @@ def _trace(unit: MinedPayload, candidate: Candidate) -> Row | Drop:
         trace = tracer.trace(snippet)
         if isinstance(trace, Trace) and candidate.item:
             trace = _as_judged(trace, _verdicts(unit, cast("RunsSource", tracer)).get(candidate.item), candidate.item)
+        if isinstance(trace, Trace):
+            trace = lacking(snippet, trace) or trace
         if isinstance(trace, Trace) and candidate.prior is not None:
             trace = add_prior(trace, snippet, candidate.prior, candidate.input_values)
     except CorpusError:

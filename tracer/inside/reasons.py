@@ -303,6 +303,20 @@ class Reason(StrEnum):
         ),
     )
     TEST_SKIPPED = "test_skipped", _tracing("The test skipped itself while it ran.")
+    NEEDS_INPUT = (
+        "needs_input",
+        _row(
+            "The script asked for more standard input than there is, and ended for it.",
+            "Give its input in scripts.yaml at the repository's root.",
+        ),
+    )
+    NEEDS_ARGUMENTS = (
+        "needs_arguments",
+        _row(
+            "The script ended for want of arguments: a usage message, or an argument that is not there.",
+            "Give its arguments in scripts.yaml at the repository's root.",
+        ),
+    )
     SPELT_OTHERWISE = (
         "spelt_otherwise",
         _row("As commands the test ends otherwise than under pytest: it passes there and raises here, or the reverse."),

@@ -13,6 +13,8 @@ from typing import Any, TypedDict, TypeVar
 from trace_mine.corpus.mined.clock import cpu_clock
 from trace_mine.corpus.mined.files import SourceText, read
 from trace_mine.corpus.mined.layout import ImportPlace, Layout
+from trace_mine.corpus.mined.snippets.file_roles import FileRoles
+from trace_mine.corpus.mined.snippets.script_start import ScriptStart
 from trace_mine.tracer.schema import Drop, Piece, Snippet
 
 Built = TypeVar("Built")
@@ -123,6 +125,8 @@ class RepositoryContext:
             no folder goes on ``sys.path``.
         paths: the files that are searched.
         prior: where the values of hidden inputs come from, one of ``trace_mine.tracer.views.PRIORS``.
+        roles: tells scripts from other files; None: by what each file says of itself.
+        listed: the starts of scripts that the repository's manifest lists, by file.
     """
 
     def __init__(
@@ -133,8 +137,12 @@ class RepositoryContext:
         stdlib: bool = False,
         paths: Sequence[str] = (),
         prior: str = "mined",
+        roles: FileRoles | None = None,
+        listed: Mapping[str, Sequence[ScriptStart]] | None = None,
     ) -> None:
         self.layout = layout
+        self.roles = roles or FileRoles(layout)
+        self.listed = listed or {}
         self.paths = tuple(paths)
         self.prior = prior
         self._built: dict[object, object] = {}
