@@ -188,7 +188,7 @@ def _mine(paths: list[str], options: MineOptions, out: Path, jobs: int, *, overw
     from trace_mine.corpus.engines import ENGINES
     from trace_mine.corpus.mined.miner import Mined
     from trace_mine.corpus.produce import open_ledger, produce
-    from trace_mine.corpus.report import Progress, print_dataset
+    from trace_mine.corpus.report import Progress, print_dataset, why_nothing
     from trace_mine.corpus.sandbox_line import tell_sandbox_of
 
     # Before the first unit: who mines at level 2 because 3 is not to be had should know it while that can be mended.
@@ -201,7 +201,7 @@ def _mine(paths: list[str], options: MineOptions, out: Path, jobs: int, *, overw
         merged = produce(ledger, origin, config, engine=ENGINES["loky"](jobs), watcher=progress)
     if not print_dataset(merged, out):
         # An exit code of 0 would tell a script that there is a dataset to train on.
-        explanation = "none of the snippets became a row" if merged.stats["found"] else "no snippet was found"
+        explanation = why_nothing(merged.stats)
         if origin.unreadable:  # a single broken archive, mostly: say at once what is wrong with it
             explanation = f"{len(origin.unreadable)} unreadable repositories, the first one {origin.unreadable[0]}"
         raise CorpusError(f"nothing could be mined: {explanation}; see {out}/stats.json and errors.jsonl")

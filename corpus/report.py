@@ -31,15 +31,20 @@ MAX_SESSION_LINES = 40
 MAX_REASON = 1000
 """Characters of the reason why an input was not mined that are shown: it is a sentence with a path in it."""
 ROLE_WORDS = {
-    "script": "scripts",
+    "script": "script",
     "imported": "imported by others",
     "definitions": "only definitions",
-    "module": "modules of packages",
-    "tests": "tests",
+    "module": "of a package",
+    "tests": "with tests",
     "configuration": "configuration",
     "unmatched": "not matched by --scripts",
 }
 """The part that a Python file has in its repository, for people; the words are those of the mined origin."""
+ROLE_CURES = {
+    "definitions": "add lines that call what is defined, a doctest, or a test",
+    "script": "name the entry by --sources, or leave that out",
+}
+"""What to do where all files have one part and nothing was found."""
 MAX_EXPLAINED_FILES = 50
 """Python files of all inputs up to which those that are no scripts are named."""
 MAX_NAMED_FILES = 8
@@ -181,7 +186,8 @@ def roles_lines(stats: Stats) -> list[str]:
     if files is None or not roles:
         return []
     total = sum(roles.values())
-    counts = ", ".join(f"{number} {ROLE_WORDS.get(role, one_line(role))}" for role, number in roles.items())
+    words = {**ROLE_WORDS, "script": "script" if roles.get("script") == 1 else "scripts"}
+    counts = ", ".join(f"{number} {words.get(role, one_line(role))}" for role, number in roles.items())
     lines = [f"{total} .py file{'s' * (total != 1)}: {counts}"]
     # of a large repository most files are modules, and nobody asks why
     others = files.get("not_scripts", [])
@@ -190,6 +196,27 @@ def roles_lines(stats: Stats) -> list[str]:
         more = ", ..." if len(others) < total - roles.get("script", 0) else ""
         lines.append(f"no scripts: {', '.join(named[:MAX_NAMED_FILES])}{', ...' if named[MAX_NAMED_FILES:] else more}")
     return lines
+
+
+def why_nothing(stats: Stats) -> str:
+    """Say why no snippet became a row, and what to do about it."""
+    if stats["found"]:
+        drops = ", ".join(f"{reason} {number}" for reason, number in stats["drops"].items())
+        reason = max(stats["drops"], key=lambda word: stats["drops"][word], default="")
+        return f"none of the snippets became a row ({drops})" + (
+            f": {drop_sentence(reason).rstrip('.')}" if reason else ""
+        )
+    files = stats.get("files")
+    if files is None:
+        return "no snippet was found"
+    if files["read"] == 0:
+        unread = ", ".join(f"{one_line(reason)} {number}" for reason, number in files["unreadable"].items())
+        return f"no snippet was found: {f'no file could be read ({unread})' if unread else 'there is no Python file'}"
+    roles = files.get("roles", {})
+    (role,) = roles if len(roles) == 1 else ("",)
+    cure = ROLE_CURES.get(role, "--scripts GLOB takes files as scripts whatever they look like")
+    lines = roles_lines(stats)
+    return f"no snippet was found: {lines[0]}; {cure}" if lines else "no snippet was found"
 
 
 def _add_row(table: Table, name: str, group: GroupStats, reasons: str) -> None:

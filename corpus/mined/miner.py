@@ -190,7 +190,7 @@ class Mined:
         )
         if isinstance(reading, RepositoryReading):
             summary = reading.summary
-            self._files.add(summary.num_read, summary.unsearched, summary.roles)
+            self._files.add(summary.num_read, summary.unsearched, {str(role): n for role, n in summary.roles.items()})
             for path, role in summary.not_scripts:
                 self._files.add_not_script(summary.name, path, role)
             for example in summary.examples:

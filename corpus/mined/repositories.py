@@ -3,7 +3,7 @@
 A folder without packaging files whose children have them holds several repositories. Nothing of a repository is read
 here: folders are listed, one level deep, and paths are looked at with ``stat``. Archives, single files and installed
 modules are staged: copied into the ledger's ``sources``, under names made of their content, so that the sandbox is
-shown them and nothing beside them (the rest of site-packages, a home folder).
+shown them, with a script's own folder within bounds, and nothing beside them (the rest of site-packages).
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from trace_mine.corpus.mined.archives import is_archive
 from trace_mine.corpus.mined.files import LEDGER_FOLDER, PYTHON_SUFFIXES, TEXT_SUFFIXES
 from trace_mine.corpus.mined.import_search import ImportSearch, search_of
 from trace_mine.corpus.mined.snippets.file_roles import ScriptRule
-from trace_mine.corpus.mined.staging import stage_files
+from trace_mine.corpus.mined.snippets.names import is_test_file
+from trace_mine.corpus.mined.staging import stage_files, stage_script_folder
 from trace_mine.tracer.sandbox import hidden_from_runs
 from trace_mine.tracer.schema import Drop
 
@@ -40,11 +41,13 @@ class NamedInput:
         kind: what ``path`` is; a module's is its name.
         path: the folder or file.
         shown: the folder or file to show to the reader, ``path`` or one above it; None for what is staged.
+        others: further scripts of the same folder that were named too, which share its copy.
     """
 
     kind: Literal["folder", "archive", "file", "module"]
     path: Path
     shown: Path | None = None
+    others: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,6 +116,12 @@ def find_targets(inputs: Sequence[str], search: ImportSearch | None = None) -> I
     Raises:
         CorpusError: a path is missing (exit code 2) or can't be read, or there is no such module.
     """
+    scripts: dict[Path, dict[Path, None]] = {}
+    for text in inputs:
+        path = Path(text)
+        if not text.startswith(MODULE_PREFIX) and is_loose(path) and path.is_file():
+            group = scripts.setdefault(path.resolve().parent, {})
+            group[path.resolve()] = None
     for text in inputs:
         if text.startswith(MODULE_PREFIX):
             name = text.removeprefix(MODULE_PREFIX)
@@ -129,7 +138,11 @@ def find_targets(inputs: Sequence[str], search: ImportSearch | None = None) -> I
         elif path.is_file() and is_archive(path.name):
             yield NamedInput(kind="archive", path=path, shown=None if hidden_from_runs(path) else path)
         elif path.is_file() and path.suffix in PYTHON_SUFFIXES + TEXT_SUFFIXES:
-            yield NamedInput(kind="file", path=path)
+            if not is_loose(path):
+                yield NamedInput(kind="file", path=path)
+            elif path.parent in scripts:  # the others come with the first one
+                first, *others = scripts.pop(path.parent)
+                yield NamedInput(kind="file", path=first, others=tuple(others))
         else:
             raise CorpusError(
                 f"expected a folder, .py, .rst, .md, .txt, .tar.gz, .zip or .whl, got {text!r}; give one of these",
@@ -220,7 +233,7 @@ def open_target(
     if target.kind == "folder":
         return Repository(root=target.path, fallback_name=target.path.name)
     if target.kind == "file":
-        return _open_file(target.path, staging)
+        return _open_file(target, staging)
     return _open_archive(target, reader, staging)
 
 
@@ -246,19 +259,37 @@ def name_of(target: NamedInput) -> str:
     return name.rpartition("-")[0] or name
 
 
-def _open_file(path: Path, staging: Path) -> Repository | Drop:
-    """Open a single file.
+def is_loose(path: Path) -> bool:
+    """Tell if a path is that of a script that may need what lies beside it: Python of no package, and no test."""
+    return (
+        path.suffix in PYTHON_SUFFIXES
+        and not is_test_file(path.name)
+        and not os.path.isfile(path.resolve().parent / "__init__.py")
+    )
 
-    Of a package, the whole package is staged, since relative imports of the file need it; only the file is searched.
+
+def _open_file(target: NamedInput, staging: Path) -> Repository | Drop:
+    """Open a single file, or several scripts of one folder.
+
+    Of a script its whole folder is staged, as ``trace-run`` copies it: it may read what lies beside it. Of a package,
+    the whole package is staged, since relative imports of the file need it. Only the file is searched.
     """
+    path = target.path
+    if is_loose(path):
+        copied = stage_script_folder(path, staging)
+        names = tuple(each.name for each in (path, *target.others))
+        if copied is not None and all((copied / name).is_file() for name in names):
+            name = path.parent.name or path.stem if target.others else path.stem
+            return Repository(root=copied, fallback_name=name, only=names, script_rule="named")
     base = path.parent
     while os.path.isfile(base / "__init__.py") and base != base.parent:
         base = base.parent
-    top = base / path.relative_to(base).parts[0]
-    root = stage_files([top], base, staging, label=path.stem[:100])
+    tops = dict.fromkeys(base / each.relative_to(base).parts[0] for each in (path, *target.others))
+    root = stage_files([*tops], base, staging, label=path.stem[:100])
     if isinstance(root, Drop):
         return root
-    return Repository(root=root, fallback_name=top.stem, only=(path.relative_to(base).as_posix(),), script_rule="named")
+    only = tuple(each.relative_to(base).as_posix() for each in (path, *target.others))
+    return Repository(root=root, fallback_name=next(iter(tops)).stem, only=only, script_rule="named")
 
 
 # modules --------------------------------------------------------------------------------------------------------------
