@@ -471,6 +471,7 @@ DISCOVERY: dict[Reason, Found] = {
     Reason.BAD_DOCTEST: Found(text='"""\n>>>1\n1\n"""\n', path="a.py"),
     Reason.NOT_IMPORTABLE: Found(text='"""\n>>> 1\n1\n"""\n', path="not-a-name.py"),
     Reason.TEST_RUNNER: Found(text="import unittest\nif __name__ == '__main__':\n    unittest.main()\n", path="a.py"),
+    Reason.BAD_MANIFEST: Found(text="- path: nowhere.py\n", path="scripts.yaml"),
     Reason.NEEDS_FIXTURE: Found(text=TEST.format("(tmp_path)")),
     Reason.ASYNC_TEST: Found(text="async " + TEST.format("()")),
     Reason.GENERATOR_TEST: Found(text="def test_a():\n    yield print\n"),

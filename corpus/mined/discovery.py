@@ -23,8 +23,9 @@ from trace_mine.corpus.mined.layout import Layout
 from trace_mine.corpus.mined.licences import header_licence
 from trace_mine.corpus.mined.packaging_files import PackagingFiles
 from trace_mine.corpus.mined.reader_protocol import FoundSnippet
-from trace_mine.corpus.mined.snippets import ENTRIES, RepositoryContext
+from trace_mine.corpus.mined.snippets import ENTRIES, Candidate, RepositoryContext
 from trace_mine.corpus.mined.snippets.file_roles import FileRoles, Imported, ScriptChoice, imports_of
+from trace_mine.corpus.mined.snippets.manifest import Manifest, read_manifest
 from trace_mine.tracer.inside.protocol.codec import ProtocolError
 from trace_mine.tracer.inside.reasons import Reason
 from trace_mine.tracer.schema import Drop
@@ -121,10 +122,23 @@ class Survey:
         Raises:
             GaveUp: the files take too long, each for itself within its limit.
         """
-        roles = FileRoles(self.layout, self._imports_by_file, choice)
+        manifest = Manifest()
+        if "script" in entries:
+            known = [path for path, _ in self._imports_by_file]
+            manifest = read_manifest(self.root, known, self._paths)
         context = RepositoryContext(
-            self.root, self.layout, stdlib=self._is_stdlib, paths=self._paths, prior=prior, roles=roles
+            self.root,
+            self.layout,
+            stdlib=self._is_stdlib,
+            paths=self._paths,
+            prior=prior,
+            roles=FileRoles(self.layout, self._imports_by_file, choice),
+            listed=manifest.starts,
         )
+        for snippet, drop in manifest.snippets():
+            yield FoundSnippet.of(
+                Candidate(snippet=snippet, sys_path=self.layout.main_roots, source_hash="", drop=drop)
+            )
         for path in self._paths:
             snippets = within_limits(partial(self._snippets_of, path, entries, context), FILE_SECONDS)
             self._check_time()

@@ -37,7 +37,7 @@ from trace_mine.corpus.mined.repositories import (
     name_of,
     open_target,
 )
-from trace_mine.corpus.mined.script_runs import seeded
+from trace_mine.corpus.mined.script_runs import manifest_problems, seeded
 from trace_mine.corpus.mined.snippets import Candidate
 from trace_mine.corpus.mined.snippets.file_roles import ScriptChoice
 from trace_mine.corpus.mined.snippets.testcases import is_test_file
@@ -191,6 +191,8 @@ class Mined:
         if isinstance(reading, RepositoryReading):
             summary = reading.summary
             self._files.add(summary.num_read, summary.unsearched, {str(role): n for role, n in summary.roles.items()})
+            for line in manifest_problems(reading.candidates):
+                self._tell(f"{summary.name}: {line}")
             for path, role in summary.not_scripts:
                 self._files.add_not_script(summary.name, path, role)
             for example in summary.examples:

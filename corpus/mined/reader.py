@@ -65,8 +65,10 @@ WORKER_LIMITS = Limits(memory_bytes=2 << 30)
 
 CODE = "/reader"
 INPUTS = "/inputs"
-LIBRARIES = ("licenseclassifier", "license_expression", "boolean", "packaging")
-"""Packages in pure Python that the reading code imports; ``boolean`` is needed by the one before it."""
+LIBRARIES = ("licenseclassifier", "license_expression", "boolean", "packaging", "yaml")
+"""Packages that the reading code imports, in pure Python as far as it needs them; ``boolean`` is needed by the one
+before it.
+"""
 GIT_LIBRARIES = ("dulwich",)
 """Packages that read git's objects, for a reader that is asked for the time of commits."""
 ENTRY = "trace_mine.corpus.mined.reading"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Container
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import replace
 
 from trace_mine.corpus.mined.snippets.candidate import Candidate
@@ -15,6 +15,8 @@ _parses_arguments = re.compile(r"\b(?:argparse|optparse|getopt|click|typer|docop
 _usage = re.compile(r"\busage\b", re.IGNORECASE)
 USAGE_EXIT = "SystemExit: 2"
 """How a script ends that a parser of arguments ends for wrong usage; the parsers above all take this code."""
+
+GOOD_EXITS = ("SystemExit", "SystemExit: 0", "SystemExit: None")
 
 
 def seeded(candidate: Candidate, seed: int, packages: Container[str]) -> Candidate:
@@ -33,6 +35,13 @@ def seeded(candidate: Candidate, seed: int, packages: Container[str]) -> Candida
     return replace(candidate, snippet=replace(snippet, code=code))
 
 
+def manifest_problems(candidates: Iterable[Candidate]) -> Iterator[str]:
+    """What is wrong in a repository's manifest, for whoever wrote it."""
+    for each in candidates:
+        if each.drop is not None and each.drop.reason == Reason.BAD_MANIFEST:
+            yield f"{each.snippet.name}: {each.drop.evidence}"
+
+
 def lacking(snippet: Snippet, trace: Trace) -> Drop | None:
     """The drop of a script that ended for want of arguments or input; None where it did not.
 
@@ -48,7 +57,7 @@ def lacking(snippet: Snippet, trace: Trace) -> Drop | None:
     takes_arguments = "argv" in source
     if (
         (end == USAGE_EXIT and _parses_arguments.search(source))
-        or (trace.outcome == "exit" and takes_arguments and _usage.search(trace.text))
+        or (trace.outcome == "exit" and end not in GOOD_EXITS and takes_arguments and _usage.search(trace.text))
         or (trace.exception == "IndexError" and takes_arguments)
         or (trace.exception == "ValueError" and "argv" in last.source)
     ):

@@ -176,6 +176,13 @@ class Reason(StrEnum):
         "test_runner",
         _discovery("The script's __main__ block only starts a test runner; its tests are found one by one."),
     )
+    BAD_MANIFEST = (
+        "bad_manifest",
+        _discovery(
+            "The repository's scripts.yaml, or an entry of it, says nothing that could be run.",
+            "The evidence has the line and what was expected there.",
+        ),
+    )
     NEEDS_FIXTURE = (
         "needs_fixture",
         _discovery(
