@@ -32,6 +32,7 @@ MAX_REASON = 1000
 """Characters of the reason why an input was not mined that are shown: it is a sentence with a path in it."""
 ROLE_WORDS = {
     "script": "script",
+    "notebook": "notebook",
     "imported": "imported by others",
     "definitions": "only definitions",
     "module": "of a package",
@@ -45,6 +46,8 @@ ROLE_CURES = {
     "script": "name the entry by --sources, or leave that out",
 }
 """What to do where all files have one part and nothing was found."""
+TAKEN_ROLES = {"script", "notebook"}
+"""The parts of files that are snippets themselves."""
 MAX_EXPLAINED_FILES = 50
 """Python files of all inputs up to which those that are no scripts are named."""
 MAX_NAMED_FILES = 8
@@ -186,14 +189,16 @@ def roles_lines(stats: Stats) -> list[str]:
     if files is None or not roles:
         return []
     total = sum(roles.values())
-    words = {**ROLE_WORDS, "script": "script" if roles.get("script") == 1 else "scripts"}
-    counts = ", ".join(f"{number} {words.get(role, one_line(role))}" for role, number in roles.items())
-    lines = [f"{total} .py file{'s' * (total != 1)}: {counts}"]
+    words = {role: ROLE_WORDS.get(role, one_line(role)) for role in roles}
+    words |= {role: f"{words[role]}s" for role in TAKEN_ROLES & roles.keys() if roles[role] != 1}
+    counts = ", ".join(f"{number} {words[role]}" for role, number in roles.items())
+    kinds = ".py and .ipynb" if "notebook" in roles else ".py"
+    lines = [f"{total} {kinds} file{'s' * (total != 1)}: {counts}"]
     # of a large repository most files are modules, and nobody asks why
     others = files.get("not_scripts", [])
     if others and total <= MAX_EXPLAINED_FILES:
         named = [f"{one_line(each['path'])} ({ROLE_WORDS.get(each['role'], '')})" for each in others]
-        more = ", ..." if len(others) < total - roles.get("script", 0) else ""
+        more = ", ..." if len(others) < total - sum(roles.get(role, 0) for role in TAKEN_ROLES) else ""
         lines.append(f"no scripts: {', '.join(named[:MAX_NAMED_FILES])}{', ...' if named[MAX_NAMED_FILES:] else more}")
     return lines
 

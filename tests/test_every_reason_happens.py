@@ -430,6 +430,7 @@ def _files() -> dict[Reason, Callable[[Path], Drop]]:
         Reason.BAD_ENCODING: written("a.py", b"x = '\xff'\n"),
         Reason.SYNTAX_ERROR: written("a.py", b"x = = 1\n"),
         Reason.TOO_SLOW: slow,
+        Reason.BAD_NOTEBOOK: written("a.ipynb", b'{"cells": 1}'),
         Reason.TOO_DEEP: written("a.py", b"x = " + b"-" * 200_000 + b"1"),
     }
 
@@ -471,6 +472,10 @@ DISCOVERY: dict[Reason, Found] = {
     Reason.BAD_DOCTEST: Found(text='"""\n>>>1\n1\n"""\n', path="a.py"),
     Reason.NOT_IMPORTABLE: Found(text='"""\n>>> 1\n1\n"""\n', path="not-a-name.py"),
     Reason.TEST_RUNNER: Found(text="import unittest\nif __name__ == '__main__':\n    unittest.main()\n", path="a.py"),
+    Reason.BAD_NOTEBOOK: Found(
+        text='{"cells": [{"cell_type": "code", "source": "await f()"}]}',
+        path="a.ipynb",
+    ),
     Reason.BAD_MANIFEST: Found(text="- path: nowhere.py\n", path="scripts.yaml"),
     Reason.NEEDS_FIXTURE: Found(text=TEST.format("(tmp_path)")),
     Reason.ASYNC_TEST: Found(text="async " + TEST.format("()")),

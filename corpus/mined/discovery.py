@@ -18,7 +18,7 @@ from time import process_time
 from trace_mine.corpus.mined.clock import within_limits
 from trace_mine.corpus.mined.dependencies import imported_names
 from trace_mine.corpus.mined.file_counts import FileCounts
-from trace_mine.corpus.mined.files import PYTHON_SUFFIXES, SourceText, read, walk
+from trace_mine.corpus.mined.files import NOTEBOOK_SUFFIXES, PYTHON_SUFFIXES, SourceText, read, walk
 from trace_mine.corpus.mined.layout import Layout
 from trace_mine.corpus.mined.licences import header_licence
 from trace_mine.corpus.mined.packaging_files import PackagingFiles
@@ -125,7 +125,8 @@ class Survey:
         manifest = Manifest()
         if "script" in entries:
             known = [path for path, _ in self._imports_by_file]
-            manifest = read_manifest(self.root, known, self._paths)
+            notebooks = [path for path in self._paths if path.endswith(NOTEBOOK_SUFFIXES)]
+            manifest = read_manifest(self.root, [*known, *notebooks], self._paths)
         context = RepositoryContext(
             self.root,
             self.layout,
@@ -154,7 +155,7 @@ class Survey:
         if isinstance(source, Drop):
             return source
         licence = header_licence(source.text)
-        if source.tree is not None and "script" in entries:
+        if (source.tree is not None or source.cells is not None) and "script" in entries:
             self.counts.add_role(path, context.roles.role(source, is_listed=path in context.listed))
         try:
             return [

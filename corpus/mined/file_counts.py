@@ -44,7 +44,7 @@ class FileCounts:
     def add_role(self, path: str, role: FileRole) -> None:
         """Count a Python file under the part that it has."""
         self.roles[role] += 1
-        if role is not FileRole.SCRIPT and len(self.not_scripts) < MOST_EXAMPLES:
+        if role not in (FileRole.SCRIPT, FileRole.NOTEBOOK) and len(self.not_scripts) < MOST_EXAMPLES:
             self.not_scripts.append((path, role))
 
 

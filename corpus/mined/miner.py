@@ -1,4 +1,7 @@
-"""Makes work units out of repositories: the mined origin of a dataset. ``tracing`` traces a unit in a worker."""
+"""Makes work units out of repositories: the mined origin of a dataset. ``tracing`` traces a unit in a worker.
+
+Over 400 lines because the way from an input to its units is one class.
+"""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ FileName = Annotated[str, AtMost(255)]
 Kind = Literal["doctest", "script", "test", "call"]
 PriorKind = Literal["mined", "grid"]
 ChosenBy = Literal["annotation", "call", "default", "name"]
-Role = Literal["script", "imported", "definitions", "module", "tests", "configuration", "unmatched"]
+Role = Literal["script", "notebook", "imported", "definitions", "module", "tests", "configuration", "unmatched"]
 """The values of ``FileRole``."""
 Evidence = Annotated[str, AtMost(4_096)]
 Short = Annotated[str, AtMost(2_000)]

@@ -17,7 +17,7 @@ from typing import Literal, Protocol
 
 from trace_mine.corpus.errors import CorpusError
 from trace_mine.corpus.mined.archives import is_archive
-from trace_mine.corpus.mined.files import LEDGER_FOLDER, PYTHON_SUFFIXES, TEXT_SUFFIXES
+from trace_mine.corpus.mined.files import LEDGER_FOLDER, NOTEBOOK_SUFFIXES, PYTHON_SUFFIXES, TEXT_SUFFIXES
 from trace_mine.corpus.mined.import_search import ImportSearch, search_of
 from trace_mine.corpus.mined.snippets.file_roles import ScriptRule
 from trace_mine.corpus.mined.snippets.names import is_test_file
@@ -74,7 +74,7 @@ class Repository:
     origin: tuple[str, str, str] | None = None
     only: tuple[str, ...] | None = None
     library: str | None = None
-    script_rule: ScriptRule = "found"
+    script_rule: ScriptRule = "all"
 
     def __post_init__(self) -> None:
         for path in self.only or ():
@@ -137,7 +137,7 @@ def find_targets(inputs: Sequence[str], search: ImportSearch | None = None) -> I
             yield from _targets_in(path)
         elif path.is_file() and is_archive(path.name):
             yield NamedInput(kind="archive", path=path, shown=None if hidden_from_runs(path) else path)
-        elif path.is_file() and path.suffix in PYTHON_SUFFIXES + TEXT_SUFFIXES:
+        elif path.is_file() and path.suffix in PYTHON_SUFFIXES + TEXT_SUFFIXES + NOTEBOOK_SUFFIXES:
             if not is_loose(path):
                 yield NamedInput(kind="file", path=path)
             elif path.parent in scripts:  # the others come with the first one
@@ -145,7 +145,8 @@ def find_targets(inputs: Sequence[str], search: ImportSearch | None = None) -> I
                 yield NamedInput(kind="file", path=first, others=tuple(others))
         else:
             raise CorpusError(
-                f"expected a folder, .py, .rst, .md, .txt, .tar.gz, .zip or .whl, got {text!r}; give one of these",
+                f"expected a folder, .py, .ipynb, .rst, .md, .txt, .tar.gz, .zip or .whl, got {text!r}; "
+                "give one of these",
                 exit_code=2,
             )
 
@@ -262,7 +263,7 @@ def name_of(target: NamedInput) -> str:
 def is_loose(path: Path) -> bool:
     """Tell if a path is that of a script that may need what lies beside it: Python of no package, and no test."""
     return (
-        path.suffix in PYTHON_SUFFIXES
+        path.suffix in PYTHON_SUFFIXES + NOTEBOOK_SUFFIXES
         and not is_test_file(path.name)
         and not os.path.isfile(path.resolve().parent / "__init__.py")
     )

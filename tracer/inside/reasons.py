@@ -151,6 +151,16 @@ class Reason(StrEnum):
         _tracing("The snippet's source, or every one of its examples, does not compile."),
     )
 
+    BAD_NOTEBOOK = (
+        "bad_notebook",
+        _file("The notebook is no JSON of nbformat 3 or 4, or one of another language.", "Save it again."),
+        _discovery(
+            "A cell of the notebook is no Python of a plain interpreter: a shell command or a magic that does "
+            "something, an await at its top, or a mistake.",
+            "The evidence has the cell; write it as Python.",
+        ),
+    )
+
     # found and not run
 
     UNREADABLE_REPOSITORY = (

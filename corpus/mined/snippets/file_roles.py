@@ -19,8 +19,8 @@ from trace_mine.corpus.mined.files import SourceText
 from trace_mine.corpus.mined.layout import Layout
 from trace_mine.corpus.mined.snippets.names import Function, dotted, is_test_file
 
-ScriptRule = Literal["found", "named", "blocks"]
-"""How scripts are told: ``found`` as above; ``named``: a person named the file itself; ``blocks``: those of installed
+ScriptRule = Literal["all", "named", "blocks"]
+"""How scripts are told: ``all`` as above; ``named``: a person named the file itself; ``blocks``: those of installed
 modules, which are there to be imported, by their blocks alone.
 """
 
@@ -40,6 +40,7 @@ class FileRole(StrEnum):
     """The part that a Python file has in its repository; ``trace_mine.corpus.report`` has words for people."""
 
     SCRIPT = "script"
+    NOTEBOOK = "notebook"
     IMPORTED = "imported"
     DEFINITIONS = "definitions"
     MODULE = "module"
@@ -56,7 +57,7 @@ class ScriptChoice:
         ValueError: a pattern is empty or leads out of the repository.
     """
 
-    rule: ScriptRule = "found"
+    rule: ScriptRule = "all"
     globs: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -99,12 +100,12 @@ def _part(pattern: Sequence[str], place: int, part: str) -> bool:
 
 def _past_stars(pattern: Sequence[str], places: set[int]) -> set[int]:
     """The places, and those behind ``**`` there, which may stand for no folder at all."""
-    found = set(places)
+    reached = set(places)
     for place in sorted(places):
         while place < len(pattern) and pattern[place] == "**":
             place += 1
-            found.add(place)
-    return found
+            reached.add(place)
+    return reached
 
 
 class FileRoles:
@@ -129,7 +130,7 @@ class FileRoles:
     @cached_property
     def imported(self) -> frozenset[str]:
         """The files that another file of the repository imports."""
-        found: set[str] = set()
+        paths: set[str] = set()
         for path, imports in self._imports:
             folder = path.rpartition("/")[0]
             # a script's own folder comes first, as when it is run
@@ -142,17 +143,23 @@ class FileRoles:
                 for name in _named(module, names):
                     file = self._layout.find(name, places)
                     if file is not None and file != path:
-                        found.add(file)
-        return frozenset(found)
+                        paths.add(file)
+        return frozenset(paths)
 
     def role(self, source: SourceText, *, is_listed: bool = False) -> FileRole:
-        """The role of a Python file; ``is_listed``: a manifest says how it is run.
+        """The role of a Python file or a notebook; ``is_listed``: a manifest says how it is run.
 
         Raises:
-            ValueError: the file is no Python.
+            ValueError: the file is neither.
         """
+        if source.cells is not None:
+            return (
+                FileRole.UNMATCHED
+                if self._choice.globs and not self._choice.matches(source.path)
+                else FileRole.NOTEBOOK
+            )
         if source.tree is None:
-            raise ValueError(f"expected a Python file, got {source.path!r}; ask for its role only where it has a tree")
+            raise ValueError(f"expected Python or a notebook, got {source.path!r}; ask for the role of these only")
         if self._choice.globs:
             return FileRole.SCRIPT if self._choice.matches(source.path) else FileRole.UNMATCHED
         if is_listed or is_main(source.path) or main_block(source.tree) is not None:
@@ -163,9 +170,9 @@ class FileRoles:
             if is_test_file(source.path) and has_tests(source.tree):
                 return FileRole.TESTS
             return FileRole.SCRIPT if does_something(source.tree) else FileRole.DEFINITIONS
-        return self._found_role(source.path, source.tree)
+        return self._role_of(source.path, source.tree)
 
-    def _found_role(self, path: str, tree: ast.Module) -> FileRole:
+    def _role_of(self, path: str, tree: ast.Module) -> FileRole:
         *folders, name = path.split("/")
         if name in CONFIGURATION:
             return FileRole.CONFIGURATION
@@ -190,13 +197,13 @@ def imports_of(tree: ast.Module) -> frozenset[Imported]:
         >>> sorted(imports_of(ast.parse("import a.b\\ndef f():\\n    from .c import d\\n")))
         [(0, 'a.b', ()), (1, 'c', ('d',))]
     """
-    found: set[Imported] = set()
+    imports: set[Imported] = set()
     for node in _statements(tree):
         if isinstance(node, ast.Import):
-            found.update((0, alias.name, ()) for alias in node.names)
+            imports.update((0, alias.name, ()) for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module != "__future__":
-            found.add((node.level, node.module or "", tuple(alias.name for alias in node.names)))
-    return frozenset(found)
+            imports.add((node.level, node.module or "", tuple(alias.name for alias in node.names)))
+    return frozenset(imports)
 
 
 def _statements(tree: ast.Module) -> Iterator[ast.stmt]:

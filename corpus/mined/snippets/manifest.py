@@ -116,16 +116,16 @@ def _read(root: Path, paths: frozenset[str], searched: frozenset[str]) -> Manife
         expected = f"expected a list of at most {MAX_STARTS:,} entries, each with a path"
         return _broken(_line(top), f"{expected}, got {_shown(top)}; begin each entry with `- path: FILE`")
     entries = _Entries(root, paths)
-    found: list[ScriptStart] = []
+    starts: list[ScriptStart] = []
     problems: list[tuple[int, Drop]] = []
     for node in top.value:
         try:
-            found.append(entries.start(node))
+            starts.append(entries.start(node))
         except _Wrong as error:
             problems.append((error.line, _drop(str(error))))
             if len(problems) == MAX_PROBLEMS:
                 break
-    return Manifest(starts=_named([each for each in found if each.path in searched]), problems=tuple(problems))
+    return Manifest(starts=_named([each for each in starts if each.path in searched]), problems=tuple(problems))
 
 
 def _named(starts: Sequence[ScriptStart]) -> dict[str, tuple[ScriptStart, ...]]:

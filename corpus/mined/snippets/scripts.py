@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from trace_mine.corpus.mined.files import SourceText
 from trace_mine.corpus.mined.layout import ImportPlace
@@ -12,6 +12,8 @@ from trace_mine.corpus.mined.snippets.class_index import dotted
 from trace_mine.corpus.mined.snippets.file_roles import FileRole, main_block
 from trace_mine.corpus.mined.snippets.script_start import ScriptStart
 from trace_mine.tracer.inside.reasons import Reason
+from trace_mine.tracer.notebook_cells import NotebookError, SplitCells, split_cells
+from trace_mine.tracer.notebooks import notebook_snippet
 from trace_mine.tracer.schema import Drop, Piece, Snippet
 from trace_mine.tracer.scripts import starting_code
 
@@ -26,6 +28,8 @@ def find_scripts(source: SourceText, context: RepositoryContext) -> Iterator[Can
 
     A file that ``context.listed`` has is found once for each entry there, with its arguments and input.
     """
+    if source.cells is not None:
+        yield from _notebooks(source, context, source.cells)
     if source.tree is None:
         return
     listed = context.listed.get(source.path, ())
@@ -39,6 +43,26 @@ def find_scripts(source: SourceText, context: RepositoryContext) -> Iterator[Can
         drop = Drop(reason=Reason.TEST_RUNNER, evidence=f"the __main__ block calls {runner}")
     for started in listed or (ScriptStart(path=source.path),):
         yield _candidate(source, context.place(source.path), started, drop)
+
+
+def _notebooks(source: SourceText, context: RepositoryContext, cells: Sequence[str]) -> Iterator[Candidate]:
+    if context.roles.role(source) is not FileRole.NOTEBOOK:
+        return
+    split, drop = SplitCells([], [], 0), None
+    try:
+        split = split_cells(cells)
+    except (NotebookError, RecursionError, MemoryError) as error:
+        drop = Drop(reason=Reason.BAD_NOTEBOOK, evidence=str(error)[:300] or type(error).__name__)
+    for started in context.listed.get(source.path) or (ScriptStart(path=source.path),):
+        yield Candidate(
+            snippet=notebook_snippet(
+                cells, split, source.path, name=started.name, arguments=started.arguments, stdin=started.stdin
+            ),
+            sys_path=context.place(source.path).sys_path,
+            source_hash=source.hash,
+            drop=drop,
+            num_skipped=split.num_left_out,
+        )
 
 
 def _candidate(source: SourceText, place: ImportPlace, started: ScriptStart, drop: Drop | None) -> Candidate:
