@@ -126,6 +126,7 @@ class FileRoles:
         self._layout = layout
         self._imports = tuple(imports)
         self._choice = choice or ScriptChoice()
+        self._known: dict[str, FileRole] = {}
 
     @cached_property
     def imported(self) -> frozenset[str]:
@@ -152,12 +153,14 @@ class FileRoles:
         Raises:
             ValueError: the file is neither.
         """
+        if source.path not in self._known:
+            self._known[source.path] = self._role(source, is_listed=is_listed)
+        return self._known[source.path]
+
+    def _role(self, source: SourceText, *, is_listed: bool) -> FileRole:
         if source.cells is not None:
-            return (
-                FileRole.UNMATCHED
-                if self._choice.globs and not self._choice.matches(source.path)
-                else FileRole.NOTEBOOK
-            )
+            is_left_out = self._choice.globs and not self._choice.matches(source.path)
+            return FileRole.UNMATCHED if is_left_out else FileRole.NOTEBOOK
         if source.tree is None:
             raise ValueError(f"expected Python or a notebook, got {source.path!r}; ask for the role of these only")
         if self._choice.globs:
@@ -212,10 +215,18 @@ def _statements(tree: ast.Module) -> Iterator[ast.stmt]:
     while pending:
         node = pending.pop()
         yield node
-        for field in ("body", "orelse", "finalbody"):
-            pending += getattr(node, field, ())
-        for part in (*getattr(node, "handlers", ()), *getattr(node, "cases", ())):
-            pending += part.body
+        if hasattr(node, "body") or isinstance(node, ast.Match):
+            pending += _blocks(node)
+
+
+def _blocks(node: ast.stmt) -> list[ast.stmt]:
+    """The statements in the blocks of a compound statement, in their order."""
+    inner: list[ast.stmt] = [*getattr(node, "body", ())]
+    for part in (*getattr(node, "handlers", ()), *getattr(node, "cases", ())):
+        inner += part.body
+    for field in ("orelse", "finalbody"):
+        inner += getattr(node, field, ())
+    return inner
 
 
 def _named(module: str, names: Sequence[str]) -> Iterator[str]:
@@ -275,7 +286,7 @@ def does_something(tree: ast.Module) -> bool:
         >>> [does_something(ast.parse(text)) for text in ("def f(): ...", "x = 1", "x = 1\\ny = x + 1", "print(1)")]
         [False, False, True, True]
     """
-    top = [*_top_statements(tree.body)]
+    top = [*top_statements(tree.body)]
     own = {node.name for node in top if isinstance(node, Function | ast.ClassDef)}
     return any(_acts(node) or _computes(node, own) for node in top)
 
@@ -285,10 +296,10 @@ def shows_something(tree: ast.Module) -> bool:
 
     Its other calls register something or fill its tables.
     """
-    return any(isinstance(node, ast.Expr) and _callee(node.value) in SHOWING for node in _top_statements(tree.body))
+    return any(isinstance(node, ast.Expr) and _callee(node.value) in SHOWING for node in top_statements(tree.body))
 
 
-def _top_statements(body: Sequence[ast.stmt]) -> Iterator[ast.stmt]:
+def top_statements(body: Sequence[ast.stmt]) -> Iterator[ast.stmt]:
     """The statements that a run of the file may execute outside of functions and classes."""
     pending = [*reversed(body)]
     while pending:
@@ -296,12 +307,8 @@ def _top_statements(body: Sequence[ast.stmt]) -> Iterator[ast.stmt]:
         yield node
         if isinstance(node, Function | ast.ClassDef) or _is_for_types(node):
             continue
-        inner: list[ast.stmt] = []
-        for field in ("body", "orelse", "finalbody"):
-            inner += getattr(node, field, ())
-        for part in (*getattr(node, "handlers", ()), *getattr(node, "cases", ())):
-            inner += part.body
-        pending += reversed(inner)
+        if hasattr(node, "body") or isinstance(node, ast.Match):
+            pending += reversed(_blocks(node))
 
 
 def _is_for_types(node: ast.stmt) -> bool:

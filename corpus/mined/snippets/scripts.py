@@ -9,7 +9,7 @@ from trace_mine.corpus.mined.files import SourceText
 from trace_mine.corpus.mined.layout import ImportPlace
 from trace_mine.corpus.mined.snippets.candidate import Candidate, RepositoryContext
 from trace_mine.corpus.mined.snippets.class_index import dotted
-from trace_mine.corpus.mined.snippets.file_roles import FileRole, main_block
+from trace_mine.corpus.mined.snippets.file_roles import FileRole, main_block, top_statements
 from trace_mine.corpus.mined.snippets.script_start import ScriptStart
 from trace_mine.tracer.inside.reasons import Reason
 from trace_mine.tracer.notebook_cells import NotebookError, SplitCells, split_cells
@@ -36,9 +36,11 @@ def find_scripts(source: SourceText, context: RepositoryContext) -> Iterator[Can
     if context.roles.role(source, is_listed=bool(listed)) is not FileRole.SCRIPT:
         return
     drop = None
-    runner = next(
-        (name for name in _called_names(main_block(source.tree) or source.tree) if name in TEST_RUNNERS), None
-    )
+    block = main_block(source.tree)
+    # without a block by what stands at the top alone: a walk through all of a module takes as long as parsing it
+    simple = (ast.Expr, ast.Assign)
+    top = [node for node in top_statements(source.tree.body) if isinstance(node, simple)] if block is None else [block]
+    runner = next((name for node in top for name in _called_names(node) if name in TEST_RUNNERS), None)
     if runner is not None and not listed:
         drop = Drop(reason=Reason.TEST_RUNNER, evidence=f"the __main__ block calls {runner}")
     for started in listed or (ScriptStart(path=source.path),):
