@@ -42,6 +42,7 @@ def mine(
     sessions: int = 1,
     only_choices: bool = False,
     licences: str = "all",
+    scripts: Sequence[str] = (),
     keep_duplicates: bool = False,
     packages: Sequence[str | os.PathLike[str]] = (),
     seed: int = 0,
@@ -66,6 +67,8 @@ def mine(
         sessions: number of sessions of each snippet that draws, each with draws of its own.
         only_choices: drop snippets that draw nothing at random.
         licences: ``all`` or ``permissive``.
+        scripts: patterns of paths: files of a repository that one matches are its scripts, and no others; none: those
+            that no other file imports and that do something.
         keep_duplicates: keep sessions that nearly repeat another one of their split.
         packages: folders of installed packages that snippets may import.
         seed: seed of the snippets' draws.
@@ -106,6 +109,7 @@ def mine(
         limits=limits or Limits(),
         limit=limit,
         licences=licences,
+        scripts=tuple(scripts),
         keep_duplicates=keep_duplicates,
         packages=tuple(Path(folder) for folder in packages),
         seed=seed,

@@ -4,6 +4,8 @@ A folder without packaging files whose children have them holds several reposito
 here: folders are listed, one level deep, and paths are looked at with ``stat``. Archives, single files and installed
 modules are staged: copied into the ledger's ``sources``, under names made of their content, so that the sandbox is
 shown them, with a script's own folder within bounds, and nothing beside them (the rest of site-packages).
+
+Over 400 lines because each kind of input is a few lines, and none stands alone.
 """
 
 from __future__ import annotations

@@ -79,7 +79,7 @@ def trace_unit(payload: Mapping[str, object]) -> Iterator[Item]:
             if not candidate.snippet.session:
                 first_session_draws = _may_draw(result)
         if isinstance(result, Drop):
-            left_out = f" ({candidate.num_skipped} examples left out for +SKIP)" if candidate.num_skipped else ""
+            left_out = f" ({candidate.num_skipped} examples or lines left out)" if candidate.num_skipped else ""
             yield _dropped(unit, entry, result, left_out)
         else:
             yield result

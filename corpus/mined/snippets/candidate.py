@@ -56,7 +56,7 @@ class Candidate:
         sys_path: folders of the repository, relative to its root, that go on ``sys.path`` of the run.
         source_hash: SHA-256 of the file, in hexadecimal.
         drop: why the snippet is counted and never run; None for one that is run.
-        num_skipped: doctest examples that were left out for ``+SKIP``.
+        num_skipped: doctest examples that were left out for ``+SKIP``; of a notebook, lines and cells left out.
         licence: SPDX expression in the file's own header; None where the repository's licence holds.
         prior: of a snippet with hidden inputs, what its rows' ``view`` says of them.
         input_values: for each key of ``prior["inputs"]`` the source of each value of each outcome, in the order of the
