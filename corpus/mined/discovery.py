@@ -125,8 +125,9 @@ class Survey:
         manifest = Manifest()
         if "script" in entries:
             known = [path for path, _ in self._imports_by_file]
-            notebooks = [path for path in self._paths if path.endswith(NOTEBOOK_SUFFIXES)]
-            manifest = read_manifest(self.root, [*known, *notebooks], self._paths)
+            known += [path for path in self._paths if path.endswith(NOTEBOOK_SUFFIXES)]
+            is_named = choice is not None and choice.rule == "named"
+            manifest = read_manifest(self.root, None if is_named else known, self._paths)
         context = RepositoryContext(
             self.root,
             self.layout,

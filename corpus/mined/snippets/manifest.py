@@ -73,17 +73,20 @@ class _Wrong(Exception):
         self.line = line
 
 
-def read_manifest(root: Path, paths: Sequence[str], searched: Sequence[str]) -> Manifest:
+def read_manifest(root: Path, paths: Sequence[str] | None, searched: Sequence[str]) -> Manifest:
     """Read the manifest of a repository; an empty one where there is none.
 
     Args:
         root: the repository.
-        paths: its files that could be read.
+        paths: its files that could be read, among which those of all entries must be; None: a person named the files
+            to search, and nobody asked for entries of others.
         searched: those of them that are searched; entries for others are left out.
     """
     if not os.path.lexists(root / FILE):
         return Manifest()
-    read = within_limits(partial(_read, root, frozenset(paths), frozenset(searched)), PACKAGING_SECONDS)
+    read = within_limits(
+        partial(_read, root, None if paths is None else frozenset(paths), frozenset(searched)), PACKAGING_SECONDS
+    )
     if isinstance(read, Drop):
         return _broken(1, f"{read.reason}: {read.evidence}")
     return read
@@ -97,7 +100,7 @@ def _drop(message: str) -> Drop:
     return Drop(reason=Reason.BAD_MANIFEST, evidence=message[:500])
 
 
-def _read(root: Path, paths: frozenset[str], searched: frozenset[str]) -> Manifest:
+def _read(root: Path, paths: frozenset[str] | None, searched: frozenset[str]) -> Manifest:
     import yaml  # few repositories have a manifest, and it takes some milliseconds
 
     data = read_bytes(root, FILE, MAX_PACKAGING_BYTES)
@@ -150,7 +153,7 @@ def _named(starts: Sequence[ScriptStart]) -> dict[str, tuple[ScriptStart, ...]]:
 class _Entries:
     """Makes starts of a manifest's nodes; each node counts once, since an alias gives the same one again."""
 
-    def __init__(self, root: Path, paths: frozenset[str]) -> None:
+    def __init__(self, root: Path, paths: frozenset[str] | None) -> None:
         self._root = root
         self._paths = paths
         self._seen: set[int] = set()
@@ -159,7 +162,7 @@ class _Entries:
         """The start of an entry. Raises _Wrong."""
         values = self._pairs(node)
         path = self._path(values, "path", node)
-        if path not in self._paths:
+        if self._paths is not None and path not in self._paths:
             raise _Wrong(
                 _line(values["path"]),
                 f"expected the path of a script or notebook of the repository that can be read, got {path!r}; write it "

@@ -130,3 +130,9 @@ def test_each_entry_is_a_snippet_with_its_arguments_and_input(tmp_path: Path) ->
     assert (first.name, second.name) == ("a.py#1", "a.py#2")
     assert "argv = ['a.py', 'x']" in first.code and "BytesIO(b'y')" in first.code
     assert "argv = ['a.py']" in second.code and "BytesIO" not in second.code
+
+
+def test_whoever_names_files_hears_nothing_of_other_entries(tmp_path: Path) -> None:
+    (tmp_path / "scripts.yaml").write_text("- path: nowhere.py\n- path: a.py\n- path: ../b.py\n")
+    manifest = read_manifest(tmp_path, None, ["a.py"])
+    assert ([*manifest.starts], [line for line, _ in manifest.problems]) == (["a.py"], [3])
