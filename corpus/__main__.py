@@ -80,6 +80,14 @@ def mine(
     licences: Annotated[
         str, typer.Option("--licenses", help="all, or permissive: leave out other and unknown licences.")
     ] = "all",
+    scripts: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Take the files of a repository that match as scripts, and no others; again for more patterns.",
+            metavar="GLOB",
+            show_default="those that no other file imports and that do something",
+        ),
+    ] = None,
     packages: Annotated[
         list[Path] | None,
         typer.Option(help="A folder of installed packages that snippets may import.", show_default=False),
@@ -172,6 +180,7 @@ def mine(
             limit=limit,
             siblings=SIBLINGS if siblings is None else siblings,
             licences=licences,
+            scripts=tuple(scripts or ()),
             packages=tuple(packages or ()),
             environment=environment,
             as_of=as_of,
@@ -205,7 +214,7 @@ def _mine(paths: list[str], options: MineOptions, out: Path, jobs: int, *, overw
     from trace_mine.corpus.engines import ENGINES
     from trace_mine.corpus.mined.miner import Mined
     from trace_mine.corpus.produce import open_ledger, produce
-    from trace_mine.corpus.report import Progress, print_dataset
+    from trace_mine.corpus.report import Progress, print_dataset, why_nothing
     from trace_mine.corpus.sandbox_line import tell_sandbox_of
 
     # Before the first unit: who mines at level 2 because 3 is not to be had should know it while that can be mended.
@@ -218,7 +227,7 @@ def _mine(paths: list[str], options: MineOptions, out: Path, jobs: int, *, overw
         merged = produce(ledger, origin, config, engine=ENGINES["loky"](jobs), watcher=progress)
     if not print_dataset(merged, out):
         # An exit code of 0 would tell a script that there is a dataset to train on.
-        explanation = "none of the snippets became a row" if merged.stats["found"] else "no snippet was found"
+        explanation = why_nothing(merged.stats)
         if origin.unreadable:  # a single broken archive, mostly: say at once what is wrong with it
             explanation = f"{len(origin.unreadable)} unreadable repositories, the first one {origin.unreadable[0]}"
         raise CorpusError(f"nothing could be mined: {explanation}; see {out}/stats.json and errors.jsonl")

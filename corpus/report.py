@@ -32,6 +32,28 @@ MAX_SESSION_LINES = 40
 """Lines of the first session that are shown."""
 MAX_REASON = 1000
 """Characters of the reason why an input was not mined that are shown: it is a sentence with a path in it."""
+ROLE_WORDS = {
+    "script": "script",
+    "notebook": "notebook",
+    "imported": "imported by others",
+    "definitions": "only definitions",
+    "module": "of a package",
+    "tests": "with tests",
+    "configuration": "configuration",
+    "unmatched": "not matched by --scripts",
+}
+"""The part that a Python file has in its repository, for people; the words are those of the mined origin."""
+ROLE_CURES = {
+    "definitions": "add lines that call what is defined, a doctest, or a test",
+    "script": "name the entry by --sources, or leave that out",
+}
+"""What to do where all files have one part and nothing was found."""
+TAKEN_ROLES = {"script", "notebook"}
+"""The parts of files that are snippets themselves."""
+MAX_EXPLAINED_FILES = 50
+"""Python files of all inputs up to which those that are no scripts are named."""
+MAX_NAMED_FILES = 8
+"""Files that are named on one line."""
 MAX_EXPLAINED_REASONS = 5
 """Reasons for drops that are explained below the table, the most counted first."""
 
@@ -151,6 +173,8 @@ def print_summary(stats: Stats) -> None:
     # The commonest few: all of them are explained in the card and in docs/reasons.md.
     for reason, _ in sorted(stats["drops"].items(), key=lambda item: -item[1])[:MAX_EXPLAINED_REASONS]:
         console.print(f"{reason}: {drop_sentence(reason)}")
+    for line in roles_lines(stats):
+        console.print(line)
     unreadable = stats["files"]["unreadable"] if "files" in stats else {}
     if unreadable:
         counts = ", ".join(f"{one_line(reason)} {count}" for reason, count in unreadable.items())
@@ -160,6 +184,53 @@ def print_summary(stats: Stats) -> None:
     for repository, names in stats.get("missing_packages", {}).items():
         missing = ", ".join(map(one_line, names[:12]))
         console.print(f"{one_line(repository)} imports packages that are not installed here: {missing}")
+
+
+def roles_lines(stats: Stats) -> list[str]:
+    """What the folders held, as lines: how many Python files there are of each kind, and a few that are no scripts.
+
+    >>> files = {"roles": {"script": 9, "imported": 3}, "not_scripts": [{"path": "a.py", "role": "imported"}]}
+    >>> roles_lines({"files": files})
+    ['12 .py files: 9 scripts, 3 imported by others', 'no scripts: a.py (imported by others), ...']
+    """
+    files = stats.get("files")
+    roles = files.get("roles", {}) if files is not None else {}
+    if files is None or not roles:
+        return []
+    total = sum(roles.values())
+    words = {role: ROLE_WORDS.get(role, one_line(role)) for role in roles}
+    words |= {role: f"{words[role]}s" for role in TAKEN_ROLES & roles.keys() if roles[role] != 1}
+    counts = ", ".join(f"{number} {words[role]}" for role, number in roles.items())
+    kinds = ".py and .ipynb" if "notebook" in roles else ".py"
+    lines = [f"{total} {kinds} file{'s' * (total != 1)}: {counts}"]
+    # of a large repository most files are modules, and nobody asks why
+    others = files.get("not_scripts", [])
+    if others and total <= MAX_EXPLAINED_FILES:
+        named = [f"{one_line(each['path'])} ({ROLE_WORDS.get(each['role'], '')})" for each in others]
+        more = ", ..." if len(others) < total - sum(roles.get(role, 0) for role in TAKEN_ROLES) else ""
+        lines.append(f"no scripts: {', '.join(named[:MAX_NAMED_FILES])}{', ...' if named[MAX_NAMED_FILES:] else more}")
+    return lines
+
+
+def why_nothing(stats: Stats) -> str:
+    """Say why no snippet became a row, and what to do about it."""
+    if stats["found"]:
+        drops = ", ".join(f"{reason} {number}" for reason, number in stats["drops"].items())
+        reason = max(stats["drops"], key=lambda word: stats["drops"][word], default="")
+        return f"none of the snippets became a row ({drops})" + (
+            f": {drop_sentence(reason).rstrip('.')}" if reason else ""
+        )
+    files = stats.get("files")
+    if files is None:
+        return "no snippet was found"
+    if files["read"] == 0:
+        unread = ", ".join(f"{one_line(reason)} {number}" for reason, number in files["unreadable"].items())
+        return f"no snippet was found: {f'no file could be read ({unread})' if unread else 'there is no Python file'}"
+    roles = files.get("roles", {})
+    (role,) = roles if len(roles) == 1 else ("",)
+    cure = ROLE_CURES.get(role, "--scripts GLOB takes files as scripts whatever they look like")
+    lines = roles_lines(stats)
+    return f"no snippet was found: {lines[0]}; {cure}" if lines else "no snippet was found"
 
 
 def _add_row(table: Table, name: str, group: GroupStats, reasons: str, *, kept: bool) -> None:

@@ -141,7 +141,7 @@ class RowColumns(TypedDict):
     licence: Annotated[str, means("licence of the source, as an SPDX expression; `NOASSERTION`: none was found")]
     source_hash: Annotated[str, means("SHA-256 of the snippet's file; of synthetic rows a hash of the task")]
     requires: Annotated[list[str], means("packages that a replay must have installed, `NAME==VERSION`")]
-    num_skipped: Annotated[int, means("doctest examples of the snippet left out for `+SKIP`")]
+    num_skipped: Annotated[int, means("examples left out for `+SKIP`; of a notebook, lines and cells left out")]
     outcome: Annotated[str, means("how the run ended: `ok`, `exception` or `exit`", words=("ok", "exception", "exit"))]
     exception: Annotated[str | None, means("the exception that ended it")]
     doctest_passed: Annotated[bool | None, means("the docstring's promised outputs came; only for doctests")]

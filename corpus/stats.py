@@ -50,11 +50,18 @@ class VerificationStats(TypedDict):
 
 
 class FileStats(TypedDict):
-    """Numbers of files: ``read``, and ``unreadable`` by reason, with the first few of those as ``examples``."""
+    """Numbers of files: ``read``, and ``unreadable`` by reason, with the first few of those as ``examples``.
+
+    Where scripts were asked for, ``roles`` are the Python files that were read by the part that they have in their
+    repository (``script``, ``imported``, ...), and ``not_scripts`` the first few of those that are no scripts. These
+    are files and not snippets: ``found`` counts the scripts among them.
+    """
 
     read: int
     unreadable: dict[str, int]
     examples: list[dict[str, str]]
+    roles: NotRequired[dict[str, int]]
+    not_scripts: NotRequired[list[dict[str, str]]]
 
 
 class EnvironmentNote(TypedDict):

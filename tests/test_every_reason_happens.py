@@ -430,6 +430,7 @@ def _files() -> dict[Reason, Callable[[Path], Drop]]:
         Reason.BAD_ENCODING: written("a.py", b"x = '\xff'\n"),
         Reason.SYNTAX_ERROR: written("a.py", b"x = = 1\n"),
         Reason.TOO_SLOW: slow,
+        Reason.BAD_NOTEBOOK: written("a.ipynb", b'{"cells": 1}'),
         Reason.TOO_DEEP: written("a.py", b"x = " + b"-" * 200_000 + b"1"),
     }
 
@@ -471,6 +472,11 @@ DISCOVERY: dict[Reason, Found] = {
     Reason.BAD_DOCTEST: Found(text='"""\n>>>1\n1\n"""\n', path="a.py"),
     Reason.NOT_IMPORTABLE: Found(text='"""\n>>> 1\n1\n"""\n', path="not-a-name.py"),
     Reason.TEST_RUNNER: Found(text="import unittest\nif __name__ == '__main__':\n    unittest.main()\n", path="a.py"),
+    Reason.BAD_NOTEBOOK: Found(
+        text='{"cells": [{"cell_type": "code", "source": "await f()"}]}',
+        path="a.ipynb",
+    ),
+    Reason.BAD_MANIFEST: Found(text="- path: nowhere.py\n", path="scripts.yaml"),
     Reason.NEEDS_FIXTURE: Found(text=TEST.format("(tmp_path)")),
     Reason.ASYNC_TEST: Found(text="async " + TEST.format("()")),
     Reason.GENERATOR_TEST: Found(text="def test_a():\n    yield print\n"),
@@ -633,6 +639,8 @@ ROW: dict[Reason, Callable[[Path], str]] = {
     Reason.SHOWS_PATH: _mined(
         Found(text=TEST.format("()")), lambda root: _trace(text=f">>> import a\n>>> a\n{root}/repository/a.py\n")
     ),
+    Reason.NEEDS_INPUT: _mined(Found(text="print(len(input()))\n", path="a.py")),
+    Reason.NEEDS_ARGUMENTS: _mined(Found(text="import sys\nprint(sys.argv[1])\n", path="a.py")),
     Reason.SPELT_OTHERWISE: _mined(
         Found(text="import os\nimport pytest\n\n\ndef test_a():\n    assert 'PYTEST_CURRENT_TEST' in os.environ\n")
     ),

@@ -43,6 +43,7 @@ def mine(
     only_choices: bool = False,
     keep: str = "",
     licences: str = "all",
+    scripts: Sequence[str] = (),
     keep_duplicates: bool = False,
     packages: Sequence[str | os.PathLike[str]] = (),
     seed: int = 0,
@@ -68,6 +69,8 @@ def mine(
         only_choices: drop snippets that draw nothing at random.
         keep: ``records`` keeps the runs of snippets without a session that replays, in the folder ``records``.
         licences: ``all`` or ``permissive``.
+        scripts: patterns of paths: files of a repository that one matches are its scripts, and no others; none: those
+            that no other file imports and that do something.
         keep_duplicates: keep sessions that nearly repeat another one of their split.
         packages: folders of installed packages that snippets may import.
         seed: seed of the snippets' draws.
@@ -108,6 +111,7 @@ def mine(
         limits=limits or Limits(),
         limit=limit,
         licences=licences,
+        scripts=tuple(scripts),
         keep_duplicates=keep_duplicates,
         packages=tuple(Path(folder) for folder in packages),
         seed=seed,

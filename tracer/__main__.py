@@ -22,6 +22,8 @@ from trace_mine.tracer.run_options import (
     check_view,
     declared_laws,
     imports_of,
+    notebook_of,
+    read_cells,
     read_source,
     sandbox_level_of,
     script_world,
@@ -63,7 +65,7 @@ app = make_app()
 # An option that stands after FILE is the script's, --help too.
 @app.command(context_settings={"allow_interspersed_args": False}, epilog=EPILOG)
 def command(
-    file: Annotated[str, typer.Argument(metavar="FILE", help="the script, or - for standard input")],
+    file: Annotated[str, typer.Argument(metavar="FILE", help="the script, a notebook, or - for standard input")],
     arguments: Annotated[list[str] | None, typer.Argument(metavar="ARG", help="the script's sys.argv[1:]")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="print one JSON object instead of the session")] = False,
     html: Annotated[
@@ -175,7 +177,8 @@ def command(
     ] = False,
 ) -> None:
     """Runs a Python script in a sandbox and prints what happened as a REPL session that replays."""
-    source = read_source(file)
+    cells = read_cells(file, view)
+    source = read_source(file) if cells is None else "\n".join(cells)
     script = None if file == "-" else Path(file)
     repository, folders = imports_of(root, script)
     world = script_world(None if empty_folder else script, source, python, environment)
@@ -212,7 +215,7 @@ def command(
     )
     # before the sandbox starts: a view that does not fit the script is wrong usage, and costs no second of waiting
     try:
-        source = with_hidden_inputs(source, view)
+        source = with_hidden_inputs(source, view) if cells is None else source
     except SyntaxError as error:
         raise typer.BadParameter(str(error)) from None
     name = "<stdin>" if script is None else script.name
@@ -222,9 +225,12 @@ def command(
         # lenient: where no session holds, whoever looks at one program wants to see one, and is told where it differs
         # a view that hides draws decides them itself
         drawn = None if view.hides else seed
-        snippet = script_snippet(
-            source, name, arguments or (), in_folder=world.folder is not None, stdin=typed, seed=drawn
-        )
+        if cells is None:
+            snippet = script_snippet(
+                source, name, arguments or (), in_folder=world.folder is not None, stdin=typed, seed=drawn
+            )
+        else:
+            snippet = notebook_of(cells, name, arguments or (), tracer.run_source, stdin=typed, seed=drawn)
         result = tracer.trace(snippet, lenient=True)
         if isinstance(result, Trace) and html is not None:
             sources = {name: source}

@@ -141,7 +141,7 @@ class Attempt:
 
     def _setup_of_folder(self) -> dict[str, str]:
         """The folder of the repository whose content a script finds in its working folder, for readers of its row."""
-        if self.config.repository is None or self.config.folder is not None or not self.snippet.file:
+        if self.config.repository is None or self.config.folder is not None or not self.snippet.begins_in_folder:
             return {}
         return {"folder": self.snippet.path.rpartition("/")[0] or "."}
 
@@ -221,7 +221,7 @@ class Attempt:
         except PathMismatch as error:
             mismatch = error
         # The result first: it looks at no frames, and where both differ its evidence says more to a reader.
-        is_prompt = self.snippet.kind != "script"
+        is_prompt = self.snippet.kind != "script" or self.snippet.is_notebook
         result = result_difference(native.result, driven, single=is_prompt, unstable=unstable)
         if result is not None:
             command = command_of(native.result, driven, result)

@@ -10,11 +10,14 @@ from typing import Any
 
 import typer
 
-from trace_mine.tracer.command_line import num_bytes
+from trace_mine.tracer.command_line import ExitCode, num_bytes
 from trace_mine.tracer.config import check_sandbox_level
+from trace_mine.tracer.limits import Limits
+from trace_mine.tracer.schema import Outcome, Snippet
 from trace_mine.tracer.script_world import ScriptWorld, world_of
 from trace_mine.tracer.scripts import MAX_INPUT_BYTES, decoded, import_folders, may_read_input
 from trace_mine.tracer.views import View, ViewError, parse_view
+from trace_mine.tracer.visible import one_line
 
 
 def at_least(least: int) -> Callable[[int | None], int | None]:
@@ -106,6 +109,53 @@ def typed_input(stdin: Path | None, source: str, *, is_script: bool) -> bytes | 
             f"expected at most {MAX_INPUT_BYTES:,} bytes of standard input, got more; let the script read a file"
         )
     return data
+
+
+def read_cells(path: str, view: View) -> list[str] | None:
+    """The sources of a notebook's code cells; None where the path is that of a script.
+
+    Raises:
+        BadParameter: it can't be read, is no notebook of Python, or the view names a variable of a script.
+    """
+    if not path.endswith(".ipynb"):
+        return None
+    from trace_mine.tracer.notebook_cells import MAX_NOTEBOOK_BYTES, NotebookError, code_cells  # few runs need it
+
+    if view.inputs:
+        raise typer.BadParameter("expected a view without inputs for a notebook, got inverse; name a script")
+    try:
+        with open(path, "rb") as file:
+            return code_cells(file.read(MAX_NOTEBOOK_BYTES + 1))
+    except OSError as error:
+        message = f"expected a readable notebook, got {path!r}: {error.strerror}; give an existing file"
+    except (NotebookError, RecursionError) as error:
+        message = f"in {path!r}: {str(error) or type(error).__name__}"
+    raise typer.BadParameter(message)
+
+
+def notebook_of(
+    cells: Sequence[str],
+    name: str,
+    arguments: Sequence[str],
+    run: Callable[[str, Limits], Outcome],
+    *,
+    stdin: bytes | None,
+    seed: int | None,
+) -> Snippet:
+    """The snippet of a notebook, whose cells are split in the sandbox; the arguments are those of ``notebooks``.
+
+    Raises:
+        Exit: a cell is not what a plain interpreter can run, which is told.
+    """
+    from trace_mine.tracer.notebook_cells import NotebookError
+    from trace_mine.tracer.notebooks import notebook_snippet, split_inside
+
+    try:
+        split = split_inside(cells, run)
+    except NotebookError as error:
+        print(f"trace-run: {one_line(str(error), 500)}", file=sys.stderr)
+        raise typer.Exit(ExitCode.FAILED) from None
+    return notebook_snippet(cells, split, name, arguments=arguments, stdin=stdin, seed=seed)
 
 
 def read_source(path: str) -> str:

@@ -96,6 +96,16 @@ class Snippet:
     file: str = ""
     session: int = 0
 
+    @property
+    def is_notebook(self) -> bool:
+        """True of a script whose pieces are the cells of a notebook, which displays values as a prompt does."""
+        return self.kind == "script" and self.path.endswith(".ipynb")
+
+    @property
+    def begins_in_folder(self) -> bool:
+        """True where its runs begin in a copy of its file's folder."""
+        return bool(self.file) or self.is_notebook
+
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
             raise ValueError(f"expected Snippet.kind in {KINDS}, got {self.kind!r}; name a registered kind")

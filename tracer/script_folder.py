@@ -21,6 +21,9 @@ MAX_LISTED = 20_000
 SKIPPED = frozenset({"__pycache__", "node_modules", "site-packages", "build", "dist"})
 """Folders that a program makes or installs; with them all whose name begins with a dot, and virtual environments."""
 
+MARKERS = frozenset({"pyvenv.cfg", ".ledger"})
+"""What a folder holds that is a virtual environment or a dataset of ours, and so no part of a copy."""
+
 MAX_NAMED = 20
 """So many of what is left out are named; all are counted."""
 TOO_MANY = f"the copy holds {MAX_ENTRIES:,} files and folders"
@@ -115,13 +118,13 @@ class _Copying:
                 self._leave_out(folder, _why(error))
                 continue
             listed += len(entries)
-            if folder and not any(name == "pyvenv.cfg" for name, _ in entries):
+            if folder and MARKERS.isdisjoint(name for name, _ in entries):
                 if self._is_full():
                     self._leave_out(folder, TOO_MANY)
                     continue
                 self.folders.append(folder)
             elif folder:
-                continue  # a virtual environment
+                continue
             for name, is_folder in entries:
                 path = f"{folder}/{name}" if folder else name
                 if not is_folder:

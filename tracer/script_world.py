@@ -38,7 +38,7 @@ class ScriptWorld:
 
 def folder_of(repository: Path | None, snippet: Snippet) -> FolderCopy:
     """The copy that a repository's snippet begins in: of a script's own folder, and of others nothing."""
-    if repository is None or not snippet.file:
+    if repository is None or not snippet.begins_in_folder:
         return FolderCopy(content=WorkingFolder())
     return repository_folder(repository, snippet.path.rpartition("/")[0])
 

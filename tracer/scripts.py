@@ -51,14 +51,14 @@ def may_draw(source: str) -> bool:
     return _draws.search(source) is not None
 
 
-def seeding_of(source: str, seed: int) -> str:
+def seeding_of(source: str, seed: int, *, numpy: bool = True) -> str:
     """The statements of the set-up that seed the generators which a program may draw from: without them its session is
-    that of one run, and no other run's.
+    that of one run, and no other run's. ``numpy``: that can be imported.
     """
     if not may_draw(source):
         return ""
     code = f"{SEEDING}{seed})\n"
-    return code + f"__import__('numpy').random.seed({seed})\n" if _draws_by_numpy.search(source) else code
+    return code + f"__import__('numpy').random.seed({seed})\n" if numpy and _draws_by_numpy.search(source) else code
 
 
 SEEDING = "__import__('random').seed("
@@ -96,16 +96,8 @@ def script_snippet(
     """
     # Not parsed: this runs outside the sandbox, where a source that nests deeply could end the process. And a script
     # that does not compile is to get its SyntaxError inside, as any other outcome.
-    code = "".join(f"from __future__ import {future}\n" for future in sorted(future_names(source)))
-    # ``__import__``: a statement would make ``sys`` a variable of the session. ``__name__`` is for readers of rows, who
-    # run the set-up in a namespace of their own.
-    code += f"__name__ = '__main__'\n__import__('sys').argv = {[name, *arguments]!r}\n"
-    if in_folder:
-        code += f"__file__ = __import__('os').path.abspath({name!r})\n"
-    # at a prompt descriptor 0 has the session's own commands: a program that reads it finds a file there, maybe empty
-    on_descriptor = _reads_descriptor.search(source) is not None
-    if stdin is not None or on_descriptor:
-        code += _input_of(stdin or b"", on_descriptor=on_descriptor)
+    futures = [f"from __future__ import {future}" for future in sorted(future_names(source))]
+    code = starting_code(source, name, arguments, futures=futures, in_folder=in_folder, stdin=stdin)
     if seed is not None:
         code += seeding_of(source, seed)
     lines = source.count("\n") + 1
@@ -119,6 +111,42 @@ def script_snippet(
         pieces=(Piece(source=source, line=1),),
         file=name if in_folder else "",
     )
+
+
+def starting_code(
+    source: str,
+    name: str,
+    arguments: Sequence[str],
+    *,
+    futures: Sequence[str] = (),
+    package: str = "",
+    in_folder: bool = False,
+    stdin: bytes | None = None,
+) -> str:
+    """The silent code before a script's first command, after which it runs as if ``python`` had started it.
+
+    Args:
+        source, name, arguments, in_folder, stdin: as ``script_snippet`` takes them.
+        futures: its future imports, as statements.
+        package: the package that its relative imports begin at; empty: it is in none.
+
+    Raises:
+        ValueError: ``stdin`` is longer than MAX_INPUT_BYTES.
+    """
+    # Future imports stand first, or the set-up does not compile.
+    code = "".join(f"{future}\n" for future in futures)
+    # ``__import__``: a statement would make ``sys`` a variable of the session. ``__name__`` is for readers of rows, who
+    # run the set-up in a namespace of their own.
+    code += f"__name__ = '__main__'\n__import__('sys').argv = {[name, *arguments]!r}\n"
+    if package:
+        code += f"__package__ = {package!r}\n"
+    if in_folder:
+        code += f"__file__ = __import__('os').path.abspath({name!r})\n"
+    # at a prompt descriptor 0 has the session's own commands: a program that reads it finds a file there, maybe empty
+    on_descriptor = _reads_descriptor.search(source) is not None
+    if stdin is not None or on_descriptor:
+        code += _input_of(stdin or b"", on_descriptor=on_descriptor)
+    return code
 
 
 def future_names(source: str) -> set[str]:

@@ -114,7 +114,8 @@ def program_of(config: TracerConfig, snippet: Snippet, worker: Worker) -> Progra
         pieces=snippet.pieces,
         module=snippet.module,
         code=snippet.code,
-        single=snippet.kind != "script",  # all other kinds are examples at a prompt, which echoes expressions
+        # all other kinds are examples at a prompt, which echoes expressions
+        single=snippet.kind != "script" or snippet.is_notebook,
         continue_on_error=snippet.continue_on_error,
         own=tuple(own),
         opens=snippet.opens,

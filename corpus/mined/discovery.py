@@ -18,12 +18,14 @@ from time import process_time
 from trace_mine.corpus.mined.clock import within_limits
 from trace_mine.corpus.mined.dependencies import imported_names
 from trace_mine.corpus.mined.file_counts import FileCounts
-from trace_mine.corpus.mined.files import PYTHON_SUFFIXES, SourceText, read, walk
+from trace_mine.corpus.mined.files import NOTEBOOK_SUFFIXES, PYTHON_SUFFIXES, SourceText, read, walk
 from trace_mine.corpus.mined.layout import Layout
 from trace_mine.corpus.mined.licences import header_licence
 from trace_mine.corpus.mined.packaging_files import PackagingFiles
 from trace_mine.corpus.mined.reader_protocol import FoundSnippet
-from trace_mine.corpus.mined.snippets import ENTRIES, RepositoryContext
+from trace_mine.corpus.mined.snippets import ENTRIES, Candidate, RepositoryContext
+from trace_mine.corpus.mined.snippets.file_roles import FileRoles, Imported, ScriptChoice, imports_of
+from trace_mine.corpus.mined.snippets.manifest import Manifest, read_manifest
 from trace_mine.tracer.inside.protocol.codec import ProtocolError
 from trace_mine.tracer.inside.reasons import Reason
 from trace_mine.tracer.schema import Drop
@@ -74,6 +76,7 @@ class Survey:
         python_files = []
         digest = hashlib.sha256()
         imports: set[str] = set()
+        self._imports_by_file: list[tuple[str, frozenset[Imported]]] = []
         searched = None if only is None else frozenset(only)
         for file in walk(root):
             is_searched = searched is None or file.path in searched
@@ -94,6 +97,8 @@ class Survey:
             digest.update(f"{file.path!a} {source.hash}\n".encode())
             if file.path != "setup.py":  # what builds the package is not what runs it
                 imports |= imported_names(source.text)
+            if source.tree is not None:
+                self._imports_by_file.append((file.path, imports_of(source.tree)))
             if is_searched:
                 self.counts.num_read += 1
                 self._paths.append(file.path)
@@ -101,7 +106,9 @@ class Survey:
         self.imports = frozenset(imports)
         self.layout = Layout(root, python_files, self.packaging)
 
-    def snippets(self, entries: Sequence[str], prior: str = "mined") -> Iterator[FoundSnippet]:
+    def snippets(
+        self, entries: Sequence[str], prior: str = "mined", choice: ScriptChoice | None = None
+    ) -> Iterator[FoundSnippet]:
         """Find every snippet with one of these entries, by file, then by entry, then by line.
 
         A file over which a limit is reached gives none, and is counted.
@@ -110,11 +117,30 @@ class Survey:
             entries: names of ``snippets.ENTRIES``.
             prior: where the values of hidden inputs come from, one of ``trace_mine.tracer.views.PRIORS``; only calls
                 ask for it.
+            choice: the scripts to take; None: those that are found.
 
         Raises:
             GaveUp: the files take too long, each for itself within its limit.
         """
-        context = RepositoryContext(self.root, self.layout, stdlib=self._is_stdlib, paths=self._paths, prior=prior)
+        manifest = Manifest()
+        if "script" in entries:
+            known = [path for path, _ in self._imports_by_file]
+            known += [path for path in self._paths if path.endswith(NOTEBOOK_SUFFIXES)]
+            is_named = choice is not None and choice.rule == "named"
+            manifest = read_manifest(self.root, None if is_named else known, self._paths)
+        context = RepositoryContext(
+            self.root,
+            self.layout,
+            stdlib=self._is_stdlib,
+            paths=self._paths,
+            prior=prior,
+            roles=FileRoles(self.layout, self._imports_by_file, choice),
+            listed=manifest.starts,
+        )
+        for snippet, drop in manifest.snippets():
+            yield FoundSnippet.of(
+                Candidate(snippet=snippet, sys_path=self.layout.main_roots, source_hash="", drop=drop)
+            )
         for path in self._paths:
             snippets = within_limits(partial(self._snippets_of, path, entries, context), FILE_SECONDS)
             self._check_time()
@@ -130,6 +156,8 @@ class Survey:
         if isinstance(source, Drop):
             return source
         licence = header_licence(source.text)
+        if (source.tree is not None or source.cells is not None) and "script" in entries:
+            self.counts.add_role(path, context.roles.role(source, is_listed=path in context.listed))
         try:
             return [
                 # A file may come from elsewhere, on other terms than the repository (vendored code).

@@ -25,10 +25,12 @@ from itertools import islice
 from pathlib import Path
 
 from trace_mine.tracer.inside.reasons import Reason
+from trace_mine.tracer.notebook_cells import MAX_NOTEBOOK_BYTES, SUFFIX, NotebookError, code_cells
 from trace_mine.tracer.schema import Drop
 
 PYTHON_SUFFIXES = (".py",)
 TEXT_SUFFIXES = (".rst", ".md", ".txt")
+NOTEBOOK_SUFFIXES = (SUFFIX,)
 
 MAX_FILE_BYTES = 2 << 20
 """Larger sources are generated tables: the largest hand-written module of the standard library has 0.25 MB."""
@@ -67,14 +69,16 @@ class SourceText:
     Attributes:
         path: relative to the repository's root, with ``/``.
         text: with ``\\n`` line ends, whatever the file has.
-        tree: the syntax tree of a Python file; None for a text file.
+        tree: the syntax tree of a Python file; None for a text file or a notebook.
         hash: SHA-256 of the file's bytes, in hexadecimal.
+        cells: the code cells of a notebook, whose text they are; None for all other files.
     """
 
     path: str
     text: str
     tree: ast.Module | None
     hash: str
+    cells: tuple[str, ...] | None = None
 
 
 def walk(root: Path) -> Iterator[FoundFile]:
@@ -106,7 +110,7 @@ def walk(root: Path) -> Iterator[FoundFile]:
             if entry.is_dir(follow_symlinks=False):
                 if not _is_skipped(root / path, entry.name):
                     subfolders.append(path)
-            elif entry.name.endswith(PYTHON_SUFFIXES + TEXT_SUFFIXES):
+            elif entry.name.endswith(PYTHON_SUFFIXES + TEXT_SUFFIXES + NOTEBOOK_SUFFIXES):
                 num_files += 1
                 if num_files > MAX_FILES:
                     evidence = f"more than {MAX_FILES}; give smaller folders"
@@ -119,7 +123,7 @@ def walk(root: Path) -> Iterator[FoundFile]:
 
 def read(root: Path, path: str) -> SourceText | Drop:
     """The text of ``root/path``, parsed when it is Python."""
-    data = read_bytes(root, path)
+    data = read_bytes(root, path, MAX_NOTEBOOK_BYTES if path.endswith(NOTEBOOK_SUFFIXES) else MAX_FILE_BYTES)
     return data if isinstance(data, Drop) else decode(path, data)
 
 
@@ -155,6 +159,8 @@ def decode(path: str, data: bytes) -> SourceText | Drop:
 
     The suffix of ``path`` says which of the two the file is.
     """
+    if path.endswith(NOTEBOOK_SUFFIXES):
+        return _notebook(path, data)
     is_python = path.endswith(PYTHON_SUFFIXES)
     if b"\0" in data:
         # CPython's parser accepts no null byte either, but its error differs from version to version.
@@ -179,6 +185,14 @@ def decode(path: str, data: bytes) -> SourceText | Drop:
             return parsed
         tree = parsed
     return SourceText(path=path, text=text, tree=tree, hash=hashlib.sha256(data).hexdigest())
+
+
+def _notebook(path: str, data: bytes) -> SourceText | Drop:
+    try:
+        cells = tuple(code_cells(data))
+    except NotebookError as error:
+        return Drop(reason=Reason.BAD_NOTEBOOK, evidence=str(error)[:300])
+    return SourceText(path=path, text="\n".join(cells), tree=None, hash=hashlib.sha256(data).hexdigest(), cells=cells)
 
 
 def parse(text: str) -> ast.Module | Drop:

@@ -1,4 +1,7 @@
-"""Makes work units out of repositories: the mined origin of a dataset. ``tracing`` traces a unit in a worker."""
+"""Makes work units out of repositories: the mined origin of a dataset. ``tracing`` traces a unit in a worker.
+
+Over 400 lines because the way from an input to its units is one class.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +40,9 @@ from trace_mine.corpus.mined.repositories import (
     name_of,
     open_target,
 )
+from trace_mine.corpus.mined.script_runs import manifest_problems, seeded
 from trace_mine.corpus.mined.snippets import Candidate
+from trace_mine.corpus.mined.snippets.file_roles import ScriptChoice
 from trace_mine.corpus.mined.snippets.testcases import is_test_file
 from trace_mine.corpus.mined.start_tracer import config_of
 from trace_mine.corpus.mined.tracing import ORIGIN, trace_unit
@@ -187,12 +192,17 @@ class Mined:
             entries=self._options.chosen_entries,
             prior=self._options.prior or "mined",
             limit=limit,
+            scripts=ScriptChoice(rule=repository.script_rule, globs=self._options.scripts),
             is_permissive_only=self._options.licences == "permissive",
             wants_commit_time=self._options.as_of == COMMIT,
         )
         if isinstance(reading, RepositoryReading):
             summary = reading.summary
-            self._files.add(summary.num_read, summary.unsearched)
+            self._files.add(summary.num_read, summary.unsearched, {str(role): n for role, n in summary.roles.items()})
+            for line in manifest_problems(reading.candidates):
+                self._tell(f"{summary.name}: {line}")
+            for path, role in summary.not_scripts:
+                self._files.add_not_script(summary.name, path, role)
             for example in summary.examples:
                 self._files.add_example(summary.name, example.path, example.reason, example.evidence)
         return reading
@@ -240,7 +250,10 @@ class Mined:
         if packages.environment is not None and reading.candidates:
             self._environments[summary.name] = _note_of(summary, packages)
         groups: dict[tuple[str, ...], list[Candidate]] = defaultdict(list)
+        seed = None if self._options.parsed_view.hides else self._options.seed  # such a view decides draws itself
         for candidate in self._within_limit(self._candidates(repository, reading, packages)):
+            if seed is not None:
+                candidate = seeded(candidate, seed, packages.importable)
             groups[candidate.sys_path].append(candidate)
         # A tracer has one `sys.path`, so snippets with another one would need it started anew.
         for sys_path, members in groups.items():

@@ -11,6 +11,7 @@ from trace_mine.corpus.mined.environments.uv import PackageIndex
 from trace_mine.corpus.mined.import_search import search_of
 from trace_mine.corpus.mined.items.siblings import SIBLINGS
 from trace_mine.corpus.mined.snippets import DEFAULT_ENTRIES, ENTRIES, INVERSE_ENTRIES
+from trace_mine.corpus.mined.snippets.file_roles import ScriptChoice
 from trace_mine.tracer.config import DEFAULT_FOLLOW, TracerConfig, check_sandbox_level
 from trace_mine.tracer.limits import Limits
 from trace_mine.tracer.views import View, parse_view
@@ -31,6 +32,7 @@ class MineOptions:
         limit: the number of snippets to stop after; None for all of them.
         siblings: the number of items of one test that differ in their parameters alone, of which sessions are made.
         licences: ``all`` or ``permissive``.
+        scripts: patterns of paths within a repository: files that one matches are its scripts, and no others.
         packages: folders of installed packages for the sandbox.
         environment: ``auto`` makes an environment for each repository, ``none`` shows what is installed here; else a
             folder with an environment.
@@ -60,6 +62,7 @@ class MineOptions:
     limit: int | None = None
     siblings: int = SIBLINGS
     licences: str = "all"
+    scripts: tuple[str, ...] = ()
     packages: tuple[Path, ...] = ()
     environment: str = "auto"
     as_of: str | None = None
@@ -85,6 +88,7 @@ class MineOptions:
         self._check_view()
         check_sandbox_level(self.sandbox_level, allow_unsafe=self.allow_unsafe)
         self.environments()  # raises
+        ScriptChoice(globs=self.scripts)  # raises
 
     # The messages name the options as the command line spells them, since it shows them as they are.
 
@@ -186,6 +190,7 @@ class MineOptions:
             "limit": self.limit,
             "siblings": self.siblings,
             "licences": self.licences,
+            "scripts": list(self.scripts),
             # Without their parents, which are this machine's; the versions of packages are in each unit's key.
             "packages": [folder.name for folder in self.packages],
             # without its parents too; what is in it is in each unit's key

@@ -32,6 +32,7 @@ from trace_mine.corpus.mined.reader_protocol import (
     request_text,
 )
 from trace_mine.corpus.mined.snippets import Candidate
+from trace_mine.corpus.mined.snippets.file_roles import ScriptChoice
 from trace_mine.corpus.mined.staging import stage_archive, unreadable
 from trace_mine.tracer.atomic import new_folder
 from trace_mine.tracer.config import WorkerLevels
@@ -64,8 +65,10 @@ WORKER_LIMITS = Limits(memory_bytes=2 << 30)
 
 CODE = "/reader"
 INPUTS = "/inputs"
-LIBRARIES = ("licenseclassifier", "license_expression", "boolean", "packaging")
-"""Packages in pure Python that the reading code imports; ``boolean`` is needed by the one before it."""
+LIBRARIES = ("licenseclassifier", "license_expression", "boolean", "packaging", "yaml")
+"""Packages that the reading code imports, in pure Python as far as it needs them; ``boolean`` is needed by the one
+before it.
+"""
 GIT_LIBRARIES = ("dulwich",)
 """Packages that read git's objects, for a reader that is asked for the time of commits."""
 ENTRY = "trace_mine.corpus.mined.reading"
@@ -183,11 +186,13 @@ class RepositoryReader:
         is_stdlib: bool = False,
         prior: str = "mined",
         limit: int | None = None,
+        scripts: ScriptChoice | None = None,
         is_permissive_only: bool = False,
         wants_commit_time: bool = False,
         limits: Limits = READING_LIMITS,
     ) -> RepositoryReading | Drop:
         """Read a repository; the arguments are those of ``ReadRequest``, with paths of this machine."""
+        chosen = scripts or ScriptChoice()
         request = ReadRequest(
             root=self._inside(root),
             metadata=None if metadata is None else self._inside(metadata),
@@ -198,6 +203,8 @@ class RepositoryReader:
             entries=tuple(entries),
             prior=prior,
             limit=limit,
+            script_rule=chosen.rule,
+            script_globs=chosen.globs,
             is_permissive_only=is_permissive_only,
             wants_commit_time=wants_commit_time,
         )

@@ -15,6 +15,7 @@ from trace_mine.corpus.mined.environments.commit_time import MAX_TIME
 from trace_mine.corpus.mined.environments.declared import MAX_REQUIREMENT_CHARS, MAX_REQUIREMENTS, Declared
 from trace_mine.corpus.mined.provenance import Provenance
 from trace_mine.corpus.mined.snippets.candidate import Candidate, HiddenInputs
+from trace_mine.corpus.mined.snippets.file_roles import ScriptRule
 from trace_mine.tracer.inside.protocol.codec import (
     AtMost,
     Between,
@@ -38,6 +39,8 @@ FileName = Annotated[str, AtMost(255)]
 Kind = Literal["doctest", "script", "test", "call"]
 PriorKind = Literal["mined", "grid"]
 ChosenBy = Literal["annotation", "call", "default", "name"]
+Role = Literal["script", "notebook", "imported", "definitions", "module", "tests", "configuration", "unmatched"]
+"""The values of ``FileRole``."""
 Evidence = Annotated[str, AtMost(4_096)]
 Short = Annotated[str, AtMost(2_000)]
 RequirementText = Annotated[str, AtMost(MAX_REQUIREMENT_CHARS)]
@@ -69,6 +72,7 @@ class ReadRequest(Record):
         entries: names of ``snippets.ENTRIES``.
         prior: where the values of hidden inputs come from.
         limit: the number of snippets to stop after; None for all of them.
+        script_rule, script_globs: the scripts to take, as ``ScriptChoice`` has them.
         is_permissive_only: other licences' snippets are dropped.
         wants_commit_time: read when the commit was made, which takes a library of its own.
     """
@@ -82,6 +86,8 @@ class ReadRequest(Record):
     entries: tuple[Name, ...]
     prior: Name
     limit: Count | None
+    script_rule: ScriptRule
+    script_globs: tuple[Location, ...]
     is_permissive_only: bool
     wants_commit_time: bool
 
@@ -267,6 +273,8 @@ class RepositorySummary(Record):
         main_roots: folders that an installation would put on ``sys.path``.
         num_read: files that were searched.
         unsearched: files that were not, by reason; ``examples`` are the first of them.
+        roles: the Python files among those searched, by their ``FileRole``; ``not_scripts``: the first of those that
+            are none, with their roles. Both are empty where scripts were not asked for.
         num_snippets: the lines before this one.
     """
 
@@ -285,6 +293,8 @@ class RepositorySummary(Record):
     num_read: Count
     unsearched: Mapping[Name, Count]
     examples: tuple[UnsearchedFile, ...]
+    roles: Mapping[Role, Count]
+    not_scripts: tuple[tuple[Location, Role], ...]
     num_snippets: Count
 
     def agree(self) -> None:

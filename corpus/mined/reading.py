@@ -12,6 +12,7 @@ from dataclasses import replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
+from typing import cast
 
 from trace_mine.corpus.mined.archives import archive_part
 from trace_mine.corpus.mined.clock import within_limits
@@ -30,11 +31,13 @@ from trace_mine.corpus.mined.reader_protocol import (
     ReadingRefusal,
     ReadRequest,
     RepositorySummary,
+    Role,
     UnpackRequest,
     UnsearchedFile,
     line_of,
     request_of,
 )
+from trace_mine.corpus.mined.snippets.file_roles import ScriptChoice
 from trace_mine.tracer.inside.protocol.codec import Record
 from trace_mine.tracer.inside.reasons import Reason
 from trace_mine.tracer.schema import Drop
@@ -60,7 +63,8 @@ def read_repository(request: ReadRequest) -> Iterator[bytes]:
         survey = Survey(Path(request.root), only=request.only, is_stdlib=request.is_stdlib)
         provenance = _provenance(request, survey.packaging)
         num_snippets = 0
-        for snippet in islice(survey.snippets(request.entries, request.prior), request.limit):
+        choice = ScriptChoice(rule=request.script_rule, globs=request.script_globs)
+        for snippet in islice(survey.snippets(request.entries, request.prior, choice), request.limit):
             num_snippets += 1
             yield line_of(READINGS, _permitted(snippet, provenance) if request.is_permissive_only else snippet)
         yield line_of(READINGS, _reading(request, survey, provenance, num_snippets))
@@ -131,6 +135,8 @@ def _reading(request: ReadRequest, survey: Survey, provenance: Provenance, num_s
             UnsearchedFile(path=path, reason=str(drop.reason), evidence=drop.evidence[:1000])
             for path, drop in counts.examples
         ),
+        roles={cast(Role, str(role)): number for role, number in counts.roles.items()},
+        not_scripts=tuple((path, cast(Role, str(role))) for path, role in counts.not_scripts),
         num_snippets=num_snippets,
     )
 

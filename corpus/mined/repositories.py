@@ -3,7 +3,9 @@
 A folder without packaging files whose children have them holds several repositories. Nothing of a repository is read
 here: folders are listed, one level deep, and paths are looked at with ``stat``. Archives, single files and installed
 modules are staged: copied into the ledger's ``sources``, under names made of their content, so that the sandbox is
-shown them and nothing beside them (the rest of site-packages, a home folder).
+shown them, with a script's own folder within bounds, and nothing beside them (the rest of site-packages).
+
+Over 400 lines because each kind of input is a few lines, and none stands alone.
 """
 
 from __future__ import annotations
@@ -18,9 +20,11 @@ from typing import Literal, Protocol
 from trace_mine.corpus.errors import CorpusError
 from trace_mine.corpus.hashing import content_key
 from trace_mine.corpus.mined.archives import is_archive
-from trace_mine.corpus.mined.files import LEDGER_FOLDER, PYTHON_SUFFIXES, TEXT_SUFFIXES
+from trace_mine.corpus.mined.files import LEDGER_FOLDER, NOTEBOOK_SUFFIXES, PYTHON_SUFFIXES, TEXT_SUFFIXES
 from trace_mine.corpus.mined.import_search import ImportSearch, search_of
-from trace_mine.corpus.mined.staging import stage_files
+from trace_mine.corpus.mined.snippets.file_roles import ScriptRule
+from trace_mine.corpus.mined.snippets.names import is_test_file
+from trace_mine.corpus.mined.staging import stage_files, stage_script_folder
 from trace_mine.corpus.rows import printable
 from trace_mine.tracer.sandbox import hidden_from_runs
 from trace_mine.tracer.schema import Drop
@@ -41,11 +45,13 @@ class NamedInput:
         kind: what ``path`` is; a module's is its name.
         path: the folder or file.
         shown: the folder or file to show to the reader, ``path`` or one above it; None for what is staged.
+        others: further scripts of the same folder that were named too, which share its copy.
     """
 
     kind: Literal["folder", "archive", "file", "module"]
     path: Path
     shown: Path | None = None
+    others: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +66,7 @@ class Repository:
         only: the files to search, relative to the root; None for all of them.
         library: of a module of the standard library, its file or folder in the interpreter that runs the snippets;
             None for all others.
+        script_rule: how its scripts are told from its modules.
 
     Raises:
         ValueError: a file of ``only`` is not relative.
@@ -71,6 +78,7 @@ class Repository:
     origin: tuple[str, str, str] | None = None
     only: tuple[str, ...] | None = None
     library: str | None = None
+    script_rule: ScriptRule = "all"
 
     def __post_init__(self) -> None:
         for path in self.only or ():
@@ -112,6 +120,12 @@ def find_targets(inputs: Sequence[str], search: ImportSearch | None = None) -> I
     Raises:
         CorpusError: a path is missing (exit code 2) or can't be read, or there is no such module.
     """
+    scripts: dict[Path, dict[Path, None]] = {}
+    for text in inputs:
+        path = Path(text)
+        if not text.startswith(MODULE_PREFIX) and is_loose(path) and path.is_file():
+            group = scripts.setdefault(path.resolve().parent, {})
+            group[path.resolve()] = None
     for text in inputs:
         if text.startswith(MODULE_PREFIX):
             name = text.removeprefix(MODULE_PREFIX)
@@ -127,11 +141,16 @@ def find_targets(inputs: Sequence[str], search: ImportSearch | None = None) -> I
             yield from _targets_in(path)
         elif path.is_file() and is_archive(path.name):
             yield NamedInput(kind="archive", path=path, shown=None if hidden_from_runs(path) else path)
-        elif path.is_file() and path.suffix in PYTHON_SUFFIXES + TEXT_SUFFIXES:
-            yield NamedInput(kind="file", path=path)
+        elif path.is_file() and path.suffix in PYTHON_SUFFIXES + TEXT_SUFFIXES + NOTEBOOK_SUFFIXES:
+            if not is_loose(path):
+                yield NamedInput(kind="file", path=path)
+            elif path.parent in scripts:  # the others come with the first one
+                first, *others = scripts.pop(path.parent)
+                yield NamedInput(kind="file", path=first, others=tuple(others))
         else:
             raise CorpusError(
-                f"expected a folder, .py, .rst, .md, .txt, .tar.gz, .zip or .whl, got {text!r}; give one of these",
+                f"expected a folder, .py, .ipynb, .rst, .md, .txt, .tar.gz, .zip or .whl, got {text!r}; "
+                "give one of these",
                 exit_code=2,
             )
 
@@ -219,7 +238,7 @@ def open_target(
     if target.kind == "folder":
         return Repository(root=target.path, fallback_name=target.path.name)
     if target.kind == "file":
-        return _open_file(target.path, staging)
+        return _open_file(target, staging)
     return _open_archive(target, reader, staging)
 
 
@@ -245,19 +264,37 @@ def name_of(target: NamedInput) -> str:
     return name.rpartition("-")[0] or name
 
 
-def _open_file(path: Path, staging: Path) -> Repository | Drop:
-    """Open a single file.
+def is_loose(path: Path) -> bool:
+    """Tell if a path is that of a script that may need what lies beside it: Python of no package, and no test."""
+    return (
+        path.suffix in PYTHON_SUFFIXES + NOTEBOOK_SUFFIXES
+        and not is_test_file(path.name)
+        and not os.path.isfile(path.resolve().parent / "__init__.py")
+    )
 
-    Of a package, the whole package is staged, since relative imports of the file need it; only the file is searched.
+
+def _open_file(target: NamedInput, staging: Path) -> Repository | Drop:
+    """Open a single file, or several scripts of one folder.
+
+    Of a script its whole folder is staged, as ``trace-run`` copies it: it may read what lies beside it. Of a package,
+    the whole package is staged, since relative imports of the file need it. Only the file is searched.
     """
+    path = target.path
+    if is_loose(path):
+        copied = stage_script_folder(path, staging)
+        names = tuple(each.name for each in (path, *target.others))
+        if copied is not None and all((copied / name).is_file() for name in names):
+            name = path.parent.name or path.stem if target.others else path.stem
+            return Repository(root=copied, fallback_name=name, only=names, script_rule="named")
     base = path.parent
     while os.path.isfile(base / "__init__.py") and base != base.parent:
         base = base.parent
-    top = base / path.relative_to(base).parts[0]
-    root = stage_files([top], base, staging, label=path.stem[:100])
+    tops = dict.fromkeys(base / each.relative_to(base).parts[0] for each in (path, *target.others))
+    root = stage_files([*tops], base, staging, label=path.stem[:100])
     if isinstance(root, Drop):
         return root
-    return Repository(root=root, fallback_name=top.stem, only=(path.relative_to(base).as_posix(),))
+    only = tuple(each.relative_to(base).as_posix() for each in (path, *target.others))
+    return Repository(root=root, fallback_name=next(iter(tops)).stem, only=only, script_rule="named")
 
 
 # modules --------------------------------------------------------------------------------------------------------------
@@ -308,16 +345,25 @@ def open_module(name: str, staging: Path, search: ImportSearch) -> Repository | 
     if top in search.library_names:
         # All modules of the standard library have one name, so that they share a split.
         origin = ("cpython", search.version, "PSF-2.0")
-        return Repository(root=root, fallback_name="cpython", origin=origin, only=only, library=str(source))
+        return Repository(
+            root=root,
+            fallback_name="cpython",
+            origin=origin,
+            only=only,
+            library=str(source),
+            script_rule="blocks",
+        )
     metadata = _metadata_of(top, search)
     if metadata is None:  # on the path, and not installed: what it says of itself
         inner = root / source.name if source.is_dir() else root
-        return Repository(root=root, fallback_name=top, metadata=inner, only=only)
+        return Repository(root=root, fallback_name=top, metadata=inner, only=only, script_rule="blocks")
     distribution, folder = metadata
     copy = stage_files([folder], folder.parent, staging, label=f"metadata-{top}")
     if isinstance(copy, Drop):
         return copy
-    return Repository(root=root, fallback_name=distribution, metadata=copy / folder.name, only=only)
+    return Repository(
+        root=root, fallback_name=distribution, metadata=copy / folder.name, only=only, script_rule="blocks"
+    )
 
 
 def _source_of_module(top: str, name: str, search: ImportSearch) -> Path:

@@ -1,4 +1,4 @@
-"""Copies what is mined into a folder of ours: members of archives, single files, installed modules.
+"""Copies what is mined into a folder of ours: members of archives, scripts with their folders, installed modules.
 
 Bytes are copied and hashed, and nothing of them is parsed: a tar or zip file is taken apart by ``archives``, in the
 reader's sandbox, and what comes out of it is checked here. Copies are named for their content, so that what was copied
@@ -24,11 +24,13 @@ from trace_mine.corpus.mined.archives import (
     ArchiveRefused,
     safe_path,
 )
+from trace_mine.corpus.mined.files import MAX_FILE_BYTES
 from trace_mine.corpus.mined.reader_protocol import PARTS, ArchiveMember, ArchivePart, ArchiveRefusal, from_line
 from trace_mine.tracer.atomic import new_folder
 from trace_mine.tracer.inside.protocol.codec import ProtocolError
 from trace_mine.tracer.inside.reasons import Reason
 from trace_mine.tracer.schema import Drop
+from trace_mine.tracer.script_folder import copy_of
 
 MAX_PARTS = 2 * MAX_TOTAL_BYTES // PART_BYTES + 2
 """Answers that an archive may take: two in a row have more than PART_BYTES together."""
@@ -224,6 +226,38 @@ def stage_files(sources: Sequence[Path], base: Path, staging: Path, *, label: st
     return target
 
 
+def stage_script_folder(script: Path, staging: Path) -> Path | None:
+    """Copy a script's folder, within the bounds of ``script_folder``, into one that is named for its content.
+
+    Links are left out here, since the copy is searched and shown under a path of this machine; so are files whose names
+    begin with a dot, which hold settings and secrets.
+
+    Returns:
+        The copy; None where the folder or the script can't be read.
+
+    Raises:
+        OSError: the disk is full.
+    """
+    try:
+        with open(script, "rb", opener=_open_at_once) as file:
+            source = file.read(MAX_FILE_BYTES).decode("utf-8", "replace")
+        copied = copy_of(script.parent, mentioned=f"{script.name}\n{source}")
+    except OSError:
+        return None
+    files = [(path, data) for path, _, data in copied.content.files if not path.rpartition("/")[2].startswith(".")]
+    digest = hashlib.sha256()
+    for path, content in sorted(files):
+        digest.update(os.fsencode(path) + b"\0" + hashlib.sha256(content).digest())
+    target = staging / f"{copied.content.name}-{digest.hexdigest()[:16]}"
+    if not target.exists():
+        with new_folder(target) as partial:
+            for path, content in files:
+                (partial / path).parent.mkdir(parents=True, exist_ok=True)
+                (partial / path).write_bytes(content)
+            _open_to_all(partial)
+    return target
+
+
 def _copy(files: Sequence[Path], base: Path, folder: Path) -> None:
     for path in files:
         copy = folder / path.relative_to(base)
@@ -231,6 +265,11 @@ def _copy(files: Sequence[Path], base: Path, folder: Path) -> None:
         # Not by copytree, which keeps modes and times: the copy must not depend on them.
         with open(path, "rb", opener=_open_at_once) as source, open(copy, "wb") as file:
             shutil.copyfileobj(source, file)
+    _open_to_all(folder)
+
+
+def _open_to_all(folder: Path) -> None:
+    """Let every user read what is in a folder, whatever the umask: root's jail runs as another one."""
     os.chmod(folder, 0o755)
     for parent, folders, names in os.walk(folder):
         for name in folders:

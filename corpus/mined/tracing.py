@@ -19,6 +19,7 @@ from trace_mine.corpus.hashing import content_key
 from trace_mine.corpus.mined.hidden_inputs import add_prior
 from trace_mine.corpus.mined.items.verdicts import ItemVerdict, RunsSource, agrees, verdicts_of
 from trace_mine.corpus.mined.payload import MinedPayload, UnreadableEntry
+from trace_mine.corpus.mined.script_runs import lacking
 from trace_mine.corpus.mined.snippets import Candidate
 from trace_mine.corpus.rows import Row, RowOrigin, make_row, printable
 from trace_mine.corpus.work import Dropped, Item, SnippetEntry
@@ -97,7 +98,7 @@ def trace_unit(payload: Mapping[str, object]) -> Iterator[Item]:
             if not candidate.snippet.session:
                 first_session_draws = _may_draw(result)
         if isinstance(result, Drop):
-            left_out = f" ({candidate.num_skipped} examples left out for +SKIP)" if candidate.num_skipped else ""
+            left_out = f" ({candidate.num_skipped} examples or lines left out)" if candidate.num_skipped else ""
             yield _dropped(unit, entry, result, left_out)
         else:
             yield result
@@ -132,6 +133,8 @@ def _trace_form(unit: MinedPayload, candidate: Candidate) -> Row | Drop:
         trace = tracer.trace(snippet)
         if isinstance(trace, Trace) and candidate.item:
             trace = _as_judged(trace, _verdicts(unit, cast("RunsSource", tracer)).get(candidate.item), candidate.item)
+        if isinstance(trace, Trace):
+            trace = lacking(snippet, trace) or trace
         if isinstance(trace, Trace) and candidate.prior is not None:
             trace = add_prior(trace, snippet, candidate.prior, candidate.input_values)
     except CorpusError:

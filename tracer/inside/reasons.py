@@ -151,6 +151,16 @@ class Reason(StrEnum):
         _tracing("The snippet's source, or every one of its examples, does not compile."),
     )
 
+    BAD_NOTEBOOK = (
+        "bad_notebook",
+        _file("The notebook is no JSON of nbformat 3 or 4, or one of another language.", "Save it again."),
+        _discovery(
+            "A cell of the notebook is no Python of a plain interpreter: a shell command or a magic that does "
+            "something, an await at its top, or a mistake.",
+            "The evidence has the cell; write it as Python.",
+        ),
+    )
+
     # found and not run
 
     UNREADABLE_REPOSITORY = (
@@ -175,6 +185,13 @@ class Reason(StrEnum):
     TEST_RUNNER = (
         "test_runner",
         _discovery("The script's __main__ block only starts a test runner; its tests are found one by one."),
+    )
+    BAD_MANIFEST = (
+        "bad_manifest",
+        _discovery(
+            "The repository's scripts.yaml, or an entry of it, says nothing that could be run.",
+            "The evidence has the line and what was expected there.",
+        ),
     )
     NEEDS_FIXTURE = (
         "needs_fixture",
@@ -303,6 +320,20 @@ class Reason(StrEnum):
         ),
     )
     TEST_SKIPPED = "test_skipped", _tracing("The test skipped itself while it ran.")
+    NEEDS_INPUT = (
+        "needs_input",
+        _row(
+            "The script asked for more standard input than there is, and ended for it.",
+            "Give its input in scripts.yaml at the repository's root.",
+        ),
+    )
+    NEEDS_ARGUMENTS = (
+        "needs_arguments",
+        _row(
+            "The script ended for want of arguments: a usage message, or an argument that is not there.",
+            "Give its arguments in scripts.yaml at the repository's root.",
+        ),
+    )
     SPELT_OTHERWISE = (
         "spelt_otherwise",
         _row("As commands the test ends otherwise than under pytest: it passes there and raises here, or the reverse."),

@@ -13,6 +13,8 @@ from typing import Any, TypedDict, TypeVar
 from trace_mine.corpus.mined.clock import cpu_clock
 from trace_mine.corpus.mined.files import SourceText, read
 from trace_mine.corpus.mined.layout import ImportPlace, Layout
+from trace_mine.corpus.mined.snippets.file_roles import FileRoles
+from trace_mine.corpus.mined.snippets.script_start import ScriptStart
 from trace_mine.tracer.schema import Drop, Piece, Snippet
 
 Built = TypeVar("Built")
@@ -54,7 +56,7 @@ class Candidate:
         sys_path: folders of the repository, relative to its root, that go on ``sys.path`` of the run.
         source_hash: SHA-256 of the file, in hexadecimal.
         drop: why the snippet is counted and never run; None for one that is run.
-        num_skipped: doctest examples that were left out for ``+SKIP``.
+        num_skipped: doctest examples that were left out for ``+SKIP``; of a notebook, lines and cells left out.
         licence: SPDX expression in the file's own header; None where the repository's licence holds.
         prior: of a snippet with hidden inputs, what its rows' ``view`` says of them.
         input_values: for each key of ``prior["inputs"]`` the source of each value of each outcome, in the order of the
@@ -130,6 +132,8 @@ class RepositoryContext:
             no folder goes on ``sys.path``.
         paths: the files that are searched.
         prior: where the values of hidden inputs come from, one of ``trace_mine.tracer.views.PRIORS``.
+        roles: tells scripts from other files; None: by what each file says of itself.
+        listed: the starts of scripts that the repository's manifest lists, by file.
     """
 
     def __init__(
@@ -140,8 +144,12 @@ class RepositoryContext:
         stdlib: bool = False,
         paths: Sequence[str] = (),
         prior: str = "mined",
+        roles: FileRoles | None = None,
+        listed: Mapping[str, Sequence[ScriptStart]] | None = None,
     ) -> None:
         self.layout = layout
+        self.roles = roles or FileRoles(layout)
+        self.listed = listed or {}
         self.paths = tuple(paths)
         self.prior = prior
         self._built: dict[object, object] = {}

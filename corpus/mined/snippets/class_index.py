@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 
 from trace_mine.corpus.mined.files import SourceText
 from trace_mine.corpus.mined.snippets.candidate import RepositoryContext
-
-Function = ast.FunctionDef | ast.AsyncFunctionDef
+from trace_mine.corpus.mined.snippets.names import Function as Function
+from trace_mine.corpus.mined.snippets.names import dotted as dotted
 
 MAX_ANCESTORS = 50
 """Classes that are looked at for one class; hand-written hierarchies have a tenth of that."""
@@ -72,17 +72,6 @@ def ancestry(source: SourceText, node: ast.ClassDef, context: RepositoryContext)
             else:
                 pending.append(base_class)
     return result
-
-
-def dotted(node: ast.expr) -> str | None:
-    """``a.b.c`` for a chain of attributes, None for anything else."""
-    parts: list[str] = []
-    while isinstance(node, ast.Attribute):
-        parts.append(node.attr)
-        node = node.value
-    if not isinstance(node, ast.Name):
-        return None
-    return ".".join([node.id, *reversed(parts)])
 
 
 def _lookup(

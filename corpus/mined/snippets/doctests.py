@@ -201,7 +201,7 @@ def examples_of(source: SourceText) -> Iterator[list[str]]:
     Examples with ``+SKIP`` and docstrings that doctest would refuse are left out.
     """
     if source.tree is None:
-        texts = [source.text]
+        texts = [source.text] if source.cells is None else []
     else:
         texts = [docstring.value for docstring in docstrings(source.tree)] if may_have_examples(source.text) else []
     # What an author skips is no call that works: it mostly needs a network, a file or another version.

@@ -1,18 +1,21 @@
-"""Finds scripts: files with an ``if __name__ == "__main__":`` block, and ``__main__.py``.
-
-Files without such a block are modules: what they do at import is mostly to define things.
-"""
+"""Finds scripts, which ``file_roles`` tells from modules, as they are to be run."""
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from trace_mine.corpus.mined.files import SourceText
+from trace_mine.corpus.mined.layout import ImportPlace
 from trace_mine.corpus.mined.snippets.candidate import Candidate, RepositoryContext
 from trace_mine.corpus.mined.snippets.class_index import dotted
+from trace_mine.corpus.mined.snippets.file_roles import FileRole, main_block, top_statements
+from trace_mine.corpus.mined.snippets.script_start import ScriptStart
 from trace_mine.tracer.inside.reasons import Reason
+from trace_mine.tracer.notebook_cells import NotebookError, SplitCells, split_cells
+from trace_mine.tracer.notebooks import notebook_snippet
 from trace_mine.tracer.schema import Drop, Piece, Snippet
+from trace_mine.tracer.scripts import starting_code
 
 TEST_RUNNERS = frozenset(
     ("unittest.main", "pytest.main", "doctest.testmod", "doctest.testfile", "nose.main", "nose.runmodule", "testmod")
@@ -21,56 +24,78 @@ TEST_RUNNERS = frozenset(
 
 
 def find_scripts(source: SourceText, context: RepositoryContext) -> Iterator[Candidate]:
-    """Find at most one candidate: the whole file, run as ``__main__`` without arguments."""
+    """Find the script that a file is: the whole file, run as ``__main__`` without arguments.
+
+    A file that ``context.listed`` has is found once for each entry there, with its arguments and input.
+    """
+    if source.cells is not None:
+        yield from _notebooks(source, context, source.cells)
     if source.tree is None:
         return
-    block = main_block(source.tree)
-    if block is None and source.path.rpartition("/")[2] != "__main__.py":
+    listed = context.listed.get(source.path, ())
+    if context.roles.role(source, is_listed=bool(listed)) is not FileRole.SCRIPT:
         return
-    place = context.place(source.path)
     drop = None
-    runner = next((name for name in _called_names(block or source.tree) if name in TEST_RUNNERS), None)
-    if runner is not None:
+    block = main_block(source.tree)
+    # without a block by what stands at the top alone: a walk through all of a module takes as long as parsing it
+    simple = (ast.Expr, ast.Assign)
+    top = [node for node in top_statements(source.tree.body) if isinstance(node, simple)] if block is None else [block]
+    runner = next((name for node in top for name in _called_names(node) if name in TEST_RUNNERS), None)
+    if runner is not None and not listed:
         drop = Drop(reason=Reason.TEST_RUNNER, evidence=f"the __main__ block calls {runner}")
+    for started in listed or (ScriptStart(path=source.path),):
+        yield _candidate(source, context.place(source.path), started, drop)
+
+
+def _notebooks(source: SourceText, context: RepositoryContext, cells: Sequence[str]) -> Iterator[Candidate]:
+    if context.roles.role(source) is not FileRole.NOTEBOOK:
+        return
+    split, drop = SplitCells([], [], 0), None
+    try:
+        split = split_cells(cells)
+    except (NotebookError, RecursionError, MemoryError) as error:
+        drop = Drop(reason=Reason.BAD_NOTEBOOK, evidence=str(error)[:300] or type(error).__name__)
+    for started in context.listed.get(source.path) or (ScriptStart(path=source.path),):
+        yield Candidate(
+            snippet=notebook_snippet(
+                cells, split, source.path, name=started.name, arguments=started.arguments, stdin=started.stdin
+            ),
+            sys_path=context.place(source.path).sys_path,
+            source_hash=source.hash,
+            drop=drop,
+            num_skipped=split.num_left_out,
+        )
+
+
+def _candidate(source: SourceText, place: ImportPlace, started: ScriptStart, drop: Drop | None) -> Candidate:
+    assert source.tree is not None
     file = source.path.rpartition("/")[2]
     text, futures = without_futures(source.text, source.tree)
-    package = (place.module or "").rpartition(".")[0]
     # A fresh interpreter needs the same name, arguments, package (for relative imports) and compiler flags.
-    # By `__import__`, which leaves no name `sys` behind that the script itself did not import.
-    # Future imports stand first, or the set-up does not compile.
-    code = [*futures, "__name__ = '__main__'", f"__import__('sys').argv = [{file!r}]"]
-    if package:  # else relative imports of a script in a package would fail
-        code.append(f"__package__ = {package!r}")
-    # Each run begins in a copy of the script's folder.
-    code.append(f"__file__ = __import__('os').path.abspath({file!r})")
-    num_lines = source.text.count("\n") + 1
-    yield Candidate(
+    code = starting_code(
+        source.text,
+        file,
+        started.arguments,
+        futures=futures,
+        package=(place.module or "").rpartition(".")[0],
+        in_folder=True,  # each run begins in a copy of the script's folder
+        stdin=started.stdin,
+    )
+    return Candidate(
         snippet=Snippet(
             kind="script",
-            name=place.module or source.path,
+            name=started.name or place.module or source.path,
             path=source.path,
             line=1,
-            end_line=num_lines,
+            end_line=source.text.count("\n") + 1,
             pieces=(Piece(source=text, line=1),),
-            code="\n".join(code) + "\n",
+            code=code,
             file=file,
         ),
         sys_path=place.sys_path,
         source_hash=source.hash,
         drop=drop,
     )
-
-
-def main_block(tree: ast.Module) -> ast.If | None:
-    """The first ``if __name__ == "__main__":`` at the top level, either way round; None without one."""
-    for node in tree.body:
-        if isinstance(node, ast.If) and isinstance(node.test, ast.Compare) and len(node.test.comparators) == 1:
-            sides = [node.test.left, node.test.comparators[0]]
-            has_name = any(isinstance(side, ast.Name) and side.id == "__name__" for side in sides)
-            has_main = any(isinstance(side, ast.Constant) and side.value == "__main__" for side in sides)
-            if has_name and has_main and isinstance(node.test.ops[0], ast.Eq):
-                return node
-    return None
 
 
 def without_futures(text: str, tree: ast.Module) -> tuple[str, list[str]]:

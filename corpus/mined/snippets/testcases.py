@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from trace_mine.corpus.mined.files import SourceText
 from trace_mine.corpus.mined.snippets.candidate import Candidate, RepositoryContext
 from trace_mine.corpus.mined.snippets.class_index import Ancestry, Function, ancestry, dotted
+from trace_mine.corpus.mined.snippets.names import is_test_file as is_test_file
 from trace_mine.tracer.inside.reasons import Reason
 from trace_mine.tracer.schema import Drop, Piece, Snippet
 
@@ -57,13 +58,6 @@ class FoundTest:
     commands: tuple[str, ...]
     opens: tuple[str, ...]
     drop: Drop | None
-
-
-def is_test_file(path: str) -> bool:
-    """Tell if pytest and unittest would look for tests in the file."""
-    name = path.rpartition("/")[2]
-    # `test*.py` is unittest's pattern, which is wider than pytest's `test_*.py`.
-    return name.endswith("_test.py") or (name.startswith("test") and name.endswith(".py"))
 
 
 def find_tests(source: SourceText, context: RepositoryContext) -> Iterator[Candidate]:

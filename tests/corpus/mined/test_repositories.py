@@ -81,13 +81,28 @@ def test_a_marked_or_plain_folder_is_one_repository(tmp_path: Path, make_reposit
     assert [item.root for item in opened(tmp_path, outer, plain) if isinstance(item, Repository)] == [outer, plain]
 
 
-def test_a_single_file_shows_nothing_beside_it(tmp_path: Path) -> None:
-    (tmp_path / "one.py").write_text("x = 1\n")
-    (tmp_path / "secret.py").write_text("x = 2\n")
-    (found,) = opened(tmp_path, tmp_path / "one.py")
+def test_a_script_brings_what_lies_beside_it(tmp_path: Path) -> None:
+    for path in ("one.py", "two.py", "data/a.csv", ".env", ".git/config", "venv/pyvenv.cfg", "traces/.ledger/x"):
+        (tmp_path / "folder" / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "folder" / path).write_text("x = 1\n")
+    (tmp_path / "folder" / "out.txt").symlink_to("/etc/hostname")
+    (tmp_path / "above.py").write_text("x = 2\n")
+    (found,) = opened(tmp_path, tmp_path / "folder" / "one.py")
     assert isinstance(found, Repository)
-    assert [path.name for path in found.root.iterdir()] == ["one.py"]
-    assert found.only == ("one.py",)
+    files = {path.relative_to(found.root).as_posix() for path in found.root.rglob("*") if path.is_file()}
+    assert files == {"one.py", "two.py", "data/a.csv"}
+    assert (found.only, found.fallback_name, found.script_rule) == (("one.py",), "one", "named")
+
+
+def test_scripts_of_one_folder_share_its_copy(tmp_path: Path) -> None:
+    for name in ("one.py", "two.py", "test_three.py"):
+        (tmp_path / name).write_text("x = 1\n")
+    found = opened(tmp_path, *(tmp_path / name for name in ("two.py", "test_three.py", "one.py", "two.py")))
+    repositories = [each for each in found if isinstance(each, Repository)]
+    assert [each.only for each in repositories] == [("two.py", "one.py"), ("test_three.py",)]
+    assert repositories[0].fallback_name == tmp_path.name
+    # of a test pytest would collect the folder: nothing beside it is shown
+    assert [path.name for path in repositories[1].root.iterdir()] == ["test_three.py"]
 
 
 def test_a_file_of_a_package_brings_the_package(tmp_path: Path) -> None:

@@ -112,7 +112,7 @@ class Driver(DriveContext):
         source = self.source(node, frame)
         # hidden: its output differs in a replay, and of that output the echoes can be left out
         is_hidden = source in self.writer.hide
-        if is_hidden or frame.is_call or not self.rules.at_prompt:
+        if is_hidden or not frame.echoes:
             # a prompt would echo expression statements inside it, which this program's own run does not
             quiet = muted(node, self.writer.spare)
             source = self.source(quiet, frame, rewritten=is_hidden or frame.is_call)

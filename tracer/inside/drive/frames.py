@@ -156,6 +156,7 @@ class Frame:
         visits: for the path check, (line, {local: text}) before each statement that ran.
         gaps: for the path check, (first, last) lines of statements that ran inside one command.
         captures: see ``Body``.
+        echoes: its expression statements echo, as those of examples at a prompt do.
         entries: how often it was entered; a generator's frame is at each resumption.
         left_over: temporary variables that its statements left bound, see ``Variables``; the values are nothing.
         qualified: the qualified name of the function, '' for the program's own frame.
@@ -166,6 +167,7 @@ class Frame:
     # one frame for each followed call
     __slots__ = (
         "captures",
+        "echoes",
         "entered_in",
         "entries",
         "filename",
@@ -191,8 +193,10 @@ class Frame:
         qualified: str = "",
         first_line: int = 1,
         captures: bool = False,
+        echoes: bool = False,
     ) -> None:
         self.filename = filename
+        self.echoes = echoes
         self.names = names
         self.function = function
         self.package = package

@@ -192,7 +192,7 @@ def _emit_rest(context: DriveContext, node: Loop, frame: Frame, reason: Reason) 
     context.kept.count(reason)
     frame.log_gap(node)
     rest: ast.stmt = node
-    if frame.is_call or not context.rules.at_prompt:
+    if not frame.echoes:
         # the prompt would echo expression statements in the loop, which the program's own run does not
         rest = muted(node, context.writer.spare)
     context.emit(unparse(rest), frame, writes=sorted(bound_names([rest])))

@@ -31,7 +31,6 @@ class Rules:
             ``Restart`` there, or a check failed there.
         kept_functions: (file, line) of functions whose calls are to stay calls, for the same reasons.
         max_commands: commands from which on the session opens nothing more.
-        at_prompt: True for examples at a prompt, whose expression statements echo; False for a script.
         lists_names: the program may list the session's names, so that none is left over.
         reads_qualified: the program may read the qualified names of functions.
         asks: what the program asks for of exceptions being handled.
@@ -44,7 +43,6 @@ class Rules:
     kept_statements: frozenset[tuple[str, int, int]]
     kept_functions: frozenset[tuple[str, int]]
     max_commands: int
-    at_prompt: bool
     lists_names: bool = False
     reads_qualified: bool = False
     asks: Asks = "nothing"

@@ -26,7 +26,7 @@ def run_expression(context: DriveContext, node: ast.Expr, frame: Frame) -> None:
 
     An ``await`` does not get here: Python refuses it outside a function, and a function that has one is not opened.
     """
-    at_prompt = context.rules.at_prompt and not frame.is_call
+    at_prompt = frame.echoes
     value = node.value
     if isinstance(value, ast.Constant) and not at_prompt:
         return  # a string used as a comment: the compiler makes no code of it

@@ -249,7 +249,6 @@ def _rules(job: DriveJob, max_commands: int) -> Rules:
         kept_statements=frozenset((p.path, p.line, p.column) for p in job.whole if p.column is not None),
         kept_functions=frozenset((p.path, p.line) for p in job.whole if p.column is None),
         max_commands=max_commands,
-        at_prompt=job.program.single,
         lists_names=any(
             map(_lists_names.search, (job.program.code, *(piece.source for piece in job.program.pieces))),
         ),
@@ -305,7 +304,7 @@ def _drive_piece(driver: Driver, program: Program, index: int, piece: Piece, nam
     """Drive one piece: its statements as commands, and the result to compare with the native run's."""
     writer = driver.writer
     writer.begin_piece(index)
-    mode = "single" if program.single else "exec"
+    mode = "single" if program.single and not piece.quiet else "exec"
     try:
         tree = ast.parse(piece.source)
         # ``ast.parse`` takes what the compiler refuses (``return`` outside a function, two statements at a prompt)
@@ -319,7 +318,7 @@ def _drive_piece(driver: Driver, program: Program, index: int, piece: Piece, nam
     # under the name that the native run compiles it by, so that frames of both have one code
     writer.sources.register(piece_file(index), piece.source)
     # at the top level names stay as they are; only those of followed calls may be renamed
-    frame = Frame(piece_file(index), {name: name for name in names}, None)
+    frame = Frame(piece_file(index), {name: name for name in names}, None, echoes=mode == "single")
     error: BaseException | None = None
     try:
         driver.block(tree.body, frame)

@@ -198,12 +198,12 @@ def _run_pieces(
 ) -> tuple[list[NativePieceResult], bool]:
     """The result of each piece that ran, and if all of them printed what their docstring promises."""
     program = job.program
-    mode = "single" if program.single else "exec"
     results: list[NativePieceResult] = []
     passed = True
     echoes = _Echoes()
     for index, piece in enumerate(program.pieces):
         echoes.begin()
+        mode = "single" if program.single and not piece.quiet else "exec"
         try:
             # Mode ``single`` wants a newline at the end of a block. The last argument: our own future imports must not
             # hold for the program.

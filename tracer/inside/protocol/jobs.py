@@ -80,12 +80,14 @@ class Piece(Record):
 
     ``line`` is the 1-based line of the source's first line in its file. ``want`` is the output that the
     docstring promises (None where nothing is promised), ``options`` the doctest option names that are on for it.
+    ``quiet``: its expression statements echo nothing, at a prompt too; it may have several statements there.
     """
 
     source: str
     line: Line
     want: str | None = None
     options: tuple[Name, ...] = ()
+    quiet: bool = False
 
 
 @record
