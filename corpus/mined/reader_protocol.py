@@ -35,7 +35,7 @@ MAX_IMPORTS = 20_000
 """Different names that a repository imports; torch has some 300."""
 
 FileName = Annotated[str, AtMost(255)]
-Kind = Literal["doctest", "script", "test", "call"]
+Kind = Literal["doctest", "script", "test", "call", "docs"]
 PriorKind = Literal["mined", "grid"]
 ChosenBy = Literal["annotation", "call", "default", "name"]
 Evidence = Annotated[str, AtMost(4_096)]
@@ -265,6 +265,9 @@ class RepositorySummary(Record):
         imports: top-level names that its files import.
         own_names: top-level names that its files define.
         main_roots: folders that an installation would put on ``sys.path``.
+        licences: by path, the licence in a file's own header, where it has one.
+        not_permissive: licences among these and the repository's own that leave no choice of permissive ones alone;
+            known where that was asked.
         num_read: files that were searched.
         unsearched: files that were not, by reason; ``examples`` are the first of them.
         num_snippets: the lines before this one.
@@ -282,6 +285,8 @@ class RepositorySummary(Record):
     imports: tuple[Annotated[str, AtMost(MAX_NAME_CHARS)], ...]
     own_names: tuple[Name, ...]
     main_roots: tuple[Location, ...]
+    licences: Mapping[Location, Short]
+    not_permissive: tuple[Short, ...]
     num_read: Count
     unsearched: Mapping[Name, Count]
     examples: tuple[UnsearchedFile, ...]
@@ -293,7 +298,8 @@ class RepositorySummary(Record):
         for text in (self.name, self.version or ""):
             if not text.isascii() or not text.isprintable() or "/" in text:
                 raise ProtocolError(f"expected a name and a version of plain characters, got {text[:40]!r}")
-        check_licence(self.licence)
+        for licence in (self.licence, *self.licences.values(), *self.not_permissive):
+            check_licence(licence)
         check_hexadecimal(self.fingerprint, 32)
         if not all(map(str.isidentifier, self.imports)) or len(self.imports) > MAX_IMPORTS:
             raise ProtocolError(f"expected at most {MAX_IMPORTS} names as RepositorySummary.imports, got others")

@@ -60,6 +60,7 @@ class Candidate:
         input_values: for each key of ``prior["inputs"]`` the source of each value of each outcome, in the order of the
             outcomes: an outcome that assigns to several names is a tuple, and nobody has to take it apart.
         item: pytest's name of the test, where pytest collected it; its session must end as pytest's own run.
+        warm: the module of a harvested call's function, which is imported before the call runs.
 
     Raises:
         ValueError: there is nothing to run, and no drop that says why; or an input is asked for that has no prior.
@@ -74,6 +75,7 @@ class Candidate:
     prior: HiddenInputs | None = None
     input_values: Mapping[str, tuple[tuple[str, ...], ...]] = field(default_factory=dict)
     item: str = ""
+    warm: str = ""
 
     def __post_init__(self) -> None:
         if self.drop is None and not self.snippet.pieces:

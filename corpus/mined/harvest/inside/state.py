@@ -1,0 +1,157 @@
+"""The state of an object as a value that can be compared, found without running any code of the object's class."""
+
+from __future__ import annotations
+
+import _thread
+import collections
+import datetime
+import decimal
+import enum
+import fractions
+import pathlib
+import re
+import types
+import uuid
+
+MAX_NODES = 2_000
+"""Values that a state is made of; an object that holds more is a store of data, and no argument of an example."""
+MAX_DEPTH = 40
+
+PLAIN = frozenset((int, bool, float, complex, str, bytes, type(None), type(Ellipsis), type(NotImplemented), range))
+"""Classes whose values have no state besides themselves, and whose ``repr`` is the interpreter's own."""
+REPEATABLE = frozenset(
+    (
+        datetime.date,
+        datetime.datetime,
+        datetime.time,
+        datetime.timedelta,
+        datetime.timezone,
+        decimal.Decimal,
+        fractions.Fraction,
+        uuid.UUID,
+        pathlib.PosixPath,
+        pathlib.PurePosixPath,
+        pathlib.PureWindowsPath,
+    )
+)
+"""Classes of the standard library whose values never change, and whose ``repr`` makes them again."""
+BY_IDENTITY = (
+    types.FunctionType,
+    types.BuiltinFunctionType,
+    types.ModuleType,
+    types.MethodDescriptorType,
+    types.WrapperDescriptorType,
+    type,
+    enum.Enum,
+)
+_LOCKS = (_thread.LockType, _thread.RLock)
+ITERATORS = frozenset(map(type, (iter([]), iter(()), iter(""), iter("\xe9"), iter(range(0)))))
+"""Iterators that tell by ``__reduce__`` what is left of them."""
+_CONTAINERS = (list, tuple, set, frozenset, dict, collections.deque)
+
+
+class Opaque(Exception):
+    """The state can't be told; the message is a word for what is in it."""
+
+
+def state_of(value: object) -> object:
+    """Return what the value holds, down to plain values; equal for equal states, whatever ``__eq__`` says.
+
+    Raises:
+        Opaque: something in it has a state that can't be looked at, or there is too much of it.
+    """
+    return _State().of(value, 0)
+
+
+class _State:
+    def __init__(self) -> None:
+        self._num_left = MAX_NODES
+        self._met: dict[int, int] = {}
+
+    def of(self, value: object, depth: int) -> object:
+        self._num_left -= 1
+        if self._num_left < 0 or depth > MAX_DEPTH:
+            raise Opaque("large")
+        kind = type(value)
+        if kind in PLAIN or kind in REPEATABLE:
+            return (id(kind), repr(value))
+        if kind is re.Pattern or isinstance(value, BY_IDENTITY):
+            return ("is", id(value))
+        if isinstance(value, _LOCKS):
+            return "lock"
+        if id(value) in self._met:
+            return ("met", self._met[id(value)])
+        self._met[id(value)] = len(self._met)
+        if kind in ITERATORS:
+            return (id(kind), self.of(value.__reduce__(), depth + 1))  # type: ignore[arg-type]
+        if kind is types.MethodType:
+            return ("method", id(value.__func__), self.of(value.__self__, depth + 1))  # type: ignore[attr-defined]
+        if kind is bytearray:
+            return ("bytearray", bytes(value))  # type: ignore[call-overload]
+        parts = self._contents(value, depth + 1)
+        fields = fields_of(value)
+        if parts is None and fields is None:
+            raise Opaque("opaque")
+        inner = [(name, self.of(field, depth + 1)) for name, field in (fields or {}).items()]
+        return (id(kind), parts, tuple(inner))
+
+    def _contents(self, value: object, depth: int) -> object:
+        """What a container, or an object of a class below one, holds; None for others.
+
+        By the built-in classes' own methods: those of a class below them are the repository's.
+        """
+        for base in _CONTAINERS:
+            if isinstance(value, base):
+                break
+        else:
+            return None
+        if isinstance(value, dict):
+            items = tuple((self.of(key, depth), self.of(item, depth)) for key, item in dict.items(value))
+            factory = value.default_factory if isinstance(value, collections.defaultdict) else None
+            return (items, id(factory))
+        if isinstance(value, (set, frozenset)):
+            members = [self.of(item, depth) for item in (frozenset.__iter__(value) if isinstance(value, frozenset) else set.__iter__(value))]  # noqa: E501
+            return tuple(sorted(map(repr, members)))
+        assert isinstance(value, (list, tuple, collections.deque))
+        return tuple(self.of(item, depth) for item in base.__iter__(value))  # type: ignore[arg-type]
+
+
+def fields_of(value: object) -> dict[str, object] | None:
+    """Return the attributes of an object by name; None where it may have a state besides them.
+
+    An object of a class that C code made may hold what nobody sees; only those with a base of a known kind are looked
+    at.
+    """
+    kind = type(value)
+    if not _is_known(kind):
+        return None
+    fields: dict[str, object] = {}
+    try:
+        inner = object.__getattribute__(value, "__dict__")
+    except AttributeError:
+        inner = None
+    if type(inner) is dict:
+        fields.update(inner)
+    for base in kind.__mro__:
+        for name, slot in vars(base).items():
+            if type(slot) is types.MemberDescriptorType and base.__flags__ & _HEAP:
+                try:
+                    fields[f"{base.__name__}.{name}"] = slot.__get__(value)
+                except AttributeError:
+                    continue  # a slot without a value
+    return fields
+
+
+_HEAP = 1 << 9
+"""The flag of a class that was made by a ``class`` statement (``Py_TPFLAGS_HEAPTYPE``)."""
+_KNOWN_BASES = frozenset((object, *_CONTAINERS, collections.OrderedDict, collections.defaultdict, Exception, BaseException))
+
+
+def _is_known(kind: type) -> bool:
+    """Return True if all that objects of a class hold is in their attributes, or in the container that they are."""
+    for base in kind.__mro__:
+        if base.__flags__ & _HEAP:
+            continue
+        if base not in _KNOWN_BASES and not issubclass(base, BaseException):
+            return False
+    return True
