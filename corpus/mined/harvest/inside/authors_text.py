@@ -8,31 +8,110 @@ import linecache
 import sys
 import textwrap
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 
 from trace_mine_harvest.texts import Source, Unspelt
 
 MAX_LINES = 20
+MAX_CLASS_LINES = 40
+MAX_DEPTH = 3
+"""Definitions that need each other."""
 _SCALARS = (int, bool, float, str, bytes, type(None))
 
 
-def source_of_function(function: types.FunctionType, may_import: Callable[[str], bool]) -> Source:
-    """Return a function's text with the imports that its names need.
+def source_of(value: object, may_import: Callable[[str], bool]) -> Source:
+    """Return the text of a function or class of a test with the statements that bind the names in it.
 
     Args:
-        function: a lambda, or a function of a test.
+        value: a lambda, a function or a class.
         may_import: tells of a module's name whether a session can import it.
 
     Raises:
         Unspelt: the text can't be found, or says something else where it stands alone.
     """
-    if function.__closure__:
-        raise Unspelt("closure")
-    node, text = _definition(function.__code__)
-    if isinstance(node, ast.Lambda):
-        return Source(name="", text=f"({text})", imports=_imports(function, node, may_import))
-    return Source(name=node.name, text=text, imports=_imports(function, node, may_import))
+    return _Finder(may_import).source(value, 0)
+
+
+class _Finder:
+    """Finds texts, and those of what they name in turn."""
+
+    def __init__(self, may_import: Callable[[str], bool]) -> None:
+        self._may_import = may_import
+
+    def source(self, value: object, depth: int) -> Source:
+        if depth > MAX_DEPTH:
+            raise Unspelt("free_name")
+        if isinstance(value, type):
+            text, names = _class_text(value)
+            namespace = vars(sys.modules[value.__module__])
+            return Source(value.__name__, text, self._statements(names, namespace, value, depth))
+        if type(value) is not types.FunctionType or value.__closure__:
+            raise Unspelt("closure")
+        node, text = _definition(value.__code__)
+        arguments = node.args
+        # the defaults of parameters are looked up where the text stands
+        defaults = [each for each in (*arguments.defaults, *arguments.kw_defaults) if each is not None]
+        if not all(isinstance(each, ast.Constant) for each in defaults):
+            raise Unspelt("default")
+        imports = self._statements(_globals_of(value.__code__), value.__globals__, value, depth)
+        if isinstance(node, ast.Lambda):
+            return Source("", f"({text})", imports)
+        return Source(node.name, text, imports)
+
+    def _statements(
+        self, names: Iterable[str], namespace: dict[str, object], itself: object, depth: int
+    ) -> tuple[tuple[str, str], ...]:
+        """The statements that bind global names, each behind those that it needs."""
+        statements: dict[str, str] = {}
+        for name in sorted({*names}):
+            if name not in namespace:
+                if hasattr(builtins, name):
+                    continue
+                raise Unspelt("free_name")
+            value = namespace[name]
+            if value is itself:
+                continue
+            try:
+                found = ((name, _statement(name, value, self._may_import)),)
+            except Unspelt:
+                if not isinstance(value, (type, types.FunctionType)) or value.__name__ != name:
+                    raise
+                source = self.source(value, depth + 1)
+                found = (*source.imports, (name, source.text))
+            for other, text in found:
+                if statements.setdefault(other, text) != text:
+                    raise Unspelt("name_clash")
+        return tuple(statements.items())
+
+
+def _class_text(kind: type) -> tuple[str, set[str]]:
+    """The text of a class at the top of a test's file, and the global names in it."""
+    file = getattr(sys.modules.get(kind.__module__), "__file__", None)
+    if type(file) is not str or "." in kind.__qualname__ or kind.__module__ == "builtins":
+        raise Unspelt("local_class")
+    tree = _tree(file)
+    nodes = [] if tree is None else [each for each in tree.body if isinstance(each, ast.ClassDef)]
+    nodes = [each for each in nodes if each.name == kind.__name__]
+    if len(nodes) != 1:
+        raise Unspelt("no_source")
+    (node,) = nodes
+    first = min([node.lineno, *(each.lineno for each in node.decorator_list)])
+    end = node.end_lineno or node.lineno
+    if end - first >= MAX_CLASS_LINES:
+        raise Unspelt("long_class")
+    # a blank line would end the class at a prompt
+    lines = linecache.getlines(file)[first - 1 : end]
+    text = "".join(line for line in lines if line.strip()).rstrip("\n")
+    if "\x01" in text or "\x02" in text:
+        raise Unspelt("no_source")
+    try:
+        code = compile(text, "<class>", "exec", dont_inherit=True)
+    except (SyntaxError, ValueError):
+        raise Unspelt("no_source") from None
+    namespace = vars(sys.modules[kind.__module__])
+    # a name that the module does not have is one of the class itself, or of an object around it
+    return text, {name for name in _globals_of(code) if name in namespace and not name.startswith("__")}
 
 
 def _definition(code: types.CodeType) -> tuple[ast.Lambda | ast.FunctionDef, str]:
@@ -52,7 +131,9 @@ def _definition(code: types.CodeType) -> tuple[ast.Lambda | ast.FunctionDef, str
         end = node.end_lineno or node.lineno
         if end - node.lineno >= MAX_LINES:
             raise Unspelt("long_function")
-        text = textwrap.dedent("".join(lines[node.lineno - 1 : end])).rstrip("\n")
+        # a blank line would end the function at a prompt
+        body = "".join(line for line in lines[node.lineno - 1 : end] if line.strip())
+        text = textwrap.dedent(body).rstrip("\n")
         try:
             ast.parse(text)
         except SyntaxError:  # the text of a literal stands further left than the function
@@ -94,28 +175,6 @@ def _is_of(node: ast.Lambda | ast.FunctionDef, code: types.CodeType) -> bool:
     ]
     whole = (body.lineno, body.end_lineno, body.col_offset, body.end_col_offset)
     return bool(inside) and all(inside) and any(place == whole for place in places)
-
-
-def _imports(
-    function: types.FunctionType, node: ast.AST, may_import: Callable[[str], bool]
-) -> tuple[tuple[str, str], ...]:
-    statements: dict[str, str] = {}
-    for name in _globals_of(function.__code__):
-        if name not in function.__globals__:
-            if hasattr(builtins, name):
-                continue
-            raise Unspelt("free_name")
-        value = function.__globals__[name]
-        if name == getattr(node, "name", None) and value is function:
-            continue
-        statements[name] = _statement(name, value, may_import)
-    # the defaults of parameters are looked up where the text stands
-    arguments = getattr(node, "args", None)
-    if arguments is not None and any(
-        not isinstance(default, ast.Constant) for default in (*arguments.defaults, *arguments.kw_defaults) if default
-    ):
-        raise Unspelt("default")
-    return tuple(sorted(statements.items()))
 
 
 def _statement(name: str, value: object, may_import: Callable[[str], bool]) -> str:

@@ -7,13 +7,19 @@ object is met.
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from dataclasses import dataclass
+from types import FunctionType
 
-from trace_mine_harvest.state import Opaque, fields_of, state_of
+from trace_mine_harvest.state import HEAP, Opaque, StateReader, fields_of
+from trace_mine_harvest.texts import SELF
 
 MAX_STEPS = 6
+MAX_RETURNED = 12
+"""Objects in what a function gives, or within another object, that are noted."""
 MAX_OBJECTS = 5_000
+MAX_NODES = 150_000
+"""Values that are looked at for all objects of one class: of classes with many large ones, the later ones are let go."""
 
 
 @dataclass
@@ -35,15 +41,43 @@ class Objects:
 
     def __init__(self) -> None:
         self._histories: OrderedDict[int, History] = OrderedDict()
+        # by identity of an object within another one, this and the way there; it is kept, so that no other gets its
+        # number
+        self._within: OrderedDict[int, tuple[object, str]] = OrderedDict()
+        self._num_nodes: Counter[type] = Counter()
 
-    def constructed(self, value: object, step: str) -> None:
-        """Note that a constructor returned; ``step`` is its call, or empty where it can't be spelt."""
-        history = History(type(value), (step,), problem="" if step else "unspelt_constructor")
+    def constructed(self, value: object, step: str, why: str) -> None:
+        """Note that a constructor returned; ``step`` is its call, empty where it can't be spelt for the reason ``why``."""
+        history = History(type(value), (step,), problem="" if step else why or "object")
+        self._keep(value, history)
+
+    def returned(self, value: object, step: str) -> None:
+        """Note what a function gave: an object, or a few of them in a list or tuple, that no constructor tells of."""
+        if type(value) in (list, tuple) and len(value) <= MAX_RETURNED:  # type: ignore[arg-type]
+            for number, item in enumerate(value):  # type: ignore[arg-type,var-annotated]
+                self._returned_one(item, f"{step}[{number}]")
+        else:
+            self._returned_one(value, step)
+
+    def _returned_one(self, value: object, step: str) -> None:
+        kind = type(value)
+        is_local = kind is FunctionType and "<locals>" in value.__qualname__  # type: ignore[attr-defined]
+        if not (is_local or kind.__flags__ & HEAP) or self.steps(value) is not None:
+            return
+        self._keep(value, History(kind, (f"{SELF} = {step}",)))
+
+    def _keep(self, value: object, history: History) -> None:
         self._look(value, history)
         self._histories[id(value)] = history
         self._histories.move_to_end(id(value))
         if len(self._histories) > MAX_OBJECTS:
             self._histories.popitem(last=False)
+
+    def path(self, value: object) -> tuple[object, str] | None:
+        """Return an object that can be made again and the way from it to the value; None where none is known."""
+        found = self._within.get(id(value))
+        return None if found is None or self.steps(found[0]) is None else found
+
 
     def is_followed(self, value: object) -> bool:
         """Return True if a call of the object's method is worth noting."""
@@ -65,7 +99,7 @@ class Objects:
             history.problem = "changed_object"
             return
         try:
-            state = state_of(value)
+            state = self._state(value)
         except Opaque as why:
             history.problem = f"{why}_object"
             return
@@ -76,11 +110,25 @@ class Objects:
             return
         self._histories[id(value)] = History(type(value), (*history.steps, step), state)
 
+    def _state(self, value: object) -> object:
+        kind = type(value)
+        if self._num_nodes[kind] > MAX_NODES:
+            raise Opaque("large")
+        reader = StateReader()
+        try:
+            return reader.of(value)
+        finally:
+            self._num_nodes[kind] += reader.num_nodes
+            for number, path in [*reader.paths.items()][:MAX_RETURNED]:
+                self._within[number] = (value, path)
+            while len(self._within) > MAX_OBJECTS:
+                self._within.popitem(last=False)
+
     def _look(self, value: object, history: History) -> None:
         if history.problem:
             return
         try:
-            history.state = state_of(value)
+            history.state = self._state(value)
         except Opaque as why:
             history.problem = f"{why}_object"
 
@@ -90,7 +138,7 @@ class Objects:
         if history is None or history.kind is not type(value) or history.problem:
             return None
         try:
-            state = state_of(value)
+            state = self._state(value)
         except Opaque:
             return None
         return history.steps if state == history.state else None

@@ -45,6 +45,8 @@ class _Pending:
     step: str
     before: tuple[str, ...] | None
     is_constructor: bool
+    why: str
+    gives: str = ""
 
 
 class Observer:
@@ -97,14 +99,14 @@ class Observer:
         elif event == "return" and frame in self._pending:
             self._is_busy = True
             try:
-                self._returned(self._pending.pop(frame))
+                self._returned(self._pending.pop(frame), argument)
             finally:
                 self._is_busy = False
 
     def _called(self, frame: types.FrameType, code: types.CodeType) -> None:
         target = self._targets.of(code, frame.f_globals)
         if target is None:
-            if code.co_name == "__init__" and not self._targets.place(code.co_filename):
+            if code.co_name == "__init__":
                 self._constructor_made_elsewhere(frame, code)
             elif not self._targets.place(code.co_filename):
                 self._others[id(code)] = code
@@ -135,7 +137,8 @@ class Observer:
         values = _arguments(frame, code)
         self._speller.begin()
         before: tuple[str, ...] | None = None
-        step = ""
+        step = why = ""
+        call: _Call | None = None
         try:
             if follows and target.kind == "method":
                 before = self._objects.steps(values[0][1])
@@ -144,15 +147,19 @@ class Observer:
             if not seen.is_enough:
                 self._num_spelt += 1
                 self._take(target, seen, call)
-        except Unspelt as why:
+        except Unspelt as error:
+            why = str(error)
             if not seen.is_enough:
-                self._not_spelt[str(why)] += 1
+                self._not_spelt[why] += 1
         except RecursionError:
             self._not_spelt["large_argument"] += 1
         if seen.num_tries >= MAX_TRIES or len(seen.texts) >= MAX_DISTINCT:
             seen.is_enough = True
+        gives = "" if target.is_generator or target.kind in ("init", "setter") or call is None else call.plain
         if follows and values:
-            self._pending[frame] = _Pending(values[0][1], step, before, target.kind == "init")
+            self._pending[frame] = _Pending(values[0][1], step, before, target.kind == "init", why, gives)
+        elif gives:
+            self._pending[frame] = _Pending(None, "", None, False, "", gives)
 
     def _take(self, target: Target, seen: _Seen, call: _Call) -> None:
         shape = call.shape
@@ -184,31 +191,40 @@ class Observer:
         return True
 
     def _constructor_made_elsewhere(self, frame: types.FrameType, code: types.CodeType) -> None:
-        """Note a constructor that a decorator wrote (of a data class), or one of a class below another package's."""
+        """Note a constructor that a decorator wrote (of a data class), one of a class of the tests, or one of a class
+        below another package's.
+        """
         if not code.co_argcount:
             return
         values = _arguments(frame, code)
         kind = type(values[0][1])
         module = sys.modules.get(kind.__module__)
         file = getattr(module, "__file__", None)
-        if type(file) is not str or self._targets.place(file) != "own":
+        if type(file) is not str or not self._targets.place(file):
+            self._others[id(code)] = code
             return
         made = unwrapped(kind.__init__, code)  # type: ignore[misc]
         if made is None:
             return
         self._speller.begin()
-        step = ""
+        step = why = ""
         try:
             texts = _texts(self._speller, code, values[1:], dict(_defaults_of(made)))
             step = f"{SELF} = {self._speller.spell(kind)}({', '.join(texts)})"
-        except (Unspelt, RecursionError):
-            step = ""
-        self._pending[frame] = _Pending(values[0][1], step, None, True)
+        except Unspelt as error:
+            why = str(error)
+        except RecursionError:
+            why = "large_argument"
+        self._pending[frame] = _Pending(values[0][1], step, None, True, why)
 
-    def _returned(self, pending: _Pending) -> None:
+    def _returned(self, pending: _Pending, result: object) -> None:
         try:
+            if pending.gives:
+                self._objects.returned(result, pending.gives)
+            if pending.value is None:
+                return
             if pending.is_constructor:
-                self._objects.constructed(pending.value, pending.step)
+                self._objects.constructed(pending.value, pending.step, pending.why)
             else:
                 self._objects.called(pending.value, pending.before, pending.step)
         except RecursionError:
@@ -219,6 +235,7 @@ class _Call:
     """One call with its arguments as text.
 
     Attributes:
+        plain: the call, with its arguments in place.
         step: the call as a statement in the making of its object; empty where it is none.
         shape: the classes of its arguments.
 
@@ -252,13 +269,13 @@ class _Call:
             callee, rest = self._callee(speller, target, code, values)
         texts = _texts(speller, code, rest, dict(target.defaults))
         plain = ", ".join(texts)
-        self._plain_call = _joined(target, callee, plain)
+        self.plain = _joined(target, callee, plain)
         named = _texts(speller, code, rest, dict(target.defaults), self._given)
         self._named_call = _joined(target, callee, ", ".join(named))
         if target.kind == "init":
-            self.step = f"{SELF} = {self._plain_call}"
-        elif self._kept and callee.startswith(self._kept[0]):
-            self.step = self._plain_call.replace(self._kept[0], SELF)
+            self.step = f"{SELF} = {self.plain}"
+        elif self._kept and callee == f"{self._kept[0]}.{target.name}" and target.kind == "method":
+            self.step = self.plain.replace(self._kept[0], SELF)
 
     def _callee(
         self, speller: Speller, target: Target, code: types.CodeType, values: list[tuple[str, object]]
@@ -285,7 +302,7 @@ class _Call:
 
     def record(self) -> dict[str, object]:
         """The call as commands, with the arguments in place and, where some may be changed, in variables."""
-        plain = self._registry.render(self._plain_call, {}, self._given, self._kept)
+        plain = self._registry.render(self.plain, {}, self._given, self._kept)
         named = plain
         if self._given:
             named = self._registry.render(self._named_call, self._given, self._given, self._kept)

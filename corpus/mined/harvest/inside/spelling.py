@@ -13,7 +13,7 @@ import re
 import sys
 import types
 
-from trace_mine_harvest.authors_text import source_of_function
+from trace_mine_harvest.authors_text import source_of
 from trace_mine_harvest.objects import Objects
 from trace_mine_harvest.state import ITERATORS, REPEATABLE
 from trace_mine_harvest.targets import Targets
@@ -47,6 +47,7 @@ class Speller:
         self._targets = targets
         self._num_left = 0
         self._met: dict[int, str] = {}
+        self._sources: dict[int, tuple[object, str]] = {}
 
     def begin(self) -> None:
         """Begin a call: an object that is met twice in it is one object."""
@@ -75,7 +76,7 @@ class Speller:
         if isinstance(value, enum.Enum):
             if kind.__members__.get(value._name_ or "") is not value:
                 raise Unspelt("flags")
-            return f"{self._importable(kind)}.{value._name_}"
+            return f"{self._callable(kind)}.{value._name_}"
         if isinstance(value, _CALLABLES):
             return self._callable(value)
         if kind is types.MethodType:
@@ -157,9 +158,18 @@ class Speller:
         try:
             return self._importable(value)
         except Unspelt:
-            if type(value) is not types.FunctionType:
+            if type(value) is types.FunctionType:
+                if (steps := self._objects.steps(value)) is not None:
+                    return self._registry.made(Made("function", steps))
+            elif not isinstance(value, type):
                 raise
-        return self._registry.source(source_of_function(value, self._may_import))
+        return self._class_or_function(value)
+
+    def _class_or_function(self, value: object) -> str:
+        """The mark of something that stands in a test, by its author's text; each has one mark."""
+        if id(value) not in self._sources:
+            self._sources[id(value)] = (value, self._registry.source(source_of(value, self._may_import)))
+        return self._sources[id(value)][1]
 
     def _importable(self, value: object) -> str:
         """The mark of something that has a name in an importable module."""
@@ -195,6 +205,9 @@ class Speller:
             return self._met[id(value)]
         kind = type(value)
         steps = self._objects.steps(value)
+        if steps is None and (found := self._objects.path(value)) is not None:
+            text = self._met[id(value)] = f"{self._object(found[0], depth + 1)}{found[1]}"
+            return text
         if steps is None:
             steps = (f"{SELF} = {self._directly(value, depth)}",)
         mark = self._registry.made(Made(_variable_of(kind), steps))
@@ -203,20 +216,20 @@ class Speller:
 
     def _directly(self, value: object, depth: int) -> str:
         """The construction of an object whose state says how: a named tuple, a data class, one without a state."""
-        kind = type(value)
+        kind: type = type(value)
         if isinstance(value, tuple) and type(vars(kind).get("_fields")) is tuple and kind.__bases__ == (tuple,):
-            return f"{self._importable(kind)}({self._items(tuple.__iter__(value), depth)})"
+            return f"{self._callable(kind)}({self._items(tuple.__iter__(value), depth)})"
         why = self._objects.why_not(value)
         if kind.__init__ is object.__init__ and kind.__new__ is object.__new__ and self._objects.is_empty(value):  # type: ignore[misc]
-            return f"{self._importable(kind)}()"
+            return f"{self._callable(kind)}()"
         for base, way in _BELOW.items():
             if isinstance(value, base) and kind.__init__ is base.__init__ and kind.__new__ is base.__new__:  # type: ignore[misc]
                 if not self._objects.has_no_fields(value):
                     raise Unspelt("changed_object")
-                return f"{self._importable(kind)}({way(self, value, depth)})"
+                return f"{self._callable(kind)}({way(self, value, depth)})"
         if isinstance(value, BaseException) and kind.__init__ in (BaseException.__init__, Exception.__init__):
             if self._objects.has_no_fields(value):
-                return f"{self._importable(kind)}({self._items(value.args, depth)})"
+                return f"{self._callable(kind)}({self._items(value.args, depth)})"
         raise Unspelt(why)
 
 

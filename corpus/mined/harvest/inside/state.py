@@ -13,7 +13,7 @@ import re
 import types
 import uuid
 
-MAX_NODES = 2_000
+MAX_NODES = 500
 """Values that a state is made of; an object that holds more is a store of data, and no argument of an example."""
 MAX_DEPTH = 40
 
@@ -54,23 +54,28 @@ class Opaque(Exception):
     """The state can't be told; the message is a word for what is in it."""
 
 
-def state_of(value: object) -> object:
-    """Return what the value holds, down to plain values; equal for equal states, whatever ``__eq__`` says.
+class StateReader:
+    """Reads the state of one object.
 
-    Raises:
-        Opaque: something in it has a state that can't be looked at, or there is too much of it.
+    Attributes:
+        num_nodes: the values that were looked at.
+        paths: of each object of a class of Python within it, by identity, the expression behind the object that leads
+            there (``.items[0]``).
     """
-    return _State().of(value, 0)
 
-
-class _State:
     def __init__(self) -> None:
-        self._num_left = MAX_NODES
+        self.num_nodes = 0
+        self.paths: dict[int, str] = {}
         self._met: dict[int, int] = {}
 
-    def of(self, value: object, depth: int) -> object:
-        self._num_left -= 1
-        if self._num_left < 0 or depth > MAX_DEPTH:
+    def of(self, value: object, depth: int = 0, path: str | None = "") -> object:
+        """Return what the value holds, down to plain values; equal for equal states, whatever ``__eq__`` says.
+
+        Raises:
+            Opaque: something in it has a state that can't be looked at, or there is too much of it.
+        """
+        self.num_nodes += 1
+        if self.num_nodes > MAX_NODES or depth > MAX_DEPTH:
             raise Opaque("large")
         kind = type(value)
         if kind in PLAIN or kind in REPEATABLE:
@@ -88,14 +93,18 @@ class _State:
             return ("method", id(value.__func__), self.of(value.__self__, depth + 1))  # type: ignore[attr-defined]
         if kind is bytearray:
             return ("bytearray", bytes(value))  # type: ignore[call-overload]
-        parts = self._contents(value, depth + 1)
+        if path and kind.__flags__ & HEAP:
+            self.paths[id(value)] = path
+        parts = self._contents(value, depth + 1, path)
         fields = fields_of(value)
         if parts is None and fields is None:
             raise Opaque("opaque")
-        inner = [(name, self.of(field, depth + 1)) for name, field in (fields or {}).items()]
+        inner = [
+            (name, self.of(field, depth + 1, _attribute(path, name))) for name, field in (fields or {}).items()
+        ]
         return (id(kind), parts, tuple(inner))
 
-    def _contents(self, value: object, depth: int) -> object:
+    def _contents(self, value: object, depth: int, path: str | None) -> object:
         """What a container, or an object of a class below one, holds; None for others.
 
         By the built-in classes' own methods: those of a class below them are the repository's.
@@ -106,14 +115,28 @@ class _State:
         else:
             return None
         if isinstance(value, dict):
-            items = tuple((self.of(key, depth), self.of(item, depth)) for key, item in dict.items(value))
+            items = tuple(
+                (self.of(key, depth, None), self.of(item, depth, _item(path, key))) for key, item in dict.items(value)
+            )
             factory = value.default_factory if isinstance(value, collections.defaultdict) else None
             return (items, id(factory))
         if isinstance(value, (set, frozenset)):
-            members = [self.of(item, depth) for item in (frozenset.__iter__(value) if isinstance(value, frozenset) else set.__iter__(value))]  # noqa: E501
-            return tuple(sorted(map(repr, members)))
+            members = base.__iter__(value)  # type: ignore[arg-type]
+            return tuple(sorted(repr(self.of(item, depth, None)) for item in members))
         assert isinstance(value, (list, tuple, collections.deque))
-        return tuple(self.of(item, depth) for item in base.__iter__(value))  # type: ignore[arg-type]
+        return tuple(
+            self.of(item, depth, _item(path, number))
+            for number, item in enumerate(base.__iter__(value))  # type: ignore[arg-type]
+        )
+
+
+def _attribute(path: str | None, name: str) -> str | None:
+    name = name.rpartition(".")[2]
+    return None if path is None or name.startswith("__") or not name.isidentifier() else f"{path}.{name}"
+
+
+def _item(path: str | None, key: object) -> str | None:
+    return None if path is None or type(key) not in (int, str) or len(str(key)) > 40 else f"{path}[{key!r}]"
 
 
 def fields_of(value: object) -> dict[str, object] | None:
@@ -134,7 +157,7 @@ def fields_of(value: object) -> dict[str, object] | None:
         fields.update(inner)
     for base in kind.__mro__:
         for name, slot in vars(base).items():
-            if type(slot) is types.MemberDescriptorType and base.__flags__ & _HEAP:
+            if type(slot) is types.MemberDescriptorType and base.__flags__ & HEAP:
                 try:
                     fields[f"{base.__name__}.{name}"] = slot.__get__(value)
                 except AttributeError:
@@ -142,15 +165,15 @@ def fields_of(value: object) -> dict[str, object] | None:
     return fields
 
 
-_HEAP = 1 << 9
-"""The flag of a class that was made by a ``class`` statement (``Py_TPFLAGS_HEAPTYPE``)."""
+HEAP = 1 << 9
+"""The flag of a class that was made by a ``class`` statement (``Py_TPFLAGSHEAPTYPE``)."""
 _KNOWN_BASES = frozenset((object, *_CONTAINERS, collections.OrderedDict, collections.defaultdict, Exception, BaseException))
 
 
 def _is_known(kind: type) -> bool:
     """Return True if all that objects of a class hold is in their attributes, or in the container that they are."""
     for base in kind.__mro__:
-        if base.__flags__ & _HEAP:
+        if base.__flags__ & HEAP:
             continue
         if base not in _KNOWN_BASES and not issubclass(base, BaseException):
             return False

@@ -36,9 +36,10 @@ class Made:
 
 @dataclass(frozen=True)
 class Source:
-    """A function by its author's text: ``text`` is a ``def`` or, with an empty ``name``, an expression.
+    """A function or a class by its author's text: a ``def`` or ``class`` or, with an empty ``name``, an expression.
 
-    ``imports`` are statements by the name that they bind: the text has these names in it, so they are not chosen.
+    ``imports`` are statements by the name that they bind, imports and further definitions, each behind those that it
+    needs. The texts have these names in them, so they are not chosen.
     """
 
     name: str
@@ -114,11 +115,10 @@ class _Renderer:
         self, things: list[Made | Source | tuple[str, str]], taken: Iterable[str], kept: Iterable[str]
     ) -> None:
         self._things = things
-        self._kept = {int(mark.strip("\x01")) for mark in kept}
+        self._kept = {int(match[1]) for mark in kept if (match := _MARK.match(mark))}
         self._taken = {*RESERVED, *taken}
         self._names: dict[int, str] = {}
         self._imports: dict[str, str] = {}
-        self._definitions: list[str] = []
         self._rendered = Rendered()
         self._uses: Counter[int] = Counter()
 
@@ -132,18 +132,19 @@ class _Renderer:
                     if self._imports.setdefault(name, statement) != statement:
                         raise Unspelt("name_clash")
                 if thing.name:
-                    if thing.name in self._taken or thing.name in self._imports:
+                    if self._imports.setdefault(thing.name, thing.text) != thing.text:
                         raise Unspelt("name_clash")
-                    self._taken.add(thing.name)
                     self._names[number] = thing.name
-                    self._definitions.append(thing.text)
         if not self._taken.isdisjoint(self._imports):
             raise Unspelt("name_clash")
         self._taken |= self._imports.keys()
         before = [f"{name} = {self._text(text)}" for name, text in given.items()]
         self._rendered.call = self._text(call)
         self._rendered.before += before
-        self._rendered.imports = [*sorted({*self._imports.values()}), *self._definitions]
+        statements = [*dict.fromkeys(self._imports.values())]
+        # definitions behind all imports, in their own order: one may need another
+        imports = sorted(text for text in statements if text.startswith(("import ", "from ")))
+        self._rendered.imports = [*imports, *(text for text in statements if text not in imports)]
         if len(self._rendered.before) > MAX_STATEMENTS:
             raise Unspelt("long")
         if any(len(text) > MAX_TEXT for text in (*self._rendered.imports, *self._rendered.before, self._rendered.call)):
