@@ -39,9 +39,9 @@ from trace_mine.tracer.two_worlds import jail_of, library_inside, root_of
 LIMITS = Limits(cpu_seconds=600, wall_seconds=1200.0, memory_bytes=4 << 30, output_bytes=128 << 20)
 """The limits of one run: of all tests, or of BATCH snippets or calls."""
 ITEM_SECONDS = 10.0
-"""The time of one test or snippet, by the clock."""
+"""The CPU time of one test or snippet."""
 TRIAL_SECONDS = 2.0
-"""The time of one call that is tried."""
+"""The CPU time of one call that is tried."""
 BATCH = 200
 MAX_LOST = 20
 """Runs that end before their time, after which no further snippets or calls are run."""

@@ -13,9 +13,9 @@ from trace_mine_harvest.spelling import Speller, is_changing
 from trace_mine_harvest.targets import Target, Targets, unwrapped
 from trace_mine_harvest.texts import SELF, Registry, Unspelt
 
-MAX_TRIES = 300
+MAX_TRIES = 150
 """Calls of one function that are looked at."""
-MAX_FOLLOWED = 3_000
+MAX_FOLLOWED = 1_000
 """Calls of one constructor or method whose objects are followed."""
 MAX_DISTINCT = 16
 """Distinct calls of one function that are written, of which ``selection`` takes some."""

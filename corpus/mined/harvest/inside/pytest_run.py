@@ -76,7 +76,7 @@ def run_tests(targets: Targets, write: Callable[[dict[str, object]], None], root
         targets: tells which functions are watched.
         write: writes a record.
         root: the folder.
-        seconds: for one test, by the clock.
+        seconds: of CPU for one test.
     """
     os.chdir(root)
     observer = Observer(targets, write)

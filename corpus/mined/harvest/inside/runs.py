@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterator, Sequence
 from trace_mine_harvest.observer import Observer
 from trace_mine_harvest.targets import Targets
 
+WAITING = 6
+"""Times as long as its CPU time that a test may take by the clock."""
 _PLAIN_ERRORS = (NameError, ImportError, ModuleNotFoundError, AttributeError, TypeError, ValueError, KeyError)
 """Errors whose text runs no code of the repository's."""
 
@@ -24,7 +26,10 @@ class OutOfTime(BaseException):
 
 @contextlib.contextmanager
 def within(seconds: float) -> Iterator[None]:
-    """End what runs in the context after so many seconds, again and again where it goes on.
+    """End what runs in the context after so many seconds of CPU, again and again where it goes on.
+
+    What waits is ended by the clock, after WAITING times as long: on a loaded machine the clock alone would end what
+    has had no processor.
 
     Raises:
         OutOfTime: it took longer.
@@ -33,13 +38,16 @@ def within(seconds: float) -> Iterator[None]:
     def late(number: int, frame: object) -> None:
         raise OutOfTime(f"{seconds} s")
 
-    before = signal.signal(signal.SIGALRM, late)
-    signal.setitimer(signal.ITIMER_REAL, seconds, seconds)
+    before = [signal.signal(each, late) for each in (signal.SIGPROF, signal.SIGALRM)]
+    signal.setitimer(signal.ITIMER_PROF, seconds, seconds)
+    signal.setitimer(signal.ITIMER_REAL, WAITING * seconds, seconds)
     try:
         yield
     finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
         signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+        signal.signal(signal.SIGPROF, before[0])
+        signal.signal(signal.SIGALRM, before[1])
 
 
 def run_snippets(
@@ -52,7 +60,7 @@ def run_snippets(
         write: writes a record; after each snippet one that says that it is done.
         snippets: for each its ``number``, ``module``, ``code``, ``pieces``, whether it is a script (``is_script``) and
             its ``folder``.
-        seconds: for one of them, by the clock.
+        seconds: of CPU for one of them.
     """
     observer = Observer(targets, write)
     for snippet in snippets:

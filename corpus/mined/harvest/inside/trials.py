@@ -29,7 +29,7 @@ def try_calls(
         write: writes a record for each.
         calls: for each its ``number``, and what ``harvest_protocol.SeenCall`` holds.
         root: the folder that paths are relative to.
-        seconds: for one of them, by the clock.
+        seconds: of CPU for one of them.
     """
     for call in calls:
         sys.stdout, sys.stderr, sys.stdin = io.StringIO(), io.StringIO(), io.StringIO()
