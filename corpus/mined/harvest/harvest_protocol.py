@@ -99,7 +99,7 @@ class HarvestCounts(Record):
 
 @record
 class SnippetDone(Record):
-    """A snippet of a run came to its end, whichever it was: the numbers of the pieces that failed, and the first error."""
+    """A snippet came to its end, whichever it was: the numbers of the pieces that failed, and the first error."""
 
     number: Count
     failed: Annotated[tuple[Count, ...], AtMost(100_000)]

@@ -38,7 +38,7 @@ from trace_mine.tracer.two_worlds import jail_of, library_inside, root_of
 
 LIMITS = Limits(cpu_seconds=600, wall_seconds=1200.0, memory_bytes=4 << 30, output_bytes=128 << 20)
 """The limits of one run: of all tests, or of BATCH snippets or calls."""
-ITEM_SECONDS = 10.0
+ITEM_SECONDS = 5.0
 """The CPU time of one test or snippet."""
 TRIAL_SECONDS = 2.0
 """The CPU time of one call that is tried."""
@@ -56,7 +56,9 @@ write = writer({word!r}, os.dup(1))
 targets = Targets({root!r}, {own!r}, {roots!r})
 given = json.loads({given!r})
 """
-_TESTS = f"from {PACKAGE}.pytest_run import run_tests\n" + "run_tests(targets, write, given['root'], given['seconds'])\n"
+_TESTS = (
+    f"from {PACKAGE}.pytest_run import run_tests\n" + "run_tests(targets, write, given['root'], given['seconds'])\n"
+)
 _SNIPPETS = "run_snippets(targets, write, given['snippets'], given['seconds'])\n"
 _TRIALS = "try_calls(write, given['calls'], given['root'], given['seconds'])\n"
 
@@ -169,9 +171,7 @@ def harvest_calls(
         runs = _Runs(config, worker)
         if has_pytest and wants_calls:
             runs.tests()
-        is_run = [
-            each for each in candidates if each.drop is None and not (has_pytest and each.snippet.kind == "test")
-        ]
+        is_run = [each for each in candidates if each.drop is None and not (has_pytest and each.snippet.kind == "test")]
         runs.sums.pages = runs.snippets([each for each in is_run if each.snippet.kind == "docs"])
         if wants_calls:
             runs.snippets([each for each in is_run if each.snippet.kind in ("doctest", "test", "script")])
@@ -190,7 +190,7 @@ class _Runs:
         self.sums = _Sums()
         if config.repository is not None:
             self._root = root_of(config, worker)
-            self._own = (f"{self._root}/",)
+            self._own: tuple[str, ...] = (f"{self._root}/",)
         else:
             library = [library_inside(path, worker) for path in config.library]
             self._root = str(Path(library[0]).parent)
@@ -294,6 +294,12 @@ def _read_kept(file: Path) -> Harvest | None:
 
 def _write_kept(file: Path, harvest: Harvest) -> None:
     counts = HarvestCounts(calls=harvest.num_calls, spelt=harvest.num_spelt, not_spelt=dict(harvest.not_spelt))
-    records: list[Record] = [*harvest.functions.values(), *harvest.calls, *harvest.tried.values(), *harvest.pages.values(), counts]
+    records: list[Record] = [
+        *harvest.functions.values(),
+        *harvest.calls,
+        *harvest.tried.values(),
+        *harvest.pages.values(),
+        counts,
+    ]
     lines = [json.dumps([*harvest.failures]), *(json.dumps(SEEN.to_json(each)) for each in records)]
     write_atomically(file, ("\n".join(lines) + "\n").encode("ascii"))

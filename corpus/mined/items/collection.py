@@ -80,4 +80,3 @@ def collect_tests(config: TracerConfig, staging: Path) -> CollectedTests:
         ended = outcome.status if summary is None else f"pytest's exit code {summary.exit_code}"
         return CollectedTests(failure=f"collecting ended with {ended}: {last_line}")
     return CollectedTests(items=tuple(items), summary=summary)
-

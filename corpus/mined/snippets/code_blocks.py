@@ -59,7 +59,9 @@ def code_blocks(text: str, *, is_markdown: bool) -> Iterator[CodeBlock]:
         index += 1
         if is_markdown and (match := _FENCE.fullmatch(line)):
             end = _end_of_fence(lines, index, match[2])
-            yield from _block(lines, index, end, section, is_declared=_is_python(match[3]), is_wanted=_is_python(match[3]))
+            yield from _block(
+                lines, index, end, section, is_declared=_is_python(match[3]), is_wanted=_is_python(match[3])
+            )
             index = end + 1
         elif is_markdown:
             section += bool(_MARKDOWN_TITLE.fullmatch(line))

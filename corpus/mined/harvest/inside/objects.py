@@ -1,8 +1,8 @@
 """Objects of the repository's classes by the calls that made them what they are.
 
-A constructor's call is noted with its arguments as text, and so are the calls of methods from outside that follow. They
-make an object again only if nothing else changed it, so its state after each noted call is kept, and compared when the
-object is met.
+A constructor's call is noted with its arguments as text, and so are the calls of methods that follow, and of functions
+that get the object first. They make an object again only if nothing else changed it, so its state after each noted call
+is kept, and compared when the object is met. Calls within a call are noted until that returns: then it stands for them.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from types import FunctionType
 from trace_mine_harvest.state import HEAP, Opaque, StateReader, fields_of
 from trace_mine_harvest.texts import SELF
 
-MAX_STEPS = 6
+MAX_STEPS = 8
 MAX_RETURNED = 12
 """Objects in what a function gives, or within another object, that are noted."""
 MAX_OBJECTS = 5_000
-MAX_NODES = 150_000
-"""Values that are looked at for all objects of one class: of classes with many large ones, the later ones are let go."""
+MAX_NODES = 4_000
+"""Values that are looked at for all objects of one class in one test: of many large ones, the later ones are let go."""
 
 
 @dataclass
@@ -46,8 +46,12 @@ class Objects:
         self._within: OrderedDict[int, tuple[object, str]] = OrderedDict()
         self._num_nodes: Counter[type] = Counter()
 
+    def begin(self) -> None:
+        """Begin a test: it has its own share of what may be looked at."""
+        self._num_nodes.clear()
+
     def constructed(self, value: object, step: str, why: str) -> None:
-        """Note that a constructor returned; ``step`` is its call, empty where it can't be spelt for the reason ``why``."""
+        """Note that a constructor returned; ``step`` is its call, empty where it has no text, for the reason ``why``."""
         history = History(type(value), (step,), problem="" if step else why or "object")
         self._keep(value, history)
 
@@ -68,6 +72,9 @@ class Objects:
 
     def _keep(self, value: object, history: History) -> None:
         self._look(value, history)
+        self._keep_as(value, history)
+
+    def _keep_as(self, value: object, history: History) -> None:
         self._histories[id(value)] = history
         self._histories.move_to_end(id(value))
         if len(self._histories) > MAX_OBJECTS:
@@ -78,14 +85,13 @@ class Objects:
         found = self._within.get(id(value))
         return None if found is None or self.steps(found[0]) is None else found
 
-
     def is_followed(self, value: object) -> bool:
         """Return True if a call of the object's method is worth noting."""
         history = self._histories.get(id(value))
         return history is not None and history.kind is type(value) and not history.problem
 
     def called(self, value: object, before: tuple[str, ...] | None, step: str) -> None:
-        """Note that a method, called from outside, returned.
+        """Note that a call which was given the object returned.
 
         Args:
             value: its object.
@@ -93,22 +99,17 @@ class Objects:
             step: the call, or empty where it can't be spelt.
         """
         history = self._histories.get(id(value))
-        if history is None or history.kind is not type(value) or history.problem:
-            return
-        if before is None or before != history.steps:
-            history.problem = "changed_object"
+        if before is None or history is None or history.kind is not type(value):
             return
         try:
             state = self._state(value)
-        except Opaque as why:
-            history.problem = f"{why}_object"
+        except Opaque:
             return
-        if state == history.state:
+        if state == history.state and history.steps == before:
             return  # it only looked
-        if not step or len(history.steps) >= MAX_STEPS:
-            history.problem = "changed_object"
-            return
-        self._histories[id(value)] = History(type(value), (*history.steps, step), state)
+        if step and len(before) < MAX_STEPS:
+            # in the place of what was noted within the call
+            self._keep_as(value, History(type(value), (*before, step), state))
 
     def _state(self, value: object) -> object:
         kind = type(value)

@@ -14,15 +14,15 @@ from trace_mine_harvest.targets import Target, Targets, unwrapped
 from trace_mine_harvest.texts import SELF, Registry, Unspelt
 
 MAX_TRIES = 150
+MAX_FOLLOWED = 800
+"""Those that are looked at for what they do to their objects."""
 """Calls of one function that are looked at."""
-MAX_FOLLOWED = 1_000
-"""Calls of one constructor or method whose objects are followed."""
+MAX_NOW = 15
+"""Those of them within one test."""
 MAX_DISTINCT = 16
 """Distinct calls of one function that are written, of which ``selection`` takes some."""
 MAX_ALIKE = 6
 """Those of them whose arguments are of the same classes."""
-MAX_OUTER = 60
-"""Frames between a method and the test that may have called it."""
 COUNTS_EVERY = 500
 _GENERATOR = 0x20
 
@@ -32,6 +32,7 @@ class _Seen:
     """What was seen of one function."""
 
     num_tries: int = 0
+    num_now: int = 0
     texts: set[str] = field(default_factory=set)
     shapes: Counter[tuple[str, ...]] = field(default_factory=Counter)
     is_enough: bool = False
@@ -73,7 +74,10 @@ class Observer:
         self._others: dict[int, types.CodeType] = {}
 
     def start(self) -> None:
-        """Begin to watch the current thread."""
+        """Begin to watch the current thread, for one test or snippet."""
+        self._objects.begin()
+        for seen in self._seen.values():
+            seen.num_now = 0
         sys.setprofile(self._hook)
 
     def stop(self) -> None:
@@ -83,7 +87,11 @@ class Observer:
 
     def write_counts(self) -> None:
         """Write what was counted so far."""
-        counts = {"calls": self._num_calls, "spelt": self._num_spelt, "not_spelt": dict(sorted(self._not_spelt.items()))}
+        counts = {
+            "calls": self._num_calls,
+            "spelt": self._num_spelt,
+            "not_spelt": dict(sorted(self._not_spelt.items())),
+        }
         self._write({"harvest_counts": counts})
 
     def _hook(self, frame: types.FrameType, event: str, argument: object) -> None:
@@ -122,10 +130,12 @@ class Observer:
             self.write_counts()
         if target.problem:
             seen.is_enough = True
-        follows = seen.num_tries < MAX_FOLLOWED and (
-            target.kind == "init" or (target.kind == "method" and self._is_followed(frame, code))
+        follows = (
+            seen.num_now < MAX_NOW
+            and seen.num_tries < MAX_FOLLOWED
+            and (target.kind == "init" or (target.kind in ("method", "function") and self._is_followed(frame, code)))
         )
-        if seen.is_enough and not follows:
+        if not follows and (seen.is_enough or seen.num_now >= MAX_NOW):
             return
         self._look(frame, code, target, seen, follows=follows)
 
@@ -134,13 +144,14 @@ class Observer:
     ) -> None:
         """Spell a call; write it where it is new; note what it may do to its object."""
         seen.num_tries += 1
+        seen.num_now += 1
         values = _arguments(frame, code)
         self._speller.begin()
         before: tuple[str, ...] | None = None
         step = why = ""
         call: _Call | None = None
         try:
-            if follows and target.kind == "method":
+            if follows and target.kind != "init":
                 before = self._objects.steps(values[0][1])
             call = _Call(self._speller, self._registry, target, code, values)
             step = call.step
@@ -174,21 +185,10 @@ class Observer:
         self._write({"seen_call": {**_function(target), **record, "shape": " ".join(shape)[:400]}})
 
     def _is_followed(self, frame: types.FrameType, code: types.CodeType) -> bool:
-        """Return True for a method that is called from outside on an object whose making is known."""
+        """Return True for a call whose first argument is an object whose making is known."""
         if not code.co_argcount or code.co_flags & _GENERATOR:
             return False
-        value = frame.f_locals.get(code.co_varnames[0])
-        if not self._objects.is_followed(value):
-            return False
-        outer = frame.f_back
-        for _ in range(MAX_OUTER):
-            if outer is None:
-                return True
-            place = self._targets.place(outer.f_code.co_filename)
-            if place:
-                return place == "test" or outer.f_code.co_name == "<module>"
-            outer = outer.f_back
-        return True
+        return self._objects.is_followed(frame.f_locals.get(code.co_varnames[0]))
 
     def _constructor_made_elsewhere(self, frame: types.FrameType, code: types.CodeType) -> None:
         """Note a constructor that a decorator wrote (of a data class), one of a class of the tests, or one of a class
@@ -276,6 +276,8 @@ class _Call:
             self.step = f"{SELF} = {self.plain}"
         elif self._kept and callee == f"{self._kept[0]}.{target.name}" and target.kind == "method":
             self.step = self.plain.replace(self._kept[0], SELF)
+        elif target.kind == "function" and texts and (mark := _only_mark(texts[0])):
+            self.step = self.plain.replace(mark, SELF)
 
     def _callee(
         self, speller: Speller, target: Target, code: types.CodeType, values: list[tuple[str, object]]
@@ -316,6 +318,11 @@ class _Call:
             "variables": named.variables,
             "given": [*self._given],
         }
+
+
+def _only_mark(text: str) -> str:
+    """A text that is a mark and nothing else; else an empty one."""
+    return text if text.startswith("\x01") and text.endswith("\x01") and text.count("\x01") == 2 else ""
 
 
 def _joined(target: Target, callee: str, arguments: str) -> str:

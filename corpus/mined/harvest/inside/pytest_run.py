@@ -35,8 +35,6 @@ OPTIONS = (
 """Pytest's options, which are those of the collection."""
 
 
-
-
 class _Plugin:
     """Watches each item, and gives it its time."""
 

@@ -15,16 +15,26 @@ import types
 
 from trace_mine_harvest.authors_text import source_of
 from trace_mine_harvest.objects import Objects
-from trace_mine_harvest.state import ITERATORS, REPEATABLE
+from trace_mine_harvest.state import ITERATORS, REPEATABLE, fields_of, is_python_object
 from trace_mine_harvest.targets import Targets
 from trace_mine_harvest.texts import SELF, Made, Registry, Unspelt
 
 MAX_NODES = 200
 MAX_DEPTH = 8
+MAX_CONSTANT_DEPTH = 4
 MAX_TEXT = 1_000
 """Characters of one text or number."""
 _BITS = 512
-_CHANGING = (list, dict, set, bytearray, collections.deque, collections.OrderedDict, collections.defaultdict, collections.Counter)
+_CHANGING = (
+    list,
+    dict,
+    set,
+    bytearray,
+    collections.deque,
+    collections.OrderedDict,
+    collections.defaultdict,
+    collections.Counter,
+)
 
 
 def is_changing(value: object) -> bool:
@@ -48,6 +58,8 @@ class Speller:
         self._num_left = 0
         self._met: dict[int, str] = {}
         self._sources: dict[int, tuple[object, str]] = {}
+        self._constants: dict[int, tuple[object, str, str, str]] = {}
+        self._num_modules = 0
 
     def begin(self) -> None:
         """Begin a call: an object that is met twice in it is one object."""
@@ -204,6 +216,8 @@ class Speller:
         if id(value) in self._met:
             return self._met[id(value)]
         kind = type(value)
+        if (text := self._constant(value)) is not None:
+            return text
         steps = self._objects.steps(value)
         if steps is None and (found := self._objects.path(value)) is not None:
             text = self._met[id(value)] = f"{self._object(found[0], depth + 1)}{found[1]}"
@@ -213,6 +227,34 @@ class Speller:
         mark = self._registry.made(Made(_variable_of(kind), steps))
         self._met[id(value)] = mark
         return mark
+
+    def _constant(self, value: object) -> str | None:
+        """An object that has a name in one of the repository's modules, or is an attribute of such a one."""
+        if len(sys.modules) != self._num_modules:
+            self._num_modules = len(sys.modules)
+            self._constants = {}
+            for module, loaded in [*sys.modules.items()]:
+                file = getattr(loaded, "__file__", None)
+                if type(file) is str and self._targets.place(file) == "own" and self._may_import(module):
+                    self._add_constants(module, vars(loaded))
+        found = self._constants.get(id(value))
+        if found is None or found[0] is not value:
+            return None
+        return f"{self._registry.imported(found[1], found[2])}{found[3]}"
+
+    def _add_constants(self, module: str, namespace: dict[str, object]) -> None:
+        for name, value in [*namespace.items()]:
+            if name.startswith("__") or not name.isidentifier() or not is_python_object(value):
+                continue
+            self._constants.setdefault(id(value), (value, module, name, ""))
+            pending = [(value, "", 0)]
+            while pending:
+                owner, path, depth = pending.pop()
+                for attribute, inner in (fields_of(owner) or {}).items():
+                    if is_python_object(inner) and attribute.isidentifier() and id(inner) not in self._constants:
+                        self._constants[id(inner)] = (inner, module, name, f"{path}.{attribute}")
+                        if depth < MAX_CONSTANT_DEPTH:
+                            pending.append((inner, f"{path}.{attribute}", depth + 1))
 
     def _directly(self, value: object, depth: int) -> str:
         """The construction of an object whose state says how: a named tuple, a data class, one without a state."""
@@ -227,13 +269,18 @@ class Speller:
                 if not self._objects.has_no_fields(value):
                     raise Unspelt("changed_object")
                 return f"{self._callable(kind)}({way(self, value, depth)})"
-        if isinstance(value, BaseException) and kind.__init__ in (BaseException.__init__, Exception.__init__):
-            if self._objects.has_no_fields(value):
-                return f"{self._callable(kind)}({self._items(value.args, depth)})"
+        is_plain_error = isinstance(value, BaseException) and kind.__init__ in (
+            BaseException.__init__,
+            Exception.__init__,
+        )
+        if is_plain_error and self._objects.has_no_fields(value):
+            return f"{self._callable(kind)}({self._items(value.args, depth)})"
         raise Unspelt(why)
 
 
-_SIMPLE = frozenset((int, bool, str, bytes, type(None), type(Ellipsis), type(NotImplemented), float, complex, range, slice, bytearray))  # noqa: E501
+_SIMPLE = frozenset(
+    (int, bool, str, bytes, type(None), type(Ellipsis), type(NotImplemented), float, complex, range, slice, bytearray)
+)
 _CALLABLES = (
     type,
     types.FunctionType,

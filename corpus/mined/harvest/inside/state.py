@@ -99,9 +99,7 @@ class StateReader:
         fields = fields_of(value)
         if parts is None and fields is None:
             raise Opaque("opaque")
-        inner = [
-            (name, self.of(field, depth + 1, _attribute(path, name))) for name, field in (fields or {}).items()
-        ]
+        inner = [(name, self.of(field, depth + 1, _attribute(path, name))) for name, field in (fields or {}).items()]
         return (id(kind), parts, tuple(inner))
 
     def _contents(self, value: object, depth: int, path: str | None) -> object:
@@ -128,6 +126,11 @@ class StateReader:
             self.of(item, depth, _item(path, number))
             for number, item in enumerate(base.__iter__(value))  # type: ignore[arg-type]
         )
+
+
+def is_python_object(value: object) -> bool:
+    """Return True for an object of a class that a ``class`` statement made, and that is no class itself."""
+    return bool(type(value).__flags__ & HEAP) and not isinstance(value, BY_IDENTITY)
 
 
 def _attribute(path: str | None, name: str) -> str | None:
@@ -166,8 +169,10 @@ def fields_of(value: object) -> dict[str, object] | None:
 
 
 HEAP = 1 << 9
-"""The flag of a class that was made by a ``class`` statement (``Py_TPFLAGSHEAPTYPE``)."""
-_KNOWN_BASES = frozenset((object, *_CONTAINERS, collections.OrderedDict, collections.defaultdict, Exception, BaseException))
+"""The flag of a class that was made by a ``class`` statement (``Py_TPFLAGS_HEAPTYPE``)."""
+_KNOWN_BASES = frozenset(
+    (object, *_CONTAINERS, collections.OrderedDict, collections.defaultdict, Exception, BaseException)
+)
 
 
 def _is_known(kind: type) -> bool:

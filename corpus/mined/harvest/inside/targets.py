@@ -92,7 +92,8 @@ class Targets:
         module = namespace.get("__name__")
         module = module if isinstance(module, str) else ""
         path = os.path.relpath(code.co_filename, self._root)
-        kind, problem, defaults = "function", "", ()
+        kind, problem = "function", ""
+        defaults: tuple[tuple[str, object], ...] = ()
         if "<lambda>" in code.co_qualname:
             problem = "lambda"
         elif "<locals>" in code.co_qualname:

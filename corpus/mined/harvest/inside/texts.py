@@ -189,7 +189,7 @@ class _Renderer:
         self._rendered.before += [step.replace(SELF, name) for step in steps]
 
     def _import(self, module: str, name: str) -> str:
-        root, _, rest = name.partition(".")
+        root = name.partition(".")[0]
         if name and (root not in self._taken or self._imports.get(root) == f"from {module} import {root}"):
             self._imports[root] = f"from {module} import {root}"
             self._taken.add(root)

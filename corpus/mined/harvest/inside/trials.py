@@ -129,7 +129,7 @@ class _Trial:
             if isinstance(value, types.CoroutineType):
                 value.close()
             return "", None
-        if not hasattr(kind, "__next__") or kind.__repr__ is not object.__repr__ and not _ADDRESS.search(_text(value)):
+        if not hasattr(kind, "__next__") or (kind.__repr__ is not object.__repr__ and _is_shown(value)):
             return "", value
         items: list[object] = []
         iterator: Iterator[object] = value  # type: ignore[assignment]
