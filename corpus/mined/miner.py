@@ -319,12 +319,12 @@ class Mined:
         sys_path = () if repository.stdlib else summary.main_roots
         arguments, portable = self._tracer_arguments(repository, packages, sys_path, ())
         wants_calls = "call" in self._options.chosen_entries
-        found = [candidate for candidate in candidates if candidate.snippet.kind == "call"]
+        by_syntax = [candidate for candidate in candidates if candidate.snippet.kind == "call"]
         harvest = harvest_calls(
             config_of(arguments),
             self._staging,
             candidates,
-            literal_calls=literal_calls(found),
+            literal_calls=literal_calls(by_syntax),
             has_pytest=has_pytest,
             wants_calls=wants_calls,
             kept_as=content_key(

@@ -49,11 +49,11 @@ PACKAGE = "trace_mine_harvest"
 _PROGRAM = """\
 import json, os
 from {package}.channel import writer
-from {package}.targets import Targets
+from {package}.targets import WatchedFunctions
 from {package}.runs import run_snippets
 from {package}.trials import try_calls
 write = writer({word!r}, os.dup(1))
-targets = Targets({root!r}, {own!r}, {roots!r})
+targets = WatchedFunctions({root!r}, {own!r}, {roots!r})
 given = json.loads({given!r})
 """
 _TESTS = (

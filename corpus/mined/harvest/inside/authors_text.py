@@ -73,13 +73,13 @@ class _Finder:
             if value is itself:
                 continue
             try:
-                found = ((name, _statement(name, value, self._may_import)),)
+                place = ((name, _statement(name, value, self._may_import)),)
             except Unspelt:
                 if not isinstance(value, (type, types.FunctionType)) or value.__name__ != name:
                     raise
                 source = self.source(value, depth + 1)
-                found = (*source.imports, (name, source.text))
-            for other, text in found:
+                place = (*source.imports, (name, source.text))
+            for other, text in place:
                 if statements.setdefault(other, text) != text:
                     raise Unspelt("name_clash")
         return tuple(statements.items())
@@ -119,10 +119,10 @@ def _definition(code: types.CodeType) -> tuple[ast.Lambda | ast.FunctionDef, str
     if tree is None:
         raise Unspelt("no_source")
     lines = linecache.getlines(code.co_filename)
-    found = [node for node in _functions(code.co_filename, code.co_firstlineno) if _is_of(node, code)]
-    if len(found) != 1:
+    place = [node for node in _functions(code.co_filename, code.co_firstlineno) if _is_of(node, code)]
+    if len(place) != 1:
         raise Unspelt("no_source")
-    node = found[0]
+    node = place[0]
     if isinstance(node, ast.Lambda):
         text = ast.unparse(node)
     else:

@@ -51,7 +51,7 @@ class Objects:
         self._num_nodes.clear()
 
     def constructed(self, value: object, step: str, why: str) -> None:
-        """Note that a constructor returned; ``step`` is its call, empty where it has no text, for the reason ``why``."""
+        """Note that a constructor returned; ``step`` is its call, empty where it has no text, by the word ``why``."""
         history = History(type(value), (step,), problem="" if step else why or "object")
         self._keep(value, history)
 
@@ -82,8 +82,8 @@ class Objects:
 
     def path(self, value: object) -> tuple[object, str] | None:
         """Return an object that can be made again and the way from it to the value; None where none is known."""
-        found = self._within.get(id(value))
-        return None if found is None or self.steps(found[0]) is None else found
+        known = self._within.get(id(value))
+        return None if known is None or self.steps(known[0]) is None else known
 
     def is_followed(self, value: object) -> bool:
         """Return True if a call of the object's method is worth noting."""

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from trace_mine_harvest.objects import Objects
-from trace_mine_harvest.spelling import Speller, is_changing
-from trace_mine_harvest.targets import Target, Targets, unwrapped
+from trace_mine_harvest.spelling import CallSpeller, is_changing
+from trace_mine_harvest.targets import WatchedFunction, WatchedFunctions, unwrapped
 from trace_mine_harvest.texts import SELF, Registry, Unspelt
 
 MAX_TRIES = 150
@@ -58,12 +58,12 @@ class Observer:
         write: writes a record.
     """
 
-    def __init__(self, targets: Targets, write: Callable[[dict[str, object]], object]) -> None:
+    def __init__(self, targets: WatchedFunctions, write: Callable[[dict[str, object]], object]) -> None:
         self._targets = targets
         self._write = write
         self._registry = Registry()
         self._objects = Objects()
-        self._speller = Speller(self._registry, self._objects, targets)
+        self._speller = CallSpeller(self._registry, self._objects, targets)
         self._seen: dict[tuple[str, str], _Seen] = {}
         self._pending: dict[types.FrameType, _Pending] = {}
         self._not_spelt: Counter[str] = Counter()
@@ -140,7 +140,7 @@ class Observer:
         self._look(frame, code, target, seen, follows=follows)
 
     def _look(
-        self, frame: types.FrameType, code: types.CodeType, target: Target, seen: _Seen, *, follows: bool
+        self, frame: types.FrameType, code: types.CodeType, target: WatchedFunction, seen: _Seen, *, follows: bool
     ) -> None:
         """Spell a call; write it where it is new; note what it may do to its object."""
         seen.num_tries += 1
@@ -172,7 +172,7 @@ class Observer:
         elif gives:
             self._pending[frame] = _Pending(None, "", None, False, "", gives)
 
-    def _take(self, target: Target, seen: _Seen, call: _Call) -> None:
+    def _take(self, target: WatchedFunction, seen: _Seen, call: _Call) -> None:
         shape = call.shape
         if seen.shapes[shape] >= MAX_ALIKE:
             return
@@ -245,9 +245,9 @@ class _Call:
 
     def __init__(
         self,
-        speller: Speller,
+        speller: CallSpeller,
         registry: Registry,
-        target: Target,
+        target: WatchedFunction,
         code: types.CodeType,
         values: list[tuple[str, object]],
     ) -> None:
@@ -280,7 +280,7 @@ class _Call:
             self.step = self.plain.replace(mark, SELF)
 
     def _callee(
-        self, speller: Speller, target: Target, code: types.CodeType, values: list[tuple[str, object]]
+        self, speller: CallSpeller, target: WatchedFunction, code: types.CodeType, values: list[tuple[str, object]]
     ) -> tuple[str, list[tuple[str, object]]]:
         first = values[0][1]
         if target.kind in ("init", "new"):
@@ -325,7 +325,7 @@ def _only_mark(text: str) -> str:
     return text if text.startswith("\x01") and text.endswith("\x01") and text.count("\x01") == 2 else ""
 
 
-def _joined(target: Target, callee: str, arguments: str) -> str:
+def _joined(target: WatchedFunction, callee: str, arguments: str) -> str:
     if target.kind == "property":
         return callee
     if target.kind == "setter":
@@ -334,7 +334,7 @@ def _joined(target: Target, callee: str, arguments: str) -> str:
 
 
 def _texts(
-    speller: Speller,
+    speller: CallSpeller,
     code: types.CodeType,
     values: list[tuple[str, object]],
     defaults: dict[str, object],
@@ -440,7 +440,7 @@ def _first_resume(code: types.CodeType) -> int:
     return known
 
 
-def _function(target: Target) -> dict[str, object]:
+def _function(target: WatchedFunction) -> dict[str, object]:
     return {
         "module": target.module,
         "qualname": target.qualname,

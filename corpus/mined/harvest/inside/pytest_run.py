@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from trace_mine_harvest.observer import Observer
-from trace_mine_harvest.runs import OutOfTime, within
-from trace_mine_harvest.targets import Targets
+from trace_mine_harvest.runs import OwnTimeIsOver, within
+from trace_mine_harvest.targets import WatchedFunctions
 
 OPTIONS = (
     "--assert=plain",
@@ -51,7 +51,7 @@ class _Plugin:
         try:
             with within(self._seconds):
                 yield
-        except OutOfTime:
+        except OwnTimeIsOver:
             return  # between two phases of the item; within one, pytest has caught it
         finally:
             self._observer.stop()
@@ -67,7 +67,7 @@ def _calm_hypothesis() -> None:
             settings.load_profile("harvest")
 
 
-def run_tests(targets: Targets, write: Callable[[dict[str, object]], None], root: str, seconds: float) -> None:
+def run_tests(targets: WatchedFunctions, write: Callable[[dict[str, object]], None], root: str, seconds: float) -> None:
     """Run all tests that pytest finds below a folder.
 
     Args:

@@ -12,7 +12,7 @@ import types
 from collections.abc import Callable, Iterator, Sequence
 
 from trace_mine_harvest.observer import Observer
-from trace_mine_harvest.targets import Targets
+from trace_mine_harvest.targets import WatchedFunctions
 
 WAITING = 6
 """Times as long as its CPU time that a test may take by the clock."""
@@ -20,7 +20,7 @@ _PLAIN_ERRORS = (NameError, ImportError, ModuleNotFoundError, AttributeError, Ty
 """Errors whose text runs no code of the repository's."""
 
 
-class OutOfTime(BaseException):
+class OwnTimeIsOver(BaseException):
     """A test or an example took its time. No ``Exception``, which tests catch."""
 
 
@@ -32,11 +32,11 @@ def within(seconds: float) -> Iterator[None]:
     has had no processor.
 
     Raises:
-        OutOfTime: it took longer.
+        OwnTimeIsOver: it took longer.
     """
 
     def late(number: int, frame: object) -> None:
-        raise OutOfTime(f"{seconds} s")
+        raise OwnTimeIsOver(f"{seconds} s")
 
     before = [signal.signal(each, late) for each in (signal.SIGPROF, signal.SIGALRM)]
     signal.setitimer(signal.ITIMER_PROF, seconds, seconds)
@@ -51,7 +51,10 @@ def within(seconds: float) -> Iterator[None]:
 
 
 def run_snippets(
-    targets: Targets, write: Callable[[dict[str, object]], None], snippets: Sequence[dict[str, object]], seconds: float
+    targets: WatchedFunctions,
+    write: Callable[[dict[str, object]], None],
+    snippets: Sequence[dict[str, object]],
+    seconds: float,
 ) -> None:
     """Run examples, tests and scripts, each in a namespace of its own.
 

@@ -16,7 +16,7 @@ import types
 from trace_mine_harvest.authors_text import source_of
 from trace_mine_harvest.objects import Objects
 from trace_mine_harvest.state import ITERATORS, REPEATABLE, fields_of, is_python_object
-from trace_mine_harvest.targets import Targets
+from trace_mine_harvest.targets import WatchedFunctions
 from trace_mine_harvest.texts import SELF, Made, Registry, Unspelt
 
 MAX_NODES = 200
@@ -42,7 +42,7 @@ def is_changing(value: object) -> bool:
     return type(value) in _CHANGING
 
 
-class Speller:
+class CallSpeller:
     """Spells values.
 
     Args:
@@ -51,7 +51,7 @@ class Speller:
         targets: tells which modules are the repository's own.
     """
 
-    def __init__(self, registry: Registry, objects: Objects, targets: Targets) -> None:
+    def __init__(self, registry: Registry, objects: Objects, targets: WatchedFunctions) -> None:
         self._registry = registry
         self._objects = objects
         self._targets = targets
@@ -219,8 +219,8 @@ class Speller:
         if (text := self._constant(value)) is not None:
             return text
         steps = self._objects.steps(value)
-        if steps is None and (found := self._objects.path(value)) is not None:
-            text = self._met[id(value)] = f"{self._object(found[0], depth + 1)}{found[1]}"
+        if steps is None and (place := self._objects.path(value)) is not None:
+            text = self._met[id(value)] = f"{self._object(place[0], depth + 1)}{place[1]}"
             return text
         if steps is None:
             steps = (f"{SELF} = {self._directly(value, depth)}",)
@@ -237,10 +237,10 @@ class Speller:
                 file = getattr(loaded, "__file__", None)
                 if type(file) is str and self._targets.place(file) == "own" and self._may_import(module):
                     self._add_constants(module, vars(loaded))
-        found = self._constants.get(id(value))
-        if found is None or found[0] is not value:
+        place = self._constants.get(id(value))
+        if place is None or place[0] is not value:
             return None
-        return f"{self._registry.imported(found[1], found[2])}{found[3]}"
+        return f"{self._registry.imported(place[1], place[2])}{place[3]}"
 
     def _add_constants(self, module: str, namespace: dict[str, object]) -> None:
         for name, value in [*namespace.items()]:
@@ -292,26 +292,26 @@ _CALLABLES = (
     type(functools.singledispatch(len)),
 )
 _WAYS = {
-    list: Speller._list,
-    tuple: Speller._tuple,
-    set: Speller._set,
-    frozenset: Speller._set,
-    dict: Speller._dict,
-    collections.deque: Speller._deque,
-    collections.defaultdict: Speller._default_dict,
-    collections.OrderedDict: Speller._table,
-    collections.Counter: Speller._table,
-    re.Pattern: Speller._pattern,
-    functools.partial: Speller._partial,
-    operator.itemgetter: Speller._getter,
-    operator.attrgetter: Speller._getter,
-    operator.methodcaller: Speller._getter,
-    io.StringIO: Speller._text_file,
-    io.BytesIO: Speller._text_file,
+    list: CallSpeller._list,
+    tuple: CallSpeller._tuple,
+    set: CallSpeller._set,
+    frozenset: CallSpeller._set,
+    dict: CallSpeller._dict,
+    collections.deque: CallSpeller._deque,
+    collections.defaultdict: CallSpeller._default_dict,
+    collections.OrderedDict: CallSpeller._table,
+    collections.Counter: CallSpeller._table,
+    re.Pattern: CallSpeller._pattern,
+    functools.partial: CallSpeller._partial,
+    operator.itemgetter: CallSpeller._getter,
+    operator.attrgetter: CallSpeller._getter,
+    operator.methodcaller: CallSpeller._getter,
+    io.StringIO: CallSpeller._text_file,
+    io.BytesIO: CallSpeller._text_file,
 }
 _BELOW = {
     list: lambda speller, value, depth: f"[{speller._items(list.__iter__(value), depth)}]",
-    dict: Speller._dict,
+    dict: CallSpeller._dict,
     set: lambda speller, value, depth: speller._set(set(set.__iter__(value)), depth),
     str: lambda speller, value, depth: _simple(str.__str__(value)),
     int: lambda speller, value, depth: _simple(int.__int__(value)),

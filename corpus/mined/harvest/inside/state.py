@@ -1,4 +1,4 @@
-"""The state of an object as a value that can be compared, found without running any code of the object's class."""
+"""The state of an object as a value that can be compared, known without running any code of the object's class."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ MAX_UNWRAPPED = 10
 
 
 @dataclass(frozen=True)
-class Target:
+class WatchedFunction:
     """A watched function.
 
     Attributes:
@@ -45,7 +45,7 @@ class Target:
         return self.qualname.rpartition(".")[2]
 
 
-class Targets:
+class WatchedFunctions:
     """Tells of code whether it is watched.
 
     Args:
@@ -59,7 +59,7 @@ class Targets:
         self._own = tuple(own)
         self._roots = tuple(roots)
         # by identity: equal code may stand in two files; the code is kept so that no other gets its number
-        self._known: dict[int, tuple[types.CodeType, Target | None]] = {}
+        self._known: dict[int, tuple[types.CodeType, WatchedFunction | None]] = {}
         self._files: dict[str, str] = {}
 
     def place(self, file: str) -> str:
@@ -74,7 +74,7 @@ class Targets:
             return ""
         return "test" if is_test_path(os.path.relpath(file, self._root)) else "own"
 
-    def of(self, code: types.CodeType, namespace: dict[str, object]) -> Target | None:
+    def of(self, code: types.CodeType, namespace: dict[str, object]) -> WatchedFunction | None:
         """Return the target that the code belongs to; None for code that is not watched."""
         known = self._known.get(id(code))
         if known is not None:
@@ -88,7 +88,7 @@ class Targets:
         self._known[id(code)] = (code, target)
         return target
 
-    def _target(self, code: types.CodeType, namespace: dict[str, object]) -> Target:
+    def _target(self, code: types.CodeType, namespace: dict[str, object]) -> WatchedFunction:
         module = namespace.get("__name__")
         module = module if isinstance(module, str) else ""
         path = os.path.relpath(code.co_filename, self._root)
@@ -103,14 +103,14 @@ class Targets:
         elif not self.leads_to(module, code.co_filename):
             problem = "not_importable"
         else:
-            found = _found(module, code)
-            if found is None:
+            known = _found(module, code)
+            if known is None:
                 problem = "no_name"
             else:
-                kind, function = found
+                kind, function = known
                 defaults = tuple(_defaults(function))
         lines = [line for _, _, line in code.co_lines() if line]
-        return Target(
+        return WatchedFunction(
             module=module,
             qualname=code.co_qualname,
             path=path,

@@ -52,7 +52,7 @@ SELF = "\x02"
 
 
 @dataclass
-class Rendered:
+class RenderedCall:
     """A call as commands.
 
     Attributes:
@@ -94,7 +94,7 @@ class Registry:
         self._things.append(thing)
         return f"\x01{len(self._things) - 1}\x01"
 
-    def render(self, call: str, given: dict[str, str], taken: Iterable[str], kept: Iterable[str]) -> Rendered:
+    def render(self, call: str, given: dict[str, str], taken: Iterable[str], kept: Iterable[str]) -> RenderedCall:
         """Turn a call into commands.
 
         Args:
@@ -119,10 +119,10 @@ class _Renderer:
         self._taken = {*RESERVED, *taken}
         self._names: dict[int, str] = {}
         self._imports: dict[str, str] = {}
-        self._rendered = Rendered()
+        self._rendered = RenderedCall()
         self._uses: Counter[int] = Counter()
 
-    def render(self, call: str, given: dict[str, str]) -> Rendered:
+    def render(self, call: str, given: dict[str, str]) -> RenderedCall:
         self._count([call, *given.values()])
         # names that stand in authors' texts can't be chosen, so they come first
         for number in sorted(self._uses):

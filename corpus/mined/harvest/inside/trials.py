@@ -8,7 +8,7 @@ import sys
 import types
 from collections.abc import Callable, Iterator, Sequence
 
-from trace_mine_harvest.runs import OutOfTime, within
+from trace_mine_harvest.runs import OwnTimeIsOver, within
 
 MAX_ITEMS = 60
 """Items of an iterator that a session shows at once; of a longer one it shows the first ``NEXT``."""
@@ -38,7 +38,7 @@ def try_calls(
         try:
             with within(seconds):
                 trial.run()
-        except OutOfTime:
+        except OwnTimeIsOver:
             problem = "no_end"
         except BaseException as error:
             if isinstance(error, KeyboardInterrupt):
