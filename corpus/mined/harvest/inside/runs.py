@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import io
+import linecache
 import os
 import signal
 import sys
@@ -95,9 +96,13 @@ def _run(observer: Observer, snippet: dict[str, object], failed: list[int], erro
     sys.modules["__main__"] = main
     namespace = main.__dict__
     exec(compile(str(snippet["code"]), "<set-up>", "exec"), namespace)
-    file = str(snippet["file"]) if is_script else "<example>"
     observer.start()
     for number, piece in enumerate(snippet["pieces"]):  # type: ignore[arg-type]
+        file = str(snippet["file"])
+        if not is_script:
+            # where the text of its lambdas is looked up
+            file = f"<example {snippet['number']}.{number}>"
+            linecache.cache[file] = (len(piece), None, piece.splitlines(keepends=True), file)
         try:
             exec(compile(piece, file, "exec" if is_script else "single"), namespace)
         except BaseException as error:
