@@ -61,8 +61,8 @@ def mine(
     sources: Annotated[
         str | None,
         typer.Option(
-            help="Comma-separated: doctest, script, test; an inverse view mines calls and nothing else.",
-            show_default="doctest,script,test",
+            help="Comma-separated: doctest, script, test, call, docs; an inverse view mines calls and nothing else.",
+            show_default="doctest,script,test,call,docs",
         ),
     ] = None,
     follow: Annotated[
@@ -157,8 +157,8 @@ def mine(
 ) -> None:
     """Turns real Python code into a dataset of REPL sessions that replay.
 
-    Finds doctest examples, scripts and tests, runs each in a sandbox, and writes what happened;
-    datasets.load_dataset(OUT) reads it.
+    Finds doctest examples, scripts, tests, calls and code of documentation, runs each in a sandbox, and writes what
+    happened; datasets.load_dataset(OUT) reads it.
     """
     from trace_mine.corpus.mined.items.siblings import SIBLINGS
     from trace_mine.corpus.mined.options import MineOptions

@@ -138,7 +138,7 @@ def _write_records(reader: _Reader, markers: Sequence[Marker], building: Path, c
         return shards
     folder = building / RECORDS
     folder.mkdir()
-    schema = features().arrow_schema
+    schema = parquet_schema()
     for split in SPLITS:
         writer: ShardWriter | None = None
         for row in reader.records(split):

@@ -90,18 +90,42 @@ class ItemNote(TypedDict, total=False):
     failure: str
 
 
+class CallNote(TypedDict, total=False):
+    """What became of the calls that a repository's tests, examples and scripts made.
+
+    ``functions_reached``: functions that were called and have a name to be imported by, and by why those without one.
+    ``calls_seen``: their calls; of those that were looked at ``calls_spelt`` have a text, the others have none by
+    ``not_spelt``. Of the ``distinct`` ones, some gave no session when they were tried (``not_shown``), some are like
+    others (``alike``), and the rest are the snippets (``taken``), of ``functions_taken`` functions. ``failures``: what
+    ended runs before their time.
+    """
+
+    functions_reached: int
+    functions_without_a_name: dict[str, int]
+    calls_seen: int
+    calls_spelt: int
+    not_spelt: dict[str, int]
+    distinct: int
+    not_shown: dict[str, int]
+    alike: int
+    taken: int
+    functions_taken: int
+    failures: list[str]
+
+
 class Notes(TypedDict, total=False):
     """Entries that the mined origin adds; the synthetic origin adds none.
 
     ``ignored_inputs``: ``name`` and ``reason`` of each input that is no repository; ``missing_packages``: for each
     repository, the packages that it imports and that are not installed; ``environments``: what was made for each;
-    ``tests``: what pytest collected in it.
+    ``tests``: what pytest collected in it; ``calls``: what was harvested there.
     """
 
     files: FileStats
     ignored_inputs: list[dict[str, str]]
     environments: dict[str, EnvironmentNote]
     tests: dict[str, ItemNote]
+    calls: dict[str, CallNote]
     missing_packages: dict[str, list[str]]
 
 

@@ -31,8 +31,9 @@ ROLES = ("prompt", "command", "reveal", "value", "hidden", "error")
 """The roles of segments. ``prompt``: ``>>> `` or ``... ``; ``command``: text that acts; ``reveal``: text that only
 shows; ``value``: output that was printed or echoed; ``error``: a traceback; ``hidden``: text that a view withholds."""
 
-KINDS = ("doctest", "script", "test", "call")
-"""The kinds of snippets: a docstring's examples; a script; a test; a call whose arguments are hidden inputs."""
+KINDS = ("doctest", "script", "test", "call", "docs")
+"""The kinds of snippets: a docstring's examples; a script; a test; a call of one function; code of a page of
+documentation."""
 
 STATUSES = (
     "ok",

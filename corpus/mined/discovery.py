@@ -38,6 +38,10 @@ SECONDS_A_MEGABYTE = 20.0
 """CPU time for a megabyte of text, forty times what packages take."""
 
 
+MAX_LICENCE_CHARS = 2_000
+"""Characters of an SPDX expression."""
+
+
 class GaveUp(Exception):
     """A repository takes too long to be read, file by file; the message says how long."""
 
@@ -60,6 +64,7 @@ class Survey:
             path and reason of every file that could not be decoded or parsed.
         imports: top-level names that its files import.
         layout: the importable names of its files.
+        licences: by path, the licence in a file's own header.
 
     Raises:
         GaveUp: its files take too long, each for itself within its limit.
@@ -77,6 +82,7 @@ class Survey:
         digest = hashlib.sha256()
         imports: set[str] = set()
         self._imports_by_file: list[tuple[str, frozenset[Imported]]] = []
+        self.licences: dict[str, str] = {}
         searched = None if only is None else frozenset(only)
         for file in walk(root):
             is_searched = searched is None or file.path in searched
@@ -99,6 +105,8 @@ class Survey:
                 imports |= imported_names(source.text)
             if source.tree is not None:
                 self._imports_by_file.append((file.path, imports_of(source.tree)))
+            if licence := _header_licence(source.text):
+                self.licences[file.path] = licence
             if is_searched:
                 self.counts.num_read += 1
                 self._paths.append(file.path)
@@ -180,3 +188,11 @@ class Survey:
         allowed = REPOSITORY_SECONDS + SECONDS_A_MEGABYTE * self._num_bytes / 1e6
         if process_time() - self._started > allowed:
             raise GaveUp(f"{len(self._paths)} files took more than {REPOSITORY_SECONDS:g} s of CPU time")
+
+
+def _header_licence(text: str) -> str | None:
+    """The licence in a file's own header; NOASSERTION for one that is longer than any written one, or takes long."""
+    licence = within_limits(partial(header_licence, text), FILE_SECONDS)
+    if isinstance(licence, Drop) or (licence is not None and len(licence) > MAX_LICENCE_CHARS):
+        return "NOASSERTION"
+    return licence

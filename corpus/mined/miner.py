@@ -16,6 +16,8 @@ from trace_mine.corpus.hashing import code_hash, content_key
 from trace_mine.corpus.mined.environments.for_repository import COMMIT, RepositoryEnvironments, RepositoryPackages
 from trace_mine.corpus.mined.environments.provision import kept_environments
 from trace_mine.corpus.mined.file_counts import AllFileCounts
+from trace_mine.corpus.mined.harvest.harvesting import harvest_calls
+from trace_mine.corpus.mined.harvest.in_repository import literal_calls, with_calls, with_pages
 from trace_mine.corpus.mined.import_search import search_of
 from trace_mine.corpus.mined.items.collection import collect_tests
 from trace_mine.corpus.mined.items.in_repository import with_items
@@ -47,8 +49,9 @@ from trace_mine.corpus.mined.snippets.testcases import is_test_file
 from trace_mine.corpus.mined.start_tracer import config_of
 from trace_mine.corpus.mined.tracing import ORIGIN, trace_unit
 from trace_mine.corpus.rows import printable
-from trace_mine.corpus.stats import EnvironmentNote, ItemNote, Notes
+from trace_mine.corpus.stats import CallNote, EnvironmentNote, ItemNote, Notes
 from trace_mine.corpus.work import Traces, WorkUnit
+from trace_mine.tracer.inside.reasons import Reason
 from trace_mine.tracer.schema import SCHEMA_VERSION, Drop
 from trace_mine.tracer.visible import one_line
 
@@ -90,6 +93,7 @@ class Mined:
         self._tell = tell
         self._environments: dict[str, EnvironmentNote] = {}
         self._items: dict[str, ItemNote] = {}
+        self._calls: dict[str, CallNote] = {}
         self._num_left = options.limit
         self._options = options
         self._staging = staging.resolve()  # the reader's jail has absolute paths, and --out may be a relative one
@@ -166,7 +170,8 @@ class Mined:
                         unit = self._unreadable_unit(name_of(target), reading)
                         yield partial(iter, (unit,))
                         continue
-                    num_left = None if num_left is None else num_left - len(reading.candidates)
+                    if num_left is not None:
+                        num_left = max(0, num_left - len(reading.candidates))
                     packages = environments.ask(reading.summary, is_stdlib=repository.stdlib)
                     yield partial(self._units_with, repository, reading, packages)
 
@@ -189,9 +194,10 @@ class Mined:
             origin=repository.origin,
             only=repository.only,
             is_stdlib=repository.stdlib,
-            entries=self._options.chosen_entries,
-            prior=self._options.prior or "mined",
-            limit=limit,
+            entries=self._options.searched_entries,
+            prior=self._options.prior or "none",
+            # what others' calls are harvested from may lie behind the limit
+            limit=None if self._options.harvests else limit,
             scripts=ScriptChoice(rule=repository.script_rule, globs=self._options.scripts),
             is_permissive_only=self._options.licences == "permissive",
             wants_commit_time=self._options.as_of == COMMIT,
@@ -216,6 +222,7 @@ class Mined:
             "files": self._files.as_json(),
             "ignored_inputs": [{"name": printable(item.name), "reason": item.explanation} for item in self._ignored],
             "tests": dict(sorted(self._items.items())),
+            "calls": dict(sorted(self._calls.items())),
             "environments": dict(sorted(self._environments.items())),
             "missing_packages": {name: sorted(counter) for name, counter in sorted(self._missing.items())},
         }
@@ -244,6 +251,8 @@ class Mined:
         machine, and so is not hashed itself.
         """
         summary = reading.summary
+        if self._num_left == 0:
+            return
         if packages.missing:
             # Added up: two versions of one project may both be mined, under one name.
             self._missing.setdefault(summary.name, Counter()).update(packages.missing)
@@ -296,19 +305,68 @@ class Mined:
     def _candidates(
         self, repository: Repository, reading: RepositoryReading, packages: RepositoryPackages
     ) -> Sequence[Candidate]:
-        """The snippets of a repository, its tests as pytest collects them where it has pytest."""
+        """The snippets of a repository: its tests as pytest collects them where it has pytest, and harvested calls."""
+        candidates: Sequence[Candidate] = reading.candidates
         summary = reading.summary
-        if "test" not in self._options.chosen_entries or "pytest" not in packages.importable or repository.stdlib:
-            return reading.candidates
+        entries = self._options.chosen_entries
         # a repository without tests need not be asked for them
-        if not any(candidate.snippet.kind == "test" for candidate in reading.candidates):
-            return reading.candidates
-        arguments, _ = self._tracer_arguments(repository, packages, summary.main_roots, ())
-        tests = collect_tests(config_of(arguments), self._staging)
-        if tests.failure:
-            self._tell(f"tests of {summary.name}: {tests.failure}; they are read by their syntax instead")
-        candidates, note = with_items(reading, tests, repository.root, self._options.siblings)
-        self._items[summary.name] = note
+        has_tests = any(candidate.snippet.kind == "test" for candidate in candidates)
+        has_pytest = has_tests and "pytest" in packages.importable and not repository.stdlib
+        if "test" in entries and has_pytest:
+            arguments, _ = self._tracer_arguments(repository, packages, summary.main_roots, ())
+            tests = collect_tests(config_of(arguments), self._staging)
+            if tests.failure:
+                self._tell(f"tests of {summary.name}: {tests.failure}; they are read by their syntax instead")
+            candidates, self._items[summary.name] = with_items(reading, tests, repository.root, self._options.siblings)
+        if self._options.harvests:
+            candidates = self._harvested(repository, summary, candidates, packages, has_pytest=has_pytest)
+        return [_permitted(each, summary) for each in candidates if each.snippet.kind in entries]
+
+    def _harvested(
+        self,
+        repository: Repository,
+        summary: RepositorySummary,
+        candidates: Sequence[Candidate],
+        packages: RepositoryPackages,
+        *,
+        has_pytest: bool,
+    ) -> Sequence[Candidate]:
+        """The snippets with the calls that they, and the tests, make of the repository's functions."""
+        if not candidates:
+            return candidates
+        sys_path = () if repository.stdlib else summary.main_roots
+        arguments, portable = self._tracer_arguments(repository, packages, sys_path, ())
+        wants_calls = "call" in self._options.chosen_entries
+        by_syntax = [candidate for candidate in candidates if candidate.snippet.kind == "call"]
+        harvest = harvest_calls(
+            config_of(arguments),
+            self._staging,
+            candidates,
+            literal_calls=literal_calls(by_syntax),
+            has_pytest=has_pytest,
+            wants_calls=wants_calls,
+            kept_as=content_key(
+                code_hash(),
+                summary.fingerprint,
+                portable,
+                list(packages.requires),
+                [has_pytest, wants_calls],
+                [candidate.to_json() for candidate in candidates],
+            )[:16],
+        )
+        root = Path(repository.library).parent if repository.library else repository.root
+        candidates = with_pages(candidates, harvest)
+        if not wants_calls:
+            return candidates
+        candidates, note = with_calls(candidates, harvest, root, summary)
+        self._calls[summary.name] = note
+        self._tell(
+            f"calls of {summary.name}: {note['functions_reached']} functions reached by {note['calls_seen']} calls; "
+            f"{note['distinct']} distinct ones have a text, {note['taken']} of {note['functions_taken']} functions "
+            "are taken"
+        )
+        for failure in note["failures"]:
+            self._tell(f"calls of {summary.name}: {failure}; those that were seen before are kept")
         return candidates
 
     def _sessions(self, candidate: Candidate) -> list[Candidate]:
@@ -378,6 +436,14 @@ def _entry(repository: str, candidate: Candidate) -> MinedEntry:
     }
 
 
+def _permitted(candidate: Candidate, summary: RepositorySummary) -> Candidate:
+    """The candidate, dropped where only permissive licences are wanted and its own is none."""
+    licence = candidate.licence or summary.licence
+    if candidate.drop is not None or licence not in summary.not_permissive:
+        return candidate
+    return replace(candidate, drop=Drop(reason=Reason.NOT_PERMISSIVE, evidence=f"licence {licence}"))
+
+
 def _note_of(summary: RepositorySummary, packages: RepositoryPackages) -> EnvironmentNote:
     """What ``stats.json`` says of a repository's environment."""
     assert packages.environment is not None
@@ -402,5 +468,6 @@ def warm_modules(imports: Iterable[str], packages: RepositoryPackages, candidate
     modules = {snippet.module for snippet in snippets if snippet.kind == "doctest"}
     called = [snippet for snippet in snippets if snippet.kind == "call" and not is_test_file(snippet.path)]
     # A call runs in `__main__` and imports its function, so its snippet has no module; its name begins with it.
-    modules |= {snippet.name.rpartition(".")[0] for snippet in called}
+    modules |= {snippet.name.rpartition(".")[0] for snippet in called if snippet.asks}
+    modules |= {candidate.warm for candidate in candidates if candidate.drop is None}
     return sorted({module for module in modules if module} | (packages.importable & {*imports}))

@@ -10,7 +10,7 @@ from trace_mine.corpus.mined.environments.for_repository import EnvironmentOptio
 from trace_mine.corpus.mined.environments.uv import PackageIndex
 from trace_mine.corpus.mined.import_search import search_of
 from trace_mine.corpus.mined.items.siblings import SIBLINGS
-from trace_mine.corpus.mined.snippets import DEFAULT_ENTRIES, ENTRIES, INVERSE_ENTRIES
+from trace_mine.corpus.mined.snippets import DEFAULT_ENTRIES, ENTRIES, HARVESTED, INVERSE_ENTRIES
 from trace_mine.corpus.mined.snippets.file_roles import ScriptChoice
 from trace_mine.tracer.config import DEFAULT_FOLLOW, TracerConfig, check_sandbox_level
 from trace_mine.tracer.limits import Limits
@@ -25,8 +25,8 @@ class MineOptions:
     """The snippets to mine, and how to trace them.
 
     Attributes:
-        entries: names of ``snippets.ENTRIES`` (the option ``--sources``); None for those of the view: calls where it
-            hides inputs, all others elsewhere.
+        entries: names of ``snippets.ENTRIES`` (the option ``--sources``); None for those of the view: calls alone
+            where it hides inputs, all elsewhere.
         follow: how deep calls of the repository's own functions are opened; 0 keeps every call as one command.
         limits: of one run.
         limit: the number of snippets to stop after; None for all of them.
@@ -102,8 +102,8 @@ class MineOptions:
         expected = DEFAULT_ENTRIES if self.prior is None else INVERSE_ENTRIES
         if not set(self.chosen_entries) <= set(expected):
             raise ValueError(
-                f"expected the entry call with an inverse view and with no other, got "
-                f"{','.join(self.chosen_entries)} with the view {self.view!r}; leave entries (--sources) out"
+                f"expected the entry call and no other with an inverse view, got {','.join(self.chosen_entries)} with "
+                f"the view {self.view!r}; leave entries (--sources) out"
             )
 
     def _check_numbers(self) -> None:
@@ -177,6 +177,20 @@ class MineOptions:
         if self.entries is not None:
             return self.entries
         return DEFAULT_ENTRIES if self.prior is None else INVERSE_ENTRIES
+
+    @property
+    def harvests(self) -> bool:
+        """What a repository runs is run once before its snippets: for the calls in it, and for what of its
+        documentation fails.
+        """
+        return self.prior is None and not {"call", "docs"}.isdisjoint(self.chosen_entries)
+
+    @property
+    def searched_entries(self) -> tuple[str, ...]:
+        """The entries that the reader is asked for: all that is run for its calls, whether it is chosen or not."""
+        if not self.harvests or "call" not in self.chosen_entries:
+            return self.chosen_entries
+        return tuple(dict.fromkeys((*self.chosen_entries, *HARVESTED)))
 
     def as_config(self) -> dict[str, object]:
         """The options that two runs into one dataset must share, without this machine's folders.

@@ -36,7 +36,7 @@ MAX_IMPORTS = 20_000
 """Different names that a repository imports; torch has some 300."""
 
 FileName = Annotated[str, AtMost(255)]
-Kind = Literal["doctest", "script", "test", "call"]
+Kind = Literal["doctest", "script", "test", "call", "docs"]
 PriorKind = Literal["mined", "grid"]
 ChosenBy = Literal["annotation", "call", "default", "name"]
 Role = Literal["script", "notebook", "imported", "definitions", "module", "tests", "configuration", "unmatched"]
@@ -271,6 +271,9 @@ class RepositorySummary(Record):
         imports: top-level names that its files import.
         own_names: top-level names that its files define.
         main_roots: folders that an installation would put on ``sys.path``.
+        licences: by path, the licence in a file's own header, where it has one.
+        not_permissive: licences among these and the repository's own that leave no choice of permissive ones alone;
+            known where that was asked.
         num_read: files that were searched.
         unsearched: files that were not, by reason; ``examples`` are the first of them.
         roles: the Python files among those searched, by their ``FileRole``; ``not_scripts``: the first of those that
@@ -290,6 +293,8 @@ class RepositorySummary(Record):
     imports: tuple[Annotated[str, AtMost(MAX_NAME_CHARS)], ...]
     own_names: tuple[Name, ...]
     main_roots: tuple[Location, ...]
+    licences: Mapping[Location, Short]
+    not_permissive: tuple[Short, ...]
     num_read: Count
     unsearched: Mapping[Name, Count]
     examples: tuple[UnsearchedFile, ...]
@@ -303,7 +308,8 @@ class RepositorySummary(Record):
         for text in (self.name, self.version or ""):
             if not text.isascii() or not text.isprintable() or "/" in text:
                 raise ProtocolError(f"expected a name and a version of plain characters, got {text[:40]!r}")
-        check_licence(self.licence)
+        for licence in (self.licence, *self.licences.values(), *self.not_permissive):
+            check_licence(licence)
         check_hexadecimal(self.fingerprint, 32)
         if not all(map(str.isidentifier, self.imports)) or len(self.imports) > MAX_IMPORTS:
             raise ProtocolError(f"expected at most {MAX_IMPORTS} names as RepositorySummary.imports, got others")

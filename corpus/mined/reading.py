@@ -90,6 +90,14 @@ def _permitted(snippet: FoundSnippet, provenance: Provenance) -> FoundSnippet:
     return FoundSnippet.of(replace(candidate, drop=Drop(reason=Reason.NOT_PERMISSIVE, evidence=f"licence {licence}")))
 
 
+def _not_permissive(request: ReadRequest, survey: Survey, provenance: Provenance) -> tuple[str, ...]:
+    """The licences of the repository and its files that leave no choice of permissive ones alone, where it is asked."""
+    if not request.is_permissive_only:
+        return ()
+    licences = {provenance.licence, *survey.licences.values()}
+    return tuple(sorted(licence for licence in licences if not is_permissive(licence)))
+
+
 def _declared(request: ReadRequest, packaging: PackagingFiles, imports: Container[str]) -> Declared:
     """What the repository asks for; nothing where the interpreter has it by itself."""
     if request.is_stdlib:
@@ -129,6 +137,8 @@ def _reading(request: ReadRequest, survey: Survey, provenance: Provenance, num_s
         imports=tuple(imports[:MAX_IMPORTS]),
         own_names=tuple(sorted(own_names)),
         main_roots=survey.layout.main_roots,
+        licences=survey.licences,
+        not_permissive=_not_permissive(request, survey, provenance),
         num_read=counts.num_read,
         unsearched=dict(counts.unreadable),
         examples=tuple(

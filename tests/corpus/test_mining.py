@@ -93,7 +93,7 @@ def mine(out: Path, *arguments: object) -> tuple[list[dict[str, Any]], dict[str,
 
 def test_every_kind_of_snippet_becomes_a_row_that_replays(tmp_path: Path, make_repository: Make) -> None:
     root = make_repository("shop", REPOSITORY)
-    rows, stats = mine(tmp_path / "out", root, "--jobs", 1)
+    rows, stats = mine(tmp_path / "out", root, "--jobs", 1, "--sources", "doctest,script,test")
     assert stats["drops"] == {"needs_fixture": 1}
     by_name = {row["name"]: row for row in rows}
     assert set(by_name) == {

@@ -178,6 +178,14 @@ class Reason(StrEnum):
             "The docstring is no dialect of doctest's, mostly for its indentation or an example that does not compile."
         ),
     )
+    BAD_BLOCK = "bad_block", _discovery("The documentation's block of code is no program, mostly for an ellipsis.")
+    NO_STATEMENT_RUNS = (
+        "no_statement_runs",
+        _discovery(
+            "No statement of the documentation's section runs to its end, but for imports: it needs what is not there.",
+            "Install the missing package beside trace-mine, or bind it with --packages DIR.",
+        ),
+    )
     NOT_IMPORTABLE = (
         "not_importable",
         _discovery("No module name leads to the file (a name that is no identifier, a folder outside any package)."),

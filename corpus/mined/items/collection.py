@@ -7,18 +7,16 @@ process. Besides, it shows the files of ``inside``. What it answers is data of s
 from __future__ import annotations
 
 import secrets
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from trace_mine.corpus.hashing import code_hash
 from trace_mine.corpus.mined.items.item_protocol import CollectionSummary, ItemRecipe, answers_of
-from trace_mine.tracer.atomic import new_folder
+from trace_mine.corpus.mined.shown_code import staged_code, with_code
 from trace_mine.tracer.config import TracerConfig
 from trace_mine.tracer.inside.protocol.codec import ProtocolError
 from trace_mine.tracer.inside.protocol.jobs import PlainJob
 from trace_mine.tracer.limits import Limits
-from trace_mine.tracer.sandbox import Jail, Mount, Worker
+from trace_mine.tracer.sandbox import Worker
 from trace_mine.tracer.two_worlds import jail_of, root_of
 
 LIMITS = Limits(
@@ -31,7 +29,6 @@ LIMITS = Limits(
 """The limits of collecting one repository's tests."""
 ENDED = (0, 1, 2, 5)
 """Exit codes of pytest after a collection: all well, files with errors, and no tests; 3 and 4 are errors of its own."""
-CODE = "/items"
 PACKAGE = "trace_mine_items"
 _PROGRAM = """\
 import os, sys
@@ -68,7 +65,8 @@ def collect_tests(config: TracerConfig, staging: Path) -> CollectedTests:
         SandboxUnavailable: this machine offers less than the configuration asks for.
     """
     assert config.repository is not None
-    jail = _with_our_code(jail_of(config, replaying=False), _stage_code(staging))
+    code = staged_code(staging, Path(__file__).parent / "inside", PACKAGE)
+    jail = with_code(jail_of(config, replaying=False), code)
     word = secrets.token_hex(16)
     with Worker(jail, LIMITS, **config.worker_levels) as worker:
         program = _PROGRAM.format(root=root_of(config, worker), word=word)
@@ -82,28 +80,3 @@ def collect_tests(config: TracerConfig, staging: Path) -> CollectedTests:
         ended = outcome.status if summary is None else f"pytest's exit code {summary.exit_code}"
         return CollectedTests(failure=f"collecting ended with {ended}: {last_line}")
     return CollectedTests(items=tuple(items), summary=summary)
-
-
-def _with_our_code(jail: Jail, code: Path) -> Jail:
-    from dataclasses import replace
-
-    return replace(
-        jail,
-        mounts=(*jail.mounts, Mount(source=code, target=CODE)),
-        sys_path=(*jail.sys_path, CODE),
-        warm=(),
-    )
-
-
-def _stage_code(staging: Path) -> Path:
-    """Copy the files of ``inside`` to a folder that has nothing else, under a name that no repository uses."""
-    target = staging / f"items-{code_hash()[:16]}"
-    if not target.exists():
-        with new_folder(target) as partial:
-            partial.chmod(0o755)
-            shutil.copytree(
-                Path(__file__).parent / "inside", partial / PACKAGE, ignore=shutil.ignore_patterns("__pycache__")
-            )
-            for path in (partial / PACKAGE, *(partial / PACKAGE).iterdir()):
-                path.chmod(0o755 if path.is_dir() else 0o644)
-    return target

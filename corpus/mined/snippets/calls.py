@@ -25,6 +25,7 @@ import keyword
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 
 from trace_mine.corpus.mined.files import SourceText
 from trace_mine.corpus.mined.layout import ImportPlace
@@ -38,6 +39,8 @@ from trace_mine.tracer.inside.reasons import Reason
 from trace_mine.tracer.schema import Drop, Piece, Snippet
 from trace_mine.tracer.views import question
 
+MOST_LITERAL = 16
+"""Literal calls of one function that are tried, of which a few become snippets."""
 READ_SHARE = 3
 """A function's results are read by a built-in (``list(f(n))``) in the session where one call in so many does so: the
 other calls of a function that gives an iterator stand in loops.
@@ -83,6 +86,9 @@ def find_calls(source: SourceText, context: RepositoryContext) -> Iterator[Candi
         if not index.is_function(source.path, name) or (is_test_file(source.path) and name.startswith("test")):
             continue
         maker = _CandidateMaker(source, context, node, index.calls(source.path, name))
+        if context.prior == "none":
+            yield from maker.as_they_stand()
+            continue
         candidate = maker.with_grid() if context.prior == "grid" else maker.with_calls()
         if candidate is not None:
             yield candidate
@@ -108,6 +114,33 @@ class _CandidateMaker:
             return self._dropped(Drop(reason=Reason.THIN_PRIOR, evidence=evidence))
         draw = Draw(keys=prior.drawn, values=prior.outcomes)
         return self._candidate([draw], prior.constant, {"calls": prior.num_calls, "left_out": prior.num_left_out})
+
+    def as_they_stand(self) -> Iterator[Candidate]:
+        """A candidate for each of the function's first distinct literal calls: no input is hidden.
+
+        They are tried, and chosen among, together with those that a repository's tests make (``corpus.mined.harvest``).
+        """
+        place = self._context.place(self._source.path)
+        if is_test_file(self._source.path) or self._drop_of_any_call(place) is not None:
+            return
+        name = self._node.name
+        distinct = dict.fromkeys(
+            f"{name}({', '.join([*call.args, *(f'{key}={text}' for key, text in call.keywords)])})"
+            for call in self._calls
+        )
+        for text in islice(distinct, MOST_LITERAL):
+            yield Candidate(
+                snippet=replace(
+                    self._snippet(),
+                    pieces=tuple(
+                        Piece(source=f"{command}\n", line=self._node.lineno)
+                        for command in (f"from {place.module} import {name}", text)
+                    ),
+                ),
+                sys_path=place.sys_path,
+                source_hash=self._source.hash,
+                warm=place.module or "",
+            )
 
     def with_grid(self) -> Candidate | None:
         """The candidate whose inputs are drawn, each by itself, from declared values of the function's parameters."""

@@ -63,6 +63,7 @@ class Candidate:
             outcomes: an outcome that assigns to several names is a tuple, and nobody has to take it apart.
         item: pytest's name of the test, where pytest collected it; its session must end as pytest's own run.
         fallbacks: other forms of the snippet, tried in order where those before gave no session.
+        warm: the module of a harvested call's function, which is imported before the call runs.
 
     Raises:
         ValueError: there is nothing to run, and no drop that says why; or an input is asked for that has no prior.
@@ -78,6 +79,7 @@ class Candidate:
     input_values: Mapping[str, tuple[tuple[str, ...], ...]] = field(default_factory=dict)
     item: str = ""
     fallbacks: tuple[Snippet, ...] = ()
+    warm: str = ""
 
     def __post_init__(self) -> None:
         if self.drop is None and not self.snippet.pieces:

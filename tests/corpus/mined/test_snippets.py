@@ -371,10 +371,79 @@ f(1), f(2), f(2, k=3), thin(1), g(1), g(2), list(given('a')), given('b')
 """
 
 
+PAGE = """\
+# First
+```python
+import math
+n = 2
+```
+```python
+broken(...
+```
+# Second
+```sh
+ls
+```
+~~~ python
+def twice(x):
+    return 2 * x
+
+twice(n)
+~~~
+"""
+
+
+def test_a_section_of_a_page_is_a_session_with_what_it_needs(tmp_path: Path) -> None:
+    broken, first, second = find(PAGE, tmp_path, path="README.md")["docs"]
+    assert broken.drop is not None and broken.drop.reason == "bad_block" and broken.snippet.line == 7
+    assert [piece.source for piece in first.snippet.pieces] == ["import math\n", "n = 2\n"]
+    sources = [(piece.source, piece.line) for piece in second.snippet.pieces]
+    assert sources == [
+        ("import math\n", 3),
+        ("n = 2\n", 4),
+        ("def twice(x):\n    return 2 * x\n", 14),
+        ("twice(n)\n", 17),
+    ]
+
+
+RST = """\
+First
+=====
+
+Use it so::
+
+    import math
+    math.sqrt(4)
+
+or from a shell::
+
+    pip install it
+
+.. code-block:: python
+   :linenos:
+
+   x = 3
+
+.. code-block:: console
+
+   $ ls
+
+.. testcode::
+
+   print(x)
+"""
+
+
+def test_blocks_of_restructured_text(tmp_path: Path) -> None:
+    (section,) = find(RST, tmp_path, path="docs/use.rst")["docs"]
+    assert [piece.source for piece in section.snippet.pieces] == ["import math\n", "math.sqrt(4)\n", "x = 3\n"]
+    assert not find(RST, tmp_path, path="other/use.rst")["docs"]
+
+
 @pytest.mark.parametrize("name", ENTRIES)
 def test_contract_of_every_source(tmp_path: Path, name: str) -> None:
-    everything = {"doctest": AWKWARD, "script": SCRIPT, "test": TESTS, "call": CALLS}[name]
-    path = "test_all.py" if name == "test" else "mod.py"
+    everything = {"doctest": AWKWARD, "script": SCRIPT, "test": TESTS, "call": CALLS, "docs": PAGE}[name]
+    path = {"test": "test_all.py", "docs": "README.md"}.get(name, "mod.py")
     found = find(everything, tmp_path, path=path)[name]
     assert name in KINDS
     assert found

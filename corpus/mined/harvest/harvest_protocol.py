@@ -1,0 +1,155 @@
+"""The records in which the jail that harvests calls says what it saw and tried.
+
+They come from a process in which the repository's own code ran: each field has a length and a form, and what is right
+in form may still be wrong. An invented call is a snippet that runs in a sandbox like any other.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Literal
+
+from trace_mine.corpus.mined.reader_protocol import check_relative
+from trace_mine.tracer.inside.protocol.codec import AtMost, OneOf, ProtocolError, Record, record
+from trace_mine.tracer.inside.protocol.jobs import Count, Line, Location, Name
+
+MAX_RECORDS = 300_000
+"""Records of one run that are read."""
+Command = Annotated[str, AtMost(4_000)]
+Commands = Annotated[tuple[Command, ...], AtMost(200)]
+Names = Annotated[tuple[Name, ...], AtMost(200)]
+Word = Annotated[str, AtMost(60)]
+FunctionKind = Literal["function", "method", "classmethod", "staticmethod", "property", "setter", "init", "new"]
+
+
+@record
+class ReachedFunction(Record):
+    """A function of the repository that was called.
+
+    Attributes:
+        module, qualname: by which it is imported.
+        path: its file, relative to the repository's root.
+        line, end_line: its span there.
+        kind: ``init`` and ``new`` are run by a call of their class.
+        is_generator: a call of it runs nothing of it.
+        problem: why no call of it can be written, a word; empty where it can.
+    """
+
+    module: Name
+    qualname: Name
+    path: Location
+    line: Line
+    end_line: Line
+    kind: FunctionKind
+    is_generator: bool
+    problem: Word
+
+    def agree(self) -> None:
+        check_function(self.path, self.line, self.end_line)
+
+
+@record
+class SeenCall(Record):
+    """A call that has a text.
+
+    Attributes:
+        module, qualname, path, line, end_line, kind, is_generator, problem: of its function, as ``ReachedFunction``.
+        imports, before, call: the commands: imports, statements that make objects, and the call.
+        named_imports, named_before, named_call: the same with arguments that may change in variables.
+        variables: names of the objects that ``named_before`` makes; ``given``: of its other variables.
+        shape: the classes of its arguments.
+    """
+
+    module: Name
+    qualname: Name
+    path: Location
+    line: Line
+    end_line: Line
+    kind: FunctionKind
+    is_generator: bool
+    problem: Word
+    imports: Commands
+    before: Commands
+    call: Command
+    named_imports: Commands
+    named_before: Commands
+    named_call: Command
+    variables: Names
+    given: Names
+    shape: Command
+
+    def agree(self) -> None:
+        check_function(self.path, self.line, self.end_line)
+        for dotted in (self.module, self.qualname):
+            if not all(part.isidentifier() for part in dotted.split(".")):
+                raise ProtocolError(f"expected dotted names of a SeenCall, got {dotted[:40]!r}")
+        if not all(name.isidentifier() for name in (*self.variables, *self.given)):
+            raise ProtocolError("expected names of variables in a SeenCall, got others")
+
+
+@record
+class HarvestCounts(Record):
+    """What one run has seen so far: calls of watched functions, those that have a text, and why others have none."""
+
+    calls: Count
+    spelt: Count
+    not_spelt: Mapping[Word, Count]
+
+
+@record
+class SnippetDone(Record):
+    """A snippet came to its end, whichever it was: the numbers of the pieces that failed, and the first error."""
+
+    number: Count
+    failed: Annotated[tuple[Count, ...], AtMost(100_000)]
+    error: Annotated[str, AtMost(400)]
+
+
+@record
+class TriedCall(Record):
+    """A call that was tried.
+
+    Attributes:
+        number: the call's.
+        problem: why it is no snippet, a word; empty where it is one.
+        raised: the name of the exception that it ended with.
+        lines: the lines of its function that ran.
+        commands: the session's.
+    """
+
+    number: Count
+    problem: Word
+    raised: Name
+    lines: Annotated[tuple[Line, ...], AtMost(1_000)]
+    commands: Commands
+
+
+SEEN = OneOf(ReachedFunction, SeenCall, HarvestCounts, SnippetDone, TriedCall)
+
+
+def check_function(path: str, line: int, end_line: int) -> None:
+    """Raises ProtocolError where a function has no place in the repository."""
+    check_relative(path)
+    if not path or not 1 <= line <= end_line:
+        raise ProtocolError(f"expected a function's file and lines, got {path[:40]!r} and {line} to {end_line}")
+
+
+def records_of(output: bytes, word: str) -> Iterator[Record]:
+    """Read what a jail wrote: lines that begin with the secret word; others are the repository's own.
+
+    A run that was ended may have left half a line, so that a line which is no record is passed over; what it would have
+    said was never more than a claim.
+    """
+    prefix = f"{word} ".encode("ascii")
+    num_records = 0
+    start = 0
+    while num_records < MAX_RECORDS and (end := output.find(b"\n", start)) >= 0:
+        line, start = output[start:end], end + 1
+        if not line.startswith(prefix):
+            continue
+        num_records += 1
+        try:
+            yield SEEN.from_json(json.loads(line[len(prefix) :]))
+        except (ValueError, RecursionError):  # ProtocolError among them
+            continue

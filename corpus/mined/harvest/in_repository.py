@@ -1,0 +1,160 @@
+"""A repository's snippets with its harvested calls among them, in the place of those that were found by syntax."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from trace_mine.corpus.mined.files import read_bytes
+from trace_mine.corpus.mined.harvest.harvest_protocol import SeenCall, SnippetDone, TriedCall
+from trace_mine.corpus.mined.harvest.harvesting import Harvest
+from trace_mine.corpus.mined.harvest.selection import chosen
+from trace_mine.corpus.mined.reader_protocol import RepositorySummary
+from trace_mine.corpus.mined.snippets.candidate import Candidate
+from trace_mine.corpus.rows import printable
+from trace_mine.corpus.stats import CallNote
+from trace_mine.tracer.inside.protocol.codec import ProtocolError
+from trace_mine.tracer.inside.reasons import Reason
+from trace_mine.tracer.schema import Drop, Piece, Snippet
+
+
+def literal_calls(candidates: Sequence[Candidate]) -> list[SeenCall]:
+    """Return the calls that were found by syntax as records like those that are seen."""
+    calls = []
+    for candidate in candidates:
+        snippet = candidate.snippet
+        if candidate.drop is not None or snippet.asks or len(snippet.pieces) < 2:
+            continue
+        *imports, call = (piece.source.rstrip("\n") for piece in snippet.pieces)
+        module, _, name = snippet.name.rpartition(".")
+        try:
+            calls.append(
+                SeenCall(
+                    module=module,
+                    qualname=name,
+                    path=snippet.path,
+                    line=snippet.line,
+                    end_line=snippet.end_line,
+                    kind="function",
+                    is_generator=False,
+                    problem="",
+                    imports=tuple(imports),
+                    before=(),
+                    call=call,
+                    named_imports=tuple(imports),
+                    named_before=(),
+                    named_call=call,
+                    variables=(),
+                    given=(),
+                    shape=_shape_of(call),
+                )
+            )
+        except ProtocolError:
+            continue  # a text longer than a harvested one may be
+    return calls
+
+
+def _shape_of(call: str) -> str:
+    """The classes of a call's literal arguments."""
+    node = ast.parse(call, mode="eval").body
+    if not isinstance(node, ast.Call):
+        return ""
+    arguments = [*node.args, *(keyword.value for keyword in node.keywords)]
+    return " ".join(
+        type(each.value).__name__ if isinstance(each, ast.Constant) else type(each).__name__.lower()
+        for each in arguments
+    )
+
+
+def with_calls(
+    candidates: Sequence[Candidate], harvest: Harvest, root: Path, summary: RepositorySummary
+) -> tuple[list[Candidate], CallNote]:
+    """Return a repository's candidates by file, with the calls that were chosen, and what ``stats.json`` says of them.
+
+    Args:
+        candidates: the repository's; calls among them were found by syntax, and are among those that were tried.
+        harvest: what was seen and tried.
+        root: the repository's folder, or the folder around a module of the standard library.
+        summary: what else was read of it.
+    """
+    by_function: dict[tuple[str, str], list[tuple[SeenCall, TriedCall]]] = defaultdict(list)
+    problems: Counter[str] = Counter()
+    for number, call in enumerate(harvest.calls):
+        tried = harvest.tried.get(number)
+        if tried is None or tried.problem or not tried.commands:
+            problems["not_tried" if tried is None else tried.problem or "no_commands"] += 1
+            continue
+        by_function[call.path, call.qualname].append((call, tried))
+    taken = []
+    num_alike = 0
+    for members in by_function.values():
+        some = chosen(members)
+        num_alike += len(members) - len(some)
+        taken += [_candidate(call, tried, number, root, summary) for number, (call, tried) in enumerate(some, 1)]
+    dropped = [each for each in candidates if each.snippet.kind == "call" and each.drop is not None]
+    others = [each for each in candidates if each.snippet.kind != "call"]
+    functions = [*harvest.functions.values()]
+    note: CallNote = {
+        "functions_reached": sum(not each.problem for each in functions),
+        "functions_without_a_name": dict(sorted(Counter(each.problem for each in functions if each.problem).items())),
+        "calls_seen": harvest.num_calls,
+        "calls_spelt": harvest.num_spelt,
+        "not_spelt": {printable(word): number for word, number in harvest.not_spelt.items()},
+        "distinct": len(harvest.calls),
+        "not_shown": {printable(word): number for word, number in sorted(problems.items())},
+        "alike": num_alike,
+        "taken": len(taken),
+        "functions_taken": len(by_function),
+        "failures": [printable(text) for text in harvest.failures],
+    }
+    merged = sorted([*others, *dropped, *taken], key=lambda candidate: candidate.snippet.path)
+    return merged, note
+
+
+def with_pages(candidates: Sequence[Candidate], harvest: Harvest) -> list[Candidate]:
+    """Return the candidates, those of documentation without the statements that failed when they were run."""
+    result = []
+    number = 0
+    for candidate in candidates:
+        if candidate.snippet.kind == "docs" and candidate.drop is None:
+            done = harvest.pages.get(number)
+            candidate = candidate if done is None else _without_failures(candidate, done)
+            number += 1
+        result.append(candidate)
+    return result
+
+
+def _without_failures(candidate: Candidate, done: SnippetDone) -> Candidate:
+    failed = frozenset(done.failed)
+    if not failed:
+        return candidate
+    pieces = tuple(piece for number, piece in enumerate(candidate.snippet.pieces) if number not in failed)
+    drop = None
+    if not any(not piece.source.startswith(("import ", "from ")) for piece in pieces):
+        drop = Drop(reason=Reason.NO_STATEMENT_RUNS, evidence=done.error)
+    return replace(candidate, snippet=replace(candidate.snippet, pieces=pieces), drop=drop)
+
+
+def _candidate(call: SeenCall, tried: TriedCall, number: int, root: Path, summary: RepositorySummary) -> Candidate:
+    data = read_bytes(root, call.path)
+    callee = call.call.partition("(")[0]
+    return Candidate(
+        snippet=Snippet(
+            kind="call",
+            name=f"{call.module}.{call.qualname}[{number}]",
+            path=call.path,
+            line=call.line,
+            end_line=call.end_line,
+            pieces=tuple(Piece(source=f"{command}\n", line=call.line) for command in tried.commands),
+            opens=(callee,) if all(part.isidentifier() for part in callee.split(".")) else (),
+            continue_on_error=True,  # an error is what the call gives, too
+        ),
+        sys_path=summary.main_roots,
+        source_hash="" if isinstance(data, Drop) else hashlib.sha256(data).hexdigest(),
+        licence=summary.licences.get(call.path),
+        warm=call.module,
+    )

@@ -1,0 +1,82 @@
+"""Runs a repository's tests under pytest, watched from their fixtures on."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Callable, Iterator
+
+import pytest
+from trace_mine_harvest.observer import Observer
+from trace_mine_harvest.runs import OwnTimeIsOver, within
+from trace_mine_harvest.targets import WatchedFunctions
+
+OPTIONS = (
+    "--assert=plain",
+    "--continue-on-collection-errors",
+    "-o",
+    "addopts=",
+    "-p",
+    "no:cacheprovider",
+    "-p",
+    "no:terminal",
+    "-p",
+    "no:randomly",
+    "-p",
+    "no:xdist",
+    "-p",
+    "no:cov",
+    "-p",
+    "no:faulthandler",
+    "-p",
+    "no:benchmark",
+)
+"""Pytest's options, which are those of the collection."""
+
+
+class _Plugin:
+    """Watches each item, and gives it its time."""
+
+    def __init__(self, observer: Observer, seconds: float) -> None:
+        self._observer = observer
+        self._seconds = seconds
+
+    def pytest_collection_modifyitems(self) -> None:
+        _calm_hypothesis()
+
+    @pytest.hookimpl(hookwrapper=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
+        self._observer.start()
+        try:
+            with within(self._seconds):
+                yield
+        except OwnTimeIsOver:
+            return  # between two phases of the item; within one, pytest has caught it
+        finally:
+            self._observer.stop()
+
+
+def _calm_hypothesis() -> None:
+    """Have generated inputs be the same in each run, and few."""
+    hypothesis = sys.modules.get("hypothesis")
+    settings = getattr(hypothesis, "settings", None)
+    if settings is not None:
+        with contextlib.suppress(Exception):
+            settings.register_profile("harvest", derandomize=True, max_examples=10, database=None, deadline=None)
+            settings.load_profile("harvest")
+
+
+def run_tests(targets: WatchedFunctions, write: Callable[[dict[str, object]], None], root: str, seconds: float) -> None:
+    """Run all tests that pytest finds below a folder.
+
+    Args:
+        targets: tells which functions are watched.
+        write: writes a record.
+        root: the folder.
+        seconds: of CPU for one test.
+    """
+    os.chdir(root)
+    observer = Observer(targets, write)
+    pytest.main([*OPTIONS, f"--rootdir={root}", root], plugins=[_Plugin(observer, seconds)])
+    observer.write_counts()

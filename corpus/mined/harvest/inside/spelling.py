@@ -1,0 +1,367 @@
+"""Values as source text with marks: literals, what can be imported, objects by the calls that made them."""
+
+from __future__ import annotations
+
+import builtins
+import collections
+import enum
+import functools
+import io
+import math
+import operator
+import re
+import sys
+import types
+
+from trace_mine_harvest.authors_text import source_of
+from trace_mine_harvest.objects import Objects
+from trace_mine_harvest.state import ITERATORS, REPEATABLE, fields_of, is_python_object
+from trace_mine_harvest.targets import WatchedFunctions
+from trace_mine_harvest.texts import SELF, Made, Registry, Unspelt
+
+MAX_NODES = 200
+MAX_DEPTH = 8
+MAX_CONSTANT_DEPTH = 4
+MAX_TEXT = 1_000
+"""Characters of one text or number."""
+_BITS = 512
+_CHANGING = (
+    list,
+    dict,
+    set,
+    bytearray,
+    collections.deque,
+    collections.OrderedDict,
+    collections.defaultdict,
+    collections.Counter,
+)
+
+
+def is_changing(value: object) -> bool:
+    """Return True if a function could change the value, so that it is worth a variable."""
+    return type(value) in _CHANGING
+
+
+class CallSpeller:
+    """Spells values.
+
+    Args:
+        registry: gives out the marks.
+        objects: how objects of the repository's classes were made.
+        targets: tells which modules are the repository's own.
+    """
+
+    def __init__(self, registry: Registry, objects: Objects, targets: WatchedFunctions) -> None:
+        self._registry = registry
+        self._objects = objects
+        self._targets = targets
+        self._num_left = 0
+        self._met: dict[int, str] = {}
+        self._sources: dict[int, tuple[object, str]] = {}
+        self._constants: dict[int, tuple[object, str, str, str]] = {}
+        self._num_modules = 0
+
+    def begin(self) -> None:
+        """Begin a call: an object that is met twice in it is one object."""
+        self._num_left = MAX_NODES
+        self._met = {}
+
+    def spell(self, value: object, depth: int = 0) -> str:
+        """Return an expression for a value.
+
+        Raises:
+            Unspelt: there is none.
+        """
+        self._num_left -= 1
+        if self._num_left < 0 or depth > MAX_DEPTH:
+            raise Unspelt("large_argument")
+        kind = type(value)
+        if kind in _SIMPLE:
+            return _simple(value)
+        way = _WAYS.get(kind)
+        if way is not None:
+            return way(self, value, depth)
+        if kind in ITERATORS:
+            return self._iterator(value, depth)
+        if kind in REPEATABLE:
+            return f"{self._importable(kind)}{_behind_name(kind, repr(value))}"
+        if isinstance(value, enum.Enum):
+            if kind.__members__.get(value._name_ or "") is not value:
+                raise Unspelt("flags")
+            return f"{self._callable(kind)}.{value._name_}"
+        if isinstance(value, _CALLABLES):
+            return self._callable(value)
+        if kind is types.MethodType:
+            return f"{self.spell(value.__self__, depth + 1)}.{value.__name__}"  # type: ignore[attr-defined]
+        return self._object(value, depth)
+
+    def _items(self, values: collections.abc.Iterable[object], depth: int) -> str:
+        return ", ".join(self.spell(item, depth + 1) for item in values)
+
+    def _list(self, value: list[object], depth: int) -> str:
+        return f"[{self._items(value, depth)}]"
+
+    def _tuple(self, value: tuple[object, ...], depth: int) -> str:
+        return f"({self._items(value, depth)}{',' if len(value) == 1 else ''})"
+
+    def _set(self, value: set[object] | frozenset[object], depth: int) -> str:
+        # a set's order differs from run to run, and the text must not
+        inner = ", ".join(sorted(self.spell(item, depth + 1) for item in value))
+        if type(value) is set:
+            return f"{{{inner}}}" if inner else "set()"
+        return f"frozenset({{{inner}}})" if inner else "frozenset()"
+
+    def _dict(self, value: dict[object, object], depth: int) -> str:
+        pairs = [f"{self.spell(key, depth + 1)}: {self.spell(item, depth + 1)}" for key, item in dict.items(value)]
+        return "{" + ", ".join(pairs) + "}"
+
+    def _deque(self, value: collections.deque[object], depth: int) -> str:
+        limit = "" if value.maxlen is None else f", maxlen={value.maxlen}"
+        return f"{self._importable(collections.deque)}([{self._items(value, depth)}]{limit})"
+
+    def _default_dict(self, value: collections.defaultdict[object, object], depth: int) -> str:
+        factory = self.spell(value.default_factory, depth + 1)
+        return f"{self._importable(collections.defaultdict)}({factory}, {self._dict(value, depth)})"
+
+    def _table(self, value: dict[object, object], depth: int) -> str:
+        return f"{self._importable(type(value))}({self._dict(value, depth)})"
+
+    def _pattern(self, value: re.Pattern[str], depth: int) -> str:
+        default = re.compile(value.pattern).flags if len(value.pattern) <= MAX_TEXT else value.flags
+        flags = "" if value.flags == default else f", {value.flags & ~32}"
+        return f"{self._registry.imported('re', '')}.compile({self.spell(value.pattern, depth + 1)}{flags})"
+
+    def _partial(self, value: functools.partial[object], depth: int) -> str:
+        parts = [value.func, *value.args]
+        texts = [self.spell(part, depth + 1) for part in parts]
+        texts += [f"{name}={self.spell(item, depth + 1)}" for name, item in value.keywords.items()]
+        return f"{self._importable(functools.partial)}({', '.join(texts)})"
+
+    def _getter(self, value: object, depth: int) -> str:
+        kind, arguments = value.__reduce__()[:2]  # type: ignore[misc]
+        if kind is not type(value) or type(arguments) is not tuple:
+            raise Unspelt("argument_of_another_class")
+        return f"{self._importable(type(value))}({self._items(arguments, depth)})"
+
+    def _text_file(self, value: io.StringIO | io.BytesIO, depth: int) -> str:
+        if value.closed or value.tell() != 0:
+            raise Unspelt("file")
+        return f"{self._importable(type(value))}({self.spell(value.getvalue(), depth + 1)})"
+
+    def _iterator(self, value: object, depth: int) -> str:
+        function, arguments, *rest = value.__reduce__()  # type: ignore[misc]
+        if function is not iter or type(arguments) is not tuple or len(arguments) != 1:
+            raise Unspelt("iterator")
+        start = rest[0] if rest and type(rest[0]) is int else 0
+        items = arguments[0]
+        if start:
+            items = items[start:]
+        return f"iter({self.spell(items, depth + 1)})"
+
+    def _callable(self, value: object) -> str:
+        if isinstance(value, types.ModuleType):
+            if sys.modules.get(value.__name__) is not value or not self._may_import(value.__name__):
+                raise Unspelt("test_module")
+            return self._registry.imported(value.__name__, "")
+        if isinstance(value, (types.MethodDescriptorType, types.WrapperDescriptorType)):
+            return f"{self._importable(value.__objclass__)}.{value.__name__}"
+        if isinstance(value, types.BuiltinMethodType) and isinstance(value.__self__, (str, bytes)):
+            return f"{self.spell(value.__self__)}.{value.__name__}"
+        try:
+            return self._importable(value)
+        except Unspelt:
+            if type(value) is types.FunctionType:
+                if (steps := self._objects.steps(value)) is not None:
+                    return self._registry.made(Made("function", steps))
+            elif not isinstance(value, type):
+                raise
+        return self._class_or_function(value)
+
+    def _class_or_function(self, value: object) -> str:
+        """The mark of something that stands in a test, by its author's text; each has one mark."""
+        if id(value) not in self._sources:
+            self._sources[id(value)] = (value, self._registry.source(source_of(value, self._may_import)))
+        return self._sources[id(value)][1]
+
+    def _importable(self, value: object) -> str:
+        """The mark of something that has a name in an importable module."""
+        module, path = getattr(value, "__module__", None), getattr(value, "__qualname__", None)
+        if value in (operator.itemgetter, operator.attrgetter, operator.methodcaller):
+            module = "operator"
+        if type(module) is not str or type(path) is not str or "<" in path:
+            raise Unspelt("local_function" if isinstance(value, types.FunctionType) else "no_name")
+        if module == "builtins":
+            if getattr(builtins, path, None) is value:
+                return path
+            raise Unspelt("no_name")
+        if not self._may_import(module) or _named(module, path) is not value:
+            raise Unspelt("local_class" if isinstance(value, type) else "local_function")
+        return self._registry.imported(module, path)
+
+    def _may_import(self, module: str) -> bool:
+        """Return True if a session can import the module: it is installed, or one that the repository offers."""
+        loaded = sys.modules.get(module)
+        if loaded is None or module == "__main__":
+            return False
+        file = getattr(loaded, "__file__", None)
+        if type(file) is not str:
+            return module.partition(".")[0] in sys.stdlib_module_names
+        place = self._targets.place(file)
+        if place == "own":
+            return self._targets.leads_to(module, file)
+        return place == "" and not file.startswith("/scratch") and "trace_mine_harvest" not in module
+
+    def _object(self, value: object, depth: int) -> str:
+        """An object of a class, by the calls that made it."""
+        if id(value) in self._met:
+            return self._met[id(value)]
+        kind = type(value)
+        if (text := self._constant(value)) is not None:
+            return text
+        steps = self._objects.steps(value)
+        if steps is None and (place := self._objects.path(value)) is not None:
+            text = self._met[id(value)] = f"{self._object(place[0], depth + 1)}{place[1]}"
+            return text
+        if steps is None:
+            steps = (f"{SELF} = {self._directly(value, depth)}",)
+        mark = self._registry.made(Made(_variable_of(kind), steps))
+        self._met[id(value)] = mark
+        return mark
+
+    def _constant(self, value: object) -> str | None:
+        """An object that has a name in one of the repository's modules, or is an attribute of such a one."""
+        if len(sys.modules) != self._num_modules:
+            self._num_modules = len(sys.modules)
+            self._constants = {}
+            for module, loaded in [*sys.modules.items()]:
+                file = getattr(loaded, "__file__", None)
+                if type(file) is str and self._targets.place(file) == "own" and self._may_import(module):
+                    self._add_constants(module, vars(loaded))
+        place = self._constants.get(id(value))
+        if place is None or place[0] is not value:
+            return None
+        return f"{self._registry.imported(place[1], place[2])}{place[3]}"
+
+    def _add_constants(self, module: str, namespace: dict[str, object]) -> None:
+        for name, value in [*namespace.items()]:
+            if name.startswith("__") or not name.isidentifier() or not is_python_object(value):
+                continue
+            self._constants.setdefault(id(value), (value, module, name, ""))
+            pending = [(value, "", 0)]
+            while pending:
+                owner, path, depth = pending.pop()
+                for attribute, inner in (fields_of(owner) or {}).items():
+                    if is_python_object(inner) and attribute.isidentifier() and id(inner) not in self._constants:
+                        self._constants[id(inner)] = (inner, module, name, f"{path}.{attribute}")
+                        if depth < MAX_CONSTANT_DEPTH:
+                            pending.append((inner, f"{path}.{attribute}", depth + 1))
+
+    def _directly(self, value: object, depth: int) -> str:
+        """The construction of an object whose state says how: a named tuple, a data class, one without a state."""
+        kind: type = type(value)
+        if isinstance(value, tuple) and type(vars(kind).get("_fields")) is tuple and kind.__bases__ == (tuple,):
+            return f"{self._callable(kind)}({self._items(tuple.__iter__(value), depth)})"
+        why = self._objects.why_not(value)
+        if kind.__init__ is object.__init__ and kind.__new__ is object.__new__ and self._objects.is_empty(value):  # type: ignore[misc]
+            return f"{self._callable(kind)}()"
+        for base, way in _BELOW.items():
+            if isinstance(value, base) and kind.__init__ is base.__init__ and kind.__new__ is base.__new__:  # type: ignore[misc]
+                if not self._objects.has_no_fields(value):
+                    raise Unspelt("changed_object")
+                return f"{self._callable(kind)}({way(self, value, depth)})"
+        is_plain_error = isinstance(value, BaseException) and kind.__init__ in (
+            BaseException.__init__,
+            Exception.__init__,
+        )
+        if is_plain_error and self._objects.has_no_fields(value):
+            return f"{self._callable(kind)}({self._items(value.args, depth)})"
+        raise Unspelt(why)
+
+
+_SIMPLE = frozenset(
+    (int, bool, str, bytes, type(None), type(Ellipsis), type(NotImplemented), float, complex, range, slice, bytearray)
+)
+_CALLABLES = (
+    type,
+    types.FunctionType,
+    types.BuiltinFunctionType,
+    types.ModuleType,
+    types.MethodDescriptorType,
+    types.WrapperDescriptorType,
+    type(functools.lru_cache(len)),
+    type(functools.singledispatch(len)),
+)
+_WAYS = {
+    list: CallSpeller._list,
+    tuple: CallSpeller._tuple,
+    set: CallSpeller._set,
+    frozenset: CallSpeller._set,
+    dict: CallSpeller._dict,
+    collections.deque: CallSpeller._deque,
+    collections.defaultdict: CallSpeller._default_dict,
+    collections.OrderedDict: CallSpeller._table,
+    collections.Counter: CallSpeller._table,
+    re.Pattern: CallSpeller._pattern,
+    functools.partial: CallSpeller._partial,
+    operator.itemgetter: CallSpeller._getter,
+    operator.attrgetter: CallSpeller._getter,
+    operator.methodcaller: CallSpeller._getter,
+    io.StringIO: CallSpeller._text_file,
+    io.BytesIO: CallSpeller._text_file,
+}
+_BELOW = {
+    list: lambda speller, value, depth: f"[{speller._items(list.__iter__(value), depth)}]",
+    dict: CallSpeller._dict,
+    set: lambda speller, value, depth: speller._set(set(set.__iter__(value)), depth),
+    str: lambda speller, value, depth: _simple(str.__str__(value)),
+    int: lambda speller, value, depth: _simple(int.__int__(value)),
+    float: lambda speller, value, depth: _simple(float.__float__(value)),
+}
+"""Built-in classes with the text of what an object of a class below them holds."""
+
+
+def _simple(value: object) -> str:
+    if isinstance(value, int) and value.bit_length() > _BITS:
+        raise Unspelt("large_argument")
+    if isinstance(value, (str, bytes, bytearray)) and len(value) > MAX_TEXT:
+        raise Unspelt("large_argument")
+    if isinstance(value, float) and not math.isfinite(value):
+        return f"float({str(value)!r})"
+    if isinstance(value, complex) and not (math.isfinite(value.real) and math.isfinite(value.imag)):
+        raise Unspelt("no_literal")
+    if isinstance(value, slice):
+        parts = (value.start, value.stop, value.step)
+        if not all(part is None or type(part) is int for part in parts):
+            raise Unspelt("no_literal")
+    text = repr(value)
+    if "\x01" in text or "\x02" in text:  # no literal has them, whatever made this text
+        raise Unspelt("no_literal")
+    return text
+
+
+def _behind_name(kind: type, text: str) -> str:
+    """What of a ``repr`` stands behind the class's name: ``datetime.date(2024, 1, 1)`` gives ``(2024, 1, 1)``."""
+    start = text.find("(")
+    if start < 0 or len(text) > MAX_TEXT:
+        raise Unspelt("no_literal")
+    rest = text[start:]
+    # `datetime.timezone.utc` within another's text would need its module's name
+    if "datetime." in rest or "zoneinfo" in rest:
+        raise Unspelt("no_literal")
+    return rest
+
+
+def _named(module: str, path: str) -> object:
+    current: object = sys.modules.get(module)
+    for part in path.split("."):
+        try:
+            current = vars(current).get(part)
+        except TypeError:
+            return None
+    return current
+
+
+def _variable_of(kind: type) -> str:
+    """The name of a variable for an object: ``LRUCache`` gives ``lru_cache``."""
+    name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", kind.__name__.strip("_")).lower()
+    return name if name.isidentifier() else "value"
