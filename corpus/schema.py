@@ -108,7 +108,9 @@ class CallColumns(TypedDict):
     caller: Annotated[int, means("number of the call that made it; -1: the snippet itself", since=4)]
     name: Annotated[str, means("qualified name of the function", since=4)]
     text: Annotated[str, means("the call as it is written, on one line, as the comment in `text` has it", since=4)]
-    first: Annotated[int, means("index in `steps` of the first step of it or of a call in it; -1: it has none", since=4)]
+    first: Annotated[
+        int, means("index in `steps` of the first step of it or of a call in it; -1: it has none", since=4)
+    ]
     last: Annotated[int, means("index of the last such step; -1: it has none", since=4)]
     steps: Annotated[list[int], means("indices of its own steps, without those of calls in it", since=4)]
 

@@ -197,6 +197,11 @@ class Sources:
             self._definitions[key] = definition
         return self._definitions[key]
 
+    def outermost(self, code: types.CodeType) -> ast.FunctionDef | None:
+        """The definition of the outermost function around this code; None where it is not found."""
+        lines = self.lines(code.co_filename)
+        return None if lines is None else _around(self._tree(code.co_filename, lines).body, code.co_firstlineno)
+
     def _move_home(self, code: types.CodeType, definition: ast.FunctionDef) -> None:
         """Give the definition's nodes the lines of the statement that its command was made from.
 
@@ -299,6 +304,24 @@ class Sources:
                 if start == code.co_firstlineno:
                     return node
         return None
+
+
+def _around(body: Sequence[ast.stmt], line: int) -> ast.FunctionDef | None:
+    """The outermost function among these statements, or in blocks and classes of them, that a line stands in."""
+    for node in body:
+        first = min([node.lineno, *(each.lineno for each in getattr(node, "decorator_list", ()))])
+        if not first <= line <= (node.end_lineno or first):
+            continue
+        if isinstance(node, ast.FunctionDef):
+            return node
+        blocks = [getattr(node, field, ()) for field in ("body", "orelse", "finalbody", "handlers", "cases")]
+        for inner in blocks:
+            # a handler or a case is no statement, and has statements
+            for each in [inner, *(getattr(part, "body", ()) for part in inner if not isinstance(part, ast.stmt))]:
+                found = _around([part for part in each if isinstance(part, ast.stmt)], line)
+                if found is not None:
+                    return found
+    return None
 
 
 def ast_lines(raw: bytes) -> list[str]:
