@@ -318,9 +318,9 @@ def _around(body: Sequence[ast.stmt], line: int) -> ast.FunctionDef | None:
         for inner in blocks:
             # a handler or a case is no statement, and has statements
             for each in [inner, *(getattr(part, "body", ()) for part in inner if not isinstance(part, ast.stmt))]:
-                found = _around([part for part in each if isinstance(part, ast.stmt)], line)
-                if found is not None:
-                    return found
+                function = _around([part for part in each if isinstance(part, ast.stmt)], line)
+                if function is not None:
+                    return function
     return None
 
 

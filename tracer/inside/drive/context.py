@@ -20,7 +20,7 @@ from trace_mine.tracer.inside.drive.from_file import defined_from_file
 from trace_mine.tracer.inside.drive.functions import KnownFunctions
 from trace_mine.tracer.inside.drive.parts import Openable, calls_in, reads_first
 from trace_mine.tracer.inside.drive.rules import BegunCall, CallLog, CommandBudget, Kept, Rules
-from trace_mine.tracer.inside.drive.set_up import SetUp
+from trace_mine.tracer.inside.drive.set_up import SessionSetUp
 from trace_mine.tracer.inside.drive.suspended import SuspendedGenerators, Walk
 from trace_mine.tracer.inside.drive.writer import Echo, SessionWriter
 from trace_mine.tracer.inside.observe import values
@@ -66,7 +66,7 @@ class DriveContext(ABC):
         suspended: opened generators that wait for their next resumption.
     """
 
-    def __init__(self, writer: SessionWriter, opening: Opening, rules: Rules, set_up: SetUp) -> None:
+    def __init__(self, writer: SessionWriter, opening: Opening, rules: Rules, set_up: SessionSetUp) -> None:
         self.writer = writer
         self.variables = writer.variables
         self.opening = opening

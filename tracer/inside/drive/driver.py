@@ -21,7 +21,7 @@ from typing import Protocol, final
 from trace_mine.tracer.inside.drive.context import DriveContext, Handler
 from trace_mine.tracer.inside.drive.frames import Frame
 from trace_mine.tracer.inside.drive.rules import Rules
-from trace_mine.tracer.inside.drive.set_up import SetUp
+from trace_mine.tracer.inside.drive.set_up import SessionSetUp
 from trace_mine.tracer.inside.drive.suspended import Walk
 from trace_mine.tracer.inside.drive.writer import SessionWriter
 from trace_mine.tracer.inside.reasons import Reason
@@ -57,7 +57,7 @@ class Driver(DriveContext):
         writer: SessionWriter,
         opening: Opening,
         rules: Rules,
-        set_up: SetUp,
+        set_up: SessionSetUp,
         *,
         handlers: Mapping[type[ast.stmt], Handler],
         lower: Lower,

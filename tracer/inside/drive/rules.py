@@ -166,8 +166,9 @@ class CallLog:
 
     ``begun`` are the opened calls in the order in which they begin; a call's number is its place there, from 1.
     ``shown`` are the functions of opened calls, by file and first line, ``sources`` the definitions, by file and line,
-    that stand in the text for them. ``refused`` are calls that stayed calls, by file, first line and name of the function's code, and by reason: their
-    number, or None where the function itself can't be opened, which goes for all its calls.
+    that stand in the text for them. ``refused`` are calls that stayed calls, by file, first line and name of the
+    function's code, and by reason: their number, or None where the function itself can't be opened, which goes for all
+    its calls.
     """
 
     def __init__(self) -> None:

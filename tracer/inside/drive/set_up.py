@@ -25,7 +25,7 @@ Part = Literal["__defaults__", "__kwdefaults__", "__closure__"]
 _word = re.compile(r"\w+")
 
 
-class SetUp:
+class SessionSetUp:
     """The names of one session's set-up.
 
     Args:
@@ -80,19 +80,19 @@ class SetUp:
     def _path_of(self, function: types.FunctionType, module: str) -> tuple[str, ...] | None:
         """The attributes that lead from a module to a function, by look-ups that run nothing; None where none do."""
         path = tuple(function.__qualname__.split("."))
-        found: object = self._held.get(module, {}).get(path[0], missing)
+        reached: object = self._held.get(module, {}).get(path[0], missing)
         spelt = [path[0]]
         for name in path[1:]:
-            if type(found) is not type or (name.startswith("__") and not name.endswith("__")):
+            if type(reached) is not type or (name.startswith("__") and not name.endswith("__")):
                 return None
-            found = class_dict(found).get(name, missing)
+            reached = class_dict(reached).get(name, missing)
             spelt.append(name)
-        if type(found) is property:
-            found = found.fget
+        if type(reached) is property:
+            reached = reached.fget
             spelt.append("fget")
-        if isinstance(found, (staticmethod, classmethod)):
-            found = found.__func__
-        return tuple(spelt) if found is function else None
+        if isinstance(reached, (staticmethod, classmethod)):
+            reached = reached.__func__
+        return tuple(spelt) if reached is function else None
 
     def _bound(
         self,

@@ -147,8 +147,8 @@ class _Safety:
         """Return True if evaluating a default or an annotation runs nothing."""
         values = self._defaults.get(ast.dump(node))
         if values is not None and isinstance(node, (ast.Name, ast.Attribute)):
-            found = static_value(self._context, node)
-            return all(value is found for value in values)
+            held = static_value(self._context, node)
+            return all(value is held for value in values)
         return self._is_plain(node)
 
     def _is_plain(self, node: ast.expr) -> bool:

@@ -328,21 +328,30 @@ class SessionWriter:
     def show_source(self, text: str, name: str, restore: str) -> None:
         """Execute a definition that nothing uses, and what gives its name back.
 
-        ``text`` binds ``name`` and does nothing else; after ``restore`` the name means what it meant before.
-
-        Raises:
-            AssertionError: it doesn't.
+        ``text`` binds ``name`` and does nothing else; after ``restore`` the name means what it meant before. Where it
+        doesn't (the program has replaced ``__import__``), nothing is shown.
         """
         namespace, before = self.variables.namespace, self.variables.held(name)
         had = namespace.get(name, missing)
         define = Command(text, "source", self._position, self._piece)
         give_back = Command(restore, "source", self._position, self._piece)
+        try:
+            exec(self._compile(text, "single"), namespace)
+            exec(self._compile(restore, "single"), namespace)
+        except Exception:
+            define.raised = True
+        self._move_printed()
+        printed = self.printed.pop()
+        self._mixed.clear()
+        if define.raised or printed or namespace.get(name, missing) is not had:
+            namespace.pop(name, None)
+            if had is not missing:
+                namespace[name] = had
+            return
         # not observed: between the two nothing looks, and after them the variables are what they were
         for command in (define, give_back):
-            exec(self._compile(command.source, "single"), namespace)
             self._record(command)
             self._opening.emitted(command.source, "", None)
-        assert namespace.get(name, missing) is had
         if before is not None:  # a value that states hold
             define.changes[name], give_back.changes[name] = None, before
             define.wrote, give_back.wrote = [name], [name]

@@ -18,7 +18,7 @@ from trace_mine.tracer.inside.drive.frames import Frame, Raised, Restart, Signal
 from trace_mine.tracer.inside.drive.lowering import lower
 from trace_mine.tracer.inside.drive.resumable import ResumableWalk
 from trace_mine.tracer.inside.drive.rules import FinishedFrame, Rules
-from trace_mine.tracer.inside.drive.set_up import SetUp
+from trace_mine.tracer.inside.drive.set_up import SessionSetUp
 from trace_mine.tracer.inside.drive.uncaught import show_uncaught
 from trace_mine.tracer.inside.drive.variables import Variables
 from trace_mine.tracer.inside.drive.writer import SessionWriter
@@ -97,7 +97,7 @@ def run(job: DriveJob, context: JobContext) -> End:
     if job.from_file:
         prepared.sources.call(compiled_file(job.program, 0), piece_file(0))
     rules = _rules(job, context.limits.max_commands)
-    set_up = SetUp(
+    set_up = SessionSetUp(
         variables,
         (job.program.code, *(piece.source for piece in job.program.pieces)),
         job.program.own,
