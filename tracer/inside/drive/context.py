@@ -83,6 +83,7 @@ class DriveContext(ABC):
         # by id of a node, with the node, so that its id is not given to another one. A loop's statements come by again
         # and again: this and the like in ``Frame.texts`` and ``functions`` gave a third more commands a second
         self._writes: dict[int, tuple[ast.stmt, list[str]]] = {}
+        self._call_texts: dict[tuple[object, ...], str] = {}
         self._calls: dict[int, tuple[ast.expr, list[Openable]]] = {}
 
     # the walk
@@ -348,11 +349,23 @@ class DriveContext(ABC):
 
     def begin_call(self, body: Body, call: ast.Call, frame: Frame) -> int:
         """Note that a call begins, and have the next command say so by a comment; return the call's number."""
-        text = call_text(call, self.writer.sources.lines(frame.filename))
+        text = self._call_text(call, frame)
         self.calls.begun.append(BegunCall(caller=self.position[3], name=body.qualified, text=text))
         number = len(self.calls.begun)
         self.writer.beginning.append(number)
         return number
+
+    def _call_text(self, call: ast.Call, frame: Frame) -> str:
+        """The call as it is written; worked out once for each place, since a loop makes it again and again."""
+        place = frame.filename, *(getattr(call, name, None) for name in ("lineno", "col_offset", "end_col_offset"))
+        key = place, type(call.func), len(call.args), len(call.keywords)
+        is_placed = None not in place
+        text = self._call_texts.get(key) if is_placed else None
+        if text is None:
+            text = call_text(call, self.writer.sources.lines(frame.filename))
+            if is_placed:
+                self._call_texts[key] = text
+        return text
 
     def end_call_that_never_began(self, inner: Frame) -> None:
         """Forget the call that was noted last: one of its arguments raised an exception."""

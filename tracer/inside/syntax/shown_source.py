@@ -114,25 +114,25 @@ def definition_text(
     Raises:
         CannotOpen: it has no text: it is too long, or ``ast.unparse`` can't write it.
     """
-    plain = copy.copy(definition)
-    plain.decorator_list = []
-    if definition.name.startswith("<"):  # a lambda or a generator expression
-        plain.name = name
     comment = _comment(definition, qualified)
-    text = None if lines is None or plain.name != definition.name else _own_text(lines, plain)
-    if text is None:
-        text = unparse(_without_docstring(plain))
-    if plain.name != name:
-        start = text.index(plain.name, len("def"))
-        text = text[:start] + name + text[start + len(plain.name) :]
-    tree = _parsed(text)
-    text = without_blank_lines(_replaced(text, [*_docstring(tree), *_header(tree, is_safe)]))
-    noted = _with_comment(text, comment)
-    if any(mark in noted for mark in CHANGED_BY_DOCTEST):
-        noted = unparse(_parsed(text))
-    if len(noted) > LONGEST_SOURCE or any(mark in noted for mark in CHANGED_BY_DOCTEST):
+    text = None
+    if lines is not None and not definition.name.startswith("<"):
+        text = _own_text(lines, definition, name, is_safe, comment)
+    if text is None or any(mark in text for mark in CHANGED_BY_DOCTEST):
+        text = _as_tree(definition, name, is_safe, comment)
+    if len(text) > LONGEST_SOURCE or any(mark in text for mark in CHANGED_BY_DOCTEST):
         raise CannotOpen(Reason.UNPARSE)
-    return noted
+    return text
+
+
+def _as_tree(definition: ast.FunctionDef, name: str, is_safe: Callable[[ast.expr], bool], comment: str) -> str:
+    """Return a definition's text as its tree has it."""
+    plain = copy.copy(definition)
+    plain.decorator_list, plain.name = [], name
+    tree = _parsed(unparse(_without_docstring(plain)))
+    lines = unparse(tree).split("\n")
+    text = "\n".join(_replaced(lines, [*_docstring(tree), *_header(tree, is_safe)], (1, 0)))
+    return _with_comment(without_blank_lines(text), comment)
 
 
 def _parsed(text: str) -> ast.FunctionDef:
@@ -150,25 +150,49 @@ def _parsed(text: str) -> ast.FunctionDef:
     return body[0]
 
 
-def _own_text(lines: list[str], definition: ast.FunctionDef) -> str | None:
-    """Return the author's lines of a definition at the left margin; None where they would be another function there.
-
-    A string of several lines would have another value there, and a docstring alone may.
-    """
+def _own_text(
+    lines: list[str], definition: ast.FunctionDef, name: str, is_safe: Callable[[ast.expr], bool], comment: str
+) -> str | None:
+    """Return the author's lines of a definition at the left margin; None where they would be another function there."""
     first, last, indent = definition.lineno, definition.end_lineno or definition.lineno, definition.col_offset
     block = lines[first - 1 : last]
-    if len(block) != last - first + 1:
+    head = f"def {definition.name}"
+    if len(block) != last - first + 1 or not block[0][indent:].startswith(head):
         return None
+    if any(line[:indent].strip() for line in block):
+        return None  # a comment or a string stands further left
     # columns of a tree count bytes of UTF-8
     block[-1] = block[-1].encode("utf-8", "surrogatepass")[: definition.end_col_offset].decode("utf-8", "surrogatepass")
-    if block[0][:indent].strip() or any(line[:indent].strip() for line in block):
-        return None  # a comment or a string stands further left
-    text = "\n".join(line[indent:] for line in block)
-    try:
-        moved = _parsed(text)
-    except CannotOpen:
-        return None
-    return text if same_tree(_without_docstring(moved), _without_docstring(definition)) else None
+    block = [line[indent:] for line in block]
+    document = _document(definition)
+    strings = [
+        node
+        for node in ast.walk(definition)
+        if isinstance(node, (ast.Constant, ast.JoinedStr))
+        and node.end_lineno != node.lineno
+        and (document is None or node is not document.value)
+    ]
+    # a string of several lines would have another value there, unless each of its lines is one for itself
+    if indent and strings:
+        try:
+            moved = _parsed("\n".join(block))
+        except CannotOpen:
+            return None
+        if not same_tree(_without_docstring(moved), _without_decorators(_without_docstring(definition))):
+            return None
+    inside = {line for node in strings for line in range(node.lineno, (node.end_lineno or node.lineno) + 1)}
+    spans = [*_docstring(definition), *_header(definition, is_safe)]
+    texts = _replaced(block, spans, (first, indent))
+    texts[0] = texts[0].replace(head, f"def {name}", 1)
+    # blank lines end a block at a prompt; of a node of several lines the further ones are empty now
+    text = "\n".join(line for number, line in enumerate(texts, first) if line.strip() or number in inside)
+    return text if first in inside else _with_comment(text, comment)
+
+
+def _without_decorators(definition: ast.FunctionDef) -> ast.FunctionDef:
+    plain = copy.copy(definition)
+    plain.decorator_list = []
+    return plain
 
 
 def _without_docstring(definition: ast.FunctionDef) -> ast.FunctionDef:
@@ -220,14 +244,20 @@ def _header(definition: ast.FunctionDef, is_safe: Callable[[ast.expr], bool]) ->
             yield note, repr(one_line(unparse(note)))
 
 
-def _replaced(text: str, spans: list[Span]) -> str:
-    """Return a text with other texts in the place of some nodes of its tree."""
-    lines = [line.encode("utf-8", "surrogatepass") for line in text.split("\n")]
+def _replaced(lines: list[str], spans: list[Span], origin: tuple[int, int]) -> list[str]:
+    """Return lines with other texts in the place of some nodes; lines that a node leaves over are empty.
+
+    ``origin`` is the line and column, in the nodes' positions, of the first character.
+    """
+    line_0, column_0 = origin
+    made = [line.encode("utf-8", "surrogatepass") for line in lines]
     for node, new in sorted(spans, key=lambda span: (span[0].lineno, span[0].col_offset), reverse=True):
-        first, last = node.lineno - 1, (node.end_lineno or node.lineno) - 1
-        joined = lines[first][: node.col_offset] + new.encode() + lines[last][node.end_col_offset :]
-        lines[first : last + 1] = [joined]
-    return b"\n".join(lines).decode("utf-8", "surrogatepass")
+        first, last = node.lineno - line_0, (node.end_lineno or node.lineno) - line_0
+        end = (node.end_col_offset or 0) - column_0
+        made[first] = made[first][: node.col_offset - column_0] + new.encode() + made[last][end:]
+        for number in range(first + 1, last + 1):
+            made[number] = b""
+    return [line.decode("utf-8", "surrogatepass") for line in made]
 
 
 def _comment(definition: ast.FunctionDef, qualified: str) -> str:
@@ -237,12 +267,6 @@ def _comment(definition: ast.FunctionDef, qualified: str) -> str:
 
 
 def _with_comment(text: str, comment: str) -> str:
-    """Return a definition with a comment at the end of its first line, where that changes nothing."""
-    if not comment:
-        return text
-    first, _, rest = text.partition("\n")
-    noted = f"{first}  # {one_line(comment)}" + (f"\n{rest}" if rest else "")
-    try:
-        return noted if same_tree(_parsed(noted), _parsed(text)) else text
-    except CannotOpen:
-        return text
+    """Return a definition, whose first line ends in no string, with a comment at the end of that line."""
+    first, end, rest = text.partition("\n")
+    return f"{first}  # {one_line(comment)}{end}{rest}" if comment and not first.endswith("\\") else text
