@@ -109,6 +109,10 @@ def mine(
     sessions: Annotated[
         int, typer.Option(min=1, help="Sessions of each snippet that draws, each with draws of its own.")
     ] = 1,
+    keep_duplicates: Annotated[
+        bool,
+        typer.Option("--keep-duplicates", help="Keep sessions that nearly repeat another one of their split."),
+    ] = False,
     sandbox_level: Annotated[
         int | None,
         typer.Option(
@@ -158,6 +162,7 @@ def mine(
             view=view,
             only_choices=only_choices,
             sessions=sessions,
+            keep_duplicates=keep_duplicates,
             sandbox_level=sandbox_level,
             allow_unsafe=allow_unsafe_sandbox,
         )

@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from trace_mine.corpus.schema import markdown
 from trace_mine.corpus.splits import SPLITS
 from trace_mine.corpus.stats import GroupStats, Stats, frames_sentence, verification_sentence
+from trace_mine.corpus.worth import SHARES
 from trace_mine.tracer.inside.reasons import drop_sentence
 from trace_mine.tracer.visible import in_markdown, one_line
 
@@ -58,7 +59,10 @@ found {found} = rows {rows} + duplicates {duplicates} + drops {num_drops}
 
 ## Splits
 By repository, so that no project is in two of them: {splits}. Exact duplicates are dropped everywhere,
-near-duplicates (MinHash over token 5-grams, 0.7) where they would straddle two splits.
+near-duplicates (MinHash over token 5-grams, 0.7) where they would straddle two splits{within}.
+
+## What rows are worth
+{worth}
 
 ## Why snippets were dropped
 {drops}
@@ -111,6 +115,9 @@ adversaries), a sequence of commands belongs to one split by its hash.
 {drops}
 """
 
+_WITHIN = """; within a split one of them stays, and so does no session of whose characters nine in ten stand in
+lines that its repository's rows before it have"""
+
 
 def dataset_card(stats: Stats, shards: Sequence[str], content: str) -> str:
     """Return the text of the card.
@@ -162,6 +169,8 @@ def _body(stats: Stats, present: Sequence[str]) -> str:
         columns=markdown(),
         splits=", ".join(f"{split} {stats['splits'].get(split, 0)}" for split in present),
         drops=_drops(stats["drops"]) or "None was.",
+        worth=_worth(stats["worth"]),
+        within="" if stats["config"].get("keep_duplicates") else _WITHIN,
         verified=verification_sentence(stats),
         frames=frames_sentence(stats),
         licences=", ".join(f"{in_markdown(name)} {count}" for name, count in stats["by_licence"].items()) or "no rows",
@@ -170,6 +179,22 @@ def _body(stats: Stats, present: Sequence[str]) -> str:
 
 def _drops(drops: Mapping[str, int]) -> str:
     return "\n".join(f"* `{reason}`: {count}. {drop_sentence(reason)}" for reason, count in drops.items())
+
+
+_MEASURES = {
+    "new_characters": "share of a row's text in lines that no row before it of its repository has",
+    "uncopied_values": "share of its outputs that stand nowhere in its text before them",
+    "writing_commands": "share of its commands that change a variable",
+}
+assert set(_MEASURES) == set(SHARES)
+
+
+def _worth(worth: Mapping[str, Mapping[str, float]]) -> str:
+    lines = ["| column | | a tenth of the rows is below | half | nine tenths |", "|---|---|---|---|---|"]
+    for name, quantiles in worth.items():
+        numbers = " | ".join(f"{quantile:.2f}" for quantile in quantiles.values()) or "- | - | -"
+        lines.append(f"| `{name}` | {_MEASURES[name]} | {numbers} |")
+    return "\n".join(lines)
 
 
 def version_of(content: str) -> str:

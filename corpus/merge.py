@@ -1,7 +1,8 @@
 """From finished units to a dataset: leaves out duplicates, assigns splits, writes shards, card, statistics, errors.
 
-The merge reads the units once for each split, the largest split first, and holds of each row its text key, and of each
-row in a smaller split its sketch (1 KB), never the row: memory does not grow with the length of sessions. The dataset
+The merge reads the units once for each split, the largest split first, and holds of each row its text key and its
+sketch (8 KB in a smaller split, 4 KB for near-duplicates within one), never the row: memory does not grow with the
+length of sessions. The dataset
 in ``data/`` stays untouched until the new shards are complete.
 """
 
@@ -26,6 +27,7 @@ from trace_mine.corpus.shards import ShardWriter
 from trace_mine.corpus.splits import SPLITS, NearIndex, assign_splits
 from trace_mine.corpus.stats import Notes, Stats
 from trace_mine.corpus.tally import Counts
+from trace_mine.corpus.thinning import CopyKind, Thinning
 from trace_mine.corpus.work import Dropped, Item, Marker
 from trace_mine.tracer.atomic import write_atomically
 from trace_mine.tracer.inside.protocol.forms import shown
@@ -49,6 +51,7 @@ def merge(
     notes: Notes,
     config: Mapping[str, object],
     splits: Mapping[str, str] | None = None,
+    keeps_copies: bool = False,
     on_row: Callable[[Counts], None] = lambda counts: None,
 ) -> Merged:
     """Write ``data/``, ``README.md``, ``stats.json`` and ``errors.jsonl`` from finished units.
@@ -59,6 +62,7 @@ def merge(
         notes: further entries of ``stats.json``.
         config: the dataset's configuration, JSON, for ``stats.json`` and the card.
         splits: the origin's own assignment of repositories to splits (see ``Origin.splits``); None: by name.
+        keeps_copies: near-duplicates within a split stay (``thinning``), as they do with ``splits``.
         on_row: called with the counts after each row.
 
     What can't be read, and what is no row, is a drop of the snippet that it stands for, whatever is on disk.
@@ -74,7 +78,8 @@ def merge(
     reader = _Reader(ledger, keys, markers, assigned)
     counts = Counts()
     straddling = _Straddling(reader, order, is_active=splits is None)
-    shards, first_text = _write_rows(reader, order, straddling, building, counts, on_row)
+    thinning = Thinning(is_mined=splits is None, keeps_copies=keeps_copies)
+    shards, first_text = _write_rows(reader, order, straddling, thinning, building, counts, on_row)
     _write_drops(reader, building / "errors.jsonl", counts)
     stats = counts.as_json(found=sum(marker.found for marker in markers), notes=notes, config=config)
     _publish(ledger.out, building, shards, stats)
@@ -85,6 +90,7 @@ def _write_rows(
     reader: _Reader,
     order: Sequence[str],
     straddling: _Straddling,
+    thinning: Thinning,
     building: Path,
     counts: Counts,
     on_row: Callable[[Counts], None],
@@ -102,13 +108,18 @@ def _write_rows(
         writer = ShardWriter(building, split, schema)
         for number, key, row in reader.rows(split):
             # Exact duplicates are looked for over all splits, so the copy in the larger split is the one that stays.
-            if key in seen or straddling.is_doomed(number):
-                counts.add_duplicate(row)
+            new: float | None = None
+            copy: CopyKind | None
+            copy = "same_text" if key in seen else "other_split" if straddling.is_doomed(number) else None
+            if copy is None:
+                new, copy = thinning.judge(row.columns, split)
+            if copy is not None:
+                counts.add_duplicate(row, copy)
             else:
                 seen.add(key)
                 straddling.doom_copies(row.columns["text"], split)
-                writer.write(row)
-                counts.add_row(row, split)
+                writer.write(row, new_characters=new)
+                counts.add_row(row, split, new_characters=new)
                 first_text = first_text or row.columns["text"]  # a session is never empty: no row is without a command
             on_row(counts)
         shards += writer.close()
@@ -192,7 +203,7 @@ class _Straddling:
         for split in order[1:] if is_active else ():
             for number, _, row in reader.rows(split):
                 assert self._index is not None
-                self._index.add(row.columns["text"])
+                self._index.add(self._index.sketch(row.columns["text"]))
                 self._rows.append((number, self._rank[split]))
 
     def is_doomed(self, number: int) -> bool:
@@ -200,13 +211,10 @@ class _Straddling:
         return number in self._doomed
 
     def doom_copies(self, text: str, split: str) -> None:
-        """Doom the near-duplicates of a written row that stand in splits smaller than its own.
-
-        Near-duplicates within a split stay: examples of one docstring often differ in a number alone.
-        """
+        """Doom the near-duplicates of a written row that stand in splits smaller than its own."""
         rank = self._rank[split]
         if self._index is not None and rank + 1 < len(self._rank):
-            near = (self._rows[place] for place in self._index.near(text))
+            near = (self._rows[place] for place in self._index.near(self._index.sketch(text)))
             self._doomed.update(number for number, its_rank in near if its_rank > rank)
 
 

@@ -42,6 +42,10 @@ class Origin(Protocol):
         With splits of its own, near-duplicates stay: sessions of one synthetic task resemble each other.
         """
 
+    @property
+    def keeps_copies(self) -> bool:
+        """Keep near-duplicates within a split, too."""
+
     def units(self) -> Iterator[WorkUnit]:
         """Yield all units, in the order of the dataset. The same inputs give the same units."""
 

@@ -99,7 +99,15 @@ def produce(
     # Two inputs may hold the same files, and so give the same unit twice: it is run once and merged in both places; the
     # second time its rows are counted as duplicates.
     run_units(ledger, list(dict.fromkeys(keys)), origin.traces, engine, on_done=watcher.finished)
-    merged = merge(ledger, keys, notes=origin.notes(), config=config, splits=origin.splits, on_row=watcher.merged)
+    merged = merge(
+        ledger,
+        keys,
+        notes=origin.notes(),
+        config=config,
+        splits=origin.splits,
+        keeps_copies=origin.keeps_copies,
+        on_row=watcher.merged,
+    )
     # Last: until the new files stand in place, a killed run needs all of the ledger.
     ledger.tidy(keys)
     return merged

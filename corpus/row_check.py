@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
 from math import isfinite
 
-from trace_mine.corpus.schema import COLUMNS, Column, RowColumns
+from trace_mine.corpus.schema import ROW_COLUMNS, Column, RowColumns
 from trace_mine.tracer.inside.protocol.forms import LARGEST_EXACT_INT, shown
 from trace_mine.tracer.inside.reasons import reason_of
 from trace_mine.tracer.schema import SCHEMA_VERSION
@@ -23,14 +23,14 @@ _INT_MIN, _INT_MAX = -(1 << 63), (1 << 63) - 1
 
 
 def check_row(
-    row: Mapping[str, object], version: int = SCHEMA_VERSION, *, columns: tuple[Column, ...] = COLUMNS[:-1]
+    row: Mapping[str, object], version: int = SCHEMA_VERSION, *, columns: tuple[Column, ...] = ROW_COLUMNS
 ) -> RowColumns:
     """Check a row: ``check``, and what holds between its columns. Return it as what it is.
 
     Args:
         row: the row.
         version: the schema version that it is of.
-        columns: the columns that rows of the latest version have here; by default all but ``split``.
+        columns: the columns that rows of the latest version have here; by default all but those that the merge adds.
 
     Raises:
         ValueError: it is no row; the message says where.
@@ -98,12 +98,12 @@ def _check_calls(columns: RowColumns) -> None:
 _READER = re.compile("[a-z_]{1,40}")  # it becomes a key of the statistics, and stands in the card
 
 
-def check(row: Mapping[str, object], columns: tuple[Column, ...] = COLUMNS[:-1]) -> None:
+def check(row: Mapping[str, object], columns: tuple[Column, ...] = ROW_COLUMNS) -> None:
     """Check each value of a row by its column.
 
     Args:
         row: the row.
-        columns: the columns that it must have; by default all but ``split``, which the merge adds.
+        columns: the columns that it must have; by default all but those that the merge adds.
 
     Raises:
         ValueError: a column is missing or unknown, or a value is another than its column takes: Parquet would refuse it

@@ -22,6 +22,7 @@ from trace_mine.corpus.schema import (
     SourceColumns,
     StepColumns,
 )
+from trace_mine.corpus.worth import uncopied_values, writing_commands
 from trace_mine.tracer.inside.reasons import Reason, integrity_of
 from trace_mine.tracer.schema import (
     SCHEMA_VERSION,
@@ -136,6 +137,7 @@ def _columns(trace: Trace, origin: RowOrigin) -> RowColumns:
     setup = json.dumps(dict(trace.setup), sort_keys=True)
     # As the columns have them: whoever reads the row can make its name again.
     repository, version = printable(origin.repository), None if origin.version is None else printable(origin.version)
+    segments, steps = [_segment(segment) for segment in trace.segments], [_step(step) for step in trace.steps]
     return {
         # Not the view, the seed or the version of trace-mine: the same session of the same snippet keeps its name.
         "trace_id": content_key(
@@ -143,9 +145,9 @@ def _columns(trace: Trace, origin: RowOrigin) -> RowColumns:
         ),
         "origin": origin.origin,
         "text": trace.text,  # not through `printable`: see `make_row`
-        "segments": [_segment(segment) for segment in trace.segments],
+        "segments": segments,
         "view": json.dumps(dict(trace.view), sort_keys=True),
-        "steps": [_step(step) for step in trace.steps],
+        "steps": steps,
         "choices": [_choice(choice) for choice in trace.choices],
         "beliefs": [_belief(belief) for belief in trace.beliefs],
         "source": [_source(function) for function in trace.source],
@@ -182,6 +184,8 @@ def _columns(trace: Trace, origin: RowOrigin) -> RowColumns:
         "states_total": trace.verification.states_total,
         "python": trace.python,
         "seed": origin.seed,
+        "uncopied_values": uncopied_values(trace.text, segments),
+        "writing_commands": writing_commands(steps),
         "schema_version": SCHEMA_VERSION,
     }
 

@@ -126,7 +126,7 @@ class BeliefColumns(TypedDict):
 
 
 class RowColumns(TypedDict):
-    """A row as an origin makes it; the merge adds ``split``."""
+    """A row as an origin makes it; the merge adds ``new_characters`` and ``split``."""
 
     trace_id: Annotated[str, means("hash of the text, the set-up and where the snippet stands")]
     origin: Annotated[str, means("`mined` or `synthetic`", words=ORIGINS)]
@@ -189,11 +189,24 @@ class RowColumns(TypedDict):
     states_total: Annotated[int, means("all changes in `states`; the rest is the process's own account", since=2)]
     python: Annotated[str, means("version of the interpreter that ran the snippet")]
     seed: Annotated[int, means("seed of the run's randomness")]
+    uncopied_values: Annotated[
+        float | None,
+        means("share of outputs that stand nowhere in `text` before them; none: it has no output", since=4),
+    ]
+    writing_commands: Annotated[
+        float | None,
+        means("share of commands that change a variable, of those that are no reveal", since=4),
+    ]
     schema_version: Annotated[int, means("version of this table")]
 
 
 class SplitRowColumns(RowColumns):
     """A row as it stands on disk, in a split."""
+
+    new_characters: Annotated[
+        float | None,
+        means("share of `text` in lines that no row before it of its repository has; none: not measured", since=4),
+    ]
 
     split: Annotated[str, means("`train`, `validation` or `test`")]
 
@@ -253,8 +266,10 @@ def _columns(table: type) -> tuple[Column, ...]:
     return tuple(_column(name, hint) for name, hint in get_type_hints(table, include_extras=True).items())
 
 
-# `split` is last, since get_type_hints lists the base class's columns first; `check` leaves it out by its place.
+# Columns that the merge adds are last, since get_type_hints lists the base class's columns first.
 COLUMNS: tuple[Column, ...] = _columns(SplitRowColumns)
+ROW_COLUMNS = tuple(column for column in COLUMNS if column.name in RowColumns.__annotations__)
+"""The columns of a row as an origin makes it, without those that the merge adds."""
 """All columns of a dataset, in the order in which they stand on disk."""
 
 _PARQUET = {str: "string", int: "int64", float: "float64", bool: "bool"}

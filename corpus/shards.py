@@ -6,6 +6,7 @@ rows alone, and one thread writes.
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -46,13 +47,13 @@ class ShardWriter:
         self._writer: pyarrow.parquet.ParquetWriter | None = None
         self._num_shards = 0
 
-    def write(self, row: Row) -> None:
-        """Add one row; it is on disk when its row group is full, or after ``close``."""
-        # The row's JSON as the ledger has it, and the split, which is added here.
-        size = len(row.line) + len(f', "split": "{self._split}"')  # its JSON as it stands on disk
+    def write(self, row: Row, *, new_characters: float | None = None) -> None:
+        """Add one row, with its ``new_characters``; it is on disk when its row group is full, or after ``close``."""
+        added = {"new_characters": new_characters, "split": self._split}
+        size = len(row.line) + len(json.dumps(added))  # about its JSON with the columns that are added
         if len(self._rows) >= GROUP_ROWS or (self._rows and self._group_bytes + size > GROUP_BYTES):
             self._flush()
-        self._rows.append({**row.columns, "split": self._split})
+        self._rows.append({**row.columns, "new_characters": new_characters, "split": self._split})
         self._group_bytes += size
 
     def close(self) -> list[Path]:

@@ -1,8 +1,9 @@
 """Splits by repository, and the index of near-duplicates that keeps copies of a session from straddling two splits.
 
 A repository's split is a function of its name alone, so that it is the same in every dataset. ``merge`` drops exact
-duplicates everywhere, and near-duplicates (Jaccard similarity of token 5-grams, estimated by MinHash) only where the
-two stand in different splits: then the copy in the smaller split is dropped.
+duplicates everywhere, and near-duplicates (Jaccard similarity of token 5-grams, estimated by MinHash) where the two
+stand in different splits: then the copy in the smaller split is dropped. ``thinning`` says which of those within one
+split stay.
 """
 
 from __future__ import annotations
@@ -29,8 +30,8 @@ MARGIN = 0.06
 """Two standard errors of the estimate at 0.7 (0.029 with 256 permutations): a pair at the threshold is missed in
 one case of forty.
 """
-NUM_BANDS = 64
-"""Bands of four rows propose a pair at 0.7 with probability 1 - 2e-8; the estimate then decides."""
+ROWS_OF_A_BAND = 4
+"""64 bands of four rows propose a pair at 0.7 with probability 1 - 2e-8; the estimate then decides."""
 
 # Words and single other characters; spaces don't count, so that a reformatted copy is a copy.
 _TOKEN = re.compile(r"\w+|[^\w\s]")
@@ -75,34 +76,37 @@ class NearIndex:
     """An index of sessions that finds the near-duplicates of another session.
 
     Locality-sensitive hashing proposes candidates; the MinHash estimate of their similarity decides. Each session costs
-    1 KB (256 hashes of 4 bytes).
+    about 30 bytes for each permutation: 7.5 KB with 256 of them.
+
+    Args:
+        permutations: hashes of a session's sketch, in bands of four.
+        margin: the similarity by which an estimate may stay below ``SIMILARITY``.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, permutations: int = NUM_PERMUTATIONS, margin: float = MARGIN) -> None:
         from rensa import RMinHashLSH
 
-        self._index = RMinHashLSH(SIMILARITY, NUM_PERMUTATIONS, NUM_BANDS)
+        self._permutations, self._margin = permutations, margin
+        self._index = RMinHashLSH(SIMILARITY, permutations, permutations // ROWS_OF_A_BAND)
         self._sketches: list[RMinHash] = []
 
-    def add(self, text: str) -> int:
+    def sketch(self, text: str) -> RMinHash:
+        """Return a session's sketch, with which it is asked for and added."""
+        from rensa import RMinHash
+
+        sketch = RMinHash(self._permutations, 1)  # 1: the seed, fixed: the same dataset has the same duplicates
+        sketch.update(grams(text))
+        return sketch
+
+    def add(self, sketch: RMinHash) -> int:
         """Add a session, and return its number: 0 for the first, and so on."""
-        sketch = _sketch(text)
         number = len(self._sketches)
         self._sketches.append(sketch)
         self._index.insert(number, sketch)
         return number
 
-    def near(self, text: str) -> Iterator[int]:
+    def near(self, sketch: RMinHash) -> Iterator[int]:
         """Yield the numbers of the sessions that this one nearly repeats, in ascending order."""
-        sketch = _sketch(text)
         for number in sorted(set(self._index.query(sketch))):
-            if self._sketches[number].jaccard(sketch) >= SIMILARITY - MARGIN:
+            if self._sketches[number].jaccard(sketch) >= SIMILARITY - self._margin:
                 yield number
-
-
-def _sketch(text: str) -> RMinHash:
-    from rensa import RMinHash
-
-    sketch = RMinHash(NUM_PERMUTATIONS, 1)  # 1: the seed, fixed, so that the same dataset has the same duplicates
-    sketch.update(grams(text))
-    return sketch

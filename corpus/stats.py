@@ -97,8 +97,13 @@ class Notes(TypedDict, total=False):
 class Stats(GroupStats, Notes):
     """All of ``stats.json``. ``by_source`` groups by how snippets are entered (the rows' column ``entry``): the key is
     older than the column.
+
+    ``duplicates_by_kind`` are the numbers of duplicates by ``thinning.CopyKind``. ``worth`` has for each measure of
+    ``worth`` the share below which a tenth, a half and nine tenths of the rows are.
     """
 
+    duplicates_by_kind: dict[str, int]
+    worth: dict[str, dict[str, float]]
     by_source: dict[str, GroupStats]
     by_repository: dict[str, GroupStats]
     splits: dict[str, int]

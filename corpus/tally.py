@@ -14,7 +14,9 @@ from typing import Literal
 
 from trace_mine.corpus.rows import Row
 from trace_mine.corpus.stats import BeliefStats, GroupStats, Notes, Stats
+from trace_mine.corpus.thinning import CopyKind
 from trace_mine.corpus.work import Dropped
+from trace_mine.corpus.worth import SHARES, Distribution
 from trace_mine.tracer.schema import METHODS, SCHEMA_VERSION
 
 Grouped = Literal["licence", "outcome", "python", "sandbox_level"]
@@ -66,8 +68,10 @@ class Counts:
         self._beliefs: Counter[str] = Counter()
         self._entropy = 0.0
         self._printed: Counter[str] = Counter()
+        self._copies: Counter[str] = Counter()
+        self._worth = {name: Distribution() for name in SHARES}
 
-    def add_row(self, row: Row, split: str) -> None:
+    def add_row(self, row: Row, split: str, *, new_characters: float | None = None) -> None:
         """Count a row that was written, and what it holds."""
         columns = row.columns
         for tally in self._tallies(columns["entry"], columns["repository"]):
@@ -87,6 +91,10 @@ class Counts:
             self._entropy += -sum(p * math.log2(p) for p in belief["probabilities"] if p > 0)
             # By the number of outcomes, not by an entropy of 0, which rounding can miss.
             self._beliefs["certain"] += len(belief["outcomes"]) == 1
+        shares = (new_characters, columns["uncopied_values"], columns["writing_commands"])
+        for measure, share in zip(SHARES, shares, strict=True):
+            if share is not None:
+                self._worth[measure].add(share)
         self._printed.update({*columns["printed_by"]})
         self._sums["unprinted"] += not columns["printed_by"]
         self._sums["states_verified"] += columns["states_verified"]
@@ -98,8 +106,9 @@ class Counts:
         self._sums["rows_with_opened_calls"] += columns["opened_calls"] > 0
         self._sums["skipped_examples"] += columns["num_skipped"]
 
-    def add_duplicate(self, row: Row) -> None:
+    def add_duplicate(self, row: Row, kind: CopyKind) -> None:
         """Count a row that was left out, since the dataset has its text, or nearly its text, already."""
+        self._copies[kind] += 1
         for tally in self._tallies(row.columns["entry"], row.columns["repository"]):
             tally.duplicates += 1
 
@@ -121,6 +130,7 @@ class Counts:
         assert found == self.total.found, f"{found} snippets were found, but {self.total.found} counted: {self.total}"
         return {
             **self.total.as_json(),
+            "duplicates_by_kind": _most_first(self._copies),
             "by_source": {name: tally.as_json() for name, tally in sorted(self._by_entry.items())},
             "by_repository": {name: tally.as_json() for name, tally in sorted(self._by_repository.items())},
             "splits": dict(sorted(self._splits.items())),
@@ -140,6 +150,7 @@ class Counts:
             "skipped_examples": self._sums["skipped_examples"],
             "choices": self._sums["choices"],
             "beliefs": self._beliefs_as_json(),
+            "worth": {name: dict(distribution.quantiles()) for name, distribution in self._worth.items()},
             "verification": {
                 "printed": dict(sorted(self._printed.items())),
                 "unprinted": self._sums["unprinted"],

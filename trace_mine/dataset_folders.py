@@ -42,6 +42,7 @@ def mine(
     sessions: int = 1,
     only_choices: bool = False,
     licences: str = "all",
+    keep_duplicates: bool = False,
     packages: Sequence[str | os.PathLike[str]] = (),
     seed: int = 0,
     limits: Limits | None = None,
@@ -65,6 +66,7 @@ def mine(
         sessions: number of sessions of each snippet that draws, each with draws of its own.
         only_choices: drop snippets that draw nothing at random.
         licences: ``all`` or ``permissive``.
+        keep_duplicates: keep sessions that nearly repeat another one of their split.
         packages: folders of installed packages that snippets may import.
         seed: seed of the snippets' draws.
         limits: what one run may use.
@@ -104,6 +106,7 @@ def mine(
         limits=limits or Limits(),
         limit=limit,
         licences=licences,
+        keep_duplicates=keep_duplicates,
         packages=tuple(Path(folder) for folder in packages),
         seed=seed,
         view=view,

@@ -101,6 +101,7 @@ def view_of(config: TracerConfig, snippet: Snippet, *, has_draws: bool) -> ViewR
         style=view.style,  # type: ignore[arg-type]  # one of STYLES, which the record checks
         asked=questions_of(config, snippet),
         seed=seed_of(config, snippet),
+        repeats=view.repeats,
         has_draws=has_draws,
         max_seconds=OPENING_SHARE * config.limits.cpu_seconds,
     )

@@ -10,7 +10,9 @@
              as likely as it is frequent. ``inverse:grid`` draws them from declared values instead.
 
 Modifiers: ``every:K`` (commands between two reveals, 0 for none but the program's own output), ``full`` or ``partial``
-(all variables or one, drawn independently of the state), ``print`` or ``echo``. Parts are joined by ``+``.
+(all variables or one, drawn independently of the state), ``print`` or ``echo``, ``repeats`` (with ``partial``, also
+reveals that tell nothing: of a variable that the text gave since it was bound, and that can't have changed). Parts are
+joined by ``+``.
 """
 
 from __future__ import annotations
@@ -40,6 +42,7 @@ class View:
             the command that wrote it (``written``).
         partial: a reveal shows one variable, drawn independently of the state; else all of them.
         style: ``echo`` reveals by an expression, ``print`` by a call of print.
+        repeats: reveals that tell nothing are shown, too.
         prior: where the values of hidden inputs come from, one of PRIORS; None without ``inverse``.
         inputs: for the prior ``declared``, variables with the values that they may have, as source text.
 
@@ -55,6 +58,7 @@ class View:
     every: int | None = None
     partial: bool = True
     style: str = "echo"
+    repeats: bool = False
     prior: str | None = None
     inputs: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
@@ -90,6 +94,8 @@ class View:
         fields: dict[str, object] = {"policy": "+".join(self.policies), "style": self.style, "literals": False}
         if self.every is not None:
             fields |= {"every": self.every, "partial": self.partial}
+        if self.repeats:
+            fields["repeats"] = True
         if self.prior is not None:
             fields["prior"] = self.prior
         if self.inputs:
@@ -115,6 +121,7 @@ def parse_view(text: str) -> View:
     every: int | None = None
     partial = True
     style = "echo"
+    repeats = False
     for part in text.split("+"):
         name, _, rest = part.strip().partition(":")
         if name == "inverse":
@@ -132,10 +139,12 @@ def parse_view(text: str) -> View:
             partial = part == "partial"
         elif part in STYLES:
             style = part
+        elif part == "repeats":
+            repeats = True
         else:
             raise ViewError(
                 f"expected a view made of {', '.join(POLICIES)}, inverse:grid, inverse:NAME=A|B, every:NUMBER, "
-                f"partial, full, {', '.join(STYLES)}, joined by +, got {part!r}; write some of these"
+                f"partial, full, repeats, {', '.join(STYLES)}, joined by +, got {part!r}; write some of these"
             )
     _check_parts(text, policies, priors)
     # once each: ``inverse:n=1|2+inverse:m=3|4`` names its policy twice
@@ -143,7 +152,13 @@ def parse_view(text: str) -> View:
     if every is None and chosen != ("written",):
         every = 4
     return View(
-        policies=chosen, every=every, partial=partial, style=style, prior=next(iter(priors), None), inputs=tuple(inputs)
+        policies=chosen,
+        every=every,
+        partial=partial,
+        style=style,
+        repeats=repeats,
+        prior=next(iter(priors), None),
+        inputs=tuple(inputs),
     )
 
 

@@ -29,11 +29,11 @@ from trace_mine.corpus.mined.provenance import normalised_name
 from trace_mine.corpus.mined.reader import RepositoryReader, RepositoryReading
 from trace_mine.corpus.mined.reader_protocol import RepositorySummary
 from trace_mine.corpus.mined.repositories import (
-    MODULE_PREFIX,
     IgnoredInput,
     NamedInput,
     Repository,
     find_targets,
+    input_name,
     name_of,
     open_target,
 )
@@ -93,7 +93,7 @@ class Mined:
         self._targets: list[NamedInput] = []
         self._ignored: list[IgnoredInput] = []
         self.unreadable: list[str] = []
-        self.input_names = [_input_name(text) for text in inputs]
+        self.input_names = [input_name(text) for text in inputs]
         # Here and not in `units`: a misspelt path ends the command before anything is traced.
         self._search = search_of(options.python or sys.executable)
         for named in find_targets(inputs, self._search):
@@ -118,6 +118,11 @@ class Mined:
     @property
     def splits(self) -> None:
         """None: rows are split by their repositories' names."""
+
+    @property
+    def keeps_copies(self) -> bool:
+        """Keep near-duplicates within a split."""
+        return self._options.keep_duplicates
 
     def units(self) -> Iterator[WorkUnit]:
         """Find the snippets of all repositories and cut them into units.
@@ -385,14 +390,3 @@ def warm_modules(imports: Iterable[str], packages: RepositoryPackages, candidate
     # A call runs in `__main__` and imports its function, so its snippet has no module; its name begins with it.
     modules |= {snippet.name.rpartition(".")[0] for snippet in called}
     return sorted({module for module in modules if module} | (packages.importable & {*imports}))
-
-
-def _input_name(text: str) -> str:
-    """The name of an input in the configuration: without its folder, but with a hash that tells it from others.
-
-    The configuration is in the dataset, which must not show folders of this machine.
-    """
-    if text.startswith(MODULE_PREFIX):
-        return text
-    path = Path(text).resolve()
-    return f"{printable(path.name)} ({content_key(str(path).encode('utf-8', 'backslashreplace').decode())[:8]})"

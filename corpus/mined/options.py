@@ -40,6 +40,7 @@ class MineOptions:
         view: the text of ``--view``.
         only_choices: snippets that draw nothing at random are dropped.
         sessions: the number of sessions of each snippet that draws, each with draws of its own.
+        keep_duplicates: near-duplicates within a split stay, and sessions of known lines (``corpus.thinning``).
         sandbox_level: the level of the sandbox and no other, 3, 2 or 0; None: the strongest that works.
         allow_unsafe: run without a sandbox where there is none.
         tracer_factory: ``module:function``, which starts a Tracer with the arguments of ``payload.TracerArguments``.
@@ -64,6 +65,7 @@ class MineOptions:
     view: str = "written"
     only_choices: bool = False
     sessions: int = 1
+    keep_duplicates: bool = False
     sandbox_level: int | None = None
     allow_unsafe: bool = False
     tracer_factory: str = TRACER_FACTORY
@@ -183,6 +185,7 @@ class MineOptions:
             "view": self.view,
             "only_choices": self.only_choices,
             "sessions": self.sessions,
+            "keep_duplicates": self.keep_duplicates,
             "sandbox_level": self.sandbox_level,
             "allow_unsafe": self.allow_unsafe,
         }

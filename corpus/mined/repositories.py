@@ -16,10 +16,12 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from trace_mine.corpus.errors import CorpusError
+from trace_mine.corpus.hashing import content_key
 from trace_mine.corpus.mined.archives import is_archive
 from trace_mine.corpus.mined.files import LEDGER_FOLDER, PYTHON_SUFFIXES, TEXT_SUFFIXES
 from trace_mine.corpus.mined.import_search import ImportSearch, search_of
 from trace_mine.corpus.mined.staging import stage_files
+from trace_mine.corpus.rows import printable
 from trace_mine.tracer.sandbox import hidden_from_runs
 from trace_mine.tracer.schema import Drop
 
@@ -348,3 +350,14 @@ def _metadata_of(top: str, search: ImportSearch) -> tuple[str, Path] | None:
         if isinstance(folder, Path) and folder.is_dir():
             return distribution, folder
     return None
+
+
+def input_name(text: str) -> str:
+    """The name of an input in the configuration: without its folder, but with a hash that tells it from others.
+
+    The configuration is in the dataset, which must not show folders of this machine.
+    """
+    if text.startswith(MODULE_PREFIX):
+        return text
+    path = Path(text).resolve()
+    return f"{printable(path.name)} ({content_key(str(path).encode('utf-8', 'backslashreplace').decode())[:8]})"

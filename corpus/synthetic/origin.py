@@ -105,6 +105,11 @@ class Synthetic:
         """
         return {f"{self._options.task}-{split}": split for split in SPLITS}
 
+    @property
+    def keeps_copies(self) -> bool:
+        """True: sessions of one task resemble each other."""
+        return True
+
     def units(self) -> Iterator[WorkUnit]:
         """Yield units of at most UNIT_ROWS rows of one split and stage."""
         options = self._options

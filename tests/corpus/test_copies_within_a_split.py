@@ -1,4 +1,4 @@
-"""A merge takes copies out across splits and keeps near-copies within one; the sums that it reports of the rows.
+"""A merge takes copies out across splits and within one; the sums and measures that it reports of the rows.
 
 Rows go straight into a ledger, so that each test names the repositories that they come from.
 """
@@ -20,7 +20,7 @@ from trace_mine.corpus.ledger import Ledger
 from trace_mine.corpus.merge import merge
 from trace_mine.corpus.rows import Row, RowOrigin, make_row
 from trace_mine.corpus.work import SnippetEntry, WorkUnit
-from trace_mine.tracer.schema import Belief, Piece, Snippet, Trace
+from trace_mine.tracer.schema import Belief, Choice, Piece, Snippet, Trace
 
 TRAIN, OTHER_TRAIN, VALIDATION, TEST = "toolz", "boltons", "requests", "pip"
 WORDS = [f"word{number}" for number in range(60)]
@@ -31,14 +31,21 @@ def changed(*numbers: int) -> str:
     return " + ".join(f"other{n}" if n in numbers else word for n, word in enumerate(WORDS))
 
 
-def row_of(repository: str, source: str, *, num_skipped: int = 0, beliefs: Sequence[Belief] = ()) -> Row:
+def row_of(
+    repository: str,
+    source: str,
+    *,
+    num_skipped: int = 0,
+    beliefs: Sequence[Belief] = (),
+    choices: Sequence[Choice] = (),
+) -> Row:
     snippet = Snippet(
         kind="doctest", name="m.f", path="m.py", line=1, end_line=1, pieces=(Piece(source=source, line=1, want="1\n"),)
     )
     trace = FakeTracer({"sys_path": ()}).trace(snippet)
     assert isinstance(trace, Trace)
     row = make_row(
-        replace(trace, beliefs=tuple(beliefs)),
+        replace(trace, beliefs=tuple(beliefs), choices=tuple(choices)),
         RowOrigin(
             origin="mined",
             repository=repository,
@@ -72,7 +79,9 @@ def entry_of(row: Row) -> SnippetEntry:
     )
 
 
-def merged(folder: Path, *units: Sequence[Row]) -> tuple[dict[str, Any], dict[str, list[str]]]:
+def merged(
+    folder: Path, *units: Sequence[Row], keeps_copies: bool = False
+) -> tuple[dict[str, Any], dict[str, list[str]]]:
     """The statistics, and the texts of each split, of units of rows."""
     folder.mkdir()
     ledger = Ledger(folder)
@@ -82,7 +91,7 @@ def merged(folder: Path, *units: Sequence[Row]) -> tuple[dict[str, Any], dict[st
         for key, rows in zip(keys, units, strict=True):
             ledger.add(WorkUnit(key=key, payload={"snippets": [entry_of(row) for row in rows]}))
             ledger.finish(key, iter(rows), len(rows))
-        stats = dict(merge(ledger, keys, notes={}, config={}).stats)
+        stats = dict(merge(ledger, keys, notes={}, config={}, keeps_copies=keeps_copies).stats)
     texts: dict[str, list[str]] = {}
     for shard in sorted((folder / "data").glob("*.parquet")):
         texts.setdefault(shard.name.partition("-")[0], []).extend(
@@ -92,22 +101,68 @@ def merged(folder: Path, *units: Sequence[Row]) -> tuple[dict[str, Any], dict[st
 
 
 @pytest.mark.parametrize("repositories", [(TRAIN, TRAIN), (TRAIN, OTHER_TRAIN), (VALIDATION, VALIDATION), (TEST, TEST)])
-def test_near_duplicates_within_a_split_stay(tmp_path: Path, repositories: tuple[str, str]) -> None:
+def test_of_near_duplicates_within_a_split_one_stays(tmp_path: Path, repositories: tuple[str, str]) -> None:
     # three splits, and the pair in the largest or the middle one: the smallest has no smaller one to look into
     least = VALIDATION if repositories[0] == TEST else TEST
     filler = [*(row_of(TRAIN, f"filler_{number}") for number in range(8)), row_of(least, "least")]
     one, other = (row_of(name, changed(place)) for name, place in zip(repositories, (10, 40), strict=True))
     stats, texts = merged(tmp_path / "out", filler, [one], [other])
-    assert stats["duplicates"] == 0 and stats["rows"] == 11
+    assert (stats["rows"], stats["duplicates"], stats["duplicates_by_kind"]) == (10, 1, {"near": 1})
+    assert one.columns["text"] in texts["train" if repositories[0] == TRAIN else repositories_split(repositories[0])]
+    stats, texts = merged(tmp_path / "kept", filler, [one], [other], keeps_copies=True)
+    assert (stats["rows"], stats["duplicates"], stats["duplicates_by_kind"]) == (11, 0, {})
     assert {one.columns["text"], other.columns["text"]} <= {text for found in texts.values() for text in found}
+
+
+def repositories_split(repository: str) -> str:
+    return {VALIDATION: "validation", TEST: "test"}[repository]
+
+
+def test_sessions_of_one_program_that_differ_in_their_draws_stay(tmp_path: Path) -> None:
+    choice = Choice(step=0, kind="random", place="m.py:1", outcomes=("0", "1"), probabilities=(0.5, 0.5), taken=0)
+    rows = [row_of(TRAIN, changed(place), choices=[choice]) for place in (10, 40)]
+    stats, _ = merged(tmp_path / "out", rows)
+    assert (stats["rows"], stats["duplicates"]) == (2, 0)
+
+
+def test_a_session_of_known_lines_goes(tmp_path: Path) -> None:
+    lines = [f"line{number} = {number} + {number} * {number}" for number in range(40)]
+    whole, half = "\n".join(lines), "\n".join([*lines[20:40], "x"])
+    other = "\n".join([*lines[::2], *(f"other{number} = {number}" for number in range(20))])
+    stats, _ = merged(tmp_path / "out", [row_of(TRAIN, source) for source in (whole, half, other)])
+    assert (stats["rows"], stats["duplicates_by_kind"]) == (2, {"repeats": 1})
+    # of another repository the lines are new
+    stats, _ = merged(tmp_path / "apart", [row_of(TRAIN, whole)], [row_of(OTHER_TRAIN, half)])
+    assert (stats["rows"], stats["duplicates"]) == (2, 0)
+    stats, _ = merged(tmp_path / "kept", [row_of(TRAIN, source) for source in (whole, half)], keeps_copies=True)
+    assert (stats["rows"], stats["duplicates"]) == (2, 0)
+
+
+def test_each_row_says_how_much_of_it_is_new(tmp_path: Path) -> None:
+    first, second = "a = 1\nb = 22", "a = 1\nc = 333"
+    rows = [row_of(TRAIN, first), row_of(TRAIN, second), row_of(OTHER_TRAIN, second + "4")]
+    merged(tmp_path / "out", rows, keeps_copies=True)
+    (shard,) = (tmp_path / "out" / "data").glob("*.parquet")
+    table = pyarrow.parquet.read_table(shard, columns=["text", "new_characters"]).to_pylist()
+    shares = []
+    seen: set[str] = set()
+    for row in table[:2]:
+        lines = row["text"].splitlines()
+        shares.append(sum(len(line) for line in lines if line not in seen) / sum(map(len, lines)))
+        seen.update(lines)
+    assert [row["new_characters"] for row in table] == [pytest.approx(share, abs=1e-4) for share in (*shares, 1.0)]
+    assert shares[0] == 1.0 > shares[1] > 0
+    worth = json.loads((tmp_path / "out" / "stats.json").read_text())["worth"]
+    assert worth["new_characters"] == {"tenth": round(shares[1], 2), "half": 1.0, "nine_tenths": 1.0}
 
 
 def test_copies_of_a_pair_within_a_split_go_from_the_smaller_split(tmp_path: Path) -> None:
     filler = [row_of(TRAIN, f"filler_{number}") for number in range(8)]
     kept = [row_of(TRAIN, changed(10)), row_of(OTHER_TRAIN, changed(40))]
     straddling = [row_of(VALIDATION, changed(20)), row_of(VALIDATION, changed(30)), row_of(VALIDATION, "apart")]
-    stats, texts = merged(tmp_path / "out", straddling, filler, kept)
-    assert stats["duplicates"] == 2 and [len(texts[split]) for split in ("train", "validation")] == [10, 1]
+    stats, texts = merged(tmp_path / "out", straddling, filler, kept, keeps_copies=True)
+    assert stats["duplicates_by_kind"] == {"other_split": 2}
+    assert [len(texts[split]) for split in ("train", "validation")] == [10, 1]
 
 
 def test_exact_duplicates_go_everywhere(tmp_path: Path) -> None:

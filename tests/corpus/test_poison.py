@@ -31,7 +31,7 @@ from trace_mine.corpus.merge import merge
 from trace_mine.corpus.mined import miner
 from trace_mine.corpus.row_check import check_row
 from trace_mine.corpus.rows import make_row
-from trace_mine.corpus.schema import COLUMNS, features
+from trace_mine.corpus.schema import COLUMNS, ROW_COLUMNS, features
 from trace_mine.corpus.units import UnitTask
 from trace_mine.corpus.work import Dropped, Marker, WorkUnit
 from trace_mine.tracer.schema import Drop, Step
@@ -298,7 +298,7 @@ VALUES = st.recursive(
     SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3)
 )
 PLACES = [
-    *[(column.name,) for column in COLUMNS[:-1]],
+    *[(column.name,) for column in ROW_COLUMNS],
     *[(column.name, field.name) for column in COLUMNS for field in column.fields],
 ]
 FULL = {**row_of("x").columns, "choices": [CHOICE], "beliefs": [BELIEF]}

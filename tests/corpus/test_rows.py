@@ -61,7 +61,7 @@ def row_of(*sources: str, **changes: Any) -> Row:
 
 
 def test_the_row_has_the_columns_of_the_schema() -> None:
-    assert [*row_of("x").columns, "split"] == list(features())
+    assert [*row_of("x").columns, "new_characters", "split"] == list(features())
 
 
 def test_the_id_is_the_content() -> None:
@@ -107,7 +107,7 @@ def test_parquet_is_an_inverse_pair(
     writer = ShardWriter(folder, "train", features().arrow_schema)
     writer.write(found)
     writer.close()
-    assert read_back(folder) == [{**found.columns, "split": "train"}]
+    assert read_back(folder) == [{**found.columns, "new_characters": None, "split": "train"}]
     assert json.loads(found.columns["states"][0]) == state
 
 

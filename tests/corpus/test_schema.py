@@ -83,7 +83,7 @@ def test_a_row_that_does_not_fit_is_told(row: dict[str, Any], says: str) -> None
 def test_what_fits_passes() -> None:
     check(row_of("x").columns)
     check(changed(version=None, exception=None, doctest_passed=None))
-    check({**row_of("x").columns, "split": "train"}, COLUMNS)
+    check({**row_of("x").columns, "new_characters": 0.5, "split": "train"}, COLUMNS)
 
 
 def test_a_row_is_the_line_that_it_is() -> None:

@@ -194,9 +194,36 @@ def test_partial_reveals_are_drawn_by_seed_and_not_by_value() -> None:
 
 def test_no_reveal_is_due_once_the_hidden_inputs_are_asked_for() -> None:
     reveals = SpacedReveals(spacing(every=1, asked={"x": "print('x', x)"}))
-    assert reveals.due(["y"], lambda name: True) == ["y"]
-    reveals.emitted("print('x', x)")
-    assert not reveals.due(["y"], lambda name: True)
+    assert reveals.due("y = f()", ["y"], lambda name: True) == ["y"]
+    reveals.emitted("print('x', x)", "x 1\n", None)
+    assert not reveals.due("y = f()", ["y"], lambda name: True)
+
+
+@pytest.mark.parametrize("style", ["echo", "print"])
+def test_what_the_text_gave_is_not_shown_again(style: str) -> None:
+    namespace: dict[str, Any] = {"x": "a"}
+    opening = OpensSpaced(namespace, SpacedReveals(spacing(every=1, partial=True, style=style)))
+    session = Shown()
+    opening.reveal_after("x = 'a'", ["x"], [], session)
+    assert not session.reveals, "the command spells the value"
+    opening.reveal_after("x = f()", ["x"], [], session)
+    reveal = "print('x', x)" if style == "print" else "x"
+    assert session.reveals == [reveal]
+    opening.emitted(reveal, "x a\n" if style == "print" else "'a'\n", None)
+    opening.reveal_after("g()", [], [], session)
+    assert session.reveals == [reveal], "nothing could have changed it"
+    namespace["x"] = "b"  # by g, through another name
+    opening.reveal_after("g()", [], [], session)
+    assert session.reveals == [reveal, reveal]
+
+
+def test_reveals_that_tell_nothing_are_given_on_request() -> None:
+    for changes in ({"repeats": True, "partial": True}, {"partial": False}):
+        session = Shown()
+        opening = OpensSpaced({"x": 1}, SpacedReveals(spacing(every=1, **changes)))
+        opening.reveal_after("x = 1", ["x"], [], session)
+        opening.reveal_after("pass", [], [], session)
+        assert session.reveals == ["x", "x"]
 
 
 @pytest.mark.parametrize("change", [{"every": -1}, {"style": "loud"}])
@@ -226,6 +253,21 @@ def test_a_test_is_opened_where_all_states_agree() -> None:
     assert opening.opens_test("x > 1") and not opening.is_certain
     opening.emitted("print(x)", "4\n", None)
     assert opening.is_certain
+
+
+def test_a_variable_that_may_have_changed_is_shown_again() -> None:
+    """It changed in some states and not in others, so whether it is shown says nothing of the state that is there."""
+    opening = opens_agreed("from random import random", every=1, partial=True)
+    session = Shown()
+    opening.emitted("x = [0]", "", None)
+    opening.reveal_after("x = [0]", ["x"], ["x"], session)
+    assert not session.reveals
+    opening.emitted("x.append(1) if random() < 0.5 else None", "", None)
+    opening.reveal_after("x.append(1) if random() < 0.5 else None", [], [], session)
+    assert session.reveals == ["x"]
+    opening.emitted("x", "[0]\n", None)
+    opening.reveal_after("pass", [], [], session)
+    assert session.reveals == ["x"], "every state that is left has the value that was shown"
 
 
 def test_a_hidden_input_is_shown_under_no_name() -> None:

@@ -14,6 +14,7 @@ from packaging.utils import canonicalize_name
 
 from trace_mine.corpus.mined.dependencies import find_dependencies
 from trace_mine.corpus.mined.environments.interpreters import interpreter_for
+from trace_mine.corpus.mined.environments.own_metadata import asks_for_metadata, own_metadata
 from trace_mine.corpus.mined.environments.provision import Environment, Provisioner, distributions_in
 from trace_mine.corpus.mined.environments.uv import PackageIndex
 from trace_mine.corpus.mined.environments.well_known import DISTRIBUTIONS
@@ -104,6 +105,7 @@ class RepositoryEnvironments:
 
     def __init__(self, folder: Path, options: EnvironmentOptions, tell: Callable[[str], None]) -> None:
         self._options = options
+        self._folder = folder
         self._tell = tell
         self._provisioner = Provisioner(folder, options.index)
 
@@ -128,13 +130,13 @@ class RepositoryEnvironments:
         python = python or sys.executable
         version = search_of(python).version
         if self._options.kind != "auto" or is_stdlib:
-            return lambda: self._packages(summary, python, version, None)
+            return lambda: self._packages(summary, python, version, None, is_stdlib=is_stdlib)
         requirements = (*summary.requirements, *_undeclared(summary))
         before = self._before(summary)
         made = self._provisioner.environment(requirements, python, version, before=before)
         if requirements:
             made.add_done_callback(lambda future: self._tell_of(summary.name, version, future))
-        return lambda: self._packages(summary, python, version, made.result())
+        return lambda: self._packages(summary, python, version, made.result(), is_stdlib=False)
 
     def _before(self, summary: RepositorySummary) -> str | None:
         if self._options.as_of != COMMIT:
@@ -152,14 +154,23 @@ class RepositoryEnvironments:
         self._tell(line)
 
     def _packages(
-        self, summary: RepositorySummary, python: str, version: str, environment: Environment | None
+        self,
+        summary: RepositorySummary,
+        python: str,
+        version: str,
+        environment: Environment | None,
+        *,
+        is_stdlib: bool,
     ) -> RepositoryPackages:
         folders: tuple[Path, ...] = ()
         if environment is not None and environment.folder is not None:
             folders = (environment.folder,)
         elif self._options.folder is not None:
             folders = site_folders(python, self._options.folder)
-        names = _import_names(folders)
+        installed_in, names = folders, _import_names(folders)
+        if not is_stdlib and asks_for_metadata(summary.imports):
+            # last: what a repository brings itself, or has in its environment, counts before it
+            folders = (*folders, own_metadata(self._folder, summary))
         # what the environment lacks may be installed beside the interpreter
         here = find_dependencies(
             set(summary.imports) - names,
@@ -168,7 +179,7 @@ class RepositoryEnvironments:
             search=search_of(python),
         )
         bound = {path.name.removesuffix(".py") for path in here.packages}
-        installed = {pin for folder in folders for pin in distributions_in(folder)}
+        installed = {pin for folder in installed_in for pin in distributions_in(folder)}
         return RepositoryPackages(
             python=python,
             version=version,

@@ -27,6 +27,8 @@ AT_ONCE = 2
 """Environments that are made at a time: one is fetched while another is taken apart."""
 SITE = "site-packages"
 RECORD = "environment.json"
+LAYOUT = 2
+"""Raised where environments that were kept lack something: 2 has bytecode."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +60,11 @@ class Environment:
             return frozenset()
         names = (entry.name for entry in os.scandir(self.folder))
         # ``numpy``, ``six.py``, ``_cffi_backend.cpython-311-x86_64-linux-gnu.so``
-        stems = {name.partition(".")[0] for name in names if not name.endswith((".dist-info", ".pth", ".libs"))}
+        stems = {
+            name.partition(".")[0]
+            for name in names
+            if not name.endswith((".dist-info", ".pth", ".libs", "__pycache__"))
+        }
         return frozenset(stem for stem in stems if stem.isidentifier())
 
 
@@ -129,7 +135,7 @@ class Provisioner:
         """
         index = replace(self._index, before=before)
         links = [str(folder) for folder in index.find_links]
-        key = content_key([*requirements], version, links, index.offline, index.before)[:24]
+        key = content_key(LAYOUT, [*requirements], version, links, index.offline, index.before)[:24]
         if key not in self._asked:
             self._asked[key] = self._threads.submit(self._make, self._folder / key, requirements, python, index)
         return self._asked[key]

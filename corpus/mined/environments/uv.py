@@ -83,13 +83,16 @@ def resolve(requirements: Sequence[str], python: str, index: PackageIndex) -> tu
 
 
 def install(pins: Sequence[str], python: str, index: PackageIndex, target: Path) -> None:
-    """Install what ``resolve`` gave into a folder, as ``pip install --target`` lays it out.
+    """Install what ``resolve`` gave into a folder, as ``pip install --target`` lays it out, with its bytecode.
+
+    Every jail imports from there and can't write there: without bytecode each would compile anew (pytest: 0.5 s of
+    CPU instead of 0.2). The interpreter compiles the files; it runs none of them.
 
     Raises:
         UvFailed: a wheel could not be fetched, or not be taken apart.
     """
     # hard links into uv's cache: whoever changed a file here would change it there, so the folder is shown read-only
-    _uv(["install", "--no-deps", f"--target={target}", *index.options()], pins, python)
+    _uv(["install", "--no-deps", "--compile-bytecode", f"--target={target}", *index.options()], pins, python)
 
 
 def uv_version() -> str:

@@ -248,7 +248,14 @@ def _opening(job: DriveJob, prepared: Prepared, context: JobContext, spare: str)
     view, sources = job.view, prepared.sources
     spacing = None
     if view is not None:
-        spacing = Spacing(every=view.every, partial=view.partial, style=view.style, seed=view.seed, asked=view.asked)
+        spacing = Spacing(
+            every=view.every,
+            partial=view.partial,
+            style=view.style,
+            seed=view.seed,
+            repeats=view.repeats,
+            asked=view.asked,
+        )
 
     # a function, because only one of the openings calls it: a world runs the set-up a second time
     def world() -> World:

@@ -184,6 +184,7 @@ class ViewRequest(Record):
         style: a reveal is an expression (``echo``) or a call of print.
         asked: variables that hold hidden inputs, with the commands that show them at the end.
         seed: draws the variables that are shown.
+        repeats: reveals that tell nothing are shown, too.
         has_draws: the native run drew something, so that there are outcomes to hide.
         max_seconds: how long the driver may follow the outcomes that could have been.
     """
@@ -193,6 +194,7 @@ class ViewRequest(Record):
     style: Literal["echo", "print"]
     asked: Mapping[str, str]
     seed: Count
+    repeats: bool
     has_draws: bool
     max_seconds: Seconds
 

@@ -164,7 +164,7 @@ class OpensAgreed(Opening):
 
     def emitted(self, source: str, output: str, error: str | None) -> None:
         """Execute the command from every state of the support, and leave out the states that show something else."""
-        self._reveals.emitted(source)
+        self._reveals.emitted(source, output, error)
         if self._support is None:
             return
         try:
@@ -173,15 +173,20 @@ class OpensAgreed(Opening):
             self._fail(failure)
 
     def reveal_after(self, source: str, binds: Sequence[str], wrote: Sequence[str], session: Shows) -> None:
-        for reveal in self._reveals.due(binds, self._may_show):
+        for reveal in self._reveals.due(source, binds, self._may_show):
             session.show_by_command(reveal)
 
     def _may_show(self, name: str) -> bool:
-        """Return True if every state can show the variable, and it is no hidden input under this or another name."""
+        """Return True if every state can show the variable, showing it tells something in one of them at least, and it
+        is no hidden input under this or another name.
+        """
+        given = self._reveals.given(name)
 
         def question(world: World, states: States) -> bool:
             asked = self._reveals.asked
             if name in asked or not all(world.showable(name, state, LONGEST_VALUE) for state in states):
+                return False
+            if given is not None and agreed(world, f"{given[0]} == {given[1]!r}", states):
                 return False
             # compared as text: ``==`` could run the snippet's code, and ``1 == True``
             return not any(agreed(world, f'f"{{{name}!r}}" == f"{{{other}!r}}"', states) for other in asked)

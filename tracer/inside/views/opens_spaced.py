@@ -65,16 +65,19 @@ class OpensSpaced(Opening):
         return frozenset(names)
 
     def emitted(self, source: str, output: str, error: str | None) -> None:
-        # the output is of no interest: which reveals are due depends on the commands alone
-        self._reveals.emitted(source)
+        self._reveals.emitted(source, output, error)
 
     def reveal_after(self, source: str, binds: Sequence[str], wrote: Sequence[str], session: Shows) -> None:
-        for reveal in self._reveals.due(binds, self._may_show):
+        for reveal in self._reveals.due(source, binds, self._may_show):
             session.show_by_command(reveal)
 
     def _may_show(self, name: str) -> bool:
-        """Return True if the variable is bound now, and its value can be shown."""
-        return name in self._namespace and is_showable(self._namespace[name])
+        """Return True if the variable is bound now, its value can be shown, and showing it tells something."""
+        if name not in self._namespace or not is_showable(self._namespace[name]):
+            return False
+        given = self._reveals.given(name)
+        value = self._namespace[name]
+        return given is None or given[1] != (repr(value) if "!r" in given[0] else str(value))
 
     def forget(self, name: str) -> None:
         self._reveals.forget(name)

@@ -2,15 +2,20 @@
 
 If the values decided what is shown, then a variable that is *not* shown would tell something, and the exact belief over
 hidden outcomes would have to account for it.
+
+A reveal that tells nothing is left out: of a variable that no command has bound since the text gave its value, and that
+still has this value in every state that agrees with the text. That is known from the text, so it gives nothing away.
 """
 
 from __future__ import annotations
 
+import ast
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from trace_mine.tracer.inside.observe import values
+from trace_mine.tracer.inside.observe.reveals import spelt_and_aliased
 
 LONGEST_VALUE = 160
 """Characters of a value that such a reveal may show: as many as a reveal of the plain view (``observe/reveals``)."""
@@ -32,6 +37,7 @@ class Spacing:
         partial: True for one variable at a time, False for all.
         style: ``echo`` (``>>> x``) or ``print`` (``>>> print('x', x)``).
         seed: the seed by which variables are drawn.
+        repeats: also reveals that tell nothing are given. A reveal of all variables always gives them all.
         asked: hidden inputs, each with the command that asks for it at the session's end. No reveal is due from the
             first of these commands on.
     """
@@ -40,6 +46,7 @@ class Spacing:
     partial: bool
     style: str
     seed: int
+    repeats: bool = False
     asked: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -65,22 +72,43 @@ class SpacedReveals:
         # a dictionary, not a set: the order of insertion makes the draw the same in every process, whatever its hash
         # seed
         self._names: dict[str, None] = {}
+        self._reveal_of: dict[str, str] = {}  # the command of each reveal that was given, with its variable
+        self._given: dict[str, str] = {}  # variables whose value the text gave since it was bound, as a reveal shows it
         # seeded by a text, which ``random`` hashes by SHA-512: neighbouring seeds give unrelated draws
         self._draw = random.Random(f"reveals {spacing.seed}")
 
-    def emitted(self, source: str) -> None:
-        """Take note of an executed command: the first question for a hidden input ends the reveals."""
+    def emitted(self, source: str, output: str, error: str | None) -> None:
+        """Take note of an executed command: a reveal, or the first question for a hidden input, which ends them."""
         self._is_over = self._is_over or source in self._questions
+        name = self._reveal_of.get(source)
+        if name is not None and error is None:
+            prefix = f"{name} " if self._spacing.style == "print" else ""
+            self._given[name] = output.removesuffix("\n").removeprefix(prefix)
 
-    def due(self, binds: Sequence[str], may_show: Callable[[str], bool]) -> list[str]:
+    def given(self, name: str) -> tuple[str, str] | None:
+        """Return an expression, and its value where the variable still is what the text gave; None: it was bound since.
+
+        None, too, where reveals are wanted that tell nothing.
+        """
+        spacing = self._spacing
+        if spacing.repeats or not spacing.partial or name not in self._given:
+            return None
+        conversion = "" if spacing.style == "print" else "!r"
+        return f'f"{{{name}{conversion}}}"', self._given[name]
+
+    def due(self, source: str, binds: Sequence[str], may_show: Callable[[str], bool]) -> list[str]:
         """Return the reveals after a command, as commands.
 
         Args:
+            source: the command.
             binds: the names that the command's text binds. The variables whose value changed would not do: which ones
                 changed may depend on hidden outcomes.
             may_show: returns True for a variable whose value may be shown now.
         """
         self._names.update(dict.fromkeys(binds))
+        for name in binds:
+            self._given.pop(name, None)
+        self._given.update(self._spelt(source))
         # a reveal is reported by ``emitted`` alone, so reveals do not count as commands here
         self._num_commands += 1
         spacing = self._spacing
@@ -93,7 +121,9 @@ class SpacedReveals:
         reveals: list[str] = []
         for name in names:
             if may_show(name):
-                reveals.append(f"print({name!r}, {name})" if spacing.style == "print" else name)
+                reveal = f"print({name!r}, {name})" if spacing.style == "print" else name
+                self._reveal_of[reveal] = name
+                reveals.append(reveal)
                 if spacing.partial:
                     return reveals
         return sorted(reveals)
@@ -101,3 +131,13 @@ class SpacedReveals:
     def forget(self, name: str) -> None:
         """Leave a variable out that is gone."""
         self._names.pop(name, None)
+        self._given.pop(name, None)
+
+    def _spelt(self, source: str) -> Mapping[str, str]:
+        """Return the variables whose value the command spells (``x = 3``), as a reveal would show it."""
+        names, _ = spelt_and_aliased(source)
+        if not names:
+            return {}
+        value = ast.literal_eval(ast.parse(source).body[0].value)  # type: ignore[attr-defined]  # an assignment
+        shown = str(value) if self._spacing.style == "print" else repr(value)
+        return dict.fromkeys(names, shown)

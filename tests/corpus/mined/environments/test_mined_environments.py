@@ -59,6 +59,25 @@ def test_what_is_declared_can_be_imported(make_repository: Make, wheels: Path, t
     assert stats["missing_packages"] == {"mine": ["helper"]}
 
 
+@pytest.mark.parametrize("options", [("--offline",), ("--environment", "none")])
+@pytest.mark.parametrize("version", ["2.5", None])
+def test_a_repository_finds_its_own_version(
+    make_repository: Make, tmp_path: Path, options: tuple[str, ...], version: str | None
+) -> None:
+    source = (
+        '"""\n>>> __version__\n%r\n>>> twice(2)\n4\n"""\nfrom importlib.metadata import version\n\n'
+        '__version__ = version("my-own.package")\n\n\ndef twice(n):\n    return 2 * n\n'
+    )
+    root = make_repository("mine", {"mine.py": source % (version or "0")})
+    says = f'version = "{version}"' if version else 'dynamic = ["version"]'
+    (root / "pyproject.toml").write_text(f'[project]\nname = "My_Own.Package"\nlicense = "MIT"\n{says}\n')
+    out = tmp_path / "out"
+    assert mine(root, "--out", out, *options) == 0, "without metadata the import raises PackageNotFoundError"
+    (row,) = rows_of(out).values()
+    assert row["doctest_passed"] and row["requires"] == []
+    assert main(["verify", str(out), "--repository", str(root), "--sample", "1"]) == 0
+
+
 def test_an_environment_of_ones_own(make_repository: Make, tmp_path: Path) -> None:
     root = make_repository("mine", FILES)
     packages = tmp_path / "env" / "lib" / f"python{sys.version_info[0]}.{sys.version_info[1]}" / "site-packages"

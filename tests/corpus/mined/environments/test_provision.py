@@ -119,6 +119,24 @@ def test_nothing_of_a_wheel_runs(provisioner: Provisioner, wheels: Path, tmp_pat
     assert not mark.exists()
 
 
+def test_what_can_be_compiled_is(provisioner: Provisioner, wheels: Path) -> None:
+    """And what can't be stops nothing: another language's syntax, and files that bring a parser to its limits."""
+    files = {
+        "odd/__init__.py": "print 'an older Python'\n",
+        "odd/deep.py": "-" * 300_000 + "1\n",
+        "odd/nested.py": "x = " + "(" * 5_000 + "1" + ")" * 5_000 + "\n",
+        "odd/power.py": "x = " + "2 ** " * 5_000 + "1\n",
+        "odd/zeros.py": "\0",
+        "odd/good.py": "x = 1\n",
+    }
+    make_wheel(wheels, "odd", files=files)
+    environment = made(provisioner, "odd", "two")
+    assert environment.pins == ("odd==1.0", "two==2.0") and environment.folder is not None
+    tag = sys.implementation.cache_tag
+    assert (environment.folder / "odd" / "__pycache__" / f"good.{tag}.pyc").is_file()
+    assert (environment.folder / "__pycache__" / f"two.{tag}.pyc").is_file()
+
+
 def test_no_sdist_is_built(provisioner: Provisioner, wheels: Path, tmp_path: Path) -> None:
     mark = tmp_path / "mark"
     with zipfile.ZipFile(wheels / "source-1.0.zip", "w") as archive:
