@@ -4,6 +4,8 @@ The snippet may have written what arrives. So an index into the same record is c
 job or to another record by ``dialogue``.
 
 ``choice_answers`` has those of jobs that follow choices; ``ANSWERS`` lists all.
+
+Over 400 lines because the list of answers is one.
 """
 
 from __future__ import annotations
