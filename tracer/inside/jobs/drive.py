@@ -1,4 +1,7 @@
-"""The drive job: writes a session, or says with which construct kept as one command to begin again."""
+"""The drive job: writes a session, or says with which construct kept as one command to begin again.
+
+Over 400 lines because the job and the answer that it makes stand together.
+"""
 
 from __future__ import annotations
 
