@@ -48,6 +48,7 @@ def check_row(
         _check_frames(made)
     if version > 3:
         _check_record(made)
+        _check_calls(made)
     return made
 
 
@@ -80,6 +81,28 @@ def _check_record(columns: RowColumns) -> None:
         reason_of(reason)
     if bool(reason) == bool(columns["steps"]):
         raise ValueError(f"expected steps, or a reason why there are none, got {shown(reason)}; see corpus/schema.py")
+
+
+def _check_calls(columns: RowColumns) -> None:
+    """Check that calls are numbered in order, begin inside their callers, and share no step."""
+    calls, num_steps = columns["calls"], len(columns["steps"])
+    seen: set[int] = set()
+    for number, call in enumerate(calls):
+        caller, first, last, steps = call["caller"], call["first"], call["last"], call["steps"]
+        if call["call"] != number or not -1 <= caller < number:
+            raise ValueError(f"expected calls from 0 on, after their callers, got {call['call']} of {caller}")
+        if (first < 0) != (last < 0) or not (first == -1 or first <= last < num_steps):
+            raise ValueError(f"expected the range of a call in {num_steps} steps, got {first} to {last}")
+        # not the end too: a generator goes on where the call that made it has returned
+        if caller >= 0 and first >= 0 and not calls[caller]["first"] <= first <= calls[caller]["last"]:
+            raise ValueError(f"expected call {number} to begin inside call {caller}, got step {first}; see `calls`")
+        if any(not first <= step <= last for step in steps) or sorted(set(steps)) != steps or (steps and first < 0):
+            raise ValueError(f"expected steps in order from {first} to {last}, got {shown(steps)}; see `calls`")
+        if not seen.isdisjoint(steps):
+            raise ValueError(f"expected each step in one call at most, got one of call {number} in another too")
+        seen.update(steps)
+    if any(function["line"] < 0 for function in columns["source"]):
+        raise ValueError("expected lines of functions from 0 on, got a negative one; count as the file does")
 
 
 _READER = re.compile("[a-z_]{1,40}")  # it becomes a key of the statistics, and stands in the card

@@ -15,15 +15,27 @@ from trace_mine.corpus.row_check import check_row
 from trace_mine.corpus.schema import (
     ORIGINS,
     BeliefColumns,
+    CallColumns,
     ChoiceColumns,
     RowColumns,
     SegmentColumns,
+    SourceColumns,
     StepColumns,
 )
 from trace_mine.corpus.worth import uncopied_values, writing_commands
 from trace_mine.tracer.event_codec import pack
 from trace_mine.tracer.inside.reasons import Reason, integrity_of
-from trace_mine.tracer.schema import SCHEMA_VERSION, Belief, Choice, Drop, Segment, Step, Trace
+from trace_mine.tracer.schema import (
+    SCHEMA_VERSION,
+    Belief,
+    Choice,
+    Drop,
+    OpenedCall,
+    OpenedFunction,
+    Segment,
+    Step,
+    Trace,
+)
 
 MAX_ROW_BYTES = 8 << 20
 """The most bytes of a row's JSON. Longer rows are loops that got out of hand: the longest of 2,000 sessions of seven
@@ -146,6 +158,8 @@ def _columns(trace: Trace, origin: RowOrigin) -> RowColumns:
         "steps": steps,
         "choices": [_choice(choice) for choice in trace.choices],
         "beliefs": [_belief(belief) for belief in trace.beliefs],
+        "source": [_source(function) for function in trace.source],
+        "calls": [_call(number, call) for number, call in enumerate(trace.calls)],
         # JSON, not a record: names of variables differ from row to row, and Parquet has one schema for all.
         "states": [json.dumps(dict(step.state)) for step in trace.steps],
         "setup": setup,
@@ -221,6 +235,27 @@ def _belief(belief: Belief) -> BeliefColumns:
         "probabilities": list(belief.probabilities),
         "method": belief.method,
         "stderr": list(belief.stderr),
+    }
+
+
+def _source(function: OpenedFunction) -> SourceColumns:
+    return {
+        "name": printable(function.name),
+        "path": printable(function.path),
+        "line": function.line,
+        "text": printable(function.text),
+    }
+
+
+def _call(number: int, call: OpenedCall) -> CallColumns:
+    return {
+        "call": number,
+        "caller": call.caller,
+        "name": printable(call.name),
+        "text": printable(call.text),
+        "first": call.first,
+        "last": call.last,
+        "steps": list(call.steps),
     }
 
 

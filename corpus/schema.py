@@ -96,6 +96,29 @@ class ChoiceColumns(TypedDict):
     taken: Annotated[int, means("index in `outcomes` of what it gave")]
 
 
+class SourceColumns(TypedDict):
+    """A function whose body the session shows."""
+
+    name: Annotated[str, means("qualified name of the function", since=4)]
+    path: Annotated[str, means("its file, relative to the repository", since=4)]
+    line: Annotated[int, means("its first line there, decorators included, from 1", since=4)]
+    text: Annotated[str, means("its lines as they stand there", since=4)]
+
+
+class CallColumns(TypedDict):
+    """A call whose body the session shows."""
+
+    call: Annotated[int, means("number of the call, from 0 in the order in which they begin", since=4)]
+    caller: Annotated[int, means("number of the call that made it; -1: the snippet itself", since=4)]
+    name: Annotated[str, means("qualified name of the function", since=4)]
+    text: Annotated[str, means("the call as it is written, on one line, as the comment in `text` has it", since=4)]
+    first: Annotated[
+        int, means("index in `steps` of the first step of it or of a call in it; -1: it has none", since=4)
+    ]
+    last: Annotated[int, means("index of the last such step; -1: it has none", since=4)]
+    steps: Annotated[list[int], means("indices of its own steps, without those of calls in it", since=4)]
+
+
 class BeliefColumns(TypedDict):
     """The law of one output, given all text before it."""
 
@@ -119,6 +142,8 @@ class RowColumns(TypedDict):
     steps: Annotated[list[StepColumns], means("the commands in order")]
     choices: Annotated[list[ChoiceColumns], means("the draws in order; empty where the view hides no outcomes")]
     beliefs: Annotated[list[BeliefColumns], means("what each output could have been; empty where nothing is hidden")]
+    source: Annotated[list[SourceColumns], means("the functions that the session opens, each once", since=4)]
+    calls: Annotated[list[CallColumns], means("the calls that the session opens, in the order of their begin", since=4)]
     states: Annotated[
         list[str], means("for each step JSON of every variable after it: ground truth, never shown", is_json=True)
     ]

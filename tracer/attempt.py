@@ -29,8 +29,10 @@ from trace_mine.tracer.sandbox import Worker
 from trace_mine.tracer.schema import Outcome, Snippet, Step, Trace, Verification
 from trace_mine.tracer.script_folder import FolderCopy
 from trace_mine.tracer.scripts import reads_source
-from trace_mine.tracer.steps import DIFFERS, masked, steps_of
+from trace_mine.tracer.steps import DIFFERS, calls_of, functions_of, masked, steps_of
 from trace_mine.tracer.two_worlds import library_on_host, program_of, root_of
+
+_word = re.compile(r"\w+")
 
 BEFORE_LIMIT, KILLED_AT = 0.2, 0.3
 """The parts of its limits after which a run ends by itself, where its session so far is wanted, and after which it is
@@ -82,12 +84,12 @@ class Attempt:
         # Said by the process that runs the program: believed where it is asked for alone, as nothing is compared then.
         if bool(driven.ended) != self.ends:
             raise Failed(self.native.limit or Reason.INTEGRITY_FORGED, "the run came to another end than it was to")
+        program = replace(program, code=self._set_up(driven))
         failed, at = ({}, Blame()) if self.ends else self._differences(driven)
         verification = Verification()
-        scratch = "" if self.config.folder is None else self.recorder.scratch
         steps = [
             replace(step, path=library_on_host(step.path, self.recorder))
-            for step in steps_of(driven.commands, self.snippet, root_of(self.config, self.recorder), scratch)
+            for step in steps_of(driven, self.snippet, *self._roots)
         ]
         if not steps:
             raise Failed(Reason.EMPTY, "no statement of the snippet is a command")
@@ -131,6 +133,26 @@ class Attempt:
         # Beliefs that end early are no failed check: those that were found hold, and the row says that some lack.
         kept = dict(trace.kept_whole) if failure is None else {**trace.kept_whole, Reason.BELIEFS_END_EARLY.value: 1}
         return replace(trace, choices=choices, beliefs=beliefs, kept_whole=kept)
+
+    def _set_up(self, driven: DriveSummary) -> str:
+        """The source that runs before the first command: the snippet's, and the names that opened bodies need.
+
+        Raises:
+            Failed: a name stands in the snippet's own text, which would mean another thing by it.
+        """
+        code = self.snippet.code
+        words = set(_word.findall("\n".join([code, *(piece.source for piece in self.snippet.pieces)])))
+        taken = [each.name for each in driven.set_up if each.name in words]
+        if taken:
+            raise Failed(Reason.INTEGRITY_FORGED, f"the set-up binds {taken[0]!r}, a name of the program's own")
+        if not driven.set_up:
+            return code
+        return "\n".join([*([code.rstrip("\n")] if code else []), *(each.source for each in driven.set_up)]) + "\n"
+
+    @property
+    def _roots(self) -> tuple[str, str]:
+        """The repository's folder in the recording world, and the working folder where the script has its files."""
+        return root_of(self.config, self.recorder), "" if self.config.folder is None else self.recorder.scratch
 
     def _denial(self, text: str) -> Denial | None:
         """The failure in the text that the program would not meet outside of the sandbox; None where there is none."""
@@ -264,7 +286,7 @@ class Attempt:
             setup={
                 "sys_path": list(self.config.sys_path),
                 "module": self.snippet.module,
-                "code": self.snippet.code,
+                "code": self._set_up(driven),
                 "hash_seed": 0,  # the recording world's
                 "choices": list(driven.outcomes),
                 **self._setup_of_folder(),
@@ -281,6 +303,11 @@ class Attempt:
             doctest_passed=native.passed if self.snippet.kind == "doctest" else None,
             failed_checks=failed,
             frames=self.native.frames,
+            source=tuple(
+                replace(function, path=library_on_host(function.path, self.recorder))
+                for function in functions_of(driven, self.snippet, *self._roots)
+            ),
+            calls=calls_of(driven),
             own_frames=account.entered,
             opened_frames=account.opened,
             unopened_frames=account.unopened,

@@ -231,11 +231,13 @@ def _evidence_of(
         Again: it may help.
     """
     plan = session.plan
-    sources = {difference.source for difference in different}
+    # as the driver has them: of a call's first command the text has a comment too
+    sources = {session.commands[difference.command].source for difference in different}
     first = different[0]  # what differs later is often a consequence of it
-    evidence = f"{reader}: {first.source!r} printed {first.got[:200]!r}, not {first.wanted[:200]!r}"
+    source = session.commands[first.command].source
+    evidence = f"{reader}: {source!r} printed {first.got[:200]!r}, not {first.wanted[:200]!r}"
     # ``_ = `` and ``ignored = `` begin commands that act: the driver assigns to a spare name what no prompt may echo
-    if lenient or sources <= plan.hide or first.source.startswith(("_ = ", "ignored = ")):
+    if lenient or sources <= plan.hide or source.startswith(("_ = ", "ignored = ")):
         return evidence
     # A reveal of a variable whose values are equal all the same prints the order of a set: it has no piece.
     changed = {name for command in session.commands for name, value in command.changes.items() if value is not None}

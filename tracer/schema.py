@@ -275,6 +275,58 @@ class Belief:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OpenedFunction:
+    """A function whose body a session shows.
+
+    Attributes:
+        name: its qualified name.
+        path, line: where it stands, as of a step; the line is that of its first decorator.
+        text: its lines as they stand there.
+
+    Raises:
+        ValueError: ``line`` is negative.
+    """
+
+    name: str
+    path: str
+    line: int
+    text: str
+
+    def __post_init__(self) -> None:
+        if self.line < 0:
+            raise ValueError(f"expected OpenedFunction.line >= 0, got {self.line}; count as the file does")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenedCall:
+    """A call whose body a session shows.
+
+    Attributes:
+        caller: the index, in ``Trace.calls``, of the call that made it; -1: the snippet itself.
+        name: the function's qualified name.
+        text: the call as it is written, on one line; a comment in the session has it.
+        first, last: the indices of the first and the last step of it, or of calls in it; -1 where it has none.
+        steps: the indices of its own steps, without those of calls in it.
+
+    Raises:
+        ValueError: the range is none, or a step stands outside of it.
+    """
+
+    caller: int
+    name: str
+    text: str
+    first: int = -1
+    last: int = -1
+    steps: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.caller < -1 or not -1 <= self.first <= self.last:
+            raise ValueError(f"expected a caller and a range from -1 on, got {self.caller}, {self.first}, {self.last}")
+        if self.steps and not self.first <= min(self.steps) <= max(self.steps) <= self.last:
+            raise ValueError(f"expected OpenedCall.steps from {self.first} to {self.last}, got others; widen the range")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Verification:
     """What of a session was checked outside of the process that ran it; the rest is that process's own account.
 
@@ -339,6 +391,8 @@ class Trace:
         beliefs: the beliefs in the order of the text; none in a view that hides nothing.
         frames: the native run's activations in the order of their calls, as ``sys.settrace`` saw them. Other formats
             are written from them; rows do not have them.
+        source: the functions that the session opens, each once, in the order in which they are opened.
+        calls: the calls that it opens, in the order in which they begin.
         verification: what was found to hold from outside. States that are not verified, the path (``path``, ``line``
             and ``depth`` of steps), the counts and the events are the account of the process that ran the snippet.
         events: the native run, event by event; None where it was not recorded. It is ground truth, as the states are.
@@ -372,6 +426,8 @@ class Trace:
     choices: tuple[Choice, ...] = ()
     beliefs: tuple[Belief, ...] = ()
     frames: tuple[NativeFrame, ...] = ()
+    source: tuple[OpenedFunction, ...] = ()
+    calls: tuple[OpenedCall, ...] = ()
     verification: Verification = Verification()
     own_frames: int = 0
     opened_frames: int = 0

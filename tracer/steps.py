@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from trace_mine.tracer.formats import repl
-from trace_mine.tracer.inside.protocol.answers import SessionCommand
+from trace_mine.tracer.inside.protocol.answers import DriveSummary, SessionCommand
 from trace_mine.tracer.inside.syntax import doctext
-from trace_mine.tracer.schema import Snippet, Step
+from trace_mine.tracer.schema import OpenedCall, OpenedFunction, Snippet, Step
 
 DIFFERS = "<differs from run to run>"
 """The value, in a step's state, of a variable that had another value in replay."""
@@ -42,7 +42,54 @@ def masked(
     return [replace(step, state=state) for step, state in zip(steps, repl.full_states(changes), strict=True)]
 
 
-def steps_of(commands: Sequence[SessionCommand], snippet: Snippet, root: str, scratch: str = "") -> list[Step]:
+def _place_of(path: str, line: int, piece: int, snippet: Snippet, root: str, scratch: str) -> tuple[str, int]:
+    """A file and line of the recording world as a row has them."""
+    if path.startswith("<piece "):
+        return snippet.path, line + snippet.pieces[piece].line - 1  # lines of a piece count from 1
+    # a path elsewhere stays in full: of a standard-library module that counts as own (``config.library``)
+    return path.removeprefix(root + "/").removeprefix(f"{scratch}/" if scratch else ""), line
+
+
+def functions_of(driven: DriveSummary, snippet: Snippet, root: str, scratch: str = "") -> tuple[OpenedFunction, ...]:
+    """The functions that a session opens; ``root`` and ``scratch`` as in ``steps_of``."""
+    made = []
+    for function in driven.functions:
+        number = function.path.removeprefix("<piece ").removesuffix(">")
+        piece = int(number) if number.isdecimal() and int(number) < len(snippet.pieces) else 0
+        path, line = _place_of(function.path, function.line, piece, snippet, root, scratch)
+        made.append(OpenedFunction(name=function.name, path=path, line=line, text=function.text))
+    return tuple(made)
+
+
+def calls_of(driven: DriveSummary) -> tuple[OpenedCall, ...]:
+    """The calls that a session opens, with the steps that belong to each."""
+    own: list[list[int]] = [[] for _ in driven.calls]
+    for index, number in enumerate(driven.in_call):
+        if number:
+            own[number - 1].append(index)
+    ranges = [(steps[0], steps[-1]) if steps else (-1, -1) for steps in own]
+    # from the last on: each call stands after the one that made it, whose range takes in its own
+    for index in range(len(ranges) - 1, -1, -1):
+        (first, last), caller = ranges[index], driven.calls[index].caller - 1
+        if caller >= 0 and first >= 0:
+            start, end = ranges[caller]
+            ranges[caller] = (first if start < 0 else min(start, first), max(end, last))
+    return tuple(
+        OpenedCall(caller=call.caller - 1, name=call.name, text=call.text, first=first, last=last, steps=tuple(steps))
+        for call, (first, last), steps in zip(driven.calls, ranges, own, strict=True)
+    )
+
+
+def _texts_of(driven: DriveSummary) -> list[str]:
+    """The commands' texts: those with which calls begin have these as comments before them."""
+    texts = [command.source for command in driven.commands]
+    for call in reversed(driven.calls):
+        if call.at is not None:
+            texts[call.at] = f"# {call.text}\n{texts[call.at]}"
+    return texts
+
+
+def steps_of(driven: DriveSummary, snippet: Snippet, root: str, scratch: str = "") -> list[Step]:
     """The steps of a session, with their states in full.
 
     ``root`` is the repository's folder as code in the sandbox sees it, ``scratch`` the working folder where the script
@@ -50,19 +97,13 @@ def steps_of(commands: Sequence[SessionCommand], snippet: Snippet, root: str, sc
     inputs are reveals.
     """
     first_asked = len(snippet.pieces) - len(snippet.asks)
-    states = repl.full_states([command.changes for command in commands])
+    states = repl.full_states([command.changes for command in driven.commands])
     steps = []
-    for command, state in zip(commands, states, strict=True):
-        path, line = command.path, command.line
-        if path.startswith("<piece "):
-            line += snippet.pieces[command.piece].line - 1  # lines of a piece count from 1
-            path = snippet.path
-        else:
-            # a path elsewhere stays in full: of a standard-library module that counts as own (``config.library``)
-            path = path.removeprefix(root + "/").removeprefix(f"{scratch}/" if scratch else "")
+    for command, text, state in zip(driven.commands, _texts_of(driven), states, strict=True):
+        path, line = _place_of(command.path, command.line, command.piece, snippet, root, scratch)
         steps.append(
             Step(
-                source=command.source,
+                source=text,
                 output=command.error if command.error is not None else doctext.shown(command.output),
                 kind="reveal" if command.piece >= first_asked else command.kind,
                 raised=command.raised,

@@ -107,6 +107,8 @@ def forged(row: dict[str, Any], **setup: Any) -> dict[str, Any]:
         "segments": segments,
         "steps": columns,
         "states": ["{}"] * len(steps),
+        "source": [],
+        "calls": [],  # of other steps
         "trace_id": content_key(rendered.text, told, *place),
     }
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import pytest
 
+from session_commands import without_comments
 from trace_mine.tracer.inside.protocol.answers import MustRestart
 from trace_mine.tracer.inside.protocol.jobs import Place
 from trace_mine.tracer.limits import Limits
@@ -32,7 +33,7 @@ def traced(kit, tracer, source):
 
 
 def printed(trace) -> list[str]:
-    return [step.output for step in trace.steps if step.source.startswith("print(")]
+    return [step.output for step in trace.steps if without_comments(step.source).startswith("print(")]
 
 
 CAPTURED = {

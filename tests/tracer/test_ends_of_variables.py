@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from session_commands import without_comments
 from trace_mine.tracer.schema import Drop
 
 FLAT = {"closed", "result_differs", "path_differs", "replay_differs", "unstable", "replay_mismatch", "unfaithful"}
@@ -23,7 +24,7 @@ def traced(kit, tracer, source: str):
 
 
 def commands(trace) -> list[str]:
-    return [step.source for step in trace.steps if step.kind != "reveal"]
+    return [without_comments(step.source) for step in trace.steps if step.kind != "reveal"]
 
 
 LOUD = """class Loud:

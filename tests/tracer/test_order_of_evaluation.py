@@ -10,6 +10,7 @@ import random
 
 import pytest
 
+from session_commands import without_comments
 from trace_mine.tracer.schema import Drop
 
 FLAT = {"closed", "result_differs", "path_differs", "replay_differs", "unstable", "replay_mismatch"}
@@ -265,7 +266,7 @@ def check(tracer, kit, number: int) -> None:
     # ``:=`` makes a local of a name that the function reads before: its calls stay calls
     assert "unbound_local" in trace.kept_whole or "unfaithful" not in trace.kept_whole, f"{number}\n{source}"
     assert not FLAT & trace.kept_whole.keys(), f"{number}: {dict(trace.kept_whole)}\n{source}"
-    last = next(step for step in reversed(trace.steps) if step.source.startswith("print("))
+    last = next(step for step in reversed(trace.steps) if without_comments(step.source).startswith("print("))
     assert last.output == wanted.splitlines()[-1], source
 
 

@@ -1,4 +1,7 @@
-"""The program of a job: its namespace, its pieces, and the syntax trees of the functions that it calls."""
+"""The program of a job: its namespace, its pieces, and the syntax trees of the functions that it calls.
+
+Over 400 lines because all that looks for a function in its file stands in one class.
+"""
 
 from __future__ import annotations
 import __future__
@@ -142,6 +145,7 @@ class Sources:
         self._trees: dict[str, ast.Module] = {}
         self._definitions: dict[tuple[str, types.CodeType], ast.FunctionDef | None] = {}
         self._origins: dict[str, tuple[str, ast.stmt]] = {}
+        self._outermost: dict[tuple[str, types.CodeType], ast.FunctionDef | None] = {}
         self._homes: dict[tuple[str, types.CodeType], tuple[str, int]] = {}
         self._names: dict[str, str] = {}
 
@@ -196,6 +200,48 @@ class Sources:
                 self._find_home(code, definition)
             self._definitions[key] = definition
         return self._definitions[key]
+
+    def outermost(self, code: types.CodeType) -> ast.FunctionDef | None:
+        """The definition of the outermost function around this code; None where it is not found."""
+        key = code.co_filename, code
+        if key not in self._outermost:
+            lines = self.lines(code.co_filename)
+            self._outermost[key] = None if lines is None else self._find_outermost(code, lines)
+        return self._outermost[key]
+
+    def _find_outermost(self, code: types.CodeType, lines: list[str]) -> ast.FunctionDef | None:
+        """The definition, by parsing its own lines: from the header around this code that stands furthest left."""
+        name = code.co_qualname.split(".<locals>")[0].rpartition(".")[2]
+        first = indent = None
+        within = len(lines[code.co_firstlineno - 1]) if 0 < code.co_firstlineno <= len(lines) else 0
+        for number in range(min(code.co_firstlineno, len(lines)) - 1, -1, -1):
+            line = lines[number].lstrip(" ")
+            left = len(lines[number]) - len(line)
+            if left < within and line and not line.startswith(("#", ")", "]", "}")):
+                within = left
+                if line.startswith(f"def {name}("):
+                    first, indent = number, left
+                if not left:
+                    break
+        if first is None or indent is None:
+            return _around(self._tree(code.co_filename, lines).body, code.co_firstlineno)
+        last = next(
+            (
+                n
+                for n in range(first + 1, len(lines))
+                if lines[n][: indent + 1].strip() and lines[n].lstrip()[0] not in "#)"
+            ),
+            len(lines),
+        )
+        source = "\n".join(lines[first:last])
+        try:
+            tree = ast.parse(f"if 1:\n{source}" if indent else source)
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
+            return _around(self._tree(code.co_filename, lines).body, code.co_firstlineno)
+        ast.increment_lineno(tree, first - bool(indent))
+        return _around(tree.body, code.co_firstlineno, name) or _around(
+            self._tree(code.co_filename, lines).body, code.co_firstlineno
+        )
 
     def _move_home(self, code: types.CodeType, definition: ast.FunctionDef) -> None:
         """Give the definition's nodes the lines of the statement that its command was made from.
@@ -299,6 +345,26 @@ class Sources:
                 if start == code.co_firstlineno:
                     return node
         return None
+
+
+def _around(body: Sequence[ast.stmt], line: int, name: str = "") -> ast.FunctionDef | None:
+    """The outermost function among these statements, or in blocks and classes of them, that a line stands in; with
+    ``name``, one of that name or none.
+    """
+    for node in body:
+        first = min([node.lineno, *(each.lineno for each in getattr(node, "decorator_list", ()))])
+        if not first <= line <= (node.end_lineno or first):
+            continue
+        if isinstance(node, ast.FunctionDef):
+            return node if name in ("", node.name) else None
+        blocks = [getattr(node, field, ()) for field in ("body", "orelse", "finalbody", "handlers", "cases")]
+        for inner in blocks:
+            # a handler or a case is no statement, and has statements
+            for each in [inner, *(getattr(part, "body", ()) for part in inner if not isinstance(part, ast.stmt))]:
+                function = _around([part for part in each if isinstance(part, ast.stmt)], line)
+                if function is not None:
+                    return function
+    return None
 
 
 def ast_lines(raw: bytes) -> list[str]:

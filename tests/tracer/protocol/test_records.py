@@ -89,6 +89,14 @@ def record(cls: type[Record]) -> st.SearchStrategy[Any]:
         fields["kept"] = st.dictionaries(st.sampled_from([reason.value for reason in Reason]), st.integers(0, 9))
     if cls is answers.EnteredFrames:
         fields["way"] = st.sampled_from([reason.value for reason in Reason])
+    if cls is answers.SetUpName:
+        words = st.sampled_from(["a", "_b1", "c_default"])
+        fields |= {
+            "name": words,
+            "module": st.sampled_from(["m", "m.n"]),
+            "path": st.lists(words, min_size=1).map(tuple),
+        }
+        fields["key"] = st.sampled_from(["0", "12"])
     if cls in (answers.MustRestart, answers.RefusedCalls):
         fields["reason"] = st.sampled_from([reason.value for reason in Reason])
     if cls is jobs.BeliefsJob:
@@ -138,6 +146,8 @@ def _agreeing(cls: type[Record], values: dict[str, Any]) -> dict[str, Any]:
         )
         values["stands_in"] = (0,) * number
         values["printed"] = (0,) * number
+        calls = [dataclasses.replace(call, caller=0, at=0 if number else None) for call in values["calls"]]
+        values |= {"calls": tuple(calls), "in_call": (len(calls),) * number}
     return values
 
 

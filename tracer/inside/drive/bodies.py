@@ -17,7 +17,7 @@ from trace_mine.tracer.inside.drive.arguments import Argument, name_of
 from trace_mine.tracer.inside.drive.context import DriveContext
 from trace_mine.tracer.inside.drive.frames import Body, Frame
 from trace_mine.tracer.inside.drive.functions import FunctionFacts
-from trace_mine.tracer.inside.drive.targets import Target
+from trace_mine.tracer.inside.drive.targets import Target, static_value
 from trace_mine.tracer.inside.drive.variables import missing
 from trace_mine.tracer.inside.observe.describe import class_mro
 from trace_mine.tracer.inside.program import CO_GENERATOR
@@ -76,7 +76,7 @@ def prepare(context: DriveContext, call: ast.Call, target: Target, arguments: li
     renamed = {old: new for old, new in (*imported.items(), *names.items()) if old != new}
     _bind_closure(context, call, target, renamed, body)
     body.statements = _rewritten(context, target, definition, renamed)
-    _bind_parameters(call, target, arguments, body)
+    _bind_parameters(context, call, target, arguments, body)
     # settrace sees private names of locals as the compiler spells them
     for name in [name for name in names if mangled(name, owner) != name]:
         body.names[mangled(name, owner)] = body.names.pop(name)
@@ -164,7 +164,36 @@ def _qualify_classes(node: ast.AST, outer: str) -> None:
         _qualify_classes(child, outer)
 
 
-def _bind_parameters(call: ast.Call, target: Target, arguments: list[Argument], body: Body) -> None:
+def _set_up_default(context: DriveContext, target: Target, name: str, value: ast.expr) -> ast.expr:
+    """Return the name that the set-up has for a default which is read from its function; any other value as it is."""
+    spec, function = target.definition.args, target.function
+    is_read = isinstance(value, ast.Subscript) and isinstance(value.value, ast.Attribute)
+    if not is_read or not isinstance(value, ast.Subscript) or not isinstance(value.value, ast.Attribute):
+        return value
+    part, key = value.value.attr, value.slice
+    if not isinstance(key, ast.Constant) or (part != "__defaults__" and part != "__kwdefaults__"):
+        return value
+    if part == "__defaults__":
+        spelt, held = spec.defaults[key.value], (function.__defaults__ or ())[key.value]  # type: ignore[index]
+    else:
+        position = [each.arg for each in spec.kwonlyargs].index(name)
+        spelt, held = spec.kw_defaults[position] or value, (function.__kwdefaults__ or {})[name]
+    home, known = function.__globals__, None
+    if context.opening.is_certain and (
+        (isinstance(spelt, (ast.Name, ast.Attribute)) and static_value(context, spelt) is held)
+        or (isinstance(spelt, ast.Tuple) and all(isinstance(each, ast.Constant) for each in spelt.elts))
+    ):
+        return spelt  # the same where it is evaluated again
+    if isinstance(spelt, ast.Name) and home.get(spelt.id, missing) is held and home is not context.variables.namespace:
+        known = context.set_up.name_of_global(home, spelt.id, ())
+    if known is None:
+        known = context.set_up.name_of_part(function, part, key.value, f"{name}_default")  # type: ignore[arg-type]
+    return value if known is None else ast.Name(known, ast.Load())
+
+
+def _bind_parameters(
+    context: DriveContext, call: ast.Call, target: Target, arguments: list[Argument], body: Body
+) -> None:
     """Add the commands that bind the parameters. Where the call makes an instance, the first one makes it.
 
     ``C(1)`` is ``self = C.__new__(C)``, then the body of ``__init__``: ``target_of`` follows only classes that are made
@@ -174,6 +203,7 @@ def _bind_parameters(call: ast.Call, target: Target, arguments: list[Argument], 
         if name in body.shared:
             continue
         variable = body.names[name]
+        value = _set_up_default(context, target, name, value)
         if target.instance is not None and body.instance is None:
             cls = unparse(call.func)
             kept = [cls, *_kept_arguments(call, target.instance)]
@@ -206,6 +236,14 @@ def _bind_closure(context: DriveContext, call: ast.Call, target: Target, renamed
     for index, name in enumerate(target.function.__code__.co_freevars):
         if name == "__class__":
             continue  # ``_ExplicitSuper`` spells it
+        known = None
+        if not _is_rebound_by_others(context, target, name):
+            known = context.set_up.name_of_part(target.function, "__closure__", index, name, body.names.values())
+        if known is not None:
+            if known != name:
+                renamed[name] = known
+            body.same[known] = functools.partial(_contents, (target.function.__closure__ or ())[index])
+            continue
         function = name_of(call, target)
         variable = context.variables.claim(name)
         body.cells.append(variable)
@@ -213,6 +251,14 @@ def _bind_closure(context: DriveContext, call: ast.Call, target: Target, renamed
             renamed[name] = variable
         body.same[variable] = functools.partial(_contents, (target.function.__closure__ or ())[index])
         body.bindings.append((f"{variable} = {unparse(function)}.__closure__[{index}].cell_contents", variable))
+
+
+def _is_rebound_by_others(context: DriveContext, target: Target, name: str) -> bool:
+    """Return True if a function beside this one may rebind a variable of the closure: the set-up would be too early."""
+    outer = context.writer.sources.outermost(target.function.__code__)
+    if outer is None:
+        return True
+    return any(isinstance(node, ast.Nonlocal) and name in node.names for node in ast.walk(outer))
 
 
 def _import_globals(
@@ -237,6 +283,10 @@ def _import_globals(
             if name in namespace and namespace[name] is home[name]:
                 renamed[name] = name
                 continue  # an earlier call imported it, or the program did
+            bound = context.set_up.name_of_global(home, name, facts.locals)
+            if bound is not None:
+                renamed[name] = bound
+                continue
             is_unused = name not in namespace and not variables.is_reserved(name)
             alias = name if is_unused else variables.claim(name, avoid=facts.locals)
             context.emit(_import_command(home, name, alias), frame, "bind", reveal=False)

@@ -18,6 +18,7 @@ from trace_mine.tracer.inside.drive.arguments import Argument, arguments_of
 from trace_mine.tracer.inside.drive.bodies import prepare
 from trace_mine.tracer.inside.drive.context import DriveContext
 from trace_mine.tracer.inside.drive.frames import Body, Frame, Raised, Restart, Return, Signal
+from trace_mine.tracer.inside.drive.shown_functions import show_function
 from trace_mine.tracer.inside.drive.targets import Target
 from trace_mine.tracer.inside.drive.variables import missing
 from trace_mine.tracer.inside.program import OutputFull
@@ -59,7 +60,9 @@ def enter_call(
         context.writer.free([name for local, name in body.names.items() if local not in body.shared])
         context.writer.free(body.cells)
         return None
+    show_function(context, target, body)
     inner = Frame.of_call(body)
+    inner.call = context.begin_call(body, call, frame)
     inner.num_temporaries, inner.entered_in = len(context.variables.temporaries), sys.exception()
     place = Place(path=body.filename, line=body.first_line)
     context.owners.update((name, (local, place)) for local, name in body.names.items() if local not in body.shared)
@@ -73,6 +76,7 @@ def enter_call(
             context.emit(source, inner, "bind", [name] if name else [], reveal=name is not None, origin=origin)
     except Raised:
         context.calls.never_began(counts_depth=target.counts_depth)
+        context.end_call_that_never_began(inner)
         context.writer.places.leave(outer)
         context.variables.temporaries += context.owned_by(body, inner)
         raise

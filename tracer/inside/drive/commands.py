@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from trace_mine.tracer.inside.protocol.answers import CommandKind
 
-Position = tuple[str, int, int]
-"""The position in the program that a command comes from: file, line, depth of followed calls.
+Position = tuple[str, int, int, int]
+"""The position in the program that a command comes from: file, line, depth of followed calls, number of the call.
 
 A plain tuple: one is made for each statement that runs.
 """
@@ -17,7 +17,8 @@ class Command:
     Attributes:
         source: its text, without prompts.
         kind: ``statement``; ``condition``, a test; ``iterate``, the next value of a loop; ``bind``, a parameter or
-            another variable that the driver needs; ``returned``, what a followed call gives; ``reveal``.
+            another variable that the driver needs; ``returned``, what a followed call gives; ``reveal``;
+            ``source``, the text of a function that is opened, and what gives its name back.
         output: what it printed and echoed, as it was printed; without the traceback.
         error: the traceback as doctest writes it, None where the session shows none.
         exception: the exception that it raised, also where a rewritten command catches it; None from the end of its
@@ -26,7 +27,8 @@ class Command:
         echoed: True if the prompt echoed a value.
         wrote: variables that it changed or bound.
         changes: their values as text, None for a variable that is gone.
-        path, line, depth: where it comes from, see ``Position``.
+        path, line, depth, call: where it comes from, see ``Position``.
+        begun: numbers of the calls that begin with it: its text has them as comments.
         piece: index of the program's piece.
         place: number of the construct that it comes from, see ``Places``.
         num_texts: how many texts the piece had printed after it (``SessionWriter.printed``).
@@ -35,6 +37,8 @@ class Command:
 
     # one for each command and reveal: slots, and no dataclass, whose checks would run as often
     __slots__ = (
+        "begun",
+        "call",
         "changes",
         "depth",
         "echoed",
@@ -63,7 +67,8 @@ class Command:
         self.echoed = False
         self.wrote: list[str] = []
         self.changes: dict[str, str | None] = {}
-        self.path, self.line, self.depth = position
+        self.path, self.line, self.depth, self.call = position
+        self.begun: list[int] = []
         self.piece = piece
         self.place = 0
         self.num_texts = 0

@@ -19,7 +19,8 @@ from trace_mine.tracer.inside.drive.frames import Body, Frame, Handled, Raised, 
 from trace_mine.tracer.inside.drive.from_file import defined_from_file
 from trace_mine.tracer.inside.drive.functions import KnownFunctions
 from trace_mine.tracer.inside.drive.parts import Openable, calls_in, reads_first
-from trace_mine.tracer.inside.drive.rules import CallLog, CommandBudget, Kept, Rules
+from trace_mine.tracer.inside.drive.rules import BegunCall, CallLog, CommandBudget, Kept, Rules
+from trace_mine.tracer.inside.drive.set_up import SessionSetUp
 from trace_mine.tracer.inside.drive.suspended import SuspendedGenerators, Walk
 from trace_mine.tracer.inside.drive.writer import Echo, SessionWriter
 from trace_mine.tracer.inside.observe import values
@@ -29,6 +30,7 @@ from trace_mine.tracer.inside.reasons import Reason
 from trace_mine.tracer.inside.syntax.current_exception import Asks, calls_something, file_asks_for
 from trace_mine.tracer.inside.syntax.nameless import origin_of
 from trace_mine.tracer.inside.syntax.names import CannotOpen, bound_names
+from trace_mine.tracer.inside.syntax.shown_source import call_text
 from trace_mine.tracer.inside.syntax.text import expression, text_as_written, unparse
 from trace_mine.tracer.inside.views.opening import Opening
 
@@ -54,6 +56,7 @@ class DriveContext(ABC):
         variables: the names of the session, and values read without a command.
         opening: answers which constructs may be opened.
         rules: the settings of this run of the driver.
+        set_up: the names that the row's set-up binds.
         budget: how long the session may get.
         kept: constructs kept as one command, counted by reason.
         calls: opened calls.
@@ -63,11 +66,12 @@ class DriveContext(ABC):
         suspended: opened generators that wait for their next resumption.
     """
 
-    def __init__(self, writer: SessionWriter, opening: Opening, rules: Rules) -> None:
+    def __init__(self, writer: SessionWriter, opening: Opening, rules: Rules, set_up: SessionSetUp) -> None:
         self.writer = writer
         self.variables = writer.variables
         self.opening = opening
         self.rules = rules
+        self.set_up = set_up
         self.budget = CommandBudget(writer.commands, rules.max_commands)
         self.kept = Kept()
         self.calls = CallLog()
@@ -79,6 +83,7 @@ class DriveContext(ABC):
         # by id of a node, with the node, so that its id is not given to another one. A loop's statements come by again
         # and again: this and the like in ``Frame.texts`` and ``functions`` gave a third more commands a second
         self._writes: dict[int, tuple[ast.stmt, list[str]]] = {}
+        self._call_texts: dict[tuple[object, ...], str] = {}
         self._calls: dict[int, tuple[ast.expr, list[Openable]]] = {}
 
     # the walk
@@ -149,14 +154,14 @@ class DriveContext(ABC):
 
     def move_to(self, frame: Frame, line: int) -> None:
         """Note that the next commands come from this line."""
-        self.writer.move_to((frame.filename, line, self.calls.depth))
+        self.writer.move_to((frame.filename, line, self.calls.depth, frame.call))
 
     def begin_statement(self, frame: Frame, line: int) -> None:
         """Note that a statement begins at this line, and log the frame's locals as they are now.
 
         The path check compares the locals with those that settrace saw at the line's event, before the statement ran.
         """
-        self.writer.move_to((frame.filename, line, self.calls.depth))
+        self.writer.move_to((frame.filename, line, self.calls.depth, frame.call))
         namespace = self.variables.namespace
         local_texts = {
             name: values.text(values.snapshot(namespace[variable]))
@@ -342,6 +347,35 @@ class DriveContext(ABC):
 
     # calls
 
+    def begin_call(self, body: Body, call: ast.Call, frame: Frame) -> int:
+        """Note that a call begins, and have the next command say so by a comment; return the call's number."""
+        text = self._call_text(call, frame)
+        self.calls.begun.append(BegunCall(caller=self.position[3], name=body.qualified, text=text))
+        number = len(self.calls.begun)
+        self.writer.beginning.append(number)
+        return number
+
+    def _call_text(self, call: ast.Call, frame: Frame) -> str:
+        """The call as it is written; worked out once for each place, since a loop makes it again and again."""
+        place = frame.filename, *(getattr(call, name, None) for name in ("lineno", "col_offset", "end_col_offset"))
+        key = place, type(call.func), len(call.args), len(call.keywords)
+        is_placed = None not in place
+        text = self._call_texts.get(key) if is_placed else None
+        if text is None:
+            text = call_text(call, self.writer.sources.lines(frame.filename))
+            if is_placed:
+                self._call_texts[key] = text
+        return text
+
+    def end_call_that_never_began(self, inner: Frame) -> None:
+        """Forget the call that was noted last: one of its arguments raised an exception."""
+        caller = self.calls.begun.pop().caller
+        for command in reversed(self.writer.commands):
+            if command.call != inner.call:
+                break
+            command.call = caller
+            command.begun = [number for number in command.begun if number != inner.call]
+
     # the end of variables
 
     def end_temporaries(self, start: int, frame: Frame) -> None:
@@ -377,7 +411,7 @@ class DriveContext(ABC):
             self.emit(" = ".join([*untold, "None"]), frame, "bind", untold, reveal=False)
         bound = [name for name in names if name in namespace]
         if bound:
-            self.emit(f"del {', '.join(bound)}", frame, "bind", reveal=False)
+            self.writer.merge_ends(self.emit(f"del {', '.join(bound)}", frame, "bind", reveal=False))
         self.writer.free(names)
 
     def release(self, body: Body, inner: Frame, result: str | None) -> None:

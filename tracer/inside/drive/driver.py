@@ -21,6 +21,7 @@ from typing import Protocol, final
 from trace_mine.tracer.inside.drive.context import DriveContext, Handler
 from trace_mine.tracer.inside.drive.frames import Frame
 from trace_mine.tracer.inside.drive.rules import Rules
+from trace_mine.tracer.inside.drive.set_up import SessionSetUp
 from trace_mine.tracer.inside.drive.suspended import Walk
 from trace_mine.tracer.inside.drive.writer import SessionWriter
 from trace_mine.tracer.inside.reasons import Reason
@@ -44,6 +45,7 @@ class Driver(DriveContext):
         writer: executes and records the commands.
         opening: answers which constructs may be opened.
         rules: the settings of this run.
+        set_up: takes the names that the row's set-up is to bind.
         handlers: the handler of each type of statement; given from outside, like ``lower``, since handlers and lowering
             run statements themselves: an import of them here would be a circle.
         lower: opens the calls in an expression.
@@ -55,12 +57,13 @@ class Driver(DriveContext):
         writer: SessionWriter,
         opening: Opening,
         rules: Rules,
+        set_up: SessionSetUp,
         *,
         handlers: Mapping[type[ast.stmt], Handler],
         lower: Lower,
         walk: Callable[[DriveContext, Frame], Walk],
     ) -> None:
-        super().__init__(writer, opening, rules)
+        super().__init__(writer, opening, rules, set_up)
         self._handlers = handlers
         self._lower = lower
         self._walk = walk

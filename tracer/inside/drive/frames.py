@@ -162,10 +162,12 @@ class Frame:
         qualified: the qualified name of the function, '' for the program's own frame.
         num_temporaries: how many temporary variables there were when it was entered.
         entered_in: the exception that was being handled when it was entered.
+        call: the number of the call, see ``CallLog``; 0 for the program's own frame.
     """
 
     # one frame for each followed call
     __slots__ = (
+        "call",
         "captures",
         "echoes",
         "entered_in",
@@ -208,6 +210,7 @@ class Frame:
         self.entries = 1
         self.left_over: dict[str, None] = {}
         self.num_temporaries = 0
+        self.call = 0
         self.entered_in: BaseException | None = None
         # the author's text of nodes, by id; the node is kept with it, so that its id is not given to another one
         self.texts: dict[int, tuple[ast.AST, str | None]] = {}

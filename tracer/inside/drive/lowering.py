@@ -171,6 +171,8 @@ class Lowering:
         implied = implicit_call(context, changed)
         if implied is None:
             return changed
+        if context.author_text(node, self._frame) is not None:
+            ast.copy_location(implied.call, node)  # the call is told as its author wrote it
         self.held.check(mark)
         result = open_implicit(context, implied, self._frame)
         context.return_to(self._position)

@@ -128,17 +128,54 @@ class FinishedFrame:
             raise ValueError(f"expected a line from 1 on, got first_line={self.first_line}; count as the file does")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShownFunction:
+    """A function whose body the session shows, as the row tells it: its qualified name, and its lines in its file."""
+
+    name: str
+    text: str
+
+    def __post_init__(self) -> None:
+        if not self.name:
+            raise ValueError("expected the qualified name of a function, got none; take it from its code")
+
+
+@dataclass(slots=True, kw_only=True)
+class BegunCall:
+    """An opened call, as the row tells it.
+
+    Attributes:
+        caller: the number of the call that made it; 0: the program itself.
+        name: the function's qualified name.
+        text: the call as it is written, on one line.
+    """
+
+    caller: int
+    name: str
+    text: str
+
+    def __post_init__(self) -> None:
+        if self.caller < 0:
+            raise ValueError(f"expected caller >= 0, got {self.caller}; 0 is the program itself")
+
+
 class CallLog:
     """The opened calls: how deeply they are nested now, and the frames that ended, for the path check.
 
-    ``refused`` are calls that stayed calls, by file, first line and name of the function's code, and by reason: their
-    number, or None where the function itself can't be opened, which goes for all its calls.
+    ``begun`` are the opened calls in the order in which they begin; a call's number is its place there, from 1.
+    ``shown`` are the functions of opened calls, by file and first line, ``sources`` the definitions, by file and line,
+    that stand in the text for them. ``refused`` are calls that stayed calls, by file, first line and name of the
+    function's code, and by reason: their number, or None where the function itself can't be opened, which goes for all
+    its calls.
     """
 
     def __init__(self) -> None:
         self.depth = 0
         self.num_opened = 0
         self.finished: list[FinishedFrame] = []
+        self.begun: list[BegunCall] = []
+        self.shown: dict[tuple[str, int], ShownFunction] = {}
+        self.sources: set[tuple[str, int]] = set()
         self.refused: dict[tuple[tuple[str, int, str], Reason], int | None] = {}
 
     def refuse(self, home: tuple[str, int], name: str, reason: Reason, *, for_all: bool) -> None:

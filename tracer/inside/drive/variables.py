@@ -38,6 +38,8 @@ class Variables:
         self._reserved: set[str] = set()
         self._rebound: set[str] = set()
         self.temporaries: list[str] = []
+        self._ever: set[str] = set()
+        """Names that a command bound, or was to bind, at any time."""
         self._given: set[str] = set()
         """Names that ``fresh`` gave, bound or not."""
         self._left_over: set[str] = set()
@@ -52,7 +54,9 @@ class Variables:
 
     def reserve(self, names: Iterable[str]) -> None:
         """Keep these names for the program: no other variable gets them."""
-        self._reserved.update(names)
+        names = set(names)
+        self._reserved |= names
+        self._ever |= names
 
     def is_reserved(self, name: str) -> bool:
         """Return True if the name is kept for a later command."""
@@ -68,6 +72,7 @@ class Variables:
             number += 1
         self._left_over.discard(name)
         self._given.add(name)
+        self._ever.add(name)
         return name
 
     def claim(self, name: str, avoid: Iterable[str] = ()) -> str:
@@ -82,7 +87,24 @@ class Variables:
             number += 1
             candidate = f"{name}_{number}"
         self._reserved.add(candidate)
+        self._ever.add(candidate)
         return candidate
+
+    def claim_new(self, name: str, avoid: Iterable[str]) -> str:
+        """Return a name, reserved from now on, that no command has bound so far; none of ``avoid``."""
+        avoided = set(avoid)
+        candidate, number = name, 0
+        while self._is_used(candidate) or candidate in avoided or candidate in self._ever:
+            number += 1
+            candidate = f"{name}_{number}"
+        self.reserve([candidate])
+        return candidate
+
+    def bind_before(self, name: str, value: object) -> None:
+        """Bind a new name as if it had been bound before the first command."""
+        self.namespace[name] = value
+        self._others.add(name)
+        self._num_others += 1
 
     def note_rebound(self, names: Iterable[str]) -> None:
         """Note that code which a command calls may rebind these names: ``global`` of a function declares them."""
@@ -177,6 +199,7 @@ class Variables:
         """Note that a command may have bound these names: their values are compared after each command from now on."""
         for name in names:
             if name not in self._tracked:
+                self._ever.add(name)
                 self._tracked[name] = None
                 if name in self._others:
                     self._others.discard(name)
@@ -185,6 +208,11 @@ class Variables:
     def has_value(self, name: str) -> bool:
         """Return True if the tracked variable held a value of the program's state after the last command."""
         return self._tracked.get(name) is not None
+
+    def held(self, name: str) -> str | None:
+        """The value of a tracked variable after the last command, as text; None where it held no state."""
+        shot = self._tracked.get(name)
+        return None if shot is None else values.text(shot)
 
     def observe(self) -> tuple[list[str], dict[str, str | None]]:
         """Compare every tracked variable with its value after the last command.

@@ -23,7 +23,7 @@ from typing import Literal
 from trace_mine.tracer.inside.drive.captures import Captures
 from trace_mine.tracer.inside.drive.commands import Command, Position
 from trace_mine.tracer.inside.drive.places import Places
-from trace_mine.tracer.inside.drive.variables import Variables
+from trace_mine.tracer.inside.drive.variables import Variables, missing
 from trace_mine.tracer.inside.observe import values
 from trace_mine.tracer.inside.observe.reveals import LONGEST_VALUE
 from trace_mine.tracer.inside.program import Capture, OutputFull, Sources
@@ -58,6 +58,7 @@ class SessionWriter:
         last_value: the value of the last expression.
         begins: is called before each command, where somebody is to know which one runs.
         wrote_spare: the statement that runs now has bound the spare variable.
+        beginning: numbers of the calls that begin with the next command.
     """
 
     def __init__(
@@ -78,13 +79,14 @@ class SessionWriter:
         self.spare = spare
         self.commands: list[Command] = []
         self.places = Places()
-        self._position: Position = ("", 0, 0)
+        self._position: Position = ("", 0, 0, 0)
         self._piece = 0
         self.printed: list[str] = []
         self.echoes: list[str] = []
         self.last_value: object = None
         self.begins: Callable[[], None] | None = None
         self.wrote_spare = False
+        self.beginning: list[int] = []
         self._opening = opening
         self._capture = capture
         self._mixed: list[str] = []
@@ -168,7 +170,7 @@ class SessionWriter:
         """
         if self.begins is not None:
             self.begins()
-        command = Command(source, kind, self._position, self._piece)
+        command = self._begun(Command(source, kind, self._position, self._piece))
         num_echoes = len(self.echoes)
         self.last_value = None  # the command may be what ends its life
         try:
@@ -206,7 +208,7 @@ class SessionWriter:
         """
         if self.begins is not None:
             self.begins()
-        command = Command(source, kind, self._position, self._piece)
+        command = self._begun(Command(source, kind, self._position, self._piece))
         value: object = None
         try:
             value = eval(self._compile(source, "eval"), self.variables.namespace)
@@ -228,6 +230,11 @@ class SessionWriter:
             command.source = f"{self.spare} = {source}"
             self.variables.namespace[self.spare] = value
         self._finish(command, (), reveal)
+        return command
+
+    def _begun(self, command: Command) -> Command:
+        """Have a command say which calls begin with it."""
+        command.begun, self.beginning = self.beginning, []
         return command
 
     def _echo(self, source: str, value: object, echo: Echo) -> str | None:
@@ -318,6 +325,37 @@ class SessionWriter:
         self.commands.append(command)
         self._opening.emitted(source, "", None)
 
+    def show_source(self, text: str, name: str, restore: str) -> None:
+        """Execute a definition that nothing uses, and what gives its name back.
+
+        ``text`` binds ``name`` and does nothing else; after ``restore`` the name means what it meant before. Where it
+        doesn't (the program has replaced ``__import__``), nothing is shown.
+        """
+        namespace, before = self.variables.namespace, self.variables.held(name)
+        had = namespace.get(name, missing)
+        define = Command(text, "source", self._position, self._piece)
+        give_back = Command(restore, "source", self._position, self._piece)
+        try:
+            exec(self._compile(text, "single"), namespace)
+            exec(self._compile(restore, "single"), namespace)
+        except Exception:
+            define.raised = True
+        self._move_printed()
+        printed = self.printed.pop()
+        self._mixed.clear()
+        if define.raised or printed or namespace.get(name, missing) is not had:
+            namespace.pop(name, None)
+            if had is not missing:
+                namespace[name] = had
+            return
+        # not observed: between the two nothing looks, and after them the variables are what they were
+        for command in (define, give_back):
+            self._record(command)
+            self._opening.emitted(command.source, "", None)
+        if before is not None:  # a value that states hold
+            define.changes[name], give_back.changes[name] = None, before
+            define.wrote, give_back.wrote = [name], [name]
+
     def _record(self, command: Command) -> None:
         """Add a command that was executed to the session, with where it stands."""
         command.place, command.num_texts = self.places.current, len(self.printed)
@@ -338,6 +376,24 @@ class SessionWriter:
     def take_back(self, command: Command) -> None:
         """Take back a command that changed nothing: in a replay it would change nothing either."""
         self.commands.remove(command)
+        self.beginning = command.begun
+
+    def merge_ends(self, command: Command) -> None:
+        """Make one command of two that unbind variables, where the last one stands right after another one.
+
+        Not where one printed something: whose output it is would not show.
+        """
+        if len(self.commands) < 2 or self.commands[-1] is not command:
+            return
+        before = self.commands[-2]
+        is_end = before.kind == "bind" and before.source.startswith("del ") and "\n" not in before.source
+        if not is_end or before.output or command.output or command.begun or before.piece != command.piece:
+            return
+        before.source += command.source.replace("del ", ", ", 1)
+        before.changes |= command.changes
+        before.wrote += [name for name in command.wrote if name not in before.wrote]
+        before.num_texts = command.num_texts
+        self.commands.pop()
 
     def replace_failed(self, command: Command, source: str) -> None:
         """Give a command that raised another text, which does the same and raises nothing."""

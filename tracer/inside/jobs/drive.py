@@ -1,4 +1,7 @@
-"""The drive job: writes a session, or says with which construct kept as one command to begin again."""
+"""The drive job: writes a session, or says with which construct kept as one command to begin again.
+
+Over 400 lines because the job and the answer that it makes stand together.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +21,7 @@ from trace_mine.tracer.inside.drive.frames import Frame, Raised, Restart, Signal
 from trace_mine.tracer.inside.drive.lowering import lower
 from trace_mine.tracer.inside.drive.resumable import ResumableWalk
 from trace_mine.tracer.inside.drive.rules import FinishedFrame, Rules
+from trace_mine.tracer.inside.drive.set_up import SessionSetUp
 from trace_mine.tracer.inside.drive.uncaught import show_uncaught
 from trace_mine.tracer.inside.drive.variables import Variables
 from trace_mine.tracer.inside.drive.writer import SessionWriter
@@ -38,6 +42,8 @@ from trace_mine.tracer.inside.protocol.answers import (
     DrivenFrame,
     DriveSummary,
     End,
+    FollowedCall,
+    FollowedFunction,
     MustRestart,
     PieceResult,
     RefusedCalls,
@@ -94,7 +100,14 @@ def run(job: DriveJob, context: JobContext) -> End:
     if job.from_file:
         prepared.sources.call(compiled_file(job.program, 0), piece_file(0))
     rules = _rules(job, context.limits.max_commands)
-    driver = Driver(writer, opening, rules, handlers=HANDLERS, lower=lower, walk=ResumableWalk)
+    set_up = SessionSetUp(
+        variables,
+        (job.program.code, *(piece.source for piece in job.program.pieces)),
+        job.program.own,
+        # a program that lists names, and states that are followed from the set-up on, would see them
+        is_open=not rules.lists_names and (job.view is None or not job.view.has_draws),
+    )
+    driver = Driver(writer, opening, rules, set_up, handlers=HANDLERS, lower=lower, walk=ResumableWalk)
     end = to_json(End(end="ok"))
 
     def stop(reason: Reason) -> NoReturn:
@@ -147,6 +160,10 @@ def run(job: DriveJob, context: JobContext) -> End:
             places=_places(writer),
             stands_in=tuple([command.place for command in writer.commands]),
             printed=tuple([command.printed for command in writer.commands]),
+            functions=_functions(driver),
+            calls=_calls(driver),
+            in_call=tuple([command.call for command in writer.commands]),
+            set_up=tuple(driver.set_up.names),
         )
     )
     return End(end="ok")
@@ -200,6 +217,25 @@ def _so_far(driver: Driver, spare: str, reason: Reason) -> DriveSummary:
         places=_places(writer),
         stands_in=tuple([command.place for command in writer.commands]),
         printed=tuple([command.printed for command in writer.commands]),
+        functions=_functions(driver),
+        calls=_calls(driver),
+        in_call=tuple([command.call for command in writer.commands]),
+        set_up=tuple(driver.set_up.names),
+    )
+
+
+def _functions(driver: Driver) -> tuple[FollowedFunction, ...]:
+    return tuple(
+        FollowedFunction(name=shown.name, path=path, line=line, text=shown.text)
+        for (path, line), shown in driver.calls.shown.items()
+    )
+
+
+def _calls(driver: Driver) -> tuple[FollowedCall, ...]:
+    at = {number: index for index, command in enumerate(driver.writer.commands) for number in command.begun}
+    return tuple(
+        FollowedCall(caller=call.caller, name=call.name, text=call.text, at=at.get(number))
+        for number, call in enumerate(driver.calls.begun, 1)
     )
 
 
@@ -277,7 +313,7 @@ RUN_FILE = "exec(compile(open(__file__, 'rb').read(), __file__, 'exec'))"
 def _run_file(writer: SessionWriter, names: Sequence[str]) -> PieceResult:
     """Run the whole script by one command."""
     writer.begin_piece(0)
-    writer.move_to((piece_file(0), 1, 0))
+    writer.move_to((piece_file(0), 1, 0, 0))
     command = writer.execute(RUN_FILE, writes=names, reveal=False)
     error = command.exception
     return PieceResult(

@@ -9,6 +9,8 @@ native run and of a session are made of the same parts, which stand with them.
 
 from __future__ import annotations
 
+import builtins
+import keyword
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import chain, repeat
 from typing import Annotated, Literal, TypeVar
@@ -47,7 +49,7 @@ Code = tuple[Location, Line, Name]
 Event = tuple[Line, Locals]
 """A line that is about to run, with the activation's locals before it."""
 # A closed list: a kind decides the role of a segment, and a word of the snippet's own would get into a column.
-CommandKind = Literal["statement", "condition", "bind", "iterate", "returned", "reveal"]
+CommandKind = Literal["statement", "condition", "bind", "iterate", "returned", "reveal", "source"]
 
 
 def _check_reasons(words: Iterable[str]) -> None:
@@ -295,6 +297,80 @@ class RunningPlace(Record):
 
 
 @record
+class FollowedFunction(Record):
+    """A function whose body the session shows: its qualified name, where it stands, and its lines there."""
+
+    name: Name
+    path: Location
+    line: Line
+    text: str
+
+
+@record
+class FollowedCall(Record):
+    """A call whose body the session shows: the number of the call that made it (from 1; 0: the program itself), the
+    function's qualified name, and the call as it is written, on one line. ``at``: the index of the command in which
+    that stands as a comment; None where none came after it.
+    """
+
+    caller: Count
+    name: Name
+    text: Evidence
+    at: Count | None
+
+    def agree(self) -> None:
+        # it becomes a line of the session's text, before a command
+        if "\t" in self.text or len(self.text.splitlines()) > 1:
+            raise ProtocolError(f"expected a call on one line, got {self.text[:40]!r}; escape what can't be printed")
+
+
+@record
+class SetUpName(Record):
+    """A name that the row's set-up binds: to a module (no ``path``), to what attributes lead to from it, or to a part
+    of the function there: a default, by its index or name, or what a cell of its closure holds, by its index.
+
+    A record and no text: it becomes code that no reader of a session sees.
+    """
+
+    name: Name
+    module: Name
+    path: Annotated[tuple[Name, ...], AtMost(20)]
+    part: Literal["", "__defaults__", "__kwdefaults__", "__closure__"] = ""
+    key: Name = ""
+
+    @staticmethod
+    def is_name(text: str) -> bool:
+        """Return True for an identifier of ASCII letters that is no keyword."""
+        return text.isascii() and text.isidentifier() and not keyword.iskeyword(text)
+
+    @property
+    def source(self) -> str:
+        """The statement that binds the name."""
+        if not self.path:
+            return f"import {self.module}" + ("" if self.module == self.name else f" as {self.name}")
+        if len(self.path) == 1 and not self.part:
+            alias = "" if self.path[0] == self.name else f" as {self.name}"
+            return f"from {self.module} import {self.path[0]}{alias}"
+        holder = f"__import__({self.module!r}, fromlist=['_']).{'.'.join(self.path)}"
+        if not self.part:
+            return f"{self.name} = {holder}"
+        key = repr(self.key) if self.part == "__kwdefaults__" else str(int(self.key))
+        return f"{self.name} = {holder}.{self.part}[{key}]" + ".cell_contents" * (self.part == "__closure__")
+
+    def agree(self) -> None:
+        names = [self.name, *self.module.split("."), *self.path]
+        if self.part == "__kwdefaults__":
+            names.append(self.key)
+        elif self.part and not (self.key.isascii() and self.key.isdecimal() and len(self.key) < 6):
+            raise ProtocolError(f"expected the index of a default or cell, got {self.key[:40]!r}; count from 0")
+        # a built-in is what each command means by its name
+        if not all(map(SetUpName.is_name, names)) or hasattr(builtins, self.name):
+            raise ProtocolError(f"expected identifiers of a set-up, got {names}"[:400])
+        if self.part and not self.path:
+            raise ProtocolError("expected a function with a part, got a module; name the function")
+
+
+@record
 class DriveSummary(Record):
     """A session that was written: its commands and activations in order, and the result that they gave.
 
@@ -306,7 +382,9 @@ class DriveSummary(Record):
 
     ``places`` are the statements and functions that ran, each after the one around it. ``stands_in`` has for each
     command the number of the innermost of them around it (from 1; 0: none), ``printed`` how many characters the program
-    had printed after it since its piece began.
+    had printed after it since its piece began. ``in_call`` has the number of the call that it belongs to (from 1 in
+    ``calls``; 0: none), ``functions`` are those of the calls, each once.
+    ``set_up`` are the names that the row's set-up binds for them.
     """
 
     commands: tuple[SessionCommand, ...]
@@ -324,6 +402,10 @@ class DriveSummary(Record):
     # two columns of numbers, and no fields of the commands: a field of each takes longer to send and to check
     stands_in: tuple[Count, ...] = ()
     printed: tuple[Count, ...] = ()
+    functions: tuple[FollowedFunction, ...] = ()
+    calls: tuple[FollowedCall, ...] = ()
+    in_call: tuple[Count, ...] = ()
+    set_up: Annotated[tuple[SetUpName, ...], AtMost(1_000)] = ()
 
     def agree(self) -> None:
         check_outcomes(self.outcomes)
@@ -335,6 +417,14 @@ class DriveSummary(Record):
             raise ProtocolError("expected a place and an end of output for each command, got more or fewer")
         if max(self.stands_in, default=0) > len(self.places):
             raise ProtocolError(f"expected places up to {len(self.places)} of commands, got a further one")
+        if self.in_call and len(self.in_call) != len(self.commands):
+            raise ProtocolError("expected a call for each command, got more or fewer")
+        if max(self.in_call, default=0) > len(self.calls):
+            raise ProtocolError(f"expected calls up to {len(self.calls)} of commands, got a further one")
+        if any(call.caller > index for index, call in enumerate(self.calls)):
+            raise ProtocolError("expected each call after the one that made it, got another order")
+        if any(call.at is not None and call.at >= len(self.commands) for call in self.calls):
+            raise ProtocolError(f"expected calls that begin in {len(self.commands)} commands, got a further one")
 
 
 @record

@@ -16,7 +16,7 @@ from trace_mine.tracer.inside.reasons import Reason
 from trace_mine.tracer.inside.syntax.names import CannotOpen
 
 _unparse = ast.unparse  # bound before the snippet runs, which may patch ``ast``
-_CHANGED_BY_DOCTEST = ("\t", "\r", "\x0c", "# doctest", "#doctest", "\\\n")
+CHANGED_BY_DOCTEST = ("\t", "\r", "\x0c", "# doctest", "#doctest", "\\\n")
 """Parts of a text that doctest, or a prompt that takes it line by line, would read otherwise."""
 _quiet_methods = frozenset(
     {"append", "extend", "insert", "add", "discard", "remove", "sort", "reverse", "clear", "update"}
@@ -116,7 +116,7 @@ def text_as_written(lines: list[str], node: ast.stmt | ast.expr) -> str | None:
         node: a node of the file's tree, with the line numbers and columns that ``ast.parse`` gave it.
     """
     text = _text_between(lines, node)
-    if text is None or any(mark in text for mark in _CHANGED_BY_DOCTEST):
+    if text is None or any(mark in text for mark in CHANGED_BY_DOCTEST):
         return None
     try:
         cleaned = without_blank_lines(text)
@@ -145,6 +145,11 @@ def _text_between(lines: list[str], node: ast.stmt | ast.expr) -> str | None:
     encoded = block[-1].encode("utf-8", "surrogatepass")[: node.end_col_offset]
     block[-1] = (encoded[node.col_offset :] if len(block) == 1 else encoded).decode("utf-8", "surrogatepass")
     return "\n".join(block)
+
+
+def same_tree(one: ast.AST, other: ast.AST) -> bool:
+    """Return True if two trees are the same but for positions."""
+    return ast.dump(one) == ast.dump(other)
 
 
 class _Mute(ast.NodeTransformer):
