@@ -115,7 +115,7 @@ adversaries), a sequence of commands belongs to one split by its hash.
 {drops}
 """
 
-_WITHIN = """; within a split one of them stays, and so does no session of whose characters nine in ten stand in
+_WITHIN = """; within a split one of them stays, and so does no session of whose characters 19 in 20 stand in
 lines that its repository's rows before it have"""
 
 

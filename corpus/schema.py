@@ -221,7 +221,11 @@ class SplitRowColumns(RowColumns):
 
     new_characters: Annotated[
         float | None,
-        means("share of `text` in lines that no row before it of its repository has; none: not measured", since=4),
+        means(
+            "share of `text`, without steps of kind `source`, in lines that no row before it of its repository has; "
+            "none: not measured",
+            since=4,
+        ),
     ]
 
     split: Annotated[str, means("`train`, `validation` or `test`")]

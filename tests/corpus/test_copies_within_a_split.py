@@ -5,6 +5,7 @@ Rows go straight into a ledger, so that each test names the repositories that th
 
 from __future__ import annotations
 
+import copy
 import json
 import math
 from collections.abc import Sequence
@@ -19,8 +20,9 @@ from corpus_fakes import FakeTracer
 from trace_mine.corpus.ledger import Ledger
 from trace_mine.corpus.merge import merge
 from trace_mine.corpus.rows import Row, RowOrigin, make_row
+from trace_mine.corpus.thinning import text_of_its_own
 from trace_mine.corpus.work import SnippetEntry, WorkUnit
-from trace_mine.tracer.schema import Belief, Choice, Piece, Snippet, Trace
+from trace_mine.tracer.schema import Belief, Choice, OpenedFunction, Piece, Snippet, Trace
 
 TRAIN, OTHER_TRAIN, VALIDATION, TEST = "toolz", "boltons", "requests", "pip"
 WORDS = [f"word{number}" for number in range(60)]
@@ -38,14 +40,16 @@ def row_of(
     num_skipped: int = 0,
     beliefs: Sequence[Belief] = (),
     choices: Sequence[Choice] = (),
+    opens: str = "",
 ) -> Row:
     snippet = Snippet(
         kind="doctest", name="m.f", path="m.py", line=1, end_line=1, pieces=(Piece(source=source, line=1, want="1\n"),)
     )
     trace = FakeTracer({"sys_path": ()}).trace(snippet)
     assert isinstance(trace, Trace)
+    functions = (OpenedFunction(name=opens, path="m.py", line=1, text=f"def {opens}(): ..."),) if opens else ()
     row = make_row(
-        replace(trace, beliefs=tuple(beliefs), choices=tuple(choices)),
+        replace(trace, beliefs=tuple(beliefs), choices=tuple(choices), source=functions),
         RowOrigin(
             origin="mined",
             repository=repository,
@@ -125,9 +129,31 @@ def test_sessions_of_one_program_that_differ_in_their_draws_stay(tmp_path: Path)
     assert (stats["rows"], stats["duplicates"]) == (2, 0)
 
 
+def test_a_row_that_opens_another_function_stays(tmp_path: Path) -> None:
+    places = (10, 20, 30, 40)
+    rows = [row_of(TRAIN, changed(place), opens=name) for place, name in zip(places, "ffgg", strict=True)]
+    stats, texts = merged(tmp_path / "out", rows)
+    assert stats["duplicates_by_kind"] == {"near": 2}
+    assert texts["train"] == [rows[0].columns["text"], rows[2].columns["text"]]
+
+
+def test_a_definition_is_no_part_of_what_is_compared() -> None:
+    columns = copy.deepcopy(row_of(TRAIN, "f(1)").columns)
+    definition = ">>> def f(x): return x\n"
+    plain = columns["text"]
+    columns["text"] = definition + plain
+    for segment in columns["segments"]:
+        segment["start"] += len(definition)
+        segment["end"] += len(definition)
+        segment["step"] += 1
+    columns["segments"].insert(0, {"start": 0, "end": len(definition), "role": "command", "step": 0})
+    columns["steps"].insert(0, {**columns["steps"][0], "kind": "source"})
+    assert text_of_its_own(columns) == plain
+
+
 def test_a_session_of_known_lines_goes(tmp_path: Path) -> None:
-    lines = [f"line{number} = {number} + {number} * {number}" for number in range(40)]
-    whole, half = "\n".join(lines), "\n".join([*lines[20:40], "x"])
+    lines = [f"line{number} = {number} + {number} * {number}" for number in range(80)]
+    whole, half = "\n".join(lines), "\n".join([*lines[20:80], "x"])
     other = "\n".join([*lines[::2], *(f"other{number} = {number}" for number in range(20))])
     stats, _ = merged(tmp_path / "out", [row_of(TRAIN, source) for source in (whole, half, other)])
     assert (stats["rows"], stats["duplicates_by_kind"]) == (2, {"repeats": 1})
