@@ -131,7 +131,8 @@ def mine(
 ) -> None:
     """Turns real Python code into a dataset of REPL sessions that replay.
 
-    Finds doctest examples, scripts, tests, calls and code of documentation, runs each in a sandbox, and writes what happened;
+    Finds doctest examples, scripts, tests, calls and code of documentation, runs each in a sandbox, and writes what
+    happened;
     datasets.load_dataset(OUT) reads it.
     """
     from trace_mine.corpus.mined.options import MineOptions
