@@ -1,4 +1,7 @@
-"""Makes work units out of repositories: the mined origin of a dataset. ``tracing`` traces a unit in a worker."""
+"""Makes work units out of repositories: the mined origin of a dataset. ``tracing`` traces a unit in a worker.
+
+Over 400 lines because what is read, collected and harvested of a repository meets here.
+"""
 
 from __future__ import annotations
 
