@@ -1,6 +1,6 @@
 """Makes work units out of repositories: the mined origin of a dataset. ``tracing`` traces a unit in a worker.
 
-Over 400 lines because the way from an input to its units is one class.
+Over 400 lines because what is read, collected and harvested of a repository meets here.
 """
 
 from __future__ import annotations

@@ -259,6 +259,7 @@ class _Runs:
         given: list[dict[str, object]] = []
         for number, call in enumerate(self.sums.calls.values()):
             ((_, fields),) = SEEN.to_json(call).items()
+            assert isinstance(fields, dict)  # a record's JSON
             given.append({**fields, "number": number})
         self._in_batches(_TRIALS, "calls", given, self.sums.tried, TRIAL_SECONDS)
 

@@ -49,7 +49,7 @@ def reader(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 
 def read(reader: RepositoryReader, **options: Any) -> RepositoryReading | Drop:
-    options = {"entries": DEFAULT_ENTRIES, "fallback_name": "x", **options}
+    options = {"entries": DEFAULT_ENTRIES, "prior": "none", "fallback_name": "x", **options}
     return reader.read(reader.root, **options)  # type: ignore[attr-defined]
 
 

@@ -192,8 +192,14 @@ def _statement(name: str, value: object, may_import: Callable[[str], bool]) -> s
     if type(value) in _SCALARS and len(text := repr(value)) < 200:
         return f"{name} = {text}"
     owner, path = getattr(value, "__module__", None), getattr(value, "__qualname__", None)
-    has_name = type(owner) is str and type(path) is str and path.isidentifier() and owner != "builtins"
-    if has_name and may_import(owner) and vars(sys.modules[owner]).get(path) is value:
+    if not isinstance(owner, str) or not isinstance(path, str):
+        raise Unspelt("free_name")
+    if (
+        path.isidentifier()
+        and owner != "builtins"
+        and may_import(owner)
+        and vars(sys.modules[owner]).get(path) is value
+    ):
         return f"from {owner} import {path}" + ("" if path == name else f" as {name}")
     if owner == "builtins" and path == name:
         return f"from builtins import {name}"

@@ -1,4 +1,7 @@
-"""Watches the calls of a repository's functions while its own code runs, and writes those that have a text."""
+"""Watches the calls of a repository's functions while its own code runs, and writes those that have a text.
+
+Over 400 lines because a call is seen, spelt and followed in one pass, with the texts of its arguments.
+"""
 
 from __future__ import annotations
 

@@ -97,7 +97,8 @@ def _run(observer: Observer, snippet: dict[str, object], failed: list[int], erro
     namespace = main.__dict__
     exec(compile(str(snippet["code"]), "<set-up>", "exec"), namespace)
     observer.start()
-    for number, piece in enumerate(snippet["pieces"]):  # type: ignore[arg-type]
+    pieces: list[str] = snippet["pieces"]  # type: ignore[assignment]
+    for number, piece in enumerate(pieces):
         file = str(snippet["file"])
         if not is_script:
             # where the text of its lambdas is looked up

@@ -194,7 +194,7 @@ class _Lines:
         self._trial, self._file, self._name = trial, file, name
 
     def __enter__(self) -> None:
-        sys.settrace(self._global)
+        sys.settrace(self._global)  # type: ignore[arg-type]
 
     def __exit__(self, *exception: object) -> None:
         sys.settrace(None)
