@@ -221,7 +221,7 @@ def _above(context: DriveContext, function: ast.Attribute) -> _Callee | None:
         return None
     cls = cast("type", instance) if issubclass(type(instance), type) else type(instance)
     order = type.__dict__["__mro__"].__get__(cls)
-    is_plain = plain_access(cls) if cls is not instance else type(instance) is type
+    is_plain = plain_access(cls) if cls is not instance else has_plain_metaclass(cls)
     if not is_plain or not any(base is after for base in order):
         return None
     start = next(index for index, base in enumerate(order) if base is after) + 1
@@ -271,8 +271,8 @@ def _called(value: object, call: ast.Call) -> _Callee | None:
     if type(value) is types.MethodType and isinstance(value.__func__, types.FunctionType):
         owner = _owner(value.__self__, value.__func__)
         return _Callee(function=value.__func__, bound=ast.Attribute(call.func, "__self__", ast.Load()), owner=owner)
-    # neither a metaclass nor a ``__new__`` of its own: nothing but ``__init__`` runs. An abstract class would raise
-    if type(value) is type and value is not object and _makes_plainly(value):
+    # neither a metaclass nor a ``__new__`` that runs code: nothing but ``__init__`` does. An abstract class would raise
+    if isinstance(value, type) and value is not object and has_plain_metaclass(value) and _makes_plainly(value):
         member, owner = _member(value, "__init__")
         if isinstance(member, types.FunctionType) and not getattr(value, "__abstractmethods__", None):
             return _Callee(function=member, bound=call.func, owner=owner, instance=value)
@@ -281,6 +281,13 @@ def _called(value: object, call: ast.Call) -> _Callee | None:
         if isinstance(member, types.FunctionType):
             return _Callee(function=member, bound=call.func, owner=owner)
     return None
+
+
+def has_plain_metaclass(cls: type) -> bool:
+    """Return True if a class is called, and gives its attributes, as ``type`` has it: so do those of ``ABCMeta``, which
+    the library's abstract collections are made by.
+    """
+    return all(_member(type(cls), name)[1] is type for name in ("__call__", "__getattribute__"))
 
 
 def _makes_plainly(cls: type) -> bool:
