@@ -22,7 +22,15 @@ from trace_mine.tracer.inside.drive.variables import missing
 from trace_mine.tracer.inside.observe.describe import class_mro
 from trace_mine.tracer.inside.program import CO_GENERATOR
 from trace_mine.tracer.inside.reasons import Reason
-from trace_mine.tracer.inside.syntax.names import CannotOpen, Rewriter, bound_names, mangled, parameters, read_names
+from trace_mine.tracer.inside.syntax.names import (
+    CannotOpen,
+    Rewriter,
+    bound_names,
+    class_of_code,
+    mangled,
+    parameters,
+    read_names,
+)
 from trace_mine.tracer.inside.syntax.text import is_inert, operand, unparse
 
 
@@ -47,7 +55,7 @@ def prepare(context: DriveContext, call: ast.Call, target: Target, arguments: li
     imported = _import_globals(context, target, definition, facts, frame)
     shared = _shared_parameters(context, target, facts, arguments)
     namespace, home = context.variables.namespace, target.function.__globals__
-    owner = None if target.owner is None else target.owner.__name__
+    owner = class_of_code(code.co_qualname)
     names = {name: name for name, _ in arguments if name in shared}
     for name in sorted(facts.locals - shared):
         avoid = imported.keys() | set(imported.values()) | names.keys() | facts.locals
@@ -139,7 +147,7 @@ def _rewritten(
     if "__class__" in target.function.__code__.co_freevars:
         super_call = _ExplicitSuper(context, target, definition)
         statements = [super_call.visit(statement) for statement in statements]
-    rewriter = Rewriter(renamed, target.owner.__name__ if target.owner is not None else None)
+    rewriter = Rewriter(renamed, class_of_code(target.function.__code__.co_qualname))
     statements = [rewriter.visit(statement) for statement in statements]
     for statement in statements:
         _qualify_classes(statement, f"{target.function.__code__.co_qualname}.<locals>")

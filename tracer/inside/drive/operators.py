@@ -84,7 +84,7 @@ def operands(node: ast.expr) -> list[ast.expr]:
     if isinstance(node, ast.UnaryOp):
         return [] if isinstance(node.op, ast.Not) else [node.operand]
     if isinstance(node, ast.Subscript):
-        is_item = isinstance(node.ctx, ast.Load) and not isinstance(node.slice, (ast.Slice, ast.Tuple))
+        is_item = isinstance(node.ctx, ast.Load) and is_spelt_index(node.slice)
         return [node.value] if is_item else []
     if isinstance(node, ast.Attribute):
         return [node.value] if isinstance(node.ctx, ast.Load) else []
@@ -101,6 +101,12 @@ def operands(node: ast.expr) -> list[ast.expr]:
         and not isinstance(node.args[0], ast.Starred)
     )
     return node.args if isinstance(node, ast.Call) and is_conversion else []
+
+
+def is_spelt_index(index: ast.expr) -> bool:
+    """Return True if an index can stand as an argument too: ``1:2`` can't, alone or in a tuple of several."""
+    parts = index.elts if isinstance(index, ast.Tuple) else [index]
+    return not any(isinstance(part, ast.Slice) for part in parts)
 
 
 def is_print(node: ast.expr) -> bool:

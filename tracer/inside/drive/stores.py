@@ -20,7 +20,7 @@ from trace_mine.tracer.inside.drive.implicit import (
     setter_call,
     special_call,
 )
-from trace_mine.tracer.inside.drive.operators import asked_of
+from trace_mine.tracer.inside.drive.operators import asked_of, is_spelt_index
 from trace_mine.tracer.inside.drive.sites import sites_in
 from trace_mine.tracer.inside.syntax.names import bound_names
 from trace_mine.tracer.inside.syntax.text import is_inert, unparse
@@ -45,7 +45,7 @@ def _stored(context: DriveContext, target: ast.expr, value: ast.expr) -> Implici
     """Return the call that an assignment makes, where it is certain which one."""
     if isinstance(target, ast.Attribute):
         return setter_call(context, target, value)
-    if isinstance(target, ast.Subscript) and not isinstance(target.slice, (ast.Slice, ast.Tuple)):
+    if isinstance(target, ast.Subscript) and is_spelt_index(target.slice):
         return special_call(context, "__setitem__", [target.value, target.slice, value])
     return None
 

@@ -168,6 +168,20 @@ def has_yield(node: ast.AST) -> bool:
     return any(isinstance(inner, (ast.Yield, ast.YieldFrom)) for inner in walk_scope([node]))
 
 
+def class_of_code(qualified_name: str) -> str | None:
+    """Return the name of the class whose private names a function means, by its code's ``co_qualname``.
+
+    It is the innermost class around it, through which variable or class ever it is called; None outside classes.
+
+    >>> class_of_code("C.method.<locals>.inner"), class_of_code("make.<locals>.C.method"), class_of_code("make")
+    ('C', 'C', None)
+    """
+    *outer, _ = qualified_name.split(".")
+    while outer and outer[-1] == "<locals>":
+        outer = outer[:-2]  # the function with those locals, which is no class
+    return outer[-1] if outer else None
+
+
 def mangled(name: str, owner: str | None) -> str:
     """Return a private name as the compiler spells it in methods of the class ``owner``; any other name as it is."""
     # a class of underscores alone mangles nothing, others lose those in front: ``_C`` gives ``_C__x``

@@ -1,9 +1,10 @@
-"""Instances of classes with a metaclass: their ``__init__`` is opened where calling the class runs nothing else."""
+"""Instances of classes with a metaclass, private names of methods that are called by another name, items by tuples."""
 
 from __future__ import annotations
 
 import pytest
 
+from trace_mine.tracer.inside.syntax.names import class_of_code
 from trace_mine.tracer.schema import Trace
 
 PLAIN = {
@@ -68,3 +69,72 @@ def test_a_class_that_does_more_is_called(tracer, kit, name: str) -> None:
     trace = traced(tracer, kit, OWN[name] + "a = A(3)\nprint(a.n)\n")
     assert [step.output for step in trace.steps if step.source == "print(a.n)"] == ["4"]
     assert "self = A.__new__(A)" not in trace.text
+
+
+PRIVATE = """\
+class A:
+    def __init__(self):
+        self.__n = 1
+    def get(self):
+        def inner():
+            return self.__n + 1
+        return inner()
+class B(A):
+    def __init__(self):
+        A.__init__(self)
+        self.__n = 5
+    def set(self, n, call=A.get):
+        self.__n = n + call(self)
+    peek = A.get
+def make():
+    class E:
+        def __init__(self):
+            self.__k = 3
+        def k(self):
+            return self.__k
+    return E()
+b = B()
+b.set(7)
+print(b.peek(), make().k(), sorted(vars(b)))
+"""
+
+
+def test_private_names_are_those_of_the_class_that_a_method_is_written_in(tracer, kit) -> None:
+    trace = traced(tracer, kit, PRIVATE)
+    assert "2 3 ['_A__n', '_B__n']\n" in trace.text and not trace.kept_whole
+    assert trace.unopened_frames.keys() <= {"class_body"}, trace.unopened_frames
+
+
+@pytest.mark.parametrize(
+    ("qualified", "owner"),
+    [
+        ("f", None),
+        ("C.m", "C"),
+        ("C.m.<locals>.f", "C"),
+        ("f.<locals>.C.m", "C"),
+        ("C.D.m", "D"),
+        ("f.<locals>.g", None),
+    ],
+)
+def test_the_class_of_a_function_is_told_by_its_code(qualified: str, owner: str | None) -> None:
+    assert class_of_code(qualified) == owner
+
+
+def test_items_by_tuples_are_opened(tracer, kit) -> None:
+    source = (
+        "class Grid:\n    def __init__(self):\n        self.cells = {}\n"
+        "    def __setitem__(self, place, value):\n        self.cells[place] = value\n"
+        "    def __getitem__(self, place):\n        return self.cells[place]\n"
+        "grid = Grid()\ngrid[1, 2] = 3\ngrid[(1,)] = 4\ngrid[()] = 5\nx = 1\nprint(grid[x, 2], grid[(1,)], grid[()])\n"
+    )
+    trace = traced(tracer, kit, source)
+    assert "\n3 4 5\n" in trace.text and trace.unopened_frames == {"class_body": 1}
+
+
+def test_slices_stay(tracer, kit) -> None:
+    source = (
+        "class Grid:\n    def __getitem__(self, place):\n        return str(place)\n"
+        "grid = Grid()\nprint(grid[1:2], grid[1:2, 3])\n"
+    )
+    trace = traced(tracer, kit, source)
+    assert "slice(1, 2, None) (slice(1, 2, None), 3)\n" in trace.text
