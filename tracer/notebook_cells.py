@@ -113,7 +113,7 @@ def split_cells(cells: Sequence[str]) -> SplitCells:
         RecursionError, MemoryError: a cell nests too deeply for the parser.
 
     Example:
-        >>> [piece[::2] for piece in split_cells(["%matplotlib inline", "x = 1\nx + 1", "x;"]).pieces]
+        >>> [piece[::2] for piece in split_cells(["%matplotlib inline", "x = 1\\nx + 1", "x;"]).pieces]
         [('x = 1', True), ('x + 1', False), ('x;', True)]
     """
     pieces: list[CellPiece] = []

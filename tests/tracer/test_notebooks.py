@@ -158,7 +158,7 @@ def test_a_session_of_cells(tracer: Tracer) -> None:
         "display(xs)\nopen('data.txt').read().strip()",
     )
     assert ">>> xs\n[1, 2, 3]\n" in text
-    assert ">>> returned_1 = 2 * x\n" in text  # opened, as any call
+    assert ">>> # double(x)\n... returned_1 = 2 * x\n" in text  # opened, as any call
     assert "'seven'" in text and ">>> display(xs)\n[1, 2, 3]\n" in text
 
 

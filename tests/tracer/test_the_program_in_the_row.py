@@ -196,6 +196,45 @@ def test_calls_tell_each_step_of_theirs_once(trace_of):
     assert (outer.path, outer.line) == ("shown_module.py", MODULE.split("\n").index("@deco") + 1)
 
 
+RAISING = """class Manager:
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, error, trace):
+        return True
+
+
+def f(n):
+    if n == 0:
+        raise KeyError(n)
+    yield n
+
+
+def g(n):
+    return n // 0
+
+
+def outer(m):
+    with Manager():
+        {call}
+    return m
+
+
+xs = [0]
+print(outer(1))
+"""
+
+
+@pytest.mark.parametrize("call", ["g(xs[1])", "sum(f(xs[1]))", "g(xs[0])", "sum(f(xs[0]))", "g(g(xs[0]))"])
+def test_what_handles_an_exception_is_no_part_of_the_call_that_raised_it(trace_of, call):
+    """Whether one of its arguments raised it, so that it did not begin, or its body."""
+    trace = trace_of(RAISING.format(call=call), None)
+    leaves = [each for each in trace.calls if each.name == "Manager.__exit__"]
+    assert [trace.calls[each.caller].name for each in leaves] == ["outer"]
+    begun = [each.name for each in trace.calls if each.name in ("f", "g")]
+    assert begun == ([] if "xs[1]" in call else [call.removeprefix("sum(")[0]])
+
+
 def test_own_definitions_are_not_shown_again(trace_of):
     trace = trace_of("def f(n):\n    return n + 1\nprint(f(2))\n", None)
     assert [step.kind for step in trace.steps].count("source") == 0

@@ -61,7 +61,7 @@ def enter_call(
         context.writer.free(body.cells)
         return None
     show_function(context, target, body)
-    inner = Frame.of_call(body)
+    inner, position = Frame.of_call(body), context.position
     inner.call = context.begin_call(body, call, frame)
     inner.num_temporaries, inner.entered_in = len(context.variables.temporaries), sys.exception()
     place = Place(path=body.filename, line=body.first_line)
@@ -79,6 +79,7 @@ def enter_call(
         context.end_call_that_never_began(inner)
         context.writer.places.leave(outer)
         context.variables.temporaries += context.owned_by(body, inner)
+        context.return_to(position)
         raise
     return body, inner
 
@@ -130,6 +131,7 @@ def open_call(context: DriveContext, call: ast.Call, target: Target, frame: Fram
     Raises:
         Raised: the body raised an exception.
     """
+    position = context.position
     entered = enter_call(context, call, target, frame)
     if entered is None:
         return None
@@ -145,6 +147,8 @@ def open_call(context: DriveContext, call: ast.Call, target: Target, frame: Fram
         if body.instance is not None:
             result = ast.Name(body.instance, ast.Load())
         leave_call(context, body, inner, target, result)
+        # where an exception left it, too: what handles that is no part of the call
+        context.return_to(position)
     return result
 
 

@@ -350,7 +350,7 @@ class DriveContext(ABC):
     def begin_call(self, body: Body, call: ast.Call, frame: Frame) -> int:
         """Note that a call begins, and have the next command say so by a comment; return the call's number."""
         text = self._call_text(call, frame)
-        self.calls.begun.append(BegunCall(caller=self.position[3], name=body.qualified, text=text))
+        self.calls.begun.append(BegunCall(caller=frame.call, name=body.qualified, text=text))
         number = len(self.calls.begun)
         self.writer.beginning.append(number)
         return number
