@@ -9,6 +9,7 @@ import typer
 
 from trace_mine.corpus.errors import CorpusError
 from trace_mine.tracer.command_line import ExitCode
+from trace_mine.tracer.visible import one_line
 
 EPILOG = """\
 Example: trace-mine export traces --format cwm --out traces-cwm
@@ -39,10 +40,10 @@ def export(
     counts = export_dataset(dataset, EXPORTS[kind], out)
     for folder, each in counts.items():
         what = "rows" if folder == "data" else "records"
-        splits = ", ".join(f"{split} {number}" for split, number in sorted(each.lines.items()))
+        splits = ", ".join(f"{one_line(split)} {number}" for split, number in sorted(each.lines.items()))
         print(f"{kind}: {each.lines.total()} lines of {each.read} {what}: {splits or 'none'}")
         for word, number in sorted(each.cut.items()):
-            print(f"  events cut ({word}): {number}")
+            print(f"  events cut ({one_line(word)}): {number}")
     for word, number in sum_of(counts).most_common():
         print(f"  not given: {word} {number}. {WORDS[word]}")
-    print(f"written to {out}")
+    print(f"written to {one_line(str(out))}")

@@ -135,8 +135,9 @@ def mentions(source: str) -> set[str]:
 
 
 def test_every_word_in_the_code_is_a_member() -> None:
-    # the sandbox speaks of statuses, which ``ended_with`` turns into reasons
-    files = [path for path in FILES if "sandbox" not in path.parts]
+    # the sandbox speaks of statuses, which ``ended_with`` turns into reasons; harvest and export count what is no
+    # snippet, with words of their own
+    files = [path for path in FILES if not {"sandbox", "harvest", "export"} & {*path.parts}]
     found = {path: [*told(path.read_text(encoding="utf-8"))] for path in files}
     for path, words in found.items():
         for word in words:

@@ -61,6 +61,7 @@ def trace(
     >>> trace = trace_mine.trace(swapped, ("a", "b"))
     >>> for step in trace.steps[1:]:
     ...     print(step.source, "->", step.output)
+    # swapped(('a', 'b'))
     pair = ('a', 'b') ->
     first, second = pair ->
     first -> 'a'

@@ -67,7 +67,8 @@ def export_dataset(
     try:
         counts = {folder: _write(each, kind, building / folder, on_row) for folder, each in files.items() if each}
         if not any(each.lines for each in counts.values()):
-            why = "; ".join(f"{reason} {number}" for reason, number in sum_of(counts).most_common()) or "it has no rows"
+            given = [f"{word} {number}" for word, number in sum_of(counts).most_common()]
+            why = "; ".join(given or ["it has no rows"])
             raise CorpusError(f"nothing of {str(dataset)!r} could be written as {kind.name}: {why}")
         report = {"format": kind.name, **{folder: each.as_json() for folder, each in counts.items()}}
         (building / "export.json").write_text(json.dumps(report, indent=2) + "\n", encoding="ascii")

@@ -338,6 +338,7 @@ class Mined:
         arguments, portable = self._tracer_arguments(repository, packages, sys_path, ())
         wants_calls = "call" in self._options.chosen_entries
         by_syntax = [candidate for candidate in candidates if candidate.snippet.kind == "call"]
+        self._tell(f"calls of {summary.name}: its tests, examples and scripts are run to see them")
         harvest = harvest_calls(
             config_of(arguments),
             self._staging,

@@ -3,6 +3,8 @@
 A request is ours. An answer comes from a process that parsed hostile files, so each field has a range, a length or an
 enumeration, and texts that become paths, names or licences are held to the form of these. What is right in form may
 still be wrong: a reader that was taken over can invent snippets, which then run in a sandbox like any others.
+
+Over 400 lines because all that is believed of an answer stands in one place.
 """
 
 from __future__ import annotations

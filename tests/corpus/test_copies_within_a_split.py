@@ -153,7 +153,7 @@ def test_a_definition_is_no_part_of_what_is_compared() -> None:
 
 def test_a_session_of_known_lines_goes(tmp_path: Path) -> None:
     lines = [f"line{number} = {number} + {number} * {number}" for number in range(80)]
-    whole, half = "\n".join(lines), "\n".join([*lines[20:80], "x"])
+    whole, half = "\n".join(lines), "\n".join([*lines[40:80], "x"])
     other = "\n".join([*lines[::2], *(f"other{number} = {number}" for number in range(20))])
     stats, _ = merged(tmp_path / "out", [row_of(TRAIN, source) for source in (whole, half, other)])
     assert (stats["rows"], stats["duplicates_by_kind"]) == (2, {"repeats": 1})

@@ -272,6 +272,7 @@ def test_any_number_of_jobs_gives_the_same_bytes_and_a_finished_unit_is_not_done
     assert before and {path: path.stat().st_mtime_ns for path in before} == before
 
 
+@pytest.mark.slow
 def test_a_declared_grid(mined: Any, tmp_path: Path) -> None:
     rows, stats = mine(tmp_path / "out", mined[0], "--view", "inverse:grid", "--jobs", 1)
     view = json.loads(rows["evens"]["view"])

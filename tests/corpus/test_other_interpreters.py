@@ -90,6 +90,7 @@ def mined(out: Path, python: str | Path, *inputs: str) -> tuple[list[dict[str, A
     return rows, json.loads((out / "stats.json").read_text())
 
 
+@pytest.mark.slow
 def test_a_module_of_the_library_is_the_other_interpreters(other: str, tmp_path: Path) -> None:
     """Its calls are opened: with the source of one and the values of the other interpreter none would be."""
     rows, stats = mined(tmp_path / "out", other, "module:statistics", "--limit", "8")

@@ -207,6 +207,7 @@ def test_the_same_command_goes_on_with_a_poisoned_unit(mined: tuple[Path, list[P
         check_dataset(mined[0], out, run(out, *mined[1]).stats)
 
 
+@pytest.mark.slow
 def test_what_is_damaged_is_made_again(mined: tuple[Path, list[Path]], tmp_path: Path) -> None:
     made, inputs = mined
     out = tmp_path / "out"

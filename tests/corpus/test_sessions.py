@@ -48,6 +48,7 @@ def root(tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_sessions_draw_for_themselves_and_are_all_counted(root: Path, tmp_path: Path) -> None:
     rows, stats = mine(root, tmp_path / "out", "--sessions", "8", "--jobs", "1")
     tosses = [row for row in rows if row["path"] == "toss.py"]

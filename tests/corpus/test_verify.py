@@ -347,6 +347,7 @@ def test_a_folder_without_rows_or_a_damaged_file_is_told(mined: Path, tmp_path: 
     assert command("verify", out)[0] == 2
 
 
+@pytest.mark.slow
 def test_a_row_of_any_size_is_a_failure_of_that_row(row: dict[str, Any], repository: Path, tmp_path: Path) -> None:
     """Longer than a message to a jail, in the characters that take the most room there."""
     huge = [

@@ -160,6 +160,7 @@ def test_a_row_s_number_is_the_mean_over_its_own_places_and_steps_count_from_one
     assert steps == {"steps from 1": 0.5, "steps from 3": (0.5 + 1.0) / 2}
 
 
+@pytest.mark.slow
 def test_reveals_are_asked_for_by_the_hash_of_their_row(opened: Subject, dataset: Path) -> None:
     rows = rows_of(dataset)
     one, other = (on_beliefs(opened, some, name="x") for some in (rows, rows[::-1]))

@@ -59,6 +59,7 @@ def test_runs_are_measured_beside_their_baselines(told: tuple[subprocess.Complet
     assert floor == 0
 
 
+@pytest.mark.slow
 def test_a_leaderboard_of_that_file(told: tuple[subprocess.CompletedProcess[str], Path], tmp_path: Path) -> None:
     done = called("leaderboard", told[1], "--metric", "belief KL", "--out", tmp_path / "board.md")
     assert done.returncode == 0, done.stderr

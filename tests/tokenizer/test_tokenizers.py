@@ -239,6 +239,7 @@ def tokenize(*arguments):
     return subprocess.run(told, cwd=ROOT, capture_output=True, text=True)
 
 
+@pytest.mark.slow
 def test_the_command_fits_shows_and_encodes(tmp_path):
     data, tok, out = tmp_path / "data", tmp_path / "tok", tmp_path / "out"
     made = [sys.executable, "-m", "trace_mine.corpus.synthetic", "permutations", "--rows", "40", "--out", str(data)]

@@ -36,7 +36,7 @@ from trace_mine.tracer.limits import Limits
 from trace_mine.tracer.sandbox import Worker
 from trace_mine.tracer.two_worlds import jail_of, library_inside, root_of
 
-LIMITS = Limits(cpu_seconds=600, wall_seconds=1200.0, memory_bytes=4 << 30, output_bytes=128 << 20)
+LIMITS = Limits(cpu_seconds=300, wall_seconds=900.0, memory_bytes=4 << 30, output_bytes=128 << 20)
 """The limits of one run: of all tests, or of BATCH snippets or calls."""
 ITEM_SECONDS = 5.0
 """The CPU time of one test or snippet."""

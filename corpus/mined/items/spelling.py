@@ -5,12 +5,12 @@ functions are opened by the tracer at no depth (``Snippet.opens``), so that a se
 itself has several forms: ``flat``, its statements with what its assertions compare, or ``called``, opened like a
 fixture; and each of the two in the repository's own folder, for tests that read files from there.
 
-    @pytest.fixture                         >>> numbers = numbers(3)
-    def numbers(request): ...               >>> expected = 6
-    @pytest.mark.parametrize(...)           >>> left = sum(numbers)
-    def test_sum(numbers, expected):        >>> left
+    @pytest.fixture                         numbers = numbers(3)
+    def numbers(request): ...               expected = 6
+    @pytest.mark.parametrize(...)           left = sum(numbers)
+    def test_sum(numbers, expected):        left
         assert sum(numbers) == expected     6
-                                            >>> assert left == expected
+                                            assert left == expected
 """
 
 from __future__ import annotations

@@ -310,6 +310,7 @@ def mine_mutants(numbers: range) -> tuple[Counter[str], Usage]:
     return counts, usage
 
 
+@pytest.mark.slow
 def test_a_sample_of_mutants(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", None)
     counts, usage = mine_mutants(range(99))

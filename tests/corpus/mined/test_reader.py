@@ -202,8 +202,8 @@ def test_an_answer_of_the_wrong_shape_is_a_drop(reader: RepositoryReader, monkey
 
 
 def test_a_record_is_the_candidate(reader: RepositoryReader) -> None:
-    for entries in (DEFAULT_ENTRIES, INVERSE_ENTRIES):
-        reading = read(reader, entries=entries)
+    for entries, prior in ((DEFAULT_ENTRIES, "none"), (INVERSE_ENTRIES, "mined")):
+        reading = read(reader, entries=entries, prior=prior)
         assert isinstance(reading, RepositoryReading) and reading.candidates
         for candidate in reading.candidates:
             line = from_line(READINGS, line_of(READINGS, FoundSnippet.of(candidate)))

@@ -89,6 +89,7 @@ def test_an_environment_of_ones_own(make_repository: Make, tmp_path: Path) -> No
     assert len(rows_of(tmp_path / "out")) == 2
 
 
+@pytest.mark.slow
 def test_same_bytes_again_and_from_what_is_kept(make_repository: Make, wheels: Path, tmp_path: Path) -> None:
     root = make_repository("mine", FILES)
     (root / "pyproject.toml").write_text(DECLARED)
