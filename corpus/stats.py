@@ -96,8 +96,8 @@ class CallNote(TypedDict, total=False):
     ``functions_reached``: functions that were called and have a name to be imported by, and by why those without one.
     ``calls_seen``: their calls; of those that were looked at ``calls_spelt`` have a text, the others have none by
     ``not_spelt``. Of the ``distinct`` ones, some gave no session when they were tried (``not_shown``), some are like
-    others (``alike``), and the rest are the snippets (``taken``), of ``functions_taken`` functions. ``failures``: what
-    ended runs before their time.
+    others or are all that a snippet does (``alike``), and the rest are the snippets (``taken``), of ``functions_taken``
+    functions. ``failures``: what ended runs before their time.
     """
 
     functions_reached: int

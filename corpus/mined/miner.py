@@ -363,8 +363,8 @@ class Mined:
         self._calls[summary.name] = note
         self._tell(
             f"calls of {summary.name}: {note['functions_reached']} functions reached by {note['calls_seen']} calls; "
-            f"{note['distinct']} distinct ones have a text, {note['taken']} of {note['functions_taken']} functions "
-            "are taken"
+            f"{note['distinct']} distinct ones have a text, {note['taken']} are taken, of "
+            f"{note['functions_taken']} functions"
         )
         for failure in note["failures"]:
             self._tell(f"calls of {summary.name}: {failure}; those that were seen before are kept")

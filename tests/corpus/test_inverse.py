@@ -290,8 +290,8 @@ def test_a_declared_grid(mined: Any, tmp_path: Path) -> None:
     ("arguments", "message"),
     [
         (["--view", "inverse", "--sources", "doctest"], "expected the entry call"),
-        (["--sources", "call"], "expected the entry call"),
-        (["--view", "branch", "--sources", "doctest,call"], "expected the entry call"),
+        (["--view", "inverse", "--sources", "doctest,call"], "got doctest,call with the view 'inverse'; leave entries"),
+        (["--view", "branch+inverse:grid", "--sources", "docs"], "expected the entry call"),
         (["--view", "inverse:n=1|2"], "write inverse or inverse:grid"),
         (["--view", "inverse+inverse:grid"], "one prior"),
     ],

@@ -111,7 +111,7 @@ def test_a_module_of_the_library_is_the_other_interpreters(other: str, tmp_path:
 
 
 def test_a_package_of_the_environment_is_mined_there(environment: Path, tmp_path: Path) -> None:
-    rows, _ = mined(tmp_path / "out", environment, "module:planted")
+    rows, _ = mined(tmp_path / "out", environment, "module:planted", "--sources", "doctest")
     (row,) = rows
     assert (row["repository"], row["version"], row["licence"]) == ("planted", "1.5", "MIT")
     assert "(8, True)" in row["text"] and row["opened_calls"] == 1

@@ -48,7 +48,8 @@ def command(*arguments: object) -> tuple[int, str]:
 
 
 def mined(out: Path, *arguments: object) -> tuple[int, str, dict[str, Any]]:
-    code, told = command(*arguments, "--out", out, "--environment", "none", "--jobs", 1, "--keep-duplicates")
+    options = ("--sources", "doctest,script,test", "--environment", "none", "--jobs", 1, "--keep-duplicates")
+    code, told = command(*options, *arguments, "--out", out)
     return code, told, json.loads((out / "stats.json").read_text())
 
 

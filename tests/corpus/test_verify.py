@@ -62,7 +62,7 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def mined(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("mined") / "out"
-    code, told = command(repository, "--out", out, "--jobs", 1)
+    code, told = command(repository, "--out", out, "--jobs", 1, "--sources", "doctest,script,test")
     assert code == 0, told
     return out
 

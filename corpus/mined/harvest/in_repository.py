@@ -90,10 +90,13 @@ def with_calls(
             continue
         by_function[call.path, call.qualname].append((call, tried))
     taken = []
-    num_alike = 0
+    num_alike = num_functions = 0
+    wholes = {_text_of([piece.source for piece in each.snippet.pieces]) for each in candidates if _is_run(each)}
     for members in by_function.values():
-        some = chosen(members)
+        # a snippet that is one call and no more has the session of that call, and is what somebody wrote
+        some = chosen([(call, tried) for call, tried in members if _text_of(tried.commands) not in wholes])
         num_alike += len(members) - len(some)
+        num_functions += bool(some)
         taken += [_candidate(call, tried, number, root, summary) for number, (call, tried) in enumerate(some, 1)]
     dropped = [each for each in candidates if each.snippet.kind == "call" and each.drop is not None]
     others = [each for each in candidates if each.snippet.kind != "call"]
@@ -108,11 +111,21 @@ def with_calls(
         "not_shown": {printable(word): number for word, number in sorted(problems.items())},
         "alike": num_alike,
         "taken": len(taken),
-        "functions_taken": len(by_function),
+        "functions_taken": num_functions,
         "failures": [printable(text) for text in harvest.failures],
     }
     merged = sorted([*others, *dropped, *taken], key=lambda candidate: candidate.snippet.path)
     return merged, note
+
+
+def _is_run(candidate: Candidate) -> bool:
+    return candidate.drop is None and candidate.snippet.kind != "call"
+
+
+def _text_of(sources: Sequence[str]) -> str:
+    """The sources as one text, without the lines that no session shows: blank ones, and comments."""
+    lines = (line.rstrip() for source in sources for line in source.splitlines())
+    return "\n".join(line for line in lines if line and not line.lstrip().startswith("#"))
 
 
 def with_pages(candidates: Sequence[Candidate], harvest: Harvest) -> list[Candidate]:

@@ -20,6 +20,8 @@ FILES: dict[str, str | bytes] = {
     "mine.py": '"""\n>>> double(2)\n4\n"""\nimport helper\n\n\ndef double(n):\n    return helper.times(n, 2)\n',
     "tests/test_mine.py": "from mine import double\n\n\ndef test_double():\n    n = double(4)\n    assert n == 8\n",
 }
+WRITTEN = ("--sources", "doctest,script,test")
+"""Without the calls that are harvested of them."""
 Make = Callable[..., Path]
 
 
@@ -44,7 +46,7 @@ def test_what_is_declared_can_be_imported(make_repository: Make, wheels: Path, t
     root = make_repository("mine", FILES)
     (root / "pyproject.toml").write_text(DECLARED)
     out = tmp_path / "out"
-    assert mine(root, "--out", out, "--offline", "--find-links", wheels) == 0
+    assert mine(root, "--out", out, "--offline", "--find-links", wheels, *WRITTEN) == 0
     rows = rows_of(out)
     assert [*rows] == ["mine", "test_mine.test_double"]
     assert all(row["requires"] == ["helper==1.0"] for row in rows.values())
@@ -83,7 +85,7 @@ def test_an_environment_of_ones_own(make_repository: Make, tmp_path: Path) -> No
     packages = tmp_path / "env" / "lib" / f"python{sys.version_info[0]}.{sys.version_info[1]}" / "site-packages"
     packages.mkdir(parents=True)
     (packages / "helper.py").write_text("def times(a, b):\n    return a * b\n")
-    assert mine(root, "--out", tmp_path / "out", "--environment", tmp_path / "env") == 0
+    assert mine(root, "--out", tmp_path / "out", "--environment", tmp_path / "env", *WRITTEN) == 0
     assert len(rows_of(tmp_path / "out")) == 2
 
 

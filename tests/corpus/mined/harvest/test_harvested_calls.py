@@ -208,3 +208,17 @@ def test_calls_are_chosen_for_their_lines() -> None:
     assert other in chosen([*alike, other])
     assert len(chosen([pair((n,)) for n in range(20)])) == MOST
     assert len(chosen([pair((1,), shape=str(n)) for n in range(20)])) == MOST
+
+
+def test_a_snippet_that_is_one_call_stays_and_the_call_is_not_taken(tmp_path: Path) -> None:
+    root = tmp_path / "lib"
+    root.mkdir()
+    (root / "tools.py").write_text("def double(n):\n    return 2 * n\n")
+    (root / "use.py").write_text("# twice\nfrom tools import double\n\ndouble(21)\n")
+    (root / "uses.py").write_text("from tools import double\nprint(double(1) + double(2))\n")
+    candidates, note = mined(root, tmp_path / "staging")
+    texts = {each.snippet.name: "".join(piece.source for piece in each.snippet.pieces) for each in candidates}
+    assert {*texts} == {"use", "uses", "tools.double[1]", "tools.double[2]"}
+    assert "double(21)" in texts["use"]
+    assert {text.splitlines()[-1] for name, text in texts.items() if "[" in name} == {"double(1)", "double(2)"}
+    assert (note["distinct"], note["alike"], note["taken"], note["functions_taken"]) == (3, 1, 2, 1)
