@@ -113,3 +113,15 @@ def test_states_of_samples(kit, tracer, path, tmp_path):
 @pytest.mark.parametrize("seed", range(20))
 def test_states_of_random_programs(kit, tracer, seed, tmp_path):
     check(kit, tracer, rich_program(random.Random(9_000 + seed)), tmp_path)
+
+
+def test_the_note_of_a_shown_warning_is_no_variable(tracer, kit) -> None:
+    """The interpreter binds ``__warningregistry__`` when it shows a warning, here of a file that nobody closed."""
+    source = (
+        "import warnings\nwarnings.simplefilter('always')\nopen('f', 'w').write('x')\n"
+        "text = open('f').read()\nprint(text)\n"
+    )
+    trace = tracer.trace(kit.script(source))
+    assert not trace.failed_checks
+    assert "__warningregistry__" not in trace.text
+    assert not any("__warningregistry__" in step.state for step in trace.steps)

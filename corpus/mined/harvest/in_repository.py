@@ -114,8 +114,12 @@ def with_calls(
         "functions_taken": num_functions,
         "failures": [printable(text) for text in harvest.failures],
     }
-    merged = sorted([*others, *dropped, *taken], key=lambda candidate: candidate.snippet.path)
-    return merged, note
+    # calls come last: where a session repeats one before it, and where a limit ends a repository, what somebody wrote
+    # as a whole counts before what was taken out of it
+    return [
+        *sorted([*others, *dropped], key=lambda candidate: candidate.snippet.path),
+        *sorted(taken, key=lambda candidate: candidate.snippet.path),
+    ], note
 
 
 def _is_run(candidate: Candidate) -> bool:

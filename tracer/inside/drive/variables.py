@@ -233,6 +233,8 @@ class Variables:
             self._others = {name for name in others if name in self.namespace}
             # a program may put keys there that are no texts, whose comparison is its code
             new = [n for n in self.namespace if type(n) is str and n not in known and n not in others]
+            # the interpreter's own note that it showed a warning of this module: no part of the program's state
+            new = [name for name in new if name != "__warningregistry__"]
             self.track(new)
             num_bound += self._compare(new, wrote, changes)
             self._num_others = len(self.namespace) - num_bound
