@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping
 from typing import Literal, cast
 
 from trace_mine.tracer.inside.drive.variables import Variables, missing
-from trace_mine.tracer.inside.observe.describe import class_dict
+from trace_mine.tracer.inside.observe.describe import class_dict, has_plain_metaclass
 from trace_mine.tracer.inside.protocol.answers import SetUpName
 
 MOST_NAMES = 500
@@ -83,9 +83,13 @@ class SessionSetUp:
         reached: object = self._held.get(module, {}).get(path[0], missing)
         spelt = [path[0]]
         for name in path[1:]:
-            if type(reached) is not type or (name.startswith("__") and not name.endswith("__")):
+            # by ``type``, since ``isinstance`` would ask the snippet's ``__class__``
+            if not issubclass(type(reached), type) or (name.startswith("__") and not name.endswith("__")):
                 return None
-            reached = class_dict(reached).get(name, missing)
+            holder = cast("type", reached)
+            if not has_plain_metaclass(holder):
+                return None
+            reached = class_dict(holder).get(name, missing)
             spelt.append(name)
         if type(reached) is property:
             reached = reached.fget

@@ -14,7 +14,7 @@ from typing import cast
 
 from trace_mine.tracer.inside.drive.context import DriveContext
 from trace_mine.tracer.inside.drive.variables import missing
-from trace_mine.tracer.inside.observe.describe import attributes, plain_access
+from trace_mine.tracer.inside.observe.describe import attributes, has_plain_metaclass, plain_access
 from trace_mine.tracer.inside.program import CO_COROUTINES, CO_GENERATOR
 from trace_mine.tracer.inside.reasons import Reason
 from trace_mine.tracer.inside.syntax.text import unparse
@@ -281,13 +281,6 @@ def _called(value: object, call: ast.Call) -> _Callee | None:
         if isinstance(member, types.FunctionType):
             return _Callee(function=member, bound=call.func, owner=owner)
     return None
-
-
-def has_plain_metaclass(cls: type) -> bool:
-    """Return True if a class is called, and gives its attributes, as ``type`` has it: so do those of ``ABCMeta``, which
-    the library's abstract collections are made by.
-    """
-    return all(_member(type(cls), name)[1] is type for name in ("__call__", "__getattribute__"))
 
 
 def _makes_plainly(cls: type) -> bool:

@@ -115,6 +115,16 @@ def plain_access(kind: type) -> bool:
     return False
 
 
+def has_plain_metaclass(kind: type) -> bool:
+    """Return True if a class is called, and gives its attributes, as ``type`` has it: so do those of ``ABCMeta``, by
+    which the library's abstract collections are made.
+    """
+    return all(
+        next(base for base in class_mro(type(kind)) if name in class_dict(base)) is type
+        for name in ("__call__", "__getattribute__")
+    )
+
+
 def is_plain_member(value: object) -> bool:
     """Return True if the value is a member of an enumeration whose ``repr`` runs none of the program's code: it is the
     library's own, and what it shows is plain data.
