@@ -203,6 +203,7 @@ def test_typical_program_is_told_truly_and_opened(tracer, kit, first):
 
 
 # no shrinking: it takes minutes, and the programs are small enough to read
+@pytest.mark.slow
 @seed(20_240_601)
 @settings(
     max_examples=100,

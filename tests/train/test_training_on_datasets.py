@@ -67,6 +67,7 @@ def test_a_dataset_trains_with_the_loss_by_role(dataset, tmp_path):
     assert len({str(ids) for ids in epoch}) == len(epoch)
 
 
+@pytest.mark.slow
 def test_several_datasets_are_as_one(dataset, tmp_path):
     other = tmp_path / "others"
     told = [sys.executable, "-m", "trace_mine.corpus.synthetic", "permutations", "--rows", "12", "--held-out", "3"]
@@ -88,6 +89,7 @@ def test_several_datasets_are_as_one(dataset, tmp_path):
         batches_of(override(recipe("mined"), [*MINED, f"dataset={dataset},nowhere"]))
 
 
+@pytest.mark.slow
 def test_a_mixture_takes_steps_of_both(dataset, tmp_path):
     stages = "stages=[{steps: 40, commands: [4], spacings: [2]}]"
     more = ["task=permutations", "task.n=4", "mixture=0.5", stages]

@@ -162,8 +162,9 @@ def test_the_shell_game() -> None:
     assert (draw < 0.5) == (choice.taken == 0) == ("\nempty\n" in made.text)
 
 
-# these two draw often, so that hundreds of native runs stand against each belief
-SOME_SLOW = [pytest.param(name, marks=pytest.mark.slow) if name in ("early return", "walk") else name for name in GAMES]
+# these draw often, so that hundreds of native runs stand against each belief
+LONG = ("early return", "walk", "hidden length")
+SOME_SLOW = [pytest.param(name, marks=pytest.mark.slow) if name in LONG else name for name in GAMES]
 
 
 @pytest.mark.parametrize("name", SOME_SLOW)

@@ -13,7 +13,10 @@ import pytest
 ALONE = Path(__file__).with_name("alone")
 
 
-@pytest.mark.parametrize("name", ["same_paths", "lost_forks", "worlds"])
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param("same_paths", marks=pytest.mark.slow), pytest.param("lost_forks", marks=pytest.mark.slow), "worlds"],
+)
 def test_fork_points_in_a_process_of_their_own(name: str) -> None:
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(ALONE / f"{name}.py")]
     told = subprocess.run(command, cwd=ALONE.parents[3], capture_output=True, text=True, timeout=280)
