@@ -1,4 +1,4 @@
-"""What an export wrote, and what it could not: counted by reason."""
+"""The counts of an export: what it wrote, and what it could not write, by reason."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ WORDS = {
     "name_taken": "The function calls another one of the name `f`.",
     "too_many_functions": "The call needs more than 20 functions.",
 }
-"""What a row does not give, by the word under which that is counted."""
+"""Reasons for which a row gives nothing in a format, by the word under which that is counted."""
 
 
 class NotGiven(ValueError):
-    """What a row can't give in a format; ``reason`` is the word under which that is counted, one of WORDS."""
+    """A row can't give something in a format; ``reason`` is the word under which that is counted, one of WORDS."""
 
     def __init__(self, reason: str) -> None:
         assert reason in WORDS, reason  # the card and the terminal explain it
@@ -35,8 +35,8 @@ class NotGiven(ValueError):
 
 @dataclass(kw_only=True)
 class ExportCounts:
-    """What was read and written: rows (or records) read, lines by split, what was not given by reason; and rows whose
-    events end early, by ``EventLog.cut``.
+    """Counts of what was read and written: rows (or records) read, lines by split, what was not given by reason; and
+    rows whose events end early, by ``EventLog.cut``.
     """
 
     read: int = 0

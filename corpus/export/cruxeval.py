@@ -24,7 +24,7 @@ MAX_FUNCTIONS = 20
 """Functions of one ``code``."""
 _BUILTINS = frozenset(vars(builtins))
 _UNREADABLE = (SyntaxError, ValueError, RecursionError, MemoryError)
-"""What ``ast`` raises over text that is no Python: null bytes, and nesting that the parser can't follow."""
+"""Errors that ``ast`` raises over text that is no Python: null bytes, and nesting that the parser can't follow."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -83,7 +83,7 @@ def export_dataset(
 
 
 def sum_of(counts: dict[str, ExportCounts]) -> Counter[str]:
-    """What was not given, in all folders."""
+    """The counts of what was not given, over all folders."""
     total: Counter[str] = Counter()
     for each in counts.values():
         total.update(each.not_given)

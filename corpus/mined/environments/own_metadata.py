@@ -1,4 +1,4 @@
-"""What ``importlib.metadata`` finds of a repository itself, which is on ``sys.path`` without being installed.
+"""The metadata that ``importlib.metadata`` finds of a repository, which is on ``sys.path`` without being installed.
 
 Many packages ask for their own version when they are imported. An sdist made by setuptools brings its ``.egg-info``;
 others, and checkouts, bring nothing. The metadata made here has a name and a version, and no entry points.

@@ -90,7 +90,7 @@ class SeenCall(Record):
 
 @record
 class HarvestCounts(Record):
-    """What one run has seen so far: calls of watched functions, those that have a text, and why others have none."""
+    """Counts of one run so far: calls of watched functions, those that have a text, and why others have none."""
 
     calls: Count
     spelt: Count
