@@ -359,7 +359,7 @@ class Mined:
         candidates = with_pages(candidates, harvest)
         if not wants_calls:
             return candidates
-        candidates, note = with_calls(candidates, harvest, root, summary)
+        candidates, note = with_calls(candidates, harvest, root, summary, sys_path=sys_path)
         self._calls[summary.name] = note
         self._tell(
             f"calls of {summary.name}: {note['functions_reached']} functions reached by {note['calls_seen']} calls; "

@@ -71,7 +71,12 @@ def _shape_of(call: str) -> str:
 
 
 def with_calls(
-    candidates: Sequence[Candidate], harvest: Harvest, root: Path, summary: RepositorySummary
+    candidates: Sequence[Candidate],
+    harvest: Harvest,
+    root: Path,
+    summary: RepositorySummary,
+    *,
+    sys_path: tuple[str, ...],
 ) -> tuple[list[Candidate], CallNote]:
     """Return a repository's candidates by file, with the calls that were chosen, and what ``stats.json`` says of them.
 
@@ -80,6 +85,7 @@ def with_calls(
         harvest: what was seen and tried.
         root: the repository's folder, or the folder around a module of the standard library.
         summary: what else was read of it.
+        sys_path: folders from which its modules are imported; none for a module of the standard library.
     """
     by_function: dict[tuple[str, str], list[tuple[SeenCall, TriedCall]]] = defaultdict(list)
     problems: Counter[str] = Counter()
@@ -97,7 +103,9 @@ def with_calls(
         some = chosen([(call, tried) for call, tried in members if _text_of(tried.commands) not in wholes])
         num_alike += len(members) - len(some)
         num_functions += bool(some)
-        taken += [_candidate(call, tried, number, root, summary) for number, (call, tried) in enumerate(some, 1)]
+        taken += [
+            _candidate(call, tried, number, root, summary, sys_path) for number, (call, tried) in enumerate(some, 1)
+        ]
     dropped = [each for each in candidates if each.snippet.kind == "call" and each.drop is not None]
     others = [each for each in candidates if each.snippet.kind != "call"]
     functions = [*harvest.functions.values()]
@@ -156,7 +164,9 @@ def _without_failures(candidate: Candidate, done: SnippetDone) -> Candidate:
     return replace(candidate, snippet=replace(candidate.snippet, pieces=pieces), drop=drop)
 
 
-def _candidate(call: SeenCall, tried: TriedCall, number: int, root: Path, summary: RepositorySummary) -> Candidate:
+def _candidate(
+    call: SeenCall, tried: TriedCall, number: int, root: Path, summary: RepositorySummary, sys_path: tuple[str, ...]
+) -> Candidate:
     data = read_bytes(root, call.path)
     callee = call.call.partition("(")[0]
     return Candidate(
@@ -170,7 +180,7 @@ def _candidate(call: SeenCall, tried: TriedCall, number: int, root: Path, summar
             opens=(callee,) if all(part.isidentifier() for part in callee.split(".")) else (),
             continue_on_error=True,  # an error is what the call gives, too
         ),
-        sys_path=summary.main_roots,
+        sys_path=sys_path,
         source_hash="" if isinstance(data, Drop) else hashlib.sha256(data).hexdigest(),
         licence=summary.licences.get(call.path),
         warm=call.module,
