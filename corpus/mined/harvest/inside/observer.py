@@ -17,9 +17,9 @@ from trace_mine_harvest.targets import WatchedFunction, WatchedFunctions, unwrap
 from trace_mine_harvest.texts import SELF, Registry, Unspelt
 
 MAX_TRIES = 150
+"""Calls of one function that are looked at."""
 MAX_FOLLOWED = 800
 """Those that are looked at for what they do to their objects."""
-"""Calls of one function that are looked at."""
 MAX_NOW = 15
 """Those of them within one test."""
 MAX_DISTINCT = 16

@@ -62,6 +62,7 @@ def _calm_hypothesis() -> None:
     hypothesis = sys.modules.get("hypothesis")
     settings = getattr(hypothesis, "settings", None)
     if settings is not None:
+        # another hypothesis may lack one of these; its tests are then run as they are
         with contextlib.suppress(Exception):
             settings.register_profile("harvest", derandomize=True, max_examples=10, database=None, deadline=None)
             settings.load_profile("harvest")

@@ -88,7 +88,7 @@ def _run(observer: Observer, snippet: dict[str, object], failed: list[int], erro
     sys.path[:0] = [path for path in snippet["sys_path"] if path not in sys.path]  # type: ignore[attr-defined]
     module, is_script = snippet["module"], bool(snippet["is_script"])
     if is_script:
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError):  # a folder that is gone: the script says what it misses
             os.chdir(str(snippet["folder"]))
     main = types.ModuleType("__main__")
     if module:
