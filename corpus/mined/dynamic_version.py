@@ -37,8 +37,8 @@ def version_elsewhere(packaging: PackagingFiles) -> str | None:
 def _places(packaging: PackagingFiles) -> Iterator[tuple[str, tuple[str, ...]]]:
     """The files where the version may stand, each with the names that it may have there."""
     project = packaging.toml("pyproject.toml")
-    told = dig(project, "tool", "setuptools", "dynamic", "version")
-    attribute, listed = dig(told, "attr"), dig(told, "file")
+    dynamic = dig(project, "tool", "setuptools", "dynamic", "version")
+    attribute, listed = dig(dynamic, "attr"), dig(dynamic, "file")
     file: object = listed[0] if isinstance(listed, list) and listed else listed
     in_config = packaging.config("setup.cfg").get("metadata", "version", fallback=None) or ""
     kind, _, value = in_config.partition(":")
@@ -77,11 +77,11 @@ def _assigned(text: str, names: tuple[str, ...]) -> str | None:
     tree = parse(text)
     if isinstance(tree, Drop):
         return None
-    found: dict[str, str] = {}
+    texts: dict[str, str] = {}
     for node in tree.body:
         if isinstance(node, (ast.Assign, ast.AnnAssign)):
             targets = node.targets if isinstance(node, ast.Assign) else [node.target]
             value = node.value
             if isinstance(value, ast.Constant) and isinstance(value.value, str):
-                found |= {target.id: value.value for target in targets if isinstance(target, ast.Name)}
-    return next((found[name] for name in names if name in found), None)
+                texts |= {target.id: value.value for target in targets if isinstance(target, ast.Name)}
+    return next((texts[name] for name in names if name in texts), None)

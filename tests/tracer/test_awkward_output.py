@@ -207,7 +207,7 @@ def test_a_command_that_prints_and_raises_shows_both(traced):
     "source",
     [
         "import sys\nprint('one')\nsys.stdout.close()\n",
-        "import sys\n\n\ndef main(n):\n    with sys.stdout as out:\n        out.write(f'{n}\\n')\n    return n\n\n\nmain(2)\n",
+        "import sys\ndef main(n):\n    with sys.stdout as out:\n        out.write(str(n))\nmain(2)\n",
         "import sys\nprint('one')\nsys.stdout.close()\nprint('two')\n",
     ],
 )

@@ -37,16 +37,16 @@ def missing_version_files(packaging: PackagingFiles, version: str) -> dict[str, 
     Returns:
         By path, relative to the repository, the text of the file.
     """
-    found: dict[str, str] = {}
+    texts: dict[str, str] = {}
     for path, template in _named_files(packaging):
         parts = path.split("/")
         is_plain = len(path) <= MAX_PATH_CHARS and all(map(_part.match, parts))
         # in a folder that is there: a build writes into the package that it builds
         if is_plain and not os.path.lexists(packaging.root / path) and packaging.names("/".join(parts[:-1])):
-            found.setdefault(path, _text(path, version, template))
-        if len(found) == MAX_FILES:
+            texts.setdefault(path, _text(path, version, template))
+        if len(texts) == MAX_FILES:
             break
-    return found
+    return texts
 
 
 def _named_files(packaging: PackagingFiles) -> Iterator[tuple[str, str | None]]:
