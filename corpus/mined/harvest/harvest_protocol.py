@@ -24,8 +24,8 @@ FunctionKind = Literal["function", "method", "classmethod", "staticmethod", "pro
 
 
 @record
-class ReachedFunction(Record):
-    """A function of the repository that was called.
+class OfFunction(Record):
+    """What records say of a function of the repository.
 
     Attributes:
         module, qualname: by which it is imported.
@@ -50,25 +50,21 @@ class ReachedFunction(Record):
 
 
 @record
-class SeenCall(Record):
+class ReachedFunction(OfFunction):
+    """A function that was called."""
+
+
+@record
+class SeenCall(OfFunction):
     """A call that has a text.
 
     Attributes:
-        module, qualname, path, line, end_line, kind, is_generator, problem: of its function, as ``ReachedFunction``.
         imports, before, call: the commands: imports, statements that make objects, and the call.
         named_imports, named_before, named_call: the same with arguments that may change in variables.
         variables: names of the objects that ``named_before`` makes; ``given``: of its other variables.
         shape: the classes of its arguments.
     """
 
-    module: Name
-    qualname: Name
-    path: Location
-    line: Line
-    end_line: Line
-    kind: FunctionKind
-    is_generator: bool
-    problem: Word
     imports: Commands
     before: Commands
     call: Command
@@ -80,7 +76,7 @@ class SeenCall(Record):
     shape: Command
 
     def agree(self) -> None:
-        check_function(self.path, self.line, self.end_line)
+        OfFunction.agree(self)  # a record with slots is another class than its text, so that ``super()`` has none
         for dotted in (self.module, self.qualname):
             if not all(part.isidentifier() for part in dotted.split(".")):
                 raise ProtocolError(f"expected dotted names of a SeenCall, got {dotted[:40]!r}")

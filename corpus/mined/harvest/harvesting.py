@@ -26,6 +26,7 @@ from trace_mine.corpus.mined.harvest.harvest_protocol import (
     TriedCall,
     records_of,
 )
+from trace_mine.corpus.mined.pytest_options import GOES_ON, MARKS, OPTIONS
 from trace_mine.corpus.mined.shown_code import staged_code, with_code
 from trace_mine.corpus.mined.snippets.candidate import Candidate
 from trace_mine.tracer.atomic import write_atomically
@@ -57,7 +58,8 @@ targets = WatchedFunctions({root!r}, {own!r}, {roots!r})
 given = json.loads({given!r})
 """
 _TESTS = (
-    f"from {PACKAGE}.pytest_run import run_tests\n" + "run_tests(targets, write, given['root'], given['seconds'])\n"
+    f"from {PACKAGE}.pytest_run import run_tests\n"
+    "run_tests(targets, write, given['root'], given['seconds'], options=given['options'], marks=given['marks'])\n"
 )
 _SNIPPETS = "run_snippets(targets, write, given['snippets'], given['seconds'])\n"
 _TRIALS = "try_calls(write, given['calls'], given['root'], given['seconds'])\n"
@@ -223,7 +225,9 @@ class _Runs:
 
     def tests(self) -> None:
         """Run all tests under pytest."""
-        self._run(_TESTS, {"seconds": ITEM_SECONDS}, "tests")
+        # a benchmark would be run many times
+        options = [*OPTIONS, GOES_ON, "-pno:benchmark"]
+        self._run(_TESTS, {"seconds": ITEM_SECONDS, "options": options, "marks": [*MARKS]}, "tests")
 
     def snippets(self, candidates: Sequence[Candidate]) -> dict[int, SnippetDone]:
         """Run snippets as their authors' tools would; one that ends the process costs the others nothing.

@@ -73,7 +73,7 @@ class _Finder:
             if value is itself:
                 continue
             try:
-                place = ((name, _statement(name, value, self._may_import)),)
+                place: tuple[tuple[str, str], ...] = ((name, _statement(name, value, self._may_import)),)
             except Unspelt:
                 if not isinstance(value, (type, types.FunctionType)) or value.__name__ != name:
                     raise

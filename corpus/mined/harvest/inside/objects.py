@@ -57,15 +57,15 @@ class Objects:
 
     def returned(self, value: object, step: str) -> None:
         """Note what a function gave: an object, or a few of them in a list or tuple, that no constructor tells of."""
-        if type(value) in (list, tuple) and len(value) <= MAX_RETURNED:  # type: ignore[arg-type]
-            for number, item in enumerate(value):  # type: ignore[arg-type,var-annotated]
+        if (type(value) is list or type(value) is tuple) and len(value) <= MAX_RETURNED:
+            for number, item in enumerate(value):
                 self._returned_one(item, f"{step}[{number}]")
         else:
             self._returned_one(value, step)
 
     def _returned_one(self, value: object, step: str) -> None:
         kind = type(value)
-        is_local = kind is FunctionType and "<locals>" in value.__qualname__  # type: ignore[attr-defined]
+        is_local = type(value) is FunctionType and "<locals>" in value.__qualname__
         if not (is_local or kind.__flags__ & HEAP) or self.steps(value) is not None:
             return
         self._keep(value, History(kind, (f"{SELF} = {step}",)))

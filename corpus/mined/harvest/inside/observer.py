@@ -179,7 +179,7 @@ class Observer:
         if seen.shapes[shape] >= MAX_ALIKE:
             return
         record = call.record()
-        text = "\n".join([*record["before"], record["call"]])  # type: ignore[misc,list-item]
+        text = "\n".join([*record["before"], record["call"]])
         if text in seen.texts:
             return
         seen.texts.add(text)
@@ -205,7 +205,7 @@ class Observer:
         if type(file) is not str or not self._targets.place(file):
             self._others[id(code)] = code
             return
-        made = unwrapped(kind.__init__, code)  # type: ignore[misc]
+        made = unwrapped(kind.__init__, code)
         if made is None:
             return
         self._speller.begin()

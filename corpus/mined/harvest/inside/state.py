@@ -88,11 +88,11 @@ class StateReader:
             return ("met", self._met[id(value)])
         self._met[id(value)] = len(self._met)
         if kind in ITERATORS:
-            return (id(kind), self.of(value.__reduce__(), depth + 1))  # type: ignore[arg-type]
-        if kind is types.MethodType:
-            return ("method", id(value.__func__), self.of(value.__self__, depth + 1))  # type: ignore[attr-defined]
-        if kind is bytearray:
-            return ("bytearray", bytes(value))  # type: ignore[call-overload]
+            return (id(kind), self.of(value.__reduce__(), depth + 1))
+        if type(value) is types.MethodType:
+            return ("method", id(value.__func__), self.of(value.__self__, depth + 1))
+        if type(value) is bytearray:
+            return ("bytearray", bytes(value))
         if path and kind.__flags__ & HEAP:
             self.paths[id(value)] = path
         parts = self._contents(value, depth + 1, path)
