@@ -37,7 +37,7 @@ from typing import Any
 
 import pyarrow.parquet
 
-from trace_mine.corpus.mined import miner
+from trace_mine.corpus.mined import repository_candidates
 from trace_mine.corpus.mined.harvest.harvesting import Harvest
 from trace_mine.corpus.mined.miner import Mined, MineOptions
 from trace_mine.corpus.mined.snippets.candidate import Candidate
@@ -287,7 +287,7 @@ class Plan:
     def __init__(self, repository: str, staging: Path, *, entries: tuple[str, ...] | None) -> None:
         self.harvest: Harvest | None = None
         self.candidates: list[Candidate] = []
-        harvested, candidates = miner.harvest_calls, miner.with_calls
+        harvested, candidates = repository_candidates.harvest_calls, repository_candidates.with_calls
 
         def noted(*arguments: Any, **options: Any) -> Harvest:
             self.harvest = harvested(*arguments, **options)
@@ -298,12 +298,14 @@ class Plan:
             self.candidates = [*result[0]]
             return result
 
-        miner.harvest_calls, miner.with_calls = noted, taken  # type: ignore[assignment]
+        repository_candidates.harvest_calls = noted
+        repository_candidates.with_calls = taken
         try:
             units = Mined([repository], MineOptions(entries=entries), staging).units()
             unit = next(units)
         finally:
-            miner.harvest_calls, miner.with_calls = harvested, candidates  # type: ignore[assignment]
+            repository_candidates.harvest_calls = harvested
+            repository_candidates.with_calls = candidates
         if "tracer" not in unit.payload:
             raise SystemExit(f"expected a repository with tests, got {repository}: {unit.payload}")
         self.tracer: Any = unit.payload["tracer"]
@@ -323,8 +325,9 @@ def reason_of(
             reasons.update({*json.loads(row["unopened_frames"])})
         some = ", ".join(f"{reason} {number}" for reason, number in reasons.most_common(4))
         return f"kept whole in {len(whole)} rows ({some})"
+    names = [each.snippet.name for each in plan.candidates if each.snippet.focus and (path, key[2]) in each.snippet.focus]
     mine = [each for each in plan.candidates if each.snippet.kind == "call" and each.snippet.path == path]
-    names = [each.snippet.name for each in mine if each.snippet.name.partition("[")[0].endswith(f".{name}")]
+    names += [each.snippet.name for each in mine if each.snippet.name.partition("[")[0].endswith(f".{name}")]
     if names:
         words = collections.Counter(drops.get(each, "duplicate or not opened") for each in names)
         return "calls are no rows: " + ", ".join(f"{word} {number}" for word, number in words.items())
@@ -338,7 +341,7 @@ def reason_of(
         return f"no snippet: {reached.problem}"
     numbers = [number for number, call in enumerate(harvest.calls) if (call.path, call.qualname) == (path, name)]
     if not numbers:
-        return "no snippet: no call has a text"
+        return "no snippet, no text: " + ", ".join(harvest.unspelt.get((path, name), ("never tried",)))
     problems = collections.Counter(
         (harvest.tried[number].problem or "not chosen") if number in harvest.tried else "not tried" for number in numbers
     )

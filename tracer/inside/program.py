@@ -19,6 +19,7 @@ from typing import Any, Literal
 from trace_mine.tracer.inside.protocol.jobs import Piece, Program
 
 # flags of code objects; ``inspect`` has them too, but is slow to import
+CO_NEWLOCALS = 0x02
 CO_GENERATOR = 0x20
 CO_COROUTINES = 0x80 | 0x200
 

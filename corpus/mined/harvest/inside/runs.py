@@ -62,7 +62,7 @@ def run_snippets(
     Args:
         targets: tells which functions are watched.
         write: writes a record; after each snippet one that says that it is done.
-        snippets: for each its ``number``, ``module``, ``code``, ``pieces``, whether it is a script (``is_script``) and
+        snippets: for each its ``number``, ``name``, ``module``, ``code``, ``pieces``, whether it is a script (``is_script``) and
             its ``folder``.
         seconds: of CPU for one of them.
     """
@@ -96,7 +96,7 @@ def _run(observer: Observer, snippet: dict[str, object], failed: list[int], erro
     sys.modules["__main__"] = main
     namespace = main.__dict__
     exec(compile(str(snippet["code"]), "<set-up>", "exec"), namespace)
-    observer.start()
+    observer.start(str(snippet["name"]))
     pieces: list[str] = snippet["pieces"]  # type: ignore[assignment]
     for number, piece in enumerate(pieces):
         file = str(snippet["file"])

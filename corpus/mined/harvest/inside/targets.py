@@ -135,6 +135,12 @@ class WatchedFunctions:
             problem=problem,
         )
 
+    def place_of(self, code: types.CodeType) -> tuple[str, int] | None:
+        """Return the file, relative to the root, and the first line of an own function; None for what is none."""
+        if code.co_name in _NO_FUNCTIONS or not code.co_flags & inspect.CO_NEWLOCALS:
+            return None
+        return os.path.relpath(code.co_filename, self._root), code.co_firstlineno
+
     def leads_to(self, module: str, file: str) -> bool:
         """Return True if an import of the module, from the folders on ``sys.path``, loads this file."""
         if not module or not all(part.isidentifier() for part in module.split(".")):
