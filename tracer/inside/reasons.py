@@ -581,7 +581,7 @@ class Reason(StrEnum):
 
     ASIDE = (
         "aside",
-        _frame("The session opens the calls that lead to the function which it is about, and this call is none of them."),
+        _frame("The session opens the calls that lead to one function, and this call is none of them."),
     )
     DEEPER = "deeper", _frame("The frame lay deeper than calls are followed.", "Raise --follow.")
     WITHIN_COMMAND = (

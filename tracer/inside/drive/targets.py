@@ -283,10 +283,16 @@ def _called(value: object, call: ast.Call) -> _Callee | None:
     return None
 
 
+_EMPTY_AT_FIRST = (dict, list, set, bytearray)
+"""Classes whose ``__new__`` looks at no argument."""
+
+
 def _makes_plainly(cls: type) -> bool:
-    """Return True if a class makes its instances as ``object`` does, or as exceptions, which keep their arguments."""
+    """Return True if a class makes its instances as ``object`` does, or as exceptions, which keep their arguments, or
+    as containers, which are empty until their ``__init__`` fills them.
+    """
     owner = _member(cls, "__new__")[1]
-    return owner is object or (owner is not None and is_plain_exception(owner))
+    return owner is object or owner in _EMPTY_AT_FIRST or (owner is not None and is_plain_exception(owner))
 
 
 def is_plain_exception(cls: type) -> bool:
