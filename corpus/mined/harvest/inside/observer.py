@@ -80,6 +80,8 @@ class Observer:
         self._speller = CallSpeller(self._registry, self._objects, targets)
         self._seen: dict[tuple[str, str], _Seen] = {}
         self._pending: dict[types.FrameType, _Pending] = {}
+        # by identity of a generator's frame, the functions that gave it: a session opens it where these are opened
+        self._givers: dict[int, list[tuple[str, int]]] = {}
         # of the frames on the stack, those whose call has a text
         self._spelt: dict[types.FrameType, WatchedCall] = {}
         self._not_spelt: Counter[str] = Counter()
@@ -103,6 +105,7 @@ class Observer:
         sys.setprofile(None)
         self._pending.clear()
         self._spelt.clear()
+        self._givers.clear()
 
     def write_counts(self) -> None:
         """Write what was counted so far."""
@@ -125,6 +128,8 @@ class Observer:
                 self._is_busy = False
         elif event == "return":
             self._spelt.pop(frame, None)
+            if type(argument) is types.GeneratorType and argument.gi_frame is not None:
+                self._note_giver(frame, argument.gi_frame)
             if frame in self._pending:
                 self._is_busy = True
                 try:
@@ -208,18 +213,31 @@ class Observer:
             seen.not_spelt.add(why)
             self._write({"unspelt_call": {"path": target.path, "qualname": target.qualname, "why": why}})
 
+    def _note_giver(self, frame: types.FrameType, given: types.FrameType) -> None:
+        if self._targets.place(frame.f_code.co_filename) and self._targets.place(given.f_code.co_filename):
+            place = self._targets.place_of(frame.f_code)
+            givers = self._givers.setdefault(id(given), [])
+            if place is not None and len(givers) < MAX_FOCUS:
+                givers.append(place)
+
+    def _add_to(self, focus: list[tuple[str, int]], frame: types.FrameType) -> None:
+        """Add a frame's function to those on a way, and where it is a generator's those that gave it."""
+        place = self._targets.place_of(frame.f_code)
+        for each in [place, *self._givers.get(id(frame), ())]:
+            if each is not None and each not in focus:
+                focus.append(each)
+
     def _note_way(self, frame: types.FrameType, target: WatchedFunction, seen: _Seen) -> None:
         """Write how this test or snippet comes to call a function, where none before calls it as soon."""
         num_before = self._num_calls - self._num_before
         if num_before >= seen.least_before or seen.num_ways >= MAX_WAYS:
             return
         seen.least_before = num_before
-        focus = [(target.path, target.line)]
+        focus: list[tuple[str, int]] = []
+        self._add_to(focus, frame)
         outer = frame.f_back
         while outer is not None and self._targets.place(outer.f_code.co_filename):
-            place = self._targets.place_of(outer.f_code)
-            if place is not None and place not in focus:
-                focus.append(place)
+            self._add_to(focus, outer)
             outer = outer.f_back
         if len(focus) <= MAX_FOCUS:
             seen.num_ways += 1
@@ -237,17 +255,18 @@ class Observer:
         if seen.texts or len(seen.routes) >= MAX_ROUTES or seen.num_route_tries >= MAX_ROUTE_TRIES:
             return
         seen.num_route_tries += 1
-        focus = [(target.path, target.line)]
+        focus: list[tuple[str, int]] = []
+        self._add_to(focus, frame)
         outer = frame.f_back
         while outer is not None and len(focus) < MAX_FOCUS and self._is_own(outer.f_code):
             call = self._spelt.get(outer)
-            place = self._targets.place_of(outer.f_code)
-            if place is not None and place not in focus:
-                focus.append(place)
+            self._add_to(focus, outer)
             if call is not None:
                 break
             outer = outer.f_back
         else:
+            return
+        if len(focus) > MAX_FOCUS:
             return
         try:
             record = call.record()
