@@ -27,6 +27,7 @@ class GivenSnippet(TypedDict):
 
     Attributes:
         number: it is told apart by.
+        name: its own, by which a way that begins in it is recorded.
         module: whose names it has, if any.
         code: what runs before its pieces.
         pieces: its sources, each run as one unit.
@@ -36,6 +37,7 @@ class GivenSnippet(TypedDict):
     """
 
     number: int
+    name: str
     module: str | None
     code: str
     pieces: list[str]
@@ -119,7 +121,7 @@ def _run(observer: Observer, snippet: GivenSnippet, failed: list[int], errors: l
     sys.modules["__main__"] = main
     namespace = main.__dict__
     exec(compile(snippet["code"], "<set-up>", "exec"), namespace)
-    observer.start()
+    observer.start(snippet["name"])
     for number, piece in enumerate(snippet["pieces"]):
         file = snippet["file"]
         if not is_script:

@@ -79,14 +79,14 @@ class CallSpeller:
             raise Unspelt("large_argument")
         kind = type(value)
         if kind in _SIMPLE:
-            return _simple(value)
+            return self._without_place(_simple(value))
         way = _WAYS.get(kind)
         if way is not None:
             return way(self, value, depth)
         if kind in ITERATORS:
             return self._iterator(value, depth)
         if kind in REPEATABLE:
-            return f"{self._importable(kind)}{_behind_name(kind, repr(value))}"
+            return f"{self._importable(kind)}{self._without_place(_behind_name(kind, repr(value)))}"
         if isinstance(value, enum.Enum):
             if type(value).__members__.get(value._name_ or "") is not value:
                 raise Unspelt("flags")
@@ -96,6 +96,11 @@ class CallSpeller:
         if type(value) is types.MethodType:
             return f"{self.spell(value.__self__, depth + 1)}.{value.__name__}"
         return self._object(value, depth)
+
+    def _without_place(self, text: str) -> str:
+        if self._targets.names_place(text):
+            raise Unspelt("path_of_the_sandbox")
+        return text
 
     def _items(self, values: collections.abc.Iterable[object], depth: int) -> str:
         return ", ".join(self.spell(item, depth + 1) for item in values)
@@ -314,7 +319,7 @@ _BELOW: dict[type, _Way] = {
     list: lambda speller, value, depth: f"[{speller._items(list.__iter__(value), depth)}]",
     dict: CallSpeller._dict,
     set: lambda speller, value, depth: speller._set(set(set.__iter__(value)), depth),
-    str: lambda speller, value, depth: _simple(str.__str__(value)),
+    str: lambda speller, value, depth: speller._without_place(_simple(str.__str__(value))),
     int: lambda speller, value, depth: _simple(int.__int__(value)),
     float: lambda speller, value, depth: _simple(float.__float__(value)),
 }

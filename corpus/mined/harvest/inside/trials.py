@@ -17,6 +17,8 @@ NEXT = 3
 MAX_SHOWN = 1_500
 """Characters of a value."""
 MAX_LINES = 400
+MAX_BEFORE = 150
+"""Lines on the way to a function: a session has a command or more for each, and may have 400."""
 _ADDRESS = re.compile(r"\bat 0x[0-9a-fA-F]+")
 _READERS = (list, tuple, dict, set)
 
@@ -41,6 +43,8 @@ def try_calls(
                 trial.run()
         except OwnTimeIsOver:
             problem = "no_end"
+        except _Far:
+            problem = "far"
         except BaseException as error:
             if isinstance(error, KeyboardInterrupt):
                 raise
@@ -57,9 +61,14 @@ def try_calls(
                     "raised": trial.raised[:200],
                     "lines": sorted(trial.lines)[:MAX_LINES],
                     "commands": trial.commands,
+                    "num_before": trial.num_before,
                 }
             }
         )
+
+
+class _Far(BaseException):
+    """Too many lines of others were run before the function. No ``Exception``, which the repository's code catches."""
 
 
 class GivenCall(CallTexts):
@@ -69,6 +78,7 @@ class GivenCall(CallTexts):
     path: str
     qualname: str
     kind: str
+    focus: Sequence[tuple[str, int]]
 
 
 class _Trial:
@@ -76,9 +86,10 @@ class _Trial:
 
     def __init__(self, call: GivenCall, root: str) -> None:
         self._call = call
-        self._file = f"{root}/{call['path']}"
-        self._name = call["qualname"]
+        self.target = f"{root}/{call['path']}", call["qualname"]
+        self.focus = frozenset((f"{root}/{path}", line) for path, line in call["focus"])
         self.lines: set[int] = set()
+        self.num_before = 0
         self.commands: list[str] = []
         self.is_entered = False
         self.raised = ""
@@ -129,7 +140,7 @@ class _Trial:
         return [show.replace("\x01", text) or text for show in shows]
 
     def _watching(self) -> _Lines:
-        return _Lines(self, self._file, self._name)
+        return _Lines(self)
 
     def _read(self, value: object) -> tuple[str, object]:
         """Use an iterator up; the built-in that reads it, and what it gave."""
@@ -198,10 +209,10 @@ class _Trial:
 
 
 class _Lines:
-    """Notes the lines of one function that are run."""
+    """Notes the lines of one function that are run, and counts those of the functions on the way to it."""
 
-    def __init__(self, trial: _Trial, file: str, name: str) -> None:
-        self._trial, self._file, self._name = trial, file, name
+    def __init__(self, trial: _Trial) -> None:
+        self._trial = trial
 
     def __enter__(self) -> None:
         sys.settrace(self._global)  # type: ignore[arg-type]
@@ -211,10 +222,18 @@ class _Lines:
 
     def _global(self, frame: types.FrameType, event: str, argument: object) -> object:
         code = frame.f_code
-        if code.co_qualname != self._name or code.co_filename != self._file:
-            return None
-        self._trial.is_entered = True
-        return self._local
+        if (code.co_filename, code.co_qualname) == self._trial.target:
+            self._trial.is_entered = True
+            return self._local
+        is_on_way = not self._trial.is_entered and (code.co_filename, code.co_firstlineno) in self._trial.focus
+        return self._on_way if is_on_way else None
+
+    def _on_way(self, frame: types.FrameType, event: str, argument: object) -> object:
+        if event == "line" and not self._trial.is_entered:
+            self._trial.num_before += 1
+            if self._trial.num_before > MAX_BEFORE:
+                raise _Far
+        return self._on_way
 
     def _local(self, frame: types.FrameType, event: str, argument: object) -> object:
         if event == "line":

@@ -28,6 +28,7 @@ class WatchedCall:
     """One call with its arguments as text.
 
     Attributes:
+        target: its function.
         plain: the call, with its arguments in place.
         step: the call as a statement in the making of its object; empty where it is none.
         shape: the classes of its arguments.
@@ -46,6 +47,7 @@ class WatchedCall:
     ) -> None:
         if target.problem:
             raise Unspelt(target.problem)
+        self.target = target
         self._registry = registry
         self.step = ""
         self._kept: list[str] = []
