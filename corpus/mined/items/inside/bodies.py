@@ -9,6 +9,7 @@ generator, or its names would mean something else) is ``NotFlat``: the test is c
 from __future__ import annotations
 
 import ast
+import builtins
 import contextlib
 import copy
 import inspect
@@ -117,7 +118,9 @@ class _Flattener:
             raise NotFlat("it returns from within a statement")
         cls = self._item.cls
         case = cls if isinstance(cls, type) and issubclass(cls, unittest.TestCase) else None
-        shown = Shown(self._resolve, case, taken, imports=self._imports, opens=self._opens)
+        shown = Shown(
+            self._resolve, case, taken, imports=self._imports, opens=self._opens, numbers=self._numbers(arguments)
+        )
         texts: list[str] = []
         lines: list[int] = []
         if managers:
@@ -199,7 +202,7 @@ class _Flattener:
             node = node.value
         if not isinstance(node, ast.Name) or node.id in self._locals:
             return None
-        resolved: Any = self._function.__globals__.get(node.id)
+        resolved: Any = self._function.__globals__.get(node.id, getattr(builtins, node.id, None))
         for name in reversed(parts):
             if isinstance(resolved, types.ModuleType):
                 resolved = vars(resolved).get(name)
@@ -208,6 +211,14 @@ class _Flattener:
             else:
                 return None
         return resolved
+
+    def _numbers(self, arguments: Sequence[str]) -> set[str]:
+        """The arguments of ``parametrize`` that are numbers, where the body binds nothing else to them."""
+        given = getattr(getattr(self._item, "callspec", None), "params", {})
+        bound = {
+            each.id for each in ast.walk(self._node) if isinstance(each, ast.Name) and isinstance(each.ctx, ast.Store)
+        }
+        return {name for name in arguments if type(given.get(name)) in (int, float)} - bound
 
     def _imports(self, module: str) -> bool:
         """Return True if the session can name a module of the standard library by its own name."""
