@@ -263,14 +263,14 @@ class Mined:
             self._missing.setdefault(summary.name, Counter()).update(packages.missing)
         if packages.environment is not None and reading.candidates:
             self._environments[summary.name] = _note_of(summary, packages)
-        found = self._candidate_search.of(repository, reading, packages)
-        if found.items is not None:
-            self._items[summary.name] = found.items
-        if found.calls is not None:
-            self._calls[summary.name] = found.calls
+        search = self._candidate_search.of(repository, reading, packages)
+        if search.items is not None:
+            self._items[summary.name] = search.items
+        if search.calls is not None:
+            self._calls[summary.name] = search.calls
         groups: dict[tuple[str, ...], list[Candidate]] = defaultdict(list)
         seed = None if self._options.parsed_view.hides else self._options.seed  # such a view decides draws itself
-        for candidate in self._within_limit(found.candidates):
+        for candidate in self._within_limit(search.candidates):
             if seed is not None:
                 candidate = seeded(candidate, seed, packages.importable)
             groups[candidate.sys_path].append(candidate)
