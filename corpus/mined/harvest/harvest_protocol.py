@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from typing import Annotated, Literal
 
+from trace_mine.corpus.mined.marked_lines import marked_lines
 from trace_mine.corpus.mined.reader_protocol import check_relative
 from trace_mine.tracer.inside.protocol.codec import AtMost, OneOf, ProtocolError, Record, record
 from trace_mine.tracer.inside.protocol.jobs import Count, Line, Location, Name
@@ -179,15 +181,8 @@ def records_of(output: bytes, word: str) -> Iterator[Record]:
     A run that was ended may have left half a line, so that a line which is no record is passed over; what it would have
     said was never more than a claim.
     """
-    prefix = f"{word} ".encode("ascii")
-    num_records = 0
-    start = 0
-    while num_records < MAX_RECORDS and (end := output.find(b"\n", start)) >= 0:
-        line, start = output[start:end], end + 1
-        if not line.startswith(prefix):
-            continue
-        num_records += 1
+    for line in islice(marked_lines(output, word), MAX_RECORDS):
         try:
-            yield SEEN.from_json(json.loads(line[len(prefix) :]))
+            yield SEEN.from_json(json.loads(line))
         except (ValueError, RecursionError):  # ProtocolError among them
             continue

@@ -12,6 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Protocol
 
+from trace_mine.corpus.mined.marked_lines import marked_lines
 from trace_mine.corpus.mined.pytest_options import MARKS, OPTIONS
 from trace_mine.tracer.limits import Limits
 from trace_mine.tracer.schema import Outcome
@@ -89,12 +90,10 @@ def _run(tracer: RunsSource, nodeids: Sequence[str], limits: Limits) -> Mapping[
     )
     outcome = tracer.run_source(program, _for_all(limits, len(nodeids)))
     verdicts: dict[str, ItemVerdict] = {}
-    for line in outcome.stdout.split(b"\n"):
-        start, _, record = line.partition(b" ")
-        if start == word.encode("ascii"):
-            nodeid, verdict, error = _checked(record)
-            if nodeid in nodeids and verdict in WORDS:
-                verdicts[nodeid] = ItemVerdict(word=verdict, error=error)
+    for line in marked_lines(outcome.stdout, word):
+        nodeid, verdict, error = _checked(line)
+        if nodeid in nodeids and verdict in WORDS:
+            verdicts[nodeid] = ItemVerdict(word=verdict, error=error)
     return verdicts
 
 

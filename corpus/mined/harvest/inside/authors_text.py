@@ -14,7 +14,9 @@ from functools import lru_cache
 from trace_mine_harvest.texts import Source, Unspelt
 
 MAX_LINES = 20
+"""Lines of a function that is copied into a session."""
 MAX_CLASS_LINES = 40
+"""Lines of a class."""
 MAX_DEPTH = 3
 """Definitions that need each other."""
 _SCALARS = (int, bool, float, str, bytes, type(None))

@@ -15,9 +15,11 @@ from trace_mine_harvest.state import HEAP, Opaque, StateReader, fields_of
 from trace_mine_harvest.texts import SELF
 
 MAX_STEPS = 8
+"""Statements that make one object."""
 MAX_RETURNED = 12
 """Objects in what a function gives, or within another object, that are noted."""
 MAX_OBJECTS = 5_000
+"""Objects whose making is remembered; of more, the oldest are forgotten."""
 MAX_NODES = 4_000
 """Values that are looked at for all objects of one class in one test: of many large ones, the later ones are let go."""
 

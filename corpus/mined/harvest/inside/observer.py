@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 import types
 from collections import Counter
@@ -33,7 +34,8 @@ MAX_WAYS = 8
 MAX_ALIKE = 6
 """Those of them whose arguments are of the same classes."""
 COUNTS_EVERY = 500
-_GENERATOR = 0x20
+"""Calls after which the counts are written: those of a run that is ended would be lost."""
+_GENERATOR = inspect.CO_GENERATOR
 
 
 @dataclass

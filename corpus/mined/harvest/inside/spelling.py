@@ -22,11 +22,15 @@ from trace_mine_harvest.targets import WatchedFunctions
 from trace_mine_harvest.texts import SELF, Made, Registry, Unspelt
 
 MAX_NODES = 200
+"""Values of all arguments of one call together, each with what it holds."""
 MAX_DEPTH = 8
+"""Values within each other."""
 MAX_CONSTANT_DEPTH = 4
+"""Attributes on the way from a module's object to one that is named by it."""
 MAX_TEXT = 1_000
 """Characters of one text or number."""
 _BITS = 512
+"""Bits of an int: some 150 digits, and far below the 4,300 that CPython refuses to write."""
 _CHANGING = (
     list,
     dict,
