@@ -150,7 +150,9 @@ BELOW = {
 
 @pytest.mark.parametrize("name", BELOW)
 def test_an_instance_below_a_container_is_made_by_commands(tracer, kit, name: str) -> None:
-    trace = traced(tracer, kit, BELOW[name] + "    def more(self):\n        return self.n + 1\na = A(3)\nprint(a.more())\n")
+    trace = traced(
+        tracer, kit, BELOW[name] + "    def more(self):\n        return self.n + 1\na = A(3)\nprint(a.more())\n"
+    )
     assert "self = A.__new__(A)" in trace.text and ">>> self.n = n\n" in trace.text
     assert [call.text for call in trace.calls] == ["A(3)", "a.more()"]
 

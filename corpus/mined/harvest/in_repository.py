@@ -21,7 +21,6 @@ from trace_mine.tracer.inside.protocol.codec import ProtocolError
 from trace_mine.tracer.inside.reasons import Reason
 from trace_mine.tracer.schema import Drop, Piece, Snippet
 
-
 NEVER_OPENED = ("async_function", "lambda")
 """Problems of functions whose bodies no session shows."""
 

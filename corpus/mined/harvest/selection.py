@@ -46,9 +46,7 @@ def chosen_routes(routes: Mapping[Function, Sequence[Tried]]) -> dict[Function, 
     return taken
 
 
-def chosen_ways(
-    ways: Mapping[Function, Sequence[SeenWay]], served: Collection[tuple[str, int]]
-) -> list[SeenWay]:
+def chosen_ways(ways: Mapping[Function, Sequence[SeenWay]], served: Collection[tuple[str, int]]) -> list[SeenWay]:
     """Return for functions that no call stands for some tests or snippets that lead to them.
 
     Args:

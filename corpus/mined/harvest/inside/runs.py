@@ -62,8 +62,8 @@ def run_snippets(
     Args:
         targets: tells which functions are watched.
         write: writes a record; after each snippet one that says that it is done.
-        snippets: for each its ``number``, ``name``, ``module``, ``code``, ``pieces``, whether it is a script (``is_script``) and
-            its ``folder``.
+        snippets: for each its ``number``, ``name``, ``module``, ``code``, ``pieces``, whether it is a script
+            (``is_script``) and its ``folder``.
         seconds: of CPU for one of them.
     """
     observer = Observer(targets, write)

@@ -1,4 +1,4 @@
-"""Attacks on the harvest by the code that it watches: what they spoil is their own calls, and what the jail promises."""
+"""Attacks on the harvest by the code that it watches: they spoil their own calls alone, and break no promise."""
 
 import json
 from pathlib import Path
@@ -122,7 +122,9 @@ def test_calls_before_and_after_an_attack_are_harvested(tmp_path: Path, attack: 
     candidates, note = mined(root, tmp_path / "staging")
     names = {candidate.snippet.name.partition("[")[0] for candidate in candidates}
     assert {"a.f", "c.h"} <= names
-    assert note["taken"] == len(candidates) and all(each.snippet.path in ("a.py", "b.py", "c.py") for each in candidates)
+    assert note["taken"] == len(candidates) and all(
+        each.snippet.path in ("a.py", "b.py", "c.py") for each in candidates
+    )
     commands = {piece.source for each in candidates for piece in each.snippet.pieces}
     assert not any("kill" in command for command in commands), "a call that ends the process is no snippet"
 
