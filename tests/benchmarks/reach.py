@@ -2,9 +2,9 @@
 
     python tests/benchmarks/reach.py DATASET REPOSITORY... [--why] [--only-names] [--json FILE]
 
-DATASET is what ``trace-mine`` wrote of the repositories (sdists or folders). Three things are found for each:
+DATASET is what ``trace-mine`` wrote of the repositories (sdists or folders). Three things are found of each:
 
-* **reached**: the functions (``def`` in the repository's own files, which are no tests) that plain pytest enters, run in
+* **reached**: the functions (``def`` in the repository's own files, which are no tests) that plain pytest enters in
   the repository's environment under ``sys.setprofile``, imports included;
 * **called**: those that are entered when the rows' texts are run in a fresh interpreter each, by a loop of a few lines
   here, which also compares what each command prints (**replayed**);
@@ -155,7 +155,7 @@ def matches(part: ast.AST, whole: ast.AST) -> bool:
 
 @lru_cache(maxsize=100_000)
 def expressions(source: str) -> tuple[ast.expr, ...]:
-    """The outermost expressions of a command, and the value of an assignment, that are more than names and constants."""
+    """The outermost expressions of a command, and values of assignments, that are more than names and constants."""
     try:
         tree = ast.parse(source)
     except (SyntaxError, ValueError, RecursionError):
@@ -200,9 +200,8 @@ class Repository:
 
     def suite(self) -> dict[str, Any]:
         """Run the repository's own tests."""
-        with Worker(
-            jail_of(replace(self.config, warm=()), replaying=False), SUITE, **self.config.worker_levels
-        ) as worker:
+        jail = jail_of(replace(self.config, warm=()), replaying=False)
+        with Worker(jail, SUITE, **self.config.worker_levels) as worker:
             root = root_of(self.config, worker)
             records, status = self.run(worker, SUITE, "suite", root, TEST_SECONDS)
         outcomes = collections.Counter(each["outcome"] for each in records if "outcome" in each)
@@ -223,9 +222,8 @@ class Repository:
                 for number in numbers:
                     folder = setups[number].get("folder")
                     if folder is not None:
-                        worker.hold_folder(
-                            repository_folder(config.repository, "" if folder == "." else folder).content
-                        )
+                        found = repository_folder(config.repository, "" if folder == "." else folder)
+                        worker.hold_folder(found.content)
                     root = worker.inside(config.repository)
                     text = rows[number]["text"]
                     records, status = self.run(worker, ROW, "row", root, text, setups[number])
@@ -329,9 +327,7 @@ def reason_of(
             reasons.update({*json.loads(row["unopened_frames"])})
         some = ", ".join(f"{reason} {number}" for reason, number in reasons.most_common(4))
         return f"kept whole in {len(whole)} rows ({some})"
-    names = [
-        each.snippet.name for each in plan.candidates if each.snippet.focus and (path, key[2]) in each.snippet.focus
-    ]
+    names = [each.snippet.name for each in plan.candidates if (path, key[2]) in each.snippet.focus]
     mine = [each for each in plan.candidates if each.snippet.kind == "call" and each.snippet.path == path]
     names += [each.snippet.name for each in mine if each.snippet.name.partition("[")[0].endswith(f".{name}")]
     if names:
@@ -348,10 +344,8 @@ def reason_of(
     numbers = [number for number, call in enumerate(harvest.calls) if (call.path, call.qualname) == (path, name)]
     if not numbers:
         return "no snippet, no text: " + ", ".join(harvest.unspelt.get((path, name), ("never tried",)))
-    problems = collections.Counter(
-        (harvest.tried[number].problem or "not chosen") if number in harvest.tried else "not tried"
-        for number in numbers
-    )
+    tried = [harvest.tried.get(number) for number in numbers]
+    problems = collections.Counter("not tried" if each is None else each.problem or "not chosen" for each in tried)
     return "no snippet: " + ", ".join(f"{word} {number}" for word, number in problems.items())
 
 
@@ -382,17 +376,14 @@ def main() -> None:
             for row, replay_of_row in zip(rows, replays, strict=True):
                 opened |= repository.opened(row, replay_of_row)
                 names = {call["name"] for call in row["calls"]}
-                some = [
-                    repository.by_line.get((each["path"], each["line"]))
-                    for each in row["source"]
-                    if each["name"] in names
-                ]
-                claimed |= {each.key for each in some if each is not None}
+                places = [(each["path"], each["line"]) for each in row["source"] if each["name"] in names]
+                claimed |= {repository.by_line[place].key for place in places if place in repository.by_line}
             reached = suite["tests"] | suite["import"]
-            same = sum(all(each["same"]) and len(each["same"]) == len(row["steps"]) for row, each in zip(rows, replays))
+            pairs = [*zip(rows, replays, strict=True)]
+            differ = [row["name"] for row, each in pairs if [*each["same"]] != [True] * len(row["steps"])]
             numbers = {
                 "rows": len(rows),
-                "replayed": same,
+                "replayed": len(rows) - len(differ),
                 "functions": len(repository.functions),
                 "reached": len(reached),
                 "in_tests": len(suite["tests"]),
@@ -404,9 +395,8 @@ def main() -> None:
             totals.update(numbers)
             print(line_of(plan.name, numbers), flush=True)
             print(f"  suite: {dict(suite['outcomes'])}, {suite['status']}")
-            not_same = [row["name"] for row, each in zip(rows, replays) if not all(each["same"]) or not each["same"]]
-            if not_same:
-                print(f"  not the same: {not_same[:10]}")
+            if differ:
+                print(f"  not the same: {differ[:10]}")
             missing = sorted(reached - opened)
             reasons = {}
             for key in missing:
@@ -426,8 +416,8 @@ def line_of(name: str, numbers: Mapping[str, int]) -> str:
     """One line of the table."""
     reached = max(1, numbers["reached"])
     return (
-        f"{name}: rows {numbers['rows']}, replayed {numbers['replayed']}; functions {numbers['functions']}, reached by "
-        f"the suite {numbers['reached']} ({numbers['in_tests']} in tests); of these called by rows {numbers['called']}, "
+        f"{name}: rows {numbers['rows']}, replayed {numbers['replayed']}; functions {numbers['functions']}, reached "
+        f"by the suite {numbers['reached']} ({numbers['in_tests']} in tests); called by rows {numbers['called']}, "
         f"opened {numbers['opened']} = {numbers['opened'] / reached:.1%} (columns say {numbers['claimed']}); "
         f"opened beyond the suite {numbers['opened_beyond']}"
     )

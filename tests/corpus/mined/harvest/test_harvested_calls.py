@@ -181,6 +181,7 @@ CALL = {
     "module": "m", "qualname": "f", "path": "m.py", "line": 1, "end_line": 2, "kind": "function",
     "is_generator": False, "problem": "", "imports": ["from m import f"], "before": [], "call": "f(1)",
     "named_imports": [], "named_before": [], "named_call": "f(1)", "variables": [], "given": [], "shape": "int",
+    "focus": [],
 }  # fmt: skip
 
 
@@ -201,7 +202,7 @@ def pair(
 ) -> tuple[SeenCall, TriedCall]:
     call = SEEN.from_json({"seen_call": {**CALL, "shape": shape}})
     assert isinstance(call, SeenCall)
-    return call, TriedCall(number=0, problem="", raised=raised, lines=lines, commands=(text,))
+    return call, TriedCall(number=0, problem="", raised=raised, lines=lines, commands=(text,), num_before=0)
 
 
 def test_calls_are_chosen_for_their_lines() -> None:

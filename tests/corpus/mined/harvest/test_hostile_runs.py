@@ -1,4 +1,4 @@
-"""Attacks on the harvest by the code that it watches: what they spoil is their own calls, and what the jail promises."""
+"""Attacks on the harvest by the code that it watches: they spoil their own calls alone, and break no promise."""
 
 import json
 from pathlib import Path
