@@ -103,6 +103,7 @@ class ItemRecipe(Record):
         not_flat: why there are no such statements.
         is_drawn: hypothesis draws its arguments; those of ``arguments`` are one example.
         has_plain_init: its class has no constructor of its own.
+        prepares: commands of the set-up: pytest's filters of warnings, imports for texts of parameters.
     """
 
     nodeid: Text
@@ -135,6 +136,7 @@ class ItemRecipe(Record):
     not_flat: Problem = ""
     is_drawn: bool = False
     has_plain_init: bool = False
+    prepares: tuple[Text, ...] = ()
 
     def agree(self) -> None:
         check_relative(self.path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import signal
@@ -76,8 +77,10 @@ class _Verdicts:
         if hasattr(report, "wasxfail"):
             word = "xfailed" if report.skipped else "xpassed"
         # a fixture that fails after the test is an error of the item, but none that a session shows
-        if report.when != "teardown" and (report.when == "call" or word != "passed"):
-            self._words.setdefault(report.nodeid, word)
+        is_told = report.when != "teardown" and (report.when == "call" or word != "passed")
+        # a block of subTest that failed is told after its method, which goes on and passes
+        if is_told and self._words.get(report.nodeid, "passed") == "passed":
+            self._words[report.nodeid] = word
 
     def pytest_runtest_logfinish(self, nodeid: str) -> None:
         # of one that had no time nothing is known
@@ -98,4 +101,7 @@ def judge(root: str, nodeids: list[str], seconds: float, word: str, write: Calla
     """
     os.chdir(root)
     plugin = _Verdicts(seconds, lambda record: write(f"{word} {json.dumps(record)}\n".encode("ascii")))
-    pytest.main([*OPTIONS, f"--rootdir={root}", *nodeids], plugins=[plugin])
+    # pytest-benchmark runs a function for seconds, which says nothing of how the test ends
+    is_timed = importlib.util.find_spec("pytest_benchmark") is not None
+    options = [*OPTIONS, *(["--benchmark-disable"] if is_timed else [])]
+    pytest.main([*options, f"--rootdir={root}", *nodeids], plugins=[plugin])
