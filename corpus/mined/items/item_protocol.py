@@ -104,6 +104,7 @@ class ItemRecipe(Record):
         not_flat: why there are no such statements.
         is_drawn: hypothesis draws its arguments; those of ``arguments`` are one example.
         has_plain_init: its class has no constructor of its own.
+        prepares: commands of the set-up: pytest's filters of warnings, imports for texts of parameters.
     """
 
     nodeid: Text
@@ -136,6 +137,7 @@ class ItemRecipe(Record):
     not_flat: Problem = ""
     is_drawn: bool = False
     has_plain_init: bool = False
+    prepares: tuple[Text, ...] = ()
 
     def agree(self) -> None:
         check_relative(self.path)

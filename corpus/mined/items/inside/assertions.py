@@ -31,7 +31,7 @@ class Shown:
         taken: names that the test uses.
         imports: returns True if the session can name a module of the standard library, which it then imports.
         opens: returns True for a function whose calls the tracer opens.
-        numbers: arguments of the test that are numbers.
+        numbers: variables of the test that are numbers.
     """
 
     def __init__(
@@ -103,7 +103,8 @@ class Shown:
         if isinstance(test, ast.Call) and ast.unparse(test.func) == "re.search":
             return [], test
         if isinstance(test, (ast.Call, ast.Attribute, ast.Subscript)) and not self._is_shown(test):
-            return self._names.bind("value", test)
+            bound: tuple[list[ast.stmt], ast.expr] = self._names.bind("value", test)
+            return bound
         return [], test
 
     def _compared(self, test: ast.Compare) -> tuple[list[ast.stmt], ast.expr]:
@@ -152,14 +153,16 @@ class Shown:
         if method == "assertCountEqual" and len(call.args) == 2 and not call.keywords:
             return self._counted(*call.args)
         function = self._resolve(call.func)
-        if method == "fail" or function is pytest.fail:
+        # the test ends there in both cases: ``xfail`` never returns
+        if method == "fail" or function is pytest.fail or function is pytest.xfail:
             return _failure(call)
         if function is pytest.importorskip:
             return self._imported(call, None)
         if (block := self._errors.called(call, None)) is not None:
             rewritten = self._with(block)
             return [] if rewritten == [block] else rewritten
-        return self._errors.matching(call)
+        matched: list[ast.stmt] = self._errors.matching(call)
+        return matched
 
     def _assigned(self, statement: ast.Assign) -> list[ast.stmt]:
         """What an assignment of a call of pytest's is at a prompt; empty where it stays."""

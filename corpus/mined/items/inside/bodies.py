@@ -22,6 +22,7 @@ from typing import Any
 
 from trace_mine_items.assertions import Shown
 from trace_mine_items.at_prompt import AtPrompt, NotFlat, own_nodes, without_returns
+from trace_mine_items.closeness import numeric_variables
 from trace_mine_items.sources import ModuleSource, definition, source_of
 from trace_mine_items.values import Speller
 
@@ -33,6 +34,8 @@ READS_FRAME = frozenset(
     ("locals", "vars", "dir", "globals", "eval", "exec", "_getframe", "currentframe", "stack", "extract_stack")
 )
 """Names of what tells a function from a prompt."""
+OF_LOOP = frozenset(("runner", "Runner", "entered", "stepped", "in_loop"))
+"""Names that sessions of coroutines have for the event loop, and what runs in it."""
 TIME_MANAGERS = frozenset((("freezegun.api", "freeze_time"), ("time_machine", "travel")))
 """Functions and classes whose results are decorators and context managers alike, by module and name."""
 
@@ -109,8 +112,8 @@ class _Flattener:
         statements = node.body
         if isinstance(statements[0], ast.Expr) and isinstance(statements[0].value, ast.Constant):
             statements = statements[1:] or [ast.copy_location(ast.Pass(), statements[0])]
-        if isinstance(node, ast.AsyncFunctionDef) and "runner" in taken:
-            raise NotFlat("it names runner")
+        if isinstance(node, ast.AsyncFunctionDef) and (of_loop := taken & OF_LOOP):
+            raise NotFlat(f"it names {min(of_loop)}")
         owner = self._owner()
         flat = AtPrompt(owner, _leading(function))
         changed = without_returns([flat.visit(copy.deepcopy(each)) for each in statements])
@@ -156,8 +159,6 @@ class _Flattener:
         for each in own_nodes(self._node.body):
             if isinstance(each, ast.Global):
                 raise NotFlat("it binds globals of its module")
-            if isinstance(each, (ast.AsyncFor, ast.AsyncWith)):
-                raise NotFlat("it has asynchronous statements")
         static = inspect.getattr_static(self._item.cls, self._item.function.__name__, None) if self._item.cls else None
         if isinstance(static, (staticmethod, classmethod)):
             raise NotFlat("it is no plain method")
@@ -213,12 +214,11 @@ class _Flattener:
         return resolved
 
     def _numbers(self, arguments: Sequence[str]) -> set[str]:
-        """The arguments of ``parametrize`` that are numbers, where the body binds nothing else to them."""
+        """The variables of the body that are numbers, as far as parameters and assignments tell."""
         given = getattr(getattr(self._item, "callspec", None), "params", {})
-        bound = {
-            each.id for each in ast.walk(self._node) if isinstance(each, ast.Name) and isinstance(each.ctx, ast.Store)
-        }
-        return {name for name in arguments if type(given.get(name)) in (int, float)} - bound
+        numbers = [name for name in arguments if type(given.get(name)) in (int, float)]
+        variables: set[str] = numeric_variables(self._node, numbers, self._resolve)
+        return variables
 
     def _imports(self, module: str) -> bool:
         """Return True if the session can name a module of the standard library by its own name."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 Close = Callable[[ast.expr], ast.expr]
 """Makes the comparison of what is compared."""
@@ -31,14 +31,7 @@ def closeness(call: ast.Call, value_of: Callable[[ast.expr], object], numbers: s
         return ast.Call(ast.parse("math.isclose", mode="eval").body, [left, right], tolerances)
 
     def is_number(node: ast.expr) -> bool:
-        if isinstance(node, ast.UnaryOp) and isinstance(node.op, (ast.USub, ast.UAdd)):
-            return is_number(node.operand)
-        if isinstance(node, ast.BinOp) and isinstance(node.op, _ARITHMETIC):
-            return is_number(node.left) and is_number(node.right)
-        if isinstance(node, ast.Name) and node.id in numbers:
-            return True
-        value = node.value if isinstance(node, ast.Constant) else value_of(node)
-        return type(value) in (int, float)
+        return _is_number(node, value_of, numbers)
 
     expected = call.args[0]
     if is_number(expected):
@@ -59,6 +52,38 @@ def closeness(call: ast.Call, value_of: Callable[[ast.expr], object], numbers: s
             close(ast.Subscript(left, each, ast.Load()), other),
         )
     return None
+
+
+def numeric_variables(function: ast.AST, given: Collection[str], value_of: Callable[[ast.expr], object]) -> set[str]:
+    """Return the variables of a function that are numbers whenever they are bound.
+
+    Args:
+        function: its tree.
+        given: arguments that are numbers.
+        value_of: the live object of a dotted name.
+    """
+    bound = [node for node in ast.walk(function) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)]
+    numbers = {*given} - {node.id for node in bound}
+    assigned: dict[str, list[ast.expr]] = {}
+    for node in ast.walk(function):
+        if isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name):
+            assigned.setdefault(node.targets[0].id, []).append(node.value)
+    for name, values in assigned.items():
+        is_bound_otherwise = len([node for node in bound if node.id == name]) != len(values)
+        if not is_bound_otherwise and all(_is_number(value, value_of, numbers) for value in values):
+            numbers.add(name)
+    return numbers
+
+
+def _is_number(node: ast.expr, value_of: Callable[[ast.expr], object], numbers: Collection[str]) -> bool:
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, (ast.USub, ast.UAdd)):
+        return _is_number(node.operand, value_of, numbers)
+    if isinstance(node, ast.BinOp) and isinstance(node.op, _ARITHMETIC):
+        return _is_number(node.left, value_of, numbers) and _is_number(node.right, value_of, numbers)
+    if isinstance(node, ast.Name) and node.id in numbers:
+        return True
+    value = node.value if isinstance(node, ast.Constant) else value_of(node)
+    return type(value) in (int, float)
 
 
 def _all(first: str, loop: str, check: ast.expr) -> ast.expr:

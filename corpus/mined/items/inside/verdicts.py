@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import signal
@@ -60,8 +61,10 @@ class _Verdicts:
         if hasattr(report, "wasxfail"):
             word = "xfailed" if report.skipped else "xpassed"
         # a fixture that fails after the test is an error of the item, but none that a session shows
-        if report.when != "teardown" and (report.when == "call" or word != "passed"):
-            self._words.setdefault(report.nodeid, word)
+        is_told = report.when != "teardown" and (report.when == "call" or word != "passed")
+        # a block of subTest that failed is told after its method, which goes on and passes
+        if is_told and self._words.get(report.nodeid, "passed") == "passed":
+            self._words[report.nodeid] = word
 
     def pytest_runtest_logfinish(self, nodeid: str) -> None:
         # of one that had no time nothing is known
@@ -92,5 +95,12 @@ def judge(
         word: what each line begins with.
     """
     os.chdir(root)
+<<<<<<< HEAD
     plugin = _Verdicts(seconds, marks, lambda record: write(f"{word} {json.dumps(record)}\n".encode("ascii")))
+=======
+    plugin = _Verdicts(seconds, lambda record: write(f"{word} {json.dumps(record)}\n".encode("ascii")))
+    # pytest-benchmark runs a function for seconds, which says nothing of how the test ends
+    is_timed = importlib.util.find_spec("pytest_benchmark") is not None
+    options = [*OPTIONS, *(["--benchmark-disable"] if is_timed else [])]
+>>>>>>> h-items
     pytest.main([*options, f"--rootdir={root}", *nodeids], plugins=[plugin])
