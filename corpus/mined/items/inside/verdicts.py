@@ -95,12 +95,8 @@ def judge(
         word: what each line begins with.
     """
     os.chdir(root)
-<<<<<<< HEAD
     plugin = _Verdicts(seconds, marks, lambda record: write(f"{word} {json.dumps(record)}\n".encode("ascii")))
-=======
-    plugin = _Verdicts(seconds, lambda record: write(f"{word} {json.dumps(record)}\n".encode("ascii")))
     # pytest-benchmark runs a function for seconds, which says nothing of how the test ends
     is_timed = importlib.util.find_spec("pytest_benchmark") is not None
-    options = [*OPTIONS, *(["--benchmark-disable"] if is_timed else [])]
->>>>>>> h-items
+    options = [*options, *(["--benchmark-disable"] if is_timed else [])]
     pytest.main([*options, f"--rootdir={root}", *nodeids], plugins=[plugin])
