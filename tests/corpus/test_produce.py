@@ -54,6 +54,8 @@ class Silent:
 def run(
     out: Path, *inputs: object, jobs: int = 1, overwrite: bool = False, watcher: Any = None, **options: Any
 ) -> Merged:
+    # without calls and docs, for which each repository would be run in a jail first
+    options = {"entries": ("doctest", "script", "test"), **options}
     chosen = MineOptions(tracer_factory="corpus_fakes:start_fake", **options)
     with open_ledger(out, overwrite=overwrite) as ledger:
         origin = Mined([str(item) for item in inputs], chosen, ledger.sources)
