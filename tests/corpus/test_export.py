@@ -494,6 +494,23 @@ def test_an_older_dataset_gives_its_sessions_and_says_why_no_more(mined, tmp_pat
     assert not (tmp_path / "cwm").exists() and [*tmp_path.glob(".cwm*")] == []
 
 
+def test_a_row_without_what_the_format_reads_costs_itself_alone(mined, tmp_path, capsys):
+    import pyarrow
+
+    bad = tmp_path / "bad"
+    (bad / "data").mkdir(parents=True)
+    for file in (mined / "plain" / "data").glob("*.parquet"):
+        table = pq.read_table(file)
+        texts = [None, *table["text"].to_pylist()[1:]]
+        pq.write_table(
+            table.set_column(table.schema.get_field_index("text"), "text", pyarrow.array(texts, pyarrow.string())),
+            bad / "data" / file.name,
+        )
+    assert main(["export", str(bad), "--format", "repl", "--out", str(tmp_path / "repl")]) == 0
+    assert "not given: damaged 1" in capsys.readouterr().out
+    assert len(lines_of(tmp_path / "repl")) == 5 and all(line["text"] for line in lines_of(tmp_path / "repl"))
+
+
 def test_damaged_events_cost_their_row_alone(mined, tmp_path, capsys):
     import pyarrow
 

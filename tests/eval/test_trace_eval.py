@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import subprocess
 import sys
 from collections.abc import Callable
@@ -30,7 +32,10 @@ def called(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
 def told(tiny_run: Callable, tmp_path_factory: pytest.TempPathFactory) -> Told:
     out = tmp_path_factory.mktemp("told") / "results.parquet"
     runs = [tiny_run("belief", "delta_net"), tiny_run("contrast", "lstm")]
-    return called(*runs, "--rows", "4", "--out", out), out
+    printed, said = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(said):
+        code = main([*map(str, runs), "--rows", "4", "--out", str(out)])
+    return subprocess.CompletedProcess([], code, printed.getvalue(), said.getvalue()), out
 
 
 def test_runs_are_measured_beside_their_baselines(told: Told) -> None:

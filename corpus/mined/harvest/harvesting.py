@@ -189,12 +189,14 @@ def harvest_calls(
     kept = staging / f"calls-{kept_as}.jsonl"
     if (harvest := _read_kept(kept)) is not None:
         return harvest
+    is_run = [each for each in candidates if each.drop is None and not (has_pytest and each.snippet.kind == "test")]
+    if not (is_run or literal_calls or (has_pytest and wants_calls)):
+        return _Sums().harvest()  # a jail takes half a second of CPU to start
     code = staged_code(staging, Path(__file__).parent / "inside", PACKAGE)
     with Worker(with_code(jail_of(config, replaying=False), code), LIMITS, **config.worker_levels) as worker:
         runs = _Runs(config, worker)
         if has_pytest and wants_calls:
             runs.tests()
-        is_run = [each for each in candidates if each.drop is None and not (has_pytest and each.snippet.kind == "test")]
         runs.sums.pages = runs.snippets([each for each in is_run if each.snippet.kind == "docs"])
         if wants_calls:
             runs.snippets([each for each in is_run if each.snippet.kind in ("doctest", "test", "script")])

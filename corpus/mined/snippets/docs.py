@@ -24,9 +24,9 @@ MARKDOWN = (".md",)
 SUFFIXES = (".md", ".rst", ".txt")
 FOLDERS = frozenset(("docs", "doc", "documentation"))
 MAX_BLOCKS = 400
-"""Blocks of one page that are read."""
+"""Blocks of one page that are read; those behind them are not counted as found."""
 MAX_STATEMENTS = 150
-"""Statements of one section's session, its needs included."""
+"""Statements of one section's session, its needs included; it ends there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
