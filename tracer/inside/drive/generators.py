@@ -201,7 +201,7 @@ def collect(context: DriveContext, resume: Callable[[], ast.expr | None], name: 
 
 
 def has_guarded_yield(definition: ast.FunctionDef) -> bool:
-    """Return True if a ``yield`` stands in a ``try`` or ``with`` of which closing the generator there may run something:
+    """Return True if a ``yield`` stands in a ``try`` or ``with`` of which closing the generator there may run a part:
     a ``finally``, or a handler of GeneratorExit.
     """
     return any(

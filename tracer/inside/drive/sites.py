@@ -70,15 +70,22 @@ def opens(context: DriveContext, node: ast.expr, asked: list[Asked]) -> bool:
 
 
 def collected_generator(context: DriveContext, node: ast.Call) -> ast.expr | None:
-    """Return the generator in ``list(g(...))`` and its like, a call or a variable; None for any other call."""
+    """Return the generator in ``list(g(...))``, ``", ".join(g(...))`` and their like, a call or a variable; None for any
+    other call.
+    """
     # no keywords: ``max(g(), key=f)`` runs ``f`` between two values
-    if not (
-        isinstance(node.func, ast.Name) and node.func.id in COLLECTORS and len(node.args) == 1 and not node.keywords
-    ):
+    if len(node.args) != 1 or node.keywords:
         return None
-    inner = node.args[0]
+    inner, function = node.args[0], node.func
+    if isinstance(function, ast.Attribute):
+        text = function.value
+        is_text = isinstance(text, (ast.Constant, ast.Name)) and type(known_value(context, text)) is str
+        if function.attr != "join" or not is_text:
+            return None
+    elif not isinstance(function, ast.Name) or function.id not in COLLECTORS:
+        return None
     # a program may have a ``list`` of its own
-    if getattr(context.variables.peek(node.func), "__module__", "") != "builtins":
+    elif getattr(context.variables.peek(function), "__module__", "") != "builtins":
         return None
     if isinstance(inner, ast.Call):
         return inner if target_of(context, inner, generator=True) is not None else None
