@@ -37,6 +37,7 @@ from trace_mine.corpus.mined.repository_candidates import CandidateSearch
 from trace_mine.corpus.mined.script_runs import manifest_problems, seeded
 from trace_mine.corpus.mined.snippets import Candidate
 from trace_mine.corpus.mined.snippets.file_roles import ScriptChoice
+from trace_mine.corpus.mined.staging import stage_checkout
 from trace_mine.corpus.mined.tracer_arguments import tracer_arguments, warm_modules
 from trace_mine.corpus.mined.tracing import ORIGIN, trace_unit
 from trace_mine.corpus.rows import printable
@@ -163,6 +164,7 @@ class Mined:
                         continue
                     if num_left is not None:
                         num_left = max(0, num_left - len(reading.candidates))
+                    repository = self._with_version_files(repository, reading.summary)
                     packages = environments.ask(reading.summary, is_stdlib=repository.stdlib)
                     yield partial(self._units_with, repository, reading, packages)
 
@@ -203,6 +205,18 @@ class Mined:
             for example in summary.examples:
                 self._files.add_example(summary.name, example.path, example.reason, example.evidence)
         return reading
+
+    def _with_version_files(self, repository: Repository, summary: RepositorySummary) -> Repository:
+        """The repository with the files that its build would write, as a copy; itself where it lacks none."""
+        if not summary.version_files:
+            return repository
+        copy = stage_checkout(repository.root, summary.version_files, self._staging)
+        names = one_line(", ".join(summary.version_files))
+        if isinstance(copy, Drop):
+            self._tell(f"{summary.name} can't be copied to add {names}: {one_line(copy.evidence)}")
+            return repository
+        self._tell(f"{summary.name}: added {names}, which its build would write")
+        return replace(repository, root=copy)
 
     def notes(self) -> Notes:
         """The files and inputs that were not searched, and the packages that are imported and not installed here.
@@ -249,14 +263,14 @@ class Mined:
             self._missing.setdefault(summary.name, Counter()).update(packages.missing)
         if packages.environment is not None and reading.candidates:
             self._environments[summary.name] = _note_of(summary, packages)
-        found = self._candidate_search.of(repository, reading, packages)
-        if found.items is not None:
-            self._items[summary.name] = found.items
-        if found.calls is not None:
-            self._calls[summary.name] = found.calls
+        search = self._candidate_search.of(repository, reading, packages)
+        if search.items is not None:
+            self._items[summary.name] = search.items
+        if search.calls is not None:
+            self._calls[summary.name] = search.calls
         groups: dict[tuple[str, ...], list[Candidate]] = defaultdict(list)
         seed = None if self._options.parsed_view.hides else self._options.seed  # such a view decides draws itself
-        for candidate in self._within_limit(found.candidates):
+        for candidate in self._within_limit(search.candidates):
             if seed is not None:
                 candidate = seeded(candidate, seed, packages.importable)
             groups[candidate.sys_path].append(candidate)
@@ -280,7 +294,9 @@ class Mined:
                 }
                 # Other snippets of the repository are not in the key, but all of its files are: any of them may be
                 # imported by these.
-                key = content_key(self.fingerprint, summary.fingerprint, origin, portable, snippets)
+                # what a build would have added is a file of the repository too
+                files = [summary.fingerprint, *([dict(summary.version_files)] if summary.version_files else [])]
+                key = content_key(self.fingerprint, *files, origin, portable, snippets)
                 payload: MinedPayload = {
                     "tracer_factory": self._options.tracer_factory,
                     "tracer": tracer,
