@@ -70,9 +70,7 @@ def opens(context: DriveContext, node: ast.expr, asked: list[Asked]) -> bool:
 
 
 def collected_generator(context: DriveContext, node: ast.Call) -> ast.expr | None:
-    """Return the generator in ``list(g(...))``, ``", ".join(g(...))`` and their like, a call or a variable; None for any
-    other call.
-    """
+    """Return the generator in ``list(g(...))`` or ``text.join(g(...))``, a call or a variable; None for other calls."""
     # no keywords: ``max(g(), key=f)`` runs ``f`` between two values
     if len(node.args) != 1 or node.keywords:
         return None
@@ -82,11 +80,11 @@ def collected_generator(context: DriveContext, node: ast.Call) -> ast.expr | Non
         is_text = isinstance(text, (ast.Constant, ast.Name)) and type(known_value(context, text)) is str
         if function.attr != "join" or not is_text:
             return None
-    elif not isinstance(function, ast.Name) or function.id not in COLLECTORS:
-        return None
-    # a program may have a ``list`` of its own
-    elif getattr(context.variables.peek(function), "__module__", "") != "builtins":
-        return None
+    else:
+        is_named = isinstance(function, ast.Name) and function.id in COLLECTORS
+        # a program may have a ``list`` of its own
+        if not is_named or getattr(context.variables.peek(function), "__module__", "") != "builtins":
+            return None
     if isinstance(inner, ast.Call):
         return inner if target_of(context, inner, generator=True) is not None else None
     return inner if isinstance(inner, (ast.Name, ast.Attribute)) and is_stored(context, inner) else None
