@@ -15,6 +15,7 @@ from trace_mine_harvest.spelling import CallSpeller
 from trace_mine_harvest.targets import WatchedFunction, WatchedFunctions, defaults_of, unwrapped
 from trace_mine_harvest.texts import SELF, Registry, Unspelt
 from trace_mine_harvest.watched_call import WatchedCall
+from trace_mine_harvest.ways import Ways
 
 MAX_TRIES = 150
 """Calls of one function that are looked at."""
@@ -24,13 +25,6 @@ MAX_NOW = 15
 """Those of them within one test."""
 MAX_DISTINCT = 16
 """Distinct calls of one function that are written, of which ``selection`` takes some."""
-MAX_ROUTES = 6
-"""Calls of others that are written for a function which no call with a text was seen of."""
-MAX_ROUTE_TRIES = 60
-MAX_FOCUS = 20
-"""Functions on the way to a function: those of a record."""
-MAX_WAYS = 8
-"""Tests and snippets that are written for a function, each of which calls it sooner than those before."""
 MAX_ALIKE = 6
 """Those of them whose arguments are of the same classes."""
 COUNTS_EVERY = 500
@@ -46,10 +40,6 @@ class _Seen:
     num_now: int = 0
     texts: set[str] = field(default_factory=set)
     not_spelt: set[str] = field(default_factory=set)
-    routes: set[str] = field(default_factory=set)
-    num_route_tries: int = 0
-    num_ways: int = 0
-    least_before: int = sys.maxsize
     shapes: Counter[tuple[str, ...]] = field(default_factory=Counter)
     is_enough: bool = False
 
@@ -82,14 +72,10 @@ class Observer:
         self._speller = CallSpeller(self._registry, self._objects, targets)
         self._seen: dict[tuple[str, str], _Seen] = {}
         self._pending: dict[types.FrameType, _Pending] = {}
-        # by identity of a generator's frame, the functions that gave it: a session opens it where these are opened
-        self._givers: dict[int, list[tuple[str, int]]] = {}
-        # of the frames on the stack, those whose call has a text
-        self._spelt: dict[types.FrameType, WatchedCall] = {}
+        self._ways = Ways(targets, write)
         self._not_spelt: Counter[str] = Counter()
         self._num_calls = 0
         self._num_spelt = 0
-        self._start, self._num_before = "", 0
         self._is_busy = False
         # by identity, for most of what a suite runs: code that is neither watched nor a constructor
         self._others: dict[int, types.CodeType] = {}
@@ -97,7 +83,7 @@ class Observer:
     def start(self, name: str) -> None:
         """Begin to watch the current thread, for one test or snippet of this name."""
         self._objects.begin()
-        self._start, self._num_before = name, self._num_calls
+        self._ways.begin(name)
         for seen in self._seen.values():
             seen.num_now = 0
         sys.setprofile(self._hook)
@@ -106,8 +92,7 @@ class Observer:
         """End it."""
         sys.setprofile(None)
         self._pending.clear()
-        self._spelt.clear()
-        self._givers.clear()
+        self._ways.end()
 
     def write_counts(self) -> None:
         """Write what was counted so far."""
@@ -129,9 +114,7 @@ class Observer:
             finally:
                 self._is_busy = False
         elif event == "return":
-            self._spelt.pop(frame, None)
-            if type(argument) is types.GeneratorType and argument.gi_frame is not None:
-                self._note_giver(frame, argument.gi_frame)
+            self._ways.returned(frame, argument)
             if frame in self._pending:
                 self._is_busy = True
                 try:
@@ -153,13 +136,13 @@ class Observer:
         if seen is None:
             seen = self._seen[target.path, target.qualname] = _Seen()
             self._write({"reached_function": target.record()})
-        self._note_way(frame, target, seen)
+        self._ways.reached(frame, target)
         self._num_calls += 1
         if self._num_calls % COUNTS_EVERY == 0:
             self.write_counts()
         if target.problem:
             seen.is_enough = True
-            self._route(frame, target, seen)
+            self._ways.look_around(frame, target)
             return
         follows = (
             seen.num_now < MAX_NOW
@@ -167,7 +150,7 @@ class Observer:
             and (target.kind == "init" or (target.kind in ("method", "function") and self._is_followed(frame, code)))
         )
         # a call by what is not the repository's own may lead to functions that were not seen before
-        leads_in = seen.num_now < MAX_NOW and frame.f_back is not None and not self._is_own(frame.f_back.f_code)
+        leads_in = seen.num_now < MAX_NOW and frame.f_back is not None and not self._ways.is_own(frame.f_back)
         if not follows and not leads_in and (seen.is_enough or seen.num_now >= MAX_NOW):
             return
         self._look(frame, code, target, seen, follows=follows)
@@ -189,7 +172,7 @@ class Observer:
             call = WatchedCall(self._speller, self._registry, target, code, values)
             step = call.step
             if not target.is_generator:
-                self._spelt[frame] = call
+                self._ways.spelt[frame] = call
             if not seen.is_enough:
                 self._num_spelt += 1
                 self._take(target, seen, call)
@@ -199,8 +182,8 @@ class Observer:
             why = "large_argument"
         if why and not seen.is_enough:
             self._note_unspelt(target, seen, why)
-        if why:
-            self._route(frame, target, seen)
+        if why and not seen.texts:
+            self._ways.look_around(frame, target)
         if seen.num_tries >= MAX_TRIES or len(seen.texts) >= MAX_DISTINCT:
             seen.is_enough = True
         gives = "" if target.is_generator or target.kind in ("init", "setter") or call is None else call.plain
@@ -214,72 +197,6 @@ class Observer:
         if why not in seen.not_spelt:
             seen.not_spelt.add(why)
             self._write({"unspelt_call": {"path": target.path, "qualname": target.qualname, "why": why}})
-
-    def _note_giver(self, frame: types.FrameType, given: types.FrameType) -> None:
-        if self._targets.place(frame.f_code.co_filename) and self._targets.place(given.f_code.co_filename):
-            place = self._targets.place_of(frame.f_code)
-            givers = self._givers.setdefault(id(given), [])
-            if place is not None and len(givers) < MAX_FOCUS:
-                givers.append(place)
-
-    def _add_to(self, focus: list[tuple[str, int]], frame: types.FrameType) -> None:
-        """Add a frame's function to those on a way, and where it is a generator's those that gave it."""
-        place = self._targets.place_of(frame.f_code)
-        for each in [place, *self._givers.get(id(frame), ())]:
-            if each is not None and each not in focus:
-                focus.append(each)
-
-    def _note_way(self, frame: types.FrameType, target: WatchedFunction, seen: _Seen) -> None:
-        """Write how this test or snippet comes to call a function, where none before calls it as soon."""
-        num_before = self._num_calls - self._num_before
-        if num_before >= seen.least_before or seen.num_ways >= MAX_WAYS:
-            return
-        seen.least_before = num_before
-        focus: list[tuple[str, int]] = []
-        self._add_to(focus, frame)
-        outer = frame.f_back
-        while outer is not None and self._targets.place(outer.f_code.co_filename):
-            self._add_to(focus, outer)
-            outer = outer.f_back
-        if len(focus) <= MAX_FOCUS:
-            seen.num_ways += 1
-            way = {"path": target.path, "qualname": target.qualname, "start": self._start, "num_before": num_before}
-            self._write({"seen_way": {**way, "focus": focus[::-1]}})
-
-    def _is_own(self, code: types.CodeType) -> bool:
-        return self._targets.place(code.co_filename) == "own"
-
-    def _route(self, frame: types.FrameType, target: WatchedFunction, seen: _Seen) -> None:
-        """Write the nearest call on the stack that has a text, for a function whose own calls have none.
-
-        All functions from there to it must be the repository's own: a session opens no others.
-        """
-        if seen.texts or len(seen.routes) >= MAX_ROUTES or seen.num_route_tries >= MAX_ROUTE_TRIES:
-            return
-        seen.num_route_tries += 1
-        focus: list[tuple[str, int]] = []
-        self._add_to(focus, frame)
-        outer = frame.f_back
-        while outer is not None and len(focus) < MAX_FOCUS and self._is_own(outer.f_code):
-            call = self._spelt.get(outer)
-            self._add_to(focus, outer)
-            if call is not None:
-                break
-            outer = outer.f_back
-        else:
-            return
-        if len(focus) > MAX_FOCUS:
-            return
-        try:
-            record = call.record()
-        except Unspelt:
-            return
-        text = "\n".join([*record["before"], record["call"]])
-        if text not in seen.routes:
-            seen.routes.add(text)
-            shape = " ".join(call.shape)[:400]
-            fields = {**target.record(), "kind": call.target.kind, "problem": ""}
-            self._write({"seen_call": {**fields, **record, "shape": shape, "focus": focus[::-1]}})
 
     def _take(self, target: WatchedFunction, seen: _Seen, call: WatchedCall) -> None:
         shape = call.shape
