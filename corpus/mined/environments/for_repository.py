@@ -115,12 +115,15 @@ class RepositoryEnvironments:
     def __exit__(self, *exception: object) -> None:
         self._provisioner.__exit__(*exception)
 
-    def ask(self, summary: RepositorySummary, *, is_stdlib: bool) -> Callable[[], RepositoryPackages]:
+    def ask(
+        self, summary: RepositorySummary, *, is_stdlib: bool, has_tests: bool = False
+    ) -> Callable[[], RepositoryPackages]:
         """Begin to make a repository's environment, where it is to have one.
 
         Args:
             summary: what the reader told of the repository.
             is_stdlib: it is a module of this interpreter.
+            has_tests: its tests are to be collected, so that pytest is asked for even if they need unittest alone.
 
         Returns:
             A function that waits for the environment and gives the packages.
@@ -131,7 +134,7 @@ class RepositoryEnvironments:
         version = search_of(python).version
         if self._options.kind != "auto" or is_stdlib:
             return lambda: self._packages(summary, python, version, None, is_stdlib=is_stdlib)
-        requirements = (*summary.requirements, *_undeclared(summary))
+        requirements = (*summary.requirements, *_undeclared(summary, has_tests=has_tests))
         before = self._before(summary)
         made = self._provisioner.environment(requirements, python, version, before=before)
         if requirements:
@@ -192,11 +195,11 @@ class RepositoryEnvironments:
         )
 
 
-def _undeclared(summary: RepositorySummary) -> list[str]:
-    """Distributions of well-known packages that the repository imports and declares nowhere."""
+def _undeclared(summary: RepositorySummary, *, has_tests: bool) -> list[str]:
+    """Distributions of well-known packages that are imported and declared nowhere, and pytest where there are tests."""
     declared = {canonicalize_name(Requirement(text).name) for text in summary.requirements}
     declared.add(canonicalize_name(summary.name))
-    imported = set(summary.imports) - set(summary.own_names)
+    imported = {*summary.imports, *(["pytest"] if has_tests else [])} - set(summary.own_names)
     return sorted({DISTRIBUTIONS[name] for name in imported & DISTRIBUTIONS.keys()} - declared)
 
 

@@ -67,6 +67,8 @@ WITHOUT_EFFECT = {
 }
 STANDS_IN = {"param", "cls", "instance", "function", "addfinalizer", "node", "fixturename", "getfixturevalue"}
 """Attributes of ``request`` that the stand-in of ``spelling`` has."""
+MAX_NODEID, MAX_CUT = 2_000, 200
+"""Characters of an item's identifier that can be told, and those that are kept of a longer one."""
 MAX_ERROR = 300
 MAX_ERRORS = 500
 """Files that could not be collected which are told."""
@@ -160,13 +162,18 @@ class _Recipe:
     def record(self) -> dict[str, object]:
         """The JSON of the item; with a ``problem`` it has no commands."""
         item = self._item
+        case, nodeid = item.name, item.nodeid
+        is_told = len(nodeid) <= MAX_NODEID
+        if not is_told:
+            # of a parameter whose text is a page: others of the same test say as much
+            case, nodeid = f"{case[:MAX_CUT]}...", f"{nodeid[:MAX_CUT]}..."
         record: dict[str, object] = {
-            "nodeid": item.nodeid,
+            "nodeid": nodeid,
             "path": os.path.relpath(getattr(item, "path", item.fspath), self._root),
             "module": item.module.__name__,
             "cls": "" if item.cls is None else item.cls.__qualname__,
             "name": getattr(item, "originalname", None) or item.name,
-            "case": item.name,
+            "case": case,
             "line": first_line(self._function),
             "end_line": last_line(self._function),
             "skip": "",
@@ -194,7 +201,9 @@ class _Recipe:
             "prepares": [],
         }
         try:
-            record["skip"] = self._skip_reason()
+            record["skip"] = self._skip_reason()[:MAX_NODEID]
+            if not is_told:
+                raise _NotSpelt("long_identifier")
             if not record["skip"]:
                 record.update(self._body())
         except _NotSpelt as why:
