@@ -86,7 +86,7 @@ def kept_fact(name: str, about: tuple[str, ...], depends_on: tuple[str, ...], ma
             kept: T = answer
             return kept
     answer = make()
-    write_private(place, marshal.dumps((key, answer)), "fact", MAX_FACTS)
+    write_private(place, marshal.dumps((key, answer)), "fact", MAX_FACTS)  # type: ignore[arg-type]  # as `make` promises
     return answer
 
 
