@@ -139,4 +139,4 @@ def test_an_argument_that_names_a_folder_of_the_sandbox_has_no_text(tmp_path: Pa
     )
     candidates, note = mined(root, tmp_path / "staging")
     assert [json.dumps(each.snippet.pieces[-1].source) for each in candidates] == [json.dumps("f('/reports/a')\n")]
-    assert note["not_spelt"] == {"path_of_the_sandbox": 4}
+    assert note["not_spelt"] == {"path_of_the_sandbox": 5}
