@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from typing import Annotated, Literal
 
+from trace_mine.corpus.mined.marked_lines import marked_lines
 from trace_mine.corpus.mined.reader_protocol import check_relative
 from trace_mine.tracer.inside.protocol.codec import AtMost, OneOf, ProtocolError, Record, record
 from trace_mine.tracer.inside.protocol.jobs import Count, Line, Location, Name
@@ -27,8 +29,8 @@ FunctionKind = Literal["function", "method", "classmethod", "staticmethod", "pro
 
 
 @record
-class ReachedFunction(Record):
-    """A function of the repository that was called.
+class OfFunction(Record):
+    """What records say of a function of the repository.
 
     Attributes:
         module, qualname: by which it is imported.
@@ -53,11 +55,15 @@ class ReachedFunction(Record):
 
 
 @record
-class SeenCall(Record):
+class ReachedFunction(OfFunction):
+    """A function that was called."""
+
+
+@record
+class SeenCall(OfFunction):
     """A call that has a text.
 
     Attributes:
-        module, qualname, path, line, end_line, kind, is_generator, problem: of its function, as ``ReachedFunction``.
         imports, before, call: the commands: imports, statements that make objects, and the call.
         named_imports, named_before, named_call: the same with arguments that may change in variables.
         variables: names of the objects that ``named_before`` makes; ``given``: of its other variables.
@@ -66,14 +72,6 @@ class SeenCall(Record):
             first line, from the one that is called to this one. ``kind`` is that of the one that is called.
     """
 
-    module: Name
-    qualname: Name
-    path: Location
-    line: Line
-    end_line: Line
-    kind: FunctionKind
-    is_generator: bool
-    problem: Word
     imports: Commands
     before: Commands
     call: Command
@@ -86,7 +84,7 @@ class SeenCall(Record):
     focus: Focus
 
     def agree(self) -> None:
-        check_function(self.path, self.line, self.end_line)
+        OfFunction.agree(self)  # a record with slots is another class than its text, so that ``super()`` has none
         for path, line in self.focus:
             check_function(path, line, line)
         for dotted in (self.module, self.qualname):
@@ -183,15 +181,8 @@ def records_of(output: bytes, word: str) -> Iterator[Record]:
     A run that was ended may have left half a line, so that a line which is no record is passed over; what it would have
     said was never more than a claim.
     """
-    prefix = f"{word} ".encode("ascii")
-    num_records = 0
-    start = 0
-    while num_records < MAX_RECORDS and (end := output.find(b"\n", start)) >= 0:
-        line, start = output[start:end], end + 1
-        if not line.startswith(prefix):
-            continue
-        num_records += 1
+    for line in islice(marked_lines(output, word), MAX_RECORDS):
         try:
-            yield SEEN.from_json(json.loads(line[len(prefix) :]))
+            yield SEEN.from_json(json.loads(line))
         except (ValueError, RecursionError):  # ProtocolError among them
             continue

@@ -28,6 +28,7 @@ from trace_mine.corpus.mined.harvest.harvest_protocol import (
     UnspeltCall,
     records_of,
 )
+from trace_mine.corpus.mined.pytest_options import GOES_ON, MARKS, OPTIONS
 from trace_mine.corpus.mined.shown_code import staged_code, with_code
 from trace_mine.corpus.mined.snippets.candidate import Candidate
 from trace_mine.tracer.atomic import write_atomically
@@ -61,7 +62,8 @@ targets = WatchedFunctions({root!r}, {own!r}, {roots!r})
 given = json.loads({given!r})
 """
 _TESTS = (
-    f"from {PACKAGE}.pytest_run import run_tests\n" + "run_tests(targets, write, given['root'], given['seconds'])\n"
+    f"from {PACKAGE}.pytest_run import run_tests\n"
+    "run_tests(targets, write, given['root'], given['seconds'], options=given['options'], marks=given['marks'])\n"
 )
 _SNIPPETS = "run_snippets(targets, write, given['snippets'], given['seconds'])\n"
 _TRIALS = "try_calls(write, given['calls'], given['root'], given['seconds'])\n"
@@ -187,12 +189,14 @@ def harvest_calls(
     kept = staging / f"calls-{kept_as}.jsonl"
     if (harvest := _read_kept(kept)) is not None:
         return harvest
+    is_run = [each for each in candidates if each.drop is None and not (has_pytest and each.snippet.kind == "test")]
+    if not (is_run or literal_calls or (has_pytest and wants_calls)):
+        return _Sums().harvest()  # a jail takes half a second of CPU to start
     code = staged_code(staging, Path(__file__).parent / "inside", PACKAGE)
     with Worker(with_code(jail_of(config, replaying=False), code), LIMITS, **config.worker_levels) as worker:
         runs = _Runs(config, worker)
         if has_pytest and wants_calls:
             runs.tests()
-        is_run = [each for each in candidates if each.drop is None and not (has_pytest and each.snippet.kind == "test")]
         runs.sums.pages = runs.snippets([each for each in is_run if each.snippet.kind == "docs"])
         if wants_calls:
             runs.snippets([each for each in is_run if each.snippet.kind in ("doctest", "test", "script")])
@@ -244,7 +248,9 @@ class _Runs:
 
     def tests(self) -> None:
         """Run all tests under pytest."""
-        self._run(_TESTS, {"seconds": ITEM_SECONDS}, "tests")
+        # a benchmark would be run many times
+        options = [*OPTIONS, GOES_ON, "-pno:benchmark"]
+        self._run(_TESTS, {"seconds": ITEM_SECONDS, "options": options, "marks": [*MARKS]}, "tests")
 
     def snippets(self, candidates: Sequence[Candidate]) -> dict[int, SnippetDone]:
         """Run snippets as their authors' tools would; one that ends the process costs the others nothing.

@@ -198,6 +198,8 @@ def _candidate(
 ) -> Candidate:
     data = read_bytes(root, call.path)
     callee = call.call.partition("(")[0]
+    num_imports = next((n for n, each in enumerate(tried.commands) if not each.startswith(("import ", "from "))), 0)
+    imports, commands = tried.commands[:num_imports], tried.commands[num_imports:]
     return Candidate(
         snippet=Snippet(
             kind="call",
@@ -205,7 +207,9 @@ def _candidate(
             path=call.path,
             line=call.line,
             end_line=call.end_line,
-            pieces=tuple(Piece(source=f"{command}\n", line=call.line) for command in tried.commands),
+            pieces=tuple(Piece(source=f"{command}\n", line=call.line) for command in commands),
+            # what the call's names need is no part of what it shows, as a docstring's names are not
+            code="".join(f"{command}\n" for command in imports),
             opens=(callee,) if all(part.isidentifier() for part in callee.split(".")) else (),
             continue_on_error=True,  # an error is what the call gives, too
             focus=call.focus,

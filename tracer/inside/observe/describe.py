@@ -279,7 +279,8 @@ class Teller:
         if length > MAX_SET or length > self.left:
             self.cut = True
             return f"<set of {length}>"
-        return "{" + ", ".join(sorted(self.tell(item, depth) for item in items)) + "}"
+        # of a WeakSet's own set, in an event loop, items go while texts are made: the collector may run
+        return "{" + ", ".join(sorted(self.tell(item, depth) for item in [*items])) + "}"
 
     def _some(self, items: Iterable[Item]) -> list[Item]:
         """As many of the items as values may still be visited."""

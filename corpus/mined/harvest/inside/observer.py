@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 import types
 from collections import Counter
@@ -27,7 +28,8 @@ MAX_DISTINCT = 16
 MAX_ALIKE = 6
 """Those of them whose arguments are of the same classes."""
 COUNTS_EVERY = 500
-_GENERATOR = 0x20
+"""Calls after which the counts are written: those of a run that is ended would be lost."""
+_GENERATOR = inspect.CO_GENERATOR
 
 
 @dataclass
@@ -201,7 +203,7 @@ class Observer:
         if seen.shapes[shape] >= MAX_ALIKE:
             return
         record = call.record()
-        text = "\n".join([*record["before"], record["call"]])  # type: ignore[misc,list-item]
+        text = "\n".join([*record["before"], record["call"]])
         if text in seen.texts:
             return
         seen.texts.add(text)
@@ -227,7 +229,7 @@ class Observer:
         if type(file) is not str or not self._targets.place(file):
             self._others[id(code)] = code
             return
-        made = unwrapped(kind.__init__, code)  # type: ignore[misc]
+        made = unwrapped(kind.__init__, code)
         if made is None:
             return
         self._speller.begin()

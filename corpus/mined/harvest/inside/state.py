@@ -12,6 +12,7 @@ import pathlib
 import re
 import types
 import uuid
+from collections.abc import Callable
 
 MAX_NODES = 500
 """Values that a state is made of; an object that holds more is a store of data, and no argument of an example."""
@@ -47,7 +48,7 @@ BY_IDENTITY = (
 _LOCKS = (_thread.LockType, _thread.RLock)
 ITERATORS = frozenset(map(type, (iter([]), iter(()), iter(""), iter("\xe9"), iter(range(0)))))
 """Iterators that tell by ``__reduce__`` what is left of them."""
-_VALUES = {
+_VALUES: dict[type, Callable[..., object]] = {
     str: str.__str__,
     bytes: bytes.__bytes__,
     int: int.__int__,
@@ -98,11 +99,11 @@ class StateReader:
             return ("met", self._met[id(value)])
         self._met[id(value)] = len(self._met)
         if kind in ITERATORS:
-            return (id(kind), self.of(value.__reduce__(), depth + 1))  # type: ignore[arg-type]
-        if kind is types.MethodType:
-            return ("method", id(value.__func__), self.of(value.__self__, depth + 1))  # type: ignore[attr-defined]
-        if kind is bytearray:
-            return ("bytearray", bytes(value))  # type: ignore[call-overload]
+            return (id(kind), self.of(value.__reduce__(), depth + 1))
+        if type(value) is types.MethodType:
+            return ("method", id(value.__func__), self.of(value.__self__, depth + 1))
+        if type(value) is bytearray:
+            return ("bytearray", bytes(value))
         if path and kind.__flags__ & HEAP:
             self.paths[id(value)] = path
         parts = self._contents(value, depth + 1, path)

@@ -15,6 +15,7 @@ TEST_FOLDERS = frozenset(("tests", "test", "docs", "examples", "benchmarks", "be
 """Folders whose functions are no part of what a repository offers."""
 _NO_FUNCTIONS = frozenset(("<module>", "<listcomp>", "<setcomp>", "<dictcomp>", "<genexpr>"))
 MAX_UNWRAPPED = 10
+"""Decorators around one function."""
 
 
 @dataclass(frozen=True)

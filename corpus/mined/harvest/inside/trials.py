@@ -9,6 +9,7 @@ import types
 from collections.abc import Callable, Iterator, Sequence
 
 from trace_mine_harvest.runs import OwnTimeIsOver, within
+from trace_mine_harvest.watched_call import CallTexts
 
 MAX_ITEMS = 60
 """Items of an iterator that a session shows at once; of a longer one it shows the first ``NEXT``."""
@@ -23,7 +24,7 @@ _READERS = (list, tuple, dict, set)
 
 
 def try_calls(
-    write: Callable[[dict[str, object]], None], calls: Sequence[dict[str, object]], root: str, seconds: float
+    write: Callable[[dict[str, object]], None], calls: Sequence[GivenCall], root: str, seconds: float
 ) -> None:
     """Try calls one after the other, each in a namespace of its own.
 
@@ -70,13 +71,23 @@ class _Far(BaseException):
     """Too many lines of others were run before the function. No ``Exception``, which the repository's code catches."""
 
 
+class GivenCall(CallTexts):
+    """A call that is to be tried, as ``harvest_protocol.SeenCall`` with its number; only what is used of it."""
+
+    number: int
+    path: str
+    qualname: str
+    kind: str
+    focus: Sequence[tuple[str, int]]
+
+
 class _Trial:
     """One call: run with all that may change in variables, then written as it is best read."""
 
-    def __init__(self, call: dict[str, object], root: str) -> None:
+    def __init__(self, call: GivenCall, root: str) -> None:
         self._call = call
-        self.target = f"{root}/{call['path']}", str(call["qualname"])
-        self.focus = frozenset((f"{root}/{path}", line) for path, line in call["focus"])  # type: ignore[attr-defined]
+        self.target = f"{root}/{call['path']}", call["qualname"]
+        self.focus = frozenset((f"{root}/{path}", line) for path, line in call["focus"])
         self.lines: set[int] = set()
         self.num_before = 0
         self.commands: list[str] = []
@@ -90,13 +101,13 @@ class _Trial:
     def run(self) -> None:
         """Run the call and choose the commands."""
         call = self._call
-        before = [*call["named_imports"], *call["named_before"]]  # type: ignore[misc]
+        before = [*call["named_imports"], *call["named_before"]]
         for command in before:
             exec(compile(command, "<set-up>", "exec"), self._names)
-        given = [str(name) for name in call["given"]]  # type: ignore[attr-defined]
-        variables = [*(str(name) for name in call["variables"]), *given]  # type: ignore[attr-defined]
+        given = call["given"]
+        variables = [*call["variables"], *given]
         states = {name: self._shown_state(name) for name in variables}
-        text = str(call["named_call"])
+        text = call["named_call"]
         is_statement = call["kind"] == "setter"
         shows: list[str] = []
         try:
@@ -114,9 +125,9 @@ class _Trial:
             shows = [""]
         changed = [name for name in variables if self._shown_state(name) != states[name]]
         if any(name in given for name in changed):
-            commands, text = before, str(call["named_call"])
+            commands, text = before, call["named_call"]
         else:
-            commands, text = [*call["imports"], *call["before"]], str(call["call"])  # type: ignore[misc]
+            commands, text = [*call["imports"], *call["before"]], call["call"]
         self.commands = [*commands, *self._with(text, shows, is_statement=is_statement)]
         for name in changed:
             state = self._shown_state(name)
@@ -139,7 +150,7 @@ class _Trial:
             if isinstance(value, types.CoroutineType):
                 value.close()
             return "", None
-        if not hasattr(kind, "__next__") or (kind.__repr__ is not object.__repr__ and _is_shown(value)):
+        if not hasattr(kind, "__next__") or (_has_text(kind) and _is_shown(value)):
             return "", value
         items: list[object] = []
         iterator: Iterator[object] = value  # type: ignore[assignment]
@@ -188,7 +199,7 @@ class _Trial:
         if _is_shown(value):
             text = _text(value)
             fields = getattr(value, "__dict__", None)
-            if type(fields) is dict and fields and _is_shown(fields) and type(value).__repr__ is not object.__repr__:
+            if type(fields) is dict and fields and _is_shown(fields) and _has_text(type(value)):
                 return name, f"{text} {_text(fields)}"
             return name, text
         fields = getattr(value, "__dict__", None)
@@ -235,6 +246,12 @@ def _text(value: object) -> str:
         return repr(value)
     except Exception:
         return "at 0x0"
+
+
+def _has_text(kind: type[object]) -> bool:
+    """Return True if objects of the class have another text than their address."""
+    shows: object = kind.__repr__
+    return shows is not object.__repr__
 
 
 def _has_order(value: set[object] | frozenset[object]) -> bool:

@@ -3,11 +3,25 @@
 from __future__ import annotations
 
 import types
+from typing import TypedDict
 
 from trace_mine_harvest.arguments import argument_texts
 from trace_mine_harvest.spelling import CallSpeller
 from trace_mine_harvest.targets import WatchedFunction, unwrapped
 from trace_mine_harvest.texts import SELF, Registry, Unspelt
+
+
+class CallTexts(TypedDict):
+    """A call as commands, as ``harvest_protocol.SeenCall`` has them."""
+
+    imports: list[str]
+    before: list[str]
+    call: str
+    named_imports: list[str]
+    named_before: list[str]
+    named_call: str
+    variables: list[str]
+    given: list[str]
 
 
 class WatchedCall:
@@ -83,7 +97,7 @@ class WatchedCall:
             return f"{text}.{target.name}", values[1:]
         return self._registry.imported(target.module, target.qualname), values  # by `super()`, of a class below
 
-    def record(self) -> dict[str, object]:
+    def record(self) -> CallTexts:
         """The call as commands, with the arguments in place and, where some may be changed, in variables."""
         plain = self._registry.render(self.plain, {}, self._given, self._kept)
         named = plain

@@ -116,7 +116,7 @@ class Ways:
             record = call.record()
         except Unspelt:
             return
-        text = "\n".join([*record["before"], record["call"]])  # type: ignore[misc,list-item]
+        text = "\n".join([*record["before"], record["call"]])
         if text not in known.routes:
             known.routes.add(text)
             fields = {**target.record(), "kind": call.target.kind, "problem": ""}

@@ -107,7 +107,10 @@ def harvested(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[dict[s
     for candidate in candidates:
         assert candidate.snippet.kind == "call" and candidate.snippet.path == "lib.py" and candidate.drop is None
         name = candidate.snippet.name.removeprefix("lib.").partition("[")[0]
-        commands.setdefault(name, []).append([piece.source.rstrip("\n") for piece in candidate.snippet.pieces])
+        snippet = candidate.snippet
+        texts = [*snippet.code.splitlines(), *(piece.source.rstrip("\n") for piece in snippet.pieces)]
+        assert not snippet.pieces[0].source.startswith(("from ", "import ")), "imports belong to the set-up"
+        commands.setdefault(name, []).append(texts)
     yield commands, note
 
 
