@@ -1,7 +1,4 @@
-"""Makes work units out of repositories: the mined origin of a dataset. ``tracing`` traces a unit in a worker.
-
-Over 400 lines because what is read, collected and harvested of a repository meets here.
-"""
+"""Makes work units out of repositories: the mined origin of a dataset. ``tracing`` traces a unit in a worker."""
 
 from __future__ import annotations
 
@@ -16,18 +13,12 @@ from trace_mine.corpus.hashing import code_hash, content_key
 from trace_mine.corpus.mined.environments.for_repository import COMMIT, RepositoryEnvironments, RepositoryPackages
 from trace_mine.corpus.mined.environments.provision import kept_environments
 from trace_mine.corpus.mined.file_counts import AllFileCounts
-from trace_mine.corpus.mined.harvest.harvesting import harvest_calls
-from trace_mine.corpus.mined.harvest.in_repository import literal_calls, with_calls, with_pages
 from trace_mine.corpus.mined.import_search import search_of
-from trace_mine.corpus.mined.items.collection import collect_tests
-from trace_mine.corpus.mined.items.in_repository import with_items
 from trace_mine.corpus.mined.options import MineOptions as MineOptions
 from trace_mine.corpus.mined.payload import (
     MinedEntry,
     MinedPayload,
-    PortableArguments,
     RepositoryEntry,
-    TracerArguments,
     UnreadableEntry,
 )
 from trace_mine.corpus.mined.provenance import normalised_name
@@ -42,16 +33,16 @@ from trace_mine.corpus.mined.repositories import (
     name_of,
     open_target,
 )
+from trace_mine.corpus.mined.repository_candidates import CandidateSearch
 from trace_mine.corpus.mined.script_runs import manifest_problems, seeded
 from trace_mine.corpus.mined.snippets import Candidate
 from trace_mine.corpus.mined.snippets.file_roles import ScriptChoice
-from trace_mine.corpus.mined.snippets.testcases import is_test_file
-from trace_mine.corpus.mined.start_tracer import config_of
+from trace_mine.corpus.mined.staging import stage_checkout
+from trace_mine.corpus.mined.tracer_arguments import tracer_arguments, warm_modules
 from trace_mine.corpus.mined.tracing import ORIGIN, trace_unit
 from trace_mine.corpus.rows import printable
 from trace_mine.corpus.stats import CallNote, EnvironmentNote, ItemNote, Notes
 from trace_mine.corpus.work import Traces, WorkUnit
-from trace_mine.tracer.inside.reasons import Reason
 from trace_mine.tracer.schema import SCHEMA_VERSION, Drop
 from trace_mine.tracer.visible import one_line
 
@@ -97,6 +88,7 @@ class Mined:
         self._num_left = options.limit
         self._options = options
         self._staging = staging.resolve()  # the reader's jail has absolute paths, and --out may be a relative one
+        self._candidate_search = CandidateSearch(options, self._staging, tell)
         self._files = AllFileCounts()
         self._missing: dict[str, Counter[str]] = {}
         self._targets: list[NamedInput] = []
@@ -172,6 +164,7 @@ class Mined:
                         continue
                     if num_left is not None:
                         num_left = max(0, num_left - len(reading.candidates))
+                    repository = self._with_version_files(repository, reading.summary)
                     packages = environments.ask(reading.summary, is_stdlib=repository.stdlib)
                     yield partial(self._units_with, repository, reading, packages)
 
@@ -212,6 +205,18 @@ class Mined:
             for example in summary.examples:
                 self._files.add_example(summary.name, example.path, example.reason, example.evidence)
         return reading
+
+    def _with_version_files(self, repository: Repository, summary: RepositorySummary) -> Repository:
+        """The repository with the files that its build would write, as a copy; itself where it lacks none."""
+        if not summary.version_files:
+            return repository
+        copy = stage_checkout(repository.root, summary.version_files, self._staging)
+        names = one_line(", ".join(summary.version_files))
+        if isinstance(copy, Drop):
+            self._tell(f"{summary.name} can't be copied to add {names}: {one_line(copy.evidence)}")
+            return repository
+        self._tell(f"{summary.name}: added {names}, which its build would write")
+        return replace(repository, root=copy)
 
     def notes(self) -> Notes:
         """The files and inputs that were not searched, and the packages that are imported and not installed here.
@@ -258,16 +263,21 @@ class Mined:
             self._missing.setdefault(summary.name, Counter()).update(packages.missing)
         if packages.environment is not None and reading.candidates:
             self._environments[summary.name] = _note_of(summary, packages)
+        search = self._candidate_search.of(repository, reading, packages)
+        if search.items is not None:
+            self._items[summary.name] = search.items
+        if search.calls is not None:
+            self._calls[summary.name] = search.calls
         groups: dict[tuple[str, ...], list[Candidate]] = defaultdict(list)
         seed = None if self._options.parsed_view.hides else self._options.seed  # such a view decides draws itself
-        for candidate in self._within_limit(self._candidates(repository, reading, packages)):
+        for candidate in self._within_limit(search.candidates):
             if seed is not None:
                 candidate = seeded(candidate, seed, packages.importable)
             groups[candidate.sys_path].append(candidate)
         # A tracer has one `sys.path`, so snippets with another one would need it started anew.
         for sys_path, members in groups.items():
             warm = warm_modules(summary.imports, packages, members)
-            tracer, portable = self._tracer_arguments(repository, packages, sys_path, warm)
+            tracer, portable = tracer_arguments(self._options, repository, packages, sys_path, warm)
             size = max(1, UNIT_SNIPPETS // self._options.sessions)  # a snippet's sessions stay together
             for start in range(0, len(members), size):
                 snippets = [
@@ -284,7 +294,9 @@ class Mined:
                 }
                 # Other snippets of the repository are not in the key, but all of its files are: any of them may be
                 # imported by these.
-                key = content_key(self.fingerprint, summary.fingerprint, origin, portable, snippets)
+                # what a build would have added is a file of the repository too
+                files = [summary.fingerprint, *([dict(summary.version_files)] if summary.version_files else [])]
+                key = content_key(self.fingerprint, *files, origin, portable, snippets)
                 payload: MinedPayload = {
                     "tracer_factory": self._options.tracer_factory,
                     "tracer": tracer,
@@ -302,126 +314,12 @@ class Mined:
         self._num_left -= len(kept)
         return kept
 
-    def _candidates(
-        self, repository: Repository, reading: RepositoryReading, packages: RepositoryPackages
-    ) -> Sequence[Candidate]:
-        """The snippets of a repository: its tests as pytest collects them where it has pytest, and harvested calls."""
-        candidates: Sequence[Candidate] = reading.candidates
-        summary = reading.summary
-        entries = self._options.chosen_entries
-        # a repository without tests need not be asked for them
-        has_tests = any(candidate.snippet.kind == "test" for candidate in candidates)
-        has_pytest = has_tests and "pytest" in packages.importable and not repository.stdlib
-        if "test" in entries and has_pytest:
-            arguments, _ = self._tracer_arguments(repository, packages, summary.main_roots, ())
-            tests = collect_tests(config_of(arguments), self._staging)
-            if tests.failure:
-                self._tell(f"tests of {summary.name}: {tests.failure}; they are read by their syntax instead")
-            candidates, self._items[summary.name] = with_items(reading, tests, repository.root, self._options.siblings)
-        if self._options.harvests:
-            candidates = self._harvested(repository, summary, candidates, packages, has_pytest=has_pytest)
-        return [_permitted(each, summary) for each in candidates if each.snippet.kind in entries]
-
-    def _harvested(
-        self,
-        repository: Repository,
-        summary: RepositorySummary,
-        candidates: Sequence[Candidate],
-        packages: RepositoryPackages,
-        *,
-        has_pytest: bool,
-    ) -> Sequence[Candidate]:
-        """The snippets with the calls that they, and the tests, make of the repository's functions."""
-        if not candidates:
-            return candidates
-        sys_path = () if repository.stdlib else summary.main_roots
-        arguments, portable = self._tracer_arguments(repository, packages, sys_path, ())
-        wants_calls = "call" in self._options.chosen_entries
-        by_syntax = [candidate for candidate in candidates if candidate.snippet.kind == "call"]
-        self._tell(f"calls of {summary.name}: its tests, examples and scripts are run to see them")
-        harvest = harvest_calls(
-            config_of(arguments),
-            self._staging,
-            candidates,
-            literal_calls=literal_calls(by_syntax),
-            has_pytest=has_pytest,
-            wants_calls=wants_calls,
-            kept_as=content_key(
-                code_hash(),
-                summary.fingerprint,
-                portable,
-                list(packages.requires),
-                [has_pytest, wants_calls],
-                [candidate.to_json() for candidate in candidates],
-            )[:16],
-        )
-        root = Path(repository.library).parent if repository.library else repository.root
-        candidates = with_pages(candidates, harvest)
-        if not wants_calls:
-            return candidates
-        candidates, note = with_calls(candidates, harvest, root, summary, sys_path=sys_path)
-        self._calls[summary.name] = note
-        self._tell(
-            f"calls of {summary.name}: {note['functions_reached']} functions reached by {note['calls_seen']} calls; "
-            f"{note['distinct']} distinct ones have a text, {note['taken']} are taken, of "
-            f"{note['functions_taken']} functions"
-        )
-        for failure in note["failures"]:
-            self._tell(f"calls of {summary.name}: {failure}; those that were seen before are kept")
-        return candidates
-
     def _sessions(self, candidate: Candidate) -> list[Candidate]:
         """The candidate once for each of its sessions; one that is not run counts once."""
         num_sessions = 1 if candidate.drop is not None else self._options.sessions
         return [
             replace(candidate, snippet=replace(candidate.snippet, session=number)) for number in range(num_sessions)
         ]
-
-    def _tracer_arguments(
-        self, repository: Repository, packages: RepositoryPackages, sys_path: tuple[str, ...], warm: Sequence[str]
-    ) -> tuple[TracerArguments, PortableArguments]:
-        """The keyword arguments of ``TracerConfig`` as JSON, and the part of them that every machine shares."""
-        options = self._options
-        portable: PortableArguments = {
-            "sys_path": list(sys_path),
-            "own": [""],  # calls of all modules below the repository's root may be opened
-            "warm": list(warm),
-            "limits": options.limits.as_dict(),
-            "follow": options.follow,
-            # From level 2 on runs are confined by the kernel; without the option mining refuses to start below that.
-            "minimum_level": 0 if options.allow_unsafe else 2,
-            "sandbox_level": options.sandbox_level,
-            "allow_unsafe": options.allow_unsafe,
-            "seed": options.seed,
-            "view": options.view,
-            "only_choices": options.only_choices,
-            "keeps_records": options.keep == "records",
-            "python_version": packages.version,
-        }
-        tracer: TracerArguments = {
-            **portable,
-            "repository": None if repository.stdlib else str(repository.root),
-            "library": [repository.library] if repository.library else [],
-            "packages": [str(path) for path in packages.packages],
-            "site_folders": [str(path) for path in packages.site_folders],
-            "python": packages.python,
-        }
-        return tracer, portable
-
-
-def batches_of(targets: Sequence[NamedInput]) -> Iterator[list[NamedInput]]:
-    """The targets in order, parted where one reader would be shown more than MAX_SHOWN files and folders."""
-    batch: list[NamedInput] = []
-    shown: set[Path] = set()
-    for target in targets:
-        if target.shown is not None and target.shown not in shown:
-            if len(shown) == MAX_SHOWN:
-                yield batch
-                batch, shown = [], set()
-            shown.add(target.shown)
-        batch.append(target)
-    if batch:
-        yield batch
 
 
 def _entry(repository: str, candidate: Candidate) -> MinedEntry:
@@ -437,14 +335,6 @@ def _entry(repository: str, candidate: Candidate) -> MinedEntry:
     }
 
 
-def _permitted(candidate: Candidate, summary: RepositorySummary) -> Candidate:
-    """The candidate, dropped where only permissive licences are wanted and its own is none."""
-    licence = candidate.licence or summary.licence
-    if candidate.drop is not None or licence not in summary.not_permissive:
-        return candidate
-    return replace(candidate, drop=Drop(reason=Reason.NOT_PERMISSIVE, evidence=f"licence {licence}"))
-
-
 def _note_of(summary: RepositorySummary, packages: RepositoryPackages) -> EnvironmentNote:
     """What ``stats.json`` says of a repository's environment."""
     assert packages.environment is not None
@@ -458,17 +348,16 @@ def _note_of(summary: RepositorySummary, packages: RepositoryPackages) -> Enviro
     }
 
 
-def warm_modules(imports: Iterable[str], packages: RepositoryPackages, candidates: Sequence[Candidate]) -> list[str]:
-    """Names of the modules that are imported once for all snippets, before the first of them is run.
-
-    They are those whose docstrings are run or whose functions are called, and the bound packages that the repository
-    imports itself (pytest alone costs 0.1 s). Test modules are left out: importing all of them could change what one of
-    them sees.
-    """
-    snippets = [candidate.snippet for candidate in candidates if candidate.drop is None]
-    modules = {snippet.module for snippet in snippets if snippet.kind == "doctest"}
-    called = [snippet for snippet in snippets if snippet.kind == "call" and not is_test_file(snippet.path)]
-    # A call runs in `__main__` and imports its function, so its snippet has no module; its name begins with it.
-    modules |= {snippet.name.rpartition(".")[0] for snippet in called if snippet.asks}
-    modules |= {candidate.warm for candidate in candidates if candidate.drop is None}
-    return sorted({module for module in modules if module} | (packages.importable & {*imports}))
+def batches_of(targets: Sequence[NamedInput]) -> Iterator[list[NamedInput]]:
+    """The targets in order, parted where one reader would be shown more than MAX_SHOWN files and folders."""
+    batch: list[NamedInput] = []
+    shown: set[Path] = set()
+    for target in targets:
+        if target.shown is not None and target.shown not in shown:
+            if len(shown) == MAX_SHOWN:
+                yield batch
+                batch, shown = [], set()
+            shown.add(target.shown)
+        batch.append(target)
+    if batch:
+        yield batch

@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from trace_mine.corpus.mined.dynamic_version import version_elsewhere
 from trace_mine.corpus.mined.licences import find_licence
 from trace_mine.corpus.mined.packaging_files import PackagingFiles, dig
 
@@ -80,6 +81,8 @@ def find_provenance(root: Path, *, fallback_name: str, packaging: PackagingFiles
         config.get("metadata", "version", fallback=None),
         setup.get("version"),
     )
+    if not version or version.startswith(("attr:", "file:")):  # setup.cfg says where it stands
+        version = version_elsewhere(packaging)
     # A text since PEP 639, which means an SPDX expression; before that a table, whose text may be anything.
     licence_table = dig(project, "project", "license")
     classifiers = [str(value) for value in metadata.get_all("Classifier") or []]
@@ -99,8 +102,7 @@ def find_provenance(root: Path, *, fallback_name: str, packaging: PackagingFiles
     )
     return Provenance(
         name=normalised_name(name or fallback_name),
-        # setup.cfg may say where the version stands instead of telling it; to look there could mean an import.
-        version=_plain(version) if version and not version.startswith(("attr:", "file:")) else None,
+        version=_plain(version) if version else None,
         commit=find_commit(packaging),
         licence=licence,
     )

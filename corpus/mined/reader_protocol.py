@@ -15,6 +15,7 @@ from typing import Annotated, Literal, cast
 
 from trace_mine.corpus.mined.environments.commit_time import MAX_TIME
 from trace_mine.corpus.mined.environments.declared import MAX_REQUIREMENT_CHARS, MAX_REQUIREMENTS, Declared
+from trace_mine.corpus.mined.environments.version_files import MAX_FILES, MAX_TEXT_CHARS
 from trace_mine.corpus.mined.provenance import Provenance
 from trace_mine.corpus.mined.snippets.candidate import Candidate, HiddenInputs
 from trace_mine.corpus.mined.snippets.file_roles import ScriptRule
@@ -46,6 +47,7 @@ Role = Literal["script", "notebook", "imported", "definitions", "module", "tests
 Evidence = Annotated[str, AtMost(4_096)]
 Short = Annotated[str, AtMost(2_000)]
 RequirementText = Annotated[str, AtMost(MAX_REQUIREMENT_CHARS)]
+VersionText = Annotated[str, AtMost(MAX_TEXT_CHARS)]
 Hexadecimal = Annotated[str, AtMost(64)]
 
 
@@ -274,6 +276,8 @@ class RepositorySummary(Record):
         own_names: top-level names that its files define.
         main_roots: folders that an installation would put on ``sys.path``.
         licences: by path, the licence in a file's own header, where it has one.
+        version_files: by path, the text of each file that a build would write with the version into the package, and
+            that is not there.
         not_permissive: licences among these and the repository's own that leave no choice of permissive ones alone;
             known where that was asked.
         num_read: files that were searched.
@@ -296,6 +300,7 @@ class RepositorySummary(Record):
     own_names: tuple[Name, ...]
     main_roots: tuple[Location, ...]
     licences: Mapping[Location, Short]
+    version_files: Mapping[Location, VersionText]
     not_permissive: tuple[Short, ...]
     num_read: Count
     unsearched: Mapping[Name, Count]
@@ -305,8 +310,12 @@ class RepositorySummary(Record):
     num_snippets: Count
 
     def agree(self) -> None:
-        for path in self.main_roots:
+        for path in (*self.main_roots, *self.version_files):
             check_relative(path)
+        if len(self.version_files) > MAX_FILES or any(
+            not path.isascii() or not path.isprintable() for path in self.version_files
+        ):
+            raise ProtocolError(f"expected at most {MAX_FILES} version files with plain names, got others")
         for text in (self.name, self.version or ""):
             if not text.isascii() or not text.isprintable() or "/" in text:
                 raise ProtocolError(f"expected a name and a version of plain characters, got {text[:40]!r}")

@@ -19,6 +19,7 @@ from trace_mine.corpus.mined.clock import within_limits
 from trace_mine.corpus.mined.discovery import GaveUp, Survey
 from trace_mine.corpus.mined.environments.commit_time import commit_time
 from trace_mine.corpus.mined.environments.declared import Declared, find_declared
+from trace_mine.corpus.mined.environments.version_files import UNKNOWN_VERSION, missing_version_files
 from trace_mine.corpus.mined.files import PYTHON_SUFFIXES, TEXT_SUFFIXES
 from trace_mine.corpus.mined.licences import is_permissive
 from trace_mine.corpus.mined.packaging_files import PACKAGING_SECONDS, PackagingFiles
@@ -109,6 +110,19 @@ def _declared(request: ReadRequest, packaging: PackagingFiles, imports: Containe
     )
 
 
+def _version_files(request: ReadRequest, packaging: PackagingFiles, version: str | None) -> dict[str, str]:
+    """The version files that a build would add to a repository; none for files and modules, which are staged alone."""
+    if request.is_stdlib or request.only is not None or request.metadata is not None:
+        return {}
+    nothing: dict[str, str] = {}
+    return packaging.within_limits(
+        "pyproject.toml",
+        lambda: missing_version_files(packaging, version or UNKNOWN_VERSION),
+        nothing,
+        3 * PACKAGING_SECONDS,
+    )
+
+
 def _time_of(request: ReadRequest, commit: str | None) -> int | None:
     if commit is None or not request.wants_commit_time:
         return None
@@ -138,6 +152,7 @@ def _reading(request: ReadRequest, survey: Survey, provenance: Provenance, num_s
         own_names=tuple(sorted(own_names)),
         main_roots=survey.layout.main_roots,
         licences=survey.licences,
+        version_files=_version_files(request, survey.packaging, provenance.version),
         not_permissive=_not_permissive(request, survey, provenance),
         num_read=counts.num_read,
         unsearched=dict(counts.unreadable),

@@ -12,7 +12,7 @@ import hashlib
 import os
 import shutil
 import stat
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from trace_mine.corpus.mined.archives import (
@@ -192,7 +192,9 @@ class _FolderWriter:
                 self._made.add(folder)
 
 
-def stage_files(sources: Sequence[Path], base: Path, staging: Path, *, label: str) -> Path | Drop:
+def stage_files(
+    sources: Sequence[Path], base: Path, staging: Path, *, label: str, added: Mapping[str, str] | None = None
+) -> Path | Drop:
     """Copy files and folders into a folder that is named for their content; links are left out.
 
     Args:
@@ -200,6 +202,7 @@ def stage_files(sources: Sequence[Path], base: Path, staging: Path, *, label: st
         base: the folder that paths in the copy are relative to.
         staging: where the copy is made.
         label: the beginning of its name, for people.
+        added: by path, relative to ``base``, texts of files that the copy has besides, in folders that it has.
 
     Returns:
         The copy; the one that is there already where nothing has changed.
@@ -214,16 +217,46 @@ def stage_files(sources: Sequence[Path], base: Path, staging: Path, *, label: st
             digest.update(os.fsencode(path.relative_to(base)) + b"\0")  # no path has a null byte, so it ends the name
             with open(path, "rb", opener=_open_at_once) as file:
                 digest.update(hashlib.file_digest(file, "sha256").digest())
+        for name, text in sorted((added or {}).items()):
+            digest.update(os.fsencode(name) + b"\0" + hashlib.sha256(text.encode("utf-8", "replace")).digest())
         target = staging / f"{label}-{digest.hexdigest()[:16]}"
         if not target.exists():
             with new_folder(target) as partial:
                 _copy(files, base, partial)
+                for name, text in (added or {}).items():
+                    (partial / name).parent.mkdir(parents=True, exist_ok=True)
+                    (partial / name).write_text(text, encoding="utf-8", errors="replace")
+                _open_to_all(partial)
     except _Refused as error:
         return unreadable(str(error))
+    except (FileExistsError, NotADirectoryError):
+        return unreadable("expected a file to be added in a folder of the repository, got a file in its place")
     except PermissionError as error:
         name = Path(str(error.filename)).name
         return unreadable(f"expected a readable file, got {error.strerror} for {name!r}; change its permissions")
     return target
+
+
+def stage_checkout(root: Path, added: Mapping[str, str], staging: Path) -> Path | Drop:
+    """Copy a repository and add files that it lacks; git's folder and environments in it are no part of the copy.
+
+    Args:
+        root: the repository's folder.
+        added: by path, relative to the root, the text of each file.
+        staging: where the copy is made.
+
+    Raises:
+        OSError: the disk is full.
+    """
+    with os.scandir(root) as entries:
+        kept = sorted(
+            entry.name
+            for entry in entries
+            if not (entry.name.startswith(".") and entry.is_dir(follow_symlinks=False))
+            and not entry.is_symlink()
+            and not os.path.lexists(os.path.join(entry.path, "pyvenv.cfg"))
+        )
+    return stage_files([root / name for name in kept], root, staging, label="checkout", added=added)
 
 
 def stage_script_folder(script: Path, staging: Path) -> Path | None:
@@ -265,7 +298,6 @@ def _copy(files: Sequence[Path], base: Path, folder: Path) -> None:
         # Not by copytree, which keeps modes and times: the copy must not depend on them.
         with open(path, "rb", opener=_open_at_once) as source, open(copy, "wb") as file:
             shutil.copyfileobj(source, file)
-    _open_to_all(folder)
 
 
 def _open_to_all(folder: Path) -> None:

@@ -12,9 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from trace_mine.tracer.config import TracerConfig
 from trace_mine.tracer.formats import repl
+from trace_mine.tracer.inside.program import Capture
 from trace_mine.tracer.inside.syntax import doctext
 from trace_mine.tracer.schema import Trace
+from trace_mine.tracer.session import Tracer
 
 AWKWARD = [
     "a\tb\n",
@@ -198,3 +201,29 @@ def test_a_command_that_prints_and_raises_shows_both(traced):
     # called by a library function, so that the call is not opened
     trace = traced("def f(n):\n    print('in f')\n    raise ValueError(n)\n[1].sort(key=f)\n")
     assert trace.text.endswith("in f\n>>> raise error_1\nTraceback (most recent call last):\n    ...\nValueError: 1\n")
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import sys\nprint('one')\nsys.stdout.close()\n",
+        "import sys\ndef main(n):\n    with sys.stdout as out:\n        out.write(str(n))\nmain(2)\n",
+        "import sys\nprint('one')\nsys.stdout.close()\nprint('two')\n",
+    ],
+)
+def test_a_program_that_closes_its_output_is_a_drop_of_its_own_kind(kit, source):
+    """No prompt goes on without its output: such a session can't replay, which is no fault of the tracer."""
+    with Tracer(TracerConfig()) as tracer:
+        drop = tracer.trace(kit.script(source))
+    assert not isinstance(drop, Trace)
+    assert drop.reason in ("replay_mismatch", "result_differs", "path_differs"), drop
+
+
+def test_what_was_printed_before_the_output_was_closed_is_kept():
+    capture = Capture(100)
+    capture.write("one\n")
+    assert capture.take() == "one\n"
+    capture.write("two\n")
+    capture.close()
+    capture.close()
+    assert (capture.take(), capture.take()) == ("two\n", "")

@@ -44,6 +44,13 @@ class Capture(io.StringIO):
     def __init__(self, limit: int) -> None:
         super().__init__()
         self.left = limit
+        self._before_close = ""
+
+    def close(self) -> None:
+        """Take no more text; what was written stays to be taken."""
+        if not self.closed:
+            self._before_close = self.getvalue()
+        super().close()
 
     def count(self, size: int) -> None:
         """Count output of ``size`` characters that was made elsewhere.
@@ -61,6 +68,9 @@ class Capture(io.StringIO):
 
     def take(self) -> str:
         """The text that was written since the last call; it is gone from here."""
+        if self.closed:  # a program may do that to its output, as `with sys.stdout:` does
+            written, self._before_close = self._before_close, ""
+            return written
         written = self.getvalue()
         if written:
             # emptied, not replaced: the snippet may hold on to the ``sys.stdout`` that it found

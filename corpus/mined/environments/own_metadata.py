@@ -11,11 +11,9 @@ from collections.abc import Container
 from pathlib import Path
 
 from trace_mine.corpus.hashing import content_key
+from trace_mine.corpus.mined.environments.version_files import UNKNOWN_VERSION
 from trace_mine.corpus.mined.reader_protocol import RepositorySummary
 from trace_mine.tracer.atomic import new_folder, write_atomically
-
-UNKNOWN_VERSION = "0"
-"""Stands for a version that nothing says, as in a checkout whose version is made of its tags."""
 
 _ASKING = frozenset(("importlib", "importlib_metadata", "pkg_resources"))
 

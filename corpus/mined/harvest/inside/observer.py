@@ -1,7 +1,4 @@
-"""Watches the calls of a repository's functions while its own code runs, and writes those that have a text.
-
-Over 400 lines because a call is seen, spelt and followed in one pass, with the texts of its arguments.
-"""
+"""Watches the calls of a repository's functions while its own code runs, and writes those that have a text."""
 
 from __future__ import annotations
 
@@ -11,10 +8,12 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from trace_mine_harvest.arguments import argument_texts, arguments_of
 from trace_mine_harvest.objects import Objects
-from trace_mine_harvest.spelling import CallSpeller, is_changing
-from trace_mine_harvest.targets import WatchedFunction, WatchedFunctions, unwrapped
+from trace_mine_harvest.spelling import CallSpeller
+from trace_mine_harvest.targets import WatchedFunction, WatchedFunctions, defaults_of, unwrapped
 from trace_mine_harvest.texts import SELF, Registry, Unspelt
+from trace_mine_harvest.watched_call import WatchedCall
 
 MAX_TRIES = 150
 """Calls of one function that are looked at."""
@@ -127,7 +126,7 @@ class Observer:
         seen = self._seen.get((target.path, target.qualname))
         if seen is None:
             seen = self._seen[target.path, target.qualname] = _Seen()
-            self._write({"reached_function": _function(target)})
+            self._write({"reached_function": target.record()})
         self._num_calls += 1
         if self._num_calls % COUNTS_EVERY == 0:
             self.write_counts()
@@ -148,15 +147,15 @@ class Observer:
         """Spell a call; write it where it is new; note what it may do to its object."""
         seen.num_tries += 1
         seen.num_now += 1
-        values = _arguments(frame, code)
+        values = arguments_of(frame, code)
         self._speller.begin()
         before: tuple[str, ...] | None = None
         step = why = ""
-        call: _Call | None = None
+        call: WatchedCall | None = None
         try:
             if follows and target.kind != "init":
                 before = self._objects.steps(values[0][1])
-            call = _Call(self._speller, self._registry, target, code, values)
+            call = WatchedCall(self._speller, self._registry, target, code, values)
             step = call.step
             if not seen.is_enough:
                 self._num_spelt += 1
@@ -175,7 +174,7 @@ class Observer:
         elif gives:
             self._pending[frame] = _Pending(None, "", None, False, "", gives)
 
-    def _take(self, target: WatchedFunction, seen: _Seen, call: _Call) -> None:
+    def _take(self, target: WatchedFunction, seen: _Seen, call: WatchedCall) -> None:
         shape = call.shape
         if seen.shapes[shape] >= MAX_ALIKE:
             return
@@ -185,7 +184,7 @@ class Observer:
             return
         seen.texts.add(text)
         seen.shapes[shape] += 1
-        self._write({"seen_call": {**_function(target), **record, "shape": " ".join(shape)[:400]}})
+        self._write({"seen_call": {**target.record(), **record, "shape": " ".join(shape)[:400]}})
 
     def _is_followed(self, frame: types.FrameType, code: types.CodeType) -> bool:
         """Return True for a call whose first argument is an object whose making is known."""
@@ -199,7 +198,7 @@ class Observer:
         """
         if not code.co_argcount:
             return
-        values = _arguments(frame, code)
+        values = arguments_of(frame, code)
         kind = type(values[0][1])
         module = sys.modules.get(kind.__module__)
         file = getattr(module, "__file__", None)
@@ -212,7 +211,7 @@ class Observer:
         self._speller.begin()
         step = why = ""
         try:
-            texts = _texts(self._speller, code, values[1:], dict(_defaults_of(made)))
+            texts = argument_texts(self._speller, code, values[1:], dict(defaults_of(made)))
             step = f"{SELF} = {self._speller.spell(kind)}({', '.join(texts)})"
         except Unspelt as error:
             why = str(error)
@@ -234,197 +233,6 @@ class Observer:
             return
 
 
-class _Call:
-    """One call with its arguments as text.
-
-    Attributes:
-        plain: the call, with its arguments in place.
-        step: the call as a statement in the making of its object; empty where it is none.
-        shape: the classes of its arguments.
-
-    Raises:
-        Unspelt: an argument has no text.
-    """
-
-    def __init__(
-        self,
-        speller: CallSpeller,
-        registry: Registry,
-        target: WatchedFunction,
-        code: types.CodeType,
-        values: list[tuple[str, object]],
-    ) -> None:
-        if target.problem:
-            raise Unspelt(target.problem)
-        self._registry = registry
-        self.step = ""
-        self._kept: list[str] = []
-        self.shape = tuple(type(value).__name__ for _, value in values)
-        # arguments that may be changed, by the name of a variable for each: its text is in place of the argument's
-        self._given: dict[str, str] = {}
-        self._inline: dict[str, str] = {}
-        rest = values
-        if target.kind == "function" or target.kind == "staticmethod":
-            callee = registry.imported(target.module, target.qualname)
-        else:
-            if not values:
-                raise Unspelt("no_object")
-            callee, rest = self._callee(speller, target, code, values)
-        texts = _texts(speller, code, rest, dict(target.defaults))
-        plain = ", ".join(texts)
-        self.plain = _joined(target, callee, plain)
-        named = _texts(speller, code, rest, dict(target.defaults), self._given)
-        self._named_call = _joined(target, callee, ", ".join(named))
-        if target.kind == "init":
-            self.step = f"{SELF} = {self.plain}"
-        elif self._kept and callee == f"{self._kept[0]}.{target.name}" and target.kind == "method":
-            self.step = self.plain.replace(self._kept[0], SELF)
-        elif target.kind == "function" and texts and (mark := _only_mark(texts[0])):
-            self.step = self.plain.replace(mark, SELF)
-
-    def _callee(
-        self, speller: CallSpeller, target: WatchedFunction, code: types.CodeType, values: list[tuple[str, object]]
-    ) -> tuple[str, list[tuple[str, object]]]:
-        first = values[0][1]
-        if target.kind in ("init", "new"):
-            kind = type(first) if target.kind == "init" else first
-            if not isinstance(kind, type):
-                raise Unspelt("no_object")
-            # reached from the constructor of a class below, which was called with other arguments
-            if unwrapped(kind.__init__ if target.kind == "init" else kind.__new__, code) is None:  # type: ignore[misc]
-                raise Unspelt("inner_constructor")
-            return speller.spell(kind), values[1:]
-        if target.kind == "classmethod":
-            return f"{speller.spell(first)}.{target.name}", values[1:]
-        text = speller.spell(first)
-        if text.startswith("\x01"):
-            self._kept.append(text)
-        if target.kind in ("property", "setter"):
-            return f"{text}.{target.name}", values[1:]
-        if _is_reached(type(first), target.name, code):
-            return f"{text}.{target.name}", values[1:]
-        return self._registry.imported(target.module, target.qualname), values  # by `super()`, of a class below
-
-    def record(self) -> dict[str, object]:
-        """The call as commands, with the arguments in place and, where some may be changed, in variables."""
-        plain = self._registry.render(self.plain, {}, self._given, self._kept)
-        named = plain
-        if self._given:
-            named = self._registry.render(self._named_call, self._given, self._given, self._kept)
-        return {
-            "imports": plain.imports,
-            "before": plain.before,
-            "call": plain.call,
-            "named_imports": named.imports,
-            "named_before": named.before,
-            "named_call": named.call,
-            "variables": named.variables,
-            "given": [*self._given],
-        }
-
-
-def _only_mark(text: str) -> str:
-    """A text that is a mark and nothing else; else an empty one."""
-    return text if text.startswith("\x01") and text.endswith("\x01") and text.count("\x01") == 2 else ""
-
-
-def _joined(target: WatchedFunction, callee: str, arguments: str) -> str:
-    if target.kind == "property":
-        return callee
-    if target.kind == "setter":
-        return f"{callee} = {arguments}"
-    return f"{callee}({arguments})"
-
-
-def _texts(
-    speller: CallSpeller,
-    code: types.CodeType,
-    values: list[tuple[str, object]],
-    defaults: dict[str, object],
-    given: dict[str, str] | None = None,
-) -> list[str]:
-    """The texts of arguments, by position as long as none is left out, by name after that.
-
-    Args:
-        speller: gives the texts.
-        code: the function's, by which the parameters' kinds are known.
-        values: by parameter.
-        defaults: what parameters have by default: an argument that is its parameter's default is left out.
-        given: gets the texts of arguments that may be changed, by parameter, whose names then stand in the call.
-    """
-    num_positional = code.co_argcount
-    names = code.co_varnames
-    keyword_only = set(names[num_positional : num_positional + code.co_kwonlyargcount])
-    positional_only = set(names[: code.co_posonlyargcount])
-    starred = names[num_positional + code.co_kwonlyargcount] if code.co_flags & 0x04 else None
-    double_at = num_positional + code.co_kwonlyargcount + (1 if starred else 0)
-    double = names[double_at] if code.co_flags & 0x08 else None
-    by_name = dict(values)
-    more = by_name.get(starred) if starred is not None else ()
-
-    def text_of(name: str, value: object) -> str:
-        text = speller.spell(value)
-        if given is None or not is_changing(value):
-            return text
-        variable = name if name.isidentifier() and name not in _NOT_NAMES else "argument"
-        while variable in given:
-            variable += "_"
-        given[variable] = text
-        return variable
-
-    parts: list[str] = []
-    by_position = True
-    for name, value in values:
-        if name in (starred, double) or name in keyword_only:
-            continue
-        is_default = name in defaults and defaults[name] is value and not (more and starred)
-        if is_default:
-            by_position = False
-            if name in positional_only:
-                continue
-            continue
-        if by_position:
-            parts.append(text_of(name, value))
-        elif name in positional_only:
-            raise Unspelt("positional_only")
-        else:
-            parts.append(f"{name}={text_of(name, value)}")
-    if type(more) is tuple:
-        parts += [text_of(f"{starred}_{number}", value) for number, value in enumerate(more)]
-    for name, value in values:
-        if name in keyword_only and not (name in defaults and defaults[name] is value):
-            parts.append(f"{name}={text_of(name, value)}")
-    named = by_name.get(double) if double is not None else {}
-    if type(named) is dict:
-        for name, value in named.items():
-            if type(name) is not str or not name.isidentifier() or name in _KEYWORDS:
-                raise Unspelt("keyword_name")
-            parts.append(f"{name}={text_of(name, value)}")
-    return parts
-
-
-def _defaults_of(function: types.FunctionType) -> list[tuple[str, object]]:
-    code = function.__code__
-    names = code.co_varnames[: code.co_argcount]
-    values = function.__defaults__ or ()
-    return [*zip(names[len(names) - len(values) :], values, strict=True), *(function.__kwdefaults__ or {}).items()]
-
-
-def _arguments(frame: types.FrameType, code: types.CodeType) -> list[tuple[str, object]]:
-    """The arguments of a frame that has run nothing yet, by parameter."""
-    number = code.co_argcount + code.co_kwonlyargcount + bool(code.co_flags & 0x04) + bool(code.co_flags & 0x08)
-    variables = frame.f_locals
-    return [(name, variables[name]) for name in code.co_varnames[:number] if name in variables]
-
-
-def _is_reached(kind: type, name: str, code: types.CodeType) -> bool:
-    """Return True if a method of an object of a class, asked for by name, is the function with this code."""
-    for base in kind.__mro__:
-        if name in vars(base):
-            return unwrapped(vars(base)[name], code) is not None
-    return False
-
-
 def _is_resumed(frame: types.FrameType) -> bool:
     """Return True for a generator's frame that has run before."""
     return frame.f_lasti > _first_resume(frame.f_code)
@@ -441,20 +249,3 @@ def _first_resume(code: types.CodeType) -> int:
         known = next((each.offset for each in dis.get_instructions(code) if each.opname == "RESUME"), 0)
         _RESUMES[code] = known
     return known
-
-
-def _function(target: WatchedFunction) -> dict[str, object]:
-    return {
-        "module": target.module,
-        "qualname": target.qualname,
-        "path": target.path,
-        "line": target.line,
-        "end_line": target.end_line,
-        "kind": target.kind,
-        "is_generator": target.is_generator,
-        "problem": target.problem,
-    }
-
-
-_NOT_NAMES = frozenset(("_", "self", "cls"))
-_KEYWORDS = frozenset(__import__("keyword").kwlist)

@@ -44,6 +44,19 @@ class WatchedFunction:
     def name(self) -> str:
         return self.qualname.rpartition(".")[2]
 
+    def record(self) -> dict[str, object]:
+        """Return what records say of the function."""
+        return {
+            "module": self.module,
+            "qualname": self.qualname,
+            "path": self.path,
+            "line": self.line,
+            "end_line": self.end_line,
+            "kind": self.kind,
+            "is_generator": self.is_generator,
+            "problem": self.problem,
+        }
+
 
 class WatchedFunctions:
     """Tells of code whether it is watched.
@@ -108,7 +121,7 @@ class WatchedFunctions:
                 problem = "no_name"
             else:
                 kind, function = known
-                defaults = tuple(_defaults(function))
+                defaults = tuple(defaults_of(function))
         lines = [line for _, _, line in code.co_lines() if line]
         return WatchedFunction(
             module=module,
@@ -199,8 +212,8 @@ def unwrapped(value: object, code: types.CodeType) -> types.FunctionType | None:
     return None
 
 
-def _defaults(function: types.FunctionType) -> list[tuple[str, object]]:
-    """The parameters of a function that have a default, with it."""
+def defaults_of(function: types.FunctionType) -> list[tuple[str, object]]:
+    """Return the parameters of a function that have a default, with it."""
     code = function.__code__
     names = code.co_varnames[: code.co_argcount]
     values = function.__defaults__ or ()

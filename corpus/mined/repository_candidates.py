@@ -1,0 +1,139 @@
+"""The snippets of one repository that has its environment: its tests as pytest collects them, and harvested calls."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from trace_mine.corpus.hashing import code_hash, content_key
+from trace_mine.corpus.mined.environments.for_repository import RepositoryPackages
+from trace_mine.corpus.mined.harvest.harvesting import harvest_calls
+from trace_mine.corpus.mined.harvest.in_repository import literal_calls, with_calls, with_pages
+from trace_mine.corpus.mined.items.collection import collect_tests
+from trace_mine.corpus.mined.items.in_repository import with_items
+from trace_mine.corpus.mined.options import MineOptions
+from trace_mine.corpus.mined.reader import RepositoryReading
+from trace_mine.corpus.mined.reader_protocol import RepositorySummary
+from trace_mine.corpus.mined.repositories import Repository
+from trace_mine.corpus.mined.snippets import Candidate
+from trace_mine.corpus.mined.start_tracer import config_of
+from trace_mine.corpus.mined.tracer_arguments import tracer_arguments
+from trace_mine.corpus.stats import CallNote, ItemNote
+from trace_mine.tracer.inside.reasons import Reason
+from trace_mine.tracer.schema import Drop
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RepositoryCandidates:
+    """What is mined of a repository.
+
+    Attributes:
+        candidates: in the order of its files.
+        items: what ``stats.json`` says of its tests; None where pytest did not collect them.
+        calls: what it says of harvested calls; None where none are wanted.
+    """
+
+    candidates: Sequence[Candidate]
+    items: ItemNote | None = None
+    calls: CallNote | None = None
+
+
+class CandidateSearch:
+    """Finds the snippets of one repository after the other.
+
+    Args:
+        options: of the mining.
+        staging: a folder of ours that the jails' user can read; harvests are kept there.
+        tell: called with lines for people.
+    """
+
+    def __init__(self, options: MineOptions, staging: Path, tell: Callable[[str], None]) -> None:
+        self._options = options
+        self._staging = staging
+        self._tell = tell
+
+    def of(
+        self, repository: Repository, reading: RepositoryReading, packages: RepositoryPackages
+    ) -> RepositoryCandidates:
+        """Collect a repository's tests where it has pytest, and harvest calls where they are wanted.
+
+        Args:
+            repository: where its files are.
+            reading: what was found by syntax.
+            packages: its environment.
+
+        Raises:
+            SandboxUnavailable: this machine offers less than the options ask for.
+        """
+        candidates: Sequence[Candidate] = reading.candidates
+        summary = reading.summary
+        entries = self._options.chosen_entries
+        items: ItemNote | None = None
+        calls: CallNote | None = None
+        # a repository without tests need not be asked for them
+        has_tests = any(candidate.snippet.kind == "test" for candidate in candidates)
+        has_pytest = has_tests and "pytest" in packages.importable and not repository.stdlib
+        if "test" in entries and has_pytest:
+            arguments, _ = tracer_arguments(self._options, repository, packages, summary.main_roots, ())
+            tests = collect_tests(config_of(arguments), self._staging)
+            if tests.failure:
+                self._tell(f"tests of {summary.name}: {tests.failure}; they are read by their syntax instead")
+            candidates, items = with_items(reading, tests, repository.root, self._options.siblings)
+        if self._options.harvests and candidates:
+            candidates, calls = self._harvested(repository, summary, candidates, packages, has_pytest=has_pytest)
+        chosen = [_permitted(each, summary) for each in candidates if each.snippet.kind in entries]
+        return RepositoryCandidates(candidates=chosen, items=items, calls=calls)
+
+    def _harvested(
+        self,
+        repository: Repository,
+        summary: RepositorySummary,
+        candidates: Sequence[Candidate],
+        packages: RepositoryPackages,
+        *,
+        has_pytest: bool,
+    ) -> tuple[Sequence[Candidate], CallNote | None]:
+        """The snippets with the calls that they, and the tests, make of the repository's functions."""
+        sys_path = () if repository.stdlib else summary.main_roots
+        arguments, portable = tracer_arguments(self._options, repository, packages, sys_path, ())
+        wants_calls = "call" in self._options.chosen_entries
+        by_syntax = [candidate for candidate in candidates if candidate.snippet.kind == "call"]
+        self._tell(f"calls of {summary.name}: its tests, examples and scripts are run to see them")
+        harvest = harvest_calls(
+            config_of(arguments),
+            self._staging,
+            candidates,
+            literal_calls=literal_calls(by_syntax),
+            has_pytest=has_pytest,
+            wants_calls=wants_calls,
+            kept_as=content_key(
+                code_hash(),
+                summary.fingerprint,
+                portable,
+                list(packages.requires),
+                [has_pytest, wants_calls],
+                [candidate.to_json() for candidate in candidates],
+            )[:16],
+        )
+        root = Path(repository.library).parent if repository.library else repository.root
+        candidates = with_pages(candidates, harvest)
+        if not wants_calls:
+            return candidates, None
+        candidates, note = with_calls(candidates, harvest, root, summary, sys_path=sys_path)
+        self._tell(
+            f"calls of {summary.name}: {note['functions_reached']} functions reached by {note['calls_seen']} calls; "
+            f"{note['distinct']} distinct ones have a text, {note['taken']} are taken, of "
+            f"{note['functions_taken']} functions"
+        )
+        for failure in note["failures"]:
+            self._tell(f"calls of {summary.name}: {failure}; those that were seen before are kept")
+        return candidates, note
+
+
+def _permitted(candidate: Candidate, summary: RepositorySummary) -> Candidate:
+    """The candidate, dropped where only permissive licences are wanted and its own is none."""
+    licence = candidate.licence or summary.licence
+    if candidate.drop is not None or licence not in summary.not_permissive:
+        return candidate
+    return replace(candidate, drop=Drop(reason=Reason.NOT_PERMISSIVE, evidence=f"licence {licence}"))
