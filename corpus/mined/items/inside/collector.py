@@ -26,9 +26,10 @@ from trace_mine_items.function_facts import (
     first_line,
     has_plain_init,
     last_line,
+    skip_reason,
     uses_of_request,
 )
-from trace_mine_items.known_fixtures import BUILT_IN, OF_PLUGINS, WITHOUT_EFFECT
+from trace_mine_items.known_fixtures import BUILT_IN, OF_PLUGINS, STANDS_IN, WITHOUT_EFFECT
 from trace_mine_items.sources import fixture_parameter, imports_for, parametrized
 from trace_mine_items.values import Speller
 from trace_mine_items.warning_filters import filters_of
@@ -44,8 +45,6 @@ OPTIONS = [
     "-oaddopts=",
     *(f"-pno:{name}" for name in DISABLED),
 ]
-STANDS_IN = {"param", "cls", "instance", "function", "addfinalizer", "node", "fixturename", "getfixturevalue"}
-"""Attributes of ``request`` that the stand-in of ``spelling`` has."""
 MARKERS = ("no_cover", "xdist_group")
 """Marks that the disabled plugins register; without them a suite that forbids unknown marks breaks off."""
 MAX_NODEID, MAX_CUT = 2_000, 200
@@ -178,7 +177,7 @@ class _Recipe:
             "prepares": [],
         }
         try:
-            record["skip"] = self._skip_reason()[:MAX_NODEID]
+            record["skip"] = skip_reason(item)[:MAX_NODEID]
             if not is_told:
                 raise _NotSpelt("long_identifier")
             if "<" in class_name(item):
@@ -193,18 +192,6 @@ class _Recipe:
         except Exception as error:  # a plugin's or the repository's own object, of any behaviour
             record["problem"] = f"collector {type(error).__name__}: {error}"[:MAX_ERROR]
         return record
-
-    def _skip_reason(self) -> str:
-        from _pytest.skipping import evaluate_skip_marks
-
-        item = self._item
-        skipped = evaluate_skip_marks(item)
-        if skipped is not None:
-            return skipped.reason or "skipped"
-        for owner in (item.function, item.cls):
-            if getattr(owner, "__unittest_skip__", False):
-                return str(getattr(owner, "__unittest_skip_why__", "")) or "skipped"
-        return ""
 
     def _body(self) -> dict[str, object]:
         item, function = self._item, self._function

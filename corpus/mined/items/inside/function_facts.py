@@ -43,6 +43,19 @@ def has_plain_init(cls: Any) -> bool:
     return is_plain and type(cls).__module__ in ("builtins", "abc", "typing")
 
 
+def skip_reason(item: Any) -> str:
+    """Return why marks or unittest's decorators skip an item; empty where none does."""
+    from _pytest.skipping import evaluate_skip_marks
+
+    skipped = evaluate_skip_marks(item)
+    if skipped is not None:
+        return skipped.reason or "skipped"
+    for owner in (item.function, item.cls):
+        if getattr(owner, "__unittest_skip__", False):
+            return str(getattr(owner, "__unittest_skip_why__", "")) or "skipped"
+    return ""
+
+
 def class_name(item: Any) -> str:
     """Return the name by which a session reaches the class of an item; empty for a function's.
 

@@ -41,3 +41,5 @@ WITHOUT_EFFECT = {
     "event_loop",
 }
 """Fixtures that change nothing of a test that does not ask for them."""
+STANDS_IN = {"param", "cls", "instance", "function", "addfinalizer", "node", "fixturename", "getfixturevalue"}
+"""Attributes of ``request`` that the stand-in of ``spelling`` has."""
