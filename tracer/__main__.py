@@ -38,7 +38,6 @@ from trace_mine.tracer.schema import Trace
 from trace_mine.tracer.scripts import script_snippet
 from trace_mine.tracer.session import Tracer, TracerConfig
 from trace_mine.tracer.summary import ScriptFacts, summary
-from trace_mine.tracer.viewer import sources_of
 from trace_mine.tracer.views import View, ViewError, with_hidden_inputs
 
 EPILOG = """\b
@@ -233,6 +232,8 @@ def command(
             snippet = notebook_of(cells, name, arguments or (), tracer.run_source, stdin=typed, seed=drawn)
         result = tracer.trace(snippet, lenient=True)
         if isinstance(result, Trace) and html is not None:
+            from trace_mine.tracer.viewer import sources_of
+
             sources = {name: source}
             if (folder := root or (script.parent if script is not None else None)) is not None:
                 sources = {**sources_of(result, folder), **sources}

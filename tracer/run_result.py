@@ -12,7 +12,6 @@ from trace_mine.tracer.inside.reasons import Reason, reason_of
 from trace_mine.tracer.schema import SCHEMA_VERSION, Drop, Trace
 from trace_mine.tracer.session import Tracer
 from trace_mine.tracer.show import beliefs_shown, session_shown
-from trace_mine.tracer.viewer import page
 from trace_mine.tracer.visible import indented
 
 DATA_REASONS = frozenset(
@@ -46,6 +45,8 @@ def is_failure(result: Trace | Drop) -> bool:
 
 def page_of(trace: Trace, *, title: str, sources: Mapping[str, str] | None = None) -> str:
     footer = f"Python {trace.python}, sandbox level {trace.sandbox['level']} ({trace.sandbox['layers']})"
+    from trace_mine.tracer.viewer import page  # here: few runs ask for a page
+
     return page(trace, title=title, footer=footer, sources=sources)
 
 

@@ -17,8 +17,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Literal
 
 from trace_mine.tracer.inside.protocol.jobs import Piece, Program
+from trace_mine.tracer.inside.syntax.parsed import read_tree
 
 # flags of code objects; ``inspect`` has them too, but is slow to import
+CO_NEWLOCALS = 0x02
 CO_GENERATOR = 0x20
 CO_COROUTINES = 0x80 | 0x200
 
@@ -421,11 +423,9 @@ def stored_names(pieces: Sequence[Piece]) -> list[str]:
 
     names: set[str] = set()
     for piece in pieces:
-        try:
-            body = ast.parse(piece.source).body
-        except (SyntaxError, ValueError, RecursionError, MemoryError):
-            continue  # the piece raises SyntaxError when it is run, which the session shows
-        names |= bound_names(body)
+        tree = read_tree(piece.source)
+        if tree is not None:  # else the piece raises SyntaxError when it is run, which the session shows
+            names |= bound_names(tree.body)
     return sorted(names)
 
 
@@ -435,9 +435,7 @@ def global_names(sources: Iterable[str]) -> set[str]:
     for source in sources:
         if "global" not in source:
             continue
-        try:
-            tree = ast.parse(source)
-        except (SyntaxError, ValueError, RecursionError, MemoryError):
-            continue
-        names.update(name for node in ast.walk(tree) if isinstance(node, ast.Global) for name in node.names)
+        tree = read_tree(source)
+        if tree is not None:
+            names.update(name for node in ast.walk(tree) if isinstance(node, ast.Global) for name in node.names)
     return names

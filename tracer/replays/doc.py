@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import secrets
 
-from trace_mine.tracer.inside.readers.doc import DESCRIBE, EXECUTE, NONCE_BYTES, REPR
+from trace_mine.tracer.inside.readers.doc_requests import DESCRIBE, EXECUTE, NONCE_BYTES, REPR
 from trace_mine.tracer.replays.questions import StateQuestion
 from trace_mine.tracer.replays.reader import SessionReader, speak
 from trace_mine.tracer.replays.session import Printed, Session, SessionReading

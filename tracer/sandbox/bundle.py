@@ -1,8 +1,8 @@
 """Collects what is sent into the jail: the source text of ``trace_mine.tracer.inside`` and of all modules of trace_mine
 that it and the zygote import.
 
-Source text instead of files, because the jail shows no folder of ours; bytecode only beside the text, because the
-interpreter inside may be another version than ours. ``loader`` runs it.
+Source text instead of files, because the jail shows no folder of ours; bytecode in its place where the interpreter
+inside is our own version. ``loader`` runs it.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 
-from trace_mine.tracer.sandbox.bundle_cache import cache_folder, read_cached, write_cached
+from trace_mine.tracer.sandbox.bundle_cache import read_cached, write_cached
 from trace_mine.tracer.sandbox.loader import compile_module
+from trace_mine.tracer.sandbox.private_files import cache_folder
 
 ENTRY_MODULES = (
     "trace_mine.tracer.sandbox.loader",
@@ -116,9 +117,10 @@ def imports(source: str) -> list[tuple[str, set[str]]]:
 
 @cache
 def bundle_bytes(*, with_code: bool) -> bytes:
-    """Return the bundle as init reads it: marshalled texts and, ``with_code``, the code that our interpreter makes of
+    """Return the bundle as init reads it: marshalled texts or, ``with_code``, the code that our interpreter makes of
     them, for jails whose interpreter is the same: 130 ms of each start less. Each module's code is marshalled by
-    itself, so that a process unmarshals what it loads.
+    itself, so that a process unmarshals what it loads. Its texts are left empty: they were read, sent and read again
+    by each process of a start, and by nobody looked at.
 
     The latter is kept in a private file (``bundle_cache``): it takes 200 ms to make, and 5 ms to read.
     """
@@ -130,7 +132,7 @@ def bundle_bytes(*, with_code: bool) -> bytes:
         sources = bundle_sources()
         # in the newest version, which holds all that our compiler makes (slices, from 3.14 on)
         compiled = {name: marshal.dumps(compile_module(name, text), marshal.version) for name, text in sources.items()}
-        cached = marshal.dumps((sources, compiled), VERSION)
+        cached = marshal.dumps((dict.fromkeys(sources, ""), compiled), VERSION)
         write_cached(root, folder, sources, cached)
     return cached
 

@@ -6,9 +6,6 @@ Not covered: addresses and ``id()``, thread schedules.
 
 from __future__ import annotations
 
-import random
-import sys
-
 from trace_mine.tracer.sandbox.machine import Machine
 
 _USUAL = Machine()
@@ -40,11 +37,3 @@ def environment(hash_seed: int, scratch: str = "/", machine: Machine = _USUAL) -
         "ARROW_DEFAULT_MEMORY_POOL": "system",
         **terminal,
     }
-
-
-def seed_generators(seed: int) -> None:
-    """Seed the global generators of ``random`` and, where it is loaded, of numpy."""
-    random.seed(seed)
-    numpy_random = sys.modules.get("numpy.random")
-    if numpy_random is not None:
-        numpy_random.seed(seed)

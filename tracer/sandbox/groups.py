@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import signal
-from pathlib import Path
 
 
 def kill(runner: int) -> None:
@@ -75,7 +74,8 @@ def end_session(leader: int) -> None:
 def _session(pid: int) -> int | None:
     """Return the session id of a process, or None where it has ended."""
     try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        with open(f"/proc/{pid}/stat") as file:
+            fields = file.read().rpartition(")")[2].split()
     except OSError:
         return None
     # a zombie keeps its session until its parent waits for it, which may be never: it must not count as left

@@ -7,12 +7,14 @@ import os
 import subprocess
 import sys
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from pathlib import Path, PurePosixPath
 from typing import TypedDict
 
 from trace_mine.tracer.sandbox.config import ZygoteKind
+from trace_mine.tracer.sandbox.libraries import read_elf
 from trace_mine.tracer.sandbox.machine import Machine
+from trace_mine.tracer.sandbox.private_files import kept_fact
 
 MINIMUM_PYTHON = (3, 11)
 """The oldest interpreter that may run inside: the jail is started with ``-P``, which is new in 3.11."""
@@ -185,9 +187,19 @@ print(ascii({"version": version, "implementation": implementation, "paths": path
 """
 
 
+def _told_by(executable: str) -> str:
+    """Start an interpreter and return what it prints. Raises OSError, SubprocessError."""
+    command = [executable, "-I", "-S", "-c", _PROBE]
+    probe = subprocess.run(command, capture_output=True, timeout=60, env={})
+    if probe.returncode < 0:  # killed, by a kernel out of memory, say: that says nothing of the interpreter
+        probe = subprocess.run(command, capture_output=True, timeout=60, env={})
+    probe.check_returncode()
+    return probe.stdout.decode("ascii")
+
+
 @cache
 def probe_interpreter(python: str) -> PythonInstallation:
-    """Start ``python`` once and ask where its standard library is (about 20 ms; the answer is cached).
+    """Start ``python`` once and ask where its standard library is (about 20 ms; the answer is kept, see ``kept_fact``).
 
     It is started outside of any jail, isolated (``-I``) and without site packages (``-S``), so that no file of a
     repository runs; the interpreter itself is trusted.
@@ -196,13 +208,12 @@ def probe_interpreter(python: str) -> PythonInstallation:
         ValueError: it does not start, or is not CPython 3.11 or later.
     """
     executable = os.path.realpath(python)
-    command = [executable, "-I", "-S", "-c", _PROBE]
     try:
-        probe = subprocess.run(command, capture_output=True, timeout=60, env={})
-        if probe.returncode < 0:  # killed, by a kernel out of memory, say: that says nothing of the interpreter
-            probe = subprocess.run(command, capture_output=True, timeout=60, env={})
-        probe.check_returncode()
-        answer: _ProbeAnswer = ast.literal_eval(probe.stdout.decode("ascii"))
+        ask = partial(_told_by, executable)
+        # a script, as pyenv's commands are, starts whatever its settings say
+        is_program = read_elf(executable) is not None
+        printed = kept_fact("interpreter", (executable, _PROBE), (executable,), ask) if is_program else ask()
+        answer: _ProbeAnswer = ast.literal_eval(printed)
     except (OSError, subprocess.SubprocessError, ValueError, SyntaxError) as error:
         raise ValueError(f"expected Jail.python to be a Python interpreter, got {python!r}: {error}") from error
     version = tuple(answer["version"])

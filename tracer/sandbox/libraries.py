@@ -13,7 +13,9 @@ import stat
 import struct
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
+
+from trace_mine.tracer.sandbox.private_files import kept_fact
 
 CACHE = "/etc/ld.so.cache"
 """Where the GNU loader keeps which library lies where; other loaders have no such file."""
@@ -188,8 +190,19 @@ def needed_libraries(
         own_folders: folders of its installation that may hold libraries.
 
     Returns:
-        The loader among them; empty where the interpreter is no ELF file for a loader.
+        The loader among them; empty where the interpreter is no ELF file for a loader. Without packages it is kept
+        between commands (``kept_fact``): 14 ms of a start.
     """
+    if packages:
+        return _needed_libraries(executable, modules, packages, own_folders)
+    changes_with = (executable, CACHE, *modules, *own_folders, *SYSTEM_FOLDERS)
+    make = partial(_needed_libraries, executable, modules, packages, own_folders)
+    return kept_fact("libraries", (executable, *modules, *own_folders), changes_with, make)
+
+
+def _needed_libraries(
+    executable: str, modules: tuple[str, ...], packages: tuple[str, ...], own_folders: tuple[str, ...]
+) -> dict[str, str]:
     elf = read_elf(executable)
     if elf is None or not elf.loader:
         return {}

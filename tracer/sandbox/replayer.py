@@ -34,6 +34,7 @@ PROGRAMS = (
     "trace_mine.tracer.inside.observe.arrays",
     "trace_mine.tracer.inside.observe.describe",
     "trace_mine.tracer.inside.observe.values",
+    "trace_mine.tracer.inside.readers.doc_requests",
     "trace_mine.tracer.inside.readers.doc",
     "trace_mine.tracer.inside.readers.literal",
 )

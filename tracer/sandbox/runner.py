@@ -15,6 +15,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import random
 import resource
 import socket
 import sys
@@ -27,7 +28,7 @@ from typing import NoReturn
 from trace_mine.tracer.inside.channel import open_channel
 from trace_mine.tracer.inside.observe.guard import Guard
 from trace_mine.tracer.limits import Limits
-from trace_mine.tracer.sandbox import determinism, kernel
+from trace_mine.tracer.sandbox import kernel
 from trace_mine.tracer.sandbox.layers import in_use
 from trace_mine.tracer.sandbox.pinned_world import begin_run
 from trace_mine.tracer.sandbox.setting import Setting
@@ -53,7 +54,7 @@ def main(setting: Setting, job_socket: int, mapped_bytes: int) -> NoReturn:
         failure = ""
         try:
             start_session(setting)
-            determinism.seed_generators(setting.config.seed)  # a fork seeds them from the system
+            seed_generators(setting.config.seed)  # a fork seeds them from the system
             confine(setting)
         except BaseException:
             failure = traceback.format_exc()  # shown once there is a stderr that leads to the supervisor
@@ -98,6 +99,14 @@ def main(setting: Setting, job_socket: int, mapped_bytes: int) -> NoReturn:
         report_own_error()
     # not sys.exit: neither atexit functions nor threads of the snippet are to run on
     os._exit(0)
+
+
+def seed_generators(seed: int) -> None:
+    """Seed the global generators of ``random`` and, where it is loaded, of numpy."""
+    random.seed(seed)
+    numpy_random = sys.modules.get("numpy.random")
+    if numpy_random is not None:
+        numpy_random.seed(seed)
 
 
 def report_own_error() -> NoReturn:

@@ -14,7 +14,7 @@ from packaging.utils import canonicalize_name
 
 from trace_mine.corpus.mined.dependencies import find_dependencies
 from trace_mine.corpus.mined.environments.interpreters import interpreter_for
-from trace_mine.corpus.mined.environments.own_metadata import asks_for_metadata, own_metadata
+from trace_mine.corpus.mined.environments.own_metadata import needs_metadata, own_metadata
 from trace_mine.corpus.mined.environments.provision import Environment, Provisioner, distributions_in
 from trace_mine.corpus.mined.environments.uv import PackageIndex
 from trace_mine.corpus.mined.environments.well_known import DISTRIBUTIONS
@@ -171,7 +171,7 @@ class RepositoryEnvironments:
         elif self._options.folder is not None:
             folders = site_folders(python, self._options.folder)
         installed_in, names = folders, _import_names(folders)
-        if not is_stdlib and asks_for_metadata(summary.imports):
+        if not is_stdlib and needs_metadata(summary):
             # last: what a repository brings itself, or has in its environment, counts before it
             folders = (*folders, own_metadata(self._folder, summary))
         # what the environment lacks may be installed beside the interpreter

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from typing import Annotated, Literal
 
+from trace_mine.corpus.mined.marked_lines import marked_lines
 from trace_mine.corpus.mined.reader_protocol import check_relative
 from trace_mine.tracer.inside.protocol.codec import AtMost, OneOf, ProtocolError, Record, record
 from trace_mine.tracer.inside.protocol.jobs import Count, Line, Location, Name
@@ -188,11 +189,8 @@ def answers_of(output: bytes, word: str) -> tuple[list[ItemRecipe], CollectionSu
         ProtocolError: a line is none of the records, or there are too many.
     """
     items: list[ItemRecipe] = []
-    prefix = f"{word} ".encode("ascii")
-    for line in output.split(b"\n"):
-        if not line.startswith(prefix):
-            continue
-        answer = _answer_of(line[len(prefix) :])
+    for line in marked_lines(output, word):
+        answer = _answer_of(line)
         if isinstance(answer, CollectionSummary):
             return items, answer
         assert isinstance(answer, ItemRecipe)  # the other one of ANSWERS

@@ -14,8 +14,9 @@ import sys
 import pytest
 
 from trace_mine.tracer.sandbox.bundle import BOOTSTRAP, START_SECONDS, bundle_bytes, bundle_sources, imports
-from trace_mine.tracer.sandbox.bundle_cache import MAX_KEPT, cache_folder, read_cached, write_cached
+from trace_mine.tracer.sandbox.bundle_cache import MAX_KEPT, read_cached, write_cached
 from trace_mine.tracer.sandbox.loader import Bundle
+from trace_mine.tracer.sandbox.private_files import cache_folder
 from trace_mine.tracer.sandbox.scratch import empty_folder
 
 
@@ -110,9 +111,9 @@ def test_the_folder_of_bundles_is_private(tmp_path, monkeypatch):
     assert cache_folder() is None
 
 
-def test_the_bytes_are_the_sources_and_their_code():
+def test_the_bytes_are_the_sources_or_their_code():
     sources, compiled = marshal.loads(bundle_bytes(with_code=True))
-    assert sources == bundle_sources() and set(compiled) == set(sources)
+    assert set(compiled) == set(sources) == set(bundle_sources()) and set(sources.values()) == {""}
     assert {marshal.loads(code).co_filename for code in compiled.values()} == {f"<{name}>" for name in sources}
     assert marshal.loads(bundle_bytes(with_code=False)) == (bundle_sources(), {})
 

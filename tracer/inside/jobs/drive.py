@@ -57,6 +57,7 @@ from trace_mine.tracer.inside.reasons import Reason
 from trace_mine.tracer.inside.states.world import World
 from trace_mine.tracer.inside.syntax.comparable_lines import comparable_lines
 from trace_mine.tracer.inside.syntax.current_exception import ASKS, asked_for
+from trace_mine.tracer.inside.syntax.parsed import read_tree
 from trace_mine.tracer.inside.views.choose import choose_opening
 from trace_mine.tracer.inside.views.opening import Opening
 from trace_mine.tracer.inside.views.spaced_reveals import Spacing
@@ -188,16 +189,13 @@ class _Begins:
 
 def _binds(source: str, name: str) -> bool:
     """Return True if the name is bound anywhere in a source, by a local of a function too, which may be opened."""
-    try:
-        nodes = list(ast.walk(ast.parse(source)))
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return False
-    return any(
+    tree = read_tree(source) if name in source or not source.isascii() else None
+    return tree is not None and any(
         (isinstance(node, ast.Name) and node.id == name and isinstance(node.ctx, ast.Store))
         or (isinstance(node, ast.arg) and node.arg == name)
         or (isinstance(node, ast.alias) and (node.asname or node.name) == name)
         or (isinstance(node, (ast.FunctionDef, ast.ExceptHandler, ast.MatchAs)) and node.name == name)
-        for node in nodes
+        for node in ast.walk(tree)
     )
 
 
@@ -291,6 +289,7 @@ def _rules(job: DriveJob, max_commands: int) -> Rules:
         reads_qualified=any("__qualname__" in piece.source for piece in job.program.pieces),
         asks=max((asked_for(piece.source) for piece in job.program.pieces), key=ASKS.index, default="nothing"),
         from_file=job.from_file,
+        focus=frozenset(job.program.focus),
     )
 
 

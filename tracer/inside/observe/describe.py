@@ -107,11 +107,18 @@ def arguments_of(error: BaseException) -> tuple[object, ...]:
     return arguments
 
 
+_GENERIC = (
+    object, dict, list, set, frozenset, tuple, str, bytes, bytearray, int, float, complex, BaseException,
+    collections.deque, collections.defaultdict,
+)  # fmt: skip
+"""Classes that read attributes by CPython's ``PyObject_GenericGetAttr``, though each names it once more."""
+
+
 def plain_access(kind: type) -> bool:
     """Return True if the class reads attributes as ``object`` does: no ``__getattribute__`` of its own would run."""
     for base in class_mro(kind):
         if "__getattribute__" in class_dict(base):
-            return base is object
+            return any(base is each for each in _GENERIC)
     return False
 
 

@@ -137,6 +137,8 @@ def _is_property(kind: type, name: str) -> bool:
 
 def spelt_and_aliased(source: str) -> tuple[set[str], set[str]]:
     """The names whose value a command itself spells out, and the names that it binds to the value of another name."""
+    if "=" not in source:
+        return set(), set()  # no assignment: half of all commands need no parse
     try:
         body = ast.parse(source).body
     except SyntaxError:

@@ -16,11 +16,9 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from trace_mine.tracer.inside.observe import values
+from trace_mine.tracer.inside.readers.doc_requests import EXECUTE, HEADER_BYTES, REPR
 from trace_mine.tracer.inside.syntax import doctext
 
-EXECUTE, REPR, DESCRIBE = b"xrd"
-"""Kinds of requests: run a command; the ``repr`` of a variable; its text as states have it."""
-HEADER_BYTES, NONCE_BYTES = 21, 16
 MAX_ANSWER = 1 << 14
 """Characters of an answer about a variable: more than any text that is asked for."""
 

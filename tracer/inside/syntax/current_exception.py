@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import Literal
 
 from trace_mine.tracer.inside.syntax.names import children
+from trace_mine.tracer.inside.syntax.parsed import read_tree
 
 Asks = Literal["nothing", "chain", "current"]
 """What a program may ask for: nothing of this; of an exception, the one that was being handled when it was raised; the
@@ -21,6 +22,7 @@ _CURRENT = frozenset({"exc_info", "exception", "print_exc", "format_exc"})
 _CHAIN = frozenset(
     {"__context__", "traceback", "print_exception", "format_exception", "TracebackException", "excepthook"}
 )
+_WORDS = _CURRENT | _CHAIN
 _QUIET = frozenset(
     {
         *(
@@ -51,10 +53,12 @@ _TOP_LEVEL = ("\ndef ", "\nclass ", "\nasync ", "\n@")
 
 def asked_for(source: str) -> Asks:
     """Return what a program asks for, by its names; a ``raise`` outside handlers asks for the current exception."""
-    try:
-        return _asked_in(ast.parse(source))
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
+    tree = read_tree(source)
+    if tree is None:
         return "current"
+    if source.isascii() and "raise" not in source and not any(word in source for word in _WORDS):
+        return "nothing"
+    return _asked_in(tree)
 
 
 def file_asks_for(lines: Sequence[str]) -> Asks:
@@ -86,7 +90,7 @@ def _may_stand_for_ascii(character: str) -> bool:
 def _blocks_with_words(source: str) -> Iterator[str]:
     """Give the parts of a text, from one top-level definition to the next, in which something may ask."""
     places = [match.start() for match in _BARE_RAISE.finditer(source)]
-    for word in _CURRENT | _CHAIN:
+    for word in _WORDS:
         place = source.find(word)
         while place >= 0:
             places.append(place)

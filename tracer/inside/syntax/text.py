@@ -129,7 +129,7 @@ def text_as_written(lines: list[str], node: ast.stmt | ast.expr) -> str | None:
     if isinstance(node, ast.expr) and isinstance(tree, ast.Expr):
         tree = tree.value
     # the file on disk may have changed since it was imported, and renamed trees keep the positions of the old ones
-    return cleaned if ast.dump(tree) == ast.dump(node) else None
+    return cleaned if same_tree(tree, node) else None
 
 
 def _text_between(lines: list[str], node: ast.stmt | ast.expr) -> str | None:
@@ -148,8 +148,24 @@ def _text_between(lines: list[str], node: ast.stmt | ast.expr) -> str | None:
 
 
 def same_tree(one: ast.AST, other: ast.AST) -> bool:
-    """Return True if two trees are the same but for positions."""
-    return ast.dump(one) == ast.dump(other)
+    """Return True if two trees are the same but for positions: if ``ast.dump`` would write the same of both.
+
+    It stops at the first difference, and writes no text: a tenth of a driver's time went into the two texts.
+    """
+    waiting: list[tuple[object, object]] = [(one, other)]
+    while waiting:
+        left, right = waiting.pop()
+        if type(left) is not type(right):
+            return False
+        if isinstance(left, ast.AST):
+            waiting += [(getattr(left, field, None), getattr(right, field, None)) for field in left._fields]
+        elif type(left) is list and type(right) is list:
+            if len(left) != len(right):
+                return False
+            waiting += zip(left, right, strict=True)
+        elif left is not right and repr(left) != repr(right):  # constants: ``0.0`` is not ``-0.0``
+            return False
+    return True
 
 
 class _Mute(ast.NodeTransformer):

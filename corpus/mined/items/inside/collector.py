@@ -36,17 +36,6 @@ from trace_mine_items.warning_filters import filters_of
 
 # ``Any`` stands in this file for pytest's own objects, whose classes differ from version to version.
 
-DISABLED = ("cacheprovider", "terminal", "randomly", "xdist", "cov", "faulthandler")
-"""Plugins that write files, print, or run tests in another order or elsewhere."""
-OPTIONS = [
-    "--collect-only",
-    "--assert=plain",
-    "--continue-on-collection-errors",
-    "-oaddopts=",
-    *(f"-pno:{name}" for name in DISABLED),
-]
-MARKERS = ("no_cover", "xdist_group")
-"""Marks that the disabled plugins register; without them a suite that forbids unknown marks breaks off."""
 MAX_NODEID, MAX_CUT = 2_000, 200
 """Characters of an item's identifier that can be told, and those that are kept of a longer one."""
 MAX_ERROR = 300
@@ -54,30 +43,35 @@ MAX_ERRORS = 500
 """Files that could not be collected which are told."""
 
 
-def collect(root: str, word: str, write: Callable[[bytes], object]) -> None:
+def collect(
+    root: str, word: str, write: Callable[[bytes], object], *, options: Sequence[str], marks: Sequence[str]
+) -> None:
     """Collect the tests below a folder.
 
     Args:
         root: the repository.
         word: what each line begins with.
         write: writes a line.
+        options: pytest's.
+        marks: of plugins that are left out.
     """
     os.chdir(root)
-    plugin = _Plugin(root, lambda record: write(f"{word} {json.dumps(record)}\n".encode("ascii")))
-    code = pytest.main([*OPTIONS, f"--rootdir={root}", root], plugins=[plugin])
+    plugin = _Plugin(root, marks, lambda record: write(f"{word} {json.dumps(record)}\n".encode("ascii")))
+    code = pytest.main([*options, "--collect-only", f"--rootdir={root}", root], plugins=[plugin])
     plugin.finish(int(code))
 
 
 class _Plugin:
-    def __init__(self, root: str, write: Callable[[dict[str, object]], object]) -> None:
+    def __init__(self, root: str, marks: Sequence[str], write: Callable[[dict[str, object]], object]) -> None:
         self._root = root
+        self._marks = marks
         self._write = write
         self._errors: list[str] = []
         self._num_items = 0
         self._is_collected = False
 
     def pytest_configure(self, config: Any) -> None:
-        for name in MARKERS:
+        for name in self._marks:
             config.addinivalue_line("markers", f"{name}: of a plugin that is left out here")
 
     @pytest.hookimpl(trylast=True)

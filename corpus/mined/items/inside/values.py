@@ -103,9 +103,9 @@ class Speller:
 
     def _lambda(self, value: types.FunctionType, depth: int) -> str | None:
         """A function without a name by its expression, with the values that it closes over as arguments around it."""
-        made_by = lambda_of(value)
-        text = None if made_by is None else made_by[0].segment(made_by[1])
-        if text is None:
+        written = lambda_of(value)
+        text = None if written is None else written[0].segment(written[1])
+        if written is None or text is None:
             return None
         names = value.__code__.co_freevars
         cells = [self._spelt(cell.cell_contents, depth + 1) for cell in value.__closure__ or ()]
