@@ -308,7 +308,7 @@ def built_in(name: str, folder: str, *, is_absolute: bool) -> BuiltIn:
     """Spell one of pytest's fixtures.
 
     Args:
-        name: the fixture, one of those that ``inside.collector`` lets pass.
+        name: the fixture, one of those that ``inside.known_fixtures`` has.
         folder: the name of the test's own temporary folder.
         is_absolute: the folder's path is to be absolute, since the test changes the working folder. A relative one is
             the same in every replay.

@@ -3,8 +3,6 @@
 Every line that is written begins with a random word, since the repository's own code runs in this process and may write
 too. Code that looks through the process can learn the word; what it then invents are snippets, which run in a sandbox.
 The rest of a line is JSON: ``item_protocol`` says of which form, and believes no more than that.
-
-Over 400 lines because each kind of fixture is a few lines, and they share the collected item.
 """
 
 from __future__ import annotations
@@ -22,53 +20,22 @@ from trace_mine_items.bodies import flat_body
 from trace_mine_items.drawn_examples import example_of, is_drawn
 from trace_mine_items.fixed_functions import around_a_case, fixed_functions
 from trace_mine_items.fixture_columns import columns_of
-from trace_mine_items.function_facts import first_line, has_plain_init, last_line, uses_of_request
+from trace_mine_items.function_facts import (
+    as_dotted,
+    class_name,
+    first_line,
+    has_plain_init,
+    last_line,
+    skip_reason,
+    uses_of_request,
+)
+from trace_mine_items.known_fixtures import BUILT_IN, OF_PLUGINS, STANDS_IN, WITHOUT_EFFECT
 from trace_mine_items.sources import fixture_parameter, imports_for, parametrized
 from trace_mine_items.values import Speller
 from trace_mine_items.warning_filters import filters_of
 
 # ``Any`` stands in this file for pytest's own objects, whose classes differ from version to version.
 
-BUILT_IN = {
-    "tmp_path",
-    "tmpdir",
-    "monkeypatch",
-    "capsys",
-    "capfd",
-    "capsysbinary",
-    "capfdbinary",
-    "caplog",
-    "recwarn",
-    "tmp_path_factory",
-    "tmpdir_factory",
-    "doctest_namespace",
-    "record_property",
-    "record_testsuite_property",
-    "record_xml_attribute",
-    "request",
-}
-"""Fixtures of pytest's own that ``spelling`` has commands for."""
-OF_PLUGINS = {
-    "benchmark": ("pytest_benchmark", "pytest_codspeed"),
-    "mocker": ("pytest_mock",),
-    "subtests": ("pytest_subtests", "_pytest"),
-    "datadir": ("pytest_datadir",),
-    "shared_datadir": ("pytest_datadir",),
-    "lazy_datadir": ("pytest_datadir",),
-    "lazy_shared_datadir": ("pytest_datadir",),
-}
-"""Fixtures of plugins that ``spelling`` has commands for, with the packages that define them."""
-WITHOUT_EFFECT = {
-    "doctest_namespace",
-    "pytestconfig",
-    "cov",
-    "no_cover",
-    "anyio_backend",
-    "_session_event_loop",
-    "event_loop",
-}
-STANDS_IN = {"param", "cls", "instance", "function", "addfinalizer", "node", "fixturename", "getfixturevalue"}
-"""Attributes of ``request`` that the stand-in of ``spelling`` has."""
 MAX_NODEID, MAX_CUT = 2_000, 200
 """Characters of an item's identifier that can be told, and those that are kept of a longer one."""
 MAX_ERROR = 300
@@ -165,6 +132,7 @@ class _Recipe:
         """The JSON of the item; with a ``problem`` it has no commands."""
         item = self._item
         case, nodeid = item.name, item.nodeid
+        name = getattr(item, "originalname", None) or item.name
         is_told = len(nodeid) <= MAX_NODEID
         if not is_told:
             # of a parameter whose text is a page: others of the same test say as much
@@ -172,9 +140,9 @@ class _Recipe:
         record: dict[str, object] = {
             "nodeid": nodeid,
             "path": os.path.relpath(getattr(item, "path", item.fspath), self._root),
-            "module": item.module.__name__,
-            "cls": "" if item.cls is None else item.cls.__qualname__,
-            "name": getattr(item, "originalname", None) or item.name,
+            "module": as_dotted(item.module.__name__),
+            "cls": as_dotted(class_name(item)),
+            "name": as_dotted(name),
             "case": case,
             "line": first_line(self._function),
             "end_line": last_line(self._function),
@@ -203,9 +171,14 @@ class _Recipe:
             "prepares": [],
         }
         try:
-            record["skip"] = self._skip_reason()[:MAX_NODEID]
+            record["skip"] = skip_reason(item)[:MAX_NODEID]
             if not is_told:
                 raise _NotSpelt("long_identifier")
+            if "<" in class_name(item):
+                raise _NotSpelt("local_class")
+            for each in (item.module.__name__, name):
+                if each != as_dotted(each):
+                    raise _NotSpelt("no_identifier")
             if not record["skip"]:
                 record.update(self._body())
         except _NotSpelt as why:
@@ -213,18 +186,6 @@ class _Recipe:
         except Exception as error:  # a plugin's or the repository's own object, of any behaviour
             record["problem"] = f"collector {type(error).__name__}: {error}"[:MAX_ERROR]
         return record
-
-    def _skip_reason(self) -> str:
-        from _pytest.skipping import evaluate_skip_marks
-
-        item = self._item
-        skipped = evaluate_skip_marks(item)
-        if skipped is not None:
-            return skipped.reason or "skipped"
-        for owner in (item.function, item.cls):
-            if getattr(owner, "__unittest_skip__", False):
-                return str(getattr(owner, "__unittest_skip_why__", "")) or "skipped"
-        return ""
 
     def _body(self) -> dict[str, object]:
         item, function = self._item, self._function
@@ -234,8 +195,6 @@ class _Recipe:
         function = self._function
         if inspect.isgeneratorfunction(function):
             raise _NotSpelt("generator")
-        if item.cls is not None and "<" in item.cls.__qualname__:
-            raise _NotSpelt("local_class")
         before, after = around_a_case(item.cls) if type(item).__name__ == "TestCaseFunction" else ([], [])
         is_static = item.cls is not None and isinstance(
             inspect.getattr_static(item.cls, item.function.__name__, None), (staticmethod, classmethod)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from typing import Any
 
+from trace_mine_items.function_facts import class_name
 from trace_mine_items.sources import source_of
 
 # ``Any``: pytest's items, whose classes differ from version to version.
@@ -17,7 +18,7 @@ def fixed_functions(item: Any, name: str) -> tuple[str, list[str], list[str]]:
         ``module``, ``function``, ``class`` or ``method``; the commands before the test; those after it.
     """
     cls, module = item.cls, item.module
-    owner = "" if cls is None else cls.__qualname__
+    owner = class_name(item)
     function = getattr(item, "originalname", None) or item.function.__name__
     if "setup_module" in name or "setUpModule" in name:
         before = _first(module, "setUpModule", "setup_module")

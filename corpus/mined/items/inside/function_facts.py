@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from functools import cache
 from typing import Any
 
@@ -40,6 +41,39 @@ def has_plain_init(cls: Any) -> bool:
     plain = (object.__init__, unittest.TestCase.__init__, unittest.IsolatedAsyncioTestCase.__init__)
     is_plain = cls.__init__ in plain and cls.__new__ is object.__new__
     return is_plain and type(cls).__module__ in ("builtins", "abc", "typing")
+
+
+def skip_reason(item: Any) -> str:
+    """Return why marks or unittest's decorators skip an item; empty where none does."""
+    from _pytest.skipping import evaluate_skip_marks
+
+    skipped = evaluate_skip_marks(item)
+    if skipped is not None:
+        return skipped.reason or "skipped"
+    for owner in (item.function, item.cls):
+        if getattr(owner, "__unittest_skip__", False):
+            return str(getattr(owner, "__unittest_skip_why__", "")) or "skipped"
+    return ""
+
+
+def class_name(item: Any) -> str:
+    """Return the name by which a session reaches the class of an item; empty for a function's.
+
+    A class that a function made may be a global of its module, as generated tests are.
+    """
+    cls = item.cls
+    if cls is None:
+        return ""
+    name: str = cls.__qualname__
+    if "<" not in name:
+        return name
+    return next((each for each, value in vars(item.module).items() if value is cls and each.isidentifier()), name)
+
+
+def as_dotted(name: str) -> str:
+    """Return a name with an underscore for each character that identifiers don't have."""
+    parts = [re.sub(r"\W|^(?=\d)", "_", part) or "_" for part in name.split(".")]
+    return ".".join(parts) if name else ""
 
 
 def first_line(function: Any) -> int:

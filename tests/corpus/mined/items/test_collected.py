@@ -202,6 +202,29 @@ def test_an_identifier_that_is_a_page_costs_its_own_item_alone(make_repository: 
     assert [item.problem for item in tests.items] == ["", "long_identifier"]
 
 
+def test_names_that_no_session_has_cost_their_own_items_alone(make_repository: Make, tmp_path: Path) -> None:
+    text = """\
+import unittest
+
+
+def made():
+    class Local(unittest.TestCase):
+        def test_a(self):
+            self.assertTrue(1)
+
+    setattr(Local, "test_b-c", Local.test_a)
+    return Local
+
+
+TestMade = made()
+"""
+    files = {"test_a.py": text, "test_b.py": "def test_d(): assert 1\n"}
+    tests = collected(make_repository("names", files), tmp_path)
+    assert not tests.failure
+    problems = {item.case: (item.cls, item.problem) for item in tests.items}
+    assert problems == {"test_a": ("TestMade", ""), "test_b-c": ("TestMade", "no_identifier"), "test_d": ("", "")}
+
+
 def test_marks_of_plugins_that_are_left_out_are_known(make_repository: Make, tmp_path: Path) -> None:
     files = {
         "pytest.ini": "[pytest]\nfilterwarnings = error\naddopts = --strict-markers\n",

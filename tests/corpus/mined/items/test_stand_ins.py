@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from trace_mine.corpus.mined.items.inside.collector import BUILT_IN, OF_PLUGINS
+from trace_mine.corpus.mined.items.inside.known_fixtures import BUILT_IN, OF_PLUGINS
 from trace_mine.corpus.mined.items.stand_ins import ASYNC, built_in
 
 LOGGING = "import logging\nlog = logging.getLogger('stand_ins')\n"
