@@ -102,7 +102,7 @@ class _Fitter:
         Raises:
             NoAutomaton: the row's commands define no automaton, or need the globals of a module.
         """
-        from trace_mine.corpus.fitting import NoAutomaton, automaton_of
+        from trace_mine.corpus.fitting import NoAutomaton, automaton_of, commands_of
         from trace_mine.corpus.synthetic.automaton_yaml import write_automaton
 
         setup = json.loads(row["setup"])
@@ -110,7 +110,7 @@ class _Fitter:
             # The module's globals are state beside the tracked variables: the law of a command could depend on them.
             raise NoAutomaton(f"it runs in the module {setup['module']}")
         tracer = self._tracer(tuple(setup["sys_path"]))
-        fitted = tracer.automaton([step["source"] for step in row["steps"]], setup["code"], self.variables)
+        fitted = tracer.automaton(commands_of(row), setup["code"], self.variables)
         if isinstance(fitted, str):
             raise NoAutomaton(fitted)
         automaton, notes = automaton_of(fitted, row["name"])

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from trace_mine.corpus.errors import CorpusError
-from trace_mine.corpus.schema import SplitRowColumns
+from trace_mine.corpus.schema import RowColumns, SplitRowColumns
 from trace_mine.corpus.synthetic.automaton import Automaton, Flags, Floats
 from trace_mine.tracer.inside.protocol.choice_answers import Move, SessionAutomaton
 
@@ -61,6 +61,23 @@ def automaton_of(fitted: SessionAutomaton, name: str) -> tuple[Automaton, list[s
     except ValueError as error:
         raise NoAutomaton(str(error)) from error
     return automaton, builder.notes
+
+
+def commands_of(row: RowColumns) -> list[str]:
+    """Return the commands of a row that an automaton is made of.
+
+    Definitions of what is opened are left out: nothing uses them, and each makes a function that equals no other one,
+    so that there would be no end of states. So are the comments with which bodies begin: commands that differ in them
+    alone are one symbol.
+    """
+    return [_without_comments(step["source"]) for step in row["steps"] if step["kind"] != "source"]
+
+
+def _without_comments(source: str) -> str:
+    """A command without the lines of comments that it begins with."""
+    lines = source.split("\n")
+    first = next((number for number, line in enumerate(lines) if not line.startswith("#")), 0)
+    return "\n".join(lines[first:])
 
 
 class _Builder:

@@ -97,7 +97,9 @@ class CallNote(TypedDict, total=False):
     ``calls_seen``: their calls; of those that were looked at ``calls_spelt`` have a text, the others have none by
     ``not_spelt``. Of the ``distinct`` ones, some gave no session when they were tried (``not_shown``), some are like
     others or are all that a snippet does (``alike``), and the rest are the snippets (``taken``), of ``functions_taken``
-    functions. ``failures``: what ended runs before their time.
+    functions. No call with a text was seen of ``led_to`` of these: a call of another function leads to them.
+    ``led_to_by_tests``: further snippets, tests or examples whose sessions open the way to one function alone.
+    ``failures``: what ended runs before their time.
     """
 
     functions_reached: int
@@ -110,6 +112,8 @@ class CallNote(TypedDict, total=False):
     alike: int
     taken: int
     functions_taken: int
+    led_to: int
+    led_to_by_tests: int
     failures: list[str]
 
 

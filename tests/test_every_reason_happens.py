@@ -95,6 +95,7 @@ class Program:
     code: str = "__name__ = '__main__'"
     evidence: str = ""
     file: str = ""
+    focus: tuple[tuple[str, int], ...] = ()
 
     def snippet(self) -> Snippet:
         at_prompt = isinstance(self.source, tuple)
@@ -110,6 +111,7 @@ class Program:
             code="" if self.module else self.code,
             continue_on_error=at_prompt and not self.kind,
             file=self.file,
+            focus=self.focus,
         )
 
 
@@ -232,6 +234,9 @@ class A:
     area = property(area)
 """
 FRAME = {
+    Reason.ASIDE: Program(
+        source="import counting\nx = counting.up()\ny = counting.tick()\n", focus=(("counting.py", 8),)
+    ),
     Reason.DEEPER: Program(source="def f(n):\n    if n:\n        f(n - 1)\nf(5)\n"),
     Reason.WITHIN_COMMAND: Program(source="def f():\n    return 1\ntry:\n    f()\nexcept* KeyError:\n    pass\n"),
     Reason.OPERATOR: Program(source=CLASS + "print(sorted([A(), A()], key=len) and 1)\n"),

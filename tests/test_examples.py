@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parent.parent
 EXAMPLES = {
     "quickstart": ([], "result = 9"),
     "shell_game_beliefs": ([], "it could have shown: 0.333 ball, 0.667 empty"),
-    "mine_and_load": (["module:statistics", "--limit", "2"], "train: 2 sessions"),
+    "mine_and_load": (["module:fractions", "--limit", "2"], "train: 2 sessions"),
     "task_to_tokens": ([], "4 sessions of"),
     "train_and_load": (["--steps", "2"], "the model expected"),
 }

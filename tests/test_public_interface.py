@@ -9,7 +9,6 @@ import doctest
 import functools
 import importlib.util
 import inspect
-import os
 import re
 import subprocess
 import sys
@@ -82,10 +81,12 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     trace_mine.mine("module:fractions", entries=["doctest"], limit=2, jobs=1, out=folder / "traces")
     if importlib.util.find_spec("torch") is None:
         return folder
-    command = [sys.executable, "-m", "trace_mine.train", "quick", "--out", "runs/quick"]
-    for setting in ("max_steps=2", "batch_size=4", "evaluate_rows=2", "evaluate_at=[1]", "device=cpu"):
-        command += ["--set", setting]
-    subprocess.run(command, cwd=folder, env={**os.environ, "PYTHONPATH": str(ROOT)}, check=True, capture_output=True)
+    from trace_mine.train.recipes import recipe
+    from trace_mine.train.running import train
+    from trace_mine.train.settings import override
+
+    few = ["max_steps=2", "batch_size=4", "evaluate_rows=2", "evaluate_at=[1]", "device=cpu"]
+    train(override(recipe("quick"), few), folder / "runs" / "quick")
     return folder
 
 

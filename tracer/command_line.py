@@ -207,6 +207,9 @@ def _pass_ready_values(command: Any) -> None:
 
     From 0.29 on typer has pydantic convert each value, also those that are what they are to be: its import is a tenth
     of what a short program costs. Where typer has no such converter, nothing is changed.
+
+    ``get_runtime_param`` is a method of a private class of typer's. 0.29.2 has no public way: what ``parser`` and
+    ``click_type`` give is called by pydantic too, and the class of a parameter can't be chosen.
     """
     # the option --help is made when it is first asked for, and kept
     for parameter in (*command.params, command.get_help_option(typer.Context(command))):

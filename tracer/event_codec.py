@@ -26,6 +26,9 @@ MAX_PACKED = 8 << 20
 """Characters of a packed log that are read: a row has no more."""
 MAX_UNPACKED = 32 << 20
 """Bytes of a log's JSON that are read. A log that was made here has at most some 6 MB: ``event_log`` bounds it."""
+MAX_BRACKETS = 1_500_000
+"""Characters ``[`` and ``{`` of that JSON. Each may be a list or an object of some 60 bytes, so that 32 MB of ``[],``
+would be read as a gigabyte. A log has two for each of its 20,000 events, and those within its million characters."""
 LEVEL = 6
 """Of zlib: 9 takes 2.4 times as long for 1% less (measured on 300 logs)."""
 
@@ -77,6 +80,8 @@ def unpack(text: str) -> EventLog:
         raw = reader.decompress(base64.b64decode(text.encode("ascii"), validate=True), MAX_UNPACKED)
         if not reader.eof:
             raise ValueError("it is cut short, or longer than a log may be")
+        if raw.count(b"[") + raw.count(b"{") > MAX_BRACKETS:
+            raise ValueError("it has more lists and objects than a log may have")
         return _log(json.loads(raw))
     except (ValueError, TypeError, KeyError, RecursionError, zlib.error) as error:
         raise ValueError(f"expected a packed event log, got {type(error).__name__}: {str(error)[:200]}") from None

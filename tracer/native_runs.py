@@ -43,13 +43,15 @@ def run_within_limits(config: TracerConfig, snippet: Snippet, worker: Worker, *,
         Failed: the run did not end well at any of these depths, or no session of it would be of use.
     """
     limits = config.limits
+    # a session that opens the calls on the way to one function alone goes as deep as that way
+    follow = max(config.follow, len(snippet.focus)) if config.follow else 0
     recorded = replace(
         limits,
         wall_seconds=limits.wall_seconds * WATCHED,
         cpu_seconds=max(math.ceil(limits.cpu_seconds * WATCHED), 1),
     )
     try:
-        return run_natively(config, snippet, worker, config.follow, limits=recorded if is_watched else None)
+        return run_natively(config, snippet, worker, follow, limits=recorded if is_watched else None)
     except Failed as failed:
         limit = failed.drop.reason
         if limit not in (Reason.TRACE_LIMIT, Reason.WALL, Reason.CPU):

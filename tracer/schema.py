@@ -73,6 +73,8 @@ class Snippet:
         asks: the variables that hold hidden inputs. The last pieces, one for each, show them; no reveal does so before.
         file: the script's file in the working folder, under whose name it is compiled; empty: there is none.
         session: numbers the sessions of one snippet, each with draws of its own, from 0 on.
+        focus: functions by file, relative to the root, and first line, a decorator's where it has some: calls of these
+            alone are opened, however deep; empty: all calls, as deep as calls are followed.
 
     Raises:
         ValueError: ``kind`` is unknown, ``asks`` has more names than there are pieces, or ``file`` is not the last part
@@ -96,6 +98,7 @@ class Snippet:
     asks: tuple[str, ...] = ()
     file: str = ""
     session: int = 0
+    focus: tuple[tuple[str, int], ...] = ()
 
     @property
     def is_notebook(self) -> bool:

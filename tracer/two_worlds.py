@@ -104,10 +104,14 @@ def library_on_host(path: str, worker: Worker) -> str:
 def program_of(config: TracerConfig, snippet: Snippet, worker: Worker) -> Program:
     """The snippet as a job runs it in the worker's sandbox."""
     own = [library_inside(path, worker) for path in config.library]
+    focus_root = ""
     if config.repository is not None:
         # per worker, since the root differs: by the recorder's prefixes, no function in the other world would be own
         root = root_of(config, worker)
         own += [f"{root}/{prefix}" for prefix in config.own]
+        focus_root = f"{root}/"
+    elif own:
+        focus_root = f"{os.path.dirname(own[0])}/"
     if config.folder is not None:
         own.append(f"{worker.scratch}/")  # what lies beside the script is the user's as much as the script
     return Program(
@@ -120,4 +124,5 @@ def program_of(config: TracerConfig, snippet: Snippet, worker: Worker) -> Progra
         own=tuple(own),
         opens=snippet.opens,
         file=snippet.file,
+        focus=tuple((f"{focus_root}{path}", line) for path, line in snippet.focus),
     )

@@ -38,6 +38,7 @@ def page(trace: Trace, *, title: str, footer: str, sources: Mapping[str, str] | 
     data = {
         "sources": {visible(path): visible(text) for path, text in (sources or {}).items() if path in paths},
         "steps": list(_steps(trace)),
+        "calls": list(_calls(trace)),
     }
     digest = base64.b64encode(hashlib.sha256(PROGRAM.encode("utf-8")).digest()).decode("ascii")
     return PAGE.format(
@@ -72,6 +73,15 @@ def sources_of(trace: Trace, root: Path) -> dict[str, str]:
 def _in_script(data: object) -> str:
     """Return JSON that can stand in a script element: ASCII, and no ``<`` that could end the element."""
     return json.dumps(data).replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def _calls(trace: Trace) -> Iterator[dict[str, object]]:
+    """What the page is given of each call that has steps: a box of theirs folds under its text."""
+    depths: list[int] = []
+    for call in trace.calls:
+        depths.append(1 if call.caller < 0 else depths[call.caller] + 1)
+        if call.first >= 0:
+            yield {"text": _shortened(call.text), "depth": depths[-1], "first": call.first, "last": call.last}
 
 
 def _steps(trace: Trace) -> Iterator[dict[str, object]]:

@@ -107,17 +107,24 @@ const session = document.getElementById("steps"), slider = document.getElementBy
 const rows = [];
 let now = 0;
 
-// The session: a box for each stretch of steps of a deeper call, which folds; inside it, boxes of calls deeper still.
+// The session: a box for each call, which folds; inside it, boxes of calls deeper still. Steps of a depth that no call
+// accounts for, as in sessions without a list of calls, have a box for each stretch of them.
 session.textContent = "";
-const boxes = [session];
+const boxes = [session], begins = new Map();
+for (const call of data.calls) begins.set(call.first, [...(begins.get(call.first) || []), call]);
 data.steps.forEach((step, index) => {
+  const calls = begins.get(index) || [];
+  for (const call of calls) while (boxes.length > call.depth) boxes.pop();
   while (boxes.length > step.depth + 1) boxes.pop();
   while (boxes.length < step.depth + 1) {
     const box = make("div", "call"), inside = make("div"), fold = make("button", "fold");
+    const call = calls.find((each) => each.depth === boxes.length);
     let last = index;
     while (last + 1 < data.steps.length && data.steps[last + 1].depth >= boxes.length) last += 1;
+    if (call) last = call.last;
     const where = step.path ? ` · ${step.path}:${step.line}` : "";
-    const label = () => `${box.classList.contains("folded") ? "▸" : "▾"} call, ${last - index + 1} steps${where}`;
+    const told = `${call ? call.text : "call"}, ${last - index + 1} steps${where}`;
+    const label = () => `${box.classList.contains("folded") ? "▸" : "▾"} ${told}`;
     fold.textContent = label();
     fold.addEventListener("click", () => { box.classList.toggle("folded"); fold.textContent = label(); });
     box.unfold = () => { box.classList.remove("folded"); fold.textContent = label(); };

@@ -12,13 +12,13 @@ WORDS = {
     "no_source": "The source of a line is not kept: the function's file could not be read, or it is too long.",
     "ambiguous_value": "A variable changed to the text `..`, which says in this format that it did not change.",
     "raised": "The call ended with an exception.",
-    "generator": "The call is of a generator.",
+    "generator": "The generator was left before its end, returns something, or is sent something.",
     "method_or_local": "The function is a method, or stands in another function.",
     "result_no_literal": "The result is no literal, or too long to be kept.",
     "argument_no_literal": "An argument is no literal, or too long to be kept.",
     "argument_unknown": "The value of a parameter is not known.",
     "reads_global": "The function, or one that it calls, reads a name that is neither a builtin nor such a function.",
-    "name_taken": "The function calls another one of the name `f`.",
+    "name_taken": "A function that is needed has the name `f`, or one that the listing of a generator uses.",
     "too_many_functions": "The call needs more than 20 functions.",
 }
 """Reasons for which a row gives nothing in a format, by the word under which that is counted."""

@@ -2,7 +2,8 @@
 
 ``code`` holds the function and the functions that it calls, ``input`` the arguments between the parentheses of ``f()``,
 ``output`` a literal: ``assert f(INPUT) == OUTPUT`` holds in a fresh interpreter after ``code``, as far as the function
-depends on its arguments alone. A function of another name keeps it, and ``f = NAME`` is the last line.
+depends on its arguments alone. A function of another name keeps it, and ``f = NAME`` is the last line. Of a generator
+that ran to its end ``f`` makes the list of what it yields.
 
 A call qualifies if it is of a function at module level, its arguments and its result are literals, and each name that
 the function reads is an argument, a builtin, or such a function itself. Everything else is counted by reason.
@@ -14,7 +15,7 @@ import ast
 import builtins
 import symtable
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 from trace_mine.corpus.export.counts import NotGiven
@@ -23,6 +24,9 @@ from trace_mine.tracer.event_log import Event, EventLog, EventSource
 MAX_FUNCTIONS = 20
 """Functions of one ``code``."""
 _BUILTINS = frozenset(vars(builtins))
+_LISTING = "def f(*arguments, **named):\n    return list({name}(*arguments, **named))"
+"""The last function of a generator's ``code``: all that it yields."""
+_LISTING_USES = frozenset({"f", "list", "arguments", "named"})
 _UNREADABLE = (SyntaxError, ValueError, RecursionError, MemoryError)
 """Errors that ``ast`` raises over text that is no Python: null bytes, and nesting that the parser can't follow."""
 
@@ -42,27 +46,52 @@ class CruxTriple:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Function:
-    """A function at module level: its source, its parameters, and the global names that it reads."""
+    """A function at module level: its source, its parameters, and the global names that it reads; if it is a generator,
+    and one that uses what is sent to it.
+    """
 
     source: str
     parameters: ast.arguments
     reads: frozenset[str]
+    yields: bool
+    takes_what_is_sent: bool
+
+
+@dataclass(slots=True, kw_only=True)
+class _Call:
+    """A call whose function runs: how it was entered, and of a generator what it has yielded so far.
+
+    ``is_alone``: nobody but the generator changed its variables while it waited. ``resumed``: it goes on, and no line
+    of it has run since.
+    """
+
+    entered: Event
+    values: list[str] = field(default_factory=list)
+    is_alone: bool = True
+    resumed: bool = False
 
 
 def crux_triples(log: EventLog) -> Iterator[CruxTriple | NotGiven]:
     """Yield, for each call of a log, its triple or why there is none; a triple that was given before is left out."""
-    calls: dict[int, Event | None] = {}  # None: the activation has ended, or is a generator's and was counted
+    calls: dict[int, _Call] = {}
     seen: set[tuple[str, str]] = set()
     for event in log.events:
         if event.activation < 0 or log.source_of(event).piece is not None:
             continue
-        if event.kind == "call":
-            calls.setdefault(event.activation, event)
-        elif event.kind in ("return", "yield", "leave"):
-            call = calls.get(event.activation)
-            calls[event.activation] = None
-            if call is None:
-                continue
+        call = calls.get(event.activation)
+        if event.kind == "call" and call is None:
+            calls[event.activation] = _Call(entered=event)
+        elif call is None:
+            continue
+        elif event.kind == "call":
+            call.resumed = True
+        elif event.kind == "yield":
+            call.values.append(event.value)
+        elif event.kind == "line":
+            call.is_alone &= not (call.resumed and event.changes)
+            call.resumed = False
+        elif event.kind in ("return", "leave"):
+            del calls[event.activation]
             try:
                 triple = _triple(log, call, event)
             except NotGiven as refused:
@@ -71,24 +100,49 @@ def crux_triples(log: EventLog) -> Iterator[CruxTriple | NotGiven]:
             if (triple.code, triple.input) not in seen:
                 seen.add((triple.code, triple.input))
                 yield triple
+    # what was not run to its end: generators that somebody left, and calls where the events are cut
+    yield from (NotGiven("generator") for call in calls.values() if call.values)
 
 
-def _triple(log: EventLog, call: Event, end: Event) -> CruxTriple:
-    source = log.source_of(call)
+def _triple(log: EventLog, call: _Call, end: Event) -> CruxTriple:
+    source = log.source_of(call.entered)
     if end.kind == "leave":
         raise NotGiven("raised")
-    if end.kind == "yield":
-        raise NotGiven("generator")
     if not source.name.isidentifier():
         raise NotGiven("method_or_local")
     function = _function(source.text, source.name)
     if function is None:
         raise NotGiven("no_source")
-    if not is_literal(end.value):
+    if function.yields:
+        output = _all_yielded(function, call, end)
+    elif is_literal(end.value):
+        output = end.value
+    else:
         raise NotGiven("result_no_literal")
-    arguments = spelt_arguments(function.parameters, {k: v for k, v in call.changes.items() if v is not None})
-    code = _with_callees(log, source, function)
-    return CruxTriple(name=source.name, code=code, input=arguments, output=end.value)
+    values = {name: value for name, value in call.entered.changes.items() if value is not None}
+    arguments = spelt_arguments(function.parameters, values)
+    return CruxTriple(name=source.name, code=_with_callees(log, source, function), input=arguments, output=output)
+
+
+def _all_yielded(function: _Function, call: _Call, end: Event) -> str:
+    """The list of what a generator yielded until it ended.
+
+    Only values that nothing can change are told: one list that is yielded twice would stand in it as it is at the end.
+
+    Raises:
+        NotGiven: ``generator``, it returns something, or others may have a say in what it does; ``result_no_literal``.
+    """
+    if function.takes_what_is_sent or not call.is_alone or end.value not in ("", "None"):
+        raise NotGiven("generator")
+    if not all(is_literal(value) and _is_unchanging(ast.literal_eval(value)) for value in call.values):
+        raise NotGiven("result_no_literal")
+    return f"[{', '.join(call.values)}]"
+
+
+def _is_unchanging(value: object) -> bool:
+    if type(value) is tuple:
+        return all(map(_is_unchanging, value))
+    return not isinstance(value, (list, dict, set))
 
 
 def is_literal(text: str) -> bool:
@@ -162,10 +216,12 @@ def _with_callees(log: EventLog, source: EventSource, function: _Function) -> st
                 waiting.append((read, callee))
             elif read in at_hand or read not in _BUILTINS:
                 raise NotGiven("reads_global")
-    if source.name != "f" and "f" in needed:
+    if needed.keys() & (_LISTING_USES if function.yields else {"f"} - {source.name}):
         raise NotGiven("name_taken")
     order = sorted(needed, key=lambda name: name == source.name)  # its own last; the others as they were met
     alias = [] if source.name == "f" else [f"f = {source.name}"]
+    if function.yields:
+        alias = [_LISTING.format(name=source.name)]
     return "\n\n\n".join([*(needed[name] for name in order), *alias]) + "\n"
 
 
@@ -179,7 +235,24 @@ def _function(text: str, name: str) -> _Function | None:
         reads = frozenset(_globals_of(symtable.symtable(text, "<function>", "exec"), name))
     except _UNREADABLE:
         return None
-    return _Function(source=text, parameters=tree.body[0].args, reads=reads)
+    own = list(_own_nodes(tree.body[0]))
+    yields = [node for node in own if isinstance(node, (ast.Yield, ast.YieldFrom))]
+    # a `yield` that is no statement has a value: what was sent, of which the events know nothing
+    statements = [node.value for node in own if isinstance(node, ast.Expr)]
+    takes = any(isinstance(node, ast.Yield) and node not in statements for node in yields)
+    return _Function(
+        source=text, parameters=tree.body[0].args, reads=reads, yields=bool(yields), takes_what_is_sent=takes
+    )
+
+
+def _own_nodes(function: ast.FunctionDef) -> Iterator[ast.AST]:
+    """All nodes of a function's body, without those of functions and classes in it."""
+    waiting: list[ast.AST] = list(function.body)
+    while waiting:
+        node = waiting.pop()
+        yield node
+        if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)):
+            waiting += ast.iter_child_nodes(node)
 
 
 def _globals_of(table: symtable.SymbolTable, own: str) -> Iterator[str]:

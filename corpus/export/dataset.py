@@ -127,7 +127,7 @@ def _rows(shard: Path, kind: ExportFormat) -> Iterator[dict[str, object]]:
 def _lines_of(row: dict[str, object], kind: ExportFormat, counts: ExportCounts) -> Iterator[Made]:
     """Yield the lines of a row, and count what it does not give."""
     place = {name: row.get(name) for name in PLACE}
-    if not all(type(value) is str for value in place.values()):
+    if not all(type(value) is str for value in place.values()) or any(row.get(name) is None for name in kind.reads):
         counts.not_given["damaged"] += 1
         return
     if row.get("no_session") and kind.needs_session:

@@ -165,7 +165,8 @@ class Mined:
                     if num_left is not None:
                         num_left = max(0, num_left - len(reading.candidates))
                     repository = self._with_version_files(repository, reading.summary)
-                    packages = environments.ask(reading.summary, is_stdlib=repository.stdlib)
+                    has_tests = any(candidate.snippet.kind == "test" for candidate in reading.candidates)
+                    packages = environments.ask(reading.summary, is_stdlib=repository.stdlib, has_tests=has_tests)
                     yield partial(self._units_with, repository, reading, packages)
 
     def _units_with(

@@ -15,6 +15,7 @@ from typing import Annotated, Literal, cast
 
 from trace_mine.corpus.mined.environments.commit_time import MAX_TIME
 from trace_mine.corpus.mined.environments.declared import MAX_REQUIREMENT_CHARS, MAX_REQUIREMENTS, Declared
+from trace_mine.corpus.mined.environments.entry_points import MAX_ENTRY_POINTS, is_entry_point
 from trace_mine.corpus.mined.environments.version_files import MAX_FILES, MAX_TEXT_CHARS
 from trace_mine.corpus.mined.provenance import Provenance
 from trace_mine.corpus.mined.snippets.candidate import Candidate, HiddenInputs
@@ -278,6 +279,7 @@ class RepositorySummary(Record):
         licences: by path, the licence in a file's own header, where it has one.
         version_files: by path, the text of each file that a build would write with the version into the package, and
             that is not there.
+        entry_points: group, name and object of each that it declares, as ``environments.entry_points`` has them.
         not_permissive: licences among these and the repository's own that leave no choice of permissive ones alone;
             known where that was asked.
         num_read: files that were searched.
@@ -301,6 +303,7 @@ class RepositorySummary(Record):
     main_roots: tuple[Location, ...]
     licences: Mapping[Location, Short]
     version_files: Mapping[Location, VersionText]
+    entry_points: tuple[tuple[Short, Short, Short], ...]
     not_permissive: tuple[Short, ...]
     num_read: Count
     unsearched: Mapping[Name, Count]
@@ -316,6 +319,8 @@ class RepositorySummary(Record):
             not path.isascii() or not path.isprintable() for path in self.version_files
         ):
             raise ProtocolError(f"expected at most {MAX_FILES} version files with plain names, got others")
+        if len(self.entry_points) > MAX_ENTRY_POINTS or not all(map(is_entry_point, self.entry_points)):
+            raise ProtocolError(f"expected at most {MAX_ENTRY_POINTS} entry points in their form, got others")
         for text in (self.name, self.version or ""):
             if not text.isascii() or not text.isprintable() or "/" in text:
                 raise ProtocolError(f"expected a name and a version of plain characters, got {text[:40]!r}")

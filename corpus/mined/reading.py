@@ -19,6 +19,7 @@ from trace_mine.corpus.mined.clock import within_limits
 from trace_mine.corpus.mined.discovery import GaveUp, Survey
 from trace_mine.corpus.mined.environments.commit_time import commit_time
 from trace_mine.corpus.mined.environments.declared import Declared, find_declared
+from trace_mine.corpus.mined.environments.entry_points import EntryPoint, entry_points
 from trace_mine.corpus.mined.environments.version_files import UNKNOWN_VERSION, missing_version_files
 from trace_mine.corpus.mined.files import PYTHON_SUFFIXES, TEXT_SUFFIXES
 from trace_mine.corpus.mined.licences import is_permissive
@@ -123,6 +124,14 @@ def _version_files(request: ReadRequest, packaging: PackagingFiles, version: str
     )
 
 
+def _entry_points(request: ReadRequest, packaging: PackagingFiles) -> tuple[EntryPoint, ...]:
+    if request.is_stdlib:
+        return ()
+    files = packaging if request.metadata is None else PackagingFiles(Path(request.metadata))
+    nothing: list[EntryPoint] = []
+    return tuple(packaging.within_limits("pyproject.toml", lambda: entry_points(files), nothing, 3 * PACKAGING_SECONDS))
+
+
 def _time_of(request: ReadRequest, commit: str | None) -> int | None:
     if commit is None or not request.wants_commit_time:
         return None
@@ -153,6 +162,7 @@ def _reading(request: ReadRequest, survey: Survey, provenance: Provenance, num_s
         main_roots=survey.layout.main_roots,
         licences=survey.licences,
         version_files=_version_files(request, survey.packaging, provenance.version),
+        entry_points=_entry_points(request, survey.packaging),
         not_permissive=_not_permissive(request, survey, provenance),
         num_read=counts.num_read,
         unsearched=dict(counts.unreadable),

@@ -123,8 +123,8 @@ class CandidateSearch:
         candidates, note = with_calls(candidates, harvest, root, summary, sys_path=sys_path)
         self._tell(
             f"calls of {summary.name}: {note['functions_reached']} functions reached by {note['calls_seen']} calls; "
-            f"{note['distinct']} distinct ones have a text, {note['taken']} are taken, of "
-            f"{note['functions_taken']} functions"
+            f"with those that stand in its files, {note['distinct']} distinct ones have a text, {note['taken']} are "
+            f"taken, of {note['functions_taken']} functions; {note['led_to_by_tests']} more are led to by tests"
         )
         for failure in note["failures"]:
             self._tell(f"calls of {summary.name}: {failure}; those that were seen before are kept")

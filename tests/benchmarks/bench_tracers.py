@@ -1,10 +1,10 @@
 """What watching a program costs: our settrace record against PySnooper, hunter's VarsSnooper, coverage and the floor.
 
-Run ``python tests/benchmarks/bench_tracers.py [ROUNDS]``. Each round times every tracer on every workload once, in
-turn,
-so that a change of the machine's pace hits all alike; a figure is the median over the rounds. Each tracer sees the
-workload's frames and nothing else, at any depth. What is timed is the run under the tracer: ours keeps snapshots, which
-are turned into text and JSON after the run; PySnooper and hunter write their text as they go, into memory.
+Run ``python tests/benchmarks/bench_tracers.py [ROUNDS]``; it needs the extra [benchmarks]. Each round times every
+tracer on every workload once, in turn, so that a change of the machine's pace hits all alike; a figure is the median
+over the rounds. Each tracer sees the workload's frames and nothing else, at any depth. What is timed is the run under
+the tracer: ours keeps snapshots, which are turned into text and JSON after the run; PySnooper and hunter write their
+text as they go, into memory.
 
 Exits with 1 where PySnooper or VarsSnooper costs less than ``TARGET`` times as much as ours.
 """

@@ -140,11 +140,13 @@ def names_itself(row: Row) -> bool | None:
 
 
 def holds_source(row: Row) -> bool | None:
-    """True if the definition of each opened function stands in a row's text; None where it opens none."""
+    """True if the definition of each opened function stands in a row's text, under its name or, where a variable has
+    that, one with a number; None where it opens none.
+    """
     names = [each["name"].rsplit(".", 1)[-1] for each in row.get("source") or ()]
     if not names:
         return None if not row["opened_calls"] else False
-    return all(name.startswith("<") or re.search(rf"\bdef {re.escape(name)}\b", row["text"]) for name in names)
+    return all(name.startswith("<") or re.search(rf"\bdef {re.escape(name)}(?:_\d+)?\b", row["text"]) for name in names)
 
 
 def near_duplicates(rows: list[Row]) -> tuple[float, float]:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from trace_mine.corpus.__main__ import main
 from trace_mine.corpus.export.codeexecutor import ExecutedLine, read_line, render_lines
 from trace_mine.corpus.export.counts import WORDS, NotGiven
-from trace_mine.corpus.export.cruxeval import is_literal, spelt_arguments
+from trace_mine.corpus.export.cruxeval import crux_triples, is_literal, spelt_arguments
 from trace_mine.corpus.export.cwm import CwmFrame, CwmTrace, read_cwm, render_cwm
 from trace_mine.corpus.export.event_lines import WORDS as LINE_WORDS
 from trace_mine.corpus.export.event_lines import EventLine, read_lines
@@ -23,6 +23,7 @@ from trace_mine.corpus.export.event_lines import render_lines as render_event_li
 from trace_mine.corpus.export.formats import EXPORTS
 from trace_mine.corpus.export.program_text import START
 from trace_mine.tracer.event_codec import unpack
+from trace_mine.tracer.event_log import Event, EventLog, EventSource
 
 QUICK = settings(max_examples=150, deadline=None, derandomize=True, database=None)
 # texts of which many hold a separator, whole or in part
@@ -200,6 +201,55 @@ def test_a_text_that_is_no_literal_is_no_error(text):
     assert not is_literal(text)
 
 
+COUNT = "def g(n):\n    for i in range(n):\n        yield i"
+
+
+def told_of_generator(source, yielded, *, end="return", value="None", changes=None):
+    """What is made of a generator's run: for each value it waits, goes on (then ``changes`` are seen), and ends."""
+    sources = (
+        EventSource(path="m.py", line=9, name="<module>", text="list(g(2))", piece=0),
+        EventSource(path="m.py", line=1, name="g", text=source),
+    )
+    events = [Event(kind="call", activation=0), Event(kind="call", activation=1, changes={"n": "2"})]
+    for each in yielded:
+        events += [
+            Event(kind="yield", activation=1, value=each),
+            Event(kind="call", activation=1),
+            Event(kind="line", activation=1, changes=changes or {}),
+        ]
+    events += [Event(kind=end, activation=1, value=value)] if end else []
+    return list(crux_triples(EventLog(sources=sources, activations=(0, 1), events=tuple(events))))
+
+
+def test_a_generator_gives_the_list_of_what_it_yields():
+    (triple,) = told_of_generator(COUNT, ["0", "(1, 'a')"])
+    assert (triple.input, triple.output) == ("2", "[0, (1, 'a')]")
+    namespace = {}
+    exec(told_of_generator(COUNT, ["0", "1"])[0].code, namespace)  # a program of the tests' own
+    assert namespace["f"](2) == [0, 1]
+    (nothing,) = told_of_generator(COUNT, [])
+    assert nothing.output == "[]"
+
+
+@pytest.mark.parametrize(
+    ("source", "run", "reason"),
+    [
+        (COUNT, {"yielded": ["0"], "end": ""}, "generator"),
+        (COUNT, {"yielded": ["0"], "changes": {"n": "7"}}, "generator"),
+        (COUNT, {"yielded": ["0"], "value": "5"}, "generator"),
+        ("def g(n):\n    print((yield n))", {"yielded": ["2"]}, "generator"),
+        (COUNT, {"yielded": ["0"], "end": "leave"}, "raised"),
+        (COUNT, {"yielded": ["[0]", "[0]"]}, "result_no_literal"),
+        (COUNT, {"yielded": ["([0],)"]}, "result_no_literal"),
+        (COUNT, {"yielded": ["A(1)"]}, "result_no_literal"),
+        (COUNT.replace("g(", "f("), {"yielded": ["0"]}, "no_source"),
+    ],
+)
+def test_a_generator_of_which_that_is_not_known_is_refused_by_name(source, run, reason):
+    (refused,) = told_of_generator(source, **run)
+    assert isinstance(refused, NotGiven) and refused.reason == reason
+
+
 # the whole way
 
 MODULE = '''\
@@ -373,9 +423,11 @@ def test_cruxeval_holds_when_it_is_run(mined, tmp_path):
     from trace_mine.tracer.session import Tracer
 
     lines = exported(mined, tmp_path, "cruxeval")
-    assert {line["function"] for line in lines} == {"f", "total", "step"}
+    assert {line["function"] for line in lines} == {"f", "total", "step", "evens"}
+    (listing,) = [line for line in lines if line["function"] == "evens"]
+    assert (listing["input"], listing["output"]) == ("2", "[0, 2]")
     report = json.loads((tmp_path / "out" / "export.json").read_text())["data"]["not_given"]
-    assert report == {"method_or_local": 2, "generator": 1, "raised": 1, "reads_global": 1}
+    assert report == {"method_or_local": 2, "raised": 1, "reads_global": 1}
     with Tracer(TracerConfig()) as tracer:
         for line in lines:
             source = f"{line['code']}\nassert f({line['input']}) == {line['output']}\n"
@@ -440,6 +492,23 @@ def test_an_older_dataset_gives_its_sessions_and_says_why_no_more(mined, tmp_pat
     assert main(["export", str(old), "--format", "cwm", "--out", str(tmp_path / "cwm")]) == 1
     assert "no_events 6" in capsys.readouterr().err
     assert not (tmp_path / "cwm").exists() and [*tmp_path.glob(".cwm*")] == []
+
+
+def test_a_row_without_what_the_format_reads_costs_itself_alone(mined, tmp_path, capsys):
+    import pyarrow
+
+    bad = tmp_path / "bad"
+    (bad / "data").mkdir(parents=True)
+    for file in (mined / "plain" / "data").glob("*.parquet"):
+        table = pq.read_table(file)
+        texts = [None, *table["text"].to_pylist()[1:]]
+        pq.write_table(
+            table.set_column(table.schema.get_field_index("text"), "text", pyarrow.array(texts, pyarrow.string())),
+            bad / "data" / file.name,
+        )
+    assert main(["export", str(bad), "--format", "repl", "--out", str(tmp_path / "repl")]) == 0
+    assert "not given: damaged 1" in capsys.readouterr().out
+    assert len(lines_of(tmp_path / "repl")) == 5 and all(line["text"] for line in lines_of(tmp_path / "repl"))
 
 
 def test_damaged_events_cost_their_row_alone(mined, tmp_path, capsys):

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from trace_mine.corpus.fitting import NoAutomaton, automaton_of
+from trace_mine.corpus.fitting import NoAutomaton, automaton_of, commands_of
 from trace_mine.corpus.synthetic.automaton_yaml import parse_automaton, write_automaton
 from trace_mine.corpus.synthetic.exact_filter import beliefs_along
 from trace_mine.tracer.inside.protocol.choice_answers import SessionAutomaton
@@ -109,6 +109,19 @@ def test_the_command_takes_the_folder_of_packages_that_mining_takes(tmp_path: Pa
         assert told.returncode == 0, told.stderr + told.stdout
     (file,) = (tmp_path / "automata").glob("*.yaml")
     assert len(parse_automaton(file.read_text(), "walk").states) == 3
+
+
+def test_what_a_row_shows_of_opened_calls_is_no_command(tracer: Tracer) -> None:
+    turn = "def turn():\n    if random.random() < 0.25:\n        cups[0], cups[1] = cups[1], cups[0]"
+    twice = "def twice():\n    turn()\n    turn()"
+    sources = ["import random", "cups = [1, 0]", turn, twice, "turn()", twice, "# twice()\nturn()", "turn()", "cups[0]"]
+    kinds = ["statement"] * 5 + ["source"] + ["statement"] * 3
+    row = {"steps": [{"source": source, "kind": kind} for source, kind in zip(sources, kinds, strict=True)]}
+    fitted = tracer.automaton(commands_of(row), "")
+    assert not isinstance(fitted, str), fitted
+    assert fitted.states == ("cups=[0, 1]", "cups=[1, 0]") and [*fitted.commands] == ["turn()", "cups[0]"]
+    # each definition makes a function of its own, and so another state
+    assert "states are reached" in str(tracer.automaton(sources, ""))
 
 
 @pytest.mark.parametrize(

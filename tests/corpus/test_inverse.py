@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import brute_force
-import pyarrow.parquet as pq
+import command_here
 import pytest
 
 Make = Callable[..., Path]
@@ -132,13 +132,8 @@ def test_all():
 
 
 def mine(out: Path, *arguments: object) -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:
-    command = [sys.executable, "-m", "trace_mine.corpus", *map(str, arguments), "--out", str(out), "--timeout", "3"]
-    told = subprocess.run(command, capture_output=True, text=True, timeout=280)
-    if "expected a sandbox of level" in told.stderr:
-        pytest.skip(f"no sandbox here: {told.stderr[:200]}")
-    assert told.returncode == 0, told.stderr
-    rows = [row for shard in sorted((out / "data").glob("*.parquet")) for row in pq.read_table(shard).to_pylist()]
-    return {row["name"].removeprefix("shop.core."): row for row in rows}, json.loads((out / "stats.json").read_text())
+    rows, stats = command_here.mine(out, *arguments, "--timeout", 3)
+    return {row["name"].removeprefix("shop.core."): row for row in rows}, stats
 
 
 @pytest.fixture(scope="module")
@@ -297,11 +292,6 @@ def test_a_declared_grid(mined: Any, tmp_path: Path) -> None:
     ],
 )
 def test_wrong_usage(tmp_path: Path, arguments: list[str], message: str) -> None:
-    told = subprocess.run(
-        [sys.executable, "-m", "trace_mine.corpus", "module:heapq", *arguments],
-        capture_output=True,
-        text=True,
-        cwd=tmp_path,
-    )
-    assert told.returncode == 2 and message in told.stderr and "Traceback" not in told.stderr, told.stderr
+    told = command_here.command("module:heapq", *arguments, "--out", tmp_path / "traces")
+    assert told.returncode == 2 and message in told.stderr, told.stderr
     assert not (tmp_path / "traces").exists()

@@ -9,10 +9,9 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-import pyarrow.parquet as pq
 import pytest
+from command_here import mine
 
 Make = Callable[..., Path]
 REPLAY = Path(__file__).resolve().parents[2] / "docs" / "examples" / "replay_rows.py"
@@ -81,16 +80,6 @@ class Cases(unittest.TestCase):
 }
 
 
-def mine(out: Path, *arguments: object) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    command = [sys.executable, "-m", "trace_mine.corpus", *map(str, arguments), "--out", str(out)]
-    told = subprocess.run(command, capture_output=True, text=True, timeout=200)
-    if "expected a sandbox of level" in told.stderr:
-        pytest.skip(f"no sandbox here: {told.stderr[:200]}")
-    assert told.returncode == 0, told.stderr
-    rows = [row for shard in sorted((out / "data").glob("*.parquet")) for row in pq.read_table(shard).to_pylist()]
-    return rows, json.loads((out / "stats.json").read_text())
-
-
 def test_every_kind_of_snippet_becomes_a_row_that_replays(tmp_path: Path, make_repository: Make) -> None:
     root = make_repository("shop", REPOSITORY)
     rows, stats = mine(tmp_path / "out", root, "--jobs", 1, "--sources", "doctest,script,test")
@@ -125,7 +114,7 @@ def test_every_kind_of_snippet_becomes_a_row_that_replays(tmp_path: Path, make_r
 
 @pytest.mark.parametrize("sources", ["doctest", "call"])
 def test_a_standard_library_module(tmp_path: Path, sources: str) -> None:
-    rows, stats = mine(tmp_path / "out", "module:statistics", "--limit", 6, "--sources", sources)
+    rows, stats = mine(tmp_path / "out", "module:statistics", "--limit", 6, "--sources", sources, "--jobs", 1)
     assert stats["found"] == 6
     assert len(rows) >= (5 if sources == "doctest" else 2), stats
     for row in rows:
@@ -141,7 +130,7 @@ def test_dependencies_are_bound_and_recorded(tmp_path: Path, make_repository: Ma
     if importlib.util.find_spec("iniconfig") is None:
         pytest.skip("iniconfig, which pytest brings, is not installed")
     text = '"""\n>>> import iniconfig\n>>> iniconfig.IniConfig.__name__\n\'IniConfig\'\n"""\n'
-    rows, _ = mine(tmp_path / "out", make_repository("r", {"m.py": text}))
+    rows, _ = mine(tmp_path / "out", make_repository("r", {"m.py": text}), "--sources", "doctest", "--jobs", 1)
     assert rows[0]["doctest_passed"]
     assert [line.split("==")[0] for line in rows[0]["requires"]] == ["iniconfig"]
 
@@ -150,6 +139,7 @@ def test_a_hostile_repository_cannot_reach_the_terminal(tmp_path: Path, make_rep
     text = 'def f():\n    r"""\n    >>> print("\\x1b]0;owned\\x07")\n    """\n'
     root = make_repository("r", {"m.py": text})
     command = [sys.executable, "-m", "trace_mine.corpus", str(root), "--out", str(tmp_path / "out")]
+    command += ["--sources", "doctest", "--jobs", "1"]
     told = subprocess.run(command, capture_output=True, timeout=200)
     assert b"\x1b" not in told.stdout + told.stderr
     assert told.returncode in (0, 1)

@@ -6,7 +6,6 @@ link of a virtual environment, whose packages then count.
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -14,8 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
 import pytest
+from command_here import mine
 
 import interpreters
 from trace_mine.corpus.errors import CorpusError
@@ -81,13 +80,7 @@ def install(packages: Path, name: str, source: str, *, requires: str) -> None:
 
 
 def mined(out: Path, python: str | Path, *inputs: str) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    command = [sys.executable, "-m", "trace_mine.corpus", *inputs, "--python", str(python), "--out", str(out)]
-    done = subprocess.run([*command, "--jobs", "1"], cwd=ROOT, capture_output=True, text=True, stdin=subprocess.DEVNULL)
-    if "expected a sandbox" in done.stderr:
-        pytest.skip(f"no sandbox on this machine: {done.stderr}")
-    assert done.returncode == 0, done.stderr
-    rows = [row for path in sorted((out / "data").glob("*.parquet")) for row in pq.read_table(path).to_pylist()]
-    return rows, json.loads((out / "stats.json").read_text())
+    return mine(out, *inputs, "--python", python, "--jobs", 1)
 
 
 @pytest.mark.slow

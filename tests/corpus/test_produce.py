@@ -51,10 +51,14 @@ class Silent:
     def merged(self, counts: Any) -> None: ...
 
 
+ENTRIES = ("doctest", "script", "test")
+"""Without calls and docs, for which each repository would be run in a jail first."""
+
+
 def run(
     out: Path, *inputs: object, jobs: int = 1, overwrite: bool = False, watcher: Any = None, **options: Any
 ) -> Merged:
-    chosen = MineOptions(tracer_factory="corpus_fakes:start_fake", **options)
+    chosen = MineOptions(tracer_factory="corpus_fakes:start_fake", **{"entries": ENTRIES, **options})
     with open_ledger(out, overwrite=overwrite) as ledger:
         origin = Mined([str(item) for item in inputs], chosen, ledger.sources)
         config = {**chosen.as_config(), "inputs": origin.input_names}
@@ -171,7 +175,7 @@ def test_other_code_of_ours_means_other_units(
     keys = []
     for code in ("one", "two", "one"):
         monkeypatch.setattr(miner, "code_hash", lambda code=code: code)
-        origin = Mined([str(repository)], MineOptions(), tmp_path / "staging")
+        origin = Mined([str(repository)], MineOptions(entries=ENTRIES), tmp_path / "staging")
         keys.append([unit.key for unit in origin.units()])
     assert keys[0] == keys[2] != keys[1]
 
@@ -199,7 +203,7 @@ sys.exit(main())
 
 def start(out: Path, *arguments: object) -> subprocess.Popen[str]:
     """The command as a process of its own group, with the fake tracer."""
-    command = [sys.executable, "-c", DRIVER, *map(str, arguments), "--out", str(out)]
+    command = [sys.executable, "-c", DRIVER, *map(str, arguments), "--out", str(out), "--sources", ",".join(ENTRIES)]
     return subprocess.Popen(
         command,
         stdout=subprocess.PIPE,

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
+import command_here
 import pytest
 
 MAIN = 'if __name__ == "__main__":\n'
@@ -20,23 +17,7 @@ FILES = {
 
 
 def mine(root: Path, out: Path, *arguments: str) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    command = [
-        sys.executable,
-        "-m",
-        "trace_mine.corpus",
-        str(root),
-        "--view",
-        "branch+every:0",
-        "--out",
-        str(out),
-        *arguments,
-    ]
-    told = subprocess.run(command, capture_output=True, text=True, timeout=200)
-    if "expected a sandbox of level" in told.stderr:
-        pytest.skip(f"no sandbox here: {told.stderr[:200]}")
-    assert told.returncode == 0, told.stderr
-    rows = [row for shard in sorted((out / "data").glob("*.parquet")) for row in pq.read_table(shard).to_pylist()]
-    return rows, json.loads((out / "stats.json").read_text())
+    return command_here.mine(out, root, "--view", "branch+every:0", *arguments)
 
 
 @pytest.fixture
@@ -63,6 +44,5 @@ def test_sessions_draw_for_themselves_and_are_all_counted(root: Path, tmp_path: 
 
 
 def test_more_sessions_need_something_hidden(root: Path, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "trace_mine.corpus", str(root), "--sessions", "2", "--out", str(tmp_path / "out")]
-    told = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    told = command_here.command(root, "--sessions", 2, "--out", tmp_path / "out")
     assert told.returncode == 2 and "expected one session a snippet" in told.stderr

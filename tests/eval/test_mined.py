@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from trace_mine.corpus.synthetic.__main__ import main as synthesize
 from trace_mine.eval import mined, runs
 from trace_mine.eval.mined import by_role, on_beliefs, rows_of
 from trace_mine.eval.runs import evaluate_run
@@ -24,21 +23,13 @@ from trace_mine.train.recipes import recipe
 from trace_mine.train.running import train
 from trace_mine.train.settings import override
 
-ROOT = Path(__file__).resolve().parents[2]
-
 
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Maybe-swaps as a dataset on disk, with their exact beliefs."""
     out = tmp_path_factory.mktemp("synthetic") / "swaps"
     command = "permutations --rows 60 --set n=3 --set p=0.3 --seed 0 --out"
-    done = subprocess.run(
-        [sys.executable, "-m", "trace_mine.corpus.synthetic", *command.split(), str(out)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
+    assert synthesize([*command.split(), str(out)]) == 0
     return out
 
 

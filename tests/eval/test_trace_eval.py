@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import subprocess
 import sys
 from collections.abc import Callable
@@ -17,19 +19,26 @@ from trace_mine.eval.runs import evaluate_run, summary
 ROOT = Path(__file__).resolve().parents[2]
 
 
+Told = tuple[subprocess.CompletedProcess[str], Path]
+
+
 def called(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    """A process of its own: it imports torch, which takes some seconds of CPU."""
     command = [sys.executable, "-m", "trace_mine.eval", *map(str, arguments)]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
 
 
 @pytest.fixture(scope="module")
-def told(tiny_run: Callable, tmp_path_factory: pytest.TempPathFactory) -> tuple[subprocess.CompletedProcess[str], Path]:
+def told(tiny_run: Callable, tmp_path_factory: pytest.TempPathFactory) -> Told:
     out = tmp_path_factory.mktemp("told") / "results.parquet"
     runs = [tiny_run("belief", "delta_net"), tiny_run("contrast", "lstm")]
-    return called(*runs, "--rows", "4", "--out", out), out
+    printed, said = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(said):
+        code = main([*map(str, runs), "--rows", "4", "--out", str(out)])
+    return subprocess.CompletedProcess([], code, printed.getvalue(), said.getvalue()), out
 
 
-def test_runs_are_measured_beside_their_baselines(told: tuple[subprocess.CompletedProcess[str], Path]) -> None:
+def test_runs_are_measured_beside_their_baselines(told: Told) -> None:
     done, out = told
     assert done.returncode == 0, done.stderr
     found = results.read(out)
@@ -60,7 +69,7 @@ def test_runs_are_measured_beside_their_baselines(told: tuple[subprocess.Complet
 
 
 @pytest.mark.slow
-def test_a_leaderboard_of_that_file(told: tuple[subprocess.CompletedProcess[str], Path], tmp_path: Path) -> None:
+def test_a_leaderboard_of_that_file(told: Told, tmp_path: Path) -> None:
     done = called("leaderboard", told[1], "--metric", "belief KL", "--out", tmp_path / "board.md")
     assert done.returncode == 0, done.stderr
     assert "delta_net [-1, 1]" in (tmp_path / "board.md").read_text()
@@ -88,9 +97,10 @@ def test_wrong_use_is_one_clear_line(arguments: list[str], says: str, capfd: pyt
 
 
 @pytest.mark.parametrize("command", [[], ["runs"], ["reproduce"], ["figures"], ["leaderboard"], ["tasks"]])
-def test_help_shows_a_real_example(command: list[str]) -> None:
-    done = called(*command, "--help")
-    assert done.returncode == 0 and "trace-eval" in done.stdout and "Example" in done.stdout
+def test_help_shows_a_real_example(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*command, "--help"]) == 0
+    printed = capsys.readouterr().out
+    assert "trace-eval" in printed and "Example" in printed
 
 
 @pytest.mark.slow

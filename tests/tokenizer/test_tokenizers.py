@@ -18,6 +18,7 @@ pytest.importorskip("transformers", reason="needs the extra [train]")
 from trace_mine.corpus.synthetic.stream import Stream, TokenStream  # noqa: E402
 from trace_mine.corpus.synthetic.task import Stage  # noqa: E402
 from trace_mine.corpus.synthetic.tasks import make_task  # noqa: E402
+from trace_mine.tokenizer.__main__ import main  # noqa: E402
 from trace_mine.tokenizer.encoded import ROLES, encode_rows, encode_text, library_ids  # noqa: E402
 from trace_mine.tokenizer.kinds import KINDS, load, vocabulary_hash  # noqa: E402
 from trace_mine.tokenizer.lexemes import LEXEME, SPECIALS, fallen_to_bytes, fit_python, plain_table  # noqa: E402
@@ -262,11 +263,12 @@ def test_the_command_fits_shows_and_encodes(tmp_path):
     assert tokenize("encode", data, "--tokenizer", tmp_path / "sym", "--out", out).returncode == 2
 
 
-def test_show_of_a_file_keeps_control_bytes_from_the_terminal(tmp_path):
+def test_show_of_a_file_keeps_control_bytes_from_the_terminal(tmp_path, capsys):
     path = tmp_path / "session.txt"
     path.write_text(">>> print('\x1b[31m')\n\x1b[31m\n")
-    told = tokenize("show", path)
-    assert told.returncode == 0 and "\x1b[31m" not in told.stdout and "\\x1b" in told.stdout
+    assert main(["show", str(path)]) == 0
+    printed = capsys.readouterr().out
+    assert "\x1b[31m" not in printed and "\\x1b" in printed
 
 
 @pytest.mark.parametrize(
@@ -277,6 +279,12 @@ def test_show_of_a_file_keeps_control_bytes_from_the_terminal(tmp_path):
         (("encode", "nowhere", "--tokenizer", "nowhere", "--out", "x"), "tokenizer.json"),
     ],
 )
-def test_wrong_input_is_one_line(arguments, told):
-    done = tokenize(*arguments)
-    assert done.returncode == 2 and told in done.stderr and len(done.stderr.strip().splitlines()) == 1
+def test_wrong_input_is_one_line(arguments, told, capsys):
+    assert main([*arguments]) == 2
+    printed = capsys.readouterr().err
+    assert told in printed and len(printed.strip().splitlines()) == 1
+
+
+def test_a_process_says_no_more_than_that_line():
+    done = tokenize("show", "nowhere")
+    assert done.returncode == 2 and len(done.stderr.strip().splitlines()) == 1

@@ -138,3 +138,41 @@ def test_slices_stay(tracer, kit) -> None:
     )
     trace = traced(tracer, kit, source)
     assert "slice(1, 2, None) (slice(1, 2, None), 3)\n" in trace.text
+
+
+BELOW = {
+    "dict": "class A(dict):\n    def __init__(self, n):\n        self.n = n\n        self['n'] = n\n",
+    "list": "class A(list):\n    def __init__(self, n):\n        super().__init__([n])\n        self.n = n\n",
+    "set": "class A(set):\n    def __init__(self, n):\n        self.n = n\n        self.add(n)\n",
+}
+"""Classes below containers, whose instances are empty until ``__init__`` fills them."""
+
+
+@pytest.mark.parametrize("name", BELOW)
+def test_an_instance_below_a_container_is_made_by_commands(tracer, kit, name: str) -> None:
+    trace = traced(
+        tracer, kit, BELOW[name] + "    def more(self):\n        return self.n + 1\na = A(3)\nprint(a.more())\n"
+    )
+    assert "self = A.__new__(A)" in trace.text and ">>> self.n = n\n" in trace.text
+    assert [call.text for call in trace.calls] == ["A(3)", "a.more()"]
+
+
+@pytest.mark.parametrize(
+    "base", ["str", "int", "tuple", "ValueError", "namedtuple('P', 'x y')", "frozenset", "deque", "bytes"]
+)
+def test_methods_and_properties_of_classes_below_built_in_ones_are_opened(tracer, kit, base: str) -> None:
+    source = (
+        f"from collections import deque, namedtuple\nclass A({base}):\n    def size(self, n):\n        return n + 1\n"
+        "    @property\n    def other(self):\n        return self.size(2)\n"
+    )
+    arguments = "1, 2" if "named" in base else "" if base == "int" else "b'ab'" if base == "bytes" else "'ab'"
+    trace = traced(tracer, kit, source + f"a = A({arguments})\nprint(a.size(1), a.other)\n")
+    assert [call.text for call in trace.calls] == ["a.size(1)", "a.other", "self.size(2)"]
+
+
+def test_an_attribute_that_a_class_looks_up_by_itself_stays_closed(tracer, kit) -> None:
+    source = (
+        "class A(dict):\n    def __getattribute__(self, name):\n        return super().__getattribute__(name)\n"
+        "    def size(self):\n        return 1\na = A()\nprint(a.size())\n"
+    )
+    assert "a.size()" not in [call.text for call in traced(tracer, kit, source).calls]

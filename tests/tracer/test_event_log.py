@@ -381,6 +381,18 @@ def test_what_is_no_log_is_refused(damage):
         unpack(damage)
 
 
+@pytest.mark.parametrize("part", ["[],", "{},"])
+def test_a_log_of_millions_of_objects_is_refused_before_they_are_made(part, monkeypatch):
+    import base64
+    import json
+    import zlib
+
+    monkeypatch.setattr(json, "loads", lambda text: pytest.fail("expected no JSON to be read"))
+    bomb = base64.b64encode(zlib.compress(f"[{part * 2_000_000}0]".encode())).decode("ascii")
+    with pytest.raises(ValueError, match="more lists and objects"):
+        unpack(bomb)
+
+
 def test_a_log_that_unpacks_to_gigabytes_is_refused():
     import base64
     import zlib

@@ -45,6 +45,13 @@ OPENED = {
     "    print(error)\nprint(list(g))",
     "twice": COUNT + "g = count(5)\nfor x in g:\n    if x == 1:\n        break\nprint(x, next(g), list(g), list(g))",
     "two": COUNT + "a, b = count(3), count(2)\nprint(next(a), next(b), next(a), next(b), [*a], [*b])",
+    "given": COUNT + "def made(n):\n    g = count(n)\n    return g\nprint(tuple(made(2)), sum(made(3)))",
+    "joined": "def words(n):\n    for i in range(n):\n        yield str(i)\ndef made(n):\n    g = words(n)\n"
+    "    return g\nsep = ','\nprint('-'.join(words(2)), sep.join(made(3)))",
+    "errors alone": "def g(n):\n    try:\n        for i in range(n):\n            yield 6 // (2 - i)\n"
+    "    except (ZeroDivisionError, RecursionError) as error:\n        print('caught', error)\n"
+    "def made(n):\n    held = g(n)\n    return held\nprint(tuple(made(2)))\nfor x in made(3):\n    break\n"
+    "for x in g(2):\n    break\nprint(x)",
     "passed on": COUNT + "def take(g):\n    return next(g)\ng = count(3)\nprint(take(g), take(g), sum(g))",
     "held": COUNT + "class A:\n    def __init__(self):\n        self.g = count(3)\n    def take(self):\n"
     "        return next(self.g)\na = A()\nprint(a.take(), a.take())\nd = {'g': count(2)}\nprint(next(d['g']))",
@@ -96,6 +103,10 @@ LEFT = {
     "used by a library": (COUNT + "from collections import deque\ng = count(3)\nprint(next(g), deque(g))", "generator"),
     "too many": (COUNT + "try:\n    x, y = count(3)\nexcept ValueError:\n    print('too many')", "generator"),
     "with": ("import io\ndef g():\n    with io.StringIO('a'):\n        yield 1\nfor x in g():\n    x", "generator"),
+    "end is caught": (
+        "def g():\n    try:\n        yield 1\n    except BaseException as e:\n        print(type(e).__name__)\n"
+        "def made():\n    held = g()\n    return held\nprint(tuple(made()))", "generator",
+    ),
     "part": ("def g():\n    print((yield 1))\nprint(list(g()))", "generator"),
     "compared keys": ("class K:\n    def __init__(self, n):\n        self.n = n\n    def __lt__(self, o):\n"
     "        print('lt')\n        return self.n < o.n\n    __gt__ = __lt__\n"
@@ -132,6 +143,14 @@ def test_every_frame_is_opened(tracer, kit, kind: str) -> None:
     left = {reason: number for reason, number in trace.unopened_frames.items() if reason != "class_body"}
     assert not left, f"{trace.kept_whole}\n{trace.text}"
     assert not trace.kept_whole
+
+
+def test_what_a_held_generator_catches_is_printed(tracer, kit) -> None:
+    source = OPENED["errors alone"] + "\nprint(list(made(3)))"
+    trace = tracer.trace(kit.script(source + "\n"))
+    assert isinstance(trace, Trace)
+    printed = [step.output for step in trace.steps if without_comments(step.source).startswith("print(")]
+    assert "\n".join(printed) == natively(source).rstrip("\n"), trace.text
 
 
 @pytest.mark.parametrize("kind", LEFT)

@@ -80,7 +80,7 @@ def test_mining_tells_its_level_and_takes_one(tmp_path, level):
     (tmp_path / "repo").mkdir()
     (tmp_path / "repo" / "doubling.py").write_text(DOCTEST)
     arguments = (tmp_path / "repo", "--out", tmp_path / "out", "--jobs", 1, "--sandbox-level", level)
-    done = command("trace_mine.corpus", *arguments)
+    done = command("trace_mine.corpus", *arguments, "--sources", "doctest")
     assert [found[1] for found in LINE.finditer(done.stderr)] == [str(level)]
     assert not LINE.search(done.stdout)
     rows = trace_mine.load(tmp_path / "out")["train"]

@@ -80,6 +80,18 @@ def test_the_data_are_the_trace(trace):
     assert all(sum(shown for *_, shown in law["outcomes"]) == 1 for law in laws)
 
 
+def test_each_call_with_steps_is_told_with_its_depth():
+    source = "def add(a, b):\n    return a + b\n\ndef twice(n):\n    m = add(n, n)\n    return m\n\n"
+    trace = trace_mine.run(source + "x = twice(3)\ny = add(x, 1)\nz = add(y, 1)\nprint(z)\n")
+    data = data_of(page(trace, title="t", footer="f"))
+    told = [(call["text"], call["depth"]) for call in data["calls"]]
+    assert told == [("twice(3)", 1), ("add(n, n)", 2), ("add(x, 1)", 1), ("add(y, 1)", 1)]
+    for call in data["calls"]:
+        inside = data["steps"][call["first"] : call["last"] + 1]
+        assert {step["depth"] for step in inside} <= {call["depth"], call["depth"] + 1}
+        assert data["steps"][call["first"]]["depth"] >= call["depth"]
+
+
 def test_only_the_viewers_own_program_may_run(trace):
     elements = Elements(page(trace, title="t", footer="f"))
     (policy,) = [meta["content"] for meta in elements.metas if "http-equiv" in meta]

@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
 torch = pytest.importorskip("torch", reason="needs the extra [train]")
 pytest.importorskip("transformers", reason="needs the extra [train]")
 
+from trace_mine.corpus.synthetic.__main__ import main as synthesize  # noqa: E402
 from trace_mine.train import running  # noqa: E402
 from trace_mine.train.batches import batches_of  # noqa: E402
 from trace_mine.train.held_out import hold_out, joined_splits, splits_of  # noqa: E402
 from trace_mine.train.recipes import recipe  # noqa: E402
 from trace_mine.train.settings import override  # noqa: E402
-
-ROOT = Path(__file__).parents[2]
 
 
 def lines(folder, name="metrics.jsonl"):
@@ -29,19 +25,7 @@ def lines(folder, name="metrics.jsonl"):
 def dataset(tmp_path_factory):
     """A small dataset as trace-synth writes it, with beliefs."""
     folder = tmp_path_factory.mktemp("data") / "rows"
-    told = [
-        sys.executable,
-        "-m",
-        "trace_mine.corpus.synthetic",
-        "permutations",
-        "--rows",
-        "40",
-        "--set",
-        "p=0.3",
-        "--out",
-        str(folder),
-    ]
-    subprocess.run(told, cwd=ROOT, check=True, capture_output=True)
+    assert synthesize(["permutations", "--rows", "40", "--set", "p=0.3", "--out", str(folder)]) == 0
     return folder
 
 
@@ -70,8 +54,8 @@ def test_a_dataset_trains_with_the_loss_by_role(dataset, tmp_path):
 @pytest.mark.slow
 def test_several_datasets_are_as_one(dataset, tmp_path):
     other = tmp_path / "others"
-    told = [sys.executable, "-m", "trace_mine.corpus.synthetic", "permutations", "--rows", "12", "--held-out", "3"]
-    subprocess.run([*told, "--seed", "1", "--out", str(other)], cwd=ROOT, check=True, capture_output=True)
+    more = ["--rows", "12", "--held-out", "3", "--seed", "1"]
+    assert synthesize(["permutations", *more, "--out", str(other)]) == 0
     both = batches_of(override(recipe("mined"), [*MINED, f"dataset={dataset},{other}"]))
     parts = [splits_of(folder) for folder in (dataset, other)]
     assert len(both.rows["train"]) == sum(len(part["train"]) for part in parts)
@@ -105,8 +89,7 @@ def test_a_mixture_takes_steps_of_both(dataset, tmp_path):
 
 def test_a_dataset_without_the_needed_view_is_refused(tmp_path):
     folder = tmp_path / "visible"
-    told = [sys.executable, "-m", "trace_mine.corpus.synthetic", "permutations", "--rows", "10", "--out", str(folder)]
-    subprocess.run(told, cwd=ROOT, check=True, capture_output=True)
+    assert synthesize(["permutations", "--rows", "10", "--out", str(folder)]) == 0
     with pytest.raises(ValueError, match="expected rows with beliefs"):
         batches_of(override(recipe("mined"), [f"dataset={folder}", "requires=branch"]))
 

@@ -20,6 +20,7 @@ from trace_mine.tracer.inside.protocol.jobs import Piece, Program
 from trace_mine.tracer.inside.syntax.parsed import read_tree
 
 # flags of code objects; ``inspect`` has them too, but is slow to import
+CO_NEWLOCALS = 0x02
 CO_GENERATOR = 0x20
 CO_COROUTINES = 0x80 | 0x200
 

@@ -579,6 +579,10 @@ class Reason(StrEnum):
 
     # frames that were not opened, by the way in which they were entered
 
+    ASIDE = (
+        "aside",
+        _frame("The session opens the calls that lead to one function, and this call is none of them."),
+    )
     DEEPER = "deeper", _frame("The frame lay deeper than calls are followed.", "Raise --follow.")
     WITHIN_COMMAND = (
         "within_command",

@@ -14,7 +14,7 @@ from packaging.utils import canonicalize_name
 
 from trace_mine.corpus.mined.dependencies import find_dependencies
 from trace_mine.corpus.mined.environments.interpreters import interpreter_for
-from trace_mine.corpus.mined.environments.own_metadata import asks_for_metadata, own_metadata
+from trace_mine.corpus.mined.environments.own_metadata import needs_metadata, own_metadata
 from trace_mine.corpus.mined.environments.provision import Environment, Provisioner, distributions_in
 from trace_mine.corpus.mined.environments.uv import PackageIndex
 from trace_mine.corpus.mined.environments.well_known import DISTRIBUTIONS
@@ -115,12 +115,15 @@ class RepositoryEnvironments:
     def __exit__(self, *exception: object) -> None:
         self._provisioner.__exit__(*exception)
 
-    def ask(self, summary: RepositorySummary, *, is_stdlib: bool) -> Callable[[], RepositoryPackages]:
+    def ask(
+        self, summary: RepositorySummary, *, is_stdlib: bool, has_tests: bool = False
+    ) -> Callable[[], RepositoryPackages]:
         """Begin to make a repository's environment, where it is to have one.
 
         Args:
             summary: what the reader told of the repository.
             is_stdlib: it is a module of this interpreter.
+            has_tests: its tests are to be collected, so that pytest is asked for even if they need unittest alone.
 
         Returns:
             A function that waits for the environment and gives the packages.
@@ -131,7 +134,7 @@ class RepositoryEnvironments:
         version = search_of(python).version
         if self._options.kind != "auto" or is_stdlib:
             return lambda: self._packages(summary, python, version, None, is_stdlib=is_stdlib)
-        requirements = (*summary.requirements, *_undeclared(summary))
+        requirements = (*summary.requirements, *_undeclared(summary, has_tests=has_tests))
         before = self._before(summary)
         made = self._provisioner.environment(requirements, python, version, before=before)
         if requirements:
@@ -168,7 +171,7 @@ class RepositoryEnvironments:
         elif self._options.folder is not None:
             folders = site_folders(python, self._options.folder)
         installed_in, names = folders, _import_names(folders)
-        if not is_stdlib and asks_for_metadata(summary.imports):
+        if not is_stdlib and needs_metadata(summary):
             # last: what a repository brings itself, or has in its environment, counts before it
             folders = (*folders, own_metadata(self._folder, summary))
         # what the environment lacks may be installed beside the interpreter
@@ -192,11 +195,11 @@ class RepositoryEnvironments:
         )
 
 
-def _undeclared(summary: RepositorySummary) -> list[str]:
-    """Distributions of well-known packages that the repository imports and declares nowhere."""
+def _undeclared(summary: RepositorySummary, *, has_tests: bool) -> list[str]:
+    """Distributions of well-known packages that are imported and declared nowhere, and pytest where there are tests."""
     declared = {canonicalize_name(Requirement(text).name) for text in summary.requirements}
     declared.add(canonicalize_name(summary.name))
-    imported = set(summary.imports) - set(summary.own_names)
+    imported = {*summary.imports, *(["pytest"] if has_tests else [])} - set(summary.own_names)
     return sorted({DISTRIBUTIONS[name] for name in imported & DISTRIBUTIONS.keys()} - declared)
 
 

@@ -22,10 +22,13 @@ from trace_mine.corpus.mined.harvest.harvest_protocol import (
     HarvestCounts,
     ReachedFunction,
     SeenCall,
+    SeenWay,
     SnippetDone,
     TriedCall,
+    UnspeltCall,
     records_of,
 )
+from trace_mine.corpus.mined.pytest_options import GOES_ON, MARKS, OPTIONS
 from trace_mine.corpus.mined.shown_code import staged_code, with_code
 from trace_mine.corpus.mined.snippets.candidate import Candidate
 from trace_mine.tracer.atomic import write_atomically
@@ -43,6 +46,8 @@ ITEM_SECONDS = 5.0
 TRIAL_SECONDS = 2.0
 """The CPU time of one call that is tried."""
 BATCH = 200
+MAX_WORDS = 20
+"""Reasons of one function, or ways to it, that are kept."""
 MAX_LOST = 20
 """Runs that end before their time, after which no further snippets or calls are run."""
 PACKAGE = "trace_mine_harvest"
@@ -57,7 +62,8 @@ targets = WatchedFunctions({root!r}, {own!r}, {roots!r})
 given = json.loads({given!r})
 """
 _TESTS = (
-    f"from {PACKAGE}.pytest_run import run_tests\n" + "run_tests(targets, write, given['root'], given['seconds'])\n"
+    f"from {PACKAGE}.pytest_run import run_tests\n"
+    "run_tests(targets, write, given['root'], given['seconds'], options=given['options'], marks=given['marks'])\n"
 )
 _SNIPPETS = "run_snippets(targets, write, given['snippets'], given['seconds'])\n"
 _TRIALS = "try_calls(write, given['calls'], given['root'], given['seconds'])\n"
@@ -73,6 +79,9 @@ class Harvest:
         tried: by the number of a call in ``calls``; one that is missing was not tried.
         num_calls, num_spelt: calls of watched functions, and those with a text, however often the same was made.
         not_spelt: by the word for why, calls without one.
+        unspelt: by path and qualified name of a function, the words for why calls of it have no text, each once, in the
+            order in which they were met.
+        ways: by the same, how tests and snippets come to call it.
         failures: what ended runs before their time.
         pages: how the snippets of documentation ran, by their place among these.
     """
@@ -83,6 +92,8 @@ class Harvest:
     num_calls: int
     num_spelt: int
     not_spelt: Mapping[str, int]
+    unspelt: Mapping[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
+    ways: Mapping[tuple[str, str], tuple[SeenWay, ...]] = field(default_factory=dict)
     failures: tuple[str, ...] = ()
     pages: Mapping[int, SnippetDone] = field(default_factory=dict)
 
@@ -101,6 +112,8 @@ class _Sums:
     num_calls: int = 0
     num_spelt: int = 0
     not_spelt: Counter[str] = field(default_factory=Counter)
+    unspelt: dict[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
+    ways: dict[tuple[str, str], tuple[SeenWay, ...]] = field(default_factory=dict)
     failures: list[str] = field(default_factory=list)
     done: dict[int, SnippetDone] = field(default_factory=dict)
     pages: dict[int, SnippetDone] = field(default_factory=dict)
@@ -113,6 +126,14 @@ class _Sums:
                 self.functions.setdefault((each.path, each.qualname), each)
             elif isinstance(each, SeenCall):
                 self.calls.setdefault((each.path, each.qualname, *each.before, each.call), each)
+            elif isinstance(each, SeenWay):
+                ways = self.ways.get((each.path, each.qualname), ())
+                if len(ways) < MAX_WORDS:
+                    self.ways[each.path, each.qualname] = (*ways, each)
+            elif isinstance(each, UnspeltCall):
+                words = self.unspelt.get((each.path, each.qualname), ())
+                if each.why not in words and len(words) < MAX_WORDS:
+                    self.unspelt[each.path, each.qualname] = (*words, each.why)
             elif isinstance(each, HarvestCounts):
                 counts = each  # each has all that came before in its run
             elif isinstance(each, SnippetDone):
@@ -134,6 +155,8 @@ class _Sums:
             num_calls=self.num_calls,
             num_spelt=self.num_spelt,
             not_spelt=dict(sorted(self.not_spelt.items())),
+            unspelt=self.unspelt,
+            ways=self.ways,
             failures=tuple(self.failures),
             pages=self.pages,
         )
@@ -166,12 +189,14 @@ def harvest_calls(
     kept = staging / f"calls-{kept_as}.jsonl"
     if (harvest := _read_kept(kept)) is not None:
         return harvest
+    is_run = [each for each in candidates if each.drop is None and not (has_pytest and each.snippet.kind == "test")]
+    if not (is_run or literal_calls or (has_pytest and wants_calls)):
+        return _Sums().harvest()  # a jail takes half a second of CPU to start
     code = staged_code(staging, Path(__file__).parent / "inside", PACKAGE)
     with Worker(with_code(jail_of(config, replaying=False), code), LIMITS, **config.worker_levels) as worker:
         runs = _Runs(config, worker)
         if has_pytest and wants_calls:
             runs.tests()
-        is_run = [each for each in candidates if each.drop is None and not (has_pytest and each.snippet.kind == "test")]
         runs.sums.pages = runs.snippets([each for each in is_run if each.snippet.kind == "docs"])
         if wants_calls:
             runs.snippets([each for each in is_run if each.snippet.kind in ("doctest", "test", "script")])
@@ -223,7 +248,9 @@ class _Runs:
 
     def tests(self) -> None:
         """Run all tests under pytest."""
-        self._run(_TESTS, {"seconds": ITEM_SECONDS}, "tests")
+        # a benchmark would be run many times
+        options = [*OPTIONS, GOES_ON, "-pno:benchmark"]
+        self._run(_TESTS, {"seconds": ITEM_SECONDS, "options": options, "marks": [*MARKS]}, "tests")
 
     def snippets(self, candidates: Sequence[Candidate]) -> dict[int, SnippetDone]:
         """Run snippets as their authors' tools would; one that ends the process costs the others nothing.
@@ -241,6 +268,7 @@ class _Runs:
         folder = snippet.path.rpartition("/")[0]
         return {
             "number": number,
+            "name": start_of(candidate),
             "module": snippet.module,
             "code": snippet.code,
             "pieces": [piece.source for piece in snippet.pieces],
@@ -281,6 +309,12 @@ class _Runs:
                 batch = left[1:]
 
 
+def start_of(candidate: Candidate) -> str:
+    """The name that the harvest has for a test or snippet: pytest's for a test that it runs."""
+    snippet = candidate.snippet
+    return candidate.item or f"{snippet.path}:{snippet.line} {snippet.name}"[:3_000]
+
+
 def _read_kept(file: Path) -> Harvest | None:
     try:
         lines = file.read_bytes().splitlines()
@@ -295,8 +329,11 @@ def _read_kept(file: Path) -> Harvest | None:
 
 def _write_kept(file: Path, harvest: Harvest) -> None:
     counts = HarvestCounts(calls=harvest.num_calls, spelt=harvest.num_spelt, not_spelt=dict(harvest.not_spelt))
+    unspelt = harvest.unspelt.items()
     records: list[Record] = [
         *harvest.functions.values(),
+        *(way for ways in harvest.ways.values() for way in ways),
+        *(UnspeltCall(path=path, qualname=name, why=why) for (path, name), words in unspelt for why in words),
         *harvest.calls,
         *harvest.tried.values(),
         *harvest.pages.values(),

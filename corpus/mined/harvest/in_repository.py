@@ -10,9 +10,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from trace_mine.corpus.mined.files import read_bytes
-from trace_mine.corpus.mined.harvest.harvest_protocol import SeenCall, SnippetDone, TriedCall
-from trace_mine.corpus.mined.harvest.harvesting import Harvest
-from trace_mine.corpus.mined.harvest.selection import chosen
+from trace_mine.corpus.mined.harvest.harvest_protocol import SeenCall, SeenWay, SnippetDone, TriedCall
+from trace_mine.corpus.mined.harvest.harvesting import Harvest, start_of
+from trace_mine.corpus.mined.harvest.selection import Function, Tried, chosen, chosen_routes, chosen_ways
 from trace_mine.corpus.mined.reader_protocol import RepositorySummary
 from trace_mine.corpus.mined.snippets.candidate import Candidate
 from trace_mine.corpus.rows import printable
@@ -20,6 +20,9 @@ from trace_mine.corpus.stats import CallNote
 from trace_mine.tracer.inside.protocol.codec import ProtocolError
 from trace_mine.tracer.inside.reasons import Reason
 from trace_mine.tracer.schema import Drop, Piece, Snippet
+
+NEVER_OPENED = ("async_function", "lambda")
+"""Problems of functions whose bodies no session shows."""
 
 
 def literal_calls(candidates: Sequence[Candidate]) -> list[SeenCall]:
@@ -51,6 +54,7 @@ def literal_calls(candidates: Sequence[Candidate]) -> list[SeenCall]:
                     variables=(),
                     given=(),
                     shape=_shape_of(call),
+                    focus=(),
                 )
             )
         except ProtocolError:
@@ -87,25 +91,40 @@ def with_calls(
         summary: what else was read of it.
         sys_path: folders from which its modules are imported; none for a module of the standard library.
     """
-    by_function: dict[tuple[str, str], list[tuple[SeenCall, TriedCall]]] = defaultdict(list)
+    by_function: dict[Function, list[Tried]] = defaultdict(list)
+    routes: dict[Function, list[Tried]] = defaultdict(list)
     problems: Counter[str] = Counter()
     for number, call in enumerate(harvest.calls):
         tried = harvest.tried.get(number)
         if tried is None or tried.problem or not tried.commands:
             problems["not_tried" if tried is None else tried.problem or "no_commands"] += 1
             continue
-        by_function[call.path, call.qualname].append((call, tried))
-    taken = []
-    num_alike = num_functions = 0
+        (routes if call.focus else by_function)[call.path, call.qualname].append((call, tried))
     wholes = {_text_of([piece.source for piece in each.snippet.pieces]) for each in candidates if _is_run(each)}
-    for members in by_function.values():
-        # a snippet that is one call and no more has the session of that call, and is what somebody wrote
-        some = chosen([(call, tried) for call, tried in members if _text_of(tried.commands) not in wholes])
-        num_alike += len(members) - len(some)
-        num_functions += bool(some)
-        taken += [
-            _candidate(call, tried, number, root, summary, sys_path) for number, (call, tried) in enumerate(some, 1)
-        ]
+    # a snippet that is one call and no more has the session of that call, and is what somebody wrote
+    by_call = {
+        key: chosen([(call, tried) for call, tried in members if _text_of(tried.commands) not in wholes])
+        for key, members in by_function.items()
+    }
+    by_route = chosen_routes({key: members for key, members in routes.items() if key not in by_function})
+    taken = [
+        _candidate(call, tried, number, root, summary, sys_path)
+        for some in (*by_call.values(), *by_route.values())
+        for number, (call, tried) in enumerate(some, 1)
+    ]
+    starts = {start_of(each): each for each in candidates if _is_run(each)}
+    served = {place for some in by_route.values() for call, _ in some for place in call.focus}
+    is_served = {*filter(by_call.get, by_call), *by_route}
+    ways = chosen_ways(
+        {
+            key: [way for way in harvest.ways.get(key, ()) if way.start in starts]
+            for key, function in harvest.functions.items()
+            if key not in is_served and function.problem not in NEVER_OPENED
+        },
+        served,
+    )
+    led = [_focused(starts[way.start], way) for way in ways]
+    num_alike = sum(map(len, (*by_function.values(), *routes.values()))) - len(taken)
     dropped = [each for each in candidates if each.snippet.kind == "call" and each.drop is not None]
     others = [each for each in candidates if each.snippet.kind != "call"]
     functions = [*harvest.functions.values()]
@@ -119,7 +138,9 @@ def with_calls(
         "not_shown": {printable(word): number for word, number in sorted(problems.items())},
         "alike": num_alike,
         "taken": len(taken),
-        "functions_taken": num_functions,
+        "functions_taken": sum(map(bool, by_call.values())) + len(by_route),
+        "led_to": len(by_route),
+        "led_to_by_tests": len(led),
         "failures": [printable(text) for text in harvest.failures],
     }
     # calls come last: where a session repeats one before it, and where a limit ends a repository, what somebody wrote
@@ -127,7 +148,15 @@ def with_calls(
     return [
         *sorted([*others, *dropped], key=lambda candidate: candidate.snippet.path),
         *sorted(taken, key=lambda candidate: candidate.snippet.path),
+        *sorted(led, key=lambda candidate: candidate.snippet.path),
     ], note
+
+
+def _focused(candidate: Candidate, way: SeenWay) -> Candidate:
+    """A test or snippet whose session opens the way to one function alone."""
+    name = f"{candidate.snippet.name}>{way.qualname}"
+    snippets = [replace(each, name=name, focus=way.focus) for each in (candidate.snippet, *candidate.fallbacks)]
+    return replace(candidate, snippet=snippets[0], fallbacks=tuple(snippets[1:]))
 
 
 def _is_run(candidate: Candidate) -> bool:
@@ -169,6 +198,8 @@ def _candidate(
 ) -> Candidate:
     data = read_bytes(root, call.path)
     callee = call.call.partition("(")[0]
+    num_imports = next((n for n, each in enumerate(tried.commands) if not each.startswith(("import ", "from "))), 0)
+    imports, commands = tried.commands[:num_imports], tried.commands[num_imports:]
     return Candidate(
         snippet=Snippet(
             kind="call",
@@ -176,9 +207,12 @@ def _candidate(
             path=call.path,
             line=call.line,
             end_line=call.end_line,
-            pieces=tuple(Piece(source=f"{command}\n", line=call.line) for command in tried.commands),
+            pieces=tuple(Piece(source=f"{command}\n", line=call.line) for command in commands),
+            # what the call's names need is no part of what it shows, as a docstring's names are not
+            code="".join(f"{command}\n" for command in imports),
             opens=(callee,) if all(part.isidentifier() for part in callee.split(".")) else (),
             continue_on_error=True,  # an error is what the call gives, too
+            focus=call.focus,
         ),
         sys_path=sys_path,
         source_hash="" if isinstance(data, Drop) else hashlib.sha256(data).hexdigest(),

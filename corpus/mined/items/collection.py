@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from trace_mine.corpus.mined.items.item_protocol import CollectionSummary, ItemRecipe, answers_of
+from trace_mine.corpus.mined.pytest_options import GOES_ON, MARKS, OPTIONS
 from trace_mine.corpus.mined.shown_code import staged_code, with_code
 from trace_mine.tracer.config import TracerConfig
 from trace_mine.tracer.inside.protocol.codec import ProtocolError
@@ -37,7 +38,7 @@ from trace_mine_items.collector import collect
 def _write(line, write=os.write):
     while line:
         line = line[write(_out, line):]
-collect({root!r}, {word!r}, _write)
+collect({root!r}, {word!r}, _write, options={options!r}, marks={marks!r})
 """
 
 
@@ -69,7 +70,8 @@ def collect_tests(config: TracerConfig, staging: Path) -> CollectedTests:
     jail = with_code(jail_of(config, replaying=False), code)
     word = secrets.token_hex(16)
     with Worker(jail, LIMITS, **config.worker_levels) as worker:
-        program = _PROGRAM.format(root=root_of(config, worker), word=word)
+        options = [*OPTIONS, GOES_ON]
+        program = _PROGRAM.format(root=root_of(config, worker), word=word, options=options, marks=[*MARKS])
         outcome = worker.run(PlainJob(source=program, counts_events=False), LIMITS)
     try:
         items, summary = answers_of(outcome.stdout, word)

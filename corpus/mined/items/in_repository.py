@@ -20,7 +20,7 @@ def with_items(
     """Return a repository's candidates by file, and what ``stats.json`` says of its tests.
 
     Args:
-        reading: the repository as it was read; its own tests stay where pytest collected none.
+        reading: the repository as it was read; its own tests stay where pytest could not collect them.
         tests: what pytest collected.
         root: the repository's folder.
         siblings: items of one test that differ in their parameters alone, of which sessions are made.
@@ -29,7 +29,13 @@ def with_items(
         return reading.candidates, {"failure": printable(tests.failure)}
     licences = {candidate.snippet.path: candidate.licence for candidate in reading.candidates}
     items, counts = item_candidates(tests, root, reading.summary.main_roots, licences, siblings)
-    others = [candidate for candidate in reading.candidates if candidate.snippet.kind != "test"]
+    # tests of a file that pytest could not collect are found by syntax still: what they lack is counted for each
+    others = [
+        candidate
+        for candidate in reading.candidates
+        if candidate.snippet.kind != "test"
+        or any(error.startswith(f"{candidate.snippet.path}: ") for error in counts.errors)
+    ]
     note: ItemNote = {
         "collected": counts.collected,
         "siblings_left_out": counts.left_out,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from typing import Annotated, Literal
 
+from trace_mine.corpus.mined.marked_lines import marked_lines
 from trace_mine.corpus.mined.reader_protocol import check_relative
 from trace_mine.tracer.inside.protocol.codec import AtMost, OneOf, ProtocolError, Record, record
 from trace_mine.tracer.inside.protocol.jobs import Count, Line, Location, Name
@@ -103,6 +104,7 @@ class ItemRecipe(Record):
         not_flat: why there are no such statements.
         is_drawn: hypothesis draws its arguments; those of ``arguments`` are one example.
         has_plain_init: its class has no constructor of its own.
+        prepares: commands of the set-up: pytest's filters of warnings, imports for texts of parameters.
     """
 
     nodeid: Text
@@ -135,6 +137,7 @@ class ItemRecipe(Record):
     not_flat: Problem = ""
     is_drawn: bool = False
     has_plain_init: bool = False
+    prepares: tuple[Text, ...] = ()
 
     def agree(self) -> None:
         check_relative(self.path)
@@ -186,11 +189,8 @@ def answers_of(output: bytes, word: str) -> tuple[list[ItemRecipe], CollectionSu
         ProtocolError: a line is none of the records, or there are too many.
     """
     items: list[ItemRecipe] = []
-    prefix = f"{word} ".encode("ascii")
-    for line in output.split(b"\n"):
-        if not line.startswith(prefix):
-            continue
-        answer = _answer_of(line[len(prefix) :])
+    for line in marked_lines(output, word):
+        answer = _answer_of(line)
         if isinstance(answer, CollectionSummary):
             return items, answer
         assert isinstance(answer, ItemRecipe)  # the other one of ANSWERS

@@ -15,7 +15,7 @@ from trace_mine.corpus.mined.items.item_protocol import ItemRecipe
 SIBLINGS = 4
 """Items of one test of which sessions are made, where no option says otherwise."""
 _TOKEN = re.compile(
-    r"""(?P<text>[rbfu]{0,2}(?:'(?:[^'\\\\]|\\\\.)*'|"(?:[^"\\\\]|\\\\.)*"))|(?P<name>[^\W\d][\w.]*)|(?P<number>-?[\d.]+(?:e-?\d+)?)|(?P<sign>\S)""",
+    r"""(?P<text>[rbfu]{0,2}(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"))|(?P<name>[^\W\d][\w.]*)|(?P<number>-?[\d.]+(?:e-?\d+)?)|(?P<sign>\S)""",
     re.VERBOSE | re.DOTALL,
 )
 

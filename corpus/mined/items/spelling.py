@@ -99,7 +99,7 @@ def spell(item: ItemRecipe, form: Form = "called", *, in_root: bool = False) -> 
     return speller.spelt
 
 
-FOLDERS = ("tmp_path", "tmpdir", "tmp_path_factory", "datadir", "shared_datadir")
+FOLDERS = ("tmp_path", "tmpdir", "tmp_path_factory", "tmpdir_factory", "datadir", "shared_datadir")
 IN_ROOT = """\
 def _enter(up):
     import os
@@ -121,9 +121,10 @@ class _Speller:
     def run(self) -> None:
         item, spelt = self._item, self.spelt
         spelt.setup += [f"import {name}" for name in item.modules]
+        spelt.setup += item.prepares
         if self._runs_coroutines():
             spelt.setup.append(ASYNC)
-            spelt.commands.append("runner = asyncio.Runner()")
+            spelt.commands.append("runner = Runner()")
             self._after.append("runner.close()")
         # pytest's closure has what its own fixtures ask for too (``tmp_path_factory``), which nobody here does
         pairs = [
@@ -168,7 +169,8 @@ class _Speller:
         owner = f"{item.cls}." if item.is_static else "self." if item.cls else ""
         call = f"{owner}{item.name}({', '.join(arguments)})"
         if item.is_drawn:
-            spelt.setup.append(f"{item.name} = {item.name}.hypothesis.inner_test")
+            test = f"{item.cls}.{item.name}" if item.cls else item.name
+            spelt.setup.append(f"{test} = {test}.hypothesis.inner_test")
         spelt.commands.append(f"runner.run({call})" if item.is_async else call)
         spelt.opens.append(f"{owner}{item.name}")
 

@@ -12,13 +12,47 @@ def _plain(made):
 """The function below ``pytest.fixture``, in its versions from 7 on."""
 
 ASYNC = """\
-import asyncio
+import asyncio, contextlib
+
+
+class Runner:
+    def __init__(self):
+        # in no attribute: what a loop keeps of its generators goes when the collector runs
+        made = asyncio.Runner()
+        self.run, self.close = made.run, made.close
 
 
 async def _next(steps):
     return await anext(steps, None)
+
+
+async def in_loop(make):
+    return await make()
+
+
+@contextlib.contextmanager
+def entered(manager):
+    value = runner.run(in_loop(manager.__aenter__))
+    try:
+        yield value
+    except BaseException as error:
+        if not runner.run(in_loop(lambda: manager.__aexit__(type(error), error, error.__traceback__))):
+            raise
+    else:
+        runner.run(in_loop(lambda: manager.__aexit__(None, None, None)))
+
+
+def stepped(iterable):
+    steps = aiter(iterable)
+    while True:
+        try:
+            value = runner.run(in_loop(lambda: anext(steps)))
+        except StopAsyncIteration:
+            return
+        yield value
 """
-"""What a session with coroutines needs: fixtures that yield are stepped in the event loop."""
+"""What a session with coroutines needs: fixtures that yield are stepped in the event loop, ``async with`` and ``async
+for`` are a manager and an iterator whose coroutines run there."""
 
 STAND_INS = {
     "request": """\
@@ -41,7 +75,7 @@ class FixtureRequest:
             self._ends.pop()()
 """,
     "capsys": """\
-import collections, io, sys
+import collections, contextlib, io, sys
 CaptureResult = collections.namedtuple("CaptureResult", "out err")
 
 
@@ -59,8 +93,23 @@ class CaptureFixture:
             stream.truncate()
         return CaptureResult(*texts)
 
+    @contextlib.contextmanager
+    def disabled(self):
+        now, (sys.stdout, sys.stderr) = (sys.stdout, sys.stderr), self._before
+        try:
+            yield
+        finally:
+            sys.stdout, sys.stderr = now
+
     def close(self):
         sys.stdout, sys.stderr = self._before
+""",
+    "capsysbinary": """\
+class BinaryCaptureFixture(CaptureFixture):
+    def __init__(self):
+        self._before = sys.stdout, sys.stderr
+        sys.stdout, sys.stderr = (io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in "oe")
+        self._made = sys.stdout.buffer, sys.stderr.buffer
 """,
     "caplog": """\
 import contextlib, logging
@@ -85,20 +134,32 @@ class LogCaptureFixture(logging.Handler):
     def clear(self):
         self.records.clear()
 
-    def set_level(self, level, logger=None):
-        found = logging.getLogger(logger)
-        self._levels.setdefault(found, found.level)
-        found.setLevel(level)
+    def get_records(self, when):
+        return self.records if when == "call" else []
 
     @contextlib.contextmanager
-    def at_level(self, level, logger=None):
-        found = logging.getLogger(logger)
-        before = found.level
-        found.setLevel(level)
+    def filtering(self, filter_):
+        self.addFilter(filter_)
         try:
             yield
         finally:
-            found.setLevel(before)
+            self.removeFilter(filter_)
+
+    def set_level(self, level, logger=None):
+        for found in (self, logging.getLogger(logger)):
+            self._levels.setdefault(found, found.level)
+            found.setLevel(level)
+
+    @contextlib.contextmanager
+    def at_level(self, level, logger=None):
+        before = [(found, found.level) for found in (self, logging.getLogger(logger))]
+        for found, _ in before:
+            found.setLevel(level)
+        try:
+            yield
+        finally:
+            for found, level_before in before:
+                found.setLevel(level_before)
 
     def close(self):
         for found, level in self._levels.items():
@@ -111,8 +172,10 @@ import warnings
 
 class WarningsRecorder:
     def __init__(self):
-        self._catcher = warnings.catch_warnings(record=True)
-        self.list = self._catcher.__enter__()
+        # in no attribute: what it keeps is of the interpreter, and differs from run to run
+        catcher = warnings.catch_warnings(record=True)
+        self.list = catcher.__enter__()
+        self.close = lambda: catcher.__exit__(None, None, None)
         warnings.simplefilter("default")
 
     def __len__(self):
@@ -132,9 +195,6 @@ class WarningsRecorder:
 
     def clear(self):
         self.list[:] = []
-
-    def close(self):
-        self._catcher.__exit__(None, None, None)
 """,
     "benchmark": """\
 class BenchmarkFixture:
@@ -157,19 +217,55 @@ class SubTests:
     "mocker": """\
 import types
 from pytest_mock import MockerFixture
-_options = types.SimpleNamespace(getini=lambda name: "false")
+mocker = MockerFixture(types.SimpleNamespace(getini=lambda name: "false"))
 """,
     "datadir": """\
 import pathlib
 
 
+def _source(name):
+    own = pathlib.Path(__file__).absolute()
+    return own.with_suffix("") if name is None else own.parent / name
+
+
 def _copied(folder, name):
     import shutil
-    source = pathlib.Path(__file__).absolute().with_suffix("") if name is None else None
-    source = source or pathlib.Path(__file__).absolute().parent / name
-    target = pathlib.Path(folder)
+    source, target = _source(name), pathlib.Path(folder)
     shutil.copytree(source, target) if source.is_dir() else target.mkdir()
     return target
+
+
+class _Copying:
+    def __init__(self, folder, name):
+        self._folder, self._name = pathlib.Path(folder), name
+        self._folder.mkdir()
+
+    def __truediv__(self, path):
+        import shutil
+        source, target = _source(self._name) / path, self._folder / path
+        if source.exists() and not target.exists():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            (shutil.copytree if source.is_dir() else shutil.copy2)(source, target)
+        return target
+
+    joinpath = __truediv__
+""",
+    "tmpdir_factory": """\
+from py.path import local
+
+
+class TempdirFactory:
+    def __init__(self, base):
+        self._base = local(base).ensure(dir=True)
+
+    def mktemp(self, basename, numbered=True):
+        number = 0
+        while (made := self._base.join(f"{basename}{number}" if numbered else basename)).check() and numbered:
+            number += 1
+        return made.ensure(dir=True)
+
+    def getbasetemp(self):
+        return self._base
 """,
     "tmp_path_factory": """\
 import pathlib
@@ -236,6 +332,19 @@ def built_in(name: str, folder: str, *, is_absolute: bool) -> BuiltIn:
             setup=(STAND_INS["capsys"],), before=("capsys = CaptureFixture()",), after=("capsys.close()",)
         ),
         "capfd": BuiltIn(setup=(STAND_INS["capsys"],), before=("capfd = CaptureFixture()",), after=("capfd.close()",)),
+        **{
+            each: BuiltIn(
+                setup=(STAND_INS["capsys"], STAND_INS["capsysbinary"]),
+                before=(f"{each} = BinaryCaptureFixture()",),
+                after=(f"{each}.close()",),
+            )
+            for each in ("capsysbinary", "capfdbinary")
+        },
+        "doctest_namespace": BuiltIn(setup=(), before=("doctest_namespace = {}",)),
+        **{
+            each: BuiltIn(setup=(f"{each} = lambda name, value: None",), before=())
+            for each in ("record_property", "record_testsuite_property", "record_xml_attribute")
+        },
         "caplog": BuiltIn(
             setup=(STAND_INS["caplog"],), before=("caplog = LogCaptureFixture()",), after=("caplog.close()",)
         ),
@@ -244,12 +353,17 @@ def built_in(name: str, folder: str, *, is_absolute: bool) -> BuiltIn:
         ),
         "benchmark": BuiltIn(setup=(STAND_INS["benchmark"],), before=("benchmark = BenchmarkFixture()",)),
         "subtests": BuiltIn(setup=(STAND_INS["subtests"],), before=("subtests = SubTests()",)),
-        "mocker": BuiltIn(
-            setup=(STAND_INS["mocker"],), before=("mocker = MockerFixture(_options)",), after=("mocker.stopall()",)
-        ),
+        "mocker": BuiltIn(setup=(STAND_INS["mocker"],), before=(), after=("mocker.stopall()",)),
         "datadir": BuiltIn(setup=(STAND_INS["datadir"], f"datadir = _copied({folder + '_files'!r}, None)"), before=()),
         "shared_datadir": BuiltIn(
             setup=(STAND_INS["datadir"], f"shared_datadir = _copied({folder + '_data'!r}, 'data')"), before=()
+        ),
+        **{
+            each: BuiltIn(setup=(STAND_INS["datadir"], f"{each} = _Copying({folder + end!r}, {source!r})"), before=())
+            for each, end, source in (("lazy_datadir", "_files", None), ("lazy_shared_datadir", "_data", "data"))
+        },
+        "tmpdir_factory": BuiltIn(
+            setup=(STAND_INS["tmpdir_factory"],), before=(f"tmpdir_factory = TempdirFactory({folder!r})",)
         ),
         "tmpdir": BuiltIn(
             setup=(import_path, "from py.path import local"),

@@ -12,6 +12,8 @@ from functools import cache
 from pathlib import Path
 from typing import Protocol
 
+from trace_mine.corpus.mined.marked_lines import marked_lines
+from trace_mine.corpus.mined.pytest_options import MARKS, OPTIONS
 from trace_mine.tracer.limits import Limits
 from trace_mine.tracer.schema import Outcome
 
@@ -25,7 +27,7 @@ _out = _os.dup(1)
 def _write(line, write=_os.write):
     while line:
         line = line[write(_out, line):]
-judge({root!r}, {nodeids!r}, {seconds!r}, {word!r}, _write)
+judge({root!r}, {nodeids!r}, {seconds!r}, _write, options={options!r}, marks={marks!r}, word={word!r})
 """
 
 
@@ -78,15 +80,20 @@ def verdicts_of(tracer: RunsSource, nodeids: Sequence[str], limits: Limits) -> M
 def _run(tracer: RunsSource, nodeids: Sequence[str], limits: Limits) -> Mapping[str, ItemVerdict]:
     """The verdicts of one run, which ends where an item ends the process."""
     word = secrets.token_hex(16)
-    program = _source() + _PROGRAM.format(root=tracer.root, nodeids=[*nodeids], seconds=limits.wall_seconds, word=word)
+    program = _source() + _PROGRAM.format(
+        root=tracer.root,
+        nodeids=[*nodeids],
+        seconds=limits.wall_seconds,
+        word=word,
+        options=[*OPTIONS],
+        marks=[*MARKS],
+    )
     outcome = tracer.run_source(program, _for_all(limits, len(nodeids)))
     verdicts: dict[str, ItemVerdict] = {}
-    for line in outcome.stdout.split(b"\n"):
-        start, _, record = line.partition(b" ")
-        if start == word.encode("ascii"):
-            nodeid, verdict, error = _checked(record)
-            if nodeid in nodeids and verdict in WORDS:
-                verdicts[nodeid] = ItemVerdict(word=verdict, error=error)
+    for line in marked_lines(outcome.stdout, word):
+        nodeid, verdict, error = _checked(line)
+        if nodeid in nodeids and verdict in WORDS:
+            verdicts[nodeid] = ItemVerdict(word=verdict, error=error)
     return verdicts
 
 
@@ -106,8 +113,8 @@ def agrees(verdict: ItemVerdict, session: str, exception: str | None) -> bool:
         return session == "ok"
     if verdict.word not in ("failed", "xfailed") or session in ("ok", "exit"):
         return False
-    # pytest's own exception for what must raise or warn and doesn't
-    expected = {"Failed": "AssertionError"}.get(verdict.error, verdict.error)
+    # pytest's own exceptions: for what must raise or warn and doesn't, and around any that ``expectedFailure`` expects
+    expected = {"Failed": "AssertionError", "XFailed": ""}.get(verdict.error, verdict.error)
     shown = (exception or "").rpartition(".")[2]
     return not expected or shown == expected or (expected == "AssertionError" and shown == "Failed")
 

@@ -121,7 +121,9 @@ class Candidate:
 def _snippet_of(data: Mapping[str, Any]) -> Snippet:
     """The snippet of a JSON object, with tuples where JSON has lists."""
     pieces = tuple(Piece(**{**piece, "options": tuple(piece["options"])}) for piece in data["pieces"])
-    return Snippet(**{**data, "pieces": pieces, "opens": tuple(data["opens"]), "asks": tuple(data["asks"])})
+    focus = tuple((path, line) for path, line in data["focus"])
+    tuples = {"pieces": pieces, "opens": tuple(data["opens"]), "asks": tuple(data["asks"]), "focus": focus}
+    return Snippet(**{**data, **tuples})
 
 
 class RepositoryContext:

@@ -127,7 +127,7 @@ def _is_title(lines: Sequence[str], index: int) -> bool:
     return bool(_RULE.fullmatch(below)) and len(below.rstrip()) >= len(lines[index].rstrip())
 
 
-def does_something(tree: ast.Module) -> bool:
+def is_more_than_words(tree: ast.Module) -> bool:
     """Return True if a text that may be Python is more than words: it imports, assigns, defines or calls."""
     kinds = (ast.Import, ast.ImportFrom, ast.Assign, ast.AugAssign, ast.FunctionDef, ast.ClassDef, ast.Call)
     return any(isinstance(node, kinds) for node in ast.walk(tree))

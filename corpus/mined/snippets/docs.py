@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from trace_mine.corpus.mined.files import SourceText, parse
 from trace_mine.corpus.mined.snippets.candidate import Candidate, RepositoryContext
-from trace_mine.corpus.mined.snippets.code_blocks import CodeBlock, code_blocks, does_something
+from trace_mine.corpus.mined.snippets.code_blocks import CodeBlock, code_blocks, is_more_than_words
 from trace_mine.corpus.mined.snippets.dialects import examples_by_group
 from trace_mine.tracer.inside.reasons import Reason
 from trace_mine.tracer.replays.linear_parser import LinearParser
@@ -24,9 +24,9 @@ MARKDOWN = (".md",)
 SUFFIXES = (".md", ".rst", ".txt")
 FOLDERS = frozenset(("docs", "doc", "documentation"))
 MAX_BLOCKS = 400
-"""Blocks of one page that are read."""
+"""Blocks of one page that are read; those behind them are not counted as found."""
 MAX_STATEMENTS = 150
-"""Statements of one section's session, its needs included."""
+"""Statements of one section's session, its needs included; it ends there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +95,7 @@ def _code_of(block: CodeBlock, *, takes_prompts: bool) -> _Code | Drop | None:
     tree = parse(text)
     if isinstance(tree, Drop):
         return Drop(reason=Reason.BAD_BLOCK, evidence=tree.evidence) if block.is_declared else None
-    if not tree.body or (not block.is_declared and not does_something(tree)):
+    if not tree.body or (not block.is_declared and not is_more_than_words(tree)):
         return None
     if lines is None:
         placed = _statements(text, tree, block.line)

@@ -8,6 +8,7 @@ import json
 import subprocess
 import sys
 from collections import Counter, defaultdict
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -119,19 +120,19 @@ print(found)
 
 @functools.cache
 def trace(source: str, view: str, seed: int = 0) -> Trace:
-    made = tracer_for(view, seed).trace(script_snippet(source, "game.py", ()))
+    # the sessions of a snippet draw for themselves, in the same jails
+    made = tracer_for(view).trace(replace(script_snippet(source, "game.py", ()), session=seed))
     assert isinstance(made, Trace), made
     return made
 
 
-_tracers: dict[tuple[str, int], Tracer] = {}
+_tracers: dict[str, Tracer] = {}
 
 
-def tracer_for(view: str, seed: int) -> Tracer:
-    key = (view, seed)
-    if key not in _tracers:
-        _tracers[key] = Tracer(TracerConfig(view=parse_view(view), seed=seed))
-    return _tracers[key]
+def tracer_for(view: str) -> Tracer:
+    if view not in _tracers:
+        _tracers[view] = Tracer(TracerConfig(view=parse_view(view)))
+    return _tracers[view]
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -7,6 +7,7 @@ consumer may be anything: a loop, ``list``, the block of a ``with``, a call of `
 from __future__ import annotations
 
 import ast
+import builtins
 import contextlib
 from collections.abc import Callable, Iterator
 
@@ -23,6 +24,9 @@ from trace_mine.tracer.inside.reasons import Reason
 from trace_mine.tracer.inside.syntax.names import has_yield, walk_scope
 
 NONE = ast.Constant(None)
+_ERRORS = frozenset(
+    name for name, kind in vars(builtins).items() if isinstance(kind, type) and issubclass(kind, Exception)
+)
 
 
 class Closed(Signal):
@@ -197,15 +201,35 @@ def collect(context: DriveContext, resume: Callable[[], ast.expr | None], name: 
 
 
 def has_guarded_yield(definition: ast.FunctionDef) -> bool:
-    """Return True if a ``yield`` stands in a ``try`` or ``with``: closing the generator there runs its statements."""
+    """Return True if a ``yield`` stands in a ``try`` or ``with`` of which closing the generator there may run a part:
+    a ``finally``, or a handler of GeneratorExit.
+    """
     return any(
-        isinstance(node, (ast.Try, ast.TryStar, ast.With)) and has_yield(node) for node in walk_scope(definition.body)
+        (isinstance(node, (ast.TryStar, ast.With)) or (isinstance(node, ast.Try) and _may_run_at_end(node)))
+        and has_yield(node)
+        for node in walk_scope(definition.body)
     )
+
+
+def _may_run_at_end(node: ast.Try) -> bool:
+    return bool(node.finalbody) or not all(map(_passes_over_end, node.handlers))
+
+
+def _passes_over_end(handler: ast.ExceptHandler) -> bool:
+    """Return True for a handler of errors that the language has, by their names: none of them is GeneratorExit."""
+    if handler.type is None:
+        return False
+    kinds = handler.type.elts if isinstance(handler.type, ast.Tuple) else [handler.type]
+    return all(isinstance(kind, ast.Name) and kind.id in _ERRORS for kind in kinds)
 
 
 def catches_end(definition: ast.FunctionDef) -> bool:
     """Return True if ending the generator early runs more than ``finally`` of a ``try`` without handlers."""
     return any(
-        (isinstance(node, (ast.TryStar, ast.With)) or (isinstance(node, ast.Try) and node.handlers)) and has_yield(node)
+        (
+            isinstance(node, (ast.TryStar, ast.With))
+            or (isinstance(node, ast.Try) and not all(map(_passes_over_end, node.handlers)))
+        )
+        and has_yield(node)
         for node in walk_scope(definition.body)
     )

@@ -287,6 +287,11 @@ class Lowering:
             context.return_to(self._position)
             return self._settled(with_part(node, (("args", 0),), collected), before_site)
         call = self.arguments(node)
+        # what a call gave that was opened may be a generator: ``tuple(stream(n))``
+        if call is not node and (given := collected_generator(context, call)) is not None:
+            collected = self._collect(given)
+            context.return_to(self._position)
+            return self._settled(with_part(call, (("args", 0),), collected), before_site)
         if id(node) in self._sites and (made := called_back(context, call)) is not None:
             return self._settled(self._called_back(call, made), before_site)
         if id(node) in self._sites and resumption_of(context, call) is not None:

@@ -35,6 +35,7 @@ class Rules:
         reads_qualified: the program may read the qualified names of functions.
         asks: what the program asks for of exceptions being handled.
         from_file: definitions are compiled under the script's file (see ``from_file``).
+        focus: (file, line) of functions: where there are some, calls of others stay calls.
     """
 
     follow: int
@@ -47,6 +48,7 @@ class Rules:
     reads_qualified: bool = False
     asks: Asks = "nothing"
     from_file: bool = False
+    focus: frozenset[tuple[str, int]] = frozenset()
 
     def __post_init__(self) -> None:
         if self.follow < 0:

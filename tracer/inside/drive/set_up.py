@@ -31,7 +31,7 @@ class SessionSetUp:
     Args:
         variables: the names of the session.
         sources: the program's own text: no name that stands in it is bound here.
-        is_own: says if a file is the repository's.
+        own: how the paths of the repository's own files begin.
         is_open: False where all names have to come by commands: the program may list them, or outcomes are hidden.
     """
 

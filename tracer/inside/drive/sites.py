@@ -70,16 +70,21 @@ def opens(context: DriveContext, node: ast.expr, asked: list[Asked]) -> bool:
 
 
 def collected_generator(context: DriveContext, node: ast.Call) -> ast.expr | None:
-    """Return the generator in ``list(g(...))`` and its like, a call or a variable; None for any other call."""
+    """Return the generator in ``list(g(...))`` or ``text.join(g(...))``, a call or a variable; None for other calls."""
     # no keywords: ``max(g(), key=f)`` runs ``f`` between two values
-    if not (
-        isinstance(node.func, ast.Name) and node.func.id in COLLECTORS and len(node.args) == 1 and not node.keywords
-    ):
+    if len(node.args) != 1 or node.keywords:
         return None
-    inner = node.args[0]
-    # a program may have a ``list`` of its own
-    if getattr(context.variables.peek(node.func), "__module__", "") != "builtins":
-        return None
+    inner, function = node.args[0], node.func
+    if isinstance(function, ast.Attribute):
+        text = function.value
+        is_text = isinstance(text, (ast.Constant, ast.Name)) and type(known_value(context, text)) is str
+        if function.attr != "join" or not is_text:
+            return None
+    else:
+        is_named = isinstance(function, ast.Name) and function.id in COLLECTORS
+        # a program may have a ``list`` of its own
+        if not is_named or getattr(context.variables.peek(function), "__module__", "") != "builtins":
+            return None
     if isinstance(inner, ast.Call):
         return inner if target_of(context, inner, generator=True) is not None else None
     return inner if isinstance(inner, (ast.Name, ast.Attribute)) and is_stored(context, inner) else None

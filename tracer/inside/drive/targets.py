@@ -168,7 +168,7 @@ def _opened(
     definition = None if reason else context.writer.sources.definition(code)
     if definition is None:
         reason = reason or Reason.NO_SOURCE
-        if is_spelt:
+        if is_spelt and reason is not Reason.ASIDE:
             context.kept.count_once(call, reason)
         context.calls.refuse(context.writer.sources.home(code), code.co_name, reason, for_all=True)
         return None
@@ -283,10 +283,16 @@ def _called(value: object, call: ast.Call) -> _Callee | None:
     return None
 
 
+_EMPTY_AT_FIRST = (dict, list, set, bytearray)
+"""Classes whose ``__new__`` looks at no argument."""
+
+
 def _makes_plainly(cls: type) -> bool:
-    """Return True if a class makes its instances as ``object`` does, or as exceptions, which keep their arguments."""
+    """Return True if a class makes its instances as ``object`` does, or as exceptions, which keep their arguments, or
+    as containers, which are empty until their ``__init__`` fills them.
+    """
     owner = _member(cls, "__new__")[1]
-    return owner is object or (owner is not None and is_plain_exception(owner))
+    return owner is object or owner in _EMPTY_AT_FIRST or (owner is not None and is_plain_exception(owner))
 
 
 def is_plain_exception(cls: type) -> bool:
@@ -315,7 +321,10 @@ def _refusal(context: DriveContext, function: types.FunctionType) -> Reason | No
     sources = context.writer.sources
     if code.co_flags & CO_COROUTINES:
         return Reason.ASYNC
-    if sources.home(code) in context.rules.kept_functions:
+    home = sources.home(code)
+    if context.rules.focus and home not in context.rules.focus:
+        return Reason.ASIDE
+    if home in context.rules.kept_functions:
         return Reason.UNFAITHFUL  # an earlier run gave the function up
     if not all(_is_filled(cell) for cell in function.__closure__ or ()):
         return Reason.CLOSURE

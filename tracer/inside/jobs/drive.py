@@ -289,6 +289,7 @@ def _rules(job: DriveJob, max_commands: int) -> Rules:
         reads_qualified=any("__qualname__" in piece.source for piece in job.program.pieces),
         asks=max((asked_for(piece.source) for piece in job.program.pieces), key=ASKS.index, default="nothing"),
         from_file=job.from_file,
+        focus=frozenset(job.program.focus),
     )
 
 

@@ -81,6 +81,7 @@ def run(job: NativeJob, context: JobContext) -> End:
         module_names=names,
         cuts=job.cuts,
         lines_of=lines_of,
+        focus=frozenset(job.program.focus),
     )
     with drawing(job.draws, job.laws) as decider:
         results, passed = _run_pieces(job, prepared, recorder, context.guard, tuple(files))

@@ -107,11 +107,18 @@ def arguments_of(error: BaseException) -> tuple[object, ...]:
     return arguments
 
 
+_GENERIC = (
+    object, dict, list, set, frozenset, tuple, str, bytes, bytearray, int, float, complex, BaseException,
+    collections.deque, collections.defaultdict,
+)  # fmt: skip
+"""Classes that read attributes by CPython's ``PyObject_GenericGetAttr``, though each names it once more."""
+
+
 def plain_access(kind: type) -> bool:
     """Return True if the class reads attributes as ``object`` does: no ``__getattribute__`` of its own would run."""
     for base in class_mro(kind):
         if "__getattribute__" in class_dict(base):
-            return base is object
+            return any(base is each for each in _GENERIC)
     return False
 
 
@@ -272,7 +279,8 @@ class Teller:
         if length > MAX_SET or length > self.left:
             self.cut = True
             return f"<set of {length}>"
-        return "{" + ", ".join(sorted(self.tell(item, depth) for item in items)) + "}"
+        # of a WeakSet's own set, in an event loop, items go while texts are made: the collector may run
+        return "{" + ", ".join(sorted(self.tell(item, depth) for item in [*items])) + "}"
 
     def _some(self, items: Iterable[Item]) -> list[Item]:
         """As many of the items as values may still be visited."""

@@ -33,7 +33,7 @@ from trace_mine.tracer.inside.differences import LOCALS_ARE_A_PROXY
 from trace_mine.tracer.inside.observe.entries import CO_OPTIMIZED, EntryCounts
 from trace_mine.tracer.inside.observe.lists import ListWatch
 from trace_mine.tracer.inside.observe.values import ATOMS, LARGE, all_atoms, exception_text, snapshot, text
-from trace_mine.tracer.inside.program import CO_GENERATOR
+from trace_mine.tracer.inside.program import CO_GENERATOR, CO_NEWLOCALS
 
 CLEANUP = frozenset({opcode.opmap["COPY"], opcode.opmap["RERAISE"]})
 """Instructions with which CPython 3.11 leaves a ``finally`` by an exception: see ``Recorder._follow``."""
@@ -235,6 +235,7 @@ class Recorder:
         cuts: past them the run goes on, and the records end; False: EventsFull is raised in the program.
         module_names: the variables recorded in module-level frames, which hold the entire namespace otherwise.
         lines_of: gives the lines of an own file, None where they can't be read.
+        focus: functions by file and first line: where there are some, the frames of no others are recorded.
 
     Attributes:
         entries: the own frames that were entered, recorded or not, by the way in which they were.
@@ -250,8 +251,10 @@ class Recorder:
         module_names: frozenset[str],
         cuts: bool = False,
         lines_of: Callable[[str], Sequence[str] | None] = lambda filename: None,
+        focus: frozenset[tuple[str, int]] = frozenset(),
     ) -> None:
         self.is_own = is_own
+        self._focus = focus
         self.entries = EntryCounts(lambda code: self._is_own_file(code.co_filename), lines_of)
         self.max_depth = max_depth
         self.left = max_events
@@ -303,7 +306,8 @@ class Recorder:
         entry = self._followed.get(id(code))
         if entry is None:
             is_own = self._is_own_file(code.co_filename)
-            entry = self._followed[id(code)] = code, is_own, is_own and _has_statements(code), Offsets.of(code)
+            is_followed = is_own and _has_statements(code) and self._is_in_focus(code)
+            entry = self._followed[id(code)] = code, is_own, is_followed, Offsets.of(code)
         _, is_own, is_followed, offsets = entry
         if is_own:
             self.entries.count(frame, self.depth >= self.max_depth)
@@ -326,6 +330,13 @@ class Recorder:
             local = self._follow(code, offsets)
         self.depth += 1
         return local
+
+    def _is_in_focus(self, code: types.CodeType) -> bool:
+        """Return True unless a session of the run would leave all calls of the function whole. Bodies of modules, and
+        pieces of the program, are no functions.
+        """
+        is_function = code.co_flags & CO_NEWLOCALS
+        return not self._focus or not is_function or (code.co_filename, code.co_firstlineno) in self._focus
 
     def _is_own_file(self, filename: str) -> bool:
         is_own = self._own.get(filename)

@@ -99,6 +99,8 @@ class Program(Record):
     echo. ``continue_on_error``: a piece that raises does not end the program. ``own`` are path prefixes as code in the
     jail sees them: functions of files there are the repository's. ``opens`` are callables whose call is opened without
     counting as a depth. ``file`` is the script's own file, relative to the working folder, where there is one.
+    ``focus`` are functions by file, as code in the jail sees it, and first line: where there are some, calls of others
+    are not opened.
     """
 
     pieces: tuple[Piece, ...] = ()
@@ -109,6 +111,7 @@ class Program(Record):
     own: tuple[Location, ...] = ()
     opens: tuple[Name, ...] = ()
     file: Location = ""
+    focus: tuple[tuple[Location, Line], ...] = ()
 
 
 @record

@@ -14,7 +14,9 @@ from functools import lru_cache
 from trace_mine_harvest.texts import Source, Unspelt
 
 MAX_LINES = 20
+"""Lines of a function that is copied into a session."""
 MAX_CLASS_LINES = 40
+"""Lines of a class."""
 MAX_DEPTH = 3
 """Definitions that need each other."""
 _SCALARS = (int, bool, float, str, bytes, type(None))
@@ -73,7 +75,7 @@ class _Finder:
             if value is itself:
                 continue
             try:
-                place = ((name, _statement(name, value, self._may_import)),)
+                place: tuple[tuple[str, str], ...] = ((name, _statement(name, value, self._may_import)),)
             except Unspelt:
                 if not isinstance(value, (type, types.FunctionType)) or value.__name__ != name:
                     raise

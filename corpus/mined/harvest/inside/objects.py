@@ -15,9 +15,11 @@ from trace_mine_harvest.state import HEAP, Opaque, StateReader, fields_of
 from trace_mine_harvest.texts import SELF
 
 MAX_STEPS = 8
+"""Statements that make one object."""
 MAX_RETURNED = 12
 """Objects in what a function gives, or within another object, that are noted."""
 MAX_OBJECTS = 5_000
+"""Objects whose making is remembered; of more, the oldest are forgotten."""
 MAX_NODES = 4_000
 """Values that are looked at for all objects of one class in one test: of many large ones, the later ones are let go."""
 
@@ -57,15 +59,15 @@ class Objects:
 
     def returned(self, value: object, step: str) -> None:
         """Note what a function gave: an object, or a few of them in a list or tuple, that no constructor tells of."""
-        if type(value) in (list, tuple) and len(value) <= MAX_RETURNED:  # type: ignore[arg-type]
-            for number, item in enumerate(value):  # type: ignore[arg-type,var-annotated]
+        if (type(value) is list or type(value) is tuple) and len(value) <= MAX_RETURNED:
+            for number, item in enumerate(value):
                 self._returned_one(item, f"{step}[{number}]")
         else:
             self._returned_one(value, step)
 
     def _returned_one(self, value: object, step: str) -> None:
         kind = type(value)
-        is_local = kind is FunctionType and "<locals>" in value.__qualname__  # type: ignore[attr-defined]
+        is_local = type(value) is FunctionType and "<locals>" in value.__qualname__
         if not (is_local or kind.__flags__ & HEAP) or self.steps(value) is not None:
             return
         self._keep(value, History(kind, (f"{SELF} = {step}",)))

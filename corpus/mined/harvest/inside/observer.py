@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 import types
 from collections import Counter
@@ -14,6 +15,7 @@ from trace_mine_harvest.spelling import CallSpeller
 from trace_mine_harvest.targets import WatchedFunction, WatchedFunctions, defaults_of, unwrapped
 from trace_mine_harvest.texts import SELF, Registry, Unspelt
 from trace_mine_harvest.watched_call import WatchedCall
+from trace_mine_harvest.ways import Ways
 
 MAX_TRIES = 150
 """Calls of one function that are looked at."""
@@ -26,7 +28,8 @@ MAX_DISTINCT = 16
 MAX_ALIKE = 6
 """Those of them whose arguments are of the same classes."""
 COUNTS_EVERY = 500
-_GENERATOR = 0x20
+"""Calls after which the counts are written: those of a run that is ended would be lost."""
+_GENERATOR = inspect.CO_GENERATOR
 
 
 @dataclass
@@ -36,6 +39,7 @@ class _Seen:
     num_tries: int = 0
     num_now: int = 0
     texts: set[str] = field(default_factory=set)
+    not_spelt: set[str] = field(default_factory=set)
     shapes: Counter[tuple[str, ...]] = field(default_factory=Counter)
     is_enough: bool = False
 
@@ -68,6 +72,7 @@ class Observer:
         self._speller = CallSpeller(self._registry, self._objects, targets)
         self._seen: dict[tuple[str, str], _Seen] = {}
         self._pending: dict[types.FrameType, _Pending] = {}
+        self._ways = Ways(targets, write)
         self._not_spelt: Counter[str] = Counter()
         self._num_calls = 0
         self._num_spelt = 0
@@ -75,9 +80,10 @@ class Observer:
         # by identity, for most of what a suite runs: code that is neither watched nor a constructor
         self._others: dict[int, types.CodeType] = {}
 
-    def start(self) -> None:
-        """Begin to watch the current thread, for one test or snippet."""
+    def start(self, name: str) -> None:
+        """Begin to watch the current thread, for one test or snippet of this name."""
         self._objects.begin()
+        self._ways.begin(name)
         for seen in self._seen.values():
             seen.num_now = 0
         sys.setprofile(self._hook)
@@ -86,6 +92,7 @@ class Observer:
         """End it."""
         sys.setprofile(None)
         self._pending.clear()
+        self._ways.end()
 
     def write_counts(self) -> None:
         """Write what was counted so far."""
@@ -106,12 +113,14 @@ class Observer:
                 self._called(frame, code)
             finally:
                 self._is_busy = False
-        elif event == "return" and frame in self._pending:
-            self._is_busy = True
-            try:
-                self._returned(self._pending.pop(frame), argument)
-            finally:
-                self._is_busy = False
+        elif event == "return":
+            self._ways.returned(frame, argument)
+            if frame in self._pending:
+                self._is_busy = True
+                try:
+                    self._returned(self._pending.pop(frame), argument)
+                finally:
+                    self._is_busy = False
 
     def _called(self, frame: types.FrameType, code: types.CodeType) -> None:
         target = self._targets.of(code, frame.f_globals)
@@ -127,17 +136,22 @@ class Observer:
         if seen is None:
             seen = self._seen[target.path, target.qualname] = _Seen()
             self._write({"reached_function": target.record()})
+        self._ways.reached(frame, target)
         self._num_calls += 1
         if self._num_calls % COUNTS_EVERY == 0:
             self.write_counts()
         if target.problem:
             seen.is_enough = True
+            self._ways.look_around(frame, target)
+            return
         follows = (
             seen.num_now < MAX_NOW
             and seen.num_tries < MAX_FOLLOWED
             and (target.kind == "init" or (target.kind in ("method", "function") and self._is_followed(frame, code)))
         )
-        if not follows and (seen.is_enough or seen.num_now >= MAX_NOW):
+        # a call by what is not the repository's own may lead to functions that were not seen before
+        leads_in = seen.num_now < MAX_NOW and frame.f_back is not None and not self._ways.is_own(frame.f_back)
+        if not follows and not leads_in and (seen.is_enough or seen.num_now >= MAX_NOW):
             return
         self._look(frame, code, target, seen, follows=follows)
 
@@ -157,15 +171,19 @@ class Observer:
                 before = self._objects.steps(values[0][1])
             call = WatchedCall(self._speller, self._registry, target, code, values)
             step = call.step
+            if not target.is_generator:
+                self._ways.spelt[frame] = call
             if not seen.is_enough:
                 self._num_spelt += 1
                 self._take(target, seen, call)
         except Unspelt as error:
             why = str(error)
-            if not seen.is_enough:
-                self._not_spelt[why] += 1
         except RecursionError:
-            self._not_spelt["large_argument"] += 1
+            why = "large_argument"
+        if why and not seen.is_enough:
+            self._note_unspelt(target, seen, why)
+        if why and not seen.texts:
+            self._ways.look_around(frame, target)
         if seen.num_tries >= MAX_TRIES or len(seen.texts) >= MAX_DISTINCT:
             seen.is_enough = True
         gives = "" if target.is_generator or target.kind in ("init", "setter") or call is None else call.plain
@@ -174,17 +192,23 @@ class Observer:
         elif gives:
             self._pending[frame] = _Pending(None, "", None, False, "", gives)
 
+    def _note_unspelt(self, target: WatchedFunction, seen: _Seen, why: str) -> None:
+        self._not_spelt[why] += 1
+        if why not in seen.not_spelt:
+            seen.not_spelt.add(why)
+            self._write({"unspelt_call": {"path": target.path, "qualname": target.qualname, "why": why}})
+
     def _take(self, target: WatchedFunction, seen: _Seen, call: WatchedCall) -> None:
         shape = call.shape
         if seen.shapes[shape] >= MAX_ALIKE:
             return
         record = call.record()
-        text = "\n".join([*record["before"], record["call"]])  # type: ignore[misc,list-item]
+        text = "\n".join([*record["before"], record["call"]])
         if text in seen.texts:
             return
         seen.texts.add(text)
         seen.shapes[shape] += 1
-        self._write({"seen_call": {**target.record(), **record, "shape": " ".join(shape)[:400]}})
+        self._write({"seen_call": {**target.record(), **record, "shape": " ".join(shape)[:400], "focus": []}})
 
     def _is_followed(self, frame: types.FrameType, code: types.CodeType) -> bool:
         """Return True for a call whose first argument is an object whose making is known."""
@@ -205,7 +229,7 @@ class Observer:
         if type(file) is not str or not self._targets.place(file):
             self._others[id(code)] = code
             return
-        made = unwrapped(kind.__init__, code)  # type: ignore[misc]
+        made = unwrapped(kind.__init__, code)
         if made is None:
             return
         self._speller.begin()

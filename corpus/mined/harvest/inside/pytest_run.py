@@ -5,49 +5,33 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import pytest
 from trace_mine_harvest.observer import Observer
 from trace_mine_harvest.runs import OwnTimeIsOver, within
 from trace_mine_harvest.targets import WatchedFunctions
 
-OPTIONS = (
-    "--assert=plain",
-    "--continue-on-collection-errors",
-    "-o",
-    "addopts=",
-    "-p",
-    "no:cacheprovider",
-    "-p",
-    "no:terminal",
-    "-p",
-    "no:randomly",
-    "-p",
-    "no:xdist",
-    "-p",
-    "no:cov",
-    "-p",
-    "no:faulthandler",
-    "-p",
-    "no:benchmark",
-)
-"""Pytest's options, which are those of the collection."""
-
 
 class _Plugin:
     """Watches each item, and gives it its time."""
 
-    def __init__(self, observer: Observer, seconds: float) -> None:
+    def __init__(self, observer: Observer, seconds: float, marks: Sequence[str]) -> None:
         self._observer = observer
         self._seconds = seconds
+        self._marks = marks
+
+    def pytest_configure(self, config: pytest.Config) -> None:
+        """Register the marks of plugins that are left out: a suite that forbids unknown marks breaks off."""
+        for name in self._marks:
+            config.addinivalue_line("markers", f"{name}: of a plugin that is left out here")
 
     def pytest_collection_modifyitems(self) -> None:
         _calm_hypothesis()
 
     @pytest.hookimpl(hookwrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
-        self._observer.start()
+        self._observer.start(item.nodeid)
         try:
             with within(self._seconds):
                 yield
@@ -68,7 +52,15 @@ def _calm_hypothesis() -> None:
             settings.load_profile("harvest")
 
 
-def run_tests(targets: WatchedFunctions, write: Callable[[dict[str, object]], None], root: str, seconds: float) -> None:
+def run_tests(
+    targets: WatchedFunctions,
+    write: Callable[[dict[str, object]], None],
+    root: str,
+    seconds: float,
+    *,
+    options: Sequence[str],
+    marks: Sequence[str],
+) -> None:
     """Run all tests that pytest finds below a folder.
 
     Args:
@@ -76,8 +68,10 @@ def run_tests(targets: WatchedFunctions, write: Callable[[dict[str, object]], No
         write: writes a record.
         root: the folder.
         seconds: of CPU for one test.
+        options: pytest's.
+        marks: of plugins that are left out.
     """
     os.chdir(root)
     observer = Observer(targets, write)
-    pytest.main([*OPTIONS, f"--rootdir={root}", root], plugins=[_Plugin(observer, seconds)])
+    pytest.main([*options, f"--rootdir={root}", root], plugins=[_Plugin(observer, seconds, marks)])
     observer.write_counts()

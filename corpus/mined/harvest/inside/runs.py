@@ -11,6 +11,7 @@ import signal
 import sys
 import types
 from collections.abc import Callable, Iterator, Sequence
+from typing import TypedDict
 
 from trace_mine_harvest.observer import Observer
 from trace_mine_harvest.targets import WatchedFunctions
@@ -19,6 +20,31 @@ WAITING = 6
 """Times as long as its CPU time that a test may take by the clock."""
 _PLAIN_ERRORS = (NameError, ImportError, ModuleNotFoundError, AttributeError, TypeError, ValueError, KeyError)
 """Errors whose text runs no code of the repository's."""
+
+
+class GivenSnippet(TypedDict):
+    """A snippet as the supervisor sends it; paths are absolute ones of the jail.
+
+    Attributes:
+        number: it is told apart by.
+        name: its own, by which a way that begins in it is recorded.
+        module: whose names it has, if any.
+        code: what runs before its pieces.
+        pieces: its sources, each run as one unit.
+        is_script: it runs as a file in its folder.
+        folder, file: where it stands.
+        sys_path: folders that it imports from.
+    """
+
+    number: int
+    name: str
+    module: str | None
+    code: str
+    pieces: list[str]
+    is_script: bool
+    folder: str
+    file: str
+    sys_path: list[str]
 
 
 class OwnTimeIsOver(BaseException):
@@ -54,7 +80,7 @@ def within(seconds: float) -> Iterator[None]:
 def run_snippets(
     targets: WatchedFunctions,
     write: Callable[[dict[str, object]], None],
-    snippets: Sequence[dict[str, object]],
+    snippets: Sequence[GivenSnippet],
     seconds: float,
 ) -> None:
     """Run examples, tests and scripts, each in a namespace of its own.
@@ -62,8 +88,7 @@ def run_snippets(
     Args:
         targets: tells which functions are watched.
         write: writes a record; after each snippet one that says that it is done.
-        snippets: for each its ``number``, ``module``, ``code``, ``pieces``, whether it is a script (``is_script``) and
-            its ``folder``.
+        snippets: in the order in which they are run.
         seconds: of CPU for one of them.
     """
     observer = Observer(targets, write)
@@ -83,23 +108,22 @@ def run_snippets(
     observer.write_counts()
 
 
-def _run(observer: Observer, snippet: dict[str, object], failed: list[int], errors: list[str]) -> None:
+def _run(observer: Observer, snippet: GivenSnippet, failed: list[int], errors: list[str]) -> None:
     """Run one snippet; note the numbers of the pieces that fail, and the errors."""
-    sys.path[:0] = [path for path in snippet["sys_path"] if path not in sys.path]  # type: ignore[attr-defined]
-    module, is_script = snippet["module"], bool(snippet["is_script"])
+    sys.path[:0] = [path for path in snippet["sys_path"] if path not in sys.path]
+    module, is_script = snippet["module"], snippet["is_script"]
     if is_script:
         with contextlib.suppress(OSError):  # a folder that is gone: the script says what it misses
-            os.chdir(str(snippet["folder"]))
+            os.chdir(snippet["folder"])
     main = types.ModuleType("__main__")
     if module:
-        main.__dict__.update({**vars(importlib.import_module(str(module))), "__name__": "__main__"})
+        main.__dict__.update({**vars(importlib.import_module(module)), "__name__": "__main__"})
     sys.modules["__main__"] = main
     namespace = main.__dict__
-    exec(compile(str(snippet["code"]), "<set-up>", "exec"), namespace)
-    observer.start()
-    pieces: list[str] = snippet["pieces"]  # type: ignore[assignment]
-    for number, piece in enumerate(pieces):
-        file = str(snippet["file"])
+    exec(compile(snippet["code"], "<set-up>", "exec"), namespace)
+    observer.start(snippet["name"])
+    for number, piece in enumerate(snippet["pieces"]):
+        file = snippet["file"]
         if not is_script:
             # where the text of its lambdas is looked up
             file = f"<example {snippet['number']}.{number}>"
@@ -109,7 +133,7 @@ def _run(observer: Observer, snippet: dict[str, object], failed: list[int], erro
         except BaseException as error:
             errors.append(f"{type(error).__name__}: {error}" if type(error) in _PLAIN_ERRORS else type(error).__name__)
             if is_script or not isinstance(error, Exception):
-                failed += range(number, len(snippet["pieces"]))  # type: ignore[arg-type]
+                failed += range(number, len(snippet["pieces"]))
                 raise
             # doctest goes on after an example that raises, and some are meant to
             failed.append(number)

@@ -12,6 +12,8 @@ import operator
 import re
 import sys
 import types
+from collections.abc import Callable
+from typing import Any
 
 from trace_mine_harvest.authors_text import source_of
 from trace_mine_harvest.objects import Objects
@@ -20,11 +22,15 @@ from trace_mine_harvest.targets import WatchedFunctions
 from trace_mine_harvest.texts import SELF, Made, Registry, Unspelt
 
 MAX_NODES = 200
+"""Values of all arguments of one call together, each with what it holds."""
 MAX_DEPTH = 8
+"""Values within each other."""
 MAX_CONSTANT_DEPTH = 4
+"""Attributes on the way from a module's object to one that is named by it."""
 MAX_TEXT = 1_000
 """Characters of one text or number."""
 _BITS = 512
+"""Bits of an int: some 150 digits, and far below the 4,300 that CPython refuses to write."""
 _CHANGING = (
     list,
     dict,
@@ -77,23 +83,28 @@ class CallSpeller:
             raise Unspelt("large_argument")
         kind = type(value)
         if kind in _SIMPLE:
-            return _simple(value)
+            return self._without_place(_simple(value))
         way = _WAYS.get(kind)
         if way is not None:
             return way(self, value, depth)
         if kind in ITERATORS:
             return self._iterator(value, depth)
         if kind in REPEATABLE:
-            return f"{self._importable(kind)}{_behind_name(kind, repr(value))}"
+            return f"{self._importable(kind)}{self._without_place(_behind_name(kind, repr(value)))}"
         if isinstance(value, enum.Enum):
-            if kind.__members__.get(value._name_ or "") is not value:
+            if type(value).__members__.get(value._name_ or "") is not value:
                 raise Unspelt("flags")
             return f"{self._callable(kind)}.{value._name_}"
         if isinstance(value, _CALLABLES):
             return self._callable(value)
-        if kind is types.MethodType:
-            return f"{self.spell(value.__self__, depth + 1)}.{value.__name__}"  # type: ignore[attr-defined]
+        if type(value) is types.MethodType:
+            return f"{self.spell(value.__self__, depth + 1)}.{value.__name__}"
         return self._object(value, depth)
+
+    def _without_place(self, text: str) -> str:
+        if self._targets.names_place(text):
+            raise Unspelt("path_of_the_sandbox")
+        return text
 
     def _items(self, values: collections.abc.Iterable[object], depth: int) -> str:
         return ", ".join(self.spell(item, depth + 1) for item in values)
@@ -138,7 +149,7 @@ class CallSpeller:
         return f"{self._importable(functools.partial)}({', '.join(texts)})"
 
     def _getter(self, value: object, depth: int) -> str:
-        kind, arguments = value.__reduce__()[:2]  # type: ignore[misc]
+        kind, arguments = _reduced(value)[:2]
         if kind is not type(value) or type(arguments) is not tuple:
             raise Unspelt("argument_of_another_class")
         return f"{self._importable(type(value))}({self._items(arguments, depth)})"
@@ -149,7 +160,7 @@ class CallSpeller:
         return f"{self._importable(type(value))}({self.spell(value.getvalue(), depth + 1)})"
 
     def _iterator(self, value: object, depth: int) -> str:
-        function, arguments, *rest = value.__reduce__()  # type: ignore[misc]
+        function, arguments, *rest = _reduced(value)
         if function is not iter or type(arguments) is not tuple or len(arguments) != 1:
             raise Unspelt("iterator")
         start = rest[0] if rest and type(rest[0]) is int else 0
@@ -262,22 +273,21 @@ class CallSpeller:
         if isinstance(value, tuple) and type(vars(kind).get("_fields")) is tuple and kind.__bases__ == (tuple,):
             return f"{self._callable(kind)}({self._items(tuple.__iter__(value), depth)})"
         why = self._objects.why_not(value)
-        if kind.__init__ is object.__init__ and kind.__new__ is object.__new__ and self._objects.is_empty(value):  # type: ignore[misc]
+        if _is_made_like(kind, object) and self._objects.is_empty(value):
             return f"{self._callable(kind)}()"
         for base, way in _BELOW.items():
-            if isinstance(value, base) and kind.__init__ is base.__init__ and kind.__new__ is base.__new__:  # type: ignore[misc]
+            if isinstance(value, base) and _is_made_like(kind, base):
                 if not self._objects.has_no_fields(value):
                     raise Unspelt("changed_object")
                 return f"{self._callable(kind)}({way(self, value, depth)})"
-        is_plain_error = isinstance(value, BaseException) and kind.__init__ in (
-            BaseException.__init__,
-            Exception.__init__,
-        )
-        if is_plain_error and self._objects.has_no_fields(value):
+        is_plain = _constructors(kind)[0] in (BaseException.__init__, Exception.__init__)
+        if isinstance(value, BaseException) and is_plain and self._objects.has_no_fields(value):
             return f"{self._callable(kind)}({self._items(value.args, depth)})"
         raise Unspelt(why)
 
 
+_Way = Callable[[CallSpeller, Any, int], str]
+"""Spells a value of a class that it is entered under, at a depth."""
 _SIMPLE = frozenset(
     (int, bool, str, bytes, type(None), type(Ellipsis), type(NotImplemented), float, complex, range, slice, bytearray)
 )
@@ -291,7 +301,7 @@ _CALLABLES = (
     type(functools.lru_cache(len)),
     type(functools.singledispatch(len)),
 )
-_WAYS = {
+_WAYS: dict[type, _Way] = {
     list: CallSpeller._list,
     tuple: CallSpeller._tuple,
     set: CallSpeller._set,
@@ -309,11 +319,11 @@ _WAYS = {
     io.StringIO: CallSpeller._text_file,
     io.BytesIO: CallSpeller._text_file,
 }
-_BELOW = {
+_BELOW: dict[type, _Way] = {
     list: lambda speller, value, depth: f"[{speller._items(list.__iter__(value), depth)}]",
     dict: CallSpeller._dict,
     set: lambda speller, value, depth: speller._set(set(set.__iter__(value)), depth),
-    str: lambda speller, value, depth: _simple(str.__str__(value)),
+    str: lambda speller, value, depth: speller._without_place(_simple(str.__str__(value))),
     int: lambda speller, value, depth: _simple(int.__int__(value)),
     float: lambda speller, value, depth: _simple(float.__float__(value)),
 }
@@ -349,6 +359,24 @@ def _behind_name(kind: type, text: str) -> str:
     if "datetime." in rest or "zoneinfo" in rest:
         raise Unspelt("no_literal")
     return rest
+
+
+def _constructors(kind: type[object]) -> tuple[object, object]:
+    """What makes objects of a class, its own or a base's."""
+    return kind.__init__, kind.__new__
+
+
+def _is_made_like(kind: type[object], base: type[object]) -> bool:
+    """Return True if a class has the constructors of another one."""
+    return all(mine is its for mine, its in zip(_constructors(kind), _constructors(base), strict=True))
+
+
+def _reduced(value: object) -> tuple[Any, ...]:
+    """What a value of a built-in class says of how it is made again."""
+    parts = value.__reduce__()
+    if type(parts) is not tuple:
+        raise Unspelt("no_literal")
+    return parts
 
 
 def _named(module: str, path: str) -> object:

@@ -12,6 +12,7 @@ import pathlib
 import re
 import types
 import uuid
+from collections.abc import Callable
 
 MAX_NODES = 500
 """Values that a state is made of; an object that holds more is a store of data, and no argument of an example."""
@@ -47,6 +48,14 @@ BY_IDENTITY = (
 _LOCKS = (_thread.LockType, _thread.RLock)
 ITERATORS = frozenset(map(type, (iter([]), iter(()), iter(""), iter("\xe9"), iter(range(0)))))
 """Iterators that tell by ``__reduce__`` what is left of them."""
+_VALUES: dict[type, Callable[..., object]] = {
+    str: str.__str__,
+    bytes: bytes.__bytes__,
+    int: int.__int__,
+    float: float.__repr__,  # by its text, since no NaN equals itself
+    complex: complex.__repr__,
+}
+"""Built-in classes of values: an object of a class below them is such a value, with attributes."""
 _CONTAINERS = (list, tuple, set, frozenset, dict, collections.deque)
 
 
@@ -78,6 +87,8 @@ class StateReader:
         if self.num_nodes > MAX_NODES or depth > MAX_DEPTH:
             raise Opaque("large")
         kind = type(value)
+        if kind is int:
+            return value  # a large one has no text
         if kind in PLAIN or kind in REPEATABLE:
             return (id(kind), repr(value))
         if kind is re.Pattern or isinstance(value, BY_IDENTITY):
@@ -88,14 +99,16 @@ class StateReader:
             return ("met", self._met[id(value)])
         self._met[id(value)] = len(self._met)
         if kind in ITERATORS:
-            return (id(kind), self.of(value.__reduce__(), depth + 1))  # type: ignore[arg-type]
-        if kind is types.MethodType:
-            return ("method", id(value.__func__), self.of(value.__self__, depth + 1))  # type: ignore[attr-defined]
-        if kind is bytearray:
-            return ("bytearray", bytes(value))  # type: ignore[call-overload]
+            return (id(kind), self.of(value.__reduce__(), depth + 1))
+        if type(value) is types.MethodType:
+            return ("method", id(value.__func__), self.of(value.__self__, depth + 1))
+        if type(value) is bytearray:
+            return ("bytearray", bytes(value))
         if path and kind.__flags__ & HEAP:
             self.paths[id(value)] = path
         parts = self._contents(value, depth + 1, path)
+        if parts is None:
+            parts = next((plain(value) for base, plain in _VALUES.items() if isinstance(value, base)), None)
         fields = fields_of(value)
         if parts is None and fields is None:
             raise Opaque("opaque")
@@ -171,7 +184,7 @@ def fields_of(value: object) -> dict[str, object] | None:
 HEAP = 1 << 9
 """The flag of a class that was made by a ``class`` statement (``Py_TPFLAGS_HEAPTYPE``)."""
 _KNOWN_BASES = frozenset(
-    (object, *_CONTAINERS, collections.OrderedDict, collections.defaultdict, Exception, BaseException)
+    (object, *_CONTAINERS, *_VALUES, collections.OrderedDict, collections.defaultdict, Exception, BaseException)
 )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import os
+import re
 import sys
 import types
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ TEST_FOLDERS = frozenset(("tests", "test", "docs", "examples", "benchmarks", "be
 """Folders whose functions are no part of what a repository offers."""
 _NO_FUNCTIONS = frozenset(("<module>", "<listcomp>", "<setcomp>", "<dictcomp>", "<genexpr>"))
 MAX_UNWRAPPED = 10
+"""Decorators around one function."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,9 @@ class WatchedFunctions:
         self._own = tuple(own)
         self._roots = tuple(roots)
         # by identity: equal code may stand in two files; the code is kept so that no other gets its number
+        # where the jail has things: another machine has them elsewhere
+        places = {root, os.getcwd(), sys.prefix, *sys.path} - {"", "/"}
+        self._places = re.compile(rf"(?:{'|'.join(map(re.escape, sorted(places)))})(?![\w.-])")
         self._known: dict[int, tuple[types.CodeType, WatchedFunction | None]] = {}
         self._files: dict[str, str] = {}
 
@@ -134,6 +139,16 @@ class WatchedFunctions:
             defaults=defaults,
             problem=problem,
         )
+
+    def names_place(self, text: str) -> bool:
+        """Return True for a text with a path of the jail in it."""
+        return "/" in text and self._places.search(text) is not None
+
+    def place_of(self, code: types.CodeType) -> tuple[str, int] | None:
+        """Return the file, relative to the root, and the first line of an own function; None for what is none."""
+        if code.co_name in _NO_FUNCTIONS or not code.co_flags & inspect.CO_NEWLOCALS:
+            return None
+        return os.path.relpath(code.co_filename, self._root), code.co_firstlineno
 
     def leads_to(self, module: str, file: str) -> bool:
         """Return True if an import of the module, from the folders on ``sys.path``, loads this file."""

@@ -16,7 +16,9 @@ from dataclasses import dataclass, field
 _MARK = re.compile("\x01([^\x01]*)\x01")
 RESERVED = frozenset((*keyword.kwlist, *dir(builtins), "_"))
 MAX_STATEMENTS = 40
+"""Statements before a call that make its objects."""
 MAX_TEXT = 2_000
+"""Characters of each of its commands."""
 
 
 class Unspelt(Exception):

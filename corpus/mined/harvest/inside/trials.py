@@ -9,6 +9,7 @@ import types
 from collections.abc import Callable, Iterator, Sequence
 
 from trace_mine_harvest.runs import OwnTimeIsOver, within
+from trace_mine_harvest.watched_call import CallTexts
 
 MAX_ITEMS = 60
 """Items of an iterator that a session shows at once; of a longer one it shows the first ``NEXT``."""
@@ -16,12 +17,14 @@ NEXT = 3
 MAX_SHOWN = 1_500
 """Characters of a value."""
 MAX_LINES = 400
+MAX_BEFORE = 150
+"""Lines on the way to a function: a session has a command or more for each, and may have 400."""
 _ADDRESS = re.compile(r"\bat 0x[0-9a-fA-F]+")
 _READERS = (list, tuple, dict, set)
 
 
 def try_calls(
-    write: Callable[[dict[str, object]], None], calls: Sequence[dict[str, object]], root: str, seconds: float
+    write: Callable[[dict[str, object]], None], calls: Sequence[GivenCall], root: str, seconds: float
 ) -> None:
     """Try calls one after the other, each in a namespace of its own.
 
@@ -40,6 +43,8 @@ def try_calls(
                 trial.run()
         except OwnTimeIsOver:
             problem = "no_end"
+        except _Far:
+            problem = "far"
         except BaseException as error:
             if isinstance(error, KeyboardInterrupt):
                 raise
@@ -56,19 +61,35 @@ def try_calls(
                     "raised": trial.raised[:200],
                     "lines": sorted(trial.lines)[:MAX_LINES],
                     "commands": trial.commands,
+                    "num_before": trial.num_before,
                 }
             }
         )
 
 
+class _Far(BaseException):
+    """Too many lines of others were run before the function. No ``Exception``, which the repository's code catches."""
+
+
+class GivenCall(CallTexts):
+    """A call that is to be tried, as ``harvest_protocol.SeenCall`` with its number; only what is used of it."""
+
+    number: int
+    path: str
+    qualname: str
+    kind: str
+    focus: Sequence[tuple[str, int]]
+
+
 class _Trial:
     """One call: run with all that may change in variables, then written as it is best read."""
 
-    def __init__(self, call: dict[str, object], root: str) -> None:
+    def __init__(self, call: GivenCall, root: str) -> None:
         self._call = call
-        self._file = f"{root}/{call['path']}"
-        self._name = call["qualname"]
+        self.target = f"{root}/{call['path']}", call["qualname"]
+        self.focus = frozenset((f"{root}/{path}", line) for path, line in call["focus"])
         self.lines: set[int] = set()
+        self.num_before = 0
         self.commands: list[str] = []
         self.is_entered = False
         self.raised = ""
@@ -80,13 +101,13 @@ class _Trial:
     def run(self) -> None:
         """Run the call and choose the commands."""
         call = self._call
-        before = [*call["named_imports"], *call["named_before"]]  # type: ignore[misc]
+        before = [*call["named_imports"], *call["named_before"]]
         for command in before:
             exec(compile(command, "<set-up>", "exec"), self._names)
-        given = [str(name) for name in call["given"]]  # type: ignore[attr-defined]
-        variables = [*(str(name) for name in call["variables"]), *given]  # type: ignore[attr-defined]
+        given = call["given"]
+        variables = [*call["variables"], *given]
         states = {name: self._shown_state(name) for name in variables}
-        text = str(call["named_call"])
+        text = call["named_call"]
         is_statement = call["kind"] == "setter"
         shows: list[str] = []
         try:
@@ -104,9 +125,9 @@ class _Trial:
             shows = [""]
         changed = [name for name in variables if self._shown_state(name) != states[name]]
         if any(name in given for name in changed):
-            commands, text = before, str(call["named_call"])
+            commands, text = before, call["named_call"]
         else:
-            commands, text = [*call["imports"], *call["before"]], str(call["call"])  # type: ignore[misc]
+            commands, text = [*call["imports"], *call["before"]], call["call"]
         self.commands = [*commands, *self._with(text, shows, is_statement=is_statement)]
         for name in changed:
             state = self._shown_state(name)
@@ -119,7 +140,7 @@ class _Trial:
         return [show.replace("\x01", text) or text for show in shows]
 
     def _watching(self) -> _Lines:
-        return _Lines(self, self._file, str(self._name))
+        return _Lines(self)
 
     def _read(self, value: object) -> tuple[str, object]:
         """Use an iterator up; the built-in that reads it, and what it gave."""
@@ -129,7 +150,7 @@ class _Trial:
             if isinstance(value, types.CoroutineType):
                 value.close()
             return "", None
-        if not hasattr(kind, "__next__") or (kind.__repr__ is not object.__repr__ and _is_shown(value)):
+        if not hasattr(kind, "__next__") or (_has_text(kind) and _is_shown(value)):
             return "", value
         items: list[object] = []
         iterator: Iterator[object] = value  # type: ignore[assignment]
@@ -178,7 +199,7 @@ class _Trial:
         if _is_shown(value):
             text = _text(value)
             fields = getattr(value, "__dict__", None)
-            if type(fields) is dict and fields and _is_shown(fields) and type(value).__repr__ is not object.__repr__:
+            if type(fields) is dict and fields and _is_shown(fields) and _has_text(type(value)):
                 return name, f"{text} {_text(fields)}"
             return name, text
         fields = getattr(value, "__dict__", None)
@@ -188,10 +209,10 @@ class _Trial:
 
 
 class _Lines:
-    """Notes the lines of one function that are run."""
+    """Notes the lines of one function that are run, and counts those of the functions on the way to it."""
 
-    def __init__(self, trial: _Trial, file: str, name: str) -> None:
-        self._trial, self._file, self._name = trial, file, name
+    def __init__(self, trial: _Trial) -> None:
+        self._trial = trial
 
     def __enter__(self) -> None:
         sys.settrace(self._global)  # type: ignore[arg-type]
@@ -201,10 +222,18 @@ class _Lines:
 
     def _global(self, frame: types.FrameType, event: str, argument: object) -> object:
         code = frame.f_code
-        if code.co_qualname != self._name or code.co_filename != self._file:
-            return None
-        self._trial.is_entered = True
-        return self._local
+        if (code.co_filename, code.co_qualname) == self._trial.target:
+            self._trial.is_entered = True
+            return self._local
+        is_on_way = not self._trial.is_entered and (code.co_filename, code.co_firstlineno) in self._trial.focus
+        return self._on_way if is_on_way else None
+
+    def _on_way(self, frame: types.FrameType, event: str, argument: object) -> object:
+        if event == "line" and not self._trial.is_entered:
+            self._trial.num_before += 1
+            if self._trial.num_before > MAX_BEFORE:
+                raise _Far
+        return self._on_way
 
     def _local(self, frame: types.FrameType, event: str, argument: object) -> object:
         if event == "line":
@@ -217,6 +246,12 @@ def _text(value: object) -> str:
         return repr(value)
     except Exception:
         return "at 0x0"
+
+
+def _has_text(kind: type[object]) -> bool:
+    """Return True if objects of the class have another text than their address."""
+    shows: object = kind.__repr__
+    return shows is not object.__repr__
 
 
 def _has_order(value: set[object] | frozenset[object]) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import types
+from typing import TypedDict
 
 from trace_mine_harvest.arguments import argument_texts
 from trace_mine_harvest.spelling import CallSpeller
@@ -10,10 +11,24 @@ from trace_mine_harvest.targets import WatchedFunction, unwrapped
 from trace_mine_harvest.texts import SELF, Registry, Unspelt
 
 
+class CallTexts(TypedDict):
+    """A call as commands, as ``harvest_protocol.SeenCall`` has them."""
+
+    imports: list[str]
+    before: list[str]
+    call: str
+    named_imports: list[str]
+    named_before: list[str]
+    named_call: str
+    variables: list[str]
+    given: list[str]
+
+
 class WatchedCall:
     """One call with its arguments as text.
 
     Attributes:
+        target: its function.
         plain: the call, with its arguments in place.
         step: the call as a statement in the making of its object; empty where it is none.
         shape: the classes of its arguments.
@@ -32,6 +47,7 @@ class WatchedCall:
     ) -> None:
         if target.problem:
             raise Unspelt(target.problem)
+        self.target = target
         self._registry = registry
         self.step = ""
         self._kept: list[str] = []
@@ -81,7 +97,7 @@ class WatchedCall:
             return f"{text}.{target.name}", values[1:]
         return self._registry.imported(target.module, target.qualname), values  # by `super()`, of a class below
 
-    def record(self) -> dict[str, object]:
+    def record(self) -> CallTexts:
         """The call as commands, with the arguments in place and, where some may be changed, in variables."""
         plain = self._registry.render(self.plain, {}, self._given, self._kept)
         named = plain

@@ -21,6 +21,7 @@ COMPARISONS = {
     "assertIsInstance": "isinstance(A, B)",
     "assertNotIsInstance": "not isinstance(A, B)",
     "assertListEqual": "A == B",
+    "assertSequenceEqual": "list(A) == list(B)",
     "assertTupleEqual": "A == B",
     "assertSetEqual": "A == B",
     "assertDictEqual": "A == B",
@@ -35,12 +36,6 @@ COMPARISONS = {
     "assertNotRegex": "not re.search(B, A)",
 }
 """Methods of ``unittest.TestCase`` with what they check; a message may follow the operands."""
-
-
-def is_value_of(node: ast.Attribute, names: Iterable[str]) -> bool:
-    """Return True for what a test reads of pytest's or unittest's object for a caught exception."""
-    is_read = isinstance(node.value, ast.Name) and node.value.id in names and is_load(node)
-    return is_read and node.attr in ("value", "exception", "match")
 
 
 def replace(statements: Sequence[ast.stmt], old: ast.expr, new: ast.expr) -> None:

@@ -10,6 +10,10 @@ from typing import Any
 # ``Any``: trees of any kind, as ``NodeTransformer`` has them.
 
 
+_MADE_IN_LOOP = frozenset(("asyncio.gather", "asyncio.create_task", "asyncio.ensure_future", "asyncio.shield"))
+"""Functions whose results belong to the loop that runs when they are called."""
+
+
 class NotFlat(Exception):
     """The body has no form as statements of a session; the message is why."""
 
@@ -71,7 +75,45 @@ class AtPrompt(ast.NodeTransformer):
             return node
         self.awaits = True
         run = ast.Attribute(ast.Name("runner", ast.Load()), "run", ast.Load())
-        return ast.copy_location(ast.Call(run, [node.value], []), node)
+        awaited = node.value
+        if isinstance(awaited, ast.Call) and ast.unparse(awaited.func) in _MADE_IN_LOOP:
+            made = ast.Lambda(ast.parse("lambda: 0", mode="eval").body.args, awaited)  # type: ignore[attr-defined]
+            awaited = ast.Call(ast.Name("in_loop", ast.Load()), [made], [])
+        return ast.copy_location(ast.Call(run, [awaited], []), node)
+
+    def visit_AsyncWith(self, node: ast.AsyncWith) -> ast.stmt:
+        self.generic_visit(node)
+        if self._depth:
+            return node
+        self.awaits = True
+        items = [ast.withitem(self._of_loop("entered", each.context_expr), each.optional_vars) for each in node.items]
+        return ast.copy_location(ast.With(items, node.body), node)
+
+    def visit_AsyncFor(self, node: ast.AsyncFor) -> ast.stmt:
+        self.generic_visit(node)
+        if self._depth:
+            return node
+        self.awaits = True
+        return ast.copy_location(
+            ast.For(node.target, self._of_loop("stepped", node.iter), node.body, node.orelse), node
+        )
+
+    def visit_comprehension(self, node: ast.comprehension) -> ast.comprehension:
+        self.generic_visit(node)
+        if node.is_async and not self._depth:
+            self.awaits = True
+            node.iter, node.is_async = self._of_loop("stepped", node.iter), 0
+        return node
+
+    def visit_GeneratorExp(self, node: ast.GeneratorExp) -> ast.expr:
+        if not self._depth and any(each.is_async for each in node.generators):
+            raise NotFlat("it has an asynchronous generator")
+        self.generic_visit(node)
+        return node
+
+    def _of_loop(self, name: str, argument: ast.expr) -> ast.expr:
+        """A call of what ``stand_ins`` has for statements of coroutines."""
+        return ast.Call(ast.Name(name, ast.Load()), [argument], [])
 
     def visit_FunctionDef(self, node: ast.FunctionDef) -> Any:
         return self._inner(node)

@@ -9,6 +9,7 @@ generator, or its names would mean something else) is ``NotFlat``: the test is c
 from __future__ import annotations
 
 import ast
+import builtins
 import contextlib
 import copy
 import inspect
@@ -21,6 +22,7 @@ from typing import Any
 
 from trace_mine_items.assertions import Shown
 from trace_mine_items.at_prompt import AtPrompt, NotFlat, own_nodes, without_returns
+from trace_mine_items.closeness import numeric_variables
 from trace_mine_items.sources import ModuleSource, definition, source_of
 from trace_mine_items.values import Speller
 
@@ -32,6 +34,8 @@ READS_FRAME = frozenset(
     ("locals", "vars", "dir", "globals", "eval", "exec", "_getframe", "currentframe", "stack", "extract_stack")
 )
 """Names of what tells a function from a prompt."""
+OF_LOOP = frozenset(("runner", "Runner", "entered", "stepped", "in_loop"))
+"""Names that sessions of coroutines have for the event loop, and what runs in it."""
 TIME_MANAGERS = frozenset((("freezegun.api", "freeze_time"), ("time_machine", "travel")))
 """Functions and classes whose results are decorators and context managers alike, by module and name."""
 
@@ -108,8 +112,8 @@ class _Flattener:
         statements = node.body
         if isinstance(statements[0], ast.Expr) and isinstance(statements[0].value, ast.Constant):
             statements = statements[1:] or [ast.copy_location(ast.Pass(), statements[0])]
-        if isinstance(node, ast.AsyncFunctionDef) and "runner" in taken:
-            raise NotFlat("it names runner")
+        if isinstance(node, ast.AsyncFunctionDef) and (of_loop := taken & OF_LOOP):
+            raise NotFlat(f"it names {min(of_loop)}")
         owner = self._owner()
         flat = AtPrompt(owner, _leading(function))
         changed = without_returns([flat.visit(copy.deepcopy(each)) for each in statements])
@@ -117,7 +121,9 @@ class _Flattener:
             raise NotFlat("it returns from within a statement")
         cls = self._item.cls
         case = cls if isinstance(cls, type) and issubclass(cls, unittest.TestCase) else None
-        shown = Shown(self._resolve, case, taken, imports=self._imports, opens=self._opens)
+        shown = Shown(
+            self._resolve, case, taken, imports=self._imports, opens=self._opens, numbers=self._numbers(arguments)
+        )
         texts: list[str] = []
         lines: list[int] = []
         if managers:
@@ -153,8 +159,6 @@ class _Flattener:
         for each in own_nodes(self._node.body):
             if isinstance(each, ast.Global):
                 raise NotFlat("it binds globals of its module")
-            if isinstance(each, (ast.AsyncFor, ast.AsyncWith)):
-                raise NotFlat("it has asynchronous statements")
         static = inspect.getattr_static(self._item.cls, self._item.function.__name__, None) if self._item.cls else None
         if isinstance(static, (staticmethod, classmethod)):
             raise NotFlat("it is no plain method")
@@ -199,7 +203,7 @@ class _Flattener:
             node = node.value
         if not isinstance(node, ast.Name) or node.id in self._locals:
             return None
-        resolved: Any = self._function.__globals__.get(node.id)
+        resolved: Any = self._function.__globals__.get(node.id, getattr(builtins, node.id, None))
         for name in reversed(parts):
             if isinstance(resolved, types.ModuleType):
                 resolved = vars(resolved).get(name)
@@ -208,6 +212,13 @@ class _Flattener:
             else:
                 return None
         return resolved
+
+    def _numbers(self, arguments: Sequence[str]) -> set[str]:
+        """The variables of the body that are numbers, as far as parameters and assignments tell."""
+        given = getattr(getattr(self._item, "callspec", None), "params", {})
+        numbers = [name for name in arguments if type(given.get(name)) in (int, float)]
+        variables: set[str] = numeric_variables(self._node, numbers, self._resolve)
+        return variables
 
     def _imports(self, module: str) -> bool:
         """Return True if the session can name a module of the standard library by its own name."""

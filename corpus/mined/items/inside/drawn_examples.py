@@ -18,15 +18,16 @@ def is_drawn(function: Any) -> bool:
     return hasattr(function, "hypothesis") or bool(getattr(function, "is_hypothesis_test", False))
 
 
-def example_of(function: Any, fixtures: list[str], speller: Speller) -> dict[str, str] | None:
+def example_of(function: Any, fixtures: list[str], speller: Speller, *, is_method: bool) -> dict[str, str] | None:
     """Return the arguments of one example, by name; None where none has texts.
 
     Args:
         function: the test as hypothesis wraps it.
         fixtures: names of the arguments that pytest gives.
         speller: makes texts of values.
+        is_method: it takes an instance first.
     """
-    drawn = _drawn(function, fixtures)
+    drawn = _drawn(function, fixtures, is_method=is_method)
     num_written = len(getattr(function, "hypothesis_explicit_examples", ()))
     texts = []
     for index, example in enumerate(drawn):
@@ -40,14 +41,17 @@ def example_of(function: Any, fixtures: list[str], speller: Speller) -> dict[str
     return max([pair for pair in sized if pair[0] <= MAX_TEXT], key=lambda pair: pair[0], default=(0, None))[1]
 
 
-def _drawn(function: Any, fixtures: list[str]) -> list[dict[str, object]]:
+def _drawn(function: Any, fixtures: list[str], *, is_method: bool) -> list[dict[str, object]]:
     """The examples that hypothesis gives the test, whose body is left out; the same ones each time."""
     from hypothesis import HealthCheck, Phase, settings
 
     drawn: list[dict[str, object]] = []
+    # the body, which is left out, is all that would ask it for anything
+    instance = object()
 
     def note(*arguments: object, **named: object) -> None:
-        drawn.append({name: value for name, value in named.items() if name not in fixtures})
+        given = {name: value for name, value in named.items() if name not in fixtures}
+        drawn.append({name: value for name, value in given.items() if value is not instance})
 
     once = settings(
         max_examples=MAX_EXAMPLES,
@@ -60,7 +64,7 @@ def _drawn(function: Any, fixtures: list[str]) -> list[dict[str, object]]:
     before = function.hypothesis.inner_test, getattr(function, "_hypothesis_internal_use_settings", None)
     function.hypothesis.inner_test, function._hypothesis_internal_use_settings = note, once
     try:
-        function(**dict.fromkeys(fixtures))
+        function(*([instance] if is_method else []), **dict.fromkeys(fixtures))
     finally:
         function.hypothesis.inner_test, function._hypothesis_internal_use_settings = before
     return drawn

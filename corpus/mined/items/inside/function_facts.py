@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import inspect
+from functools import cache
 from typing import Any
 
 # ``Any``: functions and classes of the repository.
 
 
-def uses_of_request(function: Any) -> set[str]:
+@cache
+def uses_of_request(function: Any) -> frozenset[str]:
     """Return the attributes of ``request`` that a function names; ``*`` where it hands the object on."""
     import ast
     import textwrap
@@ -16,7 +18,7 @@ def uses_of_request(function: Any) -> set[str]:
     try:
         tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
     except (OSError, SyntaxError, TypeError):
-        return {"*"}
+        return frozenset("*")
     nodes = [*ast.walk(tree)]
     uses = {
         node.attr
@@ -28,7 +30,7 @@ def uses_of_request(function: Any) -> set[str]:
         isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "request"
         for node in nodes
     )
-    return uses | {"*"} if named > reached else uses
+    return frozenset(uses | {"*"} if named > reached else uses)
 
 
 def has_plain_init(cls: Any) -> bool:
@@ -46,6 +48,7 @@ def first_line(function: Any) -> int:
     return 1 if code is None else int(code.co_firstlineno)
 
 
+@cache
 def last_line(function: Any) -> int:
     """Return the last line that a function's code has."""
     code = getattr(function, "__code__", None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import inspect
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from types import ModuleType
@@ -87,6 +87,30 @@ def fixture_parameter(function: object, index: int) -> tuple[str, str] | None:
     return None
 
 
+def imports_for(
+    text: str, module: str, namespace: Mapping[str, object], without: Sequence[str] = ()
+) -> list[str] | None:
+    """Return commands that import what an expression names of the module that it stands in.
+
+    Args:
+        text: the expression.
+        module: the name of its module.
+        namespace: that in which it is to be evaluated; what it has already needs no import.
+        without: names that are no globals of the module.
+
+    Returns:
+        The commands; None where a name means something else in the namespace.
+    """
+    own = vars(sys.modules[module])
+    if own is namespace:
+        return []
+    names = {each.id for each in ast.walk(ast.parse(text, mode="eval")) if isinstance(each, ast.Name)}
+    used = sorted((names - {*without}) & own.keys())
+    if any(name in namespace and namespace[name] is not own[name] for name in used):
+        return None
+    return [f"from {module} import {name}" for name in used if name not in namespace]
+
+
 def _decorators(function: object, cls: type | None, module: str) -> Iterator[tuple[ModuleSource, ast.expr]]:
     """The decorators of a function, of the classes that it was collected from, and the marks of their module."""
     own = source_of(getattr(function, "__module__", ""))
@@ -128,6 +152,7 @@ def _indexed(source: ModuleSource, values: ast.expr, index: int, position: int |
     return one if position is None else f"{one}[{position}]"
 
 
+@cache
 def definition(source: ModuleSource, name: str, first_line: int) -> ast.FunctionDef | ast.AsyncFunctionDef | None:
     """Return the ``def`` of a code object by its name and its first line, which is that of its first decorator."""
     for node in ast.walk(source.tree):

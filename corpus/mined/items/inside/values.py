@@ -14,6 +14,9 @@ import sys
 import types
 from collections.abc import Callable, Mapping
 
+from trace_mine_items.lambdas import lambda_of
+from trace_mine_items.sources import imports_for
+
 MAX_DEPTH = 8
 MAX_TEXT = 2_000
 """Characters of one parameter; a longer one is a table that no reader of a session would follow."""
@@ -27,6 +30,7 @@ class Speller:
 
     Attributes:
         modules: the modules that texts spelt so far name, which the session must import.
+        imports: commands that import what else they name.
     """
 
     def __init__(self, namespace: Mapping[str, object]) -> None:
@@ -37,6 +41,7 @@ class Speller:
         }
         self._namespace = namespace
         self.modules: set[str] = set()
+        self.imports: list[str] = []
 
     def spell(self, value: object) -> str | None:
         """Return an expression whose value is like the value; None where there is none that is known to be."""
@@ -90,9 +95,26 @@ class Speller:
         if isinstance(value, enum.Enum) and isinstance(value.name, str) and value.name.isidentifier():
             owner = self._spelt(type(value), depth + 1)
             return None if owner is None else f"{owner}.{value.name}"
+        if isinstance(value, types.FunctionType) and value.__name__ == "<lambda>":
+            return self._lambda(value, depth)
         if isinstance(value, (type, types.FunctionType, types.BuiltinFunctionType)):
             return self._imported(value)
         return None
+
+    def _lambda(self, value: types.FunctionType, depth: int) -> str | None:
+        """A function without a name by its expression, with the values that it closes over as arguments around it."""
+        written = lambda_of(value)
+        text = None if written is None else written[0].segment(written[1])
+        if written is None or text is None:
+            return None
+        names = value.__code__.co_freevars
+        cells = [self._spelt(cell.cell_contents, depth + 1) for cell in value.__closure__ or ()]
+        imports = imports_for(text, value.__module__, self._namespace, without=names)
+        if imports is None or None in cells:
+            return None
+        self.imports += imports
+        given = ", ".join(cell for cell in cells if cell is not None)
+        return f"(lambda {', '.join(names)}: {text})({given})" if names else text
 
     def _name_of(self, value: object) -> str | None:
         name = self._by_identity.get(id(value))

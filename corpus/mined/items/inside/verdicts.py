@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import signal
@@ -10,23 +11,6 @@ from typing import Any
 
 import pytest
 
-OPTIONS = [
-    "--assert=plain",
-    "-o",
-    "addopts=",
-    "-p",
-    "no:cacheprovider",
-    "-p",
-    "no:terminal",
-    "-p",
-    "no:randomly",
-    "-p",
-    "no:xdist",
-    "-p",
-    "no:cov",
-    "-p",
-    "no:faulthandler",
-]
 WAITS = 6
 """The clock's share of an item's time: other processes may have most of the processors."""
 
@@ -34,8 +18,9 @@ WAITS = 6
 class _Verdicts:
     """Notes the first report of an item that says more than that a part of it passed."""
 
-    def __init__(self, seconds: float, write: Callable[[dict[str, str]], object]) -> None:
+    def __init__(self, seconds: float, marks: list[str], write: Callable[[dict[str, str]], object]) -> None:
         self._seconds = seconds
+        self._marks = marks
         self._late: set[str] = set()
         self._write = write
         self._words: dict[str, str] = {}
@@ -43,7 +28,7 @@ class _Verdicts:
 
     def pytest_configure(self, config: Any) -> None:
         """Register the marks of the plugins that are left out: a suite that forbids unknown marks breaks off."""
-        for name in ("no_cover", "xdist_group"):
+        for name in self._marks:
             config.addinivalue_line("markers", f"{name}: of a plugin that is left out here")
 
     @pytest.hookimpl(hookwrapper=True)
@@ -76,8 +61,10 @@ class _Verdicts:
         if hasattr(report, "wasxfail"):
             word = "xfailed" if report.skipped else "xpassed"
         # a fixture that fails after the test is an error of the item, but none that a session shows
-        if report.when != "teardown" and (report.when == "call" or word != "passed"):
-            self._words.setdefault(report.nodeid, word)
+        is_told = report.when != "teardown" and (report.when == "call" or word != "passed")
+        # a block of subTest that failed is told after its method, which goes on and passes
+        if is_told and self._words.get(report.nodeid, "passed") == "passed":
+            self._words[report.nodeid] = word
 
     def pytest_runtest_logfinish(self, nodeid: str) -> None:
         # of one that had no time nothing is known
@@ -86,16 +73,30 @@ class _Verdicts:
             self._write({"nodeid": nodeid, "verdict": self._words.get(nodeid, "passed"), "error": error})
 
 
-def judge(root: str, nodeids: list[str], seconds: float, word: str, write: Callable[[bytes], object]) -> None:
+def judge(
+    root: str,
+    nodeids: list[str],
+    seconds: float,
+    write: Callable[[bytes], object],
+    *,
+    options: list[str],
+    marks: list[str],
+    word: str,
+) -> None:
     """Run items of the repository in ``root``, and write a line for each that begins with a secret word.
 
     Args:
         root: the repository's folder.
         nodeids: pytest's names of the items.
-        seconds: of one item, by the clock.
-        word: what each line begins with.
+        seconds: of processor time, of one item; WAITS times as many by the clock.
         write: writes a line.
+        options: pytest's.
+        marks: of plugins that are left out.
+        word: what each line begins with.
     """
     os.chdir(root)
-    plugin = _Verdicts(seconds, lambda record: write(f"{word} {json.dumps(record)}\n".encode("ascii")))
-    pytest.main([*OPTIONS, f"--rootdir={root}", *nodeids], plugins=[plugin])
+    plugin = _Verdicts(seconds, marks, lambda record: write(f"{word} {json.dumps(record)}\n".encode("ascii")))
+    # pytest-benchmark runs a function for seconds, which says nothing of how the test ends
+    is_timed = importlib.util.find_spec("pytest_benchmark") is not None
+    options = [*options, *(["--benchmark-disable"] if is_timed else [])]
+    pytest.main([*options, f"--rootdir={root}", *nodeids], plugins=[plugin])

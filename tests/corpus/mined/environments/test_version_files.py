@@ -132,7 +132,7 @@ def test_a_checkout_is_mined_with_the_file_that_its_build_would_write(
     (root / "pyproject.toml").write_text(SCM + 'version_file = "src/mine/_version.py"\n')
     before = sorted(root.rglob("*"))
     out = tmp_path / "out"
-    assert mine(root, "--out", out, "--environment", "none") == 0
+    assert mine(root, "--out", out, "--environment", "none", "--sources", "doctest") == 0
     assert "mine: added src/mine/_version.py, which its build would write" in capsys.readouterr().out
     (row,) = rows_of(out).values()
     assert row["doctest_passed"] and row["path"] == "src/mine/__init__.py"

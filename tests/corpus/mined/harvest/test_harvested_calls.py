@@ -107,7 +107,10 @@ def harvested(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[dict[s
     for candidate in candidates:
         assert candidate.snippet.kind == "call" and candidate.snippet.path == "lib.py" and candidate.drop is None
         name = candidate.snippet.name.removeprefix("lib.").partition("[")[0]
-        commands.setdefault(name, []).append([piece.source.rstrip("\n") for piece in candidate.snippet.pieces])
+        snippet = candidate.snippet
+        texts = [*snippet.code.splitlines(), *(piece.source.rstrip("\n") for piece in snippet.pieces)]
+        assert not snippet.pieces[0].source.startswith(("from ", "import ")), "imports belong to the set-up"
+        commands.setdefault(name, []).append(texts)
     yield commands, note
 
 
@@ -178,6 +181,7 @@ CALL = {
     "module": "m", "qualname": "f", "path": "m.py", "line": 1, "end_line": 2, "kind": "function",
     "is_generator": False, "problem": "", "imports": ["from m import f"], "before": [], "call": "f(1)",
     "named_imports": [], "named_before": [], "named_call": "f(1)", "variables": [], "given": [], "shape": "int",
+    "focus": [],
 }  # fmt: skip
 
 
@@ -198,7 +202,7 @@ def pair(
 ) -> tuple[SeenCall, TriedCall]:
     call = SEEN.from_json({"seen_call": {**CALL, "shape": shape}})
     assert isinstance(call, SeenCall)
-    return call, TriedCall(number=0, problem="", raised=raised, lines=lines, commands=(text,))
+    return call, TriedCall(number=0, problem="", raised=raised, lines=lines, commands=(text,), num_before=0)
 
 
 def test_calls_are_chosen_for_their_lines() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import builtins
 import math
 import re
 import textwrap
@@ -39,14 +40,14 @@ NAMES["warnings"] = warnings
 
 def resolve(node: ast.expr) -> object:
     parts = ast.unparse(node).split(".")
-    found: object = NAMES.get(parts[0])
+    found: object = NAMES.get(parts[0], getattr(builtins, parts[0], None))
     for part in parts[1:]:
         found = getattr(found, part, None) if found in (pytest, re) else None
     return found
 
 
 def rewritten(source: str, *, case: type | None = None, taken: tuple[str, ...] = ()) -> str:
-    shown = Shown(resolve, case, {*taken}, imports=lambda name: True, opens=lambda found: found is own)
+    shown = Shown(resolve, case, {*taken}, imports=lambda name: True, opens=lambda found: found is own, numbers={"n"})
     statements = shown.body(ast.parse(textwrap.dedent(source)).body)
     return "\n".join(ast.unparse(ast.fix_missing_locations(each)) for each in statements)
 
@@ -69,7 +70,29 @@ def rewritten(source: str, *, case: type | None = None, taken: tuple[str, ...] =
             "assert f(x) == pytest.approx(0.1)",
             "left = f(x)\nassert math.isclose(left, 0.1, rel_tol=1e-06, abs_tol=1e-12)",
         ),
-        ("assert f(x) == pytest.approx([0.1])", "left = f(x)\nassert left == pytest.approx([0.1])"),
+        ("assert f(x) == pytest.approx(y)", "left = f(x)\nassert left == pytest.approx(y)"),
+        (
+            "assert f(x) != pytest.approx(n, abs=2)",
+            "left = f(x)\nassert not math.isclose(left, n, rel_tol=0.0, abs_tol=2)",
+        ),
+        (
+            "assert pytest.approx(-0.1 * n, rel=1) == own(x)",
+            "assert math.isclose(own(x), -0.1 * n, rel_tol=1, abs_tol=1e-12)",
+        ),
+        (
+            "assert own(x) == pytest.approx([0.1])",
+            "left = own(x)\nassert len(left) == 1 and all((math.isclose(each, other, rel_tol=1e-06, abs_tol=1e-12) "
+            "for each, other in zip(left, [0.1])))",
+        ),
+        (
+            "assert x == pytest.approx({'a': 1})",
+            "assert x.keys() == {'a': 1}.keys() and all((math.isclose(x[each], other, rel_tol=1e-06, abs_tol=1e-12) "
+            "for each, other in {'a': 1}.items()))",
+        ),
+        ("y = pytest.importorskip('a.b')", "import a.b as y"),
+        ("pytest.importorskip('math')", "import math"),
+        ("pytest.importorskip('a', minversion='2')", "pytest.importorskip('a', minversion='2')"),
+        ("pytest.fail('why', pytrace=False)", "raise AssertionError('why')"),
         ("for x in y:\n    assert f(x)", "for x in y:\n    value = f(x)\n    assert value"),
         ("def g():\n    assert f(x)", "def g():\n    assert f(x)"),
     ],
@@ -90,6 +113,15 @@ def test_names_of_the_test_are_left_alone() -> None:
         ("self.assertIsNone(x)", "assert x is None"),
         ("self.assertAlmostEqual(f(x), 2, places=3)", "left = f(x)\nassert round(abs(left - 2), 3) == 0"),
         ("self.assertAlmostEqual(x, 2, delta=d)", "assert abs(x - 2) <= d"),
+        ("self.assertAlmostEqual(x, y, 3, 'why')", "assert round(abs(x - y), 3) == 0, 'why'"),
+        ("self.fail('why')", "raise AssertionError('why')"),
+        ("self.assertSequenceEqual(x, y)", "left = list(x)\nright = list(y)\nassert left == right"),
+        (
+            "self.assertCountEqual(x, [1])",
+            "left = list(x)\nright = list([1])\n"
+            "assert len(left) == len(right) and all((left.count(each) == right.count(each) for each in left))",
+        ),
+        ("self.assertCountEqual(x, y, 'why')", "self.assertCountEqual(x, y, 'why')"),
         ("self.assertRegex(f(x), 'a')", "value = f(x)\nassert re.search('a', value)"),
         ("self.assertLess(f(x), 3)", "self.assertLess(f(x), 3)"),
         ("self.assertEqual(*pair)", "self.assertEqual(*pair)"),
@@ -114,6 +146,18 @@ RAISES = {
     "matched": "with pytest.raises(ValueError) as info:\n    f(x)\ninfo.match('neg')",
     "both": "with pytest.raises(ValueError, match='neg') as info:\n    f(x)\nassert info.value.args",
     "called": "pytest.raises(ValueError, f, x)",
+    "called and bound": "info = pytest.raises(ValueError, f, x)\nassert info.value.args",
+    "expression": "with pytest.raises(ValueError) as info:\n    f(x)\nassert info.match('neg')",
+    "type": "with pytest.raises(Exception) as info:\n    f(x)\nassert info.type is ValueError and info.typename",
+    "check": "with pytest.raises(ValueError, check=lambda error: error.args):\n    f(x)",
+    "two checks": "with pytest.raises(ValueError, match='neg', check=lambda error: error.args):\n    f(x)",
+}
+METHODS = {
+    "plain": "with self.assertRaises(ValueError, msg='why'):\n    f(x)",
+    "match": "with self.assertRaisesRegex(ValueError, 'neg'):\n    f(x)",
+    "bound": "with self.assertRaises(ValueError) as info:\n    f(x)\nassert 'neg' in str(info.exception)",
+    "called": "self.assertRaises(ValueError, f, x)",
+    "called with a pattern": "self.assertRaisesRegex(ValueError, 'neg', f, x)",
 }
 
 
@@ -122,6 +166,63 @@ def test_nothing_of_pytest_is_left_of_raises(source: str) -> None:
     text = rewritten(source)
     assert "pytest" not in text
     assert "info.value" not in text
+
+
+@pytest.mark.parametrize("source", METHODS.values(), ids=METHODS.keys())
+@pytest.mark.parametrize("error", [None, ValueError("negative"), ValueError("other"), TypeError("negative")])
+def test_nothing_of_unittest_is_left_of_its_methods(source: str, error: Exception | None) -> None:
+    again = rewritten(source, case=Case)
+    assert "self" not in again and "info.exception" not in again
+    names = {"f": raises(error), "x": 1, "self": Case()}
+    assert kinds_of_end(again, **names) == kinds_of_end(source, **names)
+
+
+GROUPS = [
+    "with pytest.RaisesGroup(ValueError, TypeError):\n    f(x)",
+    "with pytest.RaisesGroup(ValueError, TypeError, match='both') as info:\n    f(x)\nassert info.value.exceptions",
+]
+
+
+@pytest.mark.skipif(not hasattr(pytest, "RaisesGroup"), reason="pytest has it from version 8.4 on")
+@pytest.mark.parametrize("source", GROUPS)
+@pytest.mark.parametrize(
+    "error",
+    [
+        None,
+        ValueError("both"),
+        ExceptionGroup("both", [TypeError(), ValueError()]),
+        ExceptionGroup("other", [ValueError(), TypeError()]),
+        ExceptionGroup("both", [ValueError()]),
+        ExceptionGroup("both", [ValueError(), ValueError()]),
+        ExceptionGroup("both", [TypeError(), ExceptionGroup("within", [ValueError()])]),
+    ],
+)
+def test_groups_of_exceptions(source: str, error: Exception | None) -> None:
+    again = rewritten(source)
+    assert "pytest" not in again and "info.value" not in again
+    ends = {kinds_of_end(text, f=raises(error), x=1) for text in (source, again)}
+    # what is no group passes through one of the two as it is
+    assert len(ends) == 1 or ends == {"ValueError", "fails"}
+
+
+def test_a_group_whose_members_are_not_told_apart_stays() -> None:
+    source = "with pytest.RaisesGroup(ValueError, Exception):\n    f(x)"
+    assert rewritten(source) == source
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "def g():\n    with pytest.raises(ValueError) as info:\n        f(x)\n    return info.value",
+        "with pytest.raises(ValueError) as info:\n    f(x)\ninfo = own(info.value)",
+        "with pytest.raises(ValueError) as info:\n    f(x)\nprint(info.traceback)",
+        # it fails itself where it finds nothing
+        "with pytest.raises(ValueError) as info:\n    f(x)\nprint(info.match('oth'))",
+        "with pytest.warns(UserWarning) as info:\n    f(x)\ninfo.pop()",
+    ],
+)
+def test_what_is_not_rewritten_keeps_the_uses_of_its_variable(source: str) -> None:
+    assert rewritten(source) == source
 
 
 def test_a_use_of_more_than_the_exception_keeps_pytest_s_object() -> None:
@@ -157,7 +258,19 @@ def test_what_must_raise_still_must(source: str, error: Exception | None) -> Non
     assert kinds_of_end(rewritten(source), **names) == kinds_of_end(source, **names)
 
 
-WARNS = ["with pytest.warns(DeprecationWarning, match='old'):\n    f(x)", "with pytest.deprecated_call():\n    f(x)"]
+WARNS = [
+    "with pytest.warns(DeprecationWarning, match='old'):\n    f(x)",
+    "with pytest.deprecated_call():\n    f(x)",
+    "with pytest.warns():\n    f(x)",
+    "with pytest.warns(DeprecationWarning) as record:\n    f(x)\n"
+    "assert len(record) == 1 and 'old' in str(record[0].message)\nassert [each for each in record.list]",
+    "assert pytest.warns(DeprecationWarning, f, x) is None",
+    "y = pytest.warns(DeprecationWarning, f, x)\nassert y is None",
+    "pytest.deprecated_call(f, x)",
+    "with self.assertWarns(DeprecationWarning) as caught:\n    f(x)\nassert 'old' in str(caught.warning)",
+    "with self.assertWarnsRegex(DeprecationWarning, 'old'):\n    f(x)",
+    "self.assertWarns(DeprecationWarning, f, x)",
+]
 
 
 @pytest.mark.parametrize("source", WARNS)
@@ -167,12 +280,12 @@ def test_what_must_warn_still_must(source: str, text: str | None) -> None:
         if text is not None:
             warnings.warn(text, DeprecationWarning, stacklevel=1)
 
-    again = rewritten(source)
-    assert "pytest" not in again
+    again = rewritten(source, case=Case)
+    assert source.startswith("assert pytest.warns") or ("pytest" not in again and "self" not in again)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        expected = kinds_of_end(source, f=function, x=1)
-        assert kinds_of_end(again, f=function, x=1) == expected
+        expected = kinds_of_end(source, f=function, x=1, self=Case())
+        assert kinds_of_end(again, f=function, x=1, self=Case()) == expected
 
 
 _values = st.one_of(
@@ -208,13 +321,44 @@ def test_approximate_equality_is_pytest_s_but_at_its_edge(a: float, b: float) ->
     assert kinds_of_end(rewritten(source), **names) == kinds_of_end(source, **names)
 
 
+_numbers = st.floats(-2, 2, allow_nan=False)
+
+
+@given(a=st.lists(_numbers, max_size=2), source=st.sampled_from(["[0.5, -1]", "(0.5,)", "[]", "{0: 0.5}"]))
+def test_approximate_equality_of_collections_is_pytest_s(a: list[float], source: str) -> None:
+    given: object = dict(enumerate(a)) if source.startswith("{") else a
+    for operator in ("==", "!="):
+        text = f"assert f(a) {operator} pytest.approx({source}, abs=0.25)"
+        assert "pytest" not in rewritten(text)
+        names = {"a": given, "f": lambda value: value}
+        assert kinds_of_end(rewritten(text), **names) == kinds_of_end(text, **names)
+
+
+# of one that is not equal to itself unittest says different things, by what stands beside it
+_countable = st.lists(_values.filter(lambda value: value == value), max_size=3)
+
+
+@given(a=_countable, b=_countable)
+def test_counted_elements(a: list[object], b: list[object]) -> None:
+    source = "self.assertCountEqual(f(a), f(b))"
+    names = {"a": a, "b": b, "f": lambda value: value, "self": unittest.TestCase()}
+    again = rewritten(source, case=unittest.TestCase)
+    assert kinds_of_end(again, **names) == kinds_of_end(source, **names)
+
+
 @given(method=st.sampled_from(sorted(COMPARISONS)), a=_values, b=_values)
 def test_unittest_s_methods_fail_as_before(method: str, a: object, b: object) -> None:
     number = 1 if method in ("assertTrue", "assertFalse", "assertIsNone", "assertIsNotNone") else 2
     source = f"self.{method}({', '.join(['f(a)', 'f(b)'][:number])})"
     names = {"a": a, "b": b, "f": lambda value: value, "self": unittest.TestCase()}
     before, after = kinds_of_end(source, **names), kinds_of_end(rewritten(source, case=unittest.TestCase), **names)
-    kinds = {"assertListEqual": list, "assertTupleEqual": tuple, "assertSetEqual": set, "assertDictEqual": dict}
+    kinds = {
+        "assertListEqual": list,
+        "assertSequenceEqual": list,
+        "assertTupleEqual": tuple,
+        "assertSetEqual": set,
+        "assertDictEqual": dict,
+    }
     kind = kinds.get(method, str if method == "assertMultiLineEqual" else None)
     if kind is not None and not (isinstance(a, kind) and isinstance(b, kind)):
         return  # it fails for values of other kinds, which a comparison does not ask about

@@ -19,6 +19,7 @@ FILES: dict[str, str | bytes] = {
     "shop.py": """\
 import asyncio
 import contextlib
+import warnings
 
 
 def total(prices, tax=0):
@@ -40,6 +41,28 @@ async def fetch(number):
 @contextlib.contextmanager
 def doubled():
     yield
+
+
+class Connection:
+    def __init__(self):
+        self.is_open = False
+
+    async def __aenter__(self):
+        self.is_open = True
+        return self
+
+    async def __aexit__(self, *error):
+        self.is_open = False
+        return error[0] is ValueError
+
+    async def __aiter__(self):
+        for number in range(3):
+            yield await fetch(number)
+
+
+def old(number):
+    warnings.warn("old is old", DeprecationWarning, stacklevel=2)
+    return number
 """,
     "tests/base.py": """\
 import math
@@ -53,6 +76,7 @@ class Inherited:
 """,
     "tests/data.txt": "3",
     "tests/test_shop.py": """\
+import asyncio
 import unittest
 from unittest import mock
 
@@ -61,7 +85,7 @@ from hypothesis import example, given, strategies
 
 import shop
 from base import Inherited
-from shop import doubled, fetch, root, total
+from shop import Connection, doubled, fetch, old, root, total
 
 FACTORS = []
 
@@ -155,6 +179,35 @@ def test_drawn(drawn):
     assert total([drawn]) == drawn
 
 
+class TestDrawn:
+    @given(drawn=strategies.integers(2, 2))
+    def test_drawn_in_a_class(self, drawn):
+        assert total([drawn]) == drawn
+
+
+class CaseDrawn(unittest.TestCase):
+    @given(strategies.sampled_from(["only"]))
+    def test_drawn_in_a_case(self, word):
+        self.assertEqual(len(word), 4)
+
+
+@pytest.mark.filterwarnings("error:old")
+def test_an_error_by_a_mark():
+    with pytest.raises(DeprecationWarning):
+        old(1)
+
+
+@pytest.mark.parametrize("function", [lambda n: n + 1, *map(lambda k: lambda n: n + k, [2])])
+def test_lambda(function):
+    assert function(1) > 1
+
+
+def test_warns():
+    with pytest.warns(DeprecationWarning) as record:
+        old(1)
+    assert len(record) == 1
+
+
 @given(strategies.data())
 def test_draws_within(data):
     assert data.draw(strategies.none()) is None
@@ -212,12 +265,33 @@ class CaseOne(unittest.TestCase):
                 self.assertTrue(total([number]))
 
 
+    def test_a_block_fails(self):
+        for number in (1, 2):
+            with self.subTest(number=number):
+                self.assertEqual(total([number]), 1)
+
+    @unittest.expectedFailure
+    def test_expected(self):
+        self.assertEqual(total([1]), 2)
+
+
 class CaseTwo(unittest.IsolatedAsyncioTestCase):
     async def asyncSetUp(self):
         self.number = await fetch(1)
 
     async def test_awaits(self):
         self.assertEqual(await fetch(self.number), 3)
+
+    async def test_statements_of_coroutines(self):
+        async with Connection() as connection:
+            self.assertTrue(connection.is_open)
+            raise ValueError
+        self.assertFalse(connection.is_open)
+        numbers = []
+        async for number in connection:
+            numbers.append(number)
+        self.assertEqual([number async for number in connection], numbers)
+        self.assertEqual(await asyncio.gather(fetch(1), fetch(2)), [2, 3])
 """,
 }
 NOT_FLAT = {
@@ -271,7 +345,7 @@ def test_bodies_and_the_reasons_of_those_without(shop: Path, tmp_path: Path) -> 
         "assert left == 3",
     )
     # an added statement stands at the line of the one that it was made for
-    assert items["test_plain"].body_lines == (15, 16, 17, 17)
+    assert items["test_plain"].body_lines == (16, 17, 18, 18)
     assert items["test_inherited"].body_imports == ("from base import FACTOR", "from base import math")
     assert items["test_private_names"].body[0] == "self._TestOne__number = len('ab')"
     assert items["test_super"].body[0] == "left = super(TestOne, self).factor_of()"
@@ -279,8 +353,13 @@ def test_bodies_and_the_reasons_of_those_without(shop: Path, tmp_path: Path) -> 
 
 def test_each_of_them_is_a_row_that_ends_as_under_pytest(rows: Mapping[str, Mapping[str, object]]) -> None:
     outcomes = {name: row["outcome"] for name, row in rows.items()}
-    assert {name for name, outcome in outcomes.items() if outcome != "ok"} == {"test_fails", "test_does_not_raise"}
-    assert len(outcomes) == 22
+    assert {name for name, outcome in outcomes.items() if outcome != "ok"} == {
+        "test_fails",
+        "test_does_not_raise",
+        "CaseOne.test_a_block_fails",
+        "CaseOne.test_expected",
+    }
+    assert len(outcomes) == 31
 
 
 def test_rows_show_what_assertions_compare_and_nothing_of_the_runners(
@@ -293,6 +372,11 @@ def test_rows_show_what_assertions_compare_and_nothing_of_the_runners(
     assert "AssertionError: DID NOT RAISE" in texts["test_does_not_raise"]
     assert ">>> left\n3\n" in texts["CaseTwo.test_awaits"]
     assert texts["test_drawn"].startswith(">>> drawn = 3\n")
+    assert texts["TestDrawn.test_drawn_in_a_class"].startswith(">>> drawn = 2\n")
+    assert texts["CaseDrawn.test_drawn_in_a_case"].startswith(">>> word = 'only'\n")
+    assert ">>> messages\n['old is old']\n" in texts["test_warns"]
+    assert ">>> numbers\n[1, 2, 3]\n" in texts["CaseTwo.test_statements_of_coroutines"]
+    assert "runner.run(in_loop(lambda: asyncio.gather(" in texts["CaseTwo.test_statements_of_coroutines"]
     for name, text in texts.items():
         assert "pytest" not in text, name
         assert "self.assert" not in text, name

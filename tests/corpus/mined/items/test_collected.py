@@ -181,10 +181,25 @@ def test_a_file_that_can_not_be_imported_costs_its_own_tests(make_repository: Ma
         "test_a.py": "def test_a():\n    assert 1\n",
         "test_b.py": "import nowhere_at_all\n\n\ndef test_b(): pass\n",
     }
-    tests = collected(make_repository("two", files), tmp_path)
+    root = make_repository("two", files)
+    tests = collected(root, tmp_path)
     assert [item.case for item in tests.items] == ["test_a"]
     assert tests.summary is not None
     assert "nowhere_at_all" in " ".join(tests.summary.errors)
+    out = tmp_path / "out"
+    assert main([str(root), "--out", str(out), "--sources", "test", "--environment", "none", "--jobs", "1"]) == 0
+    stats = json.loads((out / "stats.json").read_bytes())
+    # each of its tests is counted with what it lacks
+    assert (stats["found"], stats["rows"]) == (2, 1)
+    assert stats["drops"] == {"import_error": 1}
+
+
+def test_an_identifier_that_is_a_page_costs_its_own_item_alone(make_repository: Make, tmp_path: Path) -> None:
+    marked = "@pytest.mark.parametrize('n', [1, 2], ids=['a', 'b' * 3000])"
+    text = f"import pytest\n\n\n{marked}\ndef test_a(n): assert n\n"
+    tests = collected(make_repository("long", {"test_a.py": text}), tmp_path)
+    assert not tests.failure
+    assert [item.problem for item in tests.items] == ["", "long_identifier"]
 
 
 def test_marks_of_plugins_that_are_left_out_are_known(make_repository: Make, tmp_path: Path) -> None:

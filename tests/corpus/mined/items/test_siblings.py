@@ -43,7 +43,8 @@ def test_other_tests_are_no_siblings() -> None:
 
 
 @pytest.mark.parametrize(
-    ("one_text", "other"), [("1", "2"), ("'ab'", "'cd'"), ("[1, 2]", "[3, 4]"), ("12.5", "34.5"), ("f(1)", "f(3)")]
+    ("one_text", "other"),
+    [("1", "2"), ("'ab'", "'cd'"), ("[1, 2]", "[3, 4]"), ("12.5", "34.5"), ("f(1)", "f(3)"), (r"'a\nb'", r"'c\td'")],
 )
 def test_values_that_differ_in_themselves_alone_have_the_same_features(one_text: str, other: str) -> None:
     assert {*features_of(one(one_text))} == {*features_of(one(other))}

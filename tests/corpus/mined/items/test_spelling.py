@@ -126,4 +126,4 @@ def test_pytest_s_own_fixtures() -> None:
 
 def test_coroutines() -> None:
     spelt = spell(item(is_async=True))
-    assert spelt.commands == ["runner = asyncio.Runner()", "runner.run(test_b())", "runner.close()"]
+    assert spelt.commands == ["runner = Runner()", "runner.run(test_b())", "runner.close()"]

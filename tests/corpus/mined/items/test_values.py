@@ -8,6 +8,7 @@ import decimal
 import enum
 import importlib
 import re
+import sys
 from collections.abc import Mapping
 
 import pytest
@@ -79,7 +80,8 @@ def test_values_by_their_names() -> None:
 
 WITHOUT_A_TEXT: dict[str, object] = {
     "object": object(),
-    "lambda": lambda: 1,
+    "lambda over what has none": (lambda value: lambda: value)(object()),
+    "lambda that names what is another thing": lambda: decimal,
     "a module of another name": decimal.Decimal("1.5"),
     "iterator": iter([1]),
     "inside a list": [object()],
@@ -93,6 +95,22 @@ WITHOUT_A_TEXT: dict[str, object] = {
 def test_values_without_a_text(case: str) -> None:
     """Among them one whose module has another meaning in the namespace."""
     assert Speller(NAMESPACE).spell(WITHOUT_A_TEXT[case]) is None
+
+
+SCALE = 2
+LAMBDAS = [lambda: 1, lambda n: n + 1, *map(lambda factor: lambda n: n * factor * SCALE, (3, 4))]
+
+
+@pytest.mark.parametrize("index", range(len(LAMBDAS)))
+def test_a_lambda_by_its_expression_and_what_it_closes_over(index: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    speller = Speller(NAMESPACE)
+    text = speller.spell(LAMBDAS[index])
+    assert text is not None
+    namespace = {**NAMESPACE}
+    monkeypatch.setitem(sys.modules, __name__, sys.modules[LAMBDAS[0].__module__])
+    exec("\n".join(speller.imports), namespace)
+    arguments = () if index == 0 else (5,)
+    assert eval(text, namespace)(*arguments) == LAMBDAS[index](*arguments)
 
 
 def test_a_value_that_holds_itself() -> None:

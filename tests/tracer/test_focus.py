@@ -1,0 +1,92 @@
+"""A session with a focus opens the calls on the way to one function, however deep it lies, and no others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from trace_mine.tracer.config import TracerConfig
+from trace_mine.tracer.sandbox import SandboxUnavailable
+from trace_mine.tracer.schema import Piece, Snippet, Trace
+from trace_mine.tracer.session import Tracer
+
+LIBRARY = """\
+def leaf(n):
+    twice = n * 2
+    return twice
+
+
+def aside(n):
+    return n - 1
+
+
+def d(n):
+    n = aside(n)
+    return leaf(n)
+
+
+def c(n):
+    return d(n) + aside(n)
+
+
+def b(n):
+    def inner(m):
+        return c(m)
+    return inner(n)
+
+
+def a(n):
+    for _ in range(2):
+        n = aside(n)
+    return b(n)
+"""
+LINES = {"leaf": 1, "aside": 6, "d": 10, "c": 15, "b": 19, "b.<locals>.inner": 20, "a": 25}
+
+
+@pytest.fixture(scope="module")
+def tracer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tracer]:
+    root = tmp_path_factory.mktemp("repository")
+    root.chmod(0o755)
+    (root / "lib.py").write_text(LIBRARY)
+    try:
+        with Tracer(TracerConfig(repository=root, sys_path=(".",))) as made:
+            yield made
+    except SandboxUnavailable as error:
+        pytest.skip(f"no sandbox on this machine: {error}")
+
+
+def traced(tracer: Tracer, *focus: str) -> Trace:
+    sources = ("from lib import a\n", "a(5)\n")
+    made = tracer.trace(
+        Snippet(
+            kind="call",
+            name="lib.leaf[1]",
+            path="lib.py",
+            line=1,
+            end_line=3,
+            pieces=tuple(Piece(source=source, line=1) for source in sources),
+            opens=("a",),
+            focus=tuple(("lib.py", LINES[name]) for name in focus),
+        )
+    )
+    assert isinstance(made, Trace), made
+    return made
+
+
+def test_the_way_to_a_deep_function_is_opened_alone(tracer: Tracer) -> None:
+    made = traced(tracer, "a", "b", "b.<locals>.inner", "c", "d", "leaf")
+    assert [call.name for call in made.calls] == ["a", "b", "inner", "c", "d", "leaf"]
+    assert any(step.source.startswith("twice = ") and step.output == "" for step in made.steps)
+    assert made.unopened_frames == {"aside": 4, "module_body": 1}
+    assert made.own_frames == made.opened_frames + 5
+
+
+def test_without_a_focus_calls_are_opened_as_deep_as_calls_are_followed(tracer: Tracer) -> None:
+    made = traced(tracer)
+    assert "leaf" not in [call.name for call in made.calls] and "aside" in [call.name for call in made.calls]
+
+
+def test_a_focus_on_what_is_not_called_opens_nothing(tracer: Tracer) -> None:
+    made = traced(tracer, "leaf")
+    assert made.calls == () and made.unopened_frames["aside"] == 1, "only calls of opened bodies are looked at"
