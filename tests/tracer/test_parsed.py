@@ -3,6 +3,8 @@
 import ast
 import copy
 import random
+import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,8 @@ from trace_mine.tracer.inside.syntax.current_exception import asked_for
 STATEMENTS = [
     node for file in ("contextlib", "functools") for node in ast.parse(Path(__import__(file).__file__).read_text()).body
 ]
+dump = partial(ast.dump, show_empty=True) if sys.version_info >= (3, 13) else ast.dump
+"""From 3.13 on a dump leaves out empty lists, and so does not tell one from None, which no parser puts there."""
 CONSTANTS = ["0.0", "-0.0", "0", "False", "0j", "1", "True", "1.0", "'a'", "b'a'", "u'a'", "None", "...", "''", "1e999"]
 
 
@@ -31,15 +35,15 @@ def test_trees_are_the_same_where_their_dumps_are(statement, seed):
     if isinstance(value, list) and value:
         changes += [value[1:], [*value, value[0]], value[::-1]]
     setattr(node, field, draw.choice(changes))
-    assert text.same_tree(statement, other) is (ast.dump(statement) == ast.dump(other))
-    assert text.same_tree(other, statement) is (ast.dump(statement) == ast.dump(other))
+    assert text.same_tree(statement, other) is (dump(statement) == dump(other))
+    assert text.same_tree(other, statement) is (dump(statement) == dump(other))
 
 
 @pytest.mark.parametrize("one", CONSTANTS)
 @pytest.mark.parametrize("other", CONSTANTS)
 def test_constants_are_the_same_where_their_dumps_are(one, other):
     left, right = ast.parse(one), ast.parse(other)
-    assert text.same_tree(left, right) is (ast.dump(left) == ast.dump(right))
+    assert text.same_tree(left, right) is (dump(left) == dump(right))
 
 
 @pytest.mark.parametrize(
