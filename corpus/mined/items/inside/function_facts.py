@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
+import types
 from functools import cache
 from typing import Any
 
@@ -59,13 +60,16 @@ def skip_reason(item: Any) -> str:
 def class_name(item: Any) -> str:
     """Return the name by which a session reaches the class of an item; empty for a function's.
 
-    A class that a function made may be a global of its module, as generated tests are.
+    A class that a function made may be a global of its module, as generated tests are; its own name may say anything.
     """
     cls = item.cls
     if cls is None:
         return ""
     name: str = cls.__qualname__
-    if "<" not in name:
+    reached: object = item.module
+    for part in name.split("."):
+        reached = vars(reached).get(part) if isinstance(reached, (type, types.ModuleType)) else None
+    if reached is cls:
         return name
     return next((each for each, value in vars(item.module).items() if value is cls and each.isidentifier()), name)
 

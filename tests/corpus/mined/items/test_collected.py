@@ -212,6 +212,7 @@ def made():
         def test_a(self):
             self.assertTrue(1)
 
+    Local.__qualname__ = "elsewhere.Local"
     setattr(Local, "test_b-c", Local.test_a)
     return Local
 
