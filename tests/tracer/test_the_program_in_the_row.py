@@ -281,6 +281,20 @@ def test_a_comment_is_one_line_that_doctest_reads_as_a_comment(text):
 
 
 @pytest.mark.parametrize(
+    ("spelt", "told"),
+    [
+        ("x.__class__.__len__(x)", "x.__len__()"),
+        ("x.__class__.area.fget(x)", "x.area"),
+        ("x[0].__class__.area.fset(x[0], 3)", "x[0].area = 3"),
+        ("x.__class__.fset(3)", "x.__class__.fset(3)"),
+    ],
+)
+def test_a_call_that_the_driver_spells_is_told_as_its_author_means_it(spelt, told):
+    call = ast.parse(spelt, mode="eval").body
+    assert isinstance(call, ast.Call) and call_text(call, None) == told
+
+
+@pytest.mark.parametrize(
     ("written", "told"),
     [
         ("f(\n    1,\n    'a\\nb')", "f(1, 'a\\nb')"),

@@ -63,8 +63,11 @@ def _last_name(node: ast.expr) -> str:
     return re.sub(r"_\d+$", "", node.id) if isinstance(node, ast.Name) else ""
 
 
-def _as_asked(call: ast.Call) -> ast.expr:
-    """Return a call that the driver spells, ``x.__class__.__len__(x)``, as its author means it: ``x.__len__()``."""
+def _as_asked(call: ast.Call) -> ast.AST:
+    """Return a call that the driver spells, ``x.__class__.__len__(x)``, as its author means it: ``x.__len__()``.
+
+    Of a property's functions that is the attribute, or the assignment to it.
+    """
     function, fields = call.func, []
     while isinstance(function, ast.Attribute) and function.attr != "__class__":
         fields.append(function.attr)
@@ -76,7 +79,7 @@ def _as_asked(call: ast.Call) -> ast.expr:
     if fields[0] == "fget":
         return asked
     if fields[0] == "fset":
-        return ast.Call(asked, call.args[1:], [])
+        return ast.fix_missing_locations(ast.Assign([asked], call.args[1], lineno=1))
     return ast.Call(asked, call.args[1:], call.keywords)
 
 
