@@ -22,6 +22,9 @@ SHARD_BYTES = 500 << 20
 # ("Nested data conversions not implemented for chunked array outputs"), and long sessions have 0.3 MB each.
 GROUP_ROWS = 1000
 GROUP_BYTES = 32 << 20
+WAITING_BYTES = 1 << 20
+"""Rows of so much JSON wait as objects of Python, which take five times the memory of the columns that are made of
+them: those of a whole group took 120 MB."""
 
 
 class ShardWriter:
@@ -40,8 +43,10 @@ class ShardWriter:
     def __init__(self, folder: Path, split: str, schema: pyarrow.Schema, *, shard_bytes: int = SHARD_BYTES) -> None:
         self._folder, self._split, self._schema = folder, split, schema
         self._shard_bytes = shard_bytes
-        self._rows: list[SplitRowColumns] = []
-        self._group_bytes = 0
+        self._waiting: list[SplitRowColumns] = []
+        self._waiting_bytes = 0
+        self._tables: list[pyarrow.Table] = []  # the rows of the group before those
+        self._num_rows = self._group_bytes = 0  # of the group
         # The open shard: None before the first row group of each.
         self._file: BinaryIO | None = None
         self._writer: pyarrow.parquet.ParquetWriter | None = None
@@ -51,10 +56,14 @@ class ShardWriter:
         """Add one row, with its ``new_characters``; it is on disk when its row group is full, or after ``close``."""
         added = {"new_characters": new_characters, "split": self._split}
         size = len(row.line) + len(json.dumps(added))  # about its JSON with the columns that are added
-        if len(self._rows) >= GROUP_ROWS or (self._rows and self._group_bytes + size > GROUP_BYTES):
+        if self._num_rows >= GROUP_ROWS or (self._num_rows and self._group_bytes + size > GROUP_BYTES):
             self._flush()
-        self._rows.append({**row.columns, "new_characters": new_characters, "split": self._split})
+        self._waiting.append({**row.columns, "new_characters": new_characters, "split": self._split})
+        self._num_rows += 1
         self._group_bytes += size
+        self._waiting_bytes += size
+        if self._waiting_bytes > WAITING_BYTES:
+            self._to_columns()
 
     def close(self) -> list[Path]:
         """Write the last row group, give the shards their final names, and return their paths.
@@ -62,7 +71,7 @@ class ShardWriter:
         A split without rows has one empty shard: ``datasets`` then finds the columns. The names hold the number of
         shards, so they are not known earlier.
         """
-        if self._rows or not self._num_shards:
+        if self._num_rows or not self._num_shards:
             self._flush()
         self._end_shard()
         shards = []
@@ -72,6 +81,14 @@ class ShardWriter:
             self._path(number).rename(shard)
             shards.append(shard)
         return shards
+
+    def _to_columns(self) -> None:
+        import pyarrow as pa
+
+        if self._waiting:
+            self._tables.append(pa.Table.from_pylist(self._waiting, schema=self._schema))
+        self._waiting = []
+        self._waiting_bytes = 0
 
     def _flush(self) -> None:
         import pyarrow as pa
@@ -84,10 +101,13 @@ class ShardWriter:
             self._file = open(self._path(self._num_shards), "wb")
             self._writer = pq.ParquetWriter(self._file, self._schema, compression="zstd", compression_level=3)
             self._num_shards += 1
-        if self._rows:  # an empty split's shard has no row group: `datasets` can't read one without rows
-            self._writer.write_table(pa.Table.from_pylist(self._rows, schema=self._schema), row_group_size=GROUP_ROWS)
-        self._rows = []
-        self._group_bytes = 0
+        if self._num_rows:  # an empty split's shard has no row group: `datasets` can't read one without rows
+            self._to_columns()
+            # one chunk a column, so that the file is the same however many rows were waiting together
+            table = pa.concat_tables(self._tables).combine_chunks()
+            self._tables = []
+            self._writer.write_table(table, row_group_size=GROUP_ROWS)
+        self._num_rows = self._group_bytes = 0
 
     def _end_shard(self) -> None:
         if self._writer is not None and self._file is not None:

@@ -86,7 +86,8 @@ def kept_fact(name: str, about: tuple[str, ...], depends_on: tuple[str, ...], ma
             kept: T = answer
             return kept
     answer = make()
-    write_private(place, marshal.dumps((key, answer)), "fact", MAX_FACTS)  # type: ignore[arg-type]  # as `make` promises
+    content = marshal.dumps((key, answer))  # type: ignore[arg-type]  # typeshed lists the types, a variable names none
+    write_private(place, content, "fact", MAX_FACTS)
     return answer
 
 

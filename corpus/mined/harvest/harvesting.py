@@ -322,7 +322,10 @@ def _read_kept(file: Path) -> Harvest | None:
         return None
     sums = _Sums()
     sums.add(records_of(b"".join(b"kept " + line + b"\n" for line in lines[1:]), "kept"))
-    sums.failures = json.loads(lines[0]) if lines else []
+    try:
+        sums.failures = json.loads(lines[0]) if lines else []
+    except ValueError:
+        return None  # damaged: everything is run again
     sums.pages = sums.done
     return sums.harvest()
 
