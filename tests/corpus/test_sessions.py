@@ -46,3 +46,19 @@ def test_sessions_draw_for_themselves_and_are_all_counted(root: Path, tmp_path: 
 def test_more_sessions_need_something_hidden(root: Path, tmp_path: Path) -> None:
     told = command_here.command(root, "--sessions", 2, "--out", tmp_path / "out")
     assert told.returncode == 2 and "expected one session a snippet" in told.stderr
+
+
+def test_draws_that_change_what_a_module_holds_are_shown_as_they_fall(tmp_path: Path) -> None:
+    """A session whose module was left with another list than its own was a drop wherever the list had changed."""
+    folder = tmp_path / "scripts"
+    folder.mkdir()
+    (folder / "cups.py").write_text(
+        "import random\n\ncups = [1, 0]\n\n\ndef turn():\n    if random.random() < .5:\n        cups.reverse()\n"
+    )
+    (folder / "game.py").write_text("from cups import cups, turn\n\nturn()\nprint(cups)\n")
+    rows, stats = mine(folder, tmp_path / "out", "--sessions", "6", "--jobs", "1", "--sources", "script")
+    assert stats["drops"] == {}
+    assert {row["text"].splitlines()[-1] for row in rows} == {"[1, 0]", "[0, 1]"}  # 1 in 32 seeds would not
+    for row in rows:
+        (asked,) = (each for each in row["beliefs"] if len(each["outcomes"]) > 1)
+        assert asked["method"] == "exact" and asked["probabilities"] == [0.5, 0.5]

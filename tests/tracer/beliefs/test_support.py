@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random as real_random
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -187,6 +188,45 @@ def test_what_a_module_tells_by_identity_stays_what_it_is(tmp_path: Path, monkey
     identity, count = (dict(zip(each.outcomes, each.probabilities, strict=True)) for each in found.beliefs)
     assert identity == {"(True, True, True) (True, True, True) True True": 1.0}
     assert count == pytest.approx({"0 0 1 1": 0.375, "0 0 1 2": 0.375, "1 1 2 1": 0.125, "1 1 2 2": 0.125}, abs=1e-12)
+
+
+SHARED = """
+import random
+cups = [1, 0]
+class Tally:
+    all = []
+    number = 0
+def turn():
+    if random.random() < 0.25:
+        cups.reverse()
+        Tally.all.append(1)
+        Tally.number += 1
+"""
+
+
+def test_what_a_world_restores_is_no_matter_to_a_session_that_shares_its_modules(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "shared_cups.py").write_text(SHARED)
+    monkeypatch.syspath_prepend(tmp_path)
+    namespace = program.fresh_namespace(Program(code=SETUP))
+    world = World(namespace, 0, lambda path: path.startswith(str(tmp_path)), output_limit=1 << 20, max_seconds=20)
+    session: dict[str, object] = {}
+    commands = ("from shared_cups import cups, turn, Tally", "tally = Tally.all", "turn()", "turn()")
+    state = world.start
+    for command in commands:
+        exec(command, session)
+        held = session["cups"], session.get("tally"), session["Tally"].number  # type: ignore[attr-defined]
+        results = world.run(command, "exec", state).results
+        state = results[-1].state
+        assert sys.modules["shared_cups"].cups is held[0]
+        assert session["Tally"].all is (held[1] or session["Tally"].all)  # type: ignore[attr-defined]
+        assert session["Tally"].number == held[2]  # type: ignore[attr-defined]
+    law: dict[str, float] = {}
+    for each in world.run("turn()", "exec", state).results:
+        for shown in world.run("print(cups, len(tally), Tally.number)", "exec", each.state).results:
+            law[shown.text] = law.get(shown.text, 0.0) + each.probability * shown.probability
+    assert len(law) == 2 and sum(law.values()) == pytest.approx(1.0)
 
 
 def test_a_generator_has_no_snapshot_and_is_run_again() -> None:

@@ -38,6 +38,8 @@ MOST_MODULES = 16
 Namespace = dict[str, object]
 Globals = dict[str, dict[str, object]]
 """Plain globals by module."""
+Shared = tuple[Globals, dict[int, tuple[object, Namespace]]]
+"""Plain globals by module, and the attributes of objects by their ``id``."""
 FunctionState = tuple[dict[str, object], tuple[object, ...] | None, dict[str, object] | None, list[tuple[bool, object]]]
 """All that can change in a function: attributes, defaults, keyword defaults, closure cells."""
 
@@ -73,6 +75,9 @@ class Snapshots:
         self._own_modules: dict[str, bool] = {}
         self._module_names: tuple[str, ...] = ()
         self.constants: dict[int, object] = {}
+        # What other namespaces of this process have too, as it was before a state was installed for the first time.
+        self._first_globals: Globals = {}
+        self._first_states: dict[int, tuple[object, Namespace]] = {}
         objects = self._objects
 
         def resolve(number: int) -> object:
@@ -105,6 +110,27 @@ class Snapshots:
         """Make the namespace that of a saved state."""
         self._install(*self._load(saved))
 
+    def shared(self) -> Shared:
+        """What states restore outside of the namespace, as it is now, for ``put_back``.
+
+        A restored state has copies. The session, which runs in a namespace of its own, may hold the objects themselves,
+        and a module that has a copy of a list would from then on change that one.
+        """
+        return {name: _globals_of(name) for name in self._module_names}, {
+            number: (value, _state_of(value)) for number, (value, _) in self._first_states.items()
+        }
+
+    def put_back(self, shared: Shared) -> None:
+        """Undo what was restored outside of the namespace since ``shared`` was asked for."""
+        module_globals, states = shared
+        for name, values in {**self._first_globals, **module_globals}.items():
+            _set_globals(name, values)
+        for value, attributes in {**self._first_states, **states}.values():
+            if isinstance(value, type):
+                _set_class(value, attributes)
+            else:
+                _set_attributes(value, attributes)
+
     def _dump(self) -> bytes:
         variables = {name: value for name, value in self.namespace.items() if name != "__builtins__"}
         target = io.BytesIO()
@@ -129,14 +155,7 @@ class Snapshots:
         self.namespace.update(variables)
         self.namespace["__builtins__"] = builtins  # a module, which no snapshot should have to name
         for name, values in module_globals.items():
-            module = sys.modules.get(name)
-            if module is None:  # the program has taken it out of ``sys.modules``
-                continue
-            table = vars(module)
-            # Globals that the state does not have were made after it.
-            for gone in [key for key in table if key not in values and _is_state(key, table[key])]:
-                del table[gone]
-            table.update(values)
+            _set_globals(name, values)
 
     def _globals(self, variables: Namespace) -> Globals:
         """The plain globals of the repository's modules that the namespace knows: the modules themselves, and those
@@ -150,10 +169,10 @@ class Snapshots:
         names |= set(self._module_names)
         own_names = sorted(name for name in names if self._is_repository(name))[:MOST_MODULES]
         self._module_names = tuple(own_names)
-        return {
-            name: {key: value for key, value in vars(sys.modules[name]).items() if _is_state(key, value)}
-            for name in own_names
-        }
+        tables = {name: _globals_of(name) for name in own_names}
+        for name in tables.keys() - self._first_globals.keys():
+            self._first_globals[name] = tables[name]
+        return tables
 
     def _is_repository(self, name: str) -> bool:
         """Return True if a module is the repository's; the first time, remember its constants."""
@@ -175,6 +194,10 @@ class Snapshots:
         plain = all(self.is_session_class(base) and not vars(base).get("__slots__") for base in kind.__mro__[:-1])
         return plain and kind.__eq__ is object.__eq__ and kind.__hash__ is object.__hash__
 
+    def note(self, value: object, attributes: Namespace) -> None:
+        """Note an object that each state restores in place: a class or a constant of the repository."""
+        self._first_states.setdefault(id(value), (value, attributes))
+
     def keep(self, value: object) -> int:
         """Keep an object by identity; gives the number that stands for it in snapshots."""
         self._objects[id(value)] = value
@@ -185,6 +208,32 @@ class Snapshots:
         # From the class's dictionary: ``kind.__module__`` may be a property of the program's metaclass.
         home = kind.__dict__.get("__module__")
         return type(home) is str and (home == "__main__" or self._is_repository(home))
+
+
+def _globals_of(name: str) -> Namespace:
+    """The plain globals of a module; none where the program has taken it out of ``sys.modules``."""
+    module = sys.modules.get(name)
+    table = {} if module is None else vars(module)
+    return {key: value for key, value in table.items() if _is_state(key, value)}
+
+
+def _set_globals(name: str, values: Namespace) -> None:
+    """Make the plain globals of a module those of a state."""
+    module = sys.modules.get(name)
+    if module is None:
+        return
+    table = vars(module)
+    # Globals that the state does not have were made after it.
+    for gone in [key for key in table if key not in values and _is_state(key, table[key])]:
+        del table[gone]
+    table.update(values)
+
+
+def _state_of(value: object) -> Namespace:
+    """All that can change in a class or a constant: attributes."""
+    if isinstance(value, type):
+        return {key: member for key, member in vars(value).items() if _is_class_state(key, member)}
+    return dict(vars(value))
 
 
 def _is_state(key: str, value: object) -> bool:
@@ -232,10 +281,13 @@ class _Pickler(pickle.Pickler):
             )
             return self._snapshots.resolve, (self._snapshots.keep(value),), state, None, None, _set_function
         if isinstance(value, type):
-            members = {key: member for key, member in vars(value).items() if _is_class_state(key, member)}
+            members = _state_of(value)
+            if value.__dict__.get("__module__") != "__main__":
+                self._snapshots.note(value, members)
             return self._snapshots.resolve, (self._snapshots.keep(value),), members, None, None, _set_class
         if id(value) in self._snapshots.constants:
-            attributes = dict(vars(value))
+            attributes = _state_of(value)
+            self._snapshots.note(value, attributes)
             return self._snapshots.resolve, (self._snapshots.keep(value),), attributes, None, None, _set_attributes
         kind = type(value)
         if self._snapshots.is_session_class(kind) and _has_own_hooks(kind):

@@ -99,7 +99,10 @@ class World:
         self._showable: dict[tuple[str, State], bool] = {}
         self._codes: dict[tuple[str, Mode], CodeType] = {}
         self._module = sys.modules.get("__main__")
-        self.start: State = self.snapshots.save()
+        try:
+            self.start: State = self.snapshots.save()
+        finally:
+            self.snapshots.put_back(({}, {}))
 
     def code(self, source: str, mode: Mode) -> CodeType:
         """The compiled command, as the console of a replay would run it."""
@@ -250,8 +253,12 @@ class World:
 
     @contextlib.contextmanager
     def aside(self) -> Iterator[Capture]:
-        """Give the world output, displayed values and ``__main__`` of its own; put the process's back at the end."""
+        """Give the world output, displayed values and ``__main__`` of its own; put the process's back at the end.
+
+        So are the globals of the repository's modules, which the session's namespace shares.
+        """
         capture = Capture(self.output_limit)
+        shared = self.snapshots.shared()
         ambient = Ambient.now()
         saved = sys.stdout, sys.displayhook, sys.modules.get("__main__")
         sys.stdout, sys.displayhook = capture, _display
@@ -264,6 +271,7 @@ class World:
             raise Spent from None
         finally:
             sys.stdout, sys.displayhook = saved[:2]
+            self.snapshots.put_back(shared)
             ambient.put_back()
             if saved[2] is not None:
                 sys.modules["__main__"] = saved[2]
