@@ -148,6 +148,10 @@ def matches(part: ast.AST, whole: ast.AST) -> bool:
         elif isinstance(mine, ast.AST):
             if not isinstance(theirs, ast.AST) or not matches(mine, theirs):
                 return False
+        elif name == "attr" and theirs[:2] == "__" and mine != theirs:
+            # a session stands outside of the class, and says self._Cache__data where the body says self.__data
+            if mine[:1] != "_" or not mine.endswith(theirs):
+                return False
         elif mine != theirs and name not in ("id", "arg", "name", "asname"):
             return False
     return True
