@@ -292,7 +292,8 @@ def _makes_plainly(cls: type) -> bool:
     as containers, which are empty until their ``__init__`` fills them.
     """
     owner = _member(cls, "__new__")[1]
-    return owner is object or owner in _EMPTY_AT_FIRST or (owner is not None and is_plain_exception(owner))
+    is_container = any(owner is each for each in _EMPTY_AT_FIRST)  # `in` would ask a metaclass of the program's
+    return owner is object or is_container or (owner is not None and is_plain_exception(owner))
 
 
 def is_plain_exception(cls: type) -> bool:
