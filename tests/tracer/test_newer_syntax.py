@@ -68,7 +68,7 @@ SINCE: dict[str, dict[str, tuple[int, str]]] = {
             "n = 3\nprint(f(1), n)\n",
         ),
         "a generic class in a function": (
-            1,
+            2,
             "def f(n, base):\n    class Box[T](base):\n        def __init__(self, v: T):\n            self.v = v\n"
             "    b = Box(n)\n    return b.v, Box.__bases__[0] is base\nbase = 0\nn = 3\nprint(f(1, dict), base)\n",
         ),

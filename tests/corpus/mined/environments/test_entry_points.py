@@ -64,10 +64,12 @@ def test_a_setup_that_makes_them_is_not_run(tmp_path: Path) -> None:
     assert len(entry_points(PackagingFiles(tmp_path))) == MAX_ENTRY_POINTS
 
 
-words = st.text(st.characters(max_codepoint=126), min_size=1, max_size=12)
+groups = st.from_regex(r"[a-z0-9_][a-z_.-]{0,9}", fullmatch=True)
+names = st.from_regex(r"[A-Za-z!$%&*+./@|~-][ -<>-Z\\\]^_`a-z{|}~]{0,9}", fullmatch=True)
+targets = st.from_regex(r"[a-z_.]{1,5}( ?: ?[a-z_.]{1,5})?( ?\[[a-z, -]{0,5}\])?", fullmatch=True)
 
 
-@given(st.lists(st.tuples(words, words, words).filter(is_entry_point)))
+@given(st.lists(st.tuples(groups, names, targets).filter(is_entry_point)))
 def test_metadata_reads_what_was_written(points: list[EntryPoint]) -> None:
     """``importlib.metadata`` is the reader of the text; it joins points of one group and name in no other way."""
     distinct = sorted({(group, name.strip()): target for group, name, target in points}.items())
