@@ -196,7 +196,9 @@ def check(tracer, kit, draw: random.Random) -> None:
     assert not FLAT & trace.kept_whole.keys(), f"{dict(trace.kept_whole)}\n{source}"
 
 
-@pytest.mark.parametrize("first", range(0, 150, 10))
+@pytest.mark.parametrize(
+    "first", [*range(0, 70, 10), *(pytest.param(n, marks=pytest.mark.slow) for n in range(70, 150, 10))]
+)
 def test_typical_program_is_told_truly_and_opened(tracer, kit, first):
     for number in range(first, first + 10):
         check(tracer, kit, random.Random(number))

@@ -63,6 +63,7 @@ def test_the_transformer_has_the_steps_that_belief_takes_it():
     assert recipe("contrast", "transformer").stages == recipe("contrast").stages
 
 
+@pytest.mark.slow
 def test_an_edited_sweep_does_not_give_old_results(tmp_path):
     told = "- {recipe: quick, name: q, set: {max_steps: %d, model.hidden_size: 16, batch_size: 8, evaluate_rows: 8}}\n"
     (tmp_path / "s.yaml").write_text(told % 2)

@@ -67,7 +67,7 @@ def test_a_run_leaves_what_the_contract_says(tmp_path):
     assert from_json(saved["settings"]) == tiny()
 
 
-@pytest.mark.parametrize("every", [4, 3])
+@pytest.mark.parametrize("every", [pytest.param(4, marks=pytest.mark.slow), 3])
 def test_resuming_is_bit_equal(every, tmp_path):
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     sets = (f"save_every={every}", "log_every=2", "keep=9")  # the checkpoint of step 3 lies between two logs

@@ -174,6 +174,7 @@ def test_without_a_compiler_the_package_is_built_all_the_same(tmp_path: Path) ->
     assert (tmp_path / "lib" / "trace_mine" / "train" / "kernels" / "delta.py").is_file()
 
 
+@pytest.mark.slow
 def test_with_a_compiler_the_library_is_in_the_package(tmp_path: Path) -> None:
     if subprocess.run(["sh", "-c", "command -v ${CC:-cc}"], capture_output=True).returncode:
         pytest.skip("no C compiler on this machine")
