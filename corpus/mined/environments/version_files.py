@@ -66,7 +66,7 @@ def _named_files(packaging: PackagingFiles) -> Iterator[tuple[str, str | None]]:
 
 
 def _in_setup(packaging: PackagingFiles) -> Iterator[tuple[str, str | None]]:
-    """What ``use_scm_version={"write_to": ...}`` of a ``setup.py`` names."""
+    """The files that ``use_scm_version={"write_to": ...}`` of a ``setup.py`` names."""
     data = packaging.read("setup.py", METADATA_BYTES)
     call = setup_call(data) if data is not None else None
     for keyword in call.keywords if call is not None else ():

@@ -30,7 +30,7 @@ FunctionKind = Literal["function", "method", "classmethod", "staticmethod", "pro
 
 @record
 class OfFunction(Record):
-    """What records say of a function of the repository.
+    """The fields by which records name a function of the repository.
 
     Attributes:
         module, qualname: by which it is imported.

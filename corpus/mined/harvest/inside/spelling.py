@@ -362,7 +362,7 @@ def _behind_name(kind: type, text: str) -> str:
 
 
 def _constructors(kind: type[object]) -> tuple[object, object]:
-    """What makes objects of a class, its own or a base's."""
+    """The two functions that make objects of a class, its own or a base's."""
     return kind.__init__, kind.__new__
 
 
@@ -372,7 +372,7 @@ def _is_made_like(kind: type[object], base: type[object]) -> bool:
 
 
 def _reduced(value: object) -> tuple[Any, ...]:
-    """What a value of a built-in class says of how it is made again."""
+    """The parts by which a value of a built-in class is made again."""
     parts = value.__reduce__()
     if type(parts) is not tuple:
         raise Unspelt("no_literal")

@@ -24,7 +24,7 @@ Place = tuple[str, int]
 
 @dataclass
 class _Known:
-    """What was written of the ways to one function."""
+    """The ways to one function that were written so far."""
 
     routes: set[str] = field(default_factory=set)
     num_route_tries: int = 0

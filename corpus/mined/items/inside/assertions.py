@@ -129,7 +129,7 @@ class Shown:
         return before, ast.Compare(left, test.ops, [right])
 
     def _close(self, call: ast.expr) -> Close | None:
-        """What ``approx(...)`` makes of the other side of a comparison; None for another expression, or form of it."""
+        """The test of closeness that ``approx(...)`` stands for; None for another expression, or form of it."""
         if not (isinstance(call, ast.Call) and self._is_of_pytest(call)) or not self._names.imports("math"):
             return None
         return closeness(call, self._resolve, self._numbers)
@@ -165,7 +165,7 @@ class Shown:
         return matched
 
     def _assigned(self, statement: ast.Assign) -> list[ast.stmt]:
-        """What an assignment of a call of pytest's is at a prompt; empty where it stays."""
+        """The commands of an assignment of a call of pytest's; empty where it stays."""
         target, call = statement.targets[0], statement.value
         if len(statement.targets) != 1 or not isinstance(target, ast.Name) or not isinstance(call, ast.Call):
             return []

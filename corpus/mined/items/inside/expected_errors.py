@@ -258,7 +258,7 @@ class ExpectedErrors:
                     read.replace_in(statements)
 
     def _held(self, call: ast.expr) -> str | None:
-        """What the variable of a block holds afterwards: an exception, a warning or a list of warnings."""
+        """The value of a block's variable afterwards: an exception, a warning or a list of warnings."""
         kind = self.kind_of(call)
         if kind == WARNS and isinstance(call, ast.Call):
             return _LIST if self._value_of(call.func) is pytest.warns else _WARNING
