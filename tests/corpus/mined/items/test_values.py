@@ -99,6 +99,14 @@ def test_values_without_a_text(case: str) -> None:
 
 SCALE = 2
 LAMBDAS = [lambda: 1, lambda n: n + 1, *map(lambda factor: lambda n: n * factor * SCALE, (3, 4))]
+CONSTANT = [
+    lambda: 1,
+    lambda _, f=(lambda: 2): 3,
+    lambda: True,
+    lambda: (1, 2),
+    lambda _: None,
+    lambda: 1.0,
+]  # 3.12 gives them no positions
 
 
 @pytest.mark.parametrize("index", range(len(LAMBDAS)))
@@ -111,6 +119,14 @@ def test_a_lambda_by_its_expression_and_what_it_closes_over(index: int, monkeypa
     exec("\n".join(speller.imports), namespace)
     arguments = () if index == 0 else (5,)
     assert eval(text, namespace)(*arguments) == LAMBDAS[index](*arguments)
+
+
+@pytest.mark.parametrize("index", range(len(CONSTANT)))
+def test_a_lambda_whose_body_is_a_constant(index: int) -> None:
+    text = Speller(NAMESPACE).spell(CONSTANT[index])
+    assert text is not None
+    arguments = (0,) * CONSTANT[index].__code__.co_argcount
+    assert repr(eval(text)(*arguments)) == repr(CONSTANT[index](*arguments))
 
 
 def test_a_value_that_holds_itself() -> None:
