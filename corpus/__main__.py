@@ -139,6 +139,14 @@ def mine(
         bool,
         typer.Option("--keep-duplicates", help="Keep sessions that nearly repeat another one of their split."),
     ] = False,
+    split_by: Annotated[
+        str,
+        typer.Option(
+            metavar="repository|function",
+            help="Which rows stand in one split: those of a repository, by its name, or those that open a function, so "
+            "that one repository has a held-out part.",
+        ),
+    ] = "repository",
     sandbox_level: Annotated[
         int | None,
         typer.Option(
@@ -193,6 +201,7 @@ def mine(
             keep=keep,
             sessions=sessions,
             keep_duplicates=keep_duplicates,
+            split_by=split_by,
             sandbox_level=sandbox_level,
             allow_unsafe=allow_unsafe_sandbox,
         )

@@ -14,7 +14,7 @@ import os
 import re
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -24,7 +24,7 @@ from trace_mine.corpus.ledger import Ledger
 from trace_mine.corpus.rows import Row, text_key
 from trace_mine.corpus.schema import parquet_schema
 from trace_mine.corpus.shards import ShardWriter
-from trace_mine.corpus.splits import SPLITS, NearIndex, assign_splits
+from trace_mine.corpus.splits import SPLITS, NearIndex, SplitRule
 from trace_mine.corpus.stats import Notes, Stats
 from trace_mine.corpus.tally import Counts
 from trace_mine.corpus.thinning import CopyKind, Thinning
@@ -52,7 +52,7 @@ def merge(
     *,
     notes: Notes,
     config: Mapping[str, object],
-    splits: Mapping[str, str] | None = None,
+    rule: SplitRule,
     keeps_copies: bool = False,
     on_row: Callable[[Counts], None] = lambda counts: None,
 ) -> Merged:
@@ -63,8 +63,8 @@ def merge(
         keys: the units, all finished, in the order of the dataset.
         notes: further entries of ``stats.json``.
         config: the dataset's configuration, JSON, for ``stats.json`` and the card.
-        splits: the origin's own assignment of repositories to splits (see ``Origin.splits``); None: by name.
-        keeps_copies: near-duplicates within a split stay (``thinning``), as they do with ``splits``.
+        rule: says which split a row stands in.
+        keeps_copies: near-duplicates within a split stay (``thinning``), as they do where splits are declared.
         on_row: called with the counts after each row.
 
     What can't be read, and what is no row, is a drop of the snippet that it stands for, whatever is on disk.
@@ -73,14 +73,12 @@ def merge(
     building = ledger.root / "building"
     shutil.rmtree(building, ignore_errors=True)
     building.mkdir()
-    # Markers alone tell the splits and their sizes: the rows need not be read for that.
     markers = [ledger.marker_or_damage(key) for key in keys]
-    assigned = assign_splits(_rows_by_repository(markers)) if splits is None else splits
-    order = _largest_first(markers, assigned)
-    reader = _Reader(ledger, keys, markers, assigned)
+    reader = _Reader(ledger, keys, markers, rule)
+    order = _largest_first(reader.sizes())
     counts = Counts()
-    straddling = _Straddling(reader, order, is_active=splits is None)
-    thinning = Thinning(is_mined=splits is None, keeps_copies=keeps_copies)
+    straddling = _Straddling(reader, order, is_active=rule.compares)
+    thinning = Thinning(is_mined=rule.compares, keeps_copies=keeps_copies)
     shards, first_text = _write_rows(reader, order, straddling, thinning, building, counts, on_row)
     records = _write_records(reader, markers, building, counts)
     _write_drops(reader, building / "errors.jsonl", counts)
@@ -161,41 +159,68 @@ def _write_drops(reader: _Reader, path: Path, counts: Counts) -> None:
 class _Reader:
     """Reads the units' rows split by split. A row's number is the place of its snippet among those of all units."""
 
-    def __init__(
-        self, ledger: Ledger, keys: Sequence[str], markers: Sequence[Marker], splits: Mapping[str, str]
-    ) -> None:
-        self._ledger, self._keys, self._markers, self._splits = ledger, keys, markers, splits
+    def __init__(self, ledger: Ledger, keys: Sequence[str], markers: Sequence[Marker], rule: SplitRule) -> None:
+        self._ledger, self._keys, self._markers, self._rule = ledger, keys, markers, rule
         self._with_more_drops: set[str] = set()  # units in which more was refused than their markers know of
 
     def rows(self, split: str) -> Iterator[tuple[int, bytes, Row]]:
-        """Yield (number, text key, row) of the rows whose repository is in this split."""
+        """Yield (number, text key, row) of the rows that stand in this split."""
         for key, marker, start in self._units():
-            # Units without rows of this split aren't decompressed: a mined unit has one repository, so it is read once.
-            if any(self._splits.get(name) == split for name in marker.repositories):
+            # Units without rows of this split aren't decompressed: a mined unit has one repository, so it is read once
+            # where splits are by repository.
+            if self._may_have(split, marker.repositories):
                 for number, item in enumerate(self._items(key, marker), start):
                     if isinstance(item, Dropped) or item.is_record:
                         continue
-                    if self._splits[item.columns["repository"]] == split:
+                    if self._rule.of_row(item.columns) == split:
                         # not the marker's text key: it may say that two rows are one
                         yield number, bytes.fromhex(text_key(item.columns["text"])), item
 
     def records(self, split: str) -> Iterator[Row]:
-        """Yield the records whose repository is in this split."""
+        """Yield the records that stand in this split."""
         for key, marker, _ in self._units():
-            if any(self._splits.get(name) == split for name in marker.records):
+            if self._may_have(split, marker.records):
                 for item in self._items(key, marker):
                     if isinstance(item, Dropped) or not item.is_record:
                         continue
-                    if self._splits[item.columns["repository"]] == split:
+                    if self._rule.of_row(item.columns) == split:
                         yield item
 
     def drops(self) -> Iterator[Dropped]:
         """Yield every drop, in the units' order."""
         for key, marker, _ in self._units():
             # The units without drops are read for their rows alone, if their rows stand in any split.
-            is_read = any(name in self._splits for name in marker.repositories)
+            is_read = any(self._may_have(split, marker.repositories) for split in SPLITS)
             if marker.drops or key in self._with_more_drops or not is_read:
                 yield from (item for item in self._items(key, marker) if isinstance(item, Dropped))
+
+    def sizes(self) -> Counter[str]:
+        """Return the number of rows of each split: by the markers where they tell, else by reading the rows once."""
+        sizes: Counter[str] = Counter()
+        for key, marker, _ in self._units():
+            splits = {name: self._rule.of_repository(name) for name in marker.sessions if self._is_known(name)}
+            for name, split in splits.items():
+                if split is not None:
+                    sizes[split] += marker.sessions[name]
+            if None in splits.values():
+                items = (item for item in self._items(key, marker) if not isinstance(item, Dropped))
+                sizes.update(
+                    self._rule.of_row(item.columns)
+                    for item in items
+                    if not item.is_record and splits[item.columns["repository"]] is None
+                )
+        return sizes
+
+    def _may_have(self, split: str, repositories: Iterable[str]) -> bool:
+        """True unless the names alone say that no row of these repositories stands in the split."""
+        return any(self._rule.of_repository(name) in (split, None) for name in repositories if self._is_known(name))
+
+    def _is_known(self, repository: str) -> bool:
+        try:
+            self._rule.of_repository(repository)
+        except KeyError:
+            return False
+        return True
 
     def _units(self) -> Iterator[tuple[str, Marker, int]]:
         start = 0
@@ -209,7 +234,7 @@ class _Reader:
         for item in self._ledger.items(key):
             if not isinstance(item, Dropped):
                 repository = item.columns["repository"]
-                if repository in marker.repositories and repository in self._splits:
+                if repository in marker.repositories and self._is_known(repository):
                     yield item
                     continue
                 evidence = f"a row of {shown(repository)}, of which its unit has none"
@@ -253,21 +278,11 @@ class _Straddling:
             self._doomed.update(number for number, its_rank in near if its_rank > rank)
 
 
-def _rows_by_repository(markers: Sequence[Marker]) -> Counter[str]:
-    num_rows: Counter[str] = Counter()
-    for marker in markers:
-        num_rows.update(marker.sessions)
-    return num_rows
-
-
-def _largest_first(markers: Sequence[Marker], splits: Mapping[str, str]) -> list[str]:
+def _largest_first(sizes: Mapping[str, int]) -> list[str]:
     """Return the splits that have rows, the largest first; train alone where no split has rows, since
-    ``datasets.load_dataset`` refuses a folder without a Parquet file.
+    ``datasets.load_dataset`` refuses a folder without a Parquet file. It refuses a split without rows, too, so that
+    splits that have none have no file.
     """
-    sizes: Counter[str] = Counter()
-    for repository, num_rows in _rows_by_repository(markers).items():
-        if repository in splits:  # else its rows are refused (``_Reader``)
-            sizes[splits[repository]] += num_rows
     # Of two splits of one size the first in SPLITS counts as larger: the order must not hang on a dictionary's.
     return sorted((split for split in sizes if sizes[split]), key=lambda s: (-sizes[s], SPLITS.index(s))) or ["train"]
 

@@ -104,7 +104,7 @@ def produce(
         keys,
         notes=origin.notes(),
         config=config,
-        splits=origin.splits,
+        rule=origin.split_rule,
         keeps_copies=origin.keeps_copies,
         on_row=watcher.merged,
     )

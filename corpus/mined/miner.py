@@ -41,6 +41,7 @@ from trace_mine.corpus.mined.staging import stage_checkout
 from trace_mine.corpus.mined.tracer_arguments import tracer_arguments, warm_modules
 from trace_mine.corpus.mined.tracing import ORIGIN, trace_unit
 from trace_mine.corpus.rows import printable
+from trace_mine.corpus.splits import ByFunction, ByRepository, SplitRule
 from trace_mine.corpus.stats import CallNote, EnvironmentNote, ItemNote, Notes
 from trace_mine.corpus.work import Traces, WorkUnit
 from trace_mine.tracer.schema import SCHEMA_VERSION, Drop
@@ -117,8 +118,9 @@ class Mined:
         return trace_unit
 
     @property
-    def splits(self) -> None:
-        """None: rows are split by their repositories' names."""
+    def split_rule(self) -> SplitRule:
+        """By repository, or by function where that is asked for."""
+        return ByFunction() if self._options.split_by == "function" else ByRepository()
 
     @property
     def keeps_copies(self) -> bool:

@@ -11,6 +11,7 @@ from typing import TypedDict, cast
 
 from trace_mine.corpus.hashing import code_hash, content_key
 from trace_mine.corpus.rows import RowOrigin, make_row
+from trace_mine.corpus.splits import Declared, SplitRule
 from trace_mine.corpus.stats import Notes
 from trace_mine.corpus.synthetic.task import SPLITS, Stage, Task
 from trace_mine.corpus.synthetic.tasks import make_task
@@ -99,11 +100,11 @@ class Synthetic:
         return generate_unit
 
     @property
-    def splits(self) -> Mapping[str, str]:
+    def split_rule(self) -> SplitRule:
         """One repository for each split: the rows' sequences of commands decide the split (see ``task``), so all rows
         that were made for a split stand in it.
         """
-        return {f"{self._options.task}-{split}": split for split in SPLITS}
+        return Declared({f"{self._options.task}-{split}": split for split in SPLITS})
 
     @property
     def keeps_copies(self) -> bool:
@@ -126,7 +127,7 @@ class Synthetic:
             {
                 "path": options.task,
                 "name": f"stage {number} row {index}",
-                "repository": f"{options.task}-{split}",  # `splits` maps it to its split
+                "repository": f"{options.task}-{split}",  # `split_rule` maps it to its split
                 "entry": options.task,
                 "line": index,
             }
