@@ -13,25 +13,22 @@ import json
 import os
 import re
 import shutil
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 from trace_mine.corpus.card import dataset_card
 from trace_mine.corpus.ledger import Ledger
-from trace_mine.corpus.rows import Row, text_key
 from trace_mine.corpus.schema import parquet_schema
 from trace_mine.corpus.shards import ShardWriter
-from trace_mine.corpus.splits import SPLITS, NearIndex, SplitRule
+from trace_mine.corpus.split_reader import SplitReader
+from trace_mine.corpus.splits import SPLITS, ByRepository, NearIndex, SplitRule
 from trace_mine.corpus.stats import Notes, Stats
 from trace_mine.corpus.tally import Counts
 from trace_mine.corpus.thinning import CopyKind, Thinning
-from trace_mine.corpus.work import Dropped, Item, Marker
+from trace_mine.corpus.work import Marker
 from trace_mine.tracer.atomic import write_atomically
-from trace_mine.tracer.inside.protocol.forms import shown
-from trace_mine.tracer.inside.reasons import Reason
 
 DATA, RECORDS = "data", "records"
 """The folders of a dataset: rows, and records of snippets without a session that replays."""
@@ -52,7 +49,7 @@ def merge(
     *,
     notes: Notes,
     config: Mapping[str, object],
-    rule: SplitRule,
+    rule: SplitRule | None = None,
     keeps_copies: bool = False,
     on_row: Callable[[Counts], None] = lambda counts: None,
 ) -> Merged:
@@ -63,18 +60,19 @@ def merge(
         keys: the units, all finished, in the order of the dataset.
         notes: further entries of ``stats.json``.
         config: the dataset's configuration, JSON, for ``stats.json`` and the card.
-        rule: says which split a row stands in.
+        rule: says which split a row stands in; None: by the name of its repository.
         keeps_copies: near-duplicates within a split stay (``thinning``), as they do where splits are declared.
         on_row: called with the counts after each row.
 
     What can't be read, and what is no row, is a drop of the snippet that it stands for, whatever is on disk.
     """
+    rule = ByRepository() if rule is None else rule
     # Below the ledger, so on the same file system as `data/`: `_publish` renames files from here.
     building = ledger.root / "building"
     shutil.rmtree(building, ignore_errors=True)
     building.mkdir()
     markers = [ledger.marker_or_damage(key) for key in keys]
-    reader = _Reader(ledger, keys, markers, rule)
+    reader = SplitReader(ledger, keys, markers, rule)
     order = _largest_first(reader.sizes())
     counts = Counts()
     straddling = _Straddling(reader, order, is_active=rule.compares)
@@ -88,7 +86,7 @@ def merge(
 
 
 def _write_rows(
-    reader: _Reader,
+    reader: SplitReader,
     order: Sequence[str],
     straddling: _Straddling,
     thinning: Thinning,
@@ -127,7 +125,7 @@ def _write_rows(
     return shards, first_text
 
 
-def _write_records(reader: _Reader, markers: Sequence[Marker], building: Path, counts: Counts) -> list[Path]:
+def _write_records(reader: SplitReader, markers: Sequence[Marker], building: Path, counts: Counts) -> list[Path]:
     """Write the records of each split that has some; return their shards. A record has no text that could be another
     one's duplicate.
     """
@@ -147,102 +145,13 @@ def _write_records(reader: _Reader, markers: Sequence[Marker], building: Path, c
     return shards
 
 
-def _write_drops(reader: _Reader, path: Path, counts: Counts) -> None:
+def _write_drops(reader: SplitReader, path: Path, counts: Counts) -> None:
     with open(path, "wb") as file:
         for drop in reader.drops():
             counts.add_drop(drop)
             file.write(json.dumps(asdict(drop)).encode("ascii") + b"\n")
         file.flush()
         _sync(file)
-
-
-class _Reader:
-    """Reads the units' rows split by split. A row's number is the place of its snippet among those of all units."""
-
-    def __init__(self, ledger: Ledger, keys: Sequence[str], markers: Sequence[Marker], rule: SplitRule) -> None:
-        self._ledger, self._keys, self._markers, self._rule = ledger, keys, markers, rule
-        self._with_more_drops: set[str] = set()  # units in which more was refused than their markers know of
-
-    def rows(self, split: str) -> Iterator[tuple[int, bytes, Row]]:
-        """Yield (number, text key, row) of the rows that stand in this split."""
-        for key, marker, start in self._units():
-            # Units without rows of this split aren't decompressed: a mined unit has one repository, so it is read once
-            # where splits are by repository.
-            if self._may_have(split, marker.repositories):
-                for number, item in enumerate(self._items(key, marker), start):
-                    if isinstance(item, Dropped) or item.is_record:
-                        continue
-                    if self._rule.of_row(item.columns) == split:
-                        # not the marker's text key: it may say that two rows are one
-                        yield number, bytes.fromhex(text_key(item.columns["text"])), item
-
-    def records(self, split: str) -> Iterator[Row]:
-        """Yield the records that stand in this split."""
-        for key, marker, _ in self._units():
-            if self._may_have(split, marker.records):
-                for item in self._items(key, marker):
-                    if isinstance(item, Dropped) or not item.is_record:
-                        continue
-                    if self._rule.of_row(item.columns) == split:
-                        yield item
-
-    def drops(self) -> Iterator[Dropped]:
-        """Yield every drop, in the units' order."""
-        for key, marker, _ in self._units():
-            # The units without drops are read for their rows alone, if their rows stand in any split.
-            is_read = any(self._may_have(split, marker.repositories) for split in SPLITS)
-            if marker.drops or key in self._with_more_drops or not is_read:
-                yield from (item for item in self._items(key, marker) if isinstance(item, Dropped))
-
-    def sizes(self) -> Counter[str]:
-        """Return the number of rows of each split: by the markers where they tell, else by reading the rows once."""
-        sizes: Counter[str] = Counter()
-        for key, marker, _ in self._units():
-            splits = {name: self._rule.of_repository(name) for name in marker.sessions if self._is_known(name)}
-            for name, split in splits.items():
-                if split is not None:
-                    sizes[split] += marker.sessions[name]
-            if None in splits.values():
-                items = (item for item in self._items(key, marker) if not isinstance(item, Dropped))
-                sizes.update(
-                    self._rule.of_row(item.columns)
-                    for item in items
-                    if not item.is_record and splits[item.columns["repository"]] is None
-                )
-        return sizes
-
-    def _may_have(self, split: str, repositories: Iterable[str]) -> bool:
-        """True unless the names alone say that no row of these repositories stands in the split."""
-        return any(self._rule.of_repository(name) in (split, None) for name in repositories if self._is_known(name))
-
-    def _is_known(self, repository: str) -> bool:
-        try:
-            self._rule.of_repository(repository)
-        except KeyError:
-            return False
-        return True
-
-    def _units(self) -> Iterator[tuple[str, Marker, int]]:
-        start = 0
-        for key, marker in zip(self._keys, self._markers, strict=True):
-            yield key, marker, start
-            start += marker.found
-
-    def _items(self, key: str, marker: Marker) -> Iterator[Item]:
-        """Yield the unit's items; a row of a repository that the unit is not said to have stands in no split."""
-        num_drops = 0
-        for item in self._ledger.items(key):
-            if not isinstance(item, Dropped):
-                repository = item.columns["repository"]
-                if repository in marker.repositories and self._is_known(repository):
-                    yield item
-                    continue
-                evidence = f"a row of {shown(repository)}, of which its unit has none"
-                item = Dropped(reason=Reason.BAD_ROW.value, path="", name="", evidence=evidence)
-            num_drops += 1
-            yield item
-        if num_drops > marker.drops:
-            self._with_more_drops.add(key)
 
 
 class _Straddling:
@@ -254,7 +163,7 @@ class _Straddling:
         is_active: False where the origin keeps its splits apart by itself; then no row is doomed.
     """
 
-    def __init__(self, reader: _Reader, order: Sequence[str], *, is_active: bool) -> None:
+    def __init__(self, reader: SplitReader, order: Sequence[str], *, is_active: bool) -> None:
         self._rank = {split: rank for rank, split in enumerate(order)}
         self._rows: list[tuple[int, int]] = []  # of each indexed session: (number, rank of its split)
         self._doomed: set[int] = set()

@@ -7,7 +7,7 @@ origin, and the two origins never import each other.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 from trace_mine.corpus.splits import SplitRule
@@ -54,3 +54,6 @@ class Origin(Protocol):
         """Return further entries of ``stats.json``, such as the files that could not be read. They are known once
         ``units()`` is exhausted.
         """
+
+    def plan_notes(self) -> tuple[Sequence[tuple[int, Notes]], Notes]:
+        """Return the parts that ``notes`` are joined from: of each input by its place, and of the whole command."""

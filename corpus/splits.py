@@ -116,7 +116,7 @@ class ByFunction:
 
 
 @dataclass(frozen=True, slots=True)
-class Declared:
+class DeclaredSplits:
     """The rule of an origin whose splits are disjoint by construction: each repository has a split that is given."""
 
     splits: Mapping[str, str]

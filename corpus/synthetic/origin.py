@@ -4,14 +4,14 @@ ones.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import TypedDict, cast
 
 from trace_mine.corpus.hashing import code_hash, content_key
 from trace_mine.corpus.rows import RowOrigin, make_row
-from trace_mine.corpus.splits import Declared, SplitRule
+from trace_mine.corpus.splits import DeclaredSplits, SplitRule
 from trace_mine.corpus.stats import Notes
 from trace_mine.corpus.synthetic.task import SPLITS, Stage, Task
 from trace_mine.corpus.synthetic.tasks import make_task
@@ -104,7 +104,7 @@ class Synthetic:
         """One repository for each split: the rows' sequences of commands decide the split (see ``task``), so all rows
         that were made for a split stand in it.
         """
-        return Declared({f"{self._options.task}-{split}": split for split in SPLITS})
+        return DeclaredSplits({f"{self._options.task}-{split}": split for split in SPLITS})
 
     @property
     def keeps_copies(self) -> bool:
@@ -150,6 +150,10 @@ class Synthetic:
     def notes(self) -> Notes:
         """Return no further entries."""
         return {}
+
+    def plan_notes(self) -> tuple[Sequence[tuple[int, Notes]], Notes]:
+        """Return no parts."""
+        return (), {}
 
 
 # Once for each worker process, not for each unit: full permutations of 6 variables are a table of 719 x 720 entries.

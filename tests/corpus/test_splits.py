@@ -17,7 +17,7 @@ from trace_mine.corpus.splits import (
     SPLITS,
     ByFunction,
     ByRepository,
-    Declared,
+    DeclaredSplits,
     NearIndex,
     grams,
     split_of,
@@ -88,7 +88,7 @@ def test_a_row_that_opens_nothing_is_split_by_its_own_name() -> None:
 
 
 def test_declared_splits_know_their_repositories_and_no_others() -> None:
-    rule = Declared({"task-train": "train", "task-test": "test"})
+    rule = DeclaredSplits({"task-train": "train", "task-test": "test"})
     assert rule.of_row(a_row(repository="task-test")) == "test"
     with pytest.raises(KeyError):
         rule.of_repository("another")

@@ -3,6 +3,8 @@
 Every line that is written begins with a random word, since the repository's own code runs in this process and may write
 too. Code that looks through the process can learn the word; what it then invents are snippets, which run in a sandbox.
 The rest of a line is JSON: ``item_protocol`` says of which form, and believes no more than that.
+
+Over 400 lines because an item's fixtures, parameters and statements are found by one walk over pytest's objects.
 """
 
 from __future__ import annotations
