@@ -229,7 +229,8 @@ def is_literal(node: ast.expr) -> bool:
     if isinstance(node, ast.Constant):
         return True
     if isinstance(node, ast.UnaryOp):
-        return isinstance(node.op, ast.USub) and isinstance(node.operand, ast.Constant)
+        is_number = isinstance(node.operand, ast.Constant) and type(node.operand.value) in (int, float, complex)
+        return isinstance(node.op, ast.USub) and is_number
     if isinstance(node, (ast.List, ast.Tuple, ast.Set)):
         return all(is_literal(item) for item in node.elts)
     if isinstance(node, ast.Dict):
