@@ -34,7 +34,7 @@ _IMMUTABLE = frozenset({*ATOMS, *(LIBRARY_REPR - {bytearray}), tuple, frozenset}
 """Types whose values CPython may share by itself: that two variables hold one object says nothing there."""
 
 
-class Shown(NamedTuple):
+class Showing(NamedTuple):
     """An expression that shows something.
 
     Attributes:
@@ -85,33 +85,33 @@ class Reveals:
         """Forget the fields of a variable that is gone."""
         self._fields.pop(name, None)
 
-    def sources(self, name: str, spelt: bool) -> list[Shown]:
+    def sources(self, name: str, spelt: bool) -> list[Showing]:
         """The expressions that show the variable; none where nothing has to be shown, or can be.
 
         ``spelt``: the command spells the value (``x = 1``), so that a plain one is not shown again.
         """
         value = self.namespace[name]
         if value is None:  # an echo shows nothing of None
-            return [] if spelt else [Shown(f"{name} is None", (0, name))]
+            return [] if spelt else [Showing(f"{name} is None", (0, name))]
         if values.stable(value):
             if spelt:
                 return []
             if len(repr(value)) <= LONGEST_VALUE:
-                return [Shown(name, _place_of(value, 0, name))]
+                return [Showing(name, _place_of(value, 0, name))]
             # A variable of the program named ``len`` would be called instead.
             if not hasattr(value, "__len__") or self.namespace.get("len", len) is not len:
                 return []
             # len and slices of exact built-in types run no code of the snippet, and say something true of the value
             sliced = isinstance(value, (str, bytes, list, tuple))
             number, owner = _place_of(value, 0, name)
-            length = Shown(f"len({name})", (number, f"len {owner}"))
-            return [length, Shown(f"{name}[:3]", (number, f"[:3] {owner}"))] if sliced else [length]
+            length = Showing(f"len({name})", (number, f"len {owner}"))
+            return [length, Showing(f"{name}[:3]", (number, f"[:3] {owner}"))] if sliced else [length]
         if is_plain_member(value):
-            return [Shown(name, (0, name))]
+            return [Showing(name, (0, name))]
         shown = arrays.shown_by(name, value)
         if shown is None:
             return self._changed_fields(name, value)
-        return [Shown(source, (id(value), source.replace(name, "", 1))) for source in shown]
+        return [Showing(source, (id(value), source.replace(name, "", 1))) for source in shown]
 
     def is_assigned(self, path: str, command: Assigned) -> bool:
         """Return True if a variable or field holds what the command's text says: no method of the class took it."""
@@ -144,13 +144,13 @@ class Reveals:
             entry = self._own_classes[id(kind)] = kind, own
         return entry[1]
 
-    def _changed_fields(self, name: str, value: object) -> list[Shown]:
+    def _changed_fields(self, name: str, value: object) -> list[Showing]:
         """Expressions that show the fields of an object that changed since it was shown under this name."""
         if not self._has_own_fields(value):
             return []
         before = self._fields.get(name, {})
         after: dict[str, tuple[bytes | str, dict[str, bytes | str]]] = {}
-        changed: list[Shown] = []
+        changed: list[Showing] = []
         for key, field in self._own_fields(value):
             # Remembered even where it can't be shown: it may become a value that can.
             shot = values.snapshot(field)
@@ -186,13 +186,13 @@ class Reveals:
         ]
 
 
-def _shown_field(path: str, owner: object, key: str, field: object) -> list[Shown]:
+def _shown_field(path: str, owner: object, key: str, field: object) -> list[Showing]:
     """The expression that shows a field of an object; none where it can't be shown."""
     if field is None:
-        return [Shown(f"{path} is None", (id(owner), key))]
+        return [Showing(f"{path} is None", (id(owner), key))]
     if values.stable(field):
-        return [Shown(path, _place_of(field, id(owner), key))]
-    return [Shown(path, (id(owner), key))] if is_plain_member(field) else []
+        return [Showing(path, _place_of(field, id(owner), key))]
+    return [Showing(path, (id(owner), key))] if is_plain_member(field) else []
 
 
 def _place_of(value: object, owner: int, name: str) -> tuple[int, str]:

@@ -12,7 +12,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import final
 
-from trace_mine.tracer.inside.observe.reveals import Assigned, Reveals, Shown, assigned
+from trace_mine.tracer.inside.observe.reveals import Assigned, Reveals, Showing, assigned
 from trace_mine.tracer.inside.reasons import Reason
 from trace_mine.tracer.inside.views.opening import Block, Comprehension, Loop, Opening, Shows, past_budget
 
@@ -38,7 +38,7 @@ class OpensAll(Opening):
         self._spare = spare
         self._comprehensions = comprehensions
         self._repeats = repeats
-        self._told: set[str] = set()
+        self._known: set[str] = set()
         """Variables whose value the text has given since they were last bound or changed."""
 
     @property
@@ -94,36 +94,36 @@ class OpensAll(Opening):
             if name != self._spare and name in self._reveals.namespace
         }
         expressions = [each for of_name in due.values() for each in of_name]
-        told: set[tuple[int, str]] = set()
+        known: set[tuple[int, str]] = set()
         chosen = {each.source for each in expressions}
         if not self._repeats:
             expressions = self._with_one_place(command, expressions)
-            told |= self._given(command, due, expressions)
-            chosen = _one_of_each(source, [each for each in expressions if each.place not in told])
+            known |= self._given(command, due, expressions)
+            chosen = _one_of_each(source, [each for each in expressions if each.place not in known])
         num_left = MOST_REVEALS
         for each in expressions:
             if each.source in chosen and num_left and session.show_value(each.source):
                 num_left -= 1
-                told.add(each.place)
-        untold = {each.source for each in expressions if each.place not in told}
-        self._told.difference_update(wrote)
-        self._told.update(name for name, of_name in due.items() if untold.isdisjoint(each.source for each in of_name))
+                known.add(each.place)
+        unknown = {each.source for each in expressions if each.place not in known}
+        self._known.difference_update(wrote)
+        self._known.update(name for name, of_name in due.items() if unknown.isdisjoint(each.source for each in of_name))
 
     def _given(
-        self, command: Assigned, due: Mapping[str, Sequence[Shown]], expressions: Sequence[Shown]
+        self, command: Assigned, due: Mapping[str, Sequence[Showing]], expressions: Sequence[Showing]
     ) -> set[tuple[int, str]]:
         """The places whose value the command gives: it spells that, or names a variable whose value is known."""
         if command.value is None or (command.other is None and not command.is_spelt):
             return set()
-        is_told = command.is_spelt or command.other in self._told
+        is_known = command.is_spelt or command.other in self._known
         # of another name for an object the fields were shown when they changed
-        given = {each.source for name in command.names for each in due.get(name, ()) if is_told or "." in each.source}
+        given = {each.source for name in command.names for each in due.get(name, ()) if is_known or "." in each.source}
         for path in command.fields:
-            if is_told and self._reveals.is_assigned(path, command):
+            if is_known and self._reveals.is_assigned(path, command):
                 given |= {path, f"{path} is None"}
         return {each.place for each in expressions if each.source in given}
 
-    def _with_one_place(self, command: Assigned, expressions: list[Shown]) -> list[Shown]:
+    def _with_one_place(self, command: Assigned, expressions: list[Showing]) -> list[Showing]:
         """The expressions, with one place for all that ``x = self.y = f()`` binds to one value."""
         paths = {*command.names, *command.fields}
         if len(paths) < 2 or not self._reveals.hold_one(paths):
@@ -134,14 +134,14 @@ class OpensAll(Opening):
         ]
 
     def unshown(self, names: Iterable[str]) -> None:
-        self._told.difference_update(names)
+        self._known.difference_update(names)
 
     def forget(self, name: str) -> None:
         self._reveals.forget(name)
-        self._told.discard(name)
+        self._known.discard(name)
 
 
-def _one_of_each(source: str, expressions: Sequence[Shown]) -> set[str]:
+def _one_of_each(source: str, expressions: Sequence[Showing]) -> set[str]:
     """Choose one expression for each object or field that a command changed: under the name that the command uses, else
     under the shortest one, of these the latest.
     """
