@@ -13,6 +13,7 @@ import re
 from collections.abc import Callable, Iterator
 
 from trace_mine.tracer.inside.reasons import Reason
+from trace_mine.tracer.inside.syntax.changed_text import Span, replaced
 from trace_mine.tracer.inside.syntax.names import CannotOpen
 from trace_mine.tracer.inside.syntax.text import (
     CHANGED_BY_DOCTEST,
@@ -26,9 +27,6 @@ LONGEST_CALL = 200
 """Characters of a call in a comment; a call that is longer is cut."""
 LONGEST_SOURCE = 20_000
 """Characters of a function that is shown; 99.9% of functions are shorter."""
-
-Span = tuple[ast.expr | ast.stmt, str]
-"""A node with the text that is to stand in its place."""
 
 
 def one_line(text: str, longest: int = LONGEST_CALL) -> str:
@@ -134,7 +132,7 @@ def _as_tree(definition: ast.FunctionDef, name: str, is_safe: Callable[[ast.expr
     plain.decorator_list, plain.name = [], name
     tree = _parsed(unparse(_without_docstring(plain)))
     lines = unparse(tree).split("\n")
-    text = "\n".join(_replaced(lines, [*_docstring(tree), *_header(tree, is_safe)], (1, 0)))
+    text = "\n".join(replaced(lines, [*_docstring(tree), *_header(tree, is_safe)], (1, 0)))
     return _with_comment(without_blank_lines(text), comment)
 
 
@@ -185,7 +183,7 @@ def _own_text(
             return None
     inside = {line for node in strings for line in range(node.lineno, (node.end_lineno or node.lineno) + 1)}
     spans = [*_docstring(definition), *_header(definition, is_safe)]
-    texts = _replaced(block, spans, (first, indent))
+    texts = replaced(block, spans, (first, indent))
     texts[0] = texts[0].replace(head, f"def {name}", 1)
     # blank lines end a block at a prompt; of a node of several lines the further ones are empty now
     text = "\n".join(line for number, line in enumerate(texts, first) if line.strip() or number in inside)
@@ -245,22 +243,6 @@ def _header(definition: ast.FunctionDef, is_safe: Callable[[ast.expr], bool]) ->
     for note in [*notes, *([definition.returns] if definition.returns is not None else [])]:
         if not is_safe(note):
             yield note, repr(one_line(unparse(note)))
-
-
-def _replaced(lines: list[str], spans: list[Span], origin: tuple[int, int]) -> list[str]:
-    """Return lines with other texts in the place of some nodes; lines that a node leaves over are empty.
-
-    ``origin`` is the line and column, in the nodes' positions, of the first character.
-    """
-    line_0, column_0 = origin
-    made = [line.encode("utf-8", "surrogatepass") for line in lines]
-    for node, new in sorted(spans, key=lambda span: (span[0].lineno, span[0].col_offset), reverse=True):
-        first, last = node.lineno - line_0, (node.end_lineno or node.lineno) - line_0
-        end = (node.end_col_offset or 0) - column_0
-        made[first] = made[first][: node.col_offset - column_0] + new.encode() + made[last][end:]
-        for number in range(first + 1, last + 1):
-            made[number] = b""
-    return [line.decode("utf-8", "surrogatepass") for line in made]
 
 
 def _comment(definition: ast.FunctionDef, qualified: str) -> str:
