@@ -2,13 +2,14 @@
 
 ``definition_text`` gives a ``def`` that can be executed anywhere: it has its author's lines, but neither decorators nor
 what evaluating its header would need names for. A default that may run something is ``...``, an annotation that may is
-a string. The docstring is its first line: its examples would tell what the session is about to show.
+a string. The docstring is its first sentence: its examples would tell what the session is about to show.
 """
 
 from __future__ import annotations
 
 import ast
 import copy
+import itertools
 import re
 from collections.abc import Callable, Iterator
 
@@ -25,6 +26,9 @@ from trace_mine.tracer.inside.syntax.text import (
 
 LONGEST_CALL = 200
 """Characters of a call in a comment; a call that is longer is cut."""
+_BEGINS = frozenset("`'\"(")
+"""What a line of a sentence begins with, where it is no letter or digit."""
+_END_OF_SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z`])")
 LONGEST_SOURCE = 20_000
 """Characters of a function that is shown; 99.9% of functions are shorter."""
 
@@ -160,12 +164,13 @@ def _own_text(
     head = f"def {definition.name}"
     if len(block) != last - first + 1 or not block[0][indent:].startswith(head):
         return None
-    if any(line[:indent].strip() for line in block):
+    document = _document(definition)
+    of_document = range(document.lineno + 1, (document.end_lineno or 0) + 1) if document is not None else ()
+    if any(line[:indent].strip() for number, line in enumerate(block, first) if number not in of_document):
         return None  # a comment or a string stands further left
     # columns of a tree count bytes of UTF-8
     block[-1] = block[-1].encode("utf-8", "surrogatepass")[: definition.end_col_offset].decode("utf-8", "surrogatepass")
     block = [line[indent:] for line in block]
-    document = _document(definition)
     strings = [
         node
         for node in ast.walk(definition)
@@ -197,13 +202,13 @@ def _without_decorators(definition: ast.FunctionDef) -> ast.FunctionDef:
 
 
 def _without_docstring(definition: ast.FunctionDef) -> ast.FunctionDef:
-    """Return a definition whose docstring is its first line."""
+    """Return a definition whose docstring is its first sentence."""
     document = _document(definition)
     if document is None:
         return definition
     short = copy.copy(definition)
     short.body = [
-        ast.copy_location(ast.Expr(ast.Constant(_first_line(document.value))), document),
+        ast.copy_location(ast.Expr(ast.Constant(_summary(document.value))), document),
         *definition.body[1:],
     ]
     return short
@@ -215,11 +220,16 @@ def _document(definition: ast.FunctionDef) -> ast.Expr | None:
     return first if is_text and isinstance(first, ast.Expr) else None
 
 
-def _first_line(value: ast.expr) -> str:
-    """The first line of a docstring, which is no example."""
+def _summary(value: ast.expr) -> str:
+    """The first sentence of a docstring, on one line; its first line, where it has a long one or an example."""
     assert isinstance(value, ast.Constant)
-    line = str(value.value).strip().split("\n")[0].strip()
-    return "..." if line.startswith(">>>") else one_line(line)
+    lines = [line.strip() for line in str(value.value).strip().split("\n")]
+    if lines[0].startswith(">>>"):
+        return "..."
+    # a list, an underline or a field (``:param x:``) is no part of a sentence
+    sentence = list(itertools.takewhile(lambda line: line[:1].isalnum() or line[:1] in _BEGINS, lines[1:]))
+    text = _END_OF_SENTENCE.split(" ".join([lines[0], *sentence]), maxsplit=1)[0]
+    return one_line(text if len(text) <= LONGEST_CALL else lines[0])
 
 
 def _docstring(definition: ast.FunctionDef) -> Iterator[Span]:
@@ -227,7 +237,7 @@ def _docstring(definition: ast.FunctionDef) -> Iterator[Span]:
     document = _document(definition)
     if document is None or not isinstance(document.value, ast.Constant):
         return
-    line = _first_line(document.value)
+    line = _summary(document.value)
     if document.value.value != line:
         yield document, repr(line) if set(line) & set('"\\') else f'"""{line}"""'
 
