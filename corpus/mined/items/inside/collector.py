@@ -24,13 +24,14 @@ from trace_mine_items.function_facts import (
     as_dotted,
     class_name,
     first_line,
+    function_of,
     has_plain_init,
     last_line,
     skip_reason,
     uses_of_request,
 )
 from trace_mine_items.known_fixtures import BUILT_IN, OF_PLUGINS, STANDS_IN, WITHOUT_EFFECT
-from trace_mine_items.reached import reached
+from trace_mine_items.reached import InheritedTests
 from trace_mine_items.sources import fixture_parameter, imports_for, parametrized
 from trace_mine_items.values import Speller
 from trace_mine_items.warning_filters import filters_of
@@ -89,13 +90,10 @@ class _Plugin:
         if not self._is_collected:
             return
         items = [item for item in session.items if isinstance(item, pytest.Function)]
-        classes: dict[int, set[int]] = {}
-        for item in items:
-            classes.setdefault(id(_function_of(item)), set()).add(id(item.cls))
+        inherited = InheritedTests(items, self._root)
         for item in items:
             self._num_items += 1
-            is_inherited = len(classes[id(_function_of(item))]) > 1
-            self._write({"item_recipe": _Recipe(item, self._root, is_inherited=is_inherited).record()})
+            self._write({"item_recipe": _Recipe(item, self._root, inherited).record()})
 
     def finish(self, code: int) -> None:
         """Write what is to be said of the collection."""
@@ -112,12 +110,6 @@ class _Plugin:
         self._write({"collection_summary": summary})
 
 
-def _function_of(item: Any) -> Any:
-    return inspect.unwrap(getattr(item.function, "__func__", item.function))
-
-
-_REACHED: dict[tuple[int, int], list[str]] = {}
-"""What a method reaches, by the method and the class."""
 _BODIES: dict[tuple[object, ...], tuple[dict[str, object], frozenset[str]]] = {}
 """Statements with the modules that they name, by function, class, module, and names of arguments, fixtures and numbers:
 with these, and the definitions that are looked up, markdown-it-py's 1,189 items take 1.7 s of CPU instead of 9.0.
@@ -131,11 +123,11 @@ class _NotSpelt(Exception):
 class _Recipe:
     """What a session of one item needs."""
 
-    def __init__(self, item: Any, root: str, *, is_inherited: bool) -> None:
+    def __init__(self, item: Any, root: str, inherited: InheritedTests) -> None:
         self._item = item
         self._root = root
-        self._is_inherited = is_inherited
-        self._function = _function_of(item)
+        self._inherited = inherited
+        self._function = function_of(item)
         self._speller = Speller(vars(item.module))
         self._fixtures: dict[tuple[str, int], dict[str, object]] = {}
         self._names = {*getattr(getattr(self._function, "__code__", None), "co_names", ())}
@@ -195,8 +187,7 @@ class _Recipe:
                     raise _NotSpelt("no_identifier")
             if not record["skip"]:
                 record.update(self._body())
-            if self._is_inherited:
-                record.update(self._inherited())
+            record.update(self._inherited.columns(item))
         except _NotSpelt as why:
             record["problem"] = str(why)
         except Exception as error:  # a plugin's or the repository's own object, of any behaviour
@@ -238,14 +229,6 @@ class _Recipe:
             "fixtures": columns_of([*self._fixtures.values()]),
             "modules": sorted(self._speller.modules),
         }
-
-    def _inherited(self) -> dict[str, object]:
-        """Where a method stands that several classes have, and what it reaches in this one."""
-        key = id(self._function), id(self._item.cls)
-        if key not in _REACHED:
-            _REACHED[key] = reached(self._function, self._item.cls, self._root)
-        file = getattr(getattr(self._function, "__code__", None), "co_filename", "")
-        return {"home": os.path.relpath(file, self._root) if file else "", "reaches": _REACHED[key]}
 
     def _draw(self) -> dict[str, str]:
         """The arguments of one example of a hypothesis test, whose own function takes the place of the wrapper."""

@@ -9,9 +9,12 @@ from __future__ import annotations
 import dis
 import functools
 import inspect
+import os
 import types
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
+
+from trace_mine_items.function_facts import function_of
 
 # ``Any``: functions, classes and modules of the repository.
 
@@ -40,6 +43,28 @@ _SIGNS = {
 }  # fmt: skip
 
 
+class InheritedTests:
+    """What is written of items whose function several classes have: where it stands, and what it reaches in each."""
+
+    def __init__(self, items: Sequence[Any], root: str) -> None:
+        self._root = root
+        self._reached: dict[tuple[int, int], list[str]] = {}
+        self._classes: dict[int, set[int]] = {}
+        for item in items:
+            self._classes.setdefault(id(function_of(item)), set()).add(id(item.cls))
+
+    def columns(self, item: Any) -> dict[str, object]:
+        """Return the fields of an item's record; none of another test's."""
+        function = function_of(item)
+        file = getattr(getattr(function, "__code__", None), "co_filename", "")
+        if len(self._classes.get(id(function), ())) < 2 or not file:
+            return {}
+        key = id(function), id(item.cls)
+        if key not in self._reached:
+            self._reached[key] = reached(function, item.cls, self._root)
+        return {"home": os.path.relpath(file, self._root), "reaches": self._reached[key]}
+
+
 def reached(function: Any, cls: Any, root: str) -> list[str]:
     """Return the functions below ``root`` that a method of a class of tests reaches, as ``file:line``, in order."""
     search = _Search(root)
@@ -47,7 +72,7 @@ def reached(function: Any, cls: Any, root: str) -> list[str]:
     search.meet(function)
     for _ in range(DEPTH):
         search.go_deeper()
-    return sorted(search.found)[:MOST]
+    return sorted(search.places)[:MOST]
 
 
 class _Search:
@@ -55,7 +80,7 @@ class _Search:
         self._root = root
         self.owners: list[Any] = []
         """Classes and modules that were met, in which names are looked up."""
-        self.found: dict[str, Any] = {}
+        self.places: set[str] = set()
         self._new: list[Any] = []
         self._names: set[str] = {"__init__", "__new__"}
 
@@ -76,8 +101,8 @@ class _Search:
             code = getattr(getattr(value, "__func__", value), "__code__", None)
             if isinstance(code, types.CodeType) and code.co_filename.startswith(f"{self._root}/"):
                 place = f"{code.co_filename[len(self._root) + 1 :]}:{code.co_firstlineno}"
-                if place not in self.found:
-                    self.found[place] = value
+                if place not in self.places:
+                    self.places.add(place)
                     self._new.append(getattr(value, "__func__", value))
 
     def go_deeper(self) -> None:
