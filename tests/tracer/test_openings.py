@@ -231,6 +231,18 @@ def test_another_name_for_a_value_that_the_text_gave_is_not_shown() -> None:
     assert session.after("i = b") == ["i"]
 
 
+def test_the_fields_of_an_object_are_not_shown_again_under_another_name() -> None:
+    session = Written("box = Box(n=1); held = Box(box=box)")
+    session.after("f = print", "box", "held")
+    assert session.after("x = box") == [] and session.after("y = held.box") == []
+    session.run("outer = Box(inner=Box(n=3))")
+    assert session.after("v = outer.inner") == ["v.n"], "nothing has shown this object"
+    assert session.after("z = held.box.n") == ["z"], "a value that is read back"
+    session.namespace["Reading"] = type("Reading", (Box,), {"box": property(lambda self: Box(n=2))})
+    session.run("reading = Reading()")
+    assert session.after("w = reading.box") == ["w.n"], "the class makes another object"
+
+
 def test_a_field_that_the_command_gives_is_not_shown() -> None:
     session = Written("box = Box(); n = 5")
     assert session.after("box.a = 1", "box") == []

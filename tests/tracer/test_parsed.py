@@ -87,6 +87,8 @@ def test_a_tree_is_parsed_once_and_none_where_there_is_none():
         ("a = b = [1, 2]", ("a", "b"), (), True, None),
         ("a = b", ("a",), (), False, "b"),
         ("a.b = c = d.e = b", ("c",), ("a.b", "d.e"), False, "b"),
+        ("a = b.c.d", ("a",), (), False, "b.c.d"),
+        ("a = f().d", ("a",), (), False, None),
         ("a = -1", ("a",), (), True, None),
         ("a = -True", ("a",), (), False, None),  # an expression: nobody can read it as a literal
         ("a == 5", (), (), False, None),

@@ -67,8 +67,11 @@ class Assigned:
 
     @property
     def other(self) -> str | None:
-        """The variable whose value it is (``x = y``); None where it is another expression."""
-        return self.value.id if isinstance(self.value, ast.Name) else None
+        """The variable or field whose value it is (``x = y.z``); None where it is another expression."""
+        inner = self.value
+        while isinstance(inner, ast.Attribute):
+            inner = inner.value
+        return ast.unparse(self.value) if self.value is not None and isinstance(inner, ast.Name) else None
 
 
 class Reveals:
@@ -119,6 +122,11 @@ class Reveals:
         if command.other is not None:
             return held is self._held(command.other)
         return command.value is not None and values.snapshot(held) == values.snapshot(ast.literal_eval(command.value))
+
+    def has_other_name(self, name: str) -> bool:
+        """Return True if another variable whose fields were shown holds the same object."""
+        held = self.namespace[name]
+        return any(each != name and self.namespace.get(each, _NOTHING) is held for each in self._fields)
 
     def hold_one(self, paths: Iterable[str]) -> bool:
         """Return True if all these variables and fields hold one object."""

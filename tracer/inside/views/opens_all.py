@@ -116,8 +116,11 @@ class OpensAll(Opening):
         if command.value is None or (command.other is None and not command.is_spelt):
             return set()
         is_known = command.is_spelt or command.other in self._known
-        # of another name for an object the fields were shown when they changed
-        given = {each.source for name in command.names for each in due.get(name, ()) if is_known or "." in each.source}
+        given = set()
+        for name in command.names:
+            # of another name for an object the fields were shown when they changed
+            is_other = command.other is not None and name in due and self._reveals.has_other_name(name)
+            given |= {each.source for each in due.get(name, ()) if is_known or (is_other and "." in each.source)}
         for path in command.fields:
             if is_known and self._reveals.is_assigned(path, command):
                 given |= {path, f"{path} is None"}

@@ -153,7 +153,8 @@ class SpacedReveals:
             self._given.update(dict.fromkeys(command.names, shown))
         elif command.other in self._given:
             self._given.update(dict.fromkeys(command.names, self._given[command.other]))
-        names = (*command.names, *([] if command.other is None else [command.other]))
+        other = command.other
+        names = (*command.names, *([other] if other is not None and other.isidentifier() else []))
         if len(names) > 1:
             number = self._same.get(names[-1], self._num_commands)
             self._same.update(dict.fromkeys(names, number))
