@@ -77,7 +77,8 @@ def mine(
         int | None,
         typer.Option(
             min=1,
-            help="Tests that differ in their parameters alone, of which sessions are made: the most unlike ones.",
+            help="Tests that differ in parameters, literals or their class alone, of which sessions are made: the most "
+            "unlike ones.",
             show_default="4",
         ),
     ] = None,

@@ -30,7 +30,7 @@ class MineOptions:
         follow: how deep calls of the repository's own functions are opened; 0 keeps every call as one command.
         limits: of one run.
         limit: the number of snippets to stop after; None for all of them.
-        siblings: the number of items of one test that differ in their parameters alone, of which sessions are made.
+        siblings: the number of tests that are alike, of which sessions are made.
         licences: ``all`` or ``permissive``.
         scripts: patterns of paths within a repository: files that one matches are its scripts, and no others.
         packages: folders of installed packages for the sandbox.

@@ -27,12 +27,14 @@ from trace_mine_items.function_facts import (
     as_dotted,
     class_name,
     first_line,
+    function_of,
     has_plain_init,
     last_line,
     skip_reason,
     uses_of_request,
 )
 from trace_mine_items.known_fixtures import BUILT_IN, OF_PLUGINS, STANDS_IN, WITHOUT_EFFECT
+from trace_mine_items.reached import InheritedTests
 from trace_mine_items.sources import fixture_parameter, imports_for, parametrized
 from trace_mine_items.values import Speller
 from trace_mine_items.warning_filters import filters_of
@@ -103,9 +105,11 @@ class _Plugin:
         if not self._is_collected:
             return
         items = [item for item in session.items if isinstance(item, pytest.Function)]
-        for item in few_of_each(items, _test_of, self._most_of_a_test):
+        taken = [*few_of_each(items, _test_of, self._most_of_a_test)]
+        inherited = InheritedTests(taken, self._root)
+        for item in taken:
             self._num_items += 1
-            self._write({"item_recipe": _Recipe(item, self._root).record()})
+            self._write({"item_recipe": _Recipe(item, self._root, inherited).record()})
         self._num_left_out = len(items) - self._num_items
 
     def finish(self, code: int) -> None:
@@ -142,10 +146,11 @@ class _NotSpelt(Exception):
 class _Recipe:
     """What a session of one item needs."""
 
-    def __init__(self, item: Any, root: str) -> None:
+    def __init__(self, item: Any, root: str, inherited: InheritedTests) -> None:
         self._item = item
         self._root = root
-        self._function = inspect.unwrap(getattr(item.function, "__func__", item.function))
+        self._inherited = inherited
+        self._function = function_of(item)
         self._speller = Speller(vars(item.module))
         self._fixtures: dict[tuple[str, int], dict[str, object]] = {}
         self._names = {*getattr(getattr(self._function, "__code__", None), "co_names", ())}
@@ -191,6 +196,8 @@ class _Recipe:
             "has_plain_init": False,
             "is_drawn": False,
             "prepares": [],
+            "home": "",
+            "reaches": [],
         }
         try:
             record["skip"] = skip_reason(item)[:MAX_NODEID]
@@ -203,6 +210,7 @@ class _Recipe:
                     raise _NotSpelt("no_identifier")
             if not record["skip"]:
                 record.update(self._body())
+            record.update(self._inherited.columns(item))
         except _NotSpelt as why:
             record["problem"] = str(why)
         except Exception as error:  # a plugin's or the repository's own object, of any behaviour
