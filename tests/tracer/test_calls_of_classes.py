@@ -176,3 +176,89 @@ def test_an_attribute_that_a_class_looks_up_by_itself_stays_closed(tracer, kit) 
         "    def size(self):\n        return 1\na = A()\nprint(a.size())\n"
     )
     assert "a.size()" not in [call.text for call in traced(tracer, kit, source).calls]
+
+
+GENERIC = "from typing import Generic, TypeVar\nT = TypeVar('T')\nclass A(Generic[T]):\n"
+LIBRARY = "import types\nclass A:\n    __class_getitem__ = classmethod(types.GenericAlias)\n"
+INIT = "    def __init__(self, n=2):\n        self.n = n\n"
+
+
+@pytest.mark.parametrize("head", [GENERIC, LIBRARY, "class A(list):\n"], ids=["typing", "types", "list"])
+def test_a_class_with_its_parameters_is_opened_like_the_class(tracer, kit, head: str) -> None:
+    trace = traced(
+        tracer, kit, f"{head}{INIT}a = A[int](len('ab') + 1)\nprint(vars(a))\nb = A['int']()\nprint(vars(b))\n"
+    )
+    assert [call.text for call in trace.calls] == ["A[int](len('ab') + 1)", "A['int']()"]
+    steps = [step.source for step in trace.steps]
+    assert "self.__orig_class__ = A[int]" in steps, "the instance remembers the alias, once it is made"
+    assert steps.index("self.n = n") < steps.index("self.__orig_class__ = A[int]")
+    assert [step.output for step in trace.steps if step.source == "print(vars(a))"] == [
+        "{'n': 3, '__orig_class__': __main__.A[int]}"
+    ]
+
+
+def test_an_alias_in_a_variable_is_opened_like_the_class(tracer, kit) -> None:
+    trace = traced(tracer, kit, f"{GENERIC}{INIT}Ints = A[int]\na = Ints(n=3)\nprint(a.__orig_class__ is Ints)\n")
+    assert [call.text for call in trace.calls] == ["Ints(n=3)"] and "\nTrue\n" in trace.text
+
+
+def test_instances_that_cannot_remember_an_alias_are_told_nothing(tracer, kit) -> None:
+    head = LIBRARY + "    __slots__ = ('n',)\n"
+    trace = traced(tracer, kit, f"{head}{INIT}a = A[int](3)\nprint(a.n, hasattr(a, '__orig_class__'))\n")
+    assert [call.text for call in trace.calls] == ["A[int](3)"] and "\n3 False\n" in trace.text
+    assert "self.__orig_class__" not in trace.text
+
+
+OTHER_ALIASES = {
+    "its own": "class A:\n    def __class_getitem__(cls, item):\n        return cls\n",
+    "sets": LIBRARY + "    def __setattr__(self, name, value):\n        object.__setattr__(self, name + '_', value)\n",
+    "shared": LIBRARY + "    __orig_class__ = property(lambda self: 1)\n",
+    "compares": GENERIC + "    pass\nclass M(type):\n    def __hash__(cls):\n        print('asked')\n        return 1\n"
+    "class int(metaclass=M):\n    pass\nclass A(Generic[T]):\n",
+}
+"""Classes ``A`` of which ``A[int](3)`` may run code of the program's own besides ``__init__``."""
+
+
+@pytest.mark.parametrize("name", OTHER_ALIASES)
+def test_an_alias_that_may_run_more_is_called(tracer, kit, name: str) -> None:
+    trace = traced(
+        tracer, kit, f"{OTHER_ALIASES[name]}{INIT}a = A[int](3)\nprint(sorted(vars(a).values(), key=str)[0])\n"
+    )
+    assert [step.output for step in trace.steps if step.source.startswith("print(sorted")] == ["3"]
+    assert "self = A.__new__(A)" not in trace.text
+
+
+def test_a_method_of_what_a_class_makes_is_opened_after_the_instance_was_made(tracer, kit) -> None:
+    source = (
+        "order = []\ndef noted(n):\n    order.append(n)\n    return n\n"
+        "class A:\n    n = 1\n    def told(self, m):\n        return self.n + m\n"
+        "x = A().told(noted(2)) + A().told(m=3)\nprint(x, order)\n"
+    )
+    trace = traced(tracer, kit, source)
+    assert [call.text for call in trace.calls] == ["noted(2)", "A().told(noted(2))", "A().told(m=3)"]
+    steps = [step.source for step in trace.steps]
+    assert steps.index("value_1 = A()") < steps.index("order.append(n)"), "Python makes the object first"
+    assert "\n7 [2]\n" in trace.text
+
+
+def test_super_is_opened_where_the_session_has_no_name_for_the_class(tracer, kit) -> None:
+    source = (
+        "def made():\n    global a\n    class A:\n        def told(self):\n            return 1\n"
+        "    class B(A):\n        def told(self):\n            return super().told() + 1\n"
+        "    a = B()\nmade()\nprint(a.told())\n"
+    )
+    # no name leads there: the call stays
+    trace = traced(tracer, kit, source)
+    assert trace.kept_whole.get("super") and "\n2\n" in trace.text
+
+
+def test_super_is_opened_by_the_name_that_the_module_has_for_the_class(tmp_path, kit) -> None:
+    (tmp_path / "lib.py").write_text(
+        "class _Above:\n    def told(self):\n        return 1\n"
+        "class _Base(_Above):\n    def told(self):\n        return super().told() + 1\n"
+        "class Child(_Base):\n    pass\n"
+    )
+    with kit.PlainTracer(kit.TracerConfig(follow=3, repository=tmp_path, sys_path=(".",))) as tracer:
+        trace = traced(tracer, kit, "from lib import Child\nc = Child()\nprint(c.told())\n")
+    assert [call.name for call in trace.calls] == ["_Base.told", "_Above.told"] and "\n2\n" in trace.text
+    assert not trace.kept_whole

@@ -361,6 +361,13 @@ class Reason(StrEnum):
         ),
     )
     EMPTY = "empty", _tracing("No statement of the snippet is a command: it only passes, or is a docstring.")
+    FOCUS_MISSED = (
+        "focus_missed",
+        _tracing(
+            "The session was to open the calls that lead to one function, and one of them stayed a call. The evidence "
+            "says which, and why."
+        ),
+    )
     SANDBOX_DENIED = (
         "sandbox_denied",
         _tracing(

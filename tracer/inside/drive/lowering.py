@@ -35,7 +35,15 @@ from trace_mine.tracer.inside.drive.implicit import (
 from trace_mine.tracer.inside.drive.operators import asked_of, is_print
 from trace_mine.tracer.inside.drive.parts import Part, conditional_parts, part, parts_of, with_part
 from trace_mine.tracer.inside.drive.prints import open_texts
-from trace_mine.tracer.inside.drive.sites import UsedUp, collected_generator, each_of, iterates_own, sites_in, used_up
+from trace_mine.tracer.inside.drive.sites import (
+    UsedUp,
+    collected_generator,
+    each_of,
+    iterates_own,
+    makes_object,
+    sites_in,
+    used_up,
+)
 from trace_mine.tracer.inside.drive.stored_generators import is_stored, resume, resumption_of, stored_generator
 from trace_mine.tracer.inside.drive.targets import target_of
 from trace_mine.tracer.inside.reasons import Reason
@@ -299,6 +307,8 @@ class Lowering:
         # in ``f(x).g(y)`` which method ``g`` is comes out only now, once ``f(x)`` was opened
         before = node.func.value if isinstance(node.func, ast.Attribute) else node.func
         if (id(node) in self._sites or id(before) in self._sites) and not context.budget.is_full:
+            if isinstance(call.func, ast.Attribute) and makes_object(context, call):
+                call = with_part(call, (("func", None), ("value", None)), self.held.settle(call.func.value))
             target = target_of(context, call, generator=False)
             if target is not None and needs_variables(context, call, target):
                 call = self._gathered(call)

@@ -66,7 +66,15 @@ def opens(context: DriveContext, node: ast.expr, asked: list[Asked]) -> bool:
         collected_generator(context, node) is not None or used_up(context, node) is not None
     ):
         return True
+    if makes_object(context, node):
+        return True
     return target_of(context, node, generator=False) is not None and context.opening.opens_callee(node.func)
+
+
+def makes_object(context: DriveContext, node: ast.Call) -> bool:
+    """Return True for ``C().method()`` with a method of the program's own, which is found once ``C()`` was run."""
+    function = node.func
+    return isinstance(function, ast.Attribute) and makes_instance(context, function.value, function.attr)
 
 
 def collected_generator(context: DriveContext, node: ast.Call) -> ast.expr | None:
