@@ -50,6 +50,23 @@ def _stored(context: DriveContext, target: ast.expr, value: ast.expr) -> Implici
     return None
 
 
+def deletes_own(context: DriveContext, target: ast.expr) -> bool:
+    """Return True if ``del`` of the target makes a call that can be opened."""
+    return not context.budget.is_full and _deleted(context, target) is not None
+
+
+def open_deletion(context: DriveContext, target: ast.expr, frame: Frame) -> bool:
+    """Open the call of ``__delitem__`` that ``del x[i]`` makes; return False where it makes none that can be opened."""
+    implied = None if context.budget.is_full else _deleted(context, target)
+    return implied is not None and open_implicit(context, implied, frame, is_used=False) is not None
+
+
+def _deleted(context: DriveContext, target: ast.expr) -> ImplicitCall | None:
+    if not isinstance(target, ast.Subscript) or not is_spelt_index(target.slice):
+        return None
+    return special_call(context, "__delitem__", [target.value, target.slice])
+
+
 def stores_own(context: DriveContext, target: ast.expr) -> bool:
     """Return True if an assignment to the target makes a call that can be opened."""
     return not context.budget.is_full and _stored(context, target, ast.Constant(None)) is not None
