@@ -483,6 +483,7 @@ DISCOVERY: dict[Reason, Found] = {
     Reason.ALL_SKIPPED: Found(text='"""\n>>> 1  # doctest: +SKIP\n1\n"""\n', path="a.py"),
     Reason.BAD_DOCTEST: Found(text='"""\n>>>1\n1\n"""\n', path="a.py"),
     Reason.BAD_BLOCK: Found(text="```python\nf(...\n```\n", path="README.md"),
+    Reason.BEYOND_LIMIT: Found(text="```python\n# no statement\n```\n" * 401, path="README.md"),
     Reason.NO_STATEMENT_RUNS: Found(text="```python\nimport nowhere\nnowhere.f()\n```\n", path="README.md"),
     Reason.NOT_IMPORTABLE: Found(text='"""\n>>> 1\n1\n"""\n', path="not-a-name.py"),
     Reason.TEST_RUNNER: Found(text="import unittest\nif __name__ == '__main__':\n    unittest.main()\n", path="a.py"),

@@ -97,7 +97,10 @@ def _binary(name: str, this: str, other: str, kind: type, other_kind: type) -> s
         if other_kind is not kind and issubclass(other_kind, kind):
             return None
         return f"{this} {_BINARY[name]} {other}"
-    # the left operand declines before: one of Python's own, since another one's method would be run too
+    # the left operand declines before: one of Python's own, since another one's method would be run too. A text takes
+    # whatever stands behind ``%``
+    if name == "rmod" and issubclass(other_kind, (str, bytes, bytearray)):
+        return None
     if name[0] == "r" and name[1:] in _BINARY and not other_kind.__flags__ & HEAP:
         return f"{other} {_BINARY[name[1:]]} {this}"
     return None
