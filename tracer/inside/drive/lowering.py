@@ -40,6 +40,7 @@ from trace_mine.tracer.inside.drive.sites import (
     collected_generator,
     each_of,
     iterates_own,
+    looks_up,
     makes_object,
     sites_in,
     used_up,
@@ -294,7 +295,7 @@ class Lowering:
             collected = self._collect(generator)
             context.return_to(self._position)
             return self._settled(with_part(node, (("args", 0),), collected), before_site)
-        call = self.arguments(node)
+        call = self.arguments(self._with_function(node) if id(node) in self._sites else node)
         # what a call gave that was opened may be a generator: ``tuple(stream(n))``
         if call is not node and (given := collected_generator(context, call)) is not None:
             collected = self._collect(given)
@@ -322,6 +323,18 @@ class Lowering:
             else:
                 return self._settled(self._implicit(call), before_site)
         return self._settled(call, before_site)
+
+    def _with_function(self, node: ast.Call) -> ast.Call:
+        """Open the look-up of a call's function, which comes before its arguments, where that runs a function."""
+        context = self._context
+        if context.budget.is_full or not looks_up(context, node):
+            return node
+        implied = implicit_call(context, node.func)
+        assert implied is not None and isinstance(node.func, ast.Attribute)
+        ast.copy_location(implied.call, node.func)
+        result = open_implicit(context, implied, self._frame)
+        context.return_to(self._position)
+        return node if result is None else with_part(node, (("func", None),), self.held.settle(result, stem="function"))
 
     def _ask_length(self, iterable: ast.expr) -> None:
         """Open the ``__len__`` of an instance, by which Python guesses how long a list of its items will be."""

@@ -9,17 +9,17 @@ import ast
 import copy
 
 from trace_mine.tracer.inside.drive.context import DriveContext
+from trace_mine.tracer.inside.drive.descriptors import setter_call
 from trace_mine.tracer.inside.drive.frames import Frame
 from trace_mine.tracer.inside.drive.implicit import (
-    ImplicitCall,
     concerns,
     has_in_place,
     implicit_call,
     in_place,
     open_implicit,
-    setter_call,
     special_call,
 )
+from trace_mine.tracer.inside.drive.implied import ImplicitCall
 from trace_mine.tracer.inside.drive.operators import asked_of, is_spelt_index
 from trace_mine.tracer.inside.drive.sites import sites_in
 from trace_mine.tracer.inside.syntax.names import bound_names
