@@ -262,3 +262,41 @@ def test_super_is_opened_by_the_name_that_the_module_has_for_the_class(tmp_path,
         trace = traced(tracer, kit, "from lib import Child\nc = Child()\nprint(c.told())\n")
     assert [call.name for call in trace.calls] == ["_Base.told", "_Above.told"] and "\n2\n" in trace.text
     assert not trace.kept_whole
+
+
+TABLE = """\
+class Token:
+    def __init__(self, kind):
+        self.kind = kind
+
+class Ruler:
+    def __init__(self):
+        self.rules = {"a": self.first}
+        self.parts = {"x": self}
+
+    def first(self, n):
+        return n + 1
+
+    def __getitem__(self, name):
+        return self.parts[name]
+
+    @property
+    def same(self):
+        return self
+
+    def run(self, token):
+        return self.rules[token.kind](3)
+
+    def below(self, name):
+        return self[name].same.first(5)
+
+ruler = Ruler()
+token = Token("a")
+"""
+
+
+def test_functions_of_tables_and_behind_opened_look_ups_are_opened(tracer, kit) -> None:
+    trace = traced(tracer, kit, TABLE + "print(ruler.run(token))\nprint(ruler.below('x'))\n")
+    names = [call.name.rpartition(".")[2] for call in trace.calls]
+    assert names == ["__init__", "__init__", "run", "first", "below", "__getitem__", "same", "first"]
+    assert trace.unopened_frames == {"class_body": 2} and "\n4\n" in trace.text and "\n6\n" in trace.text

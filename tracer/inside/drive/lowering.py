@@ -305,9 +305,9 @@ class Lowering:
             return self._settled(self._called_back(call, made), before_site)
         if id(node) in self._sites and resumption_of(context, call) is not None:
             return self._resumed(call, before_site, unused)
-        # in ``f(x).g(y)`` which method ``g`` is comes out only now, once ``f(x)`` was opened
+        # in ``f(x).a.g(y)`` which method ``g`` is comes out only now, once ``f(x)`` was opened
         before = node.func.value if isinstance(node.func, ast.Attribute) else node.func
-        if (id(node) in self._sites or id(before) in self._sites) and not context.budget.is_full:
+        if (id(node) in self._sites or self.has_site(before)) and not context.budget.is_full:
             if isinstance(call.func, ast.Attribute) and makes_object(context, call):
                 call = with_part(call, (("func", None), ("value", None)), self.held.settle(call.func.value))
             target = target_of(context, call, generator=False)

@@ -74,7 +74,10 @@ def static_value(context: DriveContext, node: ast.expr) -> object:
     if isinstance(node, ast.Name):
         return context.variables.peek(node)
     if isinstance(node, ast.Subscript):
-        return _item(static_value(context, node.value), context.variables.peek(node.slice))
+        # a table of functions by what an attribute says: ``self.rules[token.type]``
+        is_attribute = isinstance(node.slice, ast.Attribute)
+        key = static_value(context, node.slice) if is_attribute else context.variables.peek(node.slice)
+        return _item(static_value(context, node.value), key)
     if not isinstance(node, ast.Attribute):
         return missing
     base = static_value(context, node.value)
