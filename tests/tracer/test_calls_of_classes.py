@@ -300,3 +300,78 @@ def test_functions_of_tables_and_behind_opened_look_ups_are_opened(tracer, kit) 
     names = [call.name.rpartition(".")[2] for call in trace.calls]
     assert names == ["__init__", "__init__", "run", "first", "below", "__getitem__", "same", "first"]
     assert trace.unopened_frames == {"class_body": 2} and "\n4\n" in trace.text and "\n6\n" in trace.text
+
+
+NEW = {
+    "a named tuple": (
+        "from collections import namedtuple\nclass A(namedtuple('P', 'x y')):\n    def __new__(cls, x, y=0):\n"
+        "        y = y or x\n        return super().__new__(cls, x, y)\n",
+        "a = A(noted(2))\nprint(tuple(a), order)\n",
+        ["noted", "__new__"],
+        "(2, 2) [2]",
+    ),
+    "a text with an __init__": (
+        "class A(str):\n    def __new__(cls, text, *, loud=False):\n        return str.__new__(cls, text.upper())\n"
+        "    def __init__(self, text, *, loud=False):\n        self.loud = loud\n",
+        "a = A('ab', loud=noted(True))\nprint(a, a.loud, order)\n",
+        ["noted", "__new__", "__init__"],
+        "AB True [True]",
+    ),
+    "one instance": (
+        "class A:\n    made = None\n    def __new__(cls):\n        cls.made = cls.made or object.__new__(cls)\n"
+        "        return cls.made\n",
+        "print(A() is A())\n",
+        ["__new__", "__new__"],
+        "True",
+    ),
+    "no instance": (
+        "class A:\n    def __new__(cls, n):\n        return n * 2\n"
+        "    def __init__(self, n):\n        print('never')\n",
+        "print(A(4))\n",
+        ["__new__"],
+        "8",
+    ),
+    "an instance of a class below": (
+        "class A:\n    def __new__(cls, n):\n        return object.__new__(B)\n"
+        "class B(A):\n    def __init__(self, n):\n        self.n = n\n",
+        "print(A(4).n)\n",
+        ["__new__", "__init__"],
+        "4",
+    ),
+    "the __init__ of a container": (
+        "class A(list):\n    def __new__(cls, items):\n        return super().__new__(cls)\n",
+        "print(A([1, 2]))\n",
+        ["__new__"],
+        "[1, 2]",
+    ),
+    "an exception": (
+        "class A:\n    def __new__(cls, n):\n        raise ValueError(n)\n",
+        "try:\n    A(1)\nexcept ValueError as error:\n    print(error)\n",
+        ["__new__"],
+        "1",
+    ),
+    "an __init__ that returns something": (
+        "class A:\n    def __new__(cls):\n        return object.__new__(cls)\n"
+        "    def __init__(self):\n        return 3\n",
+        "try:\n    A()\nexcept TypeError as error:\n    print(error)\n",
+        None,
+        "__init__() should return None, not 'int'",
+    ),
+    "arguments that are spread": (
+        "class A:\n    def __new__(cls, *args, **kw):\n        return object.__new__(cls)\n"
+        "    def __init__(self, *args, **kw):\n        self.given = args, kw\n",
+        "xs = [1, 2]\nprint(A(*xs, b=noted(3)).given, A(*xs).given, A(**{'c': 4}).given)\n",
+        None,
+        "((1, 2), {'b': 3}) ((1, 2), {}) ((), {'c': 4})",
+    ),
+}
+NOTED = "order = []\ndef noted(n):\n    order.append(n)\n    return n\n"
+
+
+@pytest.mark.parametrize("name", NEW)
+def test_new_is_opened_then_init_of_what_it_gave(tracer, kit, name: str) -> None:
+    definition, use, names, output = NEW[name]
+    trace = traced(tracer, kit, NOTED + definition + use)
+    assert f"\n{output}\n" in trace.text and "never" not in [step.output for step in trace.steps]
+    if names is not None:
+        assert [call.name.rpartition(".")[2] for call in trace.calls] == names

@@ -21,6 +21,7 @@ from trace_mine.tracer.inside.drive.arguments import needs_variables
 from trace_mine.tracer.inside.drive.callbacks import CalledBack, called_back, open_called_back
 from trace_mine.tracer.inside.drive.calls import open_call
 from trace_mine.tracer.inside.drive.comprehensions import Search, is_order_free, open_comprehension
+from trace_mine.tracer.inside.drive.constructions import open_new, opens_new
 from trace_mine.tracer.inside.drive.context import DriveContext
 from trace_mine.tracer.inside.drive.frames import Frame
 from trace_mine.tracer.inside.drive.generators import collect, open_called
@@ -320,6 +321,11 @@ class Lowering:
                 context.return_to(self._position)  # the opened call's commands came from other lines
                 if result is not None:
                     return self._result(result, before_site, unused)
+            elif opens_new(context, call):
+                # both of its functions get the arguments
+                call = self._gathered(call)
+                instance = open_new(context, call, self.held, frame)
+                return self._settled(call if instance is None else instance, before_site)
             else:
                 return self._settled(self._implicit(call), before_site)
         return self._settled(call, before_site)

@@ -8,6 +8,7 @@ from typing import cast
 
 from trace_mine.tracer.inside.drive.callbacks import called_back
 from trace_mine.tracer.inside.drive.comprehensions import COLLECTORS, SEARCHES, Search, may_open
+from trace_mine.tracer.inside.drive.constructions import opens_new
 from trace_mine.tracer.inside.drive.context import DriveContext
 from trace_mine.tracer.inside.drive.generators import catches_end
 from trace_mine.tracer.inside.drive.implicit import (
@@ -67,7 +68,7 @@ def opens(context: DriveContext, node: ast.expr, asked: list[Asked]) -> bool:
         collected_generator(context, node) is not None or used_up(context, node) is not None
     ):
         return True
-    if makes_object(context, node) or looks_up(context, node):
+    if makes_object(context, node) or looks_up(context, node) or opens_new(context, node):
         return True
     return target_of(context, node, generator=False) is not None and context.opening.opens_callee(node.func)
 
