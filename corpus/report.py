@@ -239,6 +239,11 @@ def why_nothing(stats: Stats) -> str:
             f": {drop_sentence(reason).rstrip('.')}" if reason else ""
         )
     files = stats.get("files")
+    ignored = stats.get("ignored_inputs", [])
+    if ignored and (files is None or files["read"] == 0):
+        named = "; ".join(f"{one_line(each['name'])}: {one_line(each['reason'])}" for each in ignored[:MAX_NAMED_FILES])
+        more = f"; and {len(ignored) - MAX_NAMED_FILES} more" if len(ignored) > MAX_NAMED_FILES else ""
+        return f"no snippet was found, as no repository could be read: {named}{more}"
     if files is None:
         return "no snippet was found"
     if files["read"] == 0:

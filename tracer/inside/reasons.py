@@ -201,6 +201,14 @@ class Reason(StrEnum):
             "The evidence has the line and what was expected there.",
         ),
     )
+    BEYOND_LIMIT = (
+        "beyond_limit",
+        _discovery(
+            "A limit ended the reading of a page of documentation, of a section of it, or of scripts.yaml. What stands "
+            "behind it counts as one snippet.",
+            "The evidence says how much that is; cut the page in parts, or correct the first entries.",
+        ),
+    )
     NEEDS_FIXTURE = (
         "needs_fixture",
         _discovery(
@@ -361,6 +369,13 @@ class Reason(StrEnum):
         ),
     )
     EMPTY = "empty", _tracing("No statement of the snippet is a command: it only passes, or is a docstring.")
+    FOCUS_MISSED = (
+        "focus_missed",
+        _tracing(
+            "The session was to open the calls that lead to one function, and one of them stayed a call. The evidence "
+            "says which, and why."
+        ),
+    )
     SANDBOX_DENIED = (
         "sandbox_denied",
         _tracing(
