@@ -117,12 +117,26 @@ class CallNote(TypedDict, total=False):
     failures: list[str]
 
 
+class CleaningNote(TypedDict):
+    """What was replaced before repositories were mined: the files that were looked at, findings by ``cleaning.kinds``
+    in all and by repository, the first places (path, line and kind, never the value), and files that stayed as they
+    are.
+    """
+
+    files: int
+    replaced: dict[str, int]
+    repositories: dict[str, dict[str, int]]
+    examples: list[dict[str, str | int]]
+    not_replaced: list[str]
+
+
 class Notes(TypedDict, total=False):
     """Entries that the mined origin adds; the synthetic origin adds none.
 
     ``ignored_inputs``: ``name`` and ``reason`` of each input that is no repository; ``missing_packages``: for each
     repository, the packages that it imports and that are not installed; ``environments``: what was made for each;
-    ``tests``: what pytest collected in it; ``calls``: what was harvested there.
+    ``tests``: what pytest collected in it; ``calls``: what was harvested there; ``cleaning``: what was replaced, where
+    personal data isn't kept; ``left_out_by_licence``: repositories whose own licence is refused.
     """
 
     files: FileStats
@@ -131,6 +145,8 @@ class Notes(TypedDict, total=False):
     tests: dict[str, ItemNote]
     calls: dict[str, CallNote]
     missing_packages: dict[str, list[str]]
+    cleaning: CleaningNote
+    left_out_by_licence: list[dict[str, str]]
 
 
 class Stats(GroupStats, Notes):

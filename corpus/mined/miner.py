@@ -9,11 +9,15 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from trace_mine.corpus.cleaning.scrub import scrub
+from trace_mine.corpus.decontamination.benchmark_file import benchmark_file
 from trace_mine.corpus.hashing import code_hash, content_key
+from trace_mine.corpus.mined.cleaned_repositories import RepositoryCleaner
 from trace_mine.corpus.mined.environments.for_repository import COMMIT, RepositoryEnvironments, RepositoryPackages
 from trace_mine.corpus.mined.environments.provision import kept_environments
 from trace_mine.corpus.mined.file_counts import AllFileCounts
 from trace_mine.corpus.mined.import_search import search_of
+from trace_mine.corpus.mined.licences import NOASSERTION
 from trace_mine.corpus.mined.options import MineOptions as MineOptions
 from trace_mine.corpus.mined.payload import (
     MinedEntry,
@@ -91,10 +95,15 @@ class Mined:
         self._candidate_search = CandidateSearch(options, self._staging, tell)
         self._files = AllFileCounts()
         self._missing: dict[str, Counter[str]] = {}
+        self._left_out: list[dict[str, str]] = []
+        self._cleaner = None if options.keep_personal else RepositoryCleaner(self._staging, tell)
+        self._benchmarks = benchmark_file(options.benchmarks, options.benchmarks_digest, self._staging)
         self._targets: list[NamedInput] = []
         self._ignored: list[IgnoredInput] = []
         self.unreadable: list[str] = []
         self.input_names = [input_name(text) for text in inputs]
+        if self._cleaner is not None:
+            self.input_names = [scrub(name).text for name in self.input_names]
         # Here and not in `units`: a misspelt path ends the command before anything is traced.
         self._search = search_of(options.python or sys.executable)
         for named in find_targets(inputs, self._search):
@@ -156,12 +165,20 @@ class Mined:
             with self._start_reader([*shown]) as reader:
                 for target in targets:
                     repository = open_target(target, reader, self._staging, self._search)
-                    reading = repository if isinstance(repository, Drop) else self._read(reader, repository, num_left)
+                    replaced = None
+                    if self._cleaner is not None and isinstance(repository, Repository):
+                        repository, replaced = self._cleaner.clean(reader, repository)
+                    if isinstance(repository, Drop):
+                        reading: RepositoryReading | Drop = repository
+                    else:
+                        reading = self._read(reader, repository, target, num_left)
                     if isinstance(repository, Drop) or isinstance(reading, Drop):
                         assert isinstance(reading, Drop)
                         unit = self._unreadable_unit(name_of(target), reading)
                         yield partial(iter, (unit,))
                         continue
+                    if self._cleaner is not None and replaced is not None:
+                        self._cleaner.count(reading.summary.name, replaced)
                     if num_left is not None:
                         num_left = max(0, num_left - len(reading.candidates))
                     repository = self._with_version_files(repository, reading.summary)
@@ -179,12 +196,15 @@ class Mined:
         python = self._options.python or sys.executable
         return RepositoryReader(shown, self._staging, python=python, **levels, reads_git=self._options.as_of == COMMIT)
 
-    def _read(self, reader: RepositoryReader, repository: Repository, limit: int | None) -> RepositoryReading | Drop:
+    def _read(
+        self, reader: RepositoryReader, repository: Repository, target: NamedInput, limit: int | None
+    ) -> RepositoryReading | Drop:
         """Read a repository, and count its files."""
         reading = reader.read(
             repository.root,
             fallback_name=repository.fallback_name,
             metadata=repository.metadata,
+            checkout=repository.checkout,
             origin=repository.origin,
             only=repository.only,
             is_stdlib=repository.stdlib,
@@ -193,12 +213,16 @@ class Mined:
             # what others' calls are harvested from may lie behind the limit
             limit=None if self._options.harvests else limit,
             scripts=ScriptChoice(rule=repository.script_rule, globs=self._options.scripts),
-            is_permissive_only=self._options.licences == "permissive",
+            licences=self._options.licence_rule(target.kind),
             wants_commit_time=self._options.as_of == COMMIT,
+            ignore=target.ignore,
+            benchmarks=None if self._benchmarks is None else self._benchmarks.path,
+            ignore_prefix=f"{target.path.name}/" if target.kind == "folder" else "",
         )
         if isinstance(reading, RepositoryReading):
             summary = reading.summary
             self._files.add(summary.num_read, summary.unsearched, {str(role): n for role, n in summary.roles.items()})
+            self._tell_licence(summary, target.kind)
             for line in manifest_problems(reading.candidates):
                 self._tell(f"{summary.name}: {line}")
             for path, role in summary.not_scripts:
@@ -206,6 +230,17 @@ class Mined:
             for example in summary.examples:
                 self._files.add_example(summary.name, example.path, example.reason, example.evidence)
         return reading
+
+    def _tell_licence(self, summary: RepositorySummary, kind: str) -> None:
+        """Say what a repository's licence means for it, where that is left out or not known."""
+        if summary.licence in summary.not_permissive:
+            states = "states no licence" if summary.licence == NOASSERTION else f"is under {summary.licence}"
+            self._left_out.append({"repository": summary.name, "licence": summary.licence})
+            self._tell(f"{summary.name} {states} and is left out, but for files under another: --licenses all mines it")
+        elif summary.licence == NOASSERTION and self._options.licence_rule(kind) != "any":
+            self._tell(
+                f"{summary.name} states no licence; it is mined as a folder of yours: --licenses permissive doesn't"
+            )
 
     def _with_version_files(self, repository: Repository, summary: RepositorySummary) -> Repository:
         """The repository with the files that its build would write, as a copy; itself where it lacks none."""
@@ -224,7 +259,10 @@ class Mined:
 
         The notes are those of the units that were made, so they are complete after ``units`` is exhausted.
         """
+        cleaning: Notes = {} if self._cleaner is None else {"cleaning": self._cleaner.note()}
         return {
+            **cleaning,
+            "left_out_by_licence": self._left_out,
             "files": self._files.as_json(),
             "ignored_inputs": [{"name": printable(item.name), "reason": item.explanation} for item in self._ignored],
             "tests": dict(sorted(self._items.items())),
@@ -302,6 +340,9 @@ class Mined:
                     "tracer_factory": self._options.tracer_factory,
                     "tracer": tracer,
                     "hidden": [str(repository.root), str(self._staging.resolve())],
+                    "cleans": not self._options.keep_personal,
+                    "benchmarks": None if self._benchmarks is None else str(self._benchmarks.path),
+                    "problems": [list(place) for place in summary.problems],
                     "repository": origin,
                     "snippets": snippets,
                 }
