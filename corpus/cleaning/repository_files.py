@@ -106,7 +106,7 @@ def clean_files(root: Path, patterns: Sequence[str], counts: CleaningCounts) -> 
     """
     compiled = [re.compile(pattern) for pattern in patterns]
     foreign: Finder = partial(matches_of, patterns=compiled)
-    found: dict[str, Scrubbed | None] = {}
+    results: dict[str, Scrubbed | None] = {}
     known: dict[str, tuple[str, Kind]] = {}
     for file in walk(root, CLEANED_SUFFIXES):
         if file.drop is not None or _NEVER_RUN.match(file.path):
@@ -114,15 +114,15 @@ def clean_files(root: Path, patterns: Sequence[str], counts: CleaningCounts) -> 
         if (decoded := decoded_text(root, file.path)) is not None:
             result = _scrubbed(decoded[0], file.path, (foreign,))
             # of a clean file nothing need be held
-            found[file.path] = result if result is None or result.findings else None
+            results[file.path] = result if result is None or result.findings else None
             if result is None:
                 counts.kept.append(file.path)
             else:
                 _add_known(decoded[0], result, known)
-    counts.num_files = len(found)
+    counts.num_files = len(results)
     everywhere: Finder = partial(known_values, known=known)
     num_chars = 0
-    for path, result in found.items():
+    for path, result in results.items():
         new_path = clean_path(path)
         if path in counts.kept or (result is None and not known and new_path == path):
             continue

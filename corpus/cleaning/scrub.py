@@ -65,17 +65,17 @@ def find_all(text: str, further: Sequence[Finder] = ()) -> list[Finding]:
         further: finders beside FINDERS.
     """
     flat = flattened(text)
-    found = [finding for finder in (*FINDERS, *further) for finding in finder(flat)]
+    findings = [finding for finder in (*FINDERS, *further) for finding in finder(flat)]
     # Windows' paths need their backslashes
-    found += home_folders(text)
-    return without_overlaps(found)
+    findings += home_folders(text)
+    return without_overlaps(findings)
 
 
-def without_overlaps(found: Iterable[Finding]) -> list[Finding]:
+def without_overlaps(findings: Iterable[Finding]) -> list[Finding]:
     """The findings in order of their places, without those that overlap one before them in the given order."""
     starts: list[int] = []
     chosen: list[Finding] = []
-    for finding in found:
+    for finding in findings:
         place = bisect(starts, finding.start)
         is_free = (place == 0 or chosen[place - 1].end <= finding.start) and (
             place == len(chosen) or finding.end <= chosen[place].start
@@ -107,14 +107,14 @@ def with_parts(text: str, findings: Sequence[Finding]) -> list[Finding]:
     if not parts:
         return list(findings)
     flat = flattened(text)
-    found = [
+    further = [
         Finding(kind=kind, start=start, end=start + len(part), fake=fake)
         for part, (fake, kind) in parts.items()
         for start in places_of(part, flat)
         if (flat[start - 1 : start] or "\n") in _OPENING
         and (flat[start + len(part) : start + len(part) + 1] or "\n") in _CLOSING
     ]
-    return without_overlaps((*findings, *found))
+    return without_overlaps((*findings, *further))
 
 
 def places_of(part: str, text: str) -> Iterator[int]:

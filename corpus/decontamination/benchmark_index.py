@@ -171,8 +171,8 @@ def _name(record: Mapping[str, object], path: Path, number: int) -> str:
     file = path.name
     for suffix in sorted(SUFFIXES, key=len, reverse=True):
         file = file.removesuffix(suffix)
-    told = next((str(record[name]) for name in NAME_COLUMNS if record.get(name) not in (None, "")), str(number))
-    return told[:200] if "/" in told else f"{file}/{told[:200]}"
+    chosen = next((str(record[name]) for name in NAME_COLUMNS if record.get(name) not in (None, "")), str(number))
+    return chosen[:200] if "/" in chosen else f"{file}/{chosen[:200]}"
 
 
 def _texts(value: object) -> Iterator[str]:
@@ -206,13 +206,13 @@ def marks_of(tree: ast.Module | None, text: str, index: BenchmarkIndex) -> Itera
         index: of the problems.
     """
     if tree is None:
-        for line, number in _told(doctest_examples(text), index):
+        for line, number in _telling(doctest_examples(text), index):
             yield line + 1, line + 2, number
         return
     for function in functions_of(tree):
-        if (found := _problem_of(function, text, index)) is not None:
+        if (problem := _problem_of(function, text, index)) is not None:
             first = min([function.lineno, *(each.lineno for each in function.decorator_list)])
-            yield first, function.end_lineno or first, found
+            yield first, function.end_lineno or first, problem
 
 
 def _problem_of(function: Function, text: str, index: BenchmarkIndex) -> int | None:
@@ -222,10 +222,10 @@ def _problem_of(function: Function, text: str, index: BenchmarkIndex) -> int | N
         return index.functions[key]
     examples = [*doctest_examples(ast.get_docstring(function) or "")]
     examples += [(0, example) for example in assert_examples(function)]
-    return next((number for _, number in _told(iter(examples), index)), None)
+    return next((number for _, number in _telling(iter(examples), index)), None)
 
 
-def _told(examples: Iterator[tuple[int, Example]], index: BenchmarkIndex) -> Iterator[tuple[int, int]]:
+def _telling(examples: Iterator[tuple[int, Example]], index: BenchmarkIndex) -> Iterator[tuple[int, int]]:
     """The lines of examples that tell a problem, alone or with another one of the same problem."""
     seen: dict[int, str] = {}
     for line, example in examples:

@@ -17,7 +17,6 @@ from trace_mine.corpus.mined.environments.for_repository import COMMIT, Reposito
 from trace_mine.corpus.mined.environments.provision import kept_environments
 from trace_mine.corpus.mined.file_counts import AllFileCounts
 from trace_mine.corpus.mined.import_search import search_of
-from trace_mine.corpus.mined.licences import NOASSERTION
 from trace_mine.corpus.mined.options import MineOptions as MineOptions
 from trace_mine.corpus.mined.payload import (
     MinedEntry,
@@ -28,6 +27,7 @@ from trace_mine.corpus.mined.payload import (
 from trace_mine.corpus.mined.provenance import normalised_name
 from trace_mine.corpus.mined.reader import RepositoryReader, RepositoryReading
 from trace_mine.corpus.mined.reader_protocol import RepositorySummary
+from trace_mine.corpus.mined.refused_licences import RefusedLicences
 from trace_mine.corpus.mined.repositories import (
     IgnoredInput,
     NamedInput,
@@ -95,7 +95,7 @@ class Mined:
         self._candidate_search = CandidateSearch(options, self._staging, tell)
         self._files = AllFileCounts()
         self._missing: dict[str, Counter[str]] = {}
-        self._left_out: list[dict[str, str]] = []
+        self._licences = RefusedLicences(tell)
         self._cleaner = None if options.keep_personal else RepositoryCleaner(self._staging, tell)
         self._benchmarks = benchmark_file(options.benchmarks, options.benchmarks_digest, self._staging)
         self._targets: list[NamedInput] = []
@@ -222,7 +222,7 @@ class Mined:
         if isinstance(reading, RepositoryReading):
             summary = reading.summary
             self._files.add(summary.num_read, summary.unsearched, {str(role): n for role, n in summary.roles.items()})
-            self._tell_licence(summary, target.kind)
+            self._licences.add(summary, self._options.licence_rule(target.kind))
             for line in manifest_problems(reading.candidates):
                 self._tell(f"{summary.name}: {line}")
             for path, role in summary.not_scripts:
@@ -230,17 +230,6 @@ class Mined:
             for example in summary.examples:
                 self._files.add_example(summary.name, example.path, example.reason, example.evidence)
         return reading
-
-    def _tell_licence(self, summary: RepositorySummary, kind: str) -> None:
-        """Say what a repository's licence means for it, where that is left out or not known."""
-        if summary.licence in summary.not_permissive:
-            states = "states no licence" if summary.licence == NOASSERTION else f"is under {summary.licence}"
-            self._left_out.append({"repository": summary.name, "licence": summary.licence})
-            self._tell(f"{summary.name} {states} and is left out, but for files under another: --licenses all mines it")
-        elif summary.licence == NOASSERTION and self._options.licence_rule(kind) != "any":
-            self._tell(
-                f"{summary.name} states no licence; it is mined as a folder of yours: --licenses permissive doesn't"
-            )
 
     def _with_version_files(self, repository: Repository, summary: RepositorySummary) -> Repository:
         """The repository with the files that its build would write, as a copy; itself where it lacks none."""
@@ -262,7 +251,7 @@ class Mined:
         cleaning: Notes = {} if self._cleaner is None else {"cleaning": self._cleaner.note()}
         return {
             **cleaning,
-            "left_out_by_licence": self._left_out,
+            "left_out_by_licence": self._licences.repositories,
             "files": self._files.as_json(),
             "ignored_inputs": [{"name": printable(item.name), "reason": item.explanation} for item in self._ignored],
             "tests": dict(sorted(self._items.items())),

@@ -86,8 +86,8 @@ def read_repository(request: ReadRequest) -> Iterator[bytes]:
         choice = ScriptChoice(rule=request.script_rule, globs=request.script_globs)
         for snippet in islice(survey.snippets(request.entries, request.prior, choice), request.limit):
             num_snippets += 1
-            found = _no_problem(_permitted(snippet, provenance, request.licences), survey)
-            yield line_of(READINGS, found)
+            sent = _no_problem(_permitted(snippet, provenance, request.licences), survey)
+            yield line_of(READINGS, sent)
         yield line_of(READINGS, _reading(request, survey, provenance, num_snippets))
     except GaveUp as error:
         yield line_of(READINGS, ReadingRefusal(evidence=str(error)))
