@@ -14,14 +14,15 @@ from trace_mine.corpus.cleaning.fakes import is_secret_fake, secret_like
 from trace_mine.corpus.cleaning.kinds import Finding, Kind
 from trace_mine.corpus.cleaning.provider_keys import entropy
 
+_NEEDLE = re.compile(r"secret|token|pass|pwd|key|credential|SECRET|TOKEN|PASS|PWD|KEY|CREDENTIAL|Secret|Token|Pass|Key")
 _NAMED = re.compile(
-    r"(secret|token|passwo?r?d|pwd|passphrase|api[_\-]?key|access[_\-]?key|auth[_\-]?key|private[_\-]?key|"
-    r"credential|signing[_\-]?key|encryption[_\-]?key)[a-z0-9_\-]{0,40}['\"\])]{0,3}"
+    r"(secret|token|passwo?r?d?|pwd|passphrase|key|credential)[a-z0-9_\-]{0,40}['\"\])]{0,3}"
     r"[ \t]{0,8}(?:=>|:=|==|=|:|,)[ \t]{0,8}"
     r"(?:[bruf]{0,2}(['\"]{1,2})([^'\"\s]{6,200})\2|([A-Za-z0-9+/_=\-]{20,200})(?![A-Za-z0-9+/_=\-.(\[]))",
     re.IGNORECASE,
 )
-_NEEDLES = ("secret", "token", "pass", "pwd", "key", "credential")
+_KINDS_OF_KEY = ("api", "access", "auth", "private", "signing", "encryption", "secret", "account", "client", "master")
+"""What stands before ``key`` where that is a secret; most keys are those of mappings."""
 _BEARER = re.compile(r"\b(?:Bearer|Token|token) ([A-Za-z0-9._+/=\-]{20,200})(?![A-Za-z0-9._+/=\-(\[])")
 _BASIC = re.compile(r"\bBasic ([A-Za-z0-9+/]{8,200}={0,2})(?![A-Za-z0-9+/=])")
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\Z", re.IGNORECASE)
@@ -38,21 +39,30 @@ _MADE_UP = re.compile(
 
 def assigned_secrets(text: str) -> Iterator[Finding]:
     """Find drawn values behind names that speak of secrets, and behind ``Bearer``."""
-    lowered = text.lower()
-    if any(needle in lowered for needle in _NEEDLES):
-        for match in _NAMED.finditer(text):
-            group = 3 if match.group(3) is not None else 4
-            is_password = match.group(1).lower().startswith(("pass", "pwd"))
-            value = match.group(group)
-            is_one = _is_password(value) if is_password and group == 3 else _is_drawn(value, is_quoted=group == 3)
-            if is_one and not is_secret_fake(value):
-                yield _finding(value, match.start(group))
+    done = 0
+    for needle in _NEEDLE.finditer(text):
+        match = _NAMED.match(text, needle.start()) if needle.start() >= done else None
+        if match is None or not _names_a_secret(
+            match.group(1).lower(), text[max(0, match.start() - 12) : match.start()]
+        ):
+            continue
+        group = 3 if match.group(3) is not None else 4
+        is_password = match.group(1).lower().startswith(("pass", "pwd"))
+        value = match.group(group)
+        is_one = _is_password(value) if is_password and group == 3 else _is_drawn(value, is_quoted=group == 3)
+        if is_one and not is_secret_fake(value):
+            done = match.end()
+            yield _finding(value, match.start(group))
     if "Basic " in text:
         yield from _basic_passwords(text)
     if "earer " in text or "oken " in text:
         for match in _BEARER.finditer(text):
             if _is_drawn(match.group(1), is_quoted=False) and not is_secret_fake(match.group(1)):
                 yield _finding(match.group(1), match.start(1))
+
+
+def _names_a_secret(word: str, before: str) -> bool:
+    return word != "key" or before.lower().rstrip("_-").endswith(_KINDS_OF_KEY)
 
 
 def _basic_passwords(text: str) -> Iterator[Finding]:

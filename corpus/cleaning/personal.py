@@ -83,16 +83,18 @@ def _is_somebodys(local: str, domain: str) -> bool:
 # phone ----------------------------------------------------------------------------------------------------------------
 
 _NORTH_AMERICAN = re.compile(
-    r"(?<![\w+.\-/$#])(\+?1[ .\-]?)?(?:\(([2-9]\d\d)\)[ .\-]?|([2-9]\d\d)([.\-]|(?<=\d) ))([2-9]\d\d)([ .\-])(\d{4})"
-    r"(?![\w\-/]|\.\d)"
+    r"(?<![A-Za-z0-9+.\-/$#])(\+?1[ .\-]?)?(?:\(([2-9]\d\d)\)[ .\-]?|([2-9]\d\d)([ .\-]))"
+    r"([2-9]\d\d)([ .\-])(\d{4})(?![\w\-/]|\.\d)"
 )
-_INTERNATIONAL = re.compile(r"(?<![\w+.\-/)$])\+[1-9][\d ()\-]{6,22}(?![\w/.]|-\d)")
+_NUMBER_END = re.compile(r"\d\d\d[ .\-]\d\d\d\d(?!\w)")
+_INTERNATIONAL = re.compile(r"\+(?<![\w+.\-/)$]\+)[1-9][\d ()\-]{6,22}(?![\w/.]|-\d)")
 
 
 def phones(text: str) -> Iterator[Finding]:
     """Find phone numbers with the punctuation of one: ``(212) 736-5000``, ``+49 30 901820``."""
     taken = -1
-    for match in _NORTH_AMERICAN.finditer(text):
+    # the expression has much to try at each character, and most texts have no end of a number
+    for match in _NORTH_AMERICAN.finditer(text) if _NUMBER_END.search(text) else ():
         code, in_brackets, area, mark, exchange, second_mark, number = match.groups()
         # numbers in a row are no phone number, nor are two different marks
         if not in_brackets and not code and (mark == " " or mark != second_mark):
@@ -135,6 +137,8 @@ def _is_nobodys(digits: str) -> bool:
 # IP addresses ---------------------------------------------------------------------------------------------------------
 
 _IPV4 = re.compile(r"(?<![\w.\-])\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}(?![\w\-]|\.\d|/\d{1,2}(?!\d))")
+_DOTS, _COLONS = re.compile(r"\.\d{1,3}\.\d"), re.compile(r":[0-9A-Fa-f]{0,4}:[0-9A-Fa-f]{0,4}:")
+"""What each address of the two kinds has: a search for it begins with a character."""
 _IPV6 = re.compile(r"(?<![\w:.])[0-9A-Fa-f]{1,4}(?::[0-9A-Fa-f]{0,4}){3,7}(?![\w:.])")
 MIN_OCTET = 32
 """An address has a number at least as large; one of smaller numbers is a version."""
@@ -143,7 +147,7 @@ _VERSION_BEFORE = re.compile(r"(?:[=<>~!]=|[<>^]|(?:[Vv]ersion|VERSION|[Rr]eleas
 
 def ip_addresses(text: str) -> Iterator[Finding]:
     """Find addresses of the public internet: one machine each, no networks."""
-    for match in _IPV4.finditer(text):
+    for match in _IPV4.finditer(text) if _DOTS.search(text) else ():
         octets = [int(part) for part in match.group().split(".")]
         before = text[max(0, match.start() - 16) : match.start()]
         if before.endswith("/") and not before.endswith("//"):  # `Chrome/60.0.31.12`
@@ -153,7 +157,7 @@ def ip_addresses(text: str) -> Iterator[Finding]:
         if _is_public(match.group()):
             fake = ipv4_like(match.group())
             yield Finding(kind=Kind.IP_ADDRESS, start=match.start(), end=match.end(), fake=fake)
-    for match in _IPV6.finditer(text):
+    for match in _IPV6.finditer(text) if _COLONS.search(text) else ():
         if _is_public(match.group().lower()):
             fake = ipv6_like(match.group())
             yield Finding(kind=Kind.IP_ADDRESS, start=match.start(), end=match.end(), fake=fake)
@@ -177,6 +181,8 @@ _FILE_SUFFIX = re.compile(r"\.(?:html?|php|aspx?|jsp|js|css|py|txt|json|png|jpg)
 
 def home_folders(text: str) -> Iterator[Finding]:
     """Find the names of users in paths of home folders. The text has its escapes: ``C:\\\\Users\\\\nick`` has one."""
+    if "/home/" not in text and "Users" not in text:
+        return
     for match in _HOME.finditer(text):
         name = match.group(1).rstrip(".-")
         if name.lower() in NOBODYS_HOME or _FILE_SUFFIX.search(name) or is_home_fake(name):

@@ -17,9 +17,15 @@ PROVIDER_KEYS = (
         ("AKIA", "ASIA", "ABIA", "ACCA"),
         re.compile(r"(?<![A-Za-z0-9])(AKIA|ASIA|ABIA|ACCA)([0-9A-Z]{16})(?![0-9A-Za-z])"),
     ),
-    (("gh",), re.compile(r"(?<![A-Za-z0-9])(gh[pousr]_)([A-Za-z0-9]{36,100})(?![A-Za-z0-9])")),
+    (
+        ("ghp_", "gho_", "ghu_", "ghs_", "ghr_"),
+        re.compile(r"(?<![A-Za-z0-9])(gh[pousr]_)([A-Za-z0-9]{36,100})(?![A-Za-z0-9])"),
+    ),
     (("github_pat_",), re.compile(r"(?<![A-Za-z0-9])(github_pat_)([A-Za-z0-9_]{22,120})")),
-    (("gl",), re.compile(r"(?<![A-Za-z0-9])(gl(?:pat|dt|ft|soat|rt|cbt|imt|ptt|agent|oas)-)([A-Za-z0-9_\-]{20,100})")),
+    (
+        ("glpat-", "gldt-", "glft-", "glsoat-", "glrt-", "glcbt-", "glimt-", "glptt-", "glagent-", "gloas-"),
+        re.compile(r"(?<![A-Za-z0-9])(gl(?:pat|dt|ft|soat|rt|cbt|imt|ptt|agent|oas)-)([A-Za-z0-9_\-]{20,100})"),
+    ),
     (("xox", "xapp-"), re.compile(r"(?<![A-Za-z0-9])(xox[abeoprs]-|xapp-)([A-Za-z0-9\-]{10,180})")),
     (("hooks.slack.com",), re.compile(r"(hooks\.slack\.com/(?:services|workflows)/)([A-Za-z0-9/]{20,100})")),
     (("_live_", "_test_"), re.compile(r"(?<![A-Za-z0-9])([srp]k_(?:live|test)_)([A-Za-z0-9]{10,180})")),
@@ -39,11 +45,14 @@ PROVIDER_KEYS = (
     (("SG.",), re.compile(r"(?<![A-Za-z0-9])(SG\.)([A-Za-z0-9_\-]{16,32}\.[A-Za-z0-9_\-]{16,64})")),
     (("SK", "AC"), re.compile(r"(?<![A-Za-z0-9])(SK|AC)([0-9a-f]{32})(?![A-Za-z0-9])")),
     ((":AA",), re.compile(r"(?<![A-Za-z0-9])(\d{8,10}:AA)([A-Za-z0-9_\-]{33})(?![A-Za-z0-9_\-])")),
-    (("do",), re.compile(r"(?<![A-Za-z0-9])(do[opr]_v1_)([a-f0-9]{64})")),
+    (("dop_v1_", "doo_v1_", "dor_v1_"), re.compile(r"(?<![A-Za-z0-9])(do[opr]_v1_)([a-f0-9]{64})")),
     (("AccountKey=",), re.compile(r"(AccountKey=)([A-Za-z0-9+/]{40,100}={0,2})")),
     (("dapi",), re.compile(r"(?<![A-Za-z0-9])(dapi)([a-f0-9]{32})(?![A-Za-z0-9])")),
     (("key-",), re.compile(r"(?<![A-Za-z0-9\-])(key-)([0-9a-f]{32})(?![A-Za-z0-9])")),
-    (("shp",), re.compile(r"(?<![A-Za-z0-9])(shp(?:at|ca|pa|ss)_)([A-Fa-f0-9]{32})(?![A-Za-z0-9])")),
+    (
+        ("shpat_", "shpca_", "shppa_", "shpss_"),
+        re.compile(r"(?<![A-Za-z0-9])(shp(?:at|ca|pa|ss)_)([A-Fa-f0-9]{32})(?![A-Za-z0-9])"),
+    ),
     (("sq0",), re.compile(r"(?<![A-Za-z0-9])(sq0(?:atp|csp|idp)-)([A-Za-z0-9_\-]{22,43})")),
     (("-us",), re.compile(r"(?<![A-Za-z0-9])()([0-9a-f]{32}(?=-us\d))")),
     (("ATATT3",), re.compile(r"(?<![A-Za-z0-9])(ATATT3)([A-Za-z0-9_\-=]{40,200})")),
@@ -52,7 +61,10 @@ PROVIDER_KEYS = (
     (("gsk_", "r8_"), re.compile(r"(?<![A-Za-z0-9])(gsk_|r8_)([A-Za-z0-9]{37,60})(?![A-Za-z0-9_])")),
     (("glsa_", "glc_"), re.compile(r"(?<![A-Za-z0-9])(glsa_|glc_)([A-Za-z0-9_=]{32,180})")),
     (("PMAK-",), re.compile(r"(?<![A-Za-z0-9])(PMAK-)([a-f0-9]{24}-[a-f0-9]{34})")),
-    (("dp.",), re.compile(r"(?<![A-Za-z0-9])(dp\.(?:pt|st|ct|sa)\.)([A-Za-z0-9]{40,44})")),
+    (
+        ("dp.pt.", "dp.st.", "dp.ct.", "dp.sa."),
+        re.compile(r"(?<![A-Za-z0-9])(dp\.(?:pt|st|ct|sa)\.)([A-Za-z0-9]{40,44})"),
+    ),
     (("NRAK-",), re.compile(r"(?<![A-Za-z0-9])(NRAK-)([A-Z0-9]{27})")),
     (("AGE-SECRET-KEY-1",), re.compile(r"(AGE-SECRET-KEY-1)([A-Z0-9]{58})")),
     (
@@ -62,6 +74,17 @@ PROVIDER_KEYS = (
         ),
     ),
 )  # fmt: skip
+
+
+_GATES = {
+    ".": re.compile(r"\.[A-Za-z0-9_\-]{6}\.[A-Za-z0-9_\-]{27}"),
+    "SK": re.compile(r"(?:SK|AC)[0-9a-f]{32}"),
+    "key-": re.compile(r"key-[0-9a-f]{32}"),
+    "-us": re.compile(r"-us\d"),
+}
+"""Expressions that are tried before those whose first texts are common, by the first one: they begin with a letter, by
+which a search is ten times as fast.
+"""
 
 
 def entropy(text: str) -> float:
@@ -84,6 +107,9 @@ def provider_keys(text: str) -> Iterator[Finding]:
     """Find keys that say by their beginning who gave them out."""
     for needles, pattern in PROVIDER_KEYS:
         if not any(needle in text for needle in needles):
+            continue
+        gate = _GATES.get(needles[0])
+        if gate is not None and not gate.search(text):
             continue
         for match in pattern.finditer(text):
             body = match.group(2)

@@ -120,8 +120,8 @@ def index_of(files: Sequence[Path]) -> BenchmarkIndex:
     index = BenchmarkIndex()
     for path in files:
         try:
-            records = [*_records(path)]
-        except (OSError, ValueError, EOFError) as error:
+            records = [record for record in _records(path) if isinstance(record, dict)]
+        except (OSError, ValueError, EOFError, RecursionError) as error:
             raise CorpusError(
                 f"expected a benchmark as {', '.join(SUFFIXES)}, got {path.name}: {type(error).__name__}: "
                 f"{str(error)[:200]}; give a file of problems, one record each",
@@ -129,16 +129,11 @@ def index_of(files: Sequence[Path]) -> BenchmarkIndex:
             ) from None
         if not records:
             raise CorpusError(f"expected problems, got none in {path.name}; give another file", exit_code=2)
-        if (
-            len(records) == 1
-            and isinstance(records[0], dict)
-            and records[0].keys() >= {"version", "words", "functions"}
-        ):
+        if len(records) == 1 and records[0].keys() >= {"version", "words", "functions"}:
             _merge(index, BenchmarkIndex.from_json(records[0]))
             continue
         for number, record in enumerate(records):
-            if isinstance(record, dict):
-                index.add(_name(record, path, number), record)
+            index.add(_name(record, path, number), record)
     return index
 
 
