@@ -83,8 +83,25 @@ def mine(
         ),
     ] = None,
     licences: Annotated[
-        str, typer.Option("--licenses", help="all, or permissive: leave out other and unknown licences.")
-    ] = "all",
+        str | None,
+        typer.Option(
+            "--licenses",
+            help="all, or permissive: leave out other and unknown licences.",
+            show_default="permissive for repositories, a folder's may be unknown; all for files and modules",
+        ),
+    ] = None,
+    keep_personal: Annotated[
+        bool,
+        typer.Option("--keep-personal", help="Keep secrets and personal data, which are replaced by fakes otherwise."),
+    ] = False,
+    decontaminate: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Benchmark problems (.jsonl, .jsonl.gz, .json, .parquet) that no row may hold; again for more files.",
+            metavar="FILE",
+            show_default="the index that python -m trace_mine.corpus.decontamination built",
+        ),
+    ] = None,
     scripts: Annotated[
         list[str] | None,
         typer.Option(
@@ -181,11 +198,17 @@ def mine(
     Finds doctest examples, scripts, tests, calls and code of documentation, runs each in a sandbox, and writes what
     happened; datasets.load_dataset(OUT) reads it.
     """
+    from trace_mine.corpus.decontamination.benchmark_index import SUFFIXES
     from trace_mine.corpus.mined.items.siblings import SIBLINGS
     from trace_mine.corpus.mined.options import MineOptions
     from trace_mine.corpus.mined.shard import parse_shard
     from trace_mine.tracer.limits import Limits
 
+    # `--decontaminate a.jsonl b.jsonl`: an option takes one file, and the others come as paths
+    benchmarks = list(decontaminate or ())
+    if benchmarks:
+        benchmarks += [Path(path) for path in paths if path.endswith(SUFFIXES)]
+        paths = [path for path in paths if not path.endswith(SUFFIXES)]
     # MineOptions checks its own values; what it refuses is wrong usage (exit code 2), not a failure of the run.
     try:
         options = MineOptions(
@@ -202,6 +225,8 @@ def mine(
             limit=limit,
             siblings=SIBLINGS if siblings is None else siblings,
             licences=licences,
+            keep_personal=keep_personal,
+            decontaminate=tuple(benchmarks),
             scripts=tuple(scripts or ()),
             packages=tuple(packages or ()),
             environment=environment,
@@ -239,6 +264,7 @@ def mine(
 def _mine(
     paths: list[str], options: MineOptions, out: Path, jobs: int, shard: Shard | None, *, overwrite: bool
 ) -> None:
+    from trace_mine.corpus.decontamination.benchmark_file import no_benchmarks
     from trace_mine.corpus.engines import ENGINES
     from trace_mine.corpus.mined.miner import Mined
     from trace_mine.corpus.produce import open_ledger, produce
@@ -250,6 +276,8 @@ def _mine(
     with open_ledger(out, overwrite=overwrite) as ledger, Progress() as progress:
         # `inputs` stand in the configuration, so that a second command with other paths is refused instead of
         # replacing the first one's rows.
+        if not options.benchmarks:
+            progress.tell(no_benchmarks())
         origin = Mined(paths, options, ledger.sources, progress.tell, shard)
         config = {**options.as_config(), "inputs": origin.input_names}
         if shard is not None:

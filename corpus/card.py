@@ -13,9 +13,9 @@ from collections.abc import Mapping, Sequence
 
 from trace_mine.corpus.schema import markdown
 from trace_mine.corpus.splits import SPLITS
-from trace_mine.corpus.stats import GroupStats, Stats, frames_sentence, verification_sentence
+from trace_mine.corpus.stats import GroupStats, Stats, cleaning_sentence, frames_sentence, verification_sentence
 from trace_mine.corpus.worth import SHARES
-from trace_mine.tracer.inside.reasons import drop_sentence
+from trace_mine.tracer.inside.reasons import Reason, drop_sentence
 from trace_mine.tracer.visible import in_markdown, one_line
 
 # The Hub's own categories; the last one is "n>1M".
@@ -69,7 +69,12 @@ near-duplicates (MinHash over token 5-grams, 0.7) where they would straddle two 
 
 ## Licences
 Each row names the licence of its source (`licence`, SPDX): {licences}. `NOASSERTION` means that none was found. The
-sessions quote that source: its terms go with them.
+sessions quote that source: its terms go with them.{left_out}
+
+## Secrets, personal data, benchmarks
+{cleaned} Values were replaced in the source before it ran, by fakes of the same shape in ranges that are reserved for
+examples; `stats.json` (`cleaning`) says where, and never what. Names of people in prose are not looked for.
+{benchmarks}
 
 ## What this is not
 Outputs are what one interpreter printed in a sandbox without network; a row shows one run, not all. Doctest
@@ -197,8 +202,30 @@ def _body(stats: Stats, present: Sequence[str]) -> str:
         within="" if stats["config"].get("keep_duplicates") else _WITHIN,
         verified=verification_sentence(stats),
         frames=frames_sentence(stats),
+        left_out=_left_out(stats),
+        cleaned=_sentence(cleaning_sentence(stats)),
+        benchmarks=_benchmarks(stats),
         licences=", ".join(f"{in_markdown(name)} {count}" for name, count in stats["by_licence"].items()) or "no rows",
     )
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _left_out(stats: Stats) -> str:
+    names = [
+        f"{in_markdown(each['repository'])} ({in_markdown(each['licence'])})"
+        for each in stats.get("left_out_by_licence", [])
+    ]
+    return f"\nLeft out for their licences: {', '.join(names)}." if names else ""
+
+
+def _benchmarks(stats: Stats) -> str:
+    if "benchmarks" not in stats["config"]:
+        return "Rows were held against no benchmark."
+    number = stats["drops"].get(Reason.BENCHMARK, 0)
+    return f"Snippets that are a problem of the benchmarks that were named, or run one, were dropped: {number}."
 
 
 def _records(stats: Stats) -> str:

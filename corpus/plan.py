@@ -100,4 +100,4 @@ def joined_plan(plans: Sequence[DatasetPlan], *, same_inputs: bool) -> DatasetPl
         ignored += plan.overall.get("ignored_inputs", [])
         places = [unit.place for unit in plan.units] + [place for place, _ in plan.by_place]
         start += max(places, default=-1) + 1
-    return DatasetPlan(units=moved, by_place=by_place, overall=Notes(ignored_inputs=ignored))
+    return DatasetPlan(units=moved, by_place=by_place, overall={**plans[0].overall, "ignored_inputs": ignored})

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from trace_mine.corpus.merge import Merged
 from trace_mine.corpus.rows import text_key
 from trace_mine.corpus.splits import SPLITS
-from trace_mine.corpus.stats import GroupStats, Stats, frames_sentence, verification_sentence
+from trace_mine.corpus.stats import GroupStats, Stats, cleaning_sentence, frames_sentence, verification_sentence
 from trace_mine.corpus.tally import Counts
 from trace_mine.corpus.work import Marker
 from trace_mine.tracer.inside.reasons import drop_sentence
@@ -172,6 +172,7 @@ def print_summary(stats: Stats) -> None:
         console.print(verification_sentence(stats))
         console.print(frames_sentence(stats))
         console.print(splits_line(stats))
+        console.print(cleaning_sentence(stats))
     # The commonest few: all of them are explained in the card and in docs/reasons.md.
     for reason, _ in sorted(stats["drops"].items(), key=lambda item: -item[1])[:MAX_EXPLAINED_REASONS]:
         console.print(f"{reason}: {drop_sentence(reason)}")

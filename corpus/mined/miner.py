@@ -9,12 +9,15 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from trace_mine.corpus.cleaning.scrub import scrub
+from trace_mine.corpus.decontamination.benchmark_file import benchmark_file
 from trace_mine.corpus.hashing import code_hash, content_key
+from trace_mine.corpus.mined.cleaned_repositories import RepositoryCleaner, cleaning_note
 from trace_mine.corpus.mined.environments.for_repository import COMMIT, RepositoryEnvironments, RepositoryPackages
 from trace_mine.corpus.mined.environments.provision import kept_environments
 from trace_mine.corpus.mined.file_counts import AllFileCounts
 from trace_mine.corpus.mined.import_search import search_of
-from trace_mine.corpus.mined.notes import joined_notes
+from trace_mine.corpus.mined.notes import environment_note, joined_notes
 from trace_mine.corpus.mined.options import MineOptions as MineOptions
 from trace_mine.corpus.mined.payload import (
     MinedEntry,
@@ -25,6 +28,7 @@ from trace_mine.corpus.mined.payload import (
 from trace_mine.corpus.mined.provenance import normalised_name
 from trace_mine.corpus.mined.reader import RepositoryReader, RepositoryReading
 from trace_mine.corpus.mined.reader_protocol import RepositorySummary
+from trace_mine.corpus.mined.refused_licences import refused_licence
 from trace_mine.corpus.mined.repositories import (
     IgnoredInput,
     NamedInput,
@@ -44,7 +48,7 @@ from trace_mine.corpus.mined.tracer_arguments import tracer_arguments, warm_modu
 from trace_mine.corpus.mined.tracing import ORIGIN, trace_unit
 from trace_mine.corpus.rows import printable
 from trace_mine.corpus.splits import ByFunction, ByRepository, SplitRule
-from trace_mine.corpus.stats import EnvironmentNote, Notes
+from trace_mine.corpus.stats import Notes
 from trace_mine.corpus.work import Traces, WorkUnit
 from trace_mine.tracer.schema import SCHEMA_VERSION, Drop
 from trace_mine.tracer.visible import one_line
@@ -92,10 +96,14 @@ class Mined:
         self._options = options
         self._staging = staging.resolve()  # the reader's jail has absolute paths, and --out may be a relative one
         self._candidate_search = CandidateSearch(options, self._staging, tell)
+        self._cleaner = None if options.keep_personal else RepositoryCleaner(self._staging, tell)
+        self._benchmarks = benchmark_file(options.benchmarks, options.benchmarks_digest, self._staging)
         self._targets: list[tuple[int, NamedInput]] = []
         self._ignored: list[IgnoredInput] = []
         self.unreadable: list[str] = []
         self.input_names = [input_name(text) for text in inputs]
+        if self._cleaner is not None:
+            self.input_names = [scrub(name).text for name in self.input_names]
         # Here and not in `units`: a misspelt path ends the command before anything is traced.
         self._search = search_of(options.python or sys.executable)
         shard = Shard(1, 1) if shard is None else shard
@@ -162,14 +170,20 @@ class Mined:
             with self._start_reader([*shown]) as reader:
                 for place, target in targets:
                     repository = open_target(target, reader, self._staging, self._search)
-                    reading = (
-                        repository if isinstance(repository, Drop) else self._read(reader, place, repository, num_left)
-                    )
+                    replaced = None
+                    if self._cleaner is not None and isinstance(repository, Repository):
+                        repository, replaced = self._cleaner.clean(reader, repository)
+                    if isinstance(repository, Drop):
+                        reading: RepositoryReading | Drop = repository
+                    else:
+                        reading = self._read(reader, place, repository, target, num_left)
                     if isinstance(repository, Drop) or isinstance(reading, Drop):
                         assert isinstance(reading, Drop)
                         unit = self._unreadable_unit(place, name_of(target), reading)
                         yield partial(iter, (unit,))
                         continue
+                    if replaced is not None:
+                        self._notes_of(place)["cleaning"] = cleaning_note(reading.summary.name, replaced)
                     if num_left is not None:
                         num_left = max(0, num_left - len(reading.candidates))
                     repository = self._with_version_files(repository, reading.summary)
@@ -188,13 +202,14 @@ class Mined:
         return RepositoryReader(shown, self._staging, python=python, **levels, reads_git=self._options.as_of == COMMIT)
 
     def _read(
-        self, reader: RepositoryReader, place: int, repository: Repository, limit: int | None
+        self, reader: RepositoryReader, place: int, repository: Repository, target: NamedInput, limit: int | None
     ) -> RepositoryReading | Drop:
         """Read a repository, and count its files."""
         reading = reader.read(
             repository.root,
             fallback_name=repository.fallback_name,
             metadata=repository.metadata,
+            checkout=repository.checkout,
             origin=repository.origin,
             only=repository.only,
             is_stdlib=repository.stdlib,
@@ -203,13 +218,18 @@ class Mined:
             # what others' calls are harvested from may lie behind the limit
             limit=None if self._options.harvests else limit,
             scripts=ScriptChoice(rule=repository.script_rule, globs=self._options.scripts),
-            is_permissive_only=self._options.licences == "permissive",
+            licences=self._options.licence_rule(target.kind),
             wants_commit_time=self._options.as_of == COMMIT,
+            ignore=target.ignore,
+            benchmarks=None if self._benchmarks is None else self._benchmarks.path,
+            ignore_prefix=f"{target.path.name}/" if target.kind == "folder" else "",
         )
         if isinstance(reading, RepositoryReading):
             summary = reading.summary
             files = AllFileCounts()
             files.add(summary.num_read, summary.unsearched, {str(role): n for role, n in summary.roles.items()})
+            refused = refused_licence(summary, self._options.licence_rule(target.kind), self._tell)
+            self._notes_of(place)["left_out_by_licence"] = refused
             for line in manifest_problems(reading.candidates):
                 self._tell(f"{summary.name}: {line}")
             for path, role in summary.not_scripts:
@@ -245,7 +265,10 @@ class Mined:
     def plan_notes(self) -> tuple[Sequence[tuple[int, Notes]], Notes]:
         """The notes of each input by its place, and those of the command."""
         ignored = [{"name": printable(item.name), "reason": item.explanation} for item in self._ignored]
-        return sorted(self._notes.items()), {"ignored_inputs": ignored}
+        overall: Notes = {"ignored_inputs": ignored}
+        if self._cleaner is not None:
+            overall["cleaning"] = cleaning_note()  # of nothing: it says that repositories were looked through
+        return sorted(self._notes.items()), overall
 
     def _unreadable_unit(self, place: int, name: str, drop: Drop) -> WorkUnit:
         """The unit of a repository that can't be read: one snippet, dropped."""
@@ -277,7 +300,7 @@ class Mined:
         if packages.missing:
             notes["missing_packages"] = {summary.name: sorted(packages.missing)}
         if packages.environment is not None and reading.candidates:
-            notes["environments"] = {summary.name: _note_of(summary, packages)}
+            notes["environments"] = {summary.name: environment_note(summary, packages)}
         search = self._candidate_search.of(repository, reading, packages)
         if search.items is not None:
             notes["tests"] = {summary.name: search.items}
@@ -316,6 +339,9 @@ class Mined:
                     "tracer_factory": self._options.tracer_factory,
                     "tracer": tracer,
                     "hidden": [str(repository.root), str(self._staging.resolve())],
+                    "cleans": not self._options.keep_personal,
+                    "benchmarks": None if self._benchmarks is None else str(self._benchmarks.path),
+                    "problems": [list(place) for place in summary.problems],
                     "repository": origin,
                     "snippets": snippets,
                 }
@@ -352,19 +378,6 @@ def _entry(repository: str, candidate: Candidate) -> MinedEntry:
         "entry": snippet.kind,
         "line": snippet.line,
         "candidate": candidate.to_json(),
-    }
-
-
-def _note_of(summary: RepositorySummary, packages: RepositoryPackages) -> EnvironmentNote:
-    """What ``stats.json`` says of a repository's environment."""
-    assert packages.environment is not None
-    left_out = {printable(text): printable(why) for text, why in packages.environment.left_out.items()}
-    unusable = {printable(text): "it names no version of an index" for text in summary.unusable}
-    return {
-        "python": packages.version,
-        "packages": len(packages.environment.pins),
-        "left_out": {**left_out, **unusable},
-        "relaxed": [printable(text) for text in packages.environment.relaxed],
     }
 
 

@@ -6,9 +6,13 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Literal, TypeVar
 
+from trace_mine.corpus.mined.cleaned_repositories import joined_cleaning
+from trace_mine.corpus.mined.environments.for_repository import RepositoryPackages
 from trace_mine.corpus.mined.file_counts import MOST_EXAMPLES
+from trace_mine.corpus.mined.reader_protocol import RepositorySummary
 from trace_mine.corpus.mined.snippets.file_roles import FileRole
-from trace_mine.corpus.stats import FileStats, Notes
+from trace_mine.corpus.rows import printable
+from trace_mine.corpus.stats import EnvironmentNote, FileStats, Notes
 
 Value = TypeVar("Value")
 
@@ -19,13 +23,17 @@ def joined_notes(parts: Sequence[Notes], overall: Notes) -> Notes:
     Args:
         parts: the notes of each input, in the order of the inputs. Of two inputs with one name (two versions of a
             project) what the last one's environment, tests and calls are stands in the notes.
-        overall: notes of the command as a whole: inputs that are no repositories.
+        overall: notes of the command as a whole: inputs that are no repositories, and whether they are cleaned.
     """
     missing: dict[str, set[str]] = {}
     for part in parts:
         for name, packages in part.get("missing_packages", {}).items():
             missing.setdefault(name, set()).update(packages)
+    cleaned = [note["cleaning"] for note in (overall, *parts) if "cleaning" in note]
+    cleaning: Notes = {"cleaning": joined_cleaning(cleaned)} if cleaned else {}
     return {
+        **cleaning,
+        "left_out_by_licence": [each for part in parts for each in part.get("left_out_by_licence", [])],
         "files": _files(part["files"] for part in parts if "files" in part),
         "ignored_inputs": overall.get("ignored_inputs", []),
         "tests": _by_name(part.get("tests", {}) for part in parts),
@@ -63,3 +71,16 @@ def _sum(counts: Iterable[dict[str, int]]) -> Counter[str]:
 
 def _first(parts: Sequence[FileStats], name: Literal["examples", "not_scripts"]) -> list[dict[str, str]]:
     return [example for part in parts for example in part.get(name, [])][:MOST_EXAMPLES]
+
+
+def environment_note(summary: RepositorySummary, packages: RepositoryPackages) -> EnvironmentNote:
+    """What ``stats.json`` says of the environment that was made for a repository."""
+    assert packages.environment is not None
+    left_out = {printable(text): printable(why) for text, why in packages.environment.left_out.items()}
+    unusable = {printable(text): "it names no version of an index" for text in summary.unusable}
+    return {
+        "python": packages.version,
+        "packages": len(packages.environment.pins),
+        "left_out": {**left_out, **unusable},
+        "relaxed": [printable(text) for text in packages.environment.relaxed],
+    }
