@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from trace_mine.corpus.browse_command import EPILOG as BROWSE_EPILOG
+from trace_mine.corpus.browse_command import browse
 from trace_mine.corpus.environment_arguments import (
     AsOfArgument,
     EnvironmentArgument,
@@ -27,6 +29,8 @@ from trace_mine.corpus.export_command import EPILOG as EXPORT_EPILOG
 from trace_mine.corpus.export_command import export
 from trace_mine.corpus.fit_command import EPILOG as FIT_EPILOG
 from trace_mine.corpus.fit_command import fit
+from trace_mine.corpus.inspect_command import EPILOG as INSPECT_EPILOG
+from trace_mine.corpus.inspect_command import inspect
 from trace_mine.corpus.merge_command import EPILOG as MERGE_EPILOG
 from trace_mine.corpus.merge_command import merge_datasets
 from trace_mine.corpus.verify_command import EPILOG as VERIFY_EPILOG
@@ -341,6 +345,8 @@ app.command("mine", epilog=EPILOG)(mine)
 app.command("automaton", epilog=FIT_EPILOG)(fit)
 app.command("verify", epilog=VERIFY_EPILOG)(verify)
 app.command("export", epilog=EXPORT_EPILOG)(export)
+app.command("browse", epilog=BROWSE_EPILOG)(browse)
+app.command("inspect", epilog=INSPECT_EPILOG)(inspect)
 app.command("merge", epilog=MERGE_EPILOG)(merge_datasets)
 
 

@@ -40,6 +40,9 @@ rows = load_dataset("PATH/OF/THIS/FOLDER", split="{first}")
 print(rows[0]["text"])
 ```
 
+To look at it: `trace-mine browse FOLDER` writes a page with its sessions, drops and plots, `trace-mine inspect FOLDER`
+shows them as text.
+
 ## To replay a row
 Unpack the row's `repository` at its `version` (or `commit`), install what `requires` names, put the folders of
 `setup["sys_path"]` (relative to the repository) in front of `sys.path`, take a copy of the globals of

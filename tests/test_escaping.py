@@ -500,6 +500,8 @@ ELSEWHERE = {
     "corpus/synthetic/__main__.py:synth": "a sentence of ours",
     "corpus/synthetic/__main__.py:list_tasks": "names and docstrings of ours",
     "corpus/synthetic/__main__.py:_show": "beliefs_shown",
+    "corpus/inspect_command.py:inspect": "lines of ``browse.index``, which makes their text visible",
+    "corpus/inspect_command.py:_print_drops": "lines of ``browse.index``, and our own sentences",
     "corpus/verify_command.py:__call__": "numbers",
     "corpus/verify_command.py:verify": "JSON",
     "eval/__main__.py:evaluate": "a number and --out",

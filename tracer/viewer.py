@@ -10,7 +10,7 @@ import base64
 import hashlib
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from trace_mine.tracer.bounded import DamagedFile, read_bytes
@@ -34,22 +34,52 @@ def page(trace: Trace, *, title: str, footer: str, sources: Mapping[str, str] | 
         title, footer: text, not HTML.
         sources: by path, as steps name it, the text of each file that is shown beside the session.
     """
+    return _filled(
+        title=in_html(one_line(title)),
+        session=marked_up((segment.role, trace.text[segment.start : segment.end], "") for segment in trace.segments),
+        footer=in_html(footer),
+        data=in_script(session_data(trace, {path: [(1, text)] for path, text in (sources or {}).items()})),
+    )
+
+
+def empty_page(*, title: str, footer: str, data: str) -> str:
+    """Return the page with these words where its title, footer and data stand, for a program that fills them in: title
+    and footer as HTML, data as JSON that ``in_script`` gives.
+    """
+    return _filled(title=title, session="", footer=footer, data=data)
+
+
+def _filled(*, title: str, session: str, footer: str, data: str) -> str:
+    policy = in_html(f"default-src 'none'; style-src 'unsafe-inline'; script-src {script_digest(PROGRAM)}")
+    return PAGE.format(
+        policy=policy, title=title, style=STYLE, session=session, footer=footer, data=data, program=PROGRAM
+    )
+
+
+def script_digest(program: str) -> str:
+    """Return the source expression by which a page's policy allows this program and no other."""
+    digest = base64.b64encode(hashlib.sha256(program.encode("utf-8")).digest()).decode("ascii")
+    return f"'sha256-{digest}'"
+
+
+def session_data(trace: Trace, sources: Mapping[str, Sequence[tuple[int, str]]]) -> dict[str, object]:
+    """Return what the page's program shows of a session, as JSON; all text in it is visible.
+
+    Args:
+        trace: the session.
+        sources: by path, as steps name it, the parts of each file that are shown beside the session: the number of
+            their first line, from 1, and their text. A whole file is one part.
+    """
     paths = {step.path for step in trace.steps}
-    data = {
-        "sources": {visible(path): visible(text) for path, text in (sources or {}).items() if path in paths},
+    return {
+        "sources": {
+            visible(path): [[first, visible(text)] for first, text in sorted(parts)]
+            for path, parts in sources.items()
+            if path in paths
+        },
         "steps": list(_steps(trace)),
         "calls": list(_calls(trace)),
     }
-    digest = base64.b64encode(hashlib.sha256(PROGRAM.encode("utf-8")).digest()).decode("ascii")
-    return PAGE.format(
-        policy=in_html(f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"),
-        title=in_html(one_line(title)),
-        style=STYLE,
-        session=marked_up((segment.role, trace.text[segment.start : segment.end], "") for segment in trace.segments),
-        footer=in_html(footer),
-        data=_in_script(data),
-        program=PROGRAM,
-    )
 
 
 def sources_of(trace: Trace, root: Path) -> dict[str, str]:
@@ -70,7 +100,7 @@ def sources_of(trace: Trace, root: Path) -> dict[str, str]:
     return sources
 
 
-def _in_script(data: object) -> str:
+def in_script(data: object) -> str:
     """Return JSON that can stand in a script element: ASCII, and no ``<`` that could end the element."""
     return json.dumps(data).replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 

@@ -140,8 +140,8 @@ data.steps.forEach((step, index) => {
   boxes[boxes.length - 1].append(row);
 });
 
-// The source: one file at a time.
-let file = null, lines = [];
+// The source: one file at a time, whole or in parts.
+let file = null, lines = new Map();
 function showSource(step) {
   if (!Object.hasOwn(data.sources, step.path)) return;
   const title = document.getElementById("file"), body = document.getElementById("lines");
@@ -149,15 +149,19 @@ function showSource(step) {
     file = step.path;
     title.textContent = file;
     body.textContent = "";
-    lines = data.sources[step.path].split("\\n").map((text, index) => {
-      const row = make("div");
-      row.append(make("span", "number", String(index + 1)), text);
-      body.append(row);
-      return row;
-    });
+    lines = new Map();
+    for (const [first, part] of data.sources[step.path]) {
+      if (body.firstChild) body.append(make("div", "number", "⋮"));
+      part.split("\\n").forEach((text, index) => {
+        const row = make("div");
+        row.append(make("span", "number", String(first + index)), text);
+        body.append(row);
+        lines.set(first + index, row);
+      });
+    }
   }
-  for (const row of lines) row.classList.remove("at");
-  const row = lines[step.line - 1];
+  for (const row of lines.values()) row.classList.remove("at");
+  const row = lines.get(step.line);
   if (row) { row.classList.add("at"); row.scrollIntoView({ block: "nearest" }); }
 }
 

@@ -1,0 +1,1 @@
+"""Shows a dataset: as a page that needs nothing else, and as text."""

@@ -1,0 +1,81 @@
+"""Makes a row of a dataset a ``Trace`` again, as far as it is shown."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from trace_mine.tracer.schema import Belief, OpenedCall, Segment, Step, Trace, Verification
+
+# Any: the columns of a row whose file says what they are; what does not fit raises.
+_LATER: Mapping[str, Any] = {
+    "calls": (),
+    "printed_by": (),
+    "states_verified": 0,
+    "states_total": 0,
+    "own_frames": 0,
+    "opened_frames": 0,
+    "unopened_frames": "{}",
+}
+"""What rows of older versions of the schema lack."""
+
+
+def trace_of(columns: Mapping[str, Any]) -> Trace:
+    """Return the session of a row with its states, beliefs and calls; what only a replay or an export needs is left
+    out.
+
+    Args:
+        columns: those of a row, of any version of the schema.
+
+    Raises:
+        ValueError, KeyError, TypeError: it is no row.
+    """
+    row = {**_LATER, **columns}
+    return Trace(
+        text=row["text"],
+        segments=tuple(Segment(**segment) for segment in row["segments"]),
+        steps=tuple(
+            Step(**{**step, "wrote": tuple(step["wrote"])}, state=json.loads(state))
+            for step, state in zip(row["steps"], row["states"], strict=True)
+        ),
+        setup=json.loads(row["setup"]),
+        view=json.loads(row["view"]),
+        outcome=row["outcome"],
+        exception=row["exception"],
+        integrity=row["integrity"],
+        sandbox={"level": row["sandbox_level"], "layers": row["sandbox_layers"]},
+        python=row["python"],
+        opened_calls=row["opened_calls"],
+        kept_whole=json.loads(row["kept_whole"]),
+        own_frames=row["own_frames"],
+        opened_frames=row["opened_frames"],
+        unopened_frames=json.loads(row["unopened_frames"]),
+        doctest_passed=row["doctest_passed"],
+        beliefs=tuple(
+            Belief(
+                segment=belief["segment"],
+                outcomes=tuple(belief["outcomes"]),
+                probabilities=tuple(belief["probabilities"]),
+                method=belief["method"],
+                stderr=tuple(belief["stderr"]),
+            )
+            for belief in row["beliefs"]
+        ),
+        calls=tuple(
+            OpenedCall(
+                caller=call["caller"],
+                name=call["name"],
+                text=call["text"],
+                first=call["first"],
+                last=call["last"],
+                steps=tuple(call["steps"]),
+            )
+            for call in row["calls"]
+        ),
+        verification=Verification(
+            printed=tuple(row["printed_by"]),
+            states_verified=row["states_verified"],
+            states_total=row["states_total"],
+        ),
+    )
