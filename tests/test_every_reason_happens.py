@@ -23,6 +23,7 @@ from trace_mine.corpus.ledger import Ledger
 from trace_mine.corpus.mined.archives import is_archive
 from trace_mine.corpus.mined.discovery import Survey
 from trace_mine.corpus.mined.files import read, walk
+from trace_mine.corpus.mined.ignore_file import IGNORE_FILE, IgnoreRules, ignore_lines
 from trace_mine.corpus.mined.miner import Mined, MineOptions
 from trace_mine.corpus.mined.tracing import close_tracer, trace_unit
 from trace_mine.corpus.rows import Row, RowOrigin, make_row
@@ -73,6 +74,11 @@ class Child(Base):
     def told(self):
         return super().told() + 1
 child = Child()
+class Gone(Base):
+    def told(self):
+        return super().told() + 2
+gone = Gone()
+del Gone
 """,
     "twins.py": "def f():\n    yield 1\n",
     "program.py": AS_FILE,
@@ -128,6 +134,7 @@ TRACING: dict[Reason, Program] = {
     Reason.TEST_SKIPPED: Program(source=("import unittest\n", "raise unittest.SkipTest('not here')\n"), kind="test"),
     Reason.NO_CHOICES: Program(source="x = 1\n", view="branch", only_choices=True),
     Reason.EMPTY: Program(source="pass\n"),
+    Reason.FOCUS_MISSED: Program(source="import counting\nx = counting.tick()\n", focus=(("counting.py", 8),)),
     Reason.SANDBOX_DENIED: Program(
         source="try:\n    open('/etc/x', 'w')\nexcept OSError as error:\n    print(error)\n"
     ),
@@ -188,7 +195,7 @@ WHOLE: dict[Reason, Program] = {
     Reason.CLASS_CELL: Program(
         source="class C:\n    def told(self):\n        return __class__.__name__\nc = C()\nx = c.told()\n"
     ),
-    Reason.SUPER: Program(source="from family import child\nx = child.told()\n"),
+    Reason.SUPER: Program(source="from family import gone\nx = gone.told()\n"),
     Reason.REBINDS_SELF: Program(
         source="class C:\n    def __init__(self):\n        self.x = 1\n        self = None\nc = C()\n"
     ),
@@ -235,7 +242,8 @@ class A:
 """
 FRAME = {
     Reason.ASIDE: Program(
-        source="import counting\nx = counting.up()\ny = counting.tick()\n", focus=(("counting.py", 8),)
+        source="import counting, family\nx = counting.up()\ny = family.Base()\nz = y.told()\n",
+        focus=(("family.py", 2),),
     ),
     Reason.DEEPER: Program(source="def f(n):\n    if n:\n        f(n - 1)\nf(5)\n"),
     Reason.WITHIN_COMMAND: Program(source="def f():\n    return 1\ntry:\n    f()\nexcept* KeyError:\n    pass\n"),
@@ -423,7 +431,14 @@ def _files() -> dict[Reason, Callable[[Path], Drop]]:
             ((_, drop),) = Survey(root).counts.examples
             return drop
 
+    def ignored(root: Path) -> Drop:
+        (root / "a.py").write_text("x = 1\n")
+        (root / IGNORE_FILE).write_text("# tables\na.*\n")
+        ((_, drop),) = Survey(root, is_ignored=IgnoreRules(ignore_lines(root)).ignores).counts.examples
+        return drop
+
     return {
+        Reason.IGNORED: ignored,
         Reason.UNREADABLE: linked("nowhere.py"),
         Reason.SPECIAL_FILE: pipe,
         Reason.LINK_OUTSIDE: linked("/etc/hostname"),
@@ -470,12 +485,25 @@ class Found:
 
 TEST = "def test_a{}:\n    assert 1\n"
 INVERSE = {"view": "inverse"}
+PROBLEMS = {"decontaminate": (Path(__file__).parent / "data" / "problems.jsonl",)}
+COPIED = """\
+def f(values, n):
+    most = 0
+    for a, b in zip(values, values[1:]):
+        d = abs(b - a)
+        if d > most:
+            most = d
+    return most // n
+print(f([1, 2], 1))
+"""
+"""The problem of that file under other names."""
 
 DISCOVERY: dict[Reason, Found] = {
     Reason.UNREADABLE_REPOSITORY: Found(text="no archive", path="a-1.0.zip"),
     Reason.ALL_SKIPPED: Found(text='"""\n>>> 1  # doctest: +SKIP\n1\n"""\n', path="a.py"),
     Reason.BAD_DOCTEST: Found(text='"""\n>>>1\n1\n"""\n', path="a.py"),
     Reason.BAD_BLOCK: Found(text="```python\nf(...\n```\n", path="README.md"),
+    Reason.BEYOND_LIMIT: Found(text="```python\n# no statement\n```\n" * 401, path="README.md"),
     Reason.NO_STATEMENT_RUNS: Found(text="```python\nimport nowhere\nnowhere.f()\n```\n", path="README.md"),
     Reason.NOT_IMPORTABLE: Found(text='"""\n>>> 1\n1\n"""\n', path="not-a-name.py"),
     Reason.TEST_RUNNER: Found(text="import unittest\nif __name__ == '__main__':\n    unittest.main()\n", path="a.py"),
@@ -497,6 +525,7 @@ DISCOVERY: dict[Reason, Found] = {
     Reason.NOT_PERMISSIVE: Found(
         text="# SPDX-License-Identifier: GPL-3.0-only\n" + TEST.format("()"), options={"licences": "permissive"}
     ),
+    Reason.BENCHMARK: Found(text=COPIED, path="a.py", options={**PROBLEMS, "entries": ("script",)}),
 }
 
 
@@ -645,6 +674,16 @@ ROW: dict[Reason, Callable[[Path], str]] = {
     Reason.DAMAGED_RESULT: _damaged_result,
     Reason.SHOWS_PATH: _mined(
         Found(text=TEST.format("()")), lambda root: _trace(text=f">>> import a\n>>> a\n{root}/repository/a.py\n")
+    ),
+    # of two halves, neither of which is one
+    Reason.SECRET: _mined(Found(text="print('ghp_16C7e42F292c69' + '12E7710c838347Ae178B4a')\n", path="a.py")),
+    Reason.PERSONAL_DATA: _mined(Found(text="print('@'.join(['jim.smith', 'acme-corp.com']))\n", path="a.py")),
+    Reason.BENCHMARK: _mined(
+        Found(
+            text="print('steps a careful walker needs to cross the widest gap between neighbouring towers of this')\n",
+            path="a.py",
+            options=PROBLEMS,
+        )
     ),
     Reason.NEEDS_INPUT: _mined(Found(text="print(len(input()))\n", path="a.py")),
     Reason.NEEDS_ARGUMENTS: _mined(Found(text="import sys\nprint(sys.argv[1])\n", path="a.py")),

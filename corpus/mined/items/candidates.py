@@ -70,8 +70,12 @@ def item_candidates(
             hashes[item.path] = "" if isinstance(data, Drop) else hashlib.sha256(data).hexdigest()
         candidates.append(_candidate(item, roots, hashes[item.path], licences.get(item.path)))
     errors = () if tests.summary is None else tests.summary.errors
+    uncollected = 0 if tests.summary is None else tests.summary.left_out
     counts = ItemCounts(
-        collected=len(tests.items), left_out=num_left_out, not_spelt=dict(sorted(not_spelt.items())), errors=errors
+        collected=len(tests.items) + uncollected,
+        left_out=num_left_out + uncollected,
+        not_spelt=dict(sorted(not_spelt.items())),
+        errors=errors,
     )
     return candidates, counts
 

@@ -168,8 +168,9 @@ class ItemRecipe(Record):
 
 @record
 class CollectionSummary(Record):
-    """The end of a collection: pytest's exit code, whether it went through all files, how many items it gave, the files
-    that could not be collected, its version, and the repository's folders on ``sys.path``.
+    """The end of a collection: pytest's exit code, whether it went through all files, how many items it gave, how many
+    more there are that differ from these in their parameters alone, the files that could not be collected, its version,
+    and the repository's folders on ``sys.path``.
     """
 
     exit_code: Count
@@ -178,6 +179,7 @@ class CollectionSummary(Record):
     errors: tuple[Problem, ...]
     pytest: Name
     sys_path: tuple[Location, ...]
+    left_out: Count = 0
 
     def agree(self) -> None:
         for path in self.sys_path:

@@ -68,7 +68,7 @@ def _last_name(node: ast.expr) -> str:
 def _as_asked(call: ast.Call) -> ast.AST:
     """Return a call that the driver spells, ``x.__class__.__len__(x)``, as its author means it: ``x.__len__()``.
 
-    Of a property's functions that is the attribute, or the assignment to it.
+    Of the functions of a property or descriptor that is the attribute, or the assignment to it.
     """
     function, fields = call.func, []
     while isinstance(function, ast.Attribute) and function.attr != "__class__":
@@ -77,10 +77,18 @@ def _as_asked(call: ast.Call) -> ast.AST:
     is_asked = isinstance(function, ast.Attribute) and bool(fields) and bool(call.args)
     if not (is_asked and isinstance(function, ast.Attribute) and ast.dump(function.value) == ast.dump(call.args[0])):
         return call
-    asked: ast.expr = ast.Attribute(call.args[0], fields[-1], ast.Load())
-    if fields[0] == "fget":
+    held, word = call.args[0], fields[0]
+    asked: ast.expr = ast.Attribute(held, fields[-1], ast.Load())
+    # of a descriptor, ``x.__class__.__dict__['name'].__class__.__get__``, the object is its second argument
+    if isinstance(held, ast.Subscript) and isinstance(held.slice, ast.Constant) and len(call.args) == 3:
+        is_held = isinstance(held.value, ast.Attribute) and held.value.attr == "__dict__"
+        if is_held and word in ("__get__", "__set__") and type(held.slice.value) is str:
+            asked = ast.Attribute(call.args[1], held.slice.value, ast.Load())
+            value = None if word == "__get__" else call.args[2]
+            return asked if value is None else ast.fix_missing_locations(ast.Assign([asked], value, lineno=1))
+    if word == "fget" or (word == "func" and len(fields) == 2):
         return asked
-    if fields[0] == "fset":
+    if word == "fset":
         return ast.fix_missing_locations(ast.Assign([asked], call.args[1], lineno=1))
     return ast.Call(asked, call.args[1:], call.keywords)
 
