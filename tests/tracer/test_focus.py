@@ -66,7 +66,19 @@ def again(n):
         return again(n - 1)
     return leaf(n)
 """
-LINES = {"leaf": 1, "aside": 6, "d": 10, "c": 15, "b": 19, "b.<locals>.inner": 20, "a": 25, "told": 38, "by_item": 42, "by_choice": 46, "again": 50}
+LINES = {
+    "leaf": 1,
+    "aside": 6,
+    "d": 10,
+    "c": 15,
+    "b": 19,
+    "b.<locals>.inner": 20,
+    "a": 25,
+    "told": 38,
+    "by_item": 42,
+    "by_choice": 46,
+    "again": 50,
+}
 
 
 @pytest.fixture(scope="module")
