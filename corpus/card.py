@@ -13,9 +13,9 @@ from collections.abc import Mapping, Sequence
 
 from trace_mine.corpus.schema import markdown
 from trace_mine.corpus.splits import SPLITS
-from trace_mine.corpus.stats import GroupStats, Stats, frames_sentence, verification_sentence
+from trace_mine.corpus.stats import GroupStats, Stats, cleaning_sentence, frames_sentence, verification_sentence
 from trace_mine.corpus.worth import SHARES
-from trace_mine.tracer.inside.reasons import drop_sentence
+from trace_mine.tracer.inside.reasons import Reason, drop_sentence
 from trace_mine.tracer.visible import in_markdown, one_line
 
 # The Hub's own categories; the last one is "n>1M".
@@ -36,7 +36,7 @@ recognises a replay can still print something else elsewhere: `trace-mine verify
 ```python
 from datasets import load_dataset
 
-rows = load_dataset("PATH/OF/THIS/FOLDER", split="train")
+rows = load_dataset("PATH/OF/THIS/FOLDER", split="{first}")
 print(rows[0]["text"])
 ```
 
@@ -58,7 +58,7 @@ found {found} = rows {rows} + duplicates {duplicates} + drops {num_drops}{record
 {columns}
 
 ## Splits
-By repository, so that no project is in two of them: {splits}. Exact duplicates are dropped everywhere,
+{split_by}: {splits}. Exact duplicates are dropped everywhere,
 near-duplicates (MinHash over token 5-grams, 0.7) where they would straddle two splits{within}.
 
 ## What rows are worth
@@ -69,7 +69,12 @@ near-duplicates (MinHash over token 5-grams, 0.7) where they would straddle two 
 
 ## Licences
 Each row names the licence of its source (`licence`, SPDX): {licences}. `NOASSERTION` means that none was found. The
-sessions quote that source: its terms go with them.
+sessions quote that source: its terms go with them.{left_out}
+
+## Secrets, personal data, benchmarks
+{cleaned} Values were replaced in the source before it ran, by fakes of the same shape in ranges that are reserved for
+examples; `stats.json` (`cleaning`) says where, and never what. Names of people in prose are not looked for.
+{benchmarks}
 
 ## What this is not
 Outputs are what one interpreter printed in a sandbox without network; a row shows one run, not all. Doctest
@@ -115,6 +120,9 @@ adversaries), a sequence of commands belongs to one split by its hash.
 {drops}
 """
 
+_BY_REPOSITORY = "By the repository's name alone, so that no project is in two of them"
+_BY_FUNCTION = """By function, so that no row of train holds the source of a function that rows of validation or test
+are held out for"""
 _WITHIN = """; within a split one of them stays, and so does no session of whose characters 19 in 20 stand in
 lines that its repository's rows before it have"""
 
@@ -178,6 +186,7 @@ def _body(stats: Stats, present: Sequence[str]) -> str:
     return template.format(
         config=json.dumps(stats["config"], indent=2),
         beliefs=json.dumps(stats["beliefs"]),
+        first=next((split for split in SPLITS if stats["splits"].get(split)), "train"),
         found=stats["found"],
         rows=stats["rows"],
         duplicates=stats["duplicates"],
@@ -186,14 +195,37 @@ def _body(stats: Stats, present: Sequence[str]) -> str:
         sources=_table("source", stats["by_source"]),
         repositories=_table("repository", stats["by_repository"]),
         columns=markdown(),
+        split_by=_BY_FUNCTION if stats["config"].get("split_by") == "function" else _BY_REPOSITORY,
         splits=", ".join(f"{split} {stats['splits'].get(split, 0)}" for split in present),
         drops=_drops(stats["drops"]) or "None was.",
         worth=_worth(stats["worth"]),
         within="" if stats["config"].get("keep_duplicates") else _WITHIN,
         verified=verification_sentence(stats),
         frames=frames_sentence(stats),
+        left_out=_left_out(stats),
+        cleaned=_sentence(cleaning_sentence(stats)),
+        benchmarks=_benchmarks(stats),
         licences=", ".join(f"{in_markdown(name)} {count}" for name, count in stats["by_licence"].items()) or "no rows",
     )
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _left_out(stats: Stats) -> str:
+    names = [
+        f"{in_markdown(each['repository'])} ({in_markdown(each['licence'])})"
+        for each in stats.get("left_out_by_licence", [])
+    ]
+    return f"\nLeft out for their licences: {', '.join(names)}." if names else ""
+
+
+def _benchmarks(stats: Stats) -> str:
+    if "benchmarks" not in stats["config"]:
+        return "Rows were held against no benchmark."
+    number = stats["drops"].get(Reason.BENCHMARK, 0)
+    return f"Snippets that are a problem of the benchmarks that were named, or run one, were dropped: {number}."
 
 
 def _records(stats: Stats) -> str:

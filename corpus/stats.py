@@ -8,6 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NotRequired, TypedDict
 
+from trace_mine.corpus.cleaning.kinds import Kind
+from trace_mine.tracer.inside.reasons import Reason
+
 
 class GroupStats(TypedDict):
     """Counts of a group of snippets: ``found`` = ``rows`` + ``duplicates`` + the sum of ``drops`` (reason to number of
@@ -76,8 +79,8 @@ class EnvironmentNote(TypedDict):
 
 
 class ItemNote(TypedDict, total=False):
-    """What became of the tests that pytest collected in a repository: their number, the siblings that differ in their
-    parameters alone and were left out, by what they need those without commands, files with errors, and the number of
+    """What became of the tests that pytest collected in a repository: their number, the siblings that are alike and
+    were left out, by what they need those without commands, files with errors, and the number of
     those that were traced and dropped because pytest's own run of them came to no end (``unjudged``). ``failure``: why
     pytest collected none, where that is so.
     """
@@ -117,12 +120,26 @@ class CallNote(TypedDict, total=False):
     failures: list[str]
 
 
+class CleaningNote(TypedDict):
+    """What was replaced before repositories were mined: the files that were looked at, findings by ``cleaning.kinds``
+    in all and by repository, the first places (path, line and kind, never the value), and files that stayed as they
+    are.
+    """
+
+    files: int
+    replaced: dict[str, int]
+    repositories: dict[str, dict[str, int]]
+    examples: list[dict[str, str | int]]
+    not_replaced: list[str]
+
+
 class Notes(TypedDict, total=False):
     """Entries that the mined origin adds; the synthetic origin adds none.
 
     ``ignored_inputs``: ``name`` and ``reason`` of each input that is no repository; ``missing_packages``: for each
     repository, the packages that it imports and that are not installed; ``environments``: what was made for each;
-    ``tests``: what pytest collected in it; ``calls``: what was harvested there.
+    ``tests``: what pytest collected in it; ``calls``: what was harvested there; ``cleaning``: what was replaced, where
+    personal data isn't kept; ``left_out_by_licence``: repositories whose own licence is refused.
     """
 
     files: FileStats
@@ -131,6 +148,8 @@ class Notes(TypedDict, total=False):
     tests: dict[str, ItemNote]
     calls: dict[str, CallNote]
     missing_packages: dict[str, list[str]]
+    cleaning: CleaningNote
+    left_out_by_licence: list[dict[str, str]]
 
 
 class Stats(GroupStats, Notes):
@@ -165,6 +184,27 @@ class Stats(GroupStats, Notes):
     verification: VerificationStats
     config: Mapping[str, object]
     schema_version: int
+
+
+def cleaning_sentence(stats: Stats) -> str:
+    """The counts of ``cleaning`` and of the rows dropped for what remained, for people: in the card, on the terminal.
+
+    >>> cleaning = {"files": 7, "replaced": {"email": 2}, "repositories": {"a": {"email": 2}}}
+    >>> cleaning_sentence({"cleaning": cleaning, "drops": {"secret": 1}})
+    'replaced by fakes in 1 of the repositories: e-mail addresses 2; dropped for what a run showed: secret 1.'
+    """
+    cleaning = stats.get("cleaning")
+    if cleaning is None:
+        return "secrets and personal data: kept as they are (--keep-personal)."
+    counts = ", ".join(f"{Kind(kind).words} {number}" for kind, number in cleaning["replaced"].items()) or "nothing"
+    number = len(cleaning["repositories"])
+    drops = [
+        f"{word} {stats['drops'][word]}" for word in (Reason.SECRET, Reason.PERSONAL_DATA) if word in stats["drops"]
+    ]
+    return (
+        f"replaced by fakes in {number} of the repositories: {counts}; dropped for what a run showed: "
+        f"{', '.join(drops) or 'none'}."
+    )
 
 
 def frames_sentence(stats: Stats) -> str:

@@ -23,6 +23,7 @@ from trace_mine.corpus.ledger import Ledger
 from trace_mine.corpus.mined.archives import is_archive
 from trace_mine.corpus.mined.discovery import Survey
 from trace_mine.corpus.mined.files import read, walk
+from trace_mine.corpus.mined.ignore_file import IGNORE_FILE, IgnoreRules, ignore_lines
 from trace_mine.corpus.mined.miner import Mined, MineOptions
 from trace_mine.corpus.mined.tracing import close_tracer, trace_unit
 from trace_mine.corpus.rows import Row, RowOrigin, make_row
@@ -430,7 +431,14 @@ def _files() -> dict[Reason, Callable[[Path], Drop]]:
             ((_, drop),) = Survey(root).counts.examples
             return drop
 
+    def ignored(root: Path) -> Drop:
+        (root / "a.py").write_text("x = 1\n")
+        (root / IGNORE_FILE).write_text("# tables\na.*\n")
+        ((_, drop),) = Survey(root, is_ignored=IgnoreRules(ignore_lines(root)).ignores).counts.examples
+        return drop
+
     return {
+        Reason.IGNORED: ignored,
         Reason.UNREADABLE: linked("nowhere.py"),
         Reason.SPECIAL_FILE: pipe,
         Reason.LINK_OUTSIDE: linked("/etc/hostname"),
@@ -477,6 +485,18 @@ class Found:
 
 TEST = "def test_a{}:\n    assert 1\n"
 INVERSE = {"view": "inverse"}
+PROBLEMS = {"decontaminate": (Path(__file__).parent / "data" / "problems.jsonl",)}
+COPIED = """\
+def f(values, n):
+    most = 0
+    for a, b in zip(values, values[1:]):
+        d = abs(b - a)
+        if d > most:
+            most = d
+    return most // n
+print(f([1, 2], 1))
+"""
+"""The problem of that file under other names."""
 
 DISCOVERY: dict[Reason, Found] = {
     Reason.UNREADABLE_REPOSITORY: Found(text="no archive", path="a-1.0.zip"),
@@ -505,6 +525,7 @@ DISCOVERY: dict[Reason, Found] = {
     Reason.NOT_PERMISSIVE: Found(
         text="# SPDX-License-Identifier: GPL-3.0-only\n" + TEST.format("()"), options={"licences": "permissive"}
     ),
+    Reason.BENCHMARK: Found(text=COPIED, path="a.py", options={**PROBLEMS, "entries": ("script",)}),
 }
 
 
@@ -653,6 +674,16 @@ ROW: dict[Reason, Callable[[Path], str]] = {
     Reason.DAMAGED_RESULT: _damaged_result,
     Reason.SHOWS_PATH: _mined(
         Found(text=TEST.format("()")), lambda root: _trace(text=f">>> import a\n>>> a\n{root}/repository/a.py\n")
+    ),
+    # of two halves, neither of which is one
+    Reason.SECRET: _mined(Found(text="print('ghp_16C7e42F292c69' + '12E7710c838347Ae178B4a')\n", path="a.py")),
+    Reason.PERSONAL_DATA: _mined(Found(text="print('@'.join(['jim.smith', 'acme-corp.com']))\n", path="a.py")),
+    Reason.BENCHMARK: _mined(
+        Found(
+            text="print('steps a careful walker needs to cross the widest gap between neighbouring towers of this')\n",
+            path="a.py",
+            options=PROBLEMS,
+        )
     ),
     Reason.NEEDS_INPUT: _mined(Found(text="print(len(input()))\n", path="a.py")),
     Reason.NEEDS_ARGUMENTS: _mined(Found(text="import sys\nprint(sys.argv[1])\n", path="a.py")),

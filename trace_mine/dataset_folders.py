@@ -42,7 +42,9 @@ def mine(
     sessions: int = 1,
     only_choices: bool = False,
     keep: str = "",
-    licences: str = "all",
+    licences: str | None = None,
+    keep_personal: bool = False,
+    decontaminate: Sequence[str | os.PathLike[str]] = (),
     scripts: Sequence[str] = (),
     keep_duplicates: bool = False,
     packages: Sequence[str | os.PathLike[str]] = (),
@@ -68,7 +70,10 @@ def mine(
         sessions: number of sessions of each snippet that draws, each with draws of its own.
         only_choices: drop snippets that draw nothing at random.
         keep: ``records`` keeps the runs of snippets without a session that replays, in the folder ``records``.
-        licences: ``all`` or ``permissive``.
+        licences: ``all`` or ``permissive``; None: permissive ones of repositories (of a folder, unknown ones too), all
+            of files and modules.
+        keep_personal: keep secrets and personal data, which are replaced by fakes otherwise.
+        decontaminate: files of benchmark problems that no row may hold.
         scripts: patterns of paths: files of a repository that one matches are its scripts, and no others; none: those
             that no other file imports and that do something.
         keep_duplicates: keep sessions that nearly repeat another one of their split.
@@ -111,6 +116,8 @@ def mine(
         limits=limits or Limits(),
         limit=limit,
         licences=licences,
+        keep_personal=keep_personal,
+        decontaminate=tuple(Path(file) for file in decontaminate),
         scripts=tuple(scripts),
         keep_duplicates=keep_duplicates,
         packages=tuple(Path(folder) for folder in packages),

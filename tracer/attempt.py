@@ -222,6 +222,7 @@ class Attempt:
                 open_statements=plan.open_statements,
                 open_comprehensions=config.comprehensions,
                 skip_loops=config.view.skips,
+                repeats=config.view.repeats,
                 as_file=plan.as_file,
                 from_file=bool(self.snippet.file) and reads_source(self.snippet.pieces[0].source),
                 view=view_of(config, self.snippet, has_draws=bool(self.native.result.outcomes)),

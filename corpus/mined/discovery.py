@@ -9,12 +9,13 @@ trees of a large one take gigabytes.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from time import process_time
 
+from trace_mine.corpus.decontamination.benchmark_index import BenchmarkIndex, marks_of
 from trace_mine.corpus.mined.clock import within_limits
 from trace_mine.corpus.mined.dependencies import imported_names
 from trace_mine.corpus.mined.file_counts import FileCounts
@@ -38,6 +39,8 @@ SECONDS_A_MEGABYTE = 20.0
 """CPU time for a megabyte of text, forty times what packages take."""
 
 
+MAX_PROBLEMS = 10_000
+"""Places of a repository that are a benchmark's; a copy of the largest benchmark has some thousand."""
 MAX_LICENCE_CHARS = 2_000
 """Characters of an SPDX expression."""
 
@@ -56,6 +59,8 @@ class Survey:
         root: the folder to read.
         only: the files to search, relative to the root; None for all of them.
         is_stdlib: the interpreter in the sandbox has the modules by itself.
+        is_ignored: tells files that are not to be searched; a file of ``only`` is, as it was named.
+        benchmarks: the index of problems to look for.
 
     Attributes:
         counts: the files that were read, and those that could not be.
@@ -65,12 +70,22 @@ class Survey:
         imports: top-level names that its files import.
         layout: the importable names of its files.
         licences: by path, the licence in a file's own header.
+        ignored: the files that ``is_ignored`` told.
+        problems: path, first and last line of what is a benchmark's problem, and the problem's name.
 
     Raises:
         GaveUp: its files take too long, each for itself within its limit.
     """
 
-    def __init__(self, root: Path, *, only: Sequence[str] | None = None, is_stdlib: bool = False) -> None:
+    def __init__(
+        self,
+        root: Path,
+        *,
+        only: Sequence[str] | None = None,
+        is_stdlib: bool = False,
+        is_ignored: Callable[[str], bool] = lambda path: False,
+        benchmarks: BenchmarkIndex | None = None,
+    ) -> None:
         self.root = root
         self.counts = FileCounts()
         self.packaging = PackagingFiles(root)
@@ -83,9 +98,15 @@ class Survey:
         imports: set[str] = set()
         self._imports_by_file: list[tuple[str, frozenset[Imported]]] = []
         self.licences: dict[str, str] = {}
+        self.ignored: list[str] = []
+        self.problems: list[tuple[str, int, int, str]] = []
         searched = None if only is None else frozenset(only)
         for file in walk(root):
             is_searched = searched is None or file.path in searched
+            if searched is None and is_ignored(file.path):
+                is_searched = False
+                self.ignored.append(file.path)
+                self.counts.add(file.path, Drop(reason=Reason.IGNORED, evidence="named by .trace-mine-ignore"))
             if file.drop is not None:
                 if is_searched:
                     self.counts.add(file.path, file.drop)
@@ -105,6 +126,8 @@ class Survey:
                 imports |= imported_names(source.text)
             if source.tree is not None:
                 self._imports_by_file.append((file.path, imports_of(source.tree)))
+            if benchmarks is not None:
+                self._find_problems(source, benchmarks)
             if licence := _header_licence(source.text):
                 self.licences[file.path] = licence
             if is_searched:
@@ -175,6 +198,13 @@ class Survey:
             ]
         except ProtocolError as error:  # a name of 5,000 characters, say
             return Drop(reason=Reason.TOO_LARGE, evidence=str(error)[:300])
+
+    def _find_problems(self, source: SourceText, benchmarks: BenchmarkIndex) -> None:
+        """Add the places of a file that are a benchmark's problem."""
+        marks = within_limits(lambda: [*marks_of(source.tree, source.text, benchmarks)], FILE_SECONDS)
+        for first, last, number in () if isinstance(marks, Drop) else marks:
+            if len(self.problems) < MAX_PROBLEMS:
+                self.problems.append((source.path, first, last, benchmarks.problems[number]))
 
     def _read(self, path: str) -> SourceText | Drop:
         source = within_limits(partial(read, self.root, path), FILE_SECONDS)

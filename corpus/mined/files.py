@@ -81,7 +81,9 @@ class SourceText:
     cells: tuple[str, ...] | None = None
 
 
-def walk(root: Path) -> Iterator[FoundFile]:
+def walk(
+    root: Path, suffixes: tuple[str, ...] = PYTHON_SUFFIXES + TEXT_SUFFIXES + NOTEBOOK_SUFFIXES
+) -> Iterator[FoundFile]:
     """List the Python and text files below ``root``, in an order that depends on their names alone.
 
     Hidden folders, virtual environments and datasets are skipped. Links to folders are not followed, so no loop can be
@@ -110,7 +112,7 @@ def walk(root: Path) -> Iterator[FoundFile]:
             if entry.is_dir(follow_symlinks=False):
                 if not _is_skipped(root / path, entry.name):
                     subfolders.append(path)
-            elif entry.name.endswith(PYTHON_SUFFIXES + TEXT_SUFFIXES + NOTEBOOK_SUFFIXES):
+            elif entry.name.endswith(suffixes):
                 num_files += 1
                 if num_files > MAX_FILES:
                     evidence = f"more than {MAX_FILES}; give smaller folders"

@@ -6,10 +6,12 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from trace_mine.corpus.decontamination.benchmark_file import benchmark_sources, sources_digest
 from trace_mine.corpus.mined.environments.for_repository import EnvironmentOptions
 from trace_mine.corpus.mined.environments.uv import PackageIndex
 from trace_mine.corpus.mined.import_search import search_of
 from trace_mine.corpus.mined.items.siblings import SIBLINGS
+from trace_mine.corpus.mined.reader_protocol import LicenceRule
 from trace_mine.corpus.mined.snippets import DEFAULT_ENTRIES, ENTRIES, HARVESTED, INVERSE_ENTRIES
 from trace_mine.corpus.mined.snippets.file_roles import ScriptChoice
 from trace_mine.tracer.config import DEFAULT_FOLLOW, TracerConfig, check_sandbox_level
@@ -30,8 +32,12 @@ class MineOptions:
         follow: how deep calls of the repository's own functions are opened; 0 keeps every call as one command.
         limits: of one run.
         limit: the number of snippets to stop after; None for all of them.
-        siblings: the number of items of one test that differ in their parameters alone, of which sessions are made.
-        licences: ``all`` or ``permissive``.
+        siblings: the number of tests that are alike, of which sessions are made.
+        licences: ``all`` or ``permissive``; None: permissive ones of repositories, and all of files and modules
+            (``licence_rule``).
+        keep_personal: secrets and personal data stay as they are.
+        decontaminate: files of benchmark problems that rows must not hold; none: the index at the user's default
+            place, where there is one.
         scripts: patterns of paths within a repository: files that one matches are its scripts, and no others.
         packages: folders of installed packages for the sandbox.
         environment: ``auto`` makes an environment for each repository, ``none`` shows what is installed here; else a
@@ -47,10 +53,12 @@ class MineOptions:
             such a snippet is a drop.
         sessions: the number of sessions of each snippet that draws, each with draws of its own.
         keep_duplicates: near-duplicates within a split stay, and sessions of known lines (``corpus.thinning``).
+        split_by: ``repository`` puts all rows of a repository into one split, ``function`` all rows that open one.
         sandbox_level: the level of the sandbox and no other, 3, 2 or 0; None: the strongest that works.
         allow_unsafe: run without a sandbox where there is none.
         tracer_factory: ``module:function``, which starts a Tracer with the arguments of ``payload.TracerArguments``.
         parsed_view: the meaning of ``view``.
+        benchmarks: the files of problems, the default one among them; ``benchmarks_digest`` is their hash.
 
     Raises:
         ValueError: an option is out of its range, or two options contradict each other.
@@ -61,7 +69,9 @@ class MineOptions:
     limits: Limits = field(default_factory=Limits)
     limit: int | None = None
     siblings: int = SIBLINGS
-    licences: str = "all"
+    licences: str | None = None
+    keep_personal: bool = False
+    decontaminate: tuple[Path, ...] = ()
     scripts: tuple[str, ...] = ()
     packages: tuple[Path, ...] = ()
     environment: str = "auto"
@@ -75,14 +85,19 @@ class MineOptions:
     keep: str = ""
     sessions: int = 1
     keep_duplicates: bool = False
+    split_by: str = "repository"
     sandbox_level: int | None = None
     allow_unsafe: bool = False
     tracer_factory: str = TRACER_FACTORY
     parsed_view: View = field(init=False)
+    benchmarks: tuple[Path, ...] = field(init=False)
+    benchmarks_digest: str = field(init=False)
 
     def __post_init__(self) -> None:
         # The text is kept beside its meaning: it is what datasets and workers are told. (The record is frozen.)
         object.__setattr__(self, "parsed_view", parse_view(self.view))
+        object.__setattr__(self, "benchmarks", benchmark_sources(self.decontaminate))
+        object.__setattr__(self, "benchmarks_digest", sources_digest(self.benchmarks))
         self._check_entries()
         self._check_numbers()
         self._check_view()
@@ -107,8 +122,12 @@ class MineOptions:
             )
 
     def _check_numbers(self) -> None:
-        if self.licences not in ("all", "permissive"):
+        if self.licences not in (None, "all", "permissive"):
             raise ValueError(f"expected licences to be all or permissive, got {self.licences!r}; write one of the two")
+        if self.split_by not in ("repository", "function"):
+            raise ValueError(
+                f"expected split_by to be repository or function, got {self.split_by!r}; write one of the two"
+            )
         if self.keep not in ("", "records"):
             raise ValueError(f"expected keep to be records, got {self.keep!r}; leave it out to drop them")
         if self.limit is not None and self.limit < 1:
@@ -164,6 +183,16 @@ class MineOptions:
             index=PackageIndex(find_links=tuple(folder.resolve() for folder in self.find_links), offline=self.offline),
         )
 
+    def licence_rule(self, kind: str) -> LicenceRule:
+        """The licences that an input of this kind (``NamedInput.kind``) may have.
+
+        An archive is somebody's publication, so that no licence means no permission. A folder that states none is
+        most likely its user's own.
+        """
+        if self.licences is not None:
+            return "any" if self.licences == "all" else "permissive"
+        return {"archive": "permissive", "folder": "permissive_or_none"}.get(kind, "any")  # type: ignore[return-value]
+
     @property
     def prior(self) -> str | None:
         """The origin of hidden inputs' values, one of ``trace_mine.tracer.views.PRIORS``; None where the view hides
@@ -203,7 +232,10 @@ class MineOptions:
             "limits": self.limits.as_dict(),
             "limit": self.limit,
             "siblings": self.siblings,
-            "licences": self.licences,
+            "licences": self.licences or "default",
+            # only where they are given, for the same reason as `keep`
+            **({"keep_personal": True} if self.keep_personal else {}),
+            **({"benchmarks": self.benchmarks_digest} if self.benchmarks else {}),
             "scripts": list(self.scripts),
             # Without their parents, which are this machine's; the versions of packages are in each unit's key.
             "packages": [folder.name for folder in self.packages],
@@ -216,6 +248,7 @@ class MineOptions:
             "only_choices": self.only_choices,
             # only where it is given, as a key of it would make a dataset that was begun before another one
             **({"keep": self.keep} if self.keep else {}),
+            **({"split_by": self.split_by} if self.split_by != "repository" else {}),
             "sessions": self.sessions,
             "keep_duplicates": self.keep_duplicates,
             "sandbox_level": self.sandbox_level,

@@ -7,7 +7,7 @@ JSON on its whole way: into the ledger, and from there, in another process, to t
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 from trace_mine.corpus.work import SnippetEntry
 
@@ -82,11 +82,16 @@ class MinedPayload(TypedDict):
     """The payload of a unit.
 
     ``tracer_factory`` is ``module:function``, a function of TracerArguments that starts a tracer; ``hidden`` are
-    folders of this machine that no row may show.
+    folders of this machine that no row may show. ``cleans``: a row that shows secrets or personal data is dropped;
+    ``benchmarks`` is the file of the index of problems that rows must not hold, ``problems`` the places of the
+    repository that are some: path, first and last line, name.
     """
 
     tracer_factory: str
     tracer: TracerArguments
     hidden: list[str]
+    cleans: NotRequired[bool]
+    benchmarks: NotRequired[str | None]
+    problems: NotRequired[list[list[str | int]]]
     repository: RepositoryEntry
     snippets: list[MinedEntry]

@@ -16,14 +16,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from trace_mine.corpus.cleaning.detect_secrets_patterns import detect_secrets_patterns
 from trace_mine.corpus.errors import CorpusError
 from trace_mine.corpus.hashing import code_hash, content_key
 from trace_mine.corpus.mined.archives import MAX_MEMBER_BYTES, PART_BYTES
 from trace_mine.corpus.mined.provenance import Provenance
 from trace_mine.corpus.mined.reader_protocol import (
+    CLEANINGS,
     MAX_LINE_BYTES,
     READINGS,
+    CleanedFile,
+    CleaningSummary,
+    CleanRequest,
     FoundSnippet,
+    LicenceRule,
     ReadingRefusal,
     ReadRequest,
     RepositorySummary,
@@ -65,7 +71,7 @@ WORKER_LIMITS = Limits(memory_bytes=2 << 30)
 
 CODE = "/reader"
 INPUTS = "/inputs"
-LIBRARIES = ("licenseclassifier", "license_expression", "boolean", "packaging", "yaml")
+LIBRARIES = ("licenseclassifier", "license_expression", "boolean", "packaging", "pathspec", "yaml")
 """Packages that the reading code imports, in pure Python as far as it needs them; ``boolean`` is needed by the one
 before it.
 """
@@ -96,6 +102,14 @@ class RepositoryReading:
     def provenance(self) -> Provenance:
         """The origin of its rows."""
         return self.summary.provenance()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RepositoryCleaning:
+    """The files of a repository that had something to replace, clean, and what was replaced in all of them."""
+
+    files: tuple[CleanedFile, ...]
+    summary: CleaningSummary
 
 
 class RepositoryReader:
@@ -181,14 +195,18 @@ class RepositoryReader:
         fallback_name: str,
         entries: Sequence[str],
         metadata: Path | None = None,
+        checkout: Path | None = None,
         origin: tuple[str, str, str] | None = None,
         only: Sequence[str] | None = None,
         is_stdlib: bool = False,
         prior: str = "mined",
         limit: int | None = None,
         scripts: ScriptChoice | None = None,
-        is_permissive_only: bool = False,
+        licences: LicenceRule = "any",
         wants_commit_time: bool = False,
+        ignore: Sequence[str] = (),
+        ignore_prefix: str = "",
+        benchmarks: Path | None = None,
         limits: Limits = READING_LIMITS,
     ) -> RepositoryReading | Drop:
         """Read a repository; the arguments are those of ``ReadRequest``, with paths of this machine."""
@@ -196,6 +214,7 @@ class RepositoryReader:
         request = ReadRequest(
             root=self._inside(root),
             metadata=None if metadata is None else self._inside(metadata),
+            checkout=None if checkout is None else self._inside(checkout),
             fallback_name=fallback_name,
             origin=origin,
             only=None if only is None else tuple(only),
@@ -205,8 +224,11 @@ class RepositoryReader:
             limit=limit,
             script_rule=chosen.rule,
             script_globs=chosen.globs,
-            is_permissive_only=is_permissive_only,
+            licences=licences,
             wants_commit_time=wants_commit_time,
+            ignore=tuple(ignore),
+            ignore_prefix=ignore_prefix,
+            benchmarks=None if benchmarks is None else self._inside(benchmarks),
         )
         answer = self._ask(request, limits)
         if isinstance(answer, Drop):
@@ -215,6 +237,25 @@ class RepositoryReader:
             return _reading_of(answer.stdout)
         except ProtocolError as error:
             return _bad_answer(error)
+
+    def clean(self, root: Path) -> RepositoryCleaning | Drop:
+        """Find the files of a repository that hold secrets or personal data, with fakes in their places."""
+        request = CleanRequest(root=self._inside(root), patterns=detect_secrets_patterns())
+        answer = self._ask(request, READING_LIMITS)
+        if isinstance(answer, Drop):
+            return answer
+        files: list[CleanedFile] = []
+        try:
+            for text in answer.stdout.splitlines():
+                line = from_line(CLEANINGS, text)
+                if isinstance(line, CleanedFile):
+                    files.append(line)
+                else:
+                    assert isinstance(line, CleaningSummary)  # the second of CLEANINGS
+                    return RepositoryCleaning(files=tuple(files), summary=line)
+        except ProtocolError as error:
+            return _bad_answer(error)
+        return unreadable("the reader's answer has no last line")
 
     def _ask(self, request: Record, limits: Limits) -> Outcome | Drop:
         """Have a fresh process answer; the drop where it did not come to a good end."""

@@ -45,6 +45,21 @@ PriorKind = Literal["mined", "grid"]
 ChosenBy = Literal["annotation", "call", "default", "name"]
 Role = Literal["script", "notebook", "imported", "definitions", "module", "tests", "configuration", "unmatched"]
 """The values of ``FileRole``."""
+LicenceRule = Literal["any", "permissive_or_none", "permissive"]
+"""Which licences a snippet may have: any; a permissive one, or none that is stated; a permissive one."""
+FoundKind = Literal[
+    "email",
+    "phone",
+    "ip_address",
+    "home_folder",
+    "provider_key",
+    "private_key",
+    "json_web_token",
+    "connection_password",
+    "assigned_secret",
+    "detect_secrets",
+]
+"""The values of ``cleaning.kinds.Kind``."""
 Evidence = Annotated[str, AtMost(4_096)]
 Short = Annotated[str, AtMost(2_000)]
 RequirementText = Annotated[str, AtMost(MAX_REQUIREMENT_CHARS)]
@@ -70,6 +85,7 @@ class ReadRequest(Record):
     Attributes:
         root: the repository's folder.
         metadata: the folder in which its packaging files are; None: the root.
+        checkout: the folder in which git's files are, where the root is a copy without them; None: the root.
         fallback_name: the project's name where no file tells it.
         origin: name, version and licence where they are known without looking.
         only: the files to search; None for all of them.
@@ -78,12 +94,16 @@ class ReadRequest(Record):
         prior: where the values of hidden inputs come from.
         limit: the number of snippets to stop after; None for all of them.
         script_rule, script_globs: the scripts to take, as ``ScriptChoice`` has them.
-        is_permissive_only: other licences' snippets are dropped.
+        licences: snippets with others than these are dropped.
         wants_commit_time: read when the commit was made, which takes a library of its own.
+        ignore, ignore_prefix: patterns of a ``.trace-mine-ignore`` beside the repository, and its name there with
+            ``/``.
+        benchmarks: the index of benchmark problems; None: there is none.
     """
 
     root: Location
     metadata: Location | None
+    checkout: Location | None
     fallback_name: Location
     origin: tuple[Name, Name, Name] | None
     only: tuple[Location, ...] | None
@@ -93,11 +113,27 @@ class ReadRequest(Record):
     limit: Count | None
     script_rule: ScriptRule
     script_globs: tuple[Location, ...]
-    is_permissive_only: bool
+    licences: LicenceRule
     wants_commit_time: bool
+    ignore: tuple[Short, ...]
+    ignore_prefix: Location
+    benchmarks: Location | None
 
 
-REQUESTS = OneOf(UnpackRequest, ReadRequest)
+@record
+class CleanRequest(Record):
+    """Give a repository's files that hold secrets or personal data, with fakes in their places.
+
+    Attributes:
+        root: the repository's folder.
+        patterns: further patterns of secrets.
+    """
+
+    root: Location
+    patterns: tuple[str, ...]
+
+
+REQUESTS = OneOf(UnpackRequest, ReadRequest, CleanRequest)
 
 
 # what is answered
@@ -280,8 +316,9 @@ class RepositorySummary(Record):
         version_files: by path, the text of each file that a build would write with the version into the package, and
             that is not there.
         entry_points: group, name and object of each that it declares, as ``environments.entry_points`` has them.
-        not_permissive: licences among these and the repository's own that leave no choice of permissive ones alone;
-            known where that was asked.
+        not_permissive: licences among these and the repository's own that the rule of the request refuses.
+        ignored: files that are not searched, since a ``.trace-mine-ignore`` names them.
+        problems: path, first and last line of each function or example that is a benchmark's, and its problem's name.
         num_read: files that were searched.
         unsearched: files that were not, by reason; ``examples`` are the first of them.
         roles: the Python files among those searched, by their ``FileRole``; ``not_scripts``: the first of those that
@@ -305,6 +342,8 @@ class RepositorySummary(Record):
     version_files: Mapping[Location, VersionText]
     entry_points: tuple[tuple[Short, Short, Short], ...]
     not_permissive: tuple[Short, ...]
+    ignored: tuple[Location, ...]
+    problems: tuple[tuple[Location, Line, Line, Short], ...]
     num_read: Count
     unsearched: Mapping[Name, Count]
     examples: tuple[UnsearchedFile, ...]
@@ -353,6 +392,37 @@ class ReadingRefusal(Record):
 
 
 READINGS = OneOf(FoundSnippet, RepositorySummary, ReadingRefusal)
+
+
+@record
+class CleanedFile(Record):
+    """A file with fakes in it: ``cleaning.repository_files.CleanedText``."""
+
+    path: Location
+    new_path: Location
+    encoding: Literal["utf-8", "iso-8859-1"]
+    text: str
+
+    def agree(self) -> None:
+        check_relative(self.path)
+        check_relative(self.new_path)
+
+
+@record
+class CleaningSummary(Record):
+    """The last line of an answer: what was replaced in a repository (``CleaningCounts``), and files that stay."""
+
+    num_files: Count
+    replaced: Mapping[FoundKind, Count]
+    examples: tuple[tuple[Location, Count, Name], ...]
+    kept: tuple[Location, ...]
+
+    def agree(self) -> None:
+        for path in (*self.kept, *(path for path, _, _ in self.examples)):
+            check_relative(path)
+
+
+CLEANINGS = OneOf(CleanedFile, CleaningSummary)
 
 
 # checks that several records share

@@ -12,8 +12,10 @@ from dataclasses import replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import cast
+from typing import Literal, cast
 
+from trace_mine.corpus.cleaning.repository_files import CleaningCounts, clean_files
+from trace_mine.corpus.decontamination.benchmark_file import open_index
 from trace_mine.corpus.mined.archives import archive_part
 from trace_mine.corpus.mined.clock import within_limits
 from trace_mine.corpus.mined.discovery import GaveUp, Survey
@@ -22,14 +24,21 @@ from trace_mine.corpus.mined.environments.declared import Declared, find_declare
 from trace_mine.corpus.mined.environments.entry_points import EntryPoint, entry_points
 from trace_mine.corpus.mined.environments.version_files import UNKNOWN_VERSION, missing_version_files
 from trace_mine.corpus.mined.files import PYTHON_SUFFIXES, TEXT_SUFFIXES
-from trace_mine.corpus.mined.licences import is_permissive
+from trace_mine.corpus.mined.ignore_file import IgnoreRules, ignore_lines
+from trace_mine.corpus.mined.licences import NOASSERTION, is_permissive
 from trace_mine.corpus.mined.packaging_files import PACKAGING_SECONDS, PackagingFiles
-from trace_mine.corpus.mined.provenance import Provenance, find_provenance
+from trace_mine.corpus.mined.provenance import Provenance, find_commit, find_provenance
 from trace_mine.corpus.mined.reader_protocol import (
+    CLEANINGS,
     MAX_IMPORTS,
     MAX_NAME_CHARS,
     READINGS,
+    CleanedFile,
+    CleaningSummary,
+    CleanRequest,
+    FoundKind,
     FoundSnippet,
+    LicenceRule,
     ReadingRefusal,
     ReadRequest,
     RepositorySummary,
@@ -62,16 +71,41 @@ def unpack(request: UnpackRequest) -> Iterator[bytes]:
 def read_repository(request: ReadRequest) -> Iterator[bytes]:
     """Give the snippets of a repository, then what else is told of it."""
     try:
-        survey = Survey(Path(request.root), only=request.only, is_stdlib=request.is_stdlib)
+        root = Path(request.root)
+        inner = IgnoreRules(() if request.is_stdlib else ignore_lines(root))
+        outer = IgnoreRules(request.ignore, request.ignore_prefix)
+        survey = Survey(
+            root,
+            only=request.only,
+            is_stdlib=request.is_stdlib,
+            is_ignored=lambda path: inner.ignores(path) or outer.ignores(path),
+            benchmarks=None if request.benchmarks is None else open_index(request.benchmarks),
+        )
         provenance = _provenance(request, survey.packaging)
         num_snippets = 0
         choice = ScriptChoice(rule=request.script_rule, globs=request.script_globs)
         for snippet in islice(survey.snippets(request.entries, request.prior, choice), request.limit):
             num_snippets += 1
-            yield line_of(READINGS, _permitted(snippet, provenance) if request.is_permissive_only else snippet)
+            sent = _no_problem(_permitted(snippet, provenance, request.licences), survey)
+            yield line_of(READINGS, sent)
         yield line_of(READINGS, _reading(request, survey, provenance, num_snippets))
     except GaveUp as error:
         yield line_of(READINGS, ReadingRefusal(evidence=str(error)))
+
+
+def clean(request: CleanRequest) -> Iterator[bytes]:
+    """Give a repository's files that have something to replace, then what was replaced."""
+    counts = CleaningCounts()
+    for file in clean_files(Path(request.root), request.patterns, counts):
+        encoding = cast("Literal['utf-8', 'iso-8859-1']", file.encoding)
+        yield line_of(CLEANINGS, CleanedFile(path=file.path, new_path=file.new_path, encoding=encoding, text=file.text))
+    summary = CleaningSummary(
+        num_files=counts.num_files,
+        replaced={cast(FoundKind, kind): number for kind, number in counts.replaced.items()},
+        examples=tuple(counts.examples),
+        kept=tuple(counts.kept),
+    )
+    yield line_of(CLEANINGS, summary)
 
 
 def _provenance(request: ReadRequest, packaging: PackagingFiles) -> Provenance:
@@ -80,24 +114,38 @@ def _provenance(request: ReadRequest, packaging: PackagingFiles) -> Provenance:
         return Provenance(name=name, version=version, commit=None, licence=licence)
     if request.metadata is not None:
         return find_provenance(Path(request.metadata), fallback_name=request.fallback_name)
-    return find_provenance(Path(request.root), fallback_name=request.fallback_name, packaging=packaging)
+    provenance = find_provenance(Path(request.root), fallback_name=request.fallback_name, packaging=packaging)
+    if request.checkout is None:
+        return provenance
+    return replace(provenance, commit=find_commit(PackagingFiles(Path(request.checkout))))
 
 
-def _permitted(snippet: FoundSnippet, provenance: Provenance) -> FoundSnippet:
-    """The snippet, dropped where its licence leaves no choice of permissive licences alone."""
+def _permitted(snippet: FoundSnippet, provenance: Provenance, rule: LicenceRule) -> FoundSnippet:
+    """The snippet, dropped where the rule refuses its licence."""
     licence = snippet.licence or provenance.licence
-    if snippet.drop is not None or is_permissive(licence):
+    if snippet.drop is not None or _permits(rule, licence):
         return snippet
     candidate = snippet.candidate()
     return FoundSnippet.of(replace(candidate, drop=Drop(reason=Reason.NOT_PERMISSIVE, evidence=f"licence {licence}")))
 
 
+def _no_problem(snippet: FoundSnippet, survey: Survey) -> FoundSnippet:
+    """The snippet, dropped where its lines are those of a benchmark's problem."""
+    for path, first, last, name in survey.problems:
+        if snippet.drop is None and path == snippet.path and first <= snippet.end_line and snippet.line <= last:
+            drop = Drop(reason=Reason.BENCHMARK, evidence=f"lines {first}-{last} are {name}")
+            return FoundSnippet.of(replace(snippet.candidate(), drop=drop))
+    return snippet
+
+
+def _permits(rule: LicenceRule, licence: str) -> bool:
+    return rule == "any" or (rule == "permissive_or_none" and licence == NOASSERTION) or is_permissive(licence)
+
+
 def _not_permissive(request: ReadRequest, survey: Survey, provenance: Provenance) -> tuple[str, ...]:
-    """The licences of the repository and its files that leave no choice of permissive ones alone, where it is asked."""
-    if not request.is_permissive_only:
-        return ()
+    """The licences of the repository and its files that the rule refuses."""
     licences = {provenance.licence, *survey.licences.values()}
-    return tuple(sorted(licence for licence in licences if not is_permissive(licence)))
+    return tuple(sorted(licence for licence in licences if not _permits(request.licences, licence)))
 
 
 def _declared(request: ReadRequest, packaging: PackagingFiles, imports: Container[str]) -> Declared:
@@ -135,7 +183,7 @@ def _entry_points(request: ReadRequest, packaging: PackagingFiles) -> tuple[Entr
 def _time_of(request: ReadRequest, commit: str | None) -> int | None:
     if commit is None or not request.wants_commit_time:
         return None
-    seconds = within_limits(partial(commit_time, Path(request.root), commit), PACKAGING_SECONDS)
+    seconds = within_limits(partial(commit_time, Path(request.checkout or request.root), commit), PACKAGING_SECONDS)
     return None if isinstance(seconds, Drop) else seconds
 
 
@@ -164,6 +212,8 @@ def _reading(request: ReadRequest, survey: Survey, provenance: Provenance, num_s
         version_files=_version_files(request, survey.packaging, provenance.version),
         entry_points=_entry_points(request, survey.packaging),
         not_permissive=_not_permissive(request, survey, provenance),
+        ignored=tuple(survey.ignored),
+        problems=tuple(survey.problems),
         num_read=counts.num_read,
         unsearched=dict(counts.unreadable),
         examples=tuple(
@@ -179,5 +229,6 @@ def _reading(request: ReadRequest, survey: Survey, provenance: Provenance, num_s
 ANSWERS: dict[type[Record], Callable[..., Iterator[bytes]]] = {
     UnpackRequest: unpack,
     ReadRequest: read_repository,
+    CleanRequest: clean,
 }
 """The function that answers each kind of request. Each takes its own class: no common type can name the parameter."""

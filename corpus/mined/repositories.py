@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Literal, Protocol
@@ -21,6 +21,7 @@ from trace_mine.corpus.errors import CorpusError
 from trace_mine.corpus.hashing import content_key
 from trace_mine.corpus.mined.archives import is_archive
 from trace_mine.corpus.mined.files import LEDGER_FOLDER, NOTEBOOK_SUFFIXES, PYTHON_SUFFIXES, TEXT_SUFFIXES
+from trace_mine.corpus.mined.ignore_file import IGNORE_FILE, IgnoreRules, ignore_lines
 from trace_mine.corpus.mined.import_search import ImportSearch, search_of
 from trace_mine.corpus.mined.snippets.file_roles import ScriptRule
 from trace_mine.corpus.mined.snippets.names import is_test_file
@@ -46,12 +47,14 @@ class NamedInput:
         path: the folder or file.
         shown: the folder or file to show to the reader, ``path`` or one above it; None for what is staged.
         others: further scripts of the same folder that were named too, which share its copy.
+        ignore: patterns of a ``.trace-mine-ignore`` beside it.
     """
 
     kind: Literal["folder", "archive", "file", "module"]
     path: Path
     shown: Path | None = None
     others: tuple[Path, ...] = ()
+    ignore: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +65,7 @@ class Repository:
         root: the folder, all of which the sandbox shows.
         fallback_name: the project's name where no file tells it.
         metadata: the folder whose packaging files tell the provenance; None: the root.
+        checkout: of a cleaned copy, the folder that it is a copy of, which has git's files.
         origin: name, version and licence, where they are known without looking.
         only: the files to search, relative to the root; None for all of them.
         library: of a module of the standard library, its file or folder in the interpreter that runs the snippets;
@@ -75,6 +79,7 @@ class Repository:
     root: Path
     fallback_name: str
     metadata: Path | None = None
+    checkout: Path | None = None
     origin: tuple[str, str, str] | None = None
     only: tuple[str, ...] | None = None
     library: str | None = None
@@ -120,6 +125,21 @@ def find_targets(inputs: Sequence[str], search: ImportSearch | None = None) -> I
     Raises:
         CorpusError: a path is missing (exit code 2) or can't be read, or there is no such module.
     """
+    for named in _all_targets(inputs, search):
+        if isinstance(named, IgnoredInput) or named.kind == "module":
+            yield named
+            continue
+        lines = ignore_lines(named.path.parent)
+        rules = IgnoreRules(lines)
+        if rules.ignores(named.path.name + "/" * (named.kind == "folder")):
+            yield IgnoredInput(name=named.path.name, explanation=f"a {IGNORE_FILE} beside it names it")
+        else:
+            others = tuple(path for path in named.others if not rules.ignores(path.name))
+            yield replace(named, ignore=lines, others=others)
+
+
+def _all_targets(inputs: Sequence[str], search: ImportSearch | None) -> Iterator[NamedInput | IgnoredInput]:
+    """The targets of ``find_targets``, ignored ones too."""
     scripts: dict[Path, dict[Path, None]] = {}
     for text in inputs:
         path = Path(text)

@@ -73,16 +73,24 @@ class CandidateSearch:
         calls: CallNote | None = None
         # a repository without tests need not be asked for them
         has_tests = any(candidate.snippet.kind == "test" for candidate in candidates)
+        refused = [each.drop is not None and each.drop.reason == Reason.NOT_PERMISSIVE for each in candidates]
+        if candidates and all(refused):  # nothing of it is to run
+            return RepositoryCandidates(candidates=[each for each in candidates if each.snippet.kind in entries])
         has_pytest = has_tests and "pytest" in packages.importable and not repository.stdlib
         if "test" in entries and has_pytest:
             arguments, _ = tracer_arguments(self._options, repository, packages, summary.main_roots, ())
-            tests = collect_tests(config_of(arguments), self._staging)
+            tests = collect_tests(config_of(arguments), self._staging, self._options.siblings)
             if tests.failure:
                 self._tell(f"tests of {summary.name}: {tests.failure}; they are read by their syntax instead")
             candidates, items = with_items(reading, tests, repository.root, self._options.siblings)
         if self._options.harvests and candidates:
             candidates, calls = self._harvested(repository, summary, candidates, packages, has_pytest=has_pytest)
-        chosen = [_permitted(each, summary) for each in candidates if each.snippet.kind in entries]
+        ignored = frozenset(summary.ignored)  # pytest collects what the reader did not search
+        chosen = [
+            _permitted(each, summary)
+            for each in candidates
+            if each.snippet.kind in entries and each.snippet.path not in ignored
+        ]
         return RepositoryCandidates(candidates=chosen, items=items, calls=calls)
 
     def _harvested(

@@ -12,7 +12,7 @@ import hashlib
 import os
 import shutil
 import stat
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from trace_mine.corpus.mined.archives import (
@@ -24,7 +24,7 @@ from trace_mine.corpus.mined.archives import (
     ArchiveRefused,
     safe_path,
 )
-from trace_mine.corpus.mined.files import MAX_FILE_BYTES
+from trace_mine.corpus.mined.files import LEDGER_FOLDER, MAX_FILE_BYTES
 from trace_mine.corpus.mined.reader_protocol import PARTS, ArchiveMember, ArchivePart, ArchiveRefusal, from_line
 from trace_mine.tracer.atomic import new_folder
 from trace_mine.tracer.inside.protocol.codec import ProtocolError
@@ -193,7 +193,13 @@ class _FolderWriter:
 
 
 def stage_files(
-    sources: Sequence[Path], base: Path, staging: Path, *, label: str, added: Mapping[str, str] | None = None
+    sources: Sequence[Path],
+    base: Path,
+    staging: Path,
+    *,
+    label: str,
+    added: Mapping[str, bytes] | None = None,
+    left_out: Collection[str] = (),
 ) -> Path | Drop:
     """Copy files and folders into a folder that is named for their content; links are left out.
 
@@ -202,7 +208,8 @@ def stage_files(
         base: the folder that paths in the copy are relative to.
         staging: where the copy is made.
         label: the beginning of its name, for people.
-        added: by path, relative to ``base``, texts of files that the copy has besides, in folders that it has.
+        added: by path, relative to ``base``, files that the copy has besides, or in the place of those there.
+        left_out: paths, relative to ``base``, of files that the copy does not have.
 
     Returns:
         The copy; the one that is there already where nothing has changed.
@@ -213,19 +220,21 @@ def stage_files(
     digest = hashlib.sha256()
     try:
         files = [path for source in sources for path in regular_files(source)]
+        if left_out:
+            files = [path for path in files if path.relative_to(base).as_posix() not in left_out]
         for path in files:
             digest.update(os.fsencode(path.relative_to(base)) + b"\0")  # no path has a null byte, so it ends the name
             with open(path, "rb", opener=_open_at_once) as file:
                 digest.update(hashlib.file_digest(file, "sha256").digest())
-        for name, text in sorted((added or {}).items()):
-            digest.update(os.fsencode(name) + b"\0" + hashlib.sha256(text.encode("utf-8", "replace")).digest())
+        for name, data in sorted((added or {}).items()):
+            digest.update(os.fsencode(name) + b"\0" + hashlib.sha256(data).digest())
         target = staging / f"{label}-{digest.hexdigest()[:16]}"
         if not target.exists():
             with new_folder(target) as partial:
                 _copy(files, base, partial)
-                for name, text in (added or {}).items():
+                for name, data in (added or {}).items():
                     (partial / name).parent.mkdir(parents=True, exist_ok=True)
-                    (partial / name).write_text(text, encoding="utf-8", errors="replace")
+                    (partial / name).write_bytes(data)
                 _open_to_all(partial)
     except _Refused as error:
         return unreadable(str(error))
@@ -248,15 +257,36 @@ def stage_checkout(root: Path, added: Mapping[str, str], staging: Path) -> Path 
     Raises:
         OSError: the disk is full.
     """
+    texts = {name: text.encode("utf-8", "replace") for name, text in added.items()}
+    return stage_files(_parts_of_checkout(root), root, staging, label="checkout", added=texts)
+
+
+def stage_cleaned(root: Path, files: Mapping[str, tuple[str, bytes]], staging: Path) -> Path | Drop:
+    """Copy a repository with other files in the place of some; what is no part of ``stage_checkout``'s copy is none of
+    this.
+
+    Args:
+        root: the repository's folder.
+        files: by path, relative to the root, the path and the content of the file in its place.
+        staging: where the copy is made.
+
+    Raises:
+        OSError: the disk is full.
+    """
+    added = dict(files.values())
+    return stage_files(_parts_of_checkout(root), root, staging, label="clean", added=added, left_out=files.keys())
+
+
+def _parts_of_checkout(root: Path) -> list[Path]:
+    """What of a repository's folder is copied: no hidden folders, links, environments or datasets of ours."""
     with os.scandir(root) as entries:
-        kept = sorted(
-            entry.name
+        return sorted(
+            root / entry.name
             for entry in entries
             if not (entry.name.startswith(".") and entry.is_dir(follow_symlinks=False))
             and not entry.is_symlink()
-            and not os.path.lexists(os.path.join(entry.path, "pyvenv.cfg"))
+            and not any(os.path.lexists(os.path.join(entry.path, name)) for name in ("pyvenv.cfg", LEDGER_FOLDER))
         )
-    return stage_files([root / name for name in kept], root, staging, label="checkout", added=added)
 
 
 def stage_script_folder(script: Path, staging: Path) -> Path | None:

@@ -14,6 +14,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Protocol, cast
 
+from trace_mine.corpus.cleaning.remaining import remaining
+from trace_mine.corpus.cleaning.repository_files import clean_path
+from trace_mine.corpus.cleaning.scrub import scrub
+from trace_mine.corpus.decontamination.benchmark_file import Place, problem_in
 from trace_mine.corpus.errors import CorpusError
 from trace_mine.corpus.hashing import content_key
 from trace_mine.corpus.mined.hidden_inputs import add_prior
@@ -108,6 +112,10 @@ def trace_unit(payload: Mapping[str, object]) -> Iterator[Item]:
 def _dropped(unit: MinedPayload, entry: SnippetEntry, drop: Drop, note: str = "") -> Dropped:
     """The drop of a snippet, whose evidence names no folder of this machine; the ``note`` stands behind it."""
     evidence = printable(_scrub(drop.evidence, unit["hidden"]))[:MAX_EVIDENCE]
+    if unit.get("cleans"):
+        # nothing replays evidence, so a fake in it harms nobody
+        evidence = scrub(evidence).text
+        entry = {**entry, "path": clean_path(entry["path"]), "name": scrub(entry["name"]).text}
     return Dropped.at(entry, reason=drop.reason, evidence=f"{evidence}{note}".strip())
 
 
@@ -147,6 +155,8 @@ def _trace_form(unit: MinedPayload, candidate: Candidate) -> Row | Drop:
         return Drop(reason=Reason.INTERNAL_ERROR, evidence="".join(traceback.format_exception(error)))
     if isinstance(trace, Drop):
         return _record(unit, candidate, trace)
+    if refused := _refused(unit, candidate, trace):
+        return refused
     if any(f"{folder}/" in trace.text for folder in unit["hidden"] if len(folder) > 1):
         # Such a session would neither replay on another machine nor come out the same there. It can happen at sandbox
         # level 2 only: without user namespaces a snippet is shown folders under their own names.
@@ -161,12 +171,27 @@ def _record(unit: MinedPayload, candidate: Candidate, drop: Drop) -> Row | Drop:
     """The record of a snippet without a session that replays, where it has one; else the drop."""
     if drop.record is None or drop.record.events is None:
         return drop
+    if refused := _refused(unit, candidate, drop.record):
+        return refused
     events = _portable(drop.record.events, unit)
     # without events it would say nothing
     if not events.events:
         return drop
     row = make_row(replace(drop.record, events=events), _row_origin(unit, candidate), no_session=drop.reason)
     return drop if isinstance(row, Drop) else row
+
+
+def _refused(unit: MinedPayload, candidate: Candidate, trace: Trace) -> Drop | None:
+    """The drop of a trace that shows secrets, personal data or a benchmark's problem, where these are not wanted."""
+    if unit.get("cleans"):
+        repository, snippet = unit["repository"], candidate.snippet
+        names = {"path": snippet.path, "name": snippet.name, "repository": repository["name"]}
+        if left := remaining(trace, {**names, "version": repository["version"]}):
+            return left
+    if path := unit.get("benchmarks"):
+        places = [cast("Place", tuple(place)) for place in unit.get("problems", ())]
+        return problem_in(trace, places, path)
+    return None
 
 
 def _portable(events: EventLog, unit: MinedPayload) -> EventLog:

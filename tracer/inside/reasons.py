@@ -136,6 +136,10 @@ class Reason(StrEnum):
         "too_many_files",
         _file("The folder holds more than 100,000 files; those after them were not searched.", "Give smaller folders."),
     )
+    IGNORED = (
+        "ignored",
+        _file("A `.trace-mine-ignore` names the file or its folder.", "Take the line out of that file."),
+    )
     BINARY = "binary", _file("The text file holds a null byte, so it is no text.")
     NULL_BYTES = "null_bytes", _file("The Python file holds a null byte, which Python refuses.")
     BAD_ENCODING = "bad_encoding", _file("The file is not text in the encoding that it declares (without one: UTF-8).")
@@ -247,8 +251,8 @@ class Reason(StrEnum):
     NOT_PERMISSIVE = (
         "not_permissive",
         _discovery(
-            "The licence of the file or of its repository is unknown or not permissive.",
-            "Leave --licenses permissive out.",
+            "The licence of the file or of its repository is not permissive, or an archive states none.",
+            "Mine it with --licenses all, where its terms allow what you want to do.",
         ),
     )
 
@@ -414,6 +418,25 @@ class Reason(StrEnum):
 
     # a session, and no row
 
+    SECRET = (
+        "secret",
+        _row(
+            "The snippet's run shows a secret (a key, a token, a password) that was not in its source as such.",
+            "Take the secret out of the source, and revoke it; --keep-personal keeps such rows.",
+        ),
+    )
+    PERSONAL_DATA = (
+        "personal_data",
+        _row(
+            "The snippet's run shows an e-mail address, a phone number, a public IP address or a home folder.",
+            "Mine with --keep-personal to keep such rows.",
+        ),
+    )
+    BENCHMARK = (
+        "benchmark",
+        _discovery("The snippet's lines are those of a benchmark's problem: its function, or its example."),
+        _row("The run enters a function that is a benchmark's problem, or shows thirteen words of one."),
+    )
     LONE_SURROGATE = "lone_surrogate", _row("The session has half a surrogate pair, which can't be written as UTF-8.")
     ROW_TOO_LARGE = "row_too_large", _row("The row has more than 8 MB, as loops that got out of hand do.")
     BAD_ROW = (

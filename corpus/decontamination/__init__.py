@@ -1,0 +1,1 @@
+"""Finds problems of public benchmarks in what is mined, by an index of hashes."""
