@@ -14,13 +14,14 @@ from trace_mine.tracer.blame import blame, command_of
 from trace_mine.tracer.checks import NOTHING, result_difference
 from trace_mine.tracer.config import TracerConfig
 from trace_mine.tracer.denials import Denial, denial_in
-from trace_mine.tracer.event_log import EventLog, event_log
+from trace_mine.tracer.event_log import EventLog
 from trace_mine.tracer.focus_check import missed_focus
 from trace_mine.tracer.formats import repl
 from trace_mine.tracer.hiding import believe, draws_of, laws_of, view_of
-from trace_mine.tracer.inside.protocol.answers import CommandBegun, DriveSummary, Error, MustRestart
+from trace_mine.tracer.inside.protocol.answers import CommandBegun, DriveSummary, MustRestart
 from trace_mine.tracer.inside.protocol.jobs import DriveJob, Program
 from trace_mine.tracer.inside.reasons import Reason
+from trace_mine.tracer.native_records import events_of, outcome_word
 from trace_mine.tracer.own_frames import account_of
 from trace_mine.tracer.path_check import PathMismatch, check_paths
 from trace_mine.tracer.replay_check import WrittenSession, replay_session
@@ -97,7 +98,9 @@ class Attempt:
         # Said by the process that runs the program: believed where it is asked for alone, as nothing is compared then.
         if bool(driven.ended) != self.ends:
             raise Failed(self.native.limit or Reason.INTEGRITY_FORGED, "the run came to another end than it was to")
-        missed = self._missed_focus(program, driven)
+        missed = ""
+        if not (self.lenient or self.ends):
+            missed = missed_focus(program.focus, self.native.result.entered, driven, self._roots[0])
         if missed and self.plan.opens_all:
             raise MissesFocus(Reason.FOCUS_MISSED, missed)
         program = replace(program, code=self._set_up(driven))
@@ -150,13 +153,6 @@ class Attempt:
         # Beliefs that end early are no failed check: those that were found hold, and the row says that some lack.
         kept = dict(trace.kept_whole) if failure is None else {**trace.kept_whole, Reason.BELIEFS_END_EARLY.value: 1}
         return replace(trace, choices=choices, beliefs=beliefs, kept_whole=kept)
-
-    def _missed_focus(self, program: Program, driven: DriveSummary) -> str:
-        """Why the session doesn't open the function that the snippet is for; empty where it does."""
-        if self.lenient or self.ends:
-            return ""
-        root = root_of(self.config, self.recorder)
-        return missed_focus(program.focus, self.native.result.entered, driven, root)
 
     def _set_up(self, driven: DriveSummary) -> str:
         """The source that runs before the first command: the snippet's, and the names that opened bodies need.
@@ -317,7 +313,7 @@ class Attempt:
                 **self._setup_of_folder(),
             },
             view=self.config.view.as_json(),
-            outcome=self.native.limit.replace("_", "-") if self.ends else _outcome(ended),
+            outcome=self.native.limit.replace("_", "-") if self.ends else outcome_word(ended),
             exception=None if last is None else last.type_name,
             integrity=run.integrity,
             sandbox={"level": self.recorder.level, "layers": self.recorder.layers},
@@ -342,62 +338,10 @@ class Attempt:
 _number_at_end = re.compile(r"_\d+$")
 
 
-def events_of(config: TracerConfig, recorder: Worker, snippet: Snippet, native: Native) -> EventLog:
-    """The events of a native run, with paths as steps have them."""
-    root = root_of(config, recorder)
-    scratch = f"{recorder.scratch}/" if config.folder is not None else ""
-
-    def relative(path: str) -> str:
-        return library_on_host(path.removeprefix(f"{root}/").removeprefix(scratch), recorder)
-
-    return event_log(native.result, native.frames, snippet.pieces, snippet.path, relative)
-
-
-def record_of(config: TracerConfig, recorder: Worker, snippet: Snippet, native: Native, reason: str) -> Trace:
-    """A trace of a native run of which there is no session that replays: no text and no steps, but events.
-
-    Its frames count as not opened for ``reason``, the word for which there is no session.
-    """
-    result = native.result
-    last = next((piece.exception for piece in reversed(result.pieces) if piece.exception is not None), None)
-    number = sum(each.number for each in result.entered)
-    return Trace(
-        text="",
-        segments=(),
-        steps=(),
-        setup={
-            "sys_path": list(config.sys_path),
-            "module": snippet.module,
-            "code": snippet.code,
-            "hash_seed": 0,
-            "choices": list(result.outcomes),
-        },
-        view=config.view.as_json(),
-        outcome=_outcome(result.pieces[-1].exception if result.pieces else None),
-        exception=None if last is None else last.type_name,
-        integrity="clean",  # ``native_runs`` gives no other run
-        sandbox={"level": recorder.level, "layers": recorder.layers},
-        python=recorder.python_version,
-        opened_calls=0,
-        kept_whole={},
-        doctest_passed=result.passed if snippet.kind == "doctest" else None,
-        own_frames=number,
-        unopened_frames={reason: number} if number else {},
-        events=events_of(config, recorder, snippet, native),
-    )
-
-
 def _differs(failed: dict[str, str], at: Blame) -> Differs:
     """The one check that failed: an attempt that is not lenient ends with the first."""
     reason, evidence = next(iter(failed.items()))
     return Differs(reason, evidence, at)
-
-
-def _outcome(ended: Error | None) -> str:
-    """The word for how a program ended, by the exception that its last piece raised."""
-    if ended is None:
-        return "ok"
-    return "exit" if ended.type_name == "SystemExit" else "exception"
 
 
 def _summary_of(run: Outcome, plan: Plan) -> DriveSummary:

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from types import TracebackType
 
-from trace_mine.tracer.attempt import Attempt, record_of
+from trace_mine.tracer.attempt import Attempt
 from trace_mine.tracer.checks import NOTHING
 from trace_mine.tracer.config import TracerConfig as TracerConfig
 from trace_mine.tracer.hiding import automaton_of
@@ -24,6 +24,7 @@ from trace_mine.tracer.inside.protocol.choice_answers import SessionAutomaton
 from trace_mine.tracer.inside.protocol.jobs import PlainJob
 from trace_mine.tracer.inside.reasons import Reason, reason_of
 from trace_mine.tracer.limits import Limits
+from trace_mine.tracer.native_records import record_of
 from trace_mine.tracer.native_runs import run_again, run_within_limits, without_end
 from trace_mine.tracer.replays.jails import ReplayJails
 from trace_mine.tracer.rounds import Again, Failed, MissesFocus, Native, Plan

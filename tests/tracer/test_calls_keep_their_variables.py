@@ -130,3 +130,11 @@ def test_a_loop_goes_over_what_it_began_with(kit, tracer, body):
     told: list[str] = []
     exec(source, {"print": lambda value: told.append(str(value))})
     assert printed(traced(kit, tracer, source)) == told
+
+
+@pytest.mark.parametrize(("value", "shown"), [("x > 1", ["returned_1"]), ("x - 1", ["returned_1", "bool(returned_1)"])])
+def test_a_test_of_what_a_call_gave_shows_it_once(kit, tracer, value, shown):
+    trace = traced(kit, tracer, f"def f(x):\n    return {value}\nif f(2):\n    print('yes')\n")
+    sources = [step.source for step in trace.steps if step.output in ("True", "1")]
+    assert sources == shown
+    assert trace.text.endswith("yes\n")

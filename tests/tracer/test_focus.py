@@ -40,8 +40,45 @@ def a(n):
     for _ in range(2):
         n = aside(n)
     return b(n)
+
+
+class Holder:
+    def __init__(self):
+        self.parts = {"x": self}
+
+    def __getitem__(self, name):
+        return self.parts[name]
+
+    def told(self, n):
+        return leaf(n)
+
+
+def by_item(n):
+    return Holder()["x"].told(n)
+
+
+def by_choice(n, holder=None):
+    return (Holder() if holder is None else holder).told(n)
+
+
+def again(n):
+    if n > 0:
+        return again(n - 1)
+    return leaf(n)
 """
-LINES = {"leaf": 1, "aside": 6, "d": 10, "c": 15, "b": 19, "b.<locals>.inner": 20, "a": 25}
+LINES = {
+    "leaf": 1,
+    "aside": 6,
+    "d": 10,
+    "c": 15,
+    "b": 19,
+    "b.<locals>.inner": 20,
+    "a": 25,
+    "told": 38,
+    "by_item": 42,
+    "by_choice": 46,
+    "again": 50,
+}
 
 
 @pytest.fixture(scope="module")
@@ -62,8 +99,8 @@ def traced(tracer: Tracer, *focus: str) -> Trace:
     return made
 
 
-def outcome_of(tracer: Tracer, *focus: str) -> Trace | Drop:
-    sources = ("from lib import a\n", "a(5)\n")
+def outcome_of(tracer: Tracer, *focus: str, call: str = "a(5)") -> Trace | Drop:
+    sources = (f"from lib import {call.partition('(')[0]}\n", f"{call}\n")
     return tracer.trace(
         Snippet(
             kind="call",
@@ -72,7 +109,7 @@ def outcome_of(tracer: Tracer, *focus: str) -> Trace | Drop:
             line=1,
             end_line=3,
             pieces=tuple(Piece(source=source, line=1) for source in sources),
-            opens=("a",),
+            opens=(call.partition("(")[0],),
             focus=tuple(("lib.py", LINES[name]) for name in focus),
         )
     )
@@ -82,8 +119,8 @@ def test_the_way_to_a_deep_function_is_opened_alone(tracer: Tracer) -> None:
     made = traced(tracer, "a", "b", "b.<locals>.inner", "c", "d", "leaf")
     assert [call.name for call in made.calls] == ["a", "b", "inner", "c", "d", "leaf"]
     assert any(step.source.startswith("twice = ") and step.output == "" for step in made.steps)
-    assert made.unopened_frames == {"aside": 4, "module_body": 1}
-    assert made.own_frames == made.opened_frames + 5
+    assert made.unopened_frames == {"aside": 4, "class_body": 1, "module_body": 1}
+    assert made.own_frames == made.opened_frames + 6
 
 
 def test_without_a_focus_calls_are_opened_as_deep_as_calls_are_followed(tracer: Tracer) -> None:
@@ -98,3 +135,18 @@ def test_a_session_that_does_not_open_what_it_is_for_is_a_drop(tracer: Tracer) -
     # the way is given as far as it is opened, so that the function that ends it is named
     made = outcome_of(tracer, "a", "c", "d", "leaf")
     assert isinstance(made, Drop) and f"the way ends at lib.py:{LINES['c']} (c): " in made.evidence
+
+
+@pytest.mark.parametrize("name", ["by_item", "by_choice"])
+def test_an_object_that_is_not_known_is_looked_at_for_a_method_on_the_way(tracer: Tracer, name: str) -> None:
+    made = outcome_of(tracer, name, "told", "leaf", call=f"{name}(5)")
+    assert isinstance(made, Trace), made
+    assert [call.name.rpartition(".")[2] for call in made.calls] == [name, "told", "leaf"]
+
+
+def test_a_function_that_calls_itself_is_opened_as_often_as_it_stands_on_the_way(tracer: Tracer) -> None:
+    made = outcome_of(tracer, *["again"] * 9, "leaf", call="again(8)")
+    assert isinstance(made, Trace), made
+    assert [call.name for call in made.calls] == ["again"] * 9 + ["leaf"]
+    # by its name alone, the way would be as deep as others
+    assert isinstance(outcome_of(tracer, "again", "leaf", call="again(8)"), Drop)

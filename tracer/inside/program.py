@@ -11,6 +11,7 @@ import copy
 import importlib
 import io
 import os
+import re
 import sys
 import types
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -142,6 +143,11 @@ def compiled_file(program: Program, index: int) -> str:
     return os.path.abspath(program.file) if program.file else piece_file(index)
 
 
+MAX_DECORATOR_LINES = 40
+"""Lines of decorators before the ``def`` of a function that is looked for by its first line."""
+_header = re.compile(r"\s*def\s+(\w+)")
+
+
 class Sources:
     """Finds the syntax tree of a function by its code object's file and lines.
 
@@ -197,6 +203,12 @@ class Sources:
             except (OSError, SyntaxError, UnicodeDecodeError, LookupError):
                 return None
         return self._lines[filename]
+
+    def name_at(self, filename: str, line: int) -> str:
+        """Return the name of the function that begins at a line of a file, with its decorators; empty without one."""
+        lines = self.lines(filename) or []
+        header = next(filter(None, map(_header.match, lines[line - 1 : line - 1 + MAX_DECORATOR_LINES])), None)
+        return "" if header is None else header[1]
 
     def definition(self, code: types.CodeType) -> ast.FunctionDef | None:
         """The ``def`` that made this code object, with line numbers of its file; None where it is not found.

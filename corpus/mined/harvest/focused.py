@@ -67,12 +67,12 @@ class FocusFallbacks:
 
     def _shorter(self, focus: Focus) -> list[tuple[ReachedFunction, Focus]]:
         """The functions on the way that no other snippet is for, the deepest first, each with the way to it."""
-        found: list[tuple[ReachedFunction, Focus]] = []
+        ways: list[tuple[ReachedFunction, Focus]] = []
         seen = {focus[-1]}
         for end in range(len(focus) - 1, 0, -1):
             place = focus[end - 1]
             function = self._by_place.get(place)
             if place not in seen and place not in self._served and function is not None:
-                found.append((function, focus[:end]))
+                ways.append((function, focus[:end]))
             seen.add(place)
-        return found[:MOST_SHORTER]
+        return ways[:MOST_SHORTER]

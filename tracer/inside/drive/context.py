@@ -339,6 +339,8 @@ class DriveContext(ABC):
         The program's own test calls ``__bool__`` as well, and once: the command is the call that counts.
         """
         source = self.text(node, frame)
+        if isinstance(node, ast.Name) and type(self.variables.peek(node)) is bool:
+            self.writer.take_back_reveal(source)  # the test shows it again
         return bool(self.evaluate(source, frame, "condition", wrapper=self.writer.builtin("bool")))
 
     def assign_temporary(

@@ -71,22 +71,22 @@ def _cached(
 
 
 def _read_descriptor(
-    context: DriveContext, node: ast.Attribute, value: object, found: tuple[object, type]
+    context: DriveContext, node: ast.Attribute, value: object, placed: tuple[object, type]
 ) -> ImplicitCall | None:
     """Return the call of ``__get__`` of a descriptor whose class is the program's own."""
-    of = type(found[0])
+    of = type(placed[0])
     is_data = any(found_in(of, name)[0] is not missing for name in ("__set__", "__delete__"))
     if not is_data and node.attr in attributes(value):
         return None
     return _descriptor(
-        context, node, found, ("__get__", [node.value, ast.Attribute(node.value, "__class__", ast.Load())])
+        context, node, placed, ("__get__", [node.value, ast.Attribute(node.value, "__class__", ast.Load())])
     )
 
 
 def _descriptor(
     context: DriveContext,
     node: ast.Attribute,
-    found: tuple[object, type],
+    placed: tuple[object, type],
     asked: tuple[str, list[ast.expr]],
 ) -> ImplicitCall | None:
     """Return the call of a method of a descriptor whose class is the program's own.
@@ -94,10 +94,10 @@ def _descriptor(
     Args:
         context: the session.
         node: the attribute that is read or assigned to.
-        found: the descriptor and the class that it stands in.
+        placed: the descriptor and the class that it stands in.
         asked: the method's name, and its arguments but the descriptor.
     """
-    (member, owner), (name, arguments) = found, asked
+    (member, owner), (name, arguments) = placed, asked
     kind, of = type(known_value(context, node.value)), type(member)
     function, function_owner = found_in(of, name) if class_flags(of) & HEAP_TYPE else (missing, None)
     if not isinstance(function, types.FunctionType):

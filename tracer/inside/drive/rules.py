@@ -36,6 +36,7 @@ class Rules:
         asks: what the program asks for of exceptions being handled.
         from_file: definitions are compiled under the script's file (see ``from_file``).
         focus: (file, line) of functions: where there are some, calls of others stay calls.
+        focus_names: their names.
     """
 
     follow: int
@@ -49,6 +50,7 @@ class Rules:
     asks: Asks = "nothing"
     from_file: bool = False
     focus: frozenset[tuple[str, int]] = frozenset()
+    focus_names: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         if self.follow < 0:

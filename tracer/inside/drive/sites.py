@@ -74,9 +74,21 @@ def opens(context: DriveContext, node: ast.expr, asked: list[Asked]) -> bool:
 
 
 def makes_object(context: DriveContext, node: ast.Call) -> bool:
-    """Return True for ``C().method()`` with a method of the program's own, which is found once ``C()`` was run."""
+    """Return True for ``C().method()`` with a method of the program's own, which is found once ``C()`` was run.
+
+    Where the session opens the way to one function, any object that is not known yet may have a method on that way.
+    """
     function = node.func
-    return isinstance(function, ast.Attribute) and makes_instance(context, function.value, function.attr)
+    if not isinstance(function, ast.Attribute):
+        return False
+    if function.attr in context.rules.focus_names and known_value(context, function.value) is missing:
+        return not isinstance(function.value, ast.Name) and not is_super(function.value)
+    return makes_instance(context, function.value, function.attr)
+
+
+def is_super(node: ast.expr) -> bool:
+    """Return True for a call of ``super``, whose value has no use of its own."""
+    return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "super"
 
 
 def looks_up(context: DriveContext, node: ast.Call) -> bool:

@@ -35,7 +35,7 @@ from trace_mine.tracer.inside.jobs.context import (
     variables_of,
 )
 from trace_mine.tracer.inside.jobs.worlds import make_world
-from trace_mine.tracer.inside.program import OutputFull, compiled_file, global_names, piece_file, stored_names
+from trace_mine.tracer.inside.program import OutputFull, Sources, compiled_file, global_names, piece_file, stored_names
 from trace_mine.tracer.inside.protocol.answers import (
     Answer,
     CommandBegun,
@@ -100,7 +100,7 @@ def run(job: DriveJob, context: JobContext) -> End:
     )
     if job.from_file:
         prepared.sources.call(compiled_file(job.program, 0), piece_file(0))
-    rules = _rules(job, context.limits.max_commands)
+    rules = _rules(job, context.limits.max_commands, prepared.sources)
     set_up = SessionSetUp(
         variables,
         (job.program.code, *(piece.source for piece in job.program.pieces)),
@@ -276,7 +276,7 @@ def _opening(job: DriveJob, prepared: Prepared, context: JobContext, spare: str)
     )
 
 
-def _rules(job: DriveJob, max_commands: int) -> Rules:
+def _rules(job: DriveJob, max_commands: int, sources: Sources) -> Rules:
     return Rules(
         follow=job.follow,
         opens=frozenset(job.program.opens),
@@ -291,6 +291,7 @@ def _rules(job: DriveJob, max_commands: int) -> Rules:
         asks=max((asked_for(piece.source) for piece in job.program.pieces), key=ASKS.index, default="nothing"),
         from_file=job.from_file,
         focus=frozenset(job.program.focus),
+        focus_names=frozenset(sources.name_at(path, line) for path, line in job.program.focus),
     )
 
 

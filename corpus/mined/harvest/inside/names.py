@@ -29,7 +29,7 @@ NAMED = (
 """Classes of what has a name."""
 
 
-class Names:
+class NamedThings:
     """Names things.
 
     Args:

@@ -13,7 +13,7 @@ import types
 from collections.abc import Callable
 from typing import Any
 
-from trace_mine_harvest.names import NAMED, Names
+from trace_mine_harvest.names import NAMED, NamedThings
 from trace_mine_harvest.objects import Objects
 from trace_mine_harvest.state import ITERATORS, REPEATABLE
 from trace_mine_harvest.targets import WatchedFunctions
@@ -59,7 +59,7 @@ class CallSpeller:
         self._targets = targets
         self._num_left = 0
         self._met: dict[int, str] = {}
-        self._names = Names(registry, objects, targets)
+        self._names = NamedThings(registry, objects, targets)
 
     def begin(self) -> None:
         """Begin a call: an object that is met twice in it is one object."""

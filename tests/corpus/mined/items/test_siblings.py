@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from test_spelling import Fixture, item
 
 from trace_mine.corpus.mined.items.item_protocol import ItemRecipe
-from trace_mine.corpus.mined.items.siblings import features_of, sampled, shape_of
+from trace_mine.corpus.mined.items.siblings import ENOUGH, features_of, sampled, shape_of
 
 
 def one(text: str, **fields: object) -> ItemRecipe:
@@ -83,18 +83,19 @@ def classes(items: list[ItemRecipe]) -> str:
 
 
 def test_an_inherited_test_is_taken_in_the_classes_that_reach_most() -> None:
-    items = [inherited("A", "a:1"), inherited("B", "a:1"), inherited("C", "a:1", "a:2"), inherited("D", "a:1")]
-    assert classes(sampled(items, 2)[0]) == "AC"
-    assert classes(sampled(items, 1)[0]) == "AC", "no function that a test reaches is lost"
-    assert classes(sampled([inherited(each, "a:1") for each in "ABCDEFG"], 3)[0]) == "ADG"
+    items = [*(inherited(each, "a:1") for each in "ABDE"), inherited("C", "a:1", "a:2"), inherited("F", "a:1")]
+    assert classes(sampled(items, 3)[0]) == "ADC"
+    assert classes(sampled([inherited(each, "a:1") for each in "ABCDEFG"], 4)[0]) == "ABDG"
+    assert classes(sampled([inherited(each, f"a:{each}") for each in "ABCDEFG"], 2)[0]) == "ABCDEFG", "none is lost"
 
 
 def test_a_function_that_another_test_reaches_needs_no_more_tests() -> None:
     of_its_own = inherited("C", "a:2", name="test_other", body="g(self)")
-    items = [of_its_own, *(inherited(each, "a:1") for each in "AB"), inherited("C", "a:2")]
-    assert classes(sampled(items, 1)[0]) == "CA"
+    others = [inherited("C", "a:2", name=f"test_{n}", body=f"f{n}(self)") for n in range(ENOUGH - 1)]
+    items = [of_its_own, *others, *(inherited(each, "a:1") for each in "ABDE"), inherited("C", "a:2")]
+    assert classes(sampled(items, 3)[0]) == "CCCABE"
     failing = inherited("C", "a:2", name="test_other", body="g(self)", problem="fixture a")
-    assert classes(sampled([failing, *items[1:]], 1)[0]) == "CAC"
+    assert classes(sampled([failing, *items[1:]], 3)[0]) == "CCCABEC"
 
 
 @pytest.mark.parametrize(
