@@ -228,6 +228,15 @@ def test_a_commit_is_known_of_a_clean_copy(tmp_path: Path) -> None:
     assert commits == {"0123456789abcdef0123456789abcdef01234567"}
 
 
+def test_the_head_of_a_library_module_costs_no_row(tmp_path: Path) -> None:
+    """textwrap names its author in a comment, which the events' sources alone have."""
+    items, _ = mined(Path("module:textwrap"), staging=tmp_path / "staging", entries=("script",), limit=1)
+    (row,) = items
+    assert isinstance(row, Row), row
+    text = "".join(source.text for source in unpack(row.columns["events"]).sources)
+    assert "Written by Greg Ward <" in text and "gward@" not in text and "@example.net>" in text
+
+
 def test_an_option_is_a_part_of_the_datasets_identity() -> None:
     assert MineOptions().as_config() != MineOptions(keep_personal=True).as_config()
     assert "keep_personal" not in MineOptions().as_config()
